@@ -1,0 +1,276 @@
+"""What the environment decides, read once at the start (contract.md, Settings).
+
+Environment variables (`BOT_` prefix, `__` between levels) stand over a TOML file. A key that nobody knows is refused by name, a secret that is
+too short to be one is refused before a socket opens, and no secret shows itself in `repr`, logs or errors.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "BOT_"
+LEAST_SECRET = 8
+AES_KEY_LENGTH = 43
+
+
+class BadSettings(Exception):
+    """One Chinese sentence a line: which key, what is wrong with it, what to do. Never the value of a secret."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def _secret(value: SecretStr | None, least: int = LEAST_SECRET) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value()) < least:
+        raise ValueError(f"太短(至少 {least} 个字符),请从平台后台重新复制")
+    return value
+
+
+def _aes_key(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value()) != AES_KEY_LENGTH:
+        raise ValueError(f"应为 {AES_KEY_LENGTH} 个字符的 EncodingAESKey")
+    return value
+
+
+class WeCom(_Section):
+    """企业微信自建应用 (protocols.md B)."""
+
+    corp_id: str = ""
+    agent_id: str = ""
+    secret: SecretStr | None = None
+    token: SecretStr | None = None
+    aes_key: SecretStr | None = None
+    api_base: str = "https://qyapi.weixin.qq.com"
+    cards: bool = True
+
+    needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
+    long_enough = field_validator("secret", "token")(_secret)
+    whole_key = field_validator("aes_key")(_aes_key)
+
+
+class WeChat(_Section):
+    """微信公众号, 安全模式 only (protocols.md A)."""
+
+    app_id: str = ""
+    secret: SecretStr | None = None
+    token: SecretStr | None = None
+    aes_key: SecretStr | None = None
+    api_base: str = "https://api.weixin.qq.com"
+    verified: bool = False
+    mode: str = "safe"
+
+    needed: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
+    long_enough = field_validator("secret", "token")(_secret)
+    whole_key = field_validator("aes_key")(_aes_key)
+
+    @field_validator("mode")
+    @classmethod
+    def safe_only(cls, value: str) -> str:
+        if value.lower() not in ("safe", "安全", "安全模式"):
+            raise ValueError("只支持安全模式:明文与兼容模式的签名不覆盖正文,任何人都能伪造。请在公众平台把消息加解密方式改为安全模式")
+        return "safe"
+
+
+class DingTalk(_Section):
+    """钉钉企业内部应用 (protocols.md C)."""
+
+    client_id: str = ""
+    client_secret: SecretStr | None = None
+    robot_code: str = ""
+    mode: Literal["stream", "http"] = "stream"
+    api_base: str = "https://api.dingtalk.com"
+    oapi_base: str = "https://oapi.dingtalk.com"
+    card_template: str = ""
+
+    needed: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
+    long_enough = field_validator("client_secret")(_secret)
+
+
+class ZwDing(_Section):
+    """专有钉钉/浙政钉: gateway, keys, tenant (protocols.md D)."""
+
+    gateway: str = ""
+    app_key: str = ""
+    app_secret: SecretStr | None = None
+    tenant_id: str = ""
+
+    needed: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
+    long_enough = field_validator("app_secret")(_secret)
+
+
+class Web(_Section):
+    """Pages of our own."""
+
+    local_chat: bool = False
+
+
+class Limits(_Section):
+    """Numbers that protect the service; none of them is a rule about hours (those are policy rows)."""
+
+    freshness_seconds: int = Field(600, ge=60, le=3600)
+    callback_bytes: int = Field(65536, ge=4096)
+    reply_seconds: float = Field(4.0, gt=0, le=4.5)
+    queue: int = Field(20000, ge=10)
+    busy_seconds: float = Field(2.0, gt=0, le=4)
+    reading_chars_a_minute: int = Field(400, ge=100, le=2000)
+
+
+class Settings(BaseSettings):
+    """Everything that is decided outside the program."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True)
+
+    database_url: SecretStr = SecretStr("sqlite:///var/bot.db")
+    listen: str = "127.0.0.1:8080"
+    public_url: str = ""
+    timezone: str = "Asia/Shanghai"
+    wecom: WeCom = WeCom()
+    wechat: WeChat = WeChat()
+    dingtalk: DingTalk = DingTalk()
+    zwding: ZwDing = ZwDing()
+    web: Web = Web()
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @field_validator("listen")
+    @classmethod
+    def host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("应写作 地址:端口,例如 127.0.0.1:8080")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as wrong:
+            raise ValueError("不是已知的时区,例如 Asia/Shanghai") from wrong
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def known_database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("应以 sqlite:/// 或 postgresql:// 开头")
+        return value
+
+    @model_validator(mode="after")
+    def whole_channels(self) -> Settings:
+        """A channel is either off or whole; the local chat page never stands on a public address."""
+        for name in CHANNELS:
+            section = getattr(self, name)
+            given = [key for key in section.needed if _is_set(getattr(section, key))]
+            missing = [key for key in section.needed if key not in given]
+            if given and missing:
+                raise ValueError(f"{name}: 还缺 {'、'.join(env_name(name, key) for key in missing)}")
+        if self.web.local_chat and not is_loopback(self.host):
+            raise ValueError(f"web.local_chat: 本地聊天页不能开在公开地址 {self.listen} 上,请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
+        return self
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def is_on(self, channel: str) -> bool:
+        """True when the channel has its settings."""
+        section = getattr(self, channel)
+        return all(_is_set(getattr(section, key)) for key in section.needed)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value in use, for the log filter that masks them."""
+        found = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
+        for name in CHANNELS:
+            section = getattr(self, name)
+            for key in type(section).model_fields:
+                value = getattr(section, key)
+                if isinstance(value, SecretStr) and value.get_secret_value():
+                    found.append(value.get_secret_value())
+        return tuple(found)
+
+
+CHANNELS = ("wecom", "wechat", "dingtalk", "zwding")
+
+
+def env_name(*path: str) -> str:
+    """("wecom", "corp_id") -> "BOT_WECOM__CORP_ID"."""
+    return PREFIX + "__".join(part.upper() for part in path)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **over: Any) -> Settings:
+    """The settings of this process, or `BadSettings` with one Chinese sentence a fault."""
+    path = config or (Path(environ["BOT_CONFIG"]) if environ.get("BOT_CONFIG") else None)
+    known = {env_name(name) for name in Settings.model_fields} | {"BOT_CONFIG"}
+    unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
+    if unknown:
+        raise BadSettings("\n".join(f"不认识的设置 {key},请检查拼写(可用的设置见 README)" for key in sorted(unknown)))
+    try:
+        return Settings(**{**_from_file(path), **over})
+    except ValidationError as wrong:
+        raise BadSettings("\n".join(_sentence(error) for error in wrong.errors(include_input=False, include_url=False))) from None
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadSettings(f"找不到配置文件 {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
+        raise BadSettings(f"配置文件 {path} 读不了:{wrong}") from None
+
+
+def _sentence(error: Any) -> str:
+    place = env_name(*(str(part) for part in error["loc"])) if error["loc"] else ""
+    match error["type"]:
+        case "extra_forbidden":
+            return f"不认识的设置 {place},请检查拼写(可用的设置见 README)"
+        case "value_error":
+            return f"设置 {place} {error['ctx']['error']}" if place else f"设置 {error['ctx']['error']}"
+        case "literal_error":
+            return f"设置 {place} 只能是 {error['ctx']['expected']}"
+        case _:
+            return f"设置 {place} 的值不对:{error['msg']}"
+
+
+def _is_set(value: Any) -> bool:
+    return bool(value.get_secret_value()) if isinstance(value, SecretStr) else bool(value)
