@@ -100,7 +100,9 @@ def typed_hint(reply: Reply) -> str:
     words = "、".join(f"「{button.say}」" for button in reply.buttons)
     if reply.ask is not None and reply.ask.options:
         letters = reply.ask.options
-        example = f"可多选,如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"
+        example = (
+            f"可多选,如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"
+        )
         return f"({example};也可回复{words})" if words else f"({example})"
     return f"(回复{words})" if words else ""
 

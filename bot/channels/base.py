@@ -1,0 +1,56 @@
+"""What every channel is, and what each is handed by app.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from aiohttp import web
+
+from bot.domain.message import Address, Handle, Reply
+
+Clock = Callable[[], datetime]
+"""Aware UTC now; the only way a channel learns the time."""
+
+Note = Callable[[str, str, float], None]
+"""(what happened, channel, value): one count or one measurement for /metrics; see `web/metrics.py` for the names."""
+
+
+class Channel(Protocol):
+    """Hears and says. A webhook adds routes, a stream adds a cleanup context; both in `attach`."""
+
+    name: str
+
+    def attach(self, app: web.Application, handle: Handle) -> None: ...
+
+    async def send(self, to: Address, reply: Reply) -> None:
+        """Say something unasked; raises `outbound.PlatformError` when the platform refuses."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A platform's access token and the moment it dies (aware UTC)."""
+
+    value: str
+    expires_at: datetime
+
+
+class TokenStore(Protocol):
+    """One row shared by all replicas; the value is encrypted at rest by the storage that implements this."""
+
+    async def read(self, key: str) -> Token | None: ...
+
+    async def lease(self, key: str, holder: str, seconds: float) -> bool:
+        """True for the one who may fetch now; a lease that is not given back ends by itself."""
+        ...
+
+    async def save(self, key: str, holder: str, token: Token) -> None:
+        """Keep the token and end the lease."""
+        ...
+
+
+def silent(what: str, channel: str, value: float) -> None:
+    """A `Note` for tests and tools that count nothing."""
