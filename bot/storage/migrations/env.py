@@ -1,0 +1,18 @@
+"""How Alembic reaches the database: through the engine it is handed, one transaction a step."""
+
+from alembic import context
+
+from bot.storage.tables import metadata
+
+engine = context.config.attributes["engine"]
+
+with engine.connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        transaction_per_migration=True,
+        render_as_batch=engine.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()

@@ -1,0 +1,131 @@
+"""The rules of the year, the ledger of hours, what was refused and why, and the running totals that reports add up."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import SQLModel
+
+from bot.storage.tables.base import STRICT, at, day, flag, is_day, is_flag, is_moment, key, number, one_of, words
+
+CATEGORIES = ("online", "practice", "exam", "contest", "collective", "external")
+_ORIGINAL = text("reverses IS NULL")
+
+
+class Rule(SQLModel, table=True):
+    """One line of the policy (D1…) in one version; an entry names both, and a new version counts from its day on, never backwards."""
+
+    __tablename__ = "rule"
+    __table_args__ = (
+        CheckConstraint("version >= 1", name="versions_count_from_one"),
+        UniqueConstraint("line", "version"),
+        is_day("valid_from"),
+        is_moment("loaded_at"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    line: str = words()
+    version: int = number()
+    valid_from: date = day()
+    digest: str = words()
+    body: str = words()
+    loaded_at: datetime = at()
+
+
+class Entry(SQLModel, table=True):
+    """One line of the ledger, in credit seconds. Never updated, never deleted (triggers); put right by an entry that reverses it."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        one_of("category", *CATEGORIES),
+        CheckConstraint("(reverses IS NULL AND credit_seconds > 0) OR (reverses IS NOT NULL AND credit_seconds < 0)", name="a_reversal_takes_back"),
+        CheckConstraint("abs(credit_seconds) <= 604800", name="credit_is_plausible"),
+        CheckConstraint("reverses IS NULL OR reverses <> id", name="does_not_reverse_itself"),
+        is_flag("required"),
+        is_day("day"),
+        is_moment("recorded_at"),
+        UniqueConstraint("reverses"),
+        Index("one_source_earns_once", "person_id", "source_kind", "source_id", unique=True, sqlite_where=_ORIGINAL, postgresql_where=_ORIGINAL),
+        Index("ledger_of_person", "person_id", "day"),
+        Index("ledger_in_time", "recorded_at"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    person_id: int = number(foreign_key="person.id")
+    category: str = words()
+    credit_seconds: int = number()
+    day: date = day()
+    law: str = words(default="")
+    required: bool = flag(default=False)
+    source_kind: str = words()
+    source_id: str = words()
+    rule: str = words()
+    rule_version: int = number()
+    recorded_at: datetime = at()
+    recorded_by: str = words()
+    reverses: int | None = number(default=None, foreign_key="ledger.id")
+
+
+class Uncredited(SQLModel, table=True):
+    """Seconds that a cap or a rule refused, beside their source, with the reason a person can read."""
+
+    __tablename__ = "uncredited"
+    __table_args__ = (
+        CheckConstraint("seconds >= 0", name="refused_is_not_negative"),
+        is_day("day"),
+        is_moment("at"),
+        Index("uncredited_of_person", "person_id", "day"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    person_id: int = number(foreign_key="person.id")
+    source_kind: str = words()
+    source_id: str = words()
+    seconds: int = number()
+    day: date = day()
+    rule: str = words()
+    rule_version: int = number()
+    reason: str = words()
+    at: datetime = at()
+
+
+class YearTotal(SQLModel, table=True):
+    """The ledger of one person, year and category added up; written with each entry, equal to the ledger to the second."""
+
+    __tablename__ = "year_total"
+    __table_args__ = (one_of("category", *CATEGORIES), CheckConstraint("seconds >= 0 AND items >= 0", name="totals_are_not_negative"), STRICT)
+
+    person_id: int = number(primary_key=True, foreign_key="person.id")
+    year: int = number(primary_key=True)
+    category: str = words(primary_key=True)
+    seconds: int = number(default=0)
+    items: int = number(default=0)
+
+
+class DayTotal(SQLModel, table=True):
+    """The same of one day, for the caps of a day."""
+
+    __tablename__ = "day_total"
+    __table_args__ = (one_of("category", *CATEGORIES), is_day("day"), CheckConstraint("seconds >= 0", name="totals_are_not_negative"), STRICT)
+
+    person_id: int = number(primary_key=True, foreign_key="person.id")
+    day: date = day(primary_key=True)
+    category: str = words(primary_key=True)
+    seconds: int = number(default=0)
+
+
+class Seal(SQLModel, table=True):
+    """An entry's place in the chain of hashes (product.md, Hours)."""
+
+    __tablename__ = "seal"
+    __table_args__ = (CheckConstraint("seq >= 1", name="places_count_from_one"), is_moment("sealed_at"), STRICT)
+
+    seq: int = number(primary_key=True)
+    entry_id: int = number(foreign_key="ledger.id", unique=True)
+    algorithm: str = words()
+    hash: str = words()
+    sealed_at: datetime = at()
