@@ -1,0 +1,86 @@
+"""The platforms' APIs: base address, how a token is fetched, where it travels and how an answer is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from bot.channels.base import Token
+from bot.channels.outbound import errors
+from bot.channels.outbound.errors import PlatformError
+
+Place = Literal["query:access_token", "header:x-acs-dingtalk-access-token"]
+Judge = Callable[[int, dict[str, Any]], PlatformError | None]
+
+LIFE = 7200
+"""Seconds a token lives where the platform does not say."""
+
+
+class Raw(Protocol):
+    """One request without a token, as a fetcher makes it: the status and the JSON object; raises `PlatformError` when there was no such answer."""
+
+    refused: bool
+    """True when the platform has just refused a token that should still be good."""
+
+    def now(self) -> datetime: ...
+
+    async def __call__(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> tuple[int, dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One app's access to one platform; `key` names the shared token and holds no secret."""
+
+    name: str
+    base: str
+    key: str
+    fetch: Callable[[Raw], Awaitable[Token]] = field(repr=False)
+    place: Place
+    judge: Judge
+
+
+def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
+    """protocols.md B1: one secret an app, so one token for (corp, app)."""
+
+    async def fetch(raw: Raw) -> Token:
+        answer = await raw("GET", "/cgi-bin/gettoken", params={"corpid": corp_id, "corpsecret": secret})
+        return _token(raw, errors.wecom, *answer, value="access_token", life="expires_in")
+
+    return Api("wecom", base, f"wecom:{corp_id}:{agent_id}", fetch, "query:access_token", errors.wecom)
+
+
+def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
+    """protocols.md A9: stable_token; the forced form only after a refusal, since the platform counts those (20 a day)."""
+
+    async def fetch(raw: Raw) -> Token:
+        asked = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": raw.refused}
+        answer = await raw("POST", "/cgi-bin/stable_token", json=asked)
+        return _token(raw, errors.wechat, *answer, value="access_token", life="expires_in")
+
+    return Api("wechat", base, f"wechat:{app_id}", fetch, "query:access_token", errors.wechat)
+
+
+def dingtalk_api(*, base: str, client_id: str, client_secret: str) -> Api:
+    """protocols.md C5: the new API, token in a header."""
+
+    async def fetch(raw: Raw) -> Token:
+        answer = await raw("POST", "/v1.0/oauth2/accessToken", json={"appKey": client_id, "appSecret": client_secret})
+        return _token(raw, errors.dingtalk_new, *answer, value="accessToken", life="expireIn")
+
+    return Api("dingtalk", base, f"dingtalk:{client_id}", fetch, "header:x-acs-dingtalk-access-token", errors.dingtalk_new)
+
+
+def _token(raw: Raw, judge: Judge, status: int, answer: dict[str, Any], *, value: str, life: str) -> Token:
+    failed = judge(status, answer)
+    if failed is not None:
+        # "Token refused" makes no sense where none was shown: it is the id or the secret.
+        kind: errors.Kind = "config" if failed.kind in ("token", "content") else failed.kind
+        raise PlatformError(kind, failed.code, failed.message, retry_after=failed.retry_after)
+    found, seconds = answer.get(value), answer.get(life, LIFE)
+    if not isinstance(found, str) or not 0 < len(found) <= 4096 or not found.isascii() or not found.isprintable():
+        raise PlatformError("transient", "no-token", "the answer holds no token")
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= 30 * 86400:
+        seconds = LIFE
+    return Token(found, raw.now() + timedelta(seconds=seconds))

@@ -1,0 +1,221 @@
+"""The one HTTP client of the house for everything said to a platform."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from bot.channels.base import Clock, Note, Token, TokenStore
+from bot.channels.outbound import errors
+from bot.channels.outbound.apis import Api, Judge
+from bot.channels.outbound.errors import UNREADABLE, PlatformError
+from bot.channels.outbound.hosts import is_allowed
+from bot.channels.outbound.pauses import Pauses
+from bot.channels.outbound.scrub import scrub
+from bot.channels.outbound.tokens import Held, Tokens
+from bot.channels.outbound.wire import Answer, exchange
+
+log = structlog.get_logger(__name__)
+
+AGENT = "xuefa-bot"
+CONNECTIONS = 50
+IDLE_SECONDS = 15
+"""How long an idle connection is kept: shorter than any platform's, so that a message does not go out on one that is just being closed."""
+SHORT_WAIT = 1.5
+"""A limit of at most so many seconds is waited out within the call."""
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    method: str
+    path: str
+    params: dict[str, str]
+    json: Any
+
+
+class Outbound:
+    """Calls with a token and posts without one; every failure is a `PlatformError`, logged once and counted."""
+
+    def __init__(
+        self,
+        *,
+        tokens: TokenStore,
+        clock: Clock,
+        note: Note,
+        holder: str,
+        secrets: tuple[str, ...] = (),
+        total: float = 8.0,
+        read: float = 5.0,
+        cap: int = 1_048_576,
+        rng: Random | None = None,
+    ) -> None:
+        """`holder` names this replica in leases; `total` bounds a whole call in seconds, `read` each silence in it; `cap` is in bytes."""
+        self._clock = clock
+        self._note = note
+        self._secrets = secrets
+        self._total = total
+        self._read = read
+        self._cap = cap
+        self._rng = rng or Random()  # noqa: S311 - spreads retries, guards nothing
+        self._tokens = Tokens(tokens, clock, holder, self._fetch, lease_seconds=total + 2)
+        self._pauses = Pauses(clock)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": AGENT, "Accept": "application/json"},
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._tokens.close()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __aenter__(self) -> Outbound:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def call(self, api: Api, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> dict[str, Any]:
+        """The platform's answer to a call that carries the token; raises `PlatformError`.
+
+        A refused token is renewed once; what surely was not done is tried again within the call's time; nothing else is.
+        """
+        deadline = asyncio.get_running_loop().time() + self._total
+        try:
+            self._pauses.check(api.key, path)
+            answer = await self._attempts(api, _Asked(method, path, params or {}, json), deadline)
+        except PlatformError as wrong:
+            raise self._told(api.name, path, wrong) from None
+        self._pauses.heard(api.key, path, None)
+        return answer
+
+    async def post(
+        self, url: str, json: Any, *, allowed_hosts: frozenset[str], judge: Judge = errors.dingtalk_old, name: str = "webhook"
+    ) -> dict[str, Any]:
+        """Post to an address that came in a message, when its origin was configured; entries are hosts (https) or whole origins.
+
+        The address is never logged: whoever knows it can speak in our name.
+        """
+        target = is_allowed(url, allowed_hosts)
+        try:
+            if target is None:
+                raise PlatformError("config", "host-refused", "the address does not lead to a configured host")
+            answer = self._judged(judge, await self._exchange("POST", target, {}, json, self._total))
+        except PlatformError as wrong:
+            raise self._told(name, "", wrong) from None
+        return answer
+
+    async def _attempts(self, api: Api, asked: _Asked, deadline: float) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        refused: Held | None = None
+        for left in reversed(range(TRIES)):
+            held = await self._token(api, refused, deadline - loop.time())
+            try:
+                answer = self._judged(api.judge, await self._with_token(api, asked, held.token, deadline - loop.time()))
+            except PlatformError as wrong:
+                wait = self._again_in(wrong, deadline - loop.time()) if left else None
+                if wrong.kind == "token" and refused is None and left:
+                    refused, wait = held, 0.0
+                elif wrong.kind == "token":
+                    self._tokens.refuse(api, held)
+                elif wrong.kind in ("recipient", "content", "window"):
+                    self._tokens.worked(api)
+                if wait is None:
+                    self._pauses.heard(api.key, asked.path, wrong)
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                self._tokens.worked(api)
+                return answer
+        raise PlatformError("transient", "tries")
+
+    async def _token(self, api: Api, refused: Held | None, left: float) -> Held:
+        try:
+            return await asyncio.wait_for(self._tokens.get(api, refused), max(left, 0.001))
+        except TimeoutError:
+            raise PlatformError("transient", "token-timeout", "no token in time") from None
+
+    def _again_in(self, wrong: PlatformError, left: float) -> float | None:
+        """Seconds until another try within this call, or None when there is none."""
+        if wrong.kind == "rate" and wrong.retry_after is not None and wrong.retry_after <= SHORT_WAIT:
+            wait = wrong.retry_after * self._rng.uniform(1.0, 1.3)
+        elif wrong.kind == "transient":
+            wait = self._rng.uniform(0.2, 0.6)
+        else:
+            return None
+        return wait if wait < left / 2 else None
+
+    async def _with_token(self, api: Api, asked: _Asked, token: Token, left: float) -> Answer:
+        place, _, name = api.place.partition(":")
+        query = {**asked.params, **({name: token.value} if place == "query" else {})}
+        headers = {name: token.value} if place == "header" else {}
+        return await self._exchange(asked.method, _url(api, asked.path, query), headers, asked.json, left)
+
+    async def _exchange(self, method: str, url: URL, headers: dict[str, str], json: Any, left: float) -> Answer:
+        if self._session is None:
+            raise RuntimeError("Outbound speaks between start() and close()")
+        return await exchange(self._session, method, url, headers=headers, json=json, total=left, read=self._read, cap=self._cap)
+
+    async def _fetch(self, api: Api, refused: bool) -> Token:
+        try:
+            return await api.fetch(_Fetcher(self, api, refused))
+        except PlatformError as wrong:
+            raise self._scrubbed(wrong) from None
+
+    def _judged(self, judge: Judge, answered: Answer) -> dict[str, Any]:
+        status, answer = answered
+        wrong = judge(status, answer)
+        if wrong is None and UNREADABLE in answer:
+            wrong = PlatformError("unknown", "not-json", f"HTTP {status} without a JSON object")
+        if wrong is not None:
+            raise self._scrubbed(wrong)
+        return answer
+
+    def _scrubbed(self, wrong: PlatformError) -> PlatformError:
+        secrets = (*self._secrets, *self._tokens.values())
+        return PlatformError(wrong.kind, scrub(wrong.code, secrets)[:80], scrub(wrong.message, secrets), retry_after=wrong.retry_after)
+
+    def _told(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
+        told = self._scrubbed(wrong)
+        log.warning("outbound failed", platform=name, path=path, kind=told.kind, code=told.code, said=told.message, retry_after=told.retry_after)
+        self._note("outbound_error", name, 1)
+        return told
+
+
+class _Fetcher:
+    """What a token fetcher calls with: no token, the same wire (`apis.Raw`)."""
+
+    def __init__(self, outbound: Outbound, api: Api, refused: bool) -> None:
+        self._outbound = outbound
+        self._api = api
+        self.refused = refused
+
+    def now(self) -> datetime:
+        return self._outbound._clock()
+
+    async def __call__(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> Answer:
+        try:
+            return await self._outbound._exchange(method, _url(self._api, path, params or {}), {}, json, self._outbound._total)
+        except PlatformError as wrong:
+            # Fetching a token twice does no harm, so nobody needs to wonder what became of the first.
+            raise PlatformError("transient" if wrong.kind == "unknown" else wrong.kind, wrong.code, wrong.message) from None
+
+
+def _url(api: Api, path: str, query: dict[str, str]) -> URL:
+    return URL(api.base.rstrip("/") + path).update_query(query)

@@ -1,0 +1,190 @@
+"""What the platforms' error codes mean for us (protocols.md A10, B8, C12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["token", "rate", "quota", "permission", "recipient", "content", "window", "transient", "unknown", "config"]
+"""What to do about a refusal.
+
+token: the access token is not accepted, also after a refresh. rate: wait `retry_after`. quota: used up until tomorrow. permission: the app lacks a
+right. recipient: this person cannot be reached. content: a fault in what was said, never repeat it. window: the platform only allows it after the
+person speaks. transient: surely not done, may be repeated. unknown: may have been done, never repeat blindly. config: stop and call somebody.
+"""
+
+UNREADABLE = "_unreadable"
+"""The key under which a judge finds the first characters of an answer that was no JSON object."""
+
+MINUTE = 60.0
+PUNISHED = 300.0
+
+
+class PlatformError(Exception):
+    """A platform's refusal, or the silence of one; `message` has been scrubbed, so that `str()` never holds a secret."""
+
+    def __init__(self, kind: Kind, code: str, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(kind, code, message)
+        self.kind: Kind = kind
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.code}: {self.message}" if self.message else f"{self.kind} {self.code}"
+
+
+class Verdict(NamedTuple):
+    """What one code means; `wait` in seconds where the platform names a window."""
+
+    kind: Kind
+    wait: float | None = None
+
+
+def _table(*rows: tuple[Verdict, Iterable[int]]) -> dict[int, Verdict]:
+    return {code: verdict for verdict, codes in rows for code in codes}
+
+
+WECOM = _table(
+    (Verdict("transient"), (-1,)),
+    # 40001 names a wrong secret; beside a call that carries a token it is the token that is meant, and one refresh does no harm.
+    (Verdict("token"), (40001, 40014, 41001, 42001)),
+    (Verdict("config"), (40013, 40056, 40057, 50001, 50003, 60020, 301002)),
+    (Verdict("recipient"), (40003, 60111, 81013, 50002)),
+    (Verdict("permission"), (48002, 60003, 60011, 60123)),
+    (Verdict("content"), (40029, 40058, 42022, *range(42014, 42021), 42044, 42045, 44004, 45001, 45002, 45008, 82001, 85002)),
+    (Verdict("rate", MINUTE), (45009,)),
+    (Verdict("rate", 1.0), (45033,)),
+)
+
+WECHAT = _table(
+    (Verdict("transient"), (-1,)),
+    (Verdict("token"), (40001, 40014, 41001, 42001)),
+    (Verdict("config"), (40013, 40125, 40164, 40243, 61004, 89501, 89503, 89506, 89507, 40037)),
+    (Verdict("recipient"), (40003, 43004, 43019, 43101, 50002, 50005)),
+    (Verdict("content"), (40029, 40163, 40200, 44002, 45002, 45065, 45067, 47001, 47003)),
+    (Verdict("window"), (45015, 45047)),
+    (Verdict("quota"), (45009, 45028)),
+    (Verdict("rate", MINUTE), (45011, 45066)),
+    (Verdict("permission"), (48001, 48004, 48006, 48008, 50001)),
+)
+
+DINGTALK_OLD = _table(
+    (Verdict("transient"), (-1,)),
+    (Verdict("unknown"), (15,)),
+    (Verdict("token"), (40001, 40014, 42001)),
+    (Verdict("permission"), (60011,)),
+    (Verdict("recipient"), (33012, 60121)),
+    (Verdict("content"), (40035, 40078, 143106, 400002, 1430002)),
+    (Verdict("rate", 1.0), (90002, 90018)),
+    (Verdict("rate", MINUTE), (143103, 143104)),
+    (Verdict("rate", 600.0), (130101,)),
+    (Verdict("quota"), (90020, 143105)),
+)
+
+DINGTALK_NEW: tuple[tuple[str, Verdict], ...] = (
+    ("invalidauthentication", Verdict("token")),
+    ("forbidden.accessdenied.apicountlimit", Verdict("quota")),
+    ("forbidden.accessdenied.qpslimit", Verdict("rate", 1.0)),
+    ("forbidden.accessdenied.iplimit", Verdict("rate", PUNISHED)),
+    ("forbidden", Verdict("permission")),
+    ("throttling", Verdict("rate", 1.0)),
+    ("send.too.fast", Verdict("rate", MINUTE)),
+    ("send.bytoken.toofast", Verdict("rate", MINUTE)),
+    ("too.many.", Verdict("rate", MINUTE)),
+    ("staffid.notexisted", Verdict("recipient")),
+    ("invalid.client", Verdict("config")),
+    ("unsupported.grant.type", Verdict("config")),
+    ("unauthorized.client", Verdict("config")),
+    ("invalidclientidorsecret", Verdict("config")),
+    ("param", Verdict("content")),
+    ("invalidparameter", Verdict("content")),
+    ("system.error", Verdict("transient")),
+)
+
+
+def wecom(status: int, answer: dict[str, Any]) -> PlatformError | None:
+    return _by_number(WECOM, status, answer)
+
+
+def wechat(status: int, answer: dict[str, Any]) -> PlatformError | None:
+    return _by_number(WECHAT, status, answer)
+
+
+def dingtalk_old(status: int, answer: dict[str, Any]) -> PlatformError | None:
+    """The old API and the sessionWebhook: HTTP 200 with `errcode`; 88 wraps another code."""
+    if (punished := _punished(answer)) is not None:
+        return punished
+    if _number(answer.get("errcode")) == 88:
+        inner = _number(answer.get("sub_code"))
+        text = str(answer.get("sub_msg") or answer.get("errmsg") or "")
+        if inner is None:
+            return PlatformError("token", "88", text)
+        verdict = DINGTALK_OLD.get(inner, Verdict("content"))
+        return PlatformError(verdict.kind, f"88/{inner}", text, retry_after=verdict.wait)
+    return _by_number(DINGTALK_OLD, status, answer)
+
+
+def dingtalk_new(status: int, answer: dict[str, Any]) -> PlatformError | None:
+    """The new API: an HTTP status and a code in words, compared without regard to case."""
+    if (punished := _punished(answer)) is not None:
+        return punished
+    code = str(answer.get("code") or "") if status >= 400 else ""
+    message = str(answer.get("message") or "")
+    detail = answer.get("accessdenieddetail")
+    if isinstance(detail, dict) and detail.get("requiredScopes"):
+        message = f"{message} requiredScopes={detail['requiredScopes']}"
+    for prefix, verdict in DINGTALK_NEW:
+        if code.lower().startswith(prefix):
+            return PlatformError(verdict.kind, code, message, retry_after=verdict.wait)
+    if status == 401:
+        return PlatformError("token", code or "http-401", message)
+    failed = by_status(status)
+    if failed is not None and code:
+        return PlatformError(failed.kind, code, message, retry_after=failed.retry_after)
+    return failed
+
+
+def by_status(status: int) -> PlatformError | None:
+    """What the HTTP status alone says. 504 is the gateway giving up on work that may still be done."""
+    code = f"http-{status}"
+    if status < 300:
+        return None
+    if status < 400:
+        return PlatformError("config", code, "a redirect is not followed")
+    if status == 429:
+        return PlatformError("rate", code, retry_after=MINUTE)
+    if status in (401, 403):
+        return PlatformError("permission", code)
+    if status == 504:
+        return PlatformError("unknown", code)
+    return PlatformError("transient" if status >= 500 else "content", code)
+
+
+def _by_number(table: dict[int, Verdict], status: int, answer: dict[str, Any]) -> PlatformError | None:
+    if "errcode" not in answer:
+        return by_status(status)
+    number = _number(answer["errcode"])
+    if number is None:
+        return PlatformError("unknown", "errcode", "an errcode that is no number")
+    if number == 0:
+        return by_status(status)
+    verdict = table.get(number, Verdict("content"))
+    return PlatformError(verdict.kind, str(number), str(answer.get("errmsg") or ""), retry_after=verdict.wait)
+
+
+def _number(value: Any) -> int | None:
+    """An errcode, also when it comes as text."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _punished(answer: dict[str, Any]) -> PlatformError | None:
+    """The ban of an address comes as JSON without errcode or as a page (C12)."""
+    if "punish" in answer or "punish" in str(answer.get(UNREADABLE, "")).lower():
+        return PlatformError("rate", "punish", "this address is banned for a while", retry_after=PUNISHED)
+    return None

@@ -1,0 +1,76 @@
+"""When to leave a platform alone: after a limit, and after it has refused the same way several times (reliability.md O3 O4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from bot.channels.base import Clock
+from bot.channels.outbound.errors import Kind, PlatformError
+
+ZONE: Final = ZoneInfo("Asia/Shanghai")
+PATIENCE: dict[Kind, int] = {"transient": 5, "unknown": 5, "permission": 3, "config": 3, "token": 3}
+"""How many refusals of one class in a row are heard before a pause. Limits pause at once; what concerns one person or one text never does."""
+FIRST_PAUSE: dict[Kind, float] = {"transient": 2.0, "unknown": 2.0, "permission": 60.0, "config": 60.0, "token": 60.0}
+LONGEST_PAUSE: dict[Kind, float] = {"transient": 60.0, "unknown": 60.0, "permission": 600.0, "config": 600.0, "token": 600.0}
+STEPS = (60.0, 3600.0)
+"""A limit that is still there after its minute is taken for the hour's, and after the hour for the day's (protocols.md B6)."""
+
+
+@dataclass(slots=True)
+class _Door:
+    kind: Kind | None = None
+    count: int = 0
+    until: datetime | None = None
+    why: PlatformError | None = None
+
+
+class Pauses:
+    """One door for each (token, path)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._doors: dict[tuple[str, str], _Door] = {}
+
+    def check(self, key: str, path: str) -> None:
+        """Raise the error that closed the door, with what is left of the pause."""
+        door = self._doors.get((key, path))
+        if door is None or door.until is None or door.why is None:
+            return
+        left = (door.until - self._clock()).total_seconds()
+        if left > 0:
+            raise PlatformError(door.why.kind, door.why.code, "paused: " + door.why.message, retry_after=left)
+
+    def heard(self, key: str, path: str, error: PlatformError | None) -> None:
+        """Count what came back; `error.retry_after` is set to the pause where there is one."""
+        door = self._doors.setdefault((key, path), _Door())
+        if error is None or error.kind in ("recipient", "content", "window"):
+            door.kind, door.count, door.until, door.why = None, 0, None, None
+            return
+        door.count = door.count + 1 if door.kind == error.kind else 1
+        door.kind = error.kind
+        pause = self._pause(door.count, error)
+        if pause is not None:
+            error.retry_after = pause
+            door.until = self._clock() + timedelta(seconds=pause)
+            door.why = error
+
+    def _pause(self, count: int, error: PlatformError) -> float | None:
+        """Seconds to stay away, or None to go on."""
+        if error.kind == "quota":
+            return self._until_tomorrow()
+        if error.kind == "rate":
+            asked = error.retry_after or STEPS[0]
+            if asked < STEPS[0] or count == 1:
+                return asked
+            return max(asked, STEPS[1]) if count == 2 else self._until_tomorrow()
+        if count < PATIENCE[error.kind]:
+            return None
+        return min(FIRST_PAUSE[error.kind] * 2.0 ** min(count - PATIENCE[error.kind], 10), LONGEST_PAUSE[error.kind])
+
+    def _until_tomorrow(self) -> float:
+        now = self._clock().astimezone(ZONE)
+        tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=5, second=0, microsecond=0)
+        return (tomorrow - now).total_seconds()

@@ -1,0 +1,204 @@
+"""One token for all who speak: fetched once at a time, shared between replicas, never asked for in a loop (protocols.md G, reliability.md O1 O2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.channels.base import Clock, Token, TokenStore
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.errors import PlatformError
+
+log = structlog.get_logger(__name__)
+
+AHEAD = timedelta(minutes=5)
+"""How long before its death a token is renewed."""
+AHEAD_PAUSE = timedelta(seconds=60)
+"""Between two early renewals: some platforms hand out the same token until it dies."""
+FORCED_PAUSE = timedelta(seconds=30)
+"""Between two renewals of a token that should still be good."""
+FIRST_WAIT = timedelta(seconds=60)
+LONGEST_WAIT = timedelta(hours=2)
+"""Waits after failures: 60 s, doubled each time. Five fetches in ten minutes at most, and fewer forced ones a day than WeChat allows (20)."""
+SOON = timedelta(seconds=2)
+"""The first waits after a fetch that got no answer at all; nobody has refused anything."""
+POLL_SECONDS = 0.2
+
+Fetch = Callable[[Api, bool], Awaitable[Token]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A token in hand; `serial` grows with each new one, so that a refusal is known to be about this one."""
+
+    token: Token
+    serial: int
+
+
+@dataclass(slots=True)
+class _State:
+    """What this process knows about one token."""
+
+    held: Held | None = None
+    refused: str = ""
+    strikes: int = 0
+    forced_at: datetime | None = None
+    early_at: datetime | None = None
+    closed_until: datetime | None = None
+    failures: int = 0
+    flight: asyncio.Task[Held] | None = None
+    why: PlatformError = field(default_factory=lambda: PlatformError("transient", "no-token"))
+
+
+class Tokens:
+    """The tokens of this process, over a store that all replicas share."""
+
+    def __init__(self, store: TokenStore, clock: Clock, holder: str, fetch: Fetch, lease_seconds: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._holder = holder
+        self._fetch = fetch
+        self._lease_seconds = lease_seconds
+        self._states: dict[str, _State] = {}
+        self._serial = 0
+
+    def values(self) -> tuple[str, ...]:
+        """Every token in hand, for the scrubber."""
+        return tuple(state.held.token.value for state in self._states.values() if state.held is not None)
+
+    async def get(self, api: Api, refused: Held | None = None) -> Held:
+        """A token to use now; `refused` is the one the platform has just turned down. Raises `PlatformError`."""
+        state = self._states.setdefault(api.key, _State())
+        now = self._clock()
+        if refused is not None:
+            self.refuse(api, refused)
+        held = state.held
+        if held is not None and held.token.expires_at > now:
+            if held.token.expires_at - now > AHEAD or (state.early_at is not None and now < state.early_at):
+                return held
+            state.early_at = now + AHEAD_PAUSE
+            self._fly(api, state)
+            return held
+        # All who wait share one flight; one who gives up leaves it flying for the others.
+        return await asyncio.shield(self._fly(api, state))
+
+    def refuse(self, api: Api, refused: Held) -> None:
+        """The platform turned this token down: it is not used again unless the platform hands it out anew."""
+        state = self._states[api.key]
+        if state.held is not None and state.held.serial == refused.serial:
+            state.refused = refused.token.value
+            state.held = None
+
+    def worked(self, api: Api) -> None:
+        """The platform accepted the token: what was held against it is forgotten."""
+        state = self._states[api.key]
+        state.strikes = 0
+        state.refused = ""
+
+    async def close(self) -> None:
+        flights = [state.flight for state in self._states.values() if state.flight is not None]
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    def _fly(self, api: Api, state: _State) -> asyncio.Task[Held]:
+        """The flight that is under way, or a new one."""
+        if state.flight is None or state.flight.done():
+            state.flight = asyncio.create_task(self._obtain(api, state), name=f"token {api.name}")
+            state.flight.add_done_callback(_look)
+        return state.flight
+
+    async def _obtain(self, api: Api, state: _State) -> Held:
+        if (found := await self._stored(api, state)) is not None:
+            return found
+        self._admit(state)
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + 2 * self._lease_seconds
+        while not await self._leased(api):
+            if loop.time() > patience:
+                raise PlatformError("transient", "lease", "somebody else keeps the token's lease")
+            await asyncio.sleep(POLL_SECONDS)
+            if (found := await self._stored(api, state)) is not None:
+                return found
+        # Whoever held the lease before may have saved one between the look and the lease.
+        if (found := await self._stored(api, state)) is not None:
+            return found
+        forced = bool(state.refused)
+        if forced:
+            state.forced_at = self._clock()
+            state.strikes += 1
+        token = await self._fetched(api, state, forced)
+        await self._save(api, token)
+        state.failures = 0
+        return self._hold(state, token)
+
+    def _admit(self, state: _State) -> None:
+        """Raise while fetching is closed: after failures, and between two forced renewals."""
+        now = self._clock()
+        if state.closed_until is not None and now < state.closed_until:
+            why = state.why
+            raise PlatformError(why.kind, why.code, why.message, retry_after=(state.closed_until - now).total_seconds())
+        if state.refused and state.forced_at is not None:
+            free = state.forced_at + max(FORCED_PAUSE, _doubled(FIRST_WAIT, state.strikes))
+            if now < free:
+                raise PlatformError("token", "refused", "the platform refuses every token", retry_after=(free - now).total_seconds())
+
+    async def _fetched(self, api: Api, state: _State, forced: bool) -> Token:
+        try:
+            return await self._fetch(api, forced)
+        except PlatformError as wrong:
+            state.failures += 1
+            first = SOON if wrong.kind in ("transient", "unknown") else FIRST_WAIT
+            wait = max(_doubled(first, state.failures), timedelta(seconds=wrong.retry_after or 0))
+            state.closed_until = self._clock() + wait
+            state.why = wrong
+            log.error("token not fetched", platform=api.name, kind=wrong.kind, code=wrong.code, again_in=wait.total_seconds())
+            raise
+
+    async def _stored(self, api: Api, state: _State) -> Held | None:
+        """What another replica left, when it is good and not the one that was refused."""
+        try:
+            token = await self._store.read(api.key)
+        except Exception as wrong:
+            # Without the shared row each replica still speaks for itself.
+            log.warning("token row not read", platform=api.name, error=type(wrong).__name__)
+            return None
+        now = self._clock()
+        if token is None or token.expires_at <= now or token.value == state.refused:
+            return None
+        if token.expires_at - now <= AHEAD and state.held is not None and token.value == state.held.token.value:
+            return None
+        return self._hold(state, token)
+
+    async def _leased(self, api: Api) -> bool:
+        try:
+            return await self._store.lease(api.key, self._holder, self._lease_seconds)
+        except Exception as wrong:
+            log.warning("token lease not taken", platform=api.name, error=type(wrong).__name__)
+            return True
+
+    async def _save(self, api: Api, token: Token) -> None:
+        try:
+            await self._store.save(api.key, self._holder, token)
+        except Exception as wrong:
+            log.warning("token row not saved", platform=api.name, error=type(wrong).__name__)
+
+    def _hold(self, state: _State, token: Token) -> Held:
+        self._serial += 1
+        state.held = Held(token, self._serial)
+        return state.held
+
+
+def _doubled(first: timedelta, times: int) -> timedelta:
+    """first, 2 x first, 4 x first … for times = 1, 2, 3 …; zero for 0."""
+    return min(first * 2 ** min(times - 1, 12), LONGEST_WAIT) if times > 0 else timedelta(0)
+
+
+def _look(flight: asyncio.Task[Held]) -> None:
+    """Everybody may have given up waiting; what went wrong was logged where it happened."""
+    if not flight.cancelled():
+        flight.exception()
