@@ -1,0 +1,274 @@
+"""What the platforms answer when something is wrong, and what the outbound client makes of it (reliability.md O3 O4 O8)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from bot.channels.outbound import PlatformError, is_allowed, wecom_api
+from bot.channels.outbound import errors as tables
+from tests.platforms.plain import SECRET, SEND, Answer, House, Platform, refused, replying, stand
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        yield House(await stack.enter_async_context(stand(Platform())), stack)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (replying(text="<html>系统维护</html>"), "unknown"),
+        (replying(text='{"errcode": 0, "errm'), "unknown"),
+        (replying(text="[1, 2]"), "unknown"),
+        (replying(text="[" * 100_000), "unknown"),
+        (replying(text=""), "unknown"),
+        (replying(json={"errcode": "zero"}), "unknown"),
+        (replying(json={"errcode": "81013"}), "recipient"),
+        (replying(json={"errcode": 81013}), "recipient"),
+        (replying(json={"errcode": 45009}), "rate"),
+        (replying(json={"errcode": 60020}), "config"),
+        (replying(json={"errcode": 99999999}), "content"),
+        (replying(text="<html>slow down</html>", status=429), "rate"),
+        (replying(text="no", status=504), "unknown"),
+        (replying(text="no", status=500), "transient"),
+        (replying(text="x" * 5_000_000), "unknown"),
+    ],
+)
+async def test_odd_answers_are_named_and_crash_nothing(house: House, answer: Answer, kind: str) -> None:
+    house.platform.answer = answer
+    outbound = await house.outbound()
+
+    assert (await refused(outbound, house.api)).kind == kind
+
+
+async def test_an_errcode_of_zero_may_come_as_text(house: House) -> None:
+    house.platform.answer = replying(json={"errcode": "0", "msgid": "m"})
+    outbound = await house.outbound()
+
+    assert (await outbound.call(house.api, "POST", SEND, json={}))["msgid"] == "m"
+
+
+async def test_a_bomb_of_gzip_is_read_no_further_than_the_cap(house: House) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+
+    async def explode(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"}, content_type="application/json")
+
+    house.platform.answer = explode
+    outbound = await house.outbound()
+    started = time.process_time()
+
+    assert (await refused(outbound, house.api)).kind == "unknown"
+
+    assert time.process_time() - started < 0.5
+
+
+async def test_a_redirect_is_not_followed(house: House) -> None:
+    hits = []
+
+    async def inside(request: web.Request) -> web.Response:
+        hits.append(request.path)
+        return web.json_response({"errcode": 0})
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", inside)
+    async with TestServer(app) as server:
+        house.platform.answer = replying(text="", status=307, headers={"Location": str(server.make_url("/internal"))})
+        outbound = await house.outbound()
+
+        assert (await refused(outbound, house.api)).kind == "config"
+
+    assert hits == []
+
+
+@pytest.mark.parametrize(("method", "kind"), [("POST", "unknown"), ("GET", "transient")])
+async def test_an_answer_of_one_byte_a_second_ends_by_the_total_time(house: House, method: str, kind: str) -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(100):
+            await response.write(b" ")
+            await asyncio.sleep(0.1)
+        return response
+
+    house.platform.answer = drip
+    outbound = await house.outbound(total=1.0, read=0.5)
+    started = time.monotonic()
+
+    assert (await refused(outbound, house.api, method)).kind == kind
+
+    assert time.monotonic() - started < 2
+
+
+async def test_what_was_sent_and_never_answered_is_unknown_and_not_repeated(house: House) -> None:
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    house.platform.answer = hang_up
+    outbound = await house.outbound()
+
+    assert (await refused(outbound, house.api)).kind == "unknown"
+    assert house.platform.sends == 1
+
+
+async def test_a_busy_platform_is_asked_again_within_the_call(house: House) -> None:
+    busy = iter([True])
+
+    async def once_busy(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"errcode": -1 if next(busy, False) else 0})
+
+    house.platform.answer = once_busy
+    outbound = await house.outbound()
+
+    assert (await outbound.call(house.api, "POST", SEND, json={}))["errcode"] == 0
+    assert house.platform.sends == 2
+
+
+async def test_nobody_there_is_transient_and_quick(house: House) -> None:
+    api = wecom_api(base="http://127.0.0.1:1", corp_id="corp", agent_id="1", secret=SECRET)
+    outbound = await house.outbound()
+    started = time.monotonic()
+
+    error = await refused(outbound, api)
+
+    assert (error.kind, error.code) == ("transient", "no-connection")
+    assert time.monotonic() - started < 2
+
+
+async def test_a_limit_closes_this_call_for_its_window_and_no_other(house: House) -> None:
+    house.platform.answer = replying(json={"errcode": 45009, "errmsg": "api freq out of limit"})
+    outbound = await house.outbound()
+    assert (await refused(outbound, house.api)).retry_after == 60
+    for _ in range(10):
+        assert (await refused(outbound, house.api)).kind == "rate"
+    assert house.platform.sends == 1
+
+    house.platform.answer = None
+    await outbound.call(house.api, "POST", "/cgi-bin/message/recall", json={})
+    house.time.pass_(61)
+    await outbound.call(house.api, "POST", SEND, json={})
+
+    assert house.platform.sends == 3
+
+
+async def test_a_limit_that_outlives_its_minute_is_taken_for_the_hours_and_then_the_days(house: House) -> None:
+    house.platform.answer = replying(json={"errcode": 45009})
+    outbound = await house.outbound()
+    waits = []
+    for _ in range(3):
+        wait = (await refused(outbound, house.api)).retry_after
+        assert wait is not None
+        waits.append(wait)
+        house.time.pass_(wait + 1)
+
+    assert waits[:2] == [60, 3600]
+    assert 3600 < waits[2] <= 24 * 3600 + 300
+
+
+async def test_one_person_who_cannot_be_reached_pauses_nobody_else(house: House) -> None:
+    house.platform.answer = replying(json={"errcode": 81013})
+    outbound = await house.outbound()
+
+    for _ in range(20):
+        assert (await refused(outbound, house.api)).kind == "recipient"
+
+    assert house.platform.sends == 20
+
+
+async def test_a_webhook_answer_is_judged_like_any_other(house: House) -> None:
+    outbound = await house.outbound()
+    allowed = frozenset({house.platform.url})
+    assert (await outbound.post(f"{house.platform.url}/robot/send", {"a": 1}, allowed_hosts=allowed))["errcode"] == 0
+    house.platform.answer = replying(json={"errcode": 300001, "errmsg": "session expired"})
+
+    with pytest.raises(PlatformError) as caught:
+        await outbound.post(f"{house.platform.url}/robot/send", {"a": 1}, allowed_hosts=allowed)
+
+    assert caught.value.kind == "content"
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("https://oapi.dingtalk.com/robot/sendBySession?session=x", True),
+        ("https://OAPI.dingtalk.com/robot/sendBySession?session=x", True),
+        ("https://oapi.dingtalk.com:443/robot", True),
+        ("http://oapi.dingtalk.com/robot", False),
+        ("https://oapi.dingtalk.com:8443/robot", False),
+        ("https://oapi.dingtalk.com.evil.example/robot", False),
+        ("https://oapi.dingtalk.com@evil.example/robot", False),
+        ("https://evil.example#@oapi.dingtalk.com/", False),
+        ("https://evil.example\\@oapi.dingtalk.com/", False),
+        ("https://oapi.dingtalk.com./robot", False),
+        ("//oapi.dingtalk.com/robot", False),
+        ("https:/oapi.dingtalk.com/robot", False),
+        ("https://[::1]/robot", False),
+        ("https://oapi.dingtalk.com/" + "a" * 3000, False),
+        (" https://oapi.dingtalk.com/", False),
+        ("https://oapi.dingtalk.com:99999/", False),
+        ("", False),
+    ],
+)
+def test_only_a_configured_origin_is_spoken_to(address: str, allowed: bool) -> None:
+    assert (is_allowed(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind"),
+    [
+        (401, {"code": "InvalidAuthentication"}, "token"),
+        (403, {"code": "Forbidden.AccessDenied.ApiCountLimitForOrg"}, "quota"),
+        (403, {"code": "forbidden.accessdenied.qpslimitforappkeyandapi"}, "rate"),
+        (403, {"code": "Forbidden.AccessDenied.AccessTokenPermissionDenied"}, "permission"),
+        (400, {"code": "staffId.notExisted"}, "recipient"),
+        (400, {"code": "param.error"}, "content"),
+        (400, {"code": 7}, "content"),
+        (500, {"code": "system.error"}, "transient"),
+        (504, {}, "unknown"),
+        (200, {"status": 1111, "wait": 5, "punish": "deny"}, "rate"),
+        (200, {tables.UNREADABLE: "<html>punish</html>"}, "rate"),
+    ],
+)
+def test_dingtalks_words_have_their_meaning(status: int, answer: dict[str, Any], kind: str) -> None:
+    found = tables.dingtalk_new(status, answer)
+    assert found is not None
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"errcode": 88, "sub_code": "40014", "sub_msg": "不合法的access_token"}, "token"),
+        ({"errcode": 88}, "token"),
+        ({"errcode": 88, "sub_code": "60011"}, "permission"),
+        ({"errcode": 90018}, "rate"),
+        ({"errcode": 90020}, "quota"),
+        ({"errcode": 143106}, "content"),
+        ({"errcode": 33012}, "recipient"),
+    ],
+)
+def test_dingtalks_old_numbers_have_their_meaning(answer: dict[str, Any], kind: str) -> None:
+    found = tables.dingtalk_old(200, answer)
+    assert found is not None
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(40003, "recipient"), (45015, "window"), (45047, "window"), (45009, "quota"), (45011, "rate"), (48001, "permission")]
+)
+def test_wechats_numbers_have_their_meaning(code: int, kind: str) -> None:
+    found = tables.wechat(200, {"errcode": code})
+    assert found is not None
+    assert found.kind == kind
