@@ -1,0 +1,118 @@
+"""Words to calls: finds the command a text names, for this sender, and says what was perhaps meant when there is none."""
+
+from __future__ import annotations
+
+import difflib
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.domain.library import Library
+from bot.domain.message import Incoming, Option, Refusal, Reply
+from bot.domain.people import Learner, Role
+from bot.domain.times import day_of
+
+Do = Callable[["Context", str], Reply]
+
+
+@dataclass(slots=True)
+class Context:
+    """What a command is given: the caller's transaction, who speaks, what is known, and the moment the message arrived."""
+
+    session: Session
+    incoming: Incoming
+    library: Library
+    now: datetime
+    rng: random.Random
+    learner: Learner | None = None
+    audited: tuple[str, str] | None = None
+
+    @property
+    def me(self) -> Learner:
+        if self.learner is None:
+            raise Refusal("请先绑定工号:发送「绑定 工号 验证码」。验证码请向本单位管理员领取。")
+        return self.learner
+
+    @property
+    def today(self) -> date:
+        return day_of(self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its words (the first is its name), who may use it, its help, and whether it only reads (and may take its time)."""
+
+    words: tuple[str, ...]
+    do: Do
+    help: str
+    role: Role | None
+    reads: bool
+    takes: str
+
+    @property
+    def name(self) -> str:
+        return self.words[0]
+
+    def is_for(self, learner: Learner | None) -> bool:
+        return self.role is None or (learner is not None and learner.may(self.role))
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(*words: str, role: Role | None = Role.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:
+    """Register a command under its words. `takes` names its argument in the help ("<法>"); `reads` sends it to the read connection."""
+
+    def register(do: Do) -> Do:
+        lines = (do.__doc__ or "").strip().splitlines()
+        if not lines:
+            raise ValueError(f"{words[0]} has no help line")
+        made = Command(words, do, lines[0].strip(), role, reads, takes)
+        for word in words:
+            if word in COMMANDS:
+                raise ValueError(f"{word} is taken")
+            COMMANDS[word] = made
+        return do
+
+    return register
+
+
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]")
+_SPACES = re.compile(r"\s+")
+
+
+def tidy(text: str) -> str:
+    """Typed text in one form: full-width letters narrowed, invisible characters gone, spaces single."""
+    return _SPACES.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).strip()
+
+
+def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
+    """The command a text names and its argument; without `strict` the space before the argument may be missing (练习民法典)."""
+    tidied = tidy(text).lstrip("/")
+    word, _, rest = tidied.partition(" ")
+    if word in COMMANDS:
+        return COMMANDS[word], rest.strip()
+    if strict:
+        return None
+    fitting = [word for word, made in COMMANDS.items() if made.takes and tidied.startswith(word)]
+    if not fitting:
+        return None
+    longest = max(fitting, key=len)
+    return COMMANDS[longest], tidied[len(longest) :].strip(" ::,,")
+
+
+def unknown(ctx: Context, text: str) -> Reply:
+    """Nothing fits: the nearest commands this sender may use, or the way to the help. Not allowed is answered the same way."""
+    allowed = [word for word, made in COMMANDS.items() if made.is_for(ctx.learner)]
+    said = tidy(text)
+    head = said.partition(" ")[0][:12]
+    near = difflib.get_close_matches(head, allowed, n=2, cutoff=0.5) or [word for word in allowed if head and len(head) > 1 and head in word][:2]
+    near = [word for word in near if word != head]
+    if near:
+        return Reply(f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗?", buttons=tuple(Option(word, word) for word in near))
+    return Reply(f"没有看懂「{said[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))

@@ -1,0 +1,143 @@
+"""The hall: one message in, one transaction, one reply out. Decide, commit, then speak."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+from sqlmodel import Session
+
+from bot.commands import quiz, router
+from bot.commands.help import STRANGER, welcome
+from bot.commands.router import Command, Context
+from bot.domain.library import Library
+from bot.domain.message import NOTHING, Incoming, Refusal, Reply
+from bot.domain.times import day_of
+from bot.storage import accounts, audit, inbox
+from bot.storage.db import Busy, Desk
+
+log = structlog.get_logger()
+
+BUSY = Reply("系统繁忙,未记录,请稍后再发一次。")
+BROKEN = Reply("系统出了点问题,这条消息未记录,请稍后再试。")
+NOT_TEXT = Reply("目前只看得懂文字和按钮,请用文字回复。发送「帮助」看看能做什么。")
+
+Note = Callable[[str, str, float], None]
+
+
+class Dispatcher:
+    """Hands each message to its command inside one transaction, and keeps the reply with the message."""
+
+    def __init__(self, desk: Desk, library: Callable[[], Library], *, rng: random.Random | None = None, note: Note | None = None) -> None:
+        self.desk = desk
+        self.library = library
+        self.rng = rng or random.SystemRandom()
+        self.note = note or (lambda what, channel, value: None)
+
+    async def handle(self, incoming: Incoming) -> Reply:
+        """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says."""
+        channel = incoming.sender.channel
+        began = time.perf_counter()
+        found = router.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        try:
+            if found is not None and found[0].reads:
+                reply = await self._look_up(incoming, *found)
+            else:
+                reply = await self.desk.write(lambda session: self._attend(session, incoming), of=incoming.sender)
+            self.note("answered", channel, 1)
+        except Refusal as refusal:
+            self.note("refusal", channel, 1)
+            reply = Reply(str(refusal), buttons=refusal.buttons)
+        except Busy as busy:
+            log.warning("shed", channel=channel, reason=str(busy))
+            self.note("shed", channel, 1)
+            reply = BUSY
+        except Exception:
+            log.exception("message failed", channel=channel, message_id=incoming.message_id)
+            self.note("failed", channel, 1)
+            reply = BROKEN
+        self.note("handle_seconds", channel, time.perf_counter() - began)
+        return reply
+
+    def _context(self, session: Session, incoming: Incoming) -> Context:
+        learner = accounts.learner_at(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        return Context(session, incoming, self.library(), incoming.arrived, self.rng, learner)
+
+    def _attend(self, session: Session, incoming: Incoming) -> Reply:
+        ctx = self._context(session, incoming)
+        if ctx.learner is None:
+            return self._meet(ctx)
+        if (said := inbox.heard(session, incoming)) is not None:
+            return said
+        reply = respond(ctx)
+        inbox.keep(session, incoming, ctx.learner.id, reply)
+        return reply
+
+    def _meet(self, ctx: Context) -> Reply:
+        """Somebody who is not on the roll, or not bound yet: only binding and the help; nothing is kept but a count."""
+        incoming = ctx.incoming
+        if incoming.kind == "unfollow":
+            return NOTHING
+        found = router.find(incoming.text) if incoming.kind in ("text", "voice") else None
+        if found is None or found[0].role is not None:
+            inbox.count(ctx.session, "stranger", ctx.today)
+            return STRANGER
+        reply = found[0].do(ctx, found[1])
+        bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
+        if bound is not None:
+            inbox.keep(ctx.session, incoming, bound.id, reply)
+        return reply
+
+    async def _look_up(self, incoming: Incoming, command: Command, argument: str) -> Reply:
+        """A command that only reads takes its time on the read connection; the reply (and what the audit is to know) is written after."""
+
+        def read(session: Session) -> tuple[Context, Reply] | None:
+            ctx = self._context(session, incoming)
+            if ctx.learner is None or inbox.heard(session, incoming) is not None or not command.is_for(ctx.learner):
+                return None
+            return ctx, command.do(ctx, argument)
+
+        looked = await self.desk.read(read)
+        if looked is None:
+            return await self.desk.write(lambda session: self._attend(session, incoming), of=incoming.sender)
+        ctx, reply = looked
+
+        def keep(session: Session) -> Reply:
+            if (said := inbox.heard(session, incoming)) is not None:
+                return said
+            inbox.keep(session, incoming, ctx.me.id, reply)
+            if ctx.audited is not None:
+                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audited)
+            return reply
+
+        return await self.desk.write(keep, of=incoming.sender)
+
+
+def respond(ctx: Context) -> Reply:
+    """What a bound person is told: events are greeted, taps go to their task, words to their command, the rest to the open question."""
+    incoming = ctx.incoming
+    match incoming.kind:
+        case "unfollow" | "enter":
+            return NOTHING
+        case "follow":
+            return welcome(ctx)
+        case "other":
+            return NOT_TEXT
+    if incoming.task:
+        return quiz.tapped(ctx, incoming.task, incoming.text)
+    if not incoming.text.strip():
+        return NOT_TEXT
+    found = router.find(incoming.text, strict=quiz.hears_free_text(ctx))
+    if found is not None and found[0].is_for(ctx.learner):
+        return found[0].do(ctx, found[1])
+    if found is not None:
+        log.info("not allowed", command=found[0].name, staff_no=ctx.me.staff_no)
+        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {found[0].name}", "", outcome="refused")
+        return router.unknown(ctx, incoming.text)
+    return quiz.typed(ctx, incoming.text) or router.unknown(ctx, incoming.text)
+
+

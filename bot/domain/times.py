@@ -1,0 +1,40 @@
+"""Moments and days as people in the agency see them: Asia/Shanghai, whatever the host thinks."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def day_of(at: datetime) -> date:
+    """The day in Asia/Shanghai on which a moment lies."""
+    return at.astimezone(SHANGHAI).date()
+
+
+def clock_of(at: datetime) -> str:
+    """08:05 in Asia/Shanghai."""
+    return at.astimezone(SHANGHAI).strftime("%H:%M")
+
+
+def chinese_day(day: date) -> str:
+    """11月20日."""
+    return f"{day.month}月{day.day}日"
+
+
+def minutes_text(seconds: int) -> str:
+    """A length of time in words: 6 分 5 秒, 40 秒."""
+    minutes, rest = divmod(seconds, 60)
+    if not minutes:
+        return f"{rest} 秒"
+    return f"{minutes} 分 {rest} 秒" if rest else f"{minutes} 分钟"
+
+
+def start_of(day: date) -> datetime:
+    """The first moment of a day in Asia/Shanghai."""
+    return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)
+
+
+def end_of(day: date) -> datetime:
+    return start_of(day + timedelta(days=1))

@@ -1,0 +1,46 @@
+"""Who stands behind a chat account; the first question of every message."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from sqlmodel import Session
+
+from bot.domain.message import Address
+from bot.domain.people import Learner, Role
+from bot.storage.sql import Sql
+
+_WHO = Sql(
+    """SELECT p.id, p.staff_no, p.name, p.tier,
+              EXISTS (SELECT 1 FROM role r WHERE r.person_id = p.id AND r.role = 'admin'),
+              EXISTS (SELECT 1 FROM role r WHERE r.person_id = p.id AND r.role = 'supervisor')
+       FROM account a JOIN person p ON p.id = a.person_id
+       WHERE a.channel = :channel AND a."user" = :user AND (p.left_on IS NULL OR p.left_on >= :today)"""
+)
+_LOCK = Sql(
+    """SELECT p.id FROM person p WHERE p.id = ANY(:ids) OR p.id IN (
+           SELECT a.person_id FROM account a JOIN unnest(CAST(:channels AS text[]), CAST(:users AS text[])) AS w(channel, "user")
+           ON a.channel = w.channel AND a."user" = w."user")
+       ORDER BY p.id FOR UPDATE"""
+)
+
+
+def learner_at(session: Session, sender: Address, today: str) -> Learner | None:
+    """The person bound to an account and still in office on a day (ISO text), or None."""
+    row = _WHO.one(session, channel=sender.channel, user=sender.user, today=today)
+    if row is None:
+        return None
+    roles = {Role.LEARNER}
+    if row[4]:
+        roles.add(Role.ADMIN)
+    if row[5]:
+        roles.add(Role.SUPERVISOR)
+    return Learner(row[0], row[1], row[2], row[3], frozenset(roles))
+
+
+def lock_people(session: Session, keys: Sequence[Hashable]) -> None:
+    """PostgreSQL: hold the people of a batch, in order of id, so that replicas serialise one person's messages and never deadlock."""
+    addresses = [key for key in keys if isinstance(key, Address)]
+    ids = [key for key in keys if isinstance(key, int)]
+    if addresses or ids:
+        _LOCK.all(session, ids=ids, channels=[a.channel for a in addresses], users=[a.user for a in addresses])

