@@ -1,0 +1,75 @@
+"""Hours earned: a rule says what a source is worth, the caps say how much of it counts, the ledger keeps both answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.domain.hours import Cap, Grant, Policy, RuleVersion, grant, item_seconds
+from bot.storage import ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What came of it: seconds credited, seconds refused with the reason, the rule that decided."""
+
+    credited: int
+    refused: int
+    reason: str
+    rule: RuleVersion
+
+
+def _keep(
+    session: Session,
+    person_id: int,
+    category: str,
+    granted: Grant,
+    day: date,
+    source: tuple[str, str],
+    rule: RuleVersion,
+    now: datetime,
+    *,
+    law: str,
+    required: bool,
+    items: int = 0,
+) -> Earned:
+    named = (rule.line, rule.version)
+    if granted.credited:
+        ledger.add(session, person_id, category, granted.credited, day, source, named, now, law=law, required=required, items=items)
+    if granted.refused:
+        ledger.refuse(session, person_id, source, granted.refused, day, named, granted.reason, now)
+    return Earned(granted.credited, granted.refused, granted.reason, rule)
+
+
+def earn_lesson(session: Session, policy: Policy, person_id: int, lesson: str, law: str, seconds: int, day: date, now: datetime) -> Earned:
+    """Reading time of a finished lesson (D2): each lesson once a year, at most so much a day. `seconds` is what the pages were credited."""
+    rule = policy.at("D2", day)
+    source = ("lesson", f"{day.year}:{lesson}")
+    if ledger.has_earned(session, person_id, *source):
+        granted = Grant(0, seconds, "同一课每年只计一次,本年度已计过")
+    else:
+        limit = policy.seconds(rule.number("day_cap"), day)
+        had = ledger.used(session, person_id, "online", day)
+        granted = grant(seconds, [Cap(had.day_seconds, limit, f"今日在线学习 {float(rule.number('day_cap')):g} 学时")])
+    return _keep(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
+
+
+def earn_item(session: Session, policy: Policy, person_id: int, question: str, law: str, day: date, now: datetime) -> Earned | None:
+    """A practised item (D3): each item once a year, ten make a quarter; None when it counted before."""
+    rule = policy.at("D3", day)
+    source = ("item", f"{day.year}:{question}")
+    if ledger.has_earned(session, person_id, *source):
+        return None
+    had = ledger.used(session, person_id, "practice", day)
+    wanted = item_seconds(had.year_items, rule, policy.seconds_per_hour(day))
+    caps = [
+        Cap(had.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {float(rule.number('day_cap')):g} 学时"),
+        Cap(had.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {float(rule.number('year_cap')):g} 学时"),
+    ]
+    granted = grant(wanted, caps)
+    if granted.refused:
+        # A part of an item would count it as done; refused whole, it can still count on another day.
+        granted = Grant(0, wanted, granted.reason)
+    return _keep(session, person_id, "practice", granted, day, source, rule, now, law=law, required=False, items=1 if granted.credited else 0)

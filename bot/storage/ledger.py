@@ -1,0 +1,157 @@
+"""The ledger of hours: entries only ever added, with their running totals, in one breath."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.storage.sql import Sql
+from bot.storage.tables import stamp
+
+_ADD = Sql(
+    """INSERT INTO ledger (person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version,
+                           recorded_at, recorded_by, reverses)
+       VALUES (:person_id, :category, :credit_seconds, :day, :law, :required, :source_kind, :source_id, :rule, :rule_version,
+               :recorded_at, :recorded_by, :reverses)
+       ON CONFLICT DO NOTHING RETURNING id"""
+)
+_EARNED = Sql("SELECT id FROM ledger WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id AND reverses IS NULL")
+_ADD_YEAR = Sql(
+    """INSERT INTO year_total (person_id, year, category, seconds, items) VALUES (:person_id, :year, :category, :seconds, :items)
+       ON CONFLICT (person_id, year, category) DO UPDATE SET seconds = year_total.seconds + excluded.seconds, items = year_total.items + excluded.items"""
+)
+_ADD_DAY = Sql(
+    """INSERT INTO day_total (person_id, day, category, seconds) VALUES (:person_id, :day, :category, :seconds)
+       ON CONFLICT (person_id, day, category) DO UPDATE SET seconds = day_total.seconds + excluded.seconds"""
+)
+_TAKE_YEAR = Sql(
+    "UPDATE year_total SET seconds = seconds + :seconds, items = items + :items WHERE person_id = :person_id AND year = :year AND category = :category"
+)
+_TAKE_DAY = Sql("UPDATE day_total SET seconds = seconds + :seconds WHERE person_id = :person_id AND day = :day AND category = :category")
+_USED = Sql(
+    """SELECT COALESCE((SELECT seconds FROM year_total WHERE person_id = :person_id AND year = :year AND category = :category), 0),
+              COALESCE((SELECT items FROM year_total WHERE person_id = :person_id AND year = :year AND category = :category), 0),
+              COALESCE((SELECT seconds FROM day_total WHERE person_id = :person_id AND day = :day AND category = :category), 0)"""
+)
+_REFUSE = Sql(
+    """INSERT INTO uncredited (person_id, source_kind, source_id, seconds, day, rule, rule_version, reason, at)
+       VALUES (:person_id, :source_kind, :source_id, :seconds, :day, :rule, :rule_version, :reason, :at)"""
+)
+_YEAR = Sql("SELECT category, seconds FROM year_total WHERE person_id = :person_id AND year = :year")
+_ORIGINAL = Sql(
+    """SELECT person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version
+       FROM ledger WHERE id = :id AND reverses IS NULL"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a person has in one category already: seconds and items of the year, seconds of the day."""
+
+    year_seconds: int
+    year_items: int
+    day_seconds: int
+
+
+def used(session: Session, person_id: int, category: str, day: date) -> Used:
+    row = _USED.one(session, person_id=person_id, year=day.year, category=category, day=day.isoformat())
+    return Used(*row)
+
+
+def has_earned(session: Session, person_id: int, source_kind: str, source_id: str) -> bool:
+    """True when this source has earned before: one source earns once."""
+    return _EARNED.one(session, person_id=person_id, source_kind=source_kind, source_id=source_id) is not None
+
+
+def add(
+    session: Session,
+    person_id: int,
+    category: str,
+    seconds: int,
+    day: date,
+    source: tuple[str, str],
+    rule: tuple[str, int],
+    at: datetime,
+    *,
+    law: str = "",
+    required: bool = False,
+    by: str = "system",
+    items: int = 0,
+) -> int | None:
+    """The id of the new entry, or None when its source has earned before. `seconds` > 0; `source` is (kind, id), `rule` (line, version)."""
+    row = _ADD.one(
+        session,
+        person_id=person_id,
+        category=category,
+        credit_seconds=seconds,
+        day=day.isoformat(),
+        law=law,
+        required=int(required),
+        source_kind=source[0],
+        source_id=source[1],
+        rule=rule[0],
+        rule_version=rule[1],
+        recorded_at=stamp(at),
+        recorded_by=by,
+        reverses=None,
+    )
+    if row is None:
+        return None
+    _ADD_YEAR.run(session, person_id=person_id, year=day.year, category=category, seconds=seconds, items=items)
+    _ADD_DAY.run(session, person_id=person_id, day=day.isoformat(), category=category, seconds=seconds)
+    return int(row[0])
+
+
+def reverse(session: Session, entry_id: int, at: datetime, by: str, *, items: int = 0) -> int | None:
+    """Take an entry back by its mirror image; None when there is no such entry or it was reversed before."""
+    original = _ORIGINAL.one(session, id=entry_id)
+    if original is None:
+        return None
+    person_id, category, seconds, day, law, required, source_kind, source_id, rule, rule_version = original
+    row = _ADD.one(
+        session,
+        person_id=person_id,
+        category=category,
+        credit_seconds=-seconds,
+        day=day,
+        law=law,
+        required=required,
+        source_kind=source_kind,
+        source_id=source_id,
+        rule=rule,
+        rule_version=rule_version,
+        recorded_at=stamp(at),
+        recorded_by=by,
+        reverses=entry_id,
+    )
+    if row is None:
+        return None
+    _TAKE_YEAR.run(session, person_id=person_id, year=int(day[:4]), category=category, seconds=-seconds, items=-items)
+    _TAKE_DAY.run(session, person_id=person_id, day=day, category=category, seconds=-seconds)
+    return int(row[0])
+
+
+def refuse(
+    session: Session, person_id: int, source: tuple[str, str], seconds: int, day: date, rule: tuple[str, int], reason: str, at: datetime
+) -> None:
+    """Keep why seconds were not credited, beside their source."""
+    _REFUSE.run(
+        session,
+        person_id=person_id,
+        source_kind=source[0],
+        source_id=source[1],
+        seconds=seconds,
+        day=day.isoformat(),
+        rule=rule[0],
+        rule_version=rule[1],
+        reason=reason,
+        at=stamp(at),
+    )
+
+
+def year_seconds(session: Session, person_id: int, year: int) -> Mapping[str, int]:
+    """Credit seconds of a person in a year by category."""
+    return dict(_YEAR.all(session, person_id=person_id, year=year))
