@@ -19,14 +19,18 @@ COUNTRY = "中华人民共和国"
 
 @dataclass(frozen=True, slots=True)
 class LawVersion:
-    """A text as adopted or published on `version`, in force from `valid_from` up to but not including `valid_to`."""
+    """A text as adopted or published on `version`, in force from `valid_from` up to but not including `valid_to`.
+
+    Where the register does not know the first day in force, the day of the version stands for it; where no last day is given, the version ends
+    when a newer one begins (`Law.in_force`).
+    """
 
     version: date
-    valid_from: date
+    valid_from: date | None = None
     valid_to: date | None = None
 
     def in_force(self, on: date) -> bool:
-        return self.valid_from <= on and (self.valid_to is None or on < self.valid_to)
+        return (self.valid_from or self.version) <= on and (self.valid_to is None or on < self.valid_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +185,8 @@ def folded_name(name: str) -> str:
 # ── Pages ──
 
 _BLOCK = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>#{1,6}[ \t]+|>[ \t]?|[-*+][ \t]+|\d{1,3}[.)、][ \t]+)?(?P<text>.*)$")
-_EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
-_TITLE_ENDS = "。!?:!?:"
+_EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.{1,300}?)(?<=\S)\1")
+_LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)")
 
 
 def plain(page: str) -> str:
