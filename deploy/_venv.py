@@ -33,6 +33,7 @@ PIP_LOG = VENV / "pip.log"
 
 # Published as source only; everything else must come as a wheel, for nothing here can compile Rust or C.
 SOURCE_ONLY = "jieba"
+NO_VENV = "这台机器的 Python 缺少 {} 组件,无法建立虚拟环境:请先安装 Debian 软件包 python3-venv(apt install python3-venv)。"
 OFFLINE_SIGNS = ("connection", "max retries", "name resolution", "timed out", "timeout", "proxyerror", "sslerror", "no matching distribution")
 
 
@@ -61,17 +62,17 @@ def ready(kind: str) -> Path:
     need_writable(ROOT)
     if VENV.exists():
         need_writable(VENV)
-    with _alone():
+    with _alone() as held:
         # Another start may have made it while this one waited.
         if not stands(kind):
-            _make(kind)
+            _make(kind, held)
     return PYTHON
 
 
 def need_parts() -> None:
     for part in ("venv", "ensurepip"):
         if importlib.util.find_spec(part) is None:
-            raise SystemExit(f"这台机器的 Python 缺少 {part} 组件,无法建立虚拟环境:请先安装 Debian 软件包 python3-venv(apt install python3-venv)。")
+            raise SystemExit(NO_VENV.format(part))
 
 
 def need_writable(place: Path) -> None:
@@ -80,8 +81,9 @@ def need_writable(place: Path) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One builder at a time; the system lets go of the lock when the process ends, however it ends."""
+def _alone() -> Iterator[int]:
+    """One builder at a time. The lock goes on to the pip that is started under it, which may outlive a start that is killed: the system
+    lets go of it when the last of them has ended."""
     held = os.open(LOCKS, os.O_RDONLY)
     try:
         try:
@@ -89,55 +91,55 @@ def _alone() -> Iterator[None]:
         except BlockingIOError:
             say("另一个进程正在安装依赖,等它完成……")
             fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+        yield held
     finally:
         os.close(held)
 
 
-def _make(kind: str) -> None:
+def _make(kind: str, held: int) -> None:
     grown = kind == "dev" and stands("run")
     # The stamp goes first and comes last: whatever is cut short in between is made anew next time.
     STAMP.unlink(missing_ok=True)
     if not grown:
-        if VENV.is_symlink() or VENV.is_file():
-            VENV.unlink()
-        elif VENV.exists():
-            shutil.rmtree(VENV)
-        _make_empty()
-    say("正在安装依赖(首次约需一两分钟)……" if not WHEELHOUSE.is_dir() else "正在从 deploy/wheelhouse 安装依赖……")
-    _pip("build")
-    _pip(kind)
+        try:
+            if VENV.is_symlink() or VENV.is_file():
+                VENV.unlink()
+            elif VENV.exists():
+                shutil.rmtree(VENV)
+        except OSError as wrong:
+            raise SystemExit(f"旧的虚拟环境 {VENV} 删不掉({wrong.strerror}:{wrong.filename}):请手动删除它后重试。") from None
+        say(f"正在建立虚拟环境 {VENV} ……")
+        _run([_base(), "-I", "-m", "venv", str(VENV)], "建立虚拟环境失败", held)
+    say("正在从 deploy/wheelhouse 安装依赖……" if WHEELHOUSE.is_dir() else "正在安装依赖(首次约需一两分钟)……")
+    for lock in ("build", kind):
+        offline = ["--no-index", "--find-links", str(WHEELHOUSE)] if WHEELHOUSE.is_dir() else []
+        _run([*pip("install"), "-r", str(LOCKS / f"{lock}.txt"), *offline], "安装依赖失败", held)
     # `import bot` works from any directory, as `python -m bot` is used afterwards.
     (_site_packages() / "xuefa-bot.pth").write_text(f"{ROOT}\n", encoding="utf-8")
     STAMP.write_text(stamp(kind), encoding="utf-8")
 
 
-def _make_empty() -> None:
-    say(f"正在建立虚拟环境 {VENV} ……")
-    # Started from the .venv that has just been removed, the interpreter it was made of is still there.
-    base = getattr(sys, "_base_executable", sys.executable) if Path(sys.prefix) == VENV else sys.executable
-    made = subprocess.run([base, "-I", "-m", "venv", str(VENV)], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise SystemExit(explained(made.stdout + made.stderr, "建立虚拟环境失败"))
+def _base() -> str:
+    """Started from the .venv that has just been removed, the interpreter that it was made of is still there."""
+    return str(getattr(sys, "_base_executable", sys.executable)) if Path(sys.prefix) == VENV else sys.executable
 
 
-def _pip(lock: str) -> None:
-    command = [*pip("install"), "--quiet", "--progress-bar=off", "-r", str(LOCKS / f"{lock}.txt")]
-    if WHEELHOUSE.is_dir():
-        command += ["--no-index", "--find-links", str(WHEELHOUSE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=pip_environment())
-    with PIP_LOG.open("a", encoding="utf-8") as log:
-        log.write(done.stdout + done.stderr)
+def _run(command: list[str], what: str, held: int) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=pip_environment(), pass_fds=(held,))
+    output = done.stdout + done.stderr
+    if VENV.is_dir():
+        with PIP_LOG.open("a", encoding="utf-8") as log:
+            log.write(output)
     if done.returncode:
-        raise SystemExit(explained(done.stdout + done.stderr, "安装依赖失败"))
+        raise SystemExit(explained(output, what))
 
 
 def pip(verb: str) -> list[str]:
     """The start of a pip command that takes nothing but locked files. The build packages stand in .venv already (from build.txt), so that
     pip has no reason to fetch unlocked ones for the source package."""
     # -I: a PYTHONPATH or PYTHONDONTWRITEBYTECODE of the caller's changes neither what is installed nor that it is compiled.
-    start = [str(PYTHON), "-I", "-m", "pip", verb, "--disable-pip-version-check", "--no-input", "--require-hashes"]
-    return [*start, "--use-pep517", "--no-build-isolation", "--only-binary=:all:", f"--no-binary={SOURCE_ONLY}"]
+    start = [str(PYTHON), "-I", "-m", "pip", verb, "--disable-pip-version-check", "--no-input", "--quiet", "--progress-bar=off"]
+    return [*start, "--require-hashes", "--use-pep517", "--no-build-isolation", "--only-binary=:all:", f"--no-binary={SOURCE_ONLY}"]
 
 
 def pip_environment() -> dict[str, str]:
@@ -148,6 +150,8 @@ def pip_environment() -> dict[str, str]:
 def explained(output: str, what: str) -> str:
     """One sentence on why pip or venv failed, from what it printed."""
     low = output.lower()
+    if "ensurepip" in low:
+        return NO_VENV.format("ensurepip")
     if "no space left" in low:
         return f"{what}:磁盘空间不足,请清理后重试(约需 400 MB)。"
     if "do not match the hashes" in low:
@@ -158,7 +162,7 @@ def explained(output: str, what: str) -> str:
         advice = "无网络的机器请先在联网机器上用 python3 deploy/wheelhouse.py 制作 deploy/wheelhouse,再拷到这里"
         return f"{what}:连不上软件源,请检查网络或 pip 的镜像设置;{advice}。"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return f"{what}:{lines[-1] if lines else '没有给出原因'}(详见 {PIP_LOG})。"
+    return f"{what}:{lines[-1] if lines else '没有给出原因'}" + (f"(详见 {PIP_LOG})。" if PIP_LOG.exists() else "。")
 
 
 def _site_packages() -> Path:

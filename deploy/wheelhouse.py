@@ -23,7 +23,7 @@ def main(arguments: "list[str]") -> int:
     if unfinished.exists():
         shutil.rmtree(unfinished)
     for lock in ("build", "dev" if arguments else "run"):
-        command = [*_venv.pip("download"), "--quiet", "--progress-bar=off", "--dest", str(unfinished), "-r", str(_venv.LOCKS / f"{lock}.txt")]
+        command = [*_venv.pip("download"), "--dest", str(unfinished), "-r", str(_venv.LOCKS / f"{lock}.txt")]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=_venv.pip_environment())
         if done.returncode:
             raise SystemExit(_venv.explained(done.stdout + done.stderr, "下载依赖失败"))

@@ -141,20 +141,35 @@ def test_a_venv_that_was_cut_short_is_made_anew(venv: Any, installed: Path, monk
     left.touch()
     venv.STAMP.unlink()
 
-    def cut_short(lock: str) -> None:
-        if lock == "run":
+    def cut_short(command: list[str], what: str, held: int) -> None:
+        if "venv" in command:
+            venv._site_packages().mkdir(parents=True)
+        if command[-1].endswith("run.txt"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(venv, "_make_empty", lambda: venv._site_packages().mkdir(parents=True))
-    monkeypatch.setattr(venv, "_pip", cut_short)
+    monkeypatch.setattr(venv, "_run", cut_short)
     with pytest.raises(KeyboardInterrupt):
         venv.ready("run")
     assert not left.exists()
     assert not venv.STAMP.exists()
 
-    monkeypatch.setattr(venv, "_pip", lambda lock: None)
+    monkeypatch.setattr(venv, "_run", lambda command, what, held: venv._site_packages().mkdir(parents=True, exist_ok=True))
     venv.ready("run")
     assert venv.STAMP.read_text(encoding="utf-8") == venv.stamp("run")
+
+
+def test_a_pip_that_outlives_a_killed_start_keeps_the_next_one_waiting(venv: Any, installed: Path) -> None:
+    venv.STAMP.unlink()
+    with venv._alone() as held:
+        orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(held,))
+    with start(installed) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "另一个进程正在安装依赖,等它完成……\n"
+        # Whoever held the lock may have finished the work: then there is nothing left to do.
+        venv.STAMP.write_text(venv.stamp("run"), encoding="utf-8")
+        orphan.kill()
+        orphan.wait(10)
+        assert waiting.communicate(timeout=20)[0].splitlines() == ["['migrate']", "['serve', '--demo']"]
 
 
 # What is missing.
@@ -196,6 +211,7 @@ def test_a_directory_that_may_not_be_written_is_named(venv: Any, project: Path, 
             "NewConnectionError: Temporary failure in name resolution\nERROR: No matching distribution found for wheel==0.48.0",
             "连不上软件源.*deploy/wheelhouse",
         ),
+        ("The virtual environment was not created successfully because ensurepip is not available.", "apt install python3-venv"),
         ("ReadTimeoutError: Read timed out.", "连不上软件源"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "磁盘空间不足"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "校验值不符"),
