@@ -14,9 +14,9 @@ from sqlmodel import Session
 from bot.commands import quiz, router
 from bot.commands.help import STRANGER, welcome
 from bot.commands.router import Command, Context
-from bot.domain.library import Library
 from bot.domain.message import NOTHING, Incoming, Refusal, Reply
 from bot.domain.times import day_of
+from bot.services.shelf import Shelf
 from bot.storage import accounts, audit, inbox
 from bot.storage.db import Busy, Desk
 
@@ -32,9 +32,9 @@ Note = Callable[[str, str, float], None]
 class Dispatcher:
     """Hands each message to its command inside one transaction, and keeps the reply with the message."""
 
-    def __init__(self, desk: Desk, library: Callable[[], Library], *, rng: random.Random | None = None, note: Note | None = None) -> None:
+    def __init__(self, desk: Desk, shelf: Callable[[], Shelf], *, rng: random.Random | None = None, note: Note | None = None) -> None:
         self.desk = desk
-        self.library = library
+        self.shelf = shelf
         self.rng = rng or random.SystemRandom()
         self.note = note or (lambda what, channel, value: None)
 
@@ -65,7 +65,7 @@ class Dispatcher:
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
         learner = accounts.learner_at(session, incoming.sender, day_of(incoming.arrived).isoformat())
-        return Context(session, incoming, self.library(), incoming.arrived, self.rng, learner)
+        return Context(session, incoming, self.shelf(), incoming.arrived, self.rng, learner)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
         ctx = self._context(session, incoming)
@@ -139,5 +139,3 @@ def respond(ctx: Context) -> Reply:
         audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {found[0].name}", "", outcome="refused")
         return router.unknown(ctx, incoming.text)
     return quiz.typed(ctx, incoming.text) or router.unknown(ctx, incoming.text)
-
-

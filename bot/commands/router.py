@@ -16,6 +16,7 @@ from bot.domain.library import Library
 from bot.domain.message import Incoming, Option, Refusal, Reply
 from bot.domain.people import Learner, Role
 from bot.domain.times import day_of
+from bot.services.shelf import Shelf
 
 Do = Callable[["Context", str], Reply]
 
@@ -26,7 +27,7 @@ class Context:
 
     session: Session
     incoming: Incoming
-    library: Library
+    shelf: Shelf
     now: datetime
     rng: random.Random
     learner: Learner | None = None
@@ -37,6 +38,10 @@ class Context:
         if self.learner is None:
             raise Refusal("请先绑定工号:发送「绑定 工号 验证码」。验证码请向本单位管理员领取。")
         return self.learner
+
+    @property
+    def library(self) -> Library:
+        return self.shelf.library
 
     @property
     def today(self) -> date:
@@ -103,7 +108,7 @@ def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
     if not fitting:
         return None
     longest = max(fitting, key=len)
-    return COMMANDS[longest], tidied[len(longest) :].strip(" ::,,")
+    return COMMANDS[longest], tidied[len(longest) :].lstrip(":,").strip()
 
 
 def unknown(ctx: Context, text: str) -> Reply:
@@ -114,5 +119,7 @@ def unknown(ctx: Context, text: str) -> Reply:
     near = difflib.get_close_matches(head, allowed, n=2, cutoff=0.5) or [word for word in allowed if head and len(head) > 1 and head in word][:2]
     near = [word for word in near if word != head]
     if near:
-        return Reply(f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗?", buttons=tuple(Option(word, word) for word in near))
+        return Reply(
+            f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗?", buttons=tuple(Option(word, word) for word in near)
+        )
     return Reply(f"没有看懂「{said[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))

@@ -21,14 +21,16 @@ _ADD = Sql(
 _EARNED = Sql("SELECT id FROM ledger WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id AND reverses IS NULL")
 _ADD_YEAR = Sql(
     """INSERT INTO year_total (person_id, year, category, seconds, items) VALUES (:person_id, :year, :category, :seconds, :items)
-       ON CONFLICT (person_id, year, category) DO UPDATE SET seconds = year_total.seconds + excluded.seconds, items = year_total.items + excluded.items"""
+       ON CONFLICT (person_id, year, category)
+       DO UPDATE SET seconds = year_total.seconds + excluded.seconds, items = year_total.items + excluded.items"""
 )
 _ADD_DAY = Sql(
     """INSERT INTO day_total (person_id, day, category, seconds) VALUES (:person_id, :day, :category, :seconds)
        ON CONFLICT (person_id, day, category) DO UPDATE SET seconds = day_total.seconds + excluded.seconds"""
 )
 _TAKE_YEAR = Sql(
-    "UPDATE year_total SET seconds = seconds + :seconds, items = items + :items WHERE person_id = :person_id AND year = :year AND category = :category"
+    """UPDATE year_total SET seconds = seconds + :seconds, items = items + :items
+       WHERE person_id = :person_id AND year = :year AND category = :category"""
 )
 _TAKE_DAY = Sql("UPDATE day_total SET seconds = seconds + :seconds WHERE person_id = :person_id AND day = :day AND category = :category")
 _USED = Sql(

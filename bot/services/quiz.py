@@ -1,0 +1,215 @@
+"""Questions put and answered: the daily set, practice, the notebook, closing questions; each answer recorded once, marked and credited."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain import words
+from bot.domain.message import Incoming, Refusal
+from bot.domain.question import Mark, Question
+from bot.domain.times import day_of
+from bot.services import focus, hours
+from bot.services.hours import Earned
+from bot.services.shelf import Shelf
+from bot.storage import quiz, study
+from bot.storage.quiz import Item, OpenSitting, Score
+from bot.storage.tables import stamp
+
+DAILY_SIZE = 5
+ROUND_SIZE = 10
+RIGHTS_TO_LEAVE = 2
+WRITTEN = ("short",)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A question put to a person: where it stands and in which version."""
+
+    sitting: OpenSitting
+    item: Item
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an answer came to, what it earned, how the notebook moved, and what comes next (nothing when the sitting is done)."""
+
+    answer_id: int
+    question: Question
+    choice: str
+    mark: Mark
+    sitting: OpenSitting
+    earned: Earned | None
+    counted_before: bool
+    notebook: str
+    following: Put | None
+    score: Score | None
+
+
+def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Random) -> list[str]:
+    """`size` questions of a pool: those never answered first, in random order, then those answered longest ago."""
+    new = [name for name in pool if name not in known]
+    rng.shuffle(new)
+    old = sorted((name for name in pool if name in known), key=lambda name: known[name])
+    return (new + old)[:size]
+
+
+def _open(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str, names: Iterable[str], now: datetime) -> Put:
+    focus.make_way(session, shelf, person_id, now)
+    sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now)
+    study.set_focus(session, person_id, "sitting", sitting_id, now)
+    return put(session, shelf, sitting_id)
+
+
+def put(session: Session, shelf: Shelf, sitting_id: int) -> Put:
+    """The question in hand of an open sitting."""
+    sitting = quiz.sitting(session, sitting_id)
+    item = quiz.next_item(session, sitting_id, sitting.next) if sitting else None
+    if sitting is None or item is None:
+        raise Refusal("这一组题已经做完了。")
+    return Put(sitting, item, shelf.question(session, item.version_id))
+
+
+def _drawable(shelf: Shelf, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in shelf.drawn]
+
+
+def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: random.Random) -> Put | Score:
+    """Today's five: the same set all day, taken up where it was left; its score when it is done."""
+    day = day_of(now).isoformat()
+    had = quiz.last_sitting(session, person_id, "daily", day)
+    if had is not None and had.state == "done":
+        return quiz.score(session, had.id)
+    if had is not None:
+        return resume(session, shelf, person_id, had.id, now)
+    pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind not in WRITTEN))
+    if not pool:
+        raise Refusal("题库里还没有可用的题,请联系管理员。")
+    names = draw(pool, quiz.known_questions(session, person_id), DAILY_SIZE, rng)
+    rng.shuffle(names)
+    return _open(session, shelf, person_id, "daily", day, names, now)
+
+
+def practice(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put:
+    """A round of ten by law, law set or bank, or at random without a name."""
+    if name:
+        found = shelf.library.questions_of(name)
+        if found is None:
+            raise Refusal(no_such_law(shelf, name))
+        pool = _drawable(shelf, (question.id for question in found))
+    else:
+        pool = _drawable(shelf, shelf.library.questions)
+    if not pool:
+        raise Refusal(f"「{name}」还没有可用的题。")
+    names = draw(pool, quiz.known_questions(session, person_id), ROUND_SIZE, rng)
+    scope = f"{name or '随机'}@{stamp(now)}"
+    return _open(session, shelf, person_id, "practice", scope, names, now)
+
+
+def no_such_law(shelf: Shelf, name: str) -> str:
+    """What to say to a name that has no questions: the right name of a misnomer, or the names there are."""
+    meant = shelf.library.misnomer(name)
+    if meant is not None:
+        return f"没有「{name}」这部法,正确名称是《{meant.title}》,请发「练习 {meant.short}」。"
+    return f"没有「{name}」的题。现在可以练:{'、'.join(shelf.library.names)}。"
+
+
+def notebook(session: Session, shelf: Shelf, person_id: int, name: str) -> list[tuple[str, int]]:
+    """(question, rights in a row) of a person's mistakes, of one law when a name is given."""
+    kept = [(question, rights) for question, rights in quiz.mistakes(session, person_id) if question in shelf.drawn]
+    if not name:
+        return kept
+    found = shelf.library.questions_of(name)
+    if found is None:
+        raise Refusal(no_such_law(shelf, name))
+    of_law = {question.id for question in found}
+    return [(question, rights) for question, rights in kept if question in of_law]
+
+
+def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put | None:
+    """A round over the notebook, at most ten; None when the notebook (of that law) is empty."""
+    names = [question for question, _ in notebook(session, shelf, person_id, name)][:ROUND_SIZE]
+    if not names:
+        return None
+    rng.shuffle(names)
+    return _open(session, shelf, person_id, "mistakes", f"{name}@{stamp(now)}", names, now)
+
+
+def closing(session: Session, shelf: Shelf, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> Put:
+    """The closing questions of a lesson."""
+    return _open(session, shelf, person_id, "lesson", str(reading_id), names, now)
+
+
+def resume(session: Session, shelf: Shelf, person_id: int, sitting_id: int, now: datetime) -> Put:
+    """Take a sitting up again where it was left."""
+    if study.focus(session, person_id) != ("sitting", sitting_id):
+        focus.make_way(session, shelf, person_id, now)
+        study.set_focus(session, person_id, "sitting", sitting_id, now)
+    return put(session, shelf, sitting_id)
+
+
+def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str, incoming: Incoming, now: datetime) -> Outcome:
+    """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
+    question, item, sitting = at.question, at.item, at.sitting
+    mark = question.mark(choice, words=words.words if question.kind in WRITTEN else None)
+    answer_id = quiz.record(
+        session,
+        person_id=person_id,
+        sitting_id=sitting.id,
+        n=item.n,
+        question=item.question,
+        version_id=item.version_id,
+        choice=choice,
+        correct=int(mark.correct),
+        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
+        provisional=int(mark.provisional),
+        channel=incoming.sender.channel,
+        message_id=incoming.message_id,
+        arrived_at=stamp(incoming.arrived),
+        recorded_at=stamp(now),
+    )
+    moved = _move_notebook(session, person_id, item.question, mark, now)
+    credited = None
+    before = False
+    if sitting.kind != "lesson":
+        credited = hours.earn_item(session, shelf.policy, person_id, item.question, question.law, day_of(now), now)
+        before = credited is None
+    ahead = quiz.next_item(session, sitting.id, item.n + 1)
+    score = None
+    following = None
+    if ahead is None:
+        quiz.close_sitting(session, sitting.id, "done", now)
+        study.drop_focus(session, person_id)
+        score = quiz.score(session, sitting.id)
+    else:
+        quiz.move(session, sitting.id, ahead.n)
+        following = Put(sitting, ahead, shelf.question(session, ahead.version_id))
+    return Outcome(answer_id, question, choice, mark, sitting, credited, before, moved, following, score)
+
+
+def _move_notebook(session: Session, person_id: int, question: str, mark: Mark, now: datetime) -> str:
+    if mark.provisional:
+        return ""
+    if not mark.correct:
+        quiz.enter_mistake(session, person_id, question, now)
+        return "已收入错题本"
+    stepped = quiz.step_mistake(session, person_id, question, now, RIGHTS_TO_LEAVE)
+    if stepped is None:
+        return ""
+    left, rights = stepped
+    return f"连续答对 {rights} 次,移出错题本" if left else f"错题本:已连续答对 {rights} 次,再对 {RIGHTS_TO_LEAVE - rights} 次移出"
+
+
+def skip(session: Session, shelf: Shelf, sitting_id: int) -> Put | None:
+    """The next unanswered question instead of this one; None when this one is the last."""
+    at = put(session, shelf, sitting_id)
+    ahead = quiz.next_item(session, sitting_id, at.item.n + 1)
+    if ahead is None or ahead.n == at.item.n:
+        return None
+    quiz.move(session, sitting_id, ahead.n)
+    return Put(at.sitting, ahead, shelf.question(session, ahead.version_id))

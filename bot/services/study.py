@@ -1,0 +1,148 @@
+"""Reading a lesson: pages sent and asked for on the server's clock, closing questions, then the minutes into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.hours import PageCredit, page_credit
+from bot.domain.library import Lesson, expected_seconds
+from bot.domain.message import Refusal
+from bot.domain.times import SHANGHAI, day_of
+from bot.services import focus, hours, quiz
+from bot.services.hours import Earned
+from bot.services.shelf import Shelf
+from bot.storage import study
+from bot.storage.study import OpenReading, PageRead
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as it is sent; `credit` is what the page before it came to."""
+
+    reading: OpenReading
+    lesson: Lesson
+    number: int
+    credit: PageCredit | None = None
+    put_down: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A lesson that is done: seconds seen, credited and refused, and the rule."""
+
+    lesson: Lesson
+    pages: Sequence[PageRead]
+    earned: Earned
+
+
+def year_of(now: datetime) -> tuple[datetime, datetime]:
+    """The year a moment lies in, in Asia/Shanghai, as [since, until) (D14)."""
+    year = day_of(now).year
+    return datetime(year, 1, 1, tzinfo=SHANGHAI), datetime(year + 1, 1, 1, tzinfo=SHANGHAI)
+
+
+def done_this_year(session: Session, person_id: int, now: datetime) -> set[str]:
+    return study.lessons_done(session, person_id, *year_of(now))
+
+
+def find(shelf: Shelf, name: str, tier: str, now: datetime) -> list[Lesson]:
+    """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus."""
+    lessons = shelf.library.lessons_for(tier, day_of(now))
+    if not name:
+        return list(lessons)
+    if (exact := [lesson for lesson in lessons if name in (lesson.id, lesson.title)]) or (
+        exact := [lesson for lesson in lessons if lesson.id == name.lower()]
+    ):
+        return exact
+    law_set = shelf.library.resolve_set(name)
+    law = shelf.library.resolve_law(name)
+    laws = law_set.laws if law_set else (law.short,) if law else ()
+    return [lesson for lesson in lessons if lesson.law in laws] if laws else [lesson for lesson in lessons if name in lesson.title]
+
+
+def start(session: Session, shelf: Shelf, person_id: int, lesson: Lesson, now: datetime) -> Page:
+    """Begin a lesson, or take it up where it was left. One lesson at a time: what is in hand is put down first."""
+    had = next((ref for ref, name in study.open_readings(session, person_id) if name == lesson.id), None)
+    if had is not None:
+        return resume(session, shelf, person_id, had, now)
+    put_down = focus.make_way(session, shelf, person_id, now)
+    reading_id = study.open_reading(session, person_id, lesson.id, lesson.digest, now)
+    study.set_focus(session, person_id, "reading", reading_id, now)
+    study.send_page(session, reading_id, 1, now)
+    return Page(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, put_down=put_down)
+
+
+def resume(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Page:
+    """The page where a reading was left, with its clock starting anew; from the first page when the lesson changed since."""
+    reading = study.reading(session, reading_id)
+    if reading is None or reading.state != "open":
+        raise Refusal("这一课已经读完了。发送「学习」继续下一课。")
+    lesson = shelf.library.lessons.get(reading.lesson)
+    if lesson is None:
+        study.close_reading(session, reading_id, "left", now)
+        study.drop_focus(session, person_id)
+        raise Refusal("这一课已经下架,之前的阅读不计学时。发送「学习」学下一课。")
+    put_down = ""
+    if study.focus(session, person_id) != ("reading", reading_id):
+        put_down = focus.make_way(session, shelf, person_id, now)
+        study.set_focus(session, person_id, "reading", reading_id, now)
+    changed = lesson.digest != reading.digest
+    page = 1 if changed else reading.page
+    if changed:
+        study.restart(session, reading_id, lesson.digest)
+    view = study.page_out(session, reading_id)
+    if view is None or changed:
+        if view is not None:
+            study.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, "课程内容已更新,从头重读,此前不计")
+        study.send_page(session, reading_id, page, now)
+    return Page(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, put_down=put_down, changed=changed)
+
+
+def turn(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Page | quiz.Put | Finished:
+    """The next page: the one before is credited by the server's clock. After the last come the closing questions, or the end."""
+    reading = study.reading(session, reading_id)
+    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
+    if reading is None or reading.state != "open" or lesson is None or lesson.digest != reading.digest:
+        return resume(session, shelf, person_id, reading_id, now)
+    credit = _close_page(session, shelf, reading, lesson, now)
+    if reading.page < len(lesson.pages):
+        study.turn(session, reading_id, reading.page + 1)
+        study.send_page(session, reading_id, reading.page + 1, now)
+        ahead = OpenReading(reading_id, person_id, lesson.id, lesson.digest, reading.page + 1, "open")
+        return Page(ahead, lesson, reading.page + 1, credit)
+    questions = [name for name in lesson.questions if name in shelf.drawn]
+    if not questions:
+        return finish(session, shelf, person_id, reading_id, now)
+    study.turn(session, reading_id, reading.page, "asking")
+    return quiz.closing(session, shelf, person_id, reading_id, questions, now)
+
+
+def _close_page(session: Session, shelf: Shelf, reading: OpenReading, lesson: Lesson, now: datetime) -> PageCredit:
+    view = study.page_out(session, reading.id)
+    if view is None:
+        return PageCredit(0, 0)
+    seen = max(0, int((now - view.sent_at) / timedelta(seconds=1)))
+    expected = expected_seconds(lesson.pages[reading.page - 1], shelf.chars_a_minute)
+    credit = page_credit(seen, expected, shelf.policy.at("D2", day_of(now)))
+    study.end_page(session, view.id, now, credit.seen, credit.credited, credit.reason)
+    return credit
+
+
+def finish(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Finished:
+    """The lesson is done: what its pages were credited goes into the ledger, as far as the caps allow."""
+    reading = study.reading(session, reading_id)
+    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
+    if reading is None or lesson is None:
+        raise Refusal("这一课已经下架,不计学时。")
+    study.close_reading(session, reading_id, "done", now)
+    if study.focus(session, person_id) == ("reading", reading_id):
+        study.drop_focus(session, person_id)
+    pages = study.pages_read(session, reading_id)
+    seconds = sum(page.credited for page in pages)
+    earned = hours.earn_lesson(session, shelf.policy, person_id, lesson.id, lesson.law, seconds, day_of(now), now)
+    return Finished(lesson, pages, earned)

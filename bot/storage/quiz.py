@@ -1,0 +1,235 @@
+"""Sittings and their items, answers, the notebook of mistakes, reports on questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.storage.sql import Sql
+from bot.storage.tables import stamp
+
+_SITTING = Sql("SELECT id, person_id, kind, scope, size, next, state FROM sitting WHERE id = :id")
+_FIND = Sql(
+    """SELECT id, person_id, kind, scope, size, next, state FROM sitting
+       WHERE person_id = :person_id AND kind = :kind AND scope = :scope ORDER BY id DESC LIMIT 1"""
+)
+_OPEN = Sql(
+    """INSERT INTO sitting (person_id, kind, scope, size, next, state, opened_at)
+       VALUES (:person_id, :kind, :scope, :size, 1, 'open', :at) RETURNING id"""
+)
+_ITEM_IN = Sql("INSERT INTO sitting_item (sitting_id, n, question, version_id) VALUES (:sitting_id, :n, :question, :version_id)")
+_ITEM = Sql("SELECT question, version_id FROM sitting_item WHERE sitting_id = :sitting_id AND n = :n")
+_AHEAD = Sql(
+    """SELECT i.n, i.question, i.version_id FROM sitting_item i
+       WHERE i.sitting_id = :sitting_id AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
+       ORDER BY CASE WHEN i.n >= :after THEN 0 ELSE 1 END, i.n LIMIT 1"""
+)
+_NEXT = Sql("UPDATE sitting SET next = :n WHERE id = :id")
+_CLOSE = Sql("UPDATE sitting SET state = :state, closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
+_ANSWER = Sql(
+    """INSERT INTO answer (person_id, sitting_id, n, question, version_id, choice, correct, earned, provisional, channel, message_id,
+                           arrived_at, recorded_at, late)
+       VALUES (:person_id, :sitting_id, :n, :question, :version_id, :choice, :correct, :earned, :provisional, :channel, :message_id,
+               :arrived_at, :recorded_at, 0) RETURNING id"""
+)
+_ANSWERED = Sql("SELECT id, choice, correct, earned, provisional FROM answer WHERE sitting_id = :sitting_id AND n = :n")
+_SCORE = Sql(
+    "SELECT COUNT(*), COALESCE(SUM(correct), 0), COALESCE(SUM(earned), 0), COALESCE(SUM(provisional), 0) FROM answer WHERE sitting_id = :sitting_id"
+)
+_KNOWN = Sql("SELECT question, COUNT(*), MAX(id) FROM answer WHERE person_id = :person_id GROUP BY question")
+_WRONG = Sql(
+    """INSERT INTO mistake (person_id, question, entered_at, right_in_a_row, left_at) VALUES (:person_id, :question, :at, 0, NULL)
+       ON CONFLICT (person_id, question) DO UPDATE
+       SET right_in_a_row = 0, entered_at = CASE WHEN mistake.left_at IS NULL THEN mistake.entered_at ELSE excluded.entered_at END, left_at = NULL"""
+)
+_RIGHT = Sql(
+    """UPDATE mistake SET left_at = CASE WHEN right_in_a_row + 1 >= :enough THEN CAST(:at AS TEXT) ELSE NULL END, right_in_a_row = right_in_a_row + 1
+       WHERE person_id = :person_id AND question = :question AND left_at IS NULL"""
+)
+_STILL = Sql("SELECT right_in_a_row FROM mistake WHERE person_id = :person_id AND question = :question AND left_at IS NULL")
+_MISTAKES = Sql("SELECT question, right_in_a_row FROM mistake WHERE person_id = :person_id AND left_at IS NULL ORDER BY entered_at, question")
+_LAST_ANSWER = Sql("SELECT id, sitting_id, n, question, version_id, choice FROM answer WHERE person_id = :person_id ORDER BY id DESC LIMIT 1")
+_REPORT = Sql(
+    """INSERT INTO report (person_id, version_id, answer_id, said, reported_at, answered) VALUES (:person_id, :version_id, :answer_id, :said, :at, '')
+       RETURNING id"""
+)
+_OPEN_REPORT = Sql("SELECT id FROM report WHERE person_id = :person_id AND version_id = :version_id AND answered_at IS NULL")
+_REPORTS = Sql(
+    """SELECT r.id, p.name, p.staff_no, r.version_id, COALESCE(a.choice, ''), r.said, r.reported_at
+       FROM report r JOIN person p ON p.id = r.person_id LEFT JOIN answer a ON a.id = r.answer_id
+       WHERE r.answered_at IS NULL ORDER BY r.id LIMIT :top"""
+)
+_ONE_REPORT = Sql("SELECT person_id, version_id, answered FROM report WHERE id = :id")
+_ANSWER_REPORT = Sql("UPDATE report SET answered_by = :by, answered_at = :at, answered = :text WHERE id = :id AND answered_at IS NULL")
+_MINE = Sql("SELECT id, version_id, said, answered, seen_at FROM report WHERE person_id = :person_id ORDER BY id DESC LIMIT :top")
+_UNSEEN = Sql("SELECT id, version_id, answered FROM report WHERE person_id = :person_id AND answered_at IS NOT NULL AND seen_at IS NULL ORDER BY id")
+_SAW = Sql("UPDATE report SET seen_at = :at WHERE person_id = :person_id AND answered_at IS NOT NULL AND seen_at IS NULL")
+_PROVISIONAL = Sql(
+    """SELECT a.id, p.name, p.staff_no, a.version_id, a.choice, a.earned FROM answer a JOIN person p ON p.id = a.person_id
+       WHERE a.provisional = 1 AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""
+)
+_IS_PROVISIONAL = Sql("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
+_CONFIRM = Sql(
+    """INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) VALUES (:answer_id, :earned, :by, :at)
+       ON CONFLICT (answer_id) DO NOTHING"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSitting:
+    """A sitting as its row stands; `next` is the item in hand, counting from one."""
+
+    id: int
+    person_id: int
+    kind: str
+    scope: str
+    size: int
+    next: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    n: int
+    question: str
+    version_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a sitting stands: answered, right, thousandths earned, how many wait for a person."""
+
+    answered: int
+    right: int
+    earned: int
+    provisional: int
+
+
+def sitting(session: Session, sitting_id: int) -> OpenSitting | None:
+    row = _SITTING.one(session, id=sitting_id)
+    return None if row is None else OpenSitting(*row)
+
+
+def last_sitting(session: Session, person_id: int, kind: str, scope: str) -> OpenSitting | None:
+    row = _FIND.one(session, person_id=person_id, kind=kind, scope=scope)
+    return None if row is None else OpenSitting(*row)
+
+
+def open_sitting(session: Session, person_id: int, kind: str, scope: str, items: Sequence[tuple[str, int]], at: datetime) -> int:
+    """A new sitting over (question, version row) pairs, in their order; its id."""
+    sitting_id = int(_OPEN.one(session, person_id=person_id, kind=kind, scope=scope, size=len(items), at=stamp(at))[0])
+    for n, (question, version_id) in enumerate(items, 1):
+        _ITEM_IN.run(session, sitting_id=sitting_id, n=n, question=question, version_id=version_id)
+    return sitting_id
+
+
+def item(session: Session, sitting_id: int, n: int) -> Item | None:
+    row = _ITEM.one(session, sitting_id=sitting_id, n=n)
+    return None if row is None else Item(n, row[0], row[1])
+
+
+def next_item(session: Session, sitting_id: int, after: int) -> Item | None:
+    """The first unanswered item from a place on, wrapping around; None when all are answered."""
+    row = _AHEAD.one(session, sitting_id=sitting_id, after=after)
+    return None if row is None else Item(*row)
+
+
+def move(session: Session, sitting_id: int, n: int) -> None:
+    _NEXT.run(session, id=sitting_id, n=n)
+
+
+def close_sitting(session: Session, sitting_id: int, state: str, at: datetime) -> bool:
+    """True for the one call that closed it."""
+    return _CLOSE.run(session, id=sitting_id, state=state, at=stamp(at)) == 1
+
+
+def record(session: Session, **values: Any) -> int:
+    """The id of a recorded answer; moments as stamps. The place in the sitting must be free (unique in the database)."""
+    return int(_ANSWER.one(session, **values)[0])
+
+
+def answered(session: Session, sitting_id: int, n: int) -> tuple[int, str, bool] | None:
+    """(id, choice, correct) of the answer that stands at a place."""
+    row = _ANSWERED.one(session, sitting_id=sitting_id, n=n)
+    return None if row is None else (row[0], row[1], bool(row[2]))
+
+
+def score(session: Session, sitting_id: int) -> Score:
+    return Score(*(int(value) for value in _SCORE.one(session, sitting_id=sitting_id)))
+
+
+def known_questions(session: Session, person_id: int) -> dict[str, int]:
+    """Every question a person has answered, with the id of the last answer (the greater, the later)."""
+    return {row[0]: row[2] for row in _KNOWN.all(session, person_id=person_id)}
+
+
+def enter_mistake(session: Session, person_id: int, question: str, at: datetime) -> None:
+    _WRONG.run(session, person_id=person_id, question=question, at=stamp(at))
+
+
+def step_mistake(session: Session, person_id: int, question: str, at: datetime, enough: int) -> tuple[bool, int] | None:
+    """One more right answer: (has left the notebook, rights in a row); None when the question is not in it."""
+    if _RIGHT.run(session, person_id=person_id, question=question, at=stamp(at), enough=enough) == 0:
+        return None
+    row = _STILL.one(session, person_id=person_id, question=question)
+    return (True, enough) if row is None else (False, row[0])
+
+
+def mistakes(session: Session, person_id: int) -> list[tuple[str, int]]:
+    """(question, rights in a row) of the notebook, oldest first."""
+    return [(row[0], row[1]) for row in _MISTAKES.all(session, person_id=person_id)]
+
+
+def last_answer(session: Session, person_id: int) -> tuple[int, int, int, str, int, str] | None:
+    """(id, sitting, place, question, version row, choice) of what a person answered last."""
+    row = _LAST_ANSWER.one(session, person_id=person_id)
+    return None if row is None else tuple(row)
+
+
+def report(session: Session, person_id: int, version_id: int, answer_id: int | None, said: str, at: datetime) -> int:
+    """The id of the report; one that is still open about the same version is not doubled."""
+    had = _OPEN_REPORT.one(session, person_id=person_id, version_id=version_id)
+    if had is not None:
+        return int(had[0])
+    return int(_REPORT.one(session, person_id=person_id, version_id=version_id, answer_id=answer_id, said=said, at=stamp(at))[0])
+
+
+def open_reports(session: Session, top: int = 5) -> list[tuple[int, str, str, int, str, str, str]]:
+    """(id, name, staff_no, version row, the reporter's choice, what was said, when) of what waits for an administrator."""
+    return [tuple(row) for row in _REPORTS.all(session, top=top)]
+
+
+def answer_report(session: Session, report_id: int, by: int, text: str, at: datetime) -> tuple[int, int] | None:
+    """(reporter, version row) of the report now answered; None when there is none open with that number."""
+    row = _ONE_REPORT.one(session, id=report_id)
+    if row is None or _ANSWER_REPORT.run(session, id=report_id, by=by, text=text, at=stamp(at)) == 0:
+        return None
+    return row[0], row[1]
+
+
+def my_reports(session: Session, person_id: int, top: int = 5) -> list[tuple[int, int, str, str, str | None]]:
+    return [tuple(row) for row in _MINE.all(session, person_id=person_id, top=top)]
+
+
+def take_unseen_answers(session: Session, person_id: int, at: datetime) -> list[tuple[int, int, str]]:
+    """(report, version row, answer) of what was answered and not yet told; telling happens with this call."""
+    rows = [tuple(row) for row in _UNSEEN.all(session, person_id=person_id)]
+    if rows:
+        _SAW.run(session, person_id=person_id, at=stamp(at))
+    return rows
+
+
+def provisional(session: Session, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
+    """(answer, name, staff_no, version row, text, thousandths) of what waits for a person's mark."""
+    return [tuple(row) for row in _PROVISIONAL.all(session, top=top)]
+
+
+def confirm(session: Session, answer_id: int, earned: int, by: int, at: datetime) -> bool | None:
+    """True when this call confirmed it, False when it was confirmed before, None when there is no such provisional answer."""
+    if _IS_PROVISIONAL.one(session, id=answer_id) is None:
+        return None
+    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(at)) == 1
