@@ -1,0 +1,91 @@
+"""Content and banks from disk: read strictly, every fault with file, line and a Chinese sentence, each file whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from bot.domain.library import Bank, Lesson, Library
+from bot.domain.question import Question
+from bot.storage.files import banks, lessons, register
+from bot.storage.files.check import Report, check_banks
+from bot.storage.files.strict import Fault, Node, Refused, parse, text_of
+
+__all__ = ["Fault", "Node", "Refused", "Report", "check_banks", "home", "load_library", "parse", "text_of"]
+
+T = TypeVar("T")
+
+
+def home() -> Path:
+    """Where content/ and quiz_banks/ stand: the source tree when there is one, else what the installed package brought along."""
+    package = Path(__file__).resolve().parents[2]
+    return package.parent if (package.parent / "content").is_dir() else package / "_data"
+
+
+def load_library(root: Path) -> tuple[Library, list[Fault]]:
+    """Everything under `root`/content and `root`/quiz_banks that is sound, and what is wrong with the rest.
+
+    A file with a fault gives nothing, so no bank is ever half there; what names something in it is a fault in turn. Faults come in the order of
+    files and lines. Nothing is raised for what a file says.
+    """
+    faults: list[Fault] = []
+    content = root / "content"
+    library = Library(laws=_yaml(root, content / "laws.yaml", faults, lambda node, file: register.read_laws(node, file, faults)) or {})
+    known = library
+    sets = _yaml(root, content / "sets.yaml", faults, lambda node, file: register.read_sets(node, file, known, faults)) or {}
+    library = replace(library, sets=sets)
+    library = _with_banks(root, library, faults)
+    library = _with_lessons(root, library, faults)
+    return library, sorted(faults)
+
+
+def _with_banks(root: Path, library: Library, faults: list[Fault]) -> Library:
+    found: dict[str, Bank] = {}
+    questions: dict[str, Question] = {}
+    for path in sorted((root / "quiz_banks").glob("*.yaml")):
+        read = _yaml(root, path, faults, lambda node, file: banks.read(node, file, library, faults))
+        if read is None:
+            continue
+        bank, asked = read
+        twice = [question.id for question in asked if question.id in questions]
+        faults.extend(Fault(_name(root, path), 0, f"题目 {one}:编号在别的题库里已经用过") for one in twice)
+        if bank.id in found:
+            faults.append(Fault(_name(root, path), 1, f"题库编号 {bank.id} 已经用过"))
+        elif not twice:
+            found[bank.id] = bank
+            questions.update({question.id: question for question in asked})
+    return replace(library, banks=found, questions=questions)
+
+
+def _with_lessons(root: Path, library: Library, faults: list[Fault]) -> Library:
+    found: dict[str, Lesson] = {}
+    for path in sorted((root / "content" / "lessons").glob("*.md")):
+        file = _name(root, path)
+        try:
+            lesson = lessons.read(text_of(path, lessons.LARGEST), file, library, faults)
+        except Refused as refused:
+            faults.append(Fault(file, refused.line, refused.sentence))
+            continue
+        if lesson is None:
+            continue
+        if lesson.id != path.stem:
+            faults.append(Fault(file, 2, f"编号 {lesson.id} 应与文件名 {path.stem} 相同"))
+        else:
+            found[lesson.id] = lesson
+    return replace(library, lessons=found)
+
+
+def _yaml(root: Path, path: Path, faults: list[Fault], read: Callable[[Node, str], T]) -> T | None:
+    file = _name(root, path)
+    try:
+        node = parse(text_of(path))
+    except Refused as refused:
+        faults.append(Fault(file, refused.line, refused.sentence))
+        return None
+    return read(node, file)
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

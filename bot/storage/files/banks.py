@@ -1,0 +1,128 @@
+"""Banks: a YAML file of questions becomes questions, each whole or a fault."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, cast
+
+from bot.domain import numerals
+from bot.domain.library import Bank, Library
+from bot.domain.question import BLANK, KINDS, KeyPoint, Question, normalised
+from bot.storage.files.models import ENTRIES, BankFile, FillEntry, MultipleEntry, QuestionEntry, ShortEntry, SingleEntry, validated
+from bot.storage.files.strict import Fault, Node
+
+NONE = "none"
+
+
+def read(node: Node, file: str, laws: Library, faults: list[Fault]) -> tuple[Bank, list[Question]] | None:
+    """The bank and its questions, or None with every fault noted. `laws` holds the register that names are checked against."""
+    before = len(faults)
+    frame = validated(BankFile, node, file, faults)
+    listed = node.value.get("questions") if isinstance(node.value, dict) else None
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    for number, entry in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else [], 1):
+        question = _question(entry, number, file, laws, faults)
+        if question is None:
+            continue
+        if question.id in lines:
+            faults.append(Fault(file, entry.line_at(("id",)), f"题目 {question.id}:编号重复,第 {lines[question.id]} 行已经用过"))
+        lines.setdefault(question.id, entry.line_at(("id",)))
+        questions.append(question)
+    if frame is None or len(faults) > before:
+        return None
+    return Bank(frame.bank, frame.title, tuple(question.id for question in questions)), questions
+
+
+def _question(node: Node, number: int, file: str, laws: Library, faults: list[Fault]) -> Question | None:
+    said = node.value if isinstance(node.value, dict) else {}
+    name = f"题目 {said['id'].value}" if "id" in said and isinstance(said["id"].value, str) else f"第 {number} 题"
+    kind = said["kind"].value if "kind" in said else None
+    model = ENTRIES.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        sentence = f"kind(题型) 应为 {'、'.join(ENTRIES)} 之一" if "kind" in said else "缺少 kind(题型)"
+        faults.append(Fault(file, node.line_at(("kind",)), f"{name}:{sentence}"))
+        return None
+    entry = validated(model, node, file, faults, name)
+    if entry is None:
+        return None
+    found = [Fault(file, node.line_at(place), f"{name}:{sentence}") for place, sentence in (*_sources(entry, laws), *_keys(entry))]
+    faults.extend(found)
+    return None if found else _built(entry)
+
+
+Found = Iterator[tuple[tuple[str | int, ...], str]]
+
+
+def _sources(entry: QuestionEntry, laws: Library) -> Found:
+    yield from name_faults(entry.law, laws)
+    law = laws.laws.get(entry.law)
+    if law is not None and law.version_of(entry.version) is None:
+        yield ("version",), f"法律登记里没有《{entry.law}》{entry.version} 的版本"
+    if entry.evidence == NONE:
+        if entry.source is None:
+            yield ("evidence",), "依据写 none 时,要写明 source(出处):公开文件的名称"
+        return
+    if entry.source is not None:
+        yield ("source",), "有条文依据就不写 source(出处);没有条文可核对时依据写 none"
+    if numerals.article_number(entry.article) is None:
+        yield ("article",), f"“{entry.article}”不是一条条文,应写作 第一百二十三条"
+
+
+def name_faults(name: str, laws: Library, place: tuple[str | int, ...] = ("law",)) -> Found:
+    """A name must be the canonical short title; a misnomer and an alias are told what to write."""
+    if name in laws.laws:
+        return
+    if (meant := laws.misnomer(name)) is not None:
+        yield place, f"“{name}”是误称,应写作“{meant.short}”"
+    elif (known := laws.resolve_law(name)) is not None:
+        yield place, f"“{name}”请写简称“{known.short}”"
+    else:
+        yield place, f"法律登记里没有“{name}”"
+
+
+def _keys(entry: QuestionEntry) -> Found:
+    if isinstance(entry, (SingleEntry, MultipleEntry)):
+        yield from _choice_faults(entry)
+    if isinstance(entry, FillEntry):
+        if entry.stem.count(BLANK) != 1 or "_" in entry.stem.replace(BLANK, "", 1):
+            yield ("stem",), f"填空题的题干要有且只有一个空,写作 {BLANK}(四个下划线)"
+        for number, form in enumerate(entry.key):
+            if not normalised(form):
+                yield ("key", number), "答案里没有文字"
+    if isinstance(entry, ShortEntry) and len({point.say for point in entry.points}) < len(entry.points):
+        yield ("points",), "要点有重复"
+
+
+def _choice_faults(entry: SingleEntry | MultipleEntry) -> Found:
+    letters = "".join(entry.options)
+    if letters != "ABCDEFGH"[: len(letters)]:
+        yield ("options",), f"选项字母应从 A 起连续,现为 {'、'.join(entry.options)}"
+    missing = [letter for letter in entry.key if letter not in entry.options]
+    if missing:
+        yield ("key",), f"答案 {'、'.join(missing)} 不在选项里"
+    if "".join(sorted(set(entry.key))) != entry.key:
+        yield ("key",), "答案字母应按顺序各写一次"
+    said: dict[str, str] = {}
+    for letter, option in entry.options.items():
+        same = said.setdefault(unicodedata.normalize("NFKC", option).strip(), letter)
+        if same != letter:
+            yield ("options", letter), f"选项 {same} 和 {letter} 相同"
+
+
+def _built(entry: QuestionEntry) -> Question:
+    kept: dict[str, Any] = {
+        name: getattr(entry, name) for name in ("id", "level", "case", "law", "version", "article", "point", "stem", "explanation")
+    }
+    kept["evidence"] = "" if entry.evidence == NONE else entry.evidence
+    kept["source"] = entry.source or ""
+    if isinstance(entry, (SingleEntry, MultipleEntry)):
+        kept["options"] = tuple(entry.options.items())
+    if isinstance(entry, FillEntry):
+        kept["accepted"] = tuple(entry.key)
+    elif isinstance(entry, ShortEntry):
+        kept["points"] = tuple(KeyPoint(point.say, tuple(point.words)) for point in entry.points)
+    else:
+        kept["key"] = cast(Any, entry).key
+    return KINDS[entry.kind](**kept)

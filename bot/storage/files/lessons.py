@@ -1,0 +1,103 @@
+"""Lessons: front matter between two lines of ---, then pages of Markdown between further ones."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from bot.domain.library import Lesson, Library
+from bot.storage.files.banks import name_faults
+from bot.storage.files.models import LessonFront, validated
+from bot.storage.files.strict import Fault, Node, Refused, parse
+
+LARGEST = 100_000
+FEWEST_PAGES, MOST_PAGES = 2, 5
+# A page and its heading go out as one chat message, and WeChat takes 2,048 bytes.
+LONGEST_PAGE = 600
+
+_FORBIDDEN = (
+    (re.compile(r"<[A-Za-z/!][^>]{0,200}>?"), "不能写 HTML"),
+    (re.compile(r"!\["), "不能放图片"),
+    (re.compile(r"^\s*\|"), "不能写表格"),
+    (re.compile(r"^\s*(```|~~~)"), "不能写代码块"),
+    (re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"), "含有不能使用的控制字符"),
+)
+
+
+def read(text: str, file: str, library: Library, faults: list[Fault]) -> Lesson | None:
+    """The lesson, or None with every fault noted. `library` holds the register and the questions that it may name."""
+    before = len(faults)
+    lines = text.split("\n")
+    end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
+    if lines[0].rstrip() != "---" or not end:
+        faults.append(Fault(file, 1, "文件应以两行 --- 之间的说明开头"))
+        return None
+    pages = _pages(lines, end + 1, file, faults)
+    try:
+        node = parse("\n".join(lines[1:end]), first_line=2)
+    except Refused as refused:
+        faults.append(Fault(file, refused.line, refused.sentence))
+        return None
+    front = validated(LessonFront, node, file, faults)
+    if front is None:
+        return None
+    _check(front, node, file, library, faults)
+    if len(faults) > before:
+        return None
+    return Lesson(
+        id=front.id,
+        title=front.title,
+        law=front.law,
+        version=front.version,
+        articles=tuple(front.articles),
+        tiers=tuple(front.tiers),
+        minutes=front.minutes,
+        valid_from=front.valid_from,
+        valid_to=front.valid_to,
+        questions=tuple(front.questions),
+        pages=pages,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        source=front.source or "",
+    )
+
+
+def _pages(lines: list[str], start: int, file: str, faults: list[Fault]) -> tuple[str, ...]:
+    pages: list[str] = []
+    page: list[str] = []
+    first = start + 1
+    for number, line in enumerate([*lines[start:], "---"], start + 1):
+        if line.rstrip() == "---":
+            _keep("\n".join(page).strip(), first, file, pages, faults)
+            page, first = [], number + 1
+            continue
+        faults.extend(Fault(file, number, sentence) for pattern, sentence in _FORBIDDEN if pattern.search(line))
+        page.append(line)
+    if not FEWEST_PAGES <= len(pages) <= MOST_PAGES:
+        faults.append(Fault(file, start, f"一课应有 {FEWEST_PAGES} 至 {MOST_PAGES} 页(以单独一行 --- 分隔),现有 {len(pages)} 页"))
+    return tuple(pages)
+
+
+def _keep(page: str, line: int, file: str, pages: list[str], faults: list[Fault]) -> None:
+    pages.append(page)
+    if not page:
+        faults.append(Fault(file, line, f"第 {len(pages)} 页是空的"))
+    elif len(page) > LONGEST_PAGE:
+        faults.append(Fault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字,最多 {LONGEST_PAGE} 个,请分页"))
+
+
+def _check(front: LessonFront, node: Node, file: str, library: Library, faults: list[Fault]) -> None:
+    def note(place: tuple[str | int, ...], sentence: str) -> None:
+        faults.append(Fault(file, node.line_at(place), sentence))
+
+    for place, sentence in name_faults(front.law, library):
+        note(place, sentence)
+    law = library.laws.get(front.law)
+    if law is not None and law.version_of(front.version) is None:
+        note(("version",), f"法律登记里没有《{front.law}》{front.version} 的版本")
+    if front.valid_to is not None and front.valid_to <= front.valid_from:
+        note(("valid_to",), "失效日应晚于生效日")
+    for number, one in enumerate(front.questions):
+        if one not in library.questions:
+            note(("questions", number), f"题库里没有题目 {one}")
+    if len(set(front.questions)) < len(front.questions):
+        note(("questions",), "题目有重复")

@@ -1,0 +1,208 @@
+"""What a file may say: its fields, their types and bounds, and what each fault is called in Chinese."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from bot.domain.library import TIERS
+from bot.storage.files.strict import Fault, Node
+
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _as_written(value: Any) -> Any:
+    """Words that YAML takes for numbers or truths are words again where words are asked for; nothing is lost, both are read canonically."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
+
+
+def _as_date(value: Any) -> Any:
+    if not isinstance(value, str) or not _ISO.fullmatch(value):
+        raise PydanticCustomError("not_a_date", "")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("not_a_date", "") from None
+
+
+Day = Annotated[date, BeforeValidator(_as_date)]
+Text = Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=2000)]
+Name = Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=80)]
+Id = Annotated[str, BeforeValidator(_as_written), Field(pattern=r"^[a-z0-9][a-z0-9-]{1,47}$")]
+Evidence = Annotated[str, BeforeValidator(_as_written), Field(min_length=4, max_length=40)]
+Options = Annotated[dict[str, Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=200)]], Field(min_length=3, max_length=5)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class _Question(_Part):
+    id: Id
+    kind: str
+    level: Annotated[int, Field(ge=1, le=3)]
+    case: bool = False
+    law: Name
+    version: Day
+    article: Name
+    point: Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=20)]
+    stem: Annotated[str, BeforeValidator(_as_written), Field(min_length=4, max_length=500)]
+    evidence: Evidence
+    source: Text | None = None
+    explanation: Annotated[str, BeforeValidator(_as_written), Field(min_length=4, max_length=800)]
+
+
+class SingleEntry(_Question):
+    options: Options
+    key: Annotated[str, Field(pattern="^[A-H]$")]
+
+
+class MultipleEntry(_Question):
+    options: Annotated[Options, Field(min_length=4)]
+    key: Annotated[str, Field(pattern="^[A-H]{2,8}$")]
+
+
+class JudgeEntry(_Question):
+    key: Literal["对", "错"]
+
+
+class FillEntry(_Question):
+    key: Annotated[list[Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=60)]], Field(min_length=1, max_length=12)]
+
+
+class PointEntry(_Part):
+    say: Annotated[str, BeforeValidator(_as_written), Field(min_length=2, max_length=200)]
+    words: Annotated[list[Annotated[str, BeforeValidator(_as_written), Field(min_length=2, max_length=12)]], Field(min_length=1, max_length=20)]
+
+
+class ShortEntry(_Question):
+    points: Annotated[list[PointEntry], Field(min_length=2, max_length=6)]
+
+
+ENTRIES: Mapping[str, type[_Question]] = {
+    "single": SingleEntry,
+    "multiple": MultipleEntry,
+    "judge": JudgeEntry,
+    "fill": FillEntry,
+    "short": ShortEntry,
+}
+QuestionEntry = _Question
+
+
+class BankFile(_Part):
+    """The frame of a bank; its questions are checked one by one, each by its kind."""
+
+    bank: Id
+    title: Name
+    questions: Annotated[list[Any], Field(min_length=1, max_length=5000)]
+
+
+class LessonFront(_Part):
+    id: Id
+    title: Annotated[str, BeforeValidator(_as_written), Field(min_length=2, max_length=60)]
+    law: Name
+    version: Day
+    articles: Annotated[list[Name], Field(min_length=1, max_length=20)]
+    source: Text | None = None
+    tiers: Annotated[list[Literal["全员", "局党组", "领导干部", "公务员", "事业人员", "执法人员"]], Field(min_length=1)]
+    minutes: Annotated[int, Field(ge=1, le=30)]
+    valid_from: Day
+    valid_to: Day | None = None
+    questions: Annotated[list[Id], Field(min_length=1, max_length=3)]
+
+
+class VersionEntry(_Part):
+    version: Day
+    in_force: Day | None = None
+    valid_to: Day | None = None
+
+
+class LawEntry(_Part):
+    title: Name
+    short: Name
+    level: Name
+    aliases: list[Name] = []
+    misnomers: list[Name] = []
+    versions: Annotated[list[VersionEntry], Field(min_length=1)]
+
+
+class LawsFile(_Part):
+    laws: Annotated[list[LawEntry], Field(min_length=1, max_length=5000)]
+
+
+class SetEntry(_Part):
+    name: Name
+    aliases: list[Name] = []
+    laws: Annotated[list[Name], Field(min_length=1, max_length=200)]
+
+
+class SetsFile(_Part):
+    sets: Annotated[list[SetEntry], Field(max_length=500)]
+
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def validated(model: type[_M], node: Node, file: str, faults: list[Fault], at: str = "") -> _M | None:
+    """The node as the model has it; None when it is faulty, with every fault noted. `at` says which entry is meant, e.g. 题目 mfd-01."""
+    try:
+        return model.model_validate(node.plain())
+    except ValidationError as wrong:
+        for error in wrong.errors(include_url=False, include_input=False):
+            place = tuple(step for step in error["loc"] if step != "[key]")
+            faults.append(Fault(file, node.line_at(place), (f"{at}:" if at else "") + _sentence(place, error)))
+        return None
+
+
+_FIELDS = {
+    "id": "编号", "kind": "题型", "level": "难度", "case": "案例", "law": "法律", "version": "版本日期", "article": "条文", "articles": "条文",
+    "point": "知识点", "stem": "题干", "options": "选项", "key": "答案", "points": "要点", "say": "要点原句", "words": "关键词", "evidence": "依据",
+    "source": "出处", "explanation": "解析", "bank": "题库编号", "title": "名称", "questions": "题目", "tiers": "对象", "minutes": "时长",
+    "valid_from": "生效日", "valid_to": "失效日", "in_force": "施行日", "laws": "法律", "short": "简称", "aliases": "别名", "misnomers": "误称",
+    "versions": "版本", "sets": "法律组", "name": "名称",
+}  # fmt: skip
+
+_Say = Callable[[str, Mapping[str, Any]], str]
+_SENTENCES: Mapping[str, _Say] = {
+    "missing": lambda at, _: f"缺少 {at}",
+    "extra_forbidden": lambda at, _: f"不认识 {at},请检查拼写或删去",
+    "string_type": lambda at, _: f"{at} 应为文字",
+    "string_too_short": lambda at, ctx: f"{at} 太短,至少 {ctx['min_length']} 个字",
+    "string_too_long": lambda at, ctx: f"{at} 太长,最多 {ctx['max_length']} 个字",
+    "int_type": lambda at, _: f"{at} 应为整数",
+    "bool_type": lambda at, _: f"{at} 只能写 true 或 false",
+    "list_type": lambda at, _: f"{at} 应为列表",
+    "dict_type": lambda at, _: f"{at} 应为一组“键: 值”",
+    "model_type": lambda at, _: f"{at} 应为一组“键: 值”",
+    "greater_than_equal": lambda at, ctx: f"{at} 不能小于 {ctx['ge']}",
+    "less_than_equal": lambda at, ctx: f"{at} 不能大于 {ctx['le']}",
+    "too_short": lambda at, ctx: f"{at} 至少 {ctx['min_length']} 项",
+    "too_long": lambda at, ctx: f"{at} 最多 {ctx['max_length']} 项",
+    "not_a_date": lambda at, _: f"{at} 应为日期,写作 2021-01-01",
+    "literal_error": lambda at, _: f"{at} 的写法不对",
+    "string_pattern_mismatch": lambda at, _: f"{at} 的写法不对",
+}
+_FORMS = {
+    "id": "小写字母、数字和短横,2 至 48 个字符", "bank": "小写字母、数字和短横,2 至 48 个字符", "questions": "题目编号,小写字母、数字和短横",
+    "key": "单选写一个字母,多选写两个以上字母如 ACD,判断写 对 或 错", "tiers": f"{'、'.join(TIERS)} 之一",
+}  # fmt: skip
+
+
+def _sentence(place: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
+    say = _SENTENCES.get(error["type"])
+    sentence = say(named(place), error.get("ctx", {})) if say else f"{named(place)} 的值不对"
+    form = _FORMS.get(next((step for step in reversed(place) if isinstance(step, str)), ""))
+    return f"{sentence}(应为{form})" if form and error["type"] in ("literal_error", "string_pattern_mismatch") else sentence
+
+
+def named(place: tuple[str | int, ...]) -> str:
+    """A place in a file as people say it: `words` 关键词 第 2 项."""
+    said = [f"第 {step + 1} 项" if isinstance(step, int) else (f"{step}({_FIELDS[step]})" if step in _FIELDS else f"“{step[:40]}”") for step in place]
+    return " ".join(said) or "内容"
