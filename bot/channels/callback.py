@@ -1,0 +1,173 @@
+"""The doorstep of an HTTP callback: how much is read, how a refusal looks, and who answers when the platform will not wait any longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from bot.channels.base import Note
+from bot.channels.envelope import BadEnvelope, Stamp
+from bot.channels.outbound import PlatformError
+from bot.domain.message import Handle, Incoming, Reply
+
+log = structlog.get_logger(__name__)
+
+BODY_SECONDS = 5.0
+DRAIN_SECONDS = 8.0
+REMEMBERED = 20_000
+"""How many recent messages are known as already spoken to; what is forgotten can at worst be said twice."""
+HEADERS = {"X-Content-Type-Options": "nosniff"}
+
+Later = Callable[[Reply], Awaitable[None]]
+Copies = tuple[str, str, str]
+"""How we spoke ("late", "beside"), the sender and the message's id: the last two are what four copies of a message have in common."""
+
+
+def plain(text: str) -> web.Response:
+    return web.Response(text=text, headers=HEADERS)
+
+
+def sealed(text: str, content_type: str = "application/xml") -> web.Response:
+    return web.Response(text=text, content_type=content_type, headers=HEADERS)
+
+
+def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
+    """The one answer to everything that is not a genuine, fresh, well-formed callback; only the log knows the reason."""
+    log.info("callback refused", channel=channel, reason=wrong.reason)
+    note("refused", channel, 1)
+    return web.Response(status=400, text="bad request", headers=HEADERS)
+
+
+def once(request: web.Request, name: str) -> str:
+    """The query's one value of that name; raises `BadEnvelope` when it is missing, empty or doubled."""
+    found = request.query.getall(name, [])
+    if len(found) != 1 or not found[0]:
+        raise BadEnvelope("query")
+    return found[0]
+
+
+def stamp(request: web.Request, signature: str = "msg_signature") -> Stamp:
+    return Stamp(once(request, signature), once(request, "timestamp"), once(request, "nonce"))
+
+
+async def body(request: web.Request, cap: int) -> bytes:
+    """The body, at most `cap` bytes, read within 5 seconds and never unpacked; raises `BadEnvelope`."""
+    if "Content-Encoding" in request.headers:
+        raise BadEnvelope("encoding")
+    if (request.content_length or 0) > cap:
+        raise BadEnvelope("size")
+    found = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.content.iter_any():
+                found += part
+                if len(found) > cap:
+                    raise BadEnvelope("size")
+    except TimeoutError:
+        raise BadEnvelope("slow") from None
+    except (web.RequestPayloadError, aiohttp.ClientPayloadError, HttpProcessingError):
+        raise BadEnvelope("body") from None
+    return bytes(found)
+
+
+class Patience:
+    """Waits for a reply as long as the platform does; what comes later is said later, once however many copies there were."""
+
+    def __init__(self, channel: str, seconds: float, note: Note) -> None:
+        self._channel = channel
+        self._seconds = seconds
+        self._note = note
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._spoken: OrderedDict[Copies, None] = OrderedDict()
+
+    async def reply(self, handle: Handle, incoming: Incoming, later: Later) -> Reply | None:
+        """The reply to be said passively, or None when nothing is to be said now because `later` says it."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self._note("heard", self._channel, 1)
+        key = ("late", incoming.sender.user, incoming.message_id)
+        task = self._keep(self._attend(handle, incoming))
+        try:
+            done, _ = await asyncio.wait((task,), timeout=self._seconds)
+        except asyncio.CancelledError:
+            # The server goes down or the platform hung up: the message is still being recorded, and its reply is owed.
+            self._owe(key, task, later)
+            raise
+        self._note("reply_seconds", self._channel, loop.time() - started)
+        if not done:
+            self._note("late", self._channel, 1)
+            self._owe(key, task, later)
+            return None
+        return None if key in self._spoken else task.result()
+
+    async def _attend(self, handle: Handle, incoming: Incoming) -> Reply | None:
+        try:
+            return await handle(incoming)
+        except Exception:
+            log.exception("message failed", channel=self._channel, message_id=incoming.message_id)
+            return None
+
+    def _owe(self, key: Copies, task: asyncio.Task[Reply | None], later: Later) -> None:
+        if not self._first(key):
+            return
+
+        async def speak() -> None:
+            if reply := await task:
+                await later(reply)
+
+        self.follow(speak(), forget=key)
+
+    def first(self, incoming: Incoming) -> bool:
+        """True for the first copy of a message that is replied to: what is sent actively beside the reply goes out with that one."""
+        return self._first(("beside", incoming.sender.user, incoming.message_id))
+
+    def _first(self, key: Copies) -> bool:
+        if key in self._spoken:
+            return False
+        self._spoken[key] = None
+        while len(self._spoken) > REMEMBERED:
+            self._spoken.popitem(last=False)
+        return True
+
+    def follow(self, speaking: Coroutine[Any, Any, None], *, forget: Copies | None = None) -> None:
+        """Speak in the background; a failure is counted, and `forget` lets a later copy of the message be answered after all."""
+
+        async def speak() -> None:
+            try:
+                await speaking
+            except PlatformError as wrong:
+                log.warning("active reply failed", channel=self._channel, kind=wrong.kind, code=wrong.code)
+            except Exception:
+                log.exception("active reply failed", channel=self._channel)
+            else:
+                return
+            self._note("send_failed", self._channel, 1)
+            if forget is not None:
+                self._spoken.pop(forget, None)
+
+        self._keep(speak())
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def until_quiet(self, app: web.Application) -> AsyncIterator[None]:
+        """A cleanup context: what is in hand when the service stops is finished, for at most 8 seconds."""
+        yield
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DRAIN_SECONDS
+        while self._tasks and loop.time() < until:
+            await asyncio.wait(tuple(self._tasks), timeout=until - loop.time())
+        left = tuple(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

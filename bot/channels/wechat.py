@@ -1,0 +1,236 @@
+"""微信公众号: encrypted callbacks in 安全模式, passive replies, customer-service messages where the account is verified (protocols.md A)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from bot.channels import callback
+from bot.channels.base import Clock, Note
+from bot.channels.callback import Patience
+from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields_of_json, parse, sealed_part, speakable
+from bot.channels.keys import is_key, key_of, of_key
+from bot.channels.letters import COMMON, echo, event_id, kind_of, text_reply
+from bot.channels.outbound import Outbound, wechat_api
+from bot.channels.words import pieces, short
+from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
+
+PATH = "/channels/wechat"
+SEND = "/cgi-bin/message/custom/send"
+API_BASE = "https://api.weixin.qq.com"
+TEXT_BYTES = 2048
+MENU_ITEMS, MENU_TEXT = 12, 40
+HELD = 5000
+BUSY = "系统繁忙,正在处理。请稍后回复「继续」查看。"
+LEFT_OUT = "\n…(内容较长,未显示完)"
+
+WANTED = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition"}
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_SCENE = "qrscene_"
+_PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "scan": "enter"}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message, our account's own id as the reply's sender, and whether the platform pushes (and reads) JSON."""
+
+    incoming: Incoming
+    account: str
+    as_json: bool
+
+
+class WeChat:
+    """One Official Account. One-tap answers and late ones need a verified account; every question can be answered by typing."""
+
+    name = "wechat"
+
+    def __init__(
+        self,
+        *,
+        app_id: str,
+        secret: str,
+        token: str,
+        aes_key: str,
+        outbound: Outbound,
+        clock: Clock,
+        note: Note,
+        former_aes_key: str = "",
+        api_base: str = API_BASE,
+        verified: bool = False,
+        reply_seconds: float = 4.0,
+        freshness: int = 600,
+        body_cap: int = 65536,
+    ) -> None:
+        """Seconds and bytes; `verified` where the account is 认证 and may send customer-service messages. Raises ValueError for a bad key."""
+        self._app_id = app_id
+        self._codec = Codec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
+        self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
+        self._outbound = outbound
+        self._clock = clock
+        self._note = note
+        self._verified = verified
+        self._cap = body_cap
+        self._patience = Patience(self.name, reply_seconds, note)
+        self._held: OrderedDict[str, str] = OrderedDict()
+
+    def attach(self, app: web.Application, handle: Handle) -> None:
+        app.router.add_get(PATH, self.verify, allow_head=False)
+        app.router.add_post(PATH, partial(self.receive, handle))
+        app.cleanup_ctx.append(self._patience.until_quiet)
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """The console's check of the address (A1): its signature does not cover the echostr, so that only a plain word is echoed."""
+        try:
+            self._codec.check(callback.stamp(request, "signature"), self._clock().timestamp())
+            word = echo(callback.once(request, "echostr"))
+        except BadEnvelope as wrong:
+            return callback.refused(self.name, wrong, self._note)
+        return callback.plain(word)
+
+    async def receive(self, handle: Handle, request: web.Request) -> web.Response:
+        arrived = self._clock()
+        try:
+            stamp = self._stamp(request, arrived)
+            letter, key = self.open(stamp, await callback.body(request, self._cap), arrived)
+        except BadEnvelope as wrong:
+            return callback.refused(self.name, wrong, self._note)
+        if letter is None:
+            return callback.plain("success")
+        sender = letter.incoming.sender
+        reply = await self._patience.reply(handle, letter.incoming, partial(self._answer_late, letter.incoming))
+        if letter.incoming.kind == "unfollow":
+            return callback.plain("success")
+        text, *further = self._texts(sender, reply)
+        menu = self.menu(reply) if reply else None
+        if (further or menu) and self._patience.first(letter.incoming):
+            self._patience.follow(self._say(sender, tuple(further), menu))
+        if not text:
+            return callback.plain("success")
+        now = self._clock()
+        said = self.passive(letter, text, int(now.timestamp()))
+        kind = "application/json" if letter.as_json else "application/xml"
+        return callback.sealed(self._codec.reply(said, key, now.timestamp(), as_json=letter.as_json), kind)
+
+    def _stamp(self, request: web.Request, arrived: datetime) -> Stamp:
+        """The stamp that covers the ciphertext; the older signature beside it has to be right too where it is sent."""
+        stamp = callback.stamp(request)
+        if "encrypt_type" in request.query and callback.once(request, "encrypt_type") != "aes":
+            raise BadEnvelope("plain")
+        if "signature" in request.query:
+            self._codec.check(callback.stamp(request, "signature"), arrived.timestamp())
+        return stamp
+
+    def open(self, stamp: Stamp, body: bytes, arrived: datetime) -> tuple[Letter | None, Key]:
+        """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
+        sealed, _ = sealed_part(body)
+        opened = self._codec.open(stamp, sealed, arrived.timestamp())
+        as_json = opened.plain[:1] == b"{"
+        found = fields_of_json(opened.plain, WANTED) if as_json else fields(parse(opened.plain), WANTED)
+        return self._heard(found, as_json, arrived), opened.key
+
+    def _heard(self, found: dict[str, str], as_json: bool, arrived: datetime) -> Letter | None:
+        kind, what = kind_of(found)
+        key = found.get("EventKey", "")
+        if kind == "event" and what not in _PRESENCE and what != "click":
+            return None
+        user, account = found.get("FromUserName", ""), found.get("ToUserName", "")
+        if not (_ID.fullmatch(user) and _ID.fullmatch(account)):
+            raise BadEnvelope("fields")
+        sender = Address(self.name, self._app_id, user)
+        if kind != "event":
+            heard = _message(sender, kind, what, found, arrived)
+        elif what in _PRESENCE:
+            scene = key.removeprefix(_SCENE) if what == "scan" or key.startswith(_SCENE) else ""
+            heard = Incoming(sender, scene, event_id(found["CreateTime"], what, key), arrived, _PRESENCE[what])
+        elif key:
+            task, say = of_key(key)
+            heard = Incoming(sender, say, event_id(found["CreateTime"], what, key), arrived, "tap", task)
+        else:
+            raise BadEnvelope("fields")
+        return Letter(heard, account, as_json)
+
+    def _texts(self, to: Address, reply: Reply | None) -> list[str]:
+        """What is said passively, and the further texts that do not fit in with it.
+
+        An account that is not verified has no other way to speak than to answer: what came too late for its own message goes before the next.
+        """
+        said = lettered(reply) if reply else ""
+        if not self._verified:
+            held = self._held.pop(to.user, "")
+            said = "\n\n".join(part for part in (held, said) if part) or (BUSY if reply is None else "")
+        texts = pieces(said, TEXT_BYTES) or [""]
+        if len(texts) > 1 and not self._verified:
+            return [pieces(said, TEXT_BYTES - len(LEFT_OUT.encode()))[0] + LEFT_OUT]
+        return texts
+
+    def passive(self, letter: Letter, text: str, made: int) -> str:
+        """The answer inside the callback, before it is sealed."""
+        user = letter.incoming.sender.user
+        if letter.as_json:
+            said = {"ToUserName": user, "FromUserName": letter.account, "CreateTime": made, "MsgType": "text", "Content": text}
+            return json.dumps(said, ensure_ascii=False)
+        return text_reply(user, letter.account, made, text)
+
+    def menu(self, reply: Reply) -> dict[str, Any] | None:
+        """The tappable list that goes after a text (A5); None for an account that is not verified and where there is nothing to tap.
+
+        Several choices cannot be ticked in it, they are typed. Its items stay tappable for ever, so each carries its task.
+        """
+        ask = reply.ask
+        options = ask.options if ask is not None and not ask.several else ()
+        task = ask.task if ask is not None else ""
+        items = [{"id": key_of(task, one.say), "content": _item(one)} for one in options]
+        items += [{"id": key_of("", one.say), "content": _item(one)} for one in reply.buttons]
+        if not self._verified or not 0 < len(items) <= MENU_ITEMS:
+            return None
+        head = speakable(ask.head) if ask is not None and ask.head else "请点选"
+        return {"head_content": head, "list": items, "tail_content": "点选即可,也可以直接回复"}
+
+    async def send(self, to: Address, reply: Reply) -> None:
+        """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
+        await self._say(to, tuple(pieces(lettered(reply), TEXT_BYTES)), self.menu(reply))
+
+    async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
+        if incoming.kind == "unfollow":
+            return
+        if self._verified:
+            await self.send(incoming.sender, reply)
+            return
+        self._held[incoming.sender.user] = lettered(reply)
+        while len(self._held) > HELD:
+            self._held.popitem(last=False)
+
+    async def _say(self, to: Address, texts: tuple[str, ...], menu: dict[str, Any] | None) -> None:
+        for text in texts:
+            await self._send(to, "text", {"content": text})
+        if menu is not None:
+            await self._send(to, "msgmenu", menu)
+
+    async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
+        await self._outbound.call(self._api, "POST", SEND, json={"touser": to.user, "msgtype": kind, kind: content})
+        self._note("sent", self.name, 1)
+
+
+def _message(sender: Address, kind: str, message_id: str, found: dict[str, str], arrived: datetime) -> Incoming:
+    if kind == "text":
+        item = found.get("bizmsgmenuid", "")
+        if is_key(item):
+            task, say = of_key(item)
+            return Incoming(sender, say, message_id, arrived, "tap", task)
+        return Incoming(sender, found["Content"], message_id, arrived)
+    if kind == "voice" and (words := found.get("Recognition", "").strip()):
+        return Incoming(sender, words, message_id, arrived, "voice")
+    return Incoming(sender, "", message_id, arrived, "other")
+
+
+def _item(option: Option) -> str:
+    """What an item of the list shows: the letter stands before its words, so that it can be typed as well."""
+    shown = option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
+    return short(speakable(shown), MENU_TEXT)

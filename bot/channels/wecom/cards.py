@@ -1,0 +1,176 @@
+"""Questions and commands as WeCom template cards (protocols.md B5), and the card that shows the verdict after a tap (B3)."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from bot.channels.envelope import cdata, speakable
+from bot.channels.keys import key_of
+from bot.channels.words import short
+from bot.domain.message import Ask, Option, Reply
+
+TITLE, DESC, SUBTITLE = 36, 44, 160
+BUTTONS, BUTTON_TEXT, KEY_BYTES = 6, 10, 1024
+ROWS, ROW_NAME, ROW_VALUE = 6, 5, 30
+TICKS, TICK_TEXT, TICK_ID_BYTES = 20, 17, 128
+MENU = 3
+TASK_ID_BYTES = 128
+QUOTE = 240
+REMEMBERED = 5000
+
+_NOT_TASK_ID = re.compile(r"[^0-9A-Za-z_@-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card; `whole` when it shows everything that there is to be read about what it asks, so that no text needs to go before it."""
+
+    body: dict[str, Any]
+    whole: bool
+
+
+def card_of(reply: Reply, serial: str) -> Card | None:
+    """The card of a reply, or None when there is nothing to tap or no card can carry it; `serial` makes its task id unique in the app."""
+    ask = reply.ask
+    if ask is not None and ask.options:
+        card = _vote(ask, reply.buttons, serial) if ask.several else _choice(ask, reply.buttons, serial)
+    elif reply.buttons:
+        card = _commands(reply, serial)
+    else:
+        return None
+    return card if card is not None and _carriable(card.body) else None
+
+
+def task_id(task: str, serial: str) -> str:
+    """At most 128 bytes of the few characters a task id may have; the task itself travels in the keys."""
+    return f"{_NOT_TASK_ID.sub('-', task)[: TASK_ID_BYTES - 1 - len(serial)]}@{serial}"
+
+
+def _choice(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
+    if len(ask.options) > BUTTONS:
+        return None
+    title, stem, bodies = ask.head or "请作答", ask.stem, [body_of(option) for option in ask.options]
+    on_buttons = all(len(option.label) <= BUTTON_TEXT for option in ask.options)
+    rows: list[dict[str, Any]] = []
+    subtitle = stem
+    whole = len(title) <= TITLE and len(commands) <= MENU
+    if not on_buttons:
+        listed = "\n".join([stem, *(f"{option.say}. {body}" for option, body in zip(ask.options, bodies, strict=True))])
+        if any(len(body) > ROW_VALUE for body in bodies) and len(listed) <= SUBTITLE:
+            subtitle = listed
+        else:
+            whole = whole and all(len(body) <= ROW_VALUE for body in bodies)
+            rows = [
+                {"type": 0, "keyname": short(option.say, ROW_NAME), "value": short(body, ROW_VALUE)}
+                for option, body in zip(ask.options, bodies, strict=True)
+            ]
+    whole = whole and len(subtitle) <= SUBTITLE
+    body = {
+        **_start("button_interaction", ask.task, serial, title),
+        "sub_title_text": short(subtitle, SUBTITLE),
+        "button_list": [_button(ask.task, option, option.label if on_buttons else option.say) for option in ask.options],
+    }
+    if rows:
+        body["horizontal_content_list"] = rows
+    if commands:
+        actions = [{"text": short(command.label, BUTTON_TEXT), "key": key_of("", command.say)} for command in commands[:MENU]]
+        body["action_menu"] = {"desc": "更多操作", "action_list": actions}
+    return Card(body, whole)
+
+
+def _vote(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
+    """A vote has no room for a long stem, nor for commands: then the text goes before it."""
+    says = [option.say for option in ask.options]
+    if len(says) > TICKS or len(set(says)) != len(says) or any(not 0 < len(say.encode()) <= TICK_ID_BYTES for say in says):
+        return None
+    texts = [f"{option.say}. {body_of(option)}" for option in ask.options]
+    head = ask.head or "请作答(可多选)"
+    whole = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
+    body = _start("vote_interaction", ask.task, serial, head)
+    body["main_title"]["desc"] = short(ask.stem, DESC)
+    ticks = [{"id": say, "text": short(text, TICK_TEXT), "is_checked": False} for say, text in zip(says, texts, strict=True)]
+    body["checkbox"] = {"question_key": "answer", "option_list": ticks, "mode": 1}
+    body["submit_button"] = {"text": "提交", "key": key_of(ask.task, "")}
+    return Card(body, whole)
+
+
+def _commands(reply: Reply, serial: str) -> Card:
+    title, _, rest = reply.text.partition("\n")
+    whole = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.ask is None
+    body = _start("button_interaction", "", serial, title if whole else "请选择")
+    if whole and rest.strip():
+        body["sub_title_text"] = rest.strip()
+    body["button_list"] = [_button("", button, button.label) for button in reply.buttons[:BUTTONS]]
+    return Card(body, whole)
+
+
+def _start(kind: str, task: str, serial: str, title: str) -> dict[str, Any]:
+    return {"card_type": kind, "task_id": task_id(task or "menu", serial), "main_title": {"title": short(title, TITLE)}}
+
+
+def _button(task: str, option: Option, text: str) -> dict[str, Any]:
+    return {"type": 0, "text": short(text, BUTTON_TEXT), "style": 1, "key": key_of(task, option.say)}
+
+
+def _carriable(body: dict[str, Any]) -> bool:
+    """Keys are short enough and unique in their card."""
+    keys = [one["key"] for one in (*body.get("button_list", ()), *body.get("action_menu", {}).get("action_list", ()))]
+    keys += [body["submit_button"]["key"]] if "submit_button" in body else []
+    return len(set(keys)) == len(keys) and all(len(key.encode()) <= KEY_BYTES for key in keys)
+
+
+def body_of(option: Option) -> str:
+    """The option's words without the letter that may stand before them: "A. 合法" is "合法"."""
+    rest = option.label.removeprefix(option.say)
+    if rest == option.label:
+        return option.label
+    return rest.lstrip(" .、:：．") or option.label
+
+
+class Shown:
+    """What the questions on recent cards were, so that the verdict can stand beside its question; forgotten, the verdict stands alone."""
+
+    def __init__(self) -> None:
+        self._asks: OrderedDict[str, Ask] = OrderedDict()
+
+    def keep(self, card: Card, ask: Ask | None) -> None:
+        if ask is not None:
+            self._asks[card.body["task_id"]] = ask
+            while len(self._asks) > REMEMBERED:
+                self._asks.popitem(last=False)
+
+    def get(self, card: str) -> Ask | None:
+        return self._asks.get(card)
+
+
+def verdict_fits(reply: Reply) -> bool:
+    return len(reply.text) <= SUBTITLE
+
+
+def verdict(reply: Reply, asked: Ask | None, user: str, corp_id: str, made: int) -> str:
+    """The passive reply that puts the verdict in place of the card that was tapped, for the one who tapped it."""
+    done = short(reply.done or "已作答", BUTTON_TEXT)
+    title = asked.head if asked is not None and asked.head else done
+    quote = ""
+    if asked is not None and asked.stem:
+        lines = "\n".join([asked.stem, *(f"{option.say}. {body_of(option)}" for option in asked.options)])
+        quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(short(lines, QUOTE))}</QuoteText></QuoteArea>"
+    return (
+        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
+        "<MsgType><![CDATA[update_template_card]]></MsgType><TemplateCard><CardType><![CDATA[button_interaction]]></CardType>"
+        f"<MainTitle><Title>{cdata(short(title, TITLE))}</Title></MainTitle>{quote}"
+        f"<SubTitleText>{cdata(short(speakable(reply.text) or done, SUBTITLE))}</SubTitleText>"
+        f"<ButtonList><Text>{cdata(done)}</Text><Style>1</Style><Key><![CDATA[done]]></Key></ButtonList>"
+        f"<ReplaceText>{cdata(done)}</ReplaceText></TemplateCard></xml>"
+    )
+
+
+def replaced(done: str, user: str, corp_id: str, made: int) -> str:
+    """The passive reply that only locks the buttons of the card that was tapped."""
+    return (
+        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
+        f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(short(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"
+    )
