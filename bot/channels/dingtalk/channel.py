@@ -1,0 +1,206 @@
+"""The channel: callbacks are checked and read here, in both ways in, and handed to `Hearing`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from random import Random
+from typing import Any, Literal
+
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from bot.channels.base import Clock, Note
+from bot.channels.dingtalk import frames, http
+from bot.channels.dingtalk.hearing import Hearing
+from bot.channels.dingtalk.messages import NAME, Malformed, Nobody, as_object, card_tap, robot_message
+from bot.channels.dingtalk.speak import Speaker
+from bot.channels.dingtalk.stream import Ack, Lease, Stream
+from bot.channels.outbound import Outbound, PlatformError, dingtalk_api
+from bot.channels.outbound.wire import encode
+from bot.domain.message import Address, Handle, Reply
+
+log = structlog.get_logger(__name__)
+
+PATH = "/channels/dingtalk"
+CARD_PATH = "/channels/dingtalk/card"
+ACK_SECONDS = 1.0
+"""How long the acknowledgement of a message waits for the commit; what takes longer is acknowledged first."""
+
+
+class DingTalk:
+    """`Channel` for an app of one corporation. Plain values in, `attach` and `send` out."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        outbound: Outbound,
+        clock: Clock,
+        note: Note,
+        robot_code: str = "",
+        mode: Literal["stream", "http"] = "stream",
+        api_base: str = "https://api.dingtalk.com",
+        oapi_base: str = "https://oapi.dingtalk.com",
+        card_template: str = "",
+        callback_url: str = "",
+        reply_seconds: float = 4.0,
+        freshness: float = 600.0,
+        body_cap: int = 65_536,
+        lease: Lease | None = None,
+        rng: Random | None = None,
+        make_stream: Callable[..., Stream] = Stream,
+    ) -> None:
+        """`callback_url` is where taps on cards go in HTTP mode; `lease` says whether this replica may hold the Stream connection."""
+        self._client_id = client_id
+        self._secret = client_secret
+        self._clock = clock
+        self._note = note
+        self._mode = mode
+        self._api_base = api_base
+        self._callback_url = callback_url if card_template else ""
+        self._reply_seconds = reply_seconds
+        self._freshness = freshness
+        self._body_cap = body_cap
+        self._lease = lease
+        self._rng = rng or Random()  # noqa: S311 - spreads reconnections, guards nothing
+        self._make_stream = make_stream
+        self._stream: Stream | None = None
+        self._speaker = Speaker(
+            outbound=outbound,
+            api=dingtalk_api(base=api_base, client_id=client_id, client_secret=client_secret),
+            robot_code=robot_code or client_id,
+            webhook_origins=frozenset(str(URL(base).origin()) for base in (oapi_base, api_base)),
+            card_template=card_template,
+            http_cards=mode == "http",
+            clock=clock,
+            note=note,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """True while a Stream connection is up; always in HTTP mode."""
+        return self._mode == "http" or (self._stream is not None and self._stream.connected)
+
+    def attach(self, app: web.Application, handle: Handle) -> None:
+        hearing = Hearing(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
+        if self._mode == "http":
+            app.router.add_post(PATH, self._guarded(hearing, self._receive))
+            app.router.add_post(CARD_PATH, self._guarded(hearing, self._receive_tap))
+        app.cleanup_ctx.append(lambda _: self._life(hearing))
+
+    async def send(self, to: Address, reply: Reply) -> None:
+        """Say something unasked; raises PlatformError."""
+        if reply:
+            await self._speaker.send(to, reply)
+
+    async def _life(self, hearing: Hearing) -> AsyncIterator[None]:
+        running: asyncio.Task[None] | None = None
+        if self._mode == "stream":
+
+            async def robot(data: str, message_id: str, ack: Ack) -> None:
+                await self._hear_frame(hearing, data, ack)
+
+            async def card(data: str, message_id: str, ack: Ack) -> None:
+                await self._tap_frame(hearing, data, message_id, ack)
+
+            self._stream = self._make_stream(
+                api_base=self._api_base,
+                client_id=self._client_id,
+                client_secret=self._secret,
+                topics={frames.ROBOT: robot, frames.CARDS: card},
+                note=self._note,
+                rng=self._rng,
+                lease=self._lease,
+            )
+            running = asyncio.create_task(self._stream.run(), name="dingtalk stream")
+        elif self._callback_url:
+            hearing.spawn(self._register())
+        yield
+        if running is not None:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        await hearing.drain()
+
+    async def _hear_frame(self, hearing: Hearing, data: str, ack: Ack) -> None:
+        try:
+            spoken = robot_message(self._sized(data), app=self._client_id, arrived=self._clock())
+        except Malformed as wrong:
+            hearing.refuse(str(wrong))
+            await ack(400, frames.EMPTY)
+            return
+        except Nobody:
+            hearing.refuse("nobody")
+            await ack(200, frames.response(None))
+            return
+        deciding = hearing.decide(spoken.incoming)
+        await asyncio.wait({deciding}, timeout=ACK_SECONDS)
+        failed = deciding.done() and deciding.exception() is not None
+        await ack(*((500, frames.EMPTY) if failed else (200, frames.response(None))))
+        # The slot of this frame is given back when the decision is there; saying it may take its time.
+        await asyncio.wait({deciding})
+        hearing.spawn(hearing.answer(spoken, deciding))
+
+    async def _tap_frame(self, hearing: Hearing, data: str, message_id: str, ack: Ack) -> None:
+        try:
+            tap = card_tap(self._sized(data))
+        except Malformed as wrong:
+            hearing.refuse(str(wrong))
+            await ack(400, frames.EMPTY)
+            return
+        except Nobody:
+            hearing.refuse("nobody")
+            tap = None
+        await ack(200, frames.response({} if tap is None else await hearing.tapped(tap, f"card:{message_id}")))
+
+    async def _receive(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
+        http.check_robot(request.headers, self._secret, self._clock(), self._freshness)
+        spoken = robot_message(as_object(await http.body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
+        deciding = hearing.decide(spoken.incoming)
+        await asyncio.wait({deciding}, timeout=self._reply_seconds)
+        if not deciding.done():
+            hearing.late(spoken, deciding)
+            return {}
+        return hearing.passive(spoken, deciding)
+
+    async def _receive_tap(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
+        signed = http.check_card(request.headers, self._secret, self._clock(), self._freshness)
+        raw = await http.body(request, self._body_cap)
+        tap = card_tap(as_object(raw))
+        # The platform gives taps no id: what was signed when, and the whole of it, is the key.
+        key = hashlib.sha256(signed.encode() + b"\0" + raw).hexdigest()[:40]
+        return {} if tap is None else await hearing.tapped(tap, f"card:{key}")
+
+    def _guarded(
+        self, hearing: Hearing, receive: Callable[[Hearing, web.Request], Awaitable[dict[str, Any]]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def route(request: web.Request) -> web.Response:
+            try:
+                answer = await receive(hearing, request)
+            except (http.Refused, Malformed) as wrong:
+                hearing.refuse(str(wrong))
+                return http.bad_request()
+            except Nobody:
+                hearing.refuse("nobody")
+                answer = {}
+            return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=http.NOSNIFF)
+
+        return route
+
+    async def _register(self) -> None:
+        try:
+            await self._speaker.register(self._callback_url, self._secret)
+        except PlatformError as wrong:
+            log.error("card callback not registered", code=wrong.code)
+
+    def _sized(self, data: str) -> dict[str, Any]:
+        if len(data) > self._body_cap:
+            raise Malformed("size")
+        return as_object(data)

@@ -1,0 +1,241 @@
+"""The Stream connection: opened anew whenever it ends, the new one before the old one where the gateway says so (protocols.md C1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from bot.channels.base import Note
+from bot.channels.dingtalk import frames
+from bot.channels.dingtalk.link import Link
+from bot.channels.dingtalk.messages import NAME, Malformed
+from bot.channels.outbound.errors import PlatformError, dingtalk_new
+from bot.channels.outbound.wire import exchange
+
+log = structlog.get_logger(__name__)
+
+OPEN = "/v1.0/gateway/connections/open"
+AGENT = "xuefa-bot/1.0"
+ANSWER_BYTES = 65_536
+FRAME_BYTES = 1_048_576
+LONGEST_WAIT = 60.0
+STEADY_SECONDS = 30.0
+"""A connection that lived so long, or brought a message, counts as a good one."""
+LONGEST_IDLE = 600.0
+LEASE_SECONDS = 5.0
+
+Ack = Callable[[int, str], Awaitable[None]]
+Topic = Callable[[str, str, Ack], Awaitable[None]]
+"""(data, message id, ack): serves one callback and acknowledges it itself, before anything that takes long."""
+Lease = Callable[[], Awaitable[bool]]
+"""True while this replica may hold the connection."""
+
+
+class Stream:
+    """Keeps one connection for as long as `run` runs; what is being served is never cancelled by a connection that ends."""
+
+    def __init__(
+        self,
+        *,
+        api_base: str,
+        client_id: str,
+        client_secret: str,
+        topics: Mapping[str, Topic],
+        note: Note,
+        rng: Random,
+        lease: Lease | None = None,
+        heartbeat: float = 25.0,
+        idle: float = 50.0,
+        limit: int = 256,
+        drain: float = 8.0,
+        linger: float = 12.0,
+    ) -> None:
+        """Seconds: `heartbeat` between websocket pings (half of it for the pong), `idle` without a frame before a new connection is opened, `drain`
+        for what is being served at the end, `linger` of a connection that was replaced. `limit` callbacks are served at a time."""
+        self._api_base = api_base.rstrip("/")
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._topics = topics
+        self._note = note
+        self._rng = rng
+        self._lease = lease
+        self._heartbeat = heartbeat
+        self._idle_least = self._idle = idle
+        self._drain = drain
+        self._linger = linger
+        self._slots = asyncio.Semaphore(limit)
+        self._work: set[asyncio.Task[None]] = set()
+        self._links: set[Link] = set()
+
+    @property
+    def connected(self) -> bool:
+        return any(not link.over.done() for link in self._links)
+
+    async def run(self) -> None:
+        """Until cancelled. At the end: no new frames, what is being served finishes and is acknowledged, then the sockets close."""
+        async with aiohttp.ClientSession(headers={"User-Agent": AGENT}, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            try:
+                await self._keep(session)
+            finally:
+                for link in self._links:
+                    link.deaf = True
+                if self._work:
+                    await asyncio.wait(self._work, timeout=self._drain)
+                await asyncio.gather(*(link.close() for link in tuple(self._links)))
+
+    async def _keep(self, session: aiohttp.ClientSession) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            await self._leased()
+            try:
+                link = await self._connect(session)
+            except PlatformError as wrong:
+                failures += 1
+                wait = LONGEST_WAIT if wrong.kind == "config" else self._wait(failures)
+                log.warning("stream not opened", kind=wrong.kind, code=wrong.code, again_in=round(wait, 1))
+                self._note("outbound_error", NAME, 1)
+                await asyncio.sleep(wait)
+                continue
+            began = loop.time()
+            reason = await self._until_over(link)
+            good = link.served or loop.time() - began > STEADY_SECONDS
+            failures = 0 if good else failures + 1
+            log.info("stream ended", reason=reason)
+            if reason in ("gone", "lease"):
+                await asyncio.sleep(self._wait(max(failures, 1)))
+            elif failures > 1:
+                # A gateway that sends everybody away at once is not stormed.
+                await asyncio.sleep(self._wait(failures - 1))
+
+    def _wait(self, failures: int) -> float:
+        """Seconds: 1, 2, 4 … 60, the upper half of each at random."""
+        return float(min(2.0 ** min(failures - 1, 10), LONGEST_WAIT) * self._rng.uniform(0.5, 1.0))
+
+    async def _leased(self) -> None:
+        """Wait until this replica may hold the connection."""
+        # The lease is a row elsewhere; nothing in this process could set an event when it becomes free.
+        while self._lease is not None and not await self._holds(self._lease):  # noqa: ASYNC110
+            await asyncio.sleep(LEASE_SECONDS)
+
+    async def _holds(self, lease: Lease) -> bool:
+        try:
+            return await lease()
+        except Exception as wrong:
+            # Whoever cannot ask does not hold it: two connections steal messages from each other.
+            log.warning("stream lease not read", error=type(wrong).__name__)
+            return False
+
+    async def _until_over(self, link: Link) -> str:
+        """Why the connection must be replaced: gone, disconnect, idle or lease."""
+        while True:
+            await asyncio.wait({link.over}, timeout=LEASE_SECONDS if self._lease is not None else None)
+            if link.over.done():
+                return link.over.result()
+            if self._lease is not None and not await self._holds(self._lease):
+                link.end("lease")
+                if self._work:
+                    await asyncio.wait(self._work, timeout=2.0)
+                await link.close()
+
+    async def _connect(self, session: aiohttp.ClientSession) -> Link:
+        """A new connection with a ticket of its own; raises PlatformError that knows neither address nor ticket."""
+        address = await self._open(session)
+        fault: PlatformError
+        try:
+            async with asyncio.timeout(10):
+                socket = await session.ws_connect(
+                    address, heartbeat=self._heartbeat, max_msg_size=FRAME_BYTES, timeout=aiohttp.ClientWSTimeout(ws_close=2.0), compress=0
+                )
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as wrong:
+            fault = PlatformError("transient", "websocket", type(wrong).__name__)
+        else:
+            link = Link(socket, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
+            self._links.add(link)
+            link.start(on_end=self._links.discard)
+            log.info("stream open", host=address.host)
+            return link
+        raise fault
+
+    async def _open(self, session: aiohttp.ClientSession) -> URL:
+        asked = {
+            "clientId": self._client_id,
+            "clientSecret": self._client_secret,
+            "ua": AGENT,
+            "localIp": "127.0.0.1",
+            "subscriptions": [{"type": "CALLBACK", "topic": topic} for topic in self._topics],
+        }
+        headers = {"Accept": "application/json"}
+        status, answer = await exchange(
+            session, "POST", URL(self._api_base + OPEN), headers=headers, json=asked, total=10.0, read=8.0, cap=ANSWER_BYTES
+        )
+        wrong = dingtalk_new(status, answer)
+        if wrong is not None:
+            # No token was shown, so a 401 is about the id and the secret.
+            raise PlatformError("config" if wrong.kind == "token" else wrong.kind, wrong.code)
+        endpoint, ticket = answer.get("endpoint"), answer.get("ticket")
+        if not isinstance(endpoint, str) or not isinstance(ticket, str) or not ticket:
+            raise PlatformError("transient", "no-ticket")
+        schemes = ("wss",) if self._api_base.startswith("https://") else ("wss", "ws")
+        try:
+            address = URL(endpoint).update_query(ticket=ticket)
+        except ValueError:
+            raise PlatformError("transient", "endpoint") from None
+        if address.scheme not in schemes or not address.host:
+            raise PlatformError("transient", "endpoint")
+        return address
+
+    def _quiet(self) -> None:
+        """A socket that answers pings and brings nothing is replaced; where all stay quiet, ever less often."""
+        log.error("stream silent", seconds=self._idle)
+        self._note("outbound_error", NAME, 1)
+        self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
+
+    async def _frame(self, link: Link, raw: str) -> None:
+        """Read one frame and see that it is served; waits only while too many are."""
+        try:
+            frame = frames.read(raw)
+        except Malformed as wrong:
+            log.warning("frame refused", field=str(wrong))
+            self._note("refused", NAME, 1)
+            return
+        match frame.type, frame.topic:
+            case "SYSTEM", "ping":
+                self._idle = self._idle_least
+                await link.say(frames.acknowledgement(frame.message_id, 200, frame.data))
+            case "SYSTEM", "disconnect":
+                link.end("disconnect")
+            case "SYSTEM", _:
+                pass
+            case "EVENT", _:
+                await link.say(frames.acknowledgement(frame.message_id, 200, frames.EVENT_DONE))
+            case "CALLBACK", topic if topic in self._topics:
+                self._idle = self._idle_least
+                link.served = True
+                await self._serve(link, frame)
+            case _:
+                await link.say(frames.acknowledgement(frame.message_id, 404, frames.EMPTY))
+
+    async def _serve(self, link: Link, frame: frames.Frame) -> None:
+        await self._slots.acquire()
+        # A task of its own: the end of the connection, or of `run`, does not touch what is being decided.
+        task = asyncio.create_task(self._served(link, frame), name="dingtalk frame")
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _served(self, link: Link, frame: frames.Frame) -> None:
+        async def ack(code: int, data: str) -> None:
+            await link.say(frames.acknowledgement(frame.message_id, code, data))
+
+        try:
+            await self._topics[frame.topic](frame.data, frame.message_id, ack)
+        except Exception as wrong:
+            log.exception("frame failed", topic=frame.topic, error=type(wrong).__name__)
+            await ack(500, frames.EMPTY)
+        finally:
+            self._slots.release()
