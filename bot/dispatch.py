@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
 
 import structlog
 from sqlmodel import Session
@@ -131,7 +129,9 @@ def respond(ctx: Context) -> Reply:
         return quiz.tapped(ctx, incoming.task, incoming.text)
     if not incoming.text.strip():
         return NOT_TEXT
-    found = router.find(incoming.text, strict=quiz.hears_free_text(ctx))
+    found = router.find(incoming.text, strict=True)
+    if found is None and (found := router.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
+        found = None
     if found is not None and found[0].is_for(ctx.learner):
         return found[0].do(ctx, found[1])
     if found is not None:

@@ -17,12 +17,15 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.domain.library import Library
 from bot.domain.message import Address, Ask, Incoming, Reply, lettered
+from bot.services.shelf import fill
 from bot.storage import accounts
 from bot.storage.db import Desk, open_engine
+from bot.storage.files.policy import load_policy
 from bot.storage.migrations import migrate
 from bot.storage.tables import Account, Person, Post, Role, Unit, metadata
 from tests import postgres
 
+ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 """Monday 2 March 2026, 09:00 in Shanghai: when a test begins unless it says otherwise."""
 
@@ -40,8 +43,6 @@ def _fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fresh") / "fresh.db"
     engine = open_engine(f"sqlite:///{path}")
     migrate(engine)
-    with engine.connect() as connection:
-        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")) if not connection.in_transaction() else None
     engine.dispose()
     return path
 
@@ -145,7 +146,14 @@ class Chat:
 
 
 def enroll(
-    session: Session, staff_no: str, name: str = "", *, unit: str = "某局/办公室", tier: str = "公务员", roles: tuple[str, ...] = (), channel: str = "local"
+    session: Session,
+    staff_no: str,
+    name: str = "",
+    *,
+    unit: str = "某局/办公室",
+    tier: str = "公务员",
+    roles: tuple[str, ...] = (),
+    channel: str = "local",
 ) -> int:
     """One more person on the roll, bound on a channel under their staff number; returns the id."""
     parent: int | None = None
@@ -180,7 +188,7 @@ def shipped() -> Library:
     """The content and banks of the repository."""
     from bot.storage.files import load_library
 
-    library, faults = load_library(Path(__file__).parent.parent)
+    library, faults = load_library(ROOT)
     assert not faults, "\n".join(str(fault) for fault in faults[:5])
     return library
 
@@ -188,3 +196,19 @@ def shipped() -> Library:
 @pytest.fixture
 def rng() -> random.Random:
     return random.Random(20260302)
+
+
+@pytest.fixture
+def house(desk: Desk, shipped: Library, rng: random.Random) -> Dispatcher:
+    """The hall over an empty roll and the shipped library."""
+    policy, faults = load_policy(ROOT)
+    assert policy is not None, faults
+    shelf = desk.write_now(lambda session: fill(session, shipped, policy, NOW))
+    return Dispatcher(desk, lambda: shelf, rng=rng)
+
+
+@pytest.fixture
+def chat(house: Dispatcher, clock: Clock) -> Chat:
+    """The chat of 1001, a civil servant in 某局/办公室."""
+    house.desk.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    return Chat(house, clock, "1001")

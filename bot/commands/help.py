@@ -1,0 +1,49 @@
+"""帮助, made from the commands themselves, by role; and the first words to a follower and to a stranger."""
+
+from __future__ import annotations
+
+from bot.commands.router import COMMANDS, Command, Context, command, tidy
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.people import Role
+
+STRANGER = Reply(
+    "您好,这里是学法机器人。您的账号还没有和花名册对上:企业微信、钉钉账号由单位管理员在花名册里登记;"
+    "微信请向管理员领取验证码,发送「绑定 工号 验证码」,例如“绑定 1001 12345678”。"
+)
+START = (Option("每日", "每日一练"), Option("学习", "学习"), Option("我的学时", "我的学时"), Option("帮助", "帮助"))
+TYPED = "答题可点按钮,也可直接输入:A、选A、AC、对、错、3B(第 3 题选 B)。"
+
+
+def welcome(ctx: Context) -> Reply:
+    """The first words to somebody we know."""
+    return Reply(f"{ctx.me.name},您好!每天 3 分钟学法:发「每日」做 5 道题,发「学习」读一课,发「我的学时」看进度。", buttons=START)
+
+
+@command("帮助", "菜单", "help", "?", role=None, takes="<命令>")
+def show(ctx: Context, about: str) -> Reply:
+    """能做什么、怎么答题;“帮助 学习”看一条命令。"""
+    if about:
+        made = COMMANDS.get(tidy(about))
+        if made is None or not made.is_for(ctx.learner):
+            raise Refusal(f"没有「{about[:20]}」这条命令。发送「帮助」看全部。")
+        others = f"\n也可以说:{'、'.join(made.words[1:])}" if made.words[1:] else ""
+        return Reply(f"「{usage(made)}」 {made.help}{others}")
+    if ctx.learner is None:
+        return STRANGER
+    lines = ["📋 可以这样说:"]
+    for role in (None, Role.LEARNER, Role.ADMIN, Role.SUPERVISOR):
+        commands = [one for one in distinct() if one.role is role and one.is_for(ctx.learner)]
+        if role in (Role.ADMIN, Role.SUPERVISOR) and commands:
+            lines.append(f"\n{role.label}:")
+        lines += [f"「{usage(one)}」 {one.help}" for one in commands if one.name != "帮助"]
+    lines += ["", TYPED]
+    return Reply("\n".join(lines), buttons=START[:3])
+
+
+def distinct() -> list[Command]:
+    """Each command once, in the order it was written."""
+    return list({id(made): made for made in COMMANDS.values()}.values())
+
+
+def usage(made: Command) -> str:
+    return f"{made.name} {made.takes}".strip()

@@ -1,0 +1,132 @@
+"""Outcomes in sentences: questions as cards, verdicts, pages, hours. What is said stands here; what is so stands below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.domain.hours import CATEGORY_LABELS, PageCredit
+from bot.domain.library import plain
+from bot.domain.message import Ask, Option, Reply
+from bot.domain.question import Question
+from bot.domain.times import minutes_text
+from bot.services.focus import SITTING_NAMES, Waiting
+from bot.services.hours import Earned
+from bot.services.quiz import Outcome, Put
+from bot.services.study import Finished, Page
+from bot.storage.quiz import Score
+
+RECORDED = "已记录"
+REFUSED = "未记录"
+NEXT_PAGE = "下一页"
+RESUME = Option("继续", "继续")
+AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("我的学时", "我的学时"))
+AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
+
+
+def task_of(put: Put) -> str:
+    """What a tap names: the sitting and the place in it."""
+    return f"s{put.sitting.id}.{put.item.n}"
+
+
+def card(put: Put) -> Ask:
+    """A question with its buttons."""
+    question = put.question
+    options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
+    stem = question.stem if options else f"{question.stem}\n(请直接输入答案)"
+    place = f"第{put.item.n}/{put.sitting.size}题" if put.sitting.size > 1 else SITTING_NAMES[put.sitting.kind]
+    return Ask(task_of(put), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple")
+
+
+def asked(put: Put, before: str = "") -> Reply:
+    """A question, with something said before it."""
+    return Reply(before, card(put))
+
+
+def source(question: Question) -> str:
+    """Where a question's key stands: law, version, article, and the words it rests on; or the public document."""
+    if question.source:
+        return f"依据:{question.source}({question.article})"
+    quoted = f":“{question.evidence}”" if question.evidence and question.evidence != "none" else ""
+    return f"依据:《{question.law}》{question.article}({question.version} 版){quoted}"
+
+
+def verdict(outcome: Outcome) -> str:
+    """The result of an answer with its reason, source and worth; begins with 已记录."""
+    mark, question = outcome.mark, outcome.question
+    if mark.provisional:
+        lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点(暂定,待人工确认)。"]
+        lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写:{point}" for point in mark.missing]
+    elif mark.correct:
+        lines = [f"{RECORDED}。✅ 回答正确。"]
+    elif mark.earned:
+        lines = [f"{RECORDED}。🔸 选对了一部分,得一半分(规则 M1)。正确答案:{question.show_key()}"]
+    else:
+        lines = [f"{RECORDED}。❌ 回答错误。正确答案:{question.show_key()}"]
+    lines += [f"解析:{question.explanation}", source(question)]
+    lines += [line for line in (worth(outcome), outcome.notebook) if line]
+    return "\n".join(lines)
+
+
+def worth(outcome: Outcome) -> str:
+    """What an answer earned, or why nothing."""
+    if outcome.sitting.kind == "lesson":
+        return ""
+    if outcome.earned is None:
+        return "学时:本题今年已计过,不重复计。"
+    return earned_line(outcome.earned, "练习")
+
+
+def earned_line(earned: Earned, what: str) -> str:
+    parts = [f"{what} +{minutes_text(earned.credited)}"] if earned.credited else []
+    if earned.refused:
+        parts.append(earned.reason)
+    return f"学时:{';'.join(parts)}(规则 {earned.rule.name})" if parts else ""
+
+
+def score_line(name: str, score: Score) -> str:
+    waiting = f",其中 {score.provisional} 题待人工确认" if score.provisional else ""
+    return f"{name}完成:共 {score.answered} 题,答对 {score.right} 题{waiting}。"
+
+
+def page(sent: Page, notices: str = "") -> Reply:
+    """A page of a lesson with the button that turns it."""
+    total = len(sent.lesson.pages)
+    lines = [line for line in (notices, put_down(sent.put_down)) if line]
+    if sent.changed:
+        lines.append("课程内容已更新,从头开始。")
+    if sent.credit is not None:
+        lines.append(credit_line(sent.credit))
+    head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
+    text = "\n".join([*lines, head]) + "\n\n" + plain(sent.lesson.pages[sent.number - 1])
+    label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}(课后题)" if sent.lesson.questions else f"{NEXT_PAGE}(完成)"
+    return Reply(text, Ask(f"r{sent.reading.id}.{sent.number}", "", "", (Option(NEXT_PAGE, label),)))
+
+
+def credit_line(credit: PageCredit) -> str:
+    if credit.reason:
+        return f"上一页:{credit.reason};计 {minutes_text(credit.credited)}。" if credit.credited else f"上一页:{credit.reason}。"
+    return f"上一页计 {minutes_text(credit.credited)}。"
+
+
+def put_down(name: str) -> str:
+    return f"{name}先放下了,回复「继续」可以接着做。" if name else ""
+
+
+def finished(done: Finished) -> str:
+    """A lesson's end: seen, credited, refused and why."""
+    seen = sum(one.seen for one in done.pages)
+    lines = [f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)},计 {minutes_text(done.earned.credited)}(规则 {done.earned.rule.name})。"]
+    if done.earned.refused:
+        lines.append(f"{minutes_text(done.earned.refused)}未计:{done.earned.reason}。")
+    uncounted = [one for one in done.pages if one.reason]
+    if uncounted:
+        lines.append(f"有 {len(uncounted)} 页没有全计,回复「为什么」看每页明细。")
+    return "\n".join(lines)
+
+
+def waits(found: Sequence[Waiting]) -> str:
+    return f"还有没做完的:{'、'.join(one.name for one in found[:3])}。回复「继续」接着做。" if found else ""
+
+
+def category(name: str) -> str:
+    return CATEGORY_LABELS.get(name, name)

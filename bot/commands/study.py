@@ -1,0 +1,168 @@
+"""学习, 下一页, 继续, 跳过, 退出: lessons page by page, and the way between open tasks."""
+
+from __future__ import annotations
+
+from bot.commands import say
+from bot.commands.notices import notices
+from bot.commands.router import Context, command
+from bot.domain.hours import PageCredit
+from bot.domain.library import Lesson
+from bot.domain.message import Option, Refusal, Reply
+from bot.services import focus, quiz
+from bot.services import study as service
+from bot.services.quiz import Put
+from bot.services.study import Finished, Page
+from bot.storage import quiz as quiz_rows
+from bot.storage import study
+
+CATALOGUE = ("目录", "列表", "课程")
+
+
+@command("学习", "学法", "上课", takes="<课或法>")
+def learn(ctx: Context, name: str) -> Reply:
+    """学下一课(3 到 8 分钟);“学习 目录”看全部,“学习 民法典”学一部法。"""
+    if name in CATALOGUE:
+        return catalogue(ctx)
+    if not name:
+        at = study.focus(ctx.session, ctx.me.id)
+        if at is not None and at[0] == "reading":
+            return _taken_up(ctx, at[0], at[1])
+        begun = [one for one in focus.waiting(ctx.session, ctx.shelf, ctx.me.id) if one.kind == "reading"]
+        if begun:
+            return _taken_up(ctx, "reading", begun[0].ref)
+    lessons = service.find(ctx.shelf, name, ctx.me.tier, ctx.now)
+    if not lessons:
+        misnomer = ctx.library.misnomer(name)
+        if misnomer is not None:
+            raise Refusal(f"没有「{name}」,正确名称是《{misnomer.title}》。请发「学习 {misnomer.short}」。")
+        raise Refusal(f"没有找到「{name}」的课。发送「学习 目录」看全部课程。", (Option("学习 目录", "课程目录"),))
+    done = service.done_this_year(ctx.session, ctx.me.id, ctx.now)
+    ahead = [lesson for lesson in lessons if lesson.id not in done]
+    if not ahead and not name:
+        return Reply("今年的课都学完了!可以「练习」巩固,或发「学习 目录」重温(同一课每年只计一次学时)。", buttons=say.AFTER_SET)
+    return _begin(ctx, (ahead or lessons)[0], again=not ahead)
+
+
+def _begin(ctx: Context, lesson: Lesson, *, again: bool = False) -> Reply:
+    asking = next((one for one in quiz_waiting(ctx) if one[1] == lesson.id), None)
+    if asking is not None:
+        return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题:")
+    told = notices(ctx)
+    if again:
+        told = "\n".join(line for line in (told, "这一课今年已经学过,重温不再计学时。") if line)
+    return say.page(service.start(ctx.session, ctx.shelf, ctx.me.id, lesson, ctx.now), told)
+
+
+def quiz_waiting(ctx: Context) -> list[tuple[int, str]]:
+    """(sitting, lesson) of closing questions that are still open."""
+    found = []
+    for ref, kind, scope, _, _ in study.open_sittings(ctx.session, ctx.me.id):
+        reading = study.reading(ctx.session, int(scope)) if kind == "lesson" else None
+        if reading is not None:
+            found.append((ref, reading.lesson))
+    return found
+
+
+def catalogue(ctx: Context) -> Reply:
+    """All lessons of this person's tier by law, done and to do."""
+    done = service.done_this_year(ctx.session, ctx.me.id, ctx.now)
+    by_law: dict[str, list[Lesson]] = {}
+    for lesson in service.find(ctx.shelf, "", ctx.me.tier, ctx.now):
+        by_law.setdefault(lesson.law, []).append(lesson)
+    lines = ["📚 课程目录(✓ 今年已学)"]
+    for law, lessons in by_law.items():
+        lines.append(f"\n{law} {sum(one.id in done for one in lessons)}/{len(lessons)}")
+        lines += [f"{'✓' if one.id in done else '·'} {one.title}({one.minutes} 分钟)" for one in lessons]
+    lines.append("\n回复「学习」学下一课,或「学习 课名」「学习 法名」。")
+    return Reply("\n".join(lines), buttons=(Option("学习", "学下一课"),))
+
+
+@command("下一页", "翻页", "下页", "下一题")
+def next_page(ctx: Context, _: str) -> Reply:
+    """读完这一页,翻到下一页。"""
+    at = study.focus(ctx.session, ctx.me.id)
+    if at is None:
+        waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
+        raise Refusal(f"现在没有正在读的课。{say.waits(waiting)}" if waiting else "现在没有正在读的课。发送「学习」开始。", (Option("学习", "学习"),))
+    if at[0] == "sitting":
+        put = quiz.put(ctx.session, ctx.shelf, at[1])
+        return say.asked(put, "请先答这一题;换一题回「跳过」。")
+    return _turned(ctx, at[1])
+
+
+def tapped_page(ctx: Context, reading_id: int, number: int) -> Reply:
+    """下一页 tapped on a card: turns the very page it stands on, once."""
+    reading = study.reading(ctx.session, reading_id)
+    if reading is None or reading.person_id != ctx.me.id:
+        raise Refusal(f"{say.REFUSED}:这张卡片不是发给您的。")
+    if reading.state != "open" or reading.page != number:
+        raise Refusal(f"{say.REFUSED}:这一页已经翻过了。回复「继续」看现在的一页。", (say.RESUME,))
+    if study.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
+        return _taken_up(ctx, "reading", reading_id)
+    return _turned(ctx, reading_id)
+
+
+def _turned(ctx: Context, reading_id: int) -> Reply:
+    match service.turn(ctx.session, ctx.shelf, ctx.me.id, reading_id, ctx.now):
+        case Page() as page:
+            return say.page(page)
+        case Put() as put:
+            read = study.pages_read(ctx.session, reading_id)
+            last = say.credit_line(PageCredit(read[-1].seen, read[-1].credited, read[-1].reason)) if read else ""
+            return say.asked(put, f"{last}\n读完了,答完课后题即计学时。".strip())
+        case Finished() as finished:
+            return Reply(say.finished(finished), buttons=say.AFTER_LESSON)
+
+
+@command("继续", "接着做")
+def go_on(ctx: Context, _: str) -> Reply:
+    """接着做放下的题或课。"""
+    at = study.focus(ctx.session, ctx.me.id)
+    if at is not None:
+        return _taken_up(ctx, *at)
+    waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    if not waiting:
+        told = notices(ctx)
+        text = "没有放下的题或课。发送「每日」做今天的一练,或「学习」学下一课。"
+        return Reply("\n".join(line for line in (told, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
+    return _taken_up(ctx, waiting[0].kind, waiting[0].ref)
+
+
+def _taken_up(ctx: Context, kind: str, ref: int) -> Reply:
+    if kind == "sitting":
+        return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now), notices(ctx))
+    reading = study.reading(ctx.session, ref)
+    if reading is not None and reading.state == "asking":
+        study.drop_focus(ctx.session, ctx.me.id)
+    return say.page(service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now), notices(ctx))
+
+
+@command("跳过", "换一题")
+def skip(ctx: Context, _: str) -> Reply:
+    """先跳过这一题(最后再回来),或不学这一课。"""
+    at = study.focus(ctx.session, ctx.me.id)
+    if at is None:
+        raise Refusal("现在没有可以跳过的题或课。")
+    kind, ref = at
+    if kind == "sitting":
+        ahead = quiz.skip(ctx.session, ctx.shelf, ref)
+        if ahead is None:
+            return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了;不想做回「退出」。")
+        return say.asked(ahead, "先跳过,最后再回来。")
+    focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    study.close_reading(ctx.session, ref, "left", ctx.now)
+    return Reply("这一课先不学了,没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
+
+
+@command("退出", "不做了", "停止")
+def leave(ctx: Context, _: str) -> Reply:
+    """放下手上的题或课,已答的都算数。"""
+    at = study.focus(ctx.session, ctx.me.id)
+    if at is None:
+        return Reply("手上没有打开的题或课。发送「帮助」看看能做什么。")
+    kind, ref = at
+    name = focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    if not name and kind == "sitting":
+        score = quiz_rows.score(ctx.session, ref)
+        return Reply(f"这一轮结束:答了 {score.answered} 题,对 {score.right} 题,已答的都已记录。", buttons=say.AFTER_SET)
+    return Reply(f"已放下{name},进度保留。回复「继续」接着做。", buttons=(say.RESUME,))

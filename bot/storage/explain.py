@@ -1,0 +1,79 @@
+"""Why the ledger says what it says: a person's entries and refusals, for 为什么."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlmodel import Session
+
+from bot.domain.library import Library
+from bot.storage.sql import Sql
+
+_ENTRIES = Sql(
+    """SELECT l.id, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.rule, l.rule_version, l.reverses,
+              (SELECT r.id FROM ledger r WHERE r.reverses = l.id)
+       FROM ledger l WHERE l.person_id = :person_id ORDER BY l.id DESC LIMIT :top"""
+)
+_ENTRY = Sql(
+    """SELECT l.id, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.rule, l.rule_version, l.reverses,
+              (SELECT r.id FROM ledger r WHERE r.reverses = l.id)
+       FROM ledger l WHERE l.person_id = :person_id AND l.id = :id"""
+)
+_REFUSED = Sql(
+    """SELECT seconds, reason, rule, rule_version FROM uncredited
+       WHERE person_id = :person_id AND day = :day AND seconds > 0 ORDER BY id DESC LIMIT 10"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of a person's ledger; seconds below zero take back the entry `reverses`."""
+
+    id: int
+    category: str
+    seconds: int
+    day: str
+    source_kind: str
+    source_id: str
+    rule: str
+    version: int
+    reverses: int | None
+    reversed_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Seconds that were not credited, and why."""
+
+    seconds: int
+    reason: str
+    rule: str
+    version: int
+
+
+def entries(session: Session, person_id: int, top: int) -> list[Line]:
+    """The newest entries first."""
+    return [Line(*row) for row in _ENTRIES.all(session, person_id=person_id, top=top)]
+
+
+def entry(session: Session, person_id: int, entry_id: int) -> Line | None:
+    """One entry of this person; another person's is not found."""
+    row = _ENTRY.one(session, person_id=person_id, id=entry_id)
+    return None if row is None else Line(*row)
+
+
+def refused(session: Session, person_id: int, day: date) -> list[Refused]:
+    """What was not credited on a day, newest first."""
+    return [Refused(*row) for row in _REFUSED.all(session, person_id=person_id, day=day.isoformat())]
+
+
+def source_name(library: Library, kind: str, source_id: str) -> str:
+    """What an entry came from, in words: 《课名》, a question's point, or the source as it is written."""
+    _, _, name = source_id.partition(":")
+    if kind == "lesson" and name in library.lessons:
+        return f"《{library.lessons[name].title}》"
+    if kind == "item" and name in library.questions:
+        question = library.questions[name]
+        return f"{question.law}题目「{question.point}」"
+    return f"{kind} {source_id}"
