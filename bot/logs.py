@@ -1,0 +1,95 @@
+"""What the service writes down about itself: one event, one line of JSON, with the request it belongs to and without a secret in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MASK = "***"
+LONGEST = 4_000
+MASKED_FROM = 6
+"""Characters a secret has at least: anything shorter would mask half the words of a log."""
+
+_TELLING = (
+    r"access_?token|refresh_?token|corp_?secret|app_?secret|client_?secret|api_?secret|secret|password|passwd|passphrase|aes_?key|encoding_?aes_?key"
+    r"|session_?webhook|ticket|authorization|cookie|x-acs-dingtalk-access-token|bind_?code"
+)
+_PAIR = re.compile(rf"""(?i)\b({_TELLING})\b(\\?["']?\s*[=:]\s*\\?["']?)(?:bearer\s+|basic\s+)?[^&\s"',;}}\\]+""")
+_IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
+_NAME = re.compile(rf"(?i)(?:.*_)?(?:{_TELLING}|token)")
+_UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def masker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that takes secrets out of a text: the given values (and their JSON form), and what stands behind a telling name."""
+    values = sorted({form for one in secrets if len(one) >= MASKED_FROM for form in (one, json.dumps(one)[1:-1])}, key=len, reverse=True)
+    known = re.compile("|".join(re.escape(value) for value in values)) if values else None
+
+    def mask(text: str) -> str:
+        if known is not None:
+            text = known.sub(MASK, text)
+        text = _IN_URL.sub(rf"\1:{MASK}@", text)
+        return _PAIR.sub(rf"\1\2{MASK}", text)
+
+    return mask
+
+
+class _Clean:
+    """Masks every value, wherever it hides, and cuts what is too long to be a line."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._mask = masker(secrets)
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        return {key: MASK if _NAME.fullmatch(key) and value else self._clean(value) for key, value in event.items()}
+
+    def _clean(self, value: Any, depth: int = 0) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, dict) and depth < 4:
+            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._clean(one, depth + 1) for key, one in value.items()}
+        if isinstance(value, list | tuple | set | frozenset) and depth < 4:
+            return [self._clean(one, depth + 1) for one in value]
+        text = value if isinstance(value, str) else str(value)
+        masked = self._mask(text)
+        return masked if len(masked) <= LONGEST else masked[:LONGEST] + "…"
+
+
+def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """JSON escapes CR, LF and ESC by itself; what else a terminal obeys or a reader cannot see is escaped after it."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str))
+
+
+def set_up(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send what structlog and the libraries' own loggers say to one stream (stderr), in one form."""
+    out = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    finish: list[Processor] = [_Clean(secrets), _line]
+    structlog.configure(
+        processors=[*shared, *finish],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.WARNING))

@@ -1,0 +1,34 @@
+"""Is the process there, and can it work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 3.0
+"""Seconds the database may take to say that it is there."""
+
+Check = Callable[[], Awaitable[str]]
+"""An empty text when all is well, else what is wrong in a few words; what it raises counts as wrong."""
+
+
+def attach(app: web.Application, check: Check) -> None:
+    async def alive(request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ready(request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                wrong = await check()
+        except Exception as failed:
+            log.warning("not ready", error=type(failed).__name__)
+            wrong = "database"
+        return web.json_response({"status": wrong or "ok"}, status=503 if wrong else 200)
+
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)

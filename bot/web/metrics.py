@@ -1,0 +1,73 @@
+"""What the service counts, for Prometheus: the numbers an operator looks at when people say that it is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 10.0)
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 4.0)
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200)
+
+Measure = Callable[["Metrics"], None]
+
+
+class Metrics:
+    """One registry of our own. `note` is what channels and the hall are handed; an unknown name is an error of ours, not a new series."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._counters = {
+            "heard": self._counter("bot_messages_heard", "Messages taken from a channel, verified"),
+            "answered": self._counter("bot_answers", "Messages answered after their commit"),
+            "refusal": self._counter("bot_refusals", "Messages answered with a reason why nothing was done"),
+            "refused": self._counter("bot_callbacks_refused", "Callbacks turned away: forged, stale, oversized, malformed"),
+            "shed": self._counter("bot_shed", "Messages answered with 系统繁忙: nothing was recorded"),
+            "failed": self._counter("bot_failures", "Messages that ended in an error of ours"),
+            "late": self._counter("bot_late_replies", "Replies that missed the platform's deadline and were sent actively"),
+            "outbound_error": self._counter("bot_outbound_errors", "Calls to a platform that failed"),
+        }
+        self._histograms = {
+            "reply_seconds": self._histogram("bot_reply_seconds", "From a message's arrival to its reply, by channel", SECONDS),
+            "handle_seconds": self._histogram("bot_handle_seconds", "From the hall's door to the committed reply, by channel", SECONDS),
+        }
+        self._deliveries = Gauge("bot_deliveries", "Messages sent unasked, by state, since the start", ("channel", "state"), registry=self.registry)
+        self._states = {"sent": "sent", "send_failed": "failed"}
+        self.queue_depth = Gauge("bot_queue_depth", "Messages that wait for the writer", registry=self.registry)
+        self.commit_size = Histogram("bot_commit_size", "Messages in one commit", buckets=SIZES, registry=self.registry)
+        self.commit_seconds = Histogram("bot_commit_seconds", "Length of one commit, work included", buckets=COMMIT_SECONDS, registry=self.registry)
+        self.commit_failures = Gauge("bot_commit_failures", "Commits that failed as a whole since the start", registry=self.registry)
+        self.channel_on = Gauge("bot_channel_on", "1 for a channel that is on", ("channel",), registry=self.registry)
+        self._measures: list[Measure] = []
+
+    def _counter(self, name: str, words: str) -> Counter:
+        return Counter(name, words, ("channel",), registry=self.registry)
+
+    def _histogram(self, name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, words, ("channel",), buckets=buckets, registry=self.registry)
+
+    def note(self, what: str, channel: str, value: float) -> None:
+        """Count something or measure something (channels/base.py, `Note`). KeyError for a name that nobody declared."""
+        if (state := self._states.get(what)) is not None:
+            self._deliveries.labels(channel, state).inc(value)
+        elif (counter := self._counters.get(what)) is not None:
+            counter.labels(channel).inc(value)
+        else:
+            self._histograms[what].labels(channel).observe(value)
+
+    def measure(self, how: Measure) -> None:
+        """Have something measured whenever the page is asked for."""
+        self._measures.append(how)
+
+    def page(self) -> bytes:
+        for how in self._measures:
+            how(self)
+        return generate_latest(self.registry)
+
+    def attach(self, app: web.Application) -> None:
+        async def show(request: web.Request) -> web.Response:
+            return web.Response(body=self.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+        app.router.add_get("/metrics", show)
