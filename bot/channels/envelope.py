@@ -76,8 +76,8 @@ class Key:
         """Raises ValueError when it is not 43 characters of base64 that stand for 32 bytes."""
         try:
             raw = base64.b64decode(encoded + "=", validate=True)
-        except binascii.Error:
-            raise ValueError("an EncodingAESKey is 43 characters of base64") from None
+        except ValueError:
+            raw = b""
         if len(encoded) != 43 or len(raw) != 32:
             raise ValueError("an EncodingAESKey is 43 characters of base64")
         return cls(Cipher(AES256(raw), CBC(raw[:16])))
@@ -101,7 +101,7 @@ class Codec:
             raise ValueError("neither the token nor the receiver's id may be empty")
         self._token = token.encode()
         self._receiver = receiver.encode()
-        self._keys = tuple(Key.of(one) for one in (aes_key, former_aes_key) if one)
+        self._keys = (Key.of(aes_key), *([Key.of(former_aes_key)] if former_aes_key else []))
         self._freshness = freshness
 
     def sign(self, *parts: bytes) -> str:

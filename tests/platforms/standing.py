@@ -1,0 +1,88 @@
+"""A channel on the loopback with its platform across from it, and an ear that stands in for dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from bot.channels.outbound import Outbound
+from bot.channels.wechat import WeChat
+from bot.channels.wecom import WeCom
+from bot.domain.message import Incoming, Reply
+from tests.platforms.plain import Time
+from tests.platforms.sealed import AES_KEY, TOKEN
+from tests.platforms.tokens import MemoryTokens
+from tests.platforms.wechat import APP, WeChatPlatform
+from tests.platforms.wechat import SECRET as WECHAT_SECRET
+from tests.platforms.wecom import AGENT, CORP, WeComPlatform
+from tests.platforms.wecom import SECRET as WECOM_SECRET
+
+
+async def _echo(incoming: Incoming) -> Reply:
+    return Reply(f"听到:{incoming.text}") if incoming.text else Reply()
+
+
+@dataclass
+class Ear:
+    """Hears what the channel hands over, replies by script, and remembers both."""
+
+    replies: Callable[[Incoming], Awaitable[Reply]] = _echo
+    heard: list[Incoming] = field(default_factory=list)
+    noted: list[tuple[str, str, float]] = field(default_factory=list)
+
+    async def handle(self, incoming: Incoming) -> Reply:
+        self.heard.append(incoming)
+        return await self.replies(incoming)
+
+    def says(self, reply: Reply) -> None:
+        async def same(incoming: Incoming) -> Reply:
+            return reply
+
+        self.replies = same
+
+    def note(self, what: str, channel: str, value: float) -> None:
+        self.noted.append((what, channel, value))
+
+    def count(self, what: str) -> int:
+        return sum(1 for one in self.noted if one[0] == what)
+
+
+@asynccontextmanager
+async def wecom_stands(**over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
+    clock = Time()
+    platform, ear = WeComPlatform(clock), Ear()
+    known = {"corp_id": CORP, "agent_id": AGENT, "secret": WECOM_SECRET, "token": TOKEN, "aes_key": AES_KEY}
+    async with _standing(platform, ear, clock, lambda **given: WeCom(**{**known, **given, **over}), "/channels/wecom"):
+        yield platform, ear
+
+
+@asynccontextmanager
+async def wechat_stands(**over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
+    clock = Time()
+    platform, ear = WeChatPlatform(clock), Ear()
+    known = {"app_id": APP, "secret": WECHAT_SECRET, "token": TOKEN, "aes_key": AES_KEY}
+    async with _standing(platform, ear, clock, lambda **given: WeChat(**{**known, **given, **over}), "/channels/wechat"):
+        yield platform, ear
+
+
+@asynccontextmanager
+async def _standing(
+    platform: WeComPlatform | WeChatPlatform, ear: Ear, clock: Time, channel: Callable[..., WeCom | WeChat], path: str
+) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        api = web.Application()
+        platform.attach(api)
+        api_server = await stack.enter_async_context(TestServer(api))
+        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=ear.note, holder="test", total=3.0)
+        await stack.enter_async_context(outbound)
+        app = web.Application()
+        channel(api_base=str(api_server.make_url("")), outbound=outbound, clock=clock, note=ear.note).attach(app, ear.handle)
+        server = await stack.enter_async_context(TestServer(app))
+        platform.session = await stack.enter_async_context(ClientSession())
+        platform.url = str(server.make_url(path))
+        yield
