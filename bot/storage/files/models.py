@@ -33,15 +33,15 @@ def _as_date(value: Any) -> Any:
 
 
 Day = Annotated[date, BeforeValidator(_as_date)]
-Text = Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=2000)]
-Name = Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=80)]
-Id = Annotated[str, BeforeValidator(_as_written), Field(pattern=r"^[a-z0-9][a-z0-9-]{1,47}$")]
-Evidence = Annotated[str, BeforeValidator(_as_written), Field(min_length=4, max_length=40)]
-Options = Annotated[dict[str, Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=200)]], Field(min_length=3, max_length=5)]
+Text = Annotated[str, Field(min_length=1, max_length=2000), BeforeValidator(_as_written)]
+Name = Annotated[str, Field(min_length=1, max_length=80), BeforeValidator(_as_written)]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
+Evidence = Annotated[str, Field(min_length=4, max_length=40), BeforeValidator(_as_written)]
+Options = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_as_written)]], Field(min_length=3, max_length=5)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
 
 class _Question(_Part):
@@ -52,11 +52,11 @@ class _Question(_Part):
     law: Name
     version: Day
     article: Name
-    point: Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=20)]
-    stem: Annotated[str, BeforeValidator(_as_written), Field(min_length=4, max_length=500)]
+    point: Annotated[str, Field(min_length=1, max_length=20), BeforeValidator(_as_written)]
+    stem: Annotated[str, Field(min_length=4, max_length=500), BeforeValidator(_as_written)]
     evidence: Evidence
     source: Text | None = None
-    explanation: Annotated[str, BeforeValidator(_as_written), Field(min_length=4, max_length=800)]
+    explanation: Annotated[str, Field(min_length=4, max_length=800), BeforeValidator(_as_written)]
 
 
 class SingleEntry(_Question):
@@ -74,12 +74,12 @@ class JudgeEntry(_Question):
 
 
 class FillEntry(_Question):
-    key: Annotated[list[Annotated[str, BeforeValidator(_as_written), Field(min_length=1, max_length=60)]], Field(min_length=1, max_length=12)]
+    key: Annotated[list[Annotated[str, Field(min_length=1, max_length=60), BeforeValidator(_as_written)]], Field(min_length=1, max_length=12)]
 
 
 class PointEntry(_Part):
-    say: Annotated[str, BeforeValidator(_as_written), Field(min_length=2, max_length=200)]
-    words: Annotated[list[Annotated[str, BeforeValidator(_as_written), Field(min_length=2, max_length=12)]], Field(min_length=1, max_length=20)]
+    say: Annotated[str, Field(min_length=2, max_length=200), BeforeValidator(_as_written)]
+    words: Annotated[list[Annotated[str, Field(min_length=2, max_length=12), BeforeValidator(_as_written)]], Field(min_length=1, max_length=20)]
 
 
 class ShortEntry(_Question):
@@ -106,7 +106,7 @@ class BankFile(_Part):
 
 class LessonFront(_Part):
     id: Id
-    title: Annotated[str, BeforeValidator(_as_written), Field(min_length=2, max_length=60)]
+    title: Annotated[str, Field(min_length=2, max_length=60), BeforeValidator(_as_written)]
     law: Name
     version: Day
     articles: Annotated[list[Name], Field(min_length=1, max_length=20)]
@@ -162,7 +162,7 @@ def validated(model: type[_M], node: Node, file: str, faults: list[Fault], at: s
 
 
 _FIELDS = {
-    "id": "编号", "kind": "题型", "level": "难度", "case": "案例", "law": "法律", "version": "版本日期", "article": "条文", "articles": "条文",
+    "id": "编号", "kind": "题型", "level": "级别", "case": "案例", "law": "法律", "version": "版本日期", "article": "条文", "articles": "条文",
     "point": "知识点", "stem": "题干", "options": "选项", "key": "答案", "points": "要点", "say": "要点原句", "words": "关键词", "evidence": "依据",
     "source": "出处", "explanation": "解析", "bank": "题库编号", "title": "名称", "questions": "题目", "tiers": "对象", "minutes": "时长",
     "valid_from": "生效日", "valid_to": "失效日", "in_force": "施行日", "laws": "法律", "short": "简称", "aliases": "别名", "misnomers": "误称",
@@ -190,7 +190,7 @@ _SENTENCES: Mapping[str, _Say] = {
     "string_pattern_mismatch": lambda at, _: f"{at} 的写法不对",
 }
 _FORMS = {
-    "id": "小写字母、数字和短横,2 至 48 个字符", "bank": "小写字母、数字和短横,2 至 48 个字符", "questions": "题目编号,小写字母、数字和短横",
+    "id": "小写字母、数字和短横,最多 48 个字符", "bank": "小写字母、数字和短横,最多 48 个字符", "questions": "题目编号,小写字母、数字和短横",
     "key": "单选写一个字母,多选写两个以上字母如 ACD,判断写 对 或 错", "tiers": f"{'、'.join(TIERS)} 之一",
 }  # fmt: skip
 
