@@ -33,7 +33,9 @@ def card(put: Put) -> Ask:
     question = put.question
     options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
     stem = question.stem if options else f"{question.stem}\n(请直接输入答案)"
-    place = f"第{put.item.n}/{put.sitting.size}题" if put.sitting.size > 1 else SITTING_NAMES[put.sitting.kind]
+    place = f"第{put.item.n}/{put.sitting.size}题"
+    if put.sitting.kind == "lesson":
+        place = SITTING_NAMES["lesson"] + place
     return Ask(task_of(put), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import text
+from sqlmodel import Session
 
 from bot.domain.message import Ask
 from bot.domain.question import Question
+from bot.storage import quiz
 from bot.storage.db import Desk
 from tests.conftest import Chat
 
@@ -17,11 +21,10 @@ def question_in_hand(chat: Chat, ask: Ask | None = None) -> Question:
     sitting, n = ask.task[1:].split(".")
     shelf = chat.dispatcher.shelf()
 
-    def look(session: object) -> Question:
-        row = session.execute(  # type: ignore[attr-defined]
-            text("SELECT version_id FROM sitting_item WHERE sitting_id = :s AND n = :n"), {"s": int(sitting), "n": int(n)}
-        ).one()
-        return shelf.question(session, row[0])  # type: ignore[arg-type]
+    def look(session: Session) -> Question:
+        row = quiz.item(session, int(sitting), int(n))
+        assert row is not None
+        return shelf.question(session, row.version_id)
 
     return chat.dispatcher.desk.read_now(look)
 
@@ -38,8 +41,14 @@ def wrong_answer(question: Question) -> str:
     return "完全不知道"
 
 
-def rows(desk: Desk, query: str) -> list[tuple[object, ...]]:
-    return [tuple(row) for row in desk.read_now(lambda session: session.execute(text(query)).all())]  # type: ignore[call-overload]
+def rows(desk: Desk, query: str) -> list[tuple[Any, ...]]:
+    """What a plain query sees."""
+    return [tuple(row) for row in desk.read_now(lambda session: session.connection().execute(text(query)).all())]
+
+
+def change(desk: Desk, statement: str) -> None:
+    """A plain statement, as somebody with the database's own shell would run it."""
+    desk.write_now(lambda session: session.connection().execute(text(statement)).rowcount)
 
 
 async def test_a_learner_does_the_five_of_the_day_and_each_answer_stands_in_the_ledger(chat: Chat) -> None:

@@ -1,0 +1,112 @@
+"""The chat's words: help by role, unknown words, what one may not use, hours and reasons, corrections, written answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.dispatch import Dispatcher
+from tests.conftest import Chat, Clock, enroll
+from tests.flows.test_daily import change, question_in_hand, right_answer, rows
+
+
+@pytest.fixture
+def admin(house: Dispatcher, clock: Clock) -> Chat:
+    house.desk.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
+    return Chat(house, clock, "9001")
+
+
+async def test_the_help_lists_what_this_person_may_use(chat: Chat, admin: Chat) -> None:
+    mine = await chat.say("帮助")
+    assert "「每日」" in mine
+    assert "阅卷" not in mine
+    assert "阅卷" in await admin.say("帮助")
+    assert "连对 2 次" in await chat.say("帮助 错题")
+
+
+@pytest.mark.parametrize(("said", "meant"), [("每曰", "每日"), ("我的学分", "我的学时"), ("帮住", "帮助")])
+async def test_a_misspelt_command_is_answered_with_the_nearest(chat: Chat, said: str, meant: str) -> None:
+    assert f"「{meant}」" in await chat.say(said)
+
+
+async def test_what_one_may_not_use_is_answered_as_unknown_and_audited(chat: Chat) -> None:
+    said = await chat.say("阅卷")
+    assert said.startswith("没有看懂「阅卷」")
+    assert rows(chat.dispatcher.desk, "SELECT actor, action, outcome FROM audit") == [("1001", "命令 阅卷", "refused")]
+
+
+@pytest.mark.parametrize("disguise", ["阅 卷", "阅\u200b卷", "\ufeff阅卷", "/阅卷", "　阅卷　1　对"])
+async def test_disguised_words_of_power_do_nothing_for_a_learner(chat: Chat, disguise: str) -> None:
+    assert "待确认" not in await chat.say(disguise)
+
+
+async def test_a_stranger_gets_a_friendly_sentence_and_leaves_nothing_but_a_count(house: Dispatcher, clock: Clock) -> None:
+    stranger = Chat(house, clock, "nobody")
+    for words in ("你好", "每日", "B", "报表"):
+        assert "绑定 工号 验证码" in await stranger.say(words)
+    assert rows(house.desk, "SELECT COUNT(*) FROM inbox") == [(0,)]
+    assert rows(house.desk, "SELECT what, n FROM tally") == [("stranger", 4)]
+
+
+async def test_somebody_who_left_is_a_stranger(chat: Chat) -> None:
+    change(chat.dispatcher.desk, "UPDATE person SET left_on = '2026-03-01'")
+    assert "绑定" in await chat.say("每日")
+
+
+async def test_my_hours_say_what_is_missing_and_by_when(chat: Chat) -> None:
+    said = await chat.say("我的学时")
+    assert "年度应达 40 学时(公务员,规则 D11(第 1 版))" in said
+    assert "还差 40 学时,12月31日截止(还有 305 天)" in said
+
+
+async def test_why_explains_one_entry_and_nobody_elses(chat: Chat) -> None:
+    await chat.say("每日")
+    await chat.say(right_answer(question_in_hand(chat)))
+    said = await chat.say("为什么")
+    assert "#1" in said
+    assert "规则 D3 第 1 版" in await chat.say("为什么 1")
+    assert "没有" in await chat.say("为什么 2")
+
+    chat.dispatcher.desk.write_now(lambda session: enroll(session, "1002"))
+    assert "没有" in await Chat(chat.dispatcher, chat.clock, "1002").say("为什么 1")
+
+
+async def test_a_reported_question_is_seen_with_the_answer_and_answered(chat: Chat, admin: Chat) -> None:
+    await chat.say("每日")
+    question = question_in_hand(chat)
+    await chat.say(right_answer(question))
+    said = await chat.say("纠错 选项B也说得通")
+    assert said.startswith("已记录。报告 #1")
+    assert await chat.say("纠错 再报一次") == said, "an open report about the same version is not doubled"
+
+    listed = await admin.say("纠错")
+    assert question.stem in listed
+    assert "选项B也说得通" in listed
+    assert "报告人作答" in listed
+    assert (await admin.say("纠错 回复 1 已核对,第 B 项缺少要件,谢谢")).startswith("已记录")
+
+    assert "缺少要件" in await chat.say("继续")
+    assert "缺少要件" not in await chat.say("继续")
+
+
+async def test_a_short_answer_is_provisional_until_a_person_confirms(chat: Chat, admin: Chat) -> None:
+    shelf = chat.dispatcher.shelf()
+    short = next(one for one in shelf.library.questions.values() if one.kind == "short")
+    await chat.say("练习")
+    while question_in_hand(chat).id != short.id:
+        await chat.say("退出")
+        await chat.say("练习")
+    said = await chat.say("我认为应当" + short.points[0].words[0])
+    assert "暂定" in said
+    assert f"✓ {short.points[0].say}" in said
+    assert f"○ 还可写:{short.points[1].say}" in said
+
+    assert short.stem in await admin.say("阅卷")
+    assert (await admin.say("阅卷 1 对")).startswith("已记录")
+    assert "已经确认过" in await admin.say("阅卷 1 错")
+    assert rows(chat.dispatcher.desk, "SELECT earned FROM confirmation") == [(1000,)]
+
+
+async def test_pictures_and_emptiness_are_answered_and_change_nothing(chat: Chat) -> None:
+    await chat.say("每日")
+    assert "文字" in await chat.say("   ")
+    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(0,)]
