@@ -11,7 +11,7 @@ LARGEST = 10**12
 _VALUES = {char: value for value, char in enumerate(DIGITS)} | {"〇": 0, "○": 0, "两": 2}
 _WRITTEN = "零〇○一二三四五六七八九两十百千万亿廿卅"
 _RUN = re.compile(f"[{_WRITTEN}]+")
-_MIXED = re.compile(r"(\d+(?:\.\d+)?)(万|亿)")
+_MIXED = re.compile(r"(?<![\d.])(\d{1,15}(?:\.\d{1,15})?)(万|亿)")
 _SECTION = re.compile(r"(?:([一二三四五六七八九])千)?零?(?:([一二三四五六七八九])百)?零?(?:([一二三四五六七八九]?)(十))?零?([一二三四五六七八九])?")
 _PART = rf"(?:[{_WRITTEN}]+|\d+)"
 _ARTICLE = re.compile(rf"第({_PART})条(?:之({_PART}))?")
@@ -93,8 +93,8 @@ def arabic(text: str) -> str:
     """The text with its Chinese numerals in digits: 十五日 as 15日, 五万元 and 5万元 as 50000元, 百分之三十 as 30%, 三分之二 as 2/3."""
     text = _RUN.sub(lambda run: _digits(run.group()), re.sub("百分之", "%之", text))
     text = _MIXED.sub(_multiplied, text)
-    text = re.sub(r"%之(\d+(?:\.\d+)?)", r"\1%", text).replace("%之", "百分之")
-    return re.sub(r"(\d+)分之(\d+)", r"\2/\1", text)
+    text = re.sub(r"%之(\d{1,15}(?:\.\d{1,15})?)", r"\1%", text).replace("%之", "百分之")
+    return re.sub(r"(?<!\d)(\d{1,15})分之(\d{1,15})", r"\2/\1", text)
 
 
 def _digits(run: str) -> str:

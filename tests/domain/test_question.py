@@ -234,6 +234,12 @@ def test_words_that_stand_apart_are_found_by_the_segmenter() -> None:
     assert SHORT.mark(answer, words=pairs).found == ("单位对外承担责任",)
 
 
+def test_repeating_the_question_earns_nothing() -> None:
+    asked = replace(SHORT, stem="谁先行垫付,可以向谁追偿?")
+    assert asked.mark("谁先行垫付，可以向谁追偿？").earned == 0
+    assert asked.mark("谁先行垫付,可以向谁追偿? 单位垫付").found == ("先行垫付",)
+
+
 def test_all_points_found_is_correct_though_a_person_still_confirms_it() -> None:
     mark = SHORT.mark("单位 赔,垫付,追偿")
     assert (mark.correct, mark.earned, mark.provisional) == (True, Fraction(1), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -49,7 +50,7 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(ABC):
     """What all kinds have in common. `key` holds letters or 对/错, `accepted` the forms of a fill, `points` those of a short answer."""
 
     kind: ClassVar[str]
@@ -81,13 +82,13 @@ class Question:
         """What can be chosen, as (what it is heard as, what it says); empty where an answer is written."""
         return self.options
 
+    @abstractmethod
     def hear(self, text: str) -> str | None:
         """The choice a typed text stands for, in one canonical form; None when it is no answer to this kind of question."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mark(self, choice: str, rule: MarkRule = M1, words: Words | None = None) -> Mark:
         """What a choice earns, as `hear` gave it. `words` is the segmenter that short answers are read with."""
-        raise NotImplementedError
 
     def show(self, choice: str) -> str:
         """A choice as a person reads it: the option's letter and its words."""

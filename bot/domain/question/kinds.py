@@ -87,7 +87,8 @@ class Short(Question):
         return written(text)
 
     def mark(self, choice: str, rule: MarkRule = M1, words: Words | None = None) -> Mark:
-        answer = folded(choice)
+        # Repeating the question is no answer, though its words may be those of a point.
+        answer = folded(choice).replace(folded(self.stem), "")
         heard = frozenset(words(answer)) if words else frozenset()
         said = {point.say: any(_stands(folded(word), answer, heard, words) for word in point.words) for point in self.points}
         found = tuple(say for say, is_found in said.items() if is_found)
