@@ -10,7 +10,7 @@ import structlog
 from sqlmodel import Session
 
 from bot.commands import quiz, router
-from bot.commands.help import STRANGER, welcome
+from bot.commands.help import GREETINGS, STRANGER, welcome
 from bot.commands.router import Command, Context
 from bot.domain.message import NOTHING, Incoming, Refusal, Reply
 from bot.domain.times import day_of
@@ -129,6 +129,8 @@ def respond(ctx: Context) -> Reply:
         return quiz.tapped(ctx, incoming.task, incoming.text)
     if not incoming.text.strip():
         return NOT_TEXT
+    if router.tidy(incoming.text).rstrip("!!。~").lower() in GREETINGS:
+        return welcome(ctx)
     found = router.find(incoming.text, strict=True)
     if found is None and (found := router.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
         found = None

@@ -35,7 +35,7 @@ class RuleVersion:
 
     @property
     def name(self) -> str:
-        return f"{self.line}(第 {self.version} 版)"
+        return f"{self.line} 第 {self.version} 版"
 
     @property
     def title(self) -> str:

@@ -50,7 +50,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question put to a person: `task` comes back with a tap, so that a late tap on an old card is known for what it is."""
+    """A question put to a person: `task` comes back with a tap, so that a late tap on an old card is known for what it is.
+
+    Without a stem it is only buttons under the text before it (a lesson's page and its 下一页).
+    """
 
     task: str
     head: str
@@ -87,8 +90,10 @@ def lettered(reply: Reply) -> str:
     if reply.ask is not None:
         ask = reply.ask
         lines = [line for line in (ask.head, ask.stem) if line]
-        lines += [option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}" for option in ask.options]
-        parts.append("\n".join(lines))
+        if ask.stem:
+            lines += [option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}" for option in ask.options]
+        if lines:
+            parts.append("\n".join(lines))
     hint = typed_hint(reply)
     if hint:
         parts.append(hint)
@@ -97,8 +102,9 @@ def lettered(reply: Reply) -> str:
 
 def typed_hint(reply: Reply) -> str:
     """How to answer by typing, in one line; empty when there is nothing to answer."""
-    words = "、".join(f"「{button.say}」" for button in reply.buttons)
-    if reply.ask is not None and reply.ask.options:
+    turns = reply.ask.options if reply.ask is not None and not reply.ask.stem else ()
+    words = "、".join(f"「{button.say}」" for button in (*turns, *reply.buttons))
+    if reply.ask is not None and reply.ask.options and not turns:
         letters = reply.ask.options
         example = (
             f"可多选,如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"

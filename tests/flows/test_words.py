@@ -54,7 +54,7 @@ async def test_somebody_who_left_is_a_stranger(chat: Chat) -> None:
 
 async def test_my_hours_say_what_is_missing_and_by_when(chat: Chat) -> None:
     said = await chat.say("我的学时")
-    assert "年度应达 40 学时(公务员,规则 D11(第 1 版))" in said
+    assert "年度应达 40 学时(公务员,规则 D11 第 1 版)" in said
     assert "还差 40 学时,12月31日截止(还有 305 天)" in said
 
 
@@ -110,3 +110,7 @@ async def test_pictures_and_emptiness_are_answered_and_change_nothing(chat: Chat
     await chat.say("每日")
     assert "文字" in await chat.say("   ")
     assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(0,)]
+
+
+async def test_a_greeting_is_answered_with_what_to_do(chat: Chat) -> None:
+    assert "学员甲,您好" in await chat.say("你好")
