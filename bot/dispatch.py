@@ -129,7 +129,7 @@ def respond(ctx: Context) -> Reply:
         return quiz.tapped(ctx, incoming.task, incoming.text)
     if not incoming.text.strip():
         return NOT_TEXT
-    if router.tidy(incoming.text).rstrip("!!。~").lower() in GREETINGS:
+    if router.tidy(incoming.text).rstrip("!。~").lower() in GREETINGS:
         return welcome(ctx)
     found = router.find(incoming.text, strict=True)
     if found is None and (found := router.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
