@@ -110,6 +110,7 @@ def connections(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable
     """What a listening socket makes of each who comes: the keep-alive deadline holds from the first moment, so that it bounds heads too."""
 
     def connection() -> Any:
-        return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, access_log=None)
+        # Bodies are never unpacked, refused ones neither: a bomb costs what it weighs.
+        return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False)
 
     return connection

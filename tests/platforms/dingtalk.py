@@ -64,6 +64,14 @@ class FakeDingTalk:
         target = to or self.live[-1]
         await target.socket.send_str(frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=False))
 
+    @staticmethod
+    def cut(connection: Connection) -> None:
+        """The line breaks: no close frame, nothing."""
+        request = connection.socket._req
+        assert request is not None
+        assert request.transport is not None
+        request.transport.abort()
+
     async def ack(self, message_id: str, seconds: float = 5.0) -> Json:
         """The acknowledgement of a frame, with its data unpacked."""
         await self.until(lambda: bool(self.acks(message_id)), seconds)

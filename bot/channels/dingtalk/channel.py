@@ -14,11 +14,13 @@ from aiohttp import web
 from yarl import URL
 
 from bot.channels.base import Clock, Note
+from bot.channels.callback import HEADERS, body, refused
 from bot.channels.dingtalk import frames, http
 from bot.channels.dingtalk.hearing import Hearing
 from bot.channels.dingtalk.messages import NAME, Malformed, Nobody, as_object, card_tap, robot_message
 from bot.channels.dingtalk.speak import Speaker
 from bot.channels.dingtalk.stream import Ack, Lease, Stream
+from bot.channels.envelope import BadEnvelope
 from bot.channels.outbound import Outbound, PlatformError, dingtalk_api
 from bot.channels.outbound.wire import encode
 from bot.domain.message import Address, Handle, Reply
@@ -162,7 +164,7 @@ class DingTalk:
 
     async def _receive(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
         http.check_robot(request.headers, self._secret, self._clock(), self._freshness)
-        spoken = robot_message(as_object(await http.body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
+        spoken = robot_message(as_object(await body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
         deciding = hearing.decide(spoken.incoming)
         await asyncio.wait({deciding}, timeout=self._reply_seconds)
         if not deciding.done():
@@ -172,7 +174,7 @@ class DingTalk:
 
     async def _receive_tap(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
         signed = http.check_card(request.headers, self._secret, self._clock(), self._freshness)
-        raw = await http.body(request, self._body_cap)
+        raw = await body(request, self._body_cap)
         tap = card_tap(as_object(raw))
         # The platform gives taps no id: what was signed when, and the whole of it, is the key.
         key = hashlib.sha256(signed.encode() + b"\0" + raw).hexdigest()[:40]
@@ -184,13 +186,12 @@ class DingTalk:
         async def route(request: web.Request) -> web.Response:
             try:
                 answer = await receive(hearing, request)
-            except (http.Refused, Malformed) as wrong:
-                hearing.refuse(str(wrong))
-                return http.bad_request()
+            except (BadEnvelope, Malformed) as wrong:
+                return refused(NAME, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
             except Nobody:
                 hearing.refuse("nobody")
                 answer = {}
-            return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=http.NOSNIFF)
+            return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=HEADERS)
 
         return route
 

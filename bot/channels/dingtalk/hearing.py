@@ -119,7 +119,7 @@ class Hearing:
 
     def refuse(self, why: str) -> None:
         self._note("refused", NAME, 1)
-        log.warning("callback refused", channel=NAME, why=why)
+        log.info("callback refused", channel=NAME, reason=why)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -167,8 +167,11 @@ class Hearing:
     async def _speak(self, saying: Coroutine[Any, Any, None], answered: Incoming) -> None:
         try:
             await saying
-        except PlatformError as wrong:
+        except Exception as wrong:
             self._note("send_failed", NAME, 1)
+            if not isinstance(wrong, PlatformError):
+                log.exception("reply not sent")
+                return
             log.warning("reply not sent", kind=wrong.kind, code=wrong.code)
             if wrong.kind != "unknown":
                 # Another copy of the message may yet bring the answer.

@@ -81,7 +81,7 @@ def card_tap(data: dict[str, Any]) -> Tap | None:
     """The tap, or None for a callback of another kind; raises Malformed or Nobody."""
     if data.get("type", "actionCallback") != "actionCallback":
         return None
-    if data.get("userId") in (None, "") or data.get("userIdType", 1) not in (1, "1"):
+    if data.get("userId") == "" or data.get("userIdType", 1) not in (1, "1"):
         raise Nobody
     staff = _identifier(data, "userId")
     content = data.get("content", data.get("value"))

@@ -27,7 +27,6 @@ LONGEST_WAIT = 60.0
 STEADY_SECONDS = 30.0
 """A connection that lived so long, or brought a message, counts as a good one."""
 LONGEST_IDLE = 600.0
-LEASE_SECONDS = 5.0
 
 Ack = Callable[[int, str], Awaitable[None]]
 Topic = Callable[[str, str, Ack], Awaitable[None]]
@@ -54,9 +53,11 @@ class Stream:
         limit: int = 256,
         drain: float = 8.0,
         linger: float = 12.0,
+        lease_every: float = 5.0,
     ) -> None:
-        """Seconds: `heartbeat` between websocket pings (half of it for the pong), `idle` without a frame before a new connection is opened, `drain`
-        for what is being served at the end, `linger` of a connection that was replaced. `limit` callbacks are served at a time."""
+        """All but `limit` (callbacks served at a time) are seconds: `heartbeat` between websocket pings, half of it for the pong; `idle` without a
+        frame before a new connection is opened; `drain` for what is being served at the end; `linger` of a connection that was replaced;
+        `lease_every` between two looks at the lease."""
         self._api_base = api_base.rstrip("/")
         self._client_id = client_id
         self._client_secret = client_secret
@@ -68,6 +69,7 @@ class Stream:
         self._idle_least = self._idle = idle
         self._drain = drain
         self._linger = linger
+        self._lease_every = lease_every
         self._slots = asyncio.Semaphore(limit)
         self._work: set[asyncio.Task[None]] = set()
         self._links: set[Link] = set()
@@ -107,6 +109,8 @@ class Stream:
             good = link.served or loop.time() - began > STEADY_SECONDS
             failures = 0 if good else failures + 1
             log.info("stream ended", reason=reason)
+            if reason in ("gone", "idle"):
+                self._note("outbound_error", NAME, 1)
             if reason in ("gone", "lease"):
                 await asyncio.sleep(self._wait(max(failures, 1)))
             elif failures > 1:
@@ -121,7 +125,7 @@ class Stream:
         """Wait until this replica may hold the connection."""
         # The lease is a row elsewhere; nothing in this process could set an event when it becomes free.
         while self._lease is not None and not await self._holds(self._lease):  # noqa: ASYNC110
-            await asyncio.sleep(LEASE_SECONDS)
+            await asyncio.sleep(self._lease_every)
 
     async def _holds(self, lease: Lease) -> bool:
         try:
@@ -134,7 +138,7 @@ class Stream:
     async def _until_over(self, link: Link) -> str:
         """Why the connection must be replaced: gone, disconnect, idle or lease."""
         while True:
-            await asyncio.wait({link.over}, timeout=LEASE_SECONDS if self._lease is not None else None)
+            await asyncio.wait({link.over}, timeout=self._lease_every if self._lease is not None else None)
             if link.over.done():
                 return link.over.result()
             if self._lease is not None and not await self._holds(self._lease):
@@ -193,7 +197,6 @@ class Stream:
     def _quiet(self) -> None:
         """A socket that answers pings and brings nothing is replaced; where all stay quiet, ever less often."""
         log.error("stream silent", seconds=self._idle)
-        self._note("outbound_error", NAME, 1)
         self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
 
     async def _frame(self, link: Link, raw: str) -> None:

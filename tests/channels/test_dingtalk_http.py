@@ -1,0 +1,244 @@
+"""HTTP callbacks: what the platform signs is heard and answered, everything else gets one and the same refusal (protocols.md C2, C8)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.channels.dingtalk import cards
+from bot.channels.dingtalk.http import card_sign, robot_sign
+from bot.domain.message import Incoming, Option, Reply
+from tests.platforms.dingtalk import SECRET, Json, tap
+from tests.platforms.dingtalk_house import NOW, QUESTION, House, house
+
+ROBOT, CARD = "/channels/dingtalk", "/channels/dingtalk/card"
+STAMP = str(int(NOW.timestamp() * 1000))
+
+
+def signed(timestamp: str = STAMP, secret: str = SECRET) -> dict[str, str]:
+    return {"timestamp": timestamp, "sign": robot_sign(timestamp, secret)}
+
+
+def card_signed(timestamp: str = STAMP, secret: str = SECRET) -> dict[str, str]:
+    return {"x-ddpaas-signature-timestamp": timestamp, "x-ddpaas-signature": card_sign(timestamp, secret)}
+
+
+def message(home: House, text: str = "A", **over: Any) -> bytes:
+    data: str = home.platform.robot_frame(text, **over)["data"]
+    return data.encode()
+
+
+async def post(home: House, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    async with home.http.post(path, data=body, headers=headers) as response:
+        return response.status, await response.read()
+
+
+def test_the_signatures_are_those_of_the_protocol() -> None:
+    # Worked out with: printf TEXT | openssl dgst -sha256 -hmac KEY -binary | base64
+    assert robot_sign("1700000000000", "this is a secret") == "LdEUIXwpoL8n3zRA16VP07IGUghfkzNTVAq3jVt7RvE="
+    assert card_sign("1700000000000", "this is a secret") == "Eulz+JKnRiIPNevDpYnVn619CawgXRcWwCdSL/iu3U8="
+
+
+async def test_a_signed_message_is_answered_in_the_body() -> None:
+    async with house(mode="http") as home:
+        status, body = await post(home, ROBOT, signed(), message(home, " A", msg_id="m1"))
+        await asyncio.sleep(0.1)
+
+    assert (status, json.loads(body)) == (200, {"msgtype": "text", "text": {"content": "已记录 A"}})
+    assert [(one.text, one.message_id, one.sender.user) for one in home.heard] == [("A", "m1", "staff01")]
+    assert home.platform.said() == []
+
+
+async def test_a_question_is_answered_with_buttons_that_speak_for_the_person() -> None:
+    async with house(mode="http") as home:
+        home.reply = lambda _: Reply(ask=QUESTION, buttons=(Option("跳过", "跳过"),))
+        _, body = await post(home, ROBOT, signed(), message(home))
+
+    card = json.loads(body)["actionCard"]
+    assert "合同自何时成立?" in card["text"]
+    assert [button["title"] for button in card["btns"]] == ["A. 签字时", "B. 交付时", "跳过"]
+    assert card["btns"][2]["actionURL"] == "dtmd://dingtalkclient/sendMessage?content=%E8%B7%B3%E8%BF%87"
+
+
+async def test_a_late_answer_is_empty_in_time_and_sent_once_afterwards() -> None:
+    async def slow(incoming: Incoming) -> None:
+        await asyncio.sleep(0.6)
+
+    async with house(mode="http", reply_seconds=0.2) as home:
+        home.before = slow
+        copies = [await post(home, ROBOT, signed(), message(home, msg_id="m1")) for _ in range(3)]
+        home.before = None
+        copies.append(await post(home, ROBOT, signed(), message(home, msg_id="m1")))
+        await home.platform.until(lambda: bool(home.platform.webhooks))
+        await asyncio.sleep(0.8)
+
+    assert copies == [(200, b"{}")] * 4
+    assert home.platform.said() == ["已记录 A"]
+    assert home.count("late") == 3
+
+
+async def test_copies_in_time_get_the_same_text() -> None:
+    async with house(mode="http") as home:
+        copies = await asyncio.gather(*(post(home, ROBOT, signed(), message(home, msg_id="m1")) for _ in range(4)))
+
+    assert len(set(copies)) == 1
+
+
+async def test_a_card_is_created_for_http_and_its_tap_answered_in_the_body() -> None:
+    async with house(mode="http", cards=True, callback_url="https://bot.example.gov.cn/channels/dingtalk/card") as home:
+        await home.platform.until(lambda: bool(home.platform.registered))
+        home.reply = lambda _: Reply(ask=QUESTION)
+        await post(home, ROBOT, signed(), message(home))
+        await home.platform.until(lambda: bool(home.platform.cards))
+        home.reply = lambda _: Reply(text="已记录。", done="已选 A")
+
+        status, body = await post(home, CARD, card_signed(), json.dumps(tap(home.platform.cards[0]["outTrackId"], "A")).encode())
+
+    assert home.platform.registered[0]["callbackRouteKey"] == home.platform.cards[0]["callbackRouteKey"]
+    assert home.platform.cards[0]["callbackType"] == "HTTP"
+    assert status == 200
+    assert json.loads(body)["userPrivateData"]["cardParamMap"]["answered"] == "true"
+    assert (home.heard[-1].kind, home.heard[-1].task) == ("tap", "attempt7:2")
+
+
+async def test_a_tap_sent_twice_has_one_key_and_another_tap_another() -> None:
+    track = cards.new_track(QUESTION)
+    async with house(mode="http", cards=True) as home:
+        for headers, choice in ((card_signed(), "A"), (card_signed(), "A"), (card_signed(str(int(STAMP) + 1)), "A"), (card_signed(), "B")):
+            await post(home, CARD, headers, json.dumps(tap(track, choice)).encode())
+
+    ids = [one.message_id for one in home.heard]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
+def shifted(**delta: float) -> str:
+    return str(int((NOW + timedelta(**delta)).timestamp() * 1000))
+
+
+FORGED: list[tuple[str, dict[str, str]]] = [
+    ("no headers", {}),
+    ("no sign", {"timestamp": STAMP}),
+    ("no timestamp", {"sign": signed()["sign"]}),
+    ("empty sign", {"timestamp": STAMP, "sign": ""}),
+    ("wrong secret", signed(secret="another secret")),
+    ("empty secret", signed(secret="")),
+    ("other timestamp", {**signed(), "timestamp": str(int(STAMP) + 1)}),
+    ("11 minutes old", signed(shifted(minutes=-11))),
+    ("11 minutes ahead", signed(shifted(minutes=11))),
+    ("30 days old", signed(shifted(days=-30))),
+    ("1970", signed("1")),
+    ("negative", signed("-" + STAMP)),
+    ("letters", signed("abc")),
+    ("wide digits", {"timestamp": "1７00000000000".encode().decode("latin-1"), "sign": "x"}),
+    ("endless", signed("9" * 400)),
+    ("no base64", {"timestamp": STAMP, "sign": "é" * 40}),
+    ("packed", {**signed(), "Content-Encoding": "gzip"}),
+]
+RENAMED = {"timestamp": "x-ddpaas-signature-timestamp", "sign": "x-ddpaas-signature"}
+BODIES: list[tuple[str, bytes]] = [
+    ("empty", b""),
+    ("text", b"hello"),
+    ("list", b"[]"),
+    ("number", b"7"),
+    ("deep", b"[" * 60_000),
+    ("cut", b'{"msgId": "m'),
+    ("no fields", b"{}"),
+    ("bad utf-8", b'{"msgId": "\xff\xfe"}'),
+    ("large", b'{"a": "' + b"x" * 70_000 + b'"}'),
+    ("wrong kinds", json.dumps({"msgId": 1, "senderStaffId": [], "msgtype": {}}).encode()),
+]
+
+
+async def test_everything_forged_stale_or_malformed_gets_the_same_refusal_and_leaves_nothing() -> None:
+    answers: set[tuple[int, bytes]] = set()
+    async with house(mode="http", cards=True) as home:
+        good, good_tap = message(home), json.dumps(tap(cards.new_track(QUESTION), "A")).encode()
+        with capture_logs() as logs:
+            for name, headers in FORGED:
+                body = gzip.compress(good) if name == "packed" else good
+                answers.add(await post(home, ROBOT, headers, body))
+                answers.add(await post(home, CARD, {RENAMED.get(key, key): value for key, value in headers.items()}, good_tap))
+            # Each door has a formula of its own.
+            answers.add(await post(home, ROBOT, {**signed(), "sign": card_sign(STAMP, SECRET)}, good))
+            answers.add(await post(home, CARD, {**card_signed(), "x-ddpaas-signature": robot_sign(STAMP, SECRET)}, good_tap))
+            for _, body in BODIES:
+                answers.add(await post(home, ROBOT, signed(), body))
+                answers.add(await post(home, CARD, card_signed(), body))
+        tries = 2 * (len(FORGED) + 1 + len(BODIES))
+
+        assert home.count("refused") == tries
+        assert home.heard == []
+        assert (await post(home, ROBOT, signed(), good))[0] == 200
+
+    assert answers == {(400, b"bad request")}
+    assert len([one for one in logs if one["event"] == "callback refused"]) == tries
+    assert SECRET not in json.dumps(logs, default=repr)
+
+
+async def test_a_refusal_says_nothing_about_itself() -> None:
+    async with house(mode="http") as home, home.http.post("/channels/dingtalk", data=b"x") as response:
+        assert response.content_type == "text/plain"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_an_endless_body_is_cut_at_the_cap() -> None:
+    async def endless() -> Any:
+        for _ in range(1000):
+            yield b"x" * 1000
+
+    async with house(mode="http") as home, home.http.post(ROBOT, data=endless(), headers=signed()) as response:
+        assert response.status == 400
+
+
+@pytest.mark.parametrize("edge", [-599, 599])
+async def test_ten_minutes_of_difference_are_allowed(edge: int) -> None:
+    async with house(mode="http") as home:
+        assert (await post(home, ROBOT, signed(shifted(seconds=edge)), message(home)))[0] == 200
+
+
+async def test_a_person_without_an_identity_is_not_recorded() -> None:
+    async with house(mode="http") as home:
+        assert await post(home, ROBOT, signed(), message(home, staff=None)) == (200, b"{}")
+        assert home.heard == []
+
+
+@pytest.mark.parametrize(
+    ("over", "kind", "text"),
+    [
+        ({"msgtype": "audio", "content": {"downloadCode": "x", "duration": 1200, "recognition": " 选 A "}}, "voice", "选 A"),
+        ({"msgtype": "audio", "content": {"downloadCode": "x"}}, "other", ""),
+        ({"msgtype": "richText", "content": {"richText": [{"text": "选"}, {"type": "picture", "downloadCode": "x"}, {"text": "B"}]}}, "text", "选 B"),
+        ({"msgtype": "richText", "content": {"richText": [{"type": "picture"}]}}, "other", ""),
+        ({"msgtype": "picture", "content": {"downloadCode": "x"}}, "other", ""),
+        ({"msgtype": "file", "content": {"fileName": "x"}}, "other", ""),
+        ({"msgtype": "unknownMsgType"}, "other", ""),
+        ({"text": {"content": "\0 A\ud800"}}, "text", "A?"),
+    ],
+)
+async def test_each_kind_of_message_is_heard_for_what_it_is(over: Json, kind: str, text: str) -> None:
+    async with house(mode="http") as home:
+        data = json.loads(home.platform.robot_frame("x")["data"])
+        await post(home, ROBOT, signed(), json.dumps({**data, "text": None, **over}).encode())
+
+    assert [(one.kind, one.text) for one in home.heard] == [(kind, text)]
+
+
+async def test_a_hall_that_fails_is_no_fault_of_the_platform() -> None:
+    async def broken(incoming: Incoming) -> None:
+        raise OSError("disk")
+
+    async with house(mode="http") as home:
+        home.before = broken
+        assert await post(home, ROBOT, signed(), message(home)) == (200, b"{}")
+
+
+async def test_in_stream_mode_there_is_no_callback() -> None:
+    async with house() as home:
+        assert (await post(home, ROBOT, signed(), message(home)))[0] == 404
