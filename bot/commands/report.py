@@ -1,0 +1,64 @@
+"""报表 in the chat: a supervisor looks, each look is written down."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import date
+
+from bot.commands.router import Context, command
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.people import Role
+from bot.domain.report import Ask
+from bot.services import reports
+from bot.storage.reports import REPORTS, Report, scope_of
+
+
+@command("报表", role=Role.SUPERVISOR, reads=True, takes="<名称>")
+def show(ctx: Context, said: str) -> Reply:
+    """看报表:“报表 达标率”“报表 名单 某局/办公室”“报表 个人 1001”;末尾可加日期,如 2026-06-30。"""
+    if not said:
+        ctx.audited = ("报表 目录", "")
+        return _list()
+    words = said.split()
+    as_of = _day(words[-1], ctx.today) if len(words) > 1 else None
+    if as_of is not None:
+        words.pop()
+    made = _named(words[0])
+    about = " ".join(words[1:])
+    if made.needs and not about:
+        raise Refusal(f"请写明{made.about},例如「报表 {made.name} 1001」。")
+    day = as_of or ctx.today
+    found = made.run(ctx.session, scope_of(ctx.session, ctx.me.id, ctx.today), Ask(day.year, day, ctx.today, ctx.shelf.policy, about))
+    ctx.audited = (f"报表 {made.name}", f"{about or '全部'} 截至 {day.isoformat()}")
+    return Reply(reports.phone(found))
+
+
+def _list() -> Reply:
+    lines = ["现有报表:"]
+    lines += [f"· {one.name}{_takes(one)}:{one.help}" for one in REPORTS.values()]
+    direct = [one for one in REPORTS.values() if not one.needs]
+    return Reply("\n".join(lines), buttons=tuple(Option(f"报表 {one.name}", one.name) for one in direct))
+
+
+def _takes(one: Report) -> str:
+    return f" <{one.about}>" if one.needs else f" [{one.about}]"
+
+
+def _named(name: str) -> Report:
+    made = REPORTS.get(name)
+    if made is None:
+        near = difflib.get_close_matches(name, REPORTS, n=1, cutoff=0.4)
+        hint = f"您是想看「报表 {near[0]}」吗?" if near else ""
+        raise Refusal(f"没有这张报表。{hint}现有:{'、'.join(REPORTS)}。")
+    return made
+
+
+def _day(word: str, today: date) -> date | None:
+    """A word that is a day; None when it is not one. A day still to come is refused."""
+    try:
+        day = date.fromisoformat(word)
+    except ValueError:
+        return None
+    if day > today:
+        raise Refusal(f"{word} 还没有到,最晚可看到今天({today.isoformat()})。")
+    return day

@@ -1,0 +1,112 @@
+"""Reports as plain text: lines that fit a phone, columns that stand straight in a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import BinaryIO
+
+from bot.domain.hours import hours_text
+from bot.domain.report import Cell, Column, Part, Row, Table, clean
+
+NOTHING = "—"
+PHONE_BYTES = 1_800
+"""WeCom cuts a text at 2,048 bytes (protocols.md B); what follows the report needs room too."""
+
+
+def shown(cell: Cell, column: Column) -> str:
+    """One cell as people read it."""
+    if cell is None:
+        return NOTHING
+    if isinstance(cell, str):
+        return clean(cell)
+    if column.kind == "percent":
+        return f"{cell:.1f}%"
+    return hours_text(cell) if isinstance(cell, Decimal) else str(cell)
+
+
+def width(words: str) -> int:
+    """Columns of a terminal: a Chinese character takes two, a combining mark none."""
+    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in words)
+
+
+# ── A phone ──
+
+
+def phone(table: Table, room: int = PHONE_BYTES) -> str:
+    """The report in a chat: the text columns of a row as its head, its figures below; rows that do not fit are counted, not cut."""
+    head = [f"📋 {clean(table.title)}", f"{table.year} 年度 · 截至 {table.as_of.isoformat()}"]
+    seal = f"封存 第 {table.head.seq} 号 {table.head.hash[:16]}" if table.head else "流水未封存"
+    foot = [*(clean(note) for note in table.notes), f"规则 {table.rules}", seal]
+    left = room - len("\n".join(head + foot).encode()) - 100
+    body: list[str] = []
+    for part in table.parts:
+        lines, left = _fitting(part, left, titled=len(table.parts) > 1)
+        body += lines
+    return "\n".join([*head, *body, "", *foot])
+
+
+def _fitting(part: Part, left: int, *, titled: bool) -> tuple[list[str], int]:
+    title = ["", f"【{part.title}】"] if titled else []
+    lines = [*title] if part.rows else [*title, "(没有)"]
+    left -= sum(len(line.encode()) + 1 for line in lines)
+    for n, row in enumerate(part.rows):
+        block = _block(part.columns, row)
+        size = sum(len(line.encode()) + 1 for line in block)
+        if size > left:
+            lines.append(f"…还有 {len(part.rows) - n} 行,请在网页或用 report 命令导出全部。")
+            return lines, 0
+        lines += block
+        left -= size
+    return lines, left
+
+
+def _block(columns: tuple[Column, ...], row: Row) -> list[str]:
+    pairs = [(column, cell) for column, cell in zip(columns, row, strict=True) if not (column.minor and not cell)]
+    texts = [shown(cell, column) for column, cell in pairs if column.kind == "text" and cell]
+    figures = [f"{column.title} {shown(cell, column)}" for column, cell in pairs if column.kind != "text"]
+    lines = ["", "· " + " ".join(texts)]
+    for figure in figures:
+        # Three figures of a few characters are what a line of a phone holds.
+        if len(lines) > 2 and width(lines[-1]) + width(figure) + 3 <= 34:
+            lines[-1] += f" · {figure}"
+        else:
+            lines.append(f"  {figure}")
+    return lines
+
+
+# ── A terminal ──
+
+
+def write(table: Table, out: BinaryIO) -> None:
+    """The whole report with aligned columns, UTF-8."""
+    for line in _lines(table):
+        out.write(f"{line}\n".encode())
+
+
+def _lines(table: Table) -> Iterator[str]:
+    yield clean(table.title)
+    yield from table.basis
+    for part in table.parts:
+        yield ""
+        if len(table.parts) > 1:
+            yield f"【{part.title}】"
+        yield from _grid(part)
+    if table.notes:
+        yield ""
+        yield from (clean(note) for note in table.notes)
+
+
+def _grid(part: Part) -> Iterator[str]:
+    cells = [[column.title for column in part.columns]]
+    cells += [[shown(cell, column) for cell, column in zip(row, part.columns, strict=True)] for row in part.rows]
+    widths = [max(width(row[n]) for row in cells) for n in range(len(part.columns))]
+    for row in cells:
+        padded = [_padded(text, widths[n], left=part.columns[n].kind == "text") for n, text in enumerate(row)]
+        yield "  ".join(padded).rstrip()
+
+
+def _padded(text: str, to: int, *, left: bool) -> str:
+    gap = " " * (to - width(text))
+    return text + gap if left else gap + text

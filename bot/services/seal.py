@@ -1,0 +1,164 @@
+"""The seal: gives entries their place in the chain of hashes, and finds what was changed, taken out, slipped in or moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain import seal
+from bot.domain.message import Refusal
+from bot.domain.report import Head
+from bot.domain.seal import GENESIS, Entry
+from bot.storage import seals
+from bot.storage.seals import Sealed
+from bot.storage.tables import moment
+
+AT_ONCE = 5_000
+# From the arrival of a message to its commit pass seconds; an entry older than this that an earlier sealing did not meet was not there then.
+LATE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first thing wrong: what (changed, missing, inserted, reordered, head), where (place in the chain, entry), and a sentence."""
+
+    kind: str
+    seq: int | None
+    entry_id: int | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a look along the whole chain found: its length, its head, how many entries wait, the first fault if there is one."""
+
+    sealed: int
+    head: Head | None
+    loose: int
+    fault: Fault | None = None
+    note: str = ""
+
+
+def seal_some(session: Session, now: datetime, algorithm: str = "sha256", top: int = AT_ONCE) -> int:
+    """Give the next unsealed entries their place, oldest first; returns how many there were. One call, one transaction, one sealer at a time."""
+    if not seal.available(algorithm):
+        raise Refusal(f"这台机器不能用算法 {algorithm[:20]},可用的有:{'、'.join(one for one in seal.ALGORITHMS if seal.available(one))}")
+    seals.lock(session)
+    head, salt = seals.head(session), seals.salt(session)
+    seq, previous = (head.seq, head.hash) if head else (0, GENESIS)
+    entries = seals.waiting(session, top)
+    for entry in entries:
+        salt = salt or entry.salt
+        seq += 1
+        previous = seal.link(entry, seq, previous, salt, algorithm)
+        seals.place(session, seq, entry.id, algorithm, previous, now)
+    return len(entries)
+
+
+def head(session: Session) -> Head | None:
+    """The end of the chain, to be printed and kept elsewhere; None before anything is sealed."""
+    return seals.head(session)
+
+
+def verify(session: Session, known_head: str = "") -> Verified:
+    """Hash the whole chain again and look for entries beside it. `known_head` is a head kept outside: it must still be in the chain."""
+    walked = _walk(session, known_head.strip().lower())
+    if walked.fault is not None:
+        return walked
+    return _beside(session, walked)
+
+
+@dataclass(slots=True)
+class _Walk:
+    salt: str = ""
+    previous: str = GENESIS
+    sealed: int = 0
+    sealed_at: datetime | None = None
+    earlier: datetime | None = None
+    """When the sealing before the one in hand took place."""
+
+    def step(self, place: Sealed) -> Fault | None:
+        """The fault of the next place, or None and one step further."""
+        expected = self.sealed + 1
+        if place.seq != expected:
+            return Fault("missing", expected, None, f"第 {expected} 号缺失:封存从第 {self.sealed} 号直接跳到第 {place.seq} 号。")
+        entry = place.entry
+        if entry is None:
+            return Fault("missing", expected, place.entry_id, f"第 {expected} 号(流水 #{place.entry_id})缺失:流水已被删除。")
+        salt = self.salt or entry.salt
+        if not seal.available(place.algorithm) or seal.link(entry, expected, self.previous, salt, place.algorithm) != place.hash:
+            return Fault("changed", expected, entry.id, f"第 {expected} 号(流水 #{entry.id})被改动:内容与封存时不符。")
+        if self.sealed_at is not None and place.sealed_at > self.sealed_at:
+            self.earlier = self.sealed_at
+        if self.earlier is not None and moment(entry.recorded_at) < self.earlier - LATE:
+            return _slipped_in(entry, expected, self.earlier)
+        self.salt, self.previous, self.sealed, self.sealed_at = salt, place.hash, expected, place.sealed_at
+        return None
+
+
+def _walk(session: Session, known_head: str) -> Verified:
+    walk, seen, last = _Walk(), False, None
+    for place in seals.chain(session):
+        fault = walk.step(place)
+        if fault is not None:
+            if fault.kind == "changed":
+                fault = _moved(seals.chain(session), place, walk) or fault
+            return Verified(walk.sealed, last, 0, fault)
+        last = Head(place.seq, place.hash, place.algorithm)
+        if place.hash == known_head:
+            seen = True
+    note = ""
+    if known_head and not seen:
+        sentence = "给出的链头不在链中:链被重新计算过,或尾部被截去。"
+        return Verified(walk.sealed, last, 0, Fault("head", None, None, sentence))
+    if known_head and last is not None and last.hash != known_head:
+        note = "给出的链头在链中,此后又有新的封存。"
+    return Verified(walk.sealed, last, 0, None, note)
+
+
+def _moved(chain: Iterable[Sealed], bad: Sealed, walk: _Walk) -> Fault | None:
+    """Whether the entry found in a place belongs to another one (reordered), or the next entry belongs here (this one was inserted)."""
+    assert bad.entry is not None
+    previous = GENESIS
+    for place in chain:
+        if place.seq == bad.seq + 1 and place.entry is not None and _fits(place.entry, bad.seq, {walk.previous}, {place.hash}, walk, place):
+            return Fault("inserted", bad.seq, bad.entry.id, f"第 {bad.seq} 号(流水 #{bad.entry.id})是后来插入的:原在这里的是流水 #{place.entry_id}。")
+        if place.seq != bad.seq and _fits(bad.entry, place.seq, {previous, place.hash, bad.hash}, {place.hash, bad.hash}, walk, place):
+            return Fault("reordered", bad.seq, bad.entry.id, f"第 {bad.seq} 号被调换:这里的流水 #{bad.entry.id} 原在第 {place.seq} 号。")
+        previous = place.hash
+    return None
+
+
+def _fits(entry: Entry, seq: int, previous: set[str], hashes: set[str], walk: _Walk, place: Sealed) -> bool:
+    """True when the entry, put in a place, gives one of the hashes; the salt of a chain whose first link is broken may be any of the two at hand."""
+    if not seal.available(place.algorithm):
+        return False
+    salts = {walk.salt} if walk.salt else {entry.salt, place.entry.salt if place.entry else entry.salt}
+    return any(seal.link(entry, seq, one, salt, place.algorithm) in hashes for one in previous for salt in salts)
+
+
+def _slipped_in(entry: Entry, seq: int | None, sealed_at: datetime) -> Fault:
+    where = f"第 {seq} 号(流水 #{entry.id})" if seq else f"流水 #{entry.id}"
+    return Fault("inserted", seq, entry.id, f"{where}是后来插入的:记录时间早于 {sealed_at:%Y-%m-%dT%H:%MZ} 的封存,当时却不在库中。")
+
+
+def _beside(session: Session, walked: Verified) -> Verified:
+    """What has no place: waiting for the next sealing, or slipped in behind the last."""
+    loose, fault, last = 0, None, None
+    sealed_at = seals.sealed_at(session)
+    for entry in seals.loose(session):
+        loose += 1
+        last = entry
+        if fault is None and sealed_at is not None and moment(entry.recorded_at) < sealed_at - LATE:
+            fault = _slipped_in(entry, None, sealed_at)
+    if fault is None and (unequal := seals.unequal(session)) is not None:
+        staff_no, year, category, entries, total = unequal
+        which = f"末笔未封存流水 #{last.id};" if last is not None else ""
+        sentence = (
+            f"工号 {staff_no} {year} 年 {category} 的流水合计 {entries} 秒,与累计数 {total} 秒不符:{which}有流水不是由程序写入的,或累计数被改动。"
+        )
+        fault = Fault("inserted", None, last.id if last is not None else None, sentence)
+    return Verified(walked.sealed, walked.head, loose, fault, walked.note)

@@ -1,0 +1,136 @@
+"""达标率: how many of those who have a quota have reached it, rolled up the tree of units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
+
+from sqlmodel import Session
+
+from bot.domain.hours import Quotas
+from bot.domain.report import Ask, Cell, Column, Part, Row, Scope, Table, mean, rate
+from bot.storage.reports.base import QUARTERS, Unit, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, units_in, values_of
+from bot.storage.sql import Sql
+from bot.storage.stream import stream
+
+COLUMNS = (
+    Column("unit", "单位"),
+    Column("counted", "应计人数", "int"),
+    Column("reached", "达标人数", "int"),
+    Column("rate", "达标率", "percent"),
+    Column("mean", "平均学时", "hours"),
+    Column("total", "学时合计", "hours"),
+    Column("own", "其中本级", "int", minor=True),
+    Column("apart", "无应达", "int", minor=True),
+)
+_TIERS = Sql("SELECT DISTINCT tier FROM person")
+WHOLE = "合计"
+
+
+@dataclass(slots=True)
+class Figures:
+    """People counted, those who reached their quota, their quarter hours, and the people whom no quota concerns."""
+
+    counted: int = 0
+    reached: int = 0
+    quarters: int = 0
+    apart: int = 0
+
+    def add(self, counted: int, reached: int, quarters: int, apart: int) -> None:
+        self.counted += counted
+        self.reached += reached
+        self.quarters += quarters
+        self.apart += apart
+
+
+@dataclass(slots=True)
+class _Sums:
+    of: dict[int, Figures] = field(default_factory=dict)
+    own: dict[int, int] = field(default_factory=dict)
+    whole: Figures = field(default_factory=Figures)
+    shared: int = 0
+
+
+@report("达标率", about="单位")
+def compliance(session: Session, scope: Scope, ask: Ask) -> Table:
+    """各单位的应计人数、达标人数、达标率和学时,逐级汇总。"""
+    need = quotas_of(ask)
+    scope, called = narrowed(session, scope, ask.about)
+    units = units_in(session, scope)
+    sums = _sums(session, scope, ask, need, units)
+    rows = [_row(unit.path, sums.of[unit.id], sums.own[unit.id]) for unit in units.values()]
+    tops = [unit for unit in units.values() if len(unit.above) == 1]
+    if len(tops) > 1:
+        rows.insert(0, _row(WHOLE, sums.whole, None))
+    notes = [
+        "应计人数:当日在职且所属层级有年度应达学时的人;达标:合计学时不少于应达,且集体学法不少于下限。",
+        "学时按人、按类向下取到 0.25 后相加;平均学时与学时合计只含应计人员。",
+    ]
+    if ask.last != ask.as_of:
+        notes.append(f"人员按 {ask.last.isoformat()} 在职计。")
+    if sums.shared:
+        notes.append(f"{sums.shared} 人在两个以上单位任职,在每个单位计入,在共同的上级只计一次。")
+    if sums.whole.apart:
+        notes.append(f"{sums.whole.apart} 人未登记层级或该层级无年度要求,列为无应达,不计入分子分母。")
+    return table(session, ask, "达标率", f"学时达标率({called})" if called else "学时达标率", Part("各单位", COLUMNS, rows), notes=notes)
+
+
+def _row(name: str, figures: Figures, own: int | None) -> Row:
+    hours = hours_of(figures.quarters)
+    cells: tuple[Cell, ...] = (name, figures.counted, figures.reached, rate(figures.reached, figures.counted), mean(hours, figures.counted), hours)
+    return (*cells, own, figures.apart)
+
+
+def _sums(session: Session, scope: Scope, ask: Ask, need: Quotas, units: dict[int, Unit]) -> _Sums:
+    """People with one post come added up by unit; the few with several come one by one, so that each level counts them once."""
+    sums = _Sums({unit: Figures() for unit in units}, dict.fromkeys(units, 0))
+    several: dict[int, tuple[set[int], tuple[int, int, int, int]]] = {}
+    for unit_id, person_id, counted, reached, quarters, apart in _grouped(session, scope, ask, need):
+        figures = (int(counted), int(reached), int(quarters), int(apart))
+        sums.own[unit_id] += figures[0]
+        if person_id:
+            several.setdefault(person_id, (set(), figures))[0].update(units[unit_id].above)
+            continue
+        for above in units[unit_id].above:
+            sums.of[above].add(*figures)
+        sums.whole.add(*figures)
+    for touched, figures in several.values():
+        for above in touched:
+            sums.of[above].add(*figures)
+        sums.whole.add(*figures)
+    sums.shared = len(several)
+    return sums
+
+
+def _grouped(session: Session, scope: Scope, ask: Ask, need: Quotas) -> Iterable[tuple[int, int, int, int, int, int]]:
+    """(unit, person or 0, counted, reached, quarters of those counted, apart): one row a unit, and one for each person in several units.
+
+    Whole division of seconds gives the quarters that `shown_hours` rounds down to; a test holds the two together.
+    """
+    selects = ["SELECT CAST(NULL AS TEXT) AS tier, 0 AS need, 0 AS least WHERE 1 = 0"]
+    values: dict[str, object] = {**values_of(ask), "per_hour": need.seconds_per_hour, "quarters": QUARTERS}
+    for n, (tier,) in enumerate(_TIERS.all(session)):
+        hours = need.need(tier)
+        if hours is None:
+            continue
+        selects.append(f"SELECT CAST(:tier{n} AS TEXT), CAST(:need{n} AS INTEGER), CAST(:least{n} AS INTEGER)")
+        values |= {f"tier{n}": tier, f"need{n}": _up(hours * QUARTERS), f"least{n}": _up(need.floor(tier) * QUARTERS)}
+    text = f"""WITH RECURSIVE {office_of(scope)},
+        heads AS (SELECT person_id, COUNT(*) AS posts FROM office GROUP BY person_id),
+        hours AS (SELECT person_id, SUM(seconds * :quarters / :per_hour) AS total,
+                         SUM(CASE WHEN category = 'collective' THEN seconds * :quarters / :per_hour ELSE 0 END) AS together
+                  FROM ({seconds_of(ask, scope)}) s GROUP BY person_id),
+        quota AS ({" UNION ALL ".join(selects)})
+        SELECT o.unit_id, CASE WHEN h.posts > 1 THEN o.person_id ELSE 0 END, COUNT(q.need),
+               SUM(CASE WHEN COALESCE(t.total, 0) >= q.need AND COALESCE(t.together, 0) >= q.least THEN 1 ELSE 0 END),
+               SUM(CASE WHEN q.need IS NULL THEN 0 ELSE COALESCE(t.total, 0) END), COUNT(*) - COUNT(q.need)
+        FROM office o JOIN heads h ON h.person_id = o.person_id JOIN person p ON p.id = o.person_id
+        LEFT JOIN quota q ON q.tier = p.tier LEFT JOIN hours t ON t.person_id = o.person_id
+        GROUP BY o.unit_id, CASE WHEN h.posts > 1 THEN o.person_id ELSE 0 END"""  # noqa: S608
+    return stream(session, text, values)
+
+
+def _up(quarters: Decimal) -> int:
+    """A quota in whole quarters: a need between two quarters is reached at the upper one."""
+    return int(quarters.to_integral_value(ROUND_CEILING))

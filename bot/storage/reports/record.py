@@ -1,0 +1,127 @@
+"""个人: one person's year, from the total down to each entry of the ledger and each second that was refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.hours import CATEGORY_LABELS, Quotas, shown_hours, total_hours
+from bot.domain.message import Refusal
+from bot.domain.report import Ask, Cell, Column, Part, Row, Scope, Table
+from bot.domain.seal import rule_text
+from bot.domain.times import SHANGHAI
+from bot.storage.reports.base import quotas_of, report, table, units_in, units_on, values_of
+from bot.storage.sql import Sql
+from bot.storage.tables import moment
+
+NO_PERSON = "没有这个工号,请核对后再查。"
+BY_CATEGORY = (
+    Column("category", "类别"),
+    Column("hours", "学时", "hours"),
+    Column("seconds", "计入秒数", "int"),
+    Column("entries", "流水笔数", "int"),
+)
+ENTRIES = (
+    Column("id", "流水号", "int"),
+    Column("day", "日期"),
+    Column("category", "类别"),
+    Column("seconds", "计入秒数", "int"),
+    Column("source", "来源"),
+    Column("rule", "规则"),
+    Column("recorded_at", "记录时间"),
+    Column("recorded_by", "记录人"),
+    Column("reversal", "冲销"),
+    Column("seq", "封存号", "int", minor=True),
+)
+REFUSED = (
+    Column("day", "日期"),
+    Column("source", "来源"),
+    Column("seconds", "未计秒数", "int"),
+    Column("rule", "规则"),
+    Column("reason", "原因"),
+)
+SOURCES = {"lesson": "课程", "item": "题目", "exam": "考试", "contest": "竞赛", "activity": "活动"}
+
+_PERSON = Sql("SELECT id, staff_no, name, tier FROM person WHERE staff_no = :staff_no")
+_ENTRIES = Sql(
+    """SELECT l.id, l.day, l.category, l.credit_seconds, l.source_kind, l.source_id, l.rule, l.rule_version, l.recorded_at, l.recorded_by,
+              l.reverses, r.id, s.seq
+       FROM ledger l LEFT JOIN ledger r ON r.reverses = l.id AND r.recorded_at < :until LEFT JOIN seal s ON s.entry_id = l.id
+       WHERE l.person_id = :person_id AND l.day >= :first AND l.day <= :day AND l.recorded_at < :until ORDER BY l.day DESC, l.id DESC"""
+)
+_REFUSED = Sql(
+    """SELECT day, source_kind, source_id, seconds, rule, rule_version, reason FROM uncredited
+       WHERE person_id = :person_id AND day >= :first AND day <= :day AND at < :until AND seconds > 0 ORDER BY day DESC, id DESC"""
+)
+
+
+@report("个人", about="工号", needs=True)
+def record(session: Session, scope: Scope, ask: Ask) -> Table:
+    """一个人的学时档案:各类合计、每笔流水的来源和规则、未计的时间和原因。"""
+    need = quotas_of(ask)
+    person = _PERSON.one(session, staff_no=ask.about)
+    units = units_in(session, scope)
+    here = [] if person is None else [units[unit].path for unit in units_on(session, person[0], ask.last) if unit in units]
+    if person is None or (scope.roots is not None and not here):
+        raise Refusal(NO_PERSON)
+    person_id, staff_no, name, tier = person
+    bounds = values_of(ask)
+    entries = _ENTRIES.all(session, person_id=person_id, **bounds)
+    refused = _REFUSED.all(session, person_id=person_id, **bounds)
+    return table(
+        session,
+        ask,
+        "个人",
+        f"{name}({staff_no})学时档案",
+        Part("各类合计", BY_CATEGORY, _by_category(entries, need)),
+        Part("流水", ENTRIES, [_entry(row) for row in entries]),
+        Part("未计入", REFUSED, [_refused(row) for row in refused]),
+        notes=[f"单位:{'、'.join(sorted(here)) or '无'};层级:{tier or '未登记'}。", _standing(entries, tier, need)],
+    )
+
+
+def _seconds(entries: list[Any]) -> dict[str, int]:
+    sums = dict.fromkeys(CATEGORY_LABELS, 0)
+    for row in entries:
+        sums[row[2]] += row[3]
+    return sums
+
+
+def _by_category(entries: list[Any], need: Quotas) -> list[Row]:
+    rows: list[Row] = []
+    seconds = _seconds(entries)
+    for category, label in CATEGORY_LABELS.items():
+        count = sum(1 for row in entries if row[2] == category)
+        rows.append((label, shown_hours(seconds[category], need.seconds_per_hour), seconds[category], count))
+    rows.append(("合计", total_hours(seconds, need.seconds_per_hour), sum(seconds.values()), len(entries)))
+    return rows
+
+
+def _standing(entries: list[Any], tier: str, need: Quotas) -> str:
+    wanted, floor = need.need(tier), need.floor(tier)
+    if wanted is None:
+        return f"无应达:未登记层级或该层级无年度要求({need.rule})。"
+    seconds = _seconds(entries)
+    total, together = total_hours(seconds, need.seconds_per_hour), shown_hours(seconds["collective"], need.seconds_per_hour)
+    asked = f"应达 {wanted:f} 学时" + (f",其中集体学法不少于 {floor:f}" if floor else "")
+    if total >= wanted and together >= floor:
+        return f"{asked};已达标。"
+    return f"{asked};还差 {max(wanted - total, 0 * wanted):f}" + (f",集体学法还差 {max(floor - together, 0 * floor):f}" if floor else "") + "。"
+
+
+def _source(kind: str, source_id: str) -> str:
+    return f"{SOURCES.get(kind, kind)} {source_id}"
+
+
+def _entry(row: Any) -> Row:
+    entry_id, day, category, seconds, kind, source_id, line, version, recorded_at, by, reverses, reversed_by, seq = row
+    reversal = f"冲销 #{reverses}" if reverses else f"已被 #{reversed_by} 冲销" if reversed_by else ""
+    at = moment(recorded_at).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+    cells: tuple[Cell, ...] = (entry_id, day, CATEGORY_LABELS[category], seconds, _source(kind, source_id), rule_text(line, version), at, by)
+    return (*cells, reversal, seq)
+
+
+def _refused(row: Any) -> Row:
+    day, kind, source_id, seconds, line, version, reason = row
+    return (day, _source(kind, source_id), seconds, rule_text(line, version), reason)
