@@ -21,7 +21,7 @@ from wechatpy.utils import check_signature
 
 from bot.channels.envelope import Codec, Stamp, cdata, fields, parse, sealed_part
 from bot.channels.letters import COMMON, text_reply
-from tests.platforms.sealed import AES_KEY, TOKEN
+from tests.platforms.sealed import AES_KEY, TOKEN, tree
 
 NOW = 1_700_000_000
 VECTOR_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -140,8 +140,8 @@ process.stdout.write(JSON.stringify({
 
 def test_tencents_own_package_agrees_both_ways(tmp_path: Path) -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
-    if os.environ.get("BOT_TEST_NPM") != "1":
-        pytest.skip("the peer @wecom/crypto is installed from npm only where BOT_TEST_NPM=1 allows it")
+    if os.environ.get("XUEFA_TEST_NPM") != "1":
+        pytest.skip("the peer @wecom/crypto is installed from npm only where XUEFA_TEST_NPM=1 allows it")
     if node is None or npm is None:
         pytest.skip("node and npm, in which the peer @wecom/crypto runs, are not installed here")
     install = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Ear:
     replies: Callable[[Incoming], Awaitable[Reply]] = _echo
     heard: list[Incoming] = field(default_factory=list)
     noted: list[tuple[str, str, float]] = field(default_factory=list)
+    _noted: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, incoming: Incoming) -> Reply:
         self.heard.append(incoming)
@@ -47,6 +49,14 @@ class Ear:
 
     def note(self, what: str, channel: str, value: float) -> None:
         self.noted.append((what, channel, value))
+        self._noted.set()
+
+    async def until(self, what: str) -> None:
+        """Wait until this has been noted."""
+        async with asyncio.timeout(10):
+            while not self.count(what):
+                self._noted.clear()
+                await self._noted.wait()
 
     def count(self, what: str) -> int:
         return sum(1 for one in self.noted if one[0] == what)
