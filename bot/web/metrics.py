@@ -61,9 +61,13 @@ class Metrics:
         """Have something measured whenever the page is asked for."""
         self._measures.append(how)
 
-    def page(self) -> bytes:
+    def collect(self) -> None:
+        """Take in what others have counted by themselves since the last time."""
         for how in self._measures:
             how(self)
+
+    def page(self) -> bytes:
+        self.collect()
         return generate_latest(self.registry)
 
     def attach(self, app: web.Application) -> None:

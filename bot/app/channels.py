@@ -1,0 +1,125 @@
+"""The channels whose settings are there, each built from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from bot.app.house import House
+from bot.channels.base import Channel, Token
+from bot.channels.dingtalk import DingTalk
+from bot.channels.local import Local, Persona
+from bot.channels.outbound import Outbound
+from bot.channels.wechat import WeChat
+from bot.channels.wecom import WeCom
+from bot.domain.message import Refusal
+from bot.settings import CHANNELS, Settings
+from bot.storage.db import is_sqlite
+from bot.storage.tokens import SealedTokens
+
+PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
+LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
+QUICK = ("每日", "学习", "错题", "我的学时", "帮助")
+STREAM_LEASE_SECONDS = 45
+
+T = TypeVar("T", bound=Channel)
+
+
+def secret_of(settings: Settings, key: str) -> str:
+    """The secret of the app that a token's row belongs to; the row's name begins with the platform."""
+    secrets = {"wecom": settings.wecom.secret, "wechat": settings.wechat.secret, "dingtalk": settings.dingtalk.client_secret}
+    return _plain(secrets[key.partition(":")[0]])
+
+
+def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
+    """Every channel that is on. Raises `Refusal` for settings that a channel cannot work with."""
+    makers: dict[str, Callable[[], Channel]] = {
+        "wecom": lambda: _wecom(house, outbound),
+        "wechat": lambda: _wechat(house, outbound),
+        "dingtalk": lambda: _dingtalk(house, outbound, tokens, holder),
+    }
+    found: list[Channel] = []
+    if house.settings.web.local_chat:
+        found.append(Local(PAGE, clock=house.clock, note=house.metrics.note, personas=personas, quick=QUICK))
+    for name in CHANNELS:
+        if not house.settings.is_on(name):
+            continue
+        if name not in makers:
+            raise Refusal(f"{LABELS[name]}通道还不能用,请先去掉它的设置(BOT_{name.upper()}__…)。")
+        try:
+            found.append(makers[name]())
+        except ValueError as wrong:
+            raise Refusal(f"{LABELS[name]}的设置不对({wrong}),请对照平台后台重新填写 BOT_{name.upper()}__… 各项。") from wrong
+    for name in LABELS:
+        house.metrics.channel_on.labels(name).set(any(channel.name == name for channel in found))
+    return found
+
+
+def _wecom(house: House, outbound: Outbound) -> WeCom:
+    on, limits = house.settings.wecom, house.settings.limits
+    return WeCom(
+        corp_id=on.corp_id,
+        agent_id=on.agent_id,
+        secret=_plain(on.secret),
+        token=_plain(on.token),
+        aes_key=_plain(on.aes_key),
+        api_base=on.api_base,
+        cards=on.cards,
+        outbound=outbound,
+        clock=house.clock,
+        note=house.metrics.note,
+        reply_seconds=limits.reply_seconds,
+        freshness=limits.freshness_seconds,
+        body_cap=limits.callback_bytes,
+    )
+
+
+def _wechat(house: House, outbound: Outbound) -> WeChat:
+    on, limits = house.settings.wechat, house.settings.limits
+    return WeChat(
+        app_id=on.app_id,
+        secret=_plain(on.secret),
+        token=_plain(on.token),
+        aes_key=_plain(on.aes_key),
+        api_base=on.api_base,
+        verified=on.verified,
+        outbound=outbound,
+        clock=house.clock,
+        note=house.metrics.note,
+        reply_seconds=limits.reply_seconds,
+        freshness=limits.freshness_seconds,
+        body_cap=limits.callback_bytes,
+    )
+
+
+def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalk:
+    on, limits, public = house.settings.dingtalk, house.settings.limits, house.settings.public_url.rstrip("/")
+
+    async def lease() -> bool:
+        return await tokens.lease(f"dingtalk-stream:{on.client_id}", holder, STREAM_LEASE_SECONDS)
+
+    return DingTalk(
+        client_id=on.client_id,
+        client_secret=_plain(on.client_secret),
+        robot_code=on.robot_code,
+        mode=on.mode,
+        api_base=on.api_base,
+        oapi_base=on.oapi_base,
+        card_template=on.card_template,
+        callback_url=f"{public}/channels/dingtalk/card" if public else "",
+        outbound=outbound,
+        clock=house.clock,
+        note=house.metrics.note,
+        reply_seconds=limits.reply_seconds,
+        freshness=float(limits.freshness_seconds),
+        body_cap=limits.callback_bytes,
+        # One file has one process: nobody to share the connection with, and nobody's lease to wait for after a crash.
+        lease=None if is_sqlite(house.desk.engine) else lease,
+    )
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""

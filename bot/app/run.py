@@ -1,0 +1,158 @@
+"""The service: a web application around the house, its start and its end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import structlog
+from aiohttp import web
+from sqlalchemy import text
+from sqlmodel import Session
+from structlog.contextvars import bound_contextvars
+
+from bot import jobs
+from bot.app.channels import LABELS, channels_on, secret_of
+from bot.app.house import House
+from bot.channels.base import Token
+from bot.channels.local import Persona
+from bot.channels.outbound import Outbound
+from bot.domain.message import Address, Handle, Incoming, Refusal, Reply
+from bot.storage import migrations
+from bot.storage.tokens import SealedTokens
+from bot.web import guard, health
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 4096
+REQUESTS_END = 4.0
+"""Seconds that requests in hand have after the signal; then the channels' own tasks, then the writers: together less than ten."""
+CHANNELS_END = 6.0
+WRITERS_END = 2.5
+
+Announce = Callable[[str], None]
+
+
+def traced(handle: Handle) -> Handle:
+    """The hall, with what every line of the log about this message is to carry: its id, and whose it is without saying who."""
+
+    async def heard(incoming: Incoming) -> Reply:
+        with bound_contextvars(message_id=incoming.message_id[:100], person=pseudonym(incoming.sender)):
+            return await handle(incoming)
+
+    return heard
+
+
+def pseudonym(sender: Address) -> str:
+    """The same short word for the same account in every line; who holds the roster can work out whose it is."""
+    return hashlib.sha256(f"{sender.channel}:{sender.user}".encode()).hexdigest()[:12]
+
+
+def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
+    """The whole web application, and the names of the channels that are on."""
+    app = web.Application(middlewares=[guard.guard], client_max_size=guard.LARGEST_BODY)
+    app.on_response_prepare.append(guard.dress)
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    tokens = SealedTokens(house.desk, lambda key: secret_of(house.settings, key), Token, house.clock)
+    outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder=holder, secrets=house.settings.secrets())
+
+    async def post_office(_: web.Application) -> AsyncIterator[None]:
+        await outbound.start()
+        yield
+        await outbound.close()
+
+    async def clockwork(_: web.Application) -> AsyncIterator[None]:
+        ticking = jobs.ticker(house.desk, house.clock, house.metrics.collect)
+        ticking.start()
+        yield
+        ticking.shutdown(wait=False)
+
+    # Ended in the opposite order: the clock first, then the channels, and what they say last still goes out.
+    app.cleanup_ctx.append(post_office)
+    on = channels_on(house, outbound, tokens, holder, personas)
+    for channel in on:
+        channel.attach(app, traced(house.dispatcher.handle))
+    app.cleanup_ctx.append(clockwork)
+    health.attach(app, _readiness(house))
+    house.metrics.attach(app)
+    return app, [channel.name for channel in on]
+
+
+def _readiness(house: House) -> health.Check:
+    head = migrations.head()
+
+    def look(session: Session) -> str:
+        found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return "" if found == head else "schema"
+
+    async def check() -> str:
+        # Not on the readers: two long reports must not make a replica look dead.
+        return await asyncio.to_thread(house.desk.read_now, look)
+
+    return check
+
+
+async def serve(house: House, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
+    """Serve until `stop` is set; True when everything in hand was finished in time. Raises `Refusal` when the address cannot be had."""
+    settings = house.settings
+    app, on = application(house, personas)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=REQUESTS_END)
+    house.desk.start()
+    try:
+        await runner.setup()
+        assert runner.server is not None
+        door = await _listen(settings.host, settings.port, guard.connections(runner.server, asyncio.get_running_loop()))
+        port = door.sockets[0].getsockname()[1]
+        off = [name for name in LABELS if name not in on]
+        log.info("serving", host=settings.host, port=port, channels=on, off=off)
+        _say(announce, settings.host, port, on, off)
+        await stop.wait()
+        log.info("stopping", waiting=house.desk.depth)
+        door.close()
+    finally:
+        in_time = await _end(house, runner)
+    log.info("stopped", in_time=in_time)
+    return in_time
+
+
+def _say(announce: Announce, host: str, port: int, on: Sequence[str], off: Sequence[str]) -> None:
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    announce(f"学法机器人已启动:{address}{'/chat' if 'local' in on else ''}")
+    announce(f"已开启的通道:{'、'.join(LABELS[name] for name in on) or '无'};未开启:{'、'.join(LABELS[name] for name in off) or '无'}")
+
+
+async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(connection, host, port, backlog=BACKLOG)
+    except OSError as wrong:
+        if wrong.errno == errno.EADDRINUSE:
+            raise Refusal(
+                f"端口 {port} 已被占用:请先停掉占用它的程序,或用 BOT_LISTEN 换一个端口,例如 BOT_LISTEN=127.0.0.1:{port % 65535 + 1}。"
+            ) from wrong
+        if wrong.errno == errno.EACCES:
+            raise Refusal(f"没有权限监听端口 {port}:请换一个 1024 以上的端口(BOT_LISTEN)。") from wrong
+        raise Refusal(f"不能在 {host}:{port} 上监听({os.strerror(wrong.errno) if wrong.errno else wrong}),请检查 BOT_LISTEN。") from wrong
+
+
+async def _end(house: House, runner: web.AppRunner) -> bool:
+    """Requests in hand, then the channels' tasks, then what waits for the writers."""
+    in_time = True
+    try:
+        async with asyncio.timeout(CHANNELS_END):
+            await runner.cleanup()
+    except TimeoutError:
+        log.warning("channels left unfinished")
+        in_time = False
+    ending = threading.Thread(target=house.desk.stop, args=(WRITERS_END,), daemon=True)
+    ending.start()
+    await asyncio.to_thread(ending.join, WRITERS_END + 0.5)
+    if ending.is_alive():
+        log.warning("desk left unfinished")
+        in_time = False
+    return in_time

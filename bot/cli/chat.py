@@ -1,0 +1,140 @@
+"""chat: the bot in a terminal, through the same hall as every other channel."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from sqlmodel import Session, select
+
+from bot import app, logs
+from bot.cli.common import cli, engine_of, now, operator, progress, read_settings
+from bot.cli.serve import demo_house, opened
+from bot.domain.message import Address, Incoming, Refusal, Reply
+from bot.settings import PREFIX, Settings
+from bot.storage import audit, migrations
+from bot.storage.tables import Account, Person
+
+CHANNEL, APP, GUEST = "local", "terminal", "terminal"
+LEAVE = ("exit", "quit", "再见")
+
+
+@cli.command()
+def chat(
+    staff_no: Annotated[str, typer.Option("--as", metavar="STAFF_NO", help="以谁的身份说话(工号)")] = "",
+    demo: Annotated[bool, typer.Option("--demo", help="在演示的机关里说话(空库会先建好)")] = False,
+) -> None:
+    """在终端里和机器人对话;选项可输入字母,也可输入编号;Ctrl-D 结束。"""
+    logs.set_up(level=logging.ERROR)
+    settings = read_settings()
+    if demo or _is_fresh(settings):
+        progress.print("使用演示的机关(虚构数据)。")
+        house = demo_house(settings)
+        staff_no = staff_no or _first_demo_person()
+    else:
+        house = app.build(settings, engine_of(settings))
+    try:
+        user, name = house.desk.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
+        progress.print(f"以 {name} 的身份对话,Ctrl-D 结束。")
+        asyncio.run(_talk(house, user))
+    finally:
+        house.desk.engine.dispose()
+
+
+def _first_demo_person() -> str:
+    from bot.services.demo import PERSONAS
+
+    return PERSONAS[0].staff_no
+
+
+def _is_fresh(settings: Settings) -> bool:
+    """Nothing was set and nothing was made yet: somebody is trying the bot out."""
+    if any(key.startswith(PREFIX) for key in os.environ):
+        return False
+    engine = opened(settings)
+    try:
+        return migrations.current(engine) is None
+    finally:
+        engine.dispose()
+
+
+def _bound(session: Session, staff_no: str) -> tuple[str, str]:
+    """The account under which a person speaks here; made, and audited, when there is none. Raises `Refusal` for a number nobody has."""
+    person = session.exec(select(Person).where(Person.staff_no == staff_no)).first()
+    if person is None or person.id is None:
+        raise Refusal(f"花名册里没有工号 {staff_no}。")
+    account = session.exec(select(Account).where(Account.channel == CHANNEL, Account.person_id == person.id)).first()
+    if account is None:
+        at = now()
+        account = Account(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=at, bound_by=operator())
+        session.add(account)
+        audit.record(session, at, operator(), "cli", "绑定终端账号", staff_no)
+    return account.user, person.name
+
+
+async def _talk(house: app.House, user: str) -> None:
+    screen = Console(highlight=False, soft_wrap=True)
+    house.desk.start()
+    last = Reply()
+    sender = Address(CHANNEL, APP, user)
+    try:
+        while (line := await asyncio.to_thread(_line)) is not None:
+            words = line.strip()
+            if words in LEAVE:
+                break
+            if not words:
+                continue
+            text, task = choice(last, words)
+            incoming = Incoming(sender, text, f"t{secrets.token_hex(12)}", house.clock(), "tap" if task else "text", task)
+            last = await house.dispatcher.handle(incoming)
+            for shown in rendered(last):
+                screen.print(shown)
+    finally:
+        await asyncio.to_thread(house.desk.stop)
+
+
+def _line() -> str | None:
+    if sys.stdin.isatty():
+        try:
+            return input("› ")
+        except (EOFError, KeyboardInterrupt):
+            return None
+    return sys.stdin.readline() or None
+
+
+def choice(last: Reply, words: str) -> tuple[str, str]:
+    """(text, task) of what was typed: a number picks an option of the open question or one of the commands below it; words stay words."""
+    if words.isascii() and words.isdigit():
+        options = last.ask.options if last.ask is not None else ()
+        number = int(words) - 1
+        if last.ask is not None and options and not last.ask.several and 0 <= number < len(options):
+            return options[number].say, last.ask.task
+        if last.ask is not None and last.ask.several and all(0 < int(digit) <= len(options) for digit in words):
+            return "".join(options[int(digit) - 1].say for digit in dict.fromkeys(words)), last.ask.task
+        if 0 <= (place := number - len(options)) < len(last.buttons):
+            return last.buttons[place].say, ""
+    return words, ""
+
+
+def rendered(reply: Reply) -> list[str]:
+    """The reply in lines for a terminal, with a number before everything that can be chosen."""
+    lines = [escape(reply.text)] if reply.text else []
+    number = 0
+    if reply.ask is not None:
+        lines += [f"[bold]{escape(line)}[/bold]" for line in (reply.ask.head, reply.ask.stem) if line]
+        for number, option in enumerate(reply.ask.options, 1):
+            label = option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
+            lines.append(f"  [cyan]{number})[/cyan] {escape(label)}")
+        if reply.ask.several:
+            lines.append("  (可多选,例如 13 或 AC)")
+    chips = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
+    if chips:
+        lines.append("  " + "  ".join(chips))
+    return lines

@@ -1,0 +1,108 @@
+"""serve, migrate, check: the service, its schema, its files."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated
+
+import typer
+from alembic.util.exc import CommandError
+from sqlalchemy import Engine
+
+from bot import app, logs
+from bot.channels.local import Persona
+from bot.cli.common import Json, cli, engine_of, progress, read_settings, show
+from bot.domain.message import Refusal
+from bot.services import demo as bureau
+from bot.settings import BadSettings, Settings
+from bot.storage import files, migrations
+from bot.storage.db import open_engine
+from bot.storage.files.policy import load_policy
+
+
+def opened(settings: Settings) -> Engine:
+    """An engine for a database that may still have to be made; refuses where nothing can be written."""
+    try:
+        return open_engine(settings.database_url.get_secret_value(), busy_seconds=settings.limits.busy_seconds)
+    except OSError as wrong:
+        raise Refusal(f"数据目录写不了({wrong.filename}:{os.strerror(wrong.errno or 0)}),请检查权限,或用 BOT_DATABASE_URL 换一个位置。") from wrong
+
+
+def demo_house(settings: Settings) -> app.House:
+    """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
+    engine = opened(settings)
+    migrations.migrate(engine)
+    return app.build(settings, engine, seed=bureau.seed)
+
+
+@cli.command()
+def serve(demo: Annotated[bool, typer.Option("--demo", help="演示:虚构的机关,本地聊天页可切换身份")] = False) -> None:
+    """启动服务;收到 SIGTERM 后停止接收,处理完手头的消息再退出。"""
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    settings = read_settings(**({"web": {"local_chat": True}} if demo else {}))
+    logs.set_up(settings.secrets())
+    if demo:
+        progress.print("正在准备演示数据…")
+        house = demo_house(settings)
+    else:
+        opened(settings).dispose()
+        house = app.build(settings, engine_of(settings))
+    personas = [Persona(one.staff_no, one.name, one.label, one.quick) for one in bureau.PERSONAS] if demo else []
+    if not asyncio.run(_until_told(house, personas)):
+        # Something outside still holds a thread; everything that was acknowledged is on disk.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """A signal before anything was heard: nothing is in hand."""
+    raise SystemExit(0)
+
+
+async def _until_told(house: app.House, personas: Sequence[Persona]) -> bool:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await app.serve(house, stop, lambda sentence: print(sentence, flush=True), personas)
+
+
+@cli.command()
+def migrate(to: Annotated[str, typer.Option("--to", help="目标版本;不写即最新,base 为清空")] = "head", as_json: Json = False) -> None:
+    """升级(或降级)数据库结构。"""
+    engine = opened(read_settings())
+    try:
+        before, after = migrations.migrate(engine, to)
+    except CommandError as wrong:
+        raise Refusal(f"没有「{to}」这个版本,已知的有:{'、'.join(sorted(migrations.known()))}") from wrong
+    finally:
+        engine.dispose()
+    text = f"数据库结构:{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'},没有改动"
+    show({"before": before, "after": after}, as_json, text)
+
+
+@cli.command()
+def check(as_json: Json = False) -> None:
+    """检查设置、课程、题库和学时规则:每处错误给出文件和行号。"""
+    found: list[dict[str, object]] = []
+    try:
+        read_settings()
+    except BadSettings as wrong:
+        found += [{"file": "设置", "line": 0, "sentence": line} for line in str(wrong).splitlines()]
+    root = files.home()
+    library, faults = files.load_library(root)
+    faults = sorted([*faults, *load_policy(root)[1]])
+    found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
+    what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法"
+    lines = [f"{one['file']}:{one['line']}: {one['sentence']}" if one["line"] else f"{one['file']}: {one['sentence']}" for one in found]
+    show(found, as_json, [*lines, f"发现 {len(found)} 处错误({what}可用)" if found else f"没有发现错误({what})"])
+    if found:
+        raise typer.Exit(1)

@@ -1,0 +1,151 @@
+"""The made-up bureau: its tree of units, its people, who leads, who administers, who supervises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import insert
+from sqlmodel import Session, select
+
+from bot.storage.tables import Account, Person, Post, Role, Unit
+
+ROOT = "某市机关事务管理局"
+LEADERS = f"{ROOT}/局领导"
+OFFICE = f"{ROOT}/办公室"
+LEGAL = f"{ROOT}/政策法规处"
+ASSETS = f"{ROOT}/财务资产处"
+FORCE = f"{ROOT}/综合执法支队"
+FIRST = f"{FORCE}/执法一大队"
+SECOND = f"{FORCE}/执法二大队"
+SERVICE = f"{ROOT}/机关服务中心"
+UNITS = (ROOT, LEADERS, OFFICE, LEGAL, ASSETS, FORCE, FIRST, SECOND, SERVICE)
+
+SURNAMES = "赵钱孙李周吴郑王冯陈褚卫"
+ORDINALS = "甲乙丙丁戊己庚辛壬癸"
+
+
+@dataclass(frozen=True, slots=True)
+class Staffed:
+    """How many work in a unit, how many of them lead it, the tier of the others, and how diligent the unit is on the whole (1 reaches the quota)."""
+
+    unit: str
+    size: int
+    heads: int
+    tier: str
+    zeal: float
+
+
+STAFFED = (
+    Staffed(LEADERS, 5, 0, "局党组", 1.06),
+    Staffed(OFFICE, 16, 3, "公务员", 1.02),
+    Staffed(LEGAL, 12, 2, "公务员", 1.18),
+    Staffed(ASSETS, 17, 3, "公务员", 0.86),
+    Staffed(FORCE, 12, 3, "执法人员", 1.0),
+    Staffed(FIRST, 18, 2, "执法人员", 0.94),
+    Staffed(SECOND, 16, 2, "执法人员", 0.78),
+    Staffed(SERVICE, 24, 2, "事业人员", 0.9),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person of the bureau before there is a row; `number` counts from 0 over all."""
+
+    number: int
+    staff_no: str
+    name: str
+    tier: str
+    unit: str
+    zeal: float
+
+
+def _members() -> tuple[Member, ...]:
+    found: list[Member] = []
+    for part in STAFFED:
+        for place in range(part.size):
+            number = len(found)
+            # Surnames run faster than ordinals, so that neighbours do not look like one family.
+            name = SURNAMES[number % len(SURNAMES)] + ORDINALS[number // len(SURNAMES)]
+            tier = "领导干部" if place < part.heads else part.tier
+            found.append(Member(number, str(1001 + number), name, tier, part.unit, part.zeal))
+    return tuple(found)
+
+
+PEOPLE = _members()
+ROLES = (
+    ("1010", "admin", None),
+    ("1023", "admin", None),
+    ("1099", "admin", SERVICE),
+    ("1022", "supervisor", ROOT),
+    ("1051", "supervisor", FORCE),
+    ("1097", "supervisor", None),
+)
+"""(staff number, role, the unit whose subtree they see; their own when None)."""
+SECOND_POSTS = (("1024", OFFICE),)
+"""Somebody of 政策法规处 who also works in the office: counted once in every sum."""
+MOVED = (("1040", ASSETS, OFFICE),)
+"""(staff number, from, to): moved on the first of July last year."""
+
+
+def found(session: Session, today: date, now: datetime) -> dict[str, int]:
+    """Write the bureau; the row of each person by staff number."""
+    units = _units(session)
+    session.execute(
+        insert(Person),
+        [
+            {
+                "staff_no": one.staff_no,
+                "name": one.name,
+                "tier": one.tier,
+                "joined_on": joined(one.number, today),
+                "left_on": None,
+                "recorded_at": now,
+            }
+            for one in PEOPLE
+        ],
+    )
+    rows = {staff_no: person_id for staff_no, person_id in session.exec(select(Person.staff_no, Person.id)) if person_id is not None}
+    session.execute(insert(Post), _posts(units, rows, today))
+    session.execute(
+        insert(Account),
+        [{"channel": "local", "user": one.staff_no, "person_id": rows[one.staff_no], "bound_at": now, "bound_by": "demo"} for one in PEOPLE],
+    )
+    session.execute(
+        insert(Role),
+        [{"person_id": rows[staff_no], "role": role, "unit_id": units[unit] if unit else None} for staff_no, role, unit in ROLES],
+    )
+    return rows
+
+
+def joined(number: int, today: date) -> date:
+    """The day somebody joined: most of them long ago, every fortieth in the spring of last year."""
+    return date(today.year - 1, 3, 1) if number % 40 == 39 else date(2010 + number % 12, 1 + number % 12, 1)
+
+
+def _units(session: Session) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for path in UNITS:
+        parent, _, name = path.rpartition("/")
+        made = Unit(parent_id=rows.get(parent), name=name, path=path)
+        session.add(made)
+        session.flush()
+        assert made.id is not None
+        rows[path] = made.id
+    return rows
+
+
+def _posts(units: dict[str, int], rows: dict[str, int], today: date) -> list[dict[str, object]]:
+    moved = {staff_no: (old, new) for staff_no, old, new in MOVED}
+    posts: list[dict[str, object]] = []
+    for one in PEOPLE:
+        since, person_id = joined(one.number, today), rows[one.staff_no]
+        if one.staff_no in moved:
+            old, new = moved[one.staff_no]
+            posts.append({"person_id": person_id, "unit_id": units[old], "since": since, "until": date(today.year - 1, 6, 30)})
+            posts.append({"person_id": person_id, "unit_id": units[new], "since": date(today.year - 1, 7, 1), "until": None})
+        else:
+            posts.append({"person_id": person_id, "unit_id": units[one.unit], "since": since, "until": None})
+    for staff_no, unit in SECOND_POSTS:
+        posts.append({"person_id": rows[staff_no], "unit_id": units[unit], "since": date(today.year - 1, 1, 1), "until": None})
+    return posts

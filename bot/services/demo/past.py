@@ -1,0 +1,305 @@
+"""What the bureau studied last year and this year: answers in closed sets, lessons read, entries in the ledger, mistakes noted.
+
+Made by the same rules that credit the living (D2–D5 with their versions; D6, the rule of meetings, is added for the demo), and written in bulk.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from bot.domain.hours import Policy, item_seconds, quotas
+from bot.domain.library import Lesson, expected_seconds
+from bot.domain.times import SHANGHAI, day_of
+from bot.services.demo.bureau import PEOPLE, Member, joined
+from bot.services.quiz import DAILY_SIZE, RIGHTS_TO_LEAVE
+from bot.services.shelf import Shelf
+from bot.storage.tables import (
+    Answer,
+    DayTotal,
+    Entry,
+    Mistake,
+    PageView,
+    Reading,
+    Rule,
+    Sitting,
+    SittingItem,
+    YearTotal,
+)
+
+HOUR = 2700
+MEETING = 2 * HOUR
+PASS_RATE, RIGHT_RATE = 0.9, 0.78
+MEETINGS = {"局党组": 15, "领导干部": 14, "公务员": 14, "事业人员": 7, "执法人员": 20}
+"""Meetings (two 学时 each) that a year holds for a tier."""
+EXAMS = {"局党组": 2, "领导干部": 2, "公务员": 2, "事业人员": 2, "执法人员": 5}
+SETS = 14
+"""Daily sets of a year at a zeal of 1; the kinds of question that can be answered with a tap are used."""
+D6 = {"title": "集体学法按实际分钟计,半天最多 3、全天最多 6 学时(演示用)", "half_day_cap": "3", "day_cap": "6"}
+TAPPED = ("single", "judge")
+
+
+@dataclass
+class _Rows:
+    """What is to be written, table by table; sittings and readings are named by what makes them unique until they have their ids."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    sittings: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    readings: list[dict[str, Any]] = field(default_factory=list)
+    views: list[tuple[tuple[int, str, datetime], dict[str, Any]]] = field(default_factory=list)
+    mistakes: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
+    items: Counter[tuple[int, int, str]] = field(default_factory=Counter)
+
+
+def write(session: Session, shelf: Shelf, people: Mapping[str, int], now: datetime) -> None:
+    """Everything until yesterday; today is left to the visitor."""
+    today = day_of(now)
+    policy = _with_meetings(session, shelf.policy, date(today.year - 1, 1, 1), now)
+    rows = _Rows()
+    for member in PEOPLE:
+        rng = random.Random(f"{member.staff_no} {today.year}")  # noqa: S311 - makes a demo, guards nothing
+        for year in (today.year - 1, today.year):
+            _Year(rows, shelf, policy, member, people[member.staff_no], year, today, rng).live()
+    _keep(session, rows)
+
+
+def _with_meetings(session: Session, policy: Policy, since: date, now: datetime) -> Policy:
+    if any(one.line == "D6" for one in policy.versions):
+        return policy
+    body = json.dumps(D6, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    session.add(Rule(line="D6", version=1, valid_from=since, digest=sha256(body.encode()).hexdigest(), body=body, loaded_at=now))
+    session.flush()
+    return policy
+
+
+def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
+    """`count` working days of a year, in order, about evenly apart."""
+    step = 350 / max(1, count)
+    for number in range(count):
+        day = date(year, 1, 8) + timedelta(days=int(number * step + rng.uniform(0, step * 0.8)))
+        yield day - timedelta(days=max(0, day.weekday() - 4))
+
+
+@dataclass
+class _Year:
+    """One person's year."""
+
+    rows: _Rows
+    shelf: Shelf
+    policy: Policy
+    member: Member
+    person_id: int
+    year: int
+    today: date
+    rng: random.Random
+
+    def live(self) -> None:
+        since = max(joined(self.member.number, self.today), date(self.year, 1, 1))
+        zeal = self.member.zeal * self.rng.uniform(0.82, 1.16)
+        for day in _spread(self.rng, self.year, round(SETS * zeal)):
+            if since <= day < self.today:
+                self._daily(day)
+        lessons = [one for one in self.shelf.library.lessons_for(self.member.tier, self.today) if self.rng.random() < zeal * 0.8]
+        for lesson, day in zip(lessons, _spread(self.rng, self.year, len(lessons)), strict=True):
+            if since <= day < self.today:
+                self._lesson(lesson, day)
+        self._offline(zeal, since)
+
+    def _at(self, day: date, hour: int) -> datetime:
+        return datetime.combine(day, time(hour, self.rng.randrange(60), self.rng.randrange(60)), SHANGHAI)
+
+    def _earn(self, category: str, seconds: int, at: datetime, source: tuple[str, str], line: str, *, law: str = "", required: bool = False) -> None:
+        version = 1 if line == "D6" else self.policy.at(line, day_of(at)).version
+        self.rows.entries.append(
+            {
+                "person_id": self.person_id,
+                "category": category,
+                "credit_seconds": seconds,
+                "day": day_of(at),
+                "law": law,
+                "required": required,
+                "source_kind": source[0],
+                "source_id": source[1],
+                "rule": line,
+                "rule_version": version,
+                "recorded_at": at,
+                "recorded_by": "system",
+                "reverses": None,
+            }
+        )
+
+    # ── The daily set (D3) ──
+
+    def _daily(self, day: date) -> None:
+        names = [name for name, version in self.shelf.drawn.items() if self.shelf.library.questions[name].kind in TAPPED]
+        at = self._at(day, self.rng.choice((8, 9, 12, 13, 18, 20)))
+        opened = at
+        chosen = self.rng.sample(names, min(DAILY_SIZE, len(names)))
+        for number, name in enumerate(chosen, 1):
+            at += timedelta(seconds=self.rng.randrange(15, 70))
+            self._answer(name, number, day, at)
+        self.rows.sittings.append(
+            {
+                "person_id": self.person_id,
+                "kind": "daily",
+                "scope": day.isoformat(),
+                "size": len(chosen),
+                "next": len(chosen) + 1,
+                "state": "done",
+                "opened_at": opened,
+                "closed_at": at,
+            }
+        )
+
+    def _answer(self, name: str, number: int, day: date, at: datetime) -> None:
+        question = self.shelf.library.questions[name]
+        right = self.rng.random() < RIGHT_RATE
+        choice = question.key if right else self.rng.choice([said for said, _ in question.choices if said != question.key])
+        self.rows.answers.append(
+            {
+                "person_id": self.person_id,
+                "sitting_id": 0,
+                "n": number,
+                "question": name,
+                "version_id": self.shelf.drawn[name],
+                "choice": choice,
+                "correct": right,
+                "earned": 1000 if right else 0,
+                "provisional": False,
+                "channel": "local",
+                "message_id": f"demo-{self.person_id}-{day.isoformat()}-{number}",
+                "arrived_at": at,
+                "recorded_at": at,
+                "late": False,
+            }
+        )
+        self._note(name, right, at)
+        if self.rows.items[self.person_id, self.year, name]:
+            return
+        rule = self.policy.at("D3", day)
+        counted = self.rows.items[self.person_id, self.year, ""]
+        self.rows.items[self.person_id, self.year, name] += 1
+        self.rows.items[self.person_id, self.year, ""] += 1
+        worth = item_seconds(counted, rule, self.policy.seconds_per_hour(day))
+        self._earn("practice", worth, at, ("item", f"{self.year}:{name}"), "D3", law=question.law)
+
+    def _note(self, name: str, right: bool, at: datetime) -> None:
+        key = (self.person_id, name)
+        had = self.rows.mistakes.get(key)
+        if not right:
+            entered = had["entered_at"] if had is not None and had["left_at"] is None else at
+            self.rows.mistakes[key] = {"person_id": self.person_id, "question": name, "entered_at": entered, "right_in_a_row": 0, "left_at": None}
+        elif had is not None and had["left_at"] is None:
+            had["right_in_a_row"] += 1
+            if had["right_in_a_row"] >= RIGHTS_TO_LEAVE:
+                had["left_at"] = at
+
+    # ── Lessons (D2) ──
+
+    def _lesson(self, lesson: Lesson, day: date) -> None:
+        rule = self.policy.at("D2", day)
+        opened = at = self._at(day, self.rng.choice((9, 10, 14, 15, 19)))
+        credited = 0
+        for number, page in enumerate(lesson.pages, 1):
+            expected = expected_seconds(page, self.shelf.chars_a_minute)
+            seen = int(expected * self.rng.uniform(0.6, float(rule.number("page_ceiling"))))
+            view = {"page": number, "sent_at": at, "asked_at": at + timedelta(seconds=seen), "seen": seen, "credited": seen, "reason": ""}
+            self.rows.views.append(((self.person_id, lesson.id, opened), view))
+            at += timedelta(seconds=seen)
+            credited += seen
+        self.rows.readings.append(
+            {
+                "person_id": self.person_id,
+                "lesson": lesson.id,
+                "digest": lesson.digest,
+                "page": max(1, len(lesson.pages)),
+                "state": "done",
+                "opened_at": opened,
+                "closed_at": at,
+            }
+        )
+        if credited:
+            self._earn("online", credited, at, ("lesson", f"{self.year}:{lesson.id}"), "D2", law=lesson.law, required=True)
+
+    # ── Meetings (D6), exams (D4), contests (D5) ──
+
+    def _offline(self, zeal: float, since: date) -> None:
+        tier = self.member.tier
+        need = quotas(self.policy, min(self.today, date(self.year, 12, 31))).need(tier)
+        meetings = MEETINGS[tier] if need is not None else 0
+        plan = [("collective", MEETING, "activity", "D6", "第{}次集体学法")] * meetings + [
+            ("exam", self.policy.seconds(self.policy.at("D4", self.today).number("pass"), self.today), "exam", "D4", "第{}次法律知识考试")
+        ] * EXAMS[tier]
+        plan += [("contest", self.policy.seconds(self.policy.at("D5", self.today).number("join"), self.today), "contest", "D5", "第{}场学法竞赛")] * 3
+        fixed = random.Random(f"{tier} {self.year}")  # noqa: S311 - the calendar of a tier is the same for all of it
+        fixed.shuffle(plan)
+        held: Counter[str] = Counter()
+        for (category, seconds, kind, line, name), day in zip(plan, _spread(fixed, self.year, len(plan)), strict=True):
+            held[kind] += 1
+            goes = self.rng.random() < min(0.97, zeal * (PASS_RATE if kind == "exam" else 0.93 if kind == "activity" else 0.7))
+            if goes and since <= day < self.today:
+                self._earn(category, seconds, self._at(day, 16), (kind, f"{self.year}:{name.format(held[kind])}"), line, required=kind != "contest")
+
+
+# ── Writing ──
+
+
+def _keep(session: Session, rows: _Rows) -> None:
+    rows.entries.sort(key=lambda one: one["recorded_at"])
+    rows.sittings.sort(key=lambda one: one["closed_at"])
+    rows.answers.sort(key=lambda one: one["recorded_at"])
+    rows.readings.sort(key=lambda one: one["closed_at"])
+    _insert(session, Sitting, rows.sittings)
+    sets = {
+        (row[1], row[2]): row[0] for row in session.exec(select(Sitting.id, Sitting.person_id, Sitting.scope).where(col(Sitting.kind) == "daily"))
+    }
+    for one in rows.answers:
+        one["sitting_id"] = sets[one["person_id"], day_of(one["recorded_at"]).isoformat()]
+    _insert(
+        session,
+        SittingItem,
+        [{"sitting_id": one["sitting_id"], "n": one["n"], "question": one["question"], "version_id": one["version_id"]} for one in rows.answers],
+    )
+    _insert(session, Answer, rows.answers)
+    _insert(session, Mistake, list(rows.mistakes.values()))
+    _insert(session, Reading, rows.readings)
+    ways = {(row[1], row[2], row[3]): row[0] for row in session.exec(select(Reading.id, Reading.person_id, Reading.lesson, Reading.opened_at))}
+    _insert(session, PageView, [{"reading_id": ways[way], **view} for way, view in rows.views])
+    _insert(session, Entry, rows.entries)
+    _keep_totals(session, rows)
+
+
+def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.execute(insert(table), rows)
+
+
+def _keep_totals(session: Session, rows: _Rows) -> None:
+    """The running totals, added up from the very entries."""
+    years: Counter[tuple[int, int, str]] = Counter()
+    items: Counter[tuple[int, int, str]] = Counter()
+    days: Counter[tuple[int, date, str]] = Counter()
+    for one in rows.entries:
+        key = (one["person_id"], one["day"].year, one["category"])
+        years[key] += one["credit_seconds"]
+        items[key] += one["source_kind"] == "item"
+        days[one["person_id"], one["day"], one["category"]] += one["credit_seconds"]
+    _insert(
+        session,
+        YearTotal,
+        [
+            {"person_id": who, "year": year, "category": what, "seconds": seconds, "items": items[who, year, what]}
+            for (who, year, what), seconds in years.items()
+        ],
+    )
+    _insert(session, DayTotal, [{"person_id": who, "day": day, "category": what, "seconds": seconds} for (who, day, what), seconds in days.items()])
