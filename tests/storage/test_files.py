@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from bot.domain.question import Fill, Judge, Multiple, Short, Single
-from bot.storage.files import Fault, Refused, check_banks, home, load_library, parse, text_of
+from bot.storage.files import Fault, home, load_library
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAW_TEXTS = REPOSITORY.parent / "shared" / "laws"
 TODAY = date(2026, 11, 23)
 
 LAWS = """laws:
@@ -266,67 +264,6 @@ def test_missing_files_are_said_not_raised(tmp_path: Path) -> None:
     assert all("读不了这个文件" in one.sentence for one in faults)
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "sentence"),
-    [
-        ("a: &x 1", 1, "锚点"),
-        ("a: 1\nb: *x", 2, "锚点"),
-        ("a: !!python/object/apply:os.system [id]", 1, "类型标签"),
-        ("a: !x 1", 1, "类型标签"),
-        ("a: 1\nb:\n  c: 1\n  c: 2", 4, "重复"),
-        ("{" * 100_000, 1, ""),
-        ("[" * 100_000, 1, "嵌套太深"),
-        ("- " * 100_000, 1, "嵌套太深"),
-        ("\n".join(" " * depth + "a:" for depth in range(30)), 13, "嵌套太深"),
-        ("a: 1\n---\nb: 2", 2, "只能有一份"),
-        ("", 1, "空的"),
-        ("# 只有注释", 1, "空的"),
-        ("a: 1\n\tb: 2", 2, "YAML 写法有误"),
-        ('a: "\\0"', 1, "控制字符"),
-        ("a: 1\nb: \x00", 2, "控制字符"),
-        ("? [a]\n: 1", 1, "键只能是一个词"),
-        ("a: @x", 1, "不能开头的字符"),
-        ("a: [1, 2", 1, "括号没有配对"),
-    ],
-)
-@pytest.mark.timeout(10)
-def test_yaml_that_is_more_than_plain_data_is_refused_with_its_line(text: str, line: int, sentence: str) -> None:
-    with pytest.raises(Refused) as refused:
-        parse(text)
-    assert abs(refused.value.line - line) <= 1
-    assert sentence in refused.value.sentence
-
-
-def test_more_values_than_anybody_writes_are_refused() -> None:
-    with pytest.raises(Refused, match="内容太多"):
-        parse("[" + "1," * 200_001 + "1]")
-
-
-def test_plain_words_stay_words() -> None:
-    text = "{a: no, b: 010, c: 12:30, d: 2020-01-01, e: on, f: 1.5, g: 0x10, h: '7', i: 7, j: -3, k: true, l: null, m: 1_000, n: .inf}"
-    assert parse(text).plain() == {
-        **{"a": "no", "b": "010", "c": "12:30", "d": "2020-01-01", "e": "on", "f": "1.5", "g": "0x10", "h": "7"},
-        **{"i": 7, "j": -3, "k": True, "l": None, "m": "1_000", "n": ".inf"},
-    }
-
-
-def test_keys_are_words_too() -> None:
-    assert parse("{no: 1, 1: 2, <<: 3}").plain() == {"no": 1, "1": 2, "<<": 3}
-
-
-@pytest.mark.parametrize(
-    ("raw", "line", "sentence"),
-    [(b"a" * 2_000_001, 0, "文件太大"), ("题".encode("gbk"), 1, "UTF-8"), (b"a\nb\n\xff", 3, "UTF-8"), (b"\xff\xfea\x00", 1, "UTF-8")],
-)
-def test_a_file_that_is_too_large_or_in_another_encoding_is_refused(tmp_path: Path, raw: bytes, line: int, sentence: str) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_bytes(raw)
-    with pytest.raises(Refused) as refused:
-        text_of(path)
-    assert refused.value.line == line
-    assert sentence in refused.value.sentence
-
-
 def test_a_mark_at_the_beginning_and_windows_line_ends_do_not_matter(tmp_path: Path) -> None:
     root = lay(tmp_path)
     for name in ("quiz_banks/m.yaml", "content/lessons/m-1.md"):
@@ -340,45 +277,6 @@ def test_a_fault_reads_as_file_line_sentence() -> None:
     assert str(Fault("a.yaml", 0, "不对")) == "a.yaml: 不对"
 
 
-TEXT = "# 某法\n\n第一条 为了规范某事，制定本法。\n\n第二条 机关应当在15日内答复。\n"
-
-
-def test_banks_are_checked_against_the_texts_in_a_folder(tmp_path: Path) -> None:
-    stale = JUDGE.replace("2024-12-25", "2018-03-20").replace("为了规范某事", "为了旧的某事")
-    wrong = SINGLE.replace("为了规范某事", "机关应当在15日内答复")
-    open_ = JUDGE.replace("m-03", "m-06").replace("evidence: 为了规范某事", "evidence: none\n    source: 公开报道")
-    bank = FRAME + wrong + MULTIPLE + stale + open_
-    library, faults = load_library(lay(tmp_path, bank=bank))
-    assert faults == []
-    laws = tmp_path / "laws"
-    laws.mkdir()
-    (laws / "某法(2024-12-25).md").write_text(TEXT, encoding="utf-8")
-    (laws / "中华人民共和国某法(2018-03-20).txt").write_text("第一条　为了旧的某事，制定本法。\n", encoding="utf-8")
-    (laws / "某法(2017-99-99).md").write_text(TEXT, encoding="utf-8")
-    (laws / "某法(2016-01-01).md").write_text("没有条文", encoding="utf-8")
-    (laws / "无此法(2020-01-01).md").write_text(TEXT, encoding="utf-8")
-    (laws / "README.md").write_text("说明", encoding="utf-8")
-    report = check_banks(library, laws, TODAY)
-    assert {row.question: row.finding.value for row in report.rows} == {"m-01": "wrong", "m-02": "right", "m-03": "stale", "m-06": "unverifiable"}
-    assert report.counts() == report.counts("m") == {"right": 1, "wrong": 1, "stale": 1, "unverifiable": 1}
-    assert not report.sound
-    assert len(report.unread) == 2
-    lines = report.lines()
-    assert lines[:2] == ["m:相符 1,不符 1,过时 1,无法核对 1", "合计:相符 1,不符 1,过时 1,无法核对 1"]
-    assert [line.split(" ")[0] for line in lines[4:]] == ["[不符]", "[过时]", "[无法核对]"]
-    kept = json.loads(json.dumps(report.as_dict()))
-    assert kept["banks"]["m"]["wrong"] == 1
-    assert kept["rows"][0]["verdict"] == "wrong"
-    assert "第二条" in kept["rows"][0]["reason"]
-
-
-def test_without_a_folder_of_texts_nothing_is_wrong_and_nothing_is_proven(tmp_path: Path) -> None:
-    library, _ = load_library(lay(tmp_path))
-    report = check_banks(library, None, TODAY)
-    assert report.sound
-    assert report.counts()["unverifiable"] == len(library.questions) == 5
-
-
 def test_what_we_ship_loads_without_a_fault() -> None:
     library, faults = load_library(home())
     assert [str(fault) for fault in faults] == []
@@ -386,12 +284,3 @@ def test_what_we_ship_loads_without_a_fault() -> None:
     assert library.lessons
     assert library.questions_of("两法一条例")
     assert library.lessons_for("公务员", TODAY)[0].law == "习近平法治思想"
-
-
-@pytest.mark.skipif(not LAW_TEXTS.is_dir(), reason="the texts of the laws are not part of the repository; they stand beside it where it is developed")
-def test_what_we_ship_is_neither_wrong_nor_stale() -> None:
-    library, _ = load_library(home())
-    report = check_banks(library, LAW_TEXTS, TODAY)
-    assert [row for row in report.rows if row.finding in ("wrong", "stale")] == []
-    assert report.unread == ()
-    assert report.counts()["right"] > report.counts()["unverifiable"]
