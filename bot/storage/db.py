@@ -37,6 +37,8 @@ Prelock = Callable[[Session, Sequence[Hashable]], None]
 
 BATCH = 200
 RETRIED = 3
+WAITED_LONG = 1.0
+"""Seconds after which somebody who waits is not made to wait for a second try, once the database has failed a first."""
 _AGAIN = ("40P01", "40001")
 _SQLITE_ILL = (
     sqlite3.SQLITE_BUSY,
@@ -65,9 +67,10 @@ class _Job:
     key: Hashable
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    since: float
     claimed: bool = False
     dropped: bool = False
-    alone: bool = False
+    settled: bool = False
     outcome: Any = None
     error: BaseException | None = None
 
@@ -168,7 +171,7 @@ class Desk:
         if len(writer.waiting) >= self._limit:
             raise Busy("queue")
         loop = asyncio.get_running_loop()
-        job = _Job(work, of, loop, loop.create_future())
+        job = _Job(work, of, loop, loop.create_future(), time.monotonic())
         writer.put(job)
         timer = loop.call_later(self._patience, writer.give_up, job)
         try:
@@ -252,8 +255,11 @@ class _Writer(threading.Thread):
             except BaseException as wrong:
                 self.desk.gauges.failures += 1
                 log.warning("batch failed", size=len(batch), error=type(wrong).__name__, reason=str(getattr(wrong, "orig", wrong))[:200])
-                for job in batch:
+                # What was taken alone before the fault is committed, and its caller is told so.
+                lost = [job for job in batch if not job.settled] + self._leave_out()
+                for job in lost:
                     job.outcome, job.error = None, Busy(type(wrong).__name__)
+                batch = [job for job in batch if job.settled] + lost
                 if connection is not None:
                     with contextlib.suppress(Exception):  # the connection is being thrown away, whatever its state
                         connection.close()
@@ -275,6 +281,16 @@ class _Writer(threading.Thread):
                     job.claimed = True
                     batch.append(job)
             return batch
+
+    def _leave_out(self) -> list[_Job]:
+        """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
+        now = time.monotonic()
+        with self._wake:
+            long = [job for job in self.waiting if now - job.since >= WAITED_LONG]
+            self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
+            for job in long:
+                job.claimed = True
+            return long
 
     def _serve(self, connection: Any, batch: list[_Job]) -> None:
         """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
@@ -298,6 +314,7 @@ class _Writer(threading.Thread):
                     raise
                 job.outcome, job.error = None, wrong
                 if getattr(wrong.orig, "sqlstate", None) not in _AGAIN or turn == RETRIED - 1:
+                    job.settled = True
                     return
 
     def _transact(self, connection: Any, batch: list[_Job]) -> None:
@@ -323,6 +340,8 @@ class _Writer(threading.Thread):
                     session.expunge_all()
                     raw.execute("ROLLBACK TO SAVEPOINT job")
                     raw.execute("RELEASE SAVEPOINT job")
+        for job in batch:
+            job.settled = True
 
 
 def _is_of_one(wrong: DBAPIError) -> bool:
