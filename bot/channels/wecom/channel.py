@@ -131,14 +131,14 @@ class WeCom:
 
         A tapped question card turns into its verdict; everything else is answered with the complete text, and a card follows.
         """
-        made, serial = int(now.timestamp()), _serial(letter.incoming)
+        made = int(now.timestamp())
         if letter.card and letter.incoming.task:
             if not reply.text:
-                return replaced(reply.done or "已作答", letter.user, self._corp_id, made), self.speech(reply, serial)
+                return replaced(reply.done or "已作答", letter.user, self._corp_id, made), self.speech(reply, _serial(letter.incoming))
             rest = Reply(ask=reply.ask, buttons=reply.buttons) if verdict_fits(reply) else reply
-            return verdict(reply, self._shown.get(letter.card), letter.user, self._corp_id, made), self.speech(rest, serial)
+            return verdict(reply, self._shown.get(letter.card), letter.user, self._corp_id, made), self.speech(rest, _serial(letter.incoming))
         texts = pieces(lettered(reply), TEXT_BYTES)
-        card = card_of(reply, serial) if self._cards else None
+        card = card_of(reply, _serial(letter.incoming)) if self._cards and (reply.ask or reply.buttons) else None
         said = text_reply(letter.user, self._corp_id, made, texts[0]) if texts else ""
         return said, Speech(tuple(texts[1:]), card, reply.ask)
 
