@@ -147,6 +147,22 @@ async def test_nobody_there_is_transient_and_quick(house: House) -> None:
     assert time.monotonic() - started < 2
 
 
+async def test_a_line_that_does_not_speak_tls_is_transient(house: House) -> None:
+    api = wecom_api(base=house.platform.url.replace("http:", "https:"), corp_id="corp", agent_id="1", secret=SECRET)
+    outbound = await house.outbound()
+
+    assert (await refused(outbound, api)).kind == "transient"
+
+
+async def test_a_platform_that_keeps_silent_is_left_alone_for_a_while_and_nothing_then_is_in_doubt(house: House) -> None:
+    house.platform.answer = replying(text="<html>", status=200)
+    outbound = await house.outbound()
+    kinds = [(await refused(outbound, house.api)).kind for _ in range(8)]
+
+    assert kinds == ["unknown"] * 5 + ["transient"] * 3
+    assert house.platform.sends == 5
+
+
 async def test_a_limit_closes_this_call_for_its_window_and_no_other(house: House) -> None:
     house.platform.answer = replying(json={"errcode": 45009, "errmsg": "api freq out of limit"})
     outbound = await house.outbound()

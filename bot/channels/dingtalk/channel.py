@@ -163,7 +163,7 @@ class DingTalk:
         await ack(200, frames.response({} if tap is None else await hearing.tapped(tap, f"card:{message_id}")))
 
     async def _receive(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
-        http.check_robot(request.headers, self._secret, self._clock(), self._freshness)
+        http.check_robot(request, self._secret, self._clock(), self._freshness)
         spoken = robot_message(as_object(await body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
         deciding = hearing.decide(spoken.incoming)
         await asyncio.wait({deciding}, timeout=self._reply_seconds)
@@ -173,7 +173,7 @@ class DingTalk:
         return hearing.passive(spoken, deciding)
 
     async def _receive_tap(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
-        signed = http.check_card(request.headers, self._secret, self._clock(), self._freshness)
+        signed = http.check_card(request, self._secret, self._clock(), self._freshness)
         raw = await body(request, self._body_cap)
         tap = card_tap(as_object(raw))
         # The platform gives taps no id: what was signed when, and the whole of it, is the key.

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from multidict import CIMultiDictProxy
+from aiohttp import web
 
 from bot.channels.envelope import BadEnvelope
 
@@ -22,17 +22,17 @@ def card_sign(timestamp: str, secret: str) -> str:
     return _sign(secret, timestamp)
 
 
-def check_robot(headers: CIMultiDictProxy[str], secret: str, now: datetime, freshness: float) -> str:
+def check_robot(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh(headers, "timestamp", now, freshness)
-    _equal(_one(headers, "sign"), robot_sign(timestamp, secret))
+    timestamp = _fresh(request, "timestamp", now, freshness)
+    _equal(_one(request, "sign"), robot_sign(timestamp, secret))
     return timestamp
 
 
-def check_card(headers: CIMultiDictProxy[str], secret: str, now: datetime, freshness: float) -> str:
+def check_card(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh(headers, "x-ddpaas-signature-timestamp", now, freshness)
-    _equal(_one(headers, "x-ddpaas-signature"), card_sign(timestamp, secret))
+    timestamp = _fresh(request, "x-ddpaas-signature-timestamp", now, freshness)
+    _equal(_one(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
     return timestamp
 
 
@@ -45,17 +45,17 @@ def _equal(given: str, right: str) -> None:
         raise BadEnvelope("signature")
 
 
-def _one(headers: CIMultiDictProxy[str], name: str) -> str:
+def _one(request: web.Request, name: str) -> str:
     """A header that stands there exactly once."""
-    found = headers.getall(name, [])
+    found = request.headers.getall(name, [])
     if len(found) != 1 or not found[0]:
         raise BadEnvelope("header")
     return found[0]
 
 
-def _fresh(headers: CIMultiDictProxy[str], name: str, now: datetime, freshness: float) -> str:
+def _fresh(request: web.Request, name: str, now: datetime, freshness: float) -> str:
     """The header's time in ms, no further from now than `freshness` seconds."""
-    text = _one(headers, name)
+    text = _one(request, name)
     if not (text.isascii() and text.isdigit() and len(text) <= 13):
         raise BadEnvelope("timestamp")
     # Seconds are told from milliseconds by their length: ten digits reach to the year 2286.

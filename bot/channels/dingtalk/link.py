@@ -61,6 +61,8 @@ class Link:
                     await self._on_frame(self, message.data)
         except (ConnectionError, aiohttp.ClientError) as wrong:
             log.info("stream broken", error=type(wrong).__name__)
+        except Exception:
+            log.exception("stream failed")
         finally:
             self.end("gone")
 

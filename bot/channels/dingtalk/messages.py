@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.domain.message import Address, Heard, Incoming
@@ -13,6 +13,8 @@ NAME = "dingtalk"
 LONGEST_ID = 128
 LONGEST_TEXT = 4000
 SINGLE_CHAT = "1"
+WEBHOOK_LIFE = timedelta(minutes=90)
+"""How long a webhook lives where the message does not say."""
 
 
 class Malformed(Exception):
@@ -66,13 +68,12 @@ def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> Spoke
         raise Nobody
     staff = _identifier(data, "senderStaffId")
     kind, text = _content(data)
-    until = data.get("sessionWebhookExpiredTime", 0)
     webhook = data.get("sessionWebhook", "")
     return Spoken(
         incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind),
         staff=staff,
         webhook=webhook if isinstance(webhook, str) else "",
-        webhook_until=_moment(until),
+        webhook_until=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
         group=data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT,
     )
 

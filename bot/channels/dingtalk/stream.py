@@ -104,6 +104,12 @@ class Stream:
                 self._note("outbound_error", NAME, 1)
                 await asyncio.sleep(wait)
                 continue
+            except Exception:
+                # A fault of ours must not leave the channel deaf.
+                failures += 1
+                log.exception("stream not opened")
+                await asyncio.sleep(self._wait(failures))
+                continue
             began = loop.time()
             reason = await self._until_over(link)
             good = link.served or loop.time() - began > STEADY_SECONDS

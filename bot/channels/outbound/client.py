@@ -134,6 +134,7 @@ class Outbound:
                     refused, wait = held, 0.0
                 elif wrong.kind == "token":
                     self._tokens.refuse(api, held)
+                    log.error("token refused after renewal", platform=api.name, code=wrong.code)
                 elif wrong.kind in ("recipient", "content", "window"):
                     self._tokens.worked(api)
                 if wait is None:

@@ -41,7 +41,9 @@ class Pauses:
             return
         left = (door.until - self._clock()).total_seconds()
         if left > 0:
-            raise PlatformError(door.why.kind, door.why.code, "paused: " + door.why.message, retry_after=left)
+            # What was not sent is not in doubt, whatever the doubts were that closed the door.
+            kind: Kind = "transient" if door.why.kind == "unknown" else door.why.kind
+            raise PlatformError(kind, door.why.code, "paused: " + door.why.message, retry_after=left)
 
     def heard(self, key: str, path: str, error: PlatformError | None) -> None:
         """Count what came back; `error.retry_after` is set to the pause where there is one."""
