@@ -124,7 +124,7 @@ class BindCode(SQLModel, table=True):
 
 
 class BindGuard(SQLModel, table=True):
-    """How often an account has guessed, and until when it has to wait."""
+    """How often an account has guessed, until when it has to wait, and the last message counted (copies of it are not counted again)."""
 
     __tablename__ = "bind_guard"
     __table_args__ = (CheckConstraint("fails >= 0", name="fails_count_up"), is_moment("wait_until"), STRICT)
@@ -133,3 +133,4 @@ class BindGuard(SQLModel, table=True):
     user: str = words(primary_key=True)
     fails: int = number(default=0)
     wait_until: datetime | None = at(default=None)
+    heard: str = words(default="")

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("user", sa.Text(), nullable=False),
         sa.Column("fails", sa.Integer(), nullable=False),
         sa.Column("wait_until", sa.Text(), nullable=True),
+        sa.Column("heard", sa.Text(), nullable=False),
         sa.CheckConstraint("length(wait_until) = 27 AND wait_until LIKE '____-__-__T__:__:__.______Z'", name="wait_until_is_a_moment"),
         sa.CheckConstraint("fails >= 0", name="fails_count_up"),
         sa.PrimaryKeyConstraint("channel", "user"),
