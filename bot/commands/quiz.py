@@ -82,14 +82,27 @@ def typed(ctx: Context, text: str) -> Reply | None:
             return None
         raise Refusal(f"{say.REFUSED}:您正在读课,还没有到答题。回复「下一页」继续读,或「退出」放下这一课。")
     put = quiz.put(ctx.session, ctx.shelf, ref)
-    numbered = parse_numbered(text) if put.question.options or put.question.kind == "judge" else None
-    if numbered is not None and put.question.hear(text) is None:
+    numbered = parse_numbered(text)
+    if numbered is not None and _means_a_place(ctx, put, text, *numbered):
         put = _numbered(ctx, put, numbered[0])
         text = numbered[1]
     choice = put.question.hear(text)
     if choice is None:
         return _not_an_answer(ctx, put, text)
     return told(ctx, quiz.answer(ctx.session, ctx.shelf, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+
+
+def _means_a_place(ctx: Context, put: Put, text: str, n: int, answer: str) -> bool:
+    """True when a numbered text (3B) is meant for the question of that number, and is no answer to the one in hand."""
+    if put.question.choices:
+        return put.question.hear(text) is None
+    if n == put.item.n:
+        return "题" in text
+    item = rows.item(ctx.session, put.sitting.id, n)
+    if item is None:
+        return False
+    other = ctx.shelf.question(ctx.session, item.version_id)
+    return bool(other.choices) and other.hear(answer) is not None
 
 
 def _numbered(ctx: Context, put: Put, n: int) -> Put:
