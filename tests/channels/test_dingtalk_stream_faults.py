@@ -1,0 +1,210 @@
+"""The Stream connection against a gateway that cuts, repeats, floods and falls silent (protocols.md C1, reliability.md D11-D14)."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from random import Random
+
+import pytest
+
+from bot.channels.dingtalk import Stream
+from bot.domain.message import Incoming, Reply
+from tests.platforms.dingtalk import SECRET
+from tests.platforms.dingtalk_house import House, house
+
+
+async def test_after_a_disconnect_the_new_connection_is_there_before_the_old_one_goes() -> None:
+    async with house() as home:
+        old = home.platform.live[0]
+        await home.platform.push(home.platform.frame("disconnect", '{"reason":"x"}', "d", "SYSTEM"))
+        await home.platform.until(lambda: len(home.platform.live) == 2)
+        assert old in home.platform.live
+
+        late = home.platform.robot_frame("late", msg_id="late")
+        await home.platform.push(late, to=old)
+        await home.platform.ack(late["headers"]["messageId"])
+
+    assert [ack["headers"]["messageId"] for ack in old.acks] == [late["headers"]["messageId"]]
+    assert [one.message_id for one in home.heard] == ["late"]
+    assert home.platform.connections[0].ticket != home.platform.connections[1].ticket
+
+
+async def test_fifty_in_hand_when_the_gateway_says_disconnect_are_all_whole() -> None:
+    gate = asyncio.Event()
+
+    async def held(incoming: Incoming) -> None:
+        await gate.wait()
+
+    async with house() as home:
+        home.before = held
+        old = home.platform.live[0]
+        for n in range(50):
+            await home.platform.push(home.platform.robot_frame(str(n), msg_id=f"m{n}"))
+        await home.settle(lambda: len(home.heard) == 50)
+        await home.platform.push(home.platform.frame("disconnect", "{}", "d", "SYSTEM"))
+        await home.platform.until(lambda: len(home.platform.live) == 2)
+        await old.socket.close()
+        gate.set()
+        await home.platform.until(lambda: len(home.platform.webhooks) == 50)
+
+    assert sorted(home.committed) == sorted(f"m{n}" for n in range(50))
+
+
+async def test_a_message_whose_acknowledgement_was_lost_is_decided_and_comes_again_under_the_same_id() -> None:
+    async with house() as home:
+        frame = home.platform.robot_frame("A", msg_id="m1")
+
+        async def cut(incoming: Incoming) -> None:
+            home.before = None
+            home.platform.cut(home.platform.live[0])
+            await asyncio.sleep(0.2)
+
+        home.before = cut
+        await home.platform.push(frame)
+        await home.platform.until(lambda: len(home.platform.connections) == 2)
+        await home.platform.push(frame)
+        await home.platform.ack(frame["headers"]["messageId"])
+        await home.settle(lambda: len(home.committed) == 2)
+        await asyncio.sleep(0.1)
+
+    assert home.committed == ["m1", "m1"]
+    assert home.platform.said() == ["已记录 A"]
+
+
+async def test_four_copies_get_four_acknowledgements_and_one_text() -> None:
+    async with house() as home:
+        frames = [home.platform.robot_frame("A", msg_id="m1") for _ in range(4)]
+        for frame in frames:
+            await home.platform.push(frame)
+        for frame in frames:
+            await home.platform.ack(frame["headers"]["messageId"])
+        await asyncio.sleep(0.2)
+
+    assert home.platform.said() == ["已记录 A"]
+
+
+async def test_the_same_id_from_two_people_is_two_messages() -> None:
+    async with house() as home:
+        for staff in ("one", "two"):
+            await home.platform.push(home.platform.robot_frame("A", staff=staff, msg_id="m1"))
+        await home.platform.until(lambda: len(home.platform.webhooks) == 2)
+
+    assert {one.sender.user for one in home.heard} == {"one", "two"}
+
+
+async def test_five_thousand_at_once_are_served_a_bounded_number_at_a_time() -> None:
+    busy = most = 0
+
+    async def work(incoming: Incoming) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.001)
+        busy -= 1
+
+    async with house(stream={"limit": 64}) as home:
+        home.before = work
+        home.reply = lambda _: Reply()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for n in range(5000):
+            await home.platform.push(home.platform.robot_frame("A", msg_id=f"m{n}"))
+            if n % 50 == 0:
+                await home.platform.push("rubbish")
+        await home.settle(lambda: len(home.committed) == 5000, 60)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
+        assert len(home.platform.connections) == 1
+    assert most <= 64
+    assert grown < 50_000
+    assert len(set(home.committed)) == 5000
+
+
+@pytest.mark.parametrize("pongs", [True, False])
+async def test_a_socket_that_has_died_quietly_is_replaced(pongs: bool) -> None:
+    async with house(stream={"idle": 1.0 if pongs else 30.0, "heartbeat": 10.0 if pongs else 0.6, "linger": 0.2}) as home:
+        home.platform.live[0].socket._autoping = pongs
+        await home.platform.until(lambda: len(home.platform.connections) >= 2, 5)
+        await home.platform.push(home.platform.robot_frame("A"))
+        await home.platform.until(lambda: bool(home.platform.webhooks))
+
+        assert home.count("outbound_error") >= 1
+
+
+async def test_a_quiet_night_makes_the_reconnections_rarer() -> None:
+    async with house(stream={"idle": 0.3, "linger": 0.1}) as home:
+        await asyncio.sleep(2.5)
+
+        # 0.3, 0.6, 1.2: a fourth would come at 4.5 s.
+        assert 3 <= len(home.platform.opens) <= 4
+
+
+async def test_a_gateway_that_refuses_is_asked_ever_more_slowly() -> None:
+    waits: list[float] = []
+    stream = Stream(api_base="http://127.0.0.1:1", client_id="c", client_secret=SECRET, topics={}, note=lambda *_: None, rng=_Upper())
+    for failures in range(1, 10):
+        waits.append(stream._wait(failures))
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+async def test_a_gateway_that_comes_back_is_found_again() -> None:
+    async with house() as home:
+        home.platform.open_status = [500, 503]
+        await home.platform.live[0].socket.close()
+        await home.platform.until(lambda: len(home.platform.connections) == 2, 10)
+
+        assert len(home.platform.opens) == 4
+
+
+async def test_only_the_holder_of_the_lease_connects_and_lets_go_when_it_is_lost() -> None:
+    held = False
+
+    async def lease() -> bool:
+        return held
+
+    async with house(lease=lease, stream={"lease_every": 0.1}) as home:
+        await asyncio.sleep(0.3)
+        assert home.platform.opens == []
+        assert not home.channel.connected
+        held = True
+        await home.platform.until(lambda: bool(home.platform.live), 10)
+        assert home.channel.connected
+        held = False
+        await home.platform.until(lambda: not home.platform.live, 10)
+
+
+async def test_a_stop_finishes_and_acknowledges_what_is_in_hand() -> None:
+    home: House
+    async with house() as home:
+        started = asyncio.Event()
+
+        async def slow(incoming: Incoming) -> None:
+            started.set()
+            await asyncio.sleep(0.3)
+
+        home.before = slow
+        frame = home.platform.robot_frame("A", msg_id="m1")
+        await home.platform.push(frame)
+        await started.wait()
+        await home.http.close()
+
+        assert home.committed == ["m1"]
+        assert home.platform.said() == ["已记录 A"]
+        assert (await home.platform.ack(frame["headers"]["messageId"]))["code"] == 200
+        assert not home.platform.live
+
+
+async def test_a_stop_while_the_gateway_hangs_is_quick() -> None:
+    loop = asyncio.get_running_loop()
+    async with house() as home:
+        began = loop.time()
+        await home.http.close()
+        assert loop.time() - began < 1.0
+
+
+class _Upper(Random):
+    """A die that always falls on its highest side."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
