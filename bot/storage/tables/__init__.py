@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from bot.storage.tables.base import moment, stamp
+from bot.storage.tables.campaign import Absence, Budget, Campaign, Delivery, Duty, Occurrence, Planned, Preference, Switch, Tag, Vote
 from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
 from bot.storage.tables.people import Account, BindCode, BindGuard, Person, Post, Role, Unit
@@ -24,21 +25,29 @@ metadata = SQLModel.metadata
 
 __all__ = [
     "CATEGORIES",
+    "Absence",
     "Account",
     "Answer",
     "Audit",
     "BindCode",
     "BindGuard",
+    "Budget",
+    "Campaign",
     "Confirmation",
     "DayTotal",
+    "Delivery",
+    "Duty",
     "Entry",
     "Focus",
     "Inbox",
     "Mistake",
+    "Occurrence",
     "PageView",
     "Person",
+    "Planned",
     "PlatformToken",
     "Post",
+    "Preference",
     "QuestionState",
     "QuestionVersion",
     "Reading",
@@ -48,9 +57,12 @@ __all__ = [
     "Seal",
     "Sitting",
     "SittingItem",
+    "Switch",
+    "Tag",
     "Tally",
     "Uncredited",
     "Unit",
+    "Vote",
     "YearTotal",
     "metadata",
     "moment",
