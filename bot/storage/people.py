@@ -68,6 +68,7 @@ _UNITS_OF = Sql(
     """SELECT u.path FROM post o JOIN unit u ON u.id = o.unit_id
        WHERE o.person_id = :person_id AND o.since <= :today AND (o.until IS NULL OR o.until >= :today) ORDER BY o.id"""
 )
+_NAME = Sql("SELECT name FROM person WHERE id = :id")
 _GUARD = Sql('SELECT fails, wait_until, heard FROM bind_guard WHERE channel = :channel AND "user" = :user')
 _SET_GUARD = Sql(
     """INSERT INTO bind_guard (channel, "user", fails, wait_until, heard) VALUES (:channel, :user, :fails, :wait_until, :heard)
@@ -246,6 +247,10 @@ def holder(session: Session, channel: str, user: str) -> tuple[int, str, str, da
 def account_of(session: Session, channel: str, person_id: int) -> str | None:
     row = _ACCOUNT_OF.one(session, channel=channel, person_id=person_id)
     return None if row is None else str(row[0])
+
+
+def name_of(session: Session, person_id: int) -> str:
+    return str(_NAME.one(session, id=person_id)[0])
 
 
 def guard(session: Session, channel: str, user: str) -> Guard:

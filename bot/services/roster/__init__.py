@@ -13,7 +13,9 @@ from bot.services.roster.listed import BadRows, Fault, Listed, Roster, read_rost
 from bot.services.roster.plan import KINDS, Plan, Step
 from bot.storage import audit, people
 
-__all__ = ["BadRows", "Fault", "Listed", "Plan", "Roster", "apply", "compare", "read_roster"]
+__all__ = ["CONFLICTS", "BadRows", "Fault", "Listed", "Plan", "Roster", "apply", "compare", "loses_most", "read_roster"]
+
+CONFLICTS = "有冲突,什么都没有改动。请在花名册里改好后重新导入。"
 
 
 def compare(session: Session, roster: Roster, now: datetime) -> Plan:
@@ -30,7 +32,7 @@ def apply(session: Session, roster: Roster, now: datetime, *, actor: str, via: s
     people.lock_roll(session)
     plan = compare(session, roster, now)
     if plan.conflicts:
-        raise Refusal("\n".join([*plan.as_text(), "有冲突,什么都没有改动。请在花名册里改好后重新导入。"]))
+        raise Refusal("\n".join([*plan.as_text(), CONFLICTS]))
     if plan.loses_most and not leavers_ok:
         raise Refusal(loses_most(plan))
     units = people.units(session)
