@@ -48,11 +48,11 @@ def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], h
         if not house.settings.is_on(name):
             continue
         if name not in makers:
-            raise Refusal(f"{LABELS[name]}通道还不能用,请先去掉它的设置(BOT_{name.upper()}__…)。")
+            raise Refusal(f"{LABELS[name]}通道还不能用，请先去掉它的设置（BOT_{name.upper()}__…）。")
         try:
             found.append(makers[name]())
         except ValueError as wrong:
-            raise Refusal(f"{LABELS[name]}的设置不对({wrong}),请对照平台后台重新填写 BOT_{name.upper()}__… 各项。") from wrong
+            raise Refusal(f"{LABELS[name]}的设置不对（{wrong}），请对照平台后台重新填写 BOT_{name.upper()}__… 各项。") from wrong
     for name in LABELS:
         house.metrics.channel_on.labels(name).set(any(channel.name == name for channel in found))
     return found

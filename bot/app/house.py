@@ -43,7 +43,7 @@ def content(root: Path) -> tuple[Library, PolicyFile]:
     if faults or policy is None:
         shown = "\n".join(f"  {fault}" for fault in faults[:FAULTS_SHOWN])
         rest = f"\n  ……共 {len(faults)} 处" if len(faults) > FAULTS_SHOWN else ""
-        raise Refusal(f"内容文件有错,服务没有启动(python -m bot check 可查看全部):\n{shown}{rest}")
+        raise Refusal(f"内容文件有错，服务没有启动（python -m bot check 可查看全部）：\n{shown}{rest}")
     return library, policy
 
 

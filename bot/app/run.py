@@ -123,8 +123,8 @@ async def serve(house: House, stop: asyncio.Event, announce: Announce, personas:
 
 def _say(announce: Announce, host: str, port: int, on: Sequence[str], off: Sequence[str]) -> None:
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    announce(f"学法机器人已启动:{address}{'/chat' if 'local' in on else ''}")
-    announce(f"已开启的通道:{'、'.join(LABELS[name] for name in on) or '无'};未开启:{'、'.join(LABELS[name] for name in off) or '无'}")
+    announce(f"学法机器人已启动：{address}{'/chat' if 'local' in on else ''}")
+    announce(f"已开启的通道：{'、'.join(LABELS[name] for name in on) or '无'}；未开启：{'、'.join(LABELS[name] for name in off) or '无'}")
 
 
 async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
@@ -133,11 +133,11 @@ async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protoco
     except OSError as wrong:
         if wrong.errno == errno.EADDRINUSE:
             raise Refusal(
-                f"端口 {port} 已被占用:请先停掉占用它的程序,或用 BOT_LISTEN 换一个端口,例如 BOT_LISTEN=127.0.0.1:{port % 65535 + 1}。"
+                f"端口 {port} 已被占用：请先停掉占用它的程序，或用 BOT_LISTEN 换一个端口，例如 BOT_LISTEN=127.0.0.1:{port % 65535 + 1}。"
             ) from wrong
         if wrong.errno == errno.EACCES:
-            raise Refusal(f"没有权限监听端口 {port}:请换一个 1024 以上的端口(BOT_LISTEN)。") from wrong
-        raise Refusal(f"不能在 {host}:{port} 上监听({os.strerror(wrong.errno) if wrong.errno else wrong}),请检查 BOT_LISTEN。") from wrong
+            raise Refusal(f"没有权限监听端口 {port}：请换一个 1024 以上的端口（BOT_LISTEN）。") from wrong
+        raise Refusal(f"不能在 {host}:{port} 上监听（{os.strerror(wrong.errno) if wrong.errno else wrong}），请检查 BOT_LISTEN。") from wrong
 
 
 async def _end(house: House, runner: web.AppRunner) -> bool:

@@ -194,7 +194,7 @@ class Local:
             return  # not acknowledged: the page says it again, with the same id, to the next process
         if talk.running >= WAITING:
             self._note("shed", self.name, 1)
-            await socket.send_str(_frame({"type": "bad", "id": frame["id"], "reason": "发得太快了,未记录,请稍等"}))
+            await socket.send_str(_frame({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
             return
         kind: Heard = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
         incoming = Incoming(Address(self.name, APP, user), frame["text"], frame["id"], arrived, kind, frame["task"])

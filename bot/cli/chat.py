@@ -28,21 +28,21 @@ LEAVE = ("exit", "quit", "再见")
 
 @cli.command()
 def chat(
-    staff_no: Annotated[str, typer.Option("--as", metavar="STAFF_NO", help="以谁的身份说话(工号)")] = "",
-    demo: Annotated[bool, typer.Option("--demo", help="在演示的机关里说话(空库会先建好)")] = False,
+    staff_no: Annotated[str, typer.Option("--as", metavar="STAFF_NO", help="以谁的身份说话（工号）")] = "",
+    demo: Annotated[bool, typer.Option("--demo", help="在演示的机关里说话（空库会先建好）")] = False,
 ) -> None:
-    """在终端里和机器人对话;选项可输入字母,也可输入编号;Ctrl-D 结束。"""
+    """在终端里和机器人对话；选项可输入字母，也可输入编号；Ctrl-D 结束。"""
     logs.set_up(level=logging.ERROR)
     settings = read_settings()
     if demo or _is_fresh(settings):
-        progress.print("使用演示的机关(虚构数据)。")
+        progress.print("使用演示的机关（虚构数据）。")
         house = demo_house(settings)
         staff_no = staff_no or _first_demo_person()
     else:
         house = app.build(settings, engine_of(settings))
     try:
         user, name = house.desk.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
-        progress.print(f"以 {name} 的身份对话,Ctrl-D 结束。")
+        progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
         asyncio.run(_talk(house, user))
     finally:
         house.desk.engine.dispose()
@@ -133,7 +133,7 @@ def rendered(reply: Reply) -> list[str]:
             label = option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
             lines.append(f"  [cyan]{number})[/cyan] {escape(label)}")
         if reply.ask.several:
-            lines.append("  (可多选,例如 13 或 AC)")
+            lines.append("  （可多选，例如 13 或 AC）")
     chips = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
     if chips:
         lines.append("  " + "  ".join(chips))

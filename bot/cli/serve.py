@@ -31,7 +31,9 @@ def opened(settings: Settings) -> Engine:
     try:
         return open_engine(settings.database_url.get_secret_value(), busy_seconds=settings.limits.busy_seconds)
     except OSError as wrong:
-        raise Refusal(f"数据目录写不了({wrong.filename}:{os.strerror(wrong.errno or 0)}),请检查权限,或用 BOT_DATABASE_URL 换一个位置。") from wrong
+        raise Refusal(
+            f"数据目录写不了（{wrong.filename}：{os.strerror(wrong.errno or 0)}），请检查权限，或用 BOT_DATABASE_URL 换一个位置。"
+        ) from wrong
 
 
 def demo_house(settings: Settings) -> app.House:
@@ -42,8 +44,8 @@ def demo_house(settings: Settings) -> app.House:
 
 
 @cli.command()
-def serve(demo: Annotated[bool, typer.Option("--demo", help="演示:虚构的机关,本地聊天页可切换身份")] = False) -> None:
-    """启动服务;收到 SIGTERM 后停止接收,处理完手头的消息再退出。"""
+def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的机关，本地聊天页可切换身份")] = False) -> None:
+    """启动服务；收到 SIGTERM 后停止接收，处理完手头的消息再退出。"""
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     settings = read_settings(**({"web": {"local_chat": True}} if demo else {}))
@@ -76,22 +78,22 @@ async def _until_told(house: app.House, personas: Sequence[Persona]) -> bool:
 
 
 @cli.command()
-def migrate(to: Annotated[str, typer.Option("--to", help="目标版本;不写即最新,base 为清空")] = "head", as_json: Json = False) -> None:
-    """升级(或降级)数据库结构。"""
+def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写即最新，base 为清空")] = "head", as_json: Json = False) -> None:
+    """升级（或降级）数据库结构。"""
     engine = opened(read_settings())
     try:
         before, after = migrations.migrate(engine, to)
     except CommandError as wrong:
-        raise Refusal(f"没有「{to}」这个版本,已知的有:{'、'.join(sorted(migrations.known()))}") from wrong
+        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations.known()))}") from wrong
     finally:
         engine.dispose()
-    text = f"数据库结构:{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'},没有改动"
+    text = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
     show({"before": before, "after": after}, as_json, text)
 
 
 @cli.command()
 def check(as_json: Json = False) -> None:
-    """检查设置、课程、题库和学时规则:每处错误给出文件和行号。"""
+    """检查设置、课程、题库和学时规则：每处错误给出文件和行号。"""
     found: list[dict[str, object]] = []
     try:
         read_settings()
@@ -103,6 +105,6 @@ def check(as_json: Json = False) -> None:
     found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
     what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法"
     lines = [f"{one['file']}:{one['line']}: {one['sentence']}" if one["line"] else f"{one['file']}: {one['sentence']}" for one in found]
-    show(found, as_json, [*lines, f"发现 {len(found)} 处错误({what}可用)" if found else f"没有发现错误({what})"])
+    show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])
     if found:
         raise typer.Exit(1)

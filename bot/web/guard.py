@@ -34,7 +34,7 @@ _WORDS = {
     405: "bad request",
     408: "bad request",
     413: "bad request",
-    503: "系统繁忙,请稍后再试",
+    503: "系统繁忙，请稍后再试",
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -72,7 +72,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def plain(status: int) -> web.Response:
     """An error in a few words that are the same for everybody."""
-    return web.Response(status=status, text=_WORDS.get(status, "系统出了点问题,请稍后再试" if status >= 500 else "bad request"))
+    return web.Response(status=status, text=_WORDS.get(status, "系统出了点问题，请稍后再试" if status >= 500 else "bad request"))
 
 
 def _show_out(request: web.Request) -> None:

@@ -18,7 +18,7 @@ from bot.storage.tables import Person, Unit
 
 __all__ = ["PERSONAS", "Character", "seed"]
 
-LEARNER = ("每日", "学习", "练习", "错题", "我的学时", "为什么", "帮助")
+LEARNER = ("每日", "学习", "错题", "我的学时", "帮助")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ PERSONAS = (
     _character("1009", "学员"),
     _character("1053", "执法人员"),
     _character("1006", "领导干部"),
-    _character("1010", "管理员", ("每日", "学习", "我的学时", "纠错", "帮助")),
-    _character("1022", "督学", ("报表", "报表 达标率", "每日", "我的学时", "帮助")),
+    _character("1010", "管理员", ("每日", "学习", "纠错", "我的学时", "帮助")),
+    _character("1022", "督学", ("报表", "报表 达标率", "每日", "帮助")),
 )
 """Staff first: who opens the page is a learner until they choose otherwise."""
 
@@ -52,7 +52,7 @@ def seed(session: Session, shelf: Shelf, now: datetime) -> None:
     """
     if session.exec(select(Person.id).limit(1)).first() is not None:
         if session.exec(select(Unit.id).where(Unit.path == bureau.ROOT)).first() is None:
-            raise Refusal("数据库里已有真实的花名册,演示模式只能用在空库上:请去掉 --demo,或用 BOT_DATABASE_URL 换一个库。")
+            raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
         return
     people = bureau.found(session, day_of(now), now)
     past.write(session, shelf, people, now)

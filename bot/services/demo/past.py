@@ -39,12 +39,12 @@ from bot.storage.tables import (
 HOUR = 2700
 MEETING = 2 * HOUR
 PASS_RATE, RIGHT_RATE = 0.9, 0.78
-MEETINGS = {"局党组": 15, "领导干部": 14, "公务员": 14, "事业人员": 7, "执法人员": 20}
+MEETINGS = {"局党组": 19, "领导干部": 19, "公务员": 19, "事业人员": 11, "执法人员": 28}
 """Meetings (two 学时 each) that a year holds for a tier."""
 EXAMS = {"局党组": 2, "领导干部": 2, "公务员": 2, "事业人员": 2, "执法人员": 5}
 SETS = 14
 """Daily sets of a year at a zeal of 1; the kinds of question that can be answered with a tap are used."""
-D6 = {"title": "集体学法按实际分钟计,半天最多 3、全天最多 6 学时(演示用)", "half_day_cap": "3", "day_cap": "6"}
+D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6 学时（演示用）", "half_day_cap": "3", "day_cap": "6"}
 TAPPED = ("single", "judge")
 
 

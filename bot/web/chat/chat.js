@@ -8,7 +8,7 @@ const SLOW = 350; // milliseconds before the dots show that an answer is on its 
 
 const by = (id) => document.getElementById(id);
 const input = by("say");
-const STATES = { connecting: "正在连接…", online: "在线", offline: "连接中断,正在重连…" };
+const STATES = { connecting: "正在连接…", online: "在线", offline: "连接中断，正在重连…" };
 
 let who = sessionStorage.getItem("who") ?? "";
 let kept = load();
@@ -51,7 +51,7 @@ function say(text, task = "", label = text) {
   save();
   drawSaid(turn, true);
   send(turn);
-  input.focus({ preventScroll: true });
+  focus();
 }
 
 function send(turn) {
@@ -165,10 +165,15 @@ by("persona").addEventListener("change", (event) => {
   who = event.target.value;
   sessionStorage.setItem("who", who);
   begin();
-  input.focus({ preventScroll: true });
+  focus();
 });
 
 // ── Typing ──
+
+// Where there is a keyboard; on a phone the focus would call up one that covers half the screen.
+function focus() {
+  if (matchMedia("(hover: hover)").matches) input.focus({ preventScroll: true });
+}
 
 function fit() {
   input.style.height = "auto";
@@ -205,4 +210,4 @@ addEventListener("keydown", (event) => {
 
 fit();
 begin();
-if (matchMedia("(hover: hover)").matches) input.focus({ preventScroll: true });
+focus();

@@ -34,17 +34,33 @@ function tick() {
   return svg;
 }
 
-// The stable openings of contract.md become a mark; a first line in 【】 a heading; the rest is text as it came.
+// The stable openings of contract.md become a mark, a line in 【】 a heading, "解析:" at the head of a line a label; the rest is text as it came.
 function bubble(text) {
   const made = element("div", "bubble");
-  const opening = /^(已记录|未记录)[,,。::]?\s*/.exec(text);
-  if (opening) {
-    made.append(element("span", opening[1] === "已记录" ? "mark" : "mark not", opening[1]), text.slice(opening[0].length));
+  const opening = /^(已记录|未记录)[,，。:：]?\s*/.exec(text);
+  if (opening) made.append(element("span", opening[1] === "已记录" ? "mark" : "mark not", opening[1]));
+  const lines = text.slice(opening?.[0].length ?? 0).split("\n");
+  lines.forEach((line, number) => {
+    const last = number === lines.length - 1;
+    const label = /^(解析|依据|学时|正确答案)[:：]\s*/.exec(line);
+    if (/^【[^】]{1,60}】$/.test(line)) made.append(element("span", "head", line.slice(1, -1)));
+    else if (line.startsWith("· ")) made.append(element("span", "item", line));
+    else if (label) made.append(element("span", "label", label[1]), line.slice(label[0].length), last ? "" : "\n");
+    else made.append(line, last ? "" : "\n");
+  });
+  return made;
+}
+
+// A button that is heard as a letter shows it in a box; one that is heard as its own words shows them once.
+function optionButton(option) {
+  const made = button("option");
+  if (option.label === option.say) {
+    made.classList.add("bare");
+    made.append(element("span", "words", option.label));
     return made;
   }
-  const heading = /^【[^】\n]{1,60}】[^\n]{0,40}(?=\n|$)/.exec(text);
-  if (heading) made.append(element("span", "head", heading[0]), text.slice(heading[0].length).replace(/^\n/, ""));
-  else made.append(text);
+  const words = option.label.startsWith(option.say) ? option.label.slice(option.say.length).replace(/^[.．、:：)）\s]+/, "") : option.label;
+  made.append(element("span", "letter", option.say), element("span", "words", words || option.label), tick());
   return made;
 }
 
@@ -56,8 +72,15 @@ export class View {
     this.choose = choose;
     this.cards = []; // questions still open, oldest first
     this.last = 0;
+    this.following = true; // the newest is in view, and is to stay there
     newer.addEventListener("click", () => this.toEnd());
-    log.addEventListener("scroll", () => this.isAtEnd() && (newer.hidden = true), { passive: true });
+    log.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    new ResizeObserver(() => this.following && this.toEnd()).observe(log);
+  }
+
+  scrolled() {
+    this.following = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 60;
+    if (this.following) this.newer.hidden = true;
   }
 
   clear() {
@@ -68,20 +91,24 @@ export class View {
     this.dots = null;
   }
 
-  isAtEnd() {
-    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 120;
-  }
-
   toEnd() {
     this.log.scrollTop = this.log.scrollHeight;
+    this.following = true;
     this.newer.hidden = true;
   }
 
   put(node, mine) {
-    const follow = mine || this.isAtEnd();
+    const follow = mine || this.following;
     this.log.insertBefore(node, this.dots);
-    if (follow) this.toEnd();
-    else this.newer.hidden = false;
+    if (!follow) this.newer.hidden = false;
+    else if (node.offsetHeight < this.log.clientHeight - 24) this.toEnd();
+    else this.toStart(node);
+  }
+
+  // What is taller than the screen is read from its beginning.
+  toStart(node) {
+    this.log.scrollTop = node.offsetTop - this.log.offsetTop - 12;
+    this.following = false;
   }
 
   time(at) {
@@ -105,11 +132,10 @@ export class View {
     if (reply.done) this.close(this.cards.at(-1), "", reply.done);
     const turn = element("div", fresh ? "turn fresh" : "turn");
     if (reply.text) turn.append(bubble(reply.text));
-    if (reply.ask) turn.append(this.card(reply.ask));
+    if (reply.ask) turn.append(reply.ask.head || reply.ask.stem ? this.card(reply.ask) : this.chips(reply.ask.options, reply.ask.task));
     if (reply.buttons.length) turn.append(this.chips(reply.buttons));
     if (!turn.childElementCount) return;
     this.put(turn, false);
-    if (turn.offsetHeight > this.log.clientHeight) turn.scrollIntoView({ block: "start" });
   }
 
   card(ask) {
@@ -119,20 +145,18 @@ export class View {
     if (ask.stem) card.append(element("p", "stem", ask.stem));
     const held = { task: ask.task, card, several: ask.several, options: [], submit: null };
     if (!ask.options.length) return card;
-    const box = element("div", "options");
+    const box = element("div", ask.options.length === 2 && ask.options.every((one) => one.label === one.say && one.say.length < 4) ? "options pair" : "options");
     box.setAttribute("role", "group");
-    box.setAttribute("aria-label", ask.several ? "选项,可多选" : "选项");
+    box.setAttribute("aria-label", ask.several ? "选项，可多选" : "选项");
     for (const option of ask.options) {
-      const made = button("option");
-      const bare = option.label.startsWith(option.say) ? option.label.slice(option.say.length).replace(/^[..、::)\s]+/, "") : option.label;
-      made.append(element("span", "letter", option.say), element("span", "words", bare || option.label), tick());
+      const made = optionButton(option);
       if (ask.several) made.setAttribute("aria-pressed", "false");
       made.addEventListener("click", () => this.press(held, option.say));
       held.options.push({ say: option.say, label: option.label, button: made });
       box.append(made);
     }
     if (ask.several) {
-      held.submit = button("submit", "提交");
+      held.submit = button("submit", "可多选");
       held.submit.disabled = true;
       held.submit.addEventListener("click", () => this.submit(held));
       box.append(held.submit);
@@ -151,7 +175,9 @@ export class View {
       return;
     }
     option.button.setAttribute("aria-pressed", String(option.button.getAttribute("aria-pressed") !== "true"));
-    held.submit.disabled = !this.picked(held);
+    const says = this.picked(held);
+    held.submit.disabled = !says;
+    held.submit.textContent = says ? `提交 ${says}` : "可多选";
   }
 
   picked(held) {
@@ -184,15 +210,16 @@ export class View {
     this.close(this.cards.find((one) => one.task === task), says, "");
   }
 
-  chips(buttons) {
-    const row = element("div", "chips");
+  // Commands, or (with a task) what goes on from here: the row locks with what was pressed.
+  chips(buttons, task = "") {
+    const row = element("div", task ? "chips onward" : "chips");
     for (const one of buttons) {
       const made = button("chip", one.label);
       made.addEventListener("click", () => {
         row.classList.add("locked");
         made.classList.add("chosen");
         for (const each of row.children) each.disabled = true;
-        this.choose(one.say, "", one.label);
+        this.choose(one.say, task, one.label);
       });
       row.append(made);
     }
