@@ -65,15 +65,21 @@ async def body(request: web.Request, cap: int) -> bytes:
         raise BadEnvelope("size")
     found = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.content.iter_any():
-                found += part
-                if len(found) > cap:
-                    raise BadEnvelope("size")
+        if request.content.is_eof():
+            # Nearly every body is all there with its head, and needs no timer.
+            found += request.content.read_nowait()
+        else:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in request.content.iter_any():
+                    found += part
+                    if len(found) > cap:
+                        break
     except TimeoutError:
         raise BadEnvelope("slow") from None
     except (web.RequestPayloadError, aiohttp.ClientPayloadError, HttpProcessingError):
         raise BadEnvelope("body") from None
+    if len(found) > cap:
+        raise BadEnvelope("size")
     return bytes(found)
 
 
@@ -85,7 +91,7 @@ class Patience:
         self._seconds = seconds
         self._note = note
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._spoken: OrderedDict[Copies, None] = OrderedDict()
+        self._spoken: OrderedDict[Copies, Reply | None] = OrderedDict()
 
     async def reply(self, handle: Handle, incoming: Incoming, later: Later) -> Reply | None:
         """The reply to be said passively, or None when nothing is to be said now because `later` says it."""
@@ -105,7 +111,12 @@ class Patience:
             self._note("late", self._channel, 1)
             self._owe(key, task, later)
             return None
-        return None if key in self._spoken else task.result()
+        reply: Reply | None = task.result()
+        if key not in self._spoken:
+            return reply
+        # Another copy of this message was late. Its reply is on its way or said; only a different one is news (the first was shed, this one not).
+        said = self._spoken[key]
+        return None if said is None or said == reply else reply
 
     async def _attend(self, handle: Handle, incoming: Incoming) -> Reply | None:
         try:
@@ -121,6 +132,7 @@ class Patience:
         async def speak() -> None:
             if reply := await task:
                 await later(reply)
+                self._spoken[key] = reply
 
         self.follow(speak(), forget=key)
 

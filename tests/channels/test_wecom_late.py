@@ -70,6 +70,38 @@ async def test_a_late_reply_that_could_not_be_sent_is_given_to_the_next_copy() -
         assert (await platform.deliver(*copy)).content == "已记录。"
 
 
+async def test_a_copy_that_fares_better_than_the_late_one_is_told_so() -> None:
+    async with wecom_stands(reply_seconds=0.1) as (platform, ear):
+
+        async def busy(incoming: Incoming) -> Reply:
+            if len(ear.heard) > 1:
+                return Reply("已记录。")
+            await asyncio.sleep(0.2)
+            return Reply("系统繁忙,未记录。")
+
+        ear.replies = busy
+        copy = platform.sealer.seal(platform.text("A"), platform.clock().timestamp())
+        assert (await platform.deliver(*copy)).text == "success"
+        await ear.until("sent")
+
+        assert (await platform.deliver(*copy)).content == "已记录。"
+        assert platform.texts == ["系统繁忙,未记录。"]
+
+
+async def test_what_is_in_hand_when_the_service_stops_is_still_said() -> None:
+    async with wecom_stands(reply_seconds=0.1) as (platform, ear):
+
+        async def slowly(incoming: Incoming) -> Reply:
+            await asyncio.sleep(0.3)
+            return Reply("已记录。")
+
+        ear.replies = slowly
+        await platform.say("A")
+        assert platform.texts == []
+
+    assert platform.texts == ["已记录。"]
+
+
 async def test_a_fault_behind_the_ear_is_acknowledged_and_never_shown() -> None:
     async with wecom_stands() as (platform, ear):
 

@@ -1,0 +1,62 @@
+"""Whatever is asked, the card is one that WeCom accepts, and what a tap brings back is what was offered (protocols.md B5)."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.channels.keys import key_of, of_key
+from bot.channels.wecom.cards import body_of, card_of, verdict
+from bot.domain.message import Ask, Option, Reply
+from tests.platforms.plain import Time
+from tests.platforms.sealed import tree
+from tests.platforms.wecom import AGENT, WeComPlatform
+
+WORDS = st.text(st.one_of(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), st.sampled_from("ABab12 .、|%:@_-\n😀<>&]")), max_size=60)
+LONG = st.builds(lambda text, times: text * times, WORDS, st.integers(1, 8))
+SAYS = st.lists(WORDS.filter(bool), max_size=24, unique=True)
+OPTIONS = st.builds(lambda says, words: tuple(Option(say, f"{say}. {words}") for say in says), SAYS, WORDS)
+ASKS = st.builds(Ask, task=LONG.filter(bool), head=WORDS, stem=LONG, options=OPTIONS, several=st.booleans())
+REPLIES = st.builds(Reply, text=LONG, ask=st.none() | ASKS, buttons=OPTIONS, done=WORDS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(reply=REPLIES)
+def test_every_card_is_within_the_platforms_limits(reply: Reply) -> None:
+    card = card_of(reply, "0123456789ab")
+    if card is None:
+        return
+    message = {"touser": "zhangsan", "msgtype": "template_card", "agentid": int(AGENT), "template_card": card.body}
+    assert WeComPlatform(Time())._judged(message) is None
+
+    offered = reply.ask.options if reply.ask is not None and reply.ask.options else reply.buttons
+    task = reply.ask.task if reply.ask is not None and reply.ask.options else ""
+    for button, option in zip(card.body.get("button_list", ()), offered, strict=False):
+        assert of_key(button["key"]) == (task, option.say)
+    if card.body["card_type"] == "vote_interaction":
+        assert [tick["id"] for tick in card.body["checkbox"]["option_list"]] == [option.say for option in offered]
+
+
+@settings(max_examples=200, deadline=None)
+@given(reply=REPLIES)
+def test_a_card_that_stands_alone_leaves_nothing_out(reply: Reply) -> None:
+    card = card_of(reply, "0123456789ab")
+    if card is None or not card.whole or reply.ask is None:
+        return
+    shown = repr(card.body).replace("\\n", "\n")
+    for part in (reply.ask.head, reply.ask.stem, *(body_of(option) for option in reply.ask.options)):
+        assert repr(part)[1:-1].replace("\\n", "\n") in shown
+
+
+@given(task=LONG, say=LONG)
+def test_a_button_brings_back_what_it_was_given(task: str, say: str) -> None:
+    assert of_key(key_of(task, say)) == (task, say)
+
+
+@settings(max_examples=100, deadline=None)
+@given(reply=REPLIES, asked=st.none() | ASKS)
+def test_every_verdict_is_xml_with_words_on_its_button(reply: Reply, asked: Ask | None) -> None:
+    shown = tree(verdict(reply, asked, "ZhangSan", "ww1", 1_700_000_000))["TemplateCard"]
+    assert 0 < len(shown["ReplaceText"]) <= 10
+    assert 0 < len(shown["SubTitleText"]) <= 160
+    assert 0 < len(shown["MainTitle"]["Title"]) <= 36
