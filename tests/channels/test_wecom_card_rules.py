@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,15 +39,33 @@ def test_every_card_is_within_the_platforms_limits(reply: Reply) -> None:
         assert [tick["id"] for tick in card.body["checkbox"]["option_list"]] == [option.say for option in offered]
 
 
-@settings(max_examples=200, deadline=None)
-@given(reply=REPLIES)
-def test_a_card_that_stands_alone_leaves_nothing_out(reply: Reply) -> None:
-    card = card_of(reply, "0123456789ab")
-    if card is None or not card.whole or reply.ask is None:
-        return
-    shown = repr(card.body).replace("\\n", "\n")
-    for part in (reply.ask.head, reply.ask.stem, *(body_of(option) for option in reply.ask.options)):
-        assert repr(part)[1:-1].replace("\\n", "\n") in shown
+def small(several: bool, head: str, stem: str, bodies: list[str]) -> Ask:
+    return Ask("q1", head, stem, tuple(Option(say, f"{say}. {body}") for say, body in zip("ABCDEF", bodies, strict=False)), several)
+
+
+SMALL = st.builds(
+    small,
+    several=st.booleans(),
+    head=WORDS.map(lambda text: text[:37]),
+    stem=LONG.map(lambda text: text[:165]),
+    bodies=st.lists(WORDS.map(lambda text: text[:32]), min_size=2, max_size=6),
+)
+
+
+def all_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(all_text(one) for one in value.values())
+    return "\n".join(all_text(one) for one in value) if isinstance(value, list) else str(value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ask=SMALL)
+def test_a_card_that_stands_alone_leaves_nothing_out(ask: Ask) -> None:
+    card = card_of(Reply(ask=ask), "0123456789ab")
+    assert card is not None
+    shown = all_text(card.body)
+    missing = [part for part in (ask.head, ask.stem, *(body_of(option) for option in ask.options)) if part not in shown]
+    assert not (card.whole and missing)
 
 
 @given(task=LONG, say=LONG)
