@@ -20,6 +20,7 @@ from bot.domain.message import Refusal
 LARGEST = 20_000_000
 MOST_ROWS = 200_000
 MOST_CELLS = 4_000_000
+MOST_TEXT = 50_000_000
 MOST_MEMBERS = 1_000
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
@@ -123,6 +124,7 @@ def _xlsx(data: bytes) -> Sheet:
 
 def _checked(data: bytes) -> io.BytesIO:
     packed = io.BytesIO()
+    measure = _Measure()
     with zipfile.ZipFile(io.BytesIO(data)) as outer:
         members = outer.infolist()
         _check_members(members)
@@ -132,7 +134,7 @@ def _checked(data: bytes) -> io.BytesIO:
                     continue
                 content = outer.read(member)
                 if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-                    _check_xml(content)
+                    measure.take(content)
                 inner.writestr(member.filename, content)
     packed.seek(0)
     return packed
@@ -157,44 +159,56 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
         raise Refusal("这个文件带宏,请另存为不带宏的 .xlsx 再导入。")
 
 
-def _check_xml(content: bytes) -> None:
-    """No DTD; and the area between the cells that hold something stays small, because a reader lays it out whole."""
-    parser = expat.ParserCreate()
-    area = _Area()
-    parser.StartDoctypeDeclHandler = _no_doctype
-    parser.StartElementHandler = area.open
-    parser.Parse(content, True)
-    if area.rows * area.columns > MOST_CELLS or area.rows > 5 * MOST_ROWS:
-        raise Refusal("表格的范围过大:离正文很远的地方还有内容,请删掉多余的行和列再导入。")
+class _Measure:
+    """How much a reader would have to lay out: it fills the whole area between the cells, and copies a shared string into every cell that names it.
 
-
-def _no_doctype(*_: Any) -> None:
-    raise Refusal("这个 xlsx 文件里有不该有的 DTD,不予读取。")
-
-
-class _Area:
-    """How far the cells with a value reach; counted as the reader counts, by `r` where it is given."""
+    Counted over all parts, as the reader counts: by `r` where it is given. A part with a DTD is refused.
+    """
 
     def __init__(self) -> None:
-        self.rows = 1
-        self.columns = 1
-        self._row = 0
-        self._column = 0
+        self._rows = self._columns = 1
+        self._row = self._column = 0
+        self._shared = self._longest = self._length = 0
 
-    def open(self, name: str, attributes: dict[str, str]) -> None:
+    def take(self, content: bytes) -> None:
+        self._row = self._column = 0
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartDoctypeDeclHandler = _no_doctype
+        parser.StartElementHandler = self._open
+        if b"<si>" in content or b":si>" in content or b"<si " in content:
+            parser.CharacterDataHandler = self._text
+        parser.Parse(content, True)
+        if self._rows * self._columns > MOST_CELLS or self._rows > 5 * MOST_ROWS:
+            raise Refusal("表格的范围过大:离正文很远的地方还有内容,请删掉多余的行和列再导入。")
+        if self._shared * self._longest > MOST_TEXT:
+            raise Refusal(f"表格里有一格文字过长({self._longest} 字),请删掉它再导入。")
+
+    def _open(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(":")[2]
         if tag == "row":
             given = attributes.get("r", "")
             self._row = int(given) if given.isascii() and given.isdigit() else self._row + 1
             self._column = 0
         elif tag == "c":
-            letters = attributes.get("r", "").rstrip("0123456789")
-            digits = attributes.get("r", "")[len(letters) :]
+            place = attributes.get("r", "")
+            letters = place.rstrip("0123456789")
             self._column = _column_number(letters) if letters else self._column + 1
-            self._row = int(digits) if digits else self._row
+            self._row = int(place[len(letters) :] or self._row)
+            self._shared += attributes.get("t") == "s"
         elif tag in ("v", "is", "f"):
-            self.rows = max(self.rows, self._row)
-            self.columns = max(self.columns, self._column)
+            self._rows = max(self._rows, self._row)
+            self._columns = max(self._columns, self._column)
+        elif tag == "si":
+            self._length = 0
+
+    def _text(self, text: str) -> None:
+        self._length += len(text)
+        self._longest = max(self._longest, self._length)
+
+
+def _no_doctype(*_: Any) -> None:
+    raise Refusal("这个 xlsx 文件里有不该有的 DTD,不予读取。")
 
 
 def _column_number(letters: str) -> int:
@@ -223,10 +237,10 @@ def _first_sheet(book: calamine.CalamineWorkbook) -> Sheet:
     if not visible:
         raise Refusal("这个 xlsx 里没有可见的工作表。")
     sheet = book.get_sheet_by_name(visible[0])
-    if sheet.total_height > MOST_ROWS + 1:
+    if sheet.end is not None and sheet.end[0] > MOST_ROWS:
         raise _too_many()
     rows: list[list[Cell]] = list(sheet.to_python(skip_empty_area=False))
     if not any(cell != "" for row in rows for cell in row):
         raise Refusal(f"工作表「{visible[0]}」是空的。")
-    others = [name for name in visible[1:] if book.get_sheet_by_name(name).total_height]
+    others = [name for name in visible[1:] if book.get_sheet_by_name(name).end is not None]
     return Sheet(rows, (f"只读了第一张工作表「{visible[0]}」,没有读「{'」「'.join(others)}」",) if others else ())
