@@ -19,7 +19,7 @@ from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields
 from bot.channels.keys import is_key, key_of, of_key
 from bot.channels.letters import COMMON, echo, event_id, kind_of, text_reply
 from bot.channels.outbound import Outbound, wechat_api
-from bot.channels.words import pieces, short
+from bot.channels.words import line, pieces, short
 from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
 
 PATH = "/channels/wechat"
@@ -232,5 +232,4 @@ def _message(sender: Address, kind: str, message_id: str, found: dict[str, str],
 
 def _item(option: Option) -> str:
     """What an item of the list shows: the letter stands before its words, so that it can be typed as well."""
-    shown = option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
-    return short(speakable(shown), MENU_TEXT)
+    return short(speakable(line(option)), MENU_TEXT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.channels.envelope import speakable
+from bot.domain.message import Option
 
 ELLIPSIS = "…"
 
@@ -25,6 +26,11 @@ def pieces(text: str, most: int) -> list[str]:
 def short(text: str, most: int) -> str:
     """At most `most` characters, an ellipsis among them where something was left out."""
     return text if len(text) <= most else text[: most - 1] + ELLIPSIS
+
+
+def line(option: Option) -> str:
+    """An option as a line that can be answered by typing its letter: "A. 合法", or just "对"."""
+    return option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
 
 
 def _head(text: str, most: int) -> str:

@@ -98,6 +98,16 @@ async def test_a_tap_is_heard_as_its_text_and_the_card_turns_into_the_verdict(st
     assert platform.texts == []
 
 
+async def test_the_verdict_of_a_judgement_stands_beside_its_two_words(stage: Stage) -> None:
+    platform, ear = stage
+    card = await card_for(stage, Reply(ask=JUDGE))
+    ear.says(Reply("已记录。答错了。", done="已选 对"))
+
+    answer = await platform.push(platform.tap(card, "q18|对"))
+
+    assert answer.fields["TemplateCard"]["QuoteArea"]["QuoteText"] == "居住权可以转让。\n对\n错"
+
+
 async def test_a_verdict_too_long_for_the_card_is_also_told_in_full(stage: Stage) -> None:
     platform, ear = stage
     card = await card_for(stage, Reply(ask=QUESTION))

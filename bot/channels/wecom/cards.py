@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.channels.envelope import cdata, speakable
 from bot.channels.keys import key_of
-from bot.channels.words import short
+from bot.channels.words import line, short
 from bot.domain.message import Ask, Option, Reply
 
 TITLE, DESC, SUBTITLE = 36, 44, 160
@@ -58,7 +58,7 @@ def _choice(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
     subtitle = stem
     whole = len(title) <= TITLE and len(commands) <= MENU
     if not on_buttons:
-        listed = "\n".join([stem, *(f"{option.say}. {body}" for option, body in zip(ask.options, bodies, strict=True))])
+        listed = "\n".join([stem, *(line(option) for option in ask.options)])
         if any(len(body) > ROW_VALUE for body in bodies) and len(listed) <= SUBTITLE:
             subtitle = listed
         else:
@@ -86,7 +86,7 @@ def _vote(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
     says = [option.say for option in ask.options]
     if len(says) > TICKS or len(set(says)) != len(says) or any(not 0 < len(say.encode()) <= TICK_ID_BYTES for say in says):
         return None
-    texts = [f"{option.say}. {body_of(option)}" for option in ask.options]
+    texts = [line(option) for option in ask.options]
     head = ask.head or "请作答(可多选)"
     whole = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
     body = _start("vote_interaction", ask.task, serial, head)
@@ -156,7 +156,7 @@ def verdict(reply: Reply, asked: Ask | None, user: str, corp_id: str, made: int)
     title = asked.head if asked is not None and asked.head else done
     quote = ""
     if asked is not None and asked.stem:
-        lines = "\n".join([asked.stem, *(f"{option.say}. {body_of(option)}" for option in asked.options)])
+        lines = "\n".join([asked.stem, *(line(option) for option in asked.options)])
         quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(short(lines, QUOTE))}</QuoteText></QuoteArea>"
     return (
         f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
