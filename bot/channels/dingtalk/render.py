@@ -87,7 +87,7 @@ def _card_text(reply: Reply) -> str:
 def _title(reply: Reply) -> str:
     """What the list of chats shows."""
     head = reply.ask.head if reply.ask is not None and reply.ask.head else reply.text.partition("\n")[0]
-    return inert(head)[:TITLE] or "学法"
+    return inert(head.strip().partition("\n")[0])[:TITLE] or "学法"
 
 
 def _says(option: Option) -> str:

@@ -215,6 +215,7 @@ class Stream:
             return
         match frame.type, frame.topic:
             case "SYSTEM", "ping":
+                # Only of a gateway that pings can it be said that its silence means something.
                 self._idle = self._idle_least
                 await link.say(frames.acknowledgement(frame.message_id, 200, frame.data))
             case "SYSTEM", "disconnect":
@@ -224,7 +225,6 @@ class Stream:
             case "EVENT", _:
                 await link.say(frames.acknowledgement(frame.message_id, 200, frames.EVENT_DONE))
             case "CALLBACK", topic if topic in self._topics:
-                self._idle = self._idle_least
                 link.served = True
                 await self._serve(link, frame)
             case _:

@@ -1,0 +1,87 @@
+"""Whatever bytes come, the readers of 钉钉 answer with a message, a refusal or nothing, and with nothing else (reliability.md P1)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.channels.dingtalk import cards, frames, render
+from bot.channels.dingtalk.messages import Malformed, Nobody, as_object, card_tap, robot_message
+from bot.domain.message import Ask, Option, Reply
+from tests.platforms.dingtalk import FakeDingTalk, tap
+from tests.platforms.dingtalk_house import NOW
+
+text = st.text(st.characters(), max_size=30)
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.floats() | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=6,
+)
+ROBOT: dict[str, Any] = json.loads(FakeDingTalk().robot_frame("A")["data"])
+KINDS = st.sampled_from(["text", "audio", "richText", "picture", "odd"])
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.sampled_from([*ROBOT, "content"]), anything, max_size=4), KINDS)
+def test_a_robot_message_with_any_fields_is_read_or_refused(over: dict[str, Any], kind: str) -> None:
+    try:
+        spoken = robot_message({**ROBOT, "msgtype": kind, **over}, app="app", arrived=NOW)
+    except (Malformed, Nobody):
+        return
+    incoming = spoken.incoming
+    assert incoming.message_id
+    assert incoming.sender.user == incoming.sender.user.lower() != ""
+    assert "\0" not in incoming.text
+    assert incoming.text.encode().decode() == incoming.text
+    assert spoken.webhook_until.tzinfo is not None
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.sampled_from(list(tap("", ""))), anything, max_size=4), anything)
+def test_a_tap_with_any_fields_is_read_or_refused(over: dict[str, Any], content: Any) -> None:
+    data = {**tap(cards.new_track(None), "A"), "content": json.dumps({"cardPrivateData": content}), **over}
+    try:
+        found = card_tap(data)
+    except (Malformed, Nobody):
+        return
+    assert found is None or (found.staff and found.choice.encode())
+    if found is not None:
+        cards.read_track(found.track)
+        cards.Choices().flip(found.track, found.staff, "A", found.chosen)
+
+
+@settings(max_examples=300)
+@given(st.text(st.characters()) | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")) | anything.map(json.dumps))
+def test_a_frame_of_any_text_is_read_or_refused(raw: str) -> None:
+    try:
+        frame = frames.read(raw)
+    except Malformed:
+        return
+    json.loads(frames.acknowledgement(frame.message_id, 200, frame.data))
+
+
+@given(st.binary(max_size=200))
+def test_a_body_of_any_bytes_is_read_or_refused(raw: bytes) -> None:
+    with contextlib.suppress(Malformed):
+        assert isinstance(as_object(raw), dict)
+
+
+ours = st.text(st.characters(codec="utf-8"), max_size=700)
+options = st.lists(st.builds(Option, st.sampled_from("ABCDEFGH"), ours), max_size=8).map(tuple)
+replies = st.builds(Reply, text=ours, ask=st.none() | st.builds(Ask, ours, ours, ours, options, st.booleans()), buttons=options, done=ours)
+
+
+@settings(max_examples=200)
+@given(replies, st.booleans(), st.booleans())
+def test_every_reply_has_a_form_within_the_platforms_limits(reply: Reply, group: bool, buttons: bool) -> None:
+    for message in render.webhook(reply, "staff", group=group, buttons=buttons):
+        key, param = render.as_robot(message)
+        assert key.startswith("sample")
+        assert all(isinstance(value, str) for value in json.loads(param).values())
+    values = cards.new_card(reply)
+    assert values is None or all(isinstance(value, str) and len(value.encode()) <= cards.VALUE_BYTES for value in values.values())
+    assert len(cards.settled(reply)["result"].encode()) <= cards.VALUE_BYTES
