@@ -69,9 +69,8 @@ def report_(
     if form in BINARY and out is None and sys.stdout.isatty():
         raise refuse(f"{form} 不能显示在屏幕上,请加 --out 文件名.{form}", MISUSE)
     _note(f"报表 {name}", f"{about or unit or '全部'} {as_of or ''} {year or ''} {form}".strip())
-    found = reading(lambda session: _run(session, name, (about or unit or "").strip(), as_of, year))
     with _opened(out) as target:
-        FORMATS[form](found, target)
+        reading(lambda session: FORMATS[form](_run(session, name, (about or unit or "").strip(), as_of, year), target))
     if out is not None:
         progress.print(f"已写入 {out}", markup=False, highlight=False)
 

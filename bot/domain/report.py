@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
-from typing import Literal
+from typing import Literal, Protocol
 
 from bot.domain.hours import Policy
 from bot.domain.times import end_of
@@ -30,13 +30,20 @@ class Column:
     minor: bool = False
 
 
+class Rows(Protocol):
+    """Rows that can be counted and gone through: a list, or a long result read as it is written out."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Row]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows under one set of columns; cells are text, whole numbers, hours or percentages, None where there is nothing to say."""
 
     title: str
     columns: tuple[Column, ...]
-    rows: Sequence[Row]
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,10 @@ class Table:
     rules: str
     head: Head | None = None
     notes: tuple[str, ...] = field(default=())
+
+    def held(self) -> Table:
+        """The same with every row in memory: for whoever keeps a report beyond the transaction it was made in."""
+        return replace(self, parts=tuple(replace(part, rows=list(part.rows)) for part in self.parts))
 
     @property
     def basis(self) -> tuple[str, ...]:

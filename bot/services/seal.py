@@ -122,14 +122,15 @@ def _walk(session: Session, known_head: str) -> Verified:
 def _moved(chain: Iterable[Sealed], bad: Sealed, walk: _Walk) -> Fault | None:
     """Whether the entry found in a place belongs to another one (reordered), or the next entry belongs here (this one was inserted)."""
     assert bad.entry is not None
-    previous = GENESIS
+    previous, inserted = GENESIS, None
     for place in chain:
-        if place.seq == bad.seq + 1 and place.entry is not None and _fits(place.entry, bad.seq, {walk.previous}, {place.hash}, walk, place):
-            return Fault("inserted", bad.seq, bad.entry.id, f"第 {bad.seq} 号(流水 #{bad.entry.id})是后来插入的:原在这里的是流水 #{place.entry_id}。")
         if place.seq != bad.seq and _fits(bad.entry, place.seq, {previous, place.hash, bad.hash}, {place.hash, bad.hash}, walk, place):
             return Fault("reordered", bad.seq, bad.entry.id, f"第 {bad.seq} 号被调换:这里的流水 #{bad.entry.id} 原在第 {place.seq} 号。")
+        if place.seq == bad.seq + 1 and place.entry is not None and _fits(place.entry, bad.seq, {walk.previous}, {place.hash}, walk, place):
+            sentence = f"第 {bad.seq} 号(流水 #{bad.entry.id})是后来插入的:原在这里的是流水 #{place.entry_id}。"
+            inserted = Fault("inserted", bad.seq, bad.entry.id, sentence)
         previous = place.hash
-    return None
+    return inserted
 
 
 def _fits(entry: Entry, seq: int, previous: set[str], hashes: set[str], walk: _Walk, place: Sealed) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import datetime, time
-from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import xlsxwriter
 
-from bot.domain.report import Part, Table, clean
+from bot.domain.report import Part, Row, Table, clean
 from bot.services.reports.text import shown, width
 
 FORMATS = {"text": "@", "int": "#,##0", "hours": "0.00", "percent": "0.0%"}
@@ -48,7 +49,9 @@ def _styles(book: Any) -> dict[str, Any]:
 
 def _sheet(book: Any, table: Table, part: Part, styles: dict[str, Any]) -> None:
     sheet = book.add_worksheet(part.title)
-    for n, found in enumerate(_widths(part)):
+    rows = iter(part.rows)
+    first = list(islice(rows, MEASURED))
+    for n, found in enumerate(_widths(part, first)):
         sheet.set_column(n, n, found)
     sheet.freeze_panes(HEADER + 1, 0)
     sheet.set_landscape()
@@ -61,7 +64,7 @@ def _sheet(book: Any, table: Table, part: Part, styles: dict[str, Any]) -> None:
     for n, column in enumerate(part.columns):
         sheet.write_string(HEADER, n, column.title, styles["header"])
     kinds = [(column.kind, styles[column.kind]) for column in part.columns]
-    for place, row in enumerate(part.rows, HEADER + 1):
+    for place, row in enumerate(chain(first, rows), HEADER + 1):
         for n, cell in enumerate(row):
             kind, style = kinds[n]
             if cell is None:
@@ -69,7 +72,7 @@ def _sheet(book: Any, table: Table, part: Part, styles: dict[str, Any]) -> None:
             elif isinstance(cell, str):
                 sheet.write_string(place, n, _text(cell), style)
             else:
-                sheet.write_number(place, n, cell / Decimal(100) if kind == "percent" else cell, style)
+                sheet.write_number(place, n, float(cell) / 100 if kind == "percent" else float(cell), style)
     sheet.autofilter(HEADER, 0, HEADER + len(part.rows), len(part.columns) - 1)
 
 
@@ -87,10 +90,10 @@ def _text(words: str) -> str:
     return clean(words)[:CELL_LIMIT]
 
 
-def _widths(part: Part) -> list[float]:
+def _widths(part: Part, rows: Sequence[Row]) -> list[float]:
     """Wide enough for the title and for what the first rows hold."""
     found = [width(column.title) + 4 for column in part.columns]
-    for row in part.rows[:MEASURED]:
+    for row in rows:
         for n, cell in enumerate(row):
             found[n] = max(found[n], width(shown(cell, part.columns[n])) + 2)
     return [min(max(one, NARROW), WIDE) for one in found]

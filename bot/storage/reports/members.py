@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 from sqlmodel import Session
 
 from bot.domain.hours import CATEGORY_LABELS, Quotas, shown_hours
 from bot.domain.report import Ask, Cell, Column, Part, Row, Scope, Table
-from bot.storage.reports.base import QUARTERS, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, values_of
+from bot.storage.reports.base import QUARTERS, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, units_in, values_of
 from bot.storage.stream import stream
 
 COLUMNS = (
@@ -28,57 +27,72 @@ COLUMNS = (
 _COLLECTIVE = list(CATEGORY_LABELS).index("collective")
 
 
+_NOUGHT = hours_of(0)
+
+
 @report("名单", about="单位")
 def members(session: Session, scope: Scope, ask: Ask) -> Table:
     """一个单位(含下级)的人员名单:各类学时、合计、应达、差额、是否达标。"""
     need = quotas_of(ask)
     scope, called = narrowed(session, scope, ask.about)
-    rows = [row for _, row in sorted(_rows(session, scope, ask, need), key=lambda pair: pair[0])]
+    rows = Members(session, scope, ask, need)
     notes = ["差额=应达-合计;集体学法差额=集体学法下限-已有集体学法;两项都为 0 即达标。", f"共 {len(rows)} 人。"]
     return table(session, ask, "名单", f"学时名单({called})", Part("人员", COLUMNS, rows), notes=notes)
 
 
-def _rows(session: Session, scope: Scope, ask: Ask, need: Quotas) -> Iterator[tuple[tuple[list[str], str], Row]]:
-    """Each person once, with the key to sort by: the first unit as the tree has it, then the staff number."""
-    tiers: dict[str, tuple[Decimal | None, Decimal]] = {}
-    before: Any = None
-    paths: list[str] = []
-    for row in stream(session, _text(ask, scope), values_of(ask)):
-        if before is not None and before[0] != row[0]:
-            yield _made(before, paths, need, tiers)
-            paths = []
-        paths.append(row[4])
-        before = row
-    if before is not None:
-        yield _made(before, paths, need, tiers)
+class Members:
+    """The rows, each person once, in the order of the tree and then of the roll; read while they are gone through, inside the transaction."""
 
+    def __init__(self, session: Session, scope: Scope, ask: Ask, need: Quotas) -> None:
+        self.session, self.scope, self.ask, self.need = session, scope, ask, need
+        self.paths = [unit.path for unit in units_in(session, scope).values()]
+        self.places = {unit: place for place, unit in enumerate(units_in(session, scope))}
+        self.values = values_of(ask)
+        self.office = f"WITH RECURSIVE {office_of(scope)}"
+        (self.size,) = next(stream(session, f"{self.office} SELECT COUNT(DISTINCT person_id) FROM office", self.values))  # noqa: S608
 
-def _made(row: Any, paths: list[str], need: Quotas, tiers: dict[str, tuple[Decimal | None, Decimal]]) -> tuple[tuple[list[str], str], Row]:
-    _, staff_no, name, tier, _, *seconds = row
-    if tier not in tiers:
-        tiers[tier] = (need.need(tier), need.floor(tier))
-    wanted, floor = tiers[tier]
-    of_each = [hours_of(int(shown_hours(int(one), need.seconds_per_hour) * QUARTERS)) if one else _NOUGHT for one in seconds]
-    total = hours_of(int(sum(of_each, _NOUGHT) * QUARTERS))
-    standing: tuple[Cell, ...] = (None, None, None, "无应达")
-    if wanted is not None:
+    def __len__(self) -> int:
+        return int(self.size)
+
+    def __iter__(self) -> Iterator[Row]:
+        if not self.places:
+            return
+        several = self._several()
+        standings: dict[str, tuple[Decimal | None, Decimal]] = {}
+        for person_id, staff_no, name, tier, place, *seconds in stream(self.session, self._text(), self.values):
+            if tier not in standings:
+                standings[tier] = (self.need.need(tier), self.need.floor(tier))
+            units = self.paths[place] if person_id not in several else "、".join(self.paths[one] for one in sorted(several[person_id]))
+            yield (staff_no, name, units, tier, *self._hours(seconds, *standings[tier]))
+
+    def _hours(self, seconds: list[int | None], wanted: Decimal | None, floor: Decimal) -> tuple[Cell, ...]:
+        per_hour = self.need.seconds_per_hour
+        quarters = [int(shown_hours(one, per_hour) * QUARTERS) if one else 0 for one in seconds]
+        of_each = [hours_of(one) for one in quarters]
+        total = hours_of(sum(quarters))
+        if wanted is None:
+            return (*of_each, total, None, None, None, "无应达")
         missing, short = max(_NOUGHT, wanted - total), max(_NOUGHT, floor - of_each[_COLLECTIVE])
-        standing = (wanted, missing, short, "否" if missing or short else "是")
-    if len(paths) > 1:
-        paths.sort(key=lambda path: path.split("/"))
-    shown = paths[0] if len(paths) == 1 else "、".join(paths)
-    return (paths[0].split("/"), staff_no), (staff_no, name, shown, tier, *of_each, total, *standing)
+        return (*of_each, total, wanted, missing, short, "否" if missing or short else "是")
 
+    def _several(self) -> dict[int, list[int]]:
+        """The places of those who are in more than one unit."""
+        text = f"""{self.office} SELECT person_id, unit_id FROM office
+                   WHERE person_id IN (SELECT person_id FROM office GROUP BY person_id HAVING COUNT(*) > 1)"""  # noqa: S608
+        found: dict[int, list[int]] = {}
+        for person_id, unit_id in stream(self.session, text, self.values):
+            found.setdefault(person_id, []).append(self.places[unit_id])
+        return found
 
-_NOUGHT = hours_of(0)
-
-
-def _text(ask: Ask, scope: Scope) -> str:
-    """(person, staff_no, name, tier, path of a unit, seconds of each category), a row for each unit a person is in, one person's together."""
-    sums = ", ".join(f"SUM(CASE WHEN category = '{one}' THEN seconds ELSE 0 END) AS {one}" for one in CATEGORY_LABELS)
-    names = ", ".join(f"t.{one}" for one in CATEGORY_LABELS)
-    return f"""WITH RECURSIVE {office_of(scope)},
-        hours AS (SELECT person_id, {sums} FROM ({seconds_of(ask, scope)}) s GROUP BY person_id)
-        SELECT p.id, p.staff_no, p.name, p.tier, u.path, {names}
-        FROM office o JOIN person p ON p.id = o.person_id JOIN unit u ON u.id = o.unit_id LEFT JOIN hours t ON t.person_id = o.person_id
-        ORDER BY p.id"""  # noqa: S608
+    def _text(self) -> str:
+        """(person, staff_no, name, tier, place of the first unit, seconds of each category)."""
+        sums = ", ".join(f"CAST(SUM(CASE WHEN category = '{one}' THEN seconds ELSE 0 END) AS BIGINT) AS {one}" for one in CATEGORY_LABELS)
+        names = ", ".join(f"t.{one}" for one in CATEGORY_LABELS)
+        places = ", ".join(f"({int(unit)}, {place})" for unit, place in self.places.items())
+        return f"""{self.office},
+            places(unit_id, place) AS (VALUES {places}),
+            first AS (SELECT o.person_id, MIN(n.place) AS place FROM office o JOIN places n ON n.unit_id = o.unit_id GROUP BY o.person_id),
+            hours AS (SELECT person_id, {sums} FROM ({seconds_of(self.ask, self.scope)}) s GROUP BY person_id)
+            SELECT p.id, p.staff_no, p.name, p.tier, f.place, {names}
+            FROM first f JOIN person p ON p.id = f.person_id LEFT JOIN hours t ON t.person_id = f.person_id
+            ORDER BY f.place, p.id"""  # noqa: S608

@@ -1,0 +1,127 @@
+"""A small agency for tests of reports: units, people with posts, hours in the ledger, and a look at a report of any day."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, text
+from sqlmodel import Session
+
+from bot.domain.hours import Policy, RuleVersion
+from bot.domain.report import Ask, Scope, Table
+from bot.storage import ledger
+from bot.storage.db import Desk, ping
+from bot.storage.reports import REPORTS
+from bot.storage.tables import Person, Post, Unit
+
+TODAY = date(2026, 11, 20)
+PER_HOUR = 2700
+POLICY = Policy(
+    (
+        RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": PER_HOUR}),
+        RuleVersion(
+            "D11",
+            1,
+            date(2025, 1, 1),
+            {"quota": {"领导干部": "40", "公务员": "40", "事业人员": "24", "执法人员": "60"}, "collective": {"领导干部": "12"}},
+        ),
+    )
+)
+Stay = tuple[str, str, str | None]
+
+
+def noon(day: date) -> datetime:
+    """Noon in Shanghai."""
+    return datetime.combine(day, time(4), UTC)
+
+
+class Agency:
+    """Writes through the desk, reads through the desk; days are text such as 2026-03-01."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.desk = Desk(engine)
+        self.sources = itertools.count(1)
+
+    def unit(self, path: str) -> int:
+        """The unit of a path, made with all that is above it."""
+
+        def work(session: Session) -> int:
+            parent: int | None = None
+            parts = path.split("/")
+            for n in range(1, len(parts) + 1):
+                here = "/".join(parts[:n])
+                row = session.execute(text("SELECT id FROM unit WHERE path = :p"), {"p": here}).first()
+                if row is not None:
+                    parent = row[0]
+                    continue
+                made = Unit(parent_id=parent, name=parts[n - 1], path=here)
+                session.add(made)
+                session.flush()
+                parent = made.id
+            assert parent is not None
+            return parent
+
+        return self.desk.write_now(work)
+
+    def person(
+        self, staff_no: str, posts: Iterable[Stay | str] = ("局/办公室",), tier: str = "公务员", left_on: str | None = None, name: str = ""
+    ) -> int:
+        """A person with posts: a path (since 2020) or (path, since, until)."""
+        stays: list[Stay] = [(post, "2020-01-01", None) if isinstance(post, str) else post for post in posts]
+        units = [self.unit(path) for path, _, _ in stays]
+
+        def work(session: Session) -> int:
+            made = Person(staff_no=staff_no, name=name or f"员{staff_no}", tier=tier, left_on=_day(left_on), recorded_at=noon(date(2020, 1, 1)))
+            session.add(made)
+            session.flush()
+            assert made.id is not None
+            for unit_id, (_, since, until) in zip(units, stays, strict=True):
+                session.add(Post(person_id=made.id, unit_id=unit_id, since=date.fromisoformat(since), until=_day(until)))
+            session.flush()
+            return made.id
+
+        return self.desk.write_now(work)
+
+    def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
+        """An entry in the ledger through the house's own door; returns its id."""
+        amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
+        at = noon(date.fromisoformat(recorded or day))
+        made = self.desk.write_now(
+            lambda session: ledger.add(session, person_id, category, amount, date.fromisoformat(day), ("lesson", source), ("D2", 1), at, law="民法典")
+        )
+        assert made is not None
+        return made
+
+    def take_back(self, entry_id: int, recorded: str) -> int:
+        made = self.desk.write_now(lambda session: ledger.reverse(session, entry_id, noon(date.fromisoformat(recorded)), "9001"))
+        assert made is not None
+        return made
+
+    def ask(self, about: str = "", as_of: str = "", year: int = 0, *, from_ledger: bool = False) -> Ask:
+        """`from_ledger` asks for today as one would ask tomorrow, when the running totals do not serve any more."""
+        day = date.fromisoformat(as_of) if as_of else TODAY
+        return Ask(year or day.year, day, TODAY + timedelta(1) if from_ledger else TODAY, POLICY, about)
+
+    def look(self, name: str, about: str = "", as_of: str = "", year: int = 0, scope: Scope | None = None, *, from_ledger: bool = False) -> Table:
+        def work(session: Session) -> Table:
+            ping(session)
+            return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).held()
+
+        return self.desk.read_now(work)
+
+    def run(self, statement: str, **values: Any) -> None:
+        """SQL past all doors."""
+        self.desk.write_now(lambda session: session.execute(text(statement), values))
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
+def by_unit(table: Table) -> dict[str, dict[str, Any]]:
+    """The rows of 达标率 by unit, cells by key."""
+    keys = [column.key for column in table.parts[0].columns]
+    return {str(row[0]): dict(zip(keys, row, strict=True)) for row in table.parts[0].rows}
