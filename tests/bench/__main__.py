@@ -1,0 +1,37 @@
+"""`python -m tests.bench [--quick] [--rounds N]`: the table of what was measured against the budget."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sqlite3
+import sys
+
+from tests.bench.answers import Row, measured
+
+
+def table(rows: list[Row]) -> str:
+    head = ("what", "measured", "spread", "first release", "goal", "reached")
+    lines = [(row.what, row.measured, row.spread, row.least, row.goal, _word(row)) for row in rows]
+    widths = [max(len(line[at]) for line in (head, *lines)) for at in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in (head, *lines))
+
+
+def _word(row: Row) -> str:
+    return "goal" if row.at_goal else "yes" if row.reached else "no"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="100 askers, 500 people, one round: does it run")
+    parser.add_argument("--rounds", type=int, help="paired rounds (3)")
+    given = parser.parse_args()
+    rows = measured(quick=given.quick, rounds=given.rounds)
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores{', quick form' if given.quick else ''}")
+    print(table(rows))
+    return 0 if given.quick or all(row.reached for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

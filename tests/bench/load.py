@@ -1,0 +1,177 @@
+"""The load: sealed WeCom messages made beforehand, and a client so lean that the server is what is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from bot.channels.envelope import Codec, Stamp, sealed_part
+
+CORP, AGENT, TOKEN = "ww1234567890abcdef", "1000002", "bench-token-8361"
+AES_KEY = "canaryKeyOfThePlatformStandIn0123456789abcd"
+SECRET = "bench-corpsecret-5512"
+PATH = "/channels/wecom"
+
+
+def codec() -> Codec:
+    return Codec(TOKEN, AES_KEY, CORP)
+
+
+def user_of(number: int) -> str:
+    return f"u{number:05d}"
+
+
+def message_id(person: int, n: int) -> str:
+    return str(10_000_000 + person * 100 + n)
+
+
+def request(sealer: Codec, person: int, n: int, words: str, path: str = PATH) -> bytes:
+    """One callback as the platform posts it."""
+    now = str(int(time.time()))
+    inner = (
+        f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{user_of(person)}]]></FromUserName>"
+        f"<CreateTime>{now}</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{words}]]></Content>"
+        f"<MsgId>{message_id(person, n)}</MsgId><AgentID>{AGENT}</AgentID></xml>"
+    )
+    sealed = sealer.seal(inner)
+    nonce = f"{person:05d}{n:05d}"
+    body = (
+        f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><Encrypt><![CDATA[{sealed.decode()}]]></Encrypt>"
+        f"<AgentID><![CDATA[{AGENT}]]></AgentID></xml>"
+    ).encode()
+    query = urlencode({"msg_signature": sealer.sign(now.encode(), nonce.encode(), sealed), "timestamp": now, "nonce": nonce})
+    return b"POST %b?%b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%b" % (
+        path.encode(),
+        query.encode(),
+        len(body),
+        body,
+    )
+
+
+def opened(opener: Codec, answer: bytes) -> str:
+    """The text inside a sealed answer, or the bare body."""
+    body = answer.partition(b"\r\n\r\n")[2]
+    if b"<Encrypt>" not in body:
+        return body.decode()
+    sealed, parts = sealed_part(body)
+    stamp = Stamp(parts[b"MsgSignature"].decode(), parts[b"TimeStamp"].decode(), parts[b"Nonce"].decode())
+    return opener.open(stamp, sealed, time.time()).plain.decode()
+
+
+class Asker(asyncio.Protocol):
+    """One connection that sends its requests one after the other."""
+
+    def __init__(self, requests: Sequence[bytes], done: Callable[[], None]) -> None:
+        self.requests = requests
+        self.answers: list[bytes] = []
+        self.seconds: list[float] = []
+        self.running = False
+        self._done = done
+        self._buffer = b""
+        self._need = 0
+        self._transport: asyncio.Transport
+        self._sent = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def begin(self) -> None:
+        self.running = True
+        self._next()
+
+    def _next(self) -> None:
+        if not self.running or len(self.answers) == len(self.requests):
+            self.running = False
+            self._done()
+            return
+        self._sent = time.perf_counter()
+        self._transport.write(self.requests[len(self.answers)])
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        if not self._need:
+            head = self._buffer.find(b"\r\n\r\n")
+            if head < 0:
+                return
+            at = self._buffer.index(b"Content-Length: ") + 16
+            self._need = head + 4 + int(self._buffer[at : self._buffer.index(b"\r\n", at)])
+        if len(self._buffer) >= self._need:
+            self.seconds.append(time.perf_counter() - self._sent)
+            self.answers.append(self._buffer)
+            self._buffer, self._need = b"", 0
+            self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.running:
+            self.running = False
+            self._done()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+@dataclass
+class Run:
+    """What came of one run: answers in order of each asker, seconds of each, wall seconds of the whole."""
+
+    answers: list[list[bytes]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    wall: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return sum(len(one) for one in self.answers)
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.wall
+
+    @property
+    def slowest(self) -> float:
+        return max(self.seconds, default=0.0)
+
+    def percentile(self, share: float) -> float:
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None = None) -> Run:
+    """Every asker on its own open connection; all begin at once, and stop after `seconds` or when each has sent everything."""
+    loop = asyncio.get_running_loop()
+    left = len(requests)
+    all_done = asyncio.Event()
+
+    def done() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            all_done.set()
+
+    askers: list[Asker] = []
+    for at in range(0, len(requests), 200):
+        part = (loop.create_connection(lambda mine=mine: Asker(mine, done), "127.0.0.1", port) for mine in requests[at : at + 200])  # type: ignore[misc]
+        askers += [asker for _, asker in await asyncio.gather(*part)]
+    await asyncio.sleep(0.2)
+    began = time.perf_counter()
+    for asker in askers:
+        asker.begin()
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+        for asker in askers:
+            asker.running = asker.running and len(asker.answers) < len(asker.requests) and _last(asker)
+    async with asyncio.timeout(60):
+        await all_done.wait()
+    wall = time.perf_counter() - began
+    for asker in askers:
+        asker.close()
+    return Run([asker.answers for asker in askers], [one for asker in askers for one in asker.seconds], wall)
+
+
+def _last(asker: Asker) -> bool:
+    """Let the request in hand be answered, and send no other."""
+    asker.requests = asker.requests[: len(asker.answers) + 1]
+    return True
