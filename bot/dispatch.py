@@ -20,9 +20,9 @@ from bot.storage.db import Busy, Desk
 
 log = structlog.get_logger()
 
-BUSY = Reply("系统繁忙,未记录,请稍后再发一次。")
-BROKEN = Reply("系统出了点问题,这条消息未记录,请稍后再试。")
-NOT_TEXT = Reply("目前只看得懂文字和按钮,请用文字回复。发送「帮助」看看能做什么。")
+BUSY = Reply("系统繁忙，未记录，请稍后再发一次。")
+BROKEN = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
+NOT_TEXT = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
 Note = Callable[[str, str, float], None]
 

@@ -19,7 +19,7 @@ LONGEST = 500
 
 @command("纠错", "报错", takes="<哪里不对>")
 def report(ctx: Context, said: str) -> Reply:
-    """题目有错?答题后发“纠错 哪里不对”,管理员会看到并回复。"""
+    """题目有错？答题后发“纠错 哪里不对”，管理员会看到并回复。"""
     is_admin = ctx.me.may(Role.ADMIN)
     found = _ANSWER.fullmatch(said)
     if is_admin and found:
@@ -29,11 +29,11 @@ def report(ctx: Context, said: str) -> Reply:
     about = _what(ctx)
     if about is None:
         mine = _mine(ctx)
-        return mine or Reply("先答一道题,再发“纠错 哪里不对”报告那道题。")
+        return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
     number = quiz.report(ctx.session, ctx.me.id, version_id, answer_id, said[:LONGEST], ctx.now)
     stem = ctx.shelf.question(ctx.session, version_id).stem
-    return Reply(f"{say.RECORDED}。报告 #{number} 已转管理员:「{stem[:30]}…」。处理结果会在这里告诉您,谢谢。", buttons=(say.RESUME,))
+    return Reply(f"{say.RECORDED}。报告 #{number} 已转管理员：「{stem[:30]}…」。处理结果会在这里告诉您，谢谢。", buttons=(say.RESUME,))
 
 
 def _what(ctx: Context) -> tuple[int, int | None] | None:
@@ -49,10 +49,10 @@ def _mine(ctx: Context) -> Reply | None:
     rows = quiz.my_reports(ctx.session, ctx.me.id)
     if not rows:
         return None
-    lines = ["我报告的题:"]
+    lines = ["我报告的题："]
     for number, version_id, _, answered, _ in rows:
         stem = ctx.shelf.question(ctx.session, version_id).stem[:20]
-        lines.append(f"#{number} {stem}… {'回复:' + answered if answered else '处理中'}")
+        lines.append(f"#{number} {stem}… {'回复：' + answered if answered else '处理中'}")
     return Reply("\n".join(lines))
 
 
@@ -66,9 +66,9 @@ def _list(ctx: Context) -> Reply:
         lines.append(f"\n#{number} {name}({staff_no})于{chinese_day(day_of(moment(at)))}报告 {question.id}")
         lines.append(question.stem)
         lines += [f"{letter}. {text}" for letter, text in question.options]
-        lines.append(f"标准答案:{question.show_key()}")
-        lines.append(f"报告人作答:{choice or '未作答'}")
-        lines.append(f"报告人说:{said or '(没有写)'}")
+        lines.append(f"标准答案：{question.show_key()}")
+        lines.append(f"报告人作答：{choice or '未作答'}")
+        lines.append(f"报告人说：{said or '(没有写)'}")
     return Reply("\n".join(lines))
 
 
@@ -77,24 +77,24 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
     if done is None:
         raise Refusal(f"没有编号为 #{number} 的待处理纠错。发送「纠错」看列表。")
     audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, "答复纠错", f"report:{number}", detail=text)
-    return Reply(f"{say.RECORDED}。#{number} 已答复,报告人下次使用时会看到。")
+    return Reply(f"{say.RECORDED}。#{number} 已答复，报告人下次使用时会看到。")
 
 
 @command("阅卷", "批阅", role=Role.ADMIN, takes="<编号 对|半|错>")
 def mark(ctx: Context, said: str) -> Reply:
-    """确认简答题的暂定得分:“阅卷”看列表,“阅卷 12 对”确认。"""
+    """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
     if not said:
         return _to_mark(ctx)
     number, _, word = said.partition(" ")
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
-        raise Refusal("请这样确认:“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
+        raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
     answer_id = int(number.lstrip("#"))
     done = quiz.confirm(ctx.session, answer_id, earned, ctx.me.id, ctx.now)
     if done is None:
         raise Refusal(f"没有编号为 {answer_id} 的待确认作答。发送「阅卷」看列表。")
     if not done:
-        raise Refusal(f"编号 {answer_id} 已经确认过,以第一次为准。")
+        raise Refusal(f"编号 {answer_id} 已经确认过，以第一次为准。")
     audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, "确认简答", f"answer:{answer_id}", detail=word.strip())
     return Reply(f"{say.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
 
@@ -106,5 +106,5 @@ def _to_mark(ctx: Context) -> Reply:
     lines = ["待确认的简答题(回复“阅卷 编号 对/半/错”):"]
     for number, name, staff_no, version_id, text, earned in rows:
         question = ctx.shelf.question(ctx.session, version_id)
-        lines += [f"\n{number}. {name}({staff_no}),机器暂定 {earned / 10:g} 分", question.stem, f"作答:{text}", f"要点:\n{question.show_key()}"]
+        lines += [f"\n{number}. {name}({staff_no})，机器暂定 {earned / 10:g} 分", question.stem, f"作答：{text}", f"要点：\n{question.show_key()}"]
     return Reply("\n".join(lines))

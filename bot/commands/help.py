@@ -7,31 +7,31 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
 
 STRANGER = Reply(
-    "您好,这里是学法机器人。您的账号还没有和花名册对上:企业微信、钉钉账号由单位管理员在花名册里登记;"
-    "微信请向管理员领取验证码,发送「绑定 工号 验证码」,例如“绑定 1001 12345678”。"
+    "您好，这里是学法机器人。您的账号还没有和花名册对上：企业微信、钉钉账号由单位管理员在花名册里登记；"
+    "微信请向管理员领取验证码，发送「绑定 工号 验证码」，例如“绑定 1001 12345678”。"
 )
 GREETINGS = frozenset({"你好", "您好", "hi", "hello", "在吗", "在么", "早", "早上好", "下午好", "晚上好", "开始"})
 START = (Option("每日", "每日一练"), Option("学习", "学习"), Option("我的学时", "我的学时"), Option("帮助", "帮助"))
-TYPED = "答题可点按钮,也可直接输入:A、选A、AC、对、错、3B(第 3 题选 B)。"
+TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3B(第 3 题选 B)。"
 
 
 def welcome(ctx: Context) -> Reply:
     """The first words to somebody we know."""
-    return Reply(f"{ctx.me.name},您好!每天 3 分钟学法:发「每日」做 5 道题,发「学习」读一课,发「我的学时」看进度。", buttons=START)
+    return Reply(f"{ctx.me.name}，您好！每天 3 分钟学法：发「每日」做 5 道题，发「学习」读一课，发「我的学时」看进度。", buttons=START)
 
 
 @command("帮助", "菜单", "help", "?", role=None, takes="<命令>")
 def show(ctx: Context, about: str) -> Reply:
-    """能做什么、怎么答题;“帮助 学习”看一条命令。"""
+    """能做什么、怎么答题；“帮助 学习”看一条命令。"""
     if about:
         made = COMMANDS.get(tidy(about))
         if made is None or not made.is_for(ctx.learner):
             raise Refusal(f"没有「{about[:20]}」这条命令。发送「帮助」看全部。")
-        others = f"\n也可以说:{'、'.join(made.words[1:])}" if made.words[1:] else ""
+        others = f"\n也可以说：{'、'.join(made.words[1:])}" if made.words[1:] else ""
         return Reply(f"「{usage(made)}」 {made.help}{others}")
     if ctx.learner is None:
         return STRANGER
-    lines = ["📋 可以这样说:"]
+    lines = ["📋 可以这样说："]
     for role in (None, Role.LEARNER, Role.ADMIN, Role.SUPERVISOR):
         commands = [one for one in distinct() if one.role is role and one.is_for(ctx.learner)]
         if role in (Role.ADMIN, Role.SUPERVISOR) and commands:

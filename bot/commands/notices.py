@@ -9,4 +9,4 @@ from bot.storage import quiz
 def notices(ctx: Context) -> str:
     """Lines to say first; each is told once."""
     told = quiz.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
-    return "\n".join(f"📮 您报告的题「{ctx.shelf.question(ctx.session, version_id).stem[:20]}…」有回复:{text}" for _, version_id, text in told)
+    return "\n".join(f"📮 您报告的题「{ctx.shelf.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in told)

@@ -18,8 +18,8 @@ from bot.storage import study
 from bot.storage.quiz import Score
 
 HOW = {
-    "single": "请回复一个选项字母,例如 B",
-    "multiple": "请回复选项字母,例如 AC",
+    "single": "请回复一个选项字母，例如 B",
+    "multiple": "请回复选项字母，例如 AC",
     "judge": "请回复 对 或 错",
     "fill": "请直接回复答案",
     "short": "请直接用文字作答",
@@ -30,24 +30,24 @@ _TASK = re.compile(r"([sr])(\d{1,9})\.(\d{1,4})")
 
 @command("每日", "每日一练", "一练", "打卡")
 def daily(ctx: Context, _: str) -> Reply:
-    """今天的 5 道题,约 3 分钟,每题当场看结果和依据。"""
+    """今天的 5 道题，约 3 分钟，每题当场看结果和依据。"""
     got = quiz.daily(ctx.session, ctx.shelf, ctx.me.id, ctx.now, ctx.rng)
     told = notices(ctx)
     if isinstance(got, Score):
-        text = f"今天的每日一练已经完成:共 {got.answered} 题,答对 {got.right} 题。想多练可以发「练习」。"
+        text = f"今天的每日一练已经完成：共 {got.answered} 题，答对 {got.right} 题。想多练可以发「练习」。"
         return Reply("\n".join(line for line in (told, text) if line), buttons=say.AFTER_SET)
     return say.asked(got, told)
 
 
 @command("练习", takes="<法>")
 def practice(ctx: Context, law: str) -> Reply:
-    """随机练 10 题;也可指定一部法,例如“练习 民法典”。"""
+    """随机练 10 题；也可指定一部法，例如“练习 民法典”。"""
     return say.asked(quiz.practice(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng))
 
 
 @command("错题", "错题本", takes="<法>")
 def mistakes(ctx: Context, law: str) -> Reply:
-    """重做答错的题,连对 2 次移出;可指定一部法。"""
+    """重做答错的题，连对 2 次移出；可指定一部法。"""
     got = quiz.redo(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng)
     if got is None:
         return Reply(
@@ -55,7 +55,7 @@ def mistakes(ctx: Context, law: str) -> Reply:
             buttons=(Option("每日", "每日一练"), Option("练习", "练习")),
         )
     kept = quiz.notebook(ctx.session, ctx.shelf, ctx.me.id, law)
-    return say.asked(got, f"错题本共 {len(kept)} 题,先做 {got.sitting.size} 题;连续答对 {quiz.RIGHTS_TO_LEAVE} 次移出。")
+    return say.asked(got, f"错题本共 {len(kept)} 题，先做 {got.sitting.size} 题；连续答对 {quiz.RIGHTS_TO_LEAVE} 次移出。")
 
 
 def hears_free_text(ctx: Context) -> bool:
@@ -74,13 +74,13 @@ def typed(ctx: Context, text: str) -> Reply | None:
             return None
         waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
         if waiting:
-            raise Refusal(f"{say.REFUSED}:现在没有正在答的题。{say.waits(waiting)}", (say.RESUME,))
-        raise Refusal(f"{say.REFUSED}:现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
+            raise Refusal(f"{say.REFUSED}：现在没有正在答的题。{say.waits(waiting)}", (say.RESUME,))
+        raise Refusal(f"{say.REFUSED}：现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
     kind, ref = at
     if kind == "reading":
         if not _ANSWERLIKE.fullmatch(tidy(text)):
             return None
-        raise Refusal(f"{say.REFUSED}:您正在读课,还没有到答题。回复「下一页」继续读,或「退出」放下这一课。")
+        raise Refusal(f"{say.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
     put = quiz.put(ctx.session, ctx.shelf, ref)
     numbered = parse_numbered(text)
     if numbered is not None and _means_a_place(ctx, put, text, *numbered):
@@ -111,9 +111,9 @@ def _numbered(ctx: Context, put: Put, n: int) -> Put:
         return put
     item = rows.item(ctx.session, put.sitting.id, n)
     if item is None:
-        raise Refusal(f"{say.REFUSED}:这一组只有 {put.sitting.size} 题,没有第 {n} 题。")
+        raise Refusal(f"{say.REFUSED}：这一组只有 {put.sitting.size} 题，没有第 {n} 题。")
     if rows.answered(ctx.session, put.sitting.id, n) is not None:
-        raise Refusal(f"{say.REFUSED}:第 {n} 题已经答过,以第一次为准。")
+        raise Refusal(f"{say.REFUSED}：第 {n} 题已经答过，以第一次为准。")
     return Put(put.sitting, item, ctx.shelf.question(ctx.session, item.version_id))
 
 
@@ -122,14 +122,14 @@ def _not_an_answer(ctx: Context, put: Put, text: str) -> Reply | None:
     if len(said) <= 6 and difflib.get_close_matches(said.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
         return None
     label = KINDS[put.question.kind].label
-    raise Refusal(f"{say.REFUSED}:这道是{label},{HOW[put.question.kind]};换一题回「跳过」,先放下回「退出」。")
+    raise Refusal(f"{say.REFUSED}：这道是{label},{HOW[put.question.kind]}；换一题回「跳过」，先放下回「退出」。")
 
 
 def tapped(ctx: Context, task: str, text: str) -> Reply:
     """A tap on a card: it goes to the very question or page it was made for, and late taps change nothing."""
     found = _TASK.fullmatch(task)
     if found is None:
-        raise Refusal(f"{say.REFUSED}:这张卡片已经失效。回复「继续」接着做。", (say.RESUME,))
+        raise Refusal(f"{say.REFUSED}：这张卡片已经失效。回复「继续」接着做。", (say.RESUME,))
     kind, ref, n = found[1], int(found[2]), int(found[3])
     if kind == "r":
         from bot.commands.study import tapped_page
@@ -137,16 +137,16 @@ def tapped(ctx: Context, task: str, text: str) -> Reply:
         return tapped_page(ctx, ref, n)
     sitting = rows.sitting(ctx.session, ref)
     if sitting is None or sitting.person_id != ctx.me.id:
-        raise Refusal(f"{say.REFUSED}:这张卡片不是发给您的。")
+        raise Refusal(f"{say.REFUSED}：这张卡片不是发给您的。")
     if rows.answered(ctx.session, ref, n) is not None:
-        raise Refusal(f"{say.REFUSED}:这道题已经答过,以第一次为准。")
+        raise Refusal(f"{say.REFUSED}：这道题已经答过，以第一次为准。")
     item = rows.item(ctx.session, ref, n)
     if sitting.state != "open" or item is None:
-        raise Refusal(f"{say.REFUSED}:这一组题已经结束,这张卡片不再有效。")
+        raise Refusal(f"{say.REFUSED}：这一组题已经结束，这张卡片不再有效。")
     question = ctx.shelf.question(ctx.session, item.version_id)
     choice = question.hear(text)
     if choice is None:
-        raise Refusal(f"{say.REFUSED}:这道是{KINDS[question.kind].label},{HOW[question.kind]}。")
+        raise Refusal(f"{say.REFUSED}：这道是{KINDS[question.kind].label},{HOW[question.kind]}。")
     if study.focus(ctx.session, ctx.me.id) != ("sitting", ref):
         quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
     outcome = quiz.answer(ctx.session, ctx.shelf, ctx.me.id, Put(sitting, item, question), choice, ctx.incoming, ctx.now)

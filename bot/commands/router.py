@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 from sqlmodel import Session
 
@@ -36,7 +37,7 @@ class Context:
     @property
     def me(self) -> Learner:
         if self.learner is None:
-            raise Refusal("请先绑定工号:发送「绑定 工号 验证码」。验证码请向本单位管理员领取。")
+            raise Refusal("请先绑定工号：发送「绑定 工号 验证码」。验证码请向本单位管理员领取。")
         return self.learner
 
     @property
@@ -68,6 +69,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
+SHORT = 16
 
 
 def command(*words: str, role: Role | None = Role.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:
@@ -82,6 +84,7 @@ def command(*words: str, role: Role | None = Role.LEARNER, reads: bool = False, 
             if word in COMMANDS:
                 raise ValueError(f"{word} is taken")
             COMMANDS[word] = made
+        _known.cache_clear()
         return do
 
     return register
@@ -98,6 +101,11 @@ def tidy(text: str) -> str:
 
 def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
     """The command a text names and its argument; without `strict` the space before the argument may be missing (练习民法典)."""
+    # Most of what is heard is short and said by everybody (B, 对, 每日), and each message is looked up up to three times.
+    return _known(text, strict) if len(text) <= SHORT else _find(text, strict)
+
+
+def _find(text: str, strict: bool) -> tuple[Command, str] | None:
     tidied = tidy(text).lstrip("/")
     word, _, rest = tidied.partition(" ")
     if word in COMMANDS:
@@ -111,6 +119,9 @@ def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
     return COMMANDS[longest], tidied[len(longest) :].lstrip(":,").strip()
 
 
+_known = lru_cache(maxsize=4096)(_find)
+
+
 def unknown(ctx: Context, text: str) -> Reply:
     """Nothing fits: the nearest commands this sender may use, or the way to the help. Not allowed is answered the same way."""
     allowed = [word for word, made in COMMANDS.items() if made.is_for(ctx.learner)]
@@ -120,6 +131,6 @@ def unknown(ctx: Context, text: str) -> Reply:
     near = [word for word in near if word != head]
     if near:
         return Reply(
-            f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗?", buttons=tuple(Option(word, word) for word in near)
+            f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗？", buttons=tuple(Option(word, word) for word in near)
         )
     return Reply(f"没有看懂「{said[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))

@@ -47,24 +47,24 @@ def asked(put: Put, before: str = "") -> Reply:
 def source(question: Question) -> str:
     """Where a question's key stands: law, version, article, and the words it rests on; or the public document."""
     if question.source:
-        return f"依据:{question.source}({question.article})"
+        return f"依据：{question.source}({question.article})"
     quoted = f":“{question.evidence}”" if question.evidence and question.evidence != "none" else ""
-    return f"依据:《{question.law}》{question.article}({question.version} 版){quoted}"
+    return f"依据：《{question.law}》{question.article}({question.version} 版){quoted}"
 
 
 def verdict(outcome: Outcome) -> str:
     """The result of an answer with its reason, source and worth; begins with 已记录."""
     mark, question = outcome.mark, outcome.question
     if mark.provisional:
-        lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点(暂定,待人工确认)。"]
-        lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写:{point}" for point in mark.missing]
+        lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点(暂定，待人工确认)。"]
+        lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写：{point}" for point in mark.missing]
     elif mark.correct:
         lines = [f"{RECORDED}。✅ 回答正确。"]
     elif mark.earned:
-        lines = [f"{RECORDED}。🔸 选对了一部分,得一半分(规则 M1)。正确答案:{question.show_key()}"]
+        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分(规则 M1)。正确答案：{question.show_key()}"]
     else:
-        lines = [f"{RECORDED}。❌ 回答错误。正确答案:{question.show_key()}"]
-    lines += [f"解析:{question.explanation}", source(question)]
+        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{question.show_key()}"]
+    lines += [f"解析：{question.explanation}", source(question)]
     lines += [line for line in (worth(outcome), outcome.notebook) if line]
     return "\n".join(lines)
 
@@ -74,7 +74,7 @@ def worth(outcome: Outcome) -> str:
     if outcome.sitting.kind == "lesson":
         return ""
     if outcome.earned is None:
-        return "学时:本题今年已计过,不重复计。"
+        return "学时：本题今年已计过，不重复计。"
     return earned_line(outcome.earned, "练习")
 
 
@@ -82,12 +82,12 @@ def earned_line(earned: Earned, what: str) -> str:
     parts = [f"{what} +{minutes_text(earned.credited)}"] if earned.credited else []
     if earned.refused:
         parts.append(earned.reason)
-    return f"学时:{';'.join(parts)}(规则 {earned.rule.name})" if parts else ""
+    return f"学时：{'；'.join(parts)}(规则 {earned.rule.name})" if parts else ""
 
 
 def score_line(name: str, score: Score) -> str:
     waiting = f",其中 {score.provisional} 题待人工确认" if score.provisional else ""
-    return f"{name}完成:共 {score.answered} 题,答对 {score.right} 题{waiting}。"
+    return f"{name}完成：共 {score.answered} 题，答对 {score.right} 题{waiting}。"
 
 
 def page(sent: Page, notices: str = "") -> Reply:
@@ -95,7 +95,7 @@ def page(sent: Page, notices: str = "") -> Reply:
     total = len(sent.lesson.pages)
     lines = [line for line in (notices, put_down(sent.put_down)) if line]
     if sent.changed:
-        lines.append("课程内容已更新,从头开始。")
+        lines.append("课程内容已更新，从头开始。")
     if sent.credit is not None:
         lines.append(credit_line(sent.credit))
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
@@ -106,28 +106,30 @@ def page(sent: Page, notices: str = "") -> Reply:
 
 def credit_line(credit: PageCredit) -> str:
     if credit.reason:
-        return f"上一页:{credit.reason};计 {minutes_text(credit.credited)}。" if credit.credited else f"上一页:{credit.reason}。"
+        return f"上一页：{credit.reason}；计 {minutes_text(credit.credited)}。" if credit.credited else f"上一页：{credit.reason}。"
     return f"上一页计 {minutes_text(credit.credited)}。"
 
 
 def put_down(name: str) -> str:
-    return f"{name}先放下了,回复「继续」可以接着做。" if name else ""
+    return f"{name}先放下了，回复「继续」可以接着做。" if name else ""
 
 
 def finished(done: Finished) -> str:
     """A lesson's end: seen, credited, refused and why."""
     seen = sum(one.seen for one in done.pages)
-    lines = [f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)},计 {minutes_text(done.earned.credited)}(规则 {done.earned.rule.name})。"]
+    lines = [
+        f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(done.earned.credited)}(规则 {done.earned.rule.name})。"
+    ]
     if done.earned.refused:
-        lines.append(f"{minutes_text(done.earned.refused)}未计:{done.earned.reason}。")
+        lines.append(f"{minutes_text(done.earned.refused)}未计：{done.earned.reason}。")
     uncounted = [one for one in done.pages if one.reason]
     if uncounted:
-        lines.append(f"有 {len(uncounted)} 页没有全计,回复「为什么」看每页明细。")
+        lines.append(f"有 {len(uncounted)} 页没有全计，回复「为什么」看每页明细。")
     return "\n".join(lines)
 
 
 def waits(found: Sequence[Waiting]) -> str:
-    return f"还有没做完的:{'、'.join(one.name for one in found[:3])}。回复「继续」接着做。" if found else ""
+    return f"还有没做完的：{'、'.join(one.name for one in found[:3])}。回复「继续」接着做。" if found else ""
 
 
 def category(name: str) -> str:

@@ -20,7 +20,7 @@ CATALOGUE = ("目录", "列表", "课程")
 
 @command("学习", "学法", "上课", takes="<课或法>")
 def learn(ctx: Context, name: str) -> Reply:
-    """学下一课(3 到 8 分钟);“学习 目录”看全部,“学习 民法典”学一部法。"""
+    """学下一课(3 到 8 分钟)；“学习 目录”看全部，“学习 民法典”学一部法。"""
     if name in CATALOGUE:
         return catalogue(ctx)
     if not name:
@@ -34,22 +34,22 @@ def learn(ctx: Context, name: str) -> Reply:
     if not lessons:
         misnomer = ctx.library.misnomer(name)
         if misnomer is not None:
-            raise Refusal(f"没有「{name}」,正确名称是《{misnomer.title}》。请发「学习 {misnomer.short}」。")
+            raise Refusal(f"没有「{name}」，正确名称是《{misnomer.title}》。请发「学习 {misnomer.short}」。")
         raise Refusal(f"没有找到「{name}」的课。发送「学习 目录」看全部课程。", (Option("学习 目录", "课程目录"),))
     done = service.done_this_year(ctx.session, ctx.me.id, ctx.now)
     ahead = [lesson for lesson in lessons if lesson.id not in done]
     if not ahead and not name:
-        return Reply("今年的课都学完了!可以「练习」巩固,或发「学习 目录」重温(同一课每年只计一次学时)。", buttons=say.AFTER_SET)
+        return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温(同一课每年只计一次学时)。", buttons=say.AFTER_SET)
     return _begin(ctx, (ahead or lessons)[0], again=not ahead)
 
 
 def _begin(ctx: Context, lesson: Lesson, *, again: bool = False) -> Reply:
     asking = next((one for one in quiz_waiting(ctx) if one[1] == lesson.id), None)
     if asking is not None:
-        return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题:")
+        return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题：")
     told = notices(ctx)
     if again:
-        told = "\n".join(line for line in (told, "这一课今年已经学过,重温不再计学时。") if line)
+        told = "\n".join(line for line in (told, "这一课今年已经学过，重温不再计学时。") if line)
     return say.page(service.start(ctx.session, ctx.shelf, ctx.me.id, lesson, ctx.now), told)
 
 
@@ -73,20 +73,20 @@ def catalogue(ctx: Context) -> Reply:
     for law, lessons in by_law.items():
         lines.append(f"\n{law} {sum(one.id in done for one in lessons)}/{len(lessons)}")
         lines += [f"{'✓' if one.id in done else '·'} {one.title}({one.minutes} 分钟)" for one in lessons]
-    lines.append("\n回复「学习」学下一课,或「学习 课名」「学习 法名」。")
+    lines.append("\n回复「学习」学下一课，或「学习 课名」「学习 法名」。")
     return Reply("\n".join(lines), buttons=(Option("学习", "学下一课"),))
 
 
 @command("下一页", "翻页", "下页", "下一题")
 def next_page(ctx: Context, _: str) -> Reply:
-    """读完这一页,翻到下一页。"""
+    """读完这一页，翻到下一页。"""
     at = study.focus(ctx.session, ctx.me.id)
     if at is None:
         waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
         raise Refusal(f"现在没有正在读的课。{say.waits(waiting)}" if waiting else "现在没有正在读的课。发送「学习」开始。", (Option("学习", "学习"),))
     if at[0] == "sitting":
         put = quiz.put(ctx.session, ctx.shelf, at[1])
-        return say.asked(put, "请先答这一题;换一题回「跳过」。")
+        return say.asked(put, "请先答这一题；换一题回「跳过」。")
     return _turned(ctx, at[1])
 
 
@@ -94,9 +94,9 @@ def tapped_page(ctx: Context, reading_id: int, number: int) -> Reply:
     """下一页 tapped on a card: turns the very page it stands on, once."""
     reading = study.reading(ctx.session, reading_id)
     if reading is None or reading.person_id != ctx.me.id:
-        raise Refusal(f"{say.REFUSED}:这张卡片不是发给您的。")
+        raise Refusal(f"{say.REFUSED}：这张卡片不是发给您的。")
     if reading.state != "open" or reading.page != number:
-        raise Refusal(f"{say.REFUSED}:这一页已经翻过了。回复「继续」看现在的一页。", (say.RESUME,))
+        raise Refusal(f"{say.REFUSED}：这一页已经翻过了。回复「继续」看现在的一页。", (say.RESUME,))
     if study.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
         return _taken_up(ctx, "reading", reading_id)
     return _turned(ctx, reading_id)
@@ -109,7 +109,7 @@ def _turned(ctx: Context, reading_id: int) -> Reply:
         case Put() as put:
             read = study.pages_read(ctx.session, reading_id)
             last = say.credit_line(PageCredit(read[-1].seen, read[-1].credited, read[-1].reason)) if read else ""
-            return say.asked(put, f"{last}\n读完了,答完课后题即计学时。".strip())
+            return say.asked(put, f"{last}\n读完了，答完课后题即计学时。".strip())
         case Finished() as finished:
             return Reply(say.finished(finished), buttons=say.AFTER_LESSON)
 
@@ -123,7 +123,7 @@ def go_on(ctx: Context, _: str) -> Reply:
     waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
     if not waiting:
         told = notices(ctx)
-        text = "没有放下的题或课。发送「每日」做今天的一练,或「学习」学下一课。"
+        text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
         return Reply("\n".join(line for line in (told, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
     return _taken_up(ctx, waiting[0].kind, waiting[0].ref)
 
@@ -139,7 +139,7 @@ def _taken_up(ctx: Context, kind: str, ref: int) -> Reply:
 
 @command("跳过", "换一题")
 def skip(ctx: Context, _: str) -> Reply:
-    """先跳过这一题(最后再回来),或不学这一课。"""
+    """先跳过这一题(最后再回来)，或不学这一课。"""
     at = study.focus(ctx.session, ctx.me.id)
     if at is None:
         raise Refusal("现在没有可以跳过的题或课。")
@@ -147,16 +147,16 @@ def skip(ctx: Context, _: str) -> Reply:
     if kind == "sitting":
         ahead = quiz.skip(ctx.session, ctx.shelf, ref)
         if ahead is None:
-            return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了;不想做回「退出」。")
-        return say.asked(ahead, "先跳过,最后再回来。")
+            return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了；不想做回「退出」。")
+        return say.asked(ahead, "先跳过，最后再回来。")
     focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
     study.close_reading(ctx.session, ref, "left", ctx.now)
-    return Reply("这一课先不学了,没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
+    return Reply("这一课先不学了，没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
 
 
 @command("退出", "不做了", "停止")
 def leave(ctx: Context, _: str) -> Reply:
-    """放下手上的题或课,已答的都算数。"""
+    """放下手上的题或课，已答的都算数。"""
     at = study.focus(ctx.session, ctx.me.id)
     if at is None:
         return Reply("手上没有打开的题或课。发送「帮助」看看能做什么。")
@@ -164,5 +164,5 @@ def leave(ctx: Context, _: str) -> Reply:
     name = focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
     if not name and kind == "sitting":
         score = quiz_rows.score(ctx.session, ref)
-        return Reply(f"这一轮结束:答了 {score.answered} 题,对 {score.right} 题,已答的都已记录。", buttons=say.AFTER_SET)
-    return Reply(f"已放下{name},进度保留。回复「继续」接着做。", buttons=(say.RESUME,))
+        return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=say.AFTER_SET)
+    return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(say.RESUME,))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from bot.domain.times import minutes_text
@@ -42,7 +43,12 @@ class RuleVersion:
         return str(self.body.get("title", ""))
 
     def number(self, key: str) -> Fraction:
-        return Fraction(str(self.body[key]))
+        return _fraction(str(self.body[key]))
+
+
+@lru_cache(maxsize=1024)
+def _fraction(text: str) -> Fraction:
+    return Fraction(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +56,20 @@ class Policy:
     """All versions of all rules. A rule is always asked for with the day it is to hold on, so that none reaches backwards."""
 
     versions: tuple[RuleVersion, ...] = ()
+    _asked: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was asked before: every answer asks for the same few lines on the same day."""
 
     def at(self, line: str, day: date) -> RuleVersion:
         """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
-        of_line = [one for one in self.versions if one.line == line]
-        if not of_line:
-            raise KeyError(line)
-        begun = [one for one in of_line if one.valid_from <= day]
-        return max(begun, key=lambda one: one.version) if begun else min(of_line, key=lambda one: one.version)
+        found = self._asked.get((line, day))
+        if found is None:
+            of_line = [one for one in self.versions if one.line == line]
+            if not of_line:
+                raise KeyError(line)
+            begun = [one for one in of_line if one.valid_from <= day]
+            found = max(begun, key=lambda one: one.version) if begun else min(of_line, key=lambda one: one.version)
+            self._asked[line, day] = found
+        return found
 
     def seconds(self, hours: Fraction, day: date) -> int:
         """Hours of 学时 in credit seconds."""
@@ -94,9 +106,9 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     """Seconds credited for one page: nothing below the floor, at most the ceiling (D2). `seen` and `expected` in whole seconds."""
     floor, ceiling = rule.number("page_floor") * expected, int(rule.number("page_ceiling") * expected)
     if seen < floor:
-        return PageCredit(seen, 0, f"停留 {minutes_text(seen)},不足应读 {minutes_text(expected)}的三分之一,不计")
+        return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
     if seen > ceiling:
-        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)},按应读 {minutes_text(expected)}的 {float(rule.number('page_ceiling')):g} 倍封顶")
+        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {float(rule.number('page_ceiling')):g} 倍封顶")
     return PageCredit(seen, seen)
 
 
@@ -105,8 +117,9 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
 
 def item_seconds(counted: int, rule: RuleVersion, seconds_per_hour: int) -> int:
     """Credit of the next counted item when `counted` were counted this year: whole seconds that add up to the rule exactly after every ten."""
-    worth, items = rule.number("hours") * seconds_per_hour, int(rule.body["items"])
-    return int(worth * (counted + 1) / items) - int(worth * counted / items)
+    worth = rule.number("hours")
+    whole, parts = worth.numerator * seconds_per_hour, worth.denominator * int(rule.body["items"])
+    return whole * (counted + 1) // parts - whole * counted // parts
 
 
 # ── Caps ──
@@ -138,7 +151,7 @@ def grant(wanted: int, caps: Sequence[Cap]) -> Grant:
     room = max(0, tightest.limit - tightest.used)
     if wanted <= room:
         return Grant(wanted)
-    return Grant(room, wanted - room, f"{tightest.name}已满,本次多出的 {minutes_text(wanted - room)}不计")
+    return Grant(room, wanted - room, f"{tightest.name}已满，本次多出的 {minutes_text(wanted - room)}不计")
 
 
 # ── D11: quotas ──

@@ -7,7 +7,7 @@ below it knows quizzes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -107,15 +107,27 @@ def typed_hint(reply: Reply) -> str:
     if reply.ask is not None and reply.ask.options and not turns:
         letters = reply.ask.options
         example = (
-            f"可多选,如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"
+            f"可多选，如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"
         )
-        return f"({example};也可回复{words})" if words else f"({example})"
+        return f"({example}；也可回复{words})" if words else f"({example})"
     return f"(回复{words})" if words else ""
 
 
 def to_json(reply: Reply) -> dict[str, Any]:
     """The form in which a reply is kept with its message."""
-    return asdict(reply)
+    ask = reply.ask
+    return {
+        "text": reply.text,
+        "ask": None
+        if ask is None
+        else {"task": ask.task, "head": ask.head, "stem": ask.stem, "options": _shown(ask.options), "several": ask.several},
+        "buttons": _shown(reply.buttons),
+        "done": reply.done,
+    }
+
+
+def _shown(options: tuple[Option, ...]) -> list[dict[str, str]]:
+    return [{"say": one.say, "label": one.label} for one in options]
 
 
 def from_json(kept: dict[str, Any]) -> Reply:

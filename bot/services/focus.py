@@ -63,6 +63,6 @@ def make_way(session: Session, shelf: Shelf, person_id: int, now: datetime) -> s
     view = study.page_out(session, ref)
     if view is not None:
         seen = max(0, int((now - view.sent_at).total_seconds()))
-        study.end_page(session, view.id, now, seen, 0, "中途离开,这一页没有读完,不计;回来后重新计时")
+        study.end_page(session, view.id, now, seen, 0, "中途离开，这一页没有读完，不计；回来后重新计时")
     lesson = shelf.library.lessons.get(reading.lesson)
     return f"《{lesson.title}》" if lesson else reading.lesson

@@ -48,7 +48,7 @@ def earn_lesson(session: Session, policy: Policy, person_id: int, lesson: str, l
     rule = policy.at("D2", day)
     source = ("lesson", f"{day.year}:{lesson}")
     if ledger.has_earned(session, person_id, *source):
-        granted = Grant(0, seconds, "同一课每年只计一次,本年度已计过")
+        granted = Grant(0, seconds, "同一课每年只计一次，本年度已计过")
     else:
         limit = policy.seconds(rule.number("day_cap"), day)
         had = ledger.used(session, person_id, "online", day)

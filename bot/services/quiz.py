@@ -23,7 +23,8 @@ from bot.storage.tables import stamp
 DAILY_SIZE = 5
 ROUND_SIZE = 10
 RIGHTS_TO_LEAVE = 2
-WRITTEN = ("short",)
+TAPPED = ("single", "multiple", "judge")
+READ_BY_WORDS = ("short",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,16 @@ def _drawable(shelf: Shelf, names: Iterable[str]) -> list[str]:
 
 
 def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: random.Random) -> Put | Score:
-    """Today's five: the same set all day, taken up where it was left; its score when it is done."""
+    """Today's five, each answered by a tap: the same set all day, taken up where it was left; its score when it is done."""
     day = day_of(now).isoformat()
     had = quiz.last_sitting(session, person_id, "daily", day)
     if had is not None and had.state == "done":
         return quiz.score(session, had.id)
     if had is not None:
         return resume(session, shelf, person_id, had.id, now)
-    pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind not in WRITTEN))
+    pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
     if not pool:
-        raise Refusal("题库里还没有可用的题,请联系管理员。")
+        raise Refusal("题库里还没有可用的题，请联系管理员。")
     names = draw(pool, quiz.known_questions(session, person_id), DAILY_SIZE, rng)
     rng.shuffle(names)
     return _open(session, shelf, person_id, "daily", day, names, now)
@@ -115,8 +116,8 @@ def no_such_law(shelf: Shelf, name: str) -> str:
     """What to say to a name that has no questions: the right name of a misnomer, or the names there are."""
     meant = shelf.library.misnomer(name)
     if meant is not None:
-        return f"没有「{name}」这部法,正确名称是《{meant.title}》,请发「练习 {meant.short}」。"
-    return f"没有「{name}」的题。现在可以练:{'、'.join(shelf.library.names)}。"
+        return f"没有「{name}」这部法，正确名称是《{meant.title}》，请发「练习 {meant.short}」。"
+    return f"没有「{name}」的题。现在可以练：{'、'.join(shelf.library.names)}。"
 
 
 def notebook(session: Session, shelf: Shelf, person_id: int, name: str) -> list[tuple[str, int]]:
@@ -156,7 +157,7 @@ def resume(session: Session, shelf: Shelf, person_id: int, sitting_id: int, now:
 def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str, incoming: Incoming, now: datetime) -> Outcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
     question, item, sitting = at.question, at.item, at.sitting
-    mark = question.mark(choice, words=words.words if question.kind in WRITTEN else None)
+    mark = question.mark(choice, words=words.words if question.kind in READ_BY_WORDS else None)
     answer_id = quiz.record(
         session,
         person_id=person_id,
@@ -202,7 +203,7 @@ def _move_notebook(session: Session, person_id: int, question: str, mark: Mark, 
     if stepped is None:
         return ""
     left, rights = stepped
-    return f"连续答对 {rights} 次,移出错题本" if left else f"错题本:已连续答对 {rights} 次,再对 {RIGHTS_TO_LEAVE - rights} 次移出"
+    return f"连续答对 {rights} 次，移出错题本" if left else f"错题本：已连续答对 {rights} 次，再对 {RIGHTS_TO_LEAVE - rights} 次移出"
 
 
 def skip(session: Session, shelf: Shelf, sitting_id: int) -> Put | None:

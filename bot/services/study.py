@@ -86,7 +86,7 @@ def resume(session: Session, shelf: Shelf, person_id: int, reading_id: int, now:
     if lesson is None:
         study.close_reading(session, reading_id, "left", now)
         study.drop_focus(session, person_id)
-        raise Refusal("这一课已经下架,之前的阅读不计学时。发送「学习」学下一课。")
+        raise Refusal("这一课已经下架，之前的阅读不计学时。发送「学习」学下一课。")
     put_down = ""
     if study.focus(session, person_id) != ("reading", reading_id):
         put_down = focus.make_way(session, shelf, person_id, now)
@@ -98,7 +98,7 @@ def resume(session: Session, shelf: Shelf, person_id: int, reading_id: int, now:
     view = study.page_out(session, reading_id)
     if view is None or changed:
         if view is not None:
-            study.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, "课程内容已更新,从头重读,此前不计")
+            study.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, "课程内容已更新，从头重读，此前不计")
         study.send_page(session, reading_id, page, now)
     return Page(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, put_down=put_down, changed=changed)
 
@@ -138,7 +138,7 @@ def finish(session: Session, shelf: Shelf, person_id: int, reading_id: int, now:
     reading = study.reading(session, reading_id)
     lesson = shelf.library.lessons.get(reading.lesson) if reading else None
     if reading is None or lesson is None:
-        raise Refusal("这一课已经下架,不计学时。")
+        raise Refusal("这一课已经下架，不计学时。")
     study.close_reading(session, reading_id, "done", now)
     if study.focus(session, person_id) == ("reading", reading_id):
         study.drop_focus(session, person_id)

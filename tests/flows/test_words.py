@@ -54,8 +54,8 @@ async def test_somebody_who_left_is_a_stranger(chat: Chat) -> None:
 
 async def test_my_hours_say_what_is_missing_and_by_when(chat: Chat) -> None:
     said = await chat.say("我的学时")
-    assert "年度应达 40 学时(公务员,规则 D11 第 1 版)" in said
-    assert "还差 40 学时,12月31日截止(还有 305 天)" in said
+    assert "年度应达 40 学时(公务员，规则 D11 第 1 版)" in said
+    assert "还差 40 学时，12月31日截止(还有 305 天)" in said
 
 
 async def test_why_explains_one_entry_and_nobody_elses(chat: Chat) -> None:
@@ -82,7 +82,7 @@ async def test_a_reported_question_is_seen_with_the_answer_and_answered(chat: Ch
     assert question.stem in listed
     assert "选项B也说得通" in listed
     assert "报告人作答" in listed
-    assert (await admin.say("纠错 回复 1 已核对,第 B 项缺少要件,谢谢")).startswith("已记录")
+    assert (await admin.say("纠错 回复 1 已核对，第 B 项缺少要件，谢谢")).startswith("已记录")
 
     assert "缺少要件" in await chat.say("继续")
     assert "缺少要件" not in await chat.say("继续")
@@ -98,7 +98,7 @@ async def test_a_short_answer_is_provisional_until_a_person_confirms(chat: Chat,
     said = await chat.say("我认为应当" + short.points[0].words[0])
     assert "暂定" in said
     assert f"✓ {short.points[0].say}" in said
-    assert f"○ 还可写:{short.points[1].say}" in said
+    assert f"○ 还可写：{short.points[1].say}" in said
 
     assert short.stem in await admin.say("阅卷")
     assert (await admin.say("阅卷 1 对")).startswith("已记录")
@@ -113,4 +113,4 @@ async def test_pictures_and_emptiness_are_answered_and_change_nothing(chat: Chat
 
 
 async def test_a_greeting_is_answered_with_what_to_do(chat: Chat) -> None:
-    assert "学员甲,您好" in await chat.say("你好")
+    assert "学员甲，您好" in await chat.say("你好")
