@@ -20,7 +20,7 @@ from bot import settings as settings_module
 from bot.domain.message import Refusal
 from bot.settings import BadSettings, Settings
 from bot.storage import migrations
-from bot.storage.db import Busy, Desk, open_engine
+from bot.storage.db import DRIVER_ERRORS, Busy, Desk, open_engine
 
 T = TypeVar("T")
 
@@ -113,6 +113,8 @@ def main() -> None:
         sys.exit(_say(str(refusal), 1))
     except Busy:
         sys.exit(_say("数据库正忙或写不了,什么都没有改动,请稍后再试。", 1))
+    except DRIVER_ERRORS as wrong:  # from the statements that go to the driver directly
+        sys.exit(_say(f"数据库不能用:{str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__}", 1))
     except DBAPIError as wrong:
         sys.exit(_say(f"数据库不能用:{str(wrong.orig).splitlines()[0] if str(wrong.orig) else type(wrong.orig).__name__}", 1))
 
