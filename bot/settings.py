@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "BOT_"
+PROJECT = Path(__file__).resolve().parent.parent
 LEAST_SECRET = 8
 AES_KEY_LENGTH = 43
 
@@ -188,6 +189,15 @@ class Settings(BaseSettings):
         if self.web.local_chat and not is_loopback(self.host):
             raise ValueError(f"web.local_chat: 本地聊天页不能开在公开地址 {self.listen} 上,请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
         return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL; a relative SQLite path counts from the project, so that a command run elsewhere meets the same file."""
+        url = self.database_url.get_secret_value()
+        path = url.removeprefix("sqlite:///")
+        if path == url or not path or path == ":memory:" or Path(path).is_absolute() or not (PROJECT / "content").is_dir():
+            return url
+        return f"sqlite:///{PROJECT / path}"
 
     @property
     def host(self) -> str:

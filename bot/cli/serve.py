@@ -29,7 +29,7 @@ from bot.storage.files.policy import load_policy
 def opened(settings: Settings) -> Engine:
     """An engine for a database that may still have to be made; refuses where nothing can be written."""
     try:
-        return open_engine(settings.database_url.get_secret_value(), busy_seconds=settings.limits.busy_seconds)
+        return open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     except OSError as wrong:
         raise Refusal(
             f"数据目录写不了（{wrong.filename}：{os.strerror(wrong.errno or 0)}），请检查权限，或用 BOT_DATABASE_URL 换一个位置。"
