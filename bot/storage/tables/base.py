@@ -20,7 +20,8 @@ def stamp(at: datetime) -> str:
     """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z."""
     if at.tzinfo is None:
         raise ValueError("a naive datetime reached a row")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def moment(text: str) -> datetime:
