@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal, Protocol
@@ -13,6 +13,7 @@ from bot.domain.hours import Policy
 from bot.domain.times import end_of
 
 Kind = Literal["text", "int", "hours", "percent"]
+Phone = Literal["always", "if any", "never"]
 Cell = str | int | Decimal | None
 Row = tuple[Cell, ...]
 
@@ -22,12 +23,12 @@ _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its key for scripts, its title for people, its kind. A `minor` one is left out of a phone's screen where it is nought."""
+    """One column: its key for scripts, its title for people, its kind, and whether it stands on a phone's screen too."""
 
     key: str
     title: str
     kind: Kind = "text"
-    minor: bool = False
+    phone: Phone = "always"
 
 
 class Rows(Protocol):
@@ -69,7 +70,9 @@ class Table:
     year: int
     rules: str
     head: Head | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+    """What the columns mean; a phone does without."""
 
     def held(self) -> Table:
         """The same with every row in memory: for whoever keeps a report beyond the transaction it was made in."""

@@ -17,14 +17,14 @@ from python_calamine import CalamineWorkbook
 from bot.domain.report import Column, Head, Part, Table
 from bot.services.reports import FORMATS, phone
 from bot.services.reports.data import harmless
-from bot.services.reports.text import PHONE_BYTES, width
+from bot.services.reports.text import PHONE_BYTES, PHONE_COLUMNS, width
 
 COLUMNS = (
     Column("name", "姓名"),
     Column("n", "人数", "int"),
     Column("hours", "学时", "hours"),
     Column("rate", "达标率", "percent"),
-    Column("few", "少见", "hours", minor=True),
+    Column("few", "少见", "hours", phone="if any"),
 )
 BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠", " =", "\u202e=", "'=", "\ufeff=")
 FORMULAS = (
@@ -154,7 +154,7 @@ def test_a_phone_gets_what_fits_and_the_number_of_the_rest() -> None:
     assert len(said.encode()) <= PHONE_BYTES
     shown = len(re.findall(r"^· 员", said, re.M))
     assert f"还有 {300 - shown} 行" in said
-    assert all(width(line) <= 40 for line in said.splitlines() if line.startswith("  "))
+    assert all(width(line) <= PHONE_COLUMNS for line in said.splitlines() if line.startswith("  "))
 
 
 def test_a_phone_leaves_out_what_is_nought_and_seldom() -> None:

@@ -116,8 +116,8 @@ def test_a_reversal_counts_from_the_day_it_was_recorded(agency: Agency) -> None:
     assert figures(agency.look("达标率", as_of="2026-05-10"), "局") == (1, 0, Decimal(0))
     assert figures(agency.look("达标率"), "局") == (1, 0, Decimal(0))
     before, after = agency.look("个人", "1", as_of="2026-05-09").parts[1], agency.look("个人", "1").parts[1]
-    assert [(row[0], row[8]) for row in before.rows] == [(entry, "")]
-    assert [(row[0], row[8]) for row in after.rows] == [(back, f"冲销 #{entry}"), (entry, f"已被 #{back} 冲销")]
+    assert [(row[5], row[6]) for row in before.rows] == [(entry, "")]
+    assert [(row[5], row[6]) for row in after.rows] == [(back, f"冲销 #{entry}"), (entry, f"已被 #{back} 冲销")]
 
 
 def test_what_was_recorded_after_the_day_is_not_in_the_report_of_the_day(agency: Agency) -> None:

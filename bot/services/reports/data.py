@@ -39,7 +39,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "head": head,
         **_part(table.parts[0]),
         "more": [{"title": part.title, **_part(part)} for part in table.parts[1:]],
-        "notes": list(table.notes),
+        "notes": [*table.notes, *table.terms],
     }
 
 
@@ -72,6 +72,6 @@ def write_csv(table: Table, out: BinaryIO) -> None:
         for row in part.rows:
             writer.writerow([_written(cell, column) for cell, column in zip(row, part.columns, strict=True)])
     writer.writerow([])
-    for line in (table.title, *table.basis, *table.notes):
+    for line in (table.title, *table.basis, *table.notes, *table.terms):
         writer.writerow([harmless(line)])
     wrapped.detach()

@@ -82,7 +82,7 @@ def _about(book: Any, table: Table, styles: dict[str, Any]) -> None:
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.write_string(0, 0, _text(table.title), styles["title"])
-    for n, line in enumerate((*table.basis, *table.notes), 1):
+    for n, line in enumerate((*table.basis, *table.notes, *table.terms), 1):
         sheet.write_string(n, 0, _text(line), styles["wrapped"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import takewhile
 from typing import BinaryIO
 
 from bot.domain.hours import hours_text
@@ -13,6 +14,8 @@ from bot.domain.report import Cell, Column, Part, Row, Table, clean
 NOTHING = "—"
 PHONE_BYTES = 1_800
 """WeCom cuts a text at 2,048 bytes (protocols.md B); what follows the report needs room too."""
+PHONE_COLUMNS = 40
+"""Half-width characters in a bubble on a 375-pixel screen."""
 
 
 def shown(cell: Cell, column: Column) -> str:
@@ -35,41 +38,44 @@ def width(words: str) -> int:
 
 
 def phone(table: Table, room: int = PHONE_BYTES) -> str:
-    """The report in a chat: the text columns of a row as its head, its figures below; rows that do not fit are counted, not cut."""
-    head = [f"📋 {clean(table.title)}", f"{table.year} 年度 · 截至 {table.as_of.isoformat()}"]
+    """The report in a chat: the first text columns of a row as its head, the rest below; rows that do not fit are counted, not cut."""
+    head = [f"📋 {clean(table.title)}", f"{table.year} 年度 · 截至 {table.as_of.isoformat()}", ""]
     seal = f"封存 第 {table.head.seq} 号 {table.head.hash[:16]}" if table.head else "流水未封存"
-    foot = [*(clean(note) for note in table.notes), f"规则 {table.rules}", seal]
-    left = room - len("\n".join(head + foot).encode()) - 100
+    foot = ["", *(clean(note) for note in table.notes), f"规则 {table.rules}", seal]
+    left = room - len("\n".join(head + foot).encode())
     body: list[str] = []
     for part in table.parts:
-        lines, left = _fitting(part, left, titled=len(table.parts) > 1)
+        lines = _fitting(part, left, titled=len(table.parts) > 1)
         body += lines
-    return "\n".join([*head, *body, "", *foot])
+        left -= _size(lines)
+    return "\n".join([*head, *body, *foot])
 
 
-def _fitting(part: Part, left: int, *, titled: bool) -> tuple[list[str], int]:
-    title = ["", f"【{part.title}】"] if titled else []
-    lines = [*title] if part.rows else [*title, "(没有)"]
-    left -= sum(len(line.encode()) + 1 for line in lines)
+def _size(lines: list[str]) -> int:
+    return sum(len(line.encode()) + 1 for line in lines)
+
+
+def _fitting(part: Part, left: int, *, titled: bool) -> list[str]:
+    lines = [f"【{part.title}】"] if titled else []
+    if not part.rows:
+        return [*lines, "(没有)"]
+    left -= _size(lines)
     for n, row in enumerate(part.rows):
-        block = _block(part.columns, row)
-        size = sum(len(line.encode()) + 1 for line in block)
-        if size > left:
-            lines.append(f"…还有 {len(part.rows) - n} 行,请在网页或用 report 命令导出全部。")
-            return lines, 0
+        block, rest = _block(part.columns, row), f"…还有 {len(part.rows) - n} 行,请在网页或用 report 命令导出全部。"
+        if _size(block) + (_size([rest]) if n + 1 < len(part.rows) else 0) > left:
+            return [*lines, rest]
         lines += block
-        left -= size
-    return lines, left
+        left -= _size(block)
+    return lines
 
 
 def _block(columns: tuple[Column, ...], row: Row) -> list[str]:
-    pairs = [(column, cell) for column, cell in zip(columns, row, strict=True) if not (column.minor and not cell)]
-    texts = [shown(cell, column) for column, cell in pairs if column.kind == "text" and cell]
-    figures = [f"{column.title} {shown(cell, column)}" for column, cell in pairs if column.kind != "text"]
-    lines = ["", "· " + " ".join(texts)]
+    told = [(column, cell) for column, cell in zip(columns, row, strict=True) if column.phone == "always" or (column.phone == "if any" and cell)]
+    heads = list(takewhile(lambda pair: pair[0].kind == "text", told))
+    figures = [f"{column.title} {shown(cell, column)}" for column, cell in told[len(heads) :] if cell != ""]
+    lines = ["· " + " ".join(shown(cell, column) for column, cell in heads if cell)]
     for figure in figures:
-        # Three figures of a few characters are what a line of a phone holds.
-        if len(lines) > 2 and width(lines[-1]) + width(figure) + 3 <= 34:
+        if len(lines) > 1 and width(lines[-1]) + width(figure) + 3 <= PHONE_COLUMNS:
             lines[-1] += f" · {figure}"
         else:
             lines.append(f"  {figure}")
@@ -93,9 +99,9 @@ def _lines(table: Table) -> Iterator[str]:
         if len(table.parts) > 1:
             yield f"【{part.title}】"
         yield from _grid(part)
-    if table.notes:
+    if table.notes or table.terms:
         yield ""
-        yield from (clean(note) for note in table.notes)
+        yield from (clean(note) for note in (*table.notes, *table.terms))
 
 
 def _grid(part: Part) -> Iterator[str]:

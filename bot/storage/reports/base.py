@@ -61,10 +61,10 @@ def quotas_of(ask: Ask) -> Quotas:
         raise Refusal("数据库里还没有学时规则,请先启动一次服务(python -m bot serve)装入规则。") from missing
 
 
-def table(session: Session, ask: Ask, name: str, title: str, *parts: Part, notes: Sequence[str] = ()) -> Table:
+def table(session: Session, ask: Ask, name: str, title: str, *parts: Part, notes: Sequence[str] = (), terms: Sequence[str] = ()) -> Table:
     """A report with what is printed on all of them: day, year, rules, head of the seal."""
     rules = "、".join(ask.policy.at(line, ask.last).name for line in ("D1", "D11"))
-    return Table(name, title, parts, ask.as_of, ask.year, rules, seals.head(session), tuple(notes))
+    return Table(name, title, parts, ask.as_of, ask.year, rules, seals.head(session), tuple(notes), tuple(terms))
 
 
 # ── Scope ──

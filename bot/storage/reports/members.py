@@ -17,11 +17,11 @@ COLUMNS = (
     Column("name", "姓名"),
     Column("unit", "单位"),
     Column("tier", "层级"),
-    *(Column(category, label, "hours", minor=True) for category, label in CATEGORY_LABELS.items()),
+    *(Column(category, label, "hours", phone="never") for category, label in CATEGORY_LABELS.items()),
     Column("total", "合计", "hours"),
     Column("need", "应达", "hours"),
     Column("missing", "差额", "hours"),
-    Column("missing_collective", "集体学法差额", "hours", minor=True),
+    Column("missing_collective", "集体学法差额", "hours", phone="if any"),
     Column("reached", "达标"),
 )
 _COLLECTIVE = list(CATEGORY_LABELS).index("collective")
@@ -36,8 +36,8 @@ def members(session: Session, scope: Scope, ask: Ask) -> Table:
     need = quotas_of(ask)
     scope, called = narrowed(session, scope, ask.about)
     rows = Members(session, scope, ask, need)
-    notes = ["差额=应达-合计;集体学法差额=集体学法下限-已有集体学法;两项都为 0 即达标。", f"共 {len(rows)} 人。"]
-    return table(session, ask, "名单", f"学时名单({called})", Part("人员", COLUMNS, rows), notes=notes)
+    terms = ["差额=应达-合计;集体学法差额=集体学法下限-已有集体学法;两项都为 0 即达标。"]
+    return table(session, ask, "名单", f"学时名单({called})", Part("人员", COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms)
 
 
 class Members:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.hours import CATEGORY_LABELS, Quotas, shown_hours, total_hours
+from bot.domain.hours import CATEGORY_LABELS, Quotas, hours_text, shown_hours, total_hours
 from bot.domain.message import Refusal
-from bot.domain.report import Ask, Cell, Column, Part, Row, Scope, Table
+from bot.domain.report import Ask, Column, Part, Row, Scope, Table
 from bot.domain.seal import rule_text
 from bot.domain.times import SHANGHAI
 from bot.storage.reports.base import quotas_of, report, table, units_in, units_on, values_of
@@ -19,20 +19,20 @@ NO_PERSON = "没有这个工号,请核对后再查。"
 BY_CATEGORY = (
     Column("category", "类别"),
     Column("hours", "学时", "hours"),
-    Column("seconds", "计入秒数", "int"),
+    Column("seconds", "计入秒数", "int", phone="never"),
     Column("entries", "流水笔数", "int"),
 )
 ENTRIES = (
-    Column("id", "流水号", "int"),
     Column("day", "日期"),
     Column("category", "类别"),
-    Column("seconds", "计入秒数", "int"),
     Column("source", "来源"),
+    Column("seconds", "计入秒数", "int"),
     Column("rule", "规则"),
-    Column("recorded_at", "记录时间"),
-    Column("recorded_by", "记录人"),
+    Column("id", "流水号", "int"),
     Column("reversal", "冲销"),
-    Column("seq", "封存号", "int", minor=True),
+    Column("recorded_at", "记录时间", phone="never"),
+    Column("recorded_by", "记录人", phone="never"),
+    Column("seq", "封存号", "int", phone="never"),
 )
 REFUSED = (
     Column("day", "日期"),
@@ -104,10 +104,10 @@ def _standing(entries: list[Any], tier: str, need: Quotas) -> str:
         return f"无应达:未登记层级或该层级无年度要求({need.rule})。"
     seconds = _seconds(entries)
     total, together = total_hours(seconds, need.seconds_per_hour), shown_hours(seconds["collective"], need.seconds_per_hour)
-    asked = f"应达 {wanted:f} 学时" + (f",其中集体学法不少于 {floor:f}" if floor else "")
-    if total >= wanted and together >= floor:
-        return f"{asked};已达标。"
-    return f"{asked};还差 {max(wanted - total, 0 * wanted):f}" + (f",集体学法还差 {max(floor - together, 0 * floor):f}" if floor else "") + "。"
+    asked = f"应达 {hours_text(wanted)} 学时" + (f",其中集体学法不少于 {hours_text(floor)}" if floor else "")
+    short = [("还差", wanted - total), ("集体学法还差", floor - together)]
+    missing = [f"{what} {hours_text(hours)}" for what, hours in short if hours > 0]
+    return f"{asked};{','.join(missing) if missing else '已达标'}。"
 
 
 def _source(kind: str, source_id: str) -> str:
@@ -118,8 +118,7 @@ def _entry(row: Any) -> Row:
     entry_id, day, category, seconds, kind, source_id, line, version, recorded_at, by, reverses, reversed_by, seq = row
     reversal = f"冲销 #{reverses}" if reverses else f"已被 #{reversed_by} 冲销" if reversed_by else ""
     at = moment(recorded_at).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-    cells: tuple[Cell, ...] = (entry_id, day, CATEGORY_LABELS[category], seconds, _source(kind, source_id), rule_text(line, version), at, by)
-    return (*cells, reversal, seq)
+    return (day, CATEGORY_LABELS[category], _source(kind, source_id), seconds, rule_text(line, version), entry_id, reversal, at, by, seq)
 
 
 def _refused(row: Any) -> Row:
