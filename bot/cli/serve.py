@@ -36,10 +36,21 @@ def opened(settings: Settings) -> Engine:
         ) from wrong
 
 
+def move(engine: Engine, to: str) -> tuple[str | None, str | None]:
+    """Bring the schema to a revision; refuses a revision that nobody knows, asked for or found."""
+    found = migrations.current(engine)
+    if found is not None and found not in migrations.known():
+        raise Refusal(f"数据库停在版本 {found}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
+    try:
+        return migrations.migrate(engine, to)
+    except CommandError as wrong:
+        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations.known()))}") from wrong
+
+
 def demo_house(settings: Settings) -> app.House:
     """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
     engine = opened(settings)
-    migrations.migrate(engine)
+    move(engine, "head")
     return app.build(settings, engine, seed=bureau.seed)
 
 
@@ -82,9 +93,7 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
     """升级（或降级）数据库结构。"""
     engine = opened(read_settings())
     try:
-        before, after = migrations.migrate(engine, to)
-    except CommandError as wrong:
-        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations.known()))}") from wrong
+        before, after = move(engine, to)
     finally:
         engine.dispose()
     text = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"

@@ -98,7 +98,9 @@ class _Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        if status >= 500:
+        if isinstance(exc, ConnectionError):
+            log.debug("connection gone", error=type(exc).__name__)
+        elif status >= 500:
             log.error("connection failed", error=type(exc).__name__ if exc else "unknown")
         response = plain(status if status >= 500 else 400)
         response.headers.update({**HEADERS, "Server": SERVER, "Cache-Control": "no-store"})

@@ -1,0 +1,121 @@
+"""One event is one line of JSON, whatever is in it; and no secret is in it, however it got there."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from bot import logs
+
+SECRET = "s3cr3t/of+the=corporation"
+TOKEN = "tok-en-of-the-callback"
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    logs.set_up([SECRET, TOKEN, "ab"], stream=stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers, level = before
+    root.setLevel(level)
+
+
+def lines(written: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in written.getvalue().split("\n") if line]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "赵\r\n甲",
+        "a\nb",
+        "\x1b[31m红\x1b[0m",
+        '"}{"event":"forged"}',
+        "\x00\x07\x7f\x9b31m",
+        "a\u2028b\u2029c\u0085d",
+        "\u202eabc\ufeff",
+        "\ud800",
+        "\\",
+        "😀",
+    ],
+)
+def test_a_name_with_anything_in_it_is_one_line_and_obeyed_by_no_terminal(name: str, written: io.StringIO) -> None:
+    structlog.get_logger().info("person imported", name=name)
+    text = written.getvalue()
+    assert text.endswith("\n")
+    assert len(text.splitlines()) == 1
+    assert text[:-1].isprintable()
+    assert lines(written)[0]["event"] == "person imported"
+    assert lines(written)[0]["name"] == name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"reason": f"refused for {SECRET}"},
+        {"reason": "GET /cgi-bin/gettoken?corpid=ww1&corpsecret=of-somebody-else&x=1"},
+        {"reason": "https://api.weixin.qq.com/x?access_token=of-somebody-else"},
+        {"reason": "Authorization: Bearer of-somebody-else"},
+        {"reason": "postgresql://bot:of-somebody-else@10.0.0.1/bot"},
+        {"reason": '{"appSecret": "of-somebody-else"}'},
+        {"secret": "of-somebody-else"},
+        {"access_token": "of-somebody-else"},
+        {"answer": {"deep": [{"ticket": "of-somebody-else", "note": SECRET}]}},
+        {"answer": [f"x{TOKEN}y"]},
+        {"wrong": ValueError(f"no such {SECRET}")},
+    ],
+)
+def test_no_secret_is_written_down(words: dict[str, Any], written: io.StringIO) -> None:
+    structlog.get_logger().warning("platform refused", **words)
+    text = written.getvalue()
+    for secret in (SECRET, TOKEN, "of-somebody-else", json.dumps(SECRET)[1:-1]):
+        assert secret not in text
+    assert logs.MASK in text
+    assert lines(written)[0]["event"] == "platform refused"
+
+
+def test_a_secret_in_a_stack_trace_is_masked_and_the_trace_is_one_line(written: io.StringIO) -> None:
+    try:
+        raise RuntimeError(f"corpsecret={SECRET}\nsecond line")
+    except RuntimeError:
+        structlog.get_logger().exception("message failed")
+    (line,) = lines(written)
+    assert "RuntimeError" in line["exception"]
+    assert SECRET not in written.getvalue()
+
+
+def test_what_the_libraries_say_has_the_same_form(written: io.StringIO) -> None:
+    logging.getLogger("aiohttp.server").error("Error handling request %s\nfrom %s", TOKEN, "10.0.0.1")
+    (line,) = lines(written)
+    assert line["level"] == "error"
+    assert line["logger"] == "aiohttp.server"
+    assert TOKEN not in line["event"]
+
+
+def test_a_line_carries_the_request_and_the_person_it_belongs_to(written: io.StringIO) -> None:
+    with bound_contextvars(request_id="r-1", person="p-1"):
+        structlog.get_logger().info("answered")
+        logging.getLogger("apscheduler").warning("late")
+    assert [(line["request_id"], line["person"]) for line in lines(written)] == [("r-1", "p-1")] * 2
+
+
+def test_a_short_word_is_no_secret_and_a_long_one_is_cut(written: io.StringIO) -> None:
+    structlog.get_logger().info("about abbeys", text="x" * 10_000)
+    (line,) = lines(written)
+    assert line["event"] == "about abbeys"
+    assert len(line["text"]) == logs.LONGEST + 1
+
+
+def test_a_moment_stands_in_every_line_in_utc(written: io.StringIO) -> None:
+    structlog.get_logger().info("x")
+    assert lines(written)[0]["at"].endswith("Z")

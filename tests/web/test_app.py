@@ -1,0 +1,185 @@
+"""The whole house in a process of its own: it starts or says why not, and it ends without losing a word."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import signal
+import socket
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from sqlalchemy import Engine
+
+from bot import app
+from bot.domain.message import Refusal
+from bot.settings import Settings
+from tests.web.standing import Service, bot, environment, served, settings, standing, window
+
+DEMO = ("1009", "1053", "1006", "1010", "1022")
+WINDOWS = 15
+
+
+def rows(path: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(query, values).fetchall()
+    connection.close()
+    return found
+
+
+async def talk(service: Service, number: int, said: dict[str, str]) -> None:
+    """Answer the daily set and ask for the hours, until the line is cut; `said` gets every message that was acknowledged, with its reply."""
+    async with aiohttp.ClientSession() as session, window(session, service.url, DEMO[number % len(DEMO)]) as chat:
+        for turn in itertools.count():
+            ident = f"load-{number}-{turn}"
+            text = ("每日", "A", "我的学时", "B")[turn % 4]
+            try:
+                frame = await chat.say(ident, text)
+            except (TypeError, ConnectionError):
+                return  # the line was closed: what was said last is not acknowledged
+            if frame["type"] == "turn":
+                said[ident] = frame["reply"]["text"]
+
+
+async def test_a_signal_under_load_ends_the_service_in_ten_seconds_and_loses_nothing_acknowledged(demo: Path) -> None:
+    said: dict[str, str] = {}
+    before = rows(demo, "SELECT count(*) FROM answer")[0][0]
+    async with served("--demo", env=environment(demo)) as service:
+        talking = [asyncio.create_task(talk(service, number, said)) for number in range(WINDOWS)]
+        await asyncio.sleep(1.5)
+        assert len(said) > WINDOWS, "nobody was served"
+        began = time.monotonic()
+        assert await service.end() == 0
+        assert time.monotonic() - began < 10
+        await asyncio.gather(*talking)
+    kept = {row[0]: json.loads(row[1])["text"] for row in rows(demo, "SELECT message_id, reply FROM inbox")}
+    shed = {ident for ident, reply in said.items() if "未记录" in reply}
+    assert {ident: reply for ident, reply in said.items() if ident not in shed} == {ident: kept[ident] for ident in said if ident not in shed}
+    recorded = {ident for ident, reply in said.items() if reply.startswith("已记录")}
+    answers = [row[0] for row in rows(demo, "SELECT message_id FROM answer WHERE message_id LIKE 'load-%'")]
+    assert recorded
+    assert recorded <= set(answers)
+    assert len(answers) == len(set(answers)) == rows(demo, "SELECT count(*) FROM answer")[0][0] - before
+
+
+async def test_a_message_said_again_to_the_next_process_gets_the_reply_it_got_then(demo: Path) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with served("--demo", env=environment(demo)) as service:
+            async with window(session, service.url, "1009") as chat:
+                first = await chat.say("said-before-the-restart", "每日")
+            assert await service.end(signal.SIGINT) == 0
+        async with served("--demo", env=environment(demo)) as service:
+            async with window(session, service.url, "1009") as chat:
+                again = await chat.say("said-before-the-restart", "每日")
+            assert await service.end() == 0
+    assert again["reply"] == first["reply"]
+    assert len(rows(demo, "SELECT 1 FROM sitting WHERE state = 'open'")) == 1
+
+
+async def test_the_start_says_where_it_stands_and_which_channels_are_on(demo: Path) -> None:
+    wecom = {f"BOT_WECOM__{key}": "x" * 12 for key in ("CORP_ID", "SECRET", "TOKEN")} | {
+        "BOT_WECOM__AGENT_ID": "1000002",
+        "BOT_WECOM__AES_KEY": "a" * 43,
+    }
+    async with served("--demo", env={**environment(demo), **wecom}) as service:
+        assert service.out[0] == f"学法机器人已启动：{service.url}/chat"
+        assert service.out[1] == "已开启的通道：本地聊天页、企业微信；未开启：微信公众号、钉钉、专有钉钉"
+        async with aiohttp.ClientSession() as session, session.get(f"{service.url}/channels/wecom") as answer:
+            assert answer.status == 400
+        assert await service.end() == 0
+
+
+async def test_a_start_takes_three_seconds_and_two_hundred_mebibytes_at_most(demo: Path) -> None:
+    began = time.monotonic()
+    async with served("--demo", env=environment(demo)) as service:
+        async with aiohttp.ClientSession() as session, session.get(f"{service.url}/readyz") as answer:
+            assert answer.status == 200
+        took = time.monotonic() - began
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        assert await service.end() == 0
+    memory = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+    assert memory < 200 * 1024
+    assert took < 6, "twice the budget of performance.md: other tests share the machine"
+
+
+# ── What stops a start ──
+
+
+async def test_a_taken_port_is_one_sentence(demo: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, _, err = await bot("serve", "--demo", env=environment(demo, port))
+    assert status == 1
+    assert f"端口 {port} 已被占用" in err
+    assert "Traceback" not in err
+
+
+async def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file where a directory should be")
+    for command in (("serve", "--demo"), ("serve",), ("migrate",)):
+        status, _, err = await bot(*command, env=environment(tmp_path / "var" / "bot.db"))
+        assert status == 1
+        assert "数据目录写不了" in err
+        assert "Traceback" not in err
+
+
+async def test_a_schema_that_is_missing_or_of_tomorrow_is_refused(tmp_path: Path, demo: Path) -> None:
+    status, _, err = await bot("serve", env=environment(tmp_path / "empty.db"))
+    assert (status, "还没有建表" in err) == (1, True)
+    with sqlite3.connect(demo) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    for command in (("serve",), ("serve", "--demo"), ("chat", "--demo")):
+        status, _, err = await bot(*command, env=environment(demo))
+        assert (status, "9999" in err, "Traceback" in err) == (1, True, False), err
+
+
+async def test_the_demo_refuses_a_database_that_holds_real_people(demo: Path) -> None:
+    with sqlite3.connect(demo) as connection:
+        connection.execute("UPDATE unit SET path = replace(path, '某市机关事务管理局', '真的局')")
+    connection.close()
+    status, _, err = await bot("serve", "--demo", env=environment(demo))
+    assert (status, "演示模式只能用在空库上" in err) == (1, True)
+
+
+async def test_half_a_channel_and_an_open_chat_page_are_refused_by_name(tmp_path: Path) -> None:
+    for more, named in (
+        ({"BOT_WECOM__CORP_ID": "ww1"}, "BOT_WECOM__SECRET"),
+        ({"BOT_LISTEN": "0.0.0.0:0"}, "local_chat"),
+        ({"BOT_NIX": "1"}, "BOT_NIX"),
+    ):
+        status, _, err = await bot("serve", "--demo", env={**environment(tmp_path / "bot.db"), **more})
+        assert (status, named in err, "Traceback" in err) == (2, True, False), err
+
+
+async def test_a_fault_in_the_files_stops_the_start_with_place_and_sentence(sqlite_engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "content").mkdir()
+    (tmp_path / "content" / "laws.yaml").write_text("laws:\n  - title: [\n")
+    with pytest.raises(Refusal, match=r"content/laws\.yaml:\d+: "):
+        app.build(settings(), sqlite_engine, root=tmp_path)
+
+
+async def test_a_channel_that_cannot_work_with_its_settings_is_refused(sqlite_engine: Engine) -> None:
+    broken = {"corp_id": "ww1", "agent_id": "no number", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43}
+    with pytest.raises(Refusal, match="企业微信的设置不对"):
+        app.application(app.build(Settings(wecom=broken), sqlite_engine))
+
+
+async def test_every_channel_can_be_on_at_once_on_either_database(engine: Engine) -> None:
+    on: dict[str, Any] = {
+        "wecom": {"corp_id": "ww1", "agent_id": "1000002", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43},
+        "wechat": {"app_id": "wx1", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43},
+        "dingtalk": {"client_id": "ding1", "client_secret": "x" * 12, "mode": "http"},
+    }
+    async with standing(engine, **on) as house, aiohttp.ClientSession() as session:
+        assert house.said[1] == "已开启的通道：本地聊天页、企业微信、微信公众号、钉钉；未开启：专有钉钉"
+        for path in ("wecom", "wechat", "dingtalk", "dingtalk/card"):
+            async with session.post(f"{house.url}/channels/{path}", data=b"rubbish") as answer:
+                assert (answer.status, await answer.text()) == (400, "bad request"), path
