@@ -152,7 +152,8 @@ class Codec:
 
     def reply(self, text: str, key: Key | None, now: float, *, as_json: bool = False) -> str:
         """The sealed and signed answer to a callback, in XML or, where the platform pushes JSON, in that."""
-        sealed, timestamp, nonce = self.seal(text, key), str(int(now)), os.urandom(8).hex()
+        random = os.urandom(24)
+        sealed, timestamp, nonce = self.seal(text, key, random=random[:16]), str(int(now)), random[16:].hex()
         signature = self.sign(timestamp.encode(), nonce.encode(), sealed)
         if as_json:
             return json.dumps({"Encrypt": sealed.decode(), "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce})

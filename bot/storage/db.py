@@ -37,6 +37,8 @@ Prelock = Callable[[Session, Sequence[Hashable]], None]
 
 BATCH = 200
 RETRIED = 3
+SWEEP = 0.1
+"""Seconds between two looks at who has waited too long."""
 WAITED_LONG = 1.0
 """Seconds after which somebody who waits is not made to wait for a second try, once the database has failed a first."""
 _AGAIN = ("40P01", "40001")
@@ -68,8 +70,6 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     since: float
-    claimed: bool = False
-    dropped: bool = False
     settled: bool = False
     outcome: Any = None
     error: BaseException | None = None
@@ -114,6 +114,8 @@ def _dress_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: 
         "foreign_keys=ON",
         f"busy_timeout={int(busy_seconds * 1000)}",
         "cache_size=-32768",
+        # A batch touches more pages than the 1,000 after which SQLite would copy them back by default; 8,000 are 32 MiB.
+        "wal_autocheckpoint=8000",
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -173,11 +175,12 @@ class Desk:
         loop = asyncio.get_running_loop()
         job = _Job(work, of, loop, loop.create_future(), time.monotonic())
         writer.put(job)
-        timer = loop.call_later(self._patience, writer.give_up, job)
-        try:
-            return await asyncio.shield(job.future)
-        finally:
-            timer.cancel()
+        if loop not in writer.watched_by:
+            writer.watched_by.add(loop)
+            loop.call_later(SWEEP, writer.sweep, loop, self._patience)
+        # A caller that hangs up cancels its future and not the work: what was taken in is done, and its reply is kept for the retry.
+        result: T = await job.future
+        return result
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returned, from a read-only connection in another thread; it sees what was committed when it began."""
@@ -213,6 +216,7 @@ class _Writer(threading.Thread):
         super().__init__(name=f"writer-{number}", daemon=True)
         self.desk = desk
         self.waiting: deque[_Job] = deque()
+        self.watched_by: set[asyncio.AbstractEventLoop] = set()
         self._wake = threading.Condition()
         self._finishing = False
 
@@ -223,14 +227,21 @@ class _Writer(threading.Thread):
             self.waiting.append(job)
             self._wake.notify()
 
-    def give_up(self, job: _Job) -> None:
-        """Called in the loop when patience ends: a job nobody has begun will never be begun; one in hand is waited for."""
+    def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
+        """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
+        until = time.monotonic() - patience
+        lost: list[_Job] = []
         with self._wake:
-            if job.claimed:
-                return
-            job.dropped = True
-        if not job.future.done():
-            job.future.set_exception(Busy("patience"))
+            while self.waiting and self.waiting[0].since <= until:
+                lost.append(self.waiting.popleft())
+            go_on = bool(self.waiting)
+        for job in lost:
+            job.error = Busy("patience")
+        _let_go(lost)
+        if go_on:
+            loop.call_later(SWEEP, self.sweep, loop, patience)
+        else:
+            self.watched_by.discard(loop)
 
     def finish(self) -> None:
         with self._wake:
@@ -240,8 +251,6 @@ class _Writer(threading.Thread):
     def run(self) -> None:
         connection: Any = None
         while (batch := self._take()) is not None:
-            if not batch:
-                continue
             started = time.monotonic()
             try:
                 if connection is None or connection.closed or connection.invalidated:
@@ -277,10 +286,7 @@ class _Writer(threading.Thread):
                 self._wake.wait()
             batch: list[_Job] = []
             while self.waiting and len(batch) < BATCH:
-                job = self.waiting.popleft()
-                if not job.dropped:
-                    job.claimed = True
-                    batch.append(job)
+                batch.append(self.waiting.popleft())
             return batch
 
     def _leave_out(self) -> list[_Job]:
@@ -289,8 +295,6 @@ class _Writer(threading.Thread):
         with self._wake:
             long = [job for job in self.waiting if now - job.since >= WAITED_LONG]
             self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
-            for job in long:
-                job.claimed = True
             return long
 
     def _serve(self, connection: Any, batch: list[_Job]) -> None:

@@ -25,8 +25,8 @@ _ITEM_IN = Sql("INSERT INTO sitting_item (sitting_id, n, question, version_id) V
 _ITEM = Sql("SELECT question, version_id FROM sitting_item WHERE sitting_id = :sitting_id AND n = :n")
 _AHEAD = Sql(
     """SELECT i.n, i.question, i.version_id FROM sitting_item i
-       WHERE i.sitting_id = :sitting_id AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
-       ORDER BY CASE WHEN i.n >= :after THEN 0 ELSE 1 END, i.n LIMIT 1"""
+       WHERE i.sitting_id = :sitting_id AND i.n >= :after AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
+       ORDER BY i.n LIMIT 1"""
 )
 _NEXT = Sql("UPDATE sitting SET next = :n WHERE id = :id")
 _CLOSE = Sql("UPDATE sitting SET state = :state, closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
@@ -135,6 +135,8 @@ def item(session: Session, sitting_id: int, n: int) -> Item | None:
 def next_item(session: Session, sitting_id: int, after: int) -> Item | None:
     """The first unanswered item from a place on, wrapping around; None when all are answered."""
     row = _AHEAD.one(session, sitting_id=sitting_id, after=after)
+    if row is None and after > 1:
+        row = _AHEAD.one(session, sitting_id=sitting_id, after=1)
     return None if row is None else Item(*row)
 
 
