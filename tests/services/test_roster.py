@@ -14,9 +14,11 @@ from sqlmodel import Session
 from bot.domain.message import Refusal
 from bot.services import roster
 from bot.services.roster import Plan
+from bot.services.roster.listed import roster_of
 from bot.storage import people
 from bot.storage.db import Desk
 from bot.storage.people import Known
+from bot.storage.sheet import parse
 from tests.conftest import NOW
 
 HEAD = "工号,姓名,单位,层级,角色,钉钉账号,企业微信账号,入职日期,离职日期\n"
@@ -36,7 +38,7 @@ class Roll:
 
     def give(self, csv: str, *, apply: bool = True, leavers_ok: bool = True) -> Plan:
         self.path.write_text(csv, encoding="utf-8")
-        read = roster.read_roster(self.path)
+        read = roster_of(parse(self.path))
         if not apply:
             return self.desk.read_now(lambda session: roster.compare(session, read, self.now))
         return self.desk.write_now(lambda session: roster.apply(session, read, self.now, actor="cli:test", via="cli", leavers_ok=leavers_ok))

@@ -15,7 +15,8 @@ import xlsxwriter
 from bot.domain.message import Refusal
 from bot.domain.people import Role
 from bot.services.roster import BadRows, Roster, read_roster
-from bot.services.roster import sheet as sheets
+from bot.services.roster.listed import roster_of
+from bot.storage import sheet as sheets
 
 HEAD = "工号,姓名,单位,层级,角色,钉钉账号,企业微信账号,入职日期,离职日期\n"
 ROW = "1001,张三,某局/办公室,公务员,管理员、督学,ZhangSan,zs,2015-07-01,\n"
@@ -269,11 +270,11 @@ def test_rows_beyond_the_cap_are_refused(put: Put, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sheets, "MOST_ROWS", 3)
     rows = "".join(f"{n},甲,某局\n" for n in range(4))
     with pytest.raises(Refusal, match="超过 3 行"):
-        read_roster(put("工号,姓名,单位\n" + rows))
+        roster_of(sheets.parse(put("工号,姓名,单位\n" + rows)))
     table = workbook([["工号", "姓名", "单位"], *([str(n), "甲", "某局"] for n in range(4))])
     with pytest.raises(Refusal, match="超过 3 行"):
-        read_roster(put(table))
-    assert len(read_roster(put("工号,姓名,单位\n" + rows.removesuffix("3,甲,某局\n"))).people) == 3
+        roster_of(sheets.parse(put(table)))
+    assert len(roster_of(sheets.parse(put("工号,姓名,单位\n" + rows.removesuffix("3,甲,某局\n")))).people) == 3
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import unicodedata
 from datetime import date, datetime
 
 from bot.domain.people import TIERS, Role
-from bot.services.roster.sheet import Cell
+from bot.storage.sheet import Cell
 
 _ROLES = {role.label: role for role in Role}
 _BETWEEN_HAN = re.compile(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff])")

@@ -14,7 +14,8 @@ from typing import TypeVar
 from bot.domain.message import Refusal
 from bot.domain.people import Role
 from bot.services.roster import cells
-from bot.services.roster.sheet import Cell, Sheet, column_letters, read_sheet
+from bot.storage.limited import read_sheet
+from bot.storage.sheet import Cell, Sheet, column_letters
 
 T = TypeVar("T")
 

@@ -1,4 +1,7 @@
-"""A roster file as rows of cells: the type told by content, sizes checked before anything is unpacked, one sentence for what cannot be read."""
+"""A table file (xlsx or csv) as rows of cells: the type told by content, sizes checked before anything is unpacked, one sentence for a no.
+
+Services read through `bot.storage.limited`, which does this work in a child process with limits.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from bot.domain.message import Refusal
 LARGEST = 20_000_000
 MOST_ROWS = 200_000
 MOST_CELLS = 4_000_000
-MOST_TEXT = 50_000_000
+MOST_TEXT = 20_000_000
 MOST_MEMBERS = 1_000
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
@@ -40,7 +43,7 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
 
-def read_sheet(path: Path) -> Sheet:
+def parse(path: Path) -> Sheet:
     """The cells of an xlsx or csv file; raises `Refusal` with one sentence for anything else, and never looks at the file's name."""
     data = _bytes_of(path)
     if data.startswith(b"PK\x03\x04"):
@@ -51,7 +54,7 @@ def read_sheet(path: Path) -> Sheet:
         raise Refusal("这是旧版 Office 文件(.xls 等),请另存为 .xlsx 再导入。")
     for signature, name in _OTHERS.items():
         if data.startswith(signature):
-            raise Refusal(f"这是{name},不是花名册。请用 .xlsx 或 .csv。")
+            raise Refusal(f"这是{name},不是表格。请用 .xlsx 或 .csv。")
     return Sheet(_csv(_text_of(data)))
 
 
@@ -172,7 +175,8 @@ class _Measure:
 
     def take(self, content: bytes) -> None:
         self._row = self._column = 0
-        parser = expat.ParserCreate()
+        # The reader takes every part for UTF-8, whatever the part says of itself.
+        parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = _no_doctype
         parser.StartElementHandler = self._open
