@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
+from bot.domain.calendar import Calendar
 from bot.domain.question import Question
 
 EVERYBODY = "全员"
@@ -101,13 +102,14 @@ class Bank:
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that can be studied, as loaded. Lessons and questions by id, laws by short title, sets by name."""
+    """Everything that can be studied, as loaded, and the working calendar. Lessons and questions by id, laws by short title, sets by name."""
 
     lessons: Mapping[str, Lesson] = field(default_factory=dict)
     banks: Mapping[str, Bank] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
     laws: Mapping[str, Law] = field(default_factory=dict)
     sets: Mapping[str, LawSet] = field(default_factory=dict)
+    calendar: Calendar = field(default_factory=Calendar)
 
     def resolve_law(self, name: str) -> Law | None:
         """The law that goes by a name: title, short title or alias, with or without 《》 and 中华人民共和国. A misnomer resolves to nothing."""

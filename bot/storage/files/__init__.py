@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from bot.domain.calendar import Calendar, Year
 from bot.domain.library import Bank, Lesson, Library
 from bot.domain.question import Question
-from bot.storage.files import banks, lessons, register
+from bot.storage.files import banks, calendars, lessons, register
 from bot.storage.files.check import Report, check_banks
 from bot.storage.files.strict import Fault, Node, Refused, parse, text_of
 
@@ -38,6 +40,7 @@ def load_library(root: Path) -> tuple[Library, list[Fault]]:
     library = replace(library, sets=sets)
     library = _with_banks(root, library, faults)
     library = _with_lessons(root, library, faults)
+    library = replace(library, calendar=_calendar(root, faults))
     return library, sorted(faults)
 
 
@@ -75,6 +78,15 @@ def _with_lessons(root: Path, library: Library, faults: list[Fault]) -> Library:
         else:
             found[lesson.id] = lesson
     return replace(library, lessons=found)
+
+
+def _calendar(root: Path, faults: list[Fault]) -> Calendar:
+    years: dict[int, Year] = {}
+    for path in sorted((root / "content" / calendars.FOLDER).glob("*.yaml")):
+        year = _yaml(root, path, faults, partial(calendars.read, stem=path.stem, faults=faults))
+        if year is not None:
+            years[year.year] = year
+    return Calendar(years)
 
 
 def _yaml(root: Path, path: Path, faults: list[Fault], read: Callable[[Node, str], T]) -> T | None:

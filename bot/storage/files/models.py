@@ -147,6 +147,19 @@ class SetsFile(_Part):
     sets: Annotated[list[SetEntry], Field(max_length=500)]
 
 
+class HolidayEntry(_Part):
+    name: Name
+    first: Day
+    last: Day
+
+
+class CalendarFile(_Part):
+    year: Annotated[int, Field(ge=2000, le=2100)]
+    source: Text
+    holidays: Annotated[list[HolidayEntry], Field(min_length=1, max_length=20)]
+    workdays: Annotated[list[Day], Field(max_length=30)]
+
+
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -167,6 +180,7 @@ _FIELDS = {
     "source": "出处", "explanation": "解析", "bank": "题库编号", "title": "名称", "questions": "题目", "tiers": "对象", "minutes": "时长",
     "valid_from": "生效日", "valid_to": "失效日", "in_force": "施行日", "laws": "法律", "short": "简称", "aliases": "别名", "misnomers": "误称",
     "versions": "版本", "sets": "法律组", "name": "名称",
+    "year": "年份", "holidays": "放假", "workdays": "调休上班日", "first": "第一天", "last": "最后一天",
 }  # fmt: skip
 
 _Say = Callable[[str, Mapping[str, Any]], str]
