@@ -73,7 +73,7 @@ class Policy:
 
     def seconds(self, hours: Fraction, day: date) -> int:
         """Hours of 学时 in credit seconds."""
-        return int(hours * self.seconds_per_hour(day))
+        return hours.numerator * self.seconds_per_hour(day) // hours.denominator
 
     def seconds_per_hour(self, day: date) -> int:
         return int(self.at("D1", day).body["seconds_per_hour"])
@@ -108,7 +108,9 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     if seen < floor:
         return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
     if seen > ceiling:
-        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {float(rule.number('page_ceiling')):g} 倍封顶")
+        return PageCredit(
+            seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {float(rule.number('page_ceiling')):g} 倍封顶"
+        )
     return PageCredit(seen, seen)
 
 

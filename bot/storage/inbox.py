@@ -11,6 +11,8 @@ from bot.domain.message import Incoming, Reply, from_json, to_json
 from bot.storage.sql import Sql
 from bot.storage.tables import stamp
 
+_WRITTEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _HEARD = Sql("SELECT reply FROM inbox WHERE channel = :channel AND app = :app AND sender = :sender AND message_id = :message_id")
 _KEEP = Sql(
     """INSERT INTO inbox (channel, app, sender, message_id, person_id, arrived_at, reply)
@@ -38,7 +40,7 @@ def keep(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> 
         message_id=incoming.message_id,
         person_id=person_id,
         arrived_at=stamp(incoming.arrived),
-        reply=json.dumps(to_json(reply), ensure_ascii=False, separators=(",", ":")),
+        reply=_WRITTEN(to_json(reply)),
     )
 
 

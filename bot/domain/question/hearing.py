@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from bot.domain import numerals
 from bot.domain.question.base import RIGHT, WRONG
@@ -30,8 +31,12 @@ def _visible(text: str) -> str:
 
 def bare(text: str) -> str:
     """A short answer down to what counts in it: full width folded, capitals, no prefix (选, 答案), no punctuation around it."""
-    if len(text) > 40:
-        return ""
+    return _bare(text) if len(text) <= 40 else ""
+
+
+@lru_cache(maxsize=4096)
+def _bare(text: str) -> str:
+    # Most people say the same few things: B, 对, AC.
     said = unicodedata.normalize("NFKC", _visible(text)).upper().strip(_EDGES)
     said = _PREFIX.sub("", said).strip(_EDGES)
     return _SUFFIX.sub("", said).strip(_EDGES) if len(said) > 1 else said
