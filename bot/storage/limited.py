@@ -17,7 +17,7 @@ from typing import Any
 from bot.domain.message import Refusal
 from bot.storage.sheet import Cell, Sheet, parse
 
-MEMORY = 400_000_000
+MEMORY = 256 * 1024 * 1024
 CPU_SECONDS = 10
 PATIENCE = 60.0
 
