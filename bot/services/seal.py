@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from bot.storage.tables import moment
 AT_ONCE = 5_000
 # From the arrival of a message to its commit pass seconds; an entry older than this that an earlier sealing did not meet was not there then.
 LATE = timedelta(minutes=10)
+_HEAD = re.compile(r"[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,14 @@ def head(session: Session) -> Head | None:
 
 
 def verify(session: Session, known_head: str = "") -> Verified:
-    """Hash the whole chain again and look for entries beside it. `known_head` is a head kept outside: it must still be in the chain."""
-    walked = _walk(session, known_head.strip().lower())
+    """Hash the whole chain again and look for entries beside it.
+
+    `known_head` is a head kept outside, which must still be in the chain: as a report prints it, or at least its first 16 digits.
+    """
+    wanted = known_head.strip().lower().rpartition(":")[2]
+    if known_head and not _HEAD.fullmatch(wanted):
+        raise Refusal("链头应是 64 位十六进制数,或至少写出前 16 位。")
+    walked = _walk(session, wanted)
     if walked.fault is not None:
         return walked
     return _beside(session, walked)
@@ -108,13 +116,13 @@ def _walk(session: Session, known_head: str) -> Verified:
                 fault = _moved(seals.chain(session), place, walk) or fault
             return Verified(walk.sealed, last, 0, fault)
         last = Head(place.seq, place.hash, place.algorithm)
-        if place.hash == known_head:
+        if known_head and place.hash.startswith(known_head):
             seen = True
     note = ""
     if known_head and not seen:
         sentence = "给出的链头不在链中:链被重新计算过,或尾部被截去。"
         return Verified(walk.sealed, last, 0, Fault("head", None, None, sentence))
-    if known_head and last is not None and last.hash != known_head:
+    if known_head and last is not None and not last.hash.startswith(known_head):
         note = "给出的链头在链中,此后又有新的封存。"
     return Verified(walk.sealed, last, 0, None, note)
 

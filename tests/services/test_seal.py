@@ -224,6 +224,16 @@ def test_a_head_kept_outside_shows_a_chain_that_was_computed_anew(agency: Agency
     assert fault(agency, head.hash) == ("head", None, None)
 
 
+def test_a_head_is_known_again_as_reports_print_it(agency: Agency) -> None:
+    head = verified(agency).head
+    assert head is not None
+
+    for printed in (head.hash, head.hash.upper(), f"sha256:{head.hash}", str(head), head.hash[:16]):
+        assert verified(agency, printed).fault is None
+    with pytest.raises(Refusal, match="16"):
+        verified(agency, head.hash[:15])
+
+
 def test_a_head_kept_outside_shows_a_tail_cut_off(agency: Agency) -> None:
     head = verified(agency).head
     assert head is not None
