@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from bot.settings import BadSettings, Settings
 from bot.storage import files, migrations
 from bot.storage.db import open_engine
 from bot.storage.files.policy import load_policy
+
+OPEN_FILES = 65_536
 
 
 def opened(settings: Settings) -> Engine:
@@ -59,6 +62,7 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
     """启动服务；收到 SIGTERM 后停止接收，处理完手头的消息再退出。"""
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
+    _room_for_connections()
     settings = read_settings(**({"web": {"local_chat": True}} if demo else {}))
     logs.set_up(settings.secrets())
     if demo:
@@ -73,6 +77,14 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)
+
+
+def _room_for_connections() -> None:
+    """As many open files as the system allows: two thousand people who dribble must not keep the next one out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

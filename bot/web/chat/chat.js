@@ -109,7 +109,7 @@ function turnCame(frame) {
   }
   turn.reply = frame.reply;
   drawn.get(turn.id)?.classList.remove("waiting");
-  view.reply(frame.reply, at, true);
+  view.reply(frame.reply, at, true, turn.task);
   save();
 }
 
@@ -154,7 +154,7 @@ function begin() {
   for (const turn of kept.turns) {
     drawSaid(turn, false);
     if (turn.task) view.closeTask(turn.task, turn.text);
-    if (turn.reply) view.reply(turn.reply, turn.at, false);
+    if (turn.reply) view.reply(turn.reply, turn.at, false, turn.task);
   }
   view.toEnd();
   link.open(who, () => ({ epoch: kept.epoch, seq: kept.seq }));

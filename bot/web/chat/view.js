@@ -18,13 +18,16 @@ function button(name, text) {
   return made;
 }
 
-function tick() {
+const TICK = "M5 12.5l4.5 4.5L19 7.5";
+const CROSS = "M6.5 6.5l11 11M17.5 6.5l-11 11";
+
+function drawing(name, line) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("class", "tick");
+  svg.setAttribute("class", name);
   svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", "M5 12.5l4.5 4.5L19 7.5");
+  path.setAttribute("d", line);
   path.setAttribute("fill", "none");
   path.setAttribute("stroke", "currentColor");
   path.setAttribute("stroke-width", "2.4");
@@ -34,18 +37,29 @@ function tick() {
   return svg;
 }
 
+// A pictograph at the head of a line: which one is drawn depends on the machine's fonts, so right and wrong are drawn here and the rest is left out.
+const SIGN = /^(\p{Extended_Pictographic})\uFE0F?\s*/u;
+
 // The stable openings of contract.md become a mark, a line in 【】 a heading, "解析:" at the head of a line a label; the rest is text as it came.
 function bubble(text) {
   const made = element("div", "bubble");
   const opening = /^(已记录|未记录)[,，。:：]?\s*/.exec(text);
   if (opening) made.append(element("span", opening[1] === "已记录" ? "mark" : "mark not", opening[1]));
   const lines = text.slice(opening?.[0].length ?? 0).split("\n");
-  lines.forEach((line, number) => {
+  lines.forEach((each, number) => {
     const last = number === lines.length - 1;
+    const sign = SIGN.exec(each);
+    const line = each.slice(sign?.[0].length ?? 0);
+    if (sign && "✅❌".includes(sign[1])) made.append(sign[1] === "✅" ? drawing("sign right", TICK) : drawing("sign wrong", CROSS));
+    const command = /^「[^」]{1,24}」(?=\s)/.exec(line);
     const label = /^(解析|依据|学时|正确答案)[:：]\s*/.exec(line);
     if (/^【[^】]{1,60}】$/.test(line)) made.append(element("span", "head", line.slice(1, -1)));
     else if (line.startsWith("· ")) made.append(element("span", "item", line));
-    else if (label) made.append(element("span", "label", label[1]), line.slice(label[0].length), last ? "" : "\n");
+    else if (command) {
+      const row = element("span", "row");
+      row.append(element("b", "", command[0].slice(1, -1)), line.slice(command[0].length));
+      made.append(row);
+    } else if (label) made.append(element("span", "label", label[1]), line.slice(label[0].length), last ? "" : "\n");
     else made.append(line, last ? "" : "\n");
   });
   return made;
@@ -60,7 +74,7 @@ function optionButton(option) {
     return made;
   }
   const words = option.label.startsWith(option.say) ? option.label.slice(option.say.length).replace(/^[.．、:：)）\s]+/, "") : option.label;
-  made.append(element("span", "letter", option.say), element("span", "words", words || option.label), tick());
+  made.append(element("span", "letter", option.say), element("span", "words", words || option.label), drawing("tick", TICK));
   return made;
 }
 
@@ -127,9 +141,10 @@ export class View {
     return turn;
   }
 
-  reply(reply, at, fresh) {
+  // `task` is what a tap belonged to; what was typed was about the newest question.
+  reply(reply, at, fresh, task = "") {
     this.time(at);
-    if (reply.done) this.close(this.cards.at(-1), "", reply.done);
+    if (reply.done && !task) this.close(this.cards.at(-1), "", reply.done);
     const turn = element("div", fresh ? "turn fresh" : "turn");
     if (reply.text) turn.append(bubble(reply.text));
     if (reply.ask) turn.append(reply.ask.head || reply.ask.stem ? this.card(reply.ask) : this.chips(reply.ask.options, reply.ask.task));
@@ -250,7 +265,10 @@ export class View {
       this.submit(held);
       return true;
     }
-    const option = /^[1-9]$/.test(key) ? held.options[Number(key) - 1] : held.options.find((one) => one.say === key.toUpperCase());
+    const letter = /^[a-i]$/i.test(key) ? key.toUpperCase() : "";
+    const place = letter ? letter.charCodeAt(0) - 65 : /^[1-9]$/.test(key) ? Number(key) - 1 : -1;
+    // 对 and 错 have no letters of their own: their places stand for them.
+    const option = held.options.find((one) => one.say === letter) ?? (letter && /[A-I]/.test(held.options[0].say) ? undefined : held.options[place]);
     if (!option) return false;
     this.press(held, option.say);
     return true;
