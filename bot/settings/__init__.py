@@ -11,119 +11,20 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bot.settings.sections import DingTalk, Limits, Web, WeChat, WeCom, ZwDing
+
 PREFIX = "BOT_"
-PROJECT = Path(__file__).resolve().parent.parent
-LEAST_SECRET = 8
-AES_KEY_LENGTH = 43
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 class BadSettings(Exception):
     """One Chinese sentence a line: which key, what is wrong with it, what to do. Never the value of a secret."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-def _secret(value: SecretStr | None, least: int = LEAST_SECRET) -> SecretStr | None:
-    if value is not None and len(value.get_secret_value()) < least:
-        raise ValueError(f"太短(至少 {least} 个字符),请从平台后台重新复制")
-    return value
-
-
-def _aes_key(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and len(value.get_secret_value()) != AES_KEY_LENGTH:
-        raise ValueError(f"应为 {AES_KEY_LENGTH} 个字符的 EncodingAESKey")
-    return value
-
-
-class WeCom(_Section):
-    """企业微信自建应用 (protocols.md B)."""
-
-    corp_id: str = ""
-    agent_id: str = ""
-    secret: SecretStr | None = None
-    token: SecretStr | None = None
-    aes_key: SecretStr | None = None
-    api_base: str = "https://qyapi.weixin.qq.com"
-    cards: bool = True
-
-    needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token")(_secret)
-    whole_key = field_validator("aes_key")(_aes_key)
-
-
-class WeChat(_Section):
-    """微信公众号, 安全模式 only (protocols.md A)."""
-
-    app_id: str = ""
-    secret: SecretStr | None = None
-    token: SecretStr | None = None
-    aes_key: SecretStr | None = None
-    api_base: str = "https://api.weixin.qq.com"
-    verified: bool = False
-    mode: str = "safe"
-
-    needed: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token")(_secret)
-    whole_key = field_validator("aes_key")(_aes_key)
-
-    @field_validator("mode")
-    @classmethod
-    def safe_only(cls, value: str) -> str:
-        if value.lower() not in ("safe", "安全", "安全模式"):
-            raise ValueError("只支持安全模式:明文与兼容模式的签名不覆盖正文,任何人都能伪造。请在公众平台把消息加解密方式改为安全模式")
-        return "safe"
-
-
-class DingTalk(_Section):
-    """钉钉企业内部应用 (protocols.md C)."""
-
-    client_id: str = ""
-    client_secret: SecretStr | None = None
-    robot_code: str = ""
-    mode: Literal["stream", "http"] = "stream"
-    api_base: str = "https://api.dingtalk.com"
-    oapi_base: str = "https://oapi.dingtalk.com"
-    card_template: str = ""
-
-    needed: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
-    long_enough = field_validator("client_secret")(_secret)
-
-
-class ZwDing(_Section):
-    """专有钉钉/浙政钉: gateway, keys, tenant (protocols.md D)."""
-
-    gateway: str = ""
-    app_key: str = ""
-    app_secret: SecretStr | None = None
-    tenant_id: str = ""
-
-    needed: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
-    long_enough = field_validator("app_secret")(_secret)
-
-
-class Web(_Section):
-    """Pages of our own."""
-
-    local_chat: bool = False
-
-
-class Limits(_Section):
-    """Numbers that protect the service; none of them is a rule about hours (those are policy rows)."""
-
-    freshness_seconds: int = Field(600, ge=60, le=3600)
-    callback_bytes: int = Field(65536, ge=4096)
-    reply_seconds: float = Field(4.0, gt=0, le=4.5)
-    queue: int = Field(20000, ge=10)
-    busy_seconds: float = Field(2.0, gt=0, le=4)
-    reading_chars_a_minute: int = Field(400, ge=100, le=2000)
 
 
 class Settings(BaseSettings):
