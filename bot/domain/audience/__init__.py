@@ -1,0 +1,48 @@
+"""Audiences: who a campaign is for, as an expression that is evaluated when it fires. `base` is the value, `words` its sentence."""
+
+from bot.domain.audience.base import (
+    All,
+    And,
+    Audience,
+    ExamNotTaken,
+    HoursBelow,
+    LessonNotDone,
+    Not,
+    Or,
+    People,
+    Role,
+    Tag,
+    Tier,
+    Unit,
+    from_json,
+    leaves,
+    lies_within,
+    limited,
+    mapped,
+    to_json,
+)
+from bot.domain.audience.words import describe, parse_audience
+
+__all__ = [
+    "All",
+    "And",
+    "Audience",
+    "ExamNotTaken",
+    "HoursBelow",
+    "LessonNotDone",
+    "Not",
+    "Or",
+    "People",
+    "Role",
+    "Tag",
+    "Tier",
+    "Unit",
+    "describe",
+    "from_json",
+    "leaves",
+    "lies_within",
+    "limited",
+    "mapped",
+    "parse_audience",
+    "to_json",
+]

@@ -1,0 +1,205 @@
+"""Audiences against the roll: the right people on the right day, the others by reason, five thousand in no time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import pytest
+from sqlalchemy import insert
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.audience import parse_audience
+from bot.domain.message import Refusal
+from bot.storage import audience as rows
+from bot.storage import ledger
+from bot.storage.audience import Invited
+from bot.storage.db import Desk
+from bot.storage.tables import Absence, Account, Person, Post, Reading, Tag, Unit
+from tests.conftest import NOW, enroll
+
+TODAY = date(2026, 3, 2)
+Who = Callable[..., str]
+
+
+def invited(desk: Desk, said: str, on: date = TODAY) -> Invited:
+    def work(session: Session) -> Invited:
+        return rows.evaluate(session, rows.resolved(session, parse_audience(said)), on, NOW)
+
+    return desk.read_now(work)
+
+
+def numbers(desk: Desk, said: str, on: date = TODAY) -> str:
+    """The staff numbers of those invited."""
+    found = invited(desk, said, on).people
+    return " ".join(one[1] for one in desk.read_now(lambda session: rows.named(session, found)))
+
+
+def left_out(desk: Desk, said: str, on: date = TODAY) -> dict[str, str]:
+    found = invited(desk, said, on).excluded
+    names = {one[0]: one[1] for one in desk.read_now(lambda session: rows.named(session, [who for who, _ in found]))}
+    return {names[who]: reason for who, reason in found}
+
+
+@pytest.fixture
+def bureau(house: Dispatcher) -> Desk:
+    """Six people in three units: a chief, an administrator, three in the office and its section, one in the centre."""
+
+    def work(session: Session) -> None:
+        enroll(session, "1001", unit="某局/办公室", tier="公务员")
+        enroll(session, "1002", unit="某局/办公室/文书科", tier="公务员")
+        enroll(session, "1003", unit="某局/办公室", tier="领导干部", roles=("admin",))
+        enroll(session, "1004", unit="某局/服务中心", tier="事业人员")
+        enroll(session, "1005", unit="某局/服务中心", tier="")
+        tagged = enroll(session, "1006", unit="某局/办公室", tier="公务员")
+        session.add(Tag(person_id=tagged, tag="新任"))
+
+    house.desk.write_now(work)
+    return house.desk
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("全员", "1001 1002 1003 1004 1005 1006"),
+        ("单位=某局", "1001 1002 1003 1004 1005 1006"),
+        ("单位=某局/办公室", "1001 1002 1003 1006"),
+        ("单位=办公室(仅本级)", "1001 1003 1006"),
+        ("单位=文书科", "1002"),
+        ("层级=公务员", "1001 1002 1006"),
+        ("层级=领导干部、事业人员", "1003 1004"),
+        ("角色=管理员", "1003"),
+        ("角色=学员", "1001 1002 1003 1004 1005 1006"),
+        ("标签=新任", "1006"),
+        ("标签=没有人有", ""),
+        ("工号=1005、1001", "1001 1005"),
+        ("单位=办公室 且 层级=公务员 且 非 标签=新任", "1001 1002"),
+        ("标签=新任 或 单位=服务中心", "1004 1005 1006"),
+        ("非(单位=办公室)", "1004 1005"),
+        ("未考=2026", "1001 1002 1003 1004 1005 1006"),
+        ("学时低于=100%", "1001 1002 1003 1004 1006"),
+    ],
+)
+def test_an_audience_is_the_people_it_names(bureau: Desk, said: str, expected: str) -> None:
+    assert numbers(bureau, said) == expected
+    assert left_out(bureau, said) == {}
+
+
+def test_hours_below_a_share_of_the_quota_are_counted_as_reports_count_them(bureau: Desk) -> None:
+    """A civil servant owes 40 hours: half is 20, and a quarter of an hour short is short."""
+
+    def earn(session: Session, staff_no: str, seconds: int, category: str) -> None:
+        who = rows.evaluate(session, parse_audience(f"工号={staff_no}"), TODAY, NOW).people[0]
+        ledger.add(session, who, category, seconds, TODAY, ("lesson", f"{staff_no}{category}"), ("D2", 1), NOW)
+
+    def work(session: Session) -> None:
+        earn(session, "1001", 20 * 2700, "online")
+        earn(session, "1002", 20 * 2700 - 1, "online")
+        earn(session, "1006", 10 * 2700 - 1, "online")
+        earn(session, "1006", 10 * 2700 + 1, "exam")
+
+    bureau.write_now(work)
+
+    assert numbers(bureau, "层级=公务员 且 学时低于=50%") == "1002 1006"
+    assert numbers(bureau, "层级=公务员 且 学时低于=49%") == ""
+    assert numbers(bureau, "层级=公务员 且 学时低于=50%", date(2027, 1, 4)) == "1001 1002 1006"
+
+
+def test_a_lesson_not_finished_this_year_counts_as_not_finished(bureau: Desk) -> None:
+    def work(session: Session) -> None:
+        ids = {one[1]: one[0] for one in rows.named(session, rows.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
+        done = datetime(2026, 2, 1, tzinfo=UTC)
+        before = datetime(2025, 12, 31, 15, 59, tzinfo=UTC)
+        for staff_no, state, opened, closed in (("1001", "done", done, done), ("1002", "done", before, before), ("1006", "open", done, None)):
+            session.add(Reading(person_id=ids[staff_no], lesson="mfd-1191", digest="d", page=3, state=state, opened_at=opened, closed_at=closed))
+
+    bureau.write_now(work)
+
+    assert numbers(bureau, "层级=公务员 且 未学=mfd-1191") == "1002 1006"
+
+
+def test_those_who_are_away_are_named_with_the_reason(bureau: Desk) -> None:
+    def work(session: Session) -> None:
+        ids = {one[1]: one[0] for one in rows.named(session, rows.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
+        for staff_no, kind, since, until in (
+            ("1001", "leave", date(2026, 3, 2), date(2026, 3, 2)),
+            ("1002", "secondment", date(2026, 1, 1), None),
+            ("1003", "leave", date(2026, 3, 3), date(2026, 3, 10)),
+        ):
+            session.add(Absence(person_id=ids[staff_no], kind=kind, since=since, until=until, recorded_by="9001", recorded_at=NOW))
+        left = session.get(Person, ids["1004"])
+        joins = session.get(Person, ids["1005"])
+        assert left is not None
+        assert joins is not None
+        left.left_on, joins.joined_on = date(2026, 3, 1), date(2026, 3, 3)
+        gone = session.get(Account, ids["1006"])
+        assert gone is not None
+        session.delete(gone)
+
+    bureau.write_now(work)
+
+    assert numbers(bureau, "全员") == "1003"
+    assert left_out(bureau, "全员") == {"1001": "请假", "1002": "借调", "1004": "已离职", "1005": "未入职", "1006": "没有可用渠道"}
+    assert left_out(bureau, "单位=服务中心") == {"1004": "已离职", "1005": "未入职"}
+    assert numbers(bureau, "全员", date(2026, 3, 3)) == "1001 1005"
+    assert left_out(bureau, "单位=服务中心", date(2026, 6, 1)) == {}
+
+
+def test_a_post_counts_from_its_first_day_to_its_last(bureau: Desk) -> None:
+    def work(session: Session) -> None:
+        person = rows.evaluate(session, parse_audience("工号=1004"), TODAY, NOW).people[0]
+        unit = session.get(Unit, 2)
+        assert unit is not None
+        assert unit.path == "某局/办公室"
+        session.add(Post(person_id=person, unit_id=2, since=date(2026, 3, 5), until=date(2026, 3, 6)))
+
+    bureau.write_now(work)
+
+    assert [("1004" in numbers(bureau, "单位=办公室", date(2026, 3, day))) for day in (4, 5, 6, 7)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("said", "sentence"), [("单位=没有的处", "没有「没有的处」这个单位"), ("工号=1001、9999", "没有工号 9999")])
+def test_names_that_nobody_has_are_refused(bureau: Desk, said: str, sentence: str) -> None:
+    with pytest.raises(Refusal, match=sentence):
+        numbers(bureau, said)
+
+
+def test_a_unit_name_that_two_units_share_asks_for_the_path(bureau: Desk) -> None:
+    bureau.write_now(lambda session: enroll(session, "1007", unit="某局/服务中心/文书科"))
+
+    with pytest.raises(Refusal, match="有 2 个，请写全路径：某局/办公室/文书科、某局/服务中心/文书科"):
+        numbers(bureau, "单位=文书科")
+
+
+@pytest.mark.parametrize("hostile", ["标签=x'OR'1'='1", "标签=「x' OR 1=1 --」", "工号='||staff_no||'", "未学=「' OR ''='」 且 标签=甲"])
+def test_what_people_write_is_a_value_and_never_a_statement(bureau: Desk, hostile: str) -> None:
+    found = bureau.read_now(lambda session: rows.evaluate(session, parse_audience(hostile), TODAY, NOW))
+
+    assert found == Invited([], [])
+
+
+def test_five_thousand_people_are_sorted_out_well_within_a_second(desk: Desk) -> None:
+    def fill(session: Session) -> None:
+        first = enroll(session, "0", unit="某局/处0")
+        ids = range(first + 1, first + 5001)
+        session.execute(insert(Unit), [{"id": 10 + n, "parent_id": 1, "name": f"处{n + 1}", "path": f"某局/处{n + 1}"} for n in range(50)])
+        session.execute(
+            insert(Person),
+            [{"id": one, "staff_no": f"{one:06}", "name": f"员{one}", "tier": "公务员", "recorded_at": NOW} for one in ids],
+        )
+        session.execute(insert(Post), [{"person_id": one, "unit_id": 10 + one % 50, "since": date(2020, 1, 1)} for one in ids])
+        session.execute(
+            insert(Account), [{"channel": "wecom", "user": f"u{one}", "person_id": one, "bound_at": NOW, "bound_by": "test"} for one in ids]
+        )
+
+    desk.write_now(fill)
+    said = "单位=某局(含下级) 且 层级=公务员 且 非 标签=借调 且 未学=mfd-1191 且 (单位=处1 或 非 单位=处1)"
+    began = time.perf_counter()
+    found = invited(desk, said)
+    took = time.perf_counter() - began
+
+    assert len(found.people) == 5001
+    assert took < 0.8
+    assert desk.read_now(lambda session: rows.by_channel(session, found.people)) == {"wecom": 5000, "local": 1}
