@@ -13,7 +13,7 @@ from sqlmodel import Session
 from bot.domain.hours import Policy, RuleVersion
 from bot.domain.report import Ask, Scope, Table
 from bot.storage import ledger
-from bot.storage.db import Desk, ping
+from bot.storage.db import Desk, is_sqlite, ping
 from bot.storage.reports import REPORTS
 from bot.storage.tables import Person, Post, Unit
 
@@ -125,3 +125,27 @@ def by_unit(table: Table) -> dict[str, dict[str, Any]]:
     """The rows of 达标率 by unit, cells by key."""
     keys = [column.key for column in table.parts[0].columns]
     return {str(row[0]): dict(zip(keys, row, strict=True)) for row in table.parts[0].rows}
+
+
+def figures(table: Table, unit: str) -> tuple[Any, ...]:
+    """People counted, people who reached the quota, hours of a unit in 达标率."""
+    row = by_unit(table)[unit]
+    return row["counted"], row["reached"], row["total"]
+
+
+def tamper(agency: Agency, *statements: str) -> None:
+    """As an administrator of the database would: around the triggers and the foreign keys."""
+    if not is_sqlite(agency.desk.engine):
+        with agency.desk.engine.begin() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for statement in statements:
+                connection.execute(text(statement))
+        return
+    with agency.desk.engine.connect() as connection:
+        raw = connection.connection.cursor()
+        raw.execute("PRAGMA foreign_keys=OFF")
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            raw.execute(statement)
+        connection.connection.commit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from bot.domain import seal as form
 from bot.domain.message import Refusal
 from bot.services import seal
 from bot.services.seal import Verified
-from bot.storage.db import is_sqlite, ping
+from bot.storage.db import ping
 from bot.storage.exports import bounds, ledger
-from tests.agency import TODAY, Agency, noon
+from tests.agency import TODAY, Agency, noon, tamper
 
 SEALED = noon(TODAY)
 
@@ -52,24 +51,6 @@ def fault(agency: Agency, head: str = "") -> tuple[str, int | None, int | None]:
     found = verified(agency, head).fault
     assert found is not None, "nothing was found"
     return found.kind, found.seq, found.entry_id
-
-
-def tamper(agency: Agency, *statements: str) -> None:
-    """As an administrator of the database would: around the triggers and the foreign keys."""
-    if not is_sqlite(agency.desk.engine):
-        with agency.desk.engine.begin() as connection:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            for statement in statements:
-                connection.execute(text(statement))
-        return
-    with agency.desk.engine.connect() as connection:
-        raw = connection.connection.cursor()
-        raw.execute("PRAGMA foreign_keys=OFF")
-        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            raw.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            raw.execute(statement)
-        connection.connection.commit()
 
 
 def test_an_untouched_ledger_verifies_and_shows_its_head(agency: Agency) -> None:
@@ -280,30 +261,6 @@ def test_the_export_alone_is_enough_to_verify(agency: Agency) -> None:
         entry = form.Entry(**{key: line[key] for key in form.Entry.__dataclass_fields__})
         assert form.link(entry, line["seq"], previous, salt, line["algorithm"]) == line["hash"]
         previous = line["hash"]
-
-
-def test_the_canonical_form_is_what_it_was() -> None:
-    """A chain outlives its program: this form may get a successor, it may not change."""
-    entry = form.Entry(
-        7, "1001", "online", 1350, "2026-03-02", "lesson:2026:a#law=民法典&required=1", "D2@1", "2026-03-02T01:00:00.000000Z", "system", None
-    )
-
-    written = form.canonical(entry, 1, form.GENESIS, entry.salt, "sha256").decode()
-
-    person = "person\n7@2026-03-02T01:00:00.000000Z\n1001"
-    assert json.loads(written)["person"] == hashlib.sha256(person.encode()).hexdigest()
-    assert written.startswith('{"algorithm":"sha256","category":"online","credit_seconds":1350,"day":"2026-03-02","form":1,"id":7,"person":"')
-    assert written.endswith('"recorded_by":"system","reverses":null,"rule":"D2@1","seq":1,"source":"lesson:2026:a#law=民法典&required=1"}')
-
-
-@pytest.mark.parametrize(("one", "other"), [(("a", "b#law=c", "", 0), ("a", "b", "c", 0)), (("a", "b%23", "", 0), ("a", "b#", "", 0))])
-def test_no_two_sources_are_written_alike(one: tuple[str, str, str, int], other: tuple[str, str, str, int]) -> None:
-    assert form.source_text(*one) != form.source_text(*other)
-
-
-def test_a_pseudonym_stays_and_differs_between_people_and_houses() -> None:
-    assert form.pseudonym("1001", "s") == form.pseudonym("1001", "s")
-    assert len({form.pseudonym("1001", "s"), form.pseudonym("1002", "s"), form.pseudonym("1001", "t")}) == 3
 
 
 @pytest.mark.skipif(not form.available("sm3"), reason="this Python's OpenSSL was built without SM3")

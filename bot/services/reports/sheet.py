@@ -13,7 +13,7 @@ import xlsxwriter
 from bot.domain.report import Part, Row, Table, clean
 from bot.services.reports.text import shown, width
 
-FORMATS = {"text": "@", "int": "#,##0", "hours": "0.00", "percent": "0.0%"}
+FORMATS = {"text": "@", "int": "0", "hours": "0.00", "percent": "0.0%"}
 HEADER = 2
 MEASURED = 300
 NARROW, WIDE = 8, 42
@@ -39,7 +39,10 @@ def write(table: Table, out: BinaryIO) -> None:
 
 def _styles(book: Any) -> dict[str, Any]:
     lined = {"border": 1, "border_color": "#BFBFBF", "font_name": "宋体", "font_size": 11, "valign": "vcenter"}
-    made = {kind: book.add_format({**lined, "num_format": form, "align": "left" if kind == "text" else "right"}) for kind, form in FORMATS.items()}
+    made = {
+        kind: book.add_format({**lined, "num_format": form, "align": "left" if kind == "text" else "right", "indent": int(kind == "text")})
+        for kind, form in FORMATS.items()
+    }
     made["header"] = book.add_format({**lined, "bold": True, "bg_color": "#DDEBF7", "align": "center", "text_wrap": True})
     made["title"] = book.add_format({"bold": True, "font_name": "宋体", "font_size": 14})
     made["small"] = book.add_format({"font_name": "宋体", "font_size": 9, "font_color": "#595959"})
@@ -78,7 +81,7 @@ def _sheet(book: Any, table: Table, part: Part, styles: dict[str, Any]) -> None:
 
 def _about(book: Any, table: Table, styles: dict[str, Any]) -> None:
     sheet = book.add_worksheet("说明")
-    sheet.set_column(0, 0, 96)
+    sheet.set_column(0, 0, 112)
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.write_string(0, 0, _text(table.title), styles["title"])
@@ -95,5 +98,5 @@ def _widths(part: Part, rows: Sequence[Row]) -> list[float]:
     found = [width(column.title) + 4 for column in part.columns]
     for row in rows:
         for n, cell in enumerate(row):
-            found[n] = max(found[n], width(shown(cell, part.columns[n])) + 2)
+            found[n] = max(found[n], width(shown(cell, part.columns[n])) + 3)
     return [min(max(one, NARROW), WIDE) for one in found]
