@@ -117,6 +117,8 @@ def _dress_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: 
         # A batch touches more pages than the 1,000 after which SQLite would copy them back by default; 8,000 are 32 MiB.
         "wal_autocheckpoint=8000",
         "trusted_schema=OFF",
+        # Without it REPLACE deletes a row past the trigger that refuses to have it deleted.
+        "recursive_triggers=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
