@@ -120,9 +120,12 @@ class Local:
 
     def _check_host(self, request: web.Request) -> None:
         """A name that a stranger points at the loopback (DNS rebinding) and a page of another origin are both turned away."""
-        host = URL(f"http://{request.host}").host or ""
-        origin = request.headers.get("Origin")
-        if host not in LOOPBACK or (origin is not None and URL(origin).authority != request.host):
+        try:
+            host, origin = URL(f"http://{request.host}").host, request.headers.get("Origin")
+            foreign = host not in LOOPBACK or (origin is not None and URL(origin).authority != request.host)
+        except ValueError:
+            foreign = True
+        if foreign:
             self._note("refused", self.name, 1)
             log.warning("foreign page refused", channel=self.name)
             raise web.HTTPForbidden

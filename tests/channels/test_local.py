@@ -164,7 +164,9 @@ async def test_without_the_demo_a_browser_is_itself_and_cannot_choose(client: ai
         assert made.hall.heard[0].sender.user.startswith("guest-")
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}])
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}, {"Origin": "http://["}, {"Host": "["}]
+)
 async def test_a_page_of_another_origin_is_turned_away(headers: dict[str, str], client: aiohttp.ClientSession) -> None:
     async with house() as made:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
