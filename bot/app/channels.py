@@ -15,6 +15,7 @@ from bot.channels.local import Local, Persona
 from bot.channels.outbound import Outbound
 from bot.channels.wechat import WeChat
 from bot.channels.wecom import WeCom
+from bot.channels.zwding import Gateway, ZwDing
 from bot.domain.message import Refusal
 from bot.settings import CHANNELS, Settings
 from bot.storage.db import is_sqlite
@@ -30,7 +31,12 @@ T = TypeVar("T", bound=Channel)
 
 def secret_of(settings: Settings, key: str) -> str:
     """The secret of the app that a token's row belongs to; the row's name begins with the platform."""
-    secrets = {"wecom": settings.wecom.secret, "wechat": settings.wechat.secret, "dingtalk": settings.dingtalk.client_secret}
+    secrets = {
+        "wecom": settings.wecom.secret,
+        "wechat": settings.wechat.secret,
+        "dingtalk": settings.dingtalk.client_secret,
+        "zwding": settings.zwding.app_secret,
+    }
     return _plain(secrets[key.partition(":")[0]])
 
 
@@ -40,6 +46,7 @@ def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], h
         "wecom": lambda: _wecom(house, outbound),
         "wechat": lambda: _wechat(house, outbound),
         "dingtalk": lambda: _dingtalk(house, outbound, tokens, holder),
+        "zwding": lambda: _zwding(house, outbound),
     }
     found: list[Channel] = []
     if house.settings.web.local_chat:
@@ -47,8 +54,6 @@ def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], h
     for name in CHANNELS:
         if not house.settings.is_on(name):
             continue
-        if name not in makers:
-            raise Refusal(f"{LABELS[name]}通道还不能用，请先去掉它的设置（BOT_{name.upper()}__…）。")
         try:
             found.append(makers[name]())
         except ValueError as wrong:
@@ -118,6 +123,42 @@ def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], hol
         body_cap=limits.callback_bytes,
         # One file has one process: nobody to share the connection with, and nobody's lease to wait for after a crash.
         lease=None if is_sqlite(house.desk.engine) else lease,
+    )
+
+
+def _zwding(house: House, outbound: Outbound) -> ZwDing:
+    on, limits, public = house.settings.zwding, house.settings.limits, house.settings.public_url.rstrip("/")
+    gateway = Gateway(
+        base=on.gateway,
+        app_key=on.app_key,
+        app_secret=_plain(on.app_secret),
+        tenant_id=on.tenant_id,
+        prefix=on.prefix,
+        sign_prefix=on.sign_prefix,
+        header_prefix=on.header_prefix,
+        key_header=on.key_header,
+        caller_ip=on.caller_ip,
+        caller_mac=on.caller_mac,
+        ca_file=on.ca_file,
+        token_path=on.token_path,
+        notify_path=on.notify_path,
+        change_path=on.change_path,
+        revoke_path=on.revoke_path,
+        login_path=on.login_path,
+    )
+    return ZwDing(
+        gateway=gateway,
+        outbound=outbound,
+        clock=house.clock,
+        note=house.metrics.note,
+        page=on.page or public,
+        form=on.form,
+        receivers=on.receivers,
+        callback_secret=_plain(on.callback_secret),
+        sender_field=on.sender_field,
+        reply_seconds=limits.reply_seconds,
+        freshness=float(limits.freshness_seconds),
+        body_cap=limits.callback_bytes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +12,11 @@ from bot.channels.base import Token
 from bot.channels.outbound import errors
 from bot.channels.outbound.errors import PlatformError
 
-Place = Literal["query:access_token", "header:x-acs-dingtalk-access-token"]
+Place = Literal["query:access_token", "header:x-acs-dingtalk-access-token", "param:access_token", "none"]
+"""Where the token travels. "param": among the signed parameters; "none": no token, the signature alone says who calls."""
+Params = list[tuple[str, str]]
+Sign = Callable[[str, str, Params], dict[str, str]]
+"""(method, path, parameters): the headers of one signed request. Asked anew for each try, since a nonce serves once."""
 Judge = Callable[[int, dict[str, Any]], PlatformError | None]
 
 LIFE = 7200
@@ -39,6 +44,9 @@ class Api:
     fetch: Callable[[Raw], Awaitable[Token]] = field(repr=False)
     place: Place
     judge: Judge
+    sign: Sign | None = field(default=None, repr=False)
+    """Where it is set, requests are signed and parameters go as a form (POST) or in the query (GET), never as JSON."""
+    trust: ssl.SSLContext | None = field(default=None, repr=False)
 
 
 def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
@@ -46,7 +54,7 @@ def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
 
     async def fetch(raw: Raw) -> Token:
         answer = await raw("GET", "/cgi-bin/gettoken", params={"corpid": corp_id, "corpsecret": secret})
-        return _token(raw, errors.wecom, *answer, value="access_token", life="expires_in")
+        return token_in(raw, errors.wecom, *answer, value="access_token", life="expires_in")
 
     return Api("wecom", base, f"wecom:{corp_id}:{agent_id}", fetch, "query:access_token", errors.wecom)
 
@@ -57,7 +65,7 @@ def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
     async def fetch(raw: Raw) -> Token:
         asked = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": raw.refused}
         answer = await raw("POST", "/cgi-bin/stable_token", json=asked)
-        return _token(raw, errors.wechat, *answer, value="access_token", life="expires_in")
+        return token_in(raw, errors.wechat, *answer, value="access_token", life="expires_in")
 
     return Api("wechat", base, f"wechat:{app_id}", fetch, "query:access_token", errors.wechat)
 
@@ -67,12 +75,23 @@ def dingtalk_api(*, base: str, client_id: str, client_secret: str) -> Api:
 
     async def fetch(raw: Raw) -> Token:
         answer = await raw("POST", "/v1.0/oauth2/accessToken", json={"appKey": client_id, "appSecret": client_secret})
-        return _token(raw, errors.dingtalk_new, *answer, value="accessToken", life="expireIn")
+        return token_in(raw, errors.dingtalk_new, *answer, value="accessToken", life="expireIn")
 
     return Api("dingtalk", base, f"dingtalk:{client_id}", fetch, "header:x-acs-dingtalk-access-token", errors.dingtalk_new)
 
 
-def _token(raw: Raw, judge: Judge, status: int, answer: dict[str, Any], *, value: str, life: str) -> Token:
+def dingtalk_old_api(*, base: str, client_id: str, client_secret: str) -> Api:
+    """protocols.md C5: the old API, whose token is fetched and kept apart since nobody promises that the two are one."""
+
+    async def fetch(raw: Raw) -> Token:
+        answer = await raw("GET", "/gettoken", params={"appkey": client_id, "appsecret": client_secret})
+        return token_in(raw, errors.dingtalk_old, *answer, value="access_token", life="expires_in")
+
+    return Api("dingtalk", base, f"dingtalk:{client_id}:old", fetch, "query:access_token", errors.dingtalk_old)
+
+
+def token_in(raw: Raw, judge: Judge, status: int, answer: dict[str, Any], *, value: str, life: str) -> Token:
+    """The token of an answer; raises `PlatformError` where there is none."""
     failed = judge(status, answer)
     if failed is not None:
         # "Token refused" makes no sense where none was shown: it is the id or the secret.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 from types import TracebackType
 from typing import Any
@@ -15,7 +16,7 @@ from yarl import URL
 
 from bot.channels.base import Clock, Note, Token, TokenStore
 from bot.channels.outbound import errors
-from bot.channels.outbound.apis import Api, Judge
+from bot.channels.outbound.apis import Api, Judge, Params
 from bot.channels.outbound.errors import UNREADABLE, PlatformError
 from bot.channels.outbound.hosts import is_allowed
 from bot.channels.outbound.pauses import Pauses
@@ -32,13 +33,14 @@ IDLE_SECONDS = 15
 SHORT_WAIT = 1.5
 """A limit of at most so many seconds is waited out within the call."""
 TRIES = 3
+NO_TOKEN = Held(Token("", datetime.max.replace(tzinfo=UTC)), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     method: str
     path: str
-    params: dict[str, str]
+    params: Params
     json: Any
 
 
@@ -91,15 +93,15 @@ class Outbound:
     async def __aexit__(self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
 
-    async def call(self, api: Api, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> dict[str, Any]:
-        """The platform's answer to a call that carries the token; raises `PlatformError`.
+    async def call(self, api: Api, method: str, path: str, *, params: dict[str, str] | Params | None = None, json: Any = None) -> dict[str, Any]:
+        """The platform's answer to a call that carries the token; raises `PlatformError`. Parameters as pairs where a name comes twice.
 
         A refused token is renewed once; what surely was not done is tried again within the call's time; nothing else is.
         """
         deadline = asyncio.get_running_loop().time() + self._total
         try:
             self._pauses.check(api.key, path)
-            answer = await self._attempts(api, _Asked(method, path, params or {}, json), deadline)
+            answer = await self._attempts(api, _Asked(method, path, _pairs(params), json), deadline)
         except PlatformError as wrong:
             raise self._told(api.name, path, wrong) from None
         self._pauses.heard(api.key, path, None)
@@ -125,7 +127,7 @@ class Outbound:
         loop = asyncio.get_running_loop()
         refused: Held | None = None
         for left in reversed(range(TRIES)):
-            held = await self._token(api, refused, deadline - loop.time())
+            held = NO_TOKEN if api.place == "none" else await self._token(api, refused, deadline - loop.time())
             try:
                 answer = self._judged(api.judge, await self._with_token(api, asked, held.token, deadline - loop.time()))
             except PlatformError as wrong:
@@ -164,14 +166,35 @@ class Outbound:
 
     async def _with_token(self, api: Api, asked: _Asked, token: Token, left: float) -> Answer:
         place, _, name = api.place.partition(":")
-        query = {**asked.params, **({name: token.value} if place == "query" else {})}
+        params = [*asked.params, *([(name, token.value)] if place in ("query", "param") else [])]
         headers = {name: token.value} if place == "header" else {}
-        return await self._exchange(asked.method, _url(api, asked.path, query), headers, asked.json, left)
+        return await self._speak(api, asked.method, asked.path, params, headers, asked.json, left)
 
-    async def _exchange(self, method: str, url: URL, headers: dict[str, str], json: Any, left: float) -> Answer:
+    async def _speak(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, left: float) -> Answer:
+        url = URL(api.base.rstrip("/") + path)
+        if api.sign is None:
+            return await self._exchange(method, url.with_query(params), headers, json, left, trust=api.trust)
+        signed = {**headers, **api.sign(method, url.path, params)}
+        if method == "GET":
+            return await self._exchange(method, url.with_query(params), signed, None, left, trust=api.trust)
+        return await self._exchange(method, url, signed, None, left, form=params, trust=api.trust)
+
+    async def _exchange(
+        self,
+        method: str,
+        url: URL,
+        headers: dict[str, str],
+        json: Any,
+        left: float,
+        *,
+        form: Params | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> Answer:
         if self._session is None:
             raise RuntimeError("Outbound speaks between start() and close()")
-        return await exchange(self._session, method, url, headers=headers, json=json, total=left, read=self._read, cap=self._cap)
+        return await exchange(
+            self._session, method, url, headers=headers, json=json, total=left, read=self._read, cap=self._cap, form=form, trust=trust
+        )
 
     async def _fetch(self, api: Api, refused: bool) -> Token:
         try:
@@ -212,11 +235,11 @@ class _Fetcher:
 
     async def __call__(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> Answer:
         try:
-            return await self._outbound._exchange(method, _url(self._api, path, params or {}), {}, json, self._outbound._total)
+            return await self._outbound._speak(self._api, method, path, _pairs(params), {}, json, self._outbound._total)
         except PlatformError as wrong:
             # Fetching a token twice does no harm, so nobody needs to wonder what became of the first.
             raise PlatformError("transient" if wrong.kind == "unknown" else wrong.kind, wrong.code, wrong.message) from None
 
 
-def _url(api: Api, path: str, query: dict[str, str]) -> URL:
-    return URL(api.base.rstrip("/") + path).update_query(query)
+def _pairs(params: dict[str, str] | Params | None) -> Params:
+    return list(params.items()) if isinstance(params, dict) else params or []

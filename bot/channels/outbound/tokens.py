@@ -88,14 +88,14 @@ class Tokens:
 
     def refuse(self, api: Api, refused: Held) -> None:
         """The platform turned this token down: it is not used again unless the platform hands it out anew."""
-        state = self._states[api.key]
+        state = self._states.setdefault(api.key, _State())
         if state.held is not None and state.held.serial == refused.serial:
             state.refused = refused.token.value
             state.held = None
 
     def worked(self, api: Api) -> None:
         """The platform accepted the token: what was held against it is forgotten."""
-        state = self._states[api.key]
+        state = self._states.setdefault(api.key, _State())
         state.strikes = 0
         state.refused = ""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json as jsonlib
+import ssl
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
@@ -22,18 +25,33 @@ def encode(value: Any) -> bytes:
 
 
 async def exchange(
-    session: aiohttp.ClientSession, method: str, url: URL, *, headers: dict[str, str], json: Any, total: float, read: float, cap: int
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    *,
+    headers: dict[str, str],
+    json: Any,
+    total: float,
+    read: float,
+    cap: int,
+    form: Sequence[tuple[str, str]] | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Status and JSON object; what was no object stands shortened under UNREADABLE.
+    """Status and JSON object; what was no object stands shortened under UNREADABLE. A `form` is sent in place of JSON; `trust` names other CAs.
 
     Raises "transient" when the request surely did not go out, "unknown" when nobody can say what became of it (for a GET that is transient too).
     """
     timeout = aiohttp.ClientTimeout(total=max(total, 0.001), sock_read=read, sock_connect=read)
-    body = None if json is None else encode(json)
-    sent = {**headers, **({"Content-Type": "application/json; charset=utf-8"} if body is not None else {})}
+    if form is not None:
+        body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded; charset=utf-8"
+    else:
+        body, kind = (b"" if json is None else encode(json)), "application/json; charset=utf-8"
+    sent = {**headers, **({"Content-Type": kind} if body else {})}
     lost: Kind = "transient" if method == "GET" else "unknown"
     try:
-        async with session.request(method, url, data=body, headers=sent, timeout=timeout, allow_redirects=False) as response:
+        async with session.request(
+            method, url, data=body or None, headers=sent, timeout=timeout, allow_redirects=False, ssl=trust if trust is not None else True
+        ) as response:
             raw = await _read(response, cap)
             return response.status, {UNREADABLE: "the answer is too large"} if raw is None else _object(raw)
     except _NOT_SENT as wrong:

@@ -1,0 +1,174 @@
+"""The channel: work notifications through the signed gateway, robot messages by a signed callback."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from bot.channels import callback
+from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.batches import grouped, receipt_of, sent, serial_of, taken_back
+from bot.channels.callback import HEADERS, Patience
+from bot.channels.dingtalk import render
+from bot.channels.dingtalk.http import check_robot
+from bot.channels.dingtalk.messages import Malformed, Nobody, Spoken, as_object, robot_message
+from bot.channels.envelope import BadEnvelope
+from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.outbound.wire import encode
+from bot.channels.zwding.gateway import NAME, Gateway, apis, data_of
+from bot.channels.zwding.speech import Form, spoken
+from bot.domain.message import Address, Handle, Incoming, Reply
+
+PATH = "/channels/zwding"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who signed in on our page: the id that messages go to, and the one that the organisation knows."""
+
+    account_id: str
+    employee_code: str
+
+
+class ZwDing:
+    """One app of one tenant.
+
+    Its callback takes the robot's JSON as 钉钉 sends it (C3), and only behind this signature: header `timestamp` in ms, at most `freshness` seconds
+    from now, and header `sign` = base64(HMAC-SHA256(callback secret, timestamp + newline + callback secret)), the rule of C2. That tenants send
+    either is known from third parties only; without a callback secret everything that knocks is refused.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        outbound: Outbound,
+        clock: Clock,
+        note: Note,
+        page: str = "",
+        form: Form = "action_card",
+        receivers: int = 100,
+        callback_secret: str = "",
+        sender_field: str = "senderStaffId",
+        reply_seconds: float = 4.0,
+        freshness: float = 600.0,
+        body_cap: int = 65_536,
+        four_digits: Callable[[], int] = lambda: secrets.randbelow(10_000),
+    ) -> None:
+        """`page` is the H5 address that notifications open; `receivers` how many accounts go into one call; `sender_field` names the account."""
+        self._gateway = gateway
+        self._plain, self._with_token = apis(gateway, clock, four_digits)
+        self._outbound = outbound
+        self._clock = clock
+        self._note = note
+        self._page = page
+        self._form: Form = form
+        self._receivers = receivers
+        self._secret = callback_secret
+        self._sender_field = sender_field
+        self._freshness = freshness
+        self._cap = body_cap
+        self._patience = Patience(self.name, reply_seconds, note)
+
+    def attach(self, app: web.Application, handle: Handle) -> None:
+        app.router.add_post(PATH, partial(self.receive, handle))
+        app.cleanup_ctx.append(self._patience.until_quiet)
+
+    async def receive(self, handle: Handle, request: web.Request) -> web.Response:
+        try:
+            heard = await self._heard(request)
+        except (BadEnvelope, Malformed) as wrong:
+            return callback.refused(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
+        except Nobody:
+            self._note("refused", self.name, 1)
+            return _answer({})
+        reply = await self._patience.reply(handle, heard.incoming, partial(self._answer_late, heard.incoming))
+        said = render.webhook(reply, heard.staff, group=heard.group, buttons=False) if reply else []
+        if said[1:] and reply and self._patience.first(heard.incoming):
+            self._patience.follow(self.send(heard.incoming.sender, reply))
+        return _answer(said[0] if said else {})
+
+    async def send(self, to: Address, reply: Reply) -> None:
+        """Say something unasked; raises `PlatformError`."""
+        if reply:
+            await self._notify([to.user], spoken(reply, self._form, self._page), secrets.token_hex(12))
+            self._note("sent", self.name, 1)
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
+        receipts: dict[int, Receipt] = {}
+        for places in grouped(batch, lambda parcel: spoken(parcel.reply, self._form, self._page), self._receivers):
+            serial = serial_of(batch[place].mark for place in places)
+            said = spoken(batch[places[0]].reply, self._form, self._page)
+            try:
+                await self._notify([batch[place].to.user for place in places], said, serial)
+            except PlatformError as wrong:
+                receipts |= dict.fromkeys(places, receipt_of(wrong))
+            else:
+                receipts |= dict.fromkeys(places, sent(serial))
+                self._note("sent", self.name, len(places))
+        return [receipts[place] for place in range(len(batch))]
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        """Take notifications back from everybody who got them, where the tenant allows it."""
+        return await taken_back(platform_ids, self._revoke)
+
+    async def _revoke(self, platform_id: str) -> None:
+        await self._call(
+            self._plain,
+            self._gateway.revoke_path,
+            msgType="workNotification",
+            msgApp=self._gateway.app_key,
+            tenantId=self._gateway.tenant_id,
+            bizMsgId=platform_id,
+        )
+
+    async def change(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
+        """Put other words into a notification these people got, such as 已完成; raises `PlatformError`."""
+        await self._call(
+            self._plain,
+            self._gateway.change_path,
+            msgType="workNotification",
+            accountIds=",".join(users),
+            jsonContent=spoken(reply, self._form, self._page),
+            tenantId=self._gateway.tenant_id,
+            bizMsgId=platform_id,
+        )
+
+    async def signed_in(self, code: str) -> Member:
+        """Whose one-time code our page was handed (免登); raises `PlatformError`."""
+        found = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
+        account, employee = (found.get("accountId"), found.get("employeeCode")) if isinstance(found, dict) else (None, None)
+        if isinstance(account, bool) or not isinstance(account, str | int) or not str(account):
+            raise PlatformError("content", "no-account", "the answer names no account")
+        return Member(str(account), str(employee or ""))
+
+    async def _notify(self, users: Sequence[str], message: str, serial: str) -> None:
+        gateway = self._gateway
+        await self._call(self._plain, gateway.notify_path, tenantId=gateway.tenant_id, receiverIds=",".join(users), bizMsgId=serial, msg=message)
+
+    async def _call(self, api: Api, path: str, **params: str) -> dict[str, Any]:
+        return await self._outbound.call(api, "POST", path, params=params)
+
+    async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
+        await self.send(incoming.sender, reply)
+
+    async def _heard(self, request: web.Request) -> Spoken:
+        if not self._secret:
+            raise BadEnvelope("closed")
+        check_robot(request, self._secret, self._clock(), self._freshness)
+        data = as_object(await callback.body(request, self._cap))
+        found = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
+        sender = Address(self.name, self._gateway.app_key, found.staff)
+        return replace(found, incoming=replace(found.incoming, sender=sender))
+
+
+def _answer(message: dict[str, Any]) -> web.Response:
+    return web.Response(body=encode(message), content_type="application/json", charset="utf-8", headers=HEADERS)

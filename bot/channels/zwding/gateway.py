@@ -1,0 +1,163 @@
+"""The EPaaS gateway: how a request is signed, what an answer means, how a token is fetched (protocols.md D1, D2).
+
+Nothing of this could be tried on a live gateway; the rule is the one of the vendor's SDK 1.2.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from bot.channels.base import Clock, Token
+from bot.channels.outbound import Api, Kind, Params, PlatformError, Raw
+from bot.channels.outbound.apis import Place, Sign, token_in
+from bot.channels.outbound.errors import MINUTE, UNREADABLE, by_status
+
+NAME = "zwding"
+ZONE: Final = ZoneInfo("Asia/Shanghai")
+VERSION = "1.0"
+_WORDS: tuple[tuple[str, Kind], ...] = (
+    ("throttl", "rate"),
+    ("frequen", "rate"),
+    ("flow", "rate"),
+    ("limit", "rate"),
+    ("receiver", "recipient"),
+    ("token", "token"),
+    ("sign", "config"),
+    ("apikey", "config"),
+    ("timestamp", "config"),
+    ("tenant", "config"),
+    ("forbidden", "permission"),
+    ("permission", "permission"),
+    ("auth", "permission"),
+    ("busy", "transient"),
+)
+"""The platform's list of codes is not known; what the code's own words say is better than nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One tenant's gateway and our app at it. `prefix` is a path before every call, signed along unless `sign_prefix` is off."""
+
+    base: str
+    app_key: str
+    app_secret: str = field(repr=False)
+    tenant_id: str
+    prefix: str = ""
+    sign_prefix: bool = True
+    header_prefix: str = "X-Hmac-Auth-"
+    key_header: str = "apiKey"
+    caller_ip: str = "127.0.0.1"
+    caller_mac: str = "00:00:00:00:00:00"
+    ca_file: str = ""
+    token_path: str = "/gettoken.json"  # noqa: S105 - a path
+    notify_path: str = "/message/workNotification"
+    change_path: str = "/message/changeMessageInfo"
+    revoke_path: str = "/message/revoke"
+    login_path: str = "/rpc/oauth2/dingtalk_app_user.json"
+
+
+def signed_text(method: str, timestamp: str, nonce: str, path: str, params: Params) -> str:
+    """What is signed: four lines, and a fifth with the parameters sorted by name and value and not encoded where there are any."""
+    lines = [method, timestamp, nonce, path]
+    if params:
+        lines.append("&".join(f"{name}={value}" for name, value in sorted(params)))
+    return "\n".join(lines)
+
+
+def signature(secret: str, text: str) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), text.encode("utf-8", "replace"), hashlib.sha256).digest()).decode()
+
+
+def stamp_of(now: datetime) -> str:
+    """Shanghai's clock with milliseconds and its offset: 2026-11-23T09:00:00.000+08:00."""
+    return now.astimezone(ZONE).isoformat(timespec="milliseconds")
+
+
+def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Sign:
+    """The headers of a request; `four_digits` gives 0 to 9999 for the nonce."""
+    cut = "" if gateway.sign_prefix else gateway.prefix
+
+    def sign(method: str, path: str, params: Params) -> dict[str, str]:
+        now = clock()
+        made = stamp_of(now)
+        nonce = f"{int(now.timestamp() * 1000):013d}{four_digits():04d}"
+        text = signed_text(method, made, nonce, path.removeprefix(cut), params)
+        named = {
+            "Timestamp": made,
+            "Version": VERSION,
+            "Nonce": nonce,
+            "Signature": signature(gateway.app_secret, text),
+            "IP": gateway.caller_ip,
+            "MAC": gateway.caller_mac,
+        }
+        return {gateway.key_header: gateway.app_key, **{gateway.header_prefix + name: value for name, value in named.items()}}
+
+    return sign
+
+
+def apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
+    """The gateway as it is called with the signature alone, and as it is called with a token beside it. Raises ValueError for a bad CA file."""
+    sign = signer(gateway, clock, four_digits)
+    trust = _trust(gateway.ca_file)
+
+    async def fetch(raw: Raw) -> Token:
+        status, answer = await raw("POST", gateway.token_path, params={"appkey": gateway.app_key, "appsecret": gateway.app_secret})
+        found = judged(status, answer)
+        return token_in(raw, lambda *_: found, status, _dict(data_of(answer)), value="accessToken", life="expiresIn")
+
+    def api(place: Place) -> Api:
+        base = gateway.base.rstrip("/") + gateway.prefix.rstrip("/")
+        return Api(NAME, base, f"zwding:{gateway.app_key}", fetch, place, judged, sign, trust)
+
+    return api("none"), api("param:access_token")
+
+
+def judged(status: int, answer: dict[str, Any]) -> PlatformError | None:
+    """None only where the gateway's own flag and the one inside its content are both true."""
+    if UNREADABLE in answer:
+        return by_status(status)
+    if "Code" in answer:
+        return _refusal(status, str(answer["Code"]), str(answer.get("Message") or ""))
+    if answer.get("success") is not True:
+        return _refusal(status, str(answer.get("bizErrorCode") or answer.get("errorCode") or ""), str(answer.get("errorMsg") or ""))
+    content = answer.get("content")
+    if not isinstance(content, dict):
+        return PlatformError("unknown", "no-content", "the answer does not say what became of the call")
+    if content.get("success") is not True:
+        return _refusal(status, str(content.get("responseCode") or ""), str(content.get("responseMessage") or ""))
+    return by_status(status)
+
+
+def data_of(answer: dict[str, Any]) -> Any:
+    """`content.data`, or None."""
+    return _dict(answer.get("content")).get("data")
+
+
+def _refusal(status: int, code: str, message: str) -> PlatformError:
+    words = f"{code} {message}".lower()
+    kind = next((kind for word, kind in _WORDS if word in words), None)
+    if kind is None:
+        failed = by_status(status)
+        kind = failed.kind if failed is not None else "content"
+    return PlatformError(kind, code or f"http-{status}", message, retry_after=MINUTE if kind == "rate" else None)
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _trust(ca_file: str) -> ssl.SSLContext | None:
+    if not ca_file:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as wrong:
+        raise ValueError(f"ca_file: {type(wrong).__name__}") from wrong

@@ -1,0 +1,52 @@
+"""What a work notification says: the whole text, and one button that opens our page (protocols.md D2, E)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+from urllib.parse import quote
+
+from bot.channels.dingtalk.render import cut, inert
+from bot.domain.message import Reply, lettered
+
+TEXT_BYTES = 2000
+"""Of one message; the platform states no limit, its sibling's work notifications have 2,048."""
+TITLE = 20
+OPEN = "打开"
+
+Form = Literal["action_card", "link", "text"]
+
+
+def spoken(reply: Reply, form: Form, page: str) -> str:
+    """The `msg` parameter, a JSON string. Without a page there is nothing to open and it is plain text."""
+    text = lettered(reply)
+    if not page or form == "text":
+        return _json({"msgtype": "text", "text": {"content": shortened(text)}})
+    title, url = title_of(reply), address(reply, page)
+    if form == "link":
+        link = {"title": title, "text": shortened(text), "messageUrl": url, "picUrl": ""}
+        return _json({"msgtype": "link", "link": link})
+    label = reply.buttons[0].label if reply.buttons else OPEN
+    card = {"title": title, "markdown": shortened(inert(text)), "single_title": label[:TITLE], "single_url": url}
+    return _json({"msgtype": "action_card", "action_card": card})
+
+
+def address(reply: Reply, page: str) -> str:
+    """Our page, told by `say` which command the reply offers first; the page asks who it is before it does anything."""
+    if not reply.buttons:
+        return page
+    return f"{page}{'&' if '?' in page else '?'}say={quote(reply.buttons[0].say, safe='')}"
+
+
+def title_of(reply: Reply) -> str:
+    head = reply.ask.head if reply.ask is not None and reply.ask.head else reply.text.strip().partition("\n")[0]
+    return inert(head).strip()[:TITLE] or "学法"
+
+
+def shortened(text: str) -> str:
+    """What one message holds; the page has the rest."""
+    return text if len(text.encode()) <= TEXT_BYTES else cut(text, TEXT_BYTES - 3) + "…"
+
+
+def _json(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,293 @@
+"""专有钉钉 over the loopback: the signed gateway, notifications that open our page, the robot's callback (protocols.md D)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from bot.channels.base import Parcel
+from bot.channels.outbound import Outbound, PlatformError
+from bot.channels.zwding import Gateway, ZwDing
+from bot.channels.zwding.gateway import judged, signature, signed_text
+from bot.domain.message import Address, Incoming, Option, Reply
+from tests.platforms.plain import Time
+from tests.platforms.tokens import MemoryTokens
+from tests.platforms.zwding import APP_KEY, APP_SECRET, CALLBACK_SECRET, TENANT, FakeGateway, epaas, fine, gateway, robot_body, robot_headers
+
+PAGE = "https://law.example.gov.cn/chat"
+LESSON = Reply("今天学第一课。", buttons=(Option("学习 mfd-1191", "开始学习"),))
+
+
+@dataclass
+class Stage:
+    platform: FakeGateway
+    channel: ZwDing
+    http: TestClient[web.Request, web.Application]
+    clock: Time
+    heard: list[Incoming] = field(default_factory=list)
+    noted: list[tuple[str, str, float]] = field(default_factory=list)
+    reply: Callable[[Incoming], Awaitable[Reply]] | None = None
+
+    @property
+    def now(self) -> int:
+        return int(self.clock().timestamp() * 1000)
+
+    async def knock(self, body: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        async with self.http.post("/channels/zwding", data=body.encode(), headers=robot_headers(self.now) if headers is None else headers) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if answer.content_type == "application/json" else text
+
+
+@asynccontextmanager
+async def standing(*, prefix: str = "", signs_prefix: bool = True, **over: Any) -> AsyncIterator[Stage]:
+    clock = Time()
+    noted: list[tuple[str, str, float]] = []
+
+    def note(what: str, channel: str, value: float) -> None:
+        noted.append((what, channel, value))
+
+    async with gateway(clock, prefix, signs_prefix=signs_prefix) as platform:
+        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=2.0)
+        known = Gateway(platform.url, APP_KEY, APP_SECRET, TENANT, prefix, signs_prefix)
+        channel = ZwDing(
+            **{
+                "gateway": known,
+                "outbound": outbound,
+                "clock": clock,
+                "note": note,
+                "page": PAGE,
+                "callback_secret": CALLBACK_SECRET,
+                "reply_seconds": 0.2,
+                **over,
+            }
+        )
+        app = web.Application()
+        stage: Stage
+
+        async def handle(incoming: Incoming) -> Reply:
+            stage.heard.append(incoming)
+            return Reply(f"听到:{incoming.text}") if stage.reply is None else await stage.reply(incoming)
+
+        channel.attach(app, handle)
+        async with outbound, TestClient(TestServer(app)) as http:
+            stage = Stage(platform, channel, http, clock, noted=noted)
+            yield stage
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with standing() as made:
+        yield made
+
+
+def parcels(*users: str, reply: Reply = LESSON) -> list[Parcel]:
+    return [Parcel(Address("zwding", APP_KEY, user), reply, f"mark-{user}") for user in users]
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ([], "GET\n2026-11-23T09:00:00.000+08:00\n17321234567891234\n/gettoken.json"),
+        (
+            [("msg", '{"t":"学法 & 用法"}'), ("employeeCodes", "b"), ("employeeCodes", "a"), ("Z", "1")],
+            'GET\n2026-11-23T09:00:00.000+08:00\n17321234567891234\n/gettoken.json\nZ=1&employeeCodes=a&employeeCodes=b&msg={"t":"学法 & 用法"}',
+        ),
+    ],
+)
+def test_the_signed_text_is_assembled_by_the_rule(params: list[tuple[str, str]], text: str) -> None:
+    made, nonce = "2026-11-23T09:00:00.000+08:00", "17321234567891234"
+    assert signed_text("GET", made, nonce, "/gettoken.json", params) == text
+    assert signature(APP_SECRET, text) == epaas("GET", made, nonce, "/gettoken.json", params)
+
+
+def test_a_signature_is_the_one_that_openssl_makes() -> None:
+    """printf 'POST\\nT\\nN\\n/p\\na=1&b=二' | openssl dgst -sha256 -hmac secret-1 -binary | base64"""
+    assert signature("secret-1", signed_text("POST", "T", "N", "/p", [("b", "二"), ("a", "1")])) == "1rVoiN6duLY45TND0K/mwOoOPOAuoGSk6U+iGzSkP0I="
+
+
+async def test_a_notification_opens_our_page_and_its_id_is_ours(stage: Stage) -> None:
+    receipts = await stage.channel.push(parcels("46001", "46002"))
+
+    assert [one.outcome for one in receipts] == ["sent", "sent"]
+    [notice] = stage.platform.notices
+    assert notice["receiverIds"] == "46001,46002"
+    assert notice["bizMsgId"] == receipts[0].platform_id == receipts[1].platform_id
+    card = json.loads(notice["msg"])["action_card"]
+    assert (card["title"], card["single_title"]) == ("今天学第一课。", "开始学习")
+    assert card["single_url"] == PAGE + "?say=%E5%AD%A6%E4%B9%A0%20mfd-1191"
+    assert "access_token" not in notice
+
+
+async def test_each_wording_is_a_call_of_its_own_and_no_call_is_too_large(stage: Stage) -> None:
+    async with standing(receivers=2) as small:
+        batch = [*parcels("1", "2", "3"), *parcels("4", reply=Reply("通知")), *parcels("5")]
+        receipts = await small.channel.push(batch)
+        assert [notice["receiverIds"] for notice in small.platform.notices] == ["1,2", "3,5", "4"]
+        assert receipts[2].platform_id == receipts[4].platform_id != receipts[3].platform_id
+
+
+async def test_a_prefix_stands_before_every_call_and_is_signed_or_not_as_the_tenant_has_it() -> None:
+    for signed in (True, False):
+        async with standing(prefix="/epaas/v2", signs_prefix=signed) as made:
+            assert [one.outcome for one in await made.channel.push(parcels("1"))] == ["sent"]
+
+
+async def test_every_try_is_signed_anew_since_a_nonce_serves_once(stage: Stage) -> None:
+    async def busy(request: web.Request) -> web.StreamResponse | None:
+        stage.platform.scripts.clear()
+        return web.json_response({"success": False, "errorMsg": "system busy", "bizErrorCode": "B1"})
+
+    stage.platform.scripts["/message/workNotification"] = busy
+    assert [one.outcome for one in await stage.channel.push(parcels("1"))] == ["sent"]
+    assert len(stage.platform.nonces) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ({"success": False, "bizErrorCode": "OPF-B001-05", "errorMsg": "参数错误"}, "failed"),
+        ({"success": True, "content": {"success": False, "responseCode": "MSG-1", "responseMessage": "receiver not in tenant scope"}}, "failed"),
+        ({"success": True, "content": {"success": False, "responseCode": "MSG-2", "responseMessage": "模板不符"}}, "failed"),
+        ({"Code": "Throttling.User", "Message": "flow control", "_RequestId": "r"}, "later"),
+        ({"Code": "InvalidSignature", "Message": "no", "_RequestId": "r"}, "later"),
+        ({"success": True}, "unknown"),
+        ({"success": "true", "content": {"success": True}}, "failed"),
+    ],
+)
+async def test_both_flags_have_to_say_that_it_was_done(stage: Stage, answer: dict[str, Any], outcome: str) -> None:
+    async def scripted(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response(answer)
+
+    stage.platform.scripts["/message/workNotification"] = scripted
+    [receipt] = await stage.channel.push(parcels("1"))
+    assert receipt.outcome == outcome
+    assert APP_SECRET not in receipt.error
+
+
+async def test_what_may_have_arrived_is_unknown_and_is_not_said_twice(stage: Stage) -> None:
+    calls = 0
+
+    async def delivered_then_silent(request: web.Request) -> web.StreamResponse | None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(3)
+        return None
+
+    stage.platform.scripts["/message/workNotification"] = delivered_then_silent
+    assert [one.outcome for one in await stage.channel.push(parcels("1"))] == ["unknown"]
+    assert calls == 1
+
+
+@pytest.mark.parametrize("page", ["<html>系统维护</html>", '{"success": tr', ""])
+async def test_an_answer_that_is_no_json_leaves_it_in_doubt(stage: Stage, page: str) -> None:
+    async def odd(request: web.Request) -> web.StreamResponse | None:
+        return web.Response(text=page, content_type="text/html")
+
+    stage.platform.scripts["/message/workNotification"] = odd
+    assert [one.outcome for one in await stage.channel.push(parcels("1"))] == ["unknown"]
+
+
+async def test_a_notification_is_changed_and_taken_back_by_its_id(stage: Stage) -> None:
+    [receipt] = await stage.channel.push(parcels("46001"))
+    await stage.channel.change(receipt.platform_id, ["46001"], Reply("已完成"))
+    assert [one.outcome for one in await stage.channel.recall([receipt.platform_id, ""])] == ["sent", "failed"]
+
+    [changed] = stage.platform.calls("/message/changeMessageInfo")
+    assert (changed["accountIds"], changed["bizMsgId"], json.loads(changed["jsonContent"])["action_card"]["markdown"]) == (
+        "46001",
+        receipt.platform_id,
+        "已完成",
+    )
+    [revoked] = stage.platform.calls("/message/revoke")
+    assert (revoked["msgType"], revoked["bizMsgId"], revoked["tenantId"]) == ("workNotification", receipt.platform_id, TENANT)
+
+
+async def test_a_code_from_our_page_names_the_account_and_the_token_is_fetched_once(stage: Stage) -> None:
+    for _ in range(2):
+        member = await stage.channel.signed_in("code-1")
+        assert (member.account_id, member.employee_code) == ("46001", "GE_7")
+    assert len(stage.platform.calls("/gettoken.json")) == 1
+
+
+async def test_an_expired_token_is_renewed_once(stage: Stage) -> None:
+    async def expired(request: web.Request) -> web.StreamResponse | None:
+        stage.platform.scripts.clear()
+        return web.json_response({"success": True, "content": {"success": False, "responseCode": "TOKEN_EXPIRED", "responseMessage": "access token"}})
+
+    stage.platform.scripts["/rpc/oauth2/dingtalk_app_user.json"] = expired
+    assert (await stage.channel.signed_in("code-1")).account_id == "46001"
+    assert len(stage.platform.calls("/gettoken.json")) == 2
+
+
+async def test_without_a_page_the_words_go_out_alone() -> None:
+    async with standing(page="") as made:
+        await made.channel.send(Address("zwding", APP_KEY, "1"), LESSON)
+        assert json.loads(made.platform.notices[0]["msg"]) == {
+            "msgtype": "text",
+            "text": {"content": "今天学第一课。\n\n(回复「学习 mfd-1191」)"},
+        }
+
+
+async def test_a_robot_message_is_heard_and_answered_in_the_same_breath(stage: Stage) -> None:
+    assert await stage.knock(robot_body(" 我的学时")) == (200, {"msgtype": "text", "text": {"content": "听到:我的学时"}})
+    assert stage.heard == [Incoming(Address("zwding", APP_KEY, "46001"), "我的学时", "msg-1", stage.clock())]
+
+
+async def test_a_tenant_may_name_the_sender_otherwise() -> None:
+    async with standing(sender_field="senderId") as made:
+        await made.knock(robot_body("A", account=None, senderId="77"))
+        assert made.heard[0].sender.user == "77"
+
+
+@pytest.mark.parametrize("change", [{"sign": "x"}, {"timestamp": "1"}, {"sign": ""}, {"Content-Encoding": "gzip"}])
+async def test_what_is_not_signed_is_refused_alike(stage: Stage, change: dict[str, str]) -> None:
+    assert await stage.knock(robot_body("A"), {**robot_headers(stage.now), **change}) == (400, "bad request")
+    assert stage.heard == []
+
+
+@pytest.mark.parametrize("minutes", [-11, 11])
+async def test_what_was_signed_long_ago_or_ahead_is_refused(stage: Stage, minutes: int) -> None:
+    assert await stage.knock(robot_body("A"), robot_headers(stage.now + minutes * 60_000)) == (400, "bad request")
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"msgId": 1}', "x" * 70_000, "[" * 9_000])
+async def test_odd_bodies_are_refused_alike(stage: Stage, body: str) -> None:
+    assert await stage.knock(body) == (400, "bad request")
+    assert stage.heard == []
+
+
+async def test_without_a_callback_secret_everything_that_knocks_is_refused() -> None:
+    async with standing(callback_secret="") as made:
+        assert await made.knock(robot_body("A"), robot_headers(made.now, "")) == (400, "bad request")
+
+
+async def test_a_message_without_an_identity_is_acknowledged_and_not_heard(stage: Stage) -> None:
+    assert await stage.knock(robot_body("A", account="")) == (200, {})
+    assert stage.heard == []
+
+
+async def test_a_late_reply_follows_as_a_notification_once(stage: Stage) -> None:
+    async def slowly(incoming: Incoming) -> Reply:
+        await asyncio.sleep(0.5)
+        return Reply("已记录。")
+
+    stage.reply = slowly
+    answers = await asyncio.gather(*(stage.knock(robot_body("A")) for _ in range(3)))
+    await stage.platform.until(lambda: bool(stage.platform.notices))
+
+    assert answers == [(200, {})] * 3
+    assert len(stage.platform.notices) == 1
+
+
+def test_a_gateway_without_a_word_we_know_is_judged_by_its_status() -> None:
+    assert judged(200, fine()) is None
+    assert (judged(500, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "transient"
+    assert (judged(504, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "unknown"
