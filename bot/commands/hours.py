@@ -10,6 +10,7 @@ from bot.commands.router import Context, command
 from bot.domain.hours import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.times import chinese_day, minutes_text
+from bot.services import habit
 from bot.storage import explain, ledger, study
 
 
@@ -30,7 +31,14 @@ def mine(ctx: Context, _: str) -> Reply:
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
     )
     lines.append(_caps(ctx, per_hour))
+    lines += _streak(ctx)
     return Reply("\n".join(lines), buttons=(Option("学习", "学习"), Option("每日", "每日一练"), Option("为什么", "为什么")))
+
+
+def _streak(ctx: Context) -> list[str]:
+    found = habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
+    line = say.streak_line(found)
+    return [line if found.today else f"{line}(今天的还没有做)"] if line else []
 
 
 def _against_quota(ctx: Context, need: Decimal | None, floor: Decimal, total: Decimal, collective: Decimal, rule: str) -> list[str]:

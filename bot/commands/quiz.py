@@ -10,7 +10,7 @@ from bot.commands.notices import notices
 from bot.commands.router import COMMANDS, Context, command, tidy
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.question import KINDS, parse_numbered
-from bot.services import focus, quiz
+from bot.services import focus, habit, quiz
 from bot.services import study as study_service
 from bot.services.quiz import Outcome, Put
 from bot.storage import quiz as rows
@@ -165,6 +165,8 @@ def told(ctx: Context, outcome: Outcome) -> Reply:
         closing, buttons = say.finished(finished), say.AFTER_LESSON
     else:
         closing, buttons = say.score_line(focus.SITTING_NAMES[outcome.sitting.kind], outcome.score), say.AFTER_SET
+    if outcome.sitting.kind == "daily":
+        closing += "\n" + say.streak_line(habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
     waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
-    lines = [text, "", closing] + ([say.waits(waiting)] if waiting else [])
+    lines = [text, "", closing.rstrip()] + ([say.waits(waiting)] if waiting else [])
     return Reply("\n".join(lines), buttons=(say.RESUME, *buttons[:2]) if waiting else buttons, done=done)

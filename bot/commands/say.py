@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.domain.habit import FREEZES, Streak
 from bot.domain.hours import CATEGORY_LABELS, PageCredit
 from bot.domain.library import plain
 from bot.domain.message import Ask, Option, Reply
@@ -88,6 +89,14 @@ def earned_line(earned: Earned, what: str) -> str:
 def score_line(name: str, score: Score) -> str:
     waiting = f",其中 {score.provisional} 题待人工确认" if score.provisional else ""
     return f"{name}完成：共 {score.answered} 题，答对 {score.right} 题{waiting}。"
+
+
+def streak_line(streak: Streak) -> str:
+    """连续学法 7 个工作日, with the missed days that are still forgiven where one was spent; empty when there is nothing to count."""
+    if not streak.days:
+        return ""
+    spent = "" if streak.freezes == FREEZES else f"，还可缺 {streak.freezes} 天"
+    return f"🔥 连续学法 {streak.days} 个工作日{spent}"
 
 
 def page(sent: Page, notices: str = "") -> Reply:
