@@ -88,6 +88,10 @@ def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: ra
         return quiz.score(session, had.id)
     if had is not None:
         return resume(session, shelf, person_id, had.id, now)
+    for ref, kind, scope, _, _ in study.open_sittings(session, person_id):
+        if kind == "daily" and scope != day:
+            # An unfinished set of another day does not come back: its answers stand, its questions will be drawn again.
+            quiz.close_sitting(session, ref, "left", now)
     pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
     if not pool:
         raise Refusal("题库里还没有可用的题，请联系管理员。")

@@ -79,6 +79,18 @@ async def test_the_daily_set_is_the_same_all_day_and_new_the_next(chat: Chat) ->
     assert "第1/5题" in await chat.say("每日")
 
 
+async def test_yesterdays_unfinished_set_makes_way_for_todays(chat: Chat) -> None:
+    await chat.say("每日")
+    await chat.say(right_answer(question_in_hand(chat)))
+    await chat.say("退出")
+    chat.clock.pass_(hours=24)
+    assert "第1/5题" in await chat.say("每日")
+    for _ in range(5):
+        said = await chat.say(right_answer(question_in_hand(chat)))
+    assert "还有没做完的" not in said
+    assert rows(chat.dispatcher.desk, "SELECT state, COUNT(*) FROM sitting GROUP BY state ORDER BY state") == [("done", 1), ("left", 1)]
+
+
 async def test_a_wrong_answer_is_explained_and_kept_in_the_notebook_until_two_are_right(chat: Chat) -> None:
     await chat.say("每日")
     question = question_in_hand(chat)
