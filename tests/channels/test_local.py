@@ -16,8 +16,8 @@ import pytest
 from aiohttp import WSMsgType, web
 
 import bot
-from bot.channels import local
 from bot.channels.local import Local, Persona
+from bot.channels.local import channel as local
 from bot.domain.message import Address, Ask, Incoming, Option, Reply
 from tests.conftest import NOW
 from tests.web.standing import Window, window

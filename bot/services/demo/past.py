@@ -9,32 +9,20 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
-from typing import Any
 
-from sqlalchemy import insert
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from bot.domain.hours import Policy, item_seconds, quotas
 from bot.domain.library import Lesson, expected_seconds
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.demo.bureau import PEOPLE, Member, joined
+from bot.services.demo.rows import Rows, keep
 from bot.services.quiz import DAILY_SIZE, RIGHTS_TO_LEAVE
 from bot.services.shelf import Shelf
-from bot.storage.tables import (
-    Answer,
-    DayTotal,
-    Entry,
-    Mistake,
-    PageView,
-    Reading,
-    Rule,
-    Sitting,
-    SittingItem,
-    YearTotal,
-)
+from bot.storage.tables import Rule
 
 HOUR = 2700
 MEETING = 2 * HOUR
@@ -48,29 +36,16 @@ D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6
 TAPPED = ("single", "judge")
 
 
-@dataclass
-class _Rows:
-    """What is to be written, table by table; sittings and readings are named by what makes them unique until they have their ids."""
-
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    sittings: list[dict[str, Any]] = field(default_factory=list)
-    answers: list[dict[str, Any]] = field(default_factory=list)
-    readings: list[dict[str, Any]] = field(default_factory=list)
-    views: list[tuple[tuple[int, str, datetime], dict[str, Any]]] = field(default_factory=list)
-    mistakes: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
-    items: Counter[tuple[int, int, str]] = field(default_factory=Counter)
-
-
 def write(session: Session, shelf: Shelf, people: Mapping[str, int], now: datetime) -> None:
     """Everything until yesterday; today is left to the visitor."""
     today = day_of(now)
     policy = _with_meetings(session, shelf.policy, date(today.year - 1, 1, 1), now)
-    rows = _Rows()
+    rows = Rows()
     for member in PEOPLE:
         rng = random.Random(f"{member.staff_no} {today.year}")  # noqa: S311 - makes a demo, guards nothing
         for year in (today.year - 1, today.year):
             _Year(rows, shelf, policy, member, people[member.staff_no], year, today, rng).live()
-    _keep(session, rows)
+    keep(session, rows)
 
 
 def _with_meetings(session: Session, policy: Policy, since: date, now: datetime) -> Policy:
@@ -94,7 +69,7 @@ def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
 class _Year:
     """One person's year."""
 
-    rows: _Rows
+    rows: Rows
     shelf: Shelf
     policy: Policy
     member: Member
@@ -249,57 +224,3 @@ class _Year:
             goes = self.rng.random() < min(0.97, zeal * (PASS_RATE if kind == "exam" else 0.93 if kind == "activity" else 0.7))
             if goes and since <= day < self.today:
                 self._earn(category, seconds, self._at(day, 16), (kind, f"{self.year}:{name.format(held[kind])}"), line, required=kind != "contest")
-
-
-# ── Writing ──
-
-
-def _keep(session: Session, rows: _Rows) -> None:
-    rows.entries.sort(key=lambda one: one["recorded_at"])
-    rows.sittings.sort(key=lambda one: one["closed_at"])
-    rows.answers.sort(key=lambda one: one["recorded_at"])
-    rows.readings.sort(key=lambda one: one["closed_at"])
-    _insert(session, Sitting, rows.sittings)
-    sets = {
-        (row[1], row[2]): row[0] for row in session.exec(select(Sitting.id, Sitting.person_id, Sitting.scope).where(col(Sitting.kind) == "daily"))
-    }
-    for one in rows.answers:
-        one["sitting_id"] = sets[one["person_id"], day_of(one["recorded_at"]).isoformat()]
-    _insert(
-        session,
-        SittingItem,
-        [{"sitting_id": one["sitting_id"], "n": one["n"], "question": one["question"], "version_id": one["version_id"]} for one in rows.answers],
-    )
-    _insert(session, Answer, rows.answers)
-    _insert(session, Mistake, list(rows.mistakes.values()))
-    _insert(session, Reading, rows.readings)
-    ways = {(row[1], row[2], row[3]): row[0] for row in session.exec(select(Reading.id, Reading.person_id, Reading.lesson, Reading.opened_at))}
-    _insert(session, PageView, [{"reading_id": ways[way], **view} for way, view in rows.views])
-    _insert(session, Entry, rows.entries)
-    _keep_totals(session, rows)
-
-
-def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        session.execute(insert(table), rows)
-
-
-def _keep_totals(session: Session, rows: _Rows) -> None:
-    """The running totals, added up from the very entries."""
-    years: Counter[tuple[int, int, str]] = Counter()
-    items: Counter[tuple[int, int, str]] = Counter()
-    days: Counter[tuple[int, date, str]] = Counter()
-    for one in rows.entries:
-        key = (one["person_id"], one["day"].year, one["category"])
-        years[key] += one["credit_seconds"]
-        items[key] += one["source_kind"] == "item"
-        days[one["person_id"], one["day"], one["category"]] += one["credit_seconds"]
-    _insert(
-        session,
-        YearTotal,
-        [
-            {"person_id": who, "year": year, "category": what, "seconds": seconds, "items": items[who, year, what]}
-            for (who, year, what), seconds in years.items()
-        ],
-    )
-    _insert(session, DayTotal, [{"person_id": who, "day": day, "category": what, "seconds": seconds} for (who, day, what), seconds in days.items()])

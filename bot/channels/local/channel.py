@@ -8,7 +8,6 @@ refuse the page on a public address, and a page of another origin is refused her
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 from collections import OrderedDict, deque
@@ -23,6 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from bot.channels.base import Clock, Note
+from bot.channels.local.frames import Malformed, read, written
 from bot.domain.message import Address, Handle, Heard, Incoming, Reply, to_json
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 PATH = "/chat"
 APP = "page"
 FRAME_BYTES = 16_384
-TEXT_CHARS = 2_000
 KEPT = 200
 PEOPLE = 1_000
 WINDOWS = 300
@@ -40,7 +39,6 @@ FILES = ("chat.css", "chat.js", "link.js", "view.js", "icon.svg")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "chat"
 
-_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
 _GUEST = re.compile(r"guest-[0-9a-f]{32}")
 _SINCE = re.compile(r"([0-9a-f]{16})\.([0-9]{1,15})")
 
@@ -62,10 +60,6 @@ class _Talk:
     turns: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
     windows: set[web.WebSocketResponse] = field(default_factory=set)
     running: int = 0
-
-
-class Malformed(Exception):
-    """A frame that no page of ours sends."""
 
 
 class Local:
@@ -150,7 +144,7 @@ class Local:
         # Registered before what was missed is collected: a turn that ends meanwhile is in one of the two, and the page knows a turn by its id.
         talk.windows.add(socket)
         try:
-            await socket.send_str(_frame(self._hello(user, talk, request.query.get("since", ""))))
+            await socket.send_str(written(self._hello(user, talk, request.query.get("since", ""))))
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     raise Malformed("not text")
@@ -189,7 +183,7 @@ class Local:
 
     async def _hear(self, handle: Handle, user: str, talk: _Talk, socket: web.WebSocketResponse, data: str) -> None:
         arrived = self._clock()
-        frame = _read(data)
+        frame = read(data)
         if frame["type"] == "ping":
             await socket.send_str('{"type":"pong"}')
             return
@@ -197,7 +191,7 @@ class Local:
             return  # not acknowledged: the page says it again, with the same id, to the next process
         if talk.running >= WAITING:
             self._note("shed", self.name, 1)
-            await socket.send_str(_frame({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
+            await socket.send_str(written({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
             return
         kind: Heard = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
         incoming = Incoming(Address(self.name, APP, user), frame["text"], frame["id"], arrived, kind, frame["task"])
@@ -231,7 +225,7 @@ class Local:
             talk.turns.remove(old)
         talk.turns.append(turn)
         for socket in tuple(talk.windows):
-            task = asyncio.ensure_future(_tell(socket, _frame(turn)))
+            task = asyncio.ensure_future(_tell(socket, written(turn)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -271,32 +265,3 @@ async def _hang_up(socket: web.WebSocketResponse) -> None:
             await socket.close(code=WSCloseCode.GOING_AWAY)
     except (ConnectionError, RuntimeError, TimeoutError) as gone:
         log.debug("window gone", channel="local", error=type(gone).__name__)
-
-
-def _frame(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _read(data: str) -> dict[str, str]:
-    """A frame with exactly the fields that are known, all of them short texts."""
-    try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError) as wrong:
-        raise Malformed("not JSON") from wrong
-    if not isinstance(frame, dict) or frame.get("type") not in ("say", "enter", "ping"):
-        raise Malformed("unknown type")
-    if frame["type"] == "ping":
-        return {"type": "ping"}
-    read = {
-        "type": frame["type"],
-        "id": frame.get("id"),
-        "text": frame.get("text", ""),
-        "task": frame.get("task", ""),
-        "label": frame.get("label", ""),
-    }
-    if not all(isinstance(value, str) for value in read.values()) or not _ID.fullmatch(read["id"]):
-        raise Malformed("wrong field")
-    if len(read["text"]) > TEXT_CHARS or len(read["label"]) > TEXT_CHARS or len(read["task"]) > 100:
-        raise Malformed("too long")
-    # A lone surrogate is text to JSON and to nobody else.
-    return {key: value.encode("utf-8", "replace").decode() for key, value in read.items()}
