@@ -1,0 +1,76 @@
+"""设置: each person chooses the hour of the push, the quiet hours, the weekly digest and the channel that comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bot.commands.router import Context, command
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.preference import CHANNELS, QUIET, Preference, read_channel, read_clock, read_span
+from bot.storage import preference
+
+DEFAULT = ("默认", "恢复默认", "不指定", "自动")
+_ON, _OFF = ("开", "开启", "打开", "要"), ("关", "关闭", "关掉", "不要")
+EXAMPLES = "「设置 推送 08:30」「设置 免打扰 20:00-08:00」「设置 周报 关」「设置 渠道 企业微信」；时间和渠道可写「默认」"
+
+
+@command("设置", takes="<项目 内容>")
+def settings(ctx: Context, said: str) -> Reply:
+    """推送时间、免打扰、周报、常用渠道：“设置”查看，“设置 推送 08:30”修改。"""
+    had = preference.of(ctx.session, ctx.me.id)
+    if not said:
+        return Reply("\n".join(["⚙️ 您的设置：", *_lines(had), "", f"修改：{EXAMPLES}。"]), buttons=_buttons(had))
+    word, _, value = said.partition(" ")
+    change = _CHANGES.get(word)
+    if change is None or not value.strip():
+        raise Refusal(f"没有看懂「设置 {said[:20]}」。可以这样改：{EXAMPLES}。")
+    chosen = change(ctx, had, value.strip())
+    if chosen.push_at is not None and chosen.is_quiet(chosen.push_at):
+        first, last = chosen.quiet
+        raise Refusal(f"没有修改：推送时间 {chosen.push_at} 在免打扰 {first}—{last} 之内，请错开。")
+    preference.keep(ctx.session, ctx.me.id, chosen)
+    return Reply("\n".join(["✅ 已修改。您的设置：", *_lines(chosen)]), buttons=_buttons(chosen))
+
+
+def _push(_: Context, had: Preference, value: str) -> Preference:
+    return replace(had, push_at=None if value in DEFAULT else read_clock(value))
+
+
+def _quiet(_: Context, had: Preference, value: str) -> Preference:
+    first, last = (None, None) if value in DEFAULT else read_span(value)
+    return replace(had, quiet_from=first, quiet_to=last)
+
+
+def _digest(_: Context, had: Preference, value: str) -> Preference:
+    if value not in (*_ON, *_OFF, *DEFAULT):
+        raise Refusal(f"周报只有开和关，没有「{value[:20]}」。例如「设置 周报 关」。")
+    return replace(had, digest=value not in _OFF)
+
+
+def _channel(ctx: Context, had: Preference, value: str) -> Preference:
+    if value in DEFAULT:
+        return replace(had, channel="")
+    channel, bound = read_channel(value), preference.channels(ctx.session, ctx.me.id)
+    if channel not in bound:
+        raise Refusal(f"您还没有绑定{CHANNELS[channel]}，已绑定的有：{'、'.join(CHANNELS[one] for one in bound)}。")
+    return replace(had, channel=channel)
+
+
+_CHANGES: dict[str, Callable[[Context, Preference, str], Preference]] = {
+    "推送": _push, "推送时间": _push, "免打扰": _quiet, "周报": _digest, "渠道": _channel,
+}  # fmt: skip
+
+
+def _lines(had: Preference) -> list[str]:
+    first, last = had.quiet
+    return [
+        f"· 推送：{f'每天 {had.push_at}' if had.push_at else '按活动安排的时间'}",
+        f"· 免打扰：{first}—{last}{'(默认)' if (first, last) == QUIET else ''}，这段时间不推送，正在进行的考试除外",
+        f"· 周报：{'开，每周一' if had.digest else '关'}",
+        f"· 渠道：{f'先发到{CHANNELS[had.channel]}' if had.channel else '先发到最近用过的那个'}",
+    ]
+
+
+def _buttons(had: Preference) -> tuple[Option, ...]:
+    return (Option("设置 周报 关", "关闭周报") if had.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))
