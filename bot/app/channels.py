@@ -73,6 +73,8 @@ def _wecom(house: House, outbound: Outbound) -> WeCom:
         aes_key=_plain(on.aes_key),
         api_base=on.api_base,
         cards=on.cards,
+        markdown=on.markdown,
+        page=on.page,
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,

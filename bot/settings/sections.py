@@ -37,6 +37,7 @@ class WeCom(_Section):
     api_base: str = "https://qyapi.weixin.qq.com"
     cards: bool = True
     markdown: bool = False
+    page: str = ""
     contacts_secret: SecretStr | None = None
 
     needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")

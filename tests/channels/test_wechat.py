@@ -137,7 +137,7 @@ async def test_a_verified_account_adds_a_list_to_tap_and_hears_the_tap(verified:
 async def test_several_answers_are_typed_since_a_list_cannot_be_ticked(verified: Stage) -> None:
     platform, ear = verified
     ear.says(Reply(ask=SEVERAL))
-    assert "(可多选,如 AB)" in (await platform.say("答题")).content
+    assert "(可多选，如 AB)" in (await platform.say("答题")).content
     assert platform.sent == []
 
 

@@ -26,7 +26,7 @@ async def test_a_question_is_told_in_full_and_its_card_follows(stage: Stage) -> 
     answer = await platform.say("答题 民法典")
 
     assert answer.content == (
-        "开始答题\n\n第1/5题 单选\n民法典自哪一天起施行?\nA. 2020年5月28日\nB. 2021年1月1日\nC. 2021年5月1日\n\n(回复 A/B/C;也可回复「退出」)"
+        "开始答题\n\n第1/5题 单选\n民法典自哪一天起施行?\nA. 2020年5月28日\nB. 2021年1月1日\nC. 2021年5月1日\n\n(回复 A/B/C；也可回复「退出」)"
     )
     await platform.until(lambda: bool(platform.sent))
     [message] = platform.sent
@@ -186,7 +186,7 @@ async def test_a_text_longer_than_the_platform_carries_goes_on_in_further_ones(s
 async def test_without_cards_everything_is_words() -> None:
     async with wecom_stands(cards=False) as (platform, ear):
         ear.says(Reply(ask=SEVERAL))
-        assert "(可多选,如 AB)" in (await platform.say("答题")).content
+        assert "(可多选，如 AB)" in (await platform.say("答题")).content
         assert ear.count("sent") == 0
 
 

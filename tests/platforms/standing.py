@@ -35,6 +35,7 @@ class Ear:
     replies: Callable[[Incoming], Awaitable[Reply]] = _echo
     heard: list[Incoming] = field(default_factory=list)
     noted: list[tuple[str, str, float]] = field(default_factory=list)
+    channel: Any = None
     _noted: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, incoming: Incoming) -> Reply:
@@ -63,35 +64,36 @@ class Ear:
 
 
 @asynccontextmanager
-async def wecom_stands(**over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
+async def wecom_stands(*, total: float = 3.0, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
     clock = Time()
     platform, ear = WeComPlatform(clock), Ear()
     known = {"corp_id": CORP, "agent_id": AGENT, "secret": WECOM_SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    async with _standing(platform, ear, clock, lambda **given: WeCom(**{**known, **given, **over}), "/channels/wecom"):
+    async with _standing(platform, ear, clock, lambda **given: WeCom(**{**known, **given, **over}), "/channels/wecom", total):
         yield platform, ear
 
 
 @asynccontextmanager
-async def wechat_stands(**over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
+async def wechat_stands(*, total: float = 3.0, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
     clock = Time()
     platform, ear = WeChatPlatform(clock), Ear()
     known = {"app_id": APP, "secret": WECHAT_SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    async with _standing(platform, ear, clock, lambda **given: WeChat(**{**known, **given, **over}), "/channels/wechat"):
+    async with _standing(platform, ear, clock, lambda **given: WeChat(**{**known, **given, **over}), "/channels/wechat", total):
         yield platform, ear
 
 
 @asynccontextmanager
 async def _standing(
-    platform: WeComPlatform | WeChatPlatform, ear: Ear, clock: Time, channel: Callable[..., WeCom | WeChat], path: str
+    platform: WeComPlatform | WeChatPlatform, ear: Ear, clock: Time, channel: Callable[..., WeCom | WeChat], path: str, total: float
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        api = web.Application()
+        api = web.Application(middlewares=[platform.faults.middleware], client_max_size=2**24)
         platform.attach(api)
         api_server = await stack.enter_async_context(TestServer(api))
-        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=ear.note, holder="test", total=3.0)
+        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=ear.note, holder="test", total=total)
         await stack.enter_async_context(outbound)
         app = web.Application()
-        channel(api_base=str(api_server.make_url("")), outbound=outbound, clock=clock, note=ear.note).attach(app, ear.handle)
+        ear.channel = channel(api_base=str(api_server.make_url("")), outbound=outbound, clock=clock, note=ear.note)
+        ear.channel.attach(app, ear.handle)
         server = await stack.enter_async_context(TestServer(app))
         platform.session = await stack.enter_async_context(ClientSession())
         platform.url = str(server.make_url(path))

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from tests.platforms.faults import Faults
 from tests.platforms.plain import Time
 from tests.platforms.sealed import Answered, Query, Sealer, cdata, post
 
@@ -24,6 +25,7 @@ class WeChatPlatform:
         self.sealer = Sealer(APP)
         self.sent: list[dict[str, Any]] = []
         self.fault: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda message: None
+        self.faults = Faults()
         self.url = ""
         self.session: ClientSession | None = None
         self._ids = 23456789012345600

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from tests.platforms.faults import Faults
 from tests.platforms.plain import Time
 from tests.platforms.sealed import Answered, Query, Sealer, cdata, post
 
@@ -32,6 +33,12 @@ class WeComPlatform:
         self.updated: list[dict[str, Any]] = []
         self.fault: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda message: None
         self.members = {"zhangsan", "lisi"}
+        self.unlicensed: set[str] = set()
+        self.recalled: list[str] = []
+        self.faults = Faults()
+        self.token = "wecom-token"
+        self.departments: list[dict[str, Any]] = []
+        self.users: dict[int, list[dict[str, Any]]] = {}
         self.url = ""
         self.session: ClientSession | None = None
         self._ids = 1000
@@ -39,6 +46,9 @@ class WeComPlatform:
         self._arrived = asyncio.Event()
 
     def attach(self, app: web.Application) -> None:
+        app.router.add_post("/cgi-bin/message/recall", self._recall)
+        app.router.add_get("/cgi-bin/department/list", self._departments)
+        app.router.add_get("/cgi-bin/user/list", self._users)
         app.router.add_get("/cgi-bin/gettoken", self._token)
         app.router.add_post("/cgi-bin/message/send", self._send)
         app.router.add_post("/cgi-bin/message/update_template_card", self._update)
@@ -46,16 +56,43 @@ class WeComPlatform:
     async def _token(self, request: web.Request) -> web.Response:
         if request.query.get("corpid") != CORP or request.query.get("corpsecret") != SECRET:
             return web.json_response(refusal(40001, "invalid credential"))
-        return web.json_response({"errcode": 0, "errmsg": "ok", "access_token": "wecom-token", "expires_in": 7200})
+        return web.json_response({"errcode": 0, "errmsg": "ok", "access_token": self.token, "expires_in": 7200})
 
     async def _send(self, request: web.Request) -> web.Response:
         message = await request.json()
-        wrong = None if request.query.get("access_token") == "wecom-token" else refusal(40014, "invalid access_token")
+        wrong = self._unknown(request)
         wrong = wrong or self.fault(message) or self._judged(message)
         if wrong is None:
             self.sent.append(message)
         self._arrived.set()
-        return web.json_response(wrong or {"errcode": 0, "errmsg": "ok", "msgid": str(len(self.sent)), "invaliduser": self._strangers(message)})
+        if wrong is None and not self._reached(message):
+            self.sent.pop()
+            wrong = refusal(81013, "user & party & tag all invalid")
+        told = {"errcode": 0, "errmsg": "ok", "msgid": f"msg-{len(self.sent)}", "invaliduser": self._strangers(message)}
+        told["unlicenseduser"] = "|".join(user for user in message["touser"].split("|") if user in self.unlicensed)
+        if message["msgtype"] == "template_card":
+            told["response_code"] = f"code-{len(self.sent)}"
+        return web.json_response(wrong or told)
+
+    def _reached(self, message: dict[str, Any]) -> list[str]:
+        return [user for user in message["touser"].split("|") if user.lower() in self.members]
+
+    def _unknown(self, request: web.Request) -> dict[str, Any] | None:
+        return None if request.query.get("access_token") == self.token else refusal(42001, "access_token expired")
+
+    async def _recall(self, request: web.Request) -> web.Response:
+        wrong = self._unknown(request)
+        if wrong is None:
+            self.recalled.append((await request.json())["msgid"])
+        return web.json_response(wrong or {"errcode": 0, "errmsg": "ok"})
+
+    async def _departments(self, request: web.Request) -> web.Response:
+        wrong = self._unknown(request)
+        return web.json_response(wrong or {"errcode": 0, "errmsg": "ok", "department": self.departments})
+
+    async def _users(self, request: web.Request) -> web.Response:
+        wrong = self._unknown(request)
+        return web.json_response(wrong or {"errcode": 0, "errmsg": "ok", "userlist": self.users.get(int(request.query["department_id"]), [])})
 
     async def _update(self, request: web.Request) -> web.Response:
         self.updated.append(await request.json())
@@ -63,13 +100,20 @@ class WeComPlatform:
         return web.json_response({"errcode": 0, "errmsg": "ok", "invaliduser": []})
 
     def _strangers(self, message: dict[str, Any]) -> str:
-        return "|".join(user for user in message["touser"].split("|") if user not in self.members)
+        return "|".join(user.lower() for user in message["touser"].split("|") if user.lower() not in self.members | self.unlicensed)
 
     def _judged(self, message: dict[str, Any]) -> dict[str, Any] | None:
         if message["agentid"] != int(AGENT):
             return refusal(40056, "invalid agentid")
-        if message["msgtype"] == "text":
-            return None if 0 < len(message["text"]["content"].encode()) <= 2048 else refusal(45002, "content size out of limit")
+        if len(message["touser"].split("|")) > 1000:
+            return refusal(40058, "touser exceeds 1000")
+        if message["msgtype"] in ("text", "markdown"):
+            said = message[message["msgtype"]]["content"]
+            return None if 0 < len(said.encode()) <= 2048 else refusal(45002, "content size out of limit")
+        if message["msgtype"] == "textcard":
+            linked = message["textcard"]
+            whole = all(0 < len(linked[name].encode()) <= most for name, most in (("title", 128), ("description", 512), ("url", 2048)))
+            return None if whole and len(linked["btntxt"]) <= 4 else refusal(42044, "textcard")
         card = message["template_card"]
         buttons = card.get("button_list", [])
         keys = [button["key"] for button in buttons] + [action["key"] for action in card.get("action_menu", {}).get("action_list", [])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -13,36 +13,21 @@ import structlog
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import Clock, Note
+from bot.channels.base import Clock, Note, Parcel, Receipt
 from bot.channels.callback import Patience
 from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, parse, sealed_part
 from bot.channels.letters import echo, text_reply
 from bot.channels.outbound import Outbound, PlatformError, wecom_api
-from bot.channels.wecom.cards import BUTTON_TEXT, Card, Shown, card_of, replaced, verdict, verdict_fits
+from bot.channels.wecom.cards import Shown, card_of, replaced, verdict, verdict_fits
 from bot.channels.wecom.heard import Letter, hear
-from bot.channels.words import pieces, short
-from bot.domain.message import Address, Ask, Handle, Incoming, Reply, lettered
+from bot.channels.wecom.push import CODE, TEXT_BYTES, Forms, Post, Speech
+from bot.channels.words import pieces
+from bot.domain.message import Address, Handle, Incoming, Reply, lettered
 
 log = structlog.get_logger(__name__)
 
 PATH = "/channels/wecom"
-SEND = "/cgi-bin/message/send"
-UPDATE = "/cgi-bin/message/update_template_card"
 API_BASE = "https://qyapi.weixin.qq.com"
-TEXT_BYTES = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """What is sent actively, in this order; `instead` is said when the platform will not have the card."""
-
-    texts: tuple[str, ...] = ()
-    card: Card | None = None
-    ask: Ask | None = None
-    instead: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.texts or self.card)
 
 
 class WeCom:
@@ -64,11 +49,13 @@ class WeCom:
         former_aes_key: str = "",
         api_base: str = API_BASE,
         cards: bool = True,
+        markdown: bool = False,
+        page: str = "",
         reply_seconds: float = 4.0,
         freshness: int = 600,
         body_cap: int = 65536,
     ) -> None:
-        """Seconds and bytes; `cards` off where the clients show none (private deployments, the WeChat plug-in).
+        """Seconds and bytes; `cards` off where the clients show none (private deployments, the WeChat plug-in); `page` is what textcards open there.
 
         Raises ValueError when the agent id is no number or a key is none.
         """
@@ -76,13 +63,14 @@ class WeCom:
         self._agent_id = str(int(agent_id))
         self._codec = Codec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
         self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
-        self._outbound = outbound
         self._clock = clock
         self._note = note
-        self._cards = cards
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
         self._shown = Shown()
+        self._post = Post(
+            outbound=outbound, api=self._api, agent_id=int(self._agent_id), forms=Forms(cards, markdown, page), shown=self._shown, note=note
+        )
 
     def attach(self, app: web.Application, handle: Handle) -> None:
         app.router.add_get(PATH, self.verify, allow_head=False)
@@ -134,42 +122,41 @@ class WeCom:
         made = int(now.timestamp())
         if letter.card and letter.incoming.task:
             if not reply.text:
-                return replaced(reply.done or "已作答", letter.user, self._corp_id, made), self.speech(reply, _serial(letter.incoming))
+                return replaced(reply.done or "已作答", letter.user, self._corp_id, made), self._post.forms.speech(reply, _serial(letter.incoming))
             rest = Reply(ask=reply.ask, buttons=reply.buttons) if verdict_fits(reply) else reply
-            return verdict(reply, self._shown.get(letter.card), letter.user, self._corp_id, made), self.speech(rest, _serial(letter.incoming))
+            return verdict(reply, self._shown.get(letter.card), letter.user, self._corp_id, made), self._post.forms.speech(
+                rest, _serial(letter.incoming)
+            )
         texts = pieces(lettered(reply), TEXT_BYTES)
-        card = card_of(reply, _serial(letter.incoming)) if self._cards and (reply.ask or reply.buttons) else None
+        card = card_of(reply, _serial(letter.incoming)) if self._post.forms.cards and (reply.ask or reply.buttons) else None
         said = text_reply(letter.user, self._corp_id, made, texts[0]) if texts else ""
-        return said, Speech(tuple(texts[1:]), card, reply.ask)
-
-    def speech(self, reply: Reply, serial: str) -> Speech:
-        """A reply as it is said actively: by its card alone where that shows everything, else by text and card."""
-        letters = tuple(pieces(lettered(reply), TEXT_BYTES))
-        card = card_of(reply, serial) if self._cards else None
-        if card is None:
-            return Speech(letters)
-        if not card.whole:
-            return Speech(letters, card, reply.ask)
-        texts = tuple(pieces(reply.text, TEXT_BYTES)) if reply.ask is not None else ()
-        return Speech(texts, card, reply.ask, tuple(pieces(lettered(Reply(ask=reply.ask, buttons=reply.buttons)), TEXT_BYTES)) if texts else letters)
+        return said, Speech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""
-        await self._say(to, self.speech(reply, secrets.token_hex(5)))
+        await self._say(to, self._post.forms.speech(reply, secrets.token_hex(5)))
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        return await self._post.push(batch)
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        return await self._post.recall(platform_ids)
+
+    async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
+        """Put a word such as 已截止 in place of the buttons of a pushed card; raises `PlatformError`."""
+        await self._post.close_card(platform_id, users, done)
 
     async def _answer_late(self, letter: Letter, reply: Reply) -> None:
         incoming = letter.incoming
         if incoming.kind == "unfollow":
             return
-        await self._say(incoming.sender, self.speech(reply, _serial(incoming)))
+        await self._say(incoming.sender, self._post.forms.speech(reply, _serial(incoming)))
         if letter.code and incoming.task:
-            button = {"replace_name": short(reply.done or "已作答", BUTTON_TEXT)}
-            lock = {"userids": [incoming.sender.user], "agentid": int(self._agent_id), "response_code": letter.code, "button": button}
-            await self._outbound.call(self._api, "POST", UPDATE, json=lock)
+            await self._post.close_card(CODE + letter.code, [incoming.sender.user], reply.done or "已作答")
 
     async def _say(self, to: Address, speech: Speech) -> None:
-        for text in speech.texts:
-            await self._send(to, "text", {"content": text})
+        for kind, content in speech.texts:
+            await self._send(to, kind, content)
         if speech.card is None:
             return
         try:
@@ -179,13 +166,11 @@ class WeCom:
             if wrong.kind not in ("content", "permission"):
                 raise
             log.warning("card refused", channel=self.name, code=wrong.code)
-            for text in speech.instead:
-                await self._send(to, "text", {"content": text})
+            for kind, content in speech.instead:
+                await self._send(to, kind, content)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
-        # The duplicate check would swallow a sentence that is said twice within half an hour, as verdicts are.
-        message = {"touser": to.user, "msgtype": kind, "agentid": int(self._agent_id), kind: content, "enable_duplicate_check": 0}
-        answer = await self._outbound.call(self._api, "POST", SEND, json=message)
+        answer = await self._post.send([to.user], kind, content)
         if answer.get("invaliduser") or answer.get("unlicenseduser"):
             raise PlatformError("recipient", "invaliduser", "nobody of that id can be reached")
         self._note("sent", self.name, 1)

@@ -1,0 +1,175 @@
+"""Pushing to many at once: one call for all who get the same, told apart again by who could not be reached (protocols.md B4, B5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from bot.channels.base import Note, Parcel, Receipt
+from bot.channels.batches import failed, grouped, ids_in, receipt_of, sent, serial_of, taken_back
+from bot.channels.envelope import speakable
+from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.wecom.cards import BUTTON_TEXT, Card, Shown, card_of
+from bot.channels.words import pieces, short
+from bot.domain.message import Ask, Reply, lettered
+
+log = structlog.get_logger(__name__)
+
+SEND = "/cgi-bin/message/send"
+RECALL = "/cgi-bin/message/recall"
+UPDATE = "/cgi-bin/message/update_template_card"
+NAME = "wecom"
+MOST_USERS = 1000
+TEXT_BYTES = 2048
+TITLE_BYTES, DESCRIPTION_BYTES, BUTTON_CHARS = 128, 512, 4
+MESSAGE, CODE = "m:", "r:"
+"""What stands before the ids in `platform_id`: of a message, by which it is recalled; of a card, by which it is updated once within 72 hours."""
+
+Message = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What is sent actively, in this order; `instead` is said when the platform will not have the card."""
+
+    texts: tuple[Message, ...] = ()
+    card: Card | None = None
+    ask: Ask | None = None
+    instead: tuple[Message, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.texts or self.card)
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """How things are said where there is a choice: template cards, markdown in place of text, and a page that textcards open."""
+
+    cards: bool = True
+    markdown: bool = False
+    page: str = ""
+
+    def speech(self, reply: Reply, serial: str) -> Speech:
+        """A reply as it is said actively: by its card alone where that shows everything, else by text and card."""
+        card = card_of(reply, serial) if self.cards else None
+        if card is None:
+            return Speech(self.plain(reply))
+        if not card.whole:
+            return Speech(self.letters(reply), card, reply.ask)
+        if reply.ask is None:
+            return Speech((), card, None, self.letters(reply))
+        # The card of a question shows the question; what was said before it goes before it.
+        return Speech(self.letters(Reply(reply.text)), card, reply.ask, self.letters(Reply(ask=reply.ask, buttons=reply.buttons)))
+
+    def plain(self, reply: Reply) -> tuple[Message, ...]:
+        """Without a card: a textcard that opens the page where there is one and a command to offer, else the words."""
+        if self.page and reply.buttons and reply.ask is None and not self.cards and (linked := _textcard(reply, self.page)) is not None:
+            return (linked,)
+        return self.letters(reply)
+
+    def letters(self, reply: Reply) -> tuple[Message, ...]:
+        kind = "markdown" if self.markdown else "text"
+        return tuple((kind, {"content": part}) for part in pieces(lettered(reply), TEXT_BYTES))
+
+
+class Post:
+    """The app's outgoing mail to its members."""
+
+    def __init__(self, *, outbound: Outbound, api: Api, agent_id: int, forms: Forms, shown: Shown, note: Note) -> None:
+        self._outbound = outbound
+        self._api = api
+        self._agent_id = agent_id
+        self.forms = forms
+        self._shown = shown
+        self._note = note
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
+        receipts: dict[int, Receipt] = {}
+        for places in grouped(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS):
+            told = await self._tell([batch[place].to.user for place in places], batch[places[0]].reply, serial_of(batch[p].mark for p in places))
+            receipts |= dict(zip(places, told, strict=True))
+        return [receipts[place] for place in range(len(batch))]
+
+    async def _tell(self, users: list[str], reply: Reply, serial: str) -> list[Receipt]:
+        speech = self.forms.speech(reply, serial)
+        messages: list[Message] = [*speech.texts, *([("template_card", speech.card.body)] if speech.card is not None else [])]
+        if not messages:
+            return [failed("content empty") for _ in users]
+        ids: list[str] = []
+        refused: dict[str, str] = {}
+        trouble = ""
+        instead = list(speech.instead)
+        while messages:
+            kind, content = messages.pop(0)
+            left = [user for user in users if user.lower() not in refused]
+            try:
+                answer = await self.send(left, kind, content)
+            except PlatformError as wrong:
+                if kind == "template_card" and instead and wrong.kind in ("content", "permission"):
+                    log.warning("card refused, words instead", channel=NAME, code=wrong.code)
+                    messages, instead = instead, []
+                    continue
+                if not ids:
+                    receipt = receipt_of(wrong)
+                    return [failed(refused[user.lower()]) if user.lower() in refused else receipt for user in users]
+                trouble = f"partly: {wrong}"
+                break
+            ids += ids_of(answer)
+            refused |= dict.fromkeys(ids_in(answer.get("unlicenseduser")), "recipient unlicenseduser")
+            refused |= dict.fromkeys(ids_in(answer.get("invaliduser")), "recipient invaliduser")
+            if all(user.lower() in refused for user in users):
+                break
+        if speech.card is not None:
+            self._shown.keep(speech.card, speech.ask)
+        done = Receipt("sent", error=trouble, platform_id=" ".join(ids)) if trouble else sent(" ".join(ids))
+        told = [failed(refused[user.lower()]) if user.lower() in refused else done for user in users]
+        self._note("sent", NAME, sum(one.outcome == "sent" for one in told))
+        return told
+
+    async def send(self, users: Sequence[str], kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """One message; the platform's answer names who could not be reached. Raises `PlatformError`."""
+        # The duplicate check would swallow a sentence that is said twice within half an hour, as verdicts are.
+        message = {"touser": "|".join(users), "msgtype": kind, "agentid": self._agent_id, kind: content, "enable_duplicate_check": 0}
+        return await self._outbound.call(self._api, "POST", SEND, json=message)
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        """Take back, within 24 hours, every message that these pushes sent, from everybody who got it."""
+        return await taken_back(platform_ids, self._take_back)
+
+    async def _take_back(self, platform_id: str) -> None:
+        for one in platform_id.split():
+            if one.startswith(MESSAGE):
+                await self._outbound.call(self._api, "POST", RECALL, json={"msgid": one.removeprefix(MESSAGE)})
+
+    async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
+        """Put a word such as 已截止 in place of a card's buttons, once, within 72 hours; raises `PlatformError`."""
+        for one in platform_id.split():
+            if one.startswith(CODE):
+                body = {
+                    "userids": list(users),
+                    "agentid": self._agent_id,
+                    "response_code": one.removeprefix(CODE),
+                    "button": {"replace_name": short(done, BUTTON_TEXT)},
+                }
+                await self._outbound.call(self._api, "POST", UPDATE, json=body)
+
+
+def ids_of(answer: dict[str, Any]) -> list[str]:
+    """What the platform calls the message, and the code that updates its card."""
+    named = ((MESSAGE, answer.get("msgid")), (CODE, answer.get("response_code")))
+    return [mark + value for mark, value in named if isinstance(value, str) and value and not any(c.isspace() for c in value)]
+
+
+def _textcard(reply: Reply, page: str) -> Message | None:
+    title, _, rest = speakable(reply.text).strip().partition("\n")
+    first = reply.buttons[0]
+    url = f"{page}{'&' if '?' in page else '?'}say={quote(first.say, safe='')}"
+    if not title or len(title.encode()) > TITLE_BYTES or len(rest.encode()) > DESCRIPTION_BYTES or len(url.encode()) > 2048:
+        return None
+    description = rest.strip() or first.label
+    return "textcard", {"title": title, "description": description, "url": url, "btntxt": short(first.label, BUTTON_CHARS)}
