@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
 from bot.domain.message import Address, Handle, Reply
+from bot.domain.parcel import Outcome, Parcel, Receipt
+
+__all__ = ["Channel", "Clock", "Note", "Outcome", "Parcel", "Recalls", "Receipt", "Token", "TokenStore", "silent"]
 
 Clock = Callable[[], datetime]
 """Aware UTC now; the only way a channel learns the time."""
@@ -27,6 +30,22 @@ class Channel(Protocol):
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `outbound.PlatformError` when the platform refuses."""
+        ...
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """Say many things unasked: one receipt for each parcel, in the order of the batch. Refusals are receipts; nothing is raised for them.
+
+        A channel that batches joins what its platform lets it join; one that does not hands itself to `singly.one_by_one`.
+        """
+        ...
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """A channel whose platform can take back what was sent."""
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        """`sent` for each that was taken back, otherwise what stood in the way; in the order asked."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,12 +14,13 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import Clock, Note
+from bot.channels.base import Clock, Note, Parcel, Receipt
 from bot.channels.callback import Patience
 from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields_of_json, parse, sealed_part, speakable
 from bot.channels.keys import is_key, key_of, of_key
 from bot.channels.letters import COMMON, echo, event_id, kind_of, text_reply
 from bot.channels.outbound import Outbound, wechat_api
+from bot.channels.singly import one_by_one
 from bot.channels.words import line, pieces, short
 from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
 
@@ -196,6 +198,10 @@ class WeChat:
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
         await self._say(to, tuple(pieces(lettered(reply), TEXT_BYTES)), self.menu(reply))
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """Say many things unasked, one person at a time; one receipt for each parcel."""
+        return await one_by_one(self, batch)
 
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         if incoming.kind == "unfollow":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from bot.channels.base import Clock, Note
+from bot.channels.base import Clock, Note, Parcel, Receipt
 from bot.channels.callback import HEADERS, body, refused
 from bot.channels.dingtalk import frames, http
 from bot.channels.dingtalk.hearing import Hearing
@@ -23,6 +23,7 @@ from bot.channels.dingtalk.stream import Ack, Lease, Stream
 from bot.channels.envelope import BadEnvelope
 from bot.channels.outbound import Outbound, PlatformError, dingtalk_api
 from bot.channels.outbound.wire import encode
+from bot.channels.singly import one_by_one
 from bot.domain.message import Address, Handle, Reply
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,10 @@ class DingTalk:
         """Say something unasked; raises PlatformError."""
         if reply:
             await self._speaker.send(to, reply)
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """Say many things unasked, one person at a time; one receipt for each parcel."""
+        return await one_by_one(self, batch)
 
     async def _life(self, hearing: Hearing) -> AsyncIterator[None]:
         running: asyncio.Task[None] | None = None

@@ -21,7 +21,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
-from bot.channels.base import Clock, Note
+from bot.channels.base import Clock, Note, Parcel, Receipt
 from bot.channels.local.frames import Malformed, read, written
 from bot.domain.message import Address, Handle, Heard, Incoming, Reply, to_json
 
@@ -94,6 +94,13 @@ class Local:
         """Say something unasked: to the windows that are open, and to those that come back for what they missed."""
         self._keep(to.user, {"id": f"push-{self._seq + 1}", "label": None, "text": "", "task": ""}, reply)
         self._note("sent", self.name, 1)
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """Into the open pages at once. The mark is the turn's id, so that a parcel that is handed over twice is seen once."""
+        for parcel in batch:
+            self._keep(parcel.to.user, {"id": f"push-{parcel.mark}", "label": None, "text": "", "task": ""}, parcel.reply)
+        self._note("sent", self.name, len(batch))
+        return [Receipt("sent", platform_id=f"push-{parcel.mark}") for parcel in batch]
 
     # ── The page ──
 
