@@ -14,6 +14,7 @@ CORP, AGENT, TOKEN = "ww1234567890abcdef", "1000002", "bench-token-8361"
 AES_KEY = "canaryKeyOfThePlatformStandIn0123456789abcd"
 SECRET = "bench-corpsecret-5512"
 PATH = "/channels/wecom"
+LONGEST = 60.0
 
 
 def codec() -> Codec:
@@ -69,6 +70,7 @@ class Asker(asyncio.Protocol):
         self.answers: list[bytes] = []
         self.seconds: list[float] = []
         self.running = False
+        self._lost = False
         self._done = done
         self._buffer = b""
         self._need = 0
@@ -84,7 +86,7 @@ class Asker(asyncio.Protocol):
         self._next()
 
     def _next(self) -> None:
-        if not self.running or len(self.answers) == len(self.requests):
+        if self._lost or not self.running or len(self.answers) == len(self.requests):
             self.running = False
             self._done()
             return
@@ -106,9 +108,14 @@ class Asker(asyncio.Protocol):
             self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         if self.running:
             self.running = False
             self._done()
+
+    def stop(self) -> None:
+        """Let the request in hand be answered, and send no other."""
+        self.requests = self.requests[: len(self.answers) + 1]
 
     def close(self) -> None:
         self._transport.close()
@@ -159,19 +166,17 @@ async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | N
     began = time.perf_counter()
     for asker in askers:
         asker.begin()
-    if seconds is not None:
-        await asyncio.sleep(seconds)
+    if not askers:
+        all_done.set()
+    try:
+        async with asyncio.timeout(LONGEST if seconds is None else seconds):
+            await all_done.wait()
+    except TimeoutError:
         for asker in askers:
-            asker.running = asker.running and len(asker.answers) < len(asker.requests) and _last(asker)
-    async with asyncio.timeout(60):
-        await all_done.wait()
+            asker.stop()
+        async with asyncio.timeout(LONGEST):
+            await all_done.wait()
     wall = time.perf_counter() - began
     for asker in askers:
         asker.close()
     return Run([asker.answers for asker in askers], [one for asker in askers for one in asker.seconds], wall)
-
-
-def _last(asker: Asker) -> bool:
-    """Let the request in hand be answered, and send no other."""
-    asker.requests = asker.requests[: len(asker.answers) + 1]
-    return True

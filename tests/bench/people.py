@@ -18,7 +18,7 @@ from bot.storage.tables import stamp
 from tests.bench.load import message_id, user_of
 
 ROOT = Path(__file__).parent.parent.parent
-ROUND = 40
+ROUND = 20
 """Questions of a round: as many as earn on one day (D3), so that every answer has a ledger effect."""
 
 
