@@ -5,6 +5,7 @@ Every module here adds its commands to `cli`; importing them is what makes `pyth
 
 from bot.cli import banks as _banks  # noqa: F401
 from bot.cli import chat as _chat  # noqa: F401
+from bot.cli import leave as _leave  # noqa: F401
 from bot.cli import people as _people  # noqa: F401
 from bot.cli import reports as _reports  # noqa: F401
 from bot.cli import serve as _serve  # noqa: F401
