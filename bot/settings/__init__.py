@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from bot.settings.sections import DingTalk, Limits, Web, WeChat, WeCom, ZwDing
 
@@ -155,6 +155,11 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
         raise BadSettings("\n".join(f"不认识的设置 {key},请检查拼写(可用的设置见 README)" for key in sorted(unknown)))
     try:
         return Settings(**{**_from_file(path), **over})
+    except SettingsError:
+        # A whole section in one variable is taken as JSON; what it says when it is none may quote a secret.
+        sections = [env_name(name) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
+        broken = [key for key in environ if key.upper() in sections]
+        raise BadSettings("\n".join(f"设置 {key} 读不了，请逐项写作 {key}__…（各项见 README）" for key in sorted(broken))) from None
     except ValidationError as wrong:
         raise BadSettings("\n".join(_sentence(error) for error in wrong.errors(include_input=False, include_url=False))) from None
 
