@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from bot.domain.audience import All, And, Audience, ExamNotTaken, HoursBelow, LessonNotDone, Not, Or, People, Role, Tag, Tier, Unit, mapped
 from bot.domain.audience.base import Leaf
+from bot.domain.campaign import Author
 from bot.domain.hours import Policy, RuleVersion, quotas
 from bot.domain.message import Refusal
 from bot.domain.times import start_of
@@ -27,6 +28,9 @@ _QUARTERS = 4
 _KNOWN = "SELECT staff_no FROM person WHERE staff_no IN ({names})"
 _RULES = Sql("SELECT line, version, valid_from, body FROM rule WHERE line IN ('D1', 'D11') ORDER BY line, version")
 _TIERS = Sql("SELECT DISTINCT tier FROM person")
+_ADMIN = Sql("SELECT r.unit_id, u.path FROM role r LEFT JOIN unit u ON u.id = r.unit_id WHERE r.person_id = :person_id AND r.role = 'admin'")
+_PERSON = Sql("SELECT id, staff_no, name, tier FROM person WHERE id = :id")
+_BY_NUMBER = Sql("SELECT id FROM person WHERE staff_no = :staff_no")
 _AT_WORK = """CASE WHEN p.left_on IS NOT NULL AND p.left_on < :day THEN p.left_on
               WHEN p.joined_on IS NOT NULL AND p.joined_on > :day THEN p.joined_on ELSE CAST(:day AS TEXT) END"""
 _EVALUATE = """SELECT p.id, CASE
@@ -36,10 +40,9 @@ _EVALUATE = """SELECT p.id, CASE
                  AND (a.until IS NULL OR a.until >= :day)) THEN '借调'
     WHEN EXISTS (SELECT 1 FROM absence a WHERE a.person_id = p.id AND a.since <= :day AND (a.until IS NULL OR a.until >= :day)) THEN '请假'
     WHEN NOT EXISTS (SELECT 1 FROM account c WHERE c.person_id = p.id) THEN '没有可用渠道'
-    ELSE '' END
+    ELSE '' END AS reason
 FROM person p
-WHERE (p.left_on IS NULL OR p.left_on >= :gone) AND (p.joined_on IS NULL OR p.joined_on <= :coming) AND ({condition})
-ORDER BY p.id"""
+WHERE (p.left_on IS NULL OR p.left_on >= :gone) AND (p.joined_on IS NULL OR p.joined_on <= :coming) AND ({condition})"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,16 @@ def evaluate(session: Session, audience: Audience, on: date, now: datetime) -> I
 
     Leave and secondment pause a person, a joiner is in from the first day, one who left is out from the day after the last.
     """
+    text, values = selection(session, audience, on, now)
+    rows = Sql(f"{text} ORDER BY p.id").all(session, **values)
+    return Invited([row[0] for row in rows if not row[1]], [(row[0], row[1]) for row in rows if row[1]])
+
+
+def selection(session: Session, audience: Audience, on: date, now: datetime) -> tuple[str, dict[str, Any]]:
+    """The statement behind `evaluate`, (person id, reason) a row, with the values it binds: for statements that go on from it."""
     values: dict[str, Any] = {"day": on.isoformat(), "gone": (on - NEARBY).isoformat(), "coming": (on + NEARBY).isoformat()}
     condition = _Conditions(session, on, now, values).of(audience)
-    rows = Sql(_EVALUATE.format(condition=condition)).all(session, **values)
-    return Invited([row[0] for row in rows if not row[1]], [(row[0], row[1]) for row in rows if row[1]])
+    return _EVALUATE.format(condition=condition), values
 
 
 class _Conditions:
@@ -186,3 +195,22 @@ def by_channel(session: Session, ids: Sequence[int]) -> Counter[str]:
     """How many of some people can be reached on each channel; somebody on two counts on both."""
     text = f"SELECT channel, COUNT(*) FROM account WHERE person_id IN ({_ids(ids)}) GROUP BY channel"  # noqa: S608
     return Counter({row[0]: int(row[1]) for row in Sql(text).all(session)})
+
+
+def author(session: Session, person_id: int, staff_no: str, via: str) -> Author:
+    """An administrator with what they reach: the subtree of the unit of their role; with no unit there, the whole agency."""
+    row = _ADMIN.one(session, person_id=person_id)
+    if row is None:
+        return Author(staff_no, via, ())
+    return Author(staff_no, via, None if row[0] is None else (row[1],))
+
+
+def person(session: Session, person_id: int) -> tuple[int, str, str, str] | None:
+    """(id, staff number, name, tier)."""
+    row = _PERSON.one(session, id=person_id)
+    return None if row is None else (row[0], row[1], row[2], row[3])
+
+
+def person_numbered(session: Session, staff_no: str) -> int | None:
+    row = _BY_NUMBER.one(session, staff_no=staff_no)
+    return None if row is None else int(row[0])

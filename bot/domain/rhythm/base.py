@@ -50,14 +50,14 @@ class Rhythm:
     skip_dates: tuple[date, ...] = ()
     first: date | None = None
     last: date | None = None
-    each: str = ""
+    each: Kind | Literal[""] = ""
 
     def __post_init__(self) -> None:
         time.fromisoformat(self.time)
         if len(self.time) != 5 or self.kind not in KINDS or self.on_holiday not in ("skip", "before", "after", "keep"):
             raise ValueError(f"not a rhythm: {self.kind} {self.time} {self.on_holiday}")
         kind = self.each if self.kind == "series" else self.kind
-        if kind not in KINDS or kind == "series" or not _SOUND.get(kind, _always)(self):
+        if (self.each and self.kind != "series") or kind not in KINDS or kind == "series" or not _SOUND.get(kind, _always)(self):
             raise ValueError(f"not a rhythm: {self}")
 
 
@@ -104,3 +104,8 @@ def _text(value: Any) -> Any:
 def without(rhythm: Rhythm, day: date) -> Rhythm:
     """The rhythm with one more day left out."""
     return replace(rhythm, skip_dates=tuple(sorted({*rhythm.skip_dates, day})))
+
+
+def unrolled(rhythm: Rhythm) -> Rhythm:
+    """A series' rhythm as that of something that is not told in parts."""
+    return replace(rhythm, kind=rhythm.each or rhythm.kind, each="")

@@ -1,0 +1,265 @@
+"""Planning: a campaign is drafted, looked at before it is sent, started, paused, changed, stopped and called back; every act is audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain import content as contents
+from bot.domain import rhythm as rhythms
+from bot.domain.audience import Audience, describe, lies_within, limited
+from bot.domain.calendar import Calendar, UnknownYear
+from bot.domain.campaign import MISSED_LABELS, STATE_LABELS, Author, Campaign, Preview
+from bot.domain.content import Content
+from bot.domain.message import Refusal, Reply
+from bot.domain.people import Learner
+from bot.domain.rhythm import Rhythm, due_between, next_due
+from bot.domain.times import day_of
+from bot.services.shelf import Shelf
+from bot.storage import audience as people
+from bot.storage import audit, switches
+from bot.storage import campaign as rows
+
+NAMES_SHOWN = 20
+DUE_SHOWN = 5
+MOST_VOIDED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a recall found: how many were still waiting, and what had gone out, for the channels that can take it back."""
+
+    skipped: int
+    sent: tuple[tuple[int, str, str], ...]
+
+
+def author_of(session: Session, learner: Learner, via: str) -> Author:
+    """An administrator and what they reach. With a unit in their role: that unit and all below it; with none: the whole agency."""
+    return people.author(session, learner.id, learner.staff_no, via)
+
+
+def own(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:
+    """A campaign that an administrator may see and steer. One that reaches beyond their units is refused like one that does not exist."""
+    found = rows.held(session, campaign_id) if hold else rows.get(session, campaign_id)
+    if found is None or not lies_within(found.audience, author.roots):
+        raise Refusal(f"没有编号为 {campaign_id} 的活动。发送「活动」看列表。")
+    return found
+
+
+def listed(session: Session, author: Author) -> list[Campaign]:
+    """The campaigns of an administrator, newest first; what the house tells administrators by itself is not among them."""
+    return [one for one in rows.everything(session) if lies_within(one.audience, author.roots)]
+
+
+# ── Before ──
+
+
+def reach(session: Session, author: Author, audience: Audience) -> Audience:
+    """The audience with full unit names, cut down to what the author reaches. Raises `Refusal` for names that nobody has."""
+    return limited(people.resolved(session, audience), author.roots)
+
+
+def preview(session: Session, shelf: Shelf, calendar: Calendar, audience: Audience, rhythm: Rhythm, now: datetime) -> Preview:
+    """What would happen if it began now; writes nothing."""
+    invited = people.evaluate(session, audience, day_of(now), now)
+    shown = people.named(session, invited.people[:NAMES_SHOWN])
+    left_out = dict(invited.excluded)
+    excluded = tuple((staff_no, name, left_out[who]) for who, staff_no, name in people.named(session, list(left_out)))
+    due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
+    asks = str(unknown) if unknown is not None else ""
+    return Preview(len(invited.people), tuple(name for _, _, name in shown), excluded, tuple(due), asks)
+
+
+def create(
+    session: Session,
+    shelf: Shelf,
+    author: Author,
+    name: str,
+    content: Content,
+    rhythm: Rhythm,
+    audience: Audience,
+    now: datetime,
+    *,
+    clause: str = "",
+    missed: str = "send",
+    delivery: dict[str, Any] | None = None,
+) -> int:
+    """A draft; nothing is sent before `start`. Raises `Refusal` for names and lessons that do not exist."""
+    title = contents.clean(name).replace("\n", " ")
+    if not 1 <= len(title) <= 80:
+        raise Refusal("活动名称应为 1 到 80 个字。")
+    if missed not in MISSED_LABELS:
+        raise Refusal("错过的处理只能是 补发 或 不补。")
+    if wrong := contents.faults(content, shelf.library):
+        raise Refusal(wrong)
+    if (rhythm.kind == "series") != (content.kind == "series"):
+        rhythm = _as_series(rhythm) if content.kind == "series" else rhythms.unrolled(rhythm)
+    within = reach(session, author, audience)
+    campaign_id = rows.add(
+        session, title, content, rhythm, within, by=author.actor, at=now, missed=missed, clause=clause[:200], delivery=delivery or {}
+    )
+    detail = f"{title}；{contents.describe(content)}；{rhythms.describe(rhythm)}；{describe(within)}；{clause}"
+    audit.record(session, now, author.actor, author.via, "新建活动", f"campaign:{campaign_id}", detail=detail)
+    return campaign_id
+
+
+def _as_series(rhythm: Rhythm) -> Rhythm:
+    if rhythm.kind == "once":
+        raise Refusal("连载要有频次，例如 每个工作日 09:00 或 每周一 09:00。")
+    return replace(rhythm, kind="series", each=rhythm.kind)
+
+
+# ── States ──
+
+
+def can_start(calendar: Calendar, rhythm: Rhythm, now: datetime) -> bool:
+    """Whether anything is to fall due in the years that are known."""
+    return bool(next_due(rhythm, now, calendar)[0])
+
+
+def start(session: Session, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> Campaign:
+    """A draft becomes a running campaign. Refused when nothing would ever fall due, and asked when its next time lies in an unknown year."""
+    campaign = own(session, author, campaign_id, hold=True)
+    if campaign.state != "draft":
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，只有草稿可以启动。")
+    due, unknown = next_due(campaign.rhythm, now, calendar)
+    if not due and unknown is not None:
+        raise Refusal(f"还不能启动：{unknown}")
+    if not due:
+        raise Refusal(f"还不能启动：「{rhythms.describe(campaign.rhythm)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
+    rows.set_state(session, campaign_id, "draft", "running", now)
+    rows.plan_from(session, campaign_id, now)
+    audit.record(session, now, author.actor, author.via, "启动活动", f"campaign:{campaign_id}", detail=f"第 {campaign.version} 版")
+    return campaign
+
+
+def pause(session: Session, author: Author, campaign_id: int, reason: str, now: datetime) -> Campaign:
+    """Nothing falls due and nothing that waits is sent until it is resumed; what has gone out stays."""
+    campaign = own(session, author, campaign_id, hold=True)
+    is_sending = campaign.state == "done" and rows.open_deliveries(session, campaign_id) > 0
+    if campaign.state != "running" and not is_sending:
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，没有可以暂停的。")
+    rows.set_state(session, campaign_id, campaign.state, "paused", now)
+    audit.record(session, now, author.actor, author.via, "暂停活动", f"campaign:{campaign_id}", detail=reason)
+    return campaign
+
+
+def resume(session: Session, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> Campaign:
+    """On it goes, from now: what fell due during the pause is noted as left out and never sent; what waited in the queue is sent."""
+    campaign = own(session, author, campaign_id, hold=True)
+    if campaign.state != "paused":
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，没有暂停。")
+    rows.set_state(session, campaign_id, "paused", "running", now)
+    _leave_out(session, calendar, campaign, now)
+    rows.plan_from(session, campaign_id, now)
+    audit.record(session, now, author.actor, author.via, "恢复活动", f"campaign:{campaign_id}")
+    return campaign
+
+
+def _leave_out(session: Session, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+    if campaign.planned_until is None:
+        return
+    try:
+        passed = due_between(campaign.rhythm, campaign.planned_until, now, calendar)
+    except UnknownYear:
+        # Nobody can say what fell due in a year that nobody entered; from now on the campaign asks for it.
+        return
+    for due in passed[-MOST_VOIDED:]:
+        rows.occur(session, campaign.id, due, now, state="void", note="暂停期间，不发")
+
+
+def stop(session: Session, author: Author, campaign_id: int, reason: str, now: datetime) -> int:
+    """For good: nothing more falls due, what still waits is not sent. How many were still waiting."""
+    campaign = own(session, author, campaign_id, hold=True)
+    if campaign.state == "stopped":
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」已经停止。")
+    rows.set_state(session, campaign_id, campaign.state, "stopped", now)
+    rows.plan_from(session, campaign_id, None)
+    skipped = rows.skip_queued(session, campaign_id, "活动已停止")
+    audit.record(session, now, author.actor, author.via, "停止活动", f"campaign:{campaign_id}", detail=f"{reason}；{skipped} 条未发".strip("；"))
+    return skipped
+
+
+def pause_all(session: Session, author: Author, reason: str, now: datetime) -> bool:
+    """The switch for an emergency: no push of any campaign from now on; answers, lessons and running exams go on. False when it was on."""
+    _whole(author)
+    done = switches.turn(session, switches.PAUSED, True, author.actor, now, reason)
+    audit.record(session, now, author.actor, author.via, "暂停全部推送", detail=reason)
+    return done
+
+
+def resume_all(session: Session, author: Author, now: datetime) -> bool:
+    """Pushes go on; what fell due meanwhile is late, and sent or marked missed by each campaign's rule. False when nothing was paused."""
+    _whole(author)
+    done = switches.turn(session, switches.PAUSED, False, author.actor, now)
+    audit.record(session, now, author.actor, author.via, "恢复全部推送")
+    return done
+
+
+def _whole(author: Author) -> None:
+    if author.roots is not None:
+        raise Refusal("暂停或恢复全部推送，只有全局的管理员可以做。您可以暂停自己单位的活动：暂停 编号 原因。")
+
+
+# ── Changes ──
+
+
+def change(session: Session, shelf: Shelf, author: Author, campaign_id: int, now: datetime, **changed: Any) -> Campaign:
+    """The next version of a plan: any of name, content, rhythm, audience, clause, missed, delivery. A running one goes by it at once."""
+    campaign = own(session, author, campaign_id, hold=True)
+    if campaign.state in ("stopped", "done"):
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，不能再改；请另建一个。")
+    if "audience" in changed:
+        changed["audience"] = reach(session, author, changed["audience"])
+    content: Content = changed.get("content", campaign.content)
+    rhythm: Rhythm = changed.get("rhythm", campaign.rhythm)
+    if content.kind == "series" and rhythm.kind != "series":
+        changed["rhythm"] = _as_series(rhythm)
+    elif content.kind != "series" and rhythm.kind == "series":
+        changed["rhythm"] = rhythms.unrolled(rhythm)
+    if wrong := contents.faults(content, shelf.library):
+        raise Refusal(wrong)
+    made = replace(campaign, **changed)
+    rows.change(session, made, now)
+    if campaign.state == "running" and made.rhythm != campaign.rhythm:
+        rows.plan_from(session, campaign_id, now)
+    detail = f"第 {campaign.version + 1} 版：{'、'.join(sorted(changed))}；{rhythms.describe(made.rhythm)}；{describe(made.audience)}"
+    audit.record(session, now, author.actor, author.via, "修改活动", f"campaign:{campaign_id}", detail=detail)
+    return own(session, author, campaign_id)
+
+
+def skip_date(session: Session, shelf: Shelf, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
+    """One day on which it does not fall due."""
+    campaign = own(session, author, campaign_id)
+    return change(session, shelf, author, campaign_id, now, rhythm=rhythms.without(campaign.rhythm, day))
+
+
+def recall(session: Session, author: Author, campaign_id: int, now: datetime) -> Recalled:
+    """The last time it went out is void: what waits is not sent, what went out is named for the channels that can take it back."""
+    own(session, author, campaign_id, hold=True)
+    last = next((one for one in rows.latest(session, campaign_id, 1) if one.state == "fired"), None)
+    if last is None:
+        raise Refusal(f"活动 {campaign_id} 最近没有发出过，没有可以撤回的。")
+    skipped = rows.skip_occurrence(session, last.id, "已撤回")
+    sent = tuple(rows.sent(session, last.id))
+    rows.void(session, last.id, "已撤回")
+    audit.record(session, now, author.actor, author.via, "撤回活动", f"occurrence:{last.id}", detail=f"未发 {skipped}，已发 {len(sent)}")
+    return Recalled(skipped, sent)
+
+
+# ── What will be seen ──
+
+
+def test_send(session: Session, shelf: Shelf, campaign_id: int, person_id: int) -> Reply:
+    """Exactly what a person would see of a campaign now; its buttons answer to nothing. Of a series: the part that comes next."""
+    campaign = rows.get(session, campaign_id)
+    who = people.person(session, person_id)
+    if campaign is None or who is None:
+        raise Refusal(f"没有编号为 {campaign_id} 的活动，或没有这个人。")
+    content = campaign.content
+    if content.kind == "series":
+        content = contents.at_part(content, min(rows.last_part(session, campaign_id) + 1, len(content.lessons)))
+    return contents.render(content, shelf, Learner(*who, frozenset()), 0)

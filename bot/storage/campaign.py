@@ -1,0 +1,261 @@
+"""Campaigns, their occurrences and what is owed to whom; the rows decide that a thing falls due once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain import audience as audiences
+from bot.domain import content as contents
+from bot.domain import rhythm as rhythms
+from bot.domain.audience import Audience
+from bot.domain.campaign import Campaign
+from bot.domain.content import Content
+from bot.domain.rhythm import Rhythm
+from bot.domain.times import day_of
+from bot.storage import audience as people
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_COLUMNS = "id, name, content, rhythm, audience, delivery, missed, clause, state, version, created_by, changed_at, planned_until"
+_ADD = Sql(
+    """INSERT INTO campaign (name, kind, content, rhythm, audience, delivery, missed, clause, state, version, created_by, created_at, changed_at)
+       VALUES (:name, :kind, :content, :rhythm, :audience, :delivery, :missed, :clause, :state, 1, :by, :at, :at) RETURNING id"""
+)
+_GET = Sql(f"SELECT {_COLUMNS} FROM campaign WHERE id = :id")  # noqa: S608
+_LOCK = Sql("SELECT id FROM campaign WHERE id = :id FOR UPDATE SKIP LOCKED")
+_HOLD = Sql("SELECT id FROM campaign WHERE id = :id FOR UPDATE")
+_ALL = Sql(f"SELECT {_COLUMNS} FROM campaign WHERE created_by <> 'system' ORDER BY id DESC")  # noqa: S608
+_DUE = Sql("SELECT id FROM campaign WHERE state = 'running' AND planned_until <= :now ORDER BY id")
+_CHANGE = Sql(
+    """UPDATE campaign SET name = :name, kind = :kind, content = :content, rhythm = :rhythm, audience = :audience, delivery = :delivery,
+       missed = :missed, clause = :clause, version = version + 1, changed_at = :at WHERE id = :id"""
+)
+_STATE = Sql("UPDATE campaign SET state = :state, changed_at = :at WHERE id = :id AND state = :was")
+_PLANNED = Sql("UPDATE campaign SET planned_until = :until WHERE id = :id")
+_OCCUR = Sql(
+    """INSERT INTO occurrence (campaign_id, due, fired_at, state, part, content, invited, excluded, note)
+       VALUES (:campaign_id, :due, :at, :state, :part, :content, 0, 0, :note)
+       ON CONFLICT (campaign_id, due) DO NOTHING RETURNING id"""
+)
+_COUNTED = Sql("UPDATE occurrence SET invited = :invited, excluded = :excluded, note = :note WHERE id = :id")
+_OCCURRENCE = Sql(
+    """SELECT o.id, o.campaign_id, o.due, o.state, o.part, o.content, o.invited, o.excluded, o.note, c.name
+       FROM occurrence o JOIN campaign c ON c.id = o.campaign_id WHERE o.id = :id"""
+)
+_LATEST = Sql("SELECT id, due, state, part, invited, excluded, note FROM occurrence WHERE campaign_id = :id ORDER BY due DESC LIMIT :n")
+_VOID = Sql("UPDATE occurrence SET state = 'void', note = :note WHERE id = :id AND state = 'fired'")
+_PART = Sql("SELECT COALESCE(MAX(part), 0) FROM occurrence WHERE campaign_id = :id AND state <> 'missed'")
+_QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
+    SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
+           :made, :made, '', '', s.reason FROM ({selection}) s ORDER BY s.id"""
+_INVITED = Sql("SELECT SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), COUNT(*) FROM delivery WHERE occurrence_id = :id")
+_PROGRESS = Sql("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id GROUP BY state")
+_SKIP = Sql("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
+_SKIP_ONE = Sql("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
+_SENT = Sql("SELECT id, channel, platform_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY id")
+_OPEN = Sql("SELECT COUNT(*) FROM delivery WHERE campaign_id = :id AND state IN ('queued', 'sending')")
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _made(row: Any) -> Campaign:
+    return Campaign(
+        id=row[0],
+        name=row[1],
+        content=contents.from_json(json.loads(row[2])),
+        rhythm=rhythms.from_json(json.loads(row[3])),
+        audience=audiences.from_json(json.loads(row[4])),
+        delivery=json.loads(row[5]),
+        missed=row[6],
+        clause=row[7],
+        state=row[8],
+        version=row[9],
+        created_by=row[10],
+        changed_at=moment(row[11]),
+        planned_until=None if row[12] is None else moment(row[12]),
+    )
+
+
+def _values(name: str, content: Content, rhythm: Rhythm, audience: Audience, delivery: dict[str, Any], missed: str, clause: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": content.kind,
+        "content": _text(contents.to_json(content)),
+        "rhythm": _text(rhythms.to_json(rhythm)),
+        "audience": _text(audiences.to_json(audience)),
+        "delivery": _text(delivery),
+        "missed": missed,
+        "clause": clause,
+    }
+
+
+# ── Campaigns ──
+
+
+def add(
+    session: Session,
+    name: str,
+    content: Content,
+    rhythm: Rhythm,
+    audience: Audience,
+    *,
+    by: str,
+    at: datetime,
+    missed: str = "send",
+    clause: str = "",
+    delivery: dict[str, Any] | None = None,
+    state: str = "draft",
+) -> int:
+    values = _values(name, content, rhythm, audience, delivery or {}, missed, clause)
+    return int(_ADD.one(session, **values, state=state, by=by, at=stamp(at))[0])
+
+
+def get(session: Session, campaign_id: int) -> Campaign | None:
+    row = _GET.one(session, id=campaign_id)
+    return None if row is None else _made(row)
+
+
+def held(session: Session, campaign_id: int) -> Campaign | None:
+    """A campaign that nobody else changes until this transaction ends."""
+    if not _is_sqlite(session):
+        _HOLD.one(session, id=campaign_id)
+    return get(session, campaign_id)
+
+
+def seized(session: Session, campaign_id: int) -> Campaign | None:
+    """As `held`, but None when another replica is at it."""
+    if not _is_sqlite(session) and _LOCK.one(session, id=campaign_id) is None:
+        return None
+    return get(session, campaign_id)
+
+
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def everything(session: Session) -> list[Campaign]:
+    """All campaigns that somebody planned, newest first."""
+    return [_made(row) for row in _ALL.all(session)]
+
+
+def due_ids(session: Session, now: datetime) -> list[int]:
+    """Running campaigns whose due times have to be looked at."""
+    return [row[0] for row in _DUE.all(session, now=stamp(now))]
+
+
+def change(session: Session, changed: Campaign, at: datetime) -> None:
+    """Write a campaign's plan anew, as its next version."""
+    one = changed
+    values = _values(one.name, one.content, one.rhythm, one.audience, dict(one.delivery), one.missed, one.clause)
+    _CHANGE.run(session, **values, id=one.id, at=stamp(at))
+
+
+def set_state(session: Session, campaign_id: int, was: str, state: str, at: datetime) -> bool:
+    """True for the one caller that brought it from one state to the other."""
+    return _STATE.run(session, id=campaign_id, was=was, state=state, at=stamp(at)) == 1
+
+
+def plan_from(session: Session, campaign_id: int, until: datetime | None) -> None:
+    """The moment from which on due times will be looked at; None for never."""
+    _PLANNED.run(session, id=campaign_id, until=None if until is None else stamp(until))
+
+
+# ── Occurrences ──
+
+
+def occur(
+    session: Session,
+    campaign_id: int,
+    due: datetime,
+    at: datetime,
+    *,
+    state: str = "fired",
+    part: int = 0,
+    content: Content | None = None,
+    note: str = "",
+) -> int | None:
+    """The id for the one caller who wrote the occurrence; None for everybody after."""
+    text = "" if content is None else _text(contents.to_json(content))
+    row = _OCCUR.one(session, campaign_id=campaign_id, due=stamp(due), at=stamp(at), state=state, part=part, content=text, note=note)
+    return None if row is None else int(row[0])
+
+
+def queue(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
+    """Owe the occurrence to its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
+    selection, values = people.selection(session, audience, day_of(now), now)
+    Sql(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
+    queued, whole = _INVITED.one(session, id=occurrence_id)
+    invited, excluded = int(queued or 0), int(whole) - int(queued or 0)
+    _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
+    return invited, excluded
+
+
+class Occurrence:
+    """One time that a campaign fell due, as its row stands."""
+
+    __slots__ = ("campaign_id", "content", "due", "excluded", "id", "invited", "name", "note", "part", "state")
+
+    def __init__(self, row: Any) -> None:
+        self.id: int = row[0]
+        self.campaign_id: int = row[1]
+        self.due = moment(row[2])
+        self.state: str = row[3]
+        self.part: int = row[4]
+        self.content = contents.from_json(json.loads(row[5])) if row[5] else None
+        self.invited: int = row[6]
+        self.excluded: int = row[7]
+        self.note: str = row[8]
+        self.name: str = row[9]
+
+
+def occurrence(session: Session, occurrence_id: int) -> Occurrence | None:
+    row = _OCCURRENCE.one(session, id=occurrence_id)
+    return None if row is None else Occurrence(row)
+
+
+def latest(session: Session, campaign_id: int, n: int = 5) -> list[Occurrence]:
+    """The last times a campaign fell due, newest first."""
+    found = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
+    return [one for one in found if one is not None]
+
+
+def last_part(session: Session, campaign_id: int) -> int:
+    """How far a series has come."""
+    return int(_PART.one(session, id=campaign_id)[0])
+
+
+def void(session: Session, occurrence_id: int, note: str) -> bool:
+    return _VOID.run(session, id=occurrence_id, note=note) == 1
+
+
+# ── Deliveries ──
+
+
+def progress(session: Session, occurrence_id: int) -> Counter[str]:
+    """Deliveries of an occurrence by state."""
+    return Counter({row[0]: int(row[1]) for row in _PROGRESS.all(session, id=occurrence_id)})
+
+
+def skip_queued(session: Session, campaign_id: int, why: str) -> int:
+    """Nothing that still waits of a campaign is sent any more; how many."""
+    return _SKIP.run(session, id=campaign_id, why=why)
+
+
+def skip_occurrence(session: Session, occurrence_id: int, why: str) -> int:
+    return _SKIP_ONE.run(session, id=occurrence_id, why=why)
+
+
+def sent(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
+    """(delivery, channel, the platform's id) of what went out or may have gone out."""
+    return [tuple(row) for row in _SENT.all(session, id=occurrence_id)]
+
+
+def open_deliveries(session: Session, campaign_id: int) -> int:
+    return int(_OPEN.one(session, id=campaign_id)[0])
