@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import TypeVar
@@ -14,6 +15,8 @@ T = TypeVar("T")
 LATER: dict[Kind, float] = {"rate": 60.0, "quota": 3600.0, "transient": 30.0, "token": 60.0, "config": 600.0, "permission": 600.0}
 """Nobody got it and it may go another time, in so many seconds where the platform does not say."""
 
+AT_ONCE = 8
+"""Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (protocols.md B8, 45033)."""
 STOP: frozenset[Kind] = frozenset(("token", "config", "permission"))
 """The fault is ours or our setup's, and would be the next parcel's too."""
 
@@ -35,6 +38,11 @@ def receipt_of(wrong: PlatformError) -> Receipt:
     return failed(str(wrong))
 
 
+def halts(receipt: Receipt) -> bool:
+    """True when the refusal was about all of us, not about this person."""
+    return receipt.outcome == "later" and (receipt.stop or receipt.error.startswith(("rate ", "quota ")))
+
+
 def grouped(batch: Sequence[Parcel], what: Callable[[Parcel], Hashable], most: int) -> Iterator[list[int]]:
     """Places in the batch that get the same, at most so many at a time and nobody twice in one; in the order of the batch."""
     groups: dict[Hashable, list[int]] = {}
@@ -42,6 +50,30 @@ def grouped(batch: Sequence[Parcel], what: Callable[[Parcel], Hashable], most: i
         groups.setdefault(what(parcel), []).append(place)
     for places in groups.values():
         yield from _once_each(places, batch, most)
+
+
+Tell = Callable[[list[Parcel]], Awaitable[Sequence[Receipt]]]
+"""One call for people who get the same: a receipt for each, nothing raised."""
+
+
+async def in_groups(batch: Sequence[Parcel], what: Callable[[Parcel], Hashable], most: int, tell: Tell, at_once: int = AT_ONCE) -> list[Receipt]:
+    """`Channel.push` by groups, some of them under way at a time; receipts in the order of the batch.
+
+    Once the platform asks to be left alone, what has not begun is left for later without asking it.
+    """
+    gate = asyncio.Semaphore(at_once)
+    receipts: dict[int, Receipt] = {}
+    halted: Receipt | None = None
+
+    async def one(places: list[int]) -> None:
+        nonlocal halted
+        async with gate:
+            told = [halted for _ in places] if halted is not None else await tell([batch[place] for place in places])
+            receipts.update(zip(places, told, strict=True))
+            halted = halted or (told[0] if all(halts(receipt) for receipt in told) else None)
+
+    await asyncio.gather(*(one(places) for places in grouped(batch, what, most)))
+    return [receipts[place] for place in range(len(batch))]
 
 
 def _once_each(places: list[int], batch: Sequence[Parcel], most: int) -> Iterator[list[int]]:

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bot.channels.base import Parcel, Receipt
-from bot.channels.batches import receipt_of, sent
+from bot.channels.batches import AT_ONCE, receipt_of, sent
 from bot.channels.outbound import PlatformError
 from bot.domain.message import Address, Reply
-
-AT_ONCE = 8
-"""Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (protocols.md B8, 45033)."""
 
 
 class Sends(Protocol):

@@ -85,6 +85,7 @@ class DingTalk(_Section):
     oapi_base: str = "https://oapi.dingtalk.com"
     card_template: str = ""
     agent_id: str = ""
+    card_calls: int = Field(0, ge=0)
     group_token: SecretStr | None = None
     group_secret: SecretStr | None = None
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,10 +16,14 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from tests.platforms.faults import Faults
+
 CLIENT_ID = "dingapp"
 SECRET = "ding-canary-secret-4711"
 ROBOT = "/v1.0/im/bot/messages/get"
 CARDS = "/v1.0/card/instances/callback"
+OLD_TOKEN = "canary-old-token"
+GROUP_TOKEN, GROUP_SECRET = "canary-group-token-5", "SEC-canary-group-secret-6"
 FAR = 4_000_000_000_000
 
 Json = dict[str, Any]
@@ -51,6 +58,19 @@ class FakeDingTalk:
     open_status: list[int] = field(default_factory=list)
     pongs: bool = True
     greet: bool = True
+    faults: Faults = field(default_factory=Faults)
+    invalid: set[str] = field(default_factory=set)
+    throttled: set[str] = field(default_factory=set)
+    filtered: set[str] = field(default_factory=set)
+    forbidden: dict[str, str] = field(default_factory=dict)
+    notices: list[Json] = field(default_factory=list)
+    looks: list[Json] = field(default_factory=list)
+    groups: list[Json] = field(default_factory=list)
+    customs: list[Json] = field(default_factory=list)
+    recalls: list[tuple[str, Json]] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    departments: dict[int, list[Json]] = field(default_factory=dict)
+    users: dict[int, list[Json]] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     serial: count[int] = field(default_factory=count)
 
@@ -117,6 +137,28 @@ class FakeDingTalk:
         number = next(self.serial)
         return self.frame(CARDS, tap(track, choice, staff=staff, chosen=chosen), f"frame{number}")
 
+    def taking_back(self, what: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def route(request: web.Request) -> web.StreamResponse:
+            body = await request.json()
+            self.recalls.append((what, body))
+            keys = body["processQueryKeys"]
+            return web.json_response(
+                {"successResult": [key for key in keys if key != "old"], "failedResult": {key: "EXPIRED" for key in keys if key == "old"}}
+            )
+
+        return route
+
+    async def custom(self, request: web.Request) -> web.StreamResponse:
+        """A custom group robot: signed, twenty a minute."""
+        made = request.query.get("timestamp", "")
+        right = base64.b64encode(hmac.new(GROUP_SECRET.encode(), f"{made}\n{GROUP_SECRET}".encode(), hashlib.sha256).digest()).decode()
+        if request.query.get("access_token") != GROUP_TOKEN or request.query.get("sign") != right:
+            return web.json_response({"errcode": 310000, "errmsg": "sign not match"})
+        if len(self.customs) >= 20:
+            return web.json_response({"errcode": 130101, "errmsg": "send too fast"})
+        self.customs.append(await request.json())
+        return web.json_response({"errcode": 0, "errmsg": "ok"})
+
     @staticmethod
     def frame(topic: str, data: Json | str, message_id: str, kind: str = "CALLBACK") -> Json:
         headers = {
@@ -133,6 +175,22 @@ class FakeDingTalk:
             "headers": headers,
             "data": data if isinstance(data, str) else json.dumps(data, ensure_ascii=False),
         }
+
+    def robot_lists(self, body: Json) -> Json:
+        """Whom the robot did not reach: 200 does not mean that all were sent; too many are refused outright."""
+        users = body["userIds"]
+        listed = (("invalidStaffIdList", self.invalid), ("flowControlledStaffIdList", self.throttled), ("filteredStaffIdList", self.filtered))
+        return {"processQueryKey": f"k{len(self.robots)}", **{name: [one for one in users if one in whom] for name, whom in listed}}
+
+    def guarded(self, answer: Callable[[Json], Json]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A call of the old API: its own token in the query, HTTP 200 whatever happens."""
+
+        async def route(request: web.Request) -> web.StreamResponse:
+            if request.query.get("access_token") != OLD_TOKEN:
+                return web.json_response({"errcode": 88, "sub_code": "40014", "sub_msg": "不合法的access_token"})
+            return web.json_response(answer(await request.json()))
+
+        return route
 
     # --- the server's side
 
@@ -211,18 +269,83 @@ async def _token(request: web.Request) -> web.StreamResponse:
     return web.json_response({"accessToken": "canary-access-token", "expireIn": 7200})
 
 
+def old_calls(fake: FakeDingTalk) -> dict[str, Callable[[Json], Json]]:
+    """The calls of the old API by path (protocols.md C7, C11)."""
+
+    def notify(body: Json) -> Json:
+        users = body["userid_list"].split(",")
+        if len(users) > 100 or len(json.dumps(body["msg"], ensure_ascii=False).encode()) > 2048:
+            return {"errcode": 40035, "errmsg": "参数错误"}
+        fake.notices.append(body)
+        text = json.dumps(body["msg"], ensure_ascii=False)
+        for user in users:
+            if (user, text) in fake.seen:
+                fake.forbidden[user] = "143106"
+            fake.seen.add((user, text))
+        return {"errcode": 0, "errmsg": "ok", "task_id": 1000 + len(fake.notices)}
+
+    def result(body: Json) -> Json:
+        fake.looks.append(body)
+        users = fake.notices[body["task_id"] - 1001]["userid_list"].split(",")
+        gone = {*fake.invalid, *fake.forbidden}
+        listed = [{"code": code, "count": 1, "userid": user} for user, code in fake.forbidden.items() if user in users]
+        return {
+            "errcode": 0,
+            "send_result": {
+                "invalid_user_id_list": [user for user in users if user in fake.invalid],
+                "forbidden_list": listed,
+                "unread_user_id_list": [user for user in users if user not in gone],
+            },
+        }
+
+    def take_back(body: Json) -> Json:
+        fake.recalls.append(("notice", body))
+        return {"errcode": 0, "errmsg": "ok"}
+
+    def below(body: Json) -> Json:
+        return {"errcode": 0, "result": fake.departments.get(body["dept_id"], [])}
+
+    def members(body: Json) -> Json:
+        everybody = fake.users.get(body["dept_id"], [])
+        begin, size = body["cursor"], body["size"]
+        if size > 100:
+            return {"errcode": 40035, "errmsg": "参数错误"}
+        more = begin + size < len(everybody)
+        page: Json = {"has_more": more, "list": everybody[begin : begin + size]}
+        return {"errcode": 0, "result": page | ({"next_cursor": begin + size} if more else {})}
+
+    return {
+        "/topapi/message/corpconversation/asyncsend_v2": notify,
+        "/topapi/message/corpconversation/getsendresult": result,
+        "/topapi/message/corpconversation/recall": take_back,
+        "/topapi/v2/department/listsub": below,
+        "/topapi/v2/user/list": members,
+    }
+
+
+async def _old_token(request: web.Request) -> web.StreamResponse:
+    if (request.query.get("appkey"), request.query.get("appsecret")) != (CLIENT_ID, SECRET):
+        return web.json_response({"errcode": 40089, "errmsg": "不合法的corpid或corpsecret"})
+    return web.json_response({"errcode": 0, "access_token": OLD_TOKEN, "expires_in": 7200})
+
+
 @asynccontextmanager
 async def dingtalk() -> AsyncIterator[FakeDingTalk]:
     """The platform, running."""
     fake = FakeDingTalk()
-    app = web.Application()
+    app = web.Application(middlewares=[fake.faults.middleware])
+    for path, answer in old_calls(fake).items():
+        app.router.add_route("*", path, fake.guarded(answer))
     app.router.add_post("/v1.0/gateway/connections/open", fake.open)
     app.router.add_get("/connect", fake.connect)
     app.router.add_post("/v1.0/oauth2/accessToken", _token)
+    app.router.add_get("/gettoken", _old_token)
+    app.router.add_post("/v1.0/robot/groupMessages/send", fake.recording(fake.groups, lambda _: {"processQueryKey": "g1"}))
+    app.router.add_post("/v1.0/robot/otoMessages/batchRecall", fake.taking_back("robot"))
+    app.router.add_post("/v1.0/robot/groupMessages/recall", fake.taking_back("group"))
+    app.router.add_post("/robot/send", fake.custom)
     app.router.add_post("/robot/sendBySession", fake.recording(fake.webhooks, lambda _: {"errcode": 0, "errmsg": "ok"}))
-    app.router.add_post(
-        "/v1.0/robot/oToMessages/batchSend", fake.recording(fake.robots, lambda _: {"processQueryKey": "k", "invalidStaffIdList": []})
-    )
+    app.router.add_post("/v1.0/robot/oToMessages/batchSend", fake.recording(fake.robots, fake.robot_lists))
     delivered = {"deliverResults": [{"spaceType": "IM_ROBOT", "success": True}]}
     app.router.add_post("/v1.0/card/instances/createAndDeliver", fake.recording(fake.cards, lambda _: {"success": True, "result": delivered}))
     app.router.add_put("/v1.0/card/instances", fake.recording(fake.updates, lambda _: {"success": True, "result": True}))

@@ -65,7 +65,7 @@ async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, 
         def note(what: str, channel: str, value: float) -> None:
             home.noted.append((what, channel, value))
 
-        outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=2.0)
+        outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=3.0)
         home.channel = DingTalk(
             **{
                 "client_id": CLIENT_ID,
@@ -78,6 +78,7 @@ async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, 
                 "oapi_base": platform.url,
                 "card_template": TEMPLATE if cards else "",
                 "rng": Random(1),
+                "look_seconds": 0.01,
                 "make_stream": partial(Stream, **(stream or {})),
                 **over,
             }

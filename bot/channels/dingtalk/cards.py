@@ -105,6 +105,8 @@ def _closing(reply: Reply) -> bool:
     return bool(reply.done) and reply.ask is None and len(_commands(reply).encode()) <= VALUE_BYTES
 
 
+WITHDRAWN = {"stem": "(已撤回)", "options": "[]", "commands": "[]"}
+"""What a card shows that was taken back: the platform takes back messages, and a card only changes."""
 FRESH = {"answered": "false", "chosen": "", "result": ""}
 """What a person's own view of a card begins with."""
 

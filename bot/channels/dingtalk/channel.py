@@ -16,14 +16,15 @@ from yarl import URL
 from bot.channels.base import Clock, Note, Parcel, Receipt
 from bot.channels.callback import HEADERS, body, refused
 from bot.channels.dingtalk import frames, http
+from bot.channels.dingtalk.groups import Groups
 from bot.channels.dingtalk.hearing import Hearing
 from bot.channels.dingtalk.messages import NAME, Malformed, Nobody, as_object, card_tap, robot_message
+from bot.channels.dingtalk.push import May, Post
 from bot.channels.dingtalk.speak import Speaker
 from bot.channels.dingtalk.stream import Ack, Lease, Stream
 from bot.channels.envelope import BadEnvelope
-from bot.channels.outbound import Outbound, PlatformError, dingtalk_api
+from bot.channels.outbound import Outbound, PlatformError, dingtalk_api, dingtalk_old_api
 from bot.channels.outbound.wire import encode
-from bot.channels.singly import one_by_one
 from bot.domain.message import Address, Handle, Reply
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,10 @@ class DingTalk:
         api_base: str = "https://api.dingtalk.com",
         oapi_base: str = "https://oapi.dingtalk.com",
         card_template: str = "",
+        agent_id: str = "",
+        group_token: str = "",
+        group_secret: str = "",
+        may_card: May | None = None,
         callback_url: str = "",
         reply_seconds: float = 4.0,
         freshness: float = 600.0,
@@ -59,8 +64,13 @@ class DingTalk:
         lease: Lease | None = None,
         rng: Random | None = None,
         make_stream: Callable[..., Stream] = Stream,
+        look_seconds: float = 1.5,
     ) -> None:
-        """`callback_url` is where taps on cards go in HTTP mode; `lease` says whether this replica may hold the Stream connection."""
+        """`callback_url` is where taps on cards go in HTTP mode; `lease` says whether this replica may hold the Stream connection.
+
+        With an `agent_id` pushes go out as work notifications; `group_token` and `group_secret` are a custom group robot's; `may_card` says how
+        many of so many cards may be pushed now (without it none are: each is a call of the month's quota).
+        """
         self._client_id = client_id
         self._secret = client_secret
         self._clock = clock
@@ -75,15 +85,32 @@ class DingTalk:
         self._rng = rng or Random()  # noqa: S311 - spreads reconnections, guards nothing
         self._make_stream = make_stream
         self._stream: Stream | None = None
+        api = dingtalk_api(base=api_base, client_id=client_id, client_secret=client_secret)
+        robot_code = robot_code or client_id
         self._speaker = Speaker(
             outbound=outbound,
-            api=dingtalk_api(base=api_base, client_id=client_id, client_secret=client_secret),
-            robot_code=robot_code or client_id,
+            api=api,
+            robot_code=robot_code,
             webhook_origins=frozenset(str(URL(base).origin()) for base in (oapi_base, api_base)),
             card_template=card_template,
             http_cards=mode == "http",
             clock=clock,
             note=note,
+        )
+        self._post = Post(
+            outbound=outbound,
+            api=api,
+            old_api=dingtalk_old_api(base=oapi_base, client_id=client_id, client_secret=client_secret),
+            speaker=self._speaker,
+            robot_code=robot_code,
+            agent_id=agent_id,
+            clock=clock,
+            note=note,
+            may_card=may_card,
+            look_seconds=look_seconds,
+        )
+        self.groups = Groups(
+            outbound=outbound, api=api, oapi_base=oapi_base, robot_code=robot_code, token=group_token, secret=group_secret, clock=clock
         )
 
     @property
@@ -104,8 +131,10 @@ class DingTalk:
             await self._speaker.send(to, reply)
 
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
-        """Say many things unasked, one person at a time; one receipt for each parcel."""
-        return await one_by_one(self, batch)
+        return await self._post.push(batch)
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        return await self._post.recall(platform_ids)
 
     async def _life(self, hearing: Hearing) -> AsyncIterator[None]:
         running: asyncio.Task[None] | None = None

@@ -80,8 +80,7 @@ class Speaker:
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises PlatformError. A card that holds everything is enough; without one the text goes out."""
-        known = self._last.get(to.user)
-        staff = known.staff if known is not None else to.user
+        staff = self.spelling(to.user)
         if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
             try:
                 await self._create(staff, reply, values)
@@ -151,11 +150,28 @@ class Speaker:
             self._note("send_failed", NAME, 1)
             log.warning("card not sent", code=wrong.code)
 
-    async def _create(self, staff: str, reply: Reply, values: dict[str, str]) -> None:
+    def spelling(self, user: str) -> str:
+        """A person's id as the platform spells it, where it was ever heard."""
+        known = self._last.get(user)
+        return known.staff if known is not None else user
+
+    def cardable(self, reply: Reply) -> bool:
+        """True when a card alone can say all of it."""
+        return bool(self._template) and cards.fits(reply) and cards.new_card(reply) is not None
+
+    async def card(self, user: str, reply: Reply) -> str:
+        """A card for one person, by whose id it can be changed later; raises PlatformError. Only for what is `cardable`."""
+        values = cards.new_card(reply)
+        if values is None:
+            raise PlatformError("content", "nothing to tap")
+        return await self._create(self.spelling(user), reply, values)
+
+    async def _create(self, staff: str, reply: Reply, values: dict[str, str]) -> str:
         callback = {"callbackType": "HTTP", "callbackRouteKey": ROUTE_KEY} if self._http_cards else {"callbackType": "STREAM"}
+        track = cards.new_track(reply.ask)
         body = {
             "cardTemplateId": self._template,
-            "outTrackId": cards.new_track(reply.ask),
+            "outTrackId": track,
             **callback,
             "userIdType": 1,
             "cardData": {"cardParamMap": values},
@@ -169,6 +185,7 @@ class Speaker:
         delivered = result.get("deliverResults") if isinstance(result, dict) else None
         if answer.get("success") is not True or not isinstance(delivered, list) or not all(_succeeded(one) for one in delivered):
             raise PlatformError("content", "card-not-delivered")
+        return track
 
 
 def _holds(listed: Any, staff: str) -> bool:

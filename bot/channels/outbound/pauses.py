@@ -49,7 +49,9 @@ class Pauses:
         """Count what came back; `error.retry_after` is set to the pause where there is one."""
         door = self._doors.setdefault((key, path), _Door())
         if error is None or error.kind in ("recipient", "content", "window"):
-            door.kind, door.count, door.until, door.why = None, 0, None, None
+            # A call that was under way when the limit was reached says nothing about the limit.
+            if door.until is None or door.until <= self._clock():
+                door.kind, door.count, door.until, door.why = None, 0, None, None
             return
         door.count = door.count + 1 if door.kind == error.kind else 1
         door.kind = error.kind

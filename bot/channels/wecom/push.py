@@ -10,7 +10,7 @@ from urllib.parse import quote
 import structlog
 
 from bot.channels.base import Note, Parcel, Receipt
-from bot.channels.batches import failed, grouped, ids_in, receipt_of, sent, serial_of, taken_back
+from bot.channels.batches import failed, ids_in, in_groups, receipt_of, sent, serial_of, taken_back
 from bot.channels.envelope import speakable
 from bot.channels.outbound import Api, Outbound, PlatformError
 from bot.channels.wecom.cards import BUTTON_TEXT, Card, Shown, card_of
@@ -89,14 +89,11 @@ class Post:
 
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
         """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
-        receipts: dict[int, Receipt] = {}
-        for places in grouped(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS):
-            told = await self._tell([batch[place].to.user for place in places], batch[places[0]].reply, serial_of(batch[p].mark for p in places))
-            receipts |= dict(zip(places, told, strict=True))
-        return [receipts[place] for place in range(len(batch))]
+        return await in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._tell)
 
-    async def _tell(self, users: list[str], reply: Reply, serial: str) -> list[Receipt]:
-        speech = self.forms.speech(reply, serial)
+    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+        users = [parcel.to.user for parcel in people]
+        speech = self.forms.speech(people[0].reply, serial_of(parcel.mark for parcel in people))
         messages: list[Message] = [*speech.texts, *([("template_card", speech.card.body)] if speech.card is not None else [])]
         if not messages:
             return [failed("content empty") for _ in users]

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot.channels import callback
 from bot.channels.base import Clock, Note, Parcel, Receipt
-from bot.channels.batches import grouped, receipt_of, sent, serial_of, taken_back
+from bot.channels.batches import failed, in_groups, receipt_of, sent, serial_of, taken_back
 from bot.channels.callback import HEADERS, Patience
 from bot.channels.dingtalk import render
 from bot.channels.dingtalk.http import check_robot
@@ -103,18 +103,18 @@ class ZwDing:
 
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
         """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
-        receipts: dict[int, Receipt] = {}
-        for places in grouped(batch, lambda parcel: spoken(parcel.reply, self._form, self._page), self._receivers):
-            serial = serial_of(batch[place].mark for place in places)
-            said = spoken(batch[places[0]].reply, self._form, self._page)
-            try:
-                await self._notify([batch[place].to.user for place in places], said, serial)
-            except PlatformError as wrong:
-                receipts |= dict.fromkeys(places, receipt_of(wrong))
-            else:
-                receipts |= dict.fromkeys(places, sent(serial))
-                self._note("sent", self.name, len(places))
-        return [receipts[place] for place in range(len(batch))]
+        return await in_groups(batch, lambda parcel: spoken(parcel.reply, self._form, self._page), self._receivers, self._tell)
+
+    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+        serial = serial_of(parcel.mark for parcel in people)
+        if not people[0].reply:
+            return [failed("content empty") for _ in people]
+        try:
+            await self._notify([parcel.to.user for parcel in people], spoken(people[0].reply, self._form, self._page), serial)
+        except PlatformError as wrong:
+            return [receipt_of(wrong) for _ in people]
+        self._note("sent", self.name, len(people))
+        return [sent(serial) for _ in people]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
         """Take notifications back from everybody who got them, where the tenant allows it."""

@@ -1,0 +1,73 @@
+"""Speaking in groups: by the app's own robot, and by a custom group robot, which can only push (protocols.md C6, C9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yarl import URL
+
+from bot.channels.base import Clock, Receipt
+from bot.channels.batches import receipt_of
+from bot.channels.dingtalk import http, render
+from bot.channels.dingtalk.messages import NAME
+from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.domain.message import Reply
+
+SEND = "/v1.0/robot/groupMessages/send"
+RECALL = "/v1.0/robot/groupMessages/recall"
+CUSTOM = "/robot/send"
+
+
+class Groups:
+    """What goes to many at once in one place; nobody's answer is asked for there."""
+
+    def __init__(self, *, outbound: Outbound, api: Api, oapi_base: str, robot_code: str, token: str, secret: str, clock: Clock) -> None:
+        """`token` and `secret` of a custom robot, which signs what it says; both empty where there is none."""
+        self._outbound = outbound
+        self._api = api
+        self._oapi_base = oapi_base
+        self._robot_code = robot_code
+        self._token = token
+        self._secret = secret
+        self._clock = clock
+
+    async def say(self, conversation: str, reply: Reply) -> Receipt:
+        """Into a group that the app's robot is in, named by its openConversationId."""
+        keys: list[str] = []
+        try:
+            for message in render.webhook(reply, "", group=False, buttons=False):
+                key, param = render.as_robot(message)
+                body = {"robotCode": self._robot_code, "openConversationId": conversation, "msgKey": key, "msgParam": param}
+                answer = await self._outbound.call(self._api, "POST", SEND, json=body)
+                keys.append(str(answer.get("processQueryKey") or ""))
+        except PlatformError as wrong:
+            return Receipt("sent", f"partly: {wrong}", " ".join(keys)) if keys else receipt_of(wrong)
+        return Receipt("sent", platform_id=" ".join(keys))
+
+    async def take_back(self, conversation: str, platform_id: str) -> None:
+        """Raises `PlatformError` where the platform keeps it."""
+        body = {"robotCode": self._robot_code, "openConversationId": conversation, "processQueryKeys": platform_id.split()}
+        answer = await self._outbound.call(self._api, "POST", RECALL, json=body)
+        if answer.get("failedResult"):
+            raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
+
+    async def broadcast(self, reply: Reply) -> Receipt:
+        """By the custom robot: twenty a minute, beyond that it is silenced for ten."""
+        if not self._token:
+            return receipt_of(PlatformError("config", "no-group-robot", "no custom group robot is set"))
+        sent = 0
+        try:
+            for message in render.webhook(reply, "", group=False, buttons=False):
+                await self._outbound.post(self._address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
+                sent += 1
+        except PlatformError as wrong:
+            return Receipt("sent", f"partly: {wrong}") if sent else receipt_of(wrong)
+        return Receipt("sent")
+
+    def _address(self) -> str:
+        made = str(int(self._clock().timestamp() * 1000))
+        asked: dict[str, Any] = {"access_token": self._token}
+        if self._secret:
+            asked |= {"timestamp": made, "sign": http.robot_sign(made, self._secret)}
+        # Encoded by hand: base64's plus sign must not be read as a blank.
+        return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(asked)).replace("+", "%2B")

@@ -1,0 +1,259 @@
+"""Pushing to many: by the robot twenty a call, by work notification a hundred, by a card each where the budget allows (protocols.md C6, C7, C8)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.batches import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
+from bot.channels.dingtalk import cards, render
+from bot.channels.dingtalk.messages import NAME
+from bot.channels.dingtalk.speak import CARDS, SEND, Speaker
+from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.outbound.errors import DINGTALK_OLD
+from bot.domain.message import Reply
+
+log = structlog.get_logger(__name__)
+
+ZONE: Final = ZoneInfo("Asia/Shanghai")
+NOTIFY = "/topapi/message/corpconversation/asyncsend_v2"
+RESULT = "/topapi/message/corpconversation/getsendresult"
+TAKE_BACK = "/topapi/message/corpconversation/recall"
+ROBOT_RECALL = "/v1.0/robot/otoMessages/batchRecall"
+MOST_ROBOT, MOST_NOTIFIED = 20, 100
+MESSAGE_BYTES = 2048
+FLOW_SECONDS = 60.0
+QUERY, TASK, TRACK = "q:", "t:", "c:"
+"""What stands before the ids in `platform_id`: robot messages, a work notification's task, a card of ours."""
+
+May = Callable[[int], Awaitable[int]]
+"""How many of so many cards may be created now, by a budget that all replicas share."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What became of each in one group, by lower-case id; who is in neither got it."""
+
+    ids: list[str]
+    refused: dict[str, Receipt]
+    trouble: str = ""
+
+    def receipt(self, user: str) -> Receipt:
+        return self.refused.get(user.lower()) or Receipt("sent", self.trouble, " ".join(self.ids))
+
+
+class Post:
+    """The app's outgoing mail to the members of its corporation."""
+
+    def __init__(
+        self,
+        *,
+        outbound: Outbound,
+        api: Api,
+        old_api: Api,
+        speaker: Speaker,
+        robot_code: str,
+        agent_id: str,
+        clock: Clock,
+        note: Note,
+        may_card: May | None,
+        looks: int = 2,
+        look_seconds: float = 1.5,
+    ) -> None:
+        """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `may_card` no cards are pushed."""
+        self._outbound = outbound
+        self._api = api
+        self._old_api = old_api
+        self._speaker = speaker
+        self._robot_code = robot_code
+        self._agent_id = agent_id
+        self._clock = clock
+        self._note = note
+        self._may_card = may_card
+        self._looks = looks
+        self._look_seconds = look_seconds
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """One receipt a parcel: cards first, as far as the budget goes, then everybody else in as few calls as can be."""
+        receipts = await self._cards(batch)
+        left = [place for place in range(len(batch)) if place not in receipts]
+        rest = [batch[place] for place in left]
+        most = MOST_NOTIFIED if self._agent_id else MOST_ROBOT
+        told = await in_groups(rest, lambda parcel: replace(parcel.reply, done=""), most, self._tell)
+        receipts |= dict(zip(left, told, strict=True))
+        self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts.values()))
+        return [receipts[place] for place in range(len(batch))]
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        """Take messages and notifications back; a card cannot be taken back and is emptied."""
+        return await taken_back(platform_ids, self._take_back)
+
+    async def _cards(self, batch: Sequence[Parcel]) -> dict[int, Receipt]:
+        """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
+        fitting = [place for place, parcel in enumerate(batch) if self._speaker.cardable(parcel.reply)]
+        granted = await self._may_card(len(fitting)) if self._may_card is not None and fitting else 0
+        found: dict[int, Receipt] = {}
+        for place in fitting[:granted]:
+            try:
+                track = await self._speaker.card(batch[place].to.user, batch[place].reply)
+            except PlatformError as wrong:
+                # What is wrong with the template is not wrong with words.
+                if wrong.kind not in ("content", "permission"):
+                    found[place] = receipt_of(wrong)
+                    continue
+                log.warning("card not pushed, words instead", code=wrong.code)
+            else:
+                found[place] = Receipt("sent", platform_id=TRACK + track)
+        return found
+
+    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+        reply = people[0].reply
+        users = [self._speaker.spelling(parcel.to.user) for parcel in people]
+        if not reply:
+            return [failed("content empty") for _ in users]
+        if self._agent_id and (message := notification(reply, self._day_mark(people))) is not None:
+            told = await self._notify(users, message)
+            return [told.receipt(user) for user in users]
+        found: list[Receipt] = []
+        for begin in range(0, len(users), MOST_ROBOT):
+            some = users[begin : begin + MOST_ROBOT]
+            told = await self._by_robot(some, render.robot(reply, buttons=True))
+            found += [told.receipt(user) for user in some]
+        return found
+
+    def _day_mark(self, people: list[Parcel]) -> str:
+        """A line that no other notification of the day has: the same words to the same person are dropped without a word (C7)."""
+        return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {serial_of(parcel.mark for parcel in people)[:4]}"
+
+    async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _Told:
+        told = _Told([], {})
+        for key, param in messages:
+            left = [user for user in users if user.lower() not in told.refused]
+            if not left:
+                break
+            body = {"robotCode": self._robot_code, "userIds": left, "msgKey": key, "msgParam": param}
+            try:
+                answer = await self._outbound.call(self._api, "POST", SEND, json=body)
+            except PlatformError as wrong:
+                if told.ids:
+                    told.trouble = f"partly: {wrong}"
+                else:
+                    told.refused |= dict.fromkeys((user.lower() for user in left), receipt_of(wrong))
+                break
+            if isinstance(found := answer.get("processQueryKey"), str) and found:
+                told.ids.append(QUERY + found)
+            _strike_out(told, answer, begun=len(told.ids) > 1)
+        return told
+
+    async def _notify(self, users: list[str], message: dict[str, Any]) -> _Told:
+        told = _Told([], {})
+        body = {"agent_id": self._agent_id, "userid_list": ",".join(users), "msg": message}
+        try:
+            answer = await self._outbound.call(self._old_api, "POST", NOTIFY, json=body)
+        except PlatformError as wrong:
+            told.refused = dict.fromkeys((user.lower() for user in users), receipt_of(wrong))
+            return told
+        task = answer.get("task_id")
+        if isinstance(task, bool) or not isinstance(task, int | str) or not str(task).isdigit():
+            return told
+        told.ids.append(f"{TASK}{task}")
+        told.refused = await self._result(int(task), {user.lower() for user in users})
+        return told
+
+    async def _result(self, task: int, users: set[str]) -> dict[str, Receipt]:
+        """Who of these did not get it after all; who is not named yet was taken by the platform."""
+        refused: dict[str, Receipt] = {}
+        for _ in range(self._looks):
+            await asyncio.sleep(self._look_seconds)
+            try:
+                answer = await self._outbound.call(self._old_api, "POST", RESULT, json={"agent_id": self._agent_id, "task_id": task})
+            except PlatformError as wrong:
+                log.warning("result of a notification not read", code=wrong.code)
+                break
+            result = answer.get("send_result")
+            if not isinstance(result, dict):
+                break
+            refused = _refusals(result)
+            arrived = ids_in(result.get("read_user_id_list")) | ids_in(result.get("unread_user_id_list"))
+            if users <= arrived | refused.keys():
+                break
+        return refused
+
+    async def _take_back(self, platform_id: str) -> None:
+        for one in platform_id.split():
+            value = one[2:]
+            if one.startswith(QUERY):
+                body: dict[str, Any] = {"robotCode": self._robot_code, "processQueryKeys": [value]}
+                answer = await self._outbound.call(self._api, "POST", ROBOT_RECALL, json=body)
+                if answer.get("failedResult"):
+                    raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
+            elif one.startswith(TASK):
+                await self._outbound.call(self._old_api, "POST", TAKE_BACK, json={"agent_id": self._agent_id, "msg_task_id": int(value)})
+            elif one.startswith(TRACK):
+                body = {
+                    "outTrackId": value,
+                    "cardData": {"cardParamMap": cards.WITHDRAWN},
+                    "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
+                }
+                await self._outbound.call(self._api, "PUT", CARDS, json=body)
+
+
+def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
+    """The `msg` of a work notification, or None where it would be longer than the platform takes (C7)."""
+    [spoken, *more] = render.webhook(reply, "", group=False, buttons=True)
+    if more:
+        return None
+    if spoken["msgtype"] == "text":
+        message: dict[str, Any] = {"msgtype": "text", "text": {"content": f"{spoken['text']['content']}\n{mark}"}}
+    else:
+        card = spoken["actionCard"]
+        buttons = [{"title": one["title"], "action_url": one["actionURL"]} for one in card["btns"]]
+        shown = {"title": card["title"], "markdown": f"{card['text']}\n\n{mark}", "btn_orientation": "0", "btn_json_list": buttons}
+        if len(buttons) == 1:
+            shown = {
+                "title": card["title"],
+                "markdown": shown["markdown"],
+                "single_title": buttons[0]["title"],
+                "single_url": buttons[0]["action_url"],
+            }
+        message = {"msgtype": "action_card", "action_card": shown}
+    return message if len(json.dumps(message, ensure_ascii=False).encode()) <= MESSAGE_BYTES else None
+
+
+def _strike_out(told: _Told, answer: dict[str, Any], *, begun: bool) -> None:
+    """200 does not mean that all were sent (C6); who got a first part already is not put off, lest it come twice."""
+    for where, receipt in (
+        ("invalidStaffIdList", failed("recipient invalidStaffId")),
+        ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
+        ("flowControlledStaffIdList", Receipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
+    ):
+        for user in ids_in(answer.get(where)):
+            told.refused.setdefault(user, Receipt("sent", f"partly: {receipt.error}", " ".join(told.ids)) if begun else receipt)
+
+
+def _refusals(result: dict[str, Any]) -> dict[str, Receipt]:
+    found: dict[str, Receipt] = {}
+    for where, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
+        found |= dict.fromkeys(ids_in(result.get(where)), failed(error))
+    found |= dict.fromkeys(ids_in(result.get("forbidden_user_id_list")), failed("recipient forbidden_user_id"))
+    listed = result.get("forbidden_list")
+    for one in listed if isinstance(listed, list) else []:
+        if not isinstance(one, dict):
+            continue
+        for user in ids_in(one.get("userid")) or ids_in(one.get("user_id")):
+            found[user] = _forbidden(str(one.get("code", "")))
+    return found
+
+
+def _forbidden(code: str) -> Receipt:
+    verdict = DINGTALK_OLD.get(int(code)) if code.isdigit() else None
+    if verdict is None:
+        return failed(f"recipient forbidden {code}")
+    return receipt_of(PlatformError(verdict.kind, code, retry_after=verdict.wait))
