@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from sqlmodel import Session
@@ -35,3 +36,12 @@ class Sql:
 
     def run(self, session: Session, **values: Any) -> int:
         return self._cursor(session, values).rowcount  # type: ignore[no-any-return]
+
+    def many(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """The statement once for each row, handed to the driver together."""
+        raw = session.info["raw"]
+        if isinstance(raw, sqlite3.Connection):
+            raw.executemany(self.sqlite, rows)
+        elif rows:
+            with raw.cursor() as cursor:
+                cursor.executemany(self.postgres, rows)

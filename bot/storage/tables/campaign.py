@@ -13,6 +13,7 @@ KINDS = ("lesson", "daily", "series", "notice", "poll", "reminder", "invitation"
 CAMPAIGN_STATES = ("draft", "running", "paused", "stopped", "done")
 DELIVERY_STATES = ("queued", "sending", "sent", "failed", "unknown", "skipped")
 _QUEUED = text("state = 'queued'")
+_SENDING = text("state = 'sending'")
 
 
 class Campaign(SQLModel, table=True):
@@ -86,6 +87,7 @@ class Delivery(SQLModel, table=True):
         is_moment("sent_at"),
         is_moment("read_at"),
         Index("delivery_queued", "not_before", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        Index("delivery_sending", "lease_until", sqlite_where=_SENDING, postgresql_where=_SENDING),
         Index("delivery_of_person", "person_id", "state"),
         STRICT,
     )

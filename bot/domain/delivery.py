@@ -1,0 +1,61 @@
+"""How something is delivered: the campaign's rule, what comes before what, the hours in which nobody is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from bot.domain.times import SHANGHAI
+
+QUIET = ("20:00", "08:00")
+"""Nothing is pushed between these hours of Asia/Shanghai, unless a person chose others."""
+RANK: Mapping[str, int] = {"invitation": 0, "notice": 2, "lesson": 2, "series": 2, "poll": 2, "reminder": 2, "daily": 3, "digest": 4}
+"""Live before exam (1) before what is due today before the daily set before review: the lower goes first."""
+URGENT = 1
+"""From this rank on down nothing waits for an open task: a contest does not."""
+MIDST = timedelta(minutes=10)
+"""How long after somebody's last word they are still in the middle of what they have open."""
+TURN = timedelta(minutes=5)
+"""How long a push that met an open task waits before it looks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A campaign's `delivery`: channels in order where the campaign names them, fallback to the next one, whether quiet hours hold."""
+
+    channels: tuple[str, ...] = ()
+    fallback: bool = True
+    quiet: bool = True
+
+
+def rule_of(kept: Mapping[str, Any]) -> Rule:
+    """The rule of a row; what is not said is as usual."""
+    return Rule(tuple(kept.get("channels", ())), bool(kept.get("fallback", True)), bool(kept.get("quiet", True)))
+
+
+def quiet_until(now: datetime, since: str, until: str) -> datetime | None:
+    """The end of the quiet hours that `now` lies in, or None. The same hour twice means that there are none."""
+    local = now.astimezone(SHANGHAI)
+    begins, ends, at = time.fromisoformat(since), time.fromisoformat(until), local.time()
+    if begins == ends:
+        return None
+    inside = begins <= at < ends if begins < ends else at >= begins or at < ends
+    if not inside:
+        return None
+    day = local.date() + timedelta(days=1 if at >= ends else 0)
+    return datetime.combine(day, ends, SHANGHAI)
+
+
+def chosen_hour(now: datetime, push_at: str) -> datetime | None:
+    """The hour of today that a person chose, while it is still to come."""
+    local = now.astimezone(SHANGHAI)
+    at = datetime.combine(local.date(), time.fromisoformat(push_at), SHANGHAI)
+    return at if local < at else None
+
+
+def bar(share: float, width: int = 20) -> str:
+    """▓▓▓▓░░░░ for a share from 0 to 1."""
+    full = round(max(0.0, min(1.0, share)) * width)
+    return "▓" * full + "░" * (width - full)

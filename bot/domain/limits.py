@@ -1,0 +1,124 @@
+"""What the platforms allow, row by row with the page it is documented on, and the share of it that the house uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Literal
+
+from bot.domain.message import Reply, lettered
+from bot.domain.times import day_of, end_of, start_of
+
+SHARE = Fraction(4, 5)
+"""Never more than 80 % of what is documented (reliability.md O3): answers to people and other tools of the agency use the same limits."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TEXT_BYTES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """Any stretch of so many seconds. It is counted in parts; so many and the one under way are held together, whatever the platform's clock."""
+
+    seconds: float
+    parts: int = 20
+
+    @property
+    def part(self) -> timedelta:
+        return timedelta(seconds=self.seconds / self.parts)
+
+    def began(self, now: datetime) -> datetime:
+        return _EPOCH + (now - _EPOCH) // self.part * self.part
+
+    def since(self, now: datetime) -> datetime:
+        return self.began(now) - self.parts * self.part
+
+    def freed(self, now: datetime) -> datetime:
+        """When the oldest part counted now is over for good."""
+        return self.began(now) + self.part
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A day or a month of Asia/Shanghai, as the platforms count their quotas."""
+
+    unit: Literal["day", "month"]
+
+    def began(self, now: datetime) -> datetime:
+        today = day_of(now)
+        return start_of(today if self.unit == "day" else today.replace(day=1)).astimezone(UTC)
+
+    def since(self, now: datetime) -> datetime:
+        return self.began(now)
+
+    def freed(self, now: datetime) -> datetime:
+        today = day_of(now)
+        if self.unit == "day":
+            return end_of(today).astimezone(UTC)
+        return start_of((today.replace(day=28) + timedelta(days=4)).replace(day=1)).astimezone(UTC)
+
+
+Window = Sliding | Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One documented limit. `unit` is what it counts: calls to the API, or messages to a person; `each_account` multiplies by the accounts bound."""
+
+    channel: str
+    name: str
+    unit: Literal["call", "message"]
+    most: int
+    window: Window
+    page: str
+    per_person: bool = False
+    each_account: bool = False
+
+    def key(self, user: str = "") -> str:
+        """The name of its row."""
+        return f"{self.channel}/{self.name}/{user.lower()}" if self.per_person else f"{self.channel}/{self.name}"
+
+    def room(self, accounts: int = 1) -> int:
+        """How much of it the house uses, of `accounts` bound on the channel."""
+        return int(self.most * SHARE) * (max(accounts, 1) if self.each_account else 1)
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit("wecom", "corp/minute", "call", 10_000, Sliding(60), "B6"),
+    Limit("wecom", "corp/hour", "call", 150_000, Sliding(3600), "B6"),
+    Limit("wecom", "app/day", "message", 200, Calendar("day"), "B6", each_account=True),
+    Limit("wecom", "person/minute", "message", 30, Sliding(60, 2), "B6", per_person=True),
+    Limit("wecom", "person/hour", "message", 1000, Sliding(3600, 4), "B6", per_person=True),
+    Limit("dingtalk", "app/second", "call", 20, Sliding(1), "C12"),
+    Limit("dingtalk", "ip/20s", "call", 10_000, Sliding(20), "C12"),
+    Limit("dingtalk", "app/minute", "message", 5_000, Sliding(60), "C7"),
+    Limit("dingtalk", "corp/month", "call", 5_000, Calendar("month"), "C12"),
+    Limit("dingtalk", "person/day", "message", 500, Calendar("day"), "C7", per_person=True),
+    Limit("wechat", "app/day", "call", 100_000, Calendar("day"), "A6"),
+    # Nothing is documented for 浙政钉 (D): DingTalk's figures, until a tenant says otherwise.
+    Limit("zwding", "app/second", "call", 20, Sliding(1), "D"),
+)
+"""protocols.md A6 B6 C6 C7 C12 D; the 48 hours of WeChat are `WECHAT_HOURS` and `WECHAT_MESSAGES`, since they count from what a person says."""
+
+WECHAT_HOURS = timedelta(hours=48)
+WECHAT_MESSAGES = int(5 * SHARE)
+"""Customer-service messages after each message of a person (A5)."""
+
+A_CALL: Mapping[str, int] = {"wecom": 1000, "dingtalk": 20, "zwding": 100, "wechat": 1, "local": 100}
+"""People who can get the same thing in one call (B4 C6 D; the local page has no call)."""
+
+
+def of_channel(channel: str, limits: tuple[Limit, ...] = LIMITS) -> tuple[Limit, ...]:
+    return tuple(limit for limit in limits if limit.channel == channel)
+
+
+def weight(reply: Reply) -> int:
+    """How many messages a reply may become for one person at most: its pieces, and the card beside them."""
+    texts = -(-len(lettered(reply).encode()) // TEXT_BYTES) or 1
+    return texts + (1 if reply.ask is not None or reply.buttons else 0)
+
+
+def calls(channel: str, people: int) -> int:
+    """Calls that the same thing for so many people takes."""
+    return -(-people // A_CALL.get(channel, 1))

@@ -1,0 +1,103 @@
+"""What was used of the platforms' limits: rows that all replicas share, so that together they stay under the share the house allows itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.limits import Limit, Window
+from bot.storage.sql import Sql
+from bot.storage.tables import stamp
+
+LOCK = 7_235_002
+"""PostgreSQL's advisory lock of all budgets: one lock, so that two replicas never wait for each other crosswise."""
+KEPT = timedelta(days=70)
+
+_LOCK = Sql("SELECT pg_advisory_xact_lock(:n)")
+_USED = Sql("SELECT COALESCE(SUM(used), 0) FROM budget WHERE name = :name AND began >= :since")
+_SPEND = Sql(
+    """INSERT INTO budget (name, began, used) VALUES (:name, :began, :n)
+       ON CONFLICT (name, began) DO UPDATE SET used = budget.used + excluded.used"""
+)
+_FORGET = Sql("DELETE FROM budget WHERE began < :before")
+_FORGET_SHORT = Sql("DELETE FROM budget WHERE began < :before AND name NOT LIKE '%/month'")
+_AT = Sql("SELECT used FROM budget WHERE name = :name AND began = :began")
+_ROWS = "SELECT name, began, used FROM budget WHERE began >= :since AND name IN ({names})"
+
+
+class Purse:
+    """The budgets as one transaction sees them: look, mark what is spent, `close` writes it. Nobody else spends meanwhile."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._used: dict[tuple[str, str], int] = {}
+        self._spent: dict[tuple[str, str], int] = {}
+        if session.get_bind().dialect.name != "sqlite":
+            _LOCK.one(session, n=LOCK)
+
+    def load(self, names: Sequence[str], window: Window, now: datetime) -> None:
+        """Read many rows at once, before `left` is asked for each."""
+        since = stamp(window.since(now))
+        for name in names:
+            self._used.setdefault((name, since), 0)
+        for at in range(0, len(names), 500):
+            values = {f"n{n}": name for n, name in enumerate(names[at : at + 500])}
+            text = _ROWS.format(names=", ".join(f":{one}" for one in values))
+            for name, _, used in Sql(text).all(self._session, since=since, **values):
+                self._used[name, since] += used
+
+    def left(self, name: str, room: int, window: Window, now: datetime) -> int:
+        since = stamp(window.since(now))
+        used = self._used.get((name, since))
+        if used is None:
+            used = self._used[name, since] = int(_USED.one(self._session, name=name, since=since)[0])
+        return max(0, room - used)
+
+    def spend(self, name: str, window: Window, n: int, now: datetime) -> None:
+        since, began = stamp(window.since(now)), stamp(window.began(now))
+        self._used[name, since] = self._used.get((name, since), 0) + n
+        self._spent[name, began] = self._spent.get((name, began), 0) + n
+
+    def close(self) -> None:
+        _SPEND.many(self._session, [{"name": name, "began": began, "n": n} for (name, began), n in sorted(self._spent.items()) if n])
+        self._spent.clear()
+
+
+def take(session: Session, name: str, limit: int, window: Window, n: int, now: datetime) -> int:
+    """How many of `n` are granted: as many as still fit under `limit` in the window; they count as used from now on."""
+    purse = Purse(session)
+    granted = min(n, purse.left(name, limit, window, now))
+    purse.spend(name, window, granted, now)
+    purse.close()
+    return granted
+
+
+def left(session: Session, limits: Iterable[Limit], accounts: dict[str, int], now: datetime) -> dict[str, int]:
+    """What is left of each limit that is not a person's, by its key; reads only."""
+    found: dict[str, int] = {}
+    for limit in limits:
+        if not limit.per_person:
+            used = _USED.one(session, name=limit.key(), since=stamp(limit.window.since(now)))[0]
+            found[limit.key()] = max(0, limit.room(accounts.get(limit.channel, 0)) - int(used))
+    return found
+
+
+def forget(session: Session, now: datetime) -> int:
+    """Drop what no window looks at any more."""
+    return _FORGET.run(session, before=stamp(now - KEPT)) + _FORGET_SHORT.run(session, before=stamp(now - timedelta(days=3)))
+
+
+def since_heard(user: str) -> str:
+    """The name of the row that counts WeChat's messages since a person's own, which `began` names."""
+    return f"wechat/person/window/{user}"
+
+
+def heard_used(session: Session, user: str, heard: datetime) -> int:
+    row = _AT.one(session, name=since_heard(user), began=stamp(heard))
+    return 0 if row is None else int(row[0])
+
+
+def spend_since_heard(session: Session, user: str, heard: datetime, n: int) -> None:
+    _SPEND.run(session, name=since_heard(user), began=stamp(heard), n=n)
