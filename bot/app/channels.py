@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretStr
+from sqlmodel import Session
 
 from bot.app.house import House
 from bot.channels.base import Channel, Token
 from bot.channels.dingtalk import DingTalk
 from bot.channels.local import Local, Persona
 from bot.channels.outbound import Outbound
-from bot.channels.wechat import WeChat
+from bot.channels.wechat import Job, Notice, WeChat
+from bot.channels.wechat.push import JOB
 from bot.channels.wecom import WeCom
 from bot.channels.zwding import Gateway, ZwDing
+from bot.domain.limits import Calendar
 from bot.domain.message import Refusal
 from bot.settings import CHANNELS, Settings
+from bot.storage import budget, spoken
 from bot.storage.db import is_sqlite
 from bot.storage.tokens import SealedTokens
 
@@ -25,6 +30,8 @@ PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
 QUICK = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
+CARDS = "dingtalk/cards/month"
+JOB_LIFE = timedelta(days=2)
 
 T = TypeVar("T", bound=Channel)
 
@@ -86,6 +93,13 @@ def _wecom(house: House, outbound: Outbound) -> WeCom:
 
 def _wechat(house: House, outbound: Outbound) -> WeChat:
     on, limits = house.settings.wechat, house.settings.limits
+
+    async def may_say(user: str, count: int) -> bool:
+        return await house.desk.read(lambda session: spoken.window_open(session, user, house.clock()))
+
+    async def finished(job: Job) -> None:
+        await house.desk.write(lambda session: _finished(session, job, house.clock()))
+
     return WeChat(
         app_id=on.app_id,
         secret=_plain(on.secret),
@@ -93,6 +107,10 @@ def _wechat(house: House, outbound: Outbound) -> WeChat:
         aes_key=_plain(on.aes_key),
         api_base=on.api_base,
         verified=on.verified,
+        template=Notice.of(on.template, on.template_fields, on.template_url),
+        subscription=Notice.of(on.subscription, on.subscription_fields, on.subscription_page),
+        may_say=may_say,
+        finished=finished,
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
@@ -102,11 +120,24 @@ def _wechat(house: House, outbound: Outbound) -> WeChat:
     )
 
 
+def _finished(session: Session, job: Job, now: datetime) -> None:
+    """A template that did not arrive fails its delivery; what a mass send reached is counted apart from the staff."""
+    if job.kind == "mass":
+        spoken.count_public(session, "公众号群发送达", job.sent, now)
+        spoken.count_public(session, "公众号群发失败", job.errors, now)
+    elif not job.ok:
+        spoken.came_to_nothing(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
+
+
 def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalk:
     on, limits, public = house.settings.dingtalk, house.settings.limits, house.settings.public_url.rstrip("/")
 
     async def lease() -> bool:
         return await tokens.lease(f"dingtalk-stream:{on.client_id}", holder, STREAM_LEASE_SECONDS)
+
+    async def may_card(count: int) -> int:
+        now = house.clock()
+        return await house.desk.write(lambda session: budget.take(session, CARDS, on.card_calls, Calendar("month"), count, now), of=("budget", CARDS))
 
     return DingTalk(
         client_id=on.client_id,
@@ -117,6 +148,7 @@ def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], hol
         oapi_base=on.oapi_base,
         card_template=on.card_template,
         agent_id=on.agent_id,
+        may_card=may_card if on.card_calls else None,
         group_token=_plain(on.group_token),
         group_secret=_plain(on.group_secret),
         callback_url=f"{public}/channels/dingtalk/card" if public else "",

@@ -15,17 +15,18 @@ from aiohttp import web
 
 from bot.channels import callback
 from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.batches import taken_back
 from bot.channels.callback import Patience
 from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields_of_json, parse, sealed_part, speakable
 from bot.channels.keys import is_key, key_of, of_key
 from bot.channels.letters import COMMON, echo, event_id, kind_of, text_reply
-from bot.channels.outbound import Outbound, wechat_api
-from bot.channels.singly import one_by_one
+from bot.channels.outbound import Outbound, PlatformError, wechat_api
+from bot.channels.wechat.push import CUSTOM, Finished, Job, MaySay, Notice, Post, job_of
+from bot.channels.wechat.series import MASS, Series
 from bot.channels.words import line, pieces, short
 from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
 
 PATH = "/channels/wechat"
-SEND = "/cgi-bin/message/custom/send"
 API_BASE = "https://api.weixin.qq.com"
 TEXT_BYTES = 2048
 MENU_ITEMS, MENU_TEXT = 12, 40
@@ -33,7 +34,7 @@ HELD = 5000
 BUSY = "系统繁忙,正在处理。请稍后回复「继续」查看。"
 LEFT_OUT = "\n…(内容较长,未显示完)"
 
-WANTED = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition"}
+WANTED = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition", "MsgID", "Status", "TotalCount", "FilterCount", "SentCount", "ErrorCount"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SCENE = "qrscene_"
 _PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "scan": "enter"}
@@ -66,11 +67,18 @@ class WeChat:
         former_aes_key: str = "",
         api_base: str = API_BASE,
         verified: bool = False,
+        template: Notice | None = None,
+        subscription: Notice | None = None,
+        may_say: MaySay | None = None,
+        finished: Finished | None = None,
         reply_seconds: float = 4.0,
         freshness: int = 600,
         body_cap: int = 65536,
     ) -> None:
-        """Seconds and bytes; `verified` where the account is 认证 and may send customer-service messages. Raises ValueError for a bad key."""
+        """Seconds and bytes; `verified` where the account is 认证 and may send customer-service messages. Raises ValueError for a bad key.
+
+        `template` and `subscription` are what is pushed where the window is closed; `finished` is told what became of them afterwards.
+        """
         self._app_id = app_id
         self._codec = Codec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
         self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
@@ -80,6 +88,19 @@ class WeChat:
         self._verified = verified
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
+        self._finished = finished
+        self.series = Series(outbound, self._api)
+        self._post = Post(
+            outbound=outbound,
+            api=self._api,
+            verified=verified,
+            say=self.messages,
+            may_say=may_say,
+            template=template,
+            subscription=subscription,
+            clock=clock,
+            note=note,
+        )
         self._held: OrderedDict[str, str] = OrderedDict()
 
     def attach(self, app: web.Application, handle: Handle) -> None:
@@ -103,6 +124,10 @@ class WeChat:
             letter, key = self.open(stamp, await callback.body(request, self._cap), arrived)
         except BadEnvelope as wrong:
             return callback.refused(self.name, wrong, self._note)
+        if isinstance(letter, Job):
+            if self._finished is not None:
+                self._patience.follow(self._finished(letter))
+            return callback.plain("success")
         if letter is None:
             return callback.plain("success")
         sender = letter.incoming.sender
@@ -129,7 +154,7 @@ class WeChat:
             self._codec.check(callback.stamp(request, "signature"), arrived.timestamp())
         return stamp
 
-    def open(self, stamp: Stamp, body: bytes, arrived: datetime) -> tuple[Letter | None, Key]:
+    def open(self, stamp: Stamp, body: bytes, arrived: datetime) -> tuple[Letter | Job | None, Key]:
         """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
         sealed, _ = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
@@ -137,11 +162,11 @@ class WeChat:
         found = fields_of_json(opened.plain, WANTED) if as_json else fields(parse(opened.plain), WANTED)
         return self._heard(found, as_json, arrived), opened.key
 
-    def _heard(self, found: dict[str, str], as_json: bool, arrived: datetime) -> Letter | None:
+    def _heard(self, found: dict[str, str], as_json: bool, arrived: datetime) -> Letter | Job | None:
         kind, what = kind_of(found)
         key = found.get("EventKey", "")
         if kind == "event" and what not in _PRESENCE and what != "click":
-            return None
+            return job_of(what, found)
         user, account = found.get("FromUserName", ""), found.get("ToUserName", "")
         if not (_ID.fullmatch(user) and _ID.fullmatch(account)):
             raise BadEnvelope("fields")
@@ -200,8 +225,22 @@ class WeChat:
         await self._say(to, tuple(pieces(lettered(reply), TEXT_BYTES)), self.menu(reply))
 
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
-        """Say many things unasked, one person at a time; one receipt for each parcel."""
-        return await one_by_one(self, batch)
+        return await self._post.push(batch)
+
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+        """Only a mass send can be taken back here (protocols.md E, 6)."""
+        return await taken_back(platform_ids, self._take_back)
+
+    async def _take_back(self, platform_id: str) -> None:
+        if not platform_id.startswith(MASS):
+            raise PlatformError("content", "not-recallable", "the platform takes nothing back that went to one person")
+        await self.series.take_back(platform_id)
+
+    def messages(self, reply: Reply) -> list[tuple[str, dict[str, Any]]]:
+        """A reply as customer-service messages: the words, then the list to tap."""
+        said: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in pieces(lettered(reply), TEXT_BYTES)]
+        menu = self.menu(reply)
+        return said if menu is None else [*said, ("msgmenu", menu)]
 
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         if incoming.kind == "unfollow":
@@ -220,7 +259,7 @@ class WeChat:
             await self._send(to, "msgmenu", menu)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
-        await self._outbound.call(self._api, "POST", SEND, json={"touser": to.user, "msgtype": kind, kind: content})
+        await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": to.user, "msgtype": kind, kind: content})
         self._note("sent", self.name, 1)
 
 

@@ -1,0 +1,197 @@
+"""Pushing to followers, one by one: as a customer-service message while their window is open, else as a template or subscription message (A5, A6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.batches import failed, in_groups, receipt_of, serial_of
+from bot.channels.envelope import speakable
+from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.words import short
+from bot.domain.message import Reply
+
+log = structlog.get_logger(__name__)
+
+NAME = "wechat"
+ZONE: Final = ZoneInfo("Asia/Shanghai")
+CUSTOM = "/cgi-bin/message/custom/send"
+TEMPLATE = "/cgi-bin/message/template/send"
+SUBSCRIBED = "/cgi-bin/message/subscribe/bizsend"
+JOB = "t:"
+CAPS = {"thing": 20, "short_thing": 5, "phrase": 5, "name": 10, "character_string": 32, "number": 32, "letter": 32, "symbol": 5}
+"""Characters that a keyword of each kind may have; 47003 names the one that has more."""
+_FIELD = re.compile(r"[A-Za-z_]{1,30}\d{0,3}")
+_SOURCES = ("title", "text", "time", "date")
+
+MaySay = Callable[[str, int], Awaitable[bool]]
+"""True when the person spoke less than 48 hours ago and so many more messages fit into what that opened (A5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the platform tells afterwards of a template message or a mass send; counts only of the latter."""
+
+    kind: Literal["template", "mass"]
+    id: str
+    ok: bool
+    status: str
+    total: int = 0
+    filtered: int = 0
+    sent: int = 0
+    errors: int = 0
+
+
+Finished = Callable[[Job], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A template of the account: its id, what stands in which keyword, and the page that a tap opens.
+
+    Fields are written "thing1:title,thing2:text,time3:time,phrase4:=学法"; a word behind "=" stands as it is.
+    """
+
+    template: str
+    fields: tuple[tuple[str, str], ...]
+    page: str = ""
+
+    @classmethod
+    def of(cls, template: str, fields: str, page: str) -> Notice | None:
+        """None where no template is set; raises ValueError for fields that cannot be read."""
+        if not template:
+            return None
+        pairs = []
+        for part in fields.split(","):
+            field, colon, source = part.strip().partition(":")
+            if not colon or not _FIELD.fullmatch(field) or not (source in _SOURCES or (source.startswith("=") and source[1:])):
+                raise ValueError(f"template fields: {part.strip()[:40]}")
+            pairs.append((field, source))
+        return cls(template, tuple(pairs), page)
+
+    def data(self, reply: Reply, now: datetime) -> dict[str, dict[str, str]]:
+        title, text = _parts(reply)
+        here = now.astimezone(ZONE)
+        known = {"title": title, "text": text or title, "time": f"{here:%Y-%m-%d %H:%M}", "date": f"{here:%Y-%m-%d}"}
+        return {field: {"value": _capped(field, source[1:] if source.startswith("=") else known[source])} for field, source in self.fields}
+
+    def address(self, reply: Reply) -> str:
+        if not self.page or not reply.buttons:
+            return self.page
+        return f"{self.page}{'&' if '?' in self.page else '?'}say={quote(reply.buttons[0].say, safe='')}"
+
+
+class Post:
+    """The account's outgoing mail to its followers."""
+
+    def __init__(
+        self,
+        *,
+        outbound: Outbound,
+        api: Api,
+        verified: bool,
+        say: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
+        may_say: MaySay | None,
+        template: Notice | None,
+        subscription: Notice | None,
+        clock: Clock,
+        note: Note,
+    ) -> None:
+        """`say` turns a reply into customer-service messages; without `may_say` the platform itself is asked whether the window is open."""
+        self._outbound = outbound
+        self._api = api
+        self._verified = verified
+        self._say = say
+        self._may_say = may_say
+        self._template = template
+        self._subscription = subscription
+        self._clock = clock
+        self._note = note
+
+    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+        """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
+        receipts = await in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
+        self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts))
+        return receipts
+
+    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+        return [await self._one(parcel) for parcel in people]
+
+    async def _one(self, parcel: Parcel) -> Receipt:
+        messages = self._say(parcel.reply)
+        if not messages:
+            return failed("content empty")
+        if not self._verified:
+            return failed("permission 公众号未认证，只能回复，不能主动推送")
+        if self._may_say is None or await self._may_say(parcel.to.user, len(messages)):
+            receipt = await self._by_customer_service(parcel, messages)
+            if receipt is not None:
+                return receipt
+        return await self._by_template(parcel)
+
+    async def _by_customer_service(self, parcel: Parcel, messages: list[tuple[str, dict[str, Any]]]) -> Receipt | None:
+        """None where the window turned out to be closed before anything was said."""
+        for said, (kind, content) in enumerate(messages):
+            try:
+                await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": parcel.to.user, "msgtype": kind, kind: content})
+            except PlatformError as wrong:
+                if said:
+                    return Receipt("sent", f"partly: {wrong}")
+                return None if wrong.kind == "window" else receipt_of(wrong)
+        return Receipt("sent")
+
+    async def _by_template(self, parcel: Parcel) -> Receipt:
+        notice = self._template or self._subscription
+        if notice is None:
+            return failed("window 对方超过 48 小时没有说话，又没有设置模板或订阅通知")
+        data = notice.data(parcel.reply, self._clock())
+        body: dict[str, Any] = {"touser": parcel.to.user, "template_id": notice.template, "data": data}
+        if notice is self._template:
+            # The same parcel tried again within ten minutes is known to the platform by this word.
+            body |= {"url": notice.address(parcel.reply), "client_msg_id": serial_of((parcel.mark, parcel.to.user))}
+        elif notice.page:
+            body["page"] = notice.address(parcel.reply)
+        try:
+            answer = await self._outbound.call(self._api, "POST", TEMPLATE if notice is self._template else SUBSCRIBED, json=body)
+        except PlatformError as wrong:
+            return receipt_of(wrong)
+        found = answer.get("msgid")
+        return Receipt("sent", platform_id=f"{JOB}{found}" if isinstance(found, int | str) and found != "" else "")
+
+
+def job_of(event: str, found: dict[str, str]) -> Job | None:
+    """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says (A3), or None for another event or one without an id."""
+    names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
+    identity, status = found.get("MsgID") or found.get("MsgId") or "", found.get("Status", "")[:80]
+    if event not in names or not re.fullmatch(r"[0-9]{1,20}", identity):
+        return None
+    kind, fine = names[event]
+    total, filtered, sent, errors = (_count(found.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
+    made: Literal["template", "mass"] = "template" if kind == "template" else "mass"
+    return Job(made, identity, status == fine or status.replace(" ", "") == fine.replace(" ", ""), speakable(status), total, filtered, sent, errors)
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+
+
+def _parts(reply: Reply) -> tuple[str, str]:
+    """The first line, and the next one or what is asked."""
+    lines = [line.strip() for line in speakable(reply.text).splitlines() if line.strip()]
+    if reply.ask is not None:
+        lines += [line for line in (reply.ask.head, reply.ask.stem) if line]
+    return (lines[0] if lines else "学法", lines[1] if len(lines) > 1 else "")
+
+
+def _capped(field: str, value: str) -> str:
+    """A value its keyword can hold: shortened by kind, on one line."""
+    most = CAPS.get(field.rstrip("0123456789"), 200)
+    return short(" ".join(value.split()), most)

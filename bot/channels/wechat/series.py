@@ -1,0 +1,127 @@
+"""The public series: drafts and mass sends to everybody who follows, with its readers counted apart from the staff's (A6; features.md A27).
+
+Whoever reads an article has not signed in: nothing of it becomes an answer, an hour or a person. Mass sends are few (a 订阅号 has one a day, each
+follower of a 服务号 gets four a month), so that nothing here repeats one by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bot.channels.base import Receipt
+from bot.channels.batches import receipt_of
+from bot.channels.outbound import Api, Outbound, PlatformError
+
+DRAFT = "/cgi-bin/draft/add"
+DROP = "/cgi-bin/draft/delete"
+SEND_ALL = "/cgi-bin/message/mass/sendall"
+PREVIEW = "/cgi-bin/message/mass/preview"
+DELETE = "/cgi-bin/message/mass/delete"
+READERS = "/datacube/getarticletotal"
+MASS = "m:"
+TITLE, DIGEST, MARK_BYTES = 64, 120, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One article of a draft; `cover` is the id of a permanent picture, `html` its body, `source` the address behind 阅读原文."""
+
+    title: str
+    html: str
+    cover: str
+    digest: str = ""
+    author: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """How many followers an article was sent to and how many people opened it, up to a day; no names, and none of the staff's numbers."""
+
+    title: str
+    reached: int
+    readers: int
+    reads: int
+
+
+class Series:
+    """The account's public side; calls raise `PlatformError` except the send, whose receipt says what is known."""
+
+    def __init__(self, outbound: Outbound, api: Api) -> None:
+        self._outbound = outbound
+        self._api = api
+
+    async def draft(self, articles: Sequence[Article]) -> str:
+        """A draft of one to eight articles that an administrator can look at in the console; its media id."""
+        if not 1 <= len(articles) <= 8 or any(not article.title or len(article.title) > TITLE or not article.cover for article in articles):
+            raise PlatformError("content", "articles", "one to eight articles, each with a title of at most 64 characters and a cover")
+        shown = [
+            {
+                "title": one.title,
+                "author": one.author,
+                "digest": one.digest[:DIGEST],
+                "content": one.html,
+                "content_source_url": one.source,
+                "thumb_media_id": one.cover,
+                "need_open_comment": 0,
+            }
+            for one in articles
+        ]
+        answer = await self._outbound.call(self._api, "POST", DRAFT, json={"articles": shown})
+        if not isinstance(media := answer.get("media_id"), str) or not media:
+            raise PlatformError("unknown", "no-media-id", "the answer names no draft")
+        return media
+
+    async def drop(self, media: str) -> None:
+        await self._outbound.call(self._api, "POST", DROP, json={"media_id": media})
+
+    async def preview(self, media: str, to: str) -> None:
+        """The draft as one follower will see it."""
+        await self._outbound.call(self._api, "POST", PREVIEW, json={"touser": to, "mpnews": {"media_id": media}, "msgtype": "mpnews"})
+
+    async def send_all(self, media: str, mark: str, *, tag: int | None = None) -> Receipt:
+        """To every follower, or to those with a tag. By `mark` (at most 64 bytes) the platform knows a second call for the first (45065)."""
+        body: dict[str, Any] = {
+            "filter": {"is_to_all": tag is None, **({} if tag is None else {"tag_id": tag})},
+            "mpnews": {"media_id": media},
+            "msgtype": "mpnews",
+            "send_ignore_reprint": 0,
+            "clientmsgid": mark.encode()[:MARK_BYTES].decode(errors="ignore"),
+        }
+        try:
+            answer = await self._outbound.call(self._api, "POST", SEND_ALL, json=body)
+        except PlatformError as wrong:
+            if wrong.code == "45065":
+                return Receipt("sent", error="sent before under this mark")
+            return receipt_of(wrong)
+        return Receipt("sent", platform_id=f"{MASS}{answer.get('msg_id', '')}")
+
+    async def take_back(self, platform_id: str) -> None:
+        """Delete a mass send; those who opened it have read it."""
+        await self._outbound.call(self._api, "POST", DELETE, json={"msg_id": int(platform_id.removeprefix(MASS)), "article_idx": 0})
+
+    async def readers(self, day: date) -> list[Readers]:
+        """What the platform counts for the articles sent on a day, as far as it has counted."""
+        answer = await self._outbound.call(self._api, "POST", READERS, json={"begin_date": day.isoformat(), "end_date": day.isoformat()})
+        listed = answer.get("list")
+        return [_readers(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _readers(article: dict[str, Any]) -> Readers:
+    days = article.get("details")
+    last = (
+        max((one for one in days if isinstance(one, dict)), key=lambda one: str(one.get("stat_date", "")), default={})
+        if isinstance(days, list)
+        else {}
+    )
+    return Readers(
+        str(article.get("title", "")), _number(last, "target_user"), _number(last, "int_page_read_user"), _number(last, "int_page_read_count")
+    )
+
+
+def _number(found: dict[str, Any], name: str) -> int:
+    value = found.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
