@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import hashlib
 import os
 import secrets
@@ -110,6 +111,10 @@ async def serve(house: House, stop: asyncio.Event, announce: Announce, personas:
         door = await _listen(settings.host, settings.port, guard.connections(runner.server, asyncio.get_running_loop()))
         port = door.sockets[0].getsockname()[1]
         off = [name for name in LABELS if name not in on]
+        # What was loaded stays for good: the collector need not look through the library again and again while people answer.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         log.info("serving", host=settings.host, port=port, channels=on, off=off)
         _say(announce, settings.host, port, on, off)
         await stop.wait()

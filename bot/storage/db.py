@@ -177,6 +177,9 @@ class Desk:
         loop = asyncio.get_running_loop()
         job = _Job(work, of, loop, loop.create_future(), time.monotonic())
         writer.put(job)
+        if not writer.nudged:
+            writer.nudged = True
+            loop.call_soon(writer.nudge)
         if loop not in writer.watched_by:
             writer.watched_by.add(loop)
             loop.call_later(SWEEP, writer.sweep, loop, self._patience)
@@ -218,6 +221,7 @@ class _Writer(threading.Thread):
         super().__init__(name=f"writer-{number}", daemon=True)
         self.desk = desk
         self.waiting: deque[_Job] = deque()
+        self.nudged = False
         self.watched_by: set[asyncio.AbstractEventLoop] = set()
         self._wake = threading.Condition()
         self._finishing = False
@@ -227,6 +231,11 @@ class _Writer(threading.Thread):
             if self._finishing:
                 raise Stopped("stopped")
             self.waiting.append(job)
+
+    def nudge(self) -> None:
+        """Called in the loop when it has heard everybody who spoke at once: begun at the first, the writer would wrestle with it for the GIL."""
+        self.nudged = False
+        with self._wake:
             self._wake.notify()
 
     def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:

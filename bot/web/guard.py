@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -37,6 +38,10 @@ _WORDS = {
     503: "系统繁忙，请稍后再试",
 }
 
+# Drawing random bytes for each request would give the interpreter away to the writer thread each time.
+_RUN = secrets.token_hex(4)
+_REQUESTS = itertools.count(1)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,7 +52,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.can_read_body:
         timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _show_out, request)
     try:
-        with bound_contextvars(request_id=secrets.token_hex(8)):
+        with bound_contextvars(request_id=f"{_RUN}{next(_REQUESTS):x}"):
             return await _answered(request, handler)
     finally:
         if timer is not None:

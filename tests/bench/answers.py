@@ -53,12 +53,13 @@ def server(kind: str, database: Path, *, preload: Path | None = None, profile: P
     """A server on the first core; its port."""
     environ = {**os.environ, **({"LD_PRELOAD": str(preload)} if preload else {})}
     words = [sys.executable, "-m", "tests.bench.server", kind, str(database)] + (["--profile", str(profile)] if profile else [])
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environ, cwd=people.ROOT) as process:
+    log = database.with_suffix(".log")
+    with log.open("wb") as errors, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ, cwd=people.ROOT) as process:
         try:
             assert process.stdout is not None
             port = process.stdout.readline().strip()
             if not port:
-                raise RuntimeError(f"the {kind} server did not start")
+                raise RuntimeError(f"the {kind} server did not start: {log.read_text(encoding='utf-8')[-1000:]}")
             yield int(port)
         finally:
             process.terminate()

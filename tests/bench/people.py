@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.services.shelf import Shelf, fill, stock
+from bot.services.shelf import fill
 from bot.storage.db import Desk, open_engine
 from bot.storage.files import load_library
 from bot.storage.files.policy import load_policy
@@ -61,11 +61,6 @@ def prepared(path: Path, people: int) -> None:
         db.execute("ANALYZE")
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def shelf_of(desk: Desk) -> Shelf:
-    library, _ = load_library(ROOT)
-    return desk.read_now(lambda session: stock(session, library))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,14 @@ import asyncio
 import gc
 import os
 import signal
-from datetime import UTC, datetime
+import socket
 from pathlib import Path
 
 from aiohttp import web
 
-from bot.channels.outbound import Outbound
-from bot.channels.wecom import WeCom
-from bot.dispatch import Dispatcher
-from bot.storage import accounts
-from bot.storage.db import Desk, open_engine
-from bot.web.metrics import Metrics
+from bot import app, logs, settings
+from bot.cli.common import engine_of
 from tests.bench.load import AES_KEY, AGENT, CORP, PATH, SECRET, TOKEN
-from tests.bench.people import shelf_of
-from tests.platforms.tokens import MemoryTokens
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def bare(_: Path) -> web.Application:
@@ -39,56 +29,76 @@ def bare(_: Path) -> web.Application:
     return app
 
 
-def product(path: Path) -> web.Application:
-    """The answer path as it is shipped, with everything it counts; cards off, because they go out beside the answer and not in it."""
-    desk = Desk(open_engine(f"sqlite:///{path}"), prelock=accounts.lock_people)
-    shelf = shelf_of(desk)
-    metrics = Metrics()
-    hall = Dispatcher(desk, lambda: shelf, note=metrics.note)
-    outbound = Outbound(tokens=MemoryTokens(now), clock=now, note=metrics.note, holder="bench")
-    app = web.Application()
-    WeCom(
-        corp_id=CORP, agent_id=AGENT, secret=SECRET, token=TOKEN, aes_key=AES_KEY, outbound=outbound, clock=now, note=metrics.note, cards=False
-    ).attach(app, hall.handle)
-    desk.start()
-
-    async def stop(_: web.Application) -> None:
-        await asyncio.to_thread(desk.stop)
-
-    app.on_cleanup.append(stop)
-    return app
-
-
 def naive(path: Path) -> web.Application:
     from tests.bench.naive import application
 
     return application(path)
 
 
-KINDS = {"bare": bare, "product": product, "naive": naive}
+KINDS = {"bare": bare, "naive": naive}
+
+
+async def product(path: Path, seconds: float) -> None:
+    """The service as `python -m bot serve` builds and runs it; cards off, because they go out beside the answer and not in it."""
+    config = {
+        "corp_id": CORP,
+        "agent_id": AGENT,
+        "secret": SECRET,
+        "token": TOKEN,
+        "aes_key": AES_KEY,
+        "api_base": "http://127.0.0.1:9",
+        "cards": False,
+    }
+    port = free_port()
+    found = settings.load(environ={}, database_url=f"sqlite:///{path}", listen=f"127.0.0.1:{port}", wecom=config)
+    logs.set_up(found.secrets())
+    house = app.build(found, engine_of(found))
+    stop = stopping(seconds)
+    told: list[str] = []
+
+    def announce(sentence: str) -> None:
+        if not told:
+            print(port, flush=True)
+        told.append(sentence)
+
+    await app.serve(house, stop, announce)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def stopping(seconds: float) -> asyncio.Event:
+    """Set by SIGTERM; a server nobody stops ends by itself."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.call_later(seconds, stop.set)
+    return stop
 
 
 async def serve(kind: str, path: Path, seconds: float) -> None:
+    if kind == "product":
+        await product(path, seconds)
+        return
     runner = web.AppRunner(KINDS[kind](path), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=8192)
     await site.start()
     gc.collect()
     gc.freeze()
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    stop = stopping(seconds)
     print(runner.addresses[0][1], flush=True)
-    try:
-        # A server nobody stops ends by itself.
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
-    finally:
-        await runner.cleanup()
+    await stop.wait()
+    await runner.cleanup()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=("product", *KINDS))
     parser.add_argument("database", type=Path)
     parser.add_argument("--profile", type=Path)
     given = parser.parse_args()
