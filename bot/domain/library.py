@@ -10,6 +10,7 @@ from datetime import date
 from functools import cached_property
 
 from bot.domain.calendar import Calendar
+from bot.domain.pack import Pack
 from bot.domain.question import Question
 
 EVERYBODY = "全员"
@@ -102,7 +103,10 @@ class Bank:
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that can be studied, as loaded, and the working calendar. Lessons and questions by id, laws by short title, sets by name."""
+    """Everything that can be studied, as loaded, with the working calendar and the packs for law days.
+
+    Lessons and questions by id, laws by short title, sets and packs by name.
+    """
 
     lessons: Mapping[str, Lesson] = field(default_factory=dict)
     banks: Mapping[str, Bank] = field(default_factory=dict)
@@ -110,6 +114,7 @@ class Library:
     laws: Mapping[str, Law] = field(default_factory=dict)
     sets: Mapping[str, LawSet] = field(default_factory=dict)
     calendar: Calendar = field(default_factory=Calendar)
+    packs: Mapping[str, Pack] = field(default_factory=dict)
 
     def resolve_law(self, name: str) -> Law | None:
         """The law that goes by a name: title, short title or alias, with or without 《》 and 中华人民共和国. A misnomer resolves to nothing."""

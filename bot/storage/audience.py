@@ -14,7 +14,6 @@ from sqlmodel import Session
 
 from bot.domain.audience import All, And, Audience, ExamNotTaken, HoursBelow, LessonNotDone, Not, Or, People, Role, Tag, Tier, Unit, mapped
 from bot.domain.audience.base import Leaf
-from bot.domain.campaign import Author
 from bot.domain.hours import Policy, RuleVersion, quotas
 from bot.domain.message import Refusal
 from bot.domain.times import start_of
@@ -28,7 +27,6 @@ _QUARTERS = 4
 _KNOWN = "SELECT staff_no FROM person WHERE staff_no IN ({names})"
 _RULES = Sql("SELECT line, version, valid_from, body FROM rule WHERE line IN ('D1', 'D11') ORDER BY line, version")
 _TIERS = Sql("SELECT DISTINCT tier FROM person")
-_ADMIN = Sql("SELECT r.unit_id, u.path FROM role r LEFT JOIN unit u ON u.id = r.unit_id WHERE r.person_id = :person_id AND r.role = 'admin'")
 _PERSON = Sql("SELECT id, staff_no, name, tier FROM person WHERE id = :id")
 _BY_NUMBER = Sql("SELECT id FROM person WHERE staff_no = :staff_no")
 _AT_WORK = """CASE WHEN p.left_on IS NOT NULL AND p.left_on < :day THEN p.left_on
@@ -195,14 +193,6 @@ def by_channel(session: Session, ids: Sequence[int]) -> Counter[str]:
     """How many of some people can be reached on each channel; somebody on two counts on both."""
     text = f"SELECT channel, COUNT(*) FROM account WHERE person_id IN ({_ids(ids)}) GROUP BY channel"  # noqa: S608
     return Counter({row[0]: int(row[1]) for row in Sql(text).all(session)})
-
-
-def author(session: Session, person_id: int, staff_no: str, via: str) -> Author:
-    """An administrator with what they reach: the subtree of the unit of their role; with no unit there, the whole agency."""
-    row = _ADMIN.one(session, person_id=person_id)
-    if row is None:
-        return Author(staff_no, via, ())
-    return Author(staff_no, via, None if row[0] is None else (row[1],))
 
 
 def person(session: Session, person_id: int) -> tuple[int, str, str, str] | None:

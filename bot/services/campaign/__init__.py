@@ -1,7 +1,7 @@
 """Campaigns: planned in `plan`, brought about in `fire`; what a demo shows in `demo`."""
 
 from bot.services.campaign.demo import demo_campaigns
-from bot.services.campaign.fire import announce, calendar_warning, fire, fire_due, tell_calendar, tell_missed
+from bot.services.campaign.fire import announce, calendar_warning, fire_due, tell_calendar, tell_missed
 from bot.services.campaign.plan import (
     Recalled,
     author_of,
@@ -33,7 +33,6 @@ __all__ = [
     "create",
     "demo_campaigns",
     "draft_push",
-    "fire",
     "fire_due",
     "listed",
     "own",

@@ -22,6 +22,7 @@ from bot.services.shelf import Shelf
 from bot.storage import audience as people
 from bot.storage import audit, switches
 from bot.storage import campaign as rows
+from bot.storage import reach as reach_rows
 
 NAMES_SHOWN = 20
 DUE_SHOWN = 5
@@ -38,7 +39,7 @@ class Recalled:
 
 def author_of(session: Session, learner: Learner, via: str) -> Author:
     """An administrator and what they reach. With a unit in their role: that unit and all below it; with none: the whole agency."""
-    return people.author(session, learner.id, learner.staff_no, via)
+    return Author(learner.staff_no, via, reach_rows.admin_roots(session, learner.id))
 
 
 def own(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:

@@ -13,8 +13,8 @@ from bot.domain.content import Content
 from bot.domain.message import Refusal
 from bot.domain.rhythm import Rhythm
 from bot.domain.times import SHANGHAI
-from bot.services.campaign import fire as firing
 from bot.services.campaign import plan
+from bot.services.campaign.fire import fire
 from bot.services.shelf import Shelf
 from bot.storage import audit, switches
 from bot.storage import campaign as rows
@@ -53,7 +53,7 @@ def confirm_push(session: Session, shelf: Shelf, calendar: Calendar, author: Aut
     minute = now.replace(second=0, microsecond=0)
     rows.plan_from(session, campaign_id, minute)
     held = plan.own(session, author, campaign_id, hold=True)
-    fired = firing.fire(session, shelf, calendar, held, now)
+    fired = fire(session, shelf, calendar, held, now)
     if not fired:
         raise Refusal(f"推送 {campaign_id} 已经发过了。")
     audit.record(session, now, author.actor, author.via, "确认推送", f"campaign:{campaign_id}", detail=f"{fired[0].invited} 人")

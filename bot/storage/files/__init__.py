@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from bot.domain.calendar import Calendar, Year
 from bot.domain.library import Bank, Lesson, Library
+from bot.domain.pack import Pack
 from bot.domain.question import Question
-from bot.storage.files import banks, calendars, lessons, register
+from bot.storage.files import banks, calendars, lessons, packs, register
 from bot.storage.files.check import Report, check_banks
 from bot.storage.files.strict import Fault, Node, Refused, parse, text_of
 
-__all__ = ["Fault", "Node", "Refused", "Report", "check_banks", "home", "load_library", "parse", "text_of"]
+__all__ = ["Fault", "Node", "Refused", "Report", "check_banks", "home", "load_calendar", "load_library", "parse", "text_of"]
 
 T = TypeVar("T")
 
@@ -41,7 +42,14 @@ def load_library(root: Path) -> tuple[Library, list[Fault]]:
     library = _with_banks(root, library, faults)
     library = _with_lessons(root, library, faults)
     library = replace(library, calendar=_calendar(root, faults))
+    library = replace(library, packs=_packs(root, library, faults))
     return library, sorted(faults)
+
+
+def load_calendar(root: Path) -> tuple[Calendar, list[Fault]]:
+    """The working calendars alone, for whoever needs no more of the files."""
+    faults: list[Fault] = []
+    return _calendar(root, faults), faults
 
 
 def _with_banks(root: Path, library: Library, faults: list[Fault]) -> Library:
@@ -87,6 +95,17 @@ def _calendar(root: Path, faults: list[Fault]) -> Calendar:
         if year is not None:
             years[year.year] = year
     return Calendar(years)
+
+
+def _packs(root: Path, library: Library, faults: list[Fault]) -> dict[str, Pack]:
+    found: dict[str, Pack] = {}
+    for path in sorted((root / "content" / packs.FOLDER).glob("*.yaml")):
+        pack = _yaml(root, path, faults, partial(packs.read, library=library, faults=faults))
+        if pack is not None and pack.name in found:
+            faults.append(Fault(_name(root, path), 0, f"活动包“{pack.name}”已经有了"))
+        elif pack is not None:
+            found[pack.name] = pack
+    return found
 
 
 def _yaml(root: Path, path: Path, faults: list[Fault], read: Callable[[Node, str], T]) -> T | None:

@@ -160,6 +160,27 @@ class CalendarFile(_Part):
     workdays: Annotated[list[Day], Field(max_length=30)]
 
 
+class PackItemEntry(_Part):
+    name: Name
+    day: Annotated[int, Field(ge=-15, le=15)]
+    time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    kind: Literal["lesson", "daily", "notice", "poll", "invitation"]
+    text: Annotated[str, Field(max_length=1500), BeforeValidator(_as_written)] = ""
+    lesson: Name = "-"
+    options: Annotated[list[Name], Field(max_length=6)] = []
+    target: Name = "-"
+    receipt: bool = False
+
+
+class PackFile(_Part):
+    name: Name
+    law_day: Name
+    on_holiday: Literal["before", "after", "keep"]
+    about: Text
+    clause: Text
+    items: Annotated[list[PackItemEntry], Field(min_length=1, max_length=20)]
+
+
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -181,6 +202,8 @@ _FIELDS = {
     "valid_from": "生效日", "valid_to": "失效日", "in_force": "施行日", "laws": "法律", "short": "简称", "aliases": "别名", "misnomers": "误称",
     "versions": "版本", "sets": "法律组", "name": "名称",
     "year": "年份", "holidays": "放假", "workdays": "调休上班日", "first": "第一天", "last": "最后一天",
+    "law_day": "普法日", "on_holiday": "遇假日", "about": "说明", "clause": "依据", "items": "各项", "day": "第几个工作日", "time": "时刻",
+    "text": "正文", "lesson": "课程", "target": "参加的命令", "receipt": "回执",
 }  # fmt: skip
 
 _Say = Callable[[str, Mapping[str, Any]], str]
