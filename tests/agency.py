@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -14,6 +15,7 @@ from bot.domain.hours import Policy, RuleVersion
 from bot.domain.report import Ask, Scope, Table
 from bot.storage import ledger
 from bot.storage.db import Desk, is_sqlite, ping
+from bot.storage.files import load_calendar
 from bot.storage.reports import REPORTS
 from bot.storage.tables import Person, Post, Unit
 
@@ -30,6 +32,7 @@ POLICY = Policy(
         ),
     )
 )
+CALENDAR, _ = load_calendar(Path(__file__).parent.parent)
 Stay = tuple[str, str, str | None]
 
 
@@ -103,7 +106,7 @@ class Agency:
     def ask(self, about: str = "", as_of: str = "", year: int = 0, *, from_ledger: bool = False) -> Ask:
         """`from_ledger` asks for today as one would ask tomorrow, when the running totals do not serve any more."""
         day = date.fromisoformat(as_of) if as_of else TODAY
-        return Ask(year or day.year, day, TODAY + timedelta(1) if from_ledger else TODAY, POLICY, about)
+        return Ask(year or day.year, day, TODAY + timedelta(1) if from_ledger else TODAY, POLICY, about, CALENDAR)
 
     def look(self, name: str, about: str = "", as_of: str = "", year: int = 0, scope: Scope | None = None, *, from_ledger: bool = False) -> Table:
         def work(session: Session) -> Table:

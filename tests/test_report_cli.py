@@ -18,6 +18,7 @@ from bot.cli import common, main
 from bot.domain.library import Library
 from bot.services.shelf import fill
 from bot.storage.files.policy import load_policy
+from bot.storage.reports import REPORTS
 from tests.agency import TODAY, Agency, noon
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +70,9 @@ def shell(engine: Engine, capsysbinary: pytest.CaptureFixture[bytes], monkeypatc
 
 
 def test_without_a_name_the_reports_are_listed(shell: Shell) -> None:
-    assert [one["name"] for one in shell.json("report", "--json")] == ["达标率", "名单", "个人"]
+    listed = [one["name"] for one in shell.json("report", "--json")]
+    assert listed == list(REPORTS)
+    assert {"达标率", "名单", "个人", "预警"} <= set(listed)
     assert "达标率" in shell("report")[1]
 
 

@@ -23,7 +23,7 @@ from bot.domain.report import Ask, Scope, Table
 from bot.domain.times import SHANGHAI, day_of, start_of
 from bot.services import seal, shelf
 from bot.services.reports import BINARY, FORMATS
-from bot.storage import audit
+from bot.storage import audit, files
 from bot.storage.db import ping
 from bot.storage.exports import EXPORTS, bounds
 from bot.storage.reports import REPORTS
@@ -86,7 +86,8 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
     if not 2000 <= asked <= day.year:
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
-    return made.run(session, Scope(), Ask(asked, day, today, shelf.stock(session, Library()).policy, about))
+    calendar, _ = files.load_calendar(files.home())
+    return made.run(session, Scope(), Ask(asked, day, today, shelf.stock(session, Library()).policy, about, calendar))
 
 
 def _day(text: str) -> date:
@@ -135,8 +136,6 @@ def export(
         raise refuse(f"没有 {what} 可导出,可用:{'、'.join(EXPORTS)}", MISUSE)
     between = bounds(_moment(since), _moment(until))
     _note(f"导出 {what}", f"{since or ''}..{until or ''}")
-    if what == "deliveries":
-        progress.print("本版还没有推送功能,没有投递记录可导出。", markup=False, highlight=False)
 
     def work(session: Session, target: BinaryIO) -> int:
         ping(session)  # opens the transaction: one snapshot, however long it takes

@@ -10,7 +10,7 @@ from bot.commands.router import Context, command
 from bot.domain.hours import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.times import chinese_day, minutes_text
-from bot.services import habit
+from bot.services import forecast, habit
 from bot.storage import explain, ledger, study
 
 
@@ -30,6 +30,8 @@ def mine(ctx: Context, _: str) -> Reply:
     lines += _against_quota(
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
     )
+    ahead = forecast.sentence(forecast.of(ctx.session, ctx.shelf, ctx.me.id, ctx.me.tier, ctx.now))
+    lines += [ahead] if ahead else []
     lines.append(_caps(ctx, per_hour))
     lines += _streak(ctx)
     return Reply("\n".join(lines), buttons=(Option("学习", "学习"), Option("每日", "每日一练"), Option("为什么", "为什么")))

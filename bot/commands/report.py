@@ -28,7 +28,8 @@ def show(ctx: Context, said: str) -> Reply:
     if made.needs and not about:
         raise Refusal(f"请写明{made.about},例如「报表 {made.name} 1001」。")
     day = as_of or ctx.today
-    found = made.run(ctx.session, scope_of(ctx.session, ctx.me.id, ctx.today), Ask(day.year, day, ctx.today, ctx.shelf.policy, about))
+    ask = Ask(day.year, day, ctx.today, ctx.shelf.policy, about, ctx.library.calendar)
+    found = made.run(ctx.session, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
     ctx.audited = (f"报表 {made.name}", f"{about or '全部'} 截至 {day.isoformat()}")
     return Reply(reports.phone(found))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal, Protocol
 
+from bot.domain.calendar import Calendar
 from bot.domain.hours import Policy
 from bot.domain.times import end_of
 
@@ -100,6 +101,7 @@ class Ask:
     today: date
     policy: Policy
     about: str = ""
+    calendar: Calendar = field(default_factory=Calendar)
 
     @property
     def last(self) -> date:

@@ -52,6 +52,11 @@ def everybody(session: Session) -> dict[int, list[Kept]]:
     return found
 
 
+def everybody_stays(session: Session) -> dict[int, list[Stay]]:
+    """When people were or will be away, by person."""
+    return {person_id: [Stay(one.since, one.until) for one in rows] for person_id, rows in everybody(session).items()}
+
+
 def of(session: Session, person_id: int) -> list[Kept]:
     return [Kept(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])) for row in _KEPT.all(session, person_id=person_id)]
 
