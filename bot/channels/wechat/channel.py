@@ -21,6 +21,7 @@ from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields
 from bot.channels.keys import is_key, key_of, of_key
 from bot.channels.letters import COMMON, echo, event_id, kind_of, text_reply
 from bot.channels.outbound import Outbound, PlatformError, wechat_api
+from bot.channels.second import Second
 from bot.channels.wechat.push import CUSTOM, Finished, Job, MaySay, Notice, Post, job_of
 from bot.channels.wechat.series import MASS, Series
 from bot.channels.words import line, pieces, short
@@ -81,6 +82,7 @@ class WeChat:
         """
         self._app_id = app_id
         self._codec = Codec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
+        self._second = Second(token, app_id, (aes_key,))
         self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
         self._outbound = outbound
         self._clock = clock
@@ -111,7 +113,9 @@ class WeChat:
     async def verify(self, request: web.Request) -> web.Response:
         """The console's check of the address (A1): its signature does not cover the echostr, so that only a plain word is echoed."""
         try:
-            self._codec.check(callback.stamp(request, "signature"), self._clock().timestamp())
+            stamp = callback.stamp(request, "signature")
+            self._codec.check(stamp, self._clock().timestamp())
+            await self._second.signature(stamp)
             word = echo(callback.once(request, "echostr"))
         except BadEnvelope as wrong:
             return callback.refused(self.name, wrong, self._note)

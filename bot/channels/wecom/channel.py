@@ -18,6 +18,7 @@ from bot.channels.callback import Patience
 from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, parse, sealed_part
 from bot.channels.letters import echo, text_reply
 from bot.channels.outbound import Outbound, PlatformError, wecom_api
+from bot.channels.second import Second
 from bot.channels.wecom.cards import Shown, card_of, replaced, verdict, verdict_fits
 from bot.channels.wecom.heard import Letter, hear
 from bot.channels.wecom.push import CODE, TEXT_BYTES, Forms, Post, Speech
@@ -62,6 +63,7 @@ class WeCom:
         self._corp_id = corp_id
         self._agent_id = str(int(agent_id))
         self._codec = Codec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
+        self._second = Second(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
         self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
         self._clock = clock
         self._note = note
@@ -85,6 +87,7 @@ class WeCom:
             sealed = callback.once(request, "echostr").replace(" ", "+")
             opened = self._codec.open(stamp, sealed.encode("utf-8", "replace"), self._clock().timestamp())
             word = echo(opened.plain.decode("ascii", "replace"))
+            await self._second.echo(stamp, sealed, word)
         except BadEnvelope as wrong:
             return callback.refused(self.name, wrong, self._note)
         return callback.plain(word)
