@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +12,13 @@ from sqlalchemy import Engine, insert
 from sqlmodel import Session
 
 from bot.services import seal
-from bot.storage import audit
+from bot.storage import audit, outbox
 from bot.storage.db import ping
 from bot.storage.exports import EXPORTS, bounds
-from bot.storage.tables import Account, Answer, Confirmation, Entry, QuestionVersion, Role, Sitting
+from bot.storage.tables import Account, Answer, Confirmation, Entry, QuestionVersion, Role, Sitting, stamp
 from tests.agency import TODAY, Agency, noon
+from tests.conftest import NOW
+from tests.owing import crowd, owe
 
 FIELDS = {
     "answers": "id staff_no question version session kind choice correct earned recorded_at channel message_id late",
@@ -160,8 +162,23 @@ def test_the_audit_is_exported_as_it_stands(agency: Agency) -> None:
     assert (line["actor"], line["via"], line["action"], line["target"], line["outcome"]) == ("9001", "wecom", "报表 达标率", "局", "done")
 
 
-def test_there_are_no_deliveries_in_this_release(agency: Agency) -> None:
-    assert lines(agency, "deliveries") == []
+def test_deliveries_are_told_by_campaign_person_and_state(agency: Agency) -> None:
+    """What is under way may have arrived: a line says so, since `sending` is no state of the contract."""
+
+    def work(session: Session) -> None:
+        owe(session, crowd(session, 3, prefix="d"))
+        mine = outbox.claim(session, "h", NOW, 2, 30)
+        outbox.begin(session, [one.id for one in mine], "h", "wecom", NOW, 60)
+        outbox.settle(session, [outbox.Result(mine[0].id, "sent", platform_id="m")], "h", NOW)
+
+    agency.desk.write_now(work)
+    found = lines(agency, "deliveries")
+    assert list(found[0]) == ["id", "campaign", "occurrence", "staff_no", "channel", "state", "tries", "created_at", "sent_at", "error"]
+    assert [(one["staff_no"], one["channel"], one["state"], one["tries"]) for one in found] == [
+        ("d0000", "wecom", "sent", 1), ("d0001", "wecom", "unknown", 1), ("d0002", "", "queued", 0),
+    ]  # fmt: skip
+    assert found[0]["sent_at"] == stamp(NOW)
+    assert lines(agency, "deliveries", since=NOW + timedelta(seconds=1)) == []
 
 
 def many(agency: Agency, count: int) -> None:

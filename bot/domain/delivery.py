@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from bot.domain.preference import Preference
 from bot.domain.times import SHANGHAI
 
-QUIET = ("20:00", "08:00")
-"""Nothing is pushed between these hours of Asia/Shanghai, unless a person chose others."""
 RANK: Mapping[str, int] = {"invitation": 0, "notice": 2, "lesson": 2, "series": 2, "poll": 2, "reminder": 2, "daily": 3, "digest": 4}
 """Live before exam (1) before what is due today before the daily set before review: the lower goes first."""
 URGENT = 1
@@ -35,17 +34,13 @@ def rule_of(kept: Mapping[str, Any]) -> Rule:
     return Rule(tuple(kept.get("channels", ())), bool(kept.get("fallback", True)), bool(kept.get("quiet", True)))
 
 
-def quiet_until(now: datetime, since: str, until: str) -> datetime | None:
-    """The end of the quiet hours that `now` lies in, or None. The same hour twice means that there are none."""
+def quiet_until(now: datetime, chosen: Preference) -> datetime | None:
+    """The end of somebody's quiet hours when `now` lies in them, else None."""
     local = now.astimezone(SHANGHAI)
-    begins, ends, at = time.fromisoformat(since), time.fromisoformat(until), local.time()
-    if begins == ends:
+    if not chosen.is_quiet(local.strftime("%H:%M")):
         return None
-    inside = begins <= at < ends if begins < ends else at >= begins or at < ends
-    if not inside:
-        return None
-    day = local.date() + timedelta(days=1 if at >= ends else 0)
-    return datetime.combine(day, ends, SHANGHAI)
+    ends = time.fromisoformat(chosen.quiet[1])
+    return datetime.combine(local.date() + timedelta(days=1 if local.time() >= ends else 0), ends, SHANGHAI)
 
 
 def chosen_hour(now: datetime, push_at: str) -> datetime | None:

@@ -100,4 +100,5 @@ def heard_used(session: Session, user: str, heard: datetime) -> int:
 
 
 def spend_since_heard(session: Session, user: str, heard: datetime, n: int) -> None:
+    """Count `n` more; below zero gives back."""
     _SPEND.run(session, name=since_heard(user), began=stamp(heard), n=n)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.seal import rule_text, source_text
+from bot.storage import outcomes
 from bot.storage.sql import Sql
 from bot.storage.stream import stream
 from bot.storage.tables import stamp
@@ -116,9 +117,4 @@ def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
         }
 
 
-def deliveries(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
-    """Nothing: this release pushes nothing out, so there is no row to show."""
-    return iter(())
-
-
-EXPORTS: dict[str, Export] = {"answers": answers, "ledger": ledger, "people": people, "audit": audit, "deliveries": deliveries}
+EXPORTS: dict[str, Export] = {"answers": answers, "ledger": ledger, "people": people, "audit": audit, "deliveries": outcomes.lines}

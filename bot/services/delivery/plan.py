@@ -1,0 +1,172 @@
+"""Whether, when and where something that is owed is said: completion, leave, quiet hours, the arbiter, the order of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.content import Content, Stocked, render
+from bot.domain.delivery import MIDST, RANK, TURN, URGENT, Rule, chosen_hour, quiet_until
+from bot.domain.limits import WECHAT_HOURS
+from bot.domain.message import Address, Reply
+from bot.domain.parcel import Parcel
+from bot.domain.preference import Preference
+from bot.storage.outbox import Owed
+from bot.storage.recipients import Account, Known, known
+
+DONE, GONE, VOID, REMINDED = "已完成", "已离职", "已撤回", "今天已提醒过"
+NOWHERE, TRIED, WINDOW = "没有可用渠道", "各渠道都没有送达", "微信 48 小时内没有互动"
+QUIET, CHOSEN, BUSY = "等免打扰时段结束", "等本人设定的时间", "等手头的任务做完"
+STUDY = ("lesson", "daily", "series", "digest")
+"""What comes at the hour that a person chose; a notice does not wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The channels that are on, in the house's order; those closed for now with their moment; those that reach beyond WeChat's 48 hours."""
+
+    on: tuple[str, ...]
+    closed: Mapping[str, datetime] = field(default_factory=dict)
+    beyond_window: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Something that may be said now, on one channel. `heard` is when the person last spoke there."""
+
+    owed: Owed
+    parcel: Parcel
+    rank: int
+    heard: datetime | None
+    others: int
+    """Further channels that may be tried when this one fails."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """A batch, sorted: what goes now, what waits until when and why, what need not go any more and why."""
+
+    ready: list[Ready] = field(default_factory=list)
+    later: list[tuple[int, datetime, str]] = field(default_factory=list)
+    skip: list[tuple[int, str]] = field(default_factory=list)
+
+
+def plan(
+    session: Session, shelf: Stocked, owed: Sequence[Owed], now: datetime, doors: Doors, tried: Mapping[int, Collection[str]] | None = None
+) -> Plan:
+    """Sort a batch that was claimed; reads only. `tried` names the channels on which a delivery has failed already.
+
+    Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
+    """
+    facts = known(session, owed, now)
+    made = Plan()
+    served: set[int] = set()
+    for one in sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id)):
+        content, rule = facts.content[one.occurrence_id], facts.rule[one.occurrence_id]
+        if reason := _needless(facts, one, content):
+            made.skip.append((one.id, reason))
+            continue
+        rank = RANK.get(content.kind, URGENT + 1)
+        if (wait := _wait(facts, one, content, rule, now)) is not None:
+            made.later.append((one.id, *wait))
+            continue
+        routes = _routes(facts, one, rule, now, doors, (tried or {}).get(one.id, ()))
+        if isinstance(routes, str):
+            made.skip.append((one.id, routes))
+            continue
+        first = routes[0]
+        if (until := doors.closed.get(first.channel)) is not None and until > now:
+            made.later.append((one.id, until, "通道暂停中"))
+        elif one.person_id in served and rank > URGENT:
+            made.later.append((one.id, now + TURN, BUSY))
+        else:
+            served.add(one.person_id)
+            if content.kind == "reminder":
+                facts.reminded[one.person_id].add(one.id)
+            made.ready.append(_ready(facts, one, content, shelf, rank, routes))
+    return made
+
+
+def _needless(facts: Known, one: Owed, content: Content) -> str:
+    """Why nothing need be said any more; empty when it has to."""
+    who = one.person_id
+    if one.occurrence_id in facts.void:
+        return VOID
+    if who in facts.left or who not in facts.person:
+        return GONE
+    if who in facts.away:
+        return facts.away[who]
+    done = (
+        (content.lesson and (who, content.lesson) in facts.lessons)
+        or ((content.kind == "daily" or content.target == "每日") and who in facts.daily)
+        or (one.occurrence_id, who) in facts.voted
+        or one.id in facts.read
+    )
+    if done:
+        return DONE
+    if content.kind == "reminder" and facts.reminded[who] - {one.id}:
+        return REMINDED
+    return ""
+
+
+def _wait(facts: Known, one: Owed, content: Content, rule: Rule, now: datetime) -> tuple[datetime, str] | None:
+    """Until when somebody is left in peace, and why."""
+    chosen = facts.chosen.get(one.person_id, Preference())
+    if rule.quiet and (until := quiet_until(now, chosen)) is not None:
+        return until, QUIET
+    if content.kind in STUDY and chosen.push_at and rule.quiet and (at := chosen_hour(now, chosen.push_at)) is not None:
+        return at, CHOSEN
+    if one.person_id in facts.busy and RANK.get(content.kind, URGENT + 1) > URGENT:
+        heard = max((account.heard for account in facts.accounts[one.person_id] if account.heard is not None), default=None)
+        if heard is not None and now - heard < MIDST:
+            return now + TURN, BUSY
+    return None
+
+
+def _routes(facts: Known, one: Owed, rule: Rule, now: datetime, doors: Doors, tried: Collection[str]) -> list[Account] | str:
+    """Accounts in the order they are tried, or why there is none."""
+    accounts = [account for account in facts.accounts[one.person_id] if account.channel in doors.on]
+    if rule.channels:
+        accounts = [account for account in accounts if account.channel in rule.channels]
+    if not accounts:
+        return NOWHERE
+    left = [account for account in accounts if account.channel not in tried]
+    if not left or (tried and not rule.fallback):
+        return TRIED
+    speakable = [account for account in left if account.channel != "wechat" or _reachable(account, now, doors)]
+    if not speakable:
+        return WINDOW
+    first = facts.chosen.get(one.person_id, Preference()).channel
+
+    def order(account: Account) -> tuple[int, bool, bool, float, int]:
+        named = rule.channels.index(account.channel) if rule.channels else 0
+        shut = doors.closed.get(account.channel, now) > now
+        return (
+            named,
+            shut and rule.fallback,
+            account.channel != first,
+            -(account.heard.timestamp() if account.heard else 0.0),
+            _place(account, doors),
+        )
+
+    return sorted(speakable, key=order)
+
+
+def _reachable(account: Account, now: datetime, doors: Doors) -> bool:
+    """WeChat lets customer-service messages through for 48 hours after somebody spoke (protocols.md A5)."""
+    return "wechat" in doors.beyond_window or (account.heard is not None and now - account.heard < WECHAT_HOURS)
+
+
+def _place(account: Account, doors: Doors) -> int:
+    return doors.on.index(account.channel)
+
+
+def _ready(facts: Known, one: Owed, content: Content, shelf: Stocked, rank: int, routes: Sequence[Account]) -> Ready:
+    first = routes[0]
+    reply: Reply = render(content, shelf, facts.person[one.person_id], one.occurrence_id)
+    parcel = Parcel(Address(first.channel, first.app, first.user), reply, f"d{one.id}")
+    others = len(routes) - 1 if facts.rule[one.occurrence_id].fallback else 0
+    return Ready(one, parcel, rank, first.heard, others)

@@ -1,0 +1,170 @@
+"""The two commits around a call: what may go within the budgets is begun before it is said, and settled by what the platform answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.limits import LIMITS, WECHAT_MESSAGES, Limit, calls, of_channel, weight
+from bot.domain.parcel import Receipt
+from bot.services.delivery.plan import Ready
+from bot.storage import audit, budget, outbox, recipients
+from bot.storage.budget import Purse
+from bot.storage.outbox import Result
+
+SYSTEM = "system"
+FULL = "达到该成员的频率上限"
+SPENT = "达到该通道的额度"
+SETUP = 60.0
+"""Seconds a person's own limit is left alone once it is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What goes into one call: the same reply on one channel."""
+
+    channel: str
+    ready: tuple[Ready, ...]
+
+
+@dataclass(slots=True)
+class Begun:
+    """What of some groups may be said from now on, group by group, and the moment before which there is no use in asking for more."""
+
+    groups: list[Group] = field(default_factory=list)
+    wait: datetime | None = None
+    left: list[Group] = field(default_factory=list)
+
+
+def grouped(ready: Sequence[Ready], sizes: dict[str, int]) -> dict[str, list[Group]]:
+    """By channel, the most urgent first; each group at most what the channel takes in one call."""
+    by_reply: dict[tuple[int, str, str], list[Ready]] = {}
+    for one in sorted(ready, key=lambda each: (each.rank, each.owed.id)):
+        by_reply.setdefault((one.rank, one.parcel.to.channel, repr(one.parcel.reply)), []).append(one)
+    found: dict[str, list[Group]] = {}
+    for (_, channel, _), alike in by_reply.items():
+        size = sizes.get(channel, 1)
+        found.setdefault(channel, []).extend(Group(channel, tuple(alike[at : at + size])) for at in range(0, len(alike), size))
+    return found
+
+
+def begin(session: Session, groups: Sequence[Group], holder: str, now: datetime, lease_seconds: float, limits: tuple[Limit, ...] = LIMITS) -> Begun:
+    """Take what the budgets give and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left.
+
+    One transaction: whoever spends next, on whatever replica, sees what was spent here.
+    """
+    made = Begun()
+    purse = Purse(session)
+    table = of_channel(groups[0].channel, limits)
+    accounts = recipients.accounts_on(session) if any(limit.each_account for limit in table) else {}
+    for place, group in enumerate(groups):
+        wants, put_off = _allowed(session, purse, table, group, now)
+        outbox.put_off(session, put_off, holder)
+        heavy = weight(group.ready[0].parcel.reply)
+        size, wait = _room(purse, table, group.channel, accounts.get(group.channel, 0), len(wants), heavy, now)
+        begun = outbox.begin(session, [one.owed.id for one in wants[:size]], holder, group.channel, now, lease_seconds)
+        going = tuple(one for one in wants[:size] if one.owed.id in begun)
+        if going:
+            _spend(session, purse, table, going, heavy, now)
+            made.groups.append(Group(group.channel, going))
+        if wait is not None:
+            rest = wants[size:]
+            made.left = [*([Group(group.channel, tuple(rest))] if rest else []), *groups[place + 1 :]]
+            made.wait = wait
+            break
+    purse.close()
+    return made
+
+
+def _allowed(
+    session: Session, purse: Purse, table: Sequence[Limit], group: Group, now: datetime
+) -> tuple[list[Ready], list[tuple[int, datetime, str]]]:
+    """Those whose own limits allow one more, and those who have to wait."""
+    heavy = weight(group.ready[0].parcel.reply)
+    own = [limit for limit in table if limit.per_person]
+    for limit in own:
+        purse.load([limit.key(one.parcel.to.user) for one in group.ready], limit.window, now)
+    wants: list[Ready] = []
+    put_off: list[tuple[int, datetime, str]] = []
+    for one in group.ready:
+        user = one.parcel.to.user
+        full = next((limit for limit in own if purse.left(limit.key(user), limit.room(), limit.window, now) < heavy), None)
+        if full is not None:
+            put_off.append((one.owed.id, max(full.window.freed(now), now + timedelta(seconds=SETUP)), FULL))
+        elif group.channel == "wechat" and one.heard is not None and budget.heard_used(session, user, one.heard) + heavy > WECHAT_MESSAGES:
+            put_off.append((one.owed.id, now + timedelta(hours=1), "微信客服消息条数已用完，等本人再说话"))
+        else:
+            wants.append(one)
+    return wants, put_off
+
+
+def _room(purse: Purse, table: Sequence[Limit], channel: str, accounts: int, people: int, heavy: int, now: datetime) -> tuple[int, datetime | None]:
+    """How many of `people` fit into the channel's own limits, and when to ask again when that is not all."""
+    size, wait = people, None
+    for limit in table:
+        if limit.per_person:
+            continue
+        left = purse.left(limit.key(), limit.room(accounts), limit.window, now) // heavy
+        fits = people if limit.unit == "call" and left >= calls(channel, people) else 0 if limit.unit == "call" else left
+        if fits < size:
+            size, wait = fits, limit.window.freed(now)
+    return size, wait
+
+
+def _spend(session: Session, purse: Purse, table: Sequence[Limit], going: Sequence[Ready], heavy: int, now: datetime) -> None:
+    channel = going[0].parcel.to.channel
+    for limit in table:
+        if limit.per_person:
+            for one in going:
+                purse.spend(limit.key(one.parcel.to.user), limit.window, heavy, now)
+        else:
+            purse.spend(limit.key(), limit.window, heavy * (calls(channel, len(going)) if limit.unit == "call" else len(going)), now)
+    if channel == "wechat":
+        for one in going:
+            if one.heard is not None:
+                budget.spend_since_heard(session, one.parcel.to.user, one.heard, heavy)
+
+
+def result(one: Ready, receipt: Receipt, now: datetime) -> Result:
+    """What a receipt makes of a delivery. What surely did not arrive is tried again, on another channel where there is one, up to a point."""
+    owed = one.owed
+    tries = owed.tries + 1
+    match receipt.outcome:
+        case "sent":
+            return Result(owed.id, "sent", receipt.error, receipt.platform_id)
+        case "unknown":
+            return Result(owed.id, "unknown", receipt.error or "unknown", receipt.platform_id)
+        case "failed" if one.others:
+            return Result(owed.id, "queued", receipt.error, not_before=now)
+        case "failed":
+            return Result(owed.id, "failed", receipt.error or "failed")
+    if receipt.stop:
+        return Result(owed.id, "queued", receipt.error, not_before=now + timedelta(seconds=receipt.retry_after or SETUP), counted=False)
+    at = outbox.again_at(tries, owed.created_at, now, receipt.retry_after)
+    if at is None:
+        return Result(owed.id, "failed", f"试了 {tries} 次：{receipt.error}")
+    return Result(owed.id, "queued", receipt.error, not_before=at)
+
+
+def settle(session: Session, group: Group, results: Sequence[Result], holder: str, now: datetime) -> None:
+    """Write down what became of a call. What WeChat surely did not send does not count against the few messages it allows (A5)."""
+    outbox.settle(session, results, holder, now)
+    if group.channel == "wechat":
+        heavy = weight(group.ready[0].parcel.reply)
+        for one, what in zip(group.ready, results, strict=True):
+            if one.heard is not None and what.state == "queued":
+                budget.spend_since_heard(session, one.parcel.to.user, one.heard, -heavy)
+
+
+def alarm(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
+    """A channel stopped: one line for those who look after it."""
+    audit.record(
+        session, now, SYSTEM, channel, "通道停发", channel, outcome="failed", detail=f"{error}（{until.isoformat(timespec='seconds')} 前不再尝试）"
+    )
+
+
+def recovered(session: Session, channel: str, now: datetime) -> None:
+    audit.record(session, now, SYSTEM, channel, "通道恢复", channel)
