@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from sqlmodel import Session
 from bot.cli.common import Apply, Json, cli, now, operator, progress, reading, refuse, show, writing
 from bot.domain.times import SHANGHAI
 from bot.services import people, roster
-from bot.services.roster import BadRows, Plan
+from bot.services.roster import BadRows, Plan, Roster
 from bot.storage.tables import stamp
 
 group = typer.Typer(help="花名册:导入、发放绑定验证码。", no_args_is_help=True)
@@ -36,10 +37,15 @@ def import_(
             raise
         show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
         raise typer.Exit(1) from None
+    take(read, at, apply, leavers_ok, as_json, "花名册导入")
+
+
+def take(read: Roster, at: datetime, apply: bool, leavers_ok: bool, as_json: bool, source: str) -> None:
+    """Compare a roster with the roll, show the difference, and write it when it was asked for and nothing stands in the way."""
     plan = reading(lambda session: roster.compare(session, read, at))
     blocked = _blocked(plan, leavers_ok)
     if apply and not blocked:
-        plan = writing(lambda session: roster.apply(session, read, at, actor=operator(), via="cli", leavers_ok=leavers_ok))
+        plan = writing(lambda session: roster.apply(session, read, at, actor=operator(), via="cli", leavers_ok=leavers_ok, source=source))
     done = apply and not blocked
     end = NO_CHANGE if plan.is_empty else "已写入。" if done else "以上是预演,什么都没有写。"
     show({"applied": done, "changed": len(plan.steps), "refused": blocked, **plan.as_json()}, as_json, plan.as_text() + ([] if blocked else [end]))

@@ -305,6 +305,9 @@ def old_calls(fake: FakeDingTalk) -> dict[str, Callable[[Json], Json]]:
     def below(body: Json) -> Json:
         return {"errcode": 0, "result": fake.departments.get(body["dept_id"], [])}
 
+    def get(body: Json) -> Json:
+        return {"errcode": 0, "result": {"dept_id": body["dept_id"], "name": "某局"}}
+
     def members(body: Json) -> Json:
         everybody = fake.users.get(body["dept_id"], [])
         begin, size = body["cursor"], body["size"]
@@ -318,6 +321,7 @@ def old_calls(fake: FakeDingTalk) -> dict[str, Callable[[Json], Json]]:
         "/topapi/message/corpconversation/asyncsend_v2": notify,
         "/topapi/message/corpconversation/getsendresult": result,
         "/topapi/message/corpconversation/recall": take_back,
+        "/topapi/v2/department/get": get,
         "/topapi/v2/department/listsub": below,
         "/topapi/v2/user/list": members,
     }

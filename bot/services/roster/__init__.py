@@ -9,11 +9,12 @@ from sqlmodel import Session
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.roster.compare import ROSTER, make_plan
+from bot.services.roster.directory import roster_of_directory
 from bot.services.roster.listed import BadRows, Fault, Listed, Roster, read_roster
 from bot.services.roster.plan import KINDS, Plan, Step
 from bot.storage import audit, people
 
-__all__ = ["CONFLICTS", "BadRows", "Fault", "Listed", "Plan", "Roster", "apply", "compare", "loses_most", "read_roster"]
+__all__ = ["CONFLICTS", "BadRows", "Fault", "Listed", "Plan", "Roster", "apply", "compare", "loses_most", "read_roster", "roster_of_directory"]
 
 CONFLICTS = "有冲突,什么都没有改动。请在花名册里改好后重新导入。"
 
@@ -23,7 +24,7 @@ def compare(session: Session, roster: Roster, now: datetime) -> Plan:
     return make_plan(roster, people.everybody(session), people.units(session), day_of(now))
 
 
-def apply(session: Session, roster: Roster, now: datetime, *, actor: str, via: str, leavers_ok: bool = False) -> Plan:
+def apply(session: Session, roster: Roster, now: datetime, *, actor: str, via: str, leavers_ok: bool = False, source: str = "花名册导入") -> Plan:
     """Change the roll to what the roster says, in the caller's transaction, with a line in the audit for each person changed.
 
     Worked out anew, so that what changed since the dry run counts. Raises `Refusal`, with nothing written, when there are conflicts, or when
@@ -45,7 +46,7 @@ def apply(session: Session, roster: Roster, now: datetime, *, actor: str, via: s
         audit.record(session, now, actor, via, f"花名册{label}", step.staff_no, detail=";".join(step.private))
     if plan.steps:
         counts = ",".join(f"{label} {len(plan.of(kind))}" for kind, label in KINDS.items())
-        audit.record(session, now, actor, via, "花名册导入", detail=f"{plan.listed} 人:{counts}")
+        audit.record(session, now, actor, via, source, detail=f"{plan.listed} 人:{counts}")
     return plan
 
 

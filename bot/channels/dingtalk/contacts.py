@@ -1,0 +1,62 @@
+"""The contacts of a corporation as DingTalk lists them: level by level, page by page (protocols.md C11)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.wecom.contacts import number, rows, word
+from bot.domain.directory import Department, Directory, Entry
+
+GET = "/topapi/v2/department/get"
+BELOW = "/topapi/v2/department/listsub"
+MEMBERS = "/topapi/v2/user/list"
+ROOT = 1
+PAGE = 100
+MOST_PAGES = 1_000
+
+
+async def contacts(outbound: Outbound, api: Api, *, staff_no: str = "job_number") -> Directory:
+    """Everybody the app may see. `staff_no` is the member's field that holds the staff number: job_number or userid. Raises `PlatformError`."""
+    root = _result(await outbound.call(api, "POST", GET, json={"dept_id": ROOT}))
+    departments = {ROOT: Department(ROOT, 0, word(root, "name"))}
+    waiting = deque([ROOT])
+    while waiting:
+        above = waiting.popleft()
+        for one in rows(await outbound.call(api, "POST", BELOW, json={"dept_id": above}), "result"):
+            made = Department(number(one, "dept_id"), above, word(one, "name"))
+            if made.id not in departments:
+                departments[made.id] = made
+                waiting.append(made.id)
+    found: dict[str, Entry] = {}
+    for department in departments:
+        for one in await _members(outbound, api, department):
+            user = word(one, "userid").lower()
+            had = found.get(user)
+            given = one.get(staff_no)
+            into = dict.fromkeys([*(had.departments if had else ()), department])
+            found[user] = Entry(user, word(one, "name"), tuple(into), given.strip() if isinstance(given, str) else "")
+    return Directory("dingtalk", tuple(departments.values()), tuple(found.values()))
+
+
+async def _members(outbound: Outbound, api: Api, department: int) -> list[dict[str, Any]]:
+    members: list[dict[str, Any]] = []
+    cursor = 0
+    for _ in range(MOST_PAGES):
+        page = _result(await outbound.call(api, "POST", MEMBERS, json={"dept_id": department, "cursor": cursor, "size": PAGE}))
+        members += rows(page, "list")
+        if page.get("has_more") is not True:
+            return members
+        following = number(page, "next_cursor")
+        if following <= cursor:
+            break
+        cursor = following
+    raise PlatformError("unknown", "directory", "the pages of a department do not end")
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    found = answer.get("result")
+    if not isinstance(found, dict):
+        raise PlatformError("unknown", "directory", "the answer has no result")
+    return found
