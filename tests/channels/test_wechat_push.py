@@ -100,6 +100,14 @@ async def test_without_a_template_the_subscription_is_used_and_a_spent_consent_i
         assert (receipt.outcome, "43101" in receipt.error) == ("failed", True)
 
 
+async def test_a_channel_says_whether_it_reaches_beyond_the_window(stage: Stage) -> None:
+    _, ear = stage
+    assert ear.channel.beyond_window
+    async with wechat_stands(verified=True) as (_, plain), wechat_stands(template=notice()) as (_, unverified):
+        assert not plain.channel.beyond_window
+        assert not unverified.channel.beyond_window
+
+
 async def test_with_neither_the_person_cannot_be_reached_here() -> None:
     async with wechat_stands(verified=True) as (platform, ear):
         platform.quiet = {FOLLOWER}

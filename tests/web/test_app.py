@@ -175,11 +175,12 @@ async def test_a_channel_that_cannot_work_with_its_settings_is_refused(sqlite_en
 async def test_every_channel_can_be_on_at_once_on_either_database(engine: Engine) -> None:
     on: dict[str, Any] = {
         "wecom": {"corp_id": "ww1", "agent_id": "1000002", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43},
-        "wechat": {"app_id": "wx1", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43},
-        "dingtalk": {"client_id": "ding1", "client_secret": "x" * 12, "mode": "http"},
+        "wechat": {"app_id": "wx1", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43, "verified": True, "template": "tpl"},
+        "dingtalk": {"client_id": "ding1", "client_secret": "x" * 12, "mode": "http", "card_calls": 100, "agent_id": "7"},
+        "zwding": {"gateway": "https://gateway.example.gov.cn", "app_key": "app", "app_secret": "x" * 12, "tenant_id": "1"},
     }
     async with standing(engine, **on) as house, aiohttp.ClientSession() as session:
-        assert house.said[1] == "已开启的通道：本地聊天页、企业微信、微信公众号、钉钉；未开启：专有钉钉"
-        for path in ("wecom", "wechat", "dingtalk", "dingtalk/card"):
+        assert house.said[1] == "已开启的通道：本地聊天页、企业微信、微信公众号、钉钉、专有钉钉；未开启：无"
+        for path in ("wecom", "wechat", "dingtalk", "dingtalk/card", "zwding"):
             async with session.post(f"{house.url}/channels/{path}", data=b"rubbish") as answer:
                 assert (answer.status, await answer.text()) == (400, "bad request"), path

@@ -228,6 +228,11 @@ class WeChat:
         """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
         await self._say(to, tuple(pieces(lettered(reply), TEXT_BYTES)), self.menu(reply))
 
+    @property
+    def beyond_window(self) -> bool:
+        """True where templates or subscriptions reach whoever has not spoken for 48 hours."""
+        return self._post.beyond_window
+
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
         return await self._post.push(batch)
 

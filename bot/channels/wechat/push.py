@@ -116,6 +116,11 @@ class Post:
         self._clock = clock
         self._note = note
 
+    @property
+    def beyond_window(self) -> bool:
+        """True where somebody who has not spoken for 48 hours can be reached all the same."""
+        return self._verified and (self._template is not None or self._subscription is not None)
+
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
         """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
         receipts = await in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
