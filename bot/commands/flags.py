@@ -14,7 +14,7 @@ from bot.storage import audit, quiz, study
 from bot.storage.tables import moment
 
 _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s+(\S.{0,299})", re.DOTALL)
-LONGEST = 500
+_MEANT_AS_ANSWER = re.compile(r"回复\s*#?\d|#?\d{1,9}(\s|$)")
 
 
 @command("纠错", "报错", takes="<哪里不对>")
@@ -26,14 +26,17 @@ def report(ctx: Context, said: str) -> Reply:
         return _answer(ctx, int(found[1]), found[2].strip())
     if is_admin and not said:
         return _list(ctx)
+    if is_admin and _MEANT_AS_ANSWER.match(said):
+        raise Refusal("没有答复：请发「纠错 回复 编号 内容」，例如“纠错 回复 1 已核对，谢谢”，内容不超过 300 字。")
     about = _what(ctx)
     if about is None:
         mine = _mine(ctx)
         return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
-    number = quiz.report(ctx.session, ctx.me.id, version_id, answer_id, said[:LONGEST], ctx.now)
+    number = quiz.report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
     stem = ctx.shelf.question(ctx.session, version_id).stem
-    return Reply(f"{say.RECORDED}。报告 #{number} 已转管理员：「{stem[:30]}…」。处理结果会在这里告诉您，谢谢。", buttons=(say.RESUME,))
+    more = "" if said else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
+    return Reply(f"{say.RECORDED}。报告 #{number} 已转管理员：「{stem[:30]}…」。{more}处理结果会在这里告诉您，谢谢。", buttons=(say.RESUME,))
 
 
 def _what(ctx: Context) -> tuple[int, int | None] | None:

@@ -124,11 +124,11 @@ _known = lru_cache(maxsize=4096)(_find)
 
 def unknown(ctx: Context, text: str) -> Reply:
     """Nothing fits: the nearest commands this sender may use, or the way to the help. Not allowed is answered the same way."""
-    allowed = [word for word, made in COMMANDS.items() if made.is_for(ctx.learner)]
     said = tidy(text)
     head = said.partition(" ")[0][:12]
+    # A command of others is no misspelling of ours.
+    allowed = [] if head in COMMANDS else [word for word, made in COMMANDS.items() if made.is_for(ctx.learner)]
     near = difflib.get_close_matches(head, allowed, n=2, cutoff=0.5) or [word for word in allowed if head and len(head) > 1 and head in word][:2]
-    near = [word for word in near if word != head]
     if near:
         return Reply(
             f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗？", buttons=tuple(Option(word, word) for word in near)

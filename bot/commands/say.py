@@ -41,14 +41,15 @@ def card(put: Put) -> Ask:
 
 
 def asked(put: Put, before: str = "") -> Reply:
-    """A question, with something said before it."""
-    return Reply(before, card(put))
+    """A question, with something said before it: first what was put down for it."""
+    return Reply("\n".join(line for line in (put_down(put.put_down), before) if line), card(put))
 
 
 def source(question: Question) -> str:
     """Where a question's key stands: law, version, article, and the words it rests on; or the public document."""
     if question.source:
-        return f"依据：{question.source}({question.article})"
+        named = question.article and question.article not in question.source
+        return f"依据：{question.source}" + (f"({question.article})" if named else "")
     quoted = f":“{question.evidence}”" if question.evidence and question.evidence != "none" else ""
     return f"依据：《{question.law}》{question.article}({question.version} 版){quoted}"
 
@@ -62,12 +63,18 @@ def verdict(outcome: Outcome) -> str:
     elif mark.correct:
         lines = [f"{RECORDED}。✅ 回答正确。"]
     elif mark.earned:
-        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分(规则 M1)。正确答案：{question.show_key()}"]
+        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分(规则 M1)。正确答案：{_key(question)}"]
     else:
-        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{question.show_key()}"]
+        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key(question)}"]
     lines += [f"解析：{question.explanation}", source(question)]
     lines += [line for line in (worth(outcome), outcome.notebook) if line]
     return "\n".join(lines)
+
+
+def _key(question: Question) -> str:
+    """The right answer; several options stand below each other, so the first starts a line too."""
+    key = question.show_key()
+    return f"\n{key}" if "\n" in key else key
 
 
 def worth(outcome: Outcome) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import Session
@@ -29,11 +30,12 @@ READ_BY_WORDS = ("short",)
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A question put to a person: where it stands and in which version."""
+    """A question put to a person: where it stands, in which version, and the name of what had to be put down for it."""
 
     sitting: OpenSitting
     item: Item
     question: Question
+    put_down: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,10 @@ def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Rand
 
 
 def _open(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str, names: Iterable[str], now: datetime) -> Put:
-    focus.make_way(session, shelf, person_id, now)
+    put_down = focus.make_way(session, shelf, person_id, now)
     sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now)
     study.set_focus(session, person_id, "sitting", sitting_id, now)
-    return put(session, shelf, sitting_id)
+    return replace(put(session, shelf, sitting_id), put_down=put_down)
 
 
 def put(session: Session, shelf: Shelf, sitting_id: int) -> Put:
@@ -121,6 +123,9 @@ def no_such_law(shelf: Shelf, name: str) -> str:
     meant = shelf.library.misnomer(name)
     if meant is not None:
         return f"没有「{name}」这部法，正确名称是《{meant.title}》，请发「练习 {meant.short}」。"
+    near = difflib.get_close_matches(name, shelf.library.names, n=1)
+    if near:
+        return f"没有「{name}」的题。您是想发「练习 {near[0]}」吗？"
     return f"没有「{name}」的题。现在可以练：{'、'.join(shelf.library.names)}。"
 
 
@@ -147,15 +152,17 @@ def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetim
 
 def closing(session: Session, shelf: Shelf, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> Put:
     """The closing questions of a lesson."""
-    return _open(session, shelf, person_id, "lesson", str(reading_id), names, now)
+    # The lesson is not put down by its own questions.
+    return replace(_open(session, shelf, person_id, "lesson", str(reading_id), names, now), put_down="")
 
 
 def resume(session: Session, shelf: Shelf, person_id: int, sitting_id: int, now: datetime) -> Put:
     """Take a sitting up again where it was left."""
+    put_down = ""
     if study.focus(session, person_id) != ("sitting", sitting_id):
-        focus.make_way(session, shelf, person_id, now)
+        put_down = focus.make_way(session, shelf, person_id, now)
         study.set_focus(session, person_id, "sitting", sitting_id, now)
-    return put(session, shelf, sitting_id)
+    return replace(put(session, shelf, sitting_id), put_down=put_down)
 
 
 def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str, incoming: Incoming, now: datetime) -> Outcome:

@@ -7,6 +7,7 @@ from datetime import date
 
 from sqlmodel import Session
 
+from bot.domain.hours import SOURCE_LABELS
 from bot.domain.library import Library
 from bot.storage.sql import Sql
 
@@ -76,4 +77,4 @@ def source_name(library: Library, kind: str, source_id: str) -> str:
     if kind == "item" and name in library.questions:
         question = library.questions[name]
         return f"{question.law}题目「{question.point}」"
-    return f"{kind} {source_id}"
+    return f"{SOURCE_LABELS.get(kind, kind)}「{name or source_id}」"

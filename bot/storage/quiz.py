@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from bot.domain.message import Refusal
 from bot.storage.sql import Sql
 from bot.storage.tables import stamp
 
@@ -53,11 +54,14 @@ _RIGHT = Sql(
 _STILL = Sql("SELECT right_in_a_row FROM mistake WHERE person_id = :person_id AND question = :question AND left_at IS NULL")
 _MISTAKES = Sql("SELECT question, right_in_a_row FROM mistake WHERE person_id = :person_id AND left_at IS NULL ORDER BY entered_at, question")
 _LAST_ANSWER = Sql("SELECT id, sitting_id, n, question, version_id, choice FROM answer WHERE person_id = :person_id ORDER BY id DESC LIMIT 1")
+REPORT_LENGTH = 500
+"""Characters that one report holds (the table checks it)."""
 _REPORT = Sql(
     """INSERT INTO report (person_id, version_id, answer_id, said, reported_at, answered) VALUES (:person_id, :version_id, :answer_id, :said, :at, '')
        RETURNING id"""
 )
-_OPEN_REPORT = Sql("SELECT id FROM report WHERE person_id = :person_id AND version_id = :version_id AND answered_at IS NULL")
+_OPEN_REPORT = Sql("SELECT id, said FROM report WHERE person_id = :person_id AND version_id = :version_id AND answered_at IS NULL")
+_ADD_TO_REPORT = Sql("UPDATE report SET said = :said WHERE id = :id")
 _REPORTS = Sql(
     """SELECT r.id, p.name, p.staff_no, r.version_id, COALESCE(a.choice, ''), r.said, r.reported_at
        FROM report r JOIN person p ON p.id = r.person_id LEFT JOIN answer a ON a.id = r.answer_id
@@ -193,9 +197,17 @@ def last_answer(session: Session, person_id: int) -> tuple[int, int, int, str, i
 
 
 def report(session: Session, person_id: int, version_id: int, answer_id: int | None, said: str, at: datetime) -> int:
-    """The id of the report; one that is still open about the same version is not doubled."""
+    """The id of the report; one that is still open about the same version is not doubled: what is new in the words is added to it.
+
+    Raises `Refusal` when the report has no room for them.
+    """
     had = _OPEN_REPORT.one(session, person_id=person_id, version_id=version_id)
+    lines = had[1].split("\n") if had is not None and had[1] else []
+    whole = "\n".join([*lines, *([said] if said and said not in lines else [])])
+    if len(whole) > REPORT_LENGTH:
+        raise Refusal(f"未记录：一道题的报告最多 {REPORT_LENGTH} 字{'，连同您先前写的' if lines else ''}超出了，请写短一些再发。")
     if had is not None:
+        _ADD_TO_REPORT.run(session, id=had[0], said=whole)
         return int(had[0])
     return int(_REPORT.one(session, person_id=person_id, version_id=version_id, answer_id=answer_id, said=said, at=stamp(at))[0])
 

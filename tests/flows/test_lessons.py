@@ -73,6 +73,8 @@ async def test_one_lesson_at_a_time_and_leaving_a_page_stops_its_clock_without_c
     first = lesson_in_hand(chat)
     assert f"《{first.title}》先放下了" in await chat.say("学习 监察法", after=60)
     assert rows(chat.dispatcher.desk, "SELECT credited, asked_at IS NOT NULL FROM page_view WHERE page = 1 ORDER BY id LIMIT 1")[0][0] == 0
+    second = lesson_in_hand(chat)
+    assert f"《{second.title}》先放下了" in await chat.say("每日"), "a set of questions says so too"
     await chat.say("退出")
     back = await chat.say("继续")
     assert "1/" in back

@@ -32,6 +32,7 @@ async def test_what_one_may_not_use_is_answered_as_unknown_and_audited(chat: Cha
     said = await chat.say("阅卷")
     assert said.startswith("没有看懂「阅卷」")
     assert rows(chat.dispatcher.desk, "SELECT actor, action, outcome FROM audit") == [("1001", "命令 阅卷", "refused")]
+    assert "「帮助」" in await chat.say("报表"), "a command of others is not taken for a misspelling"
 
 
 @pytest.mark.parametrize("disguise", ["阅 卷", "阅\u200b卷", "\ufeff阅卷", "/阅卷", "　阅卷　1　对"])
@@ -77,11 +78,15 @@ async def test_a_reported_question_is_seen_with_the_answer_and_answered(chat: Ch
     said = await chat.say("纠错 选项B也说得通")
     assert said.startswith("已记录。报告 #1")
     assert await chat.say("纠错 再报一次") == said, "an open report about the same version is not doubled"
+    assert await chat.say("纠错 再报一次") == said
+    assert (await chat.say("纠错 " + "长" * 500)).startswith("未记录")
 
     listed = await admin.say("纠错")
     assert question.stem in listed
-    assert "选项B也说得通" in listed
+    assert listed.endswith("报告人说：选项B也说得通\n再报一次"), "what was added later is kept, and kept once"
     assert "报告人作答" in listed
+    for slip in ("纠错 1 已核对", "纠错 1", "纠错 回复 1", "纠错 回复 1 " + "长" * 301):
+        assert "没有答复" in await admin.say(slip), "an answer that went wrong is no new report"
     assert (await admin.say("纠错 回复 1 已核对，第 B 项缺少要件，谢谢")).startswith("已记录")
 
     assert "缺少要件" in await chat.say("继续")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from bot.domain.people import Role
+from bot.domain.preference import CHANNELS as CHANNEL_NAMES
 from bot.services.roster.listed import CHANNELS, Listed, Roster
 from bot.services.roster.plan import Conflict, Plan, Step
 from bot.storage.people import Held, Known
@@ -182,7 +183,7 @@ def _absent(person: Known, today: date) -> Step:
 
 def _unbind(step: Step, channel: str, user: str) -> None:
     step.unbind.append((channel, user))
-    label = _COLUMN_OF.get(channel, f"{channel} 账号")
+    label = f"{CHANNEL_NAMES.get(channel, channel)}账号"
     step.say(f"解绑{label} {user}", f"解绑{label}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.hours import CATEGORY_LABELS, Quotas, hours_text, shown_hours, total_hours
+from bot.domain.hours import CATEGORY_LABELS, SOURCE_LABELS, Quotas, hours_text, shown_hours, total_hours
 from bot.domain.message import Refusal
 from bot.domain.report import Ask, Column, Part, Row, Scope, Table
 from bot.domain.seal import rule_text
@@ -41,7 +41,6 @@ REFUSED = (
     Column("rule", "规则"),
     Column("reason", "原因"),
 )
-SOURCES = {"lesson": "课程", "item": "题目", "exam": "考试", "contest": "竞赛", "activity": "活动"}
 
 _PERSON = Sql("SELECT id, staff_no, name, tier FROM person WHERE staff_no = :staff_no")
 _ENTRIES = Sql(
@@ -111,7 +110,7 @@ def _standing(entries: list[Any], tier: str, need: Quotas) -> str:
 
 
 def _source(kind: str, source_id: str) -> str:
-    return f"{SOURCES.get(kind, kind)} {source_id}"
+    return f"{SOURCE_LABELS.get(kind, kind)} {source_id}"
 
 
 def _entry(row: Any) -> Row:
