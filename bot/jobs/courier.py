@@ -16,11 +16,11 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from sqlmodel import Session
 
-from bot.domain.content import Stocked
 from bot.domain.limits import A_CALL, LIMITS, Limit
 from bot.domain.parcel import Parcel, Receipt
 from bot.services import delivery
 from bot.services.delivery import Doors, Group
+from bot.services.shelf import Shelf
 from bot.storage import outbox, outcomes
 from bot.storage.db import Busy, Desk
 from bot.storage.outbox import Result
@@ -72,7 +72,7 @@ class Courier:
     def __init__(
         self,
         desk: Desk,
-        shelf: Callable[[], Stocked],
+        shelf: Callable[[], Shelf],
         senders: Sequence[Sender],
         *,
         clock: Clock,

@@ -8,12 +8,14 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.content import Content, Stocked, render
+from bot.domain.content import Content, render
 from bot.domain.delivery import MIDST, RANK, TURN, URGENT, Rule, chosen_hour, quiet_until
 from bot.domain.limits import WECHAT_HOURS
 from bot.domain.message import Address, Reply
 from bot.domain.parcel import Parcel
 from bot.domain.preference import Preference
+from bot.services import reminders
+from bot.services.shelf import Shelf
 from bot.storage.outbox import Owed
 from bot.storage.recipients import Account, Known, known
 
@@ -55,18 +57,19 @@ class Plan:
 
 
 def plan(
-    session: Session, shelf: Stocked, owed: Sequence[Owed], now: datetime, doors: Doors, tried: Mapping[int, Collection[str]] | None = None
+    session: Session, shelf: Shelf, owed: Sequence[Owed], now: datetime, doors: Doors, tried: Mapping[int, Collection[str]] | None = None
 ) -> Plan:
     """Sort a batch that was claimed; reads only. `tried` names the channels on which a delivery has failed already.
 
     Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
     """
     facts = known(session, owed, now)
+    personal = _personal(session, shelf, facts, owed, now)
     made = Plan()
     served: set[int] = set()
     for one in sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id)):
         content, rule = facts.content[one.occurrence_id], facts.rule[one.occurrence_id]
-        if reason := _needless(facts, one, content):
+        if reason := _needless(facts, one, content) or (DONE if personal.get(one.id, content) is None else ""):
             made.skip.append((one.id, reason))
             continue
         rank = RANK.get(content.kind, URGENT + 1)
@@ -86,8 +89,15 @@ def plan(
             served.add(one.person_id)
             if content.kind == "reminder":
                 facts.reminded[one.person_id].add(one.id)
-            made.ready.append(_ready(facts, one, content, shelf, rank, routes))
+            reply = personal.get(one.id) or render(content, shelf, facts.person[one.person_id], one.occurrence_id)
+            made.ready.append(_ready(facts, one, reply, rank, routes))
     return made
+
+
+def _personal(session: Session, shelf: Shelf, facts: Known, owed: Sequence[Owed], now: datetime) -> dict[int, Reply | None]:
+    """What is made for each person at the last moment: reminders, digests. None where meanwhile there is nothing to say."""
+    wanted = {one.id: (one.person_id, facts.content[one.occurrence_id]) for one in owed if reminders.is_personal(facts.content[one.occurrence_id])}
+    return reminders.told(session, shelf, wanted, now) if wanted else {}
 
 
 def _needless(facts: Known, one: Owed, content: Content) -> str:
@@ -164,9 +174,8 @@ def _place(account: Account, doors: Doors) -> int:
     return doors.on.index(account.channel)
 
 
-def _ready(facts: Known, one: Owed, content: Content, shelf: Stocked, rank: int, routes: Sequence[Account]) -> Ready:
+def _ready(facts: Known, one: Owed, reply: Reply, rank: int, routes: Sequence[Account]) -> Ready:
     first = routes[0]
-    reply: Reply = render(content, shelf, facts.person[one.person_id], one.occurrence_id)
     parcel = Parcel(Address(first.channel, first.app, first.user), reply, f"d{one.id}")
     others = len(routes) - 1 if facts.rule[one.occurrence_id].fallback else 0
     return Ready(one, parcel, rank, first.heard, others)

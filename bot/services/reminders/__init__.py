@@ -1,0 +1,64 @@
+"""Reminders of the house: before, on and after a deadline, one message a person and day over all campaigns; who is told when it stays undone.
+
+Each kind is a standing campaign of the house with one occurrence a day, so the unique row decides that it happens once and delivery sends it like
+anything else. What is said is made when it is sent (`told`): what was done meanwhile is not said.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+
+from sqlmodel import Session
+
+from bot.domain.content import Content
+from bot.domain.reminder import DUE, HEAD, LADDER, LATEST, LIAISON, REMIND_AT, STEPS, WEEK, WEEK_AT, first_workday_of_week
+from bot.domain.times import SHANGHAI, day_of
+from bot.services.reminders import tasks
+from bot.services.reminders.told import is_personal, overdue, told, told_of
+from bot.services.shelf import Shelf
+from bot.storage import reminders as rows
+from bot.storage import switches
+
+__all__ = ["is_personal", "overdue", "tick", "told", "told_of"]
+
+_KINDS = {DUE: Content("reminder", target=DUE), LADDER: Content("digest", target=LADDER), WEEK: Content("digest", target=WEEK)}
+
+
+def tick(session: Session, shelf: Shelf, now: datetime) -> int:
+    """Owe what the house itself has to say today, once, whoever ticks first; how many deliveries were queued.
+
+    Nothing on a day off, in a year nobody has entered, while all pushes are paused, or late in the evening.
+    """
+    today, calendar = day_of(now), shelf.library.calendar
+    clock = now.astimezone(SHANGHAI).time()
+    if not WEEK_AT <= clock < LATEST or not calendar.knows(today.year) or not calendar.is_workday(today):
+        return 0
+    if switches.is_on(session, switches.PAUSED):
+        return 0
+    queued = 0
+    if first_workday_of_week(today, calendar):
+        queued += _once(session, shelf, WEEK, WEEK_AT, now)
+    if clock >= REMIND_AT:
+        queued += _once(session, shelf, DUE, REMIND_AT, now) + _once(session, shelf, LADDER, REMIND_AT, now)
+    return queued
+
+
+def _once(session: Session, shelf: Shelf, what: str, at: time, now: datetime) -> int:
+    content, due = _KINDS[what], datetime.combine(day_of(now), at, SHANGHAI)
+    if rows.ran(session, content.kind, what, due):
+        return 0
+    people = _people(session, shelf, what, now)
+    made = rows.owe(session, rows.standing(session, content, now), due, people, now)
+    return len(people) if made is not None else 0
+
+
+def _people(session: Session, shelf: Shelf, what: str, now: datetime) -> list[int]:
+    today, calendar = day_of(now), shelf.library.calendar
+    if what == WEEK:
+        return rows.digest_readers(session, today)
+    if what == DUE:
+        stepping = [one for one in tasks.with_deadline(session, calendar, today) if one.offset in STEPS]
+        return sorted(tasks.by_person(session, stepping, today))
+    late = overdue(session, shelf, today)
+    told_now = told_of(session, [one for one in late if one[0].offset in (LIAISON, HEAD)], today)
+    return sorted(told_now)
