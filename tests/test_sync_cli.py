@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import Engine
 
-from bot.cli import main
 from bot.storage import people
 from bot.storage.db import Desk
+from tests.platforms.beside import Shell, elsewhere, shell_on
 from tests.platforms.dingtalk import CLIENT_ID, FakeDingTalk, dingtalk
 from tests.platforms.dingtalk import SECRET as DING_SECRET
 from tests.platforms.faults import cut, html, refuses, says
@@ -29,59 +23,10 @@ from tests.platforms.wecom import AGENT, CORP, WeComPlatform
 from tests.platforms.wecom import SECRET as WECOM_SECRET
 
 
-@dataclass
-class Shell:
-    """`python -m bot …` in this process, beside platforms that run in a thread of their own."""
-
-    capture: pytest.CaptureFixture[str]
-    patch: pytest.MonkeyPatch
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        self.patch.setattr("sys.argv", ["bot", "roster", "sync", *words])
-        self.capture.readouterr()
-        status = 0
-        try:
-            main()
-        except SystemExit as done:
-            status = int(done.code or 0)
-        out, err = self.capture.readouterr()
-        return status, out, err
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json")[1])
-
-
 @pytest.fixture
 def shell(sqlite_engine: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    monkeypatch.setenv("BOT_DATABASE_URL", str(sqlite_engine.url))
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield Shell(capsys, monkeypatch)
-    # The command sends its log to a stream that ends with this test.
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-
-
-def _elsewhere(standing: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[Any]:
-    """A platform that serves in another thread while a command runs in this one."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def do(work: Awaitable[Any]) -> Any:
-        async def done() -> Any:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(done(), loop).result(10)
-
-    context = standing()
-    try:
-        yield do(context.__aenter__())
-    finally:
-        do(context.__aexit__(None, None, None))
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    with shell_on(sqlite_engine, capsys, monkeypatch) as made:
+        yield made
 
 
 @asynccontextmanager
@@ -107,7 +52,7 @@ def member(user: str, name: str, number: str, *departments: int, status: int = 1
 
 @pytest.fixture
 def wecom(shell: Shell) -> Iterator[WeComPlatform]:
-    for platform, url in _elsewhere(_wecom):
+    with elsewhere(_wecom()) as (platform, url):
         given = {"CORP_ID": CORP, "AGENT_ID": AGENT, "SECRET": WECOM_SECRET, "TOKEN": TOKEN, "AES_KEY": AES_KEY, "API_BASE": url}
         for name, value in given.items():
             shell.patch.setenv(f"BOT_WECOM__{name}", value)
@@ -123,7 +68,7 @@ def wecom(shell: Shell) -> Iterator[WeComPlatform]:
 
 @pytest.fixture
 def ding(shell: Shell) -> Iterator[FakeDingTalk]:
-    for platform in _elsewhere(dingtalk):
+    with elsewhere(dingtalk()) as platform:
         for name, value in {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": DING_SECRET, "API_BASE": platform.url, "OAPI_BASE": platform.url}.items():
             shell.patch.setenv(f"BOT_DINGTALK__{name}", value)
         platform.departments = {1: [{"dept_id": 20, "name": "办公室"}], 20: [{"dept_id": 21, "name": "文书科"}]}
@@ -137,28 +82,28 @@ def known(engine: Engine) -> dict[str, Any]:
 
 
 def test_the_contacts_of_wecom_are_shown_first_and_written_when_asked(shell: Shell, wecom: WeComPlatform, sqlite_engine: Engine) -> None:
-    status, out, _ = shell.run("wecom")
+    status, out, _ = shell.run("roster", "sync", "wecom")
     assert status == 0
     assert "新进 2" in out
     assert "没有导入：机器人 1 人" in out
     assert out.endswith("以上是预演,什么都没有写。\n")
     assert known(sqlite_engine) == {}
 
-    assert shell.json("wecom", "--apply")["applied"] is True
+    assert shell.json("roster", "sync", "wecom", "--apply")["applied"] is True
     assert {number: sorted(post.path for post in one.posts) for number, one in known(sqlite_engine).items()} == {
         "1001": ["某局/办公室"],
         "1002": ["某局/办公室", "某局/法规处"],
     }
     assert known(sqlite_engine)["1001"].accounts == {"wecom": ("zhangsan", "roster")}
-    assert shell.json("wecom", "--apply")["changed"] == 0
+    assert shell.json("roster", "sync", "wecom", "--apply")["changed"] == 0
 
 
 def test_the_user_id_may_be_the_staff_number(shell: Shell, wecom: WeComPlatform) -> None:
-    assert [one["staff_no"] for one in shell.json("wecom", "--staff-no", "userid")["joiners"]] == ["zhangsan", "lisi", "bot"]
+    assert [one["staff_no"] for one in shell.json("roster", "sync", "wecom", "--staff-no", "userid")["joiners"]] == ["zhangsan", "lisi", "bot"]
 
 
 def test_three_pages_of_dingtalk_are_read_whole(shell: Shell, ding: FakeDingTalk, sqlite_engine: Engine) -> None:
-    assert shell.json("dingtalk", "--apply")["listed"] == 250
+    assert shell.json("roster", "sync", "dingtalk", "--apply")["listed"] == 250
     assert sorted(post.path for post in known(sqlite_engine)["2000"].posts) == ["某局/办公室", "某局/办公室/文书科"]
     assert known(sqlite_engine)["2249"].accounts == {"dingtalk": ("ding249", "roster")}
 
@@ -166,7 +111,7 @@ def test_three_pages_of_dingtalk_are_read_whole(shell: Shell, ding: FakeDingTalk
 @pytest.mark.parametrize("fault", [html, cut, refuses(60011), says({"errcode": 0, "result": {"has_more": True, "next_cursor": 0, "list": []}})])
 def test_a_page_that_did_not_come_whole_changes_nothing(shell: Shell, ding: FakeDingTalk, sqlite_engine: Engine, fault: Any) -> None:
     ding.faults.on("/topapi/v2/user/list", says({"errcode": 0, "result": {"has_more": False, "list": []}}), fault, fault, fault)
-    status, out, err = shell.run("dingtalk", "--apply", "--leavers-ok")
+    status, out, err = shell.run("roster", "sync", "dingtalk", "--apply", "--leavers-ok")
     assert (status, out) == (1, "")
     assert "没有读全" in err
     assert DING_SECRET not in err
@@ -175,16 +120,16 @@ def test_a_page_that_did_not_come_whole_changes_nothing(shell: Shell, ding: Fake
 
 def test_a_platform_that_is_too_busy_for_a_moment_is_asked_again(shell: Shell, ding: FakeDingTalk) -> None:
     ding.faults.on("/topapi/v2/department/listsub", refuses(90018))
-    assert shell.json("dingtalk")["listed"] == 250
+    assert shell.json("roster", "sync", "dingtalk")["listed"] == 250
 
 
 def test_a_platform_without_its_settings_is_named(shell: Shell) -> None:
-    status, _, err = shell.run("wecom")
+    status, _, err = shell.run("roster", "sync", "wecom")
     assert (status, err) == (1, "企业微信还没有设置（BOT_WECOM__…），读不到它的通讯录。\n")
 
 
 def test_an_address_that_is_not_trusted_is_told_what_to_do(shell: Shell, wecom: WeComPlatform) -> None:
     wecom.faults.on("/cgi-bin/department/list", refuses(60020))
-    status, _, err = shell.run("wecom")
+    status, _, err = shell.run("roster", "sync", "wecom")
     assert status == 1
     assert "请检查密钥和可信 IP。" in err
