@@ -7,8 +7,10 @@ from bot.cli import banks as _banks  # noqa: F401
 from bot.cli import chat as _chat  # noqa: F401
 from bot.cli import leave as _leave  # noqa: F401
 from bot.cli import people as _people  # noqa: F401
+from bot.cli import public as _public  # noqa: F401
 from bot.cli import reports as _reports  # noqa: F401
 from bot.cli import serve as _serve  # noqa: F401
+from bot.cli import sync as _sync  # noqa: F401
 from bot.cli.common import cli, main
 
 __all__ = ["cli", "main"]
