@@ -65,6 +65,7 @@ async def test_a_terminal_talks_like_any_channel_and_its_numbers_are_buttons(tmp
     assert (status, "管理员" in out) == (0, True)
     status, _, err = await bot("chat", "--as", "nobody", env=env, said="")
     assert (status, "花名册里没有工号 nobody" in err) == (1, True)
+    assert "1009(学员)" in err, "in the demo it says who there is"
     status, out, _ = await bot("chat", env=env, said="每日\n")
     assert (status, "绑定" in out) == (0, True), "without a number the terminal is a stranger"
 

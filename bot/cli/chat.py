@@ -18,6 +18,7 @@ from bot import app, logs
 from bot.cli.common import cli, engine_of, now, operator, progress, read_settings
 from bot.cli.serve import demo_house, opened
 from bot.domain.message import Address, Incoming, Refusal, Reply
+from bot.services.demo import PERSONAS, holds_demo
 from bot.settings import PREFIX, Settings
 from bot.storage import audit, migrations
 from bot.storage.tables import Account, Person
@@ -37,9 +38,11 @@ def chat(
     if demo or _is_fresh(settings):
         progress.print("使用演示的机关（虚构数据）。")
         house = demo_house(settings)
-        staff_no = staff_no or _first_demo_person()
+        staff_no = staff_no or PERSONAS[0].staff_no
     else:
         house = app.build(settings, engine_of(settings))
+        if not staff_no and _nothing_set() and house.desk.read_now(holds_demo):
+            staff_no = PERSONAS[0].staff_no
     try:
         user, name = house.desk.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
         progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
@@ -48,15 +51,13 @@ def chat(
         house.desk.engine.dispose()
 
 
-def _first_demo_person() -> str:
-    from bot.services.demo import PERSONAS
-
-    return PERSONAS[0].staff_no
+def _who_is_there() -> str:
+    return f"演示的机关里可以用：{'、'.join(f'{one.staff_no}({one.label})' for one in PERSONAS)}。"
 
 
 def _is_fresh(settings: Settings) -> bool:
     """Nothing was set and nothing was made yet: somebody is trying the bot out."""
-    if any(key.startswith(PREFIX) for key in os.environ):
+    if not _nothing_set():
         return False
     engine = opened(settings)
     try:
@@ -65,11 +66,15 @@ def _is_fresh(settings: Settings) -> bool:
         engine.dispose()
 
 
+def _nothing_set() -> bool:
+    return not any(key.startswith(PREFIX) for key in os.environ)
+
+
 def _bound(session: Session, staff_no: str) -> tuple[str, str]:
     """The account under which a person speaks here; made, and audited, when there is none. Raises `Refusal` for a number nobody has."""
     person = session.exec(select(Person).where(Person.staff_no == staff_no)).first()
     if person is None or person.id is None:
-        raise Refusal(f"花名册里没有工号 {staff_no}。")
+        raise Refusal(f"花名册里没有工号 {staff_no}。" + (_who_is_there() if holds_demo(session) else ""))
     account = session.exec(select(Account).where(Account.channel == CHANNEL, Account.person_id == person.id)).first()
     if account is None:
         at = now()

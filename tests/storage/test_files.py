@@ -190,6 +190,15 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) ->
     assert [one.sentence.split(":")[0] for one in faults] == ["题目 m-01", "题目 m-03", "题目 m-04"]
 
 
+def test_the_cause_is_told_before_what_follows_from_it(tmp_path: Path) -> None:
+    root = lay(tmp_path)
+    bank = root / "quiz_banks/m.yaml"
+    bank.write_text(bank.read_text(encoding="utf-8") + "  : [\n", encoding="utf-8")
+    faults = load_library(root)[1]
+    assert faults[0].file == "quiz_banks/m.yaml"
+    assert {one.file for one in faults[1:]} == {"content/lessons/m-1.md"}
+
+
 def test_an_id_used_in_two_banks_is_refused(tmp_path: Path) -> None:
     root = lay(tmp_path)
     (root / "quiz_banks" / "n.yaml").write_text(BANK.replace("bank: m", "bank: n"), encoding="utf-8")

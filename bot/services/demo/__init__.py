@@ -16,7 +16,7 @@ from bot.services.demo import bureau, past
 from bot.services.shelf import Shelf
 from bot.storage.tables import Person, Unit
 
-__all__ = ["PERSONAS", "Character", "seed"]
+__all__ = ["PERSONAS", "Character", "holds_demo", "seed"]
 
 LEARNER = ("每日", "学习", "错题", "我的学时", "帮助")
 
@@ -45,13 +45,18 @@ PERSONAS = (
 """Staff first: who opens the page is a learner until they choose otherwise."""
 
 
+def holds_demo(session: Session) -> bool:
+    """True when the people in this database are the made-up bureau's."""
+    return session.exec(select(Unit.id).where(Unit.path == bureau.ROOT)).first() is not None
+
+
 def seed(session: Session, shelf: Shelf, now: datetime) -> None:
     """Fill an empty database with the bureau; nothing when it is there already. Raises `Refusal` where other people are on the roll.
 
     The page of the demo lets everybody speak for everybody: it must never stand before a real roster.
     """
     if session.exec(select(Person.id).limit(1)).first() is not None:
-        if session.exec(select(Unit.id).where(Unit.path == bureau.ROOT)).first() is None:
+        if not holds_demo(session):
             raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
         return
     people = bureau.found(session, day_of(now), now)

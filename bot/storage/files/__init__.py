@@ -30,8 +30,8 @@ def home() -> Path:
 def load_library(root: Path) -> tuple[Library, list[Fault]]:
     """Everything under `root`/content and `root`/quiz_banks that is sound, and what is wrong with the rest.
 
-    A file with a fault gives nothing, so no bank is ever half there; what names something in it is a fault in turn. Faults come in the order of
-    files and lines. Nothing is raised for what a file says.
+    A file with a fault gives nothing, so no bank is ever half there; what names something in it is a fault in turn. Faults come in the
+    order in which files build on each other, then by line: a cause before what follows from it. Nothing is raised for what a file says.
     """
     faults: list[Fault] = []
     content = root / "content"
@@ -43,7 +43,8 @@ def load_library(root: Path) -> tuple[Library, list[Fault]]:
     library = _with_lessons(root, library, faults)
     library = replace(library, calendar=_calendar(root, faults))
     library = replace(library, packs=_packs(root, library, faults))
-    return library, sorted(faults)
+    order = {file: place for place, file in enumerate(dict.fromkeys(fault.file for fault in faults))}
+    return library, sorted(faults, key=lambda fault: (order[fault.file], fault.line))
 
 
 def load_calendar(root: Path) -> tuple[Calendar, list[Fault]]:
