@@ -4,9 +4,12 @@ Every module here adds its commands to `cli`; importing them is what makes `pyth
 """
 
 from bot.cli import banks as _banks  # noqa: F401
+from bot.cli import campaign as _campaign  # noqa: F401
 from bot.cli import chat as _chat  # noqa: F401
+from bot.cli import duty as _duty  # noqa: F401
 from bot.cli import leave as _leave  # noqa: F401
 from bot.cli import people as _people  # noqa: F401
+from bot.cli import progress as _progress  # noqa: F401
 from bot.cli import public as _public  # noqa: F401
 from bot.cli import reports as _reports  # noqa: F401
 from bot.cli import serve as _serve  # noqa: F401

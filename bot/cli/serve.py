@@ -18,8 +18,10 @@ from sqlalchemy import Engine
 
 from bot import app, logs
 from bot.channels.local import Persona
-from bot.cli.common import Json, cli, engine_of, progress, read_settings, show
+from bot.cli.common import Json, cli, engine_of, now, progress, read_settings, show
+from bot.domain.calendar import warning
 from bot.domain.message import Refusal
+from bot.domain.times import day_of
 from bot.services import demo as bureau
 from bot.settings import BadSettings, Settings
 from bot.storage import files, migrations
@@ -124,7 +126,9 @@ def check(as_json: Json = False) -> None:
     library, faults = files.load_library(root)
     faults = sorted([*faults, *load_policy(root)[1]])
     found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
-    what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法"
+    what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
+    if warned := warning(library.calendar, day_of(now())):
+        progress.print(f"提醒：{warned}", markup=False, highlight=False)
     lines = [f"{one['file']}:{one['line']}: {one['sentence']}" if one["line"] else f"{one['file']}: {one['sentence']}" for one in found]
     show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])
     if found:

@@ -189,10 +189,15 @@ def named(session: Session, ids: Sequence[int]) -> list[tuple[int, str, str]]:
     return [tuple(row) for row in Sql(f"SELECT id, staff_no, name FROM person WHERE id IN ({_ids(ids)}) ORDER BY staff_no").all(session)]  # noqa: S608
 
 
+_FIRST = ("wecom", "dingtalk", "zwding", "wechat", "local")
+
+
 def by_channel(session: Session, ids: Sequence[int]) -> Counter[str]:
-    """How many of some people can be reached on each channel; somebody on two counts on both."""
-    text = f"SELECT channel, COUNT(*) FROM account WHERE person_id IN ({_ids(ids)}) GROUP BY channel"  # noqa: S608
-    return Counter({row[0]: int(row[1]) for row in Sql(text).all(session)})
+    """How many of some people would be reached on each channel: everybody once, on the first channel they have in the order of the house."""
+    ranks = " ".join(f"WHEN '{channel}' THEN {rank}" for rank, channel in enumerate(_FIRST))
+    text = f"""SELECT place, COUNT(*) FROM (SELECT MIN(CASE channel {ranks} ELSE {len(_FIRST)} END) AS place FROM account
+        WHERE person_id IN ({_ids(ids)}) GROUP BY person_id) f GROUP BY place"""  # noqa: S608
+    return Counter({_FIRST[row[0]]: int(row[1]) for row in Sql(text).all(session) if row[0] < len(_FIRST)})
 
 
 def person(session: Session, person_id: int) -> tuple[int, str, str, str] | None:

@@ -51,7 +51,7 @@ def seen(found: Preview) -> list[str]:
     if found.asks:
         lines.append(f"再往后：{found.asks}" if found.due else found.asks)
     if found.cost:
-        lines.append(found.cost)
+        lines.append(f"预计：{found.cost}")
     return lines
 
 

@@ -13,10 +13,11 @@ from bot.domain.audience import Audience, Role
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign import SYSTEM, Campaign, Fired
 from bot.domain.content import Content, at_part
+from bot.domain.duty import HALF_YEAR
 from bot.domain.rhythm import Rhythm, due_between, next_due
 from bot.domain.times import SHANGHAI, day_of, start_of
 from bot.services.shelf import Shelf
-from bot.storage import audit, switches
+from bot.storage import audit, duty, switches
 from bot.storage import campaign as rows
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ def fire_due(session: Session, shelf: Shelf, calendar: Calendar, now: datetime) 
             break
     tell_missed(session, [one for one in fired if one.state == "missed"], now)
     tell_calendar(session, calendar, now)
+    tell_half_year(session, now)
     return fired
 
 
@@ -161,6 +163,20 @@ def tell_calendar(session: Session, calendar: Calendar, now: datetime) -> None:
     week = day_of(now).isocalendar()
     if switches.first_to(session, f"told:calendar:{week.year}-W{week.week:02}", now):
         announce(session, "放假安排", text, now)
+
+
+def tell_half_year(session: Session, now: datetime) -> bool:
+    """In July, once: administrators are told which offices have done nothing yet. True when this call told them."""
+    today = day_of(now)
+    name = f"told:duty:{today.year}-H1"
+    if today.month != HALF_YEAR[0] + 1 or switches.is_on(session, name):
+        return False
+    idle = duty.idle_units(session, today.year, date(today.year, *HALF_YEAR))
+    if not idle or not switches.first_to(session, name, now):
+        return False
+    lines = [f"· {unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in idle[:30]]
+    announce(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
+    return True
 
 
 def _when(due: datetime) -> str:

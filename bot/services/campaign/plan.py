@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -17,7 +18,8 @@ from bot.domain.content import Content
 from bot.domain.message import Refusal, Reply
 from bot.domain.people import Learner
 from bot.domain.rhythm import Rhythm, due_between, next_due
-from bot.domain.times import day_of
+from bot.domain.times import day_of, start_of
+from bot.services.delivery.progress import Cost, cost
 from bot.services.shelf import Shelf
 from bot.storage import audience as people
 from bot.storage import audit, switches
@@ -71,7 +73,20 @@ def preview(session: Session, shelf: Shelf, calendar: Calendar, audience: Audien
     excluded = tuple((staff_no, name, left_out[who]) for who, staff_no, name in people.named(session, list(left_out)))
     due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
-    return Preview(len(invited.people), tuple(name for _, _, name in shown), excluded, tuple(due), asks)
+    names = tuple(name for _, _, name in shown)
+    weighed = _cost(session, calendar, invited.people, rhythm, now)
+    return Preview(len(invited.people), names, excluded, tuple(due), asks, weighed.text if invited.people else "", weighed.fits)
+
+
+def _cost(session: Session, calendar: Calendar, invited: Sequence[int], rhythm: Rhythm, now: datetime) -> Cost:
+    """What it takes of the budgets this month, with every time that it still falls due."""
+    first = day_of(now).replace(day=1)
+    end = start_of((first + timedelta(days=32)).replace(day=1))
+    try:
+        times = len(due_between(rhythm, now, end, calendar))
+    except UnknownYear:
+        times = 0
+    return cost(session, people.by_channel(session, invited), now, times_a_month=max(1, times))
 
 
 def create(
@@ -131,10 +146,19 @@ def start(session: Session, calendar: Calendar, author: Author, campaign_id: int
         raise Refusal(f"还不能启动：{unknown}")
     if not due:
         raise Refusal(f"还不能启动：「{rhythms.describe(campaign.rhythm)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
+    affordable(session, calendar, campaign, now)
     rows.set_state(session, campaign_id, "draft", "running", now)
     rows.plan_from(session, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "启动活动", f"campaign:{campaign_id}", detail=f"第 {campaign.version} 版")
     return campaign
+
+
+def affordable(session: Session, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+    """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
+    invited = people.evaluate(session, campaign.audience, day_of(now), now).people
+    weighed = _cost(session, calendar, invited, campaign.rhythm, now)
+    if not weighed.fits:
+        raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{weighed.text}\n请缩小对象或减少次数。")
 
 
 def pause(session: Session, author: Author, campaign_id: int, reason: str, now: datetime) -> Campaign:
