@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,19 @@ from bot.channels.zwding.gateway import judged, signature, signed_text
 from bot.domain.message import Address, Incoming, Option, Reply
 from tests.platforms.plain import Time
 from tests.platforms.tokens import MemoryTokens
-from tests.platforms.zwding import APP_KEY, APP_SECRET, CALLBACK_SECRET, TENANT, FakeGateway, epaas, fine, gateway, robot_body, robot_headers
+from tests.platforms.zwding import (
+    APP_KEY,
+    APP_SECRET,
+    CALLBACK_SECRET,
+    TENANT,
+    FakeGateway,
+    certificate,
+    epaas,
+    fine,
+    gateway,
+    robot_body,
+    robot_headers,
+)
 
 PAGE = "https://law.example.gov.cn/chat"
 LESSON = Reply("今天学第一课。", buttons=(Option("学习 mfd-1191", "开始学习"),))
@@ -47,16 +60,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def standing(*, prefix: str = "", signs_prefix: bool = True, **over: Any) -> AsyncIterator[Stage]:
+async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | None = None, ca_file: str = "", **over: Any) -> AsyncIterator[Stage]:
     clock = Time()
     noted: list[tuple[str, str, float]] = []
 
     def note(what: str, channel: str, value: float) -> None:
         noted.append((what, channel, value))
 
-    async with gateway(clock, prefix, signs_prefix=signs_prefix) as platform:
+    async with gateway(clock, prefix, signs_prefix=signs_prefix, pem=pem) as platform:
         outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=2.0)
-        known = Gateway(platform.url, APP_KEY, APP_SECRET, TENANT, prefix, signs_prefix)
+        known = Gateway(platform.url, APP_KEY, APP_SECRET, TENANT, prefix, signs_prefix, ca_file=ca_file)
         channel = ZwDing(
             **{
                 "gateway": known,
@@ -138,6 +151,21 @@ async def test_a_prefix_stands_before_every_call_and_is_signed_or_not_as_the_ten
     for signed in (True, False):
         async with standing(prefix="/epaas/v2", signs_prefix=signed) as made:
             assert [one.outcome for one in await made.channel.push(parcels("1"))] == ["sent"]
+
+
+async def test_a_gateway_with_a_certificate_of_its_own_is_trusted_only_when_it_is_named(tmp_path: Path) -> None:
+    pem = certificate(tmp_path)
+    async with standing(pem=pem, ca_file=str(pem)) as named:
+        assert [one.outcome for one in await named.channel.push(parcels("1"))] == ["sent"]
+    async with standing(pem=pem) as unnamed:
+        assert [one.outcome for one in await unnamed.channel.push(parcels("1"))] == ["later"]
+        assert unnamed.platform.notices == []
+
+
+async def test_a_ca_file_that_is_not_there_is_told_at_the_start() -> None:
+    with pytest.raises(ValueError, match="ca_file"):
+        async with standing(ca_file="/nowhere.pem"):
+            pass
 
 
 async def test_every_try_is_signed_anew_since_a_nonce_serves_once(stage: Stage) -> None:

@@ -8,13 +8,21 @@ import hashlib
 import hmac
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.platforms.plain import Time
 
@@ -111,15 +119,46 @@ class FakeGateway:
                 return fine()
 
 
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 that no public authority knows, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "省专有云")])
+    began = datetime.now(UTC) - timedelta(days=1)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(began)
+        .not_valid_after(began + timedelta(days=9))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "gateway.pem"
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 @asynccontextmanager
-async def gateway(clock: Time, prefix: str = "", *, signs_prefix: bool = True) -> AsyncIterator[FakeGateway]:
-    """The gateway, running."""
+async def gateway(clock: Time, prefix: str = "", *, signs_prefix: bool = True, pem: Path | None = None) -> AsyncIterator[FakeGateway]:
+    """The gateway, running; over TLS with the certificate in `pem`."""
     fake = FakeGateway(clock, prefix, signs_prefix)
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", fake.serve)
-    async with TestServer(app) as server:
-        fake.url = str(server.make_url("")).rstrip("/")
+    server = TestServer(app)
+    tls = None
+    if pem is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(pem)
+    await server.start_server(ssl=tls)
+    fake.url = f"http{'s' if tls else ''}://127.0.0.1:{server.port}"
+    try:
         yield fake
+    finally:
+        await server.close()
 
 
 def robot_headers(made: int, secret: str = CALLBACK_SECRET) -> dict[str, str]:
