@@ -15,6 +15,7 @@ from bot.domain.calendar import Calendar
 from bot.domain.campaign import Author, Fired
 from bot.domain.content import Content, parse_content
 from bot.domain.message import Refusal, Reply, lettered
+from bot.domain.report import Ask, Scope
 from bot.domain.rhythm import parse_rhythm
 from bot.domain.times import SHANGHAI
 from bot.services import campaign as service
@@ -22,6 +23,7 @@ from bot.services.shelf import Shelf
 from bot.storage import campaign as rows
 from bot.storage import switches
 from bot.storage.db import Desk
+from bot.storage.reports import REPORTS
 from tests.conftest import NOW, enroll
 
 CHIEF = Author("9001", "test")
@@ -407,3 +409,18 @@ def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) ->
     assert first is not None
     assert second is None
     assert bureau.tick(NOW) == []
+
+
+def test_a_campaign_without_a_clause_stands_in_the_list_of_those_without(bureau: Bureau) -> None:
+    with_one, without = bureau.plan(now=NOW - HOUR), bureau.plan(now=NOW - HOUR)
+    bureau.desk.write_now(lambda session: service.change(session, bureau.shelf, CHIEF, without, NOW, clause=""))
+    ask = Ask(2026, date(2026, 3, 2), date(2026, 3, 2), bureau.shelf.policy)
+
+    found = bureau.desk.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).held())
+
+    assert [[row[0] for row in part.rows] for part in found.parts] == [[without], [without, with_one]]
+    assert "2 个活动，1 个没有写依据" in found.notes[0]
+    office = bureau.rows("SELECT id FROM unit WHERE path = '某局/财务处'")[0][0]
+    assert isinstance(office, int)
+    narrow = bureau.desk.read_now(lambda session: REPORTS["活动依据"].run(session, Scope((office,)), ask).held())
+    assert list(narrow.parts[1].rows) == []
