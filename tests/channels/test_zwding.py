@@ -4,95 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
 from bot.channels.base import Parcel
-from bot.channels.outbound import Outbound, PlatformError
-from bot.channels.zwding import Gateway, ZwDing
+from bot.channels.outbound import PlatformError
 from bot.channels.zwding.gateway import judged, signature, signed_text
-from bot.domain.message import Address, Incoming, Option, Reply
-from tests.platforms.plain import Time
-from tests.platforms.tokens import MemoryTokens
+from bot.domain.message import Address, Reply
 from tests.platforms.zwding import (
     APP_KEY,
     APP_SECRET,
-    CALLBACK_SECRET,
     TENANT,
-    FakeGateway,
     certificate,
     epaas,
     fine,
-    gateway,
-    robot_body,
-    robot_headers,
 )
-
-PAGE = "https://law.example.gov.cn/chat"
-LESSON = Reply("今天学第一课。", buttons=(Option("学习 mfd-1191", "开始学习"),))
-
-
-@dataclass
-class Stage:
-    platform: FakeGateway
-    channel: ZwDing
-    http: TestClient[web.Request, web.Application]
-    clock: Time
-    heard: list[Incoming] = field(default_factory=list)
-    noted: list[tuple[str, str, float]] = field(default_factory=list)
-    reply: Callable[[Incoming], Awaitable[Reply]] | None = None
-
-    @property
-    def now(self) -> int:
-        return int(self.clock().timestamp() * 1000)
-
-    async def knock(self, body: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        async with self.http.post("/channels/zwding", data=body.encode(), headers=robot_headers(self.now) if headers is None else headers) as answer:
-            text = await answer.text()
-            return answer.status, json.loads(text) if answer.content_type == "application/json" else text
-
-
-@asynccontextmanager
-async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | None = None, ca_file: str = "", **over: Any) -> AsyncIterator[Stage]:
-    clock = Time()
-    noted: list[tuple[str, str, float]] = []
-
-    def note(what: str, channel: str, value: float) -> None:
-        noted.append((what, channel, value))
-
-    async with gateway(clock, prefix, signs_prefix=signs_prefix, pem=pem) as platform:
-        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=2.0)
-        known = Gateway(platform.url, APP_KEY, APP_SECRET, TENANT, prefix, signs_prefix, ca_file=ca_file)
-        channel = ZwDing(
-            **{
-                "gateway": known,
-                "outbound": outbound,
-                "clock": clock,
-                "note": note,
-                "page": PAGE,
-                "callback_secret": CALLBACK_SECRET,
-                "reply_seconds": 0.2,
-                **over,
-            }
-        )
-        app = web.Application()
-        stage: Stage
-
-        async def handle(incoming: Incoming) -> Reply:
-            stage.heard.append(incoming)
-            return Reply(f"听到:{incoming.text}") if stage.reply is None else await stage.reply(incoming)
-
-        channel.attach(app, handle)
-        async with outbound, TestClient(TestServer(app)) as http:
-            stage = Stage(platform, channel, http, clock, noted=noted)
-            yield stage
+from tests.platforms.zwding_house import LESSON, PAGE, Stage, standing
 
 
 @pytest.fixture
@@ -262,57 +193,6 @@ async def test_without_a_page_the_words_go_out_alone() -> None:
             "msgtype": "text",
             "text": {"content": "今天学第一课。\n\n(回复「学习 mfd-1191」)"},
         }
-
-
-async def test_a_robot_message_is_heard_and_answered_in_the_same_breath(stage: Stage) -> None:
-    assert await stage.knock(robot_body(" 我的学时")) == (200, {"msgtype": "text", "text": {"content": "听到:我的学时"}})
-    assert stage.heard == [Incoming(Address("zwding", APP_KEY, "46001"), "我的学时", "msg-1", stage.clock())]
-
-
-async def test_a_tenant_may_name_the_sender_otherwise() -> None:
-    async with standing(sender_field="senderId") as made:
-        await made.knock(robot_body("A", account=None, senderId="77"))
-        assert made.heard[0].sender.user == "77"
-
-
-@pytest.mark.parametrize("change", [{"sign": "x"}, {"timestamp": "1"}, {"sign": ""}, {"Content-Encoding": "gzip"}])
-async def test_what_is_not_signed_is_refused_alike(stage: Stage, change: dict[str, str]) -> None:
-    assert await stage.knock(robot_body("A"), {**robot_headers(stage.now), **change}) == (400, "bad request")
-    assert stage.heard == []
-
-
-@pytest.mark.parametrize("minutes", [-11, 11])
-async def test_what_was_signed_long_ago_or_ahead_is_refused(stage: Stage, minutes: int) -> None:
-    assert await stage.knock(robot_body("A"), robot_headers(stage.now + minutes * 60_000)) == (400, "bad request")
-
-
-@pytest.mark.parametrize("body", ["", "[]", "{", '{"msgId": 1}', "x" * 70_000, "[" * 9_000])
-async def test_odd_bodies_are_refused_alike(stage: Stage, body: str) -> None:
-    assert await stage.knock(body) == (400, "bad request")
-    assert stage.heard == []
-
-
-async def test_without_a_callback_secret_everything_that_knocks_is_refused() -> None:
-    async with standing(callback_secret="") as made:
-        assert await made.knock(robot_body("A"), robot_headers(made.now, "")) == (400, "bad request")
-
-
-async def test_a_message_without_an_identity_is_acknowledged_and_not_heard(stage: Stage) -> None:
-    assert await stage.knock(robot_body("A", account="")) == (200, {})
-    assert stage.heard == []
-
-
-async def test_a_late_reply_follows_as_a_notification_once(stage: Stage) -> None:
-    async def slowly(incoming: Incoming) -> Reply:
-        await asyncio.sleep(0.5)
-        return Reply("已记录。")
-
-    stage.reply = slowly
-    answers = await asyncio.gather(*(stage.knock(robot_body("A")) for _ in range(3)))
-    await stage.platform.until(lambda: bool(stage.platform.notices))
-
-    assert answers == [(200, {})] * 3
-    assert len(stage.platform.notices) == 1
 
 
 def test_a_gateway_without_a_word_we_know_is_judged_by_its_status() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from tests.platforms.dingtalk_old import OldApi
 from tests.platforms.faults import Faults
 
 CLIENT_ID = "dingapp"
@@ -27,6 +28,7 @@ GROUP_TOKEN, GROUP_SECRET = "canary-group-token-5", "SEC-canary-group-secret-6"
 FAR = 4_000_000_000_000
 
 Json = dict[str, Any]
+
 Script = Callable[[Json], Awaitable[web.StreamResponse | None]]
 
 
@@ -40,7 +42,7 @@ class Connection:
 
 
 @dataclass
-class FakeDingTalk:
+class FakeDingTalk(OldApi):
     """What was asked of the platform, and how it shall answer; `scripts` takes the path of a call."""
 
     url: str = ""
@@ -59,18 +61,10 @@ class FakeDingTalk:
     pongs: bool = True
     greet: bool = True
     faults: Faults = field(default_factory=Faults)
-    invalid: set[str] = field(default_factory=set)
     throttled: set[str] = field(default_factory=set)
     filtered: set[str] = field(default_factory=set)
-    forbidden: dict[str, str] = field(default_factory=dict)
-    notices: list[Json] = field(default_factory=list)
-    looks: list[Json] = field(default_factory=list)
     groups: list[Json] = field(default_factory=list)
     customs: list[Json] = field(default_factory=list)
-    recalls: list[tuple[str, Json]] = field(default_factory=list)
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    departments: dict[int, list[Json]] = field(default_factory=dict)
-    users: dict[int, list[Json]] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     serial: count[int] = field(default_factory=count)
 
@@ -269,64 +263,6 @@ async def _token(request: web.Request) -> web.StreamResponse:
     return web.json_response({"accessToken": "canary-access-token", "expireIn": 7200})
 
 
-def old_calls(fake: FakeDingTalk) -> dict[str, Callable[[Json], Json]]:
-    """The calls of the old API by path (protocols.md C7, C11)."""
-
-    def notify(body: Json) -> Json:
-        users = body["userid_list"].split(",")
-        if len(users) > 100 or len(json.dumps(body["msg"], ensure_ascii=False).encode()) > 2048:
-            return {"errcode": 40035, "errmsg": "参数错误"}
-        fake.notices.append(body)
-        text = json.dumps(body["msg"], ensure_ascii=False)
-        for user in users:
-            if (user, text) in fake.seen:
-                fake.forbidden[user] = "143106"
-            fake.seen.add((user, text))
-        return {"errcode": 0, "errmsg": "ok", "task_id": 1000 + len(fake.notices)}
-
-    def result(body: Json) -> Json:
-        fake.looks.append(body)
-        users = fake.notices[body["task_id"] - 1001]["userid_list"].split(",")
-        gone = {*fake.invalid, *fake.forbidden}
-        listed = [{"code": code, "count": 1, "userid": user} for user, code in fake.forbidden.items() if user in users]
-        return {
-            "errcode": 0,
-            "send_result": {
-                "invalid_user_id_list": [user for user in users if user in fake.invalid],
-                "forbidden_list": listed,
-                "unread_user_id_list": [user for user in users if user not in gone],
-            },
-        }
-
-    def take_back(body: Json) -> Json:
-        fake.recalls.append(("notice", body))
-        return {"errcode": 0, "errmsg": "ok"}
-
-    def below(body: Json) -> Json:
-        return {"errcode": 0, "result": fake.departments.get(body["dept_id"], [])}
-
-    def get(body: Json) -> Json:
-        return {"errcode": 0, "result": {"dept_id": body["dept_id"], "name": "某局"}}
-
-    def members(body: Json) -> Json:
-        everybody = fake.users.get(body["dept_id"], [])
-        begin, size = body["cursor"], body["size"]
-        if size > 100:
-            return {"errcode": 40035, "errmsg": "参数错误"}
-        more = begin + size < len(everybody)
-        page: Json = {"has_more": more, "list": everybody[begin : begin + size]}
-        return {"errcode": 0, "result": page | ({"next_cursor": begin + size} if more else {})}
-
-    return {
-        "/topapi/message/corpconversation/asyncsend_v2": notify,
-        "/topapi/message/corpconversation/getsendresult": result,
-        "/topapi/message/corpconversation/recall": take_back,
-        "/topapi/v2/department/get": get,
-        "/topapi/v2/department/listsub": below,
-        "/topapi/v2/user/list": members,
-    }
-
-
 async def _old_token(request: web.Request) -> web.StreamResponse:
     if (request.query.get("appkey"), request.query.get("appsecret")) != (CLIENT_ID, SECRET):
         return web.json_response({"errcode": 40089, "errmsg": "不合法的corpid或corpsecret"})
@@ -338,7 +274,7 @@ async def dingtalk() -> AsyncIterator[FakeDingTalk]:
     """The platform, running."""
     fake = FakeDingTalk()
     app = web.Application(middlewares=[fake.faults.middleware])
-    for path, answer in old_calls(fake).items():
+    for path, answer in fake.old_calls().items():
         app.router.add_route("*", path, fake.guarded(answer))
     app.router.add_post("/v1.0/gateway/connections/open", fake.open)
     app.router.add_get("/connect", fake.connect)
