@@ -17,7 +17,12 @@ TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3
 
 def welcome(ctx: Context) -> Reply:
     """The first words to somebody we know."""
-    return Reply(f"{ctx.me.name}，您好！每天 3 分钟学法：发「每日」做 5 道题，发「学习」读一课，发「我的学时」看进度。", buttons=START)
+    lines = [f"{ctx.me.name}，您好！每天 3 分钟学法：发「每日」做 5 道题，发「学习」读一课，发「我的学时」看进度。"]
+    if ctx.me.may(Role.SUPERVISOR):
+        lines.append("您还可以发「报表」看所管单位的学时。")
+    if ctx.me.may(Role.ADMIN):
+        lines.append("您还可以发「纠错」处理报告上来的题，发「阅卷」确认简答题。")
+    return Reply("\n".join(lines), buttons=START)
 
 
 @command("帮助", "菜单", "help", "?", role=None, takes="<命令>")

@@ -28,6 +28,12 @@ async def test_a_misspelt_command_is_answered_with_the_nearest(chat: Chat, said:
     assert f"「{meant}」" in await chat.say(said)
 
 
+async def test_the_first_words_name_what_the_office_adds(chat: Chat, admin: Chat) -> None:
+    assert "「每日」" in (said := await chat.say("你好"))
+    assert "「阅卷」" not in said
+    assert "「阅卷」" in await admin.say("你好")
+
+
 async def test_what_one_may_not_use_is_answered_as_unknown_and_audited(chat: Chat) -> None:
     said = await chat.say("阅卷")
     assert said.startswith("没有看懂「阅卷」")
