@@ -11,10 +11,12 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 import structlog
 from aiohttp import web
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
@@ -25,7 +27,8 @@ from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound import Outbound
 from bot.domain.message import Address, Handle, Incoming, Refusal, Reply
-from bot.storage import migrations
+from bot.storage import migrations, outbox
+from bot.storage.db import DRIVER_ERRORS, Busy
 from bot.storage.tokens import SealedTokens
 from bot.web import guard, health
 
@@ -68,21 +71,63 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         yield
         await outbound.close()
 
+    async def post_round(_: web.Application) -> AsyncIterator[None]:
+        walking = asyncio.create_task(courier.run())
+        yield
+        await courier.stop()
+        await walking
+
+    async def campaigns() -> None:
+        if await jobs.run_campaigns(house.desk, house.shelf, house.clock()):
+            courier.wake()
+
+    async def reminders() -> None:
+        if await jobs.remind(house.desk, house.shelf, house.clock()):
+            courier.wake()
+
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
-        ticking = jobs.ticker(house.desk, house.clock, house.metrics.collect)
+        ticking = jobs.ticker(
+            house.desk,
+            house.clock,
+            house.metrics.collect,
+            jobs.Job("campaigns", jobs.CAMPAIGNS_EVERY, campaigns),
+            jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
+            jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
+        )
         ticking.start()
         yield
         ticking.shutdown(wait=False)
 
-    # Ended in the opposite order: the clock first, then the channels, and what they say last still goes out.
+    # Ended in the opposite order: the clock first, then the courier, then the channels, and what they say last still goes out.
     app.cleanup_ctx.append(post_office)
     on = channels_on(house, outbound, tokens, holder, personas)
     for channel in on:
         channel.attach(app, traced(house.dispatcher.handle))
+    courier = jobs.Courier(
+        house.desk,
+        lambda: house.shelf,
+        on,
+        clock=house.clock,
+        holder=holder,
+        note=house.metrics.note,
+        beyond_window=["wechat"] if house.settings.wechat.template or house.settings.wechat.subscription else [],
+    )
+    app.cleanup_ctx.append(post_round)
     app.cleanup_ctx.append(clockwork)
     health.attach(app, _readiness(house))
     house.metrics.attach(app)
     return app, [channel.name for channel in on]
+
+
+async def _measure_outbox(house: House) -> None:
+    """What waits and what is under way, for /metrics."""
+    try:
+        queued, oldest, sending = await house.desk.read(outbox.waiting)
+    except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
+        log.warning("outbox not measured", reason=type(wrong).__name__)
+        return
+    overdue = 0.0 if oldest is None else max(0.0, (house.clock() - oldest).total_seconds())
+    house.metrics.outbox(queued, sending, overdue)
 
 
 def _readiness(house: House) -> health.Check:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from bot.storage import inbox
+from bot.domain.campaign import Fired
+from bot.jobs.courier import Courier
+from bot.services import campaign, reminders
+from bot.services.shelf import Shelf
+from bot.storage import budget, inbox
 from bot.storage.db import Busy, Desk
+
+__all__ = ["Courier", "Job", "remind", "run_campaigns", "sweep", "ticker"]
 
 log = structlog.get_logger(__name__)
 
@@ -19,10 +26,24 @@ MEASURE_EVERY = timedelta(seconds=15)
 FIRST = timedelta(minutes=1)
 """How long after the start the house is swept for the first time: a service that is restarted every night is swept too."""
 
+CAMPAIGNS_EVERY = timedelta(seconds=1)
+REMIND_EVERY = timedelta(seconds=30)
+SPREAD = 0.2
+"""Seconds by which a tick may come late, so that replicas do not all knock at once; no due time ever contains it."""
+
 Clock = Callable[[], datetime]
 
 
-def ticker(desk: Desk, clock: Clock, measure: Callable[[], None]) -> AsyncIOScheduler:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One more thing done again and again; `work` looks after its own faults."""
+
+    name: str
+    every: timedelta
+    work: Callable[[], Awaitable[None]]
+
+
+def ticker(desk: Desk, clock: Clock, measure: Callable[[], None], *more: Job) -> AsyncIOScheduler:
     """A scheduler, not started, with the fixed jobs of the house: none keeps state, none runs beside itself, a late knock still counts once."""
 
     async def forget() -> None:
@@ -31,13 +52,38 @@ def ticker(desk: Desk, clock: Clock, measure: Callable[[], None]) -> AsyncIOSche
     made = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
     made.add_job(forget, IntervalTrigger(seconds=int(FORGET_EVERY.total_seconds()), start_date=clock() + FIRST, timezone="UTC"), id="forget")
     made.add_job(measure, IntervalTrigger(seconds=int(MEASURE_EVERY.total_seconds()), timezone="UTC"), id="measure")
+    for job in more:
+        made.add_job(job.work, IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=SPREAD), id=job.name)
     return made
 
 
+async def run_campaigns(desk: Desk, shelf: Shelf, now: datetime) -> list[Fired]:
+    """Bring about what is due, in one transaction; nothing when the database is busy: the next tick finds it due as well."""
+    try:
+        return await desk.write(lambda session: campaign.fire_due(session, shelf, shelf.library.calendar, now), of="campaigns")
+    except Busy as busy:
+        log.warning("campaigns not looked at", reason=str(busy))
+    except Exception:
+        log.exception("campaigns failed")
+    return []
+
+
+async def remind(desk: Desk, shelf: Shelf, now: datetime) -> int:
+    """Owe what the house itself has to say today: reminders, digests; how many. Whatever fails is looked at again at the next tick."""
+    try:
+        return await desk.write(lambda session: reminders.tick(session, shelf, now), of="reminders")
+    except Busy as busy:
+        log.warning("reminders not looked at", reason=str(busy))
+    except Exception:
+        log.exception("reminders failed")
+    return 0
+
+
 async def sweep(desk: Desk, now: datetime) -> int:
-    """Forget messages that no platform sends again; how many. A busy database is swept the next time."""
+    """Forget messages that no platform sends again, and budgets that no window looks at; how many messages. A busy database waits its turn."""
     try:
         gone = await desk.write(lambda session: inbox.forget(session, now))
+        await desk.write(lambda session: budget.forget(session, now))
     except Busy as busy:
         log.warning("inbox not swept", reason=str(busy))
         return 0

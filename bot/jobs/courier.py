@@ -34,7 +34,8 @@ Clock = Callable[[], datetime]
 TICK = 1.0
 """Seconds between two looks when nothing wakes the courier."""
 AT_ONCE = 1000
-RESERVED = 30.0
+RESERVED = 10.0
+"""Seconds until what a dead holder had claimed is taken up by another: longer than a plan is good for."""
 LEASE = 60.0
 """Seconds: longer than any call may take with all its pieces (outbound: eight each)."""
 FRESH = 3.0
@@ -82,6 +83,7 @@ class Courier:
         limits: tuple[Limit, ...] = LIMITS,
         sizes: Mapping[str, int] = A_CALL,
         lease: float = LEASE,
+        reserved: float = RESERVED,
         calls: int = CALLS,
     ) -> None:
         """`holder` names this replica in claims; `beyond_window` the channels that reach somebody who has not spoken for 48 hours."""
@@ -95,6 +97,7 @@ class Courier:
         self._limits = limits
         self._sizes = dict(sizes)
         self._lease = lease
+        self._reserved = reserved
         self._calls = calls
         self._wake = asyncio.Event()
         self._stopping = False
@@ -141,7 +144,7 @@ class Courier:
         """One claim, planned and sent as far as the budgets go; how many were claimed."""
         await self._tidy()
         now = self._clock()
-        owed = await self._write(lambda session: outbox.claim(session, self._holder, now, AT_ONCE, RESERVED))
+        owed = await self._write(lambda session: outbox.claim(session, self._holder, now, AT_ONCE, self._reserved))
         if not owed:
             return 0
         doors = self._doors(now)

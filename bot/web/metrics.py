@@ -34,7 +34,9 @@ class Metrics:
             "handle_seconds": self._histogram("bot_handle_seconds", "From the hall's door to the committed reply, by channel", SECONDS),
         }
         self._deliveries = Gauge("bot_deliveries", "Messages sent unasked, by state, since the start", ("channel", "state"), registry=self.registry)
-        self._states = {"sent": "sent", "send_failed": "failed"}
+        self._states = {"sent": "sent", "send_failed": "failed", "send_unknown": "unknown", "send_later": "later", "send_stopped": "stopped"}
+        self._owed = Gauge("bot_deliveries_owed", "Deliveries in the database that have not ended, by state", ("state",), registry=self.registry)
+        self._overdue = Gauge("bot_deliveries_overdue_seconds", "How long the oldest delivery has been due and not sent", registry=self.registry)
         self.queue_depth = Gauge("bot_queue_depth", "Messages that wait for the writer", registry=self.registry)
         self.commit_size = Histogram("bot_commit_size", "Messages in one commit", buckets=SIZES, registry=self.registry)
         self.commit_seconds = Histogram("bot_commit_seconds", "Length of one commit, work included", buckets=COMMIT_SECONDS, registry=self.registry)
@@ -63,6 +65,12 @@ class Metrics:
         if (counter := self._counters.get(what)) is not None:
             return counter.labels(channel).inc
         return self._histograms[what].labels(channel).observe
+
+    def outbox(self, queued: int, sending: int, overdue: float) -> None:
+        """What is owed now, and for how many seconds the oldest of it has been due."""
+        self._owed.labels("queued").set(queued)
+        self._owed.labels("sending").set(sending)
+        self._overdue.set(overdue)
 
     def measure(self, how: Measure) -> None:
         """Have something measured whenever the page is asked for."""

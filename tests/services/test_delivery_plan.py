@@ -236,7 +236,12 @@ def test_of_several_the_most_urgent_goes_first_and_the_others_one_at_a_time(desk
         plan = planned(desk, now)
         order += [one.owed.id for one in plan.ready]
         ended = [(one.owed.id, "已完成") for one in plan.ready]
-        desk.write_now(lambda session, done=ended, wait=plan.later: (outbox.skip(session, done, "h"), outbox.put_off(session, wait, "h")))  # type: ignore[misc]
+
+        def note(session: Session, done: Any = ended, wait: Any = plan.later) -> None:
+            outbox.skip(session, done, "h")
+            outbox.put_off(session, wait, "h")
+
+        desk.write_now(note)
         now += timedelta(minutes=5)
     assert order == [4, 3, 2, 1], "live, due today, daily, review"
 
