@@ -1,0 +1,74 @@
+"""`campaign progress`: a bar while a campaign goes out, then who was not reached and why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from sqlmodel import Session
+
+from bot.cli.campaign import Id, group
+from bot.cli.common import Json, engine_of, progress, read_settings, show
+from bot.domain.campaign import DELIVERY_LABELS
+from bot.services import delivery
+from bot.services.delivery import Progress
+from bot.storage.db import Desk
+from bot.storage.tables import stamp
+
+EVERY = 0.5
+
+
+def _plain(found: Progress) -> dict[str, Any]:
+    return {
+        "campaign": found.campaign_id,
+        "name": found.name,
+        "occurrence": found.occurrence_id,
+        "due": stamp(found.due),
+        "counts": dict(found.counts),
+        "whole": found.whole,
+        "ended": found.ended,
+        "reasons": [{"state": state, "reason": reason, "count": count} for state, reason, count in found.reasons],
+        "missed": [asdict(one) for one in found.missed],
+    }
+
+
+@group.command("progress")
+def progress_(
+    campaign_id: Id,
+    watch: Annotated[bool, typer.Option("--watch/--once", help="一直看到发完；--once 只看一眼")] = True,
+    as_json: Json = False,
+) -> None:
+    """看一个活动最近一次发到哪里了：进度条、各状态人数、没有送达的名单和原因。"""
+    desk = Desk(engine_of(read_settings()))
+    try:
+        found = desk.read_now(lambda session: delivery.progress(session, campaign_id))
+        if watch and not as_json and not found.is_over and progress.is_terminal:
+            found = _watched(desk, found)
+    finally:
+        desk.engine.dispose()
+    show(_plain(found), as_json, str(found))
+
+
+def _watched(desk: Desk, found: Progress) -> Progress:
+    """The bar, until everything has ended or somebody presses Ctrl+C."""
+    campaign_id = found.campaign_id
+
+    def look(session: Session) -> Progress:
+        return delivery.progress(session, campaign_id)
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[states]}"))
+    try:
+        with Bar(*columns, console=progress) as shown:
+            task = shown.add_task(found.name, total=found.whole, completed=found.ended, states="")
+            while not found.is_over:
+                time.sleep(EVERY)
+                found = desk.read_now(look)
+                states = " ".join(f"{DELIVERY_LABELS[state]} {count}" for state, count in sorted(found.counts.items()))
+                shown.update(task, total=found.whole, completed=found.ended, states=states)
+    except KeyboardInterrupt:
+        progress.print("不再看了，发送照常进行。", markup=False, highlight=False)
+    return found
