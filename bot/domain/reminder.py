@@ -9,7 +9,7 @@ from datetime import date, time, timedelta
 from typing import Any
 
 from bot.domain.calendar import ONE_DAY, Calendar
-from bot.domain.content import Content
+from bot.domain.content import LETTERS, Content
 from bot.domain.message import Option, Refusal
 from bot.domain.times import chinese_day
 
@@ -49,16 +49,17 @@ class Task:
         return self.deadline is not None and STEPS[0] <= self.offset <= GIVEN_UP
 
     @property
-    def say(self) -> Option:
-        """The command that does it."""
+    def buttons(self) -> tuple[Option, ...]:
+        """The commands that do it."""
         match self.content.kind:
             case "lesson" | "series":
-                return Option(f"学习 {self.content.lesson}", f"学习《{self.name}》"[:20])
+                return (Option(f"学习 {self.content.lesson}", f"学习《{self.name}》"[:20]),)
             case "notice":
-                return Option(f"已阅 {self.occurrence_id}", "已阅")
+                return (Option(f"已阅 {self.occurrence_id}", "已阅"),)
             case "poll":
-                return Option(f"投票 {self.occurrence_id}", "去投票")
-        return Option("每日", "每日一练")
+                named = zip(LETTERS, self.content.options, strict=False)
+                return tuple(Option(f"投票 {self.occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named)
+        return (Option("每日", "每日一练"),)
 
 
 def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar) -> date | None:

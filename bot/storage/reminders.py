@@ -54,10 +54,8 @@ _OWE = Sql(
        VALUES (:campaign_id, :occurrence_id, :person_id, 'queued', '', 0, :at, :at, '', '', '') ON CONFLICT (occurrence_id, person_id) DO NOTHING"""
 )
 _COUNTED = Sql("UPDATE occurrence SET invited = :n, note = :note WHERE id = :id")
-_REMINDED = Sql(
-    """SELECT DISTINCT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
-       WHERE c.kind = 'reminder' AND d.state IN ('sent', 'sending', 'unknown') AND d.sent_at >= :morning"""
-)
+_REMINDED = """SELECT DISTINCT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
+    WHERE d.person_id IN ({ids}) AND c.kind = 'reminder' AND d.state IN ('sent', 'sending', 'unknown') AND d.sent_at >= :morning"""
 _LIAISONS = Sql(
     """SELECT DISTINCT n.campaign_id, d.liaison_id FROM planned n JOIN duty d ON d.id = n.duty_id
        WHERE n.campaign_id IS NOT NULL AND d.liaison_id IS NOT NULL"""
@@ -189,9 +187,14 @@ def week(session: Session, person_id: int, first: date, last: date) -> tuple[int
     return int(row[0]), int(row[1])
 
 
-def reminded_since(session: Session, morning: datetime) -> set[int]:
-    """Who has had a reminder since a moment."""
-    return {row[0] for row in _REMINDED.all(session, morning=stamp(morning))}
+def reminded_since(session: Session, people: Collection[int], morning: datetime) -> set[int]:
+    """Who of some people has had a reminder since a moment."""
+    found: set[int] = set()
+    wanted = sorted(people)
+    for at in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
+        found |= {row[0] for row in Sql(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
+    return found
 
 
 # ── Owing ──

@@ -80,7 +80,7 @@ async def test_who_votes_meanwhile_is_left_alone_and_nobody_is_urged_twice_a_day
     assert [reason for _, reason in made.skip] == ["已完成"]
     (one,) = made.ready
     assert one.parcel.to.user == "1002"
-    assert one.parcel.reply.buttons[0].say == f"投票 {occurrence}"
+    assert [button.say for button in one.parcel.reply.buttons] == [f"投票 {occurrence} A", f"投票 {occurrence} B"]
 
     boss.dispatcher.desk.write_now(
         lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = not_before, holder = '' WHERE state = 'queued'"))

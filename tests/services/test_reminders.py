@@ -132,7 +132,7 @@ def test_all_campaigns_of_a_day_are_one_message_the_most_overdue_first(office: O
         "· 第一课，今天是最后一个工作日(3月5日截止)",
         "· 第二课，还有 1 个工作日(3月6日截止)",
     ]
-    assert [one.say for one in reply.buttons] == [f"学习 {FIRST}", f"学习 {SECOND}"]
+    assert [one.say for one in reply.buttons] == [f"学习 {FIRST}", f"学习 {SECOND}", "我的学时"]
 
 
 def test_once_a_day_whoever_ticks_and_however_often(office: Office) -> None:

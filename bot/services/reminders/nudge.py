@@ -73,8 +73,8 @@ def draft(session: Session, shelf: Shelf, author: Author, about: int | None, now
     audience = All() if campaign is None else campaign.audience
     made = campaigns.create(session, shelf, author, f"催学：{title}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
     names = sent.names(session, reached)
-    had = sent.reminded_since(session, start_of(day_of(now)))
-    return Draft(made, title, tuple(names[one][:2] for one in reached), len(had & set(reached)))
+    had = sent.reminded_since(session, reached, start_of(day_of(now)))
+    return Draft(made, title, tuple(names[one][:2] for one in reached), len(had))
 
 
 def confirm(session: Session, shelf: Shelf, author: Author, draft_id: int, now: datetime) -> int:

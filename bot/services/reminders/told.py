@@ -65,7 +65,11 @@ def reminder(mine: Sequence[Task]) -> Reply:
     """One message for all that is open."""
     listed = ordered(mine)
     lines = [f"⏰ 您有 {len(listed)} 项学法任务还没有完成：", *map(task_line, listed)]
-    return Reply("\n".join(lines), buttons=tuple(dict.fromkeys(one.say for one in listed))[:_BUTTONS])
+    if len(listed) == 1:
+        return Reply("\n".join(lines), buttons=listed[0].buttons)
+    # Of several, each by its one command; a vote needs the whole question, which is asked when nothing else is.
+    single = dict.fromkeys(one.buttons[0] for one in listed if len(one.buttons) == 1)
+    return Reply("\n".join(lines), buttons=(*single, MINE)[:_BUTTONS])
 
 
 def _hours(session: Session, shelf: Shelf, people: Collection[int], open_tasks: Mapping[int, Sequence[Task]], now: datetime) -> dict[int, Reply]:

@@ -25,9 +25,8 @@ _OF = Sql(
        WHERE person_id = :person_id AND day >= :first AND day <= :last GROUP BY category, day"""
 )
 _JOINED = Sql("SELECT joined_on FROM person WHERE id = :person_id")
-_LESSONS = Sql(
-    """SELECT source_id FROM ledger WHERE person_id = :person_id AND source_kind = 'lesson' AND reverses IS NULL AND day >= :first AND day <= :last"""
-)
+# Reversals name the same lesson as what they take back, and a lesson taken back earns no second time: no need to tell them apart.
+_LESSONS = Sql("SELECT DISTINCT source_id FROM ledger WHERE person_id = :person_id AND day >= :first AND day <= :last AND source_kind = 'lesson'")
 
 
 @dataclass(slots=True)
