@@ -40,6 +40,7 @@ async def house() -> AsyncIterator[House]:
         (replying(json={"errcode": 99999999}), "content"),
         (replying(text="<html>slow down</html>", status=429), "rate"),
         (replying(text="no", status=504), "unknown"),
+        (replying(text="no", status=502), "unknown"),
         (replying(text="no", status=500), "transient"),
         (replying(text="x" * 5_000_000), "unknown"),
     ],

@@ -146,7 +146,7 @@ def dingtalk_new(status: int, answer: dict[str, Any]) -> PlatformError | None:
 
 
 def by_status(status: int) -> PlatformError | None:
-    """What the HTTP status alone says. 504 is the gateway giving up on work that may still be done."""
+    """What the HTTP status alone says. 502 and 504 are a gateway without an answer to work that may have been done."""
     code = f"http-{status}"
     if status < 300:
         return None
@@ -156,7 +156,7 @@ def by_status(status: int) -> PlatformError | None:
         return PlatformError("rate", code, retry_after=MINUTE)
     if status in (401, 403):
         return PlatformError("permission", code)
-    if status == 504:
+    if status in (502, 504):
         return PlatformError("unknown", code)
     return PlatformError("transient" if status >= 500 else "content", code)
 
