@@ -9,12 +9,14 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from types import FrameType
 from typing import Annotated
 
 import typer
 from alembic.util.exc import CommandError
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from bot import app, logs
 from bot.channels.local import Persona
@@ -22,7 +24,9 @@ from bot.cli.common import Json, cli, engine_of, now, progress, read_settings, s
 from bot.domain.calendar import warning
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
+from bot.services import campaign
 from bot.services import demo as bureau
+from bot.services.shelf import Shelf
 from bot.settings import BadSettings, Settings
 from bot.storage import files, migrations
 from bot.storage.db import open_engine
@@ -56,7 +60,13 @@ def demo_house(settings: Settings) -> app.House:
     """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
     engine = opened(settings)
     move(engine, "head")
-    return app.build(settings, engine, seed=bureau.seed)
+    return app.build(settings, engine, seed=_furnish)
+
+
+def _furnish(session: Session, shelf: Shelf, now: datetime) -> None:
+    """The bureau's people and past, and campaigns of which one falls due within the first minute (contract.md, Start)."""
+    bureau.seed(session, shelf, now)
+    campaign.demo_campaigns(session, shelf, now)
 
 
 @cli.command()
