@@ -111,6 +111,13 @@ async def test_a_deadline_said_in_the_chat_reminds_by_itself(boss: Chat) -> None
     assert boss.dispatcher.desk.write_now(lambda session: reminders.tick(session, shelf, after)) == 0
 
 
+async def test_a_deadline_can_be_part_of_the_plan_and_is_shown_with_it(boss: Chat) -> None:
+    said = await boss.say("活动 新建 第一课；2026-03-03 09:00；单位=某局/一处；课 mfd-1191；依据=要点第二条；期限=3个工作日")
+    assert "期限：发出后 3 个工作日内完成，到期前后自动提醒" in said
+    assert "依据：要点第二条" in said
+    assert "不是期限" in await boss.say("活动 新建 第二课；2026-03-03 09:00；单位=某局/一处；课 mfd-585；期限=尽快")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -14,8 +14,10 @@ from bot.domain.campaign import STATE_LABELS, Author, Campaign
 from bot.domain.content import parse_content
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
+from bot.domain.reminder import read_deadline
 from bot.domain.rhythm import parse_rhythm
 from bot.services import campaign as service
+from bot.services import delivery
 from bot.services import pack as packs
 from bot.storage import campaign as rows
 from bot.storage import responses, switches
@@ -24,7 +26,7 @@ SHOWN = 15
 NEW = "活动 新建 名称；频次；对象；内容；依据=要点第几条"
 EXAMPLE = "活动 新建 每日一练；每个工作日 09:00；单位=某局(含下级) 且 层级=公务员；每日；依据=年度要点第二条"
 _MISSED = {"补发": "send", "不补": "mark", "不补发": "mark"}
-_EXTRA = re.compile(r"[;；\n]\s*(依据|错过)\s*[=:：]\s*([^;；\n]*)[;；]?\s*$")
+_EXTRA = re.compile(r"[;；\n]\s*(依据|错过|期限)\s*[=:：]\s*([^;；\n]*)[;；]?\s*$")
 _CHANGE = re.compile(r"(名称|频次|对象|内容|依据|错过)\s*[=:：]\s*(.+)", re.DOTALL)
 
 
@@ -121,6 +123,7 @@ def _new(ctx: Context, _: str) -> Reply:
         ctx.now,
         clause=extras.get("依据", ""),
         missed=_missed(extras.get("错过", "补发")),
+        delivery=read_deadline(extras["期限"], ctx.today) if extras.get("期限") else None,
     )
     shown = _one(ctx, made)
     return Reply(f"已起草，还没有发。请先看一遍：\n{shown.text}\n确认无误请发「活动 启动 {made}」。", buttons=shown.buttons)
@@ -195,6 +198,14 @@ def _recall(ctx: Context, said: str) -> Reply:
     return Reply(f"✅ 已作废最近一次：{found.skipped} 条没有再发；已发出 {len(found.sent)} 条，平台支持撤回的会撤回，其余的按钮不再计数。")
 
 
+def _progress(ctx: Context, said: str) -> Reply:
+    campaign_id = number(said, "活动 进度 12")
+    service.own(ctx.session, author(ctx), campaign_id)
+    found = delivery.progress(ctx.session, campaign_id)
+    again = () if found.is_over else (Option(f"活动 进度 {campaign_id}", "再看进度"),)
+    return Reply(str(found), buttons=again)
+
+
 def _pack(ctx: Context, said: str) -> Reply:
     if not said:
         lines = [f"· {one.name}：{len(one.items)} 项，{one.about}" for one in ctx.library.packs.values()]
@@ -219,6 +230,7 @@ _DO: dict[str, Callable[[Context, str], Reply]] = {
     "改": _change,
     "试发": _try,
     "撤回": _recall,
+    "进度": _progress,
     "包": _pack,
 }
 

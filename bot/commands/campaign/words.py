@@ -9,6 +9,7 @@ from datetime import datetime
 from bot.domain import audience, content, rhythm
 from bot.domain.campaign import DELIVERY_LABELS, MISSED_LABELS, STATE_LABELS, Campaign, Preview
 from bot.domain.content import LETTERS, Content
+from bot.domain.reminder import deadline_text
 from bot.domain.times import SHANGHAI
 from bot.storage.campaign import Occurrence
 
@@ -35,6 +36,7 @@ def plan(one: Campaign) -> list[str]:
         f"频次：{rhythm.describe(one.rhythm)}（{MISSED_LABELS[one.missed]}）",
         f"对象：{audience.describe(one.audience)}",
         f"依据：{one.clause or '没有写，年报里会列为“无依据”'}",
+        *([f"期限：{deadline_text(one.delivery)}，到期前后自动提醒"] if one.delivery.get("by") or one.delivery.get("within") else []),
     ]
 
 

@@ -6,7 +6,7 @@ anything else. What is said is made when it is sent (`told`): what was done mean
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 from sqlmodel import Session
 
@@ -36,7 +36,8 @@ def tick(session: Session, shelf: Shelf, now: datetime) -> int:
     if switches.is_on(session, switches.PAUSED):
         return 0
     queued = 0
-    if first_workday_of_week(today, calendar):
+    monday = today - timedelta(days=today.weekday())
+    if calendar.knows(monday.year) and first_workday_of_week(today, calendar):
         queued += _once(session, shelf, WEEK, WEEK_AT, now)
     if clock >= REMIND_AT:
         queued += _once(session, shelf, DUE, REMIND_AT, now) + _once(session, shelf, LADDER, REMIND_AT, now)
