@@ -162,7 +162,7 @@ def told(ctx: Context, outcome: Outcome) -> Reply:
     assert outcome.score is not None
     if outcome.sitting.kind == "lesson":
         finished = study_service.finish(ctx.session, ctx.shelf, ctx.me.id, int(outcome.sitting.scope), ctx.now)
-        closing, buttons = say.finished(finished), say.AFTER_LESSON
+        closing, buttons = say.LESSON_GONE if finished is None else say.finished(finished), say.AFTER_LESSON
     else:
         closing, buttons = say.score_line(focus.SITTING_NAMES[outcome.sitting.kind], outcome.score), say.AFTER_SET
     if outcome.sitting.kind == "daily":

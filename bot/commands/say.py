@@ -19,6 +19,7 @@ from bot.storage.quiz import Score
 RECORDED = "已记录"
 REFUSED = "未记录"
 NEXT_PAGE = "下一页"
+LESSON_GONE = "这一课已经下架，之前的阅读不计学时。"
 RESUME = Option("继续", "继续")
 AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("我的学时", "我的学时"))
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))

@@ -8,7 +8,7 @@ from bot.commands.router import Context, command
 from bot.domain.hours import PageCredit
 from bot.domain.library import Lesson
 from bot.domain.message import Option, Refusal, Reply
-from bot.services import focus, quiz
+from bot.services import focus, hours, quiz
 from bot.services import study as service
 from bot.services.quiz import Put
 from bot.services.study import Finished, Page
@@ -16,6 +16,7 @@ from bot.storage import quiz as quiz_rows
 from bot.storage import study
 
 CATALOGUE = ("目录", "列表", "课程")
+GONE = Reply(f"{say.LESSON_GONE}发送「学习」学下一课。", buttons=say.AFTER_LESSON)
 
 
 @command("学习", "学法", "上课", takes="<课或法>")
@@ -40,15 +41,15 @@ def learn(ctx: Context, name: str) -> Reply:
     ahead = [lesson for lesson in lessons if lesson.id not in done]
     if not ahead and not name:
         return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温(同一课每年只计一次学时)。", buttons=say.AFTER_SET)
-    return _begin(ctx, (ahead or lessons)[0], again=not ahead)
+    return _begin(ctx, (ahead or lessons)[0])
 
 
-def _begin(ctx: Context, lesson: Lesson, *, again: bool = False) -> Reply:
+def _begin(ctx: Context, lesson: Lesson) -> Reply:
     asking = next((one for one in quiz_waiting(ctx) if one[1] == lesson.id), None)
     if asking is not None:
         return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题：")
     told = notices(ctx)
-    if again:
+    if hours.counted_lesson(ctx.session, ctx.me.id, lesson.id, ctx.today):
         told = "\n".join(line for line in (told, "这一课今年已经学过，重温不再计学时。") if line)
     return say.page(service.start(ctx.session, ctx.shelf, ctx.me.id, lesson, ctx.now), told)
 
@@ -112,6 +113,8 @@ def _turned(ctx: Context, reading_id: int) -> Reply:
             return say.asked(put, f"{last}\n读完了，答完课后题即计学时。".strip())
         case Finished() as finished:
             return Reply(say.finished(finished), buttons=say.AFTER_LESSON)
+        case None:
+            return GONE
 
 
 @command("继续", "接着做")
@@ -134,7 +137,8 @@ def _taken_up(ctx: Context, kind: str, ref: int) -> Reply:
     reading = study.reading(ctx.session, ref)
     if reading is not None and reading.state == "asking":
         study.drop_focus(ctx.session, ctx.me.id)
-    return say.page(service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now), notices(ctx))
+    page = service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+    return GONE if page is None else say.page(page, notices(ctx))
 
 
 @command("跳过", "换一题")

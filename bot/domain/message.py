@@ -66,7 +66,7 @@ class Ask:
 class Reply:
     """What is said: a text, then perhaps a question, then perhaps commands offered as buttons.
 
-    `done` is what a tapped card shows in place of its buttons ("已选 B"). `file` names a download that the web page and the terminal can offer.
+    `done` is what a tapped card shows in place of its buttons ("已选 B").
     """
 
     text: str = ""

@@ -47,13 +47,25 @@ def earn_lesson(session: Session, policy: Policy, person_id: int, lesson: str, l
     """Reading time of a finished lesson (D2): each lesson once a year, at most so much a day. `seconds` is what the pages were credited."""
     rule = policy.at("D2", day)
     source = ("lesson", f"{day.year}:{lesson}")
-    if ledger.has_earned(session, person_id, *source):
+    if counted_lesson(session, person_id, lesson, day):
         granted = Grant(0, seconds, "同一课每年只计一次，本年度已计过")
     else:
         limit = policy.seconds(rule.number("day_cap"), day)
         had = ledger.used(session, person_id, "online", day)
         granted = grant(seconds, [Cap(had.day_seconds, limit, f"今日在线学习 {float(rule.number('day_cap')):g} 学时")])
     return _keep(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
+
+
+def lose_lesson(session: Session, policy: Policy, person_id: int, lesson: str, seconds: int, reason: str, day: date, now: datetime) -> None:
+    """Reading time that will never count, kept with its reason."""
+    if seconds:
+        rule = policy.at("D2", day)
+        ledger.refuse(session, person_id, ("lesson", f"{day.year}:{lesson}"), seconds, day, (rule.line, rule.version), reason, now)
+
+
+def counted_lesson(session: Session, person_id: int, lesson: str, day: date) -> bool:
+    """True when a lesson has earned in the year of a day, so that it will not earn again in it."""
+    return ledger.has_earned(session, person_id, "lesson", f"{day.year}:{lesson}")
 
 
 def earn_item(session: Session, policy: Policy, person_id: int, question: str, law: str, day: date, now: datetime) -> Earned | None:

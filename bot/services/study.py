@@ -18,6 +18,9 @@ from bot.services.shelf import Shelf
 from bot.storage import study
 from bot.storage.study import OpenReading, PageRead
 
+CHANGED = "课程内容已更新，从头重读，此前不计"
+GONE = "课程已经下架，没有学完，不计"
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -69,7 +72,7 @@ def start(session: Session, shelf: Shelf, person_id: int, lesson: Lesson, now: d
     """Begin a lesson, or take it up where it was left. One lesson at a time: what is in hand is put down first."""
     had = next((ref for ref, name in study.open_readings(session, person_id) if name == lesson.id), None)
     if had is not None:
-        return resume(session, shelf, person_id, had, now)
+        return _take_up(session, shelf, person_id, _under_way(session, had), lesson, now)
     put_down = focus.make_way(session, shelf, person_id, now)
     reading_id = study.open_reading(session, person_id, lesson.id, lesson.digest, now)
     study.set_focus(session, person_id, "reading", reading_id, now)
@@ -77,34 +80,57 @@ def start(session: Session, shelf: Shelf, person_id: int, lesson: Lesson, now: d
     return Page(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, put_down=put_down)
 
 
-def resume(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Page:
-    """The page where a reading was left, with its clock starting anew; from the first page when the lesson changed since."""
+def resume(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Page | None:
+    """The page where a reading was left, with its clock starting anew; from the first page when the lesson changed since.
+
+    None when the lesson is on the shelf no more: the reading is closed then, and what was read of it is kept as not credited.
+    """
+    reading = _under_way(session, reading_id)
+    lesson = shelf.library.lessons.get(reading.lesson)
+    if lesson is None:
+        _close_gone(session, shelf, reading, now)
+        return None
+    return _take_up(session, shelf, person_id, reading, lesson, now)
+
+
+def _under_way(session: Session, reading_id: int) -> OpenReading:
     reading = study.reading(session, reading_id)
     if reading is None or reading.state != "open":
         raise Refusal("这一课已经读完了。发送「学习」继续下一课。")
-    lesson = shelf.library.lessons.get(reading.lesson)
-    if lesson is None:
-        study.close_reading(session, reading_id, "left", now)
-        study.drop_focus(session, person_id)
-        raise Refusal("这一课已经下架，之前的阅读不计学时。发送「学习」学下一课。")
-    put_down = ""
+    return reading
+
+
+def _close_gone(session: Session, shelf: Shelf, reading: OpenReading, now: datetime) -> None:
+    # Not by a refusal: that would undo the closing, and whoever has such a lesson in hand could never put it down.
+    seconds = sum(page.credited for page in study.pages_read(session, reading.id))
+    hours.lose_lesson(session, shelf.policy, reading.person_id, reading.lesson, seconds, GONE, day_of(now), now)
+    study.close_reading(session, reading.id, "left", now)
+    if study.focus(session, reading.person_id) == ("reading", reading.id):
+        study.drop_focus(session, reading.person_id)
+
+
+def _take_up(session: Session, shelf: Shelf, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> Page:
+    reading_id, put_down = reading.id, ""
     if study.focus(session, person_id) != ("reading", reading_id):
         put_down = focus.make_way(session, shelf, person_id, now)
         study.set_focus(session, person_id, "reading", reading_id, now)
     changed = lesson.digest != reading.digest
     page = 1 if changed else reading.page
     if changed:
-        study.restart(session, reading_id, lesson.digest)
+        study.restart(session, reading_id, lesson.digest, CHANGED)
     view = study.page_out(session, reading_id)
     if view is None or changed:
         if view is not None:
-            study.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, "课程内容已更新，从头重读，此前不计")
+            study.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, CHANGED)
         study.send_page(session, reading_id, page, now)
     return Page(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, put_down=put_down, changed=changed)
 
 
-def turn(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Page | quiz.Put | Finished:
-    """The next page: the one before is credited by the server's clock. After the last come the closing questions, or the end."""
+def turn(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Page | quiz.Put | Finished | None:
+    """The next page: the one before is credited by the server's clock. After the last come the closing questions, or the end.
+
+    None as of `resume`.
+    """
     reading = study.reading(session, reading_id)
     lesson = shelf.library.lessons.get(reading.lesson) if reading else None
     if reading is None or reading.state != "open" or lesson is None or lesson.digest != reading.digest:
@@ -133,12 +159,15 @@ def _close_page(session: Session, shelf: Shelf, reading: OpenReading, lesson: Le
     return credit
 
 
-def finish(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Finished:
-    """The lesson is done: what its pages were credited goes into the ledger, as far as the caps allow."""
+def finish(session: Session, shelf: Shelf, person_id: int, reading_id: int, now: datetime) -> Finished | None:
+    """The lesson is done: what its pages were credited goes into the ledger, as far as the caps allow. None as of `resume`."""
     reading = study.reading(session, reading_id)
-    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
-    if reading is None or lesson is None:
-        raise Refusal("这一课已经下架，不计学时。")
+    if reading is None:
+        raise Refusal("没有这一课的阅读记录。")
+    lesson = shelf.library.lessons.get(reading.lesson)
+    if lesson is None:
+        _close_gone(session, shelf, reading, now)
+        return None
     study.close_reading(session, reading_id, "done", now)
     if study.focus(session, person_id) == ("reading", reading_id):
         study.drop_focus(session, person_id)

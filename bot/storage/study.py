@@ -28,6 +28,7 @@ _NEW_READING = Sql(
 )
 _TURN = Sql("UPDATE reading SET page = :page, state = :state WHERE id = :id")
 _RESTART = Sql("UPDATE reading SET page = 1, state = 'open', digest = :digest WHERE id = :id")
+_VOID = Sql("UPDATE page_view SET credited = 0, reason = :reason WHERE reading_id = :id AND credited > 0")
 _CLOSE = Sql("UPDATE reading SET state = :state, closed_at = :at WHERE id = :id AND state IN ('open', 'asking')")
 _DONE = Sql("SELECT DISTINCT lesson FROM reading WHERE person_id = :person_id AND state = 'done' AND closed_at >= :since AND closed_at < :until")
 _LAST = Sql("SELECT id, lesson, state FROM reading WHERE person_id = :person_id ORDER BY COALESCE(closed_at, opened_at) DESC, id DESC LIMIT 1")
@@ -108,8 +109,9 @@ def turn(session: Session, reading_id: int, page: int, state: str = "open") -> N
     _TURN.run(session, id=reading_id, page=page, state=state)
 
 
-def restart(session: Session, reading_id: int, digest: str) -> None:
-    """Back to the first page, because the lesson changed since."""
+def restart(session: Session, reading_id: int, digest: str, reason: str) -> None:
+    """Back to the first page, because the lesson changed since; the pages read before count no more, with the reason."""
+    _VOID.run(session, id=reading_id, reason=reason)
     _RESTART.run(session, id=reading_id, digest=digest)
 
 
