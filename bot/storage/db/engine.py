@@ -1,0 +1,76 @@
+"""Connections that keep the promises of the house: foreign keys, WAL, FULL, explicit transactions, UTC."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.pool import NullPool
+from sqlmodel import Session
+
+DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+
+
+def is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
+    """An engine whose connections keep the promises of the house: foreign keys, WAL, FULL, explicit transactions."""
+    if url.startswith("sqlite:///"):
+        path = url.removeprefix("sqlite:///")
+        if path and path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False})
+        event.listen(engine, "connect", partial(_dress_sqlite, busy_seconds))
+        event.listen(engine, "begin", _begin_immediate)
+        return engine
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool, isolation_level="READ COMMITTED")
+    event.listen(engine, "connect", partial(_dress_postgres, busy_seconds))
+    return engine
+
+
+def _dress_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would open deferred transactions by itself; a read that turns into a write in one of those fails at once with BUSY_SNAPSHOT.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={int(busy_seconds * 1000)}",
+        "cache_size=-32768",
+        # A batch touches more pages than the 1,000 after which SQLite would copy them back by default; 8,000 are 32 MiB.
+        "wal_autocheckpoint=8000",
+        # What a savepoint may have to bring back is more than SQLite keeps in memory by default.
+        "temp_store=MEMORY",
+        "trusted_schema=OFF",
+        # Without it REPLACE deletes a row past the trigger that refuses to have it deleted.
+        "recursive_triggers=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
+
+
+def _dress_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('TimeZone', 'UTC', false), set_config('lock_timeout', %s, false)", (f"{int(busy_seconds * 1000)}ms",))
+    connection.commit()
+
+
+def session_on(connection: Any) -> Session:
+    """A session over a connection that is in a transaction; `info["raw"]` is the driver's own connection (storage/sql.py)."""
+    session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
+    session.info["raw"] = connection.connection.driver_connection
+    return session
+
+
+def ping(session: Session) -> None:
+    """Raises when the database cannot answer."""
+    session.execute(text("SELECT 1"))

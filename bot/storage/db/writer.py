@@ -1,0 +1,274 @@
+"""The writer: a thread that takes all who wait into one transaction, and lets their results go once it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Work = Callable[[Session], T]
+Prelock = Callable[[Session, Sequence[Hashable]], None]
+
+BATCH = 200
+RETRIED = 3
+SWEEP = 0.1
+"""Seconds between two looks at who has waited too long."""
+WAITED_LONG = 1.0
+"""Seconds after which somebody who waits is not made to wait for a second try, once the database has failed a first."""
+_AGAIN = ("40P01", "40001")
+_SQLITE_ILL = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+)
+
+
+class Busy(Exception):
+    """The database could not be written in time (locked, full, read-only or overloaded): nothing was recorded."""
+
+
+class Stopped(Busy):
+    """The desk no longer takes work."""
+
+
+class _Spoilt(Exception):
+    """A piece of work wrote and then raised where nothing stands between it and the others of its batch."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A piece of work that waits, whose it is, and who is to be told where; `outcome` or `error` count once it is `settled`."""
+
+    work: Work[Any]
+    key: Hashable
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    since: float
+    settled: bool = False
+    outcome: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Gauges:
+    """What /metrics shows of the desk; written by the writers, read by anyone."""
+
+    commits: int = 0
+    batch: int = 0
+    commit_seconds: float = 0.0
+    failures: int = 0
+    committed: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Writer(threading.Thread):
+    """Takes all who wait into one transaction."""
+
+    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int) -> None:
+        super().__init__(name=f"writer-{number}", daemon=True)
+        self._engine = engine
+        self._gauges = gauges
+        self._prelock = prelock
+        self._always_apart = not is_sqlite(engine)
+        self.waiting: deque[Job] = deque()
+        self.nudged = False
+        self.watched_by: set[asyncio.AbstractEventLoop] = set()
+        self._wake = threading.Condition()
+        self._finishing = False
+
+    def put(self, job: Job) -> None:
+        with self._wake:
+            if self._finishing:
+                raise Stopped("stopped")
+            self.waiting.append(job)
+
+    def nudge(self) -> None:
+        """Called in the loop when it has heard everybody who spoke at once: begun at the first, the writer would wrestle with it for the GIL."""
+        self.nudged = False
+        with self._wake:
+            self._wake.notify()
+
+    def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
+        """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
+        until = time.monotonic() - patience
+        lost: list[Job] = []
+        with self._wake:
+            while self.waiting and self.waiting[0].since <= until:
+                lost.append(self.waiting.popleft())
+            go_on = bool(self.waiting)
+        for job in lost:
+            job.error = Busy("patience")
+        _let_go(lost)
+        if go_on:
+            loop.call_later(SWEEP, self.sweep, loop, patience)
+        else:
+            self.watched_by.discard(loop)
+
+    def finish(self) -> None:
+        with self._wake:
+            self._finishing = True
+            self._wake.notify()
+
+    def run(self) -> None:
+        connection: Any = None
+        while (batch := self._take()) is not None:
+            started = time.monotonic()
+            try:
+                if connection is None or connection.closed or connection.invalidated:
+                    connection = self._engine.connect()
+                self._serve(connection, batch)
+                gauges = self._gauges
+                gauges.commits += 1
+                gauges.batch = len(batch)
+                gauges.commit_seconds = time.monotonic() - started
+                if len(gauges.committed) < 10_000:
+                    gauges.committed.append((len(batch), gauges.commit_seconds))
+            except BaseException as wrong:
+                self._gauges.failures += 1
+                log.warning("batch failed", size=len(batch), error=type(wrong).__name__, reason=str(getattr(wrong, "orig", wrong))[:200])
+                # What was taken alone before the fault is committed, and its caller is told so.
+                lost = [job for job in batch if not job.settled] + self._leave_out()
+                for job in lost:
+                    job.outcome, job.error = None, Busy(type(wrong).__name__)
+                batch = [job for job in batch if job.settled] + lost
+                if connection is not None:
+                    with contextlib.suppress(Exception):  # the connection is being thrown away, whatever its state
+                        connection.close()
+                    connection = None
+            _let_go(batch)
+        if connection is not None:
+            connection.close()
+
+    def _take(self) -> list[Job] | None:
+        with self._wake:
+            while not self.waiting:
+                if self._finishing:
+                    return None
+                self._wake.wait()
+            batch: list[Job] = []
+            while self.waiting and len(batch) < BATCH:
+                batch.append(self.waiting.popleft())
+            return batch
+
+    def _leave_out(self) -> list[Job]:
+        """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
+        now = time.monotonic()
+        with self._wake:
+            long = [job for job in self.waiting if now - job.since >= WAITED_LONG]
+            self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
+            return long
+
+    def _serve(self, connection: Any, batch: list[Job]) -> None:
+        """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
+        try:
+            try:
+                self._transact(connection, batch, apart=self._always_apart)
+            except _Spoilt:
+                self._transact(connection, batch, apart=True)
+            return
+        except DBAPIError as wrong:
+            if not _is_of_one(wrong):
+                raise
+            log.info("batch split", size=len(batch), error=type(wrong.orig).__name__)
+        for job in batch:
+            self._alone(connection, job)
+
+    def _alone(self, connection: Any, job: Job) -> None:
+        for turn in range(RETRIED):
+            try:
+                self._transact(connection, [job], apart=True)
+                return
+            except DBAPIError as wrong:
+                if not _is_of_one(wrong):
+                    raise
+                job.outcome, job.error = None, wrong
+                if getattr(wrong.orig, "sqlstate", None) not in _AGAIN or turn == RETRIED - 1:
+                    job.settled = True
+                    return
+
+    def _transact(self, connection: Any, batch: list[Job], *, apart: bool) -> None:
+        """The batch in one transaction; `apart` gives each job a savepoint of its own.
+
+        Without one (a savepoint is two statements and a copy of every page that is touched, and nearly nobody needs it) a refusal costs
+        nothing as long as nothing was written before it. SQLite counts what was written; `_Spoilt` when a refusal came after it.
+        """
+        with connection.begin():
+            session = session_on(connection)
+            raw = session.info["raw"]
+            if self._prelock is not None:
+                self._prelock(session, [job.key for job in batch if job.key is not None])
+            for job in batch:
+                if apart:
+                    raw.execute("SAVEPOINT job")
+                written = 0 if apart else raw.total_changes
+                try:
+                    job.outcome = job.work(session)
+                    if session.in_transaction():
+                        # Somebody used objects: the session has begun only then.
+                        session.flush()
+                        session.expunge_all()
+                    job.error = None
+                    if apart:
+                        raw.execute("RELEASE SAVEPOINT job")
+                except DBAPIError:
+                    raise
+                except DRIVER_ERRORS as wrong:
+                    raise DBAPIError(None, None, wrong) from wrong
+                except Exception as wrong:
+                    job.outcome, job.error = None, wrong
+                    session.expunge_all()
+                    if apart:
+                        raw.execute("ROLLBACK TO SAVEPOINT job")
+                        raw.execute("RELEASE SAVEPOINT job")
+                    elif raw.total_changes != written:
+                        raise _Spoilt from wrong
+        for job in batch:
+            job.settled = True
+
+
+def _is_of_one(wrong: DBAPIError) -> bool:
+    """True for a fault that belongs to one piece of work; false for one of the database itself: locked, full, read-only, disconnected."""
+    if isinstance(wrong.orig, sqlite3.Error):
+        return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_ILL
+    state = getattr(wrong.orig, "sqlstate", None)
+    return not wrong.connection_invalidated and state is not None and not state.startswith(("08", "25006", "53", "55P03", "57", "58"))
+
+
+def _let_go(batch: list[Job]) -> None:
+    """One call into each loop for the whole batch."""
+    loops: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in batch:
+        loops.setdefault(job.loop, []).append(job)
+    for loop, jobs in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell, jobs)
+
+
+def _tell(jobs: list[Job]) -> None:
+    for job in jobs:
+        if job.future.done():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.outcome)
