@@ -110,7 +110,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         clock=house.clock,
         holder=holder,
         note=house.metrics.note,
-        beyond_window=["wechat"] if house.settings.wechat.template or house.settings.wechat.subscription else [],
+        beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
     app.cleanup_ctx.append(post_round)
     app.cleanup_ctx.append(clockwork)

@@ -11,17 +11,19 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlmodel import Session
 
 from bot.domain.limits import A_CALL, LIMITS, Limit
-from bot.domain.parcel import Parcel, Receipt
+from bot.domain.parcel import Receipt
+from bot.jobs import recalls
+from bot.jobs.sender import Sender
 from bot.services import delivery
 from bot.services.delivery import Doors, Group
 from bot.services.shelf import Shelf
-from bot.storage import outbox, outcomes
+from bot.storage import outbox
 from bot.storage.db import Busy, Desk
 from bot.storage.outbox import Result
 
@@ -47,14 +49,6 @@ HELD = ("rate", "quota")
 """The kinds of refusal that concern everybody on the channel; a receipt's error begins with its kind (channels/batches.py)."""
 SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 END = 5.0
-
-
-class Sender(Protocol):
-    """As much of a channel as the courier needs."""
-
-    name: str
-
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]: ...
 
 
 @dataclass(slots=True)
@@ -286,21 +280,4 @@ class Courier:
         if lost := await self._write(lambda session: outbox.sweep(session, now)):
             log.error("deliveries in doubt", count=lost)
             self._note("send_unknown", "lease", lost)
-        back = await self._write(lambda session: outcomes.take_back(session, now))
-        for channel in sorted({one[1] for one in back}):
-            await self._recall(channel, {ident: platform_id for ident, on, platform_id in back if on == channel})
-
-    async def _recall(self, channel: str, ids: Mapping[int, str]) -> None:
-        """Once for each call that went out: many deliveries may share its id."""
-        lane = self._lanes.get(channel)
-        take = getattr(lane.sender, "recall", None) if lane is not None else None
-        wanted = sorted({platform_id for platform_id in ids.values() if platform_id})
-        came: dict[str, Receipt] = {}
-        if take is not None and wanted:
-            try:
-                came = dict(zip(wanted, await take(wanted), strict=True))
-            except Exception:
-                log.exception("recall failed", channel=channel, count=len(wanted))
-        receipts = {ident: came.get(platform_id, Receipt("failed", delivery.NO_RECALL)) for ident, platform_id in ids.items()}
-        counted = await self._write(lambda session: delivery.recalled(session, receipts))
-        log.info("recalled", channel=channel, **{word: count for word, count in counted.items() if word == "已撤回"}, asked=len(ids))
+        await recalls.take_back({name: lane.sender for name, lane in self._lanes.items()}, self._write, now)

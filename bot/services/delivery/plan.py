@@ -37,7 +37,7 @@ class Doors:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Something that may be said now, on one channel. `heard` is when the person last spoke there."""
+    """Something that may be said now, on one channel. `heard` is when the person last spoke there; `beyond` when that need not be lately."""
 
     owed: Owed
     parcel: Parcel
@@ -45,6 +45,7 @@ class Ready:
     heard: datetime | None
     others: int
     """Further channels that may be tried when this one fails."""
+    beyond: bool = False
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ def plan(
             if content.kind == "reminder":
                 facts.reminded[one.person_id].add(one.id)
             reply = personal.get(one.id) or render(content, shelf, facts.person[one.person_id], one.occurrence_id)
-            made.ready.append(_ready(facts, one, reply, rank, routes))
+            made.ready.append(_ready(facts, one, reply, rank, routes, doors))
     return made
 
 
@@ -174,8 +175,8 @@ def _place(account: Account, doors: Doors) -> int:
     return doors.on.index(account.channel)
 
 
-def _ready(facts: Known, one: Owed, reply: Reply, rank: int, routes: Sequence[Account]) -> Ready:
+def _ready(facts: Known, one: Owed, reply: Reply, rank: int, routes: Sequence[Account], doors: Doors) -> Ready:
     first = routes[0]
     parcel = Parcel(Address(first.channel, first.app, first.user), reply, f"d{one.id}")
     others = len(routes) - 1 if facts.rule[one.occurrence_id].fallback else 0
-    return Ready(one, parcel, rank, first.heard, others)
+    return Ready(one, parcel, rank, first.heard, others, first.channel in doors.beyond_window)

@@ -94,11 +94,16 @@ def _allowed(
         full = next((limit for limit in own if purse.left(limit.key(user), limit.room(), limit.window, now) < heavy), None)
         if full is not None:
             put_off.append((one.owed.id, max(full.window.freed(now), now + timedelta(seconds=SETUP)), FULL))
-        elif group.channel == "wechat" and one.heard is not None and budget.heard_used(session, user, one.heard) + heavy > WECHAT_MESSAGES:
+        elif group.channel == "wechat" and not one.beyond and _used_up(session, one, heavy):
             put_off.append((one.owed.id, now + timedelta(hours=1), "微信客服消息条数已用完，等本人再说话"))
         else:
             wants.append(one)
     return wants, put_off
+
+
+def _used_up(session: Session, one: Ready, heavy: int) -> bool:
+    """True when WeChat would not take another message until the person speaks again; with a template set the channel goes that way instead."""
+    return one.heard is not None and budget.heard_used(session, one.parcel.to.user, one.heard) + heavy > WECHAT_MESSAGES
 
 
 def _room(purse: Purse, table: Sequence[Limit], channel: str, accounts: int, people: int, heavy: int, now: datetime) -> tuple[int, datetime | None]:
