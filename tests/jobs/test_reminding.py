@@ -1,0 +1,68 @@
+"""From the clock to the chat: the house reminds through the same courier as everything else, and says nothing to whoever did it meanwhile."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot import jobs
+from bot.dispatch import Dispatcher
+from bot.domain.audience import All
+from bot.domain.campaign import Author
+from bot.domain.content import Content
+from bot.domain.rhythm import Rhythm
+from bot.jobs.courier import Courier
+from bot.services import campaign
+from bot.storage.tables import Reading
+from tests.conftest import NOW, Clock, enroll
+from tests.jobs.office import Noted, Office, worked
+
+BOSS = Author("9001", "test")
+LESSONS = {"第一课": "mfd-1191", "第二课": "mfd-585"}
+
+
+async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_alone(house: Dispatcher, clock: Clock) -> None:
+    shelf, early = house.shelf(), NOW - timedelta(hours=1)
+
+    def prepare(session: Session) -> list[int]:
+        people = [enroll(session, f"100{n}") for n in range(1, 4)]
+        for name, lesson in LESSONS.items():
+            rhythm = Rhythm("once", "09:00", on=date(2026, 3, 2))
+            made = campaign.create(session, shelf, BOSS, name, Content("lesson", lesson=lesson), rhythm, All(), early, delivery={"by": "2026-03-03"})
+            campaign.start(session, shelf.library.calendar, BOSS, made, early)
+        return people
+
+    people = await house.desk.write(prepare)
+    office = Office("local")
+    courier = Courier(house.desk, lambda: shelf, [office], clock=clock, holder="replica-1", note=Noted())
+    assert len(await jobs.run_campaigns(house.desk, shelf, clock.now)) == 2
+    for _ in range(3):
+        # Two pushes to one person go out one after the other.
+        await worked(courier)
+        clock.pass_(minutes=6)
+    office.said.clear()
+
+    clock.now = NOW + timedelta(days=1, minutes=35)
+    assert await jobs.remind(house.desk, shelf, clock.now) == 3
+    assert await jobs.remind(house.desk, shelf, clock.now) == 0
+    finish = [Reading(person_id=people[0], lesson=one, digest="x", state="done", opened_at=NOW, closed_at=clock.now) for one in LESSONS.values()]
+    finish.append(Reading(person_id=people[1], lesson=LESSONS["第一课"], digest="x", state="done", opened_at=NOW, closed_at=clock.now))
+    await house.desk.write(lambda session: session.add_all(finish))
+    for _ in range(3):
+        await worked(courier)
+        clock.pass_(minutes=6)
+
+    said = dict(office.said)
+    assert sorted(office.users) == ["1002", "1003"]
+    assert "1 项" in said["1002"]
+    assert "第二课" in said["1002"]
+    assert "第一课" not in said["1002"]
+    assert "2 项" in said["1003"]
+    states = await house.desk.read(
+        lambda session: session.execute(
+            text("SELECT d.state, d.error FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.kind = 'reminder' ORDER BY d.id")
+        ).all()
+    )
+    assert [tuple(row) for row in states] == [("skipped", "已完成"), ("sent", ""), ("sent", "")]
