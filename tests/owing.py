@@ -11,12 +11,18 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
+from bot.domain import audience as audiences
 from bot.domain import content as contents
+from bot.domain import rhythm as rhythms
+from bot.domain.audience import All
 from bot.domain.content import Content
+from bot.domain.rhythm import Rhythm
 from bot.storage.db import Desk
 from bot.storage.tables import Account, Campaign, Delivery, Occurrence, Person, Post, Unit
 from tests.conftest import NOW
 
+RHYTHM = json.dumps(rhythms.to_json(Rhythm("once", time="09:00", on=NOW.date(), on_holiday="keep")))
+EVERYBODY = json.dumps(audiences.to_json(All()))
 NOTICE = Content("notice", text="请大家学习宪法")
 
 
@@ -50,8 +56,8 @@ def owe(
     """One campaign that fell due at `now`, queued for everybody; its id."""
     said = json.dumps(contents.to_json(content), ensure_ascii=False)
     campaign = Campaign(
-        name=name, kind=content.kind, content=said, rhythm="{}", audience="{}", delivery=json.dumps(rule or {}), state=state, created_by="1001",
-        created_at=now, changed_at=now,
+        name=name, kind=content.kind, content=said, rhythm=RHYTHM, audience=EVERYBODY, delivery=json.dumps(rule or {}), state=state,
+        created_by="1001", created_at=now, changed_at=now,
     )  # fmt: skip
     session.add(campaign)
     session.flush()
