@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from sqlmodel import Session
@@ -12,7 +15,7 @@ from sqlmodel import Session
 from bot.commands import quiz, router
 from bot.commands.help import GREETINGS, STRANGER, welcome
 from bot.commands.router import Command, Context
-from bot.domain.message import NOTHING, Incoming, Refusal, Reply
+from bot.domain.message import NOTHING, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
 from bot.services.shelf import Shelf
 from bot.storage import accounts, audit, inbox
@@ -24,22 +27,36 @@ BUSY = Reply("系统繁忙，未记录，请稍后再发一次。")
 BROKEN = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
 NOT_TEXT = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
+REFUSED_KEPT = 10_000
+"""How many refused messages are known again; together with the platforms' retries, seconds apart, far more than are under way."""
+_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+"""What no database keeps as text: NUL and half characters."""
+
 Note = Callable[[str, str, float], None]
 
 
 class Dispatcher:
-    """Hands each message to its command inside one transaction, and keeps the reply with the message."""
+    """Hands each message to its command inside one transaction, and keeps the reply with the message.
+
+    A refused message leaves no row. Its reply is remembered for a while all the same, so that a retry is refused in the same words, and is not
+    taken for the answer to a question that was put in the meantime.
+    """
 
     def __init__(self, desk: Desk, shelf: Callable[[], Shelf], *, rng: random.Random | None = None, note: Note | None = None) -> None:
         self.desk = desk
         self.shelf = shelf
         self.rng = rng or random.SystemRandom()
         self.note = note or (lambda what, channel, value: None)
+        self._refused: OrderedDict[tuple[Address, str], Reply] = OrderedDict()
 
     async def handle(self, incoming: Incoming) -> Reply:
         """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says."""
         channel = incoming.sender.channel
         began = time.perf_counter()
+        if (said := self._refused.get((incoming.sender, incoming.message_id))) is not None:
+            return said
+        if _UNKEEPABLE.search(incoming.text):
+            incoming = replace(incoming, text=_UNKEEPABLE.sub("", incoming.text))
         found = router.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
         try:
             if found is not None and found[0].reads:
@@ -49,7 +66,7 @@ class Dispatcher:
             self.note("answered", channel, 1)
         except Refusal as refusal:
             self.note("refusal", channel, 1)
-            reply = Reply(str(refusal), buttons=refusal.buttons)
+            reply = self._refusal(incoming, refusal)
         except Busy as busy:
             log.warning("shed", channel=channel, reason=str(busy))
             self.note("shed", channel, 1)
@@ -59,6 +76,13 @@ class Dispatcher:
             self.note("failed", channel, 1)
             reply = BROKEN
         self.note("handle_seconds", channel, time.perf_counter() - began)
+        return reply
+
+    def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
+        """The refusal in words: of several copies that were under way together, those of the first."""
+        reply = self._refused.setdefault((incoming.sender, incoming.message_id), Reply(str(refusal), buttons=refusal.buttons))
+        if len(self._refused) > REFUSED_KEPT:
+            self._refused.popitem(last=False)
         return reply
 
     def _context(self, session: Session, incoming: Incoming) -> Context:

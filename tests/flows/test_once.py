@@ -238,6 +238,23 @@ async def test_a_message_that_was_refused_left_nothing(house: Dispatcher, people
     assert [rows(house.desk, f"SELECT COUNT(*) FROM {table}") for table in tables] == [[(0,)]] * len(tables)
 
 
+async def test_a_retry_of_a_refused_message_is_refused_in_the_same_words_and_answers_nothing(chat: Chat) -> None:
+    message = chat.message("B")
+    first = await chat.hear(message)
+    assert first.startswith("未记录")
+    assert "第1/5题" in await chat.say("每日")
+    assert await chat.hear(message) == first
+    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(0,)]
+
+
+@pytest.mark.parametrize("said", ["纠错 a\0b", "纠错 半个\ud800字", "绑定 a\0b 12345678", "练习 民法典\0", "\0"])
+async def test_what_no_database_keeps_is_left_out_of_what_was_said(chat: Chat, said: str) -> None:
+    await chat.say("每日")
+    await chat.say(right_answer(question_in_hand(chat)))
+    assert not (await chat.say(said)).startswith("系统")
+    assert not (await Chat(chat.dispatcher, chat.clock, "nobody").say(said)).startswith("系统")
+
+
 async def test_a_clock_that_stands_still_does_not_hide_a_message(chat: Chat, clock: Clock) -> None:
     """Two different messages in the same microsecond are two."""
     await chat.say("每日")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import psycopg
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -251,6 +252,9 @@ def _is_of_one(wrong: DBAPIError) -> bool:
     if isinstance(wrong.orig, sqlite3.Error):
         return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_ILL
     state = getattr(wrong.orig, "sqlstate", None)
+    if state is None and isinstance(wrong.orig, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError):
+        # The driver itself would not send it (a NUL in a text): the database has not even heard of it.
+        return True
     return not wrong.connection_invalidated and state is not None and not state.startswith(("08", "25006", "53", "55P03", "57", "58"))
 
 
