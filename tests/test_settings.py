@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_what_is_wrong_is_refused_by_name_in_one_sentence(monkeypatch: pytest.Mo
     said = refusal(monkeypatch, env)
     assert named in said
     assert len(said.splitlines()) == 1
+    assert not re.search(r"[a-z]+ [a-z]+ [a-z]+", said), "whoever reads it reads Chinese"
 
 
 def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

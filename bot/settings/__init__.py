@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,6 +130,7 @@ class Settings(BaseSettings):
         return tuple(found)
 
 
+_PLACE = re.compile(r"at line (\d+), column (\d+)")
 CHANNELS = ("wecom", "wechat", "dingtalk", "zwding")
 
 
@@ -171,8 +173,14 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadSettings(f"找不到配置文件 {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
-        raise BadSettings(f"配置文件 {path} 读不了:{wrong}") from None
+    except tomllib.TOMLDecodeError as wrong:
+        place = _PLACE.search(str(wrong))
+        where = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
+        raise BadSettings(f"配置文件 {path} {where}写得不对，应为 TOML 格式") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"配置文件 {path} 读不了，应为 UTF-8 编码") from None
+    except OSError as wrong:
+        raise BadSettings(f"配置文件 {path} 读不了({wrong.strerror})，请检查路径和权限") from None
 
 
 def _sentence(error: Any) -> str:
@@ -183,9 +191,28 @@ def _sentence(error: Any) -> str:
         case "value_error":
             return f"设置 {place} {error['ctx']['error']}" if place else f"设置 {error['ctx']['error']}"
         case "literal_error":
-            return f"设置 {place} 只能是 {error['ctx']['expected']}"
-        case _:
-            return f"设置 {place} 的值不对:{error['msg']}"
+            return f"设置 {place} 只能是 {error['ctx']['expected'].replace(' or ', '、')}"
+        case what:
+            return f"设置 {place} 的值不对，{_SHOULD.get(what, _WHOLE).format(**error.get('ctx', {}))}"
+
+
+_WHOLE = "请对照 README 检查"
+_NUMBER, _INTEGER, _FLAG, _TEXT = "应为数字", "应为整数", "应为 true 或 false", "应为文字"
+_SHOULD = {
+    "int_parsing": _INTEGER,
+    "int_type": _INTEGER,
+    "int_from_float": _INTEGER,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_parsing": _FLAG,
+    "bool_type": _FLAG,
+    "string_type": _TEXT,
+    "greater_than": "应大于 {gt:g}",
+    "greater_than_equal": "不能小于 {ge:g}",
+    "less_than_equal": "不能大于 {le:g}",
+}
+"""What a value should have been, by pydantic's kinds of error."""
 
 
 def _is_set(value: Any) -> bool:
