@@ -187,9 +187,11 @@ class Courier:
             waiting = [*begun.left, *rest]
             if begun.wait is not None:
                 pause = (begun.wait - self._clock()).total_seconds()
-                if loop.time() + pause >= until:
+                if pause > FRESH:
                     await self._put_off(waiting, begun.wait, "等通道额度")
                     return
+                if loop.time() + pause >= until:
+                    break
                 await asyncio.sleep(max(pause, 0.001))
         if waiting:
             closed = lane.closed if lane.closed is not None and lane.closed > self._clock() else None

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--rounds N]`: the table of what was measured against the budget."""
+"""`python -m tests.bench [answers|push|occurrences] [--quick] [--rounds N] [--kill]`: what was measured, against the budget."""
 
 from __future__ import annotations
 
@@ -22,11 +22,37 @@ def _word(row: Row) -> str:
     return "goal" if row.at_goal else "yes" if row.reached else "no"
 
 
+def _push(quick: bool, kill: bool) -> int:
+    from tests.bench import push
+
+    if not kill:
+        found = push.push(800 if quick else 5_000)
+        print(found)
+        return 0 if quick or found.good else 1
+    came = push.kill(400 if quick else 5_000)
+    print(came)
+    return 0 if (came.missed, came.twice) == (0, 0) and came.states.get("unknown", 0) <= came.in_flight else 1
+
+
+def _occurrences(quick: bool) -> int:
+    from tests.bench import push
+
+    found = push.occurrences(*((100, 5) if quick else (1_000, 40)))
+    print(found)
+    return 0 if (found.fired, found.twice, found.missed, found.sent_twice) == (found.due, 0, 0, 0) else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("answers", "push", "occurrences"), default="answers")
+    parser.add_argument("--kill", action="store_true", help="push: kill -9 in the middle of it")
     parser.add_argument("--quick", action="store_true", help="100 askers, 500 people, one round: does it run")
     parser.add_argument("--rounds", type=int, help="paired rounds (3)")
     given = parser.parse_args()
+    if given.what == "push":
+        return _push(given.quick, given.kill)
+    if given.what == "occurrences":
+        return _occurrences(given.quick)
     rows = measured(quick=given.quick, rounds=given.rounds)
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores{', quick form' if given.quick else ''}")
     print(table(rows))
