@@ -26,6 +26,7 @@ from bot.app.house import House
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound import Outbound
+from bot.domain.limits import A_CALL
 from bot.domain.message import Address, Handle, Incoming, Refusal, Reply
 from bot.storage import migrations, outbox
 from bot.storage.db import DRIVER_ERRORS, Busy
@@ -110,6 +111,8 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         clock=house.clock,
         holder=holder,
         note=house.metrics.note,
+        # A work notification takes a hundred, the robot twenty (protocols.md C6, C7).
+        sizes={**A_CALL, "dingtalk": 100} if house.settings.dingtalk.agent_id else A_CALL,
         beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
     app.cleanup_ctx.append(post_round)
@@ -175,6 +178,8 @@ def _say(announce: Announce, host: str, port: int, on: Sequence[str], off: Seque
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     announce(f"学法机器人已启动：{address}{'/chat' if 'local' in on else ''}")
     announce(f"已开启的通道：{'、'.join(LABELS[name] for name in on) or '无'}；未开启：{'、'.join(LABELS[name] for name in off) or '无'}")
+    if not on:
+        announce("现在没有人能和机器人说话：请填好至少一个通道的设置（各项见 README）再启动，或运行 serve --demo 看演示。")
 
 
 async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:

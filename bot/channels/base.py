@@ -35,7 +35,7 @@ class Channel(Protocol):
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
         """Say many things unasked: one receipt for each parcel, in the order of the batch. Refusals are receipts; nothing is raised for them.
 
-        A channel that batches joins what its platform lets it join; one that does not hands itself to `singly.one_by_one`.
+        Who gets the same thing goes into one call where the platform joins people; `batches` holds what the channels share for it.
         """
         ...
 

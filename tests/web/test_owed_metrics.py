@@ -1,0 +1,51 @@
+"""What is owed and what became of it can be watched from outside."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from sqlalchemy import Engine
+
+from bot import jobs
+from bot.domain.parcel import Receipt
+from bot.storage.db import Desk
+from bot.web.metrics import Metrics
+from tests.conftest import NOW, Clock
+from tests.jobs.office import Office, courier, taken, worked
+from tests.owing import crowd, owe, run, states
+from tests.web.standing import standing
+
+
+async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_due(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(engine)
+    # Nobody can be reached on a channel that is off, and a paused campaign waits: both are seen without anything being sent.
+    desk.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
+    monkeypatch.setattr(jobs, "MEASURE_EVERY", jobs.CAMPAIGNS_EVERY)
+    async with standing(engine) as house, aiohttp.ClientSession() as session:
+        wanted = 'bot_deliveries_owed{state="queued"} 3.0'
+        page = ""
+        async with asyncio.timeout(10):
+            while wanted not in page:
+                async with session.get(f"{house.url}/metrics") as answer:
+                    page = await answer.text()
+        overdue = next(line for line in page.splitlines() if line.startswith("bot_deliveries_overdue_seconds "))
+        assert float(overdue.split()[1]) > 0
+    assert states(desk) == {"queued": 3}
+
+
+async def test_every_outcome_is_counted(desk: Desk) -> None:
+    metrics = Metrics()
+    outcomes = {
+        "p0000": Receipt("failed", "recipient gone"),
+        "p0001": Receipt("unknown", "unknown timeout"),
+        "p0002": Receipt("later", "token 40014", retry_after=60, stop=True),
+    }
+    await desk.write(lambda session: owe(session, crowd(session, 4)))
+    office = Office(script=lambda parcel: outcomes.get(parcel.to.user) or taken(parcel))
+    await worked(courier(desk, office, clock=Clock(NOW), note=metrics.note))
+    page = metrics.page().decode()
+    for state in ("failed", "unknown", "later", "stopped"):
+        assert f'bot_deliveries{{channel="wecom",state="{state}"}} 1.0' in page
+    run(desk, "DELETE FROM delivery")
