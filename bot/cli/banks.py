@@ -15,7 +15,7 @@ from bot.storage import audit
 from bot.storage.files import check_banks, home, load_library
 from bot.storage.withdraw import withdraw
 
-bank = typer.Typer(no_args_is_help=True, help="题库:检查、导入、导出。")
+bank = typer.Typer(no_args_is_help=True, help="题库：逐题核对依据。")
 cli.add_typer(bank, name="bank")
 
 
