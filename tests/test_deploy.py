@@ -246,8 +246,16 @@ def test_what_follows_is_passed_on(installed: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize(("settings", "served"), [({}, "['serve', '--demo']"), ({"BOT_LISTEN": "127.0.0.1:0"}, "['serve']")])
-def test_without_settings_it_is_the_demo(installed: Path, settings: dict[str, str], served: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "served"),
+    [
+        ({}, "['serve', '--demo']"),
+        ({"BOT_LISTEN": "127.0.0.1:0"}, "['serve', '--demo']"),
+        ({"BOT_LISTEN": "127.0.0.1:0", "BOT_TIMEZONE": "Asia/Shanghai"}, "['serve']"),
+        ({"bot_public_url": "https://xuefa.example"}, "['serve']"),
+    ],
+)
+def test_without_settings_but_the_address_it_is_the_demo(installed: Path, settings: dict[str, str], served: str) -> None:
     done = start(installed, **settings)
     assert done.communicate(timeout=20)[0].splitlines() == ["['migrate']", served]
 

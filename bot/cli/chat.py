@@ -19,7 +19,7 @@ from bot.cli.common import cli, engine_of, now, operator, progress, read_setting
 from bot.cli.serve import demo_house, opened
 from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.services.demo import PERSONAS, holds_demo
-from bot.settings import PREFIX, Settings
+from bot.settings import PREFIX, Settings, env_name
 from bot.storage import audit, migrations
 from bot.storage.tables import Account, Person
 
@@ -67,7 +67,8 @@ def _is_fresh(settings: Settings) -> bool:
 
 
 def _nothing_set() -> bool:
-    return not any(key.startswith(PREFIX) for key in os.environ)
+    """True when the environment says at most where to listen, which says nothing about whom the bot serves (deploy/start.py judges alike)."""
+    return not any(key.upper().startswith(PREFIX) and key.upper() != env_name("listen") for key in os.environ)
 
 
 def _bound(session: Session, staff_no: str) -> tuple[str, str]:

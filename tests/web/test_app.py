@@ -94,6 +94,14 @@ async def test_the_start_says_where_it_stands_and_which_channels_are_on(demo: Pa
         assert await service.end() == 0
 
 
+async def test_a_service_that_nobody_can_talk_to_says_what_to_do_and_serves_all_the_same(sqlite_engine: Engine) -> None:
+    async with standing(sqlite_engine, web={"local_chat": False}) as house, aiohttp.ClientSession() as session:
+        assert "至少一个通道的设置" in house.said[2]
+        assert "serve --demo" in house.said[2]
+        async with session.get(f"{house.url}/readyz") as answer:
+            assert answer.status == 200
+
+
 async def test_a_start_takes_three_seconds_and_two_hundred_mebibytes_at_most(demo: Path) -> None:
     began = time.monotonic()
     async with served("--demo", env=environment(demo)) as service:
