@@ -31,6 +31,7 @@ _RESTART = Sql("UPDATE reading SET page = 1, state = 'open', digest = :digest WH
 _VOID = Sql("UPDATE page_view SET credited = 0, reason = :reason WHERE reading_id = :id AND credited > 0")
 _CLOSE = Sql("UPDATE reading SET state = :state, closed_at = :at WHERE id = :id AND state IN ('open', 'asking')")
 _DONE = Sql("SELECT DISTINCT lesson FROM reading WHERE person_id = :person_id AND state = 'done' AND closed_at >= :since AND closed_at < :until")
+_FINISHED = Sql("SELECT lesson, COUNT(DISTINCT person_id) FROM reading WHERE state = 'done' AND closed_at >= :since GROUP BY lesson")
 _LAST = Sql("SELECT id, lesson, state FROM reading WHERE person_id = :person_id ORDER BY COALESCE(closed_at, opened_at) DESC, id DESC LIMIT 1")
 _SEND_PAGE = Sql("INSERT INTO page_view (reading_id, page, sent_at, reason) VALUES (:reading_id, :page, :at, '')")
 _VIEW = Sql("SELECT id, page, sent_at FROM page_view WHERE reading_id = :reading_id AND asked_at IS NULL ORDER BY id DESC LIMIT 1")
@@ -147,3 +148,8 @@ def end_page(session: Session, view_id: int, at: datetime, seen: int, credited: 
 
 def pages_read(session: Session, reading_id: int) -> list[PageRead]:
     return [PageRead(*row) for row in _SEEN.all(session, reading_id=reading_id)]
+
+
+def finished(session: Session, since: datetime) -> dict[str, int]:
+    """How many people have finished each lesson since a moment."""
+    return {row[0]: int(row[1]) for row in _FINISHED.all(session, since=stamp(since))}

@@ -11,10 +11,11 @@ from bot.domain.audience import All
 from bot.domain.campaign import Author
 from bot.domain.content import Content
 from bot.domain.rhythm import Rhythm, parse_rhythm
-from bot.domain.times import SHANGHAI
+from bot.domain.times import SHANGHAI, day_of, start_of
 from bot.services.campaign import plan
 from bot.services.shelf import Shelf
 from bot.storage import campaign as rows
+from bot.storage import study
 
 AUTHOR = Author("demo", "cli")
 FIRST = "开机第一课"
@@ -32,7 +33,9 @@ def demo_campaigns(session: Session, shelf: Shelf, now: datetime) -> list[int]:
     if not any(one.name == FIRST and one.state == "running" for one in had):
         minute = (now.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
         rhythm = Rhythm("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
-        lesson = Content("lesson", lesson=next(iter(shelf.library.lessons)))
+        # Who has finished a lesson this year is not sent it again: the one that most people still lack shows most.
+        done = study.finished(session, start_of(day_of(now).replace(month=1, day=1)))
+        lesson = Content("lesson", lesson=min(shelf.library.lessons, key=lambda one: done.get(one, 0)))
         made.append(_running(session, shelf, FIRST, lesson, rhythm, now, clause="演示", delivery=AT_ANY_HOUR))
     if not had:
         daily = parse_rhythm("每个工作日 08:30")
