@@ -108,6 +108,9 @@ class Dispatcher:
         if found is None or found[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER
+        accounts.lock_stranger(ctx.session, incoming.sender)
+        if (said := inbox.heard(ctx.session, incoming)) is not None:
+            return said
         reply = found[0].do(ctx, found[1])
         bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:

@@ -24,6 +24,8 @@ _TELLING = (
 _PAIR = re.compile(rf"""(?i)\b({_TELLING})\b(\\?["']?\s*[=:]\s*\\?["']?)(?:bearer\s+|basic\s+)?[^&\s"',;}}\\]+""")
 _IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
 _NAME = re.compile(rf"(?i)(?:.*_)?(?:{_TELLING}|token)")
+_ROW = re.compile(r"(?m)^(.*\bDETAIL:).*$")
+"""Where PostgreSQL quotes the row it refused: somebody's words or account."""
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
@@ -36,6 +38,8 @@ def masker(secrets: Iterable[str]) -> Callable[[str], str]:
         if known is not None:
             text = known.sub(MASK, text)
         text = _IN_URL.sub(rf"\1:{MASK}@", text)
+        if "DETAIL:" in text:
+            text = _ROW.sub(rf"\1 {MASK}", text)
         return _PAIR.sub(rf"\1\2{MASK}", text)
 
     return mask

@@ -94,6 +94,19 @@ def test_a_secret_in_a_stack_trace_is_masked_and_the_trace_is_one_line(written: 
     assert SECRET not in written.getvalue()
 
 
+def test_a_row_that_a_database_refused_is_not_written_down(written: io.StringIO) -> None:
+    said = "violates counts_up\nDETAIL:  Failing row contains (2026-03-02, 赵甲的话, -1).\nCONTEXT:  none"
+    try:
+        raise ValueError(said)
+    except ValueError:
+        structlog.get_logger().exception("message failed", reason="DETAIL:  Key (user)=(o-openid) already exists.")
+    text = written.getvalue()
+    assert "counts_up" in text
+    assert "赵甲的话" not in text
+    assert "o-openid" not in text
+    assert "CONTEXT" in text
+
+
 def test_what_the_libraries_say_has_the_same_form(written: io.StringIO) -> None:
     logging.getLogger("aiohttp.server").error("Error handling request %s\nfrom %s", TOKEN, "10.0.0.1")
     (line,) = lines(written)

@@ -24,6 +24,8 @@ _LOCK = Sql(
        ORDER BY p.id FOR UPDATE"""
 )
 
+_LOCK_STRANGER = Sql("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account AS text), 0))")
+
 
 def learner_at(session: Session, sender: Address, today: str) -> Learner | None:
     """The person bound to an account and still in office on a day (ISO text), or None."""
@@ -36,6 +38,12 @@ def learner_at(session: Session, sender: Address, today: str) -> Learner | None:
     if row[5]:
         roles.add(Role.SUPERVISOR)
     return Learner(row[0], row[1], row[2], row[3], frozenset(roles))
+
+
+def lock_stranger(session: Session, sender: Address) -> None:
+    """PostgreSQL: one after the other for an account that nobody's row stands for yet, so that a copy at another replica sees what the first did."""
+    if session.get_bind().dialect.name != "sqlite":
+        _LOCK_STRANGER.one(session, account=f"{sender.channel}:{sender.user}")
 
 
 def lock_people(session: Session, keys: Sequence[Hashable]) -> None:

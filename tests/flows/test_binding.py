@@ -16,6 +16,8 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.services import people
 from bot.storage import people as rows
+from bot.storage.accounts import lock_people
+from bot.storage.db import Desk
 from bot.storage.tables import Account
 from tests.conftest import NOW, Chat, Clock, enroll
 
@@ -91,6 +93,21 @@ async def test_four_copies_of_the_message_bind_once_and_read_the_same(wechat: Ch
     assert len(set(said)) == 1
     assert said[0].text.startswith("✅ 已绑定")
     assert count(wechat, "account") == 2
+
+
+async def test_copies_that_reach_two_replicas_bind_once_and_read_the_same(wechat: Chat) -> None:
+    desk = Desk(wechat.dispatcher.desk.engine, prelock=lock_people)
+    desk.start()
+    houses = (wechat.dispatcher, Dispatcher(desk, wechat.dispatcher.shelf))
+    try:
+        for _ in range(10):
+            message = wechat.message(f"绑定 1001 {code_for(wechat, '1001')}")
+            said = await asyncio.gather(*(houses[turn % 2].handle(message) for turn in range(4)))
+            assert {one.text[:5] for one in said} == {"✅ 已绑定"}
+            assert len(set(said)) == 1
+            desk.write_now(lambda session: rows.unbind(session, "wechat", "o-openid"))
+    finally:
+        await asyncio.to_thread(desk.stop)
 
 
 async def test_two_accounts_with_one_code_at_once_have_one_winner(wechat: Chat) -> None:

@@ -25,11 +25,12 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
         path = url.removeprefix("sqlite:///")
         if path and path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False})
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False}, hide_parameters=True)
         event.listen(engine, "connect", partial(_dress_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_immediate)
         return engine
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool, isolation_level="READ COMMITTED")
+    driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", hide_parameters=True)
     event.listen(engine, "connect", partial(_dress_postgres, busy_seconds))
     return engine
 
