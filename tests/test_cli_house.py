@@ -42,6 +42,7 @@ async def test_every_fault_is_named_with_file_and_line(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "bot", tmp_path / "tree" / "bot", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "content", tmp_path / "tree" / "content")
     (tmp_path / "tree" / "quiz_banks").mkdir()
+    (tmp_path / "tree" / "quiz_banks" / "mfd.yaml").write_text("bank: [", encoding="utf-8")
     policy = tmp_path / "tree" / "content" / "policies" / "hours.yaml"
     policy.write_text(policy.read_text(encoding="utf-8").replace("seconds_per_hour: 2700", "seconds_per_hour: 许多"), encoding="utf-8")
     env = environment(tmp_path / "bot.db") | {"BOT_DINGTALK__MODE": "telepathy"}
@@ -49,9 +50,17 @@ async def test_every_fault_is_named_with_file_and_line(tmp_path: Path) -> None:
     found = json.loads(out)
     assert status == 1
     assert any(one["file"] == "content/policies/hours.yaml" and one["line"] > 1 and "D1" in one["sentence"] for one in found)
-    assert any(one["file"] == "设置" and "BOT_DINGTALK__MODE" in one["sentence"] for one in found)
+    assert found[0]["file"] == "设置"
+    assert found[0]["sentence"].startswith("BOT_DINGTALK__MODE ")
+    assert found[1]["file"] == "quiz_banks/mfd.yaml", "the cause stands before the lessons that miss its questions"
     status, out, _ = await bot("check", env=env, cwd=tmp_path / "tree")
     assert (status, f"发现 {len(found)} 处错误" in out) == (1, True)
+    assert out.startswith("设置: BOT_DINGTALK__MODE ")
+
+
+async def test_a_channel_setting_that_is_written_and_empty_is_named(tmp_path: Path) -> None:
+    status, out, _ = await bot("check", env=environment(tmp_path / "bot.db") | {"BOT_WECOM__CORP_ID": ""})
+    assert (status, "BOT_WECOM__CORP_ID" in out) == (1, True)
 
 
 async def test_a_terminal_talks_like_any_channel_and_its_numbers_are_buttons(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import CHANNELS, BadSettings, Settings, load
+from bot.settings import CHANNELS, BadSettings, Settings, blank, load
 
 SECRET, TOKEN, KEY = "canary-secret-4711", "canary-token-4712", "canaryKey" + "k" * 34
 WECOM = {"CORP_ID": "ww1", "AGENT_ID": "1000002", "SECRET": SECRET, "TOKEN": TOKEN, "AES_KEY": KEY}
@@ -171,12 +171,12 @@ def test_the_file_is_read_and_the_environment_stands_over_it_key_by_key(monkeypa
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ('listne = "127.0.0.1:1"', "BOT_LISTNE"),
-        ("listen = 8080", "BOT_LISTEN"),
-        ('[wecomm]\ncorp_id = "x"', "BOT_WECOMM"),
-        (f'{FILE}corpid = "x"', "BOT_WECOM__CORPID"),
-        ('wecom = "canary"', "BOT_WECOM"),
-        ("[wecom]\nsecret = 12345678", "BOT_WECOM__SECRET"),
+        ('listne = "127.0.0.1:1"', "listne（配置文件 "),
+        ("listen = 8080", "设置 listen（配置文件 "),
+        ('[wecomm]\ncorp_id = "x"', "不认识的设置 wecomm（配置文件 "),
+        (f'{FILE}corpid = "x"', "[wecom] corpid（配置文件 "),
+        ('wecom = "canary"', "wecom（配置文件 "),
+        ("[wecom]\nsecret = 12345678", "[wecom] secret（配置文件 "),
         ('[wecom]\nsecret = "canary-secret-4711', "bot.toml"),
         ("[wecom]\n[wecom]", "bot.toml"),
         (b"\xff\xfe\x00", "bot.toml"),
@@ -185,7 +185,22 @@ def test_the_file_is_read_and_the_environment_stands_over_it_key_by_key(monkeypa
     ids=range(10),
 )
 def test_a_fault_in_the_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | bytes, named: str) -> None:
-    assert named in refusal(monkeypatch, {}, written(tmp_path, text))
+    said = refusal(monkeypatch, {}, written(tmp_path, text))
+    assert named in said
+    assert "bot.toml" in said
+    assert "BOT_" not in said
+
+
+def test_what_the_environment_says_wrongly_over_the_file_is_named_as_the_environment_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "设置 BOT_LISTEN " in refusal(monkeypatch, {"BOT_LISTEN": "8080"}, written(tmp_path, FILE))
+
+
+def test_a_channel_that_is_off_because_its_settings_are_empty_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert blank(read(monkeypatch, {})) == []
+    (said,) = blank(read(monkeypatch, {"BOT_WECOM__CORP_ID": ""}))
+    assert "BOT_WECOM__CORP_ID" in said
 
 
 def test_a_file_that_is_not_there_or_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from bot.domain.times import day_of
 from bot.services import campaign
 from bot.services import demo as bureau
 from bot.services.shelf import Shelf
-from bot.settings import BadSettings, Settings
+from bot.settings import BadSettings, Settings, blank
 from bot.storage import files, migrations
 from bot.storage.db import open_engine
 from bot.storage.files.policy import load_policy
@@ -129,12 +129,13 @@ def check(as_json: Json = False) -> None:
     """检查设置、课程、题库和学时规则：每处错误给出文件和行号。"""
     found: list[dict[str, object]] = []
     try:
-        read_settings()
+        wrongs = blank(read_settings())
     except BadSettings as wrong:
-        found += [{"file": "设置", "line": 0, "sentence": line} for line in str(wrong).splitlines()]
+        wrongs = str(wrong).splitlines()
+    found += [{"file": "设置", "line": 0, "sentence": line.removeprefix("设置").lstrip()} for line in wrongs]
     root = files.home()
     library, faults = files.load_library(root)
-    faults = sorted([*faults, *load_policy(root)[1]])
+    faults += sorted(load_policy(root)[1])
     found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
     what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
     if warned := warning(library.calendar, day_of(now())):

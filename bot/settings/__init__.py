@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -155,15 +155,17 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
     unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
     if unknown:
         raise BadSettings("\n".join(f"不认识的设置 {key},请检查拼写(可用的设置见 README)" for key in sorted(unknown)))
+    given = _from_file(path)
     try:
-        return Settings(**{**_from_file(path), **over})
+        return Settings(**{**given, **over})
     except SettingsError:
         # A whole section in one variable is taken as JSON; what it says when it is none may quote a secret.
         sections = [env_name(name) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
         broken = [key for key in environ if key.upper() in sections]
         raise BadSettings("\n".join(f"设置 {key} 读不了，请逐项写作 {key}__…（各项见 README）" for key in sorted(broken))) from None
     except ValidationError as wrong:
-        raise BadSettings("\n".join(_sentence(error) for error in wrong.errors(include_input=False, include_url=False))) from None
+        errors = wrong.errors(include_input=False, include_url=False)
+        raise BadSettings("\n".join(_sentence(error, _place(error["loc"], environ, path, given)) for error in errors)) from None
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:
@@ -183,8 +185,30 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         raise BadSettings(f"配置文件 {path} 读不了({wrong.strerror})，请检查路径和权限") from None
 
 
-def _sentence(error: Any) -> str:
-    place = env_name(*(str(part) for part in error["loc"])) if error["loc"] else ""
+def blank(settings: Settings) -> list[str]:
+    """The needed settings that are written down and empty, of channels that are off for it: one sentence each, for `check`."""
+    found = []
+    for name in CHANNELS:
+        section = getattr(settings, name)
+        empty = [key for key in section.needed if key in section.model_fields_set and not _is_set(getattr(section, key))]
+        found += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
+    return found
+
+
+def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
+    """A setting by the name it was written under: the variable's, or the file's own where only the file has it."""
+    words = [str(part) for part in loc]
+    names = {env_name(*words[: n + 1]) for n in range(len(words))}
+    inside: Any = given
+    for word in words:
+        inside = inside.get(word) if isinstance(inside, Mapping) else None
+    if not words or inside is None or any(key.upper() in names for key in environ):
+        return env_name(*words) if words else ""
+    section = f"[{'.'.join(words[:-1])}] " if words[1:] else ""
+    return f"{section}{words[-1]}（配置文件 {path}）"
+
+
+def _sentence(error: Any, place: str) -> str:
     match error["type"]:
         case "extra_forbidden":
             return f"不认识的设置 {place},请检查拼写(可用的设置见 README)"
