@@ -46,10 +46,19 @@ class RuleVersion:
     def number(self, key: str) -> Fraction:
         return _fraction(str(self.body[key]))
 
+    def figure(self, key: str) -> str:
+        """The same as people write it: 0.5, 2."""
+        return _figure(str(self.body[key]))
+
 
 @lru_cache(maxsize=1024)
 def _fraction(text: str) -> Fraction:
     return Fraction(text)
+
+
+@lru_cache(maxsize=1024)
+def _figure(text: str) -> str:
+    return f"{float(Fraction(text)):g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +118,7 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     if seen < floor:
         return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
     if seen > ceiling:
-        return PageCredit(
-            seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {float(rule.number('page_ceiling')):g} 倍封顶"
-        )
+        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.figure('page_ceiling')} 倍封顶")
     return PageCredit(seen, seen)
 
 

@@ -52,7 +52,7 @@ def earn_lesson(session: Session, policy: Policy, person_id: int, lesson: str, l
     else:
         limit = policy.seconds(rule.number("day_cap"), day)
         had = ledger.used(session, person_id, "online", day)
-        granted = grant(seconds, [Cap(had.day_seconds, limit, f"今日在线学习 {float(rule.number('day_cap')):g} 学时")])
+        granted = grant(seconds, [Cap(had.day_seconds, limit, f"今日在线学习 {rule.figure('day_cap')} 学时")])
     return _keep(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
 
 
@@ -72,13 +72,13 @@ def earn_item(session: Session, policy: Policy, person_id: int, question: str, l
     """A practised item (D3): each item once a year, ten make a quarter; None when it counted before."""
     rule = policy.at("D3", day)
     source = ("item", f"{day.year}:{question}")
-    if ledger.has_earned(session, person_id, *source):
+    had = ledger.used_unless_earned(session, person_id, "practice", day, source)
+    if had is None:
         return None
-    had = ledger.used(session, person_id, "practice", day)
     wanted = item_seconds(had.year_items, rule, policy.seconds_per_hour(day))
     caps = [
-        Cap(had.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {float(rule.number('day_cap')):g} 学时"),
-        Cap(had.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {float(rule.number('year_cap')):g} 学时"),
+        Cap(had.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.figure('day_cap')} 学时"),
+        Cap(had.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.figure('year_cap')} 学时"),
     ]
     granted = grant(wanted, caps)
     if granted.refused:

@@ -30,12 +30,14 @@ READ_BY_WORDS = ("short",)
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A question put to a person: where it stands, in which version, and the name of what had to be put down for it."""
+    """A question put to a person: where it stands, in which version, the name of what had to be put down for it, and what follows where that is
+    known already."""
 
     sitting: OpenSitting
     item: Item
     question: Question
     put_down: str = ""
+    ahead: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,11 @@ def _open(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str,
 
 def put(session: Session, shelf: Shelf, sitting_id: int) -> Put:
     """The question in hand of an open sitting."""
-    sitting = quiz.sitting(session, sitting_id)
-    item = quiz.next_item(session, sitting_id, sitting.next) if sitting else None
-    if sitting is None or item is None:
+    found = quiz.in_hand(session, sitting_id)
+    if found is None:
         raise Refusal("这一组题已经做完了。")
-    return Put(sitting, item, shelf.question(session, item.version_id))
+    sitting, item, ahead = found
+    return Put(sitting, item, shelf.question(session, item.version_id), ahead=ahead)
 
 
 def _drawable(shelf: Shelf, names: Iterable[str]) -> list[str]:
@@ -191,7 +193,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     if sitting.kind != "lesson":
         credited = hours.earn_item(session, shelf.policy, person_id, item.question, question.law, day_of(now), now)
         before = credited is None
-    ahead = quiz.next_item(session, sitting.id, item.n + 1)
+    ahead = at.ahead or quiz.next_item(session, sitting.id, item.n + 1)
     score = None
     following = None
     if ahead is None:

@@ -34,9 +34,16 @@ _TAKE_YEAR = Sql(
 )
 _TAKE_DAY = Sql("UPDATE day_total SET seconds = seconds + :seconds WHERE person_id = :person_id AND day = :day AND category = :category")
 _USED = Sql(
-    """SELECT COALESCE((SELECT seconds FROM year_total WHERE person_id = :person_id AND year = :year AND category = :category), 0),
-              COALESCE((SELECT items FROM year_total WHERE person_id = :person_id AND year = :year AND category = :category), 0),
-              COALESCE((SELECT seconds FROM day_total WHERE person_id = :person_id AND day = :day AND category = :category), 0)"""
+    """SELECT COALESCE(y.seconds, 0), COALESCE(y.items, 0), COALESCE(d.seconds, 0) FROM (SELECT 1 AS one) AS always
+       LEFT JOIN year_total y ON y.person_id = :person_id AND y.year = :year AND y.category = :category
+       LEFT JOIN day_total d ON d.person_id = :person_id AND d.day = :day AND d.category = :category"""
+)
+_USED_UNLESS_EARNED = Sql(
+    """SELECT COALESCE(y.seconds, 0), COALESCE(y.items, 0), COALESCE(d.seconds, 0) FROM (SELECT 1 AS one) AS always
+       LEFT JOIN year_total y ON y.person_id = :person_id AND y.year = :year AND y.category = :category
+       LEFT JOIN day_total d ON d.person_id = :person_id AND d.day = :day AND d.category = :category
+       WHERE NOT EXISTS (SELECT 1 FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND l.source_id = :source_id
+                         AND l.reverses IS NULL)"""
 )
 _REFUSE = Sql(
     """INSERT INTO uncredited (person_id, source_kind, source_id, seconds, day, rule, rule_version, reason, at)
@@ -61,6 +68,14 @@ class Used:
 def used(session: Session, person_id: int, category: str, day: date) -> Used:
     row = _USED.one(session, person_id=person_id, year=day.year, category=category, day=day.isoformat())
     return Used(*row)
+
+
+def used_unless_earned(session: Session, person_id: int, category: str, day: date, source: tuple[str, str]) -> Used | None:
+    """`used` and `has_earned` in one look, for the answer path: None when the source, (kind, id), has earned before."""
+    row = _USED_UNLESS_EARNED.one(
+        session, person_id=person_id, year=day.year, category=category, day=day.isoformat(), source_kind=source[0], source_id=source[1]
+    )
+    return None if row is None else Used(*row)
 
 
 def has_earned(session: Session, person_id: int, source_kind: str, source_id: str) -> bool:

@@ -29,6 +29,11 @@ _AHEAD = Sql(
        WHERE i.sitting_id = :sitting_id AND i.n >= :after AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
        ORDER BY i.n LIMIT 1"""
 )
+_IN_HAND = Sql(
+    """SELECT s.id, s.person_id, s.kind, s.scope, s.size, s.next, s.state, i.n, i.question, i.version_id
+       FROM sitting s JOIN sitting_item i ON i.sitting_id = s.id AND i.n >= s.next
+       WHERE s.id = :id AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n) ORDER BY i.n LIMIT 2"""
+)
 _NEXT = Sql("UPDATE sitting SET next = :n WHERE id = :id")
 _CLOSE = Sql("UPDATE sitting SET state = :state, closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
 _ANSWER = Sql(
@@ -142,6 +147,19 @@ def next_item(session: Session, sitting_id: int, after: int) -> Item | None:
     if row is None and after > 1:
         row = _AHEAD.one(session, sitting_id=sitting_id, after=1)
     return None if row is None else Item(*row)
+
+
+def in_hand(session: Session, sitting_id: int) -> tuple[OpenSitting, Item, Item | None] | None:
+    """A sitting, its question in hand and, where it stands behind that, the one that follows; None when all are answered.
+
+    One statement for nearly every answer; only who left questions out takes three.
+    """
+    rows = _IN_HAND.all(session, id=sitting_id)
+    if rows:
+        return OpenSitting(*rows[0][:7]), Item(*rows[0][7:]), Item(*rows[1][7:]) if len(rows) > 1 else None
+    found = sitting(session, sitting_id)
+    left_out = next_item(session, sitting_id, 1) if found else None
+    return None if found is None or left_out is None else (found, left_out, None)
 
 
 def move(session: Session, sitting_id: int, n: int) -> None:

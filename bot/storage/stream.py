@@ -20,7 +20,7 @@ def stream(session: Session, text: str, values: Mapping[str, Any]) -> Iterator[A
     made = Sql(text)
     raw = session.info["raw"]
     if isinstance(raw, sqlite3.Connection):
-        yield from raw.execute(made.sqlite, values)
+        yield from raw.execute(made.sqlite, made.in_order(values))
         return
     with raw.cursor(name=f"stream{next(_numbers)}") as cursor:
         cursor.itersize = AT_ONCE

@@ -14,6 +14,8 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field
 
 STRICT = {"sqlite_strict": True}
+KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
+"""For short rows that are found by a key of several columns: in SQLite the key's tree holds the row, and every write touches one tree less."""
 
 
 def stamp(at: datetime) -> str:

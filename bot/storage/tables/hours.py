@@ -7,7 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.storage.tables.base import STRICT, at, day, flag, is_day, is_flag, is_moment, key, number, one_of, words
+from bot.storage.tables.base import KEYED, STRICT, at, day, flag, is_day, is_flag, is_moment, key, number, one_of, words
 
 CATEGORIES = ("online", "practice", "exam", "contest", "collective", "external")
 _ORIGINAL = text("reverses IS NULL")
@@ -97,7 +97,7 @@ class YearTotal(SQLModel, table=True):
     """The ledger of one person, year and category added up; written with each entry, equal to the ledger to the second."""
 
     __tablename__ = "year_total"
-    __table_args__ = (one_of("category", *CATEGORIES), CheckConstraint("seconds >= 0 AND items >= 0", name="totals_are_not_negative"), STRICT)
+    __table_args__ = (one_of("category", *CATEGORIES), CheckConstraint("seconds >= 0 AND items >= 0", name="totals_are_not_negative"), KEYED)
 
     person_id: int = number(primary_key=True, foreign_key="person.id")
     year: int = number(primary_key=True)
@@ -110,7 +110,7 @@ class DayTotal(SQLModel, table=True):
     """The same of one day, for the caps of a day."""
 
     __tablename__ = "day_total"
-    __table_args__ = (one_of("category", *CATEGORIES), is_day("day"), CheckConstraint("seconds >= 0", name="totals_are_not_negative"), STRICT)
+    __table_args__ = (one_of("category", *CATEGORIES), is_day("day"), CheckConstraint("seconds >= 0", name="totals_are_not_negative"), KEYED)
 
     person_id: int = number(primary_key=True, foreign_key="person.id")
     day: date = day(primary_key=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.storage.tables.base import STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
+from bot.storage.tables.base import KEYED, STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
 
 _OPEN = text("state = 'open'")
 _UNDER_WAY = text("state IN ('open', 'asking')")
@@ -126,7 +126,7 @@ class SittingItem(SQLModel, table=True):
     """The n-th question of a sitting, in the version that this person sees."""
 
     __tablename__ = "sitting_item"
-    __table_args__ = (CheckConstraint("n >= 1", name="items_count_from_one"), STRICT)
+    __table_args__ = (CheckConstraint("n >= 1", name="items_count_from_one"), KEYED)
 
     sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
     n: int = number(primary_key=True)
@@ -193,7 +193,7 @@ class Mistake(SQLModel, table=True):
         CheckConstraint("right_in_a_row >= 0", name="right_counts_up"),
         is_moment("entered_at"),
         is_moment("left_at"),
-        STRICT,
+        KEYED,
     )
 
     person_id: int = number(primary_key=True, foreign_key="person.id")

@@ -192,6 +192,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("person_id", "day", "category"),
         sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "focus",
@@ -293,6 +294,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("person_id", "question"),
         sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "post",
@@ -460,6 +462,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("person_id", "year", "category"),
         sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "answer",
@@ -563,6 +566,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("sitting_id", "n"),
         sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "confirmation",
