@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 from alembic.util.exc import CommandError
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot import app, logs
@@ -23,13 +23,13 @@ from bot.channels.local import Persona
 from bot.cli.common import Json, cli, engine_of, now, progress, read_settings, show
 from bot.domain.calendar import warning
 from bot.domain.message import Refusal
-from bot.domain.times import day_of
+from bot.domain.times import SHANGHAI, day_of
 from bot.services import campaign
 from bot.services import demo as bureau
 from bot.services.shelf import Shelf
 from bot.settings import BadSettings, Settings, blank
-from bot.storage import files, migrations
-from bot.storage.db import open_engine
+from bot.storage import files, keep, migrations
+from bot.storage.db import is_sqlite, open_engine
 from bot.storage.files.policy import load_policy
 
 OPEN_FILES = 65_536
@@ -56,10 +56,18 @@ def move(engine: Engine, to: str) -> tuple[str | None, str | None]:
         raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations.known()))}") from wrong
 
 
+def _must_write(engine: Engine) -> None:
+    """Raises the driver's error when nothing can be written: where nothing has changed since the last start, the start itself writes nothing."""
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+        connection.rollback()
+
+
 def demo_house(settings: Settings) -> app.House:
     """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
     engine = opened(settings)
     move(engine, "head")
+    _must_write(engine)
     return app.build(settings, engine, seed=_furnish)
 
 
@@ -82,7 +90,9 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         house = demo_house(settings)
     else:
         opened(settings).dispose()
-        house = app.build(settings, engine_of(settings))
+        engine = engine_of(settings)
+        _must_write(engine)
+        house = app.build(settings, engine)
     personas = [Persona(one.staff_no, one.name, one.label, one.quick) for one in bureau.PERSONAS] if demo else []
     if not asyncio.run(_until_told(house, personas)):
         # Something outside still holds a thread; everything that was acknowledged is on disk.
@@ -117,11 +127,30 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
     """升级（或降级）数据库结构。"""
     engine = opened(read_settings())
     try:
+        copy = _keep(engine, to)
         before, after = move(engine, to)
     finally:
         engine.dispose()
-    text = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
-    show({"before": before, "after": after}, as_json, text)
+    said = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
+    show({"before": before, "after": after, "copy": copy}, as_json, said)
+
+
+def _keep(engine: Engine, to: str) -> str | None:
+    """The copy that was made because the way goes down and hours are recorded; None when there is nothing to lose, or no way to copy it from here."""
+    before = migrations.current(engine)
+    if before not in migrations.known() or migrations.is_up(before, to) or not keep.has_entries(engine):
+        return None
+    if not is_sqlite(engine):
+        print(
+            f"降级会丢掉表里的数据，而 PostgreSQL 的库本程序不做副本：要留一份，请先运行 pg_dump -Fc -f before-{before}.dump 库名。", file=sys.stderr
+        )
+        return None
+    try:
+        copy = keep.copy_beside(engine, f"before-{before}-{now().astimezone(SHANGHAI):%Y%m%d-%H%M%S}.db")
+    except OSError as wrong:
+        raise Refusal(f"降级前的副本写不了（{wrong.filename}：{os.strerror(wrong.errno or 0)}），没有降级。") from wrong
+    print(f"库里有学时流水，降级前的副本已存到 {copy}", file=sys.stderr)
+    return str(copy)
 
 
 @cli.command()

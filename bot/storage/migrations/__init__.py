@@ -41,11 +41,16 @@ def current(engine: Engine) -> str | None:
 def migrate(engine: Engine, to: str = "head") -> tuple[str | None, str | None]:
     """Bring the schema to a revision (`base` for none); the revisions before and after. Each step is one transaction."""
     before = current(engine)
-    if to != "base" and (to == "head" or before is None or _is_newer(to, before)):
+    if is_up(before, to):
         command.upgrade(_config(engine), to)
     else:
         command.downgrade(_config(engine), to)
     return before, current(engine)
+
+
+def is_up(before: str | None, to: str) -> bool:
+    """True when a revision (`head`, `base`) takes nothing away from a database that stands at `before`."""
+    return to != "base" and (to == "head" or before is None or to == before or _is_newer(to, before))
 
 
 def _is_newer(to: str, before: str) -> bool:

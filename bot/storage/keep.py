@@ -1,0 +1,40 @@
+"""A copy of the database, made before something is taken away from it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from sqlalchemy import Engine, inspect, text
+
+
+def has_entries(engine: Engine) -> bool:
+    """True when somebody's hours stand in the ledger."""
+    if not inspect(engine).has_table("ledger"):
+        return False
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT 1 FROM ledger LIMIT 1")).first() is not None
+
+
+def copy_beside(engine: Engine, ending: str) -> Path:
+    """A consistent copy of an SQLite file beside it, with the same rights, on disk when this returns; no copy is left when it fails.
+
+    Raises `OSError` where no file can be made and the driver's error where the database cannot be read or the disk is full.
+    """
+    database = Path(str(engine.url.database))
+    copy = database.with_name(f"{database.name}.{ending}")
+    # SQLite fills a file that is empty: so nobody may read the copy who may not read the database, not even while it is made.
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IMODE(database.stat().st_mode)))
+    try:
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM INTO ?", (str(copy),))
+        finally:
+            connection.close()
+        with copy.open("rb") as made:
+            os.fsync(made.fileno())
+    except BaseException:
+        copy.unlink()
+        raise
+    return copy
