@@ -19,6 +19,10 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
+_REACH = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 4_000}
+"""How long a silent PostgreSQL is waited for: 3 s for a connection, 4 s for a packet to be taken, 19 s (10 + 3 x 3) under a statement that runs."""
+
+
 def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
     """An engine whose connections keep the promises of the house: foreign keys, WAL, FULL, explicit transactions."""
     if url.startswith("sqlite:///"):
@@ -30,7 +34,7 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
         event.listen(engine, "begin", _begin_immediate)
         return engine
     driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", hide_parameters=True)
+    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=_REACH, hide_parameters=True)
     event.listen(engine, "connect", partial(_dress_postgres, busy_seconds))
     return engine
 
