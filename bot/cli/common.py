@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot import settings as settings_module
+from bot.cli.words import in_chinese
 from bot.domain.message import Refusal
 from bot.settings import BadSettings, Settings
 from bot.storage import migrations
@@ -107,6 +108,7 @@ def refuse(sentence: str, status: int = 1) -> typer.Exit:
 
 def main() -> None:
     """Run the command line; what goes wrong is one Chinese sentence and a status, never a stack trace for a known fault."""
+    in_chinese()
     try:
         cli()
     except BadSettings as wrong:
