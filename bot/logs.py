@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from hashlib import sha256
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from bot.domain.message import Address, Incoming
+
+REQUEST: ContextVar[int] = ContextVar("request", default=0)
+"""The number of the HTTP request in hand. Only a line that is written asks for it, so nothing is made of it (or of the message) before."""
+MESSAGE: ContextVar[Incoming | None] = ContextVar("message", default=None)
+"""The message in hand."""
+_RUN = os.urandom(4).hex()
 
 MASK = "***"
 LONGEST = 4_000
@@ -45,6 +56,21 @@ def masker(secrets: Iterable[str]) -> Callable[[str], str]:
     return mask
 
 
+def pseudonym(sender: Address) -> str:
+    """The same short word for the same account in every line; who holds the roster can work out whose it is."""
+    return sha256(f"{sender.channel}:{sender.user}".encode()).hexdigest()[:12]
+
+
+def _in_hand(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Adds the request and the message that a line belongs to: the message's id, and whose it is without saying who."""
+    if number := REQUEST.get():
+        event.setdefault("request_id", f"{_RUN}{number:x}")
+    if (message := MESSAGE.get()) is not None:
+        event.setdefault("message_id", message.message_id[:100])
+        event.setdefault("person", pseudonym(message.sender))
+    return event
+
+
 class _Clean:
     """Masks every value, wherever it hides, and cuts what is too long to be a line."""
 
@@ -75,7 +101,7 @@ def set_up(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: Te
     """Send what structlog and the libraries' own loggers say to one stream (stderr), in one form."""
     out = stream or sys.stderr
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _in_hand,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,

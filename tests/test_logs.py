@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from bot import logs
+from bot.app.run import traced
+from bot.domain.message import Address, Incoming, Reply
+from tests.conftest import NOW
 
 SECRET = "s3cr3t/of+the=corporation"
 TOKEN = "tok-en-of-the-callback"
@@ -115,11 +117,25 @@ def test_what_the_libraries_say_has_the_same_form(written: io.StringIO) -> None:
     assert TOKEN not in line["event"]
 
 
-def test_a_line_carries_the_request_and_the_person_it_belongs_to(written: io.StringIO) -> None:
-    with bound_contextvars(request_id="r-1", person="p-1"):
+async def test_a_line_carries_its_request_its_message_and_whose_it_is_without_saying_who(written: io.StringIO) -> None:
+    async def answer(incoming: Incoming) -> Reply:
         structlog.get_logger().info("answered")
         logging.getLogger("apscheduler").warning("late")
-    assert [(line["request_id"], line["person"]) for line in lines(written)] == [("r-1", "p-1")] * 2
+        return Reply("好")
+
+    before = logs.REQUEST.set(26)
+    heard = Incoming(Address("wecom", "1000002", "zhaojia"), "B", "m-1" * 50, NOW)
+    await traced(answer)(heard)
+    logs.REQUEST.reset(before)
+    structlog.get_logger().info("afterwards")
+
+    *about, after = lines(written)
+    assert {line["request_id"][-2:] for line in about} == {"1a"}
+    assert {line["message_id"] for line in about} == {heard.message_id[:100]}
+    assert {line["person"] for line in about} == {logs.pseudonym(heard.sender)}
+    assert len(about) == 2
+    assert not {"request_id", "message_id", "person"} & after.keys()
+    assert "zhaojia" not in written.getvalue()
 
 
 def test_a_short_word_is_no_secret_and_a_long_one_is_cut(written: io.StringIO) -> None:

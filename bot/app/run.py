@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
-import hashlib
 import os
 import secrets
 import socket
@@ -18,16 +17,15 @@ from aiohttp import web
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
-from structlog.contextvars import bound_contextvars
 
-from bot import jobs
+from bot import jobs, logs
 from bot.app.channels import LABELS, channels_on, secret_of
 from bot.app.house import House
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound import Outbound
 from bot.domain.limits import A_CALL
-from bot.domain.message import Address, Handle, Incoming, Refusal, Reply
+from bot.domain.message import Handle, Incoming, Refusal, Reply
 from bot.storage import migrations, outbox
 from bot.storage.db import DRIVER_ERRORS, Busy
 from bot.storage.tokens import SealedTokens
@@ -45,18 +43,16 @@ Announce = Callable[[str], None]
 
 
 def traced(handle: Handle) -> Handle:
-    """The hall, with what every line of the log about this message is to carry: its id, and whose it is without saying who."""
+    """The hall, with every line of the log told which message it is about."""
 
     async def heard(incoming: Incoming) -> Reply:
-        with bound_contextvars(message_id=incoming.message_id[:100], person=pseudonym(incoming.sender)):
+        before = logs.MESSAGE.set(incoming)
+        try:
             return await handle(incoming)
+        finally:
+            logs.MESSAGE.reset(before)
 
     return heard
-
-
-def pseudonym(sender: Address) -> str:
-    """The same short word for the same account in every line; who holds the roster can work out whose it is."""
-    return hashlib.sha256(f"{sender.channel}:{sender.user}".encode()).hexdigest()[:12]
 
 
 def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:

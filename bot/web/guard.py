@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from aiohttp import web
-from structlog.contextvars import bound_contextvars
+
+from bot import logs
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +38,6 @@ _WORDS = {
     503: "系统繁忙，请稍后再试",
 }
 
-# Drawing random bytes for each request would give the interpreter away to the writer thread each time.
-_RUN = secrets.token_hex(4)
 _REQUESTS = itertools.count(1)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,14 +45,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A request id for the log, a deadline for the body, and one form for everything that goes wrong."""
+    """A number for the log, a deadline for a body that is not there yet, and one form for everything that goes wrong."""
     timer = None
-    if request.can_read_body:
+    if request.can_read_body and not request.content.is_eof():
         timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _show_out, request)
+    number = logs.REQUEST.set(next(_REQUESTS))
     try:
-        with bound_contextvars(request_id=f"{_RUN}{next(_REQUESTS):x}"):
-            return await _answered(request, handler)
+        return await _answered(request, handler)
     finally:
+        logs.REQUEST.reset(number)
         if timer is not None:
             timer.cancel()
 
