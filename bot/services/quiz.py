@@ -90,11 +90,12 @@ def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: ra
     had = quiz.last_sitting(session, person_id, "daily", day)
     if had is not None and had.state == "done":
         return quiz.score(session, had.id)
-    if had is not None:
+    if had is not None and had.state == "open":
         return resume(session, shelf, person_id, had.id, now)
     for ref, kind, scope, _, _ in study.open_sittings(session, person_id):
-        if kind == "daily" and scope != day:
-            # An unfinished set of another day does not come back: its answers stand, its questions will be drawn again.
+        # A message of the last second before midnight may be heard after one of the first: it closes nothing that is of a later day.
+        if kind == "daily" and scope < day:
+            # An unfinished set of an earlier day does not come back: its answers stand, its questions will be drawn again.
             quiz.close_sitting(session, ref, "left", now)
     pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
     if not pool:

@@ -122,6 +122,19 @@ async def test_what_was_taken_back_stays_spent_and_the_totals_stay_the_ledger(ch
     assert rows(desk, "SELECT SUM(credit_seconds) FROM ledger") == rows(desk, "SELECT seconds FROM year_total")
 
 
+async def test_a_message_of_the_old_day_that_is_heard_in_the_new_one_opens_no_closed_set(chat: Chat) -> None:
+    chat.clock.now = EVE
+    await chat.say("每日", after=0)
+    chat.clock.pass_(seconds=40)
+    await chat.say("每日", after=0)
+    chat.clock.pass_(seconds=-20)
+    await chat.say("每日", after=0)
+    assert (await answer(chat)).startswith("已记录")
+    sets = rows(chat.dispatcher.desk, "SELECT scope, state FROM sitting WHERE kind = 'daily' ORDER BY id")
+    assert sets == [("2026-12-31", "left"), ("2027-01-01", "open"), ("2026-12-31", "open")]
+    assert rows(chat.dispatcher.desk, "SELECT s.state FROM answer a JOIN sitting s ON s.id = a.sitting_id") == [("open",)]
+
+
 async def test_a_question_that_was_skipped_comes_last(chat: Chat) -> None:
     await chat.say("每日")
     first = chat.last.ask
