@@ -21,7 +21,11 @@ def _in_order(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]
     """Takes the values of the names, in their order, out of a dict."""
     if len(names) > 1:
         return itemgetter(*names)
-    return lambda values: tuple(values[name] for name in names)
+    if not names:
+        return lambda values: ()
+    # An itemgetter of one name gives the value itself.
+    name = names[0]
+    return lambda values: (values[name],)
 
 
 class Sql:
