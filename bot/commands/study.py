@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.commands import say
 from bot.commands.notices import notices
 from bot.commands.router import Context, command
@@ -14,6 +16,7 @@ from bot.services.quiz import Put
 from bot.services.study import Finished, Page
 from bot.storage import quiz as quiz_rows
 from bot.storage import study
+from bot.storage.study import PageRead
 
 CATALOGUE = ("目录", "列表", "课程")
 GONE = Reply(f"{say.LESSON_GONE}发送「学习」学下一课。", buttons=say.AFTER_LESSON)
@@ -46,7 +49,7 @@ def learn(ctx: Context, name: str) -> Reply:
 
 def _begin(ctx: Context, lesson: Lesson) -> Reply:
     asking = next((one for one in quiz_waiting(ctx) if one[1] == lesson.id), None)
-    if asking is not None:
+    if asking is not None and not service.given_up(ctx.session, asking[0], ctx.now):
         return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题：")
     told = notices(ctx)
     if hours.counted_lesson(ctx.session, ctx.me.id, lesson.id, ctx.today):
@@ -110,11 +113,20 @@ def _turned(ctx: Context, reading_id: int) -> Reply:
         case Put() as put:
             read = study.pages_read(ctx.session, reading_id)
             last = say.credit_line(PageCredit(read[-1].seen, read[-1].credited, read[-1].reason)) if read else ""
-            return say.asked(put, f"{last}\n读完了，答完课后题即计学时。".strip())
+            return say.asked(put, f"{last}\n{_before_closing(ctx, reading_id, read)}".strip())
         case Finished() as finished:
             return Reply(say.finished(finished), buttons=say.AFTER_LESSON)
         case None:
             return GONE
+
+
+def _before_closing(ctx: Context, reading_id: int, read: Sequence[PageRead]) -> str:
+    """What the closing questions are worth: nothing, where no page was credited; then how to read the lesson again."""
+    reading = study.reading(ctx.session, reading_id)
+    if reading is None or any(one.credited for one in read):
+        return "读完了，答完课后题即计学时。"
+    title = ctx.library.lessons[reading.lesson].title
+    return f"读完了，但每一页都没有计时，答完课后题也不计学时。要计学时请重读：先回复「退出」，再发「学习 {title}」。"
 
 
 @command("继续", "接着做")

@@ -15,6 +15,7 @@ from bot.domain.times import SHANGHAI, day_of
 from bot.services import focus, hours, quiz
 from bot.services.hours import Earned
 from bot.services.shelf import Shelf
+from bot.storage import quiz as quiz_rows
 from bot.storage import study
 from bot.storage.study import OpenReading, PageRead
 
@@ -91,6 +92,16 @@ def resume(session: Session, shelf: Shelf, person_id: int, reading_id: int, now:
         _close_gone(session, shelf, reading, now)
         return None
     return _take_up(session, shelf, person_id, reading, lesson, now)
+
+
+def given_up(session: Session, sitting_id: int, now: datetime) -> bool:
+    """Whether closing questions were put away, with their reading, because no page of it was credited: the lesson is read anew instead."""
+    sitting = quiz_rows.sitting(session, sitting_id)
+    if sitting is None or any(page.credited for page in study.pages_read(session, int(sitting.scope))):
+        return False
+    quiz_rows.close_sitting(session, sitting_id, "left", now)
+    study.close_reading(session, int(sitting.scope), "left", now)
+    return True
 
 
 def _under_way(session: Session, reading_id: int) -> OpenReading:

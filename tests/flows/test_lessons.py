@@ -55,6 +55,21 @@ async def test_a_page_is_credited_up_to_a_fifth_more_and_not_at_all_below_a_thir
     assert "规则 D2" in why
 
 
+async def test_a_lesson_that_was_only_leafed_through_says_so_before_its_questions_and_can_be_read_again(chat: Chat) -> None:
+    await chat.say("学习 民法典")
+    lesson = lesson_in_hand(chat)
+    for _ in lesson.pages:
+        said = await chat.say("下一页", after=1)
+    assert "不计学时" in said
+    assert f"「学习 {lesson.title}」" in said
+
+    await chat.say("退出")
+    assert f"1/{len(lesson.pages)}" in await chat.say(f"学习 {lesson.title}")
+    said = await read_through(chat, lesson, expected(lesson))
+    assert "学完了" in said
+    assert rows(chat.dispatcher.desk, "SELECT credit_seconds FROM ledger WHERE category = 'online'") == [(sum(expected(lesson)),)]
+
+
 async def test_the_minutes_wait_for_the_closing_questions(chat: Chat) -> None:
     await chat.say("学习")
     lesson = lesson_in_hand(chat)
