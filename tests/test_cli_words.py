@@ -16,7 +16,7 @@ from tests.web.standing import bot, environment
     [
         ("export", "缺少参数 what。"),
         ("nix", "没有 nix 这个命令。"),
-        ("report --unti", "没有 --unti 这个选项,您是不是要用 --unit?"),
+        ("report --unti", "没有 --unti 这个选项,您是不是要用 --out、--unit?"),
         ("export a b", "多出了 b。"),
         ("report --year x", "--year 应为整数。"),
         ("report --year", "选项 --year 后面要写上值。"),

@@ -30,7 +30,7 @@ def misuse(said: str) -> str:
     """What was typed wrongly, in Chinese; a sentence of typer's that is not known stays as it is."""
     for form, ours in _MISUSES:
         if found := re.fullmatch(form, said, re.DOTALL):
-            return ours.format(*(one.strip("'") for one in found.groups()))
+            return ours.format(*(one.strip("'").replace(", ", "、") for one in found.groups()))
     return said
 
 
