@@ -84,7 +84,8 @@ function hello(frame) {
   choices(frame);
   for (const turn of frame.turns) turnCame(turn);
   for (const turn of kept.turns) if (!turn.reply && !turn.failed && !link.owed.has(turn.id)) link.owed.set(turn.id, { type: turn.enter ? "enter" : "say", id: turn.id, text: turn.text, task: turn.task, label: turn.said });
-  if (!kept.turns.length) {
+  // Who was only sent something unasked has not been greeted yet.
+  if (kept.turns.every((one) => one.id.startsWith("push-"))) {
     const turn = { id: newId(), said: null, text: "", task: "", at: Date.now(), reply: null, enter: true };
     kept.turns.push(turn);
     link.owed.set(turn.id, { type: "enter", id: turn.id });
