@@ -72,7 +72,7 @@ GOOD: list[tuple[Env, str, object]] = [
     ({"BOT_LISTEN": "[::1]:8080"}, "host", "::1"),
     ({"BOT_LISTEN": "localhost:0"}, "port", 0),
     ({"BOT_LISTEN": "[::1]:9", "BOT_WEB__LOCAL_CHAT": "true"}, "port", 9),
-    ({"BOT_TIMEZONE": "Asia/Urumqi"}, "timezone", "Asia/Urumqi"),
+    ({"BOT_TIMEZONE": "PRC"}, "timezone", "PRC"),
     ({"BOT_PUBLIC_URL": "https://xuefa.example"}, "public_url", "https://xuefa.example"),
     ({"bot_public_url": "https://xuefa.example"}, "public_url", "https://xuefa.example"),
 ]
@@ -111,6 +111,8 @@ BAD: list[tuple[Env, str]] = [
     ({"BOT_LISTEN": "127.0.0.1:http"}, "BOT_LISTEN"),
     ({"BOT_LISTEN": "127.0.0.1:65536"}, "BOT_LISTEN"),
     ({"BOT_TIMEZONE": "Asia/Beijing"}, "BOT_TIMEZONE"),
+    ({"BOT_TIMEZONE": "Asia/Urumqi"}, "BOT_TIMEZONE"),
+    ({"BOT_TIMEZONE": "UTC"}, "BOT_TIMEZONE"),
     ({"BOT_TIMEZONE": "../etc/passwd"}, "BOT_TIMEZONE"),
     ({"BOT_TIMEZONE": ""}, "BOT_TIMEZONE"),
     ({"BOT_DATABASE_URL": "mysql://bot:canary-secret-4711@db/bot"}, "BOT_DATABASE_URL"),

@@ -93,6 +93,8 @@ def mark(ctx: Context, said: str) -> Reply:
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
         raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
     answer_id = int(number.lstrip("#"))
+    if quiz.answered_by(ctx.session, answer_id) == ctx.me.id:
+        raise Refusal(f"{say.REFUSED}：不能确认自己的作答，请由另一位管理员确认。")
     done = quiz.confirm(ctx.session, answer_id, earned, ctx.me.id, ctx.now)
     if done is None:
         raise Refusal(f"没有编号为 {answer_id} 的待确认作答。发送「阅卷」看列表。")

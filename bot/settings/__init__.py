@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot.settings.sections import DingTalk, Limits, Web, WeChat, WeCom, ZwDing
 
 PREFIX = "BOT_"
+BEIJING_TIME = ("Asia/Shanghai", "Asia/Chongqing", "Asia/Chungking", "Asia/Harbin", "PRC")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -69,7 +70,10 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as wrong:
-            raise ValueError("不是已知的时区,例如 Asia/Shanghai") from wrong
+            raise ValueError("不是已知的时区，例如 Asia/Shanghai") from wrong
+        if value not in BEIJING_TIME:
+            # A year, a day's cap and a deadline are all Beijing time by rule D14; another zone would be accepted and then not kept.
+            raise ValueError("只能是 Asia/Shanghai：年度、每日上限和截止时间都按北京时间计（规则 D14）")
         return value
 
     @field_validator("database_url")

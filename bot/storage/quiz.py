@@ -260,6 +260,12 @@ def provisional(session: Session, top: int = 5) -> list[tuple[int, str, str, int
     return [tuple(row) for row in _PROVISIONAL.all(session, top=top)]
 
 
+def answered_by(session: Session, answer_id: int) -> int | None:
+    """The person whose provisional answer it is; None when there is no such provisional answer."""
+    row = _IS_PROVISIONAL.one(session, id=answer_id)
+    return None if row is None else int(row[0])
+
+
 def confirm(session: Session, answer_id: int, earned: int, by: int, at: datetime) -> bool | None:
     """True when this call confirmed it, False when it was confirmed before, None when there is no such provisional answer."""
     if _IS_PROVISIONAL.one(session, id=answer_id) is None:

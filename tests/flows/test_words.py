@@ -125,3 +125,13 @@ async def test_pictures_and_emptiness_are_answered_and_change_nothing(chat: Chat
 
 async def test_a_greeting_is_answered_with_what_to_do(chat: Chat) -> None:
     assert "学员甲，您好" in await chat.say("你好")
+
+
+async def test_nobody_confirms_an_answer_of_their_own(admin: Chat) -> None:
+    await admin.say("练习")
+    while question_in_hand(admin).kind != "short":
+        await admin.say("退出")
+        await admin.say("练习")
+    await admin.say("我认为应当如此")
+    assert (await admin.say("阅卷 1 对")).startswith("未记录")
+    assert rows(admin.dispatcher.desk, "SELECT COUNT(*) FROM confirmation") == [(0,)]
