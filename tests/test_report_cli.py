@@ -121,6 +121,7 @@ def test_csv_and_xlsx_go_to_a_file_that_appears_whole(shell: Shell, tmp_path: Pa
         (("report", "达标率", "--out", "/没有/这个/目录"), 1, "写不了"),
         (("export", "秘密"), 2, "没有 秘密 可导出"),
         (("export", "answers", "--since", "昨天"), 2, "不是时间"),
+        (("export", "answers", "--since", "2026-03-02", "--until", "2026-03-01"), 2, "晚于"),
         (("ledger", "seal", "--algorithm", "md5"), 1, "sha256"),
     ],
 )

@@ -70,7 +70,7 @@ def codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单�
     show(
         [{"staff_no": one.staff_no, "code": one.code, "expires_at": stamp(one.expires_at)} for one in made],
         as_json,
-        (f"{one.staff_no} {one.code} {one.expires_at.astimezone(SHANGHAI).isoformat(timespec='seconds')}" for one in made),
+        (f"{one.staff_no} {one.name} {one.code} {one.expires_at.astimezone(SHANGHAI).isoformat(timespec='seconds')}" for one in made),
     )
     note = f"{len(made)} 个验证码,10 分钟内有效,以前发的已作废。请分别交给本人。" if made else "没有要发的:在册的人都已绑定微信。"
     progress.print(note, markup=False, highlight=False)

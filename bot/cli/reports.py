@@ -134,7 +134,10 @@ def export(
     """逐行导出 JSON(每行一条,从旧到新);服务运行时也可以导出。--json 与不加相同。"""
     if what not in EXPORTS:
         raise refuse(f"没有 {what} 可导出,可用:{'、'.join(EXPORTS)}", MISUSE)
-    between = bounds(_moment(since), _moment(until))
+    first, last = _moment(since), _moment(until)
+    if first is not None and last is not None and first > last:
+        raise refuse(f"--since {since} 晚于 --until {until},这样一行也没有,请对调。", MISUSE)
+    between = bounds(first, last)
     _note(f"导出 {what}", f"{since or ''}..{until or ''}")
 
     def work(session: Session, target: BinaryIO) -> int:

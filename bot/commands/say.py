@@ -103,7 +103,7 @@ def streak_line(streak: Streak) -> str:
     """连续学法 7 个工作日, with the missed days that are still forgiven where one was spent; empty when there is nothing to count."""
     if not streak.days:
         return ""
-    spent = "" if streak.freezes == FREEZES else f"，还可缺 {streak.freezes} 天"
+    spent = "" if streak.freezes in (0, FREEZES) else f"，还可缺 {streak.freezes} 天"
     return f"🔥 连续学法 {streak.days} 个工作日{spent}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import stat
 import zipfile
 import zlib
@@ -32,6 +33,8 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _OTHERS = {b"%PDF": "PDF", b"\x89PNG": "图片", b"\xff\xd8\xff": "图片", b"Rar!": "RAR 压缩包", b"7z\xbc\xaf": "7z 压缩包", b"\x1f\x8b": "gzip 压缩包"}
 _UNICODE = (b"\xff\xfe", b"\xfe\xff")
+_PART = re.compile(rb"PK\x03\x04.{26}(xl|word|ppt)/", re.DOTALL)
+_KINDS = {b"xl": "xlsx 文件", b"word": "Word 文档", b"ppt": "PowerPoint 文稿"}
 _MARKUP = ("<html", "<!doctype", "<?xml", "<table")
 
 
@@ -122,7 +125,15 @@ def _xlsx(data: bytes) -> Sheet:
     except calamine.PasswordError:
         raise Refusal("这个 Excel 文件加了密码,请先取消密码再导入。") from None
     except (calamine.CalamineError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, expat.ExpatError, ValueError, OSError):
-        raise Refusal("这个 xlsx 文件已损坏,请用表格软件打开后重新另存一次。") from None
+        what = _meant(data)
+        advice = "请用表格软件打开后重新另存一次" if what == "xlsx 文件" else "也不是 xlsx 表格,请用 .xlsx 或 .csv"
+        raise Refusal(f"这个 {what}已损坏,{advice}。") from None
+
+
+def _meant(data: bytes) -> str:
+    """What a file that cannot be unpacked was meant to be, by the first part whose name tells."""
+    found = _PART.search(data)
+    return _KINDS[found[1]] if found else "zip 压缩包"
 
 
 def _checked(data: bytes) -> io.BytesIO:

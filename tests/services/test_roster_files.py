@@ -142,6 +142,11 @@ def test_a_bad_cell_is_named_by_row_and_column(put: Put, row: str, column: str) 
     assert faults(put(HEAD + "1000,好人,某局,,,,,,\n" + row + "\n")) == [(3, column)]
 
 
+def test_a_formula_is_called_what_it_is(put: Put) -> None:
+    with pytest.raises(BadRows, match=r"第 2 行「姓名」:这一格是.*公式"):
+        read_roster(put(workbook([["工号", "姓名", "单位"], ["1001", "=B9", "某局"]])))
+
+
 def test_all_bad_rows_are_listed_with_their_reasons(put: Put) -> None:
     path = put(HEAD + ",甲,某局,,,,,,\n1002,乙,,,,,,,\n1003,丙,某局,科员,,,,,\n")
     with pytest.raises(BadRows) as caught:
@@ -212,8 +217,9 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
         (bytes(range(256)), "不是 xlsx"),
         ((HEAD + ROW).encode("utf-16"), "UTF-16"),
         (HEAD.encode() + "1001,张三".encode("gbk") + b"\xff\xff\n", "第 2 行"),
-        (b"PK\x03\x04" + b"junk" * 100, "已损坏"),
-        (SMALL[: len(SMALL) // 2], "已损坏"),
+        (b"PK\x03\x04" + b"junk" * 100, "这个 zip 压缩包已损坏,也不是 xlsx"),
+        (rezipped(SMALL, lambda m: [m.update({f"word/{n}": m.pop(name)}) for n, name in enumerate(list(m))])[:-200], "这个 Word 文档已损坏"),
+        (SMALL[: len(SMALL) // 2], "这个 xlsx 文件已损坏"),
         (b"1" * (sheets.LARGEST + 1), "超过 20 MB"),
         (rezipped(SMALL, lambda m: m.pop("xl/workbook.xml")), "压缩包"),
         (rezipped(SMALL, lambda m: m.update({"word/document.xml": m.pop("xl/workbook.xml")})), "Word 文档"),

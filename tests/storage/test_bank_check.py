@@ -43,6 +43,14 @@ def test_banks_are_checked_against_the_texts_in_a_folder(tmp_path: Path) -> None
     assert "第二条" in kept["rows"][0]["reason"]
 
 
+def test_the_total_stands_below_the_details_too_where_they_fill_the_screen() -> None:
+    library, _ = load_library(home())
+    lines = check_banks(library, None, TODAY).lines()
+    assert len(lines) > 20
+    assert lines[-1] == lines[len(library.banks)]
+    assert lines[-1].startswith("合计:")
+
+
 def test_without_a_folder_of_texts_nothing_is_wrong_and_nothing_is_proven(tmp_path: Path) -> None:
     library, _ = load_library(lay(tmp_path))
     report = check_banks(library, None, TODAY)

@@ -16,7 +16,8 @@ from bot.services.reports.text import shown, width
 FORMATS = {"text": "@", "int": "0", "hours": "0.00", "percent": "0.0%"}
 HEADER = 2
 MEASURED = 300
-NARROW, WIDE = 8, 42
+NARROW, WIDE = 8, 84
+"""Two paths of units side by side fit into the widest column."""
 CELL_LIMIT = 32_000
 
 

@@ -57,7 +57,7 @@ def staff_no(cell: Cell) -> str:
 
 def name(cell: Cell) -> str:
     if not isinstance(cell, str):
-        raise Bad("这一格是数字或日期,应是姓名")
+        raise Bad("这一格是数字、日期或算不出文字的公式,应是姓名(公式请先“粘贴为值”)")
     text = _BETWEEN_HAN.sub("", _words(cell, "姓名"))
     if not text:
         raise Bad("没有填")

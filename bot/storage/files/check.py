@@ -15,6 +15,8 @@ from bot.domain.statute import Edition, Finding
 from bot.storage.files.strict import Refused, text_of
 
 LARGEST_LAW = 5_000_000
+SCREEN = 20
+"""Lines of details after which the first line is out of sight."""
 _FILE = re.compile(r"(.+)[((](\d{4}-\d{2}-\d{2})[))]\.(?:md|txt)")
 _CHINESE = {Finding.RIGHT: "相符", Finding.WRONG: "不符", Finding.STALE: "过时", Finding.UNVERIFIABLE: "无法核对"}
 
@@ -70,13 +72,15 @@ class Report:
         return {"total": self.counts(), "banks": {bank: self.counts(bank) for bank in self.banks}, "rows": rows, "unread": list(self.unread)}
 
     def lines(self) -> list[str]:
-        """For people: a line a bank, then a line for each question that is not right, the worst first."""
+        """For people: a line a bank, then a line for each question that is not right, the worst first; the total again where it has scrolled away."""
         said = [f"{bank}:{_counted(self.counts(bank))}" for bank in self.banks]
-        said.append(f"合计:{_counted(self.counts())}")
+        total = f"合计:{_counted(self.counts())}"
+        head = len(said)
+        said.append(total)
         said += [f"文本读不了:{one}" for one in self.unread]
         order = (Finding.WRONG, Finding.STALE, Finding.UNVERIFIABLE)
         said += [f"[{_CHINESE[row.finding]}] {row.question}:{row.reason}" for finding in order for row in self.rows if row.finding == finding]
-        return said
+        return [*said, total] if len(said) - head > SCREEN else said
 
 
 def _counted(counts: dict[str, int]) -> str:
