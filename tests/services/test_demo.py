@@ -33,8 +33,7 @@ def seeded(engine: Engine) -> tuple[Desk, Shelf, float]:
 
 
 def test_the_bureau_has_120_people_in_9_units_and_every_tier(engine: Engine) -> None:
-    desk, _, took = seeded(engine)
-    assert took < 15, "three seconds on a quiet machine"
+    desk, _, _ = seeded(engine)
 
     def look(session: Session) -> None:
         def one(query: str) -> int:

