@@ -157,5 +157,32 @@ def test_a_phone_gets_what_fits_and_the_number_of_the_rest() -> None:
     assert all(width(line) <= PHONE_COLUMNS for line in said.splitlines() if line.startswith("  "))
 
 
+def units(*paths: str) -> str:
+    rows = [(path, 1234, Decimal("12.25"), Decimal("66.7"), Decimal(0)) for path in paths]
+    columns = (Column("unit", "单位"), *COLUMNS[1:])
+    return phone(Table("达标率", "学时达标率", (Part("各单位", columns, rows),), date(2026, 6, 30), 2026, "D11 第 1 版"))
+
+
+@pytest.mark.parametrize(
+    ("paths", "shared", "shown"),
+    [
+        (("某市某局/一处", "某市某局/一处/甲科"), "某市某局", ["一处", "一处/甲科"]),
+        (("合计", "某市某局", "某市某局/一处"), "某市某局", ["合计", "某市某局", "一处"]),
+        (("局/一处/甲科、局/一处/乙科", "局/一处/甲科"), "局/一处", ["甲科、乙科", "甲科"]),
+        (("甲局/一处", "乙局/一处"), "", ["甲局/一处", "乙局/一处"]),
+        (("某局/一处",), "", ["某局/一处"]),
+    ],
+)
+def test_a_phone_says_once_what_all_units_share(paths: tuple[str, ...], shared: str, shown: list[str]) -> None:
+    said = units(*paths)
+
+    assert re.findall(r"^· (.*)$", said, re.M) == shown
+    assert (f"以下都在 {shared})" in said) == bool(shared)
+
+
+def test_a_long_list_on_a_phone_ends_with_what_a_supervisor_can_do() -> None:
+    assert "请管理员用 report 命令导出 xlsx" in phone(table(tuple(f"员{n}" for n in range(300))))
+
+
 def test_a_phone_leaves_out_what_is_nought_and_seldom() -> None:
     assert "少见" not in phone(table())

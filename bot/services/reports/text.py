@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import BinaryIO
 
 from bot.domain.hours import hours_text
@@ -14,8 +14,13 @@ from bot.domain.report import Cell, Column, Part, Row, Table, clean
 NOTHING = "—"
 PHONE_BYTES = 1_800
 """WeCom cuts a text at 2,048 bytes (protocols.md B); what follows the report needs room too."""
-PHONE_COLUMNS = 40
-"""Half-width characters in a bubble on a 375-pixel screen."""
+PHONE_COLUMNS = 36
+"""Half-width characters a line of figures takes at most. A bubble on a 375-pixel screen holds 22 full-width ones, but digits and the dot
+between figures are wider there than half of one, and a number must not stand on the line below its label."""
+PHONE_ROWS = 100
+"""More rows than a phone is ever shown: what their units share is looked for among no more."""
+WHOLE = ("", "合计")
+"""Rows that name no unit."""
 
 
 def shown(cell: Cell, column: Column) -> str:
@@ -60,13 +65,43 @@ def _fitting(part: Part, left: int, *, titled: bool) -> list[str]:
     if not part.rows:
         return [*lines, "(没有)"]
     left -= _size(lines)
-    for n, row in enumerate(part.rows):
-        block, rest = _block(part.columns, row), f"…还有 {len(part.rows) - n} 行,请在网页或用 report 命令导出全部。"
+    shared = _shared_path(part)
+    if shared:
+        lines.append(f"(以下都在 {shared})")
+        left -= _size(lines[-1:])
+    for n, whole in enumerate(part.rows):
+        row = _shortened(part.columns, whole, shared)
+        block, rest = _block(part.columns, row), f"…还有 {len(part.rows) - n} 行,请管理员用 report 命令导出 xlsx。"
         if _size(block) + (_size([rest]) if n + 1 < len(part.rows) else 0) > left:
             return [*lines, rest]
         lines += block
         left -= _size(block)
     return lines
+
+
+def _shared_path(part: Part) -> str:
+    """The units that stand above all rows alike, `某局/一处`; empty when there are none, or a single row."""
+    place = next((n for n, column in enumerate(part.columns) if column.key == "unit"), None)
+    if place is None:
+        return ""
+    chains = {tuple(one.split("/")) for row in islice(part.rows, PHONE_ROWS) for one in str(row[place] or "").split("、") if one not in WHOLE}
+    if len(chains) < 2:
+        return ""
+    levels = zip(*(chain[:-1] or chain for chain in chains), strict=False)
+    return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
+
+
+def _shortened(columns: tuple[Column, ...], row: Row, shared: str) -> Row:
+    """The row with its unit told from below what is shared; the shared unit itself keeps its name."""
+    if not shared:
+        return row
+    top = f"{shared}/"
+    return tuple(
+        "、".join(one.removeprefix(top) if one != shared else one.rpartition("/")[2] for one in cell.split("、"))
+        if column.key == "unit" and isinstance(cell, str)
+        else cell
+        for column, cell in zip(columns, row, strict=True)
+    )
 
 
 def _block(columns: tuple[Column, ...], row: Row) -> list[str]:
