@@ -86,7 +86,7 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
 
     def work(session: Session, shelf: Shelf) -> tuple[dict[str, Any], list[str]]:
         one = service.own(session, _author(), campaign_id)
-        found = service.preview(session, shelf, shelf.library.calendar, one.audience, one.rhythm, now())
+        found = service.preview(session, shelf, shelf.library.calendar, one.audience, one.rhythm, now(), one.content)
         past = rows.latest(session, campaign_id)
         counts = {occurrence.id: rows.progress(session, occurrence.id) for occurrence in past}
         last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
@@ -126,9 +126,9 @@ def new(
     """起草一个活动；不加 --apply 只预览。起草后用 campaign start 启动。"""
 
     def look(session: Session, shelf: Shelf) -> Preview:
-        parse_content(send, shelf.library)
+        content = parse_content(send, shelf.library)
         audience = service.reach(session, _author(), parse_audience(to))
-        return service.preview(session, shelf, shelf.library.calendar, audience, parse_rhythm(every), now())
+        return service.preview(session, shelf, shelf.library.calendar, audience, parse_rhythm(every), now(), content)
 
     def make(session: Session, shelf: Shelf) -> int:
         content = parse_content(send, shelf.library)

@@ -14,16 +14,19 @@ from bot.domain.audience import parse_audience
 from bot.domain.calendar import Calendar
 from bot.domain.campaign import Author, Fired
 from bot.domain.content import Content, parse_content
+from bot.domain.limits import LIMITS
 from bot.domain.message import Refusal, Reply, lettered
 from bot.domain.report import Ask, Scope
 from bot.domain.rhythm import parse_rhythm
 from bot.domain.times import SHANGHAI
 from bot.services import campaign as service
+from bot.services.campaign.weighing import messages
 from bot.services.shelf import Shelf
+from bot.storage import budget, switches
 from bot.storage import campaign as rows
-from bot.storage import switches
 from bot.storage.db import Desk
 from bot.storage.reports import REPORTS
+from bot.storage.tables import Account
 from tests.conftest import NOW, enroll
 
 CHIEF = Author("9001", "test")
@@ -283,6 +286,26 @@ def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None
     assert bureau.tick(NOW) == []
     assert [one.due for one in bureau.tick(NOW + 90 * MINUTE)] == [NOW + 90 * MINUTE]
     assert bureau.rows("SELECT version FROM campaign") == [(2,)]
+
+
+def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> None:
+    assert messages(Content("notice", text="请学习")) == 1
+    assert messages(Content("notice", text="请学习", receipt=True)) == 2
+    assert messages(Content("notice", text="学" * 1000)) == 2
+    campaign = bureau.plan("2026-03-02 10:00", "通知(回执) 请学习", start=False)
+
+    def begin(session: Session) -> None:
+        for person in bureau.people:
+            session.add(Account(channel="dingtalk", user=f"d{person}", person_id=person, bound_at=NOW, bound_by="test"))
+        session.execute(text("DELETE FROM account WHERE channel <> 'dingtalk'"))
+        month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
+        budget.take(session, month.key(), month.room(), month.window, month.room() - 1, NOW)
+        session.flush()
+        service.start(session, bureau.calendar, CHIEF, campaign, NOW)
+
+    with pytest.raises(Refusal, match="本月需 2 次调用，还剩 1，不够"):
+        bureau.desk.write_now(begin)
+    assert bureau.state(campaign) == "draft"
 
 
 def test_a_day_left_out_is_left_out(bureau: Bureau) -> None:

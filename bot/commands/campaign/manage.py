@@ -81,7 +81,7 @@ def _one(ctx: Context, campaign_id: int) -> Reply:
     one = service.own(ctx.session, author(ctx), campaign_id)
     lines = words.plan(one)
     if one.state in ("draft", "running", "paused"):
-        lines += words.seen(service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now))
+        lines += words.seen(service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content))
     past = rows.latest(ctx.session, campaign_id)
     if past:
         lines += ["最近：", *words.past(past, {occurrence.id: rows.progress(ctx.session, occurrence.id) for occurrence in past})]
@@ -140,7 +140,7 @@ def _start(ctx: Context, said: str) -> Reply:
     lines = []
     for campaign_id in ids[:20]:
         one = service.own(ctx.session, author(ctx), campaign_id)
-        found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now)
+        found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
         service.start(ctx.session, ctx.library.calendar, author(ctx), campaign_id, ctx.now)
         lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{found.count} 人，下一次 {words.moment(found.due[0])}。")
     return Reply("\n".join(lines), buttons=(Option(f"暂停 {ids[0]}", "暂停"), Option("活动", "全部活动")))

@@ -47,7 +47,7 @@ def push(ctx: Context, said: str) -> Reply:
 def _draft(ctx: Context, content: Content, said_audience: str) -> Reply:
     made = service.draft_push(ctx.session, ctx.shelf, author(ctx), content, parse_audience(said_audience), ctx.now)
     one = service.own(ctx.session, author(ctx), made)
-    found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now)
+    found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
     if not found.fits:
         raise Refusal(f"现在发不了：{found.cost}")
     shown = service.test_send(ctx.session, ctx.shelf, made, ctx.me.id)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -18,8 +17,8 @@ from bot.domain.content import Content
 from bot.domain.message import Refusal, Reply
 from bot.domain.people import Learner
 from bot.domain.rhythm import Rhythm, due_between, next_due
-from bot.domain.times import day_of, start_of
-from bot.services.delivery.progress import Cost, cost
+from bot.domain.times import day_of
+from bot.services.campaign.weighing import weighed_for
 from bot.services.shelf import Shelf
 from bot.storage import audience as people
 from bot.storage import audit, switches
@@ -65,8 +64,10 @@ def reach(session: Session, author: Author, audience: Audience) -> Audience:
     return limited(people.resolved(session, audience), author.roots)
 
 
-def preview(session: Session, shelf: Shelf, calendar: Calendar, audience: Audience, rhythm: Rhythm, now: datetime) -> Preview:
-    """What would happen if it began now; writes nothing."""
+def preview(
+    session: Session, shelf: Shelf, calendar: Calendar, audience: Audience, rhythm: Rhythm, now: datetime, content: Content | None = None
+) -> Preview:
+    """What would happen if it began now, at the cost of one plain message each where the content is not known yet; writes nothing."""
     invited = people.evaluate(session, audience, day_of(now), now)
     shown = people.named(session, invited.people[:NAMES_SHOWN])
     left_out = dict(invited.excluded)
@@ -74,19 +75,8 @@ def preview(session: Session, shelf: Shelf, calendar: Calendar, audience: Audien
     due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)
-    weighed = _cost(session, calendar, invited.people, rhythm, now)
+    weighed = weighed_for(session, calendar, invited.people, rhythm, now, content)
     return Preview(len(invited.people), names, excluded, tuple(due), asks, weighed.text if invited.people else "", weighed.fits)
-
-
-def _cost(session: Session, calendar: Calendar, invited: Sequence[int], rhythm: Rhythm, now: datetime) -> Cost:
-    """What it takes of the budgets this month, with every time that it still falls due."""
-    first = day_of(now).replace(day=1)
-    end = start_of((first + timedelta(days=32)).replace(day=1))
-    try:
-        times = len(due_between(rhythm, now, end, calendar))
-    except UnknownYear:
-        times = 0
-    return cost(session, people.by_channel(session, invited), now, times_a_month=max(1, times))
 
 
 def create(
@@ -156,7 +146,7 @@ def start(session: Session, calendar: Calendar, author: Author, campaign_id: int
 def affordable(session: Session, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
     """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
     invited = people.evaluate(session, campaign.audience, day_of(now), now).people
-    weighed = _cost(session, calendar, invited, campaign.rhythm, now)
+    weighed = weighed_for(session, calendar, invited, campaign.rhythm, now, campaign.content)
     if not weighed.fits:
         raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{weighed.text}\n请缩小对象或减少次数。")
 
