@@ -26,7 +26,7 @@ from bot.storage import budget, switches
 from bot.storage import campaign as rows
 from bot.storage.db import Desk
 from bot.storage.reports import REPORTS
-from bot.storage.tables import Account
+from bot.storage.tables import Account, stamp
 from tests.conftest import NOW, enroll
 
 CHIEF = Author("9001", "test")
@@ -286,6 +286,33 @@ def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None
     assert bureau.tick(NOW) == []
     assert [one.due for one in bureau.tick(NOW + 90 * MINUTE)] == [NOW + 90 * MINUTE]
     assert bureau.rows("SELECT version FROM campaign") == [(2,)]
+
+
+def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau: Bureau) -> None:
+    kept, moved = bureau.plan(now=NOW - HOUR), bureau.plan(now=NOW - HOUR)
+    bureau.desk.write_now(lambda session: service.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    later = NOW + HOUR
+    assert bureau.tick(later) == []
+    bureau.desk.write_now(lambda session: service.skip_date(session, bureau.shelf, CHIEF, kept, date(2026, 3, 5), later))
+    bureau.desk.write_now(lambda session: service.change(session, bureau.shelf, CHIEF, moved, later, rhythm=parse_rhythm("每个工作日 08:30")))
+    bureau.desk.write_now(lambda session: service.resume_all(session, CHIEF, later))
+
+    assert [(one.campaign_id, one.due, one.state) for one in bureau.tick(later)] == [(kept, NOW, "fired")]
+    assert bureau.rows(f"SELECT state, note FROM occurrence WHERE campaign_id = {moved}") == [("missed", "计划改了，原定的这一次没有发")]
+    assert bureau.tick(later + MINUTE) == []
+    assert {one.campaign_id for one in bureau.tick(NOW + DAY)} == {kept, moved}
+
+
+def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau) -> None:
+    campaign = bureau.plan("每周一 09:00", now=NOW - HOUR)
+    bureau.desk.write_now(lambda session: service.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    wednesday = NOW + 2 * DAY + MINUTE
+    bureau.desk.write_now(lambda session: service.change(session, bureau.shelf, CHIEF, campaign, wednesday, rhythm=parse_rhythm("每个工作日 09:00")))
+    bureau.desk.write_now(lambda session: service.resume_all(session, CHIEF, wednesday))
+
+    assert bureau.tick(wednesday) == []
+    assert bureau.rows("SELECT due, state FROM occurrence") == [(stamp(NOW), "missed")]
+    assert [one.due for one in bureau.tick(NOW + 3 * DAY)] == [NOW + 3 * DAY]
 
 
 def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> None:

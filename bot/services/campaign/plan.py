@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlmodel import Session
@@ -240,10 +241,28 @@ def change(session: Session, shelf: Shelf, author: Author, campaign_id: int, now
     made = replace(campaign, **changed)
     rows.change(session, made, now)
     if campaign.state == "running" and made.rhythm != campaign.rhythm:
-        rows.plan_from(session, campaign_id, now)
+        rows.plan_from(session, campaign_id, _taken_over(session, shelf.library.calendar, campaign, made, now))
     detail = f"第 {campaign.version + 1} 版：{'、'.join(sorted(changed))}；{rhythms.describe(made.rhythm)}；{describe(made.audience)}"
     audit.record(session, now, author.actor, author.via, "修改活动", f"campaign:{campaign_id}", detail=detail)
     return own(session, author, campaign_id)
+
+
+def _taken_over(session: Session, calendar: Calendar, was: Campaign, made: Campaign, now: datetime) -> datetime:
+    """From when the new plan counts. What was due and has not come about yet stays due where the new plan has it too, and is missed where not.
+
+    The new plan brings nothing about that was not due before it was made.
+    """
+    since = was.planned_until or now
+    try:
+        overdue = due_between(was.rhythm, since, now, calendar)
+        planned = due_between(made.rhythm, since, now, calendar)
+    except UnknownYear:
+        # Nobody can say what was due in a year that nobody entered; from now on the campaign asks for it.
+        return now
+    kept = list(takewhile(set(overdue).__contains__, reversed(planned)))
+    for due in [one for one in overdue if one not in kept][-MOST_VOIDED:]:
+        rows.occur(session, was.id, due, now, state="missed", note="计划改了，原定的这一次没有发")
+    return min(kept, default=now)
 
 
 def skip_date(session: Session, shelf: Shelf, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
