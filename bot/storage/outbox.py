@@ -14,6 +14,7 @@ from typing import Literal
 
 from sqlmodel import Session
 
+from bot.domain.times import day_of, start_of
 from bot.storage import switches
 from bot.storage.sql import Sql
 from bot.storage.tables import moment, stamp
@@ -33,7 +34,12 @@ _CLAIM = """WITH due AS {materialized} (SELECT id FROM delivery WHERE state = 'q
 _CLAIM_SQLITE = Sql(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY_GO, locked=""))
 _CLAIM_POSTGRES = Sql(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY_GO, locked="FOR UPDATE SKIP LOCKED"))
 _BEGIN = """UPDATE delivery SET state = 'sending', lease_until = :until, channel = :channel, tries = tries + 1
-    WHERE id IN ({ids}) AND state = 'queued' AND holder = :holder AND {may_go} RETURNING id"""
+    WHERE id IN ({ids}) AND state = 'queued' AND holder = :holder AND {may_go} AND {once_a_day} RETURNING id"""
+# Two replicas that plan at the same moment do not see each other's reminder; whoever begins does (services/delivery/send.py: one at a time).
+_ONCE_A_DAY = """(campaign_id NOT IN (SELECT id FROM campaign WHERE kind = 'reminder') OR NOT EXISTS (
+        SELECT 1 FROM delivery o JOIN campaign c ON c.id = o.campaign_id
+        WHERE o.person_id = delivery.person_id AND o.id <> delivery.id AND o.state IN ('sent', 'sending', 'unknown') AND c.kind = 'reminder'
+          AND o.created_at >= :yesterday AND COALESCE(o.sent_at, o.lease_until, o.created_at) >= :today))"""
 _SETTLE = Sql(
     """UPDATE delivery SET state = :state, sent_at = :sent_at, platform_id = :platform_id, error = :error, lease_until = NULL,
            not_before = COALESCE(:not_before, not_before), tries = tries - :untried, holder = CASE WHEN :state = 'queued' THEN '' ELSE holder END
@@ -84,12 +90,13 @@ def claim(session: Session, holder: str, now: datetime, limit: int, lease_second
 
 
 def begin(session: Session, ids: Collection[int], holder: str, channel: str, now: datetime, lease_seconds: float) -> set[int]:
-    """Those that are still this holder's and may still go: from the commit on they may have arrived."""
+    """Those that are still this holder's and may still go, a reminder only as the first of its day: from the commit on they may have arrived."""
     if not ids:
         return set()
-    text = _BEGIN.format(ids=", ".join(str(int(one)) for one in ids), may_go=_MAY_GO)
-    until = stamp(now + timedelta(seconds=lease_seconds))
-    return {row[0] for row in Sql(text).all(session, holder=holder, channel=channel, until=until, paused=switches.PAUSED)}
+    text = _BEGIN.format(ids=", ".join(str(int(one)) for one in ids), may_go=_MAY_GO, once_a_day=_ONCE_A_DAY)
+    morning = start_of(day_of(now))
+    values = {"until": stamp(now + timedelta(seconds=lease_seconds)), "today": stamp(morning), "yesterday": stamp(morning - timedelta(days=1))}
+    return {row[0] for row in Sql(text).all(session, holder=holder, channel=channel, paused=switches.PAUSED, **values)}
 
 
 def settle(session: Session, results: Sequence[Result], holder: str, now: datetime) -> None:

@@ -138,6 +138,24 @@ def test_one_reminder_a_day_over_all_campaigns(desk: Desk) -> None:
     assert len(planned(desk, evening + timedelta(hours=16)).ready) == 1, "tomorrow is another day"
 
 
+def test_two_replicas_that_plan_at_once_begin_one_reminder(desk: Desk) -> None:
+    person = someone(desk)
+    reminder = Content("reminder", text="本周还差一课")
+    owing(desk, person, content=reminder)
+    owing(desk, person, content=reminder, name="另一个")
+    owing(desk, person, name="通知")
+    first, second, notice = (desk.write_now(lambda session, h=holder: outbox.claim(session, h, NOW, 1, 60))[0] for holder in "abc")  # type: ignore[misc]
+    plans = [desk.read_now(lambda session, one=one: delivery.plan(session, SHELF, [one], NOW, DOORS)) for one in (first, second, notice)]  # type: ignore[misc]
+    assert [len(one.ready) for one in plans] == [1, 1, 1], "neither has seen the other"
+
+    def begin(holder: str, ident: int) -> set[int]:
+        return desk.write_now(lambda session: outbox.begin(session, [ident], holder, "wecom", NOW, 60))
+
+    assert (begin("a", first.id), begin("b", second.id), begin("c", notice.id)) == ({first.id}, set(), {notice.id})
+    run(desk, "UPDATE delivery SET state = 'failed', lease_until = NULL WHERE id = :id", id=first.id)
+    assert begin("b", second.id) == {second.id}, "what did not arrive was no reminder"
+
+
 # ── In peace ──
 
 
