@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +15,12 @@ from sqlmodel import Session
 from bot.domain.content import Content
 from bot.domain.limits import LIMITS, WECHAT_MESSAGES
 from bot.domain.message import Address, Incoming, Reply
+from bot.domain.reminder import WEEK
 from bot.services import delivery
 from bot.services.delivery import Doors, Plan
 from bot.storage import budget, inbox, outbox
 from bot.storage.db import Desk
-from bot.storage.tables import Absence, Focus, Preference, Reading, Sitting, Vote
+from bot.storage.tables import Absence, Focus, Preference, Reading, Sitting, Vote, stamp
 from tests.conftest import NOW
 from tests.owing import crowd, owe, run
 
@@ -154,6 +157,25 @@ def test_two_replicas_that_plan_at_once_begin_one_reminder(desk: Desk) -> None:
     assert (begin("a", first.id), begin("b", second.id), begin("c", notice.id)) == ({first.id}, set(), {notice.id})
     run(desk, "UPDATE delivery SET state = 'failed', lease_until = NULL WHERE id = :id", id=first.id)
     assert begin("b", second.id) == {second.id}, "what did not arrive was no reminder"
+
+
+def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def told(_: Session, __: Any, wanted: Mapping[int, Any], ___: datetime) -> dict[int, Reply | None]:
+        made.append(len(wanted))
+        return {ident: Reply(f"第 {ident} 份") for ident in wanted}
+
+    monkeypatch.setattr("bot.services.reminders.told", told)
+    monkeypatch.setattr(import_module("bot.services.delivery.plan"), "MADE_AT_ONCE", 2)
+    desk.write_now(lambda session: owe(session, crowd(session, 5), content=Content("digest", target=WEEK)))
+    sent: list[str] = []
+    while (plan := planned(desk)).ready:
+        sent += [one.parcel.reply.text for one in plan.ready]
+        assert [until for _, until, _ in plan.later] == [NOW] * len(plan.later), "the rest is next"
+        for one in plan.ready:
+            run(desk, "UPDATE delivery SET state = 'sent', sent_at = :at WHERE id = :id", id=one.owed.id, at=stamp(NOW))
+    assert (made, sent) == ([2, 2, 1], [f"第 {n} 份" for n in range(1, 6)])
 
 
 # ── In peace ──

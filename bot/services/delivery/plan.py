@@ -25,6 +25,9 @@ QUIET, CHOSEN, BUSY = "等免打扰时段结束", "等本人设定的时间", "�
 STUDY = ("lesson", "daily", "series", "digest")
 """What comes at the hour that a person chose; a notice does not wait for it."""
 
+MADE_AT_ONCE = 200
+"""Texts made for one person each in one plan: each takes a handful of queries, and a plan is good for seconds only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -65,11 +68,16 @@ def plan(
     Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
     """
     facts = known(session, owed, now)
-    personal = _personal(session, shelf, facts, owed, now)
-    made = Plan()
+    order = sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id))
+    told_now, told_next = _told_apart(facts, order, now)
+    personal = _personal(session, shelf, facts, told_now, now)
+    made = Plan(later=[(one.id, now, "") for one in told_next])
     served: set[int] = set()
-    for one in sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id)):
+    rest = {one.id for one in told_next}
+    for one in order:
         content, rule = facts.content[one.occurrence_id], facts.rule[one.occurrence_id]
+        if one.id in rest:
+            continue
         if reason := _needless(facts, one, content) or (DONE if personal.get(one.id, content) is None else ""):
             made.skip.append((one.id, reason))
             continue
@@ -93,6 +101,18 @@ def plan(
             reply = personal.get(one.id) or render(content, shelf, facts.person[one.person_id], one.occurrence_id)
             made.ready.append(_ready(facts, one, reply, rank, routes, doors))
     return made
+
+
+def _told_apart(facts: Known, order: Sequence[Owed], now: datetime) -> tuple[list[Owed], list[Owed]]:
+    """What is made for one person each and may go: what is made now, and what the next plan makes, lest this one is stale before it is ready."""
+    mine = [one for one in order if reminders.is_personal(facts.content[one.occurrence_id])]
+    due = [
+        one
+        for one in mine
+        if not _needless(facts, one, facts.content[one.occurrence_id])
+        and _wait(facts, one, facts.content[one.occurrence_id], facts.rule[one.occurrence_id], now) is None
+    ]
+    return due[:MADE_AT_ONCE], due[MADE_AT_ONCE:]
 
 
 def _personal(session: Session, shelf: Shelf, facts: Known, owed: Sequence[Owed], now: datetime) -> dict[int, Reply | None]:
