@@ -1,6 +1,6 @@
 """The chat's words. Importing a module registers its commands; the order here is the order of the help."""
 
-from bot.commands import quiz, study  # isort: skip
+from bot.commands import tasks, quiz, study  # isort: skip
 from bot.commands import hours, settings, flags, campaign, nudge, leave, people, report, help  # isort: skip
 
-__all__ = ["campaign", "flags", "help", "hours", "leave", "nudge", "people", "quiz", "report", "settings", "study"]
+__all__ = ["campaign", "flags", "help", "hours", "leave", "nudge", "people", "quiz", "report", "settings", "study", "tasks"]

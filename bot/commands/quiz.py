@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 
-from bot.commands import say
+from bot.commands import say, tasks
 from bot.commands.notices import notices
 from bot.commands.router import COMMANDS, Context, command, tidy
+from bot.commands.tasks import Task
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.question import KINDS, parse_numbered
+from bot.domain.sitting import FORMS
 from bot.services import focus, habit, quiz
 from bot.services import study as study_service
 from bot.services.quiz import Outcome, Put
@@ -24,8 +26,7 @@ HOW = {
     "fill": "请直接回复答案",
     "short": "请直接用文字作答",
 }
-_ANSWERLIKE = re.compile(r"[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+", re.IGNORECASE)
-_TASK = re.compile(r"([sr])(\d{1,9})\.(\d{1,4})")
+ANSWERLIKE = re.compile(r"[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+", re.IGNORECASE)
 
 
 @command("每日", "每日一练", "一练", "打卡")
@@ -59,28 +60,37 @@ def mistakes(ctx: Context, law: str) -> Reply:
 
 
 def hears_free_text(ctx: Context) -> bool:
-    """True when the question in hand is answered in writing, so that a text is not taken for a command too easily."""
+    """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
     at = study.focus(ctx.session, ctx.me.id)
-    if at is None or at[0] != "sitting":
-        return False
-    return not quiz.put(ctx.session, ctx.shelf, at[1]).question.options
+    return at is not None and tasks.TASKS[at[0]].writes(ctx, at[1])
 
 
 def typed(ctx: Context, text: str) -> Reply | None:
-    """A typed text as the answer to the question in hand; None when it is nothing of the kind."""
+    """A typed text as the answer to what is in hand; None when it is nothing of the kind."""
     at = study.focus(ctx.session, ctx.me.id)
-    if at is None:
-        if not _ANSWERLIKE.fullmatch(tidy(text)):
-            return None
-        waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
-        if waiting:
-            raise Refusal(f"{say.REFUSED}：现在没有正在答的题。{say.waits(waiting)}", (say.RESUME,))
-        raise Refusal(f"{say.REFUSED}：现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
-    kind, ref = at
-    if kind == "reading":
-        if not _ANSWERLIKE.fullmatch(tidy(text)):
-            return None
-        raise Refusal(f"{say.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
+    if at is not None:
+        return tasks.TASKS[at[0]].typed(ctx, at[1], text)
+    if not ANSWERLIKE.fullmatch(tidy(text)):
+        return None
+    waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    if waiting:
+        raise Refusal(f"{say.REFUSED}：现在没有正在答的题。{say.waits(waiting)}", (say.RESUME,))
+    raise Refusal(f"{say.REFUSED}：现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
+
+
+def tapped(ctx: Context, task: str, text: str) -> Reply:
+    """A tap on a card: it goes to the very question or page it was made for, and late taps change nothing."""
+    found = tasks.on_card(task)
+    if found is None:
+        raise Refusal(f"{say.REFUSED}：这张卡片已经失效。回复「继续」接着做。", (say.RESUME,))
+    of, ref, n = found
+    return of.tapped(ctx, ref, n, text)
+
+
+# ── A sitting in hand ──
+
+
+def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     put = quiz.put(ctx.session, ctx.shelf, ref)
     numbered = parse_numbered(text)
     if numbered is not None and _means_a_place(ctx, put, text, *numbered):
@@ -125,16 +135,15 @@ def _not_an_answer(ctx: Context, put: Put, text: str) -> Reply | None:
     raise Refusal(f"{say.REFUSED}：这道是{label},{HOW[put.question.kind]}；换一题回「跳过」，先放下回「退出」。")
 
 
-def tapped(ctx: Context, task: str, text: str) -> Reply:
-    """A tap on a card: it goes to the very question or page it was made for, and late taps change nothing."""
-    found = _TASK.fullmatch(task)
-    if found is None:
-        raise Refusal(f"{say.REFUSED}：这张卡片已经失效。回复「继续」接着做。", (say.RESUME,))
-    kind, ref, n = found[1], int(found[2]), int(found[3])
-    if kind == "r":
-        from bot.commands.study import tapped_page
+def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
+    put, choice = answered_by_tap(ctx, ref, n, text)
+    if study.focus(ctx.session, ctx.me.id) != (FORMS[put.sitting.kind].task, ref):
+        quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+    return told(ctx, quiz.answer(ctx.session, ctx.shelf, ctx.me.id, put, choice, ctx.incoming, ctx.now))
 
-        return tapped_page(ctx, ref, n)
+
+def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[Put, str]:
+    """The question that a card was made for and the choice tapped. Raises `Refusal` for somebody else's card, an old one, a second tap."""
     sitting = rows.sitting(ctx.session, ref)
     if sitting is None or sitting.person_id != ctx.me.id:
         raise Refusal(f"{say.REFUSED}：这张卡片不是发给您的。")
@@ -147,10 +156,37 @@ def tapped(ctx: Context, task: str, text: str) -> Reply:
     choice = question.hear(text)
     if choice is None:
         raise Refusal(f"{say.REFUSED}：这道是{KINDS[question.kind].label},{HOW[question.kind]}。")
-    if study.focus(ctx.session, ctx.me.id) != ("sitting", ref):
-        quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
-    outcome = quiz.answer(ctx.session, ctx.shelf, ctx.me.id, Put(sitting, item, question), choice, ctx.incoming, ctx.now)
-    return told(ctx, outcome)
+    return Put(sitting, item, question), choice
+
+
+def _resume(ctx: Context, ref: int) -> Reply:
+    return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now), notices(ctx))
+
+
+def _turn(ctx: Context, ref: int) -> Reply:
+    return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "请先答这一题；换一题回「跳过」。")
+
+
+def _skip(ctx: Context, ref: int) -> Reply:
+    ahead = quiz.skip(ctx.session, ctx.shelf, ref)
+    if ahead is None:
+        return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了；不想做回「退出」。")
+    return say.asked(ahead, "先跳过，最后再回来。")
+
+
+def _leave(ctx: Context, ref: int) -> Reply:
+    name = focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    if name:
+        return say.kept(name)
+    score = rows.score(ctx.session, ref)
+    return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=say.AFTER_SET)
+
+
+def _writes(ctx: Context, ref: int) -> bool:
+    return not quiz.put(ctx.session, ctx.shelf, ref).question.options
+
+
+tasks.register(Task("sitting", "s", _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
 
 
 def told(ctx: Context, outcome: Outcome) -> Reply:
@@ -164,7 +200,7 @@ def told(ctx: Context, outcome: Outcome) -> Reply:
         finished = study_service.finish(ctx.session, ctx.shelf, ctx.me.id, int(outcome.sitting.scope), ctx.now)
         closing, buttons = say.LESSON_GONE if finished is None else say.finished(finished), say.AFTER_LESSON
     else:
-        closing, buttons = say.score_line(focus.SITTING_NAMES[outcome.sitting.kind], outcome.score), say.AFTER_SET
+        closing, buttons = say.score_line(FORMS[outcome.sitting.kind].name, outcome.score), say.AFTER_SET
     if outcome.sitting.kind == "daily":
         closing += "\n" + say.streak_line(habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
     waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)

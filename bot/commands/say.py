@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.commands.tasks import card_of
 from bot.domain.habit import FREEZES, Streak
 from bot.domain.hours import CATEGORY_LABELS, PageCredit
 from bot.domain.library import plain
 from bot.domain.message import Ask, Option, Reply
 from bot.domain.question import Question
+from bot.domain.sitting import FORMS
 from bot.domain.times import minutes_text
-from bot.services.focus import SITTING_NAMES, Waiting
+from bot.services.focus import Waiting
 from bot.services.hours import Earned
 from bot.services.quiz import Outcome, Put
 from bot.services.study import Finished, Page
@@ -25,11 +27,6 @@ AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("�
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-def task_of(put: Put) -> str:
-    """What a tap names: the sitting and the place in it."""
-    return f"s{put.sitting.id}.{put.item.n}"
-
-
 def card(put: Put) -> Ask:
     """A question with its buttons."""
     question = put.question
@@ -37,8 +34,10 @@ def card(put: Put) -> Ask:
     stem = question.stem if options else f"{question.stem}\n(请直接输入答案)"
     place = f"第{put.item.n}/{put.sitting.size}题"
     if put.sitting.kind == "lesson":
-        place = SITTING_NAMES["lesson"] + place
-    return Ask(task_of(put), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple")
+        place = FORMS["lesson"].name + place
+    return Ask(
+        card_of("sitting", put.sitting.id, put.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
+    )
 
 
 def asked(put: Put, before: str = "") -> Reply:
@@ -80,7 +79,7 @@ def _key(question: Question) -> str:
 
 def worth(outcome: Outcome) -> str:
     """What an answer earned, or why nothing."""
-    if outcome.sitting.kind == "lesson":
+    if not FORMS[outcome.sitting.kind].credits:
         return ""
     if outcome.earned is None:
         return "学时：本题今年已计过，不重复计。"
@@ -118,7 +117,7 @@ def page(sent: Page, notices: str = "") -> Reply:
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
     text = "\n".join([*lines, head]) + "\n\n" + plain(sent.lesson.pages[sent.number - 1])
     label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}(课后题)" if sent.lesson.questions else f"{NEXT_PAGE}(完成)"
-    return Reply(text, Ask(f"r{sent.reading.id}.{sent.number}", "", "", (Option(NEXT_PAGE, label),)))
+    return Reply(text, Ask(card_of("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
 
 
 def credit_line(credit: PageCredit) -> str:
@@ -129,6 +128,11 @@ def credit_line(credit: PageCredit) -> str:
 
 def put_down(name: str) -> str:
     return f"{name}先放下了，回复「继续」可以接着做。" if name else ""
+
+
+def kept(name: str) -> Reply:
+    """The answer to 退出: what was put down waits."""
+    return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
 
 
 def finished(done: Finished) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands import say
+from bot.commands import say, tasks
 from bot.commands.notices import notices
-from bot.commands.router import Context, command
+from bot.commands.quiz import ANSWERLIKE
+from bot.commands.router import Context, command, tidy
+from bot.commands.tasks import Task
 from bot.domain.hours import PageCredit
 from bot.domain.library import Lesson
 from bot.domain.message import Option, Refusal, Reply
@@ -14,7 +16,6 @@ from bot.services import focus, hours, quiz
 from bot.services import study as service
 from bot.services.quiz import Put
 from bot.services.study import Finished, Page
-from bot.storage import quiz as quiz_rows
 from bot.storage import study
 from bot.storage.study import PageRead
 
@@ -30,10 +31,10 @@ def learn(ctx: Context, name: str) -> Reply:
     if not name:
         at = study.focus(ctx.session, ctx.me.id)
         if at is not None and at[0] == "reading":
-            return _taken_up(ctx, at[0], at[1])
-        begun = [one for one in focus.waiting(ctx.session, ctx.shelf, ctx.me.id) if one.kind == "reading"]
+            return _resume(ctx, at[1])
+        begun = [one for one in focus.waiting(ctx.session, ctx.shelf, ctx.me.id) if one.task == "reading"]
         if begun:
-            return _taken_up(ctx, "reading", begun[0].ref)
+            return _resume(ctx, begun[0].ref)
     lessons = service.find(ctx.shelf, name, ctx.me.tier, ctx.now)
     if not lessons:
         misnomer = ctx.library.misnomer(name)
@@ -88,13 +89,16 @@ def next_page(ctx: Context, _: str) -> Reply:
     if at is None:
         waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
         raise Refusal(f"现在没有正在读的课。{say.waits(waiting)}" if waiting else "现在没有正在读的课。发送「学习」开始。", (Option("学习", "学习"),))
-    if at[0] == "sitting":
-        put = quiz.put(ctx.session, ctx.shelf, at[1])
-        return say.asked(put, "请先答这一题；换一题回「跳过」。")
-    return _turned(ctx, at[1])
+    return tasks.TASKS[at[0]].turn(ctx, at[1])
 
 
-def tapped_page(ctx: Context, reading_id: int, number: int) -> Reply:
+def _typed(ctx: Context, reading_id: int, text: str) -> Reply | None:
+    if not ANSWERLIKE.fullmatch(tidy(text)):
+        return None
+    raise Refusal(f"{say.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
+
+
+def _tapped(ctx: Context, reading_id: int, number: int, _: str) -> Reply:
     """下一页 tapped on a card: turns the very page it stands on, once."""
     reading = study.reading(ctx.session, reading_id)
     if reading is None or reading.person_id != ctx.me.id:
@@ -102,7 +106,7 @@ def tapped_page(ctx: Context, reading_id: int, number: int) -> Reply:
     if reading.state != "open" or reading.page != number:
         raise Refusal(f"{say.REFUSED}：这一页已经翻过了。回复「继续」看现在的一页。", (say.RESUME,))
     if study.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
-        return _taken_up(ctx, "reading", reading_id)
+        return _resume(ctx, reading_id)
     return _turned(ctx, reading_id)
 
 
@@ -134,18 +138,16 @@ def go_on(ctx: Context, _: str) -> Reply:
     """接着做放下的题或课。"""
     at = study.focus(ctx.session, ctx.me.id)
     if at is not None:
-        return _taken_up(ctx, *at)
+        return tasks.TASKS[at[0]].resume(ctx, at[1])
     waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
     if not waiting:
         told = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
         return Reply("\n".join(line for line in (told, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
-    return _taken_up(ctx, waiting[0].kind, waiting[0].ref)
+    return tasks.TASKS[waiting[0].task].resume(ctx, waiting[0].ref)
 
 
-def _taken_up(ctx: Context, kind: str, ref: int) -> Reply:
-    if kind == "sitting":
-        return say.asked(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now), notices(ctx))
+def _resume(ctx: Context, ref: int) -> Reply:
     reading = study.reading(ctx.session, ref)
     if reading is not None and reading.state == "asking":
         study.drop_focus(ctx.session, ctx.me.id)
@@ -159,12 +161,10 @@ def skip(ctx: Context, _: str) -> Reply:
     at = study.focus(ctx.session, ctx.me.id)
     if at is None:
         raise Refusal("现在没有可以跳过的题或课。")
-    kind, ref = at
-    if kind == "sitting":
-        ahead = quiz.skip(ctx.session, ctx.shelf, ref)
-        if ahead is None:
-            return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了；不想做回「退出」。")
-        return say.asked(ahead, "先跳过，最后再回来。")
+    return tasks.TASKS[at[0]].skip(ctx, at[1])
+
+
+def _skip(ctx: Context, ref: int) -> Reply:
     focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
     study.close_reading(ctx.session, ref, "left", ctx.now)
     return Reply("这一课先不学了，没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
@@ -176,9 +176,11 @@ def leave(ctx: Context, _: str) -> Reply:
     at = study.focus(ctx.session, ctx.me.id)
     if at is None:
         return Reply("手上没有打开的题或课。发送「帮助」看看能做什么。")
-    kind, ref = at
-    name = focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
-    if not name and kind == "sitting":
-        score = quiz_rows.score(ctx.session, ref)
-        return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=say.AFTER_SET)
-    return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(say.RESUME,))
+    return tasks.TASKS[at[0]].leave(ctx, at[1])
+
+
+def _leave(ctx: Context, ref: int) -> Reply:
+    return say.kept(focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now))
+
+
+tasks.register(Task("reading", "r", _typed, _tapped, _resume, _turned, _skip, _leave, lambda ctx, ref: False))

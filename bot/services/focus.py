@@ -2,67 +2,130 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session
 
+from bot.domain.message import Option, Refusal
+from bot.domain.sitting import FORMS, HOLDS, Claim
 from bot.services.shelf import Shelf
 from bot.storage import quiz, study
 
-SITTING_NAMES = {"daily": "每日一练", "practice": "练习", "mistakes": "错题重做", "lesson": "课后题"}
+PAGE_LEFT = "中途离开，这一页没有读完，不计；回来后重新计时"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A sitting that is open, as its row stands, with how many of its items are answered."""
+
+    ref: int
+    kind: str
+    scope: str
+    size: int
+    answered: int
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that was begun and waits to be taken up again."""
+    """Something that was begun and waits to be taken up again; `task` and `ref` as in `focus`."""
 
-    kind: str
+    task: str
     ref: int
     name: str
+    claim: Claim
+
+
+Named = Callable[[Session, Shelf, Open], str]
+NAMES: dict[str, Named] = {}
+"""How a kind of sitting is named while it waits, where the name of its form says too little."""
+
+
+def named(kind: str) -> Callable[[Named], Named]:
+    """Register how sittings of a kind are named while they wait."""
+
+    def register(name: Named) -> Named:
+        NAMES[kind] = name
+        return name
+
+    return register
+
+
+@named("lesson")
+def _closing_questions(session: Session, shelf: Shelf, one: Open) -> str:
+    reading = study.reading(session, int(one.scope))
+    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
+    return f"《{lesson.title}》的课后题" if lesson else FORMS[one.kind].name
+
+
+def name_of(session: Session, shelf: Shelf, one: Open) -> str:
+    return NAMES[one.kind](session, shelf, one) if one.kind in NAMES else FORMS[one.kind].name
 
 
 def waiting(session: Session, shelf: Shelf, person_id: int) -> list[Waiting]:
-    """What waits, in the order of its claim: the daily set, then lessons, then the rest; what is in hand is not among it."""
+    """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
     at = study.focus(session, person_id)
-    found: list[tuple[int, Waiting]] = []
-    for ref, kind, scope, size, answered in study.open_sittings(session, person_id):
-        if at != ("sitting", ref):
-            name = SITTING_NAMES[kind]
-            if kind == "lesson":
-                reading = study.reading(session, int(scope))
-                lesson = shelf.library.lessons.get(reading.lesson) if reading else None
-                name = f"《{lesson.title}》的课后题" if lesson else name
-            found.append((0 if kind == "daily" else 1, Waiting("sitting", ref, f"{name}({answered}/{size})")))
+    found: list[Waiting] = []
+    for row in study.open_sittings(session, person_id):
+        one = Open(*row)
+        form = FORMS[one.kind]
+        if at != (form.task, one.ref):
+            found.append(Waiting(form.task, one.ref, f"{name_of(session, shelf, one)}({one.answered}/{one.size})", form.claim))
     for ref, lesson_id in study.open_readings(session, person_id):
-        row = study.reading(session, ref)
-        if at != ("reading", ref) and row is not None and row.state == "open":
+        page = study.reading(session, ref)
+        if at != ("reading", ref) and page is not None and page.state == "open":
             lesson = shelf.library.lessons.get(lesson_id)
-            found.append((1, Waiting("reading", ref, f"《{lesson.title}》第 {row.page} 页" if lesson else lesson_id)))
-    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+            found.append(Waiting("reading", ref, f"《{lesson.title}》第 {page.page} 页" if lesson else lesson_id, Claim.STUDY))
+    return sorted(found, key=lambda one: one.claim)
 
 
-def make_way(session: Session, shelf: Shelf, person_id: int, now: datetime) -> str:
-    """Put down what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free."""
+def make_way(session: Session, shelf: Shelf, person_id: int, now: datetime, claim: Claim | None = None) -> str:
+    """Put down what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
+
+    `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
+    has said that they leave.
+    """
     at = study.focus(session, person_id)
     if at is None:
         return ""
-    kind, ref = at
+    task, ref = at
+    if task == "reading":
+        study.drop_focus(session, person_id)
+        return _close_book(session, shelf, ref, now)
+    sitting = quiz.sitting(session, ref)
+    if sitting is None or sitting.state != "open":
+        study.drop_focus(session, person_id)
+        return ""
+    form = FORMS[sitting.kind]
+    name = name_of(session, shelf, Open(ref, sitting.kind, sitting.scope, sitting.size, 0))
+    if claim is not None and form.claim <= HOLDS and claim > form.claim:
+        raise Refusal(
+            f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
+        )
     study.drop_focus(session, person_id)
-    if kind == "sitting":
-        sitting = quiz.sitting(session, ref)
-        if sitting is None or sitting.state != "open":
-            return ""
-        if sitting.kind in ("practice", "mistakes"):
-            quiz.close_sitting(session, ref, "left", now)
-            return ""
-        return SITTING_NAMES[sitting.kind]
-    reading = study.reading(session, ref)
+    if not form.stays:
+        quiz.close_sitting(session, ref, "left", now)
+        return ""
+    return name
+
+
+def take(session: Session, shelf: Shelf, person_id: int, task: str, ref: int, claim: Claim, now: datetime) -> str:
+    """Take something in hand; the name of what had to be put down for it, nothing when hands were free or it was in hand already."""
+    if study.focus(session, person_id) == (task, ref):
+        return ""
+    put_down = make_way(session, shelf, person_id, now, claim)
+    study.set_focus(session, person_id, task, ref, now)
+    return put_down
+
+
+def _close_book(session: Session, shelf: Shelf, reading_id: int, now: datetime) -> str:
+    reading = study.reading(session, reading_id)
     if reading is None or reading.state != "open":
         return ""
-    view = study.page_out(session, ref)
+    view = study.page_out(session, reading_id)
     if view is not None:
         seen = max(0, int((now - view.sent_at).total_seconds()))
-        study.end_page(session, view.id, now, seen, 0, "中途离开，这一页没有读完，不计；回来后重新计时")
+        study.end_page(session, view.id, now, seen, 0, PAGE_LEFT)
     lesson = shelf.library.lessons.get(reading.lesson)
     return f"《{lesson.title}》" if lesson else reading.lesson

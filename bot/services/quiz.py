@@ -13,6 +13,7 @@ from sqlmodel import Session
 from bot.domain import words
 from bot.domain.message import Incoming, Refusal
 from bot.domain.question import Mark, Question
+from bot.domain.sitting import FORMS
 from bot.domain.times import day_of
 from bot.services import focus, hours
 from bot.services.hours import Earned
@@ -65,9 +66,10 @@ def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Rand
 
 
 def _open(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str, names: Iterable[str], now: datetime) -> Put:
-    put_down = focus.make_way(session, shelf, person_id, now)
+    form = FORMS[kind]
+    put_down = focus.make_way(session, shelf, person_id, now, form.claim)
     sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now)
-    study.set_focus(session, person_id, "sitting", sitting_id, now)
+    study.set_focus(session, person_id, form.task, sitting_id, now)
     return replace(put(session, shelf, sitting_id), put_down=put_down)
 
 
@@ -161,11 +163,9 @@ def closing(session: Session, shelf: Shelf, person_id: int, reading_id: int, nam
 
 def resume(session: Session, shelf: Shelf, person_id: int, sitting_id: int, now: datetime) -> Put:
     """Take a sitting up again where it was left."""
-    put_down = ""
-    if study.focus(session, person_id) != ("sitting", sitting_id):
-        put_down = focus.make_way(session, shelf, person_id, now)
-        study.set_focus(session, person_id, "sitting", sitting_id, now)
-    return replace(put(session, shelf, sitting_id), put_down=put_down)
+    at = put(session, shelf, sitting_id)
+    form = FORMS[at.sitting.kind]
+    return replace(at, put_down=focus.take(session, shelf, person_id, form.task, sitting_id, form.claim, now))
 
 
 def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str, incoming: Incoming, now: datetime) -> Outcome:
@@ -188,10 +188,11 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
         arrived_at=stamp(incoming.arrived),
         recorded_at=stamp(now),
     )
-    moved = _move_notebook(session, person_id, item.question, mark, now)
+    form = FORMS[sitting.kind]
+    moved = _move_notebook(session, person_id, item.question, mark, now) if form.notebook else ""
     credited = None
     before = False
-    if sitting.kind != "lesson":
+    if form.credits:
         credited = hours.earn_item(session, shelf.policy, person_id, item.question, question.law, day_of(now), now)
         before = credited is None
     ahead = at.ahead or quiz.next_item(session, sitting.id, item.n + 1)

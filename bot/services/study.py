@@ -11,6 +11,7 @@ from sqlmodel import Session
 from bot.domain.hours import PageCredit, page_credit
 from bot.domain.library import Lesson, expected_seconds
 from bot.domain.message import Refusal
+from bot.domain.sitting import Claim
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import focus, hours, quiz
 from bot.services.hours import Earned
@@ -74,7 +75,7 @@ def start(session: Session, shelf: Shelf, person_id: int, lesson: Lesson, now: d
     had = next((ref for ref, name in study.open_readings(session, person_id) if name == lesson.id), None)
     if had is not None:
         return _take_up(session, shelf, person_id, _under_way(session, had), lesson, now)
-    put_down = focus.make_way(session, shelf, person_id, now)
+    put_down = focus.make_way(session, shelf, person_id, now, Claim.STUDY)
     reading_id = study.open_reading(session, person_id, lesson.id, lesson.digest, now)
     study.set_focus(session, person_id, "reading", reading_id, now)
     study.send_page(session, reading_id, 1, now)
@@ -121,10 +122,8 @@ def _close_gone(session: Session, shelf: Shelf, reading: OpenReading, now: datet
 
 
 def _take_up(session: Session, shelf: Shelf, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> Page:
-    reading_id, put_down = reading.id, ""
-    if study.focus(session, person_id) != ("reading", reading_id):
-        put_down = focus.make_way(session, shelf, person_id, now)
-        study.set_focus(session, person_id, "reading", reading_id, now)
+    reading_id = reading.id
+    put_down = focus.take(session, shelf, person_id, "reading", reading_id, Claim.STUDY, now)
     changed = lesson.digest != reading.digest
     page = 1 if changed else reading.page
     if changed:

@@ -25,7 +25,7 @@ GOOD: dict[str, Row] = {
     "reading": {"id": 900, "person_id": 900, "lesson": "l", "digest": "d", "page": 1, "state": "open", "opened_at": AT},
     "page_view": {"id": 900, "reading_id": 900, "page": 1, "sent_at": AT, "reason": ""},
     "sitting": {"id": 900, "person_id": 900, "kind": "practice", "scope": "s", "size": 2, "next": 1, "state": "open", "opened_at": AT},
-    "sitting_item": {"sitting_id": 900, "n": 1, "question": "q", "version_id": 900},
+    "sitting_item": {"sitting_id": 900, "n": 1, "question": "q", "version_id": 900, "points": 2000, "shuffle": "BADC"},
     "answer": {
         "id": 900, "person_id": 900, "sitting_id": 900, "n": 1, "question": "q", "version_id": 900, "choice": "A", "correct": 1, "earned": 1000,
         "provisional": 0, "channel": "local", "message_id": "m", "arrived_at": AT, "recorded_at": AT, "late": 0,
@@ -103,6 +103,8 @@ BAD: list[tuple[str, Row, str]] = [
     ("sitting", {"next": 4}, "next_is_inside"),
     ("sitting", {"state": "done"}, "closed_when_over"),
     ("sitting_item", {"n": 0}, "items_count_from_one"),
+    ("sitting_item", {"points": -1}, "points_are_not_negative"),
+    ("sitting_item", {"shuffle": "ABCDEFGHI"}, "shuffle_fits"),
     ("answer", {"earned": 1001, "correct": 0}, "earned_is_a_share"),
     ("answer", {"earned": -1, "correct": 0}, "earned_is_a_share"),
     ("answer", {"earned": 999}, "correct_earns_all"),

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
+from bot.domain.sitting import FORMS, TASKS
 from bot.storage.tables.base import KEYED, STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
 
 _OPEN = text("state = 'open'")
@@ -96,11 +97,11 @@ class PageView(SQLModel, table=True):
 
 
 class Sitting(SQLModel, table=True):
-    """A set of questions put to one person: the daily set, a practice round, the notebook, a lesson's closing questions."""
+    """A set of questions put to one person, from the daily set to an exam's paper (domain/sitting.py)."""
 
     __tablename__ = "sitting"
     __table_args__ = (
-        one_of("kind", "daily", "practice", "mistakes", "lesson"),
+        one_of("kind", *FORMS),
         one_of("state", "open", "done", "left"),
         CheckConstraint("size >= 1 AND next BETWEEN 1 AND size + 1", name="next_is_inside"),
         CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_when_over"),
@@ -123,15 +124,26 @@ class Sitting(SQLModel, table=True):
 
 
 class SittingItem(SQLModel, table=True):
-    """The n-th question of a sitting, in the version that this person sees."""
+    """The n-th question of a sitting, in the version that this person sees.
+
+    `points` is what it is worth, in thousandths of a point (nothing where a set is not marked in points); `shuffle` the letters of the file in the
+    order in which this person sees them (CABD: what is shown as A is the file's C), empty where they stand as in the file.
+    """
 
     __tablename__ = "sitting_item"
-    __table_args__ = (CheckConstraint("n >= 1", name="items_count_from_one"), KEYED)
+    __table_args__ = (
+        CheckConstraint("n >= 1", name="items_count_from_one"),
+        CheckConstraint("points >= 0", name="points_are_not_negative"),
+        CheckConstraint("length(shuffle) <= 8", name="shuffle_fits"),
+        KEYED,
+    )
 
     sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
     n: int = number(primary_key=True)
     question: str = words()
     version_id: int = number(foreign_key="question_version.id")
+    points: int = number(default=0, sa_column_kwargs={"server_default": "0"})
+    shuffle: str = words(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 class Answer(SQLModel, table=True):
@@ -229,10 +241,10 @@ class Report(SQLModel, table=True):
 
 
 class Focus(SQLModel, table=True):
-    """What a person is at: one reading or one sitting. What else is open waits its turn."""
+    """What a person is at: one task, a reading or a sitting by its id. What else is open waits its turn."""
 
     __tablename__ = "focus"
-    __table_args__ = (one_of("kind", "reading", "sitting"), is_moment("since"), STRICT)
+    __table_args__ = (one_of("kind", *TASKS), is_moment("since"), STRICT)
 
     person_id: int = number(primary_key=True, foreign_key="person.id")
     kind: str = words()

@@ -1,0 +1,58 @@
+"""What a person can be at, and how each kind of task hears what is typed and tapped: one row a kind, whoever asks goes through here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.commands.router import Context
+from bot.domain.message import Reply
+
+_ON_CARD = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A kind of task. `ref` is the row in hand (a reading, a sitting), `n` the page or place that a card was made for.
+
+    `typed` hears a text that is no command (None when it is nothing of the kind), `tapped` a tap on a card that may be old or somebody else's.
+    `resume` says again where the person stands; `turn` answers 下一页, `skip` 跳过, `leave` 退出. `writes` is true while the answer is written in
+    words, so that a text is not taken for a command too easily.
+    """
+
+    kind: str
+    letter: str
+    typed: Callable[[Context, int, str], Reply | None]
+    tapped: Callable[[Context, int, int, str], Reply]
+    resume: Callable[[Context, int], Reply]
+    turn: Callable[[Context, int], Reply]
+    skip: Callable[[Context, int], Reply]
+    leave: Callable[[Context, int], Reply]
+    writes: Callable[[Context, int], bool]
+
+
+TASKS: dict[str, Task] = {}
+"""By what `focus` calls them (domain/sitting.py)."""
+LETTERS: dict[str, Task] = {}
+"""By the letter with which a card names them: s12.3."""
+
+
+def register(task: Task) -> Task:
+    if task.kind in TASKS or task.letter in LETTERS:
+        raise ValueError(f"{task.kind} or {task.letter} is taken")
+    TASKS[task.kind] = LETTERS[task.letter] = task
+    return task
+
+
+def on_card(task: str) -> tuple[Task, int, int] | None:
+    """The task, the row and the place that a card names; None for what no card of ours says."""
+    found = _ON_CARD.fullmatch(task)
+    if found is None or found[1] not in LETTERS:
+        return None
+    return LETTERS[found[1]], int(found[2]), int(found[3])
+
+
+def card_of(kind: str, ref: int, n: int) -> str:
+    """What a card of a task says, so that a tap on it is known for what it is."""
+    return f"{TASKS[kind].letter}{ref}.{n}"

@@ -1,0 +1,16 @@
+"""Live contests: what is on the screen, who buzzed first, what was decided."""
+
+from __future__ import annotations
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
