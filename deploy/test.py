@@ -9,6 +9,8 @@ import subprocess
 import sys
 
 LEAST = (3, 11)
+# A worker a core, each with files and a PostgreSQL of its own; more than a few would only wait for the disk.
+SIDE_BY_SIDE = ["-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile"]
 TOOLS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
@@ -37,7 +39,7 @@ def main(arguments: "list[str]") -> int:
     _venv.say("== pytest")
     # The suite decides its settings itself; those of the operator's shell are not its business.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("BOT_") or key.startswith("BOT_TEST_")}
-    os.execve(python, [python, "-m", "pytest", *arguments], environment)
+    os.execve(python, [python, "-m", "pytest", *(arguments or SIDE_BY_SIDE)], environment)
     return 0
 
 
