@@ -11,6 +11,7 @@ from fractions import Fraction
 from bot.domain.message import Refusal
 from bot.domain.question import Question, Words
 
+SCOPES = {"exam": "考试", "contest": "竞赛"}
 WAYS = {"rekey": "改标准答案", "accept": "认可多个答案", "full": "全体给分", "void": "作废"}
 _SAID = {
     "改": "rekey", "改为": "rekey", "改成": "rekey", "标准答案": "rekey", "答案": "rekey",

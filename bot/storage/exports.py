@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from bot.domain.seal import rule_text, source_text
 from bot.storage import outcomes
+from bot.storage.marks import NEWEST
 from bot.storage.sql import Sql
 from bot.storage.stream import stream
 from bot.storage.tables import stamp
@@ -22,11 +23,13 @@ Export = Callable[[Session, Mapping[str, str]], Iterator[Line]]
 # Bounds that every moment of a row lies between, so that one statement serves with and without them.
 BEGINNING, END = "0000", "9999"
 
-_ANSWERS = """SELECT a.id, p.staff_no, a.question, v.version, a.sitting_id, a.version_id, a.choice, a.correct, a.earned, c.earned,
+_ANSWERS = f"""SELECT a.id, p.staff_no, a.question, v.version, a.sitting_id, a.version_id, a.choice,
+                     COALESCE(m.earned, c.earned, a.earned), COALESCE(m.earned, c.earned, a.earned) = 1000,
                      a.recorded_at, a.channel, a.message_id, a.late
               FROM answer a JOIN person p ON p.id = a.person_id JOIN question_version v ON v.id = a.version_id
               LEFT JOIN confirmation c ON c.answer_id = a.id
-              WHERE a.recorded_at >= :since AND a.recorded_at < :until ORDER BY a.recorded_at, a.id"""
+              LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {NEWEST}
+              WHERE a.recorded_at >= :since AND a.recorded_at < :until ORDER BY a.recorded_at, a.id"""  # noqa: S608
 _LEDGER = """SELECT l.id, s.seq, p.staff_no, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.law, l.required,
                     l.rule, l.rule_version, l.recorded_at, l.recorded_by, l.reverses, s.algorithm, s.hash
              FROM ledger l JOIN person p ON p.id = l.person_id LEFT JOIN seal s ON s.entry_id = l.id
@@ -47,14 +50,14 @@ def bounds(since: datetime | None, until: datetime | None) -> dict[str, str]:
 
 
 def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
-    """Each recorded answer with the mark that stands: a person's, where a person confirmed it. `earned` is a share from 0 to 1."""
+    """Each recorded answer with the mark that counts (storage/marks.py). `earned` is a share from 0 to 1."""
 
     @lru_cache(maxsize=4096)
     def kind(version_id: int) -> str:
         return str(json.loads(_BODY.one(session, id=version_id)[0])["kind"])
 
     for row in stream(session, _ANSWERS, between):
-        row_id, staff_no, question, version, sitting, version_id, choice, correct, earned, confirmed, at, channel, message_id, late = row
+        row_id, staff_no, question, version, sitting, version_id, choice, earned, correct, at, channel, message_id, late = row
         yield {
             "id": row_id,
             "staff_no": staff_no,
@@ -63,8 +66,8 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "session": sitting,
             "kind": kind(version_id),
             "choice": choice,
-            "correct": bool(correct) if confirmed is None else confirmed == 1000,
-            "earned": (earned if confirmed is None else confirmed) / 1000,
+            "correct": bool(correct),
+            "earned": earned / 1000,
             "recorded_at": at,
             "channel": channel,
             "message_id": message_id,

@@ -70,6 +70,22 @@ GOOD: dict[str, Row] = {
         "id": 900, "year": 2026, "law": "民法典", "unit_id": 900, "form": "讲座", "count": 1, "deadline": "2026-12-31", "clause": "",
         "recorded_at": AT,
     },
+    "correction": {
+        "id": 900, "scope": "exam", "ref": 1, "question": "q", "version_id": 900, "way": "rekey", "keys": "B", "reason": "r", "state": "proposed",
+        "proposed_by": "9001", "proposed_at": AT,
+    },
+    "remark": {"correction_id": 900, "sitting_id": 900, "n": 1, "answer_id": 900, "earned": 1000, "counts": 1, "marked_at": AT},
+    "ripple": {
+        "correction_id": 900, "sitting_id": 900, "person_id": 900, "score_before": 0, "score_after": 1000, "passed_before": 0, "passed_after": 1,
+        "seconds_before": 0, "seconds_after": 5400, "certificate_before": "", "certificate_after": "", "made_at": AT,
+    },
+    "appeal": {"id": 900, "person_id": 900, "sitting_id": 900, "said": "s", "appealed_at": AT, "due_at": AT, "answered": ""},
+    "outside_exam": {
+        "id": 900, "name": "外部考试", "held_on": "2026-03-02", "pass_line": 60000, "total": 100000, "recorded_by": "t", "recorded_at": AT,
+    },
+    "outside_result": {
+        "outside_id": 900, "person_id": 900, "score": 60000, "passed": 1, "file": "f.xlsx", "row": 2, "recorded_by": "t", "recorded_at": AT,
+    },
     "planned": {"id": 900, "duty_id": 900, "n": 1, "name": "讲座", "due_on": "2026-05-01", "state": "planned", "note": ""},
 }  # fmt: skip
 
@@ -139,6 +155,24 @@ BAD: list[tuple[str, Row, str]] = [
     ("preference", {"quiet_to": ""}, "quiet_to_is_a_time"),
     ("duty", {"count": 0}, "count_is_positive"),
     ("planned", {"state": "done"}, "done_on_a_day"),
+    ("correction", {"reason": ""}, "reason_fits"),
+    ("correction", {"reason": "长" * 501}, "reason_fits"),
+    ("correction", {"keys": ""}, "keys_where_the_way_has_some"),
+    ("correction", {"way": "void"}, "keys_where_the_way_has_some"),
+    ("correction", {"state": "applied"}, "decided_by_somebody"),
+    ("correction", {"decided_by": "9002"}, "decided_by_somebody"),
+    ("remark", {"earned": 1001}, "earned_is_a_share"),
+    ("ripple", {"seconds_after": -1}, "credit_is_not_negative"),
+    ("appeal", {"said": ""}, "said_fits"),
+    ("appeal", {"said": "长" * 501}, "said_fits"),
+    ("appeal", {"answered": "长" * 501}, "answer_fits"),
+    ("appeal", {"answered_at": AT}, "answered_by_somebody"),
+    ("appeal", {"granted": 1}, "answered_by_somebody"),
+    ("outside_exam", {"name": ""}, "name_fits"),
+    ("outside_exam", {"name": "长" * 81}, "name_fits"),
+    ("outside_exam", {"pass_line": 0}, "pass_line_is_inside"),
+    ("outside_exam", {"pass_line": 100001}, "pass_line_is_inside"),
+    ("outside_result", {"score": -1}, "score_is_not_negative"),
     ("planned", {"done_on": "2026-05-01"}, "done_on_a_day"),
 ]
 
@@ -159,6 +193,11 @@ BESIDE: dict[tuple[str, str], Row] = {
     ("report", "answered_at"): {"answered_by": 900},
     ("delivery", "lease_until"): {"state": "sending"},
     ("planned", "done_on"): {"state": "done"},
+    ("correction", "decided_at"): {"state": "applied", "decided_by": "9002"},
+    ("correction", "state"): {"decided_at": AT, "decided_by": "9002"},
+    ("appeal", "answered_at"): {"answered_by": 900, "granted": 0},
+    ("appeal", "granted"): {"answered_by": 900, "answered_at": AT},
+    ("correction", "way"): {"keys": ""},
 }
 
 # What makes a second row of a table lawful but for the fault under test, so that no uniqueness speaks first.
@@ -167,6 +206,12 @@ SECOND: dict[str, Row] = {
     "person": {"id": 901, "staff_no": "P901"},
     "ledger": {"id": 901, "source_id": "2"},
     "answer": {"id": 901, "n": 2},
+    "correction": {"id": 901, "ref": 2},
+    "remark": {"n": 2, "answer_id": None},
+    "ripple": {"sitting_id": 901},
+    "appeal": {"id": 901, "sitting_id": 901},
+    "outside_exam": {"id": 901, "name": "另一场"},
+    "outside_result": {"person_id": 901},
 }
 
 

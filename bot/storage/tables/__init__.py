@@ -6,6 +6,7 @@ from bot.storage.tables.base import moment, stamp
 from bot.storage.tables.campaign import Absence, Budget, Campaign, Delivery, Duty, Occurrence, Planned, Preference, Switch, Tag, Vote
 from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
+from bot.storage.tables.marking import Appeal, Correction, OutsideExam, OutsideResult, Remark, Ripple
 from bot.storage.tables.people import Account, BindCode, BindGuard, Person, Post, Role, Unit
 from bot.storage.tables.study import (
     Answer,
@@ -28,12 +29,14 @@ __all__ = [
     "Absence",
     "Account",
     "Answer",
+    "Appeal",
     "Audit",
     "BindCode",
     "BindGuard",
     "Budget",
     "Campaign",
     "Confirmation",
+    "Correction",
     "DayTotal",
     "Delivery",
     "Duty",
@@ -42,6 +45,8 @@ __all__ = [
     "Inbox",
     "Mistake",
     "Occurrence",
+    "OutsideExam",
+    "OutsideResult",
     "PageView",
     "Person",
     "Planned",
@@ -51,7 +56,9 @@ __all__ = [
     "QuestionState",
     "QuestionVersion",
     "Reading",
+    "Remark",
     "Report",
+    "Ripple",
     "Role",
     "Rule",
     "Seal",

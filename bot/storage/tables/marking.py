@@ -1,0 +1,192 @@
+"""What comes after an exam: keys put right, the new marks of old answers, what that changed for whom, appeals, results from elsewhere."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import SQLModel
+
+from bot.domain.correction import SCOPES, WAYS
+from bot.storage.tables.base import KEYED, STRICT, at, day, flag, is_day, is_flag, is_moment, key, number, one_of, words
+
+_PROPOSED = text("state = 'proposed'")
+_UNANSWERED = text("answered_at IS NULL")
+
+
+class Correction(SQLModel, table=True):
+    """One question of one exam or contest put right: proposed by one name, applied (or dropped) by another where the rule asks for two.
+
+    `keys` are the answers that are right from then on, one a line; `report_id` the reader's report it came from.
+    """
+
+    __tablename__ = "correction"
+    __table_args__ = (
+        one_of("scope", *SCOPES),
+        one_of("way", *WAYS),
+        one_of("state", "proposed", "applied", "dropped"),
+        CheckConstraint("length(reason) BETWEEN 1 AND 500", name="reason_fits"),
+        CheckConstraint("(way IN ('rekey', 'accept')) = (keys <> '')", name="keys_where_the_way_has_some"),
+        CheckConstraint("(state = 'proposed') = (decided_at IS NULL) AND (decided_at IS NULL) = (decided_by IS NULL)", name="decided_by_somebody"),
+        is_moment("proposed_at"),
+        is_moment("decided_at"),
+        Index(
+            "one_correction_at_a_time",
+            "scope",
+            "ref",
+            "version_id",
+            unique=True,
+            sqlite_where=_PROPOSED,
+            postgresql_where=_PROPOSED,
+        ),
+        Index("correction_of_scope", "scope", "ref"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    scope: str = words()
+    ref: int = number()
+    question: str = words()
+    version_id: int = number(foreign_key="question_version.id")
+    way: str = words()
+    keys: str = words(default="")
+    reason: str = words()
+    report_id: int | None = number(default=None, foreign_key="report.id")
+    state: str = words(default="proposed")
+    proposed_by: str = words()
+    proposed_at: datetime = at()
+    decided_by: str | None = words(default=None)
+    decided_at: datetime | None = at(default=None)
+
+
+class Remark(SQLModel, table=True):
+    """The new mark of one place of one paper, beside the answer as it was recorded (none where the place was left blank). Never changed.
+
+    `earned` in thousandths of the item; `counts` is false where the item was taken out. Of several, that of the newest correction counts.
+    """
+
+    __tablename__ = "remark"
+    __table_args__ = (
+        CheckConstraint("earned BETWEEN 0 AND 1000", name="earned_is_a_share"),
+        is_flag("counts"),
+        is_moment("marked_at"),
+        UniqueConstraint("sitting_id", "n", "correction_id"),
+        KEYED,
+    )
+
+    correction_id: int = number(primary_key=True, foreign_key="correction.id")
+    sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
+    n: int = number(primary_key=True)
+    answer_id: int | None = number(default=None, foreign_key="answer.id")
+    earned: int = number()
+    counts: bool = flag(default=True)
+    marked_at: datetime = at()
+
+
+class Ripple(SQLModel, table=True):
+    """What a correction changed for one paper: score, place, pass, credit, certificate, before and after. Never changed.
+
+    Scores in thousandths of a point, credit in seconds, certificates by number (empty for none).
+    """
+
+    __tablename__ = "ripple"
+    __table_args__ = (
+        is_flag("passed_before"),
+        is_flag("passed_after"),
+        CheckConstraint("seconds_before >= 0 AND seconds_after >= 0", name="credit_is_not_negative"),
+        is_moment("made_at"),
+        Index("ripple_of_sitting", "sitting_id"),
+        KEYED,
+    )
+
+    correction_id: int = number(primary_key=True, foreign_key="correction.id")
+    sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
+    person_id: int = number(foreign_key="person.id")
+    score_before: int = number()
+    score_after: int = number()
+    place_before: int | None = number(default=None)
+    place_after: int | None = number(default=None)
+    passed_before: bool | None = flag(default=None)
+    passed_after: bool | None = flag(default=None)
+    seconds_before: int = number(default=0)
+    seconds_after: int = number(default=0)
+    certificate_before: str = words(default="")
+    certificate_after: str = words(default="")
+    made_at: datetime = at()
+
+
+class Appeal(SQLModel, table=True):
+    """A person does not agree with a result; an administrator answers. Where it is granted, a correction or an entry of the ledger puts it right."""
+
+    __tablename__ = "appeal"
+    __table_args__ = (
+        CheckConstraint("length(said) BETWEEN 1 AND 500", name="said_fits"),
+        CheckConstraint("length(answered) <= 500", name="answer_fits"),
+        CheckConstraint("(answered_at IS NULL) = (answered_by IS NULL) AND (answered_at IS NULL) = (granted IS NULL)", name="answered_by_somebody"),
+        is_flag("granted"),
+        is_moment("appealed_at"),
+        is_moment("due_at"),
+        is_moment("answered_at"),
+        is_moment("seen_at"),
+        Index("one_open_appeal", "sitting_id", unique=True, sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED),
+        Index("appeal_of_person", "person_id"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    person_id: int = number(foreign_key="person.id")
+    sitting_id: int = number(foreign_key="sitting.id")
+    said: str = words()
+    appealed_at: datetime = at()
+    due_at: datetime = at()
+    granted: bool | None = flag(default=None)
+    answered: str = words(default="")
+    answered_by: int | None = number(default=None, foreign_key="person.id")
+    answered_at: datetime | None = at(default=None)
+    correction_id: int | None = number(default=None, foreign_key="correction.id")
+    seen_at: datetime | None = at(default=None)
+
+
+class OutsideExam(SQLModel, table=True):
+    """An exam held on another platform. Pass line and total in thousandths of a point; `exam_id` where it is tracked as an exam here."""
+
+    __tablename__ = "outside_exam"
+    __table_args__ = (
+        CheckConstraint("length(name) BETWEEN 1 AND 80", name="name_fits"),
+        CheckConstraint("total > 0 AND pass_line BETWEEN 1 AND total", name="pass_line_is_inside"),
+        is_day("held_on"),
+        is_moment("recorded_at"),
+        UniqueConstraint("name"),
+        UniqueConstraint("exam_id"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    name: str = words()
+    held_on: date = day()
+    pass_line: int = number()
+    total: int = number()
+    exam_id: int | None = number(default=None)
+    recorded_by: str = words()
+    recorded_at: datetime = at()
+
+
+class OutsideResult(SQLModel, table=True):
+    """One person's result of an exam held elsewhere, as the file gave it (`row` of the file). Never changed."""
+
+    __tablename__ = "outside_result"
+    __table_args__ = (
+        CheckConstraint("score >= 0", name="score_is_not_negative"),
+        is_flag("passed"),
+        is_moment("recorded_at"),
+        KEYED,
+    )
+
+    outside_id: int = number(primary_key=True, foreign_key="outside_exam.id")
+    person_id: int = number(primary_key=True, foreign_key="person.id")
+    score: int = number()
+    passed: bool = flag()
+    file: str = words()
+    row: int = number()
+    recorded_by: str = words()
+    recorded_at: datetime = at()
