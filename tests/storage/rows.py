@@ -87,6 +87,10 @@ GOOD: dict[str, Row] = {
         "outside_id": 900, "person_id": 900, "score": 60000, "passed": 1, "file": "f.xlsx", "row": 2, "recorded_by": "t", "recorded_at": AT,
     },
     "planned": {"id": 900, "duty_id": 900, "n": 1, "name": "讲座", "due_on": "2026-05-01", "state": "planned", "note": ""},
+    "certificate": {
+        "id": 900, "number": "XF-2026-000900-K", "code": "7QK39MXT2A", "person_id": 900, "kind": "exam", "source_kind": "sitting", "source_id": "900",
+        "body": "{}", "issued_at": AT, "issued_by": "system", "state": "valid", "reason": "", "changed_by": "",
+    },
 }  # fmt: skip
 
 
@@ -173,6 +177,13 @@ BAD: list[tuple[str, Row, str]] = [
     ("outside_exam", {"pass_line": 0}, "pass_line_is_inside"),
     ("outside_exam", {"pass_line": 100001}, "pass_line_is_inside"),
     ("outside_result", {"score": -1}, "score_is_not_negative"),
+    ("certificate", {"number": "XF-2026"}, "number_fits"),
+    ("certificate", {"code": "7QK39MXT2"}, "code_fits"),
+    ("certificate", {"reason": "长" * 201}, "reason_fits"),
+    ("certificate", {"state": "revoked", "cause": "decision"}, "changed_when_it_no_longer_holds"),
+    ("certificate", {"changed_at": AT}, "changed_when_it_no_longer_holds"),
+    ("certificate", {"state": "revoked", "changed_at": AT}, "changed_when_it_no_longer_holds"),
+    ("certificate", {"replaces": 901}, "replaces_an_older_one"),
     ("planned", {"done_on": "2026-05-01"}, "done_on_a_day"),
 ]
 
@@ -198,6 +209,9 @@ BESIDE: dict[tuple[str, str], Row] = {
     ("appeal", "answered_at"): {"answered_by": 900, "granted": 0},
     ("appeal", "granted"): {"answered_by": 900, "answered_at": AT},
     ("correction", "way"): {"keys": ""},
+    ("certificate", "state"): {"changed_at": AT, "cause": "decision"},
+    ("certificate", "cause"): {"state": "revoked", "changed_at": AT},
+    ("certificate", "changed_at"): {"state": "revoked", "cause": "decision"},
 }
 
 # What makes a second row of a table lawful but for the fault under test, so that no uniqueness speaks first.
@@ -212,6 +226,7 @@ SECOND: dict[str, Row] = {
     "appeal": {"id": 901, "sitting_id": 901},
     "outside_exam": {"id": 901, "name": "另一场"},
     "outside_result": {"person_id": 901},
+    "certificate": {"id": 901, "number": "XF-2026-000901-K", "source_id": "901"},
 }
 
 

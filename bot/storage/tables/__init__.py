@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 from bot.storage.tables.base import moment, stamp
 from bot.storage.tables.campaign import Absence, Budget, Campaign, Delivery, Duty, Occurrence, Planned, Preference, Switch, Tag, Vote
+from bot.storage.tables.certificate import Certificate
 from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
 from bot.storage.tables.marking import Appeal, Correction, OutsideExam, OutsideResult, Remark, Ripple
@@ -35,6 +36,7 @@ __all__ = [
     "BindGuard",
     "Budget",
     "Campaign",
+    "Certificate",
     "Confirmation",
     "Correction",
     "DayTotal",

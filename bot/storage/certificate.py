@@ -1,0 +1,152 @@
+"""Certificates as rows: put in once, found by number, by person and by what they were issued for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.certificate import Body, body_of
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_HELD = """SELECT c.id, c.number, c.code, c.person_id, c.kind, c.source_kind, c.source_id, c.body, c.issued_at, c.issued_by, c.replaces,
+              c.state, c.cause, c.reason, c.changed_at, c.changed_by, (SELECT n.number FROM certificate n WHERE n.replaces = c.id), p.staff_no
+             FROM certificate c JOIN person p ON p.id = c.person_id WHERE """
+_NEXT_ON_SQLITE = Sql("SELECT COALESCE(MAX(id), 0) + 1 FROM certificate")
+_NEXT_ON_POSTGRES = Sql("SELECT nextval(pg_get_serial_sequence('certificate', 'id'))")
+_ADD = Sql(
+    """INSERT INTO certificate (id, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces, state, cause, reason,
+                                changed_at, changed_by)
+       VALUES (:id, :number, :code, :person_id, :kind, :source_kind, :source_id, :body, :at, :by, :replaces, 'valid', NULL, '', NULL, '')
+       ON CONFLICT (person_id, source_kind, source_id) WHERE state = 'valid' DO NOTHING"""
+)
+_END = Sql(
+    """UPDATE certificate SET state = :state, cause = :cause, reason = :reason, changed_at = :at, changed_by = :by
+       WHERE id = :id AND state = :was"""
+)
+_BY_NUMBER = Sql(_HELD + "c.number = :number")
+_LATEST = Sql(_HELD + "c.person_id = :person_id AND c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id DESC LIMIT 1")
+_OF_PERSON = Sql(_HELD + "c.person_id = :person_id ORDER BY c.id DESC LIMIT :most")
+_OF_SOURCE = Sql(_HELD + "c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id")
+_ALL = Sql(
+    _HELD
+    + """(:staff_no = '' OR p.staff_no = :staff_no) AND (:state = '' OR c.state = :state) AND (:kind = '' OR c.kind = :kind)
+         ORDER BY c.id DESC LIMIT :most"""
+)
+_HOLDER = Sql("SELECT id, name FROM person WHERE staff_no = :staff_no")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A certificate as its row stands; `replaced_by` is the number of the one issued in its place, empty without one."""
+
+    id: int
+    number: str
+    code: str
+    person_id: int
+    staff_no: str
+    kind: str
+    source: tuple[str, str]
+    body: Body
+    issued_at: datetime
+    issued_by: str
+    replaces: int | None
+    state: str
+    cause: str
+    reason: str
+    changed_at: datetime | None
+    changed_by: str
+    replaced_by: str
+
+    @property
+    def is_valid(self) -> bool:
+        return self.state == "valid"
+
+
+def _held(row: Any) -> Held:
+    ident, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces = row[:11]
+    state, cause, reason, changed_at, changed_by, replaced_by, staff_no = row[11:]
+    changed = None if changed_at is None else moment(changed_at)
+    made, source = moment(issued_at), (source_kind, source_id)
+    return Held(
+        ident, number, code, person_id, staff_no, kind, source, body_of(body), made, issued_by, replaces,
+        state, cause or "", reason, changed, changed_by, replaced_by or "",
+    )  # fmt: skip
+
+
+def next_id(session: Session) -> int:
+    """The id of the next certificate, before it is there: its number is made of it. PostgreSQL gives each to one caller; SQLite has one writer."""
+    made = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
+    return int(made.one(session)[0])
+
+
+def add(
+    session: Session,
+    ident: int,
+    number: str,
+    code: str,
+    person_id: int,
+    source: tuple[str, str],
+    body: Body,
+    at: datetime,
+    by: str,
+    replaces: int | None = None,
+) -> bool:
+    """False when the person already has a valid certificate of the source; then nothing was written."""
+    return (
+        _ADD.run(
+            session,
+            id=ident,
+            number=number,
+            code=code,
+            person_id=person_id,
+            kind=body.facts.kind,
+            source_kind=source[0],
+            source_id=source[1],
+            body=body.to_json(),
+            at=stamp(at),
+            by=by,
+            replaces=replaces,
+        )
+        == 1
+    )
+
+
+def end(session: Session, held: Held, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
+    """True for the one caller who changed it from the state it was read in."""
+    return _END.run(session, id=held.id, was=held.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
+
+
+def by_number(session: Session, number: str) -> Held | None:
+    row = _BY_NUMBER.one(session, number=number)
+    return None if row is None else _held(row)
+
+
+def latest(session: Session, person_id: int, source: tuple[str, str]) -> Held | None:
+    """The newest certificate of a source, whether it holds or not."""
+    row = _LATEST.one(session, person_id=person_id, source_kind=source[0], source_id=source[1])
+    return None if row is None else _held(row)
+
+
+def of_person(session: Session, person_id: int, most: int = 50) -> list[Held]:
+    """Newest first."""
+    return [_held(row) for row in _OF_PERSON.all(session, person_id=person_id, most=most)]
+
+
+def of_source(session: Session, source: tuple[str, str]) -> list[Held]:
+    """Everybody's certificates of a source, oldest first."""
+    return [_held(row) for row in _OF_SOURCE.all(session, source_kind=source[0], source_id=source[1])]
+
+
+def listed(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[Held]:
+    """Newest first; an empty word asks for all."""
+    return [_held(row) for row in _ALL.all(session, staff_no=staff_no, state=state, kind=kind, most=most)]
+
+
+def holder(session: Session, staff_no: str) -> tuple[int, str] | None:
+    """The id and name behind a staff number, in office or not."""
+    row = _HOLDER.one(session, staff_no=staff_no)
+    return None if row is None else (int(row[0]), str(row[1]))
