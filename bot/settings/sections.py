@@ -126,6 +126,7 @@ class Web(_Section):
     """Pages of our own."""
 
     local_chat: bool = False
+    font: str = ""
 
 
 class Limits(_Section):
