@@ -91,6 +91,16 @@ GOOD: dict[str, Row] = {
         "id": 900, "number": "XF-2026-000900-K", "code": "7QK39MXT2A", "person_id": 900, "kind": "exam", "source_kind": "sitting", "source_id": "900",
         "body": "{}", "issued_at": AT, "issued_by": "system", "state": "valid", "reason": "", "changed_by": "",
     },
+    "exam": {
+        "id": 900, "name": "年度学法考试", "state": "published", "blueprint": "{}", "audience": "{}", "gate": "{}", "opens_at": AT,
+        "closes_at": "2026-03-02T03:00:00.000000Z", "minutes": 60, "attempts": 1, "pass_line": 60000, "total": 100000, "results": "after_close",
+        "grace_seconds": 0, "clause": "", "created_by": "t", "created_at": AT, "changed_at": AT,
+    },
+    "attempt": {
+        "sitting_id": 900, "exam_id": 900, "person_id": 900, "n": 1, "started_at": AT, "deadline": "2026-03-02T02:00:00.000000Z", "state": "open",
+        "difficulty": 300,
+    },
+    "extension": {"id": 900, "sitting_id": 900, "kind": "time", "minutes": 10, "reason": "断网", "asked_by": "9001", "asked_at": AT},
 }  # fmt: skip
 
 
@@ -185,6 +195,39 @@ BAD: list[tuple[str, Row, str]] = [
     ("certificate", {"state": "revoked", "changed_at": AT}, "changed_when_it_no_longer_holds"),
     ("certificate", {"replaces": 901}, "replaces_an_older_one"),
     ("planned", {"done_on": "2026-05-01"}, "done_on_a_day"),
+    ("exam", {"name": ""}, "name_fits"),
+    ("exam", {"name": "长" * 81}, "name_fits"),
+    ("exam", {"closes_at": AT}, "window_is_open"),
+    ("exam", {"minutes": 0}, "minutes_are_plausible"),
+    ("exam", {"minutes": 1441}, "minutes_are_plausible"),
+    ("exam", {"late_minutes": -1}, "late_minutes_are_not_negative"),
+    ("exam", {"attempts": 0}, "attempts_are_few"),
+    ("exam", {"attempts": 21}, "attempts_are_few"),
+    ("exam", {"pass_line": 0}, "pass_line_is_inside"),
+    ("exam", {"pass_line": 100001}, "pass_line_is_inside"),
+    ("exam", {"cap": 0}, "cap_is_inside"),
+    ("exam", {"cap": 100001}, "cap_is_inside"),
+    ("exam", {"grace_seconds": -1}, "grace_is_short"),
+    ("exam", {"grace_seconds": 61}, "grace_is_short"),
+    ("exam", {"makeup_of": 901}, "not_its_own_makeup"),
+    ("exam", {"state": "closed"}, "closed_when_over"),
+    ("exam", {"closed_at": AT}, "closed_when_over"),
+    ("exam", {"state": "released", "closed_at": AT}, "released_when_told"),
+    ("exam", {"state": "closed", "closed_at": AT, "released_at": AT}, "released_when_told"),
+    ("attempt", {"n": 0}, "attempts_count_from_one"),
+    ("attempt", {"deadline": AT}, "time_is_given"),
+    ("attempt", {"state": "closed"}, "closed_by_somebody"),
+    ("attempt", {"closed_at": AT, "closed_by": "self"}, "closed_by_somebody"),
+    ("attempt", {"state": "closed", "closed_at": AT}, "closed_by_somebody"),
+    ("attempt", {"score": -1}, "score_is_not_negative"),
+    ("attempt", {"difficulty": 1001}, "difficulty_is_a_share"),
+    ("attempt", {"difficulty": -1}, "difficulty_is_a_share"),
+    ("extension", {"minutes": 0}, "minutes_are_plausible"),
+    ("extension", {"minutes": 601}, "minutes_are_plausible"),
+    ("extension", {"reason": ""}, "reason_fits"),
+    ("extension", {"reason": "长" * 301}, "reason_fits"),
+    ("extension", {"approved_by": "9001", "approved_at": AT}, "two_people"),
+    ("extension", {"approved_by": "9002"}, "approved_by_somebody"),
 ]
 
 # A rule by its form, as base.py makes it: what breaks it in whatever column.
@@ -212,6 +255,12 @@ BESIDE: dict[tuple[str, str], Row] = {
     ("certificate", "state"): {"changed_at": AT, "cause": "decision"},
     ("certificate", "cause"): {"state": "revoked", "changed_at": AT},
     ("certificate", "changed_at"): {"state": "revoked", "cause": "decision"},
+    ("exam", "closed_at"): {"state": "closed"},
+    ("exam", "released_at"): {"state": "released", "closed_at": AT},
+    ("attempt", "state"): {"closed_at": AT, "closed_by": "self"},
+    ("attempt", "closed_at"): {"state": "closed", "closed_by": "self"},
+    ("attempt", "closed_by"): {"state": "closed", "closed_at": AT},
+    ("extension", "approved_at"): {"approved_by": "9002"},
 }
 
 # What makes a second row of a table lawful but for the fault under test, so that no uniqueness speaks first.
@@ -227,6 +276,8 @@ SECOND: dict[str, Row] = {
     "outside_exam": {"id": 901, "name": "另一场"},
     "outside_result": {"person_id": 901},
     "certificate": {"id": 901, "number": "XF-2026-000901-K", "source_id": "901"},
+    "exam": {"id": 901},
+    "attempt": {"sitting_id": 901, "n": 2},
 }
 
 

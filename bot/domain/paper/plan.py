@@ -106,9 +106,7 @@ def _fits(row: Row, item: Item, scopes: Mapping[str, Collection[str]]) -> bool:
     return item.kind == row.kind and (not row.scope or item.question in scopes[row.scope])
 
 
-def _strata(
-    rows: Sequence[Row], blueprint: Blueprint, pool: Sequence[Item], scopes: Mapping[str, Collection[str]]
-) -> dict[Stratum, list[Item]]:
+def _strata(rows: Sequence[Row], blueprint: Blueprint, pool: Sequence[Item], scopes: Mapping[str, Collection[str]]) -> dict[Stratum, list[Item]]:
     held = {name: frozenset(questions) for name, questions in scopes.items()}
     fixed = {name for name, _ in blueprint.fixed}
     found: dict[Stratum, list[Item]] = defaultdict(list)
@@ -202,7 +200,7 @@ class _Need:
 def _taken(board: _Board, n: int, row: Row) -> dict[Stratum, int]:
     """How many of each stratum a row takes: as the library has them, as far as levels and cases allow. What is short is noted on the board."""
     strata = board.strata(n)
-    levels = {level: count for level, count in row.levels} or {0: row.count}
+    levels = dict(row.levels) or {0: row.count}
     groups = {level: level for level in levels} if row.levels else {1: 0, 2: 0, 3: 0}
     need = _Need(levels, groups, row.cases, row.at_least)
     room = _room(board, strata)

@@ -36,7 +36,7 @@ def shuffled(letters: str, rng: random.Random) -> str:
 
 def as_file(choice: str, shuffle: str) -> str:
     """Letters as seen, in the letters of the file, in order; anything else (对, a written answer) as it is."""
-    return _moved(choice, shuffle, {seen: kept for seen, kept in zip(ALPHABET, shuffle, strict=False)}) if shuffle else choice
+    return _moved(choice, shuffle, dict(zip(ALPHABET, shuffle, strict=False))) if shuffle else choice
 
 
 def shown_as(choice: str, shuffle: str) -> str:

@@ -6,6 +6,7 @@ from bot.storage.tables.base import moment, stamp
 from bot.storage.tables.campaign import Absence, Budget, Campaign, Delivery, Duty, Occurrence, Planned, Preference, Switch, Tag, Vote
 from bot.storage.tables.certificate import Certificate
 from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
+from bot.storage.tables.exam import Attempt, Exam, Extension
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
 from bot.storage.tables.marking import Appeal, Correction, OutsideExam, OutsideResult, Remark, Ripple
 from bot.storage.tables.people import Account, BindCode, BindGuard, Person, Post, Role, Unit
@@ -31,6 +32,7 @@ __all__ = [
     "Account",
     "Answer",
     "Appeal",
+    "Attempt",
     "Audit",
     "BindCode",
     "BindGuard",
@@ -43,6 +45,8 @@ __all__ = [
     "Delivery",
     "Duty",
     "Entry",
+    "Exam",
+    "Extension",
     "Focus",
     "Inbox",
     "Mistake",

@@ -1,0 +1,189 @@
+"""Who sits an exam until when, with which paper and result; what drawing has to know; whose keys may not be told yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.exam import Attempt, Exam
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_TRIED = "sitting_id, exam_id, person_id, n, started_at, deadline, state, closed_at, closed_by, score, passed, difficulty"
+_BEGIN = Sql(
+    """INSERT INTO attempt (sitting_id, exam_id, person_id, n, started_at, deadline, state, difficulty)
+       VALUES (:sitting_id, :exam_id, :person_id, :n, :started_at, :deadline, 'open', :difficulty)"""
+)
+_ATTEMPT = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id")  # noqa: S608
+_ATTEMPTS = Sql(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id AND person_id = :person_id ORDER BY n")  # noqa: S608
+_RUNNING = Sql(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id AND state = 'open' ORDER BY started_at DESC")  # noqa: S608
+_END = Sql("""UPDATE attempt SET state = 'closed', closed_at = :at, closed_by = :by WHERE sitting_id = :id AND state = 'open'""")
+_MARK = Sql("UPDATE attempt SET score = :score, passed = :passed WHERE sitting_id = :id AND state = 'closed'")
+_DUE = Sql(
+    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
+        WHERE a.state = 'open' AND a.deadline <= :until ORDER BY a.deadline LIMIT :n"""  # noqa: S608
+)
+_LOCK = Sql("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
+_WORTH = Sql(
+    """SELECT COUNT(*), COALESCE(SUM(i.points * COALESCE(c.earned, a.earned)), 0),
+              COALESCE(SUM(CASE WHEN a.provisional = 1 AND c.answer_id IS NULL THEN 1 ELSE 0 END), 0)
+       FROM answer a JOIN sitting_item i ON i.sitting_id = a.sitting_id AND i.n = a.n LEFT JOIN confirmation c ON c.answer_id = a.id
+       WHERE a.sitting_id = :id"""
+)
+_ITEMS = Sql(
+    """SELECT i.n, i.question, i.version_id, i.points, i.shuffle, a.choice FROM sitting_item i
+       LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n WHERE i.sitting_id = :id ORDER BY i.n"""
+)
+_ITEM = Sql(
+    """SELECT i.n, i.question, i.version_id, i.points, i.shuffle, a.choice FROM sitting_item i
+       LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n WHERE i.sitting_id = :id AND i.n = :n"""
+)
+_ITEM_IN = Sql(
+    """INSERT INTO sitting_item (sitting_id, n, question, version_id, points, shuffle)
+       VALUES (:sitting_id, :n, :question, :version_id, :points, :shuffle)"""
+)
+_SITTING = Sql(
+    """INSERT INTO sitting (person_id, kind, scope, size, next, state, opened_at) VALUES (:person_id, :kind, :scope, :size, 1, 'open', :at)
+       RETURNING id"""
+)
+_SEEN = Sql(
+    """SELECT i.question FROM sitting_item i WHERE i.sitting_id IN
+       (SELECT sitting_id FROM attempt WHERE person_id = :person_id ORDER BY started_at DESC LIMIT :n)"""
+)
+_USES = Sql("SELECT i.question, COUNT(*) FROM attempt t JOIN sitting_item i ON i.sitting_id = t.sitting_id GROUP BY i.question")
+_FIRST_ANSWERS = Sql(
+    """SELECT a.version_id, COUNT(*), SUM(a.correct) FROM attempt t JOIN answer a ON a.sitting_id = t.sitting_id
+       WHERE t.n = 1 AND t.state = 'closed' AND a.provisional = 0 GROUP BY a.version_id"""
+)
+_HIDDEN = Sql(
+    """SELECT DISTINCT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
+       WHERE t.person_id = :person_id AND e.state = 'published'"""
+)
+_HIDES = Sql(
+    """SELECT e.id FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id AND i.question = :question
+       WHERE t.person_id = :person_id AND e.state = 'published' LIMIT 1"""
+)
+
+
+def _at(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        row[0], row[1], row[2], row[3], moment(row[4]), moment(row[5]), row[6], _at(row[7]), row[8], row[9],
+        None if row[10] is None else bool(row[10]), row[11],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The n-th item of a paper: version, worth in thousandths of a point, order of options, and the choice recorded in letters of the file."""
+
+    n: int
+    question: str
+    version_id: int
+    points: int
+    shuffle: str
+    choice: str | None
+
+
+def begin(
+    session: Session, exam: Exam, person_id: int, n: int, items: Sequence[Mapping[str, Any]], deadline: datetime, hard: int, at: datetime
+) -> int:
+    """A sitting with its paper and the attempt; `items` hold question, version_id, points, shuffle in their order. The sitting's id."""
+    sitting_id = int(_SITTING.one(session, person_id=person_id, kind="exam", scope=str(exam.id), size=len(items), at=stamp(at))[0])
+    _ITEM_IN.many(session, [{"sitting_id": sitting_id, "n": place, **item} for place, item in enumerate(items, 1)])
+    _BEGIN.run(
+        session, sitting_id=sitting_id, exam_id=exam.id, person_id=person_id, n=n, started_at=stamp(at), deadline=stamp(deadline), difficulty=hard
+    )  # fmt: skip
+    return sitting_id
+
+
+def attempt(session: Session, sitting_id: int) -> Attempt | None:
+    row = _ATTEMPT.one(session, id=sitting_id)
+    return None if row is None else _attempt(row)
+
+
+def attempts(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
+    """A person's tries at an exam, in their order."""
+    return [_attempt(row) for row in _ATTEMPTS.all(session, exam_id=exam_id, person_id=person_id)]
+
+
+def running(session: Session, person_id: int) -> list[Attempt]:
+    """What a person sits, newest first."""
+    return [_attempt(row) for row in _RUNNING.all(session, person_id=person_id)]
+
+
+def end(session: Session, sitting_id: int, by: str, at: datetime) -> bool:
+    """True for the one call that closed the attempt."""
+    return _END.run(session, id=sitting_id, by=by, at=stamp(at)) == 1
+
+
+def mark(session: Session, sitting_id: int, score: int, passed: bool | None) -> None:
+    """The result of a closed attempt."""
+    _MARK.run(session, id=sitting_id, score=score, passed=None if passed is None else int(passed))
+
+
+def worth(session: Session, sitting_id: int) -> tuple[int, int, int]:
+    """(answered, thousandths of a point earned, how many answers wait for a person's mark)."""
+    answered, earned, waiting = _WORTH.one(session, id=sitting_id)
+    return int(answered), int(earned) // 1000, int(waiting)
+
+
+def overdue(session: Session, until: datetime, n: int) -> list[tuple[Attempt, int]]:
+    """(attempt, grace in seconds) of what has its deadline behind it at a moment, longest ago first."""
+    return [(_attempt(row[:12]), row[12]) for row in _DUE.all(session, until=stamp(until), n=n)]
+
+
+def lock_people(session: Session, people: Collection[int]) -> set[int]:
+    """Whom of some people this transaction may act for: on PostgreSQL those whose own messages are not being served right now."""
+    if session.get_bind().dialect.name == "sqlite":
+        return set(people)
+    return {row[0] for row in _LOCK.all(session, ids=sorted(people))}
+
+
+def items(session: Session, sitting_id: int) -> list[Placed]:
+    """A paper in its order."""
+    return [Placed(*row) for row in _ITEMS.all(session, id=sitting_id)]
+
+
+def item(session: Session, sitting_id: int, n: int) -> Placed | None:
+    row = _ITEM.one(session, id=sitting_id, n=n)
+    return None if row is None else Placed(*row)
+
+
+# ── What drawing has to know ──
+
+
+def seen_lately(session: Session, person_id: int, papers: int) -> frozenset[str]:
+    """The questions of a person's last papers."""
+    return frozenset(row[0] for row in _SEEN.all(session, person_id=person_id, n=papers)) if papers else frozenset()
+
+
+def uses(session: Session) -> dict[str, int]:
+    """In how many papers each question was."""
+    return {row[0]: int(row[1]) for row in _USES.all(session)}
+
+
+def first_answers(session: Session) -> dict[int, tuple[int, int]]:
+    """(answered, right) of each version in first attempts at exams."""
+    return {row[0]: (int(row[1]), int(row[2] or 0)) for row in _FIRST_ANSWERS.all(session)}
+
+
+# ── Keys that may not be told ──
+
+
+def hidden(session: Session, person_id: int) -> frozenset[str]:
+    """The questions of a person's papers of exams that others may still sit."""
+    return frozenset(row[0] for row in _HIDDEN.all(session, person_id=person_id))
+
+
+def hides(session: Session, person_id: int, question: str) -> int | None:
+    """The exam because of which a question's key is not told to a person; None when it may be."""
+    row = _HIDES.one(session, person_id=person_id, question=question)
+    return None if row is None else int(row[0])

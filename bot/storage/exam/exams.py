@@ -1,0 +1,129 @@
+"""Exams as rows: every state is reached once, whoever is first."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain import audience as audiences
+from bot.domain import paper
+from bot.domain.exam import Exam, gate_json, gate_of
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_COLUMNS = """id, name, state, blueprint, audience, gate, opens_at, closes_at, minutes, late_minutes, attempts, pass_line, total, results,
+    grace_seconds, makeup_of, cap, clause, campaign_id, created_by, closed_at, released_at, frozen_at"""
+_ADD = Sql(
+    """INSERT INTO exam (name, state, blueprint, audience, gate, opens_at, closes_at, minutes, late_minutes, attempts, pass_line, total, results,
+                         grace_seconds, makeup_of, cap, clause, created_by, created_at, changed_at)
+       VALUES (:name, 'draft', :blueprint, :audience, :gate, :opens_at, :closes_at, :minutes, :late_minutes, :attempts, :pass_line, :total,
+               :results, :grace_seconds, :makeup_of, :cap, :clause, :by, :at, :at) RETURNING id"""
+)
+_GET = Sql(f"SELECT {_COLUMNS} FROM exam WHERE id = :id")  # noqa: S608
+_HOLD = Sql("SELECT id FROM exam WHERE id = :id FOR UPDATE")
+_ALL = Sql(f"SELECT {_COLUMNS} FROM exam ORDER BY id DESC")  # noqa: S608
+_PUBLISHED = Sql(f"SELECT {_COLUMNS} FROM exam WHERE state = 'published' AND opens_at <= :until ORDER BY closes_at, id")  # noqa: S608
+_OF_PERSON = Sql(
+    f"""SELECT {_COLUMNS} FROM exam WHERE id IN (SELECT exam_id FROM attempt WHERE person_id = :person_id) ORDER BY closes_at DESC, id DESC"""  # noqa: S608
+)
+_MAKEUP = Sql("SELECT id FROM exam WHERE makeup_of = :id AND state <> 'cancelled'")
+_PUBLISH = Sql("UPDATE exam SET state = 'published', campaign_id = :campaign_id, changed_at = :at WHERE id = :id AND state = 'draft'")
+_CANCEL = Sql("UPDATE exam SET state = 'cancelled', changed_at = :at WHERE id = :id AND state IN ('draft', 'published')")
+_CLOSE = Sql("UPDATE exam SET state = 'closed', closed_at = :at, changed_at = :at WHERE id = :id AND state = 'published'")
+_RELEASE = Sql("UPDATE exam SET state = 'released', released_at = :at, changed_at = :at WHERE id = :id AND state = 'closed'")
+_FREEZE = Sql("UPDATE exam SET frozen_at = :at WHERE id = :id")
+_ENDED = Sql(
+    """SELECT e.id FROM exam e WHERE e.state = 'published' AND e.closes_at <= :until
+       AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.exam_id = e.id AND a.state = 'open') ORDER BY e.id"""
+)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _at(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+def _exam(row: Any) -> Exam:
+    return Exam(
+        id=row[0], name=row[1], state=row[2], blueprint=paper.from_json(json.loads(row[3])), audience=audiences.from_json(json.loads(row[4])),
+        gate=gate_of(json.loads(row[5])), opens_at=moment(row[6]), closes_at=moment(row[7]), minutes=row[8], late_minutes=row[9], attempts=row[10],
+        pass_line=row[11], total=row[12], results=row[13], grace_seconds=row[14], makeup_of=row[15], cap=row[16], clause=row[17],
+        campaign_id=row[18], created_by=row[19], closed_at=_at(row[20]), released_at=_at(row[21]), frozen_at=_at(row[22]),
+    )  # fmt: skip
+
+
+def add(session: Session, exam: Exam, by: str, at: datetime) -> int:
+    """A draft over the values of `exam`, whose id and state do not count; the new id."""
+    row = _ADD.one(
+        session, name=exam.name, blueprint=_text(paper.to_json(exam.blueprint)), audience=_text(audiences.to_json(exam.audience)),
+        gate=_text(gate_json(exam.gate)), opens_at=stamp(exam.opens_at), closes_at=stamp(exam.closes_at), minutes=exam.minutes,
+        late_minutes=exam.late_minutes, attempts=exam.attempts, pass_line=exam.pass_line, total=exam.total, results=exam.results,
+        grace_seconds=exam.grace_seconds, makeup_of=exam.makeup_of, cap=exam.cap, clause=exam.clause, by=by, at=stamp(at),
+    )  # fmt: skip
+    return int(row[0])
+
+
+def get(session: Session, exam_id: int) -> Exam | None:
+    row = _GET.one(session, id=exam_id)
+    return None if row is None else _exam(row)
+
+
+def held(session: Session, exam_id: int) -> Exam | None:
+    """An exam that nobody else changes until this transaction ends."""
+    if session.get_bind().dialect.name != "sqlite":
+        _HOLD.one(session, id=exam_id)
+    return get(session, exam_id)
+
+
+def everything(session: Session) -> list[Exam]:
+    """All exams, newest first."""
+    return [_exam(row) for row in _ALL.all(session)]
+
+
+def published(session: Session, until: datetime) -> list[Exam]:
+    """What is published and opens by a moment, the one that closes first in front."""
+    return [_exam(row) for row in _PUBLISHED.all(session, until=stamp(until))]
+
+
+def of_person(session: Session, person_id: int) -> list[Exam]:
+    """What somebody has sat, newest first."""
+    return [_exam(row) for row in _OF_PERSON.all(session, person_id=person_id)]
+
+
+def makeup(session: Session, exam_id: int) -> int | None:
+    """The make-up of an exam, that was not cancelled."""
+    row = _MAKEUP.one(session, id=exam_id)
+    return None if row is None else int(row[0])
+
+
+def publish(session: Session, exam_id: int, campaign_id: int, at: datetime) -> bool:
+    """True for the one call that published it; so of the others below."""
+    return _PUBLISH.run(session, id=exam_id, campaign_id=campaign_id, at=stamp(at)) == 1
+
+
+def cancel(session: Session, exam_id: int, at: datetime) -> bool:
+    return _CANCEL.run(session, id=exam_id, at=stamp(at)) == 1
+
+
+def close(session: Session, exam_id: int, at: datetime) -> bool:
+    return _CLOSE.run(session, id=exam_id, at=stamp(at)) == 1
+
+
+def release(session: Session, exam_id: int, at: datetime) -> bool:
+    return _RELEASE.run(session, id=exam_id, at=stamp(at)) == 1
+
+
+def freeze(session: Session, exam_id: int, at: datetime | None) -> None:
+    """Hold results back from a moment on, or (None) let them be told again."""
+    _FREEZE.run(session, id=exam_id, at=None if at is None else stamp(at))
+
+
+def ended(session: Session, until: datetime) -> list[int]:
+    """Published exams whose window is over and which nobody sits any more."""
+    return [row[0] for row in _ENDED.all(session, until=stamp(until))]

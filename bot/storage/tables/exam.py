@@ -1,0 +1,140 @@
+"""Exams with their windows and rules, who sat them until when and with what result, and the extra time that two people gave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import SQLModel
+
+from bot.domain.exam import RESULTS, STATES
+from bot.storage.tables.base import STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
+
+_OPEN = text("state = 'open'")
+_STANDS = text("makeup_of IS NOT NULL AND state <> 'cancelled'")
+
+
+class Exam(SQLModel, table=True):
+    """An exam: what is asked (`blueprint`), of whom (`audience`, after `gate`), when, and what becomes of it. Points are thousandths of a point.
+
+    `late_minutes` is how long after the opening one may still begin, `cap` the most that a make-up counts, `frozen_at` when results were stopped
+    for a correction.
+    """
+
+    __tablename__ = "exam"
+    __table_args__ = (
+        one_of("state", *STATES),
+        one_of("results", *RESULTS),
+        CheckConstraint("length(name) BETWEEN 1 AND 80", name="name_fits"),
+        CheckConstraint("minutes BETWEEN 1 AND 1440", name="minutes_are_plausible"),
+        CheckConstraint("late_minutes >= 0", name="late_minutes_are_not_negative"),
+        CheckConstraint("attempts BETWEEN 1 AND 20", name="attempts_are_few"),
+        CheckConstraint("pass_line BETWEEN 1 AND total", name="pass_line_is_inside"),
+        CheckConstraint("cap BETWEEN 1 AND total", name="cap_is_inside"),
+        CheckConstraint("grace_seconds BETWEEN 0 AND 60", name="grace_is_short"),
+        CheckConstraint("makeup_of <> id", name="not_its_own_makeup"),
+        CheckConstraint("(state IN ('closed', 'released')) = (closed_at IS NOT NULL)", name="closed_when_over"),
+        CheckConstraint("(state = 'released') = (released_at IS NOT NULL)", name="released_when_told"),
+        is_moment("opens_at"),
+        is_moment("closes_at"),
+        is_moment("created_at"),
+        is_moment("changed_at"),
+        is_moment("closed_at"),
+        is_moment("released_at"),
+        is_moment("frozen_at"),
+        CheckConstraint("closes_at > opens_at", name="window_is_open"),
+        Index("exam_makeup_once", "makeup_of", unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS),
+        STRICT,
+    )
+
+    id: int | None = key()
+    name: str = words()
+    state: str = words(default="draft")
+    blueprint: str = words()
+    audience: str = words()
+    gate: str = words(default="{}")
+    opens_at: datetime = at()
+    closes_at: datetime = at()
+    minutes: int = number()
+    late_minutes: int | None = number(default=None)
+    attempts: int = number(default=1)
+    pass_line: int = number()
+    total: int = number()
+    results: str = words(default="after_close")
+    grace_seconds: int = number(default=0)
+    makeup_of: int | None = number(default=None, foreign_key="exam.id")
+    cap: int | None = number(default=None)
+    clause: str = words(default="")
+    campaign_id: int | None = number(default=None, foreign_key="campaign.id")
+    created_by: str = words()
+    created_at: datetime = at()
+    changed_at: datetime = at()
+    closed_at: datetime | None = at(default=None)
+    released_at: datetime | None = at(default=None)
+    frozen_at: datetime | None = at(default=None)
+
+
+class Attempt(SQLModel, table=True):
+    """One person's n-th try at an exam: the sitting with its paper, until when its answers count, how it ended, what it came to.
+
+    `score` is in thousandths of a point, `passed` unknown while an answer still waits for a person's mark; `difficulty` is the expected difficulty
+    of the paper in thousandths.
+    """
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        one_of("state", "open", "closed"),
+        one_of("closed_by", "self", "clock", "staff"),
+        CheckConstraint("n >= 1", name="attempts_count_from_one"),
+        CheckConstraint("(state = 'open') = (closed_at IS NULL) AND (closed_at IS NULL) = (closed_by IS NULL)", name="closed_by_somebody"),
+        CheckConstraint("score >= 0", name="score_is_not_negative"),
+        CheckConstraint("difficulty BETWEEN 0 AND 1000", name="difficulty_is_a_share"),
+        is_flag("passed"),
+        is_moment("started_at"),
+        is_moment("deadline"),
+        is_moment("closed_at"),
+        CheckConstraint("deadline > started_at", name="time_is_given"),
+        UniqueConstraint("exam_id", "person_id", "n"),
+        Index("attempt_open", "deadline", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("attempt_of_person", "person_id", "started_at"),
+        STRICT,
+    )
+
+    sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
+    exam_id: int = number(foreign_key="exam.id")
+    person_id: int = number(foreign_key="person.id")
+    n: int = number(default=1)
+    started_at: datetime = at()
+    deadline: datetime = at()
+    state: str = words(default="open")
+    closed_at: datetime | None = at(default=None)
+    closed_by: str | None = words(default=None)
+    score: int | None = number(default=None)
+    passed: bool | None = flag(default=None)
+    difficulty: int = number(default=0)
+
+
+class Extension(SQLModel, table=True):
+    """Extra time or a reopening that one person asked for with a reason and another approved; nothing changes before that (features.md S14)."""
+
+    __tablename__ = "extension"
+    __table_args__ = (
+        one_of("kind", "time", "reopen"),
+        CheckConstraint("minutes BETWEEN 1 AND 600", name="minutes_are_plausible"),
+        CheckConstraint("length(reason) BETWEEN 1 AND 300", name="reason_fits"),
+        CheckConstraint("asked_by <> approved_by", name="two_people"),
+        CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="approved_by_somebody"),
+        is_moment("asked_at"),
+        is_moment("approved_at"),
+        STRICT,
+    )
+
+    id: int | None = key()
+    sitting_id: int = number(foreign_key="attempt.sitting_id", index=True)
+    kind: str = words()
+    minutes: int = number()
+    reason: str = words()
+    asked_by: str = words()
+    asked_at: datetime = at()
+    approved_by: str | None = words(default=None)
+    approved_at: datetime | None = at(default=None)
