@@ -34,10 +34,11 @@ def _keep(
     law: str,
     required: bool,
     items: int = 0,
+    by: str = "system",
 ) -> Earned:
     named = (rule.line, rule.version)
     if granted.credited:
-        ledger.add(session, person_id, category, granted.credited, day, source, named, now, law=law, required=required, items=items)
+        ledger.add(session, person_id, category, granted.credited, day, source, named, now, law=law, required=required, by=by, items=items)
     if granted.refused:
         ledger.refuse(session, person_id, source, granted.refused, day, named, granted.reason, now)
     return Earned(granted.credited, granted.refused, granted.reason, rule)
@@ -85,3 +86,43 @@ def earn_item(session: Session, policy: Policy, person_id: int, question: str, l
         # A part of an item would count it as done; refused whole, it can still count on another day.
         granted = Grant(0, wanted, granted.reason)
     return _keep(session, person_id, "practice", granted, day, source, rule, now, law=law, required=False, items=1 if granted.credited else 0)
+
+
+def earn_exam(
+    session: Session, policy: Policy, person_id: int, exam: str, day: date, now: datetime, *, makeup: int | None = None, by: str = "system"
+) -> Earned | None:
+    """A pass (D4): once per exam; None when what it has earned still stands.
+
+    `exam` names the exam as a source ("3", "outside:2"), `makeup` the exam that made up for it, whose pass counts once as well and is marked. `day`
+    is the day on which the exam was sat (D14). What was taken back by a correction can be earned again, as a further entry.
+    """
+    rule = policy.at("D4", day)
+    had = ledger.family(session, person_id, "exam", exam)
+    if any(not taken_back for _, _, taken_back in had):
+        return None
+    source = exam if makeup is None else f"{exam}:{makeup}"
+    granted = Grant(policy.seconds(rule.number("pass"), day))
+    return _keep(
+        session,
+        person_id,
+        "exam",
+        granted,
+        day,
+        ("exam", f"{source}#{len(had) + 1}" if had else source),
+        rule,
+        now,
+        law="",
+        required=True,
+        by=by,
+    )
+
+
+def exam_seconds(session: Session, person_id: int, exam: str) -> int:
+    """Credit seconds that stand for an exam."""
+    return sum(seconds for _, seconds, taken_back in ledger.family(session, person_id, "exam", exam) if not taken_back)
+
+
+def lose_exam(session: Session, person_id: int, exam: str, now: datetime, by: str) -> int:
+    """A pass that does not stand any more: each entry is taken back by its mirror image. The seconds taken back."""
+    standing = [(entry, seconds) for entry, seconds, taken_back in ledger.family(session, person_id, "exam", exam) if not taken_back]
+    return sum(seconds for entry, seconds in standing if ledger.reverse(session, entry, now, by) is not None)

@@ -19,6 +19,11 @@ _ADD = Sql(
        ON CONFLICT DO NOTHING RETURNING id"""
 )
 _EARNED = Sql("SELECT id FROM ledger WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id AND reverses IS NULL")
+_FAMILY = Sql(
+    """SELECT l.id, l.credit_seconds, CASE WHEN EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id) THEN 1 ELSE 0 END
+       FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND l.reverses IS NULL
+         AND (l.source_id = :source_id OR l.source_id LIKE :source_id || ':%' OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
+)
 _ADD_YEAR = Sql(
     """INSERT INTO year_total (person_id, year, category, seconds, items) VALUES (:person_id, :year, :category, :seconds, :items)
        ON CONFLICT (person_id, year, category)
@@ -81,6 +86,12 @@ def used_unless_earned(session: Session, person_id: int, category: str, day: dat
 def has_earned(session: Session, person_id: int, source_kind: str, source_id: str) -> bool:
     """True when this source has earned before: one source earns once."""
     return _EARNED.one(session, person_id=person_id, source_kind=source_kind, source_id=source_id) is not None
+
+
+def family(session: Session, person_id: int, source_kind: str, source_id: str) -> list[tuple[int, int, bool]]:
+    """(entry, seconds, whether it was taken back) of all that a source and its further forms (3, 3:7, 3#2) have earned, in their order."""
+    rows = _FAMILY.all(session, person_id=person_id, source_kind=source_kind, source_id=source_id)
+    return [(row[0], row[1], bool(row[2])) for row in rows]
 
 
 def add(
