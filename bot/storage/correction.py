@@ -1,0 +1,215 @@
+"""Corrections as rows: proposed, applied or dropped; the new marks they made, and what each of them changed for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.correction import Amendment
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_CORRECTIONS = """SELECT c.id, c.scope, c.ref, c.question, c.version_id, c.way, c.keys, c.reason, c.report_id, c.state, c.proposed_by,
+    c.proposed_at, c.decided_by, c.decided_at FROM correction c """
+_GET = Sql(_CORRECTIONS + "WHERE c.id = :id")
+_PROPOSED = Sql(_CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.version_id = :version_id AND c.state = 'proposed'")
+_NEWEST = Sql(
+    _CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.version_id = :version_id AND c.state = 'applied' ORDER BY c.id DESC LIMIT 1"
+)
+_LIST = Sql(_CORRECTIONS + "ORDER BY c.id DESC LIMIT :top")
+_OF = Sql(_CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.state = 'applied' ORDER BY c.id")
+_PROPOSE = Sql(
+    """INSERT INTO correction (scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at)
+       VALUES (:scope, :ref, :question, :version_id, :way, :keys, :reason, :report_id, 'proposed', :by, :at) RETURNING id"""
+)
+_DECIDE = Sql("UPDATE correction SET state = :state, decided_by = :by, decided_at = :at WHERE id = :id AND state = 'proposed'")
+_REMARK = Sql(
+    """INSERT INTO remark (correction_id, sitting_id, n, answer_id, earned, counts, marked_at)
+       VALUES (:correction_id, :sitting_id, :n, :answer_id, :earned, :counts, :at) ON CONFLICT (correction_id, sitting_id, n) DO NOTHING"""
+)
+_CHANGED = """SELECT r.sitting_id, r.person_id, r.score_before, r.score_after, r.place_before, r.place_after, r.passed_before, r.passed_after,
+    r.seconds_before, r.seconds_after, r.certificate_before, r.certificate_after FROM ripple r WHERE r.correction_id = :correction_id """
+_RIPPLE = Sql(
+    """INSERT INTO ripple (correction_id, sitting_id, person_id, score_before, score_after, place_before, place_after, passed_before, passed_after,
+                           seconds_before, seconds_after, certificate_before, certificate_after, made_at)
+       VALUES (:correction_id, :sitting_id, :person_id, :score_before, :score_after, :place_before, :place_after, :passed_before, :passed_after,
+               :seconds_before, :seconds_after, :certificate_before, :certificate_after, :at)
+       ON CONFLICT (correction_id, sitting_id) DO NOTHING"""
+)
+_RIPPLES = Sql(_CHANGED + "ORDER BY r.person_id, r.sitting_id")
+_OF_PERSON = Sql(_CHANGED + "AND r.person_id = :person_id ORDER BY r.sitting_id")
+_PLACES = Sql("SELECT n FROM remark WHERE correction_id = :correction_id AND sitting_id = :sitting_id ORDER BY n")
+_VERSIONS = Sql(
+    """SELECT DISTINCT i.version_id FROM sitting_item i JOIN sitting s ON s.id = i.sitting_id
+       WHERE i.question = :question AND s.kind = :kind AND s.scope = :scope ORDER BY i.version_id"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A row read."""
+
+    id: int
+    scope: str
+    ref: int
+    question: str
+    version_id: int
+    amendment: Amendment
+    reason: str
+    report_id: int | None
+    state: str
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ripple:
+    """What a correction changes for one paper, before and after: score (thousandths of a point), place among all, pass, credit in seconds and
+    certificate of the exam. What does not apply is None, or empty."""
+
+    sitting_id: int
+    person_id: int
+    score_before: int
+    score_after: int
+    place_before: int | None
+    place_after: int | None
+    passed_before: bool | None
+    passed_after: bool | None
+    seconds_before: int
+    seconds_after: int
+    certificate_before: str
+    certificate_after: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the person has anything to be told: a place that others moved is nothing of theirs."""
+        return (self.score_before, self.passed_before, self.seconds_before, self.certificate_before) != (
+            self.score_after,
+            self.passed_after,
+            self.seconds_after,
+            self.certificate_after,
+        )
+
+
+def _correction(row: Any) -> Correction:
+    ident, scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at, decided_by, decided_at = row
+    amended = Amendment(way, tuple(keys.split("\n")) if keys else ())
+    decided = None if decided_at is None else moment(decided_at)
+    return Correction(
+        ident, scope, ref, question, version_id, amended, reason, report_id, state, proposed_by, moment(proposed_at), decided_by, decided
+    )
+
+
+def _ripple(row: Any) -> Ripple:
+    sitting_id, person_id, before, after, place_before, place_after, passed_before, passed_after, *credit = row
+    passed = [None if one is None else bool(one) for one in (passed_before, passed_after)]
+    return Ripple(sitting_id, person_id, before, after, place_before, place_after, passed[0], passed[1], credit[0], credit[1], credit[2], credit[3])
+
+
+def get(session: Session, correction_id: int) -> Correction | None:
+    row = _GET.one(session, id=correction_id)
+    return None if row is None else _correction(row)
+
+
+def proposed(session: Session, scope: str, ref: int, version_id: int) -> Correction | None:
+    """The one that waits for a second name."""
+    row = _PROPOSED.one(session, scope=scope, ref=ref, version_id=version_id)
+    return None if row is None else _correction(row)
+
+
+def newest(session: Session, scope: str, ref: int, version_id: int) -> Correction | None:
+    """The one that holds for a question of an exam."""
+    row = _NEWEST.one(session, scope=scope, ref=ref, version_id=version_id)
+    return None if row is None else _correction(row)
+
+
+def listed(session: Session, top: int = 20) -> list[Correction]:
+    """The newest first."""
+    return [_correction(row) for row in _LIST.all(session, top=top)]
+
+
+def applied(session: Session, scope: str, ref: int) -> list[Correction]:
+    """All that were applied to an exam or a contest, in their order."""
+    return [_correction(row) for row in _OF.all(session, scope=scope, ref=ref)]
+
+
+def propose(
+    session: Session,
+    scope: tuple[str, int],
+    question: str,
+    version_id: int,
+    amended: Amendment,
+    reason: str,
+    report_id: int | None,
+    by: str,
+    at: datetime,
+) -> int:
+    row = _PROPOSE.one(
+        session,
+        scope=scope[0],
+        ref=scope[1],
+        question=question,
+        version_id=version_id,
+        way=amended.way,
+        keys="\n".join(amended.keys),
+        reason=reason,
+        report_id=report_id,
+        by=by,
+        at=stamp(at),
+    )
+    return int(row[0])
+
+
+def decide(session: Session, correction_id: int, state: str, by: str, at: datetime) -> bool:
+    """True for the one call that applied or dropped it."""
+    return _DECIDE.run(session, id=correction_id, state=state, by=by, at=stamp(at)) == 1
+
+
+def remark(session: Session, correction_id: int, marks: Iterable[tuple[int, int, int | None, int, bool]], at: datetime) -> None:
+    """New marks as (sitting, place, answer, thousandths, counts); one that stands already stays."""
+    when = stamp(at)
+    names = ("sitting_id", "n", "answer_id", "earned", "counts")
+    _REMARK.many(session, [{"correction_id": correction_id, "at": when} | dict(zip(names, (*one[:4], int(one[4])), strict=True)) for one in marks])
+
+
+def keep(session: Session, correction_id: int, ripples: Sequence[Ripple], at: datetime) -> None:
+    """Keep what changed; what is there already stays."""
+    when = stamp(at)
+    _RIPPLE.many(
+        session,
+        [
+            {
+                "correction_id": correction_id,
+                "at": when,
+                **{name: getattr(one, name) for name in Ripple.__slots__ if not name.startswith("passed")},
+                "passed_before": None if one.passed_before is None else int(one.passed_before),
+                "passed_after": None if one.passed_after is None else int(one.passed_after),
+            }
+            for one in ripples
+        ],
+    )
+
+
+def ripples(session: Session, correction_id: int) -> list[Ripple]:
+    return [_ripple(row) for row in _RIPPLES.all(session, correction_id=correction_id)]
+
+
+def ripples_of(session: Session, correction_id: int, person_id: int) -> list[Ripple]:
+    """What a correction changed for one person, paper by paper."""
+    return [_ripple(row) for row in _OF_PERSON.all(session, correction_id=correction_id, person_id=person_id)]
+
+
+def places(session: Session, correction_id: int, sitting_id: int) -> list[int]:
+    """The places of a paper that a correction marked anew."""
+    return [row[0] for row in _PLACES.all(session, correction_id=correction_id, sitting_id=sitting_id)]
+
+
+def versions(session: Session, question: str, kind: str, scope: str) -> list[int]:
+    """The versions of a question in the papers of an exam or contest (sittings of a kind and scope)."""
+    return [row[0] for row in _VERSIONS.all(session, question=question, kind=kind, scope=scope)]
