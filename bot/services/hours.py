@@ -126,3 +126,15 @@ def lose_exam(session: Session, person_id: int, exam: str, now: datetime, by: st
     """A pass that does not stand any more: each entry is taken back by its mirror image. The seconds taken back."""
     standing = [(entry, seconds) for entry, seconds, taken_back in ledger.family(session, person_id, "exam", exam) if not taken_back]
     return sum(seconds for entry, seconds in standing if ledger.reverse(session, entry, now, by) is not None)
+
+
+def earn_contest(session: Session, policy: Policy, person_id: int, contest_id: int, day: date, now: datetime) -> Earned | None:
+    """Taking part in a contest (D5): each contest once, so much a year at the most, nothing for rank. None when it was decided before."""
+    rule = policy.at("D5", day)
+    source = ("contest", str(contest_id))
+    had = ledger.used_unless_earned(session, person_id, "contest", day, source)
+    if had is None or ledger.was_refused(session, person_id, source):
+        return None
+    limit = policy.seconds(rule.number("year_cap"), day)
+    granted = grant(policy.seconds(rule.number("join"), day), [Cap(had.year_seconds, limit, f"本年竞赛 {rule.figure('year_cap')} 学时")])
+    return _keep(session, person_id, "contest", granted, day, source, rule, now, law="", required=False)

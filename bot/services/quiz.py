@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -57,6 +57,21 @@ class Outcome:
     score: Score | None
 
 
+Gate = Callable[[Session, OpenSitting, Incoming, datetime], None]
+GATES: dict[str, Gate] = {}
+"""What stands before an answer in a kind of sitting: raises `Refusal` where it must not count any more."""
+
+
+def gate(kind: str) -> Callable[[Gate], Gate]:
+    """Register what stands before every answer in sittings of a kind."""
+
+    def register(check: Gate) -> Gate:
+        GATES[kind] = check
+        return check
+
+    return register
+
+
 def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Random) -> list[str]:
     """`size` questions of a pool: those never answered first, in random order, then those answered longest ago."""
     new = [name for name in pool if name not in known]
@@ -65,7 +80,8 @@ def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Rand
     return (new + old)[:size]
 
 
-def _open(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str, names: Iterable[str], now: datetime) -> Put:
+def open_set(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str, names: Iterable[str], now: datetime) -> Put:
+    """A new sitting of a kind, taken in hand; its first question."""
     form = FORMS[kind]
     put_down = focus.make_way(session, shelf, person_id, now, form.claim)
     sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now)
@@ -104,7 +120,7 @@ def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: ra
         raise Refusal("题库里还没有可用的题，请联系管理员。")
     names = draw(pool, quiz.known_questions(session, person_id), DAILY_SIZE, rng)
     rng.shuffle(names)
-    return _open(session, shelf, person_id, "daily", day, names, now)
+    return open_set(session, shelf, person_id, "daily", day, names, now)
 
 
 def practice(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put:
@@ -120,7 +136,7 @@ def practice(session: Session, shelf: Shelf, person_id: int, name: str, now: dat
         raise Refusal(f"「{name}」还没有可用的题。")
     names = draw(pool, quiz.known_questions(session, person_id), ROUND_SIZE, rng)
     scope = f"{name or '随机'}@{stamp(now)}"
-    return _open(session, shelf, person_id, "practice", scope, names, now)
+    return open_set(session, shelf, person_id, "practice", scope, names, now)
 
 
 def no_such_law(shelf: Shelf, name: str) -> str:
@@ -152,13 +168,13 @@ def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetim
     if not names:
         return None
     rng.shuffle(names)
-    return _open(session, shelf, person_id, "mistakes", f"{name}@{stamp(now)}", names, now)
+    return open_set(session, shelf, person_id, "mistakes", f"{name}@{stamp(now)}", names, now)
 
 
 def closing(session: Session, shelf: Shelf, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> Put:
     """The closing questions of a lesson."""
     # The lesson is not put down by its own questions.
-    return replace(_open(session, shelf, person_id, "lesson", str(reading_id), names, now), put_down="")
+    return replace(open_set(session, shelf, person_id, "lesson", str(reading_id), names, now), put_down="")
 
 
 def resume(session: Session, shelf: Shelf, person_id: int, sitting_id: int, now: datetime) -> Put:
@@ -171,6 +187,8 @@ def resume(session: Session, shelf: Shelf, person_id: int, sitting_id: int, now:
 def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str, incoming: Incoming, now: datetime) -> Outcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
     question, item, sitting = at.question, at.item, at.sitting
+    if sitting.kind in GATES:
+        GATES[sitting.kind](session, sitting, incoming, now)
     mark = question.mark(choice, words=words.words if question.kind in READ_BY_WORDS else None)
     answer_id = quiz.record(
         session,

@@ -24,6 +24,7 @@ _FAMILY = Sql(
        FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND l.reverses IS NULL
          AND (l.source_id = :source_id OR l.source_id LIKE :source_id || ':%' OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
 )
+_REFUSED = Sql("SELECT 1 FROM uncredited WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id LIMIT 1")
 _ADD_YEAR = Sql(
     """INSERT INTO year_total (person_id, year, category, seconds, items) VALUES (:person_id, :year, :category, :seconds, :items)
        ON CONFLICT (person_id, year, category)
@@ -86,6 +87,11 @@ def used_unless_earned(session: Session, person_id: int, category: str, day: dat
 def has_earned(session: Session, person_id: int, source_kind: str, source_id: str) -> bool:
     """True when this source has earned before: one source earns once."""
     return _EARNED.one(session, person_id=person_id, source_kind=source_kind, source_id=source_id) is not None
+
+
+def was_refused(session: Session, person_id: int, source: tuple[str, str]) -> bool:
+    """True when some of this source, (kind, id), was not credited, with the reason kept."""
+    return _REFUSED.one(session, person_id=person_id, source_kind=source[0], source_id=source[1]) is not None
 
 
 def family(session: Session, person_id: int, source_kind: str, source_id: str) -> list[tuple[int, int, bool]]:

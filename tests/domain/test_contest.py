@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import UTC, date, datetime, timedelta
 
@@ -198,7 +199,7 @@ def test_bands_are_said_instead_of_places() -> None:
 def test_groups_among_equals_hold_about_thirty(people: int, sizes: list[int]) -> None:
     groups = leagues([person(n, strength=n) for n in range(people)], 30)
     assert [len(group) for group in groups] == sizes
-    for upper, lower in zip(groups, groups[1:], strict=False):
+    for upper, lower in itertools.pairwise(groups):
         assert min(one.strength for one in upper) >= max(one.strength for one in lower)
 
 

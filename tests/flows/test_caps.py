@@ -9,7 +9,7 @@ import pytest
 
 from bot.dispatch import Dispatcher
 from bot.domain.question import Question
-from bot.services.quiz import _open as open_round
+from bot.services.quiz import open_set as open_round
 from bot.storage import ledger
 from tests.conftest import Chat
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows

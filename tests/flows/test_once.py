@@ -16,7 +16,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.library import Library
 from bot.domain.message import Address, Ask, Incoming, Reply, lettered
 from bot.services import quiz
-from bot.services.quiz import _open as open_round
+from bot.services.quiz import open_set as open_round
 from bot.services.shelf import Shelf
 from bot.storage import accounts
 from bot.storage.db import Desk

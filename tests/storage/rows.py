@@ -101,6 +101,21 @@ GOOD: dict[str, Row] = {
         "difficulty": 300,
     },
     "extension": {"id": 900, "sitting_id": 900, "kind": "time", "minutes": 10, "reason": "断网", "asked_by": "9001", "asked_at": AT},
+    "contest": {
+        "id": 900, "name": "七一知识竞赛", "form": "windowed", "state": "open", "version": 1, "rules": "{}", "source": "{}", "audience": "{}",
+        "clause": "", "opens_at": AT, "closes_at": "2026-03-09T01:00:00.000000Z", "created_by": "t", "created_at": AT, "changed_at": AT, "board": "",
+    },
+    "contest_item": {"contest_id": 900, "n": 1, "question": "q", "version_id": 900, "points": 1000, "part": ""},
+    "team": {"id": 900, "contest_id": 900, "name": "一队", "unit_id": 900},
+    "team_member": {"contest_id": 900, "person_id": 900, "team_id": 900},
+    "participation": {
+        "contest_id": 900, "person_id": 900, "joined_at": AT, "unit_id": 900, "strength": 0, "points": 0, "correct": 0, "millis": 0,
+    },
+    "contest_set": {
+        "sitting_id": 900, "contest_id": 900, "person_id": 900, "day": "2026-03-02", "n": 1, "whole": 0, "points": 0, "correct": 0, "millis": 0,
+    },
+    "duel": {"id": 900, "size": 2, "invited": 0, "state": "calling", "made_by": 900, "made_at": AT, "until": AT},
+    "duel_player": {"duel_id": 900, "person_id": 900, "state": "ready", "correct": 0, "millis": 0},
 }  # fmt: skip
 
 
@@ -228,6 +243,38 @@ BAD: list[tuple[str, Row, str]] = [
     ("extension", {"reason": "长" * 301}, "reason_fits"),
     ("extension", {"approved_by": "9001", "approved_at": AT}, "two_people"),
     ("extension", {"approved_by": "9002"}, "approved_by_somebody"),
+    ("contest", {"name": ""}, "name_fits"),
+    ("contest", {"name": "长" * 81}, "name_fits"),
+    ("contest", {"version": 0}, "versions_count_from_one"),
+    ("contest", {"closes_at": None}, "a_window_has_two_ends"),
+    ("contest", {"opens_at": None}, "a_window_has_two_ends"),
+    ("contest", {"closes_at": AT}, "closes_after_it_opens"),
+    ("contest", {"state": "cancelled"}, "closed_when_over"),
+    ("contest", {"closed_at": AT}, "closed_when_over"),
+    ("contest", {"state": "closed", "closed_at": AT}, "frozen_when_closed"),
+    ("contest", {"board": "{}"}, "frozen_when_closed"),
+    ("contest_item", {"n": 0}, "items_count_from_one"),
+    ("contest_item", {"points": -1}, "points_are_not_negative"),
+    ("contest_item", {"part": "长" * 41}, "part_fits"),
+    ("team", {"name": ""}, "name_fits"),
+    ("team", {"name": "长" * 401}, "name_fits"),
+    ("participation", {"correct": -1}, "counts_are_not_negative"),
+    ("participation", {"millis": -1}, "counts_are_not_negative"),
+    ("participation", {"strength": 1001}, "strength_is_a_share"),
+    ("participation", {"place": 0}, "places_count_from_one"),
+    ("contest_set", {"n": 0}, "sets_count_from_one"),
+    ("contest_set", {"correct": -1}, "counts_are_not_negative"),
+    ("contest_set", {"millis": -1}, "counts_are_not_negative"),
+    ("duel", {"size": 1}, "two_to_four_play"),
+    ("duel", {"size": 5}, "two_to_four_play"),
+    ("duel", {"state": "off"}, "over_when_it_ended"),
+    ("duel", {"over_at": AT}, "over_when_it_ended"),
+    ("duel", {"state": "running"}, "started_when_it_runs"),
+    ("duel_player", {"correct": -1}, "counts_are_not_negative"),
+    ("duel_player", {"millis": -1}, "counts_are_not_negative"),
+    ("duel_player", {"place": 1}, "points_with_a_place"),
+    ("duel_player", {"points": 3}, "points_with_a_place"),
+    ("duel_player", {"place": 5, "points": 1}, "place_is_one_of_four"),
 ]
 
 # A rule by its form, as base.py makes it: what breaks it in whatever column.
@@ -261,6 +308,10 @@ BESIDE: dict[tuple[str, str], Row] = {
     ("attempt", "closed_at"): {"state": "closed", "closed_by": "self"},
     ("attempt", "closed_by"): {"state": "closed", "closed_at": AT},
     ("extension", "approved_at"): {"approved_by": "9002"},
+    ("contest", "opens_at"): {"form": "live", "closes_at": None},
+    ("contest", "closes_at"): {"form": "live", "opens_at": None},
+    ("contest", "closed_at"): {"state": "cancelled"},
+    ("duel", "over_at"): {"state": "off"},
 }
 
 # What makes a second row of a table lawful but for the fault under test, so that no uniqueness speaks first.

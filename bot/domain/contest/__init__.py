@@ -2,11 +2,12 @@
 
 from bot.domain.contest.board import BANDS, Place, Player, TeamPlace, band, leagues, middle, named, places, team_heading, teams
 from bot.domain.contest.rules import BOARDS, TAKES, TEAMS, TIES, Rules, describe, from_json, points_text, team_text, to_json
-from bot.domain.contest.score import Done, Result, Said, overall, total, worth
+from bot.domain.contest.score import NOTHING, Done, Result, Said, overall, total, worth
 
 __all__ = [
     "BANDS",
     "BOARDS",
+    "NOTHING",
     "TAKES",
     "TEAMS",
     "TIES",

@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 from bot.storage.tables.base import moment, stamp
 from bot.storage.tables.campaign import Absence, Budget, Campaign, Delivery, Duty, Occurrence, Planned, Preference, Switch, Tag, Vote
 from bot.storage.tables.certificate import Certificate
+from bot.storage.tables.contest import Contest, ContestItem, ContestSet, Duel, DuelPlayer, Participation, Team, TeamMember
 from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
 from bot.storage.tables.exam import Attempt, Exam, Extension
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
@@ -40,9 +41,14 @@ __all__ = [
     "Campaign",
     "Certificate",
     "Confirmation",
+    "Contest",
+    "ContestItem",
+    "ContestSet",
     "Correction",
     "DayTotal",
     "Delivery",
+    "Duel",
+    "DuelPlayer",
     "Duty",
     "Entry",
     "Exam",
@@ -54,6 +60,7 @@ __all__ = [
     "OutsideExam",
     "OutsideResult",
     "PageView",
+    "Participation",
     "Person",
     "Planned",
     "PlatformToken",
@@ -73,6 +80,8 @@ __all__ = [
     "Switch",
     "Tag",
     "Tally",
+    "Team",
+    "TeamMember",
     "Uncredited",
     "Unit",
     "Vote",

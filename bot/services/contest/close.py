@@ -1,0 +1,132 @@
+"""The end of a contest: closed once, whoever notices first; its board frozen in the same transaction, the hours given, the players told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain import contest as rules
+from bot.domain.campaign import SYSTEM, Author
+from bot.domain.contest import Place, Player, TeamPlace
+from bot.domain.contest.plan import STATE_LABELS, Contest
+from bot.domain.message import Refusal
+from bot.domain.times import day_of
+from bot.services import hours
+from bot.services.contest.plan import own
+from bot.services.contest.play import settle
+from bot.services.shelf import Shelf
+from bot.storage import audit, players, teams
+from bot.storage import contest as rows
+
+GRACE = timedelta(seconds=5)
+"""How long after its end a contest is closed: longer than anything that arrived in time may wait for the database (Desk.patience)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Who stands where, and the teams; what of it is said to whom is decided by the contest's rule (domain/contest/board.py)."""
+
+    contest: Contest
+    places: tuple[Place, ...]
+    teams: tuple[TeamPlace, ...]
+    joined: int
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.contest.state == "closed"
+
+
+def board_of(session: Session, contest: Contest) -> Board:
+    """The board as the rows stand; of a closed contest these do not change any more."""
+    everybody = players.players(session, contest.id)
+    return Board(
+        contest,
+        tuple(rules.places(everybody)),
+        tuple(rules.teams(contest.rules, teams.names(session, contest.id), everybody)),
+        players.joined(session, contest.id),
+    )
+
+
+def close_due(session: Session, shelf: Shelf, now: datetime) -> list[int]:
+    """Close the windowed contests whose end is past, and the grace with it; the ids of those that this call closed."""
+    return [one for one in rows.due_to_close(session, now - GRACE) if close(session, shelf, one, now) is not None]
+
+
+def close(session: Session, shelf: Shelf, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
+    """Freeze the board: the board for the one caller that closed it, None for everybody after.
+
+    A set under way counts as far as it was answered. Hours are for taking part (D5): at least one set finished, or one answer where a host asks.
+    """
+    contest = rows.held(session, contest_id)
+    if contest is None or contest.state != "open":
+        return None
+    for sitting_id, person_id in players.open_sets(session, contest_id):
+        settle(session, contest, sitting_id, person_id, now)
+    players.leave_open_sets(session, contest_id, now)
+    board = _freeze(session, contest, now)
+    for person_id in players.did_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
+        hours.earn_contest(session, shelf.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
+    detail = f"{len(board.places)} 人有成绩，{len(board.teams)} 队"
+    audit.record(session, now, by, via, "竞赛结束", f"contest:{contest_id}", detail=detail)
+    return board
+
+
+def close_by(session: Session, shelf: Shelf, author: Author, contest_id: int, now: datetime) -> Board:
+    """An administrator ends it before its time. Raises `Refusal` for one that is not open."""
+    contest = own(session, author, contest_id)
+    board = close(session, shelf, contest_id, now, author.actor, author.via) if contest.state == "open" else None
+    if board is None:
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
+    return board
+
+
+def _freeze(session: Session, contest: Contest, now: datetime) -> Board:
+    board = board_of(session, contest)
+    players.place(session, contest.id, [(one.player.id, one.place) for one in board.places])
+    rows.freeze(session, contest.id, _kept(board), now)
+    made = rows.get(session, contest.id)
+    assert made is not None
+    return Board(made, board.places, board.teams, board.joined)
+
+
+def _kept(board: Board) -> dict[str, Any]:
+    """What the contest's row keeps beside the places in `participation`."""
+    contest = board.contest
+    return {
+        "version": contest.version,
+        "ties": rules.TIES,
+        "joined": board.joined,
+        "took_part": len(board.places),
+        "team_rule": rules.team_text(contest.rules) if board.teams else "",
+        "teams": [
+            {"place": one.place, "team": one.name, "score": one.score, "counted": one.counted, "members": one.members, "present": one.present}
+            for one in board.teams
+        ],
+    }
+
+
+def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
+    """The boards before and after everything is counted again from the answers as they are marked now; a frozen board is frozen anew.
+
+    Without a changed mark both are equal: that is how a board is proved.
+    """
+    contest = rows.held(session, contest_id)
+    if contest is None:
+        raise Refusal(f"没有编号为 {contest_id} 的竞赛。")
+    before = board_of(session, contest)
+    for person_id, sitting_id, _ in players.all_sets(session, contest_id):
+        settle(session, contest, sitting_id, person_id, now)
+    return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
+
+
+def league_of(board: Board, person_id: int) -> list[Place]:
+    """The board of somebody's group among equals (S21), or the whole board where there are no groups."""
+    size = board.contest.rules.league
+    if not size:
+        return list(board.places)
+    groups = rules.leagues([one.player for one in board.places], size)
+    mine: list[Player] = next((group for group in groups if any(one.id == person_id for one in group)), [])
+    return rules.places(mine)

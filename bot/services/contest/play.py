@@ -1,0 +1,158 @@
+"""Playing a windowed contest: joined once, a set at a time, every answer an answer like any other, the result kept as sets end (S15, S19)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.audience import And, People
+from bot.domain.contest import Result, overall, total
+from bot.domain.contest.plan import STATE_LABELS, Contest, span_text
+from bot.domain.message import Incoming, Refusal
+from bot.domain.people import Learner
+from bot.domain.times import day_of
+from bot.services import hours, quiz
+from bot.services.contest.source import draw
+from bot.services.focus import Open, named
+from bot.services.hours import Earned
+from bot.services.quiz import Put
+from bot.services.shelf import Shelf
+from bot.storage import audience as people
+from bot.storage import contest as rows
+from bot.storage import players, teams
+from bot.storage import quiz as sittings
+from bot.storage.players import Mine, Set
+from bot.storage.quiz import OpenSitting
+
+KIND = "contest"
+OVER = "本场竞赛已经截止"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands: their row (None before they joined), their sets, how many of today are left, their team."""
+
+    contest: Contest
+    mine: Mine | None
+    sets: tuple[Set, ...]
+    left_today: int
+    team: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetOver:
+    """What a finished set came to, how its player stands now, and what taking part earned (None: it had earned before)."""
+
+    contest: Contest
+    result: Result
+    standing: Standing
+    earned: Earned | None
+
+
+def found(session: Session, me: Learner, contest_id: int, now: datetime) -> Contest:
+    """A contest that this person may see: announced, and meant for them. Anything else is refused like one that does not exist."""
+    contest = rows.get(session, contest_id)
+    if contest is None or contest.state == "draft" or not (_is_meant(session, contest, me, now) or players.mine(session, contest_id, me.id)):
+        raise Refusal(f"没有编号为 {contest_id} 的竞赛，或它不对您开放。发送「竞赛」看可以参加的。")
+    return contest
+
+
+def offered(session: Session, me: Learner, now: datetime) -> list[Contest]:
+    """The contests that are open and meant for somebody, those that end first in front."""
+    found_ = [one for one in rows.everything(session) if one.state == "open" and _is_meant(session, one, me, now)]
+    return sorted(found_, key=lambda one: (one.plan.closes_at is None, one.plan.closes_at or now, one.id))
+
+
+def _is_meant(session: Session, contest: Contest, me: Learner, now: datetime) -> bool:
+    only = And((contest.plan.audience, People((me.staff_no,))))
+    invited = people.evaluate(session, only, day_of(now), now)
+    # Who is on leave is not disturbed, but may take part.
+    return bool(invited.people or invited.excluded)
+
+
+def join(session: Session, contest: Contest, me: Learner, now: datetime) -> bool:
+    """Take part; True for the first time. Joining again keeps everything: points, sets, the team."""
+    unit_id = players.unit_of(session, me.id, day_of(now))
+    strength = players.strength(session, me.id, now) if contest.rules.league else 0
+    first = players.join(session, contest.id, me.id, unit_id, strength, now)
+    if first and contest.rules.teams == "unit" and teams.team_of(session, contest.id, me.id) is None:
+        unit = teams.units_of(session, day_of(now)).get(me.id)
+        if unit is not None:
+            teams.put_in(session, contest.id, teams.add(session, contest.id, unit[1], unit[0]), [me.id])
+    return first
+
+
+def standing(session: Session, contest: Contest, person_id: int, now: datetime) -> Standing:
+    sets = tuple(players.sets(session, contest.id, person_id))
+    today = sum(one.day == day_of(now) for one in sets)
+    team = teams.team_of(session, contest.id, person_id)
+    left = max(0, contest.rules.sets_a_day - today)
+    return Standing(contest, players.mine(session, contest.id, person_id), sets, left, "" if team is None else team[1])
+
+
+def begin(session: Session, shelf: Shelf, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> Put:
+    """The first question of a new set, or where an open one was left. Raises `Refusal` outside the window and beyond the sets of a day."""
+    contest = found(session, me, contest_id, now)
+    rows.shared(session, contest_id)
+    check_runs(contest, now)
+    had = sittings.last_sitting(session, me.id, KIND, str(contest_id))
+    if had is not None and had.state == "open":
+        return quiz.resume(session, shelf, me.id, had.id, now)
+    join(session, contest, me, now)
+    stands = standing(session, contest, me.id, now)
+    if not stands.left_today:
+        raise Refusal(f"「{contest.name}」每天 {contest.rules.sets_a_day} 套，今天的已经做完，明天再来。")
+    names = draw(shelf, contest.plan.names, contest.rules.size, players.asked_before(session, contest_id, me.id), rng)
+    put = quiz.open_set(session, shelf, me.id, KIND, str(contest_id), names, now)
+    number = sum(one.day == day_of(now) for one in stands.sets) + 1
+    players.begin_set(session, contest_id, me.id, put.sitting.id, day_of(now), number)
+    return put
+
+
+def check_runs(contest: Contest, at: datetime) -> None:
+    """Raises `Refusal` when what arrives at a moment does not count."""
+    if contest.state != "open":
+        raise Refusal(f"未记录：竞赛「{contest.name}」{STATE_LABELS[contest.state]}。")
+    if contest.plan.opens_at is not None and at < contest.plan.opens_at:
+        raise Refusal(f"竞赛「{contest.name}」还没有开始（{span_text(contest.plan)}）。")
+    if not contest.runs(at):
+        raise Refusal(f"未记录：{OVER}（{span_text(contest.plan)}），以服务器收到的时间为准。已答的都算数，结果马上公布。")
+
+
+@quiz.gate(KIND)
+def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
+    """An answer counts by its arrival at the server; from here to the end of the transaction the contest is not closed."""
+    contest = rows.get(session, int(sitting.scope))
+    assert contest is not None
+    check_runs(contest, incoming.arrived)
+    held = rows.shared(session, contest.id)
+    if held is not None and held.state != contest.state:
+        check_runs(held, incoming.arrived)
+
+
+def end(session: Session, shelf: Shelf, sitting: OpenSitting, now: datetime) -> SetOver:
+    """A set has ended: its result, the player's standing, and the hours for taking part."""
+    contest = rows.get(session, int(sitting.scope))
+    assert contest is not None
+    result = settle(session, contest, sitting.id, sitting.person_id, now)
+    earned = hours.earn_contest(session, shelf.policy, sitting.person_id, contest.id, day_of(now), now)
+    return SetOver(contest, result, standing(session, contest, sitting.person_id, now), earned)
+
+
+def settle(session: Session, contest: Contest, sitting_id: int, person_id: int, now: datetime) -> Result:
+    """Write down what a set came to, as far as it was answered, and how its player stands with it."""
+    said, last, is_whole = players.said(session, sitting_id)
+    result = total(contest.rules, said, last, is_whole=is_whole)
+    players.end_set(session, sitting_id, result, last or now, is_whole=is_whole)
+    done = [one.done for one in players.sets(session, contest.id, person_id) if one.is_over and (one.is_whole or one.result.points)]
+    players.stand(session, contest.id, person_id, overall(contest.rules, done))
+    return result
+
+
+@named(KIND)
+def _called(session: Session, shelf: Shelf, one: Open) -> str:
+    contest = rows.get(session, int(one.scope))
+    return f"竞赛「{contest.name}」" if contest is not None else "竞赛"

@@ -1,0 +1,54 @@
+"""Which questions a contest draws from, and how a set is drawn: the same mix of difficulty for everybody."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+
+from bot.domain.message import Refusal
+from bot.services.quiz import TAPPED
+from bot.services.shelf import Shelf
+
+
+def pool(shelf: Shelf, names: Sequence[str]) -> list[str]:
+    """The questions of laws, sets or banks that are answered by a tap and may be drawn, in the order of the files; of all without a name."""
+    if not names:
+        found = list(shelf.library.questions.values())
+    else:
+        found = []
+        for name in names:
+            of_name = shelf.library.questions_of(name)
+            if of_name is None:
+                raise Refusal(f"没有叫「{name[:40]}」的法律、法律组或题库。现有：{'、'.join(shelf.library.names)}。")
+            found += of_name
+    return list(dict.fromkeys(one.id for one in found if one.kind in TAPPED and one.id in shelf.drawn))
+
+
+def draw(shelf: Shelf, names: Sequence[str], size: int, had: Collection[str], rng: random.Random) -> list[str]:
+    """`size` questions in random order. Every set of a contest holds as many of each level as every other, by the shares of the pool.
+
+    What somebody has had in this contest comes again only when nothing else of the level is left.
+    """
+    by_level: dict[int, list[str]] = {}
+    for one in pool(shelf, names):
+        by_level.setdefault(shelf.library.questions[one].level, []).append(one)
+    counts = apportioned({level: len(found) for level, found in by_level.items()}, size)
+    drawn: list[str] = []
+    for level, wanted in counts.items():
+        fresh = [one for one in by_level[level] if one not in had]
+        old = [one for one in by_level[level] if one in had]
+        rng.shuffle(fresh)
+        rng.shuffle(old)
+        drawn += (fresh + old)[:wanted]
+    rng.shuffle(drawn)
+    return drawn
+
+
+def apportioned(there: dict[int, int], size: int) -> dict[int, int]:
+    """How many of each level, by largest remainder; never more than there are while others are left."""
+    whole = sum(there.values())
+    counts = {level: count * size // whole for level, count in there.items()}
+    by_rest = sorted(there, key=lambda level: (-(there[level] * size % whole), level))
+    for level in by_rest[: size - sum(counts.values())]:
+        counts[level] += 1
+    return counts

@@ -1,0 +1,216 @@
+"""Those who take part in a contest: how they stand, their place once it is frozen, and the sets they did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.contest import Done, Player, Result, Said
+from bot.storage import marks
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_JOIN = Sql(
+    """INSERT INTO participation (contest_id, person_id, joined_at, unit_id, strength, points, correct, millis)
+       VALUES (:contest_id, :person_id, :at, :unit_id, :strength, 0, 0, 0) ON CONFLICT (contest_id, person_id) DO NOTHING"""
+)
+_MINE = Sql(
+    """SELECT joined_at, points, correct, millis, finished_at, place FROM participation WHERE contest_id = :contest_id AND person_id = :person_id"""
+)
+_STAND = Sql(
+    """UPDATE participation SET points = :points, correct = :correct, millis = :millis, finished_at = :finished_at
+       WHERE contest_id = :contest_id AND person_id = :person_id"""
+)
+_PLACE = Sql("UPDATE participation SET place = :place WHERE contest_id = :contest_id AND person_id = :person_id")
+_PLAYERS = Sql(
+    """SELECT p.id, p.name, COALESCE(e.points, 0), COALESCE(e.correct, 0), COALESCE(e.millis, 0), e.finished_at, m.team_id, COALESCE(e.strength, 0)
+       FROM (SELECT person_id FROM participation WHERE contest_id = :contest_id
+             UNION SELECT person_id FROM team_member WHERE contest_id = :contest_id) w
+       JOIN person p ON p.id = w.person_id
+       LEFT JOIN participation e ON e.contest_id = :contest_id AND e.person_id = p.id
+       LEFT JOIN team_member m ON m.contest_id = :contest_id AND m.person_id = p.id ORDER BY p.id"""
+)
+_WHOLE = Sql("SELECT DISTINCT person_id FROM contest_set WHERE contest_id = :contest_id AND whole = 1 ORDER BY person_id")
+_TOOK_PART = Sql("SELECT person_id FROM participation WHERE contest_id = :contest_id AND finished_at IS NOT NULL ORDER BY person_id")
+_JOINED = Sql("SELECT COUNT(*) FROM participation WHERE contest_id = :contest_id")
+_STRENGTH = Sql("SELECT COUNT(*), COALESCE(SUM(correct), 0) FROM answer WHERE person_id = :person_id AND recorded_at >= :since")
+_UNIT = Sql("""SELECT unit_id FROM post WHERE person_id = :person_id AND since <= :day AND (until IS NULL OR until >= :day) ORDER BY id LIMIT 1""")
+_SET_IN = Sql(
+    """INSERT INTO contest_set (sitting_id, contest_id, person_id, day, n, whole, points, correct, millis)
+       VALUES (:sitting_id, :contest_id, :person_id, :day, :n, 0, 0, 0, 0)"""
+)
+_SETS = Sql(
+    """SELECT sitting_id, day, n, whole, points, correct, millis, over_at FROM contest_set
+       WHERE contest_id = :contest_id AND person_id = :person_id ORDER BY day, n"""
+)
+_SET_OVER = Sql(
+    """UPDATE contest_set SET whole = :whole, points = :points, correct = :correct, millis = :millis, over_at = :at WHERE sitting_id = :sitting_id"""
+)
+_OPEN_SETS = Sql("SELECT sitting_id, person_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NULL ORDER BY sitting_id")
+_ALL_SETS = Sql("SELECT person_id, sitting_id, day FROM contest_set WHERE contest_id = :contest_id ORDER BY person_id, sitting_id")
+_ARRIVED = Sql("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitting_id")
+_OPENED = Sql("SELECT opened_at, size FROM sitting WHERE id = :id")
+_ASKED_BEFORE = Sql(
+    """SELECT DISTINCT i.question FROM contest_set c JOIN sitting_item i ON i.sitting_id = c.sitting_id
+       WHERE c.contest_id = :contest_id AND c.person_id = :person_id"""
+)
+_LEAVE_SITTINGS = Sql(
+    """UPDATE sitting SET state = 'left', closed_at = :at, next = size + 1
+       WHERE state = 'open' AND id IN (SELECT sitting_id FROM contest_set WHERE contest_id = :contest_id)"""
+)
+_DROP_FOCUS = Sql(
+    """DELETE FROM focus WHERE kind = 'sitting' AND ref IN (
+           SELECT c.sitting_id FROM contest_set c JOIN sitting s ON s.id = c.sitting_id WHERE c.contest_id = :contest_id AND s.state = 'open')"""
+)
+STRENGTH_OF = timedelta(days=180)
+"""How far back right answers tell how strong somebody is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """How somebody stands in a contest; `place` is there once the board is frozen."""
+
+    joined_at: datetime
+    result: Result
+    place: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """A set that somebody began; its result counts once it is over."""
+
+    sitting_id: int
+    day: date
+    n: int
+    is_whole: bool
+    result: Result
+    is_over: bool
+
+    @property
+    def done(self) -> Done:
+        return Done(self.day, self.result)
+
+
+def _when(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+# ── Those who take part ──
+
+
+def join(session: Session, contest_id: int, person_id: int, unit_id: int | None, strength: int, at: datetime) -> bool:
+    """True for the call that made somebody a participant; joining again keeps everything (S19)."""
+    values = {"contest_id": contest_id, "person_id": person_id, "unit_id": unit_id, "strength": strength, "at": stamp(at)}
+    return _JOIN.run(session, **values) == 1
+
+
+def mine(session: Session, contest_id: int, person_id: int) -> Mine | None:
+    row = _MINE.one(session, contest_id=contest_id, person_id=person_id)
+    return None if row is None else Mine(moment(row[0]), Result(row[1], row[2], row[3], _when(row[4])), row[5])
+
+
+def stand(session: Session, contest_id: int, person_id: int, result: Result) -> None:
+    """How somebody stands from now on."""
+    finished = None if result.finished is None else stamp(result.finished)
+    values = {"points": result.points, "correct": result.correct, "millis": result.millis, "finished_at": finished}
+    _STAND.run(session, **values, contest_id=contest_id, person_id=person_id)
+
+
+def place(session: Session, contest_id: int, places: Iterable[tuple[int, int]]) -> None:
+    """Write the places of a frozen board, as (person, place)."""
+    _PLACE.many(session, [{"contest_id": contest_id, "person_id": person, "place": place} for person, place in places])
+
+
+def players(session: Session, contest_id: int) -> list[Player]:
+    """All who joined or are in a team, by id; `took_part` is False while somebody has nothing that counts."""
+    return [
+        Player(row[0], row[1], Result(row[2], row[3], row[4], _when(row[5])), row[6], row[5] is not None, row[7])
+        for row in _PLAYERS.all(session, contest_id=contest_id)
+    ]
+
+
+def took_part(session: Session, contest_id: int) -> list[int]:
+    """Who has something that counts."""
+    return [row[0] for row in _TOOK_PART.all(session, contest_id=contest_id)]
+
+
+def did_a_set(session: Session, contest_id: int) -> list[int]:
+    """Who has finished at least one set of a windowed contest."""
+    return [row[0] for row in _WHOLE.all(session, contest_id=contest_id)]
+
+
+def joined(session: Session, contest_id: int) -> int:
+    return int(_JOINED.one(session, contest_id=contest_id)[0])
+
+
+def strength(session: Session, person_id: int, now: datetime) -> int:
+    """The share of right answers of the last half year, in thousandths."""
+    count, right = _STRENGTH.one(session, person_id=person_id, since=stamp(now - STRENGTH_OF))
+    return int(right) * 1000 // int(count) if count else 0
+
+
+def unit_of(session: Session, person_id: int, day: date) -> int | None:
+    row = _UNIT.one(session, person_id=person_id, day=day.isoformat())
+    return None if row is None else int(row[0])
+
+
+# ── Sets ──
+
+
+def begin_set(session: Session, contest_id: int, person_id: int, sitting_id: int, day: date, n: int) -> None:
+    """The n-th set of a day; unique in the database, whatever the number of replicas."""
+    _SET_IN.run(session, sitting_id=sitting_id, contest_id=contest_id, person_id=person_id, day=day.isoformat(), n=n)
+
+
+def sets(session: Session, contest_id: int, person_id: int) -> list[Set]:
+    return [
+        Set(row[0], date.fromisoformat(row[1]), row[2], bool(row[3]), Result(row[4], row[5], row[6], _when(row[7])), row[7] is not None)
+        for row in _SETS.all(session, contest_id=contest_id, person_id=person_id)
+    ]
+
+
+def end_set(session: Session, sitting_id: int, result: Result, at: datetime, *, is_whole: bool) -> None:
+    values = {"points": result.points, "correct": result.correct, "millis": result.millis, "whole": int(is_whole), "at": stamp(at)}
+    _SET_OVER.run(session, **values, sitting_id=sitting_id)
+
+
+def open_sets(session: Session, contest_id: int) -> list[tuple[int, int]]:
+    """(sitting, person) of sets that are under way."""
+    return [(row[0], row[1]) for row in _OPEN_SETS.all(session, contest_id=contest_id)]
+
+
+def leave_open_sets(session: Session, contest_id: int, at: datetime) -> None:
+    """Nothing more is answered: who has a set in hand has free hands again."""
+    _DROP_FOCUS.run(session, contest_id=contest_id)
+    _LEAVE_SITTINGS.run(session, contest_id=contest_id, at=stamp(at))
+
+
+def said(session: Session, sitting_id: int) -> tuple[list[Said], datetime | None, bool]:
+    """(answers in the order they came, the arrival of the last, whether all was answered) of a sitting, by the marks that count.
+
+    An answer took from the one before it, or from the opening, until its own arrival; both are moments of the server. A question that was taken
+    out counts for nobody, neither its mark nor its time; one that was given to all counts for those too who had left it out.
+    """
+    opened, size = _OPENED.one(session, id=sitting_id)
+    arrived = {row[0]: moment(row[1]) for row in _ARRIVED.all(session, sitting_id=sitting_id)}
+    places = marks.of_sitting(session, sitting_id)
+    before, found = moment(opened), []
+    for mark in sorted(places, key=lambda one: (one.n not in arrived, arrived.get(one.n, before), one.n)):
+        at = arrived.get(mark.n, before)
+        if mark.counts and (mark.n in arrived or mark.earned):
+            found.append(Said(mark.earned, mark.earned == 1000, max(0, (at - before) // timedelta(milliseconds=1))))
+        before = max(before, at)
+    return found, max(arrived.values(), default=None), len(arrived) == size
+
+
+def asked_before(session: Session, contest_id: int, person_id: int) -> set[str]:
+    """The questions that somebody has had in this contest."""
+    return {row[0] for row in _ASKED_BEFORE.all(session, contest_id=contest_id, person_id=person_id)}
+
+
+def all_sets(session: Session, contest_id: int) -> Sequence[tuple[int, int, date]]:
+    """(person, sitting, day) of every set of a contest."""
+    return [(row[0], row[1], date.fromisoformat(row[2])) for row in _ALL_SETS.all(session, contest_id=contest_id)]

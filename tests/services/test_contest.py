@@ -1,0 +1,306 @@
+"""Contests by their services: drafted, opened, played, closed once; boards that can be proved, hours for taking part, nobody's score lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.audience import All, Unit
+from bot.domain.campaign import Author
+from bot.domain.contest import Rules
+from bot.domain.contest.plan import Plan
+from bot.domain.message import Address, Incoming, Refusal
+from bot.domain.people import Learner, Role
+from bot.services import contest, quiz
+from bot.services.contest.source import apportioned
+from bot.storage import contest as rows
+from bot.storage import ledger, players, teams
+from tests.conftest import NOW, enroll
+
+ADMIN = Author("9001", "cli")
+PLAN = Plan("七一知识竞赛", "windowed", Rules(), ("监察法",), All(), NOW, NOW + timedelta(days=7))
+
+
+class Field:
+    """A house with people in it, who play with a clock of their own."""
+
+    def __init__(self, house: Dispatcher) -> None:
+        self.house = house
+        self.now = NOW
+        self.people: dict[str, Learner] = {}
+
+    @property
+    def shelf(self):  # type: ignore[no-untyped-def]
+        return self.house.shelf()
+
+    def do(self, work: Callable[[Session], Any]) -> Any:
+        return self.house.desk.write_now(work)
+
+    def person(self, staff_no: str, **more: Any) -> Learner:
+        person_id = self.do(lambda session: enroll(session, staff_no, **more))
+        self.people[staff_no] = Learner(person_id, staff_no, f"学员{staff_no}", "公务员", frozenset({Role.LEARNER}))
+        return self.people[staff_no]
+
+    def open(self, plan: Plan = PLAN, author: Author = ADMIN) -> int:
+        def work(session: Session) -> int:
+            made = contest.create(session, self.shelf, author, plan, self.now)
+            contest.open_(session, author, made, self.now)
+            return made
+
+        return int(self.do(work))
+
+    def begin(self, me: Learner, contest_id: int) -> quiz.Put:
+        made: quiz.Put = self.do(lambda session: contest.begin(session, self.shelf, me, contest_id, self.now, random.Random(me.id)))
+        return made
+
+    def answer(self, me: Learner, put: quiz.Put, right: bool, arrived: datetime | None = None) -> quiz.Outcome:
+        question = put.question
+        wrong = next(said for said, _ in question.choices if said not in question.key)
+        incoming = Incoming(Address("local", "test", me.staff_no), "", f"m{random.random()}", arrived or self.now)
+
+        def work(session: Session) -> quiz.Outcome:
+            outcome = quiz.answer(session, self.shelf, me.id, put, question.key if right else wrong, incoming, self.now)
+            if outcome.score is not None:
+                contest.end(session, self.shelf, outcome.sitting, self.now)
+            return outcome
+
+        made: quiz.Outcome = self.do(work)
+        return made
+
+    def play(self, me: Learner, contest_id: int, right: int, seconds: float = 4) -> None:
+        """A whole set, of which the first so many are answered right."""
+        put: quiz.Put | None = self.begin(me, contest_id)
+        n = 0
+        while put is not None:
+            self.now += timedelta(seconds=seconds)
+            put = self.answer(me, put, n < right).following
+            n += 1
+
+    def mine(self, me: Learner, contest_id: int) -> players.Mine:
+        made: players.Mine = self.do(lambda session: players.mine(session, contest_id, me.id))
+        return made
+
+    def result(self, me: Learner, contest_id: int) -> tuple[int, int, int]:
+        result = self.mine(me, contest_id).result
+        return result.points, result.correct, result.millis
+
+    def hours(self, me: Learner) -> dict[str, int]:
+        return dict(self.do(lambda session: ledger.year_seconds(session, me.id, 2026)))
+
+    def close(self, contest_id: int) -> contest.Board | None:
+        closed: contest.Board | None = self.do(lambda session: contest.close(session, self.shelf, contest_id, self.now))
+        return closed
+
+
+@pytest.fixture
+def field(house: Dispatcher) -> Field:
+    return Field(house)
+
+
+def test_a_set_is_played_and_stands_by_points_right_answers_and_the_servers_time(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    field.play(me, number, right=3, seconds=4)
+    assert field.result(me, number) == (8000 + 3 * 400, 3, 20_000)
+
+
+def test_hours_are_for_taking_part_once_a_contest_and_no_rank_earns_more(field: Field) -> None:
+    best, worst = field.person("1001"), field.person("1002")
+    number = field.open(replace(PLAN, rules=Rules(sets_a_day=2)))
+    for me, right in ((best, 5), (worst, 0), (best, 5)):
+        field.play(me, number, right)
+    field.now = NOW + timedelta(days=7, seconds=6)
+    assert field.close(number) is not None
+    for me in (best, worst):
+        assert field.hours(me) == {"contest": 1350}
+
+
+def test_of_many_contests_a_year_hours_stop_at_the_cap_with_the_reason_kept(field: Field) -> None:
+    me = field.person("1001")
+    for n in range(5):
+        number = field.open(replace(PLAN, name=f"第 {n} 场"))
+        field.play(me, number, 2)
+        field.close(number)
+    assert field.hours(me) == {"contest": 5400}
+    refused = field.do(lambda session: session.execute(text("SELECT seconds, reason FROM uncredited")).all())
+    assert [row[0] for row in refused] == [1350], "one contest, one explanation, however often it is looked at"
+    assert "本年竞赛 2 学时" in refused[0][1]
+
+
+def test_who_only_joins_earns_nothing(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    put = field.begin(me, number)
+    field.answer(me, put, right=True)
+    board = field.close(number)
+    assert board is not None
+    assert [one.player.result.points for one in board.places] == [400], "what was answered counts all the same"
+    assert field.hours(me) == {}
+
+
+def test_the_sets_of_a_day_are_limited_and_the_next_day_has_its_own(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    field.play(me, number, 5)
+    with pytest.raises(Refusal, match="今天的已经做完"):
+        field.begin(me, number)
+    field.now += timedelta(days=1)
+    field.play(me, number, 5)
+    assert field.result(me, number)[0] == 20_000
+
+
+def test_questions_come_again_only_when_there_are_no_others(field: Field) -> None:
+    me, number = field.person("1001"), field.open(replace(PLAN, rules=Rules(sets_a_day=4), names=()))
+    for _ in range(4):
+        field.play(me, number, 5)
+    asked = field.do(
+        lambda session: session.execute(text("SELECT question FROM sitting_item i JOIN contest_set c ON c.sitting_id = i.sitting_id")).all()
+    )
+    assert len(asked) == len(set(asked)) == 20
+
+
+def test_every_set_holds_the_same_mix_of_levels() -> None:
+    assert apportioned({1: 10, 2: 60, 3: 30}, 5) == {1: 1, 2: 3, 3: 1}
+    assert apportioned({1: 5}, 5) == {1: 5}
+    assert sum(apportioned({1: 7, 2: 11, 3: 13}, 10).values()) == 10
+
+
+@pytest.mark.parametrize(("late", "counts"), [(-0.001, True), (0, False), (1, False)])
+def test_the_arrival_at_the_server_decides_whether_an_answer_is_in_time(field: Field, late: float, counts: bool) -> None:
+    me, number = field.person("1001"), field.open()
+    put = field.begin(me, number)
+    closes = NOW + timedelta(days=7)
+    field.now = closes + timedelta(seconds=2)
+    arrived = closes + timedelta(seconds=late)
+    if counts:
+        assert field.answer(me, put, right=True, arrived=arrived).mark.correct
+        return
+    with pytest.raises(Refusal, match=r"未记录.*已经截止"):
+        field.answer(me, put, right=True, arrived=arrived)
+
+
+def test_a_contest_closes_once_within_ten_seconds_of_its_end_and_its_board_stays(field: Field) -> None:
+    first, second = field.person("1001"), field.person("1002")
+    number = field.open()
+    field.play(first, number, 5)
+    field.play(second, number, 2)
+    field.now = NOW + timedelta(days=7, seconds=4)
+    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == []
+    field.now += timedelta(seconds=2)
+    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == [number]
+    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == [], "whoever comes after changes nothing"
+    frozen = field.do(lambda session: rows.get(session, number))
+    assert (frozen.state, frozen.board["took_part"]) == ("closed", 2)
+    assert [field.mine(me, number).place for me in (first, second)] == [1, 2]
+    with pytest.raises(Refusal, match="已结束"):
+        field.begin(first, number)
+
+
+def test_an_open_set_counts_as_far_as_it_was_answered_and_leaves_free_hands(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    put = field.begin(me, number)
+    put = field.answer(me, put, right=True).following  # type: ignore[assignment]
+    field.answer(me, put, right=True)
+    field.now = NOW + timedelta(days=7, seconds=6)
+    board = field.close(number)
+    assert board is not None
+    assert [(one.place, one.player.result.points) for one in board.places] == [(1, 800)]
+    assert field.do(lambda session: session.execute(text("SELECT COUNT(*) FROM focus")).scalar_one()) == 0
+    assert field.do(lambda session: session.execute(text("SELECT state FROM sitting")).scalar_one()) == "left"
+
+
+def test_counting_again_from_the_answers_gives_the_same_board(field: Field) -> None:
+    number = field.open(replace(PLAN, rules=Rules(sets_a_day=3, counted_a_day=2, speed=30, teams="unit", best=2)))
+    for n in range(6):
+        me = field.person(f"10{n:02}", unit=f"某局/{'甲乙'[n % 2]}处")
+        for turn in range(n % 3 + 1):
+            field.play(me, number, (n + turn) % 6, seconds=2 + n)
+    field.close(number)
+    before, after = field.do(lambda session: contest.recount(session, number, field.now))
+    assert before.places == after.places
+    assert before.teams == after.teams
+    assert len(after.places) == 6
+
+
+def test_teams_by_unit_hold_all_of_the_unit_and_are_never_dissolved(field: Field) -> None:
+    one, _, other = field.person("1001", unit="某局/甲处"), field.person("1002", unit="某局/甲处"), field.person("1003", unit="某局/乙处")
+    number = field.open(replace(PLAN, rules=Rules(teams="unit")))
+    field.play(one, number, 5)
+    field.play(other, number, 0)
+    board = field.close(number)
+    assert board is not None
+    assert [(each.name, each.score, each.members, each.present) for each in board.teams] == [("某局/乙处", 8000, 1, 1), ("某局/甲处", 5000, 2, 1)]
+
+
+def test_a_late_joiner_of_the_unit_enters_its_team(field: Field) -> None:
+    field.person("1001", unit="某局/甲处")
+    number = field.open(replace(PLAN, rules=Rules(teams="unit")))
+    late = field.person("1002", unit="某局/甲处")
+    field.play(late, number, 5)
+    assert field.do(lambda session: [row[2] for row in teams.members(session, number)]) == ["1001", "1002"]
+
+
+def test_a_contest_for_one_unit_does_not_exist_for_others(field: Field) -> None:
+    field.person("1000", unit="某局/甲处")
+    stranger = field.person("1001", unit="某局/乙处")
+    number = field.open(replace(PLAN, audience=Unit("某局/甲处")))
+    with pytest.raises(Refusal, match="没有编号为"):
+        field.begin(stranger, number)
+    assert field.do(lambda session: contest.offered(session, stranger, NOW)) == []
+
+
+def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_contests_of_others(field: Field) -> None:
+    field.person("1000", unit="某局/甲处")
+    mine = Author("9002", "cli", ("某局/甲处",))
+    number = field.open(author=mine)
+    assert field.do(lambda session: rows.get(session, number)).plan.audience == Unit("某局/甲处")
+    whole = field.open()
+    assert field.do(lambda session: [one.id for one in contest.listed(session, mine)]) == [number]
+    with pytest.raises(Refusal, match=f"没有编号为 {whole}"):
+        field.do(lambda session: contest.close_by(session, field.shelf, mine, whole, NOW))
+
+
+def test_a_cancelled_contest_takes_its_hours_back_by_reversal_and_has_no_board(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    field.play(me, number, 5)
+    assert field.do(lambda session: contest.cancel(session, ADMIN, number, "题目外泄", field.now)) == 1
+    assert field.hours(me) == {"contest": 0}
+    assert field.do(lambda session: session.execute(text("SELECT COUNT(*) FROM ledger")).scalar_one()) == 2
+    assert field.do(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar_one()) == 5, "what was recorded stands"
+    with pytest.raises(Refusal, match="已取消"):
+        field.begin(me, number)
+
+
+def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
+    number = field.open()
+    with pytest.raises(Refusal, match="规则不能再改"):
+        field.do(lambda session: contest.change(session, field.shelf, ADMIN, number, replace(PLAN, name="别的"), NOW))
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (replace(PLAN, closes_at=None), "开始和截止时间"),
+        (replace(PLAN, closes_at=NOW), "截止时间要在开始时间之后"),
+        (replace(PLAN, names=("没有的法",)), "没有叫「没有的法」"),
+        (replace(PLAN, rules=Rules(size=100), names=("监察法",)), "不够一套 100 题"),
+        (replace(PLAN, name=""), "1 到 80 个字"),
+        (replace(PLAN, form="lottery"), "竞赛形式"),
+        (replace(PLAN, audience=Unit("没有的处")), "没有「没有的处」这个单位"),
+    ],
+)
+def test_a_contest_that_cannot_be_held_is_refused_before_anybody_sees_it(field: Field, plan: Plan, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        field.open(plan)
+
+
+def test_every_act_stands_in_the_audit(field: Field) -> None:
+    number = field.open()
+    field.do(lambda session: contest.close_by(session, field.shelf, ADMIN, number, NOW))
+    found = field.do(lambda session: session.execute(text("SELECT action, actor, target FROM audit ORDER BY id")).all())
+    assert [tuple(row) for row in found] == [(act, "9001", f"contest:{number}") for act in ("新建竞赛", "开放竞赛", "竞赛结束")]
