@@ -17,7 +17,7 @@ EXAMPLES = "「设置 推送 08:30」「设置 免打扰 20:00-08:00」「设置
 
 @command("设置", takes="<项目 内容>")
 def settings(ctx: Context, said: str) -> Reply:
-    """推送时间、免打扰、周报、常用渠道：“设置”查看，“设置 推送 08:30”修改。"""
+    """推送时间、免打扰、周报、先用哪个渠道：“设置”查看，“设置 推送 08:30”修改。"""
     had = preference.of(ctx.session, ctx.me.id)
     if not said:
         return Reply("\n".join(["⚙️ 您的设置：", *_lines(had), "", f"修改：{EXAMPLES}。"]), buttons=_buttons(had))
@@ -66,9 +66,9 @@ def _lines(had: Preference) -> list[str]:
     first, last = had.quiet
     return [
         f"· 推送：{f'每天 {had.push_at}' if had.push_at else '按活动安排的时间'}",
-        f"· 免打扰：{first}—{last}{'(默认)' if (first, last) == QUIET else ''}，这段时间不推送，正在进行的考试除外",
+        f"· 免打扰：{first}—{last}{'（默认）' if (first, last) == QUIET else ''}，这段时间不推送，正在进行的考试除外",
         f"· 周报：{'开，每周一' if had.digest else '关'}",
-        f"· 渠道：{f'先发到{CHANNELS[had.channel]}' if had.channel else '先发到最近用过的那个'}",
+        f"· 渠道：先发到{f'您指定的{CHANNELS[had.channel]}' if had.channel else '您最近用过的那个'}，发不到再换别的",
     ]
 
 

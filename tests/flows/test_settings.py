@@ -33,13 +33,14 @@ async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: 
     chat = Chat(house, clock, "1001")
     said = await chat.say("设置")
     assert "按活动安排的时间" in said
-    assert "20:00—08:00(默认)" in said
+    assert "20:00—08:00（默认）" in said
+    assert "先发到您最近用过的那个，发不到再换别的" in said
     assert "周报：开" in said
 
     assert "每天 08:30" in await chat.say("设置 推送 8：30")
     assert "21:30—07:00" in await chat.say("设置 免打扰 21:30-7:00")
     assert "周报：关" in await chat.say("设置 周报 关")
-    assert "先发到企业微信" in await chat.say("设置 渠道 企业微信")
+    assert "先发到您指定的企业微信，发不到再换别的" in await chat.say("设置 渠道 企业微信")
 
     assert kept(house, person) == Preference("08:30", "21:30", "07:00", False, "wecom")
     for words in ("设置 推送 默认", "设置 免打扰 默认", "设置 周报 开", "设置 渠道 默认"):

@@ -158,7 +158,8 @@ def _wait(facts: Known, one: Owed, content: Content, rule: Rule, now: datetime) 
 
 
 def _routes(facts: Known, one: Owed, rule: Rule, now: datetime, doors: Doors, tried: Collection[str]) -> list[Account] | str:
-    """Accounts in the order they are tried, or why there is none."""
+    """Accounts in the order they are tried, or why there is none: the campaign's own order, then the channel that the person chose (设置), then the
+    one that they used last. What is shut for now comes after what is open."""
     accounts = [account for account in facts.accounts[one.person_id] if account.channel in doors.on]
     if rule.channels:
         accounts = [account for account in accounts if account.channel in rule.channels]
