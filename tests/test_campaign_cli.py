@@ -16,7 +16,9 @@ from sqlmodel import Session
 
 from bot.cli import common, main
 from bot.domain.library import Library
+from bot.domain.limits import Calendar
 from bot.services.shelf import fill
+from bot.storage import budget
 from bot.storage.db import Desk
 from bot.storage.files.policy import load_policy
 from tests.conftest import NOW, ROOT, enroll
@@ -125,6 +127,19 @@ def test_what_makes_no_sense_is_refused_with_status_one(shell: Shell, option: tu
     assert status == 1
     assert err.strip()
     assert shell.count("campaign") == 0
+
+
+def test_what_the_platforms_still_allow_is_listed_with_the_agency_s_own_quotas(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.cli.progress.now", lambda: NOW)
+    monkeypatch.setenv("BOT_LIMITS__PLATFORM", "dingtalk/corp/month=100000")
+    shell.desk.write_now(lambda session: budget.take(session, "dingtalk/corp/month", 80_000, Calendar("month"), 300, NOW))
+
+    found = {one["name"]: one for one in shell.json("campaign", "budget")}
+    assert found["dingtalk/corp/month"] == {
+        "name": "dingtalk/corp/month", "allowed": 100_000, "each_account": False, "room": 80_000, "used": 300, "left": 79_700,
+    }  # fmt: skip
+    assert "wecom/app/day　平台允许 200（每个账号），最多用" in shell("campaign", "budget")
+    assert not any("person" in name for name in found)
 
 
 def test_a_pack_is_looked_at_then_drafted_once(shell: Shell) -> None:

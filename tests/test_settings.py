@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.limits import LIMITS
 from bot.settings import CHANNELS, BadSettings, Settings, blank, load
 
 SECRET, TOKEN, KEY = "canary-secret-4711", "canary-token-4712", "canaryKey" + "k" * 34
@@ -73,6 +74,7 @@ GOOD: list[tuple[Env, str, object]] = [
     ({"BOT_LISTEN": "localhost:0"}, "port", 0),
     ({"BOT_LISTEN": "[::1]:9", "BOT_WEB__LOCAL_CHAT": "true"}, "port", 9),
     ({"BOT_TIMEZONE": "PRC"}, "timezone", "PRC"),
+    ({}, "platform_limits", LIMITS),
     ({"BOT_PUBLIC_URL": "https://xuefa.example"}, "public_url", "https://xuefa.example"),
     ({"bot_public_url": "https://xuefa.example"}, "public_url", "https://xuefa.example"),
 ]
@@ -123,7 +125,22 @@ BAD: list[tuple[Env, str]] = [
     ({"BOT_LIMITS__FRESHNESS_SECONDS": "86400"}, "BOT_LIMITS__FRESHNESS_SECONDS"),
     ({"BOT_LIMITS__REPLY_SECONDS": "5"}, "BOT_LIMITS__REPLY_SECONDS"),
     ({"BOT_LIMITS__QUEUE": "many"}, "BOT_LIMITS__QUEUE"),
+    ({"BOT_LIMITS__PLATFORM": "dingtalk/month=9000"}, "没有「dingtalk/month」这一项，可写的有：wecom/corp/minute、"),
+    ({"BOT_LIMITS__PLATFORM": "dingtalk/corp/month=1"}, "BOT_LIMITS__PLATFORM"),
+    ({"BOT_LIMITS__PLATFORM": "dingtalk/corp/month"}, "dingtalk/corp/month=205000"),
+    ({"BOT_LIMITS__PLATFORM": "dingtalk/corp/month=-5"}, "BOT_LIMITS__PLATFORM"),
 ]
+
+
+def test_an_agency_s_own_quotas_stand_over_the_documented_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"BOT_LIMITS__PLATFORM": " dingtalk/corp/month = 205000, dingtalk/app/second=40,"}
+    found = {limit.title: limit for limit in read(monkeypatch, said).platform_limits}
+
+    assert (found["dingtalk/corp/month"].room(), found["dingtalk/app/second"].room(), found["wecom/corp/hour"].most) == (164_000, 32, 150_000)
+    assert found["dingtalk/corp/month"].taken(people=45) == 3
+    notified = {limit.title: limit for limit in read(monkeypatch, section("DINGTALK") | {"BOT_DINGTALK__AGENT_ID": "7"} | said).platform_limits}
+    assert notified["dingtalk/corp/month"].taken(people=145, messages=1) == 2 * (1 + 2), "two notifications, each asked after twice"
+    assert notified["dingtalk/app/second"].taken(people=145, messages=1) == 2, "the asking has a limit of its own"
 
 
 @pytest.mark.parametrize(("env", "named"), BAD, ids=lambda one: " ".join(one)[:60] if isinstance(one, dict) else one)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
 import typer
 from sqlmodel import Session
 
-from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
+from bot.cli.common import Apply, Json, cli, now, operator, read_settings, reading, show, writing
 from bot.commands.campaign import words
 from bot.domain import audience as audiences
 from bot.domain import rhythm as rhythms
@@ -42,7 +43,8 @@ def _with_shelf(work: Callable[[Session, Shelf], Any]) -> Callable[[Session], An
     library, faults = load_library(home())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
-    return lambda session: work(session, shelves.stock(session, library))
+    limits = read_settings().platform_limits
+    return lambda session: work(session, replace(shelves.stock(session, library), limits=limits))
 
 
 def _plain(one: Campaign) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def new(
 @group.command("start")
 def start(campaign_id: Id, as_json: Json = False) -> None:
     """启动一个草稿；超出平台额度、或没有要发的时间时不启动。"""
-    _act(campaign_id, as_json, lambda session, shelf: service.start(session, shelf.library.calendar, _author(), campaign_id, now()))
+    _act(campaign_id, as_json, lambda session, shelf: service.start(session, shelf, _author(), campaign_id, now()))
 
 
 @group.command("pause")

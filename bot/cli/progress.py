@@ -1,4 +1,4 @@
-"""`campaign progress`: a bar while a campaign goes out, then who was not reached and why."""
+"""`campaign progress`: a bar while a campaign goes out, then who was not reached and why. `campaign budget`: what the platforms still allow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rich.progress import Progress as Bar
 from sqlmodel import Session
 
 from bot.cli.campaign import Id, group
-from bot.cli.common import Json, engine_of, progress, read_settings, show
+from bot.cli.common import Json, engine_of, now, progress, read_settings, reading, show
 from bot.domain.campaign import DELIVERY_LABELS
 from bot.services import delivery
 from bot.services.delivery import Progress
+from bot.storage import budget, recipients
 from bot.storage.db import Desk
 from bot.storage.tables import stamp
 
@@ -51,6 +52,36 @@ def progress_(
     finally:
         desk.engine.dispose()
     show(_plain(found), as_json, str(found))
+
+
+@group.command("budget")
+def budget_(as_json: Json = False) -> None:
+    """各平台的额度：允许多少、机器人最多用多少（80%）、已用多少、还剩多少。"""
+    limits = [limit for limit in read_settings().platform_limits if not limit.per_person]
+
+    def look(session: Session) -> list[dict[str, Any]]:
+        accounts = recipients.accounts_on(session)
+        left = budget.left(session, limits, accounts, now())
+        rooms = {limit.key(): limit.room(accounts.get(limit.channel, 0)) for limit in limits}
+        return [
+            {
+                "name": limit.key(),
+                "allowed": limit.most,
+                "each_account": limit.each_account,
+                "room": rooms[limit.key()],
+                "used": rooms[limit.key()] - left[limit.key()],
+                "left": left[limit.key()],
+            }
+            for limit in limits
+        ]
+
+    found = reading(look)
+    lines = [
+        f"{one['name']}　平台允许 {one['allowed']}{'（每个账号）' if one['each_account'] else ''}，最多用 {one['room']}，"
+        f"已用 {one['used']}，还剩 {one['left']}"
+        for one in found
+    ]
+    show(found, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
 
 
 def _watched(desk: Desk, found: Progress) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Literal
@@ -12,7 +12,7 @@ from bot.domain.message import Reply, lettered
 from bot.domain.times import day_of, end_of, start_of
 
 SHARE = Fraction(4, 5)
-"""Never more than 80 % of what is documented (reliability.md O3): answers to people and other tools of the agency use the same limits."""
+"""Never more than 80 % of what is documented (reliability.md O3): other tools of the agency use the same limits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXT_BYTES = 2048
 
@@ -38,6 +38,10 @@ class Sliding:
         """When the oldest part counted now is over for good."""
         return self.began(now) + self.part
 
+    def ends(self, began: datetime) -> datetime:
+        """Until when the part that began then counts."""
+        return began + (self.parts + 1) * self.part
+
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
@@ -58,13 +62,19 @@ class Calendar:
             return end_of(today).astimezone(UTC)
         return start_of((today.replace(day=28) + timedelta(days=4)).replace(day=1)).astimezone(UTC)
 
+    def ends(self, began: datetime) -> datetime:
+        return self.freed(began)
+
 
 Window = Sliding | Calendar
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One documented limit. `unit` is what it counts: calls to the API, or messages to a person; `each_account` multiplies by the accounts bound."""
+    """One documented limit. `unit` is what it counts: calls to the API, or messages to a person; `each_account` multiplies by the accounts bound.
+
+    `at_once` is how many people get the same in one call, `beside` how many more calls go with each of those.
+    """
 
     channel: str
     name: str
@@ -74,17 +84,31 @@ class Limit:
     page: str
     per_person: bool = False
     each_account: bool = False
+    at_once: int = 1
+    beside: int = 0
+
+    @property
+    def title(self) -> str:
+        """How settings name it."""
+        return f"{self.channel}/{self.name}"
 
     def key(self, user: str = "") -> str:
         """The name of its row."""
-        return f"{self.channel}/{self.name}/{user.lower()}" if self.per_person else f"{self.channel}/{self.name}"
+        return f"{self.title}/{user.lower()}" if self.per_person else self.title
 
     def room(self, accounts: int = 1) -> int:
         """How much of it the house uses, of `accounts` bound on the channel."""
         return int(self.most * SHARE) * (max(accounts, 1) if self.each_account else 1)
 
+    def taken(self, people: int, messages: int = 1) -> int:
+        """What `messages` to each of `people`, the same for all, take of it at most."""
+        return people * messages if self.unit == "message" else -(-people // self.at_once) * (messages + self.beside)
 
-LIMITS: tuple[Limit, ...] = (
+
+A_CALL: Mapping[str, int] = {"wecom": 1000, "dingtalk": 20, "zwding": 100, "wechat": 1, "local": 100}
+"""People who can get the same thing in one call (B4 C6 D; the local page has no call)."""
+
+_DOCUMENTED: tuple[Limit, ...] = (
     Limit("wecom", "corp/minute", "call", 10_000, Sliding(60), "B6"),
     Limit("wecom", "corp/hour", "call", 150_000, Sliding(3600), "B6"),
     Limit("wecom", "app/day", "message", 200, Calendar("day"), "B6", each_account=True),
@@ -99,14 +123,32 @@ LIMITS: tuple[Limit, ...] = (
     # Nothing is documented for 浙政钉 (D): DingTalk's figures, until a tenant says otherwise.
     Limit("zwding", "app/second", "call", 20, Sliding(1), "D"),
 )
+
+LIMITS: tuple[Limit, ...] = tuple(replace(limit, at_once=A_CALL[limit.channel]) for limit in _DOCUMENTED)
 """protocols.md A6 B6 C6 C7 C12 D; the 48 hours of WeChat are `WECHAT_HOURS` and `WECHAT_MESSAGES`, since they count from what a person says."""
 
 WECHAT_HOURS = timedelta(hours=48)
 WECHAT_MESSAGES = int(5 * SHARE)
 """Customer-service messages after each message of a person (A5)."""
 
-A_CALL: Mapping[str, int] = {"wecom": 1000, "dingtalk": 20, "zwding": 100, "wechat": 1, "local": 100}
-"""People who can get the same thing in one call (B4 C6 D; the local page has no call)."""
+NOTIFIED, LOOKS = 100, 2
+"""People in one work notification of DingTalk, and how often is asked afterwards what became of it (C7)."""
+
+
+def limits_with(most: Mapping[str, int], notifications: bool = False) -> tuple[Limit, ...]:
+    """The table with what an agency has bought or agreed by title, and with DingTalk's work notifications in place of its robot."""
+    found = (replace(limit, most=most.get(limit.title, limit.most)) for limit in LIMITS)
+    return tuple(_notified(limit) if notifications and limit.channel == "dingtalk" else limit for limit in found)
+
+
+def _notified(limit: Limit) -> Limit:
+    # What became of a notification is asked of another API: it counts where all calls count together.
+    return replace(limit, at_once=NOTIFIED, beside=LOOKS if limit.name in ("corp/month", "ip/20s") else 0)
+
+
+def sizes_of(limits: tuple[Limit, ...]) -> Mapping[str, int]:
+    """How many people get the same in one call, by channel."""
+    return {**A_CALL, **{limit.channel: limit.at_once for limit in limits}}
 
 
 def of_channel(channel: str, limits: tuple[Limit, ...] = LIMITS) -> tuple[Limit, ...]:
@@ -117,8 +159,3 @@ def weight(reply: Reply) -> int:
     """How many messages a reply may become for one person at most: its pieces, and the card beside them."""
     texts = -(-len(lettered(reply).encode()) // TEXT_BYTES) or 1
     return texts + (1 if reply.ask is not None or reply.buttons else 0)
-
-
-def calls(channel: str, people: int) -> int:
-    """Calls that the same thing for so many people takes."""
-    return -(-people // A_CALL.get(channel, 1))

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlmodel import Session
 
-from bot.domain.limits import A_CALL, LIMITS, Limit
+from bot.domain.limits import LIMITS, Limit, sizes_of
 from bot.domain.parcel import Receipt
 from bot.jobs import recalls
 from bot.jobs.sender import Sender
@@ -75,7 +75,7 @@ class Courier:
         note: Note,
         beyond_window: Sequence[str] = (),
         limits: tuple[Limit, ...] = LIMITS,
-        sizes: Mapping[str, int] = A_CALL,
+        sizes: Mapping[str, int] | None = None,
         lease: float = LEASE,
         reserved: float = RESERVED,
         calls: int = CALLS,
@@ -89,7 +89,7 @@ class Courier:
         self._note = note
         self._beyond = tuple(beyond_window)
         self._limits = limits
-        self._sizes = dict(sizes)
+        self._sizes = dict(sizes or sizes_of(limits))
         self._lease = lease
         self._reserved = reserved
         self._calls = calls

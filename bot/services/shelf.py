@@ -1,4 +1,4 @@
-"""What is at hand while the service runs: the library as loaded, the versions of its questions as rows, the policy of hours.
+"""What is at hand while the service runs: the library as loaded, the versions of its questions as rows, the policy of hours, the platforms' limits.
 
 Loading is idempotent: a file that changed on disk becomes a new version, an unchanged one changes nothing, and a version that somebody has
 answered stays readable for ever.
@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from bot.domain.hours import Policy, RuleVersion
 from bot.domain.library import Library
+from bot.domain.limits import LIMITS, Limit
 from bot.domain.question import Question, canonical, digest, from_body, to_body
 from bot.domain.times import day_of
 from bot.storage.files.policy import PolicyFile
@@ -35,6 +36,7 @@ class Shelf:
     drawn: Mapping[str, int]
     chars_a_minute: int = 400
     _versions: dict[int, Question] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = LIMITS
 
     def question(self, session: Session, version_id: int) -> Question:
         """A question in the version of a row, whatever its file says today."""

@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from bot.settings.sections import DingTalk, Limits, Web, WeChat, WeCom, ZwDing
+from bot.domain.limits import Limit, limits_with
+from bot.settings.sections import DingTalk, Limits, Web, WeChat, WeCom, ZwDing, most_of
 
 PREFIX = "BOT_"
 BEIJING_TIME = ("Asia/Shanghai", "Asia/Chongqing", "Asia/Chungking", "Asia/Harbin", "PRC")
@@ -112,6 +113,11 @@ class Settings(BaseSettings):
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def platform_limits(self) -> tuple[Limit, ...]:
+        """What the platforms allow this agency, for budgets and for what a campaign will cost."""
+        return limits_with(most_of(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
 
     @property
     def zone(self) -> ZoneInfo:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from bot.domain.limits import LIMITS
 
 LEAST_SECRET = 8
 AES_KEY_LENGTH = 43
@@ -138,3 +141,28 @@ class Limits(_Section):
     queue: int = Field(20000, ge=10)
     busy_seconds: float = Field(2.0, gt=0, le=4)
     reading_chars_a_minute: int = Field(400, ge=100, le=2000)
+    platform: str = ""
+
+    @field_validator("platform")
+    @classmethod
+    def known_limits(cls, value: str) -> str:
+        most_of(value)
+        return value
+
+
+_MOST = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
+LEAST_ALLOWED = 2
+"""What a platform allows at least, so that the share the house uses of it is not nothing."""
+
+
+def most_of(said: str) -> dict[str, int]:
+    """ "dingtalk/corp/month=205000,dingtalk/app/second=40" by title. Raises ValueError in a sentence for what is none of the limits."""
+    found: dict[str, int] = {}
+    for part in filter(str.strip, said.split(",")):
+        read = _MOST.fullmatch(part)
+        if read is None or int(read[2]) < LEAST_ALLOWED:
+            raise ValueError(f"「{part.strip()[:40]}」应写作 名称=数字，例如 dingtalk/corp/month=205000，多项用逗号隔开")
+        if read[1] not in (known := [limit.title for limit in LIMITS]):
+            raise ValueError(f"没有「{read[1][:40]}」这一项，可写的有：{'、'.join(known)}")
+        found[read[1]] = int(read[2])
+    return found

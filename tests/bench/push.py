@@ -68,8 +68,9 @@ async def serve(database: Path, platform: str) -> None:
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{database}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.set_up(found.secrets())
-    jobs.Courier = partial(jobs.Courier, limits=(SECOND,), sizes={"wecom": 1})  # type: ignore[misc, assignment]
+    jobs.Courier = partial(jobs.Courier, sizes={"wecom": 1})  # type: ignore[misc, assignment]
     house = app.build(found, engine_of(found))
+    house.shelf.limits = (SECOND,)
     told: list[str] = []
 
     def announce(sentence: str) -> None:

@@ -31,7 +31,7 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
         for name, lesson in LESSONS.items():
             rhythm = Rhythm("once", "09:00", on=date(2026, 3, 2))
             made = campaign.create(session, shelf, BOSS, name, Content("lesson", lesson=lesson), rhythm, All(), early, delivery={"by": "2026-03-03"})
-            campaign.start(session, shelf.library.calendar, BOSS, made, early)
+            campaign.start(session, shelf, BOSS, made, early)
         return people
 
     people = await house.desk.write(prepare)

@@ -68,7 +68,7 @@ class Bureau:
             made, rhythm, audience = parse_content(content, self.shelf.library), parse_rhythm(said), parse_audience(to)
             new = service.create(session, self.shelf, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
             if start:
-                service.start(session, self.calendar, CHIEF, new, now)
+                service.start(session, self.shelf, CHIEF, new, now)
             return new
 
         return self.desk.write_now(work)
@@ -228,7 +228,7 @@ def test_constitution_day_of_2027_cannot_be_planned_blindly(bureau: Bureau) -> N
     draft = bureau.plan("国家宪法日 09:00", now=at("2027-01-04 09:00"), start=False)
 
     with pytest.raises(Refusal, match="还不能启动：2027 年的放假安排还没有公布或录入，请"):
-        bureau.desk.write_now(lambda session: service.start(session, bureau.calendar, CHIEF, draft, at("2027-01-04 09:00")))
+        bureau.desk.write_now(lambda session: service.start(session, bureau.shelf, CHIEF, draft, at("2027-01-04 09:00")))
     seen = bureau.desk.read_now(
         lambda session: service.preview(
             session, bureau.shelf, bureau.calendar, parse_audience("全员"), parse_rhythm("国家宪法日 09:00"), at("2026-11-23 09:00")
@@ -328,7 +328,7 @@ def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> No
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
         budget.take(session, month.key(), month.room(), month.window, month.room() - 1, NOW)
         session.flush()
-        service.start(session, bureau.calendar, CHIEF, campaign, NOW)
+        service.start(session, bureau.shelf, CHIEF, campaign, NOW)
 
     with pytest.raises(Refusal, match="本月需 2 次调用，还剩 1，不够"):
         bureau.desk.write_now(begin)
@@ -404,7 +404,7 @@ def test_an_administrator_of_one_office_reaches_and_sees_only_that_office(bureau
 
     mine = bureau.desk.write_now(work)
     theirs = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.start(session, bureau.calendar, finance, mine, NOW - HOUR))
+    bureau.desk.write_now(lambda session: service.start(session, bureau.shelf, finance, mine, NOW - HOUR))
     fired = {one.campaign_id: one.invited for one in bureau.tick(NOW)}
 
     assert fired == {mine: 2, theirs: 4}

@@ -61,7 +61,7 @@ class Office:
             rhythm = Rhythm("once", "09:00", on=date(2026, 3, 2))
             early = NOW - timedelta(hours=1)
             made = campaign.create(session, self.shelf, BOSS, name, Content("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
-            campaign.start(session, self.shelf.library.calendar, BOSS, made, early)
+            campaign.start(session, self.shelf, BOSS, made, early)
             assert len(campaign.fire_due(session, self.shelf, self.shelf.library.calendar, NOW)) == 1
             session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))
             return made

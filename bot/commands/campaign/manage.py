@@ -141,7 +141,7 @@ def _start(ctx: Context, said: str) -> Reply:
     for campaign_id in ids[:20]:
         one = service.own(ctx.session, author(ctx), campaign_id)
         found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
-        service.start(ctx.session, ctx.library.calendar, author(ctx), campaign_id, ctx.now)
+        service.start(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now)
         lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{found.count} 人，下一次 {words.moment(found.due[0])}。")
     return Reply("\n".join(lines), buttons=(Option(f"暂停 {ids[0]}", "暂停"), Option("活动", "全部活动")))
 

@@ -51,5 +51,5 @@ def _running(
     """Started where the calendar lets it; in a year that is not known it stays a draft, which is what an agency would see too."""
     made = plan.create(session, shelf, AUTHOR, name, content, rhythm, All(), now, clause=clause, delivery=delivery)
     if plan.can_start(shelf.library.calendar, rhythm, now):
-        plan.start(session, shelf.library.calendar, AUTHOR, made, now)
+        plan.start(session, shelf, AUTHOR, made, now)
     return made

@@ -76,7 +76,7 @@ def preview(
     due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)
-    weighed = weighed_for(session, calendar, invited.people, rhythm, now, content)
+    weighed = weighed_for(session, shelf, invited.people, rhythm, now, content)
     return Preview(len(invited.people), names, excluded, tuple(due), asks, weighed.text if invited.people else "", weighed.fits)
 
 
@@ -127,27 +127,27 @@ def can_start(calendar: Calendar, rhythm: Rhythm, now: datetime) -> bool:
     return bool(next_due(rhythm, now, calendar)[0])
 
 
-def start(session: Session, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> Campaign:
+def start(session: Session, shelf: Shelf, author: Author, campaign_id: int, now: datetime) -> Campaign:
     """A draft becomes a running campaign. Refused when nothing would ever fall due, and asked when its next time lies in an unknown year."""
     campaign = own(session, author, campaign_id, hold=True)
     if campaign.state != "draft":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，只有草稿可以启动。")
-    due, unknown = next_due(campaign.rhythm, now, calendar)
+    due, unknown = next_due(campaign.rhythm, now, shelf.library.calendar)
     if not due and unknown is not None:
         raise Refusal(f"还不能启动：{unknown}")
     if not due:
         raise Refusal(f"还不能启动：「{rhythms.describe(campaign.rhythm)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
-    affordable(session, calendar, campaign, now)
+    affordable(session, shelf, campaign, now)
     rows.set_state(session, campaign_id, "draft", "running", now)
     rows.plan_from(session, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "启动活动", f"campaign:{campaign_id}", detail=f"第 {campaign.version} 版")
     return campaign
 
 
-def affordable(session: Session, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+def affordable(session: Session, shelf: Shelf, campaign: Campaign, now: datetime) -> None:
     """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
     invited = people.evaluate(session, campaign.audience, day_of(now), now).people
-    weighed = weighed_for(session, calendar, invited, campaign.rhythm, now, campaign.content)
+    weighed = weighed_for(session, shelf, invited, campaign.rhythm, now, campaign.content)
     if not weighed.fits:
         raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{weighed.text}\n请缩小对象或减少次数。")
 

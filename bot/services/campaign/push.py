@@ -47,7 +47,7 @@ def confirm_push(session: Session, shelf: Shelf, calendar: Calendar, author: Aut
         raise Refusal(f"推送 {campaign_id} 是两小时以前起草的，请重新发一次「推送」，看过名单再确认。")
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
-    plan.affordable(session, calendar, campaign, now)
+    plan.affordable(session, shelf, campaign, now)
     rhythm = at_once(now)
     plan.change(session, shelf, author, campaign_id, now, rhythm=rhythm)
     rows.set_state(session, campaign_id, "draft", "running", now)

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign import DELIVERY_LABELS
 from bot.domain.delivery import bar
-from bot.domain.limits import LIMITS, Calendar, Limit, calls, of_channel
+from bot.domain.limits import LIMITS, Calendar, Limit, of_channel
 from bot.domain.message import Refusal
 from bot.domain.parcel import Receipt
 from bot.domain.preference import CHANNELS
@@ -103,13 +103,12 @@ def cost(
     for channel, people in by_channel.items():
         if not people:
             continue
-        called = calls(channel, people) * messages
-        said = [f"{people} 人，{called} 次调用"]
+        table = [limit for limit in of_channel(channel, limits) if not limit.per_person]
+        called = max((limit.taken(people, messages) for limit in table if limit.unit == "call"), default=0)
+        said = [f"{people} 人" + (f"，{called} 次调用" if called else "")]
         seconds = 0.0
-        for limit in of_channel(channel, limits):
-            needed = called if limit.unit == "call" else people * messages
-            if limit.per_person:
-                continue
+        for limit in table:
+            needed = limit.taken(people, messages)
             if isinstance(limit.window, Calendar):
                 needed *= times_a_month if limit.window.unit == "month" else 1
                 period, rest = "本月" if limit.window.unit == "month" else "今天", left[limit.key()]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.limits import LIMITS, WECHAT_MESSAGES, Limit, calls, of_channel, weight
+from bot.domain.limits import LIMITS, WECHAT_MESSAGES, Limit, of_channel, weight
 from bot.domain.parcel import Receipt
 from bot.services.delivery.plan import Ready
 from bot.storage import audit, budget, outbox, recipients
@@ -64,7 +64,7 @@ def begin(session: Session, groups: Sequence[Group], holder: str, now: datetime,
         wants, put_off = _allowed(session, purse, table, group, now)
         outbox.put_off(session, put_off, holder)
         heavy = weight(group.ready[0].parcel.reply)
-        size, wait = _room(purse, table, group.channel, accounts.get(group.channel, 0), len(wants), heavy, now)
+        size, wait = _room(purse, table, accounts.get(group.channel, 0), len(wants), heavy, now)
         begun = outbox.begin(session, [one.owed.id for one in wants[:size]], holder, group.channel, now, lease_seconds)
         going = tuple(one for one in wants[:size] if one.owed.id in begun)
         if going:
@@ -106,14 +106,15 @@ def _used_up(session: Session, one: Ready, heavy: int) -> bool:
     return one.heard is not None and budget.heard_used(session, one.parcel.to.user, one.heard) + heavy > WECHAT_MESSAGES
 
 
-def _room(purse: Purse, table: Sequence[Limit], channel: str, accounts: int, people: int, heavy: int, now: datetime) -> tuple[int, datetime | None]:
+def _room(purse: Purse, table: Sequence[Limit], accounts: int, people: int, heavy: int, now: datetime) -> tuple[int, datetime | None]:
     """How many of `people` fit into the channel's own limits, and when to ask again when that is not all."""
     size, wait = people, None
     for limit in table:
         if limit.per_person:
             continue
-        left = purse.left(limit.key(), limit.room(accounts), limit.window, now) // heavy
-        fits = people if limit.unit == "call" and left >= calls(channel, people) else 0 if limit.unit == "call" else left
+        left = purse.left(limit.key(), limit.room(accounts), limit.window, now)
+        # A call takes all of a group or nobody; of messages as many go as there are.
+        fits = people if left >= limit.taken(people, heavy) else 0 if limit.unit == "call" else left // heavy
         if fits < size:
             size, wait = fits, limit.window.freed(now)
     return size, wait
@@ -126,7 +127,7 @@ def _spend(session: Session, purse: Purse, table: Sequence[Limit], going: Sequen
             for one in going:
                 purse.spend(limit.key(one.parcel.to.user), limit.window, heavy, now)
         else:
-            purse.spend(limit.key(), limit.window, heavy * (calls(channel, len(going)) if limit.unit == "call" else len(going)), now)
+            purse.spend(limit.key(), limit.window, limit.taken(len(going), heavy), now)
     if channel == "wechat":
         for one in going:
             if one.heard is not None:
