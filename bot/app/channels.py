@@ -20,10 +20,10 @@ from bot.channels.wechat import Job, Notice, WeChat
 from bot.channels.wechat.push import JOB
 from bot.channels.wecom import WeCom
 from bot.channels.zwding import Gateway, ZwDing
-from bot.domain.limits import Calendar
 from bot.domain.message import Refusal
+from bot.services import delivery
 from bot.settings import CHANNELS, Settings
-from bot.storage import budget, spoken
+from bot.storage import spoken
 from bot.storage.db import DRIVER_ERRORS, Busy, is_sqlite
 from bot.storage.tokens import SealedTokens
 
@@ -31,7 +31,6 @@ PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
 QUICK = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
-CARDS = "dingtalk/cards/month"
 JOB_LIFE = timedelta(days=2)
 UNREADABLE = (Busy, DBAPIError, *DRIVER_ERRORS)
 
@@ -87,6 +86,7 @@ def _wecom(house: House, outbound: Outbound) -> WeCom:
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
+        spending=house.meter.of("wecom"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
@@ -120,6 +120,7 @@ def _wechat(house: House, outbound: Outbound) -> WeChat:
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
+        spending=house.meter.of("wechat"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
@@ -144,9 +145,7 @@ def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], hol
     async def may_card(count: int) -> int:
         now = house.clock()
         try:
-            return await house.desk.write(
-                lambda session: budget.take(session, CARDS, on.card_calls, Calendar("month"), count, now), of=("budget", CARDS)
-            )
+            return await house.desk.write(lambda session: delivery.grant_cards(session, count, on.card_calls, now, house.shelf.limits), of="courier")
         except UNREADABLE:
             # Without the row nobody knows what is left of the month; words cost less.
             return 0
@@ -167,6 +166,7 @@ def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], hol
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
+        spending=house.meter.of("dingtalk"),
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
@@ -200,6 +200,7 @@ def _zwding(house: House, outbound: Outbound) -> ZwDing:
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
+        spending=house.meter.of("zwding"),
         page=on.page or public,
         form=on.form,
         receivers=on.receivers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.domain.library import Library
 from bot.domain.message import Refusal
+from bot.jobs import Meter
 from bot.services import shelf as shelves
 from bot.services.shelf import Shelf
 from bot.settings import Settings
@@ -72,6 +73,7 @@ class House:
     shelf: Shelf
     dispatcher: Dispatcher
     metrics: Metrics
+    meter: Meter
     clock: Clock
 
 
@@ -79,11 +81,11 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
     """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
     limits = settings.limits
     desk = Desk(engine, prelock=accounts.lock_people, limit=limits.queue)
-    shelf = stocked(desk, root or files.home(), clock(), limits.reading_chars_a_minute, seed)
+    shelf = replace(stocked(desk, root or files.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
     metrics = Metrics()
     dispatcher = Dispatcher(desk, lambda: shelf, rng=random.SystemRandom(), note=metrics.note)
     metrics.measure(lambda shown: _measure_desk(desk, shown))
-    return House(settings, desk, shelf, dispatcher, metrics, clock)
+    return House(settings, desk, shelf, dispatcher, metrics, Meter(desk, clock, shelf.limits), clock)
 
 
 def _measure_desk(desk: Desk, shown: Metrics) -> None:

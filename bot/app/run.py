@@ -24,7 +24,6 @@ from bot.app.house import House
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound import Outbound
-from bot.domain.limits import A_CALL
 from bot.domain.message import Handle, Incoming, Refusal, Reply
 from bot.storage import migrations, outbox
 from bot.storage.db import DRIVER_ERRORS, Busy
@@ -74,6 +73,11 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         await courier.stop()
         await walking
 
+    async def accounts(_: web.Application) -> AsyncIterator[None]:
+        await house.meter.flush()
+        yield
+        await house.meter.flush()
+
     async def campaigns() -> None:
         if await jobs.run_campaigns(house.desk, house.shelf, house.clock()):
             courier.wake()
@@ -88,6 +92,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
             house.clock,
             house.metrics.collect,
             jobs.Job("campaigns", jobs.CAMPAIGNS_EVERY, campaigns),
+            jobs.Job("meter", jobs.COUNT_EVERY, house.meter.flush),
             jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
             jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
         )
@@ -95,8 +100,9 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         yield
         ticking.shutdown(wait=False)
 
-    # Ended in the opposite order: the clock first, then the courier, then the channels, and what they say last still goes out.
+    # Ended in the opposite order: the clock first, then the courier, then the channels; what they say last still goes out and is counted.
     app.cleanup_ctx.append(post_office)
+    app.cleanup_ctx.append(accounts)
     on = channels_on(house, outbound, tokens, holder, personas)
     for channel in on:
         channel.attach(app, traced(house.dispatcher.handle))
@@ -107,8 +113,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         clock=house.clock,
         holder=holder,
         note=house.metrics.note,
-        # A work notification takes a hundred, the robot twenty (protocols.md C6, C7).
-        sizes={**A_CALL, "dingtalk": 100} if house.settings.dingtalk.agent_id else A_CALL,
+        limits=house.shelf.limits,
         beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
     app.cleanup_ctx.append(post_round)

@@ -12,7 +12,7 @@ from aiohttp import web
 from bot.domain.message import Address, Handle, Reply
 from bot.domain.parcel import Outcome, Parcel, Receipt
 
-__all__ = ["Channel", "Clock", "Note", "Outcome", "Parcel", "Recalls", "Receipt", "Token", "TokenStore", "silent"]
+__all__ = ["FREE", "Channel", "Clock", "Note", "Outcome", "Parcel", "Recalls", "Receipt", "Spending", "Token", "TokenStore", "silent"]
 
 Clock = Callable[[], datetime]
 """Aware UTC now; the only way a channel learns the time."""
@@ -47,6 +47,34 @@ class Recalls(Protocol):
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
         """`sent` for each that was taken back, otherwise what stood in the way; in the order asked."""
         ...
+
+
+class Spending(Protocol):
+    """What is said without having been reserved: late answers, further pieces, cards beside an answer. What is pushed was reserved before."""
+
+    def may(self, user: str) -> bool:
+        """Whether there is room for something that could as well be left out; looks and does not count."""
+        ...
+
+    async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
+        """Count what is said next, once its turn has come; never asks the database. `user` is empty where a call concerns nobody.
+
+        `granted`: the day's and the month's share of it was taken before, only its turn is waited for.
+        """
+        ...
+
+
+class _Free:
+    """For tests and tools that count nothing."""
+
+    def may(self, user: str) -> bool:
+        return True
+
+    async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
+        return None
+
+
+FREE: Spending = _Free()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
 from bot.domain.limits import Limit, Window
 from bot.storage.sql import Sql
-from bot.storage.tables import stamp
+from bot.storage.tables import moment, stamp
 
 LOCK = 7_235_002
 """PostgreSQL's advisory lock of all budgets: one lock, so that two replicas never wait for each other crosswise."""
@@ -42,11 +42,8 @@ class Purse:
         since = stamp(window.since(now))
         for name in names:
             self._used.setdefault((name, since), 0)
-        for at in range(0, len(names), 500):
-            values = {f"n{n}": name for n, name in enumerate(names[at : at + 500])}
-            text = _ROWS.format(names=", ".join(f":{one}" for one in values))
-            for name, _, used in Sql(text).all(self._session, since=since, **values):
-                self._used[name, since] += used
+        for name, _, used in _rows(self._session, names, since):
+            self._used[name, since] += used
 
     def left(self, name: str, room: int, window: Window, now: datetime) -> int:
         since = stamp(window.since(now))
@@ -72,6 +69,22 @@ def take(session: Session, name: str, limit: int, window: Window, n: int, now: d
     purse.spend(name, window, granted, now)
     purse.close()
     return granted
+
+
+def _rows(session: Session, names: Sequence[str], since: str) -> Iterator[tuple[str, str, int]]:
+    for at in range(0, len(names), 500):
+        values = {f"n{n}": name for n, name in enumerate(names[at : at + 500])}
+        text = _ROWS.format(names=", ".join(f":{one}" for one in values))
+        yield from ((row[0], row[1], int(row[2])) for row in Sql(text).all(session, since=since, **values))
+
+
+def parts(session: Session, windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, datetime, int]]:
+    """What was used in each part of the windows that lie around `now`, by name: (name, when the part began, how much)."""
+    by_since: dict[str, list[str]] = {}
+    for name, window in windows.items():
+        by_since.setdefault(stamp(window.since(now)), []).append(name)
+    for since, names in by_since.items():
+        yield from ((name, moment(began), used) for name, began, used in _rows(session, names, since))
 
 
 def left(session: Session, limits: Iterable[Limit], accounts: dict[str, int], now: datetime) -> dict[str, int]:

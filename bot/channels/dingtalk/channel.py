@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
 from bot.channels.callback import HEADERS, body, refused
 from bot.channels.dingtalk import frames, http
 from bot.channels.dingtalk.groups import Groups
@@ -48,6 +48,7 @@ class DingTalk:
         outbound: Outbound,
         clock: Clock,
         note: Note,
+        spending: Spending = FREE,
         robot_code: str = "",
         mode: Literal["stream", "http"] = "stream",
         api_base: str = "https://api.dingtalk.com",
@@ -96,6 +97,7 @@ class DingTalk:
             http_cards=mode == "http",
             clock=clock,
             note=note,
+            spending=spending,
         )
         self._post = Post(
             outbound=outbound,
@@ -107,6 +109,7 @@ class DingTalk:
             clock=clock,
             note=note,
             may_card=may_card,
+            spending=spending,
             look_seconds=look_seconds,
         )
         self.groups = Groups(

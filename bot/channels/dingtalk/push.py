@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
 from bot.channels.batches import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
 from bot.channels.dingtalk import cards, render
 from bot.channels.dingtalk.messages import NAME
 from bot.channels.dingtalk.speak import CARDS, SEND, Speaker
 from bot.channels.outbound import Api, Outbound, PlatformError
 from bot.channels.outbound.errors import DINGTALK_OLD
+from bot.domain.limits import LOOKS
 from bot.domain.message import Reply
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,8 @@ class Post:
         clock: Clock,
         note: Note,
         may_card: May | None,
-        looks: int = 2,
+        spending: Spending = FREE,
+        looks: int = LOOKS,
         look_seconds: float = 1.5,
     ) -> None:
         """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `may_card` no cards are pushed."""
@@ -77,6 +79,7 @@ class Post:
         self._clock = clock
         self._note = note
         self._may_card = may_card
+        self._spending = spending
         self._looks = looks
         self._look_seconds = look_seconds
 
@@ -101,6 +104,7 @@ class Post:
         granted = await self._may_card(len(fitting)) if self._may_card is not None and fitting else 0
         found: dict[int, Receipt] = {}
         for place in fitting[:granted]:
+            await self._spending.spend("", messages=0, granted=True)
             try:
                 track = await self._speaker.card(batch[place].to.user, batch[place].reply)
             except PlatformError as wrong:
@@ -122,9 +126,13 @@ class Post:
             told = await self._notify(users, message)
             return [told.receipt(user) for user in users]
         found: list[Receipt] = []
+        messages = render.robot(reply, buttons=True)
         for begin in range(0, len(users), MOST_ROBOT):
             some = users[begin : begin + MOST_ROBOT]
-            told = await self._by_robot(some, render.robot(reply, buttons=True))
+            if begin:
+                # One notification was reserved for all of them; twenty at a time it takes more calls.
+                await self._spending.spend("", calls=len(messages), messages=0)
+            told = await self._by_robot(some, messages)
             found += [told.receipt(user) for user in some]
         return found
 
@@ -189,6 +197,7 @@ class Post:
     async def _take_back(self, platform_id: str) -> None:
         for one in platform_id.split():
             value = one[2:]
+            await self._spending.spend("", messages=0)
             if one.startswith(QUERY):
                 body: dict[str, Any] = {"robotCode": self._robot_code, "processQueryKeys": [value]}
                 answer = await self._outbound.call(self._api, "POST", ROBOT_RECALL, json=body)

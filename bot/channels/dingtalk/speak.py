@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from bot.channels.base import Clock, Note
+from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.dingtalk import cards, render
 from bot.channels.dingtalk.messages import NAME, Spoken
 from bot.channels.outbound import Api, Outbound, PlatformError
@@ -37,6 +37,7 @@ class Speaker:
         http_cards: bool,
         clock: Clock,
         note: Note,
+        spending: Spending = FREE,
     ) -> None:
         self._outbound = outbound
         self._api = api
@@ -46,6 +47,7 @@ class Speaker:
         self._http_cards = http_cards
         self._clock = clock
         self._note = note
+        self._spending = spending
         self._last: OrderedDict[str, Spoken] = OrderedDict()
 
     def remember(self, spoken: Spoken) -> None:
@@ -83,6 +85,7 @@ class Speaker:
         staff = self.spelling(to.user)
         if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
             try:
+                await self._spending.spend(staff)
                 await self._create(staff, reply, values)
             except PlatformError as wrong:
                 if wrong.kind in ("unknown", "rate", "quota", "token"):
@@ -105,6 +108,7 @@ class Speaker:
             "privateData": {staff: {"cardParamMap": values}},
             "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
         }
+        await self._spending.spend("", messages=0)
         await self._outbound.call(self._api, "PUT", CARDS, json=body)
 
     async def register(self, callback_url: str, secret: str) -> None:
@@ -129,6 +133,7 @@ class Speaker:
 
     async def _by_robot(self, staff: str, key: str, param: str) -> None:
         body = {"robotCode": self._robot_code, "userIds": [staff], "msgKey": key, "msgParam": param}
+        await self._spending.spend(staff)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
         # 200 does not mean that it was sent (C6).
         for where, wrong in (
@@ -142,8 +147,9 @@ class Speaker:
     async def _card_too(self, staff: str, reply: Reply) -> None:
         """The buttons beside a text that already says everything: a failure costs a tap and nothing else."""
         values = cards.new_card(reply) if self._template else None
-        if values is None:
+        if values is None or not self._spending.may(staff):
             return
+        await self._spending.spend(staff)
         try:
             await self._create(staff, reply, values)
         except PlatformError as wrong:

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
 from bot.channels.batches import taken_back
 from bot.channels.callback import Patience
 from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields_of_json, parse, sealed_part, speakable
@@ -65,6 +65,7 @@ class WeChat:
         outbound: Outbound,
         clock: Clock,
         note: Note,
+        spending: Spending = FREE,
         former_aes_key: str = "",
         api_base: str = API_BASE,
         verified: bool = False,
@@ -87,6 +88,7 @@ class WeChat:
         self._outbound = outbound
         self._clock = clock
         self._note = note
+        self._spending = spending
         self._verified = verified
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
@@ -268,6 +270,7 @@ class WeChat:
             await self._send(to, "msgmenu", menu)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
+        await self._spending.spend(to.user)
         await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": to.user, "msgtype": kind, kind: content})
         self._note("sent", self.name, 1)
 

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
 from bot.channels.callback import Patience
 from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, parse, sealed_part
 from bot.channels.letters import echo, text_reply
@@ -47,6 +47,7 @@ class WeCom:
         outbound: Outbound,
         clock: Clock,
         note: Note,
+        spending: Spending = FREE,
         former_aes_key: str = "",
         api_base: str = API_BASE,
         cards: bool = True,
@@ -67,11 +68,18 @@ class WeCom:
         self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
         self._clock = clock
         self._note = note
+        self._spending = spending
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
         self._shown = Shown()
         self._post = Post(
-            outbound=outbound, api=self._api, agent_id=int(self._agent_id), forms=Forms(cards, markdown, page), shown=self._shown, note=note
+            outbound=outbound,
+            api=self._api,
+            agent_id=int(self._agent_id),
+            forms=Forms(cards, markdown, page),
+            shown=self._shown,
+            note=note,
+            spending=spending,
         )
 
     def attach(self, app: web.Application, handle: Handle) -> None:
@@ -131,7 +139,9 @@ class WeCom:
                 rest, _serial(letter.incoming)
             )
         texts = pieces(lettered(reply), TEXT_BYTES)
-        card = card_of(reply, _serial(letter.incoming)) if self._post.forms.cards and (reply.ask or reply.buttons) else None
+        # The text says everything: where the member has had enough for a minute, the card beside it stays away.
+        has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(letter.user)
+        card = card_of(reply, _serial(letter.incoming)) if has_card else None
         said = text_reply(letter.user, self._corp_id, made, texts[0]) if texts else ""
         return said, Speech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
 
@@ -173,6 +183,7 @@ class WeCom:
                 await self._send(to, kind, content)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
+        await self._spending.spend(to.user)
         answer = await self._post.send([to.user], kind, content)
         if answer.get("invaliduser") or answer.get("unlicenseduser"):
             raise PlatformError("recipient", "invaliduser", "nobody of that id can be reached")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.channels.base import Note, Parcel, Receipt
+from bot.channels.base import FREE, Note, Parcel, Receipt, Spending
 from bot.channels.batches import failed, ids_in, in_groups, receipt_of, sent, serial_of, taken_back
 from bot.channels.envelope import speakable
 from bot.channels.outbound import Api, Outbound, PlatformError
@@ -79,13 +79,14 @@ class Forms:
 class Post:
     """The app's outgoing mail to its members."""
 
-    def __init__(self, *, outbound: Outbound, api: Api, agent_id: int, forms: Forms, shown: Shown, note: Note) -> None:
+    def __init__(self, *, outbound: Outbound, api: Api, agent_id: int, forms: Forms, shown: Shown, note: Note, spending: Spending = FREE) -> None:
         self._outbound = outbound
         self._api = api
         self._agent_id = agent_id
         self.forms = forms
         self._shown = shown
         self._note = note
+        self._spending = spending
 
     async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
         """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
@@ -141,6 +142,7 @@ class Post:
     async def _take_back(self, platform_id: str) -> None:
         for one in platform_id.split():
             if one.startswith(MESSAGE):
+                await self._spending.spend("", messages=0)
                 await self._outbound.call(self._api, "POST", RECALL, json={"msgid": one.removeprefix(MESSAGE)})
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
@@ -153,6 +155,7 @@ class Post:
                     "response_code": one.removeprefix(CODE),
                     "button": {"replace_name": short(done, BUTTON_TEXT)},
                 }
+                await self._spending.spend("", messages=0)
                 await self._outbound.call(self._api, "POST", UPDATE, json=body)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import Clock, Note, Parcel, Receipt
+from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
 from bot.channels.batches import failed, in_groups, receipt_of, sent, serial_of, taken_back
 from bot.channels.callback import HEADERS, Patience
 from bot.channels.dingtalk import render
@@ -52,6 +52,7 @@ class ZwDing:
         outbound: Outbound,
         clock: Clock,
         note: Note,
+        spending: Spending = FREE,
         page: str = "",
         form: Form = "action_card",
         receivers: int = 100,
@@ -67,6 +68,7 @@ class ZwDing:
         self._plain, self._with_token = apis(gateway, clock, four_digits)
         self._outbound = outbound
         self._clock = clock
+        self._spending = spending
         self._note = note
         self._page = page
         self._form: Form = form
@@ -98,6 +100,7 @@ class ZwDing:
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""
         if reply:
+            await self._spending.spend(to.user)
             await self._notify([to.user], spoken(reply, self._form, self._page), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
@@ -121,6 +124,7 @@ class ZwDing:
         return await taken_back(platform_ids, self._revoke)
 
     async def _revoke(self, platform_id: str) -> None:
+        await self._spending.spend("", messages=0)
         await self._call(
             self._plain,
             self._gateway.revoke_path,
@@ -132,6 +136,7 @@ class ZwDing:
 
     async def change(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
         """Put other words into a notification these people got, such as 已完成; raises `PlatformError`."""
+        await self._spending.spend("", messages=0)
         await self._call(
             self._plain,
             self._gateway.change_path,

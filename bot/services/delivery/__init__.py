@@ -1,5 +1,6 @@
 """Delivery: whether, when and where what is owed is said, what it costs, how far it has come. The speaking itself is `bot/jobs/courier.py`."""
 
+from bot.services.delivery.count import Said, Used, count, grant_cards
 from bot.services.delivery.plan import Doors, Plan, Ready, plan
 from bot.services.delivery.progress import NO_RECALL, Cost, Progress, cost, progress, recalled
 from bot.services.delivery.send import Begun, Group, alarm, begin, grouped, recovered, result, settle
@@ -13,9 +14,13 @@ __all__ = [
     "Plan",
     "Progress",
     "Ready",
+    "Said",
+    "Used",
     "alarm",
     "begin",
     "cost",
+    "count",
+    "grant_cards",
     "grouped",
     "plan",
     "progress",
