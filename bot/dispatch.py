@@ -39,7 +39,7 @@ class Dispatcher:
     """Hands each message to its command inside one transaction, and keeps the reply with the message.
 
     A refused message leaves no row. Its reply is remembered for a while all the same, so that a retry is refused in the same words, and is not
-    taken for the answer to a question that was put in the meantime.
+    taken for the answer to a question that was put in the meantime. `pages` is where our own pages stand, once somebody has said so.
     """
 
     def __init__(self, desk: Desk, shelf: Callable[[], Shelf], *, rng: random.Random | None = None, note: Note | None = None) -> None:
@@ -47,6 +47,7 @@ class Dispatcher:
         self.shelf = shelf
         self.rng = rng or random.SystemRandom()
         self.note = note or (lambda what, channel, value: None)
+        self.pages = ""
         self._refused: OrderedDict[tuple[Address, str], Reply] = OrderedDict()
 
     async def handle(self, incoming: Incoming) -> Reply:
@@ -87,7 +88,7 @@ class Dispatcher:
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
         learner = accounts.learner_at(session, incoming.sender, day_of(incoming.arrived).isoformat())
-        return Context(session, incoming, self.shelf(), incoming.arrived, self.rng, learner)
+        return Context(session, incoming, self.shelf(), incoming.arrived, self.rng, learner, pages=self.pages)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
         ctx = self._context(session, incoming)

@@ -84,6 +84,7 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
     shelf = replace(stocked(desk, root or files.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
     metrics = Metrics()
     dispatcher = Dispatcher(desk, lambda: shelf, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher.pages = settings.public_url.rstrip("/")
     metrics.measure(lambda shown: _measure_desk(desk, shown))
     return House(settings, desk, shelf, dispatcher, metrics, Meter(desk, clock, shelf.limits), clock)
 

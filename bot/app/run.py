@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot import jobs, logs
+from bot.app import pages
 from bot.app.channels import LABELS, channels_on, secret_of
 from bot.app.house import House
 from bot.channels.base import Token
@@ -118,6 +119,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
     )
     app.cleanup_ctx.append(post_round)
     app.cleanup_ctx.append(clockwork)
+    pages.attach(app, house)
     health.attach(app, _readiness(house))
     house.metrics.attach(app)
     return app, [channel.name for channel in on]
@@ -150,7 +152,7 @@ def _readiness(house: House) -> health.Check:
 
 async def serve(house: House, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
     """Serve until `stop` is set; True when everything in hand was finished in time. Raises `Refusal` when the address cannot be had."""
-    settings = house.settings
+    settings, dispatcher = house.settings, house.dispatcher
     app, on = application(house, personas)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=REQUESTS_END)
     house.desk.start()
@@ -159,6 +161,8 @@ async def serve(house: House, stop: asyncio.Event, announce: Announce, personas:
         assert runner.server is not None
         door = await _listen(settings.host, settings.port, guard.connections(runner.server, asyncio.get_running_loop()))
         port = door.sockets[0].getsockname()[1]
+        if not dispatcher.pages and "local" in on:
+            dispatcher.pages = _address(settings.host, port)
         off = [name for name in LABELS if name not in on]
         # What was loaded stays for good: the collector need not look through the library again and again while people answer.
         gc.collect()
@@ -175,8 +179,12 @@ async def serve(house: House, stop: asyncio.Event, announce: Announce, personas:
     return in_time
 
 
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def _say(announce: Announce, host: str, port: int, on: Sequence[str], off: Sequence[str]) -> None:
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    address = _address(host, port)
     announce(f"学法机器人已启动：{address}{'/chat' if 'local' in on else ''}")
     announce(f"已开启的通道：{'、'.join(LABELS[name] for name in on) or '无'}；未开启：{'、'.join(LABELS[name] for name in off) or '无'}")
     if not on:

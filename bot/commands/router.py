@@ -24,7 +24,10 @@ Do = Callable[["Context", str], Reply]
 
 @dataclass(slots=True)
 class Context:
-    """What a command is given: the caller's transaction, who speaks, what is known, and the moment the message arrived."""
+    """What a command is given: the caller's transaction, who speaks, what is known, and the moment the message arrived.
+
+    `pages` is where our own pages stand (https://…, no slash at the end); empty where nobody could open one.
+    """
 
     session: Session
     incoming: Incoming
@@ -33,6 +36,7 @@ class Context:
     rng: random.Random
     learner: Learner | None = None
     audited: tuple[str, str] | None = None
+    pages: str = ""
 
     @property
     def me(self) -> Learner:

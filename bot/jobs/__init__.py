@@ -16,7 +16,7 @@ from bot.jobs.meter import EVERY as COUNT_EVERY
 from bot.jobs.meter import Meter
 from bot.services import campaign, reminders
 from bot.services.shelf import Shelf
-from bot.storage import budget, inbox
+from bot.storage import budget, inbox, links
 from bot.storage.db import Busy, Desk
 
 __all__ = ["COUNT_EVERY", "Courier", "Job", "Meter", "remind", "run_campaigns", "sweep", "ticker"]
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 FORGET_EVERY = timedelta(hours=6)
 MEASURE_EVERY = timedelta(seconds=15)
+LINKS_KEPT = timedelta(days=1)
 FIRST = timedelta(minutes=1)
 """How long after the start the house is swept for the first time: a service that is restarted every night is swept too."""
 
@@ -82,10 +83,14 @@ async def remind(desk: Desk, shelf: Shelf, now: datetime) -> int:
 
 
 async def sweep(desk: Desk, now: datetime) -> int:
-    """Forget messages that no platform sends again, and budgets that no window looks at; how many messages. A busy database waits its turn."""
+    """Forget messages that no platform sends again, budgets that no window looks at, links that open nothing; how many messages.
+
+    A busy database waits its turn.
+    """
     try:
         gone = await desk.write(lambda session: inbox.forget(session, now))
         await desk.write(lambda session: budget.forget(session, now))
+        await desk.write(lambda session: links.forget(session, now - LINKS_KEPT))
     except Busy as busy:
         log.warning("inbox not swept", reason=str(busy))
         return 0

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from bot import logs
+from bot.storage.db import Busy
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +70,17 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         raise
     except web.RequestPayloadError:
         return plain(400)
+    except Busy:
+        return plain(503)
     except Exception:
-        log.exception("request failed", path=request.path)
+        log.exception("request failed", path=_where(request))
         return plain(500)
+
+
+def _where(request: web.Request) -> str:
+    """The route and not the path: what stands in a path may be a key (a one-time link)."""
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
 
 
 def plain(status: int) -> web.Response:
@@ -82,7 +91,7 @@ def plain(status: int) -> web.Response:
 def _show_out(request: web.Request) -> None:
     transport = request.transport
     if transport is not None and not request.content.is_eof():
-        log.info("slow body dropped", path=request.path)
+        log.info("slow body dropped", path=_where(request))
         transport.abort()
 
 

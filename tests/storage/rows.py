@@ -116,6 +116,11 @@ GOOD: dict[str, Row] = {
     },
     "duel": {"id": 900, "size": 2, "invited": 0, "state": "calling", "made_by": 900, "made_at": AT, "until": AT},
     "duel_player": {"duel_id": 900, "person_id": 900, "state": "ready", "correct": 0, "millis": 0},
+    "link": {
+        "id": 900, "hash": "0" * 64, "purpose": "exam", "ref": "1", "person_id": 900, "channel": "local", "user": "p900", "made_at": AT,
+        "expires_at": AT,
+    },
+    "visit": {"id": 900, "link_id": 900, "hash": "0" * 64, "began_at": AT, "seen_at": AT, "expires_at": AT},
 }  # fmt: skip
 
 
@@ -183,6 +188,11 @@ BAD: list[tuple[str, Row, str]] = [
     ("preference", {"quiet_from": "abends"}, "quiet_from_is_a_time"),
     ("preference", {"quiet_to": ""}, "quiet_to_is_a_time"),
     ("duty", {"count": 0}, "count_is_positive"),
+    ("link", {"hash": "0" * 63}, "hash_is_sha256"),
+    ("link", {"purpose": ""}, "purpose_fits"),
+    ("link", {"purpose": "p" * 21}, "purpose_fits"),
+    ("link", {"ref": "r" * 81}, "ref_fits"),
+    ("visit", {"hash": "0" * 63}, "hash_is_sha256"),
     ("planned", {"state": "done"}, "done_on_a_day"),
     ("correction", {"reason": ""}, "reason_fits"),
     ("correction", {"reason": "长" * 501}, "reason_fits"),
@@ -329,6 +339,8 @@ SECOND: dict[str, Row] = {
     "certificate": {"id": 901, "number": "XF-2026-000901-K", "source_id": "901"},
     "exam": {"id": 901},
     "attempt": {"sitting_id": 901, "n": 2},
+    "link": {"id": 901, "hash": "1" * 64},
+    "visit": {"id": 901, "hash": "1" * 64},
 }
 
 

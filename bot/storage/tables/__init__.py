@@ -9,6 +9,7 @@ from bot.storage.tables.contest import Contest, ContestItem, ContestSet, Duel, D
 from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
 from bot.storage.tables.exam import Attempt, Exam, Extension
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
+from bot.storage.tables.links import Link, Visit
 from bot.storage.tables.marking import Appeal, Correction, OutsideExam, OutsideResult, Remark, Ripple
 from bot.storage.tables.people import Account, BindCode, BindGuard, Person, Post, Role, Unit
 from bot.storage.tables.study import (
@@ -55,6 +56,7 @@ __all__ = [
     "Extension",
     "Focus",
     "Inbox",
+    "Link",
     "Mistake",
     "Occurrence",
     "OutsideExam",
@@ -84,6 +86,7 @@ __all__ = [
     "TeamMember",
     "Uncredited",
     "Unit",
+    "Visit",
     "Vote",
     "YearTotal",
     "metadata",

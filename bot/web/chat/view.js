@@ -40,6 +40,18 @@ function drawing(name, line) {
 // A pictograph at the head of a line: which one is drawn depends on the machine's fonts, so right and wrong are drawn here and the rest is left out.
 const SIGN = /^(\p{Extended_Pictographic})\uFE0F?\s*/u;
 
+// An address of this very service becomes a link; any other stays text.
+function linked(text) {
+  return text.split(/(https?:\/\/[^\s，。；：「」（）]+)/).map((part, place) => {
+    if (place % 2 === 0 || !URL.canParse(part) || new URL(part).origin !== location.origin) return part;
+    const made = element("a", "", part);
+    made.href = part;
+    made.target = "_blank";
+    made.rel = "noopener noreferrer";
+    return made;
+  });
+}
+
 // The stable openings of contract.md become a mark, a line in 【】 a heading, "解析:" at the head of a line a label; the rest is text as it came.
 function bubble(text) {
   const made = element("div", "bubble");
@@ -60,7 +72,7 @@ function bubble(text) {
       row.append(element("b", "", command[0].slice(1, -1)), line.slice(command[0].length));
       made.append(row);
     } else if (label) made.append(element("span", "label", label[1]), line.slice(label[0].length), last ? "" : "\n");
-    else made.append(line, last ? "" : "\n");
+    else made.append(...linked(line), last ? "" : "\n");
   });
   return made;
 }

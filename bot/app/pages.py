@@ -1,0 +1,16 @@
+"""Our own pages behind their door."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bot.app.house import House
+from bot.web.door import Door
+from bot.web.pages import Pages
+
+
+def attach(app: web.Application, house: House) -> Door:
+    """Add the pages, each under its path, and the files they share."""
+    pages = Pages()
+    pages.attach(app)
+    return Door(house.desk, house.clock, pages, house.settings.public_url)

@@ -1,0 +1,436 @@
+"""The door of our own pages: who comes in by a link, who is known by a cookie, and whose hand changes something (reliability.md W6, W8, W9, W14)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from sqlalchemy import text
+from sqlmodel import Session
+from yarl import URL
+
+from bot.dispatch import Dispatcher
+from bot.domain.library import Library
+from bot.domain.links import Visitor
+from bot.domain.message import Address, Refusal
+from bot.services import links
+from bot.services.shelf import fill
+from bot.storage import accounts
+from bot.storage import links as rows
+from bot.storage.db import Desk
+from bot.storage.files.policy import load_policy
+from bot.web import guard
+from bot.web.door import Door, Said
+from bot.web.pages import Pages
+from tests.conftest import NOW, ROOT, Chat, Clock, enroll
+
+CHAT = Address("local", "test", "1001")
+
+
+@dataclass
+class House:
+    """A small house with one page of each purpose, and what its changing routes were told."""
+
+    url: str
+    desk: Desk
+    clock: Clock
+    changed: list[tuple[str, dict[str, Any]]]
+
+    async def link(self, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> str:
+        def offer(session: Session) -> str:
+            learner = accounts.learner_at(session, Address("local", "test", staff_no), "2026-03-02")
+            assert learner is not None
+            return links.offer(session, self.url, purpose, ref, learner, Address("local", "test", staff_no), self.clock.now)
+
+        return await self.desk.write(offer)
+
+
+@asynccontextmanager
+async def standing(desk: Desk, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
+    changed: list[tuple[str, dict[str, Any]]] = []
+    app = web.Application(middlewares=[guard.guard])
+    app.on_response_prepare.append(guard.dress)
+    door = Door(desk, clock, Pages(), public_url)
+    door.pages.attach(app)
+
+    async def page(request: web.Request, visitor: Visitor) -> web.Response:
+        return web.json_response({"name": visitor.learner.name, "ref": visitor.ref, "proof": visitor.proof, "sender": visitor.sender.app})
+
+    async def change(request: web.Request, visitor: Visitor, said: Said) -> web.Response:
+        changed.append((visitor.learner.staff_no, dict(said)))
+        return web.json_response({"say": "已办"})
+
+    for purpose in ("exam", "console"):
+        door.enter(app, purpose, lambda visitor: f"/{visitor.purpose}/{visitor.ref}")
+        app.router.add_get(f"/{purpose}/{{ref}}", door.shows(purpose, page))
+        app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert site._server is not None
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    try:
+        yield House(f"http://127.0.0.1:{port}", desk, clock, changed)
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def house(desk: Desk, clock: Clock) -> AsyncIterator[House]:
+    desk.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
+    async with standing(desk, clock) as made:
+        yield made
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield session
+
+
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+async def entered(session: aiohttp.ClientSession, house: House, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> dict[str, Any]:
+    """What the page says to whoever has just opened a fresh link to it."""
+    async with session.post(await house.link(purpose, ref, staff_no), headers=SAME) as answer:
+        assert answer.status == 200, await answer.text()
+        page: dict[str, Any] = await answer.json()
+        return page
+
+
+def secret_of(session: aiohttp.ClientSession, name: str = "visit-exam") -> str:
+    return next((cookie.value for cookie in session.cookie_jar if cookie.key == name), "")
+
+
+# ── One-time links ──
+
+
+async def test_a_link_is_opened_by_its_button_and_leads_to_the_page_as_that_person(house: House) -> None:
+    async with browser() as session:
+        async with session.get(await house.link()) as shown:
+            page = await shown.text()
+        assert (shown.status, "打开考试" in page, "学员甲" in page) == (200, True, False)
+        assert await entered(session, house) == {"name": "学员甲", "ref": "7", "proof": await _proof(session, house), "sender": "page"}
+
+
+async def _proof(session: aiohttp.ClientSession, house: House) -> str:
+    async with session.get(f"{house.url}/exam/7") as answer:
+        return str((await answer.json())["proof"])
+
+
+async def test_looking_at_a_link_as_a_chat_does_for_its_preview_spends_nothing(house: House) -> None:
+    link = await house.link()
+    async with browser() as session:
+        for method in ("GET", "HEAD", "GET", "GET"):
+            async with session.request(method, link) as answer:
+                assert answer.status == 200
+                assert "Set-Cookie" not in answer.headers
+        async with session.post(link, headers=SAME) as answer:
+            assert answer.status == 200
+
+
+async def test_of_twenty_who_open_a_link_at_once_one_comes_in(house: House) -> None:
+    link = await house.link()
+
+    async def tries() -> tuple[int, str]:
+        async with browser() as session, session.post(link, headers=SAME, allow_redirects=False) as answer:
+            return answer.status, answer.headers.get("Set-Cookie", "")
+
+    came = await asyncio.gather(*(tries() for _ in range(20)))
+    assert sorted(status for status, _ in came) == [303, *[404] * 19]
+    assert sum(bool(cookie) for _, cookie in came) == 1
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(9.9, 200), (10, 404), (600, 404)])
+async def test_a_link_is_good_for_ten_minutes(house: House, minutes: float, status: int) -> None:
+    link = await house.link()
+    house.clock.pass_(minutes=minutes)
+    async with browser() as session:
+        async with session.get(link) as looked:
+            assert looked.status == status
+        async with session.post(link, headers=SAME) as answer:
+            assert answer.status == status
+            if status == 404:
+                assert "发送「考试」重新要一个" in await answer.text()
+
+
+async def test_a_used_an_old_and_an_invented_link_are_told_the_same(house: House) -> None:
+    used, old = await house.link(), await house.link()
+    async with browser() as session, session.post(used, headers=SAME):
+        house.clock.pass_(minutes=11)
+    pages = set()
+    for link in (used, old, f"{house.url}/exam/in/nothing-of-the-kind", f"{house.url}/exam/in/{'x' * 300}"):
+        async with browser() as session, session.post(link, headers=SAME) as answer:
+            pages.add((answer.status, await answer.text()))
+    assert len(pages) == 1
+
+
+async def test_a_link_to_one_page_opens_no_other(house: House) -> None:
+    link = await house.link()
+    async with browser() as session, session.post(link.replace("/exam/", "/console/"), headers=SAME) as answer:
+        assert answer.status == 404
+
+
+async def test_the_rows_hold_no_secret_that_opens_anything(house: House) -> None:
+    async with browser() as session:
+        link = await house.link()
+        async with session.post(link, headers=SAME):
+            secret = secret_of(session)
+
+        def everything(session_of: Session) -> str:
+            return str([tuple(row) for table in ("link", "visit") for row in session_of.execute(text(f"SELECT * FROM {table}"))])
+
+        kept = await house.desk.read(everything)
+        assert secret
+        assert secret not in kept
+        assert link.rpartition("/")[2] not in kept
+
+
+async def test_who_opened_a_link_finds_the_way_on_in_the_same_browser(house: House) -> None:
+    link = await house.link()
+    async with browser() as session:
+        async with session.post(link, headers=SAME):
+            pass
+        async with session.get(link) as again:
+            assert (again.status, 'href="/exam/7"' in await again.text()) == (404, True)
+
+
+async def test_no_link_is_made_where_the_pages_stand_nowhere_or_for_whom_they_are_not(house: House) -> None:
+    with pytest.raises(Refusal, match="只给管理员用"):
+        await house.link("console")
+    house.url = ""
+    with pytest.raises(Refusal, match="BOT_PUBLIC_URL"):
+        await house.link()
+
+
+# ── Visits ──
+
+
+async def test_a_visit_is_bound_to_its_purpose_and_to_what_it_was_opened_for(house: House) -> None:
+    async with browser() as session:
+        await entered(session, house, "exam", "7", "1002")
+        for path, status in (("/exam/7", 200), ("/exam/8", 403), ("/console/7", 403)):
+            async with session.get(f"{house.url}{path}") as answer:
+                assert answer.status == status, path
+
+
+async def test_what_a_browser_was_made_to_carry_before_opens_nothing_and_is_replaced(house: House) -> None:
+    async with browser() as session:
+        session.cookie_jar.update_cookies({"visit-exam": "preset-by-somebody"}, response_url=URL(house.url))
+        async with session.get(f"{house.url}/exam/7") as answer:
+            assert answer.status == 403
+        await entered(session, house)
+        first = secret_of(session)
+        await entered(session, house)
+        assert len({"preset-by-somebody", first, secret_of(session)}) == 3
+
+
+async def test_a_visit_that_was_left_is_over_for_a_copied_cookie_too(house: House) -> None:
+    async with browser() as session:
+        page = await entered(session, house)
+        secret = secret_of(session)
+        async with session.post(f"{house.url}/exam/out", data={"proof": page["proof"]}, headers=SAME) as answer:
+            assert (answer.status, "已退出" in await answer.text()) == (200, True)
+        assert secret_of(session) == ""
+        async with session.get(f"{house.url}/exam/7", headers={"Cookie": f"visit-exam={secret}"}) as answer:
+            assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        "UPDATE person SET left_on = '2026-03-01' WHERE staff_no = '1002'",
+        "DELETE FROM role WHERE role = 'admin'",
+        "DELETE FROM account WHERE \"user\" = '1002'",
+    ],
+)
+async def test_who_has_left_or_was_demoted_or_unbound_is_out_at_the_next_request(house: House, fate: str) -> None:
+    async with browser() as session:
+        page = await entered(session, house, "console", "7", "1002")
+        await house.desk.write(lambda rows: rows.execute(text(fate)) and None)
+        async with session.get(f"{house.url}/console/7") as answer:
+            assert answer.status == 403
+        async with session.post(f"{house.url}/console/7/change", json={}, headers={**SAME, "X-Proof": page["proof"]}) as answer:
+            assert answer.status == 403
+    assert house.changed == []
+
+
+async def test_a_visit_ends_by_its_time_and_an_administrators_by_silence_too(house: House) -> None:
+    async with browser() as session:
+        await entered(session, house, "console", "7", "1002")
+        await entered(session, house, "exam", "7", "1002")
+        seen = []
+        for minutes in (14, 14, 16, 435, 2):
+            house.clock.pass_(minutes=minutes)
+            async with session.get(f"{house.url}/console/7") as console, session.get(f"{house.url}/exam/7") as exam:
+                seen.append((console.status, exam.status))
+    assert seen == [(200, 200), (200, 200), (403, 200), (403, 200), (403, 403)]
+
+
+async def test_closing_ones_pages_from_the_chat_closes_them_everywhere(house: House, shipped: Library) -> None:
+    policy, _ = load_policy(ROOT)
+    assert policy is not None
+    shelf = house.desk.write_now(lambda session: fill(session, shipped, policy, NOW))
+    chat = Chat(Dispatcher(house.desk, lambda: shelf), house.clock, "1001")
+    link = await house.link()
+    async with browser() as session:
+        await entered(session, house)
+        assert "1 个网页" in await chat.say("退出网页")
+        async with session.get(f"{house.url}/exam/7") as answer:
+            assert answer.status == 403
+        async with session.post(link, headers=SAME) as answer:
+            assert answer.status == 404
+    assert "没有打开着的网页" in await chat.say("退出网页")
+
+
+async def test_an_administrators_coming_and_going_stands_in_the_audit(house: House) -> None:
+    async with browser() as session:
+        page = await entered(session, house, "console", "7", "1002")
+        async with session.post(f"{house.url}/console/out", data={"proof": page["proof"]}, headers=SAME):
+            pass
+    acts = await house.desk.read(lambda rows: [tuple(row) for row in rows.execute(text("SELECT actor, action, target FROM audit ORDER BY id"))])
+    assert acts == [("1002", "打开网页", "console 7"), ("1002", "关闭网页", "console 7")]
+
+
+# ── Foreign hands ──
+
+
+async def test_only_a_page_of_ours_with_its_proof_changes_anything(house: House) -> None:
+    async with browser() as session, browser() as other:
+        page, others = await entered(session, house), await entered(other, house, staff_no="1002")
+        proof, address = page["proof"], f"{house.url}/exam/7/change"
+        wrong: list[dict[str, str]] = [
+            {},
+            {"X-Proof": proof},
+            SAME,
+            {**SAME, "X-Proof": ""},
+            {**SAME, "X-Proof": others["proof"]},
+            {**SAME, "X-Proof": proof[:-1]},
+            {"X-Proof": proof, "Sec-Fetch-Site": "cross-site"},
+            {"X-Proof": proof, "Sec-Fetch-Site": "same-site"},
+            {"X-Proof": proof, "Sec-Fetch-Site": "none"},
+            {"X-Proof": proof, "Origin": "https://evil.example"},
+            {"X-Proof": proof, "Origin": "null"},
+            {"X-Proof": proof, "Origin": house.url.replace("127.0.0.1", "localhost")},
+            {**SAME, "X-Proof": proof, "Origin": "https://evil.example"},
+        ]
+        for headers in wrong:
+            async with session.post(address, json={"x": 1}, headers=headers) as answer:
+                assert answer.status == 403, headers
+        async with session.get(address, headers={**SAME, "X-Proof": proof}) as answer:
+            assert answer.status == 405
+        assert house.changed == []
+        for headers in ({**SAME, "X-Proof": proof}, {"X-Proof": proof, "Origin": house.url}):
+            async with session.post(address, json={"x": 1}, headers=headers) as answer:
+                assert answer.status == 200
+        async with session.post(address, data={"x": "2", "proof": proof}, headers=SAME) as answer:
+            assert answer.status == 200
+    assert house.changed == [("1001", {"x": 1}), ("1001", {"x": 1}), ("1001", {"x": "2"})]
+
+
+async def test_a_foreign_page_cannot_make_a_browser_come_in_as_somebody(house: House) -> None:
+    link = await house.link()
+    async with browser() as session:
+        for headers in ({}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            async with session.post(link, headers=headers) as answer:
+                assert answer.status == 403
+        async with session.post(link, headers={"Origin": house.url}) as answer:
+            assert answer.status == 200
+
+
+async def test_a_script_is_told_no_in_json_and_a_person_on_a_page(house: House) -> None:
+    async with browser() as session:
+        async with session.get(f"{house.url}/exam/7", headers={"Accept": "application/json"}) as answer:
+            assert (answer.status, list(await answer.json())) == (403, ["say"])
+        async with session.get(f"{house.url}/exam/7") as answer:
+            assert (answer.status, "请从聊天里打开" in await answer.text()) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"[]", "application/json"),
+        (b"{", "application/json"),
+        (b"[" * 100_000, "application/json"),
+        (b"x", "text/plain"),
+        (b"x=1", "multipart/form-data"),
+    ],
+)
+async def test_a_body_that_is_none_of_ours_is_refused(house: House, body: bytes, kind: str) -> None:
+    async with browser() as session:
+        page = await entered(session, house)
+        headers = {**SAME, "X-Proof": page["proof"], "Content-Type": kind}
+        async with session.post(f"{house.url}/exam/7/change", data=body, headers=headers) as answer:
+            assert answer.status in (400, 413)
+    assert house.changed == []
+
+
+# ── What the world sees ──
+
+
+async def test_behind_https_the_cookie_is_for_this_host_and_encrypted_lines_alone(desk: Desk, clock: Clock) -> None:
+    desk.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    async with standing(desk, clock, "https://law.example.gov.cn") as house, browser() as session:
+        headers = {"Origin": "https://law.example.gov.cn", "Sec-Fetch-Site": "same-origin"}
+        async with session.post(await house.link(), headers=headers, allow_redirects=False) as answer:
+            cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-exam=")
+    assert {"HttpOnly", "Path=/", "SameSite=Strict", "Secure"} <= {part.strip() for part in cookie.split(";")}
+    assert "Domain" not in cookie
+
+
+async def test_a_cookie_of_plain_http_is_still_hidden_from_scripts_and_other_sites(house: House) -> None:
+    async with browser() as session, session.post(await house.link(), headers=SAME, allow_redirects=False) as answer:
+        parts = {part.strip() for part in answer.headers["Set-Cookie"].split(";")}
+    assert {"HttpOnly", "SameSite=Strict"} <= parts
+    assert "Secure" not in parts
+
+
+async def test_the_files_of_a_page_may_be_kept_and_change_their_address_with_their_content(house: House) -> None:
+    css = Pages().static("page.css")
+    async with browser() as session:
+        async with session.get(f"{house.url}{css}") as answer:
+            assert (answer.status, answer.content_type) == (200, "text/css")
+            assert "immutable" in answer.headers["Cache-Control"]
+            tag = answer.headers["ETag"]
+        async with session.get(f"{house.url}{css}", headers={"If-None-Match": tag}) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+        async with session.get(f"{house.url}/static/of-another-release/page.css") as answer:
+            assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+        for path in ("/static/x/nothing.css", "/static/x/..%2f__init__.py", "/static/x/%2e%2e/__init__.py"):
+            async with session.get(URL(f"{house.url}{path}", encoded=True)) as answer:
+                assert answer.status == 404, path
+
+
+async def test_every_page_wears_the_strict_coat_and_is_kept_by_nobody(house: House) -> None:
+    async with browser() as session, session.get(await house.link()) as answer:
+        page = await answer.text()
+        policy = answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert "unsafe" not in policy
+    assert "<style" not in page
+    assert " style=" not in page
+    assert "<script>" not in page
+
+
+def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(desk: Desk, clock: Clock) -> None:
+    def live(session: Session) -> tuple[int, int]:
+        enroll(session, "1001")
+        learner = accounts.learner_at(session, CHAT, "2026-03-02")
+        assert learner is not None
+        spent = links.offer(session, "https://x", "exam", "1", learner, CHAT, NOW).rpartition("/")[2]
+        links.offer(session, "https://x", "exam", "2", learner, CHAT, NOW)
+        entered = links.enter(session, "exam", spent, NOW)
+        assert entered is not None
+        clock.pass_(hours=1)
+        return rows.forget(session, clock.now), rows.forget(session, clock.now.replace(hour=23))
+
+    assert desk.write_now(live) == (1, 1)
