@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from bot.domain.message import Refusal
+from bot.domain.times import chinese_date
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 """The 31 characters of GB 32100-2015: no I, O, S, V, Z, which are read as something else."""
 CODE_LENGTH = 10
-"""31 ** 10 codes: at the page's pace of guesses (bot/web/certificates.py) a number would outlast its century."""
+"""31 ** 10 codes: at the page's pace of guesses (bot/web/certificates.py) nobody finds one in a lifetime."""
 HEADINGS = {"exam": "合格证书", "contest": "竞赛证书", "study": "学习证书"}
 KINDS = tuple(HEADINGS)
 STATES = {"valid": "有效", "revoked": "已撤销", "replaced": "已换发"}
@@ -54,6 +55,11 @@ def full_number(number: str, code: str) -> str:
     return f"{number}-{code}"
 
 
+def page_of(number: str) -> str:
+    """The path of a certificate's page; of a full number, of the whole of it."""
+    return f"/certificates/{number}"
+
+
 def shown_code(code: str) -> str:
     """7QK39-MXT2A, easier to type."""
     return f"{code[:5]}-{code[5:]}"
@@ -83,10 +89,6 @@ def read_number(text: str) -> Asked | None:
 def masked(name: str) -> str:
     """张*三 as 张**: enough to recognise one's own, too little to learn a stranger's."""
     return name[:1] + "*" * min(len(name) - 1, 2) if len(name) > 1 else "*"
-
-
-def chinese_date(day: date) -> str:
-    return f"{day.year}年{day.month}月{day.day}日"
 
 
 @dataclass(frozen=True, slots=True)

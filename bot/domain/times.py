@@ -23,6 +23,11 @@ def chinese_day(day: date) -> str:
     return f"{day.month}月{day.day}日"
 
 
+def chinese_date(day: date) -> str:
+    """2026年11月20日."""
+    return f"{day.year}年{chinese_day(day)}"
+
+
 def minutes_text(seconds: int) -> str:
     """A length of time in words: 6 分 5 秒, 40 秒."""
     minutes, rest = divmod(seconds, 60)

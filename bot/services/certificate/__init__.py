@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -20,7 +21,22 @@ from bot.storage import audit, people
 from bot.storage import certificate as rows
 from bot.storage.certificate import Held
 
-__all__ = ["Facts", "Held", "Public", "Step", "facts_of", "find", "foresee", "issue", "look_up", "replace", "revoke", "settle"]
+__all__ = [
+    "Facts",
+    "Held",
+    "Public",
+    "Step",
+    "Wanted",
+    "facts_of",
+    "find",
+    "foresee",
+    "hand_out",
+    "issue",
+    "look_up",
+    "replace",
+    "revoke",
+    "settle",
+]
 
 SYSTEM = "system"
 DECISION, CORRECTION = "decision", "correction"
@@ -56,6 +72,29 @@ def issue(session: Session, person_id: int, source: Source, facts: Facts, now: d
     One that was taken back does not come again by asking again: that takes `replace`. Raises `Refusal` for what does not fit on the paper.
     """
     return rows.latest(session, person_id, source) or _put(session, person_id, source, worded(facts, day_of(now)), now, by, via)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A certificate that somebody is to be given; `staff_no` is for telling."""
+
+    staff_no: str
+    person_id: int
+    source: Source
+    facts: Facts
+
+
+def hand_out(session: Session, wanted: Sequence[Wanted], now: datetime, *, by: str, via: str, apply: bool) -> list[tuple[str, Step]]:
+    """Give many theirs: staff number and what is done, or what `apply` would do. Who ever had one of the source gets no second."""
+    found = []
+    for one in wanted:
+        before = rows.latest(session, one.person_id, one.source)
+        if before is not None:
+            found.append((one.staff_no, Step("none", before, before)))
+        else:
+            after = issue(session, one.person_id, one.source, one.facts, now, by=by, via=via) if apply else None
+            found.append((one.staff_no, Step("issue", None, after)))
+    return found
 
 
 def revoke(session: Session, held: Held, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION) -> Held:

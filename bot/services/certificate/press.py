@@ -13,8 +13,9 @@ from typing import Literal
 
 import segno
 
-from bot.domain.certificate import chinese_date, full_number, shown_code
+from bot.domain.certificate import full_number, page_of, shown_code
 from bot.domain.message import Refusal
+from bot.domain.times import chinese_date
 from bot.services.certificate import fonts
 from bot.services.certificate.fonts import Typefaces
 from bot.storage.certificate import Held
@@ -33,20 +34,22 @@ NOT_INSTALLED = "这台服务器上没有安装 typst，证书的图片和 PDF �
 class Press:
     """Draws certificates, keeps what was drawn last, looks for typefaces once. Plain and slow (a tenth of a second): not for the loop's thread."""
 
-    def __init__(self, home: str, font: str = "", *, system: bool = True) -> None:
-        """`home` is where the pages stand for the world, empty when nobody said; `font` and `system` as `fonts.typefaces` takes them."""
-        self._home = home.rstrip("/")
+    def __init__(self, font: str = "", *, system: bool = True) -> None:
+        """`font` and `system` as `fonts.typefaces` takes them."""
         self._font = font
         self._system = system
         self._typefaces: Typefaces | None = None
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._lock = Lock()
 
-    def draw(self, held: Held, form: Form) -> bytes:
-        """A certificate that holds. Raises `Refusal`: it does not hold, no typeface, or a character that no typeface has."""
+    def draw(self, held: Held, form: Form, pages: str) -> bytes:
+        """A certificate that holds; its QR code leads to its page under `pages`, or is its full number where nobody could open one.
+
+        Raises `Refusal`: it does not hold, no typeface, or a character that no typeface has.
+        """
         if not held.is_valid:
             raise Refusal(f"证书 {held.number} 已失效，不再提供图片和 PDF。")
-        inputs = self._inputs(held)
+        inputs = _inputs(held, pages)
         digest = hashlib.sha256(f"{form}\0{inputs['qr']}\0{held.body.to_json()}".encode()).hexdigest()
         with self._lock:
             drawn = self._kept.get(digest)
@@ -82,21 +85,21 @@ class Press:
         assert isinstance(made, bytes), "the certificate ran over its one page"
         return made
 
-    def _inputs(self, held: Held) -> dict[str, str]:
-        body, full = held.body, full_number(held.number, held.code)
-        drawing = BytesIO()
-        link = f"{self._home}/certificates/{full}" if self._home else full
-        segno.make(link, error="m", micro=False).save(drawing, kind="svg", border=0, xmldecl=False)
-        data = {
-            "number": held.number,
-            "heading": body.heading,
-            "before": body.before,
-            "name": body.facts.name,
-            "after": body.after,
-            "closing": body.closing,
-            "issuer": body.facts.issuer,
-            "day": chinese_date(body.issued_on),
-            "facts": [["编号", held.number], ["校验码", shown_code(held.code)]],
-            "scan": "扫码即可核验真伪" if self._home else "在发证单位的核验页输入编号和校验码，可验真伪",
-        }
-        return {"data": json.dumps(data, ensure_ascii=False), "qr": drawing.getvalue().decode()}
+
+def _inputs(held: Held, pages: str) -> dict[str, str]:
+    body, drawing = held.body, BytesIO()
+    link = full_number(held.number, held.code)
+    segno.make(f"{pages}{page_of(link)}" if pages else link, error="m", micro=False).save(drawing, kind="svg", border=0, xmldecl=False)
+    data = {
+        "number": held.number,
+        "heading": body.heading,
+        "before": body.before,
+        "name": body.facts.name,
+        "after": body.after,
+        "closing": body.closing,
+        "issuer": body.facts.issuer,
+        "day": chinese_date(body.issued_on),
+        "facts": [["编号", held.number], ["校验码", shown_code(held.code)]],
+        "scan": "扫码即可核验真伪" if pages else "在发证单位的核验页输入编号和校验码，可验真伪",
+    }
+    return {"data": json.dumps(data, ensure_ascii=False), "qr": drawing.getvalue().decode()}

@@ -1,0 +1,172 @@
+"""`certificate …`: issue, take back, replace, list and draw."""
+
+from __future__ import annotations
+
+from dataclasses import replace as other
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlmodel import Session
+
+from bot.cli.common import Apply, Json, cli, now, operator, read_settings, reading, show, writing
+from bot.domain.certificate import HEADINGS, STATES, full_number, page_of, shown_code
+from bot.domain.message import Refusal
+from bot.domain.times import day_of
+from bot.services import certificate
+from bot.services.certificate import Held, Step, Wanted
+from bot.services.certificate.press import FORMS, Form, Press
+from bot.storage import certificate as rows
+
+group = typer.Typer(help="证书：签发、撤销、换发、查看、生成图片和 PDF。", no_args_is_help=True)
+cli.add_typer(group, name="certificate")
+
+Number = Annotated[str, typer.Argument(help="证书编号，例如 XF-2026-000123-K")]
+Reason = Annotated[str, typer.Option("--reason", help="原因，记入审计；本人可见，公开页不显示")]
+Title = Annotated[str | None, typer.Option("--title", help="考试、竞赛或学习的名称")]
+Result = Annotated[str | None, typer.Option("--result", help="结果，照写在证书上，例如“成绩 92 分，考试合格”“荣获一等奖”")]
+Hours = Annotated[str | None, typer.Option("--hours", help="学时数")]
+Issuer = Annotated[str | None, typer.Option("--issuer", help="发证单位，不写即单位树的最上一级")]
+On = Annotated[str | None, typer.Option("--day", help="考试、竞赛或学习的日期，例如 2026-07-01")]
+ACTS = {"issue": "签发", "none": "早已签发"}
+
+
+@group.command("issue")
+def issue(
+    staff_nos: Annotated[list[str], typer.Argument(help="工号，可多个")],
+    title: Annotated[str, typer.Option("--title", help="考试、竞赛或学习的名称")],
+    kind: Annotated[str, typer.Option("--kind", help="contest 竞赛、study 学习、exam 考试")] = "contest",
+    day: On = None,
+    result: Result = None,
+    hours: Hours = None,
+    issuer: Issuer = None,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """给一个或多个人发证：先列出会发哪些；加 --apply 才签发。同一人、同一名称和日期只发一份，重复执行不变。"""
+    at = now()
+    held_on = _day(day) or day_of(at)
+
+    def work(session: Session) -> list[tuple[str, Step]]:
+        wanted = [_wanted(session, staff_no, kind, title, held_on, result or "", hours or "", issuer or "") for staff_no in dict.fromkeys(staff_nos)]
+        return certificate.hand_out(session, wanted, at, by=operator(), via="cli", apply=apply)
+
+    steps = writing(work) if apply else reading(work)
+    lines = [f"{name}：{ACTS[step.act]}{f' {step.after.number}' if step.after is not None else ''}" for name, step in steps]
+    fresh = sum(step.act == "issue" for _, step in steps)
+    lines.append(f"共 {len(steps)} 人，{'签发' if apply else '将签发'} {fresh} 份。" + ("" if apply or not fresh else "以上是预演，什么都没有写。"))
+    made = [{"staff_no": name, "act": step.act, "number": None if step.after is None else step.after.number} for name, step in steps]
+    show({"applied": apply and fresh > 0, "certificates": made}, as_json, lines)
+
+
+def _wanted(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> Wanted:
+    found = rows.holder(session, staff_no)
+    if found is None:
+        raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
+    facts = certificate.facts_of(session, found[0], kind, title, day, result=result, hours=hours, name=found[1], issuer=issuer)
+    return Wanted(staff_no, found[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
+
+
+@group.command("revoke")
+def revoke(number: Number, reason: Reason, as_json: Json = False) -> None:
+    """撤销一份证书：公开页随即显示「已撤销」，不能恢复，只能换发。"""
+    made = writing(lambda session: certificate.revoke(session, certificate.find(session, number), reason, now(), by=operator(), via="cli"))
+    show(_row(made), as_json, f"已撤销：{made.number}（{made.staff_no} {made.body.facts.name}）。")
+
+
+@group.command("replace")
+def replace(
+    number: Number,
+    reason: Reason,
+    name: Annotated[str | None, typer.Option("--name", help="姓名")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="单位")] = None,
+    title: Title = None,
+    day: On = None,
+    result: Result = None,
+    hours: Hours = None,
+    issuer: Issuer = None,
+    as_json: Json = False,
+) -> None:
+    """换发：旧编号显示「已换发」，新证书只改写明的几项，其余照旧。"""
+    given: dict[str, Any] = {"name": name, "unit": unit, "title": title, "day": _day(day), "result": result, "hours": hours, "issuer": issuer}
+    changed = {key: value for key, value in given.items() if value is not None}
+
+    def work(session: Session) -> Held:
+        held = certificate.find(session, number)
+        return certificate.replace(session, held, other(held.body.facts, **changed), reason, now(), by=operator(), via="cli")
+
+    made = writing(work)
+    show(_row(made), as_json, [f"已换发，新编号 {made.number}，校验码 {shown_code(made.code)}。", made.body.sentence])
+
+
+@group.command("list")
+def list_(
+    staff_no: Annotated[str, typer.Option("--staff-no", help="只看一个人")] = "",
+    state: Annotated[str, typer.Option("--state", help="valid 有效、revoked 已撤销、replaced 已换发")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="exam、contest、study")] = "",
+    as_json: Json = False,
+) -> None:
+    """列出证书，新的在前，至多 1000 份。"""
+    if state and state not in STATES:
+        raise typer.BadParameter(f"--state 应为 {'、'.join(STATES)}。")
+    if kind and kind not in HEADINGS:
+        raise typer.BadParameter(f"--kind 应为 {'、'.join(HEADINGS)}。")
+    found = reading(lambda session: rows.listed(session, staff_no, state, kind))
+    lines = [
+        f"{one.number}　{STATES[one.state]}　{one.staff_no} {one.body.facts.name}　{one.body.facts.title}　{one.body.issued_on}"
+        + (f"　→ {one.replaced_by}" if one.replaced_by else "")
+        + (f"　（{one.reason}）" if one.reason else "")
+        for one in found
+    ]
+    show([_row(one) for one in found], as_json, lines or ["没有证书。"])
+
+
+@group.command("render")
+def render(number: Number, out: Annotated[Path, typer.Argument(help="写到哪个文件，以 .pdf 或 .png 结尾")], as_json: Json = False) -> None:
+    """生成一份证书的 PDF 或图片。"""
+    form = out.suffix.lower().removeprefix(".")
+    if form not in FORMS:
+        raise typer.BadParameter("文件名应以 .pdf 或 .png 结尾。")
+    settings = read_settings()
+    held = reading(lambda session: certificate.find(session, number), settings)
+    drawn = Press(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
+    try:
+        out.write_bytes(drawn)
+    except OSError as wrong:
+        raise Refusal(f"写不了 {out}（{wrong.strerror}），请检查路径和权限。") from wrong
+    show({"number": held.number, "file": str(out), "bytes": len(drawn)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
+
+
+def _form(word: str) -> Form:
+    return "pdf" if word == "pdf" else "png"
+
+
+def _day(said: str | None) -> date | None:
+    try:
+        return None if said is None else date.fromisoformat(said)
+    except ValueError:
+        raise typer.BadParameter("日期应写作 2026-07-01。") from None
+
+
+def _row(one: Held) -> dict[str, Any]:
+    facts = one.body.facts
+    return {
+        "number": one.number,
+        "code": one.code,
+        "path": page_of(full_number(one.number, one.code)),
+        "staff_no": one.staff_no,
+        "name": facts.name,
+        "kind": one.kind,
+        "title": facts.title,
+        "day": facts.day.isoformat(),
+        "result": facts.result,
+        "hours": facts.hours,
+        "issuer": facts.issuer,
+        "issued_on": one.body.issued_on.isoformat(),
+        "issued_by": one.issued_by,
+        "state": one.state,
+        "reason": one.reason,
+        "changed_at": one.changed_at,
+        "replaced_by": one.replaced_by or None,
+    }
