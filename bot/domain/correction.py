@@ -122,22 +122,26 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Thousandths of a point: earned, and out of how many that count."""
+    """Thousandths of a point: earned, out of how many that count, and what the whole paper was worth when it was drawn."""
 
     got: int
     of: int
+    whole: int
 
-    def scaled(self, full: int) -> int:
-        """The score out of `full`, half up: where an item was taken out, what is left carries the whole paper. All taken out is full marks."""
-        if self.of == 0:
-            return full
-        return int(Fraction(self.got * full, self.of) + Fraction(1, 2))
+    @property
+    def score(self) -> int:
+        """What the paper comes to: where an item was taken out, what is left carries the whole (half up); all taken out is full marks."""
+        if self.of == self.whole:
+            return self.got
+        return self.whole if self.of == 0 else int(Fraction(self.got * self.whole, self.of) + Fraction(1, 2))
 
 
 def add_up(places: Iterable[Place]) -> Sum:
-    """The sum of a paper, exact to the thousandth of a point (each place rounded half up)."""
-    counted = [one for one in places if one.counts]
-    return Sum(sum((one.points * one.earned + 500) // 1000 for one in counted), sum(one.points for one in counted))
+    """The sum of a paper, in whole thousandths of a point."""
+    every = list(places)
+    counted = [one for one in every if one.counts]
+    got = sum(one.points * one.earned for one in counted) // 1000
+    return Sum(got, sum(one.points for one in counted), sum(one.points for one in every))
 
 
 def places_of(scores: Mapping[int, int]) -> dict[int, int]:

@@ -97,15 +97,18 @@ def test_an_item_taken_out_leaves_a_smaller_paper_that_is_scaled_to_the_whole() 
 
     found = add_up(paper)
 
-    assert (found.got, found.of) == (3000, 5000)
-    assert found.scaled(10_000) == 6000
-    assert add_up([Place(2000, 0, counts=False)]).scaled(100_000) == 100_000
+    assert (found.got, found.of, found.whole) == (3000, 5000, 10_000)
+    assert found.score == 6000
+    assert add_up([Place(2000, 0, counts=False)]).score == 2000, "with nothing left to answer nobody loses"
 
 
-def test_passing_does_not_depend_on_rounding() -> None:
-    """59.995 out of 100 stays below 60 when it is a thousandth short of it, and 58 of 98 is 59.184."""
-    assert add_up([Place(98_000, 0), Place(0, 0)]).scaled(100_000) == 0
-    assert add_up([Place(58_000, 1000), Place(40_000, 0)]).scaled(100_000) == 59_184
+def test_scaling_decides_passing_to_the_thousandth_of_a_point() -> None:
+    """58 of 98 is 59.184 of 100; 58.8 of 98 is 60 exactly."""
+
+    def score(right: int) -> int:
+        return add_up([Place(right, 1000), Place(98_000 - right, 0), Place(2000, 1000, counts=False)]).score
+
+    assert (score(58_000), score(58_800), score(98_000)) == (59_184, 60_000, 100_000)
 
 
 def test_equal_scores_share_a_place() -> None:

@@ -105,7 +105,7 @@ def _filled(cell: Cell) -> bool:
 def _score(cell: Cell) -> int:
     if isinstance(cell, bool | date | time | timedelta):
         raise cells.Bad("是日期或真假值，应是分数")
-    text = f"{cell:.3f}" if isinstance(cell, float) else unicodedata.normalize("NFKC", str(cell)).strip()
+    text = f"{cell:.3f}".rstrip("0").rstrip(".") if isinstance(cell, float) else unicodedata.normalize("NFKC", str(cell)).strip()
     if not text:
         raise cells.Bad("没有填（缺考的请删去这一行）")
     found = _SCORE.fullmatch(text)

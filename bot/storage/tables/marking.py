@@ -166,7 +166,7 @@ class OutsideExam(SQLModel, table=True):
     held_on: date = day()
     pass_line: int = number()
     total: int = number()
-    exam_id: int | None = number(default=None)
+    exam_id: int | None = number(default=None, foreign_key="exam.id")
     recorded_by: str = words()
     recorded_at: datetime = at()
 

@@ -159,6 +159,7 @@ def upgrade() -> None:
         sa.CheckConstraint("length(name) BETWEEN 1 AND 80", name="name_fits"),
         sa.CheckConstraint("total > 0 AND pass_line BETWEEN 1 AND total", name="pass_line_is_inside"),
         sa.CheckConstraint("length(recorded_at) = 27 AND recorded_at LIKE '____-__-__T__:__:__.______Z'", name="recorded_at_is_a_moment"),
+        sa.ForeignKeyConstraint(["exam_id"], ["exam.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
         sa.UniqueConstraint("exam_id"),
