@@ -1,6 +1,22 @@
 """The chat's words. Importing a module registers its commands; the order here is the order of the help."""
 
 from bot.commands import tasks, quiz, study  # isort: skip
+from bot.commands import contest  # isort: skip
 from bot.commands import hours, settings, flags, campaign, nudge, leave, people, report, pages, help  # isort: skip
 
-__all__ = ["campaign", "flags", "help", "hours", "leave", "nudge", "pages", "people", "quiz", "report", "settings", "study", "tasks"]
+__all__ = [
+    "campaign",
+    "contest",
+    "flags",
+    "help",
+    "hours",
+    "leave",
+    "nudge",
+    "pages",
+    "people",
+    "quiz",
+    "report",
+    "settings",
+    "study",
+    "tasks",
+]

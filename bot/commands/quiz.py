@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 
 from bot.commands import say, tasks
 from bot.commands.notices import notices
@@ -195,14 +196,41 @@ def told(ctx: Context, outcome: Outcome) -> Reply:
     done = f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
     if outcome.following is not None:
         return Reply(text, say.card(outcome.following), done=done)
-    assert outcome.score is not None
-    if outcome.sitting.kind == "lesson":
-        finished = study_service.finish(ctx.session, ctx.shelf, ctx.me.id, int(outcome.sitting.scope), ctx.now)
-        closing, buttons = say.LESSON_GONE if finished is None else say.finished(finished), say.AFTER_LESSON
-    else:
-        closing, buttons = say.score_line(FORMS[outcome.sitting.kind].name, outcome.score), say.AFTER_SET
-    if outcome.sitting.kind == "daily":
-        closing += "\n" + say.streak_line(habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
+    closing, buttons = ENDINGS.get(outcome.sitting.kind, _scored)(ctx, outcome)
     waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
     lines = [text, "", closing.rstrip()] + ([say.waits(waiting)] if waiting else [])
     return Reply("\n".join(lines), buttons=(say.RESUME, *buttons[:2]) if waiting else buttons, done=done)
+
+
+# ── What is said at the end of a set ──
+
+Ending = Callable[[Context, Outcome], tuple[str, tuple[Option, ...]]]
+ENDINGS: dict[str, Ending] = {}
+"""By the kind of sitting, where its end says more than the score: the closing words, and the buttons under them."""
+
+
+def ending(kind: str) -> Callable[[Ending], Ending]:
+    """Register what is said at the end of sittings of a kind."""
+
+    def register(close: Ending) -> Ending:
+        ENDINGS[kind] = close
+        return close
+
+    return register
+
+
+def _scored(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
+    assert outcome.score is not None
+    return say.score_line(FORMS[outcome.sitting.kind].name, outcome.score), say.AFTER_SET
+
+
+@ending("daily")
+def _day_done(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
+    closing, buttons = _scored(ctx, outcome)
+    return f"{closing}\n{say.streak_line(habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))}", buttons
+
+
+@ending("lesson")
+def _lesson_done(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
+    finished = study_service.finish(ctx.session, ctx.shelf, ctx.me.id, int(outcome.sitting.scope), ctx.now)
+    return say.LESSON_GONE if finished is None else say.finished(finished), say.AFTER_LESSON

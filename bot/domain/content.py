@@ -34,7 +34,8 @@ class Stocked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is sent. `lesson` is the one of this time (of a series: of this part), `lessons` all parts; `target` the command of an invitation.
+    """What is sent. `lesson` is the one of this time (of a series: of this part), `lessons` all parts; `target` the command of an invitation,
+    `label` what its button says.
 
     `options` of a poll stand in the order of their letters; `receipt` asks for 已阅. Raises ValueError for what makes no sense.
     """
@@ -48,6 +49,7 @@ class Content:
     options: tuple[str, ...] = ()
     receipt: bool = False
     target: str = ""
+    label: str = "现在参加"
 
     def __post_init__(self) -> None:
         needed = {
@@ -123,7 +125,7 @@ def render(content: Content, shelf: Stocked, person: Learner, occurrence_id: int
             named = zip(LETTERS, content.options, strict=False)
             return Reply("\n".join(lines), buttons=tuple(Option(f"投票 {occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named))
         case "invitation":
-            return Reply(_headed("🏁", content) or f"🏁 请参加：{content.target}", buttons=(Option(content.target, "现在参加"),))
+            return Reply(_headed("🏁", content) or f"🏁 请参加：{content.target}", buttons=(Option(content.target, content.label),))
         case _:
             return Reply(_headed("⏰" if content.kind == "reminder" else "🗂", content) or f"{person.name}，您好。", buttons=STUDY)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from bot.domain.contest.rules import Rules, team_text
 from bot.domain.contest.score import NOTHING, Result
@@ -95,7 +96,17 @@ def team_heading(rules: Rules) -> str:
 # ── Who is named ──
 
 
-def middle(board: Sequence[Place]) -> int:
+class Placed(Protocol):
+    """Whatever has a place on a board: a player or a team."""
+
+    @property
+    def place(self) -> int: ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
+def middle(board: Sequence[Placed]) -> int:
     """How many of a board stand in its middle or above; a place that begins there is named whole."""
     half = (len(board) + 1) // 2
     while half < len(board) and half and board[half].place == board[half - 1].place:
@@ -103,8 +114,8 @@ def middle(board: Sequence[Place]) -> int:
     return half
 
 
-def named(rules: Rules, board: Sequence[Place]) -> list[Place]:
-    """Those whose names may be said, by the rule of the contest: nobody, the middle and above, or all."""
+def named(rules: Rules, board: Sequence[P]) -> list[P]:
+    """Those whose names and places may be said, by the rule of the contest: nobody, the middle and above, or all."""
     match rules.board:
         case "all":
             return list(board)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,3 +60,19 @@ def span_text(plan: Plan) -> str:
     """7月1日 09:00—7月8日 18:00, in Shanghai; empty where a host opens and closes."""
     moments = [one for one in (plan.opens_at, plan.closes_at) if one is not None]
     return "—".join(f"{chinese_day(day_of(one))} {one.astimezone(SHANGHAI):%H:%M}" for one in moments)
+
+
+# ── The command of an invitation ──
+
+_TARGET = re.compile(r"竞赛 (\d{1,9})")
+
+
+def target_of(contest_id: int) -> str:
+    """What somebody says to take part, and an invitation offers as its button."""
+    return f"竞赛 {contest_id}"
+
+
+def contest_of(target: str) -> int | None:
+    """The contest that an invitation is to; None for an invitation to anything else."""
+    found = _TARGET.fullmatch(target)
+    return None if found is None else int(found[1])

@@ -2,7 +2,7 @@
 
 from bot.services.contest.close import GRACE, Board, board_of, close, close_by, close_due, league_of, recount
 from bot.services.contest.plan import cancel, change, checked, create, listed, open_, own, set_teams, told
-from bot.services.contest.play import KIND, SetOver, Standing, begin, check_runs, end, found, join, offered, settle, standing
+from bot.services.contest.play import KIND, SetOver, Standing, begin, check_runs, end, found, join, offered, seen, settle, standing
 from bot.services.contest.source import draw, pool
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "own",
     "pool",
     "recount",
+    "seen",
     "set_teams",
     "settle",
     "standing",

@@ -66,6 +66,12 @@ def offered(session: Session, me: Learner, now: datetime) -> list[Contest]:
     return sorted(found_, key=lambda one: (one.plan.closes_at is None, one.plan.closes_at or now, one.id))
 
 
+def seen(session: Session, me: Learner, now: datetime) -> list[Contest]:
+    """What was announced and is meant for somebody or was joined, newest first: open and past."""
+    announced = [one for one in rows.everything(session) if one.state != "draft"]
+    return [one for one in announced if players.mine(session, one.id, me.id) or _is_meant(session, one, me, now)]
+
+
 def _is_meant(session: Session, contest: Contest, me: Learner, now: datetime) -> bool:
     only = And((contest.plan.audience, People((me.staff_no,))))
     invited = people.evaluate(session, only, day_of(now), now)

@@ -1,0 +1,100 @@
+"""竞赛 and 排行: what is on, taking part, one's own result, the board where it is switched on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from bot.commands import say
+from bot.commands.contest import words
+from bot.commands.quiz import ending
+from bot.commands.router import Context, command
+from bot.domain.contest.plan import Contest, target_of
+from bot.domain.message import Option, Refusal, Reply
+from bot.services import contest as service
+from bot.services.quiz import Outcome
+
+BEGIN, BOARD = "开始", "排行"
+Play = Callable[[Context, Contest, str], Reply]
+FORMS: dict[str, Play] = {}
+"""What 竞赛 12 does for a form of contest; it gets the words after the number."""
+
+
+def plays(*forms: str) -> Callable[[Play], Play]:
+    """Register how contests of a form are taken part in."""
+
+    def register(do: Play) -> Play:
+        FORMS.update(dict.fromkeys(forms, do))
+        return do
+
+    return register
+
+
+@command("竞赛", "比赛", takes="<编号>")
+def contest(ctx: Context, said: str) -> Reply:
+    """正在进行的竞赛；“竞赛 12”看规则和自己的成绩，“竞赛 12 开始”答题。"""
+    if not said:
+        return _list(ctx)
+    found = re.fullmatch(r"#?(\d{1,9})\s*(\S.*)?", said)
+    if found is None:
+        raise Refusal(f"没有看懂「竞赛 {said[:20]}」。请写编号，例如「竞赛 12」；发送「竞赛」看列表。", (Option("竞赛", "竞赛列表"),))
+    one = service.found(ctx.session, ctx.me, int(found[1]), ctx.now)
+    return FORMS[one.plan.form](ctx, one, (found[2] or "").strip())
+
+
+def _list(ctx: Context) -> Reply:
+    offered = service.offered(ctx.session, ctx.me, ctx.now)
+    if not offered:
+        return Reply("现在没有您可以参加的竞赛。", buttons=(Option("每日", "每日一练"), Option("对战", "找人对战")))
+    lines = ["可以参加的竞赛：", *map(words.line, offered[:10]), "参加请发「竞赛 编号」。"]
+    return Reply("\n".join(lines), buttons=tuple(Option(target_of(one.id), one.name[:12]) for one in offered[:4]))
+
+
+@plays("windowed")
+def windowed(ctx: Context, one: Contest, said: str) -> Reply:
+    """A set at a time; without a word after the number the rules and how one stands."""
+    if said in (BEGIN, "参加", "答题", "继续"):
+        put = service.begin(ctx.session, ctx.shelf, ctx.me, one.id, ctx.now, ctx.rng)
+        return say.asked(put, f"竞赛「{one.name}」：第一次提交的答案有效，答完一题看结果。")
+    if said == BOARD:
+        return Reply("\n".join(words.board(service.board_of(ctx.session, one), ctx.me.id)))
+    stands = service.standing(ctx.session, one, ctx.me.id, ctx.now)
+    may_begin = one.runs(ctx.now) and stands.left_today > 0
+    lines = [*words.plan(one), *words.standing(stands)] if said == "" else words.standing(stands)
+    if one.state == "cancelled":
+        lines.append("这场竞赛已取消，成绩不计。")
+    return Reply("\n".join(lines), buttons=_buttons(one, may_begin=may_begin))
+
+
+def _buttons(one: Contest, *, may_begin: bool) -> tuple[Option, ...]:
+    begin = (Option(f"{target_of(one.id)} {BEGIN}", "开始一套"),) if may_begin else ()
+    board = (Option(f"{BOARD} {one.id}", "看排行"),) if one.rules.board != "off" and one.state != "cancelled" else ()
+    return (*begin, *board)
+
+
+@ending(service.KIND)
+def _set_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
+    """The end of a set: what it came to, how one stands, the hours for taking part."""
+    over = service.end(ctx.session, ctx.shelf, outcome.sitting, ctx.now)
+    lines = [f"🏁 「{over.contest.name}」这一套：{words.result(over.result)}。", *words.standing(over.standing)]
+    if over.earned is not None:
+        lines.append(say.earned_line(over.earned, "参加竞赛"))
+    more = over.standing.left_today > 0 and over.contest.runs(ctx.now)
+    return "\n".join(lines), (*_buttons(over.contest, may_begin=more), Option("我的学时", "我的学时"))
+
+
+@command("排行", "排行榜", takes="<编号>")
+def ranking(ctx: Context, said: str) -> Reply:
+    """竞赛的排行，只在竞赛设了排行时公布：“排行 12”。"""
+    if not said:
+        shown = [one for one in service.seen(ctx.session, ctx.me, ctx.now) if one.rules.board != "off"]
+        if not shown:
+            return Reply("现在没有公布排行的竞赛。排行默认不公布，由主办方在竞赛规则里写明。", buttons=(Option("竞赛", "竞赛列表"),))
+        lines = ["公布排行的竞赛：", *map(words.line, shown[:10]), "查看请发「排行 编号」。"]
+        return Reply("\n".join(lines), buttons=tuple(Option(f"{BOARD} {one.id}", one.name[:12]) for one in shown[:4]))
+    if not re.fullmatch(r"#?\d{1,9}", said):
+        raise Refusal("请写竞赛的编号，例如「排行 12」；发送「排行」看列表。")
+    one = service.found(ctx.session, ctx.me, int(said.lstrip("#")), ctx.now)
+    if one.state == "cancelled":
+        raise Refusal(f"竞赛「{one.name}」已取消，没有排行。")
+    return Reply("\n".join(words.board(service.board_of(ctx.session, one), ctx.me.id)), buttons=(Option(target_of(one.id), "看规则和成绩"),))
