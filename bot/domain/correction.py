@@ -128,12 +128,11 @@ class Sum:
     of: int
     whole: int
 
-    @property
-    def score(self) -> int:
-        """What the paper comes to: where an item was taken out, what is left carries the whole (half up); all taken out is full marks."""
+    def scaled(self, full: int) -> int:
+        """The score out of `full`: where an item was taken out, what is left carries the whole paper (half up); all taken out is full marks."""
         if self.of == self.whole:
             return self.got
-        return self.whole if self.of == 0 else int(Fraction(self.got * self.whole, self.of) + Fraction(1, 2))
+        return full if self.of == 0 else int(Fraction(self.got * full, self.of) + Fraction(1, 2))
 
 
 def add_up(places: Iterable[Place]) -> Sum:

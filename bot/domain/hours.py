@@ -23,7 +23,7 @@ CATEGORY_LABELS = {
     "collective": "集体学法",
     "external": "外部培训",
 }
-SOURCE_LABELS = {"lesson": "课程", "item": "题目", "exam": "考试", "contest": "竞赛", "activity": "活动"}
+SOURCE_LABELS = {"lesson": "课程", "item": "题目", "exam": "考试", "makeup": "补考", "contest": "竞赛", "activity": "活动"}
 
 
 @dataclass(frozen=True, slots=True)

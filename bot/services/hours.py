@@ -88,43 +88,39 @@ def earn_item(session: Session, policy: Policy, person_id: int, question: str, l
     return _keep(session, person_id, "practice", granted, day, source, rule, now, law=law, required=False, items=1 if granted.credited else 0)
 
 
-def earn_exam(
-    session: Session, policy: Policy, person_id: int, exam: str, day: date, now: datetime, *, makeup: int | None = None, by: str = "system"
-) -> Earned | None:
-    """A pass (D4): once per exam; None when what it has earned still stands.
+EXAM = ("exam", "makeup")
+"""The kinds of source under which a pass stands in the ledger; both are one exam."""
 
-    `exam` names the exam as a source ("3", "outside:2"), `makeup` the exam that made up for it, whose pass counts once as well and is marked. `day`
-    is the day on which the exam was sat (D14). What was taken back by a correction can be earned again, as a further entry.
+
+def earn_exam(
+    session: Session, policy: Policy, person_id: int, exam: int | str, day: date, now: datetime, *, makeup: bool = False, by: str = "system"
+) -> Earned | None:
+    """A passed exam (D4), once an exam: a pass of its make-up counts as much, marked as such, and only where the exam itself did not count.
+
+    `exam` is that of the exam itself, for a make-up too ("outside:2" for one held elsewhere); `day` the one on which it was sat (D14). None when it
+    counts already. What was reversed may count again, as a further entry.
     """
     rule = policy.at("D4", day)
-    had = ledger.family(session, person_id, "exam", exam)
+    had = _exam_entries(session, person_id, exam)
     if any(not taken_back for _, _, taken_back in had):
         return None
-    source = exam if makeup is None else f"{exam}:{makeup}"
+    source = ("makeup" if makeup else "exam", f"{exam}#{len(had) + 1}" if had else str(exam))
     granted = Grant(policy.seconds(rule.number("pass"), day))
-    return _keep(
-        session,
-        person_id,
-        "exam",
-        granted,
-        day,
-        ("exam", f"{source}#{len(had) + 1}" if had else source),
-        rule,
-        now,
-        law="",
-        required=True,
-        by=by,
-    )
+    return _keep(session, person_id, "exam", granted, day, source, rule, now, law="", required=True, by=by)
 
 
-def exam_seconds(session: Session, person_id: int, exam: str) -> int:
+def _exam_entries(session: Session, person_id: int, exam: int | str) -> list[tuple[int, int, bool]]:
+    return [one for kind in EXAM for one in ledger.family(session, person_id, kind, str(exam))]
+
+
+def exam_seconds(session: Session, person_id: int, exam: int | str) -> int:
     """Credit seconds that stand for an exam."""
-    return sum(seconds for _, seconds, taken_back in ledger.family(session, person_id, "exam", exam) if not taken_back)
+    return sum(seconds for _, seconds, taken_back in _exam_entries(session, person_id, exam) if not taken_back)
 
 
-def lose_exam(session: Session, person_id: int, exam: str, now: datetime, by: str) -> int:
-    """A pass that does not stand any more: each entry is taken back by its mirror image. The seconds taken back."""
-    standing = [(entry, seconds) for entry, seconds, taken_back in ledger.family(session, person_id, "exam", exam) if not taken_back]
+def lose_exam(session: Session, person_id: int, exam: int | str, now: datetime, by: str) -> int:
+    """A pass that does not stand any more: what it earned is taken back by its mirror image. The seconds taken back."""
+    standing = [(entry, seconds) for entry, seconds, taken_back in _exam_entries(session, person_id, exam) if not taken_back]
     return sum(seconds for entry, seconds in standing if ledger.reverse(session, entry, now, by) is not None)
 
 

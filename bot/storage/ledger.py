@@ -22,7 +22,7 @@ _EARNED = Sql("SELECT id FROM ledger WHERE person_id = :person_id AND source_kin
 _FAMILY = Sql(
     """SELECT l.id, l.credit_seconds, CASE WHEN EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id) THEN 1 ELSE 0 END
        FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND l.reverses IS NULL
-         AND (l.source_id = :source_id OR l.source_id LIKE :source_id || ':%' OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
+         AND (l.source_id = :source_id OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
 )
 _REFUSED = Sql("SELECT 1 FROM uncredited WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id LIMIT 1")
 _ADD_YEAR = Sql(
@@ -95,7 +95,7 @@ def was_refused(session: Session, person_id: int, source: tuple[str, str]) -> bo
 
 
 def family(session: Session, person_id: int, source_kind: str, source_id: str) -> list[tuple[int, int, bool]]:
-    """(entry, seconds, whether it was taken back) of all that a source and its further forms (3, 3:7, 3#2) have earned, in their order."""
+    """(entry, seconds, whether it was taken back) of all that a source and its further entries (3, 3#2) have earned, in their order."""
     rows = _FAMILY.all(session, person_id=person_id, source_kind=source_kind, source_id=source_id)
     return [(row[0], row[1], bool(row[2])) for row in rows]
 

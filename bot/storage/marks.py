@@ -65,5 +65,5 @@ def of_sittings(session: Session, sittings: str, **values: Any) -> list[Mark]:
 
 
 def total(session: Session, sitting_id: int) -> Sum:
-    """What a paper comes to by the marks that count; its `score` is what results, places and certificates state."""
+    """What a paper comes to by the marks that count; `scaled` gives the score that results, places and certificates state."""
     return add_up(mark.place for mark in of_sitting(session, sitting_id))

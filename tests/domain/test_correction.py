@@ -98,15 +98,15 @@ def test_an_item_taken_out_leaves_a_smaller_paper_that_is_scaled_to_the_whole() 
     found = add_up(paper)
 
     assert (found.got, found.of, found.whole) == (3000, 5000, 10_000)
-    assert found.score == 6000
-    assert add_up([Place(2000, 0, counts=False)]).score == 2000, "with nothing left to answer nobody loses"
+    assert found.scaled(10_000) == 6000
+    assert add_up([Place(2000, 0, counts=False)]).scaled(2000) == 2000, "with nothing left to answer nobody loses"
 
 
 def test_scaling_decides_passing_to_the_thousandth_of_a_point() -> None:
     """58 of 98 is 59.184 of 100; 58.8 of 98 is 60 exactly."""
 
     def score(right: int) -> int:
-        return add_up([Place(right, 1000), Place(98_000 - right, 0), Place(2000, 1000, counts=False)]).score
+        return add_up([Place(right, 1000), Place(98_000 - right, 0), Place(2000, 1000, counts=False)]).scaled(100_000)
 
     assert (score(58_000), score(58_800), score(98_000)) == (59_184, 60_000, 100_000)
 

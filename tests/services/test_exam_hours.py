@@ -26,7 +26,7 @@ class Book:
         self.desk = Desk(engine)
         self.person = self.desk.write_now(lambda session: enroll(session, "1001"))
 
-    def earn(self, exam: str, makeup: int | None = None) -> bool:
+    def earn(self, exam: int | str, makeup: bool = False) -> bool:
         def work(session: Session) -> bool:
             return hours.earn_exam(session, POLICY, self.person, exam, DAY, NOW, makeup=makeup) is not None
 
@@ -39,7 +39,7 @@ class Book:
         return self.desk.read_now(lambda session: hours.exam_seconds(session, self.person, exam))
 
     def entries(self) -> list[tuple[Any, ...]]:
-        query = "SELECT credit_seconds, source_id, reverses FROM ledger ORDER BY id"
+        query = "SELECT credit_seconds, source_kind, source_id, reverses FROM ledger ORDER BY id"
         return self.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     def year(self) -> int:
@@ -52,39 +52,40 @@ def book(engine: Engine) -> Book:
 
 
 def test_a_pass_earns_two_hours_once_and_a_make_up_of_it_nothing_more(book: Book) -> None:
-    assert book.earn("3")
-    assert not book.earn("3")
-    assert not book.earn("3", makeup=7)
-    assert book.earn("30"), "another exam whose number begins alike"
+    assert book.earn(3)
+    assert not book.earn(3)
+    assert not book.earn(3, makeup=True)
+    assert book.earn(30), "another exam whose number begins alike"
 
-    assert book.entries() == [(5400, "3", None), (5400, "30", None)]
+    assert book.entries() == [(5400, "exam", "3", None), (5400, "exam", "30", None)]
     assert book.year() == 10_800
 
 
 def test_a_make_up_earns_for_the_exam_it_makes_up_for_and_is_marked(book: Book) -> None:
-    assert book.earn("3", makeup=7)
+    assert book.earn(3, makeup=True)
 
-    assert book.entries() == [(5400, "3:7", None)]
-    assert not book.earn("3")
+    assert book.entries() == [(5400, "makeup", "3", None)]
+    assert not book.earn(3)
     assert book.stands("3") == 5400
 
 
 def test_what_is_taken_back_leaves_both_entries_and_can_be_earned_again(book: Book) -> None:
-    book.earn("3")
+    book.earn(3)
 
     assert book.lose("3") == 5400
     assert book.lose("3") == 0
     assert (book.stands("3"), book.year()) == (0, 0)
-    assert book.earn("3")
-    assert not book.earn("3")
+    assert book.earn(3)
+    assert not book.earn(3)
     assert book.lose("3") == 5400
-    assert book.earn("3")
+    assert book.earn(3)
 
-    assert book.entries() == [(5400, "3", None), (-5400, "3", 1), (5400, "3#2", None), (-5400, "3#2", 3), (5400, "3#3", None)]
+    assert [row[2:] for row in book.entries()] == [("3", None), ("3", 1), ("3#2", None), ("3#2", 3), ("3#3", None)]
+    assert [row[0] for row in book.entries()] == [5400, -5400, 5400, -5400, 5400]
     assert (book.stands("3"), book.year()) == (5400, 5400)
 
 
 def test_an_exam_elsewhere_is_a_source_of_its_own(book: Book) -> None:
     assert book.earn("outside:2")
     assert not book.earn("outside:2")
-    assert book.earn("2")
+    assert book.earn(2)
