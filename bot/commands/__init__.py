@@ -2,10 +2,11 @@
 
 from bot.commands import tasks, quiz, study  # isort: skip
 from bot.commands import contest  # isort: skip
-from bot.commands import hours, settings, flags, campaign, nudge, leave, people, report, pages, help  # isort: skip
+from bot.commands import hours, certificate, settings, flags, campaign, nudge, leave, people, report, pages, help  # isort: skip
 
 __all__ = [
     "campaign",
+    "certificate",
     "contest",
     "flags",
     "help",

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bot.domain.times import SHANGHAI
+from bot.domain.times import SHANGHAI, chinese_date
 
 HERE = Path(__file__).parent
 EMBLEM = HERE.parent / "chat" / "icon.svg"
@@ -35,6 +35,7 @@ class Pages:
         )
         self._environment.globals["static"] = self.static
         self._environment.filters["moment"] = _moment
+        self._environment.filters["day"] = chinese_date
 
     def attach(self, app: web.Application) -> None:
         app.router.add_get("/static/{digest}/{name}", self._file)

@@ -1,0 +1,168 @@
+"""The public check of certificates: a number says whether it holds, number and code show all of it, with picture and PDF (features.md S23)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from aiohttp import web
+
+from bot.domain.certificate import Asked, full_number, page_of, read_number
+from bot.domain.message import Refusal
+from bot.domain.times import chinese_date, clock_of, day_of
+from bot.services import certificate
+from bot.services.certificate import Held, Public
+from bot.services.certificate.press import FORMS, Form, Press
+from bot.storage.db import Desk
+from bot.web.pages import Pages
+
+log = structlog.get_logger(__name__)
+
+LONGEST_TYPED = 100
+BURST = 20
+EVERY = timedelta(seconds=3)
+"""So many looks at once, and one more every three seconds, for each address; who shows a right code is not counted."""
+ADDRESSES = 4096
+
+
+class Pace:
+    """How often an address may still guess. In memory: the code is what keeps a name, this only keeps the noise down."""
+
+    def __init__(self) -> None:
+        self._spent: OrderedDict[str, datetime] = OrderedDict()
+
+    def is_open(self, address: str, now: datetime) -> bool:
+        return self._spent.get(address, now) <= now + EVERY * (BURST - 1)
+
+    def count(self, address: str, now: datetime) -> None:
+        """One more guess: the moment at which all of them will be forgotten moves on."""
+        self._spent[address] = max(self._spent.get(address, now), now) + EVERY
+        self._spent.move_to_end(address)
+        while len(self._spent) > ADDRESSES:
+            self._spent.popitem(last=False)
+
+
+class Certificates:
+    """The pages under `/certificates`."""
+
+    def __init__(self, desk: Desk, clock: Callable[[], datetime], pages: Pages, press: Press, home: Callable[[], str]) -> None:
+        """`home` says where the pages stand for the world."""
+        self._desk = desk
+        self._clock = clock
+        self._pages = pages
+        self._press = press
+        self._home = home
+        self._pace = Pace()
+        # One at a time: drawing takes a core for a tenth of a second, and people who answer come first.
+        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="press")
+
+    def attach(self, app: web.Application) -> None:
+        app.router.add_get("/certificates", self._form)
+        for form in FORMS:
+            app.router.add_get(f"/certificates/{{number}}.{form}", partial(self._file, form))
+        app.router.add_get("/certificates/{number}", self._page)
+        app.cleanup_ctx.append(self._until_drawn)
+
+    async def _until_drawn(self, app: web.Application) -> AsyncIterator[None]:
+        yield
+        self._drawing.shutdown(wait=False, cancel_futures=True)
+
+    async def _form(self, request: web.Request) -> web.Response:
+        """The empty form; with a number typed into it, the way to its page."""
+        typed, code = (request.query.get(name, "").strip()[:LONGEST_TYPED] for name in ("number", "code"))
+        if not typed:
+            return self._show(typed)
+        asked = read_number(f"{typed}-{code}" if code else typed)
+        if asked is None:
+            return self._show(typed, 404)
+        return web.Response(status=303, headers={"Location": page_of(full_number(asked.number, asked.code) if asked.code else asked.number)})
+
+    async def _page(self, request: web.Request) -> web.Response:
+        typed = request.match_info["number"][:LONGEST_TYPED]
+        asked, found, slow = await self._look(request, typed)
+        if slow:
+            return self._show(typed, 429, problem="slow")
+        if found is None:
+            return self._show(typed, 404, problem="code" if asked is not None and asked.code else "number")
+        unseen = "" if found.held is None or found.state != "valid" else await self._unseen(found.held)
+        return self._show(found.number, found=found, unseen=unseen)
+
+    async def _file(self, form: Form, request: web.Request) -> web.Response:
+        """The picture or the PDF; only for whoever has the code, and while the certificate holds."""
+        _, found, slow = await self._look(request, request.match_info["number"])
+        if slow:
+            return self._show("", 429, problem="slow")
+        if found is None or found.held is None or found.state != "valid":
+            raise web.HTTPNotFound
+        try:
+            drawn = await self._draw(found.held, form)
+        except Refusal as refusal:
+            return web.Response(status=503, text=str(refusal))
+        return web.Response(body=drawn, content_type=FORMS[form], headers={"Content-Disposition": f'inline; filename="{found.number}.{form}"'})
+
+    async def _look(self, request: web.Request, typed: str) -> tuple[Asked | None, Public | None, bool]:
+        """What was asked, what may be shown of it, and whether the asker has to wait."""
+        asked = read_number(typed[:LONGEST_TYPED])
+        if asked is None:
+            return None, None, False
+        address, now = address_of(request), self._clock()
+        if not self._pace.is_open(address, now):
+            log.info("certificates asked for too fast")
+            return asked, None, True
+        found = await self._desk.read(lambda session: certificate.look_up(session, typed[:LONGEST_TYPED]))
+        if found is None or found.held is None:
+            self._pace.count(address, now)
+        return asked, found, False
+
+    async def _unseen(self, held: Held) -> str:
+        """Why there is no picture; empty when there is one. It is drawn here and kept, so that the page promises nothing that does not come."""
+        try:
+            await self._draw(held, "png")
+        except Refusal as refusal:
+            log.warning("certificate not drawn", number=held.number, reason=str(refusal))
+            return "图片和 PDF 暂时不能生成，不影响证书效力；如有需要，请联系发证单位。"
+        return ""
+
+    async def _draw(self, held: Held, form: Form) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._drawing, self._press.draw, held, form, self._home())
+
+    def _show(self, typed: str, status: int = 200, *, problem: str = "", found: Public | None = None, unseen: str = "") -> web.Response:
+        if status == 404 and not problem:
+            problem = "number"
+        now = self._clock()
+        asked_at = f"{chinese_date(day_of(now))} {clock_of(now)}"
+        full = "" if found is None or found.held is None else page_of(full_number(found.held.number, found.held.code))
+        body = None if found is None or found.held is None else found.held.body
+        response = self._pages.show(
+            "certificates/check.html",
+            status,
+            typed=typed,
+            problem=problem,
+            found=found,
+            body=body,
+            full=full,
+            unseen=unseen,
+            asked_at=asked_at,
+        )
+        response.headers["X-Robots-Tag"] = "noindex"
+        # The address of a page with a code in it is not to be told to anybody, ourselves included.
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def address_of(request: web.Request) -> str:
+    """Whose guesses are counted together: an address, of IPv6 the network of one line. Behind a proxy on this machine, whom the proxy names last."""
+    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    try:
+        peer = ipaddress.ip_address(request.remote or "")
+        if peer.is_loopback and told:
+            peer = ipaddress.ip_address(told)
+    except ValueError:
+        return request.remote or ""
+    return str(ipaddress.ip_network(f"{peer}/64", strict=False)) if peer.version == 6 else str(peer)
