@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -29,7 +30,10 @@ GONE = "题库中已无此题"
 
 @dataclass
 class Shelf:
-    """The library and what the rows add to it. `drawn` maps the questions that may be drawn to the row of their current version."""
+    """The library and what the rows add to it. `drawn` maps the questions that may be drawn to the row of their current version.
+
+    `papers` keeps the plans of exams (services/exam/pools.py) as long as these questions are the ones at hand.
+    """
 
     library: Library
     policy: Policy
@@ -37,6 +41,7 @@ class Shelf:
     chars_a_minute: int = 400
     _versions: dict[int, Question] = field(default_factory=dict)
     limits: tuple[Limit, ...] = LIMITS
+    papers: dict[int, Any] = field(default_factory=dict, compare=False)
 
     def question(self, session: Session, version_id: int) -> Question:
         """A question in the version of a row, whatever its file says today."""

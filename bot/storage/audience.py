@@ -8,11 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.audience import All, And, Audience, ExamNotTaken, HoursBelow, LessonNotDone, Not, Or, People, Role, Tag, Tier, Unit, mapped
+from bot.domain.audience import (
+    All,
+    And,
+    Audience,
+    ExamNotPassed,
+    ExamNotTaken,
+    HoursBelow,
+    LessonNotDone,
+    Not,
+    Or,
+    People,
+    Role,
+    Tag,
+    Tier,
+    Unit,
+    mapped,
+)
 from bot.domain.audience.base import Leaf
 from bot.domain.hours import Policy, RuleVersion, quotas
 from bot.domain.message import Refusal
@@ -28,6 +45,7 @@ _KNOWN = "SELECT staff_no FROM person WHERE staff_no IN ({names})"
 _RULES = Sql("SELECT line, version, valid_from, body FROM rule WHERE line IN ('D1', 'D11') ORDER BY line, version")
 _TIERS = Sql("SELECT DISTINCT tier FROM person")
 _PERSON = Sql("SELECT id, staff_no, name, tier FROM person WHERE id = :id")
+_EXAM = Sql("SELECT 1 FROM exam WHERE CAST(id AS TEXT) = :exam OR name = :exam LIMIT 1")
 _BY_NUMBER = Sql("SELECT id FROM person WHERE staff_no = :staff_no")
 _AT_WORK = """CASE WHEN p.left_on IS NOT NULL AND p.left_on < :day THEN p.left_on
               WHEN p.joined_on IS NOT NULL AND p.joined_on > :day THEN p.joined_on ELSE CAST(:day AS TEXT) END"""
@@ -68,6 +86,13 @@ def selection(session: Session, audience: Audience, on: date, now: datetime) -> 
     return _EVALUATE.format(condition=condition), values
 
 
+def includes(session: Session, audience: Audience, person_id: int, on: date, now: datetime) -> bool:
+    """Whether somebody belongs to an audience on a day; leave changes nothing about that."""
+    values: dict[str, Any] = {"day": on.isoformat(), "me": person_id}
+    condition = _Conditions(session, on, now, values).of(audience)
+    return _known_text(f"SELECT 1 FROM person p WHERE p.id = :me AND ({condition})").one(session, **values) is not None  # noqa: S608
+
+
 class _Conditions:
     """The condition on `p` that an expression stands for; what people wrote goes into bound values only."""
 
@@ -92,7 +117,7 @@ class _Conditions:
 
     def _leaf(self, leaf: Leaf) -> str:
         match leaf:
-            case All() | ExamNotTaken() | Role("learner"):
+            case All() | Role("learner"):
                 return "(1 = 1)"
             case Unit(path, deep):
                 return self._unit(path, deep)
@@ -112,6 +137,10 @@ class _Conditions:
                     f"NOT EXISTS (SELECT 1 FROM reading d WHERE d.person_id = p.id AND d.lesson = {self._bind(lesson)} AND d.state = 'done'"  # noqa: S608
                     f" AND d.closed_at >= {since} AND d.closed_at <= {until})"
                 )
+            case ExamNotTaken(exam):
+                return self._no_attempt(exam, "")
+            case ExamNotPassed(exam):
+                return self._no_attempt(exam, " AND t.passed = 1")
             case HoursBelow(share):
                 return self._below(Decimal(share.numerator) / Decimal(share.denominator))
         raise AssertionError(leaf)
@@ -124,6 +153,13 @@ class _Conditions:
         return (
             f"EXISTS (SELECT 1 FROM post o JOIN unit u ON u.id = o.unit_id WHERE o.person_id = p.id AND {fits}"  # noqa: S608
             f" AND o.since <= {_AT_WORK} AND (o.until IS NULL OR o.until >= {_AT_WORK}))"
+        )
+
+    def _no_attempt(self, exam: str, such: str) -> str:
+        named = self._bind(exam)
+        return (
+            "NOT EXISTS (SELECT 1 FROM attempt t JOIN exam x ON x.id = t.exam_id WHERE t.person_id = p.id"  # noqa: S608
+            f" AND (CAST(x.id AS TEXT) = {named} OR x.name = {named}){such})"
         )
 
     def _below(self, share: Decimal) -> str:
@@ -149,7 +185,7 @@ class _Conditions:
 
 
 def resolved(session: Session, audience: Audience) -> Audience:
-    """The audience with every unit by its full path. Raises `Refusal` for a unit or a staff number that nobody has."""
+    """The audience with every unit by its full path. Raises `Refusal` for a unit, a staff number or an exam that there is not."""
 
     def known(leaf: Leaf) -> Audience:
         match leaf:
@@ -157,6 +193,9 @@ def resolved(session: Session, audience: Audience) -> Audience:
                 return Unit(path_of(session, path), deep)
             case People(staff_nos):
                 _check_people(session, staff_nos)
+            case ExamNotTaken(exam) | ExamNotPassed(exam):
+                if _EXAM.one(session, exam=exam) is None:
+                    raise Refusal(f"没有「{exam[:40]}」这场考试，请写考试的编号或全名。发送「考试」看列表。")
         return leaf
 
     return mapped(audience, known)
@@ -189,6 +228,8 @@ def named(session: Session, ids: Sequence[int]) -> list[tuple[int, str, str]]:
     return [tuple(row) for row in Sql(f"SELECT id, staff_no, name FROM person WHERE id IN ({_ids(ids)}) ORDER BY staff_no").all(session)]  # noqa: S608
 
 
+_known_text = lru_cache(maxsize=256)(Sql)
+"""Statements that many people ask for in the same second (everybody who begins an exam)."""
 _FIRST = ("wecom", "dingtalk", "zwding", "wechat", "local")
 
 

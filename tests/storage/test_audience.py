@@ -18,6 +18,7 @@ from bot.storage.audience import Invited
 from bot.storage.db import Desk
 from bot.storage.tables import Absence, Account, Person, Post, Reading, Tag, Unit
 from tests.conftest import NOW, enroll
+from tests.storage.rows import GOOD, put
 
 TODAY = date(2026, 3, 2)
 Who = Callable[..., str]
@@ -77,13 +78,41 @@ def bureau(house: Dispatcher) -> Desk:
         ("单位=办公室 且 层级=公务员 且 非 标签=新任", "1001 1002"),
         ("标签=新任 或 单位=服务中心", "1004 1005 1006"),
         ("非(单位=办公室)", "1004 1005"),
-        ("未考=2026", "1001 1002 1003 1004 1005 1006"),
         ("学时低于=100%", "1001 1002 1003 1004 1006"),
     ],
 )
 def test_an_audience_is_the_people_it_names(bureau: Desk, said: str, expected: str) -> None:
     assert numbers(bureau, said) == expected
     assert left_out(bureau, said) == {}
+
+
+def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_name(bureau: Desk) -> None:
+    def sit(session: Session) -> None:
+        put(session.connection(), "exam", GOOD["exam"])
+        for staff_no, passed in (("1001", 1), ("1002", 0), ("1003", None)):
+            who = rows.person_numbered(session, staff_no)
+            put(session.connection(), "sitting", {**GOOD["sitting"], "id": who, "person_id": who, "kind": "exam", "scope": "900"})
+            put(session.connection(), "attempt", {**GOOD["attempt"], "sitting_id": who, "person_id": who, "passed": passed})
+
+    bureau.write_now(sit)
+    for name in ("900", "年度学法考试"):
+        assert numbers(bureau, f"未考={name}") == "1004 1005 1006"
+        assert numbers(bureau, f"未合格={name}") == "1002 1003 1004 1005 1006"
+        assert numbers(bureau, f"未合格={name} 且 非 未考={name}") == "1002 1003"
+    with pytest.raises(Refusal, match="没有「901」这场考试"):
+        numbers(bureau, "未考=901")
+
+
+@pytest.mark.parametrize(("staff_no", "belongs"), [("1001", True), ("1004", False)])
+def test_somebody_belongs_to_an_audience_on_leave_or_not(bureau: Desk, staff_no: str, belongs: bool) -> None:
+    def work(session: Session) -> bool:
+        who = rows.person_numbered(session, staff_no)
+        assert who is not None
+        session.add(Absence(person_id=who, kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW))
+        session.flush()
+        return rows.includes(session, parse_audience("单位=某局/办公室 且 非 标签=借调"), who, TODAY, NOW)
+
+    assert bureau.write_now(work) is belongs
 
 
 def test_hours_below_a_share_of_the_quota_are_counted_as_reports_count_them(bureau: Desk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -65,7 +65,14 @@ class LessonNotDone:
 
 @dataclass(frozen=True, slots=True)
 class ExamNotTaken:
-    """Those who have not sat an exam; nobody has sat one that does not exist, so an unknown exam means everybody."""
+    """Those who have not begun an exam, by its number or name."""
+
+    exam: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExamNotPassed:
+    """Those who have no passed attempt at an exam, whether they sat it or not."""
 
     exam: str
 
@@ -85,8 +92,14 @@ class Not:
     part: Audience
 
 
-Leaf = All | Unit | Tier | Role | Tag | People | HoursBelow | LessonNotDone | ExamNotTaken
+Leaf = All | Unit | Tier | Role | Tag | People | HoursBelow | LessonNotDone | ExamNotTaken | ExamNotPassed
 Audience = Leaf | And | Or | Not
+
+
+_KEYS: Mapping[type[Leaf], str] = {
+    Tier: "tier", Role: "role", Tag: "tag", LessonNotDone: "lesson_not_done", ExamNotTaken: "exam_not_taken", ExamNotPassed: "exam_not_passed",
+}  # fmt: skip
+"""Of the leaves that hold one word."""
 
 
 def to_json(audience: Audience) -> dict[str, Any]:
@@ -96,20 +109,12 @@ def to_json(audience: Audience) -> dict[str, Any]:
             return {"all": True}
         case Unit(path, deep):
             return {"unit": path, "deep": deep}
-        case Tier(tier):
-            return {"tier": tier}
-        case Role(role):
-            return {"role": role}
-        case Tag(tag):
-            return {"tag": tag}
         case People(staff_nos):
             return {"people": list(staff_nos)}
         case HoursBelow(share):
             return {"hours_below": str(share)}
-        case LessonNotDone(lesson):
-            return {"lesson_not_done": lesson}
-        case ExamNotTaken(exam):
-            return {"exam_not_taken": exam}
+        case Tier() | Role() | Tag() | LessonNotDone() | ExamNotTaken() | ExamNotPassed():
+            return {_KEYS[type(audience)]: astuple(audience)[0]}
         case Not(part):
             return {"not": to_json(part)}
         case And(parts):
@@ -128,6 +133,7 @@ _READ: Mapping[str, Callable[[Any, Mapping[str, Any]], Audience]] = {
     "hours_below": lambda value, _: HoursBelow(Fraction(str(value))),
     "lesson_not_done": lambda value, _: LessonNotDone(str(value)),
     "exam_not_taken": lambda value, _: ExamNotTaken(str(value)),
+    "exam_not_passed": lambda value, _: ExamNotPassed(str(value)),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from fractions import Fraction
 
 from bot.domain.audience.base import (
@@ -14,8 +15,10 @@ from bot.domain.audience.base import (
     All,
     And,
     Audience,
+    ExamNotPassed,
     ExamNotTaken,
     HoursBelow,
+    Leaf,
     LessonNotDone,
     Not,
     Or,
@@ -33,6 +36,7 @@ EXAMPLE = "全员；单位=某局/办公室(含下级) 且 层级=公务员 且 
 _ROLES = {role.label: role.value for role in PersonRole}
 _ROLE_LABELS = {role.value: role.label for role in PersonRole}
 _WORDS = {"且": "and", "并且": "and", "和": "and", "或": "or", "或者": "or", "非": "not", "不是": "not", "除": "not"}
+_LABELS: Mapping[type[Leaf], str] = {Tier: "层级", Tag: "标签", LessonNotDone: "未学", ExamNotTaken: "未考", ExamNotPassed: "未合格"}
 _TOKEN = re.compile(r"\s*(?:(?P<mark>[()])|(?P<leaf>[^\s()=]+\s*=\s*(?:「[^」]*」|[^\s()「」]+)(?:\((?:含下级|仅本级)\))?)|(?P<word>[^\s()=]+))")
 _LONGEST = 8000
 
@@ -56,14 +60,8 @@ def describe(audience: Audience) -> str:
             return f"学时低于={_percent(share)}"
         case Role(role):
             return f"角色={_ROLE_LABELS.get(role, role)}"
-        case Tier(value):
-            return f"层级={_quoted(value)}"
-        case Tag(value):
-            return f"标签={_quoted(value)}"
-        case LessonNotDone(value):
-            return f"未学={_quoted(value)}"
-        case ExamNotTaken(value):
-            return f"未考={_quoted(value)}"
+        case Tier() | Tag() | LessonNotDone() | ExamNotTaken() | ExamNotPassed():
+            return f"{_LABELS[type(audience)]}={_quoted(astuple(audience)[0])}"
 
 
 def _bracketed(audience: Audience, kinds: tuple[type, ...]) -> str:
@@ -206,6 +204,7 @@ _LEAVES: Mapping[str, Callable[[str], Audience]] = {
     "学时低于": _below,
     "未学": LessonNotDone,
     "未考": ExamNotTaken,
+    "未合格": ExamNotPassed,
 }
 
 

@@ -60,7 +60,8 @@ class _Board:
 
     of: dict[Stratum, list[Item]]
     left: dict[Stratum, int] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
+    short: dict[int, list[str]] = field(default_factory=dict)
+    """What each row lacks."""
 
     def strata(self, n: int) -> list[Stratum]:
         return sorted((one for one in self.of if n in one[0]), key=lambda one: (len(one[0]), sorted(one[0]), one[1], bool(one[2])))
@@ -87,14 +88,15 @@ def _laid_out(blueprint: Blueprint, pool: Sequence[Item], scopes: Mapping[str, C
         return None, wrong
     fixed = tuple((known[name], points) for name, points in blueprint.fixed)
     rows, short = _with_cases(blueprint, [known[name] for name, _ in blueprint.fixed], pool, scopes)
-    board = _Board(_strata(rows, blueprint, pool, scopes), wrong=[short] if short else [])
+    board = _Board(_strata(rows, blueprint, pool, scopes))
     board.left = {one: len(items) for one, items in board.of.items()}
     takes: dict[int, dict[Stratum, int]] = {}
     # Who has the least to choose from chooses first: a row of one law before a row of all laws.
     for n in sorted(range(len(rows)), key=lambda n: sum(board.left[one] for one in board.strata(n))):
         takes[n] = _taken(board, n, rows[n])
-    if board.wrong:
-        return None, board.wrong
+    wrong = [short] if short else [said for n in sorted(board.short) for said in board.short[n]]
+    if wrong:
+        return None, wrong
     made = tuple((rows[n], tuple(board.of[one]), count) for n in range(len(rows)) for one, count in takes[n].items() if count)
     weights = [(sum(item.difficulty for item in items) / len(items), count) for _, items, count in made]
     weights += [(item.difficulty, 1) for item, _ in fixed]
@@ -205,7 +207,7 @@ def _taken(board: _Board, n: int, row: Row) -> dict[Stratum, int]:
     need = _Need(levels, groups, row.cases, row.at_least)
     room = _room(board, strata)
     if not need.fits(room):
-        board.wrong += _short(row, need, room)
+        board.short[n] = _short(row, need, room)
         return {}
     usable = {one: board.left[one] for one in strata if one[1] in groups}
     whole = {group: sum(left for one, left in usable.items() if groups[one[1]] == group) for group in levels}

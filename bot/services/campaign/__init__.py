@@ -1,9 +1,10 @@
 """Campaigns: planned in `plan`, brought about in `fire`; what a demo shows in `demo`."""
 
 from bot.services.campaign.demo import demo_campaigns
-from bot.services.campaign.fire import announce, calendar_warning, fire_due, tell_calendar, tell_missed
+from bot.services.campaign.fire import announce, calendar_warning, fire_due, owe_at_once, tell_calendar, tell_missed
 from bot.services.campaign.plan import (
     Recalled,
+    affordable,
     author_of,
     change,
     create,
@@ -25,6 +26,7 @@ from bot.services.campaign.push import confirm_push, draft_push
 
 __all__ = [
     "Recalled",
+    "affordable",
     "announce",
     "author_of",
     "calendar_warning",
@@ -35,6 +37,7 @@ __all__ = [
     "draft_push",
     "fire_due",
     "listed",
+    "owe_at_once",
     "own",
     "pause",
     "pause_all",

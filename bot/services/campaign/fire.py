@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlmodel import Session
@@ -125,15 +126,20 @@ def look_again(upcoming: Sequence[datetime], unknown: UnknownYear | None, now: d
 
 def announce(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> Fired:
     """Owe a notice of the house itself to administrators (or another audience), at once; quiet hours and budgets hold for it too."""
-    content = Content("notice", title=TOLD, text=text)
+    return owe_at_once(session, name, Content("notice", title=TOLD, text=text), audience or Role("admin"), now)
+
+
+def owe_at_once(session: Session, name: str, content: Content, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None) -> Fired:
+    """Owe something that the house itself has to say to an audience, now; `delivery` is the rule of a campaign (domain/delivery.py)."""
     minute = now.astimezone(SHANGHAI)
     rhythm = Rhythm("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
-    everybody = audience or Role("admin")
-    campaign_id = rows.add(session, f"{TOLD}：{name}"[:80], content, rhythm, everybody, by=SYSTEM, at=now, state="done", missed="mark")
+    campaign_id = rows.add(
+        session, f"{TOLD}：{name}"[:80], content, rhythm, audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=dict(delivery or {})
+    )
     occurrence_id = rows.occur(session, campaign_id, now, now, content=content)
     if occurrence_id is None:
         raise AssertionError("a new campaign has no occurrence")
-    invited, excluded = rows.queue(session, campaign_id, occurrence_id, everybody, now)
+    invited, excluded = rows.queue(session, campaign_id, occurrence_id, audience, now)
     return Fired(campaign_id, occurrence_id, name, now, "fired", invited, excluded)
 
 

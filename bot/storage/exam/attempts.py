@@ -28,12 +28,13 @@ _DUE = Sql(
         WHERE a.state = 'open' AND a.deadline <= :until ORDER BY a.deadline LIMIT :n"""  # noqa: S608
 )
 _LOCK = Sql("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
-_WORTH = Sql(
-    """SELECT COUNT(*), COALESCE(SUM(i.points * COALESCE(c.earned, a.earned)), 0),
-              COALESCE(SUM(CASE WHEN a.provisional = 1 AND c.answer_id IS NULL THEN 1 ELSE 0 END), 0)
-       FROM answer a JOIN sitting_item i ON i.sitting_id = a.sitting_id AND i.n = a.n LEFT JOIN confirmation c ON c.answer_id = a.id
-       WHERE a.sitting_id = :id"""
+_UNTOLD = Sql(
+    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))} FROM attempt a JOIN exam e ON e.id = a.exam_id
+        WHERE a.state = 'closed' AND a.told_at IS NULL AND e.frozen_at IS NULL
+          AND (e.state = 'released' OR (e.state = 'closed' AND e.results <> 'after_release')) ORDER BY a.sitting_id LIMIT :n"""  # noqa: S608
 )
+_TOLD = Sql("UPDATE attempt SET told_at = :at WHERE sitting_id = :id AND told_at IS NULL")
+_OF_EXAM = Sql(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id ORDER BY sitting_id")  # noqa: S608
 _ITEMS = Sql(
     """SELECT i.n, i.question, i.version_id, i.points, i.shuffle, a.choice FROM sitting_item i
        LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n WHERE i.sitting_id = :id ORDER BY i.n"""
@@ -42,6 +43,11 @@ _ITEM = Sql(
     """SELECT i.n, i.question, i.version_id, i.points, i.shuffle, a.choice FROM sitting_item i
        LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n WHERE i.sitting_id = :id AND i.n = :n"""
 )
+_UNANSWERED = Sql(
+    """SELECT i.n FROM sitting_item i WHERE i.sitting_id = :id AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
+       ORDER BY i.n"""
+)
+_BY_MESSAGE = Sql("SELECT id FROM answer WHERE sitting_id = :id AND n = :n AND channel = :channel AND message_id = :message_id")
 _ITEM_IN = Sql(
     """INSERT INTO sitting_item (sitting_id, n, question, version_id, points, shuffle)
        VALUES (:sitting_id, :n, :question, :version_id, :points, :shuffle)"""
@@ -129,10 +135,19 @@ def mark(session: Session, sitting_id: int, score: int, passed: bool | None) -> 
     _MARK.run(session, id=sitting_id, score=score, passed=None if passed is None else int(passed))
 
 
-def worth(session: Session, sitting_id: int) -> tuple[int, int, int]:
-    """(answered, thousandths of a point earned, how many answers wait for a person's mark)."""
-    answered, earned, waiting = _WORTH.one(session, id=sitting_id)
-    return int(answered), int(earned) // 1000, int(waiting)
+def of_exam(session: Session, exam_id: int) -> list[Attempt]:
+    """Everybody's tries, in the order in which they began."""
+    return [_attempt(row) for row in _OF_EXAM.all(session, exam_id=exam_id)]
+
+
+def untold(session: Session, n: int) -> list[Attempt]:
+    """Closed attempts whose results and keys may be told by the rule of their exam, and of which nothing has followed yet."""
+    return [_attempt(row) for row in _UNTOLD.all(session, n=n)]
+
+
+def tell(session: Session, sitting_id: int, at: datetime) -> bool:
+    """True for the one call from which on it counts as told."""
+    return _TOLD.run(session, id=sitting_id, at=stamp(at)) == 1
 
 
 def overdue(session: Session, until: datetime, n: int) -> list[tuple[Attempt, int]]:
@@ -155,6 +170,17 @@ def items(session: Session, sitting_id: int) -> list[Placed]:
 def item(session: Session, sitting_id: int, n: int) -> Placed | None:
     row = _ITEM.one(session, id=sitting_id, n=n)
     return None if row is None else Placed(*row)
+
+
+def unanswered(session: Session, sitting_id: int) -> list[int]:
+    """The places that nothing is recorded for."""
+    return [row[0] for row in _UNANSWERED.all(session, id=sitting_id)]
+
+
+def answered_by_message(session: Session, sitting_id: int, n: int, channel: str, message_id: str) -> int | None:
+    """The answer at a place, if it came with this very message."""
+    row = _BY_MESSAGE.one(session, id=sitting_id, n=n, channel=channel, message_id=message_id)
+    return None if row is None else int(row[0])
 
 
 # ── What drawing has to know ──

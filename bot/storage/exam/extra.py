@@ -14,7 +14,8 @@ from bot.storage.tables import moment, stamp
 
 _LENGTHEN = Sql("UPDATE attempt SET deadline = :deadline WHERE sitting_id = :id AND state = 'open'")
 _REOPEN = Sql(
-    """UPDATE attempt SET state = 'open', closed_at = NULL, closed_by = NULL, score = NULL, passed = NULL, deadline = :deadline
+    """UPDATE attempt SET state = 'open', closed_at = NULL, closed_by = NULL, score = NULL, passed = NULL, told_at = NULL,
+           deadline = :deadline
        WHERE sitting_id = :id AND state = 'closed'"""
 )
 _REOPEN_SITTING = Sql("UPDATE sitting SET state = 'open', closed_at = NULL, next = :next WHERE id = :id")

@@ -78,7 +78,7 @@ class Attempt(SQLModel, table=True):
     """One person's n-th try at an exam: the sitting with its paper, until when its answers count, how it ended, what it came to.
 
     `score` is in thousandths of a point, `passed` unknown while an answer still waits for a person's mark; `difficulty` is the expected difficulty
-    of the paper in thousandths.
+    of the paper in thousandths; `told_at` is when result and keys could be told and everything that follows from them was done.
     """
 
     __tablename__ = "attempt"
@@ -93,6 +93,7 @@ class Attempt(SQLModel, table=True):
         is_moment("started_at"),
         is_moment("deadline"),
         is_moment("closed_at"),
+        is_moment("told_at"),
         CheckConstraint("deadline > started_at", name="time_is_given"),
         UniqueConstraint("exam_id", "person_id", "n"),
         Index("attempt_open", "deadline", sqlite_where=_OPEN, postgresql_where=_OPEN),
@@ -112,6 +113,7 @@ class Attempt(SQLModel, table=True):
     score: int | None = number(default=None)
     passed: bool | None = flag(default=None)
     difficulty: int = number(default=0)
+    told_at: datetime | None = at(default=None)
 
 
 class Extension(SQLModel, table=True):

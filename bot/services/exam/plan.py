@@ -1,0 +1,287 @@
+"""Exams as administrators make them: drafted, looked at, published with an invitation, ended, released, made up for; all audited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain import content as contents
+from bot.domain import paper
+from bot.domain.audience import And, Audience, ExamNotPassed, ExamNotTaken, Not, Or, describe, lies_within
+from bot.domain.campaign import Author
+from bot.domain.content import Content
+from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, Gate, when
+from bot.domain.message import Refusal
+from bot.domain.paper import Blueprint, points_text
+from bot.domain.rhythm import Rhythm
+from bot.domain.times import SHANGHAI, day_of
+from bot.services import campaign as campaigns
+from bot.services.campaign.push import at_once
+from bot.services.exam import finish, pools
+from bot.services.shelf import Shelf
+from bot.storage import audience as people
+from bot.storage import audit
+from bot.storage import campaign as campaign_rows
+from bot.storage.exam import attempts, exams
+
+BEFOREHAND = timedelta(hours=12)
+"""From so long before its opening on, an exam is announced when it is published, and invited to when it opens."""
+NO_GATE = Gate()
+RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不及格"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an administrator wants of an exam; the rest follows."""
+
+    name: str
+    blueprint: Blueprint
+    audience: Audience
+    opens_at: datetime
+    closes_at: datetime
+    gate: Gate = NO_GATE
+    late_minutes: int | None = None
+    attempts: int = 1
+    results: str = "after_close"
+    grace_seconds: int = 0
+    clause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A look at an exam before anything happens: how many people, some by name, what the banks lack."""
+
+    count: int
+    names: tuple[str, ...]
+    lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an exam has come, in people."""
+
+    invited: int
+    begun: int
+    sitting: int
+    handed_in: int
+    passed: int
+    absent: tuple[tuple[str, str], ...]
+    """(staff number, name) of those who have not begun."""
+
+
+def own(session: Session, author: Author, exam_id: int, *, hold: bool = False) -> Exam:
+    """An exam that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
+    found = exams.held(session, exam_id) if hold else exams.get(session, exam_id)
+    if found is None or not lies_within(found.audience, author.roots):
+        raise Refusal(f"没有编号为 {exam_id} 的考试。发送「考试」看列表。")
+    return found
+
+
+def listed(session: Session, author: Author) -> list[Exam]:
+    """The exams of an administrator, newest first."""
+    return [one for one in exams.everything(session) if lies_within(one.audience, author.roots)]
+
+
+def checked(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime) -> Wanted:
+    """What is wanted, with full unit names and no further than the author reaches. Raises `Refusal` for what cannot be."""
+    name = contents.clean(wanted.name).replace("\n", " ")
+    if not 1 <= len(name) <= 80:
+        raise Refusal("考试名称应为 1 到 80 个字。")
+    if wanted.closes_at <= max(wanted.opens_at, now):
+        raise Refusal("截止时间应晚于开放时间，也应晚于现在。")
+    if missing := [one for one in wanted.gate.lessons if one not in shelf.library.lessons]:
+        raise Refusal(f"入场条件里没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。")
+    if not 1 <= wanted.attempts <= 20 or not 0 <= wanted.grace_seconds <= 60 or (wanted.late_minutes is not None and wanted.late_minutes < 0):
+        raise Refusal("次数应为 1 到 20 次，宽限 0 到 60 秒，迟到限制不能小于 0 分钟。")
+    if wanted.results not in RESULT_LABELS:
+        raise Refusal(f"出分规则只能是：{'、'.join(RESULT_LABELS.values())}。")
+    paper.whole(wanted.blueprint)
+    return replace(wanted, name=name, audience=campaigns.reach(session, author, wanted.audience), clause=contents.clean(wanted.clause)[:200])
+
+
+def look(session: Session, shelf: Shelf, wanted: Wanted, now: datetime) -> Seen:
+    """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
+    invited = people.evaluate(session, wanted.audience, day_of(now), now)
+    shown = people.named(session, invited.people[:20])
+    return Seen(len(invited.people), tuple(name for _, _, name in shown), tuple(pools.lacking(session, shelf, wanted.blueprint)))
+
+
+def create(
+    session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime, *, makeup_of: int | None = None, cap: int | None = None
+) -> int:
+    """A draft; nobody sees it before `publish`. Raises `Refusal`, for an impossible blueprint with everything that is missing."""
+    made = checked(session, shelf, author, wanted, now)
+    if lacking := pools.lacking(session, shelf, made.blueprint):
+        raise Refusal(f"这份蓝图出不了卷：{'；'.join(lacking)}。")
+    blueprint = made.blueprint
+    exam = Exam(
+        0, made.name, "draft", blueprint, made.audience, made.gate, made.opens_at, made.closes_at, blueprint.minutes, made.late_minutes,
+        made.attempts, blueprint.pass_line, blueprint.total, made.results, made.grace_seconds, makeup_of, cap, made.clause, None, author.actor,
+        None, None, None,
+    )  # fmt: skip
+    exam_id = exams.add(session, exam, author.actor, now)
+    detail = f"{made.name}；{paper.describe(blueprint)}；{when(made.opens_at)}—{when(made.closes_at)}；{describe(made.audience)}；{made.clause}"
+    audit.record(session, now, author.actor, author.via, "新建考试", f"exam:{exam_id}", detail=detail)
+    return exam_id
+
+
+def publish(session: Session, shelf: Shelf, author: Author, exam_id: int, now: datetime) -> Exam:
+    """From now on people see it: announced at once where it opens later, invited to when it opens, reminded before and on its last day.
+
+    Raises `Refusal` when it is no draft any more, too late, the banks have changed meanwhile, or the send budgets do not carry the invitation.
+    """
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state != "draft":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，只有草稿可以发布。")
+    if exam.closes_at <= now:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》的截止时间 {when(exam.closes_at)} 已过，请另建一场。")
+    if lacking := pools.lacking(session, shelf, exam.blueprint):
+        raise Refusal(f"题库变了，这份蓝图出不了卷：{'；'.join(lacking)}。")
+    opens = max(exam.opens_at, now)
+    campaign_id = _invite(session, shelf, author, exam, opens, now)
+    if opens - now > BEFOREHAND:
+        campaigns.announce(session, f"考试《{exam.name}》", announcement(exam), now, exam.audience)
+    exams.publish(session, exam_id, campaign_id, now)
+    audit.record(session, now, author.actor, author.via, "发布考试", f"exam:{exam_id}", detail=f"活动 {campaign_id}")
+    return own(session, author, exam_id)
+
+
+def _invite(session: Session, shelf: Shelf, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
+    """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
+    content = Content("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=f"考试 {exam.id}")
+    rhythm = at_once(opens) if opens == now else Rhythm("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
+    delivery = {"by": day_of(exam.closes_at).isoformat()}
+    campaign_id = campaigns.create(
+        session, shelf, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
+    )
+    campaigns.affordable(session, shelf.library.calendar, campaigns.own(session, author, campaign_id), now)
+    campaign_rows.set_state(session, campaign_id, "draft", "running", now)
+    # A window that opens in the middle of a minute is due from the beginning of that minute on.
+    campaign_rows.plan_from(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
+    return campaign_id
+
+
+def announcement(exam: Exam) -> str:
+    """What everybody is told of an exam beforehand."""
+    late = f"开考 {exam.late_minutes} 分钟后不得入场；" if exam.late_minutes is not None else ""
+    return (
+        f"{when(exam.opens_at)} 至 {when(exam.closes_at)}，{exam.blueprint.size} 题，满分 {points_text(exam.total)} 分，"
+        f"{points_text(exam.pass_line)} 分及格，限时 {exam.minutes} 分钟；{late}发送「考试 {exam.id}」参加。"
+    )
+
+
+def close(session: Session, shelf: Shelf, author: Author, exam_id: int, reason: str, now: datetime) -> int:
+    """End an exam before its time: whoever is at it is handed in with what was saved. How many were."""
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state != "published":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，没有可以结束的。")
+    _with_reason(reason, "结束")
+    handed_in = _end_all(session, shelf, exam, now)
+    exams.close(session, exam_id, now)
+    _end_invitation(session, author, exam, now)
+    audit.record(session, now, author.actor, author.via, "结束考试", f"exam:{exam_id}", detail=f"{reason}；代交 {handed_in} 份")
+    return handed_in
+
+
+def cancel(session: Session, shelf: Shelf, author: Author, exam_id: int, reason: str, now: datetime) -> int:
+    """Call an exam off: nobody begins, whoever is at it is told, what was answered stays recorded and counts for nothing. How many were at it."""
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state not in ("draft", "published"):
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，不能取消。")
+    _with_reason(reason, "取消")
+    exams.cancel(session, exam_id, now)
+    cancelled = exams.get(session, exam_id)
+    assert cancelled is not None
+    ended = _end_all(session, shelf, cancelled, now)
+    _end_invitation(session, author, exam, now)
+    if exam.state == "published":
+        campaigns.announce(session, f"考试《{exam.name}》取消", f"考试《{exam.name}》已取消：{contents.clean(reason)[:200]}", now, exam.audience)
+    audit.record(session, now, author.actor, author.via, "取消考试", f"exam:{exam_id}", detail=reason)
+    return ended
+
+
+def _with_reason(reason: str, what: str) -> None:
+    if not reason.strip():
+        raise Refusal(f"请写明{what}的原因，例如「考试 {what} 12 机房断电」。")
+
+
+def _end_all(session: Session, shelf: Shelf, exam: Exam, now: datetime) -> int:
+    return sum(finish.end(session, shelf, exam, one, "staff", now) for one in attempts.of_exam(session, exam.id) if one.state == "open")
+
+
+def _end_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
+    found = campaign_rows.held(session, exam.campaign_id) if exam.campaign_id is not None else None
+    if found is not None and found.state in ("running", "paused", "done"):
+        campaigns.stop(session, author, found.id, f"考试 {exam.id} 已结束或取消", now)
+
+
+def release(session: Session, author: Author, exam_id: int, now: datetime) -> Exam:
+    """Tell the results of an exam that is over; whoever sat it gets a notice."""
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state != "closed":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，结束后才能公布成绩，且只公布一次。")
+    if exam.frozen_at is not None:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》正在更正，处理完才能公布。")
+    exams.release(session, exam_id, now)
+    sat = And((exam.audience, Not(ExamNotTaken(str(exam_id)))))
+    campaigns.announce(session, f"考试《{exam.name}》成绩", f"考试《{exam.name}》成绩已公布，发送「考试 {exam_id}」查看。", now, sat)
+    audit.record(session, now, author.actor, author.via, "公布成绩", f"exam:{exam_id}")
+    return own(session, author, exam_id)
+
+
+def makeup(
+    session: Session, shelf: Shelf, author: Author, exam_id: int, opens_at: datetime, closes_at: datetime, now: datetime, *,
+    rule: str = "both", cap: int | None = None, late_minutes: int | None = None,
+) -> int:  # fmt: skip
+    """The make-up of an exam that is over, as a draft (A15): for those absent, failed or both; another paper; once; counting `cap` at the most.
+
+    Without `cap` a pass counts as the pass line. Raises `Refusal` for an exam that has one already or is one itself.
+    """
+    exam = own(session, author, exam_id, hold=True)
+    if exam.makeup_of is not None or not exam.is_over:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{'本身就是补考' if exam.makeup_of is not None else '还没有结束'}，不能安排补考。")
+    if (had := exams.makeup(session, exam_id)) is not None:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》已经有补考（考试 {had}），每场只补一次。")
+    if cap is not None and not 1 <= cap <= exam.total:
+        raise Refusal(f"补考最多计的分应在 0 到满分 {points_text(exam.total)} 分之间。")
+    absent, failed = ExamNotTaken(str(exam_id)), And((Not(ExamNotTaken(str(exam_id))), ExamNotPassed(str(exam_id))))
+    whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": Or((absent, failed))}
+    if rule not in whom:
+        raise Refusal(f"补考对象只能是：{'、'.join(RULES.values())}。")
+    blueprint = replace(exam.blueprint, avoid=max(exam.blueprint.avoid, exam.attempts))
+    wanted = Wanted(
+        f"{exam.name}（补考）"[:80], blueprint, And((exam.audience, whom[rule])), opens_at, closes_at, exam.gate, late_minutes, 1, exam.results,
+        exam.grace_seconds, exam.clause,
+    )  # fmt: skip
+    made = create(session, shelf, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
+    audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{made}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
+    return made
+
+
+def progress(session: Session, author: Author, exam_id: int, now: datetime) -> Progress:
+    """Who was invited, who began, who is at it, who passed, who has not come."""
+    exam = own(session, author, exam_id)
+    day = day_of(min(now, exam.closes_at))
+    tried = best(attempts.of_exam(session, exam_id))
+    expected = people.evaluate(session, exam.audience, day, now)
+    invited = set(expected.people) | {who for who, reason in expected.excluded if reason == "没有可用渠道"} | set(tried)
+    states = Counter(one.state for one in tried.values())
+    absent = people.named(session, sorted(invited - set(tried)))
+    return Progress(
+        len(invited), len(tried), states["open"], states["closed"], sum(1 for one in tried.values() if one.passed),
+        tuple((staff_no, name) for _, staff_no, name in absent),
+    )  # fmt: skip
+
+
+def best(tried: Sequence[Attempt]) -> dict[int, Attempt]:
+    """The try of each person that counts: the best that is closed, else the one that is open."""
+    found: dict[int, Attempt] = {}
+    for one in tried:
+        had = found.get(one.person_id)
+        if had is None or (one.state == "closed", one.score or -1) > (had.state == "closed", had.score or -1):
+            found[one.person_id] = one
+    return found

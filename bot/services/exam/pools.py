@@ -1,0 +1,80 @@
+"""What papers are drawn from: made ready once for an exam, before everybody begins at the same moment (performance.md, start burst)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.exam import Exam
+from bot.domain.paper import Blueprint, Item, Plan, difficulty, may_shuffle, missing, prepare
+from bot.services.shelf import Shelf
+from bot.storage.exam import attempts, exams
+
+AHEAD = timedelta(minutes=10)
+"""How long before its opening an exam is made ready."""
+FRESH = timedelta(seconds=10)
+"""How long the count of uses is believed; other replicas draw meanwhile."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """The plan of an exam, and how often each question was in a paper as far as this process knows."""
+
+    plan: Plan
+    read_at: datetime
+    uses: Counter[str] = field(default_factory=Counter)
+
+
+def pool(session: Session, shelf: Shelf) -> list[Item]:
+    """Every question that may be drawn, with its expected difficulty."""
+    known = attempts.first_answers(session)
+    found: list[Item] = []
+    for name, version_id in shelf.drawn.items():
+        one = shelf.library.questions[name]
+        answered, right = known.get(version_id, (0, 0))
+        letters = one.letters if may_shuffle(one) else ""
+        found.append(Item(name, version_id, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
+    return found
+
+
+def scopes(shelf: Shelf, blueprint: Blueprint) -> dict[str, frozenset[str]]:
+    """The questions behind each name that a blueprint uses; names that nobody has are left out."""
+    found: dict[str, frozenset[str]] = {}
+    for name in {row.scope for row in blueprint.rows if row.scope}:
+        questions = shelf.library.questions_of(name)
+        if questions is not None:
+            found[name] = frozenset(one.id for one in questions)
+    return found
+
+
+def lacking(session: Session, shelf: Shelf, blueprint: Blueprint) -> list[str]:
+    """What the banks lack for a blueprint, to the item."""
+    return missing(blueprint, pool(session, shelf), scopes(shelf, blueprint))
+
+
+def prepared(session: Session, shelf: Shelf, exam: Exam, now: datetime) -> Prepared:
+    """The plan of an exam, made at the first call and kept with the shelf. Raises ValueError where questions have gone meanwhile."""
+    kept: Prepared | None = shelf.papers.get(exam.id)
+    if kept is None:
+        plan = prepare(exam.blueprint, pool(session, shelf), scopes(shelf, exam.blueprint))
+        kept = shelf.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
+    elif exam.blueprint.most and now - kept.read_at > FRESH:
+        kept.uses, kept.read_at = _uses(session, exam), now
+    return kept
+
+
+def _uses(session: Session, exam: Exam) -> Counter[str]:
+    return Counter(attempts.uses(session)) if exam.blueprint.most else Counter()
+
+
+def prepare_ahead(session: Session, shelf: Shelf, now: datetime) -> int:
+    """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
+    ready = 0
+    for exam in exams.published(session, now + AHEAD):
+        if exam.closes_at > now:
+            prepared(session, shelf, exam, now)
+            ready += 1
+    return ready

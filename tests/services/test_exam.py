@@ -1,0 +1,359 @@
+"""An exam from the draft to the result: who may begin, what is saved, when it ends, what it comes to (S12, S13, A15, D4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.audience import People, Unit
+from bot.domain.campaign import Author
+from bot.domain.exam import Gate
+from bot.domain.message import Refusal
+from bot.services import exam as service
+from bot.storage import ledger, study
+from bot.storage.exam import attempts
+from tests.conftest import NOW, enroll
+from tests.services.examining import ADMIN, SECOND, Hall
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def hall(house: Dispatcher) -> Hall:
+    return Hall(house)
+
+
+@pytest.fixture
+def person(hall: Hall) -> int:
+    made = hall.run(lambda session: enroll(session, "1001", "学员甲"))
+    assert isinstance(made, int)
+    return made
+
+
+def hours_of(hall: Hall, person_id: int) -> int:
+    return dict(hall.house.desk.read_now(lambda session: ledger.year_seconds(session, person_id, 2026))).get("exam", 0)
+
+
+# ── Beginning ──
+
+
+def test_an_impossible_blueprint_is_refused_with_what_is_missing_and_leaves_nothing(hall: Hall) -> None:
+    with pytest.raises(Refusal, match=r"民法典 单选题 还差 3 道；判断题（案例） 还差 1 道"):
+        hall.draft("民法典 单选 71×1、判断 40×1 案例=28；30 分钟；及格 60%")
+    assert hall.run(lambda session: session.execute(text("SELECT COUNT(*) FROM exam")).scalar()) == 0
+
+
+def test_a_draft_is_seen_by_nobody_and_published_once(hall: Hall, person: int) -> None:
+    exam_id = hall.draft()
+    with pytest.raises(Refusal, match="没有编号"):
+        hall.begin(person, exam_id)
+    hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, exam_id, NOW))
+    with pytest.raises(Refusal, match="只有草稿可以发布"):
+        hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, exam_id, NOW))
+    assert hall.begin(person, exam_id).status.size == 6
+
+
+def test_beginning_draws_a_paper_and_the_clock_runs_to_the_limit_or_the_close(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    begun = hall.begin(person, exam_id)
+    assert begun.status.attempt.deadline == NOW + 30 * MINUTE
+    assert (begun.status.left, begun.status.answered, begun.status.unanswered) == (1800, 0, (1, 2, 3, 4, 5, 6))
+    other = hall.run(lambda session: enroll(session, "1002"))
+    late = hall.begin(other, exam_id, NOW + 100 * MINUTE)
+    assert late.status.attempt.deadline == NOW + 120 * MINUTE
+
+
+def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0], NOW + MINUTE)
+    hall.run(lambda session: study.drop_focus(session, person))
+    again = hall.begin(person, exam_id, NOW + 10 * MINUTE)
+    assert again.resumed
+    assert (again.status.sitting_id, again.status.answered, again.status.left, again.status.place) == (sitting_id, 1, 1200, 2)
+    assert hall.house.desk.read_now(lambda session: study.focus(session, person)) == ("exam", sitting_id)
+
+
+def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: Hall, person: int) -> None:
+    exam_id = hall.publish(audience=Unit("某局/办公室"))
+    other = hall.run(lambda session: enroll(session, "2001", unit="某局/财务处"))
+    with pytest.raises(Refusal, match="不在这场考试的范围里"):
+        hall.begin(other, exam_id)
+    assert hall.begin(person, exam_id).status.size == 6
+
+
+def test_the_window_and_the_late_rule_hold_to_the_moment(hall: Hall, person: int) -> None:
+    opens = NOW + 60 * MINUTE
+    exam_id = hall.publish(opens_at=opens, closes_at=opens + 120 * MINUTE, late_minutes=15)
+    with pytest.raises(Refusal, match="还没到时间"):
+        hall.begin(person, exam_id, opens - timedelta(microseconds=1))
+    with pytest.raises(Refusal, match="开考 15 分钟后不得入场"):
+        hall.begin(person, exam_id, opens + 15 * MINUTE + timedelta(microseconds=1))
+    assert hall.begin(person, exam_id, opens + 15 * MINUTE).status.left == 1800
+    other = hall.run(lambda session: enroll(session, "1002"))
+    with pytest.raises(Refusal, match="结束，不能再进入"):
+        hall.begin(other, exam_id, opens + 120 * MINUTE)
+
+
+def test_the_gate_says_what_is_still_missing(hall: Hall, person: int) -> None:
+    exam_id = hall.publish(gate=Gate(2, ("mfd-1191",)))
+    with pytest.raises(Refusal, match=r"还差 必修 2 课：《[^》]+》"):
+        hall.begin(person, exam_id)
+
+    def read(session: Session, *lessons: str) -> None:
+        for lesson in lessons:
+            study.close_reading(session, study.open_reading(session, person, lesson, "d", NOW), "done", NOW - MINUTE)
+
+    hall.run(lambda session: read(session, "xf-00"))
+    with pytest.raises(Refusal, match="还差 必修 1 课：《"):
+        hall.begin(person, exam_id)
+    hall.run(lambda session: read(session, "mfd-1191"))
+    assert hall.begin(person, exam_id).status.size == 6
+
+
+def test_attempts_are_counted_and_each_has_another_paper(hall: Hall, person: int) -> None:
+    exam_id = hall.publish("单选 10×1；30 分钟；及格 60%", attempts=2)
+    first = hall.begin(person, exam_id).status.sitting_id
+    hall.hand_in(person, first)
+    second = hall.begin(person, exam_id, NOW + MINUTE).status.sitting_id
+    hall.hand_in(person, second, NOW + MINUTE)
+    with pytest.raises(Refusal, match="已参加过 2 次，最多 2 次"):
+        hall.begin(person, exam_id, NOW + 2 * MINUTE)
+
+    def questions(session: Session) -> list[set[str]]:
+        return [{one.question for one in attempts.items(session, sitting_id)} for sitting_id in (first, second)]
+
+    one, other = hall.house.desk.read_now(questions)
+    assert not one & other
+
+
+# ── Answering ──
+
+
+def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_same(hall: Hall, person: int) -> None:
+    sitting_id = hall.begin(person, hall.publish()).status.sitting_id
+    right, wrong = hall.keys(sitting_id)[0]
+    done = hall.answer(person, sitting_id, 1, wrong, NOW + MINUTE)
+    assert (done.n, done.choice, done.status.answered, done.status.place) == (1, wrong, 1, 2)
+    with pytest.raises(Refusal, match=r"未记录：第 1 题已经答过（.），以第一次为准"):
+        hall.answer(person, sitting_id, 1, right, NOW + MINUTE)
+    with pytest.raises(Refusal, match="未记录：这份卷没有第 7 题"):
+        hall.answer(person, sitting_id, 7, right, NOW + MINUTE)
+    with pytest.raises(Refusal, match="未记录：第 2 题是单选题，没有看懂「Z」"):
+        hall.answer(person, sitting_id, 2, "Z", NOW + MINUTE)
+    other = hall.run(lambda session: enroll(session, "1002"))
+    with pytest.raises(Refusal, match="不是发给您的"):
+        hall.answer(other, sitting_id, 2, "A", NOW + MINUTE)
+
+
+def test_what_is_shown_of_a_paper_holds_no_key(hall: Hall, person: int) -> None:
+    sitting_id = hall.begin(person, hall.publish()).status.sitting_id
+    hall.answer(person, sitting_id, 2, hall.keys(sitting_id)[1][0])
+    shown = hall.house.desk.read_now(lambda session: service.paper_of(session, hall.shelf, sitting_id))
+    assert [one.n for one in shown] == [1, 2, 3, 4, 5, 6]
+    assert [one.points for one in shown] == [2000, 2000, 2000, 2000, 1000, 1000]
+    assert [one.choice for one in shown] == [None, hall.keys(sitting_id)[1][0], None, None, None, None]
+    assert not {"key", "explanation", "evidence", "answer"} & {name for name in dir(shown[0]) if not name.startswith("_")}
+
+
+# ── The end ──
+
+
+def test_handing_in_ends_it_once_and_the_score_counts_points(hall: Hall, person: int) -> None:
+    exam_id = hall.publish(results="at_once")
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    hall.answer_all(person, sitting_id, right=3)
+    done = hall.hand_in(person, sitting_id, NOW + MINUTE)
+    assert (done.attempt.state, done.attempt.closed_by, done.attempt.score, done.attempt.passed) == ("closed", "self", 6000, True)
+    assert hours_of(hall, person) == 5400
+    with pytest.raises(Refusal, match="您已交卷"):
+        hall.hand_in(person, sitting_id, NOW + MINUTE)
+    with pytest.raises(Refusal, match="未记录：考试《年度学法考试》您已交卷"):
+        hall.answer(person, sitting_id, 1, "A", NOW + MINUTE)
+
+
+def test_the_clock_closes_what_is_over_with_what_was_saved_within_ten_seconds(hall: Hall, person: int) -> None:
+    sitting_id = hall.begin(person, hall.publish()).status.sitting_id
+    hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0])
+    end = NOW + 30 * MINUTE
+    assert not hall.tick(end + timedelta(seconds=4)), "a message that arrived in time may still wait for its turn"
+    assert hall.tick(end + timedelta(seconds=6)).attempts == 1
+    closed = hall.attempt(sitting_id)
+    assert (closed.state, closed.closed_by, closed.score, closed.passed) == ("closed", "clock", 2000, False)
+    assert not hall.tick(end + timedelta(seconds=8))
+    assert hours_of(hall, person) == 0
+
+
+def test_an_answer_counts_by_its_arrival_even_when_the_clock_was_faster(hall: Hall, person: int) -> None:
+    sitting_id = hall.begin(person, hall.publish(grace_seconds=3)).status.sitting_id
+    keys = hall.keys(sitting_id)
+    end = NOW + 30 * MINUTE
+    hall.answer(person, sitting_id, 1, keys[0][0], end + timedelta(seconds=5), arrived=end + timedelta(seconds=3))
+    with pytest.raises(Refusal, match="未记录：考试《年度学法考试》已于 09:30 到时结束"):
+        hall.answer(person, sitting_id, 2, keys[1][0], end + timedelta(seconds=5), arrived=end + timedelta(seconds=3, microseconds=1))
+    assert hall.tick(end + timedelta(seconds=9)).attempts == 1
+    hall.answer(person, sitting_id, 2, keys[1][0], end + timedelta(seconds=9), arrived=end)
+    assert hall.attempt(sitting_id).score == 4000
+
+
+@pytest.mark.parametrize("rule", ["after_close", "after_release"])
+def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: int, rule: str) -> None:
+    exam_id = hall.publish(results=rule)
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    hall.answer_all(person, sitting_id)
+    hall.hand_in(person, sitting_id)
+    assert not hall.exam(exam_id).tells_score
+    assert hours_of(hall, person) == 0
+    over = NOW + 121 * MINUTE
+    assert hall.tick(over).exams == 1
+    if rule == "after_release":
+        assert hours_of(hall, person) == 0
+        hall.run(lambda session: service.release(session, ADMIN, exam_id, over))
+        assert hall.tick(over).told == 1
+    assert hall.exam(exam_id).tells_keys
+    assert hours_of(hall, person) == 5400
+
+
+def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(service.finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.append(f"closed {attempt.score}")])
+    monkeypatch.setattr(service.finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.append(f"told {attempt.passed}")])
+    sitting_id = hall.begin(person, hall.publish()).status.sitting_id
+    hall.hand_in(person, sitting_id)
+    for seconds in range(0, 10, 2):
+        hall.tick(NOW + 120 * MINUTE + timedelta(seconds=5 + seconds))
+    assert heard == ["closed 0", "told False"]
+
+
+def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_nothing(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    hall.answer_all(person, sitting_id)
+    with pytest.raises(Refusal, match="请写明结束的原因"):
+        hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, " ", NOW + MINUTE))
+    assert hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)) == 1
+    assert (hall.attempt(sitting_id).closed_by, hall.exam(exam_id).state) == ("staff", "closed")
+    hall.tick(NOW + 2 * MINUTE)
+    assert hours_of(hall, person) == 5400
+    other = hall.publish(name="另一场")
+    second = hall.begin(person, other, NOW + 3 * MINUTE).status.sitting_id
+    hall.answer_all(person, second, NOW + 3 * MINUTE)
+    assert hall.run(lambda session: service.cancel(session, hall.shelf, ADMIN, other, "题目泄露", NOW + 4 * MINUTE)) == 1
+    hall.tick(NOW + 200 * MINUTE)
+    assert hours_of(hall, person) == 5400
+    with pytest.raises(Refusal, match="没有编号"):
+        hall.begin(person, other, NOW + 5 * MINUTE)
+
+
+# ── Extra time ──
+
+
+def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    assert hall.attempt(sitting_id).deadline == NOW + 30 * MINUTE, "one word changes nothing"
+    with pytest.raises(Refusal, match="必须是两个人"):
+        hall.run(lambda session: service.approve(session, ADMIN, asked.id, NOW + MINUTE))
+    with pytest.raises(Refusal, match="不能批准自己的考试"):
+        hall.run(lambda session: service.approve(session, Author("1001", "test"), asked.id, NOW + MINUTE))
+    approved, attempt = hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
+    assert (approved.asked_by, approved.approved_by, approved.reason) == ("9001", "9002", "会议室断网")
+    assert attempt.deadline == NOW + 40 * MINUTE
+    with pytest.raises(Refusal, match="已由 9002 批准过"):
+        hall.run(lambda session: service.approve(session, Author("9003", "test"), asked.id, NOW + 2 * MINUTE))
+    hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0], NOW + 39 * MINUTE)
+    assert hall.tick(NOW + 41 * MINUTE).attempts == 1
+
+
+def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    keys = hall.keys(sitting_id)
+    hall.answer(person, sitting_id, 1, keys[0][0])
+    hall.hand_in(person, sitting_id)
+    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
+    hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
+    reopened = hall.attempt(sitting_id)
+    assert (reopened.state, reopened.score, reopened.deadline) == ("open", None, NOW + 22 * MINUTE)
+    with pytest.raises(Refusal, match="已经答过"):
+        hall.answer(person, sitting_id, 1, keys[0][1], NOW + 3 * MINUTE)
+    for n in range(2, 7):
+        hall.answer(person, sitting_id, n, keys[n - 1][0], NOW + 3 * MINUTE)
+    assert hall.hand_in(person, sitting_id, NOW + 4 * MINUTE).attempt.score == 10_000
+
+
+def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    with pytest.raises(Refusal, match="没有进入考试"):
+        hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
+    hall.begin(person, exam_id)
+    with pytest.raises(Refusal, match="不能为自己的考试"):
+        hall.run(lambda session: service.ask(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
+    with pytest.raises(Refusal, match="没有编号为"):
+        hall.run(lambda session: service.ask(session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW))
+
+
+# ── Make-up ──
+
+
+def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_once(hall: Hall, person: int) -> None:
+    absent, passed = [hall.run(lambda session, no=no: enroll(session, no)) for no in ("1002", "1003")]
+    exam_id = hall.publish(audience=People(("1001", "1002", "1003")))
+    first = hall.begin(person, exam_id).status.sitting_id
+    hall.answer_all(person, first, right=1)
+    hall.hand_in(person, first)
+    good = hall.begin(passed, exam_id).status.sitting_id
+    hall.answer_all(passed, good)
+    hall.hand_in(passed, good)
+    over = NOW + 121 * MINUTE
+
+    def arrange(session: Session) -> int:
+        return service.makeup(session, hall.shelf, ADMIN, exam_id, over, over + 60 * MINUTE, over)
+
+    with pytest.raises(Refusal, match="还没有结束"):
+        hall.run(arrange)
+    hall.tick(over)
+    made = hall.run(arrange)
+    with pytest.raises(Refusal, match="每场只补一次"):
+        hall.run(arrange)
+    hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, made, over))
+    with pytest.raises(Refusal, match="不在这场考试的范围里"):
+        hall.begin(passed, made, over)
+    assert hall.begin(absent, made, over).status.size == 6
+    again = hall.begin(person, made, over).status.sitting_id
+
+    def questions(session: Session) -> list[set[str]]:
+        return [{one.question for one in attempts.items(session, sitting_id)} for sitting_id in (first, again)]
+
+    before, after = hall.house.desk.read_now(questions)
+    assert not before & after
+    hall.answer_all(person, again, over)
+    done = hall.hand_in(person, again, over)
+    assert (done.attempt.score, done.attempt.passed) == (6000, True), "full marks count as the pass line"
+    hall.tick(over + 61 * MINUTE)
+    assert hours_of(hall, person) == 5400
+    kinds = hall.run(lambda session: session.execute(text("SELECT source_kind FROM ledger WHERE person_id = :p"), {"p": person}).scalars().all())
+    assert kinds == ["makeup"]
+    with pytest.raises(Refusal, match="本身就是补考"):
+        hall.run(lambda session: service.makeup(session, hall.shelf, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
+
+
+def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hall, person: int) -> None:
+    whole = hall.publish()
+    local = Author("9005", "test", ("某局/办公室",))
+    for act in (
+        lambda session: service.publish(session, hall.shelf, local, whole, NOW),
+        lambda session: service.cancel(session, hall.shelf, local, whole, "试试", NOW),
+        lambda session: service.progress(session, local, whole, NOW),
+    ):
+        with pytest.raises(Refusal, match="没有编号"):
+            hall.run(act)
+    mine = hall.draft(author=local)
+    assert [one.id for one in hall.run(lambda session: service.listed(session, local))] == [mine]
+    assert replace(hall.exam(mine), id=0).audience == Unit("某局/办公室")
