@@ -158,7 +158,7 @@ def _invite(session: Session, shelf: Shelf, author: Author, exam: Exam, opens: d
     campaign_id = campaigns.create(
         session, shelf, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
     )
-    campaigns.affordable(session, shelf.library.calendar, campaigns.own(session, author, campaign_id), now)
+    campaigns.affordable(session, shelf, campaigns.own(session, author, campaign_id), now)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     # A window that opens in the middle of a minute is due from the beginning of that minute on.
     campaign_rows.plan_from(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
