@@ -26,6 +26,7 @@ from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import campaign
 from bot.services import demo as bureau
+from bot.services.certificate import fonts
 from bot.services.shelf import Shelf
 from bot.settings import BadSettings, Settings, blank
 from bot.storage import files, keep, migrations
@@ -158,7 +159,8 @@ def check(as_json: Json = False) -> None:
     """检查设置、课程、题库和学时规则：每处错误给出文件和行号。"""
     found: list[dict[str, object]] = []
     try:
-        wrongs = blank(read_settings())
+        settings = read_settings()
+        wrongs = [*blank(settings), *filter(None, [fonts.wrong(settings.web.font)])]
     except BadSettings as wrong:
         wrongs = str(wrong).splitlines()
     found += [{"file": "设置", "line": 0, "sentence": line.removeprefix("设置").lstrip()} for line in wrongs]

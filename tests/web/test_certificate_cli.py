@@ -75,6 +75,11 @@ async def test_what_cannot_be_drawn_is_misuse_or_refused(demo: Path, tmp_path: P
     assert (status, "BOT_WEB__FONT" in err, "Traceback" in err) == (1, True, False)
 
 
+async def test_a_configured_typeface_that_is_none_is_a_fault_of_the_settings(demo: Path, tmp_path: Path) -> None:
+    status, out, _ = await bot("check", "--json", env=environment(demo) | {"BOT_WEB__FONT": str(tmp_path / "none.ttf")})
+    assert (status, [("BOT_WEB__FONT" in one["sentence"], one["file"]) for one in json.loads(out)]) == (1, [(True, "设置")])
+
+
 @needs_chinese
 async def test_a_certificate_is_drawn_into_a_file(demo: Path, tmp_path: Path) -> None:
     env = environment(demo)

@@ -55,6 +55,18 @@ def typefaces(configured: str = "", *, system: bool = True) -> Typefaces:
     return Typefaces(loaded, text, small)
 
 
+def wrong(configured: str) -> str:
+    """What is wrong with the configured typeface, in a sentence; empty when nothing is, and where there is no typst to draw with."""
+    try:
+        if configured:
+            typefaces(configured)
+    except ImportError:
+        return ""
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
 def _is_in(path: Path, chosen: Path) -> bool:
     there = path.resolve()
     return there == chosen or (chosen.is_dir() and there.is_relative_to(chosen))
