@@ -1,4 +1,4 @@
-"""`python -m tests.bench [answers|push|occurrences] [--quick] [--rounds N] [--kill]`: what was measured, against the budget."""
+"""`python -m tests.bench [answers|push|occurrences|memory] [--quick] [--rounds N] [--kill]`: what was measured, against the budget."""
 
 from __future__ import annotations
 
@@ -42,9 +42,17 @@ def _occurrences(quick: bool) -> int:
     return 0 if (found.fired, found.twice, found.missed, found.sent_twice) == (found.due, 0, 0, 0) else 1
 
 
+def _memory(quick: bool) -> int:
+    from tests.bench import memory
+
+    said, good = memory.report(4 if quick else 40)
+    print(said)
+    return 0 if quick or good else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("answers", "push", "occurrences"), default="answers")
+    parser.add_argument("what", nargs="?", choices=("answers", "push", "occurrences", "memory"), default="answers")
     parser.add_argument("--kill", action="store_true", help="push: kill -9 in the middle of it")
     parser.add_argument("--quick", action="store_true", help="100 askers, 500 people, one round: does it run")
     parser.add_argument("--rounds", type=int, help="paired rounds (3)")
@@ -53,6 +61,8 @@ def main() -> int:
         return _push(given.quick, given.kill)
     if given.what == "occurrences":
         return _occurrences(given.quick)
+    if given.what == "memory":
+        return _memory(given.quick)
     rows = measured(quick=given.quick, rounds=given.rounds)
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores{', quick form' if given.quick else ''}")
     print(table(rows))
