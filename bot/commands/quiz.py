@@ -1,4 +1,4 @@
-"""每日, 练习, 错题, and the answers themselves: typed, tapped, numbered."""
+"""每日, 练习, and the answers themselves: typed, tapped, numbered."""
 
 from __future__ import annotations
 
@@ -41,23 +41,43 @@ def daily(ctx: Context, _: str) -> Reply:
     return say.asked(got, told)
 
 
+Mode = Callable[[Context, str], Reply]
+MODES: dict[str, Mode] = {}
+"""What 练习 does for a first word that names a way to practise and no law."""
+
+
+def mode(*words: str) -> Callable[[Mode], Mode]:
+    """Register a way to practise under its words; it gets what follows them."""
+
+    def register(do: Mode) -> Mode:
+        MODES.update(dict.fromkeys(words, do))
+        return do
+
+    return register
+
+
 @command("练习", takes="<法>")
 def practice(ctx: Context, law: str) -> Reply:
-    """随机练 10 题；也可指定一部法，例如“练习 民法典”。"""
+    """随机练 10 题，不限次数；也可“练习 民法典”按法练，“练习 错题”只练错题，“练习 模拟”做一套模拟卷。"""
+    word, _, rest = law.partition(" ")
+    if word in MODES:
+        return MODES[word](ctx, rest.strip())
     return say.asked(quiz.practice(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng))
 
 
-@command("错题", "错题本", takes="<法>")
-def mistakes(ctx: Context, law: str) -> Reply:
-    """重做答错的题，连对 2 次移出；可指定一部法。"""
-    got = quiz.redo(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng)
-    if got is None:
+@mode("随机")
+def at_random(ctx: Context, law: str) -> Reply:
+    return say.asked(quiz.practice(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng))
+
+
+@mode("错题", "错题本")
+def only_mistakes(ctx: Context, law: str) -> Reply:
+    put = quiz.drill(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng)
+    if put is None:
         return Reply(
-            f"错题本里{f'没有《{law}》的题' if law else '现在是空的'}。答错的题会自动收进来。",
-            buttons=(Option("每日", "每日一练"), Option("练习", "练习")),
+            f"错题本里{f'没有《{law}》的题' if law else '现在是空的'}，没有可练的错题。", buttons=(Option("每日", "每日一练"), Option("练习", "练习"))
         )
-    kept = quiz.notebook(ctx.session, ctx.shelf, ctx.me.id, law)
-    return say.asked(got, f"错题本共 {len(kept)} 题，先做 {got.sitting.size} 题；连续答对 {quiz.RIGHTS_TO_LEAVE} 次移出。")
+    return say.asked(put, "只练错题，不占每天的复习题数。")
 
 
 def hears_free_text(ctx: Context) -> bool:
@@ -169,7 +189,7 @@ def _turn(ctx: Context, ref: int) -> Reply:
 
 
 def _skip(ctx: Context, ref: int) -> Reply:
-    ahead = quiz.skip(ctx.session, ctx.shelf, ref)
+    ahead = quiz.skip(ctx.session, ctx.shelf, ref, ctx.now)
     if ahead is None:
         return say.asked(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了；不想做回「退出」。")
     return say.asked(ahead, "先跳过，最后再回来。")

@@ -8,10 +8,11 @@ from bot.commands.tasks import card_of
 from bot.domain.habit import FREEZES, Streak
 from bot.domain.hours import CATEGORY_LABELS, PageCredit
 from bot.domain.library import plain
+from bot.domain.memory import RIGHTS_TO_LEAVE, slow_after
 from bot.domain.message import Ask, Option, Reply
 from bot.domain.question import Question
 from bot.domain.sitting import FORMS
-from bot.domain.times import minutes_text
+from bot.domain.times import chinese_day, day_of, minutes_text
 from bot.services.focus import Waiting
 from bot.services.hours import Earned
 from bot.services.quiz import Outcome, Put
@@ -33,8 +34,11 @@ def card(put: Put) -> Ask:
     options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
     stem = question.stem if options else f"{question.stem}\n(请直接输入答案)"
     place = f"第{put.item.n}/{put.sitting.size}题"
-    if put.sitting.kind == "lesson":
-        place = FORMS["lesson"].name + place
+    form = FORMS[put.sitting.kind]
+    if form.kind == "lesson":
+        place = form.name + place
+    elif form.one_life:
+        place = f"第{put.item.n}题"
     return Ask(
         card_of("sitting", put.sitting.id, put.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
     )
@@ -67,7 +71,7 @@ def verdict(outcome: Outcome) -> str:
     else:
         lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key(question)}"]
     lines += [f"解析：{question.explanation}", source(question)]
-    lines += [line for line in (worth(outcome), outcome.notebook) if line]
+    lines += [line for line in (worth(outcome), notebook(outcome)) if line]
     return "\n".join(lines)
 
 
@@ -84,6 +88,22 @@ def worth(outcome: Outcome) -> str:
     if outcome.earned is None:
         return "学时：本题今年已计过，不重复计。"
     return earned_line(outcome.earned, "练习")
+
+
+def notebook(outcome: Outcome) -> str:
+    """How the notebook moved: what came in, what left and when it is asked again, and that an answer was slow; empty when it did not."""
+    moved = outcome.moved
+    if moved is None:
+        return ""
+    back, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.rights
+    slow = f"(用时超过 {slow_after(outcome.question)} 秒，按较慢计，会早些再问)" if moved.slow else ""
+    if not rights:
+        return "已收入错题本，之后会再问"
+    if moved.left:
+        return f"连续答对 {rights} 次，移出错题本；{back}再问一次{slow}"
+    if moved.entry.listed:
+        return f"错题本：已连续答对 {rights} 次，再对 {RIGHTS_TO_LEAVE - rights} 次移出{slow}"
+    return f"错题复习：还记得，{back}再问{slow}"
 
 
 def earned_line(earned: Earned, what: str) -> str:

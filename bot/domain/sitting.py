@@ -26,7 +26,8 @@ class Form:
     """One kind of sitting.
 
     `task` is what the person is at while it is in hand (`focus.kind`; commands/tasks.py). `tells` gives the verdict with the answer, `credits`
-    lets items earn as practice (D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down.
+    lets items earn as practice (D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down, `one_life`
+    ends it with the first mistake.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Form:
     credits: bool = True
     notebook: bool = True
     stays: bool = True
+    one_life: bool = False
 
 
 FORMS: dict[str, Form] = {
@@ -51,7 +53,7 @@ FORMS: dict[str, Form] = {
         Form("mock", "模拟考试", Claim.REVIEW, task="exam", tells=False),
         Form("practice", "练习", Claim.REVIEW, stays=False),
         Form("mistakes", "错题重做", Claim.REVIEW, stays=False),
-        Form("challenge", "挑战", Claim.REVIEW, stays=False),
+        Form("challenge", "挑战", Claim.REVIEW, stays=False, one_life=True),
     )
 }
 TASKS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))

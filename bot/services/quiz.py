@@ -1,4 +1,4 @@
-"""Questions put and answered: the daily set, practice, the notebook, closing questions; each answer recorded once, marked and credited."""
+"""Questions put and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from bot.domain.message import Incoming, Refusal
 from bot.domain.question import Mark, Question
 from bot.domain.sitting import FORMS
 from bot.domain.times import day_of
-from bot.services import focus, hours
+from bot.services import focus, hours, memory
 from bot.services.hours import Earned
+from bot.services.memory import Moved, Standing
 from bot.services.shelf import Shelf
 from bot.storage import quiz, study
 from bot.storage.quiz import Item, OpenSitting, Score
 from bot.storage.tables import stamp
 
 DAILY_SIZE = 5
+REVIEWS_IN_DAILY = 2
+"""So many of the five may come from the notebook."""
 ROUND_SIZE = 10
-RIGHTS_TO_LEAVE = 2
+CHALLENGE_SIZE = 100
 TAPPED = ("single", "multiple", "judge")
 READ_BY_WORDS = ("short",)
 
@@ -52,7 +55,7 @@ class Outcome:
     sitting: OpenSitting
     earned: Earned | None
     counted_before: bool
-    notebook: str
+    moved: Moved | None
     following: Put | None
     score: Score | None
 
@@ -102,6 +105,14 @@ def _drawable(shelf: Shelf, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in shelf.drawn]
 
 
+def _tapped(shelf: Shelf) -> list[str]:
+    """What can be drawn and is answered by a tap. Raises `Refusal` when there is nothing."""
+    pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
+    if not pool:
+        raise Refusal("题库里还没有可用的题，请联系管理员。")
+    return pool
+
+
 def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: random.Random) -> Put | Score:
     """Today's five, each answered by a tap: the same set all day, taken up where it was left; its score when it is done."""
     day = day_of(now).isoformat()
@@ -115,23 +126,26 @@ def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: ra
         if kind == "daily" and scope < day:
             # An unfinished set of an earlier day does not come back: its answers stand, its questions will be drawn again.
             quiz.close_sitting(session, ref, "left", now)
-    pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
-    if not pool:
-        raise Refusal("题库里还没有可用的题，请联系管理员。")
-    names = draw(pool, quiz.known_questions(session, person_id), DAILY_SIZE, rng)
+    pool = _tapped(shelf)
+    back = memory.with_daily(session, person_id, memory.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
+    names = back + draw([name for name in pool if name not in back], quiz.known_questions(session, person_id), DAILY_SIZE - len(back), rng)
     rng.shuffle(names)
     return open_set(session, shelf, person_id, "daily", day, names, now)
 
 
+def _named(shelf: Shelf, name: str) -> list[str]:
+    """The questions that can be drawn: of a law, law set or bank, or all without a name."""
+    if not name:
+        return _drawable(shelf, shelf.library.questions)
+    found = shelf.library.questions_of(name)
+    if found is None:
+        raise Refusal(no_such_law(shelf, name))
+    return _drawable(shelf, (question.id for question in found))
+
+
 def practice(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put:
     """A round of ten by law, law set or bank, or at random without a name."""
-    if name:
-        found = shelf.library.questions_of(name)
-        if found is None:
-            raise Refusal(no_such_law(shelf, name))
-        pool = _drawable(shelf, (question.id for question in found))
-    else:
-        pool = _drawable(shelf, shelf.library.questions)
+    pool = _named(shelf, name)
     if not pool:
         raise Refusal(f"「{name}」还没有可用的题。")
     names = draw(pool, quiz.known_questions(session, person_id), ROUND_SIZE, rng)
@@ -150,25 +164,31 @@ def no_such_law(shelf: Shelf, name: str) -> str:
     return f"没有「{name}」的题。现在可以练：{'、'.join(shelf.library.names)}。"
 
 
-def notebook(session: Session, shelf: Shelf, person_id: int, name: str) -> list[tuple[str, int]]:
-    """(question, rights in a row) of a person's mistakes, of one law when a name is given."""
-    kept = [(question, rights) for question, rights in quiz.mistakes(session, person_id) if question in shelf.drawn]
-    if not name:
-        return kept
-    found = shelf.library.questions_of(name)
-    if found is None:
-        raise Refusal(no_such_law(shelf, name))
-    of_law = {question.id for question in found}
-    return [(question, rights) for question, rights in kept if question in of_law]
-
-
-def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put | None:
-    """A round over the notebook, at most ten; None when the notebook (of that law) is empty."""
-    names = [question for question, _ in notebook(session, shelf, person_id, name)][:ROUND_SIZE]
+def drill(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put | None:
+    """A round of ten over what stands in the notebook (of one law), due or not, as often as one likes; None when nothing does."""
+    kept = memory.entries(session, person_id, set(_named(shelf, name)))
+    names = [one.question for one in kept if one.listed]
     if not names:
         return None
     rng.shuffle(names)
-    return open_set(session, shelf, person_id, "mistakes", f"{name}@{stamp(now)}", names, now)
+    return open_set(session, shelf, person_id, "practice", f"错题{name}@{stamp(now)}", names[:ROUND_SIZE], now)
+
+
+def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> tuple[Put | None, Standing]:
+    """A round over what the notebook (of a law) asks today, and how it stands; no round when nothing is due or today's reviews are done."""
+    kept = memory.entries(session, person_id, set(_named(shelf, name)))
+    at = memory.standing(session, person_id, kept, now, whole=not name)
+    names = memory.due_today(kept, at, now)
+    if not names:
+        return None, at
+    rng.shuffle(names)
+    return open_set(session, shelf, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), at
+
+
+def challenge(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: random.Random) -> Put:
+    """A run until the first mistake, over a hundred questions at most, none of them twice (features.md S08)."""
+    pool = _tapped(shelf)
+    return open_set(session, shelf, person_id, "challenge", stamp(now), rng.sample(pool, min(CHALLENGE_SIZE, len(pool))), now)
 
 
 def closing(session: Session, shelf: Shelf, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> Put:
@@ -207,13 +227,14 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
         recorded_at=stamp(now),
     )
     form = FORMS[sitting.kind]
-    moved = _move_notebook(session, person_id, item.question, mark, now) if form.notebook else ""
+    moved = memory.moved(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
     credited = None
     before = False
     if form.credits:
         credited = hours.earn_item(session, shelf.policy, person_id, item.question, question.law, day_of(now), now)
         before = credited is None
-    ahead = at.ahead or quiz.next_item(session, sitting.id, item.n + 1)
+    over = form.one_life and not mark.correct
+    ahead = None if over else at.ahead or quiz.next_item(session, sitting.id, item.n + 1)
     score = None
     following = None
     if ahead is None:
@@ -226,24 +247,12 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     return Outcome(answer_id, question, choice, mark, sitting, credited, before, moved, following, score)
 
 
-def _move_notebook(session: Session, person_id: int, question: str, mark: Mark, now: datetime) -> str:
-    if mark.provisional:
-        return ""
-    if not mark.correct:
-        quiz.enter_mistake(session, person_id, question, now)
-        return "已收入错题本"
-    stepped = quiz.step_mistake(session, person_id, question, now, RIGHTS_TO_LEAVE)
-    if stepped is None:
-        return ""
-    left, rights = stepped
-    return f"连续答对 {rights} 次，移出错题本" if left else f"错题本：已连续答对 {rights} 次，再对 {RIGHTS_TO_LEAVE - rights} 次移出"
-
-
-def skip(session: Session, shelf: Shelf, sitting_id: int) -> Put | None:
-    """The next unanswered question instead of this one; None when this one is the last."""
+def skip(session: Session, shelf: Shelf, sitting_id: int, now: datetime) -> Put | None:
+    """The next unanswered question instead of this one, put now; None when this one is the last."""
     at = put(session, shelf, sitting_id)
     ahead = quiz.next_item(session, sitting_id, at.item.n + 1)
     if ahead is None or ahead.n == at.item.n:
         return None
     quiz.move(session, sitting_id, ahead.n)
+    study.set_focus(session, at.sitting.person_id, FORMS[at.sitting.kind].task, sitting_id, now)
     return Put(at.sitting, ahead, shelf.question(session, ahead.version_id))

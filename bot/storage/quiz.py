@@ -1,4 +1,4 @@
-"""Sittings and their items, answers, the notebook of mistakes, reports on questions."""
+"""Sittings and their items, answers, reports on questions."""
 
 from __future__ import annotations
 
@@ -47,17 +47,10 @@ _SCORE = Sql(
     "SELECT COUNT(*), COALESCE(SUM(correct), 0), COALESCE(SUM(earned), 0), COALESCE(SUM(provisional), 0) FROM answer WHERE sitting_id = :sitting_id"
 )
 _KNOWN = Sql("SELECT question, COUNT(*), MAX(id) FROM answer WHERE person_id = :person_id GROUP BY question")
-_WRONG = Sql(
-    """INSERT INTO mistake (person_id, question, entered_at, right_in_a_row, left_at) VALUES (:person_id, :question, :at, 0, NULL)
-       ON CONFLICT (person_id, question) DO UPDATE
-       SET right_in_a_row = 0, entered_at = CASE WHEN mistake.left_at IS NULL THEN mistake.entered_at ELSE excluded.entered_at END, left_at = NULL"""
+_BEST = Sql(
+    """SELECT COALESCE(MAX(run), 0) FROM (SELECT SUM(a.correct) AS run FROM sitting s JOIN answer a ON a.sitting_id = s.id
+       WHERE s.person_id = :person_id AND s.kind = :kind AND s.id <> :but GROUP BY s.id) runs"""
 )
-_RIGHT = Sql(
-    """UPDATE mistake SET left_at = CASE WHEN right_in_a_row + 1 >= :enough THEN CAST(:at AS TEXT) ELSE NULL END, right_in_a_row = right_in_a_row + 1
-       WHERE person_id = :person_id AND question = :question AND left_at IS NULL"""
-)
-_STILL = Sql("SELECT right_in_a_row FROM mistake WHERE person_id = :person_id AND question = :question AND left_at IS NULL")
-_MISTAKES = Sql("SELECT question, right_in_a_row FROM mistake WHERE person_id = :person_id AND left_at IS NULL ORDER BY entered_at, question")
 _LAST_ANSWER = Sql("SELECT id, sitting_id, n, question, version_id, choice FROM answer WHERE person_id = :person_id ORDER BY id DESC LIMIT 1")
 REPORT_LENGTH = 500
 """Characters that one report holds (the table checks it)."""
@@ -131,8 +124,10 @@ def last_sitting(session: Session, person_id: int, kind: str, scope: str) -> Ope
 def open_sitting(session: Session, person_id: int, kind: str, scope: str, items: Sequence[tuple[str, int]], at: datetime) -> int:
     """A new sitting over (question, version row) pairs, in their order; its id."""
     sitting_id = int(_OPEN.one(session, person_id=person_id, kind=kind, scope=scope, size=len(items), at=stamp(at))[0])
-    for n, (question, version_id) in enumerate(items, 1):
-        _ITEM_IN.run(session, sitting_id=sitting_id, n=n, question=question, version_id=version_id)
+    _ITEM_IN.many(
+        session,
+        [{"sitting_id": sitting_id, "n": n, "question": question, "version_id": version_id} for n, (question, version_id) in enumerate(items, 1)],
+    )
     return sitting_id
 
 
@@ -191,21 +186,9 @@ def known_questions(session: Session, person_id: int) -> dict[str, int]:
     return {row[0]: row[2] for row in _KNOWN.all(session, person_id=person_id)}
 
 
-def enter_mistake(session: Session, person_id: int, question: str, at: datetime) -> None:
-    _WRONG.run(session, person_id=person_id, question=question, at=stamp(at))
-
-
-def step_mistake(session: Session, person_id: int, question: str, at: datetime, enough: int) -> tuple[bool, int] | None:
-    """One more right answer: (has left the notebook, rights in a row); None when the question is not in it."""
-    if _RIGHT.run(session, person_id=person_id, question=question, at=stamp(at), enough=enough) == 0:
-        return None
-    row = _STILL.one(session, person_id=person_id, question=question)
-    return (True, enough) if row is None else (False, row[0])
-
-
-def mistakes(session: Session, person_id: int) -> list[tuple[str, int]]:
-    """(question, rights in a row) of the notebook, oldest first."""
-    return [(row[0], row[1]) for row in _MISTAKES.all(session, person_id=person_id)]
+def best_run(session: Session, person_id: int, kind: str, but: int = 0) -> int:
+    """The most right answers in one sitting of a kind, one sitting left out; 0 when there is none."""
+    return int(_BEST.one(session, person_id=person_id, kind=kind, but=but)[0])
 
 
 def last_answer(session: Session, person_id: int) -> tuple[int, int, int, str, int, str] | None:

@@ -28,7 +28,7 @@ from bot.storage.tables import (
     Entry,
     Focus,
     Inbox,
-    Mistake,
+    NotebookCard,
     Person,
     QuestionVersion,
     Sitting,
@@ -69,9 +69,14 @@ def attend(session: Session, user: str, content: str, message_id: str) -> str:
         )
     )  # fmt: skip
     if not correct:
-        mistake = session.get(Mistake, (person.id, item.question))
-        if mistake is None:
-            session.add(Mistake(person_id=person.id, question=item.question, entered_at=now))
+        card = session.get(NotebookCard, (person.id, item.question))
+        if card is None:
+            session.add(
+                NotebookCard(
+                    person_id=person.id, question=item.question, entered_at=now, state=1, step=0, stability=0.212, difficulty=6.4133, due_at=now,
+                    reviewed_at=now,
+                )
+            )  # fmt: skip
     source = f"{today.year}:{item.question}"
     if session.exec(select(Entry).where(Entry.person_id == person.id, Entry.source_kind == "item", Entry.source_id == source)).first() is None:
         session.add(

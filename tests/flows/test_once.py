@@ -200,13 +200,13 @@ async def test_a_tap_on_an_old_or_foreign_card_is_refused_and_changes_nothing(ho
     question = rows(house.desk, f"SELECT question FROM sitting_item WHERE sitting_id = {ids['own']} AND n = 1")[0][0]
     choice = right_answer(shelf.library.questions[str(question)])
     assert (await house.handle(said_by("4001", choice, "m1", task=f"s{ids['own']}.1"))).text.startswith("已记录")
-    before = [rows(house.desk, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "mistake")]
+    before = [rows(house.desk, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "notebook_card")]
 
     reply = await house.handle(said_by("4001", "A", "m2", task=task.format(**ids)))
 
     assert not reply.text.startswith("已记录")
     assert "未记录" in reply.text or "失效" in reply.text or "结束" in reply.text
-    assert [rows(house.desk, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "mistake")] == before
+    assert [rows(house.desk, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "notebook_card")] == before
 
 
 async def test_of_two_taps_on_one_card_the_first_stands(house: Dispatcher, people: dict[str, int]) -> None:
@@ -232,7 +232,7 @@ async def test_twenty_messages_of_one_person_at_once_equal_some_order(house: Dis
 
 
 async def test_a_message_that_was_refused_left_nothing(house: Dispatcher, people: dict[str, int]) -> None:
-    tables = ("answer", "ledger", "inbox", "mistake", "uncredited", "year_total", "day_total")
+    tables = ("answer", "ledger", "inbox", "notebook_card", "uncredited", "year_total", "day_total")
     replies = await asyncio.gather(*(house.handle(said_by(user, "今天天气真好呀我们去哪里吃饭", "m1")) for user in people))
     assert {reply.text[:3] for reply in replies} == {"未记录"}
     assert [rows(house.desk, f"SELECT COUNT(*) FROM {table}") for table in tables] == [[(0,)]] * len(tables)

@@ -266,3 +266,33 @@ def test_an_exam_that_was_answered_survives_the_older_schema_under_another_name(
     with pytest.raises(IntegrityError, match="kind_is_known"), empty.begin() as connection:
         put(connection, "sitting", unknown)
     migrate(empty)
+
+
+def test_the_notebook_of_before_is_carried_over_and_back(empty: Engine) -> None:
+    """Listed, half way out, left: each is a card that is due at once, and nothing is lost on the way back."""
+    migrate(empty)
+    with empty.begin() as connection:
+        put_good(connection)
+    migrate(empty, "0005")
+    first, last, left = "2026-01-05T01:00:00.000000Z", "2026-02-05T01:00:00.000000Z", "2026-02-20T01:00:00.000000Z"
+    before = [(900, "listed", first, 0, None), (900, "once", first, 1, None), (900, "out", first, 2, left)]
+    with empty.begin() as connection:
+        connection.execute(text("DELETE FROM mistake"))
+        for person_id, question, entered, rights, gone in before:
+            row = {"person_id": person_id, "question": question, "entered_at": entered, "right_in_a_row": rights, "left_at": gone}
+            put(connection, "mistake", row)
+        put(connection, "answer", {**GOOD["answer"], "id": 901, "n": 2, "question": "once", "recorded_at": last})
+    migrate(empty, "0006")
+    with empty.connect() as connection:
+        cards = connection.execute(
+            text("SELECT question, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at FROM notebook_card ORDER BY 1")
+        ).all()
+    assert [tuple(card) for card in cards] == [
+        ("listed", 0, None, 1, 0, 0.212, 6.4133, first, first),
+        ("once", 1, None, 1, 0, 0.212, 6.4133, last, last),
+        ("out", 2, left, 2, None, 2.3065, 6.4133, left, left),
+    ]
+    migrate(empty, "0005")
+    with empty.connect() as connection:
+        assert [tuple(row) for row in connection.execute(text("SELECT * FROM mistake ORDER BY question"))] == before
+    migrate(empty)

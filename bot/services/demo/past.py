@@ -17,10 +17,11 @@ from sqlmodel import Session
 
 from bot.domain.hours import Policy, item_seconds, quotas
 from bot.domain.library import Lesson, expected_seconds
+from bot.domain.memory import AGAIN, GOOD, answered
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.demo.bureau import PEOPLE, Member, joined
 from bot.services.demo.rows import Rows, keep
-from bot.services.quiz import DAILY_SIZE, RIGHTS_TO_LEAVE
+from bot.services.quiz import DAILY_SIZE
 from bot.services.shelf import Shelf
 from bot.storage.tables import Rule
 
@@ -170,14 +171,9 @@ class _Year:
 
     def _note(self, name: str, right: bool, at: datetime) -> None:
         key = (self.person_id, name)
-        had = self.rows.mistakes.get(key)
-        if not right:
-            entered = had["entered_at"] if had is not None and had["left_at"] is None else at
-            self.rows.mistakes[key] = {"person_id": self.person_id, "question": name, "entered_at": entered, "right_in_a_row": 0, "left_at": None}
-        elif had is not None and had["left_at"] is None:
-            had["right_in_a_row"] += 1
-            if had["right_in_a_row"] >= RIGHTS_TO_LEAVE:
-                had["left_at"] = at
+        kept = answered(self.rows.notebook.get(key), name, GOOD if right else AGAIN, at)
+        if kept is not None:
+            self.rows.notebook[key] = kept
 
     # ── Lessons (D2) ──
 

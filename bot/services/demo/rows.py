@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
+from bot.domain.memory import Mistake
 from bot.domain.times import day_of
-from bot.storage.tables import Answer, DayTotal, Entry, Mistake, PageView, Reading, Sitting, SittingItem, YearTotal
+from bot.storage import memory
+from bot.storage.tables import Answer, DayTotal, Entry, PageView, Reading, Sitting, SittingItem, YearTotal
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Rows:
     answers: list[dict[str, Any]] = field(default_factory=list)
     readings: list[dict[str, Any]] = field(default_factory=list)
     views: list[tuple[tuple[int, str, datetime], dict[str, Any]]] = field(default_factory=list)
-    mistakes: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
+    notebook: dict[tuple[int, str], Mistake] = field(default_factory=dict)
     items: Counter[tuple[int, int, str]] = field(default_factory=Counter)
 
 
@@ -45,7 +47,8 @@ def keep(session: Session, rows: Rows) -> None:
         [{"sitting_id": one["sitting_id"], "n": one["n"], "question": one["question"], "version_id": one["version_id"]} for one in rows.answers],
     )
     _insert(session, Answer, rows.answers)
-    _insert(session, Mistake, list(rows.mistakes.values()))
+    for (person_id, _), entry in rows.notebook.items():
+        memory.keep(session, person_id, entry)
     _insert(session, Reading, rows.readings)
     ways = {(row[1], row[2], row[3]): row[0] for row in session.exec(select(Reading.id, Reading.person_id, Reading.lesson, Reading.opened_at))}
     _insert(session, PageView, [{"reading_id": ways[way], **view} for way, view in rows.views])

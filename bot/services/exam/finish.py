@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.domain.exam import SETTLE, Attempt, Exam
 from bot.domain.times import day_of
-from bot.services import hours
+from bot.services import hours, memory
 from bot.services.shelf import Shelf
 from bot.storage import marks, quiz, study
 from bot.storage.exam import attempts, exams
@@ -115,7 +115,7 @@ def _tell(session: Session, shelf: Shelf, now: datetime) -> int:
         credit(session, shelf, exam, one, now)
         for mark in marks.of_sitting(session, one.sitting_id):
             if mark.answer_id is not None and mark.earned < 1000 and not mark.waits:
-                quiz.enter_mistake(session, one.person_id, mark.question, now)
+                memory.missed(session, one.person_id, mark.question, now)
         for hook in ON_TOLD:
             hook(session, shelf, exam, one, now)
         told += 1

@@ -11,12 +11,12 @@ from bot.storage.tables.exam import Attempt, Exam, Extension
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
 from bot.storage.tables.links import Link, Visit
 from bot.storage.tables.marking import Appeal, Correction, OutsideExam, OutsideResult, Remark, Ripple
+from bot.storage.tables.memory import ExamGoal, NotebookCard
 from bot.storage.tables.people import Account, BindCode, BindGuard, Person, Post, Role, Unit
 from bot.storage.tables.study import (
     Answer,
     Confirmation,
     Focus,
-    Mistake,
     PageView,
     QuestionState,
     QuestionVersion,
@@ -53,11 +53,13 @@ __all__ = [
     "Duty",
     "Entry",
     "Exam",
+    "ExamGoal",
     "Extension",
     "Focus",
     "Inbox",
     "Link",
     "Mistake",
+    "NotebookCard",
     "Occurrence",
     "OutsideExam",
     "OutsideResult",

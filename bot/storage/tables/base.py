@@ -1,7 +1,8 @@
 """The columns that all tables share a form of: moments, days, flags, and rules a row can state.
 
 Only TEXT and INTEGER are used, so that SQLite's STRICT tables and PostgreSQL hold the same values, and the statements of the answer path read
-the same text from both. Moments are UTC with microseconds, days are days in Asia/Shanghai; both sort as text.
+the same text from both; what FSRS computes is kept in the 64 bits it was computed in (`real`), which both give back
+unchanged. Moments are UTC with microseconds, days are days in Asia/Shanghai; both sort as text.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Integer, Text
+from sqlalchemy import REAL, CheckConstraint, Double, Integer, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field
 
@@ -80,6 +81,10 @@ def words(**more: Any) -> Any:
 
 def number(**more: Any) -> Any:
     return Field(sa_type=Integer, **more)
+
+
+def real(**more: Any) -> Any:
+    return Field(sa_type=Double().with_variant(REAL(), "sqlite"), **more)
 
 
 def at(**more: Any) -> Any:

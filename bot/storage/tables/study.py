@@ -1,4 +1,4 @@
-"""Questions in their versions, what a person has open, every answer, the notebook of mistakes."""
+"""Questions in their versions, what a person has open, every answer, what was reported about a question."""
 
 from __future__ import annotations
 
@@ -195,24 +195,6 @@ class Confirmation(SQLModel, table=True):
     earned: int = number()
     confirmed_by: int = number(foreign_key="person.id")
     confirmed_at: datetime = at()
-
-
-class Mistake(SQLModel, table=True):
-    """A question in a person's notebook of mistakes; it leaves after enough right answers in a row."""
-
-    __tablename__ = "mistake"
-    __table_args__ = (
-        CheckConstraint("right_in_a_row >= 0", name="right_counts_up"),
-        is_moment("entered_at"),
-        is_moment("left_at"),
-        KEYED,
-    )
-
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    question: str = words(primary_key=True)
-    entered_at: datetime = at()
-    right_in_a_row: int = number(default=0)
-    left_at: datetime | None = at(default=None)
 
 
 class Report(SQLModel, table=True):
