@@ -94,6 +94,9 @@ def test_a_campaign_is_drafted_started_skipped_paused_and_stopped(shell: Shell) 
     assert shell.json("campaign", "resume", n)["state"] == "running"
     assert shell.json("campaign", "show", n)["preview"]["count"] == 1
     assert "今天的每日一练" in shell("campaign", "test", n, "--to", "1002")
+    assert shell.count("delivery") == 0
+    assert shell.json("campaign", "test", n, "--to", "1002", "--apply")["channels"] == ["local"]
+    assert shell.count("delivery") == 1
     assert shell.json("campaign", "stop", n)["state"] == "stopped"
     assert shell.run("campaign", "start", n)[0] == 1
     assert shell.run("campaign", "recall", n)[0] == 1

@@ -18,6 +18,7 @@ from bot.domain.audience import parse_audience
 from bot.domain.campaign import STATE_LABELS, Author, Campaign, Preview
 from bot.domain.content import describe, parse_content
 from bot.domain.message import Refusal, lettered
+from bot.domain.preference import CHANNELS
 from bot.domain.rhythm import parse_rhythm
 from bot.services import campaign as service
 from bot.services import pack as packs
@@ -214,24 +215,31 @@ def skip(campaign_id: Id, day: Annotated[str, typer.Argument(help="日期，如 
 
 @group.command("recall")
 def recall(campaign_id: Id, as_json: Json = False) -> None:
-    """最近一次作废：排队的不发，已发的列出来供平台撤回。"""
+    """最近一次作废：排队的不发，已发的由平台撤回，并告诉收到的人。"""
     found = writing(lambda session: service.recall(session, _author(), campaign_id, now()))
     sent = [{"delivery": delivery, "channel": channel, "platform_id": platform_id} for delivery, channel, platform_id in found.sent]
     show({"skipped": found.skipped, "sent": sent}, as_json, f"最近一次已作废：{found.skipped} 条未发，{len(sent)} 条已发出。")
 
 
 @group.command("test")
-def try_(campaign_id: Id, to: Annotated[str, typer.Option("--to", help="工号")], as_json: Json = False) -> None:
-    """打印某人会看到的原样，不发送。"""
+def try_(
+    campaign_id: Id,
+    to: Annotated[str, typer.Option("--to", help="工号")],
+    apply: Annotated[bool, typer.Option("--apply", help="真的发给这个人，他绑定的每个渠道各一条；不加则只打印")] = False,
+    as_json: Json = False,
+) -> None:
+    """打印某人会看到的原样；加 --apply 就在他绑定的每个渠道上各试发一条。"""
 
-    def work(session: Session, shelf: Shelf) -> str:
+    def work(session: Session, shelf: Shelf) -> tuple[str, list[str]]:
         person_id = people.person_numbered(session, to)
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
-        return lettered(service.test_send(session, shelf, campaign_id, person_id))
+        text = lettered(service.test_send(session, shelf, campaign_id, person_id))
+        return text, service.try_out(session, _author(), campaign_id, person_id, now()) if apply else []
 
-    text = reading(_with_shelf(work))
-    show({"text": text}, as_json, text)
+    text, channels = (writing if apply else reading)(_with_shelf(work))
+    sent = [f"已排队试发：{'、'.join(CHANNELS[one] for one in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
+    show({"text": text, "channels": channels}, as_json, [text, *sent])
 
 
 @group.command("pack")

@@ -22,16 +22,20 @@ TURN = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A campaign's `delivery`: channels in order where the campaign names them, fallback to the next one, whether quiet hours hold."""
+    """A campaign's `delivery`: channels in order where the campaign names them, fallback to the next one, whether quiet hours hold.
+
+    `trial`: a test send to oneself, which comes whatever was done already.
+    """
 
     channels: tuple[str, ...] = ()
     fallback: bool = True
     quiet: bool = True
+    trial: bool = False
 
 
 def rule_of(kept: Mapping[str, Any]) -> Rule:
     """The rule of a row; what is not said is as usual."""
-    return Rule(tuple(kept.get("channels", ())), bool(kept.get("fallback", True)), bool(kept.get("quiet", True)))
+    return Rule(tuple(kept.get("channels", ())), bool(kept.get("fallback", True)), bool(kept.get("quiet", True)), bool(kept.get("trial", False)))
 
 
 def quiet_until(now: datetime, chosen: Preference) -> datetime | None:

@@ -20,7 +20,7 @@ from bot.domain.limits import LIMITS, Limit, sizes_of
 from bot.domain.parcel import Receipt
 from bot.jobs import recalls
 from bot.jobs.sender import Sender
-from bot.services import delivery
+from bot.services import campaign, delivery
 from bot.services.delivery import Doors, Group
 from bot.services.shelf import Shelf
 from bot.storage import outbox
@@ -258,7 +258,7 @@ class Courier:
             closed = lane.closed or now
             log.error("channel stopped", channel=name, error=stops[0].error, until=closed.isoformat())
             self._note("send_stopped", name, 1)
-            await self._audited(lambda session: delivery.alarm(session, name, stops[0].error, closed, now))
+            await self._audited(lambda session: _alarm(session, name, stops[0].error, closed, now))
         elif lane.alarmed and any(one.outcome == "sent" for one in receipts):
             lane.alarmed = False
             lane.closed = None
@@ -283,3 +283,8 @@ class Courier:
             log.error("deliveries in doubt", count=lost)
             self._note("send_unknown", "lease", lost)
         await recalls.take_back({name: lane.sender for name, lane in self._lanes.items()}, self._write, now)
+
+
+def _alarm(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
+    delivery.alarm(session, channel, error, until, now)
+    campaign.tell_stopped(session, channel, error, until, now)

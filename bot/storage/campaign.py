@@ -58,6 +58,7 @@ _PROGRESS = Sql("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id 
 _SKIP = Sql("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
 _SKIP_ONE = Sql("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
 _SENT = Sql("SELECT id, channel, platform_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY id")
+_REACHED = Sql("SELECT DISTINCT person_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY person_id")
 _OPEN = Sql("SELECT COUNT(*) FROM delivery WHERE campaign_id = :id AND state IN ('queued', 'sending')")
 
 
@@ -255,6 +256,11 @@ def skip_occurrence(session: Session, occurrence_id: int, why: str) -> int:
 def sent(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
     """(delivery, channel, the platform's id) of what went out or may have gone out."""
     return [tuple(row) for row in _SENT.all(session, id=occurrence_id)]
+
+
+def reached(session: Session, occurrence_id: int) -> list[int]:
+    """Who got it, or may have."""
+    return [row[0] for row in _REACHED.all(session, id=occurrence_id)]
 
 
 def open_deliveries(session: Session, campaign_id: int) -> int:

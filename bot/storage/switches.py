@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlmodel import Session
 
@@ -19,6 +19,7 @@ _TURN = Sql(
        ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on, turned_by = excluded.turned_by, turned_at = excluded.turned_at,
            reason = excluded.reason WHERE switch.is_on <> excluded.is_on"""
 )
+_SPANS = Sql("SELECT name FROM switch WHERE name >= 'held:' AND name < 'held;' ORDER BY name")
 _LATCH = Sql("INSERT INTO switch (name, is_on, turned_by, turned_at, reason) VALUES (:name, 1, 'system', :at, '') ON CONFLICT (name) DO NOTHING")
 
 
@@ -45,6 +46,16 @@ def is_on(session: Session, name: str) -> bool:
 def turn(session: Session, name: str, on: bool, by: str, at: datetime, reason: str = "") -> bool:
     """True when this call turned it; False when it stood so already."""
     return _TURN.run(session, name=name, is_on=int(on), by=by, at=stamp(at), reason=reason) == 1
+
+
+def held(session: Session, since: date, until: date, at: datetime) -> None:
+    """Note that all pushes were paused from one day to another."""
+    first_to(session, f"held:{since.isoformat()}:{until.isoformat()}", at)
+
+
+def spans(session: Session) -> list[tuple[date, date]]:
+    """When all pushes were paused: from the first day to the day on which they went on."""
+    return [(date.fromisoformat(one[5:15]), date.fromisoformat(one[16:26])) for (one,) in _SPANS.all(session)]
 
 
 def first_to(session: Session, name: str, at: datetime) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import Session
 
 from bot.domain.content import Content
 from bot.domain.limits import Limit, Sliding
@@ -14,6 +15,7 @@ from bot.domain.parcel import Parcel, Receipt
 from bot.services import delivery
 from bot.storage import switches
 from bot.storage.db import Desk
+from bot.storage.tables import Role
 from tests.conftest import NOW, Clock
 from tests.jobs.office import Noted, Office, Recalling, courier, taken, worked
 from tests.owing import crowd, due, owe, rows, run, states
@@ -139,6 +141,23 @@ async def test_a_refused_token_stops_the_channel_and_calls_somebody_once(desk: D
     assert states(desk) == {"sent": 50}, "nothing was lost, and no try was counted against anybody"
     assert {row[0] for row in rows(desk, "tries")} == {1}
     assert desk.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM audit WHERE action = '通道恢复'")).scalar_one()) == 1
+
+
+async def test_administrators_are_told_of_a_stopped_channel_once_an_hour_whatever_the_number_of_replicas(desk: Desk) -> None:
+    await owed(desk, 4, ("wecom", "dingtalk"))
+
+    def chief(session: Session) -> None:
+        session.add(Role(person_id=1, role="admin"))
+
+    await desk.write(chief)
+    clock = Clock(NOW)
+    for holder in ("a", "b"):
+        ill = Office("wecom", script=lambda _: Receipt("later", "config 60020", retry_after=600, stop=True))
+        await worked(courier(desk, ill, Office("dingtalk"), clock=clock, holder=holder))
+        clock.pass_(601)
+    told = desk.read_now(lambda session: session.execute(text("SELECT content FROM campaign WHERE created_by = 'system'")).scalars().all())
+    assert len(told) == 1
+    assert "企业微信暂时发不出去（config 60020），03-02 09:10 前不再尝试，排队的不会丢。" in told[0]
 
 
 async def test_a_channel_that_is_stopped_is_gone_around_where_the_rule_allows(desk: Desk) -> None:

@@ -20,13 +20,14 @@ from bot.domain.report import Ask, Scope
 from bot.domain.rhythm import parse_rhythm
 from bot.domain.times import SHANGHAI
 from bot.services import campaign as service
+from bot.services import delivery
 from bot.services.campaign.weighing import messages
 from bot.services.shelf import Shelf
-from bot.storage import budget, switches
+from bot.storage import budget, outbox, switches
 from bot.storage import campaign as rows
 from bot.storage.db import Desk
 from bot.storage.reports import REPORTS
-from bot.storage.tables import Account, stamp
+from bot.storage.tables import Account, Reading, stamp
 from tests.conftest import NOW, enroll
 
 CHIEF = Author("9001", "test")
@@ -389,9 +390,24 @@ def test_a_recall_voids_the_last_time_and_names_what_went_out(bureau: Bureau) ->
     found = bureau.desk.write_now(lambda session: service.recall(session, CHIEF, campaign, NOW + MINUTE))
 
     assert (found.skipped, [one[1:] for one in found.sent]) == (3, [("wecom", "w1")])
-    assert bureau.rows("SELECT state FROM occurrence") == [("void",)]
+    assert bureau.rows("SELECT state FROM occurrence ORDER BY id") == [("void",), ("fired",)]
     with pytest.raises(Refusal, match="没有可以撤回的"):
         bureau.desk.write_now(lambda session: service.recall(session, CHIEF, campaign, NOW + MINUTE))
+
+
+def test_who_got_what_was_recalled_is_told_and_nobody_else(bureau: Bureau) -> None:
+    campaign = bureau.plan(now=NOW - HOUR)
+    bureau.tick(NOW)
+    got = "UPDATE delivery SET state = 'sent', sent_at = created_at, channel = 'wecom' WHERE person_id IN (:a, :b)"
+    first, second = bureau.people[:2]
+    bureau.desk.write_now(lambda session: session.execute(text(got), {"a": first, "b": second}))
+    bureau.desk.write_now(lambda session: service.recall(session, CHIEF, campaign, NOW + MINUTE))
+
+    told = bureau.rows("SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.created_by = 'system' ORDER BY 1")
+    assert told == [(first,), (second,)]
+    (said,) = bureau.rows("SELECT content FROM campaign WHERE created_by = 'system'")
+    assert "03-02 09:00 发给您的「" in str(said[0])
+    assert "已经撤回" in str(said[0])
 
 
 def test_an_administrator_of_one_office_reaches_and_sees_only_that_office(bureau: Bureau) -> None:
@@ -435,6 +451,26 @@ def test_a_test_send_is_exactly_what_will_be_seen(bureau: Bureau) -> None:
     seen = bureau.desk.read_now(look)
     assert seen.text == "📢 周五下午 3 点在 201 集中学法。"
     assert lettered(seen).endswith("(回复「已阅 0」)")
+
+
+def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau) -> None:
+    campaign = bureau.plan("2026-03-02 09:00", "课 mfd-1191", now=NOW - HOUR)
+    me = bureau.people[0]
+
+    def both(session: Session) -> list[str]:
+        session.add(Account(channel="dingtalk", user="d1", person_id=me, bound_at=NOW, bound_by="test"))
+        session.add(Account(channel="wecom", user="w1", person_id=me, bound_at=NOW, bound_by="test"))
+        session.add(Reading(person_id=me, lesson="mfd-1191", digest="x", page=1, state="done", opened_at=NOW, closed_at=NOW))
+        session.flush()
+        return service.try_out(session, CHIEF, campaign, me, NOW, besides="local")
+
+    assert bureau.desk.write_now(both) == ["dingtalk", "wecom"]
+    owed = bureau.desk.write_now(lambda session: outbox.claim(session, "r1", NOW, 10, 60))
+    doors = delivery.Doors(("wecom", "dingtalk", "local"))
+    made = bureau.desk.read_now(lambda session: delivery.plan(session, bureau.shelf, owed[:1], NOW.replace(hour=22), doors))
+    assert [(one.owed.person_id, one.parcel.to.channel, one.others) for one in made.ready] == [(me, "dingtalk", 0)], "at night, and the lesson done"
+    assert len(owed) == 2
+    assert "学一课" in made.ready[0].parcel.reply.text
 
 
 def test_the_demo_has_three_campaigns_and_one_is_due_within_the_minute(bureau: Bureau) -> None:

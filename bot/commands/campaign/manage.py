@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +15,7 @@ from bot.domain.campaign import STATE_LABELS, Author, Campaign
 from bot.domain.content import parse_content
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
+from bot.domain.preference import CHANNELS
 from bot.domain.reminder import read_deadline
 from bot.domain.rhythm import parse_rhythm
 from bot.services import campaign as service
@@ -186,16 +188,23 @@ def _change(ctx: Context, said: str) -> Reply:
 
 
 def _try(ctx: Context, said: str) -> Reply:
-    """Exactly what will be seen, on the channel that asks: so it can be looked at on each."""
+    """Exactly what will be seen: here at once, and pushed to every other channel that the administrator is bound on."""
     campaign_id = number(said, "活动 试发 12")
     service.own(ctx.session, author(ctx), campaign_id)
-    return service.test_send(ctx.session, ctx.shelf, campaign_id, ctx.me.id)
+    shown = service.test_send(ctx.session, ctx.shelf, campaign_id, ctx.me.id)
+    others = service.try_out(ctx.session, author(ctx), campaign_id, ctx.me.id, ctx.now, ctx.incoming.sender.channel)
+    if not others:
+        return shown
+    return replace(shown, text=f"（试发。{'、'.join(CHANNELS[one] for one in others)}上也各推送了一条，请去看看样子。）\n{shown.text}")
 
 
 def _recall(ctx: Context, said: str) -> Reply:
     campaign_id = number(said, "活动 撤回 12")
     found = service.recall(ctx.session, author(ctx), campaign_id, ctx.now)
-    return Reply(f"✅ 已作废最近一次：{found.skipped} 条没有再发；已发出 {len(found.sent)} 条，平台支持撤回的会撤回，其余的按钮不再计数。")
+    return Reply(
+        f"✅ 已作废最近一次：{found.skipped} 条没有再发；已发出 {len(found.sent)} 条，平台支持撤回的会撤回，"
+        "收到的人会另收到一条作废说明，之后再点的已阅、投票不计。"
+    )
 
 
 def _progress(ctx: Context, said: str) -> Reply:
@@ -256,6 +265,9 @@ def resume(ctx: Context, said: str) -> Reply:
     if said in ("全部", "所有"):
         if not service.resume_all(ctx.session, author(ctx), ctx.now):
             return Reply("全部推送没有暂停。")
-        return Reply("✅ 全部推送已恢复。暂停期间到点的，按各活动的设置补发或不补。", buttons=(Option("活动", "全部活动"),))
+        return Reply(
+            "✅ 全部推送已恢复。暂停期间到点的，按各活动的设置补发或不补；已发出的，完成期限按停了几个工作日顺延。",
+            buttons=(Option("活动", "全部活动"),),
+        )
     one = service.resume(ctx.session, ctx.library.calendar, author(ctx), number(said, "恢复 12"), ctx.now)
     return Reply(f"✅ 活动 {one.id}「{one.name}」{STATE_LABELS['running']}，暂停期间到点的不补。", buttons=(Option(f"活动 {one.id}", "看一看"),))

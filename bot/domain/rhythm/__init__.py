@@ -1,7 +1,20 @@
 """Rhythms: when a campaign falls due. `base` is the value, `due` its moments, `words` its sentence."""
 
-from bot.domain.rhythm.base import LAW_DAYS, OnHoliday, Rhythm, from_json, to_json, unrolled, without
+from bot.domain.rhythm.base import LAW_DAYS, OnHoliday, Rhythm, at_once, from_json, to_json, unrolled, without
 from bot.domain.rhythm.due import due_between, next_due
 from bot.domain.rhythm.words import describe, parse_rhythm
 
-__all__ = ["LAW_DAYS", "OnHoliday", "Rhythm", "describe", "due_between", "from_json", "next_due", "parse_rhythm", "to_json", "unrolled", "without"]
+__all__ = [
+    "LAW_DAYS",
+    "OnHoliday",
+    "Rhythm",
+    "at_once",
+    "describe",
+    "due_between",
+    "from_json",
+    "next_due",
+    "parse_rhythm",
+    "to_json",
+    "unrolled",
+    "without",
+]

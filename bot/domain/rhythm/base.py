@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Any, Literal
+
+from bot.domain.times import SHANGHAI
 
 Kind = Literal[
     "once", "workdays", "weekly", "monthly_day", "monthly_last_workday", "monthly_nth_weekday", "quarterly", "yearly_date", "law_day", "series"
@@ -109,3 +111,9 @@ def without(rhythm: Rhythm, day: date) -> Rhythm:
 def unrolled(rhythm: Rhythm) -> Rhythm:
     """A series' rhythm as that of something that is not told in parts."""
     return replace(rhythm, kind=rhythm.each or rhythm.kind, each="")
+
+
+def at_once(now: datetime) -> Rhythm:
+    """Once, in the minute that `now` lies in, whatever the calendar says of the day."""
+    local = now.astimezone(SHANGHAI)
+    return Rhythm("once", time=local.strftime("%H:%M"), on=local.date(), on_holiday="keep")

@@ -1,7 +1,7 @@
-"""Campaigns: planned in `plan`, brought about in `fire`; what a demo shows in `demo`."""
+"""Campaigns: planned in `plan`, brought about in `fire`; what the house says by itself in `tell`; what a demo shows in `demo`."""
 
 from bot.services.campaign.demo import demo_campaigns
-from bot.services.campaign.fire import announce, calendar_warning, fire_due, owe_at_once, tell_calendar, tell_missed
+from bot.services.campaign.fire import fire_due
 from bot.services.campaign.plan import (
     Recalled,
     affordable,
@@ -20,9 +20,10 @@ from bot.services.campaign.plan import (
     skip_date,
     start,
     stop,
-    test_send,
 )
 from bot.services.campaign.push import confirm_push, draft_push
+from bot.services.campaign.tell import announce, calendar_warning, owe_at_once, tell_calendar, tell_missed, tell_stopped
+from bot.services.campaign.trial import test_send, try_out
 
 __all__ = [
     "Recalled",
@@ -51,5 +52,7 @@ __all__ = [
     "stop",
     "tell_calendar",
     "tell_missed",
+    "tell_stopped",
     "test_send",
+    "try_out",
 ]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlmodel import Session
 
-from bot.domain import calendar as calendars
-from bot.domain.audience import Audience, Role
 from bot.domain.calendar import Calendar, UnknownYear
-from bot.domain.campaign import SYSTEM, Campaign, Fired
-from bot.domain.content import Content, at_part
-from bot.domain.duty import HALF_YEAR
-from bot.domain.rhythm import Rhythm, due_between, next_due
-from bot.domain.times import SHANGHAI, day_of, start_of
+from bot.domain.campaign import Campaign, Fired
+from bot.domain.content import at_part
+from bot.domain.rhythm import due_between, next_due
+from bot.domain.times import start_of
+from bot.services.campaign.tell import MERGED, tell_calendar, tell_half_year, tell_missed
 from bot.services.shelf import Shelf
-from bot.storage import audit, duty, switches
 from bot.storage import campaign as rows
+from bot.storage import switches
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +29,6 @@ LOOK_AGAIN = timedelta(hours=6)
 MOST_AT_ONCE = 5000
 """Deliveries after which the rest waits for the next tick, so that answers are written in between."""
 TICK = timedelta(microseconds=1)
-TOLD = "系统提醒"
-MERGED = "已并入后一次"
 
 
 def fire_due(session: Session, shelf: Shelf, calendar: Calendar, now: datetime) -> list[Fired]:
@@ -119,71 +114,3 @@ def look_again(upcoming: Sequence[datetime], unknown: UnknownYear | None, now: d
     if unknown is not None:
         edges.append(start_of(date(unknown.year, 1, 1)))
     return max(now + TICK, min(edges))
-
-
-# ── Telling administrators ──
-
-
-def announce(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> Fired:
-    """Owe a notice of the house itself to administrators (or another audience), at once; quiet hours and budgets hold for it too."""
-    return owe_at_once(session, name, Content("notice", title=TOLD, text=text), audience or Role("admin"), now)
-
-
-def owe_at_once(session: Session, name: str, content: Content, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None) -> Fired:
-    """Owe something that the house itself has to say to an audience, now; `delivery` is the rule of a campaign (domain/delivery.py)."""
-    minute = now.astimezone(SHANGHAI)
-    rhythm = Rhythm("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
-    campaign_id = rows.add(
-        session, f"{TOLD}：{name}"[:80], content, rhythm, audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=dict(delivery or {})
-    )
-    occurrence_id = rows.occur(session, campaign_id, now, now, content=content)
-    if occurrence_id is None:
-        raise AssertionError("a new campaign has no occurrence")
-    invited, excluded = rows.queue(session, campaign_id, occurrence_id, audience, now)
-    return Fired(campaign_id, occurrence_id, name, now, "fired", invited, excluded)
-
-
-def tell_missed(session: Session, missed: Sequence[Fired], now: datetime) -> None:
-    """One notice for all that was missed, and a line in the audit for each."""
-    told = [one for one in missed if one.note != MERGED]
-    for one in missed:
-        audit.record(
-            session, now, SYSTEM, SYSTEM, "错过活动", f"campaign:{one.campaign_id}", outcome="failed", detail=f"{_when(one.due)}，{one.note}"
-        )
-    if told:
-        lines = [f"· {one.name}（编号 {one.campaign_id}）{_when(one.due)}：{one.note}" for one in told[:20]]
-        more = f"\n……共 {len(told)} 次" if len(told) > 20 else ""
-        announce(session, "有活动没有按时发出", "下面的活动没有按时发出：\n" + "\n".join(lines) + more, now)
-
-
-def calendar_warning(calendar: Calendar, today: date) -> str:
-    """What administrators are told about a year whose holidays nobody has entered; empty when all is known."""
-    return calendars.warning(calendar, today)
-
-
-def tell_calendar(session: Session, calendar: Calendar, now: datetime) -> None:
-    """Once a week, as long as a year is asked for, whoever ticks first."""
-    text = calendar_warning(calendar, day_of(now))
-    if not text:
-        return
-    week = day_of(now).isocalendar()
-    if switches.first_to(session, f"told:calendar:{week.year}-W{week.week:02}", now):
-        announce(session, "放假安排", text, now)
-
-
-def tell_half_year(session: Session, now: datetime) -> bool:
-    """In July, once: administrators are told which offices have done nothing yet. True when this call told them."""
-    today = day_of(now)
-    name = f"told:duty:{today.year}-H1"
-    if today.month != HALF_YEAR[0] + 1 or switches.is_on(session, name):
-        return False
-    idle = duty.idle_units(session, today.year, date(today.year, *HALF_YEAR))
-    if not idle or not switches.first_to(session, name, now):
-        return False
-    lines = [f"· {unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in idle[:30]]
-    announce(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
-    return True
-
-
-def _when(due: datetime) -> str:
-    return due.astimezone(SHANGHAI).strftime("%m-%d %H:%M")

@@ -15,10 +15,11 @@ from bot.domain.audience import Audience, describe, lies_within, limited
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign import MISSED_LABELS, STATE_LABELS, Author, Campaign, Preview
 from bot.domain.content import Content
-from bot.domain.message import Refusal, Reply
+from bot.domain.message import Refusal
 from bot.domain.people import Learner
 from bot.domain.rhythm import Rhythm, due_between, next_due
 from bot.domain.times import day_of
+from bot.services.campaign.tell import tell_recalled
 from bot.services.campaign.weighing import weighed_for
 from bot.services.shelf import Shelf
 from bot.storage import audience as people
@@ -208,9 +209,15 @@ def pause_all(session: Session, author: Author, reason: str, now: datetime) -> b
 
 
 def resume_all(session: Session, author: Author, now: datetime) -> bool:
-    """Pushes go on; what fell due meanwhile is late, and sent or marked missed by each campaign's rule. False when nothing was paused."""
+    """Pushes go on; what fell due meanwhile is late, and sent or marked missed by each campaign's rule. False when nothing was paused.
+
+    Deadlines of what had been sent move by the working days of the pause (`domain/reminder.py`).
+    """
     _whole(author)
+    turned = switches.switch(session, switches.PAUSED)
     done = switches.turn(session, switches.PAUSED, False, author.actor, now)
+    if done and turned is not None and day_of(turned.at) < day_of(now):
+        switches.held(session, day_of(turned.at), day_of(now), now)
     audit.record(session, now, author.actor, author.via, "恢复全部推送")
     return done
 
@@ -272,28 +279,15 @@ def skip_date(session: Session, shelf: Shelf, author: Author, campaign_id: int, 
 
 
 def recall(session: Session, author: Author, campaign_id: int, now: datetime) -> Recalled:
-    """The last time it went out is void: what waits is not sent, what went out is named for the channels that can take it back."""
-    own(session, author, campaign_id, hold=True)
+    """The last time it went out is void: what waits is not sent, what went out is named for the channels that can take it back, and its readers are
+    told. What was learnt or answered by then counts; 已阅 and 投票 that come later do not."""
+    campaign = own(session, author, campaign_id, hold=True)
     last = next((one for one in rows.latest(session, campaign_id, 1) if one.state == "fired"), None)
     if last is None:
         raise Refusal(f"活动 {campaign_id} 最近没有发出过，没有可以撤回的。")
     skipped = rows.skip_occurrence(session, last.id, "已撤回")
     sent = tuple(rows.sent(session, last.id))
     rows.void(session, last.id, "已撤回")
+    tell_recalled(session, campaign.name, last.due, rows.reached(session, last.id), now)
     audit.record(session, now, author.actor, author.via, "撤回活动", f"occurrence:{last.id}", detail=f"未发 {skipped}，已发 {len(sent)}")
     return Recalled(skipped, sent)
-
-
-# ── What will be seen ──
-
-
-def test_send(session: Session, shelf: Shelf, campaign_id: int, person_id: int) -> Reply:
-    """Exactly what a person would see of a campaign now; its buttons answer to nothing. Of a series: the part that comes next."""
-    campaign = rows.get(session, campaign_id)
-    who = people.person(session, person_id)
-    if campaign is None or who is None:
-        raise Refusal(f"没有编号为 {campaign_id} 的活动，或没有这个人。")
-    content = campaign.content
-    if content.kind == "series":
-        content = contents.at_part(content, min(rows.last_part(session, campaign_id) + 1, len(content.lessons)))
-    return contents.render(content, shelf, Learner(*who, frozenset()), 0)

@@ -11,8 +11,7 @@ from bot.domain.calendar import Calendar
 from bot.domain.campaign import STATE_LABELS, Author, Fired
 from bot.domain.content import Content
 from bot.domain.message import Refusal
-from bot.domain.rhythm import Rhythm
-from bot.domain.times import SHANGHAI
+from bot.domain.rhythm import at_once
 from bot.services.campaign import plan
 from bot.services.campaign.fire import fire
 from bot.services.shelf import Shelf
@@ -22,12 +21,6 @@ from bot.storage import campaign as rows
 GOOD_FOR = timedelta(hours=2)
 """How long a draft waits for its word; after that people, hours and minds may have changed."""
 ONE_OFF = {"one_off": True}
-
-
-def at_once(now: datetime) -> Rhythm:
-    """Once, in the minute that `now` lies in, whatever the calendar says of the day."""
-    local = now.astimezone(SHANGHAI)
-    return Rhythm("once", time=local.strftime("%H:%M"), on=local.date(), on_holiday="keep")
 
 
 def draft_push(session: Session, shelf: Shelf, author: Author, content: Content, audience: Audience, now: datetime) -> int:

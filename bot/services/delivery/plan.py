@@ -130,7 +130,7 @@ def _needless(facts: Known, one: Owed, content: Content) -> str:
         return GONE
     if who in facts.away:
         return facts.away[who]
-    done = (
+    done = not facts.rule[one.occurrence_id].trial and (
         (content.lesson and (who, content.lesson) in facts.lessons)
         or ((content.kind == "daily" or content.target == "每日") and who in facts.daily)
         or (one.occurrence_id, who) in facts.voted

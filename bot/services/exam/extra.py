@@ -11,7 +11,7 @@ from bot.domain.campaign import Author
 from bot.domain.content import Content, clean
 from bot.domain.exam import EXTENSION_LABELS, LONGEST_EXTENSION, SETTLE, Attempt, Exam, clock
 from bot.domain.message import Refusal
-from bot.services.campaign.fire import owe_at_once
+from bot.services.campaign import owe_at_once
 from bot.services.exam.plan import own
 from bot.storage import audience as people
 from bot.storage import audit, quiz, study

@@ -17,10 +17,9 @@ from bot.domain.content import Content
 from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, Gate, when
 from bot.domain.message import Refusal
 from bot.domain.paper import Blueprint, points_text
-from bot.domain.rhythm import Rhythm
+from bot.domain.rhythm import Rhythm, at_once
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import campaign as campaigns
-from bot.services.campaign.push import at_once
 from bot.services.exam import finish, pools
 from bot.services.shelf import Shelf
 from bot.storage import audience as people

@@ -18,9 +18,10 @@ from bot.domain.hours import quotas
 from bot.domain.message import Refusal
 from bot.domain.reminder import HOURS, NUDGE, Task, deadline_text, read_deadline
 from bot.domain.report import Scope
+from bot.domain.rhythm import at_once
 from bot.domain.times import day_of, end_of, start_of
 from bot.services import campaign as campaigns
-from bot.services.campaign.push import GOOD_FOR, at_once
+from bot.services.campaign.push import GOOD_FOR
 from bot.services.reminders import tasks
 from bot.services.shelf import Shelf
 from bot.storage import absence, audit, people, switches

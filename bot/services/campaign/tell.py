@@ -1,0 +1,109 @@
+"""What the house tells by itself: administrators of what was missed, what stopped, what has to be entered; people of what was recalled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain import calendar as calendars
+from bot.domain.audience import All, Audience, Role
+from bot.domain.calendar import Calendar
+from bot.domain.campaign import SYSTEM, Fired
+from bot.domain.content import Content
+from bot.domain.duty import HALF_YEAR
+from bot.domain.preference import CHANNELS
+from bot.domain.rhythm import at_once
+from bot.domain.times import SHANGHAI, day_of
+from bot.storage import audit, duty, reminders, switches
+from bot.storage import campaign as rows
+
+TOLD = "系统提醒"
+MERGED = "已并入后一次"
+
+
+def announce(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> Fired:
+    """Owe a notice of the house itself to administrators (or another audience), at once; quiet hours and budgets hold for it too."""
+    return owe_at_once(session, name, Content("notice", title=TOLD, text=text), audience or Role("admin"), now)
+
+
+def owe_at_once(session: Session, name: str, content: Content, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None) -> Fired:
+    """Owe something that the house itself has to say to an audience, now; `delivery` is the rule of a campaign (domain/delivery.py)."""
+    campaign_id = _standing(session, name, content, audience, now, delivery)
+    occurrence_id = rows.occur(session, campaign_id, now, now, content=content)
+    if occurrence_id is None:
+        raise AssertionError("a new campaign has no occurrence")
+    invited, excluded = rows.queue(session, campaign_id, occurrence_id, audience, now)
+    return Fired(campaign_id, occurrence_id, name, now, "fired", invited, excluded)
+
+
+def _standing(session: Session, name: str, content: Content, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None) -> int:
+    title, rule = f"{TOLD}：{name}"[:80], dict(delivery or {})
+    return rows.add(session, title, content, at_once(now), audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
+
+
+def tell_recalled(session: Session, name: str, due: datetime, people: Sequence[int], now: datetime) -> None:
+    """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (A26)."""
+    if people:
+        text = f"{_when(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
+        campaign_id = _standing(session, f"撤回 {name}", Content("notice", title=TOLD, text=text), All(), now)
+        reminders.owe(session, campaign_id, now, people, now)
+
+
+def tell_stopped(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
+    """Administrators are told that nothing goes out on a channel, once an hour whatever the number of replicas that notice."""
+    if switches.first_to(session, f"told:stopped:{channel}:{now:%Y-%m-%dT%H}", now):
+        name = CHANNELS.get(channel, channel)
+        text = (
+            f"{name}暂时发不出去（{error[:80]}），{_when(until)} 前不再尝试，排队的不会丢。"
+            "请检查这个通道的密钥、IP 白名单和接口权限，改好后会自动接着发。"
+        )
+        announce(session, f"{name}停发", text, now)
+
+
+def tell_missed(session: Session, missed: Sequence[Fired], now: datetime) -> None:
+    """One notice for all that was missed, and a line in the audit for each."""
+    told = [one for one in missed if one.note != MERGED]
+    for one in missed:
+        audit.record(
+            session, now, SYSTEM, SYSTEM, "错过活动", f"campaign:{one.campaign_id}", outcome="failed", detail=f"{_when(one.due)}，{one.note}"
+        )
+    if told:
+        lines = [f"· {one.name}（编号 {one.campaign_id}）{_when(one.due)}：{one.note}" for one in told[:20]]
+        more = f"\n……共 {len(told)} 次" if len(told) > 20 else ""
+        announce(session, "有活动没有按时发出", "下面的活动没有按时发出：\n" + "\n".join(lines) + more, now)
+
+
+def calendar_warning(calendar: Calendar, today: date) -> str:
+    """What administrators are told about a year whose holidays nobody has entered; empty when all is known."""
+    return calendars.warning(calendar, today)
+
+
+def tell_calendar(session: Session, calendar: Calendar, now: datetime) -> None:
+    """Once a week, as long as a year is asked for, whoever ticks first."""
+    text = calendar_warning(calendar, day_of(now))
+    if not text:
+        return
+    week = day_of(now).isocalendar()
+    if switches.first_to(session, f"told:calendar:{week.year}-W{week.week:02}", now):
+        announce(session, "放假安排", text, now)
+
+
+def tell_half_year(session: Session, now: datetime) -> bool:
+    """In July, once: administrators are told which offices have done nothing yet. True when this call told them."""
+    today = day_of(now)
+    name = f"told:duty:{today.year}-H1"
+    if today.month != HALF_YEAR[0] + 1 or switches.is_on(session, name):
+        return False
+    idle = duty.idle_units(session, today.year, date(today.year, *HALF_YEAR))
+    if not idle or not switches.first_to(session, name, now):
+        return False
+    lines = [f"· {unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in idle[:30]]
+    announce(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
+    return True
+
+
+def _when(due: datetime) -> str:
+    return due.astimezone(SHANGHAI).strftime("%m-%d %H:%M")
