@@ -62,13 +62,21 @@ class Task:
         return (Option("每日", "每日一练"),)
 
 
-def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar) -> date | None:
-    """By when something sent on a day is to be done, by its campaign's `delivery`: `by` a day, or `within` so many working days. `UnknownYear`."""
+def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, held: Sequence[tuple[date, date]] = ()) -> date | None:
+    """By when something sent on a day is to be done, by its campaign's `delivery`: `by` a day, or `within` so many working days. `UnknownYear`.
+
+    A pause of all pushes that lay before it, from its first day to the day on which they went on, moves it by its working days.
+    """
     if rule.get("by"):
-        return date.fromisoformat(str(rule["by"]))
-    if rule.get("within"):
-        return calendar.workday_after(fired, int(rule["within"]))
-    return None
+        deadline = date.fromisoformat(str(rule["by"]))
+    elif rule.get("within"):
+        deadline = calendar.workday_after(fired, int(rule["within"]))
+    else:
+        return None
+    for first, again in held:
+        if first <= deadline and fired < again:
+            deadline = calendar.workday_after(deadline, calendar.workdays_between(max(first, fired), again))
+    return deadline
 
 
 def read_deadline(said: str, today: date) -> dict[str, Any]:

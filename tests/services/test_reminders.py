@@ -298,6 +298,28 @@ def test_days_to_a_deadline_are_working_days(calendar: Calendar, deadline: str, 
     assert offset(date.fromisoformat(deadline), date.fromisoformat(today), calendar) == days
 
 
+def test_deadlines_move_by_the_working_days_of_an_emergency(office: Office) -> None:
+    office.send("第一课", FIRST, {"within": 5})
+    office.send("第二课", SECOND, {"by": "2026-03-06"})
+    office.write(lambda session: campaign.pause_all(session, BOSS, "防御台风", at(4, "10:00")))
+    office.write(lambda session: campaign.resume_all(session, BOSS, at(6, "15:00")))
+
+    office.tick(at(6))
+    said = office.text(DUE, at(9), "1001")
+    assert "《第一课》" not in said
+    assert "第一课，还有 2 个工作日(3月11日截止)" in said, "five working days and two of the emergency"
+    assert "第二课，还有 1 个工作日(3月10日截止)" in said
+    assert "第二课，今天是最后一个工作日" in office.text(DUE, at(10), "1001")
+
+
+def test_what_was_over_before_an_emergency_or_sent_after_it_stays_as_it_is(calendar: Calendar) -> None:
+    pause = [(date(2026, 3, 4), date(2026, 3, 6))]
+    assert deadline_of({"within": 1}, date(2026, 3, 2), calendar, pause) == date(2026, 3, 3)
+    assert deadline_of({"within": 1}, date(2026, 3, 6), calendar, pause) == date(2026, 3, 9)
+    assert deadline_of({"within": 1}, date(2026, 3, 3), calendar, pause) == date(2026, 3, 6)
+    assert deadline_of({"by": "2026-03-04"}, date(2026, 3, 5), calendar, pause) == date(2026, 3, 5), "a day that passed while it was held"
+
+
 def test_a_deadline_is_a_day_or_so_many_working_days(calendar: Calendar) -> None:
     today = date(2026, 3, 2)
     assert deadline_of(read_deadline("5个工作日", today), today, calendar) == date(2026, 3, 9)

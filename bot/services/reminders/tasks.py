@@ -13,14 +13,16 @@ from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.reminder import GIVEN_UP, KNOWN, Task, deadline_of, offset
 from bot.domain.times import start_of
 from bot.storage import reminders as rows
+from bot.storage import switches
 
 
 def with_deadline(session: Session, calendar: Calendar, today: date) -> list[Task]:
     """What has a deadline that is not long over, with the working days from it to today."""
     found: list[Task] = []
+    held = switches.spans(session)
     for task, rule in rows.sent_with_deadline(session, start_of(today) - KNOWN):
         try:
-            deadline = deadline_of(rule, task.fired, calendar)
+            deadline = deadline_of(rule, task.fired, calendar, held)
             passed = 0 if deadline is None else offset(deadline, today, calendar)
         except UnknownYear:
             # Nobody knows how many working days lie between; it is reminded of once the year has been entered.
