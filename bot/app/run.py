@@ -74,6 +74,12 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         await courier.stop()
         await walking
 
+    async def heralded(_: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(herald.run())
+        yield
+        await herald.stop()
+        await watching
+
     async def accounts(_: web.Application) -> AsyncIterator[None]:
         await house.meter.flush()
         yield
@@ -117,7 +123,18 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         limits=house.shelf.limits,
         beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
+    herald = jobs.Herald(
+        house.desk,
+        lambda: house.shelf,
+        on,
+        clock=house.clock,
+        holder=holder,
+        note=house.metrics.note,
+        limits=house.shelf.limits,
+        beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
+    )
     app.cleanup_ctx.append(post_round)
+    app.cleanup_ctx.append(heralded)
     app.cleanup_ctx.append(clockwork)
     pages.attach(app, house)
     health.attach(app, _readiness(house))

@@ -1,7 +1,7 @@
 """The chat's words. Importing a module registers its commands; the order here is the order of the help."""
 
 from bot.commands import tasks, quiz, memory, study  # isort: skip
-from bot.commands import contest  # isort: skip
+from bot.commands import contest, live  # isort: skip
 from bot.commands import hours, certificate, settings, flags, campaign, nudge, leave, people, report, pages, help  # isort: skip
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "help",
     "hours",
     "leave",
+    "live",
     "memory",
     "nudge",
     "pages",

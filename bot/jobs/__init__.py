@@ -12,6 +12,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.domain.campaign import Fired
 from bot.jobs.courier import Courier
+from bot.jobs.herald import Herald
 from bot.jobs.meter import EVERY as COUNT_EVERY
 from bot.jobs.meter import Meter
 from bot.services import campaign, reminders
@@ -19,7 +20,7 @@ from bot.services.shelf import Shelf
 from bot.storage import budget, inbox, links
 from bot.storage.db import Busy, Desk
 
-__all__ = ["COUNT_EVERY", "Courier", "Job", "Meter", "remind", "run_campaigns", "sweep", "ticker"]
+__all__ = ["COUNT_EVERY", "Courier", "Herald", "Job", "Meter", "remind", "run_campaigns", "sweep", "ticker"]
 
 log = structlog.get_logger(__name__)
 

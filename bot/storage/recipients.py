@@ -97,7 +97,7 @@ def known(session: Session, owed: Sequence[Owed], now: datetime) -> Known:
     for ident, kind in _rows(session, _AWAY, people, day=today.isoformat()):
         found.away[ident] = "借调" if kind == "secondment" else "请假"
     found.busy.update(row[0] for row in _rows(session, _BUSY, people))
-    _accounts(session, found, people)
+    found.accounts.update(accounts(session, people))
     _finished(session, found, owed, people, now)
     return found
 
@@ -115,7 +115,9 @@ def _plans(session: Session, found: Known, occurrences: dict[int, int]) -> None:
             found.void.add(ident)
 
 
-def _accounts(session: Session, found: Known, people: Collection[int]) -> None:
+def accounts(session: Session, people: Collection[int]) -> dict[int, list[Account]]:
+    """Every account of some people, with the app and the moment in which they last spoke there."""
+    found: dict[int, list[Account]] = defaultdict(list)
     rows = list(_rows(session, _ACCOUNTS, people))
     users: dict[str, list[str]] = defaultdict(list)
     for _, channel, user in rows:
@@ -130,7 +132,8 @@ def _accounts(session: Session, found: Known, people: Collection[int]) -> None:
                 heard[channel, user] = max(heard.get((channel, user), ("", "")), (arrived, app))
     for ident, channel, user in rows:
         arrived, app = heard.get((channel, user), ("", ""))
-        found.accounts[ident].append(Account(channel, user, app, moment(arrived) if arrived else None))
+        found[ident].append(Account(channel, user, app, moment(arrived) if arrived else None))
+    return found
 
 
 def _finished(session: Session, found: Known, owed: Sequence[Owed], people: Collection[int], now: datetime) -> None:

@@ -125,6 +125,16 @@ GOOD: dict[str, Row] = {
         "expires_at": AT,
     },
     "visit": {"id": 900, "link_id": 900, "hash": "0" * 64, "began_at": AT, "seen_at": AT, "expires_at": AT},
+    "live": {
+        "contest_id": 900, "code": "123456", "secret": "abcdefghijkl", "phase": "lobby", "item": 0, "paused": 0, "version": 1, "scheme": "",
+        "opened_at": AT, "changed_at": AT,
+    },
+    "live_item": {
+        "contest_id": 900, "n": 1, "round": "all", "seconds": 30, "stake": 0, "opened_at": AT, "ends_at": AT, "pauses": "[]", "void": "",
+    },
+    "live_buzz": {"contest_id": 900, "n": 1, "team_id": 900, "person_id": 900, "arrived_at": AT, "fault": 0},
+    "live_decision": {"id": 900, "contest_id": 900, "decided_at": AT, "actor": "t", "act": "改分", "n": 0, "points": 0, "why": ""},
+    "live_call": {"contest_id": 900, "n": 1, "what": "ask", "holder": "h", "began_at": AT, "people": 0, "sent": 0, "failed": 0},
 }  # fmt: skip
 
 
@@ -300,6 +310,21 @@ BAD: list[tuple[str, Row, str]] = [
     ("duel_player", {"place": 1}, "points_with_a_place"),
     ("duel_player", {"points": 3}, "points_with_a_place"),
     ("duel_player", {"place": 5, "points": 1}, "place_is_one_of_four"),
+    ("live", {"code": "12345"}, "code_has_six_digits"),
+    ("live", {"secret": "short"}, "secret_fits"),
+    ("live", {"item": -1}, "items_count_up"),
+    ("live", {"version": 0}, "versions_count_from_one"),
+    ("live", {"host_id": 900}, "a_host_since_when"),
+    ("live", {"phase": "open"}, "an_item_in_hand"),
+    ("live_item", {"n": 0}, "items_count_from_one"),
+    ("live_item", {"seconds": -1}, "seconds_are_not_negative"),
+    ("live_item", {"stake": -1}, "stake_is_not_negative"),
+    ("live_item", {"void": "长" * 201}, "void_fits"),
+    ("live_decision", {"act": ""}, "act_fits"),
+    ("live_decision", {"why": "长" * 201}, "why_fits"),
+    ("live_decision", {"points": 1000}, "points_go_to_one"),
+    ("live_decision", {"points": 1000, "team_id": 900, "person_id": 900}, "points_go_to_one"),
+    ("live_call", {"people": -1}, "counts_are_not_negative"),
 ]
 
 # A rule by its form, as base.py makes it: what breaks it in whatever column.
@@ -319,6 +344,8 @@ BESIDE: dict[tuple[str, str], Row] = {
     ("report", "answered_at"): {"answered_by": 900},
     ("delivery", "lease_until"): {"state": "sending"},
     ("planned", "done_on"): {"state": "done"},
+    ("live", "host_at"): {"host_id": 900},
+    ("live", "phase"): {"item": 1},
     ("correction", "decided_at"): {"state": "applied", "decided_by": "9002"},
     ("correction", "state"): {"decided_at": AT, "decided_by": "9002"},
     ("appeal", "answered_at"): {"answered_by": 900, "granted": 0},
@@ -352,6 +379,8 @@ SECOND: dict[str, Row] = {
     "outside_exam": {"id": 901, "name": "另一场"},
     "outside_result": {"person_id": 901},
     "certificate": {"id": 901, "number": "XF-2026-000901-K", "source_id": "901"},
+    "live_buzz": {"n": 2},
+    "live_decision": {"id": 901},
     "exam": {"id": 901},
     "attempt": {"sitting_id": 901, "n": 2},
     "link": {"id": 901, "hash": "1" * 64},

@@ -105,7 +105,20 @@ def test_a_row_that_breaks_a_rule_is_refused_by_the_rules_name(engine: Engine) -
 
 @pytest.mark.parametrize(
     "table",
-    ["ledger", "audit", "answer", "question_version", "confirmation", "uncredited", "seal", "remark", "ripple", "outside_result", "certificate"],
+    [
+        "ledger",
+        "audit",
+        "answer",
+        "question_version",
+        "confirmation",
+        "uncredited",
+        "seal",
+        "remark",
+        "ripple",
+        "outside_result",
+        "certificate",
+        "live_decision",
+    ],
 )
 @pytest.mark.parametrize("act", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}"])
 def test_what_is_recorded_refuses_to_be_changed_or_deleted(engine: Engine, table: str, act: str) -> None:

@@ -20,6 +20,10 @@ FORMS: dict[str, Play] = {}
 """What 竞赛 12 does for a form of contest; it gets the words after the number."""
 
 
+ROOMS: list[Callable[[Context, str], Reply | None]] = []
+"""Who knows what a code of six digits opens; asked before it is taken for a contest's number."""
+
+
 def plays(*forms: str) -> Callable[[Play], Play]:
     """Register how contests of a form are taken part in."""
 
@@ -38,6 +42,10 @@ def contest(ctx: Context, said: str) -> Reply:
     found = re.fullmatch(r"#?(\d{1,9})\s*(\S.*)?", said)
     if found is None:
         raise Refusal(f"没有看懂「竞赛 {said[:20]}」。请写编号，例如「竞赛 12」；发送「竞赛」看列表。", (Option("竞赛", "竞赛列表"),))
+    if len(found[1]) == 6:
+        for room in ROOMS:
+            if (reply := room(ctx, found[1])) is not None:
+                return reply
     one = service.found(ctx.session, ctx.me, int(found[1]), ctx.now)
     return FORMS[one.plan.form](ctx, one, (found[2] or "").strip())
 

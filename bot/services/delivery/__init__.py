@@ -3,7 +3,7 @@
 from bot.services.delivery.count import Said, Used, count, grant_cards
 from bot.services.delivery.plan import Doors, Plan, Ready, plan
 from bot.services.delivery.progress import NO_RECALL, Cost, Progress, cost, progress, recalled
-from bot.services.delivery.send import Begun, Group, alarm, begin, grouped, recovered, result, settle
+from bot.services.delivery.send import Begun, Group, Till, alarm, begin, grouped, recovered, result, settle
 
 __all__ = [
     "NO_RECALL",
@@ -15,6 +15,7 @@ __all__ = [
     "Progress",
     "Ready",
     "Said",
+    "Till",
     "Used",
     "alarm",
     "begin",

@@ -51,31 +51,59 @@ def grouped(ready: Sequence[Ready], sizes: dict[str, int]) -> dict[str, list[Gro
     return found
 
 
-def begin(session: Session, groups: Sequence[Group], holder: str, now: datetime, lease_seconds: float, limits: tuple[Limit, ...] = LIMITS) -> Begun:
-    """Take what the budgets give and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How far the budgets go for a group: who goes now, who has to wait for their own limit, who for the channel's, and until when."""
 
-    One transaction: whoever spends next, on whatever replica, sees what was spent here.
-    """
-    made = Begun()
-    purse = Purse(session)
-    table = of_channel(groups[0].channel, limits)
-    accounts = recipients.accounts_on(session) if any(limit.each_account for limit in table) else {}
-    for place, group in enumerate(groups):
-        wants, put_off = _allowed(session, purse, table, group, now)
-        outbox.put_off(session, put_off, holder)
+    going: tuple[Ready, ...]
+    put_off: tuple[tuple[int, datetime, str], ...]
+    rest: tuple[Ready, ...] = ()
+    wait: datetime | None = None
+
+
+class Till:
+    """The budgets of one channel in one transaction: whoever spends next, on whatever replica, sees what was spent here once it is closed."""
+
+    def __init__(self, session: Session, channel: str, now: datetime, limits: tuple[Limit, ...] = LIMITS) -> None:
+        self._session, self._now = session, now
+        self._purse = Purse(session)
+        self._table = of_channel(channel, limits)
+        counted = recipients.accounts_on(session) if any(limit.each_account for limit in self._table) else {}
+        self._accounts = counted.get(channel, 0)
+
+    def share(self, group: Group) -> Share:
+        """What the budgets give; looking spends nothing."""
+        wants, put_off = _allowed(self._session, self._purse, self._table, group, self._now)
         heavy = weight(group.ready[0].parcel.reply)
-        size, wait = _room(purse, table, accounts.get(group.channel, 0), len(wants), heavy, now)
-        begun = outbox.begin(session, [one.owed.id for one in wants[:size]], holder, group.channel, now, lease_seconds)
-        going = tuple(one for one in wants[:size] if one.owed.id in begun)
+        size, wait = _room(self._purse, self._table, self._accounts, len(wants), heavy, self._now)
+        return Share(tuple(wants[:size]), tuple(put_off), tuple(wants[size:]), wait)
+
+    def pay(self, going: Sequence[Ready]) -> None:
+        """These go, all with the same reply."""
         if going:
-            _spend(session, purse, table, going, heavy, now)
+            _spend(self._session, self._purse, self._table, going, weight(going[0].parcel.reply), self._now)
+
+    def close(self) -> None:
+        self._purse.close()
+
+
+def begin(session: Session, groups: Sequence[Group], holder: str, now: datetime, lease_seconds: float, limits: tuple[Limit, ...] = LIMITS) -> Begun:
+    """Take what the budgets give and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left."""
+    made = Begun()
+    till = Till(session, groups[0].channel, now, limits)
+    for place, group in enumerate(groups):
+        share = till.share(group)
+        outbox.put_off(session, share.put_off, holder)
+        begun = outbox.begin(session, [one.owed.id for one in share.going], holder, group.channel, now, lease_seconds)
+        going = tuple(one for one in share.going if one.owed.id in begun)
+        if going:
+            till.pay(going)
             made.groups.append(Group(group.channel, going))
-        if wait is not None:
-            rest = wants[size:]
-            made.left = [*([Group(group.channel, tuple(rest))] if rest else []), *groups[place + 1 :]]
-            made.wait = wait
+        if share.wait is not None:
+            made.left = [*([Group(group.channel, share.rest)] if share.rest else []), *groups[place + 1 :]]
+            made.wait = share.wait
             break
-    purse.close()
+    till.close()
     return made
 
 

@@ -10,6 +10,7 @@ from bot.storage.tables.desk import Audit, Inbox, PlatformToken, Tally
 from bot.storage.tables.exam import Attempt, Exam, Extension
 from bot.storage.tables.hours import CATEGORIES, DayTotal, Entry, Rule, Seal, Uncredited, YearTotal
 from bot.storage.tables.links import Link, Visit
+from bot.storage.tables.live import Live, LiveBuzz, LiveCall, LiveDecision, LiveItem
 from bot.storage.tables.marking import Appeal, Correction, OutsideExam, OutsideResult, Remark, Ripple
 from bot.storage.tables.memory import ExamGoal, NotebookCard
 from bot.storage.tables.people import Account, BindCode, BindGuard, Person, Post, Role, Unit
@@ -58,6 +59,11 @@ __all__ = [
     "Focus",
     "Inbox",
     "Link",
+    "Live",
+    "LiveBuzz",
+    "LiveCall",
+    "LiveDecision",
+    "LiveItem",
     "Mistake",
     "NotebookCard",
     "Occurrence",

@@ -1,0 +1,157 @@
+"""Calling out to the phones: what is said to everybody at once, to whom and on which channel, within what the platforms allow.
+
+Best effort, and fast: one replica claims a call by its row and makes it; whom it does not reach says 继续 and is where the others are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.contest import points_text
+from bot.domain.contest.plan import target_of
+from bot.domain.limits import Limit
+from bot.domain.live import ROUND_LABELS
+from bot.domain.message import Address, Ask, Option, Reply
+from bot.domain.parcel import Parcel
+from bot.domain.question import Question
+from bot.services.delivery import Doors, Group, Ready, Till, grouped
+from bot.services.live import results
+from bot.services.shelf import Shelf
+from bot.storage import recipients
+from bot.storage.live import calling, play, stage
+from bot.storage.live.stage import Item, Stage
+from bot.storage.outbox import Owed
+
+BUZZ = "抢"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to make: the contest, the question (0 for none) and what is said; `team_id` where only one team is called."""
+
+    contest_id: int
+    n: int
+    what: str
+    reply: Reply
+    team_id: int | None = None
+
+
+def task_of(contest_id: int, n: int) -> str:
+    """What a tap names: the contest and the place in it, the same for everybody, so that one call reaches a thousand."""
+    return f"l{contest_id}.{n}"
+
+
+def card(of: Stage, item: Item, question: Question) -> Ask:
+    """The question with its buttons, or the one button of 抢答."""
+    named = [f"第{item.n}/{of.items}题", ROUND_LABELS[item.round] if item.round != "all" else question.label]
+    head = " · ".join([*named, *([f"限时 {item.seconds} 秒"] if item.seconds else [])])
+    if item.round == "buzzer":
+        return Ask(task_of(of.id, item.n), head, question.stem, (Option(BUZZ, BUZZ),))
+    options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
+    return Ask(task_of(of.id, item.n), head, question.stem, options, question.kind == "multiple")
+
+
+def owed(session: Session, shelf: Shelf, now: datetime) -> list[Call]:
+    """What is to be said and nobody has claimed yet; reads only."""
+    found: list[Call] = []
+    for of in stage.running(session, now):
+        if (call := _of(session, shelf, of)) is not None and not calling.is_claimed(session, call.contest_id, call.n, call.what):
+            found.append(call)
+    return found
+
+
+def _of(session: Session, shelf: Shelf, of: Stage) -> Call | None:
+    """What the state of a contest is to be followed by on the phones."""
+    course = of.course
+    item = stage.item(session, of.id, course.item) if course.item else None
+    if course.phase == "finished":
+        return Call(of.id, 0, "end", Reply(f"「{of.name}」结束了，谢谢参加。", buttons=(Option(target_of(of.id), "看成绩"),)))
+    if item is None or course.paused:
+        return None
+    question = shelf.question(session, item.version_id)
+    if course.phase in ("reading", "open"):
+        if item.round == "risk":
+            return None
+        return Call(of.id, item.n, "ask", Reply(ask=card(of, item, question)), item.team_id)
+    if course.phase == "closed" and item.round == "all":
+        return Call(of.id, item.n, "told", Reply(told(session, of, item, question)))
+    return None
+
+
+def told(session: Session, of: Stage, item: Item, question: Question) -> str:
+    """What everybody is told once a question is closed: the same for all, so that one call reaches a thousand."""
+    if item.void:
+        return f"第 {item.n} 题作废：{item.void}。大家都不计分。"
+    counted = play.spread(session, of.id, item.n)
+    answered, right = sum(one[1] for one in counted), sum(one[2] for one in counted)
+    share = f"{answered} 人作答，{right} 人答对。" if answered else "没有人作答。"
+    key = question.show_key()
+    lines = [f"第 {item.n} 题答案：", key] if "\n" in key else [f"第 {item.n} 题答案：{key}"]
+    return "\n".join([*lines, question.explanation, share])
+
+
+def claim(session: Session, call: Call, holder: str, now: datetime) -> bool:
+    """True for the one replica that makes the call."""
+    return calling.claim(session, call.contest_id, call.n, call.what, holder, now)
+
+
+def plan(session: Session, call: Call, now: datetime, doors: Doors, sizes: Mapping[str, int]) -> tuple[dict[str, list[Group]], int]:
+    """Who is called where: everybody on the account on which they spoke last; by channel in groups of one call, and how many people in all."""
+    people = calling.people(session, call.contest_id, call.team_id)
+    ready = []
+    for person_id, accounts in recipients.accounts(session, people).items():
+        open_ones = [one for one in accounts if one.channel in doors.on]
+        if not open_ones:
+            continue
+        one = max(open_ones, key=lambda each: (each.heard.timestamp() if each.heard else 0.0, -doors.on.index(each.channel)))
+        parcel = Parcel(Address(one.channel, one.app, one.user), call.reply, f"l{call.contest_id}.{call.n}.{call.what}.{person_id}")
+        ready.append(Ready(Owed(person_id, 0, 0, person_id, 0, now), parcel, 0, one.heard, 0, one.channel in doors.beyond_window))
+    return grouped(ready, dict(sizes)), len(people)
+
+
+def begin(session: Session, groups: Sequence[Group], now: datetime, limits: tuple[Limit, ...]) -> tuple[list[Group], list[Group], datetime | None]:
+    """What may go now, what has to wait for the channel, and until when; those who have had their fill of messages are left out."""
+    till = Till(session, groups[0].channel, now, limits)
+    going: list[Group] = []
+    for place, group in enumerate(groups):
+        share = till.share(group)
+        till.pay(share.going)
+        if share.going:
+            going.append(Group(group.channel, share.going))
+        if share.wait is not None:
+            till.close()
+            return going, [*([Group(group.channel, share.rest)] if share.rest else []), *groups[place + 1 :]], share.wait
+    till.close()
+    return going, [], None
+
+
+def holds(session: Session, call: Call) -> bool:
+    """True while the call still makes sense: a question that is closed need not be put to anybody any more."""
+    of = stage.stage(session, call.contest_id)
+    return of is not None and (call.n == 0 or (of.course.item == call.n and (call.what != "ask" or of.course.phase in ("reading", "open"))))
+
+
+def done(session: Session, call: Call, now: datetime, people: int, sent: int, failed: int) -> None:
+    """Write down what became of it, for the host to see."""
+    calling.done(session, call.contest_id, call.n, call.what, now, people, sent, failed)
+    stage.touch(session, call.contest_id, now)
+
+
+def progress(session: Session, of: Stage) -> dict[str, Any] | None:
+    """How far the last call has come; None before the first."""
+    return calling.last(session, of.id)
+
+
+def after(session: Session, of: Stage, person_id: int) -> str:
+    """How somebody stands, in a sentence, for who asks or when it is over."""
+    found = results.standing(session, of)
+    mine = next((one for one in found.people if one.player.id == person_id), None)
+    if mine is None:
+        return "您还没有答过题。"
+    line = f"您答对 {mine.player.result.correct} 题，得 {points_text(mine.player.result.points)} 分"
+    return f"{line}，第 {mine.place} 名。" if found.rules.board != "off" else f"{line}。"

@@ -1,0 +1,153 @@
+"""Taking part in a live contest: joining and coming back, answering once, pressing; whatever a phone loses, the rows keep (S19)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.message import Incoming, Refusal
+from bot.domain.people import Learner
+from bot.domain.question import Question
+from bot.domain.sitting import FORMS
+from bot.services import contest as contests
+from bot.services import focus
+from bot.services.live import stakes
+from bot.services.shelf import Shelf
+from bot.storage import quiz, teams
+from bot.storage.live import play, stage
+from bot.storage.live.stage import Item, Stage
+from bot.storage.tables import stamp
+
+LIVE = FORMS["live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Somebody in a contest: where it stands, the sitting in which they answer, their team, and whether they have just come in."""
+
+    stage: Stage
+    sitting_id: int
+    team: tuple[int, str] | None
+    is_new: bool = False
+    put_down: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is on for somebody now: the question in hand if one is, and what they have said to it."""
+
+    seat: Seat
+    item: Item | None
+    question: Question | None
+    said: str
+
+
+def enter(session: Session, shelf: Shelf, me: Learner, of: Stage, now: datetime) -> Seat:
+    """Take the contest in hand: what was in hand before is put down and kept."""
+    if of.course.phase == "finished":
+        raise Refusal(f"「{of.name}」已经结束了。")
+    had = quiz.last_sitting(session, me.id, "live", str(of.id))
+    if had is None:
+        contests.join(session, contests.found(session, me, of.id, now), me, now)
+    sitting_id = play.open_sitting(session, of.id, me.id, now) if had is None else had.id
+    put_down = focus.take(session, shelf, me.id, LIVE.task, sitting_id, LIVE.claim, now)
+    return Seat(of, sitting_id, teams.team_of(session, of.id, me.id), had is None, put_down)
+
+
+@focus.named("live")
+def _named(session: Session, shelf: Shelf, one: focus.Open) -> str:
+    of = stage.stage(session, int(one.scope))
+    return f"「{of.name}」" if of is not None else LIVE.name
+
+
+def _sitting(session: Session, contest_id: int, person_id: int) -> int:
+    found = quiz.last_sitting(session, person_id, "live", str(contest_id))
+    if found is None:
+        raise Refusal("您没有参加这场竞赛。发送「竞赛」加大屏幕上的六位参赛码加入。")
+    return found.id
+
+
+def seat(session: Session, person_id: int, contest_id: int) -> Seat:
+    """Somebody's place in a contest that they have joined. Raises `Refusal` for who has not."""
+    of = stage.stage(session, contest_id)
+    if of is None:
+        raise Refusal("这场竞赛已经不在了。")
+    return Seat(of, _sitting(session, contest_id, person_id), teams.team_of(session, contest_id, person_id))
+
+
+def contest_of(session: Session, sitting_id: int) -> int | None:
+    """The contest that a live sitting belongs to."""
+    found = quiz.sitting(session, sitting_id)
+    return int(found.scope) if found is not None and found.kind == "live" else None
+
+
+def view(session: Session, shelf: Shelf, at: Seat) -> View:
+    """What a phone shows that has just come back."""
+    course = at.stage.course
+    item = stage.item(session, at.stage.id, course.item) if course.item and course.phase != "lobby" else None
+    if item is None:
+        return View(at, None, None, "")
+    given = quiz.answered(session, at.sitting_id, item.n)
+    return View(at, item, shelf.question(session, item.version_id), given[1] if given else "")
+
+
+def answer(session: Session, shelf: Shelf, person_id: int, at: Seat, n: int, text: str, incoming: Incoming) -> str:
+    """Record one answer; the choice as it was heard. The first recorded stands; the arrival at the edge decides whether it is in time (D8, D9).
+
+    Nothing is said of right and wrong: that is for everybody at once, after the close. Raises `Refusal`.
+    """
+    of = at.stage
+    item = stage.item(session, of.id, n)
+    if item is None:
+        raise Refusal("未记录：这一题还没有开始。")
+    said = quiz.answered(session, at.sitting_id, n)
+    if said is not None:
+        raise Refusal(f"未记录：第 {n} 题您已经答过（{said[1]}），以第一次为准。")
+    if item.void:
+        raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
+    stakes.check_phone(item, at.team)
+    question = shelf.question(session, item.version_id)
+    choice = question.hear(text)
+    if choice is None:
+        raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
+    if not item.window.takes(incoming.arrived):
+        raise Refusal(_late(of, item))
+    mark = question.mark(choice)
+    quiz.record(
+        session,
+        person_id=person_id,
+        sitting_id=at.sitting_id,
+        n=n,
+        question=item.question,
+        version_id=item.version_id,
+        choice=choice,
+        correct=int(mark.correct),
+        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
+        provisional=0,
+        channel=incoming.sender.channel,
+        message_id=incoming.message_id,
+        arrived_at=stamp(incoming.arrived),
+        recorded_at=stamp(incoming.arrived),
+    )
+    return choice
+
+
+def _late(of: Stage, item: Item) -> str:
+    if of.course.paused and of.course.item == item.n:
+        return "未记录：现在暂停，恢复以后再答。"
+    if of.course.phase == "finished":
+        return "未记录：这场竞赛已经结束。"
+    ahead = f"现在是第 {of.course.item} 题，回复「继续」看题。" if of.course.item != item.n and of.course.phase == "open" else "请等下一题。"
+    return f"未记录：第 {item.n} 题已经收题。{ahead}"
+
+
+def press(session: Session, person_id: int, at: Seat, n: int, incoming: Incoming) -> stakes.Pressing:
+    """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
+    item = stage.item(session, at.stage.id, n)
+    if item is None or item.round != "buzzer":
+        raise Refusal("未记录：现在不是抢答题。")
+    if at.team is None:
+        raise Refusal("未记录：您不在任何一支参赛队里，抢答由各队进行。")
+    return stakes.press(session, at.stage, item, at.team[0], person_id, incoming.arrived)

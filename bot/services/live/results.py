@@ -1,0 +1,96 @@
+"""How everybody stands in a live contest, made from the answers, the clocks and the decisions alone: the same rows give the same board."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from sqlmodel import Session
+
+from bot.domain import contest
+from bot.domain.contest import Result, Rules, Said, TeamPlace
+from bot.storage import players, teams
+from bot.storage.live import play, stage
+from bot.storage.live.stage import Item, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everybody as they stand now."""
+
+    rules: Rules
+    people: list[contest.Place]
+    teams: list[TeamPlace]
+
+
+def rules_of(of: Stage) -> Rules:
+    return contest.from_json(json.loads(of.rules))
+
+
+def standing(session: Session, of: Stage) -> Standing:
+    """The whole board of a contest as the rows stand."""
+    rules = rules_of(of)
+    results = _results(session, of, rules)
+    everybody = [
+        replace(one, result=results.get(one.id, contest.score.NOTHING), took_part=one.id in results) for one in players.players(session, of.id)
+    ]
+    of_teams = contest.teams(rules, teams.names(session, of.id), everybody)
+    return Standing(rules, contest.places(everybody), _decided(session, of, of_teams))
+
+
+def _results(session: Session, of: Stage, rules: Rules) -> dict[int, Result]:
+    """What the answers of everybody come to; a void question and one that belongs to a team count for nobody."""
+    counted = {one.n: one for one in stage.items(session, of.id) if one.round == "all" and not one.void}
+    worth = {n: replace(rules, base=one.points, seconds=max(1, one.seconds)) for n, one in counted.items()}
+    adjusted = play.person_points(session, of.id)
+    found: dict[int, Result] = {}
+    for who, given in groupby(play.answers(session, of.id), key=lambda one: one.person_id):
+        if mine := [one for one in given if one.n in counted]:
+            found[who] = _result(mine, counted, worth, adjusted.pop(who, 0))
+    for who, points in adjusted.items():
+        found[who] = Result(points, finished=of.opened_at)
+    return found
+
+
+def _result(given: list[play.Given], items: Mapping[int, Item], worth: Mapping[int, Rules], points: int) -> Result:
+    right, millis, in_a_row = 0, 0, 0
+    last: datetime | None = None
+    for one in given:
+        took = items[one.n].window.elapsed(one.arrived) // timedelta(milliseconds=1)
+        correct = one.earned == 1000
+        points += contest.worth(worth[one.n], Said(one.earned, correct, took), in_a_row)
+        in_a_row = in_a_row + 1 if correct else 0
+        right += correct
+        millis += took
+        last = one.arrived
+    return Result(points, right, millis, last)
+
+
+def _decided(session: Session, of: Stage, by_members: list[TeamPlace]) -> list[TeamPlace]:
+    """The teams with what was decided: on a stage what they began with and what was judged, else the fair mean of their members (S17).
+
+    Of equal score whoever won the sudden death goes first, then by the rule for ties.
+    """
+    decided = play.team_points(session, of.id)
+    start = None if of.scheme is None else of.scheme.start * 1000
+    scored = {one.team_id: (one.score if start is None else start) + decided.get(one.team_id, (0, 0))[0] for one in by_members}
+
+    def order(one: TeamPlace) -> tuple[float, ...]:
+        won = decided.get(one.team_id, (0, 0))[1]
+        return (-scored[one.team_id], -won, *(one.result.order[1:] if start is None else ()))
+
+    found: list[TeamPlace] = []
+    ordered = sorted(by_members, key=lambda one: (order(one), one.name, one.team_id))
+    for at, one in enumerate(ordered):
+        tied = bool(found) and order(ordered[at - 1]) == order(one)
+        found.append(replace(one, place=found[-1].place if tied else at + 1, score=scored[one.team_id]))
+    return found
+
+
+def keep(session: Session, of: Stage) -> None:
+    """Write down how everybody stands, for the board that is frozen at the close."""
+    for one in standing(session, of).people:
+        players.stand(session, of.id, one.player.id, one.player.result)

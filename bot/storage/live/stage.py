@@ -1,0 +1,213 @@
+"""Where live contests stand: the state that screens, consoles and phones look at, and the clocks of its questions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain import live
+from bot.domain.live import Course, Round, Scheme, Window
+from bot.domain.message import Refusal
+from bot.storage.sql import Sql
+from bot.storage.tables import moment, stamp
+
+_STAGE = """SELECT l.contest_id, c.name, c.form, c.state, c.rules, l.code, l.secret, l.phase, l.item, l.paused, l.version, l.host_id,
+        COALESCE(p.name, ''), l.scheme, (SELECT COUNT(*) FROM contest_item i WHERE i.contest_id = l.contest_id), l.opened_at
+    FROM live l JOIN contest c ON c.id = l.contest_id LEFT JOIN person p ON p.id = l.host_id WHERE """
+_BY_ID = Sql(_STAGE + "l.contest_id = :id")
+_BY_CODE = Sql(_STAGE + "l.code = :code")
+_RUNNING = Sql(_STAGE + "(l.phase <> 'finished' OR l.changed_at >= :since) ORDER BY l.contest_id")
+_OPEN = Sql(
+    """INSERT INTO live (contest_id, code, secret, phase, item, paused, version, scheme, opened_at, changed_at)
+       VALUES (:contest_id, :code, :secret, 'lobby', 0, 0, 1, :scheme, :at, :at) ON CONFLICT DO NOTHING"""
+)
+_MOVE = Sql(
+    """UPDATE live SET phase = :phase, item = :item, paused = :paused, version = version + 1, changed_at = :at
+       WHERE contest_id = :id AND version = :version"""
+)
+_TOUCH = Sql("UPDATE live SET version = version + 1, changed_at = :at WHERE contest_id = :id")
+_HOST = Sql("UPDATE live SET host_id = :host_id, host_at = :at, version = version + 1, changed_at = :at WHERE contest_id = :id")
+_VERSIONS = Sql("SELECT contest_id, version FROM live WHERE phase <> 'finished' OR changed_at >= :since")
+_ITEM = """SELECT i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
+        i.void, c.question, c.version_id, c.points, c.part
+    FROM live_item i JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n WHERE i.contest_id = :id"""
+_ONE_ITEM = Sql(_ITEM + " AND i.n = :n")
+_ITEMS = Sql(_ITEM + " ORDER BY i.n")
+_PROGRAMME = Sql("SELECT n, question, version_id, points, part FROM contest_item WHERE contest_id = :id ORDER BY n")
+_COME_ON = Sql(
+    """INSERT INTO live_item (contest_id, n, round, seconds, team_id, stake, opened_at, ends_at, pauses, void)
+       VALUES (:id, :n, :round, :seconds, :team_id, :stake, :at, :ends_at, '[]', '')"""
+)
+_CLOCK = Sql(
+    """UPDATE live_item SET buzz_at = :buzz_at, ends_at = :ends_at, closed_at = :closed_at, pauses = :pauses WHERE contest_id = :id AND n = :n"""
+)
+_HOLD = Sql("UPDATE live_item SET holder_id = :holder_id, ends_at = :ends_at WHERE contest_id = :id AND n = :n AND closed_at IS NULL")
+_VOID = Sql("UPDATE live_item SET void = :void WHERE contest_id = :id AND n = :n")
+
+
+ONLY_JUST = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A live contest as its row stands; `secret` is what the screen's address adds, `items` how many questions the programme has."""
+
+    id: int
+    name: str
+    form: str
+    state: str
+    rules: str
+    code: str
+    secret: str
+    course: Course
+    version: int
+    host_id: int | None
+    host: str
+    scheme: Scheme | None
+    items: int
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question that came on, with its clock; points and stake in thousandths."""
+
+    contest_id: int
+    n: int
+    round: Round
+    seconds: int
+    team_id: int | None
+    holder_id: int | None
+    stake: int
+    window: Window
+    buzz_at: datetime | None
+    void: str
+    question: str
+    version_id: int
+    points: int
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A question of the programme."""
+
+    n: int
+    question: str
+    version_id: int
+    points: int
+    part: str
+
+
+def _stage(row: Any) -> Stage:
+    course = Course(row[7], row[8], bool(row[9]))
+    scheme = live.from_json(json.loads(row[13])) if row[13] else None
+    contest_id, name, form, state, rules, code, secret = row[:7]
+    return Stage(contest_id, name, form, state, rules, code, secret, course, row[10], row[11], row[12], scheme, int(row[14]), moment(row[15]))
+
+
+def stage(session: Session, contest_id: int) -> Stage | None:
+    row = _BY_ID.one(session, id=contest_id)
+    return None if row is None else _stage(row)
+
+
+def coded(session: Session, code: str) -> Stage | None:
+    """The contest that a code joins."""
+    row = _BY_CODE.one(session, code=code)
+    return None if row is None else _stage(row)
+
+
+def running(session: Session, now: datetime) -> list[Stage]:
+    """Every contest that is not over, or only just, by id."""
+    return [_stage(row) for row in _RUNNING.all(session, since=stamp(now - ONLY_JUST))]
+
+
+def versions(session: Session, now: datetime) -> dict[int, int]:
+    """The version of every contest that is not over, or only just: as cheap a look as there is."""
+    return {row[0]: row[1] for row in _VERSIONS.all(session, since=stamp(now - ONLY_JUST))}
+
+
+def open_lobby(session: Session, contest_id: int, code: str, secret: str, scheme: Scheme | None, at: datetime) -> bool:
+    """False when it is open already, or the code is taken."""
+    kept = "" if scheme is None else json.dumps(live.to_json(scheme), ensure_ascii=False)
+    return _OPEN.run(session, contest_id=contest_id, code=code, secret=secret, scheme=kept, at=stamp(at)) == 1
+
+
+def move(session: Session, was: Stage, to: Course, at: datetime) -> None:
+    """The next state, unless somebody has changed it since `was` was read. Raises `Refusal` then: one press is one step."""
+    done = _MOVE.run(session, id=was.id, version=was.version, phase=to.phase, item=to.item, paused=int(to.paused), at=stamp(at))
+    if done != 1:
+        raise Refusal("刚才已经有人操作过了，请看最新的状态再点一次。")
+
+
+def touch(session: Session, contest_id: int, at: datetime) -> None:
+    """Something that screens show has changed beside the state itself."""
+    _TOUCH.run(session, id=contest_id, at=stamp(at))
+
+
+def give_to(session: Session, contest_id: int, host_id: int, at: datetime) -> None:
+    _HOST.run(session, id=contest_id, host_id=host_id, at=stamp(at))
+
+
+# ── Questions ──
+
+
+def _item(row: Any) -> Item:
+    pauses = tuple((moment(since), moment(until) if until else None) for since, until in json.loads(row[11]))
+    window = Window(moment(row[8] or row[7]), moment(row[9]) if row[9] else None, moment(row[10]) if row[10] else None, pauses)
+    buzz_at = moment(row[8]) if row[8] else None
+    contest_id, n, kind, seconds, team_id, holder_id, stake = row[:7]
+    void, question, version_id, points, part = row[12:]
+    return Item(contest_id, n, kind, seconds, team_id, holder_id, stake, window, buzz_at, void, question, version_id, points, part)
+
+
+def item(session: Session, contest_id: int, n: int) -> Item | None:
+    """A question that has come on."""
+    row = _ONE_ITEM.one(session, id=contest_id, n=n)
+    return None if row is None else _item(row)
+
+
+def items(session: Session, contest_id: int) -> list[Item]:
+    """All that have come on, in order."""
+    return [_item(row) for row in _ITEMS.all(session, id=contest_id)]
+
+
+def programme(session: Session, contest_id: int) -> list[Planned]:
+    return [Planned(*row) for row in _PROGRAMME.all(session, id=contest_id)]
+
+
+def come_on(
+    session: Session, contest_id: int, n: int, kind: Round, seconds: int, at: datetime, ends_at: datetime | None, team_id: int | None, stake: int
+) -> None:
+    """A question comes on, once."""
+    _COME_ON.run(session, id=contest_id, n=n, round=kind, seconds=seconds, at=stamp(at), ends_at=_text(ends_at), team_id=team_id, stake=stake)
+
+
+def set_clock(session: Session, of: Item, window: Window, buzz_at: datetime | None = None) -> None:
+    pauses = json.dumps([[stamp(since), _text(until)] for since, until in window.pauses])
+    _CLOCK.run(
+        session,
+        id=of.contest_id,
+        n=of.n,
+        buzz_at=_text(buzz_at or of.buzz_at),
+        ends_at=_text(window.ends_at),
+        closed_at=_text(window.closed_at),
+        pauses=pauses,
+    )
+
+
+def hold(session: Session, of: Item, team_id: int | None, ends_at: datetime | None) -> None:
+    """Who answers now (nobody: None), and until when."""
+    _HOLD.run(session, id=of.contest_id, n=of.n, holder_id=team_id, ends_at=_text(ends_at))
+
+
+def void(session: Session, of: Item, why: str) -> None:
+    _VOID.run(session, id=of.contest_id, n=of.n, void=why)
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else stamp(at)

@@ -1,0 +1,157 @@
+"""A live contest in the chat: in by the code, questions one after the other, the first answer stands, whoever was away finds everything."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import text
+
+from bot.dispatch import Dispatcher
+from tests.conftest import Chat, Clock, enroll
+from tests.live import Room, opened
+
+
+async def come_in(room: Room) -> None:
+    for player in room.players:
+        assert "已进入「七一知识竞赛」" in await player.say(f"竞赛 {room.code}")
+
+
+async def test_a_contest_from_the_first_question_to_the_frozen_board(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, questions=2)
+    await come_in(room)
+    good, slow, bad = room.players
+    for n in (1, 2):
+        assert f"第 {n} 题已出" in await room.host.say("主持 下一题")
+        card = await good.say("继续")
+        assert f"第{n}/2题" in card
+        assert room.question(n).stem in card
+        assert (await good.tap(room.question(n).key)).startswith("已记录")
+        assert (await bad.say(room.wrong(n))).startswith("已记录")
+        assert (await slow.say(room.question(n).key, after=9)).startswith("已记录")
+        assert "已收题" in await room.host.say("主持 收题")
+    assert "已结束" in await room.host.say("主持 结束")
+    assert "答对 2 题，得 2 分，第 1 名" in await good.say(f"竞赛 {room.id}")
+    assert "答对 2 题，得 2 分，第 2 名" in await slow.say(f"竞赛 {room.id}")
+    assert "答对 0 题，得 0 分，第 3 名" in await bad.say(f"竞赛 {room.id}")
+    board = await good.say(f"排行 {room.id}")
+    assert board.index("选手1") < board.index("选手2") < board.index("选手3")
+    assert "竞赛" in await good.say("我的学时")
+
+
+async def test_the_first_answer_stands_and_nobody_is_told_the_key_before_the_close(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=1)
+    await come_in(room)
+    await room.host.say("主持 下一题")
+    player = room.players[0]
+    assert (await player.say("A")).startswith("已记录")
+    said = await player.say("B")
+    assert said.startswith("未记录")
+    assert "以第一次为准" in said
+    question = room.question(1)
+    heard = [said, await player.say("继续"), await player.say("A"), await player.say(f"竞赛 {room.code}")]
+    assert not any(question.explanation in one or "正确答案" in one for one in heard)
+    rows = house.desk.read_now(lambda session: session.execute(text("SELECT choice FROM answer")).all())
+    assert [row[0] for row in rows] == ["A"]
+
+
+async def test_two_taps_at_once_are_one_answer(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=1)
+    await come_in(room)
+    await room.host.say("主持 下一题")
+    player = room.players[0]
+    await player.say("继续")
+    assert player.last.ask is not None
+    task = player.last.ask.task
+    heard = await asyncio.gather(*(house.handle(player.message("AB"[n % 2], task)) for n in range(8)))
+    assert sum(one.text.startswith("已记录") for one in heard) == 1
+    assert house.desk.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
+
+
+async def test_what_arrives_late_is_refused_and_says_why(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=1)
+    await come_in(room)
+    player = room.players[0]
+    assert "没有看懂" in await player.say("A"), "before the first question there is nothing to answer"
+    await room.host.say("主持 下一题")
+    await player.say("继续")
+    assert player.last.ask is not None
+    old = player.last.ask
+    assert "第 1 题已经收题" in await player.tap_on(old, "A", after=31)
+    await room.host.say("主持 收题")
+    await room.host.say("主持 下一题")
+    said = await player.tap_on(old, "A")
+    assert said.startswith("未记录")
+    assert "现在是第 2 题" in said
+
+
+async def test_a_pause_stops_the_clock_and_what_was_left_is_left(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=1)
+    await come_in(room)
+    await room.host.say("主持 下一题")
+    player = room.players[0]
+    await room.host.say("主持 暂停 投影坏了", after=20)
+    assert "现在暂停" in await player.say("A", after=60)
+    await room.host.say("主持 恢复", after=60)
+    assert (await player.say("A", after=9)).startswith("已记录")
+
+
+async def test_a_void_question_counts_for_nobody_and_the_reason_is_told(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=2, questions=2)
+    await come_in(room)
+    for chosen in (room.question(1).key, room.question(2).key):
+        await room.host.say("主持 下一题")
+        assert (await room.players[0].say(chosen)).startswith("已记录")
+        await room.host.say("主持 收题")
+    assert "请写明原因" in await room.host.say("主持 作废 1")
+    assert "第 1 题已作废" in await room.host.say("主持 作废 1 题干有误")
+    assert "得 1 分" in await room.players[0].say("继续")
+    assert "已经作废：题干有误" in await room.host.say("主持 作废 1 再来")
+
+
+async def test_another_operator_takes_over_and_it_is_seen(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=1)
+    house.desk.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin",)))
+    other = Chat(house, clock, "9002")
+    assert "现在由 管理员甲 主持" in await other.say("主持 下一题")
+    assert "现在由您主持" in await other.say(f"主持 接管 {room.id}")
+    assert "第 1 题已出" in await other.say("主持 下一题")
+    assert "现在由 管理员乙 主持" in await room.host.say("主持 收题")
+    log = house.desk.read_now(lambda session: session.execute(text("SELECT act, why FROM live_decision ORDER BY id")).all())
+    assert ("接管", "从 管理员甲 接管") in [tuple(row) for row in log]
+    audited = house.desk.read_now(lambda session: session.execute(text("SELECT actor, action FROM audit ORDER BY id")).all())
+    assert ("9002", "现场竞赛 接管") in [tuple(row) for row in audited]
+
+
+async def test_who_is_no_administrator_hosts_nothing(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=1)
+    said = await room.players[0].say("主持 下一题")
+    assert "没有看懂" in said
+    assert room.stage().course.phase == "lobby"
+
+
+async def test_a_colleague_who_taps_a_forwarded_card_answers_for_themselves_or_not_at_all(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=2)
+    await room.players[0].say(f"竞赛 {room.code}")
+    await room.host.say("主持 下一题")
+    await room.players[0].say("继续")
+    card = room.players[0].last.ask
+    assert card is not None
+    assert "您没有参加这场竞赛" in await room.players[1].tap_on(card, "A")
+    await room.players[1].say(f"竞赛 {room.code}")
+    assert (await room.players[1].tap_on(card, "A")).startswith("已记录")
+    assert (await room.players[0].tap_on(card, "B")).startswith("已记录")
+
+
+async def test_twenty_times_away_and_back_lose_nothing(house: Dispatcher, clock: Clock) -> None:
+    room = opened(house, clock, players=2, of_team={"一队": [0, 1]}, questions=20)
+    await come_in(room)
+    player = room.players[0]
+    for n in range(1, 21):
+        await room.host.say("主持 下一题")
+        away = Chat(house, clock, player.user)  # a client that was killed knows nothing of before
+        assert f"第{n}/20题" in await away.say(f"竞赛 {room.code}" if n % 2 else "继续")
+        assert (await away.tap(room.question(n).key)).startswith("已记录")
+        await room.host.say("主持 收题")
+    said = await Chat(house, clock, player.user).say("继续")
+    assert "一队" in said
+    assert "答对 20 题，得 20 分" in said
