@@ -15,9 +15,12 @@ from bot.domain.certificate import HEADINGS, STATES, full_number, page_of, shown
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services import certificate
-from bot.services.certificate import Held, Step, Wanted
+from bot.services import shelf as shelves
+from bot.services.certificate import Held, Step, Wanted, exams
 from bot.services.certificate.press import FORMS, Form, Press
 from bot.storage import certificate as rows
+from bot.storage.exam import exams as kept
+from bot.storage.files import home, load_library
 
 group = typer.Typer(help="证书：签发、撤销、换发、查看、生成图片和 PDF。", no_args_is_help=True)
 cli.add_typer(group, name="certificate")
@@ -34,8 +37,9 @@ ACTS = {"issue": "签发", "none": "早已签发"}
 
 @group.command("issue")
 def issue(
-    staff_nos: Annotated[list[str], typer.Argument(help="工号，可多个")],
-    title: Annotated[str, typer.Option("--title", help="考试、竞赛或学习的名称")],
+    staff_nos: Annotated[list[str] | None, typer.Argument(help="工号，可多个；用 --exam 时不写")] = None,
+    exam: Annotated[int | None, typer.Option("--exam", help="给这场考试所有合格的人，内容按成绩填写")] = None,
+    title: Title = None,
     kind: Annotated[str, typer.Option("--kind", help="contest 竞赛、study 学习、exam 考试")] = "contest",
     day: On = None,
     result: Result = None,
@@ -47,9 +51,17 @@ def issue(
     """给一个或多个人发证：先列出会发哪些；加 --apply 才签发。同一人、同一名称和日期只发一份，重复执行不变。"""
     at = now()
     held_on = _day(day) or day_of(at)
+    if exam is None and not (staff_nos and title):
+        raise typer.BadParameter("请写明工号和 --title，或用 --exam 指明一场考试。")
+    if exam is not None and (staff_nos or title or day or result or hours or issuer):
+        raise typer.BadParameter("--exam 按成绩填写证书，不能再写工号、名称、日期、结果、学时和发证单位。")
 
     def work(session: Session) -> list[tuple[str, Step]]:
-        wanted = [_wanted(session, staff_no, kind, title, held_on, result or "", hours or "", issuer or "") for staff_no in dict.fromkeys(staff_nos)]
+        wanted = (
+            _of_exam(session, exam)
+            if exam is not None
+            else [_named(session, one, kind, title or "", held_on, result or "", hours or "", issuer or "") for one in dict.fromkeys(staff_nos or ())]
+        )
         return certificate.hand_out(session, wanted, at, by=operator(), via="cli", apply=apply)
 
     steps = writing(work) if apply else reading(work)
@@ -60,7 +72,17 @@ def issue(
     show({"applied": apply and fresh > 0, "certificates": made}, as_json, lines)
 
 
-def _wanted(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> Wanted:
+def _of_exam(session: Session, exam_id: int) -> list[Wanted]:
+    found = kept.get(session, exam_id)
+    if found is None:
+        raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
+    if not found.tells_score:
+        raise Refusal(f"考试 {exam_id}《{found.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
+    library, _ = load_library(home())
+    return exams.wanted(session, shelves.stock(session, library), found)
+
+
+def _named(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> Wanted:
     found = rows.holder(session, staff_no)
     if found is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")

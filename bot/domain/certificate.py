@@ -28,7 +28,7 @@ STATES = {"valid": "有效", "revoked": "已撤销", "replaced": "已换发"}
 _NUMBER = re.compile(rf"XF-?(20\d\d)-?(\d{{6}}|[1-9]\d{{6,8}})-?([{ALPHABET}])(?:-?([{ALPHABET}]{{5}})-?([{ALPHABET}]{{5}}))?")
 _MISREAD = str.maketrans({"O": "0", "I": "1", "—": "-", "–": "-", "−": "-"})
 _SPACES = re.compile(r"\s+")
-_MOST = {"name": 80, "unit": 200, "title": 120, "result": 120, "hours": 12, "issuer": 40}
+_MOST = {"name": 80, "unit": 200, "title": 120, "result": 120, "hours": 12, "issuer": 80}
 _LABELS = {"name": "姓名", "unit": "单位", "title": "名称", "result": "结果", "hours": "学时", "issuer": "发证单位"}
 _MAY_BE_EMPTY = ("unit", "result", "hours")
 

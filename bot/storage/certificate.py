@@ -36,6 +36,8 @@ _ALL = Sql(
     + """(:staff_no = '' OR p.staff_no = :staff_no) AND (:state = '' OR c.state = :state) AND (:kind = '' OR c.kind = :kind)
          ORDER BY c.id DESC LIMIT :most"""
 )
+_HEAD = Sql("SELECT name FROM unit WHERE parent_id IS NULL ORDER BY id LIMIT 1")
+_STAFF_NO = Sql("SELECT staff_no FROM person WHERE id = :id")
 _HOLDER = Sql("SELECT id, name FROM person WHERE staff_no = :staff_no")
 
 
@@ -144,6 +146,16 @@ def of_source(session: Session, source: tuple[str, str]) -> list[Held]:
 def listed(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[Held]:
     """Newest first; an empty word asks for all."""
     return [_held(row) for row in _ALL.all(session, staff_no=staff_no, state=state, kind=kind, most=most)]
+
+
+def head(session: Session) -> str:
+    """The name of the unit above all others; empty while there is none."""
+    row = _HEAD.one(session)
+    return "" if row is None else str(row[0])
+
+
+def staff_no(session: Session, person_id: int) -> str:
+    return str(_STAFF_NO.one(session, id=person_id)[0])
 
 
 def holder(session: Session, staff_no: str) -> tuple[int, str] | None:

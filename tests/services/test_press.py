@@ -89,7 +89,7 @@ def test_stars_around_a_name_are_seen_and_not_obeyed(good: Press) -> None:
 
 @needs_chinese
 def test_the_longest_of_everything_stays_on_its_one_page(good: Press) -> None:
-    most = held(name="长" * 80, unit="长" * 200, title="长" * 120, result="长" * 120, issuer="长" * 40, hours="12.25")
+    most = held(name="长" * 80, unit="长" * 200, title="长" * 120, result="长" * 120, issuer="长" * 80, hours="12.25")
     assert good.draw(most, "png", PAGES).startswith(b"\x89PNG")
 
 

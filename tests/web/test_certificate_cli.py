@@ -88,3 +88,12 @@ async def test_a_certificate_is_drawn_into_a_file(demo: Path, tmp_path: Path) ->
         status, _, err = await bot("certificate", "render", number, str(tmp_path / name), env=env)
         assert status == 0, err
         assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+async def test_an_exam_that_is_not_there_and_two_ways_at_once_are_refused(demo: Path) -> None:
+    env = environment(demo)
+    status, _, err = await bot("certificate", "issue", "--exam", "999", env=env)
+    assert (status, "没有编号为 999 的考试" in err) == (1, True)
+    for arguments in (["1009", "--exam", "1"], ["1009"], ["--title", "竞赛"]):
+        status, _, err = await bot("certificate", "issue", *arguments, env=env)
+        assert (status, "--exam" in err) == (2, True), arguments

@@ -41,6 +41,8 @@ __all__ = [
 SYSTEM = "system"
 DECISION, CORRECTION = "decision", "correction"
 LONGEST_REASON = 200
+LONGEST_UNIT = 60
+"""A longer path is given by its last part."""
 
 Source = tuple[str, str]
 
@@ -61,9 +63,10 @@ def facts_of(
     session: Session, person_id: int, kind: str, title: str, day: date, *, result: str = "", hours: str = "", name: str = "", issuer: str = ""
 ) -> Facts:
     """What a certificate of a person would state: the name and the unit of that day from the roll, the head of the tree as issuer unless named."""
-    unit = next(iter(people.units_of(session, person_id, day)), "")
-    head, _, rest = unit.partition("/")
-    return Facts(kind, name or people.name_of(session, person_id), rest or unit, title, day, result, hours, issuer or head)
+    path = next(iter(people.units_of(session, person_id, day)), "")
+    head, _, rest = path.partition("/")
+    unit = rest if len(rest) <= LONGEST_UNIT else rest.rpartition("/")[2]
+    return Facts(kind, name or people.name_of(session, person_id), unit or head, title, day, result, hours, issuer or head or rows.head(session))
 
 
 def issue(session: Session, person_id: int, source: Source, facts: Facts, now: datetime, *, by: str = SYSTEM, via: str = SYSTEM) -> Held:
