@@ -13,7 +13,7 @@ from bot.domain.hours import hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
 from bot.domain.reminder import DUE, HEAD, HOURS, LADDER, LIAISON, NUDGE, WEEK, Task, names_text, ordered, task_line
 from bot.domain.times import chinese_day, day_of
-from bot.services import forecast, habit
+from bot.services import forecast, habit, ripples
 from bot.services.reminders import tasks
 from bot.services.shelf import Shelf
 from bot.storage import ledger, preference
@@ -26,6 +26,8 @@ _BUTTONS = 3
 
 def is_personal(content: Content) -> bool:
     """Whether the text is made for each person when it is sent."""
+    if content.kind == "notice":
+        return content.target.startswith(f"{ripples.TARGET}:")
     return content.kind in ("reminder", "digest") and (content.target in PERSONAL or content.target.startswith(f"{NUDGE}:"))
 
 
@@ -42,6 +44,8 @@ def told(session: Session, shelf: Shelf, wanted: Mapping[int, tuple[int, Content
 
 
 def _said(session: Session, shelf: Shelf, target: str, people: Collection[int], now: datetime) -> dict[int, Reply]:
+    if target.startswith(f"{ripples.TARGET}:"):
+        return ripples.told(session, shelf, target, people)
     today, calendar = day_of(now), shelf.library.calendar
     if target == LADDER:
         return _ladder(session, shelf, people, today)

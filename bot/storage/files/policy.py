@@ -45,6 +45,7 @@ NEEDED: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "D11": {"quota": _hours_by_tier},
     "D14": {},
     "D16": {},
+    "R1": {"names": _positive},
 }
 
 

@@ -42,10 +42,17 @@ _RIPPLE = Sql(
 )
 _RIPPLES = Sql(_CHANGED + "ORDER BY r.person_id, r.sitting_id")
 _OF_PERSON = Sql(_CHANGED + "AND r.person_id = :person_id ORDER BY r.sitting_id")
-_PLACES = Sql("SELECT n FROM remark WHERE correction_id = :correction_id AND sitting_id = :sitting_id ORDER BY n")
-_VERSIONS = Sql(
-    """SELECT DISTINCT i.version_id FROM sitting_item i JOIN sitting s ON s.id = i.sitting_id
-       WHERE i.question = :question AND s.kind = :kind AND s.scope = :scope ORDER BY i.version_id"""
+_MARKED = Sql("SELECT COUNT(DISTINCT sitting_id) FROM remark WHERE correction_id = :correction_id")
+_WAITING = Sql("SELECT COUNT(*) FROM correction WHERE scope = :scope AND ref = :ref AND state = 'proposed'")
+_BEFORE = Sql(
+    """SELECT MAX(id) FROM correction WHERE scope = :scope AND ref = :ref AND version_id = :version_id AND state = 'applied' AND id < :id"""
+)
+_NAME = {"exam": Sql("SELECT name FROM exam WHERE id = :ref"), "contest": Sql("SELECT name FROM contest WHERE id = :ref")}
+_OF_SITTING = Sql(
+    """SELECT m.n, c.id, c.scope, c.ref, c.question, c.version_id, c.way, c.keys, c.reason, c.report_id, c.state, c.proposed_by, c.proposed_at,
+              c.decided_by, c.decided_at FROM remark m JOIN correction c ON c.id = m.correction_id
+       WHERE m.sitting_id = :sitting_id AND NOT EXISTS
+             (SELECT 1 FROM remark z WHERE z.sitting_id = m.sitting_id AND z.n = m.n AND z.correction_id > m.correction_id) ORDER BY m.n"""
 )
 
 
@@ -205,11 +212,33 @@ def ripples_of(session: Session, correction_id: int, person_id: int) -> list[Rip
     return [_ripple(row) for row in _OF_PERSON.all(session, correction_id=correction_id, person_id=person_id)]
 
 
-def places(session: Session, correction_id: int, sitting_id: int) -> list[int]:
-    """The places of a paper that a correction marked anew."""
-    return [row[0] for row in _PLACES.all(session, correction_id=correction_id, sitting_id=sitting_id)]
+def marked(session: Session, correction_id: int) -> int:
+    """How many papers a correction marked anew."""
+    return int(_MARKED.one(session, correction_id=correction_id)[0])
 
 
-def versions(session: Session, question: str, kind: str, scope: str) -> list[int]:
-    """The versions of a question in the papers of an exam or contest (sittings of a kind and scope)."""
-    return [row[0] for row in _VERSIONS.all(session, question=question, kind=kind, scope=scope)]
+def waiting(session: Session, scope: str, ref: int) -> int:
+    """How many proposals wait for a second name."""
+    return int(_WAITING.one(session, scope=scope, ref=ref)[0])
+
+
+def newest_before(session: Session, found: Correction) -> int | None:
+    """The correction of the same question that held before this one."""
+    row = _BEFORE.one(session, scope=found.scope, ref=found.ref, version_id=found.version_id, id=found.id)
+    return None if row[0] is None else int(row[0])
+
+
+def holding(session: Session, scope: str, ref: int) -> list[Correction]:
+    """Of every corrected question the correction that holds."""
+    return list({one.version_id: one for one in applied(session, scope, ref)}.values())
+
+
+def of_sitting(session: Session, sitting_id: int) -> list[tuple[int, Correction]]:
+    """(place, correction) of each place of a paper whose mark is that of a correction."""
+    return [(row[0], _correction(row[1:])) for row in _OF_SITTING.all(session, sitting_id=sitting_id)]
+
+
+def name_of(session: Session, scope: str, ref: int) -> str:
+    """What an exam or a contest is called."""
+    row = _NAME[scope].one(session, ref=ref)
+    return "" if row is None else str(row[0])

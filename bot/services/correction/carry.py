@@ -1,0 +1,305 @@
+"""A correction from its proposal to its effect: results held back, rehearsed, done by a second name; a second time changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from sqlmodel import Session
+
+from bot.domain import words
+from bot.domain.audience import People
+from bot.domain.campaign import SYSTEM, Author
+from bot.domain.content import Content
+from bot.domain.correction import SCOPES, Amendment, remark
+from bot.domain.message import Refusal
+from bot.domain.question import Question
+from bot.domain.rhythm import at_once
+from bot.domain.times import day_of
+from bot.services.correction.base import Deed, Standing, Subject, load
+from bot.services.correction.impact import Impact
+from bot.services.ripples import target_of
+from bot.services.shelf import Shelf
+from bot.storage import audit, quiz, reminders
+from bot.storage import campaign as campaigns
+from bot.storage import correction as rows
+from bot.storage.correction import Correction, Ripple
+from bot.storage.db import ping
+from bot.storage.sql import Sql
+
+T = TypeVar("T")
+TWO = 2
+NOBODY = People(())
+"""The audience of a notice whose readers are named one by one."""
+LONGEST_REASON = 500
+
+_BEGIN, _BACK, _END = Sql("SAVEPOINT rehearsal"), Sql("ROLLBACK TO SAVEPOINT rehearsal"), Sql("RELEASE SAVEPOINT rehearsal")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be put right: the question of an exam or contest, how, why, and the reader's report it came from."""
+
+    scope: str
+    ref: int
+    question: str
+    amended: Amendment
+    reason: str
+    report_id: int | None = None
+
+
+def version_of(session: Session, subject: Subject, question: str) -> int:
+    """The version of a question in the papers of an exam. Raises `Refusal` where no paper has it, or where it changed in between."""
+    found = rows.versions(session, subject.papers, subject.ref, question)
+    if not found:
+        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {question[:40]}，请核对题目编号。")
+    if len(found) > 1:
+        # Papers drawn before and after a new edition: which of the two is wrong, nobody may guess.
+        raise Refusal(
+            f"题目 {question} 在这场{SCOPES[subject.scope]}里有 {len(found)} 个版本，请写明版本：{'、'.join(f'{question}@{one}' for one in found)}。"
+        )
+    return found[0]
+
+
+def named_version(session: Session, subject: Subject, said: str) -> int:
+    """The version row that "jcf-4-01" or "jcf-4-01@12" names within an exam. Raises `Refusal`."""
+    question, _, version = said.strip().partition("@")
+    if not version:
+        return version_of(session, subject, question)
+    found = rows.versions(session, subject.papers, subject.ref, question)
+    if not version.isascii() or not version.isdigit() or int(version) not in found:
+        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {said[:40]}，请核对。")
+    return int(version)
+
+
+def names_needed(shelf: Shelf, now: datetime) -> int:
+    """How many people a correction takes (rule R1); two where no rule says so."""
+    try:
+        return int(shelf.policy.at("R1", day_of(now)).number("names"))
+    except KeyError:
+        return TWO
+
+
+# ── Rehearsed ──
+
+
+def rehearse(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime) -> Impact:
+    """Exactly what `apply` would change, done and rolled back within the caller's transaction; nothing of it stays.
+
+    Raises `Refusal` for what is not there, still running, or cannot be amended so.
+    """
+
+    def work() -> Impact:
+        correction_id, _ = _ensured(session, shelf, author, wanted, now)
+        return _carried(session, shelf, author, correction_id, now, rehearsal=True)
+
+    return _rolled_back(session, work)
+
+
+def look(session: Session, shelf: Shelf, author: Author, correction_id: int, now: datetime) -> tuple[Correction, Impact]:
+    """A correction with what it would change, or has changed."""
+    found = own(session, author, correction_id)
+    if found.state == "proposed":
+        return found, _rolled_back(session, lambda: _carried(session, shelf, author, correction_id, now, rehearsal=True))
+    subject, question = load(session, author, found.scope, found.ref), shelf.question(session, found.version_id)
+    kept = rows.ripples(session, correction_id)
+    return found, Impact.of(session, subject, found, question, kept, rows.marked(session, correction_id), 0)
+
+
+def _rolled_back(session: Session, work: Callable[[], T]) -> T:
+    ping(session)
+    session.flush()
+    _BEGIN.run(session)
+    try:
+        return work()
+    finally:
+        _BACK.run(session)
+        _END.run(session)
+        session.expire_all()
+
+
+# ── Proposed, applied, dropped ──
+
+
+def own(session: Session, author: Author, correction_id: int) -> Correction:
+    """A correction that an administrator may see and decide."""
+    found = rows.get(session, correction_id)
+    if found is None:
+        raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。")
+    try:
+        load(session, author, found.scope, found.ref)
+    except Refusal:
+        raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。") from None
+    return found
+
+
+def propose(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime) -> Correction:
+    """Hold the results back and ask for a second name; the one that waits already, or that holds already, is given instead of a new one."""
+    correction_id, _ = _ensured(session, shelf, author, wanted, now)
+    return _got(session, correction_id)
+
+
+def apply(session: Session, shelf: Shelf, author: Author, correction_id: int, now: datetime, *, second: str = "") -> Impact:
+    """Mark anew, work out again, take back and credit, tell whoever it touches; once, and again only for papers that came in later.
+
+    `second` names the other person where whoever applies it also proposed it (at the shell). Raises `Refusal` where the rule (R1) asks for two
+    names and there is one.
+    """
+    found = own(session, author, correction_id)
+    if found.state == "dropped":
+        raise Refusal(f"更正 {correction_id} 已经撤回，要改请重新提出。")
+    other = _vouched(session, second, now) if second else author.actor
+    if found.state == "proposed" and names_needed(shelf, now) >= TWO and other == found.proposed_by:
+        raise Refusal(f"更正 {correction_id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction_id}」。")
+    first = rows.decide(session, correction_id, "applied", other, now)
+    impact = _carried(session, shelf, author, correction_id, now, rehearsal=False)
+    if not first and not impact.papers:
+        return replace(impact, is_new=False)
+    detail = f"提出 {found.proposed_by}，确认 {other if first else found.decided_by}；{impact.summary}；原因：{found.reason}"
+    audit.record(session, now, author.actor, author.via, "更正题目", f"{found.scope}:{found.ref} {found.question}", detail=detail)
+    _tell(session, found, impact, now)
+    if found.report_id is not None and first:
+        who = rows.person_numbered(session, other) or rows.person_numbered(session, author.actor)
+        if who is not None:
+            quiz.answer_report(session, found.report_id, who, f"您报告得对，已更正：{found.amendment}。谢谢。", now)
+    return impact
+
+
+def _vouched(session: Session, staff_no: str, now: datetime) -> str:
+    """The staff number of a second person, who must be an administrator in office."""
+    if not rows.is_admin(session, staff_no, day_of(now)):
+        raise Refusal(f"「{staff_no[:40]}」不是在职的管理员，不能作为第二人。")
+    return staff_no
+
+
+def drop(session: Session, author: Author, correction_id: int, now: datetime) -> Correction:
+    """A proposal is taken back; results are told again."""
+    found = own(session, author, correction_id)
+    if not rows.decide(session, correction_id, "dropped", author.actor, now):
+        raise Refusal(f"更正 {correction_id} {'已经生效，不能撤回；要改回请另提一次更正' if found.state == 'applied' else '已经撤回'}。")
+    _thaw(session, load(session, author, found.scope, found.ref))
+    audit.record(session, now, author.actor, author.via, "撤回更正", f"{found.scope}:{found.ref} {found.question}", detail=f"更正 {correction_id}")
+    return found
+
+
+def catch_up(session: Session, shelf: Shelf, author: Author, scope: str, ref: int, now: datetime) -> int:
+    """Papers that came in after a correction are marked by it too; how many there were."""
+    return sum(len(apply(session, shelf, author, one.id, now).ripples) for one in rows.holding(session, scope, ref))
+
+
+def _ensured(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime) -> tuple[int, bool]:
+    """The correction of these very words: a new one, or the one that there is. Raises `Refusal` for another one that waits."""
+    reason = wanted.reason.strip()
+    if not 1 <= len(reason) <= LONGEST_REASON:
+        raise Refusal(f"请写明更正的原因（不超过 {LONGEST_REASON} 字）。")
+    subject = load(session, author, wanted.scope, wanted.ref)
+    subject.hold(session)
+    version_id = named_version(session, subject, wanted.question)
+    newest = rows.newest(session, wanted.scope, wanted.ref, version_id)
+    if newest is not None and newest.amendment == wanted.amended:
+        return newest.id, False
+    waiting = rows.proposed(session, wanted.scope, wanted.ref, version_id)
+    if waiting is not None:
+        if waiting.amendment != wanted.amended:
+            raise Refusal(f"这道题已有一次更正等确认（编号 {waiting.id}，{waiting.amendment}），请先确认或撤回它。")
+        return waiting.id, False
+    question = wanted.question.partition("@")[0].strip()
+    scope = (wanted.scope, wanted.ref)
+    made = rows.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
+    subject.freeze(session, now)
+    audit.record(
+        session,
+        now,
+        author.actor,
+        author.via,
+        "提出更正",
+        f"{wanted.scope}:{wanted.ref} {question}",
+        detail=f"更正 {made}；{wanted.amended}；{reason}",
+    )
+    return made, True
+
+
+def _carried(session: Session, shelf: Shelf, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> Impact:
+    found = _got(session, correction_id)
+    subject = load(session, author, found.scope, found.ref)
+    subject.hold(session)
+    question = shelf.question(session, found.version_id)
+    before = subject.standings(session)
+    touched = _mark(session, subject, found, question, now)
+    if not rehearsal:
+        _thaw(session, subject)
+    else:
+        subject.freeze(session, None)
+    if not touched:
+        return Impact.of(session, subject, found, question, [], 0, 0)
+    foreseen = subject.redo(session, shelf, touched, Deed(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
+    after = subject.standings(session)
+    keys = subject.keys(before, touched)
+    ripples = [
+        _ripple(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
+        for sitting, standing in before.items()
+        if sitting in keys and sitting in after
+    ]
+    moved = sum(1 for sitting, one in before.items() if sitting in after and sitting not in keys and after[sitting].place != one.place)
+    if not rehearsal:
+        rows.keep(session, correction_id, ripples, now)
+    return Impact.of(session, subject, found, question, ripples, len(touched), moved)
+
+
+def _ripple(sitting: int, before: Standing, after: Standing, certificate: str) -> Ripple:
+    return Ripple(
+        sitting,
+        before.person_id,
+        before.score,
+        after.score,
+        before.place,
+        after.place,
+        before.passed,
+        after.passed,
+        before.seconds,
+        after.seconds,
+        before.certificate,
+        certificate,
+    )
+
+
+def _mark(session: Session, subject: Subject, found: Correction, question: Question, now: datetime) -> dict[int, int]:
+    """Mark the places that this correction has not marked yet: sitting -> person."""
+    segmenter = words.words if question.points else None
+    blanks = found.amendment.way in ("full", "void") or rows.newest_before(session, found) is not None
+    touched: dict[int, int] = {}
+    marks = []
+    for sitting, n, person, answer_id, choice in rows.unmarked(session, subject.papers, subject.ref, found.version_id, found.id):
+        if choice is None and not blanks:
+            # A place left blank is worth nothing either way; unmarked, it stays open to an answer after a reopening.
+            continue
+        new = remark(question, found.amendment, choice, segmenter)
+        marks.append((sitting, n, answer_id, new.earned, new.counts))
+        touched[sitting] = person
+    rows.remark(session, found.id, marks, now)
+    return touched
+
+
+def _thaw(session: Session, subject: Subject) -> None:
+    """Results are told again, unless another proposal still waits."""
+    if not rows.waiting(session, subject.scope, subject.ref):
+        subject.freeze(session, None)
+
+
+def _tell(session: Session, found: Correction, impact: Impact, now: datetime) -> None:
+    """One notice of the house for the correction; what each person reads of it is made for them when it is sent (services/ripples.py)."""
+    people = sorted({one.person_id for one in impact.ripples if one.changes})
+    if not people:
+        return
+    content = Content("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=target_of(found.id))
+    name = f"成绩更正：{impact.name}"[:80]
+    campaign_id = campaigns.add(session, name, content, at_once(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
+    reminders.owe(session, campaign_id, now, people, now)
+
+
+def _got(session: Session, correction_id: int) -> Correction:
+    found = rows.get(session, correction_id)
+    assert found is not None
+    return found

@@ -1,0 +1,76 @@
+"""What a correction means for one person, in words: the notice, made when it is sent, and the note beside the old question."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlmodel import Session
+
+from bot.domain.correction import SCOPES, points_text
+from bot.domain.message import Option, Reply
+from bot.domain.times import chinese_day, day_of, minutes_text
+from bot.services.shelf import Shelf
+from bot.storage import correction as rows
+from bot.storage.correction import Correction, Ripple
+
+TARGET = "更正"
+"""What a notice's `target` begins with when its text is made for each person from what a correction changed."""
+_PASS = {True: "合格", False: "不合格", None: "待阅卷"}
+
+
+def target_of(correction_id: int) -> str:
+    return f"{TARGET}:{correction_id}"
+
+
+def told(session: Session, shelf: Shelf, target: str, people: Collection[int]) -> dict[int, Reply]:
+    """The notice of a correction for each of some people; nobody is in it for whom nothing changed."""
+    found = rows.get(session, int(target.partition(":")[2]))
+    if found is None:
+        return {}
+    stem = shelf.question(session, found.version_id).stem
+    name = rows.name_of(session, found.scope, found.ref)
+    made: dict[int, Reply] = {}
+    for person_id in people:
+        changed = [one for one in rows.ripples_of(session, found.id, person_id) if one.changes]
+        if changed:
+            made[person_id] = _notice(found, name, stem, changed)
+    return made
+
+
+def _notice(found: Correction, name: str, stem: str, changed: list[Ripple]) -> Reply:
+    label = SCOPES[found.scope]
+    lines = [f"📝 {label}《{name}》有一道题更正：", f"「{stem[:60]}{'…' if len(stem) > 60 else ''}」", f"{found.amendment}。原因：{found.reason}"]
+    lines += [f"您的{said(one)}。" for one in changed]
+    lines.append("您当时的题目和作答原样保留。")
+    if found.scope != "exam":
+        return Reply("\n".join(lines), buttons=(Option(f"{label} {found.ref}", "看一看"),))
+    lines.append(f"对结果有异议，可发「申诉 {found.ref} 原因」。")
+    return Reply("\n".join(lines), buttons=(Option(f"考试 {found.ref}", "看结果"),))
+
+
+def said(one: Ripple) -> str:
+    """成绩 58 → 60，不合格 → 合格，补计学时 90 分钟."""
+    return "，".join([f"成绩 {points_text(one.score_before)} → {points_text(one.score_after)}", *consequences(one)])
+
+
+def consequences(one: Ripple) -> list[str]:
+    """Pass, credit and certificate of a paper, where they changed."""
+    parts = []
+    if one.passed_before != one.passed_after:
+        parts.append(f"{_PASS[one.passed_before]} → {_PASS[one.passed_after]}")
+    if one.seconds_after > one.seconds_before:
+        parts.append(f"补计学时 {minutes_text(one.seconds_after - one.seconds_before)}")
+    if one.seconds_after < one.seconds_before:
+        parts.append(f"冲销学时 {minutes_text(one.seconds_before - one.seconds_after)}")
+    if one.certificate_before != one.certificate_after:
+        parts.append(f"证书 {one.certificate_before or '无'} → {one.certificate_after or '收回'}")
+    return parts
+
+
+def notes(session: Session, sitting_id: int) -> dict[int, str]:
+    """By place of a paper: the note to show beside the question as it was seen and the answer as it was given (features.md A08)."""
+    found: dict[int, str] = {}
+    for n, one in rows.of_sitting(session, sitting_id):
+        day = day_of(one.decided_at or one.proposed_at)
+        found[n] = f"📝 此题已于{chinese_day(day)}更正：{one.amendment}。原因：{one.reason}（题目和作答为当时原样，得分按更正后计）"
+    return found

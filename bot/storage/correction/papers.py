@@ -1,0 +1,89 @@
+"""The papers that a correction is about, who stands how, and who is behind a number.
+
+`papers` is a SELECT of sittings in our own words, with `:ref` bound (services/correction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from sqlmodel import Session
+
+from bot.storage.sql import Sql
+
+_VERSIONS = "SELECT DISTINCT i.version_id FROM sitting_item i WHERE i.question = :question AND i.sitting_id IN ({papers}) ORDER BY i.version_id"
+_UNMARKED = """SELECT i.sitting_id, i.n, s.person_id, a.id, a.choice FROM sitting_item i JOIN sitting s ON s.id = i.sitting_id
+    LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n
+    WHERE i.version_id = :version_id AND s.state <> 'open' AND i.sitting_id IN ({papers})
+      AND NOT EXISTS (SELECT 1 FROM remark m WHERE m.correction_id = :correction_id AND m.sitting_id = i.sitting_id AND m.n = i.n)
+    ORDER BY i.sitting_id, i.n"""
+_CONTEST = Sql(
+    """SELECT p.person_id, MIN(c.sitting_id), p.points, p.place FROM participation p
+       JOIN contest_set c ON c.contest_id = p.contest_id AND c.person_id = p.person_id
+       WHERE p.contest_id = :ref GROUP BY p.person_id, p.points, p.place ORDER BY p.person_id"""
+)
+_EXAM_SECONDS = Sql(
+    """SELECT person_id, CAST(SUM(credit_seconds) AS BIGINT) FROM ledger
+       WHERE source_kind IN ('exam', 'makeup') AND (source_id = :source OR source_id LIKE :again) GROUP BY person_id"""
+)
+_PASSED = Sql(
+    """SELECT t.person_id FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE (e.id = :root OR e.makeup_of = :root) AND t.passed = 1
+       UNION SELECT r.person_id FROM outside_result r JOIN outside_exam o ON o.id = r.outside_id WHERE o.exam_id = :root AND r.passed = 1"""
+)
+_ADMIN = Sql(
+    """SELECT 1 FROM person p JOIN role r ON r.person_id = p.id AND r.role = 'admin'
+       WHERE p.staff_no = :staff_no AND (p.left_on IS NULL OR p.left_on >= :day)"""
+)
+_NUMBERED = Sql("SELECT id FROM person WHERE staff_no = :staff_no")
+_NAMES = "SELECT id, staff_no, name FROM person WHERE id IN ({ids})"
+AT_ONCE = 500
+
+
+def versions(session: Session, papers: str, ref: int, question: str) -> list[int]:
+    """The versions of a question in some papers."""
+    return [row[0] for row in Sql(_VERSIONS.format(papers=papers)).all(session, question=question, ref=ref)]
+
+
+def unmarked(session: Session, papers: str, ref: int, version_id: int, correction_id: int) -> list[tuple[int, int, int, int | None, str | None]]:
+    """(sitting, place, person, answer, choice) of every place of a version, in papers that are over, that a correction has not marked yet."""
+    rows = Sql(_UNMARKED.format(papers=papers)).all(session, version_id=version_id, ref=ref, correction_id=correction_id)
+    return [tuple(row) for row in rows]
+
+
+def contest_standings(session: Session, contest_id: int) -> list[tuple[int, int, int, int | None]]:
+    """(person, first sitting, points, place) of everybody who began a set."""
+    return [tuple(row) for row in _CONTEST.all(session, ref=contest_id)]
+
+
+def exam_seconds(session: Session, root: int) -> dict[int, int]:
+    """Credit seconds that stand for an exam, make-ups included, by person: a reversal names the same source and takes away."""
+    return {row[0]: int(row[1]) for row in _EXAM_SECONDS.all(session, source=str(root), again=f"{root}#%")}
+
+
+def passed_exam(session: Session, root: int) -> set[int]:
+    """Who has passed an exam in any way: in it, in its make-up, on another platform."""
+    return {row[0] for row in _PASSED.all(session, root=root)}
+
+
+# ── People ──
+
+
+def is_admin(session: Session, staff_no: str, day: date) -> bool:
+    """Whether a staff number is that of an administrator in office."""
+    return _ADMIN.one(session, staff_no=staff_no, day=day.isoformat()) is not None
+
+
+def person_numbered(session: Session, staff_no: str) -> int | None:
+    row = _NUMBERED.one(session, staff_no=staff_no)
+    return None if row is None else int(row[0])
+
+
+def named(session: Session, people: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """(staff number, name) by id."""
+    wanted = sorted(set(people))
+    found: dict[int, tuple[str, str]] = {}
+    for at in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
+        found |= {row[0]: (row[1], row[2]) for row in Sql(_NAMES.format(ids=ids)).all(session)}
+    return found

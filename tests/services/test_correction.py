@@ -1,0 +1,359 @@
+"""A wrong key put right after an exam: rehearsed, applied by a second name, once; all that follows follows, old answers stay (A13, L8)."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.campaign import Author
+from bot.domain.correction import Amendment
+from bot.domain.message import Refusal
+from bot.services import correction, reminders
+from bot.services import exam as exams
+from bot.services.correction import Impact, Wanted
+from bot.storage import campaign as campaigns
+from bot.storage import correction as rows
+from bot.storage import marks
+from tests.conftest import NOW, enroll
+from tests.services.examining import ADMIN, SECOND, Hall
+
+AFTER = NOW + timedelta(hours=3)
+WHY = "解析与条文不符"
+
+
+class Board:
+    """An exam of five fixed questions worth 2 points each, pass line 60 %: 甲 has three right, 乙 two, 丙 four; all got the first one wrong."""
+
+    def __init__(self, house: Dispatcher) -> None:
+        self.hall = Hall(house)
+        questions = house.shelf().library.questions.values()
+        self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.shelf().drawn][:5]
+        self.first = self.questions[0]
+        self.people = [
+            self.hall.run(lambda session, staff_no=staff_no: enroll(session, staff_no)) for staff_no in ("1001", "1002", "1003")
+        ]  # fmt: skip
+        for admin in ("9001", "9002"):
+            self.hall.run(lambda session, staff_no=admin: enroll(session, staff_no, roles=("admin",)))
+        fixed = "、".join(f"{one}×2" for one in self.questions)
+        self.exam = self.hall.publish(f"固定 {fixed}；30 分钟；及格 60%")
+        self.sittings = [self.sit(person, right) for person, right in zip(self.people, (3, 2, 4), strict=True)]
+        self.hall.tick(AFTER)
+
+    def sit(self, person: int, right: int, at: Any = NOW) -> int:
+        """Answers everything: the first question with the first wrong letter of the file, of the others so many right."""
+        sitting = int(self.hall.begin(person, self.exam, at, random.Random(person)).status.sitting_id)
+        found = self.hall.house.desk.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in _items(session, sitting)])
+        left = right
+        for n, question, _ in sorted(found, key=lambda one: self.questions.index(one[1])):
+            key, wrong = self.hall.keys(sitting)[n - 1]
+            if question == self.first:
+                self.hall.answer(person, sitting, n, _shown(found, n, self.wrong), at)
+                continue
+            self.hall.answer(person, sitting, n, key if left > 0 else wrong, at)
+            left -= 1
+        self.hall.hand_in(person, sitting, at)
+        return sitting
+
+    @property
+    def wrong(self) -> str:
+        """What everybody chose at the first question, in the letters of the file."""
+        question = self.hall.shelf.library.questions[self.first]
+        return next(letter for letter, _ in question.options if letter != question.key)
+
+    def wanted(self, *amended: str, question: str = "") -> Wanted:
+        way, *keys = amended
+        return Wanted("exam", self.exam, question or self.first, Amendment(way, tuple(keys)), WHY)
+
+    def rehearse(self, wanted: Wanted, author: Author = ADMIN) -> Impact:
+        made: Impact = self.hall.run(lambda session: correction.rehearse(session, self.hall.shelf, author, wanted, AFTER))
+        return made
+
+    def propose(self, wanted: Wanted, author: Author = ADMIN) -> int:
+        return int(self.hall.run(lambda session: correction.propose(session, self.hall.shelf, author, wanted, AFTER)).id)
+
+    def apply(self, number: int, author: Author = SECOND, second: str = "") -> Impact:
+        made: Impact = self.hall.run(lambda session: correction.apply(session, self.hall.shelf, author, number, AFTER, second=second))
+        return made
+
+    def correct(self, *amended: str) -> Impact:
+        return self.apply(self.propose(self.wanted(*amended)))
+
+    def scores(self) -> list[tuple[int | None, bool | None]]:
+        return [(one.score, one.passed) for one in map(self.hall.attempt, self.sittings)]
+
+    def look(self, query: str) -> list[tuple[Any, ...]]:
+        return self.hall.house.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row that a correction may touch."""
+        tables = (
+            "answer",
+            "attempt",
+            "remark",
+            "ripple",
+            "correction",
+            "ledger",
+            "exam",
+            "audit",
+            "campaign",
+            "delivery",
+            "year_total",
+            "certificate",
+        )
+        return {table: self.look(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables}
+
+
+def _items(session: Session, sitting: int) -> list[Any]:
+    from bot.storage.exam import attempts
+
+    return attempts.items(session, sitting)
+
+
+def _shown(found: list[tuple[int, str, str]], n: int, letter: str) -> str:
+    """A letter of the file as a person sees it."""
+    from bot.domain.paper import shown_as
+
+    return shown_as(letter, next(shuffle for place, _, shuffle in found if place == n))
+
+
+@pytest.fixture
+def board(house: Dispatcher) -> Board:
+    return Board(house)
+
+
+def test_before_any_correction_two_of_three_have_passed(board: Board) -> None:
+    assert board.scores() == [(6000, True), (4000, False), (8000, True)]
+    assert board.look("SELECT person_id, credit_seconds FROM ledger ORDER BY person_id") == [(board.people[0], 5400), (board.people[2], 5400)]
+
+
+def test_a_rehearsal_says_who_changes_and_leaves_nothing(board: Board) -> None:
+    before = board.everything()
+
+    impact = board.rehearse(board.wanted("rekey", board.wrong))
+
+    assert board.everything() == before
+    assert impact.figures == {
+        "papers": 3, "people": 3, "up": 3, "down": 0, "now_pass": 1, "now_fail": 0, "credited": 1, "taken_back": 0, "certificates": 0, "places": 0,
+    }  # fmt: skip
+    assert [(one.score_before, one.score_after, one.passed_before, one.passed_after, one.seconds_after) for one in impact.ripples] == [
+        (6000, 8000, True, True, 5400),
+        (4000, 6000, False, True, 5400),
+        (8000, 10_000, True, True, 5400),
+    ]
+    assert any("1002" in line and "不合格 → 合格" in line and "补计学时 90 分钟" in line for line in impact.as_text())
+
+
+def test_what_was_rehearsed_is_what_comes_about(board: Board) -> None:
+    wanted = board.wanted("rekey", board.wrong)
+    rehearsed = board.rehearse(wanted)
+
+    done = board.apply(board.propose(wanted))
+
+    assert done.figures == rehearsed.figures
+    assert [(one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in done.ripples] == [
+        (one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in rehearsed.ripples
+    ]
+    assert board.scores() == [(8000, True), (6000, True), (10_000, True)]
+    assert board.look("SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(3, 3 * 5400)]
+
+
+def test_results_are_held_back_until_a_second_name_has_said_yes(board: Board) -> None:
+    number = board.propose(board.wanted("rekey", board.wrong))
+    assert board.hall.exam(board.exam).frozen_at is not None
+    with pytest.raises(Refusal, match=rf"须由另一位管理员确认：请对方发送「更正 确认 {number}」"):
+        board.apply(number, ADMIN)
+    assert board.scores()[1] == (4000, False)
+
+    board.apply(number, SECOND)
+
+    assert board.hall.exam(board.exam).frozen_at is None
+    detail = str(board.look("SELECT detail FROM audit WHERE action = '更正题目'")[0][0])
+    assert detail.startswith("提出 9001，确认 9002；")
+    assert WHY in detail
+
+
+def test_a_proposal_can_be_taken_back_and_results_go_on(board: Board) -> None:
+    number = board.propose(board.wanted("void"))
+    board.hall.run(lambda session: correction.drop(session, ADMIN, number, AFTER))
+
+    assert board.hall.exam(board.exam).frozen_at is None
+    with pytest.raises(Refusal, match="已经撤回"):
+        board.apply(number)
+    assert board.scores()[0] == (6000, True)
+
+
+def test_applied_three_times_is_applied_once_and_the_history_is_kept(board: Board) -> None:
+    board.correct("rekey", board.wrong)
+    once = board.everything()
+    for _ in range(2):
+        again = board.correct("rekey", board.wrong)
+        assert not again.is_new
+        assert "已经生效过" in "\n".join(again.as_text())
+
+    assert board.everything() == once
+    assert board.look("SELECT COUNT(*) FROM remark") == [(3,)]
+
+
+def test_the_answers_stay_as_they_were_recorded_and_the_note_stands_beside_the_old_text(board: Board) -> None:
+    before = board.look("SELECT * FROM answer ORDER BY id")
+    board.correct("rekey", board.wrong)
+
+    assert board.look("SELECT * FROM answer ORDER BY id") == before
+    from bot.services import ripples
+
+    found = board.hall.house.desk.read_now(lambda session: ripples.notes(session, board.sittings[1]))
+    place = next(one.n for one in board.hall.house.desk.read_now(lambda session: _items(session, board.sittings[1])) if one.question == board.first)
+    assert list(found) == [place]
+    assert found[place].startswith(f"📝 此题已于3月2日更正：改标准答案：{board.wrong}。原因：{WHY}")
+
+
+def test_who_loses_the_pass_loses_the_hours_by_reversal(board: Board) -> None:
+    """丙 and 甲 had the second question right; its key turns out to be another."""
+    second = board.questions[1]
+    question = board.hall.shelf.library.questions[second]
+    other = [letter for letter, _ in question.options if letter != question.key][-1]
+    board.apply(board.propose(board.wanted("rekey", other, question=second)))
+
+    assert board.scores()[0] == (4000, False)
+    assert board.look("SELECT credit_seconds, reverses FROM ledger WHERE person_id = (SELECT MIN(person_id) FROM ledger) ORDER BY id") == [
+        (5400, None),
+        (-5400, 1),
+    ]
+    assert board.look("SELECT SUM(seconds) FROM year_total WHERE category = 'exam'") == [(5400,)]
+
+    board.apply(board.propose(board.wanted("accept", question.key, other, question=second)))
+
+    assert board.scores()[0] == (6000, True)
+    assert board.look("SELECT source_id, credit_seconds FROM ledger WHERE person_id = (SELECT MIN(person_id) FROM ledger) ORDER BY id") == [
+        (str(board.exam), 5400),
+        (str(board.exam), -5400),
+        (f"{board.exam}#2", 5400),
+    ]
+    assert board.look("SELECT way, state FROM correction ORDER BY id") == [("rekey", "applied"), ("accept", "applied")]
+
+
+@pytest.mark.parametrize(
+    ("amended", "scores"),
+    [
+        (("full",), [(8000, True), (6000, True), (10_000, True)]),
+        (("void",), [(7500, True), (5000, False), (10_000, True)]),
+    ],
+)
+def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, amended: tuple[str, ...], scores: list[Any]) -> None:
+    board.correct(*amended)
+
+    assert board.scores() == scores
+    total = board.hall.house.desk.read_now(lambda session: marks.total(session, board.sittings[0]))
+    assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
+
+
+def test_an_old_mark_comes_back_when_the_correction_itself_was_wrong(board: Board) -> None:
+    key = board.hall.shelf.library.questions[board.first].key
+    board.correct("full")
+    board.correct("rekey", board.wrong)
+    board.correct("accept", key, next(letter for letter in "ABCD" if letter not in (key, board.wrong)))
+
+    assert board.scores() == [(6000, True), (4000, False), (8000, True)]
+    assert board.look("SELECT COUNT(*) FROM remark") == [(9,)]
+    assert board.look("SELECT SUM(seconds) FROM year_total WHERE category = 'exam'") == [(2 * 5400,)]
+
+
+def test_each_person_whom_it_touches_reads_their_own_notice(board: Board) -> None:
+    board.correct("rekey", board.wrong)
+
+    owed = board.look("SELECT d.person_id, d.id, o.campaign_id FROM delivery d JOIN occurrence o ON o.id = d.occurrence_id ORDER BY d.person_id")
+    mine = [one for one in owed if one[2] == max(two[2] for two in owed)]
+    assert [one[0] for one in mine] == board.people
+
+    def told(session: Session) -> dict[int, Any]:
+        content = campaigns.get(session, mine[0][2])
+        assert content is not None
+        assert reminders.is_personal(content.content)
+        wanted = {delivery: (person, content.content) for person, delivery, _ in mine}
+        return reminders.told(session, board.hall.shelf, wanted, AFTER)
+
+    said = board.hall.house.desk.read_now(told)
+    assert "您的成绩 4 → 6，不合格 → 合格，补计学时 90 分钟" in said[mine[1][1]].text
+    assert "您的成绩 6 → 8" in said[mine[0][1]].text
+    assert "1002" not in said[mine[0][1]].text
+    assert "申诉" in said[mine[0][1]].text
+
+
+def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:
+    """Taking out a question that 丙 alone would have gained by leaves 丙's 8 of 8 as the whole paper; the others are told theirs."""
+    second = board.questions[4]
+    board.apply(board.propose(board.wanted("full", question=second)))
+
+    told = {one.person_id for one in rows_of(board) if one.changes}
+    assert told == {board.people[0], board.people[1]}
+
+
+def rows_of(board: Board) -> list[rows.Ripple]:
+    return board.hall.house.desk.read_now(lambda session: rows.ripples(session, 1))
+
+
+def test_a_running_exam_and_a_question_that_is_not_in_it_are_refused(board: Board) -> None:
+    running = board.hall.publish("固定 " + f"{board.first}×2；30 分钟；及格 60%", at=NOW)
+    with pytest.raises(Refusal, match="还没有结束"):
+        board.rehearse(Wanted("exam", running, board.first, Amendment("void"), WHY))
+    with pytest.raises(Refusal, match="答卷里没有题目 nothing"):
+        board.rehearse(board.wanted("void", question="nothing"))
+    with pytest.raises(Refusal, match="没有编号为 99 的考试"):
+        board.rehearse(Wanted("exam", 99, board.first, Amendment("void"), WHY))
+    with pytest.raises(Refusal, match="原因"):
+        board.rehearse(Wanted("exam", board.exam, board.first, Amendment("void"), "  "))
+
+
+def test_an_administrator_of_a_unit_puts_nothing_right_beyond_it(board: Board) -> None:
+    of_unit = Author("9003", "test", ("某局/财务处",))
+    number = board.propose(board.wanted("void"))
+
+    with pytest.raises(Refusal, match="没有编号"):
+        board.rehearse(board.wanted("void"), of_unit)
+    with pytest.raises(Refusal, match="没有编号为 1 的更正"):
+        board.apply(number, of_unit)
+
+
+def test_the_shell_names_the_second_person_who_must_be_an_administrator(board: Board) -> None:
+    shell = Author("cli:root", "cli")
+    number = board.propose(board.wanted("void"), shell)
+    for nobody in ("1001", "7777"):
+        with pytest.raises(Refusal, match="不是在职的管理员"):
+            board.apply(number, shell, second=nobody)
+
+    board.apply(number, shell, second="9002")
+
+    assert board.look("SELECT proposed_by, decided_by, state FROM correction") == [("cli:root", "9002", "applied")]
+
+
+def test_a_second_proposal_for_the_same_question_waits_for_the_first(board: Board) -> None:
+    board.propose(board.wanted("void"))
+    assert board.propose(board.wanted("void")) == 1
+    with pytest.raises(Refusal, match="已有一次更正等确认"):
+        board.propose(board.wanted("full"))
+
+
+def test_a_pass_in_the_make_up_keeps_the_hours_that_the_exam_no_longer_gives(board: Board) -> None:
+    """乙 passes the make-up; when a correction makes 乙 pass the exam itself, nothing is credited twice."""
+
+    def make_up(session: Session) -> int:
+        return exams.makeup(session, board.hall.shelf, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
+
+    second = int(board.hall.run(make_up))
+    board.hall.run(lambda session: exams.publish(session, board.hall.shelf, ADMIN, second, AFTER))
+    begun = board.hall.begin(board.people[1], second, AFTER).status
+    board.hall.answer_all(board.people[1], begun.sitting_id, AFTER)
+    board.hall.hand_in(board.people[1], begun.sitting_id, AFTER)
+    board.hall.tick(AFTER + timedelta(hours=3))
+    assert board.look("SELECT source_kind FROM ledger ORDER BY id DESC LIMIT 1") == [("makeup",)]
+
+    board.correct("rekey", board.wrong)
+
+    assert board.scores()[1] == (6000, True)
+    assert board.look("SELECT SUM(credit_seconds) FROM ledger") == [(3 * 5400,)]
