@@ -93,6 +93,10 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         if await jobs.remind(house.desk, house.shelf, house.clock()):
             courier.wake()
 
+    async def contests() -> None:
+        if await jobs.end_contests(house.desk, house.shelf, house.clock()):
+            courier.wake()
+
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
         ticking = jobs.ticker(
             house.desk,
@@ -101,6 +105,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
             jobs.Job("campaigns", jobs.CAMPAIGNS_EVERY, campaigns),
             jobs.Job("meter", jobs.COUNT_EVERY, house.meter.flush),
             jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
+            jobs.Job("contests", jobs.CONTESTS_EVERY, contests),
             jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
         )
         ticking.start()

@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.domain.campaign import Fired
+from bot.jobs.contests import CONTESTS_EVERY, end_contests
 from bot.jobs.courier import Courier
 from bot.jobs.herald import Herald
 from bot.jobs.meter import EVERY as COUNT_EVERY
@@ -20,7 +21,19 @@ from bot.services.shelf import Shelf
 from bot.storage import budget, inbox, links
 from bot.storage.db import Busy, Desk
 
-__all__ = ["COUNT_EVERY", "Courier", "Herald", "Job", "Meter", "remind", "run_campaigns", "sweep", "ticker"]
+__all__ = [
+    "CONTESTS_EVERY",
+    "COUNT_EVERY",
+    "Courier",
+    "Herald",
+    "Job",
+    "Meter",
+    "end_contests",
+    "remind",
+    "run_campaigns",
+    "sweep",
+    "ticker",
+]
 
 log = structlog.get_logger(__name__)
 

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from bot.domain import content as contents
 from bot.domain.content import Content
+from bot.domain.contest.plan import contest_of
 from bot.domain.delivery import Rule, rule_of
 from bot.domain.people import Learner
 from bot.domain.preference import Preference
@@ -35,6 +36,8 @@ _HEARD = "SELECT sender, MAX(arrived_at) FROM inbox WHERE channel = :channel AND
 _LESSONS = """SELECT DISTINCT person_id, lesson FROM reading
     WHERE person_id IN ({ids}) AND state = 'done' AND closed_at >= :since AND lesson IN ({names})"""
 _DAILY = "SELECT person_id FROM sitting WHERE person_id IN ({ids}) AND kind = 'daily' AND scope = :day AND state = 'done'"
+_PLAYED = "SELECT person_id, contest_id FROM participation WHERE person_id IN ({ids}) AND finished_at IS NOT NULL"
+_ENDED = "SELECT id FROM contest WHERE id IN ({ids}) AND state IN ('closed', 'cancelled')"
 _VOTED = "SELECT occurrence_id, person_id FROM vote WHERE occurrence_id IN ({ids})"
 _READ = "SELECT id FROM delivery WHERE id IN ({ids}) AND read_at IS NOT NULL"
 _REMINDED = """SELECT d.person_id, d.id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
@@ -68,6 +71,8 @@ class Known:
     busy: set[int] = field(default_factory=set)
     lessons: set[tuple[int, str]] = field(default_factory=set)
     daily: set[int] = field(default_factory=set)
+    played: set[tuple[int, int]] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
     voted: set[tuple[int, int]] = field(default_factory=set)
     read: set[int] = field(default_factory=set)
     reminded: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -145,6 +150,10 @@ def _finished(session: Session, found: Known, owed: Sequence[Owed], people: Coll
         found.lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
     if any(content.kind == "daily" or content.target == "每日" for content in found.content.values()):
         found.daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
+    contests = {number for content in found.content.values() if (number := contest_of(content.target)) is not None}
+    if contests:
+        found.ended.update(row[0] for row in _rows(session, _ENDED, contests))
+        found.played.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
     polls = [ident for ident, content in found.content.items() if content.kind == "poll"]
     found.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
     found.read.update(row[0] for row in _rows(session, _READ, [one.id for one in owed]))

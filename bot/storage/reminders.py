@@ -214,9 +214,14 @@ def standing(session: Session, content: Content, now: datetime) -> int:
     return int(row[0])
 
 
-def owe(session: Session, campaign_id: int, due: datetime, people: Sequence[int], now: datetime, note: str = "") -> int | None:
-    """One occurrence with a delivery for each person; its id for the one caller who wrote it, None for everybody after."""
-    occurrence_id = campaigns.occur(session, campaign_id, due, now)
+def owe(
+    session: Session, campaign_id: int, due: datetime, people: Sequence[int], now: datetime, note: str = "", content: Content | None = None
+) -> int | None:
+    """One occurrence with a delivery for each person; its id for the one caller who wrote it, None for everybody after.
+
+    `content` is what is said this time, where the campaign's own says it for no one time.
+    """
+    occurrence_id = campaigns.occur(session, campaign_id, due, now, content=content)
     if occurrence_id is None:
         return None
     at = stamp(now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,16 +17,23 @@ from bot.domain.audience import All, Unit
 from bot.domain.campaign import Author
 from bot.domain.contest import Rules
 from bot.domain.contest.plan import Plan
-from bot.domain.message import Address, Incoming, Refusal
+from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.domain.people import Learner, Role
-from bot.services import contest, quiz
+from bot.services import campaign as campaigns
+from bot.services import contest, delivery, quiz
 from bot.services.contest.source import apportioned
 from bot.storage import contest as rows
-from bot.storage import ledger, players, teams
+from bot.storage import ledger, outbox, players, teams
 from tests.conftest import NOW, enroll
 
 ADMIN = Author("9001", "cli")
 PLAN = Plan("七一知识竞赛", "windowed", Rules(), ("监察法",), All(), NOW, NOW + timedelta(days=7))
+
+
+@dataclass(frozen=True)
+class Sorted:
+    ready: list[tuple[int, Reply]]
+    skipped: list[tuple[int, str]]
 
 
 class Field:
@@ -49,10 +56,10 @@ class Field:
         self.people[staff_no] = Learner(person_id, staff_no, f"学员{staff_no}", "公务员", frozenset({Role.LEARNER}))
         return self.people[staff_no]
 
-    def open(self, plan: Plan = PLAN, author: Author = ADMIN) -> int:
+    def open(self, plan: Plan = PLAN, author: Author = ADMIN, *, invite: bool = False) -> int:
         def work(session: Session) -> int:
             made = contest.create(session, self.shelf, author, plan, self.now)
-            contest.open_(session, author, made, self.now)
+            contest.open_(session, self.shelf, author, made, self.now, invite=invite)
             return made
 
         return int(self.do(work))
@@ -94,6 +101,12 @@ class Field:
 
     def hours(self, me: Learner) -> dict[str, int]:
         return dict(self.do(lambda session: ledger.year_seconds(session, me.id, 2026)))
+
+    def plan(self) -> Sorted:
+        """What the courier would say now, and what it need not say any more."""
+        owed = self.do(lambda session: outbox.claim(session, "h", self.now, 100, 0))
+        made = self.do(lambda session: delivery.plan(session, self.shelf, owed, self.now, delivery.Doors(("local",))))
+        return Sorted([(one.owed.person_id, one.parcel.reply) for one in made.ready], made.skip)
 
     def close(self, contest_id: int) -> contest.Board | None:
         closed: contest.Board | None = self.do(lambda session: contest.close(session, self.shelf, contest_id, self.now))
@@ -304,3 +317,45 @@ def test_every_act_stands_in_the_audit(field: Field) -> None:
     field.do(lambda session: contest.close_by(session, field.shelf, ADMIN, number, NOW))
     found = field.do(lambda session: session.execute(text("SELECT action, actor, target FROM audit ORDER BY id")).all())
     assert [tuple(row) for row in found] == [(act, "9001", f"contest:{number}") for act in ("新建竞赛", "开放竞赛", "竞赛结束")]
+
+
+# ── Told ──
+
+
+def test_its_audience_is_invited_and_reminded_and_who_took_part_is_left_in_peace(field: Field) -> None:
+    played, idle = field.person("1001"), field.person("1002")
+    number = field.open(invite=True)
+    field.play(played, number, 3)
+    found = field.do(lambda session: session.execute(text("SELECT name, state FROM campaign ORDER BY id")).all())
+    assert [tuple(row) for row in found] == [("竞赛：七一知识竞赛", "running"), ("竞赛提醒：七一知识竞赛", "running")]
+    field.now = NOW + timedelta(days=6, hours=1, minutes=1)
+    fired = field.do(lambda session: campaigns.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    assert {one.name for one in fired if one.state == "fired"} >= {"竞赛提醒：七一知识竞赛"}
+    plan = field.plan()
+    assert {who for who, _ in plan.ready} == {idle.id}
+    assert {why for _, why in plan.skipped if why == "已完成"} == {"已完成"}
+    assert plan.ready[0][1].buttons[0].say == f"竞赛 {number}"
+
+
+def test_nobody_is_invited_to_what_is_over_or_cancelled(field: Field) -> None:
+    field.person("1001")
+    number = field.open(invite=True)
+    field.now += timedelta(minutes=2)
+    field.do(lambda session: campaigns.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    field.close(number)
+    assert [why for _, why in field.plan().skipped] == ["竞赛已结束"]
+    other = field.open(invite=True)
+    field.do(lambda session: contest.cancel(session, ADMIN, other, "改期", field.now))
+    states = field.do(lambda session: session.execute(text("SELECT state FROM campaign WHERE created_by <> 'system' ORDER BY id DESC LIMIT 2")).all())
+    assert [row[0] for row in states] == ["stopped", "stopped"]
+
+
+def test_who_took_part_is_told_that_the_results_are_there(field: Field) -> None:
+    me, _ = field.person("1001"), field.person("1002")
+    number = field.open()
+    field.play(me, number, 3)
+    field.now = NOW + timedelta(days=7, seconds=6)
+    field.close(number)
+    plan = field.plan()
+    assert [who for who, _ in plan.ready] == [me.id]
+    assert plan.ready[0][1].buttons[0].say == f"竞赛 {number} 成绩"

@@ -15,6 +15,7 @@ from bot.domain.contest.plan import FORM_LABELS, STATE_LABELS, Contest, Plan, sp
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services import campaign as campaigns
+from bot.services.contest import tell
 from bot.services.contest.source import pool
 from bot.services.shelf import Shelf
 from bot.storage import audience as people
@@ -94,8 +95,11 @@ def told(plan: Plan) -> str:
     )
 
 
-def open_(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
-    """Announced: it is seen, and played inside its window. Teams by unit are made of all its audience of this day, and stay."""
+def open_(session: Session, shelf: Shelf, author: Author, contest_id: int, now: datetime, *, invite: bool = False) -> Contest:
+    """Announced: it is seen, and played inside its window. Teams by unit are made of all its audience of this day, and stay.
+
+    With `invite` its audience is told, and told again before it ends (tell.py).
+    """
     contest = own(session, author, contest_id, hold=True)
     if contest.state != "draft":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，只有草稿可以开放。")
@@ -106,6 +110,8 @@ def open_(session: Session, author: Author, contest_id: int, now: datetime) -> C
     rows.open_(session, contest_id, now)
     if contest.rules.teams == "unit":
         _teams_by_unit(session, contest, now)
+    if invite:
+        tell.invite(session, shelf, author, contest, now)
     audit.record(session, now, author.actor, author.via, "开放竞赛", f"contest:{contest_id}", detail=f"第 {contest.version} 版")
     return contest
 
@@ -137,6 +143,7 @@ def cancel(session: Session, author: Author, contest_id: int, reason: str, now: 
     rows.cancel(session, contest_id, now)
     given = [one for who in players.took_part(session, contest_id) for one in ledger.family(session, who, "contest", str(contest_id))]
     back = [ledger.reverse(session, entry, now, author.actor) for entry, _, taken_back in given if not taken_back]
+    tell.stop(session, author, contest, reason.strip(), now)
     detail = f"{reason.strip()}；冲销 {len(back)} 人的学时"
     audit.record(session, now, author.actor, author.via, "取消竞赛", f"contest:{contest_id}", detail=detail)
     return len(back)

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.content import Content, render
+from bot.domain.contest.plan import contest_of
 from bot.domain.delivery import MIDST, RANK, TURN, URGENT, Rule, chosen_hour, quiet_until
 from bot.domain.limits import WECHAT_HOURS
 from bot.domain.message import Address, Reply
@@ -19,7 +20,7 @@ from bot.services.shelf import Shelf
 from bot.storage.outbox import Owed
 from bot.storage.recipients import Account, Known, known
 
-DONE, GONE, VOID, REMINDED = "已完成", "已离职", "已撤回", "今天已提醒过"
+DONE, GONE, VOID, REMINDED, ENDED = "已完成", "已离职", "已撤回", "今天已提醒过", "竞赛已结束"
 NOWHERE, TRIED, WINDOW = "没有可用渠道", "各渠道都没有送达", "微信 48 小时内没有互动"
 QUIET, CHOSEN, BUSY = "等免打扰时段结束", "等本人设定的时间", "等手头的任务做完"
 STUDY = ("lesson", "daily", "series", "digest")
@@ -130,9 +131,13 @@ def _needless(facts: Known, one: Owed, content: Content) -> str:
         return GONE
     if who in facts.away:
         return facts.away[who]
-    done = not facts.rule[one.occurrence_id].trial and (
+    trial, contest = facts.rule[one.occurrence_id].trial, contest_of(content.target)
+    if contest in facts.ended and not trial:
+        return ENDED
+    done = not trial and (
         (content.lesson and (who, content.lesson) in facts.lessons)
         or ((content.kind == "daily" or content.target == "每日") and who in facts.daily)
+        or (who, contest) in facts.played
         or (one.occurrence_id, who) in facts.voted
         or one.id in facts.read
     )
