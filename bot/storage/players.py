@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlmodel import Session
 
@@ -64,6 +65,12 @@ _LEAVE_SITTINGS = Sql(
 _DROP_FOCUS = Sql(
     """DELETE FROM focus WHERE kind = 'sitting' AND ref IN (
            SELECT c.sitting_id FROM contest_set c JOIN sitting s ON s.id = c.sitting_id WHERE c.contest_id = :contest_id AND s.state = 'open')"""
+)
+_EXPORT = Sql(
+    """SELECT p.staff_no, p.name, COALESCE(u.path, ''), COALESCE(t.name, ''), e.place, e.points, e.correct, e.millis, e.joined_at, e.finished_at
+       FROM participation e JOIN person p ON p.id = e.person_id LEFT JOIN unit u ON u.id = e.unit_id
+       LEFT JOIN team_member m ON m.contest_id = e.contest_id AND m.person_id = e.person_id LEFT JOIN team t ON t.id = m.team_id
+       WHERE e.contest_id = :contest_id ORDER BY e.place IS NULL, e.place, p.staff_no"""
 )
 STRENGTH_OF = timedelta(days=180)
 """How far back right answers tell how strong somebody is."""
@@ -140,6 +147,13 @@ def took_part(session: Session, contest_id: int) -> list[int]:
 def did_a_set(session: Session, contest_id: int) -> list[int]:
     """Who has finished at least one set of a windowed contest."""
     return [row[0] for row in _WHOLE.all(session, contest_id=contest_id)]
+
+
+def exported(session: Session, contest_id: int) -> list[dict[str, Any]]:
+    """Everybody who joined, by place: points as people read them, time in milliseconds."""
+    keys = ("staff_no", "name", "unit", "team", "place", "points", "correct", "millis", "joined_at", "finished_at")
+    found = [dict(zip(keys, row, strict=True)) for row in _EXPORT.all(session, contest_id=contest_id)]
+    return [{**row, "points": row["points"] / 1000} for row in found]
 
 
 def joined(session: Session, contest_id: int) -> int:

@@ -25,7 +25,6 @@ from bot.domain.contest import (
     named,
     overall,
     places,
-    points_text,
     team_heading,
     teams,
     to_json,
@@ -246,11 +245,6 @@ def test_the_rules_are_said_before_anybody_starts_with_the_rule_for_ties() -> No
         "第一次提交",
     ):
         assert part in said
-
-
-@pytest.mark.parametrize(("points", "said"), [(0, "0"), (9600, "9.6"), (10_000, "10"), (50, "0.05"), (-500, "-0.5")])
-def test_points_are_said_as_people_read_them(points: int, said: str) -> None:
-    assert points_text(points) == said
 
 
 # ── Matches ──

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from bot.domain.correction import points_text
 from bot.domain.message import Refusal
 
 BOARDS = {"off": "不公布", "bands": "只公布档次", "upper": "公布中位以上", "all": "全部公布"}
@@ -94,13 +95,6 @@ def from_json(kept: Mapping[str, Any]) -> Rules:
 
 
 # ── In words ──
-
-
-def points_text(thousandths: int) -> str:
-    """9.6, 10: points as people read them."""
-    whole, rest = divmod(abs(thousandths), 1000)
-    sign = "-" if thousandths < 0 else ""
-    return f"{sign}{whole}.{rest:03}".rstrip("0") if rest else f"{sign}{whole}"
 
 
 def describe(rules: Rules, *, windowed: bool = True) -> list[str]:

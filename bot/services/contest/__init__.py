@@ -3,7 +3,7 @@
 from bot.services.contest.close import GRACE, Board, board_of, close, close_by, close_due, league_of, recount
 from bot.services.contest.plan import cancel, change, checked, create, listed, open_, own, set_teams, told
 from bot.services.contest.play import KIND, SetOver, Standing, begin, check_runs, end, found, join, offered, seen, settle, standing
-from bot.services.contest.source import draw, pool
+from bot.services.contest.source import draw, fixed, pool
 
 __all__ = [
     "GRACE",
@@ -23,6 +23,7 @@ __all__ = [
     "create",
     "draw",
     "end",
+    "fixed",
     "found",
     "join",
     "league_of",

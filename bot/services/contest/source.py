@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 
+from bot.domain.contest.plan import Plan
 from bot.domain.message import Refusal
 from bot.services.quiz import TAPPED
 from bot.services.shelf import Shelf
+from bot.storage.contest import Item
 
 
 def pool(shelf: Shelf, names: Sequence[str]) -> list[str]:
@@ -42,6 +44,24 @@ def draw(shelf: Shelf, names: Sequence[str], size: int, had: Collection[str], rn
         drawn += (fresh + old)[:wanted]
     rng.shuffle(drawn)
     return drawn
+
+
+def fixed(shelf: Shelf, plan: Plan, questions: Sequence[str], rng: random.Random) -> list[Item]:
+    """The questions of a contest in which all are asked the same: those that were named, else as many as a set has, drawn once. None in a window.
+
+    Raises `Refusal` for a question that is not there, or is not answered by a tap.
+    """
+    if plan.form == "windowed":
+        if questions:
+            raise Refusal("限时段竞赛每人抽题，不能写固定的题（questions）；要所有人同题请用 form: live。")
+        return []
+    usable = set(pool(shelf, ()))
+    if wrong := [one for one in questions if one not in usable]:
+        raise Refusal(f"题目 {'、'.join(wrong[:5])} 不在题库里、已停用，或不是选择和判断题。")
+    if not questions and (there := len(pool(shelf, plan.names))) < plan.rules.size:
+        raise Refusal(f"「{'、'.join(plan.names) or '全部题库'}」可用的题只有 {there} 道，不够 {plan.rules.size} 题。")
+    names = list(questions) or draw(shelf, plan.names, plan.rules.size, (), rng)
+    return [Item(n, name, shelf.drawn[name], plan.rules.base) for n, name in enumerate(names, 1)]
 
 
 def apportioned(there: dict[int, int], size: int) -> dict[int, int]:

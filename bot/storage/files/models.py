@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bot.domain.library import TIERS
+from bot.domain.times import SHANGHAI
 from bot.storage.files.strict import Fault, Node
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -32,7 +33,16 @@ def _as_date(value: Any) -> Any:
         raise PydanticCustomError("not_a_date", "") from None
 
 
+def _as_minute(value: Any) -> Any:
+    try:
+        return datetime.strptime(str(value), "%Y-%m-%d %H:%M").replace(tzinfo=SHANGHAI)
+    except ValueError:
+        raise PydanticCustomError("not_a_minute", "") from None
+
+
 Day = Annotated[date, BeforeValidator(_as_date)]
+Minute = Annotated[datetime, BeforeValidator(_as_minute)]
+"""A minute in Asia/Shanghai."""
 Text = Annotated[str, Field(min_length=1, max_length=2000), BeforeValidator(_as_written)]
 Name = Annotated[str, Field(min_length=1, max_length=80), BeforeValidator(_as_written)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
@@ -181,6 +191,20 @@ class PackFile(_Part):
     items: Annotated[list[PackItemEntry], Field(min_length=1, max_length=20)]
 
 
+class ContestFile(_Part):
+    """A contest as an administrator writes it down; what `rules` may say is decided where rules are (domain/contest/rules.py)."""
+
+    name: Name
+    form: Literal["windowed", "live", "onsite"] = "windowed"
+    opens: Minute | None = None
+    closes: Minute | None = None
+    of: Annotated[list[Name], Field(max_length=20)] = []
+    to: Text = "全员"
+    clause: Annotated[str, Field(max_length=200), BeforeValidator(_as_written)] = ""
+    rules: dict[str, int | str] = {}
+    questions: Annotated[list[Id], Field(max_length=200)] = []
+
+
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -203,6 +227,7 @@ _FIELDS = {
     "versions": "版本", "sets": "法律组", "name": "名称",
     "year": "年份", "holidays": "放假", "workdays": "调休上班日", "first": "第一天", "last": "最后一天",
     "law_day": "普法日", "on_holiday": "遇假日", "about": "说明", "clause": "依据", "items": "各项", "day": "第几个工作日", "time": "时刻",
+    "form": "形式", "opens": "开始", "closes": "截止", "of": "题目范围", "to": "对象", "rules": "规则",
     "text": "正文", "lesson": "课程", "target": "参加的命令", "receipt": "回执",
 }  # fmt: skip
 
@@ -223,6 +248,7 @@ _SENTENCES: Mapping[str, _Say] = {
     "too_short": lambda at, ctx: f"{at} 至少 {ctx['min_length']} 项",
     "too_long": lambda at, ctx: f"{at} 最多 {ctx['max_length']} 项",
     "not_a_date": lambda at, _: f"{at} 应为日期,写作 2021-01-01",
+    "not_a_minute": lambda at, _: f"{at} 应为时间，写作 2026-07-01 09:00",
     "literal_error": lambda at, _: f"{at} 的写法不对",
     "string_pattern_mismatch": lambda at, _: f"{at} 的写法不对",
 }

@@ -1,0 +1,241 @@
+"""`contest`: written down in a file, opened, closed, cancelled; its teams, its board, its results. It reaches the whole agency."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from sqlmodel import Session
+
+from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
+from bot.commands.contest import words
+from bot.domain import audience as audiences
+from bot.domain import contest as rules
+from bot.domain.campaign import Author
+from bot.domain.contest.plan import Contest
+from bot.domain.message import Refusal
+from bot.domain.times import day_of
+from bot.services import contest as service
+from bot.services import shelf as shelves
+from bot.services.contest import Board, team_list
+from bot.services.shelf import Shelf
+from bot.storage import audience as people
+from bot.storage import audit, players
+from bot.storage.files import home, load_library
+from bot.storage.files.contests import read_contest
+from bot.storage.tables import stamp
+
+T = TypeVar("T")
+
+group = typer.Typer(help="竞赛：起草、开放、结束、取消、组队、榜单、成绩。", no_args_is_help=True)
+cli.add_typer(group, name="contest")
+
+Id = Annotated[int, typer.Argument(help="竞赛编号")]
+REHEARSED = "以上是预演，什么都没有写；加 --apply 生效。"
+
+
+def _author() -> Author:
+    return Author(operator(), "cli")
+
+
+def _with_shelf(work: Callable[[Session, Shelf], T]) -> Callable[[Session], T]:
+    library, faults = load_library(home())
+    if faults:
+        raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
+    return lambda session: work(session, shelves.stock(session, library))
+
+
+class _Rehearsed(Exception):
+    """Carries what would have been written out of a transaction that is to leave nothing behind."""
+
+
+def _run(work: Callable[[Session, Shelf], T], *, apply: bool) -> T:
+    """The work, kept only when it is applied: a rehearsal goes all the way and is rolled back."""
+    made: list[T] = []
+
+    def run(session: Session, shelf: Shelf) -> T:
+        made.append(work(session, shelf))
+        if not apply:
+            raise _Rehearsed
+        return made[0]
+
+    try:
+        return writing(_with_shelf(run))
+    except _Rehearsed:
+        return made[0]
+
+
+def _plain(one: Contest) -> dict[str, Any]:
+    plan = one.plan
+    return {
+        "id": one.id,
+        "name": one.name,
+        "form": plan.form,
+        "state": one.state,
+        "version": one.version,
+        "opens_at": None if plan.opens_at is None else stamp(plan.opens_at),
+        "closes_at": None if plan.closes_at is None else stamp(plan.closes_at),
+        "of": list(plan.names),
+        "audience": audiences.describe(plan.audience),
+        "clause": plan.clause,
+        "rules": rules.to_json(plan.rules),
+        "created_by": one.created_by,
+    }
+
+
+def _board(made: Board) -> dict[str, Any]:
+    return {
+        "joined": made.joined,
+        "frozen": made.is_frozen,
+        "ties": rules.TIES,
+        "places": [
+            {"place": one.place, "name": one.player.name, "points": one.player.result.points / 1000, "correct": one.player.result.correct}
+            for one in made.places
+        ],
+        "team_rule": rules.team_text(made.contest.rules) if made.teams else "",
+        "teams": [
+            {"place": one.place, "team": one.name, "score": one.score / 1000, "members": one.members, "present": one.present} for one in made.teams
+        ],
+    }
+
+
+@group.command("list")
+def list_(as_json: Json = False) -> None:
+    """全部竞赛，新的在前。"""
+    found = reading(lambda session: service.listed(session, _author()))
+    show([_plain(one) for one in found], as_json, words.listed(found))
+
+
+@group.command("show")
+def show_(contest_id: Id, as_json: Json = False) -> None:
+    """一场竞赛的时间、范围、规则和参加情况。"""
+
+    def work(session: Session) -> tuple[Contest, int, int]:
+        one = service.own(session, _author(), contest_id)
+        return one, players.joined(session, contest_id), len(players.took_part(session, contest_id))
+
+    one, joined, done = reading(work)
+    lines = [*words.plan(one), f"对象：{audiences.describe(one.plan.audience)}", f"{joined} 人参加，{done} 人有成绩。"]
+    show({**_plain(one), "joined": joined, "took_part": done}, as_json, lines)
+
+
+@group.command("new")
+def new(
+    file: Annotated[Path, typer.Argument(help="YAML：name opens closes of to rules clause（现场竞赛 form: live，可写 questions）")],
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """按文件起草一场竞赛；不加 --apply 只检查和预览。起草后用 contest open 开放。"""
+    plan, questions = read_contest(file)
+    at = now()
+
+    def work(session: Session, shelf: Shelf) -> tuple[Contest, int]:
+        items = service.fixed(shelf, plan, questions, random.SystemRandom())
+        made = service.create(session, shelf, _author(), plan, at, items)
+        one = service.own(session, _author(), made)
+        return one, len(people.evaluate(session, one.plan.audience, day_of(at), at).people)
+
+    one, count = _run(work, apply=apply)
+    end = f"已起草，编号 {one.id}。开放：python -m bot contest open {one.id} --apply" if apply else REHEARSED
+    shown = {**_plain(one), "id": one.id if apply else None, "applied": apply, "people": count}
+    show(shown, as_json, [*words.plan(one), f"对象：{audiences.describe(one.plan.audience)}，今天 {count} 人", end])
+
+
+@group.command("open")
+def open_(
+    contest_id: Id,
+    invite: Annotated[bool, typer.Option("--invite/--no-invite", help="发邀请，截止前一天再提醒没有参加的人")] = True,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """开放一场竞赛：学员看得到，到时间能参加；按单位组队的当场组好。不加 --apply 只预演。"""
+
+    def work(session: Session, shelf: Shelf) -> tuple[Contest, int]:
+        one = service.open_(session, shelf, _author(), contest_id, now(), invite=invite)
+        return one, len(service.board_of(session, one).teams)
+
+    one, made = _run(work, apply=apply)
+    lines = [words.line(one), f"组成 {made} 队。" if made else "", "邀请已排好。" if invite else "不发邀请。", "已开放。" if apply else REHEARSED]
+    show({"id": one.id, "applied": apply, "teams": made, "invited": invite}, as_json, [each for each in lines if each])
+
+
+@group.command("close")
+def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
+    """提前结束：封榜，记参加学时。到截止时间会自己结束，不用这条命令。"""
+    made = _run(lambda session, shelf: service.close_by(session, shelf, _author(), contest_id, now()), apply=apply)
+    show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*words.whole(made), "已结束。" if apply else REHEARSED])
+
+
+@group.command("cancel")
+def cancel(contest_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], apply: Apply = False, as_json: Json = False) -> None:
+    """取消：成绩不计，已记的学时冲销，作答记录保留。"""
+    back = _run(lambda session, shelf: service.cancel(session, _author(), contest_id, reason, now()), apply=apply)
+    end = "已取消。" if apply else REHEARSED
+    show({"id": contest_id, "applied": apply, "reversed": back}, as_json, [f"冲销 {back} 人的学时。", end])
+
+
+@group.command("board")
+def board(contest_id: Id, as_json: Json = False) -> None:
+    """榜单：封榜以前是目前的，以后是最终的。公开哪些由竞赛规则定，这里给主办方看全部。"""
+
+    def work(session: Session) -> Board:
+        made = service.board_of(session, service.own(session, _author(), contest_id))
+        audit.record(session, now(), operator(), "cli", "看竞赛榜单", f"contest:{contest_id}")
+        return made
+
+    made = writing(work)
+    show({"id": contest_id, **_board(made)}, as_json, words.whole(made))
+
+
+@group.command("export")
+def export(contest_id: Id) -> None:
+    """每人一行 JSON：工号、单位、队、名次、得分、答对、用时、完成时间。"""
+
+    def work(session: Session) -> list[dict[str, Any]]:
+        service.own(session, _author(), contest_id)
+        audit.record(session, now(), operator(), "cli", "导出竞赛成绩", f"contest:{contest_id}")
+        return players.exported(session, contest_id)
+
+    for row in writing(work):
+        show(row, True, "")
+
+
+@group.command("teams")
+def teams(
+    contest_id: Id,
+    file: Annotated[Path, typer.Argument(help="xlsx 或 csv，列：队名 工号")],
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
+    try:
+        read = team_list.read_teams(file)
+        whole = _run(lambda session, shelf: service.set_teams(session, _author(), contest_id, team_list.known(session, read), now()), apply=apply)
+    except team_list.BadTeams as bad:
+        if not as_json:
+            raise
+        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        raise typer.Exit(1) from None
+    lines = [*read.notes, f"名单 {len(read.members)} 队、{read.size} 人；连同已有的共 {whole} 人在队。", "已写入。" if apply else REHEARSED]
+    show({"applied": apply, "teams": len(read.members), "people": read.size, "members": whole}, as_json, lines)
+
+
+@group.command("recount")
+def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
+    """从作答重新计算全部成绩（例如更正答案以后）；不加 --apply 只看名次会怎么变。"""
+
+    def work(session: Session, shelf: Shelf) -> tuple[Board, Board]:
+        service.own(session, _author(), contest_id)
+        before, after = service.recount(session, contest_id, now())
+        audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
+        return before, after
+
+    before, after = _run(work, apply=apply)
+    was = {one.player.id: one.place for one in before.places}
+    moved = [(one.player.name, was.get(one.player.id), one.place) for one in after.places if was.get(one.player.id) != one.place]
+    lines = [f"{name}：第 {old or '—'} 名 → 第 {new} 名" for name, old, new in moved] or ["重算结果与现在一致。"]
+    changed = [{"name": name, "before": old, "after": new} for name, old, new in moved]
+    show({"id": contest_id, "applied": apply, "moved": changed}, as_json, [*lines, "已重算。" if apply else REHEARSED])
