@@ -154,7 +154,9 @@ def open_(
     """开放一场竞赛：学员看得到，到时间能参加；按单位组队的当场组好。不加 --apply 只预演。"""
 
     def work(session: Session, shelf: Shelf) -> tuple[Contest, int]:
-        one = service.open_(session, shelf, _author(), contest_id, now(), invite=invite)
+        one = service.open_(session, _author(), contest_id, now())
+        if invite:
+            service.invite(session, shelf, _author(), one, now())
         return one, len(service.board_of(session, one).teams)
 
     one, made = _run(work, apply=apply)

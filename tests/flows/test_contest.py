@@ -23,7 +23,7 @@ def opened(house: Dispatcher, rules: Rules | None = None, audience: All | Unit |
 
     def work(session):  # type: ignore[no-untyped-def]
         made = contest.create(session, house.shelf(), ADMIN, plan, NOW)
-        contest.open_(session, house.shelf(), ADMIN, made, NOW)
+        contest.open_(session, ADMIN, made, NOW)
         return made
 
     return int(house.desk.write_now(work))

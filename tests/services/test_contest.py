@@ -59,7 +59,9 @@ class Field:
     def open(self, plan: Plan = PLAN, author: Author = ADMIN, *, invite: bool = False) -> int:
         def work(session: Session) -> int:
             made = contest.create(session, self.shelf, author, plan, self.now)
-            contest.open_(session, self.shelf, author, made, self.now, invite=invite)
+            one = contest.open_(session, author, made, self.now)
+            if invite:
+                contest.invite(session, self.shelf, author, one, self.now)
             return made
 
         return int(self.do(work))

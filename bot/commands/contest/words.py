@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.domain import contest as rules
-from bot.domain.contest import Result
+from bot.domain.contest import Result, points_text
 from bot.domain.contest.plan import FORM_LABELS, STATE_LABELS, Contest, span_text
-from bot.domain.correction import points_text
 from bot.domain.times import minutes_text
 from bot.services.contest import Board, Standing, league_of
 

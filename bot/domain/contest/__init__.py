@@ -3,6 +3,7 @@
 from bot.domain.contest.board import BANDS, Place, Player, TeamPlace, band, leagues, middle, named, places, team_heading, teams
 from bot.domain.contest.rules import BOARDS, TAKES, TEAMS, TIES, Rules, describe, from_json, team_text, to_json
 from bot.domain.contest.score import NOTHING, Done, Result, Said, overall, total, worth
+from bot.domain.correction import points_text
 
 __all__ = [
     "BANDS",
@@ -26,6 +27,7 @@ __all__ = [
     "named",
     "overall",
     "places",
+    "points_text",
     "team_heading",
     "team_text",
     "teams",

@@ -4,6 +4,7 @@ from bot.services.contest.close import GRACE, Board, board_of, close, close_by, 
 from bot.services.contest.plan import cancel, change, checked, create, listed, open_, own, set_teams, told
 from bot.services.contest.play import KIND, SetOver, Standing, begin, check_runs, end, found, join, offered, seen, settle, standing
 from bot.services.contest.source import draw, fixed, pool
+from bot.services.contest.tell import invite
 
 __all__ = [
     "GRACE",
@@ -25,6 +26,7 @@ __all__ = [
     "end",
     "fixed",
     "found",
+    "invite",
     "join",
     "league_of",
     "listed",

@@ -95,11 +95,8 @@ def told(plan: Plan) -> str:
     )
 
 
-def open_(session: Session, shelf: Shelf, author: Author, contest_id: int, now: datetime, *, invite: bool = False) -> Contest:
-    """Announced: it is seen, and played inside its window. Teams by unit are made of all its audience of this day, and stay.
-
-    With `invite` its audience is told, and told again before it ends (tell.py).
-    """
+def open_(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
+    """Announced: it is seen, and played inside its window. Teams by unit are made of all its audience of this day, and stay."""
     contest = own(session, author, contest_id, hold=True)
     if contest.state != "draft":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，只有草稿可以开放。")
@@ -110,8 +107,6 @@ def open_(session: Session, shelf: Shelf, author: Author, contest_id: int, now: 
     rows.open_(session, contest_id, now)
     if contest.rules.teams == "unit":
         _teams_by_unit(session, contest, now)
-    if invite:
-        tell.invite(session, shelf, author, contest, now)
     audit.record(session, now, author.actor, author.via, "开放竞赛", f"contest:{contest_id}", detail=f"第 {contest.version} 版")
     return contest
 
