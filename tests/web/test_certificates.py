@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import Engine
 from sqlmodel import Session
 
+from bot.channels.local import Persona
 from bot.domain.certificate import full_number, number_of
 from bot.services import certificate
 from bot.services.certificate import Held
@@ -24,6 +27,8 @@ from bot.web.certificates import BURST, Certificates
 from bot.web.pages import Pages
 from tests.conftest import NOW, Clock, enroll
 from tests.services.test_press import needs_chinese
+from tests.web.standing import standing as house_standing
+from tests.web.standing import window
 from tests.web.test_chat_page import CHROMIUM, SIZES, browser
 
 MARKUP = "<b onclick=x>甲</b>#panic()"
@@ -224,3 +229,15 @@ async def test_the_page_fits_and_works_without_a_script(desk: Desk, clock: Clock
             assert shape["x"] + shape["width"] <= width
         assert complaints == []
         await context.close()
+
+
+async def test_the_link_that_the_chat_gives_opens_on_the_service_itself(sqlite_engine: Engine) -> None:
+    async with house_standing(sqlite_engine, [Persona("1001", "张䶮㛃", "学员", ())]) as service, aiohttp.ClientSession() as session:
+        held = await service.house.desk.write(issued)
+        async with window(session, service.url) as page:
+            told = (await page.say("message-0001", "证书"))["reply"]["text"]
+        link = re.search(r"http://\S+/certificates/\S+", told)
+        assert link is not None
+        assert link[0] == f"{service.url}/certificates/{full_number(held['张䶮㛃'].number, held['张䶮㛃'].code)}"
+        async with session.get(link[0]) as answer:
+            assert (answer.status, "张䶮㛃" in await answer.text()) == (200, True)
