@@ -1,14 +1,17 @@
-"""错题 and 挑战: what was answered wrong comes back until it is known, and how far one gets without a mistake."""
+"""错题, 挑战 and the mock exam: what was wrong comes back until it is known; how far one gets without a mistake; how it would go today."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bot.commands import say
-from bot.commands.quiz import ending
+from bot.commands.quiz import ending, mode
 from bot.commands.router import Context, command
 from bot.domain.memory import MOST_MINUTES, RIGHTS_TO_LEAVE, Goal, Prospect
 from bot.domain.message import Option, Reply
-from bot.domain.times import chinese_day
-from bot.services import quiz
+from bot.domain.paper import points_text
+from bot.domain.times import chinese_day, clock_of, minutes_text
+from bot.services import mock, quiz
 from bot.services.memory import Standing
 from bot.services.quiz import Outcome
 from bot.storage import quiz as rows
@@ -31,7 +34,7 @@ def mistakes(ctx: Context, law: str) -> Reply:
 
 
 def _head(at: Standing, size: int) -> str:
-    gone = f"(另有 {at.left} 题已移出，到期再问)" if at.left else ""
+    gone = f"（另有 {at.left} 题已移出，到期再问）" if at.left else ""
     rest = f"；每天最多 {at.allowed} 题，其余分到后面几天" if at.due > size else ""
     today = f"今天到期 {at.due} 题，先做 {size} 题" if at.goal is None else f"今天为考试先做 {size} 题"
     return f"错题本共 {at.listed} 题{gone}，{today}{rest}。连续答对 {RIGHTS_TO_LEAVE} 次移出。"
@@ -40,7 +43,7 @@ def _head(at: Standing, size: int) -> str:
 def _nothing_now(at: Standing, law: str) -> str:
     of = f"《{law}》的" if law else ""
     if at.due and not at.room:
-        return f"今天的复习做完了(每天最多 {at.allowed} 题)，还有 {at.due} 题到期，分到后面几天。想现在多练，发「练习 错题」。"
+        return f"今天的复习做完了（每天最多 {at.allowed} 题），还有 {at.due} 题到期，分到后面几天。想现在多练，发「练习 错题」。"
     later = f"最近一次在 {chinese_day(at.next_due)}" if at.next_due is not None else ""
     if at.listed:
         return f"错题本共 {at.listed} 题，今天没有{of}题要复习，{later}。想现在就练，发「练习 错题」。"
@@ -56,7 +59,7 @@ def prospect_line(at: Standing, ctx: Context) -> str:
     days = goal.days_left(ctx.now)
     if not days:
         return f"🎯 今天考试：错题本里的题预计答对 {_percent(found.idle)}。"
-    head = f"🎯 {chinese_day(goal.day)}考试(还有 {days} 天)：每天复习 {goal.minutes} 分钟，错题本里的题到那天预计答对 {_percent(found.expected)}"
+    head = f"🎯 {chinese_day(goal.day)}考试（还有 {days} 天）：每天复习 {goal.minutes} 分钟，错题本里的题到那天预计答对 {_percent(found.expected)}"
     return f"{head}，{_against(goal, found)}"
 
 
@@ -65,7 +68,7 @@ def _against(goal: Goal, found: Prospect) -> str:
         return f"达到目标 {goal.target}%。"
     if found.needed <= MOST_MINUTES:
         return f"达不到目标 {goal.target}%。要达到，每天约需 {found.needed} 分钟：可发「设置 每日复习 {found.needed}」。"
-    return f"达不到目标 {goal.target}%，每天 {MOST_MINUTES} 分钟也不够。请先保要紧的：按法复习(例如「错题 民法典」)，或把目标调低。"
+    return f"达不到目标 {goal.target}%，每天 {MOST_MINUTES} 分钟也不够。请先保要紧的：按法复习（例如「错题 民法典」），或把目标调低。"
 
 
 def _percent(share: float) -> str:
@@ -87,4 +90,37 @@ def _run_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
     run, best = outcome.score.right, rows.best_run(ctx.session, ctx.me.id, "challenge", but=outcome.sitting.id)
     made = "全部答对，一题没错！" if outcome.mark.correct else ""
     closing = f"挑战结束：{made}这次连对 {run} 题。"
-    return closing + (f"🏆 新的最好成绩(原来 {best} 题)。" if run > best else f"最好成绩：连对 {best} 题。"), AGAIN
+    if run > best:
+        return closing + f"🏆 新的最好成绩{f'（原来 {best} 题）' if best else ''}。", AGAIN
+    return closing + f"最好成绩：连对 {best} 题。", AGAIN
+
+
+@mode("模拟", "模拟考试", "模拟卷")
+def mock_exam(ctx: Context, _: str) -> Reply:
+    """A paper like the next exam's; nothing is told before the end."""
+    put, made = mock.begin(ctx.session, ctx.shelf, ctx.me.id, ctx.now, ctx.rng)
+    paper = made.blueprint
+    like = f"照《{made.exam}》的命题蓝图" if made.exam else "通用卷"
+    until = clock_of(ctx.now + timedelta(minutes=paper.minutes))
+    said = (
+        f"📝 模拟考试（{like}）：{put.sitting.size} 题，满分 {points_text(paper.total)} 分，{points_text(paper.pass_line)} 分及格，"
+        f"限时 {paper.minutes} 分钟，到 {until}。全部答完才出结果；不计考试学时。"
+    )
+    return say.asked(put, said)
+
+
+@ending(mock.KIND)
+def _mock_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
+    found = mock.result(ctx.session, outcome.sitting)
+    paper = found.mock.blueprint
+    lines = [
+        f"📝 模拟考试结束：得 {points_text(found.got)} 分（满分 {points_text(found.total)} 分，{points_text(paper.pass_line)} 分及格），"
+        f"{'✅ 达到及格线' if found.passed else '❌ 未达及格线'}；用时 {minutes_text(found.seconds)}，限时 {paper.minutes} 分钟。"
+    ]
+    if found.late:
+        lines.append(f"有 {found.late} 题在限时之后才答，没有计分。")
+    if found.waits:
+        lines.append(f"有 {found.waits} 道简答题是暂定得分，待人工确认。")
+    if found.missed:
+        lines.append(f"有 {found.missed} 题没有全对，已收入错题本，发「练习 错题」逐题看解析。")
+    return "\n".join(lines), (Option("练习 错题", "看错题解析"), Option("练习 模拟", "再考一次"), Option("我的学时", "我的学时"))

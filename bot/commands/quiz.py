@@ -67,11 +67,13 @@ def practice(ctx: Context, law: str) -> Reply:
 
 @mode("随机")
 def at_random(ctx: Context, law: str) -> Reply:
+    """Ten of a law, or of everything."""
     return say.asked(quiz.practice(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng))
 
 
 @mode("错题", "错题本")
 def only_mistakes(ctx: Context, law: str) -> Reply:
+    """Ten of the notebook (of a law), due or not."""
     put = quiz.drill(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng)
     if put is None:
         return Reply(
@@ -212,7 +214,7 @@ tasks.register(Task("sitting", "s", _typed, _tapped, _resume, _turn, _skip, _lea
 
 def told(ctx: Context, outcome: Outcome) -> Reply:
     """The verdict and what comes after it: the next question, or the end of the set and what waits."""
-    text = say.verdict(outcome)
+    text = say.verdict(outcome) if FORMS[outcome.sitting.kind].tells else f"{say.RECORDED}。"
     done = f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
     if outcome.following is not None:
         return Reply(text, say.card(outcome.following), done=done)

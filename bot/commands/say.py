@@ -96,7 +96,7 @@ def notebook(outcome: Outcome) -> str:
     if moved is None:
         return ""
     back, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.rights
-    slow = f"(用时超过 {slow_after(outcome.question)} 秒，按较慢计，会早些再问)" if moved.slow else ""
+    slow = f"（用时超过 {slow_after(outcome.question)} 秒，按较慢计，会早些再问）" if moved.slow else ""
     if not rights:
         return "已收入错题本，之后会再问"
     if moved.left:

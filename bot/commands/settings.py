@@ -89,8 +89,8 @@ _AIMS: dict[str, Callable[[Context, str], None]] = {
 
 def _reviews(ctx: Context) -> str:
     plan, aim = memory.plan(ctx.session, ctx.me.id), memory.goal(ctx.session, ctx.me.id, ctx.now)
-    day = "没有设考试日期" if aim is None else f"{aim.day} 考试{'' if aim.day == plan.day else '(按考试安排)'}，目标 {aim.target}%"
-    return f"· 错题复习：每天 {plan.minutes} 分钟(最多 {memory.allowed(plan, aim)} 题)，{day}"
+    day = "没有设考试日期" if aim is None else f"{aim.day} 考试{'' if aim.day == plan.day else '（按考试安排）'}，目标 {aim.target}%"
+    return f"· 错题复习：每天 {plan.minutes} 分钟（最多 {memory.allowed(plan, aim)} 题），{day}"
 
 
 def _lines(had: Preference) -> list[str]:

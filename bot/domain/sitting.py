@@ -50,7 +50,7 @@ FORMS: dict[str, Form] = {
         Form("contest", "竞赛", Claim.DUE, credits=False, notebook=False),
         Form("daily", "每日一练", Claim.DAILY),
         Form("lesson", "课后题", Claim.STUDY, credits=False),
-        Form("mock", "模拟考试", Claim.REVIEW, task="exam", tells=False),
+        Form("mock", "模拟考试", Claim.REVIEW, tells=False),
         Form("practice", "练习", Claim.REVIEW, stays=False),
         Form("mistakes", "错题重做", Claim.REVIEW, stays=False),
         Form("challenge", "挑战", Claim.REVIEW, stays=False, one_life=True),

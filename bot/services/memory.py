@@ -30,7 +30,13 @@ from bot.storage.memory import Plan
 
 ExamDay = Callable[[Session, int, date], date | None]
 EXAM_DAYS: list[ExamDay] = []
-"""Where the day that counts comes from when a person has set none: asked in turn with the person and today, the first that knows one is taken."""
+"""Where the day that counts comes from when a person has set none; asked with the person and today."""
+
+
+def exam_day(source: ExamDay) -> ExamDay:
+    """Register a source of exam days."""
+    EXAM_DAYS.append(source)
+    return source
 
 
 @dataclass(frozen=True, slots=True)

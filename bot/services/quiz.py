@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -83,11 +83,20 @@ def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Rand
     return (new + old)[:size]
 
 
-def open_set(session: Session, shelf: Shelf, person_id: int, kind: str, scope: str, names: Iterable[str], now: datetime) -> Put:
-    """A new sitting of a kind, taken in hand; its first question."""
+def open_set(
+    session: Session,
+    shelf: Shelf,
+    person_id: int,
+    kind: str,
+    scope: str,
+    names: Iterable[str],
+    now: datetime,
+    worth: Mapping[str, int] | None = None,
+) -> Put:
+    """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
     put_down = focus.make_way(session, shelf, person_id, now, form.claim)
-    sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now)
+    sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now, worth)
     study.set_focus(session, person_id, form.task, sitting_id, now)
     return replace(put(session, shelf, sitting_id), put_down=put_down)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.domain.message import Refusal
 from bot.storage.sql import Sql
-from bot.storage.tables import stamp
+from bot.storage.tables import moment, stamp
 
 _SITTING = Sql("SELECT id, person_id, kind, scope, size, next, state FROM sitting WHERE id = :id")
 _FIND = Sql(
@@ -22,7 +22,9 @@ _OPEN = Sql(
     """INSERT INTO sitting (person_id, kind, scope, size, next, state, opened_at)
        VALUES (:person_id, :kind, :scope, :size, 1, 'open', :at) RETURNING id"""
 )
-_ITEM_IN = Sql("INSERT INTO sitting_item (sitting_id, n, question, version_id) VALUES (:sitting_id, :n, :question, :version_id)")
+_ITEM_IN = Sql("INSERT INTO sitting_item (sitting_id, n, question, version_id, points) VALUES (:sitting_id, :n, :question, :version_id, :points)")
+_OPEN_OF = Sql("SELECT id FROM sitting WHERE person_id = :person_id AND kind = :kind AND state = 'open'")
+_ARRIVALS = Sql("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitting_id")
 _ITEM = Sql("SELECT question, version_id FROM sitting_item WHERE sitting_id = :sitting_id AND n = :n")
 _AHEAD = Sql(
     """SELECT i.n, i.question, i.version_id FROM sitting_item i
@@ -121,14 +123,29 @@ def last_sitting(session: Session, person_id: int, kind: str, scope: str) -> Ope
     return None if row is None else OpenSitting(*row)
 
 
-def open_sitting(session: Session, person_id: int, kind: str, scope: str, items: Sequence[tuple[str, int]], at: datetime) -> int:
-    """A new sitting over (question, version row) pairs, in their order; its id."""
+def open_sitting(
+    session: Session, person_id: int, kind: str, scope: str, items: Sequence[tuple[str, int]], at: datetime, worth: Mapping[str, int] | None = None
+) -> int:
+    """A new sitting over (question, version row) pairs, in their order; its id. `worth` is what each question counts, in thousandths of a point."""
     sitting_id = int(_OPEN.one(session, person_id=person_id, kind=kind, scope=scope, size=len(items), at=stamp(at))[0])
     _ITEM_IN.many(
         session,
-        [{"sitting_id": sitting_id, "n": n, "question": question, "version_id": version_id} for n, (question, version_id) in enumerate(items, 1)],
+        [
+            {"sitting_id": sitting_id, "n": n, "question": question, "version_id": version_id, "points": (worth or {}).get(question, 0)}
+            for n, (question, version_id) in enumerate(items, 1)
+        ],
     )
     return sitting_id
+
+
+def open_of(session: Session, person_id: int, kind: str) -> list[int]:
+    """The open sittings of a kind."""
+    return [row[0] for row in _OPEN_OF.all(session, person_id=person_id, kind=kind)]
+
+
+def arrivals(session: Session, sitting_id: int) -> dict[int, datetime]:
+    """When the answer to each place arrived."""
+    return {row[0]: moment(row[1]) for row in _ARRIVALS.all(session, sitting_id=sitting_id)}
 
 
 def item(session: Session, sitting_id: int, n: int) -> Item | None:

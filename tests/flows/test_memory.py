@@ -67,7 +67,7 @@ async def test_a_backlog_is_asked_eight_a_day_and_the_rest_on_the_days_after(cha
     assert await work_through(chat) == 8
 
     said = await chat.say("错题")
-    assert "今天的复习做完了(每天最多 8 题)，还有 20 题到期" in said, "once right is not yet out, and due again today"
+    assert "今天的复习做完了（每天最多 8 题），还有 20 题到期" in said, "once right is not yet out, and due again today"
     assert chat.last.ask is None
     chat.clock.pass_(DAY)
     assert "先做 8 题" in await chat.say("错题")
@@ -101,7 +101,7 @@ async def test_what_left_the_notebook_comes_back_when_due_and_enters_again_when_
         await chat.say(right_answer(question_in_hand(chat)))
     chat.clock.pass_(60 * DAY)
     said = await chat.say("错题")
-    assert "错题本共 0 题(另有 1 题已移出，到期再问)，今天到期 1 题" in said
+    assert "错题本共 0 题（另有 1 题已移出，到期再问），今天到期 1 题" in said
     assert "已收入错题本" in await chat.say(wrong_answer(question_in_hand(chat)))
     assert "错题本共 1 题，今天到期 1 题" in await chat.say("错题")
 
@@ -176,7 +176,7 @@ async def test_the_exam_day_is_set_and_the_notebook_says_what_to_expect(chat: Ch
     assert "没有设考试日期" in await chat.say("设置")
     assert "2026-03-20 考试，目标 90%" in await chat.say("设置 考试日期 2026-03-20")
     said = await chat.say("错题")
-    assert re.search(r"🎯 3月20日考试\(还有 18 天\)：每天复习 4 分钟，错题本里的题到那天预计答对 9\d%，达到目标 90%", said)
+    assert re.search(r"🎯 3月20日考试（还有 18 天）：每天复习 4 分钟，错题本里的题到那天预计答对 9\d%，达到目标 90%", said)
     assert "没有设考试日期" in await chat.say("设置 考试日期 取消")
     assert "🎯" not in await chat.say("错题")
 
@@ -267,14 +267,18 @@ async def test_a_challenge_ends_with_the_first_mistake_and_keeps_the_best_run(ch
         await chat.say(right_answer(question_in_hand(chat)))
     said = await chat.say(wrong_answer(question_in_hand(chat)))
     assert said.startswith("已记录。")
-    assert "挑战结束：这次连对 3 题。🏆 新的最好成绩(原来 0 题)" in said
+    assert "挑战结束：这次连对 3 题。🏆 新的最好成绩。" in said
     assert chat.last.ask is None
     assert (await chat.say("A")).startswith("未记录"), "the run is over"
 
     assert "最好成绩：连对 3 题" in await chat.say("挑战")
     assert "这次连对 0 题。最好成绩：连对 3 题" in await chat.say(wrong_answer(question_in_hand(chat)))
+    await chat.say("挑战")
+    for _ in range(4):
+        await chat.say(right_answer(question_in_hand(chat)))
+    assert "这次连对 4 题。🏆 新的最好成绩（原来 3 题）" in await chat.say(wrong_answer(question_in_hand(chat)))
     assert "「错题」" in said
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM notebook_card") == [(2,)]
+    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM notebook_card") == [(3,)]
 
 
 async def test_no_question_comes_twice_in_a_run_and_a_whole_run_ends_by_itself(chat: Chat) -> None:
