@@ -48,6 +48,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
     """Two civil servants on the roll; the clock of the command line stands at Monday 2 March 2026, 09:00."""
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
     monkeypatch.setattr("bot.cli.campaign.now", lambda: NOW)
+    monkeypatch.setattr("bot.cli.pushing.now", lambda: NOW)
     monkeypatch.setattr("bot.cli.duty.now", lambda: datetime(2026, 7, 6, 1, tzinfo=UTC))
     monkeypatch.setattr(common.progress, "file", None)
     desk = Desk(engine)
@@ -100,6 +101,42 @@ def test_a_campaign_is_drafted_started_skipped_paused_and_stopped(shell: Shell) 
     assert shell.json("campaign", "stop", n)["state"] == "stopped"
     assert shell.run("campaign", "start", n)[0] == 1
     assert shell.run("campaign", "recall", n)[0] == 1
+
+
+def test_a_push_is_looked_at_then_sent_once_for_all(shell: Shell) -> None:
+    words = ("campaign", "push", "--to", "全员", "--send", "通知(回执) 周五下午 3 点集中学法")
+    seen = shell.json(*words)
+    assert (seen["count"], seen["applied"], seen["id"], shell.count("campaign"), shell.count("delivery")) == (2, False, None, 0, 0)
+    sent = shell.json(*words, "--apply")
+    assert (sent["invited"], sent["excluded"], shell.count("delivery")) == (2, [], 2)
+    assert shell.run("campaign", "push", "--to", "标签=没有", "--send", "通知 无人", "--apply")[0] == 1
+    assert shell.count("delivery") == 2
+
+
+def test_a_campaign_is_changed_in_several_places_at_once_and_given_a_deadline(shell: Shell) -> None:
+    n = str(shell.json(*NEW, "--apply")["id"])
+    changed = shell.json("campaign", "change", n, "--name", "每周一练", "--every", "每周一 10:00", "--clause", "要点三", "--deadline", "5个工作日")
+    assert (changed["name"], changed["rhythm"], changed["clause"]) == ("每周一练", "每周一 10:00 遇假日跳过", "要点三")
+    assert "发出后 5 个工作日内完成" in shell("campaign", "show", n)
+    assert "没有写改什么" in shell.run("campaign", "change", n)[2]
+    assert "只能是 补发 或 不补" in shell.run("campaign", "change", n, "--missed", "也许")[2]
+
+
+def test_who_has_not_done_it_is_listed_and_urged_once(shell: Shell) -> None:
+    assert shell("campaign", "nudge") == "没有活动还有人没完成。\n"
+    n = str(shell.json("campaign", "push", "--to", "全员", "--send", "通知(回执) 请阅", "--apply")["id"])
+    shell.desk.write_now(
+        lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at, read_at = created_at WHERE id = 1"))
+    )
+    shell.desk.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at WHERE id = 2")))
+
+    [one] = shell.json("campaign", "nudge")
+    assert (one["id"], one["open"]) == (int(n), 1)
+    seen = shell.json("campaign", "nudge", n)
+    assert ([one["staff_no"] for one in seen["people"]], seen["sent"]) == (["1002"], None), "the unread only"
+    assert shell.count("delivery") == 2
+    assert shell.json("campaign", "nudge", n, "--apply")["sent"] == 1
+    assert shell.count("delivery") == 3
 
 
 def test_everything_is_paused_and_resumed_with_one_command(shell: Shell) -> None:

@@ -13,6 +13,7 @@ from bot.cli import leave as _leave  # noqa: F401
 from bot.cli import people as _people  # noqa: F401
 from bot.cli import progress as _progress  # noqa: F401
 from bot.cli import public as _public  # noqa: F401
+from bot.cli import pushing as _pushing  # noqa: F401
 from bot.cli import reports as _reports  # noqa: F401
 from bot.cli import serve as _serve  # noqa: F401
 from bot.cli import sync as _sync  # noqa: F401

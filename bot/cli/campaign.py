@@ -19,7 +19,9 @@ from bot.domain.campaign import STATE_LABELS, Author, Campaign, Preview
 from bot.domain.content import describe, parse_content
 from bot.domain.message import Refusal, lettered
 from bot.domain.preference import CHANNELS
+from bot.domain.reminder import read_deadline
 from bot.domain.rhythm import parse_rhythm
+from bot.domain.times import day_of
 from bot.services import campaign as service
 from bot.services import pack as packs
 from bot.services import shelf as shelves
@@ -36,11 +38,13 @@ Id = Annotated[int, typer.Argument(help="活动编号")]
 MISSED = {"补发": "send", "不补": "mark"}
 
 
-def _author() -> Author:
+def author() -> Author:
+    """Whoever sits at the shell reaches the whole agency."""
     return Author(operator(), "cli")
 
 
-def _with_shelf(work: Callable[[Session, Shelf], Any]) -> Callable[[Session], Any]:
+def with_shelf(work: Callable[[Session, Shelf], Any]) -> Callable[[Session], Any]:
+    """Work that needs the library as its files stand, and the limits of the settings."""
     library, faults = load_library(home())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
@@ -64,7 +68,8 @@ def _plain(one: Campaign) -> dict[str, Any]:
     }
 
 
-def _seen(found: Preview) -> dict[str, Any]:
+def seen_plain(found: Preview) -> dict[str, Any]:
+    """A preview for scripts."""
     return {
         "count": found.count,
         "names": list(found.names),
@@ -79,7 +84,7 @@ def _seen(found: Preview) -> dict[str, Any]:
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部活动，新的在前。"""
-    found = reading(lambda session: service.listed(session, _author()))
+    found = reading(lambda session: service.listed(session, author()))
     show([_plain(one) for one in found], as_json, [words.line(one) for one in found] or ["还没有活动。"])
 
 
@@ -88,14 +93,14 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
     """一个活动：内容、频次、对象、会收到的人、接下来的时间、最近几次的结果。"""
 
     def work(session: Session, shelf: Shelf) -> tuple[dict[str, Any], list[str]]:
-        one = service.own(session, _author(), campaign_id)
+        one = service.own(session, author(), campaign_id)
         found = service.preview(session, shelf, shelf.library.calendar, one.audience, one.rhythm, now(), one.content)
         past = rows.latest(session, campaign_id)
         counts = {occurrence.id: rows.progress(session, occurrence.id) for occurrence in past}
         last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
-        return {**_plain(one), "preview": _seen(found), "occurrences": last}, [*words.plan(one), *words.seen(found), *words.past(past, counts)]
+        return {**_plain(one), "preview": seen_plain(found), "occurrences": last}, [*words.plan(one), *words.seen(found), *words.past(past, counts)]
 
-    result, lines = reading(_with_shelf(work))
+    result, lines = reading(with_shelf(work))
     show(result, as_json, lines)
 
 
@@ -108,11 +113,11 @@ def preview(
     """不建活动，只看会发给谁、不发给谁和为什么、接下来什么时候。"""
 
     def work(session: Session, shelf: Shelf) -> Preview:
-        audience = service.reach(session, _author(), parse_audience(to))
+        audience = service.reach(session, author(), parse_audience(to))
         return service.preview(session, shelf, shelf.library.calendar, audience, parse_rhythm(every), now())
 
-    found = reading(_with_shelf(work))
-    show(_seen(found), as_json, words.seen(found))
+    found = reading(with_shelf(work))
+    show(seen_plain(found), as_json, words.seen(found))
 
 
 @group.command("new")
@@ -123,6 +128,7 @@ def new(
     to: Annotated[str, typer.Option("--to", help="对象")] = "全员",
     clause: Annotated[str, typer.Option("--clause", help="依据，例如 年度要点第二条")] = "",
     missed: Annotated[str, typer.Option("--missed", help="错过了：补发 或 不补")] = "补发",
+    deadline: Annotated[str, typer.Option("--deadline", help="期限：5个工作日 或 2026-03-20，到期前后自动提醒")] = "",
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -130,7 +136,7 @@ def new(
 
     def look(session: Session, shelf: Shelf) -> Preview:
         content = parse_content(send, shelf.library)
-        audience = service.reach(session, _author(), parse_audience(to))
+        audience = service.reach(session, author(), parse_audience(to))
         return service.preview(session, shelf, shelf.library.calendar, audience, parse_rhythm(every), now(), content)
 
     def make(session: Session, shelf: Shelf) -> int:
@@ -138,7 +144,7 @@ def new(
         return service.create(
             session,
             shelf,
-            _author(),
+            author(),
             name,
             content,
             parse_rhythm(every),
@@ -146,18 +152,19 @@ def new(
             now(),
             clause=clause,
             missed=MISSED.get(missed, missed),
+            delivery=read_deadline(deadline, day_of(now())) if deadline else None,
         )
 
-    found = reading(_with_shelf(look))
-    made = writing(_with_shelf(make)) if apply else None
+    found = reading(with_shelf(look))
+    made = writing(with_shelf(make)) if apply else None
     end = f"已起草，编号 {made}。启动：python -m bot campaign start {made}" if made else "以上是预演，什么都没有写。"
-    show({"id": made, "applied": apply, **_seen(found)}, as_json, [*words.seen(found), end])
+    show({"id": made, "applied": apply, **seen_plain(found)}, as_json, [*words.seen(found), end])
 
 
 @group.command("start")
 def start(campaign_id: Id, as_json: Json = False) -> None:
     """启动一个草稿；超出平台额度、或没有要发的时间时不启动。"""
-    _act(campaign_id, as_json, lambda session, shelf: service.start(session, shelf, _author(), campaign_id, now()))
+    act(campaign_id, as_json, lambda session, shelf: service.start(session, shelf, author(), campaign_id, now()))
 
 
 @group.command("pause")
@@ -169,11 +176,11 @@ def pause(
 ) -> None:
     """暂停一个活动；--all 在紧急时停下所有推送，答题和考试不受影响。"""
     if everything:
-        done = writing(lambda session: service.pause_all(session, _author(), reason, now()))
+        done = writing(lambda session: service.pause_all(session, author(), reason, now()))
         show({"paused": True, "changed": done}, as_json, "全部推送已暂停。" if done else "全部推送早已暂停。")
         return
     number = _number(campaign_id)
-    _act(number, as_json, lambda session, shelf: service.pause(session, _author(), number, reason, now()))
+    act(number, as_json, lambda session, shelf: service.pause(session, author(), number, reason, now()))
 
 
 @group.command("resume")
@@ -184,11 +191,11 @@ def resume(
 ) -> None:
     """恢复一个活动，或用 --all 恢复所有推送。"""
     if everything:
-        done = writing(lambda session: service.resume_all(session, _author(), now()))
+        done = writing(lambda session: service.resume_all(session, author(), now()))
         show({"paused": False, "changed": done}, as_json, "全部推送已恢复。" if done else "全部推送没有暂停。")
         return
     number = _number(campaign_id)
-    _act(number, as_json, lambda session, shelf: service.resume(session, shelf.library.calendar, _author(), number, now()))
+    act(number, as_json, lambda session, shelf: service.resume(session, shelf.library.calendar, author(), number, now()))
 
 
 def _number(given: int | None) -> int:
@@ -200,7 +207,7 @@ def _number(given: int | None) -> int:
 @group.command("stop")
 def stop(campaign_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")] = "", as_json: Json = False) -> None:
     """停止：不再触发，排队的取消。"""
-    _act(campaign_id, as_json, lambda session, shelf: service.stop(session, _author(), campaign_id, reason, now()))
+    act(campaign_id, as_json, lambda session, shelf: service.stop(session, author(), campaign_id, reason, now()))
 
 
 @group.command("skip")
@@ -210,13 +217,13 @@ def skip(campaign_id: Id, day: Annotated[str, typer.Argument(help="日期，如 
         when = date.fromisoformat(day)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-05-06。") from None
-    _act(campaign_id, as_json, lambda session, shelf: service.skip_date(session, shelf, _author(), campaign_id, when, now()))
+    act(campaign_id, as_json, lambda session, shelf: service.skip_date(session, shelf, author(), campaign_id, when, now()))
 
 
 @group.command("recall")
 def recall(campaign_id: Id, as_json: Json = False) -> None:
     """最近一次作废：排队的不发，已发的由平台撤回，并告诉收到的人。"""
-    found = writing(lambda session: service.recall(session, _author(), campaign_id, now()))
+    found = writing(lambda session: service.recall(session, author(), campaign_id, now()))
     sent = [{"delivery": delivery, "channel": channel, "platform_id": platform_id} for delivery, channel, platform_id in found.sent]
     show({"skipped": found.skipped, "sent": sent}, as_json, f"最近一次已作废：{found.skipped} 条未发，{len(sent)} 条已发出。")
 
@@ -235,9 +242,9 @@ def try_(
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
         text = lettered(service.test_send(session, shelf, campaign_id, person_id))
-        return text, service.try_out(session, _author(), campaign_id, person_id, now()) if apply else []
+        return text, service.try_out(session, author(), campaign_id, person_id, now()) if apply else []
 
-    text, channels = (writing if apply else reading)(_with_shelf(work))
+    text, channels = (writing if apply else reading)(with_shelf(work))
     sent = [f"已排队试发：{'、'.join(CHANNELS[one] for one in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
     show({"text": text, "channels": channels}, as_json, [text, *sent])
 
@@ -254,7 +261,7 @@ def pack(
         _list_packs(as_json)
         return
     if apply:
-        made = writing(_with_shelf(lambda session, shelf: packs.draft(session, shelf, _author(), name, now(), parse_audience(to))))
+        made = writing(with_shelf(lambda session, shelf: packs.draft(session, shelf, author(), name, now(), parse_audience(to))))
         show([_plain(one) for one in made], as_json, [*(words.line(one) for one in made), "已起草。"])
         return
 
@@ -264,7 +271,7 @@ def pack(
         items = packs.ahead(shelf, packs.find(shelf, head if year else name), now(), year)
         return [(item.name, f"{rhythms.describe(rhythm)}　{describe(item.content)}") for item, rhythm in items]
 
-    found = reading(_with_shelf(look))
+    found = reading(with_shelf(look))
     show([{"name": one, "plan": plan} for one, plan in found], as_json, [*(f"{one}　{plan}" for one, plan in found), "以上是预演，什么都没有写。"])
 
 
@@ -274,12 +281,12 @@ def _list_packs(as_json: bool) -> None:
     show(found, as_json, [f"{one['name']}：{one['items']} 项，{one['about']}" for one in found])
 
 
-def _act(campaign_id: int, as_json: bool, do: Callable[[Session, Shelf], Any]) -> None:
+def act(campaign_id: int, as_json: bool, do: Callable[[Session, Shelf], Any]) -> None:
     """Do it and show the campaign as it stands then."""
 
     def work(session: Session, shelf: Shelf) -> Campaign:
         do(session, shelf)
-        return service.own(session, _author(), campaign_id)
+        return service.own(session, author(), campaign_id)
 
-    one = writing(_with_shelf(work))
+    one = writing(with_shelf(work))
     show(_plain(one), as_json, f"活动 {one.id}「{one.name}」{STATE_LABELS[one.state]}（第 {one.version} 版）。")

@@ -99,8 +99,7 @@ def create(
     title = contents.clean(name).replace("\n", " ")
     if not 1 <= len(title) <= 80:
         raise Refusal("活动名称应为 1 到 80 个字。")
-    if missed not in MISSED_LABELS:
-        raise Refusal("错过的处理只能是 补发 或 不补。")
+    _known_rule(missed)
     if wrong := contents.faults(content, shelf.library):
         raise Refusal(wrong)
     if (rhythm.kind == "series") != (content.kind == "series"):
@@ -112,6 +111,11 @@ def create(
     detail = f"{title}；{contents.describe(content)}；{rhythms.describe(rhythm)}；{describe(within)}；{clause}"
     audit.record(session, now, author.actor, author.via, "新建活动", f"campaign:{campaign_id}", detail=detail)
     return campaign_id
+
+
+def _known_rule(missed: str) -> None:
+    if missed not in MISSED_LABELS:
+        raise Refusal("错过的处理只能是 补发 或 不补。")
 
 
 def _as_series(rhythm: Rhythm) -> Rhythm:
@@ -235,6 +239,7 @@ def change(session: Session, shelf: Shelf, author: Author, campaign_id: int, now
     campaign = own(session, author, campaign_id, hold=True)
     if campaign.state in ("stopped", "done"):
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，不能再改；请另建一个。")
+    _known_rule(changed.get("missed", campaign.missed))
     if "audience" in changed:
         changed["audience"] = reach(session, author, changed["audience"])
     content: Content = changed.get("content", campaign.content)

@@ -43,7 +43,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a nudge would do: its number, what it is about, whom it reaches by name, and how many had a reminder today and get no second."""
+    """What a nudge would do: its number (0 while nothing is drafted), what it is about, whom it reaches by name, how many had a reminder today."""
 
     id: int
     about: str
@@ -63,19 +63,28 @@ def open_campaigns(session: Session, shelf: Shelf, author: Author, now: datetime
     return found
 
 
-def draft(session: Session, shelf: Shelf, author: Author, about: int | None, now: datetime) -> Draft:
-    """Look at whom a nudge about a campaign, or about the hours of the year (None), would reach; nothing is sent. Raises `Refusal` for nobody."""
+def look(session: Session, shelf: Shelf, author: Author, about: int | None, now: datetime) -> Draft:
+    """Whom a nudge about a campaign, or about the hours of the year (None), would reach; nothing is written. Raises `Refusal` for nobody.
+
+    Who had a reminder today gets no second.
+    """
     reached = _people(session, shelf, author, about, now)
     campaign = None if about is None else campaigns.own(session, author, about)
     title = "学时进度" if campaign is None else campaign.name
     if not reached:
         raise Refusal(f"「{title}」没有需要催的人：{'按现在的进度都能达标' if campaign is None else '都完成了，或都在请假、借调'}。")
-    content = Content("reminder", target=f"{NUDGE}:{HOURS if about is None else about}")
-    audience = All() if campaign is None else campaign.audience
-    made = campaigns.create(session, shelf, author, f"催学：{title}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
     names = sent.names(session, reached)
     had = sent.reminded_since(session, reached, start_of(day_of(now)))
-    return Draft(made, title, tuple(names[one][:2] for one in reached), len(had))
+    return Draft(0, title, tuple(names[one][:2] for one in reached), len(had))
+
+
+def draft(session: Session, shelf: Shelf, author: Author, about: int | None, now: datetime) -> Draft:
+    """Look, and keep what was looked at for `confirm`; nothing is sent. Raises `Refusal` for nobody."""
+    seen = look(session, shelf, author, about, now)
+    content = Content("reminder", target=f"{NUDGE}:{HOURS if about is None else about}")
+    audience = All() if about is None else campaigns.own(session, author, about).audience
+    made = campaigns.create(session, shelf, author, f"催学：{seen.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
+    return replace(seen, id=made)
 
 
 def confirm(session: Session, shelf: Shelf, author: Author, draft_id: int, now: datetime) -> int:
