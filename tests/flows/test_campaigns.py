@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +11,9 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign import Fired
+from bot.domain.report import Ask, Scope
 from bot.services import campaign as service
+from bot.storage.reports import REPORTS
 from bot.storage.tables import Role
 from tests.conftest import Chat, Clock, enroll
 
@@ -118,6 +120,33 @@ async def test_a_vote_counts_once_and_the_first_stands(admin: Chat) -> None:
     assert "投票：A. 周三 0 票，B. 周五 1 票" in await admin.say(f"活动 {n}")
     assert "已作废最近一次" in await admin.say(f"活动 撤回 {n}")
     assert (await other(admin, "1002").say(f"投票 {occurrence} A")).startswith("未记录：「学法放在哪天好？」已经撤回")
+
+
+async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_who_finished(admin: Chat) -> None:
+    n = number_in(await admin.say("推送 全员 投票：学法放在哪天好？/周一/周五"))
+    await admin.say(f"推送 确认 {n}")
+    admin.dispatcher.desk.write_now(
+        lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at, channel = 'local' WHERE state = 'queued'"))
+    )
+    [(occurrence,)] = rows(admin, "SELECT id FROM occurrence")
+    learner = other(admin, "1002")
+    await learner.say(f"投票 {occurrence} A")
+    await learner.say("每日")
+    for word in ("A", "AB", "对"):
+        if "已记录" in await learner.say(word):
+            break
+    shelf = admin.dispatcher.shelf()
+    ask = Ask(2026, date(2026, 3, 2), date(2026, 3, 2), shelf.policy)
+
+    found = admin.dispatcher.desk.read_now(lambda session: REPORTS["形式"].run(session, Scope(), ask).held())
+    assert list(found.parts[0].rows) == [("投票", "网页", 1, 4, 0, 1)]
+    [row] = list(found.parts[1].rows)
+    assert row[:4] == ("每日一练", "网页", 1, 1)
+    office = rows(admin, "SELECT id FROM unit WHERE path = '某局/办公室'")
+    narrow = admin.dispatcher.desk.read_now(lambda session: REPORTS["形式"].run(session, Scope((int(str(office[0][0])),)), ask).held())
+    assert [list(part.rows) for part in narrow.parts] == [[("投票", "网页", 1, 2, 0, 0)], []], "another office's people are not in it"
+    last_year = Ask(2025, date(2025, 12, 31), date(2026, 3, 2), shelf.policy)
+    assert [len(part.rows) for part in admin.dispatcher.desk.read_now(lambda s: REPORTS["形式"].run(s, Scope(), last_year).held()).parts] == [0, 0]
 
 
 async def test_what_is_tried_out_is_what_will_be_seen_and_counts_for_nothing(admin: Chat) -> None:
