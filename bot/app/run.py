@@ -97,6 +97,9 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         if await jobs.end_contests(house.desk, house.shelf, house.clock()):
             courier.wake()
 
+    async def exams() -> None:
+        await jobs.invigilate(house.desk, house.shelf, house.clock())
+
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
         ticking = jobs.ticker(
             house.desk,
@@ -106,6 +109,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
             jobs.Job("meter", jobs.COUNT_EVERY, house.meter.flush),
             jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
             jobs.Job("contests", jobs.CONTESTS_EVERY, contests),
+            jobs.Job("exams", jobs.EXAMS_EVERY, exams),
             jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
         )
         ticking.start()

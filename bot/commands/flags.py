@@ -10,6 +10,7 @@ from bot.domain.message import Refusal, Reply
 from bot.domain.people import Role
 from bot.domain.times import chinese_day, day_of
 from bot.services import quiz as service
+from bot.services import secrecy
 from bot.storage import audit, quiz, study
 from bot.storage.tables import moment
 
@@ -25,11 +26,13 @@ def report(ctx: Context, said: str) -> Reply:
     if is_admin and found:
         return _answer(ctx, int(found[1]), found[2].strip())
     if is_admin and not said:
+        secrecy.free(ctx.session, ctx.me.id, ctx.now)
         return _list(ctx)
     if is_admin and _MEANT_AS_ANSWER.match(said):
         raise Refusal("没有答复：请发「纠错 回复 编号 内容」，例如“纠错 回复 1 已核对，谢谢”，内容不超过 300 字。")
     about = _what(ctx)
     if about is None:
+        secrecy.free(ctx.session, ctx.me.id, ctx.now)
         mine = _mine(ctx)
         return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
@@ -43,7 +46,7 @@ def _what(ctx: Context) -> tuple[int, int | None] | None:
     """(version row, answer) of what is meant: the question answered last in this set, or the one in hand when none is answered yet."""
     last = quiz.last_answer(ctx.session, ctx.me.id)
     at = study.focus(ctx.session, ctx.me.id)
-    if at is not None and at[0] == "sitting" and (last is None or last[1] != at[1]):
+    if at is not None and at[0] in ("sitting", "exam") and (last is None or last[1] != at[1]):
         return service.put(ctx.session, ctx.shelf, at[1]).item.version_id, None
     return None if last is None else (last[4], last[0])
 
@@ -87,6 +90,7 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
 def mark(ctx: Context, said: str) -> Reply:
     """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
     if not said:
+        secrecy.free(ctx.session, ctx.me.id, ctx.now)
         return _to_mark(ctx)
     number, _, word = said.partition(" ")
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())

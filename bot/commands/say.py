@@ -61,6 +61,8 @@ def source(question: Question) -> str:
 def verdict(outcome: Outcome) -> str:
     """The result of an answer with its reason, source and worth; begins with 已记录."""
     mark, question = outcome.mark, outcome.question
+    if outcome.kept_back:
+        return "\n".join(line for line in (f"{RECORDED}。{outcome.kept_back}", worth(outcome)) if line)
     if mark.provisional:
         lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点(暂定，待人工确认)。"]
         lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写：{point}" for point in mark.missing]

@@ -14,8 +14,8 @@ from bot.domain.paper import Blueprint, Item, Row, assemble, difficulty, missing
 from bot.services import quiz
 from bot.services.exam.coming import coming
 from bot.services.exam.pools import scopes
-from bot.services.exam.secrecy import hidden
 from bot.services.quiz import Put
+from bot.services.secrecy import hidden
 from bot.services.shelf import Shelf
 from bot.storage import marks
 from bot.storage import quiz as rows

@@ -15,7 +15,7 @@ from bot.domain.message import Incoming, Refusal
 from bot.domain.question import Mark, Question
 from bot.domain.sitting import FORMS
 from bot.domain.times import day_of
-from bot.services import focus, hours, memory
+from bot.services import focus, hours, memory, secrecy
 from bot.services.hours import Earned
 from bot.services.memory import Moved, Standing
 from bot.services.shelf import Shelf
@@ -58,6 +58,8 @@ class Outcome:
     moved: Moved | None
     following: Put | None
     score: Score | None
+    kept_back: str = ""
+    """Why right and wrong are not told yet; empty when they are."""
 
 
 Gate = Callable[[Session, OpenSitting, Incoming, datetime], None]
@@ -96,6 +98,7 @@ def open_set(
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
     put_down = focus.make_way(session, shelf, person_id, now, form.claim)
+    secrecy.free(session, person_id, now)
     sitting_id = quiz.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now, worth)
     study.set_focus(session, person_id, form.task, sitting_id, now)
     return replace(put(session, shelf, sitting_id), put_down=put_down)
@@ -110,13 +113,15 @@ def put(session: Session, shelf: Shelf, sitting_id: int) -> Put:
     return Put(sitting, item, shelf.question(session, item.version_id), ahead=ahead)
 
 
-def _drawable(shelf: Shelf, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name in shelf.drawn]
+def _drawable(session: Session, shelf: Shelf, person_id: int, names: Iterable[str]) -> list[str]:
+    """What may be put to somebody now: not the items of an exam of theirs that is not over (services/secrecy.py)."""
+    hidden = secrecy.hidden(session, person_id)
+    return [name for name in names if name in shelf.drawn and name not in hidden]
 
 
-def _tapped(shelf: Shelf) -> list[str]:
+def _tapped(session: Session, shelf: Shelf, person_id: int) -> list[str]:
     """What can be drawn and is answered by a tap. Raises `Refusal` when there is nothing."""
-    pool = _drawable(shelf, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
+    pool = _drawable(session, shelf, person_id, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
     if not pool:
         raise Refusal("题库里还没有可用的题，请联系管理员。")
     return pool
@@ -135,26 +140,26 @@ def daily(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: ra
         if kind == "daily" and scope < day:
             # An unfinished set of an earlier day does not come back: its answers stand, its questions will be drawn again.
             quiz.close_sitting(session, ref, "left", now)
-    pool = _tapped(shelf)
+    pool = _tapped(session, shelf, person_id)
     back = memory.with_daily(session, person_id, memory.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
     names = back + draw([name for name in pool if name not in back], quiz.known_questions(session, person_id), DAILY_SIZE - len(back), rng)
     rng.shuffle(names)
     return open_set(session, shelf, person_id, "daily", day, names, now)
 
 
-def _named(shelf: Shelf, name: str) -> list[str]:
+def _named(session: Session, shelf: Shelf, person_id: int, name: str) -> list[str]:
     """The questions that can be drawn: of a law, law set or bank, or all without a name."""
     if not name:
-        return _drawable(shelf, shelf.library.questions)
+        return _drawable(session, shelf, person_id, shelf.library.questions)
     found = shelf.library.questions_of(name)
     if found is None:
         raise Refusal(no_such_law(shelf, name))
-    return _drawable(shelf, (question.id for question in found))
+    return _drawable(session, shelf, person_id, (question.id for question in found))
 
 
 def practice(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put:
     """A round of ten by law, law set or bank, or at random without a name."""
-    pool = _named(shelf, name)
+    pool = _named(session, shelf, person_id, name)
     if not pool:
         raise Refusal(f"「{name}」还没有可用的题。")
     names = draw(pool, quiz.known_questions(session, person_id), ROUND_SIZE, rng)
@@ -175,7 +180,7 @@ def no_such_law(shelf: Shelf, name: str) -> str:
 
 def drill(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> Put | None:
     """A round of ten over what stands in the notebook (of one law), due or not, as often as one likes; None when nothing does."""
-    kept = memory.entries(session, person_id, set(_named(shelf, name)))
+    kept = memory.entries(session, person_id, set(_named(session, shelf, person_id, name)))
     names = [one.question for one in kept if one.listed]
     if not names:
         return None
@@ -185,7 +190,7 @@ def drill(session: Session, shelf: Shelf, person_id: int, name: str, now: dateti
 
 def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetime, rng: random.Random) -> tuple[Put | None, Standing]:
     """A round over what the notebook (of a law) asks today, and how it stands; no round when nothing is due or today's reviews are done."""
-    kept = memory.entries(session, person_id, set(_named(shelf, name)))
+    kept = memory.entries(session, person_id, set(_named(session, shelf, person_id, name)))
     at = memory.standing(session, person_id, kept, now, whole=not name)
     names = memory.due_today(kept, at, now)
     if not names:
@@ -196,7 +201,7 @@ def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetim
 
 def challenge(session: Session, shelf: Shelf, person_id: int, now: datetime, rng: random.Random) -> Put:
     """A run until the first mistake, over a hundred questions at most, none of them twice (features.md S08)."""
-    pool = _tapped(shelf)
+    pool = _tapped(session, shelf, person_id)
     return open_set(session, shelf, person_id, "challenge", stamp(now), rng.sample(pool, min(CHALLENGE_SIZE, len(pool))), now)
 
 
@@ -218,6 +223,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     question, item, sitting = at.question, at.item, at.sitting
     if sitting.kind in GATES:
         GATES[sitting.kind](session, sitting, incoming, now)
+    kept_back = secrecy.kept_back(session, person_id, item.question, incoming.arrived)
     mark = question.mark(choice, words=words.words if question.kind in READ_BY_WORDS else None)
     answer_id = quiz.record(
         session,
@@ -253,7 +259,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     else:
         quiz.move(session, sitting.id, ahead.n)
         following = Put(sitting, ahead, shelf.question(session, ahead.version_id))
-    return Outcome(answer_id, question, choice, mark, sitting, credited, before, moved, following, score)
+    return Outcome(answer_id, question, choice, mark, sitting, credited, before, moved, following, score, kept_back)
 
 
 def skip(session: Session, shelf: Shelf, sitting_id: int, now: datetime) -> Put | None:

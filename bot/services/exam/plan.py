@@ -102,11 +102,11 @@ def checked(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now:
     return replace(wanted, name=name, audience=campaigns.reach(session, author, wanted.audience), clause=contents.clean(wanted.clause)[:200])
 
 
-def look(session: Session, shelf: Shelf, wanted: Wanted, now: datetime) -> Seen:
+def seen(session: Session, shelf: Shelf, found: Wanted | Exam, now: datetime) -> Seen:
     """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
-    invited = people.evaluate(session, wanted.audience, day_of(now), now)
+    invited = people.evaluate(session, found.audience, day_of(now), now)
     shown = people.named(session, invited.people[:20])
-    return Seen(len(invited.people), tuple(name for _, _, name in shown), tuple(pools.lacking(session, shelf, wanted.blueprint)))
+    return Seen(len(invited.people), tuple(name for _, _, name in shown), tuple(pools.lacking(session, shelf, found.blueprint)))
 
 
 def create(

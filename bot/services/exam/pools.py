@@ -6,12 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
 from sqlmodel import Session
 
 from bot.domain.exam import Exam
 from bot.domain.paper import Blueprint, Item, Plan, difficulty, may_shuffle, missing, prepare
 from bot.services.shelf import Shelf
 from bot.storage.exam import attempts, exams
+
+log = structlog.get_logger(__name__)
 
 AHEAD = timedelta(minutes=10)
 """How long before its opening an exam is made ready."""
@@ -74,7 +77,11 @@ def prepare_ahead(session: Session, shelf: Shelf, now: datetime) -> int:
     """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
     ready = 0
     for exam in exams.published(session, now + AHEAD):
-        if exam.closes_at > now:
+        if exam.closes_at <= now:
+            continue
+        try:
             prepared(session, shelf, exam, now)
             ready += 1
+        except ValueError as lacking:
+            log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))
     return ready

@@ -25,6 +25,12 @@ from bot.storage.exam import attempts, exams
 FORM = FORMS["exam"]
 
 
+@focus.named("exam")
+def _name(session: Session, shelf: Shelf, one: focus.Open) -> str:
+    exam = exams.get(session, int(one.scope))
+    return f"考试《{exam.name}》" if exam is not None else FORM.name
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """An attempt that was begun, or (`resumed`) goes on; what had to be put down for it."""

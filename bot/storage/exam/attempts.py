@@ -69,9 +69,9 @@ _HIDDEN = Sql(
     """SELECT DISTINCT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
        WHERE t.person_id = :person_id AND e.state = 'published'"""
 )
-_HIDES = Sql(
-    """SELECT e.id FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id AND i.question = :question
-       WHERE t.person_id = :person_id AND e.state = 'published' LIMIT 1"""
+_WATCHED = Sql(
+    """SELECT e.name, e.closes_at, t.state, t.deadline, e.grace_seconds FROM attempt t JOIN exam e ON e.id = t.exam_id
+       WHERE t.person_id = :person_id AND e.state = 'published'"""
 )
 
 
@@ -209,7 +209,18 @@ def hidden(session: Session, person_id: int) -> frozenset[str]:
     return frozenset(row[0] for row in _HIDDEN.all(session, person_id=person_id))
 
 
-def hides(session: Session, person_id: int, question: str) -> int | None:
-    """The exam because of which a question's key is not told to a person; None when it may be."""
-    row = _HIDES.one(session, person_id=person_id, question=question)
-    return None if row is None else int(row[0])
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An attempt at an exam that can still be sat by somebody."""
+
+    name: str
+    closes_at: datetime
+    is_open: bool
+    deadline: datetime
+    grace_seconds: int
+
+
+def watched(session: Session, person_id: int) -> list[Watched]:
+    """A person's attempts at exams that are not over; nearly always none."""
+    rows = _WATCHED.all(session, person_id=person_id)
+    return [Watched(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]

@@ -1,0 +1,233 @@
+"""考试 新建, 发布, 进度, 加时 …: administrators make an exam in a line, watch it, give time, end it, release it, let it be made up for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.commands.campaign.manage import as_typed, author
+from bot.commands.exam import words
+from bot.commands.exam.sit import MANAGE
+from bot.commands.router import Context
+from bot.domain.audience import parse_audience
+from bot.domain.exam import EXTENSION_LABELS, RESULT_LABELS, Exam, clock, parse_gate, parse_window
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.paper import parse_blueprint
+from bot.services import exam as service
+from bot.services.exam import Wanted
+from bot.storage import audience as people
+from bot.storage.exam import attempts
+
+SHOWN = 15
+NEW = "考试 新建 名称；开放时间；对象；蓝图；依据=要点第几条"
+EXAMPLE = (
+    "考试 新建 年度学法考试；2026-03-10 09:00 至 2026-03-12 18:00；单位=某局(含下级)；民法典 单选 10×2、多选 10×3、判断 10×1；案例≥30%；60 分钟；"
+    "及格 60%；条件=必修 2 课；出分=结束后；依据=年度要点第三条"
+)
+EXTRAS = ("条件", "迟到", "次数", "出分", "宽限", "依据")
+_EXTRA = re.compile(rf"({'|'.join(EXTRAS)})\s*[=:：]\s*(.*)")
+_RESULTS = {"立即": "at_once", "交卷后": "at_once", "结束后": "after_close", "公布后": "after_release"}
+_EXTEND = re.compile(r"#?(\d{1,9})\s+(\S{1,40})\s+(\d{1,4})\s*(?:分钟?)?\s+(\S.*)", re.DOTALL)
+_MAKEUP = re.compile(r"#?(\d{1,9})\s+(\d{4}-\d{2}-\d{2}\s.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\d{1,4}(?:\.\d{1,3})?)\s*分?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A word after 考试 for administrators: what it does and how it is written."""
+
+    do: Callable[[Context, str], Reply]
+    usage: str
+
+
+def number(said: str, example: str) -> int:
+    found = re.fullmatch(r"#?(\d{1,9})", said.strip())
+    if found is None:
+        raise Refusal(f"请写考试的编号，例如「{example}」。发送「考试 管理」看列表。")
+    return int(found[1])
+
+
+def read_extras(pieces: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """The pieces of a line that are no extra, and what the extras say, as values of `Wanted`. Raises `Refusal`."""
+    rest: list[str] = []
+    said: dict[str, str] = {}
+    for piece in pieces:
+        found = _EXTRA.fullmatch(piece)
+        if found is None:
+            rest.append(piece)
+        else:
+            said[found[1]] = found[2].strip()
+    read: dict[str, tuple[str, Callable[[str], Any]]] = {
+        "条件": ("gate", parse_gate),
+        "迟到": ("late_minutes", lambda one: _count(one, "迟到")),
+        "次数": ("attempts", lambda one: _count(one, "次数")),
+        "出分": ("results", read_results),
+        "宽限": ("grace_seconds", lambda one: _count(one, "宽限")),
+        "依据": ("clause", str),
+    }
+    return rest, {read[key][0]: read[key][1](value) for key, value in said.items()}
+
+
+def _count(said: str, what: str) -> int:
+    found = re.fullmatch(r"(\d{1,4})\s*(?:分钟|秒|次)?", said)
+    if found is None:
+        raise Refusal(f"{what}请写数字，例如 {what}=3。")
+    return int(found[1])
+
+
+def read_results(said: str) -> str:
+    if said not in _RESULTS:
+        raise Refusal(f"出分只能写 {'、'.join(_RESULTS)}（{'；'.join(RESULT_LABELS.values())}）。")
+    return _RESULTS[said]
+
+
+# ── Before ──
+
+
+def _new(ctx: Context, _: str) -> Reply:
+    pieces = [one.strip() for one in re.split(r"[;；\n]", as_typed(ctx, "新建")) if one.strip()]
+    if len(pieces) < 4:
+        raise Refusal(f"请写全四项，用分号隔开：{NEW}\n例如：{EXAMPLE}")
+    name, window, whom, *more = pieces
+    rest, extras = read_extras(more)
+    opens, closes = parse_window(window)
+    wanted = Wanted(name, parse_blueprint("；".join(rest)), parse_audience(whom), opens, closes, **extras)
+    exam_id = service.create(ctx.session, ctx.shelf, author(ctx), wanted, ctx.now)
+    shown = _show(ctx, str(exam_id))
+    return Reply(f"已起草，还没有发布。请先看一遍：\n{shown.text}\n确认无误请发「考试 发布 {exam_id}」。", buttons=shown.buttons)
+
+
+def _show(ctx: Context, said: str) -> Reply:
+    exam = service.own(ctx.session, author(ctx), number(said, "考试 看 12"))
+    lines = words.plan(exam)
+    if exam.state == "draft":
+        seen = service.seen(ctx.session, ctx.shelf, exam, ctx.now)
+        lines.append(words.seen(seen.count, seen.names))
+        lines += [f"⚠ 现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else []
+    else:
+        lines += words.progress(exam, service.progress(ctx.session, author(ctx), exam.id, ctx.now))
+    return Reply("\n".join(lines), buttons=_next(exam))
+
+
+def _next(exam: Exam) -> tuple[Option, ...]:
+    steps = {"draft": ("发布", "取消"), "published": ("进度", "申请", "结束"), "closed": ("公布", "进度", "补考"), "released": ("进度", "补考")}
+    return tuple(Option(f"考试 {step} {exam.id}", step) for step in steps.get(exam.state, ()))
+
+
+def _list(ctx: Context, _: str) -> Reply:
+    found = service.listed(ctx.session, author(ctx))
+    if not found:
+        return Reply(f"还没有考试。新建一场请发：\n{EXAMPLE}")
+    lines = [f"共 {len(found)} 场，新的在前：", *(words.managed(one) for one in found[:SHOWN])]
+    lines.append("可以说：" + "、".join(verb.usage for verb in VERBS.values()) + "。")
+    return Reply("\n".join(lines), buttons=tuple(Option(f"考试 看 {one.id}", one.name[:12]) for one in found[:4]))
+
+
+def _publish(ctx: Context, said: str) -> Reply:
+    exam_id = number(said, "考试 发布 12")
+    exam = service.own(ctx.session, author(ctx), exam_id)
+    seen = service.seen(ctx.session, ctx.shelf, exam, ctx.now)
+    service.publish(ctx.session, ctx.shelf, author(ctx), exam_id, ctx.now)
+    return Reply(
+        f"✅ 考试 {exam_id}《{exam.name}》已发布，应考 {seen.count} 人，邀请和到期提醒会自动发出。进度发「考试 进度 {exam_id}」。",
+        buttons=(Option(f"考试 进度 {exam_id}", "看进度"),),
+    )
+
+
+# ── Meanwhile ──
+
+
+def _progress(ctx: Context, said: str) -> Reply:
+    exam = service.own(ctx.session, author(ctx), number(said, "考试 进度 12"))
+    lines = words.progress(exam, service.progress(ctx.session, author(ctx), exam.id, ctx.now))
+    return Reply("\n".join(lines), buttons=(Option(f"考试 进度 {exam.id}", "再看"), Option("报表 考试", "报表")))
+
+
+def _extend(kind: str) -> Callable[[Context, str], Reply]:
+    label = EXTENSION_LABELS[kind]
+
+    def ask(ctx: Context, said: str) -> Reply:
+        found = _EXTEND.fullmatch(said)
+        if found is None:
+            raise Refusal(f"请写明考试编号、工号、分钟数和原因，例如「考试 {label} 12 1001 10 会议室断网」。")
+        asked = service.ask(ctx.session, author(ctx), int(found[1]), found[2], kind, int(found[3]), found[4], ctx.now)
+        return Reply(
+            f"已申请（编号 {asked.id}）：为 {found[2]} {label} {asked.minutes} 分钟，原因：{asked.reason}。"
+            f"请另一位管理员发「考试 批准 {asked.id}」，批准后马上生效。"
+        )
+
+    return ask
+
+
+def _approve(ctx: Context, said: str) -> Reply:
+    asked, attempt = service.approve(ctx.session, author(ctx), number(said, "考试 批准 3"), ctx.now)
+    label = EXTENSION_LABELS[asked.kind]
+    return Reply(
+        f"✅ 已批准并生效：{label} {asked.minutes} 分钟，新的截止时间 {clock(attempt.deadline)}；{asked.asked_by} 申请，您批准，已留痕并通知本人。"
+    )
+
+
+def _asked(ctx: Context, said: str) -> Reply:
+    found = service.asked_of(ctx.session, author(ctx), number(said, "考试 申请 12"))
+    if not found:
+        return Reply("这场考试没有加时或重开的申请。")
+    lines = []
+    for one in found:
+        attempt = attempts.attempt(ctx.session, one.sitting_id)
+        who = people.person(ctx.session, attempt.person_id) if attempt is not None else None
+        lines.append(words.asked(one, who[1] if who is not None else "?"))
+    open_ones = [one for one in found if one.approved_by is None]
+    return Reply("\n".join(lines), buttons=tuple(Option(f"考试 批准 {one.id}", f"批准 {one.id}") for one in open_ones[:4]))
+
+
+# ── The end ──
+
+
+def _close(ctx: Context, said: str) -> Reply:
+    first, _, reason = said.partition(" ")
+    exam_id = number(first, "考试 结束 12 原因")
+    handed_in = service.close(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
+    return Reply(f"✅ 考试 {exam_id} 已结束，代交 {handed_in} 份，已答的都算。", buttons=(Option(f"考试 公布 {exam_id}", "公布成绩"),))
+
+
+def _cancel(ctx: Context, said: str) -> Reply:
+    first, _, reason = said.partition(" ")
+    exam_id = number(first, "考试 取消 12 原因")
+    ended = service.cancel(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
+    return Reply(f"✅ 考试 {exam_id} 已取消，{ended} 人正在考的已停下；作答仍有记录，不计成绩和学时。")
+
+
+def _release(ctx: Context, said: str) -> Reply:
+    exam = service.release(ctx.session, author(ctx), number(said, "考试 公布 12"), ctx.now)
+    return Reply(f"✅ 考试 {exam.id}《{exam.name}》成绩已公布，会通知参考人员。", buttons=(Option(f"考试 进度 {exam.id}", "看结果"),))
+
+
+def _makeup(ctx: Context, said: str) -> Reply:
+    found = _MAKEUP.fullmatch(said)
+    if found is None:
+        raise Refusal("请写明补哪一场、什么时候，例如「考试 补考 12 2026-03-20 09:00 至 11:00 缺考和不及格 最多 60 分」。")
+    opens, closes = parse_window(found[2])
+    rule = next((key for key, label in service.RULES.items() if label == found[3]), "both")
+    cap = None if found[4] is None else round(float(found[4]) * 1000)
+    exam_id = service.makeup(ctx.session, ctx.shelf, author(ctx), int(found[1]), opens, closes, ctx.now, rule=rule, cap=cap)
+    shown = _show(ctx, str(exam_id))
+    return Reply(f"补考已起草，还没有发布：\n{shown.text}\n确认无误请发「考试 发布 {exam_id}」。", buttons=shown.buttons)
+
+
+VERBS = {
+    "管理": Verb(_list, "考试 管理"),
+    "新建": Verb(_new, "考试 新建 …"),
+    "看": Verb(_show, "考试 看 12"),
+    "发布": Verb(_publish, "考试 发布 12"),
+    "进度": Verb(_progress, "考试 进度 12"),
+    "加时": Verb(_extend("time"), "考试 加时 12 工号 分钟 原因"),
+    "重开": Verb(_extend("reopen"), "考试 重开 12 工号 分钟 原因"),
+    "申请": Verb(_asked, "考试 申请 12"),
+    "批准": Verb(_approve, "考试 批准 3"),
+    "结束": Verb(_close, "考试 结束 12 原因"),
+    "取消": Verb(_cancel, "考试 取消 12 原因"),
+    "公布": Verb(_release, "考试 公布 12"),
+    "补考": Verb(_makeup, "考试 补考 12 时间"),
+}
+MANAGE.update({word: verb.do for word, verb in VERBS.items()})
