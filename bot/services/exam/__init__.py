@@ -1,8 +1,8 @@
 """Exams, from the draft to the result.
 
 Made and published (`plan`), begun (`sit`), looked at (`view`), answered (`answering`), ended and told (`finish`), lengthened by two people
-(`extra`); their keys are kept by services/secrecy.py. Others build on these: the page on `begin`, `paper_of`, `answer`, `hand_in`, `status`; whatever follows
-from a result hangs itself on `ON_CLOSED` or `ON_TOLD`; whoever changes a mark calls `settle` for each attempt.
+(`extra`); their keys are kept by services/secrecy.py. Others build on these: the page on `begin`, `paper_of`, `answer`, `hand_in`, `status`;
+whatever follows from a result hangs itself on `ON_CLOSED` or `ON_TOLD`; whoever changes a mark calls `settle` for each attempt.
 """
 
 from bot.services.exam import finish, pools
