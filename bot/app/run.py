@@ -85,32 +85,12 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         yield
         await house.meter.flush()
 
-    async def campaigns() -> None:
-        if await jobs.run_campaigns(house.desk, house.shelf, house.clock()):
-            courier.wake()
-
-    async def reminders() -> None:
-        if await jobs.remind(house.desk, house.shelf, house.clock()):
-            courier.wake()
-
-    async def contests() -> None:
-        if await jobs.end_contests(house.desk, house.shelf, house.clock()):
-            courier.wake()
-
-    async def exams() -> None:
-        await jobs.invigilate(house.desk, house.shelf, house.clock())
-
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
         ticking = jobs.ticker(
             house.desk,
             house.clock,
             house.metrics.collect,
-            jobs.Job("campaigns", jobs.CAMPAIGNS_EVERY, campaigns),
-            jobs.Job("meter", jobs.COUNT_EVERY, house.meter.flush),
-            jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
-            jobs.Job("contests", jobs.CONTESTS_EVERY, contests),
-            jobs.Job("exams", jobs.EXAMS_EVERY, exams),
-            jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
+            *_rounds(house, courier.wake),
         )
         ticking.start()
         yield
@@ -149,6 +129,34 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
     health.attach(app, _readiness(house))
     house.metrics.attach(app)
     return app, [channel.name for channel in on]
+
+
+def _rounds(house: House, wake: Callable[[], None]) -> tuple[jobs.Job, ...]:
+    """What the clock does again and again; `wake` tells the courier that something is owed."""
+
+    async def campaigns() -> None:
+        if await jobs.run_campaigns(house.desk, house.shelf, house.clock()):
+            wake()
+
+    async def reminders() -> None:
+        if await jobs.remind(house.desk, house.shelf, house.clock()):
+            wake()
+
+    async def contests() -> None:
+        if await jobs.end_contests(house.desk, house.shelf, house.clock()):
+            wake()
+
+    async def exams() -> None:
+        await jobs.invigilate(house.desk, house.shelf, house.clock())
+
+    return (
+        jobs.Job("campaigns", jobs.CAMPAIGNS_EVERY, campaigns),
+        jobs.Job("meter", jobs.COUNT_EVERY, house.meter.flush),
+        jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
+        jobs.Job("contests", jobs.CONTESTS_EVERY, contests),
+        jobs.Job("exams", jobs.EXAMS_EVERY, exams),
+        jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
+    )
 
 
 async def _measure_outbox(house: House) -> None:
