@@ -35,7 +35,8 @@ def mistakes(ctx: Context, law: str) -> Reply:
 
 def _head(at: Standing, size: int) -> str:
     gone = f"（另有 {at.left} 题已移出，到期再问）" if at.left else ""
-    rest = f"；每天最多 {at.allowed} 题，其余分到后面几天" if at.due > size else ""
+    later = f"；每天最多 {at.allowed} 题，其余分到后面几天" if at.due > size else ""
+    rest = f"；做完再发「错题」接着做，今天共 {at.room} 题" if size == quiz.REVIEW_SIZE < at.room else later
     today = f"今天到期 {at.due} 题，先做 {size} 题" if at.goal is None else f"今天为考试先做 {size} 题"
     return f"错题本共 {at.listed} 题{gone}，{today}{rest}。连续答对 {RIGHTS_TO_LEAVE} 次移出。"
 

@@ -154,8 +154,7 @@ def due_today(kept: list[Mistake], at: Standing, now: datetime) -> list[str]:
     due = due_by(kept, end_of(day_of(now)))
     if at.goal is not None:
         fresh = [one for one in kept if day_of(one.card.reviewed_at) < day_of(now)]
-        best = chosen(fresh, at.goal, now, at.room)
-        due = best + [one for one in due if one not in fresh]
+        due = chosen(fresh, at.goal, now, at.room) + [one for one in due if day_of(one.card.reviewed_at) >= day_of(now)]
     return [one.question for one in due[: at.room]]
 
 

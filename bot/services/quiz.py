@@ -27,6 +27,8 @@ DAILY_SIZE = 5
 REVIEWS_IN_DAILY = 2
 """So many of the five may come from the notebook."""
 ROUND_SIZE = 10
+REVIEW_SIZE = 20
+"""Reviews that are put in one round; who gives many minutes to a day goes on with the next."""
 CHALLENGE_SIZE = 100
 TAPPED = ("single", "multiple", "judge")
 READ_BY_WORDS = ("short",)
@@ -192,7 +194,7 @@ def redo(session: Session, shelf: Shelf, person_id: int, name: str, now: datetim
     """A round over what the notebook (of a law) asks today, and how it stands; no round when nothing is due or today's reviews are done."""
     kept = memory.entries(session, person_id, set(_named(session, shelf, person_id, name)))
     at = memory.standing(session, person_id, kept, now, whole=not name)
-    names = memory.due_today(kept, at, now)
+    names = memory.due_today(kept, at, now)[:REVIEW_SIZE]
     if not names:
         return None, at
     rng.shuffle(names)

@@ -194,6 +194,15 @@ async def test_a_target_that_cannot_be_met_is_said_with_what_would_be_needed(cha
     assert f"先做 {int(found[1]) * 2} 题" in said, "two reviews a minute, as many as the person gave minutes for"
 
 
+async def test_many_minutes_are_asked_in_rounds_of_twenty(chat: Chat) -> None:
+    missed(chat.dispatcher, 60)
+    await chat.say("设置 考试日期 2026-03-10")
+    await chat.say("设置 每日复习 15")
+    assert "今天为考试先做 20 题；做完再发「错题」接着做，今天共 30 题" in await chat.say("错题")
+    assert await work_through(chat) == 20
+    assert "今天为考试先做 10 题" in await chat.say("错题")
+
+
 async def test_what_no_minutes_can_reach_is_said_plainly(chat: Chat) -> None:
     missed(chat.dispatcher, 120)
     await chat.say("设置 考试日期 2026-03-03")
