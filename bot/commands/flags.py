@@ -9,9 +9,10 @@ from bot.commands.router import Context, command
 from bot.domain.message import Refusal, Reply
 from bot.domain.people import Role
 from bot.domain.times import chinese_day, day_of
+from bot.services import confirm as confirming
 from bot.services import quiz as service
 from bot.services import secrecy
-from bot.storage import audit, quiz, study
+from bot.storage import audit, confirm, quiz, study
 from bot.storage.tables import moment
 
 _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s+(\S.{0,299})", re.DOTALL)
@@ -97,19 +98,12 @@ def mark(ctx: Context, said: str) -> Reply:
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
         raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
     answer_id = int(number.lstrip("#"))
-    if quiz.answered_by(ctx.session, answer_id) == ctx.me.id:
-        raise Refusal(f"{say.REFUSED}：不能确认自己的作答，请由另一位管理员确认。")
-    done = quiz.confirm(ctx.session, answer_id, earned, ctx.me.id, ctx.now)
-    if done is None:
-        raise Refusal(f"没有编号为 {answer_id} 的待确认作答。发送「阅卷」看列表。")
-    if not done:
-        raise Refusal(f"编号 {answer_id} 已经确认过，以第一次为准。")
-    audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, "确认简答", f"answer:{answer_id}", detail=word.strip())
+    confirming.confirm(ctx.session, ctx.shelf, answer_id, earned, word.strip(), (ctx.me.id, ctx.me.staff_no), ctx.incoming.sender.channel, ctx.now)
     return Reply(f"{say.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
 
 
 def _to_mark(ctx: Context) -> Reply:
-    rows = quiz.provisional(ctx.session)
+    rows = confirm.waiting(ctx.session, ctx.me.id, ctx.today)
     if not rows:
         return Reply("没有待确认的简答题。")
     lines = ["待确认的简答题(回复“阅卷 编号 对/半/错”):"]

@@ -72,15 +72,6 @@ _ANSWER_REPORT = Sql("UPDATE report SET answered_by = :by, answered_at = :at, an
 _MINE = Sql("SELECT id, version_id, said, answered, seen_at FROM report WHERE person_id = :person_id ORDER BY id DESC LIMIT :top")
 _UNSEEN = Sql("SELECT id, version_id, answered FROM report WHERE person_id = :person_id AND answered_at IS NOT NULL AND seen_at IS NULL ORDER BY id")
 _SAW = Sql("UPDATE report SET seen_at = :at WHERE person_id = :person_id AND answered_at IS NOT NULL AND seen_at IS NULL")
-_PROVISIONAL = Sql(
-    """SELECT a.id, p.name, p.staff_no, a.version_id, a.choice, a.earned FROM answer a JOIN person p ON p.id = a.person_id
-       WHERE a.provisional = 1 AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""
-)
-_IS_PROVISIONAL = Sql("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
-_CONFIRM = Sql(
-    """INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) VALUES (:answer_id, :earned, :by, :at)
-       ON CONFLICT (answer_id) DO NOTHING"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +244,3 @@ def take_unseen_answers(session: Session, person_id: int, at: datetime) -> list[
     if rows:
         _SAW.run(session, person_id=person_id, at=stamp(at))
     return rows
-
-
-def provisional(session: Session, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
-    """(answer, name, staff_no, version row, text, thousandths) of what waits for a person's mark."""
-    return [tuple(row) for row in _PROVISIONAL.all(session, top=top)]
-
-
-def answered_by(session: Session, answer_id: int) -> int | None:
-    """The person whose provisional answer it is; None when there is no such provisional answer."""
-    row = _IS_PROVISIONAL.one(session, id=answer_id)
-    return None if row is None else int(row[0])
-
-
-def confirm(session: Session, answer_id: int, earned: int, by: int, at: datetime) -> bool | None:
-    """True when this call confirmed it, False when it was confirmed before, None when there is no such provisional answer."""
-    if _IS_PROVISIONAL.one(session, id=answer_id) is None:
-        return None
-    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(at)) == 1
