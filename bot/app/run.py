@@ -143,7 +143,7 @@ def _rounds(house: House, wake: Callable[[], None]) -> tuple[jobs.Job, ...]:
             wake()
 
     async def contests() -> None:
-        if await jobs.end_contests(house.desk, house.shelf, house.clock()):
+        if await jobs.run_contests(house.desk, house.shelf, house.clock()):
             wake()
 
     async def exams() -> None:

@@ -1,13 +1,14 @@
 """The chat's words. Importing a module registers its commands; the order here is the order of the help."""
 
 from bot.commands import tasks, quiz, memory, study  # isort: skip
-from bot.commands import exam, contest, live  # isort: skip
+from bot.commands import exam, contest, duel, live  # isort: skip
 from bot.commands import hours, certificate, settings, flags, campaign, nudge, leave, people, report, pages, help  # isort: skip
 
 __all__ = [
     "campaign",
     "certificate",
     "contest",
+    "duel",
     "exam",
     "flags",
     "help",

@@ -209,7 +209,8 @@ def _writes(ctx: Context, ref: int) -> bool:
     return not quiz.put(ctx.session, ctx.shelf, ref).question.options
 
 
-tasks.register(Task("sitting", "s", _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
+for _kind, _letter in (("sitting", "s"), ("match", "m")):
+    tasks.register(Task(_kind, _letter, _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
 
 
 def told(ctx: Context, outcome: Outcome) -> Reply:

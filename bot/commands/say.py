@@ -40,7 +40,7 @@ def card(put: Put) -> Ask:
     elif form.one_life:
         place = f"第{put.item.n}题"
     return Ask(
-        card_of("sitting", put.sitting.id, put.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
+        card_of(form.task, put.sitting.id, put.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from bot.domain.contest.score import Result
 
@@ -17,7 +18,9 @@ INVITED = timedelta(minutes=10)
 LENGTH = timedelta(minutes=3)
 """From the first question put to either until nothing more counts."""
 COUNTED_A_DAY = 2
-"""Matches a day that earn match points; the others are played for their own sake."""
+"""Matches a day whose points count; the others are played for their own sake."""
+INVITATIONS_A_DAY = 10
+"""How often somebody may call colleagues by name: a match is no reason to disturb."""
 POINTS = {1: (3,), 2: (3, 1), 3: (3, 2, 1), 4: (3, 2, 2, 1)}
 """Match points by place: nobody leaves with more than two less than the winner."""
 
@@ -44,6 +47,16 @@ def verdicts(results: Sequence[tuple[int, Result]]) -> list[Ended]:
     return found
 
 
-def _order(result: Result) -> tuple[int, int]:
-    """Right answers, then the time they took; a player who said nothing took no time and still is last."""
-    return (-result.correct, result.millis)
+def _order(result: Result) -> tuple[int, bool, int]:
+    """Right answers, then the time they took; who answered nothing took no time and is last all the same."""
+    return (-result.correct, result.finished is None, result.millis)
+
+
+def counted(played: Sequence[tuple[date, int]]) -> int:
+    """Match points that count, from (day, points) in the order of play: of each day the first two matches (G1)."""
+    a_day: Counter[date] = Counter()
+    total = 0
+    for day, points in played:
+        a_day[day] += 1
+        total += points if a_day[day] <= COUNTED_A_DAY else 0
+    return total

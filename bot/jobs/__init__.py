@@ -11,7 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.domain.campaign import Fired
-from bot.jobs.contests import CONTESTS_EVERY, end_contests
+from bot.jobs.contests import CONTESTS_EVERY, run_contests
 from bot.jobs.courier import Courier
 from bot.jobs.herald import Herald
 from bot.jobs.meter import EVERY as COUNT_EVERY
@@ -28,10 +28,10 @@ __all__ = [
     "Herald",
     "Job",
     "Meter",
-    "end_contests",
     "invigilate",
     "remind",
     "run_campaigns",
+    "run_contests",
     "sweep",
     "ticker",
 ]

@@ -205,11 +205,13 @@ def ran(session: Session, kind: str, name: str, due: datetime) -> bool:
     return _RAN.one(session, kind=kind, name=name, due=stamp(due)) is not None
 
 
-def standing(session: Session, content: Content, now: datetime) -> int:
+def standing(session: Session, content: Content, now: datetime, delivery: dict[str, Any] | None = None) -> int:
     """The house's own campaign for a kind of reminder, made when it is first needed, by one replica."""
     row = _STANDING.one(session, kind=content.kind, name=content.target)
     if row is None and switches.first_to(session, f"standing:{content.target}", now):
-        return campaigns.add(session, content.target, content, Rhythm("workdays"), All(), by=SYSTEM, at=now, state="done", missed="mark")
+        return campaigns.add(
+            session, content.target, content, Rhythm("workdays"), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=delivery
+        )
     row = row or _STANDING.one(session, kind=content.kind, name=content.target)
     return int(row[0])
 

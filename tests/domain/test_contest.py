@@ -268,3 +268,13 @@ def test_a_match_is_won_by_right_answers_and_among_equals_by_time() -> None:
 def test_equals_share_the_better_place_of_a_match() -> None:
     ended = duel.verdicts([(1, Result(0, 4, 9000, AT)), (2, Result(0, 4, 9000, AT))])
     assert [(one.place, one.points) for one in ended] == [(1, 3), (1, 3)]
+
+
+def test_who_answered_nothing_is_last_though_it_took_no_time() -> None:
+    ended = duel.verdicts([(1, Result()), (2, Result(0, 0, 60_000, AT))])
+    assert [one.player for one in ended] == [2, 1]
+
+
+def test_of_each_day_the_first_two_matches_count() -> None:
+    monday, tuesday = date(2026, 3, 2), date(2026, 3, 3)
+    assert duel.counted([(monday, 3), (monday, 1), (monday, 3), (tuesday, 3)]) == 7

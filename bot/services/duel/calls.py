@@ -1,0 +1,168 @@
+"""Calling for a match: whoever comes by within thirty seconds, or colleagues by name; never a machine (S16).
+
+A message writes rows of its own person and of the match; what others are to hear is owed to them and told by a job (news.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain import duel as rules
+from bot.domain.message import Refusal
+from bot.domain.people import Learner
+from bot.domain.times import day_of, start_of
+from bot.services.duel.play import begin, close, put
+from bot.services.quiz import Put
+from bot.services.shelf import Shelf
+from bot.storage import duel as rows
+from bot.storage.duel import Duel, Player
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that stands: who is in, how many are wanted, how many seconds it still stands."""
+
+    duel: Duel
+    players: tuple[Player, ...]
+    seconds: int
+
+    @property
+    def ready(self) -> int:
+        return sum(one.is_in for one in self.players)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A match that has begun: its other players, and the first question for who asked."""
+
+    duel: Duel
+    others: tuple[Player, ...]
+    put: Put
+
+
+def current(session: Session, person_id: int, now: datetime) -> Duel | None:
+    """The match that somebody waits for or plays; a call that nobody answered in time ends here, should no job have been faster."""
+    at = rows.at_one(session, person_id)
+    found = None if at is None else rows.held(session, at)
+    if found is not None and found.state == "calling" and found.until <= now:
+        close(session, found, now)
+        rows.take_owed(session, found.id, person_id, "off")
+        return None
+    return found
+
+
+def look_for(session: Session, shelf: Shelf, me: Learner, size: int, now: datetime, rng: random.Random) -> Call | Joined:
+    """Join whoever waits for as many, or wait for them; the match begins with the last who was wanted."""
+    _free(session, me, now)
+    rows.lock_queue(session)
+    open_call = rows.waiting(session, size, me.id, now)
+    held = None if open_call is None else rows.held(session, open_call)
+    if held is None or held.state != "calling":
+        made = rows.add(session, size, me.id, now, now + rules.WAIT, invited=False)
+        rows.join(session, made, me.id, "ready")
+        return _call(session, made, now)
+    rows.join(session, held.id, me.id, "ready")
+    return _start_if_full(session, shelf, held, me, now, rng)
+
+
+def invite(session: Session, me: Learner, people: Sequence[int], now: datetime) -> Call:
+    """Call colleagues by name; the call stands ten minutes. Raises `Refusal` for a call to nobody, to oneself, or one too many a day."""
+    _free(session, me, now)
+    called = list(dict.fromkeys(people))
+    if me.id in called:
+        raise Refusal("不能邀请自己。请写同事的工号，例如「对战 1010」。")
+    if not 1 <= len(called) <= max(rules.SIZES) - 1:
+        raise Refusal(f"一次可以邀请 1 到 {max(rules.SIZES) - 1} 人。")
+    if rows.invitations_since(session, me.id, start_of(day_of(now))) >= rules.INVITATIONS_A_DAY:
+        raise Refusal(f"今天已经邀请过 {rules.INVITATIONS_A_DAY} 次，请明天再邀请；现在可以发「对战」等人来。")
+    made = rows.add(session, len(called) + 1, me.id, now, now + rules.INVITED, invited=True)
+    rows.join(session, made, me.id, "ready")
+    for person_id in sorted(called):
+        rows.join(session, made, person_id, "invited", "invited")
+    return _call(session, made, now)
+
+
+def accept(session: Session, shelf: Shelf, me: Learner, duel_id: int | None, now: datetime, rng: random.Random) -> Call | Joined:
+    """Answer a call, the newest without a number. The match begins when nobody is waited for any more."""
+    _free(session, me, now)
+    return _start_if_full(session, shelf, _called(session, me, duel_id, now, "ready"), me, now, rng)
+
+
+def decline(session: Session, me: Learner, duel_id: int | None, now: datetime) -> None:
+    """Say no to a call: a match of two does not come about, one of more goes on without."""
+    found = _called(session, me, duel_id, now, "declined")
+    everybody = rows.players(session, found.id)
+    if sum(one.state in ("ready", "invited") for one in everybody) < 2:
+        close(session, found, now)
+    elif all(one.state != "invited" for one in everybody):
+        begin(session, found, now)
+        for one in everybody:
+            if one.is_in:
+                rows.owe(session, found.id, one.id, "begun")
+
+
+def _called(session: Session, me: Learner, duel_id: int | None, now: datetime, state: str) -> Duel:
+    standing = rows.called_to(session, me.id, now)
+    chosen = next((one for one in standing if duel_id in (None, one)), None)
+    held = None if chosen is None else rows.held(session, chosen)
+    if held is None or held.state != "calling" or held.until <= now:
+        raise Refusal("没有等您应战的邀请，可能已经过时或对方已取消。想对战请发「对战」，或「对战 工号」邀请同事。")
+    rows.join(session, held.id, me.id, state)
+    return held
+
+
+def _free(session: Session, me: Learner, now: datetime) -> None:
+    at = current(session, me.id, now)
+    if at is not None and at.state == "running":
+        raise Refusal("您还有一场对战没有打完，先打完它：回复「对战」接着答。")
+    if at is not None:
+        raise Refusal("您已经在等对手了，请稍等；不等了请回复「对战 取消」。")
+
+
+def _call(session: Session, duel_id: int, now: datetime) -> Call:
+    found = rows.get(session, duel_id)
+    assert found is not None
+    return Call(found, tuple(rows.players(session, duel_id)), max(0, round((found.until - now).total_seconds())))
+
+
+def _start_if_full(session: Session, shelf: Shelf, held: Duel, me: Learner, now: datetime, rng: random.Random) -> Call | Joined:
+    everybody = rows.players(session, held.id)
+    ready = [one for one in everybody if one.is_in]
+    is_full = all(one.state != "invited" for one in everybody) if held.is_invited else len(ready) == held.size
+    if not is_full:
+        return _call(session, held.id, now)
+    begin(session, held, now)
+    others = tuple(one for one in ready if one.id != me.id)
+    for one in others:
+        rows.owe(session, held.id, one.id, "begun")
+    running = rows.get(session, held.id)
+    assert running is not None
+    return Joined(running, others, put(session, shelf, running, me.id, now, rng))
+
+
+def called_by(session: Session, said: str, now: datetime) -> int:
+    """Somebody in office by staff number, or by a name that only one person has. Raises `Refusal` for nobody and for several."""
+    found = rows.in_office(session, said, day_of(now))
+    if not found:
+        raise Refusal(f"没有找到「{said[:20]}」，请写在职同事的工号，例如「对战 1010」。")
+    if len(found) > 1:
+        raise Refusal(f"叫「{said[:20]}」的有 {len(found)} 人，请写工号。")
+    return found[0]
+
+
+def cancel(session: Session, me: Learner, now: datetime) -> bool:
+    """Wait no longer; True when there was a call to take back."""
+    at = current(session, me.id, now)
+    if at is None or at.state != "calling":
+        return False
+    if at.made_by == me.id:
+        close(session, at, now)
+        rows.take_owed(session, at.id, me.id, "off")
+    else:
+        rows.set_state(session, at.id, me.id, "declined")
+    return True

@@ -1,0 +1,145 @@
+"""Playing a match: the same questions for all, each at their own pace within the same three minutes, ended once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain import duel as rules
+from bot.domain.contest import Result
+from bot.domain.message import Incoming, Refusal
+from bot.domain.sitting import FORMS
+from bot.domain.times import SHANGHAI, day_of
+from bot.services import focus, quiz
+from bot.services.contest.source import draw
+from bot.services.quiz import Put
+from bot.services.shelf import Shelf
+from bot.storage import duel as rows
+from bot.storage import players as sets
+from bot.storage import quiz as sittings
+from bot.storage.duel import Duel, Player
+from bot.storage.quiz import OpenSitting
+
+KIND = "match"
+GRACE = timedelta(seconds=5)
+"""How long after its end a match is closed, so that what arrived in time is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How a match stands for one who has answered all: whether the others have too, and the players as they came out."""
+
+    duel: Duel
+    is_over: bool
+    players: tuple[Player, ...]
+
+
+def begin(session: Session, duel: Duel, now: datetime) -> None:
+    rows.start(session, duel.id, now, now + rules.LENGTH)
+
+
+def put(session: Session, shelf: Shelf, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> Put:
+    """The question in hand of a player; the first draws for all, everybody after has the same."""
+    me = next(one for one in rows.players(session, duel.id) if one.id == person_id)
+    if me.sitting_id is not None:
+        return quiz.resume(session, shelf, person_id, me.sitting_id, now)
+    held = rows.held(session, duel.id)
+    if held is None or held.state != "running":
+        raise Refusal("这场对战已经结束。想再来一场请发「对战」。")
+    items = rows.items(session, duel.id) or [(name, shelf.drawn[name]) for name in draw(shelf, (), rules.QUESTIONS, (), rng)]
+    form = FORMS[KIND]
+    put_down = focus.make_way(session, shelf, person_id, now, form.claim)
+    sitting_id = sittings.open_sitting(session, person_id, KIND, str(duel.id), items, now)
+    rows.seat(session, duel.id, person_id, sitting_id)
+    focus.take(session, shelf, person_id, form.task, sitting_id, form.claim, now)
+    found = quiz.put(session, shelf, sitting_id)
+    return Put(found.sitting, found.item, found.question, put_down, found.ahead)
+
+
+@quiz.gate(KIND)
+def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
+    duel = rows.get(session, int(sitting.scope))
+    if duel is None or duel.state != "running" or incoming.arrived >= duel.until:
+        raise Refusal("未记录：这场对战已经到时，以服务器收到的时间为准。已答的都算数；想再来一场请发「对战」。")
+
+
+def finish(session: Session, sitting: OpenSitting, now: datetime) -> Over:
+    """A player has answered all: the match is over once everybody has."""
+    duel_id = int(sitting.scope)
+    held = rows.held(session, duel_id)
+    assert held is not None
+    rows.done(session, duel_id, sitting.person_id, _result(session, sitting.id))
+    everybody = rows.players(session, duel_id)
+    if held.state == "running" and all(one.state == "done" for one in everybody if one.is_in):
+        _decide(session, held, everybody, now)
+        for one in everybody:
+            if one.is_in and one.id != sitting.person_id:
+                rows.owe(session, duel_id, one.id, "over")
+    again = rows.get(session, duel_id)
+    assert again is not None
+    return Over(again, again.state == "over", tuple(one for one in rows.players(session, duel_id) if one.is_in))
+
+
+def _result(session: Session, sitting_id: int | None) -> Result:
+    if sitting_id is None:
+        return Result()
+    said, last, _ = sets.said(session, sitting_id)
+    return Result(0, sum(one.correct for one in said), sum(one.millis for one in said), last)
+
+
+def _decide(session: Session, duel: Duel, everybody: Sequence[Player], now: datetime) -> None:
+    results = [(one.id, _result(session, one.sitting_id)) for one in everybody if one.is_in]
+    for ended in rules.verdicts(results):
+        rows.done(session, duel.id, ended.player, ended.result)
+        rows.place(session, duel.id, ended.player, ended.place, ended.points)
+    rows.end(session, duel.id, "over", now)
+
+
+def close(session: Session, duel: Duel, now: datetime) -> None:
+    """A call that came to nothing; who waits is told."""
+    rows.end(session, duel.id, "off", now)
+    for one in rows.players(session, duel.id):
+        if one.is_in:
+            rows.set_state(session, duel.id, one.id, "done")
+            rows.owe(session, duel.id, one.id, "off")
+
+
+def expire(session: Session, now: datetime) -> int:
+    """End what is due: calls that nobody answered, matches whose time is up. How many; a second call finds nothing."""
+    ended = 0
+    for duel_id in rows.due(session, now, now - GRACE):
+        held = rows.held(session, duel_id)
+        if held is None or held.state not in ("calling", "running"):
+            continue
+        ended += 1
+        if held.state == "calling":
+            close(session, held, now)
+            continue
+        everybody = rows.players(session, duel_id)
+        for one in everybody:
+            if one.sitting_id is not None:
+                rows.leave(session, one.sitting_id, now)
+        _decide(session, held, everybody, now)
+        for one in everybody:
+            if one.is_in:
+                rows.owe(session, duel_id, one.id, "over")
+    return ended
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What somebody has played this month: matches, first places, match points that count."""
+
+    played: int
+    won: int
+    points: int
+
+
+def record(session: Session, person_id: int, now: datetime) -> Record:
+    first = now.astimezone(SHANGHAI).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    played = rows.record(session, person_id, first)
+    return Record(len(played), sum(place == 1 for _, place, _ in played), rules.counted([(day_of(at), points) for at, _, points in played]))
