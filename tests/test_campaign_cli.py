@@ -178,7 +178,7 @@ def test_what_the_platforms_still_allow_is_listed_with_the_agency_s_own_quotas(s
     assert found["dingtalk/corp/month"] == {
         "name": "dingtalk/corp/month", "allowed": 100_000, "each_account": False, "room": 80_000, "used": 300, "left": 79_700,
     }  # fmt: skip
-    assert "wecom/app/day　平台允许 200（每个账号），最多用" in shell("campaign", "budget")
+    assert "企业微信　wecom/app/day　平台允许 200 人次（每个账号），最多用" in shell("campaign", "budget")
     assert not any("person" in name for name in found)
 
 

@@ -35,6 +35,7 @@ group = typer.Typer(help="活动：起草、预览、启动、暂停、停止、
 cli.add_typer(group, name="campaign")
 
 Id = Annotated[int, typer.Argument(help="活动编号")]
+OPEN = ("draft", "running", "paused")
 MISSED = {"补发": "send", "不补": "mark"}
 
 
@@ -98,7 +99,11 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
         past = rows.latest(session, campaign_id)
         counts = {occurrence.id: rows.progress(session, occurrence.id) for occurrence in past}
         last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
-        return {**_plain(one), "preview": seen_plain(found), "occurrences": last}, [*words.plan(one), *words.seen(found), *words.past(past, counts)]
+        return {**_plain(one), "preview": seen_plain(found), "occurrences": last}, [
+            *words.plan(one),
+            *(words.seen(found) if one.state in OPEN else []),
+            *words.past(past, counts),
+        ]
 
     result, lines = reading(with_shelf(work))
     show(result, as_json, lines)

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from bot.cli.campaign import Id, group
 from bot.cli.common import Json, engine_of, now, progress, read_settings, reading, show
 from bot.domain.campaign import DELIVERY_LABELS
+from bot.domain.preference import CHANNELS
 from bot.services import delivery
 from bot.services.delivery import Progress
 from bot.storage import budget, recipients
@@ -21,6 +22,7 @@ from bot.storage.db import Desk
 from bot.storage.tables import stamp
 
 EVERY = 0.5
+UNITS = {"call": "次调用", "message": "人次"}
 
 
 def _plain(found: Progress) -> dict[str, Any]:
@@ -77,9 +79,9 @@ def budget_(as_json: Json = False) -> None:
 
     found = reading(look)
     lines = [
-        f"{one['name']}　平台允许 {one['allowed']}{'（每个账号）' if one['each_account'] else ''}，最多用 {one['room']}，"
-        f"已用 {one['used']}，还剩 {one['left']}"
-        for one in found
+        f"{CHANNELS[limit.channel]}　{limit.title}　平台允许 {limit.most} {UNITS[limit.unit]}{'（每个账号）' if limit.each_account else ''}，"
+        f"最多用 {one['room']}，已用 {one['used']}，还剩 {one['left']}"
+        for limit, one in zip(limits, found, strict=True)
     ]
     show(found, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
 

@@ -34,7 +34,7 @@ def record(ctx: Context, said: str) -> Reply:
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")
         gone = leave.cancel(ctx.session, person, _day(words[1]), ctx.now, actor=actor, via=via)
-        return Reply(f"✅ 已取消：{person.name}({person.staff_no}) {leave.span(gone.kind, gone.since, gone.until)}。")
+        return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.span(gone.kind, gone.since, gone.until)}。")
     if not 1 <= len(words) <= 2:
         raise Refusal(f"没有看懂。可以这样说：{HOW}。")
     since, until = _day(words[0]), _day(words[1]) if len(words) == 2 else None
@@ -74,7 +74,7 @@ def _day(said: str) -> date:
 def _of(ctx: Context, person: Known) -> Reply:
     rows = absence.of(ctx.session, person.id)
     lines = [f"· {leave.span(one.kind, one.since, one.until)}" for one in rows[-SHOWN:]]
-    return Reply("\n".join([f"{person.name}({person.staff_no})：", *(lines or ["没有登记请假或借调。"])]))
+    return Reply("\n".join([f"{person.name}（{person.staff_no}）：", *(lines or ["没有登记请假或借调。"])]))
 
 
 def _today(ctx: Context) -> Reply:

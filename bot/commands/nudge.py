@@ -55,14 +55,14 @@ def _list(ctx: Context) -> Reply:
     found = nudge.open_campaigns(ctx.session, ctx.shelf, author, ctx.now)
     late = nudge.behind(ctx.session, ctx.shelf, nudge.scope_of(ctx.session, author), ctx.today)
     lines = [f"{len(found)} 个活动还有人没完成：" if found else "没有活动还有人没完成。"]
-    lines += [f"{task_line(one.task)}(编号 {one.campaign.id})：{len(one.people)} 人" for one in found[:SHOWN]]
+    lines += [f"{task_line(one.task)}（编号 {one.campaign.id}）：{len(one.people)} 人" for one in found[:SHOWN]]
     lines.append(f"按今年的进度，{len(late)} 人年底学时不能达标。")
     buttons = [Option(f"催学 {one.campaign.id}", f"催 {one.campaign.name}"[:20]) for one in found[:3]]
     return Reply("\n".join([*lines, f"可以说：{HOW}。"]), buttons=(*buttons, *([Option("催学 学时", "催学时")] if late else [])))
 
 
 def _preview(made: nudge.Draft) -> Reply:
-    lines = [f"「{made.about}」要催 {len(made.names)} 人：", names_text([f"{name}({staff_no})" for name, staff_no in made.names])]
+    lines = [f"「{made.about}」要催 {len(made.names)} 人：", names_text([f"{name}（{staff_no}）" for name, staff_no in made.names])]
     if made.reminded:
         lines.append(f"其中 {made.reminded} 人今天已提醒过，不再发第二次。")
     lines.append("每人收到一条自己的待办，做完的人不会收到。还没有发，确认请点下面或回复「催学 确认 编号」，两小时内有效。")

@@ -116,8 +116,8 @@ def task_line(task: Task) -> str:
         return f"· {task.name}"
     day = chinese_day(task.deadline)
     if task.offset > 0:
-        return f"· {task.name}，已过期 {task.offset} 个工作日({day}截止)"
-    return f"· {task.name}，" + (f"还有 {-task.offset} 个工作日({day}截止)" if task.offset else f"今天是最后一个工作日({day}截止)")
+        return f"· {task.name}，已过期 {task.offset} 个工作日（{day}截止）"
+    return f"· {task.name}，" + (f"还有 {-task.offset} 个工作日（{day}截止）" if task.offset else f"今天是最后一个工作日（{day}截止）")
 
 
 def ordered(tasks: Sequence[Task]) -> list[Task]:

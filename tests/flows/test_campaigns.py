@@ -93,6 +93,16 @@ async def test_a_push_is_looked_at_then_confirmed_and_goes_once(admin: Chat) -> 
     assert "已阅：1 人" in await admin.say(f"活动 {n}")
 
 
+async def test_a_push_names_its_clause_and_one_that_is_over_can_be_given_it(admin: Chat) -> None:
+    drafted = await admin.say("推送 全员 内容：周五下午集中学法；依据=要点第四条")
+    assert "依据：要点第四条" in drafted
+    assert "集中学法；依据" not in drafted
+    n = number_in(await admin.say("推送 全员 内容：周五下午集中学法"))
+    await admin.say(f"推送 确认 {n}")
+    assert "不能再改" in await admin.say(f"活动 改 {n} 名称=新名称")
+    assert "依据：要点第五条" in await admin.say(f"活动 改 {n} 依据=要点第五条")
+
+
 async def test_a_push_that_nobody_would_get_is_not_drafted(admin: Chat) -> None:
     assert "没有人会收到" in await admin.say("推送 标签=没有人 内容：在吗")
     assert rows(admin, "SELECT COUNT(*) FROM campaign") == [(0,)]

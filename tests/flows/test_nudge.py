@@ -53,11 +53,11 @@ def planned(boss: Chat) -> Plan:
 
 async def test_the_list_comes_first_and_the_word_sends_it_once(boss: Chat) -> None:
     asked = await poll(boss)
-    assert f"(编号 {asked})：2 人" in await boss.say("催学")
+    assert f"（编号 {asked}）：2 人" in await boss.say("催学")
 
     said = await boss.say(f"催学 {asked}")
     assert "要催 2 人" in said
-    assert "学员甲(1001)、学员乙(1002)" in said
+    assert "学员甲（1001）、学员乙（1002）" in said
     assert rows(boss, "SELECT COUNT(*) FROM delivery WHERE state = 'queued'") == [(0,)]
 
     confirm = boss.last.buttons[0].say
@@ -148,7 +148,7 @@ async def test_the_hours_of_the_year_are_urged_by_the_forecast_and_within_reach(
 
     other = Chat(boss.dispatcher, boss.clock, "9002")
     assert "要催 1 人" in (said := await other.say("催学 学时"))
-    assert "学员丙(2001)" in said
+    assert "学员丙（2001）" in said
     await other.say(other.last.buttons[0].say)
     (one,) = planned(boss).ready
     assert one.parcel.reply.text.startswith("⏰ 学员丙，今年学时 0/40。")

@@ -504,7 +504,7 @@ def test_a_campaign_without_a_clause_stands_in_the_list_of_those_without(bureau:
 
     found = bureau.desk.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).held())
 
-    assert [[row[0] for row in part.rows] for part in found.parts] == [[without], [without, with_one]]
+    assert [[row[1] for row in part.rows] for part in found.parts] == [[without], [without, with_one]]
     assert "2 个活动，1 个没有写依据" in found.notes[0]
     office = bureau.rows("SELECT id FROM unit WHERE path = '某局/财务处'")[0][0]
     assert isinstance(office, int)

@@ -129,8 +129,8 @@ def test_all_campaigns_of_a_day_are_one_message_the_most_overdue_first(office: O
     assert reply is not None
     assert reply.text.splitlines() == [
         "⏰ 您有 2 项学法任务还没有完成：",
-        "· 第一课，今天是最后一个工作日(3月5日截止)",
-        "· 第二课，还有 1 个工作日(3月6日截止)",
+        "· 第一课，今天是最后一个工作日（3月5日截止）",
+        "· 第二课，还有 1 个工作日（3月6日截止）",
     ]
     assert [one.say for one in reply.buttons] == [f"学习 {FIRST}", f"学习 {SECOND}", "我的学时"]
 
@@ -220,7 +220,7 @@ def test_the_liaison_is_told_on_the_third_day_and_the_head_on_the_fifth_each_in_
     assert told == {6: set(), 9: set(), 10: {"3001"}, 11: set(), 12: {"2001", "3001"}, 13: set()}
     liaison = office.text(LADDER, at(10), "3001")
     assert "3 人有学法任务过期未完成" in liaison
-    assert "第一课，已过期 3 个工作日(3月5日截止)：学员1001、学员1002、学员1003" in liaison
+    assert "第一课，已过期 3 个工作日（3月5日截止）：学员1001、学员1002、学员1003" in liaison
 
     office.finish("1002", FIRST, at(12, "09:40"))
     head = office.text(LADDER, at(12, "09:45"), "2001")
@@ -257,10 +257,10 @@ def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) ->
     assert office.tick(at(9, "09:00")) == 0
     assert set(office.owed(WEEK)) == {"1001", "1003", "2001", "3001"}
     said = office.text(WEEK, at(9, "08:31"), "1001")
-    assert "上周学法小结(3月2日—3月8日)" in said
+    assert "上周学法小结（3月2日—3月8日）" in said
     assert "每日一练 0/5 天，学时 +0" in said
     assert "今年合计 0/40 学时" in said
-    assert "· 第一课，还有 1 个工作日(3月10日截止)" in said
+    assert "· 第一课，还有 1 个工作日（3月10日截止）" in said
     assert office.tick(at(10, "08:31")) == 0
 
     office.write(lambda session: preference.keep(session, office.people["1001"], Preference(digest=False)))
@@ -307,8 +307,8 @@ def test_deadlines_move_by_the_working_days_of_an_emergency(office: Office) -> N
     office.tick(at(6))
     said = office.text(DUE, at(9), "1001")
     assert "《第一课》" not in said
-    assert "第一课，还有 2 个工作日(3月11日截止)" in said, "five working days and two of the emergency"
-    assert "第二课，还有 1 个工作日(3月10日截止)" in said
+    assert "第一课，还有 2 个工作日（3月11日截止）" in said, "five working days and two of the emergency"
+    assert "第二课，还有 1 个工作日（3月10日截止）" in said
     assert "第二课，今天是最后一个工作日" in office.text(DUE, at(10), "1001")
 
 

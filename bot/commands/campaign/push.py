@@ -15,7 +15,7 @@ from bot.services import campaign as service
 
 USAGE = (
     "推送 对象 内容：正文，例如：\n推送 单位=某局/办公室 内容：周五下午 3 点集中学法，请带笔记本。\n"
-    "要回执写「内容(回执)：」，投票写「投票：问题/甲/乙」。"
+    "要回执写「内容(回执)：」，投票写「投票：问题/甲/乙」；末尾可加「；依据=要点第几条」。"
 )
 _MARK = re.compile(r"(内容|通知|投票|课程?|邀请)\s*([(（]\s*(?:要)?回执\s*[)）])?\s*[:：]\s*")
 
@@ -32,7 +32,7 @@ def push(ctx: Context, said: str) -> Reply:
     found = _MARK.search(typed)
     if found is None or not typed[: found.start()].strip():
         raise Refusal(f"没有看懂。请这样写：{USAGE}")
-    text = clean(typed[found.end() :])
+    text, _, clause = clean(typed[found.end() :]).partition("；依据=")
     if not text:
         raise Refusal("正文是空的。")
     if found[1] == "内容":
@@ -41,18 +41,18 @@ def push(ctx: Context, said: str) -> Reply:
         content = Content("notice", text=text, receipt=bool(found[2]))
     else:
         content = parse_content(f"{found[1]}{found[2] or ''} {text}", ctx.library)
-    return _draft(ctx, content, typed[: found.start()])
+    return _draft(ctx, content, typed[: found.start()], clause.strip())
 
 
-def _draft(ctx: Context, content: Content, said_audience: str) -> Reply:
-    made = service.draft_push(ctx.session, ctx.shelf, author(ctx), content, parse_audience(said_audience), ctx.now)
+def _draft(ctx: Context, content: Content, said_audience: str, clause: str) -> Reply:
+    made = service.draft_push(ctx.session, ctx.shelf, author(ctx), content, parse_audience(said_audience), ctx.now, clause)
     one = service.own(ctx.session, author(ctx), made)
     found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
     if not found.fits:
         raise Refusal(f"现在发不了：{found.cost}")
     shown = service.test_send(ctx.session, ctx.shelf, made, ctx.me.id)
     buttons = "、".join(f"[{button.label}]" for button in shown.buttons)
-    whom = [words.plan(one)[3], *(line for line in words.seen(found) if not line.startswith("接下来"))]
+    whom = [*words.plan(one)[3:5], *(line for line in words.seen(found) if not line.startswith("接下来"))]
     if not found.count:
         raise Refusal("\n".join(["没有人会收到，没有起草。", *whom]))
     lines = ["还没有发。收到的人会看到：", "────", shown.text, *([f"按钮：{buttons}"] if buttons else []), "────", *whom]

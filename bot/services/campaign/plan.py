@@ -235,9 +235,9 @@ def _whole(author: Author) -> None:
 
 
 def change(session: Session, shelf: Shelf, author: Author, campaign_id: int, now: datetime, **changed: Any) -> Campaign:
-    """The next version of a plan: any of name, content, rhythm, audience, clause, missed, delivery. A running one goes by it at once."""
+    """The next version of a plan, by which a running one goes at once: any of its fields; of one that is over only the clause."""
     campaign = own(session, author, campaign_id, hold=True)
-    if campaign.state in ("stopped", "done"):
+    if campaign.state in ("stopped", "done") and changed.keys() != {"clause"}:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，不能再改；请另建一个。")
     _known_rule(changed.get("missed", campaign.missed))
     if "audience" in changed:

@@ -23,10 +23,10 @@ GOOD_FOR = timedelta(hours=2)
 ONE_OFF = {"one_off": True}
 
 
-def draft_push(session: Session, shelf: Shelf, author: Author, content: Content, audience: Audience, now: datetime) -> int:
+def draft_push(session: Session, shelf: Shelf, author: Author, content: Content, audience: Audience, now: datetime, clause: str = "") -> int:
     """The draft of a one-off push; `confirm_push` sends it."""
     name = (content.title or content.text or "推送").split("\n")[0][:30]
-    return plan.create(session, shelf, author, name, content, at_once(now), audience, now, delivery=dict(ONE_OFF))
+    return plan.create(session, shelf, author, name, content, at_once(now), audience, now, clause=clause, delivery=dict(ONE_OFF))
 
 
 def confirm_push(session: Session, shelf: Shelf, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> Fired:

@@ -112,7 +112,7 @@ def _week(session: Session, shelf: Shelf, who: int, name: str, tier: str, mine: 
     asked = need.need(tier)
     running = habit.of(session, calendar, who, now)
     lines = [
-        f"🗂 {name}，上周学法小结({chinese_day(first)}—{chinese_day(last)})",
+        f"🗂 {name}，上周学法小结（{chinese_day(first)}—{chinese_day(last)}）",
         f"每日一练 {sets}{f'/{worked}' if worked else ''} 天，学时 +{hours_text(shown_hours(seconds, need.seconds_per_hour))}"
         + (f"，连续学法 {running.days} 个工作日" if running.days else ""),
         f"今年合计 {hours_text(total)}{f'/{hours_text(asked)}' if asked is not None else ''} 学时",

@@ -14,8 +14,8 @@ from bot.storage import campaign
 from bot.storage.reports.base import narrowed, report, table, units_in
 
 COLUMNS = (
-    Column("id", "编号", "int"),
     Column("name", "活动"),
+    Column("id", "编号", "int"),
     Column("state", "状态"),
     Column("clause", "依据"),
     Column("content", "内容", phone="never"),
@@ -32,7 +32,7 @@ def clauses(session: Session, scope: Scope, ask: Ask) -> Table:
     found = [one for one in campaign.everything(session) if lies_within(one.audience, roots) and one.state != "draft"]
     found = [one for one in found if one.state in ("running", "paused") or day_of(one.changed_at).year == ask.year]
     rows: list[tuple[Cell, ...]] = [
-        (one.id, one.name, STATE_LABELS[one.state], one.clause or NONE, describe(one.content), said(one.rhythm)) for one in found
+        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe(one.content), said(one.rhythm)) for one in found
     ]
     missing = [row for row in rows if row[3] == NONE]
     notes = [f"共 {len(rows)} 个活动，{len(missing)} 个没有写依据。补写请发：活动 改 编号 依据=…"]
