@@ -139,7 +139,7 @@ def test_a_rehearsal_says_who_changes_and_leaves_nothing(board: Board) -> None:
 
     assert board.everything() == before
     assert impact.figures == {
-        "papers": 3, "people": 3, "up": 3, "down": 0, "now_pass": 1, "now_fail": 0, "credited": 1, "taken_back": 0, "certificates": 0, "places": 0,
+        "papers": 3, "people": 3, "up": 3, "down": 0, "now_pass": 1, "now_fail": 0, "credited": 1, "taken_back": 0, "certificates": 3, "places": 0,
     }  # fmt: skip
     assert [(one.score_before, one.score_after, one.passed_before, one.passed_after, one.seconds_after) for one in impact.ripples] == [
         (6000, 8000, True, True, 5400),
@@ -283,6 +283,27 @@ def test_each_person_whom_it_touches_reads_their_own_notice(board: Board) -> Non
     assert "您的成绩 6 → 8" in said[mine[0][1]].text
     assert "1002" not in said[mine[0][1]].text
     assert "申诉" in said[mine[0][1]].text
+
+
+def test_certificates_follow_issued_replaced_and_taken_back(board: Board) -> None:
+    """甲 and 丙 hold one with their old score; 乙 gets one; when the correction turns out wrong, it is taken back."""
+    held = "SELECT person_id, state, cause FROM certificate ORDER BY id"
+    jia, yi, bing = board.people
+    assert board.look(held) == [(jia, "valid", None), (bing, "valid", None)]
+
+    impact = board.correct("rekey", board.wrong)
+
+    assert sorted(board.look(held)) == sorted(
+        [(jia, "replaced", "correction"), (bing, "replaced", "correction"), (jia, "valid", None), (yi, "valid", None), (bing, "valid", None)]
+    )
+    numbers = dict(board.look("SELECT person_id, number FROM certificate WHERE state = 'valid'"))
+    assert {one.person_id: one.certificate_after for one in impact.ripples} == numbers
+    board.correct("rekey", board.wrong)
+    assert len(board.look(held)) == 5
+
+    key = board.hall.shelf.library.questions[board.first].key
+    board.correct("accept", key, next(letter for letter in "ABCD" if letter not in (key, board.wrong)))
+    assert board.look(f"SELECT state, cause FROM certificate WHERE person_id = {yi}") == [("revoked", "correction")]
 
 
 def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:

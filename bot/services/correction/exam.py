@@ -9,14 +9,18 @@ from sqlmodel import Session
 
 from bot.domain.campaign import Author
 from bot.domain.correction import places_of
-from bot.domain.exam import Exam
+from bot.domain.exam import Attempt, Exam
 from bot.domain.message import Refusal
+from bot.services import certificate, hours
 from bot.services import exam as service
-from bot.services import hours
+from bot.services.certificate.exams import deserved, settle_exam, source_of
 from bot.services.correction.base import SUBJECTS, Deed, Standing, Subject
 from bot.services.shelf import Shelf
 from bot.storage import correction
 from bot.storage.exam import attempts, exams
+
+NEW = "新编号"
+"""What a rehearsal says of a certificate that would be issued."""
 
 
 class OfExam(Subject):
@@ -48,6 +52,7 @@ class OfExam(Subject):
             best[one.person_id] = max(best.get(one.person_id, 0), one.score or 0)
         places = places_of(best)
         seconds = correction.exam_seconds(session, exam.root)
+        certificates = correction.exam_certificates(session, exam.root)
         return {
             one.sitting_id: Standing(
                 one.person_id,
@@ -55,6 +60,7 @@ class OfExam(Subject):
                 places[one.person_id],
                 one.passed,
                 seconds.get(one.person_id, 0),
+                certificates.get(one.person_id, ""),
             )
             for one in closed
         }
@@ -67,7 +73,20 @@ class OfExam(Subject):
             # A short answer that still waits for its mark has not failed anybody yet.
             if any(one.passed is False for one in done if one.person_id == person_id):
                 hours.lose_exam(session, person_id, exam.root, deed.now, deed.author.actor)
-        return {}
+        return self._certify(session, shelf, exam, done, deed)
+
+    def _certify(self, session: Session, shelf: Shelf, exam: Exam, done: Collection[Attempt], deed: Deed) -> Mapping[int, str]:
+        """Certificates in line with marks and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
+        foreseen: dict[int, str] = {}
+        for person_id in sorted({one.person_id for one in done}):
+            if not deed.rehearsal:
+                settle_exam(session, shelf, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
+                continue
+            step = certificate.foresee(session, person_id, source_of(exam), deserved(session, shelf, exam, person_id))
+            before = step.before.number if step.before is not None and step.before.is_valid else ""
+            number = {"issue": NEW, "replace": NEW, "revoke": ""}.get(step.act, before)
+            foreseen |= {one.sitting_id: number for one in done if one.person_id == person_id}
+        return foreseen
 
 
 SUBJECTS["exam"] = OfExam

@@ -1,6 +1,16 @@
 """Corrections: what was decided and what it changed (`rows`), and the papers it is about (`papers`)."""
 
-from bot.storage.correction.papers import contest_standings, exam_seconds, is_admin, named, passed_exam, person_numbered, unmarked, versions
+from bot.storage.correction.papers import (
+    contest_standings,
+    exam_certificates,
+    exam_seconds,
+    is_admin,
+    named,
+    passed_exam,
+    person_numbered,
+    unmarked,
+    versions,
+)
 from bot.storage.correction.rows import (
     Correction,
     Ripple,
@@ -29,6 +39,7 @@ __all__ = [
     "applied",
     "contest_standings",
     "decide",
+    "exam_certificates",
     "exam_seconds",
     "get",
     "holding",

@@ -27,6 +27,7 @@ _EXAM_SECONDS = Sql(
     """SELECT person_id, CAST(SUM(credit_seconds) AS BIGINT) FROM ledger
        WHERE source_kind IN ('exam', 'makeup') AND (source_id = :source OR source_id LIKE :again) GROUP BY person_id"""
 )
+_CERTIFICATES = Sql("SELECT person_id, number FROM certificate WHERE source_kind = 'exam' AND source_id = :source AND state = 'valid'")
 _PASSED = Sql(
     """SELECT t.person_id FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE (e.id = :root OR e.makeup_of = :root) AND t.passed = 1
        UNION SELECT r.person_id FROM outside_result r JOIN outside_exam o ON o.id = r.outside_id WHERE o.exam_id = :root AND r.passed = 1"""
@@ -59,6 +60,11 @@ def contest_standings(session: Session, contest_id: int) -> list[tuple[int, int,
 def exam_seconds(session: Session, root: int) -> dict[int, int]:
     """Credit seconds that stand for an exam, make-ups included, by person: a reversal names the same source and takes away."""
     return {row[0]: int(row[1]) for row in _EXAM_SECONDS.all(session, source=str(root), again=f"{root}#%")}
+
+
+def exam_certificates(session: Session, root: int) -> dict[int, str]:
+    """The number of the certificate that holds for an exam, by person."""
+    return {row[0]: row[1] for row in _CERTIFICATES.all(session, source=str(root))}
 
 
 def passed_exam(session: Session, root: int) -> set[int]:
