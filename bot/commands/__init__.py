@@ -2,12 +2,14 @@
 
 from bot.commands import tasks, quiz, memory, study  # isort: skip
 from bot.commands import exam, contest, duel, live  # isort: skip
-from bot.commands import hours, certificate, settings, flags, campaign, nudge, leave, people, report, pages, help  # isort: skip
+from bot.commands import hours, certificate, settings, flags, appeal, correction, campaign, nudge, leave, people, report, pages, help  # isort: skip
 
 __all__ = [
+    "appeal",
     "campaign",
     "certificate",
     "contest",
+    "correction",
     "duel",
     "exam",
     "flags",

@@ -83,7 +83,7 @@ GOOD: dict[str, Row] = {
         "correction_id": 900, "sitting_id": 900, "person_id": 900, "score_before": 0, "score_after": 1000, "passed_before": 0, "passed_after": 1,
         "seconds_before": 0, "seconds_after": 5400, "certificate_before": "", "certificate_after": "", "made_at": AT,
     },
-    "appeal": {"id": 900, "person_id": 900, "sitting_id": 900, "said": "s", "appealed_at": AT, "due_at": AT, "answered": ""},
+    "appeal": {"id": 900, "person_id": 900, "sitting_id": 900, "said": "s", "appealed_at": AT, "due_on": "2026-03-09", "answered": ""},
     "outside_exam": {
         "id": 900, "name": "外部考试", "held_on": "2026-03-02", "pass_line": 60000, "total": 100000, "recorded_by": "t", "recorded_at": AT,
     },

@@ -1,6 +1,7 @@
 """Corrections: what was decided and what it changed (`rows`), and the papers it is about (`papers`)."""
 
 from bot.storage.correction.papers import (
+    Reported,
     contest_standings,
     exam_certificates,
     exam_seconds,
@@ -8,6 +9,7 @@ from bot.storage.correction.papers import (
     named,
     passed_exam,
     person_numbered,
+    reported,
     unmarked,
     versions,
 )
@@ -35,6 +37,7 @@ from bot.storage.correction.rows import (
 
 __all__ = [
     "Correction",
+    "Reported",
     "Ripple",
     "applied",
     "contest_standings",
@@ -57,6 +60,7 @@ __all__ = [
     "propose",
     "proposed",
     "remark",
+    "reported",
     "ripples",
     "ripples_of",
     "unmarked",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 
 from sqlmodel import Session
@@ -32,6 +33,16 @@ _PASSED = Sql(
     """SELECT t.person_id FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE (e.id = :root OR e.makeup_of = :root) AND t.passed = 1
        UNION SELECT r.person_id FROM outside_result r JOIN outside_exam o ON o.id = r.outside_id WHERE o.exam_id = :root AND r.passed = 1"""
 )
+_REPORTED = Sql(
+    """SELECT r.version_id, v.question, t.exam_id, c.contest_id FROM report r JOIN question_version v ON v.id = r.version_id
+       LEFT JOIN answer a ON a.id = r.answer_id LEFT JOIN attempt t ON t.sitting_id = a.sitting_id
+       LEFT JOIN contest_set c ON c.sitting_id = a.sitting_id WHERE r.id = :id"""
+)
+_USES = Sql(
+    """SELECT 'exam', t.exam_id FROM sitting_item i JOIN attempt t ON t.sitting_id = i.sitting_id WHERE i.version_id = :version_id
+       UNION SELECT 'contest', c.contest_id FROM sitting_item i JOIN contest_set c ON c.sitting_id = i.sitting_id WHERE i.version_id = :version_id
+       ORDER BY 1 DESC, 2"""
+)
 _ADMIN = Sql(
     """SELECT 1 FROM person p JOIN role r ON r.person_id = p.id AND r.role = 'admin'
        WHERE p.staff_no = :staff_no AND (p.left_on IS NULL OR p.left_on >= :day)"""
@@ -39,6 +50,15 @@ _ADMIN = Sql(
 _NUMBERED = Sql("SELECT id FROM person WHERE staff_no = :staff_no")
 _NAMES = "SELECT id, staff_no, name FROM person WHERE id IN ({ids})"
 AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The question of a report in its version, and the exams and contests, as (scope, id), that had it."""
+
+    version_id: int
+    question: str
+    uses: tuple[tuple[str, int], ...]
 
 
 def versions(session: Session, papers: str, ref: int, question: str) -> list[int]:
@@ -70,6 +90,19 @@ def exam_certificates(session: Session, root: int) -> dict[int, str]:
 def passed_exam(session: Session, root: int) -> set[int]:
     """Who has passed an exam in any way: in it, in its make-up, on another platform."""
     return {row[0] for row in _PASSED.all(session, root=root)}
+
+
+def reported(session: Session, report_id: int) -> Reported | None:
+    """What a reader's report is about; where it was answered in an exam or a contest, that one only."""
+    row = _REPORTED.one(session, id=report_id)
+    if row is None:
+        return None
+    version_id, question, exam_id, contest_id = row
+    if exam_id is not None or contest_id is not None:
+        uses: tuple[tuple[str, int], ...] = (("exam", exam_id) if exam_id is not None else ("contest", contest_id),)
+    else:
+        uses = tuple((scope, ref) for scope, ref in _USES.all(session, version_id=version_id))
+    return Reported(version_id, question, uses)
 
 
 # ── People ──

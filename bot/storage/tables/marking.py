@@ -125,9 +125,8 @@ class Appeal(SQLModel, table=True):
         CheckConstraint("(answered_at IS NULL) = (answered_by IS NULL) AND (answered_at IS NULL) = (granted IS NULL)", name="answered_by_somebody"),
         is_flag("granted"),
         is_moment("appealed_at"),
-        is_moment("due_at"),
+        is_day("due_on"),
         is_moment("answered_at"),
-        is_moment("seen_at"),
         Index("one_open_appeal", "sitting_id", unique=True, sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED),
         Index("appeal_of_person", "person_id"),
         STRICT,
@@ -138,13 +137,12 @@ class Appeal(SQLModel, table=True):
     sitting_id: int = number(foreign_key="sitting.id")
     said: str = words()
     appealed_at: datetime = at()
-    due_at: datetime = at()
+    due_on: date = day()
     granted: bool | None = flag(default=None)
     answered: str = words(default="")
     answered_by: int | None = number(default=None, foreign_key="person.id")
     answered_at: datetime | None = at(default=None)
     correction_id: int | None = number(default=None, foreign_key="correction.id")
-    seen_at: datetime | None = at(default=None)
 
 
 class OutsideExam(SQLModel, table=True):
