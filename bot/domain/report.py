@@ -13,7 +13,7 @@ from bot.domain.calendar import Calendar
 from bot.domain.hours import Policy
 from bot.domain.times import end_of
 
-Kind = Literal["text", "int", "hours", "percent"]
+Kind = Literal["text", "int", "hours", "percent", "figure"]
 Phone = Literal["always", "if any", "never"]
 Cell = str | int | Decimal | None
 Row = tuple[Cell, ...]

@@ -66,21 +66,18 @@ class Picked:
 @dataclass(frozen=True, slots=True)
 class Item:
     """One question. `facility` is the mean share of its points; `rest` the correlation of its points with the rest of the paper; `tails` the
-    facility of the upper group less that of the lower; `seconds` the median."""
+    facility of the upper group less that of the lower, `group` how many people the smaller of the two has here; `seconds` the median."""
 
     question: str
     n: int
     facility: float
     rest: float | None
     tails: float | None
+    group: float
     seconds: float | None
     blank: int
     options: tuple[Picked, ...]
     flags: tuple[Flag, ...]
-
-    @property
-    def is_doubtful(self) -> bool:
-        return any(flag in DOUBTFUL for flag in self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +167,11 @@ def _item(
         facility,
         rest,
         tails,
+        min(sum(group.get(one.paper, 0.0) for one in places) for group in (upper, lower)),
         median(times) if times else None,
         sum(1 for one in places if not one.choice),
         picked,
-        _flags(facility, rest, tails, picked),
+        _flags(facility, rest, picked),
     )
 
 
@@ -182,12 +180,12 @@ def _picked(option: str, is_key: bool, places: Sequence[Response], upper: Mappin
     return Picked(option, is_key, sum(value for _, value in chose) / len(chose), _mean(upper, chose), _mean(lower, chose))
 
 
-def _flags(facility: float, rest: float | None, tails: float | None, picked: Sequence[Picked]) -> tuple[Flag, ...]:
+def _flags(facility: float, rest: float | None, picked: Sequence[Picked]) -> tuple[Flag, ...]:
     found = []
-    discrimination = rest if rest is not None else tails
-    if discrimination is not None and discrimination < 0:
+    # What all get right, or all wrong, tells nobody apart; that it is too easy or too hard says so already.
+    if rest is not None and rest < 0:
         found.append(Flag.AGAINST)
-    elif discrimination is not None and discrimination < DISCRIMINATES:
+    elif rest is not None and rest < DISCRIMINATES:
         found.append(Flag.WEAK)
     wrong = [one for one in picked if not one.is_key]
     if any(one.upper is not None and one.lower is not None and one.upper - one.lower > STRONGER for one in wrong):

@@ -13,7 +13,7 @@ import xlsxwriter
 from bot.domain.report import Part, Row, Table, clean
 from bot.services.reports.text import shown, width
 
-FORMATS = {"text": "@", "int": "0", "hours": "0.00", "percent": "0.0%"}
+FORMATS = {"text": "@", "int": "0", "hours": "0.00", "percent": "0.0%", "figure": "0.00"}
 HEADER = 2
 MEASURED = 300
 NARROW, WIDE = 8, 84

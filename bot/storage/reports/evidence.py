@@ -1,0 +1,122 @@
+"""考试线索: how an exam was answered, for a person to look at; nothing of it takes a point from anybody (features.md A17, W13)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+from sqlmodel import Session
+
+from bot.domain.evidence import BURST, MOST_PAIRS, WITHIN, Burst, Pair, Sheet, Tapped, bursts, hasty, same_wrong, turns
+from bot.domain.preference import CHANNELS
+from bot.domain.question import Question
+from bot.domain.report import Ask, Cell, Column, Part, Scope, Table
+from bot.domain.times import SHANGHAI
+from bot.storage.marks import Mark
+from bot.storage.reports.base import report, table
+from bot.storage.reports.exams import Paper, exam_of, marks_of, papers, taps, versions
+
+CHARS_A_MINUTE = 400
+MOSTLY = 2
+"""A paper is named when more than one in so many of its answers came faster than their words can be read."""
+PACE = (
+    Column("staff_no", "工号"),
+    Column("name", "姓名"),
+    Column("n", "第几次", "int", phone="never"),
+    Column("answers", "答题数", "int"),
+    Column("hasty", "快于阅读", "int"),
+    Column("burst", "最大连发", "int"),
+    Column("burst_seconds", "连发用时(秒)", "figure", phone="if any"),
+    Column("burst_at", "连发时刻", phone="never"),
+    Column("turns", "换渠道次数", "int"),
+    Column("channels", "渠道", phone="if any"),
+)
+PAIRS = (
+    Column("first", "工号甲"),
+    Column("first_name", "姓名甲"),
+    Column("second", "工号乙"),
+    Column("second_name", "姓名乙"),
+    Column("common", "同题", "int", phone="never"),
+    Column("both_wrong", "都答错", "int"),
+    Column("same", "错得相同", "int"),
+    Column("expected", "偶然应有", "figure"),
+    Column("rarity", "偶然概率"),
+)
+TERMS = (
+    "快于阅读：与上一题的间隔不到读完题目和选项所需时间（每分钟 400 字）的三分之一。",
+    f"连发：{WITHIN.seconds} 秒内收到 {BURST} 题以上；断网后页面补传、网络拥堵也会如此。",
+    "换渠道：前后两题来自不同渠道；换手机、换电脑也会如此。",
+    "错得相同：广义二项检验（van der Linden、Sotaridona 2006），按各题各错误项的选择率和各人水平算偶然相同的概率，"
+    "再乘以比对的对数（Bonferroni），小于 0.01 才列出。",
+)
+
+
+@report("考试线索", about="考试", needs=True)
+def evidence(session: Session, scope: Scope, ask: Ask) -> Table:
+    """一场考试的作答线索：过快、连发、换渠道、错得相同；只供人核实，不自动扣分。"""
+    exam = exam_of(session, ask.about)
+    seen = {one.sitting_id: one for one in papers(session, scope, ask, exam)}
+    everybody = {one.sitting_id: one for one in papers(session, Scope(), ask, exam)}
+    known = {row: one.question for row, one in versions(session, exam).items()}
+    marks = marks_of(session, exam, everybody.keys())
+    chars = {(one.sitting_id, one.n): _chars(known[one.version_id]) for one in marks}
+    came = taps(session, exam)
+    pace = []
+    for sitting, paper in seen.items():
+        row = _pace(paper, [Tapped(n, at, chars[sitting, n], channel) for n, at, channel in came.get(sitting, [])])
+        if row is not None:
+            pace.append(row)
+    pairs = same_wrong(_sheets(marks, everybody))
+    people = {one.person_id: one for one in seen.values()}
+    mine = [one for one in pairs if one.first in people and one.second in people]
+    beyond = sum((one.first in people) != (one.second in people) for one in pairs)
+    notes = ["以下只是线索，不是结论：请结合座位、网络和本人说明核实。系统不因此扣分，学员可以申诉。"]
+    notes.append(f"{len(seen)} 份答卷中，节奏或渠道有线索的 {len(pace)} 份，错得相同的 {len(mine)} 对。")
+    notes += [f"另有 {beyond} 对的另一人不在您的范围内。"] if beyond else []
+    parts = (
+        Part("节奏和渠道", PACE, sorted(pace, key=lambda row: (-int(str(row[5])), -int(str(row[4])), str(row[0])))),
+        Part("错得相同", PAIRS, [_pair(one, people) for one in mine]),
+    )
+    return table(session, ask, "考试线索", f"《{exam.name}》作答线索", *parts, notes=notes, terms=(*TERMS, f"最多比对最相近的 {MOST_PAIRS} 对。"))
+
+
+def _chars(question: Question) -> int:
+    return len(question.stem) + sum(len(said) for _, said in question.options)
+
+
+def _pace(paper: Paper, came: list[Tapped]) -> tuple[Cell, ...] | None:
+    """The row of a paper that shows something; None for the others."""
+    quick, found, changes = hasty(came, paper.started_at, CHARS_A_MINUTE), bursts(came), turns(came)
+    if not found and not changes and quick * MOSTLY <= len(came):
+        return None
+    largest = max(found, key=lambda one: one.answers, default=Burst(paper.started_at, 0, 0.0))
+    channels = Counter(one.channel for one in came)
+    named = "、".join(f"{CHANNELS.get(channel, channel)} {n} 题" for channel, n in channels.most_common()) if changes else ""
+    seconds, at = (_figure(largest.seconds), _clock(largest.began)) if found else (None, "")
+    return (paper.staff_no, paper.name, paper.n, len(came), quick, largest.answers, seconds, at, len(changes), named)
+
+
+def _clock(at: datetime) -> str:
+    return at.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S")
+
+
+def _figure(value: float) -> Decimal:
+    return Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def _sheets(marks: list[Mark], everybody: dict[int, Paper]) -> list[Sheet]:
+    """What each person chose at first, whatever unit they are of; written answers and items taken out tell nothing."""
+    chosen: dict[int, dict[str, tuple[str, bool]]] = {}
+    for one in marks:
+        paper = everybody[one.sitting_id]
+        if paper.n == 1 and one.choice and one.counts and not one.waits:
+            chosen.setdefault(paper.person_id, {})[str(one.version_id)] = (one.choice, one.earned == 1000)
+    return [Sheet(person, answers) for person, answers in chosen.items()]
+
+
+def _pair(one: Pair, people: dict[int, Paper]) -> tuple[Cell, ...]:
+    first, second = people[one.first], people[one.second]
+    names = (first.staff_no, first.name, second.staff_no, second.name)
+    rarity = f"{one.rarity:.1e}" if one.rarity < 0.0001 else f"{one.rarity:.4f}"
+    return (*names, one.common, one.both_wrong, one.same, _figure(one.expected), rarity)

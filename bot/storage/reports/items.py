@@ -1,0 +1,166 @@
+"""题目分析: what an exam says of its questions and of itself, first tries only (features.md V12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+
+from sqlmodel import Session
+
+from bot.domain.correction import points_text
+from bot.domain.question import KINDS
+from bot.domain.report import Ask, Cell, Column, Part, Scope, Table
+from bot.domain.statistics import DOUBTFUL, FEW, Analysis, Flag, Item, Picked, Response, analyse
+from bot.storage.marks import Mark
+from bot.storage.reports.base import report, table
+from bot.storage.reports.exams import Version, exam_of, marks_of, papers, taps, versions
+
+COLUMNS = (
+    Column("question", "题号"),
+    Column("flags", "提示", phone="if any"),
+    Column("kind", "题型", phone="never"),
+    Column("stem", "题干", phone="never"),
+    Column("n", "作答人数", "int"),
+    Column("facility", "难度", "percent"),
+    Column("rest", "区分度", "figure"),
+    Column("tails", "高低分组差", "figure", phone="never"),
+    Column("seconds", "用时中位(秒)", "int", phone="never"),
+    Column("blank", "未答", "int", phone="if any"),
+)
+OPTIONS = (
+    Column("question", "题号"),
+    Column("option", "选项"),
+    Column("said", "内容", phone="never"),
+    Column("is_key", "答案"),
+    Column("share", "选择率", "percent"),
+    Column("upper", "高分组", "percent"),
+    Column("lower", "低分组", "percent"),
+)
+WHOLE = (
+    Column("n", "首次参考人数", "int"),
+    Column("items", "每卷题数", "figure"),
+    Column("mean", "平均得分率", "percent"),
+    Column("deviation", "标准差", "percent"),
+    Column("alpha", "信度", "figure"),
+    Column("sem", "测量标准误(分)", "figure"),
+)
+TERMS = (
+    "只计每人第一次参考的答卷，按更正后的得分计；作废的题不列。",
+    "难度=平均得分率，数值越高越容易，30%—70% 之外只作提示。",
+    "区分度=题目得分与其余各题得分率的相关系数（题余相关），低于 0.20 请查看，负值先核对标准答案。",
+    "高低分组差=得分最高 27% 与最低 27% 的难度之差，名次并列处按比例分摊。",
+    "信度=Cronbach α（全为对错题时即 KR-20；平行卷按 Hoyt 方差分析估计），0.75 以上为好；测量标准误=标准差×√(1-信度)。",
+    f"人数少于 {FEW} 的格子不显示。",
+)
+
+
+@report("题目分析", about="考试", needs=True)
+def items(session: Session, scope: Scope, ask: Ask) -> Table:
+    """一场考试每道题的难度、区分度、各选项、用时和可疑之处，以及整卷信度。"""
+    exam = exam_of(session, ask.about)
+    first = {one.sitting_id: one for one in papers(session, scope, ask, exam) if one.n == 1}
+    known = versions(session, exam)
+    times = {sitting: _seconds(first[sitting].started_at, came) for sitting, came in taps(session, exam).items() if sitting in first}
+    marks = marks_of(session, exam, first.keys())
+    counted = [one for one in marks if one.counts and one.points]
+    responses = [
+        Response(
+            one.sitting_id,
+            str(one.version_id),
+            one.choice or "",
+            one.points * one.earned // 1000,
+            one.points,
+            times.get(one.sitting_id, {}).get(one.n),
+        )
+        for one in counted
+    ]
+    keys = {str(row): ([letter for letter, _ in one.question.choices], one.question.key) for row, one in known.items()}
+    found = analyse(responses, keys)
+    shown = sorted(found.items, key=lambda one: (not _doubtful(one), _order(one), known[int(one.question)].name))
+    taken_out = len({one.version_id for one in marks if not one.counts})
+    notes = [_sentence(found, exam.total)]
+    notes += [f"已作废 {taken_out} 题。"] if taken_out else []
+    waiting = len({one.sitting_id for one in counted if one.waits})
+    notes += [f"{waiting} 份答卷还有简答题待阅，暂按机器判分计。"] if waiting else []
+    doubtful = [known[int(one.question)].name for one in shown if _doubtful(one)]
+    notes.append(f"请查看 {len(doubtful)} 题：{'、'.join(doubtful[:10])}{'……' if len(doubtful) > 10 else '。'}" if doubtful else "没有需要查看的题。")
+    parts = (
+        Part("题目", COLUMNS, [_item(one, known[int(one.question)]) for one in shown]),
+        Part("选项", OPTIONS, [row for one in shown if one.n >= FEW for row in _options(one, known[int(one.question)])]),
+        Part("整卷", WHOLE, [_whole(found, exam.total)]),
+    )
+    return table(session, ask, "题目分析", f"《{exam.name}》题目分析", *parts, notes=notes, terms=TERMS)
+
+
+def _seconds(started: datetime, came: Sequence[tuple[int, datetime, str]]) -> dict[int, float]:
+    """Seconds for each place, from the answer before it (or the beginning) to its own, on the server's clock."""
+    moments = [started, *(at for _, at, _ in came)]
+    return {n: (at - before).total_seconds() for (n, at, _), (before, _) in zip(came, pairwise(moments), strict=True)}
+
+
+def _time(times: Mapping[int, Mapping[int, float]], mark: Mark) -> float | None:
+    return times.get(mark.sitting_id, {}).get(mark.n)
+
+
+def _figure(value: float | None, places: str = "0.01") -> Decimal | None:
+    return None if value is None else Decimal(str(value)).quantize(Decimal(places), ROUND_HALF_UP) + 0
+
+
+def _percent(value: float | None) -> Decimal | None:
+    return None if value is None else _figure(value * 100, "0.1")
+
+
+def _item(one: Item, version: Version) -> tuple[Cell, ...]:
+    question = version.question
+    head = (version.name, "；".join(_flags(one)), KINDS[question.kind].label, question.stem, one.n)
+    if one.n < FEW:
+        return (*head, None, None, None, None, None)
+    seconds = None if one.seconds is None else round(one.seconds)
+    return (*head, _percent(one.facility), _figure(one.rest), _figure(one.tails if one.group >= FEW else None), seconds, one.blank)
+
+
+def _options(one: Item, version: Version) -> list[tuple[Cell, ...]]:
+    said = dict(version.question.choices)
+    return [_option(version.name, picked, said[picked.choice], one.group >= FEW) for picked in one.options]
+
+
+def _flags(one: Item) -> list[Flag]:
+    """What may be said of a question: nothing of a few people, nothing of groups of a few."""
+    if one.n < FEW:
+        return []
+    return [flag for flag in one.flags if flag is not Flag.STRONG_DISTRACTOR or one.group >= FEW]
+
+
+def _doubtful(one: Item) -> bool:
+    return any(flag in DOUBTFUL for flag in _flags(one))
+
+
+def _order(one: Item) -> float:
+    """The worst first among the doubtful; all others by name."""
+    return one.rest if one.rest is not None and _doubtful(one) else 0.0
+
+
+def _option(name: str, picked: Picked, said: str, groups: bool) -> tuple[Cell, ...]:
+    upper, lower = (picked.upper, picked.lower) if groups else (None, None)
+    return (name, picked.choice, said, "✓" if picked.is_key else "", _percent(picked.share), _percent(upper), _percent(lower))
+
+
+def _whole(found: Analysis, total: int) -> tuple[Cell, ...]:
+    paper = found.paper
+    if paper.n < FEW:
+        return (paper.n, None, None, None, None, None)
+    sem = None if paper.sem is None else _figure(paper.sem * total / 1000)
+    return (paper.n, _figure(paper.items), _percent(paper.mean), _percent(paper.deviation), _figure(paper.alpha), sem)
+
+
+def _sentence(found: Analysis, total: int) -> str:
+    paper = found.paper
+    if paper.n < FEW:
+        return f"首次参考 {paper.n} 人，不足 {FEW} 人，不作统计。"
+    if paper.alpha is None or paper.sem is None or paper.mean is None:
+        return f"首次参考 {paper.n} 人，成绩没有差别，算不出信度。"
+    name = "KR-20" if paper.dichotomous and not paper.parallel else "Cronbach α（平行卷估计）" if paper.parallel else "Cronbach α"
+    mean, sem = points_text(round(paper.mean * total)), points_text(round(paper.sem * total))
+    return f"首次参考 {paper.n} 人，平均 {mean} 分；信度 {name}={paper.alpha:.2f}，测量标准误 {sem} 分。"
