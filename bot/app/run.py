@@ -125,7 +125,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
     app.cleanup_ctx.append(post_round)
     app.cleanup_ctx.append(heralded)
     app.cleanup_ctx.append(clockwork)
-    pages.attach(app, house)
+    pages.attach(app, house, traced(house.dispatcher.handle))
     health.attach(app, _readiness(house))
     house.metrics.attach(app)
     return app, [channel.name for channel in on]

@@ -49,15 +49,6 @@ def asked(put: Put, before: str = "") -> Reply:
     return Reply("\n".join(line for line in (put_down(put.put_down), before) if line), card(put))
 
 
-def source(question: Question) -> str:
-    """Where a question's key stands: law, version, article, and the words it rests on; or the public document."""
-    if question.source:
-        named = question.article and question.article not in question.source
-        return f"依据：{question.source}" + (f"({question.article})" if named else "")
-    quoted = f":“{question.evidence}”" if question.evidence and question.evidence != "none" else ""
-    return f"依据：《{question.law}》{question.article}({question.version} 版){quoted}"
-
-
 def verdict(outcome: Outcome) -> str:
     """The result of an answer with its reason, source and worth; begins with 已记录."""
     mark, question = outcome.mark, outcome.question
@@ -72,7 +63,7 @@ def verdict(outcome: Outcome) -> str:
         lines = [f"{RECORDED}。🔸 选对了一部分，得一半分(规则 M1)。正确答案：{_key(question)}"]
     else:
         lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key(question)}"]
-    lines += [f"解析：{question.explanation}", source(question)]
+    lines += [f"解析：{question.explanation}", question.cited]
     lines += [line for line in (worth(outcome), notebook(outcome)) if line]
     return "\n".join(lines)
 

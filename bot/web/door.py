@@ -6,7 +6,8 @@ For a page of your own:
 2. `door.enter("console", to)` adds the ways in and out under the purpose's path: `GET|POST /console/in/{token}` and `POST /console/out`. `to` says
    where a visitor goes from there.
 3. Whatever shows something is added as `door.shows("console", handler)` with `handler(request, visitor)`; whatever changes something is added by
-   POST as `door.acts("console", handler)` with `handler(request, visitor, said)`, where `said` is the body (JSON object or form) without the proof.
+   POST as `door.acts("console", handler)` with `handler(request, visitor, said)`, where `said` is the body (JSON object or form) without the proof;
+   `request[ARRIVED]` is the moment at which it was all there.
    A route with `{ref}` in it is open to the visit of that ref alone; whether there is anything at another ref nobody learns.
 4. `await door.visitor(request, "console")` asks again, for instance at least once a minute while events are sent: None ends the stream.
 5. A link is made in the chat: `services/links.py`, `offer`.
@@ -41,6 +42,9 @@ SEEN_EVERY = timedelta(minutes=1)
 
 GONE = ("这个链接打不开", "链接只能打开一次，10 分钟内有效。请回到聊天，发送「{back}」重新要一个。")
 STRANGER = ("请从聊天里打开", "这个页面要从聊天里打开：请回到聊天，发送「{back}」。已经记录的都还在。")
+ARRIVED = web.RequestKey("arrived", datetime)
+"""When what a request says was all there, by our clock: set for whatever is added by `acts`, before anything waits for the database (D9)."""
+
 FOREIGN = ("没有办成", "这一步不是从本页面发出的，未记录。请回到聊天，重新打开页面再试。")
 
 Said = Mapping[str, Any]
@@ -116,6 +120,7 @@ class Door:
             if not self._is_from_here(request):
                 return self._turned_away(request, of, FOREIGN, 403)
             said = await _said(request)
+            request[ARRIVED] = self._clock()
             visitor = await self.visitor(request, purpose)
             if visitor is None:
                 return self._turned_away(request, of, STRANGER, 403)

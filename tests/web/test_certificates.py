@@ -27,9 +27,9 @@ from bot.web.certificates import BURST, Certificates
 from bot.web.pages import Pages
 from tests.conftest import NOW, Clock, enroll
 from tests.services.test_press import needs_chinese
+from tests.web.chromium import CHROMIUM, SIZES, browser
 from tests.web.standing import standing as house_standing
 from tests.web.standing import window
-from tests.web.test_chat_page import CHROMIUM, SIZES, browser
 
 MARKUP = "<b onclick=x>甲</b>#panic()"
 TITLE = "年度学法考试"

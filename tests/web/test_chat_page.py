@@ -3,71 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.web.chromium import SIZES, Seen, browser, contrast, fits, needs_chromium, page_in
 from tests.web.standing import environment, served
 
-CHROMIUM = os.environ.get("BOT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-SWITCHES = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-SIZES = {"phone": (375, 812), "desk": (1280, 800)}
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: apt install chromium, or set BOT_TEST_CHROMIUM")
-
-
-@dataclass
-class Seen:
-    """Whom the page talked to, and what its console complained of."""
-
-    hosts: set[str] = field(default_factory=set)
-    complaints: list[str] = field(default_factory=list)
-
-
-@asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(SWITCHES))
-        try:
-            yield made
-        finally:
-            await made.close()
+pytestmark = needs_chromium
 
 
 @asynccontextmanager
 async def page_at(made: Browser, url: str, size: str, **more: Any) -> AsyncIterator[tuple[Page, Seen]]:
-    width, height = SIZES[size]
-    context = await made.new_context(viewport={"width": width, "height": height}, **more)
-    seen = Seen()
-    page = await context.new_page()
-    page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).hostname or ""))
-    page.on("websocket", lambda line: seen.hosts.add(urlsplit(line.url).hostname or ""))
-    page.on("console", lambda message: seen.complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda wrong: seen.complaints.append(str(wrong)))
-    await page.goto(url)
-    await expect(page.get_by_text("您好")).to_be_visible()
-    try:
+    async with page_in(made, size, **more) as (page, seen):
+        await page.goto(url)
+        await expect(page.get_by_text("您好")).to_be_visible()
         yield page, seen
-    finally:
-        await context.close()
 
 
 async def say(page: Page, words: str) -> None:
@@ -90,11 +48,6 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
-
-
-async def fits(page: Page) -> bool:
-    """Nothing sticks out sideways."""
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -239,16 +192,4 @@ async def test_the_page_is_readable_by_day_and_by_night(scheme: Any, demo: Path)
         await say(page, "每日")
         await expect(page.get_by_text("第1/5题")).to_be_visible()
         for what in (".bubble", ".mine .bubble", ".ask .no", ".ask .stem", ".chip", ".quick .chip", ".state", ".when", ".persona select"):
-            assert await page.evaluate(CONTRAST, what) >= 4.5, what
-
-
-CONTRAST = """(what) => {
-  const of = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const shown = document.querySelector(what);
-  let ground = shown;
-  while (of(getComputedStyle(ground).backgroundColor)[3] === 0) ground = ground.parentElement;
-  const [a, b] = [light(of(getComputedStyle(shown).color)), light(of(getComputedStyle(ground).backgroundColor))].sort((x, y) => y - x);
-  return (a + 0.05) / (b + 0.05);
-}"""
+            assert await contrast(page, what) >= 4.5, what

@@ -25,10 +25,10 @@ from bot.storage import accounts
 from bot.storage import links as rows
 from bot.storage.db import Desk
 from bot.storage.files.policy import load_policy
-from bot.web import guard
 from bot.web.door import Door, Said
 from bot.web.pages import Pages
 from tests.conftest import NOW, ROOT, Chat, Clock, enroll
+from tests.web.visiting import SAME, browser, link_to, pages_at
 
 CHAT = Address("local", "test", "1001")
 
@@ -43,21 +43,12 @@ class House:
     changed: list[tuple[str, dict[str, Any]]]
 
     async def link(self, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> str:
-        def offer(session: Session) -> str:
-            learner = accounts.learner_at(session, Address("local", "test", staff_no), "2026-03-02")
-            assert learner is not None
-            return links.offer(session, self.url, purpose, ref, learner, Address("local", "test", staff_no), self.clock.now)
-
-        return await self.desk.write(offer)
+        return await link_to(self.desk, self.url, self.clock.now, purpose, ref, staff_no)
 
 
 @asynccontextmanager
 async def standing(desk: Desk, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
     changed: list[tuple[str, dict[str, Any]]] = []
-    app = web.Application(middlewares=[guard.guard])
-    app.on_response_prepare.append(guard.dress)
-    door = Door(desk, clock, Pages(), public_url)
-    door.pages.attach(app)
 
     async def page(request: web.Request, visitor: Visitor) -> web.Response:
         return web.json_response({"name": visitor.learner.name, "ref": visitor.ref, "proof": visitor.proof, "sender": visitor.sender.app})
@@ -66,20 +57,14 @@ async def standing(desk: Desk, clock: Clock, public_url: str = "") -> AsyncItera
         changed.append((visitor.learner.staff_no, dict(said)))
         return web.json_response({"say": "已办"})
 
-    for purpose in ("exam", "console"):
-        door.enter(app, purpose, lambda visitor: f"/{visitor.purpose}/{visitor.ref}")
-        app.router.add_get(f"/{purpose}/{{ref}}", door.shows(purpose, page))
-        app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    try:
-        yield House(f"http://127.0.0.1:{port}", desk, clock, changed)
-    finally:
-        await runner.cleanup()
+    def attach(app: web.Application, door: Door) -> None:
+        for purpose in ("exam", "console"):
+            door.enter(app, purpose, lambda visitor: f"/{visitor.purpose}/{visitor.ref}")
+            app.router.add_get(f"/{purpose}/{{ref}}", door.shows(purpose, page))
+            app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
+
+    async with pages_at(desk, clock, attach, public_url) as url:
+        yield House(url, desk, clock, changed)
 
 
 @pytest.fixture
@@ -87,15 +72,6 @@ async def house(desk: Desk, clock: Clock) -> AsyncIterator[House]:
     desk.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
     async with standing(desk, clock) as made:
         yield made
-
-
-@asynccontextmanager
-async def browser() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
-
-
-SAME = {"Sec-Fetch-Site": "same-origin"}
 
 
 async def entered(session: aiohttp.ClientSession, house: House, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> dict[str, Any]:

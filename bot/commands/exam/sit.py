@@ -7,13 +7,13 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from bot.commands import say, tasks
+from bot.commands import pages, say, tasks
 from bot.commands.exam import words
 from bot.commands.quiz import HOW
 from bot.commands.router import Context, command, tidy
 from bot.commands.tasks import Task
 from bot.domain import numerals
-from bot.domain.exam import BY_LABELS, when
+from bot.domain.exam import BY_LABELS, Exam, when
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
 from bot.domain.question import parse_numbered
@@ -31,16 +31,19 @@ MANAGE: dict[str, Callable[[Context, str], Reply]] = {}
 
 @command("考试", takes="<编号>")
 def exams(ctx: Context, said: str) -> Reply:
-    """看要参加的考试和成绩；“考试 12”看规则并开始，考试中可随时“继续”。"""
+    """看要参加的考试和成绩；“考试 12”看规则并开始，“考试 网页 12”在网页上答，考试中可随时“继续”。"""
     word, _, rest = said.partition(" ")
     if not said:
         return _list(ctx)
     if word in MANAGE and ctx.me.may(Role.ADMIN):
         return MANAGE[word](ctx, rest.strip())
-    found = re.fullmatch(r"(?:(开始|进入|参加)\s*)?#?(\d{1,9})", said)
+    found = re.fullmatch(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})", said)
     if found is None:
         raise Refusal(f"没有看懂「考试 {said[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
     exam_id = int(found[2])
+    if found[1] == "网页":
+        service.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
+        return Reply(pages.link_lines(ctx, "exam", str(exam_id)))
     return _begin(ctx, exam_id) if found[1] else _one(ctx, exam_id)
 
 
@@ -61,14 +64,20 @@ def _one(ctx: Context, exam_id: int) -> Reply:
     if found.running is not None:
         return _resume(ctx, found.running.sitting_id)
     if found.hindrance and found.counts is not None and found.counts.state == "closed":
-        return Reply(f"考试 {exam.id}《{exam.name}》{BY_LABELS[found.counts.closed_by or 'self']}。{words.result(exam, found.counts)}")
+        told = f"考试 {exam.id}《{exam.name}》{BY_LABELS[found.counts.closed_by or 'self']}。{words.result(exam, found.counts)}"
+        return Reply(told, buttons=_on_page(ctx, exam, "逐题对照") if exam.tells_keys else ())
     if found.hindrance:
         return Reply(f"{words.rules(exam)}\n{found.hindrance}")
     again = f"您已考过，{words.result(exam, found.counts)}\n" if found.counts is not None else ""
     return Reply(
         f"{again}{words.rules(exam)}\n准备好了请点「开始考试」或回复「考试 开始 {exam_id}」。",
-        buttons=(Option(f"考试 开始 {exam_id}", "开始考试"),),
+        buttons=(Option(f"考试 开始 {exam_id}", "开始考试"), *_on_page(ctx, exam)),
     )
+
+
+def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[Option, ...]:
+    """What asks for a link to the exam's page, where our pages stand somewhere."""
+    return (Option(f"考试 网页 {exam.id}", label),) if ctx.pages else ()
 
 
 def _begin(ctx: Context, exam_id: int) -> Reply:
@@ -224,7 +233,7 @@ def _sheet(ctx: Context, ref: int, before: str = "") -> Reply:
     text = words.sheet(begun.status, service.paper_of(ctx.session, ctx.shelf, ref))
     first = begun.status.unanswered[:1]
     buttons = tuple(Option(f"第 {n} 题", f"看第 {n} 题") for n in first)
-    return Reply("\n".join(line for line in (before, text) if line), buttons=(*buttons, words.HAND_IN))
+    return Reply("\n".join(line for line in (before, text) if line), buttons=(*buttons, words.HAND_IN, *_on_page(ctx, begun.status.exam)))
 
 
 @command("交卷")

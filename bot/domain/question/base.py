@@ -82,6 +82,15 @@ class Question(ABC):
         """What can be chosen, as (what it is heard as, what it says); empty where an answer is written."""
         return self.options
 
+    @property
+    def cited(self) -> str:
+        """Where the key stands: law, version, article, and the words it rests on; or the public document."""
+        if self.source:
+            named = self.article and self.article not in self.source
+            return f"依据：{self.source}" + (f"({self.article})" if named else "")
+        quoted = f":“{self.evidence}”" if self.evidence and self.evidence != "none" else ""
+        return f"依据：《{self.law}》{self.article}({self.version} 版){quoted}"
+
     @abstractmethod
     def hear(self, text: str) -> str | None:
         """The choice a typed text stands for, in one canonical form; None when it is no answer to this kind of question."""

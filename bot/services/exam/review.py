@@ -1,0 +1,49 @@
+"""A paper after the exam: every item as its person saw it, with the key and the mark that counts, once the rule lets keys be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlmodel import Session
+
+from bot.domain.correction import Amendment
+from bot.domain.exam import Attempt, Exam
+from bot.domain.paper import as_shown, shown_as
+from bot.domain.question import Question
+from bot.services.shelf import Shelf
+from bot.storage import correction, marks
+from bot.storage.exam import attempts
+from bot.storage.marks import Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """One item looked at afterwards: the question with its options in the order seen, the recorded choice in those letters (None: not answered).
+
+    The question keeps the key with which it was put; where a correction holds now, `amended` says which (in the letters seen) and `reason` why.
+    """
+
+    n: int
+    question: Question
+    choice: str | None
+    mark: Mark
+    amended: Amendment | None = None
+    reason: str = ""
+
+
+def review(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt) -> list[Reviewed]:
+    """Every item of a paper with its key; nothing while the attempt can still be answered or the exam does not tell keys yet (W13)."""
+    if attempt.state != "closed" or not exam.tells_keys:
+        return []
+    shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}
+    return [_reviewed(session, shelf, mark, shuffles[mark.n]) for mark in marks.of_sitting(session, attempt.sitting_id)]
+
+
+def _reviewed(session: Session, shelf: Shelf, mark: Mark, shuffle: str) -> Reviewed:
+    question = as_shown(shelf.question(session, mark.version_id), shuffle)
+    choice = None if mark.choice is None else shown_as(mark.choice, shuffle)
+    found = None if mark.correction is None else correction.get(session, mark.correction)
+    if found is None:
+        return Reviewed(mark.n, question, choice, mark)
+    amended = replace(found.amendment, keys=tuple(shown_as(one, shuffle) for one in found.amendment.keys))
+    return Reviewed(mark.n, question, choice, mark, amended, found.reason)
