@@ -73,9 +73,10 @@ def demo_house(settings: Settings) -> app.House:
 
 
 def _furnish(session: Session, shelf: Shelf, now: datetime) -> None:
-    """The bureau's people and past, and campaigns of which one falls due within the first minute (contract.md, Start)."""
+    """The bureau's people and past, campaigns of which one falls due within the first minute (contract.md, Start), an exam and contests to try."""
     bureau.seed(session, shelf, now)
     campaign.demo_campaigns(session, shelf, now)
+    bureau.to_take_part(session, shelf, now)
 
 
 @cli.command()

@@ -19,9 +19,10 @@ _ADD = Sql(
        ON CONFLICT DO NOTHING RETURNING id"""
 )
 _EARNED = Sql("SELECT id FROM ledger WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id AND reverses IS NULL")
+# Not `reverses IS NULL`: SQLite would take that for the narrowest way in, and walk through nearly the whole ledger.
 _FAMILY = Sql(
     """SELECT l.id, l.credit_seconds, CASE WHEN EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id) THEN 1 ELSE 0 END
-       FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND l.reverses IS NULL
+       FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND COALESCE(l.reverses, 0) = 0
          AND (l.source_id = :source_id OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
 )
 _REFUSED = Sql("SELECT 1 FROM uncredited WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id LIMIT 1")

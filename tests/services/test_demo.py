@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from datetime import timedelta
@@ -15,6 +16,7 @@ from bot.domain.hours import quotas, total_hours
 from bot.domain.message import Refusal
 from bot.domain.people import TIERS
 from bot.services import demo
+from bot.services import exam as exams
 from bot.services.demo import bureau
 from bot.services.shelf import Shelf
 from bot.storage.db import Desk
@@ -127,3 +129,35 @@ def test_every_character_of_the_demo_is_somebody_of_the_bureau() -> None:
     roles = dict(bureau_role[:2] for bureau_role in bureau.ROLES)
     labels = {one.label: roles.get(one.staff_no) for one in demo.PERSONAS}
     assert (labels["学员"], labels["管理员"], labels["督学"]) == (None, "admin", "supervisor")
+
+
+def test_the_last_exam_stands_with_papers_results_hours_and_certificates(engine: Engine) -> None:
+    desk, _, _ = seeded(engine)
+
+    def look(session: Session) -> None:
+        def one(query: str) -> int:
+            return int(session.execute(text(query)).scalar_one())
+
+        assert one("SELECT count(*) FROM exam WHERE state = 'closed'") == 1
+        sat, passed = one("SELECT count(*) FROM attempt WHERE state = 'closed'"), one("SELECT count(*) FROM attempt WHERE passed = 1")
+        assert 90 <= sat <= 118
+        assert 0.6 < passed / sat < 0.97, "some fail, most pass"
+        assert one("SELECT count(*) FROM answer a JOIN sitting s ON s.id = a.sitting_id WHERE s.kind = 'exam'") == 20 * sat
+        exam_id = one("SELECT id FROM exam")
+        assert one(f"SELECT count(*) FROM ledger WHERE source_kind = 'exam' AND source_id = '{exam_id}' AND credit_seconds = 5400") == passed
+        assert one("SELECT count(*) FROM certificate WHERE state = 'valid'") == passed
+
+    desk.read_now(look)
+
+
+def test_there_is_an_exam_and_a_contest_to_take_part_in_and_a_second_start_adds_none(engine: Engine) -> None:
+    desk, shelf, _ = seeded(engine)
+    for _ in range(2):
+        desk.write_now(lambda session: demo.to_take_part(session, shelf, LATE))
+    got = desk.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT name, state FROM exam ORDER BY id"))])
+    assert [state for _, state in got] == ["closed", "published"]
+    got = desk.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT form, state FROM contest ORDER BY id"))])
+    assert got == [("windowed", "open"), ("live", "draft")]
+    learner = desk.read_now(lambda session: session.execute(text("SELECT id FROM person WHERE staff_no = '1009'")).scalar_one())
+    begun = desk.write_now(lambda session: exams.begin(session, shelf, learner, 2, LATE, random.Random(1)))
+    assert begun.status.size == 20

@@ -12,13 +12,14 @@ from sqlmodel import Session, select
 
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.demo import bureau, past
+from bot.services.demo import bureau, past, trials
+from bot.services.demo.trials import to_take_part
 from bot.services.shelf import Shelf
 from bot.storage.tables import Person, Unit
 
-__all__ = ["PERSONAS", "Character", "holds_demo", "seed"]
+__all__ = ["PERSONAS", "Character", "holds_demo", "seed", "to_take_part"]
 
-LEARNER = ("每日", "学习", "错题", "我的学时", "帮助")
+LEARNER = ("每日", "学习", "考试", "竞赛", "错题", "我的学时", "帮助")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ PERSONAS = (
     _character("1009", "学员"),
     _character("1053", "执法人员"),
     _character("1006", "领导干部"),
-    _character("1010", "管理员", ("每日", "学习", "纠错", "我的学时", "帮助")),
+    _character("1010", "管理员", ("活动", "考试", "主持", "纠错", "每日", "帮助")),
     _character("1022", "督学", ("报表", "报表 达标率", "每日", "帮助")),
 )
 """Staff first: who opens the page is a learner until they choose otherwise."""
@@ -62,3 +63,4 @@ def seed(session: Session, shelf: Shelf, now: datetime) -> None:
     people = bureau.found(session, day_of(now), now)
     past.write(session, shelf, people, now)
     session.flush()
+    trials.past_exam(session, shelf, people, now)

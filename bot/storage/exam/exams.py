@@ -102,7 +102,7 @@ def makeup(session: Session, exam_id: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-def publish(session: Session, exam_id: int, campaign_id: int, at: datetime) -> bool:
+def publish(session: Session, exam_id: int, campaign_id: int | None, at: datetime) -> bool:
     """True for the one call that published it; so of the others below."""
     return _PUBLISH.run(session, id=exam_id, campaign_id=campaign_id, at=stamp(at)) == 1
 
