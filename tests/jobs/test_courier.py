@@ -197,6 +197,28 @@ async def test_two_couriers_together_never_pass_eighty_percent(engine: object) -
         await asyncio.to_thread(one.stop)
 
 
+async def test_replicas_whose_clocks_are_four_minutes_apart_send_nothing_twice_and_lose_nothing(engine: object) -> None:
+    """Each sees the other's reservations and leases as long over or far ahead (reliability.md S4): whose they are decides, not the hour."""
+    desks = [Desk(engine) for _ in range(2)]  # type: ignore[arg-type]
+    desks[0].write_now(lambda session: owe(session, crowd(session, 60), now=NOW - timedelta(minutes=10)))
+    for one in desks:
+        one.start()
+    clocks = [Clock(NOW - timedelta(minutes=2)), Clock(NOW + timedelta(minutes=2))]
+    offices = [Office(seconds=0.01) for _ in desks]
+    couriers = [
+        courier(desk, office, clock=clock, holder=f"r{n}", sizes={"wecom": 1}, calls=3)
+        for n, (desk, office, clock) in enumerate(zip(desks, offices, clocks, strict=True))
+    ]
+    for _ in range(6):
+        await asyncio.gather(*(worked(one) for one in couriers))
+        for clock in clocks:
+            clock.pass_(15)
+    assert sorted(offices[0].users + offices[1].users) == [f"p{n:04}" for n in range(60)]
+    assert states(desks[0]) == {"sent": 60}
+    for one in desks:
+        await asyncio.to_thread(one.stop)
+
+
 async def test_nobody_is_sent_more_than_a_member_may_get(desk: Desk) -> None:
     """Thirty a minute are dropped in silence by WeCom; twenty-four is where the house stops (reliability.md O7)."""
     ids = await desk.write(lambda session: crowd(session, 1))
