@@ -23,6 +23,7 @@ BODY_SECONDS = 5.0
 DRAIN_SECONDS = 8.0
 REMEMBERED = 20_000
 """How many recent messages are known as already spoken to; what is forgotten can at worst be said twice."""
+STALE = "stale"
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 
 Later = Callable[[Reply], Awaitable[None]]
@@ -41,6 +42,10 @@ def sealed(text: str, content_type: str = "application/xml") -> web.Response:
 def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
     """The one answer to everything that is not a genuine, fresh, well-formed callback; only the log knows the reason."""
     log.info("callback refused", channel=channel, reason=wrong.reason)
+    if wrong.reason == STALE:
+        # Either somebody replays old letters, or it is our clock, and then everybody is refused: that must not stay silent (reliability.md S3).
+        log.error("callbacks from another hour: is this host's clock right?", channel=channel)
+        note("stale", channel, 1)
     note("refused", channel, 1)
     return web.Response(status=400, text="bad request", headers=HEADERS)
 

@@ -24,6 +24,7 @@ class Metrics:
             "answered": self._counter("bot_answers", "Messages answered after their commit"),
             "refusal": self._counter("bot_refusals", "Messages answered with a reason why nothing was done"),
             "refused": self._counter("bot_callbacks_refused", "Callbacks turned away: forged, stale, oversized, malformed"),
+            "stale": self._counter("bot_callbacks_stale", "Of these, from another hour: when nothing else comes, this host's clock is wrong"),
             "shed": self._counter("bot_shed", "Messages answered with 系统繁忙: nothing was recorded"),
             "failed": self._counter("bot_failures", "Messages that ended in an error of ours"),
             "late": self._counter("bot_late_replies", "Replies that missed the platform's deadline and were sent actively"),

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.platforms.door import Door
 from tests.platforms.sealed import AES_KEY, OTHER_KEY, REFUSED, TOKEN, Query, Sealer
@@ -95,6 +96,15 @@ async def test_a_captured_letter_is_worth_nothing_after_ten_minutes(door: Door) 
 
 async def test_a_letter_from_the_future_is_refused(door: Door) -> None:
     await door.refuses(*door.sealer.seal(door.platform.text("A"), door.now + 601))
+
+
+async def test_a_host_whose_clock_is_wrong_refuses_everybody_and_not_in_silence(door: Door) -> None:
+    with capture_logs() as logs:
+        await door.refuses(*door.sealer.seal(door.platform.text("A"), door.now - 900))
+        query, body = door.letter()
+        await door.refuses({**query, "msg_signature": "0" * 40}, body)
+    assert [one["event"] for one in logs if one["log_level"] == "error"] == ["callbacks from another hour: is this host's clock right?"]
+    assert (door.ear.count("stale"), door.ear.count("refused")) == (1, 2), "a forgery says nothing of the clock"
 
 
 async def test_a_replay_within_the_minutes_is_the_same_message_for_dispatch(door: Door) -> None:
