@@ -13,6 +13,7 @@ from bot.services.certificate.press import Press
 from bot.web.certificates import Certificates
 from bot.web.door import Door
 from bot.web.exam import ExamPage
+from bot.web.live import Console, Feed, Screen
 from bot.web.pages import Pages
 
 
@@ -23,4 +24,8 @@ def attach(app: web.Application, house: House, handle: Handle) -> Door:
     Certificates(house.desk, house.clock, pages, Press(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
     door = Door(house.desk, house.clock, pages, house.settings.public_url)
     ExamPage(door, house.desk, lambda: house.shelf, handle, partial(card_of, "exam"), house.clock).attach(app)
+    feed = Feed(house.desk, lambda: house.shelf, house.clock)
+    feed.attach(app)
+    Screen(house.desk, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)
+    Console(house.desk, lambda: house.shelf, house.clock, feed, door, pages).attach(app)
     return door

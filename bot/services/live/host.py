@@ -68,13 +68,13 @@ def next_item(
     contest_id: int,
     now: datetime,
     *,
-    version: int | None = None,
+    decided: int | None = None,
     n: int | None = None,
     team_id: int | None = None,
     stake: int = 0,
 ) -> Item:
     """The next question comes on (or the one of that place); `team_id` and `stake` (in points) for 必答 of one team and for 风险."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     of.course.check("next")
     planned = next_up(session, of) if n is None else next((one for one in to_come(session, of) if one.n == n), None)
     if planned is None:
@@ -124,9 +124,9 @@ def in_hand(session: Session, of: Stage) -> Item:
     return found
 
 
-def buzz(session: Session, host: Host, contest_id: int, now: datetime, *, version: int | None = None) -> None:
+def buzz(session: Session, host: Host, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
     """开抢: from now on a press is no false start."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     to = of.course.after("buzz")
     item = in_hand(session, of)
     window = item.window.resumed(now) if item.window.paused else item.window
@@ -136,9 +136,9 @@ def buzz(session: Session, host: Host, contest_id: int, now: datetime, *, versio
     note(session, host, contest_id, "开抢", now, n=item.n)
 
 
-def close(session: Session, host: Host, contest_id: int, now: datetime, *, version: int | None = None) -> None:
+def close(session: Session, host: Host, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
     """收题: what arrives from now on is late."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     close_item(session, of, now)
     note(session, host, contest_id, "收题", now, n=of.course.item)
 
@@ -152,9 +152,9 @@ def close_item(session: Session, of: Stage, now: datetime) -> None:
     stakes.close(session, of, item, now)
 
 
-def pause(session: Session, host: Host, contest_id: int, now: datetime, *, version: int | None = None, why: str = "") -> None:
+def pause(session: Session, host: Host, contest_id: int, now: datetime, *, decided: int | None = None, why: str = "") -> None:
     """The clock stands; what arrives meanwhile is refused and may be said again."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     to = of.course.after("pause")
     item = in_hand(session, of)
     stage.move(session, of, to, now)
@@ -162,9 +162,9 @@ def pause(session: Session, host: Host, contest_id: int, now: datetime, *, versi
     note(session, host, contest_id, "暂停", now, n=item.n, why=why[:REASON])
 
 
-def resume(session: Session, host: Host, contest_id: int, now: datetime, *, version: int | None = None) -> None:
+def resume(session: Session, host: Host, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
     """The clock goes on with what was left."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     to = of.course.after("resume")
     item = in_hand(session, of)
     stage.move(session, of, to, now)
@@ -172,16 +172,16 @@ def resume(session: Session, host: Host, contest_id: int, now: datetime, *, vers
     note(session, host, contest_id, "恢复", now, n=item.n)
 
 
-def show_board(session: Session, host: Host, contest_id: int, now: datetime, *, version: int | None = None) -> None:
-    of = held(session, host, contest_id, version, now)
+def show_board(session: Session, host: Host, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
+    of = held(session, host, contest_id, decided, now)
     stage.move(session, of, of.course.after("board"), now)
     note(session, host, contest_id, "排行", now)
 
 
-def void(session: Session, host: Host, contest_id: int, n: int, why: str, now: datetime, *, version: int | None = None) -> None:
+def void(session: Session, host: Host, contest_id: int, n: int, why: str, now: datetime, *, decided: int | None = None) -> None:
     """作废: the question counts for nobody; what was answered stays recorded, what was judged on it is not counted."""
     why = _reason(why)
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     of.course.check("void")
     item = stage.item(session, contest_id, n)
     if item is None:
@@ -206,11 +206,11 @@ def adjust(
     *,
     team_id: int | None = None,
     person_id: int | None = None,
-    version: int | None = None,
+    decided: int | None = None,
 ) -> None:
     """改分: points (whole, up or down) for one team or one person, with a reason; the answers stay as they are."""
     why = _reason(why)
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     of.course.check("adjust")
     if not points or abs(points) > MOST_POINTS:
         raise Refusal(f"改分请写 1 到 {MOST_POINTS} 分，扣分写负数。")
@@ -224,9 +224,9 @@ def adjust(
     stage.touch(session, contest_id, now)
 
 
-def judge(session: Session, host: Host, contest_id: int, right: bool, now: datetime, *, version: int | None = None) -> None:
+def judge(session: Session, host: Host, contest_id: int, right: bool, now: datetime, *, decided: int | None = None) -> None:
     """判分: the arbiter's word on an answer that was spoken, by the rule of its round."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     of.course.check("judge")
     scheme, item = stakes.scheme_of(of), in_hand(session, of)
     team_id = item.holder_id if item.round == "buzzer" else item.team_id
@@ -247,9 +247,9 @@ def judge(session: Session, host: Host, contest_id: int, right: bool, now: datet
         stage.touch(session, contest_id, now)
 
 
-def finish(session: Session, shelf: Shelf, host: Host, contest_id: int, now: datetime, *, version: int | None = None) -> None:
+def finish(session: Session, shelf: Shelf, host: Host, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
     """结束: the board is frozen, taking part is credited by the policy, nobody has it in hand any more."""
-    of = held(session, host, contest_id, version, now)
+    of = held(session, host, contest_id, decided, now)
     stage.move(session, of, of.course.after("finish"), now)
     results.keep(session, of)
     play.close_sittings(session, contest_id, now)

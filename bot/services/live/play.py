@@ -145,9 +145,10 @@ def _late(of: Stage, item: Item) -> str:
 
 def press(session: Session, person_id: int, at: Seat, n: int, incoming: Incoming) -> stakes.Pressing:
     """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
+    of = stage.held(session, at.stage.id)
     item = stage.item(session, at.stage.id, n)
-    if item is None or item.round != "buzzer":
+    if of is None or item is None or item.round != "buzzer":
         raise Refusal("未记录：现在不是抢答题。")
     if at.team is None:
         raise Refusal("未记录：您不在任何一支参赛队里，抢答由各队进行。")
-    return stakes.press(session, at.stage, item, at.team[0], person_id, incoming.arrived)
+    return stakes.press(session, of, item, at.team[0], person_id, incoming.arrived)

@@ -39,17 +39,18 @@ def seen(session: Session, host: Host, contest_id: int) -> Stage:
     return found
 
 
-def held(session: Session, host: Host, contest_id: int, version: int | None, now: datetime) -> Stage:
+def held(session: Session, host: Host, contest_id: int, decided: int | None, now: datetime) -> Stage:
     """The contest for somebody who is about to change it: who comes first takes the seat, whoever else has to take over first.
 
-    `version` is what the person had before their eyes; an older one means that they pressed for what is past. Raises `Refusal`.
+    `decided` is the last decision that the person had before their eyes; an older one means that they pressed for what is past. Raises `Refusal`.
     """
+    stage.held(session, contest_id)
     found = seen(session, host, contest_id)
     if found.host_id is None:
         return take_over(session, host, contest_id, now)
     if found.host_id != host.id:
         raise Refusal(f"现在由 {found.host} 主持。要换您来主持，请先接管。")
-    if version is not None and version != found.version:
+    if decided is not None and decided != found.decided:
         raise Refusal("刚才已经有变化，请看最新的状态再点一次。")
     return found
 

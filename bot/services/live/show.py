@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlmodel import Session
 
 from bot.domain import contest
 from bot.domain.contest import points_text
-from bot.domain.live import PHASE_LABELS, ROUND_LABELS, read_aloud, risk_order
+from bot.domain.live import PHASE_LABELS, ROUND_LABELS, delta, read_aloud, risk_order
 from bot.domain.question import Question
 from bot.domain.times import SHANGHAI
 from bot.services.live import calls, host, results
@@ -27,8 +28,11 @@ OVER = ("closed", "board", "finished")
 Shown = dict[str, Any]
 
 
-def screen(session: Session, shelf: Shelf, of: Stage, now: datetime, *, named: bool) -> Shown:
-    """Everything on the big screen. `named` is true for who has the screen's whole address; others are shown no person's name."""
+def screen(session: Session, shelf: Shelf, of: Stage, now: datetime, found: Standing | None, *, named: bool) -> Shown:
+    """Everything on the big screen. `named` is true for who has the screen's whole address; others are shown no person's name.
+
+    `found` is how everybody stands, needed in the phases that show it (`shows_board`).
+    """
     course = of.course
     item = stage.item(session, of.id, course.item) if course.item else None
     shown: Shown = {
@@ -42,13 +46,17 @@ def screen(session: Session, shelf: Shelf, of: Stage, now: datetime, *, named: b
         "total": of.items,
         "code": of.code,
         "players": players.joined(session, of.id),
-        "rules": rules_lines(of) if course.phase == "lobby" else [],
+        "rules": rules_lines(session, of) if course.phase == "lobby" else [],
     }
     if item is not None and course.phase != "lobby":
         shown["item"] = _item(session, shelf, of, item, now)
-    if course.phase in ("board", "finished"):
-        shown["board"] = board(of, results.standing(session, of), named=named)
+    if found is not None and shows_board(of):
+        shown["board"] = board(of, found, named=named)
     return shown
+
+
+def shows_board(of: Stage) -> bool:
+    return of.course.phase in ("board", "finished")
 
 
 def address(of: Stage) -> str:
@@ -56,10 +64,16 @@ def address(of: Stage) -> str:
     return f"/screen/{of.id}?k={of.secret}"
 
 
-def rules_lines(of: Stage) -> list[str]:
+def rules_lines(session: Session, of: Stage) -> list[str]:
+    """The rules as they are shown before the first question."""
     if of.scheme is not None:
         return read_aloud(of.scheme)
-    return contest.describe(results.rules_of(of), windowed=False)
+    rules = results.rules_of(of)
+    worth = {one.points for one in stage.programme(session, of.id)}
+    first, *others = contest.describe(replace(rules, base=max(worth)), windowed=False)
+    if len(worth) > 1:
+        first = first.replace(f"每题 {points_text(max(worth))} 分", "各题分值见题面", 1)
+    return [f"共 {of.items} 题，每题 {rules.seconds} 秒。", first, *others]
 
 
 def _item(session: Session, shelf: Shelf, of: Stage, item: Item, now: datetime) -> Shown:
@@ -73,7 +87,7 @@ def _item(session: Session, shelf: Shelf, of: Stage, item: Item, now: datetime) 
         "law": question.law,
         "stem": question.stem,
         "options": [{"say": say, "label": label} for say, label in question.choices],
-        "worth": points_text(item.stake or item.points),
+        "worth": points_text(_worth(of, item)),
         "seconds": item.seconds,
         "left": None if left is None or is_over else left / timedelta(milliseconds=1),
         "answered": play.answered(session, of.id, item.n),
@@ -86,6 +100,13 @@ def _item(session: Session, shelf: Shelf, of: Stage, item: Item, now: datetime) 
     if is_over and not item.void:
         shown |= _solved(session, of, item, question)
     return shown
+
+
+def _worth(of: Stage, item: Item) -> int:
+    """What a right answer brings, in thousandths: a person by the programme, a team by the rules of the stage."""
+    if of.scheme is None or item.round == "all":
+        return item.points
+    return delta(of.scheme, item.round, True, item.stake // 1000) * 1000
 
 
 def _buzzers(session: Session, of: Stage, item: Item) -> Shown:
@@ -141,7 +162,7 @@ def board(of: Stage, found: Standing, *, named: bool) -> Shown:
         ],
         "took_part": len(found.people),
         "ties": contest.TIES if of.scheme is None else "同分加赛，仍同分则并列。",
-        "team_rule": "" if not found.teams else contest.team_heading(found.rules) if of.scheme is None else "团队得分",
+        "team_rule": "" if not found.teams else contest.team_text(found.rules) if of.scheme is None else "基础分加各轮得分",
         "rule": contest.BOARDS[found.rules.board],
     }
 
@@ -149,16 +170,16 @@ def board(of: Stage, found: Standing, *, named: bool) -> Shown:
 # ── The console ──
 
 
-def console(session: Session, shelf: Shelf, of: Stage, who: int, now: datetime) -> Shown:
+def console(session: Session, shelf: Shelf, of: Stage, now: datetime, found: Standing) -> Shown:
     """What the host sees beside the screen: what comes next, who holds the seat, the log, what was called out."""
     course = of.course
     item = stage.item(session, of.id, course.item) if course.item else None
-    found = results.standing(session, of)
     return {
-        **screen(session, shelf, of, now, named=True),
+        **screen(session, shelf, of, now, found, named=True),
         "host": of.host,
-        "mine": of.host_id == who,
-        "secret": of.secret,
+        "host_id": of.host_id,
+        "decided": of.decided,
+        "address": address(of),
         "stage": None if of.scheme is None else {"name": of.scheme.name, "stakes": list(of.scheme.risk.stakes)},
         "programme": _programme(session, shelf, of),
         "up": getattr(host.next_up(session, of), "n", None),

@@ -30,7 +30,7 @@ def _due(session: Session, of: Stage, now: datetime) -> bool:
 
 def run(session: Session, contest_id: int, now: datetime) -> bool:
     """Do what is due in one contest; True when something was done."""
-    of = stage.stage(session, contest_id)
+    of = stage.held(session, contest_id)
     if of is None or not _due(session, of, now):
         return False
     item = host.in_hand(session, of)

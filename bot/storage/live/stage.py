@@ -16,7 +16,8 @@ from bot.storage.sql import Sql
 from bot.storage.tables import moment, stamp
 
 _STAGE = """SELECT l.contest_id, c.name, c.form, c.state, c.rules, l.code, l.secret, l.phase, l.item, l.paused, l.version, l.host_id,
-        COALESCE(p.name, ''), l.scheme, (SELECT COUNT(*) FROM contest_item i WHERE i.contest_id = l.contest_id), l.opened_at
+        COALESCE(p.name, ''), l.scheme, (SELECT COUNT(*) FROM contest_item i WHERE i.contest_id = l.contest_id), l.opened_at,
+        COALESCE((SELECT MAX(d.id) FROM live_decision d WHERE d.contest_id = l.contest_id), 0)
     FROM live l JOIN contest c ON c.id = l.contest_id LEFT JOIN person p ON p.id = l.host_id WHERE """
 _BY_ID = Sql(_STAGE + "l.contest_id = :id")
 _BY_CODE = Sql(_STAGE + "l.code = :code")
@@ -31,6 +32,7 @@ _MOVE = Sql(
 )
 _TOUCH = Sql("UPDATE live SET version = version + 1, changed_at = :at WHERE contest_id = :id")
 _HOST = Sql("UPDATE live SET host_id = :host_id, host_at = :at, version = version + 1, changed_at = :at WHERE contest_id = :id")
+_LOCK = Sql("SELECT contest_id FROM live WHERE contest_id = :id FOR UPDATE")
 _VERSIONS = Sql("SELECT contest_id, version FROM live WHERE phase <> 'finished' OR changed_at >= :since")
 _ITEM = """SELECT i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
         i.void, c.question, c.version_id, c.points, c.part
@@ -54,7 +56,10 @@ ONLY_JUST = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A live contest as its row stands; `secret` is what the screen's address adds, `items` how many questions the programme has."""
+    """A live contest as its row stands; `secret` is what the screen's address adds, `items` how many questions the programme has.
+
+    `version` counts what screens have to draw, `decided` is the last line of the log: whoever has seen it knows all that was done.
+    """
 
     id: int
     name: str
@@ -70,6 +75,7 @@ class Stage:
     scheme: Scheme | None
     items: int
     opened_at: datetime
+    decided: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +113,21 @@ def _stage(row: Any) -> Stage:
     course = Course(row[7], row[8], bool(row[9]))
     scheme = live.from_json(json.loads(row[13])) if row[13] else None
     contest_id, name, form, state, rules, code, secret = row[:7]
-    return Stage(contest_id, name, form, state, rules, code, secret, course, row[10], row[11], row[12], scheme, int(row[14]), moment(row[15]))
+    version, host_id, host, _, items, opened_at, decided = row[10:]
+    opened = moment(opened_at)
+    return Stage(contest_id, name, form, state, rules, code, secret, course, version, host_id, host, scheme, int(items), opened, decided)
 
 
 def stage(session: Session, contest_id: int) -> Stage | None:
     row = _BY_ID.one(session, id=contest_id)
     return None if row is None else _stage(row)
+
+
+def held(session: Session, contest_id: int) -> Stage | None:
+    """A contest that nobody else moves until this transaction ends."""
+    if session.get_bind().dialect.name != "sqlite":
+        _LOCK.one(session, id=contest_id)
+    return stage(session, contest_id)
 
 
 def coded(session: Session, code: str) -> Stage | None:

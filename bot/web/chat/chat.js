@@ -209,6 +209,8 @@ addEventListener("keydown", (event) => {
   else if (!inInput && event.key.length === 1) input.focus({ preventScroll: true });
 });
 
+// A link may bring the words along; they are sent by whoever has read them.
+input.value = new URLSearchParams(location.search).get("say")?.slice(0, 100) ?? "";
 fit();
 begin();
 focus();
