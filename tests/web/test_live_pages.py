@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import pytest
 from playwright.async_api import expect
 from sqlalchemy import Engine, text
 from sqlmodel import Session
@@ -25,8 +24,8 @@ from bot.services.live import host
 from bot.storage.live import stage
 from tests.conftest import enroll
 from tests.live import hosted, plan
+from tests.web.chromium import browser, fits, needs_chromium
 from tests.web.standing import Standing, standing
-from tests.web.test_chat_page import CHROMIUM, browser, fits
 
 HOSTS = (Persona("9001", "管理员甲", "管理员"), Persona("9002", "管理员乙", "管理员"))
 PLAYERS = tuple(Persona(f"{2001 + n}", f"选手{n + 1}", "学员") for n in range(3))
@@ -200,7 +199,7 @@ async def test_who_is_no_administrator_any_more_steers_nothing(engine: Engine) -
         assert of.course.phase == "lobby"
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: apt install chromium, or set BOT_TEST_CHROMIUM")
+@needs_chromium
 async def test_a_contest_in_the_hall_as_host_and_player(sqlite_engine: Engine) -> None:
     async with hall(sqlite_engine) as one, browser() as made:
         complaints: list[str] = []
