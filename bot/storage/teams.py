@@ -25,6 +25,7 @@ _MEMBERS = Sql(
     """SELECT t.name, p.id, p.staff_no, p.name FROM team_member m JOIN team t ON t.id = m.team_id JOIN person p ON p.id = m.person_id
        WHERE m.contest_id = :contest_id ORDER BY t.name, p.staff_no"""
 )
+_PATH = Sql("SELECT path FROM unit WHERE id = :id")
 _PATHS = Sql(
     """SELECT o.person_id, u.id, u.path FROM post o JOIN unit u ON u.id = o.unit_id
        WHERE o.since <= :day AND (o.until IS NULL OR o.until >= :day) ORDER BY o.id"""
@@ -61,6 +62,11 @@ def team_of(session: Session, contest_id: int, person_id: int) -> tuple[int, str
 def members(session: Session, contest_id: int) -> list[tuple[str, int, str, str]]:
     """(team, person id, staff number, name) of all members."""
     return [tuple(row) for row in _MEMBERS.all(session, contest_id=contest_id)]
+
+
+def path_of(session: Session, unit_id: int | None) -> str | None:
+    row = None if unit_id is None else _PATH.one(session, id=unit_id)
+    return None if row is None else str(row[0])
 
 
 def units_of(session: Session, day: date) -> dict[int, tuple[int, str]]:

@@ -223,6 +223,7 @@ def test_rules_go_into_a_row_and_come_out_the_same() -> None:
         ({"sets_a_day": 1, "counted_a_day": 2}, "每天计分套数"),
         ({"base": 0, "finish": 0}, "不能都是 0"),
         ({"league": 3}, "分组人数"),
+        ({"league": 30, "board": "all"}, "只能公布中位以上"),
         ({"points": 3}, "没有「points」"),
     ],
 )

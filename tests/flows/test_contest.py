@@ -129,12 +129,14 @@ async def test_bands_are_told_instead_of_places_where_the_rules_say_so(chat: Cha
 
 
 async def test_the_board_of_teams_names_its_rule(chat: Chat, house: Dispatcher) -> None:
+    house.desk.write_now(lambda session: enroll(session, "2001", unit="某局/财务处"))
     number = opened(house, Rules(board="all", teams="unit", best=5))
     await play(chat, number)
     said = await chat.say(f"排行 {number}")
-    assert "团队榜（团队得分为本队最高 5 人的平均分" in said
-    assert "某局/办公室" in said
+    assert "团队榜，团队得分为本队最高 5 人的平均分" in said
+    assert "1. 办公室 " in said
     assert "（1/1 人参加）" in said
+    assert "财务处" not in said, "nobody of it took part"
 
 
 @pytest.mark.parametrize("said", ["竞赛 999", "竞赛 1", "排行 1"])

@@ -280,6 +280,24 @@ def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_conte
         field.do(lambda session: contest.close_by(session, field.shelf, mine, whole, NOW))
 
 
+def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
+    """S21: twenty people, of whom ten had been right before; each sees a board of their own ten."""
+    strong = [field.person(f"10{n:02}") for n in range(10)]
+    weak = [field.person(f"20{n:02}") for n in range(10)]
+    first = field.open(replace(PLAN, name="上一场"))
+    for me, right in [*((one, 5) for one in strong), *((one, 0) for one in weak)]:
+        field.play(me, first, right)
+    number = field.open(replace(PLAN, rules=Rules(league=10, board="upper")))
+    for n, me in enumerate([*strong, *weak]):
+        field.play(me, number, n % 6)
+    board = field.close(number)
+    assert board is not None
+    for group in (strong, weak):
+        mine = contest.league_of(board, group[0].id)
+        assert {one.player.id for one in mine} == {one.id for one in group}
+        assert mine[0].place == 1
+
+
 def test_a_cancelled_contest_takes_its_hours_back_by_reversal_and_has_no_board(field: Field) -> None:
     me, number = field.person("1001"), field.open()
     field.play(me, number, 5)

@@ -64,8 +64,6 @@ def windowed(ctx: Context, one: Contest, said: str) -> Reply:
     if said in (BEGIN, "参加", "答题", "继续"):
         put = service.begin(ctx.session, ctx.shelf, ctx.me, one.id, ctx.now, ctx.rng)
         return say.asked(put, f"竞赛「{one.name}」：第一次提交的答案有效，答完一题看结果。")
-    if said == BOARD:
-        return Reply("\n".join(words.board(service.board_of(ctx.session, one), ctx.me.id)))
     stands = service.standing(ctx.session, one, ctx.me.id, ctx.now)
     may_begin = one.runs(ctx.now) and stands.left_today > 0
     lines = [*words.plan(one), *words.standing(stands)] if said == "" else words.standing(stands)
@@ -91,7 +89,7 @@ def _set_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
     return "\n".join(lines), (*_buttons(over.contest, may_begin=more), Option("我的学时", "我的学时"))
 
 
-@command("排行", "排行榜", takes="<编号>")
+@command("排行", "排行榜", reads=True, takes="<编号>")
 def ranking(ctx: Context, said: str) -> Reply:
     """竞赛的排行，只在竞赛设了排行时公布：“排行 12”。"""
     if not said:

@@ -76,21 +76,31 @@ def _own(rule: str, place: int, size: int, mine: Result, *, is_named: bool) -> s
 
 
 def teams(made: Board) -> list[str]:
-    """The board of teams, by the same rule; its heading names how a team is scored."""
+    """The board of teams, by the same rule; its heading names how a team is scored. A team of which nobody took part is not put at the bottom."""
     rule = made.contest.rules.board
-    if not made.teams or rule == "off":
+    there = [one for one in made.teams if one.present]
+    if not there or rule == "off":
         return []
     lines = [f"{rules.team_heading(made.contest.rules)}："]
+    short = _short([one.name for one in made.teams])
     if rule == "bands":
         by_band: dict[str, list[str]] = {}
-        for one in made.teams:
-            by_band.setdefault(rules.band(one.place, len(made.teams)), []).append(one.name)
+        for one in there:
+            by_band.setdefault(rules.band(one.place, len(there)), []).append(short[one.name])
         return lines + [f"{band}：{'、'.join(sorted(names))}" for band, names in by_band.items() if band != rules.BANDS[-1][1]]
-    return lines + [_team(one) for one in rules.named(made.contest.rules, made.teams)[:SHOWN]]
+    return lines + [_team(one, short[one.name]) for one in rules.named(made.contest.rules, there)[:SHOWN]]
 
 
-def _team(one: rules.TeamPlace) -> str:
-    return f"{one.place}. {one.name} {points_text(one.score)} 分（{one.present}/{one.members} 人参加）"
+def _short(names: Sequence[str]) -> dict[str, str]:
+    """Units without what all of them begin with: 办公室 for 某局/办公室, where every team is one of 某局."""
+    firsts = {name.partition("/")[0] for name in names}
+    if len(firsts) > 1 or not all("/" in name for name in names):
+        return {name: name for name in names}
+    return {name: name.partition("/")[2] for name in names}
+
+
+def _team(one: rules.TeamPlace, name: str) -> str:
+    return f"{one.place}. {name} {points_text(one.score)} 分（{one.present}/{one.members} 人参加）"
 
 
 def whole(made: Board) -> list[str]:
@@ -100,7 +110,7 @@ def whole(made: Board) -> list[str]:
     ]
     lines += [rules.TIES, *(f"{one.place}. {one.player.name} {result(one.player.result)}" for one in made.places)]
     if made.teams:
-        lines += [f"{rules.team_heading(made.contest.rules)}：", *map(_team, made.teams)]
+        lines += [f"{rules.team_heading(made.contest.rules)}：", *(_team(one, one.name) for one in made.teams)]
     return lines
 
 

@@ -90,7 +90,7 @@ def teams(rules: Rules, names: Mapping[int, str], players: Iterable[Player]) -> 
 
 
 def team_heading(rules: Rules) -> str:
-    return f"团队榜（{team_text(rules)}）"
+    return f"团队榜，{team_text(rules)}"
 
 
 # ── Who is named ──

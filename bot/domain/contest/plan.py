@@ -12,7 +12,7 @@ from bot.domain.audience import Audience
 from bot.domain.contest.rules import Rules
 from bot.domain.times import SHANGHAI, chinese_day, day_of
 
-FORM_LABELS = {"windowed": "限时段竞赛", "live": "现场竞赛", "onsite": "现场分轮竞赛"}
+FORM_LABELS = {"windowed": "限时竞赛", "live": "现场竞赛", "onsite": "现场分轮竞赛"}
 STATE_LABELS = {"draft": "草稿", "open": "进行中", "closed": "已结束", "cancelled": "已取消"}
 
 

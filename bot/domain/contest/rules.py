@@ -77,6 +77,8 @@ def _fault(rules: Rules) -> str:
         return f"竞赛规则「每天计分套数」（{rules.counted_a_day}）不能多于「每天套数」（{rules.sets_a_day}）。"
     if not rules.base and not rules.finish:
         return "竞赛规则里「每题得分」和「完成一套的得分」不能都是 0。"
+    if rules.league and rules.board == "all":
+        return "竞赛规则分了组（league）时，排行只能公布中位以上（upper）或档次（bands）。"
     if rules.league and rules.league < 10:
         return "竞赛规则「分组人数」太小：写 0 不分组，或写 10 以上（一般 30）。"
     return ""

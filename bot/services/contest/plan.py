@@ -47,7 +47,7 @@ def checked(session: Session, shelf: Shelf, author: Author, plan: Plan) -> Plan:
         raise Refusal("竞赛名称应为 1 到 80 个字。")
     if plan.form == "windowed":
         if plan.opens_at is None or plan.closes_at is None:
-            raise Refusal("限时段竞赛要写开始和截止时间，例如 2026-07-01 09:00 到 2026-07-08 18:00。")
+            raise Refusal("限时竞赛要写开始和截止时间，例如 2026-07-01 09:00 到 2026-07-08 18:00。")
         there = len(pool(shelf, plan.names))
         if there < plan.rules.size:
             raise Refusal(f"「{'、'.join(plan.names)}」可用的题只有 {there} 道，不够一套 {plan.rules.size} 题。")

@@ -85,9 +85,9 @@ def join(session: Session, contest: Contest, me: Learner, now: datetime) -> bool
     strength = players.strength(session, me.id, now) if contest.rules.league else 0
     first = players.join(session, contest.id, me.id, unit_id, strength, now)
     if first and contest.rules.teams == "unit" and teams.team_of(session, contest.id, me.id) is None:
-        unit = teams.units_of(session, day_of(now)).get(me.id)
-        if unit is not None:
-            teams.put_in(session, contest.id, teams.add(session, contest.id, unit[1], unit[0]), [me.id])
+        path = teams.path_of(session, unit_id)
+        if path is not None:
+            teams.put_in(session, contest.id, teams.add(session, contest.id, path, unit_id), [me.id])
     return first
 
 
@@ -101,9 +101,8 @@ def standing(session: Session, contest: Contest, person_id: int, now: datetime) 
 
 def begin(session: Session, shelf: Shelf, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> Put:
     """The first question of a new set, or where an open one was left. Raises `Refusal` outside the window and beyond the sets of a day."""
-    contest = found(session, me, contest_id, now)
-    rows.shared(session, contest_id)
-    check_runs(contest, now)
+    found(session, me, contest_id, now)
+    contest = hold_open(session, contest_id, now)
     had = sittings.last_sitting(session, me.id, KIND, str(contest_id))
     if had is not None and had.state == "open":
         return quiz.resume(session, shelf, me.id, had.id, now)
@@ -128,15 +127,24 @@ def check_runs(contest: Contest, at: datetime) -> None:
         raise Refusal(f"未记录：{OVER}（{span_text(contest.plan)}），以服务器收到的时间为准。已答的都算数，结果马上公布。")
 
 
+def hold_open(session: Session, contest_id: int, at: datetime) -> Contest:
+    """The contest, which is not closed before this transaction ends: what is written now will be on its board.
+
+    Raises `Refusal` when what arrived at `at` does not count. Looked at before it is held, so that a late answer never waits for the closing.
+    """
+    contest = rows.get(session, contest_id)
+    assert contest is not None
+    check_runs(contest, at)
+    held = rows.shared(session, contest_id)
+    assert held is not None
+    check_runs(held, at)
+    return held
+
+
 @quiz.gate(KIND)
 def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
-    """An answer counts by its arrival at the server; from here to the end of the transaction the contest is not closed."""
-    contest = rows.get(session, int(sitting.scope))
-    assert contest is not None
-    check_runs(contest, incoming.arrived)
-    held = rows.shared(session, contest.id)
-    if held is not None and held.state != contest.state:
-        check_runs(held, incoming.arrived)
+    """An answer counts by its arrival at the server."""
+    hold_open(session, int(sitting.scope), incoming.arrived)
 
 
 def end(session: Session, shelf: Shelf, sitting: OpenSitting, now: datetime) -> SetOver:

@@ -53,7 +53,7 @@ def fixed(shelf: Shelf, plan: Plan, questions: Sequence[str], rng: random.Random
     """
     if plan.form == "windowed":
         if questions:
-            raise Refusal("限时段竞赛每人抽题，不能写固定的题（questions）；要所有人同题请用 form: live。")
+            raise Refusal("限时竞赛每人抽题，不能写固定的题（questions）；要所有人同题请用 form: live。")
         return []
     usable = set(pool(shelf, ()))
     if wrong := [one for one in questions if one not in usable]:

@@ -26,7 +26,7 @@ def open_room(session: Session, host: Host, contest_id: int, scheme: Scheme | No
     """Let people come in; opened once, the code stays. Raises `Refusal` where there is nothing to ask."""
     plan = contests.own(session, host.author, contest_id)
     if plan.plan.form == "windowed":
-        raise Refusal(f"竞赛 {contest_id}「{plan.name}」是限时段竞赛，没有现场可开。")
+        raise Refusal(f"竞赛 {contest_id}「{plan.name}」是限时竞赛，没有现场可开。")
     if plan.plan.form == "onsite" and scheme is None:
         scheme = next(iter(SCHEMES.values()))
     if not stage.programme(session, contest_id):
