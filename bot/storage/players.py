@@ -21,6 +21,10 @@ _JOIN = Sql(
 _MINE = Sql(
     """SELECT joined_at, points, correct, millis, finished_at, place FROM participation WHERE contest_id = :contest_id AND person_id = :person_id"""
 )
+_PAST = Sql(
+    """SELECT c.id FROM participation e JOIN contest c ON c.id = e.contest_id WHERE e.person_id = :person_id AND c.state = 'closed'
+       ORDER BY c.closed_at DESC, c.id DESC LIMIT :top"""
+)
 _STAND = Sql(
     """UPDATE participation SET points = :points, correct = :correct, millis = :millis, finished_at = :finished_at
        WHERE contest_id = :contest_id AND person_id = :person_id"""
@@ -117,6 +121,11 @@ def join(session: Session, contest_id: int, person_id: int, unit_id: int | None,
 def mine(session: Session, contest_id: int, person_id: int) -> Mine | None:
     row = _MINE.one(session, contest_id=contest_id, person_id=person_id)
     return None if row is None else Mine(moment(row[0]), Result(row[1], row[2], row[3], _when(row[4])), row[5])
+
+
+def past(session: Session, person_id: int, top: int) -> list[int]:
+    """The contests that somebody joined and that are closed, newest first."""
+    return [row[0] for row in _PAST.all(session, person_id=person_id, top=top)]
 
 
 def stand(session: Session, contest_id: int, person_id: int, result: Result) -> None:

@@ -93,6 +93,7 @@ async def test_a_closed_contest_shows_ones_own_result_and_nothing_is_in_hand(cha
     await chat.tap(chat.last.ask.options[0].say)  # type: ignore[union-attr]
     closed(house, clock)
     assert "已结束" in await chat.say(f"竞赛 {number}")
+    assert f"参加过：{number} 七一竞赛" in await chat.say("竞赛")
     assert "现在没有正在答的题" in await chat.say("A")
 
 

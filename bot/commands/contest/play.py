@@ -52,9 +52,11 @@ def contest(ctx: Context, said: str) -> Reply:
 
 def _list(ctx: Context) -> Reply:
     offered = service.offered(ctx.session, ctx.me, ctx.now)
+    past = [f"参加过：{words.line(one)[2:]}" for one in service.past(ctx.session, ctx.me)]
     if not offered:
-        return Reply("现在没有您可以参加的竞赛。", buttons=(Option("每日", "每日一练"), Option("对战", "找人对战")))
-    lines = ["可以参加的竞赛：", *map(words.line, offered[:10]), "参加请发「竞赛 编号」。"]
+        lines = ["现在没有您可以参加的竞赛。", *past]
+        return Reply("\n".join(lines), buttons=(Option("每日", "每日一练"), Option("对战", "找人对战")))
+    lines = ["可以参加的竞赛：", *map(words.line, offered[:10]), "参加请发「竞赛 编号」。", *past]
     return Reply("\n".join(lines), buttons=tuple(Option(target_of(one.id), one.name[:12]) for one in offered[:4]))
 
 
@@ -93,7 +95,7 @@ def _set_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
 def ranking(ctx: Context, said: str) -> Reply:
     """竞赛的排行，只在竞赛设了排行时公布：“排行 12”。"""
     if not said:
-        shown = [one for one in service.seen(ctx.session, ctx.me, ctx.now) if one.rules.board != "off"]
+        shown = service.ranked(ctx.session, ctx.me, ctx.now)
         if not shown:
             return Reply("现在没有公布排行的竞赛。排行默认不公布，由主办方在竞赛规则里写明。", buttons=(Option("竞赛", "竞赛列表"),))
         lines = ["公布排行的竞赛：", *map(words.line, shown[:10]), "查看请发「排行 编号」。"]

@@ -2,7 +2,7 @@
 
 from bot.services.contest.close import GRACE, Board, board_of, close, close_by, close_due, league_of, recount
 from bot.services.contest.plan import cancel, change, checked, create, listed, open_, own, set_teams, told
-from bot.services.contest.play import KIND, SetOver, Standing, begin, check_runs, end, found, join, offered, seen, settle, standing
+from bot.services.contest.play import KIND, SetOver, Standing, begin, check_runs, end, found, join, offered, past, ranked, settle, standing
 from bot.services.contest.source import draw, fixed, pool
 from bot.services.contest.tell import invite
 
@@ -33,9 +33,10 @@ __all__ = [
     "offered",
     "open_",
     "own",
+    "past",
     "pool",
+    "ranked",
     "recount",
-    "seen",
     "set_teams",
     "settle",
     "standing",

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from bot.domain import content as contents
 from bot.domain import contest as rules
 from bot.domain.audience import describe, lies_within
 from bot.domain.campaign import Author
@@ -41,9 +42,10 @@ def listed(session: Session, author: Author) -> list[Contest]:
 
 def checked(session: Session, shelf: Shelf, author: Author, plan: Plan) -> Plan:
     """The plan with its audience by full unit names and cut down to what the author reaches. Raises `Refusal` for what cannot be held."""
+    name = contents.clean(plan.name).replace("\n", " ")
     if plan.form not in FORM_LABELS:
         raise Refusal(f"竞赛形式只能是 {'、'.join(FORM_LABELS)}。")
-    if not 1 <= len(plan.name) <= 80:
+    if not 1 <= len(name) <= 80:
         raise Refusal("竞赛名称应为 1 到 80 个字。")
     if plan.form == "windowed":
         if plan.opens_at is None or plan.closes_at is None:
@@ -54,7 +56,7 @@ def checked(session: Session, shelf: Shelf, author: Author, plan: Plan) -> Plan:
     if plan.opens_at is not None and plan.closes_at is not None and plan.closes_at <= plan.opens_at:
         raise Refusal("截止时间要在开始时间之后。")
     return Plan(
-        plan.name,
+        name,
         plan.form,
         plan.rules,
         plan.names,

@@ -28,6 +28,8 @@ from bot.storage.players import Mine, Set
 from bot.storage.quiz import OpenSitting
 
 KIND = "contest"
+MOST_SHOWN = 20
+MOST_PAST = 3
 OVER = "本场竞赛已经截止"
 
 
@@ -66,10 +68,16 @@ def offered(session: Session, me: Learner, now: datetime) -> list[Contest]:
     return sorted(found_, key=lambda one: (one.plan.closes_at is None, one.plan.closes_at or now, one.id))
 
 
-def seen(session: Session, me: Learner, now: datetime) -> list[Contest]:
-    """What was announced and is meant for somebody or was joined, newest first: open and past."""
-    announced = [one for one in rows.everything(session) if one.state != "draft"]
-    return [one for one in announced if players.mine(session, one.id, me.id) or _is_meant(session, one, me, now)]
+def ranked(session: Session, me: Learner, now: datetime) -> list[Contest]:
+    """What has a board that this person may look at, newest first: announced, meant for them or joined."""
+    shown = [one for one in rows.everything(session) if one.state in ("open", "closed") and one.rules.board != "off"][:MOST_SHOWN]
+    return [one for one in shown if players.mine(session, one.id, me.id) or _is_meant(session, one, me, now)]
+
+
+def past(session: Session, me: Learner) -> list[Contest]:
+    """The last contests that somebody took part in and that are over, newest first."""
+    found_ = (rows.get(session, one) for one in players.past(session, me.id, MOST_PAST))
+    return [one for one in found_ if one is not None]
 
 
 def _is_meant(session: Session, contest: Contest, me: Learner, now: datetime) -> bool:

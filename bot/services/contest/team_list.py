@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
+from bot.domain import content as contents
 from bot.domain.message import Refusal
 from bot.services.roster import cells
 from bot.services.roster.listed import MOST_FAULTS, Fault
@@ -57,7 +58,7 @@ def teams_of(sheet: Sheet) -> Teams:
             continue
         column = "队名"
         try:
-            name = _text(_cell(row, places, column))
+            name = contents.clean(_text(_cell(row, places, column)))
             if not 1 <= len(name) <= 80:
                 raise cells.Bad("应为 1 到 80 个字")
             column = "工号"
