@@ -147,6 +147,22 @@ class Attempt:
         return arrived <= self.deadline + grace
 
 
+GO_ON = "继续"
+"""The target of what is said about a running exam: it does not wait for the exam to end."""
+_TARGET = re.compile(r"考试 (\d{1,9})")
+
+
+def target_of(exam_id: int) -> str:
+    """The command of an invitation to an exam."""
+    return f"考试 {exam_id}"
+
+
+def exam_of(target: str) -> int | None:
+    """The exam that an invitation is for; None for any other command."""
+    found = _TARGET.fullmatch(target)
+    return None if found is None else int(found[1])
+
+
 def when(at: datetime) -> str:
     """3月10日 09:00."""
     local = at.astimezone(SHANGHAI)

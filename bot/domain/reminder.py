@@ -59,6 +59,8 @@ class Task:
             case "poll":
                 named = zip(LETTERS, self.content.options, strict=False)
                 return tuple(Option(f"投票 {self.occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named)
+            case "invitation" if self.content.target != "每日":
+                return (Option(self.content.target, "现在参加"),)
         return (Option("每日", "每日一练"),)
 
 

@@ -15,6 +15,7 @@ from bot.domain import content as contents
 from bot.domain.content import Content
 from bot.domain.contest.plan import contest_of
 from bot.domain.delivery import Rule, rule_of
+from bot.domain.exam import exam_of
 from bot.domain.people import Learner
 from bot.domain.preference import Preference
 from bot.domain.times import day_of, start_of
@@ -38,6 +39,9 @@ _LESSONS = """SELECT DISTINCT person_id, lesson FROM reading
 _DAILY = "SELECT person_id FROM sitting WHERE person_id IN ({ids}) AND kind = 'daily' AND scope = :day AND state = 'done'"
 _PLAYED = "SELECT person_id, contest_id FROM participation WHERE person_id IN ({ids}) AND finished_at IS NOT NULL"
 _ENDED = "SELECT id FROM contest WHERE id IN ({ids}) AND state IN ('closed', 'cancelled')"
+_SAT = "SELECT DISTINCT person_id, exam_id FROM attempt WHERE person_id IN ({ids})"
+_OVER = "SELECT id FROM exam WHERE id IN ({ids}) AND state <> 'published'"
+_EXAMINED = "SELECT person_id, MAX(deadline) FROM attempt WHERE person_id IN ({ids}) AND state = 'open' AND deadline > :now GROUP BY person_id"
 _VOTED = "SELECT occurrence_id, person_id FROM vote WHERE occurrence_id IN ({ids})"
 _READ = "SELECT id FROM delivery WHERE id IN ({ids}) AND read_at IS NOT NULL"
 _REMINDED = """SELECT d.person_id, d.id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
@@ -73,6 +77,10 @@ class Known:
     daily: set[int] = field(default_factory=set)
     played: set[tuple[int, int]] = field(default_factory=set)
     ended: set[int] = field(default_factory=set)
+    sat: set[tuple[int, int]] = field(default_factory=set)
+    over: set[int] = field(default_factory=set)
+    examined: dict[int, datetime] = field(default_factory=dict)
+    """Who is at an exam, until when."""
     voted: set[tuple[int, int]] = field(default_factory=set)
     read: set[int] = field(default_factory=set)
     reminded: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -102,6 +110,7 @@ def known(session: Session, owed: Sequence[Owed], now: datetime) -> Known:
     for ident, kind in _rows(session, _AWAY, people, day=today.isoformat()):
         found.away[ident] = "借调" if kind == "secondment" else "请假"
     found.busy.update(row[0] for row in _rows(session, _BUSY, people))
+    found.examined.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
     found.accounts.update(accounts(session, people))
     _finished(session, found, owed, people, now)
     return found
@@ -154,6 +163,10 @@ def _finished(session: Session, found: Known, owed: Sequence[Owed], people: Coll
     if contests:
         found.ended.update(row[0] for row in _rows(session, _ENDED, contests))
         found.played.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
+    exams = {number for content in found.content.values() if (number := exam_of(content.target)) is not None}
+    if exams:
+        found.over.update(row[0] for row in _rows(session, _OVER, exams))
+        found.sat.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)
     polls = [ident for ident, content in found.content.items() if content.kind == "poll"]
     found.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
     found.read.update(row[0] for row in _rows(session, _READ, [one.id for one in owed]))

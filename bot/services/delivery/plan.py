@@ -11,6 +11,7 @@ from sqlmodel import Session
 from bot.domain.content import Content, render
 from bot.domain.contest.plan import contest_of
 from bot.domain.delivery import MIDST, RANK, TURN, URGENT, Rule, chosen_hour, quiet_until
+from bot.domain.exam import GO_ON, exam_of
 from bot.domain.limits import WECHAT_HOURS
 from bot.domain.message import Address, Reply
 from bot.domain.parcel import Parcel
@@ -131,13 +132,14 @@ def _needless(facts: Known, one: Owed, content: Content) -> str:
         return GONE
     if who in facts.away:
         return facts.away[who]
-    trial, contest = facts.rule[one.occurrence_id].trial, contest_of(content.target)
-    if contest in facts.ended and not trial:
+    trial, contest, exam = facts.rule[one.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
+    if (contest in facts.ended or exam in facts.over) and not trial:
         return ENDED
     done = not trial and (
         (content.lesson and (who, content.lesson) in facts.lessons)
         or ((content.kind == "daily" or content.target == "每日") and who in facts.daily)
         or (who, contest) in facts.played
+        or (who, exam) in facts.sat
         or (one.occurrence_id, who) in facts.voted
         or one.id in facts.read
     )
@@ -149,7 +151,9 @@ def _needless(facts: Known, one: Owed, content: Content) -> str:
 
 
 def _wait(facts: Known, one: Owed, content: Content, rule: Rule, now: datetime) -> tuple[datetime, str] | None:
-    """Until when somebody is left in peace, and why."""
+    """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (S28)."""
+    if (until := facts.examined.get(one.person_id)) is not None and content.target != GO_ON:
+        return min(until, now + TURN), BUSY
     chosen = facts.chosen.get(one.person_id, Preference())
     if rule.quiet and (until := quiet_until(now, chosen)) is not None:
         return until, QUIET

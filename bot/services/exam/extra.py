@@ -9,7 +9,7 @@ from sqlmodel import Session
 from bot.domain.audience import People
 from bot.domain.campaign import Author
 from bot.domain.content import Content, clean
-from bot.domain.exam import EXTENSION_LABELS, LONGEST_EXTENSION, SETTLE, Attempt, Exam, clock
+from bot.domain.exam import EXTENSION_LABELS, GO_ON, LONGEST_EXTENSION, SETTLE, Attempt, Exam, clock
 from bot.domain.message import Refusal
 from bot.services.campaign import owe_at_once
 from bot.services.exam.plan import own
@@ -63,7 +63,7 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
     detail = f"{staff_no}，{found.minutes} 分钟：{found.reason}；申请人 {found.asked_by}；截止 {clock(changed.deadline)}"
     audit.record(session, now, author.actor, author.via, f"批准{label}", f"extension:{extension_id}", detail=detail)
     text = f"考试《{exam.name}》已为您{label} {found.minutes} 分钟，新的截止时间 {clock(changed.deadline)}。"
-    content = Content("invitation", title=f"考试{label}", text=text, target="继续")
+    content = Content("invitation", title=f"考试{label}", text=text, target=GO_ON)
     owe_at_once(session, f"考试{label}", content, People((staff_no,)), now, delivery={"quiet": False})
     approved = extra.asked(session, extension_id)
     assert approved is not None

@@ -13,7 +13,7 @@ from bot.domain.exam import SETTLE, Attempt, Exam
 from bot.domain.times import day_of
 from bot.services import hours, memory
 from bot.services.shelf import Shelf
-from bot.storage import marks, quiz, study
+from bot.storage import campaign, marks, quiz, study
 from bot.storage.exam import attempts, exams
 
 log = structlog.get_logger(__name__)
@@ -93,8 +93,19 @@ def close_due(session: Session, shelf: Shelf, now: datetime) -> Closed:
         if exam is not None and one.person_id in mine:
             known[exam.id] = exam
             closed += end(session, shelf, exam, one, "clock", now)
-    over = sum(exams.close(session, exam_id, now) for exam_id in exams.ended(session, now - SETTLE))
+    over = sum(_shut(session, exam_id, now) for exam_id in exams.ended(session, now - SETTLE))
     return Closed(closed, over, _tell(session, shelf, now))
+
+
+def _shut(session: Session, exam_id: int, now: datetime) -> bool:
+    """An exam is over; nobody is reminded of it any more."""
+    exam = exams.get(session, exam_id)
+    if exam is None or not exams.close(session, exam_id, now):
+        return False
+    if exam.campaign_id is not None:
+        for state in ("running", "done"):
+            campaign.set_state(session, exam.campaign_id, state, "stopped", now)
+    return True
 
 
 def _is_over(attempt: Attempt, grace_seconds: int, now: datetime) -> bool:

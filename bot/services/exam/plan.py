@@ -14,7 +14,7 @@ from bot.domain import paper
 from bot.domain.audience import And, Audience, ExamNotPassed, ExamNotTaken, Not, Or, describe, lies_within
 from bot.domain.campaign import Author
 from bot.domain.content import Content
-from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, Gate, when
+from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, Gate, target_of, when
 from bot.domain.message import Refusal
 from bot.domain.paper import Blueprint, points_text
 from bot.domain.rhythm import Rhythm, at_once
@@ -151,7 +151,7 @@ def publish(session: Session, shelf: Shelf, author: Author, exam_id: int, now: d
 
 def _invite(session: Session, shelf: Shelf, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
     """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
-    content = Content("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=f"考试 {exam.id}")
+    content = Content("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=target_of(exam.id))
     rhythm = at_once(opens) if opens == now else Rhythm("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
     delivery = {"by": day_of(exam.closes_at).isoformat()}
     campaign_id = campaigns.create(
