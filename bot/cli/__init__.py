@@ -9,6 +9,7 @@ from bot.cli import certificate as _certificate  # noqa: F401
 from bot.cli import chat as _chat  # noqa: F401
 from bot.cli import contest as _contest  # noqa: F401
 from bot.cli import duty as _duty  # noqa: F401
+from bot.cli import exam as _exam  # noqa: F401
 from bot.cli import leave as _leave  # noqa: F401
 from bot.cli import people as _people  # noqa: F401
 from bot.cli import progress as _progress  # noqa: F401

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,20 +10,18 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
+from bot.cli.rehearsal import REHEARSED, rehearsed
 from bot.commands.contest import words
 from bot.domain import audience as audiences
 from bot.domain import contest as rules
 from bot.domain.campaign import Author
 from bot.domain.contest.plan import Contest
-from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services import contest as service
-from bot.services import shelf as shelves
 from bot.services.contest import Board, team_list
 from bot.services.shelf import Shelf
 from bot.storage import audience as people
 from bot.storage import audit, players
-from bot.storage.files import home, load_library
 from bot.storage.files.contests import read_contest
 from bot.storage.tables import stamp
 
@@ -34,38 +31,10 @@ group = typer.Typer(help="竞赛：起草、开放、结束、取消、组队、
 cli.add_typer(group, name="contest")
 
 Id = Annotated[int, typer.Argument(help="竞赛编号")]
-REHEARSED = "以上是预演，什么都没有写；加 --apply 生效。"
 
 
 def _author() -> Author:
     return Author(operator(), "cli")
-
-
-def _with_shelf(work: Callable[[Session, Shelf], T]) -> Callable[[Session], T]:
-    library, faults = load_library(home())
-    if faults:
-        raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
-    return lambda session: work(session, shelves.stock(session, library))
-
-
-class _Rehearsed(Exception):
-    """Carries what would have been written out of a transaction that is to leave nothing behind."""
-
-
-def _run(work: Callable[[Session, Shelf], T], *, apply: bool) -> T:
-    """The work, kept only when it is applied: a rehearsal goes all the way and is rolled back."""
-    made: list[T] = []
-
-    def run(session: Session, shelf: Shelf) -> T:
-        made.append(work(session, shelf))
-        if not apply:
-            raise _Rehearsed
-        return made[0]
-
-    try:
-        return writing(_with_shelf(run))
-    except _Rehearsed:
-        return made[0]
 
 
 def _plain(one: Contest) -> dict[str, Any]:
@@ -138,7 +107,7 @@ def new(
         one = service.own(session, _author(), made)
         return one, len(people.evaluate(session, one.plan.audience, day_of(at), at).people)
 
-    one, count = _run(work, apply=apply)
+    one, count = rehearsed(work, apply=apply)
     end = f"已起草，编号 {one.id}。开放：python -m bot contest open {one.id} --apply" if apply else REHEARSED
     shown = {**_plain(one), "id": one.id if apply else None, "applied": apply, "people": count}
     show(shown, as_json, [*words.plan(one), f"对象：{audiences.describe(one.plan.audience)}，今天 {count} 人", end])
@@ -159,7 +128,7 @@ def open_(
             service.invite(session, shelf, _author(), one, now())
         return one, len(service.board_of(session, one).teams)
 
-    one, made = _run(work, apply=apply)
+    one, made = rehearsed(work, apply=apply)
     lines = [words.line(one), f"组成 {made} 队。" if made else "", "邀请已排好。" if invite else "不发邀请。", "已开放。" if apply else REHEARSED]
     show({"id": one.id, "applied": apply, "teams": made, "invited": invite}, as_json, [each for each in lines if each])
 
@@ -167,14 +136,14 @@ def open_(
 @group.command("close")
 def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """提前结束：封榜，记参加学时。到截止时间会自己结束，不用这条命令。"""
-    made = _run(lambda session, shelf: service.close_by(session, shelf, _author(), contest_id, now()), apply=apply)
+    made = rehearsed(lambda session, shelf: service.close_by(session, shelf, _author(), contest_id, now()), apply=apply)
     show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*words.whole(made), "已结束。" if apply else REHEARSED])
 
 
 @group.command("cancel")
 def cancel(contest_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], apply: Apply = False, as_json: Json = False) -> None:
     """取消：成绩不计，已记的学时冲销，作答记录保留。"""
-    back = _run(lambda session, shelf: service.cancel(session, _author(), contest_id, reason, now()), apply=apply)
+    back = rehearsed(lambda session, shelf: service.cancel(session, _author(), contest_id, reason, now()), apply=apply)
     end = "已取消。" if apply else REHEARSED
     show({"id": contest_id, "applied": apply, "reversed": back}, as_json, [f"冲销 {back} 人的学时。", end])
 
@@ -215,7 +184,9 @@ def teams(
     """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
     try:
         read = team_list.read_teams(file)
-        whole = _run(lambda session, shelf: service.set_teams(session, _author(), contest_id, team_list.known(session, read), now()), apply=apply)
+        whole = rehearsed(
+            lambda session, shelf: service.set_teams(session, _author(), contest_id, team_list.known(session, read), now()), apply=apply
+        )
     except team_list.BadTeams as bad:
         if not as_json:
             raise
@@ -235,7 +206,7 @@ def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
         return before, after
 
-    before, after = _run(work, apply=apply)
+    before, after = rehearsed(work, apply=apply)
     was = {one.player.id: one.place for one in before.places}
     moved = [(one.player.name, was.get(one.player.id), one.place) for one in after.places if was.get(one.player.id) != one.place]
     lines = [f"{name}：第 {old or '—'} 名 → 第 {new} 名" for name, old, new in moved] or ["重算结果与现在一致。"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ STATES = ("draft", "published", "closed", "released", "cancelled")
 STATE_LABELS = {"draft": "草稿", "published": "已发布", "closed": "已结束", "released": "已公布", "cancelled": "已取消"}
 RESULTS = ("at_once", "after_close", "after_release")
 RESULT_LABELS = {"at_once": "交卷后立即出分", "after_close": "考试结束后出分", "after_release": "公布后出分"}
+RESULT_WORDS = {"立即": "at_once", "交卷后": "at_once", "结束后": "after_close", "公布后": "after_release"}
 BY_LABELS = {"self": "本人交卷", "clock": "到时自动交卷", "staff": "监考交卷"}
 EXTENSION_LABELS = {"time": "加时", "reopen": "重开"}
 SETTLE = timedelta(seconds=5)
@@ -61,6 +62,34 @@ def parse_gate(said: str) -> Gate:
         raise Refusal(f"没有看懂条件「{text[:30]}」。可以写：必修 2 课；课 mfd-1191、xf-00；无。")
     lessons = tuple(one for one in re.split(r"[、,\s]+", named[1]) if one) if named is not None else ()
     return Gate(int(count[1]) if count is not None else 0, lessons)
+
+
+NO_GATE = Gate()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an administrator wants of an exam; the rest follows."""
+
+    name: str
+    blueprint: Blueprint
+    audience: Audience
+    opens_at: datetime
+    closes_at: datetime
+    gate: Gate = NO_GATE
+    late_minutes: int | None = None
+    attempts: int = 1
+    results: str = "after_close"
+    grace_seconds: int = 0
+    clause: str = ""
+
+
+def read_results(said: str) -> str:
+    """When results are told: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
+    word = said.strip()
+    if word not in RESULT_WORDS and word not in RESULTS:
+        raise Refusal(f"出分只能写 {'、'.join(RESULT_WORDS)}（{'；'.join(RESULT_LABELS.values())}）。")
+    return RESULT_WORDS.get(word, word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +174,16 @@ class Attempt:
     def counts(self, arrived: datetime, grace: timedelta) -> bool:
         """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (D9)."""
         return arrived <= self.deadline + grace
+
+
+def best(tried: Sequence[Attempt]) -> dict[int, Attempt]:
+    """The try of each person that counts: the best that is closed, else the one that is open."""
+    found: dict[int, Attempt] = {}
+    for one in tried:
+        had = found.get(one.person_id)
+        if had is None or (one.state == "closed", one.score or -1) > (had.state == "closed", had.score or -1):
+            found[one.person_id] = one
+    return found
 
 
 GO_ON = "继续"

@@ -12,11 +12,10 @@ from bot.commands.exam import words
 from bot.commands.exam.sit import MANAGE
 from bot.commands.router import Context
 from bot.domain.audience import parse_audience
-from bot.domain.exam import EXTENSION_LABELS, RESULT_LABELS, Exam, clock, parse_gate, parse_window
+from bot.domain.exam import EXTENSION_LABELS, Exam, Wanted, clock, parse_gate, parse_window, read_results
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.paper import parse_blueprint
 from bot.services import exam as service
-from bot.services.exam import Wanted
 from bot.storage import audience as people
 from bot.storage.exam import attempts
 
@@ -28,7 +27,6 @@ EXAMPLE = (
 )
 EXTRAS = ("条件", "迟到", "次数", "出分", "宽限", "依据")
 _EXTRA = re.compile(rf"({'|'.join(EXTRAS)})\s*[=:：]\s*(.*)")
-_RESULTS = {"立即": "at_once", "交卷后": "at_once", "结束后": "after_close", "公布后": "after_release"}
 _EXTEND = re.compile(r"#?(\d{1,9})\s+(\S{1,40})\s+(\d{1,4})\s*(?:分钟?)?\s+(\S.*)", re.DOTALL)
 _MAKEUP = re.compile(r"#?(\d{1,9})\s+(\d{4}-\d{2}-\d{2}\s.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\d{1,4}(?:\.\d{1,3})?)\s*分?)?")
 
@@ -74,12 +72,6 @@ def _count(said: str, what: str) -> int:
     if found is None:
         raise Refusal(f"{what}请写数字，例如 {what}=3。")
     return int(found[1])
-
-
-def read_results(said: str) -> str:
-    if said not in _RESULTS:
-        raise Refusal(f"出分只能写 {'、'.join(_RESULTS)}（{'；'.join(RESULT_LABELS.values())}）。")
-    return _RESULTS[said]
 
 
 # ── Before ──

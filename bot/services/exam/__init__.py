@@ -5,6 +5,7 @@ Made and published (`plan`), begun (`sit`), looked at (`view`), answered (`answe
 whatever follows from a result hangs itself on `ON_CLOSED` or `ON_TOLD`; whoever changes a mark calls `settle` for each attempt.
 """
 
+from bot.domain.exam import Wanted, best
 from bot.services.exam import finish, pools
 from bot.services.exam.answering import Recorded, answer, hand_in, move
 from bot.services.exam.extra import approve, ask, asked_of
@@ -13,8 +14,6 @@ from bot.services.exam.plan import (
     RULES,
     Progress,
     Seen,
-    Wanted,
-    best,
     cancel,
     checked,
     close,

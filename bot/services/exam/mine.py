@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.exam import Attempt, Exam
+from bot.domain.exam import Attempt, Exam, best
 from bot.domain.times import day_of
-from bot.services.exam.plan import best
 from bot.services.exam.sit import hindrance
 from bot.services.shelf import Shelf
 from bot.storage import audience

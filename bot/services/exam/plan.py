@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,9 +13,9 @@ from bot.domain import paper
 from bot.domain.audience import And, Audience, ExamNotPassed, ExamNotTaken, Not, Or, describe, lies_within
 from bot.domain.campaign import Author
 from bot.domain.content import Content
-from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, Gate, target_of, when
+from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Exam, Wanted, best, target_of, when
 from bot.domain.message import Refusal
-from bot.domain.paper import Blueprint, points_text
+from bot.domain.paper import points_text
 from bot.domain.rhythm import Rhythm, at_once
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import campaign as campaigns
@@ -29,25 +28,7 @@ from bot.storage.exam import attempts, exams
 
 BEFOREHAND = timedelta(hours=12)
 """From so long before its opening on, an exam is announced when it is published, and invited to when it opens."""
-NO_GATE = Gate()
 RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不及格"}
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an administrator wants of an exam; the rest follows."""
-
-    name: str
-    blueprint: Blueprint
-    audience: Audience
-    opens_at: datetime
-    closes_at: datetime
-    gate: Gate = NO_GATE
-    late_minutes: int | None = None
-    attempts: int = 1
-    results: str = "after_close"
-    grace_seconds: int = 0
-    clause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,13 +255,3 @@ def progress(session: Session, author: Author, exam_id: int, now: datetime) -> P
         len(invited), len(tried), states["open"], states["closed"], sum(1 for one in tried.values() if one.passed),
         tuple((staff_no, name) for _, staff_no, name in absent),
     )  # fmt: skip
-
-
-def best(tried: Sequence[Attempt]) -> dict[int, Attempt]:
-    """The try of each person that counts: the best that is closed, else the one that is open."""
-    found: dict[int, Attempt] = {}
-    for one in tried:
-        had = found.get(one.person_id)
-        if had is None or (one.state == "closed", one.score or -1) > (had.state == "closed", had.score or -1):
-            found[one.person_id] = one
-    return found
