@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.domain.audience import All
 from bot.domain.contest import Rules
 from bot.domain.contest.plan import Plan
-from bot.domain.exam import Exam
+from bot.domain.exam import NO_GATE, Exam
 from bot.domain.paper import Item, assemble, parse_blueprint
 from bot.domain.question import Question
 from bot.domain.times import SHANGHAI, day_of
@@ -59,7 +59,7 @@ def past_exam(session: Session, shelf: Shelf, people: Mapping[str, int], now: da
 def _drafted(session: Session, name: str, opens: datetime, closes: datetime, results: str, at: datetime) -> Exam:
     blueprint = parse_blueprint(BLUEPRINT)
     one = Exam(
-        0, name, "draft", blueprint, All(), exam.plan.NO_GATE, opens, closes, blueprint.minutes, None, 1, blueprint.pass_line, blueprint.total,
+        0, name, "draft", blueprint, All(), NO_GATE, opens, closes, blueprint.minutes, None, 1, blueprint.pass_line, blueprint.total,
         results, 0, None, None, "普法工作要点 第四条", None, AUTHOR.actor, None, None, None,
     )  # fmt: skip
     return replace(one, id=exams.add(session, one, AUTHOR.actor, at))
