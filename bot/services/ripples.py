@@ -1,4 +1,4 @@
-"""What a correction means for one person, in words: the notice, made when it is sent, and the note beside the old question."""
+"""What a correction means for one person, in words: the notice, made when it is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from bot.domain.correction import SCOPES, points_text
 from bot.domain.message import Option, Reply
-from bot.domain.times import chinese_day, day_of, minutes_text
+from bot.domain.times import minutes_text
 from bot.services.shelf import Shelf
 from bot.storage import correction as rows
 from bot.storage.correction import Correction, Ripple
@@ -45,7 +45,7 @@ def _notice(found: Correction, name: str, stem: str, changed: list[Ripple]) -> R
     if found.scope != "exam":
         return Reply("\n".join(lines), buttons=(Option(f"{label} {found.ref}", "看一看"),))
     lines.append(f"对结果有异议，可发「申诉 {found.ref} 原因」。")
-    return Reply("\n".join(lines), buttons=(Option(f"考试 {found.ref}", "看结果"),))
+    return Reply("\n".join(lines), buttons=(Option(f"答卷 {found.ref}", "看答卷"),))
 
 
 def said(one: Ripple) -> str:
@@ -65,12 +65,3 @@ def consequences(one: Ripple) -> list[str]:
     if one.certificate_before != one.certificate_after:
         parts.append(f"证书 {one.certificate_before or '无'} → {one.certificate_after or '收回'}")
     return parts
-
-
-def notes(session: Session, sitting_id: int) -> dict[int, str]:
-    """By place of a paper: the note to show beside the question as it was seen and the answer as it was given (features.md A08)."""
-    found: dict[int, str] = {}
-    for n, one in rows.of_sitting(session, sitting_id):
-        day = day_of(one.decided_at or one.proposed_at)
-        found[n] = f"📝 此题已于{chinese_day(day)}更正：{one.amendment}。原因：{one.reason}（题目和作答为当时原样，得分按更正后计）"
-    return found

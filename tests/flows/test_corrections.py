@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bot.commands.exam.words import places
 from bot.dispatch import Dispatcher
 from tests.conftest import Chat, Clock
 from tests.flows.test_daily import change, rows
@@ -86,6 +87,37 @@ async def test_a_readers_report_becomes_a_correction_and_is_answered_by_it(board
 
     assert rows(board.hall.house.desk, "SELECT answered FROM report")[0][0].startswith("您报告得对，已更正：改标准答案")
     assert "您报告得对" in await chat_of(board, clock, "1002").say("学习")
+
+
+async def test_the_old_paper_shows_the_old_question_the_old_answer_and_why_it_counts_now(board: Board, clock: Clock) -> None:
+    learner = chat_of(board, clock, "1002")
+    place = next(one.n for one in board.review(1) if one.question.id == board.first)
+    missed = [one.n for one in board.review(1) if one.mark.earned < 1000]
+    assert f"没得满分的：第 {places(missed)} 题" in await learner.say(f"答卷 {board.exam}")
+    await chat_of(board, clock, "9001").say(f"更正 {board.exam} {board.first} 改 {board.wrong} 原因=解析与条文不符")
+    assert "成绩正在核对更正" in await learner.say(f"答卷 {board.exam}")
+    await chat_of(board, clock, "9002").say("更正 确认 1")
+
+    assert f"更正过的：第 {place} 题" in await learner.say(f"答卷 {board.exam}")
+    said = await learner.say(f"答卷 {board.exam} {place}")
+    question = board.hall.shelf.library.questions[board.first]
+    mine = next(one for one in board.review(1) if one.n == place)
+    assert question.stem in said
+    assert f"您当时的作答：{mine.choice}" in said
+    assert f"当时的标准答案：{mine.question.key}" in said
+    assert f"📝 此题后来更正：改标准答案：{mine.choice}。原因：解析与条文不符" in said
+    assert "得分 2/2" in said
+    assert "没有第 9 题" in await learner.say(f"答卷 {board.exam} 9")
+    assert "没有编号" in await learner.say("答卷 99")
+    assert "请写考试编号" in await learner.say("答卷")
+
+
+async def test_a_question_that_was_taken_out_says_so_on_the_old_paper(board: Board, clock: Clock) -> None:
+    await chat_of(board, clock, "9001").say(f"更正 {board.exam} {board.first} 作废 原因=题干有歧义")
+    await chat_of(board, clock, "9002").say("更正 确认 1")
+    place = next(one.n for one in board.review(0) if one.question.id == board.first)
+
+    assert "此题已作废，不计分" in await chat_of(board, clock, "1001").say(f"答卷 {board.exam} {place}")
 
 
 # ── Appeals ──

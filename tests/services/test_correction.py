@@ -17,6 +17,7 @@ from bot.domain.message import Refusal
 from bot.services import correction, reminders
 from bot.services import exam as exams
 from bot.services.correction import Impact, Wanted
+from bot.services.exam.review import Reviewed, review
 from bot.storage import campaign as campaigns
 from bot.storage import correction as rows
 from bot.storage import marks
@@ -86,6 +87,11 @@ class Board:
 
     def scores(self) -> list[tuple[int | None, bool | None]]:
         return [(one.score, one.passed) for one in map(self.hall.attempt, self.sittings)]
+
+    def review(self, n: int) -> list[Reviewed]:
+        """What the n-th of the people sees of their old paper."""
+        exam, attempt = self.hall.exam(self.exam), self.hall.attempt(self.sittings[n])
+        return self.hall.house.desk.read_now(lambda session: review(session, self.hall.shelf, exam, attempt))
 
     def look(self, query: str) -> list[tuple[Any, ...]]:
         return self.hall.house.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
@@ -205,12 +211,14 @@ def test_the_answers_stay_as_they_were_recorded_and_the_note_stands_beside_the_o
     board.correct("rekey", board.wrong)
 
     assert board.look("SELECT * FROM answer ORDER BY id") == before
-    from bot.services import ripples
-
-    found = board.hall.house.desk.read_now(lambda session: ripples.notes(session, board.sittings[1]))
-    place = next(one.n for one in board.hall.house.desk.read_now(lambda session: _items(session, board.sittings[1])) if one.question == board.first)
-    assert list(found) == [place]
-    assert found[place].startswith(f"📝 此题已于3月2日更正：改标准答案：{board.wrong}。原因：{WHY}")
+    found = {one.question.id: one for one in board.review(1)}
+    old = board.hall.shelf.library.questions[board.first]
+    shown = found[board.first]
+    assert (shown.question.stem, shown.reason, shown.mark.earned) == (old.stem, WHY, 1000)
+    assert shown.amended is not None
+    assert shown.amended.keys == (shown.choice,), "the new key in the letters that this person saw"
+    assert shown.question.key != shown.choice, "and beside it the key of then"
+    assert [one.amended for question, one in found.items() if question != board.first] == [None] * 4
 
 
 def test_who_loses_the_pass_loses_the_hours_by_reversal(board: Board) -> None:
@@ -378,3 +386,25 @@ def test_a_pass_in_the_make_up_keeps_the_hours_that_the_exam_no_longer_gives(boa
 
     assert board.scores()[1] == (6000, True)
     assert board.look("SELECT SUM(credit_seconds) FROM ledger") == [(3 * 5400,)]
+
+
+def test_a_paper_that_is_reopened_after_a_correction_is_marked_by_it(board: Board) -> None:
+    """丙 leaves the first question open, is marked, and answers it when the paper is opened again: by the key that holds now."""
+    hall = board.hall
+    exam = hall.publish("固定 " + "、".join(f"{one}×2" for one in board.questions) + "；30 分钟；及格 60%", at=NOW)
+    person = board.people[2]
+    sitting = int(hall.begin(person, exam, NOW, random.Random(1)).status.sitting_id)
+    found = hall.house.desk.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in _items(session, sitting)])
+    place = next(n for n, question, _ in found if question == board.first)
+    hall.hand_in(person, sitting)
+    hall.tick(AFTER)
+    wanted = Wanted("exam", exam, board.first, Amendment("rekey", (board.wrong,)), WHY)
+    board.apply(board.propose(wanted))
+    assert hall.attempt(sitting).score == 0
+
+    asked = hall.run(lambda session: exams.ask(session, ADMIN, exam, "1003", "reopen", 20, "断网", AFTER))
+    hall.run(lambda session: exams.approve(session, SECOND, asked.id, AFTER))
+    hall.answer(person, sitting, place, _shown(found, place, board.wrong), AFTER)
+    hall.hand_in(person, sitting, AFTER)
+
+    assert hall.attempt(sitting).score == 2000

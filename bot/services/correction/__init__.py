@@ -5,14 +5,13 @@
 
 from bot.services.correction import contest, exam
 from bot.services.correction.base import load
-from bot.services.correction.carry import Wanted, apply, catch_up, drop, look, named_version, names_needed, own, propose, rehearse
+from bot.services.correction.carry import Wanted, apply, drop, look, named_version, names_needed, own, propose, rehearse
 from bot.services.correction.impact import Impact
 
 __all__ = [
     "Impact",
     "Wanted",
     "apply",
-    "catch_up",
     "contest",
     "drop",
     "exam",

@@ -184,9 +184,12 @@ def drop(session: Session, author: Author, correction_id: int, now: datetime) ->
     return found
 
 
-def catch_up(session: Session, shelf: Shelf, author: Author, scope: str, ref: int, now: datetime) -> int:
-    """Papers that came in after a correction are marked by it too; how many there were."""
-    return sum(len(apply(session, shelf, author, one.id, now).ripples) for one in rows.holding(session, scope, ref))
+def mark_late(session: Session, shelf: Shelf, subject: Subject, now: datetime) -> set[int]:
+    """Mark papers that came in after a correction by it too; which they are. Their results are for the caller to work out."""
+    late: set[int] = set()
+    for one in rows.holding(session, subject.scope, subject.ref):
+        late |= set(_mark(session, subject, one, shelf.question(session, one.version_id), now))
+    return late
 
 
 def _ensured(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime) -> tuple[int, bool]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.campaign import Author
+from bot.domain.campaign import SYSTEM, Author
 from bot.domain.correction import places_of
 from bot.domain.exam import Attempt, Exam
 from bot.domain.message import Refusal
@@ -15,10 +15,12 @@ from bot.services import certificate, hours
 from bot.services import exam as service
 from bot.services.certificate.exams import deserved, settle_exam, source_of
 from bot.services.correction.base import SUBJECTS, Deed, Standing, Subject
+from bot.services.correction.carry import mark_late
 from bot.services.shelf import Shelf
 from bot.storage import correction
 from bot.storage.exam import attempts, exams
 
+HOUSE = Author(SYSTEM, SYSTEM)
 NEW = "新编号"
 """What a rehearsal says of a certificate that would be issued."""
 
@@ -90,3 +92,13 @@ class OfExam(Subject):
 
 
 SUBJECTS["exam"] = OfExam
+
+
+def _late(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt, now: datetime) -> None:
+    """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
+    for sitting_id in mark_late(session, shelf, OfExam(session, HOUSE, exam.id), now):
+        service.settle(session, shelf, exam, sitting_id, now)
+
+
+# Before all others: what follows from a result follows from the right one.
+service.ON_CLOSED.insert(0, _late)

@@ -48,12 +48,6 @@ _BEFORE = Sql(
     """SELECT MAX(id) FROM correction WHERE scope = :scope AND ref = :ref AND version_id = :version_id AND state = 'applied' AND id < :id"""
 )
 _NAME = {"exam": Sql("SELECT name FROM exam WHERE id = :ref"), "contest": Sql("SELECT name FROM contest WHERE id = :ref")}
-_OF_SITTING = Sql(
-    """SELECT m.n, c.id, c.scope, c.ref, c.question, c.version_id, c.way, c.keys, c.reason, c.report_id, c.state, c.proposed_by, c.proposed_at,
-              c.decided_by, c.decided_at FROM remark m JOIN correction c ON c.id = m.correction_id
-       WHERE m.sitting_id = :sitting_id AND NOT EXISTS
-             (SELECT 1 FROM remark z WHERE z.sitting_id = m.sitting_id AND z.n = m.n AND z.correction_id > m.correction_id) ORDER BY m.n"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +225,6 @@ def newest_before(session: Session, found: Correction) -> int | None:
 def holding(session: Session, scope: str, ref: int) -> list[Correction]:
     """Of every corrected question the correction that holds."""
     return list({one.version_id: one for one in applied(session, scope, ref)}.values())
-
-
-def of_sitting(session: Session, sitting_id: int) -> list[tuple[int, Correction]]:
-    """(place, correction) of each place of a paper whose mark is that of a correction."""
-    return [(row[0], _correction(row[1:])) for row in _OF_SITTING.all(session, sitting_id=sitting_id)]
 
 
 def name_of(session: Session, scope: str, ref: int) -> str:
