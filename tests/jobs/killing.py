@@ -185,10 +185,15 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
     desk = Desk(engine)
     # A full minute, since what is due is due at hh:mm; the clock that all replicas share shows it when they begin.
     base = datetime.now(UTC).replace(second=0, microsecond=0)
-    plan(desk, count, minutes, base, people)
-    arguments = ("tick", url_of(engine), str(base.timestamp()), str(time.time()), str(speed), str(log))
+    started = time.time()
+    arguments = ("tick", url_of(engine), str(base.timestamp()), str(started), str(speed), str(log))
     alive = [await Replica.begin(*arguments) for _ in range(replicas)]
     starting = {one: asyncio.create_task(one.ready()) for one in alive}
+    log.touch()
+    # Only once all are at work does anything fall due: however slow the machine, those that are killed first had something to lose.
+    await asyncio.gather(*starting.values())
+    reached = base + timedelta(seconds=(time.time() - started) * speed)
+    plan(desk, count, minutes, reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
     kills = 0
     deadline = time.monotonic() + minutes * 60 / speed + 90
     while time.monotonic() < deadline:
