@@ -473,6 +473,15 @@ def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau
     assert "学一课" in made.ready[0].parcel.reply.text
 
 
+def test_the_report_due_before_the_first_of_march_is_called_to_mind_twice(bureau: Bureau) -> None:
+    told = "SELECT content FROM campaign WHERE name = '系统提醒：年度报告' ORDER BY id"
+    for day in ("01-31 10:00", "02-01 09:00", "02-01 09:01", "02-19 09:00", "02-20 09:00", "02-28 09:00", "03-01 09:00"):
+        bureau.tick(at(f"2026-{day}"))
+    found = [str(row[0]) for row in bureau.rows(told)]
+    assert ["还有 28 天" in found[0], "还有 9 天" in found[1], len(found)] == [True, True, 2]
+    assert "2025 年度法治政府建设报告应在 3 月 1 日前公开" in found[0]
+
+
 def test_the_demo_has_three_campaigns_and_one_is_due_within_the_minute(bureau: Bureau) -> None:
     now = NOW + timedelta(seconds=17)
     made = bureau.desk.write_now(lambda session: service.demo_campaigns(session, bureau.shelf, now))

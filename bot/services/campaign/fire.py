@@ -13,7 +13,7 @@ from bot.domain.campaign import Campaign, Fired
 from bot.domain.content import at_part
 from bot.domain.rhythm import due_between, next_due
 from bot.domain.times import start_of
-from bot.services.campaign.tell import MERGED, tell_calendar, tell_half_year, tell_missed
+from bot.services.campaign.tell import MERGED, tell_annual_report, tell_calendar, tell_half_year, tell_missed
 from bot.services.shelf import Shelf
 from bot.storage import campaign as rows
 from bot.storage import switches
@@ -50,6 +50,7 @@ def fire_due(session: Session, shelf: Shelf, calendar: Calendar, now: datetime) 
     tell_missed(session, [one for one in fired if one.state == "missed"], now)
     tell_calendar(session, calendar, now)
     tell_half_year(session, now)
+    tell_annual_report(session, now)
     return fired
 
 

@@ -22,6 +22,8 @@ from bot.storage import campaign as rows
 
 TOLD = "系统提醒"
 MERGED = "已并入后一次"
+FEBRUARY, ANNUAL_TOLD = 2, (1, 20)
+"""From which days of February on the report of the year before is called to mind."""
 
 
 def announce(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> Fired:
@@ -102,6 +104,21 @@ def tell_half_year(session: Session, now: datetime) -> bool:
         return False
     lines = [f"· {unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in idle[:30]]
     announce(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
+    return True
+
+
+def tell_annual_report(session: Session, now: datetime) -> bool:
+    """Twice in February administrators are told that last year's report is to be public before 1 March (features.md, row 01). True when told now."""
+    today = day_of(now)
+    day = max((one for one in ANNUAL_TOLD if today.month == FEBRUARY and today.day >= one), default=0)
+    if not day or not switches.first_to(session, f"told:annual:{today.year}-02-{day:02}", now):
+        return False
+    left = (date(today.year, FEBRUARY + 1, 1) - today).days
+    text = (
+        f"{today.year - 1} 年度法治政府建设报告应在 3 月 1 日前公开，还有 {left} 天。"
+        f"学法、责任清单和活动的数字见报表（截至 {today.year - 1}-12-31）：形式、责任清单、活动依据、达标率。"
+    )
+    announce(session, "年度报告", text, now)
     return True
 
 
