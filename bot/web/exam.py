@@ -73,7 +73,7 @@ class ExamPage:
         return self._door.pages.show("exam/page.html", visitor=visitor, name=exam.name)
 
     async def _state(self, request: web.Request, visitor: Visitor) -> web.Response:
-        return await self._told(self._desk.read, visitor)
+        return await self._told(visitor)
 
     async def _progress(self, request: web.Request, visitor: Visitor) -> web.Response:
         now = self._now()
@@ -88,32 +88,29 @@ class ExamPage:
 
         return web.json_response({"now": now.isoformat(), **await self._desk.read(look)})
 
-    async def _told(
-        self, how: Callable[..., Any], visitor: Visitor, do: Callable[[Session], object] | None = None, at: datetime | None = None
-    ) -> web.Response:
-        """Where the exam stands for the visitor, after `do` in the same transaction; a refusal in its own words."""
-        now = at or self._now()
-
-        def work(session: Session) -> State:
-            if do is not None:
-                do(session)
-            return state_of(session, self._shelf(), visitor.learner.id, int(visitor.ref), now)
-
+    async def _told(self, visitor: Visitor) -> web.Response:
+        """Where the exam stands for the visitor now, or a refusal in its own words."""
+        now = self._now()
         try:
-            state = await (how(work) if do is None else how(work, of=visitor.sender))
+            state = await self._desk.read(lambda session: state_of(session, self._shelf(), visitor.learner.id, int(visitor.ref), now))
         except Refusal as refusal:
             return web.json_response({"say": str(refusal)}, status=409)
         return web.json_response({"now": self._now().isoformat(), **state})
 
     # ── Doing ──
 
+    async def _done(self, visitor: Visitor, do: Callable[[Session], object]) -> web.Response:
+        """Do something, and tell where the exam stands after it. The paper is written out on the read side: others wait for the writer."""
+        try:
+            await self._desk.write(do, of=visitor.sender)
+        except Refusal as refusal:
+            return web.json_response({"say": str(refusal)}, status=409)
+        return await self._told(visitor)
+
     async def _begin(self, request: web.Request, visitor: Visitor, said: Said) -> web.Response:
         arrived = request[ARRIVED]
-        return await self._told(
-            self._desk.write,
-            visitor,
-            lambda session: exams.begin(session, self._shelf(), visitor.learner.id, int(visitor.ref), arrived, self._rng),
-            arrived,
+        return await self._done(
+            visitor, lambda session: exams.begin(session, self._shelf(), visitor.learner.id, int(visitor.ref), arrived, self._rng)
         )
 
     async def _answer(self, request: web.Request, visitor: Visitor, said: Said) -> web.Response:
@@ -139,7 +136,7 @@ class ExamPage:
                 word = Incoming(visitor.sender, "交卷", "", arrived)
                 exams.hand_in(session, self._shelf(), visitor.learner.id, sitting, word, arrived)
 
-        return await self._told(self._desk.write, visitor, hand_in)
+        return await self._done(visitor, hand_in)
 
 
 # ── What the page is told ──

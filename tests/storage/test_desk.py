@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from bot.domain.message import Address, Refusal
@@ -178,6 +178,37 @@ async def test_a_reader_sees_one_moment_while_others_write(desk: Desk) -> None:
 
     assert await desk.read(twice) == (1, 1)
     assert counted(desk) == {"one", "two"}
+
+
+async def test_a_reader_sees_every_commit_before_it_by_whatever_way_it_asks(desk: Desk) -> None:
+    count = Sql("SELECT COUNT(*) FROM tally")
+
+    def look(session: Session) -> tuple[int, int]:
+        return count.one(session)[0], len(session.execute(text("SELECT what FROM tally")).all())
+
+    for n in range(6):
+        assert await asyncio.gather(*(desk.read(look) for _ in range(3))) == [(n, n)] * 3
+        await desk.write(counts(f"seen {n}"))
+
+
+async def test_a_reader_whose_look_failed_or_whose_line_was_cut_looks_again(engine: Engine, desk: Desk) -> None:
+    def trip(session: Session) -> None:
+        session.execute(text("SELECT * FROM nowhere"))
+
+    for _ in range(4):
+        with pytest.raises(DBAPIError):
+            await desk.read(trip)
+        with pytest.raises(ZeroDivisionError):
+            await desk.read(lambda session: 1 // len(session.execute(text("SELECT what FROM tally")).all()))
+    await desk.write(counts("seen"))
+    if engine.dialect.name != "sqlite":
+        await asyncio.gather(*(desk.read(lambda session: session.execute(text("SELECT 1")).all()) for _ in range(4)))
+        with engine.begin() as other:
+            other.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+            )
+    for _ in range(4):
+        assert await desk.read(lambda session: session.execute(text("SELECT COUNT(*) FROM tally")).scalar()) == 1
 
 
 async def test_a_full_queue_is_refused_at_once(engine: Engine) -> None:

@@ -9,14 +9,16 @@ connection in another thread. What a caller was told to be done is on disk befor
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from zlib import crc32
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from bot.storage.db.engine import is_sqlite, session_on
+from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
 from bot.storage.db.writer import SWEEP, Busy, Gauges, Job, Prelock, T, Work, Writer
 
 
@@ -31,6 +33,8 @@ class Desk:
         alone = is_sqlite(engine)
         self._writers = [Writer(engine, self.gauges, None if alone else prelock, n) for n in range(1 if alone else writers)]
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
+        self._kept = threading.local()
+        self._open: list[Connection] = []
 
     @property
     def depth(self) -> int:
@@ -49,6 +53,8 @@ class Desk:
         for writer in self._writers:
             writer.join(max(0.1, until - time.monotonic()))
         self._readers.shutdown(wait=True, cancel_futures=True)
+        for connection in self._open:
+            connection.close()
         self.engine.dispose()
 
     async def write(self, work: Work[T], of: Hashable = None) -> T:
@@ -75,17 +81,41 @@ class Desk:
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returned, from a read-only connection in another thread; it sees what was committed when it began."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def read_now(self, work: Work[T]) -> T:
         """`read`, from a plain thread (command line, tests)."""
         with self.engine.connect() as connection:
-            if is_sqlite(self.engine):
-                # A long report goes through its pages once: a large cache would only be memory.
-                connection.execution_options(reading=True).connection.cursor().executescript("PRAGMA query_only=ON; PRAGMA cache_size=-8192")
-            else:
-                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            return work(session_on(connection))
+            return work(session_on(_for_reading(connection)))
+
+    def _read(self, work: Work[T]) -> T:
+        """`read`, in a reader's thread, over the connection that it keeps: opening one takes longer than most of what is asked of it."""
+        kept: Connection | None = getattr(self._kept, "connection", None)
+        if kept is not None:
+            try:
+                return self._read_over(kept, work)
+            except (DBAPIError, *DRIVER_ERRORS):
+                # Perhaps only the connection is at fault, which has stood since before the database was away: a fresh one tells.
+                pass
+        fresh = self._kept.connection = _for_reading(self.engine.connect())
+        self._open.append(fresh)
+        return self._read_over(fresh, work)
+
+    def _read_over(self, connection: Connection, work: Work[T]) -> T:
+        try:
+            session = session_on(connection)
+            try:
+                return work(session)
+            finally:
+                session.close()
+                connection.rollback()
+                # What statements of our own began (storage/sql.py), SQLAlchemy knows nothing of; what is read next sees what is committed by then.
+                connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+        except (DBAPIError, *DRIVER_ERRORS):
+            self._kept.connection = None
+            self._open.remove(connection)
+            connection.close()
+            raise
 
     def write_now(self, work: Work[T]) -> T:
         """One transaction in the caller's thread, for the command line and for the start, before the writers run."""
@@ -94,6 +124,15 @@ class Desk:
             result = work(session)
             session.flush()
             return result
+
+
+def _for_reading(connection: Connection) -> Connection:
+    if is_sqlite(connection.engine):
+        # A long report goes through its pages once: a large cache would only be memory.
+        connection.execution_options(reading=True).connection.cursor().executescript("PRAGMA query_only=ON; PRAGMA cache_size=-8192")
+    else:
+        connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return connection
 
 
 def _share(key: Hashable, parts: int) -> int:

@@ -6,7 +6,7 @@ import { Box, button, make } from "./make.js";
 import { places, question, review } from "./paper.js";
 import { over, ready } from "./phases.js";
 
-const LOOK_EVERY = 45_000; // milliseconds between two looks at what was answered elsewhere
+const LOOK_EVERY = 20_000; // milliseconds between two looks at what was answered elsewhere
 const SOON = 300; // seconds from which the clock is red
 const AT_LAST = 4; // seconds before the end at which what was picked is saved without being asked for
 
@@ -114,7 +114,12 @@ async function look() {
   try {
     const found = await get(`${address}/progress`);
     if (found.sitting !== paper.sitting || found.phase !== "open") return show(await get(`${address}/state`));
+    const moved = found.deadline !== paper.deadline;
     paper.deadline = found.deadline;
+    if (moved) {
+      say("考试时间已调整");
+      draw();
+    }
     const fresh = paper.items.filter((one) => one.choice === null && found.choices[one.n] !== undefined);
     for (const one of fresh) one.choice = found.choices[one.n];
     if (fresh.length && (looking || fresh.some((one) => one.n === here))) draw();

@@ -35,12 +35,16 @@ export function question(item, size, state, draft, act) {
       const tick = make("span", "tick", "✓");
       tick.setAttribute("aria-hidden", "true");
       const letter = say === words ? null : make("span", "letter", say);
-      list.append(make("label", "option", input, letter, make("span", "words", words), tick));
+      list.append(make("label", settled ? "option settled" : "option", input, letter, make("span", "words", words), tick, make("span", "ring")));
     }
     field.append(list);
     value = () => [...list.querySelectorAll("input:checked")].map((one) => one.value).join("");
+    // A class and not :has(), which the browsers inside older chat apps do not know.
+    const paint = () => list.querySelectorAll("input").forEach((one) => one.parentElement.classList.toggle("picked", one.checked));
+    paint();
     list.addEventListener("change", () => {
       act.draft(item.n, value());
+      paint();
       show();
     });
   } else {
