@@ -35,6 +35,7 @@ RULES = (
     "点「开始考试」起计时，以服务器的时间为准；中途离开、断网、换手机，时间照走，已保存的答案都在，可以在网页或聊天里接着考。",
     "每题选好后点「确定」才记录；记录后以第一次为准，不能再改。",
     "可以跳着答，交卷前会列出没有答的题；到时间没有交，用已保存的答案自动交卷。",
+    "多选题少选且没有选错得一半分；考试结束前不公布答案。",
 )
 
 _ID = re.compile(r"page-[0-9a-f]{24}")
@@ -171,6 +172,7 @@ def _item(one: Shown) -> State:
 
 
 def _facts(exam: Exam) -> list[tuple[str, str]]:
+    cap = [] if exam.cap is None else [("补考", f"成绩最多按 {points_text(exam.cap)} 分计")]
     return [
         ("时间", f"{when(exam.opens_at)} 至 {when(exam.closes_at)}"),
         ("题量", f"{exam.blueprint.size} 题，满分 {points_text(exam.total)} 分"),
@@ -178,6 +180,7 @@ def _facts(exam: Exam) -> list[tuple[str, str]]:
         ("限时", f"{exam.minutes} 分钟"),
         ("次数", f"{exam.attempts} 次"),
         ("出分", RESULT_LABELS[exam.results]),
+        *cap,
     ]
 
 

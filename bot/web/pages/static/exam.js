@@ -96,14 +96,16 @@ const act = {
 // ── What comes of it ──
 
 function answered(n, choice, answer) {
-  if (answer.recorded) {
-    item(n).choice = choice;
-    say(`第 ${n} 题已保存，共 ${saved()}/${paper.items.length}`);
-  } else {
+  if (!answer.recorded) {
+    // What was picked stays to be seen: it is the person's to decide what to do with it.
     note = make("p", "note bad", answer.say);
     say(answer.say);
+    draw();
     void look();
+    return;
   }
+  item(n).choice = choice;
+  say(`第 ${n} 题已保存，共 ${saved()}/${paper.items.length}`);
   const left = { ...drafts() };
   delete left[n];
   box.set("drafts", left);
@@ -202,7 +204,7 @@ function tick() {
     if (warned > mark && seconds <= mark && seconds > 0) say(`还剩 ${mark / 60} 分钟`);
   }
   warned = seconds;
-  if (seconds <= AT_LAST) for (const one of paper.items) if (stateOf(one) === "picked") keeper.save(one.n, drafts()[one.n]);
+  if (seconds <= AT_LAST && seconds > 0) for (const one of paper.items) if (stateOf(one) === "picked") keeper.save(one.n, drafts()[one.n]);
   if (seconds === 0 && !root.querySelector(".ended")) {
     root.querySelectorAll("fieldset").forEach((one) => (one.disabled = true));
     root.querySelector(".strip").after(make("p", "note warn ended", "时间到，正在用已保存的答案收卷…"));

@@ -9,7 +9,7 @@ function facts(rows) {
 }
 
 export function ready(state, begin) {
-  const card = make("section", "card", make("h1", "", state.name), facts(state.facts));
+  const card = make("section", "card phase", make("h1", "", state.name), facts(state.facts));
   const rules = make("ul", "rules", ...state.rules.map((one) => make("li", "", one)));
   card.append(make("h2", "", "开始之前"), rules);
   if (state.hindrance) card.append(make("p", "note warn", state.hindrance));
@@ -22,7 +22,7 @@ export function over(state, begin) {
   if (state.score) card.append(make("p", "score", make("b", "", state.score.got), ` / ${state.score.total} 分　`, make("span", `tag ${state.score.tone}`, state.score.verdict)));
   card.append(make("p", "", state.told));
   if (!state.hindrance) card.append(make("p", "row", button("", "再考一次", begin)));
-  const whole = make("div", "", card);
+  const whole = make("div", "phase", card);
   if (state.answers.length) {
     const list = make("ol", "answers");
     for (const one of state.answers) list.append(answer(one));
