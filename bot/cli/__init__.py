@@ -11,6 +11,7 @@ from bot.cli import contest as _contest  # noqa: F401
 from bot.cli import duty as _duty  # noqa: F401
 from bot.cli import exam as _exam  # noqa: F401
 from bot.cli import leave as _leave  # noqa: F401
+from bot.cli import marking as _marking  # noqa: F401
 from bot.cli import people as _people  # noqa: F401
 from bot.cli import progress as _progress  # noqa: F401
 from bot.cli import public as _public  # noqa: F401
