@@ -114,6 +114,18 @@ def test_every_question_has_its_figures_and_the_doubtful_come_first(room: Room) 
     assert len(phone(found).encode()) <= 2048
 
 
+def test_what_shows_keys_is_not_shown_while_anybody_can_sit_the_exam(room: Room) -> None:
+    people, exam = room.people(6), room.publish(3)
+    for person in people:
+        room.sit(person, exam, [room.letter(n, True) for n in range(3)])
+
+    with pytest.raises(Refusal, match="还没有结束"):
+        room.look("题目分析", exam)
+
+    room.hall.tick(AFTER)
+    assert len(room.look("题目分析", exam).parts[0].rows) == 3
+
+
 def test_cells_of_fewer_than_five_people_are_hidden(room: Room) -> None:
     people, exam = room.people(4), room.publish(3)
     for person in people:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from sqlmodel import Session
 
 from bot.domain.correction import points_text
+from bot.domain.message import Refusal
 from bot.domain.question import KINDS
 from bot.domain.report import Ask, Cell, Column, Part, Scope, Table
 from bot.domain.statistics import DOUBTFUL, FEW, Analysis, Flag, Item, Picked, Response, analyse
@@ -60,6 +61,9 @@ TERMS = (
 def items(session: Session, scope: Scope, ask: Ask) -> Table:
     """一场考试每道题的难度、区分度、各选项、用时和可疑之处，以及整卷信度。"""
     exam = exam_of(session, ask.about)
+    if not exam.is_over:
+        # The key stands beside every option: who may see this report may sit the exam, or know who does.
+        raise Refusal(f"考试《{exam.name}》还没有结束。题目分析里有标准答案，结束后再看；进度发「考试 进度 {exam.id}」。")
     first = {one.sitting_id: one for one in papers(session, scope, ask, exam) if one.n == 1}
     known = versions(session, exam)
     times = {sitting: _seconds(first[sitting].started_at, came) for sitting, came in taps(session, exam).items() if sitting in first}
