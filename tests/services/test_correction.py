@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign import Author
-from bot.domain.correction import Amendment
+from bot.domain.correction import Amendment, add_up
 from bot.domain.message import Refusal
 from bot.services import correction, reminders
 from bot.services import exam as exams
@@ -184,6 +184,21 @@ def test_results_are_held_back_until_a_second_name_has_said_yes(board: Board) ->
     assert WHY in detail
 
 
+def test_hours_are_booked_with_the_correction_that_gives_them_though_another_still_waits(board: Board) -> None:
+    hours = "SELECT SUM(credit_seconds) FROM ledger"
+    assert board.look(hours) == [(2 * 5400,)]
+    waiting = board.propose(board.wanted("void", question=board.questions[4]))
+
+    impact = board.correct("rekey", board.wrong)
+
+    assert impact.figures["credited"] == 1
+    assert board.look(hours) == [(3 * 5400,)]
+    assert board.hall.exam(board.exam).frozen_at is not None, "the other one still holds results back"
+    board.hall.run(lambda session: correction.drop(session, SECOND, waiting, AFTER))
+    assert board.hall.exam(board.exam).frozen_at is None
+    assert board.look(hours) == [(3 * 5400,)]
+
+
 def test_a_proposal_can_be_taken_back_and_results_go_on(board: Board) -> None:
     number = board.propose(board.wanted("void"))
     board.hall.run(lambda session: correction.drop(session, ADMIN, number, AFTER))
@@ -257,7 +272,7 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.desk.read_now(lambda session: marks.total(session, board.sittings[0]))
+    total = board.hall.house.desk.read_now(lambda session: add_up(one.place for one in marks.of_sitting(session, board.sittings[0])))
     assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 

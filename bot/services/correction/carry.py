@@ -212,15 +212,8 @@ def _ensured(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now
     scope = (wanted.scope, wanted.ref)
     made = rows.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
     subject.freeze(session, now)
-    audit.record(
-        session,
-        now,
-        author.actor,
-        author.via,
-        "提出更正",
-        f"{wanted.scope}:{wanted.ref} {question}",
-        detail=f"更正 {made}；{wanted.amended}；{reason}",
-    )
+    detail = f"更正 {made}；{wanted.amended}；{reason}"
+    audit.record(session, now, author.actor, author.via, "提出更正", f"{wanted.scope}:{wanted.ref} {question}", detail=detail)
     return made, True
 
 
@@ -231,41 +224,30 @@ def _carried(session: Session, shelf: Shelf, author: Author, correction_id: int,
     question = shelf.question(session, found.version_id)
     before = subject.standings(session)
     touched = _mark(session, subject, found, question, now)
-    if not rehearsal:
-        _thaw(session, subject)
-    else:
-        subject.freeze(session, None)
-    if not touched:
-        return Impact.of(session, subject, found, question, [], 0, 0)
-    foreseen = subject.redo(session, shelf, touched, Deed(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
-    after = subject.standings(session)
-    keys = subject.keys(before, touched)
-    ripples = [
-        _ripple(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
-        for sitting, standing in before.items()
-        if sitting in keys and sitting in after
-    ]
-    moved = sum(1 for sitting, one in before.items() if sitting in after and sitting not in keys and after[sitting].place != one.place)
+    subject.freeze(session, None)
+    ripples: list[Ripple] = []
+    moved = 0
+    if touched:
+        foreseen = subject.redo(session, shelf, touched, Deed(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
+        after = subject.standings(session)
+        keys = subject.keys(before, touched)
+        ripples = [
+            _ripple(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
+            for sitting, standing in before.items()
+            if sitting in keys and sitting in after
+        ]
+        moved = sum(1 for sitting, one in before.items() if sitting in after and sitting not in keys and after[sitting].place != one.place)
     if not rehearsal:
         rows.keep(session, correction_id, ripples, now)
+        if rows.waiting(session, found.scope, found.ref):
+            # Held back again for another proposal, but only now: hours that are not booked with this one nobody would book later.
+            subject.freeze(session, now)
     return Impact.of(session, subject, found, question, ripples, len(touched), moved)
 
 
 def _ripple(sitting: int, before: Standing, after: Standing, certificate: str) -> Ripple:
-    return Ripple(
-        sitting,
-        before.person_id,
-        before.score,
-        after.score,
-        before.place,
-        after.place,
-        before.passed,
-        after.passed,
-        before.seconds,
-        after.seconds,
-        before.certificate,
-        certificate,
-    )
+    score, place, passed = (before.score, after.score), (before.place, after.place), (before.passed, after.passed)
+    return Ripple(sitting, before.person_id, *score, *place, *passed, before.seconds, after.seconds, before.certificate, certificate)
 
 
 def _mark(session: Session, subject: Subject, found: Correction, question: Question, now: datetime) -> dict[int, int]:
