@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.correction import Place, Sum, add_up
+from bot.domain.correction import Place
 from bot.storage.sql import Sql
 
 NEWEST = """NOT EXISTS (SELECT 1 FROM remark z WHERE z.sitting_id = m.sitting_id AND z.n = m.n AND z.correction_id > m.correction_id)"""
@@ -62,8 +62,3 @@ def of_sittings(session: Session, sittings: str, **values: Any) -> list[Mark]:
     """The same of many papers. `sittings` is a SELECT of their ids, in our own words, with `values` bound."""
     rows = Sql(f"{MARKS} WHERE i.sitting_id IN ({sittings}) ORDER BY i.sitting_id, i.n").all(session, **values)
     return [_mark(row) for row in rows]
-
-
-def total(session: Session, sitting_id: int) -> Sum:
-    """What a paper comes to by the marks that count; `scaled` gives the score that results, places and certificates state."""
-    return add_up(mark.place for mark in of_sitting(session, sitting_id))

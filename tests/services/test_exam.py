@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
@@ -16,9 +18,10 @@ from bot.domain.exam import Gate
 from bot.domain.message import Refusal
 from bot.services import exam as service
 from bot.storage import ledger, study
-from bot.storage.exam import attempts
+from bot.storage.db.engine import session_on
+from bot.storage.exam import attempts, extra
 from tests.conftest import NOW, enroll
-from tests.services.examining import ADMIN, SECOND, Hall
+from tests.services.examining import ADMIN, SECOND, Hall, message
 
 MINUTE = timedelta(minutes=1)
 
@@ -248,6 +251,57 @@ def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_no
     assert hours_of(hall, person) == 5400
     with pytest.raises(Refusal, match="没有编号"):
         hall.begin(person, other, NOW + 5 * MINUTE)
+
+
+def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    key = hall.keys(sitting_id)[0][0]
+    engine = hall.house.desk.engine
+
+    def ended() -> int:
+        return int(hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)))
+
+    with ThreadPoolExecutor(1) as invigilator:
+        with engine.connect() as connection, connection.begin():
+            service.answer(session_on(connection), hall.shelf, person, sitting_id, 1, key, message(NOW), NOW)
+            ending = invigilator.submit(ended)
+            while engine.dialect.name != "sqlite" and not ending.done() and not waits(engine):
+                pass
+        assert ending.result(30) == 1
+    assert hall.attempt(sitting_id).score == 2000
+
+
+def waits(engine: Engine) -> bool:
+    """Whether anybody waits for a lock."""
+    with engine.connect() as connection:
+        return bool(connection.execute(text("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")).scalar())
+
+
+def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    exam_id = hall.publish()
+    begin = attempts.begin
+
+    def slowly(session: Session, *args: Any) -> int:
+        made = begin(session, *args)
+        service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW)
+        return made
+
+    monkeypatch.setattr(attempts, "begin", slowly)
+    with pytest.raises(Refusal, match="刚刚结束或取消"):
+        hall.begin(person, exam_id)
+    assert hall.house.desk.read_now(lambda session: attempts.of_exam(session, exam_id)) == []
+
+
+def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sitting_id = hall.begin(person, hall.publish()).status.sitting_id
+    late = NOW + 31 * MINUTE
+    seen = hall.house.desk.read_now(lambda session: attempts.overdue(session, late, 10))
+    hall.run(lambda session: extra.lengthen(session, sitting_id, late + 10 * MINUTE))
+    monkeypatch.setattr(attempts, "overdue", lambda *_: seen)
+
+    assert hall.tick(late).attempts == 0
+    assert hall.attempt(sitting_id).state == "open"
 
 
 # ── Extra time ──

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from bot.domain.correction import add_up
 from bot.storage import marks
 from bot.storage.db import Desk
 from bot.storage.exports import EXPORTS, bounds
@@ -42,7 +43,7 @@ class Paper:
         return self.desk.read_now(lambda session: marks.of_sitting(session, 900))
 
     def total(self) -> tuple[int, int]:
-        found = self.desk.read_now(lambda session: marks.total(session, 900))
+        found = self.desk.read_now(lambda session: add_up(one.place for one in marks.of_sitting(session, 900)))
         return found.got, found.of
 
     def exported(self) -> list[tuple[bool, float]]:

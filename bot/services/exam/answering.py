@@ -38,7 +38,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, sitting_id: int, n: i
 
     In time is what arrived at the edge by the deadline and the grace (D9), however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
     """
-    exam, attempt = own(session, person_id, sitting_id)
+    exam, attempt = own(session, person_id, sitting_id, hold=True)
     placed = attempts.item(session, sitting_id, n)
     if placed is None:
         raise Refusal(f"未记录：这份卷没有第 {n} 题。")

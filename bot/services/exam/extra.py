@@ -40,7 +40,7 @@ def ask(session: Session, author: Author, exam_id: int, staff_no: str, kind: str
 def approve(session: Session, author: Author, extension_id: int, now: datetime) -> tuple[Asked, Attempt]:
     """Approve what another asked for; it counts at once, and the person is told. Raises `Refusal`, for the one who asked as well."""
     found = extra.asked(session, extension_id)
-    attempt = attempts.attempt(session, found.sitting_id) if found is not None else None
+    attempt = attempts.attempt(session, found.sitting_id, hold=True) if found is not None else None
     if found is None or attempt is None:
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。")
     exam = own(session, author, attempt.exam_id)

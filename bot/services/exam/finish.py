@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 from sqlmodel import Session
 
+from bot.domain.correction import add_up
 from bot.domain.exam import SETTLE, Attempt, Exam
 from bot.domain.times import day_of
 from bot.services import hours, memory
@@ -41,8 +42,9 @@ class Closed:
 
 
 def end(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt, by: str, now: datetime) -> bool:
-    """Close an attempt with what was saved; True for the one call that did."""
-    if not attempts.end(session, attempt.sitting_id, by, now):
+    """Close an attempt with what was saved; True for the one call that did. The clock closes nothing that was given more time meanwhile."""
+    until = attempt.deadline if by == "clock" else None
+    if not attempts.end(session, attempt.sitting_id, by, now, until=until):
         return False
     quiz.close_sitting(session, attempt.sitting_id, "done", now)
     if study.focus(session, attempt.person_id) == ("exam", attempt.sitting_id):
@@ -56,16 +58,18 @@ def end(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt, by: str, n
 def settle(session: Session, shelf: Shelf, exam: Exam, sitting_id: int, now: datetime) -> Attempt:
     """Work out the result of a closed attempt from the marks that count, and credit a pass where it may be told. Idempotent.
 
+    The attempt is held first, so that of two who settle it together the later sees the marks of both.
+
     A make-up counts no more than its cap; whether it was passed goes by what was earned. `passed` stays unknown while a short answer waits.
     """
-    sum_ = marks.total(session, sitting_id)
-    got = sum_.scaled(exam.total)
-    waits = any(one.waits for one in marks.of_sitting(session, sitting_id))
-    passed = None if waits else got >= exam.pass_line
+    found = attempts.attempt(session, sitting_id, hold=True)
+    assert found is not None
+    places = marks.of_sitting(session, sitting_id)
+    got = add_up(one.place for one in places).scaled(exam.total)
+    passed = None if any(one.waits for one in places) else got >= exam.pass_line
     score = got if exam.cap is None else min(got, exam.cap)
     attempts.mark(session, sitting_id, score, passed)
-    found = attempts.attempt(session, sitting_id)
-    assert found is not None
+    found = replace(found, score=score, passed=passed)
     credit(session, shelf, exam, found, now)
     return found
 

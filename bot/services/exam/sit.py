@@ -110,6 +110,9 @@ def begin(session: Session, shelf: Shelf, person_id: int, exam_id: int, now: dat
     deadline = exam.deadline(now)
     put_down = focus.make_way(session, shelf, person_id, now, FORM.claim)
     sitting_id = attempts.begin(session, exam, person_id, n, rows, deadline, round(paper.difficulty * 1000), now)
+    if not exams.is_published(session, exam_id):
+        # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
+        raise Refusal(f"考试《{exam.name}》刚刚结束或取消，不能再进入。")
     study.set_focus(session, person_id, FORM.task, sitting_id, now)
     made = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
     return Begun(Status(exam, made, len(rows), 1, seconds_left(made, now), tuple(range(1, len(rows) + 1))), False, put_down)

@@ -56,9 +56,12 @@ class Status:
         return self.attempt.state == "open"
 
 
-def own(session: Session, person_id: int, sitting_id: int) -> tuple[Exam, Attempt]:
-    """An attempt of this very person, with its exam. Raises `Refusal` for anybody else's."""
-    attempt = attempts.attempt(session, sitting_id)
+def own(session: Session, person_id: int, sitting_id: int, *, hold: bool = False) -> tuple[Exam, Attempt]:
+    """An attempt of this very person, with its exam. Raises `Refusal` for anybody else's.
+
+    With `hold` it is not closed before this transaction ends: what is recorded now is in its result.
+    """
+    attempt = attempts.attempt(session, sitting_id, hold=hold)
     exam = exams.get(session, attempt.exam_id) if attempt is not None and attempt.person_id == person_id else None
     if attempt is None or exam is None:
         raise Refusal("未记录：这份试卷不是发给您的。")

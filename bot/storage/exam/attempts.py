@@ -21,7 +21,12 @@ _BEGIN = Sql(
 _ATTEMPT = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id")  # noqa: S608
 _ATTEMPTS = Sql(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id AND person_id = :person_id ORDER BY n")  # noqa: S608
 _RUNNING = Sql(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id AND state = 'open' ORDER BY started_at DESC")  # noqa: S608
-_END = Sql("""UPDATE attempt SET state = 'closed', closed_at = :at, closed_by = :by WHERE sitting_id = :id AND state = 'open'""")
+_HELD = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id FOR UPDATE")  # noqa: S608
+_END = Sql(
+    """UPDATE attempt SET state = 'closed', closed_at = :at, closed_by = :by WHERE sitting_id = :id AND state = 'open' AND deadline <= :until"""
+)
+_EVER = "9"
+"""Later than any moment as text."""
 _MARK = Sql("UPDATE attempt SET score = :score, passed = :passed WHERE sitting_id = :id AND state = 'closed'")
 _DUE = Sql(
     f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
@@ -110,8 +115,10 @@ def begin(
     return sitting_id
 
 
-def attempt(session: Session, sitting_id: int) -> Attempt | None:
-    row = _ATTEMPT.one(session, id=sitting_id)
+def attempt(session: Session, sitting_id: int, *, hold: bool = False) -> Attempt | None:
+    """An attempt; with `hold` nobody else records in it, closes or settles it until this transaction ends."""
+    locked = hold and session.get_bind().dialect.name != "sqlite"
+    row = (_HELD if locked else _ATTEMPT).one(session, id=sitting_id)
     return None if row is None else _attempt(row)
 
 
@@ -125,9 +132,9 @@ def running(session: Session, person_id: int) -> list[Attempt]:
     return [_attempt(row) for row in _RUNNING.all(session, person_id=person_id)]
 
 
-def end(session: Session, sitting_id: int, by: str, at: datetime) -> bool:
-    """True for the one call that closed the attempt."""
-    return _END.run(session, id=sitting_id, by=by, at=stamp(at)) == 1
+def end(session: Session, sitting_id: int, by: str, at: datetime, until: datetime | None = None) -> bool:
+    """True for the one call that closed the attempt; with `until` only where its deadline is not later by now."""
+    return _END.run(session, id=sitting_id, by=by, at=stamp(at), until=_EVER if until is None else stamp(until)) == 1
 
 
 def mark(session: Session, sitting_id: int, score: int, passed: bool | None) -> None:

@@ -26,6 +26,7 @@ _GET = Sql(f"SELECT {_COLUMNS} FROM exam WHERE id = :id")  # noqa: S608
 _HOLD = Sql("SELECT id FROM exam WHERE id = :id FOR UPDATE")
 _ALL = Sql(f"SELECT {_COLUMNS} FROM exam ORDER BY id DESC")  # noqa: S608
 _PUBLISHED = Sql(f"SELECT {_COLUMNS} FROM exam WHERE state = 'published' AND opens_at <= :until ORDER BY closes_at, id")  # noqa: S608
+_IS_PUBLISHED = Sql("SELECT 1 FROM exam WHERE id = :id AND state = 'published'")
 _OF_PERSON = Sql(
     f"""SELECT {_COLUMNS} FROM exam WHERE id IN (SELECT exam_id FROM attempt WHERE person_id = :person_id) ORDER BY closes_at DESC, id DESC"""  # noqa: S608
 )
@@ -89,6 +90,10 @@ def everything(session: Session) -> list[Exam]:
 def published(session: Session, until: datetime) -> list[Exam]:
     """What is published and opens by a moment, the one that closes first in front."""
     return [_exam(row) for row in _PUBLISHED.all(session, until=stamp(until))]
+
+
+def is_published(session: Session, exam_id: int) -> bool:
+    return _IS_PUBLISHED.one(session, id=exam_id) is not None
 
 
 def of_person(session: Session, person_id: int) -> list[Exam]:
