@@ -144,6 +144,16 @@ def test_a_contest_is_rehearsed_drafted_opened_played_and_closed(shell: Shell) -
     assert "已结束" in shell("list")
 
 
+def test_a_draft_is_changed_into_its_next_version_and_an_open_contest_is_not(shell: Shell) -> None:
+    number = shell.drafted()
+    assert shell.json("edit", number, shell.file(WINDOW.replace("size: 5", "size: 8")))["applied"] is False
+    assert shell.json("show", number)["version"] == 1
+    changed = shell.json("edit", number, shell.file(WINDOW.replace("size: 5", "size: 8")), "--apply")
+    assert (changed["version"], changed["rules"]["size"]) == (2, 8)
+    shell("open", number, "--no-invite", "--apply")
+    assert "规则不能再改" in shell.refused("edit", number, shell.file(), "--apply")
+
+
 def test_cancelling_needs_a_reason_and_takes_hours_back(shell: Shell) -> None:
     number = shell.drafted()
     shell("open", number, "--no-invite", "--apply")

@@ -113,6 +113,26 @@ def new(
     show(shown, as_json, [*words.plan(one), f"对象：{audiences.describe(one.plan.audience)}，今天 {count} 人", end])
 
 
+@group.command("edit")
+def edit(
+    contest_id: Id,
+    file: Annotated[Path, typer.Argument(help="YAML，写法同 contest new")],
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """按文件改一场还没有开放的竞赛，成为下一版；固定的题不能改，要改请取消后另建。"""
+    plan, questions = read_contest(file)
+    if questions:
+        raise Refusal("固定的题（questions）起草以后不能改，请取消后另建。")
+
+    def work(session: Session, shelf: Shelf) -> Contest:
+        service.change(session, shelf, _author(), contest_id, plan, now())
+        return service.own(session, _author(), contest_id)
+
+    one = _run(work, apply=apply)
+    show({**_plain(one), "applied": apply}, as_json, [*words.plan(one), "已改。" if apply else REHEARSED])
+
+
 @group.command("open")
 def open_(
     contest_id: Id,

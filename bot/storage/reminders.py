@@ -14,6 +14,7 @@ from bot.domain import content as contents
 from bot.domain.audience import All
 from bot.domain.campaign import SYSTEM
 from bot.domain.content import Content
+from bot.domain.contest.plan import contest_of
 from bot.domain.exam import exam_of
 from bot.domain.reminder import Task
 from bot.domain.rhythm import Rhythm
@@ -44,6 +45,8 @@ _DONE = {
     "poll": "EXISTS (SELECT 1 FROM vote v WHERE v.occurrence_id = d.occurrence_id AND v.person_id = d.person_id)",
     "notice": "(d.read_at IS NOT NULL)",
     "exam": "EXISTS (SELECT 1 FROM attempt t WHERE t.person_id = d.person_id AND t.exam_id = :exam)",
+    "contest": """EXISTS (SELECT 1 FROM participation e WHERE e.person_id = d.person_id AND e.contest_id = :contest
+                          AND e.finished_at IS NOT NULL)""",
     "daily": """EXISTS (SELECT 1 FROM sitting s WHERE s.person_id = d.person_id AND s.kind = 'daily' AND s.scope >= :fired AND s.state = 'done')""",
 }
 _STANDING = Sql("SELECT id FROM campaign WHERE created_by = 'system' AND kind = :kind AND name = :name ORDER BY id LIMIT 1")
@@ -109,6 +112,8 @@ def done_by(content: Content) -> str | None:
             return "daily"
         case "invitation" if exam_of(content.target) is not None:
             return "exam"
+        case "invitation" if contest_of(content.target) is not None:
+            return "contest"
     return None
 
 
@@ -127,6 +132,8 @@ def open_people(session: Session, task: Task, today: date, only: Collection[int]
     """Who was owed it and has not done it, without those who are away or have left."""
     values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired.isoformat()}
     values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1))), "exam": exam_of(task.content.target)}
+    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1)))}
+    values["contest"] = contest_of(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
     if only is None:
         return [row[0] for row in Sql(_OPEN.format(done=done, only="")).all(session, **values)]

@@ -23,7 +23,7 @@ from bot.services import campaign as campaigns
 from bot.services import contest, delivery, quiz
 from bot.services.contest.source import apportioned
 from bot.storage import contest as rows
-from bot.storage import ledger, outbox, players, teams
+from bot.storage import ledger, outbox, players, reminders, teams
 from tests.conftest import NOW, enroll
 
 ADMIN = Author("9001", "cli")
@@ -379,3 +379,15 @@ def test_who_took_part_is_told_that_the_results_are_there(field: Field) -> None:
     plan = field.plan()
     assert [who for who, _ in plan.ready] == [me.id]
     assert plan.ready[0][1].buttons[0].say == f"竞赛 {number} 成绩"
+
+
+def test_whoever_is_nudged_about_a_contest_has_not_taken_part(field: Field) -> None:
+    played, idle = field.person("1001"), field.person("1002")
+    number = field.open(invite=True)
+    field.now += timedelta(minutes=2)
+    field.do(lambda session: campaigns.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    field.play(played, number, 3)
+    first = field.do(lambda session: session.execute(text("SELECT MIN(id) FROM campaign")).scalar_one())
+    task, _ = field.do(lambda session: reminders.last_of(session, first))
+    assert field.do(lambda session: reminders.open_people(session, task, NOW.date())) == [idle.id]
+    assert task.buttons[0].say == f"竞赛 {number}"

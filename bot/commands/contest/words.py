@@ -25,7 +25,7 @@ def plan(one: Contest) -> list[str]:
     span = span_text(one.plan)
     of = "、".join(one.plan.names) or "全部题库"
     lines = [head, f"时间：{span}" if span else "由主持人现场开始", f"范围：{of}"]
-    return lines + rules.describe(one.rules, windowed=one.plan.form == "windowed")
+    return [*lines, *rules.describe(one.rules, windowed=one.plan.form == "windowed"), f"（竞赛规则第 {one.version} 版）"]
 
 
 def result(one: Result) -> str:

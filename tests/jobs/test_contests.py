@@ -1,0 +1,56 @@
+"""The clock's look at contests and matches: what fails in one does not keep the other from being looked at, and is found due again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from bot.dispatch import Dispatcher
+from bot.domain.audience import All
+from bot.domain.campaign import Author
+from bot.domain.contest import Rules
+from bot.domain.contest.plan import Plan
+from bot.jobs import run_contests
+from bot.services import contest
+from bot.storage.db import Busy
+from tests.conftest import NOW, Chat, Clock, enroll
+
+END = NOW + timedelta(hours=1)
+LATER = END + timedelta(seconds=6)
+
+
+def due(house: Dispatcher) -> None:
+    """A contest whose end is past."""
+
+    def work(session):  # type: ignore[no-untyped-def]
+        author = Author("9001", "cli")
+        plan = Plan("七一竞赛", "windowed", Rules(), ("监察法",), All(), NOW, END)
+        contest.open_(session, author, contest.create(session, house.shelf(), author, plan, NOW), NOW)
+
+    house.desk.write_now(work)
+
+
+def state(house: Dispatcher, table: str) -> str:
+    return str(house.desk.read_now(lambda session: session.execute(text(f"SELECT state FROM {table}")).scalar_one()))
+
+
+@pytest.mark.parametrize("wrong", [Busy("queue"), RuntimeError("nobody thought of it")])
+async def test_what_fails_once_is_done_at_the_next_look_and_keeps_nothing_else_waiting(
+    house: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+) -> None:
+    due(house)
+    house.desk.write_now(lambda session: enroll(session, "1001"))
+    await Chat(house, clock, "1001").say("对战")
+
+    def fail(*_: object) -> list[int]:
+        raise wrong
+
+    with monkeypatch.context() as broken:
+        broken.setattr(contest, "close_due", fail)
+        assert await run_contests(house.desk, house.shelf(), LATER) is True, "the player is told that nobody came"
+    assert (state(house, "contest"), state(house, "duel")) == ("open", "off")
+    assert await run_contests(house.desk, house.shelf(), LATER) is True
+    assert state(house, "contest") == "closed"
+    assert await run_contests(house.desk, house.shelf(), LATER) is False
