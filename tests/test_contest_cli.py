@@ -185,8 +185,9 @@ def test_a_file_with_a_fault_is_refused_by_place_and_reason(shell: Shell, said: 
 
 
 def test_a_live_contest_has_the_same_questions_for_all(shell: Shell) -> None:
-    shell.drafted("name: 现场赛\nform: live\nof: [监察法]\nrules: {size: 6, base: 1000, finish: 0}\n")
+    number = shell.drafted("name: 现场赛\nform: live\nof: [监察法]\nrules: {size: 6}\n")
     assert shell.count("contest_item") == 6
+    assert shell.json("show", number)["rules"]["base"] == 1000, "a point a question where nothing else is said"
 
 
 def teams_file(folder: Path, *rows: tuple[object, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -55,7 +55,9 @@ _SET_OVER = Sql(
     """UPDATE contest_set SET whole = :whole, points = :points, correct = :correct, millis = :millis, over_at = :at WHERE sitting_id = :sitting_id"""
 )
 _OPEN_SETS = Sql("SELECT sitting_id, person_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NULL ORDER BY sitting_id")
-_ALL_SETS = Sql("SELECT person_id, sitting_id, day FROM contest_set WHERE contest_id = :contest_id ORDER BY person_id, sitting_id")
+_SETS_OVER = Sql(
+    "SELECT person_id, sitting_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NOT NULL ORDER BY person_id, sitting_id"
+)
 _ARRIVED = Sql("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitting_id")
 _OPENED = Sql("SELECT opened_at, size FROM sitting WHERE id = :id")
 _ASKED_BEFORE = Sql(
@@ -234,6 +236,6 @@ def asked_before(session: Session, contest_id: int, person_id: int) -> set[str]:
     return {row[0] for row in _ASKED_BEFORE.all(session, contest_id=contest_id, person_id=person_id)}
 
 
-def all_sets(session: Session, contest_id: int) -> Sequence[tuple[int, int, date]]:
-    """(person, sitting, day) of every set of a contest."""
-    return [(row[0], row[1], date.fromisoformat(row[2])) for row in _ALL_SETS.all(session, contest_id=contest_id)]
+def sets_over(session: Session, contest_id: int) -> list[tuple[int, int]]:
+    """(person, sitting) of every set of a contest that is over."""
+    return [(row[0], row[1]) for row in _SETS_OVER.all(session, contest_id=contest_id)]

@@ -242,6 +242,17 @@ def test_counting_again_from_the_answers_gives_the_same_board(field: Field) -> N
     assert len(after.places) == 6
 
 
+def test_counting_again_in_mid_course_ends_nobodys_set(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    put = field.begin(me, number)
+    put = field.answer(me, put, right=True).following  # type: ignore[assignment]
+    field.do(lambda session: contest.recount(session, number, field.now))
+    field.answer(me, put, right=True)
+    board = field.close(number)
+    assert board is not None
+    assert board.places[0].player.result.points == 800
+
+
 def test_teams_by_unit_hold_all_of_the_unit_and_are_never_dissolved(field: Field) -> None:
     one, _, other = field.person("1001", unit="某局/甲处"), field.person("1002", unit="某局/甲处"), field.person("1003", unit="某局/乙处")
     number = field.open(replace(PLAN, rules=Rules(teams="unit")))

@@ -1,7 +1,7 @@
 """Contests: what answers come to, who stands where, and what of it is said (features.md S15 S17 S21 V21, G1, G7)."""
 
 from bot.domain.contest.board import BANDS, Place, Player, TeamPlace, band, leagues, middle, named, places, team_heading, teams
-from bot.domain.contest.rules import BOARDS, TAKES, TEAMS, TIES, Rules, describe, from_json, team_text, to_json
+from bot.domain.contest.rules import BOARDS, TAKES, TEAMS, TIES, USUAL, Rules, describe, from_json, team_text, to_json
 from bot.domain.contest.score import NOTHING, Done, Result, Said, overall, total, worth
 from bot.domain.correction import points_text
 
@@ -12,6 +12,7 @@ __all__ = [
     "TAKES",
     "TEAMS",
     "TIES",
+    "USUAL",
     "Done",
     "Place",
     "Player",

@@ -88,6 +88,10 @@ def to_json(rules: Rules) -> dict[str, Any]:
     return asdict(rules)
 
 
+USUAL: Mapping[str, Mapping[str, Any]] = {"windowed": {}, "live": {"finish": 0, "base": 1000}, "onsite": {"finish": 0, "base": 1000}}
+"""What a form of contest goes by where nothing else is said: a point a question in a hall."""
+
+
 def from_json(kept: Mapping[str, Any]) -> Rules:
     """The rules of a row or a file; what is not said is as usual. Raises `Refusal` for a rule nobody knows or a value out of bounds."""
     known = {field.name for field in fields(Rules)}

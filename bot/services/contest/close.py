@@ -119,7 +119,7 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
     if contest is None:
         raise Refusal(f"没有编号为 {contest_id} 的竞赛。")
     before = board_of(session, contest)
-    for person_id, sitting_id, _ in players.all_sets(session, contest_id):
+    for person_id, sitting_id in players.sets_over(session, contest_id):
         settle(session, contest, sitting_id, person_id, now)
     return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
 

@@ -25,6 +25,13 @@ def read_contest(path: Path) -> tuple[Plan, tuple[str, ...]]:
     if found is None:
         raise Refusal("\n".join(map(str, faults)))
     plan = Plan(
-        found.name, found.form, rules.from_json(found.rules), tuple(found.of), parse_audience(found.to), found.opens, found.closes, found.clause
+        found.name,
+        found.form,
+        rules.from_json({**rules.USUAL[found.form], **found.rules}),
+        tuple(found.of),
+        parse_audience(found.to),
+        found.opens,
+        found.closes,
+        found.clause,
     )
     return plan, tuple(found.questions)
