@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from sqlmodel import Session
@@ -16,6 +16,7 @@ from bot.domain import audience as audiences
 from bot.domain import contest as rules
 from bot.domain.campaign import Author
 from bot.domain.contest.plan import Contest
+from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services import contest as service
 from bot.services.contest import Board, team_list
@@ -24,8 +25,6 @@ from bot.storage import audience as people
 from bot.storage import audit, players
 from bot.storage.files.contests import read_contest
 from bot.storage.tables import stamp
-
-T = TypeVar("T")
 
 group = typer.Typer(help="竞赛：起草、开放、结束、取消、组队、榜单、成绩。", no_args_is_help=True)
 cli.add_typer(group, name="contest")
@@ -129,7 +128,7 @@ def edit(
         service.change(session, shelf, _author(), contest_id, plan, now())
         return service.own(session, _author(), contest_id)
 
-    one = _run(work, apply=apply)
+    one = rehearsed(work, apply=apply)
     show({**_plain(one), "applied": apply}, as_json, [*words.plan(one), "已改。" if apply else REHEARSED])
 
 

@@ -56,7 +56,7 @@ _SET_OVER = Sql(
 )
 _OPEN_SETS = Sql("SELECT sitting_id, person_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NULL ORDER BY sitting_id")
 _SETS_OVER = Sql(
-    "SELECT person_id, sitting_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NOT NULL ORDER BY person_id, sitting_id"
+    """SELECT person_id, sitting_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NOT NULL ORDER BY person_id, sitting_id"""
 )
 _ARRIVED = Sql("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitting_id")
 _OPENED = Sql("SELECT opened_at, size FROM sitting WHERE id = :id")

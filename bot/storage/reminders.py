@@ -132,7 +132,6 @@ def open_people(session: Session, task: Task, today: date, only: Collection[int]
     """Who was owed it and has not done it, without those who are away or have left."""
     values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired.isoformat()}
     values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1))), "exam": exam_of(task.content.target)}
-    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1)))}
     values["contest"] = contest_of(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
     if only is None:

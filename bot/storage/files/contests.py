@@ -24,14 +24,6 @@ def read_contest(path: Path) -> tuple[Plan, tuple[str, ...]]:
     found = validated(ContestFile, node, path.name, faults)
     if found is None:
         raise Refusal("\n".join(map(str, faults)))
-    plan = Plan(
-        found.name,
-        found.form,
-        rules.from_json({**rules.USUAL[found.form], **found.rules}),
-        tuple(found.of),
-        parse_audience(found.to),
-        found.opens,
-        found.closes,
-        found.clause,
-    )
+    said = rules.from_json({**rules.USUAL[found.form], **found.rules})
+    plan = Plan(found.name, found.form, said, tuple(found.of), parse_audience(found.to), found.opens, found.closes, found.clause)
     return plan, tuple(found.questions)
