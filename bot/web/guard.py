@@ -126,6 +126,7 @@ def connections(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable
 
     def connection() -> Any:
         # Bodies are never unpacked, refused ones neither: a bomb costs what it weighs.
-        return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False)
+        # No log of who asked for what: a path may be a key (a one-time link), and the reverse proxy counts requests anyway.
+        return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False, access_log=None)  # type: ignore[arg-type]
 
     return connection

@@ -54,9 +54,9 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(engine: Engine) -> AsyncIterator[Office]:
+async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
     """A house in this process with 1001 on its roll, who can also talk on the local chat page, and an exam of ten items that is open."""
-    async with standing(engine, [Persona("1001", "学员甲", "学员")]) as house:
+    async with standing(engine, [Persona("1001", "学员甲", "学员")], **more) as house:
         hall = house.house
         now = hall.clock()
         wanted = service.Wanted("年度学法考试", parse_blueprint(MIXED), All(), now, now + timedelta(hours=2), results="at_once")
@@ -80,11 +80,15 @@ async def sitting(office: Office, made: Browser, size: str, **more: Any) -> Asyn
                 office.heard.append(await response.text())
 
         page.on("response", hear)
-        await page.goto(await office.link())
-        await page.get_by_role("button", name="打开考试").click()
-        await page.get_by_role("button", name="开始考试").click()
-        await expect(page.get_by_text("第 1/10 题")).to_be_visible()
+        await begin(office, page)
         yield page, seen
+
+
+async def begin(office: Office, page: Page) -> None:
+    await page.goto(await office.link())
+    await page.get_by_role("button", name="打开考试").click()
+    await page.get_by_role("button", name="开始考试").click()
+    await expect(page.get_by_text("第 1/10 题")).to_be_visible()
 
 
 async def answer(page: Page) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.web.chromium import SIZES, Seen, browser, contrast, fits, needs_chromium, page_in
-from tests.web.standing import environment, served
+from tests.web.standing import environment, free_port, served
 
 pytestmark = needs_chromium
 
@@ -42,12 +41,6 @@ async def answer(page: Page) -> None:
             await page.locator(".submit:enabled").click()
     else:
         await say(page, "不清楚")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("size", SIZES)

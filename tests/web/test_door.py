@@ -1,23 +1,18 @@
-"""The door of our own pages: who comes in by a link, who is known by a cookie, and whose hand changes something (reliability.md W6, W8, W9, W14)."""
+"""The door of our own pages: who comes in by a link, and who is known by a cookie for how long (reliability.md W8, W9)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from sqlalchemy import text
 from sqlmodel import Session
 from yarl import URL
 
 from bot.dispatch import Dispatcher
 from bot.domain.library import Library
-from bot.domain.links import Visitor
 from bot.domain.message import Address, Refusal
 from bot.services import links
 from bot.services.shelf import fill
@@ -25,65 +20,17 @@ from bot.storage import accounts
 from bot.storage import links as rows
 from bot.storage.db import Desk
 from bot.storage.files.policy import load_policy
-from bot.web.door import Door, Said
-from bot.web.pages import Pages
 from tests.conftest import NOW, ROOT, Chat, Clock, enroll
-from tests.web.visiting import SAME, browser, link_to, pages_at
+from tests.web.doorway import House, entered, furnished, secret_of
+from tests.web.visiting import SAME, browser
 
 CHAT = Address("local", "test", "1001")
 
 
-@dataclass
-class House:
-    """A small house with one page of each purpose, and what its changing routes were told."""
-
-    url: str
-    desk: Desk
-    clock: Clock
-    changed: list[tuple[str, dict[str, Any]]]
-
-    async def link(self, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> str:
-        return await link_to(self.desk, self.url, self.clock.now, purpose, ref, staff_no)
-
-
-@asynccontextmanager
-async def standing(desk: Desk, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
-    changed: list[tuple[str, dict[str, Any]]] = []
-
-    async def page(request: web.Request, visitor: Visitor) -> web.Response:
-        return web.json_response({"name": visitor.learner.name, "ref": visitor.ref, "proof": visitor.proof, "sender": visitor.sender.app})
-
-    async def change(request: web.Request, visitor: Visitor, said: Said) -> web.Response:
-        changed.append((visitor.learner.staff_no, dict(said)))
-        return web.json_response({"say": "已办"})
-
-    def attach(app: web.Application, door: Door) -> None:
-        for purpose in ("exam", "console"):
-            door.enter(app, purpose, lambda visitor: f"/{visitor.purpose}/{visitor.ref}")
-            app.router.add_get(f"/{purpose}/{{ref}}", door.shows(purpose, page))
-            app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
-
-    async with pages_at(desk, clock, attach, public_url) as url:
-        yield House(url, desk, clock, changed)
-
-
 @pytest.fixture
 async def house(desk: Desk, clock: Clock) -> AsyncIterator[House]:
-    desk.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
-    async with standing(desk, clock) as made:
+    async with furnished(desk, clock) as made:
         yield made
-
-
-async def entered(session: aiohttp.ClientSession, house: House, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> dict[str, Any]:
-    """What the page says to whoever has just opened a fresh link to it."""
-    async with session.post(await house.link(purpose, ref, staff_no), headers=SAME) as answer:
-        assert answer.status == 200, await answer.text()
-        page: dict[str, Any] = await answer.json()
-        return page
-
-
-def secret_of(session: aiohttp.ClientSession, name: str = "visit-exam") -> str:
-    return next((cookie.value for cookie in session.cookie_jar if cookie.key == name), "")
 
 
 # ── One-time links ──
@@ -274,127 +221,6 @@ async def test_an_administrators_coming_and_going_stands_in_the_audit(house: Hou
             pass
     acts = await house.desk.read(lambda rows: [tuple(row) for row in rows.execute(text("SELECT actor, action, target FROM audit ORDER BY id"))])
     assert acts == [("1002", "打开网页", "console 7"), ("1002", "关闭网页", "console 7")]
-
-
-# ── Foreign hands ──
-
-
-async def test_only_a_page_of_ours_with_its_proof_changes_anything(house: House) -> None:
-    async with browser() as session, browser() as other:
-        page, others = await entered(session, house), await entered(other, house, staff_no="1002")
-        proof, address = page["proof"], f"{house.url}/exam/7/change"
-        wrong: list[dict[str, str]] = [
-            {},
-            {"X-Proof": proof},
-            SAME,
-            {**SAME, "X-Proof": ""},
-            {**SAME, "X-Proof": others["proof"]},
-            {**SAME, "X-Proof": proof[:-1]},
-            {"X-Proof": proof, "Sec-Fetch-Site": "cross-site"},
-            {"X-Proof": proof, "Sec-Fetch-Site": "same-site"},
-            {"X-Proof": proof, "Sec-Fetch-Site": "none"},
-            {"X-Proof": proof, "Origin": "https://evil.example"},
-            {"X-Proof": proof, "Origin": "null"},
-            {"X-Proof": proof, "Origin": house.url.replace("127.0.0.1", "localhost")},
-            {**SAME, "X-Proof": proof, "Origin": "https://evil.example"},
-        ]
-        for headers in wrong:
-            async with session.post(address, json={"x": 1}, headers=headers) as answer:
-                assert answer.status == 403, headers
-        async with session.get(address, headers={**SAME, "X-Proof": proof}) as answer:
-            assert answer.status == 405
-        assert house.changed == []
-        for headers in ({**SAME, "X-Proof": proof}, {"X-Proof": proof, "Origin": house.url}):
-            async with session.post(address, json={"x": 1}, headers=headers) as answer:
-                assert answer.status == 200
-        async with session.post(address, data={"x": "2", "proof": proof}, headers=SAME) as answer:
-            assert answer.status == 200
-    assert house.changed == [("1001", {"x": 1}), ("1001", {"x": 1}), ("1001", {"x": "2"})]
-
-
-async def test_a_foreign_page_cannot_make_a_browser_come_in_as_somebody(house: House) -> None:
-    link = await house.link()
-    async with browser() as session:
-        for headers in ({}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-            async with session.post(link, headers=headers) as answer:
-                assert answer.status == 403
-        async with session.post(link, headers={"Origin": house.url}) as answer:
-            assert answer.status == 200
-
-
-async def test_a_script_is_told_no_in_json_and_a_person_on_a_page(house: House) -> None:
-    async with browser() as session:
-        async with session.get(f"{house.url}/exam/7", headers={"Accept": "application/json"}) as answer:
-            assert (answer.status, list(await answer.json())) == (403, ["say"])
-        async with session.get(f"{house.url}/exam/7") as answer:
-            assert (answer.status, "请从聊天里打开" in await answer.text()) == (403, True)
-
-
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        (b"[]", "application/json"),
-        (b"{", "application/json"),
-        (b"[" * 100_000, "application/json"),
-        (b"x", "text/plain"),
-        (b"x=1", "multipart/form-data"),
-    ],
-)
-async def test_a_body_that_is_none_of_ours_is_refused(house: House, body: bytes, kind: str) -> None:
-    async with browser() as session:
-        page = await entered(session, house)
-        headers = {**SAME, "X-Proof": page["proof"], "Content-Type": kind}
-        async with session.post(f"{house.url}/exam/7/change", data=body, headers=headers) as answer:
-            assert answer.status in (400, 413)
-    assert house.changed == []
-
-
-# ── What the world sees ──
-
-
-async def test_behind_https_the_cookie_is_for_this_host_and_encrypted_lines_alone(desk: Desk, clock: Clock) -> None:
-    desk.write_now(lambda session: enroll(session, "1001", "学员甲"))
-    async with standing(desk, clock, "https://law.example.gov.cn") as house, browser() as session:
-        headers = {"Origin": "https://law.example.gov.cn", "Sec-Fetch-Site": "same-origin"}
-        async with session.post(await house.link(), headers=headers, allow_redirects=False) as answer:
-            cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith("__Host-exam=")
-    assert {"HttpOnly", "Path=/", "SameSite=Strict", "Secure"} <= {part.strip() for part in cookie.split(";")}
-    assert "Domain" not in cookie
-
-
-async def test_a_cookie_of_plain_http_is_still_hidden_from_scripts_and_other_sites(house: House) -> None:
-    async with browser() as session, session.post(await house.link(), headers=SAME, allow_redirects=False) as answer:
-        parts = {part.strip() for part in answer.headers["Set-Cookie"].split(";")}
-    assert {"HttpOnly", "SameSite=Strict"} <= parts
-    assert "Secure" not in parts
-
-
-async def test_the_files_of_a_page_may_be_kept_and_change_their_address_with_their_content(house: House) -> None:
-    css = Pages().static("page.css")
-    async with browser() as session:
-        async with session.get(f"{house.url}{css}") as answer:
-            assert (answer.status, answer.content_type) == (200, "text/css")
-            assert "immutable" in answer.headers["Cache-Control"]
-            tag = answer.headers["ETag"]
-        async with session.get(f"{house.url}{css}", headers={"If-None-Match": tag}) as answer:
-            assert (answer.status, await answer.read()) == (304, b"")
-        async with session.get(f"{house.url}/static/of-another-release/page.css") as answer:
-            assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
-        for path in ("/static/x/nothing.css", "/static/x/..%2f__init__.py", "/static/x/%2e%2e/__init__.py"):
-            async with session.get(URL(f"{house.url}{path}", encoded=True)) as answer:
-                assert answer.status == 404, path
-
-
-async def test_every_page_wears_the_strict_coat_and_is_kept_by_nobody(house: House) -> None:
-    async with browser() as session, session.get(await house.link()) as answer:
-        page = await answer.text()
-        policy = answer.headers["Content-Security-Policy"]
-        assert answer.headers["Cache-Control"] == "no-store"
-    assert "unsafe" not in policy
-    assert "<style" not in page
-    assert " style=" not in page
-    assert "<script>" not in page
 
 
 def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(desk: Desk, clock: Clock) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.async_api import Route, expect
 from sqlalchemy import Engine, text
 
 from tests.web.chromium import SIZES, browser, contrast, fits, needs_chromium, page_in, small_targets
-from tests.web.sitting import Office, answer, open_office, saved, sitting
+from tests.web.sitting import Office, answer, begin, open_office, saved, sitting
+from tests.web.standing import free_port, standing
 
 pytestmark = needs_chromium
 
@@ -64,6 +66,22 @@ async def test_an_exam_is_taken_on_a_phone_over_a_dropped_line_and_a_reload(offi
     library = office.house.house.shelf.library
     for (name,) in office.rows("SELECT question FROM sitting_item"):
         assert not any(library.questions[name].explanation in one for one in office.heard), "a key left before the end"
+
+
+async def test_a_restart_in_the_middle_is_bridged_and_the_visit_goes_on(sqlite_engine: Engine) -> None:
+    where: dict[str, Any] = {"listen": f"127.0.0.1:{free_port()}"}
+    async with browser() as made, page_in(made, "phone") as (page, _):
+        async with open_office(sqlite_engine, **where) as office:
+            await begin(office, page)
+            await answer(page)
+            await saved(page, 1)
+        await answer(page)
+        await expect(page.get_by_text("没有连上网")).to_be_visible()
+        async with standing(sqlite_engine, **where):
+            await saved(page, 2)
+            await page.reload()
+            await saved(page, 2)
+        assert office.rows("SELECT COUNT(*), COUNT(DISTINCT n) FROM answer") == [(2, 2)]
 
 
 async def test_the_local_chat_page_opens_the_exam_in_a_page_of_its_own(office: Office) -> None:
