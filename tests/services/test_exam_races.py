@@ -1,0 +1,226 @@
+"""Exams under what lines and thumbs do: shuffled, doubled, late, racing the clock; hundreds of seeded rounds (reliability.md D6, D8 to D10)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot.commands.tasks import card_of
+from bot.dispatch import Dispatcher
+from bot.domain.message import Address, Incoming, Refusal
+from bot.domain.paper import as_file
+from bot.services import exam as service
+from bot.storage.exam import attempts
+from tests.conftest import NOW, enroll
+from tests.services.examining import Hall, message
+
+END = NOW + timedelta(minutes=30)
+PEOPLE = 150
+ITEMS = 10
+
+
+@dataclass
+class Sitter:
+    """Somebody who is at the exam: person, sitting, and the letters that each item shows."""
+
+    staff_no: str
+    person_id: int
+    sitting_id: int
+    letters: dict[int, tuple[str, ...]]
+
+
+@pytest.fixture
+def hall(house: Dispatcher) -> Hall:
+    return Hall(house)
+
+
+@pytest.fixture
+def sitters(hall: Hall) -> list[Sitter]:
+    """A hundred and fifty people with ten items each, all begun at nine; a grace of three seconds."""
+    names = [f"{1001 + n}" for n in range(PEOPLE)]
+    ids = hall.run(lambda session: [enroll(session, one) for one in names])
+    exam_id = hall.publish("单选 7×2、判断 3×1；30 分钟；及格 60%", grace_seconds=3)
+    rng = random.Random(1)
+
+    def begin(session: Session) -> list[Sitter]:
+        found = []
+        for name, person_id in zip(names, ids, strict=True):
+            sitting_id = service.begin(session, hall.shelf, person_id, exam_id, NOW, rng).status.sitting_id
+            paper = service.paper_of(session, hall.shelf, sitting_id)
+            found.append(Sitter(name, person_id, sitting_id, {one.n: tuple(said for said, _ in one.options) for one in paper}))
+        return found
+
+    made: list[Sitter] = hall.run(begin)
+    return made
+
+
+async def answered(hall: Hall, one: Sitter, n: int, choice: str, arrived: datetime, now: datetime | None = None) -> str:
+    """The answer through the desk, as a message of this person; 已记录 or the reason why not."""
+    incoming = message(arrived, one.staff_no)
+    try:
+        await hall.house.desk.write(
+            lambda session: service.answer(session, hall.shelf, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
+            of=incoming.sender,
+        )
+    except Refusal as refusal:
+        return str(refusal)
+    return "已记录"
+
+
+def recorded(hall: Hall) -> dict[tuple[int, int], str]:
+    """(sitting, place) -> choice as its person saw it."""
+
+    def read(session: Session) -> dict[tuple[int, int], str]:
+        rows = session.execute(
+            text("SELECT a.sitting_id, a.n, a.choice, i.shuffle FROM answer a JOIN sitting_item i ON i.sitting_id = a.sitting_id AND i.n = a.n")
+        )
+        # The letters of the file, put back through the shuffle of this very paper.
+        seen = {letter: letter for letter in "ABCDEFGH"}
+        return {
+            (row[0], row[1]): next((letter for letter in seen if as_file(letter, row[3]) == row[2]), row[2]) if row[3] else row[2] for row in rows
+        }
+
+    return hall.house.desk.read_now(read)
+
+
+async def test_answers_in_any_order_never_land_on_another_item(hall: Hall, sitters: list[Sitter]) -> None:
+    """D6."""
+    rng = random.Random(6)
+    said: dict[tuple[int, int], str] = {}
+    calls = []
+    for one in sitters:
+        for n, letters in one.letters.items():
+            said[one.sitting_id, n] = rng.choice(letters)
+            calls.append((rng.random() * 3, one, n))
+    calls.sort(key=lambda call: call[0])
+    replies = await asyncio.gather(*(answered(hall, one, n, said[one.sitting_id, n], NOW + timedelta(seconds=after)) for after, one, n in calls))
+    assert Counter(replies) == {"已记录": PEOPLE * ITEMS}
+    assert recorded(hall) == said
+
+
+async def test_of_two_taps_the_first_stands_whichever_it_was(hall: Hall, sitters: list[Sitter]) -> None:
+    """D8: a double tap, and A then B within fifty milliseconds."""
+    rng = random.Random(8)
+    said: dict[tuple[int, int], str] = {}
+    calls = []
+    for one in sitters:
+        for n in rng.sample(sorted(one.letters), 4):
+            first = rng.choice(one.letters[n])
+            second = rng.choice([first, *one.letters[n]])
+            said[one.sitting_id, n] = first
+            at = NOW + timedelta(seconds=rng.random())
+            calls += [(one, n, first, at), (one, n, second, at + timedelta(milliseconds=50 * rng.random()))]
+    replies = await asyncio.gather(*(answered(hall, *call) for call in calls))
+    assert Counter(reply == "已记录" for reply in replies) == {True: PEOPLE * 4, False: PEOPLE * 4}
+    assert all("以第一次为准" in reply for reply in replies if reply != "已记录")
+    assert recorded(hall) == said
+
+
+async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(hall: Hall, sitters: list[Sitter]) -> None:
+    """D9: from one second before the end to one after it, in the grace and past it, while the clock closes papers in between."""
+    rng = random.Random(9)
+    last = END + timedelta(seconds=3)
+    expected: dict[tuple[int, int], bool] = {}
+    calls = []
+    for one in sitters:
+        for n in rng.sample(sorted(one.letters), 3):
+            arrived = last + timedelta(microseconds=rng.choice((-1_000_000, -1, 0, 1, 1_000_000, rng.randrange(-1_000_000, 1_000_000))))
+            expected[one.sitting_id, n] = arrived <= last
+            calls.append((one, n, rng.choice(one.letters[n]), arrived, arrived + timedelta(seconds=4 * rng.random())))
+
+    async def tick() -> None:
+        for seconds in range(3, 14, 2):
+            await hall.house.desk.write(partial(service.close_due, shelf=hall.shelf, now=END + timedelta(seconds=seconds)))
+
+    rng.shuffle(calls)
+    replies, _ = await asyncio.gather(asyncio.gather(*(answered(hall, *call) for call in calls)), tick())
+    got = {(one.sitting_id, n): reply == "已记录" for (one, n, *_), reply in zip(calls, replies, strict=True)}
+    assert got == expected
+    assert set(recorded(hall)) == {place for place, counts in expected.items() if counts}
+    while hall.tick(END + timedelta(seconds=20)):
+        pass
+
+    def results(session: Session) -> list[tuple[int, int]]:
+        query = """SELECT t.score, (SELECT COALESCE(SUM(i.points * a.earned / 1000), 0) FROM answer a JOIN sitting_item i
+                   ON i.sitting_id = a.sitting_id AND i.n = a.n WHERE a.sitting_id = t.sitting_id) FROM attempt t WHERE t.state = 'closed'"""
+        return [(int(row[0]), int(row[1])) for row in session.execute(text(query))]
+
+    closed = hall.house.desk.read_now(results)
+    assert len(closed) == PEOPLE
+    assert all(score == earned for score, earned in closed), "what was recorded in time is in the result"
+
+
+async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_after_the_end_does_not(hall: Hall, sitters: list[Sitter]) -> None:
+    """D9 through the hall, with the ids that platforms give: the retry gets the reply of the first copy, word for word."""
+    rng = random.Random(99)
+    last = END + timedelta(seconds=3)
+    for one in sitters:
+        n = rng.choice(sorted(one.letters))
+        choice = rng.choice(one.letters[n])
+        in_time, late = last - timedelta(seconds=rng.random()), last + timedelta(seconds=0.001 + rng.random())
+
+        def tap(arrived: datetime, one: Sitter = one, n: int = n, choice: str = choice) -> Incoming:
+            return Incoming(Address("local", "test", one.staff_no), choice, f"m{one.staff_no}", arrived, "tap", card_of("exam", one.sitting_id, n))
+
+        first_was_heard = rng.random() < 0.5
+        if first_was_heard:
+            first = await hall.house.handle(tap(in_time))
+            assert first.text.startswith(f"已记录：第 {n} 题 {choice}")
+            assert await hall.house.handle(tap(late)) == first
+        else:
+            refused = await hall.house.handle(tap(late))
+            assert refused.text.startswith("未记录")
+        stands = hall.house.desk.read_now(partial(attempts.item, sitting_id=one.sitting_id, n=n))
+        assert stands is not None
+        assert (stands.choice is not None) is first_was_heard
+
+
+async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_what_was_saved(
+    hall: Hall, sitters: list[Sitter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D10."""
+    rng = random.Random(10)
+    heard: Counter[int] = Counter()
+    monkeypatch.setattr(service.finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([attempt.sitting_id])])
+    silent, racing = sitters[: PEOPLE // 2], sitters[PEOPLE // 2 :]
+    keys = {one.sitting_id: hall.keys(one.sitting_id) for one in sitters}
+    saved = {one.sitting_id: rng.randrange(0, ITEMS + 1) for one in sitters}
+    for one in sitters:
+        for n in range(1, saved[one.sitting_id] + 1):
+            assert await answered(hall, one, n, keys[one.sitting_id][n - 1][0], NOW + timedelta(minutes=1)) == "已记录"
+    over = END + timedelta(seconds=9)
+
+    async def hand_in(one: Sitter) -> str:
+        incoming = message(END + timedelta(seconds=2 * rng.random()), one.staff_no)
+        try:
+            await hall.house.desk.write(
+                lambda session: service.hand_in(session, hall.shelf, one.person_id, one.sitting_id, incoming, over), of=incoming.sender
+            )
+        except Refusal as refusal:
+            return str(refusal)
+        return "交卷"
+
+    async def tick() -> None:
+        for _ in range(5):
+            await hall.house.desk.write(lambda session: service.close_due(session, hall.shelf, over))
+
+    both = [hand_in(one) for one in racing]
+    both.insert(rng.randrange(len(both)), tick())  # type: ignore[arg-type]
+    await asyncio.gather(*both, tick())
+    while hall.tick(over):
+        pass
+    for one in sitters:
+        attempt = hall.attempt(one.sitting_id)
+        assert (attempt.state, heard[one.sitting_id]) == ("closed", 1)
+        assert attempt.score == sum((2000, 1000)[n > 7] for n in range(1, saved[one.sitting_id] + 1))
+        assert attempt.closed_at is not None
+        assert attempt.closed_at - (attempt.deadline + timedelta(seconds=3)) <= timedelta(seconds=10)
+    assert {hall.attempt(one.sitting_id).closed_by for one in silent} == {"clock"}
