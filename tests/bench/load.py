@@ -146,8 +146,9 @@ class Run:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None = None) -> Run:
-    """Every asker on its own open connection; all begin at once, and stop after `seconds` or when each has sent everything."""
+async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None = None, over: float = 0.0) -> Run:
+    """Every asker on its own open connection; all begin at once, or one after the other over `over` seconds, and stop after `seconds` or when each
+    has sent everything."""
     loop = asyncio.get_running_loop()
     left = len(requests)
     all_done = asyncio.Event()
@@ -164,8 +165,11 @@ async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | N
         askers += [asker for _, asker in await asyncio.gather(*part)]
     await asyncio.sleep(0.2)
     began = time.perf_counter()
-    for asker in askers:
-        asker.begin()
+    for n, asker in enumerate(askers):
+        if over:
+            loop.call_later(over * n / len(askers), asker.begin)
+        else:
+            asker.begin()
     if not askers:
         all_done.set()
     try:

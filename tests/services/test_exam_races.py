@@ -20,7 +20,7 @@ from bot.domain.paper import as_file
 from bot.services import exam as service
 from bot.storage.exam import attempts
 from tests.conftest import NOW, enroll
-from tests.services.examining import Hall, message
+from tests.services.examining import ADMIN, Hall, message
 
 END = NOW + timedelta(minutes=30)
 PEOPLE = 150
@@ -224,3 +224,48 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
         assert attempt.closed_at is not None
         assert attempt.closed_at - (attempt.deadline + timedelta(seconds=3)) <= timedelta(seconds=10)
     assert {hall.attempt(one.sitting_id).closed_by for one in silent} == {"clock"}
+
+
+async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(hall: Hall, sitters: list[Sitter]) -> None:
+    """D15: answers, doubles and the word to hand in, all in the same moment: what was told to be recorded is, nothing else, and it counts."""
+    rng = random.Random(15)
+    for one in sitters[:30]:
+        keys = hall.keys(one.sitting_id)
+        places = [rng.randrange(1, ITEMS + 1) for _ in range(19)]
+        said = [(f"{n}{keys[n - 1][0]}", n) for n in places]
+        said.insert(rng.randrange(5, 20), ("确认交卷", 0))
+        messages = [message(NOW + timedelta(minutes=1), one.staff_no, words) for words, _ in said]
+        replies = await asyncio.gather(*(hall.house.handle(one_message) for one_message in messages))
+        kept = [n for (_, n), reply in zip(said, replies, strict=True) if n and reply.text.startswith("已记录：第")]
+        refused = [reply.text for (_, n), reply in zip(said, replies, strict=True) if n and not reply.text.startswith("已记录")]
+        assert all(text.startswith("未记录") for text in refused)
+        assert len(set(kept)) == len(kept)
+        attempt = hall.attempt(one.sitting_id)
+        assert (attempt.state, attempt.closed_by) == ("closed", "self")
+        assert attempt.score == sum((2000, 1000)[n > 7] for n in kept)
+        assert sorted(kept) == sorted(n for sitting_id, n in recorded(hall) if sitting_id == one.sitting_id)
+
+
+async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_change_nothing(hall: Hall, house: Dispatcher) -> None:
+    """D7."""
+    rng = random.Random(7)
+    ids = {name: int(hall.run(lambda session, name=name: enroll(session, name))) for name in ("1001", "1002")}
+    exam_id = hall.publish("判断 5×1；30 分钟；及格 60%", attempts=3, name="三次")
+    first = hall.begin(ids["1001"], exam_id).status.sitting_id
+    hall.hand_in(ids["1001"], first)
+    now = hall.begin(ids["1001"], exam_id, NOW + timedelta(minutes=1)).status.sitting_id
+    other = hall.begin(ids["1002"], exam_id).status.sitting_id
+    called_off = hall.publish("判断 5×1；30 分钟；及格 60%", name="取消的")
+    hall.hand_in(ids["1002"], other)
+    gone = hall.begin(ids["1002"], called_off).status.sitting_id
+    hall.run(lambda session: service.cancel(session, hall.shelf, ADMIN, called_off, "泄题", NOW + timedelta(minutes=1)))
+    for _ in range(100):
+        staff_no, sitting_id = rng.choice((("1001", first), ("1001", other), ("1002", now), ("1002", gone), ("1001", 999)))
+        n = rng.randrange(1, 8)
+        tap = Incoming(
+            Address("local", "test", staff_no), rng.choice("对错"), f"old{rng.random()}", NOW + timedelta(minutes=2), "tap",
+            card_of("exam", sitting_id, n),
+        )  # fmt: skip
+        assert (await house.handle(tap)).text.startswith("未记录")
+    assert recorded(hall) == {}
+    assert (hall.attempt(first).state, hall.attempt(now).state, hall.attempt(gone).state) == ("closed", "open", "closed")

@@ -49,9 +49,8 @@ def assemble(plan: Plan, seen: Collection[str], uses: Mapping[str, int], rng: ra
             drawn.append((n, item, row.points))
     _even_out(plan, drawn, taken, barred | worn, rng)
     everything = [(item, points) for item, points in plan.fixed] + [(item, points) for _, item, points in drawn]
-    kinds = list(dict.fromkeys([row.kind for row, _, _ in plan.takes] + [item.kind for item, _ in plan.fixed]))
-    rng.shuffle(everything)
-    everything.sort(key=lambda one: kinds.index(one[0].kind))
+    kinds = {kind: n for n, kind in enumerate(dict.fromkeys([row.kind for row, _, _ in plan.takes] + [item.kind for item, _ in plan.fixed]))}
+    everything.sort(key=lambda one: kinds[one[0].kind] + rng.random())
     made = tuple(Drawn(item, points, shuffled(item.letters, rng)) for item, points in everything)
     mean = sum(one.item.difficulty for one in made) / len(made)
     return Paper(made, mean, sum(1 for _, one, _ in drawn if one.question in barred), sum(1 for _, one, _ in drawn if one.question in worn))
