@@ -27,7 +27,9 @@ HOW = {
     "fill": "请直接回复答案",
     "short": "请直接用文字作答",
 }
-ANSWERLIKE = re.compile(r"[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+", re.IGNORECASE)
+ANSWERLIKE = re.compile(r"(?:第?\d{1,3}题?[\s:：.、]*)?(?:[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+)", re.IGNORECASE)
+ENDED: list[Callable[[Context], str]] = []
+"""What ended lately and how, in a sentence, for answers that come too late for it; empty when nothing did."""
 
 
 @command("每日", "每日一练", "一练", "打卡")
@@ -98,6 +100,8 @@ def typed(ctx: Context, text: str) -> Reply | None:
     waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
     if waiting:
         raise Refusal(f"{say.REFUSED}：现在没有正在答的题。{say.waits(waiting)}", (say.RESUME,))
+    if ended := next((said for look in ENDED if (said := look(ctx))), ""):
+        raise Refusal(f"{say.REFUSED}：{ended}")
     raise Refusal(f"{say.REFUSED}：现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
 
 

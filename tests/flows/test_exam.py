@@ -252,6 +252,31 @@ async def test_what_administrators_do_is_unknown_to_staff_and_bad_lines_say_how(
         assert said in drafted
 
 
+async def test_the_paper_is_looked_back_at_with_its_keys_after_the_end_only(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
+    exam_id = await published(admin, f"{NEW}；出分=立即")
+    assert "您没有参加考试" in await chat.say(f"考试 {exam_id} 解析")
+    sitting_id = await begun(chat, exam_id)
+    assert "您还没有交卷" in await chat.say(f"考试 {exam_id} 解析")
+    keys = hall.keys(sitting_id)
+    for n, (right, wrong) in enumerate(keys[:5], 1):
+        await chat.say(f"{n}{wrong if n == 3 else right}")
+    handed_in = await chat.say("确认交卷")
+    assert "得分 7/10 分，合格（6 分及格）。答案和解析在考试结束（3月2日 11:00）后可看。" in handed_in
+    assert "现在还不能看答案和解析" in await chat.say(f"考试 {exam_id} 解析 3")
+    late = await chat.say("6A")
+    assert late.startswith("未记录：考试《年度学法考试》您已交卷")
+    clock.now = NOW + timedelta(hours=2, seconds=6)
+    hall.tick(clock.now)
+    looked = await chat.say(f"考试 {exam_id} 解析")
+    assert "1✓　2✓　3✗　4✓　5✓　6—" in looked
+    assert f"您答：{keys[2][1]}；正确答案：{keys[2][0]}" in looked
+    assert "解析：" in looked
+    assert "依据：" in looked
+    assert f"考试 {exam_id} 解析 6" in [one.say for one in chat.last.buttons]
+    assert "您答：没有答" in await chat.say(f"考试 {exam_id} 解析 第6题")
+    assert "没有第 7 题" in await chat.say(f"考试 {exam_id} 解析 7")
+
+
 async def test_somebody_without_an_exam_is_told_so(chat: Chat) -> None:
     assert "现在没有要参加的考试" in await chat.say("考试")
     for words in ("答题卡", "交卷", "确认交卷", "上一题"):

@@ -6,10 +6,12 @@ import contextlib
 import re
 import unicodedata
 from collections.abc import Callable
+from datetime import timedelta
 
 from bot.commands import pages, say, tasks
 from bot.commands.exam import words
-from bot.commands.quiz import HOW
+from bot.commands.exam.review import look_back
+from bot.commands.quiz import ENDED, HOW
 from bot.commands.router import Context, command, tidy
 from bot.commands.tasks import Task
 from bot.domain import numerals
@@ -23,20 +25,26 @@ from bot.services.exam import Recorded, Shown, Status
 from bot.services.exam.mine import mine, of
 from bot.storage import study
 from bot.storage.exam import attempts
+from bot.storage.exam import exams as exam_rows
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
+_LOOKS_BACK = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
+LATELY = timedelta(minutes=30)
+"""How long after its end an answer is still taken for one to the exam."""
 MANAGE: dict[str, Callable[[Context, str], Reply]] = {}
 """What 考试 does for administrators, by its second word (`manage`)."""
 
 
 @command("考试", takes="<编号>")
 def exams(ctx: Context, said: str) -> Reply:
-    """看要参加的考试和成绩；“考试 12”看规则并开始，“考试 网页 12”在网页上答，考试中可随时“继续”。"""
+    """看要参加的考试和成绩；“考试 12”看规则并开始，“考试 网页 12”在网页上答，“考试 12 解析”考后看答案，考试中可随时“继续”。"""
     word, _, rest = said.partition(" ")
     if not said:
         return _list(ctx)
     if word in MANAGE and ctx.me.may(Role.ADMIN):
         return MANAGE[word](ctx, rest.strip())
+    if (back := _LOOKS_BACK.fullmatch(said)) is not None:
+        return look_back(ctx, int(back[1]), int(back[2]) if back[2] else None)
     found = re.fullmatch(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})", said)
     if found is None:
         raise Refusal(f"没有看懂「考试 {said[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
@@ -65,7 +73,8 @@ def _one(ctx: Context, exam_id: int) -> Reply:
         return _resume(ctx, found.running.sitting_id)
     if found.hindrance and found.counts is not None and found.counts.state == "closed":
         told = f"考试 {exam.id}《{exam.name}》{BY_LABELS[found.counts.closed_by or 'self']}。{words.result(exam, found.counts)}"
-        return Reply(told, buttons=_on_page(ctx, exam, "逐题对照") if exam.tells_keys else ())
+        looks = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_on_page(ctx, exam, "逐题对照")) if exam.tells_keys else ()
+        return Reply(told, buttons=looks)
     if found.hindrance:
         return Reply(f"{words.rules(exam)}\n{found.hindrance}")
     again = f"您已考过，{words.result(exam, found.counts)}\n" if found.counts is not None else ""
@@ -203,6 +212,18 @@ def _writes(ctx: Context, ref: int) -> bool:
 
 
 tasks.register(Task("exam", "e", _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
+
+
+def _ended(ctx: Context) -> str:
+    """What is to be said to an answer that comes when the exam it was meant for is over."""
+    last = attempts.last(ctx.session, ctx.me.id)
+    if last is None or last.closed_at is None or ctx.now - last.closed_at > LATELY:
+        return ""
+    exam = exam_rows.get(ctx.session, last.exam_id)
+    return service.over(exam, last) if exam is not None else ""
+
+
+ENDED.append(_ended)
 
 
 def _running(ctx: Context) -> int:

@@ -108,7 +108,7 @@ def result(exam: Exam, attempt: Attempt) -> str:
         return f"{got}（暂定，有简答题待人工阅卷）。"
     verdict = "合格" if attempt.passed else "不合格"
     capped = f"（补考最多按 {points_text(exam.cap)} 分计）" if exam.cap is not None and attempt.score == exam.cap else ""
-    keys = "" if exam.tells_keys else f"答案和解析在考试结束（{when(exam.closes_at)}）后可看。"
+    keys = f"看答案和解析发「考试 {exam.id} 解析」。" if exam.tells_keys else f"答案和解析在考试结束（{when(exam.closes_at)}）后可看。"
     return f"{got}，{verdict}（{points_text(exam.pass_line)} 分及格）{capped}。{keys}"
 
 

@@ -22,6 +22,7 @@ _ATTEMPT = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id")  # noqa: 
 _ATTEMPTS = Sql(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id AND person_id = :person_id ORDER BY n")  # noqa: S608
 _RUNNING = Sql(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id AND state = 'open' ORDER BY started_at DESC")  # noqa: S608
 _HELD = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id FOR UPDATE")  # noqa: S608
+_LAST = Sql(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id ORDER BY started_at DESC LIMIT 1")  # noqa: S608
 _END = Sql(
     """UPDATE attempt SET state = 'closed', closed_at = :at, closed_by = :by WHERE sitting_id = :id AND state = 'open' AND deadline <= :until"""
 )
@@ -130,6 +131,12 @@ def attempts(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
 def running(session: Session, person_id: int) -> list[Attempt]:
     """What a person sits, newest first."""
     return [_attempt(row) for row in _RUNNING.all(session, person_id=person_id)]
+
+
+def last(session: Session, person_id: int) -> Attempt | None:
+    """What a person began last."""
+    row = _LAST.one(session, person_id=person_id)
+    return None if row is None else _attempt(row)
 
 
 def end(session: Session, sitting_id: int, by: str, at: datetime, until: datetime | None = None) -> bool:

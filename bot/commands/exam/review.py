@@ -1,0 +1,59 @@
+"""考试 12 解析: one's own paper afterwards, item by item, with key, reason and source, as soon as the rule lets keys be told."""
+
+from __future__ import annotations
+
+from bot.commands.exam import words
+from bot.commands.router import Context
+from bot.domain.exam import best
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.paper import points_text
+from bot.services import exam as service
+from bot.services.exam.review import Reviewed, review
+from bot.storage.exam import attempts
+
+
+def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
+    """The n-th item of the try that counts; without a number the whole in marks, and the first item that was not (all) right."""
+    exam = service.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
+    attempt = best(attempts.attempts(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
+    if attempt is None:
+        raise Refusal(f"您没有参加考试《{exam.name}》，没有可看的卷。")
+    paper = review(ctx.session, ctx.shelf, exam, attempt)
+    if not paper:
+        raise Refusal(f"现在还不能看答案和解析。{words.result(exam, attempt) if attempt.state == 'closed' else '您还没有交卷。'}")
+    if n is not None and not 1 <= n <= len(paper):
+        raise Refusal(f"这份卷没有第 {n} 题，共 {len(paper)} 题。")
+    wrong = [one for one in paper if one.mark.earned < 1000 and one.mark.counts]
+    chosen = paper[n - 1] if n is not None else next(iter(wrong), paper[0])
+    after = next((one for one in wrong if one.n > chosen.n), None)
+    lines = [] if n is not None else [_marks(paper)]
+    buttons = (Option(f"考试 {exam_id} 解析 {after.n}", f"下一道错题（第 {after.n} 题）"),) if after is not None else ()
+    return Reply("\n".join([*lines, _item(chosen), f"看别的题发「考试 {exam_id} 解析 题号」。"]), buttons=buttons)
+
+
+def _marks(paper: list[Reviewed]) -> str:
+    cells = [f"{one.n}{_sign(one)}" for one in paper]
+    return "\n".join("　".join(cells[at : at + 10]) for at in range(0, len(cells), 10))
+
+
+def _sign(one: Reviewed) -> str:
+    if not one.mark.counts:
+        return "作废"
+    if one.choice is None:
+        return "—"
+    return "✓" if one.mark.earned == 1000 else "½" if one.mark.earned else "✗"
+
+
+def _item(one: Reviewed) -> str:
+    question = one.question
+    got = points_text(one.mark.points * one.mark.earned // 1000)
+    lines = [
+        f"第 {one.n} 题 · {question.label} · 得 {got}/{points_text(one.mark.points)} 分",
+        question.stem,
+        *(f"{letter}. {said}" for letter, said in question.options),
+        f"您答：{one.choice or '没有答'}；正确答案：{question.key or question.show_key()}",
+        *([f"本题已更正（{one.amended}）：{one.reason}"] if one.amended is not None else []),
+        f"解析：{question.explanation}",
+        question.cited,
+    ]
+    return "\n".join(lines)
