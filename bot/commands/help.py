@@ -12,6 +12,14 @@ STRANGER = Reply(
 )
 GREETINGS = frozenset({"你好", "您好", "hi", "hello", "在吗", "在么", "早", "早上好", "下午好", "晚上好", "开始"})
 START = (Option("每日", "每日一练"), Option("学习", "学习"), Option("我的学时", "我的学时"), Option("帮助", "帮助"))
+TOPICS: dict[str, tuple[str, ...]] = {
+    "每天学": ("每日", "学习", "练习", "错题", "挑战"),
+    "手上的题": ("下一页", "继续", "跳过", "退出", "纠错"),
+    "考试": ("考试", "上一题", "答题卡", "交卷", "确认交卷", "答卷", "证书", "申诉", "退出网页"),
+    "竞赛": ("竞赛", "排行", "对战", "应战"),
+    "我的": ("我的学时", "为什么", "设置", "绑定", "已阅", "投票"),
+}
+"""Which commands of everybody are shown together; those that an office adds are shown under its name."""
 TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3B(第 3 题选 B)。"
 
 
@@ -25,25 +33,39 @@ def welcome(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=START)
 
 
-@command("帮助", "菜单", "help", "?", role=None, takes="<命令>")
+@command("帮助", "菜单", "help", "?", role=None, takes="<主题或命令>")
 def show(ctx: Context, about: str) -> Reply:
-    """能做什么、怎么答题；“帮助 学习”看一条命令。"""
+    """能做什么、怎么答题；“帮助 考试”看一组命令，“帮助 练习”看一条。"""
     if about:
-        made = COMMANDS.get(tidy(about))
-        if made is None or not made.is_for(ctx.learner):
-            raise Refusal(f"没有「{about[:20]}」这条命令。发送「帮助」看全部。")
-        others = f"\n也可以说：{'、'.join(made.words[1:])}" if made.words[1:] else ""
-        return Reply(f"「{usage(made)}」 {made.help}{others}")
+        return _about(ctx, tidy(about))
     if ctx.learner is None:
         return STRANGER
     lines = ["📋 可以这样说："]
-    for role in (None, Role.LEARNER, Role.ADMIN, Role.SUPERVISOR):
-        commands = [one for one in distinct() if one.role is role and one.is_for(ctx.learner)]
-        if role in (Role.ADMIN, Role.SUPERVISOR) and commands:
-            lines.append(f"\n{role.label}:")
-        lines += [f"「{usage(one)}」 {one.help}" for one in commands if one.name != "帮助"]
-    lines += ["", TYPED]
-    return Reply("\n".join(lines), buttons=START[:3])
+    for topic, commands in topics(ctx).items():
+        lines.append(f"【{topic}】" + "".join(f"「{one.name}」" for one in commands))
+    lines += ["", f"发「帮助 {next(iter(TOPICS))}」看一组怎么用，「帮助 练习」看一条。", TYPED]
+    return Reply("\n".join(lines), buttons=tuple(Option(f"帮助 {topic}", topic) for topic in list(topics(ctx))[:5]))
+
+
+def _about(ctx: Context, about: str) -> Reply:
+    """A topic with everything in it, or one command with its other words."""
+    found = topics(ctx).get(about)
+    if found is not None:
+        return Reply("\n".join([f"【{about}】", *(f"「{usage(one)}」 {one.help}" for one in found)]))
+    made = COMMANDS.get(about)
+    if made is None or not made.is_for(ctx.learner):
+        raise Refusal(f"没有「{about[:20]}」这个主题或命令。发送「帮助」看全部。")
+    others = f"\n也可以说：{'、'.join(made.words[1:])}" if made.words[1:] else ""
+    return Reply(f"「{usage(made)}」 {made.help}{others}")
+
+
+def topics(ctx: Context) -> dict[str, list[Command]]:
+    """The commands this person may use, by topic; those of an office under its own name."""
+    mine = [one for one in distinct() if one.is_for(ctx.learner) and one.name != "帮助"]
+    found = {topic: [one for name in names for one in mine if one.name == name] for topic, names in TOPICS.items()}
+    for role in (Role.ADMIN, Role.SUPERVISOR):
+        found[role.label] = [one for one in mine if one.role is role]
+    return {topic: commands for topic, commands in found.items() if commands}
 
 
 def distinct() -> list[Command]:

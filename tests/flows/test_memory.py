@@ -311,5 +311,5 @@ async def test_who_leaves_a_run_keeps_its_count(chat: Chat) -> None:
 async def test_the_help_knows_both(chat: Chat) -> None:
     said = await chat.say("帮助")
     assert "「挑战」" in said
-    assert "「错题 <法>」" in said
+    assert "「错题」" in said
     assert "每天最多 8 题" in await chat.say("帮助 错题")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bot.commands.help import TOPICS
+from bot.commands.router import COMMANDS
 from bot.dispatch import Dispatcher
+from bot.domain.people import Role
 from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 
@@ -19,8 +22,23 @@ async def test_the_help_lists_what_this_person_may_use(chat: Chat, admin: Chat) 
     mine = await chat.say("帮助")
     assert "「每日」" in mine
     assert "阅卷" not in mine
+    assert "【管理员】" not in mine
     assert "阅卷" in await admin.say("帮助")
+    assert "确认简答题" in await admin.say("帮助 管理员")
     assert "连对 2 次" in await chat.say("帮助 错题")
+    assert "没有「管理员」" in await chat.say("帮助 管理员")
+
+
+async def test_the_help_of_a_topic_explains_every_command_in_it(chat: Chat) -> None:
+    said = await chat.say("帮助 考试")
+    assert all(f"「{name}" in said for name in TOPICS["考试"])
+    assert "先列出没有答的题" in said
+
+
+def test_every_command_of_everybody_stands_under_one_topic_of_the_help() -> None:
+    shown = [name for names in TOPICS.values() for name in names]
+    everybody = {one.name for one in COMMANDS.values() if one.role in (None, Role.LEARNER)} - {"帮助"}
+    assert sorted(shown) == sorted(everybody)
 
 
 @pytest.mark.parametrize(("said", "meant"), [("每曰", "每日"), ("我的学分", "我的学时"), ("帮住", "帮助")])
