@@ -20,6 +20,8 @@ AHEAD = timedelta(minutes=10)
 """How long before its opening an exam is made ready."""
 FRESH = timedelta(seconds=10)
 """How long the count of uses is believed; other replicas draw meanwhile."""
+STALE = timedelta(minutes=1)
+"""After so long somebody who begins counts again themselves: `prepare_ahead` does it sooner, and on the readers, where nobody waits for it."""
 
 
 @dataclass(slots=True)
@@ -58,13 +60,16 @@ def lacking(session: Session, shelf: Shelf, blueprint: Blueprint) -> list[str]:
     return missing(blueprint, pool(session, shelf), scopes(shelf, blueprint))
 
 
-def prepared(session: Session, shelf: Shelf, exam: Exam, now: datetime) -> Prepared:
-    """The plan of an exam, made at the first call and kept with the shelf. Raises ValueError where questions have gone meanwhile."""
+def prepared(session: Session, shelf: Shelf, exam: Exam, now: datetime, fresh: timedelta = STALE) -> Prepared:
+    """The plan of an exam, made at the first call and kept with the shelf; its count of uses no older than `fresh`.
+
+    Raises ValueError where questions have gone meanwhile.
+    """
     kept: Prepared | None = shelf.papers.get(exam.id)
     if kept is None:
         plan = prepare(exam.blueprint, pool(session, shelf), scopes(shelf, exam.blueprint))
         kept = shelf.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
-    elif exam.blueprint.most and now - kept.read_at > FRESH:
+    elif exam.blueprint.most and now - kept.read_at > fresh:
         kept.uses, kept.read_at = _uses(session, exam), now
     return kept
 
@@ -80,7 +85,7 @@ def prepare_ahead(session: Session, shelf: Shelf, now: datetime) -> int:
         if exam.closes_at <= now:
             continue
         try:
-            prepared(session, shelf, exam, now)
+            prepared(session, shelf, exam, now, FRESH)
             ready += 1
         except ValueError as lacking:
             log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))

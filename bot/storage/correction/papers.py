@@ -26,11 +26,12 @@ _CONTEST = Sql(
 )
 _EXAM_SECONDS = Sql(
     """SELECT person_id, CAST(SUM(credit_seconds) AS BIGINT) FROM ledger
-       WHERE source_kind IN ('exam', 'makeup') AND (source_id = :source OR source_id LIKE :again) GROUP BY person_id"""
+       WHERE person_id IN (SELECT person_id FROM attempt WHERE exam_id IN (SELECT id FROM exam WHERE id = :root OR makeup_of = :root))
+         AND source_kind IN ('exam', 'makeup') AND (source_id = :source OR source_id LIKE :again) GROUP BY person_id"""
 )
 _CERTIFICATES = Sql("SELECT person_id, number FROM certificate WHERE source_kind = 'exam' AND source_id = :source AND state = 'valid'")
 _PASSED = Sql(
-    """SELECT t.person_id FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE (e.id = :root OR e.makeup_of = :root) AND t.passed = 1
+    """SELECT t.person_id FROM attempt t WHERE t.exam_id IN (SELECT id FROM exam WHERE id = :root OR makeup_of = :root) AND t.passed = 1
        UNION SELECT r.person_id FROM outside_result r JOIN outside_exam o ON o.id = r.outside_id WHERE o.exam_id = :root AND r.passed = 1"""
 )
 _REPORTED = Sql(
@@ -78,8 +79,8 @@ def contest_standings(session: Session, contest_id: int) -> list[tuple[int, int,
 
 
 def exam_seconds(session: Session, root: int) -> dict[int, int]:
-    """Credit seconds that stand for an exam, make-ups included, by person: a reversal names the same source and takes away."""
-    return {row[0]: int(row[1]) for row in _EXAM_SECONDS.all(session, source=str(root), again=f"{root}#%")}
+    """Credit seconds that stand for an exam, make-ups included, by person who sat it: a reversal names the same source and takes away."""
+    return {row[0]: int(row[1]) for row in _EXAM_SECONDS.all(session, root=root, source=str(root), again=f"{root}#%")}
 
 
 def exam_certificates(session: Session, root: int) -> dict[int, str]:

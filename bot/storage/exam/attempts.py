@@ -35,8 +35,8 @@ _DUE = Sql(
 )
 _LOCK = Sql("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
 _UNTOLD = Sql(
-    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))} FROM attempt a JOIN exam e ON e.id = a.exam_id
-        WHERE a.state = 'closed' AND a.told_at IS NULL AND e.frozen_at IS NULL
+    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))} FROM exam e CROSS JOIN attempt a
+        WHERE a.exam_id = e.id AND a.state = 'closed' AND a.told_at IS NULL AND e.frozen_at IS NULL
           AND (e.state = 'released' OR (e.state = 'closed' AND e.results <> 'after_release')) ORDER BY a.sitting_id LIMIT :n"""  # noqa: S608
 )
 _TOLD = Sql("UPDATE attempt SET told_at = :at WHERE sitting_id = :id AND told_at IS NULL")
@@ -66,10 +66,11 @@ _SEEN = Sql(
     """SELECT i.question FROM sitting_item i WHERE i.sitting_id IN
        (SELECT sitting_id FROM attempt WHERE person_id = :person_id ORDER BY started_at DESC LIMIT :n)"""
 )
-_USES = Sql("SELECT i.question, COUNT(*) FROM attempt t JOIN sitting_item i ON i.sitting_id = t.sitting_id GROUP BY i.question")
+# CROSS JOIN: SQLite then begins with the few attempts; by itself it would begin with everything that was ever asked or answered.
+_USES = Sql("SELECT i.question, COUNT(*) FROM attempt t CROSS JOIN sitting_item i WHERE i.sitting_id = t.sitting_id GROUP BY i.question")
 _FIRST_ANSWERS = Sql(
-    """SELECT a.version_id, COUNT(*), SUM(a.correct) FROM attempt t JOIN answer a ON a.sitting_id = t.sitting_id
-       WHERE t.n = 1 AND t.state = 'closed' AND a.provisional = 0 GROUP BY a.version_id"""
+    """SELECT a.version_id, COUNT(*), SUM(a.correct) FROM attempt t CROSS JOIN answer a
+       WHERE a.sitting_id = t.sitting_id AND t.n = 1 AND t.state = 'closed' AND a.provisional = 0 GROUP BY a.version_id"""
 )
 _HIDDEN = Sql(
     """SELECT DISTINCT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id

@@ -208,7 +208,7 @@ class DuelPlayer(SQLModel, table=True):
         CheckConstraint("place BETWEEN 1 AND 4", name="place_is_one_of_four"),
         CheckConstraint("correct >= 0 AND millis >= 0", name="counts_are_not_negative"),
         Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_AT_IT, postgresql_where=_AT_IT),
-        Index("duel_player_owed", "owed", sqlite_where=_OWED, postgresql_where=_OWED),
+        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_OWED, postgresql_where=_OWED),
         KEYED,
     )
 

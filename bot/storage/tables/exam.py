@@ -11,6 +11,7 @@ from bot.domain.exam import RESULTS, STATES
 from bot.storage.tables.base import STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
 
 _OPEN = text("state = 'open'")
+_UNTOLD = text("state = 'closed' AND told_at IS NULL")
 _STANDS = text("makeup_of IS NOT NULL AND state <> 'cancelled'")
 
 
@@ -98,6 +99,7 @@ class Attempt(SQLModel, table=True):
         UniqueConstraint("exam_id", "person_id", "n"),
         Index("attempt_open", "deadline", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("attempt_of_person", "person_id", "started_at"),
+        Index("attempt_untold", "exam_id", "sitting_id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
         STRICT,
     )
 

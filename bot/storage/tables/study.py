@@ -11,6 +11,7 @@ from bot.domain.sitting import FORMS, TASKS
 from bot.storage.tables.base import KEYED, STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
 
 _OPEN = text("state = 'open'")
+_PROVISIONAL = text("provisional = 1")
 _UNDER_WAY = text("state IN ('open', 'asking')")
 
 
@@ -161,6 +162,7 @@ class Answer(SQLModel, table=True):
         UniqueConstraint("sitting_id", "n"),
         Index("answer_of_person", "person_id", "question"),
         Index("answer_in_time", "recorded_at"),
+        Index("answer_provisional", "id", sqlite_where=_PROVISIONAL, postgresql_where=_PROVISIONAL),
         STRICT,
     )
 

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 _OPEN = sa.text("state = 'open'")
+_UNTOLD = sa.text("state = 'closed' AND told_at IS NULL")
 _STANDS = sa.text("makeup_of IS NOT NULL AND state <> 'cancelled'")
 
 
@@ -108,6 +109,7 @@ def upgrade() -> None:
     )
     op.create_index("attempt_open", "attempt", ["deadline"], sqlite_where=_OPEN, postgresql_where=_OPEN)
     op.create_index("attempt_of_person", "attempt", ["person_id", "started_at"])
+    op.create_index("attempt_untold", "attempt", ["exam_id", "sitting_id"], sqlite_where=_UNTOLD, postgresql_where=_UNTOLD)
     op.create_table(
         "extension",
         sa.Column("id", sa.Integer(), nullable=False),

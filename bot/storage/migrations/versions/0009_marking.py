@@ -16,9 +16,11 @@ KEPT = {
     "outside_result": "a result from elsewhere stands as it came",
 }
 TABLES = ("outside_result", "outside_exam", "appeal", "ripple", "remark", "correction")
+_PROVISIONAL = sa.text("provisional = 1")
 
 
 def upgrade() -> None:
+    op.create_index("answer_provisional", "answer", ["id"], sqlite_where=_PROVISIONAL, postgresql_where=_PROVISIONAL)
     op.create_table(
         "correction",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -195,6 +197,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("answer_provisional", "answer")
     # A table takes its triggers with it.
     for table in TABLES:
         op.drop_table(table)

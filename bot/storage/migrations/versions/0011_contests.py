@@ -191,7 +191,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("duel_player_at_one", "duel_player", ["person_id"], unique=True, sqlite_where=AT_IT, postgresql_where=AT_IT)
-    op.create_index("duel_player_owed", "duel_player", ["owed"], unique=False, sqlite_where=OWED, postgresql_where=OWED)
+    op.create_index("duel_player_owed", "duel_player", ["duel_id", "person_id"], unique=False, sqlite_where=OWED, postgresql_where=OWED)
 
 
 def downgrade() -> None:
