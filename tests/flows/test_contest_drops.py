@@ -24,7 +24,7 @@ from bot.jobs.contests import end_contests
 from bot.services import contest
 from bot.storage import accounts, players, teams
 from bot.storage import contest as rows
-from bot.storage.db import Desk, open_engine
+from bot.storage.db import Desk, is_sqlite, open_engine
 from bot.storage.tables import Account
 from tests.conftest import NOW, enroll
 
@@ -35,7 +35,10 @@ CHANNELS = ("local", "wecom")
 
 @pytest.fixture
 async def replicas(house: Dispatcher) -> AsyncIterator[list[Dispatcher]]:
-    """Two halls with a desk each over one database."""
+    """Two halls over one database: with a desk each on PostgreSQL; SQLite serves one process, where the second hall is that after a restart."""
+    if is_sqlite(house.desk.engine):
+        yield [house, Dispatcher(house.desk, house.shelf, rng=random.Random(2))]
+        return
     url = house.desk.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://")
     second = Desk(open_engine(url), prelock=accounts.lock_people)
     second.start()

@@ -70,7 +70,9 @@ def close(session: Session, shelf: Shelf, contest_id: int, now: datetime, by: st
     board = _freeze(session, contest, now)
     for person_id in players.did_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
         hours.earn_contest(session, shelf.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
-    tell.results(session, contest, [one.player.id for one in board.places], now)
+    if contest.plan.form == "windowed":
+        # Whoever sat in a hall saw the end.
+        tell.results(session, contest, [one.player.id for one in board.places], now)
     detail = f"{len(board.places)} 人有成绩，{len(board.teams)} 队"
     audit.record(session, now, by, via, "竞赛结束", f"contest:{contest_id}", detail=detail)
     return board

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from bot.domain import content as contents
 from bot.domain.message import Refusal
 from bot.services.roster import cells
 from bot.services.roster.listed import MOST_FAULTS, Fault
@@ -58,9 +57,7 @@ def teams_of(sheet: Sheet) -> Teams:
             continue
         column = "队名"
         try:
-            name = contents.clean(_text(_cell(row, places, column)))
-            if not 1 <= len(name) <= 80:
-                raise cells.Bad("应为 1 到 80 个字")
+            name = cells.team(_cell(row, places, column))
             column = "工号"
             staff_no = cells.staff_no(_cell(row, places, column))
             if staff_no in seen:
@@ -79,7 +76,8 @@ def teams_of(sheet: Sheet) -> Teams:
 
 def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
     for at, row in enumerate(rows[:_HEADER_WITHIN]):
-        names = [ALIASES.get(_text(cell), _text(cell)) for cell in row]
+        titles = [re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))) for cell in row]
+        names = [ALIASES.get(title, title) for title in titles]
         if all(name in names for name in COLUMNS):
             return at, {name: names.index(name) for name in COLUMNS}
     raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 {'、'.join(COLUMNS)} 这两列。")
@@ -88,12 +86,6 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
 def _cell(row: list[Cell], places: dict[str, int], column: str) -> Cell:
     place = places[column]
     return row[place] if place < len(row) else ""
-
-
-def _text(cell: Cell) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", str(cell))).strip()
 
 
 def known(session: Session, listed: Teams) -> dict[str, list[int]]:

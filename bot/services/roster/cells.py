@@ -78,6 +78,15 @@ def unit(cell: Cell) -> str:
     return "/".join(parts)
 
 
+def team(cell: Cell) -> str:
+    text = _words(cell, "队名")
+    if not text:
+        raise Bad("没有填")
+    if len(text) > 80:
+        raise Bad("超过 80 个字")
+    return text
+
+
 def tier(cell: Cell) -> str:
     text = _narrow(cell, "层级")
     if text and text not in TIERS:

@@ -56,6 +56,7 @@ def held(session: Session, scope: Scope, ask: Ask) -> Table:
     """当年各场竞赛的参加率；写编号看一场里各单位的参加率和全员人均分（档次，不排名次）。"""
     units = units_in(session, scope)
     found = [one for one in contests.everything(session) if one.state in ("open", "closed") and _day(one, ask).year == ask.year]
+    found = [one for one in found if one.plan.opens_at is None or one.plan.opens_at < ask.until]
     if not ask.about:
         rows: list[tuple[Cell, ...]] = []
         for one in found:
@@ -71,7 +72,7 @@ def held(session: Session, scope: Scope, ask: Ask) -> Table:
         raise Refusal(f"{ask.year} 年没有编号为「{ask.about[:20]}」的竞赛，或它与您的单位无关。发送「报表 竞赛」看编号。")
     whole = _whole(sums)
     notes = [
-        f"应参加 {whole.invited} 人，参加 {whole.took_part} 人。参加：至少有一项成绩。",
+        f"应参加 {whole.invited} 人，参加 {whole.took_part} 人。参加：至少有一项成绩{'' if chosen.state == 'closed' else '；还在进行，为目前情况'}。",
         f"全员人均分：未参加的按 0 分，大小单位可比；不足 {FEW} 人的单位不显示。",
         "档次：按全员人均分，" + "、".join(f"前 {upto}% {label}" for upto, label in BANDS) + "；不公布名次。",
     ]
