@@ -132,9 +132,18 @@ def past(session: Session, person_id: int, top: int) -> list[int]:
 
 def stand(session: Session, contest_id: int, person_id: int, result: Result) -> None:
     """How somebody stands from now on."""
+    _STAND.run(session, **_standing(contest_id, person_id, result))
+
+
+def stand_all(session: Session, contest_id: int, results: Iterable[tuple[int, Result]]) -> None:
+    """The same of everybody at once, as (person, result)."""
+    _STAND.many(session, [_standing(contest_id, person, result) for person, result in results])
+
+
+def _standing(contest_id: int, person_id: int, result: Result) -> dict[str, Any]:
     finished = None if result.finished is None else stamp(result.finished)
     values = {"points": result.points, "correct": result.correct, "millis": result.millis, "finished_at": finished}
-    _STAND.run(session, **values, contest_id=contest_id, person_id=person_id)
+    return {**values, "contest_id": contest_id, "person_id": person_id}
 
 
 def place(session: Session, contest_id: int, places: Iterable[tuple[int, int]]) -> None:

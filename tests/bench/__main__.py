@@ -1,4 +1,4 @@
-"""`python -m tests.bench [answers|push|occurrences|memory|exam] [--quick] [--rounds N] [--kill]`: what was measured, against the budget."""
+"""`python -m tests.bench [answers|push|occurrences|memory|exam|live] [--quick] [--rounds N] [--kill]`: what was measured, against the budget."""
 
 from __future__ import annotations
 
@@ -56,9 +56,15 @@ def _exam(quick: bool) -> int:
     return 0 if exam.report(quick=quick) or quick else 1
 
 
+def _live(quick: bool) -> int:
+    from tests.bench.live import report
+
+    return 0 if report(quick=quick) else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("answers", "push", "occurrences", "memory", "exam"), default="answers")
+    parser.add_argument("what", nargs="?", choices=("answers", "push", "occurrences", "memory", "exam", "live"), default="answers")
     parser.add_argument("--kill", action="store_true", help="push: kill -9 in the middle of it")
     parser.add_argument("--quick", action="store_true", help="100 askers, 500 people, one round: does it run")
     parser.add_argument("--rounds", type=int, help="paired rounds (3)")
@@ -71,6 +77,8 @@ def main() -> int:
         return _memory(given.quick)
     if given.what == "exam":
         return _exam(given.quick)
+    if given.what == "live":
+        return _live(given.quick)
     rows = measured(quick=given.quick, rounds=given.rounds)
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores{', quick form' if given.quick else ''}")
     print(table(rows))

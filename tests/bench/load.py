@@ -31,14 +31,36 @@ def message_id(person: int, n: int) -> str:
 
 def request(sealer: Codec, person: int, n: int, words: str, path: str = PATH) -> bytes:
     """One callback as the platform posts it."""
-    now = str(int(time.time()))
-    inner = (
-        f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{user_of(person)}]]></FromUserName>"
-        f"<CreateTime>{now}</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{words}]]></Content>"
-        f"<MsgId>{message_id(person, n)}</MsgId><AgentID>{AGENT}</AgentID></xml>"
+    return posted(sealer, text(user_of(person), words, message_id(person, n)), f"{person:05d}{n:05d}", path)
+
+
+def text(user: str, words: str, ident: str) -> str:
+    """What somebody typed, as it stands inside the envelope."""
+    return _inner(user, f"<MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{words}]]></Content><MsgId>{ident}</MsgId>", int(time.time()))
+
+
+def tap(user: str, card: str, key: str, made: int) -> str:
+    """A tap on a card's button; `made` in Unix seconds is the same in every copy of it."""
+    return _inner(
+        user,
+        "<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[template_card_event]]></Event>"
+        f"<EventKey><![CDATA[{key}]]></EventKey><TaskId><![CDATA[{card}]]></TaskId><CardType><![CDATA[button_interaction]]></CardType>"
+        "<ResponseCode><![CDATA[code]]></ResponseCode><SelectedItems></SelectedItems>",
+        made,
     )
+
+
+def _inner(user: str, rest: str, made: int) -> str:
+    return (
+        f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{user}]]></FromUserName>"
+        f"<CreateTime>{made}</CreateTime>{rest}<AgentID>{AGENT}</AgentID></xml>"
+    )
+
+
+def posted(sealer: Codec, inner: str, nonce: str, path: str = PATH) -> bytes:
+    """A message sealed and signed now, with the head of its request: every copy is sealed anew."""
+    now = str(int(time.time()))
     sealed = sealer.seal(inner)
-    nonce = f"{person:05d}{n:05d}"
     body = (
         f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><Encrypt><![CDATA[{sealed.decode()}]]></Encrypt>"
         f"<AgentID><![CDATA[{AGENT}]]></AgentID></xml>"

@@ -77,8 +77,8 @@ def _now(ctx: Context, seat: Seat, before: str) -> Reply:
     return Reply(f"{before}\n{line}".strip())
 
 
-def _hold(ctx: Context, seat: Seat) -> None:
-    focus.take(ctx.session, ctx.shelf, ctx.me.id, LIVE.task, seat.sitting_id, LIVE.claim, ctx.now)
+def _hold(ctx: Context, sitting_id: int) -> None:
+    focus.take(ctx.session, ctx.shelf, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
 
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
@@ -91,19 +91,22 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
         return _pressed(ctx, seat, seat.stage.course.item)
     if found.question is None or found.question.hear(text) is None:
         return None
-    return _answered(ctx, seat, seat.stage.course.item, text)
+    return _answered(ctx, contest_id, seat.stage.course.item, text)
 
 
 def _tapped(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
     """A card names the contest, not the person: a forwarded card counts for whoever taps it, if they take part, or not at all."""
+    if text != calls.BUZZ:
+        return _answered(ctx, contest_id, n, text)
     seat = play.seat(ctx.session, ctx.me.id, contest_id)
-    reply = _pressed(ctx, seat, n) if text == calls.BUZZ else _answered(ctx, seat, n, text)
-    _hold(ctx, seat)
+    reply = _pressed(ctx, seat, n)
+    _hold(ctx, seat.sitting_id)
     return reply
 
 
-def _answered(ctx: Context, seat: Seat, n: int, text: str) -> Reply:
-    choice = play.answer(ctx.session, ctx.shelf, ctx.me.id, seat, n, text, ctx.incoming)
+def _answered(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
+    sitting_id, choice = play.answer(ctx.session, ctx.shelf, ctx.me.id, contest_id, n, text, ctx.incoming)
+    _hold(ctx, sitting_id)
     return Reply(f"{say.RECORDED}：第 {n} 题，您答 {choice}。收题后公布答案。", done=f"已选 {choice}")
 
 
@@ -124,7 +127,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
     if contest_id is None:
         raise Refusal("这场竞赛已经不在了。")
     seat = play.seat(ctx.session, ctx.me.id, contest_id)
-    _hold(ctx, seat)
+    _hold(ctx, seat.sitting_id)
     return _now(ctx, seat, f"「{seat.stage.name}」{_team(seat)}")
 
 

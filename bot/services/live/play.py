@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from bot.domain.live import Course
 from bot.domain.message import Incoming, Refusal
 from bot.domain.people import Learner
 from bot.domain.question import Question
@@ -93,32 +94,32 @@ def view(session: Session, shelf: Shelf, at: Seat) -> View:
     return View(at, item, shelf.question(session, item.version_id), given[1] if given else "")
 
 
-def answer(session: Session, shelf: Shelf, person_id: int, at: Seat, n: int, text: str, incoming: Incoming) -> str:
-    """Record one answer; the choice as it was heard. The first recorded stands; the arrival at the edge decides whether it is in time (D8, D9).
+def answer(session: Session, shelf: Shelf, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
+    """Record one answer: (sitting, the choice as it was heard). The first recorded stands; the arrival at the edge decides whether it is in time.
 
-    Nothing is said of right and wrong: that is for everybody at once, after the close. Raises `Refusal`.
+    Nothing is said of right and wrong: that is for everybody at once, after the close (D8, D9). Raises `Refusal`.
     """
-    of = at.stage
-    item = stage.item(session, of.id, n)
-    if item is None:
+    hand = stage.hand(session, contest_id, n, person_id)
+    if hand is None or hand.sitting_id is None:
+        seat(session, person_id, contest_id)
         raise Refusal("未记录：这一题还没有开始。")
-    said = quiz.answered(session, at.sitting_id, n)
-    if said is not None:
-        raise Refusal(f"未记录：第 {n} 题您已经答过（{said[1]}），以第一次为准。")
+    item = hand.item
+    if hand.said:
+        raise Refusal(f"未记录：第 {n} 题您已经答过（{hand.said}），以第一次为准。")
     if item.void:
         raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
-    stakes.check_phone(item, at.team)
+    stakes.check_phone(item, hand.team_id)
     question = shelf.question(session, item.version_id)
     choice = question.hear(text)
     if choice is None:
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
     if not item.window.takes(incoming.arrived):
-        raise Refusal(_late(of, item))
+        raise Refusal(_late(hand.course, item))
     mark = question.mark(choice)
     quiz.record(
         session,
         person_id=person_id,
-        sitting_id=at.sitting_id,
+        sitting_id=hand.sitting_id,
         n=n,
         question=item.question,
         version_id=item.version_id,
@@ -131,15 +132,15 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Seat, n: int, tex
         arrived_at=stamp(incoming.arrived),
         recorded_at=stamp(incoming.arrived),
     )
-    return choice
+    return hand.sitting_id, choice
 
 
-def _late(of: Stage, item: Item) -> str:
-    if of.course.paused and of.course.item == item.n:
+def _late(course: Course, item: Item) -> str:
+    if course.paused and course.item == item.n:
         return "未记录：现在暂停，恢复以后再答。"
-    if of.course.phase == "finished":
+    if course.phase == "finished":
         return "未记录：这场竞赛已经结束。"
-    ahead = f"现在是第 {of.course.item} 题，回复「继续」看题。" if of.course.item != item.n and of.course.phase == "open" else "请等下一题。"
+    ahead = f"现在是第 {course.item} 题，回复「继续」看题。" if course.item != item.n and course.phase == "open" else "请等下一题。"
     return f"未记录：第 {item.n} 题已经收题。{ahead}"
 
 

@@ -92,5 +92,4 @@ def _decided(session: Session, of: Stage, by_members: list[TeamPlace]) -> list[T
 
 def keep(session: Session, of: Stage) -> None:
     """Write down how everybody stands, for the board that is frozen at the close."""
-    for one in standing(session, of).people:
-        players.stand(session, of.id, one.player.id, one.player.result)
+    players.stand_all(session, of.id, ((one.player.id, one.player.result) for one in standing(session, of).people))

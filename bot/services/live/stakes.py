@@ -31,13 +31,13 @@ class Pressing:
     then: str = ""
 
 
-def check_phone(item: Item, team: tuple[int, str] | None) -> None:
+def check_phone(item: Item, team_id: int | None) -> None:
     """Raises `Refusal` for who may not answer a question on the phone."""
     if item.round in ("buzzer", "risk"):
         raise Refusal("未记录：这一题在台上口头作答。" if item.round == "risk" else "未记录：这一题先抢后答，点「抢」或回复「抢」。")
-    if item.round in ("required", "tie") and team is None:
+    if item.round in ("required", "tie") and team_id is None:
         raise Refusal("未记录：这一题由参赛队作答。")
-    if item.team_id is not None and team is not None and item.team_id != team[0]:
+    if item.team_id is not None and item.team_id != team_id:
         raise Refusal("未记录：这一题轮到别的队作答。")
 
 

@@ -34,9 +34,16 @@ _TOUCH = Sql("UPDATE live SET version = version + 1, changed_at = :at WHERE cont
 _HOST = Sql("UPDATE live SET host_id = :host_id, host_at = :at, version = version + 1, changed_at = :at WHERE contest_id = :id")
 _LOCK = Sql("SELECT contest_id FROM live WHERE contest_id = :id FOR UPDATE")
 _VERSIONS = Sql("SELECT contest_id, version FROM live WHERE phase <> 'finished' OR changed_at >= :since")
-_ITEM = """SELECT i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
-        i.void, c.question, c.version_id, c.points, c.part
-    FROM live_item i JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n WHERE i.contest_id = :id"""
+_COLUMNS = """i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
+        i.void, c.question, c.version_id, c.points, c.part"""
+_ITEM = f"SELECT {_COLUMNS} FROM live_item i JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n WHERE i.contest_id = :id"  # noqa: S608
+_HAND = Sql(
+    f"""SELECT {_COLUMNS}, l.phase, l.item, l.paused, s.id, a.choice, m.team_id
+        FROM live l JOIN live_item i ON i.contest_id = l.contest_id AND i.n = :n JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n
+        LEFT JOIN sitting s ON s.person_id = :person_id AND s.kind = 'live' AND s.scope = :scope
+        LEFT JOIN answer a ON a.sitting_id = s.id AND a.n = i.n
+        LEFT JOIN team_member m ON m.contest_id = l.contest_id AND m.person_id = :person_id WHERE l.contest_id = :id"""  # noqa: S608
+)
 _ONE_ITEM = Sql(_ITEM + " AND i.n = :n")
 _ITEMS = Sql(_ITEM + " ORDER BY i.n")
 _PROGRAMME = Sql("SELECT n, question, version_id, points, part FROM contest_item WHERE contest_id = :id ORDER BY n")
@@ -96,6 +103,17 @@ class Item:
     version_id: int
     points: int
     part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """A question as one person has it: where the contest stands, the sitting in which they answer (None: they take no part), what they have said."""
+
+    item: Item
+    course: Course
+    sitting_id: int | None
+    said: str
+    team_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +194,7 @@ def _item(row: Any) -> Item:
     window = Window(moment(row[8] or row[7]), moment(row[9]) if row[9] else None, moment(row[10]) if row[10] else None, pauses)
     buzz_at = moment(row[8]) if row[8] else None
     contest_id, n, kind, seconds, team_id, holder_id, stake = row[:7]
-    void, question, version_id, points, part = row[12:]
+    void, question, version_id, points, part = row[12:17]
     return Item(contest_id, n, kind, seconds, team_id, holder_id, stake, window, buzz_at, void, question, version_id, points, part)
 
 
@@ -184,6 +202,15 @@ def item(session: Session, contest_id: int, n: int) -> Item | None:
     """A question that has come on."""
     row = _ONE_ITEM.one(session, id=contest_id, n=n)
     return None if row is None else _item(row)
+
+
+def hand(session: Session, contest_id: int, n: int, person_id: int) -> Hand | None:
+    """Everything that decides whether an answer is taken, in one statement: two thousand ask at once. None for a question that never came on."""
+    row = _HAND.one(session, id=contest_id, n=n, person_id=person_id, scope=str(contest_id))
+    if row is None:
+        return None
+    phase, at, paused, sitting_id, said, team_id = row[17:]
+    return Hand(_item(row), Course(phase, at, bool(paused)), sitting_id, said or "", team_id)
 
 
 def items(session: Session, contest_id: int) -> list[Item]:

@@ -1,0 +1,215 @@
+"""The house of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from sqlmodel import Session
+
+from bot import app, jobs, logs, settings
+from bot.cli.common import engine_of
+from bot.domain.audience import All
+from bot.domain.contest import Rules
+from bot.domain.contest.plan import Plan
+from bot.domain.limits import Limit
+from bot.domain.message import Address
+from bot.services import contest as contests
+from bot.services.live import host, seat
+from bot.services.shelf import fill
+from bot.storage import accounts
+from bot.storage.contest import Item
+from bot.storage.db import Desk, open_engine
+from bot.storage.files import load_library
+from bot.storage.files.policy import load_policy
+from bot.storage.migrations import migrate
+from bot.storage.tables import Account, Person, Post, Role, Unit
+from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN
+from tests.bench.people import ROOT
+from tests.bench.server import free_port, stopping
+from tests.platforms.faults import Faults
+
+HOST = "host"
+SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A contest whose room is open: its way in, the right letters of its questions, and the secret of its screen."""
+
+    contest: int
+    code: str
+    secret: str
+    keys: tuple[str, ...]
+    people: int
+
+
+def user_of(person: int) -> str:
+    return f"p{person:05d}"
+
+
+def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
+    """Migrate, fill, seat people 1 … n and a host; all reachable in WeCom."""
+    engine = open_engine(url)
+    migrate(engine)
+    library, faults = load_library(ROOT)
+    policy, wrong = load_policy(ROOT)
+    assert policy is not None, [*faults, *wrong]
+    desk = Desk(engine)
+    now = datetime.now(UTC)
+
+    def work(session: Session) -> Prepared:
+        shelf = fill(session, library, policy, now)
+        _seated(session, people, now)
+        by = accounts.learner_at(session, Address("wecom", AGENT, HOST), now.date().isoformat())
+        assert by is not None
+        seated = seat.host_of(session, by, "wecom")
+        names = [name for name in sorted(shelf.drawn) if library.questions[name].kind == "single"][:questions]
+        items = [Item(n, name, shelf.drawn[name]) for n, name in enumerate(names, 1)]
+        rules = Rules(seconds=SECONDS, speed=speed, board="all")
+        contest_id = contests.create(session, shelf, seated.author, Plan("七一知识竞赛", "live", rules, (), All()), now, items)
+        of = host.open_room(session, seated, contest_id, None, now, random.Random(1))
+        return Prepared(contest_id, of.code, of.secret, tuple(library.questions[name].key for name in names), people)
+
+    made = desk.write_now(work)
+    engine.dispose()
+    return made
+
+
+def _seated(session: Session, people: int, now: datetime) -> None:
+    unit = Unit(name="某局", path="某局")
+    session.add(unit)
+    session.flush()
+    everybody = [Person(staff_no=user_of(n), name=f"选手{n}", tier="公务员", recorded_at=now) for n in range(1, people + 1)]
+    everybody.append(Person(staff_no=HOST, name="主持人", tier="公务员", recorded_at=now))
+    session.add_all(everybody)
+    session.flush()
+    for person in everybody:
+        assert person.id is not None
+        assert unit.id is not None
+        session.add(Post(person_id=person.id, unit_id=unit.id, since=datetime(2020, 1, 1, tzinfo=UTC).date()))
+        session.add(Account(channel="wecom", user=person.staff_no, person_id=person.id, bound_at=now, bound_by="bench"))
+    session.add(Role(person_id=int(everybody[-1].id or 0), role="admin"))
+    session.flush()
+
+
+# ── The platform ──
+
+
+class WeCom:
+    """Takes what is sent, twenty milliseconds a call, and notes when; the cards of questions are kept for who wants to tap them."""
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+        self.cards: dict[str, dict[str, Any]] = {}
+        self.reached: dict[str, set[str]] = {}
+        self.last: dict[str, float] = {}
+        self.said: dict[str, str] = {}
+        self.calls = 0
+        self._news = asyncio.Event()
+
+    def application(self) -> web.Application:
+        made = web.Application(middlewares=[Faults().middleware], client_max_size=2**24)
+        made.router.add_get("/cgi-bin/gettoken", self._token)
+        made.router.add_post("/cgi-bin/message/send", self._send)
+        made.router.add_post("/cgi-bin/message/update_template_card", self._updated)
+        return made
+
+    async def _token(self, request: web.Request) -> web.Response:
+        return web.json_response({"errcode": 0, "errmsg": "ok", "access_token": "t", "expires_in": 7200})
+
+    async def _updated(self, request: web.Request) -> web.Response:
+        return web.json_response({"errcode": 0, "errmsg": "ok", "invaliduser": []})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        message = await request.json()
+        await asyncio.sleep(self.seconds)
+        self.calls += 1
+        users = message["touser"].split("|")
+        if len(users) > 1000:
+            return web.json_response({"errcode": 40058, "errmsg": "too many"})
+        card = message.get("template_card")
+        if message["msgtype"] == "text" and len(users) == 1:
+            self.said[users[0]] = message["text"]["content"]
+            self._news.set()
+        if card is not None and card["button_list"][0]["key"].startswith("l"):
+            # "l7.3|A": the contest and the place; the same question in several calls is one question.
+            place = card["button_list"][0]["key"].partition("|")[0].rpartition(".")[2]
+            for user in users:
+                self.cards[f"{place}:{user}"] = card
+            self.reached.setdefault(place, set()).update(users)
+            self.last[place] = time.perf_counter()
+            self._news.set()
+        return web.json_response({"errcode": 0, "errmsg": "ok", "msgid": f"m{self.calls}", "invaliduser": "", "response_code": f"c{self.calls}"})
+
+    async def told(self, user: str, seconds: float = 60.0) -> str:
+        """What is sent to one person in words, the next time or just now."""
+        async with asyncio.timeout(seconds):
+            while (said := self.said.pop(user, None)) is None:
+                self._news.clear()
+                await self._news.wait()
+            return said
+
+    async def delivered(self, place: str, people: int, seconds: float = 60.0) -> None:
+        """Wait until a question has reached so many."""
+        async with asyncio.timeout(seconds):
+            while len(self.reached.get(place, ())) < people:
+                self._news.clear()
+                await self._news.wait()
+
+
+# ── The service ──
+
+
+async def serve(url: str, platform: str, budget: str) -> None:
+    """The whole service as `python -m bot serve` builds it; without a budget the herald calls as fast as the platform answers."""
+    config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform}
+    port = free_port()
+    found = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config)
+    logs.set_up(found.secrets())
+    if budget == "none":
+
+        class Unbounded(jobs.Herald):
+            def __init__(self, *given: Any, limits: tuple[Limit, ...], **more: Any) -> None:
+                super().__init__(*given, limits=(), **more)
+
+        jobs.Herald = Unbounded  # type: ignore[misc, assignment]
+    house = app.build(found, engine_of(found))
+    told: list[str] = []
+
+    def announce(sentence: str) -> None:
+        if not told:
+            print(port, flush=True)
+        told.append(sentence)
+
+    await app.serve(house, stopping(600), announce)
+
+
+@contextmanager
+def served(url: str, platform: str, log: Path, *, budget: bool = True) -> Iterator[int]:
+    """One replica in a process of its own; its port."""
+    words = [sys.executable, "-m", "tests.bench.live.hall", url, platform, "documented" if budget else "none"]
+    with log.open("wb") as errors, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().strip()
+            if not port:
+                raise RuntimeError(f"the service did not start: {log.read_text(encoding='utf-8')[-1000:]}")
+            yield int(port)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(*sys.argv[1:4]))
