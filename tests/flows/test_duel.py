@@ -154,6 +154,37 @@ async def test_a_declined_call_is_told_to_who_made_it(hall: Hall) -> None:
     assert "没有等您应战的邀请" in await two.say("应战")
 
 
+async def test_of_three_called_those_who_accepted_play_when_the_last_declines(hall: Hall) -> None:
+    one, two, three = (hall.somebody(f"100{n}", f"学员{'甲乙丙'[n - 1]}") for n in range(1, 4))
+    await one.say("对战 1002 1003")
+    assert "已邀请 学员丙" in await two.say("应战")
+    await three.say("应战 谢绝")
+    told = await hall.knock()
+    assert {name for name, texts in told.items() if "对手到了" in texts[0]} == {"学员甲", "学员乙"}
+    assert "第1/5题" in await two.say("对战")
+
+
+async def test_who_called_by_name_may_take_it_back_and_who_accepted_is_told(hall: Hall) -> None:
+    one, two, _ = (hall.somebody(f"100{n}", f"学员{'甲乙丙'[n - 1]}") for n in range(1, 4))
+    await one.say("对战 1002 1003")
+    await two.say("应战")
+    assert "已取消" in await one.say("对战 取消")
+    told = await hall.knock()
+    assert "学员甲 取消了邀请" in told["学员乙"][0]
+    assert "学员甲" not in told
+    assert "没有在等对手" in await one.say("对战 取消")
+
+
+async def test_the_others_of_four_go_on_waiting_when_one_waits_no_longer(hall: Hall) -> None:
+    people = [hall.somebody(f"100{n}", f"学员{'甲乙丙丁戊'[n - 1]}") for n in range(1, 6)]
+    for chat in people[:3]:
+        await chat.say("对战 四人", after=1)
+    await people[0].say("对战 取消", after=1)
+    await people[3].say("对战 四人", after=1)
+    assert "的对战开始" in await people[4].say("对战 四人", after=1)
+    assert hall.ask("SELECT COUNT(*) FROM duel_player WHERE state IN ('ready', 'playing')") == [(4,)]
+
+
 async def test_a_call_that_nobody_answers_ends_by_itself(hall: Hall) -> None:
     one, two = hall.somebody("1001", "学员甲"), hall.somebody("1002", "学员乙")
     await one.say("对战 1002")

@@ -95,15 +95,36 @@ def accept(session: Session, shelf: Shelf, me: Learner, duel_id: int | None, now
 
 def decline(session: Session, me: Learner, duel_id: int | None, now: datetime) -> None:
     """Say no to a call: a match of two does not come about, one of more goes on without."""
-    found = _called(session, me, duel_id, now, "declined")
-    everybody = rows.players(session, found.id)
-    if sum(one.state in ("ready", "invited") for one in everybody) < 2:
-        close(session, found, now)
-    elif all(one.state != "invited" for one in everybody):
-        begin(session, found, now)
-        for one in everybody:
-            if one.is_in:
-                rows.owe(session, found.id, one.id, "begun")
+    _go_on_without(session, _called(session, me, duel_id, now, "declined"), now)
+
+
+def cancel(session: Session, me: Learner, now: datetime) -> bool:
+    """Wait no longer; True when there was a call to take back. What somebody called by name ends with them; others go on waiting."""
+    at = current(session, me.id, now)
+    if at is None or at.state != "calling":
+        return False
+    rows.set_state(session, at.id, me.id, "declined")
+    if at.is_invited and at.made_by == me.id:
+        close(session, at, now)
+    else:
+        _go_on_without(session, at, now)
+    return True
+
+
+def _go_on_without(session: Session, duel: Duel, now: datetime) -> None:
+    """Somebody is out: a call by name that leaves nobody to play ends, one that waits for nobody else begins; who comes by is waited for."""
+    everybody = rows.players(session, duel.id)
+    ready, asked = [one for one in everybody if one.is_in], any(one.state == "invited" for one in everybody)
+    if not duel.is_invited:
+        if not ready:
+            close(session, duel, now)
+        return
+    if len(ready) + asked < 2:
+        close(session, duel, now)
+    elif not asked:
+        begin(session, duel, now)
+        for one in ready:
+            rows.owe(session, duel.id, one.id, "begun")
 
 
 def _called(session: Session, me: Learner, duel_id: int | None, now: datetime, state: str) -> Duel:
@@ -153,16 +174,3 @@ def called_by(session: Session, said: str, now: datetime) -> int:
     if len(found) > 1:
         raise Refusal(f"叫「{said[:20]}」的有 {len(found)} 人，请写工号。")
     return found[0]
-
-
-def cancel(session: Session, me: Learner, now: datetime) -> bool:
-    """Wait no longer; True when there was a call to take back."""
-    at = current(session, me.id, now)
-    if at is None or at.state != "calling":
-        return False
-    if at.made_by == me.id:
-        close(session, at, now)
-        rows.take_owed(session, at.id, me.id, "off")
-    else:
-        rows.set_state(session, at.id, me.id, "declined")
-    return True

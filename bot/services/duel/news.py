@@ -73,10 +73,13 @@ def why_off(duel: Duel, everybody: Sequence[Player]) -> str:
         came = sum(one.is_in for one in everybody)
         short = f"（要 {duel.size} 人，来了 {came} 人）" if duel.size > 2 else ""
         return f"{int(rules.WAIT.total_seconds())} 秒内没有等到对手{short}，没有机器人陪打。可以再发「对战」，或邀请同事：对战 工号。"
+    caller = next(one for one in everybody if one.id == duel.made_by)
+    if caller.state == "declined":
+        return f"{caller.name} 取消了邀请。可以再邀请别人，或发「对战」等人来。"
     said_no = [one.name for one in everybody if one.state == "declined"]
     silent = [one.name for one in everybody if one.state == "invited"]
     parts = ([f"{'、'.join(said_no)} 谢绝了"] if said_no else []) + ([f"{'、'.join(silent)} 没有应战"] if silent else [])
-    return f"{'，'.join(parts) or '邀请已取消'}。可以再邀请别人，或发「对战」等人来。"
+    return f"{'，'.join(parts)}。可以再邀请别人，或发「对战」等人来。"
 
 
 def results(everybody: Sequence[Player], person_id: int) -> list[str]:
