@@ -95,14 +95,14 @@ def burst(place: Path, crowd: int, within: float) -> Started:
 
 
 def report(*, quick: bool) -> bool:
-    """Print both starts; True when both are good. The load generator takes the last core, the service the first."""
+    """Print both starts; True when the first is good, which the budget asks for. The load generator takes the last core, the service the first."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[-1:])
-    good = True
+    starts = []
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         for within in (WITHIN, 0.0):
             note("starting …")
             found = burst(Path(place), 300 if quick else CROWD, within / (5 if quick else 1))
             print(found, flush=True)
-            good = good and found.good
-    return good
+            starts.append(found)
+    return starts[0].good

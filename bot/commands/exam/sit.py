@@ -72,7 +72,7 @@ def _one(ctx: Context, exam_id: int) -> Reply:
     if found.running is not None:
         return _resume(ctx, found.running.sitting_id)
     if found.hindrance and found.counts is not None and found.counts.state == "closed":
-        told = f"考试 {exam.id}《{exam.name}》{BY_LABELS[found.counts.closed_by or 'self']}。{words.result(exam, found.counts)}"
+        told = f"考试 {exam.id}《{exam.name}》已交卷（{BY_LABELS[found.counts.closed_by or 'self']}）。{words.result(exam, found.counts)}"
         looks = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_on_page(ctx, exam, "逐题对照")) if exam.tells_keys else ()
         return Reply(told, buttons=looks)
     if found.hindrance:
@@ -106,7 +106,10 @@ def _put(ctx: Context, status: Status, before: str = "", n: int | None = None) -
 
 def _resume(ctx: Context, ref: int) -> Reply:
     begun = service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
-    return _put(ctx, begun.status, say.put_down(begun.put_down))
+    status, before = begun.status, say.put_down(begun.put_down)
+    if status.unanswered and status.place not in status.unanswered:
+        return _turned(ctx, ref, next((n for n in status.unanswered if n > status.place), status.unanswered[0]), before)
+    return _put(ctx, status, before)
 
 
 # ── Answering ──

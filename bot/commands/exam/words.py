@@ -31,7 +31,7 @@ def rules(exam: Exam) -> str:
         "· 点开始就计时，以服务器为准；退出、断网、换手机时间照走，随时回复「继续」接着考，任何渠道都行。",
         "· 每答一题立即保存，以第一次作答为准，不能改；可以先跳过，用「上一题」「下一题」「第 5 题」来回看。",
         f"· 到时自动交卷，已答的都算。{_late(exam)}",
-        f"· 多选少选且没有选错得一半分；{RESULT_LABELS[exam.results]}，考试结束前不公布答案。",
+        f"· 多选题少选、没有选错的得一半分；{RESULT_LABELS[exam.results]}，考试结束前不公布答案。",
     ]
     if exam.cap is not None:
         lines.append(f"· 这是补考，成绩最多按 {points_text(exam.cap)} 分计。")

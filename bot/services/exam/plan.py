@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bot.domain import content as contents
 from bot.domain import paper
-from bot.domain.audience import And, Audience, ExamNotPassed, ExamNotTaken, Not, Or, describe, lies_within
+from bot.domain.audience import And, Audience, ExamNotPassed, ExamNotTaken, Not, describe, lies_within
 from bot.domain.campaign import Author
 from bot.domain.content import Content
 from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Exam, Wanted, best, target_of, when
@@ -229,7 +229,7 @@ def makeup(
     if cap is not None and not 1 <= cap <= exam.total:
         raise Refusal(f"补考最多计的分应在 0 到满分 {points_text(exam.total)} 分之间。")
     absent, failed = ExamNotTaken(str(exam_id)), And((Not(ExamNotTaken(str(exam_id))), ExamNotPassed(str(exam_id))))
-    whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": Or((absent, failed))}
+    whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
     if rule not in whom:
         raise Refusal(f"补考对象只能是：{'、'.join(RULES.values())}。")
     blueprint = replace(exam.blueprint, avoid=max(exam.blueprint.avoid, exam.attempts))

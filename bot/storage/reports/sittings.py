@@ -21,8 +21,8 @@ from bot.storage.reports.base import Unit, narrowed, office_of, report, table, u
 from bot.storage.stream import stream
 
 EACH = (
-    Column("id", "编号", "int"),
     Column("name", "考试"),
+    Column("id", "编号", "int"),
     Column("state", "状态"),
     Column("window", "时间", phone="never"),
     Column("invited", "应考", "int"),
@@ -106,7 +106,7 @@ def _all(session: Session, scope: Scope, ask: Ask, found: list[Exam]) -> Table:
         roll = _roll(session, scope, ask, exam)
         if roll.meant:
             window = f"{when(exam.opens_at)}—{when(exam.closes_at)}"
-            rows.append((exam.id, exam.name, STATE_LABELS[exam.state], window, *roll.sum_of(roll.meant).cells(), exam.clause))
+            rows.append((exam.name, exam.id, STATE_LABELS[exam.state], window, *roll.sum_of(roll.meant).cells(), exam.clause))
     notes = [f"共 {len(rows)} 场。看一场的各单位、缺考名单和成绩：报表 考试 编号"]
     return table(session, ask, "考试", "考试情况", Part("各场", EACH, rows), notes=notes, terms=_TERMS)
 
