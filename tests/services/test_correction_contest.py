@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import Session
 
+from bot.dispatch import Dispatcher
 from bot.domain.campaign import Author
 from bot.domain.correction import Amendment
 from bot.domain.message import Refusal
 from bot.services import correction
 from bot.services.correction import Impact, Wanted
-from tests.conftest import NOW
+from tests.conftest import NOW, Clock
+from tests.live import opened
 from tests.services.test_contest import ADMIN, Field, field  # noqa: F401
 
 SECOND = Author("9002", "cli")
@@ -108,3 +111,36 @@ def test_a_contest_that_runs_is_put_right_after_its_close(field: Field) -> None:
 
     with pytest.raises(Refusal, match="还没有结束"):
         field.do(lambda session: correction.rehearse(session, field.shelf, ADMIN, wanted, field.now))
+
+
+async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatcher, clock: Clock) -> None:
+    """Three in the room: the first has both questions right, the others chose another answer to the first, which turns out to be the right one."""
+    room = opened(house, clock, questions=2)
+    for player in room.players:
+        await player.say(f"竞赛 {room.code}")
+    best, *others = room.players
+    wrong = room.wrong(1)
+    for n in (1, 2):
+        await room.host.say("主持 下一题")
+        await best.say(room.question(n).key)
+        for player in others:
+            await player.say(wrong if n == 1 else room.question(2).key)
+        await room.host.say("主持 收题")
+    await room.host.say("主持 结束")
+    points = "SELECT points, place FROM participation ORDER BY person_id"
+
+    def look(session: Session) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in session.execute(text(points))]
+
+    assert house.desk.read_now(look) == [(2000, 1), (1000, 2), (1000, 3)]
+
+    def correct(session: Session) -> Impact:
+        wanted = Wanted("contest", room.id, room.question(1).id, Amendment("rekey", (wrong,)), "答案印错")
+        made = correction.propose(session, house.shelf(), ADMIN, wanted, clock.now)
+        return correction.apply(session, house.shelf(), SECOND, made.id, clock.now)
+
+    impact = house.desk.write_now(correct)
+
+    assert house.desk.read_now(look) == [(1000, 3), (2000, 1), (2000, 2)]
+    assert impact.figures["people"] == 3
+    assert (impact.figures["up"], impact.figures["down"]) == (2, 1)

@@ -11,9 +11,11 @@ from bot.domain.campaign import Author
 from bot.domain.message import Refusal
 from bot.services import contest
 from bot.services.correction.base import SUBJECTS, Deed, Standing, Subject
+from bot.services.live import results
 from bot.services.shelf import Shelf
 from bot.storage import contest as rows
 from bot.storage import correction
+from bot.storage.live import stage
 
 
 class OfContest(Subject):
@@ -40,6 +42,8 @@ class OfContest(Subject):
         return {sitting for sitting, one in standings.items() if one.person_id in touched.values()}
 
     def redo(self, session: Session, shelf: Shelf, sittings: Collection[int], deed: Deed) -> Mapping[int, str]:
+        if (of := stage.held(session, self.ref)) is not None:
+            results.keep(session, of)
         contest.recount(session, self.ref, deed.now)
         return {}
 

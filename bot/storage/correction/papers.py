@@ -20,8 +20,9 @@ _UNMARKED = """SELECT i.sitting_id, i.n, s.person_id, a.id, a.choice FROM sittin
       AND NOT EXISTS (SELECT 1 FROM remark m WHERE m.correction_id = :correction_id AND m.sitting_id = i.sitting_id AND m.n = i.n)
     ORDER BY i.sitting_id, i.n"""
 _CONTEST = Sql(
-    """SELECT p.person_id, MIN(c.sitting_id), p.points, p.place FROM participation p
-       JOIN contest_set c ON c.contest_id = p.contest_id AND c.person_id = p.person_id
+    """SELECT p.person_id, MIN(x.sitting_id), p.points, p.place FROM participation p
+       JOIN (SELECT person_id, sitting_id FROM contest_set WHERE contest_id = :ref
+             UNION ALL SELECT person_id, id FROM sitting WHERE kind = 'live' AND scope = CAST(:ref AS TEXT)) x ON x.person_id = p.person_id
        WHERE p.contest_id = :ref GROUP BY p.person_id, p.points, p.place ORDER BY p.person_id"""
 )
 _EXAM_SECONDS = Sql(
@@ -74,7 +75,7 @@ def unmarked(session: Session, papers: str, ref: int, version_id: int, correctio
 
 
 def contest_standings(session: Session, contest_id: int) -> list[tuple[int, int, int, int | None]]:
-    """(person, first sitting, points, place) of everybody who began a set."""
+    """(person, first sitting, points, place) of everybody who began a set, or was in the room of a live one."""
     return [tuple(row) for row in _CONTEST.all(session, ref=contest_id)]
 
 
