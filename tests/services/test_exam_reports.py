@@ -22,6 +22,7 @@ from bot.storage.exam import attempts
 from bot.storage.reports import REPORTS
 from tests.conftest import NOW, enroll
 from tests.services.examining import ADMIN, SECOND, Hall
+from tests.storage.rows import put
 
 AFTER = NOW + timedelta(hours=3)
 
@@ -199,6 +200,26 @@ def test_fifty_answers_in_one_second_and_two_channels_are_shown_and_cost_nobody_
     assert room.hall.attempt(fast).passed is True
     assert "不是结论" in found.notes[0]
     assert "申诉" in found.notes[0]
+
+
+def test_a_paper_that_was_opened_in_two_browsers_is_shown(room: Room) -> None:
+    one, two = room.people(2)
+    exam = room.publish(10)
+    for person in (one, two):
+        room.sit(person, exam, [room.letter(n, True) for n in range(10)], seconds=60)
+    room.hall.tick(AFTER)
+    stamp, later = "2026-03-02T01:00:00.000000Z", "2026-03-02T09:00:00.000000Z"
+
+    def open_(session: Session) -> None:
+        for n, person in enumerate((one, two, two), 1):
+            link = {"id": n, "hash": str(n) * 64, "purpose": "exam", "ref": str(exam), "person_id": person, "channel": "wecom", "user": "u"}
+            put(session.connection(), "link", {**link, "made_at": stamp, "expires_at": later, "used_at": stamp})
+            visit = {"link_id": n, "hash": str(n) * 64, "began_at": stamp, "seen_at": stamp, "expires_at": later}
+            put(session.connection(), "visit", visit)
+
+    room.hall.run(open_)
+
+    assert cells(room.look("考试线索", exam), 0, "staff_no", "browsers") == [("1002", 2)]
 
 
 def test_two_with_the_same_wrong_answers_are_named_and_others_are_not(room: Room) -> None:

@@ -15,7 +15,7 @@ from bot.domain.report import Ask, Cell, Column, Part, Scope, Table
 from bot.domain.times import SHANGHAI
 from bot.storage.marks import Mark
 from bot.storage.reports.base import report, table
-from bot.storage.reports.exams import Paper, exam_of, marks_of, papers, taps, versions
+from bot.storage.reports.exams import Paper, exam_of, marks_of, papers, taps, versions, visits
 
 CHARS_A_MINUTE = 400
 MOSTLY = 2
@@ -30,6 +30,7 @@ PACE = (
     Column("burst_seconds", "连发用时(秒)", "figure", phone="if any"),
     Column("burst_at", "连发时刻", phone="never"),
     Column("turns", "换渠道次数", "int"),
+    Column("browsers", "打开网页", "int", phone="if any"),
     Column("channels", "渠道", phone="if any"),
 )
 PAIRS = (
@@ -46,7 +47,7 @@ PAIRS = (
 TERMS = (
     "快于阅读：与上一题的间隔不到读完题目和选项所需时间（每分钟 400 字）的三分之一。",
     f"连发：{WITHIN.seconds} 秒内收到 {BURST} 题以上；断网后页面补传、网络拥堵也会如此。",
-    "换渠道：前后两题来自不同渠道；换手机、换电脑也会如此。",
+    "换渠道：前后两题来自不同渠道；打开网页：用几个浏览器打开过试卷，多于 1 个的列出；换手机、换电脑也会如此。",
     "错得相同：广义二项检验（van der Linden、Sotaridona 2006），按各题各错误项的选择率和各人水平算偶然相同的概率，"
     "再乘以比对的对数（Bonferroni），小于 0.01 才列出。",
 )
@@ -61,10 +62,11 @@ def evidence(session: Session, scope: Scope, ask: Ask) -> Table:
     known = {row: one.question for row, one in versions(session, exam).items()}
     marks = marks_of(session, exam, everybody.keys())
     chars = {(one.sitting_id, one.n): _chars(known[one.version_id]) for one in marks}
-    came = taps(session, exam)
+    came, browsers = taps(session, exam), visits(session, exam)
     pace = []
     for sitting, paper in seen.items():
-        row = _pace(paper, [Tapped(n, at, chars[sitting, n], channel) for n, at, channel in came.get(sitting, [])])
+        taps_ = [Tapped(n, at, chars[sitting, n], channel) for n, at, channel in came.get(sitting, [])]
+        row = _pace(paper, taps_, browsers.get(paper.person_id, 0))
         if row is not None:
             pace.append(row)
     pairs = same_wrong(_sheets(marks, everybody))
@@ -85,16 +87,16 @@ def _chars(question: Question) -> int:
     return len(question.stem) + sum(len(said) for _, said in question.options)
 
 
-def _pace(paper: Paper, came: list[Tapped]) -> tuple[Cell, ...] | None:
+def _pace(paper: Paper, came: list[Tapped], browsers: int) -> tuple[Cell, ...] | None:
     """The row of a paper that shows something; None for the others."""
     quick, found, changes = hasty(came, paper.started_at, CHARS_A_MINUTE), bursts(came), turns(came)
-    if not found and not changes and quick * MOSTLY <= len(came):
+    if not found and not changes and browsers < 2 and quick * MOSTLY <= len(came):
         return None
     largest = max(found, key=lambda one: one.answers, default=Burst(paper.started_at, 0, 0.0))
     channels = Counter(one.channel for one in came)
     named = "、".join(f"{CHANNELS.get(channel, channel)} {n} 题" for channel, n in channels.most_common()) if changes else ""
     seconds, at = (_figure(largest.seconds), _clock(largest.began)) if found else (None, "")
-    return (paper.staff_no, paper.name, paper.n, len(came), quick, largest.answers, seconds, at, len(changes), named)
+    return (paper.staff_no, paper.name, paper.n, len(came), quick, largest.answers, seconds, at, len(changes), browsers, named)
 
 
 def _clock(at: datetime) -> str:

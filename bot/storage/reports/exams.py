@@ -34,6 +34,9 @@ _BODIES = Sql(
     """SELECT DISTINCT v.id, v.question, v.version, v.body FROM question_version v JOIN sitting_item i ON i.version_id = v.id
        JOIN attempt t ON t.sitting_id = i.sitting_id WHERE t.exam_id = :exam"""
 )
+_VISITS = Sql(
+    """SELECT l.person_id, COUNT(*) FROM visit v JOIN link l ON l.id = v.link_id WHERE l.purpose = 'exam' AND l.ref = :ref GROUP BY l.person_id"""
+)
 _ALL = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :exam AND t.state = 'closed'"
 
 
@@ -102,3 +105,8 @@ def taps(session: Session, exam: Exam) -> dict[int, list[tuple[int, datetime, st
     for sitting_id, n, arrived, channel in _TAPS.all(session, exam=exam.id):
         found.setdefault(sitting_id, []).append((n, moment(arrived), channel))
     return found
+
+
+def visits(session: Session, exam: Exam) -> dict[int, int]:
+    """In how many browsers each person has opened an exam's page, as far as visits are still kept."""
+    return {row[0]: int(row[1]) for row in _VISITS.all(session, ref=str(exam.id))}
