@@ -107,7 +107,7 @@ def _last_reading(ctx: Context) -> list[str]:
 
 def _line(ctx: Context, one: explain.Line) -> str:
     sign = "-" if one.seconds < 0 else "+"
-    what = explain.source_name(ctx.library, one.source_kind, one.source_id)
+    what = explain.source_name(ctx.session, ctx.library, one.source_kind, one.source_id)
     return f"· #{one.id} {one.day} {say.category(one.category)} {sign}{minutes_text(abs(one.seconds))} {what}"
 
 

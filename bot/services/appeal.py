@@ -12,6 +12,7 @@ from bot.domain.campaign import Author
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_day, day_of
 from bot.services.campaign import announce
+from bot.services.exam import best
 from bot.storage import appeal as rows
 from bot.storage import audit, correction, reach
 from bot.storage.appeal import Appeal
@@ -31,7 +32,7 @@ def due(calendar: Calendar, today: date) -> date:
 
 
 def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, said: str, now: datetime) -> Appeal:
-    """A ticket about one's last try at an exam; the one that is open already is given again, so that nobody appeals twice at once.
+    """A ticket about the try that counts of one's at an exam; the one that is open already is given again, so that nobody appeals twice at once.
 
     Raises `Refusal` for an exam one has not sat, a result that is not told yet, and an appeal without a reason.
     """
@@ -47,7 +48,7 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, s
         raise Refusal(f"未记录：请写明理由，例如「申诉 {exam_id} 第 5 题的标准答案与民法典第十条不符」。")
     if len(text) > LONGEST:
         raise Refusal(f"未记录：申诉理由最多 {LONGEST} 字，请写短一些再发。")
-    sitting_id = closed[-1].sitting_id
+    sitting_id = best(closed)[person_id].sitting_id
     made = rows.add(session, person_id, sitting_id, text, now, due(calendar, day_of(now)))
     found = rows.waiting(session, sitting_id)
     assert found is not None

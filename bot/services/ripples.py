@@ -45,7 +45,7 @@ def _notice(found: Correction, name: str, stem: str, changed: list[Ripple]) -> R
     if found.scope != "exam":
         return Reply("\n".join(lines), buttons=(Option(f"{label} {found.ref}", "看一看"),))
     lines.append(f"对结果有异议，可发「申诉 {found.ref} 原因」。")
-    return Reply("\n".join(lines), buttons=(Option(f"答卷 {found.ref}", "看答卷"),))
+    return Reply("\n".join(lines), buttons=(Option(f"考试 {found.ref} 解析", "看答卷"),))
 
 
 def said(one: Ripple) -> str:

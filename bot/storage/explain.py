@@ -26,6 +26,15 @@ _REFUSED = Sql(
        WHERE person_id = :person_id AND day = :day AND seconds > 0 ORDER BY id DESC LIMIT 10"""
 )
 
+_EXAM = Sql("SELECT name FROM exam WHERE id = :id")
+_HELD = {
+    "exam": _EXAM,
+    "makeup": _EXAM,
+    "outside": Sql("SELECT name FROM outside_exam WHERE id = :id"),
+    "contest": Sql("SELECT name FROM contest WHERE id = :id"),
+}
+"""Where the name of what was held is found, by kind of source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -69,12 +78,17 @@ def refused(session: Session, person_id: int, day: date) -> list[Refused]:
     return [Refused(*row) for row in _REFUSED.all(session, person_id=person_id, day=day.isoformat())]
 
 
-def source_name(library: Library, kind: str, source_id: str) -> str:
-    """What an entry came from, in words: 《课名》, a question's point, or the source as it is written."""
+def source_name(session: Session, library: Library, kind: str, source_id: str) -> str:
+    """What an entry came from, in words: 《课名》, a question's point, an exam's or a contest's name, or the source as it is written."""
     _, _, name = source_id.partition(":")
     if kind == "lesson" and name in library.lessons:
         return f"《{library.lessons[name].title}》"
     if kind == "item" and name in library.questions:
         question = library.questions[name]
         return f"{question.law}题目「{question.point}」"
-    return f"{SOURCE_LABELS.get(kind, kind)}「{name or source_id}」"
+    label = SOURCE_LABELS.get(kind, kind)
+    # Earned again after a reversal, a source has a number of its own (3#2).
+    number = (name or source_id).partition("#")[0]
+    held = _HELD.get("outside" if source_id.startswith("outside:") else kind)
+    row = held.one(session, id=int(number)) if held is not None and number.isascii() and number.isdigit() else None
+    return f"{label}「{name or source_id}」" if row is None else f"{label}《{row[0]}》"

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from bot.commands.exam.words import places
 from bot.dispatch import Dispatcher
 from tests.conftest import Chat, Clock
 from tests.flows.test_daily import change, rows
@@ -92,24 +91,32 @@ async def test_a_readers_report_becomes_a_correction_and_is_answered_by_it(board
 async def test_the_old_paper_shows_the_old_question_the_old_answer_and_why_it_counts_now(board: Board, clock: Clock) -> None:
     learner = chat_of(board, clock, "1002")
     place = next(one.n for one in board.review(1) if one.question.id == board.first)
-    missed = [one.n for one in board.review(1) if one.mark.earned < 1000]
-    assert f"没得满分的：第 {places(missed)} 题" in await learner.say(f"答卷 {board.exam}")
     await chat_of(board, clock, "9001").say(f"更正 {board.exam} {board.first} 改 {board.wrong} 原因=解析与条文不符")
-    assert "成绩正在核对更正" in await learner.say(f"答卷 {board.exam}")
+    assert "成绩正在核对更正" in await learner.say(f"考试 {board.exam} 解析")
     await chat_of(board, clock, "9002").say("更正 确认 1")
 
-    assert f"更正过的：第 {place} 题" in await learner.say(f"答卷 {board.exam}")
-    said = await learner.say(f"答卷 {board.exam} {place}")
+    assert f"后来更正过：第 {place} 题" in await learner.say(f"考试 {board.exam} 解析")
+    said = await learner.say(f"考试 {board.exam} 解析 {place}")
     question = board.hall.shelf.library.questions[board.first]
     mine = next(one for one in board.review(1) if one.n == place)
     assert question.stem in said
-    assert f"您当时的作答：{mine.choice}" in said
-    assert f"当时的标准答案：{mine.question.key}" in said
-    assert f"📝 此题后来更正：改标准答案：{mine.choice}。原因：解析与条文不符" in said
-    assert "得分 2/2" in said
-    assert "没有第 9 题" in await learner.say(f"答卷 {board.exam} 9")
-    assert "没有编号" in await learner.say("答卷 99")
-    assert "请写考试编号" in await learner.say("答卷")
+    assert f"您当时答：{mine.choice}；当时的标准答案：{mine.question.key}" in said
+    assert f"📝 本题后来更正：改标准答案：{mine.choice}。原因：解析与条文不符。题目和作答保持原样" in said
+    assert "得 2/2 分" in said
+
+
+async def test_why_names_the_exam_and_both_sides_of_a_reversal(board: Board, clock: Clock) -> None:
+    second = board.questions[1]
+    question = board.hall.shelf.library.questions[second]
+    other = next(letter for letter, _ in question.options if letter not in (question.key, board.wrong))
+    await chat_of(board, clock, "9001").say(f"更正 {board.exam} {second} 改 {other} 原因=条文已改")
+    await chat_of(board, clock, "9002").say("更正 确认 1")
+    learner = chat_of(board, clock, "1001")
+
+    said = await learner.say("为什么")
+    assert "考试 +90 分钟 考试《年度学法考试》" in said
+    assert "考试 -90 分钟 考试《年度学法考试》" in said
+    assert re.search(r"这一条已被 #\d+ 冲销", await learner.say("为什么 1"))
 
 
 async def test_a_question_that_was_taken_out_says_so_on_the_old_paper(board: Board, clock: Clock) -> None:
@@ -117,7 +124,7 @@ async def test_a_question_that_was_taken_out_says_so_on_the_old_paper(board: Boa
     await chat_of(board, clock, "9002").say("更正 确认 1")
     place = next(one.n for one in board.review(0) if one.question.id == board.first)
 
-    assert "此题已作废，不计分" in await chat_of(board, clock, "1001").say(f"答卷 {board.exam} {place}")
+    assert "此题不计分，其余各题折算成满分" in await chat_of(board, clock, "1001").say(f"考试 {board.exam} 解析 {place}")
 
 
 # ── Appeals ──

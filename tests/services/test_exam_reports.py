@@ -107,7 +107,7 @@ def test_every_question_has_its_figures_and_the_doubtful_come_first(room: Room) 
     assert "偏易" in third[4]
     assert cells(found, 0, "question")[0] == (room.questions[0].id,)
     assert f"请查看 2 题：{room.questions[0].id}、{room.questions[3].id}。" in found.notes
-    shares = {row[1:3]: row[3:] for row in cells(found, 1, "question", "option", "is_key", "share", "upper") if row[0] == room.questions[2].id}
+    shares = {row[1:3]: row[3:] for row in cells(found, 2, "question", "option", "is_key", "share", "upper") if row[0] == room.questions[2].id}
     assert [float(row[0]) for key, row in shares.items() if key[1]] == [100.0]
     assert "首次参考 20 人" in found.notes[0]
     assert "KR-20" in found.notes[0]
@@ -136,7 +136,7 @@ def test_cells_of_fewer_than_five_people_are_hidden(room: Room) -> None:
     found = room.look("题目分析", exam)
 
     assert cells(found, 0, "n", "facility", "rest", "tails", "seconds", "blank", "flags") == [(4, None, None, None, None, None, "")] * 3
-    assert cells(found, 1, "question") == []
+    assert cells(found, 2, "question") == []
     assert found.notes[0] == "首次参考 4 人，不足 5 人，不作统计。"
 
 

@@ -33,7 +33,9 @@ def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
 
 def _marks(paper: list[Reviewed]) -> str:
     cells = [f"{one.n}{_sign(one)}" for one in paper]
-    return "\n".join("　".join(cells[at : at + 10]) for at in range(0, len(cells), 10))
+    rows = ["　".join(cells[at : at + 10]) for at in range(0, len(cells), 10)]
+    amended = [one.n for one in paper if one.amended is not None]
+    return "\n".join([*rows, *([f"后来更正过：第 {words.places(amended)} 题"] if amended else [])])
 
 
 def _sign(one: Reviewed) -> str:
@@ -51,9 +53,19 @@ def _item(one: Reviewed) -> str:
         f"第 {one.n} 题 · {question.label} · 得 {got}/{points_text(one.mark.points)} 分",
         question.stem,
         *(f"{letter}. {said}" for letter, said in question.options),
-        f"您答：{one.choice or '没有答'}；正确答案：{question.key or question.show_key()}",
-        *([f"本题已更正（{one.amended}）：{one.reason}"] if one.amended is not None else []),
+        *_answers(one, question.key or question.show_key()),
         f"解析：{question.explanation}",
         question.cited,
     ]
     return "\n".join(lines)
+
+
+def _answers(one: Reviewed, key: str) -> list[str]:
+    """The answer and the key; of a question that was put right those of then, and why it counts otherwise now (A08)."""
+    if one.amended is None:
+        return [f"您答：{one.choice or '没有答'}；正确答案：{key}"]
+    kept = "此题不计分，其余各题折算成满分" if not one.mark.counts else "得分按更正后计"
+    return [
+        f"您当时答：{one.choice or '没有答'}；当时的标准答案：{key}",
+        f"📝 本题后来更正：{one.amended}。原因：{one.reason}。题目和作答保持原样，{kept}。",
+    ]

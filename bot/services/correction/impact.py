@@ -84,7 +84,7 @@ class Impact:
     def as_text(self, shown: int = SHOWN) -> list[str]:
         key = f"（原 {'、'.join(self.before)}）" if self.amended.keys and self.before else ""
         lines = [
-            f"{SCOPES[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{self.stem[:40]}",
+            f"{SCOPES[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{_short(self.stem)}",
             f"{self.amended}{key}；原因：{self.correction.reason}",
             self.summary + "。",
         ]
@@ -122,6 +122,10 @@ class Impact:
                 if one.changes
             ],
         }
+
+
+def _short(stem: str) -> str:
+    return stem if len(stem) <= 40 else f"{stem[:40]}……"
 
 
 def _line(one: Ripple) -> str:
