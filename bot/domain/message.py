@@ -29,7 +29,8 @@ class Incoming:
 
     `message_id` is the platform's id or, for events, a key made of what identifies the event (protocols.md A4, B2); with the sender it is what
     makes four copies one message. `arrived` is aware UTC, taken at the edge. `task` is what a tapped button belongs to (`Ask.task`), empty for
-    typed text. `content` of anything but text and taps (a picture, a location) is empty with kind "other".
+    typed text. `overheard` says that others read the answer (a group). `content` of anything but text and taps (a picture, a location) is empty
+    with kind "other".
     """
 
     sender: Address
@@ -38,6 +39,7 @@ class Incoming:
     arrived: datetime
     kind: Heard = "text"
     task: str = ""
+    overheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

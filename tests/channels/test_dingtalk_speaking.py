@@ -162,7 +162,7 @@ async def test_in_a_group_the_answer_names_the_person_and_offers_no_buttons() ->
         await home.platform.until(lambda: len(home.platform.webhooks) == 1)
         await asyncio.sleep(0.1)
 
-    assert home.heard[0].text == "A"
+    assert (home.heard[0].text, home.heard[0].overheard) == ("A", True)
     assert home.platform.webhooks[0]["at"] == {"atUserIds": ["Staff01"], "isAtAll": False}
     assert home.platform.cards == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -63,7 +64,15 @@ async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_t
     office.hall.tick(NOW + timedelta(hours=3))
     office.clock.now = NOW + timedelta(hours=3)
     await chat.say(f"考试 {office.exam_id}")
-    assert [button.label for button in chat.last.buttons] == ["逐题对照"]
+    assert "逐题对照" in [button.label for button in chat.last.buttons]
+
+
+async def test_no_link_is_said_where_others_read_it(office: Office) -> None:
+    office.hall.house.pages = office.url
+    chat = Chat(office.hall.house, office.clock, "1001")
+    said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), overheard=True))
+    assert "请在和我的单聊里发送「考试」" in said
+    assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 
 
 async def test_somebody_for_whom_an_exam_is_not_gets_no_link_to_it(office: Office) -> None:

@@ -69,12 +69,13 @@ def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> Spoke
     staff = _identifier(data, "senderStaffId")
     kind, text = _content(data)
     webhook = data.get("sessionWebhook", "")
+    group = data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT
     return Spoken(
-        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind),
+        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind, overheard=group),
         staff=staff,
         webhook=webhook if isinstance(webhook, str) else "",
         webhook_until=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
-        group=data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT,
+        group=group,
     )
 
 
