@@ -225,9 +225,8 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     question, item, sitting = at.question, at.item, at.sitting
     if sitting.kind in GATES:
         GATES[sitting.kind](session, sitting, incoming, now)
-    kept_back = secrecy.kept_back(session, person_id, item.question, incoming.arrived)
     mark = question.mark(choice, words=words.words if question.kind in READ_BY_WORDS else None)
-    answer_id = quiz.record(
+    answer_id, is_watched = quiz.record(
         session,
         person_id=person_id,
         sitting_id=sitting.id,
@@ -243,6 +242,8 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
         arrived_at=stamp(incoming.arrived),
         recorded_at=stamp(now),
     )
+    # Refused here, what was recorded is rolled back with everything else.
+    kept_back = secrecy.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
     form = FORMS[sitting.kind]
     moved = memory.moved(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
     credited = None

@@ -42,7 +42,8 @@ _ANSWER = Sql(
     """INSERT INTO answer (person_id, sitting_id, n, question, version_id, choice, correct, earned, provisional, channel, message_id,
                            arrived_at, recorded_at, late)
        VALUES (:person_id, :sitting_id, :n, :question, :version_id, :choice, :correct, :earned, :provisional, :channel, :message_id,
-               :arrived_at, :recorded_at, 0) RETURNING id"""
+               :arrived_at, :recorded_at, 0)
+       RETURNING id, EXISTS (SELECT 1 FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE t.person_id = :person_id AND e.state = 'published')"""
 )
 _ANSWERED = Sql("SELECT id, choice, correct, earned, provisional FROM answer WHERE sitting_id = :sitting_id AND n = :n")
 _SCORE = Sql(
@@ -174,9 +175,13 @@ def close_sitting(session: Session, sitting_id: int, state: str, at: datetime) -
     return _CLOSE.run(session, id=sitting_id, state=state, at=stamp(at)) == 1
 
 
-def record(session: Session, **values: Any) -> int:
-    """The id of a recorded answer; moments as stamps. The place in the sitting must be free (unique in the database)."""
-    return int(_ANSWER.one(session, **values)[0])
+def record(session: Session, **values: Any) -> tuple[int, bool]:
+    """(id, whether the person has a paper of an exam that can still be sat) of a recorded answer; moments as stamps.
+
+    The place in the sitting must be free (unique in the database). Both in one statement: nobody's answer waits for the second.
+    """
+    row = _ANSWER.one(session, **values)
+    return int(row[0]), bool(row[1])
 
 
 def answered(session: Session, sitting_id: int, n: int) -> tuple[int, str, bool] | None:

@@ -53,7 +53,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, sitting_id: int, n: i
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
     said = as_file(heard, placed.shuffle)
     mark = shelf.question(session, placed.version_id).mark(said, words=words.words if question.kind in READ_BY_WORDS else None)
-    answer_id = quiz.record(
+    answer_id, _ = quiz.record(
         session,
         person_id=person_id,
         sitting_id=sitting_id,
