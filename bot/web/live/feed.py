@@ -29,6 +29,8 @@ COUNT_EVERY = 3
 BEAT = 15.0
 """Seconds after which a line that says nothing is kept open by an empty word."""
 WATCHERS = 300
+STRANGERS = 200
+"""So many of them may be people who have no more than the number of a contest: whoever opens many lines keeps no host from the console."""
 
 Kind = Literal["public", "named", "console"]
 _CLOCK = ("now", "left")
@@ -66,7 +68,8 @@ class Feed:
     @asynccontextmanager
     async def watch(self, contest_id: int, kind: Kind) -> AsyncIterator[AsyncIterator[str]]:
         """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
-        if self.closing or sum(len(one.watchers) for one in self._watched.values()) >= WATCHERS:
+        kinds = [each for one in self._watched.values() for each in one.watchers.values()]
+        if self.closing or len(kinds) >= WATCHERS or (kind == "public" and kinds.count("public") >= STRANGERS):
             raise web.HTTPServiceUnavailable
         watched = self._watched.setdefault(contest_id, Watched())
         rung = asyncio.Event()
