@@ -159,7 +159,7 @@ def _not_an_answer(ctx: Context, put: Put, text: str) -> Reply | None:
     if len(said) <= 6 and difflib.get_close_matches(said.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
         return None
     label = KINDS[put.question.kind].label
-    raise Refusal(f"{say.REFUSED}：这道是{label},{HOW[put.question.kind]}；换一题回「跳过」，先放下回「退出」。")
+    raise Refusal(f"{say.REFUSED}：这道是{label}，{HOW[put.question.kind]}；换一题回「跳过」，先放下回「退出」。")
 
 
 def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
@@ -182,7 +182,7 @@ def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[Put, str
     question = ctx.shelf.question(ctx.session, item.version_id)
     choice = question.hear(text)
     if choice is None:
-        raise Refusal(f"{say.REFUSED}：这道是{KINDS[question.kind].label},{HOW[question.kind]}。")
+        raise Refusal(f"{say.REFUSED}：这道是{KINDS[question.kind].label}，{HOW[question.kind]}。")
     return Put(sitting, item, question), choice
 
 

@@ -15,6 +15,8 @@ from bot.domain.exam import when
 from bot.domain.message import Option, Refusal
 from bot.storage.exam import attempts
 
+LONGEST_GRACE = timedelta(seconds=60)
+
 
 def hidden(session: Session, person_id: int) -> frozenset[str]:
     """The questions whose keys a person may not be told yet."""
@@ -27,6 +29,11 @@ def at_exam(session: Session, person_id: int, now: datetime) -> str:
         if one.is_open and now <= one.deadline + timedelta(seconds=one.grace_seconds):
             return one.name
     return ""
+
+
+def all_at_exams(session: Session, now: datetime) -> frozenset[int]:
+    """Everybody who is at an exam, or only just was: what is called out to many leaves them out."""
+    return attempts.at_it(session, now - LONGEST_GRACE)
 
 
 def free(session: Session, person_id: int, now: datetime) -> None:

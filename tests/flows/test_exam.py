@@ -11,7 +11,8 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.services import exam as service
-from bot.storage import study
+from bot.storage import quiz, study
+from bot.storage.exam import attempts
 from bot.storage.tables import Account
 from tests.conftest import NOW, Chat, Clock, enroll
 from tests.services.examining import Hall
@@ -192,6 +193,47 @@ async def test_a_question_of_the_paper_that_stands_in_another_set_keeps_its_verd
     said = await chat.say("A")
     assert said.startswith("已记录。这道题在您的考试卷里，对错、答案和解析在考试结束（3月2日 11:00）后再看。")
     assert not re.search("正确|错误|解析：", said)
+
+
+async def test_nobodys_answer_waits_for_a_question_about_exams_while_they_have_no_paper(
+    chat: Chat, admin: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await published(admin)
+    await chat.say("每日")
+    asked: list[int] = []
+
+    def watched(session: Session, person_id: int) -> list[attempts.Watched]:
+        asked.append(person_id)
+        return []
+
+    monkeypatch.setattr(attempts, "watched", watched)
+    assert (await chat.say("A")).startswith("已记录")
+    assert asked == []
+
+
+async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command_of_theirs(
+    chat: Chat, admin: Chat, second: Chat, hall: Hall, clock: Clock
+) -> None:
+    exam_id = await published(admin)
+    sitting_id = await begun(second, exam_id)
+    placed = hall.house.desk.read_now(lambda session: attempts.items(session, sitting_id))[0]
+    key = hall.shelf.library.questions[placed.question]
+
+    def reported(session: Session) -> None:
+        quiz.report(session, 1, placed.version_id, None, "答案不对", clock.now)
+
+    hall.run(reported)
+    line = f"更正 考试 {exam_id} {placed.question} 作废 原因=题干有误"
+    assert "您正在考《年度学法考试》" in await second.say(line)
+    await second.say("确认交卷")
+
+    assert "题目 " + placed.question + " 在您的考试卷里" in await second.say(line)
+    listed = await second.say("纠错")
+    assert "标准答案：这道题在您的考试卷里，考试结束后再看" in listed
+    assert key.show_key() in await admin.say("纠错"), "who has not sat it deals with the report"
+    clock.now = NOW + timedelta(hours=2, seconds=6)
+    hall.tick(clock.now)
+    assert (await second.say(line)).startswith("已记录。更正 #1")
 
 
 async def test_an_exam_is_put_down_for_a_live_contest_only(chat: Chat, admin: Chat) -> None:

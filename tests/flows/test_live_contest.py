@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from sqlalchemy import text
+from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
+from bot.domain.limits import LIMITS, sizes_of
+from bot.services.delivery import Doors
+from bot.services.live import calls
 from tests.conftest import Chat, Clock, enroll
 from tests.live import Room, opened
+from tests.services.examining import Hall
 
 
 async def come_in(room: Room) -> None:
@@ -120,6 +125,41 @@ async def test_another_operator_takes_over_and_it_is_seen(house: Dispatcher, clo
     assert ("接管", "从 管理员甲 接管") in [tuple(row) for row in log]
     audited = house.desk.read_now(lambda session: session.execute(text("SELECT actor, action FROM audit ORDER BY id")).all())
     assert ("9002", "现场竞赛 接管") in [tuple(row) for row in audited]
+
+
+async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, clock: Clock) -> None:
+    room, hall = opened(house, clock, players=2), Hall(house)
+    exam_id = hall.publish()
+    sitting, free = room.players
+    await free.say(f"竞赛 {room.code}")
+    assert "开始计时" in await sitting.say(f"考试 开始 {exam_id}")
+    assert "已进入" in await sitting.say(f"竞赛 {room.code}")
+    await room.host.say("主持 下一题")
+    await room.host.say("主持 收题")
+
+    said = await sitting.say("继续")
+
+    assert "第 1 题已收题。您正在考《年度学法考试》，答案交卷以后再看。" in said
+    assert room.question(1).explanation not in said
+    assert room.question(1).explanation in await free.say("继续")
+
+    def called(session: Session) -> int:
+        call = next(one for one in calls.owed(session, house.shelf(), clock.now) if one.what == calls.TOLD)
+        return calls.plan(session, call, clock.now, Doors(("local",), {}, ()), sizes_of(LIMITS))[1]
+
+    assert house.desk.read_now(called) == 1
+
+
+async def test_a_contest_beyond_ones_units_is_not_even_numbered(house: Dispatcher, clock: Clock) -> None:
+    opened(house, clock, players=1)
+
+    def of_unit(session: Session) -> None:
+        who = enroll(session, "9003", "管理员丙", unit="某局/财务处", roles=("admin",))
+        session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/财务处') WHERE person_id = :who"), {"who": who})
+
+    house.desk.write_now(of_unit)
+    said = await Chat(house, clock, "9003").say("主持 下一题")
+    assert said.startswith("现在没有开场的现场竞赛")
 
 
 async def test_who_is_no_administrator_hosts_nothing(house: Dispatcher, clock: Clock) -> None:

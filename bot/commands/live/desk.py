@@ -10,6 +10,7 @@ from bot.commands.router import Context, command, tidy
 from bot.domain.live import PHASE_LABELS, SCHEMES
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
+from bot.services import contest as contests
 from bot.services.live import host as service
 from bot.services.live import seat, show
 from bot.services.live.seat import Host
@@ -48,7 +49,8 @@ def _mine(ctx: Context, said: str = "") -> Stage:
     hosting = _host(ctx)
     if said.isdigit():
         return seat.seen(ctx.session, hosting, int(said))
-    running = [one for one in stage.running(ctx.session, ctx.now) if one.course.phase != "finished"]
+    within = {one.id for one in contests.listed(ctx.session, hosting.author)}
+    running = [one for one in stage.running(ctx.session, ctx.now) if one.course.phase != "finished" and one.id in within]
     mine = [one for one in running if one.host_id == hosting.id] or running
     if len(mine) == 1:
         return seat.seen(ctx.session, hosting, mine[0].id)

@@ -10,7 +10,7 @@ from bot.commands.tasks import Task
 from bot.domain.contest.plan import Contest
 from bot.domain.live import ROUND_LABELS
 from bot.domain.message import Option, Refusal, Reply
-from bot.services import focus
+from bot.services import focus, secrecy
 from bot.services.live import calls, play
 from bot.services.live.play import LIVE, Seat
 from bot.services.live.stakes import Pressing
@@ -66,7 +66,8 @@ def _now(ctx: Context, seat: Seat, before: str) -> Reply:
     elif course.paused:
         line = f"{place}暂停中，恢复以后接着答。"
     elif course.phase not in ("reading", "open"):
-        told = calls.told(ctx.session, seat.stage, found.item, found.question)
+        exam = secrecy.at_exam(ctx.session, ctx.me.id, ctx.now)
+        told = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else calls.told(ctx.session, seat.stage, found.item, found.question)
         line = f"{told}\n{f'您答 {found.said}。' if found.said else ''}{calls.after(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
     elif found.said:
         line = f"{place}您已经答过（{found.said}），请等下一题。"

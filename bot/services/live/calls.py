@@ -19,6 +19,7 @@ from bot.domain.live import ROUND_LABELS
 from bot.domain.message import Address, Ask, Option, Reply
 from bot.domain.parcel import Parcel
 from bot.domain.question import Question
+from bot.services import secrecy
 from bot.services.delivery import Doors, Group, Ready, Till, grouped
 from bot.services.live import results
 from bot.services.shelf import Shelf
@@ -28,6 +29,8 @@ from bot.storage.live.stage import Item, Stage
 from bot.storage.outbox import Owed
 
 BUZZ = "抢"
+TOLD = "told"
+"""The call that tells the key of a question that is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def _of(session: Session, shelf: Shelf, of: Stage) -> Call | None:
             return None
         return Call(of.id, item.n, "ask", Reply(ask=card(of, item, question)), item.team_id)
     if course.phase == "closed" and item.round == "all":
-        return Call(of.id, item.n, "told", Reply(told(session, of, item, question)))
+        return Call(of.id, item.n, TOLD, Reply(told(session, of, item, question)))
     return None
 
 
@@ -103,6 +106,9 @@ def claim(session: Session, call: Call, holder: str, now: datetime) -> bool:
 def plan(session: Session, call: Call, now: datetime, doors: Doors, sizes: Mapping[str, int]) -> tuple[dict[str, list[Group]], int]:
     """Who is called where: everybody on the account on which they spoke last; by channel in groups of one call, and how many people in all."""
     people = calling.people(session, call.contest_id, call.team_id)
+    if call.what == TOLD:
+        at_exams = secrecy.all_at_exams(session, now)
+        people = [one for one in people if one not in at_exams]
     ready = []
     for person_id, accounts in recipients.accounts(session, people).items():
         open_ones = [one for one in accounts if one.channel in doors.on]

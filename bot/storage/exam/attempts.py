@@ -76,6 +76,7 @@ _HIDDEN = Sql(
     """SELECT DISTINCT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
        WHERE t.person_id = :person_id AND e.state = 'published'"""
 )
+_AT_IT = Sql("SELECT person_id FROM attempt WHERE state = 'open' AND deadline > :since")
 _WATCHED = Sql(
     """SELECT e.name, e.closes_at, t.state, t.deadline, e.grace_seconds FROM attempt t JOIN exam e ON e.id = t.exam_id
        WHERE t.person_id = :person_id AND e.state = 'published'"""
@@ -233,6 +234,11 @@ class Watched:
     is_open: bool
     deadline: datetime
     grace_seconds: int
+
+
+def at_it(session: Session, since: datetime) -> frozenset[int]:
+    """Whose time at an exam was not over at a moment."""
+    return frozenset(row[0] for row in _AT_IT.all(session, since=stamp(since)))
 
 
 def watched(session: Session, person_id: int) -> list[Watched]:
