@@ -342,6 +342,27 @@ def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: Hall, perso
     assert hall.hand_in(person, sitting_id, NOW + 4 * MINUTE).attempt.score == 10_000
 
 
+def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: Hall, person: int) -> None:
+    over = NOW + 121 * MINUTE
+    exam_id = hall.publish(results="after_release")
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    hall.hand_in(person, sitting_id)
+    hall.tick(over)
+    assert hall.exam(exam_id).is_over
+    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
+    hall.run(lambda session: service.approve(session, SECOND, asked.id, over))
+    assert (hall.attempt(sitting_id).state, hall.exam(exam_id).state) == ("open", "published")
+    hall.answer_all(person, sitting_id, over + MINUTE)
+    hall.tick(over + 21 * MINUTE)
+    assert (hall.attempt(sitting_id).score, hall.exam(exam_id).state) == (10_000, "closed")
+    told = hall.publish(results="after_close", name="另一场")
+    other = hall.begin(person, told).status.sitting_id
+    hall.hand_in(person, other)
+    hall.tick(over)
+    with pytest.raises(Refusal, match="答案可以查看了，不能再重开"):
+        hall.run(lambda session: service.ask(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
+
+
 def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     with pytest.raises(Refusal, match="没有进入考试"):
@@ -351,6 +372,22 @@ def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: Hall, p
         hall.run(lambda session: service.ask(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
     with pytest.raises(Refusal, match="没有编号为"):
         hall.run(lambda session: service.ask(session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW))
+
+
+def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person: int) -> None:
+    sitting_id = hall.begin(person, hall.publish("判断 10×1；30 分钟；及格 60%")).status.sitting_id
+    hall.answer_all(person, sitting_id, right=5)
+
+    def difficulties(session: Session) -> dict[str, float]:
+        return {one.question: one.difficulty for one in service.pools.pool(session, hall.shelf)}
+
+    before = hall.house.desk.read_now(difficulties)
+    hall.hand_in(person, sitting_id)
+    after = hall.house.desk.read_now(difficulties)
+    paper = hall.house.desk.read_now(lambda session: attempts.items(session, sitting_id))
+    assert [after[one.question] < before[one.question] for one in paper] == [True] * 5 + [False] * 5
+    assert [after[one.question] > before[one.question] for one in paper] == [False] * 5 + [True] * 5
+    assert sum(after[name] != before[name] for name in before) == 10
 
 
 # ── Make-up ──

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.commands.tasks import card_of
@@ -18,6 +18,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.message import Address, Incoming, Refusal
 from bot.domain.paper import as_file
 from bot.services import exam as service
+from bot.storage.db import Desk
 from bot.storage.exam import attempts
 from tests.conftest import NOW, enroll
 from tests.services.examining import ADMIN, Hall, message
@@ -269,3 +270,17 @@ async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_chan
         assert (await house.handle(tap)).text.startswith("未记录")
     assert recorded(hall) == {}
     assert (hall.attempt(first).state, hall.attempt(now).state, hall.attempt(gone).state) == ("closed", "open", "closed")
+
+
+async def test_two_replicas_that_knock_at_once_end_each_paper_once(
+    hall: Hall, sitters: list[Sitter], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: Counter[str] = Counter()
+    monkeypatch.setattr(service.finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
+    monkeypatch.setattr(service.finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
+    desks = [Desk(engine), Desk(engine)]
+    for moment in (END + timedelta(seconds=9), NOW + timedelta(hours=2, seconds=9)):
+        for _ in range(4):
+            work = partial(service.close_due, shelf=hall.shelf, now=moment)
+            await asyncio.gather(*(asyncio.to_thread(desk.write_now, work) for desk in desks))
+    assert heard == Counter(f"{what} {one.sitting_id}" for what in ("closed", "told") for one in sitters)

@@ -85,6 +85,8 @@ def _fits(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:
         raise Refusal(f"考试 {exam.id}《{exam.name}》已取消或已公布成绩，不能再加时或重开。")
     if kind == "time" and (attempt.state != "open" or now >= attempt.deadline + exam.grace + SETTLE):
         raise Refusal("这份卷已经交了，加时不起作用；要让本人接着答，请用「考试 重开」。")
+    if kind == "reopen" and exam.tells_keys:
+        raise Refusal(f"考试 {exam.id}《{exam.name}》已经结束，答案可以查看了，不能再重开；请安排补考：「考试 补考 {exam.id} …」。")
     if kind == "reopen" and attempt.state != "closed":
         raise Refusal("这份卷还没有交，不用重开；要延长时间请用「考试 加时」。")
 
