@@ -88,6 +88,7 @@ class Shell:
 def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
     monkeypatch.setattr("bot.cli.contest.now", lambda: NOW)
+    monkeypatch.setattr("bot.cli.contest.sleep", lambda seconds: None)
     monkeypatch.setattr(common.progress, "file", None)
     desk = Desk(engine)
     policy, _ = load_policy(ROOT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from time import sleep
 from typing import Annotated, Any
 
 import typer
@@ -154,8 +155,20 @@ def open_(
 
 @group.command("close")
 def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
-    """提前结束：封榜，记参加学时。到截止时间会自己结束，不用这条命令。"""
-    made = rehearsed(lambda session, shelf: service.close_by(session, shelf, _author(), contest_id, now()), apply=apply)
+    """提前结束：马上截止，等几秒收齐已发出的答案，再封榜、记参加学时。到截止时间会自己结束，不用这条命令。"""
+
+    def freeze(session: Session, shelf: Shelf) -> Board:
+        # The service may have been faster.
+        at = now()
+        made = service.close(session, shelf, contest_id, at, operator(), "cli")
+        return made or service.board_of(session, service.own(session, _author(), contest_id))
+
+    if apply:
+        rehearsed(lambda session, shelf: service.stop(session, _author(), contest_id, now()), apply=True)
+        sleep(service.GRACE.total_seconds())
+        made = rehearsed(freeze, apply=True)
+    else:
+        made = rehearsed(lambda session, shelf: service.close_by(session, shelf, _author(), contest_id, now()), apply=False)
     show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*words.whole(made), "已结束。" if apply else REHEARSED])
 
 

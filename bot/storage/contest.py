@@ -28,7 +28,9 @@ _CHANGE = Sql(
 )
 _GET = Sql(f"SELECT {_COLUMNS} FROM contest WHERE id = :id")  # noqa: S608
 _ALL = Sql(f"SELECT {_COLUMNS} FROM contest ORDER BY id DESC")  # noqa: S608
-_HOLD = Sql("SELECT id FROM contest WHERE id = :id FOR UPDATE")
+_HOLD = Sql("SELECT id FROM contest WHERE id = :id FOR NO KEY UPDATE")
+_SEAL = Sql("SELECT id FROM contest WHERE id = :id FOR UPDATE")
+_END_AT = Sql("UPDATE contest SET closes_at = :end, changed_at = :at WHERE id = :id AND state = 'open' AND opens_at < :end AND closes_at > :end")
 _SHARE = Sql("SELECT id FROM contest WHERE id = :id FOR KEY SHARE")
 _OPEN = Sql("UPDATE contest SET state = 'open', changed_at = :at WHERE id = :id AND state = 'draft'")
 _CANCEL = Sql("UPDATE contest SET state = 'cancelled', closed_at = :at, changed_at = :at WHERE id = :id AND state IN ('draft', 'open')")
@@ -113,10 +115,22 @@ def get(session: Session, contest_id: int) -> Contest | None:
 
 
 def held(session: Session, contest_id: int) -> Contest | None:
-    """A contest that nobody else changes, and no answer is written to, until this transaction ends."""
+    """A contest that nobody else changes until this transaction ends; answers go on being written to it."""
     if not _is_sqlite(session):
         _HOLD.one(session, id=contest_id)
     return get(session, contest_id)
+
+
+def sealed(session: Session, contest_id: int) -> Contest | None:
+    """A contest that nobody changes, and no answer is written to, until this transaction ends: for the moment when its board freezes."""
+    if not _is_sqlite(session):
+        _SEAL.one(session, id=contest_id)
+    return get(session, contest_id)
+
+
+def end_at(session: Session, contest_id: int, end: datetime, at: datetime) -> bool:
+    """Bring the end of an open window forward; nothing that arrives from then on counts."""
+    return _END_AT.run(session, id=contest_id, end=stamp(end), at=stamp(at)) == 1
 
 
 def shared(session: Session, contest_id: int) -> Contest | None:

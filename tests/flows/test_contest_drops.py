@@ -187,3 +187,46 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
     assert tuple(counted) == (crowd * size, crowd), "none lost, none double"
     hours = house.desk.read_now(lambda session: session.execute(text("SELECT COUNT(*), SUM(credit_seconds) FROM ledger")).one())
     assert tuple(hours) == (crowd, crowd * 1350)
+
+
+async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended_in_the_midst(replicas: list[Dispatcher]) -> None:
+    """An administrator ends it while forty people answer: an answer arrived in time and counts, or was refused and left nothing."""
+    house = replicas[0]
+    number = opened(house, Rules(size=10, finish=0, base=1000), 40)
+    phones = [Player(f"{n:04}", replicas, random.Random(n)) for n in range(40)]
+    end = NOW + timedelta(seconds=5, milliseconds=500)
+    underway = asyncio.Event()
+    recorded = refused = 0
+
+    async def answer_on(phone: Player) -> None:
+        nonlocal recorded, refused
+        await phone.say(f"竞赛 {number} 开始", NOW)
+        for k in range(10):
+            at = NOW + timedelta(seconds=k + 1)
+            said = await phone.answer(right=True, at=at)
+            if not said.text.startswith("已记录"):
+                assert said.text.startswith("未记录：本场竞赛已经截止")
+                assert at >= end
+                refused += 1
+                return
+            recorded += 1
+            if recorded > 80:
+                underway.set()
+
+    async def stop_midway() -> None:
+        await underway.wait()
+        await replicas[-1].desk.write(lambda session: contest.stop(session, ADMIN, number, end))
+
+    await asyncio.gather(stop_midway(), *(answer_on(phone) for phone in phones))
+    assert recorded >= 40 * 5, "what arrived before the end was taken, whenever it was written"
+    assert await end_contests(house.desk, house.shelf(), end + timedelta(seconds=5)) == 1
+
+    def look(session: Session) -> tuple[int, int, int]:
+        stored = session.execute(text("SELECT COUNT(*) FROM answer")).scalar_one()
+        counted = session.execute(text("SELECT SUM(correct), SUM(points) FROM participation")).one()
+        return stored, counted[0], counted[1]
+
+    assert house.desk.read_now(look) == (recorded, recorded, recorded * 1000)
+    before, after = house.desk.write_now(lambda session: contest.recount(session, number, end + timedelta(minutes=1)))
+    assert before.places == after.places
+    assert (len(after.places), refused > 0) == (40, True)

@@ -320,6 +320,30 @@ def test_a_cancelled_contest_takes_its_hours_back_by_reversal_and_has_no_board(f
         field.begin(me, number)
 
 
+def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the_grace(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    put = field.begin(me, number)
+    field.now += timedelta(minutes=1)
+    field.do(lambda session: contest.stop(session, ADMIN, number, field.now))
+    ended = field.now
+    field.now += timedelta(seconds=2)
+    put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).following  # type: ignore[assignment]
+    with pytest.raises(Refusal, match=r"未记录.*已经截止"):
+        field.answer(me, put, right=True)
+    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == []
+    field.now += timedelta(seconds=3)
+    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == [number]
+    assert field.result(me, number)[0] == 400
+    with pytest.raises(Refusal, match="没有可以结束的"):
+        field.do(lambda session: contest.stop(session, ADMIN, number, field.now))
+
+
+def test_what_has_not_begun_is_cancelled_and_not_ended(field: Field) -> None:
+    number = field.open(replace(PLAN, opens_at=NOW + timedelta(days=1)))
+    with pytest.raises(Refusal, match="还没有开始"):
+        field.do(lambda session: contest.stop(session, ADMIN, number, NOW))
+
+
 def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
     number = field.open()
     with pytest.raises(Refusal, match="规则不能再改"):

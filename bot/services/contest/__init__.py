@@ -1,6 +1,6 @@
 """Contests: planned, played, closed once with a frozen board."""
 
-from bot.services.contest.close import GRACE, Board, board_of, close, close_by, close_due, league_of, recount
+from bot.services.contest.close import GRACE, Board, board_of, close, close_by, close_due, league_of, recount, stop
 from bot.services.contest.plan import cancel, change, create, listed, open_, own, set_teams, told
 from bot.services.contest.play import KIND, Standing, begin, end, found, join, offered, past, ranked, settle, standing
 from bot.services.contest.source import draw, fixed
@@ -36,5 +36,6 @@ __all__ = [
     "set_teams",
     "settle",
     "standing",
+    "stop",
     "told",
 ]

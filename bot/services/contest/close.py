@@ -22,6 +22,7 @@ from bot.services.shelf import Shelf
 from bot.storage import audit, players, teams
 from bot.storage import contest as rows
 
+MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
 """How long after its end a contest is closed: longer than anything that arrived in time may wait for the database (Desk.patience)."""
 
@@ -61,7 +62,7 @@ def close(session: Session, shelf: Shelf, contest_id: int, now: datetime, by: st
 
     A set under way counts as far as it was answered. Hours are for taking part (D5): at least one set finished, or one answer where a host asks.
     """
-    contest = rows.held(session, contest_id)
+    contest = rows.sealed(session, contest_id)
     if contest is None or contest.state != "open":
         return None
     for sitting_id, person_id in players.open_sets(session, contest_id):
@@ -78,8 +79,24 @@ def close(session: Session, shelf: Shelf, contest_id: int, now: datetime, by: st
     return board
 
 
+def stop(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
+    """An administrator ends it before its time: what arrives from now on does not count; what arrived before is waited for, then it is closed.
+
+    Closed at once, it would stand in the way of those who are just answering. Raises `Refusal` for one that is not open or has not begun.
+    """
+    contest = own(session, author, contest_id, hold=True)
+    if contest.state != "open":
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
+    opens = contest.plan.opens_at
+    if opens is not None and now < opens:
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」还没有开始；不办了请取消：contest cancel {contest_id}。")
+    if opens is not None and rows.end_at(session, contest_id, max(now, opens + MOMENT), now):
+        audit.record(session, now, author.actor, author.via, "提前截止竞赛", f"contest:{contest_id}")
+    return contest
+
+
 def close_by(session: Session, shelf: Shelf, author: Author, contest_id: int, now: datetime) -> Board:
-    """An administrator ends it before its time. Raises `Refusal` for one that is not open."""
+    """Freeze the board now, when nothing is on its way any more (`stop`, then the grace). Raises `Refusal` for one that is not open."""
     contest = own(session, author, contest_id)
     board = close(session, shelf, contest_id, now, author.actor, author.via) if contest.state == "open" else None
     if board is None:
