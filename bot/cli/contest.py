@@ -93,7 +93,10 @@ def show_(contest_id: Id, as_json: Json = False) -> None:
 
 @group.command("new")
 def new(
-    file: Annotated[Path, typer.Argument(help="YAML：name opens closes of to rules clause（现场竞赛 form: live，可写 questions）")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="YAML：name opens closes of to rules clause（form: live 同题，onsite 分轮，可写 questions，如「抢答 题目编号」）"),
+    ],
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:

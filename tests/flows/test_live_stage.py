@@ -10,7 +10,10 @@ from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
 from bot.domain.live import SCHEMES, Scheme
+from bot.services import contest as contests
 from bot.services.live import results, tick
+from bot.storage import contest as rows
+from bot.storage import players
 from bot.storage.live import stage
 from tests.conftest import Chat, Clock
 from tests.live import Room, opened
@@ -208,6 +211,12 @@ async def test_the_arbiter_may_void_what_was_judged_and_adjust_with_a_reason(hou
     assert ("9001", "改分", "场外提示") in log(room)
     await room.host.say("主持 结束")
     assert room.stage().course.phase == "finished"
+    kept = house.desk.read_now(lambda session: rows.get(session, room.id))
+    assert kept is not None
+    assert [(one["place"], one["team"], one["score"]) for one in kept.board["teams"]] == [(1, "一队", 100_000), (2, "二队", 95_000)]
+    before, after = house.desk.write_now(lambda session: contests.recount(session, room.id, clock.now))
+    assert before == after, "the same rows give the same board"
+    assert len(house.desk.read_now(lambda session: players.took_part(session, room.id))) == 6, "who stood on the stage took part"
 
 
 @pytest.mark.parametrize("said", ["主持 作废 1", "主持 改分 一队 5", "主持 改分 三队 5 原因", "主持 改分 一队 0 原因"])

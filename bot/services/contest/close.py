@@ -18,9 +18,11 @@ from bot.services import hours
 from bot.services.contest import tell
 from bot.services.contest.plan import own
 from bot.services.contest.play import settle
+from bot.services.live import results
 from bot.services.shelf import Shelf
 from bot.storage import audit, players, teams
 from bot.storage import contest as rows
+from bot.storage.live import stage
 
 MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
@@ -44,12 +46,10 @@ class Board:
 def board_of(session: Session, contest: Contest) -> Board:
     """The board as the rows stand; of a closed contest these do not change any more."""
     everybody = players.players(session, contest.id)
-    return Board(
-        contest,
-        tuple(rules.places(everybody)),
-        tuple(rules.teams(contest.rules, teams.names(session, contest.id), everybody)),
-        players.joined(session, contest.id),
-    )
+    by_members = rules.teams(contest.rules, teams.names(session, contest.id), everybody)
+    hall = stage.stage(session, contest.id)
+    of_teams = by_members if hall is None else results.decided(session, hall, by_members)
+    return Board(contest, tuple(rules.places(everybody)), tuple(of_teams), players.joined(session, contest.id))
 
 
 def close_due(session: Session, shelf: Shelf, now: datetime) -> list[int]:
@@ -121,12 +121,16 @@ def _kept(board: Board) -> dict[str, Any]:
         "ties": rules.TIES,
         "joined": board.joined,
         "took_part": len(board.places),
-        "team_rule": rules.team_text(contest.rules) if board.teams else "",
+        "team_rule": _team_rule(contest) if board.teams else "",
         "teams": [
             {"place": one.place, "team": one.name, "score": one.score, "counted": one.counted, "members": one.members, "present": one.present}
             for one in board.teams
         ],
     }
+
+
+def _team_rule(contest: Contest) -> str:
+    return results.ON_STAGE if contest.plan.form == "onsite" else rules.team_text(contest.rules)
 
 
 def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
@@ -140,6 +144,8 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
     before = board_of(session, contest)
     for person_id, sitting_id in players.sets_over(session, contest_id):
         settle(session, contest, sitting_id, person_id, now)
+    if (hall := stage.stage(session, contest_id)) is not None:
+        results.keep(session, hall)
     return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
 
 

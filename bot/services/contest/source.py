@@ -49,6 +49,8 @@ def draw(shelf: Shelf, names: Sequence[str], size: int, had: Collection[str], rn
 def fixed(shelf: Shelf, plan: Plan, questions: Sequence[str], rng: random.Random) -> list[Item]:
     """The questions of a contest in which all are asked the same: those that were named, else as many as a set has, drawn once. None in a window.
 
+    On a stage a question may be named with its round before it (抢答 jcf-d-01).
+
     Raises `Refusal` for a question that is not there, or is not answered by a tap.
     """
     if plan.form == "windowed":
@@ -56,12 +58,17 @@ def fixed(shelf: Shelf, plan: Plan, questions: Sequence[str], rng: random.Random
             raise Refusal("限时竞赛每人抽题，不能写固定的题（questions）；要所有人同题请用 form: live。")
         return []
     usable = set(pool(shelf, ()))
+    parts = [one.rpartition(" ")[0].strip() for one in questions]
+    questions = [one.rpartition(" ")[2] for one in questions]
+    if any(parts) and plan.form != "onsite":
+        raise Refusal("只有现场分轮竞赛（form: onsite）的题可以在前面写轮次，例如「抢答 题目编号」。")
     if wrong := [one for one in questions if one not in usable]:
         raise Refusal(f"题目 {'、'.join(wrong[:5])} 不在题库里、已停用，或不是选择和判断题。")
     if not questions and (there := len(pool(shelf, plan.names))) < plan.rules.size:
         raise Refusal(f"「{'、'.join(plan.names) or '全部题库'}」可用的题只有 {there} 道，不够 {plan.rules.size} 题。")
     names = list(questions) or draw(shelf, plan.names, plan.rules.size, (), rng)
-    return [Item(n, name, shelf.drawn[name], plan.rules.base) for n, name in enumerate(names, 1)]
+    rounds = parts or [""] * len(names)
+    return [Item(n, name, shelf.drawn[name], plan.rules.base, part) for n, (name, part) in enumerate(zip(names, rounds, strict=True), 1)]
 
 
 def apportioned(there: dict[int, int], size: int) -> dict[int, int]:

@@ -13,8 +13,10 @@ from sqlmodel import Session
 from bot.domain import contest
 from bot.domain.contest import Result, Rules, Said, TeamPlace
 from bot.storage import players, teams
-from bot.storage.live import play, stage
+from bot.storage.live import calling, play, stage
 from bot.storage.live.stage import Item, Stage
+
+ON_STAGE = "基础分加台上各轮得分"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,15 @@ def standing(session: Session, of: Stage) -> Standing:
     """The whole board of a contest as the rows stand."""
     rules = rules_of(of)
     results = _results(session, of, rules)
+    if of.scheme is not None:
+        # Who stood on the stage took part, though the answers were spoken.
+        here = {who for who in calling.people(session, of.id) if teams.team_of(session, of.id, who) is not None}
+        results |= {who: Result(finished=of.opened_at) for who in here - results.keys()}
     everybody = [
         replace(one, result=results.get(one.id, contest.score.NOTHING), took_part=one.id in results) for one in players.players(session, of.id)
     ]
     of_teams = contest.teams(rules, teams.names(session, of.id), everybody)
-    return Standing(rules, contest.places(everybody), _decided(session, of, of_teams))
+    return Standing(rules, contest.places(everybody), decided(session, of, of_teams))
 
 
 def _results(session: Session, of: Stage, rules: Rules) -> dict[int, Result]:
@@ -69,17 +75,17 @@ def _result(given: list[play.Given], items: Mapping[int, Item], worth: Mapping[i
     return Result(points, right, millis, last)
 
 
-def _decided(session: Session, of: Stage, by_members: list[TeamPlace]) -> list[TeamPlace]:
+def decided(session: Session, of: Stage, by_members: list[TeamPlace]) -> list[TeamPlace]:
     """The teams with what was decided: on a stage what they began with and what was judged, else the fair mean of their members (S17).
 
     Of equal score whoever won the sudden death goes first, then by the rule for ties.
     """
-    decided = play.team_points(session, of.id)
+    points = play.team_points(session, of.id)
     start = None if of.scheme is None else of.scheme.start * 1000
-    scored = {one.team_id: (one.score if start is None else start) + decided.get(one.team_id, (0, 0))[0] for one in by_members}
+    scored = {one.team_id: (one.score if start is None else start) + points.get(one.team_id, (0, 0))[0] for one in by_members}
 
     def order(one: TeamPlace) -> tuple[float, ...]:
-        won = decided.get(one.team_id, (0, 0))[1]
+        won = points.get(one.team_id, (0, 0))[1]
         return (-scored[one.team_id], -won, *(one.result.order[1:] if start is None else ()))
 
     found: list[TeamPlace] = []

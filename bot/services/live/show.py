@@ -162,7 +162,7 @@ def board(of: Stage, found: Standing, *, named: bool) -> Shown:
         ],
         "took_part": len(found.people),
         "ties": contest.TIES if of.scheme is None else "同分加赛，仍同分则并列。",
-        "team_rule": "" if not found.teams else contest.team_text(found.rules) if of.scheme is None else "基础分加各轮得分",
+        "team_rule": "" if not found.teams else contest.team_text(found.rules) if of.scheme is None else results.ON_STAGE,
         "rule": contest.BOARDS[found.rules.board],
     }
 

@@ -46,6 +46,8 @@ Minute = Annotated[datetime, BeforeValidator(_as_minute)]
 Text = Annotated[str, Field(min_length=1, max_length=2000), BeforeValidator(_as_written)]
 Name = Annotated[str, Field(min_length=1, max_length=80), BeforeValidator(_as_written)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
+Asked = Annotated[str, Field(pattern=r"^(?:\S{1,20} )?[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
+"""A question of a contest, on a stage with its round before it: 抢答 jcf-d-01."""
 Evidence = Annotated[str, Field(min_length=4, max_length=40), BeforeValidator(_as_written)]
 Options = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_as_written)]], Field(min_length=3, max_length=5)]
 
@@ -202,7 +204,7 @@ class ContestFile(_Part):
     to: Text = "全员"
     clause: Annotated[str, Field(max_length=200), BeforeValidator(_as_written)] = ""
     rules: dict[str, int | str] = {}
-    questions: Annotated[list[Id], Field(max_length=200)] = []
+    questions: Annotated[list[Asked], Field(max_length=200)] = []
 
 
 _M = TypeVar("_M", bound=BaseModel)
