@@ -81,7 +81,11 @@ def _uses(session: Session, exam: Exam) -> Counter[str]:
 def prepare_ahead(session: Session, shelf: Shelf, now: datetime) -> int:
     """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
     ready = 0
-    for exam in exams.published(session, now + AHEAD):
+    at_hand = exams.published(session, now + AHEAD)
+    for over in set(shelf.papers) - {one.id for one in at_hand}:
+        # A plan holds every question of its banks: it goes with its exam, or a service that runs for years keeps them all.
+        shelf.papers.pop(over, None)
+    for exam in at_hand:
         if exam.closes_at <= now:
             continue
         try:
