@@ -304,6 +304,32 @@ def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: H
     assert hall.attempt(sitting_id).state == "open"
 
 
+def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: Hall, person: int) -> None:
+    other = hall.run(lambda session: enroll(session, "1002"))
+    first = hall.publish(name="上一场", results="at_once")
+    exam_id = hall.publish(results="at_once")
+    for who, sat in ((other, first), (person, exam_id), (other, exam_id)):
+        sitting_id = hall.begin(who, sat).status.sitting_id
+        hall.answer_all(who, sitting_id)
+        hall.hand_in(who, sitting_id)
+    assert (hours_of(hall, person), hours_of(hall, other)) == (5400, 10_800)
+
+    hall.run(lambda session: service.cancel(session, hall.shelf, ADMIN, exam_id, "题目泄露", NOW + MINUTE))
+
+    assert (hours_of(hall, person), hours_of(hall, other)) == (0, 5400)
+    kept = hall.house.desk.read_now(lambda session: session.execute(text("SELECT state, reason FROM certificate ORDER BY id")).all())
+    assert [tuple(row) for row in kept] == [("valid", ""), ("revoked", "考试已取消"), ("revoked", "考试已取消")]
+
+
+def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    hall.begin(person, exam_id)
+    assert set(hall.shelf.papers) == {exam_id}
+    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "提前结束", NOW + MINUTE))
+    hall.house.desk.read_now(lambda session: service.prepare_ahead(session, hall.shelf, NOW + MINUTE))
+    assert hall.shelf.papers == {}
+
+
 # ── Extra time ──
 
 
@@ -316,6 +342,8 @@ def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int)
         hall.run(lambda session: service.approve(session, ADMIN, asked.id, NOW + MINUTE))
     with pytest.raises(Refusal, match="不能批准自己的考试"):
         hall.run(lambda session: service.approve(session, Author("1001", "test"), asked.id, NOW + MINUTE))
+    with pytest.raises(Refusal, match=f"没有编号为 {asked.id} 的加时或重开申请"):
+        hall.run(lambda session: service.approve(session, Author("9003", "test", ("某局/财务处",)), asked.id, NOW + MINUTE))
     approved, attempt = hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
     assert (approved.asked_by, approved.approved_by, approved.reason) == ("9001", "9002", "会议室断网")
     assert attempt.deadline == NOW + 40 * MINUTE

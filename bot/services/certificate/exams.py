@@ -28,6 +28,7 @@ from bot.storage.exam import exams as kept
 log = structlog.get_logger(__name__)
 
 BETTER = "同一考试取得了更好的成绩"
+CANCELLED = "考试已取消"
 
 
 def source_of(exam: Exam) -> Source:
@@ -97,5 +98,11 @@ def wanted(session: Session, shelf: Shelf, exam: Exam) -> list[Wanted]:
     return found
 
 
+def take_back(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt, now: datetime) -> None:
+    """The certificate for a try in an exam that was called off afterwards; it stays for a pass that counts all the same."""
+    settle_exam(session, shelf, exam, attempt.person_id, CANCELLED, now, by=SYSTEM, via=SYSTEM)
+
+
+exams.ON_CANCELLED.append(take_back)
 exams.ON_CLOSED.append(award)
 exams.ON_TOLD.append(award)

@@ -43,7 +43,11 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
     attempt = attempts.attempt(session, found.sitting_id, hold=True) if found is not None else None
     if found is None or attempt is None:
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。")
-    exam = own(session, author, attempt.exam_id)
+    try:
+        exam = own(session, author, attempt.exam_id)
+    except Refusal:
+        # As if there were none: not even the number of an exam beyond one's units is told (W7).
+        raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。") from None
     staff_no, _ = _person(session, attempt.person_id)
     if author.actor in (found.asked_by, staff_no):
         raise Refusal("申请和批准必须是两个人，也不能批准自己的考试，请由另一位管理员批准。")

@@ -25,6 +25,8 @@ AT_ONCE = 200
 Hook = Callable[[Session, Shelf, Exam, Attempt, datetime], None]
 ON_CLOSED: list[Hook] = []
 """Called when an attempt was closed and marked, in the same transaction; again when it is closed after a reopening."""
+ON_CANCELLED: list[Hook] = []
+"""Called for each attempt that was passed in an exam that is called off afterwards, in that transaction."""
 ON_TOLD: list[Hook] = []
 """Called once for an attempt from which on its result and its keys may be told, in the transaction that says so."""
 

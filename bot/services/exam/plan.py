@@ -19,10 +19,11 @@ from bot.domain.paper import points_text
 from bot.domain.rhythm import Rhythm, at_once
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import campaign as campaigns
+from bot.services import hours
 from bot.services.exam import finish, pools
 from bot.services.shelf import Shelf
 from bot.storage import audience as people
-from bot.storage import audit
+from bot.storage import audit, correction
 from bot.storage import campaign as campaign_rows
 from bot.storage.exam import attempts, exams
 
@@ -168,7 +169,10 @@ def close(session: Session, shelf: Shelf, author: Author, exam_id: int, reason: 
 
 
 def cancel(session: Session, shelf: Shelf, author: Author, exam_id: int, reason: str, now: datetime) -> int:
-    """Call an exam off: nobody begins, whoever is at it is told, what was answered stays recorded and counts for nothing. How many were at it."""
+    """Call an exam off: nobody begins, whoever is at it is told, what was answered stays recorded and counts for nothing. How many were at it.
+
+    Hours that were given already are taken back by reversal, certificates with them.
+    """
     exam = own(session, author, exam_id, hold=True)
     if exam.state not in ("draft", "published"):
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，不能取消。")
@@ -177,11 +181,23 @@ def cancel(session: Session, shelf: Shelf, author: Author, exam_id: int, reason:
     cancelled = exams.get(session, exam_id)
     assert cancelled is not None
     ended = _end_all(session, shelf, cancelled, now)
+    _take_back(session, shelf, cancelled, author, now)
     _end_invitation(session, author, exam, now)
     if exam.state == "published":
         campaigns.announce(session, f"考试《{exam.name}》取消", f"考试《{exam.name}》已取消：{contents.clean(reason)[:200]}", now, exam.audience)
     audit.record(session, now, author.actor, author.via, "取消考试", f"exam:{exam_id}", detail=reason)
     return ended
+
+
+def _take_back(session: Session, shelf: Shelf, cancelled: Exam, author: Author, now: datetime) -> None:
+    """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
+    elsewhere = correction.passed_exam(session, cancelled.root)
+    for one in attempts.of_exam(session, cancelled.id):
+        if one.passed:
+            if one.person_id not in elsewhere:
+                hours.lose_exam(session, one.person_id, cancelled.root, now, author.actor)
+            for hook in finish.ON_CANCELLED:
+                hook(session, shelf, cancelled, one, now)
 
 
 def _with_reason(reason: str, what: str) -> None:

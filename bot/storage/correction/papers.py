@@ -32,7 +32,8 @@ _EXAM_SECONDS = Sql(
 )
 _CERTIFICATES = Sql("SELECT person_id, number FROM certificate WHERE source_kind = 'exam' AND source_id = :source AND state = 'valid'")
 _PASSED = Sql(
-    """SELECT t.person_id FROM attempt t WHERE t.exam_id IN (SELECT id FROM exam WHERE id = :root OR makeup_of = :root) AND t.passed = 1
+    """SELECT t.person_id FROM attempt t
+       WHERE t.exam_id IN (SELECT id FROM exam WHERE (id = :root OR makeup_of = :root) AND state <> 'cancelled') AND t.passed = 1
        UNION SELECT r.person_id FROM outside_result r JOIN outside_exam o ON o.id = r.outside_id WHERE o.exam_id = :root AND r.passed = 1"""
 )
 _REPORTED = Sql(
@@ -90,7 +91,7 @@ def exam_certificates(session: Session, root: int) -> dict[int, str]:
 
 
 def passed_exam(session: Session, root: int) -> set[int]:
-    """Who has passed an exam in any way: in it, in its make-up, on another platform."""
+    """Who has passed an exam in any way that counts: in it, in its make-up, on another platform; what was cancelled counts for nothing."""
     return {row[0] for row in _PASSED.all(session, root=root)}
 
 
