@@ -88,7 +88,7 @@ def _new(ctx: Context, said: str) -> Reply:
         raise Refusal(f"请写明题目编号，例如「{EXAMPLE}」。题号在「报表 题目分析」里。")
     else:
         wanted = _wanted(ctx, _SCOPE[kind], number, question, amended, reason[1])
-    made = service.propose(ctx.session, ctx.shelf, _author(ctx), wanted, ctx.now)
+    made = service.propose(ctx.session, ctx.shelf, _author(ctx), wanted, ctx.now, asks=True)
     return _one(ctx, made.id, f"{say.RECORDED}。" if made.state == "proposed" else "")
 
 
@@ -136,8 +136,8 @@ def _one(ctx: Context, number: int, before: str = "") -> Reply:
 def _confirm(ctx: Context, number: int) -> Reply:
     _not_on_own_paper(ctx, service.own(ctx.session, _author(ctx), number).question)
     impact = service.apply(ctx.session, ctx.shelf, _author(ctx), number, ctx.now)
-    told = len({one.person_id for one in impact.changed})
-    end = [f"已通知 {told} 人。"] if told else []
+    told = len({one.person_id for one in impact.changed}) if impact.is_told else 0
+    end = [f"已通知 {told} 人。"] if told else [] if impact.is_told else ["成绩还没有公布，公布时即为更正后的成绩。"]
     return Reply("\n".join([f"{say.RECORDED}。更正 #{number} 已生效。", *impact.as_text(SHOWN), *end]), done="已确认")
 
 

@@ -31,6 +31,8 @@ async def test_one_proposes_another_confirms_and_everybody_is_told_what_it_does(
     assert "1002 学员1002：成绩 4 → 6，不合格 → 合格，补计学时 90 分钟" in said
     assert "原因：解析与条文不符，已核对" in said
     assert "还没有改" in said
+    asked = "SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.name LIKE '%更正待确认'"
+    assert len(rows(board.hall.house.desk, asked)) == 2, "both administrators know that it waits"
     assert "须由另一位管理员确认" in await first.say("更正 确认 1")
 
     said = await second.say("更正 确认 1")

@@ -31,7 +31,7 @@ WHY = "解析与条文不符"
 class Board:
     """An exam of five fixed questions worth 2 points each, pass line 60 %: 甲 has three right, 乙 two, 丙 four; all got the first one wrong."""
 
-    def __init__(self, house: Dispatcher) -> None:
+    def __init__(self, house: Dispatcher, **more: Any) -> None:
         self.hall = Hall(house)
         questions = house.shelf().library.questions.values()
         self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.shelf().drawn][:5]
@@ -42,7 +42,7 @@ class Board:
         for admin in ("9001", "9002"):
             self.hall.run(lambda session, staff_no=admin: enroll(session, staff_no, roles=("admin",)))
         fixed = "、".join(f"{one}×2" for one in self.questions)
-        self.exam = self.hall.publish(f"固定 {fixed}；30 分钟；及格 60%")
+        self.exam = self.hall.publish(f"固定 {fixed}；30 分钟；及格 60%", **more)
         self.sittings = [self.sit(person, right) for person, right in zip(self.people, (3, 2, 4), strict=True)]
         self.hall.tick(AFTER)
 
@@ -327,6 +327,23 @@ def test_certificates_follow_issued_replaced_and_taken_back(board: Board) -> Non
     key = board.hall.shelf.library.questions[board.first].key
     board.correct("accept", key, next(letter for letter in "ABCD" if letter not in (key, board.wrong)))
     assert board.look(f"SELECT state, cause FROM certificate WHERE person_id = {yi}") == [("revoked", "correction")]
+
+
+def test_before_the_release_nobody_is_told_and_nothing_is_credited_but_the_release_tells_the_right_result(house: Dispatcher) -> None:
+    board = Board(house, results="after_release")
+    assert board.look("SELECT COUNT(*) FROM ledger") == [(0,)]
+
+    impact = board.correct("rekey", board.wrong)
+
+    assert (impact.is_told, impact.figures["credited"], impact.figures["certificates"]) == (False, 0, 0)
+    assert board.scores()[1] == (6000, True)
+    assert board.look("SELECT COUNT(*) FROM ledger") == board.look("SELECT COUNT(*) FROM certificate") == [(0,)]
+    assert board.look("SELECT COUNT(*) FROM campaign WHERE name LIKE '成绩更正%'") == [(0,)]
+
+    board.hall.run(lambda session: exams.release(session, ADMIN, board.exam, AFTER))
+    board.hall.tick(AFTER)
+    assert board.look("SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(3, 3 * 5400)]
+    assert board.look("SELECT COUNT(*) FROM certificate WHERE state = 'valid'") == [(3,)]
 
 
 def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:

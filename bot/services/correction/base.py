@@ -55,6 +55,10 @@ class Subject(ABC):
         """Hold results and certificates back from a moment on, or (None) let them go again."""
 
     @abstractmethod
+    def is_told(self, session: Session) -> bool:
+        """Whether results may be told by its rule; before that nobody is told that theirs changed."""
+
+    @abstractmethod
     def standings(self, session: Session) -> dict[int, Standing]:
         """By sitting: how everything stands now. In a contest the first sitting of a person stands for the person."""
 

@@ -18,6 +18,7 @@ from bot.domain.message import Refusal
 from bot.domain.question import Question
 from bot.domain.rhythm import at_once
 from bot.domain.times import day_of
+from bot.services.campaign import announce
 from bot.services.correction.base import Deed, Standing, Subject, load
 from bot.services.correction.impact import Impact
 from bot.services.ripples import target_of
@@ -135,10 +136,18 @@ def own(session: Session, author: Author, correction_id: int) -> Correction:
     return found
 
 
-def propose(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime) -> Correction:
-    """Hold the results back and ask for a second name; the one that waits already, or that holds already, is given instead of a new one."""
-    correction_id, _ = _ensured(session, shelf, author, wanted, now)
-    return _got(session, correction_id)
+def propose(session: Session, shelf: Shelf, author: Author, wanted: Wanted, now: datetime, *, asks: bool = False) -> Correction:
+    """Hold the results back for a second name; the one that waits already, or that holds already, is given instead of a new one.
+
+    With `asks` the administrators are told that it waits, because until then nobody sees a result.
+    """
+    correction_id, is_new = _ensured(session, shelf, author, wanted, now)
+    found = _got(session, correction_id)
+    if asks and is_new and names_needed(shelf, now) >= TWO:
+        name = load(session, author, found.scope, found.ref).name
+        text = f"{SCOPES[found.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
+        announce(session, "更正待确认", text, now)
+    return found
 
 
 def apply(session: Session, shelf: Shelf, author: Author, correction_id: int, now: datetime, *, second: str = "") -> Impact:
@@ -159,7 +168,8 @@ def apply(session: Session, shelf: Shelf, author: Author, correction_id: int, no
         return replace(impact, is_new=False)
     detail = f"提出 {found.proposed_by}，确认 {other if first else found.decided_by}；{impact.summary}；原因：{found.reason}"
     audit.record(session, now, author.actor, author.via, "更正题目", f"{found.scope}:{found.ref} {found.question}", detail=detail)
-    _tell(session, found, impact, now)
+    if load(session, author, found.scope, found.ref).is_told(session):
+        _tell(session, found, impact, now)
     if found.report_id is not None and first:
         who = rows.person_numbered(session, other) or rows.person_numbered(session, author.actor)
         if who is not None:

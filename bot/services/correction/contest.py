@@ -35,6 +35,9 @@ class OfContest(Subject):
     def freeze(self, session: Session, now: datetime | None) -> None:
         """A closed contest's board is frozen already; it is counted again while its row is held."""
 
+    def is_told(self, session: Session) -> bool:
+        return True
+
     def standings(self, session: Session) -> dict[int, Standing]:
         return {sitting: Standing(person, points, place) for person, sitting, points, place in correction.contest_standings(session, self.ref)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlmodel import Session
@@ -40,6 +41,9 @@ class OfExam(Subject):
 
     def freeze(self, session: Session, now: datetime | None) -> None:
         exams.freeze(session, self.ref, now)
+
+    def is_told(self, session: Session) -> bool:
+        return replace(self._exam(session), frozen_at=None).tells_score
 
     def _exam(self, session: Session) -> Exam:
         found = exams.get(session, self.ref)

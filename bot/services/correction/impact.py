@@ -22,7 +22,7 @@ SHOWN = 30
 class Impact:
     """One correction of one exam or contest. `papers` were marked anew now, `ripples` tell of each; `moved` are others whose place changed.
 
-    `is_new` is false where everything was done before.
+    `is_new` is false where everything was done before, `is_told` while results are not told by the rule and so nobody is told of a change.
     """
 
     correction: Correction
@@ -34,6 +34,7 @@ class Impact:
     moved: int
     people: Mapping[int, tuple[str, str]]
     is_new: bool = True
+    is_told: bool = True
 
     @classmethod
     def of(
@@ -41,7 +42,8 @@ class Impact:
     ) -> Impact:
         people = rows.named(session, (one.person_id for one in ripples))
         keys = () if question.points else keys_of(question)
-        return cls(found, subject.name, question.stem, keys, papers, tuple(ripples), moved, people)
+        told = subject.is_told(session)
+        return cls(found, subject.name, question.stem, keys, papers, tuple(ripples), moved, people, is_told=told)
 
     @property
     def amended(self) -> Amendment:
