@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from bot.cli import common, main
 from bot.dispatch import Dispatcher
 from bot.services import appeal
-from tests.services.test_correction import AFTER, WHY, Board
+from tests.services.correcting import AFTER, WHY, Board
 from tests.test_campaign_cli import Shell
 
 

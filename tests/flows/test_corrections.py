@@ -9,7 +9,7 @@ import pytest
 from bot.dispatch import Dispatcher
 from tests.conftest import Chat, Clock
 from tests.flows.test_daily import change, rows
-from tests.services.test_correction import AFTER, Board
+from tests.services.correcting import AFTER, Board
 
 
 @pytest.fixture
