@@ -179,6 +179,15 @@ def test_questions_come_again_only_when_there_are_no_others(field: Field) -> Non
     assert len(asked) == len(set(asked)) == 20
 
 
+def test_a_bank_that_ran_dry_begins_no_set(field: Field) -> None:
+    me, number = field.person("1001"), field.open()
+    shelf = field.shelf
+    usable = dict(list(shelf.drawn.items())[:3])
+    with pytest.raises(Refusal, match="不够一套"):
+        field.do(lambda session: contest.begin(session, replace(shelf, drawn=usable), me, number, NOW, random.Random(1)))
+    assert field.begin(me, number).item.n == 1
+
+
 def test_every_set_holds_the_same_mix_of_levels() -> None:
     assert apportioned({1: 10, 2: 60, 3: 30}, 5) == {1: 1, 2: 3, 3: 1}
     assert apportioned({1: 5}, 5) == {1: 5}

@@ -119,6 +119,8 @@ def begin(session: Session, shelf: Shelf, me: Learner, contest_id: int, now: dat
     if not stands.left_today:
         raise Refusal(f"「{contest.name}」每天 {contest.rules.sets_a_day} 套，今天的已经做完，明天再来。")
     names = draw(shelf, contest.plan.names, contest.rules.size, players.asked_before(session, contest_id, me.id), rng)
+    if len(names) < contest.rules.size:
+        raise Refusal(f"「{contest.name}」的题库里可用的题不够一套（有题停用了），这次没有开始，也不占今天的次数；请联系主办的管理员。")
     put = quiz.open_set(session, shelf, me.id, KIND, str(contest_id), names, now)
     number = sum(one.day == day_of(now) for one in stands.sets) + 1
     players.begin_set(session, contest_id, me.id, put.sitting.id, day_of(now), number)
