@@ -9,7 +9,7 @@ from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
 from bot.domain.report import Ask
-from bot.services import reports
+from bot.services import reports, secrecy
 from bot.storage.reports import REPORTS, Report, scope_of
 
 
@@ -27,11 +27,20 @@ def show(ctx: Context, said: str) -> Reply:
     about = " ".join(words[1:])
     if made.needs and not about:
         raise Refusal(f"请写明{made.about},例如「报表 {made.name} 1001」。")
+    if made.tells_keys:
+        _nobody_at_an_exam(ctx)
     day = as_of or ctx.today
     ask = Ask(day.year, day, ctx.today, ctx.shelf.policy, about, ctx.library.calendar)
     found = made.run(ctx.session, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
     ctx.audited = (f"报表 {made.name}", f"{about or '全部'} 截至 {day.isoformat()}")
     return Reply(reports.phone(found))
+
+
+def _nobody_at_an_exam(ctx: Context) -> None:
+    """Raises `Refusal` for a supervisor who sits an exam, or whose paper others may still be given: the report would tell them keys (W13)."""
+    secrecy.free(ctx.session, ctx.me.id, ctx.now)
+    if secrecy.hidden(ctx.session, ctx.me.id):
+        raise Refusal("您参加的考试还没有结束，这张报表里有答案，等那场考试结束后再看。")
 
 
 def _list() -> Reply:

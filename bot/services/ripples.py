@@ -9,6 +9,7 @@ from sqlmodel import Session
 from bot.domain.correction import SCOPES, points_text
 from bot.domain.message import Option, Reply
 from bot.domain.times import minutes_text
+from bot.services import secrecy
 from bot.services.shelf import Shelf
 from bot.storage import correction as rows
 from bot.storage.correction import Correction, Ripple
@@ -33,13 +34,15 @@ def told(session: Session, shelf: Shelf, target: str, people: Collection[int]) -
     for person_id in people:
         changed = [one for one in rows.ripples_of(session, found.id, person_id) if one.changes]
         if changed:
-            made[person_id] = _notice(found, name, stem, changed)
+            made[person_id] = _notice(found, name, stem, changed, keeps=found.question in secrecy.hidden(session, person_id))
     return made
 
 
-def _notice(found: Correction, name: str, stem: str, changed: list[Ripple]) -> Reply:
+def _notice(found: Correction, name: str, stem: str, changed: list[Ripple], *, keeps: bool) -> Reply:
+    """`keeps` holds the key back from somebody whose other exam has the question too and can still be sat."""
     label = SCOPES[found.scope]
-    lines = [f"📝 {label}《{name}》有一道题更正：", f"「{stem[:60]}{'…' if len(stem) > 60 else ''}」", f"{found.amendment}。原因：{found.reason}"]
+    how = "怎样更正，等您参加的另一场考试结束后可看。" if keeps else f"{found.amendment}。原因：{found.reason}"
+    lines = [f"📝 {label}《{name}》有一道题更正：", f"「{stem[:60]}{'…' if len(stem) > 60 else ''}」", how]
     lines += [f"您的{said(one)}。" for one in changed]
     lines.append("您当时的题目和作答原样保留。")
     if found.scope != "exam":

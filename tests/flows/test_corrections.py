@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from bot.dispatch import Dispatcher
-from tests.conftest import Chat, Clock
+from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import change, rows
 from tests.services.correcting import AFTER, Board
 
@@ -127,6 +128,21 @@ async def test_a_question_that_was_taken_out_says_so_on_the_old_paper(board: Boa
     place = next(one.n for one in board.review(0) if one.question.id == board.first)
 
     assert "此题不计分，其余各题折算成满分" in await chat_of(board, clock, "1001").say(f"考试 {board.exam} 解析 {place}")
+
+
+async def test_a_supervisor_at_an_exam_reads_no_keys_in_reports(board: Board, clock: Clock) -> None:
+    person = board.hall.run(lambda session: enroll(session, "7001", roles=("supervisor",)))
+    boss = chat_of(board, clock, "7001")
+    assert "题目分析" in await boss.say(f"报表 题目分析 {board.exam}")
+    another = board.hall.publish(
+        f"固定 {board.first}×2；30 分钟；及格 60%", at=clock.now, opens_at=clock.now, closes_at=clock.now + timedelta(hours=2)
+    )
+    sitting = int(board.hall.begin(person, another, clock.now).status.sitting_id)
+
+    assert (await boss.say(f"报表 题目分析 {board.exam}")).startswith("未记录：您正在考")
+    board.hall.hand_in(person, sitting, clock.now)
+    assert "等那场考试结束后再看" in await boss.say(f"报表 题目分析 {board.exam}")
+    assert "作答线索" in await boss.say(f"报表 考试线索 {board.exam}")
 
 
 # ── Appeals ──

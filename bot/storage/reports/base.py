@@ -23,19 +23,23 @@ NO_UNIT = "没有这个单位,请核对名称(可写全路径,例如「某局/�
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report: its name, one line of help, what it is about (a unit, a person), and whether that must be said."""
+    """One report: its name, one line of help, what it is about (a unit, a person), and whether that must be said.
+
+    `tells_keys` keeps it from whoever sits an exam (services/secrecy.py).
+    """
 
     name: str
     help: str
     run: Run
     about: str
     needs: bool
+    tells_keys: bool = False
 
 
 REPORTS: dict[str, Report] = {}
 
 
-def report(name: str, *, about: str, needs: bool = False) -> Callable[[Run], Run]:
+def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = False) -> Callable[[Run], Run]:
     """Register a report under its name; the first line of its docstring is its help. Chat, web and command line show it by themselves."""
 
     def register(run: Run) -> Run:
@@ -44,7 +48,7 @@ def report(name: str, *, about: str, needs: bool = False) -> Callable[[Run], Run
             raise ValueError(f"{name} has no help line")
         if name in REPORTS:
             raise ValueError(f"{name} is taken")
-        REPORTS[name] = Report(name, lines[0].strip(), run, about, needs)
+        REPORTS[name] = Report(name, lines[0].strip(), run, about, needs, tells_keys)
         return run
 
     return register

@@ -57,7 +57,7 @@ TERMS = (
 )
 
 
-@report("题目分析", about="考试", needs=True)
+@report("题目分析", about="考试", needs=True, tells_keys=True)
 def items(session: Session, scope: Scope, ask: Ask) -> Table:
     """一场考试每道题的难度、区分度、各选项、用时和可疑之处，以及整卷信度。"""
     exam = exam_of(session, ask.about)
