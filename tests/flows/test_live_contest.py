@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
+from bot.domain.contest import Rules
 from bot.domain.limits import LIMITS, sizes_of
 from bot.services.delivery import Doors
 from bot.services.live import calls
@@ -195,3 +197,20 @@ async def test_twenty_times_away_and_back_lose_nothing(house: Dispatcher, clock:
     said = await Chat(house, clock, player.user).say("继续")
     assert "一队" in said
     assert "答对 20 题，得 20 分" in said
+
+
+@pytest.mark.parametrize(
+    ("board", "first", "last"), [("all", "第 1 名", "第 4 名"), ("upper", "第 1 名", ""), ("bands", "第一档", "第四档"), ("off", "", "")]
+)
+async def test_a_place_is_told_as_far_as_the_rule_names_places(house: Dispatcher, clock: Clock, board: str, first: str, last: str) -> None:
+    room = opened(house, clock, players=4, questions=1, rules=Rules(seconds=30, board=board))
+    await come_in(room)
+    await room.host.say("主持 下一题")
+    for n, player in enumerate(room.players):
+        await player.say(room.question(1).key if n < 3 else room.wrong(1))
+    await room.host.say("主持 收题")
+    assert "名" not in await room.players[0].say("继续"), "nothing is frozen yet"
+    await room.host.say("主持 结束")
+    for player, place in ((room.players[0], first), (room.players[3], last)):
+        said = await player.say(f"竞赛 {room.id}")
+        assert said.endswith(f"，{place}。" if place else "分。"), said

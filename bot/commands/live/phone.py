@@ -67,7 +67,7 @@ def _now(ctx: Context, seat: Seat, before: str) -> Reply:
         line = f"{place}暂停中，恢复以后接着答。"
     elif course.phase not in ("reading", "open"):
         exam = secrecy.at_exam(ctx.session, ctx.me.id, ctx.now)
-        told = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else calls.told(ctx.session, seat.stage, found.item, found.question)
+        told = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else calls.solved(found.item, found.question)
         line = f"{told}\n{f'您答 {found.said}。' if found.said else ''}{calls.after(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
     elif found.said:
         line = f"{place}您已经答过（{found.said}），请等下一题。"

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.contest import points_text
+from bot.domain.contest import band, points_text
 from bot.domain.contest.plan import target_of
 from bot.domain.limits import Limit
 from bot.domain.live import ROUND_LABELS
@@ -23,7 +23,7 @@ from bot.services import secrecy
 from bot.services.delivery import Doors, Group, Ready, Till, grouped
 from bot.services.live import results
 from bot.services.shelf import Shelf
-from bot.storage import recipients
+from bot.storage import players, recipients
 from bot.storage.live import calling, play, stage
 from bot.storage.live.stage import Item, Stage
 from bot.storage.outbox import Owed
@@ -93,9 +93,14 @@ def told(session: Session, of: Stage, item: Item, question: Question) -> str:
     counted = play.spread(session, of.id, item.n)
     answered, right = sum(one[1] for one in counted), sum(one[2] for one in counted)
     share = f"{answered} 人作答，{right} 人答对。" if answered else "没有人作答。"
+    return f"{solved(item, question)}\n{share}"
+
+
+def solved(item: Item, question: Question) -> str:
+    """The key of a closed question and why."""
     key = question.show_key()
     lines = [f"第 {item.n} 题答案：", key] if "\n" in key else [f"第 {item.n} 题答案：{key}"]
-    return "\n".join([*lines, question.explanation, share])
+    return "\n".join([*lines, question.explanation])
 
 
 def claim(session: Session, call: Call, holder: str, now: datetime) -> bool:
@@ -154,10 +159,19 @@ def progress(session: Session, of: Stage) -> dict[str, Any] | None:
 
 
 def after(session: Session, of: Stage, person_id: int) -> str:
-    """How somebody stands, in a sentence, for who asks or when it is over."""
-    found = results.standing(session, of)
-    mine = next((one for one in found.people if one.player.id == person_id), None)
-    if mine is None:
+    """How somebody stands, in a sentence; the place once it is frozen, as far as the contest's rule names places."""
+    mine = players.mine(session, of.id, person_id) if of.course.phase == "finished" else None
+    found = mine.result if mine is not None and mine.result.finished is not None else results.own(session, of, person_id)
+    if found is None:
         return "您还没有答过题。"
-    line = f"您答对 {mine.player.result.correct} 题，得 {points_text(mine.player.result.points)} 分"
-    return f"{line}，第 {mine.place} 名。" if found.rules.board != "off" else f"{line}。"
+    line = f"您答对 {found.correct} 题，得 {points_text(found.points)} 分"
+    named = _place(session, of, mine.place) if mine is not None and mine.place is not None else ""
+    return f"{line}，{named}。" if named else f"{line}。"
+
+
+def _place(session: Session, of: Stage, place: int) -> str:
+    """第 3 名, a band, or nothing below the middle, by the rule of the board."""
+    rule, size = results.rules_of(of).board, len(players.took_part(session, of.id))
+    if rule == "all" or (rule == "upper" and place <= (size + 1) // 2):
+        return f"第 {place} 名"
+    return band(place, size) if rule == "bands" else ""

@@ -47,13 +47,18 @@ def standing(session: Session, of: Stage) -> Standing:
     return Standing(rules, contest.places(everybody), decided(session, of, of_teams))
 
 
-def _results(session: Session, of: Stage, rules: Rules) -> dict[int, Result]:
+def own(session: Session, of: Stage, person_id: int) -> Result | None:
+    """How one person stands, without looking at all the others: two thousand may ask at once. None before the first answer that counts."""
+    return _results(session, of, rules_of(of), person_id).get(person_id)
+
+
+def _results(session: Session, of: Stage, rules: Rules, person_id: int | None = None) -> dict[int, Result]:
     """What the answers of everybody come to; a void question and one that belongs to a team count for nobody."""
     counted = {one.n: one for one in stage.items(session, of.id) if one.round == "all" and not one.void}
     worth = {n: replace(rules, base=one.points, seconds=max(1, one.seconds)) for n, one in counted.items()}
     adjusted = play.person_points(session, of.id)
     found: dict[int, Result] = {}
-    for who, given in groupby(play.answers(session, of.id), key=lambda one: one.person_id):
+    for who, given in groupby(play.answers(session, of.id, person_id), key=lambda one: one.person_id):
         if mine := [one for one in given if one.n in counted]:
             found[who] = _result(mine, counted, worth, adjusted.pop(who, 0))
     for who, points in adjusted.items():

@@ -22,7 +22,7 @@ from bot.storage.live import play, stage
 from bot.storage.live.stage import Item, Stage
 
 SHOWN = 10
-LOGGED = 30
+LOGGED = 100
 OVER = ("closed", "board", "finished")
 
 Shown = dict[str, Any]

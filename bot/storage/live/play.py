@@ -31,12 +31,12 @@ _SPREAD = Sql(
        JOIN sitting s ON s.person_id = p.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id AND a.n = :n WHERE p.contest_id = :id GROUP BY a.choice ORDER BY a.choice"""
 )
-_ANSWERS = Sql(
-    f"""SELECT p.person_id, a.n, COALESCE(m.earned, a.earned), a.arrived_at FROM participation p
+_ANSWERED_BY = f"""SELECT p.person_id, a.n, COALESCE(m.earned, a.earned), a.arrived_at FROM participation p
        JOIN sitting s ON s.person_id = p.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {marks.NEWEST}
-       WHERE p.contest_id = :id AND COALESCE(m.counts, 1) = 1 ORDER BY p.person_id, a.n"""  # noqa: S608
-)
+       WHERE p.contest_id = :id AND COALESCE(m.counts, 1) = 1"""  # noqa: S608
+_ANSWERS = Sql(f"{_ANSWERED_BY} ORDER BY p.person_id, a.n")
+_OWN_ANSWERS = Sql(f"{_ANSWERED_BY} AND p.person_id = :person_id ORDER BY a.n")
 _OF_TEAM = Sql(
     """SELECT a.choice, a.correct FROM team_member m JOIN sitting s ON s.person_id = m.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id AND a.n = :n WHERE m.contest_id = :id AND m.team_id = :team_id ORDER BY a.arrived_at, a.id"""
@@ -126,9 +126,10 @@ def spread(session: Session, contest_id: int, n: int) -> list[tuple[str, int, in
     return [(row[0], int(row[1]), int(row[2])) for row in _SPREAD.all(session, id=contest_id, scope=str(contest_id), n=n)]
 
 
-def answers(session: Session, contest_id: int) -> list[Given]:
-    """Every answer that counts, by person and question."""
-    found = _ANSWERS.all(session, id=contest_id, scope=str(contest_id))
+def answers(session: Session, contest_id: int, person_id: int | None = None) -> list[Given]:
+    """Every answer that counts (of one person), by person and question."""
+    values = {"id": contest_id, "scope": str(contest_id)}
+    found = _ANSWERS.all(session, **values) if person_id is None else _OWN_ANSWERS.all(session, **values, person_id=person_id)
     return [Given(row[0], row[1], row[2], moment(row[3])) for row in found]
 
 

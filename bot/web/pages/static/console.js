@@ -176,6 +176,7 @@ function draw() {
   teams();
   programme();
   by("log").replaceChildren(...now.log.map(entry));
+  by("log-all").hidden = now.log.length <= 8;
   by("screen").href = now.address;
   by("screen").textContent = `${location.origin}${now.address}`;
 }
@@ -260,6 +261,12 @@ function entry(one) {
   line.append(make("span", "soft", rest.join(" · ")));
   return line;
 }
+
+by("log-all").addEventListener("click", (event) => {
+  const all = by("log").classList.toggle("all");
+  event.target.setAttribute("aria-pressed", String(all));
+  event.target.textContent = all ? "只看最近" : "看全部";
+});
 
 setInterval(() => {
   const shown = now && ["reading", "open"].includes(now.phase) && now.item?.left !== null && now.item;
