@@ -18,6 +18,7 @@ from bot.domain.times import day_of
 from bot.services import focus, hours, memory, secrecy
 from bot.services.hours import Earned
 from bot.services.memory import Moved, Standing
+from bot.services.recording import write_down
 from bot.services.shelf import Shelf
 from bot.storage import quiz, study
 from bot.storage.quiz import Item, OpenSitting, Score
@@ -226,22 +227,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     if sitting.kind in GATES:
         GATES[sitting.kind](session, sitting, incoming, now)
     mark = question.mark(choice, words=words.words if question.kind in READ_BY_WORDS else None)
-    answer_id, is_watched = quiz.record(
-        session,
-        person_id=person_id,
-        sitting_id=sitting.id,
-        n=item.n,
-        question=item.question,
-        version_id=item.version_id,
-        choice=choice,
-        correct=int(mark.correct),
-        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
-        provisional=int(mark.provisional),
-        channel=incoming.sender.channel,
-        message_id=incoming.message_id,
-        arrived_at=stamp(incoming.arrived),
-        recorded_at=stamp(now),
-    )
+    answer_id, is_watched = write_down(session, person_id, sitting.id, item, choice, mark, incoming, now)
     # Refused here, what was recorded is rolled back with everything else.
     kept_back = secrecy.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
     form = FORMS[sitting.kind]

@@ -14,11 +14,11 @@ from bot.domain.paper import as_file, shown_as
 from bot.domain.question import KINDS
 from bot.services.exam import finish
 from bot.services.exam.view import Shown, Status, as_seen, item_of, over, own, standing, status
+from bot.services.recording import write_down
 from bot.services.shelf import Shelf
 from bot.storage import quiz
 from bot.storage.exam import attempts
 from bot.storage.exam.attempts import Placed
-from bot.storage.tables import stamp
 
 READ_BY_WORDS = ("short",)
 
@@ -53,22 +53,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, sitting_id: int, n: i
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
     said = as_file(heard, placed.shuffle)
     mark = shelf.question(session, placed.version_id).mark(said, words=words.words if question.kind in READ_BY_WORDS else None)
-    answer_id, _ = quiz.record(
-        session,
-        person_id=person_id,
-        sitting_id=sitting_id,
-        n=n,
-        question=placed.question,
-        version_id=placed.version_id,
-        choice=said,
-        correct=int(mark.correct),
-        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
-        provisional=int(mark.provisional),
-        channel=incoming.sender.channel,
-        message_id=incoming.message_id,
-        arrived_at=stamp(incoming.arrived),
-        recorded_at=stamp(now),
-    )
+    answer_id, _ = write_down(session, person_id, sitting_id, placed, said, mark, incoming, now)
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock had closed the attempt: the result is worked out again with it.
         finish.settle(session, shelf, exam, sitting_id, now)

@@ -15,11 +15,11 @@ from bot.domain.sitting import FORMS
 from bot.services import contest as contests
 from bot.services import focus
 from bot.services.live import stakes
+from bot.services.recording import write_down
 from bot.services.shelf import Shelf
 from bot.storage import quiz, teams
 from bot.storage.live import play, stage
 from bot.storage.live.stage import Item, Stage
-from bot.storage.tables import stamp
 
 LIVE = FORMS["live"]
 
@@ -116,22 +116,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, contest_id: int, n: i
     if not item.window.takes(incoming.arrived):
         raise Refusal(_late(hand.course, item))
     mark = question.mark(choice)
-    quiz.record(
-        session,
-        person_id=person_id,
-        sitting_id=hand.sitting_id,
-        n=n,
-        question=item.question,
-        version_id=item.version_id,
-        choice=choice,
-        correct=int(mark.correct),
-        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
-        provisional=0,
-        channel=incoming.sender.channel,
-        message_id=incoming.message_id,
-        arrived_at=stamp(incoming.arrived),
-        recorded_at=stamp(incoming.arrived),
-    )
+    write_down(session, person_id, hand.sitting_id, item, choice, mark, incoming, incoming.arrived)
     return hand.sitting_id, choice
 
 
