@@ -20,7 +20,7 @@ from bot.domain.links import Visitor
 from bot.domain.message import Handle, Incoming, Refusal
 from bot.domain.paper import points_text, shown_as
 from bot.services import exam as exams
-from bot.services.exam.review import Reviewed, review
+from bot.services.exam.review import Reviewed, barred, review
 from bot.services.exam.view import Shown
 from bot.services.shelf import Shelf
 from bot.storage.db import Desk
@@ -155,7 +155,7 @@ def state_of(session: Session, shelf: Shelf, person_id: int, exam_id: int, now: 
     common["hindrance"] = exams.hindrance(session, shelf, exam, person_id, now)
     if not tried:
         return {**common, "phase": "ready", "facts": _facts(exam), "rules": RULES}
-    return {**common, "phase": "over", **_result(exam, tried[-1], review(session, shelf, exam, tried[-1]))}
+    return {**common, "phase": "over", **_result(exam, tried[-1], review(session, shelf, exam, tried[-1], now), barred(session, tried[-1], now))}
 
 
 def _item(one: Shown) -> State:
@@ -188,14 +188,15 @@ ENDED = {"self": "您已于 {at} 交卷。", "clock": "{at} 到时自动交卷�
 VERDICTS = {True: ("合格", "good"), False: ("不合格", "bad"), None: ("有简答题待阅，分数暂定", "warn")}
 
 
-def _result(exam: Exam, attempt: Attempt, answers: Sequence[Reviewed]) -> State:
+def _result(exam: Exam, attempt: Attempt, answers: Sequence[Reviewed], why_not: str) -> State:
     at = attempt.closed_at if attempt.closed_by == "self" and attempt.closed_at is not None else attempt.deadline
     ended = ENDED[attempt.closed_by or "clock"].format(at=when(at))
     score = None
     if exam.tells_score and attempt.score is not None:
         verdict, tone = VERDICTS[attempt.passed]
         score = {"got": points_text(attempt.score), "total": points_text(exam.total), "verdict": verdict, "tone": tone}
-    return {"ended": ended, "score": score, "told": _when_told(exam), "answers": [_answer(one) for one in answers]}
+    told = why_not if exam.tells_keys and why_not else _when_told(exam)
+    return {"ended": ended, "score": score, "told": told, "answers": [_answer(one) for one in answers]}
 
 
 def _when_told(exam: Exam) -> str:

@@ -14,8 +14,9 @@ from bot.services import exam as service
 from bot.storage import quiz, study
 from bot.storage.exam import attempts
 from bot.storage.tables import Account
+from bot.web.exam import state_of
 from tests.conftest import NOW, Chat, Clock, enroll
-from tests.services.examining import Hall
+from tests.services.examining import ADMIN, Hall
 
 NEW = "考试 新建 年度学法考试；2026-03-02 09:00 至 11:00；全员；单选 4×2、判断 2×1；案例≥30%；30 分钟；及格 60%"
 
@@ -234,6 +235,29 @@ async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command
     clock.now = NOW + timedelta(hours=2, seconds=6)
     hall.tick(clock.now)
     assert (await second.say(line)).startswith("已记录。更正 #1")
+
+
+async def test_an_old_paper_is_shown_with_no_key_while_another_exam_with_its_items_can_be_sat(
+    chat: Chat, admin: Chat, hall: Hall, clock: Clock
+) -> None:
+    items = "、".join(f"{name}×2" for name in sorted(hall.shelf.drawn)[:3])
+    first, second = (hall.publish(f"固定 {items}；30 分钟；及格 60%", name=name) for name in ("上半年考试", "下半年考试"))
+    await begun(chat, first)
+    await chat.say("确认交卷")
+    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, first, "提前结束", clock.now))
+    explained = f"考试 {first} 解析"
+    assert "解析：" in await chat.say(explained)
+
+    await begun(chat, second)
+    assert "您正在考《下半年考试》，交卷以后再看答案和解析。" in await chat.say(explained)
+    await chat.say("确认交卷")
+    assert "这份卷里有您另一场考试的题" in await chat.say(explained)
+    page = hall.house.desk.read_now(lambda session: state_of(session, hall.shelf, 1, first, clock.now))
+    assert page["answers"] == []
+    assert "另一场考试的题" in page["told"]
+
+    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, second, "提前结束", clock.now))
+    assert "解析：" in await chat.say(explained)
 
 
 async def test_an_exam_is_put_down_for_a_live_contest_only(chat: Chat, admin: Chat) -> None:

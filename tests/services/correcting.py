@@ -87,7 +87,7 @@ class Board:
     def review(self, n: int) -> list[Reviewed]:
         """What the n-th of the people sees of their old paper."""
         exam, attempt = self.hall.exam(self.exam), self.hall.attempt(self.sittings[n])
-        return self.hall.house.desk.read_now(lambda session: review(session, self.hall.shelf, exam, attempt))
+        return self.hall.house.desk.read_now(lambda session: review(session, self.hall.shelf, exam, attempt, AFTER))
 
     def look(self, query: str) -> list[tuple[Any, ...]]:
         return self.hall.house.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])

@@ -8,7 +8,7 @@ from bot.domain.exam import best
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.paper import points_text
 from bot.services import exam as service
-from bot.services.exam.review import Reviewed, review
+from bot.services.exam.review import Reviewed, barred, review
 from bot.storage.exam import attempts
 
 
@@ -18,7 +18,9 @@ def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
     attempt = best(attempts.attempts(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
     if attempt is None:
         raise Refusal(f"您没有参加考试《{exam.name}》，没有可看的卷。")
-    paper = review(ctx.session, ctx.shelf, exam, attempt)
+    paper = review(ctx.session, ctx.shelf, exam, attempt, ctx.now)
+    if not paper and exam.tells_keys and (why := barred(ctx.session, attempt, ctx.now)):
+        raise Refusal(why)
     if not paper:
         raise Refusal(f"现在还不能看答案和解析。{words.result(exam, attempt) if attempt.state == 'closed' else '您还没有交卷。'}")
     if n is not None and not 1 <= n <= len(paper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -10,6 +11,7 @@ from bot.domain.correction import Amendment
 from bot.domain.exam import Attempt, Exam
 from bot.domain.paper import as_shown, shown_as
 from bot.domain.question import Question
+from bot.services import secrecy
 from bot.services.shelf import Shelf
 from bot.storage import correction, marks
 from bot.storage.exam import attempts
@@ -31,9 +33,19 @@ class Reviewed:
     reason: str = ""
 
 
-def review(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt) -> list[Reviewed]:
-    """Every item of a paper with its key; nothing while the attempt can still be answered or the exam does not tell keys yet (W13)."""
-    if attempt.state != "closed" or not exam.tells_keys:
+def barred(session: Session, attempt: Attempt, now: datetime) -> str:
+    """Why another exam lets somebody see no keys of this old paper yet, in a sentence; empty when none stands in the way."""
+    if name := secrecy.at_exam(session, attempt.person_id, now):
+        return f"您正在考《{name}》，交卷以后再看答案和解析。"
+    hidden = secrecy.hidden(session, attempt.person_id)
+    if hidden and not hidden.isdisjoint(one.question for one in attempts.items(session, attempt.sitting_id)):
+        return "这份卷里有您另一场考试的题，那场考试结束后再看答案和解析。"
+    return ""
+
+
+def review(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
+    """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them (W13)."""
+    if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
         return []
     shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}
     return [_reviewed(session, shelf, mark, shuffles[mark.n]) for mark in marks.of_sitting(session, attempt.sitting_id)]
