@@ -13,7 +13,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.campaign import Author
 from bot.domain.correction import Amendment, add_up
 from bot.domain.message import Refusal
-from bot.services import correction, reminders
+from bot.services import correction, reminders, ripples
 from bot.services import exam as exams
 from bot.services.correction import Wanted
 from bot.storage import campaign as campaigns
@@ -223,6 +223,21 @@ def test_certificates_follow_issued_replaced_and_taken_back(board: Board) -> Non
     key = board.hall.shelf.library.questions[board.first].key
     board.correct("accept", key, next(letter for letter in "ABCD" if letter not in (key, board.wrong)))
     assert board.look(f"SELECT state, cause FROM certificate WHERE person_id = {yi}") == [("revoked", "correction")]
+
+
+def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(board: Board) -> None:
+    jia, yi, _ = board.people
+    window = {"opens_at": AFTER, "closes_at": AFTER + timedelta(hours=2)}
+    another = board.hall.publish(f"固定 {board.first}×2；30 分钟；及格 60%", at=AFTER, **window)
+    board.hall.begin(yi, another, AFTER)
+    board.correct("rekey", board.wrong)
+
+    said = board.hall.house.desk.read_now(lambda session: ripples.told(session, board.hall.shelf, ripples.target_of(1), (jia, yi)))
+
+    assert f"改标准答案：{board.wrong}" in said[jia].text
+    assert "改标准答案" not in said[yi].text
+    assert "等您参加的另一场考试结束后可看" in said[yi].text
+    assert "您的成绩 4 → 6" in said[yi].text
 
 
 def test_before_the_release_nobody_is_told_and_nothing_is_credited_but_the_release_tells_the_right_result(house: Dispatcher) -> None:
