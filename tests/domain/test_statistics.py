@@ -147,6 +147,16 @@ def test_a_question_whose_wrong_option_draws_the_strong_is_named() -> None:
     assert Flag.STRONG_DISTRACTOR in said
 
 
+def test_what_chance_does_to_a_few_people_is_not_held_against_a_question() -> None:
+    """The second best and the third from the end were wrong: a little below nought, and nothing that ten people could prove."""
+    found = analyse(letters(list("ABAAAAABAA"), "A", list(range(30, 20, -1))), {"q": (("A", "B", "C"), "A")}).items[0]
+
+    assert found.rest is not None
+    assert found.rest < 0
+    assert Flag.AGAINST not in found.flags
+    assert Flag.WEAK not in found.flags
+
+
 def test_a_key_that_most_people_miss_for_one_option_is_named() -> None:
     assert Flag.KEY_MISSED in flags("BABBCBBBBA")
 

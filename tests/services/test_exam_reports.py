@@ -106,7 +106,7 @@ def test_every_question_has_its_figures_and_the_doubtful_come_first(room: Room) 
     assert (float(third[1]), third[2]) == (100.0, None)
     assert "偏易" in third[4]
     assert cells(found, 0, "question")[0] == (room.questions[0].id,)
-    assert f"请查看 2 题：{room.questions[0].id}、{room.questions[3].id}。" in found.notes
+    assert f"请查看 1 题：{room.questions[0].id}。" in found.notes
     shares = {row[1:3]: row[3:] for row in cells(found, 2, "question", "option", "is_key", "share", "upper") if row[0] == room.questions[2].id}
     assert [float(row[0]) for key, row in shares.items() if key[1]] == [100.0]
     assert "首次参考 20 人" in found.notes[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
+from math import atanh, sqrt
 from statistics import median
 
 from bot.domain.statistics.reliability import correlation, cronbach, hoyt, variance
@@ -17,6 +17,10 @@ TAIL = 0.27
 EASY, HARD = 0.70, 0.30
 DISCRIMINATES = 0.20
 UNCHOSEN = 0.05
+SURE = 1.645
+"""One-sided 95 %: what a question is suspected of by its correlation must not be what chance does to a few people (Fisher's z)."""
+ENOUGH = 10
+"""Fewer people than this leave an option untouched by chance."""
 STRONGER = 0.05
 """How much larger the share of the upper group must be before a wrong option counts as preferred by the strong."""
 
@@ -171,7 +175,7 @@ def _item(
         median(times) if times else None,
         sum(1 for one in places if not one.choice),
         picked,
-        _flags(facility, rest, picked),
+        _flags(len(places), facility, rest, picked),
     )
 
 
@@ -180,12 +184,19 @@ def _picked(option: str, is_key: bool, places: Sequence[Response], upper: Mappin
     return Picked(option, is_key, sum(value for _, value in chose) / len(chose), _mean(upper, chose), _mean(lower, chose))
 
 
-def _flags(facility: float, rest: float | None, picked: Sequence[Picked]) -> tuple[Flag, ...]:
+def _surely_below(rest: float, line: float, n: int) -> bool:
+    """Whether a correlation seen in n people lies below a line by more than chance does."""
+    if n <= 3 or rest >= line:
+        return False
+    return rest <= -1 or atanh(rest) + SURE / sqrt(n - 3) < atanh(line)
+
+
+def _flags(n: int, facility: float, rest: float | None, picked: Sequence[Picked]) -> tuple[Flag, ...]:
     found = []
     # What all get right, or all wrong, tells nobody apart; that it is too easy or too hard says so already.
-    if rest is not None and rest < 0:
+    if rest is not None and _surely_below(rest, 0.0, n):
         found.append(Flag.AGAINST)
-    elif rest is not None and rest < DISCRIMINATES:
+    elif rest is not None and _surely_below(rest, DISCRIMINATES, n):
         found.append(Flag.WEAK)
     wrong = [one for one in picked if not one.is_key]
     if any(one.upper is not None and one.lower is not None and one.upper - one.lower > STRONGER for one in wrong):
@@ -196,7 +207,7 @@ def _flags(facility: float, rest: float | None, picked: Sequence[Picked]) -> tup
         found.append(Flag.TOO_EASY)
     elif facility < HARD:
         found.append(Flag.TOO_HARD)
-    if any(one.share < UNCHOSEN for one in wrong):
+    if n >= ENOUGH and any(one.share < UNCHOSEN for one in wrong):
         found.append(Flag.IDLE_DISTRACTOR)
     return tuple(found)
 

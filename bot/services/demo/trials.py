@@ -33,6 +33,8 @@ WINDOW, HALL = "学法周周赛", "现场竞赛（管理员发「主持」开场
 DAYS_AGO = 10
 TURNOUT = 0.92
 """How many of a hundred come to an exam, at a zeal of 1."""
+ABLE = (-0.22, 0.3)
+"""How far somebody stands below or above that, the same on every item: without it no question would tell people apart."""
 KNOWS = {1: 0.88, 2: 0.74, 3: 0.56}
 """How often somebody of zeal 1 answers an item of a level rightly."""
 
@@ -50,7 +52,10 @@ def past_exam(session: Session, shelf: Shelf, people: Mapping[str, int], now: da
         if rng.random() < min(0.98, TURNOUT * member.zeal):
             at = opens + timedelta(days=rng.randrange(DAYS_AGO), minutes=rng.randrange(9 * 60))
             paper = assemble(plan, (), {}, rng)
-            _sit(session, shelf, one, member, people[member.staff_no], [(item.item, item.points, item.shuffle) for item in paper.items], at, rng)
+            able = rng.uniform(*ABLE)
+            _sit(
+                session, shelf, one, member, people[member.staff_no], [(item.item, item.points, item.shuffle) for item in paper.items], at, able, rng
+            )
     told = yesterday + timedelta(minutes=1)
     while finish.close_due(session, shelf, told):
         pass
@@ -73,6 +78,7 @@ def _sit(
     person_id: int,
     items: Sequence[tuple[Item, int, str]],
     at: datetime,
+    able: float,
     rng: random.Random,
 ) -> None:
     rows = [{"question": item.question, "version_id": item.version_id, "points": points, "shuffle": shuffle} for item, points, shuffle in items]
@@ -80,7 +86,7 @@ def _sit(
     for n, (item, _, _) in enumerate(items, 1):
         at += timedelta(seconds=rng.randrange(12, 55))
         question = shelf.library.questions[item.question]
-        right = rng.random() < min(0.98, KNOWS[item.level] * (0.55 + 0.45 * member.zeal))
+        right = rng.random() < min(0.98, max(0.2, KNOWS[item.level] * (0.55 + 0.45 * member.zeal) + able))
         quiz.record(
             session,
             person_id=person_id,
