@@ -177,7 +177,7 @@ def test_a_phone_says_once_what_all_units_share(paths: tuple[str, ...], shared: 
     said = units(*paths)
 
     assert re.findall(r"^· (.*)$", said, re.M) == shown
-    assert (f"以下都在 {shared})" in said) == bool(shared)
+    assert (f"以下都在 {shared}）" in said) == bool(shared)
 
 
 def test_a_long_list_on_a_phone_ends_with_what_a_supervisor_can_do() -> None:

@@ -63,15 +63,15 @@ def _size(lines: list[str]) -> int:
 def _fitting(part: Part, left: int, *, titled: bool) -> list[str]:
     lines = [f"【{part.title}】"] if titled else []
     if not part.rows:
-        return [*lines, "(没有)"]
+        return [*lines, "（没有）"]
     left -= _size(lines)
     shared = _shared_path(part)
     if shared:
-        lines.append(f"(以下都在 {shared})")
+        lines.append(f"（以下都在 {shared}）")
         left -= _size(lines[-1:])
     for n, whole in enumerate(part.rows):
         row = _shortened(part.columns, whole, shared)
-        block, rest = _block(part.columns, row), f"…还有 {len(part.rows) - n} 行,请管理员用 report 命令导出 xlsx。"
+        block, rest = _block(part.columns, row), f"…还有 {len(part.rows) - n} 行，请管理员用 report 命令导出 xlsx。"
         if _size(block) + (_size([rest]) if n + 1 < len(part.rows) else 0) > left:
             return [*lines, rest]
         lines += block
@@ -106,7 +106,9 @@ def _shortened(columns: tuple[Column, ...], row: Row, shared: str) -> Row:
 
 def _block(columns: tuple[Column, ...], row: Row) -> list[str]:
     told = [(column, cell) for column, cell in zip(columns, row, strict=True) if column.phone == "always" or (column.phone == "if any" and cell)]
-    heads = list(takewhile(lambda pair: pair[0].kind == "text", told))
+    # A row that opens with its number is known by it: 12 年度学法考试.
+    numbered = 1 if told and told[0][0].kind != "text" and len(told) > 1 and told[1][0].kind == "text" else 0
+    heads = [*told[:numbered], *takewhile(lambda pair: pair[0].kind == "text", told[numbered:])]
     figures = [f"{column.title} {shown(cell, column)}" for column, cell in told[len(heads) :] if cell != ""]
     lines = ["· " + " ".join(shown(cell, column) for column, cell in heads if cell)]
     for figure in figures:

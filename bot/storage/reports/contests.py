@@ -137,7 +137,8 @@ def _ranked(sums: dict[int, _Sum], whole: _Sum, units: dict[int, Unit]) -> list[
             continue
         one = sums[unit_id]
         shown = one.invited >= FEW
-        where = band(fair.index(one.points / one.invited) + 1, len(fair)) if shown else ""
+        # Who has no point yet stands in no band: with nobody's points they would all be in the first.
+        where = band(fair.index(one.points / one.invited) + 1, len(fair)) if shown and one.points else ""
         rows.append((unit.path, one.invited, one.took_part, rate(one.took_part, one.invited), _mean(one) if shown else "", where))
     rows.append(("合计", whole.invited, whole.took_part, rate(whole.took_part, whole.invited), _mean(whole) if whole.invited >= FEW else "", ""))
     return rows
