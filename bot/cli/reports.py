@@ -78,7 +78,7 @@ def report_(
 def _run(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
     made, today = REPORTS[name], day_of(now())
     if made.needs and not about:
-        raise Refusal(f"请写明{made.about},例如:report {name} 1001")
+        raise Refusal(f"请写明{made.about}，例如：python -m bot report {name} {made.example}")
     day = _day(as_of) if as_of else today
     if day > today:
         raise Refusal(f"{day.isoformat()} 还没有到,最晚可看到今天({today.isoformat()})。")

@@ -70,7 +70,7 @@ def _list(ctx: Context) -> Reply:
         lines.append(
             f"#{one.id} {STATES[one.state]}　{SCOPES[one.scope]} {one.ref}「{name}」{one.question}：{one.amendment}（{day} {one.proposed_by} 提出）"
         )
-    lines += [f"新的更正例如「{EXAMPLE}」；{HOW}。题号在「报表 题目分析」里。"]
+    lines += [f"新的更正例如「{EXAMPLE}」；{HOW}。题号在「题目分析 3」里（3 是考试编号）。"]
     waiting = [one for one in found if one.state == "proposed"]
     return Reply("\n".join(lines), buttons=tuple(Option(f"更正 {one.id}", f"看 #{one.id}") for one in waiting[:3]))
 
@@ -85,7 +85,7 @@ def _new(ctx: Context, said: str) -> Reply:
     if kind == "报告":
         wanted = _of_report(ctx, number, f"{question} {amended}".strip(), reason[1])
     elif not question:
-        raise Refusal(f"请写明题目编号，例如「{EXAMPLE}」。题号在「报表 题目分析」里。")
+        raise Refusal(f"请写明题目编号，例如「{EXAMPLE}」。题号在「题目分析 3」里（3 是考试编号）。")
     else:
         wanted = _wanted(ctx, _SCOPE[kind], number, question, amended, reason[1])
     made = service.propose(ctx.session, ctx.shelf, _author(ctx), wanted, ctx.now, asks=True)

@@ -48,7 +48,7 @@ async def test_the_word_alone_lists_every_report(boss: Chat) -> None:
 async def test_a_supervisor_reads_the_rate_of_the_own_units(boss: Chat) -> None:
     said = await boss.say("报表 达标率")
 
-    assert "(以下都在 某局)\n· 一处\n" in said
+    assert "（以下都在 某局）\n· 一处\n" in said
     assert "· 一处/甲科\n" in said
     assert "二处" not in said
     assert "达标率 100.0%" in said

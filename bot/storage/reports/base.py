@@ -35,6 +35,11 @@ class Report:
     needs: bool
     tells_keys: bool = False
 
+    @property
+    def example(self) -> str:
+        """What it might be asked about: an exam by its number, a person by theirs."""
+        return "12" if self.about == "考试" else "1001"
+
 
 REPORTS: dict[str, Report] = {}
 
