@@ -274,7 +274,7 @@ async def test_extra_time_is_asked_by_one_and_approved_by_another(chat: Chat, ad
     exam_id = await published(admin)
     sitting_id = await begun(chat, exam_id)
     before = hall.attempt(sitting_id).deadline
-    asked = await admin.say(f"考试 加时 {exam_id} 1001 10 会议室断网")
+    asked = await admin.say(f"考试 加时 {exam_id} 1001 10 原因=会议室断网")
     found = re.search(r"考试 批准 (\d+)", asked)
     assert found is not None
     assert "必须是两个人" in await admin.say(f"考试 批准 {found[1]}")
@@ -341,6 +341,52 @@ async def test_the_paper_is_looked_back_at_with_its_keys_after_the_end_only(chat
     assert f"考试 {exam_id} 解析 6" in [one.say for one in chat.last.buttons]
     assert "您答：没有答" in await chat.say(f"考试 {exam_id} 解析 第6题")
     assert "没有第 7 题" in await chat.say(f"考试 {exam_id} 解析 7")
+
+
+async def test_a_paper_that_was_handed_in_stands_among_those_sat(chat: Chat, admin: Chat) -> None:
+    exam_id = await published(admin, f"{NEW}；出分=立即")
+    assert "开始计时" in await chat.say(f"考试 {exam_id} 开始"), "either order of the words begins it"
+    await chat.say("确认交卷")
+
+    said = await chat.say("考试")
+
+    assert said.startswith("现在没有要参加的考试。\n考过的：")
+    assert [one.say for one in chat.last.buttons] == []
+
+
+async def test_the_hours_of_an_exam_name_it(chat: Chat, admin: Chat, hall: Hall) -> None:
+    exam_id = await published(admin, f"{NEW}；出分=立即")
+    keys = hall.keys(await begun(chat, exam_id))
+    for n, (right, _) in enumerate(keys, 1):
+        await chat.say(f"{n}{right}")
+    await chat.say("确认交卷")
+
+    assert "考试《年度学法考试》" in await chat.say("为什么")
+
+
+async def test_an_exam_ends_before_its_time_only_once_it_is_open_and_is_released_only_where_that_is_its_rule(admin: Chat) -> None:
+    later = await published(admin, NEW.replace("2026-03-02", "2026-03-03"))
+    assert f"才开始，还没有人能考；不办了请发「考试 取消 {later} 原因」" in await admin.say(f"考试 结束 {later} 不办了")
+    open_ = await published(admin, NEW.replace("年度学法考试", "三月小测"))
+    assert "已结束" in await admin.say(f"考试 结束 {open_} 机房断电")
+    assert [one.say for one in admin.last.buttons] == [f"考试 进度 {open_}"]
+    assert "按规则考试结束后出分，参考的人已经看得到" in await admin.say(f"考试 公布 {open_}")
+
+
+async def test_an_administrator_finds_the_questions_of_an_exam_without_the_reports_of_supervisors(chat: Chat, admin: Chat) -> None:
+    exam_id = await published(admin)
+    await begun(chat, exam_id)
+    await admin.say(f"考试 进度 {exam_id}")
+    assert [one.say for one in admin.last.buttons] == [f"考试 进度 {exam_id}"]
+    assert "还没有结束" in await admin.say(f"题目分析 {exam_id}")
+    await admin.say(f"考试 结束 {exam_id} 机房断电")
+
+    await admin.say(f"考试 进度 {exam_id}")
+
+    assert f"题目分析 {exam_id}" in [one.say for one in admin.last.buttons]
+    assert "《年度学法考试》题目分析" in await admin.say(f"题目分析 {exam_id}")
+    assert "例如「题目分析 12」" in await admin.say("题目分析")
+    assert "没有看懂" in await chat.say(f"题目分析 {exam_id}")
 
 
 async def test_somebody_without_an_exam_is_told_so(chat: Chat) -> None:

@@ -62,7 +62,7 @@ def test_an_exam_of_next_week_is_announced_at_once(hall: Hall, person: int) -> N
     opens = NOW + timedelta(days=7)
     hall.publish(opens_at=opens, closes_at=opens + timedelta(days=1))
     ((ready),) = planned(hall).ready
-    assert "3月9日 09:00 至 3月10日 09:00" in ready.parcel.reply.text
+    assert "考试《年度学法考试》：3月9日 09:00 至 3月10日 09:00" in ready.parcel.reply.text
 
 
 def test_who_has_begun_is_not_invited_and_nobody_to_what_is_over(hall: Hall, person: int) -> None:

@@ -15,6 +15,7 @@ from bot.domain.audience import parse_audience
 from bot.domain.exam import EXTENSION_LABELS, Exam, Wanted, clock, parse_gate, parse_window, read_results
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.paper import parse_blueprint
+from bot.domain.people import Role
 from bot.services import exam as service
 from bot.storage import audience as people
 from bot.storage.exam import attempts
@@ -27,7 +28,7 @@ EXAMPLE = (
 )
 EXTRAS = ("条件", "迟到", "次数", "出分", "宽限", "依据")
 _EXTRA = re.compile(rf"({'|'.join(EXTRAS)})\s*[=:：]\s*(.*)")
-_EXTEND = re.compile(r"#?(\d{1,9})\s+(\S{1,40})\s+(\d{1,4})\s*(?:分钟?)?\s+(\S.*)", re.DOTALL)
+_EXTEND = re.compile(r"#?(\d{1,9})\s+(\S{1,40})\s+(\d{1,4})\s*(?:分钟?)?\s+(?:原因\s*[=:：]\s*)?(\S.*)", re.DOTALL)
 _MAKEUP = re.compile(r"#?(\d{1,9})\s+(\d{4}-\d{2}-\d{2}\s.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\d{1,4}(?:\.\d{1,3})?)\s*分?)?")
 
 
@@ -103,8 +104,14 @@ def _show(ctx: Context, said: str) -> Reply:
 
 
 def _next(exam: Exam) -> tuple[Option, ...]:
-    steps = {"draft": ("发布", "取消"), "published": ("进度", "申请", "结束"), "closed": ("公布", "进度", "补考"), "released": ("进度", "补考")}
-    return tuple(Option(f"考试 {step} {exam.id}", step) for step in steps.get(exam.state, ()))
+    steps = {"draft": ("发布", "取消"), "published": ("进度", "申请", "结束"), "closed": ("进度", "补考"), "released": ("进度", "补考")}
+    release = ("公布",) if _unreleased(exam) else ()
+    return tuple(Option(f"考试 {step} {exam.id}", step) for step in (*release, *steps.get(exam.state, ())))
+
+
+def _unreleased(exam: Exam) -> bool:
+    """Whether the results of an exam that is over wait for somebody to release them."""
+    return exam.state == "closed" and exam.results == "after_release"
 
 
 def _list(ctx: Context, _: str) -> Reply:
@@ -133,7 +140,13 @@ def _publish(ctx: Context, said: str) -> Reply:
 def _progress(ctx: Context, said: str) -> Reply:
     exam = service.own(ctx.session, author(ctx), number(said, "考试 进度 12"))
     lines = words.progress(exam, service.progress(ctx.session, author(ctx), exam.id, ctx.now))
-    return Reply("\n".join(lines), buttons=(Option(f"考试 进度 {exam.id}", "再看"), Option("报表 考试", "报表")))
+    return Reply("\n".join(lines), buttons=(Option(f"考试 进度 {exam.id}", "再看"), *_reports(ctx, exam)))
+
+
+def _reports(ctx: Context, exam: Exam) -> tuple[Option, ...]:
+    """The reports of an exam that this administrator may see: those of supervisors are answered as unknown to others."""
+    items = (Option(f"题目分析 {exam.id}", "题目分析"),) if exam.is_over else ()
+    return (*items, Option(f"报表 考试 {exam.id}", "报表")) if ctx.me.may(Role.SUPERVISOR) else items
 
 
 def _extend(kind: str) -> Callable[[Context, str], Reply]:
@@ -180,7 +193,12 @@ def _close(ctx: Context, said: str) -> Reply:
     first, _, reason = said.partition(" ")
     exam_id = number(first, "考试 结束 12 原因")
     handed_in = service.close(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
-    return Reply(f"✅ 考试 {exam_id} 已结束，代交 {handed_in} 份，已答的都算。", buttons=(Option(f"考试 公布 {exam_id}", "公布成绩"),))
+    step = (
+        Option(f"考试 公布 {exam_id}", "公布成绩")
+        if _unreleased(service.own(ctx.session, author(ctx), exam_id))
+        else Option(f"考试 进度 {exam_id}", "看结果")
+    )
+    return Reply(f"✅ 考试 {exam_id} 已结束，代交 {handed_in} 份，已答的都算。", buttons=(step,))
 
 
 def _cancel(ctx: Context, said: str) -> Reply:

@@ -29,6 +29,7 @@ from bot.storage.exam import exams as exam_rows
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
 _LOOKS_BACK = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
+_ASKS = re.compile(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})(?:\s*(开始|进入|参加|网页))?")
 LATELY = timedelta(minutes=30)
 """How long after its end an answer is still taken for one to the exam."""
 MANAGE: dict[str, Callable[[Context, str], Reply]] = {}
@@ -45,14 +46,14 @@ def exams(ctx: Context, said: str) -> Reply:
         return MANAGE[word](ctx, rest.strip())
     if (back := _LOOKS_BACK.fullmatch(said)) is not None:
         return look_back(ctx, int(back[1]), int(back[2]) if back[2] else None)
-    found = re.fullmatch(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})", said)
+    found = _ASKS.fullmatch(said)
     if found is None:
         raise Refusal(f"没有看懂「考试 {said[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
-    exam_id = int(found[2])
-    if found[1] == "网页":
+    exam_id, asked = int(found[2]), found[1] or found[3]
+    if asked == "网页":
         service.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
         return Reply(pages.link_lines(ctx, "exam", str(exam_id)))
-    return _begin(ctx, exam_id) if found[1] else _one(ctx, exam_id)
+    return _begin(ctx, exam_id) if asked else _one(ctx, exam_id)
 
 
 def _list(ctx: Context) -> Reply:

@@ -52,7 +52,7 @@ def card(status: Status, shown: Shown) -> Ask:
         options = "".join(f"\n{said}. {label}" for said, label in shown.options if said != label)
         return Ask(card_of("exam", status.sitting_id, shown.n), head, f"{stem}{options}\n您已答：{shown.choice}")
     options_ = tuple(Option(said, said if said == label else f"{said}. {label}") for said, label in shown.options)
-    stem = stem if options_ else f"{stem}\n(请直接输入答案)"
+    stem = stem if options_ else f"{stem}\n（请直接输入答案）"
     return Ask(card_of("exam", status.sitting_id, shown.n), head, stem, options_, shown.several)
 
 
@@ -75,7 +75,7 @@ def progress_line(status: Status) -> str:
 
 def sheet(status: Status, paper_: Sequence[Shown]) -> str:
     """The answer sheet: every place with what was recorded, in rows of five."""
-    cells = [f"{one.n}:{_short(one.choice)}" for one in paper_]
+    cells = [f"{one.n}：{_short(one.choice)}" for one in paper_]
     rows = ["　".join(cells[at : at + 5]) for at in range(0, len(cells), 5)]
     open_places = f"未答：第 {places(status.unanswered)} 题" if status.unanswered else "全部答完了"
     return "\n".join([f"🗒 《{status.exam.name}》答题卡", *rows, f"{open_places}。{time_left(status)}", "看某一题发「第 5 题」；交卷发「交卷」。"])
@@ -138,7 +138,7 @@ def plan(exam: Exam) -> list[str]:
     """What an exam says of itself to those who look after it."""
     late = f"，开考 {exam.late_minutes} 分钟后不得入场" if exam.late_minutes is not None else ""
     lines = [
-        f"考试 {exam.id}「{exam.name}」{STATE_LABELS[exam.state]}",
+        f"考试 {exam.id}《{exam.name}》{STATE_LABELS[exam.state]}",
         f"蓝图：{paper.describe(exam.blueprint)}（{exam.blueprint.size} 题，满分 {points_text(exam.total)} 分）",
         f"时间：{when(exam.opens_at)} 至 {when(exam.closes_at)}，限时 {exam.minutes} 分钟{late}",
         f"可考 {exam.attempts} 次，到时宽限 {exam.grace_seconds} 秒",
@@ -159,7 +159,7 @@ def progress(exam: Exam, found: Progress) -> list[str]:
     """How far it has come, with the absent by name."""
     share = f"{found.passed}/{found.handed_in}" if found.handed_in else "0"
     lines = [
-        f"考试 {exam.id}「{exam.name}」{STATE_LABELS[exam.state]}：应考 {found.invited} 人，参考 {found.begun} 人（在考 {found.sitting}，"
+        f"考试 {exam.id}《{exam.name}》{STATE_LABELS[exam.state]}：应考 {found.invited} 人，参考 {found.begun} 人（在考 {found.sitting}，"
         f"已交 {found.handed_in}），合格 {share}。"
     ]
     if found.absent:

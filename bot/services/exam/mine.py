@@ -28,6 +28,11 @@ class Mine:
     running: Attempt | None
     hindrance: str
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it was sat and cannot be begun again."""
+        return self.running is None and bool(self.hindrance) and self.counts is not None and self.counts.state == "closed"
+
 
 def of(session: Session, shelf: Shelf, exam: Exam, person_id: int, now: datetime) -> Mine:
     tried = attempts.attempts(session, exam.id, person_id)
@@ -37,12 +42,16 @@ def of(session: Session, shelf: Shelf, exam: Exam, person_id: int, now: datetime
 
 
 def mine(session: Session, shelf: Shelf, person_id: int, now: datetime) -> tuple[list[Mine], list[Mine]]:
-    """(open or to come, sat before and over), the first to close in front, the last to be over in front."""
+    """(open or to come, sat before with no try left), the first to close in front, the last to be over in front."""
     today = day_of(now)
     coming = [one for one in exams.published(session, now + AHEAD) if one.closes_at > now]
     known = {one.id for one in coming}
     sat = exams.of_person(session, person_id)
     mine_ids = {one.id for one in sat}
     concern = [one for one in coming if one.id in mine_ids or audience.includes(session, one.audience, person_id, today, now)]
+    found = [of(session, shelf, one, person_id, now) for one in concern]
     past = [one for one in sat if one.id not in known and one.state != "cancelled"][:PAST_SHOWN]
-    return [of(session, shelf, one, person_id, now) for one in concern], [of(session, shelf, one, person_id, now) for one in past]
+    return [one for one in found if not one.is_done], [
+        *(one for one in found if one.is_done),
+        *(of(session, shelf, one, person_id, now) for one in past),
+    ]

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bot.domain import content as contents
 from bot.domain import paper
-from bot.domain.audience import And, Audience, ExamNotPassed, ExamNotTaken, Not, describe, lies_within
+from bot.domain.audience import All, And, Audience, ExamNotPassed, ExamNotTaken, Not, describe, lies_within
 from bot.domain.campaign import Author
 from bot.domain.content import Content
 from bot.domain.exam import RESULT_LABELS, STATE_LABELS, Exam, Wanted, best, target_of, when
@@ -125,7 +125,7 @@ def publish(session: Session, shelf: Shelf, author: Author, exam_id: int, now: d
     opens = max(exam.opens_at, now)
     campaign_id = _invite(session, shelf, author, exam, opens, now)
     if opens - now > BEFOREHAND:
-        campaigns.announce(session, f"考试《{exam.name}》", announcement(exam), now, exam.audience)
+        campaigns.announce(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
     exams.publish(session, exam_id, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "发布考试", f"exam:{exam_id}", detail=f"活动 {campaign_id}")
     return own(session, author, exam_id)
@@ -160,6 +160,8 @@ def close(session: Session, shelf: Shelf, author: Author, exam_id: int, reason: 
     exam = own(session, author, exam_id, hold=True)
     if exam.state != "published":
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，没有可以结束的。")
+    if now < exam.opens_at:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{when(exam.opens_at)} 才开始，还没有人能考；不办了请发「考试 取消 {exam_id} 原因」。")
     _with_reason(reason, "结束")
     handed_in = _end_all(session, shelf, exam, now)
     exams.close(session, exam_id, now)
@@ -220,6 +222,8 @@ def release(session: Session, author: Author, exam_id: int, now: datetime) -> Ex
     exam = own(session, author, exam_id, hold=True)
     if exam.state != "closed":
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，结束后才能公布成绩，且只公布一次。")
+    if exam.results != "after_release":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》按规则{RESULT_LABELS[exam.results]}，参考的人已经看得到，不用公布。")
     if exam.frozen_at is not None:
         raise Refusal(f"考试 {exam_id}《{exam.name}》正在更正，处理完才能公布。")
     exams.release(session, exam_id, now)
@@ -248,10 +252,11 @@ def makeup(
     whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
     if rule not in whom:
         raise Refusal(f"补考对象只能是：{'、'.join(RULES.values())}。")
+    invited = whom[rule] if exam.audience == All() else And((exam.audience, whom[rule]))
     blueprint = replace(exam.blueprint, avoid=max(exam.blueprint.avoid, exam.attempts))
     wanted = Wanted(
-        f"{exam.name}（补考）"[:80], blueprint, And((exam.audience, whom[rule])), opens_at, closes_at, exam.gate, late_minutes, 1, exam.results,
-        exam.grace_seconds, exam.clause,
+        f"{exam.name}（补考）"[:80], blueprint, invited, opens_at, closes_at, exam.gate, late_minutes, 1, exam.results, exam.grace_seconds,
+        exam.clause,
     )  # fmt: skip
     made = create(session, shelf, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
     audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{made}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
