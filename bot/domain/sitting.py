@@ -45,9 +45,9 @@ FORMS: dict[str, Form] = {
     form.kind: form
     for form in (
         Form("live", "现场竞赛", Claim.LIVE, task="live", tells=False, credits=False, notebook=False),
-        Form("match", "对战", Claim.DUE, task="match", credits=False, notebook=False),
+        Form("match", "对战", Claim.DUE, task="match", credits=False),
         Form("exam", "考试", Claim.EXAM, task="exam", tells=False, credits=False, notebook=False),
-        Form("contest", "竞赛", Claim.DUE, credits=False, notebook=False),
+        Form("contest", "竞赛", Claim.DUE, credits=False),
         Form("daily", "每日一练", Claim.DAILY),
         Form("lesson", "课后题", Claim.STUDY, credits=False),
         Form("mock", "模拟考试", Claim.REVIEW, tells=False),

@@ -13,6 +13,7 @@ from bot.domain.contest import Rules
 from bot.domain.contest.plan import Plan
 from bot.services import contest
 from tests.conftest import NOW, Chat, Clock, enroll
+from tests.flows.test_daily import rows
 
 ADMIN = Author("9001", "cli")
 
@@ -56,6 +57,15 @@ async def test_a_contest_is_found_read_and_played_to_its_end(chat: Chat, house: 
     assert "今天还可做 0 套" in last
     assert "今天的已经做完" in await chat.say(f"竞赛 {number} 开始")
     assert "已做 1 套" in await chat.say(f"竞赛 {number}")
+
+
+async def test_what_was_wrong_in_a_contest_is_asked_again_by_the_notebook(chat: Chat, house: Dispatcher) -> None:
+    number = opened(house)
+    await play(chat, number)
+    wrong = rows(house.desk, "SELECT COUNT(*) FROM answer WHERE correct = 0")
+    assert wrong[0][0] > 0
+    assert rows(house.desk, "SELECT COUNT(*) FROM notebook_card WHERE left_at IS NULL") == wrong
+    assert "错题" in await chat.say("错题")
 
 
 async def test_a_set_put_down_is_taken_up_where_it_was_left(chat: Chat, house: Dispatcher) -> None:
