@@ -8,13 +8,19 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.live import (
+    PARAMETERS,
     SCHEMES,
     Act,
     Buzz,
+    Buzzer,
     Course,
+    Fault,
     Phase,
+    Required,
+    Risk,
     Round,
     Scheme,
+    SuddenDeath,
     Window,
     agreed,
     delta,
@@ -22,6 +28,7 @@ from bot.domain.live import (
     from_json,
     is_fault,
     order,
+    parse_scheme,
     read_aloud,
     risk_order,
     round_of,
@@ -124,6 +131,44 @@ def test_without_a_limit_only_the_host_ends_it() -> None:
 
 
 # ── The stage ──
+
+
+def test_every_value_of_a_scheme_can_be_changed_by_a_word() -> None:
+    said = {
+        "基础分": "200", "必答分": "20", "必答扣": "5", "必答秒": "20", "必答方式": "商量", "必答人数": "2", "抢答分": "30", "抢答扣": "15",
+        "抢答秒": "45", "抢限秒": "12", "读题可抢": "是", "犯规": "0取消/20作废", "抢错后": "再抢", "无人抢": "观众", "风险分": "20/40/80",
+        "风险秒": "90", "风险先选": "低", "加赛秒": "10", "加赛题数": "3",
+    }  # fmt: skip
+    assert said.keys() == PARAMETERS.keys(), "a parameter that no word changes"
+    changed = parse_scheme("方案一 " + " ".join(f"{key}={value}" for key, value in said.items()))
+    assert changed == Scheme(
+        "方案一（有改动）",
+        200,
+        Required(20, 5, 20, "any", 2),
+        Buzzer(30, 15, 45, 12, True, (Fault(0, "out"), Fault(20, "void")), "others", "audience"),
+        Risk((20, 40, 80), 90, "lowest"),
+        SuddenDeath(10, 3),
+    )
+    assert from_json(json.loads(json.dumps(to_json(changed)))) == changed
+    assert parse_scheme("方案二") == TWO
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("方案四", "没有「方案四」"),
+        ("方案一 抢答分=很多", "「抢答分」应是0 到 1000 的整数"),
+        ("方案一 必答秒=0", "1 到 1000 的整数"),
+        ("方案一 犯规=10罚站", "0取消/20取消"),
+        ("方案一 风险分=1/2/3/4/5/6/7", "最多六档"),
+        ("方案一 必答方式=抄", "独答、商量、一致 之一"),
+        ("方案一 奖金=5", "规则里没有「奖金」"),
+        ("方案一 快一点", "写成「抢答分=20」"),
+    ],
+)
+def test_a_rule_that_nobody_knows_is_refused_with_those_there_are(said: str, why: str) -> None:
+    with pytest.raises(Refusal, match=why):
+        parse_scheme(said)
 
 
 def test_the_three_schemes_have_the_values_that_were_found() -> None:

@@ -15,8 +15,8 @@ from bot.services.live import results, tick
 from bot.storage import contest as rows
 from bot.storage import players
 from bot.storage.live import stage
-from tests.conftest import Chat, Clock
-from tests.live import Room, opened
+from tests.conftest import Chat, Clock, enroll
+from tests.live import Room, hosted, opened, plan
 
 TEAMS = {"一队": [0, 1, 2], "二队": [3, 4, 5]}
 
@@ -226,3 +226,16 @@ async def test_nothing_is_decided_without_a_reason_or_for_nobody(house: Dispatch
     before = log(room)
     await room.host.say(said)
     assert log(room) == before
+
+
+async def test_a_stage_is_opened_with_the_rules_as_they_will_be_read_out(house: Dispatcher, clock: Clock) -> None:
+    def work(session: Any) -> int:
+        enroll(session, "9001", "管理员甲", roles=("admin",))
+        return plan(session, house.shelf(), hosted(session), questions=1, parts=("抢答",), form="onsite", now=clock.now)
+
+    contest_id = house.desk.write_now(work)
+    host = Chat(house, clock, "9001")
+    assert "没有「方案九」" in await host.say(f"主持 开场 {contest_id} 方案九")
+    said = await host.say(f"主持 开场 {contest_id} 方案二 抢答分=30 犯规=5取消")
+    assert "抢答：答对加 30 分，答错扣 20 分" in said
+    assert "每次扣 5 分、取消该队本题资格" in said

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bot.commands.pages import link_lines
 from bot.commands.router import Context, command, tidy
-from bot.domain.live import PHASE_LABELS, SCHEMES
+from bot.domain.live import PHASE_LABELS, SCHEMES, parse_scheme
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Role
 from bot.services import contest as contests
@@ -73,11 +73,15 @@ def _state(ctx: Context, of: Stage, before: str = "") -> Reply:
 
 
 def _open(ctx: Context, said: str) -> Reply:
+    """`开场 7`, on a stage with its rules: `开场 7 方案二 抢答分=30`; the rules are said back as they will be read out."""
     number, _, scheme = said.partition(" ")
     if not number.isdigit():
-        raise Refusal(f"请写竞赛的编号，例如「主持 开场 7」；现场分轮的可以加规则：{'、'.join(SCHEMES)}。")
-    of = service.open_room(ctx.session, _host(ctx), int(number), service.scheme_named(scheme) if scheme else None, ctx.now, ctx.rng)
-    return _state(ctx, of, f"已开场。大家发「竞赛 {of.code}」进入，或扫大屏幕上的码。")
+        raise Refusal(
+            f"请写竞赛的编号，例如「主持 开场 7」；现场分轮的可以选规则（{'、'.join(SCHEMES)}）并逐项改，例如「主持 开场 7 方案二 抢答分=30」。"
+        )
+    of = service.open_room(ctx.session, _host(ctx), int(number), parse_scheme(scheme) if scheme else None, ctx.now, ctx.rng)
+    rules = ["规则：", *show.rules_lines(ctx.session, of)] if of.scheme is not None else []
+    return _state(ctx, of, "\n".join([f"已开场。大家发「竞赛 {of.code}」进入，或扫大屏幕上的码。", *rules]))
 
 
 def _next(ctx: Context, said: str) -> Reply:

@@ -1,5 +1,6 @@
 """Live contests: the course of one on a screen and on phones, and the rounds on a stage (features.md A14 S18 S19, G7)."""
 
+from bot.domain.live.adapt import PARAMETERS, parse_scheme
 from bot.domain.live.course import ACT_LABELS, PHASE_LABELS, Act, Course, Phase, Window
 from bot.domain.live.rounds import (
     ROUND_LABELS,
@@ -27,6 +28,7 @@ from bot.domain.live.rounds import (
 
 __all__ = [
     "ACT_LABELS",
+    "PARAMETERS",
     "PHASE_LABELS",
     "ROUND_LABELS",
     "SCHEMES",
@@ -48,6 +50,7 @@ __all__ = [
     "from_json",
     "is_fault",
     "order",
+    "parse_scheme",
     "read_aloud",
     "risk_order",
     "round_of",

@@ -84,6 +84,8 @@ def next_item(
         raise Refusal("没有这支队。")
     if kind == "risk":
         _check_risk(stakes.scheme_of(of), team_id, stake)
+    if kind == "tie" and sum(one.round == "tie" for one in stage.items(session, contest_id)) >= stakes.scheme_of(of).tie.most:
+        raise Refusal(f"加赛最多 {stakes.scheme_of(of).tie.most} 题，仍然同分的并列。")
     seconds = _seconds(of, kind)
     ends_at = None if kind == "buzzer" else now + timedelta(seconds=seconds)
     stage.move(session, of, of.course.next(planned.n, read_first=kind == "buzzer"), now)
@@ -255,12 +257,6 @@ def finish(session: Session, shelf: Shelf, host: Host, contest_id: int, now: dat
     play.close_sittings(session, contest_id, now)
     contests.close(session, shelf, contest_id, now, host.author.actor, host.author.via)
     note(session, host, contest_id, "结束", now)
-
-
-def scheme_named(name: str) -> Scheme:
-    if name not in SCHEMES:
-        raise Refusal(f"没有「{name[:20]}」这套规则，可以选：{'、'.join(SCHEMES)}。")
-    return SCHEMES[name]
 
 
 def _reason(why: str) -> str:
