@@ -172,8 +172,14 @@ class Attempt:
     difficulty: int
 
     def counts(self, arrived: datetime, grace: timedelta) -> bool:
-        """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (D9)."""
-        return arrived <= self.deadline + grace
+        """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (D9).
+
+        Who closed the paper says whether it waited for its turn: what came in time counts after the clock, and what came before the invigilator's
+        word after that; nothing counts after one's own.
+        """
+        if arrived > self.deadline + grace:
+            return False
+        return self.closed_by in (None, "clock") or (self.closed_by == "staff" and self.closed_at is not None and arrived <= self.closed_at)
 
 
 def best(tried: Sequence[Attempt]) -> dict[int, Attempt]:

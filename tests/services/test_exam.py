@@ -278,6 +278,19 @@ def waits(engine: Engine) -> bool:
         return bool(connection.execute(text("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")).scalar())
 
 
+def test_what_arrived_before_the_invigilators_word_counts_though_it_waited_for_its_turn(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    keys = hall.keys(sitting_id)
+    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE))
+
+    hall.answer(person, sitting_id, 1, keys[0][0], NOW + 2 * MINUTE, arrived=NOW + MINUTE)
+    with pytest.raises(Refusal, match="未记录"):
+        hall.answer(person, sitting_id, 2, keys[1][0], NOW + 2 * MINUTE, arrived=NOW + MINUTE + timedelta(microseconds=1))
+
+    assert hall.attempt(sitting_id).score == 2000
+
+
 def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     exam_id = hall.publish()
     begin = attempts.begin

@@ -42,8 +42,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, sitting_id: int, n: i
     placed = attempts.item(session, sitting_id, n)
     if placed is None:
         raise Refusal(f"未记录：这份卷没有第 {n} 题。")
-    in_time = attempt.counts(incoming.arrived, exam.grace)
-    if not in_time or (attempt.state != "open" and attempt.closed_by != "clock"):
+    if not attempt.counts(incoming.arrived, exam.grace):
         raise Refusal(f"未记录：{over(exam, attempt)}")
     if placed.choice is not None:
         return _again(session, exam, attempt, placed, incoming, now)
@@ -55,7 +54,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, sitting_id: int, n: i
     mark = shelf.question(session, placed.version_id).mark(said, words=words.words if question.kind in READ_BY_WORDS else None)
     answer_id, _ = write_down(session, person_id, sitting_id, placed, said, mark, incoming, now)
     if attempt.state != "open":
-        # It arrived in time and got its turn after the clock had closed the attempt: the result is worked out again with it.
+        # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
         finish.settle(session, shelf, exam, sitting_id, now)
     else:
         ahead = quiz.next_item(session, sitting_id, n + 1)
