@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -36,6 +36,8 @@ Clock = Callable[[], datetime]
 IDLE = 1.0
 WATCH = 0.2
 """Seconds between two looks: with nothing running, and while a contest does."""
+FORGOTTEN = timedelta(hours=6)
+"""A room that nobody has touched for so long is looked at as if nothing ran."""
 AT_ONCE = 8
 """Calls to one platform under way at a time."""
 END = 4.0
@@ -83,19 +85,29 @@ class Herald:
             await asyncio.wait(self._calling, timeout=END)
 
     async def look(self) -> bool:
-        """One look: close what has run out, decide who pressed first, call out what is new; True while any contest runs."""
+        """One look: close what has run out, decide who pressed first, call out what is new; True while a contest is on its way."""
         now = self._clock()
-        if not await self._desk.read(lambda session: stage.versions(session, now)):
-            return False
-        for contest_id in await self._desk.read(lambda session: tick.due(session, now)):
+        moved, due, owed = await self._read(lambda session: self._seen(session, now))
+        for contest_id in due:
             with contextlib.suppress(Refusal):  # another replica was quicker
                 await self._write(lambda session, one=contest_id: tick.run(session, one, now))  # type: ignore[misc]
-        for call in await self._desk.read(lambda session: calls.owed(session, self._shelf(), now)):
+        if due:
+            owed = await self._read(lambda session: calls.owed(session, self._shelf(), now))
+        for call in owed:
             if await self._write(lambda session, one=call: calls.claim(session, one, self._holder, self._clock())):  # type: ignore[misc]
                 task = asyncio.create_task(self._call(call))
                 self._calling.add(task)
                 task.add_done_callback(self._calling.discard)
-        return True
+        return moved is not None and now - moved < FORGOTTEN
+
+    def _seen(self, session: Session, now: datetime) -> tuple[datetime | None, list[int], list[Call]]:
+        """When anything was last moved, what is due, and what is to be said."""
+        moved = stage.moved(session, now)
+        return (moved, tick.due(session, now), calls.owed(session, self._shelf(), now)) if moved is not None else (None, [], [])
+
+    async def _read(self, work: Callable[[Session], T]) -> T:
+        # Not on the desk's readers: a long report must not hold up a hall.
+        return await asyncio.to_thread(self._desk.read_now, work)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
         return await self._desk.write(work, of="live")
@@ -104,7 +116,7 @@ class Herald:
 
     async def _call(self, call: Call) -> None:
         try:
-            groups, people = await self._desk.read(lambda session: calls.plan(session, call, self._clock(), self._doors, self._sizes))
+            groups, people = await self._read(lambda session: calls.plan(session, call, self._clock(), self._doors, self._sizes))
             told = await asyncio.gather(*(self._on_channel(call, name, waiting) for name, waiting in groups.items()))
             sent, failed = sum(one[0] for one in told), sum(one[1] for one in told)
             await self._write(lambda session: calls.done(session, call, self._clock(), people, sent, people - sent))
@@ -124,7 +136,7 @@ class Herald:
             if wait is None or self._stop.is_set():
                 break
             await asyncio.sleep(max(0.01, (wait - self._clock()).total_seconds()))
-            if not await self._desk.read(lambda session: calls.holds(session, call)):
+            if not await self._read(lambda session: calls.holds(session, call)):
                 break
         return sent, failed + sum(len(group.ready) for group in waiting)
 

@@ -63,27 +63,33 @@ def owed(session: Session, shelf: Shelf, now: datetime) -> list[Call]:
     """What is to be said and nobody has claimed yet; reads only."""
     found: list[Call] = []
     for of in stage.running(session, now):
-        if (call := _of(session, shelf, of)) is not None and not calling.is_claimed(session, call.contest_id, call.n, call.what):
-            found.append(call)
+        item = stage.item(session, of.id, of.course.item) if of.course.item else None
+        what = _what(of, item)
+        # Asked first: to word a call may mean to count two thousand answers.
+        if what is not None and not calling.is_claimed(session, of.id, *what):
+            found.append(_worded(session, shelf, of, item, what[1]))
     return found
 
 
-def _of(session: Session, shelf: Shelf, of: Stage) -> Call | None:
-    """What the state of a contest is to be followed by on the phones."""
+def _what(of: Stage, item: Item | None) -> tuple[int, str] | None:
+    """What the state of a contest is to be followed by on the phones: (question, kind of call)."""
     course = of.course
-    item = stage.item(session, of.id, course.item) if course.item else None
     if course.phase == "finished":
-        return Call(of.id, 0, "end", Reply(f"「{of.name}」结束了，谢谢参加。", buttons=(Option(target_of(of.id), "看成绩"),)))
+        return 0, "end"
     if item is None or course.paused:
         return None
+    if course.phase in ("reading", "open") and item.round != "risk":
+        return item.n, "ask"
+    return (item.n, TOLD) if course.phase == "closed" and item.round == "all" else None
+
+
+def _worded(session: Session, shelf: Shelf, of: Stage, item: Item | None, what: str) -> Call:
+    if item is None or what == "end":
+        return Call(of.id, 0, what, Reply(f"「{of.name}」结束了，谢谢参加。", buttons=(Option(target_of(of.id), "看成绩"),)))
     question = shelf.question(session, item.version_id)
-    if course.phase in ("reading", "open"):
-        if item.round == "risk":
-            return None
-        return Call(of.id, item.n, "ask", Reply(ask=card(of, item, question)), item.team_id)
-    if course.phase == "closed" and item.round == "all":
-        return Call(of.id, item.n, TOLD, Reply(told(session, of, item, question)))
-    return None
+    if what == "ask":
+        return Call(of.id, item.n, what, Reply(ask=card(of, item, question)), item.team_id)
+    return Call(of.id, item.n, what, Reply(told(session, of, item, question)))
 
 
 def told(session: Session, of: Stage, item: Item, question: Question) -> str:

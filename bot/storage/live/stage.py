@@ -33,7 +33,7 @@ _MOVE = Sql(
 _TOUCH = Sql("UPDATE live SET version = version + 1, changed_at = :at WHERE contest_id = :id")
 _HOST = Sql("UPDATE live SET host_id = :host_id, host_at = :at, version = version + 1, changed_at = :at WHERE contest_id = :id")
 _LOCK = Sql("SELECT contest_id FROM live WHERE contest_id = :id FOR UPDATE")
-_VERSIONS = Sql("SELECT contest_id, version FROM live WHERE phase <> 'finished' OR changed_at >= :since")
+_MOVED = Sql("SELECT MAX(changed_at) FROM live WHERE phase <> 'finished' OR changed_at >= :since")
 _COLUMNS = """i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
         i.void, c.question, c.version_id, c.points, c.part"""
 _ITEM = f"SELECT {_COLUMNS} FROM live_item i JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n WHERE i.contest_id = :id"  # noqa: S608
@@ -159,9 +159,10 @@ def running(session: Session, now: datetime) -> list[Stage]:
     return [_stage(row) for row in _RUNNING.all(session, since=stamp(now - ONLY_JUST))]
 
 
-def versions(session: Session, now: datetime) -> dict[int, int]:
-    """The version of every contest that is not over, or only just: as cheap a look as there is."""
-    return {row[0]: row[1] for row in _VERSIONS.all(session, since=stamp(now - ONLY_JUST))}
+def moved(session: Session, now: datetime) -> datetime | None:
+    """When a contest that is not over, or only just, was last moved; None while there is none. As cheap a look as there is."""
+    row = _MOVED.one(session, since=stamp(now - ONLY_JUST))
+    return None if row is None or row[0] is None else moment(row[0])
 
 
 def open_lobby(session: Session, contest_id: int, code: str, secret: str, scheme: Scheme | None, at: datetime) -> bool:

@@ -112,7 +112,8 @@ class Feed:
 
     async def _look(self) -> None:
         wanted = {contest_id: (watched, frozenset(watched.watchers.values())) for contest_id, watched in self._watched.items()}
-        await self._desk.read(lambda session: self._made(session, wanted))
+        # Not on the desk's readers: a long report must not hold up a hall.
+        await asyncio.to_thread(self._desk.read_now, lambda session: self._made(session, wanted))
         for watched, _ in wanted.values():
             for rung in watched.watchers:
                 rung.set()
