@@ -55,6 +55,14 @@ def screen(session: Session, shelf: Shelf, of: Stage, now: datetime, found: Stan
     return shown
 
 
+def aged(shown: Shown, by: timedelta) -> Shown:
+    """What was made some time ago, as it is to be sent now: the clock of the question has gone on meanwhile."""
+    item = shown.get("item")
+    if item is None or item["left"] is None or shown["paused"]:
+        return shown
+    return {**shown, "item": {**item, "left": max(0.0, item["left"] - by / timedelta(milliseconds=1))}}
+
+
 def shows_board(of: Stage) -> bool:
     return of.course.phase in ("board", "finished")
 

@@ -43,7 +43,7 @@ class Watched:
     version: int = 0
     turn: int = 0
     standing: Standing | None = None
-    frames: dict[Kind, str] = field(default_factory=dict)
+    frames: dict[Kind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
     compared: dict[Kind, str] = field(default_factory=dict)
     watchers: dict[asyncio.Event, Kind] = field(default_factory=dict)
 
@@ -85,12 +85,13 @@ class Feed:
                 self._watched.pop(contest_id, None)
 
     async def _frames(self, watched: Watched, rung: asyncio.Event, kind: Kind) -> AsyncIterator[str]:
-        said = ""
+        said: dict[str, Any] | None = None
         while not self.closing:
-            frame = watched.frames.get(kind, "")
-            if frame != said:
+            made_at, frame = watched.frames.get(kind, (None, None))
+            if made_at is not None and frame is not None and frame is not said:
                 said = frame
-                yield frame
+                # Who comes later than it was made, or comes back, is not shown a clock of before.
+                yield json.dumps(show.aged(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
             rung.clear()
             try:
                 async with asyncio.timeout(BEAT):
@@ -148,7 +149,7 @@ class Feed:
                 # What has only grown older is no news, and would make every screen draw again.
                 if compared != watched.compared.get(kind):
                     watched.compared[kind] = compared
-                    watched.frames[kind] = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+                    watched.frames[kind] = (now, shown)
 
     async def _close(self, app: web.Application) -> None:
         self.closing = True
