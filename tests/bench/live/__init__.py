@@ -7,6 +7,8 @@ places on the frozen board are those that a reference works out from the plan.
 
 from __future__ import annotations
 
+import os
+
 from bot.domain.limits import A_CALL, LIMITS
 from tests.bench.live.play import Played, play
 
@@ -18,6 +20,7 @@ def report(*, quick: bool) -> bool:
     """Print every form of it, with the time that other platforms' own limits ask for; True when all counts that have to be nought are."""
     people, questions = (FEW, 2) if quick else (PHONES, QUESTIONS)
     good = True
+    print(f"{os.cpu_count()} cores; what else runs on them before: {os.getloadavg()[0]:.1f}", flush=True)
     for more in ({}, {"budget": False, "speed": 50}, {"replicas": 2, "where": "postgres"}):
         run: Played = play(people, questions, **more)
         print(run, flush=True)
