@@ -163,7 +163,10 @@ def finished(done: Finished) -> str:
 
 
 def waits(found: Sequence[Waiting]) -> str:
-    return f"还有没做完的：{'、'.join(one.name for one in found[:3])}。回复「继续」接着做。" if found else ""
+    if not found:
+        return ""
+    how = f"现在开始请回复「{found[0].word}」" if found[0].word else "回复「继续」接着做"
+    return f"还有没做完的：{'、'.join(one.name for one in found[:3])}。{how}。"
 
 
 def category(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.commands import say, tasks
 from bot.commands.notices import notices
 from bot.commands.quiz import ANSWERLIKE
-from bot.commands.router import Context, command, tidy
+from bot.commands.router import COMMANDS, Context, command, tidy
 from bot.commands.tasks import Task
 from bot.domain.hours import PageCredit
 from bot.domain.library import Lesson
@@ -144,7 +144,8 @@ def go_on(ctx: Context, _: str) -> Reply:
         told = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
         return Reply("\n".join(line for line in (told, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
-    return tasks.TASKS[waiting[0].task].resume(ctx, waiting[0].ref)
+    first = waiting[0]
+    return COMMANDS[first.word].do(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
 
 
 def _resume(ctx: Context, ref: int) -> Reply:

@@ -29,12 +29,27 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that was begun and waits to be taken up again; `task` and `ref` as in `focus`."""
+    """Something that was begun and waits to be taken up again; `task` and `ref` as in `focus`.
+
+    `word` is what begins it where the person has nothing of it in hand yet, though its clock runs; `ref` says nothing then.
+    """
 
     task: str
     ref: int
     name: str
     claim: Claim
+    word: str = ""
+
+
+Unbegun = Callable[[Session, int], Waiting | None]
+UNBEGUN: list[Unbegun] = []
+"""Who knows of something that runs for a person who has not begun it; asked with the person."""
+
+
+def unbegun(source: Unbegun) -> Unbegun:
+    """Register a source of what waits to be begun."""
+    UNBEGUN.append(source)
+    return source
 
 
 Named = Callable[[Session, Shelf, Open], str]
@@ -66,7 +81,7 @@ def name_of(session: Session, shelf: Shelf, one: Open) -> str:
 def waiting(session: Session, shelf: Shelf, person_id: int) -> list[Waiting]:
     """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
     at = study.focus(session, person_id)
-    found: list[Waiting] = []
+    found = [known for source in UNBEGUN if (known := source(session, person_id)) is not None]
     for row in study.open_sittings(session, person_id):
         one = Open(*row)
         form = FORMS[one.kind]

@@ -36,6 +36,10 @@ _PLAYERS = Sql(
        FROM duel_player p JOIN person n ON n.id = p.person_id WHERE p.duel_id = :duel_id ORDER BY p.person_id"""
 )
 _AT_ONE = Sql("SELECT duel_id FROM duel_player WHERE person_id = :person_id AND state IN ('ready', 'playing')")
+_UNSEATED = Sql(
+    """SELECT d.id FROM duel_player p JOIN duel d ON d.id = p.duel_id
+       WHERE p.person_id = :person_id AND p.state IN ('ready', 'playing') AND p.sitting_id IS NULL AND d.state = 'running'"""
+)
 _CALLED = Sql(
     """SELECT d.id FROM duel_player p JOIN duel d ON d.id = p.duel_id
        WHERE p.person_id = :person_id AND p.state = 'invited' AND d.state = 'calling' AND d.until > :now ORDER BY d.id DESC"""
@@ -164,6 +168,12 @@ def players(session: Session, duel_id: int) -> list[Player]:
 def at_one(session: Session, person_id: int) -> int | None:
     """The match that somebody waits for or plays."""
     row = _AT_ONE.one(session, person_id=person_id)
+    return None if row is None else int(row[0])
+
+
+def unseated(session: Session, person_id: int) -> int | None:
+    """The match that runs for somebody who has not been put its first question."""
+    row = _UNSEATED.one(session, person_id=person_id)
     return None if row is None else int(row[0])
 
 

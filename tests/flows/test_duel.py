@@ -96,6 +96,21 @@ async def test_two_who_come_by_play_the_same_questions_and_part_by_two_points(ha
     assert hall.ask("SELECT COUNT(*) FROM ledger") == [(0,)], "a match earns no hours"
 
 
+async def test_a_match_that_has_begun_is_named_before_what_waits_and_begins_with_go_on(hall: Hall) -> None:
+    one, two = hall.somebody("1001", "学员甲"), hall.somebody("1002", "学员乙")
+    await one.say("每日")
+    await one.say("退出")
+    await one.say("对战")
+    await two.say("对战", after=5)
+    assert "对手到了" in (await hall.knock())["学员甲"][0]
+    said = await one.say("A")
+    assert "还有没做完的：对战（对手到了，已经在计时）、每日一练(0/5)。现在开始请回复「对战」。" in said
+    assert [button.say for button in one.last.buttons] == ["继续"]
+    assert "对战进行中" in await one.say("继续")
+    await one.say("退出")
+    assert "对战(0/5)" in await one.say("A"), "once it is in hand it waits as everything does"
+
+
 async def test_who_meets_nobody_in_thirty_seconds_is_told_so_and_no_machine_steps_in(hall: Hall) -> None:
     one = hall.somebody("1001", "学员甲")
     await one.say("对战")

@@ -16,6 +16,7 @@ from bot.domain.sitting import FORMS
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import focus, quiz
 from bot.services.contest.source import draw
+from bot.services.focus import Waiting
 from bot.services.quiz import Put
 from bot.services.shelf import Shelf
 from bot.storage import duel as rows
@@ -25,6 +26,8 @@ from bot.storage.duel import Duel, Player
 from bot.storage.quiz import OpenSitting
 
 KIND = "match"
+WORD = "对战"
+"""What a person says to go on with a match."""
 GRACE = timedelta(seconds=5)
 """How long after its end a match is closed, so that what arrived in time is there."""
 
@@ -58,6 +61,13 @@ def put(session: Session, shelf: Shelf, duel: Duel, person_id: int, now: datetim
     focus.take(session, shelf, person_id, form.task, sitting_id, form.claim, now)
     found = quiz.put(session, shelf, sitting_id)
     return Put(found.sitting, found.item, found.question, put_down, found.ahead)
+
+
+@focus.unbegun
+def waits(session: Session, person_id: int) -> Waiting | None:
+    """A match that runs while this player has not seen its first question."""
+    at = rows.unseated(session, person_id)
+    return None if at is None else Waiting(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, WORD)
 
 
 @quiz.gate(KIND)
