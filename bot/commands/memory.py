@@ -58,9 +58,10 @@ def prospect_line(at: Standing, ctx: Context) -> str:
         return ""
     goal, found = at.goal, at.prospect
     days = goal.days_left(ctx.now)
+    what = "考试截止" if goal.ends else "考试"
     if not days:
-        return f"🎯 今天考试：错题本里的题预计答对 {_percent(found.idle)}。"
-    head = f"🎯 {chinese_day(goal.day)}考试（还有 {days} 天）：每天复习 {goal.minutes} 分钟，错题本里的题到那天预计答对 {_percent(found.expected)}"
+        return f"🎯 今天{what}：错题本里的题预计答对 {_percent(found.idle)}。"
+    head = f"🎯 {chinese_day(goal.day)}{what}（还有 {days} 天）：每天复习 {goal.minutes} 分钟，错题本里的题到那天预计答对 {_percent(found.expected)}"
     return f"{head}，{_against(goal, found)}"
 
 

@@ -28,7 +28,7 @@ from bot.domain.times import day_of, end_of, start_of
 from bot.storage import memory as rows
 from bot.storage.memory import Plan
 
-ExamDay = Callable[[Session, int, date], date | None]
+ExamDay = Callable[[Session, int, date], Goal | None]
 EXAM_DAYS: list[ExamDay] = []
 """Where the day that counts comes from when a person has set none; asked with the person and today."""
 
@@ -111,14 +111,14 @@ def plan(session: Session, person_id: int) -> Plan:
 def goal(session: Session, person_id: int, now: datetime) -> Goal | None:
     """The day that a person reviews for: their own, else that of their next exam; None when there is none, or it is over."""
     own, today = rows.plan(session, person_id), day_of(now)
-    day = own.day if own.day is not None and own.day >= today else next_exam(session, person_id, today)
-    return None if day is None else Goal(day, own.minutes, own.target)
+    aim = Goal(own.day) if own.day is not None and own.day >= today else next_exam(session, person_id, today)
+    return None if aim is None else replace(aim, minutes=own.minutes, target=own.target)
 
 
-def next_exam(session: Session, person_id: int, today: date) -> date | None:
+def next_exam(session: Session, person_id: int, today: date) -> Goal | None:
     """The nearest exam day that any source knows for a person."""
     found = (source(session, person_id, today) for source in EXAM_DAYS)
-    return min((day for day in found if day is not None and day >= today), default=None)
+    return min((one for one in found if one is not None and one.day >= today), key=lambda one: one.day, default=None)
 
 
 def allowed(own: Plan, aim: Goal | None) -> int:

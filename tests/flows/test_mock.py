@@ -100,10 +100,18 @@ async def test_the_day_of_the_next_exam_is_what_reviews_aim_at_unless_one_sets_a
 async def test_an_exam_under_way_is_aimed_at_by_its_last_day_and_one_that_was_sat_by_none(chat: Chat, hall: Hall) -> None:
     missed(chat.dispatcher, 5)
     exam_id = hall.publish(opens_at=NOW - timedelta(days=1), closes_at=NOW + timedelta(days=4))
-    assert "🎯 3月6日考试" in await chat.say("错题")
+    assert "🎯 3月6日考试截止（还有 4 天）" in await chat.say("错题")
     begun = hall.begin(1, exam_id, chat.clock.now)
     hall.hand_in(1, begun.status.attempt.sitting_id, chat.clock.now)
     assert "🎯" not in await chat.say("错题")
+
+
+async def test_an_exam_that_opens_today_and_can_be_sat_for_two_weeks_is_aimed_at_by_its_last_day(chat: Chat, hall: Hall) -> None:
+    missed(chat.dispatcher, 5)
+    hall.publish(opens_at=NOW, closes_at=NOW + timedelta(days=14))
+    assert "🎯 3月16日考试截止（还有 14 天）" in await chat.say("错题")
+    chat.clock.now = NOW + timedelta(days=13, hours=23)
+    assert "🎯 今天考试截止：错题本里的题预计答对" in await chat.say("错题")
 
 
 async def test_a_mistake_of_an_exam_enters_the_notebook_when_its_keys_are_told(chat: Chat, hall: Hall) -> None:

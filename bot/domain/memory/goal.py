@@ -35,11 +35,15 @@ REVIEWED = 2
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A day in Asia/Shanghai on which it counts, minutes of review a day until then, and the percentage that should be answered right on it."""
+    """A day in Asia/Shanghai on which it counts, minutes of review a day until then, and the percentage that should be answered right on it.
+
+    `ends`: an exam can be sat until that day and is open already.
+    """
 
     day: date
     minutes: int = MINUTES
     target: int = TARGET
+    ends: bool = False
 
     @property
     def reviews(self) -> int:

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.exam import Exam
+from bot.domain.memory import Goal
 from bot.domain.times import day_of, start_of
 from bot.services import memory
 from bot.storage import audience
@@ -26,10 +27,10 @@ def coming(session: Session, person_id: int, now: datetime) -> Exam | None:
 
 
 @memory.exam_day
-def day_of_next(session: Session, person_id: int, today: date) -> date | None:
-    """The day on which the next exam opens, or, once it is open, the last on which it can be sat."""
+def day_of_next(session: Session, person_id: int, today: date) -> Goal | None:
+    """The day on which the next exam opens, or, once that has come, the last on which it can be sat."""
     exam = coming(session, person_id, start_of(today))
     if exam is None:
         return None
-    opens = day_of(exam.opens_at)
-    return opens if opens >= today else day_of(exam.closes_at)
+    opens, closes = day_of(exam.opens_at), day_of(exam.closes_at)
+    return Goal(opens) if opens > today or opens == closes else Goal(closes, ends=True)
