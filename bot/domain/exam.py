@@ -145,6 +145,11 @@ class Exam:
         """Whether right answers may be told now: when the result may, and never before nobody sits it any more."""
         return self.tells_score and self.is_over
 
+    @property
+    def keys_kept(self) -> str:
+        """Until when no right answer is told, in the words of the rules."""
+        return f"{'公布成绩' if self.results == 'after_release' else '考试结束'}前不公布答案"
+
     def deadline(self, started: datetime) -> datetime:
         """min(start + limit, close) (S12)."""
         return min(started + timedelta(minutes=self.minutes), self.closes_at)

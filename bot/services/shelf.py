@@ -32,7 +32,8 @@ GONE = "题库中已无此题"
 class Shelf:
     """The library and what the rows add to it. `drawn` maps the questions that may be drawn to the row of their current version.
 
-    `papers` keeps the plans of exams (services/exam/pools.py) as long as these questions are the ones at hand.
+    `papers` keeps the plans of exams (services/exam/pools.py) as long as these questions are the ones at hand; `undrawn` is what was said
+    of exams that cannot be drawn from them.
     """
 
     library: Library
@@ -42,6 +43,7 @@ class Shelf:
     _versions: dict[int, Question] = field(default_factory=dict)
     limits: tuple[Limit, ...] = LIMITS
     papers: dict[int, Any] = field(default_factory=dict, compare=False)
+    undrawn: dict[int, str] = field(default_factory=dict, compare=False)
 
     def question(self, session: Session, version_id: int) -> Question:
         """A question in the version of a row, whatever its file says today."""

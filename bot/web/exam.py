@@ -35,7 +35,6 @@ RULES = (
     "点「开始考试」起计时，以服务器的时间为准；中途离开、断网、换手机，时间照走，已保存的答案都在，可以在网页或聊天里接着考。",
     "每题选好后点「确定」才记录；记录后以第一次为准，不能再改。",
     "可以跳着答，交卷前会列出没有答的题；到时间没有交，用已保存的答案自动交卷。",
-    "多选题少选且没有选错得一半分；考试结束前不公布答案。",
 )
 
 _ID = re.compile(r"page-[0-9a-f]{24}")
@@ -154,8 +153,13 @@ def state_of(session: Session, shelf: Shelf, person_id: int, exam_id: int, now: 
         return {**common, "phase": "open", "place": found.place, "deadline": found.attempt.deadline.isoformat(), "items": items}
     common["hindrance"] = exams.hindrance(session, shelf, exam, person_id, now)
     if not tried:
-        return {**common, "phase": "ready", "facts": _facts(exam), "rules": RULES}
+        return {**common, "phase": "ready", "facts": _facts(exam), "rules": _rules(shelf, exam)}
     return {**common, "phase": "over", **_result(exam, tried[-1], review(session, shelf, exam, tried[-1], now), barred(session, tried[-1], now))}
+
+
+def _rules(shelf: Shelf, exam: Exam) -> list[str]:
+    half = "多选题少选且没有选错得一半分；" if exams.may_hold(shelf, exam.blueprint, "multiple") else ""
+    return [*RULES, f"{half}{exam.keys_kept}。"]
 
 
 def _item(one: Shown) -> State:

@@ -279,9 +279,13 @@ async def test_extra_time_is_asked_by_one_and_approved_by_another(chat: Chat, ad
     assert found is not None
     assert "必须是两个人" in await admin.say(f"考试 批准 {found[1]}")
     assert "1001 加时 10 分钟，会议室断网；9001 申请，待批准" in await second.say(f"考试 申请 {exam_id}")
+    await admin.say(f"考试 加时 {exam_id} 1001 5 会议室断网")
     assert "已批准并生效" in await second.say(f"考试 批准 {found[1]}")
     assert hall.attempt(sitting_id).deadline == before + timedelta(minutes=10)
     assert "还剩 39 分" in await chat.say("继续")
+    await chat.say("确认交卷")
+    listed = await second.say(f"考试 申请 {exam_id}")
+    assert ("已失效，没有批准" in listed, "待批准" in listed, second.last.buttons) == (True, False, ())
 
 
 async def test_administrators_see_progress_end_release_and_make_up(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
@@ -387,6 +391,20 @@ async def test_an_administrator_finds_the_questions_of_an_exam_without_the_repor
     assert "《年度学法考试》题目分析" in await admin.say(f"题目分析 {exam_id}")
     assert "例如「题目分析 12」" in await admin.say("题目分析")
     assert "没有看懂" in await chat.say(f"题目分析 {exam_id}")
+
+
+async def test_the_rules_name_what_holds_for_this_exam_only(chat: Chat, admin: Chat, hall: Hall) -> None:
+    plain = await published(admin)
+    several = await published(admin, NEW.replace("年度学法考试", "多选小测").replace("判断 2×1", "多选 2×2") + "；出分=公布后")
+
+    async def rules_of(exam_id: int) -> tuple[str, str]:
+        page = hall.house.desk.read_now(lambda session: state_of(session, hall.shelf, 1, exam_id, NOW))["rules"]
+        return await chat.say(f"考试 {exam_id}"), "".join(page)
+
+    for said in await rules_of(plain):
+        assert ("得一半分" in said, "考试结束前不公布答案" in said) == (False, True)
+    for said in await rules_of(several):
+        assert ("得一半分" in said, "公布成绩前不公布答案" in said) == (True, True)
 
 
 async def test_somebody_without_an_exam_is_told_so(chat: Chat) -> None:

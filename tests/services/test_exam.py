@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
+from structlog.testing import capture_logs
 
 from bot.dispatch import Dispatcher
 from bot.domain.audience import People, Unit
@@ -343,7 +344,36 @@ def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: Hall, person: int) -
     assert hall.shelf.papers == {}
 
 
+def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Hall) -> None:
+    exam_id = hall.publish()
+    kept = hall.shelf.drawn
+    with capture_logs() as said:
+        for drawn in ({}, {}, kept, {}):
+            hall.shelf.drawn = drawn
+            hall.shelf.papers.clear()
+            hall.house.desk.read_now(lambda session: service.prepare_ahead(session, hall.shelf, NOW))
+    assert [one["exam"] for one in said if one["event"] == "no papers can be drawn"] == [exam_id, exam_id]
+
+
 # ── Extra time ──
+
+
+def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_not_wait(hall: Hall, person: int) -> None:
+    exam_id = hall.publish()
+    sitting_id = hall.begin(person, exam_id).status.sitting_id
+    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
+    with pytest.raises(Refusal, match=f"同样的申请（编号 {asked.id}）还没有批准"):
+        hall.run(lambda session: service.ask(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    other = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
+
+    def standing() -> list[tuple[int, bool]]:
+        found = hall.run(lambda session: service.asked_of(session, ADMIN, exam_id, NOW + 3 * MINUTE))
+        return [(one.id, stands) for one, stands in found]
+
+    hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
+    assert standing() == [(other.id, True), (asked.id, False)]
+    hall.hand_in(person, sitting_id, NOW + 3 * MINUTE)
+    assert standing() == [(other.id, False), (asked.id, False)]
 
 
 def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int) -> None:

@@ -174,15 +174,15 @@ def _approve(ctx: Context, said: str) -> Reply:
 
 
 def _asked(ctx: Context, said: str) -> Reply:
-    found = service.asked_of(ctx.session, author(ctx), number(said, "考试 申请 12"))
+    found = service.asked_of(ctx.session, author(ctx), number(said, "考试 申请 12"), ctx.now)
     if not found:
         return Reply("这场考试没有加时或重开的申请。")
     lines = []
-    for one in found:
+    for one, stands in found:
         attempt = attempts.attempt(ctx.session, one.sitting_id)
         who = people.person(ctx.session, attempt.person_id) if attempt is not None else None
-        lines.append(words.asked(one, who[1] if who is not None else "?"))
-    open_ones = [one for one in found if one.approved_by is None]
+        lines.append(words.asked(one, who[1] if who is not None else "?", stands=stands))
+    open_ones = [one for one, stands in found if stands]
     return Reply("\n".join(lines), buttons=tuple(Option(f"考试 批准 {one.id}", f"批准 {one.id}") for one in open_ones[:4]))
 
 

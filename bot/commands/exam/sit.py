@@ -77,12 +77,16 @@ def _one(ctx: Context, exam_id: int) -> Reply:
         looks = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_on_page(ctx, exam, "逐题对照")) if exam.tells_keys else ()
         return Reply(told, buttons=looks)
     if found.hindrance:
-        return Reply(f"{words.rules(exam)}\n{found.hindrance}")
+        return Reply(f"{_rules(ctx, exam)}\n{found.hindrance}")
     again = f"您已考过，{words.result(exam, found.counts)}\n" if found.counts is not None else ""
     return Reply(
-        f"{again}{words.rules(exam)}\n准备好了请点「开始考试」或回复「考试 开始 {exam_id}」。",
+        f"{again}{_rules(ctx, exam)}\n准备好了请点「开始考试」或回复「考试 开始 {exam_id}」。",
         buttons=(Option(f"考试 开始 {exam_id}", "开始考试"), *_on_page(ctx, exam)),
     )
+
+
+def _rules(ctx: Context, exam: Exam) -> str:
+    return words.rules(exam, several=service.may_hold(ctx.shelf, exam.blueprint, "multiple"))
 
 
 def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[Option, ...]:

@@ -20,8 +20,8 @@ BACK, AHEAD = Option("上一题", "上一题"), Option("下一题", "下一题")
 WHILE = (BACK, AHEAD, SHEET, HAND_IN)
 
 
-def rules(exam: Exam) -> str:
-    """What is said before somebody begins (S13, G5): nobody is to be surprised by the clock."""
+def rules(exam: Exam, *, several: bool) -> str:
+    """What is said before somebody begins (S13, G5): nobody is to be surprised by the clock. `several`: the paper can have 多选题."""
     lines = [
         f"📝 考试 {exam.id}《{exam.name}》",
         f"开放：{when(exam.opens_at)} 至 {when(exam.closes_at)}",
@@ -31,7 +31,7 @@ def rules(exam: Exam) -> str:
         "· 点开始就计时，以服务器为准；退出、断网、换手机时间照走，随时回复「继续」接着考，任何渠道都行。",
         "· 每答一题立即保存，以第一次作答为准，不能改；可以先跳过，用「上一题」「下一题」「第 5 题」来回看。",
         f"· 到时自动交卷，已答的都算。{_late(exam)}",
-        f"· 多选题少选、没有选错的得一半分；{RESULT_LABELS[exam.results]}，考试结束前不公布答案。",
+        f"· {'多选题少选、没有选错的得一半分；' if several else ''}{RESULT_LABELS[exam.results]}，{exam.keys_kept}。",
     ]
     if exam.cap is not None:
         lines.append(f"· 这是补考，成绩最多按 {points_text(exam.cap)} 分计。")
@@ -169,8 +169,8 @@ def progress(exam: Exam, found: Progress) -> list[str]:
     return lines
 
 
-def asked(one: Asked, staff_no: str) -> str:
-    """A request for extra time in one line."""
+def asked(one: Asked, staff_no: str, *, stands: bool = True) -> str:
+    """A request for extra time in one line; `stands` while it can be approved."""
     what = {"time": "加时", "reopen": "重开"}[one.kind]
-    state = f"已由 {one.approved_by} 批准" if one.approved_by is not None else "待批准"
+    state = f"已由 {one.approved_by} 批准" if one.approved_by is not None else "待批准" if stands else "已失效，没有批准"
     return f"· 申请 {one.id}：{staff_no} {what} {one.minutes} 分钟，{one.reason}；{one.asked_by} 申请，{state}"

@@ -26,7 +26,7 @@ from bot.services.exam.plan import (
     release,
     seen,
 )
-from bot.services.exam.pools import prepare_ahead
+from bot.services.exam.pools import may_hold, prepare_ahead
 from bot.services.exam.sit import Begun, begin, hindrance, resume, visible
 from bot.services.exam.view import Shown, Status, item_of, over, paper_of, status, time_left
 
@@ -60,6 +60,7 @@ __all__ = [
     "item_of",
     "listed",
     "makeup",
+    "may_hold",
     "move",
     "over",
     "own",

@@ -29,6 +29,9 @@ def ask(session: Session, author: Author, exam_id: int, staff_no: str, kind: str
     if staff_no == author.actor:
         raise Refusal("不能为自己的考试申请加时或重开，请由另一位管理员办理。")
     _fits(exam, attempt, kind, now)
+    attempts.attempt(session, attempt.sitting_id, hold=True)
+    if (waiting := extra.waiting(session, attempt.sitting_id, kind, minutes)) is not None:
+        raise Refusal(f"同样的申请（编号 {waiting}）还没有批准，请另一位管理员发「考试 批准 {waiting}」。")
     extension_id = extra.ask(session, attempt.sitting_id, kind, minutes, said, author.actor, now)
     detail = f"{staff_no}，{minutes} 分钟：{said}"
     audit.record(session, now, author.actor, author.via, f"申请{EXTENSION_LABELS[kind]}", f"extension:{extension_id}", detail=detail)
@@ -108,6 +111,18 @@ def _person(session: Session, person_id: int) -> tuple[str, str]:
     return (row[1], row[2]) if row is not None else ("", "")
 
 
-def asked_of(session: Session, author: Author, exam_id: int) -> list[Asked]:
-    """What was asked for in an exam, newest first."""
-    return extra.asked_of(session, own(session, author, exam_id).id)
+def asked_of(session: Session, author: Author, exam_id: int, now: datetime) -> list[tuple[Asked, bool]]:
+    """What was asked for in an exam, newest first, each with whether it can still be approved."""
+    exam = own(session, author, exam_id)
+    return [(one, one.approved_by is None and _still_fits(session, exam, one, now)) for one in extra.asked_of(session, exam.id)]
+
+
+def _still_fits(session: Session, exam: Exam, one: Asked, now: datetime) -> bool:
+    attempt = attempts.attempt(session, one.sitting_id)
+    if attempt is None:
+        return False
+    try:
+        _fits(exam, attempt, one.kind, now)
+    except Refusal:
+        return False
+    return True

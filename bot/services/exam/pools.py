@@ -55,6 +55,13 @@ def scopes(shelf: Shelf, blueprint: Blueprint) -> dict[str, frozenset[str]]:
     return found
 
 
+def may_hold(shelf: Shelf, blueprint: Blueprint, kind: str) -> bool:
+    """Whether a paper of this blueprint can have an item of a kind."""
+    questions = shelf.library.questions
+    fixed = (questions[name].kind for name, _ in blueprint.fixed if name in questions)
+    return kind in {*(row.kind for row in blueprint.rows), *fixed}
+
+
 def lacking(session: Session, shelf: Shelf, blueprint: Blueprint) -> list[str]:
     """What the banks lack for a blueprint, to the item."""
     return missing(blueprint, pool(session, shelf), scopes(shelf, blueprint))
@@ -82,15 +89,20 @@ def prepare_ahead(session: Session, shelf: Shelf, now: datetime) -> int:
     """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
     ready = 0
     at_hand = exams.published(session, now + AHEAD)
-    for over in set(shelf.papers) - {one.id for one in at_hand}:
+    for over in {*shelf.papers, *shelf.undrawn} - {one.id for one in at_hand}:
         # A plan holds every question of its banks: it goes with its exam, or a service that runs for years keeps them all.
         shelf.papers.pop(over, None)
+        shelf.undrawn.pop(over, None)
     for exam in at_hand:
         if exam.closes_at <= now:
             continue
         try:
             prepared(session, shelf, exam, now, FRESH)
             ready += 1
+            shelf.undrawn.pop(exam.id, None)
         except ValueError as lacking:
-            log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))
+            # This comes by every few seconds: what it says is news only while it changes.
+            if shelf.undrawn.get(exam.id) != str(lacking):
+                shelf.undrawn[exam.id] = str(lacking)
+                log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))
     return ready

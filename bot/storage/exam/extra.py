@@ -29,6 +29,10 @@ _ASKED_OF = Sql(
     """SELECT x.id, x.sitting_id, x.kind, x.minutes, x.reason, x.asked_by, x.asked_at, x.approved_by, x.approved_at
        FROM extension x JOIN attempt a ON a.sitting_id = x.sitting_id WHERE a.exam_id = :exam_id ORDER BY x.id DESC LIMIT :n"""
 )
+_WAITING = Sql(
+    """SELECT id FROM extension WHERE sitting_id = :sitting_id AND kind = :kind AND minutes = :minutes AND approved_by IS NULL
+       ORDER BY id LIMIT 1"""
+)
 _APPROVE = Sql("UPDATE extension SET approved_by = :by, approved_at = :at WHERE id = :id AND approved_by IS NULL")
 
 
@@ -65,6 +69,12 @@ def asked(session: Session, extension_id: int) -> Asked | None:
 def asked_of(session: Session, exam_id: int, n: int = 20) -> list[Asked]:
     """What was asked for in an exam, newest first."""
     return [_asked(row) for row in _ASKED_OF.all(session, exam_id=exam_id, n=n)]
+
+
+def waiting(session: Session, sitting_id: int, kind: str, minutes: int) -> int | None:
+    """The same request, made before and not approved."""
+    row = _WAITING.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes)
+    return None if row is None else int(row[0])
 
 
 def approve(session: Session, extension_id: int, by: str, at: datetime) -> bool:
