@@ -68,15 +68,19 @@ def test_an_exam_is_made_from_a_file_published_and_ended(shell: Shell, file: Pat
     assert shell.count("exam") == 0
     made = shell.json("exam", "new", str(file), "--apply")
     n = str(made["id"])
-    assert made["blueprint"] == "民法典 单选 4×2 难度1:1/2:2/3:1、判断 2×1；案例≥2；30 分钟；及格 6 分；近 2 份卷不重复"
+    assert made["blueprint"] == "民法典 单选 4×2 难度1:1/2:2/3:1、判断 2×1；案例≥2 题；30 分钟；及格 6 分；近 2 份卷不重复"
     assert (made["late_minutes"], made["grace_seconds"], made["results"]) == (30, 3, "at_once")
     assert shell.json("exam", "publish", n)["state"] == "published"
+    assert "已发布" not in shell("exam", "publish", n), "a rehearsal does not say that it is done"
     assert [one["state"] for one in shell.json("exam", "list")] == ["draft"], "a rehearsal leaves nothing"
     assert shell.count("campaign") == 0
     shell("exam", "publish", n, "--apply")
     assert (shell.count("campaign"), shell.json("exam", "progress", n)["invited"]) == (1, 2)
     at(NOW + timedelta(minutes=10))
-    assert "什么都没有写" in shell("exam", "close", n, "--reason", "断电")
+    rehearsal = shell("exam", "close", n, "--reason", "断电")
+    assert f"结束考试 {n}《年度学法考试》：代交 0 份。" in rehearsal
+    assert "什么都没有写" in rehearsal
+    assert f"取消考试 {n}《年度学法考试》：0 人正在考。" in shell("exam", "cancel", n, "--reason", "断电")
     assert shell.json("exam", "close", n, "--reason", "断电", "--apply")["handed_in"] == 0
     status, _, err = shell.run("exam", "release", n, "--apply")
     assert (status, "按规则交卷后立即出分" in err) == (1, True), "what everybody sees is not released once more"
@@ -158,3 +162,9 @@ def test_a_file_may_say_its_blueprint_in_a_line_and_its_keys_in_chinese(file: Pa
     file.write_text("名称: 小测\n开放: 2026-03-02 09:00\n截止: 2026-03-02 10:00\n蓝图: 判断 10×1；15 分钟；及格 6 分\n", "utf-8")
     wanted = read_exam(file)
     assert (wanted.name, wanted.blueprint.size, wanted.blueprint.minutes, wanted.results) == ("小测", 10, 15, "after_close")
+
+
+def test_a_file_that_cannot_be_read_is_refused_in_chinese(shell: Shell, tmp_path: Path) -> None:
+    for path, why in ((tmp_path / "none.yaml", "没有这个文件或目录"), (tmp_path, "这是目录，不是文件")):
+        status, _, err = shell.run("exam", "new", str(path))
+        assert (status, f"读不了这个文件:{why}" in err) == (1, True)

@@ -21,6 +21,7 @@ from bot.services.certificate.press import FORMS, Form, Press
 from bot.storage import certificate as rows
 from bot.storage.exam import exams as kept
 from bot.storage.files import home, load_library
+from bot.storage.files.strict import why_not
 
 group = typer.Typer(help="证书：签发、撤销、换发、查看、生成图片和 PDF。", no_args_is_help=True)
 cli.add_typer(group, name="certificate")
@@ -156,7 +157,7 @@ def render(number: Number, out: Annotated[Path, typer.Argument(help="写到哪�
     try:
         out.write_bytes(drawn)
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}（{wrong.strerror}），请检查路径和权限。") from wrong
+        raise Refusal(f"写不了 {out}（{why_not(wrong)}），请检查路径和权限。") from wrong
     show({"number": held.number, "file": str(out), "bytes": len(drawn)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
 
 

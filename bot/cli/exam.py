@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,10 @@ Reason = Annotated[str, typer.Option("--reason", help="原因，必填")]
 
 def _author() -> Author:
     return Author(operator(), "cli")
+
+
+def _named(exam: Exam) -> str:
+    return f"考试 {exam.id}《{exam.name}》"
 
 
 def _plain(one: Exam) -> dict[str, Any]:
@@ -113,7 +118,8 @@ def publish(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
         return _drafted(session, shelf, exam_id)
 
     exam, seen = rehearsed(work, apply=apply)
-    lines = [*words.plan(exam), words.seen(seen.count, seen.names), "已发布。" if apply else REHEARSED]
+    shown = exam if apply else replace(exam, state="draft")
+    lines = [*words.plan(shown), words.seen(seen.count, seen.names), "已发布。" if apply else REHEARSED]
     show({**_plain(exam), "applied": apply, "people": seen.count}, as_json, lines)
 
 
@@ -151,24 +157,36 @@ def approve(extension_id: Annotated[int, typer.Argument(help="申请编号")], a
 @group.command("close")
 def close(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = False) -> None:
     """提前结束：在考的按已保存的作答代交。到截止时间会自己结束，不用这条命令。不加 --apply 只预演。"""
-    handed_in = rehearsed(lambda session, shelf: service.close(session, shelf, _author(), exam_id, reason, now()), apply=apply)
+
+    def work(session: Session, shelf: Shelf) -> tuple[Exam, int]:
+        handed_in = service.close(session, shelf, _author(), exam_id, reason, now())
+        return service.own(session, _author(), exam_id), handed_in
+
+    exam, handed_in = rehearsed(work, apply=apply)
     end = "已结束。" if apply else REHEARSED
-    show({"id": exam_id, "applied": apply, "handed_in": handed_in}, as_json, [f"代交 {handed_in} 份。", end])
+    shown = {"id": exam_id, "name": exam.name, "applied": apply, "handed_in": handed_in}
+    show(shown, as_json, [f"结束{_named(exam)}：代交 {handed_in} 份。", end])
 
 
 @group.command("cancel")
 def cancel(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = False) -> None:
     """取消：不计成绩和学时，作答记录保留，通知应考的人。不加 --apply 只预演。"""
-    ended = rehearsed(lambda session, shelf: service.cancel(session, shelf, _author(), exam_id, reason, now()), apply=apply)
+
+    def work(session: Session, shelf: Shelf) -> tuple[Exam, int]:
+        ended = service.cancel(session, shelf, _author(), exam_id, reason, now())
+        return service.own(session, _author(), exam_id), ended
+
+    exam, ended = rehearsed(work, apply=apply)
     end = "已取消。" if apply else REHEARSED
-    show({"id": exam_id, "applied": apply, "ended": ended}, as_json, [f"{ended} 人正在考。", end])
+    shown = {"id": exam_id, "name": exam.name, "applied": apply, "ended": ended}
+    show(shown, as_json, [f"取消{_named(exam)}：{ended} 人正在考。", end])
 
 
 @group.command("release")
 def release(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """公布成绩，通知参考的人。不加 --apply 只预演。"""
     exam = rehearsed(lambda session, _: service.release(session, _author(), exam_id, now()), apply=apply)
-    show({**_plain(exam), "applied": apply}, as_json, "成绩已公布。" if apply else REHEARSED)
+    show({**_plain(exam), "applied": apply}, as_json, [f"公布{_named(exam)}的成绩。", "成绩已公布。" if apply else REHEARSED])
 
 
 @group.command("makeup")

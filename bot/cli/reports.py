@@ -26,6 +26,7 @@ from bot.services.reports import BINARY, FORMATS
 from bot.storage import audit, files
 from bot.storage.db import ping
 from bot.storage.exports import EXPORTS, bounds
+from bot.storage.files.strict import why_not
 from bot.storage.reports import REPORTS
 
 LATER = {"docx": "Word 文档", "png": "图片"}
@@ -107,7 +108,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}:{wrong.strerror}") from None
+        raise Refusal(f"写不了 {out}:{why_not(wrong)}") from None
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as target:
@@ -115,7 +116,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         part.chmod(0o640)
         part.replace(out)
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}:{wrong.strerror}") from None
+        raise Refusal(f"写不了 {out}:{why_not(wrong)}") from None
     finally:
         part.unlink(missing_ok=True)
 

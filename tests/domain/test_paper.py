@@ -29,6 +29,7 @@ from bot.domain.paper import (
     shown_as,
     to_json,
 )
+from bot.domain.paper.blueprint import MOST_ITEMS
 from bot.domain.question import Judge, Multiple, Question, Single
 
 LINE = "民法典 单选 10×2 难度1:3/2:5/3:2、监察法 单选 5×2、多选 8×3 案例≥30%、判断 8×1；案例≥50%；60 分钟；及格 60%；固定 mfd-1191-01×2"
@@ -172,6 +173,11 @@ def test_a_file_says_the_same_as_a_line(shipped: Library) -> None:
 def test_a_file_that_makes_no_sense_is_refused_with_its_reason(data: Any, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         read_blueprint(data)
+
+
+def test_more_items_than_a_paper_holds_are_refused_with_the_limit() -> None:
+    with pytest.raises(Refusal, match=f"一份卷应有 1 到 {MOST_ITEMS} 道题"):
+        parse_blueprint("单选 1000×2；60 分钟；及格 60%")
 
 
 @pytest.mark.parametrize("line", ["", "考点什么", "单选 10×2 难度1:3/4:7", "单选 10 案例≥20", "单选 5；及格 200 分", "固定 一道题"])

@@ -19,7 +19,7 @@ KIND_OF = {name: kind for kind, made in KINDS.items() for name in (kind, made.la
 _LONGEST = 4000
 _KINDS = "|".join(sorted(KIND_OF, key=len, reverse=True))
 _ROW = re.compile(
-    rf"(?:《?(?P<scope>[^《》×*]{{1,40}}?)》?\s*)?(?P<kind>{_KINDS})题?\s*(?P<count>\d{{1,3}})\s*[题道]?"
+    rf"(?:《?(?P<scope>[^《》×*]{{1,40}}?)》?\s*)?(?P<kind>{_KINDS})题?\s*(?P<count>\d{{1,6}})\s*[题道]?"
     r"(?:\s*(?:[×x*]|每[题道])\s*(?P<points>\d{1,4}(?:\.\d{1,3})?)\s*分?)?"
     r"(?P<more>(?:\s*(?:难度\s*[\d:/%]+|案例\s*[^\s]+))*)"
 )
@@ -44,7 +44,7 @@ def describe(blueprint: Blueprint) -> str:
     if blueprint.fixed:
         parts.append("固定 " + "、".join(f"{name}×{points_text(points)}" for name, points in blueprint.fixed))
     if blueprint.cases is not None:
-        parts.append(f"案例{'≥' if blueprint.at_least else '='}{blueprint.cases}")
+        parts.append(f"案例{'≥' if blueprint.at_least else '='}{blueprint.cases} 题")
     parts += [f"{blueprint.minutes} 分钟", f"及格 {points_text(blueprint.pass_line)} 分", f"近 {blueprint.avoid} 份卷不重复"]
     return "；".join([*parts, *([f"每题最多用 {blueprint.most} 次"] if blueprint.most else [])])
 

@@ -6,6 +6,7 @@ whole numbers without leading zeros are anything else, so `no`, `010`, `12:30` a
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,13 +71,31 @@ class Node:
         return node.line
 
 
+_WHY = {
+    errno.ENOENT: "没有这个文件或目录",
+    errno.EISDIR: "这是目录，不是文件",
+    errno.ENOTDIR: "路径里有一段不是目录",
+    errno.EACCES: "没有权限",
+    errno.EPERM: "没有权限",
+    errno.EROFS: "磁盘是只读的",
+    errno.ENOSPC: "磁盘满了",
+    errno.ENAMETOOLONG: "文件名太长",
+    errno.EEXIST: "已经有同名的文件",
+}
+
+
+def why_not(wrong: OSError) -> str:
+    """Why the system would not read or write a file, in Chinese; the number of the error where it has no words here."""
+    return _WHY.get(wrong.errno or 0, f"系统错误 {wrong.errno}")
+
+
 def text_of(path: Path, largest: int = LARGEST) -> str:
     """A file as text with \\n at the ends of its lines. Raises `Refused` for what is too large, not UTF-8 or not readable."""
     try:
         with path.open("rb") as file:
             raw = file.read(largest + 1)
     except OSError as wrong:
-        raise Refused(0, f"读不了这个文件:{wrong.strerror}") from wrong
+        raise Refused(0, f"读不了这个文件:{why_not(wrong)}") from wrong
     if len(raw) > largest:
         raise Refused(0, f"文件太大,最多 {largest // 1000} KB")
     try:
