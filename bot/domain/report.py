@@ -41,11 +41,15 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows under one set of columns; cells are text, whole numbers, hours or percentages, None where there is nothing to say."""
+    """Rows under one set of columns; cells are text, whole numbers, hours or percentages, None where there is nothing to say.
+
+    `leads` puts it before all others on a phone, where what comes last may find no room.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: Rows
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ def test_every_question_has_its_figures_and_the_doubtful_come_first(room: Room) 
     assert "KR-20" in found.notes[0]
     assert "题余相关" in "".join(found.terms)
     assert len(phone(found).encode()) <= 2048
+    assert phone(found).index("【整卷】") < phone(found).index("【题目】") < phone(found).index(f"· {room.questions[0].id} 区分度为负")
 
 
 def test_what_shows_keys_is_not_shown_while_anybody_can_sit_the_exam(room: Room) -> None:

@@ -49,7 +49,7 @@ def phone(table: Table, room: int = PHONE_BYTES) -> str:
     foot = ["", *(clean(note) for note in table.notes), f"规则 {table.rules}", seal]
     left = room - len("\n".join(head + foot).encode())
     body: list[str] = []
-    for part in table.parts:
+    for part in sorted(table.parts, key=lambda one: not one.leads):
         lines = _fitting(part, left, titled=len(table.parts) > 1)
         body += lines
         left -= _size(lines)

@@ -93,7 +93,7 @@ def items(session: Session, scope: Scope, ask: Ask) -> Table:
     notes.append(f"请查看 {len(doubtful)} 题：{'、'.join(doubtful[:10])}{'……' if len(doubtful) > 10 else '。'}" if doubtful else "没有需要查看的题。")
     parts = (
         Part("题目", COLUMNS, [_item(one, known[int(one.question)]) for one in shown]),
-        Part("整卷", WHOLE, [_whole(found, exam.total)]),
+        Part("整卷", WHOLE, [_whole(found, exam.total)], leads=True),
         Part("选项", OPTIONS, [row for one in shown if one.n >= FEW for row in _options(one, known[int(one.question)])]),
     )
     return table(session, ask, "题目分析", f"《{exam.name}》题目分析", *parts, notes=notes, terms=TERMS)
