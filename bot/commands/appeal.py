@@ -60,9 +60,9 @@ def _list(ctx: Context) -> Reply:
 def _line(one: Appeal, ctx: Context) -> str:
     late = "（已超期）" if one.due_on < ctx.today else ""
     passed = {True: "合格", False: "不合格", None: "待阅卷"}[one.passed]
+    score = "" if one.score is None else f"{points_text(one.score)} 分，"
     return (
-        f"\n#{one.id} {one.name}({one.staff_no})　考试 {one.exam_id}《{one.exam}》{points_text(one.score or 0)} 分，{passed}"
-        f"\n{chinese_day(one.due_on)}前答复{late}：{one.said}"
+        f"\n#{one.id} {one.name}({one.staff_no})　考试 {one.exam_id}《{one.exam}》{score}{passed}\n{chinese_day(one.due_on)}前答复{late}：{one.said}"
     )
 
 

@@ -206,6 +206,8 @@ def _leave(ctx: Context, ref: int) -> Reply:
     if name:
         return say.kept(name)
     score = rows.score(ctx.session, ref)
+    if not score.answered:
+        return Reply("这一轮结束：一题也没有答，没有要记录的。", buttons=say.AFTER_SET)
     return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=say.AFTER_SET)
 
 

@@ -56,6 +56,7 @@ async def test_a_contest_is_found_read_and_played_to_its_end(chat: Chat, house: 
     assert "参加竞赛 +22 分 30 秒" in last
     assert "今天还可做 0 套" in last
     assert "今天的已经做完" in await chat.say(f"竞赛 {number} 开始")
+    assert "今天的已经做完" in await chat.say(f"竞赛 开始 {number}"), "the words may come in either order"
     assert "已做 1 套" in await chat.say(f"竞赛 {number}")
 
 

@@ -64,6 +64,12 @@ async def test_a_learner_does_the_five_of_the_day_and_each_answer_stands_in_the_
     assert rows(chat.dispatcher.desk, "SELECT seconds, items FROM year_total") == [(337, 5)]
 
 
+async def test_a_round_left_at_once_does_not_claim_to_have_recorded_anything(chat: Chat) -> None:
+    await chat.say("练习")
+    said = await chat.say("退出")
+    assert ("一题也没有答" in said, "已记录" in said) == (True, False)
+
+
 async def test_the_daily_set_is_the_same_all_day_and_new_the_next(chat: Chat) -> None:
     await chat.say("每日")
     first = chat.last.ask

@@ -15,6 +15,8 @@ from bot.services import contest as service
 from bot.services.quiz import Outcome
 
 BEGIN, BOARD = "开始", "排行"
+BEGINS = (BEGIN, "参加", "答题", "继续")
+_ASKS = re.compile(rf"(?:({'|'.join(BEGINS)})\s*)?#?(\d{{1,9}})\s*(\S.*)?")
 Play = Callable[[Context, Contest, str], Reply]
 FORMS: dict[str, Play] = {}
 """What 竞赛 12 does for a form of contest; it gets the words after the number."""
@@ -39,15 +41,16 @@ def contest(ctx: Context, said: str) -> Reply:
     """正在进行的竞赛；“竞赛 12”看规则和自己的成绩，“竞赛 12 开始”答题。"""
     if not said:
         return _list(ctx)
-    found = re.fullmatch(r"#?(\d{1,9})\s*(\S.*)?", said)
+    found = _ASKS.fullmatch(said)
     if found is None:
         raise Refusal(f"没有看懂「竞赛 {said[:20]}」。请写编号，例如「竞赛 12」；发送「竞赛」看列表。", (Option("竞赛", "竞赛列表"),))
-    if len(found[1]) == 6:
+    number, then = found[2], found[1] or (found[3] or "").strip()
+    if len(number) == 6:
         for room in ROOMS:
-            if (reply := room(ctx, found[1])) is not None:
+            if (reply := room(ctx, number)) is not None:
                 return reply
-    one = service.found(ctx.session, ctx.me, int(found[1]), ctx.now)
-    return FORMS[one.plan.form](ctx, one, (found[2] or "").strip())
+    one = service.found(ctx.session, ctx.me, int(number), ctx.now)
+    return FORMS[one.plan.form](ctx, one, then)
 
 
 def _list(ctx: Context) -> Reply:
@@ -63,7 +66,7 @@ def _list(ctx: Context) -> Reply:
 @plays("windowed")
 def windowed(ctx: Context, one: Contest, said: str) -> Reply:
     """A set at a time; without a word after the number the rules and how one stands."""
-    if said in (BEGIN, "参加", "答题", "继续"):
+    if said in BEGINS:
         put = service.begin(ctx.session, ctx.shelf, ctx.me, one.id, ctx.now, ctx.rng)
         return say.asked(put, f"竞赛「{one.name}」：第一次提交的答案有效，答完一题看结果。")
     stands = service.standing(ctx.session, one, ctx.me.id, ctx.now)

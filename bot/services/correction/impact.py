@@ -127,7 +127,7 @@ class Impact:
 
 
 def _short(stem: str) -> str:
-    return stem if len(stem) <= 40 else f"{stem[:40]}……"
+    return stem if len(stem) <= 40 else f"{stem[:40]}…"
 
 
 def _line(one: Ripple) -> str:
