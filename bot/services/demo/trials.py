@@ -29,7 +29,7 @@ from bot.storage.tables import stamp
 
 BLUEPRINT = "单选 12×5、判断 8×5；30 分钟；及格 70%"
 PAST, NOW = "第三季度法律知识测试", "年度法律知识考试"
-WINDOW, HALL = "学法周周赛", "现场竞赛（管理员发「主持」开场）"
+WINDOW, HALL = "学法周周赛", "法律知识现场赛"
 DAYS_AGO = 10
 TURNOUT = 0.92
 """How many of a hundred come to an exam, at a zeal of 1."""
@@ -125,5 +125,5 @@ def to_take_part(session: Session, shelf: Shelf, now: datetime) -> None:
         plan = Plan(WINDOW, "windowed", rules, (), All(), now, now + timedelta(days=14), "普法工作要点 第五条")
         contest.open_(session, AUTHOR, contest.create(session, shelf, AUTHOR, plan, now), now)
     if HALL not in had:
-        plan = Plan(HALL, "live", Rules(size=8), (), All(), clause="普法工作要点 第五条")
+        plan = Plan(HALL, "live", Rules(size=8, base=10_000, finish=0, board="upper"), (), All(), clause="普法工作要点 第五条")
         contest.create(session, shelf, AUTHOR, plan, now, fixed(shelf, plan, (), random.Random(f"{HALL} {day_of(now)}")))  # noqa: S311
