@@ -22,11 +22,11 @@ async def test_issuing_to_several_is_a_dry_run_until_it_is_applied_and_twice_cha
     env = environment(demo)
     status, out, _ = await bot(*AWARD, env=env)
     assert (status, "将签发 2 份" in out, "以上是预演" in out) == (0, True, True)
-    status, out, _ = await bot("certificate", "list", env=env)
+    status, out, _ = await bot("certificate", "list", "--kind", "contest", env=env)
     assert (status, out.strip()) == (0, "没有证书。")
     numbers = await issued(env)
     assert numbers == await issued(env)
-    status, out, _ = await bot("certificate", "list", "--json", env=env)
+    status, out, _ = await bot("certificate", "list", "--kind", "contest", "--json", env=env)
     kept = json.loads(out)
     assert (status, [one["number"] for one in kept]) == (0, numbers[::-1])
     assert {one["result"] for one in kept} == {"荣获二等奖"}
@@ -39,7 +39,7 @@ async def test_somebody_nobody_knows_stops_all_of_them(demo: Path) -> None:
     env = environment(demo)
     status, _, err = await bot("certificate", "issue", "1009", "nobody", "--title", "竞赛", "--apply", env=env)
     assert (status, "没有工号 nobody" in err) == (1, True)
-    _, out, _ = await bot("certificate", "list", env=env)
+    _, out, _ = await bot("certificate", "list", "--kind", "contest", env=env)
     assert out.strip() == "没有证书。"
 
 
