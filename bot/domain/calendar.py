@@ -95,9 +95,6 @@ class Calendar:
             day = self.workday_on_or_before(day - ONE_DAY)
         return day
 
-    def last_workday_of_month(self, year: int, month: int) -> date:
-        return self.workday_on_or_before(last_of_month(year, month))
-
     def workdays_between(self, since: date, until: date) -> int:
         """How many working days lie in [since, until)."""
         return sum(self.is_workday(since + timedelta(days=n)) for n in range(max(0, (until - since).days)))

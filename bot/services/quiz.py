@@ -57,7 +57,6 @@ class Outcome:
     mark: Mark
     sitting: OpenSitting
     earned: Earned | None
-    counted_before: bool
     moved: Moved | None
     following: Put | None
     score: Score | None
@@ -233,10 +232,8 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     form = FORMS[sitting.kind]
     moved = memory.moved(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
     credited = None
-    before = False
     if form.credits:
         credited = hours.earn_item(session, shelf.policy, person_id, item.question, question.law, day_of(now), now)
-        before = credited is None
     over = form.one_life and not mark.correct
     ahead = None if over else at.ahead or quiz.next_item(session, sitting.id, item.n + 1)
     score = None
@@ -248,7 +245,7 @@ def answer(session: Session, shelf: Shelf, person_id: int, at: Put, choice: str,
     else:
         quiz.move(session, sitting.id, ahead.n)
         following = Put(sitting, ahead, shelf.question(session, ahead.version_id))
-    return Outcome(answer_id, question, choice, mark, sitting, credited, before, moved, following, score, kept_back)
+    return Outcome(answer_id, question, choice, mark, sitting, credited, moved, following, score, kept_back)
 
 
 def skip(session: Session, shelf: Shelf, sitting_id: int, now: datetime) -> Put | None:

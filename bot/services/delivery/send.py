@@ -17,7 +17,6 @@ from bot.storage.outbox import Result
 
 SYSTEM = "system"
 FULL = "达到该成员的频率上限"
-SPENT = "达到该通道的额度"
 SETUP = 60.0
 """Seconds a person's own limit is left alone once it is reached."""
 
