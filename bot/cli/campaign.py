@@ -18,6 +18,7 @@ from bot.domain.audience import parse_audience
 from bot.domain.campaign import STATE_LABELS, Author, Campaign, Preview
 from bot.domain.content import describe, parse_content
 from bot.domain.message import Refusal, lettered
+from bot.domain.pack_days import content_of
 from bot.domain.preference import CHANNELS
 from bot.domain.reminder import read_deadline
 from bot.domain.rhythm import parse_rhythm
@@ -274,7 +275,7 @@ def pack(
         head, _, tail = name.rpartition(" ")
         year = int(tail) if head and tail.isdigit() else None
         items = packs.ahead(shelf, packs.find(shelf, head if year else name), now(), year)
-        return [(item.name, f"{rhythms.describe(rhythm)}　{describe(item.content)}") for item, rhythm in items]
+        return [(item.name, f"{rhythms.describe(rhythm)}　{describe(content_of(item))}") for item, rhythm in items]
 
     found = reading(with_shelf(look))
     show([{"name": one, "plan": plan} for one, plan in found], as_json, [*(f"{one}　{plan}" for one, plan in found), "以上是预演，什么都没有写。"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Literal
 
 from bot.domain.message import Refusal
 
+OnHoliday = Literal["skip", "before", "after", "keep"]
+"""What becomes of a day that is not worked: left out, moved before it, moved after it, or kept."""
 ONE_DAY = timedelta(days=1)
 SATURDAY = 5
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from bot.domain.library import Library
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import Learner
-
-if TYPE_CHECKING:
-    from bot.domain.library import Library
 
 KINDS = ("lesson", "daily", "series", "notice", "poll", "reminder", "invitation", "digest")
 KIND_LABELS = {

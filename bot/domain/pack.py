@@ -1,23 +1,28 @@
-"""Packs for law days: what an agency sends around a day of the year, drafted with one command (features.md A25)."""
+"""Packs for law days, as their files say them: what an agency sends around a day of the year (features.md A25)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
-from bot.domain.calendar import Calendar
-from bot.domain.content import Content
-from bot.domain.rhythm import LAW_DAYS, OnHoliday, Rhythm
+from bot.domain.calendar import OnHoliday
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One message of a pack, `day` working days after its law day (before it when negative), at HH:MM."""
+    """One message of a pack, `day` working days after its law day (before it when negative), at HH:MM.
+
+    What it sends is said in plain values; bot/domain/pack_days.py makes the content of a campaign of them.
+    """
 
     name: str
     day: int
     time: str
-    content: Content
+    kind: str
+    text: str = ""
+    options: tuple[str, ...] = ()
+    receipt: bool = False
+    lesson: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +35,3 @@ class Pack:
     about: str
     clause: str
     items: tuple[Item, ...]
-
-
-def dated(pack: Pack, year: int, calendar: Calendar) -> list[tuple[Item, Rhythm]]:
-    """The items of a pack on the days of a year, in order. Raises `UnknownYear` when one of them depends on a year nobody has entered."""
-    month, day = LAW_DAYS[pack.law_day]
-    centre = date(year, month, day)
-    if pack.on_holiday == "before":
-        centre = calendar.workday_on_or_before(centre)
-    elif pack.on_holiday == "after":
-        centre = calendar.workday_on_or_after(centre)
-    found = []
-    for item in pack.items:
-        on = centre
-        if item.day > 0:
-            on = calendar.workday_after(centre, item.day)
-        elif item.day < 0:
-            on = calendar.workday_before(centre, -item.day)
-        found.append((item, Rhythm("once", time=item.time, on=on, on_holiday="keep")))
-    return sorted(found, key=lambda one: (one[1].on or centre, one[1].time))

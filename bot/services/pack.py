@@ -10,7 +10,8 @@ from bot.domain.audience import All, Audience
 from bot.domain.campaign import Author, Campaign
 from bot.domain.content import faults
 from bot.domain.message import Refusal
-from bot.domain.pack import Item, Pack, dated
+from bot.domain.pack import Item, Pack
+from bot.domain.pack_days import content_of, dated
 from bot.domain.rhythm import LAW_DAYS, Rhythm
 from bot.domain.times import SHANGHAI, day_of
 from bot.services import campaign as service
@@ -49,7 +50,7 @@ def draft(session: Session, shelf: Shelf, author: Author, said: str, now: dateti
     name, _, tail = said.strip().rpartition(" ")
     year = int(tail) if name and tail.isascii() and tail.isdigit() and len(tail) == YEAR_DIGITS else None
     pack = find(shelf, name if year is not None else said.strip())
-    wrong = [sentence for item in pack.items if (sentence := faults(item.content, shelf.library))]
+    wrong = [sentence for item in pack.items if (sentence := faults(content_of(item), shelf.library))]
     if wrong:
         raise Refusal(wrong[0])
     items = ahead(shelf, pack, now, year)
@@ -58,7 +59,7 @@ def draft(session: Session, shelf: Shelf, author: Author, said: str, now: dateti
     if had:
         raise Refusal(f"这个活动包已经起草过了：{'、'.join(f'{one.id}「{one.name}」' for one in had[:5])}。")
     ids = [
-        service.create(session, shelf, author, item.name, item.content, rhythm, audience or All(), now, clause=clause, missed="send")
+        service.create(session, shelf, author, item.name, content_of(item), rhythm, audience or All(), now, clause=clause, missed="send")
         for item, rhythm in items
     ]
     return [service.own(session, author, one) for one in ids]

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time
 from typing import Any, Literal
 
+from bot.domain.calendar import OnHoliday
 from bot.domain.times import SHANGHAI
 
 Kind = Literal[
     "once", "workdays", "weekly", "monthly_day", "monthly_last_workday", "monthly_nth_weekday", "quarterly", "yearly_date", "law_day", "series"
 ]
-OnHoliday = Literal["skip", "before", "after", "keep"]
 KINDS: tuple[Kind, ...] = (
     "once", "workdays", "weekly", "monthly_day", "monthly_last_workday", "monthly_nth_weekday", "quarterly", "yearly_date", "law_day", "series",
 )  # fmt: skip

@@ -7,8 +7,9 @@ import unicodedata
 from datetime import date
 from typing import Any
 
+from bot.domain.calendar import OnHoliday
 from bot.domain.message import Refusal
-from bot.domain.rhythm.base import LAW_DAYS, OnHoliday, Rhythm
+from bot.domain.rhythm.base import LAW_DAYS, Rhythm
 
 WEEKDAYS = "一二三四五六日"
 ON_HOLIDAY = {"skip": "跳过", "before": "提前", "after": "顺延", "keep": "照常"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.domain.content import Content
 from bot.domain.library import Library
 from bot.domain.pack import Item, Pack
+from bot.domain.pack_days import content_of
 from bot.domain.rhythm import LAW_DAYS
 from bot.storage.files.models import PackFile, PackItemEntry, validated
 from bot.storage.files.strict import Fault, Node
@@ -27,7 +27,9 @@ def read(node: Node, file: str, library: Library, faults: list[Fault]) -> Pack |
         if one.lesson not in library.lessons and (one.lesson != _NOTHING or one.kind == "lesson"):
             faults.append(Fault(file, line, f"{one.name}：没有课程 {one.lesson}"))
         try:
-            items.append(Item(one.name, one.day, one.time, _content(one)))
+            item = _item(one)
+            content_of(item)
+            items.append(item)
         except ValueError:
             needs = "notice 要 text，poll 要 text 和 2 到 6 个 options，invitation 要 target"
             faults.append(Fault(file, line, f"{one.name}：{one.kind} 缺少它要的内容（{needs}）"))
@@ -36,10 +38,12 @@ def read(node: Node, file: str, library: Library, faults: list[Fault]) -> Pack |
     return Pack(entry.name, entry.law_day, entry.on_holiday, entry.about, entry.clause, tuple(items))
 
 
-def _content(one: PackItemEntry) -> Content:
-    return Content(
+def _item(one: PackItemEntry) -> Item:
+    return Item(
+        one.name,
+        one.day,
+        one.time,
         one.kind,
-        title=one.name if one.kind in ("notice", "invitation") else "",
         text=one.text.strip(),
         options=tuple(one.options),
         receipt=one.receipt,
