@@ -58,7 +58,7 @@ def test_the_report_names_who_will_miss_and_what_would_do(agency: Agency) -> Non
     # 17 学时 are 765 minutes; 29 working days are left after the 20th of November.
     assert (minutes, day) == (27, "2026-12-31")
     assert listed["5"][10] is not None
-    assert "4 人中，按今年的进度 3 人年底不能达标(很可能 3 人)" in found.notes[0]
+    assert "4 人中，按今年的进度 3 人年底不能达标（很可能 3 人）" in found.notes[0]
     assert "误差未知" in found.notes[1]
 
 
