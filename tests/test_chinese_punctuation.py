@@ -33,6 +33,7 @@ EXCEPTIONS = {
     "source: 国务院办公厅": "a line of a YAML file",
     "地址:端口": "the form in which BOT_LISTEN is read",
     "民法典(2020-05-28).md": "the name of a file",
+    "filteredStaffId: 被平台过滤": "a platform's refusal as every channel keeps it: kind, code, colon, message",
     "(含下级)": "a mark of an audience, looked for after the text is folded to half width",
     "(仅本级)": "a mark of an audience, looked for after the text is folded to half width",
     "系统繁忙: nothing": "an English sentence of the metrics that names a Chinese one",

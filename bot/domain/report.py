@@ -61,7 +61,7 @@ class Head:
     algorithm: str
 
     def __str__(self) -> str:
-        return f"第 {self.seq} 号 {self.algorithm}：{self.hash}"
+        return f"第 {self.seq} 号 {self.algorithm}:{self.hash}"
 
 
 @dataclass(frozen=True, slots=True)

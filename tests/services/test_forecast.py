@@ -154,7 +154,7 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
     said = await Chat(house, clock, "1001").say("我的学时")
 
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
-    assert re.fullmatch(r"🔭 按今年的进度，年底预计 40.75 学时\(±[\d.]+\)，(刚够，别松劲|能达标)。", line), line
+    assert re.fullmatch(r"🔭 按今年的进度，年底预计 40.75 学时（±[\d.]+），(刚够，别松劲|能达标)。", line), line
 
     slow = house.desk.write_now(lambda session: enroll(session, "1002", "学员乙"))
     for n in range(1, 11):
@@ -162,7 +162,7 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
     said = await Chat(house, clock, "1002").say("我的学时")
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
     # 5 学时 are 225 minutes, a quarter more for two categories; 29 working days are left.
-    assert re.fullmatch(r"🔭 .*年底预计 39.5 学时\(±[\d.]+\)，差 0.5。每个工作日 9 分钟，12月29日达标。", line), line
+    assert re.fullmatch(r"🔭 .*年底预计 39.5 学时（±[\d.]+），差 0.5。每个工作日 9 分钟，12月29日达标。", line), line
 
 
 def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: int) -> None:

@@ -240,7 +240,7 @@ def _strike_out(told: _Told, answer: dict[str, Any], *, begun: bool) -> None:
     """200 does not mean that all were sent (C6); who got a first part already is not put off, lest it come twice."""
     for where, receipt in (
         ("invalidStaffIdList", failed("recipient invalidStaffId")),
-        ("filteredStaffIdList", failed("recipient filteredStaffId：被平台过滤（如对方屏蔽了机器人）")),
+        ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
         ("flowControlledStaffIdList", Receipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
     ):
         for user in ids_in(answer.get(where)):
