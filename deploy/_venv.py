@@ -33,7 +33,7 @@ PIP_LOG = VENV / "pip.log"
 
 # Published as source only; everything else must come as a wheel, for nothing here can compile Rust or C.
 SOURCE_ONLY = "jieba"
-NO_VENV = "这台机器的 Python 缺少 {} 组件,无法建立虚拟环境:请先安装 Debian 软件包 python3-venv(apt install python3-venv)。"
+NO_VENV = "这台机器的 Python 缺少 {} 组件，无法建立虚拟环境：请先安装 Debian 软件包 python3-venv（apt install python3-venv）。"
 OFFLINE_SIGNS = ("connection", "max retries", "name resolution", "timed out", "timeout", "proxyerror", "sslerror", "no matching distribution")
 
 
@@ -77,7 +77,7 @@ def need_parts() -> None:
 
 def need_writable(place: Path) -> None:
     if not os.access(place, os.W_OK | os.X_OK):
-        raise SystemExit(f"目录 {place} 当前用户不可写:请改用拥有该目录的用户运行,或把项目放到可写的目录。")
+        raise SystemExit(f"目录 {place} 当前用户不可写：请改用拥有该目录的用户运行，或把项目放到可写的目录。")
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def _alone() -> Iterator[int]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("另一个进程正在安装依赖,等它完成……")
+            say("另一个进程正在安装依赖，等它完成……")
             fcntl.flock(held, fcntl.LOCK_EX)
         yield held
     finally:
@@ -107,10 +107,10 @@ def _make(kind: str, held: int) -> None:
             elif VENV.exists():
                 shutil.rmtree(VENV)
         except OSError as wrong:
-            raise SystemExit(f"旧的虚拟环境 {VENV} 删不掉({wrong.strerror}:{wrong.filename}):请手动删除它后重试。") from None
+            raise SystemExit(f"旧的虚拟环境 {VENV} 删不掉（{wrong.strerror}：{wrong.filename}）：请手动删除它后重试。") from None
         say(f"正在建立虚拟环境 {VENV} ……")
         _run([_base(), "-I", "-m", "venv", str(VENV)], "建立虚拟环境失败", held)
-    say("正在从 deploy/wheelhouse 安装依赖……" if WHEELHOUSE.is_dir() else "正在安装依赖(首次约需一两分钟)……")
+    say("正在从 deploy/wheelhouse 安装依赖……" if WHEELHOUSE.is_dir() else "正在安装依赖（首次约需一两分钟）……")
     for lock in ("build", kind):
         offline = ["--no-index", "--find-links", str(WHEELHOUSE)] if WHEELHOUSE.is_dir() else []
         _run([*pip("install"), "-r", str(LOCKS / f"{lock}.txt"), *offline], "安装依赖失败", held)
@@ -153,16 +153,16 @@ def explained(output: str, what: str) -> str:
     if "ensurepip" in low:
         return NO_VENV.format("ensurepip")
     if "no space left" in low:
-        return f"{what}:磁盘空间不足,请清理后重试(约需 400 MB)。"
+        return f"{what}：磁盘空间不足，请清理后重试（约需 400 MB）。"
     if "do not match the hashes" in low:
-        return f"{what}:下载的文件与锁文件的校验值不符,请检查软件源或 deploy/wheelhouse 是否被改动。"
+        return f"{what}：下载的文件与锁文件的校验值不符，请检查软件源或 deploy/wheelhouse 是否被改动。"
     if WHEELHOUSE.is_dir() and "no matching distribution" in low:
-        return f"{what}:deploy/wheelhouse 里缺少适合本机的软件包,请在同类且联网的机器上运行 python3 deploy/wheelhouse.py 重新制作。"
+        return f"{what}：deploy/wheelhouse 里缺少适合本机的软件包，请在同类且联网的机器上运行 python3 deploy/wheelhouse.py 重新制作。"
     if any(sign in low for sign in OFFLINE_SIGNS):
-        advice = "无网络的机器请先在联网机器上用 python3 deploy/wheelhouse.py 制作 deploy/wheelhouse,再拷到这里"
-        return f"{what}:连不上软件源,请检查网络或 pip 的镜像设置;{advice}。"
+        advice = "无网络的机器请先在联网机器上用 python3 deploy/wheelhouse.py 制作 deploy/wheelhouse，再拷到这里"
+        return f"{what}：连不上软件源，请检查网络或 pip 的镜像设置；{advice}。"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return f"{what}:{lines[-1] if lines else '没有给出原因'}" + (f"(详见 {PIP_LOG})。" if PIP_LOG.exists() else "。")
+    return f"{what}：{lines[-1] if lines else '没有给出原因'}" + (f"（详见 {PIP_LOG}）。" if PIP_LOG.exists() else "。")
 
 
 def _site_packages() -> Path:

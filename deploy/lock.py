@@ -30,7 +30,7 @@ SOURCES: "dict[str, tuple[str, ...]]" = {
 def main(arguments: "list[str]") -> int:
     uv = shutil.which("uv", path=os.pathsep.join([str(_venv.BIN), os.environ.get("PATH", os.defpath)]))
     if uv is None:
-        sys.stderr.write("没有找到 uv:请先安装它(pip install uv)。\n")
+        sys.stderr.write("没有找到 uv：请先安装它（pip install uv）。\n")
         return 1
     for name, source in SOURCES.items():
         # --no-config: an index of this machine's own settings must not decide what everybody installs.

@@ -14,7 +14,7 @@ LEAST = (3, 11)
 
 def main(arguments: "list[str]") -> int:
     if sys.version_info[:2] < LEAST:
-        sys.stderr.write("需要 Python {}.{} 或更高版本,当前是 {}.{}:请安装新版 Python 后重试。\n".format(*(LEAST + sys.version_info[:2])))
+        sys.stderr.write("需要 Python {}.{} 或更高版本，当前是 {}.{}：请安装新版 Python 后重试。\n".format(*(LEAST + sys.version_info[:2])))
         return 1
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import _venv

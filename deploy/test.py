@@ -23,7 +23,7 @@ TOOLS = (
 
 def main(arguments: "list[str]") -> int:
     if sys.version_info[:2] < LEAST:
-        sys.stderr.write("需要 Python {}.{} 或更高版本,当前是 {}.{}:请安装新版 Python 后重试。\n".format(*(LEAST + sys.version_info[:2])))
+        sys.stderr.write("需要 Python {}.{} 或更高版本，当前是 {}.{}：请安装新版 Python 后重试。\n".format(*(LEAST + sys.version_info[:2])))
         return 1
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import _venv
@@ -34,7 +34,7 @@ def main(arguments: "list[str]") -> int:
         _venv.say("== " + " ".join(tool))
         status = subprocess.call([str(_venv.BIN / tool[0]), *tool[1:]])
         if status:
-            _venv.say("{} 没有通过,到此为止。".format(" ".join(tool)))
+            _venv.say("{} 没有通过，到此为止。".format(" ".join(tool)))
             return status
     _venv.say("== pytest")
     # The suite decides its settings itself; those of the operator's shell are not its business.

@@ -12,10 +12,10 @@ import _venv
 
 def main(arguments: "list[str]") -> int:
     if arguments not in ([], ["--dev"]):
-        sys.stderr.write("用法:python3 deploy/wheelhouse.py [--dev]\n")
+        sys.stderr.write("用法：python3 deploy/wheelhouse.py [--dev]\n")
         return 2
     if _venv.WHEELHOUSE.exists():
-        sys.stderr.write(f"{_venv.WHEELHOUSE} 已存在:请先移走或删除它,再重新制作。\n")
+        sys.stderr.write(f"{_venv.WHEELHOUSE} 已存在：请先移走或删除它，再重新制作。\n")
         return 1
     # pip downloads a source package only where it can read it, and that takes the locked build packages of .venv.
     _venv.ready("run")
@@ -28,7 +28,7 @@ def main(arguments: "list[str]") -> int:
         if done.returncode:
             raise SystemExit(_venv.explained(done.stdout + done.stderr, "下载依赖失败"))
     unfinished.rename(_venv.WHEELHOUSE)
-    print(f"已备好 {len(list(_venv.WHEELHOUSE.iterdir()))} 个软件包:把 deploy/wheelhouse 拷到目标机器的同一位置即可离线安装。")
+    print(f"已备好 {len(list(_venv.WHEELHOUSE.iterdir()))} 个软件包：把 deploy/wheelhouse 拷到目标机器的同一位置即可离线安装。")
     return 0
 
 

@@ -87,7 +87,7 @@ def test_a_campaign_is_drafted_started_skipped_paused_and_stopped(shell: Shell) 
 
     n = str(shell.json(*NEW, "--apply")["id"])
     assert [(one["state"], one["audience"], one["rhythm"]) for one in shell.json("campaign", "list")] == [
-        ("draft", "单位=某局/财务处(含下级)", "每个工作日 10:00")
+        ("draft", "单位=某局/财务处（含下级）", "每个工作日 10:00")
     ]
     assert shell.json("campaign", "start", n)["state"] == "running"
     assert "除2026-03-05" in shell.json("campaign", "skip", n, "2026-03-05")["rhythm"]

@@ -55,7 +55,7 @@ async def test_every_fault_is_named_with_file_and_line(tmp_path: Path) -> None:
     assert found[1]["file"] == "quiz_banks/mfd.yaml", "the cause stands before the lessons that miss its questions"
     status, out, _ = await bot("check", env=env, cwd=tmp_path / "tree")
     assert (status, f"发现 {len(found)} 处错误" in out) == (1, True)
-    assert out.startswith("设置: BOT_DINGTALK__MODE ")
+    assert out.startswith("设置：BOT_DINGTALK__MODE ")
 
 
 async def test_a_channel_setting_that_is_written_and_empty_is_named(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_a_terminal_talks_like_any_channel_and_its_numbers_are_buttons(tmp
     assert (status, "管理员" in out) == (0, True)
     status, _, err = await bot("chat", "--as", "nobody", env=env, said="")
     assert (status, "花名册里没有工号 nobody" in err) == (1, True)
-    assert "1009(学员)" in err, "in the demo it says who there is"
+    assert "1009（学员）" in err, "in the demo it says who there is"
     status, out, _ = await bot("chat", env=env, said="每日\n")
     assert (status, "绑定" in out) == (0, True), "without a number the terminal is a stranger"
 
@@ -93,7 +93,7 @@ async def test_a_terminal_talks_like_any_channel_and_its_numbers_are_buttons(tmp
         (SEVERAL, "133", ("AC", "s:1:2")),
         (SEVERAL, "14", ("14", "")),
         (Reply("好", buttons=(Option("每日", "每日一练"),)), "1", ("每日", "")),
-        (Reply("填空", Ask("s:1:3", "", "几年?")), "1", ("1", "")),
+        (Reply("填空", Ask("s:1:3", "", "几年？")), "1", ("1", "")),
     ],
 )
 def test_a_number_is_the_button_it_stands_before_and_else_itself(last: Reply, typed: str, heard: tuple[str, str]) -> None:

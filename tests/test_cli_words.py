@@ -16,7 +16,7 @@ from tests.web.standing import bot, environment
     [
         ("export", "缺少参数 what。"),
         ("nix", "没有 nix 这个命令。"),
-        ("report --unti", "没有 --unti 这个选项,您是不是要用 --out、--unit?"),
+        ("report --unti", "没有 --unti 这个选项，您是不是要用 --out、--unit？"),
         ("export a b", "多出了 b。"),
         ("report --year x", "--year 应为整数。"),
         ("report --year", "选项 --year 后面要写上值。"),
@@ -32,7 +32,7 @@ async def test_misuse_is_two_and_one_chinese_sentence(tmp_path: Path, typed: str
 @pytest.mark.parametrize("command", ["", "serve", "ledger"])
 async def test_help_is_framed_in_chinese(tmp_path: Path, command: str) -> None:
     status, out, _ = await bot(*command.split(), "--help", env=environment(tmp_path / "bot.db"))
-    assert (status, "用法:" in out, "显示这份说明" in out) == (0, True, True)
+    assert (status, "用法：" in out, "显示这份说明" in out) == (0, True, True)
     assert not re.search("Usage|Options|Commands|Show this", out)
 
 

@@ -169,12 +169,12 @@ def test_cancelling_needs_a_reason_and_takes_hours_back(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("said", "wrong"),
     [
-        ("name: x\nopens: 2026-03-02\n", "opens(开始) 应为时间，写作 2026-07-01 09:00"),
+        ("name: x\nopens: 2026-03-02\n", "opens（开始） 应为时间，写作 2026-07-01 09:00"),
         ("name: x\nprize: 100\n", "不认识 “prize”"),
-        ("opens: 2026-03-02 09:00\n", "缺少 name(名称)"),
+        ("opens: 2026-03-02 09:00\n", "缺少 name（名称）"),
         ("name: x\nrules: {speed: 80}\n", "速度权重"),
         ("name: x\nrules: {fame: 1}\n", "没有「fame」"),
-        ("name: x\nform: lottery\n", "form(形式) 的写法不对"),
+        ("name: x\nform: lottery\n", "form（形式） 的写法不对"),
         ("name: x\nto: 单位\n", "对象"),
         ("name: [x\n", "竞赛.yaml:"),
         ("name: x\nform: live\nquestions: [nothing-01]\nof: [监察法]\n", "题目 nothing-01 不在题库里"),
@@ -220,7 +220,7 @@ def test_a_faulty_row_of_a_team_list_is_named_and_nothing_is_written(shell: Shel
     number = shell.drafted(LISTED)
     path = teams_file(shell.folder, ("红队", 1001), ("", 1002), ("蓝队", 1001), ("蓝队", ""))
     said = shell.refused("teams", number, path, "--apply")
-    for part in ("第 3 行「队名」", "第 4 行「工号」:与第 2 行是同一个人", "第 5 行「工号」:没有填"):
+    for part in ("第 3 行「队名」", "第 4 行「工号」：与第 2 行是同一个人", "第 5 行「工号」：没有填"):
         assert part in said
     assert "花名册里没有 7777" in shell.refused("teams", number, teams_file(shell.folder, ("红队", 7777)), "--apply")
     assert shell.count("team_member") == 0

@@ -164,7 +164,7 @@ def test_a_pip_that_outlives_a_killed_start_keeps_the_next_one_waiting(venv: Any
         orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(held,))
     with start(installed) as waiting:
         assert waiting.stderr is not None
-        assert waiting.stderr.readline() == "另一个进程正在安装依赖,等它完成……\n"
+        assert waiting.stderr.readline() == "另一个进程正在安装依赖，等它完成……\n"
         # Whoever held the lock may have finished the work: then there is nothing left to do.
         venv.STAMP.write_text(venv.stamp("run"), encoding="utf-8")
         orphan.kill()
@@ -188,7 +188,7 @@ def test_an_old_python_reads_far_enough_to_say_that_it_is_old(
     exec(compile(source, str(path), "exec"), rooms)
     monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
     assert rooms["main"]([]) == 1
-    assert capsys.readouterr().err == "需要 Python 3.11 或更高版本,当前是 3.9:请安装新版 Python 后重试。\n"
+    assert capsys.readouterr().err == "需要 Python 3.11 或更高版本，当前是 3.9：请安装新版 Python 后重试。\n"
 
 
 @pytest.mark.parametrize("part", ["venv", "ensurepip"])
@@ -215,7 +215,7 @@ def test_a_directory_that_may_not_be_written_is_named(venv: Any, project: Path, 
         ("ReadTimeoutError: Read timed out.", "连不上软件源"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "磁盘空间不足"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "校验值不符"),
-        ("one\nERROR: something else\n\n", "安装依赖失败:ERROR: something else"),
+        ("one\nERROR: something else\n\n", "安装依赖失败：ERROR: something else"),
         ("", "没有给出原因"),
     ],
 )
@@ -232,7 +232,7 @@ def test_an_empty_wheelhouse_is_used_and_found_wanting_without_a_network(venv: A
     said = first.communicate(timeout=60)[1]
 
     assert first.returncode == 1
-    assert said.splitlines()[-1].startswith("安装依赖失败:deploy/wheelhouse 里缺少适合本机的软件包")
+    assert said.splitlines()[-1].startswith("安装依赖失败：deploy/wheelhouse 里缺少适合本机的软件包")
     assert "Traceback" not in said
     assert not venv.stands("run")
 

@@ -167,4 +167,4 @@ def test_a_file_may_say_its_blueprint_in_a_line_and_its_keys_in_chinese(file: Pa
 def test_a_file_that_cannot_be_read_is_refused_in_chinese(shell: Shell, tmp_path: Path) -> None:
     for path, why in ((tmp_path / "none.yaml", "没有这个文件或目录"), (tmp_path, "这是目录，不是文件")):
         status, _, err = shell.run("exam", "new", str(path))
-        assert (status, f"读不了这个文件:{why}" in err) == (1, True)
+        assert (status, f"读不了这个文件：{why}" in err) == (1, True)

@@ -112,4 +112,4 @@ def test_what_may_not_be_changed_is_told_as_such_on_either_database(engine: Engi
 
 
 def test_an_error_without_a_sentence_is_named_by_its_code() -> None:
-    assert database_fault(psycopg.errors.UndefinedTable("relation does not exist")) == "数据库不能用:出错代码 42P01。"
+    assert database_fault(psycopg.errors.UndefinedTable("relation does not exist")) == "数据库不能用：出错代码 42P01。"

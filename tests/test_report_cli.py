@@ -166,7 +166,7 @@ def test_sealing_then_verifying_and_a_tampered_entry_is_named_with_status_one(sh
 
     status, out, _ = shell("ledger", "verify")
     assert status == 1
-    assert "第 1 号(流水 #1)被改动" in out
+    assert "第 1 号（流水 #1）被改动" in out
     assert shell("ledger", "verify", "--head", "0" * 64)[0] == 1
 
 

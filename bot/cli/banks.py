@@ -21,16 +21,16 @@ cli.add_typer(bank, name="bank")
 
 @bank.command("check")
 def check(
-    laws: Annotated[Path | None, typer.Option("--laws", help="放法律文本的目录,文件名如 民法典(2020-05-28).md")] = None,
+    laws: Annotated[Path | None, typer.Option("--laws", help="放法律文本的目录，文件名如 民法典(2020-05-28).md")] = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
-    """逐题核对依据:正确、有误、过时、无法核对。加 --apply 后,有误和过时的题不再抽取。"""
+    """逐题核对依据：正确、有误、过时、无法核对。加 --apply 后，有误和过时的题不再抽取。"""
     library, faults = load_library(home())
     if faults:
         raise refuse("\n".join(str(fault) for fault in faults))
     if laws is not None and not laws.is_dir():
-        raise refuse(f"找不到目录 {laws},请用 --laws 指向放法律文本的目录。")
+        raise refuse(f"找不到目录 {laws}，请用 --laws 指向放法律文本的目录。")
     report = check_banks(library, laws, day_of(now()))
     show(report.as_dict(), as_json, report.lines())
     bad = {row.question: row.reason for row in report.rows if row.finding in (Finding.WRONG, Finding.STALE)}
@@ -38,10 +38,10 @@ def check(
 
         def work(session: Session) -> tuple[int, int]:
             done = withdraw(session, bad, {row.question for row in report.rows if row.finding is Finding.RIGHT}, now())
-            audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {done[0]},恢复 {done[1]}")
+            audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {done[0]}，恢复 {done[1]}")
             return done
 
         stopped, restored = writing(work)
-        print(f"停用 {stopped} 题,恢复 {restored} 题。")
+        print(f"停用 {stopped} 题，恢复 {restored} 题。")
     if bad:
         raise typer.Exit(1)

@@ -112,7 +112,7 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
 
 @group.command("preview")
 def preview(
-    to: Annotated[str, typer.Option("--to", help="对象，例如 单位=某局/办公室(含下级) 且 层级=公务员")] = "全员",
+    to: Annotated[str, typer.Option("--to", help="对象，例如 单位=某局/办公室（含下级） 且 层级=公务员")] = "全员",
     every: Annotated[str, typer.Option("--every", help="频次，例如 每个工作日 09:00")] = "每个工作日 09:00",
     as_json: Json = False,
 ) -> None:

@@ -52,7 +52,7 @@ def chat(
 
 
 def _who_is_there() -> str:
-    return f"演示的机关里可以用：{'、'.join(f'{one.staff_no}({one.label})' for one in PERSONAS)}。"
+    return f"演示的机关里可以用：{'、'.join(f'{one.staff_no}（{one.label}）' for one in PERSONAS)}。"
 
 
 def _is_fresh(settings: Settings) -> bool:

@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 cli = typer.Typer(
     name="bot",
-    help="学法机器人:学法、答题、学时与报表。",
+    help="学法机器人：学法、答题、学时与报表。",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Json = Annotated[bool, typer.Option("--json", help="输出 JSON,供脚本使用")]
-Apply = Annotated[bool, typer.Option("--apply", help="真正执行;不加则只预演,什么都不写")]
+Json = Annotated[bool, typer.Option("--json", help="输出 JSON，供脚本使用")]
+Apply = Annotated[bool, typer.Option("--apply", help="真正执行；不加则只预演，什么都不写")]
 
 _config: Path | None = None
 progress = Console(stderr=True)
@@ -70,8 +70,8 @@ def engine_of(settings: Settings) -> Engine:
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     found = migrations.current(engine)
     if found != migrations.head():
-        what = "还没有建表" if found is None else f"停在版本 {found},本程序需要 {migrations.head()}"
-        raise Refusal(f"数据库{what},请先运行 python -m bot migrate")
+        what = "还没有建表" if found is None else f"停在版本 {found}，本程序需要 {migrations.head()}"
+        raise Refusal(f"数据库{what}，请先运行 python -m bot migrate")
     return engine
 
 
@@ -116,36 +116,36 @@ def main() -> None:
     except Refusal as refusal:
         sys.exit(_say(str(refusal), 1))
     except Busy:
-        sys.exit(_say("数据库正忙或写不了,什么都没有改动,请稍后再试。", 1))
+        sys.exit(_say("数据库正忙或写不了，什么都没有改动，请稍后再试。", 1))
     except DRIVER_ERRORS as wrong:  # from the statements that go to the driver directly
         sys.exit(_say(database_fault(wrong), 1))
     except DBAPIError as wrong:
         sys.exit(_say(database_fault(wrong.orig), 1))
 
 
-_KEPT = "数据库不许这样改:流水、审计、作答等已记录的不能改也不能删,只能另记一笔更正"
-_READ_ONLY, _FULL, _BUSY = "数据库是只读的,写不进去,请检查数据库文件和目录的权限", "磁盘满了,请腾出空间", "数据库正忙,请稍后再试"
+_KEPT = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
+_READ_ONLY, _FULL, _BUSY = "数据库是只读的，写不进去，请检查数据库文件和目录的权限", "磁盘满了，请腾出空间", "数据库正忙，请稍后再试"
 _FAULTS = {
     sqlite3.SQLITE_READONLY: _READ_ONLY,
-    sqlite3.SQLITE_NOTADB: "这个文件不是数据库,请检查 BOT_DATABASE_URL",
-    sqlite3.SQLITE_CORRUPT: "数据库文件已损坏,请用备份恢复",
-    sqlite3.SQLITE_CANTOPEN: "数据库文件打不开,请检查 BOT_DATABASE_URL 和目录的权限",
+    sqlite3.SQLITE_NOTADB: "这个文件不是数据库，请检查 BOT_DATABASE_URL",
+    sqlite3.SQLITE_CORRUPT: "数据库文件已损坏，请用备份恢复",
+    sqlite3.SQLITE_CANTOPEN: "数据库文件打不开，请检查 BOT_DATABASE_URL 和目录的权限",
     sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_IOERR: "磁盘读写出错,请检查磁盘",
+    sqlite3.SQLITE_IOERR: "磁盘读写出错，请检查磁盘",
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
     sqlite3.SQLITE_CONSTRAINT: "数据与库里的约束冲突",
-    "08": "和 PostgreSQL 的连接断了,请检查它是否在运行",
+    "08": "和 PostgreSQL 的连接断了，请检查它是否在运行",
     "23": "数据与库里的约束冲突",
     "23000": _KEPT,
-    "25006": "这个 PostgreSQL 是只读的(可能是备库),请检查 BOT_DATABASE_URL",
-    "28": "PostgreSQL 拒绝登录,请检查用户名和密码",
-    "3D": "PostgreSQL 里没有这个库,请先建库",
+    "25006": "这个 PostgreSQL 是只读的（可能是备库），请检查 BOT_DATABASE_URL",
+    "28": "PostgreSQL 拒绝登录，请检查用户名和密码",
+    "3D": "PostgreSQL 里没有这个库，请先建库",
     "42501": "PostgreSQL 的这个用户权限不够",
     "53100": _FULL,
-    "53": "PostgreSQL 的资源用尽了(连接、内存或磁盘),请稍后再试",
+    "53": "PostgreSQL 的资源用尽了（连接、内存或磁盘），请稍后再试",
     "55P03": _BUSY,
-    "57": "PostgreSQL 正在停止或启动,请稍后再试",
+    "57": "PostgreSQL 正在停止或启动，请稍后再试",
 }
 """By SQLite's primary result code, and by PostgreSQL's SQLSTATE or its class."""
 
@@ -161,8 +161,8 @@ def database_fault(wrong: BaseException | None) -> str:
         name = code = getattr(wrong, "sqlstate", None) or ""
         found = _FAULTS.get(code) or _FAULTS.get(code[:2])
         if not code and isinstance(wrong, psycopg.OperationalError):
-            found = "连不上 PostgreSQL,请检查它是否在运行,以及 BOT_DATABASE_URL 里的地址、端口、用户名、密码和库名"
-    return f"数据库不能用:{found or f'出错代码 {name or type(wrong).__name__}'}。"
+            found = "连不上 PostgreSQL，请检查它是否在运行，以及 BOT_DATABASE_URL 里的地址、端口、用户名、密码和库名"
+    return f"数据库不能用：{found or f'出错代码 {name or type(wrong).__name__}'}。"
 
 
 def _say(sentence: str, status: int) -> int:

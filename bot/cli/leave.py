@@ -21,7 +21,7 @@ def _leave() -> None:
 
 @group.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="xlsx 或 csv，列：工号、类别(请假/借调)、开始、结束")], apply: Apply = False, as_json: Json = False
+    file: Annotated[Path, typer.Argument(help="xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")], apply: Apply = False, as_json: Json = False
 ) -> None:
     """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
     at = now()

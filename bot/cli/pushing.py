@@ -25,8 +25,8 @@ DRY = "以上是预演，什么都没有写，也没有发。"
 
 @group.command("push")
 def push(
-    send: Annotated[str, typer.Option("--send", help="内容：通知 正文；通知(回执) 正文；投票 问题/甲/乙；课 编号；每日")],
-    to: Annotated[str, typer.Option("--to", help="对象，例如 单位=某局/办公室(含下级)")],
+    send: Annotated[str, typer.Option("--send", help="内容：通知 正文；通知（回执）正文；投票 问题/甲/乙；课 编号；每日")],
+    to: Annotated[str, typer.Option("--to", help="对象，例如 单位=某局/办公室（含下级）")],
     clause: Annotated[str, typer.Option("--clause", help="依据，例如 年度要点第二条")] = "",
     apply: Apply = False,
     as_json: Json = False,

@@ -32,7 +32,7 @@ from bot.storage.reports import REPORTS
 LATER = {"docx": "Word 文档", "png": "图片"}
 MISUSE = 2
 
-ledger = typer.Typer(help="学时流水:封存与核验。", no_args_is_help=True)
+ledger = typer.Typer(help="学时流水：封存与核验。", no_args_is_help=True)
 cli.add_typer(ledger, name="ledger")
 
 
@@ -46,29 +46,29 @@ def _note(action: str, target: str) -> None:
 
 @cli.command("report")
 def report_(
-    name: Annotated[str | None, typer.Argument(help="报表名称;不写则列出全部")] = None,
-    about: Annotated[str | None, typer.Argument(help="看什么:单位(全路径或名称)或工号")] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="截至哪一天(北京时间),默认今天")] = None,
-    year: Annotated[int | None, typer.Option("--year", help="年度,默认截至日所在年度")] = None,
+    name: Annotated[str | None, typer.Argument(help="报表名称；不写则列出全部")] = None,
+    about: Annotated[str | None, typer.Argument(help="看什么：单位（全路径或名称）或工号")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="截至哪一天（北京时间），默认今天")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="年度，默认截至日所在年度")] = None,
     unit: Annotated[str | None, typer.Option("--unit", help="只看一个单位及其下级")] = None,
     form: Annotated[str, typer.Option("--format", help="text、json、csv 或 xlsx")] = "text",
-    out: Annotated[Path | None, typer.Option("--out", help="写到文件;不写则输出到屏幕")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="写到文件；不写则输出到屏幕")] = None,
     as_json: Json = False,
 ) -> None:
-    """看报表:达标率、名单、个人;不带名称则列出全部。"""
+    """看报表：达标率、名单、个人；不带名称则列出全部。"""
     if name is None:
         rows = [{"name": one.name, "about": one.about, "needs": one.needs, "help": one.help} for one in REPORTS.values()]
         show(rows, as_json or form == "json", [f"{one.name}\t{one.help}" for one in REPORTS.values()])
         return
     form = "json" if as_json else form
     if form in LATER:
-        raise refuse(f"本版还不能输出 {form}({LATER[form]}),请改用 xlsx、csv、json 或 text。")
+        raise refuse(f"本版还不能输出 {form}（{LATER[form]}），请改用 xlsx、csv、json 或 text。")
     if form not in FORMATS:
-        raise refuse(f"没有 {form} 这种格式,可用:{'、'.join(FORMATS)}", MISUSE)
+        raise refuse(f"没有 {form} 这种格式，可用：{'、'.join(FORMATS)}", MISUSE)
     if name not in REPORTS:
-        raise refuse(f"没有这张报表。现有:{'、'.join(REPORTS)}")
+        raise refuse(f"没有这张报表。现有：{'、'.join(REPORTS)}")
     if form in BINARY and out is None and sys.stdout.isatty():
-        raise refuse(f"{form} 不能显示在屏幕上,请加 --out 文件名.{form}", MISUSE)
+        raise refuse(f"{form} 不能显示在屏幕上，请加 --out 文件名.{form}", MISUSE)
     _note(f"报表 {name}", f"{about or unit or '全部'} {as_of or ''} {year or ''} {form}".strip())
     with _opened(out) as target:
         reading(lambda session: FORMATS[form](_run(session, name, (about or unit or "").strip(), as_of, year), target))
@@ -82,7 +82,7 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
         raise Refusal(f"请写明{made.about}，例如：python -m bot report {name} {made.example}")
     day = _day(as_of) if as_of else today
     if day > today:
-        raise Refusal(f"{day.isoformat()} 还没有到,最晚可看到今天({today.isoformat()})。")
+        raise Refusal(f"{day.isoformat()} 还没有到，最晚可看到今天（{today.isoformat()}）。")
     asked = year if year is not None else day.year
     if not 2000 <= asked <= day.year:
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
@@ -95,7 +95,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Refusal(f"「{text[:20]}」不是日期,应写作 2026-06-30。") from None
+        raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-06-30。") from None
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}:{why_not(wrong)}") from None
+        raise Refusal(f"写不了 {out}：{why_not(wrong)}") from None
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as target:
@@ -116,7 +116,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         part.chmod(0o640)
         part.replace(out)
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}:{why_not(wrong)}") from None
+        raise Refusal(f"写不了 {out}：{why_not(wrong)}") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -127,17 +127,17 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
 @cli.command("export")
 def export(
     what: Annotated[str, typer.Argument(help="answers、ledger、people、audit 或 deliveries")],
-    since: Annotated[str | None, typer.Option("--since", help="这一刻或之后记录的;日期按北京时间零点,时刻可带时区")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="这一刻或之后记录的；日期按北京时间零点，时刻可带时区")] = None,
     until: Annotated[str | None, typer.Option("--until", help="这一刻之前记录的")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="写到文件;不写则输出到屏幕")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="写到文件；不写则输出到屏幕")] = None,
     as_json: Json = False,
 ) -> None:
-    """逐行导出 JSON(每行一条,从旧到新);服务运行时也可以导出。--json 与不加相同。"""
+    """逐行导出 JSON（每行一条，从旧到新）；服务运行时也可以导出。--json 与不加相同。"""
     if what not in EXPORTS:
-        raise refuse(f"没有 {what} 可导出,可用:{'、'.join(EXPORTS)}", MISUSE)
+        raise refuse(f"没有 {what} 可导出，可用：{'、'.join(EXPORTS)}", MISUSE)
     first, last = _moment(since), _moment(until)
     if first is not None and last is not None and first > last:
-        raise refuse(f"--since {since} 晚于 --until {until},这样一行也没有,请对调。", MISUSE)
+        raise refuse(f"--since {since} 晚于 --until {until}，这样一行也没有，请对调。", MISUSE)
     between = bounds(first, last)
     _note(f"导出 {what}", f"{since or ''}..{until or ''}")
 
@@ -163,7 +163,7 @@ def _moment(text: str | None) -> datetime | None:
             return start_of(date.fromisoformat(text))
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise refuse(f"「{text[:40]}」不是时间,应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", MISUSE) from None
+        raise refuse(f"「{text[:40]}」不是时间，应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", MISUSE) from None
     return found if found.tzinfo else found.replace(tzinfo=SHANGHAI)
 
 
@@ -172,22 +172,22 @@ def _moment(text: str | None) -> datetime | None:
 
 @ledger.command("seal")
 def seal_(algorithm: Annotated[str, typer.Option("--algorithm", help="sha256 或 sm3")] = "sha256", as_json: Json = False) -> None:
-    """给还没有封存的流水编号并接入哈希链,显示链头。"""
+    """给还没有封存的流水编号并接入哈希链，显示链头。"""
     at, settings, sealed = now(), read_settings(), 0
     while made := writing(lambda session: seal.seal_some(session, at, algorithm), settings):
         sealed += made
     head = reading(seal.head, settings)
     writing(lambda session: audit.record(session, now(), operator(), "cli", "流水封存", f"{sealed} 笔"), settings)
     result = {"sealed": sealed, "head": None if head is None else asdict(head)}
-    show(result, as_json, f"新封存 {sealed} 笔。链头:{head or '(流水为空)'}")
+    show(result, as_json, f"新封存 {sealed} 笔。链头：{head or '（流水为空）'}")
 
 
 @ledger.command("verify")
 def verify(
-    head: Annotated[str, typer.Option("--head", metavar="H", help="另存的链头(哈希值),核对它仍在链中")] = "",
+    head: Annotated[str, typer.Option("--head", metavar="H", help="另存的链头（哈希值），核对它仍在链中")] = "",
     as_json: Json = False,
 ) -> None:
-    """重算整条哈希链;有改动、缺失、插入或调换时指出第一处,退出码为 1。"""
+    """重算整条哈希链；有改动、缺失、插入或调换时指出第一处，退出码为 1。"""
 
     def work(session: Session) -> seal.Verified:
         ping(session)
@@ -195,9 +195,9 @@ def verify(
 
     found = reading(work)
     result = {"ok": found.fault is None, **asdict(found)}
-    lines = [found.fault.sentence if found.fault else f"核验通过:已封存 {found.sealed} 笔,链头 {found.head or '(还没有封存)'}"]
+    lines = [found.fault.sentence if found.fault else f"核验通过：已封存 {found.sealed} 笔，链头 {found.head or '（还没有封存）'}"]
     if found.loose and not found.fault:
-        lines.append(f"另有 {found.loose} 笔还没有封存,不受哈希链保护,请运行 ledger seal。")
+        lines.append(f"另有 {found.loose} 笔还没有封存，不受哈希链保护，请运行 ledger seal。")
     if found.note:
         lines.append(found.note)
     show(result, as_json, lines)

@@ -164,7 +164,8 @@ def check(as_json: Json = False) -> None:
         wrongs = [*blank(settings), *filter(None, [fonts.wrong(settings.web.font)])]
     except BadSettings as wrong:
         wrongs = str(wrong).splitlines()
-    found += [{"file": "设置", "line": 0, "sentence": line.removeprefix("设置").lstrip()} for line in wrongs]
+    sentences = [line.removeprefix("设置").lstrip() for line in wrongs]
+    found += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
     root = files.home()
     library, faults = files.load_library(root)
     faults += sorted(load_policy(root)[1])
@@ -172,7 +173,7 @@ def check(as_json: Json = False) -> None:
     what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
     if warned := warning(library.calendar, day_of(now())):
         progress.print(f"提醒：{warned}", markup=False, highlight=False)
-    lines = [f"{one['file']}:{one['line']}: {one['sentence']}" if one["line"] else f"{one['file']}: {one['sentence']}" for one in found]
+    lines = [*(f"设置：{sentence}" for sentence in sentences), *map(str, faults)]
     show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])
     if found:
         raise typer.Exit(1)

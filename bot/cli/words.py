@@ -9,14 +9,14 @@ from typing import Any
 from typer import core, rich_utils
 
 _TITLES = {"ARGUMENTS_PANEL_TITLE": "参数", "OPTIONS_PANEL_TITLE": "选项", "COMMANDS_PANEL_TITLE": "命令", "ABORTED_TEXT": "已中止。"}
-_TITLES |= {"DEFAULT_STRING": "[默认:{}]", "REQUIRED_LONG_STRING": "[必填]", "ENVVAR_STRING": "[环境变量:{}]"}
-_USAGE = (("Usage: ", "用法:"), ("[OPTIONS]", "[选项]"), ("COMMAND [ARGS]...", "命令 [参数]…"))
+_TITLES |= {"DEFAULT_STRING": "[默认：{}]", "REQUIRED_LONG_STRING": "[必填]", "ENVVAR_STRING": "[环境变量：{}]"}
+_USAGE = (("Usage: ", "用法："), ("[OPTIONS]", "[选项]"), ("COMMAND [ARGS]...", "命令 [参数]…"))
 _MISUSES = (
     (r"Missing argument (.+)\.", "缺少参数 {}。"),
     (r"Missing option (.+)\.", "缺少选项 {}。"),
     (r"Missing command\.", "缺少命令。"),
     (r"No such command (.+)\.", "没有 {} 这个命令。"),
-    (r"No such option: (\S+) \(Possible options: (.+)\)", "没有 {} 这个选项,您是不是要用 {}?"),
+    (r"No such option: (\S+) \(Possible options: (.+)\)", "没有 {} 这个选项，您是不是要用 {}？"),
     (r"No such option: (.+)", "没有 {} 这个选项。"),
     (r"Got unexpected extra argument\(s\) \((.+)\)", "多出了 {}。"),
     (r"Option (.+) requires an argument\.", "选项 {} 后面要写上值。"),

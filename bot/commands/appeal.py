@@ -25,7 +25,7 @@ HOW_TO_ANSWER = "答复请发「申诉 回复 编号 准予 理由」或「申�
 
 @command("申诉", takes="<考试编号 理由>")
 def appeal(ctx: Context, said: str) -> Reply:
-    """对考试结果有异议：“申诉 3 理由”(3 是考试编号)；“申诉”看办理情况。"""
+    """对考试结果有异议：“申诉 3 理由”（3 是考试编号）；“申诉”看办理情况。"""
     if said.startswith("回复") and ctx.me.may(Role.ADMIN):
         return _answer(ctx, said)
     if not said:
@@ -61,9 +61,8 @@ def _line(one: Appeal, ctx: Context) -> str:
     late = "（已超期）" if one.due_on < ctx.today else ""
     passed = {True: "合格", False: "不合格", None: "待阅卷"}[one.passed]
     score = "" if one.score is None else f"{points_text(one.score)} 分，"
-    return (
-        f"\n#{one.id} {one.name}({one.staff_no})　考试 {one.exam_id}《{one.exam}》{score}{passed}\n{chinese_day(one.due_on)}前答复{late}：{one.said}"
-    )
+    head = f"\n#{one.id} {one.name}（{one.staff_no}）　考试 {one.exam_id}《{one.exam}》{score}{passed}"
+    return f"{head}\n{chinese_day(one.due_on)}前答复{late}：{one.said}"
 
 
 def _mine(one: Appeal) -> str:

@@ -67,16 +67,16 @@ def _list(ctx: Context) -> Reply:
     rows = quiz.open_reports(ctx.session)
     if not rows:
         return Reply("没有待处理的纠错。")
-    lines = ["待处理的纠错(回复“纠错 回复 编号 内容”答复):"]
+    lines = ["待处理的纠错（回复“纠错 回复 编号 内容”答复）："]
     hidden = secrecy.hidden(ctx.session, ctx.me.id)
     for number, name, staff_no, version_id, choice, said, at in rows:
         question = ctx.shelf.question(ctx.session, version_id)
-        lines.append(f"\n#{number} {name}({staff_no})于{chinese_day(day_of(moment(at)))}报告 {question.id}")
+        lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(moment(at)))}报告 {question.id}")
         lines.append(question.stem)
         lines += [f"{letter}. {text}" for letter, text in question.options]
         lines.append(f"标准答案：{question.show_key() if question.id not in hidden else '这道题在您的考试卷里，考试结束后再看'}")
         lines.append(f"报告人作答：{choice or '未作答'}")
-        lines.append(f"报告人说：{said or '(没有写)'}")
+        lines.append(f"报告人说：{said or '（没有写）'}")
     return Reply("\n".join(lines))
 
 
@@ -107,8 +107,8 @@ def _to_mark(ctx: Context) -> Reply:
     rows = confirm.waiting(ctx.session, ctx.me.id, ctx.today)
     if not rows:
         return Reply("没有待确认的简答题。")
-    lines = ["待确认的简答题(回复“阅卷 编号 对/半/错”):"]
+    lines = ["待确认的简答题（回复“阅卷 编号 对/半/错”）："]
     for number, name, staff_no, version_id, text, earned in rows:
         question = ctx.shelf.question(ctx.session, version_id)
-        lines += [f"\n{number}. {name}({staff_no})，机器暂定 {earned / 10:g} 分", question.stem, f"作答：{text}", f"要点：\n{question.show_key()}"]
+        lines += [f"\n{number}. {name}（{staff_no}），机器暂定 {earned / 10:g} 分", question.stem, f"作答：{text}", f"要点：\n{question.show_key()}"]
     return Reply("\n".join(lines))

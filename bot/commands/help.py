@@ -20,7 +20,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "我的": ("我的学时", "为什么", "设置", "绑定", "已阅", "投票"),
 }
 """Which commands of everybody are shown together; those that an office adds are shown under its name."""
-TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3B(第 3 题选 B)。"
+TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3B（第 3 题选 B）。"
 
 
 def welcome(ctx: Context) -> Reply:

@@ -22,11 +22,13 @@ def mine(ctx: Context, _: str) -> Reply:
     need = quotas(ctx.shelf.policy, ctx.today)
     per_hour = need.seconds_per_hour
     total = total_hours(seconds, per_hour)
-    lines = [f"📊 {ctx.me.name} {year} 年学时(截至{chinese_day(ctx.today)})"]
+    lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）"]
     for category in CATEGORY_LABELS:
         if seconds.get(category):
-            lines.append(f"· {say.category(category)}:{hours_text(shown_hours(seconds[category], per_hour))} 学时({minutes_text(seconds[category])})")
-    lines.append(f"合计 {hours_text(total)} 学时(每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25)")
+            lines.append(
+                f"· {say.category(category)}：{hours_text(shown_hours(seconds[category], per_hour))} 学时（{minutes_text(seconds[category])}）"
+            )
+    lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     lines += _against_quota(
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
     )
@@ -40,24 +42,24 @@ def mine(ctx: Context, _: str) -> Reply:
 def _streak(ctx: Context) -> list[str]:
     found = habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
     line = say.streak_line(found)
-    return [line if found.today else f"{line}(今天的还没有做)"] if line else []
+    return [line if found.today else f"{line}（今天的还没有做）"] if line else []
 
 
 def _against_quota(ctx: Context, need: Decimal | None, floor: Decimal, total: Decimal, collective: Decimal, rule: str) -> list[str]:
     last = date(ctx.today.year, 12, 31)
     if need is None:
-        return [f"花名册里没有登记您的层级或该层级没有年度要求(规则 {rule})，如有疑问请联系管理员。"]
+        return [f"花名册里没有登记您的层级或该层级没有年度要求（规则 {rule}），如有疑问请联系管理员。"]
     missing, short = max(Decimal(0), need - total), max(Decimal(0), floor - collective)
-    lines = [f"年度应达 {hours_text(need)} 学时({ctx.me.tier}，规则 {rule})"]
+    lines = [f"年度应达 {hours_text(need)} 学时（{ctx.me.tier}，规则 {rule}）"]
     if floor:
-        lines.append(f"其中集体学法不少于 {hours_text(floor)}，已有 {hours_text(collective)}" + (f",还差 {hours_text(short)}" if short else ""))
+        lines.append(f"其中集体学法不少于 {hours_text(floor)}，已有 {hours_text(collective)}" + (f"，还差 {hours_text(short)}" if short else ""))
     if not missing and not short:
         lines.append("✅ 已达标。")
     elif missing:
         days = (last - ctx.today).days + 1
-        lines.append(f"还差 {hours_text(missing)} 学时，{chinese_day(last)}截止(还有 {days} 天)")
+        lines.append(f"还差 {hours_text(missing)} 学时，{chinese_day(last)}截止（还有 {days} 天）")
     else:
-        lines.append(f"总量已够，集体学法还差 {hours_text(short)},{chinese_day(last)}截止")
+        lines.append(f"总量已够，集体学法还差 {hours_text(short)}，{chinese_day(last)}截止")
     return lines
 
 
@@ -66,8 +68,8 @@ def _caps(ctx: Context, per_hour: int) -> str:
     read = ledger.used(ctx.session, ctx.me.id, "online", ctx.today)
     done = ledger.used(ctx.session, ctx.me.id, "practice", ctx.today)
     return (
-        f"今日上限：在线 {minutes_text(read.day_seconds)}/{minutes_text(int(online.number('day_cap') * per_hour))},"
-        f"练习 {minutes_text(done.day_seconds)}/{minutes_text(int(practice.number('day_cap') * per_hour))};"
+        f"今日上限：在线 {minutes_text(read.day_seconds)}/{minutes_text(int(online.number('day_cap') * per_hour))}，"
+        f"练习 {minutes_text(done.day_seconds)}/{minutes_text(int(practice.number('day_cap') * per_hour))}；"
         f"练习全年 {hours_text(shown_hours(done.year_seconds, per_hour))}/{float(practice.number('year_cap')):g} 学时"
     )
 
@@ -80,7 +82,7 @@ def why(ctx: Context, which: str) -> Reply:
     lines = _last_reading(ctx)
     refused = explain.refused(ctx.session, ctx.me.id, ctx.today)
     if refused:
-        lines += ["", "今天没有计入的："] + [f"· {minutes_text(one.seconds)}:{one.reason}(规则 {one.rule} 第 {one.version} 版)" for one in refused]
+        lines += ["", "今天没有计入的："] + [f"· {minutes_text(one.seconds)}：{one.reason}（规则 {one.rule} 第 {one.version} 版）" for one in refused]
     entries = explain.entries(ctx.session, ctx.me.id, top=5)
     if entries:
         lines += ["", "最近的学时流水："] + [_line(ctx, one) for one in entries]
@@ -96,12 +98,14 @@ def _last_reading(ctx: Context) -> list[str]:
     reading_id, lesson_id, state = last
     lesson = ctx.library.lessons.get(lesson_id)
     pages = study.pages_read(ctx.session, reading_id)
-    lines = [f"《{lesson.title if lesson else lesson_id}》{'' if state == 'done' else '(还没有学完，学完并答完课后题才计)'}"]
+    lines = [f"《{lesson.title if lesson else lesson_id}》{'' if state == 'done' else '（还没有学完，学完并答完课后题才计）'}"]
     for one in pages:
         lines.append(f"第 {one.page} 页：看了 {minutes_text(one.seen)}，计 {minutes_text(one.credited)}" + (f"——{one.reason}" if one.reason else ""))
     seen, credited = sum(one.seen for one in pages), sum(one.credited for one in pages)
     rule = ctx.shelf.policy.at("D2", ctx.today)
-    lines.append(f"合计看了 {minutes_text(seen)}，可计 {minutes_text(credited)}，未计 {minutes_text(seen - credited)}(规则 {rule.name}:{rule.title})")
+    lines.append(
+        f"合计看了 {minutes_text(seen)}，可计 {minutes_text(credited)}，未计 {minutes_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
+    )
     return lines
 
 

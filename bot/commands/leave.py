@@ -86,6 +86,6 @@ def _today(ctx: Context) -> Reply:
     lines = [f"今天不在岗 {len(now)} 人，以后 {len(away) - len(now)} 条。"]
     for one in now[:SHOWN]:
         who = names[one.person_id]
-        lines.append(f"· {who.name}({who.staff_no}) {leave.span(one.kind, one.since, one.until)}")
+        lines.append(f"· {who.name}（{who.staff_no}）{leave.span(one.kind, one.since, one.until)}")
     lines += [f"…还有 {len(now) - SHOWN} 人"] if len(now) > SHOWN else []
     return Reply("\n".join([*lines, f"登记：{HOW}。"]))

@@ -32,7 +32,7 @@ def card(put: Put) -> Ask:
     """A question with its buttons."""
     question = put.question
     options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
-    stem = question.stem if options else f"{question.stem}\n(请直接输入答案)"
+    stem = question.stem if options else f"{question.stem}\n（请直接输入答案）"
     place = f"第{put.item.n}/{put.sitting.size}题"
     form = FORMS[put.sitting.kind]
     if form.kind == "lesson":
@@ -55,12 +55,12 @@ def verdict(outcome: Outcome) -> str:
     if outcome.kept_back:
         return "\n".join(line for line in (f"{RECORDED}。{outcome.kept_back}", worth(outcome)) if line)
     if mark.provisional:
-        lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点(暂定，待人工确认)。"]
+        lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点（暂定，待人工确认）。"]
         lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写：{point}" for point in mark.missing]
     elif mark.correct:
         lines = [f"{RECORDED}。✅ 回答正确。"]
     elif mark.earned:
-        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分(规则 M1)。正确答案：{_key(question)}"]
+        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分（规则 M1）。正确答案：{_key(question)}"]
     else:
         lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key(question)}"]
     lines += [f"解析：{question.explanation}", question.cited]
@@ -103,11 +103,11 @@ def earned_line(earned: Earned, what: str) -> str:
     parts = [f"{what} +{minutes_text(earned.credited)}"] if earned.credited else []
     if earned.refused:
         parts.append(earned.reason)
-    return f"学时：{'；'.join(parts)}(规则 {earned.rule.name})" if parts else ""
+    return f"学时：{'；'.join(parts)}（规则 {earned.rule.name}）" if parts else ""
 
 
 def score_line(name: str, score: Score) -> str:
-    waiting = f",其中 {score.provisional} 题待人工确认" if score.provisional else ""
+    waiting = f"，其中 {score.provisional} 题待人工确认" if score.provisional else ""
     return f"{name}完成：共 {score.answered} 题，答对 {score.right} 题{waiting}。"
 
 
@@ -129,7 +129,7 @@ def page(sent: Page, notices: str = "") -> Reply:
         lines.append(credit_line(sent.credit))
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
     text = "\n".join([*lines, head]) + "\n\n" + plain(sent.lesson.pages[sent.number - 1])
-    label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}(课后题)" if sent.lesson.questions else f"{NEXT_PAGE}(完成)"
+    label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}（课后题）" if sent.lesson.questions else f"{NEXT_PAGE}（完成）"
     return Reply(text, Ask(card_of("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
 
 
@@ -152,7 +152,7 @@ def finished(done: Finished) -> str:
     """A lesson's end: seen, credited, refused and why."""
     seen = sum(one.seen for one in done.pages)
     lines = [
-        f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(done.earned.credited)}(规则 {done.earned.rule.name})。"
+        f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(done.earned.credited)}（规则 {done.earned.rule.name}）。"
     ]
     if done.earned.refused:
         lines.append(f"{minutes_text(done.earned.refused)}未计：{done.earned.reason}。")

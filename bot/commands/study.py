@@ -25,7 +25,7 @@ GONE = Reply(f"{say.LESSON_GONE}发送「学习」学下一课。", buttons=say.
 
 @command("学习", "学法", "上课", takes="<课或法>")
 def learn(ctx: Context, name: str) -> Reply:
-    """学下一课(3 到 8 分钟)；“学习 目录”看全部，“学习 民法典”学一部法。"""
+    """学下一课（3 到 8 分钟）；“学习 目录”看全部，“学习 民法典”学一部法。"""
     if name in CATALOGUE:
         return catalogue(ctx)
     if not name:
@@ -44,7 +44,7 @@ def learn(ctx: Context, name: str) -> Reply:
     done = service.done_this_year(ctx.session, ctx.me.id, ctx.now)
     ahead = [lesson for lesson in lessons if lesson.id not in done]
     if not ahead and not name:
-        return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温(同一课每年只计一次学时)。", buttons=say.AFTER_SET)
+        return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温（同一课每年只计一次学时）。", buttons=say.AFTER_SET)
     return _begin(ctx, (ahead or lessons)[0])
 
 
@@ -74,10 +74,10 @@ def catalogue(ctx: Context) -> Reply:
     by_law: dict[str, list[Lesson]] = {}
     for lesson in service.find(ctx.shelf, "", ctx.me.tier, ctx.now):
         by_law.setdefault(lesson.law, []).append(lesson)
-    lines = ["📚 课程目录(✓ 今年已学)"]
+    lines = ["📚 课程目录（✓ 今年已学）"]
     for law, lessons in by_law.items():
         lines.append(f"\n{law} {sum(one.id in done for one in lessons)}/{len(lessons)}")
-        lines += [f"{'✓' if one.id in done else '·'} {one.title}({one.minutes} 分钟)" for one in lessons]
+        lines += [f"{'✓' if one.id in done else '·'} {one.title}（{one.minutes} 分钟）" for one in lessons]
     lines.append("\n回复「学习」学下一课，或「学习 课名」「学习 法名」。")
     return Reply("\n".join(lines), buttons=(Option("学习", "学下一课"),))
 
@@ -158,7 +158,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
 
 @command("跳过", "换一题")
 def skip(ctx: Context, _: str) -> Reply:
-    """先跳过这一题(最后再回来)，或不学这一课。"""
+    """先跳过这一题（最后再回来），或不学这一课。"""
     at = study.focus(ctx.session, ctx.me.id)
     if at is None:
         raise Refusal("现在没有可以跳过的题或课。")

@@ -145,7 +145,7 @@ def _lesson(content: Content, library: Library) -> Reply:
 
 # ── Reading ──
 
-EXAMPLES = "每日；课 mfd-1191；连载 民法典；通知 正文；通知(回执) 正文；投票 问题/选项一/选项二；邀请 每日 一起来答题"
+EXAMPLES = "每日；课 mfd-1191；连载 民法典；通知 正文；通知（回执）正文；投票 问题/选项一/选项二；邀请 每日 一起来答题"
 _SAID = re.compile(r"\s*(每日(?:一练)?|课程?|学习|连载|系列|通知|投票|邀请)\s*([(（]\s*(?:要)?回执\s*[)）])?\s*[:：]?\s*(.*)", re.DOTALL)
 
 

@@ -111,8 +111,8 @@ def typed_hint(reply: Reply) -> str:
         example = (
             f"可多选，如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"
         )
-        return f"({example}；也可回复{words})" if words else f"({example})"
-    return f"(回复{words})" if words else ""
+        return f"（{example}；也可回复{words}）" if words else f"（{example}）"
+    return f"（回复{words}）" if words else ""
 
 
 def to_json(reply: Reply) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def offset(deadline: date, today: date, calendar: Calendar) -> int:
 
 
 def task_line(task: Task) -> str:
-    """· 民法典第一课，还有 2 个工作日(3月6日截止)."""
+    """· 民法典第一课，还有 2 个工作日（3月6日截止）。"""
     if task.deadline is None:
         return f"· {task.name}"
     day = chinese_day(task.deadline)

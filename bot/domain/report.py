@@ -86,7 +86,7 @@ class Table:
     @property
     def basis(self) -> tuple[str, ...]:
         """The year and the day, the rules, the seal: what stands on every form of every report."""
-        return (f"{self.year} 年度,截至 {self.as_of.isoformat()}", f"规则 {self.rules}", f"流水封存 {self.head or NOT_SEALED}")
+        return (f"{self.year} 年度，截至 {self.as_of.isoformat()}", f"规则 {self.rules}", f"流水封存 {self.head or NOT_SEALED}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def prove(question: Question, texts: Mapping[str, Sequence[Edition]], on: date, 
     `texts` are the editions at hand by the law's short title; `newest` is the version in force by the register, whether or not its text is at hand.
     """
     if not question.evidence:
-        return Verdict(Finding.UNVERIFIABLE, f"没有条文可核对,依据为:{question.source}")
+        return Verdict(Finding.UNVERIFIABLE, f"没有条文可核对，依据为：{question.source}")
     editions = {edition.version: edition for edition in texts.get(question.law, ())}
     cited = editions.get(question.version)
     if cited is None:
@@ -148,19 +148,19 @@ def prove(question: Question, texts: Mapping[str, Sequence[Edition]], on: date, 
         return Verdict(Finding.WRONG, fault)
     later = max((one for one in editions.values() if one.version > cited.version and one.began() <= on), key=lambda one: one.version, default=None)
     if newest is not None and newest > (later or cited).version:
-        return Verdict(Finding.UNVERIFIABLE, f"{question.version}版相符,但{newest}版已施行,手头没有其文本")
+        return Verdict(Finding.UNVERIFIABLE, f"{question.version}版相符，但{newest}版已施行，手头没有其文本")
     return Verdict(Finding.RIGHT, "与条文相符") if later is None else _still(question, later)
 
 
 def _fault(question: Question, cited: Edition) -> str | None:
-    where = f"《{question.law}》({question.version})"
+    where = f"《{question.law}》（{question.version}）"
     label = _label(question)
     article = cited.articles.get(label)
     if article is None:
         return f"{where}没有{question.article}"
     if folded(question.evidence) not in folded(article.text):
         elsewhere = _places(question.evidence, cited)
-        return f"依据“{question.evidence}”不在{where}{label}中" + (f",而在{elsewhere}" if elsewhere else "")
+        return f"依据“{question.evidence}”不在{where}{label}中" + (f"，而在{elsewhere}" if elsewhere else "")
     if isinstance(question, Fill) and not any(normalised(form) in normalised(article.text) for form in question.accepted):
         return f"答案“{question.show_key()}”不在{where}{label}中"
     return None
@@ -170,11 +170,11 @@ def _still(question: Question, later: Edition) -> Verdict:
     label = _label(question)
     article = later.articles.get(label)
     if article is not None and folded(question.evidence) in folded(article.text):
-        return Verdict(Finding.RIGHT, f"与条文相符,{later.version}版未改")
+        return Verdict(Finding.RIGHT, f"与条文相符，{later.version}版未改")
     elsewhere = _places(question.evidence, later)
     if elsewhere:
-        return Verdict(Finding.STALE, f"{later.version}版已施行,依据移到了{elsewhere}")
-    return Verdict(Finding.STALE, f"{later.version}版已施行,其中没有“{question.evidence}”的原话")
+        return Verdict(Finding.STALE, f"{later.version}版已施行，依据移到了{elsewhere}")
+    return Verdict(Finding.STALE, f"{later.version}版已施行，其中没有“{question.evidence}”的原话")
 
 
 def _label(question: Question) -> str:

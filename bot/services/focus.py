@@ -86,7 +86,7 @@ def waiting(session: Session, shelf: Shelf, person_id: int) -> list[Waiting]:
         one = Open(*row)
         form = FORMS[one.kind]
         if at != (form.task, one.ref):
-            found.append(Waiting(form.task, one.ref, f"{name_of(session, shelf, one)}({one.answered}/{one.size})", form.claim))
+            found.append(Waiting(form.task, one.ref, f"{name_of(session, shelf, one)}（{one.answered}/{one.size}）", form.claim))
     for ref, lesson_id in study.open_readings(session, person_id):
         page = study.reading(session, ref)
         if at != ("reading", ref) and page is not None and page.state == "open":

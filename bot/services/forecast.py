@@ -69,7 +69,7 @@ def sentence(found: Personal | None) -> str:
     if found is None or found.outlook.reached:
         return ""
     outlook = found.outlook
-    head = f"🔭 按今年的进度，年底预计 {hours_text(outlook.expected)} 学时(±{hours_text(outlook.margin)})"
+    head = f"🔭 按今年的进度，年底预计 {hours_text(outlook.expected)} 学时（±{hours_text(outlook.margin)}）"
     if not outlook.will_miss:
         return f"{head}，{'刚够，别松劲' if outlook.doubtful else '能达标'}。"
     if outlook.expected < outlook.quota.need:
@@ -84,4 +84,4 @@ def _way(found: Personal) -> str:
         return f"每个工作日 {found.plan.minutes} 分钟，{chinese_day(found.plan.day)}{'总量够数' if short else '达标'}。{together}"
     if not found.outlook.missing:
         return together
-    return f"光靠自学来不及了(没学的课和题约值 {found.stock // 60} 分钟)，请参加集体学法、考试或培训。"
+    return f"光靠自学来不及了（没学的课和题约值 {found.stock // 60} 分钟），请参加集体学法、考试或培训。"

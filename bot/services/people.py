@@ -76,10 +76,10 @@ def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: 
 def _path(session: Session, unit: str) -> str:
     found = people.units_named(session, unit.strip().strip("/"))
     if not found:
-        raise Refusal(f"没有「{unit[:80]}」这个单位,请写全路径,例如 某局/办公室。")
+        raise Refusal(f"没有「{unit[:80]}」这个单位，请写全路径，例如 某局/办公室。")
     exact = [path for path in found if path == unit.strip().strip("/")]
     if len(found) > 1 and not exact:
-        raise Refusal(f"叫「{unit[:80]}」的单位有 {len(found)} 个,请写全路径:{'、'.join(found[:10])}")
+        raise Refusal(f"叫「{unit[:80]}」的单位有 {len(found)} 个，请写全路径：{'、'.join(found[:10])}")
     return (exact or found)[0]
 
 
@@ -113,7 +113,7 @@ def bind(session: Session, sender: Address, staff_no: str, code: str, message_id
         return Attempt(Outcome.PERSON_TAKEN, staff_no)
     if holder is not None:
         people.unbind(session, sender.channel, sender.user)
-        audit.record(session, now, "system", sender.channel, "解绑账号", holder[1], detail="原持有人已离职,账号改绑他人")
+        audit.record(session, now, "system", sender.channel, "解绑账号", holder[1], detail="原持有人已离职，账号改绑他人")
     people.use_code(session, person_id, now)
     people.bind(session, sender.channel, sender.user, person_id, now, BY_CODE)
     people.drop_guard(session, sender.channel, sender.user)
@@ -132,7 +132,7 @@ def _bound_before(session: Session, sender: Address, holder: tuple[int, str, str
     """The account speaks for somebody in office: friendly to the same person, a no to another, whatever the code."""
     if staff_no.casefold() == holder[1].casefold():
         return _who(session, Outcome.ALREADY, holder[0], holder[1], day_of(now))
-    audit.record(session, now, holder[1], sender.channel, "绑定账号", staff_no[:40], outcome="refused", detail="账号已绑定本人,不能再绑他人")
+    audit.record(session, now, holder[1], sender.channel, "绑定账号", staff_no[:40], outcome="refused", detail="账号已绑定本人，不能再绑他人")
     return Attempt(Outcome.ACCOUNT_TAKEN, holder[1], holder[2])
 
 
@@ -146,7 +146,7 @@ def _wrong(session: Session, sender: Address, guard: Guard, person_id: int | Non
     if fails % TRIES == 0:
         wait_until = now + min(FIRST_WAIT * 2 ** min(fails // TRIES - 1, 10), LONGEST_WAIT)
         audit.record(
-            session, now, "system", sender.channel, "绑定账号", outcome="refused", detail=f"同一账号连续 {fails} 次不对,暂停到 {wait_until:%H:%M}Z"
+            session, now, "system", sender.channel, "绑定账号", outcome="refused", detail=f"同一账号连续 {fails} 次不对，暂停到 {wait_until:%H:%M}Z"
         )
     people.set_guard(session, sender.channel, sender.user, Guard(fails, wait_until, message_id[:300]))
     return Attempt(Outcome.WRONG, wait_until=wait_until if fails % TRIES == 0 else None)

@@ -47,7 +47,7 @@ class Verified:
 def seal_some(session: Session, now: datetime, algorithm: str = "sha256", top: int = AT_ONCE) -> int:
     """Give the next unsealed entries their place, oldest first; returns how many there were. One call, one transaction, one sealer at a time."""
     if not seal.available(algorithm):
-        raise Refusal(f"这台机器不能用算法 {algorithm[:20]},可用的有:{'、'.join(one for one in seal.ALGORITHMS if seal.available(one))}")
+        raise Refusal(f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(one for one in seal.ALGORITHMS if seal.available(one))}")
     seals.lock(session)
     head, salt = seals.head(session), seals.salt(session)
     seq, previous = (head.seq, head.hash) if head else (0, GENESIS)
@@ -72,7 +72,7 @@ def verify(session: Session, known_head: str = "") -> Verified:
     """
     wanted = known_head.strip().lower().rpartition(":")[2]
     if known_head and not _HEAD.fullmatch(wanted):
-        raise Refusal("链头应是 64 位十六进制数,或至少写出前 16 位。")
+        raise Refusal("链头应是 64 位十六进制数，或至少写出前 16 位。")
     walked = _walk(session, wanted)
     if walked.fault is not None:
         return walked
@@ -92,13 +92,13 @@ class _Walk:
         """The fault of the next place, or None and one step further."""
         expected = self.sealed + 1
         if place.seq != expected:
-            return Fault("missing", expected, None, f"第 {expected} 号缺失:封存从第 {self.sealed} 号直接跳到第 {place.seq} 号。")
+            return Fault("missing", expected, None, f"第 {expected} 号缺失：封存从第 {self.sealed} 号直接跳到第 {place.seq} 号。")
         entry = place.entry
         if entry is None:
-            return Fault("missing", expected, place.entry_id, f"第 {expected} 号(流水 #{place.entry_id})缺失:流水已被删除。")
+            return Fault("missing", expected, place.entry_id, f"第 {expected} 号（流水 #{place.entry_id}）缺失：流水已被删除。")
         salt = self.salt or entry.salt
         if not seal.available(place.algorithm) or seal.link(entry, expected, self.previous, salt, place.algorithm) != place.hash:
-            return Fault("changed", expected, entry.id, f"第 {expected} 号(流水 #{entry.id})被改动:内容与封存时不符。")
+            return Fault("changed", expected, entry.id, f"第 {expected} 号（流水 #{entry.id}）被改动：内容与封存时不符。")
         if self.sealed_at is not None and place.sealed_at > self.sealed_at:
             self.earlier = self.sealed_at
         if self.earlier is not None and moment(entry.recorded_at) < self.earlier - LATE:
@@ -120,10 +120,10 @@ def _walk(session: Session, known_head: str) -> Verified:
             seen = True
     note = ""
     if known_head and not seen:
-        sentence = "给出的链头不在链中:链被重新计算过,或尾部被截去。"
+        sentence = "给出的链头不在链中：链被重新计算过，或尾部被截去。"
         return Verified(walk.sealed, last, 0, Fault("head", None, None, sentence))
     if known_head and last is not None and not last.hash.startswith(known_head):
-        note = "给出的链头在链中,此后又有新的封存。"
+        note = "给出的链头在链中，此后又有新的封存。"
     return Verified(walk.sealed, last, 0, None, note)
 
 
@@ -133,9 +133,9 @@ def _moved(chain: Iterable[Sealed], bad: Sealed, walk: _Walk) -> Fault | None:
     previous, inserted = GENESIS, None
     for place in chain:
         if place.seq != bad.seq and _fits(bad.entry, place.seq, {previous, place.hash, bad.hash}, {place.hash, bad.hash}, walk, place):
-            return Fault("reordered", bad.seq, bad.entry.id, f"第 {bad.seq} 号被调换:这里的流水 #{bad.entry.id} 原在第 {place.seq} 号。")
+            return Fault("reordered", bad.seq, bad.entry.id, f"第 {bad.seq} 号被调换：这里的流水 #{bad.entry.id} 原在第 {place.seq} 号。")
         if place.seq == bad.seq + 1 and place.entry is not None and _fits(place.entry, bad.seq, {walk.previous}, {place.hash}, walk, place):
-            sentence = f"第 {bad.seq} 号(流水 #{bad.entry.id})是后来插入的:原在这里的是流水 #{place.entry_id}。"
+            sentence = f"第 {bad.seq} 号（流水 #{bad.entry.id}）是后来插入的：原在这里的是流水 #{place.entry_id}。"
             inserted = Fault("inserted", bad.seq, bad.entry.id, sentence)
         previous = place.hash
     return inserted
@@ -150,8 +150,8 @@ def _fits(entry: Entry, seq: int, previous: set[str], hashes: set[str], walk: _W
 
 
 def _slipped_in(entry: Entry, seq: int | None, sealed_at: datetime) -> Fault:
-    where = f"第 {seq} 号(流水 #{entry.id})" if seq else f"流水 #{entry.id}"
-    return Fault("inserted", seq, entry.id, f"{where}是后来插入的:记录时间早于 {sealed_at:%Y-%m-%dT%H:%MZ} 的封存,当时却不在库中。")
+    where = f"第 {seq} 号（流水 #{entry.id}）" if seq else f"流水 #{entry.id}"
+    return Fault("inserted", seq, entry.id, f"{where}是后来插入的：记录时间早于 {sealed_at:%Y-%m-%dT%H:%MZ} 的封存，当时却不在库中。")
 
 
 def _beside(session: Session, walked: Verified) -> Verified:
@@ -165,9 +165,9 @@ def _beside(session: Session, walked: Verified) -> Verified:
             fault = _slipped_in(entry, None, sealed_at)
     if fault is None and (unequal := seals.unequal(session)) is not None:
         staff_no, year, category, entries, total = unequal
-        which = f"末笔未封存流水 #{last.id};" if last is not None else ""
+        which = f"末笔未封存流水 #{last.id}；" if last is not None else ""
         sentence = (
-            f"工号 {staff_no} {year} 年 {category} 的流水合计 {entries} 秒,与累计数 {total} 秒不符:{which}有流水不是由程序写入的,或累计数被改动。"
+            f"工号 {staff_no} {year} 年 {category} 的流水合计 {entries} 秒，与累计数 {total} 秒不符：{which}有流水不是由程序写入的，或累计数被改动。"
         )
         fault = Fault("inserted", None, last.id if last is not None else None, sentence)
     return Verified(walked.sealed, walked.head, loose, fault, walked.note)

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     def host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError("应写作 地址:端口,例如 127.0.0.1:8080")
+            raise ValueError("应写作 地址:端口，例如 127.0.0.1:8080")
         return value
 
     @field_validator("timezone")
@@ -92,9 +92,9 @@ class Settings(BaseSettings):
             given = [key for key in section.needed if _is_set(getattr(section, key))]
             missing = [key for key in section.needed if key not in given]
             if given and missing:
-                raise ValueError(f"{name}: 还缺 {'、'.join(env_name(name, key) for key in missing)}")
+                raise ValueError(f"{name}：还缺 {'、'.join(env_name(name, key) for key in missing)}")
         if self.web.local_chat and not is_loopback(self.host):
-            raise ValueError(f"web.local_chat: 本地聊天页不能开在公开地址 {self.listen} 上,请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
+            raise ValueError(f"web.local_chat：本地聊天页不能开在公开地址 {self.listen} 上，请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
         return self
 
     @property
@@ -164,7 +164,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
     known = {env_name(name) for name in Settings.model_fields} | {"BOT_CONFIG"}
     unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
     if unknown:
-        raise BadSettings("\n".join(f"不认识的设置 {key},请检查拼写(可用的设置见 README)" for key in sorted(unknown)))
+        raise BadSettings("\n".join(f"不认识的设置 {key}，请检查拼写（可用的设置见 README）" for key in sorted(unknown)))
     given = _from_file(path)
     try:
         return Settings(**{**given, **over})
@@ -192,7 +192,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise BadSettings(f"配置文件 {path} 读不了，应为 UTF-8 编码") from None
     except OSError as wrong:
-        raise BadSettings(f"配置文件 {path} 读不了({wrong.strerror})，请检查路径和权限") from None
+        raise BadSettings(f"配置文件 {path} 读不了（{wrong.strerror}），请检查路径和权限") from None
 
 
 def blank(settings: Settings) -> list[str]:
@@ -221,7 +221,7 @@ def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | No
 def _sentence(error: Any, place: str) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return f"不认识的设置 {place},请检查拼写(可用的设置见 README)"
+            return f"不认识的设置 {place}，请检查拼写（可用的设置见 README）"
         case "value_error":
             return f"设置 {place} {error['ctx']['error']}" if place else f"设置 {error['ctx']['error']}"
         case "literal_error":

@@ -19,7 +19,7 @@ class _Section(BaseModel):
 
 def _secret(value: SecretStr | None, least: int = LEAST_SECRET) -> SecretStr | None:
     if value is not None and len(value.get_secret_value()) < least:
-        raise ValueError(f"太短(至少 {least} 个字符),请从平台后台重新复制")
+        raise ValueError(f"太短（至少 {least} 个字符），请从平台后台重新复制")
     return value
 
 
@@ -73,7 +73,7 @@ class WeChat(_Section):
     @classmethod
     def safe_only(cls, value: str) -> str:
         if value.lower() not in ("safe", "安全", "安全模式"):
-            raise ValueError("只支持安全模式:明文与兼容模式的签名不覆盖正文,任何人都能伪造。请在公众平台把消息加解密方式改为安全模式")
+            raise ValueError("只支持安全模式：明文与兼容模式的签名不覆盖正文，任何人都能伪造。请在公众平台把消息加解密方式改为安全模式")
         return "safe"
 
 

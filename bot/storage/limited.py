@@ -21,7 +21,7 @@ MEMORY = 256 * 1024 * 1024
 CPU_SECONDS = 10
 PATIENCE = 60.0
 
-_WORN_OUT = "这个表格文件读不了:它已损坏,或读取它用尽了给定的内存和时间。请用表格软件打开后重新另存一次,仍不行就拆小。"
+_WORN_OUT = "这个表格文件读不了：它已损坏，或读取它用尽了给定的内存和时间。请用表格软件打开后重新另存一次，仍不行就拆小。"
 _KINDS: dict[str, Any] = {"datetime": datetime.fromisoformat, "date": date.fromisoformat, "time": time.fromisoformat}
 
 

@@ -53,24 +53,24 @@ def parse(path: Path) -> Sheet:
         return _xlsx(data)
     if data.startswith(_OLE):
         if _ENCRYPTED in data:
-            raise Refusal("这个 Excel 文件加了密码,请先取消密码再导入。")
-        raise Refusal("这是旧版 Office 文件(.xls 等),请另存为 .xlsx 再导入。")
+            raise Refusal("这个 Excel 文件加了密码，请先取消密码再导入。")
+        raise Refusal("这是旧版 Office 文件（.xls 等），请另存为 .xlsx 再导入。")
     for signature, name in _OTHERS.items():
         if data.startswith(signature):
-            raise Refusal(f"这是{name},不是表格。请用 .xlsx 或 .csv。")
+            raise Refusal(f"这是{name}，不是表格。请用 .xlsx 或 .csv。")
     return Sheet(_csv(_text_of(data)))
 
 
 def _bytes_of(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise Refusal(f"找不到文件 {path},或它不是普通文件。")
+            raise Refusal(f"找不到文件 {path}，或它不是普通文件。")
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as wrong:
-        raise Refusal(f"文件 {path} 读不了:{wrong.strerror or type(wrong).__name__}。") from None
+        raise Refusal(f"文件 {path} 读不了：{wrong.strerror or type(wrong).__name__}。") from None
     if len(data) > LARGEST:
-        raise Refusal(f"文件超过 {LARGEST // 1_000_000} MB,请检查是不是选错了文件。")
+        raise Refusal(f"文件超过 {LARGEST // 1_000_000} MB，请检查是不是选错了文件。")
     if not data.strip():
         raise Refusal("文件是空的。")
     return data
@@ -79,9 +79,9 @@ def _bytes_of(path: Path) -> bytes:
 def _text_of(data: bytes) -> str:
     """UTF-8 (with or without its mark) or GBK, strictly; text that is neither is refused by line."""
     if data.startswith(_UNICODE):
-        raise Refusal("这个文本文件是 UTF-16 编码,请另存为“CSV UTF-8”再导入。")
+        raise Refusal("这个文本文件是 UTF-16 编码，请另存为“CSV UTF-8”再导入。")
     if b"\0" in data:
-        raise Refusal("这不是 xlsx,也不是文本文件。请用 .xlsx 或 .csv。")
+        raise Refusal("这不是 xlsx，也不是文本文件。请用 .xlsx 或 .csv。")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as as_utf8:
@@ -90,9 +90,9 @@ def _text_of(data: bytes) -> str:
             text = data.decode("gb18030")
         except UnicodeDecodeError as as_gbk:
             line = data.count(b"\n", 0, max(as_utf8.start, as_gbk.start)) + 1
-            raise Refusal(f"第 {line} 行的文字既不是 UTF-8 也不是 GBK 编码,请另存为“CSV UTF-8”再导入。") from None
+            raise Refusal(f"第 {line} 行的文字既不是 UTF-8 也不是 GBK 编码，请另存为“CSV UTF-8”再导入。") from None
     if text.lstrip()[:20].lower().startswith(_MARKUP):
-        raise Refusal("这是网页或 XML(有的系统导出的“xls”其实是网页),请另存为 .xlsx 再导入。")
+        raise Refusal("这是网页或 XML（有的系统导出的“xls”其实是网页），请另存为 .xlsx 再导入。")
     return text
 
 
@@ -108,12 +108,12 @@ def _csv(text: str) -> list[list[Cell]]:
             if len(rows) > MOST_ROWS + 1:
                 raise _too_many()
     except csv.Error:
-        raise Refusal(f"第 {reader.line_num} 行的引号不成对,或有一格过长,请用表格软件重新另存为 CSV。") from None
+        raise Refusal(f"第 {reader.line_num} 行的引号不成对，或有一格过长，请用表格软件重新另存为 CSV。") from None
     return rows
 
 
 def _too_many() -> Refusal:
-    return Refusal(f"超过 {MOST_ROWS:,} 行,请拆成几个文件,或检查是不是选错了文件。")
+    return Refusal(f"超过 {MOST_ROWS:,} 行，请拆成几个文件，或检查是不是选错了文件。")
 
 
 def _xlsx(data: bytes) -> Sheet:
@@ -123,11 +123,11 @@ def _xlsx(data: bytes) -> Sheet:
         with calamine.load_workbook(checked) as book:
             return _first_sheet(book)
     except calamine.PasswordError:
-        raise Refusal("这个 Excel 文件加了密码,请先取消密码再导入。") from None
+        raise Refusal("这个 Excel 文件加了密码，请先取消密码再导入。") from None
     except (calamine.CalamineError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, expat.ExpatError, ValueError, OSError):
         what = _meant(data)
-        advice = "请用表格软件打开后重新另存一次" if what == "xlsx 文件" else "也不是 xlsx 表格,请用 .xlsx 或 .csv"
-        raise Refusal(f"这个 {what}已损坏,{advice}。") from None
+        advice = "请用表格软件打开后重新另存一次" if what == "xlsx 文件" else "也不是 xlsx 表格，请用 .xlsx 或 .csv"
+        raise Refusal(f"这个 {what}已损坏，{advice}。") from None
 
 
 def _meant(data: bytes) -> str:
@@ -157,20 +157,20 @@ def _checked(data: bytes) -> io.BytesIO:
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > LARGEST:
-        raise Refusal(f"文件解开后超过 {LARGEST // 1_000_000} MB(或部件过多),不予读取。")
+        raise Refusal(f"文件解开后超过 {LARGEST // 1_000_000} MB（或部件过多），不予读取。")
     if any(member.flag_bits & 1 for member in members):
-        raise Refusal("这个文件加了密码,请先取消密码再导入。")
+        raise Refusal("这个文件加了密码，请先取消密码再导入。")
     if any(name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") for name in names) or any(
         stat.S_ISLNK(member.external_attr >> 16) for member in members
     ):
-        raise Refusal("这个文件里有指向外面的路径,不予读取。")
+        raise Refusal("这个文件里有指向外面的路径，不予读取。")
     if "xl/workbook.xml" not in names:
         what = "Word 文档" if any(name.startswith("word/") for name in names) else "压缩包或别的文件"
-        raise Refusal(f"这是{what},不是 xlsx 表格。请用 .xlsx 或 .csv。")
+        raise Refusal(f"这是{what}，不是 xlsx 表格。请用 .xlsx 或 .csv。")
     if len(set(names)) != len(names):
-        raise Refusal("这个 xlsx 文件里有重名的部件,不予读取。")
+        raise Refusal("这个 xlsx 文件里有重名的部件，不予读取。")
     if any(name.lower().endswith(("vbaproject.bin", ".exe", ".dll")) for name in names):
-        raise Refusal("这个文件带宏,请另存为不带宏的 .xlsx 再导入。")
+        raise Refusal("这个文件带宏，请另存为不带宏的 .xlsx 再导入。")
 
 
 class _Measure:
@@ -195,9 +195,9 @@ class _Measure:
             parser.CharacterDataHandler = self._text
         parser.Parse(content, True)
         if self._rows * self._columns > MOST_CELLS or self._rows > 5 * MOST_ROWS:
-            raise Refusal("表格的范围过大:离正文很远的地方还有内容,请删掉多余的行和列再导入。")
+            raise Refusal("表格的范围过大：离正文很远的地方还有内容，请删掉多余的行和列再导入。")
         if self._shared * self._longest > MOST_TEXT:
-            raise Refusal(f"表格里有一格文字过长({self._longest} 字),请删掉它再导入。")
+            raise Refusal(f"表格里有一格文字过长（{self._longest} 字），请删掉它再导入。")
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(":")[2]
@@ -223,7 +223,7 @@ class _Measure:
 
 
 def _no_doctype(*_: Any) -> None:
-    raise Refusal("这个 xlsx 文件里有不该有的 DTD,不予读取。")
+    raise Refusal("这个 xlsx 文件里有不该有的 DTD，不予读取。")
 
 
 def _column_number(letters: str) -> int:
@@ -258,4 +258,4 @@ def _first_sheet(book: calamine.CalamineWorkbook) -> Sheet:
     if not any(cell != "" for row in rows for cell in row):
         raise Refusal(f"工作表「{visible[0]}」是空的。")
     others = [name for name in visible[1:] if book.get_sheet_by_name(name).end is not None]
-    return Sheet(rows, (f"只读了第一张工作表「{visible[0]}」,没有读「{'」「'.join(others)}」",) if others else ())
+    return Sheet(rows, (f"只读了第一张工作表「{visible[0]}」，没有读「{'」「'.join(others)}」",) if others else ())

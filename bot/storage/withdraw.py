@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from bot.storage.tables import QuestionState
 
-UNPROVEN = "与法律文本不符:"
+UNPROVEN = "与法律文本不符"
 
 
 def withdraw(session: Session, bad: Mapping[str, str], right: Collection[str], now: datetime) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def withdraw(session: Session, bad: Mapping[str, str], right: Collection[str], n
     out = back = 0
     for state in session.exec(select(QuestionState).where(col(QuestionState.question).in_([*bad, *right]))):
         if state.question in bad and state.state == "active":
-            state.state, state.reason, state.changed_at = "withdrawn", f"{UNPROVEN}{bad[state.question]}", now
+            state.state, state.reason, state.changed_at = "withdrawn", f"{UNPROVEN}：{bad[state.question]}", now
             out += 1
         elif state.question in right and state.state == "withdrawn" and state.reason.startswith(UNPROVEN):
             state.state, state.reason, state.changed_at = "active", "", now

@@ -30,7 +30,7 @@ from tests.platforms.wecom import AGENT, CORP, SECRET, WeComPlatform
 
 BUDGET_US, GOAL_US, GOAL_RATIO = 60.0, 35.0, 0.45
 MESSAGES, ROUNDS = 2000, 15
-SAID = "已记录。答对了,本题得 1 分。依据:《中华人民共和国民法典》第一千二百六十条。"
+SAID = "已记录。答对了，本题得 1 分。依据：《中华人民共和国民法典》第一千二百六十条。"
 
 
 @dataclass(frozen=True)

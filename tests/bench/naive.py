@@ -93,7 +93,7 @@ def attend(session: Session, user: str, content: str, message_id: str) -> str:
     ahead = session.exec(
         select(SittingItem).where(SittingItem.sitting_id == sitting.id, SittingItem.n > item.n).order_by(col(SittingItem.n)).limit(1)
     ).first()
-    text = f"已记录。{'✅ 回答正确' if correct else '❌ 回答错误'}。\n解析:{question['explanation']}\n"
+    text = f"已记录。{'✅ 回答正确' if correct else '❌ 回答错误'}。\n解析：{question['explanation']}\n"
     if ahead is not None:
         sitting.next = ahead.n
         following = json.loads(session.get_one(QuestionVersion, ahead.version_id).body)

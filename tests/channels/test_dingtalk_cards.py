@@ -42,7 +42,7 @@ async def test_a_question_goes_out_whole_as_text_and_again_as_a_card() -> None:
         card = await asked(home)
 
     assert home.platform.webhooks[0]["msgtype"] == "text"
-    for part in ("开始答题", "第2/5题(单选)", "合同自何时成立?", "A. 签字时", "回复 A/B"):
+    for part in ("开始答题", "第2/5题（单选）", "合同自何时成立？", "A. 签字时", "回复 A/B"):
         assert part in home.platform.said()[0]
     assert card["cardTemplateId"] == TEMPLATE
     assert card["callbackType"] == "STREAM"
@@ -58,7 +58,7 @@ async def test_a_question_goes_out_whole_as_text_and_again_as_a_card() -> None:
 async def test_one_tap_answers_and_the_card_shows_the_verdict_to_the_one_who_tapped() -> None:
     async with house(cards=True) as home:
         card = await asked(home)
-        home.reply = lambda _: Reply(text="已记录,回答正确。", done="已选 B")
+        home.reply = lambda _: Reply(text="已记录，回答正确。", done="已选 B")
 
         response = await tapped(home, card["outTrackId"], "B")
         await asyncio.sleep(0.1)
@@ -66,7 +66,7 @@ async def test_one_tap_answers_and_the_card_shows_the_verdict_to_the_one_who_tap
     (heard,) = home.heard
     assert (heard.kind, heard.text, heard.task, heard.sender) == ("tap", "B", "attempt7:2", PERSON)
     assert response["cardUpdateOptions"] == {"updateCardDataByKey": True, "updatePrivateDataByKey": True}
-    assert response["userPrivateData"]["cardParamMap"] == {"answered": "true", "result": "已选 B\n已记录,回答正确。", "commands": "[]"}
+    assert response["userPrivateData"]["cardParamMap"] == {"answered": "true", "result": "已选 B\n已记录，回答正确。", "commands": "[]"}
     assert len(home.platform.cards) == 1
     assert len(home.platform.webhooks) == 1
 
@@ -79,7 +79,7 @@ async def test_the_next_question_follows_the_verdict_without_saying_it_twice() -
         await tapped(home, card["outTrackId"], "B")
         await home.platform.until(lambda: len(home.platform.cards) == 2)
 
-    assert "哪些是民事主体?" in home.platform.said()[-1]
+    assert "哪些是民事主体？" in home.platform.said()[-1]
     assert "已记录" not in home.platform.said()[-1]
     assert home.platform.cards[1]["cardData"]["cardParamMap"]["multiple"] == "true"
 
@@ -99,11 +99,11 @@ async def test_a_verdict_too_long_for_the_card_is_also_said() -> None:
 async def test_a_refused_tap_leaves_the_card_open_and_says_why() -> None:
     async with house(cards=True) as home:
         card = await asked(home)
-        home.reply = lambda _: Reply(text="未记录:这道题已经结束。")
+        home.reply = lambda _: Reply(text="未记录：这道题已经结束。")
 
         response = await tapped(home, card["outTrackId"], "B")
 
-    assert response["userPrivateData"]["cardParamMap"] == {"result": "未记录:这道题已经结束。"}
+    assert response["userPrivateData"]["cardParamMap"] == {"result": "未记录：这道题已经结束。"}
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -230,7 +230,7 @@ async def test_a_card_that_cannot_be_made_leaves_the_text() -> None:
         await home.platform.push(home.platform.robot_frame("答题"))
         await home.settle(lambda: home.count("send_failed") == 1)
 
-        assert "合同自何时成立?" in home.platform.said()[0]
+        assert "合同自何时成立？" in home.platform.said()[0]
 
 
 async def test_unasked_a_card_is_enough_and_a_text_takes_its_place_when_it_fails() -> None:
@@ -244,7 +244,7 @@ async def test_unasked_a_card_is_enough_and_a_text_takes_its_place_when_it_fails
 
         await home.channel.send(PERSON, ASKED)
 
-    assert "合同自何时成立?" in home.platform.said()[0]
+    assert "合同自何时成立？" in home.platform.said()[0]
 
 
 async def test_an_unanswered_card_call_is_not_followed_by_a_second_message() -> None:

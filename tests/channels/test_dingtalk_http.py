@@ -61,7 +61,7 @@ async def test_a_question_is_answered_with_buttons_that_speak_for_the_person() -
         _, body = await post(home, ROBOT, signed(), message(home))
 
     card = json.loads(body)["actionCard"]
-    assert "合同自何时成立?" in card["text"]
+    assert "合同自何时成立？" in card["text"]
     assert [button["title"] for button in card["btns"]] == ["A. 签字时", "B. 交付时", "跳过"]
     assert card["btns"][2]["actionURL"] == "dtmd://dingtalkclient/sendMessage?content=%E8%B7%B3%E8%BF%87"
 

@@ -24,7 +24,7 @@ from tests.web.standing import Window, window
 
 PAGE = Path(bot.__file__).parent / "web" / "chat"
 PEOPLE = (Persona("1001", "赵甲", "学员", ("每日",)), Persona("1002", "钱甲", "督学", ("报表",)))
-QUESTION = Reply("已记录。", Ask("s:1:1", "第1/5题", "选哪个?", (Option("A", "A. 甲"), Option("B", "B. 乙"))))
+QUESTION = Reply("已记录。", Ask("s:1:1", "第1/5题", "选哪个？", (Option("A", "A. 甲"), Option("B", "B. 乙"))))
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Hall:
         self.heard.append(incoming)
         self.entered.set()
         await self.gate.wait()
-        return QUESTION if incoming.text == "每日" else Reply(f"听到:{incoming.text}")
+        return QUESTION if incoming.text == "每日" else Reply(f"听到：{incoming.text}")
 
 
 @dataclass
@@ -120,7 +120,7 @@ async def test_a_window_that_comes_back_is_shown_what_it_missed_and_nothing_twic
         await made.channel.send(Address("local", "page", "1001"), Reply("该学习了"))
         async with window(client, made.url, "1001", since=f"{epoch}.{first['seq']}") as chat:
             missed = chat.hello["turns"]
-        assert [turn["reply"]["text"] for turn in missed] == ["听到:二", "该学习了"]
+        assert [turn["reply"]["text"] for turn in missed] == ["听到：二", "该学习了"]
         assert [turn["label"] for turn in missed] == ["二", None]
         async with window(client, made.url, "1001", since="0123456789abcdef.99") as chat:
             assert len(chat.hello["turns"]) == 3, "a page that knew another process is shown everything"
@@ -203,7 +203,7 @@ async def test_a_frame_that_no_page_of_ours_sends_ends_the_line_and_is_not_heard
 async def test_half_a_character_is_heard_as_a_question_mark_and_hurts_nobody(client: aiohttp.ClientSession) -> None:
     async with house() as made, window(client, made.url) as chat:
         await chat.socket.send_str('{"type":"say","id":"half-a-character","text":"a\\ud800b"}')
-        assert (await chat.next())["reply"]["text"] == "听到:a?b"
+        assert (await chat.next())["reply"]["text"] == "听到：a?b"
 
 
 async def test_whoever_floods_is_told_so_and_nothing_is_recorded_of_it(client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ async def test_a_house_that_closes_finishes_what_it_heard_before_it_hangs_up(cli
             closing = asyncio.create_task(made.channel._close(made.app))
             await asyncio.sleep(0.05)
             made.hall.gate.set()
-            assert (await chat.next())["reply"]["text"] == "听到:末"
+            assert (await chat.next())["reply"]["text"] == "听到：末"
             assert (await socket.receive(timeout=5)).type is WSMsgType.CLOSE
             await closing
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

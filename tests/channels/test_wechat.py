@@ -41,7 +41,7 @@ async def test_a_sentence_is_heard_and_answered_in_the_same_breath(stage: Stage)
 
     assert ear.heard == [Incoming(Address("wechat", APP, FOLLOWER), "绑定 G001 482913", "23456789012345678", platform.clock())]
     assert (answer.fields["ToUserName"], answer.fields["FromUserName"]) == (FOLLOWER, ACCOUNT)
-    assert (answer.fields["MsgType"], answer.content) == ("text", "听到:绑定 G001 482913")
+    assert (answer.fields["MsgType"], answer.content) == ("text", "听到：绑定 G001 482913")
 
 
 async def test_our_reading_is_wechatpys_reading(stage: Stage) -> None:
@@ -109,7 +109,7 @@ async def test_a_question_is_told_in_letters_where_the_account_is_not_verified(s
 
     answer = await platform.say("答题")
 
-    assert answer.content.endswith("C. 2021年5月1日\n\n(回复 A/B/C)")
+    assert answer.content.endswith("C. 2021年5月1日\n\n（回复 A/B/C）")
     assert ear.count("sent") == 0
 
 
@@ -120,7 +120,7 @@ async def test_a_verified_account_adds_a_list_to_tap_and_hears_the_tap(verified:
     answer = await platform.say("答题")
     await platform.until(lambda: bool(platform.sent))
 
-    assert "民法典自哪一天起施行?" in answer.content
+    assert "民法典自哪一天起施行？" in answer.content
     [message] = platform.sent
     assert (message["touser"], message["msgtype"], message["msgmenu"]["head_content"]) == (FOLLOWER, "msgmenu", "第1/5题 单选")
     items = [(item["id"], item["content"]) for item in message["msgmenu"]["list"]]
@@ -137,7 +137,7 @@ async def test_a_verified_account_adds_a_list_to_tap_and_hears_the_tap(verified:
 async def test_several_answers_are_typed_since_a_list_cannot_be_ticked(verified: Stage) -> None:
     platform, ear = verified
     ear.says(Reply(ask=SEVERAL))
-    assert "(可多选，如 AB)" in (await platform.say("答题")).content
+    assert "（可多选，如 AB）" in (await platform.say("答题")).content
     assert platform.sent == []
 
 
@@ -169,7 +169,7 @@ async def test_where_the_list_is_refused_the_letters_were_already_said(verified:
     answer = await platform.say("答题")
     await ear.until("send_failed")
 
-    assert answer.content.endswith("(回复 A/B/C)")
+    assert answer.content.endswith("（回复 A/B/C）")
 
 
 async def test_a_long_answer_goes_on_in_further_messages_where_that_is_allowed(verified: Stage) -> None:
@@ -188,7 +188,7 @@ async def test_a_long_answer_says_that_it_was_cut_where_nothing_may_follow(stage
     ear.says(Reply("法" * 2000))
     content = (await platform.say("查 民法典")).content
     assert len(content.encode()) <= 2048
-    assert content.endswith("法\n…(内容较长,未显示完)")
+    assert content.endswith("法\n…（内容较长，未显示完）")
 
 
 async def test_a_verified_account_sends_a_late_reply_once() -> None:
@@ -245,7 +245,7 @@ async def test_a_push_in_json_is_read_and_answered_in_json(stage: Stage) -> None
     )
 
     assert (ear.heard[0].text, ear.heard[0].message_id) == ("选A😀", str(2**63))
-    assert (answer.fields["ToUserName"], answer.fields["FromUserName"], answer.content) == (FOLLOWER, ACCOUNT, "听到:选A😀")
+    assert (answer.fields["ToUserName"], answer.fields["FromUserName"], answer.content) == (FOLLOWER, ACCOUNT, "听到：选A😀")
 
 
 @pytest.mark.parametrize("change", [{"signature": "0" * 40}, {"encrypt_type": "raw"}, {"encrypt_type": ""}, {"msg_signature": ""}])

@@ -31,7 +31,7 @@ async def test_a_sentence_is_heard_and_answered_in_the_same_breath(stage: Stage)
         "FromUserName": CORP,
         "CreateTime": str(int(platform.clock().timestamp())),
         "MsgType": "text",
-        "Content": "听到:答题 宪法",
+        "Content": "听到：答题 宪法",
     }
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert [one[:2] for one in ear.noted] == [("heard", "wecom"), ("reply_seconds", "wecom")]
@@ -40,7 +40,7 @@ async def test_a_sentence_is_heard_and_answered_in_the_same_breath(stage: Stage)
 @pytest.mark.parametrize("text", ["<b>&amp;</b>", "]]> 与 <![CDATA[", "😀🧑🏽‍⚖️", " 选 A ", "<!DOCTYPE html>", "第一行\n第二行"])
 async def test_whatever_a_person_types_arrives_as_typed(stage: Stage, text: str) -> None:
     platform, ear = stage
-    assert (await platform.say(text)).content == f"听到:{text}"
+    assert (await platform.say(text)).content == f"听到：{text}"
     assert ear.heard[0].text == text
 
 

@@ -26,7 +26,7 @@ async def test_a_question_is_told_in_full_and_its_card_follows(stage: Stage) -> 
     answer = await platform.say("答题 民法典")
 
     assert answer.content == (
-        "开始答题\n\n第1/5题 单选\n民法典自哪一天起施行?\nA. 2020年5月28日\nB. 2021年1月1日\nC. 2021年5月1日\n\n(回复 A/B/C；也可回复「退出」)"
+        "开始答题\n\n第1/5题 单选\n民法典自哪一天起施行？\nA. 2020年5月28日\nB. 2021年1月1日\nC. 2021年5月1日\n\n（回复 A/B/C；也可回复「退出」）"
     )
     await platform.until(lambda: bool(platform.sent))
     [message] = platform.sent
@@ -38,7 +38,7 @@ async def test_a_question_is_told_in_full_and_its_card_follows(stage: Stage) -> 
     }
     card = message["template_card"]
     assert card["card_type"] == "button_interaction"
-    assert (card["main_title"], card["sub_title_text"]) == ({"title": "第1/5题 单选"}, "民法典自哪一天起施行?")
+    assert (card["main_title"], card["sub_title_text"]) == ({"title": "第1/5题 单选"}, "民法典自哪一天起施行？")
     assert [(row["keyname"], row["value"]) for row in card["horizontal_content_list"]] == [
         ("A", "2020年5月28日"),
         ("B", "2021年1月1日"),
@@ -70,7 +70,7 @@ async def test_commands_alone_are_buttons_too(stage: Stage) -> None:
 
 async def test_two_cards_of_one_task_have_two_ids_and_strange_tasks_have_plain_ones(stage: Stage) -> None:
     platform, _ = stage
-    strange = Ask("测试:1|%" + "长" * 200, "", "对吗?", JUDGE.options)
+    strange = Ask("测试:1|%" + "长" * 200, "", "对吗？", JUDGE.options)
     one, two = await card_for(stage, Reply(ask=strange)), await card_for(stage, Reply(ask=strange))
     assert one["task_id"] != two["task_id"]
 
@@ -82,7 +82,7 @@ async def test_two_cards_of_one_task_have_two_ids_and_strange_tasks_have_plain_o
 async def test_a_tap_is_heard_as_its_text_and_the_card_turns_into_the_verdict(stage: Stage) -> None:
     platform, ear = stage
     card = await card_for(stage, Reply(ask=QUESTION))
-    ear.says(Reply("已记录。答对了,依据民法典第一千二百六十条。", ask=JUDGE, done="已选 B"))
+    ear.says(Reply("已记录。答对了，依据民法典第一千二百六十条。", ask=JUDGE, done="已选 B"))
 
     answer = await platform.push(platform.tap(card, "q17|B"))
 
@@ -91,8 +91,8 @@ async def test_a_tap_is_heard_as_its_text_and_the_card_turns_into_the_verdict(st
     shown = answer.fields["TemplateCard"]
     assert answer.fields["MsgType"] == "update_template_card"
     assert (shown["CardType"], shown["ReplaceText"]) == ("button_interaction", "已选 B")
-    assert shown["SubTitleText"] == "已记录。答对了,依据民法典第一千二百六十条。"
-    assert (shown["MainTitle"]["Title"], shown["QuoteArea"]["QuoteText"].splitlines()[0]) == ("第1/5题 单选", "民法典自哪一天起施行?")
+    assert shown["SubTitleText"] == "已记录。答对了，依据民法典第一千二百六十条。"
+    assert (shown["MainTitle"]["Title"], shown["QuoteArea"]["QuoteText"].splitlines()[0]) == ("第1/5题 单选", "民法典自哪一天起施行？")
     await platform.until(lambda: len(platform.cards) == 2)
     assert platform.cards[-1]["main_title"]["title"] == "第2/5题 判断"
     assert platform.texts == []
@@ -186,7 +186,7 @@ async def test_a_text_longer_than_the_platform_carries_goes_on_in_further_ones(s
 async def test_without_cards_everything_is_words() -> None:
     async with wecom_stands(cards=False) as (platform, ear):
         ear.says(Reply(ask=SEVERAL))
-        assert "(可多选，如 AB)" in (await platform.say("答题")).content
+        assert "（可多选，如 AB）" in (await platform.say("答题")).content
         assert ear.count("sent") == 0
 
 
@@ -201,4 +201,4 @@ async def test_where_the_card_is_refused_the_question_goes_out_in_words() -> Non
         ear.replies = slowly
         await platform.say("答题")
         await platform.until(lambda: bool(platform.texts))
-        assert platform.texts[0].endswith("(回复 A/B/C)")
+        assert platform.texts[0].endswith("（回复 A/B/C）")

@@ -77,7 +77,7 @@ async def test_a_copy_that_fares_better_than_the_late_one_is_told_so() -> None:
             if len(ear.heard) > 1:
                 return Reply("已记录。")
             await asyncio.sleep(0.2)
-            return Reply("系统繁忙,未记录。")
+            return Reply("系统繁忙，未记录。")
 
         ear.replies = busy
         copy = platform.sealer.seal(platform.text("A"), platform.clock().timestamp())
@@ -85,7 +85,7 @@ async def test_a_copy_that_fares_better_than_the_late_one_is_told_so() -> None:
         await ear.until("sent")
 
         assert (await platform.deliver(*copy)).content == "已记录。"
-        assert platform.texts == ["系统繁忙,未记录。"]
+        assert platform.texts == ["系统繁忙，未记录。"]
 
 
 async def test_what_is_in_hand_when_the_service_stops_is_still_said() -> None:

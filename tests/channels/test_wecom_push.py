@@ -108,7 +108,7 @@ async def test_a_card_that_is_refused_is_said_in_words(stage: Stage) -> None:
     platform, ear = stage
     platform.faults.on(SEND, refuses(42045))
     assert outcomes(await ear.channel.push([parcel("lisi")])) == ["sent"]
-    assert platform.texts == ["今天学第一课\n\n(回复「学习 mfd-1191」)"]
+    assert platform.texts == ["今天学第一课\n\n（回复「学习 mfd-1191」）"]
 
 
 async def test_without_cards_a_command_is_a_link_to_the_page_and_words_may_be_markdown() -> None:

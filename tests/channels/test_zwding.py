@@ -191,7 +191,7 @@ async def test_without_a_page_the_words_go_out_alone() -> None:
         await made.channel.send(Address("zwding", APP_KEY, "1"), LESSON)
         assert json.loads(made.platform.notices[0]["msg"]) == {
             "msgtype": "text",
-            "text": {"content": "今天学第一课。\n\n(回复「学习 mfd-1191」)"},
+            "text": {"content": "今天学第一课。\n\n（回复「学习 mfd-1191」）"},
         }
 
 

@@ -19,7 +19,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 async def test_a_robot_message_is_heard_and_answered_in_the_same_breath(stage: Stage) -> None:
-    assert await stage.knock(robot_body(" 我的学时")) == (200, {"msgtype": "text", "text": {"content": "听到:我的学时"}})
+    assert await stage.knock(robot_body(" 我的学时")) == (200, {"msgtype": "text", "text": {"content": "听到：我的学时"}})
     assert stage.heard == [Incoming(Address("zwding", APP_KEY, "46001"), "我的学时", "msg-1", stage.clock())]
 
 

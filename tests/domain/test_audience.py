@@ -35,7 +35,7 @@ from bot.domain.message import Refusal
 OFFICE = Unit("某局/办公室")
 LINES: list[tuple[str, Audience]] = [
     ("全员", All()),
-    ("单位=某局/办公室(含下级)", OFFICE),
+    ("单位=某局/办公室（含下级）", OFFICE),
     ("单位=某局/办公室", OFFICE),
     ("单位=某局（仅本级）", Unit("某局", deep=False)),
     ("单位=「某局/机关(本级)」(含下级)", Unit("某局/机关(本级)")),
@@ -50,11 +50,11 @@ LINES: list[tuple[str, Audience]] = [
     ("未学=mfd-1191", LessonNotDone("mfd-1191")),
     ("未考=2026-q4", ExamNotTaken("2026-q4")),
     ("未合格=12", ExamNotPassed("12")),
-    ("单位=某局/办公室(含下级) 且 层级=公务员 且 非 标签=借调", And((OFFICE, Tier("公务员"), Not(Tag("借调"))))),
+    ("单位=某局/办公室（含下级） 且 层级=公务员 且 非 标签=借调", And((OFFICE, Tier("公务员"), Not(Tag("借调"))))),
     ("单位=某局/办公室 层级=公务员", And((OFFICE, Tier("公务员")))),
     ("层级=公务员 或 层级=领导干部 且 标签=新任", Or((Tier("公务员"), And((Tier("领导干部"), Tag("新任")))))),
-    ("(层级=公务员 或 层级=领导干部) 且 标签=新任", And((Or((Tier("公务员"), Tier("领导干部"))), Tag("新任")))),
-    ("非(标签=借调 或 标签=挂职)", Not(Or((Tag("借调"), Tag("挂职"))))),
+    ("（层级=公务员 或 层级=领导干部） 且 标签=新任", And((Or((Tier("公务员"), Tier("领导干部"))), Tag("新任")))),
+    ("非（标签=借调 或 标签=挂职）", Not(Or((Tag("借调"), Tag("挂职"))))),
     ("全员 除 工号=1001", And((All(), Not(People(("1001",)))))),
 ]
 
@@ -69,7 +69,7 @@ def test_a_line_means_one_audience_and_the_audience_reads_as_a_line(said: str, m
 @pytest.mark.parametrize(
     "said",
     ["", "层级", "层级=", "层级=国王", "角色=老板", "单位=甲 且", "且 单位=甲", "(单位=甲", "单位=甲)", "学时低于=0%", "学时低于=150%",
-     "学时低于=一半", "颜色=红", "层级=公务员(含下级)", "或 或", "非", "=甲", "(" * 40 + "全员" + ")" * 40, "全员 " * 3000],
+     "学时低于=一半", "颜色=红", "层级=公务员（含下级）", "或 或", "非", "=甲", "(" * 40 + "全员" + ")" * 40, "全员 " * 3000],
 )  # fmt: skip
 def test_what_is_no_audience_is_refused_in_a_sentence(said: str) -> None:
     with pytest.raises(Refusal) as refused:
@@ -124,4 +124,4 @@ def test_everybody_of_an_administrator_of_two_offices_is_both_offices() -> None:
 
 
 def test_leaves_come_in_the_order_they_were_written() -> None:
-    assert list(leaves(parse_audience("非(标签=甲 或 标签=乙) 且 全员"))) == [Tag("甲"), Tag("乙"), All()]
+    assert list(leaves(parse_audience("非（标签=甲 或 标签=乙） 且 全员"))) == [Tag("甲"), Tag("乙"), All()]

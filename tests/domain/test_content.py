@@ -85,7 +85,7 @@ def test_a_row_that_makes_no_sense_is_not_read(kept: dict[str, object]) -> None:
 
 def test_every_kind_can_be_answered_by_typing(shipped: Library) -> None:
     assert lettered(seen(parse_content("课 mfd-1191", shipped), shipped)) == (
-        "📖 今天学一课：《办公务时伤了人，谁来赔》（民法典，约 3 分钟）\n\n(回复「学习 mfd-1191」)"
+        "📖 今天学一课：《办公务时伤了人，谁来赔》（民法典，约 3 分钟）\n\n（回复「学习 mfd-1191」）"
     )
     poll = seen(parse_content("投票 去哪儿？/法院/检察院", shipped), shipped)
     assert poll.text == "🗳 去哪儿？\nA. 法院\nB. 检察院"

@@ -37,7 +37,7 @@ COMMON: dict[str, Any] = {
     "version": date(2020, 5, 28),
     "article": "第一千一百九十一条",
     "point": "用人单位责任",
-    "stem": "赔偿责任由谁承担?",
+    "stem": "赔偿责任由谁承担？",
     "evidence": "由用人单位承担侵权责任",
     "explanation": "对外由用人单位承担侵权责任。",
 }

@@ -111,7 +111,7 @@ def test_what_is_no_statute_has_no_articles(text: str) -> None:
 
 
 def test_words_that_stand_where_they_are_cited_are_right() -> None:
-    assert find(ASKED) == (Finding.RIGHT, "与条文相符,2024-12-25版未改")
+    assert find(ASKED) == (Finding.RIGHT, "与条文相符，2024-12-25版未改")
     assert find(ASKED, on=date(2025, 5, 31), newest=CITED) == (Finding.RIGHT, "与条文相符")
 
 
@@ -127,7 +127,7 @@ def test_words_of_another_article_are_wrong_and_their_place_is_named() -> None:
 
 def test_words_that_stand_nowhere_and_articles_that_do_not_exist_are_wrong() -> None:
     assert find(replace(ASKED, evidence="三十日内"))[0] == Finding.WRONG
-    assert find(replace(ASKED, article="第九十条")) == (Finding.WRONG, "《某法》(2018-03-20)没有第九十条")
+    assert find(replace(ASKED, article="第九十条")) == (Finding.WRONG, "《某法》（2018-03-20）没有第九十条")
 
 
 def test_words_that_moved_are_stale_from_the_day_the_new_version_is_in_force() -> None:
@@ -145,7 +145,7 @@ def test_words_that_changed_are_stale() -> None:
 
 
 def test_without_a_text_nothing_is_proven() -> None:
-    assert find(replace(ASKED, evidence="", source="公开报道")) == (Finding.UNVERIFIABLE, "没有条文可核对,依据为:公开报道")
+    assert find(replace(ASKED, evidence="", source="公开报道")) == (Finding.UNVERIFIABLE, "没有条文可核对，依据为：公开报道")
     assert find(replace(ASKED, law="别的法"))[0] == Finding.UNVERIFIABLE
     assert find(replace(ASKED, version=date(2010, 1, 1)))[0] == Finding.UNVERIFIABLE
 
@@ -171,4 +171,4 @@ def test_what_is_filled_in_must_stand_in_the_article() -> None:
     )
     before = date(2025, 5, 31)
     assert find(fill, before, CITED)[0] == Finding.RIGHT
-    assert find(replace(fill, accepted=("20日",)), before, CITED) == (Finding.WRONG, "答案“20日”不在《某法》(2018-03-20)第三条中")
+    assert find(replace(fill, accepted=("20日",)), before, CITED) == (Finding.WRONG, "答案“20日”不在《某法》（2018-03-20）第三条中")

@@ -47,7 +47,7 @@ async def test_a_follower_binds_and_is_greeted_with_what_to_do_next(wechat: Chat
 
     said = await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
 
-    assert "已绑定:张三(工号 1001,某局/办公室)" in said
+    assert "已绑定：张三（工号 1001，某局/办公室）" in said
     assert [button.label for button in wechat.last.buttons] == ["每日一练", "学习", "我的学时"]
     assert "张三" in await wechat.say("我的学时")
 
@@ -73,14 +73,14 @@ async def test_a_wrong_number_a_wrong_code_and_no_code_read_the_same(wechat: Cha
         for n, words in enumerate((f"绑定 1001 {wrong}", f"绑定 9 {wrong}", f"绑定 1002 {wrong}"))
     }
     assert len(said) == 1
-    assert said.pop().startswith("未绑定:工号或验证码不对")
+    assert said.pop().startswith("未绑定：工号或验证码不对")
 
 
 async def test_guesses_are_counted_although_refused_and_the_guesser_waits(wechat: Chat) -> None:
     right = code_for(wechat, "1001")
     wrong = f"{(int(right) + 1) % 10**8:08}"
     said = [await wechat.say(f"绑定 1001 {wrong}") for _ in range(100)]
-    assert len([one for one in said if one.startswith("未绑定:工号或验证码不对")]) == 5
+    assert len([one for one in said if one.startswith("未绑定：工号或验证码不对")]) == 5
     assert "请在 09:10 之后再试" in said[4]
     assert all("不对的次数太多" in one for one in said[4:])
     assert "未绑定" in await wechat.say(f"绑定 1001 {right}")
@@ -123,7 +123,7 @@ async def test_a_bound_account_cannot_become_somebody_else(wechat: Chat) -> None
     code = code_for(wechat, "1002")
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
     said = await wechat.say(f"绑定 1002 {code}")
-    assert "已绑定 张三(工号 1001)" in said
+    assert "已绑定 张三（工号 1001）" in said
     assert "李四" not in said
     assert "不用再绑" in await wechat.say("绑定 1001 12345678")
     assert "不用再绑" in await wechat.say("绑定")
@@ -191,7 +191,7 @@ def test_the_operator_imports_a_roster_and_prints_codes(tmp_path: Path) -> None:
     file.write_text("工号,姓名,单位,层级\n,张三,某局,\n1002,李四,某局,科员\n", encoding="utf-8")
     status, _, wrong = bot("roster", "import", str(file), "--apply")
     assert status == 1
-    assert "第 2 行「工号」:没有填" in wrong
+    assert "第 2 行「工号」：没有填" in wrong
     assert "第 3 行「层级」" in wrong
     status, said, _ = bot("roster", "import", str(file), "--apply", "--json")
     assert (status, [one["row"] for one in json.loads(said)["faults"]]) == (1, [2, 3])

@@ -17,7 +17,7 @@ from bot.storage.reports import REPORTS
 from bot.storage.tables import Role
 from tests.conftest import Chat, Clock, enroll
 
-NEW = "活动 新建 每日一练；每个工作日 10:00；单位=某局(含下级) 且 层级=公务员；每日；依据=年度要点第二条"
+NEW = "活动 新建 每日一练；每个工作日 10:00；单位=某局（含下级） 且 层级=公务员；每日；依据=年度要点第二条"
 
 
 @pytest.fixture
@@ -73,11 +73,11 @@ async def test_an_administrator_plans_in_one_line_looks_at_it_and_starts_it(admi
 
 
 async def test_a_push_is_looked_at_then_confirmed_and_goes_once(admin: Chat) -> None:
-    drafted = await admin.say("推送 单位=某局/办公室 且 层级=公务员 内容(回执)：周五下午 3 点，集中学法；请带笔记本！")
+    drafted = await admin.say("推送 单位=某局/办公室 且 层级=公务员 内容（回执）：周五下午 3 点,集中学法；请带笔记本！")
     n = number_in(drafted)
 
     assert "还没有发。收到的人会看到：" in drafted
-    assert "📢 周五下午 3 点，集中学法；请带笔记本！\n按钮：[已阅]" in drafted
+    assert "📢 周五下午 3 点,集中学法；请带笔记本！\n按钮：[已阅]" in drafted
     assert "现在会收到：1 人（学员甲）" in drafted
     assert rows(admin, "SELECT COUNT(*) FROM delivery") == [(0,)]
     assert "已排队：1 人" in await admin.say(f"推送 确认 {n}")
@@ -160,7 +160,7 @@ async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_
 
 
 async def test_what_is_tried_out_is_what_will_be_seen_and_counts_for_nothing(admin: Chat) -> None:
-    n = number_in(await admin.say("活动 新建 通知；2026-03-05 09:00；全员；通知(回执) 第一行\n第二行；还是第二行；依据=要点"))
+    n = number_in(await admin.say("活动 新建 通知；2026-03-05 09:00；全员；通知（回执） 第一行\n第二行；还是第二行；依据=要点"))
 
     assert (await admin.say(f"活动 试发 {n}")).startswith("📢 第一行\n第二行；还是第二行")
     assert await admin.say("已阅 0") == "这是试发，不计入。正式发出后，收到的人点这里就算数。"
@@ -199,7 +199,7 @@ async def test_an_administrator_of_one_office_sees_and_reaches_that_office_only(
     finance = other(admin, "9002")
 
     drafted = await finance.say("活动 新建 本处学法；每周一 10:00；全员；每日")
-    assert "对象：单位=某局/财务处(含下级)" in drafted
+    assert "对象：单位=某局/财务处（含下级）" in drafted
     assert f"没有编号为 {whole} 的活动" in await finance.say(f"活动 {whole}")
     assert f"没有编号为 {whole} 的活动" in await finance.say(f"活动 停止 {whole}")
     assert "只有全局的管理员" in await finance.say("暂停 全部 试试")

@@ -157,7 +157,7 @@ async def test_nothing_in_hand_is_nothing_to_skip(chat: Chat) -> None:
     assert rows(chat.dispatcher.desk, "SELECT state FROM reading") == [("left",)]
 
 
-@pytest.mark.parametrize(("part", "said"), [(True, "得一半分(规则 M1)"), (False, "回答错误")])
+@pytest.mark.parametrize(("part", "said"), [(True, "得一半分（规则 M1）"), (False, "回答错误")])
 async def test_a_multiple_choice_short_of_an_option_is_told_its_half(chat: Chat, part: bool, said: str) -> None:
     question = next(one for one in chat.dispatcher.shelf().library.questions.values() if one.kind == "multiple")
     await put_in_hand(chat, question)

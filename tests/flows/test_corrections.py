@@ -157,7 +157,7 @@ async def test_an_appeal_gets_a_number_a_day_and_an_answer_that_is_kept(board: B
     assert "办理中，3月9日前答复" in await learner.say("申诉")
 
     listed = await admin.say("申诉")
-    assert "#1 学员1002(1002)　考试 1《年度学法考试》4 分，不合格" in listed
+    assert "#1 学员1002（1002）　考试 1《年度学法考试》4 分，不合格" in listed
     assert "第 1 题的标准答案与条文不符" in listed
     assert (await admin.say("申诉 回复 1 维持 已复核，答案无误")).startswith("已记录。申诉 #1 已答复：维持原结果")
     assert "已经答复过" in await admin.say("申诉 回复 1 准予 改主意了")

@@ -104,11 +104,11 @@ async def test_a_match_that_has_begun_is_named_before_what_waits_and_begins_with
     await two.say("对战", after=5)
     assert "对手到了" in (await hall.knock())["学员甲"][0]
     said = await one.say("A")
-    assert "还有没做完的：对战（对手到了，已经在计时）、每日一练(0/5)。现在开始请回复「对战」。" in said
+    assert "还有没做完的：对战（对手到了，已经在计时）、每日一练（0/5）。现在开始请回复「对战」。" in said
     assert [button.say for button in one.last.buttons] == ["继续"]
     assert "对战进行中" in await one.say("继续")
     await one.say("退出")
-    assert "对战(0/5)" in await one.say("A"), "once it is in hand it waits as everything does"
+    assert "对战（0/5）" in await one.say("A"), "once it is in hand it waits as everything does"
 
 
 async def test_who_meets_nobody_in_thirty_seconds_is_told_so_and_no_machine_steps_in(hall: Hall) -> None:

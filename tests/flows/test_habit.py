@@ -31,7 +31,7 @@ async def test_the_streak_grows_by_working_days_and_stands_at_the_end_of_the_set
     assert "连续学法 2 个工作日" in await study(chat)
 
     chat.clock.now = datetime(2026, 3, 9, 1, tzinfo=UTC)
-    assert "连续学法 2 个工作日(今天的还没有做)" in await chat.say("我的学时")
+    assert "连续学法 2 个工作日（今天的还没有做）" in await chat.say("我的学时")
     assert "连续学法 3 个工作日" in await study(chat)
     assert "没有做" not in await chat.say("我的学时")
 

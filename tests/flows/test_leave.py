@@ -43,7 +43,7 @@ async def test_leave_and_secondment_are_recorded_changed_and_taken_back(boss: Ch
 
     said = await boss.say("请假")
     assert "今天不在岗 1 人，以后 1 条" in said
-    assert "学员乙(2001) 借调 2026-03-02 至 未定" in said
+    assert "学员乙（2001）借调 2026-03-02 至 未定" in said
     assert "请假 2026-03-04 至 2026-03-09" in await boss.say("请假 1001")
 
     assert "已取消" in await boss.say("请假 1001 取消 2026-03-04")

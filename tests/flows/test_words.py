@@ -79,8 +79,8 @@ async def test_somebody_who_left_is_a_stranger(chat: Chat) -> None:
 
 async def test_my_hours_say_what_is_missing_and_by_when(chat: Chat) -> None:
     said = await chat.say("我的学时")
-    assert "年度应达 40 学时(公务员，规则 D11 第 1 版)" in said
-    assert "还差 40 学时，12月31日截止(还有 305 天)" in said
+    assert "年度应达 40 学时（公务员，规则 D11 第 1 版）" in said
+    assert "还差 40 学时，12月31日截止（还有 305 天）" in said
 
 
 async def test_why_explains_one_entry_and_nobody_elses(chat: Chat) -> None:

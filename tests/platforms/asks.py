@@ -13,11 +13,11 @@ Stage = tuple[WeComPlatform, Ear]
 QUESTION = Ask(
     "q17",
     "第1/5题 单选",
-    "民法典自哪一天起施行?",
+    "民法典自哪一天起施行？",
     (Option("A", "A. 2020年5月28日"), Option("B", "B. 2021年1月1日"), Option("C", "C. 2021年5月1日")),
 )
 JUDGE = Ask("q18", "第2/5题 判断", "居住权可以转让。", (Option("对", "对"), Option("错", "错")))
-SEVERAL = Ask("q19", "第3/5题 多选", "哪些是担保物权?", (Option("A", "A. 抵押权"), Option("B", "B. 质权"), Option("C", "C. 留置权")), several=True)
+SEVERAL = Ask("q19", "第3/5题 多选", "哪些是担保物权？", (Option("A", "A. 抵押权"), Option("B", "B. 质权"), Option("C", "C. 留置权")), several=True)
 
 
 async def card_for(stage: Stage, reply: Reply) -> dict[str, Any]:

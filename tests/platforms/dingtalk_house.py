@@ -22,8 +22,8 @@ from tests.platforms.tokens import MemoryTokens
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 TEMPLATE = "quiz.schema"
-QUESTION = Ask("attempt7:2", "第2/5题(单选)", "合同自何时成立?", (Option("A", "A. 签字时"), Option("B", "B. 交付时")))
-SEVERAL = Ask("attempt7:3", "第3/5题(多选)", "哪些是民事主体?", tuple(Option(k, f"{k}. {k}项") for k in "ABC"), several=True)
+QUESTION = Ask("attempt7:2", "第2/5题（单选）", "合同自何时成立？", (Option("A", "A. 签字时"), Option("B", "B. 交付时")))
+SEVERAL = Ask("attempt7:3", "第3/5题（多选）", "哪些是民事主体？", tuple(Option(k, f"{k}. {k}项") for k in "ABC"), several=True)
 
 
 class House:

@@ -36,6 +36,6 @@ class Door:
 
     async def hears(self) -> Answered:
         answer = await self.platform.say("A")
-        assert answer.content == "听到:A"
+        assert answer.content == "听到：A"
         self.ear.heard.clear()
         return answer

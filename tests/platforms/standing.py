@@ -25,7 +25,7 @@ from tests.platforms.wecom import SECRET as WECOM_SECRET
 
 
 async def _echo(incoming: Incoming) -> Reply:
-    return Reply(f"听到:{incoming.text}") if incoming.text else Reply()
+    return Reply(f"听到：{incoming.text}") if incoming.text else Reply()
 
 
 @dataclass

@@ -71,7 +71,7 @@ async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | N
 
         async def handle(incoming: Incoming) -> Reply:
             stage.heard.append(incoming)
-            return Reply(f"听到:{incoming.text}") if stage.reply is None else await stage.reply(incoming)
+            return Reply(f"听到：{incoming.text}") if stage.reply is None else await stage.reply(incoming)
 
         channel.attach(app, handle)
         async with outbound, TestClient(TestServer(app)) as http:

@@ -320,7 +320,7 @@ def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> No
     assert messages(Content("notice", text="请学习")) == 1
     assert messages(Content("notice", text="请学习", receipt=True)) == 2
     assert messages(Content("notice", text="学" * 1000)) == 2
-    campaign = bureau.plan("2026-03-02 10:00", "通知(回执) 请学习", start=False)
+    campaign = bureau.plan("2026-03-02 10:00", "通知（回执） 请学习", start=False)
 
     def begin(session: Session) -> None:
         for person in bureau.people:
@@ -443,14 +443,14 @@ def test_what_was_planned_is_written_down_with_the_name(bureau: Bureau) -> None:
 
 
 def test_a_test_send_is_exactly_what_will_be_seen(bureau: Bureau) -> None:
-    campaign = bureau.plan("2026-03-02 09:00", "通知(回执) 周五下午 3 点在 201 集中学法。", now=NOW - HOUR)
+    campaign = bureau.plan("2026-03-02 09:00", "通知（回执） 周五下午 3 点在 201 集中学法。", now=NOW - HOUR)
 
     def look(session: Session) -> Reply:
         return service.test_send(session, bureau.shelf, campaign, bureau.people[0])
 
     seen = bureau.desk.read_now(look)
     assert seen.text == "📢 周五下午 3 点在 201 集中学法。"
-    assert lettered(seen).endswith("(回复「已阅 0」)")
+    assert lettered(seen).endswith("（回复「已阅 0」）")
 
 
 def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau) -> None:

@@ -63,4 +63,4 @@ async def test_a_practice_round_gives_way_for_good_and_the_daily_set_waits(chat:
     await chat.say("退出")
     assert "第1/5题" in await chat.say("继续")
     await chat.say("退出")
-    assert "每日一练(0/5)" in await chat.say("A")
+    assert "每日一练（0/5）" in await chat.say("A")

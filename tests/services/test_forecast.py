@@ -58,7 +58,7 @@ def test_the_report_names_who_will_miss_and_what_would_do(agency: Agency) -> Non
     # 17 学时 are 765 minutes; 29 working days are left after the 20th of November.
     assert (minutes, day) == (27, "2026-12-31")
     assert listed["5"][10] is not None
-    assert "4 人中，按今年的进度 3 人年底不能达标(很可能 3 人)" in found.notes[0]
+    assert "4 人中，按今年的进度 3 人年底不能达标（很可能 3 人）" in found.notes[0]
     assert "误差未知" in found.notes[1]
 
 
@@ -154,7 +154,7 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
     said = await Chat(house, clock, "1001").say("我的学时")
 
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
-    assert re.fullmatch(r"🔭 按今年的进度，年底预计 40.75 学时\(±[\d.]+\)，(刚够，别松劲|能达标)。", line), line
+    assert re.fullmatch(r"🔭 按今年的进度，年底预计 40.75 学时（±[\d.]+），(刚够，别松劲|能达标)。", line), line
 
     slow = house.desk.write_now(lambda session: enroll(session, "1002", "学员乙"))
     for n in range(1, 11):
@@ -162,7 +162,7 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
     said = await Chat(house, clock, "1002").say("我的学时")
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
     # 5 学时 are 225 minutes, a quarter more for two categories; 29 working days are left.
-    assert re.fullmatch(r"🔭 .*年底预计 39.5 学时\(±[\d.]+\)，差 0.5。每个工作日 9 分钟，12月29日达标。", line), line
+    assert re.fullmatch(r"🔭 .*年底预计 39.5 学时（±[\d.]+），差 0.5。每个工作日 9 分钟，12月29日达标。", line), line
 
 
 def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: int) -> None:

@@ -102,7 +102,7 @@ def test_an_xlsx_keeps_numbers_whole_and_dates_days_whatever_its_name(put: Put) 
     ]
     assert read.people[0].tier is None, "a column that is not there says nothing"
     assert read.people[0].roles is None
-    assert "没有用到的列:序号" in "".join(read.notes)
+    assert "没有用到的列：序号" in "".join(read.notes)
 
 
 def test_other_sheets_are_named_and_not_read(put: Put) -> None:
@@ -143,7 +143,7 @@ def test_a_bad_cell_is_named_by_row_and_column(put: Put, row: str, column: str) 
 
 
 def test_a_formula_is_called_what_it_is(put: Put) -> None:
-    with pytest.raises(BadRows, match=r"第 2 行「姓名」:这一格是.*公式"):
+    with pytest.raises(BadRows, match=r"第 2 行「姓名」：这一格是.*公式"):
         read_roster(put(workbook([["工号", "姓名", "单位"], ["1001", "=B9", "某局"]])))
 
 
@@ -152,9 +152,9 @@ def test_all_bad_rows_are_listed_with_their_reasons(put: Put) -> None:
     with pytest.raises(BadRows) as caught:
         read_roster(path)
     said = str(caught.value)
-    assert "第 2 行「工号」:没有填" in said
-    assert "第 3 行「单位」:没有填" in said
-    assert "第 4 行「层级」:没有「科员」这个层级" in said
+    assert "第 2 行「工号」：没有填" in said
+    assert "第 3 行「单位」：没有填" in said
+    assert "第 4 行「层级」：没有「科员」这个层级" in said
 
 
 @pytest.mark.parametrize(
@@ -184,15 +184,15 @@ def test_a_staff_number_that_a_table_program_spoiled_is_refused(put: Put, cell: 
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        ("工号,姓名\n1,甲\n", "缺少列:单位"),
-        ("工号,姓名,单位,姓名\n1,甲,某局,乙\n", "重复的列:姓名"),
-        ("工号,姓名,单位,钉钉帐号\n1,甲,某局,a\n", "不认识的列:「钉钉帐号」(是不是「钉钉账号」?)"),
-        ("工号,姓名,单位,\n1,甲,某局,a\n", "没有列名却有内容的列:D"),
-        ("工号,姓名,单位\n1,甲,某局,a\n", "没有列名却有内容的列:D"),
+        ("工号,姓名\n1,甲\n", "缺少列：单位"),
+        ("工号,姓名,单位,姓名\n1,甲,某局,乙\n", "重复的列：姓名"),
+        ("工号,姓名,单位,钉钉帐号\n1,甲,某局,a\n", "不认识的列：「钉钉帐号」（是不是「钉钉账号」？）"),
+        ("工号,姓名,单位,\n1,甲,某局,a\n", "没有列名却有内容的列：D"),
+        ("工号,姓名,单位\n1,甲,某局,a\n", "没有列名却有内容的列：D"),
         ("工号,姓名,单位\n", "没有一个人"),
         ("\n\n\n", "文件是空的"),
         ("", "文件是空的"),
-        ("hello\n", "缺少列:工号、姓名、单位"),
+        ("hello\n", "缺少列：工号、姓名、单位"),
         ('工号,姓名,单位\n1,"甲,某局\n', "引号不成对"),
         ("<html><table><tr><td>工号</td></tr></table></html>", "网页"),
     ],
@@ -217,7 +217,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
         (bytes(range(256)), "不是 xlsx"),
         ((HEAD + ROW).encode("utf-16"), "UTF-16"),
         (HEAD.encode() + "1001,张三".encode("gbk") + b"\xff\xff\n", "第 2 行"),
-        (b"PK\x03\x04" + b"junk" * 100, "这个 zip 压缩包已损坏,也不是 xlsx"),
+        (b"PK\x03\x04" + b"junk" * 100, "这个 zip 压缩包已损坏，也不是 xlsx"),
         (rezipped(SMALL, lambda m: [m.update({f"word/{n}": m.pop(name)}) for n, name in enumerate(list(m))])[:-200], "这个 Word 文档已损坏"),
         (SMALL[: len(SMALL) // 2], "这个 xlsx 文件已损坏"),
         (b"1" * (sheets.LARGEST + 1), "超过 20 MB"),

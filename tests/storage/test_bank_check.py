@@ -35,7 +35,7 @@ def test_banks_are_checked_against_the_texts_in_a_folder(tmp_path: Path) -> None
     assert not report.sound
     assert len(report.unread) == 2
     lines = report.lines()
-    assert lines[:2] == ["m:相符 1,不符 1,过时 1,无法核对 1", "合计:相符 1,不符 1,过时 1,无法核对 1"]
+    assert lines[:2] == ["m：相符 1，不符 1，过时 1，无法核对 1", "合计：相符 1，不符 1，过时 1，无法核对 1"]
     assert [line.split(" ")[0] for line in lines[4:]] == ["[不符]", "[过时]", "[无法核对]"]
     kept = json.loads(json.dumps(report.as_dict()))
     assert kept["banks"]["m"]["wrong"] == 1
@@ -48,7 +48,7 @@ def test_the_total_stands_below_the_details_too_where_they_fill_the_screen() -> 
     lines = check_banks(library, None, TODAY).lines()
     assert len(lines) > 20
     assert lines[-1] == lines[len(library.banks)]
-    assert lines[-1].startswith("合计:")
+    assert lines[-1].startswith("合计：")
 
 
 def test_without_a_folder_of_texts_nothing_is_wrong_and_nothing_is_proven(tmp_path: Path) -> None:

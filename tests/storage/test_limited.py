@@ -40,7 +40,7 @@ def test_the_child_reads_what_the_parser_reads(tmp_path: Path) -> None:
 def test_a_refusal_comes_through_word_for_word(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     path.write_bytes(b"%PDF-1.7")
-    with pytest.raises(Refusal, match="这是PDF,不是表格"):
+    with pytest.raises(Refusal, match="这是PDF，不是表格"):
         limited.read_sheet(path)
 
 

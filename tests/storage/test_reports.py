@@ -184,7 +184,7 @@ def test_a_report_names_its_day_its_rules_and_that_nothing_is_sealed(agency: Age
 
     table = agency.look("达标率", as_of="2026-06-30")
 
-    assert table.basis == ("2026 年度,截至 2026-06-30", "规则 D1 第 1 版、D11 第 1 版", "流水封存 未封存")
+    assert table.basis == ("2026 年度，截至 2026-06-30", "规则 D1 第 1 版、D11 第 1 版", "流水封存 未封存")
 
 
 def test_the_record_of_a_person_shows_refused_seconds_with_the_reason(agency: Agency) -> None:

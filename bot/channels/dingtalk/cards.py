@@ -24,7 +24,7 @@ VALUE_BYTES = 1000
 """Of one variable; 1,024 are reported as the platform's cap."""
 SUBMIT = "submit"
 COMMAND = "cmd:"
-FIRST_CHOICE = "请先选择,再提交。"
+FIRST_CHOICE = "请先选择，再提交。"
 KEPT = 5_000
 _TRACK = re.compile(r"xf([sm])\.([A-Za-z0-9_-]{0,400})\.[0-9a-f]{16}")
 
@@ -105,7 +105,7 @@ def _closing(reply: Reply) -> bool:
     return bool(reply.done) and reply.ask is None and len(_commands(reply).encode()) <= VALUE_BYTES
 
 
-WITHDRAWN = {"stem": "(已撤回)", "options": "[]", "commands": "[]"}
+WITHDRAWN = {"stem": "（已撤回）", "options": "[]", "commands": "[]"}
 """What a card shows that was taken back: the platform takes back messages, and a card only changes."""
 FRESH = {"answered": "false", "chosen": "", "result": ""}
 """What a person's own view of a card begins with."""

@@ -140,7 +140,7 @@ class Hearing:
             self.refuse("letter")
             return {}
         chosen = self._choices.flip(tap.track, person, tap.choice, tap.chosen)
-        return cards.private(chosen=chosen, result=f"已选 {chosen},点“{WHOLE_CARD}”作答。" if chosen else cards.FIRST_CHOICE)
+        return cards.private(chosen=chosen, result=f"已选 {chosen}，点“{WHOLE_CARD}”作答。" if chosen else cards.FIRST_CHOICE)
 
     async def _answer_late(self, spoken: Spoken, deciding: asyncio.Task[Reply]) -> None:
         await asyncio.wait({deciding})

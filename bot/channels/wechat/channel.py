@@ -32,8 +32,8 @@ API_BASE = "https://api.weixin.qq.com"
 TEXT_BYTES = 2048
 MENU_ITEMS, MENU_TEXT = 12, 40
 HELD = 5000
-BUSY = "系统繁忙,正在处理。请稍后回复「继续」查看。"
-LEFT_OUT = "\n…(内容较长,未显示完)"
+BUSY = "系统繁忙，正在处理。请稍后回复「继续」查看。"
+LEFT_OUT = "\n…（内容较长，未显示完）"
 
 WANTED = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition", "MsgID", "Status", "TotalCount", "FilterCount", "SentCount", "ErrorCount"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -224,7 +224,7 @@ class WeChat:
         if not self._verified or not 0 < len(items) <= MENU_ITEMS:
             return None
         head = speakable(ask.head) if ask is not None and ask.head else "请点选"
-        return {"head_content": head, "list": items, "tail_content": "点选即可,也可以直接回复"}
+        return {"head_content": head, "list": items, "tail_content": "点选即可，也可以直接回复"}
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""

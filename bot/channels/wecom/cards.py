@@ -87,7 +87,7 @@ def _vote(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
     if len(says) > TICKS or len(set(says)) != len(says) or any(not 0 < len(say.encode()) <= TICK_ID_BYTES for say in says):
         return None
     texts = [line(option) for option in ask.options]
-    head = ask.head or "请作答(可多选)"
+    head = ask.head or "请作答（可多选）"
     whole = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
     body = _start("vote_interaction", ask.task, serial, head)
     body["main_title"]["desc"] = short(ask.stem, DESC)

@@ -26,7 +26,7 @@ from bot.storage import responses, switches
 
 SHOWN = 15
 NEW = "活动 新建 名称；频次；对象；内容；依据=要点第几条"
-EXAMPLE = "活动 新建 每日一练；每个工作日 09:00；单位=某局(含下级) 且 层级=公务员；每日；依据=年度要点第二条"
+EXAMPLE = "活动 新建 每日一练；每个工作日 09:00；单位=某局（含下级） 且 层级=公务员；每日；依据=年度要点第二条"
 _MISSED = {"补发": "send", "不补": "mark", "不补发": "mark"}
 _EXTRA = re.compile(r"[;；\n]\s*(依据|错过|期限)\s*[=:：]\s*([^;；\n]*)[;；]?\s*$")
 _CHANGE = re.compile(r"(名称|频次|对象|内容|依据|错过)\s*[=:：]\s*(.+)", re.DOTALL)

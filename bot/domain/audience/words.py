@@ -32,7 +32,7 @@ from bot.domain.message import Refusal
 from bot.domain.people import EVERYBODY, TIERS
 from bot.domain.people import Role as PersonRole
 
-EXAMPLE = "全员；单位=某局/办公室(含下级) 且 层级=公务员 且 非 标签=借调；工号=1001、1002；学时低于=50%；未学=mfd-1191"
+EXAMPLE = "全员；单位=某局/办公室（含下级） 且 层级=公务员 且 非 标签=借调；工号=1001、1002；学时低于=50%；未学=mfd-1191"
 _ROLES = {role.label: role.value for role in PersonRole}
 _ROLE_LABELS = {role.value: role.label for role in PersonRole}
 _WORDS = {"且": "and", "并且": "and", "和": "and", "或": "or", "或者": "or", "非": "not", "不是": "not", "除": "not"}
@@ -53,7 +53,7 @@ def describe(audience: Audience) -> str:
         case All():
             return EVERYBODY
         case Unit(path, deep):
-            return f"单位={_quoted(path)}({'含下级' if deep else '仅本级'})"
+            return f"单位={_quoted(path)}（{'含下级' if deep else '仅本级'}）"
         case People(staff_nos):
             return f"工号={'、'.join(staff_nos)}"
         case HoursBelow(share):
@@ -65,7 +65,7 @@ def describe(audience: Audience) -> str:
 
 
 def _bracketed(audience: Audience, kinds: tuple[type, ...]) -> str:
-    return f"({describe(audience)})" if isinstance(audience, kinds) else describe(audience)
+    return f"（{describe(audience)}）" if isinstance(audience, kinds) else describe(audience)
 
 
 def _quoted(value: str) -> str:

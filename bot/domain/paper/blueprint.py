@@ -35,7 +35,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """民法典 单选题."""
+        """民法典 单选题。"""
         return f"{self.scope} {KINDS[self.kind].label}".strip()
 
 

@@ -142,7 +142,7 @@ def _row(said: str) -> Row:
 def _pair(said: str, row: str) -> tuple[int, str]:
     level, _, count = said.partition(":")
     if level not in ("1", "2", "3") or not re.fullmatch(r"\d{1,3}%?", count):
-        raise Refusal(f"「{row[:40]}」的难度请写成 难度1:3/2:5/3:2（难度:题数，也可写百分比）。")
+        raise Refusal(f"「{row[:40]}」的难度请写成 难度1:3/2:5/3:2（难度：题数，也可写百分比）。")
     return int(level), count
 
 

@@ -87,9 +87,9 @@ class Question(ABC):
         """Where the key stands: law, version, article, and the words it rests on; or the public document."""
         if self.source:
             named = self.article and self.article not in self.source
-            return f"依据：{self.source}" + (f"({self.article})" if named else "")
-        quoted = f":“{self.evidence}”" if self.evidence and self.evidence != "none" else ""
-        return f"依据：《{self.law}》{self.article}({self.version} 版){quoted}"
+            return f"依据：{self.source}" + (f"（{self.article}）" if named else "")
+        quoted = f"：“{self.evidence}”" if self.evidence and self.evidence != "none" else ""
+        return f"依据：《{self.law}》{self.article}（{self.version} 版）{quoted}"
 
     @abstractmethod
     def hear(self, text: str) -> str | None:

@@ -32,7 +32,7 @@ class Step:
     kept: Kept | None = None
 
     def __str__(self) -> str:
-        was = f"(原来到 {self.kept.until or '未定'})" if self.kept is not None and self.outcome == CHANGED else ""
+        was = f"（原来到 {self.kept.until or '未定'}）" if self.kept is not None and self.outcome == CHANGED else ""
         return f"{self.person.staff_no} {self.person.name} {span(self.away.kind, self.away.since, self.away.until)}{was}"
 
 

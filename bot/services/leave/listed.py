@@ -30,7 +30,7 @@ class BadRows(Refusal):
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
-        some = f"(只列出前 {MOST_FAULTS} 处)" if len(faults) >= MOST_FAULTS else ""
+        some = f"（只列出前 {MOST_FAULTS} 处）" if len(faults) >= MOST_FAULTS else ""
         super().__init__("\n".join([f"请假表有 {len(faults)} 处不对{some}，什么都没有改动：", *map(str, faults)]))
 
 
@@ -80,7 +80,7 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
         if sum(name in titles for name in COLUMNS) >= 2:
             missing = [name for name in COLUMNS if titles.count(name) != 1]
             if missing:
-                raise Refusal(f"表头(第 {number + 1} 行)不对：{'、'.join(missing)} 应各有一列。应有的列：{'、'.join(COLUMNS)}；其余的列会略过。")
+                raise Refusal(f"表头（第 {number + 1} 行）不对：{'、'.join(missing)} 应各有一列。应有的列：{'、'.join(COLUMNS)}；其余的列会略过。")
             return number, {name: titles.index(name) for name in COLUMNS}
     raise Refusal(f"文件开头没有表头。第一行应是列名：{'、'.join(COLUMNS)}。")
 
@@ -120,7 +120,7 @@ def _kind(cell: Cell) -> str:
 def unsound(kind: str, since: date, until: date | None) -> str:
     """Why two days make no absence; empty when they do."""
     if until is None:
-        return "" if kind == "secondment" else "请假要写结束日期(借调可以留空，表示尚未结束)"
+        return "" if kind == "secondment" else "请假要写结束日期（借调可以留空，表示尚未结束）"
     if until < since:
         return f"{until} 早于开始 {since}"
     if until - since > LONGEST:

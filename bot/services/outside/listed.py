@@ -71,7 +71,7 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
             continue
         if twice := [name for name in COLUMNS if names.count(name) > 1]:
             said = "、".join(title for title, name in zip(titles, names, strict=True) if name == twice[0])
-            raise Refusal(f"表头(第 {at + 1} 行)里「{twice[0]}」有两列：{said}。请只留要用的一列。")
+            raise Refusal(f"表头（第 {at + 1} 行）里「{twice[0]}」有两列：{said}。请只留要用的一列。")
         return at, {name: names.index(name) for name in COLUMNS if name in names}
     raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 成绩（或分数、得分）一列，和 工号、姓名 至少一列；按姓名认人还要有 单位 一列。")
 

@@ -116,7 +116,7 @@ def _people(session: Session, shelf: Shelf, author: Author, about: int | None, n
     campaigns.own(session, author, about)
     task = tasks.of_campaign(session, shelf.library.calendar, about, today)
     if task is None:
-        raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做(例如不要回执的通知)，不能催。")
+        raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
     return sent.open_people(session, task, today)
 
 
@@ -150,7 +150,7 @@ def set_deadline(session: Session, author: Author, campaign_id: int, said: str, 
     """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
     campaign = campaigns.own(session, author, campaign_id, hold=True)
     if campaign.state == "stopped" or KEY in campaign.delivery or sent.done_by(campaign.content) is None:
-        raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做(例如不要回执的通知)。")
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
     rule = read_deadline(said, day_of(now))
     kept: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule
     rows.change(session, replace(campaign, delivery=kept), now)

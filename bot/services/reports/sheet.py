@@ -62,9 +62,9 @@ def _sheet(book: Any, table: Table, part: Part, styles: dict[str, Any]) -> None:
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(HEADER)
-    sheet.set_footer("&L" + f"{table.year} 年度 截至 {table.as_of.isoformat()}" + "&R第 &P 页,共 &N 页")
+    sheet.set_footer("&L" + f"{table.year} 年度 截至 {table.as_of.isoformat()}" + "&R第 &P 页，共 &N 页")
     sheet.write_string(0, 0, _text(table.title), styles["title"])
-    sheet.write_string(1, 0, _text(";".join(table.basis)), styles["small"])
+    sheet.write_string(1, 0, _text("；".join(table.basis)), styles["small"])
     for n, column in enumerate(part.columns):
         sheet.write_string(HEADER, n, column.title, styles["header"])
     kinds = [(column.kind, styles[column.kind]) for column in part.columns]

@@ -16,7 +16,7 @@ from bot.storage import audit, people
 
 __all__ = ["CONFLICTS", "BadRows", "Fault", "Listed", "Plan", "Roster", "apply", "compare", "loses_most", "read_roster", "roster_of_directory"]
 
-CONFLICTS = "有冲突,什么都没有改动。请在花名册里改好后重新导入。"
+CONFLICTS = "有冲突，什么都没有改动。请在花名册里改好后重新导入。"
 
 
 def compare(session: Session, roster: Roster, now: datetime) -> Plan:
@@ -43,18 +43,18 @@ def apply(session: Session, roster: Roster, now: datetime, *, actor: str, via: s
     for step in plan.steps:
         _take(session, step, units, now)
         label = KINDS[step.kind]
-        audit.record(session, now, actor, via, f"花名册{label}", step.staff_no, detail=";".join(step.private))
+        audit.record(session, now, actor, via, f"花名册{label}", step.staff_no, detail="；".join(step.private))
     if plan.steps:
-        counts = ",".join(f"{label} {len(plan.of(kind))}" for kind, label in KINDS.items())
-        audit.record(session, now, actor, via, source, detail=f"{plan.listed} 人:{counts}")
+        counts = "，".join(f"{label} {len(plan.of(kind))}" for kind, label in KINDS.items())
+        audit.record(session, now, actor, via, source, detail=f"{plan.listed} 人：{counts}")
     return plan
 
 
 def loses_most(plan: Plan) -> str:
     """The sentence of the guard against half a file."""
     return (
-        f"在册 {plan.in_office} 人中有 {plan.absent} 人不在这份花名册里,会被记为离职,超过一半,所以没有执行,什么都没有改动。"
-        "请检查文件是否完整;确实如此请加 --leavers-ok。"
+        f"在册 {plan.in_office} 人中有 {plan.absent} 人不在这份花名册里，会被记为离职，超过一半，所以没有执行，什么都没有改动。"
+        "请检查文件是否完整；确实如此请加 --leavers-ok。"
     )
 
 

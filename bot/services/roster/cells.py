@@ -27,18 +27,18 @@ class Bad(ValueError):
 def _words(cell: Cell, what: str) -> str:
     """The text of a cell, clean; a number written by a table program loses its `.0`."""
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        raise Bad(f"这一格是日期或真假值,应是{what}(把该列设为“文本”格式)")
+        raise Bad(f"这一格是日期或真假值，应是{what}（把该列设为“文本”格式）")
     if isinstance(cell, float) and not cell.is_integer():
-        raise Bad(f"{cell:g} 带小数,应是{what}(把该列设为“文本”格式)")
+        raise Bad(f"{cell:g} 带小数，应是{what}（把该列设为“文本”格式）")
     if isinstance(cell, int | float):
         if abs(cell) >= 10**15:
-            raise Bad("数字过长,表格软件已丢掉末几位,请把该列设为“文本”格式后重填")
+            raise Bad("数字过长，表格软件已丢掉末几位，请把该列设为“文本”格式后重填")
         return str(int(cell))
     text = unicodedata.normalize("NFC", cell).strip().strip("\ufeff\u200b\u200c\u200d").strip()
     for one in text:
         # Cc, Co, Cs, Cn: what no keyboard types. Cf hides in text. U+FFFD is a character that was lost before it came to us.
         if (unicodedata.category(one) in ("Cc", "Co", "Cs", "Cn", "Cf") and one not in "\t\r\n") or one == "\ufffd":
-            raise Bad(f"有看不见或损坏的字符(U+{ord(one):04X})")
+            raise Bad(f"有看不见或损坏的字符（U+{ord(one):04X}）")
     return re.sub(r"\s+", " ", text)
 
 
@@ -51,13 +51,13 @@ def staff_no(cell: Cell) -> str:
     if not text:
         raise Bad("没有填")
     if not _STAFF_NO.fullmatch(text):
-        raise Bad("工号应为 1 到 40 个字符,不含空格、逗号、顿号、斜杠和引号")
+        raise Bad("工号应为 1 到 40 个字符，不含空格、逗号、顿号、斜杠和引号")
     return text
 
 
 def name(cell: Cell) -> str:
     if not isinstance(cell, str):
-        raise Bad("这一格是数字、日期或算不出文字的公式,应是姓名(公式请先“粘贴为值”)")
+        raise Bad("这一格是数字、日期或算不出文字的公式，应是姓名（公式请先“粘贴为值”）")
     text = _BETWEEN_HAN.sub("", _words(cell, "姓名"))
     if not text:
         raise Bad("没有填")
@@ -72,9 +72,9 @@ def unit(cell: Cell) -> str:
         raise Bad("没有填")
     parts = [part.strip() for part in text.split("/")]
     if not all(parts):
-        raise Bad("“/”的前后不能为空,应写作 某局/办公室")
+        raise Bad("“/”的前后不能为空，应写作 某局/办公室")
     if any(len(part) > 80 for part in parts) or len(text) > 400 or len(parts) > 12:
-        raise Bad("每一级不超过 80 字,最多 12 级,全长不超过 400 字")
+        raise Bad("每一级不超过 80 字，最多 12 级，全长不超过 400 字")
     return "/".join(parts)
 
 
@@ -90,7 +90,7 @@ def team(cell: Cell) -> str:
 def tier(cell: Cell) -> str:
     text = _narrow(cell, "层级")
     if text and text not in TIERS:
-        raise Bad(f"没有「{text[:20]}」这个层级,可填:{'、'.join(TIERS)},或留空")
+        raise Bad(f"没有「{text[:20]}」这个层级，可填：{'、'.join(TIERS)}，或留空")
     return text
 
 
@@ -99,14 +99,14 @@ def roles(cell: Cell) -> frozenset[Role]:
     words = [word.strip() for word in re.split(r"[、,;]", _narrow(cell, "角色"))]
     unknown = [word for word in words if word and word not in _ROLES]
     if unknown:
-        raise Bad(f"没有「{unknown[0][:20]}」这个角色,可填:{'、'.join(_ROLES)},多个用顿号隔开")
+        raise Bad(f"没有「{unknown[0][:20]}」这个角色，可填：{'、'.join(_ROLES)}，多个用顿号隔开")
     return frozenset(_ROLES[word] for word in words if word) - {Role.LEARNER}
 
 
 def account(cell: Cell) -> str:
     text = _narrow(cell, "账号").lower()
     if text and not _ACCOUNT.fullmatch(text):
-        raise Bad("账号应为 1 到 64 个字符,不含空格、逗号和顿号(一格只填一个账号)")
+        raise Bad("账号应为 1 到 64 个字符，不含空格、逗号和顿号（一格只填一个账号）")
     return text
 
 
@@ -126,10 +126,10 @@ def day(cell: Cell) -> date | None:
                 raise
             except ValueError:
                 raise Bad(f"日历上没有 {text}") from None
-    raise Bad(f"「{text[:20]}」不是完整的日期,应写作 2020-07-01(或把该列设为“日期”格式)")
+    raise Bad(f"「{text[:20]}」不是完整的日期，应写作 2020-07-01（或把该列设为“日期”格式）")
 
 
 def _sensible(day: date) -> date:
     if not 1940 <= day.year <= 2100:
-        raise Bad(f"{day} 不像是真的,年份应在 1940 到 2100 之间")
+        raise Bad(f"{day} 不像是真的，年份应在 1940 到 2100 之间")
     return day

@@ -54,7 +54,7 @@ def _why_not(one: Listed, person: Known | None, today: date) -> str:
     if person is None:
         return ""
     if _is_gone(person.left_on, today) and one.name != person.name:
-        return f"这个工号属于 {person.left_on} 已离开的 {person.name},现在填的是 {one.name}:如果是新人请换一个工号,如果是同一个人请先核对姓名"
+        return f"这个工号属于 {person.left_on} 已离开的 {person.name}，现在填的是 {one.name}：如果是新人请换一个工号，如果是同一个人请先核对姓名"
     joined = one.joined_on or person.joined_on
     if joined and one.left_on and one.left_on < joined:
         return f"离职日期 {one.left_on} 早于入职日期 {joined}"
@@ -170,7 +170,7 @@ def _absent(person: Known, today: date) -> Step:
     left_on = _last_day(person, today)
     current = [post for post in person.posts if post.until is None or post.until == person.left_on]
     step = Step("leaver", person.id, person.staff_no, person.name, person.tier, person.joined_on, left_on, True, [post.path for post in current])
-    step.say(f"花名册里没有,离职日期记为 {left_on}")
+    step.say(f"花名册里没有，离职日期记为 {left_on}")
     for post in current:
         _end(step, post, left_on)
     step.drop_roles = sorted(person.roles)
@@ -209,7 +209,7 @@ def _account_conflicts(steps: list[Step], known: list[Known], roster: Roster, to
                 Conflict(
                     rows[step.staff_no.casefold()],
                     step.staff_no,
-                    f"{_COLUMN_OF[channel]} {user} 已绑定给工号 {holder.staff_no}({holder.name}),请先核对是谁的账号",
+                    f"{_COLUMN_OF[channel]} {user} 已绑定给工号 {holder.staff_no}（{holder.name}），请先核对是谁的账号",
                 )
             )
     return found

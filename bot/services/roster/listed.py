@@ -39,7 +39,7 @@ class Fault:
     reason: str
 
     def __str__(self) -> str:
-        return f"第 {self.row} 行「{self.column}」:{self.reason}"
+        return f"第 {self.row} 行「{self.column}」：{self.reason}"
 
 
 class BadRows(Refusal):
@@ -47,8 +47,8 @@ class BadRows(Refusal):
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
-        some = f"(只列出前 {MOST_FAULTS} 处)" if len(faults) >= MOST_FAULTS else ""
-        super().__init__("\n".join([f"花名册有 {len(faults)} 处不对{some},什么都没有改动:", *map(str, faults)]))
+        some = f"（只列出前 {MOST_FAULTS} 处）" if len(faults) >= MOST_FAULTS else ""
+        super().__init__("\n".join([f"花名册有 {len(faults)} 处不对{some}，什么都没有改动：", *map(str, faults)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def roster_of(sheet: Sheet) -> Roster:
         raise BadRows(sorted(faults)[:MOST_FAULTS])
     if not people:
         raise Refusal("花名册里除了表头没有一个人。")
-    notes = (f"没有用到的列:{'、'.join(passed)}",) if passed else ()
+    notes = (f"没有用到的列：{'、'.join(passed)}",) if passed else ()
     return Roster(people, frozenset(places), sheet.notes + notes)
 
 
@@ -112,7 +112,7 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int], list[str]]:
     """Where the header stands (a title above it is common), and which column is where."""
     filled = [number for number, row in enumerate(rows[:_HEADER_WITHIN]) if any(_filled(cell) for cell in row)]
     if not filled:
-        raise Refusal("文件开头没有表头。第一行应是列名:" + "、".join(COLUMNS) + "。")
+        raise Refusal("文件开头没有表头。第一行应是列名：" + "、".join(COLUMNS) + "。")
     at = next((number for number in filled if sum(_title(cell) in REQUIRED for cell in rows[number]) >= 2), filled[0])
     titles = [_title(cell) for cell in rows[at]]
     used = {index for row in rows[at + 1 :] for index, cell in enumerate(row) if _filled(cell)}
@@ -122,21 +122,21 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int], list[str]]:
     unknown = [name for name in titles if name and name not in COLUMNS and name not in PASSED_OVER]
     wrong = []
     if missing:
-        wrong.append(f"缺少列:{'、'.join(missing)}")
+        wrong.append(f"缺少列：{'、'.join(missing)}")
     if twice:
-        wrong.append(f"重复的列:{'、'.join(twice)}")
+        wrong.append(f"重复的列：{'、'.join(twice)}")
     if unknown:
-        wrong.append(f"不认识的列:{'、'.join(_perhaps(name) for name in unknown)}")
+        wrong.append(f"不认识的列：{'、'.join(_perhaps(name) for name in unknown)}")
     if nameless:
-        wrong.append(f"没有列名却有内容的列:{'、'.join(nameless[:10])}")
+        wrong.append(f"没有列名却有内容的列：{'、'.join(nameless[:10])}")
     if wrong:
-        raise Refusal(f"表头(第 {at + 1} 行)不对:{';'.join(wrong)}。可用的列:{'、'.join(COLUMNS)},前三列必填;序号、备注会略过。")
+        raise Refusal(f"表头（第 {at + 1} 行）不对：{'；'.join(wrong)}。可用的列：{'、'.join(COLUMNS)}，前三列必填；序号、备注会略过。")
     return at, {name: titles.index(name) for name in COLUMNS if name in titles}, [name for name in titles if name in PASSED_OVER]
 
 
 def _perhaps(name: str) -> str:
     near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.6)
-    return f"「{name[:20]}」(是不是「{near[0]}」?)" if near else f"「{name[:20]}」"
+    return f"「{name[:20]}」（是不是「{near[0]}」？）" if near else f"「{name[:20]}」"
 
 
 def _title(cell: Cell) -> str:
@@ -183,10 +183,10 @@ def _merged(rows: list[Listed], faults: list[Fault]) -> tuple[Listed, ...]:
 
 def _second(had: Listed, row: Listed, faults: list[Fault]) -> Listed:
     if had.staff_no != row.staff_no or had.name != row.name:
-        faults.append(Fault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行的工号相同,姓名或写法却不同"))
+        faults.append(Fault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行的工号相同，姓名或写法却不同"))
         return had
     if row.units[0] in had.units:
-        faults.append(Fault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行重复,工号和单位都相同"))
+        faults.append(Fault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行重复，工号和单位都相同"))
         return had
     for column, first, second in (
         ("层级", had.tier, row.tier),
@@ -195,7 +195,7 @@ def _second(had: Listed, row: Listed, faults: list[Fault]) -> Listed:
         *((column, had.accounts.get(channel), row.accounts.get(channel)) for column, channel in CHANNELS.items()),
     ):
         if first and second and first != second:
-            faults.append(Fault(row.row, column, f"同一个人(第 {had.row} 行)填的是 {first}"))
+            faults.append(Fault(row.row, column, f"同一个人（第 {had.row} 行）填的是 {first}"))
     return replace(
         had,
         units=(*had.units, row.units[0]),
@@ -214,4 +214,4 @@ def _accounts_once(people: tuple[Listed, ...], faults: list[Fault]) -> None:
             if user := one.accounts.get(channel):
                 first = seen.setdefault(user, one)
                 if first is not one:
-                    faults.append(Fault(one.row, column, f"账号与第 {first.row} 行(工号 {first.staff_no})相同,一个账号只能属于一个人"))
+                    faults.append(Fault(one.row, column, f"账号与第 {first.row} 行（工号 {first.staff_no}）相同，一个账号只能属于一个人"))

@@ -99,16 +99,18 @@ class Plan:
     def as_text(self) -> list[str]:
         lines = list(self.notes)
         lines.append(
-            f"花名册 {self.listed} 人:" + ",".join(f"{label} {len(self.of(kind))}" for kind, label in KINDS.items()) + f",冲突 {len(self.conflicts)}"
+            f"花名册 {self.listed} 人："
+            + "，".join(f"{label} {len(self.of(kind))}" for kind, label in KINDS.items())
+            + f"，冲突 {len(self.conflicts)}"
         )
         if self.new_units:
-            lines.append(f"新建单位 {len(self.new_units)} 个:{'、'.join(self.new_units)}")
+            lines.append(f"新建单位 {len(self.new_units)} 个：{'、'.join(self.new_units)}")
         for kind, label in KINDS.items():
             steps = self.of(kind)
             if steps:
-                lines.append(f"{label}({len(steps)} 人):")
-                lines += [f"  {one.staff_no} {one.name} {'、'.join(one.units)}" + (f":{';'.join(one.what)}" if one.what else "") for one in steps]
+                lines.append(f"{label}（{len(steps)} 人）：")
+                lines += [f"  {one.staff_no} {one.name} {'、'.join(one.units)}" + (f"：{'；'.join(one.what)}" if one.what else "") for one in steps]
         if self.conflicts:
-            lines.append(f"冲突({len(self.conflicts)} 处):")
-            lines += [f"  第 {one.row} 行 {one.staff_no}:{one.reason}" for one in self.conflicts]
+            lines.append(f"冲突（{len(self.conflicts)} 处）：")
+            lines += [f"  第 {one.row} 行 {one.staff_no}：{one.reason}" for one in self.conflicts]
         return lines

@@ -62,7 +62,7 @@ def _with_banks(root: Path, library: Library, faults: list[Fault]) -> Library:
             continue
         bank, asked = read
         twice = [question.id for question in asked if question.id in questions]
-        faults.extend(Fault(_name(root, path), 0, f"题目 {one}:编号在别的题库里已经用过") for one in twice)
+        faults.extend(Fault(_name(root, path), 0, f"题目 {one}：编号在别的题库里已经用过") for one in twice)
         if bank.id in found:
             faults.append(Fault(_name(root, path), 1, f"题库编号 {bank.id} 已经用过"))
         elif not twice:

@@ -27,7 +27,7 @@ def read(node: Node, file: str, laws: Library, faults: list[Fault]) -> tuple[Ban
         if question is None:
             continue
         if question.id in lines:
-            faults.append(Fault(file, entry.line_at(("id",)), f"题目 {question.id}:编号重复,第 {lines[question.id]} 行已经用过"))
+            faults.append(Fault(file, entry.line_at(("id",)), f"题目 {question.id}：编号重复，第 {lines[question.id]} 行已经用过"))
         lines.setdefault(question.id, entry.line_at(("id",)))
         questions.append(question)
     if frame is None or len(faults) > before:
@@ -41,13 +41,13 @@ def _question(node: Node, number: int, file: str, laws: Library, faults: list[Fa
     kind = said["kind"].value if "kind" in said else None
     model = ENTRIES.get(kind) if isinstance(kind, str) else None
     if model is None:
-        sentence = f"kind(题型) 应为 {'、'.join(ENTRIES)} 之一" if "kind" in said else "缺少 kind(题型)"
-        faults.append(Fault(file, node.line_at(("kind",)), f"{name}:{sentence}"))
+        sentence = f"kind（题型）应为 {'、'.join(ENTRIES)} 之一" if "kind" in said else "缺少 kind（题型）"
+        faults.append(Fault(file, node.line_at(("kind",)), f"{name}：{sentence}"))
         return None
     entry = validated(model, node, file, faults, name)
     if entry is None:
         return None
-    found = [Fault(file, node.line_at(place), f"{name}:{sentence}") for place, sentence in (*_sources(entry, laws), *_keys(entry))]
+    found = [Fault(file, node.line_at(place), f"{name}：{sentence}") for place, sentence in (*_sources(entry, laws), *_keys(entry))]
     faults.extend(found)
     return None if found else _built(entry)
 
@@ -62,12 +62,12 @@ def _sources(entry: QuestionEntry, laws: Library) -> Found:
         yield ("version",), f"法律登记里没有《{entry.law}》{entry.version} 的版本"
     if entry.evidence == NONE:
         if entry.source is None:
-            yield ("evidence",), "依据写 none 时,要写明 source(出处):公开文件的名称"
+            yield ("evidence",), "依据写 none 时，要写明 source（出处）：公开文件的名称"
         return
     if entry.source is not None:
-        yield ("source",), "有条文依据就不写 source(出处);没有条文可核对时依据写 none"
+        yield ("source",), "有条文依据就不写 source（出处）；没有条文可核对时依据写 none"
     if numerals.article_number(entry.article) is None:
-        yield ("article",), f"“{entry.article}”不是一条条文,应写作 第一百二十三条"
+        yield ("article",), f"“{entry.article}”不是一条条文，应写作 第一百二十三条"
 
 
 def name_faults(name: str, laws: Library, place: tuple[str | int, ...] = ("law",)) -> Found:
@@ -75,7 +75,7 @@ def name_faults(name: str, laws: Library, place: tuple[str | int, ...] = ("law",
     if name in laws.laws:
         return
     if (meant := laws.misnomer(name)) is not None:
-        yield place, f"“{name}”是误称,应写作“{meant.short}”"
+        yield place, f"“{name}”是误称，应写作“{meant.short}”"
     elif (known := laws.resolve_law(name)) is not None:
         yield place, f"“{name}”请写简称“{known.short}”"
     else:
@@ -87,7 +87,7 @@ def _keys(entry: QuestionEntry) -> Found:
         yield from _choice_faults(entry)
     if isinstance(entry, FillEntry):
         if entry.stem.count(BLANK) != 1 or "_" in entry.stem.replace(BLANK, "", 1):
-            yield ("stem",), f"填空题的题干要有且只有一个空,写作 {BLANK}(四个下划线)"
+            yield ("stem",), f"填空题的题干要有且只有一个空，写作 {BLANK}（四个下划线）"
         for number, form in enumerate(entry.key):
             if not normalised(form):
                 yield ("key", number), "答案里没有文字"
@@ -98,7 +98,7 @@ def _keys(entry: QuestionEntry) -> Found:
 def _choice_faults(entry: SingleEntry | MultipleEntry) -> Found:
     letters = "".join(entry.options)
     if letters != "ABCDEFGH"[: len(letters)]:
-        yield ("options",), f"选项字母应从 A 起连续,现为 {'、'.join(entry.options)}"
+        yield ("options",), f"选项字母应从 A 起连续，现为 {'、'.join(entry.options)}"
     missing = [letter for letter in entry.key if letter not in entry.options]
     if missing:
         yield ("key",), f"答案 {'、'.join(missing)} 不在选项里"

@@ -73,18 +73,18 @@ class Report:
 
     def lines(self) -> list[str]:
         """For people: a line a bank, then a line for each question that is not right, the worst first; the total again where it has scrolled away."""
-        said = [f"{bank}:{_counted(self.counts(bank))}" for bank in self.banks]
-        total = f"合计:{_counted(self.counts())}"
+        said = [f"{bank}：{_counted(self.counts(bank))}" for bank in self.banks]
+        total = f"合计：{_counted(self.counts())}"
         head = len(said)
         said.append(total)
-        said += [f"文本读不了:{one}" for one in self.unread]
+        said += [f"文本读不了：{one}" for one in self.unread]
         order = (Finding.WRONG, Finding.STALE, Finding.UNVERIFIABLE)
-        said += [f"[{_CHINESE[row.finding]}] {row.question}:{row.reason}" for finding in order for row in self.rows if row.finding == finding]
+        said += [f"[{_CHINESE[row.finding]}] {row.question}：{row.reason}" for finding in order for row in self.rows if row.finding == finding]
         return [*said, total] if len(said) - head > SCREEN else said
 
 
 def _counted(counts: dict[str, int]) -> str:
-    return ",".join(f"{_CHINESE[finding]} {counts[finding.value]}" for finding in Finding)
+    return "，".join(f"{_CHINESE[finding]} {counts[finding.value]}" for finding in Finding)
 
 
 def check_banks(library: Library, laws_dir: Path | None, on: date) -> Report:
@@ -115,10 +115,10 @@ def editions(library: Library, laws_dir: Path, wanted: set[str], unread: list[st
             version = date.fromisoformat(named.group(2))
             articles = statute.read(text_of(path, LARGEST_LAW))
         except (Refused, ValueError) as wrong:
-            unread.append(f"{path.name}:{wrong}")
+            unread.append(f"{path.name}：{wrong}")
             continue
         if not articles:
-            unread.append(f"{path.name}:里面没有找到条文")
+            unread.append(f"{path.name}：里面没有找到条文")
             continue
         known = law.version_of(version)
         found.setdefault(law.short, []).append(Edition(version, articles, known.valid_from if known else None))

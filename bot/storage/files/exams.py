@@ -30,7 +30,7 @@ def read_exam(path: Path) -> Wanted:
     try:
         return _wanted(data)
     except Refusal as refusal:
-        raise Refusal(f"{path.name}: {refusal}") from None
+        raise Refusal(f"{path.name}：{refusal}") from None
 
 
 def _wanted(data: Any) -> Wanted:

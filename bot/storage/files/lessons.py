@@ -73,7 +73,7 @@ def _pages(lines: list[str], start: int, file: str, faults: list[Fault]) -> tupl
         faults.extend(Fault(file, number, sentence) for pattern, sentence in _FORBIDDEN if pattern.search(line))
         page.append(line)
     if not FEWEST_PAGES <= len(pages) <= MOST_PAGES:
-        faults.append(Fault(file, start, f"一课应有 {FEWEST_PAGES} 至 {MOST_PAGES} 页(以单独一行 --- 分隔),现有 {len(pages)} 页"))
+        faults.append(Fault(file, start, f"一课应有 {FEWEST_PAGES} 至 {MOST_PAGES} 页（以单独一行 --- 分隔），现有 {len(pages)} 页"))
     return tuple(pages)
 
 
@@ -82,7 +82,7 @@ def _keep(page: str, line: int, file: str, pages: list[str], faults: list[Fault]
     if not page:
         faults.append(Fault(file, line, f"第 {len(pages)} 页是空的"))
     elif len(page) > LONGEST_PAGE:
-        faults.append(Fault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字,最多 {LONGEST_PAGE} 个,请分页"))
+        faults.append(Fault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字，最多 {LONGEST_PAGE} 个，请分页"))
 
 
 def _check(front: LessonFront, node: Node, file: str, library: Library, faults: list[Fault]) -> None:

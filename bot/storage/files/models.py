@@ -217,7 +217,7 @@ def validated(model: type[_M], node: Node, file: str, faults: list[Fault], at: s
     except ValidationError as wrong:
         for error in wrong.errors(include_url=False, include_input=False):
             place = tuple(step for step in error["loc"] if step != "[key]")
-            faults.append(Fault(file, node.line_at(place), (f"{at}:" if at else "") + _sentence(place, error)))
+            faults.append(Fault(file, node.line_at(place), (f"{at}：" if at else "") + _sentence(place, error)))
         return None
 
 
@@ -236,10 +236,10 @@ _FIELDS = {
 _Say = Callable[[str, Mapping[str, Any]], str]
 _SENTENCES: Mapping[str, _Say] = {
     "missing": lambda at, _: f"缺少 {at}",
-    "extra_forbidden": lambda at, _: f"不认识 {at},请检查拼写或删去",
+    "extra_forbidden": lambda at, _: f"不认识 {at}，请检查拼写或删去",
     "string_type": lambda at, _: f"{at} 应为文字",
-    "string_too_short": lambda at, ctx: f"{at} 太短,至少 {ctx['min_length']} 个字",
-    "string_too_long": lambda at, ctx: f"{at} 太长,最多 {ctx['max_length']} 个字",
+    "string_too_short": lambda at, ctx: f"{at} 太短，至少 {ctx['min_length']} 个字",
+    "string_too_long": lambda at, ctx: f"{at} 太长，最多 {ctx['max_length']} 个字",
     "int_type": lambda at, _: f"{at} 应为整数",
     "bool_type": lambda at, _: f"{at} 只能写 true 或 false",
     "list_type": lambda at, _: f"{at} 应为列表",
@@ -249,14 +249,14 @@ _SENTENCES: Mapping[str, _Say] = {
     "less_than_equal": lambda at, ctx: f"{at} 不能大于 {ctx['le']}",
     "too_short": lambda at, ctx: f"{at} 至少 {ctx['min_length']} 项",
     "too_long": lambda at, ctx: f"{at} 最多 {ctx['max_length']} 项",
-    "not_a_date": lambda at, _: f"{at} 应为日期,写作 2021-01-01",
+    "not_a_date": lambda at, _: f"{at} 应为日期，写作 2021-01-01",
     "not_a_minute": lambda at, _: f"{at} 应为时间，写作 2026-07-01 09:00",
     "literal_error": lambda at, _: f"{at} 的写法不对",
     "string_pattern_mismatch": lambda at, _: f"{at} 的写法不对",
 }
 _FORMS = {
-    "id": "小写字母、数字和短横,最多 48 个字符", "bank": "小写字母、数字和短横,最多 48 个字符", "questions": "题目编号,小写字母、数字和短横",
-    "key": "单选写一个字母,多选写两个以上字母如 ACD,判断写 对 或 错", "tiers": f"{'、'.join(TIERS)} 之一",
+    "id": "小写字母、数字和短横，最多 48 个字符", "bank": "小写字母、数字和短横，最多 48 个字符", "questions": "题目编号，小写字母、数字和短横",
+    "key": "单选写一个字母，多选写两个以上字母如 ACD，判断写 对 或 错", "tiers": f"{'、'.join(TIERS)} 之一",
 }  # fmt: skip
 
 
@@ -264,10 +264,12 @@ def _sentence(place: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
     say = _SENTENCES.get(error["type"])
     sentence = say(named(place), error.get("ctx", {})) if say else f"{named(place)} 的值不对"
     form = _FORMS.get(next((step for step in reversed(place) if isinstance(step, str)), ""))
-    return f"{sentence}(应为{form})" if form and error["type"] in ("literal_error", "string_pattern_mismatch") else sentence
+    return f"{sentence}（应为{form}）" if form and error["type"] in ("literal_error", "string_pattern_mismatch") else sentence
 
 
 def named(place: tuple[str | int, ...]) -> str:
     """A place in a file as people say it: `words` 关键词 第 2 项."""
-    said = [f"第 {step + 1} 项" if isinstance(step, int) else (f"{step}({_FIELDS[step]})" if step in _FIELDS else f"“{step[:40]}”") for step in place]
+    said = [
+        f"第 {step + 1} 项" if isinstance(step, int) else (f"{step}（{_FIELDS[step]}）" if step in _FIELDS else f"“{step[:40]}”") for step in place
+    ]
     return " ".join(said) or "内容"

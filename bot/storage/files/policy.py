@@ -64,7 +64,7 @@ def load_policy(root: Path) -> tuple[PolicyFile | None, list[Fault]]:
     valid_from = _day(node, faults, name)
     rules = node.value.get("rules")
     if rules is None or not isinstance(rules.value, dict):
-        return None, [*faults, Fault(name, node.line, "缺少 rules(各条规则)")]
+        return None, [*faults, Fault(name, node.line, "缺少 rules（各条规则）")]
     faults += [Fault(name, rules.line, f"缺少规则 {line}") for line in NEEDED if line not in rules.value]
     made: dict[str, tuple[str, str]] = {}
     for line, body in rules.value.items():
@@ -79,7 +79,7 @@ def load_policy(root: Path) -> tuple[PolicyFile | None, list[Fault]]:
 def _day(node: Node, faults: list[Fault], name: str) -> date | None:
     given = node.value.get("valid_from")
     if given is None:
-        faults.append(Fault(name, node.line, "缺少 valid_from(生效日期)"))
+        faults.append(Fault(name, node.line, "缺少 valid_from（生效日期）"))
         return None
     try:
         return date.fromisoformat(str(given.plain()))
@@ -92,7 +92,7 @@ def _check(name: str, line: str, body: Node) -> list[Fault]:
     if line not in NEEDED:
         return [Fault(name, body.line, f"不认识的规则编号「{line}」")]
     if not isinstance(body.value, dict) or not isinstance(body.value.get("title", Node(None, 0)).value, str):
-        return [Fault(name, body.line, f"规则 {line} 缺少 title(一句话说明)")]
+        return [Fault(name, body.line, f"规则 {line} 缺少 title（一句话说明）")]
     found = []
     for key, is_right in NEEDED[line].items():
         if key not in body.value:

@@ -54,5 +54,5 @@ def read_sets(node: Node, file: str, laws: Library, faults: list[Fault]) -> dict
             taken.add(folded_name(name))
         for place, law in enumerate(entry.laws):
             for where, sentence in name_faults(law, laws, ("sets", number, "laws", place)):
-                faults.append(Fault(file, node.line_at(where), f"法律组“{entry.name}”:{sentence}"))
+                faults.append(Fault(file, node.line_at(where), f"法律组“{entry.name}”：{sentence}"))
     return {entry.name: LawSet(entry.name, tuple(entry.laws), tuple(entry.aliases)) for entry in entries.sets} if len(faults) == before else {}

@@ -95,13 +95,13 @@ def text_of(path: Path, largest: int = LARGEST) -> str:
         with path.open("rb") as file:
             raw = file.read(largest + 1)
     except OSError as wrong:
-        raise Refused(0, f"读不了这个文件:{why_not(wrong)}") from wrong
+        raise Refused(0, f"读不了这个文件：{why_not(wrong)}") from wrong
     if len(raw) > largest:
-        raise Refused(0, f"文件太大,最多 {largest // 1000} KB")
+        raise Refused(0, f"文件太大，最多 {largest // 1000} KB")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
-        raise Refused(raw[: wrong.start].count(b"\n") + 1, "不是 UTF-8 编码,请另存为 UTF-8") from wrong
+        raise Refused(raw[: wrong.start].count(b"\n") + 1, "不是 UTF-8 编码，请另存为 UTF-8") from wrong
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -115,31 +115,31 @@ def parse(text: str, first_line: int = 1) -> Node:
         mark: Any = wrong.problem_mark or wrong.context_mark
         raise Refused(first_line + (mark.line if mark else 0), _said(wrong)) from wrong
     except yaml.YAMLError as wrong:
-        raise Refused(first_line, "YAML 读不了,请检查是否为纯文本") from wrong
+        raise Refused(first_line, "YAML 读不了，请检查是否为纯文本") from wrong
     except RecursionError as wrong:
-        raise Refused(first_line, f"嵌套太深,最多 {DEEPEST} 层") from wrong
+        raise Refused(first_line, f"嵌套太深，最多 {DEEPEST} 层") from wrong
 
 
 _SAID = (
-    ("mapping values are not allowed", "冒号后有空格的文字要加引号,或者缩进不对"),
-    ("cannot start any token", "这里有不能开头的字符(如 @、`、% 或制表符),请加引号或改用空格缩进"),
-    ("found a tab", "不能用制表符缩进,请改用空格"),
-    ("found unexpected end of stream", "引号没有配对,文件就结束了"),
+    ("mapping values are not allowed", "冒号后有空格的文字要加引号，或者缩进不对"),
+    ("cannot start any token", "这里有不能开头的字符（如 @、`、% 或制表符），请加引号或改用空格缩进"),
+    ("found a tab", "不能用制表符缩进，请改用空格"),
+    ("found unexpected end of stream", "引号没有配对，文件就结束了"),
     ("unexpected end of document", "引号没有配对"),
-    ("could not find expected ':'", "缺少冒号,或者多行文字的缩进不对"),
-    ("did not find expected key", "缩进不对,或者缺少冒号"),
+    ("could not find expected ':'", "缺少冒号，或者多行文字的缩进不对"),
+    ("did not find expected key", "缩进不对，或者缺少冒号"),
     ("did not find expected '-' indicator", "列表的缩进不对"),
-    ("did not find expected ',' or", "括号没有配对,或者少了逗号"),
+    ("did not find expected ',' or", "括号没有配对，或者少了逗号"),
     ("did not find expected node content", "这里缺少内容"),
     ("did not find expected <document start>", "文件里只能有一份内容"),
-    ("unknown escape character", "双引号里的反斜杠写法不对,请改用单引号"),
-    ("nesting", f"嵌套太深,最多 {DEEPEST} 层"),
+    ("unknown escape character", "双引号里的反斜杠写法不对，请改用单引号"),
+    ("nesting", f"嵌套太深，最多 {DEEPEST} 层"),
 )
 
 
 def _said(wrong: yaml.MarkedYAMLError) -> str:
     told = f"{wrong.problem or ''} {wrong.context or ''}"
-    return next((f"YAML 写法有误:{said}" for part, said in _SAID if part in told), "YAML 写法有误,请检查这一行的缩进、冒号和引号")
+    return next((f"YAML 写法有误：{said}" for part, said in _SAID if part in told), "YAML 写法有误，请检查这一行的缩进、冒号和引号")
 
 
 def _line(event: Any, first: int) -> int:
@@ -155,7 +155,7 @@ class _Budget:
     def spend(self, line: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise Refused(line, f"内容太多,最多 {MOST_NODES} 项")
+            raise Refused(line, f"内容太多，最多 {MOST_NODES} 项")
 
 
 def _document(events: Iterator[Any], first_line: int) -> Node:
@@ -166,7 +166,7 @@ def _document(events: Iterator[Any], first_line: int) -> Node:
             continue
         if isinstance(event, yaml.DocumentStartEvent):
             if found is not None:
-                raise Refused(_line(event, first_line), "文件里只能有一份内容,请去掉多余的 ---")
+                raise Refused(_line(event, first_line), "文件里只能有一份内容，请去掉多余的 ---")
             continue
         found = _node(event, events, first_line, 1, budget)
     if found is None:
@@ -178,11 +178,11 @@ def _node(event: Any, events: Iterator[Any], first: int, depth: int, budget: _Bu
     line = _line(event, first)
     budget.spend(line)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-        raise Refused(line, "不能使用锚点(&)和引用(*);要写这个符号请加引号")
+        raise Refused(line, "不能使用锚点（&）和引用（*）；要写这个符号请加引号")
     if getattr(event, "tag", None) is not None:
-        raise Refused(line, "不能使用类型标签(!);要写这个符号请加引号")
+        raise Refused(line, "不能使用类型标签（!）；要写这个符号请加引号")
     if depth > DEEPEST:
-        raise Refused(line, f"嵌套太深,最多 {DEEPEST} 层")
+        raise Refused(line, f"嵌套太深，最多 {DEEPEST} 层")
     if isinstance(event, yaml.ScalarEvent):
         if _UNSEEN.search(event.value):
             raise Refused(line, "含有不能使用的控制字符")
@@ -204,7 +204,7 @@ def _mapping(events: Iterator[Any], first: int, line: int, depth: int, budget: _
             raise Refused(at, "键只能是一个词")
         _node(event, events, first, depth + 1, budget)
         if event.value in found:
-            raise Refused(at, f"键“{event.value[:40]}”重复了,第 {keys[event.value]} 行已经写过")
+            raise Refused(at, f"键“{event.value[:40]}”重复了，第 {keys[event.value]} 行已经写过")
         keys[event.value] = at
         found[event.value] = _node(next(events), events, first, depth + 1, budget)
     return Node(found, line, keys)

@@ -18,7 +18,7 @@ from bot.storage.sql import Sql
 from bot.storage.tables import stamp
 
 Run = Callable[[Session, Scope, Ask], Table]
-NO_UNIT = "没有这个单位,请核对名称(可写全路径,例如「某局/办公室」)。"
+NO_UNIT = "没有这个单位，请核对名称（可写全路径，例如「某局/办公室」）。"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def quotas_of(ask: Ask) -> Quotas:
     try:
         return quotas(ask.policy, ask.last)
     except KeyError as missing:
-        raise Refusal("数据库里还没有学时规则,请先启动一次服务(python -m bot serve)装入规则。") from missing
+        raise Refusal("数据库里还没有学时规则，请先启动一次服务（python -m bot serve）装入规则。") from missing
 
 
 def table(session: Session, ask: Ask, name: str, title: str, *parts: Part, notes: Sequence[str] = (), terms: Sequence[str] = ()) -> Table:
@@ -140,7 +140,7 @@ def narrowed(session: Session, scope: Scope, about: str) -> tuple[Scope, str]:
     if not fitting:
         raise Refusal(NO_UNIT)
     if len(fitting) > 1:
-        raise Refusal(f"叫这个名称的单位有 {len(fitting)} 个,请写全路径:{'、'.join(unit.path for unit in fitting[:5])}")
+        raise Refusal(f"叫这个名称的单位有 {len(fitting)} 个，请写全路径：{'、'.join(unit.path for unit in fitting[:5])}")
     return Scope((fitting[0].id,)), fitting[0].path
 
 

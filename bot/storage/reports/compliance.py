@@ -54,7 +54,7 @@ class _Sums:
 
 @report("达标率", about="单位")
 def compliance(session: Session, scope: Scope, ask: Ask) -> Table:
-    """各单位的应计人数、达标人数、达标率和学时,逐级汇总。"""
+    """各单位的应计人数、达标人数、达标率和学时，逐级汇总。"""
     need = quotas_of(ask)
     scope, called = narrowed(session, scope, ask.about)
     units = units_in(session, scope)
@@ -64,17 +64,19 @@ def compliance(session: Session, scope: Scope, ask: Ask) -> Table:
     if len(tops) > 1:
         rows.insert(0, _row(WHOLE, sums.whole, None))
     terms = [
-        "应计人数:当日在职且所属层级有年度应达学时的人;达标:合计学时不少于应达,且集体学法不少于下限。",
-        "学时按人、按类向下取到 0.25 后相加;平均学时与学时合计只含应计人员。",
+        "应计人数：当日在职且所属层级有年度应达学时的人；达标：合计学时不少于应达，且集体学法不少于下限。",
+        "学时按人、按类向下取到 0.25 后相加；平均学时与学时合计只含应计人员。",
     ]
     notes = []
     if ask.last != ask.as_of:
         notes.append(f"人员按 {ask.last.isoformat()} 在职计。")
     if sums.shared:
-        notes.append(f"{sums.shared} 人在两个以上单位任职,在每个单位计入,在共同的上级只计一次。")
+        notes.append(f"{sums.shared} 人在两个以上单位任职，在每个单位计入，在共同的上级只计一次。")
     if sums.whole.apart:
-        notes.append(f"{sums.whole.apart} 人未登记层级或该层级无年度要求,列为无应达,不计入分子分母。")
-    return table(session, ask, "达标率", f"学时达标率({called})" if called else "学时达标率", Part("各单位", COLUMNS, rows), notes=notes, terms=terms)
+        notes.append(f"{sums.whole.apart} 人未登记层级或该层级无年度要求，列为无应达，不计入分子分母。")
+    return table(
+        session, ask, "达标率", f"学时达标率（{called}）" if called else "学时达标率", Part("各单位", COLUMNS, rows), notes=notes, terms=terms
+    )
 
 
 def _row(name: str, figures: Figures, own: int | None) -> Row:

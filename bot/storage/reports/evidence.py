@@ -27,7 +27,7 @@ PACE = (
     Column("answers", "答题数", "int"),
     Column("hasty", "快于阅读", "int"),
     Column("burst", "最大连发", "int"),
-    Column("burst_seconds", "连发用时(秒)", "figure", phone="if any"),
+    Column("burst_seconds", "连发用时（秒）", "figure", phone="if any"),
     Column("burst_at", "连发时刻", phone="never"),
     Column("turns", "换渠道次数", "int"),
     Column("browsers", "打开网页", "int", phone="if any"),

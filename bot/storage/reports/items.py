@@ -27,7 +27,7 @@ COLUMNS = (
     Column("facility", "难度", "percent"),
     Column("rest", "区分度", "figure"),
     Column("tails", "高低分组差", "figure", phone="never"),
-    Column("seconds", "用时中位(秒)", "int", phone="never"),
+    Column("seconds", "用时中位（秒）", "int", phone="never"),
     Column("blank", "未答", "int", phone="if any"),
 )
 OPTIONS = (
@@ -45,7 +45,7 @@ WHOLE = (
     Column("mean", "平均得分率", "percent"),
     Column("deviation", "标准差", "percent"),
     Column("alpha", "信度", "figure"),
-    Column("sem", "测量标准误(分)", "figure"),
+    Column("sem", "测量标准误（分）", "figure"),
 )
 TERMS = (
     "只计每人第一次参考的答卷，按更正后的得分计；作废的题不列。",
@@ -53,7 +53,7 @@ TERMS = (
     "区分度=题目得分与其余各题得分率的相关系数（题余相关），低于 0.20 请查看，负值先核对标准答案；"
     "人数少时偶然性大，有 95% 把握（Fisher z，单侧）才提示。",
     "高低分组差=得分最高 27% 与最低 27% 的难度之差，名次并列处按比例分摊。",
-    "信度=Cronbach α（全为对错题时即 KR-20；平行卷按 Hoyt 方差分析估计），0.75 以上为好；测量标准误=标准差×√(1-信度)。",
+    "信度=Cronbach α（全为对错题时即 KR-20；平行卷按 Hoyt 方差分析估计），0.75 以上为好；测量标准误=标准差×√（1-信度）。",
     f"人数少于 {FEW} 的格子不显示。",
 )
 

@@ -32,12 +32,12 @@ _NOUGHT = hours_of(0)
 
 @report("名单", about="单位")
 def members(session: Session, scope: Scope, ask: Ask) -> Table:
-    """一个单位(含下级)的人员名单:各类学时、合计、应达、差额、是否达标。"""
+    """一个单位（含下级）的人员名单：各类学时、合计、应达、差额、是否达标。"""
     need = quotas_of(ask)
     scope, called = narrowed(session, scope, ask.about)
     rows = Members(session, scope, ask, need)
-    terms = ["差额=应达-合计;集体学法差额=集体学法下限-已有集体学法;两项都为 0 即达标。"]
-    return table(session, ask, "名单", f"学时名单({called})", Part("人员", COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms)
+    terms = ["差额=应达-合计；集体学法差额=集体学法下限-已有集体学法；两项都为 0 即达标。"]
+    return table(session, ask, "名单", f"学时名单（{called}）", Part("人员", COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms)
 
 
 class Members:

@@ -15,7 +15,7 @@ from bot.storage.reports.base import quotas_of, report, table, units_in, units_o
 from bot.storage.sql import Sql
 from bot.storage.tables import moment
 
-NO_PERSON = "没有这个工号,请核对后再查。"
+NO_PERSON = "没有这个工号，请核对后再查。"
 BY_CATEGORY = (
     Column("category", "类别"),
     Column("hours", "学时", "hours"),
@@ -57,7 +57,7 @@ _REFUSED = Sql(
 
 @report("个人", about="工号", needs=True)
 def record(session: Session, scope: Scope, ask: Ask) -> Table:
-    """一个人的学时档案:各类合计、每笔流水的来源和规则、未计的时间和原因。"""
+    """一个人的学时档案：各类合计、每笔流水的来源和规则、未计的时间和原因。"""
     need = quotas_of(ask)
     person = _PERSON.one(session, staff_no=ask.about)
     units = units_in(session, scope)
@@ -72,11 +72,11 @@ def record(session: Session, scope: Scope, ask: Ask) -> Table:
         session,
         ask,
         "个人",
-        f"{name}({staff_no})学时档案",
+        f"{name}（{staff_no}）学时档案",
         Part("各类合计", BY_CATEGORY, _by_category(entries, need)),
         Part("流水", ENTRIES, [_entry(row) for row in entries]),
         Part("未计入", REFUSED, [_refused(row) for row in refused]),
-        notes=[f"单位:{'、'.join(sorted(here)) or '无'};层级:{tier or '未登记'}。", _standing(entries, tier, need)],
+        notes=[f"单位：{'、'.join(sorted(here)) or '无'}；层级：{tier or '未登记'}。", _standing(entries, tier, need)],
     )
 
 
@@ -100,13 +100,13 @@ def _by_category(entries: list[Any], need: Quotas) -> list[Row]:
 def _standing(entries: list[Any], tier: str, need: Quotas) -> str:
     wanted, floor = need.need(tier), need.floor(tier)
     if wanted is None:
-        return f"无应达:未登记层级或该层级无年度要求({need.rule})。"
+        return f"无应达：未登记层级或该层级无年度要求（{need.rule}）。"
     seconds = _seconds(entries)
     total, together = total_hours(seconds, need.seconds_per_hour), shown_hours(seconds["collective"], need.seconds_per_hour)
-    asked = f"应达 {hours_text(wanted)} 学时" + (f",其中集体学法不少于 {hours_text(floor)}" if floor else "")
+    asked = f"应达 {hours_text(wanted)} 学时" + (f"，其中集体学法不少于 {hours_text(floor)}" if floor else "")
     short = [("还差", wanted - total), ("集体学法还差", floor - together)]
     missing = [f"{what} {hours_text(hours)}" for what, hours in short if hours > 0]
-    return f"{asked};{','.join(missing) if missing else '已达标'}。"
+    return f"{asked}；{'，'.join(missing) if missing else '已达标'}。"
 
 
 def _source(kind: str, source_id: str) -> str:

@@ -60,16 +60,17 @@ def warning(session: Session, scope: Scope, ask: Ask) -> Table:
             listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, ahead)))
     rows = [row for _, _, row in sorted(listed, key=lambda one: (one[0], one[1], one[2][0]))]
     notes = [
-        f"{counts['counted']} 人中，按今年的进度 {len(rows)} 人年底不能达标(很可能 {counts['surely']} 人),另有 {counts['doubtful']} 人在误差之内。",
+        f"{counts['counted']} 人中，按今年的进度 {len(rows)} 人年底不能达标（很可能 {counts['surely']} 人），"
+        f"另有 {counts['doubtful']} 人在误差之内。",
         tested(_tested(session, ask, need)),
     ]
     if counts["early"]:
         notes.append(f"{counts['early']} 人今年在岗不足 20 个工作日，不作预测。")
     terms = [
-        "进度：今年至今各类学时除以在岗工作日(请假、借调除外),照此推到年底;±：按本人各周的波动，五次里约四次落在这个范围内。",
-        "每日分钟：从次日起每个工作日自学这么多分钟，到达标日补足差额;空着表示来不及只靠自学，集体学法的差额只能参加集体学法来补。",
+        "进度：今年至今各类学时除以在岗工作日（请假、借调除外），照此推到年底；±：按本人各周的波动，五次里约四次落在这个范围内。",
+        "每日分钟：从次日起每个工作日自学这么多分钟，到达标日补足差额；空着表示来不及只靠自学，集体学法的差额只能参加集体学法来补。",
     ]
-    title = f"学时预警({called})" if called else "学时预警"
+    title = f"学时预警（{called}）" if called else "学时预警"
     return table(session, ask, "预警", title, Part("预计不能达标的人", COLUMNS, rows), notes=notes, terms=terms)
 
 
