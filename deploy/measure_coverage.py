@@ -62,15 +62,15 @@ def tables(files: dict[str, Any]) -> Iterable[str]:
     for path, found in files.items():
         floors[floor(path)].add(found["summary"])
         whole.add(found["summary"])
-    yield "| 层 | 行 | 行覆盖 | 分支 | 分支覆盖 | 合计 |"
+    yield "| floor | lines | run | branches | taken | together |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for name, counts in sorted(floors.items()):
         # An empty __init__.py has nothing to run.
         if counts.lines:
             yield counts.row(name)
-    yield whole.row("全部")
+    yield whole.row("whole")
     yield ""
-    yield "| 文件 | 未执行的行 | 未走到的分支 | 合计 |"
+    yield "| file | lines not run | branches not taken | together |"
     yield "| --- | ---: | ---: | ---: |"
     gaps = [(path, found["summary"]) for path, found in files.items() if found["summary"]["missing_lines"] or found["summary"]["missing_branches"]]
     gaps.sort(key=lambda gap: (-gap[1]["missing_lines"], -gap[1]["missing_branches"], gap[0]))
