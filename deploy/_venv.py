@@ -5,7 +5,7 @@ build.txt (what builds the one source package). Plain pip reads them as they are
 as well as the public one: the hashes decide. A uv.lock would carry the address of every file and would need a translator on a machine that
 has nothing but pip.
 
-Run as a script it prepares .venv and does nothing else (for images and for services whose user may not write here).
+Run as a script it prepares .venv and does nothing else (for images and for services whose user may not write here); `_venv.py dev` adds the tools.
 """
 
 from __future__ import annotations
@@ -174,4 +174,4 @@ def say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    ready("run")
+    ready("dev" if sys.argv[1:] == ["dev"] else "run")

@@ -1,6 +1,6 @@
-"""Runs what the pipeline runs, on a machine that has only Python: `python3 deploy/test.py [PYTEST ARGUMENT …]`.
+"""Runs what the pipeline runs, on a machine that has only Python: `python3 deploy/test.py [--lint | PYTEST ARGUMENT …]`.
 
-Stops at the first tool that finds something, with its status; pytest comes last and prints the closing line.
+Stops at the first tool that finds something, with its status; pytest comes last and prints the closing line. --lint leaves pytest out.
 """
 
 # Old interpreters must get as far as the sentence about their age: no newer syntax in this file.
@@ -9,8 +9,6 @@ import subprocess
 import sys
 
 LEAST = (3, 11)
-# A worker a core, each with files and a PostgreSQL of its own; more than a few would only wait for the disk.
-SIDE_BY_SIDE = ["-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile"]
 TOOLS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
@@ -26,6 +24,7 @@ def main(arguments: "list[str]") -> int:
         sys.stderr.write("需要 Python {}.{} 或更高版本，当前是 {}.{}：请安装新版 Python 后重试。\n".format(*(LEAST + sys.version_info[:2])))
         return 1
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import _suite
     import _venv
 
     python = str(_venv.ready("dev"))
@@ -36,10 +35,10 @@ def main(arguments: "list[str]") -> int:
         if status:
             _venv.say("{} 没有通过，到此为止。".format(" ".join(tool)))
             return status
+    if arguments == ["--lint"]:
+        return 0
     _venv.say("== pytest")
-    # The suite decides its settings itself; those of the operator's shell are not its business.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BOT_") or key.startswith("BOT_TEST_")}
-    os.execve(python, [python, "-m", "pytest", *(arguments or SIDE_BY_SIDE)], environment)
+    os.execve(python, [python, "-m", "pytest", *(arguments or _suite.SIDE_BY_SIDE)], _suite.environment())
     return 0
 
 
