@@ -12,14 +12,17 @@ from dataclasses import replace
 import structlog
 from sqlmodel import Session
 
-from bot.commands import quiz, router
+from bot.commands import router
 from bot.commands.help import GREETINGS, STRANGER, welcome
 from bot.commands.router import Command, Context
+from bot.commands.study import quiz
 from bot.domain.message import NOTHING, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
-from bot.services.shelf import Shelf
-from bot.storage import accounts, audit, inbox
-from bot.storage.db import Busy, Desk
+from bot.services.library.catalog import Catalog
+from bot.storage.db.database import Database
+from bot.storage.db.writer import Busy
+from bot.storage.people import accounts
+from bot.storage.system import audit, inbox
 
 log = structlog.get_logger()
 
@@ -42,7 +45,7 @@ class Dispatcher:
     taken for the answer to a question that was put in the meantime. `pages` is where our own pages stand, once somebody has said so.
     """
 
-    def __init__(self, desk: Desk, shelf: Callable[[], Shelf], *, rng: random.Random | None = None, note: Note | None = None) -> None:
+    def __init__(self, desk: Database, shelf: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None) -> None:
         self.desk = desk
         self.shelf = shelf
         self.rng = rng or random.SystemRandom()

@@ -15,15 +15,17 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.library import Library
-from bot.domain.message import Address, Ask, Incoming, Reply, lettered
-from bot.services.shelf import fill
-from bot.storage import accounts
-from bot.storage.db import Desk, open_engine
-from bot.storage.files.policy import load_policy
-from bot.storage.migrations import migrate
-from bot.storage.tables import Account, Person, Post, Role, Unit, metadata
-from tests import postgres
+from bot.domain.library.library import Library
+from bot.domain.message import Address, Incoming, QuestionCard, Reply, lettered
+from bot.services.library.catalog import fill
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.files.policies import load_policy
+from bot.storage.migrations.migrate import migrate
+from bot.storage.people import accounts
+from bot.storage.tables.people import AccountRow, PersonRow, PostRow, RoleRow, UnitRow
+from bot.storage.tables.schema import metadata
+from tests.support import postgres
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -86,8 +88,8 @@ def _sqlite(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def desk(engine: Engine) -> AsyncIterator[Desk]:
-    made = Desk(engine, prelock=accounts.lock_people)
+async def desk(engine: Engine) -> AsyncIterator[Database]:
+    made = Database(engine, prelock=accounts.lock_people)
     made.start()
     yield made
     await asyncio.to_thread(made.stop)
@@ -140,7 +142,7 @@ class Chat:
         assert self.last.ask is not None, "there is no button to tap"
         return await self.tap_on(self.last.ask, words, after)
 
-    async def tap_on(self, ask: Ask, words: str, after: float = 3) -> str:
+    async def tap_on(self, ask: QuestionCard, words: str, after: float = 3) -> str:
         self.clock.pass_(after)
         return await self.hear(self.message(words, ask.task))
 
@@ -162,20 +164,22 @@ def enroll(
         path = f"{path}/{part}".strip("/")
         row = session.execute(text("SELECT id FROM unit WHERE path = :p"), {"p": path}).first()
         if row is None:
-            made = Unit(parent_id=parent, name=part, path=path)
+            made = UnitRow(parent_id=parent, name=part, path=path)
             session.add(made)
             session.flush()
             parent = made.id
         else:
             parent = row[0]
-    person = Person(staff_no=staff_no, name=name or f"学员{staff_no}", tier=tier, joined_on=datetime(2020, 1, 1, tzinfo=UTC).date(), recorded_at=NOW)
+    person = PersonRow(
+        staff_no=staff_no, name=name or f"学员{staff_no}", tier=tier, joined_on=datetime(2020, 1, 1, tzinfo=UTC).date(), recorded_at=NOW
+    )
     session.add(person)
     session.flush()
     assert person.id is not None
     assert parent is not None
-    session.add(Post(person_id=person.id, unit_id=parent, since=datetime(2020, 1, 1, tzinfo=UTC).date()))
-    session.add(Account(channel=channel, user=staff_no, person_id=person.id, bound_at=NOW, bound_by="test"))
-    session.add_all(Role(person_id=person.id, role=role) for role in roles)
+    session.add(PostRow(person_id=person.id, unit_id=parent, since=datetime(2020, 1, 1, tzinfo=UTC).date()))
+    session.add(AccountRow(channel=channel, user=staff_no, person_id=person.id, bound_at=NOW, bound_by="test"))
+    session.add_all(RoleRow(person_id=person.id, role=role) for role in roles)
     session.flush()
     return person.id
 
@@ -186,7 +190,7 @@ Enroll = Callable[..., int]
 @pytest.fixture(scope="session")
 def shipped() -> Library:
     """The content and banks of the repository."""
-    from bot.storage.files import load_library
+    from bot.storage.files.loader import load_library
 
     library, faults = load_library(ROOT)
     assert not faults, "\n".join(str(fault) for fault in faults[:5])
@@ -199,7 +203,7 @@ def rng() -> random.Random:
 
 
 @pytest.fixture
-def house(desk: Desk, shipped: Library, rng: random.Random) -> Dispatcher:
+def house(desk: Database, shipped: Library, rng: random.Random) -> Dispatcher:
     """The hall over an empty roll and the shipped library."""
     policy, faults = load_policy(ROOT)
     assert policy is not None, faults

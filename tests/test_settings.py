@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.limits import LIMITS
+from bot.domain.delivery.platform_limits import LIMITS
 from bot.settings import CHANNELS, BadSettings, Settings, blank, load
 
 SECRET, TOKEN, KEY = "canary-secret-4711", "canary-token-4712", "canaryKey" + "k" * 34

@@ -11,21 +11,23 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from bot.app.house import House
+from bot.app.build import App
 from bot.channels.base import Channel, Token
-from bot.channels.dingtalk import DingTalk
-from bot.channels.local import Local, Persona
-from bot.channels.outbound import Outbound
-from bot.channels.wechat import Job, Notice, WeChat
-from bot.channels.wechat.push import JOB
-from bot.channels.wecom import WeCom
-from bot.channels.zwding import Gateway, ZwDing
+from bot.channels.dingtalk.channel import DingTalkChannel
+from bot.channels.local import LocalChat, Persona
+from bot.channels.outbound.client import Outbound
+from bot.channels.wechat.channel import WeChatChannel
+from bot.channels.wechat.push import JOB, JobResult, TemplateNotice
+from bot.channels.wecom.channel import WeComChannel
+from bot.channels.zwding.channel import ZwDingChannel
+from bot.channels.zwding.gateway import Gateway
 from bot.domain.message import Refusal
-from bot.services import delivery
+from bot.services.delivery import quota_count
 from bot.settings import CHANNELS, Settings
-from bot.storage import spoken
-from bot.storage.db import DRIVER_ERRORS, Busy, is_sqlite
-from bot.storage.tokens import SealedTokens
+from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite
+from bot.storage.db.writer import Busy
+from bot.storage.delivery import quota
+from bot.storage.system.tokens import SealedTokens
 
 PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
@@ -48,7 +50,7 @@ def secret_of(settings: Settings, key: str) -> str:
     return _plain(secrets[key.partition(":")[0]])
 
 
-def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
+def channels_on(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
     """Every channel that is on. Raises `Refusal` for settings that a channel cannot work with."""
     makers: dict[str, Callable[[], Channel]] = {
         "wecom": lambda: _wecom(house, outbound),
@@ -58,7 +60,7 @@ def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], h
     }
     found: list[Channel] = []
     if house.settings.web.local_chat:
-        found.append(Local(PAGE, clock=house.clock, note=house.metrics.note, personas=personas, quick=QUICK))
+        found.append(LocalChat(PAGE, clock=house.clock, note=house.metrics.note, personas=personas, quick=QUICK))
     for name in CHANNELS:
         if not house.settings.is_on(name):
             continue
@@ -71,9 +73,9 @@ def channels_on(house: House, outbound: Outbound, tokens: SealedTokens[Token], h
     return found
 
 
-def _wecom(house: House, outbound: Outbound) -> WeCom:
+def _wecom(house: App, outbound: Outbound) -> WeComChannel:
     on, limits = house.settings.wecom, house.settings.limits
-    return WeCom(
+    return WeComChannel(
         corp_id=on.corp_id,
         agent_id=on.agent_id,
         secret=_plain(on.secret),
@@ -93,28 +95,28 @@ def _wecom(house: House, outbound: Outbound) -> WeCom:
     )
 
 
-def _wechat(house: House, outbound: Outbound) -> WeChat:
+def _wechat(house: App, outbound: Outbound) -> WeChatChannel:
     on, limits = house.settings.wechat, house.settings.limits
 
     async def may_say(user: str, count: int) -> bool:
         try:
-            return await house.desk.read(lambda session: spoken.window_open(session, user, house.clock()))
+            return await house.desk.read(lambda session: quota.window_open(session, user, house.clock()))
         except UNREADABLE:
             # The platform knows it too, and says so.
             return True
 
-    async def finished(job: Job) -> None:
+    async def finished(job: JobResult) -> None:
         await house.desk.write(lambda session: _finished(session, job, house.clock()))
 
-    return WeChat(
+    return WeChatChannel(
         app_id=on.app_id,
         secret=_plain(on.secret),
         token=_plain(on.token),
         aes_key=_plain(on.aes_key),
         api_base=on.api_base,
         verified=on.verified,
-        template=Notice.of(on.template, on.template_fields, on.template_url),
-        subscription=Notice.of(on.subscription, on.subscription_fields, on.subscription_page),
+        template=TemplateNotice.of(on.template, on.template_fields, on.template_url),
+        subscription=TemplateNotice.of(on.subscription, on.subscription_fields, on.subscription_page),
         may_say=may_say,
         finished=finished,
         outbound=outbound,
@@ -127,16 +129,16 @@ def _wechat(house: House, outbound: Outbound) -> WeChat:
     )
 
 
-def _finished(session: Session, job: Job, now: datetime) -> None:
+def _finished(session: Session, job: JobResult, now: datetime) -> None:
     """A template that did not arrive fails its delivery; what a mass send reached is counted apart from the staff."""
     if job.kind == "mass":
-        spoken.count_public(session, "公众号群发送达", job.sent, now)
-        spoken.count_public(session, "公众号群发失败", job.errors, now)
+        quota.count_public(session, "公众号群发送达", job.sent, now)
+        quota.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
-        spoken.came_to_nothing(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
+        quota.came_to_nothing(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
-def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalk:
+def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
     on, limits, public = house.settings.dingtalk, house.settings.limits, house.settings.public_url.rstrip("/")
 
     async def lease() -> bool:
@@ -145,12 +147,14 @@ def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], hol
     async def may_card(count: int) -> int:
         now = house.clock()
         try:
-            return await house.desk.write(lambda session: delivery.grant_cards(session, count, on.card_calls, now, house.shelf.limits), of="courier")
+            return await house.desk.write(
+                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.shelf.limits), of="courier"
+            )
         except UNREADABLE:
             # Without the row nobody knows what is left of the month; words cost less.
             return 0
 
-    return DingTalk(
+    return DingTalkChannel(
         client_id=on.client_id,
         client_secret=_plain(on.client_secret),
         robot_code=on.robot_code,
@@ -175,7 +179,7 @@ def _dingtalk(house: House, outbound: Outbound, tokens: SealedTokens[Token], hol
     )
 
 
-def _zwding(house: House, outbound: Outbound) -> ZwDing:
+def _zwding(house: App, outbound: Outbound) -> ZwDingChannel:
     on, limits, public = house.settings.zwding, house.settings.limits, house.settings.public_url.rstrip("/")
     gateway = Gateway(
         base=on.gateway,
@@ -195,7 +199,7 @@ def _zwding(house: House, outbound: Outbound) -> ZwDing:
         revoke_path=on.revoke_path,
         login_path=on.login_path,
     )
-    return ZwDing(
+    return ZwDingChannel(
         gateway=gateway,
         outbound=outbound,
         clock=house.clock,

@@ -1,4 +1,7 @@
-"""The service: a web application around the house, its start and its end in good order."""
+"""The service: a web application around the house, its start and its end in good order.
+
+Our own pages: those behind their door, and the one that everybody may see.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,29 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from bot import jobs, logs
-from bot.app import pages
+from bot import logs
+from bot.app.build import App
 from bot.app.channels import LABELS, channels_on, secret_of
-from bot.app.house import House
 from bot.channels.base import Token
 from bot.channels.local import Persona
-from bot.channels.outbound import Outbound
+from bot.channels.outbound.client import Outbound
+from bot.commands.tasks import card_of
 from bot.domain.message import Handle, Incoming, Refusal, Reply
-from bot.storage import migrations, outbox
-from bot.storage.db import DRIVER_ERRORS, Busy
-from bot.storage.tokens import SealedTokens
-from bot.web import guard, health
+from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
+from bot.services.certificate.pdf import CertificatePrinter
+from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.writer import Busy
+from bot.storage.delivery import queue
+from bot.storage.migrations import migrate
+from bot.storage.system.tokens import SealedTokens
+from bot.web import health, middleware
+from bot.web.certificates import CertificatePages
+from bot.web.contest.console import ConsolePage
+from bot.web.contest.live_feed import LiveFeed
+from bot.web.contest.screen import ScreenPage
+from bot.web.exam import ExamPage
+from bot.web.sessions import WebSessions
+from bot.web.templates import Templates
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +69,10 @@ def traced(handle: Handle) -> Handle:
     return heard
 
 
-def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
+def application(house: App, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
     """The whole web application, and the names of the channels that are on."""
-    app = web.Application(middlewares=[guard.guard], client_max_size=guard.LARGEST_BODY)
-    app.on_response_prepare.append(guard.dress)
+    app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
+    app.on_response_prepare.append(middleware.dress)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tokens = SealedTokens(house.desk, lambda key: secret_of(house.settings, key), Token, house.clock)
     outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder=holder, secrets=house.settings.secrets())
@@ -86,7 +100,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         await house.meter.flush()
 
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
-        ticking = jobs.ticker(
+        ticking = schedule.ticker(
             house.desk,
             house.clock,
             house.metrics.collect,
@@ -102,7 +116,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
     on = channels_on(house, outbound, tokens, holder, personas)
     for channel in on:
         channel.attach(app, traced(house.dispatcher.handle))
-    courier = jobs.Courier(
+    courier = delivery_worker.DeliveryWorker(
         house.desk,
         lambda: house.shelf,
         on,
@@ -112,7 +126,7 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
         limits=house.shelf.limits,
         beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
-    herald = jobs.Herald(
+    herald = live_broadcaster.LiveBroadcaster(
         house.desk,
         lambda: house.shelf,
         on,
@@ -125,44 +139,44 @@ def application(house: House, personas: Sequence[Persona] = ()) -> tuple[web.App
     app.cleanup_ctx.append(post_round)
     app.cleanup_ctx.append(heralded)
     app.cleanup_ctx.append(clockwork)
-    pages.attach(app, house, traced(house.dispatcher.handle))
+    attach(app, house, traced(house.dispatcher.handle))
     health.attach(app, _readiness(house))
     house.metrics.attach(app)
     return app, [channel.name for channel in on]
 
 
-def _rounds(house: House, wake: Callable[[], None]) -> tuple[jobs.Job, ...]:
+def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
     """What the clock does again and again; `wake` tells the courier that something is owed."""
 
     async def campaigns() -> None:
-        if await jobs.run_campaigns(house.desk, house.shelf, house.clock()):
+        if await schedule.run_campaigns(house.desk, house.shelf, house.clock()):
             wake()
 
     async def reminders() -> None:
-        if await jobs.remind(house.desk, house.shelf, house.clock()):
+        if await schedule.remind(house.desk, house.shelf, house.clock()):
             wake()
 
     async def contests() -> None:
-        if await jobs.run_contests(house.desk, house.shelf, house.clock()):
+        if await schedule.run_contests(house.desk, house.shelf, house.clock()):
             wake()
 
     async def exams() -> None:
-        await jobs.invigilate(house.desk, house.shelf, house.clock())
+        await schedule.invigilate(house.desk, house.shelf, house.clock())
 
     return (
-        jobs.Job("campaigns", jobs.CAMPAIGNS_EVERY, campaigns),
-        jobs.Job("meter", jobs.COUNT_EVERY, house.meter.flush),
-        jobs.Job("reminders", jobs.REMIND_EVERY, reminders),
-        jobs.Job("contests", jobs.CONTESTS_EVERY, contests),
-        jobs.Job("exams", jobs.EXAMS_EVERY, exams),
-        jobs.Job("outbox", jobs.MEASURE_EVERY, partial(_measure_outbox, house)),
+        schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
+        schedule.ScheduledJob("meter", quota_meter.EVERY, house.meter.flush),
+        schedule.ScheduledJob("reminders", schedule.REMIND_EVERY, reminders),
+        schedule.ScheduledJob("contests", schedule.CONTESTS_EVERY, contests),
+        schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),
+        schedule.ScheduledJob("outbox", schedule.MEASURE_EVERY, partial(_measure_outbox, house)),
     )
 
 
-async def _measure_outbox(house: House) -> None:
+async def _measure_outbox(house: App) -> None:
     """What waits and what is under way, for /metrics."""
     try:
-        queued, oldest, sending = await house.desk.read(outbox.waiting)
+        queued, oldest, sending = await house.desk.read(queue.waiting)
     except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return
@@ -170,8 +184,8 @@ async def _measure_outbox(house: House) -> None:
     house.metrics.outbox(queued, sending, overdue)
 
 
-def _readiness(house: House) -> health.Check:
-    head = migrations.head()
+def _readiness(house: App) -> health.Check:
+    head = migrate.head()
 
     def look(session: Session) -> str:
         found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -184,7 +198,7 @@ def _readiness(house: House) -> health.Check:
     return check
 
 
-async def serve(house: House, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
+async def serve(house: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
     """Serve until `stop` is set; True when everything in hand was finished in time. Raises `Refusal` when the address cannot be had."""
     settings, dispatcher = house.settings, house.dispatcher
     app, on = application(house, personas)
@@ -193,7 +207,7 @@ async def serve(house: House, stop: asyncio.Event, announce: Announce, personas:
     try:
         await runner.setup()
         assert runner.server is not None
-        door = await _listen(settings.host, settings.port, guard.connections(runner.server, asyncio.get_running_loop()))
+        door = await _listen(settings.host, settings.port, middleware.connections(runner.server, asyncio.get_running_loop()))
         port = door.sockets[0].getsockname()[1]
         if not dispatcher.pages and "local" in on:
             dispatcher.pages = _address(settings.host, port)
@@ -238,7 +252,7 @@ async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protoco
         raise Refusal(f"不能在 {host}:{port} 上监听（{os.strerror(wrong.errno) if wrong.errno else wrong}），请检查 BOT_LISTEN。") from wrong
 
 
-async def _end(house: House, runner: web.AppRunner) -> bool:
+async def _end(house: App, runner: web.AppRunner) -> bool:
     """Requests in hand, then the channels' tasks, then what waits for the writers."""
     in_time = True
     try:
@@ -254,3 +268,17 @@ async def _end(house: House, runner: web.AppRunner) -> bool:
         log.warning("desk left unfinished")
         in_time = False
     return in_time
+
+
+def attach(app: web.Application, house: App, handle: Handle) -> WebSessions:
+    """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
+    pages = Templates()
+    pages.attach(app)
+    CertificatePages(house.desk, house.clock, pages, CertificatePrinter(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
+    door = WebSessions(house.desk, house.clock, pages, house.settings.public_url)
+    ExamPage(door, house.desk, lambda: house.shelf, handle, partial(card_of, "exam"), house.clock).attach(app)
+    feed = LiveFeed(house.desk, lambda: house.shelf, house.clock)
+    feed.attach(app)
+    ScreenPage(house.desk, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)
+    ConsolePage(house.desk, lambda: house.shelf, house.clock, feed, door, pages).attach(app)
+    return door

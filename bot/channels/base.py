@@ -9,10 +9,8 @@ from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Reply
-from bot.domain.parcel import Outcome, Parcel, Receipt
-
-__all__ = ["FREE", "Channel", "Clock", "Note", "Outcome", "Parcel", "Recalls", "Receipt", "Spending", "Token", "TokenStore", "silent"]
 
 Clock = Callable[[], datetime]
 """Aware UTC now; the only way a channel learns the time."""
@@ -32,7 +30,7 @@ class Channel(Protocol):
         """Say something unasked; raises `outbound.PlatformError` when the platform refuses."""
         ...
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """Say many things unasked: one receipt for each parcel, in the order of the batch. Refusals are receipts; nothing is raised for them.
 
         Who gets the same thing goes into one call where the platform joins people; `batches` holds what the channels share for it.
@@ -41,10 +39,10 @@ class Channel(Protocol):
 
 
 @runtime_checkable
-class Recalls(Protocol):
+class RecallingChannel(Protocol):
     """A channel whose platform can take back what was sent."""
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """`sent` for each that was taken back, otherwise what stood in the way; in the order asked."""
         ...
 

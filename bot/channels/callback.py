@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.channels.base import Note
-from bot.channels.envelope import BadEnvelope, Stamp
-from bot.channels.outbound import PlatformError
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.signature import BadEnvelope, EnvelopeStamp
 from bot.domain.message import Handle, Incoming, Reply
 
 log = structlog.get_logger(__name__)
@@ -58,8 +58,8 @@ def once(request: web.Request, name: str) -> str:
     return found[0]
 
 
-def stamp(request: web.Request, signature: str = "msg_signature") -> Stamp:
-    return Stamp(once(request, signature), once(request, "timestamp"), once(request, "nonce"))
+def stamp(request: web.Request, signature: str = "msg_signature") -> EnvelopeStamp:
+    return EnvelopeStamp(once(request, signature), once(request, "timestamp"), once(request, "nonce"))
 
 
 async def body(request: web.Request, cap: int) -> bytes:

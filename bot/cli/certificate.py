@@ -14,14 +14,15 @@ from bot.cli.common import Apply, Json, cli, now, operator, read_settings, readi
 from bot.domain.certificate import HEADINGS, STATES, full_number, page_of, shown_code
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services import certificate
-from bot.services import shelf as shelves
-from bot.services.certificate import Held, Step, Wanted, exams
-from bot.services.certificate.press import FORMS, Form, Press
-from bot.storage import certificate as rows
-from bot.storage.exam import exams as kept
-from bot.storage.files import home, load_library
-from bot.storage.files.strict import why_not
+from bot.services.certificate import certificates, exam_certificates
+from bot.services.certificate.certificates import CertificateStep, WantedCertificate
+from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
+from bot.services.library import catalog
+from bot.storage import certificate
+from bot.storage.certificate import HeldCertificate
+from bot.storage.exam import exams
+from bot.storage.files.loader import home, load_library
+from bot.storage.files.strict_yaml import why_not
 
 group = typer.Typer(help="证书：签发、撤销、换发、查看、生成图片和 PDF。", no_args_is_help=True)
 cli.add_typer(group, name="certificate")
@@ -57,13 +58,13 @@ def issue(
     if exam is not None and (staff_nos or title or day or result or hours or issuer):
         raise typer.BadParameter("--exam 按成绩填写证书，不能再写工号、名称、日期、结果、学时和发证单位。")
 
-    def work(session: Session) -> list[tuple[str, Step]]:
+    def work(session: Session) -> list[tuple[str, CertificateStep]]:
         wanted = (
             _of_exam(session, exam)
             if exam is not None
             else [_named(session, one, kind, title or "", held_on, result or "", hours or "", issuer or "") for one in dict.fromkeys(staff_nos or ())]
         )
-        return certificate.hand_out(session, wanted, at, by=operator(), via="cli", apply=apply)
+        return certificates.hand_out(session, wanted, at, by=operator(), via="cli", apply=apply)
 
     steps = writing(work) if apply else reading(work)
     lines = [f"{name}：{ACTS[step.act]}{f' {step.after.number}' if step.after is not None else ''}" for name, step in steps]
@@ -73,28 +74,28 @@ def issue(
     show({"applied": apply and fresh > 0, "certificates": made}, as_json, lines)
 
 
-def _of_exam(session: Session, exam_id: int) -> list[Wanted]:
-    found = kept.get(session, exam_id)
+def _of_exam(session: Session, exam_id: int) -> list[WantedCertificate]:
+    found = exams.get(session, exam_id)
     if found is None:
         raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
     if not found.tells_score:
         raise Refusal(f"考试 {exam_id}《{found.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
     library, _ = load_library(home())
-    return exams.wanted(session, shelves.stock(session, library), found)
+    return exam_certificates.wanted(session, catalog.stock(session, library), found)
 
 
-def _named(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> Wanted:
-    found = rows.holder(session, staff_no)
+def _named(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
+    found = certificate.holder(session, staff_no)
     if found is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
-    facts = certificate.facts_of(session, found[0], kind, title, day, result=result, hours=hours, name=found[1], issuer=issuer)
-    return Wanted(staff_no, found[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
+    facts = certificates.facts_of(session, found[0], kind, title, day, result=result, hours=hours, name=found[1], issuer=issuer)
+    return WantedCertificate(staff_no, found[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
 
 
 @group.command("revoke")
 def revoke(number: Number, reason: Reason, as_json: Json = False) -> None:
     """撤销一份证书：公开页随即显示「已撤销」，不能恢复，只能换发。"""
-    made = writing(lambda session: certificate.revoke(session, certificate.find(session, number), reason, now(), by=operator(), via="cli"))
+    made = writing(lambda session: certificates.revoke(session, certificates.find(session, number), reason, now(), by=operator(), via="cli"))
     show(_row(made), as_json, f"已撤销：{made.number}（{made.staff_no} {made.body.facts.name}）。")
 
 
@@ -115,9 +116,9 @@ def replace(
     given: dict[str, Any] = {"name": name, "unit": unit, "title": title, "day": _day(day), "result": result, "hours": hours, "issuer": issuer}
     changed = {key: value for key, value in given.items() if value is not None}
 
-    def work(session: Session) -> Held:
-        held = certificate.find(session, number)
-        return certificate.replace(session, held, other(held.body.facts, **changed), reason, now(), by=operator(), via="cli")
+    def work(session: Session) -> HeldCertificate:
+        held = certificates.find(session, number)
+        return certificates.replace(session, held, other(held.body.facts, **changed), reason, now(), by=operator(), via="cli")
 
     made = writing(work)
     show(_row(made), as_json, [f"已换发，新编号 {made.number}，校验码 {shown_code(made.code)}。", made.body.sentence])
@@ -135,7 +136,7 @@ def list_(
         raise typer.BadParameter(f"--state 应为 {'、'.join(STATES)}。")
     if kind and kind not in HEADINGS:
         raise typer.BadParameter(f"--kind 应为 {'、'.join(HEADINGS)}。")
-    found = reading(lambda session: rows.listed(session, staff_no, state, kind))
+    found = reading(lambda session: certificate.listed(session, staff_no, state, kind))
     lines = [
         f"{one.number}　{STATES[one.state]}　{one.staff_no} {one.body.facts.name}　{one.body.facts.title}　{one.body.issued_on}"
         + (f"　→ {one.replaced_by}" if one.replaced_by else "")
@@ -152,8 +153,8 @@ def render(number: Number, out: Annotated[Path, typer.Argument(help="写到哪�
     if form not in FORMS:
         raise typer.BadParameter("文件名应以 .pdf 或 .png 结尾。")
     settings = read_settings()
-    held = reading(lambda session: certificate.find(session, number), settings)
-    drawn = Press(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
+    held = reading(lambda session: certificates.find(session, number), settings)
+    drawn = CertificatePrinter(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
     try:
         out.write_bytes(drawn)
     except OSError as wrong:
@@ -172,7 +173,7 @@ def _day(said: str | None) -> date | None:
         raise typer.BadParameter("日期应写作 2026-07-01。") from None
 
 
-def _row(one: Held) -> dict[str, Any]:
+def _row(one: HeldCertificate) -> dict[str, Any]:
     facts = one.body.facts
     return {
         "number": one.number,

@@ -14,14 +14,16 @@ from rich.console import Console
 from rich.markup import escape
 from sqlmodel import Session, select
 
-from bot import app, logs
+from bot import logs
+from bot.app import build
 from bot.cli.common import cli, engine_of, now, operator, progress, read_settings
 from bot.cli.serve import demo_house, opened
 from bot.domain.message import Address, Incoming, Refusal, Reply
-from bot.services.demo import PERSONAS, holds_demo
+from bot.services.demo.seed import PERSONAS, holds_demo
 from bot.settings import PREFIX, Settings, env_name
-from bot.storage import audit, migrations
-from bot.storage.tables import Account, Person
+from bot.storage.migrations import migrate
+from bot.storage.system import audit
+from bot.storage.tables.people import AccountRow, PersonRow
 
 CHANNEL, APP, GUEST = "local", "terminal", "terminal"
 LEAVE = ("exit", "quit", "再见")
@@ -40,7 +42,7 @@ def chat(
         house = demo_house(settings)
         staff_no = staff_no or PERSONAS[0].staff_no
     else:
-        house = app.build(settings, engine_of(settings))
+        house = build.build(settings, engine_of(settings))
         if not staff_no and _nothing_set() and house.desk.read_now(holds_demo):
             staff_no = PERSONAS[0].staff_no
     try:
@@ -61,7 +63,7 @@ def _is_fresh(settings: Settings) -> bool:
         return False
     engine = opened(settings)
     try:
-        return migrations.current(engine) is None
+        return migrate.current(engine) is None
     finally:
         engine.dispose()
 
@@ -73,19 +75,19 @@ def _nothing_set() -> bool:
 
 def _bound(session: Session, staff_no: str) -> tuple[str, str]:
     """The account under which a person speaks here; made, and audited, when there is none. Raises `Refusal` for a number nobody has."""
-    person = session.exec(select(Person).where(Person.staff_no == staff_no)).first()
+    person = session.exec(select(PersonRow).where(PersonRow.staff_no == staff_no)).first()
     if person is None or person.id is None:
         raise Refusal(f"花名册里没有工号 {staff_no}。" + (_who_is_there() if holds_demo(session) else ""))
-    account = session.exec(select(Account).where(Account.channel == CHANNEL, Account.person_id == person.id)).first()
+    account = session.exec(select(AccountRow).where(AccountRow.channel == CHANNEL, AccountRow.person_id == person.id)).first()
     if account is None:
         at = now()
-        account = Account(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=at, bound_by=operator())
+        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=at, bound_by=operator())
         session.add(account)
         audit.record(session, at, operator(), "cli", "绑定终端账号", staff_no)
     return account.user, person.name
 
 
-async def _talk(house: app.House, user: str) -> None:
+async def _talk(house: build.App, user: str) -> None:
     screen = Console(highlight=False, soft_wrap=True)
     house.desk.start()
     last = Reply()

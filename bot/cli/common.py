@@ -15,15 +15,14 @@ import psycopg
 import typer
 from rich.console import Console
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot import settings as settings_module
-from bot.cli.words import in_chinese
 from bot.domain.message import Refusal
-from bot.settings import BadSettings, Settings
-from bot.storage import migrations
-from bot.storage.db import DRIVER_ERRORS, Busy, Desk, open_engine
+from bot.settings import Settings
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.migrations import migrate
 
 T = TypeVar("T")
 
@@ -68,16 +67,16 @@ def operator() -> str:
 def engine_of(settings: Settings) -> Engine:
     """The engine of the settings, on a schema this program knows; refuses otherwise and says what to do."""
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
-    found = migrations.current(engine)
-    if found != migrations.head():
-        what = "还没有建表" if found is None else f"停在版本 {found}，本程序需要 {migrations.head()}"
+    found = migrate.current(engine)
+    if found != migrate.head():
+        what = "还没有建表" if found is None else f"停在版本 {found}，本程序需要 {migrate.head()}"
         raise Refusal(f"数据库{what}，请先运行 python -m bot migrate")
     return engine
 
 
 def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T:
     """Run something that only reads."""
-    desk = Desk(engine_of(settings or read_settings()))
+    desk = Database(engine_of(settings or read_settings()))
     try:
         return desk.read_now(work)
     finally:
@@ -86,7 +85,7 @@ def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T
 
 def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T:
     """Run something in one transaction; a `Refusal` in it leaves nothing behind."""
-    desk = Desk(engine_of(settings or read_settings()))
+    desk = Database(engine_of(settings or read_settings()))
     try:
         return desk.write_now(work)
     finally:
@@ -104,23 +103,6 @@ def show(result: Any, as_json: bool, text: str | Iterable[str]) -> None:
 def refuse(sentence: str, status: int = 1) -> typer.Exit:
     print(sentence, file=sys.stderr)
     return typer.Exit(status)
-
-
-def main() -> None:
-    """Run the command line; what goes wrong is one Chinese sentence and a status, never a stack trace for a known fault."""
-    in_chinese()
-    try:
-        cli()
-    except BadSettings as wrong:
-        sys.exit(_say(str(wrong), 2))
-    except Refusal as refusal:
-        sys.exit(_say(str(refusal), 1))
-    except Busy:
-        sys.exit(_say("数据库正忙或写不了，什么都没有改动，请稍后再试。", 1))
-    except DRIVER_ERRORS as wrong:  # from the statements that go to the driver directly
-        sys.exit(_say(database_fault(wrong), 1))
-    except DBAPIError as wrong:
-        sys.exit(_say(database_fault(wrong.orig), 1))
 
 
 _KEPT = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"

@@ -11,21 +11,22 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
-from bot.cli.rehearsal import REHEARSED, rehearsed
-from bot.commands.contest import words
-from bot.domain import audience as audiences
-from bot.domain import contest as rules
-from bot.domain.campaign import Author
-from bot.domain.contest.plan import Contest
+from bot.cli.dry_run import REHEARSED, rehearsed
+from bot.commands.contest import messages
+from bot.domain.campaign.campaign import Author
+from bot.domain.contest import contest
+from bot.domain.contest.contest import Contest
 from bot.domain.message import Refusal
+from bot.domain.people import audience
 from bot.domain.times import day_of
-from bot.services import contest as service
-from bot.services.contest import Board, team_list
-from bot.services.shelf import Shelf
-from bot.storage import audience as people
-from bot.storage import audit, players
-from bot.storage.files.contests import read_contest
-from bot.storage.tables import stamp
+from bot.services.contest import leaderboard, manage, notifications, question_source, team_file
+from bot.services.contest.leaderboard import Board
+from bot.services.library.catalog import Catalog
+from bot.storage.contest import players
+from bot.storage.files.exam_files import read_contest
+from bot.storage.people import audience as people_audience
+from bot.storage.system import audit
+from bot.storage.tables.columns import stamp
 
 group = typer.Typer(help="竞赛：起草、开放、结束、取消、组队、榜单、成绩。", no_args_is_help=True)
 cli.add_typer(group, name="contest")
@@ -48,9 +49,9 @@ def _plain(one: Contest) -> dict[str, Any]:
         "opens_at": None if plan.opens_at is None else stamp(plan.opens_at),
         "closes_at": None if plan.closes_at is None else stamp(plan.closes_at),
         "of": list(plan.names),
-        "audience": audiences.describe(plan.audience),
+        "audience": audience.describe_audience(plan.audience),
         "clause": plan.clause,
-        "rules": rules.to_json(plan.rules),
+        "rules": contest.rules_json(plan.rules),
         "created_by": one.created_by,
     }
 
@@ -59,12 +60,12 @@ def _board(made: Board) -> dict[str, Any]:
     return {
         "joined": made.joined,
         "frozen": made.is_frozen,
-        "ties": rules.TIES,
+        "ties": contest.TIES,
         "places": [
             {"place": one.place, "name": one.player.name, "points": one.player.result.points / 1000, "correct": one.player.result.correct}
             for one in made.places
         ],
-        "team_rule": rules.team_text(made.contest.rules) if made.teams else "",
+        "team_rule": contest.team_text(made.contest.rules) if made.teams else "",
         "teams": [
             {"place": one.place, "team": one.name, "score": one.score / 1000, "members": one.members, "present": one.present} for one in made.teams
         ],
@@ -74,8 +75,8 @@ def _board(made: Board) -> dict[str, Any]:
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部竞赛，新的在前。"""
-    found = reading(lambda session: service.listed(session, _author()))
-    show([_plain(one) for one in found], as_json, words.listed(found))
+    found = reading(lambda session: manage.listed(session, _author()))
+    show([_plain(one) for one in found], as_json, messages.listed(found))
 
 
 @group.command("show")
@@ -83,11 +84,11 @@ def show_(contest_id: Id, as_json: Json = False) -> None:
     """一场竞赛的时间、范围、规则和参加情况。"""
 
     def work(session: Session) -> tuple[Contest, int, int]:
-        one = service.own(session, _author(), contest_id)
+        one = manage.own(session, _author(), contest_id)
         return one, players.joined(session, contest_id), len(players.took_part(session, contest_id))
 
     one, joined, done = reading(work)
-    lines = [*words.plan(one), f"对象：{audiences.describe(one.plan.audience)}", f"{joined} 人参加，{done} 人有成绩。"]
+    lines = [*messages.plan(one), f"对象：{audience.describe_audience(one.plan.audience)}", f"{joined} 人参加，{done} 人有成绩。"]
     show({**_plain(one), "joined": joined, "took_part": done}, as_json, lines)
 
 
@@ -104,16 +105,16 @@ def new(
     plan, questions = read_contest(file)
     at = now()
 
-    def work(session: Session, shelf: Shelf) -> tuple[Contest, int]:
-        items = service.fixed(shelf, plan, questions, random.SystemRandom())
-        made = service.create(session, shelf, _author(), plan, at, items)
-        one = service.own(session, _author(), made)
-        return one, len(people.evaluate(session, one.plan.audience, day_of(at), at).people)
+    def work(session: Session, shelf: Catalog) -> tuple[Contest, int]:
+        items = question_source.fixed(shelf, plan, questions, random.SystemRandom())
+        made = manage.create(session, shelf, _author(), plan, at, items)
+        one = manage.own(session, _author(), made)
+        return one, len(people_audience.evaluate(session, one.plan.audience, day_of(at), at).people)
 
     one, count = rehearsed(work, apply=apply)
     end = f"已起草，编号 {one.id}。开放：python -m bot contest open {one.id} --apply" if apply else REHEARSED
     shown = {**_plain(one), "id": one.id if apply else None, "applied": apply, "people": count}
-    show(shown, as_json, [*words.plan(one), f"对象：{audiences.describe(one.plan.audience)}，今天 {count} 人", end])
+    show(shown, as_json, [*messages.plan(one), f"对象：{audience.describe_audience(one.plan.audience)}，今天 {count} 人", end])
 
 
 @group.command("edit")
@@ -128,12 +129,12 @@ def edit(
     if questions:
         raise Refusal("固定的题（questions）起草以后不能改，请取消后另建。")
 
-    def work(session: Session, shelf: Shelf) -> Contest:
-        service.change(session, shelf, _author(), contest_id, plan, now())
-        return service.own(session, _author(), contest_id)
+    def work(session: Session, shelf: Catalog) -> Contest:
+        manage.change(session, shelf, _author(), contest_id, plan, now())
+        return manage.own(session, _author(), contest_id)
 
     one = rehearsed(work, apply=apply)
-    show({**_plain(one), "applied": apply}, as_json, [*words.plan(one), "已改。" if apply else REHEARSED])
+    show({**_plain(one), "applied": apply}, as_json, [*messages.plan(one), "已改。" if apply else REHEARSED])
 
 
 @group.command("open")
@@ -145,14 +146,14 @@ def open_(
 ) -> None:
     """开放一场竞赛：学员看得到，到时间能参加；按单位组队的当场组好。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Shelf) -> tuple[Contest, int]:
-        one = service.open_(session, _author(), contest_id, now())
+    def work(session: Session, shelf: Catalog) -> tuple[Contest, int]:
+        one = manage.open_(session, _author(), contest_id, now())
         if invite:
-            service.invite(session, shelf, _author(), one, now())
-        return one, len(service.board_of(session, one).teams)
+            notifications.invite(session, shelf, _author(), one, now())
+        return one, len(leaderboard.board_of(session, one).teams)
 
     one, made = rehearsed(work, apply=apply)
-    lines = [words.line(one), f"组成 {made} 队。" if made else "", "邀请已排好。" if invite else "不发邀请。", "已开放。" if apply else REHEARSED]
+    lines = [messages.line(one), f"组成 {made} 队。" if made else "", "邀请已排好。" if invite else "不发邀请。", "已开放。" if apply else REHEARSED]
     show({"id": one.id, "applied": apply, "teams": made, "invited": invite}, as_json, [each for each in lines if each])
 
 
@@ -160,25 +161,25 @@ def open_(
 def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """提前结束：马上截止，等几秒收齐已发出的答案，再封榜、记参加学时。到截止时间会自己结束，不用这条命令。"""
 
-    def freeze(session: Session, shelf: Shelf) -> Board:
+    def freeze(session: Session, shelf: Catalog) -> Board:
         # The service may have been faster.
         at = now()
-        made = service.close(session, shelf, contest_id, at, operator(), "cli")
-        return made or service.board_of(session, service.own(session, _author(), contest_id))
+        made = leaderboard.close(session, shelf, contest_id, at, operator(), "cli")
+        return made or leaderboard.board_of(session, manage.own(session, _author(), contest_id))
 
     if apply:
-        rehearsed(lambda session, shelf: service.stop(session, _author(), contest_id, now()), apply=True)
-        sleep(service.GRACE.total_seconds())
+        rehearsed(lambda session, shelf: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
+        sleep(leaderboard.GRACE.total_seconds())
         made = rehearsed(freeze, apply=True)
     else:
-        made = rehearsed(lambda session, shelf: service.close_by(session, shelf, _author(), contest_id, now()), apply=False)
-    show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*words.whole(made), "已结束。" if apply else REHEARSED])
+        made = rehearsed(lambda session, shelf: leaderboard.close_by(session, shelf, _author(), contest_id, now()), apply=False)
+    show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*messages.whole(made), "已结束。" if apply else REHEARSED])
 
 
 @group.command("cancel")
 def cancel(contest_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], apply: Apply = False, as_json: Json = False) -> None:
     """取消：成绩不计，已记的学时冲销，作答记录保留。"""
-    back = rehearsed(lambda session, shelf: service.cancel(session, _author(), contest_id, reason, now()), apply=apply)
+    back = rehearsed(lambda session, shelf: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
     end = "已取消。" if apply else REHEARSED
     show({"id": contest_id, "applied": apply, "reversed": back}, as_json, [f"冲销 {back} 人的学时。", end])
 
@@ -188,12 +189,12 @@ def board(contest_id: Id, as_json: Json = False) -> None:
     """榜单：封榜以前是目前的，以后是最终的。公开哪些由竞赛规则定，这里给主办方看全部。"""
 
     def work(session: Session) -> Board:
-        made = service.board_of(session, service.own(session, _author(), contest_id))
+        made = leaderboard.board_of(session, manage.own(session, _author(), contest_id))
         audit.record(session, now(), operator(), "cli", "看竞赛榜单", f"contest:{contest_id}")
         return made
 
     made = writing(work)
-    show({"id": contest_id, **_board(made)}, as_json, words.whole(made))
+    show({"id": contest_id, **_board(made)}, as_json, messages.whole(made))
 
 
 @group.command("export")
@@ -201,7 +202,7 @@ def export(contest_id: Id) -> None:
     """每人一行 JSON：工号、单位、队、名次、得分、答对、用时、完成时间。"""
 
     def work(session: Session) -> list[dict[str, Any]]:
-        service.own(session, _author(), contest_id)
+        manage.own(session, _author(), contest_id)
         audit.record(session, now(), operator(), "cli", "导出竞赛成绩", f"contest:{contest_id}")
         return players.exported(session, contest_id)
 
@@ -218,11 +219,9 @@ def teams(
 ) -> None:
     """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
     try:
-        read = team_list.read_teams(file)
-        whole = rehearsed(
-            lambda session, shelf: service.set_teams(session, _author(), contest_id, team_list.known(session, read), now()), apply=apply
-        )
-    except team_list.BadTeams as bad:
+        read = team_file.read_teams(file)
+        whole = rehearsed(lambda session, shelf: manage.set_teams(session, _author(), contest_id, team_file.known(session, read), now()), apply=apply)
+    except team_file.BadTeams as bad:
         if not as_json:
             raise
         show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
@@ -235,9 +234,9 @@ def teams(
 def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """从作答重新计算全部成绩（例如更正答案以后）；不加 --apply 只看名次会怎么变。"""
 
-    def work(session: Session, shelf: Shelf) -> tuple[Board, Board]:
-        service.own(session, _author(), contest_id)
-        before, after = service.recount(session, contest_id, now())
+    def work(session: Session, shelf: Catalog) -> tuple[Board, Board]:
+        manage.own(session, _author(), contest_id)
+        before, after = leaderboard.recount(session, contest_id, now())
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
         return before, after
 

@@ -10,19 +10,19 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
-from bot.cli.rehearsal import REHEARSED, rehearsed, with_shelf
-from bot.commands.exam import words
-from bot.domain import audience as audiences
-from bot.domain import paper
-from bot.domain.campaign import Author
-from bot.domain.exam import Exam, clock, gate_json, parse_moment
-from bot.services import exam as service
-from bot.services.exam import Progress, Seen
-from bot.services.shelf import Shelf
-from bot.storage import audit
-from bot.storage.exam import results
-from bot.storage.files.exams import read_exam
-from bot.storage.tables import stamp
+from bot.cli.dry_run import REHEARSED, rehearsed, with_shelf
+from bot.commands.exam import messages
+from bot.domain.campaign.campaign import Author
+from bot.domain.exam import blueprint
+from bot.domain.exam.exam import Exam, clock, gate_json, parse_moment
+from bot.domain.people import audience
+from bot.services.exam import extra_time, manage
+from bot.services.exam.manage import ExamPreview, ExamProgress
+from bot.services.library.catalog import Catalog
+from bot.storage.exam import exams
+from bot.storage.files.exam_files import read_exam
+from bot.storage.system import audit
+from bot.storage.tables.columns import stamp
 
 group = typer.Typer(help="考试：起草、发布、进度、加时、批准、结束、公布、补考、成绩。", no_args_is_help=True)
 cli.add_typer(group, name="exam")
@@ -56,15 +56,15 @@ def _plain(one: Exam) -> dict[str, Any]:
         "grace_seconds": one.grace_seconds,
         "makeup_of": one.makeup_of,
         "cap": None if one.cap is None else one.cap / 1000,
-        "audience": audiences.describe(one.audience),
+        "audience": audience.describe_audience(one.audience),
         "gate": gate_json(one.gate),
-        "blueprint": paper.describe(one.blueprint),
+        "blueprint": blueprint.describe_blueprint(one.blueprint),
         "clause": one.clause,
         "created_by": one.created_by,
     }
 
 
-def _counted(found: Progress) -> dict[str, Any]:
+def _counted(found: ExamProgress) -> dict[str, Any]:
     return {
         "invited": found.invited,
         "begun": found.begun,
@@ -75,23 +75,23 @@ def _counted(found: Progress) -> dict[str, Any]:
     }
 
 
-def _drafted(session: Session, shelf: Shelf, exam_id: int) -> tuple[Exam, Seen]:
-    exam = service.own(session, _author(), exam_id)
-    return exam, service.seen(session, shelf, exam, now())
+def _drafted(session: Session, shelf: Catalog, exam_id: int) -> tuple[Exam, ExamPreview]:
+    exam = manage.own(session, _author(), exam_id)
+    return exam, manage.seen(session, shelf, exam, now())
 
 
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部考试，新的在前。"""
-    found = reading(lambda session: service.listed(session, _author()))
-    show([_plain(one) for one in found], as_json, [words.managed(one) for one in found] or ["还没有考试。"])
+    found = reading(lambda session: manage.listed(session, _author()))
+    show([_plain(one) for one in found], as_json, [messages.managed(one) for one in found] or ["还没有考试。"])
 
 
 @group.command("show")
 def show_(exam_id: Id, as_json: Json = False) -> None:
     """一场考试的蓝图、时间、规则，今天应考的人，题库够不够出卷。"""
     exam, seen = reading(with_shelf(lambda session, shelf: _drafted(session, shelf, exam_id)))
-    lines = [*words.plan(exam), words.seen(seen.count, seen.names), *([f"现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else [])]
+    lines = [*messages.plan(exam), messages.seen(seen.count, seen.names), *([f"现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else [])]
     show({**_plain(exam), "people": seen.count, "lacking": list(seen.lacking)}, as_json, lines)
 
 
@@ -103,31 +103,31 @@ def new(
 ) -> None:
     """按文件起草一场考试；不加 --apply 只检查和预览。起草后用 exam publish 发布。"""
     wanted = read_exam(file)
-    exam, seen = rehearsed(lambda session, shelf: _drafted(session, shelf, service.create(session, shelf, _author(), wanted, now())), apply=apply)
+    exam, seen = rehearsed(lambda session, shelf: _drafted(session, shelf, manage.create(session, shelf, _author(), wanted, now())), apply=apply)
     end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else REHEARSED
     shown = {**_plain(exam), "id": exam.id if apply else None, "applied": apply, "people": seen.count}
-    show(shown, as_json, [*words.plan(exam), words.seen(seen.count, seen.names), end])
+    show(shown, as_json, [*messages.plan(exam), messages.seen(seen.count, seen.names), end])
 
 
 @group.command("publish")
 def publish(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """发布：应考的人看得到，邀请和到期提醒会自动发出。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Shelf) -> tuple[Exam, Seen]:
-        service.publish(session, shelf, _author(), exam_id, now())
+    def work(session: Session, shelf: Catalog) -> tuple[Exam, ExamPreview]:
+        manage.publish(session, shelf, _author(), exam_id, now())
         return _drafted(session, shelf, exam_id)
 
     exam, seen = rehearsed(work, apply=apply)
     shown = exam if apply else replace(exam, state="draft")
-    lines = [*words.plan(shown), words.seen(seen.count, seen.names), "已发布。" if apply else REHEARSED]
+    lines = [*messages.plan(shown), messages.seen(seen.count, seen.names), "已发布。" if apply else REHEARSED]
     show({**_plain(exam), "applied": apply, "people": seen.count}, as_json, lines)
 
 
 @group.command("progress")
 def progress(exam_id: Id, as_json: Json = False) -> None:
     """应考、参考、在考、已交、合格，以及还没有考的人。"""
-    exam, found = reading(lambda session: (service.own(session, _author(), exam_id), service.progress(session, _author(), exam_id, now())))
-    show({**_plain(exam), **_counted(found)}, as_json, words.progress(exam, found))
+    exam, found = reading(lambda session: (manage.own(session, _author(), exam_id), manage.progress(session, _author(), exam_id, now())))
+    show({**_plain(exam), **_counted(found)}, as_json, messages.progress(exam, found))
 
 
 @group.command("extend")
@@ -141,15 +141,15 @@ def extend(
 ) -> None:
     """申请加时或重开；另一位管理员批准后才生效（exam approve，或聊天里「考试 批准 编号」）。"""
     kind = "reopen" if reopen else "time"
-    asked = writing(lambda session: service.ask(session, _author(), exam_id, staff_no, kind, minutes, reason, now()))
-    line = words.asked(asked, staff_no)
+    asked = writing(lambda session: extra_time.ask(session, _author(), exam_id, staff_no, kind, minutes, reason, now()))
+    line = messages.asked(asked, staff_no)
     show({"id": asked.id, "kind": kind, "minutes": minutes, "asked_by": asked.asked_by, "approved_by": None}, as_json, line)
 
 
 @group.command("approve")
 def approve(extension_id: Annotated[int, typer.Argument(help="申请编号")], as_json: Json = False) -> None:
     """批准另一个人的申请，马上生效并通知本人。"""
-    asked, attempt = writing(lambda session: service.approve(session, _author(), extension_id, now()))
+    asked, attempt = writing(lambda session: extra_time.approve(session, _author(), extension_id, now()))
     shown = {"id": asked.id, "asked_by": asked.asked_by, "approved_by": asked.approved_by, "deadline": stamp(attempt.deadline)}
     show(shown, as_json, f"已批准，新的截止时间 {clock(attempt.deadline)}。")
 
@@ -158,9 +158,9 @@ def approve(extension_id: Annotated[int, typer.Argument(help="申请编号")], a
 def close(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = False) -> None:
     """提前结束：在考的按已保存的作答代交。到截止时间会自己结束，不用这条命令。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Shelf) -> tuple[Exam, int]:
-        handed_in = service.close(session, shelf, _author(), exam_id, reason, now())
-        return service.own(session, _author(), exam_id), handed_in
+    def work(session: Session, shelf: Catalog) -> tuple[Exam, int]:
+        handed_in = manage.close(session, shelf, _author(), exam_id, reason, now())
+        return manage.own(session, _author(), exam_id), handed_in
 
     exam, handed_in = rehearsed(work, apply=apply)
     end = "已结束。" if apply else REHEARSED
@@ -172,9 +172,9 @@ def close(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = Fal
 def cancel(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = False) -> None:
     """取消：不计成绩和学时，作答记录保留，通知应考的人。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Shelf) -> tuple[Exam, int]:
-        ended = service.cancel(session, shelf, _author(), exam_id, reason, now())
-        return service.own(session, _author(), exam_id), ended
+    def work(session: Session, shelf: Catalog) -> tuple[Exam, int]:
+        ended = manage.cancel(session, shelf, _author(), exam_id, reason, now())
+        return manage.own(session, _author(), exam_id), ended
 
     exam, ended = rehearsed(work, apply=apply)
     end = "已取消。" if apply else REHEARSED
@@ -185,7 +185,7 @@ def cancel(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = Fa
 @group.command("release")
 def release(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """公布成绩，通知参考的人。不加 --apply 只预演。"""
-    exam = rehearsed(lambda session, _: service.release(session, _author(), exam_id, now()), apply=apply)
+    exam = rehearsed(lambda session, _: manage.release(session, _author(), exam_id, now()), apply=apply)
     show({**_plain(exam), "applied": apply}, as_json, [f"公布{_named(exam)}的成绩。", "成绩已公布。" if apply else REHEARSED])
 
 
@@ -201,15 +201,15 @@ def makeup(
 ) -> None:
     """安排补考：缺考、不及格的人，另一份卷，只补一次。不加 --apply 只看名单。"""
 
-    def work(session: Session, shelf: Shelf) -> tuple[Exam, Seen]:
+    def work(session: Session, shelf: Catalog) -> tuple[Exam, ExamPreview]:
         limit = None if cap is None else round(cap * 1000)
-        made = service.makeup(session, shelf, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
+        made = manage.makeup(session, shelf, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
         return _drafted(session, shelf, made)
 
     exam, seen = rehearsed(work, apply=apply)
     end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else REHEARSED
     shown = {**_plain(exam), "id": exam.id if apply else None, "applied": apply, "people": seen.count}
-    show(shown, as_json, [*words.plan(exam), words.seen(seen.count, seen.names), end])
+    show(shown, as_json, [*messages.plan(exam), messages.seen(seen.count, seen.names), end])
 
 
 @group.command("export")
@@ -217,9 +217,9 @@ def export(exam_id: Id) -> None:
     """每次应考一行 JSON：工号、姓名、单位、第几次、开始、交卷、方式、得分、是否合格、卷面难度。"""
 
     def work(session: Session) -> list[dict[str, Any]]:
-        service.own(session, _author(), exam_id)
+        manage.own(session, _author(), exam_id)
         audit.record(session, now(), operator(), "cli", "导出考试成绩", f"exam:{exam_id}")
-        return results.exported(session, exam_id)
+        return exams.exported(session, exam_id)
 
     for row in writing(work):
         show(row, True, "")

@@ -1,28 +1,47 @@
-"""`roster import` and `roster codes`."""
+"""`roster import` and `roster codes`.
+
+`leave import`.
+
+`roster sync`: the contacts of a platform as a roster, through the same comparison as a file.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from sqlmodel import Session
 
-from bot.cli.common import Apply, Json, cli, now, operator, progress, reading, refuse, show, writing
+from bot import logs
+from bot.channels.base import Token, silent
+from bot.channels.dingtalk.contacts import contacts as contacts_contacts
+from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.wecom.contacts import contacts
+from bot.cli.common import Apply, Json, cli, now, operator, progress, read_settings, reading, refuse, show, writing
+from bot.domain.message import Refusal
+from bot.domain.people.directory import Directory
 from bot.domain.times import SHANGHAI
-from bot.services import people, roster
-from bot.services.roster import BadRows, Plan, Roster
-from bot.storage.tables import stamp
+from bot.services.people import binding, directory, leave, roster, roster_file
+from bot.services.people.roster_changes import RosterImportPlan
+from bot.services.people.roster_file import BadRosterRows, Roster
+from bot.settings import Settings
+from bot.storage.people import roster as people_roster
+from bot.storage.tables.columns import stamp
 
-group = typer.Typer(help="花名册：导入、发放绑定验证码。", no_args_is_help=True)
-cli.add_typer(group, name="roster")
+roster_group = typer.Typer(help="花名册：导入、发放绑定验证码。", no_args_is_help=True)
+cli.add_typer(roster_group, name="roster")
 
 NO_CHANGE = "花名册没有变化，什么都没有改动。"
 
 
-@group.command("import")
-def import_(
+@roster_group.command("import")
+def import_roster(
     file: Annotated[Path, typer.Argument(help="xlsx 或 csv（UTF-8、GBK）")],
     apply: Apply = False,
     leavers_ok: Annotated[bool, typer.Option("--leavers-ok", help="允许超过一半的人因不在花名册里而记为离职")] = False,
@@ -31,8 +50,8 @@ def import_(
     """导入花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
     at = now()
     try:
-        read = roster.read_roster(file)
-    except BadRows as bad:
+        read = roster_file.read_roster(file)
+    except BadRosterRows as bad:
         if not as_json:
             raise
         show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
@@ -53,18 +72,18 @@ def take(read: Roster, at: datetime, apply: bool, leavers_ok: bool, as_json: boo
         raise refuse(blocked)
 
 
-def _blocked(plan: Plan, leavers_ok: bool) -> str:
+def _blocked(plan: RosterImportPlan, leavers_ok: bool) -> str:
     if plan.conflicts:
         return roster.CONFLICTS
     return roster.loses_most(plan) if plan.loses_most and not leavers_ok else ""
 
 
-@group.command("codes")
+@roster_group.command("codes")
 def codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单位及其下属")] = "", as_json: Json = False) -> None:
     """给还没有绑定微信的人发一次性验证码（10 分钟内有效，旧验证码作废）。"""
 
-    def issue(session: Session) -> list[people.Code]:
-        return people.issue_codes(session, now(), actor=operator(), via="cli", unit=unit)
+    def issue(session: Session) -> list[binding.BindingCode]:
+        return binding.issue_codes(session, now(), actor=operator(), via="cli", unit=unit)
 
     made = writing(issue)
     show(
@@ -74,3 +93,108 @@ def codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单�
     )
     note = f"{len(made)} 个验证码，10 分钟内有效，以前发的已作废。请分别交给本人。" if made else "没有要发的：在册的人都已绑定微信。"
     progress.print(note, markup=False, highlight=False)
+
+
+leave_group = typer.Typer(help="请假、借调：导入。", no_args_is_help=True)
+cli.add_typer(leave_group, name="leave")
+
+
+@leave_group.callback()
+def _leave() -> None:
+    """请假、借调：导入。"""
+
+
+@leave_group.command("import")
+def import_leave(
+    file: Annotated[Path, typer.Argument(help="xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")], apply: Apply = False, as_json: Json = False
+) -> None:
+    """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
+    at = now()
+    try:
+        asked, notes = leave.read_leave(file)
+        if apply:
+            plan = writing(lambda session: leave.apply(session, asked, at, actor=operator(), via="cli"))
+        else:
+            plan = reading(lambda session: leave.compare(session, asked, at))
+    except leave.BadLeaveRows as bad:
+        if not as_json:
+            raise
+        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        raise typer.Exit(1) from None
+    end = "没有变化，什么都没有改动。" if plan.is_empty else "已写入。" if apply else "以上是预演，什么都没有写。"
+    show({"applied": apply, "notes": list(notes), **plan.as_json()}, as_json, [*notes, *plan.as_text(), end])
+
+
+LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
+SECONDS = 20.0
+
+
+class OneRun:
+    """A token for one run of one command; the platforms hand out the same one to whoever asks again, so that nobody else's dies of it."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Token] = {}
+
+    async def read(self, key: str) -> Token | None:
+        return self._tokens.get(key)
+
+    async def lease(self, key: str, holder: str, seconds: float) -> bool:
+        return True
+
+    async def save(self, key: str, holder: str, token: Token) -> None:
+        self._tokens[key] = token
+
+
+@roster_group.command("sync")
+def sync(
+    platform: Annotated[Literal["wecom", "dingtalk"], typer.Argument(help="wecom（企业微信）或 dingtalk（钉钉）")],
+    apply: Apply = False,
+    leavers_ok: Annotated[bool, typer.Option("--leavers-ok", help="允许超过一半的人因不在通讯录里而记为离职")] = False,
+    under: Annotated[str, typer.Option("--under", help="放在每个部门前面的单位路径，例如 某局")] = "",
+    staff_no: Annotated[
+        str, typer.Option("--staff-no", help="工号在哪个字段：企业微信默认扩展属性「工号」，钉钉默认 job_number；也可写 userid")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """从企业微信或钉钉的通讯录同步花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
+    settings = read_settings()
+    if not settings.is_on(platform):
+        raise Refusal(f"{LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
+    logs.set_up(settings.secrets(), level=logging.WARNING)
+    at = now()
+    try:
+        found = asyncio.run(_fetched(settings, platform, staff_no))
+    except PlatformError as wrong:
+        raise Refusal(f"{LABELS[platform]}的通讯录没有读全（{wrong}），什么都没有改动。{_advice(wrong)}") from wrong
+    try:
+        read = reading(lambda session: directory.roster_of_directory(found, people_roster.everybody(session), under=under))
+    except BadRosterRows as bad:
+        if not as_json:
+            raise
+        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        raise typer.Exit(1) from None
+    take(read, at, apply, leavers_ok, as_json, f"通讯录同步（{LABELS[platform]}）")
+
+
+async def _fetched(settings: Settings, platform: str, staff_no: str) -> Directory:
+    chosen = {"staff_no": staff_no} if staff_no else {}
+    async with Outbound(tokens=OneRun(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=SECONDS) as outbound:
+        if platform == "wecom":
+            on = settings.wecom
+            secret, agent = (on.contacts_secret, "contacts") if on.contacts_secret is not None else (on.secret, on.agent_id)
+            api = wecom_api(base=on.api_base, corp_id=on.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
+            return await contacts(outbound, api, **chosen)
+        ding = settings.dingtalk
+        secret = ding.client_secret
+        old = dingtalk_old_api(base=ding.oapi_base, client_id=ding.client_id, client_secret=secret.get_secret_value() if secret else "")
+        return await contacts_contacts(outbound, old, **chosen)
+
+
+def _advice(wrong: PlatformError) -> str:
+    match wrong.kind:
+        case "config":
+            return "请检查密钥和可信 IP。"
+        case "permission":
+            return "请在管理后台给应用通讯录的读取权限。"
+        case _:
+            return "请稍后再试。"

@@ -17,17 +17,19 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Json, cli, now, operator, progress, read_settings, reading, refuse, show, writing
-from bot.domain.library import Library
+from bot.domain.library.library import Library
 from bot.domain.message import Refusal
-from bot.domain.report import Ask, Scope, Table
+from bot.domain.reports import ReportQuery, Scope, Table
 from bot.domain.times import SHANGHAI, day_of, start_of
-from bot.services import seal, shelf
-from bot.services.reports import BINARY, FORMATS
-from bot.storage import audit, files
-from bot.storage.db import ping
-from bot.storage.exports import EXPORTS, bounds
-from bot.storage.files.strict import why_not
-from bot.storage.reports import REPORTS
+from bot.services.hours import hash_chain
+from bot.services.library import catalog
+from bot.services.reports.formats import BINARY, FORMATS
+from bot.storage.db.engine import ping
+from bot.storage.files import loader
+from bot.storage.files.strict_yaml import why_not
+from bot.storage.reports.exports import EXPORTS, bounds
+from bot.storage.reports.scope import REPORTS
+from bot.storage.system import audit
 
 LATER = {"docx": "Word 文档", "png": "图片"}
 MISUSE = 2
@@ -87,8 +89,8 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
     if not 2000 <= asked <= day.year:
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
-    calendar, _ = files.load_calendar(files.home())
-    return made.run(session, Scope(), Ask(asked, day, today, shelf.stock(session, Library()).policy, about, calendar))
+    calendar, _ = loader.load_calendar(loader.home())
+    return made.run(session, Scope(), ReportQuery(asked, day, today, catalog.stock(session, Library()).policy, about, calendar))
 
 
 def _day(text: str) -> date:
@@ -174,9 +176,9 @@ def _moment(text: str | None) -> datetime | None:
 def seal_(algorithm: Annotated[str, typer.Option("--algorithm", help="sha256 或 sm3")] = "sha256", as_json: Json = False) -> None:
     """给还没有封存的流水编号并接入哈希链，显示链头。"""
     at, settings, sealed = now(), read_settings(), 0
-    while made := writing(lambda session: seal.seal_some(session, at, algorithm), settings):
+    while made := writing(lambda session: hash_chain.seal_some(session, at, algorithm), settings):
         sealed += made
-    head = reading(seal.head, settings)
+    head = reading(hash_chain.head, settings)
     writing(lambda session: audit.record(session, now(), operator(), "cli", "流水封存", f"{sealed} 笔"), settings)
     result = {"sealed": sealed, "head": None if head is None else asdict(head)}
     show(result, as_json, f"新封存 {sealed} 笔。链头：{head or '（流水为空）'}")
@@ -189,9 +191,9 @@ def verify(
 ) -> None:
     """重算整条哈希链；有改动、缺失、插入或调换时指出第一处，退出码为 1。"""
 
-    def work(session: Session) -> seal.Verified:
+    def work(session: Session) -> hash_chain.ChainCheck:
         ping(session)
-        return seal.verify(session, head)
+        return hash_chain.verify(session, head)
 
     found = reading(work)
     result = {"ok": found.fault is None, **asdict(found)}

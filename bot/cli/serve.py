@@ -18,20 +18,23 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot import app, logs
+from bot import logs
+from bot.app import build, run
 from bot.channels.local import Persona
-from bot.cli.common import Json, cli, engine_of, now, progress, read_settings, show
+from bot.cli.common import Json, cli, engine_of, progress, read_settings, show
+from bot.cli.common import now as common_now
 from bot.domain.calendar import warning
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of
-from bot.services import campaign
-from bot.services import demo as bureau
-from bot.services.certificate import fonts
-from bot.services.shelf import Shelf
+from bot.services.certificate import pdf
+from bot.services.demo import campaigns, exams, seed
+from bot.services.library.catalog import Catalog
 from bot.settings import BadSettings, Settings, blank
-from bot.storage import files, keep, migrations
-from bot.storage.db import is_sqlite, open_engine
-from bot.storage.files.policy import load_policy
+from bot.storage.db import backup
+from bot.storage.db.engine import is_sqlite, open_engine
+from bot.storage.files import loader
+from bot.storage.files.policies import load_policy
+from bot.storage.migrations import migrate as migrations_migrate
 
 OPEN_FILES = 65_536
 
@@ -48,13 +51,13 @@ def opened(settings: Settings) -> Engine:
 
 def move(engine: Engine, to: str) -> tuple[str | None, str | None]:
     """Bring the schema to a revision; refuses a revision that nobody knows, asked for or found."""
-    found = migrations.current(engine)
-    if found is not None and found not in migrations.known():
+    found = migrations_migrate.current(engine)
+    if found is not None and found not in migrations_migrate.known():
         raise Refusal(f"数据库停在版本 {found}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
     try:
-        return migrations.migrate(engine, to)
+        return migrations_migrate.migrate(engine, to)
     except CommandError as wrong:
-        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations.known()))}") from wrong
+        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
 
 
 def _must_write(engine: Engine) -> None:
@@ -64,19 +67,19 @@ def _must_write(engine: Engine) -> None:
         connection.rollback()
 
 
-def demo_house(settings: Settings) -> app.House:
+def demo_house(settings: Settings) -> build.App:
     """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
     engine = opened(settings)
     move(engine, "head")
     _must_write(engine)
-    return app.build(settings, engine, seed=_furnish)
+    return build.build(settings, engine, seed=_furnish)
 
 
-def _furnish(session: Session, shelf: Shelf, now: datetime) -> None:
+def _furnish(session: Session, shelf: Catalog, now: datetime) -> None:
     """The bureau's people and past, campaigns of which one falls due within the first minute (contract.md, Start), an exam and contests to try."""
-    bureau.seed(session, shelf, now)
-    campaign.demo_campaigns(session, shelf, now)
-    bureau.to_take_part(session, shelf, now)
+    seed.seed(session, shelf, now)
+    campaigns.demo_campaigns(session, shelf, now)
+    exams.to_take_part(session, shelf, now)
 
 
 @cli.command()
@@ -94,8 +97,8 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         opened(settings).dispose()
         engine = engine_of(settings)
         _must_write(engine)
-        house = app.build(settings, engine)
-    personas = [Persona(one.staff_no, one.name, one.label, one.quick) for one in bureau.PERSONAS] if demo else []
+        house = build.build(settings, engine)
+    personas = [Persona(one.staff_no, one.name, one.label, one.quick) for one in seed.PERSONAS] if demo else []
     if not asyncio.run(_until_told(house, personas)):
         # Something outside still holds a thread; everything that was acknowledged is on disk.
         logging.shutdown()
@@ -116,12 +119,12 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-async def _until_told(house: app.House, personas: Sequence[Persona]) -> bool:
+async def _until_told(house: build.App, personas: Sequence[Persona]) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await app.serve(house, stop, lambda sentence: print(sentence, flush=True), personas)
+    return await run.serve(house, stop, lambda sentence: print(sentence, flush=True), personas)
 
 
 @cli.command()
@@ -139,8 +142,8 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
 
 def _keep(engine: Engine, to: str) -> str | None:
     """The copy that was made because the way goes down and hours are recorded; None when there is nothing to lose, or no way to copy it from here."""
-    before = migrations.current(engine)
-    if before not in migrations.known() or migrations.is_up(before, to) or not keep.has_entries(engine):
+    before = migrations_migrate.current(engine)
+    if before not in migrations_migrate.known() or migrations_migrate.is_up(before, to) or not backup.has_entries(engine):
         return None
     if not is_sqlite(engine):
         print(
@@ -148,7 +151,7 @@ def _keep(engine: Engine, to: str) -> str | None:
         )
         return None
     try:
-        copy = keep.copy_beside(engine, f"before-{before}-{now().astimezone(SHANGHAI):%Y%m%d-%H%M%S}.db")
+        copy = backup.copy_beside(engine, f"before-{before}-{common_now().astimezone(SHANGHAI):%Y%m%d-%H%M%S}.db")
     except OSError as wrong:
         raise Refusal(f"降级前的副本写不了（{wrong.filename}：{os.strerror(wrong.errno or 0)}），没有降级。") from wrong
     print(f"库里有学时流水，降级前的副本已存到 {copy}", file=sys.stderr)
@@ -161,17 +164,17 @@ def check(as_json: Json = False) -> None:
     found: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        wrongs = [*blank(settings), *filter(None, [fonts.wrong(settings.web.font)])]
+        wrongs = [*blank(settings), *filter(None, [pdf.wrong(settings.web.font)])]
     except BadSettings as wrong:
         wrongs = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in wrongs]
     found += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
-    root = files.home()
-    library, faults = files.load_library(root)
+    root = loader.home()
+    library, faults = loader.load_library(root)
     faults += sorted(load_policy(root)[1])
     found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
     what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
-    if warned := warning(library.calendar, day_of(now())):
+    if warned := warning(library.calendar, day_of(common_now())):
         progress.print(f"提醒：{warned}", markup=False, highlight=False)
     lines = [*(f"设置：{sentence}" for sentence in sentences), *map(str, faults)]
     show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])

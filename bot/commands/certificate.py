@@ -6,9 +6,8 @@ from bot.commands.router import Context, command
 from bot.domain.certificate import STATES, full_number, page_of, shown_code
 from bot.domain.message import Option, Reply
 from bot.domain.times import chinese_date, day_of
-from bot.services.certificate import Held
-from bot.services.certificate import exams as _exams  # noqa: F401 - a pass brings its certificate
 from bot.storage import certificate
+from bot.storage.certificate import HeldCertificate
 
 SHOWN = 5
 
@@ -29,7 +28,7 @@ def mine(ctx: Context, _: str) -> Reply:
     return Reply("\n".join(lines))
 
 
-def _lines(ctx: Context, one: Held) -> list[str]:
+def _lines(ctx: Context, one: HeldCertificate) -> list[str]:
     body = one.body
     head = f"《{body.facts.title}》{body.heading}（{chinese_date(body.issued_on)}发）"
     if not one.is_valid:

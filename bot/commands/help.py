@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.commands.router import COMMANDS, Command, Context, command, tidy
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.people import Role
+from bot.domain.people.person import RoleName
 
 STRANGER = Reply(
     "您好，这里是学法机器人。您的账号还没有和花名册对上：企业微信、钉钉账号由单位管理员在花名册里登记；"
@@ -26,9 +26,9 @@ TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3
 def welcome(ctx: Context) -> Reply:
     """The first words to somebody we know."""
     lines = [f"{ctx.me.name}，您好！每天 3 分钟学法：发「每日」做 5 道题，发「学习」读一课，发「我的学时」看进度。"]
-    if ctx.me.may(Role.SUPERVISOR):
+    if ctx.me.may(RoleName.SUPERVISOR):
         lines.append("您还可以发「报表」看所管单位的学时。")
-    if ctx.me.may(Role.ADMIN):
+    if ctx.me.may(RoleName.ADMIN):
         lines.append("您还可以发「纠错」处理报告上来的题，发「阅卷」确认简答题。")
     return Reply("\n".join(lines), buttons=START)
 
@@ -63,7 +63,7 @@ def topics(ctx: Context) -> dict[str, list[Command]]:
     """The commands this person may use, by topic; those of an office under its own name."""
     mine = [one for one in distinct() if one.is_for(ctx.learner) and one.name != "帮助"]
     found = {topic: [one for name in names for one in mine if one.name == name] for topic, names in TOPICS.items()}
-    for role in (Role.ADMIN, Role.SUPERVISOR):
+    for role in (RoleName.ADMIN, RoleName.SUPERVISOR):
         found[role.label] = [one for one in mine if one.role is role]
     return {topic: commands for topic, commands in found.items() if commands}
 

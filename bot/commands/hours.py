@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from bot.commands import say
 from bot.commands.router import Context, command
-from bot.domain.hours import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
+from bot.domain.hours import policy
+from bot.domain.hours.policy import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
+from bot.domain.study.streak import FREEZES, Streak
 from bot.domain.times import chinese_day, minutes_text
-from bot.services import forecast, habit
-from bot.storage import explain, ledger, study
+from bot.services.hours import forecast
+from bot.services.study import mistakes
+from bot.storage.hours import explanations, ledger
+from bot.storage.study import readings
 
 
 @command("我的学时", "学时", "进度")
@@ -26,13 +29,13 @@ def mine(ctx: Context, _: str) -> Reply:
     for category in CATEGORY_LABELS:
         if seconds.get(category):
             lines.append(
-                f"· {say.category(category)}：{hours_text(shown_hours(seconds[category], per_hour))} 学时（{minutes_text(seconds[category])}）"
+                f"· {policy.category_label(category)}：{hours_text(shown_hours(seconds[category], per_hour))} 学时（{minutes_text(seconds[category])}）"
             )
     lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     lines += _against_quota(
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
     )
-    ahead = forecast.sentence(forecast.of(ctx.session, ctx.shelf, ctx.me.id, ctx.me.tier, ctx.now))
+    ahead = forecast.sentence(forecast.outlook_of(ctx.session, ctx.shelf, ctx.me.id, ctx.me.tier, ctx.now))
     lines += [ahead] if ahead else []
     lines.append(_caps(ctx, per_hour))
     lines += _streak(ctx)
@@ -40,8 +43,8 @@ def mine(ctx: Context, _: str) -> Reply:
 
 
 def _streak(ctx: Context) -> list[str]:
-    found = habit.of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
-    line = say.streak_line(found)
+    found = mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
+    line = streak_line(found)
     return [line if found.today else f"{line}（今天的还没有做）"] if line else []
 
 
@@ -80,10 +83,10 @@ def why(ctx: Context, which: str) -> Reply:
     if which:
         return _entry(ctx, which)
     lines = _last_reading(ctx)
-    refused = explain.refused(ctx.session, ctx.me.id, ctx.today)
+    refused = explanations.refused(ctx.session, ctx.me.id, ctx.today)
     if refused:
         lines += ["", "今天没有计入的："] + [f"· {minutes_text(one.seconds)}：{one.reason}（规则 {one.rule} 第 {one.version} 版）" for one in refused]
-    entries = explain.entries(ctx.session, ctx.me.id, top=5)
+    entries = explanations.entries(ctx.session, ctx.me.id, top=5)
     if entries:
         lines += ["", "最近的学时流水："] + [_line(ctx, one) for one in entries]
     if not lines:
@@ -92,12 +95,12 @@ def why(ctx: Context, which: str) -> Reply:
 
 
 def _last_reading(ctx: Context) -> list[str]:
-    last = study.last_reading(ctx.session, ctx.me.id)
+    last = readings.last_reading(ctx.session, ctx.me.id)
     if last is None:
         return []
     reading_id, lesson_id, state = last
     lesson = ctx.library.lessons.get(lesson_id)
-    pages = study.pages_read(ctx.session, reading_id)
+    pages = readings.pages_read(ctx.session, reading_id)
     lines = [f"《{lesson.title if lesson else lesson_id}》{'' if state == 'done' else '（还没有学完，学完并答完课后题才计）'}"]
     for one in pages:
         lines.append(f"第 {one.page} 页：看了 {minutes_text(one.seen)}，计 {minutes_text(one.credited)}" + (f"——{one.reason}" if one.reason else ""))
@@ -109,15 +112,15 @@ def _last_reading(ctx: Context) -> list[str]:
     return lines
 
 
-def _line(ctx: Context, one: explain.Line) -> str:
+def _line(ctx: Context, one: explanations.LedgerLine) -> str:
     sign = "-" if one.seconds < 0 else "+"
-    what = explain.source_name(ctx.session, ctx.library, one.source_kind, one.source_id)
-    return f"· #{one.id} {one.day} {say.category(one.category)} {sign}{minutes_text(abs(one.seconds))} {what}"
+    what = explanations.source_name(ctx.session, ctx.library, one.source_kind, one.source_id)
+    return f"· #{one.id} {one.day} {policy.category_label(one.category)} {sign}{minutes_text(abs(one.seconds))} {what}"
 
 
 def _entry(ctx: Context, which: str) -> Reply:
     number = which.lstrip("#")
-    found = explain.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    found = explanations.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
     if found is None:
         raise Refusal(f"您的学时流水里没有「{which[:20]}」这一条。发送「为什么」看最近几条的编号。")
     rule = next((one for one in ctx.shelf.policy.versions if one.line == found.rule and one.version == found.version), None)
@@ -127,3 +130,11 @@ def _entry(ctx: Context, which: str) -> Reply:
     if found.reversed_by:
         lines.append(f"这一条已被 #{found.reversed_by} 冲销。")
     return Reply("\n".join(lines))
+
+
+def streak_line(streak: Streak) -> str:
+    """连续学法 7 个工作日, with the missed days that are still forgiven where one was spent; empty when there is nothing to count."""
+    if not streak.days:
+        return ""
+    spent = "" if streak.freezes in (0, FREEZES) else f"，还可缺 {streak.freezes} 天"
+    return f"🔥 连续学法 {streak.days} 个工作日{spent}"

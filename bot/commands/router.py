@@ -13,11 +13,11 @@ from functools import lru_cache
 
 from sqlmodel import Session
 
-from bot.domain.library import Library
+from bot.domain.library.library import Library
 from bot.domain.message import Incoming, Option, Refusal, Reply
-from bot.domain.people import Learner, Role
+from bot.domain.people.person import Learner, RoleName
 from bot.domain.times import day_of
-from bot.services.shelf import Shelf
+from bot.services.library.catalog import Catalog
 
 Do = Callable[["Context", str], Reply]
 
@@ -31,7 +31,7 @@ class Context:
 
     session: Session
     incoming: Incoming
-    shelf: Shelf
+    shelf: Catalog
     now: datetime
     rng: random.Random
     learner: Learner | None = None
@@ -60,7 +60,7 @@ class Command:
     words: tuple[str, ...]
     do: Do
     help: str
-    role: Role | None
+    role: RoleName | None
     reads: bool
     takes: str
 
@@ -76,7 +76,7 @@ COMMANDS: dict[str, Command] = {}
 SHORT = 16
 
 
-def command(*words: str, role: Role | None = Role.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:
+def command(*words: str, role: RoleName | None = RoleName.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:
     """Register a command under its words. `takes` names its argument in the help ("<法>"); `reads` sends it to the read connection."""
 
     def register(do: Do) -> Do:

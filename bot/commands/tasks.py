@@ -13,7 +13,7 @@ _ON_CARD = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TaskKind:
     """A kind of task. `ref` is the row in hand (a reading, a sitting), `n` the page or place that a card was made for.
 
     `typed` hears a text that is no command (None when it is nothing of the kind), `tapped` a tap on a card that may be old or somebody else's.
@@ -32,20 +32,20 @@ class Task:
     writes: Callable[[Context, int], bool]
 
 
-TASKS: dict[str, Task] = {}
+TASKS: dict[str, TaskKind] = {}
 """By what `focus` calls them (domain/sitting.py)."""
-LETTERS: dict[str, Task] = {}
+LETTERS: dict[str, TaskKind] = {}
 """By the letter with which a card names them: s12.3."""
 
 
-def register(task: Task) -> Task:
+def register(task: TaskKind) -> TaskKind:
     if task.kind in TASKS or task.letter in LETTERS:
         raise ValueError(f"{task.kind} or {task.letter} is taken")
     TASKS[task.kind] = LETTERS[task.letter] = task
     return task
 
 
-def on_card(task: str) -> tuple[Task, int, int] | None:
+def on_card(task: str) -> tuple[TaskKind, int, int] | None:
     """The task, the row and the place that a card names; None for what no card of ours says."""
     found = _ON_CARD.fullmatch(task)
     if found is None or found[1] not in LETTERS:

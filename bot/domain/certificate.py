@@ -66,14 +66,14 @@ def shown_code(code: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CertificateQuery:
     """A number as somebody typed it, put right; the code is empty when only the number was given."""
 
     number: str
     code: str
 
 
-def read_number(text: str) -> Asked | None:
+def read_number(text: str) -> CertificateQuery | None:
     """What somebody typed or scanned; None when it is no number of ours or its check character does not fit.
 
     Small letters, full-width ones, missing hyphens, and O and I for 0 and 1 are understood.
@@ -83,7 +83,7 @@ def read_number(text: str) -> Asked | None:
     if found is None:
         return None
     number = number_of(int(found[1]), int(found[2]))
-    return None if number[-1] != found[3] else Asked(number, (found[4] or "") + (found[5] or ""))
+    return None if number[-1] != found[3] else CertificateQuery(number, (found[4] or "") + (found[5] or ""))
 
 
 def masked(name: str) -> str:
@@ -92,7 +92,7 @@ def masked(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CertificateFacts:
     """What a certificate states, as it stood when it was issued.
 
     `title` names the exam or contest, `day` when it was, `result` is in words ("成绩 92.5 分，考试合格"; empty for taking part), `hours` a number of
@@ -126,10 +126,10 @@ def _visible(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class CertificateBody:
     """The whole of a certificate's content: the facts and the words in which they were put, both kept as they were."""
 
-    facts: Facts
+    facts: CertificateFacts
     heading: str
     before: str
     after: str
@@ -146,21 +146,21 @@ class Body:
         return f"{self.before}{self.facts.name}{self.after}"
 
 
-def worded(facts: Facts, issued_on: date) -> Body:
+def worded(facts: CertificateFacts, issued_on: date) -> CertificateBody:
     """The words of a certificate issued on a day of Shanghai."""
     unit = f"（{facts.unit}）" if facts.unit else ""
     result = f"，{facts.result}" if facts.result else ""
     hours = f"，计 {facts.hours} 学时" if facts.hours else ""
     after = f"同志{unit}于{chinese_date(facts.day)}参加“{facts.title}”{result}{hours}。"
-    return Body(facts, HEADINGS[facts.kind], "兹证明", after, "特发此证。", issued_on)
+    return CertificateBody(facts, HEADINGS[facts.kind], "兹证明", after, "特发此证。", issued_on)
 
 
-def body_of(text: str) -> Body:
+def body_of(text: str) -> CertificateBody:
     """The content a row keeps."""
     kept = json.loads(text)
     facts = kept["facts"]
-    return Body(
-        Facts(**{**facts, "day": date.fromisoformat(facts["day"])}),
+    return CertificateBody(
+        CertificateFacts(**{**facts, "day": date.fromisoformat(facts["day"])}),
         kept["heading"],
         kept["before"],
         kept["after"],
@@ -169,6 +169,6 @@ def body_of(text: str) -> Body:
     )
 
 
-def same_but_for_the_person(one: Facts, other: Facts) -> bool:
+def same_but_for_the_person(one: CertificateFacts, other: CertificateFacts) -> bool:
     """Whether two say the same of the thing itself: who somebody was and where they worked then is no part of it."""
     return replace(one, name=other.name, unit=other.unit, issuer=other.issuer) == other

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain.message import Address
-from bot.domain.people import Learner, Role
+from bot.domain.people.person import Learner, RoleName
 
 LINK_LIFE = timedelta(minutes=10)
 """How long a link that nobody opens is good for (reliability.md W9)."""
@@ -15,7 +15,7 @@ PAGE_APP = "page"
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class LinkPurpose:
     """What a link is good for: nothing but the pages under `path`, and there only what its `ref` names.
 
     `title` is what the page is called before it is opened. `role` is what the person must be, looked up at every request (W8). `life` is how long
@@ -28,21 +28,21 @@ class Purpose:
     back: str
     life: timedelta
     idle: timedelta | None = None
-    role: Role | None = None
+    role: RoleName | None = None
 
 
-PURPOSES: dict[str, Purpose] = {
+PURPOSES: dict[str, LinkPurpose] = {
     purpose.name: purpose
     for purpose in (
         # Somebody thinks about a question for twenty minutes: the exam's own clock ends it.
-        Purpose("exam", "/exam", "考试", "考试", timedelta(hours=8)),
-        Purpose("console", "/console", "管理页面", "大屏", timedelta(hours=8), timedelta(minutes=15), Role.ADMIN),
+        LinkPurpose("exam", "/exam", "考试", "考试", timedelta(hours=8)),
+        LinkPurpose("console", "/console", "管理页面", "大屏", timedelta(hours=8), timedelta(minutes=15), RoleName.ADMIN),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class PageVisitor:
     """Who is on a page now: the person with the rights they have at this moment, what the visit is bound to, and until when it lasts.
 
     `sender` is the chat account that the link was sent to, as the address under which the page speaks to the hall. `proof` goes back with every

@@ -51,7 +51,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class QuestionCard:
     """A question put to a person: `task` comes back with a tap, so that a late tap on an old card is known for what it is.
 
     Without a stem it is only buttons under the text before it (a lesson's page and its 下一页).
@@ -72,7 +72,7 @@ class Reply:
     """
 
     text: str = ""
-    ask: Ask | None = None
+    ask: QuestionCard | None = None
     buttons: tuple[Option, ...] = ()
     done: str = ""
 
@@ -115,7 +115,7 @@ def typed_hint(reply: Reply) -> str:
     return f"（回复{words}）" if words else ""
 
 
-def to_json(reply: Reply) -> dict[str, Any]:
+def reply_json(reply: Reply) -> dict[str, Any]:
     """The form in which a reply is kept with its message."""
     ask = reply.ask
     return {
@@ -132,12 +132,12 @@ def _shown(options: tuple[Option, ...]) -> list[dict[str, str]]:
     return [{"say": one.say, "label": one.label} for one in options]
 
 
-def from_json(kept: dict[str, Any]) -> Reply:
+def reply_from_json(kept: dict[str, Any]) -> Reply:
     """The kept reply again, equal to the one that was said."""
     ask = kept.get("ask")
     return Reply(
         text=kept.get("text", ""),
-        ask=None if ask is None else Ask(ask["task"], ask["head"], ask["stem"], _options(ask["options"]), ask["several"]),
+        ask=None if ask is None else QuestionCard(ask["task"], ask["head"], ask["stem"], _options(ask["options"]), ask["several"]),
         buttons=_options(kept.get("buttons", ())),
         done=kept.get("done", ""),
     )

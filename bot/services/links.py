@@ -9,12 +9,13 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.links import LINK_LIFE, PAGE_APP, PURPOSES, Purpose, Visitor
+from bot.domain.links import LINK_LIFE, PAGE_APP, PURPOSES, LinkPurpose, PageVisitor
 from bot.domain.message import Address, Refusal
-from bot.domain.people import Learner
+from bot.domain.people.person import Learner
 from bot.domain.times import day_of
-from bot.storage import accounts, audit, links
-from bot.storage.links import Visiting
+from bot.storage.people import accounts
+from bot.storage.system import audit, links
+from bot.storage.system.links import OpenVisit
 
 
 def offer(session: Session, pages: str, purpose: str, ref: str, learner: Learner, to: Address, now: datetime) -> str:
@@ -38,7 +39,7 @@ def is_good(session: Session, purpose: str, token: str, now: datetime) -> bool:
     return links.is_good(session, _digest(token), purpose, now)
 
 
-def enter(session: Session, purpose: str, token: str, now: datetime) -> tuple[str, Visitor] | None:
+def enter(session: Session, purpose: str, token: str, now: datetime) -> tuple[str, PageVisitor] | None:
     """Open a link: the secret of a new visit and who it belongs to; None for a link that was opened before, is too old, or is none of ours."""
     of = PURPOSES[purpose]
     link = links.spend(session, _digest(token), purpose, now)
@@ -46,7 +47,7 @@ def enter(session: Session, purpose: str, token: str, now: datetime) -> tuple[st
         return None
     secret = secrets.token_urlsafe(32)
     visit_id = links.begin(session, link.id, _digest(secret), now, now + of.life)
-    found = _visitor(session, of, secret, Visiting(visit_id, link.ref, link.person_id, link.channel, link.user, now, now + of.life), now)
+    found = _visitor(session, of, secret, OpenVisit(visit_id, link.ref, link.person_id, link.channel, link.user, now, now + of.life), now)
     if found is None:
         links.end(session, visit_id, now)
         return None
@@ -55,7 +56,7 @@ def enter(session: Session, purpose: str, token: str, now: datetime) -> tuple[st
     return secret, found
 
 
-def visitor(session: Session, purpose: str, secret: str, now: datetime) -> Visitor | None:
+def visitor(session: Session, purpose: str, secret: str, now: datetime) -> PageVisitor | None:
     """Whose visit a secret belongs to, with the rights the person has now; None when it is over or they may no longer see the page."""
     of = PURPOSES[purpose]
     visit = links.visit(session, _digest(secret), purpose, now)
@@ -64,21 +65,21 @@ def visitor(session: Session, purpose: str, secret: str, now: datetime) -> Visit
     return _visitor(session, of, secret, visit, now)
 
 
-def _visitor(session: Session, of: Purpose, secret: str, visit: Visiting, now: datetime) -> Visitor | None:
+def _visitor(session: Session, of: LinkPurpose, secret: str, visit: OpenVisit, now: datetime) -> PageVisitor | None:
     sender = Address(visit.channel, PAGE_APP, visit.user)
     # Whoever has left, or whose account now speaks for somebody else, is nobody here.
     learner = accounts.learner_at(session, sender, day_of(now).isoformat())
     if learner is None or learner.id != visit.person_id or (of.role is not None and not learner.may(of.role)):
         return None
-    return Visitor(visit.id, of.name, visit.ref, learner, sender, visit.expires_at, visit.seen_at, _proof(secret))
+    return PageVisitor(visit.id, of.name, visit.ref, learner, sender, visit.expires_at, visit.seen_at, _proof(secret))
 
 
-def seen(session: Session, visitor: Visitor, now: datetime) -> None:
+def seen(session: Session, visitor: PageVisitor, now: datetime) -> None:
     """The visitor is still there: silence counts from now."""
     links.seen(session, visitor.visit_id, now)
 
 
-def leave(session: Session, visitor: Visitor, now: datetime) -> None:
+def leave(session: Session, visitor: PageVisitor, now: datetime) -> None:
     """End a visit by the visitor's own word: its secret opens nothing any more."""
     if links.end(session, visitor.visit_id, now) and PURPOSES[visitor.purpose].role is not None:
         audit.record(session, now, visitor.learner.staff_no, visitor.sender.channel, "关闭网页", f"{visitor.purpose} {visitor.ref}".strip())

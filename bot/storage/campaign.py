@@ -9,57 +9,59 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain import audience as audiences
-from bot.domain import content as contents
-from bot.domain import rhythm as rhythms
-from bot.domain.audience import Audience
-from bot.domain.campaign import Campaign
-from bot.domain.content import Content
-from bot.domain.rhythm import Rhythm
+from bot.domain.campaign import content as campaign_content
+from bot.domain.campaign import schedule
+from bot.domain.campaign.campaign import Campaign
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.people import audience as people_audience
+from bot.domain.people.audience import Audience
 from bot.domain.times import day_of
-from bot.storage import audience as people
-from bot.storage.sql import Sql
-from bot.storage.tables import moment, stamp
+from bot.storage.db.query import Statement
+from bot.storage.people import audience as audience_rows
+from bot.storage.tables.columns import moment, stamp
 
 _COLUMNS = "id, name, content, rhythm, audience, delivery, missed, clause, state, version, created_by, changed_at, planned_until"
-_ADD = Sql(
+_ADD = Statement(
     """INSERT INTO campaign (name, kind, content, rhythm, audience, delivery, missed, clause, state, version, created_by, created_at, changed_at)
        VALUES (:name, :kind, :content, :rhythm, :audience, :delivery, :missed, :clause, :state, 1, :by, :at, :at) RETURNING id"""
 )
-_GET = Sql(f"SELECT {_COLUMNS} FROM campaign WHERE id = :id")  # noqa: S608
-_LOCK = Sql("SELECT id FROM campaign WHERE id = :id FOR UPDATE SKIP LOCKED")
-_HOLD = Sql("SELECT id FROM campaign WHERE id = :id FOR UPDATE")
-_ALL = Sql(f"SELECT {_COLUMNS} FROM campaign WHERE created_by <> 'system' ORDER BY id DESC")  # noqa: S608
-_DUE = Sql("SELECT id FROM campaign WHERE state = 'running' AND planned_until <= :now ORDER BY id")
-_CHANGE = Sql(
+_GET = Statement(f"SELECT {_COLUMNS} FROM campaign WHERE id = :id")  # noqa: S608
+_LOCK = Statement("SELECT id FROM campaign WHERE id = :id FOR UPDATE SKIP LOCKED")
+_HOLD = Statement("SELECT id FROM campaign WHERE id = :id FOR UPDATE")
+_ALL = Statement(f"SELECT {_COLUMNS} FROM campaign WHERE created_by <> 'system' ORDER BY id DESC")  # noqa: S608
+_DUE = Statement("SELECT id FROM campaign WHERE state = 'running' AND planned_until <= :now ORDER BY id")
+_CHANGE = Statement(
     """UPDATE campaign SET name = :name, kind = :kind, content = :content, rhythm = :rhythm, audience = :audience, delivery = :delivery,
        missed = :missed, clause = :clause, version = version + 1, changed_at = :at WHERE id = :id"""
 )
-_STATE = Sql("UPDATE campaign SET state = :state, changed_at = :at WHERE id = :id AND state = :was")
-_PLANNED = Sql("UPDATE campaign SET planned_until = :until WHERE id = :id")
-_OCCUR = Sql(
+_STATE = Statement("UPDATE campaign SET state = :state, changed_at = :at WHERE id = :id AND state = :was")
+_PLANNED = Statement("UPDATE campaign SET planned_until = :until WHERE id = :id")
+_OCCUR = Statement(
     """INSERT INTO occurrence (campaign_id, due, fired_at, state, part, content, invited, excluded, note)
        VALUES (:campaign_id, :due, :at, :state, :part, :content, 0, 0, :note)
        ON CONFLICT (campaign_id, due) DO NOTHING RETURNING id"""
 )
-_COUNTED = Sql("UPDATE occurrence SET invited = :invited, excluded = :excluded, note = :note WHERE id = :id")
-_OCCURRENCE = Sql(
+_COUNTED = Statement("UPDATE occurrence SET invited = :invited, excluded = :excluded, note = :note WHERE id = :id")
+_OCCURRENCE = Statement(
     """SELECT o.id, o.campaign_id, o.due, o.state, o.part, o.content, o.invited, o.excluded, o.note, c.name
        FROM occurrence o JOIN campaign c ON c.id = o.campaign_id WHERE o.id = :id"""
 )
-_LATEST = Sql("SELECT id, due, state, part, invited, excluded, note FROM occurrence WHERE campaign_id = :id ORDER BY due DESC LIMIT :n")
-_VOID = Sql("UPDATE occurrence SET state = 'void', note = :note WHERE id = :id AND state = 'fired'")
-_PART = Sql("SELECT COALESCE(MAX(part), 0) FROM occurrence WHERE campaign_id = :id AND state <> 'missed'")
+_LATEST = Statement("SELECT id, due, state, part, invited, excluded, note FROM occurrence WHERE campaign_id = :id ORDER BY due DESC LIMIT :n")
+_VOID = Statement("UPDATE occurrence SET state = 'void', note = :note WHERE id = :id AND state = 'fired'")
+_PART = Statement("SELECT COALESCE(MAX(part), 0) FROM occurrence WHERE campaign_id = :id AND state <> 'missed'")
 _QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
     SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
            :made, :made, '', '', s.reason FROM ({selection}) s ORDER BY s.id"""
-_INVITED = Sql("SELECT SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), COUNT(*) FROM delivery WHERE occurrence_id = :id")
-_PROGRESS = Sql("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id GROUP BY state")
-_SKIP = Sql("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
-_SKIP_ONE = Sql("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
-_SENT = Sql("SELECT id, channel, platform_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY id")
-_REACHED = Sql("SELECT DISTINCT person_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY person_id")
-_OPEN = Sql("SELECT COUNT(*) FROM delivery WHERE campaign_id = :id AND state IN ('queued', 'sending')")
+_INVITED = Statement("SELECT SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), COUNT(*) FROM delivery WHERE occurrence_id = :id")
+_PROGRESS = Statement("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id GROUP BY state")
+_SKIP = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
+_SKIP_ONE = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
+_SENT = Statement("SELECT id, channel, platform_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY id")
+_REACHED = Statement(
+    "SELECT DISTINCT person_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY person_id"
+)
+_OPEN = Statement("SELECT COUNT(*) FROM delivery WHERE campaign_id = :id AND state IN ('queued', 'sending')")
 
 
 def _text(value: dict[str, Any]) -> str:
@@ -70,9 +72,9 @@ def _made(row: Any) -> Campaign:
     return Campaign(
         id=row[0],
         name=row[1],
-        content=contents.from_json(json.loads(row[2])),
-        rhythm=rhythms.from_json(json.loads(row[3])),
-        audience=audiences.from_json(json.loads(row[4])),
+        content=campaign_content.content_from_json(json.loads(row[2])),
+        rhythm=schedule.schedule_from_json(json.loads(row[3])),
+        audience=people_audience.audience_from_json(json.loads(row[4])),
         delivery=json.loads(row[5]),
         missed=row[6],
         clause=row[7],
@@ -84,13 +86,15 @@ def _made(row: Any) -> Campaign:
     )
 
 
-def _values(name: str, content: Content, rhythm: Rhythm, audience: Audience, delivery: dict[str, Any], missed: str, clause: str) -> dict[str, Any]:
+def _values(
+    name: str, content: CampaignContent, rhythm: Schedule, audience: Audience, delivery: dict[str, Any], missed: str, clause: str
+) -> dict[str, Any]:
     return {
         "name": name,
         "kind": content.kind,
-        "content": _text(contents.to_json(content)),
-        "rhythm": _text(rhythms.to_json(rhythm)),
-        "audience": _text(audiences.to_json(audience)),
+        "content": _text(campaign_content.content_json(content)),
+        "rhythm": _text(schedule.schedule_json(rhythm)),
+        "audience": _text(people_audience.audience_json(audience)),
         "delivery": _text(delivery),
         "missed": missed,
         "clause": clause,
@@ -103,8 +107,8 @@ def _values(name: str, content: Content, rhythm: Rhythm, audience: Audience, del
 def add(
     session: Session,
     name: str,
-    content: Content,
-    rhythm: Rhythm,
+    content: CampaignContent,
+    rhythm: Schedule,
     audience: Audience,
     *,
     by: str,
@@ -179,26 +183,26 @@ def occur(
     *,
     state: str = "fired",
     part: int = 0,
-    content: Content | None = None,
+    content: CampaignContent | None = None,
     note: str = "",
 ) -> int | None:
     """The id for the one caller who wrote the occurrence; None for everybody after."""
-    text = "" if content is None else _text(contents.to_json(content))
+    text = "" if content is None else _text(campaign_content.content_json(content))
     row = _OCCUR.one(session, campaign_id=campaign_id, due=stamp(due), at=stamp(at), state=state, part=part, content=text, note=note)
     return None if row is None else int(row[0])
 
 
 def queue(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
     """Owe the occurrence to its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
-    selection, values = people.selection(session, audience, day_of(now), now)
-    Sql(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
+    selection, values = audience_rows.selection(session, audience, day_of(now), now)
+    Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
     queued, whole = _INVITED.one(session, id=occurrence_id)
     invited, excluded = int(queued or 0), int(whole) - int(queued or 0)
     _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
     return invited, excluded
 
 
-class Occurrence:
+class DueOccurrence:
     """One time that a campaign fell due, as its row stands."""
 
     __slots__ = ("campaign_id", "content", "due", "excluded", "id", "invited", "name", "note", "part", "state")
@@ -209,19 +213,19 @@ class Occurrence:
         self.due = moment(row[2])
         self.state: str = row[3]
         self.part: int = row[4]
-        self.content = contents.from_json(json.loads(row[5])) if row[5] else None
+        self.content = campaign_content.content_from_json(json.loads(row[5])) if row[5] else None
         self.invited: int = row[6]
         self.excluded: int = row[7]
         self.note: str = row[8]
         self.name: str = row[9]
 
 
-def occurrence(session: Session, occurrence_id: int) -> Occurrence | None:
+def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
     row = _OCCURRENCE.one(session, id=occurrence_id)
-    return None if row is None else Occurrence(row)
+    return None if row is None else DueOccurrence(row)
 
 
-def latest(session: Session, campaign_id: int, n: int = 5) -> list[Occurrence]:
+def latest(session: Session, campaign_id: int, n: int = 5) -> list[DueOccurrence]:
     """The last times a campaign fell due, newest first."""
     found = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
     return [one for one in found if one is not None]

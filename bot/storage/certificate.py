@@ -8,41 +8,41 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.certificate import Body, body_of
-from bot.storage.sql import Sql
-from bot.storage.tables import moment, stamp
+from bot.domain.certificate import CertificateBody, body_of
+from bot.storage.db.query import Statement
+from bot.storage.tables.columns import moment, stamp
 
 _HELD = """SELECT c.id, c.number, c.code, c.person_id, c.kind, c.source_kind, c.source_id, c.body, c.issued_at, c.issued_by, c.replaces,
               c.state, c.cause, c.reason, c.changed_at, c.changed_by, (SELECT n.number FROM certificate n WHERE n.replaces = c.id), p.staff_no
              FROM certificate c JOIN person p ON p.id = c.person_id WHERE """
-_NEXT_ON_SQLITE = Sql("SELECT COALESCE(MAX(id), 0) + 1 FROM certificate")
-_NEXT_ON_POSTGRES = Sql("SELECT nextval(pg_get_serial_sequence('certificate', 'id'))")
-_ADD = Sql(
+_NEXT_ON_SQLITE = Statement("SELECT COALESCE(MAX(id), 0) + 1 FROM certificate")
+_NEXT_ON_POSTGRES = Statement("SELECT nextval(pg_get_serial_sequence('certificate', 'id'))")
+_ADD = Statement(
     """INSERT INTO certificate (id, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces, state, cause, reason,
                                 changed_at, changed_by)
        VALUES (:id, :number, :code, :person_id, :kind, :source_kind, :source_id, :body, :at, :by, :replaces, 'valid', NULL, '', NULL, '')
        ON CONFLICT (person_id, source_kind, source_id) WHERE state = 'valid' DO NOTHING"""
 )
-_END = Sql(
+_END = Statement(
     """UPDATE certificate SET state = :state, cause = :cause, reason = :reason, changed_at = :at, changed_by = :by
        WHERE id = :id AND state = :was"""
 )
-_BY_NUMBER = Sql(_HELD + "c.number = :number")
-_LATEST = Sql(_HELD + "c.person_id = :person_id AND c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id DESC LIMIT 1")
-_OF_PERSON = Sql(_HELD + "c.person_id = :person_id ORDER BY c.id DESC LIMIT :most")
-_OF_SOURCE = Sql(_HELD + "c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id")
-_ALL = Sql(
+_BY_NUMBER = Statement(_HELD + "c.number = :number")
+_LATEST = Statement(_HELD + "c.person_id = :person_id AND c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id DESC LIMIT 1")
+_OF_PERSON = Statement(_HELD + "c.person_id = :person_id ORDER BY c.id DESC LIMIT :most")
+_OF_SOURCE = Statement(_HELD + "c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id")
+_ALL = Statement(
     _HELD
     + """(:staff_no = '' OR p.staff_no = :staff_no) AND (:state = '' OR c.state = :state) AND (:kind = '' OR c.kind = :kind)
          ORDER BY c.id DESC LIMIT :most"""
 )
-_HEAD = Sql("SELECT name FROM unit WHERE parent_id IS NULL ORDER BY id LIMIT 1")
-_STAFF_NO = Sql("SELECT staff_no FROM person WHERE id = :id")
-_HOLDER = Sql("SELECT id, name FROM person WHERE staff_no = :staff_no")
+_HEAD = Statement("SELECT name FROM unit WHERE parent_id IS NULL ORDER BY id LIMIT 1")
+_STAFF_NO = Statement("SELECT staff_no FROM person WHERE id = :id")
+_HOLDER = Statement("SELECT id, name FROM person WHERE staff_no = :staff_no")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldCertificate:
     """A certificate as its row stands; `replaced_by` is the number of the one issued in its place, empty without one."""
 
     id: int
@@ -52,7 +52,7 @@ class Held:
     staff_no: str
     kind: str
     source: tuple[str, str]
-    body: Body
+    body: CertificateBody
     issued_at: datetime
     issued_by: str
     replaces: int | None
@@ -68,12 +68,12 @@ class Held:
         return self.state == "valid"
 
 
-def _held(row: Any) -> Held:
+def _held(row: Any) -> HeldCertificate:
     ident, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces = row[:11]
     state, cause, reason, changed_at, changed_by, replaced_by, staff_no = row[11:]
     changed = None if changed_at is None else moment(changed_at)
     made, source = moment(issued_at), (source_kind, source_id)
-    return Held(
+    return HeldCertificate(
         ident, number, code, person_id, staff_no, kind, source, body_of(body), made, issued_by, replaces,
         state, cause or "", reason, changed, changed_by, replaced_by or "",
     )  # fmt: skip
@@ -92,7 +92,7 @@ def add(
     code: str,
     person_id: int,
     source: tuple[str, str],
-    body: Body,
+    body: CertificateBody,
     at: datetime,
     by: str,
     replaces: int | None = None,
@@ -117,33 +117,33 @@ def add(
     )
 
 
-def end(session: Session, held: Held, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
+def end(session: Session, held: HeldCertificate, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
     """True for the one caller who changed it from the state it was read in."""
     return _END.run(session, id=held.id, was=held.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
 
 
-def by_number(session: Session, number: str) -> Held | None:
+def by_number(session: Session, number: str) -> HeldCertificate | None:
     row = _BY_NUMBER.one(session, number=number)
     return None if row is None else _held(row)
 
 
-def latest(session: Session, person_id: int, source: tuple[str, str]) -> Held | None:
+def latest(session: Session, person_id: int, source: tuple[str, str]) -> HeldCertificate | None:
     """The newest certificate of a source, whether it holds or not."""
     row = _LATEST.one(session, person_id=person_id, source_kind=source[0], source_id=source[1])
     return None if row is None else _held(row)
 
 
-def of_person(session: Session, person_id: int, most: int = 50) -> list[Held]:
+def of_person(session: Session, person_id: int, most: int = 50) -> list[HeldCertificate]:
     """Newest first."""
     return [_held(row) for row in _OF_PERSON.all(session, person_id=person_id, most=most)]
 
 
-def of_source(session: Session, source: tuple[str, str]) -> list[Held]:
+def of_source(session: Session, source: tuple[str, str]) -> list[HeldCertificate]:
     """Everybody's certificates of a source, oldest first."""
     return [_held(row) for row in _OF_SOURCE.all(session, source_kind=source[0], source_id=source[1])]
 
 
-def listed(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[Held]:
+def listed(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[HeldCertificate]:
     """Newest first; an empty word asks for all."""
     return [_held(row) for row in _ALL.all(session, staff_no=staff_no, state=state, kind=kind, most=most)]
 

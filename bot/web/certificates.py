@@ -13,14 +13,15 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from bot.domain.certificate import Asked, full_number, page_of, read_number
+from bot.domain.certificate import CertificateQuery, full_number, page_of, read_number
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date, clock_of, day_of
-from bot.services import certificate
-from bot.services.certificate import Held, Public
-from bot.services.certificate.press import FORMS, Form, Press
-from bot.storage.db import Desk
-from bot.web.pages import Pages
+from bot.services.certificate import certificates
+from bot.services.certificate.certificates import PublicCertificate
+from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
+from bot.storage.certificate import HeldCertificate
+from bot.storage.db.database import Database
+from bot.web.templates import Templates
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ EVERY = timedelta(seconds=3)
 ADDRESSES = 4096
 
 
-class Pace:
+class LookUpRate:
     """How often an address may still guess. In memory: the code is what keeps a name, this only keeps the noise down."""
 
     def __init__(self) -> None:
@@ -48,17 +49,17 @@ class Pace:
             self._spent.popitem(last=False)
 
 
-class Certificates:
+class CertificatePages:
     """The pages under `/certificates`."""
 
-    def __init__(self, desk: Desk, clock: Callable[[], datetime], pages: Pages, press: Press, home: Callable[[], str]) -> None:
+    def __init__(self, desk: Database, clock: Callable[[], datetime], pages: Templates, press: CertificatePrinter, home: Callable[[], str]) -> None:
         """`home` says where the pages stand for the world."""
         self._desk = desk
         self._clock = clock
         self._pages = pages
         self._press = press
         self._home = home
-        self._pace = Pace()
+        self._pace = LookUpRate()
         # One at a time: drawing takes a core for a tenth of a second, and people who answer come first.
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="press")
 
@@ -106,7 +107,7 @@ class Certificates:
             return web.Response(status=503, text=str(refusal))
         return web.Response(body=drawn, content_type=FORMS[form], headers={"Content-Disposition": f'inline; filename="{found.number}.{form}"'})
 
-    async def _look(self, request: web.Request, typed: str) -> tuple[Asked | None, Public | None, bool]:
+    async def _look(self, request: web.Request, typed: str) -> tuple[CertificateQuery | None, PublicCertificate | None, bool]:
         """What was asked, what may be shown of it, and whether the asker has to wait."""
         asked = read_number(typed[:LONGEST_TYPED])
         if asked is None:
@@ -115,12 +116,12 @@ class Certificates:
         if not self._pace.is_open(address, now):
             log.info("certificates asked for too fast")
             return asked, None, True
-        found = await self._desk.read(lambda session: certificate.look_up(session, typed[:LONGEST_TYPED]))
+        found = await self._desk.read(lambda session: certificates.look_up(session, typed[:LONGEST_TYPED]))
         if found is None or found.held is None:
             self._pace.count(address, now)
         return asked, found, False
 
-    async def _unseen(self, held: Held) -> str:
+    async def _unseen(self, held: HeldCertificate) -> str:
         """Why there is no picture; empty when there is one. It is drawn here and kept, so that the page promises nothing that does not come."""
         try:
             await self._draw(held, "png")
@@ -129,10 +130,10 @@ class Certificates:
             return "图片和 PDF 暂时不能生成，不影响证书效力；如有需要，请联系发证单位。"
         return ""
 
-    async def _draw(self, held: Held, form: Form) -> bytes:
+    async def _draw(self, held: HeldCertificate, form: Form) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._drawing, self._press.draw, held, form, self._home())
 
-    def _show(self, typed: str, status: int = 200, *, problem: str = "", found: Public | None = None, unseen: str = "") -> web.Response:
+    def _show(self, typed: str, status: int = 200, *, problem: str = "", found: PublicCertificate | None = None, unseen: str = "") -> web.Response:
         if status == 404 and not problem:
             problem = "number"
         now = self._clock()

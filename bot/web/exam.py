@@ -15,17 +15,20 @@ from typing import Any
 from aiohttp import web
 from sqlmodel import Session
 
-from bot.domain.exam import RESULT_LABELS, Attempt, Exam, when
-from bot.domain.links import Visitor
+from bot.domain.exam.blueprint import exact_points_text
+from bot.domain.exam.exam import RESULT_LABELS, Attempt, Exam, when
+from bot.domain.exam.paper import shown_as
+from bot.domain.links import PageVisitor
 from bot.domain.message import Handle, Incoming, Refusal
-from bot.domain.paper import points_text, shown_as
-from bot.services import exam as exams
+from bot.services.exam import answers as exam_answers
+from bot.services.exam import attempt as exam_attempt
+from bot.services.exam import paper_view, question_pool
+from bot.services.exam.paper_view import ShownItem
 from bot.services.exam.review import Reviewed, barred, review
-from bot.services.exam.view import Shown
-from bot.services.shelf import Shelf
-from bot.storage.db import Desk
+from bot.services.library.catalog import Catalog
+from bot.storage.db.database import Database
 from bot.storage.exam import attempts
-from bot.web.door import ARRIVED, Door, Said
+from bot.web.sessions import ARRIVED, Said, WebSessions
 
 PURPOSE = "exam"
 RECORDED, AGAIN = "已记录", "系统"
@@ -45,7 +48,13 @@ class ExamPage:
     """The page under `/exam/{ref}`, where `ref` is the exam's number."""
 
     def __init__(
-        self, door: Door, desk: Desk, shelf: Callable[[], Shelf], handle: Handle, task: Callable[[int, int], str], now: Callable[[], datetime]
+        self,
+        door: WebSessions,
+        desk: Database,
+        shelf: Callable[[], Catalog],
+        handle: Handle,
+        task: Callable[[int, int], str],
+        now: Callable[[], datetime],
     ) -> None:
         """`task` is what a card of an exam says for (sitting, place): the tap of the page is the tap on that card."""
         self._door = door
@@ -65,17 +74,17 @@ class ExamPage:
 
     # ── Looking ──
 
-    async def _page(self, request: web.Request, visitor: Visitor) -> web.Response:
+    async def _page(self, request: web.Request, visitor: PageVisitor) -> web.Response:
         try:
-            exam = await self._desk.read(lambda session: exams.visible(session, visitor.learner.id, int(visitor.ref), self._now()))
+            exam = await self._desk.read(lambda session: exam_attempt.visible(session, visitor.learner.id, int(visitor.ref), self._now()))
         except Refusal as refusal:
             return self._door.pages.show("door/closed.html", 404, visitor=visitor, head="没有这场考试", sentence=str(refusal), onward="")
         return self._door.pages.show("exam/page.html", visitor=visitor, name=exam.name)
 
-    async def _state(self, request: web.Request, visitor: Visitor) -> web.Response:
+    async def _state(self, request: web.Request, visitor: PageVisitor) -> web.Response:
         return await self._told(visitor)
 
-    async def _progress(self, request: web.Request, visitor: Visitor) -> web.Response:
+    async def _progress(self, request: web.Request, visitor: PageVisitor) -> web.Response:
         now = self._now()
 
         def look(session: Session) -> State:
@@ -88,7 +97,7 @@ class ExamPage:
 
         return web.json_response({"now": now.isoformat(), **await self._desk.read(look)})
 
-    async def _told(self, visitor: Visitor) -> web.Response:
+    async def _told(self, visitor: PageVisitor) -> web.Response:
         """Where the exam stands for the visitor now, or a refusal in its own words."""
         now = self._now()
         try:
@@ -99,7 +108,7 @@ class ExamPage:
 
     # ── Doing ──
 
-    async def _done(self, visitor: Visitor, do: Callable[[Session], object]) -> web.Response:
+    async def _done(self, visitor: PageVisitor, do: Callable[[Session], object]) -> web.Response:
         """Do something, and tell where the exam stands after it. The paper is written out on the read side: others wait for the writer."""
         try:
             await self._desk.write(do, of=visitor.sender)
@@ -107,13 +116,13 @@ class ExamPage:
             return web.json_response({"say": str(refusal)}, status=409)
         return await self._told(visitor)
 
-    async def _begin(self, request: web.Request, visitor: Visitor, said: Said) -> web.Response:
+    async def _begin(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
         arrived = request[ARRIVED]
         return await self._done(
-            visitor, lambda session: exams.begin(session, self._shelf(), visitor.learner.id, int(visitor.ref), arrived, self._rng)
+            visitor, lambda session: exam_attempt.begin(session, self._shelf(), visitor.learner.id, int(visitor.ref), arrived, self._rng)
         )
 
-    async def _answer(self, request: web.Request, visitor: Visitor, said: Said) -> web.Response:
+    async def _answer(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
         ident, sitting, n, choice = (said.get(name) for name in ("id", "sitting", "n", "choice"))
         if not (isinstance(ident, str) and _ID.fullmatch(ident) and isinstance(choice, str) and 0 < len(choice) <= LONGEST_CHOICE):
             raise web.HTTPBadRequest
@@ -125,7 +134,7 @@ class ExamPage:
             raise web.HTTPServiceUnavailable
         return web.json_response({"now": self._now().isoformat(), "recorded": line.startswith(RECORDED), "say": line})
 
-    async def _hand_in(self, request: web.Request, visitor: Visitor, said: Said) -> web.Response:
+    async def _hand_in(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
         sitting, arrived = said.get("sitting"), request[ARRIVED]
         if type(sitting) is not int:
             raise web.HTTPBadRequest
@@ -134,7 +143,7 @@ class ExamPage:
             last = attempts.attempts(session, int(visitor.ref), visitor.learner.id)[-1:]
             if last and last[0].sitting_id == sitting and last[0].state == "open":
                 word = Incoming(visitor.sender, "交卷", "", arrived)
-                exams.hand_in(session, self._shelf(), visitor.learner.id, sitting, word, arrived)
+                exam_answers.hand_in(session, self._shelf(), visitor.learner.id, sitting, word, arrived)
 
         return await self._done(visitor, hand_in)
 
@@ -142,27 +151,27 @@ class ExamPage:
 # ── What the page is told ──
 
 
-def state_of(session: Session, shelf: Shelf, person_id: int, exam_id: int, now: datetime) -> State:
+def state_of(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: datetime) -> State:
     """Where an exam stands for somebody: `ready` with its rules, `open` with the paper, `over` with what may be told. Raises `Refusal`."""
-    exam = exams.visible(session, person_id, exam_id, now)
+    exam = exam_attempt.visible(session, person_id, exam_id, now)
     tried = attempts.attempts(session, exam_id, person_id)
     common = {"name": exam.name, "sitting": tried[-1].sitting_id if tried else 0}
     if tried and tried[-1].state == "open":
-        found = exams.status(session, shelf, tried[-1].sitting_id, now)
-        items = [_item(one) for one in exams.paper_of(session, shelf, found.sitting_id)]
+        found = paper_view.status(session, shelf, tried[-1].sitting_id, now)
+        items = [_item(one) for one in paper_view.paper_of(session, shelf, found.sitting_id)]
         return {**common, "phase": "open", "place": found.place, "deadline": found.attempt.deadline.isoformat(), "items": items}
-    common["hindrance"] = exams.hindrance(session, shelf, exam, person_id, now)
+    common["hindrance"] = exam_attempt.hindrance(session, shelf, exam, person_id, now)
     if not tried:
         return {**common, "phase": "ready", "facts": _facts(exam), "rules": _rules(shelf, exam)}
     return {**common, "phase": "over", **_result(exam, tried[-1], review(session, shelf, exam, tried[-1], now), barred(session, tried[-1], now))}
 
 
-def _rules(shelf: Shelf, exam: Exam) -> list[str]:
-    half = "多选题少选且没有选错得一半分；" if exams.may_hold(shelf, exam.blueprint, "multiple") else ""
+def _rules(shelf: Catalog, exam: Exam) -> list[str]:
+    half = "多选题少选且没有选错得一半分；" if question_pool.may_hold(shelf, exam.blueprint, "multiple") else ""
     return [*RULES, f"{half}{exam.keys_kept}。"]
 
 
-def _item(one: Shown) -> State:
+def _item(one: ShownItem) -> State:
     return {
         "n": one.n,
         "kind": one.kind,
@@ -170,17 +179,17 @@ def _item(one: Shown) -> State:
         "stem": one.stem,
         "options": one.options,
         "several": one.several,
-        "points": points_text(one.points),
+        "points": exact_points_text(one.points),
         "choice": one.choice,
     }
 
 
 def _facts(exam: Exam) -> list[tuple[str, str]]:
-    cap = [] if exam.cap is None else [("补考", f"成绩最多按 {points_text(exam.cap)} 分计")]
+    cap = [] if exam.cap is None else [("补考", f"成绩最多按 {exact_points_text(exam.cap)} 分计")]
     return [
         ("时间", f"{when(exam.opens_at)} 至 {when(exam.closes_at)}"),
-        ("题量", f"{exam.blueprint.size} 题，满分 {points_text(exam.total)} 分"),
-        ("及格线", f"{points_text(exam.pass_line)} 分"),
+        ("题量", f"{exam.blueprint.size} 题，满分 {exact_points_text(exam.total)} 分"),
+        ("及格线", f"{exact_points_text(exam.pass_line)} 分"),
         ("限时", f"{exam.minutes} 分钟"),
         ("次数", f"{exam.attempts} 次"),
         ("出分", RESULT_LABELS[exam.results]),
@@ -198,7 +207,7 @@ def _result(exam: Exam, attempt: Attempt, answers: Sequence[Reviewed], why_not: 
     score = None
     if exam.tells_score and attempt.score is not None:
         verdict, tone = VERDICTS[attempt.passed]
-        score = {"got": points_text(attempt.score), "total": points_text(exam.total), "verdict": verdict, "tone": tone}
+        score = {"got": exact_points_text(attempt.score), "total": exact_points_text(exam.total), "verdict": verdict, "tone": tone}
     told = why_not if exam.tells_keys and why_not else _when_told(exam)
     return {"ended": ended, "score": score, "told": told, "answers": [_answer(one) for one in answers]}
 
@@ -228,7 +237,7 @@ def _answer(one: Reviewed) -> State:
     return {
         "n": one.n,
         "label": question.label,
-        "verdict": f"{verdict} · {points_text(round(mark.points * mark.earned / 1000))}/{points_text(mark.points)} 分",
+        "verdict": f"{verdict} · {exact_points_text(round(mark.points * mark.earned / 1000))}/{exact_points_text(mark.points)} 分",
         "tone": tone,
         "stem": question.stem,
         "mine": "" if one.choice is None else question.show(one.choice),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.channels.envelope import Codec
+from bot.channels.signature import EnvelopeCodec
 from tests.bench import people
 from tests.bench.load import Run, ask, codec, opened, request
 from tests.bench.naive import has_aiosqlite
@@ -71,7 +71,7 @@ class Bench:
 
     def __init__(self, place: Path, *, rounds: int, seconds: float, crowd: int = CROWD, askers: int = ASKERS) -> None:
         self.place, self.rounds, self.seconds, self.crowd, self.askers = place, rounds, seconds, crowd, askers
-        self.sealer: Codec = codec()
+        self.sealer: EnvelopeCodec = codec()
         self.fresh = place / "fresh.db"
         people.prepared(self.fresh, max(crowd, askers))
 

@@ -21,12 +21,12 @@ from wechatpy.enterprise import create_reply, parse_message
 from wechatpy.enterprise.crypto import WeChatCrypto
 
 from bot.channels.base import silent
-from bot.channels.envelope import Stamp
-from bot.channels.wecom import WeCom
+from bot.channels.signature import EnvelopeStamp
+from bot.channels.wecom.channel import WeComChannel
 from bot.domain.message import Reply
-from tests.platforms.plain import Time
-from tests.platforms.sealed import AES_KEY, TOKEN
-from tests.platforms.wecom import AGENT, CORP, SECRET, WeComPlatform
+from tests.support.platforms.envelopes import AES_KEY, TOKEN
+from tests.support.platforms.plain import Time
+from tests.support.platforms.wecom import AGENT, CORP, SECRET, WeComPlatform
 
 BUDGET_US, GOAL_US, GOAL_RATIO = 60.0, 35.0, 0.45
 MESSAGES, ROUNDS = 2000, 15
@@ -56,12 +56,12 @@ def paths(messages: int) -> tuple[Callable[[], str], Callable[[], str]]:
     at = platform.clock().timestamp()
     pushed = [platform.sealer.seal(platform.text(f"选{'ABCD'[n % 4]}"), at, nonce=str(10_000 + n)) for n in range(messages)]
     outbound: Any = None  # nothing is sent actively here
-    channel = WeCom(
+    channel = WeComChannel(
         corp_id=CORP, agent_id=AGENT, secret=SECRET, token=TOKEN, aes_key=AES_KEY, outbound=outbound, clock=lambda: datetime.now(UTC), note=silent
     )
     crypto = WeChatCrypto(TOKEN, AES_KEY, CORP)
     arrived = datetime.fromtimestamp(at, UTC)
-    stamped = [(Stamp(query["msg_signature"], query["timestamp"], query["nonce"]), body.encode()) for query, body in pushed]
+    stamped = [(EnvelopeStamp(query["msg_signature"], query["timestamp"], query["nonce"]), body.encode()) for query, body in pushed]
     reply = Reply(SAID)
     mine, theirs = iter(stamped * (ROUNDS + 2)), iter(pushed * (ROUNDS + 2))
 

@@ -13,15 +13,16 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from bot.domain.audience import All
-from bot.domain.campaign import Author
-from bot.domain.exam import Wanted
-from bot.domain.paper import parse_blueprint
-from bot.services import exam as service
-from bot.services.shelf import stock
-from bot.storage.db import Desk, open_engine
-from bot.storage.files import load_library
-from tests.bench import people
+from bot.domain.campaign.campaign import Author
+from bot.domain.exam.blueprint import parse_blueprint
+from bot.domain.exam.exam import WantedExam
+from bot.domain.people.audience import All
+from bot.services.exam import manage
+from bot.services.library.catalog import stock
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.files.loader import load_library
+from tests.bench import people as people_module
 from tests.bench.answers import note, server
 from tests.bench.load import ask, codec, opened, request
 
@@ -65,15 +66,15 @@ class Started:
 
 def prepared(path: Path, crowd: int) -> None:
     """So many people, and an exam that is open to all of them."""
-    people.prepared(path, crowd)
-    library, _ = load_library(people.ROOT)
-    desk = Desk(open_engine(f"sqlite:///{path}"))
+    people_module.prepared(path, crowd)
+    library, _ = load_library(people_module.ROOT)
+    desk = Database(open_engine(f"sqlite:///{path}"))
     now = datetime.now(UTC)
 
     def work(session: Session) -> None:
         shelf, author = stock(session, library), Author("bench", "bench")
-        wanted = Wanted("开考", parse_blueprint(BLUEPRINT), All(), now - timedelta(minutes=1), now + timedelta(hours=3))
-        service.publish(session, shelf, author, service.create(session, shelf, author, wanted, now), now)
+        wanted = WantedExam("开考", parse_blueprint(BLUEPRINT), All(), now - timedelta(minutes=1), now + timedelta(hours=3))
+        manage.publish(session, shelf, author, manage.create(session, shelf, author, wanted, now), now)
 
     desk.write_now(work)
     desk.engine.dispose()

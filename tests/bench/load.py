@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from bot.channels.envelope import Codec, Stamp, sealed_part
+from bot.channels.signature import EnvelopeCodec, EnvelopeStamp, sealed_part
 
 CORP, AGENT, TOKEN = "ww1234567890abcdef", "1000002", "bench-token-8361"
 AES_KEY = "canaryKeyOfThePlatformStandIn0123456789abcd"
@@ -17,8 +17,8 @@ PATH = "/channels/wecom"
 LONGEST = 60.0
 
 
-def codec() -> Codec:
-    return Codec(TOKEN, AES_KEY, CORP)
+def codec() -> EnvelopeCodec:
+    return EnvelopeCodec(TOKEN, AES_KEY, CORP)
 
 
 def user_of(number: int) -> str:
@@ -29,7 +29,7 @@ def message_id(person: int, n: int) -> str:
     return str(10_000_000 + person * 100 + n)
 
 
-def request(sealer: Codec, person: int, n: int, words: str, path: str = PATH) -> bytes:
+def request(sealer: EnvelopeCodec, person: int, n: int, words: str, path: str = PATH) -> bytes:
     """One callback as the platform posts it."""
     return posted(sealer, text(user_of(person), words, message_id(person, n)), f"{person:05d}{n:05d}", path)
 
@@ -57,7 +57,7 @@ def _inner(user: str, rest: str, made: int) -> str:
     )
 
 
-def posted(sealer: Codec, inner: str, nonce: str, path: str = PATH) -> bytes:
+def posted(sealer: EnvelopeCodec, inner: str, nonce: str, path: str = PATH) -> bytes:
     """A message sealed and signed now, with the head of its request: every copy is sealed anew."""
     now = str(int(time.time()))
     sealed = sealer.seal(inner)
@@ -74,13 +74,13 @@ def posted(sealer: Codec, inner: str, nonce: str, path: str = PATH) -> bytes:
     )
 
 
-def opened(opener: Codec, answer: bytes) -> str:
+def opened(opener: EnvelopeCodec, answer: bytes) -> str:
     """The text inside a sealed answer, or the bare body."""
     body = answer.partition(b"\r\n\r\n")[2]
     if b"<Encrypt>" not in body:
         return body.decode()
     sealed, parts = sealed_part(body)
-    stamp = Stamp(parts[b"MsgSignature"].decode(), parts[b"TimeStamp"].decode(), parts[b"Nonce"].decode())
+    stamp = EnvelopeStamp(parts[b"MsgSignature"].decode(), parts[b"TimeStamp"].decode(), parts[b"Nonce"].decode())
     return opener.open(stamp, sealed, time.time()).plain.decode()
 
 

@@ -25,7 +25,8 @@ from statistics import fmean, stdev
 import fsrs
 from fsrs.scheduler import DEFAULT_PARAMETERS, LOWER_BOUNDS_PARAMETERS, UPPER_BOUNDS_PARAMETERS
 
-from bot.domain.memory import AGAIN, GOOD, Goal, Mistake, answered, begun, chosen, prospect
+from bot.domain.study.review_goal import ReviewGoal, chosen, prospect
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, answered, begun
 from bot.domain.times import day_of
 
 BEGIN = datetime(2026, 10, 1, 1, tzinfo=UTC)
@@ -108,17 +109,17 @@ class Person:
         return fmean(self.learner.knows(i, at) for i in range(len(self.book)))
 
 
-Plan = Callable[[Person, Goal], None]
+Plan = Callable[[Person, ReviewGoal], None]
 
 
-def aimed(person: Person, goal: Goal) -> None:
+def aimed(person: Person, goal: ReviewGoal) -> None:
     """Every day what does most for the day."""
     for at in _days(goal):
         for one in chosen(person.book, goal, at, goal.reviews):
             person.asked(int(one.question), at)
 
 
-def plain(person: Person, goal: Goal) -> None:
+def plain(person: Person, goal: ReviewGoal) -> None:
     """Every day what is due first; minutes that are left go to what will be due next."""
     for at in _days(goal):
         for one in sorted(person.book, key=lambda one: one.card.due)[: goal.reviews]:
@@ -128,7 +129,7 @@ def plain(person: Person, goal: Goal) -> None:
 def crammed(days: int) -> Plan:
     """All reviews in the last days, question after question."""
 
-    def cram(person: Person, goal: Goal) -> None:
+    def cram(person: Person, goal: ReviewGoal) -> None:
         last = _days(goal)[-days:]
         every = goal.reviews * len(_days(goal))
         for k in range(every):
@@ -138,7 +139,7 @@ def crammed(days: int) -> Plan:
     return cram
 
 
-def _days(goal: Goal) -> list[datetime]:
+def _days(goal: ReviewGoal) -> list[datetime]:
     return [BEGIN + DAY * n for n in range((goal.day - day_of(BEGIN)).days)]
 
 
@@ -176,7 +177,7 @@ HEAD = f"  {'plan':18}{'known':>8}{'sd':>7}{'range':>12}{'right':>8}{'forecast':
 
 def run(learner: type[Learner], case: tuple[int, int, int], plan: str, people: int) -> Found:
     n, days, minutes = case
-    goal = Goal(day_of(BEGIN + DAY * days), minutes)
+    goal = ReviewGoal(day_of(BEGIN + DAY * days), minutes)
     known, later, reviews, told = [], [], [], []
     for seed in range(people):
         person = Person(learner, n, seed)

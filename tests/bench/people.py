@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.services.shelf import fill
-from bot.storage.db import Desk, open_engine
-from bot.storage.files import load_library
-from bot.storage.files.policy import load_policy
-from bot.storage.migrations import migrate
-from bot.storage.tables import stamp
+from bot.services.library.catalog import fill
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.files.loader import load_library
+from bot.storage.files.policies import load_policy
+from bot.storage.migrations.migrate import migrate
+from bot.storage.tables.columns import stamp
 from tests.bench.load import message_id, user_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,7 +30,7 @@ def prepared(path: Path, people: int) -> None:
     library, faults = load_library(ROOT)
     policy, wrong = load_policy(ROOT)
     assert policy is not None, [*faults, *wrong]
-    desk = Desk(engine)
+    desk = Database(engine)
     now = datetime.now(UTC)
     shelf = desk.write_now(lambda session: fill(session, library, policy, now))
     engine.dispose()

@@ -20,19 +20,23 @@ from pathlib import Path
 
 from aiohttp.test_utils import TestServer
 
-from bot import app, jobs, logs, settings
+from bot import logs, settings
+from bot.app import build, run
 from bot.cli.common import engine_of
-from bot.domain.content import Content
-from bot.domain.limits import Limit, Sliding
-from bot.storage.db import Desk, open_engine
-from tests import postgres
-from tests.bench import people
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
+from bot.jobs import delivery_worker
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from tests.bench import people as people_module
 from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN, codec, opened, request
 from tests.bench.server import free_port, stopping
-from tests.jobs.killing import Fired, Platform, Pushed, push_and_kill, tick_and_kill
-from tests.owing import owe, states
+from tests.support import postgres
+from tests.support.kills import Fired, Platform, Pushed, push_and_kill, tick_and_kill
+from tests.support.queued_deliveries import owe
+from tests.support.queued_deliveries import states as queued_deliveries_states
 
-SECOND = Limit("wecom", "app/second", "call", 200, Sliding(1), "bench")
+SECOND = PlatformLimit("wecom", "app/second", "call", 200, SlidingWindow(1), "bench")
 PLATFORM_SECONDS = 0.02
 ASKERS = 60
 GOAL_SHARE, GOAL_P99 = 0.9, 0.5
@@ -68,8 +72,8 @@ async def serve(database: Path, platform: str) -> None:
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{database}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.set_up(found.secrets())
-    jobs.Courier = partial(jobs.Courier, sizes={"wecom": 1})  # type: ignore[misc, assignment]
-    house = app.build(found, engine_of(found))
+    delivery_worker.DeliveryWorker = partial(delivery_worker.DeliveryWorker, sizes={"wecom": 1})  # type: ignore[misc, assignment]
+    house = build.build(found, engine_of(found))
     house.shelf.limits = (SECOND,)
     told: list[str] = []
 
@@ -78,7 +82,7 @@ async def serve(database: Path, platform: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await app.serve(house, stopping(600), announce)
+    await run.serve(house, stopping(600), announce)
 
 
 @contextmanager
@@ -86,7 +90,7 @@ def served(database: Path, platform: str) -> Iterator[int]:
     words = [sys.executable, "-m", "tests.bench.push", str(database), platform]
     with (
         database.with_suffix(".log").open("wb") as errors,
-        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=people.ROOT) as process,
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=people_module.ROOT) as process,
     ):
         try:
             assert process.stdout is not None
@@ -101,7 +105,7 @@ async def _asked(port: int, person: int, pause: float, until: asyncio.Event, sec
     sealer = codec()
     await asyncio.sleep(pause * person / ASKERS)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for n in range(people.ROUND):
+    for n in range(people_module.ROUND):
         if until.is_set():
             break
         sent = time.perf_counter()
@@ -120,14 +124,14 @@ async def _asked(port: int, person: int, pause: float, until: asyncio.Event, sec
 async def _pushed(database: Path, count: int) -> Measured:
     platform, done = Platform(PLATFORM_SECONDS), asyncio.Event()
     platform.at = lambda reached: done.set() if reached >= count else None
-    desk = Desk(open_engine(f"sqlite:///{database}"))
+    desk = Database(open_engine(f"sqlite:///{database}"))
     seconds: list[float] = []
     async with TestServer(platform.application()) as server:
         with served(database, str(server.make_url("")).rstrip("/")) as port:
             # An invitation does not wait for the tasks that everybody in this database has open.
-            invite = Content("invitation", target="竞赛 1", text="竞赛马上开始")
+            invite = CampaignContent("invitation", target="竞赛 1", text="竞赛马上开始")
             desk.write_now(lambda session: owe(session, range(1, count + 1), content=invite, rule={"quiet": False}, now=datetime.now(UTC)))
-            pause = count / SECOND.room() / people.ROUND
+            pause = count / SECOND.room() / people_module.ROUND
             asking = [asyncio.create_task(_asked(port, person, pause, done, seconds)) for person in range(1, min(ASKERS, count) + 1)]
             await asyncio.wait_for(done.wait(), 600)
             await asyncio.gather(*asking)
@@ -137,13 +141,19 @@ async def _pushed(database: Path, count: int) -> Measured:
     # An invitation weighs two messages: its text and its card; one call carries both here, and two are paid for.
     paid = count * 2
     return Measured(
-        count, took, paid / (SECOND.room() * took), len(ordered), ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)], dict(states(desk))
+        count,
+        took,
+        paid / (SECOND.room() * took),
+        len(ordered),
+        ordered[len(ordered) // 2],
+        ordered[int(len(ordered) * 0.99)],
+        dict(queued_deliveries_states(desk)),
     )
 
 
-async def _settled(desk: Desk) -> None:
+async def _settled(desk: Database) -> None:
     for _ in range(100):
-        if not states(desk).keys() - {"sent"}:
+        if not queued_deliveries_states(desk).keys() - {"sent"}:
             return
         await asyncio.sleep(0.2)
 
@@ -152,7 +162,7 @@ def push(count: int = 5_000) -> Measured:
     """The push, on SQLite, with answers meanwhile."""
     with tempfile.TemporaryDirectory() as place:
         database = Path(place) / "push.db"
-        people.prepared(database, count)
+        people_module.prepared(database, count)
         return asyncio.run(_pushed(database, count))
 
 
@@ -160,14 +170,14 @@ def kill(count: int = 5_000) -> Pushed:
     """A courier killed -9 in the middle of it, on SQLite."""
     with tempfile.TemporaryDirectory() as place:
         database = Path(place) / "push.db"
-        people.prepared(database, 0)
+        people_module.prepared(database, 0)
         engine = open_engine(f"sqlite:///{database}")
         return asyncio.run(push_and_kill(engine, count, count // 2, lease=10.0))
 
 
 def occurrences(count: int = 1_000, minutes: int = 40) -> Fired:
     """Three replicas on PostgreSQL, one of them killed every second."""
-    from bot.storage.migrations import migrate
+    from bot.storage.migrations.migrate import migrate
 
     with postgres.running() as url, tempfile.TemporaryDirectory() as place:
         engine = open_engine(url)

@@ -18,17 +18,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from bot.domain.hours import Policy, RuleVersion
-from bot.domain.report import Ask, Scope
-from bot.services import reports
-from bot.storage.db import Desk, open_engine, ping
-from bot.storage.reports import REPORTS
-from bot.storage.tables import CATEGORIES
+from bot.domain.hours.policy import HoursPolicy, RuleVersion
+from bot.domain.reports import ReportQuery, Scope
+from bot.services.reports import formats
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine, ping
+from bot.storage.reports.scope import REPORTS
+from bot.storage.tables.hours import CATEGORIES
 
 UNITS = 400
 YEAR = 2026
 TODAY = date(2026, 11, 20)
-POLICY = Policy(
+POLICY = HoursPolicy(
     (
         RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": 2700}),
         RuleVersion(
@@ -44,7 +45,7 @@ TIERS = ("公务员", "公务员", "事业人员", "执法人员", "领导干部
 
 def fill(path: Path, people: int, entries: int) -> None:
     """The agency and its year, written in one go."""
-    from bot.storage.migrations import migrate
+    from bot.storage.migrations.migrate import migrate
 
     engine = open_engine(f"sqlite:///{path}")
     migrate(engine)
@@ -84,7 +85,7 @@ def fill(path: Path, people: int, entries: int) -> None:
 
 def measure(path: Path, figure: str) -> dict[str, Any]:
     """One figure: the best of three for the roll-up, once for the long ones."""
-    desk = Desk(open_engine(f"sqlite:///{path}"))
+    desk = Database(open_engine(f"sqlite:///{path}"))
     name, day, form = {
         "roll-up, running totals": ("达标率", TODAY, ""),
         "roll-up, ledger as of a day": ("达标率", TODAY - timedelta(1), ""),
@@ -92,7 +93,7 @@ def measure(path: Path, figure: str) -> dict[str, Any]:
         "list of everybody, xlsx": ("名单", TODAY, "xlsx"),
         "list of everybody, csv": ("名单", TODAY, "csv"),
     }[figure]
-    ask = Ask(YEAR, day, TODAY, POLICY)
+    ask = ReportQuery(YEAR, day, TODAY, POLICY)
     times, rows, size = [], 0, 0
     for _ in range(3 if name == "达标率" else 1):
         began = time.perf_counter()
@@ -102,7 +103,7 @@ def measure(path: Path, figure: str) -> dict[str, Any]:
             made = REPORTS[name].run(session, Scope(), ask)
             out = BytesIO()
             if form:
-                reports.FORMATS[form](made, out)
+                formats.FORMATS[form](made, out)
                 return len(made.parts[0].rows), out.tell()
             return sum(1 for _ in made.parts[0].rows), 0
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot import app, logs, settings
+from bot import logs, settings
+from bot.app import build, run
 from bot.cli.common import engine_of
 from tests.bench.load import AES_KEY, AGENT, CORP, PATH, SECRET, TOKEN
 
@@ -52,7 +53,7 @@ async def product(path: Path, seconds: float) -> None:
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{path}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.set_up(found.secrets())
-    house = app.build(found, engine_of(found))
+    house = build.build(found, engine_of(found))
     stop = stopping(seconds)
     told: list[str] = []
 
@@ -61,7 +62,7 @@ async def product(path: Path, seconds: float) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await app.serve(house, stop, announce)
+    await run.serve(house, stop, announce)
 
 
 def free_port() -> int:

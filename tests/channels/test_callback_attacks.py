@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from tests.platforms.door import Door
-from tests.platforms.sealed import AES_KEY, OTHER_KEY, REFUSED, TOKEN, Query, Sealer
-from tests.platforms.standing import wechat_stands, wecom_stands
-from tests.platforms.wecom import AGENT
+from tests.support.platforms.callbacks import Door
+from tests.support.platforms.envelopes import AES_KEY, OTHER_KEY, REFUSED, TOKEN, Query, Sealer
+from tests.support.platforms.servers import wechat_stands, wecom_stands
+from tests.support.platforms.wecom import AGENT
 
 
 @pytest.fixture(params=["wecom", "wechat"])

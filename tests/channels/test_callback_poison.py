@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from tests.platforms.door import Door
-from tests.platforms.sealed import REFUSED, cdata
-from tests.platforms.standing import wechat_stands, wecom_stands
+from tests.support.platforms.callbacks import Door
+from tests.support.platforms.envelopes import REFUSED, cdata
+from tests.support.platforms.servers import wechat_stands, wecom_stands
 
 
 @pytest.fixture(params=["wecom", "wechat"])

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from bot.channels.dingtalk import cards
-from bot.channels.outbound import PlatformError
-from bot.domain.message import Address, Ask, Incoming, Option, Reply
-from tests.platforms.dingtalk import CLIENT_ID, Json, tap
-from tests.platforms.dingtalk_house import QUESTION, SEVERAL, TEMPLATE, House, house
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.message import Address, Incoming, Option, QuestionCard, Reply
+from tests.support.platforms.dingtalk import CLIENT_ID, Json, tap
+from tests.support.platforms.dingtalk_bot import QUESTION, SEVERAL, TEMPLATE, House, house
 
 ASKED = Reply(text="开始答题", ask=QUESTION, buttons=(Option("跳过", "跳过"),))
 PERSON = Address("dingtalk", CLIENT_ID, "staff01")
@@ -264,6 +264,6 @@ async def test_an_unanswered_card_call_is_not_followed_by_a_second_message() -> 
 @pytest.mark.parametrize("task", ["", "attempt7:2", "考试/第一题", "x" * 200])
 def test_a_task_travels_in_the_cards_own_id(task: str) -> None:
     for several in (False, True):
-        track = cards.new_track(Ask(task, "", "", (), several))
+        track = cards.new_track(QuestionCard(task, "", "", (), several))
         assert cards.read_track(track) == cards.Track(task, several)
-        assert track != cards.new_track(Ask(task, "", "", (), several))
+        assert track != cards.new_track(QuestionCard(task, "", "", (), several))

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.dingtalk import cards, frames, render
-from bot.channels.dingtalk.messages import Malformed, Nobody, as_object, card_tap, robot_message
-from bot.domain.message import Ask, Option, Reply
-from tests.platforms.dingtalk import FakeDingTalk, tap
-from tests.platforms.dingtalk_house import NOW
+from bot.channels.dingtalk import cards, render, websocket
+from bot.channels.dingtalk.incoming import MalformedMessage, UnknownSender, as_object, card_tap, robot_message
+from bot.domain.message import Option, QuestionCard, Reply
+from tests.support.platforms.dingtalk import FakeDingTalk, tap
+from tests.support.platforms.dingtalk_bot import NOW
 
 text = st.text(st.characters(), max_size=30)
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -30,7 +30,7 @@ KINDS = st.sampled_from(["text", "audio", "richText", "picture", "odd"])
 def test_a_robot_message_with_any_fields_is_read_or_refused(over: dict[str, Any], kind: str) -> None:
     try:
         spoken = robot_message({**ROBOT, "msgtype": kind, **over}, app="app", arrived=NOW)
-    except (Malformed, Nobody):
+    except (MalformedMessage, UnknownSender):
         return
     incoming = spoken.incoming
     assert incoming.message_id
@@ -46,7 +46,7 @@ def test_a_tap_with_any_fields_is_read_or_refused(over: dict[str, Any], content:
     data = {**tap(cards.new_track(None), "A"), "content": json.dumps({"cardPrivateData": content}), **over}
     try:
         found = card_tap(data)
-    except (Malformed, Nobody):
+    except (MalformedMessage, UnknownSender):
         return
     assert found is None or (found.staff and found.choice.encode())
     if found is not None:
@@ -58,21 +58,21 @@ def test_a_tap_with_any_fields_is_read_or_refused(over: dict[str, Any], content:
 @given(st.text(st.characters()) | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")) | anything.map(json.dumps))
 def test_a_frame_of_any_text_is_read_or_refused(raw: str) -> None:
     try:
-        frame = frames.read(raw)
-    except Malformed:
+        frame = websocket.read(raw)
+    except MalformedMessage:
         return
-    json.loads(frames.acknowledgement(frame.message_id, 200, frame.data))
+    json.loads(websocket.acknowledgement(frame.message_id, 200, frame.data))
 
 
 @given(st.binary(max_size=200))
 def test_a_body_of_any_bytes_is_read_or_refused(raw: bytes) -> None:
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(MalformedMessage):
         assert isinstance(as_object(raw), dict)
 
 
 ours = st.text(st.characters(codec="utf-8"), max_size=700)
 options = st.lists(st.builds(Option, st.sampled_from("ABCDEFGH"), ours), max_size=8).map(tuple)
-replies = st.builds(Reply, text=ours, ask=st.none() | st.builds(Ask, ours, ours, ours, options, st.booleans()), buttons=options, done=ours)
+replies = st.builds(Reply, text=ours, ask=st.none() | st.builds(QuestionCard, ours, ours, ours, options, st.booleans()), buttons=options, done=ours)
 
 
 @settings(max_examples=200)

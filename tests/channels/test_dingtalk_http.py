@@ -12,10 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.channels.dingtalk import cards
-from bot.channels.dingtalk.http import card_sign, robot_sign
+from bot.channels.dingtalk.signature import card_sign, robot_sign
 from bot.domain.message import Incoming, Option, Reply
-from tests.platforms.dingtalk import SECRET, Json, tap
-from tests.platforms.dingtalk_house import NOW, QUESTION, House, house
+from tests.support.platforms.dingtalk import SECRET, Json, tap
+from tests.support.platforms.dingtalk_bot import NOW, QUESTION, House, house
 
 ROBOT, CARD = "/channels/dingtalk", "/channels/dingtalk/card"
 STAMP = str(int(NOW.timestamp() * 1000))

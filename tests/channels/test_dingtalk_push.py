@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.channels.base import Parcel, Receipt
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Option, Reply
-from tests.platforms.dingtalk import CLIENT_ID, GROUP_SECRET, GROUP_TOKEN
-from tests.platforms.dingtalk_house import QUESTION, house
-from tests.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, says
+from tests.support.platforms.dingtalk import CLIENT_ID, GROUP_SECRET, GROUP_TOKEN
+from tests.support.platforms.dingtalk_bot import QUESTION, house
+from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, says
 
 ROBOT = "/v1.0/robot/oToMessages/batchSend"
 NOTIFY = "/topapi/message/corpconversation/asyncsend_v2"
@@ -19,11 +19,11 @@ NOTICE = Reply("周五下午三点开会")
 LESSON = Reply("今天学第一课", buttons=(Option("学习 mfd-1191", "开始学习"),))
 
 
-def parcels(count: int, reply: Reply = NOTICE, occurrence: int = 7) -> list[Parcel]:
-    return [Parcel(Address("dingtalk", CLIENT_ID, f"u{n}"), reply, f"{occurrence}:{n}") for n in range(count)]
+def parcels(count: int, reply: Reply = NOTICE, occurrence: int = 7) -> list[OutboundMessage]:
+    return [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), reply, f"{occurrence}:{n}") for n in range(count)]
 
 
-def outcomes(receipts: Sequence[Receipt]) -> list[str]:
+def outcomes(receipts: Sequence[SendReceipt]) -> list[str]:
     return [one.outcome for one in receipts]
 
 

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import websockets.exceptions  # the SDK names it without importing it
+import websockets.exceptions
 from dingtalk_stream import AckMessage, CallbackHandler, CallbackMessage, ChatbotMessage, Credential, DingTalkStreamClient
 from dingtalk_stream.card_callback import CardCallbackMessage
 
 from bot.channels.dingtalk import cards
 from bot.domain.message import Reply
-from tests.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET, FakeDingTalk, Json, dingtalk
-from tests.platforms.dingtalk_house import QUESTION, house
+from tests.support.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET, FakeDingTalk, Json, dingtalk
+from tests.support.platforms.dingtalk_bot import QUESTION, house
 
 UPDATE = cards.private(answered="true", result="已选 A\n已记录。", commands="[]")
 

@@ -13,10 +13,10 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from bot.channels.dingtalk import render
-from bot.channels.outbound import PlatformError
-from bot.domain.message import Address, Ask, Option, Reply
-from tests.platforms.dingtalk import CLIENT_ID, SECRET, Json
-from tests.platforms.dingtalk_house import NOW, QUESTION, SEVERAL, House, house
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.message import Address, Option, QuestionCard, Reply
+from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, Json
+from tests.support.platforms.dingtalk_bot import NOW, QUESTION, SEVERAL, House, house
 
 PERSON = Address("dingtalk", CLIENT_ID, "staff01")
 
@@ -216,7 +216,7 @@ def test_a_text_without_lines_is_cut_between_characters_too() -> None:
 
 
 def test_several_choices_and_too_many_buttons_are_typed() -> None:
-    many = Ask("t", "h", "s", tuple(Option(k, k) for k in "ABCDEF"))
+    many = QuestionCard("t", "h", "s", tuple(Option(k, k) for k in "ABCDEF"))
 
     assert "可多选" in texts(Reply(ask=SEVERAL))[0]
     assert "回复 A/B/C/D/E/F" in texts(Reply(ask=many))[0]

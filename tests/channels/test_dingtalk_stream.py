@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.domain.message import Address, Incoming
-from tests.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET
-from tests.platforms.dingtalk_house import house
+from tests.support.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET
+from tests.support.platforms.dingtalk_bot import house
 
 OK = {"response": None}
 

@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from bot.channels.dingtalk import Stream
+from bot.channels.dingtalk.stream import StreamConnection
 from bot.domain.message import Incoming, Reply
-from tests.platforms.dingtalk import SECRET
-from tests.platforms.dingtalk_house import House, house
+from tests.support.platforms.dingtalk import SECRET
+from tests.support.platforms.dingtalk_bot import House, house
 
 
 async def test_after_a_disconnect_the_new_connection_is_there_before_the_old_one_goes() -> None:
@@ -141,7 +141,7 @@ async def test_a_quiet_night_makes_the_reconnections_rarer() -> None:
 
 async def test_a_gateway_that_refuses_is_asked_ever_more_slowly() -> None:
     waits: list[float] = []
-    stream = Stream(api_base="http://127.0.0.1:1", client_id="c", client_secret=SECRET, topics={}, note=lambda *_: None, rng=_Upper())
+    stream = StreamConnection(api_base="http://127.0.0.1:1", client_id="c", client_secret=SECRET, topics={}, note=lambda *_: None, rng=_Upper())
     for failures in range(1, 10):
         waits.append(stream._wait(failures))
 

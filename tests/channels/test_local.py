@@ -15,16 +15,15 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-import bot
-from bot.channels.local import Local, Persona
-from bot.channels.local import channel as local
-from bot.domain.message import Address, Ask, Incoming, Option, Reply
+from bot.channels import local
+from bot.channels.local import LocalChat, Persona
+from bot.domain.message import Address, Incoming, Option, QuestionCard, Reply
 from tests.conftest import NOW
-from tests.web.standing import Window, window
+from tests.support.service import Window, window
 
 PAGE = Path(bot.__file__).parent / "web" / "chat"
 PEOPLE = (Persona("1001", "赵甲", "学员", ("每日",)), Persona("1002", "钱甲", "督学", ("报表",)))
-QUESTION = Reply("已记录。", Ask("s:1:1", "第1/5题", "选哪个？", (Option("A", "A. 甲"), Option("B", "B. 乙"))))
+QUESTION = Reply("已记录。", QuestionCard("s:1:1", "第1/5题", "选哪个？", (Option("A", "A. 甲"), Option("B", "B. 乙"))))
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Hall:
 class House:
     url: str
     hall: Hall
-    channel: Local
+    channel: LocalChat
     counts: dict[str, float]
     app: web.Application
 
@@ -61,7 +60,7 @@ async def house(personas: Sequence[Persona] = PEOPLE) -> AsyncIterator[House]:
         counts[what] = counts.get(what, 0) + value
 
     app = web.Application()
-    channel = Local(PAGE, clock=lambda: NOW, note=note, personas=personas, quick=("帮助",))
+    channel = LocalChat(PAGE, clock=lambda: NOW, note=note, personas=personas, quick=("帮助",))
     channel.attach(app, hall.handle)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()

@@ -12,9 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.channels.base import Token, silent
-from bot.channels.outbound import Outbound, PlatformError, dingtalk_api, wechat_api, wecom_api
-from tests.platforms.plain import SECRET, SEND, House, Platform, Time, refused, replying, stand
-from tests.platforms.tokens import MemoryTokens
+from bot.channels.outbound.apis import dingtalk_api, wechat_api, wecom_api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from tests.support.platforms.plain import SECRET, SEND, House, Platform, Time, refused, replying, stand
+from tests.support.platforms.tokens import MemoryTokens
 
 
 @pytest.fixture

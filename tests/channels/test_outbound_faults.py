@@ -13,9 +13,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bot.channels.outbound import PlatformError, is_allowed, wecom_api
-from bot.channels.outbound import errors as tables
-from tests.platforms.plain import SECRET, SEND, Answer, House, Platform, refused, replying, stand
+from bot.channels.outbound import errors
+from bot.channels.outbound.apis import wecom_api
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.outbound.http import is_allowed_host
+from tests.support.platforms.plain import SECRET, SEND, Answer, House, Platform, refused, replying, stand
 
 
 @pytest.fixture
@@ -239,7 +241,7 @@ async def test_a_webhook_answer_is_judged_like_any_other(house: House) -> None:
     ],
 )
 def test_only_a_configured_origin_is_spoken_to(address: str, allowed: bool) -> None:
-    assert (is_allowed(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
+    assert (is_allowed_host(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
 
 
 @pytest.mark.parametrize(
@@ -255,11 +257,11 @@ def test_only_a_configured_origin_is_spoken_to(address: str, allowed: bool) -> N
         (500, {"code": "system.error"}, "transient"),
         (504, {}, "unknown"),
         (200, {"status": 1111, "wait": 5, "punish": "deny"}, "rate"),
-        (200, {tables.UNREADABLE: "<html>punish</html>"}, "rate"),
+        (200, {errors.UNREADABLE: "<html>punish</html>"}, "rate"),
     ],
 )
 def test_dingtalks_words_have_their_meaning(status: int, answer: dict[str, Any], kind: str) -> None:
-    found = tables.dingtalk_new(status, answer)
+    found = errors.dingtalk_new(status, answer)
     assert found is not None
     assert found.kind == kind
 
@@ -277,7 +279,7 @@ def test_dingtalks_words_have_their_meaning(status: int, answer: dict[str, Any],
     ],
 )
 def test_dingtalks_old_numbers_have_their_meaning(answer: dict[str, Any], kind: str) -> None:
-    found = tables.dingtalk_old(200, answer)
+    found = errors.dingtalk_old(200, answer)
     assert found is not None
     assert found.kind == kind
 
@@ -286,6 +288,6 @@ def test_dingtalks_old_numbers_have_their_meaning(answer: dict[str, Any], kind: 
     ("code", "kind"), [(40003, "recipient"), (45015, "window"), (45047, "window"), (45009, "quota"), (45011, "rate"), (48001, "permission")]
 )
 def test_wechats_numbers_have_their_meaning(code: int, kind: str) -> None:
-    found = tables.wechat(200, {"errcode": code})
+    found = errors.wechat(200, {"errcode": code})
     assert found is not None
     assert found.kind == kind

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.channels.base import Parcel
+from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.message import Address, Incoming, Option, Reply
-from tests.platforms.asks import QUESTION
-from tests.platforms.dingtalk import CLIENT_ID
-from tests.platforms.dingtalk_house import QUESTION as ASKED
-from tests.platforms.dingtalk_house import house
-from tests.platforms.standing import wechat_stands, wecom_stands
-from tests.platforms.wecom import AGENT
+from tests.support.platforms.dingtalk import CLIENT_ID
+from tests.support.platforms.dingtalk_bot import QUESTION as dingtalk_bot_QUESTION
+from tests.support.platforms.dingtalk_bot import house
+from tests.support.platforms.questions import QUESTION
+from tests.support.platforms.servers import wechat_stands, wecom_stands
+from tests.support.platforms.wecom import AGENT
 
 ASKING = Reply("开始答题", ask=QUESTION)
 
@@ -71,7 +71,7 @@ async def test_a_late_answer_and_the_lock_of_its_card_are_counted() -> None:
 async def test_what_is_pushed_was_reserved_and_what_is_taken_back_was_not() -> None:
     book = Book()
     async with wecom_stands(spending=book) as (_, ear):
-        [receipt] = await ear.channel.push([Parcel(Address("wecom", AGENT, "zhangsan"), Reply("通知"), "d1")])
+        [receipt] = await ear.channel.push([OutboundMessage(Address("wecom", AGENT, "zhangsan"), Reply("通知"), "d1")])
         assert book.lines == []
         await ear.channel.recall([receipt.platform_id])
     assert book.lines == [("", 1, 0, False)]
@@ -89,7 +89,7 @@ async def test_a_followers_list_to_tap_is_a_message_of_its_window() -> None:
 async def test_a_webhook_answer_costs_no_call_and_its_card_one() -> None:
     book = Book()
     async with house(cards=True, spending=book) as home:
-        home.reply = lambda incoming: Reply("题目", ask=ASKED)
+        home.reply = lambda incoming: Reply("题目", ask=dingtalk_bot_QUESTION)
         await home.platform.push(home.platform.robot_frame("每日"))
         await home.platform.until(lambda: len(home.platform.cards) == 1)
         assert book.lines == [("Staff01", 1, 1, False)]
@@ -106,7 +106,7 @@ async def test_cards_that_were_granted_wait_their_turn_and_cost_the_month_nothin
         return 2
 
     async with house(cards=True, may_card=two, spending=book) as home:
-        people = [Parcel(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(ask=ASKED), f"d{n}") for n in range(5)]
+        people = [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(ask=dingtalk_bot_QUESTION), f"d{n}") for n in range(5)]
         await home.channel.push(people)
         assert (len(home.platform.cards), len(home.platform.robots)) == (2, 1)
     assert book.lines == [("", 1, 0, True)] * 2
@@ -116,6 +116,6 @@ async def test_a_notification_that_is_too_long_goes_by_the_robot_and_its_further
     book = Book()
     async with house(agent_id="4711", spending=book) as home:
         long = Reply("学" * 700, buttons=(Option("学习", "学习"),))
-        await home.channel.push([Parcel(Address("dingtalk", CLIENT_ID, f"u{n}"), long, f"d{n}") for n in range(45)])
+        await home.channel.push([OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), long, f"d{n}") for n in range(45)])
         assert (len(home.platform.robots), len(home.platform.notices)) == (3, 0)
     assert sum(calls for _, calls, _, _ in book.lines) == 2

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from wechatpy import parse_message
 
-from bot.channels.outbound import PlatformError
-from bot.channels.wechat import BUSY, WeChat
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.wechat.channel import BUSY, WeChatChannel
 from bot.domain.message import NOTHING, Address, Incoming, Option, Reply
-from tests.platforms.asks import QUESTION, SEVERAL
-from tests.platforms.plain import Time
-from tests.platforms.sealed import AES_KEY, REFUSED, TOKEN, cdata
-from tests.platforms.standing import Ear, wechat_stands
-from tests.platforms.wechat import ACCOUNT, APP, FOLLOWER, SECRET, WeChatPlatform
+from tests.support.platforms.envelopes import AES_KEY, REFUSED, TOKEN, cdata
+from tests.support.platforms.plain import Time
+from tests.support.platforms.questions import QUESTION, SEVERAL
+from tests.support.platforms.servers import Ear, wechat_stands
+from tests.support.platforms.wechat import ACCOUNT, APP, FOLLOWER, SECRET, WeChatPlatform
 
 Stage = tuple[WeChatPlatform, Ear]
 
@@ -262,7 +262,7 @@ async def test_a_refused_push_says_which_kind_of_refusal_it_was(verified: Stage)
             raise PlatformError("window", "45015")
 
     outbound: Any = Refusing()
-    channel = WeChat(app_id=APP, secret=SECRET, token=TOKEN, aes_key=AES_KEY, outbound=outbound, clock=Time(), note=lambda *what: None)
+    channel = WeChatChannel(app_id=APP, secret=SECRET, token=TOKEN, aes_key=AES_KEY, outbound=outbound, clock=Time(), note=lambda *what: None)
     with pytest.raises(PlatformError) as caught:
         await channel.send(Address("wechat", APP, FOLLOWER), Reply("催学"))
     assert caught.value.kind == "window"

@@ -8,16 +8,16 @@ from datetime import date
 
 import pytest
 
-from bot.channels.base import Parcel, Receipt
-from bot.channels.outbound import PlatformError
-from bot.channels.wechat import Job, Notice
-from bot.channels.wechat.series import Article, Readers
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.wechat.push import JobResult, TemplateNotice
+from bot.channels.wechat.series import ReaderCounts, SeriesArticle
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Option, Reply
-from tests.platforms.asks import QUESTION
-from tests.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, slow
-from tests.platforms.sealed import cdata
-from tests.platforms.standing import Ear, wechat_stands
-from tests.platforms.wechat import APP, FOLLOWER, WeChatPlatform
+from tests.support.platforms.envelopes import cdata
+from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, slow
+from tests.support.platforms.questions import QUESTION
+from tests.support.platforms.servers import Ear, wechat_stands
+from tests.support.platforms.wechat import APP, FOLLOWER, WeChatPlatform
 
 Stage = tuple[WeChatPlatform, Ear]
 CUSTOM, TEMPLATE = "/cgi-bin/message/custom/send", "/cgi-bin/message/template/send"
@@ -26,8 +26,8 @@ LESSON = Reply("今天学习民法典总则编第一章的全部内容，约需�
 FIELDS = "thing1:title,thing2:text,time3:time,phrase4:=学法"
 
 
-def notice() -> Notice | None:
-    return Notice.of("tpl-1", FIELDS, PAGE)
+def notice() -> TemplateNotice | None:
+    return TemplateNotice.of("tpl-1", FIELDS, PAGE)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ async def stage() -> AsyncIterator[Stage]:
         yield standing
 
 
-def parcel(user: str = FOLLOWER, reply: Reply = LESSON, mark: str = "7:1") -> Parcel:
-    return Parcel(Address("wechat", APP, user), reply, mark)
+def parcel(user: str = FOLLOWER, reply: Reply = LESSON, mark: str = "7:1") -> OutboundMessage:
+    return OutboundMessage(Address("wechat", APP, user), reply, mark)
 
 
-def outcomes(receipts: Sequence[Receipt]) -> list[str]:
+def outcomes(receipts: Sequence[SendReceipt]) -> list[str]:
     return [one.outcome for one in receipts]
 
 
@@ -91,7 +91,7 @@ async def test_who_is_known_to_be_beyond_the_window_costs_no_refused_call() -> N
 
 
 async def test_without_a_template_the_subscription_is_used_and_a_spent_consent_is_final() -> None:
-    async with wechat_stands(verified=True, subscription=Notice.of("sub-1", "thing1:title", "pages/index")) as (platform, ear):
+    async with wechat_stands(verified=True, subscription=TemplateNotice.of("sub-1", "thing1:title", "pages/index")) as (platform, ear):
         platform.quiet = {FOLLOWER}
         assert outcomes(await ear.channel.push([parcel()])) == ["sent"]
         assert platform.subscribed[0]["page"] == "pages/index?say=%E5%AD%A6%E4%B9%A0%20mfd-1191"
@@ -165,14 +165,14 @@ async def test_a_broken_template_fails_only_its_parcel(stage: Stage) -> None:
 @pytest.mark.parametrize("fields", ["thing1", "thing1:nothing", "1:title", "thing1:=", "thing1:title,,"])
 def test_fields_that_cannot_be_read_are_refused_at_the_start(fields: str) -> None:
     with pytest.raises(ValueError, match="template fields"):
-        Notice.of("tpl-1", fields, "")
+        TemplateNotice.of("tpl-1", fields, "")
 
 
 async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
-    jobs: list[Job] = []
+    jobs: list[JobResult] = []
     told = asyncio.Event()
 
-    async def finished(job: Job) -> None:
+    async def finished(job: JobResult) -> None:
         jobs.append(job)
         told.set()
 
@@ -185,8 +185,8 @@ async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
             assert (await platform.push(platform.message("event", rest))).text == "success"
             await asyncio.wait_for(told.wait(), 5)
         assert jobs == [
-            Job("template", "200001", False, "failed:user block"),
-            Job("mass", "34182", True, "send success", 500, 480, 470, 10),
+            JobResult("template", "200001", False, "failed:user block"),
+            JobResult("mass", "34182", True, "send success", 500, 480, 470, 10),
         ]
         assert ear.heard == []
 
@@ -194,7 +194,7 @@ async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
 async def test_the_public_series_goes_out_once_and_its_readers_are_nobody_on_the_roll(stage: Stage) -> None:
     platform, ear = stage
     series = ear.channel.series
-    media = await series.draft([Article("宪法日里说宪法", "<p>正文</p>", "cover-1", digest="摘要")])
+    media = await series.draft([SeriesArticle("宪法日里说宪法", "<p>正文</p>", "cover-1", digest="摘要")])
     await series.preview(media, FOLLOWER)
     first = await series.send_all(media, "series-3-2026-12-04")
     second = await series.send_all(media, "series-3-2026-12-04")
@@ -212,7 +212,7 @@ async def test_the_public_series_goes_out_once_and_its_readers_are_nobody_on_the
             ],
         }
     ]
-    assert await series.readers(date(2026, 12, 4)) == [Readers("宪法日里说宪法", 470, 120, 150)]
+    assert await series.readers(date(2026, 12, 4)) == [ReaderCounts("宪法日里说宪法", 470, 120, 150)]
     assert ear.heard == []
 
 
@@ -233,6 +233,6 @@ async def test_only_a_mass_send_can_be_taken_back(stage: Stage) -> None:
 async def test_a_draft_without_a_cover_is_not_even_asked_for(stage: Stage) -> None:
     platform, ear = stage
     with pytest.raises(PlatformError) as caught:
-        await ear.channel.series.draft([Article("标题", "<p/>", "")])
+        await ear.channel.series.draft([SeriesArticle("标题", "<p/>", "")])
     assert caught.value.kind == "content"
     assert platform.faults.count("/cgi-bin/draft/add") == 0

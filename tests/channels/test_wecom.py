@@ -8,10 +8,10 @@ import pytest
 from wechatpy.enterprise import parse_message
 
 from bot.domain.message import NOTHING, Address, Incoming, Reply
-from tests.platforms.asks import Stage
-from tests.platforms.sealed import cdata
-from tests.platforms.standing import wecom_stands
-from tests.platforms.wecom import AGENT, CORP
+from tests.support.platforms.envelopes import cdata
+from tests.support.platforms.questions import Stage
+from tests.support.platforms.servers import wecom_stands
+from tests.support.platforms.wecom import AGENT, CORP
 
 
 @pytest.fixture

@@ -7,18 +7,18 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.keys import key_of, of_key
+from bot.channels.button_keys import key_of, of_key
 from bot.channels.wecom.cards import body_of, card_of, verdict
-from bot.domain.message import Ask, Option, Reply
-from tests.platforms.plain import Time
-from tests.platforms.sealed import tree
-from tests.platforms.wecom import AGENT, WeComPlatform
+from bot.domain.message import Option, QuestionCard, Reply
+from tests.support.platforms.envelopes import tree
+from tests.support.platforms.plain import Time
+from tests.support.platforms.wecom import AGENT, WeComPlatform
 
 WORDS = st.text(st.one_of(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), st.sampled_from("ABab12 .、|%:@_-\n😀<>&]")), max_size=60)
 LONG = st.builds(lambda text, times: text * times, WORDS, st.integers(1, 8))
 SAYS = st.lists(WORDS.filter(bool), max_size=24, unique=True)
 OPTIONS = st.builds(lambda says, words: tuple(Option(say, f"{say}. {words}") for say in says), SAYS, WORDS)
-ASKS = st.builds(Ask, task=LONG.filter(bool), head=WORDS, stem=LONG, options=OPTIONS, several=st.booleans())
+ASKS = st.builds(QuestionCard, task=LONG.filter(bool), head=WORDS, stem=LONG, options=OPTIONS, several=st.booleans())
 REPLIES = st.builds(Reply, text=LONG, ask=st.none() | ASKS, buttons=OPTIONS, done=WORDS)
 
 
@@ -39,8 +39,8 @@ def test_every_card_is_within_the_platforms_limits(reply: Reply) -> None:
         assert [tick["id"] for tick in card.body["checkbox"]["option_list"]] == [option.say for option in offered]
 
 
-def small(several: bool, head: str, stem: str, bodies: list[str]) -> Ask:
-    return Ask("q1", head, stem, tuple(Option(say, f"{say}. {body}") for say, body in zip("ABCDEF", bodies, strict=False)), several)
+def small(several: bool, head: str, stem: str, bodies: list[str]) -> QuestionCard:
+    return QuestionCard("q1", head, stem, tuple(Option(say, f"{say}. {body}") for say, body in zip("ABCDEF", bodies, strict=False)), several)
 
 
 SMALL = st.builds(
@@ -60,7 +60,7 @@ def all_text(value: Any) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(ask=SMALL)
-def test_a_card_that_stands_alone_leaves_nothing_out(ask: Ask) -> None:
+def test_a_card_that_stands_alone_leaves_nothing_out(ask: QuestionCard) -> None:
     card = card_of(Reply(ask=ask), "0123456789ab")
     assert card is not None
     shown = all_text(card.body)
@@ -75,7 +75,7 @@ def test_a_button_brings_back_what_it_was_given(task: str, say: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(reply=REPLIES, asked=st.none() | ASKS)
-def test_every_verdict_is_xml_with_words_on_its_button(reply: Reply, asked: Ask | None) -> None:
+def test_every_verdict_is_xml_with_words_on_its_button(reply: Reply, asked: QuestionCard | None) -> None:
     shown = tree(verdict(reply, asked, "ZhangSan", "ww1", 1_700_000_000))["TemplateCard"]
     assert 0 < len(shown["ReplaceText"]) <= 10
     assert 0 < len(shown["SubTitleText"]) <= 160

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain.message import Ask, Incoming, Option, Reply
-from tests.platforms.asks import JUDGE, QUESTION, SEVERAL, Stage, card_for
-from tests.platforms.standing import wecom_stands
-from tests.platforms.wecom import AGENT, refusal
+from bot.domain.message import Incoming, Option, QuestionCard, Reply
+from tests.support.platforms.questions import JUDGE, QUESTION, SEVERAL, Stage, card_for
+from tests.support.platforms.servers import wecom_stands
+from tests.support.platforms.wecom import AGENT, refusal
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_commands_alone_are_buttons_too(stage: Stage) -> None:
 
 async def test_two_cards_of_one_task_have_two_ids_and_strange_tasks_have_plain_ones(stage: Stage) -> None:
     platform, _ = stage
-    strange = Ask("测试:1|%" + "长" * 200, "", "对吗？", JUDGE.options)
+    strange = QuestionCard("测试:1|%" + "长" * 200, "", "对吗？", JUDGE.options)
     one, two = await card_for(stage, Reply(ask=strange)), await card_for(stage, Reply(ask=strange))
     assert one["task_id"] != two["task_id"]
 

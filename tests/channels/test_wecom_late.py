@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from bot.channels.outbound import PlatformError
-from bot.channels.wecom import WeCom
-from bot.domain.message import Address, Ask, Incoming, Reply
-from tests.platforms.asks import JUDGE, QUESTION, card_for
-from tests.platforms.plain import Time
-from tests.platforms.sealed import AES_KEY, TOKEN
-from tests.platforms.standing import wecom_stands
-from tests.platforms.wecom import AGENT, CORP, SECRET, refusal
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.wecom.channel import WeComChannel
+from bot.domain.message import Address, Incoming, QuestionCard, Reply
+from tests.support.platforms.envelopes import AES_KEY, TOKEN
+from tests.support.platforms.plain import Time
+from tests.support.platforms.questions import JUDGE, QUESTION, card_for
+from tests.support.platforms.servers import wecom_stands
+from tests.support.platforms.wecom import AGENT, CORP, SECRET, refusal
 
 
 async def test_a_late_reply_is_sent_once_however_many_copies_were_waiting() -> None:
@@ -125,9 +125,9 @@ class Sent:
         return self.answer
 
 
-def channel(outbound: Any, **over: Any) -> WeCom:
+def channel(outbound: Any, **over: Any) -> WeComChannel:
     known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    return WeCom(**{**known, "outbound": outbound, "clock": Time(), "note": lambda *what: None, **over})
+    return WeComChannel(**{**known, "outbound": outbound, "clock": Time(), "note": lambda *what: None, **over})
 
 
 async def test_a_push_whose_question_fits_is_one_card_and_no_words() -> None:
@@ -138,7 +138,7 @@ async def test_a_push_whose_question_fits_is_one_card_and_no_words() -> None:
 
 async def test_a_push_whose_question_is_too_long_for_a_card_is_told_first() -> None:
     sent = Sent({"errcode": 0})
-    await channel(sent).send(Address("wecom", AGENT, "zhangsan"), Reply(ask=Ask("q", "案例", "案情" * 200, JUDGE.options)))
+    await channel(sent).send(Address("wecom", AGENT, "zhangsan"), Reply(ask=QuestionCard("q", "案例", "案情" * 200, JUDGE.options)))
     assert [message["msgtype"] for message in sent.messages] == ["text", "template_card"]
     assert "案情" * 200 in sent.messages[0]["text"]["content"]
 

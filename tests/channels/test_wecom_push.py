@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from bot.channels.base import Parcel, Recalls, Receipt
+from bot.channels.base import RecallingChannel
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Option, Reply
-from tests.platforms.asks import QUESTION, SEVERAL, Stage
-from tests.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, says, slow
-from tests.platforms.standing import wecom_stands
-from tests.platforms.wecom import AGENT, CORP, WeComPlatform
+from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, says, slow
+from tests.support.platforms.questions import QUESTION, SEVERAL, Stage
+from tests.support.platforms.servers import wecom_stands
+from tests.support.platforms.wecom import AGENT, CORP, WeComPlatform
 
 SEND = "/cgi-bin/message/send"
 LESSON = Reply("今天学第一课", buttons=(Option("学习 mfd-1191", "开始学习"),))
@@ -23,11 +24,11 @@ async def stage() -> AsyncIterator[Stage]:
         yield standing
 
 
-def parcel(user: str, reply: Reply = LESSON, mark: str = "") -> Parcel:
-    return Parcel(Address("wecom", AGENT, user), reply, mark or f"7:{user}")
+def parcel(user: str, reply: Reply = LESSON, mark: str = "") -> OutboundMessage:
+    return OutboundMessage(Address("wecom", AGENT, user), reply, mark or f"7:{user}")
 
 
-def outcomes(receipts: Sequence[Receipt]) -> list[str]:
+def outcomes(receipts: Sequence[SendReceipt]) -> list[str]:
     return [one.outcome for one in receipts]
 
 
@@ -177,7 +178,7 @@ async def test_one_poisonous_parcel_does_not_hold_the_others(stage: Stage) -> No
 async def test_every_message_of_a_push_is_recalled(stage: Stage) -> None:
     platform, ear = stage
     recalling: object = ear.channel
-    assert isinstance(recalling, Recalls)
+    assert isinstance(recalling, RecallingChannel)
     [receipt] = await ear.channel.push([parcel("lisi", Reply("法" * 1500))])
     platform.faults.on("/cgi-bin/message/recall", says({"errcode": 0}), says({"errcode": 0}), says({"errcode": 0}), refuses(40058))
 

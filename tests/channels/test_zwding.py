@@ -11,19 +11,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.channels.base import Parcel
-from bot.channels.outbound import PlatformError
+from bot.channels.outbound.errors import PlatformError
 from bot.channels.zwding.gateway import judged, signature, signed_text
+from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.message import Address, Reply
-from tests.platforms.zwding import (
-    APP_KEY,
-    APP_SECRET,
-    TENANT,
-    certificate,
-    epaas,
-    fine,
-)
-from tests.platforms.zwding_house import LESSON, PAGE, Stage, standing
+from tests.support.platforms.zwding import APP_KEY, APP_SECRET, TENANT, certificate, epaas, fine
+from tests.support.platforms.zwding_bot import LESSON, PAGE, Stage, standing
 
 
 @pytest.fixture
@@ -32,8 +25,8 @@ async def stage() -> AsyncIterator[Stage]:
         yield made
 
 
-def parcels(*users: str, reply: Reply = LESSON) -> list[Parcel]:
-    return [Parcel(Address("zwding", APP_KEY, user), reply, f"mark-{user}") for user in users]
+def parcels(*users: str, reply: Reply = LESSON) -> list[OutboundMessage]:
+    return [OutboundMessage(Address("zwding", APP_KEY, user), reply, f"mark-{user}") for user in users]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain.message import Address, Incoming, Reply
-from tests.platforms.zwding import APP_KEY, robot_body, robot_headers
-from tests.platforms.zwding_house import Stage, standing
+from tests.support.platforms.zwding import APP_KEY, robot_body, robot_headers
+from tests.support.platforms.zwding_bot import Stage, standing
 
 
 @pytest.fixture

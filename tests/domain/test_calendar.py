@@ -8,7 +8,7 @@ import chinese_calendar
 import pytest
 
 from bot.domain.calendar import Calendar, UnknownYear, warning
-from bot.domain.library import Library
+from bot.domain.library.library import Library
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bot.domain.certificate import (
     ALPHABET,
-    Asked,
-    Facts,
+    CertificateFacts,
+    CertificateQuery,
     body_of,
     check_character,
     full_number,
@@ -25,7 +25,7 @@ from bot.domain.certificate import (
 )
 from bot.domain.message import Refusal
 
-FACTS = Facts("exam", "学员甲", "办公室", "年度学法考试", date(2026, 3, 1), "成绩 92 分，考试合格", "2", "某局")
+FACTS = CertificateFacts("exam", "学员甲", "办公室", "年度学法考试", date(2026, 3, 1), "成绩 92 分，考试合格", "2", "某局")
 NUMBER = number_of(2026, 123)
 serials = st.integers(1, 999_999_999)
 
@@ -67,12 +67,12 @@ def test_two_neighbours_exchanged_are_noticed(serial: int, place: int) -> None:
     ],
 )
 def test_a_number_is_understood_however_it_is_typed(typed: str) -> None:
-    assert read_number(typed) == Asked(NUMBER, "")
+    assert read_number(typed) == CertificateQuery(NUMBER, "")
 
 
 def test_number_and_code_are_read_from_one_text_with_or_without_hyphens() -> None:
-    assert read_number(full_number(NUMBER, "7QK39MXT2A")) == Asked(NUMBER, "7QK39MXT2A")
-    assert read_number(f"{NUMBER} 7qk39-mxt2a") == Asked(NUMBER, "7QK39MXT2A")
+    assert read_number(full_number(NUMBER, "7QK39MXT2A")) == CertificateQuery(NUMBER, "7QK39MXT2A")
+    assert read_number(f"{NUMBER} 7qk39-mxt2a") == CertificateQuery(NUMBER, "7QK39MXT2A")
 
 
 @pytest.mark.parametrize(

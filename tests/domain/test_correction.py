@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.domain.correction import Amendment, Place, add_up, parse_amendment, places_of, points_text, remark
+from bot.domain.grading.correction import Amendment, GradedPlace, add_up, parse_amendment, places_of, regrade
+from bot.domain.library.question import KINDS, KeyPoint, Question
 from bot.domain.message import Refusal
-from bot.domain.question import KINDS, KeyPoint, Question
+from bot.domain.text.numbers import points_text
 
 COMMON: dict[str, Any] = {"level": 1, "law": "民法典", "version": date(2020, 5, 28), "article": "第一条", "point": "p", "explanation": "e"}
 FOUR = (("A", "甲"), ("B", "乙"), ("C", "丙"), ("D", "丁"))
@@ -87,26 +88,26 @@ def test_what_cannot_be_asked_is_refused_with_the_way_to_ask(kind: str, said: st
     ],
 )
 def test_what_an_answer_is_worth_afterwards(kind: str, said: str, choice: str | None, earned: int, counts: bool) -> None:
-    found = remark(a(kind), parse_amendment(said, a(kind)), choice)
+    found = regrade(a(kind), parse_amendment(said, a(kind)), choice)
 
     assert (found.earned, found.counts) == (earned, counts)
 
 
 def test_an_item_taken_out_leaves_a_smaller_paper_that_is_scaled_to_the_whole() -> None:
-    paper = [Place(2000, 1000), Place(2000, 500), Place(1000, 0), Place(5000, 1000, counts=False)]
+    paper = [GradedPlace(2000, 1000), GradedPlace(2000, 500), GradedPlace(1000, 0), GradedPlace(5000, 1000, counts=False)]
 
     found = add_up(paper)
 
     assert (found.got, found.of, found.whole) == (3000, 5000, 10_000)
     assert found.scaled(10_000) == 6000
-    assert add_up([Place(2000, 0, counts=False)]).scaled(2000) == 2000, "with nothing left to answer nobody loses"
+    assert add_up([GradedPlace(2000, 0, counts=False)]).scaled(2000) == 2000, "with nothing left to answer nobody loses"
 
 
 def test_scaling_decides_passing_to_the_thousandth_of_a_point() -> None:
     """58 of 98 is 59.184 of 100; 58.8 of 98 is 60 exactly."""
 
     def score(right: int) -> int:
-        return add_up([Place(right, 1000), Place(98_000 - right, 0), Place(2000, 1000, counts=False)]).scaled(100_000)
+        return add_up([GradedPlace(right, 1000), GradedPlace(98_000 - right, 0), GradedPlace(2000, 1000, counts=False)]).scaled(100_000)
 
     assert (score(58_000), score(58_800), score(98_000)) == (59_184, 60_000, 100_000)
 

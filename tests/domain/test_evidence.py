@@ -9,13 +9,13 @@ from math import exp, prod
 
 import pytest
 
-from bot.domain.evidence import Sheet, Tapped, bursts, hasty, same_wrong, tail, turns
+from bot.domain.grading.evidence import AnswerSheet, TimedAnswer, bursts, hasty, same_wrong, tail, turns
 from tests.conftest import NOW
 
 
-def taps(*seconds: float, chars: int = 60, channels: str = "") -> list[Tapped]:
+def taps(*seconds: float, chars: int = 60, channels: str = "") -> list[TimedAnswer]:
     of = channels or "w" * len(seconds)
-    return [Tapped(n, NOW + timedelta(seconds=at), chars, channel) for n, (at, channel) in enumerate(zip(seconds, of, strict=True), 1)]
+    return [TimedAnswer(n, NOW + timedelta(seconds=at), chars, channel) for n, (at, channel) in enumerate(zip(seconds, of, strict=True), 1)]
 
 
 def test_fifty_answers_in_one_second_are_one_burst() -> None:
@@ -53,7 +53,7 @@ def test_the_tail_is_the_sum_over_everything_that_can_happen(least: int) -> None
     assert tail(chances, least) == pytest.approx(every)
 
 
-def an_exam(seed: int, people: int = 120, items: int = 40) -> list[Sheet]:
+def an_exam(seed: int, people: int = 120, items: int = 40) -> list[AnswerSheet]:
     """People who answer by themselves: able or less, on easy and hard questions, with one wrong option more tempting than the others."""
     rng = random.Random(seed)
     hard = [rng.gauss(-0.8, 0.8) for _ in range(items)]
@@ -64,7 +64,7 @@ def an_exam(seed: int, people: int = 120, items: int = 40) -> list[Sheet]:
         for n in range(items):
             right = rng.random() < 1 / (1 + exp(hard[n] - skill))
             chosen[f"q{n}"] = ("A", True) if right else (rng.choices("BCD", (6, 2, 2))[0], False)
-        found.append(Sheet(person, chosen))
+        found.append(AnswerSheet(person, chosen))
     return found
 
 
@@ -77,7 +77,7 @@ def test_people_who_answer_by_themselves_are_not_named(seed: int) -> None:
 def test_who_copied_is_named_with_whom_and_how_unlikely_it_is() -> None:
     sheets = an_exam(3)
     weak = min(sheets, key=lambda sheet: sum(right for _, right in sheet.chosen.values()))
-    copied = Sheet(999, dict(weak.chosen))
+    copied = AnswerSheet(999, dict(weak.chosen))
 
     found = same_wrong([*sheets, copied])
 
@@ -90,6 +90,6 @@ def test_who_copied_is_named_with_whom_and_how_unlikely_it_is() -> None:
 
 def test_a_wrong_answer_that_everybody_gives_says_nothing() -> None:
     """A wrong key looks like this: all choose the same, and no pair stands out."""
-    sheets = [Sheet(n, {f"q{i}": ("B", False) if i < 10 else ("A", True) for i in range(20)}) for n in range(30)]
+    sheets = [AnswerSheet(n, {f"q{i}": ("B", False) if i < 10 else ("A", True) for i in range(20)}) for n in range(30)]
 
     assert same_wrong(sheets) == []

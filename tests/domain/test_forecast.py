@@ -8,21 +8,21 @@ from decimal import Decimal
 import pytest
 
 from bot.domain.calendar import UnknownYear
-from bot.domain.forecast import TOO_EARLY, Earned, Outlook, Quota, Span, WorkYear, back_test, look_ahead, smallest_plan
-from bot.domain.habit import Stay
-from bot.domain.library import Library
+from bot.domain.hours.forecast import TOO_EARLY, EarnedOnDay, ForecastQuota, ForecastSpan, Outlook, WorkYear, back_test, look_ahead, smallest_plan
+from bot.domain.library.library import Library
+from bot.domain.people.leave import Absence
 
 HOUR = 2700
-FORTY = Quota(Decimal(40), Decimal(0), HOUR)
+FORTY = ForecastQuota(Decimal(40), Decimal(0), HOUR)
 ON = date(2026, 6, 30)
-HALF = Span(120, 120, 26, 26)
+HALF = ForecastSpan(120, 120, 26, 26)
 
 
-def weekly(hours: float, weeks: int = 26, category: str = "online") -> list[Earned]:
-    return [Earned(category, ON - timedelta(weeks=n), int(hours * HOUR)) for n in range(weeks)]
+def weekly(hours: float, weeks: int = 26, category: str = "online") -> list[EarnedOnDay]:
+    return [EarnedOnDay(category, ON - timedelta(weeks=n), int(hours * HOUR)) for n in range(weeks)]
 
 
-def outlook(earned: list[Earned], quota: Quota = FORTY, span: Span = HALF) -> Outlook:
+def outlook(earned: list[EarnedOnDay], quota: ForecastQuota = FORTY, span: ForecastSpan = HALF) -> Outlook:
     found = look_ahead(earned, ON, span, quota)
     assert found is not None
     return found
@@ -40,7 +40,7 @@ def test_an_even_pace_is_carried_to_the_end_of_the_year_without_doubt(
 
 
 def test_uneven_weeks_widen_the_range_and_take_the_certainty() -> None:
-    uneven = [Earned("online", ON - timedelta(weeks=n), 6 * HOUR) for n in range(0, 26, 8)]
+    uneven = [EarnedOnDay("online", ON - timedelta(weeks=n), 6 * HOUR) for n in range(0, 26, 8)]
     found = outlook(uneven)
     assert found.expected == 48
     assert found.margin > 8
@@ -52,13 +52,13 @@ def test_uneven_weeks_widen_the_range_and_take_the_certainty() -> None:
 
 
 def test_what_a_cap_holds_back_is_not_foretold() -> None:
-    capped = Quota(Decimal(40), Decimal(0), HOUR, {"practice": 10 * HOUR})
+    capped = ForecastQuota(Decimal(40), Decimal(0), HOUR, {"practice": 10 * HOUR})
     assert outlook(weekly(0.35, category="practice"), capped).expected == 10
     assert outlook(weekly(0.35, category="practice")).expected == Decimal("18")
 
 
 def test_collective_study_has_its_own_floor_which_nothing_else_fills() -> None:
-    leader = Quota(Decimal(40), Decimal(12), HOUR)
+    leader = ForecastQuota(Decimal(40), Decimal(12), HOUR)
     found = outlook(weekly(1) + weekly(1, 4, "collective"), leader)
     assert (found.total, found.missing, found.short) == (Decimal(30), Decimal(10), Decimal(8))
     assert found.expected > 40
@@ -66,8 +66,8 @@ def test_collective_study_has_its_own_floor_which_nothing_else_fills() -> None:
 
 
 def test_nothing_is_foretold_before_twenty_days_and_nothing_earned_later_is_seen() -> None:
-    assert look_ahead([], ON, Span(TOO_EARLY - 1, 200, 4, 40), FORTY) is None
-    later = [Earned("online", ON + timedelta(1), 30 * HOUR)]
+    assert look_ahead([], ON, ForecastSpan(TOO_EARLY - 1, 200, 4, 40), FORTY) is None
+    later = [EarnedOnDay("online", ON + timedelta(1), 30 * HOUR)]
     assert outlook([*weekly(0.5), *later]) == outlook(weekly(0.5))
 
 
@@ -75,9 +75,9 @@ def test_days_of_leave_are_neither_behind_nor_ahead(shipped: Library) -> None:
     year = WorkYear(2026, shipped.calendar)
     whole = year.span(ON)
     assert whole.elapsed + whole.remaining == len(year.days) == 248
-    march = Stay(date(2026, 3, 1), date(2026, 3, 31))
+    march = Absence(date(2026, 3, 1), date(2026, 3, 31))
     assert year.span(ON, away=[march]).elapsed == whole.elapsed - 22
-    gone = Stay(date(2026, 7, 1))
+    gone = Absence(date(2026, 7, 1))
     assert year.span(ON, away=[gone]).remaining == 0
     assert year.span(ON, joined=date(2026, 6, 29)).elapsed == 2
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain import words
-from bot.domain.library import SYLLABUS, Bank, Law, LawSet, LawVersion, Lesson, Library, expected_seconds, plain
-from bot.domain.question import Judge
+from bot.domain.library.library import SYLLABUS, Bank, Law, LawSet, LawVersion, Lesson, Library, expected_seconds, plain
+from bot.domain.library.question import Judge
+from bot.domain.text import segmentation
 
 JCF = Law(
     title="中华人民共和国监察法",
@@ -136,17 +136,17 @@ def test_the_time_of_a_page_is_that_of_its_characters() -> None:
 
 
 def test_text_is_cut_into_words_without_punctuation() -> None:
-    assert words.words("由用人单位承担侵权责任。") == ["由", "用人单位", "承担", "侵权", "责任"]
-    assert words.words("") == []
+    assert segmentation.cut_words("由用人单位承担侵权责任。") == ["由", "用人单位", "承担", "侵权", "责任"]
+    assert segmentation.cut_words("") == []
 
 
 def test_many_threads_may_warm_the_dictionary_at_once() -> None:
-    threads = [threading.Thread(target=words.warm) for _ in range(4)]
+    threads = [threading.Thread(target=segmentation.load_dictionary) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert words.words("法治") == ["法治"]
+    assert segmentation.cut_words("法治") == ["法治"]
 
 
 def test_the_dictionary_loads_without_warnings_and_leaves_nothing_in_the_shared_folder(tmp_path: Path) -> None:

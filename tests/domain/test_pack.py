@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bot.domain.calendar import UnknownYear
-from bot.domain.content import render
-from bot.domain.library import Library
-from bot.domain.pack_days import content_of, dated
-from bot.domain.people import Learner
-from bot.storage.files import load_library
+from bot.domain.campaign.content import render_content
+from bot.domain.campaign.pack import content_of, dated
+from bot.domain.library.library import Library
+from bot.domain.people.person import Learner
+from bot.storage.files.loader import load_library
 
 
 def test_the_law_days_of_a_year_have_their_packs(shipped: Library) -> None:
@@ -38,7 +38,7 @@ def test_every_item_that_ships_can_be_shown_to_everybody(shipped: Library) -> No
 
     for pack in shipped.packs.values():
         for item in pack.items:
-            seen = render(content_of(item), Shelf(), person, 7)
+            seen = render_content(content_of(item), Shelf(), person, 7)
             assert seen.text
             assert item.kind == "notice" or seen.buttons
             assert "{" not in seen.text

@@ -9,41 +9,24 @@ from typing import Any
 
 import pytest
 
-from bot.domain.library import Library
+from bot.domain.exam.blueprint import MOST_ITEMS, Blueprint, blueprint_from_json, blueprint_json, describe_blueprint, parse_blueprint, read_blueprint
+from bot.domain.exam.paper import CandidateItem, PaperPlan, as_file, as_shown, assemble, difficulty, may_shuffle, missing, prepare, shown_as
+from bot.domain.library.library import Library
+from bot.domain.library.question import Judge, Multiple, Question, Single
 from bot.domain.message import Refusal
-from bot.domain.paper import (
-    Blueprint,
-    Item,
-    Plan,
-    as_file,
-    as_shown,
-    assemble,
-    describe,
-    difficulty,
-    from_json,
-    may_shuffle,
-    missing,
-    parse_blueprint,
-    prepare,
-    read_blueprint,
-    shown_as,
-    to_json,
-)
-from bot.domain.paper.blueprint import MOST_ITEMS
-from bot.domain.question import Judge, Multiple, Question, Single
 
 LINE = "民法典 单选 10×2 难度1:3/2:5/3:2、监察法 单选 5×2、多选 8×3 案例≥30%、判断 8×1；案例≥50%；60 分钟；及格 60%；固定 mfd-1191-01×2"
 LAWS = ("民法典", "监察法")
 
 
-def pool_of(library: Library, rng: random.Random | None = None) -> list[Item]:
+def pool_of(library: Library, rng: random.Random | None = None) -> list[CandidateItem]:
     """The shipped questions; with an rng they have been answered before, more or less often, more or less well."""
     found = []
     for n, one in enumerate(library.questions.values(), 1):
         answered = rng.randrange(0, 80) if rng else 0
         right = rng.randrange(0, answered + 1) if rng else 0
         letters = one.letters if may_shuffle(one) else ""
-        found.append(Item(one.id, n, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
+        found.append(CandidateItem(one.id, n, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
     return found
 
 
@@ -51,7 +34,7 @@ def scopes_of(library: Library) -> dict[str, frozenset[str]]:
     return {name: frozenset(one.id for one in library.questions_of(name) or ()) for name in LAWS}
 
 
-def plan_of(library: Library, line: str, rng: random.Random | None = None) -> Plan:
+def plan_of(library: Library, line: str, rng: random.Random | None = None) -> PaperPlan:
     return prepare(parse_blueprint(line), pool_of(library, rng), scopes_of(library))
 
 
@@ -133,8 +116,8 @@ def test_a_blueprint_that_just_fits_is_drawn(shipped: Library, rng: random.Rando
 )
 def test_a_line_is_read_back_as_it_was_said_and_kept(line: str) -> None:
     blueprint = parse_blueprint(line)
-    assert parse_blueprint(describe(blueprint)) == blueprint
-    assert from_json(to_json(blueprint)) == blueprint
+    assert parse_blueprint(describe_blueprint(blueprint)) == blueprint
+    assert blueprint_from_json(blueprint_json(blueprint)) == blueprint
 
 
 def test_a_file_says_the_same_as_a_line(shipped: Library) -> None:

@@ -13,22 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.question import (
+from bot.domain.library.question import (
     KINDS,
-    LONGEST_ANSWER,
     Fill,
+    GradeRule,
     Judge,
     KeyPoint,
-    MarkRule,
     Multiple,
     Question,
     Short,
     Single,
-    digest,
-    from_body,
-    parse_numbered,
-    to_body,
+    question_body,
+    question_digest,
+    question_from_body,
 )
+from bot.domain.text.typed_answers import LONGEST_ANSWER, parse_numbered
 
 COMMON: dict[str, Any] = {
     "id": "mfd-1191-01",
@@ -184,8 +183,8 @@ def test_a_multiple_choice_short_of_an_option_earns_half_by_rule_m1(choice: str,
 
 
 def test_another_rule_gives_nothing_for_a_part() -> None:
-    assert MULTIPLE.mark("A", MarkRule("M0", half_for_subset=False)).earned == 0
-    assert MULTIPLE.mark("AC", MarkRule("M0", half_for_subset=False)).earned == 1
+    assert MULTIPLE.mark("A", GradeRule("M0", half_for_subset=False)).earned == 0
+    assert MULTIPLE.mark("AC", GradeRule("M0", half_for_subset=False)).earned == 1
 
 
 @pytest.mark.parametrize("typed", ["十五日", "15日", "１５日", "15 日。", "“十五日”", "15天", "十五天"])
@@ -263,18 +262,18 @@ def test_buttons_exist_for_what_can_be_chosen() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_question_comes_back_from_json_as_it_was(name: str) -> None:
     question = SAMPLES[name]
-    again = from_body(json.loads(json.dumps(to_body(question))))
+    again = question_from_body(json.loads(json.dumps(question_body(question))))
     assert again == question
     assert type(again) is type(question)
-    assert digest(again) == digest(question)
-    assert len(digest(question)) == 64
+    assert question_digest(again) == question_digest(question)
+    assert len(question_digest(question)) == 64
 
 
 def test_any_change_is_another_version_and_the_order_of_keys_is_none() -> None:
-    assert digest(replace(SINGLE, explanation="改过")) != digest(SINGLE)
-    assert digest(replace(SINGLE, case=False)) != digest(SINGLE)
-    body = to_body(SINGLE)
-    assert digest(from_body(dict(reversed(body.items())))) == digest(SINGLE)
+    assert question_digest(replace(SINGLE, explanation="改过")) != question_digest(SINGLE)
+    assert question_digest(replace(SINGLE, case=False)) != question_digest(SINGLE)
+    body = question_body(SINGLE)
+    assert question_digest(question_from_body(dict(reversed(body.items())))) == question_digest(SINGLE)
 
 
 def test_a_question_never_changes() -> None:
@@ -284,4 +283,4 @@ def test_a_question_never_changes() -> None:
 
 def test_a_kind_nobody_knows_is_refused() -> None:
     with pytest.raises(KeyError):
-        from_body({**to_body(SINGLE), "kind": "essay"})
+        question_from_body({**question_body(SINGLE), "kind": "essay"})

@@ -14,11 +14,11 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.services import people
-from bot.storage import people as rows
-from bot.storage.accounts import lock_people
-from bot.storage.db import Desk
-from bot.storage.tables import Account
+from bot.services.people import binding
+from bot.storage.db.database import Database
+from bot.storage.people import roster
+from bot.storage.people.accounts import lock_people
+from bot.storage.tables.people import AccountRow
 from tests.conftest import NOW, Chat, Clock, enroll
 
 
@@ -30,7 +30,7 @@ def wechat(house: Dispatcher, clock: Clock) -> Chat:
 
 
 def code_for(chat: Chat, staff_no: str) -> str:
-    made = chat.dispatcher.desk.write_now(lambda session: people.issue_codes(session, chat.clock.now, actor="cli:test", via="cli"))
+    made = chat.dispatcher.desk.write_now(lambda session: binding.issue_codes(session, chat.clock.now, actor="cli:test", via="cli"))
     return next(one.code for one in made if one.staff_no == staff_no)
 
 
@@ -96,7 +96,7 @@ async def test_four_copies_of_the_message_bind_once_and_read_the_same(wechat: Ch
 
 
 async def test_copies_that_reach_two_replicas_bind_once_and_read_the_same(wechat: Chat) -> None:
-    desk = Desk(wechat.dispatcher.desk.engine, prelock=lock_people)
+    desk = Database(wechat.dispatcher.desk.engine, prelock=lock_people)
     desk.start()
     houses = (wechat.dispatcher, Dispatcher(desk, wechat.dispatcher.shelf))
     try:
@@ -105,7 +105,7 @@ async def test_copies_that_reach_two_replicas_bind_once_and_read_the_same(wechat
             said = await asyncio.gather(*(houses[turn % 2].handle(message) for turn in range(4)))
             assert {one.text[:5] for one in said} == {"✅ 已绑定"}
             assert len(set(said)) == 1
-            desk.write_now(lambda session: rows.unbind(session, "wechat", "o-openid"))
+            desk.write_now(lambda session: roster.unbind(session, "wechat", "o-openid"))
     finally:
         await asyncio.to_thread(desk.stop)
 
@@ -138,7 +138,7 @@ async def test_a_second_account_for_a_person_is_refused_clearly(wechat: Chat) ->
 async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
     house, clock = wechat.dispatcher, wechat.clock
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
-    house.desk.write_now(lambda session: session.add(Account(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster")))
+    house.desk.write_now(lambda session: session.add(AccountRow(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster")))
     work, ding = Chat(house, clock, "1001", "wecom"), Chat(house, clock, "zhang", "dingtalk")
     await wechat.say("每日")
     assert wechat.last.ask is not None
@@ -154,7 +154,7 @@ async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
 
 async def test_a_leaver_is_a_stranger_from_the_next_day(wechat: Chat) -> None:
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
-    wechat.dispatcher.desk.write_now(lambda session: rows.change(session, 1, "张三", "公务员", None, NOW.date()))
+    wechat.dispatcher.desk.write_now(lambda session: roster.change(session, 1, "张三", "公务员", None, NOW.date()))
     assert "张三" in await wechat.say("我的学时")
     wechat.clock.pass_(days=1)
     assert "还没有和花名册对上" in await wechat.say("我的学时")

@@ -10,11 +10,11 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.campaign import Fired
-from bot.domain.report import Ask, Scope
-from bot.services import campaign as service
-from bot.storage.reports import REPORTS
-from bot.storage.tables import Role
+from bot.domain.campaign.campaign import FiredCampaign
+from bot.domain.reports import ReportQuery, Scope
+from bot.services.campaign import fire
+from bot.storage.reports.scope import REPORTS
+from bot.storage.tables.people import RoleRow
 from tests.conftest import Chat, Clock, enroll
 
 NEW = "活动 新建 每日一练；每个工作日 10:00；单位=某局（含下级） 且 层级=公务员；每日；依据=年度要点第二条"
@@ -30,7 +30,7 @@ def admin(chat: Chat, house: Dispatcher, clock: Clock) -> Chat:
         enroll(session, "9002", "管理员乙", unit="某局/财务处", tier="领导干部")
         unit = session.execute(text("SELECT id FROM unit WHERE path = '某局/财务处'")).scalar_one()
         person = session.execute(text("SELECT id FROM person WHERE staff_no = '9002'")).scalar_one()
-        session.add(Role(person_id=person, role="admin", unit_id=unit))
+        session.add(RoleRow(person_id=person, role="admin", unit_id=unit))
 
     house.desk.write_now(work)
     return Chat(house, clock, "9001")
@@ -40,10 +40,10 @@ def other(chat: Chat, staff_no: str) -> Chat:
     return Chat(chat.dispatcher, chat.clock, staff_no)
 
 
-def tick(chat: Chat, **later: float) -> list[Fired]:
+def tick(chat: Chat, **later: float) -> list[FiredCampaign]:
     chat.clock.pass_(**later)
     shelf = chat.dispatcher.shelf()
-    return chat.dispatcher.desk.write_now(lambda session: service.fire_due(session, shelf, shelf.library.calendar, chat.clock.now))
+    return chat.dispatcher.desk.write_now(lambda session: fire.fire_due(session, shelf, shelf.library.calendar, chat.clock.now))
 
 
 def rows(chat: Chat, statement: str) -> list[tuple[object, ...]]:
@@ -146,7 +146,7 @@ async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_
         if "已记录" in await learner.say(word):
             break
     shelf = admin.dispatcher.shelf()
-    ask = Ask(2026, date(2026, 3, 2), date(2026, 3, 2), shelf.policy)
+    ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), shelf.policy)
 
     found = admin.dispatcher.desk.read_now(lambda session: REPORTS["形式"].run(session, Scope(), ask).held())
     assert list(found.parts[0].rows) == [("投票", "网页", 1, 4, 0, 1)]
@@ -155,7 +155,7 @@ async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_
     office = rows(admin, "SELECT id FROM unit WHERE path = '某局/办公室'")
     narrow = admin.dispatcher.desk.read_now(lambda session: REPORTS["形式"].run(session, Scope((int(str(office[0][0])),)), ask).held())
     assert [list(part.rows) for part in narrow.parts] == [[("投票", "网页", 1, 2, 0, 0)], []], "another office's people are not in it"
-    last_year = Ask(2025, date(2025, 12, 31), date(2026, 3, 2), shelf.policy)
+    last_year = ReportQuery(2025, date(2025, 12, 31), date(2026, 3, 2), shelf.policy)
     assert [len(part.rows) for part in admin.dispatcher.desk.read_now(lambda s: REPORTS["形式"].run(s, Scope(), last_year).held()).parts] == [0, 0]
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.dispatch import Dispatcher
-from bot.domain.question import Question
-from bot.services.quiz import open_set as open_round
-from bot.storage import ledger
+from bot.domain.library.question import Question
+from bot.services.study.quiz import open_set
+from bot.storage.hours import ledger
 from tests.conftest import Chat
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 from tests.flows.test_lessons import expected, lesson_in_hand
@@ -28,7 +28,7 @@ async def put_in_hand(chat: Chat, question: Question) -> None:
     """A round of this one question."""
     desk, shelf, now = chat.dispatcher.desk, chat.dispatcher.shelf(), chat.clock.now
     person_id = rows(desk, "SELECT id FROM person")[0][0]
-    desk.write_now(lambda session: open_round(session, shelf, person_id, "practice", f"随机@{now}", [question.id], now))
+    desk.write_now(lambda session: open_set(session, shelf, person_id, "practice", f"随机@{now}", [question.id], now))
     assert question.stem in await chat.say("继续")
 
 

@@ -8,18 +8,18 @@ from sqlmodel import Session
 
 from bot.domain.certificate import full_number
 from bot.domain.times import day_of
-from bot.services import certificate
-from bot.services.certificate import Held
-from bot.storage.accounts import learner_at
+from bot.services.certificate import certificates
+from bot.storage.certificate import HeldCertificate
+from bot.storage.people.accounts import learner_at
 from tests.conftest import NOW, Chat, enroll
 
 
-def give(chat: Chat, title: str = "年度学法考试", staff_no: str = "1001") -> Held:
-    def work(session: Session) -> Held:
+def give(chat: Chat, title: str = "年度学法考试", staff_no: str = "1001") -> HeldCertificate:
+    def work(session: Session) -> HeldCertificate:
         who = learner_at(session, chat.message("").sender, "2026-03-02") if staff_no == "1001" else None
         person = who.id if who is not None else enroll(session, staff_no, "别人")
-        facts = certificate.facts_of(session, person, "exam", title, day_of(NOW), result="成绩 92 分，考试合格")
-        return certificate.issue(session, person, ("sitting", title), facts, NOW)
+        facts = certificates.facts_of(session, person, "exam", title, day_of(NOW), result="成绩 92 分，考试合格")
+        return certificates.issue(session, person, ("sitting", title), facts, NOW)
 
     return chat.dispatcher.desk.write_now(work)
 
@@ -47,8 +47,8 @@ async def test_the_owner_is_told_why_one_no_longer_holds_and_what_came_instead(c
     chat.dispatcher.pages = "https://xuefa.example"
     first, second = give(chat), give(chat, "七一竞赛")
     desk, later = chat.dispatcher.desk, NOW + timedelta(days=3)
-    new = desk.write_now(lambda session: certificate.replace(session, first, first.body.facts, "姓名有误", later, by="9001", via="cli"))
-    desk.write_now(lambda session: certificate.revoke(session, second, "重复发放", later, by="9001", via="cli"))
+    new = desk.write_now(lambda session: certificates.replace(session, first, first.body.facts, "姓名有误", later, by="9001", via="cli"))
+    desk.write_now(lambda session: certificates.revoke(session, second, "重复发放", later, by="9001", via="cli"))
     told = await chat.say("证书")
     assert f"编号 {first.number}：已换发（2026年3月5日，原因：姓名有误），新编号 {new.number}" in told
     assert f"编号 {second.number}：已撤销（2026年3月5日，原因：重复发放）" in told

@@ -7,24 +7,23 @@ from datetime import timedelta
 import pytest
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All, Unit
-from bot.domain.campaign import Author
-from bot.domain.contest import Rules
-from bot.domain.contest.plan import Plan
-from bot.services import contest
+from bot.domain.campaign.campaign import Author
+from bot.domain.contest.contest import ContestPlan, ContestRules
+from bot.domain.people.audience import All, UnitIs
+from bot.services.contest import leaderboard, manage
 from tests.conftest import NOW, Chat, Clock, enroll
 from tests.flows.test_daily import rows
 
 ADMIN = Author("9001", "cli")
 
 
-def opened(house: Dispatcher, rules: Rules | None = None, audience: All | Unit | None = None, *, name: str = "七一竞赛") -> int:
+def opened(house: Dispatcher, rules: ContestRules | None = None, audience: All | UnitIs | None = None, *, name: str = "七一竞赛") -> int:
     """A contest of a week, open from now on."""
-    plan = Plan(name, "windowed", rules or Rules(), ("监察法",), audience or All(), NOW, NOW + timedelta(days=7))
+    plan = ContestPlan(name, "windowed", rules or ContestRules(), ("监察法",), audience or All(), NOW, NOW + timedelta(days=7))
 
     def work(session):  # type: ignore[no-untyped-def]
-        made = contest.create(session, house.shelf(), ADMIN, plan, NOW)
-        contest.open_(session, ADMIN, made, NOW)
+        made = manage.create(session, house.shelf(), ADMIN, plan, NOW)
+        manage.open_(session, ADMIN, made, NOW)
         return made
 
     return int(house.desk.write_now(work))
@@ -32,7 +31,7 @@ def opened(house: Dispatcher, rules: Rules | None = None, audience: All | Unit |
 
 def closed(house: Dispatcher, clock: Clock) -> None:
     clock.now = NOW + timedelta(days=7, seconds=6)
-    assert house.desk.write_now(lambda session: contest.close_due(session, house.shelf(), clock.now))
+    assert house.desk.write_now(lambda session: leaderboard.close_due(session, house.shelf(), clock.now))
 
 
 async def play(chat: Chat, number: int) -> str:
@@ -116,7 +115,7 @@ async def test_without_a_word_from_the_rules_there_is_no_ranking(chat: Chat, hou
 
 
 async def test_below_the_middle_nobody_is_named_and_hears_no_place(chat: Chat, house: Dispatcher, clock: Clock) -> None:
-    number = opened(house, Rules(board="upper"))
+    number = opened(house, ContestRules(board="upper"))
     others = []
     for n in range(2, 5):
         house.desk.write_now(lambda session, n=n: enroll(session, f"100{n}", f"学员{'乙丙丁'[n - 2]}"))  # type: ignore[misc]
@@ -133,7 +132,7 @@ async def test_below_the_middle_nobody_is_named_and_hears_no_place(chat: Chat, h
 
 
 async def test_bands_are_told_instead_of_places_where_the_rules_say_so(chat: Chat, house: Dispatcher) -> None:
-    number = opened(house, Rules(board="bands"))
+    number = opened(house, ContestRules(board="bands"))
     await play(chat, number)
     said = await chat.say(f"排行 {number}")
     assert "您在第一档" in said
@@ -142,7 +141,7 @@ async def test_bands_are_told_instead_of_places_where_the_rules_say_so(chat: Cha
 
 async def test_the_board_of_teams_names_its_rule(chat: Chat, house: Dispatcher) -> None:
     house.desk.write_now(lambda session: enroll(session, "2001", unit="某局/财务处"))
-    number = opened(house, Rules(board="all", teams="unit", best=5))
+    number = opened(house, ContestRules(board="all", teams="unit", best=5))
     await play(chat, number)
     said = await chat.say(f"排行 {number}")
     assert "团队榜，团队得分为本队最高 5 人的平均分" in said
@@ -154,7 +153,7 @@ async def test_the_board_of_teams_names_its_rule(chat: Chat, house: Dispatcher) 
 @pytest.mark.parametrize("said", ["竞赛 999", "竞赛 1", "排行 1"])
 async def test_a_contest_for_others_is_answered_like_none(chat: Chat, house: Dispatcher, said: str) -> None:
     house.desk.write_now(lambda session: enroll(session, "2001", unit="某局/乙处"))
-    opened(house, audience=Unit("某局/乙处"))
+    opened(house, audience=UnitIs("某局/乙处"))
     assert "没有编号为" in await chat.say(said)
     assert "没有您可以参加的竞赛" in await chat.say("竞赛")
 

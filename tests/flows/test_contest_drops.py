@@ -14,18 +14,18 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All
-from bot.domain.campaign import Author
-from bot.domain.contest import Rules
-from bot.domain.contest.plan import Plan
-from bot.domain.message import Address, Ask, Incoming, Reply
-from bot.domain.question import Question
-from bot.jobs.contests import end_contests
-from bot.services import contest
-from bot.storage import accounts, players, teams
-from bot.storage import contest as rows
-from bot.storage.db import Desk, is_sqlite, open_engine
-from bot.storage.tables import Account
+from bot.domain.campaign.campaign import Author
+from bot.domain.contest.contest import ContestPlan, ContestRules
+from bot.domain.library.question import Question
+from bot.domain.message import Address, Incoming, QuestionCard, Reply
+from bot.domain.people.audience import All
+from bot.jobs.schedule import end_contests
+from bot.services.contest import leaderboard, manage
+from bot.storage.contest import contests, players, teams
+from bot.storage.db.database import Database
+from bot.storage.db.engine import is_sqlite, open_engine
+from bot.storage.people import accounts
+from bot.storage.tables.people import AccountRow
 from tests.conftest import NOW, enroll
 
 ADMIN = Author("9001", "cli")
@@ -40,23 +40,23 @@ async def replicas(house: Dispatcher) -> AsyncIterator[list[Dispatcher]]:
         yield [house, Dispatcher(house.desk, house.shelf, rng=random.Random(2))]
         return
     url = house.desk.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://")
-    second = Desk(open_engine(url), prelock=accounts.lock_people)
+    second = Database(open_engine(url), prelock=accounts.lock_people)
     second.start()
     yield [house, Dispatcher(second, house.shelf, rng=random.Random(2))]
     await asyncio.to_thread(second.stop)
 
 
-def opened(house: Dispatcher, rules: Rules, crowd: int) -> int:
+def opened(house: Dispatcher, rules: ContestRules, crowd: int) -> int:
     """A contest of two hours, and so many people in units of three sizes, each with an account on two channels."""
-    plan = Plan("七一知识竞赛", "windowed", rules, ("监察法",), All(), NOW, END)
+    plan = ContestPlan("七一知识竞赛", "windowed", rules, ("监察法",), All(), NOW, END)
 
     def work(session: Session) -> int:
         for n in range(crowd):
             unit = "某局/" + ("甲处" if n % 10 == 0 else "乙处" if n % 10 < 4 else "丙处")
             person_id = enroll(session, f"{n:04}", f"员{n:04}", unit=unit)
-            session.add(Account(channel="wecom", user=f"{n:04}", person_id=person_id, bound_at=NOW, bound_by="test"))
-        made = contest.create(session, house.shelf(), ADMIN, plan, NOW)
-        contest.open_(session, ADMIN, made, NOW)
+            session.add(AccountRow(channel="wecom", user=f"{n:04}", person_id=person_id, bound_at=NOW, bound_by="test"))
+        made = manage.create(session, house.shelf(), ADMIN, plan, NOW)
+        manage.open_(session, ADMIN, made, NOW)
         return made
 
     return int(house.desk.write_now(work))
@@ -72,7 +72,7 @@ class Player:
     channel: str = "local"
     drops: int = 0
     sent: int = 0
-    card: Ask | None = field(default=None)
+    card: QuestionCard | None = field(default=None)
 
     async def say(self, words: str, at: datetime, task: str = "", copies: int = 1) -> Reply:
         """One message, in copies that reach the replicas at once; all are told the same or nothing."""
@@ -99,7 +99,7 @@ class Player:
         return await self.say(said, at, self.card.task, copies)
 
 
-def choice(house: Dispatcher, ask: Ask, *, right: bool) -> str:
+def choice(house: Dispatcher, ask: QuestionCard, *, right: bool) -> str:
     """What to say to the question of a card."""
     ref, n = ask.task[1:].split(".")
 
@@ -135,7 +135,7 @@ def stands(house: Dispatcher, contest_id: int, person_id: int) -> tuple[Any, ...
 async def test_a_client_that_dies_twenty_times_ends_where_one_that_never_died_ends(replicas: list[Dispatcher]) -> None:
     """S19. Two people give the same answers at the same moments; one of them loses the line twenty times."""
     house = replicas[0]
-    number = opened(house, Rules(size=10, sets_a_day=3, counted_a_day=2, teams="unit", best=2, speed=30), 2)
+    number = opened(house, ContestRules(size=10, sets_a_day=3, counted_a_day=2, teams="unit", best=2, speed=30), 2)
     rng = random.Random(19)
     right = [rng.random() < 0.7 for _ in range(30)]
     steady, shaky = (Player(f"{n:04}", replicas, random.Random(n)) for n in range(2))
@@ -153,7 +153,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
     """Report row 06: 200 players over two replicas, one in ten drops and comes back, messages come up to three times."""
     house = replicas[0]
     crowd, size = 200, 5
-    number = opened(house, Rules(size=size, teams="unit", best=5), crowd)
+    number = opened(house, ContestRules(size=size, teams="unit", best=5), crowd)
     rng = random.Random(6)
     answers = [[rng.random() < 0.4 + n / crowd / 2 for _ in range(size)] for n in range(crowd)]
     dropping = set(rng.sample(range(crowd), crowd // 10))
@@ -169,7 +169,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
 
     def look(session: Session) -> tuple[dict[str, int], list[dict[str, Any]]]:
         found = session.execute(text("SELECT p.staff_no, e.place FROM participation e JOIN person p ON p.id = e.person_id")).all()
-        frozen = rows.get(session, number)
+        frozen = contests.get(session, number)
         assert frozen is not None
         return {row[0]: row[1] for row in found}, frozen.board["teams"]
 
@@ -192,7 +192,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
 async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended_in_the_midst(replicas: list[Dispatcher]) -> None:
     """An administrator ends it while forty people answer: an answer arrived in time and counts, or was refused and left nothing."""
     house = replicas[0]
-    number = opened(house, Rules(size=10, finish=0, base=1000), 40)
+    number = opened(house, ContestRules(size=10, finish=0, base=1000), 40)
     phones = [Player(f"{n:04}", replicas, random.Random(n)) for n in range(40)]
     end = NOW + timedelta(seconds=5, milliseconds=500)
     underway = asyncio.Event()
@@ -215,7 +215,7 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
 
     async def stop_midway() -> None:
         await underway.wait()
-        await replicas[-1].desk.write(lambda session: contest.stop(session, ADMIN, number, end))
+        await replicas[-1].desk.write(lambda session: leaderboard.stop(session, ADMIN, number, end))
 
     await asyncio.gather(stop_midway(), *(answer_on(phone) for phone in phones))
     assert recorded >= 40 * 5, "what arrived before the end was taken, whenever it was written"
@@ -227,6 +227,6 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
         return stored, counted[0], counted[1]
 
     assert house.desk.read_now(look) == (recorded, recorded, recorded * 1000)
-    before, after = house.desk.write_now(lambda session: contest.recount(session, number, end + timedelta(minutes=1)))
+    before, after = house.desk.write_now(lambda session: leaderboard.recount(session, number, end + timedelta(minutes=1)))
     assert before.places == after.places
     assert (len(after.places), refused > 0) == (40, True)

@@ -10,7 +10,7 @@ import pytest
 from bot.dispatch import Dispatcher
 from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import change, rows
-from tests.services.correcting import AFTER, Board
+from tests.support.corrections import AFTER, Board
 
 
 @pytest.fixture

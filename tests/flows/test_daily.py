@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot.domain.message import Ask
-from bot.domain.question import Question
-from bot.storage import quiz
-from bot.storage.db import Desk
+from bot.domain.library.question import Question
+from bot.domain.message import QuestionCard
+from bot.storage.db.database import Database
+from bot.storage.study import sittings
 from tests.conftest import Chat
 
 
-def question_in_hand(chat: Chat, ask: Ask | None = None) -> Question:
+def question_in_hand(chat: Chat, ask: QuestionCard | None = None) -> Question:
     """The question on the card, as its row has it."""
     ask = ask or chat.last.ask
     assert ask is not None, "no question is in hand"
@@ -22,7 +22,7 @@ def question_in_hand(chat: Chat, ask: Ask | None = None) -> Question:
     shelf = chat.dispatcher.shelf()
 
     def look(session: Session) -> Question:
-        row = quiz.item(session, int(sitting), int(n))
+        row = sittings.item(session, int(sitting), int(n))
         assert row is not None
         return shelf.question(session, row.version_id)
 
@@ -41,12 +41,12 @@ def wrong_answer(question: Question) -> str:
     return "完全不知道"
 
 
-def rows(desk: Desk, query: str) -> list[tuple[Any, ...]]:
+def rows(desk: Database, query: str) -> list[tuple[Any, ...]]:
     """What a plain query sees."""
     return [tuple(row) for row in desk.read_now(lambda session: session.connection().execute(text(query)).all())]
 
 
-def change(desk: Desk, statement: str) -> None:
+def change(desk: Database, statement: str) -> None:
     """A plain statement, as somebody with the database's own shell would run it."""
     desk.write_now(lambda session: session.connection().execute(text(statement)).rowcount)
 

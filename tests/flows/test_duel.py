@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.message import Ask
-from bot.jobs.contests import run_duels
-from bot.services import delivery
-from bot.services.delivery import Doors
-from bot.storage import outbox
+from bot.domain.message import QuestionCard
+from bot.jobs.schedule import run_duels
+from bot.services.delivery import plan, send
+from bot.services.delivery.plan import OpenChannels
+from bot.storage.delivery import queue
 from tests.conftest import Chat, Clock, enroll
 
 
@@ -37,15 +37,15 @@ class Hall:
         """The clock knocks; what everybody is told by it, by name."""
         self.clock.pass_(seconds)
         await run_duels(self.house.desk, self.clock.now)
-        owed = self.house.desk.write_now(lambda session: outbox.claim(session, "h", self.clock.now, 100, 0))
-        doors = Doors(("local", "wecom"))
-        made = self.house.desk.read_now(lambda session: delivery.plan(session, self.house.shelf(), owed, self.clock.now, doors))
-        begun = delivery.grouped(made.ready, {})
+        owed = self.house.desk.write_now(lambda session: queue.claim(session, "h", self.clock.now, 100, 0))
+        doors = OpenChannels(("local", "wecom"))
+        made = self.house.desk.read_now(lambda session: plan.plan(session, self.house.shelf(), owed, self.clock.now, doors))
+        begun = send.grouped(made.ready, {})
         for groups in begun.values():
-            sent = self.house.desk.write_now(lambda session, some=groups: delivery.begin(session, some, "h", self.clock.now, 60))  # type: ignore[misc]
+            sent = self.house.desk.write_now(lambda session, some=groups: send.begin(session, some, "h", self.clock.now, 60))  # type: ignore[misc]
             for group in sent.groups:
-                results = [outbox.Result(one.owed.id, "sent") for one in group.ready]
-                self.house.desk.write_now(lambda session, it=results: outbox.settle(session, it, "h", self.clock.now))  # type: ignore[misc]
+                results = [queue.SendResult(one.owed.id, "sent") for one in group.ready]
+                self.house.desk.write_now(lambda session, it=results: queue.settle(session, it, "h", self.clock.now))  # type: ignore[misc]
         found: dict[str, list[str]] = {}
         for one in made.ready:
             found.setdefault(self.names[one.owed.person_id], []).append(one.parcel.reply.text)
@@ -67,7 +67,7 @@ async def play(chat: Chat, right: int, hall: Hall, seconds: float = 3) -> str:
     return said
 
 
-def _choice(hall: Hall, ask: Ask, *, right: bool) -> str:
+def _choice(hall: Hall, ask: QuestionCard, *, right: bool) -> str:
     ref, n = ask.task[1:].split(".")
     ((version,),) = hall.ask(f"SELECT version_id FROM sitting_item WHERE sitting_id = {int(ref)} AND n = {int(n)}")
     question = hall.house.desk.read_now(lambda session: hall.house.shelf().question(session, version))
@@ -282,9 +282,9 @@ async def test_a_restart_in_the_middle_loses_nothing(hall: Hall) -> None:
 
 
 async def test_a_match_does_not_push_an_exam_away(hall: Hall) -> None:
-    from bot.domain.sitting import FORMS
-    from bot.services import focus
-    from bot.storage import quiz as sittings
+    from bot.domain.study.sitting import FORMS
+    from bot.services.study import current_task as focus
+    from bot.storage.study import sittings
 
     one = hall.somebody("1001", "学员甲")
 

@@ -10,13 +10,13 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.services import exam as service
-from bot.storage import quiz, study
+from bot.services.exam import manage, paper_view
 from bot.storage.exam import attempts
-from bot.storage.tables import Account
+from bot.storage.study import readings, sittings
+from bot.storage.tables.people import AccountRow
 from bot.web.exam import state_of
 from tests.conftest import NOW, Chat, Clock, enroll
-from tests.services.examining import ADMIN, Hall
+from tests.support.exams import ADMIN, Hall
 
 NEW = "考试 新建 年度学法考试；2026-03-02 09:00 至 11:00；全员；单选 4×2、判断 2×1；案例≥30%；30 分钟；及格 60%"
 
@@ -62,7 +62,7 @@ async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat,
     rules = await chat.say(f"考试 {exam_id}")
     for said in ("开始就计时", "时间照走", "以第一次作答为准", "到时自动交卷", "结束前不公布答案", "6 题，满分 10 分，6 分及格，限时 30 分钟"):
         assert said in rules
-    assert hall.house.desk.read_now(lambda session: study.focus(session, 1)) is None
+    assert hall.house.desk.read_now(lambda session: readings.focus(session, 1)) is None
     started = await chat.say(f"考试 开始 {exam_id}")
     assert "第1/6题 · 单选题 · 2 分" in started
     assert "还剩 30 分" in started
@@ -112,7 +112,7 @@ async def test_the_first_answer_stands_and_a_card_of_long_ago_says_so(chat: Chat
 
 async def test_an_exam_goes_on_in_another_channel_with_the_clock_running(chat: Chat, admin: Chat, hall: Hall) -> None:
     def bind(session: Session) -> None:
-        session.add(Account(channel="wecom", user="zhang", person_id=1, bound_at=NOW, bound_by="test"))
+        session.add(AccountRow(channel="wecom", user="zhang", person_id=1, bound_at=NOW, bound_by="test"))
 
     hall.run(bind)
     sitting_id = await begun(chat, await published(admin))
@@ -162,7 +162,7 @@ async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin
     said.append(await chat.say("交卷"))
     said.append(await chat.say("确认交卷"))
     shelf = hall.shelf
-    paper = hall.house.desk.read_now(lambda session: service.paper_of(session, shelf, sitting_id))
+    paper = hall.house.desk.read_now(lambda session: paper_view.paper_of(session, shelf, sitting_id))
     stems = {one.stem for one in paper}
     on_paper = [one for one in shelf.library.questions.values() if one.stem in stems]
     assert len(on_paper) >= 6
@@ -182,12 +182,12 @@ async def test_a_question_of_the_paper_that_stands_in_another_set_keeps_its_verd
     sitting_id = await begun(chat, await published(admin))
 
     def slip_in(session: Session) -> None:
-        from bot.storage import quiz
         from bot.storage.exam import attempts
+        from bot.storage.study import sittings as quiz
 
         one = attempts.items(session, sitting_id)[0]
         set_id = quiz.open_sitting(session, 1, "daily", "2026-03-02", [(one.question, one.version_id)], clock.now)
-        study.set_focus(session, 1, "sitting", set_id, clock.now)
+        readings.set_focus(session, 1, "sitting", set_id, clock.now)
 
     await chat.say("确认交卷")
     hall.run(slip_in)
@@ -203,7 +203,7 @@ async def test_nobodys_answer_waits_for_a_question_about_exams_while_they_have_n
     await chat.say("每日")
     asked: list[int] = []
 
-    def watched(session: Session, person_id: int) -> list[attempts.Watched]:
+    def watched(session: Session, person_id: int) -> list[attempts.WatchedAttempt]:
         asked.append(person_id)
         return []
 
@@ -221,7 +221,7 @@ async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command
     key = hall.shelf.library.questions[placed.question]
 
     def reported(session: Session) -> None:
-        quiz.report(session, 1, placed.version_id, None, "答案不对", clock.now)
+        sittings.report(session, 1, placed.version_id, None, "答案不对", clock.now)
 
     hall.run(reported)
     line = f"更正 考试 {exam_id} {placed.question} 作废 原因=题干有误"
@@ -244,7 +244,7 @@ async def test_an_old_paper_is_shown_with_no_key_while_another_exam_with_its_ite
     first, second = (hall.publish(f"固定 {items}；30 分钟；及格 60%", name=name) for name in ("上半年考试", "下半年考试"))
     await begun(chat, first)
     await chat.say("确认交卷")
-    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, first, "提前结束", clock.now))
+    hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, first, "提前结束", clock.now))
     explained = f"考试 {first} 解析"
     assert "解析：" in await chat.say(explained)
 
@@ -256,7 +256,7 @@ async def test_an_old_paper_is_shown_with_no_key_while_another_exam_with_its_ite
     assert page["answers"] == []
     assert "另一场考试的题" in page["told"]
 
-    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, second, "提前结束", clock.now))
+    hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, second, "提前结束", clock.now))
     assert "解析：" in await chat.say(explained)
 
 

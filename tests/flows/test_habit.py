@@ -9,9 +9,9 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.calendar import Calendar
-from bot.domain.habit import Streak
-from bot.services import habit
-from bot.storage import absence
+from bot.domain.study.streak import Streak
+from bot.services.study import mistakes
+from bot.storage.people import leave
 from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import question_in_hand, right_answer
 
@@ -43,7 +43,7 @@ async def test_a_missed_day_is_forgiven_and_told_and_leave_costs_nothing(house: 
     clock.now = datetime(2026, 3, 4, 1, tzinfo=UTC)
     assert "连续学法 2 个工作日，还可缺 1 天" in await study(chat)
 
-    house.desk.write_now(lambda session: absence.add(session, person, "leave", date(2026, 3, 3), date(2026, 3, 3), "1010", clock.now))
+    house.desk.write_now(lambda session: leave.add(session, person, "leave", date(2026, 3, 3), date(2026, 3, 3), "1010", clock.now))
     assert "🔥 连续学法 2 个工作日" in (said := await chat.say("我的学时"))
     assert "还可缺" not in said
 
@@ -57,13 +57,13 @@ async def test_the_last_question_after_midnight_saves_the_day(chat: Chat) -> Non
 
 async def test_an_answer_that_does_not_end_the_daily_set_counts_no_streak(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    plain = habit.of
+    plain = mistakes.streak_of
 
     def counted(session: Session, calendar: Calendar, person_id: int, now: datetime) -> Streak:
         asked.append(person_id)
         return plain(session, calendar, person_id, now)
 
-    monkeypatch.setattr(habit, "of", counted)
+    monkeypatch.setattr(mistakes, "of", counted)
     await chat.say("每日")
     for _ in range(4):
         await chat.say(right_answer(question_in_hand(chat)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.library import Lesson, expected_seconds
+from bot.domain.library.library import Lesson, expected_seconds
 from tests.conftest import Chat
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 

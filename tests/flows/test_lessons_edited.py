@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain.library import Lesson
-from bot.services.shelf import Shelf
+from bot.domain.library.library import Lesson
+from bot.services.library.catalog import Catalog
 from tests.conftest import Chat
 from tests.flows.test_daily import question_in_hand, right_answer, rows
 from tests.flows.test_lessons import expected, lesson_in_hand, read_through
@@ -21,7 +21,7 @@ def shelve(chat: Chat, change: Callable[[dict[str, Lesson]], object]) -> None:
     shelf = chat.dispatcher.shelf()
     lessons = dict(shelf.library.lessons)
     change(lessons)
-    after = Shelf(replace(shelf.library, lessons=lessons), shelf.policy, shelf.drawn, shelf.chars_a_minute)
+    after = Catalog(replace(shelf.library, lessons=lessons), shelf.policy, shelf.drawn, shelf.chars_a_minute)
     chat.dispatcher.shelf = lambda: after
 
 

@@ -10,29 +10,29 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.channels.local import Persona
-from bot.domain.audience import All
-from bot.domain.content import Content
-from bot.domain.rhythm import Rhythm
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.people.audience import All
 from bot.domain.times import SHANGHAI
-from bot.storage import campaign as campaigns
-from bot.storage.db import Desk
+from bot.storage import campaign
+from bot.storage.db.database import Database
 from tests.conftest import Chat, enroll
-from tests.owing import crowd, owe, rows, states
-from tests.web.standing import standing, window
+from tests.support.queued_deliveries import crowd, owe, rows, states
+from tests.support.service import standing, window
 
 
 async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(engine: Engine) -> None:
-    desk = Desk(engine)
+    desk = Database(engine)
     began = datetime.now(UTC) - timedelta(minutes=1)
 
     def work(session: Session) -> None:
         enroll(session, "1001", "学员甲")
         enroll(session, "1002", "学员乙")
         local = began.astimezone(SHANGHAI)
-        rhythm = Rhythm("once", time=local.strftime("%H:%M"), on=local.date(), on_holiday="keep")
-        content = Content("notice", text="周五下午三点，宪法讲座", receipt=True)
-        made = campaigns.add(session, "讲座通知", content, rhythm, All(), by="9001", at=began, delivery={"quiet": False}, state="running")
-        campaigns.plan_from(session, made, began.replace(second=0, microsecond=0))
+        rhythm = Schedule("once", time=local.strftime("%H:%M"), on=local.date(), on_holiday="keep")
+        content = CampaignContent("notice", text="周五下午三点，宪法讲座", receipt=True)
+        made = campaign.add(session, "讲座通知", content, rhythm, All(), by="9001", at=began, delivery={"quiet": False}, state="running")
+        campaign.plan_from(session, made, began.replace(second=0, microsecond=0))
 
     async with (
         standing(engine, [Persona("1001", "学员甲", "学员"), Persona("1002", "学员乙", "学员")]) as house,

@@ -9,13 +9,13 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.contest import Rules
-from bot.domain.limits import LIMITS, sizes_of
-from bot.services.delivery import Doors
-from bot.services.live import calls
+from bot.domain.contest.contest import ContestRules
+from bot.domain.delivery.platform_limits import LIMITS, sizes_of
+from bot.services.contest import live_broadcast
+from bot.services.delivery.plan import OpenChannels
 from tests.conftest import Chat, Clock, enroll
-from tests.live import Room, opened
-from tests.services.examining import Hall
+from tests.support.exams import Hall
+from tests.support.live_contests import Room, opened
 
 
 async def come_in(room: Room) -> None:
@@ -146,8 +146,8 @@ async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, 
     assert room.question(1).explanation in await free.say("继续")
 
     def called(session: Session) -> int:
-        call = next(one for one in calls.owed(session, house.shelf(), clock.now) if one.what == calls.TOLD)
-        return calls.plan(session, call, clock.now, Doors(("local",), {}, ()), sizes_of(LIMITS))[1]
+        call = next(one for one in live_broadcast.owed(session, house.shelf(), clock.now) if one.what == live_broadcast.TOLD)
+        return live_broadcast.plan(session, call, clock.now, OpenChannels(("local",), {}, ()), sizes_of(LIMITS))[1]
 
     assert house.desk.read_now(called) == 1
 
@@ -203,7 +203,7 @@ async def test_twenty_times_away_and_back_lose_nothing(house: Dispatcher, clock:
     ("board", "first", "last"), [("all", "第 1 名", "第 4 名"), ("upper", "第 1 名", ""), ("bands", "第一档", "第四档"), ("off", "", "")]
 )
 async def test_a_place_is_told_as_far_as_the_rule_names_places(house: Dispatcher, clock: Clock, board: str, first: str, last: str) -> None:
-    room = opened(house, clock, players=4, questions=1, rules=Rules(seconds=30, board=board))
+    room = opened(house, clock, players=4, questions=1, rules=ContestRules(seconds=30, board=board))
     await come_in(room)
     await room.host.say("主持 下一题")
     for n, player in enumerate(room.players):

@@ -9,14 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.live import SCHEMES, Scheme
-from bot.services import contest as contests
-from bot.services.live import results, tick
-from bot.storage import contest as rows
-from bot.storage import players
-from bot.storage.live import stage
+from bot.domain.contest.stage_rounds import SCHEMES, Scheme
+from bot.services.contest import leaderboard, live_clock, live_results
+from bot.storage.contest import contests, live_state, players
 from tests.conftest import Chat, Clock, enroll
-from tests.live import Room, hosted, opened, plan
+from tests.support.live_contests import Room, hosted, opened, plan
 
 TEAMS = {"一队": [0, 1, 2], "二队": [3, 4, 5]}
 
@@ -33,9 +30,9 @@ def scores(room: Room) -> dict[str, int]:
     """Points of the teams by name."""
 
     def work(session: Any) -> dict[str, int]:
-        of = stage.stage(session, room.id)
+        of = live_state.stage(session, room.id)
         assert of is not None
-        return {one.name: one.score // 1000 for one in results.standing(session, of).teams}
+        return {one.name: one.score // 1000 for one in live_results.standing(session, of).teams}
 
     return room.dispatcher.desk.read_now(work)
 
@@ -43,7 +40,7 @@ def scores(room: Room) -> dict[str, int]:
 def ticks(room: Room, seconds: float = 1) -> bool:
     """What the herald does by itself some time later."""
     room.clock.pass_(seconds)
-    return room.dispatcher.desk.write_now(lambda session: tick.run(session, room.id, room.clock.now))
+    return room.dispatcher.desk.write_now(lambda session: live_clock.run(session, room.id, room.clock.now))
 
 
 def log(room: Room) -> list[tuple[str, str, str]]:
@@ -189,9 +186,9 @@ async def test_level_teams_meet_in_the_sudden_death(house: Dispatcher, clock: Cl
     assert ("system", "加赛", "加赛中只有该队答对") in log(room)
 
     def places(session: Any) -> list[tuple[int, str]]:
-        of = stage.stage(session, room.id)
+        of = live_state.stage(session, room.id)
         assert of is not None
-        return [(one.place, one.name) for one in results.standing(session, of).teams]
+        return [(one.place, one.name) for one in live_results.standing(session, of).teams]
 
     assert house.desk.read_now(places) == [(1, "二队"), (2, "一队")]
 
@@ -211,10 +208,10 @@ async def test_the_arbiter_may_void_what_was_judged_and_adjust_with_a_reason(hou
     assert ("9001", "改分", "场外提示") in log(room)
     await room.host.say("主持 结束")
     assert room.stage().course.phase == "finished"
-    kept = house.desk.read_now(lambda session: rows.get(session, room.id))
+    kept = house.desk.read_now(lambda session: contests.get(session, room.id))
     assert kept is not None
     assert [(one["place"], one["team"], one["score"]) for one in kept.board["teams"]] == [(1, "一队", 100_000), (2, "二队", 95_000)]
-    before, after = house.desk.write_now(lambda session: contests.recount(session, room.id, clock.now))
+    before, after = house.desk.write_now(lambda session: leaderboard.recount(session, room.id, clock.now))
     assert before == after, "the same rows give the same board"
     assert len(house.desk.read_now(lambda session: players.took_part(session, room.id))) == 6, "who stood on the stage took part"
 

@@ -9,17 +9,16 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.memory import AGAIN, GOOD, answered
-from bot.domain.memory.cards import slow_after
-from bot.services.shelf import Shelf
-from bot.storage import memory
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, answered, slow_after
+from bot.services.library.catalog import Catalog
+from bot.storage.study import mistakes
 from tests.conftest import NOW, Chat
 from tests.flows.test_daily import question_in_hand, right_answer, rows, wrong_answer
 
 DAY = 24 * 3600
 
 
-def tapped(shelf: Shelf, law: str = "") -> list[str]:
+def tapped(shelf: Catalog, law: str = "") -> list[str]:
     """Questions that are answered by a tap, of one law or of all."""
     questions = shelf.library.questions
     return [name for name in shelf.drawn if questions[name].options and law in ("", questions[name].law)]
@@ -29,11 +28,11 @@ def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
     """Put a question into the notebook of 1001: answered wrong so many days ago, then right."""
 
     def work(session: Session) -> None:
-        kept = memory.entry(session, 1, name)
+        kept = mistakes.entry(session, 1, name)
         for days in days_ago:
             kept = answered(kept, name, AGAIN if kept is None else GOOD, NOW - timedelta(days=days))
         assert kept is not None
-        memory.keep(session, 1, kept)
+        mistakes.keep(session, 1, kept)
 
     house.desk.write_now(work)
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlmodel import Session
 
-from bot.domain.paper import parse_blueprint
-from bot.services import mock
-from bot.storage import quiz
+from bot.domain.exam.blueprint import parse_blueprint
+from bot.services.exam import mock_exam
+from bot.storage.study import sittings
 from tests.conftest import NOW, Chat
 from tests.flows.test_daily import question_in_hand, right_answer, rows, wrong_answer
 from tests.flows.test_memory import missed, work_through
-from tests.services.examining import Hall
+from tests.support.exams import Hall
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_with_an_exam_announced_the_mock_is_like_it_and_keeps_its_fixed_it
 
 
 async def test_what_the_banks_cannot_give_is_said(chat: Chat, hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mock, "USUAL", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
+    monkeypatch.setattr(mock_exam, "USUAL", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
     said = await chat.say("练习 模拟")
     assert "现在出不了模拟卷" in said
     assert "还差" in said
@@ -129,7 +129,7 @@ def test_an_item_of_a_mock_is_worth_what_the_blueprint_says(chat: Chat) -> None:
     def work(session: Session) -> int:
         shelf = chat.dispatcher.shelf()
         names = list(shelf.drawn.items())[:2]
-        return quiz.open_sitting(session, 1, "mock", "0@x", names, NOW, {names[0][0]: 2500})
+        return sittings.open_sitting(session, 1, "mock", "0@x", names, NOW, {names[0][0]: 2500})
 
     sitting_id = chat.dispatcher.desk.write_now(work)
     assert rows(chat.dispatcher.desk, f"SELECT points FROM sitting_item WHERE sitting_id = {sitting_id} ORDER BY n") == [(2500,), (0,)]

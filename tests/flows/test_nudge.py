@@ -10,9 +10,10 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.services import delivery, reminders
-from bot.services.delivery import Doors, Plan
-from bot.storage import ledger, outbox
+from bot.services.delivery import plan, reminders
+from bot.services.delivery.plan import DeliveryPlan, OpenChannels
+from bot.storage.delivery import queue
+from bot.storage.hours import ledger
 from tests.conftest import NOW, Chat, Clock, enroll
 
 
@@ -45,10 +46,10 @@ async def poll(boss: Chat) -> int:
     return int(rows(boss, "SELECT MAX(id) FROM campaign")[0][0])
 
 
-def planned(boss: Chat) -> Plan:
+def planned(boss: Chat) -> DeliveryPlan:
     desk, now = boss.dispatcher.desk, boss.clock.now
-    owed = desk.write_now(lambda session: outbox.claim(session, "test", now, 100, 30))
-    return desk.read_now(lambda session: delivery.plan(session, boss.dispatcher.shelf(), owed, now, Doors(("local",))))
+    owed = desk.write_now(lambda session: queue.claim(session, "test", now, 100, 30))
+    return desk.read_now(lambda session: plan.plan(session, boss.dispatcher.shelf(), owed, now, OpenChannels(("local",))))
 
 
 async def test_the_list_comes_first_and_the_word_sends_it_once(boss: Chat) -> None:

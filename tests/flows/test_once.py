@@ -13,30 +13,30 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.library import Library
-from bot.domain.message import Address, Ask, Incoming, Reply, lettered
-from bot.services import quiz
-from bot.services.quiz import open_set as open_round
-from bot.services.shelf import Shelf
-from bot.storage import accounts
-from bot.storage.db import Desk
-from bot.storage.tables import Account
+from bot.domain.library.library import Library
+from bot.domain.message import Address, Incoming, QuestionCard, Reply, lettered
+from bot.services.library.catalog import Catalog
+from bot.services.study import quiz
+from bot.services.study.quiz import open_set
+from bot.storage.db.database import Database
+from bot.storage.people import accounts
+from bot.storage.tables.people import AccountRow
 from tests.conftest import NOW, Chat, Clock, enroll
 from tests.flows.test_daily import question_in_hand, right_answer, rows
 
 PEOPLE = 60
 
 
-def singles(shelf: Shelf, count: int = 10) -> list[str]:
+def singles(shelf: Catalog, count: int = 10) -> list[str]:
     """Questions with one right letter, so that every answer is a letter."""
     found = [name for name in shelf.drawn if shelf.library.questions[name].kind == "single"]
     return found[:count]
 
 
-def with_round(session: Session, shelf: Shelf, user: str, count: int = 10) -> tuple[int, int]:
+def with_round(session: Session, shelf: Catalog, user: str, count: int = 10) -> tuple[int, int]:
     """A person with a round of single-choice questions in hand: their id and the sitting's."""
     person_id = enroll(session, user)
-    return person_id, open_round(session, shelf, person_id, "practice", f"随机@{user}", singles(shelf, count), NOW).sitting.id
+    return person_id, open_set(session, shelf, person_id, "practice", f"随机@{user}", singles(shelf, count), NOW).sitting.id
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def people(house: Dispatcher) -> dict[str, int]:
 @pytest.fixture
 async def replica(engine: Engine, house: Dispatcher) -> AsyncIterator[Dispatcher]:
     """A second service over the same database."""
-    desk = Desk(engine, prelock=accounts.lock_people)
+    desk = Database(engine, prelock=accounts.lock_people)
     desk.start()
     yield Dispatcher(desk, house.shelf, rng=random.Random(5))
     await asyncio.to_thread(desk.stop)
@@ -107,7 +107,7 @@ async def test_the_same_message_id_from_elsewhere_is_another_message(house: Disp
 
     def roll(session: Session) -> None:
         person_id, _ = with_round(session, shelf, "4001")
-        session.add(Account(channel="wecom", user="4001", person_id=person_id, bound_at=NOW, bound_by="test"))
+        session.add(AccountRow(channel="wecom", user="4001", person_id=person_id, bound_at=NOW, bound_by="test"))
         with_round(session, shelf, "4002")
 
     house.desk.write_now(roll)
@@ -175,7 +175,7 @@ async def test_a_numbered_answer_is_not_taken_for_the_words_of_the_question_in_h
 
     def roll(session: Session) -> None:
         person_id = enroll(session, "4001")
-        open_round(session, shelf, person_id, "practice", "随机@1", [written, *singles(shelf, 2)], NOW)
+        open_set(session, shelf, person_id, "practice", "随机@1", [written, *singles(shelf, 2)], NOW)
 
     house.desk.write_now(roll)
     assert (await house.handle(said_by("4001", "第2题 B", "m1"))).text.startswith("已记录")
@@ -258,7 +258,7 @@ async def test_what_no_database_keeps_is_left_out_of_what_was_said(chat: Chat, s
 async def test_a_clock_that_stands_still_does_not_hide_a_message(chat: Chat, clock: Clock) -> None:
     """Two different messages in the same microsecond are two."""
     await chat.say("每日")
-    ask: Ask | None = chat.last.ask
+    ask: QuestionCard | None = chat.last.ask
     assert ask is not None
     assert (await chat.say(right_answer(question_in_hand(chat)), after=0)).startswith("已记录")
     assert (await chat.say(right_answer(question_in_hand(chat)), after=0)).startswith("已记录")

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.storage import ledger
-from bot.storage.reports import REPORTS
+from bot.storage.hours import ledger
+from bot.storage.reports.scope import REPORTS
 from tests.conftest import Chat, Clock, enroll
 
 

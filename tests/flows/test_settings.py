@@ -6,9 +6,9 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.preference import Preference, within
-from bot.storage import preference
-from bot.storage.tables import Account
+from bot.domain.people.person import Preference, within
+from bot.storage.people import accounts
+from bot.storage.tables.people import AccountRow
 from tests.conftest import NOW, Chat, Clock, enroll
 
 
@@ -18,7 +18,7 @@ def person(house: Dispatcher) -> int:
 
     def work(session: Session) -> int:
         made = enroll(session, "1001", "学员甲")
-        session.add(Account(channel="wecom", user="w1001", person_id=made, bound_at=NOW, bound_by="test"))
+        session.add(AccountRow(channel="wecom", user="w1001", person_id=made, bound_at=NOW, bound_by="test"))
         session.flush()
         return made
 
@@ -26,7 +26,7 @@ def person(house: Dispatcher) -> int:
 
 
 def kept(house: Dispatcher, person: int) -> Preference:
-    return house.desk.read_now(lambda session: preference.of(session, person))
+    return house.desk.read_now(lambda session: accounts.preference_of(session, person))
 
 
 async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: Clock, person: int) -> None:

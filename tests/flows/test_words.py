@@ -7,7 +7,7 @@ import pytest
 from bot.commands.help import TOPICS
 from bot.commands.router import COMMANDS
 from bot.dispatch import Dispatcher
-from bot.domain.people import Role
+from bot.domain.people.person import RoleName
 from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 
@@ -37,7 +37,7 @@ async def test_the_help_of_a_topic_explains_every_command_in_it(chat: Chat) -> N
 
 def test_every_command_of_everybody_stands_under_one_topic_of_the_help() -> None:
     shown = [name for names in TOPICS.values() for name in names]
-    everybody = {one.name for one in COMMANDS.values() if one.role in (None, Role.LEARNER)} - {"帮助"}
+    everybody = {one.name for one in COMMANDS.values() if one.role in (None, RoleName.LEARNER)} - {"帮助"}
     assert sorted(shown) == sorted(everybody)
 
 

@@ -8,13 +8,12 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All
-from bot.domain.campaign import Author
-from bot.domain.contest import Rules
-from bot.domain.contest.plan import Plan
-from bot.jobs import run_contests
-from bot.services import contest
-from bot.storage.db import Busy
+from bot.domain.campaign.campaign import Author
+from bot.domain.contest.contest import ContestPlan, ContestRules
+from bot.domain.people.audience import All
+from bot.jobs.schedule import run_contests
+from bot.services.contest import manage
+from bot.storage.db.writer import Busy
 from tests.conftest import NOW, Chat, Clock, enroll
 
 END = NOW + timedelta(hours=1)
@@ -26,8 +25,8 @@ def due(house: Dispatcher) -> None:
 
     def work(session):  # type: ignore[no-untyped-def]
         author = Author("9001", "cli")
-        plan = Plan("七一竞赛", "windowed", Rules(), ("监察法",), All(), NOW, END)
-        contest.open_(session, author, contest.create(session, house.shelf(), author, plan, NOW), NOW)
+        plan = ContestPlan("七一竞赛", "windowed", ContestRules(), ("监察法",), All(), NOW, END)
+        manage.open_(session, author, manage.create(session, house.shelf(), author, plan, NOW), NOW)
 
     house.desk.write_now(work)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from bot.jobs.courier import CALLS
-from tests.jobs.killing import push_and_kill, tick_and_kill
+from bot.jobs.delivery_worker import CALLS
+from tests.support.kills import push_and_kill, tick_and_kill
 
 
 async def test_a_courier_killed_in_the_middle_of_a_push_leaves_in_doubt_what_was_in_a_call_and_nothing_else(engine: Engine) -> None:

@@ -7,17 +7,17 @@ from datetime import date, timedelta
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot import jobs
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All
-from bot.domain.campaign import Author
-from bot.domain.content import Content
-from bot.domain.rhythm import Rhythm
-from bot.jobs.courier import Courier
-from bot.services import campaign
-from bot.storage.tables import Reading
+from bot.domain.campaign.campaign import Author
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.people.audience import All
+from bot.jobs import schedule
+from bot.jobs.delivery_worker import DeliveryWorker
+from bot.services.campaign import manage
+from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, Clock, enroll
-from tests.jobs.office import Noted, Office, worked
+from tests.support.push_channel import Noted, Office, worked
 
 BOSS = Author("9001", "test")
 LESSONS = {"第一课": "mfd-1191", "第二课": "mfd-585"}
@@ -29,15 +29,17 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
     def prepare(session: Session) -> list[int]:
         people = [enroll(session, f"100{n}") for n in range(1, 4)]
         for name, lesson in LESSONS.items():
-            rhythm = Rhythm("once", "09:00", on=date(2026, 3, 2))
-            made = campaign.create(session, shelf, BOSS, name, Content("lesson", lesson=lesson), rhythm, All(), early, delivery={"by": "2026-03-03"})
-            campaign.start(session, shelf, BOSS, made, early)
+            rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
+            made = manage.create(
+                session, shelf, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery={"by": "2026-03-03"}
+            )
+            manage.start(session, shelf, BOSS, made, early)
         return people
 
     people = await house.desk.write(prepare)
     office = Office("local")
-    courier = Courier(house.desk, lambda: shelf, [office], clock=clock, holder="replica-1", note=Noted())
-    assert len(await jobs.run_campaigns(house.desk, shelf, clock.now)) == 2
+    courier = DeliveryWorker(house.desk, lambda: shelf, [office], clock=clock, holder="replica-1", note=Noted())
+    assert len(await schedule.run_campaigns(house.desk, shelf, clock.now)) == 2
     for _ in range(3):
         # Two pushes to one person go out one after the other.
         await worked(courier)
@@ -45,10 +47,10 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
     office.said.clear()
 
     clock.now = NOW + timedelta(days=1, minutes=35)
-    assert await jobs.remind(house.desk, shelf, clock.now) == 3
-    assert await jobs.remind(house.desk, shelf, clock.now) == 0
-    finish = [Reading(person_id=people[0], lesson=one, digest="x", state="done", opened_at=NOW, closed_at=clock.now) for one in LESSONS.values()]
-    finish.append(Reading(person_id=people[1], lesson=LESSONS["第一课"], digest="x", state="done", opened_at=NOW, closed_at=clock.now))
+    assert await schedule.remind(house.desk, shelf, clock.now) == 3
+    assert await schedule.remind(house.desk, shelf, clock.now) == 0
+    finish = [ReadingRow(person_id=people[0], lesson=one, digest="x", state="done", opened_at=NOW, closed_at=clock.now) for one in LESSONS.values()]
+    finish.append(ReadingRow(person_id=people[1], lesson=LESSONS["第一课"], digest="x", state="done", opened_at=NOW, closed_at=clock.now))
     await house.desk.write(lambda session: session.add_all(finish))
     for _ in range(3):
         await worked(courier)

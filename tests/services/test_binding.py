@@ -12,10 +12,10 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.domain.message import Address, Refusal
-from bot.services import people
-from bot.services.people import Attempt, Code, Outcome
-from bot.storage import people as rows
-from bot.storage.db import Desk
+from bot.services.people import binding
+from bot.services.people.binding import BindingAttempt, BindingCode, BindingOutcome
+from bot.storage.db.database import Database
+from bot.storage.people import roster
 from tests.conftest import NOW, enroll
 
 _ids = itertools.count(1)
@@ -25,21 +25,21 @@ _ids = itertools.count(1)
 class Office:
     """An office of three; `codes` hands codes out, `bind` is somebody typing one."""
 
-    desk: Desk
+    desk: Database
     now: datetime = NOW
 
     def codes(self, unit: str = "") -> dict[str, str]:
-        def issue(session: Session) -> list[Code]:
-            return people.issue_codes(session, self.now, actor="cli:test", via="cli", unit=unit)
+        def issue(session: Session) -> list[BindingCode]:
+            return binding.issue_codes(session, self.now, actor="cli:test", via="cli", unit=unit)
 
         return {one.staff_no: one.code for one in self.desk.write_now(issue)}
 
-    def bind(self, user: str, staff_no: str, code: str, channel: str = "wechat", message: str = "") -> Attempt:
+    def bind(self, user: str, staff_no: str, code: str, channel: str = "wechat", message: str = "") -> BindingAttempt:
         message = message or f"b{next(_ids)}"
         sender = Address(channel, "app", user)
-        return self.desk.write_now(lambda session: people.bind(session, sender, staff_no, code, message, self.now))
+        return self.desk.write_now(lambda session: binding.bind(session, sender, staff_no, code, message, self.now))
 
-    def wrong(self, user: str, times: int, staff_no: str = "1001") -> list[Outcome]:
+    def wrong(self, user: str, times: int, staff_no: str = "1001") -> list[BindingOutcome]:
         return [self.bind(user, staff_no, "00000000").outcome for _ in range(times)]
 
     def all(self, statement: str) -> list[tuple[object, ...]]:
@@ -51,7 +51,7 @@ class Office:
 
 @pytest.fixture
 def office(engine: Engine) -> Office:
-    made = Office(Desk(engine))
+    made = Office(Database(engine))
 
     def fill(session: Session) -> None:
         enroll(session, "1001", "张三", unit="某局/办公室", channel="wecom")
@@ -93,7 +93,7 @@ def test_an_unknown_or_ambiguous_unit_is_refused(office: Office) -> None:
 
 def test_the_right_code_binds_and_names_person_and_unit(office: Office) -> None:
     done = office.bind("o-1", "1001", office.codes()["1001"])
-    assert (done.outcome, done.staff_no, done.name, done.units) == (Outcome.BOUND, "1001", "张三", ("某局/办公室",))
+    assert (done.outcome, done.staff_no, done.name, done.units) == (BindingOutcome.BOUND, "1001", "张三", ("某局/办公室",))
     assert office.all("""SELECT channel, "user", bound_by FROM account WHERE person_id = 1 ORDER BY id""") == [
         ("wecom", "1001", "test"),
         ("wechat", "o-1", "code"),
@@ -103,34 +103,34 @@ def test_the_right_code_binds_and_names_person_and_unit(office: Office) -> None:
 def test_a_code_is_good_once_and_for_ten_minutes(office: Office) -> None:
     codes = office.codes()
     office.now += timedelta(minutes=9, seconds=59)
-    assert office.bind("o-1", "1001", codes["1001"]).outcome is Outcome.BOUND
-    assert office.bind("o-9", "1001", codes["1001"]).outcome is Outcome.WRONG
+    assert office.bind("o-1", "1001", codes["1001"]).outcome is BindingOutcome.BOUND
+    assert office.bind("o-9", "1001", codes["1001"]).outcome is BindingOutcome.WRONG
     office.now += timedelta(seconds=1)
-    assert office.bind("o-2", "1002", codes["1002"]).outcome is Outcome.WRONG
+    assert office.bind("o-2", "1002", codes["1002"]).outcome is BindingOutcome.WRONG
 
 
 def test_a_new_code_kills_the_old_one(office: Office) -> None:
     old, new = office.codes()["1001"], office.codes()["1001"]
     assert old != new
-    assert office.bind("o-1", "1001", old).outcome is Outcome.WRONG
-    assert office.bind("o-1", "1001", new).outcome is Outcome.BOUND
+    assert office.bind("o-1", "1001", old).outcome is BindingOutcome.WRONG
+    assert office.bind("o-1", "1001", new).outcome is BindingOutcome.BOUND
 
 
 def test_a_guesser_learns_nothing_from_the_answer(office: Office) -> None:
     codes = office.codes()
-    office.desk.write_now(lambda session: rows.change(session, 2, "李四", "", None, date(2026, 3, 1)))
+    office.desk.write_now(lambda session: roster.change(session, 2, "李四", "", None, date(2026, 3, 1)))
     guesses = [("1001", "00000000"), ("8888", "00000000"), ("1003", "00000000"), ("1002", codes["1002"])]
     said = [office.bind(f"o-{n}", staff_no, code) for n, (staff_no, code) in enumerate(guesses)]
-    assert said == [Attempt(Outcome.WRONG)] * 4, "wrong code, no such number, no code, left yesterday with a code that lives"
+    assert said == [BindingAttempt(BindingOutcome.WRONG)] * 4, "wrong code, no such number, no code, left yesterday with a code that lives"
 
 
 def test_five_wrong_tries_kill_the_code_whoever_makes_them(office: Office) -> None:
     code = office.codes()["1001"]
     for n in range(4):
-        assert office.wrong(f"o-{n}", 1) == [Outcome.WRONG]
+        assert office.wrong(f"o-{n}", 1) == [BindingOutcome.WRONG]
     assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(4,)]
-    assert office.wrong("o-5", 1) == [Outcome.WRONG]
-    assert office.bind("o-me", "1001", code).outcome is Outcome.WRONG
+    assert office.wrong("o-5", 1) == [BindingOutcome.WRONG]
+    assert office.bind("o-me", "1001", code).outcome is BindingOutcome.WRONG
     office.wrong("o-6", 4)
     assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(5,)]
 
@@ -140,10 +140,10 @@ def test_after_five_wrong_tries_the_account_waits_even_with_the_right_code(offic
     assert office.bind("o-1", "8888", "00000000").wait_until == NOW + timedelta(minutes=10)
     code = office.codes()["1001"]
     waiting = office.bind("o-1", "1001", code)
-    assert (waiting.outcome, waiting.wait_until) == (Outcome.WAITING, NOW + timedelta(minutes=10))
-    assert office.bind("o-2", "1002", "00000000").outcome is Outcome.WRONG, "others need not wait"
+    assert (waiting.outcome, waiting.wait_until) == (BindingOutcome.WAITING, NOW + timedelta(minutes=10))
+    assert office.bind("o-2", "1002", "00000000").outcome is BindingOutcome.WRONG, "others need not wait"
     office.now += timedelta(minutes=10)
-    assert office.bind("o-1", "1001", office.codes()["1001"]).outcome is Outcome.BOUND
+    assert office.bind("o-1", "1001", office.codes()["1001"]).outcome is BindingOutcome.BOUND
     assert office.all("SELECT * FROM bind_guard WHERE fails >= 5") == []
 
 
@@ -165,18 +165,18 @@ def test_the_wait_doubles_up_to_a_day_and_a_quiet_day_forgives(office: Office) -
 def test_copies_of_a_wrong_message_count_once_and_say_the_same(office: Office) -> None:
     office.codes()
     copies = [office.bind("o-1", "1001", "00000000", message="m-1") for _ in range(4)]
-    assert copies == [Attempt(Outcome.WRONG)] * 4
+    assert copies == [BindingAttempt(BindingOutcome.WRONG)] * 4
     assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(1,)]
     office.wrong("o-1", 3)
     last = [office.bind("o-1", "1001", "00000000", message="m-5") for _ in range(4)]
-    assert last == [Attempt(Outcome.WRONG, wait_until=NOW + timedelta(minutes=10))] * 4
+    assert last == [BindingAttempt(BindingOutcome.WRONG, wait_until=NOW + timedelta(minutes=10))] * 4
     assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(5,)]
 
 
 def test_a_second_account_for_a_person_is_refused_and_audited(office: Office) -> None:
     code = office.codes()["1001"]
-    assert office.bind("other", "1001", code, channel="wecom") == Attempt(Outcome.PERSON_TAKEN, "1001")
-    assert office.bind("o-1", "1001", code).outcome is Outcome.BOUND, "the code is still good where it was meant for"
+    assert office.bind("other", "1001", code, channel="wecom") == BindingAttempt(BindingOutcome.PERSON_TAKEN, "1001")
+    assert office.bind("o-1", "1001", code).outcome is BindingOutcome.BOUND, "the code is still good where it was meant for"
     assert ("绑定账号", "1001", "refused") in office.all("SELECT action, target, outcome FROM audit")
     assert office.all("""SELECT COUNT(*) FROM account WHERE "user" = 'other'""") == [(0,)]
 
@@ -186,21 +186,21 @@ def test_a_second_person_for_an_account_is_refused_whatever_the_code(office: Off
     office.bind("o-1", "1001", codes["1001"])
     for code in (codes["1002"], "00000000"):
         taken = office.bind("o-1", "1002", code)
-        assert (taken.outcome, taken.staff_no) == (Outcome.ACCOUNT_TAKEN, "1001")
+        assert (taken.outcome, taken.staff_no) == (BindingOutcome.ACCOUNT_TAKEN, "1001")
     assert office.all("SELECT actor, target FROM audit WHERE outcome = 'refused'") == [("1001", "1002")] * 2
-    assert office.bind("o-2", "1002", codes["1002"]).outcome is Outcome.BOUND
+    assert office.bind("o-2", "1002", codes["1002"]).outcome is BindingOutcome.BOUND
 
 
 def test_binding_again_to_oneself_is_friendly(office: Office) -> None:
     office.bind("o-1", "1001", office.codes()["1001"])
     again = office.bind("o-1", "1001", "00000000")
-    assert (again.outcome, again.name) == (Outcome.ALREADY, "张三")
+    assert (again.outcome, again.name) == (BindingOutcome.ALREADY, "张三")
     assert office.all("SELECT * FROM bind_guard") == []
 
 
 def test_the_account_of_somebody_who_left_passes_to_the_next(office: Office) -> None:
-    office.desk.write_now(lambda session: rows.change(session, 3, "王五", "", None, date(2026, 3, 1)))
-    assert office.bind("1003", "1001", office.codes()["1001"]).outcome is Outcome.BOUND
+    office.desk.write_now(lambda session: roster.change(session, 3, "王五", "", None, date(2026, 3, 1)))
+    assert office.bind("1003", "1001", office.codes()["1001"]).outcome is BindingOutcome.BOUND
     assert office.all("""SELECT person_id FROM account WHERE channel = 'wechat' AND "user" = '1003'""") == [(1,)]
 
 

@@ -10,24 +10,28 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import parse_audience
 from bot.domain.calendar import Calendar
-from bot.domain.campaign import Author, Fired
-from bot.domain.content import Content, parse_content
-from bot.domain.limits import LIMITS
+from bot.domain.campaign.campaign import Author, FiredCampaign
+from bot.domain.campaign.content import CampaignContent, parse_content
+from bot.domain.campaign.schedule import parse_schedule
+from bot.domain.delivery.platform_limits import LIMITS
 from bot.domain.message import Refusal, Reply, lettered
-from bot.domain.report import Ask, Scope
-from bot.domain.rhythm import parse_rhythm
+from bot.domain.people.audience import parse_audience
+from bot.domain.reports import ReportQuery, Scope
 from bot.domain.times import SHANGHAI
-from bot.services import campaign as service
-from bot.services import delivery
-from bot.services.campaign.weighing import messages
-from bot.services.shelf import Shelf
-from bot.storage import budget, outbox, switches
-from bot.storage import campaign as rows
-from bot.storage.db import Desk
-from bot.storage.reports import REPORTS
-from bot.storage.tables import Account, Reading, stamp
+from bot.services.campaign import fire, manage, push
+from bot.services.campaign.cost import messages
+from bot.services.delivery import plan
+from bot.services.demo import campaigns
+from bot.services.library.catalog import Catalog
+from bot.storage import campaign as campaign_rows
+from bot.storage.db.database import Database
+from bot.storage.delivery import queue, quota
+from bot.storage.reports.scope import REPORTS
+from bot.storage.system import switches
+from bot.storage.tables.columns import stamp
+from bot.storage.tables.people import AccountRow
+from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, enroll
 
 CHIEF = Author("9001", "test")
@@ -45,8 +49,8 @@ class Bureau:
     """Three people and an administrator, and a planner's hand on the rows."""
 
     def __init__(self, house: Dispatcher) -> None:
-        self.desk: Desk = house.desk
-        self.shelf: Shelf = house.shelf()
+        self.desk: Database = house.desk
+        self.shelf: Catalog = house.shelf()
         self.calendar: Calendar = self.shelf.library.calendar
 
         def work(session: Session) -> list[int]:
@@ -66,16 +70,16 @@ class Bureau:
         start: bool = True,
     ) -> int:
         def work(session: Session) -> int:
-            made, rhythm, audience = parse_content(content, self.shelf.library), parse_rhythm(said), parse_audience(to)
-            new = service.create(session, self.shelf, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
+            made, rhythm, audience = parse_content(content, self.shelf.library), parse_schedule(said), parse_audience(to)
+            new = manage.create(session, self.shelf, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
             if start:
-                service.start(session, self.shelf, CHIEF, new, now)
+                manage.start(session, self.shelf, CHIEF, new, now)
             return new
 
         return self.desk.write_now(work)
 
-    def tick(self, now: datetime) -> list[Fired]:
-        return self.desk.write_now(lambda session: service.fire_due(session, self.shelf, self.calendar, now))
+    def tick(self, now: datetime) -> list[FiredCampaign]:
+        return self.desk.write_now(lambda session: fire.fire_due(session, self.shelf, self.calendar, now))
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
         return self.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
@@ -134,7 +138,7 @@ def test_somebody_who_joins_tomorrow_is_in_tomorrow(bureau: Bureau) -> None:
 def test_replicas_that_knock_together_owe_each_person_one_thing(bureau: Bureau) -> None:
     for n in range(6):
         bureau.plan(f"每个工作日 09:0{n}", now=NOW - HOUR)
-    found: list[Fired] = []
+    found: list[FiredCampaign] = []
     lock = threading.Lock()
 
     def replica() -> None:
@@ -197,7 +201,7 @@ def test_a_clock_that_jumps_doubles_nothing_and_skips_nothing(bureau: Bureau, ju
     """The wall clock is wrong for an hour around the due time, then right again."""
     bureau.plan(now=NOW - 3 * HOUR)
     bureau.plan("每个工作日 11:00", now=NOW - 3 * HOUR)
-    fired: list[Fired] = []
+    fired: list[FiredCampaign] = []
     now = NOW - 2 * HOUR
     while now < NOW + 4 * HOUR:
         is_wrong = NOW - HOUR <= now < NOW + timedelta(minutes=30)
@@ -229,10 +233,10 @@ def test_constitution_day_of_2027_cannot_be_planned_blindly(bureau: Bureau) -> N
     draft = bureau.plan("国家宪法日 09:00", now=at("2027-01-04 09:00"), start=False)
 
     with pytest.raises(Refusal, match="还不能启动：2027 年的放假安排还没有公布或录入，请"):
-        bureau.desk.write_now(lambda session: service.start(session, bureau.shelf, CHIEF, draft, at("2027-01-04 09:00")))
+        bureau.desk.write_now(lambda session: manage.start(session, bureau.shelf, CHIEF, draft, at("2027-01-04 09:00")))
     seen = bureau.desk.read_now(
-        lambda session: service.preview(
-            session, bureau.shelf, bureau.calendar, parse_audience("全员"), parse_rhythm("国家宪法日 09:00"), at("2026-11-23 09:00")
+        lambda session: manage.preview(
+            session, bureau.shelf, bureau.calendar, parse_audience("全员"), parse_schedule("国家宪法日 09:00"), at("2026-11-23 09:00")
         )
     )
     assert [f"{one:%Y-%m-%d}" for one in seen.due] == ["2026-12-04"]
@@ -281,7 +285,7 @@ def test_a_one_time_campaign_is_done_after_its_time(bureau: Bureau) -> None:
 def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
     bureau.desk.write_now(
-        lambda session: service.change(session, bureau.shelf, CHIEF, campaign, NOW - 30 * MINUTE, rhythm=parse_rhythm("每个工作日 10:30"))
+        lambda session: manage.change(session, bureau.shelf, CHIEF, campaign, NOW - 30 * MINUTE, rhythm=parse_schedule("每个工作日 10:30"))
     )
 
     assert bureau.tick(NOW) == []
@@ -291,12 +295,12 @@ def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None
 
 def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau: Bureau) -> None:
     kept, moved = bureau.plan(now=NOW - HOUR), bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     later = NOW + HOUR
     assert bureau.tick(later) == []
-    bureau.desk.write_now(lambda session: service.skip_date(session, bureau.shelf, CHIEF, kept, date(2026, 3, 5), later))
-    bureau.desk.write_now(lambda session: service.change(session, bureau.shelf, CHIEF, moved, later, rhythm=parse_rhythm("每个工作日 08:30")))
-    bureau.desk.write_now(lambda session: service.resume_all(session, CHIEF, later))
+    bureau.desk.write_now(lambda session: manage.skip_date(session, bureau.shelf, CHIEF, kept, date(2026, 3, 5), later))
+    bureau.desk.write_now(lambda session: manage.change(session, bureau.shelf, CHIEF, moved, later, rhythm=parse_schedule("每个工作日 08:30")))
+    bureau.desk.write_now(lambda session: manage.resume_all(session, CHIEF, later))
 
     assert [(one.campaign_id, one.due, one.state) for one in bureau.tick(later)] == [(kept, NOW, "fired")]
     assert bureau.rows(f"SELECT state, note FROM occurrence WHERE campaign_id = {moved}") == [("missed", "计划改了，原定的这一次没有发")]
@@ -306,10 +310,10 @@ def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau:
 
 def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau) -> None:
     campaign = bureau.plan("每周一 09:00", now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     wednesday = NOW + 2 * DAY + MINUTE
-    bureau.desk.write_now(lambda session: service.change(session, bureau.shelf, CHIEF, campaign, wednesday, rhythm=parse_rhythm("每个工作日 09:00")))
-    bureau.desk.write_now(lambda session: service.resume_all(session, CHIEF, wednesday))
+    bureau.desk.write_now(lambda session: manage.change(session, bureau.shelf, CHIEF, campaign, wednesday, rhythm=parse_schedule("每个工作日 09:00")))
+    bureau.desk.write_now(lambda session: manage.resume_all(session, CHIEF, wednesday))
 
     assert bureau.tick(wednesday) == []
     assert bureau.rows("SELECT due, state FROM occurrence") == [(stamp(NOW), "missed")]
@@ -317,19 +321,19 @@ def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau)
 
 
 def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> None:
-    assert messages(Content("notice", text="请学习")) == 1
-    assert messages(Content("notice", text="请学习", receipt=True)) == 2
-    assert messages(Content("notice", text="学" * 1000)) == 2
+    assert messages(CampaignContent("notice", text="请学习")) == 1
+    assert messages(CampaignContent("notice", text="请学习", receipt=True)) == 2
+    assert messages(CampaignContent("notice", text="学" * 1000)) == 2
     campaign = bureau.plan("2026-03-02 10:00", "通知（回执） 请学习", start=False)
 
     def begin(session: Session) -> None:
         for person in bureau.people:
-            session.add(Account(channel="dingtalk", user=f"d{person}", person_id=person, bound_at=NOW, bound_by="test"))
+            session.add(AccountRow(channel="dingtalk", user=f"d{person}", person_id=person, bound_at=NOW, bound_by="test"))
         session.execute(text("DELETE FROM account WHERE channel <> 'dingtalk'"))
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
-        budget.take(session, month.key(), month.room(), month.window, month.room() - 1, NOW)
+        quota.take(session, month.key(), month.room(), month.window, month.room() - 1, NOW)
         session.flush()
-        service.start(session, bureau.shelf, CHIEF, campaign, NOW)
+        manage.start(session, bureau.shelf, CHIEF, campaign, NOW)
 
     with pytest.raises(Refusal, match="本月需 2 次调用，还剩 1，不够"):
         bureau.desk.write_now(begin)
@@ -338,7 +342,7 @@ def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> No
 
 def test_a_day_left_out_is_left_out(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.skip_date(session, bureau.shelf, CHIEF, campaign, date(2026, 3, 2), NOW - 10 * MINUTE))
+    bureau.desk.write_now(lambda session: manage.skip_date(session, bureau.shelf, CHIEF, campaign, date(2026, 3, 2), NOW - 10 * MINUTE))
 
     assert bureau.tick(NOW) == []
     assert len(bureau.tick(NOW + DAY)) == 1
@@ -346,9 +350,9 @@ def test_a_day_left_out_is_left_out(bureau: Bureau) -> None:
 
 def test_a_pause_sends_nothing_and_leaves_what_passed_on_the_record(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.pause(session, CHIEF, campaign, "系统检修", NOW - MINUTE))
+    bureau.desk.write_now(lambda session: manage.pause(session, CHIEF, campaign, "系统检修", NOW - MINUTE))
     assert bureau.tick(NOW + HOUR) == []
-    bureau.desk.write_now(lambda session: service.resume(session, bureau.calendar, CHIEF, campaign, NOW + 2 * HOUR))
+    bureau.desk.write_now(lambda session: manage.resume(session, bureau.calendar, CHIEF, campaign, NOW + 2 * HOUR))
 
     assert bureau.tick(NOW + 3 * HOUR) == []
     assert bureau.rows("SELECT state, note FROM occurrence") == [("void", "暂停期间，不发")]
@@ -358,10 +362,10 @@ def test_a_pause_sends_nothing_and_leaves_what_passed_on_the_record(bureau: Bure
 def test_in_an_emergency_one_switch_holds_everything_and_afterwards_it_goes_out_late(bureau: Bureau) -> None:
     bureau.plan(now=NOW - HOUR)
     bureau.plan("每周一 09:00", "课 mfd-1191", now=NOW - HOUR, missed="mark")
-    assert bureau.desk.write_now(lambda session: service.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    assert bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     assert bureau.tick(NOW) == []
-    assert not bureau.desk.write_now(lambda session: service.pause_all(session, CHIEF, "防御台风", NOW))
-    assert bureau.desk.write_now(lambda session: service.resume_all(session, CHIEF, NOW + HOUR))
+    assert not bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW))
+    assert bureau.desk.write_now(lambda session: manage.resume_all(session, CHIEF, NOW + HOUR))
 
     assert sorted(one.state for one in bureau.tick(NOW + HOUR)) == ["fired", "missed"]
     assert bureau.desk.read_now(lambda session: switches.is_on(session, switches.PAUSED)) is False
@@ -371,11 +375,11 @@ def test_stopping_holds_back_what_still_waits(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
     bureau.tick(NOW)
 
-    assert bureau.desk.write_now(lambda session: service.stop(session, CHIEF, campaign, "发错了", NOW + MINUTE)) == 4
+    assert bureau.desk.write_now(lambda session: manage.stop(session, CHIEF, campaign, "发错了", NOW + MINUTE)) == 4
     assert bureau.rows("SELECT DISTINCT state, error FROM delivery") == [("skipped", "活动已停止")]
     assert bureau.tick(NOW + DAY) == []
     with pytest.raises(Refusal, match="已经停止"):
-        bureau.desk.write_now(lambda session: service.stop(session, CHIEF, campaign, "", NOW + MINUTE))
+        bureau.desk.write_now(lambda session: manage.stop(session, CHIEF, campaign, "", NOW + MINUTE))
 
 
 def test_a_recall_voids_the_last_time_and_names_what_went_out(bureau: Bureau) -> None:
@@ -387,12 +391,12 @@ def test_a_recall_voids_the_last_time_and_names_what_went_out(bureau: Bureau) ->
         )
     )
 
-    found = bureau.desk.write_now(lambda session: service.recall(session, CHIEF, campaign, NOW + MINUTE))
+    found = bureau.desk.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
 
     assert (found.skipped, [one[1:] for one in found.sent]) == (3, [("wecom", "w1")])
     assert bureau.rows("SELECT state FROM occurrence ORDER BY id") == [("void",), ("fired",)]
     with pytest.raises(Refusal, match="没有可以撤回的"):
-        bureau.desk.write_now(lambda session: service.recall(session, CHIEF, campaign, NOW + MINUTE))
+        bureau.desk.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
 
 
 def test_who_got_what_was_recalled_is_told_and_nobody_else(bureau: Bureau) -> None:
@@ -401,7 +405,7 @@ def test_who_got_what_was_recalled_is_told_and_nobody_else(bureau: Bureau) -> No
     got = "UPDATE delivery SET state = 'sent', sent_at = created_at, channel = 'wecom' WHERE person_id IN (:a, :b)"
     first, second = bureau.people[:2]
     bureau.desk.write_now(lambda session: session.execute(text(got), {"a": first, "b": second}))
-    bureau.desk.write_now(lambda session: service.recall(session, CHIEF, campaign, NOW + MINUTE))
+    bureau.desk.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
 
     told = bureau.rows("SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.created_by = 'system' ORDER BY 1")
     assert told == [(first,), (second,)]
@@ -414,21 +418,28 @@ def test_an_administrator_of_one_office_reaches_and_sees_only_that_office(bureau
     finance = Author("9002", "test", ("某局/财务处",))
 
     def work(session: Session) -> int:
-        return service.create(
-            session, bureau.shelf, finance, "本处学法", Content("daily"), parse_rhythm("每个工作日 09:00"), parse_audience("全员"), NOW - HOUR
+        return manage.create(
+            session,
+            bureau.shelf,
+            finance,
+            "本处学法",
+            CampaignContent("daily"),
+            parse_schedule("每个工作日 09:00"),
+            parse_audience("全员"),
+            NOW - HOUR,
         )
 
     mine = bureau.desk.write_now(work)
     theirs = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.start(session, bureau.shelf, finance, mine, NOW - HOUR))
+    bureau.desk.write_now(lambda session: manage.start(session, bureau.shelf, finance, mine, NOW - HOUR))
     fired = {one.campaign_id: one.invited for one in bureau.tick(NOW)}
 
     assert fired == {mine: 2, theirs: 4}
-    assert [one.id for one in bureau.desk.read_now(lambda session: service.listed(session, finance))] == [mine]
+    assert [one.id for one in bureau.desk.read_now(lambda session: manage.listed(session, finance))] == [mine]
     for act in (
-        lambda session: service.stop(session, finance, theirs, "", NOW),
-        lambda session: service.pause_all(session, finance, "", NOW),
-        lambda session: service.own(session, finance, 999),
+        lambda session: manage.stop(session, finance, theirs, "", NOW),
+        lambda session: manage.pause_all(session, finance, "", NOW),
+        lambda session: manage.own(session, finance, 999),
     ):
         with pytest.raises(Refusal, match=r"没有编号为|只有全局的管理员"):
             bureau.desk.write_now(act)
@@ -446,7 +457,7 @@ def test_a_test_send_is_exactly_what_will_be_seen(bureau: Bureau) -> None:
     campaign = bureau.plan("2026-03-02 09:00", "通知（回执） 周五下午 3 点在 201 集中学法。", now=NOW - HOUR)
 
     def look(session: Session) -> Reply:
-        return service.test_send(session, bureau.shelf, campaign, bureau.people[0])
+        return push.test_send(session, bureau.shelf, campaign, bureau.people[0])
 
     seen = bureau.desk.read_now(look)
     assert seen.text == "📢 周五下午 3 点在 201 集中学法。"
@@ -458,16 +469,16 @@ def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau
     me = bureau.people[0]
 
     def both(session: Session) -> list[str]:
-        session.add(Account(channel="dingtalk", user="d1", person_id=me, bound_at=NOW, bound_by="test"))
-        session.add(Account(channel="wecom", user="w1", person_id=me, bound_at=NOW, bound_by="test"))
-        session.add(Reading(person_id=me, lesson="mfd-1191", digest="x", page=1, state="done", opened_at=NOW, closed_at=NOW))
+        session.add(AccountRow(channel="dingtalk", user="d1", person_id=me, bound_at=NOW, bound_by="test"))
+        session.add(AccountRow(channel="wecom", user="w1", person_id=me, bound_at=NOW, bound_by="test"))
+        session.add(ReadingRow(person_id=me, lesson="mfd-1191", digest="x", page=1, state="done", opened_at=NOW, closed_at=NOW))
         session.flush()
-        return service.try_out(session, CHIEF, campaign, me, NOW, besides="local")
+        return push.try_out(session, CHIEF, campaign, me, NOW, besides="local")
 
     assert bureau.desk.write_now(both) == ["dingtalk", "wecom"]
-    owed = bureau.desk.write_now(lambda session: outbox.claim(session, "r1", NOW, 10, 60))
-    doors = delivery.Doors(("wecom", "dingtalk", "local"))
-    made = bureau.desk.read_now(lambda session: delivery.plan(session, bureau.shelf, owed[:1], NOW.replace(hour=22), doors))
+    owed = bureau.desk.write_now(lambda session: queue.claim(session, "r1", NOW, 10, 60))
+    doors = plan.OpenChannels(("wecom", "dingtalk", "local"))
+    made = bureau.desk.read_now(lambda session: plan.plan(session, bureau.shelf, owed[:1], NOW.replace(hour=22), doors))
     assert [(one.owed.person_id, one.parcel.to.channel, one.others) for one in made.ready] == [(me, "dingtalk", 0)], "at night, and the lesson done"
     assert len(owed) == 2
     assert "学一课" in made.ready[0].parcel.reply.text
@@ -484,21 +495,21 @@ def test_the_report_due_before_the_first_of_march_is_called_to_mind_twice(bureau
 
 def test_the_demo_has_three_campaigns_and_one_is_due_within_the_minute(bureau: Bureau) -> None:
     now = NOW + timedelta(seconds=17)
-    made = bureau.desk.write_now(lambda session: service.demo_campaigns(session, bureau.shelf, now))
+    made = bureau.desk.write_now(lambda session: campaigns.demo_campaigns(session, bureau.shelf, now))
     assert len(made) == 3
     assert bureau.tick(now) == []
 
     fired = bureau.tick(now + MINUTE)
 
     assert [(one.name, one.invited) for one in fired] == [("开机第一课", 4)]
-    assert len(bureau.desk.write_now(lambda session: service.demo_campaigns(session, bureau.shelf, now + HOUR))) == 1
+    assert len(bureau.desk.write_now(lambda session: campaigns.demo_campaigns(session, bureau.shelf, now + HOUR))) == 1
 
 
 def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
 
     def twice(session: Session) -> tuple[int | None, int | None]:
-        return rows.occur(session, campaign, NOW, NOW), rows.occur(session, campaign, NOW, NOW)
+        return campaign_rows.occur(session, campaign, NOW, NOW), campaign_rows.occur(session, campaign, NOW, NOW)
 
     first, second = bureau.desk.write_now(twice)
     assert first is not None
@@ -508,8 +519,8 @@ def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) ->
 
 def test_a_campaign_without_a_clause_stands_in_the_list_of_those_without(bureau: Bureau) -> None:
     with_one, without = bureau.plan(now=NOW - HOUR), bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: service.change(session, bureau.shelf, CHIEF, without, NOW, clause=""))
-    ask = Ask(2026, date(2026, 3, 2), date(2026, 3, 2), bureau.shelf.policy)
+    bureau.desk.write_now(lambda session: manage.change(session, bureau.shelf, CHIEF, without, NOW, clause=""))
+    ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), bureau.shelf.policy)
 
     found = bureau.desk.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).held())
 

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.services import certificate
-from bot.services import exam as service
-from bot.services.certificate import Held, Step, exams
-from bot.storage import certificate as rows
+from bot.services.certificate import certificates, exam_certificates
+from bot.services.certificate.certificates import CertificateStep
+from bot.services.exam import manage
+from bot.storage import certificate
+from bot.storage.certificate import HeldCertificate
 from tests.conftest import NOW, enroll
-from tests.services.examining import ADMIN, Hall
+from tests.support.exams import ADMIN, Hall
 
 MINUTE = timedelta(minutes=1)
 OVER = NOW + timedelta(hours=2, minutes=1)
@@ -38,14 +39,16 @@ def sit(hall: Hall, person: int, exam_id: int, right: int, at: Any = NOW) -> int
     return sitting_id
 
 
-def mine(hall: Hall, person: int) -> list[Held]:
-    found: list[Held] = hall.house.desk.read_now(lambda session: rows.of_person(session, person))
+def mine(hall: Hall, person: int) -> list[HeldCertificate]:
+    found: list[HeldCertificate] = hall.house.desk.read_now(lambda session: certificate.of_person(session, person))
     return found
 
 
-def settled(hall: Hall, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> Step:
+def settled(hall: Hall, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateStep:
     exam = hall.exam(exam_id)
-    made: Step = hall.run(lambda session: exams.settle_exam(session, hall.shelf, exam, person, reason, OVER, by="9001", via="cli"))
+    made: CertificateStep = hall.run(
+        lambda session: exam_certificates.settle_exam(session, hall.shelf, exam, person, reason, OVER, by="9001", via="cli")
+    )
     return made
 
 
@@ -64,7 +67,7 @@ def test_before_the_result_may_be_told_no_certificate_tells_it(hall: Hall, perso
     sit(hall, person, exam_id, 6)
     hall.tick(OVER)
     assert mine(hall, person) == []
-    hall.run(lambda session: service.release(session, ADMIN, exam_id, OVER + MINUTE))
+    hall.run(lambda session: manage.release(session, ADMIN, exam_id, OVER + MINUTE))
     hall.tick(OVER + 2 * MINUTE)
     assert [one.is_valid for one in mine(hall, person)] == [True]
     hall.tick(OVER + 3 * MINUTE)
@@ -117,8 +120,8 @@ def test_a_make_up_that_was_passed_brings_the_certificate_of_the_exam(hall: Hall
     exam_id = hall.publish(results="after_close")
     sit(hall, person, exam_id, 1)
     hall.tick(OVER)
-    made = int(hall.run(lambda session: service.makeup(session, hall.shelf, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
-    hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, made, OVER))
+    made = int(hall.run(lambda session: manage.makeup(session, hall.shelf, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
+    hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, made, OVER))
     sit(hall, person, made, 6, OVER + MINUTE)
     hall.tick(OVER + 62 * MINUTE)
     [held] = mine(hall, person)
@@ -146,12 +149,12 @@ def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall:
     for one in (person, other):
         sit(hall, one, exam_id, 6)
     hall.tick(OVER)
-    hall.run(lambda session: certificate.revoke(session, mine(hall, person)[0], "替考", OVER, by="9001", via="cli"))
+    hall.run(lambda session: certificates.revoke(session, mine(hall, person)[0], "替考", OVER, by="9001", via="cli"))
     exam = hall.exam(exam_id)
 
-    def hand_out(session: Any) -> list[tuple[str, Step]]:
-        wanted = exams.wanted(session, hall.shelf, exam)
-        return certificate.hand_out(session, wanted, OVER, by="9001", via="cli", apply=True)
+    def hand_out(session: Any) -> list[tuple[str, CertificateStep]]:
+        wanted = exam_certificates.wanted(session, hall.shelf, exam)
+        return certificates.hand_out(session, wanted, OVER, by="9001", via="cli", apply=True)
 
     assert [(staff_no, step.act) for staff_no, step in hall.run(hand_out)] == [("1001", "none"), ("1002", "none")]
     assert [one.state for one in mine(hall, person)] == ["revoked"]

@@ -13,21 +13,23 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All, Unit
-from bot.domain.campaign import Author
-from bot.domain.contest import Rules
-from bot.domain.contest.plan import Plan
+from bot.domain.campaign.campaign import Author
+from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.message import Address, Incoming, Refusal, Reply
-from bot.domain.people import Learner, Role
-from bot.services import campaign as campaigns
-from bot.services import contest, delivery, quiz
-from bot.services.contest.source import apportioned
-from bot.storage import contest as rows
-from bot.storage import ledger, outbox, players, reminders, teams
+from bot.domain.people.audience import All, UnitIs
+from bot.domain.people.person import Learner, RoleName
+from bot.services.campaign import fire
+from bot.services.contest import leaderboard, manage, notifications, play
+from bot.services.contest.question_source import apportioned
+from bot.services.delivery import plan as delivery_plan
+from bot.services.study import quiz
+from bot.storage.contest import contests, players, teams
+from bot.storage.delivery import queue, reminders
+from bot.storage.hours import ledger
 from tests.conftest import NOW, enroll
 
 ADMIN = Author("9001", "cli")
-PLAN = Plan("七一知识竞赛", "windowed", Rules(), ("监察法",), All(), NOW, NOW + timedelta(days=7))
+PLAN = ContestPlan("七一知识竞赛", "windowed", ContestRules(), ("监察法",), All(), NOW, NOW + timedelta(days=7))
 
 
 @dataclass(frozen=True)
@@ -53,48 +55,48 @@ class Field:
 
     def person(self, staff_no: str, **more: Any) -> Learner:
         person_id = self.do(lambda session: enroll(session, staff_no, **more))
-        self.people[staff_no] = Learner(person_id, staff_no, f"学员{staff_no}", "公务员", frozenset({Role.LEARNER}))
+        self.people[staff_no] = Learner(person_id, staff_no, f"学员{staff_no}", "公务员", frozenset({RoleName.LEARNER}))
         return self.people[staff_no]
 
-    def open(self, plan: Plan = PLAN, author: Author = ADMIN, *, invite: bool = False) -> int:
+    def open(self, plan: ContestPlan = PLAN, author: Author = ADMIN, *, invite: bool = False) -> int:
         def work(session: Session) -> int:
-            made = contest.create(session, self.shelf, author, plan, self.now)
-            one = contest.open_(session, author, made, self.now)
+            made = manage.create(session, self.shelf, author, plan, self.now)
+            one = manage.open_(session, author, made, self.now)
             if invite:
-                contest.invite(session, self.shelf, author, one, self.now)
+                notifications.invite(session, self.shelf, author, one, self.now)
             return made
 
         return int(self.do(work))
 
-    def begin(self, me: Learner, contest_id: int) -> quiz.Put:
-        made: quiz.Put = self.do(lambda session: contest.begin(session, self.shelf, me, contest_id, self.now, random.Random(me.id)))
+    def begin(self, me: Learner, contest_id: int) -> quiz.QuestionPut:
+        made: quiz.QuestionPut = self.do(lambda session: play.begin(session, self.shelf, me, contest_id, self.now, random.Random(me.id)))
         return made
 
-    def answer(self, me: Learner, put: quiz.Put, right: bool, arrived: datetime | None = None) -> quiz.Outcome:
+    def answer(self, me: Learner, put: quiz.QuestionPut, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
         question = put.question
         wrong = next(said for said, _ in question.choices if said not in question.key)
         incoming = Incoming(Address("local", "test", me.staff_no), "", f"m{random.random()}", arrived or self.now)
 
-        def work(session: Session) -> quiz.Outcome:
+        def work(session: Session) -> quiz.AnswerOutcome:
             outcome = quiz.answer(session, self.shelf, me.id, put, question.key if right else wrong, incoming, self.now)
             if outcome.score is not None:
-                contest.end(session, self.shelf, outcome.sitting, self.now)
+                play.end(session, self.shelf, outcome.sitting, self.now)
             return outcome
 
-        made: quiz.Outcome = self.do(work)
+        made: quiz.AnswerOutcome = self.do(work)
         return made
 
     def play(self, me: Learner, contest_id: int, right: int, seconds: float = 4) -> None:
         """A whole set, of which the first so many are answered right."""
-        put: quiz.Put | None = self.begin(me, contest_id)
+        put: quiz.QuestionPut | None = self.begin(me, contest_id)
         n = 0
         while put is not None:
             self.now += timedelta(seconds=seconds)
             put = self.answer(me, put, n < right).following
             n += 1
 
-    def mine(self, me: Learner, contest_id: int) -> players.Mine:
-        made: players.Mine = self.do(lambda session: players.mine(session, contest_id, me.id))
+    def mine(self, me: Learner, contest_id: int) -> players.Participant:
+        made: players.Participant = self.do(lambda session: players.mine(session, contest_id, me.id))
         return made
 
     def result(self, me: Learner, contest_id: int) -> tuple[int, int, int]:
@@ -106,12 +108,12 @@ class Field:
 
     def plan(self) -> Sorted:
         """What the courier would say now, and what it need not say any more."""
-        owed = self.do(lambda session: outbox.claim(session, "h", self.now, 100, 0))
-        made = self.do(lambda session: delivery.plan(session, self.shelf, owed, self.now, delivery.Doors(("local",))))
+        owed = self.do(lambda session: queue.claim(session, "h", self.now, 100, 0))
+        made = self.do(lambda session: delivery_plan.plan(session, self.shelf, owed, self.now, delivery_plan.OpenChannels(("local",))))
         return Sorted([(one.owed.person_id, one.parcel.reply) for one in made.ready], made.skip)
 
-    def close(self, contest_id: int) -> contest.Board | None:
-        closed: contest.Board | None = self.do(lambda session: contest.close(session, self.shelf, contest_id, self.now))
+    def close(self, contest_id: int) -> leaderboard.Board | None:
+        closed: leaderboard.Board | None = self.do(lambda session: leaderboard.close(session, self.shelf, contest_id, self.now))
         return closed
 
 
@@ -128,7 +130,7 @@ def test_a_set_is_played_and_stands_by_points_right_answers_and_the_servers_time
 
 def test_hours_are_for_taking_part_once_a_contest_and_no_rank_earns_more(field: Field) -> None:
     best, worst = field.person("1001"), field.person("1002")
-    number = field.open(replace(PLAN, rules=Rules(sets_a_day=2)))
+    number = field.open(replace(PLAN, rules=ContestRules(sets_a_day=2)))
     for me, right in ((best, 5), (worst, 0), (best, 5)):
         field.play(me, number, right)
     field.now = NOW + timedelta(days=7, seconds=6)
@@ -170,7 +172,7 @@ def test_the_sets_of_a_day_are_limited_and_the_next_day_has_its_own(field: Field
 
 
 def test_questions_come_again_only_when_there_are_no_others(field: Field) -> None:
-    me, number = field.person("1001"), field.open(replace(PLAN, rules=Rules(sets_a_day=4), names=()))
+    me, number = field.person("1001"), field.open(replace(PLAN, rules=ContestRules(sets_a_day=4), names=()))
     for _ in range(4):
         field.play(me, number, 5)
     asked = field.do(
@@ -184,7 +186,7 @@ def test_a_bank_that_ran_dry_begins_no_set(field: Field) -> None:
     shelf = field.shelf
     usable = dict(list(shelf.drawn.items())[:3])
     with pytest.raises(Refusal, match="不够一套"):
-        field.do(lambda session: contest.begin(session, replace(shelf, drawn=usable), me, number, NOW, random.Random(1)))
+        field.do(lambda session: play.begin(session, replace(shelf, drawn=usable), me, number, NOW, random.Random(1)))
     assert field.begin(me, number).item.n == 1
 
 
@@ -214,11 +216,11 @@ def test_a_contest_closes_once_within_ten_seconds_of_its_end_and_its_board_stays
     field.play(first, number, 5)
     field.play(second, number, 2)
     field.now = NOW + timedelta(days=7, seconds=4)
-    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == []
+    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == []
     field.now += timedelta(seconds=2)
-    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == [number]
-    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == [], "whoever comes after changes nothing"
-    frozen = field.do(lambda session: rows.get(session, number))
+    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == [number]
+    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == [], "whoever comes after changes nothing"
+    frozen = field.do(lambda session: contests.get(session, number))
     assert (frozen.state, frozen.board["took_part"]) == ("closed", 2)
     assert [field.mine(me, number).place for me in (first, second)] == [1, 2]
     with pytest.raises(Refusal, match="已结束"):
@@ -239,13 +241,13 @@ def test_an_open_set_counts_as_far_as_it_was_answered_and_leaves_free_hands(fiel
 
 
 def test_counting_again_from_the_answers_gives_the_same_board(field: Field) -> None:
-    number = field.open(replace(PLAN, rules=Rules(sets_a_day=3, counted_a_day=2, speed=30, teams="unit", best=2)))
+    number = field.open(replace(PLAN, rules=ContestRules(sets_a_day=3, counted_a_day=2, speed=30, teams="unit", best=2)))
     for n in range(6):
         me = field.person(f"10{n:02}", unit=f"某局/{'甲乙'[n % 2]}处")
         for turn in range(n % 3 + 1):
             field.play(me, number, (n + turn) % 6, seconds=2 + n)
     field.close(number)
-    before, after = field.do(lambda session: contest.recount(session, number, field.now))
+    before, after = field.do(lambda session: leaderboard.recount(session, number, field.now))
     assert before.places == after.places
     assert before.teams == after.teams
     assert len(after.places) == 6
@@ -255,7 +257,7 @@ def test_counting_again_in_mid_course_ends_nobodys_set(field: Field) -> None:
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
     put = field.answer(me, put, right=True).following  # type: ignore[assignment]
-    field.do(lambda session: contest.recount(session, number, field.now))
+    field.do(lambda session: leaderboard.recount(session, number, field.now))
     field.answer(me, put, right=True)
     board = field.close(number)
     assert board is not None
@@ -264,7 +266,7 @@ def test_counting_again_in_mid_course_ends_nobodys_set(field: Field) -> None:
 
 def test_teams_by_unit_hold_all_of_the_unit_and_are_never_dissolved(field: Field) -> None:
     one, _, other = field.person("1001", unit="某局/甲处"), field.person("1002", unit="某局/甲处"), field.person("1003", unit="某局/乙处")
-    number = field.open(replace(PLAN, rules=Rules(teams="unit")))
+    number = field.open(replace(PLAN, rules=ContestRules(teams="unit")))
     field.play(one, number, 5)
     field.play(other, number, 0)
     board = field.close(number)
@@ -274,7 +276,7 @@ def test_teams_by_unit_hold_all_of_the_unit_and_are_never_dissolved(field: Field
 
 def test_a_late_joiner_of_the_unit_enters_its_team(field: Field) -> None:
     field.person("1001", unit="某局/甲处")
-    number = field.open(replace(PLAN, rules=Rules(teams="unit")))
+    number = field.open(replace(PLAN, rules=ContestRules(teams="unit")))
     late = field.person("1002", unit="某局/甲处")
     field.play(late, number, 5)
     assert field.do(lambda session: [row[2] for row in teams.members(session, number)]) == ["1001", "1002"]
@@ -283,21 +285,21 @@ def test_a_late_joiner_of_the_unit_enters_its_team(field: Field) -> None:
 def test_a_contest_for_one_unit_does_not_exist_for_others(field: Field) -> None:
     field.person("1000", unit="某局/甲处")
     stranger = field.person("1001", unit="某局/乙处")
-    number = field.open(replace(PLAN, audience=Unit("某局/甲处")))
+    number = field.open(replace(PLAN, audience=UnitIs("某局/甲处")))
     with pytest.raises(Refusal, match="没有编号为"):
         field.begin(stranger, number)
-    assert field.do(lambda session: contest.offered(session, stranger, NOW)) == []
+    assert field.do(lambda session: play.offered(session, stranger, NOW)) == []
 
 
 def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_contests_of_others(field: Field) -> None:
     field.person("1000", unit="某局/甲处")
     mine = Author("9002", "cli", ("某局/甲处",))
     number = field.open(author=mine)
-    assert field.do(lambda session: rows.get(session, number)).plan.audience == Unit("某局/甲处")
+    assert field.do(lambda session: contests.get(session, number)).plan.audience == UnitIs("某局/甲处")
     whole = field.open()
-    assert field.do(lambda session: [one.id for one in contest.listed(session, mine)]) == [number]
+    assert field.do(lambda session: [one.id for one in manage.listed(session, mine)]) == [number]
     with pytest.raises(Refusal, match=f"没有编号为 {whole}"):
-        field.do(lambda session: contest.close_by(session, field.shelf, mine, whole, NOW))
+        field.do(lambda session: leaderboard.close_by(session, field.shelf, mine, whole, NOW))
 
 
 def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
@@ -307,13 +309,13 @@ def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
     first = field.open(replace(PLAN, name="上一场"))
     for me, right in [*((one, 5) for one in strong), *((one, 0) for one in weak)]:
         field.play(me, first, right)
-    number = field.open(replace(PLAN, rules=Rules(league=10, board="upper")))
+    number = field.open(replace(PLAN, rules=ContestRules(league=10, board="upper")))
     for n, me in enumerate([*strong, *weak]):
         field.play(me, number, n % 6)
     board = field.close(number)
     assert board is not None
     for group in (strong, weak):
-        mine = contest.league_of(board, group[0].id)
+        mine = leaderboard.league_of(board, group[0].id)
         assert {one.player.id for one in mine} == {one.id for one in group}
         assert mine[0].place == 1
 
@@ -321,7 +323,7 @@ def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
 def test_a_cancelled_contest_takes_its_hours_back_by_reversal_and_has_no_board(field: Field) -> None:
     me, number = field.person("1001"), field.open()
     field.play(me, number, 5)
-    assert field.do(lambda session: contest.cancel(session, ADMIN, number, "题目外泄", field.now)) == 1
+    assert field.do(lambda session: manage.cancel(session, ADMIN, number, "题目外泄", field.now)) == 1
     assert field.hours(me) == {"contest": 0}
     assert field.do(lambda session: session.execute(text("SELECT COUNT(*) FROM ledger")).scalar_one()) == 2
     assert field.do(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar_one()) == 5, "what was recorded stands"
@@ -333,30 +335,30 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
     field.now += timedelta(minutes=1)
-    field.do(lambda session: contest.stop(session, ADMIN, number, field.now))
+    field.do(lambda session: leaderboard.stop(session, ADMIN, number, field.now))
     ended = field.now
     field.now += timedelta(seconds=2)
     put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).following  # type: ignore[assignment]
     with pytest.raises(Refusal, match=r"未记录.*已经截止"):
         field.answer(me, put, right=True)
-    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == []
+    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == []
     field.now += timedelta(seconds=3)
-    assert field.do(lambda session: contest.close_due(session, field.shelf, field.now)) == [number]
+    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == [number]
     assert field.result(me, number)[0] == 400
     with pytest.raises(Refusal, match="没有可以结束的"):
-        field.do(lambda session: contest.stop(session, ADMIN, number, field.now))
+        field.do(lambda session: leaderboard.stop(session, ADMIN, number, field.now))
 
 
 def test_what_has_not_begun_is_cancelled_and_not_ended(field: Field) -> None:
     number = field.open(replace(PLAN, opens_at=NOW + timedelta(days=1)))
     with pytest.raises(Refusal, match="还没有开始"):
-        field.do(lambda session: contest.stop(session, ADMIN, number, NOW))
+        field.do(lambda session: leaderboard.stop(session, ADMIN, number, NOW))
 
 
 def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
     number = field.open()
     with pytest.raises(Refusal, match="规则不能再改"):
-        field.do(lambda session: contest.change(session, field.shelf, ADMIN, number, replace(PLAN, name="别的"), NOW))
+        field.do(lambda session: manage.change(session, field.shelf, ADMIN, number, replace(PLAN, name="别的"), NOW))
 
 
 @pytest.mark.parametrize(
@@ -365,20 +367,20 @@ def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
         (replace(PLAN, closes_at=None), "开始和截止时间"),
         (replace(PLAN, closes_at=NOW), "截止时间要在开始时间之后"),
         (replace(PLAN, names=("没有的法",)), "没有叫「没有的法」"),
-        (replace(PLAN, rules=Rules(size=100), names=("监察法",)), "不够一套 100 题"),
+        (replace(PLAN, rules=ContestRules(size=100), names=("监察法",)), "不够一套 100 题"),
         (replace(PLAN, name=""), "1 到 80 个字"),
         (replace(PLAN, form="lottery"), "竞赛形式"),
-        (replace(PLAN, audience=Unit("没有的处")), "没有「没有的处」这个单位"),
+        (replace(PLAN, audience=UnitIs("没有的处")), "没有「没有的处」这个单位"),
     ],
 )
-def test_a_contest_that_cannot_be_held_is_refused_before_anybody_sees_it(field: Field, plan: Plan, said: str) -> None:
+def test_a_contest_that_cannot_be_held_is_refused_before_anybody_sees_it(field: Field, plan: ContestPlan, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         field.open(plan)
 
 
 def test_every_act_stands_in_the_audit(field: Field) -> None:
     number = field.open()
-    field.do(lambda session: contest.close_by(session, field.shelf, ADMIN, number, NOW))
+    field.do(lambda session: leaderboard.close_by(session, field.shelf, ADMIN, number, NOW))
     found = field.do(lambda session: session.execute(text("SELECT action, actor, target FROM audit ORDER BY id")).all())
     assert [tuple(row) for row in found] == [(act, "9001", f"contest:{number}") for act in ("新建竞赛", "开放竞赛", "竞赛结束")]
 
@@ -393,7 +395,7 @@ def test_its_audience_is_invited_and_reminded_and_who_took_part_is_left_in_peace
     found = field.do(lambda session: session.execute(text("SELECT name, state FROM campaign ORDER BY id")).all())
     assert [tuple(row) for row in found] == [("竞赛：七一知识竞赛", "running"), ("竞赛提醒：七一知识竞赛", "running")]
     field.now = NOW + timedelta(days=6, hours=1, minutes=1)
-    fired = field.do(lambda session: campaigns.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    fired = field.do(lambda session: fire.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
     assert {one.name for one in fired if one.state == "fired"} >= {"竞赛提醒：七一知识竞赛"}
     plan = field.plan()
     assert {who for who, _ in plan.ready} == {idle.id}
@@ -405,11 +407,11 @@ def test_nobody_is_invited_to_what_is_over_or_cancelled(field: Field) -> None:
     field.person("1001")
     number = field.open(invite=True)
     field.now += timedelta(minutes=2)
-    field.do(lambda session: campaigns.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    field.do(lambda session: fire.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
     field.close(number)
     assert [why for _, why in field.plan().skipped] == ["竞赛已结束"]
     other = field.open(invite=True)
-    field.do(lambda session: contest.cancel(session, ADMIN, other, "改期", field.now))
+    field.do(lambda session: manage.cancel(session, ADMIN, other, "改期", field.now))
     states = field.do(lambda session: session.execute(text("SELECT state FROM campaign WHERE created_by <> 'system' ORDER BY id DESC LIMIT 2")).all())
     assert [row[0] for row in states] == ["stopped", "stopped"]
 
@@ -429,7 +431,7 @@ def test_whoever_is_nudged_about_a_contest_has_not_taken_part(field: Field) -> N
     played, idle = field.person("1001"), field.person("1002")
     number = field.open(invite=True)
     field.now += timedelta(minutes=2)
-    field.do(lambda session: campaigns.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    field.do(lambda session: fire.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
     field.play(played, number, 3)
     first = field.do(lambda session: session.execute(text("SELECT MIN(id) FROM campaign")).scalar_one())
     task, _ = field.do(lambda session: reminders.last_of(session, first))

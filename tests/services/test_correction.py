@@ -10,18 +10,20 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.campaign import Author
-from bot.domain.correction import Amendment, add_up
+from bot.domain.campaign.campaign import Author
+from bot.domain.grading.correction import Amendment, add_up
 from bot.domain.message import Refusal
-from bot.services import correction, reminders, ripples
-from bot.services import exam as exams
-from bot.services.correction import Wanted
-from bot.storage import campaign as campaigns
-from bot.storage import correction as rows
-from bot.storage import marks
+from bot.services.delivery import correction_messages, reminder_messages
+from bot.services.exam import extra_time, manage
+from bot.services.grading import corrections
+from bot.services.grading.corrections import WantedCorrection
+from bot.storage import campaign
+from bot.storage.grading import corrections as grading_corrections
+from bot.storage.study import grades
 from tests.conftest import NOW
-from tests.services.correcting import AFTER, WHY, Board, items, shown
-from tests.services.examining import ADMIN, SECOND
+from tests.support.corrections import AFTER, WHY, Board, items
+from tests.support.corrections import shown as corrections_shown
+from tests.support.exams import ADMIN, SECOND
 
 
 @pytest.fixture
@@ -90,14 +92,14 @@ def test_hours_are_booked_with_the_correction_that_gives_them_though_another_sti
     assert impact.figures["credited"] == 1
     assert board.look(hours) == [(3 * 5400,)]
     assert board.hall.exam(board.exam).frozen_at is not None, "the other one still holds results back"
-    board.hall.run(lambda session: correction.drop(session, SECOND, waiting, AFTER))
+    board.hall.run(lambda session: corrections.drop(session, SECOND, waiting, AFTER))
     assert board.hall.exam(board.exam).frozen_at is None
     assert board.look(hours) == [(3 * 5400,)]
 
 
 def test_a_proposal_can_be_taken_back_and_results_go_on(board: Board) -> None:
     number = board.propose(board.wanted("void"))
-    board.hall.run(lambda session: correction.drop(session, ADMIN, number, AFTER))
+    board.hall.run(lambda session: corrections.drop(session, ADMIN, number, AFTER))
 
     assert board.hall.exam(board.exam).frozen_at is None
     with pytest.raises(Refusal, match="已经撤回"):
@@ -168,7 +170,7 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.desk.read_now(lambda session: add_up(one.place for one in marks.of_sitting(session, board.sittings[0])))
+    total = board.hall.house.desk.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, board.sittings[0])))
     assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 
@@ -191,11 +193,11 @@ def test_each_person_whom_it_touches_reads_their_own_notice(board: Board) -> Non
     assert [one[0] for one in mine] == board.people
 
     def told(session: Session) -> dict[int, Any]:
-        content = campaigns.get(session, mine[0][2])
+        content = campaign.get(session, mine[0][2])
         assert content is not None
-        assert reminders.is_personal(content.content)
+        assert reminder_messages.is_personal(content.content)
         wanted = {delivery: (person, content.content) for person, delivery, _ in mine}
-        return reminders.told(session, board.hall.shelf, wanted, AFTER)
+        return reminder_messages.told(session, board.hall.shelf, wanted, AFTER)
 
     said = board.hall.house.desk.read_now(told)
     assert "您的成绩 4 → 6，不合格 → 合格，补计学时 90 分钟" in said[mine[1][1]].text
@@ -232,7 +234,9 @@ def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(boa
     board.hall.begin(yi, another, AFTER)
     board.correct("rekey", board.wrong)
 
-    said = board.hall.house.desk.read_now(lambda session: ripples.told(session, board.hall.shelf, ripples.target_of(1), (jia, yi)))
+    said = board.hall.house.desk.read_now(
+        lambda session: correction_messages.notices_for(session, board.hall.shelf, correction_messages.target_of(1), (jia, yi))
+    )
 
     assert f"改标准答案：{board.wrong}" in said[jia].text
     assert "改标准答案" not in said[yi].text
@@ -251,7 +255,7 @@ def test_before_the_release_nobody_is_told_and_nothing_is_credited_but_the_relea
     assert board.look("SELECT COUNT(*) FROM ledger") == board.look("SELECT COUNT(*) FROM certificate") == [(0,)]
     assert board.look("SELECT COUNT(*) FROM campaign WHERE name LIKE '成绩更正%'") == [(0,)]
 
-    board.hall.run(lambda session: exams.release(session, ADMIN, board.exam, AFTER))
+    board.hall.run(lambda session: manage.release(session, ADMIN, board.exam, AFTER))
     board.hall.tick(AFTER)
     assert board.look("SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(3, 3 * 5400)]
     assert board.look("SELECT COUNT(*) FROM certificate WHERE state = 'valid'") == [(3,)]
@@ -266,20 +270,20 @@ def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:
     assert told == {board.people[0], board.people[1]}
 
 
-def rows_of(board: Board) -> list[rows.Ripple]:
-    return board.hall.house.desk.read_now(lambda session: rows.ripples(session, 1))
+def rows_of(board: Board) -> list[grading_corrections.CorrectionEffect]:
+    return board.hall.house.desk.read_now(lambda session: grading_corrections.ripples(session, 1))
 
 
 def test_a_running_exam_and_a_question_that_is_not_in_it_are_refused(board: Board) -> None:
     running = board.hall.publish("固定 " + f"{board.first}×2；30 分钟；及格 60%", at=NOW)
     with pytest.raises(Refusal, match="还没有结束"):
-        board.rehearse(Wanted("exam", running, board.first, Amendment("void"), WHY))
+        board.rehearse(WantedCorrection("exam", running, board.first, Amendment("void"), WHY))
     with pytest.raises(Refusal, match="答卷里没有题目 nothing"):
         board.rehearse(board.wanted("void", question="nothing"))
     with pytest.raises(Refusal, match="没有编号为 99 的考试"):
-        board.rehearse(Wanted("exam", 99, board.first, Amendment("void"), WHY))
+        board.rehearse(WantedCorrection("exam", 99, board.first, Amendment("void"), WHY))
     with pytest.raises(Refusal, match="原因"):
-        board.rehearse(Wanted("exam", board.exam, board.first, Amendment("void"), "  "))
+        board.rehearse(WantedCorrection("exam", board.exam, board.first, Amendment("void"), "  "))
 
 
 def test_an_administrator_of_a_unit_puts_nothing_right_beyond_it(board: Board) -> None:
@@ -315,10 +319,10 @@ def test_a_pass_in_the_make_up_keeps_the_hours_that_the_exam_no_longer_gives(boa
     """乙 passes the make-up; when a correction makes 乙 pass the exam itself, nothing is credited twice."""
 
     def make_up(session: Session) -> int:
-        return exams.makeup(session, board.hall.shelf, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
+        return manage.makeup(session, board.hall.shelf, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
 
     second = int(board.hall.run(make_up))
-    board.hall.run(lambda session: exams.publish(session, board.hall.shelf, ADMIN, second, AFTER))
+    board.hall.run(lambda session: manage.publish(session, board.hall.shelf, ADMIN, second, AFTER))
     begun = board.hall.begin(board.people[1], second, AFTER).status
     board.hall.answer_all(board.people[1], begun.sitting_id, AFTER)
     board.hall.hand_in(board.people[1], begun.sitting_id, AFTER)
@@ -341,13 +345,13 @@ def test_a_paper_that_is_reopened_after_a_correction_is_marked_by_it(board: Boar
     place = next(n for n, question, _ in found if question == board.first)
     hall.hand_in(person, sitting)
     hall.tick(AFTER)
-    wanted = Wanted("exam", exam, board.first, Amendment("rekey", (board.wrong,)), WHY)
+    wanted = WantedCorrection("exam", exam, board.first, Amendment("rekey", (board.wrong,)), WHY)
     board.apply(board.propose(wanted))
     assert hall.attempt(sitting).score == 0
 
-    asked = hall.run(lambda session: exams.ask(session, ADMIN, exam, "1003", "reopen", 20, "断网", AFTER))
-    hall.run(lambda session: exams.approve(session, SECOND, asked.id, AFTER))
-    hall.answer(person, sitting, place, shown(found, place, board.wrong), AFTER)
+    asked = hall.run(lambda session: extra_time.ask(session, ADMIN, exam, "1003", "reopen", 20, "断网", AFTER))
+    hall.run(lambda session: extra_time.approve(session, SECOND, asked.id, AFTER))
+    hall.answer(person, sitting, place, corrections_shown(found, place, board.wrong), AFTER)
     hall.hand_in(person, sitting, AFTER)
 
     assert hall.attempt(sitting).score == 2000

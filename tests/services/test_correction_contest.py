@@ -11,14 +11,19 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.campaign import Author
-from bot.domain.correction import Amendment
+from bot.domain.campaign.campaign import Author
+from bot.domain.grading.correction import Amendment
 from bot.domain.message import Refusal
-from bot.services import correction
-from bot.services.correction import Impact, Wanted
+from bot.services.grading import corrections
+from bot.services.grading.correction_impact import CorrectionImpact
+from bot.services.grading.corrections import WantedCorrection
 from tests.conftest import NOW, Clock
-from tests.live import opened
-from tests.services.test_contest import ADMIN, Field, field  # noqa: F401
+from tests.services.test_contest import (
+    ADMIN,
+    Field,
+    field,  # noqa: F401
+)
+from tests.support.live_contests import opened
 
 SECOND = Author("9002", "cli")
 
@@ -41,14 +46,14 @@ class Played:
         others = {row[0] for row in self.look("SELECT question FROM answer WHERE person_id = :p", p=self.people[0].id)}
         return next((question, choice) for question, choice in wrong if question not in others)
 
-    def correct(self, question: str, amended: Amendment) -> Impact:
-        wanted = Wanted("contest", self.contest, question, amended, "答案印错")
+    def correct(self, question: str, amended: Amendment) -> CorrectionImpact:
+        wanted = WantedCorrection("contest", self.contest, question, amended, "答案印错")
 
-        def work(session: Any) -> Impact:
-            made = correction.propose(session, self.field.shelf, ADMIN, wanted, self.field.now)
-            return correction.apply(session, self.field.shelf, SECOND, made.id, self.field.now)
+        def work(session: Any) -> CorrectionImpact:
+            made = corrections.propose(session, self.field.shelf, ADMIN, wanted, self.field.now)
+            return corrections.apply(session, self.field.shelf, SECOND, made.id, self.field.now)
 
-        made: Impact = self.field.do(work)
+        made: CorrectionImpact = self.field.do(work)
         return made
 
     def look(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -96,9 +101,9 @@ def test_the_board_is_counted_again_once_however_often_it_is_applied(played: Pla
 def test_a_rehearsal_leaves_the_frozen_board_alone(played: Played) -> None:
     question, _ = played.missed()
     before = [*played.everything(), played.look("SELECT * FROM contest"), played.look("SELECT * FROM correction")]
-    wanted = Wanted("contest", played.contest, question, Amendment("full"), "答案印错")
+    wanted = WantedCorrection("contest", played.contest, question, Amendment("full"), "答案印错")
 
-    impact = played.field.do(lambda session: correction.rehearse(session, played.field.shelf, ADMIN, wanted, played.field.now))
+    impact = played.field.do(lambda session: corrections.rehearse(session, played.field.shelf, ADMIN, wanted, played.field.now))
 
     assert impact.figures["people"] == 1
     assert [*played.everything(), played.look("SELECT * FROM contest"), played.look("SELECT * FROM correction")] == before
@@ -107,10 +112,10 @@ def test_a_rehearsal_leaves_the_frozen_board_alone(played: Played) -> None:
 def test_a_contest_that_runs_is_put_right_after_its_close(field: Field) -> None:  # noqa: F811
     me, number = field.person("1001"), field.open()
     field.play(me, number, 2)
-    wanted = Wanted("contest", number, "x", Amendment("void"), "题干有歧义")
+    wanted = WantedCorrection("contest", number, "x", Amendment("void"), "题干有歧义")
 
     with pytest.raises(Refusal, match="还没有结束"):
-        field.do(lambda session: correction.rehearse(session, field.shelf, ADMIN, wanted, field.now))
+        field.do(lambda session: corrections.rehearse(session, field.shelf, ADMIN, wanted, field.now))
 
 
 async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatcher, clock: Clock) -> None:
@@ -134,10 +139,10 @@ async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatc
 
     assert house.desk.read_now(look) == [(2000, 1), (1000, 2), (1000, 3)]
 
-    def correct(session: Session) -> Impact:
-        wanted = Wanted("contest", room.id, room.question(1).id, Amendment("rekey", (wrong,)), "答案印错")
-        made = correction.propose(session, house.shelf(), ADMIN, wanted, clock.now)
-        return correction.apply(session, house.shelf(), SECOND, made.id, clock.now)
+    def correct(session: Session) -> CorrectionImpact:
+        wanted = WantedCorrection("contest", room.id, room.question(1).id, Amendment("rekey", (wrong,)), "答案印错")
+        made = corrections.propose(session, house.shelf(), ADMIN, wanted, clock.now)
+        return corrections.apply(session, house.shelf(), SECOND, made.id, clock.now)
 
     impact = house.desk.write_now(correct)
 

@@ -11,26 +11,25 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.app.house import stocked
-from bot.domain.hours import quotas, total_hours
+from bot.app.build import stocked
+from bot.domain.hours.policy import quotas, total_hours
 from bot.domain.message import Refusal
-from bot.domain.people import TIERS
-from bot.services import demo
-from bot.services import exam as exams
-from bot.services.demo import bureau
-from bot.services.shelf import Shelf
-from bot.storage.db import Desk
-from bot.storage.files import home
+from bot.domain.people.person import TIERS
+from bot.services.demo import bureau, exams, seed
+from bot.services.exam import attempt
+from bot.services.library.catalog import Catalog
+from bot.storage.db.database import Database
+from bot.storage.files.loader import home
 from tests.conftest import NOW, enroll
 
 LATE = NOW.replace(month=11, day=20)
 
 
-def seeded(engine: Engine) -> tuple[Desk, Shelf, float]:
-    desk = Desk(engine)
+def seeded(engine: Engine) -> tuple[Database, Catalog, float]:
+    desk = Database(engine)
     stocked(desk, home(), LATE, 400)
     began = time.monotonic()
-    shelf = stocked(desk, home(), LATE, 400, demo.seed)
+    shelf = stocked(desk, home(), LATE, 400, seed.seed)
     return desk, shelf, time.monotonic() - began
 
 
@@ -110,24 +109,24 @@ def test_a_second_start_changes_nothing_and_real_people_are_never_joined(sqlite_
         return tuple(int(session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()) for table in ("person", "ledger", "answer", "rule"))
 
     before = desk.read_now(count)
-    desk.write_now(lambda session: demo.seed(session, shelf, LATE + timedelta(days=30)))
+    desk.write_now(lambda session: seed.seed(session, shelf, LATE + timedelta(days=30)))
     assert desk.read_now(count) == before
 
 
 def test_real_people_are_never_joined_by_made_up_ones(sqlite_engine: Engine) -> None:
-    desk = Desk(sqlite_engine)
+    desk = Database(sqlite_engine)
     desk.write_now(lambda session: enroll(session, "real-1"))
     with pytest.raises(Refusal, match="演示模式"):
-        stocked(desk, home(), LATE, 400, demo.seed)
+        stocked(desk, home(), LATE, 400, seed.seed)
     assert desk.read_now(lambda session: session.execute(text("SELECT count(*) FROM person")).scalar_one()) == 1
 
 
 def test_every_character_of_the_demo_is_somebody_of_the_bureau() -> None:
     people = {one.staff_no: one.name for one in bureau.PEOPLE}
-    assert all(people[one.staff_no] == one.name for one in demo.PERSONAS)
-    assert {one.label for one in demo.PERSONAS} >= {"学员", "管理员", "督学"}
+    assert all(people[one.staff_no] == one.name for one in seed.PERSONAS)
+    assert {one.label for one in seed.PERSONAS} >= {"学员", "管理员", "督学"}
     roles = dict(bureau_role[:2] for bureau_role in bureau.ROLES)
-    labels = {one.label: roles.get(one.staff_no) for one in demo.PERSONAS}
+    labels = {one.label: roles.get(one.staff_no) for one in seed.PERSONAS}
     assert (labels["学员"], labels["管理员"], labels["督学"]) == (None, "admin", "supervisor")
 
 
@@ -153,11 +152,11 @@ def test_the_last_exam_stands_with_papers_results_hours_and_certificates(engine:
 def test_there_is_an_exam_and_a_contest_to_take_part_in_and_a_second_start_adds_none(engine: Engine) -> None:
     desk, shelf, _ = seeded(engine)
     for _ in range(2):
-        desk.write_now(lambda session: demo.to_take_part(session, shelf, LATE))
+        desk.write_now(lambda session: exams.to_take_part(session, shelf, LATE))
     got = desk.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT name, state FROM exam ORDER BY id"))])
     assert [state for _, state in got] == ["closed", "published"]
     got = desk.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT form, state FROM contest ORDER BY id"))])
     assert got == [("windowed", "open"), ("live", "draft")]
     learner = desk.read_now(lambda session: session.execute(text("SELECT id FROM person WHERE staff_no = '1009'")).scalar_one())
-    begun = desk.write_now(lambda session: exams.begin(session, shelf, learner, 2, LATE, random.Random(1)))
+    begun = desk.write_now(lambda session: attempt.begin(session, shelf, learner, 2, LATE, random.Random(1)))
     assert begun.status.size == 20

@@ -13,16 +13,18 @@ from sqlmodel import Session
 from structlog.testing import capture_logs
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import People, Unit
-from bot.domain.campaign import Author
-from bot.domain.exam import Gate
+from bot.domain.campaign.campaign import Author
+from bot.domain.exam.exam import ExamGate
 from bot.domain.message import Refusal
-from bot.services import exam as service
-from bot.storage import ledger, study
+from bot.domain.people.audience import PeopleAre, UnitIs
+from bot.services.exam import answers, finish, manage, paper_view, question_pool
+from bot.services.exam import extra_time as exam_extra_time
 from bot.storage.db.engine import session_on
-from bot.storage.exam import attempts, extra
+from bot.storage.exam import attempts, extra_time
+from bot.storage.hours import ledger
+from bot.storage.study import readings
 from tests.conftest import NOW, enroll
-from tests.services.examining import ADMIN, SECOND, Hall, message
+from tests.support.exams import ADMIN, SECOND, Hall, message
 
 MINUTE = timedelta(minutes=1)
 
@@ -56,9 +58,9 @@ def test_a_draft_is_seen_by_nobody_and_published_once(hall: Hall, person: int) -
     exam_id = hall.draft()
     with pytest.raises(Refusal, match="没有编号"):
         hall.begin(person, exam_id)
-    hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, exam_id, NOW))
+    hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, exam_id, NOW))
     with pytest.raises(Refusal, match="只有草稿可以发布"):
-        hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, exam_id, NOW))
+        hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, exam_id, NOW))
     assert hall.begin(person, exam_id).status.size == 6
 
 
@@ -76,15 +78,15 @@ def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0], NOW + MINUTE)
-    hall.run(lambda session: study.drop_focus(session, person))
+    hall.run(lambda session: readings.drop_focus(session, person))
     again = hall.begin(person, exam_id, NOW + 10 * MINUTE)
     assert again.resumed
     assert (again.status.sitting_id, again.status.answered, again.status.left, again.status.place) == (sitting_id, 1, 1200, 2)
-    assert hall.house.desk.read_now(lambda session: study.focus(session, person)) == ("exam", sitting_id)
+    assert hall.house.desk.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
 
 
 def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: Hall, person: int) -> None:
-    exam_id = hall.publish(audience=Unit("某局/办公室"))
+    exam_id = hall.publish(audience=UnitIs("某局/办公室"))
     other = hall.run(lambda session: enroll(session, "2001", unit="某局/财务处"))
     with pytest.raises(Refusal, match="不在这场考试的范围里"):
         hall.begin(other, exam_id)
@@ -105,13 +107,13 @@ def test_the_window_and_the_late_rule_hold_to_the_moment(hall: Hall, person: int
 
 
 def test_the_gate_says_what_is_still_missing(hall: Hall, person: int) -> None:
-    exam_id = hall.publish(gate=Gate(2, ("mfd-1191",)))
+    exam_id = hall.publish(gate=ExamGate(2, ("mfd-1191",)))
     with pytest.raises(Refusal, match=r"还差 必修 2 课：《[^》]+》"):
         hall.begin(person, exam_id)
 
     def read(session: Session, *lessons: str) -> None:
         for lesson in lessons:
-            study.close_reading(session, study.open_reading(session, person, lesson, "d", NOW), "done", NOW - MINUTE)
+            readings.close_reading(session, readings.open_reading(session, person, lesson, "d", NOW), "done", NOW - MINUTE)
 
     hall.run(lambda session: read(session, "xf-00"))
     with pytest.raises(Refusal, match="还差 必修 1 课：《"):
@@ -158,7 +160,7 @@ def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_sa
 def test_what_is_shown_of_a_paper_holds_no_key(hall: Hall, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.answer(person, sitting_id, 2, hall.keys(sitting_id)[1][0])
-    shown = hall.house.desk.read_now(lambda session: service.paper_of(session, hall.shelf, sitting_id))
+    shown = hall.house.desk.read_now(lambda session: paper_view.paper_of(session, hall.shelf, sitting_id))
     assert [one.n for one in shown] == [1, 2, 3, 4, 5, 6]
     assert [one.points for one in shown] == [2000, 2000, 2000, 2000, 1000, 1000]
     assert [one.choice for one in shown] == [None, hall.keys(sitting_id)[1][0], None, None, None, None]
@@ -217,7 +219,7 @@ def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: i
     assert hall.tick(over).exams == 1
     if rule == "after_release":
         assert hours_of(hall, person) == 0
-        hall.run(lambda session: service.release(session, ADMIN, exam_id, over))
+        hall.run(lambda session: manage.release(session, ADMIN, exam_id, over))
         assert hall.tick(over).told == 1
     assert hall.exam(exam_id).tells_keys
     assert hours_of(hall, person) == 5400
@@ -225,8 +227,8 @@ def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: i
 
 def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    monkeypatch.setattr(service.finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.append(f"closed {attempt.score}")])
-    monkeypatch.setattr(service.finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.append(f"told {attempt.passed}")])
+    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.append(f"closed {attempt.score}")])
+    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.append(f"told {attempt.passed}")])
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.hand_in(person, sitting_id)
     for seconds in range(0, 10, 2):
@@ -239,15 +241,15 @@ def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_no
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer_all(person, sitting_id)
     with pytest.raises(Refusal, match="请写明结束的原因"):
-        hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, " ", NOW + MINUTE))
-    assert hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)) == 1
+        hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, " ", NOW + MINUTE))
+    assert hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)) == 1
     assert (hall.attempt(sitting_id).closed_by, hall.exam(exam_id).state) == ("staff", "closed")
     hall.tick(NOW + 2 * MINUTE)
     assert hours_of(hall, person) == 5400
     other = hall.publish(name="另一场")
     second = hall.begin(person, other, NOW + 3 * MINUTE).status.sitting_id
     hall.answer_all(person, second, NOW + 3 * MINUTE)
-    assert hall.run(lambda session: service.cancel(session, hall.shelf, ADMIN, other, "题目泄露", NOW + 4 * MINUTE)) == 1
+    assert hall.run(lambda session: manage.cancel(session, hall.shelf, ADMIN, other, "题目泄露", NOW + 4 * MINUTE)) == 1
     hall.tick(NOW + 200 * MINUTE)
     assert hours_of(hall, person) == 5400
     with pytest.raises(Refusal, match="没有编号"):
@@ -261,11 +263,11 @@ def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall
     engine = hall.house.desk.engine
 
     def ended() -> int:
-        return int(hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)))
+        return int(hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)))
 
     with ThreadPoolExecutor(1) as invigilator:
         with engine.connect() as connection, connection.begin():
-            service.answer(session_on(connection), hall.shelf, person, sitting_id, 1, key, message(NOW), NOW)
+            answers.answer(session_on(connection), hall.shelf, person, sitting_id, 1, key, message(NOW), NOW)
             ending = invigilator.submit(ended)
             while engine.dialect.name != "sqlite" and not ending.done() and not waits(engine):
                 pass
@@ -283,7 +285,7 @@ def test_what_arrived_before_the_invigilators_word_counts_though_it_waited_for_i
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     keys = hall.keys(sitting_id)
-    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE))
+    hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE))
 
     hall.answer(person, sitting_id, 1, keys[0][0], NOW + 2 * MINUTE, arrived=NOW + MINUTE)
     with pytest.raises(Refusal, match="未记录"):
@@ -298,7 +300,7 @@ def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Ha
 
     def slowly(session: Session, *args: Any) -> int:
         made = begin(session, *args)
-        service.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW)
+        manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW)
         return made
 
     monkeypatch.setattr(attempts, "begin", slowly)
@@ -311,7 +313,7 @@ def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: H
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     late = NOW + 31 * MINUTE
     seen = hall.house.desk.read_now(lambda session: attempts.overdue(session, late, 10))
-    hall.run(lambda session: extra.lengthen(session, sitting_id, late + 10 * MINUTE))
+    hall.run(lambda session: extra_time.lengthen(session, sitting_id, late + 10 * MINUTE))
     monkeypatch.setattr(attempts, "overdue", lambda *_: seen)
 
     assert hall.tick(late).attempts == 0
@@ -328,7 +330,7 @@ def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: Hall, per
         hall.hand_in(who, sitting_id)
     assert (hours_of(hall, person), hours_of(hall, other)) == (5400, 10_800)
 
-    hall.run(lambda session: service.cancel(session, hall.shelf, ADMIN, exam_id, "题目泄露", NOW + MINUTE))
+    hall.run(lambda session: manage.cancel(session, hall.shelf, ADMIN, exam_id, "题目泄露", NOW + MINUTE))
 
     assert (hours_of(hall, person), hours_of(hall, other)) == (0, 5400)
     kept = hall.house.desk.read_now(lambda session: session.execute(text("SELECT state, reason FROM certificate ORDER BY id")).all())
@@ -339,8 +341,8 @@ def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: Hall, person: int) -
     exam_id = hall.publish()
     hall.begin(person, exam_id)
     assert set(hall.shelf.papers) == {exam_id}
-    hall.run(lambda session: service.close(session, hall.shelf, ADMIN, exam_id, "提前结束", NOW + MINUTE))
-    hall.house.desk.read_now(lambda session: service.prepare_ahead(session, hall.shelf, NOW + MINUTE))
+    hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "提前结束", NOW + MINUTE))
+    hall.house.desk.read_now(lambda session: question_pool.prepare_ahead(session, hall.shelf, NOW + MINUTE))
     assert hall.shelf.papers == {}
 
 
@@ -351,7 +353,7 @@ def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Ha
         for drawn in ({}, {}, kept, {}):
             hall.shelf.drawn = drawn
             hall.shelf.papers.clear()
-            hall.house.desk.read_now(lambda session: service.prepare_ahead(session, hall.shelf, NOW))
+            hall.house.desk.read_now(lambda session: question_pool.prepare_ahead(session, hall.shelf, NOW))
     assert [one["exam"] for one in said if one["event"] == "no papers can be drawn"] == [exam_id, exam_id]
 
 
@@ -361,16 +363,16 @@ def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Ha
 def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_not_wait(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
     with pytest.raises(Refusal, match=f"同样的申请（编号 {asked.id}）还没有批准"):
-        hall.run(lambda session: service.ask(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
-    other = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
+        hall.run(lambda session: exam_extra_time.ask(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    other = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
 
     def standing() -> list[tuple[int, bool]]:
-        found = hall.run(lambda session: service.asked_of(session, ADMIN, exam_id, NOW + 3 * MINUTE))
+        found = hall.run(lambda session: exam_extra_time.asked_of(session, ADMIN, exam_id, NOW + 3 * MINUTE))
         return [(one.id, stands) for one, stands in found]
 
-    hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
+    hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
     assert standing() == [(other.id, True), (asked.id, False)]
     hall.hand_in(person, sitting_id, NOW + 3 * MINUTE)
     assert standing() == [(other.id, False), (asked.id, False)]
@@ -379,19 +381,19 @@ def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_n
 def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
     assert hall.attempt(sitting_id).deadline == NOW + 30 * MINUTE, "one word changes nothing"
     with pytest.raises(Refusal, match="必须是两个人"):
-        hall.run(lambda session: service.approve(session, ADMIN, asked.id, NOW + MINUTE))
+        hall.run(lambda session: exam_extra_time.approve(session, ADMIN, asked.id, NOW + MINUTE))
     with pytest.raises(Refusal, match="不能批准自己的考试"):
-        hall.run(lambda session: service.approve(session, Author("1001", "test"), asked.id, NOW + MINUTE))
+        hall.run(lambda session: exam_extra_time.approve(session, Author("1001", "test"), asked.id, NOW + MINUTE))
     with pytest.raises(Refusal, match=f"没有编号为 {asked.id} 的加时或重开申请"):
-        hall.run(lambda session: service.approve(session, Author("9003", "test", ("某局/财务处",)), asked.id, NOW + MINUTE))
-    approved, attempt = hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
+        hall.run(lambda session: exam_extra_time.approve(session, Author("9003", "test", ("某局/财务处",)), asked.id, NOW + MINUTE))
+    approved, attempt = hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
     assert (approved.asked_by, approved.approved_by, approved.reason) == ("9001", "9002", "会议室断网")
     assert attempt.deadline == NOW + 40 * MINUTE
     with pytest.raises(Refusal, match="已由 9002 批准过"):
-        hall.run(lambda session: service.approve(session, Author("9003", "test"), asked.id, NOW + 2 * MINUTE))
+        hall.run(lambda session: exam_extra_time.approve(session, Author("9003", "test"), asked.id, NOW + 2 * MINUTE))
     hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0], NOW + 39 * MINUTE)
     assert hall.tick(NOW + 41 * MINUTE).attempts == 1
 
@@ -402,8 +404,8 @@ def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: Hall, perso
     keys = hall.keys(sitting_id)
     hall.answer(person, sitting_id, 1, keys[0][0])
     hall.hand_in(person, sitting_id)
-    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
-    hall.run(lambda session: service.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
+    hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
     reopened = hall.attempt(sitting_id)
     assert (reopened.state, reopened.score, reopened.deadline) == ("open", None, NOW + 22 * MINUTE)
     with pytest.raises(Refusal, match="已经答过"):
@@ -420,8 +422,8 @@ def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: H
     hall.hand_in(person, sitting_id)
     hall.tick(over)
     assert hall.exam(exam_id).is_over
-    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
-    hall.run(lambda session: service.approve(session, SECOND, asked.id, over))
+    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
+    hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, over))
     assert (hall.attempt(sitting_id).state, hall.exam(exam_id).state) == ("open", "published")
     hall.answer_all(person, sitting_id, over + MINUTE)
     hall.tick(over + 21 * MINUTE)
@@ -431,18 +433,18 @@ def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: H
     hall.hand_in(person, other)
     hall.tick(over)
     with pytest.raises(Refusal, match="答案可以查看了，不能再重开"):
-        hall.run(lambda session: service.ask(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
+        hall.run(lambda session: exam_extra_time.ask(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
 
 
 def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     with pytest.raises(Refusal, match="没有进入考试"):
-        hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
     hall.begin(person, exam_id)
     with pytest.raises(Refusal, match="不能为自己的考试"):
-        hall.run(lambda session: service.ask(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.ask(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
     with pytest.raises(Refusal, match="没有编号为"):
-        hall.run(lambda session: service.ask(session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.ask(session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW))
 
 
 def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person: int) -> None:
@@ -450,7 +452,7 @@ def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person:
     hall.answer_all(person, sitting_id, right=5)
 
     def difficulties(session: Session) -> dict[str, float]:
-        return {one.question: one.difficulty for one in service.pools.pool(session, hall.shelf)}
+        return {one.question: one.difficulty for one in question_pool.pool(session, hall.shelf)}
 
     before = hall.house.desk.read_now(difficulties)
     hall.hand_in(person, sitting_id)
@@ -466,7 +468,7 @@ def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person:
 
 def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_once(hall: Hall, person: int) -> None:
     absent, passed = [hall.run(lambda session, no=no: enroll(session, no)) for no in ("1002", "1003")]
-    exam_id = hall.publish(audience=People(("1001", "1002", "1003")))
+    exam_id = hall.publish(audience=PeopleAre(("1001", "1002", "1003")))
     first = hall.begin(person, exam_id).status.sitting_id
     hall.answer_all(person, first, right=1)
     hall.hand_in(person, first)
@@ -476,7 +478,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     over = NOW + 121 * MINUTE
 
     def arrange(session: Session) -> int:
-        return service.makeup(session, hall.shelf, ADMIN, exam_id, over, over + 60 * MINUTE, over)
+        return manage.makeup(session, hall.shelf, ADMIN, exam_id, over, over + 60 * MINUTE, over)
 
     with pytest.raises(Refusal, match="还没有结束"):
         hall.run(arrange)
@@ -484,7 +486,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     made = hall.run(arrange)
     with pytest.raises(Refusal, match="每场只补一次"):
         hall.run(arrange)
-    hall.run(lambda session: service.publish(session, hall.shelf, ADMIN, made, over))
+    hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, made, over))
     with pytest.raises(Refusal, match="不在这场考试的范围里"):
         hall.begin(passed, made, over)
     assert hall.begin(absent, made, over).status.size == 6
@@ -503,19 +505,19 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     kinds = hall.run(lambda session: session.execute(text("SELECT source_kind FROM ledger WHERE person_id = :p"), {"p": person}).scalars().all())
     assert kinds == ["makeup"]
     with pytest.raises(Refusal, match="本身就是补考"):
-        hall.run(lambda session: service.makeup(session, hall.shelf, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
+        hall.run(lambda session: manage.makeup(session, hall.shelf, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
 
 
 def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hall, person: int) -> None:
     whole = hall.publish()
     local = Author("9005", "test", ("某局/办公室",))
     for act in (
-        lambda session: service.publish(session, hall.shelf, local, whole, NOW),
-        lambda session: service.cancel(session, hall.shelf, local, whole, "试试", NOW),
-        lambda session: service.progress(session, local, whole, NOW),
+        lambda session: manage.publish(session, hall.shelf, local, whole, NOW),
+        lambda session: manage.cancel(session, hall.shelf, local, whole, "试试", NOW),
+        lambda session: manage.progress(session, local, whole, NOW),
     ):
         with pytest.raises(Refusal, match="没有编号"):
             hall.run(act)
     mine = hall.draft(author=local)
-    assert [one.id for one in hall.run(lambda session: service.listed(session, local))] == [mine]
-    assert replace(hall.exam(mine), id=0).audience == Unit("某局/办公室")
+    assert [one.id for one in hall.run(lambda session: manage.listed(session, local))] == [mine]
+    assert replace(hall.exam(mine), id=0).audience == UnitIs("某局/办公室")

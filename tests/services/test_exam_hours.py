@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.domain.hours import Policy, RuleVersion
-from bot.services import hours
-from bot.storage import ledger
-from bot.storage.db import Desk
+from bot.domain.hours.policy import HoursPolicy, RuleVersion
+from bot.services.hours import credit
+from bot.storage.db.database import Database
+from bot.storage.hours import ledger
 from tests.conftest import NOW, enroll
 
-POLICY = Policy((RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": 2700}), RuleVersion("D4", 1, date(2025, 1, 1), {"pass": "2"})))
+POLICY = HoursPolicy((RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": 2700}), RuleVersion("D4", 1, date(2025, 1, 1), {"pass": "2"})))
 DAY = date(2026, 3, 2)
 
 
@@ -23,20 +23,20 @@ class Book:
     """The ledger of one person."""
 
     def __init__(self, engine: Engine) -> None:
-        self.desk = Desk(engine)
+        self.desk = Database(engine)
         self.person = self.desk.write_now(lambda session: enroll(session, "1001"))
 
     def earn(self, exam: int | str, makeup: bool = False) -> bool:
         def work(session: Session) -> bool:
-            return hours.earn_exam(session, POLICY, self.person, exam, DAY, NOW, makeup=makeup) is not None
+            return credit.earn_exam(session, POLICY, self.person, exam, DAY, NOW, makeup=makeup) is not None
 
         return self.desk.write_now(work)
 
     def lose(self, exam: str) -> int:
-        return self.desk.write_now(lambda session: hours.lose_exam(session, self.person, exam, NOW, "9001"))
+        return self.desk.write_now(lambda session: credit.lose_exam(session, self.person, exam, NOW, "9001"))
 
     def stands(self, exam: str) -> int:
-        return self.desk.read_now(lambda session: hours.exam_seconds(session, self.person, exam))
+        return self.desk.read_now(lambda session: credit.exam_seconds(session, self.person, exam))
 
     def entries(self) -> list[tuple[Any, ...]]:
         query = "SELECT credit_seconds, source_kind, source_id, reverses FROM ledger ORDER BY id"

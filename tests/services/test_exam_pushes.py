@@ -9,21 +9,25 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot import jobs
 from bot.dispatch import Dispatcher
-from bot.domain.content import Content
-from bot.domain.reminder import DUE
-from bot.services import campaign, delivery, reminders
-from bot.services import exam as service
-from bot.services.delivery import Doors, Plan
-from bot.storage import outbox, study
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.delivery.reminders import DUE
+from bot.jobs import schedule
+from bot.services.campaign import fire as campaign_fire
+from bot.services.campaign import manage
+from bot.services.delivery import plan as delivery_plan
+from bot.services.delivery import reminder_messages, reminders
+from bot.services.delivery.plan import DeliveryPlan, OpenChannels
+from bot.services.exam import extra_time
+from bot.storage.delivery import queue
+from bot.storage.study import readings
 from tests.conftest import NOW, enroll
-from tests.owing import owe
-from tests.services.examining import ADMIN, SECOND, Hall
+from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.queued_deliveries import owe
 
 MINUTE = timedelta(minutes=1)
-DOORS = Doors(("local",))
-LESSON = Content("lesson", lesson="mfd-1191")
+DOORS = OpenChannels(("local",))
+LESSON = CampaignContent("lesson", lesson="mfd-1191")
 
 
 @pytest.fixture
@@ -36,13 +40,13 @@ def person(hall: Hall) -> int:
     return int(hall.run(lambda session: enroll(session, "1001", "学员甲")))
 
 
-def planned(hall: Hall, now: Any = NOW) -> Plan:
-    owed = hall.run(lambda session: outbox.claim(session, "h", now, 100, 0))
-    return hall.house.desk.read_now(lambda session: delivery.plan(session, hall.shelf, owed, now, DOORS))
+def planned(hall: Hall, now: Any = NOW) -> DeliveryPlan:
+    owed = hall.run(lambda session: queue.claim(session, "h", now, 100, 0))
+    return hall.house.desk.read_now(lambda session: delivery_plan.plan(session, hall.shelf, owed, now, DOORS))
 
 
 def fire(hall: Hall, now: Any = NOW) -> list[Any]:
-    return list(hall.run(lambda session: campaign.fire_due(session, hall.shelf, hall.shelf.library.calendar, now)))
+    return list(hall.run(lambda session: campaign_fire.fire_due(session, hall.shelf, hall.shelf.library.calendar, now)))
 
 
 def test_a_published_exam_invites_its_audience_when_it_opens_with_one_button(hall: Hall, person: int) -> None:
@@ -93,26 +97,30 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
         return list(session.execute(text(query), {"name": DUE}).scalars())
 
     assert hall.run(reminded) == [other]
-    told = hall.house.desk.read_now(lambda session: reminders.told(session, hall.shelf, {1: (other, Content("reminder", target=DUE))}, last_day))[1]
+    told = hall.house.desk.read_now(
+        lambda session: reminder_messages.told(session, hall.shelf, {1: (other, CampaignContent("reminder", target=DUE))}, last_day)
+    )[1]
     assert told is not None
     assert f"考试 {exam_id}" in [one.say for one in told.buttons]
     hall.tick(NOW + timedelta(days=2, hours=1))
     after = NOW + timedelta(days=3, hours=1)
     hall.run(lambda session: reminders.tick(session, hall.shelf, after))
-    again = hall.house.desk.read_now(lambda session: reminders.told(session, hall.shelf, {1: (other, Content("reminder", target=DUE))}, after))
+    again = hall.house.desk.read_now(
+        lambda session: reminder_messages.told(session, hall.shelf, {1: (other, CampaignContent("reminder", target=DUE))}, after)
+    )
     assert again == {1: None}
 
 
 def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(hall: Hall, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
-    hall.run(lambda session: study.drop_focus(session, person))
-    for content in (LESSON, Content("notice", text="明天停水"), Content("invitation", target="竞赛 1")):
+    hall.run(lambda session: readings.drop_focus(session, person))
+    for content in (LESSON, CampaignContent("notice", text="明天停水"), CampaignContent("invitation", target="竞赛 1")):
         hall.run(lambda session, content=content: owe(session, [person], content=content))
     plan = planned(hall, NOW + 20 * MINUTE)
     assert plan.ready == []
     assert {(when, why) for _, when, why in plan.later} == {(NOW + 25 * MINUTE, "等手头的任务做完")}
     hall.hand_in(person, sitting_id, NOW + 21 * MINUTE)
-    hall.run(lambda session: outbox.put_off(session, plan.later, "h"))
+    hall.run(lambda session: queue.put_off(session, plan.later, "h"))
     assert len(planned(hall, NOW + 25 * MINUTE).ready) == 1, "one at a time, the most urgent first"
 
 
@@ -126,8 +134,8 @@ def test_extra_time_is_told_at_once_by_night_too(hall: Hall, person: int) -> Non
     evening = NOW.replace(hour=12, minute=30)
     exam_id = hall.publish(opens_at=evening, closes_at=evening + timedelta(hours=2))
     hall.begin(person, exam_id, evening)
-    asked = hall.run(lambda session: service.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
-    hall.run(lambda session: service.approve(session, SECOND, asked.id, evening + MINUTE))
+    asked = hall.run(lambda session: extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
+    hall.run(lambda session: extra_time.approve(session, SECOND, asked.id, evening + MINUTE))
     ((ready),) = planned(hall, evening + MINUTE).ready
     assert "已为您加时 10 分钟，新的截止时间 21:10" in ready.parcel.reply.text
     assert [one.say for one in ready.parcel.reply.buttons] == ["继续"]
@@ -136,10 +144,10 @@ def test_extra_time_is_told_at_once_by_night_too(hall: Hall, person: int) -> Non
 async def test_running_exams_finish_while_all_pushes_are_paused(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    hall.run(lambda session: campaign.pause_all(session, ADMIN, "台风", NOW))
+    hall.run(lambda session: manage.pause_all(session, ADMIN, "台风", NOW))
     hall.answer_all(person, sitting_id, NOW + MINUTE)
-    done = await jobs.invigilate(hall.house.desk, hall.shelf, NOW + 31 * MINUTE)
+    done = await schedule.invigilate(hall.house.desk, hall.shelf, NOW + 31 * MINUTE)
     assert done.attempts == 1
     assert (hall.attempt(sitting_id).closed_by, hall.attempt(sitting_id).passed) == ("clock", True)
-    done = await jobs.invigilate(hall.house.desk, hall.shelf, NOW + 121 * MINUTE)
+    done = await schedule.invigilate(hall.house.desk, hall.shelf, NOW + 121 * MINUTE)
     assert (done.exams, done.told) == (1, 1)

@@ -15,13 +15,14 @@ from sqlmodel import Session
 
 from bot.commands.tasks import card_of
 from bot.dispatch import Dispatcher
+from bot.domain.exam.paper import as_file
 from bot.domain.message import Address, Incoming, Refusal
-from bot.domain.paper import as_file
-from bot.services import exam as service
-from bot.storage.db import Desk
+from bot.services.exam import answers, finish, manage, paper_view
+from bot.services.exam import attempt as exam_attempt
+from bot.storage.db.database import Database
 from bot.storage.exam import attempts
 from tests.conftest import NOW, enroll
-from tests.services.examining import ADMIN, Hall, message
+from tests.support.exams import ADMIN, Hall, message
 
 END = NOW + timedelta(minutes=30)
 PEOPLE = 150
@@ -54,8 +55,8 @@ def sitters(hall: Hall) -> list[Sitter]:
     def begin(session: Session) -> list[Sitter]:
         found = []
         for name, person_id in zip(names, ids, strict=True):
-            sitting_id = service.begin(session, hall.shelf, person_id, exam_id, NOW, rng).status.sitting_id
-            paper = service.paper_of(session, hall.shelf, sitting_id)
+            sitting_id = exam_attempt.begin(session, hall.shelf, person_id, exam_id, NOW, rng).status.sitting_id
+            paper = paper_view.paper_of(session, hall.shelf, sitting_id)
             found.append(Sitter(name, person_id, sitting_id, {one.n: tuple(said for said, _ in one.options) for one in paper}))
         return found
 
@@ -68,7 +69,7 @@ async def answered(hall: Hall, one: Sitter, n: int, choice: str, arrived: dateti
     incoming = message(arrived, one.staff_no)
     try:
         await hall.house.desk.write(
-            lambda session: service.answer(session, hall.shelf, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
+            lambda session: answers.answer(session, hall.shelf, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
             of=incoming.sender,
         )
     except Refusal as refusal:
@@ -139,7 +140,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
 
     async def tick() -> None:
         for seconds in range(3, 14, 2):
-            await hall.house.desk.write(partial(service.close_due, shelf=hall.shelf, now=END + timedelta(seconds=seconds)))
+            await hall.house.desk.write(partial(finish.close_due, shelf=hall.shelf, now=END + timedelta(seconds=seconds)))
 
     rng.shuffle(calls)
     replies, _ = await asyncio.gather(asyncio.gather(*(answered(hall, *call) for call in calls)), tick())
@@ -190,7 +191,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
     """D10."""
     rng = random.Random(10)
     heard: Counter[int] = Counter()
-    monkeypatch.setattr(service.finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([attempt.sitting_id])])
+    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([attempt.sitting_id])])
     silent, racing = sitters[: PEOPLE // 2], sitters[PEOPLE // 2 :]
     keys = {one.sitting_id: hall.keys(one.sitting_id) for one in sitters}
     saved = {one.sitting_id: rng.randrange(0, ITEMS + 1) for one in sitters}
@@ -203,7 +204,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
         incoming = message(END + timedelta(seconds=2 * rng.random()), one.staff_no)
         try:
             await hall.house.desk.write(
-                lambda session: service.hand_in(session, hall.shelf, one.person_id, one.sitting_id, incoming, over), of=incoming.sender
+                lambda session: answers.hand_in(session, hall.shelf, one.person_id, one.sitting_id, incoming, over), of=incoming.sender
             )
         except Refusal as refusal:
             return str(refusal)
@@ -211,7 +212,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
 
     async def tick() -> None:
         for _ in range(5):
-            await hall.house.desk.write(lambda session: service.close_due(session, hall.shelf, over))
+            await hall.house.desk.write(lambda session: finish.close_due(session, hall.shelf, over))
 
     both = [hand_in(one) for one in racing]
     both.insert(rng.randrange(len(both)), tick())  # type: ignore[arg-type]
@@ -259,7 +260,7 @@ async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_chan
     called_off = hall.publish("判断 5×1；30 分钟；及格 60%", name="取消的")
     hall.hand_in(ids["1002"], other)
     gone = hall.begin(ids["1002"], called_off).status.sitting_id
-    hall.run(lambda session: service.cancel(session, hall.shelf, ADMIN, called_off, "泄题", NOW + timedelta(minutes=1)))
+    hall.run(lambda session: manage.cancel(session, hall.shelf, ADMIN, called_off, "泄题", NOW + timedelta(minutes=1)))
     for _ in range(100):
         staff_no, sitting_id = rng.choice((("1001", first), ("1001", other), ("1002", now), ("1002", gone), ("1001", 999)))
         n = rng.randrange(1, 8)
@@ -276,11 +277,11 @@ async def test_two_replicas_that_knock_at_once_end_each_paper_once(
     hall: Hall, sitters: list[Sitter], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: Counter[str] = Counter()
-    monkeypatch.setattr(service.finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
-    monkeypatch.setattr(service.finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
-    desks = [Desk(engine), Desk(engine)]
+    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
+    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
+    desks = [Database(engine), Database(engine)]
     for moment in (END + timedelta(seconds=9), NOW + timedelta(hours=2, seconds=9)):
         for _ in range(4):
-            work = partial(service.close_due, shelf=hall.shelf, now=moment)
+            work = partial(finish.close_due, shelf=hall.shelf, now=moment)
             await asyncio.gather(*(asyncio.to_thread(desk.write_now, work) for desk in desks))
     assert heard == Counter(f"{what} {one.sitting_id}" for what in ("closed", "told") for one in sitters)

@@ -10,14 +10,14 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All
 from bot.domain.message import Refusal
-from bot.domain.report import Ask, Scope, Table
-from bot.services.reports import FORMATS
-from bot.storage.reports import REPORTS
-from bot.storage.tables import Absence, Post
+from bot.domain.people.audience import All
+from bot.domain.reports import ReportQuery, Scope, Table
+from bot.services.reports.formats import FORMATS
+from bot.storage.reports.scope import REPORTS
+from bot.storage.tables.people import AbsenceRow, PostRow
 from tests.conftest import NOW, enroll
-from tests.services.examining import Hall
+from tests.support.exams import Hall
 
 OVER = NOW + timedelta(hours=3)
 TODAY = NOW.date()
@@ -30,7 +30,7 @@ class Bureau(Hall):
     def __init__(self, house: Dispatcher) -> None:
         super().__init__(house)
         self.people = {no: int(self.run(lambda session, no=no: enroll(session, no, unit=OFFICES[no]))) for no in OFFICES}
-        leave = Absence(person_id=self.people["1005"], kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW)
+        leave = AbsenceRow(person_id=self.people["1005"], kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW)
         self.run(lambda session: session.add(leave))
         self.exam_id = self.publish(audience=All(), clause="年度要点第三条")
         for no, right in (("1001", 6), ("1003", 6), ("1004", 0)):
@@ -39,7 +39,7 @@ class Bureau(Hall):
             self.hand_in(self.people[no], sitting_id)
 
     def look(self, about: str = "", scope: Scope | None = None, day: date = TODAY) -> Table:
-        ask = Ask(day.year, day, TODAY + timedelta(days=30), self.shelf.policy, about, self.shelf.library.calendar)
+        ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.shelf.policy, about, self.shelf.library.calendar)
         return self.house.desk.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).held())
 
 
@@ -97,7 +97,7 @@ def test_a_supervisor_sees_only_what_lies_below_their_unit(bureau: Bureau) -> No
 
 def test_somebody_in_two_units_counts_once_on_each_level(bureau: Bureau) -> None:
     def also(session: Session) -> None:
-        session.add(Post(person_id=bureau.people["1001"], unit_id=unit_of(session, "某局/财务处"), since=date(2020, 1, 1)))
+        session.add(PostRow(person_id=bureau.people["1001"], unit_id=unit_of(session, "某局/财务处"), since=date(2020, 1, 1)))
 
     bureau.run(also)
     assert [row[:3] for row in rows(bureau.look("1"))] == [("某局", "4", "3"), ("某局/办公室", "2", "1"), ("某局/财务处", "3", "3")]

@@ -10,19 +10,19 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.correction import Amendment
+from bot.domain.grading.correction import Amendment
 from bot.domain.message import Address, Incoming, Refusal
-from bot.domain.report import Ask, Scope, Table
+from bot.domain.reports import ReportQuery, Scope, Table
 from bot.domain.times import day_of
-from bot.services import correction
-from bot.services import exam as exams
-from bot.services.correction import Wanted
-from bot.services.reports import phone
-from bot.storage.exam import attempts
-from bot.storage.reports import REPORTS
+from bot.services.exam import answers
+from bot.services.grading import corrections
+from bot.services.grading.corrections import WantedCorrection
+from bot.services.reports.formats import phone
+from bot.storage.exam import attempts as exam_attempts
+from bot.storage.reports.scope import REPORTS
 from tests.conftest import NOW, enroll
-from tests.services.examining import ADMIN, SECOND, Hall
-from tests.storage.rows import put
+from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.rows import put
 
 AFTER = NOW + timedelta(hours=3)
 
@@ -57,14 +57,14 @@ class Room:
         ids = [one.id for one in self.questions]
 
         def work(session: Session) -> None:
-            from bot.domain.paper import shown_as
+            from bot.domain.exam.paper import shown_as
 
-            for placed in attempts.items(session, sitting):
+            for placed in exam_attempts.items(session, sitting):
                 choice = shown_as(chosen[ids.index(placed.question)], placed.shuffle)
                 came = at + timedelta(seconds=seconds * placed.n)
                 channel = {"w": "wecom", "d": "dingtalk"}[channels[placed.n - 1]] if channels else "local"
                 incoming = Incoming(Address(channel, "test", str(person)), choice, f"{sitting}.{placed.n}", came)
-                exams.answer(session, self.hall.shelf, person, sitting, placed.n, choice, incoming, came)
+                answers.answer(session, self.hall.shelf, person, sitting, placed.n, choice, incoming, came)
 
         self.hall.run(work)
         self.hall.hand_in(person, sitting, at + timedelta(minutes=50))
@@ -72,7 +72,7 @@ class Room:
 
     def look(self, name: str, exam: int | str, scope: Scope | None = None) -> Table:
         day = day_of(AFTER)
-        ask = Ask(day.year, day, day, self.hall.shelf.policy, str(exam))
+        ask = ReportQuery(day.year, day, day, self.hall.shelf.policy, str(exam))
         return self.hall.house.desk.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).held())
 
 
@@ -150,9 +150,9 @@ def test_a_second_try_does_not_count_and_neither_does_what_was_taken_out(room: R
     assert {float(row[0]) for row in cells(room.look("题目分析", exam), 0, "facility")} == {0.0}
 
     def void(session: Session) -> None:
-        wanted = Wanted("exam", exam, room.questions[0].id, Amendment("void"), "题干有歧义")
-        made = correction.propose(session, room.hall.shelf, ADMIN, wanted, AFTER)
-        correction.apply(session, room.hall.shelf, SECOND, made.id, AFTER)
+        wanted = WantedCorrection("exam", exam, room.questions[0].id, Amendment("void"), "题干有歧义")
+        made = corrections.propose(session, room.hall.shelf, ADMIN, wanted, AFTER)
+        corrections.apply(session, room.hall.shelf, SECOND, made.id, AFTER)
 
     room.hall.run(void)
     found = room.look("题目分析", exam)

@@ -10,20 +10,23 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot.app.house import stocked
+from bot.app.build import stocked
 from bot.dispatch import Dispatcher
 from bot.domain.calendar import UnknownYear
-from bot.domain.forecast import Plan
+from bot.domain.hours.forecast import CatchUpPlan
 from bot.domain.message import Refusal
-from bot.domain.report import Ask, Scope, Table
-from bot.services import demo, forecast
-from bot.services.shelf import Shelf
-from bot.storage import absence, ledger
-from bot.storage.db import Desk, ping
-from bot.storage.files import home
-from bot.storage.reports import REPORTS
-from tests.agency import POLICY, TODAY, Agency
+from bot.domain.reports import ReportQuery, Scope, Table
+from bot.services.demo import seed
+from bot.services.hours import forecast
+from bot.services.library.catalog import Catalog
+from bot.storage.db.database import Database
+from bot.storage.db.engine import ping
+from bot.storage.files.loader import home
+from bot.storage.hours import ledger
+from bot.storage.people import leave
+from bot.storage.reports.scope import REPORTS
 from tests.conftest import Chat, Clock, enroll
+from tests.support.agency import POLICY, TODAY, Agency
 
 LATE = datetime(2026, 11, 20, 4, tzinfo=UTC)
 
@@ -101,7 +104,7 @@ def test_a_supervisor_sees_the_own_units_and_the_error_of_all(agency: Agency) ->
 def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
     with pytest.raises(Refusal, match="已经结束"):
         agency.look("预警", year=2025)
-    ask = Ask(2026, TODAY, TODAY, POLICY)
+    ask = ReportQuery(2026, TODAY, TODAY, POLICY)
     with pytest.raises(UnknownYear):
         agency.desk.read_now(lambda session: REPORTS["预警"].run(session, Scope(), ask))
 
@@ -111,12 +114,12 @@ def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
 
 @pytest.mark.parametrize(("day", "error", "hits"), [(date(2026, 6, 30), 4, 75), (date(2026, 9, 30), 3, 85), (date(2026, 11, 20), 2, 90)])
 def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: Engine, day: date, error: float, hits: float) -> None:
-    desk = Desk(sqlite_engine)
-    shelf = stocked(desk, home(), LATE, 400, demo.seed)
+    desk = Database(sqlite_engine)
+    shelf = stocked(desk, home(), LATE, 400, seed.seed)
 
     def look(session: Session) -> Table:
         ping(session)
-        return REPORTS["预警"].run(session, Scope(), Ask(2026, day, LATE.date(), shelf.policy, "", shelf.library.calendar)).held()
+        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), shelf.policy, "", shelf.library.calendar)).held()
 
     note = desk.read_now(look).notes[1]
 
@@ -138,8 +141,8 @@ def earn(house: Dispatcher, person: int, hours: float, day: date, category: str 
 
 
 def look(house: Dispatcher, person: int, now: datetime = LATE) -> forecast.Personal | None:
-    shelf: Shelf = house.shelf()
-    return house.desk.read_now(lambda session: forecast.of(session, shelf, person, "公务员", now))
+    shelf: Catalog = house.shelf()
+    return house.desk.read_now(lambda session: forecast.outlook_of(session, shelf, person, "公务员", now))
 
 
 @pytest.fixture
@@ -168,12 +171,12 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
 def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: int) -> None:
     earn(house, person, 39, date(2026, 5, 6))
     before = look(house, person)
-    house.desk.write_now(lambda session: absence.add(session, person, "leave", date(2026, 12, 1), date(2026, 12, 29), "x", LATE))
+    house.desk.write_now(lambda session: leave.add(session, person, "leave", date(2026, 12, 1), date(2026, 12, 29), "x", LATE))
     after = look(house, person)
     assert before is not None
     assert after is not None
-    assert before.plan == Plan(3, date(2026, 12, 11))
-    assert after.plan == Plan(6, date(2026, 12, 31))
+    assert before.plan == CatchUpPlan(3, date(2026, 12, 11))
+    assert after.plan == CatchUpPlan(6, date(2026, 12, 31))
 
 
 def test_a_plan_never_asks_for_more_than_is_left_to_learn(house: Dispatcher, person: int) -> None:

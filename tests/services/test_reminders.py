@@ -12,20 +12,23 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import All
 from bot.domain.calendar import Calendar
-from bot.domain.campaign import Author
-from bot.domain.content import Content
+from bot.domain.campaign.campaign import Author
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.delivery.reminders import DUE, LADDER, WEEK, deadline_of, first_workday_of_week, offset, read_deadline
 from bot.domain.message import Refusal, Reply
-from bot.domain.preference import Preference
-from bot.domain.reminder import DUE, LADDER, WEEK, deadline_of, first_workday_of_week, offset, read_deadline
-from bot.domain.rhythm import Rhythm
+from bot.domain.people.audience import All
+from bot.domain.people.person import Preference
 from bot.domain.times import SHANGHAI
-from bot.services import campaign, delivery, reminders
-from bot.services.delivery import Doors
-from bot.storage import absence, outbox, preference
-from bot.storage.db import Desk
-from bot.storage.tables import Duty, Planned, Reading
+from bot.services.campaign import fire, manage
+from bot.services.delivery import plan, reminder_messages, reminders
+from bot.services.delivery.plan import OpenChannels
+from bot.storage.db.database import Database
+from bot.storage.delivery import queue
+from bot.storage.people import accounts, leave
+from bot.storage.tables.activity import DutyRow, PlannedRow
+from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, enroll
 
 BOSS = Author("9001", "test")
@@ -40,7 +43,7 @@ class Office:
     """An office of five: 1001 to 1003 learn, 2001 leads, 3001 is liaison."""
 
     def __init__(self, house: Dispatcher) -> None:
-        self.desk: Desk = house.desk
+        self.desk: Database = house.desk
         self.shelf = house.shelf()
         self.people = self.write(self._people)
 
@@ -58,11 +61,11 @@ class Office:
         """A lesson that went out to everybody on Monday 2 March at nine."""
 
         def work(session: Session) -> int:
-            rhythm = Rhythm("once", "09:00", on=date(2026, 3, 2))
+            rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
             early = NOW - timedelta(hours=1)
-            made = campaign.create(session, self.shelf, BOSS, name, Content("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
-            campaign.start(session, self.shelf, BOSS, made, early)
-            assert len(campaign.fire_due(session, self.shelf, self.shelf.library.calendar, NOW)) == 1
+            made = manage.create(session, self.shelf, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
+            manage.start(session, self.shelf, BOSS, made, early)
+            assert len(fire.fire_due(session, self.shelf, self.shelf.library.calendar, NOW)) == 1
             session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))
             return made
 
@@ -71,7 +74,7 @@ class Office:
     def finish(self, staff_no: str, lesson: str, moment: datetime) -> None:
         self.write(
             lambda session: session.add(
-                Reading(person_id=self.people[staff_no], lesson=lesson, digest="x", page=1, state="done", opened_at=moment, closed_at=moment)
+                ReadingRow(person_id=self.people[staff_no], lesson=lesson, digest="x", page=1, state="done", opened_at=moment, closed_at=moment)
             )
         )
 
@@ -86,9 +89,9 @@ class Office:
         return {row[0]: row[1] for row in rows}
 
     def said(self, target: str, moment: datetime, *staff_nos: str) -> dict[str, Reply | None]:
-        content = Content("digest" if target in (LADDER, WEEK) else "reminder", target=target)
+        content = CampaignContent("digest" if target in (LADDER, WEEK) else "reminder", target=target)
         wanted = {n: (self.people[one], content) for n, one in enumerate(staff_nos)}
-        found = self.desk.read_now(lambda session: reminders.told(session, self.shelf, wanted, moment))
+        found = self.desk.read_now(lambda session: reminder_messages.told(session, self.shelf, wanted, moment))
         return {one: found[n] for n, one in enumerate(staff_nos)}
 
     def text(self, target: str, moment: datetime, staff_no: str) -> str:
@@ -143,9 +146,9 @@ def test_once_a_day_whoever_ticks_and_however_often(office: Office) -> None:
     assert office.tick(at(5, "19:59")) == 0
 
 
-def plan_of(office: Office, moment: datetime) -> delivery.Plan:
-    owed = office.write(lambda session: outbox.claim(session, "test", moment, 100, 30))
-    found: delivery.Plan = office.desk.read_now(lambda session: delivery.plan(session, office.shelf, owed, moment, Doors(("local",))))
+def plan_of(office: Office, moment: datetime) -> plan.DeliveryPlan:
+    owed = office.write(lambda session: queue.claim(session, "test", moment, 100, 30))
+    found: plan.DeliveryPlan = office.desk.read_now(lambda session: plan.plan(session, office.shelf, owed, moment, OpenChannels(("local",))))
     return found
 
 
@@ -165,7 +168,7 @@ def test_completion_between_queueing_and_sending_stops_the_reminder(office: Offi
 def test_who_did_it_or_is_away_is_not_reminded(office: Office) -> None:
     office.send("第一课", FIRST, {"by": "2026-03-05"})
     office.finish("1002", FIRST, at(3, "12:00"))
-    office.write(lambda session: absence.add(session, office.people["1003"], "leave", date(2026, 3, 5), date(2026, 3, 5), "x", NOW))
+    office.write(lambda session: leave.add(session, office.people["1003"], "leave", date(2026, 3, 5), date(2026, 3, 5), "x", NOW))
 
     office.tick(at(5))
 
@@ -182,16 +185,16 @@ def test_nothing_is_said_on_a_day_off_out_of_hours_or_in_an_unknown_year(office:
 
 def test_nothing_is_said_while_all_pushes_are_paused_and_it_is_said_after(office: Office) -> None:
     office.send("第一课", FIRST, {"by": "2026-03-05"})
-    office.write(lambda session: campaign.pause_all(session, BOSS, "演练", NOW))
+    office.write(lambda session: manage.pause_all(session, BOSS, "演练", NOW))
     assert office.tick(at(5)) == 0
-    office.write(lambda session: campaign.resume_all(session, BOSS, NOW))
+    office.write(lambda session: manage.resume_all(session, BOSS, NOW))
     assert office.tick(at(5, "15:00")) == 5
 
 
 def test_a_campaign_without_a_deadline_or_stopped_reminds_nobody(office: Office) -> None:
     office.send("第一课", FIRST, {})
     stopped = office.send("第二课", SECOND, {"by": "2026-03-05"})
-    office.write(lambda session: campaign.stop(session, BOSS, stopped, "不办了", NOW))
+    office.write(lambda session: manage.stop(session, BOSS, stopped, "不办了", NOW))
     assert office.tick(at(5)) == 0
 
 
@@ -205,11 +208,11 @@ def test_the_liaison_is_told_on_the_third_day_and_the_head_on_the_fifth_each_in_
 
     def duty(session: Session) -> None:
         unit = session.execute(text("SELECT id FROM unit WHERE path = '某局/办公室'")).scalar_one()
-        row = Duty(year=2026, law="民法典", unit_id=unit, form="课", deadline=date(2026, 12, 1), liaison_id=office.people["3001"], recorded_at=NOW)
+        row = DutyRow(year=2026, law="民法典", unit_id=unit, form="课", deadline=date(2026, 12, 1), liaison_id=office.people["3001"], recorded_at=NOW)
         session.add(row)
         session.flush()
         assert row.id is not None
-        session.add(Planned(duty_id=row.id, n=1, name="课", due_on=date(2026, 3, 2), campaign_id=made))
+        session.add(PlannedRow(duty_id=row.id, n=1, name="课", due_on=date(2026, 3, 2), campaign_id=made))
 
     office.write(duty)
     told: dict[int, set[str]] = {}
@@ -250,7 +253,7 @@ def test_a_head_who_is_late_is_told_of_to_the_unit_above_and_never_to_themself(o
 
 def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) -> None:
     office.send("第一课", FIRST, {"by": "2026-03-10"})
-    office.write(lambda session: preference.keep(session, office.people["1002"], Preference(digest=False)))
+    office.write(lambda session: accounts.keep_preference(session, office.people["1002"], Preference(digest=False)))
 
     assert office.tick(at(9, "08:29")) == 0
     assert office.tick(at(9, "08:31")) == 4
@@ -263,7 +266,7 @@ def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) ->
     assert "· 第一课，还有 1 个工作日（3月10日截止）" in said
     assert office.tick(at(10, "08:31")) == 0
 
-    office.write(lambda session: preference.keep(session, office.people["1001"], Preference(digest=False)))
+    office.write(lambda session: accounts.keep_preference(session, office.people["1001"], Preference(digest=False)))
     assert office.said(WEEK, at(9, "08:32"), "1001") == {"1001": None}
 
 
@@ -301,8 +304,8 @@ def test_days_to_a_deadline_are_working_days(calendar: Calendar, deadline: str, 
 def test_deadlines_move_by_the_working_days_of_an_emergency(office: Office) -> None:
     office.send("第一课", FIRST, {"within": 5})
     office.send("第二课", SECOND, {"by": "2026-03-06"})
-    office.write(lambda session: campaign.pause_all(session, BOSS, "防御台风", at(4, "10:00")))
-    office.write(lambda session: campaign.resume_all(session, BOSS, at(6, "15:00")))
+    office.write(lambda session: manage.pause_all(session, BOSS, "防御台风", at(4, "10:00")))
+    office.write(lambda session: manage.resume_all(session, BOSS, at(6, "15:00")))
 
     office.tick(at(6))
     said = office.text(DUE, at(9), "1001")

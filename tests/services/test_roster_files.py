@@ -13,10 +13,9 @@ import pytest
 import xlsxwriter
 
 from bot.domain.message import Refusal
-from bot.domain.people import Role
-from bot.services.roster import BadRows, Roster, read_roster
-from bot.services.roster.listed import roster_of
-from bot.storage import sheet as sheets
+from bot.domain.people.person import RoleName
+from bot.services.people.roster_file import BadRosterRows, Roster, read_roster, roster_of
+from bot.storage.files import table as files_table
 
 HEAD = "工号,姓名,单位,层级,角色,钉钉账号,企业微信账号,入职日期,离职日期\n"
 ROW = "1001,张三,某局/办公室,公务员,管理员、督学,ZhangSan,zs,2015-07-01,\n"
@@ -70,7 +69,7 @@ SMALL = workbook([["工号", "姓名", "单位"], ["1001", "张三", "某局"]])
 
 
 def faults(path: Path) -> list[tuple[int, str]]:
-    with pytest.raises(BadRows) as caught:
+    with pytest.raises(BadRosterRows) as caught:
         read_roster(path)
     return [(one.row, one.column) for one in caught.value.faults]
 
@@ -79,7 +78,7 @@ def faults(path: Path) -> list[tuple[int, str]]:
 def test_a_csv_is_read_in_every_encoding_that_offices_write(put: Put, encoding: str) -> None:
     (person,) = read_roster(put((HEAD + ROW).encode(encoding))).people
     assert (person.staff_no, person.name, person.units, person.tier) == ("1001", "张三", ("某局/办公室",), "公务员")
-    assert person.roles == frozenset({Role.ADMIN, Role.SUPERVISOR})
+    assert person.roles == frozenset({RoleName.ADMIN, RoleName.SUPERVISOR})
     assert person.accounts == {"dingtalk": "zhangsan", "wecom": "zs"}
     assert (person.joined_on, person.left_on) == (date(2015, 7, 1), None)
 
@@ -143,13 +142,13 @@ def test_a_bad_cell_is_named_by_row_and_column(put: Put, row: str, column: str) 
 
 
 def test_a_formula_is_called_what_it_is(put: Put) -> None:
-    with pytest.raises(BadRows, match=r"第 2 行「姓名」：这一格是.*公式"):
+    with pytest.raises(BadRosterRows, match=r"第 2 行「姓名」：这一格是.*公式"):
         read_roster(put(workbook([["工号", "姓名", "单位"], ["1001", "=B9", "某局"]])))
 
 
 def test_all_bad_rows_are_listed_with_their_reasons(put: Put) -> None:
     path = put(HEAD + ",甲,某局,,,,,,\n1002,乙,,,,,,,\n1003,丙,某局,科员,,,,,\n")
-    with pytest.raises(BadRows) as caught:
+    with pytest.raises(BadRosterRows) as caught:
         read_roster(path)
     said = str(caught.value)
     assert "第 2 行「工号」：没有填" in said
@@ -177,7 +176,7 @@ def test_rows_that_contradict_each_other_are_named(put: Put, second: str, column
 )
 def test_a_staff_number_that_a_table_program_spoiled_is_refused(put: Put, cell: Any, reason: str) -> None:
     path = put(workbook([["工号", "姓名", "单位"], [cell, "张三", "某局"]]))
-    with pytest.raises(BadRows, match=reason):
+    with pytest.raises(BadRosterRows, match=reason):
         read_roster(path)
 
 
@@ -220,7 +219,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
         (b"PK\x03\x04" + b"junk" * 100, "这个 zip 压缩包已损坏，也不是 xlsx"),
         (rezipped(SMALL, lambda m: [m.update({f"word/{n}": m.pop(name)}) for n, name in enumerate(list(m))])[:-200], "这个 Word 文档已损坏"),
         (SMALL[: len(SMALL) // 2], "这个 xlsx 文件已损坏"),
-        (b"1" * (sheets.LARGEST + 1), "超过 20 MB"),
+        (b"1" * (files_table.LARGEST + 1), "超过 20 MB"),
         (rezipped(SMALL, lambda m: m.pop("xl/workbook.xml")), "压缩包"),
         (rezipped(SMALL, lambda m: m.update({"word/document.xml": m.pop("xl/workbook.xml")})), "Word 文档"),
         (rezipped(SMALL, lambda m: m.update({"xl/vbaProject.bin": b"x"})), "带宏"),
@@ -273,14 +272,14 @@ def test_formatted_but_empty_cells_at_the_edge_of_the_sheet_do_no_harm(put: Put)
 
 
 def test_rows_beyond_the_cap_are_refused(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "MOST_ROWS", 3)
+    monkeypatch.setattr(files_table, "MOST_ROWS", 3)
     rows = "".join(f"{n},甲,某局\n" for n in range(4))
     with pytest.raises(Refusal, match="超过 3 行"):
-        roster_of(sheets.parse(put("工号,姓名,单位\n" + rows)))
+        roster_of(files_table.parse(put("工号,姓名,单位\n" + rows)))
     table = workbook([["工号", "姓名", "单位"], *([str(n), "甲", "某局"] for n in range(4))])
     with pytest.raises(Refusal, match="超过 3 行"):
-        roster_of(sheets.parse(put(table)))
-    assert len(roster_of(sheets.parse(put("工号,姓名,单位\n" + rows.removesuffix("3,甲,某局\n")))).people) == 3
+        roster_of(files_table.parse(put(table)))
+    assert len(roster_of(files_table.parse(put("工号,姓名,单位\n" + rows.removesuffix("3,甲,某局\n")))).people) == 3
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

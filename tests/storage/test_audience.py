@@ -10,41 +10,42 @@ from sqlalchemy import insert
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.audience import parse_audience
 from bot.domain.message import Refusal
-from bot.storage import audience as rows
-from bot.storage import ledger
-from bot.storage.audience import Invited
-from bot.storage.db import Desk
-from bot.storage.tables import Absence, Account, Person, Post, Reading, Tag, Unit
+from bot.domain.people.audience import parse_audience
+from bot.storage.db.database import Database
+from bot.storage.hours import ledger
+from bot.storage.people import audience
+from bot.storage.people.audience import Invited
+from bot.storage.tables.people import AbsenceRow, AccountRow, PersonRow, PostRow, TagRow, UnitRow
+from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, enroll
-from tests.storage.rows import GOOD, put
+from tests.support.rows import GOOD, put
 
 TODAY = date(2026, 3, 2)
 Who = Callable[..., str]
 
 
-def invited(desk: Desk, said: str, on: date = TODAY) -> Invited:
+def invited(desk: Database, said: str, on: date = TODAY) -> Invited:
     def work(session: Session) -> Invited:
-        return rows.evaluate(session, rows.resolved(session, parse_audience(said)), on, NOW)
+        return audience.evaluate(session, audience.resolved(session, parse_audience(said)), on, NOW)
 
     return desk.read_now(work)
 
 
-def numbers(desk: Desk, said: str, on: date = TODAY) -> str:
+def numbers(desk: Database, said: str, on: date = TODAY) -> str:
     """The staff numbers of those invited."""
     found = invited(desk, said, on).people
-    return " ".join(one[1] for one in desk.read_now(lambda session: rows.named(session, found)))
+    return " ".join(one[1] for one in desk.read_now(lambda session: audience.named(session, found)))
 
 
-def left_out(desk: Desk, said: str, on: date = TODAY) -> dict[str, str]:
+def left_out(desk: Database, said: str, on: date = TODAY) -> dict[str, str]:
     found = invited(desk, said, on).excluded
-    names = {one[0]: one[1] for one in desk.read_now(lambda session: rows.named(session, [who for who, _ in found]))}
+    names = {one[0]: one[1] for one in desk.read_now(lambda session: audience.named(session, [who for who, _ in found]))}
     return {names[who]: reason for who, reason in found}
 
 
 @pytest.fixture
-def bureau(house: Dispatcher) -> Desk:
+def bureau(house: Dispatcher) -> Database:
     """Six people in three units: a chief, an administrator, three in the office and its section, one in the centre."""
 
     def work(session: Session) -> None:
@@ -54,7 +55,7 @@ def bureau(house: Dispatcher) -> Desk:
         enroll(session, "1004", unit="某局/服务中心", tier="事业人员")
         enroll(session, "1005", unit="某局/服务中心", tier="")
         tagged = enroll(session, "1006", unit="某局/办公室", tier="公务员")
-        session.add(Tag(person_id=tagged, tag="新任"))
+        session.add(TagRow(person_id=tagged, tag="新任"))
 
     house.desk.write_now(work)
     return house.desk
@@ -81,16 +82,16 @@ def bureau(house: Dispatcher) -> Desk:
         ("学时低于=100%", "1001 1002 1003 1004 1006"),
     ],
 )
-def test_an_audience_is_the_people_it_names(bureau: Desk, said: str, expected: str) -> None:
+def test_an_audience_is_the_people_it_names(bureau: Database, said: str, expected: str) -> None:
     assert numbers(bureau, said) == expected
     assert left_out(bureau, said) == {}
 
 
-def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_name(bureau: Desk) -> None:
+def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_name(bureau: Database) -> None:
     def sit(session: Session) -> None:
         put(session.connection(), "exam", GOOD["exam"])
         for staff_no, passed in (("1001", 1), ("1002", 0), ("1003", None)):
-            who = rows.person_numbered(session, staff_no)
+            who = audience.person_numbered(session, staff_no)
             put(session.connection(), "sitting", {**GOOD["sitting"], "id": who, "person_id": who, "kind": "exam", "scope": "900"})
             put(session.connection(), "attempt", {**GOOD["attempt"], "sitting_id": who, "person_id": who, "passed": passed})
 
@@ -104,22 +105,22 @@ def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_
 
 
 @pytest.mark.parametrize(("staff_no", "belongs"), [("1001", True), ("1004", False)])
-def test_somebody_belongs_to_an_audience_on_leave_or_not(bureau: Desk, staff_no: str, belongs: bool) -> None:
+def test_somebody_belongs_to_an_audience_on_leave_or_not(bureau: Database, staff_no: str, belongs: bool) -> None:
     def work(session: Session) -> bool:
-        who = rows.person_numbered(session, staff_no)
+        who = audience.person_numbered(session, staff_no)
         assert who is not None
-        session.add(Absence(person_id=who, kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW))
+        session.add(AbsenceRow(person_id=who, kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW))
         session.flush()
-        return rows.includes(session, parse_audience("单位=某局/办公室 且 非 标签=借调"), who, TODAY, NOW)
+        return audience.includes(session, parse_audience("单位=某局/办公室 且 非 标签=借调"), who, TODAY, NOW)
 
     assert bureau.write_now(work) is belongs
 
 
-def test_hours_below_a_share_of_the_quota_are_counted_as_reports_count_them(bureau: Desk) -> None:
+def test_hours_below_a_share_of_the_quota_are_counted_as_reports_count_them(bureau: Database) -> None:
     """A civil servant owes 40 hours: half is 20, and a quarter of an hour short is short."""
 
     def earn(session: Session, staff_no: str, seconds: int, category: str) -> None:
-        who = rows.evaluate(session, parse_audience(f"工号={staff_no}"), TODAY, NOW).people[0]
+        who = audience.evaluate(session, parse_audience(f"工号={staff_no}"), TODAY, NOW).people[0]
         ledger.add(session, who, category, seconds, TODAY, ("lesson", f"{staff_no}{category}"), ("D2", 1), NOW)
 
     def work(session: Session) -> None:
@@ -135,34 +136,34 @@ def test_hours_below_a_share_of_the_quota_are_counted_as_reports_count_them(bure
     assert numbers(bureau, "层级=公务员 且 学时低于=50%", date(2027, 1, 4)) == "1001 1002 1006"
 
 
-def test_a_lesson_not_finished_this_year_counts_as_not_finished(bureau: Desk) -> None:
+def test_a_lesson_not_finished_this_year_counts_as_not_finished(bureau: Database) -> None:
     def work(session: Session) -> None:
-        ids = {one[1]: one[0] for one in rows.named(session, rows.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
+        ids = {one[1]: one[0] for one in audience.named(session, audience.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
         done = datetime(2026, 2, 1, tzinfo=UTC)
         before = datetime(2025, 12, 31, 15, 59, tzinfo=UTC)
         for staff_no, state, opened, closed in (("1001", "done", done, done), ("1002", "done", before, before), ("1006", "open", done, None)):
-            session.add(Reading(person_id=ids[staff_no], lesson="mfd-1191", digest="d", page=3, state=state, opened_at=opened, closed_at=closed))
+            session.add(ReadingRow(person_id=ids[staff_no], lesson="mfd-1191", digest="d", page=3, state=state, opened_at=opened, closed_at=closed))
 
     bureau.write_now(work)
 
     assert numbers(bureau, "层级=公务员 且 未学=mfd-1191") == "1002 1006"
 
 
-def test_those_who_are_away_are_named_with_the_reason(bureau: Desk) -> None:
+def test_those_who_are_away_are_named_with_the_reason(bureau: Database) -> None:
     def work(session: Session) -> None:
-        ids = {one[1]: one[0] for one in rows.named(session, rows.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
+        ids = {one[1]: one[0] for one in audience.named(session, audience.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
         for staff_no, kind, since, until in (
             ("1001", "leave", date(2026, 3, 2), date(2026, 3, 2)),
             ("1002", "secondment", date(2026, 1, 1), None),
             ("1003", "leave", date(2026, 3, 3), date(2026, 3, 10)),
         ):
-            session.add(Absence(person_id=ids[staff_no], kind=kind, since=since, until=until, recorded_by="9001", recorded_at=NOW))
-        left = session.get(Person, ids["1004"])
-        joins = session.get(Person, ids["1005"])
+            session.add(AbsenceRow(person_id=ids[staff_no], kind=kind, since=since, until=until, recorded_by="9001", recorded_at=NOW))
+        left = session.get(PersonRow, ids["1004"])
+        joins = session.get(PersonRow, ids["1005"])
         assert left is not None
         assert joins is not None
         left.left_on, joins.joined_on = date(2026, 3, 1), date(2026, 3, 3)
-        gone = session.get(Account, ids["1006"])
+        gone = session.get(AccountRow, ids["1006"])
         assert gone is not None
         session.delete(gone)
 
@@ -175,13 +176,13 @@ def test_those_who_are_away_are_named_with_the_reason(bureau: Desk) -> None:
     assert left_out(bureau, "单位=服务中心", date(2026, 6, 1)) == {}
 
 
-def test_a_post_counts_from_its_first_day_to_its_last(bureau: Desk) -> None:
+def test_a_post_counts_from_its_first_day_to_its_last(bureau: Database) -> None:
     def work(session: Session) -> None:
-        person = rows.evaluate(session, parse_audience("工号=1004"), TODAY, NOW).people[0]
-        unit = session.get(Unit, 2)
+        person = audience.evaluate(session, parse_audience("工号=1004"), TODAY, NOW).people[0]
+        unit = session.get(UnitRow, 2)
         assert unit is not None
         assert unit.path == "某局/办公室"
-        session.add(Post(person_id=person, unit_id=2, since=date(2026, 3, 5), until=date(2026, 3, 6)))
+        session.add(PostRow(person_id=person, unit_id=2, since=date(2026, 3, 5), until=date(2026, 3, 6)))
 
     bureau.write_now(work)
 
@@ -189,12 +190,12 @@ def test_a_post_counts_from_its_first_day_to_its_last(bureau: Desk) -> None:
 
 
 @pytest.mark.parametrize(("said", "sentence"), [("单位=没有的处", "没有「没有的处」这个单位"), ("工号=1001、9999", "没有工号 9999")])
-def test_names_that_nobody_has_are_refused(bureau: Desk, said: str, sentence: str) -> None:
+def test_names_that_nobody_has_are_refused(bureau: Database, said: str, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
         numbers(bureau, said)
 
 
-def test_a_unit_name_that_two_units_share_asks_for_the_path(bureau: Desk) -> None:
+def test_a_unit_name_that_two_units_share_asks_for_the_path(bureau: Database) -> None:
     bureau.write_now(lambda session: enroll(session, "1007", unit="某局/服务中心/文书科"))
 
     with pytest.raises(Refusal, match="有 2 个，请写全路径：某局/办公室/文书科、某局/服务中心/文书科"):
@@ -202,24 +203,24 @@ def test_a_unit_name_that_two_units_share_asks_for_the_path(bureau: Desk) -> Non
 
 
 @pytest.mark.parametrize("hostile", ["标签=x'OR'1'='1", "标签=「x' OR 1=1 --」", "工号='||staff_no||'", "未学=「' OR ''='」 且 标签=甲"])
-def test_what_people_write_is_a_value_and_never_a_statement(bureau: Desk, hostile: str) -> None:
-    found = bureau.read_now(lambda session: rows.evaluate(session, parse_audience(hostile), TODAY, NOW))
+def test_what_people_write_is_a_value_and_never_a_statement(bureau: Database, hostile: str) -> None:
+    found = bureau.read_now(lambda session: audience.evaluate(session, parse_audience(hostile), TODAY, NOW))
 
     assert found == Invited([], [])
 
 
-def test_five_thousand_people_are_sorted_out_in_one_go(desk: Desk) -> None:
+def test_five_thousand_people_are_sorted_out_in_one_go(desk: Database) -> None:
     def fill(session: Session) -> None:
         first = enroll(session, "0", unit="某局/处0")
         ids = range(first + 1, first + 5001)
-        session.execute(insert(Unit), [{"id": 10 + n, "parent_id": 1, "name": f"处{n + 1}", "path": f"某局/处{n + 1}"} for n in range(50)])
+        session.execute(insert(UnitRow), [{"id": 10 + n, "parent_id": 1, "name": f"处{n + 1}", "path": f"某局/处{n + 1}"} for n in range(50)])
         session.execute(
-            insert(Person),
+            insert(PersonRow),
             [{"id": one, "staff_no": f"{one:06}", "name": f"员{one}", "tier": "公务员", "recorded_at": NOW} for one in ids],
         )
-        session.execute(insert(Post), [{"person_id": one, "unit_id": 10 + one % 50, "since": date(2020, 1, 1)} for one in ids])
+        session.execute(insert(PostRow), [{"person_id": one, "unit_id": 10 + one % 50, "since": date(2020, 1, 1)} for one in ids])
         session.execute(
-            insert(Account), [{"channel": "wecom", "user": f"u{one}", "person_id": one, "bound_at": NOW, "bound_by": "test"} for one in ids]
+            insert(AccountRow), [{"channel": "wecom", "user": f"u{one}", "person_id": one, "bound_at": NOW, "bound_by": "test"} for one in ids]
         )
 
     desk.write_now(fill)
@@ -227,4 +228,4 @@ def test_five_thousand_people_are_sorted_out_in_one_go(desk: Desk) -> None:
     found = invited(desk, said)
 
     assert len(found.people) == 5001
-    assert desk.read_now(lambda session: rows.by_channel(session, found.people)) == {"wecom": 5000, "local": 1}
+    assert desk.read_now(lambda session: audience.by_channel(session, found.people)) == {"wecom": 5000, "local": 1}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.files import check_banks, home, load_library
+from bot.storage.files.bank_check import check_banks
+from bot.storage.files.loader import home, load_library
 from tests.storage.test_files import FRAME, JUDGE, MULTIPLE, REPOSITORY, SINGLE, TODAY, lay
 
 LAW_TEXTS = REPOSITORY.parent / "shared" / "laws"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.files import load_library
+from bot.storage.files.loader import load_library
 
 SOUND = """year: 2027
 source: 某通知

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.question import Fill, Judge, Multiple, Short, Single
-from bot.storage.files import Fault, home, load_library
+from bot.domain.library.question import Fill, Judge, Multiple, Short, Single
+from bot.storage.files.loader import home, load_library
+from bot.storage.files.strict_yaml import FileFault
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 23)
@@ -286,8 +287,8 @@ def test_a_mark_at_the_beginning_and_windows_line_ends_do_not_matter(tmp_path: P
 
 
 def test_a_fault_reads_as_file_line_sentence() -> None:
-    assert str(Fault("a.yaml", 3, "不对")) == "a.yaml:3: 不对"
-    assert str(Fault("a.yaml", 0, "不对")) == "a.yaml: 不对"
+    assert str(FileFault("a.yaml", 3, "不对")) == "a.yaml:3: 不对"
+    assert str(FileFault("a.yaml", 0, "不对")) == "a.yaml: 不对"
 
 
 def test_what_we_ship_loads_without_a_fault() -> None:

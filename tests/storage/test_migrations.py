@@ -15,15 +15,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from bot.domain.library import Library
-from bot.services import quiz
-from bot.services.shelf import fill
-from bot.storage.db import Desk, open_engine
-from bot.storage.files.policy import load_policy
-from bot.storage.migrations import HERE, current, head, known, migrate
-from bot.storage.tables import metadata
+from bot.domain.library.library import Library
+from bot.services.library.catalog import fill
+from bot.services.study import quiz
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.files.policies import load_policy
+from bot.storage.migrations.migrate import HERE, current, head, known, migrate
+from bot.storage.tables.schema import metadata
 from tests.conftest import NOW, ROOT, enroll
-from tests.storage.rows import GOOD, SECOND, bad_rows, put, put_good, rules
+from tests.support.rows import GOOD, SECOND, bad_rows, put, put_good, rules
 
 Rows = dict[str, list[dict[str, Any]]]
 REVISIONS = [script.revision for script in reversed(list(ScriptDirectory(str(HERE)).walk_revisions()))]
@@ -75,7 +76,7 @@ def fill_tables(engine: Engine, library: Library) -> None:
     """A day's work: people, a lesson's questions answered right and wrong, and one row at least in every table."""
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    desk = Desk(engine)
+    desk = Database(engine)
 
     def live(session: Any) -> None:
         shelf = fill(session, library, policy, NOW)

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot.domain.audience import All, Audience, Unit
-from bot.domain.contest import Result, Rules
-from bot.domain.contest.plan import Plan
+from bot.domain.contest.contest import ContestPlan, ContestRules
+from bot.domain.contest.scoring import ContestResult
 from bot.domain.message import Refusal
-from bot.domain.report import Scope
-from bot.storage import audience as people
-from bot.storage import contest, players
-from tests.agency import TODAY, Agency, noon
+from bot.domain.people.audience import All, Audience, UnitIs
+from bot.domain.reports import Scope
+from bot.storage.contest import contests, players
+from bot.storage.people import audience as people_audience
+from tests.support.agency import TODAY, Agency, noon
 
 
 @pytest.fixture
@@ -32,16 +32,16 @@ def agency(engine: Engine) -> Agency:
 def held(agency: Agency, staff_nos: list[str], audience: Audience | None = None) -> int:
     """A contest in which some have eight points each."""
     at = noon(TODAY) - timedelta(days=2)
-    plan = Plan("宪法周竞赛", "windowed", Rules(), ("宪法",), audience or All(), at - timedelta(days=3), at)
+    plan = ContestPlan("宪法周竞赛", "windowed", ContestRules(), ("宪法",), audience or All(), at - timedelta(days=3), at)
 
     def work(session: Session) -> int:
-        number = contest.add(session, plan, "9001", at)
-        contest.open_(session, number, at)
+        number = contests.add(session, plan, "9001", at)
+        contests.open_(session, number, at)
         for staff_no in staff_nos:
-            person = people.person_numbered(session, staff_no)
+            person = people_audience.person_numbered(session, staff_no)
             assert person is not None
             players.join(session, number, person, None, 0, at)
-            players.stand(session, number, person, Result(8000, 0, 1, at))
+            players.stand(session, number, person, ContestResult(8000, 0, 1, at))
         return number
 
     return agency.desk.write_now(work)
@@ -65,13 +65,13 @@ def test_units_are_compared_by_the_mean_over_all_of_them_and_small_ones_keep_the
 
 
 def test_who_was_not_meant_is_not_counted(agency: Agency) -> None:
-    number = held(agency, ["100"], Unit("局/甲处"))
+    number = held(agency, ["100"], UnitIs("局/甲处"))
     rows = agency.look("竞赛", str(number)).parts[0].rows
     assert [(row[0], row[1], row[2]) for row in rows] == [("局/甲处", 6, 1), ("合计", 6, 1)]
 
 
 def test_a_supervisor_of_another_unit_sees_nothing_of_it(agency: Agency) -> None:
-    number = held(agency, ["100"], Unit("局/甲处"))
+    number = held(agency, ["100"], UnitIs("局/甲处"))
     other = Scope((agency.unit("局/乙处"),))
     assert list(agency.look("竞赛", scope=other).parts[0].rows) == []
     with pytest.raises(Refusal, match="与您的单位无关"):

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Engine
 
 from bot.domain.message import Refusal
-from bot.domain.report import Scope
-from bot.storage.reports import scope_of
-from bot.storage.tables import Role
-from tests.agency import TODAY, Agency, by_unit
+from bot.domain.reports import Scope
+from bot.storage.reports.scope import scope_of
+from bot.storage.tables.people import RoleRow
+from tests.support.agency import TODAY, Agency, by_unit
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def agency(engine: Engine) -> Agency:
 def supervisor(agency: Agency, staff_no: str, posts: list[str], unit: str | None = None) -> Scope:
     person = agency.person(staff_no, posts)
     unit_id = agency.unit(unit) if unit else None
-    agency.desk.write_now(lambda session: session.add(Role(person_id=person, role="supervisor", unit_id=unit_id)))
+    agency.desk.write_now(lambda session: session.add(RoleRow(person_id=person, role="supervisor", unit_id=unit_id)))
     return agency.desk.read_now(lambda session: scope_of(session, person, TODAY))
 
 

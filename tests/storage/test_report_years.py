@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot.domain.hours import CATEGORY_LABELS, shown_hours, total_hours
-from bot.storage import ledger
-from tests.agency import PER_HOUR, TODAY, Agency, by_unit, figures, noon
+from bot.domain.hours.policy import CATEGORY_LABELS, shown_hours, total_hours
+from bot.storage.hours import ledger
+from tests.support.agency import PER_HOUR, TODAY, Agency, by_unit, figures, noon
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from bot.domain.message import Refusal
-from bot.domain.report import Row, Scope, Table, mean, rate
-from bot.storage import ledger
-from tests.agency import POLICY, Agency, by_unit, figures, noon
+from bot.domain.reports import Row, Scope, Table, mean, rate
+from bot.storage.hours import ledger
+from tests.support.agency import POLICY, Agency, by_unit, figures, noon
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_the_record_of_a_person_shows_refused_seconds_with_the_reason(agency: Ag
 def test_without_rules_a_report_says_what_to_do(agency: Agency) -> None:
     from dataclasses import replace
 
-    from bot.storage.reports import REPORTS
+    from bot.storage.reports.scope import REPORTS
 
     empty = replace(agency.ask(), policy=replace(POLICY, versions=()))
     with pytest.raises(Refusal, match="还没有学时规则"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.files import Refused, parse, text_of
+from bot.storage.files.strict_yaml import UnreadableText, parse, text_of
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ from bot.storage.files import Refused, parse, text_of
 )
 @pytest.mark.timeout(10)
 def test_yaml_that_is_more_than_plain_data_is_refused_with_its_line(text: str, line: int, sentence: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UnreadableText) as refused:
         parse(text)
     assert abs(refused.value.line - line) <= 1
     assert sentence in refused.value.sentence
 
 
 def test_more_values_than_anybody_writes_are_refused() -> None:
-    with pytest.raises(Refused, match="内容太多"):
+    with pytest.raises(UnreadableText, match="内容太多"):
         parse("[" + "1," * 200_001 + "1]")
 
 
@@ -64,7 +64,7 @@ def test_keys_are_words_too() -> None:
 def test_a_file_that_is_too_large_or_in_another_encoding_is_refused(tmp_path: Path, raw: bytes, line: int, sentence: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(raw)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UnreadableText) as refused:
         text_of(path)
     assert refused.value.line == line
     assert sentence in refused.value.sentence

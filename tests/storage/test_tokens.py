@@ -8,19 +8,19 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from bot.channels.base import Token, TokenStore
-from bot.storage.db import Desk
-from bot.storage.tokens import SealedTokens
+from bot.storage.db.database import Database
+from bot.storage.system.tokens import SealedTokens
 from tests.conftest import NOW, Clock
 
 KEY = "wecom:ww1:1000002"
 TOKEN = Token("a-token-of-the-platform", NOW + timedelta(hours=2))
 
 
-def store(desk: Desk, clock: Clock, secret: str = "the-secret-of-the-app") -> SealedTokens[Token]:
+def store(desk: Database, clock: Clock, secret: str = "the-secret-of-the-app") -> SealedTokens[Token]:
     return SealedTokens(desk, lambda key: secret, Token, clock)
 
 
-async def test_what_one_replica_kept_another_reads(desk: Desk, clock: Clock) -> None:
+async def test_what_one_replica_kept_another_reads(desk: Database, clock: Clock) -> None:
     tokens: TokenStore = store(desk, clock)
     assert await tokens.read(KEY) is None
     assert await tokens.lease(KEY, "one", 10)
@@ -30,7 +30,7 @@ async def test_what_one_replica_kept_another_reads(desk: Desk, clock: Clock) -> 
     assert await store(desk, clock).read("wecom:ww1:other") is None
 
 
-async def test_the_row_does_not_show_the_token_and_no_other_secret_opens_it(desk: Desk, clock: Clock) -> None:
+async def test_the_row_does_not_show_the_token_and_no_other_secret_opens_it(desk: Database, clock: Clock) -> None:
     tokens = store(desk, clock)
     await tokens.save(KEY, "one", TOKEN)
     await tokens.save("wecom:ww1:other", "one", TOKEN)
@@ -45,7 +45,7 @@ async def test_the_row_does_not_show_the_token_and_no_other_secret_opens_it(desk
     assert await tokens.read(rows[1][0]) is None
 
 
-async def test_a_row_that_was_spoilt_is_as_good_as_none(desk: Desk, clock: Clock) -> None:
+async def test_a_row_that_was_spoilt_is_as_good_as_none(desk: Database, clock: Clock) -> None:
     tokens = store(desk, clock)
     await tokens.save(KEY, "one", TOKEN)
     for spoilt in ("", "no base64!", "YWJj", "A" * 100):
@@ -53,13 +53,13 @@ async def test_a_row_that_was_spoilt_is_as_good_as_none(desk: Desk, clock: Clock
         assert await tokens.read(KEY) is None
 
 
-async def test_of_many_who_want_to_fetch_one_may(desk: Desk, clock: Clock) -> None:
+async def test_of_many_who_want_to_fetch_one_may(desk: Database, clock: Clock) -> None:
     tokens = store(desk, clock)
     won = await asyncio.gather(*(tokens.lease(KEY, f"replica-{number}", 10) for number in range(20)))
     assert sum(won) == 1
 
 
-async def test_a_lease_is_renewed_by_its_holder_and_ends_by_itself(desk: Desk, clock: Clock) -> None:
+async def test_a_lease_is_renewed_by_its_holder_and_ends_by_itself(desk: Database, clock: Clock) -> None:
     tokens = store(desk, clock)
     assert await tokens.lease(KEY, "one", 10)
     assert await tokens.lease(KEY, "one", 10)
@@ -69,7 +69,7 @@ async def test_a_lease_is_renewed_by_its_holder_and_ends_by_itself(desk: Desk, c
     assert await tokens.lease(KEY, "two", 10)
 
 
-async def test_a_token_ends_the_lease_and_one_that_comes_too_late_is_dropped(desk: Desk, clock: Clock) -> None:
+async def test_a_token_ends_the_lease_and_one_that_comes_too_late_is_dropped(desk: Database, clock: Clock) -> None:
     tokens = store(desk, clock)
     assert await tokens.lease(KEY, "slow", 10)
     clock.pass_(11)

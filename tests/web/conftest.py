@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.standing import ROOT, environment
+from tests.support.service import ROOT, environment
 
 
 @pytest.fixture(scope="session")

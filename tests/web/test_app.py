@@ -16,10 +16,10 @@ import aiohttp
 import pytest
 from sqlalchemy import Engine
 
-from bot import app
+from bot.app import build, run
 from bot.domain.message import Refusal
 from bot.settings import Settings
-from tests.web.standing import Service, bot, environment, served, settings, standing, window
+from tests.support.service import Service, bot, environment, served, settings, standing, window
 
 DEMO = ("1009", "1053", "1006", "1010", "1022")
 WINDOWS = 15
@@ -168,13 +168,13 @@ async def test_a_fault_in_the_files_stops_the_start_with_place_and_sentence(sqli
     (tmp_path / "content").mkdir()
     (tmp_path / "content" / "laws.yaml").write_text("laws:\n  - title: [\n")
     with pytest.raises(Refusal, match=r"content/laws\.yaml:\d+: "):
-        app.build(settings(), sqlite_engine, root=tmp_path)
+        build.build(settings(), sqlite_engine, root=tmp_path)
 
 
 async def test_a_channel_that_cannot_work_with_its_settings_is_refused(sqlite_engine: Engine) -> None:
     broken = {"corp_id": "ww1", "agent_id": "no number", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43}
     with pytest.raises(Refusal, match="企业微信的设置不对"):
-        app.application(app.build(Settings(wecom=broken), sqlite_engine))
+        run.application(build.build(Settings(wecom=broken), sqlite_engine))
 
 
 async def test_every_channel_can_be_on_at_once_on_either_database(engine: Engine) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.services.test_press import needs_chinese
-from tests.web.standing import bot, environment
+from tests.services.test_certificate_pdf import needs_chinese
+from tests.support.service import bot, environment
 
 AWARD = ("certificate", "issue", "1009", "1010", "--kind", "contest", "--title", "七一学法竞赛", "--day", "2026-07-01", "--result", "荣获二等奖")
 

@@ -18,18 +18,18 @@ from sqlmodel import Session
 
 from bot.channels.local import Persona
 from bot.domain.certificate import full_number, number_of
-from bot.services import certificate
-from bot.services.certificate import Held
-from bot.services.certificate.press import Press
-from bot.storage.db import Desk
-from bot.web import guard
-from bot.web.certificates import BURST, Certificates
-from bot.web.pages import Pages
+from bot.services.certificate import certificates
+from bot.services.certificate.pdf import CertificatePrinter
+from bot.storage.certificate import HeldCertificate
+from bot.storage.db.database import Database
+from bot.web import middleware
+from bot.web.certificates import BURST, CertificatePages
+from bot.web.templates import Templates
 from tests.conftest import NOW, Clock, enroll
-from tests.services.test_press import needs_chinese
-from tests.web.chromium import CHROMIUM, SIZES, browser
-from tests.web.standing import standing as house_standing
-from tests.web.standing import window
+from tests.services.test_certificate_pdf import needs_chinese
+from tests.support.browser import CHROMIUM, SIZES, browser
+from tests.support.service import standing as service_standing
+from tests.support.service import window
 
 MARKUP = "<b onclick=x>甲</b>#panic()"
 TITLE = "年度学法考试"
@@ -40,9 +40,9 @@ class Counter:
     """The counter at which certificates are checked, with a few that were issued."""
 
     client: TestClient[web.Request, web.Application]
-    desk: Desk
+    desk: Database
     clock: Clock
-    held: dict[str, Held]
+    held: dict[str, HeldCertificate]
 
     def full(self, name: str) -> str:
         one = self.held[name]
@@ -53,33 +53,33 @@ class Counter:
             return answer.status, await answer.text()
 
 
-def issued(session: Session) -> dict[str, Held]:
+def issued(session: Session) -> dict[str, HeldCertificate]:
     made = {}
     for staff_no, name in (("1001", "张䶮㛃"), ("1002", "李某某"), ("1003", "王某某"), ("1004", MARKUP)):
         person = enroll(session, staff_no, name, unit="某局/办公室")
-        facts = certificate.facts_of(session, person, "exam", TITLE, date(2026, 3, 1), result="成绩 92 分，考试合格", hours="2")
-        made[name] = certificate.issue(session, person, ("sitting", staff_no), facts, NOW)
-    certificate.revoke(session, made["李某某"], "替考，经查属实", NOW, by="9001", via="cli")
-    made["新"] = certificate.replace(session, made["王某某"], made["王某某"].body.facts, "姓名有误", NOW, by="9001", via="cli")
+        facts = certificates.facts_of(session, person, "exam", TITLE, date(2026, 3, 1), result="成绩 92 分，考试合格", hours="2")
+        made[name] = certificates.issue(session, person, ("sitting", staff_no), facts, NOW)
+    certificates.revoke(session, made["李某某"], "替考，经查属实", NOW, by="9001", via="cli")
+    made["新"] = certificates.replace(session, made["王某某"], made["王某某"].body.facts, "姓名有误", NOW, by="9001", via="cli")
     return made
 
 
 @asynccontextmanager
-async def standing(desk: Desk, clock: Clock, press: Press) -> AsyncIterator[Counter]:
-    app = web.Application(middlewares=[guard.guard])
-    app.on_response_prepare.append(guard.dress)
-    pages = Pages()
+async def standing(desk: Database, clock: Clock, press: CertificatePrinter) -> AsyncIterator[Counter]:
+    app = web.Application(middlewares=[middleware.protect])
+    app.on_response_prepare.append(middleware.dress)
+    pages = Templates()
     pages.attach(app)
-    Certificates(desk, clock, pages, press, lambda: "https://xuefa.example").attach(app)
+    CertificatePages(desk, clock, pages, press, lambda: "https://xuefa.example").attach(app)
     held = await desk.write(issued)
     async with TestClient(TestServer(app)) as client:
         yield Counter(client, desk, clock, held)
 
 
 @pytest.fixture
-async def counter(desk: Desk, clock: Clock) -> AsyncIterator[Counter]:
+async def counter(desk: Database, clock: Clock) -> AsyncIterator[Counter]:
     """Without a typeface: what is said does not depend on what can be drawn."""
-    async with standing(desk, clock, Press(system=False)) as made:
+    async with standing(desk, clock, CertificatePrinter(system=False)) as made:
         yield made
 
 
@@ -154,8 +154,8 @@ async def test_without_a_typeface_the_words_stand_and_no_picture_is_promised(cou
 
 
 @needs_chinese
-async def test_picture_and_pdf_come_with_the_code_and_while_it_holds(desk: Desk, clock: Clock) -> None:
-    async with standing(desk, clock, Press()) as counter:
+async def test_picture_and_pdf_come_with_the_code_and_while_it_holds(desk: Database, clock: Clock) -> None:
+    async with standing(desk, clock, CertificatePrinter()) as counter:
         for form, kind, begins in (("png", "image/png", b"\x89PNG"), ("pdf", "application/pdf", b"%PDF-")):
             async with counter.client.get(f"{counter.full('张䶮㛃')}.{form}") as answer:
                 assert (answer.status, answer.content_type) == (200, kind)
@@ -205,8 +205,8 @@ async def test_the_page_asks_for_nothing_from_elsewhere_and_tells_nobody_its_add
 @needs_chinese
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: apt install chromium, or set BOT_TEST_CHROMIUM")
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_page_fits_and_works_without_a_script(desk: Desk, clock: Clock, size: str) -> None:
-    async with standing(desk, clock, Press()) as counter, browser() as made:
+async def test_the_page_fits_and_works_without_a_script(desk: Database, clock: Clock, size: str) -> None:
+    async with standing(desk, clock, CertificatePrinter()) as counter, browser() as made:
         width, height = SIZES[size]
         context = await made.new_context(viewport={"width": width, "height": height}, java_script_enabled=False)
         page = await context.new_page()
@@ -232,7 +232,7 @@ async def test_the_page_fits_and_works_without_a_script(desk: Desk, clock: Clock
 
 
 async def test_the_link_that_the_chat_gives_opens_on_the_service_itself(sqlite_engine: Engine) -> None:
-    async with house_standing(sqlite_engine, [Persona("1001", "张䶮㛃", "学员", ())]) as service, aiohttp.ClientSession() as session:
+    async with service_standing(sqlite_engine, [Persona("1001", "张䶮㛃", "学员", ())]) as service, aiohttp.ClientSession() as session:
         held = await service.house.desk.write(issued)
         async with window(session, service.url) as page:
             told = (await page.say("message-0001", "证书"))["reply"]["text"]

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.web.chromium import SIZES, Seen, browser, contrast, fits, needs_chromium, page_in
-from tests.web.standing import environment, free_port, served
+from tests.support.browser import SIZES, Seen, browser, contrast, fits, needs_chromium, page_in
+from tests.support.service import environment, free_port, served
 
 pytestmark = needs_chromium
 

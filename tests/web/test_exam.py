@@ -14,18 +14,18 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Engine, text
 
-from bot import app
+from bot.app import build, run
 from bot.commands.tasks import card_of
 from bot.dispatch import BUSY, Dispatcher
 from bot.domain.links import PURPOSES
 from bot.domain.message import Incoming, Reply
-from bot.web.door import Door
 from bot.web.exam import ExamPage
+from bot.web.sessions import WebSessions
 from tests.conftest import NOW, Chat, Clock, enroll
-from tests.services.examining import Hall
-from tests.web.examroom import MIXED, Office, Visit, begun, ident, some_answer
-from tests.web.standing import settings
-from tests.web.visiting import SAME, browser, link_to, pages_at
+from tests.support.exam_client import MIXED, Office, Visit, begun, ident, some_answer
+from tests.support.exams import Hall
+from tests.support.service import settings
+from tests.support.web_client import SAME, browser, link_to, pages_at
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[Office]:
     hall.run(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙")))
     exam_id = hall.publish(MIXED, results="at_once")
 
-    def attach(application: web.Application, door: Door) -> None:
+    def attach(application: web.Application, door: WebSessions) -> None:
         ExamPage(door, house.desk, house.shelf, house.handle, partial(card_of, "exam"), clock).attach(application)
 
     async with pages_at(house.desk, clock, attach) as url:
@@ -253,7 +253,7 @@ async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refus
     async def handle(incoming: Incoming) -> Reply:
         return next(replies) or await house.handle(incoming)
 
-    def attach(application: web.Application, door: Door) -> None:
+    def attach(application: web.Application, door: WebSessions) -> None:
         ExamPage(door, desk, house.shelf, handle, partial(card_of, "exam"), clock).attach(application)
 
     async with pages_at(desk, clock, attach) as url, browser() as session:
@@ -274,8 +274,8 @@ async def test_an_exam_that_is_not_for_somebody_is_none(office: Office) -> None:
 
 async def test_every_changing_route_of_the_house_wants_the_proof_of_its_own_page(sqlite_engine: Engine) -> None:
     """W6 over the whole application: whatever is added later is tried too."""
-    made = app.build(settings(), sqlite_engine)
-    application, _ = app.application(made)
+    made = build.build(settings(), sqlite_engine)
+    application, _ = run.application(made)
     routes = [route for route in application.router.routes() if route.method not in ("GET", "HEAD")]
     ours = [route.resource.canonical for route in routes if route.resource is not None and not route.resource.canonical.startswith("/channels/")]
     assert {"/exam/in/{token}", "/exam/out", "/exam/{ref}/answer", "/exam/{ref}/begin", "/exam/{ref}/hand-in"} <= set(ours)

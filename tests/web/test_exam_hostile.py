@@ -13,10 +13,10 @@ import pytest
 from playwright.async_api import Page, Route, expect
 from sqlalchemy import Engine, text
 
-from bot.web.pages import Pages
-from tests.web.chromium import browser, needs_chromium, page_in
-from tests.web.hostile import HOSTILE
-from tests.web.sitting import Office, open_office
+from bot.web.templates import Templates
+from tests.support.browser import browser, needs_chromium, page_in
+from tests.support.exam_browser import Office, open_office
+from tests.support.hostile_texts import HOSTILE
 
 NOBODY = "#exam img, #exam script, #exam svg, #exam a, #exam style, #exam iframe, #exam link, .top script, .top svg, [onerror], [onload], [onfocus]"
 
@@ -34,7 +34,7 @@ class _Shape(HTMLParser):
 
 
 def test_sixty_hostile_texts_change_no_tag_of_a_page() -> None:
-    pages = Pages()
+    pages = Templates()
 
     def shape(said: str) -> list[tuple[str, ...]]:
         visitor = SimpleNamespace(proof=said, ref=said, learner=SimpleNamespace(name=said, staff_no=said, id=said))

@@ -11,9 +11,9 @@ import pytest
 from playwright.async_api import Route, expect
 from sqlalchemy import Engine, text
 
-from tests.web.chromium import SIZES, browser, contrast, fits, needs_chromium, page_in, small_targets
-from tests.web.sitting import Office, answer, begin, open_office, saved, sitting
-from tests.web.standing import free_port, standing
+from tests.support.browser import SIZES, browser, contrast, fits, needs_chromium, page_in, small_targets
+from tests.support.exam_browser import Office, answer, begin, open_office, saved, sitting
+from tests.support.service import free_port, standing
 
 pytestmark = needs_chromium
 

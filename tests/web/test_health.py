@@ -15,8 +15,8 @@ from aiohttp import web
 from sqlalchemy import Engine, text
 
 from bot.channels.local import Persona
-from bot.web import guard
-from tests.web.standing import standing, window
+from bot.web import middleware
+from tests.support.service import standing, window
 
 ZHANG = Persona("nobody-1", "赵甲", "学员")
 
@@ -112,14 +112,14 @@ async def door() -> AsyncIterator[int]:
     async def fail(request: web.Request) -> web.Response:
         raise ValueError("the password is hunter2-hunter2")
 
-    made = web.Application(middlewares=[guard.guard], client_max_size=guard.LARGEST_BODY)
-    made.on_response_prepare.append(guard.dress)
+    made = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
+    made.on_response_prepare.append(middleware.dress)
     made.router.add_post("/swallow", swallow)
     made.router.add_get("/fail", fail)
     runner = web.AppRunner(made)
     await runner.setup()
     assert runner.server is not None
-    server = await asyncio.get_running_loop().create_server(guard.connections(runner.server, asyncio.get_running_loop()), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(middleware.connections(runner.server, asyncio.get_running_loop()), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -159,25 +159,25 @@ DRIBBLES = {
 
 
 def test_a_whole_request_may_take_ten_to_fifteen_seconds() -> None:
-    assert 10 <= guard.WHOLE_REQUEST_SECONDS <= 15
+    assert 10 <= middleware.WHOLE_REQUEST_SECONDS <= 15
 
 
 @pytest.mark.parametrize("kind", DRIBBLES)
 async def test_whoever_does_not_finish_a_request_is_shown_out(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "WHOLE_REQUEST_SECONDS", 0.8)
+    monkeypatch.setattr(middleware, "WHOLE_REQUEST_SECONDS", 0.8)
     async with door() as port:
         assert 0.5 < await dribble(port, *DRIBBLES[kind]) < 3
 
 
 async def test_a_second_request_on_a_connection_has_the_same_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "WHOLE_REQUEST_SECONDS", 0.8)
+    monkeypatch.setattr(middleware, "WHOLE_REQUEST_SECONDS", 0.8)
     whole = b"POST /swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
     async with door() as port:
         assert 0.5 < await dribble(port, whole + b"POST /swallow HTTP/1.1\r\n", b"a") < 3
 
 
 async def test_a_crowd_of_dribblers_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "WHOLE_REQUEST_SECONDS", 2.0)
+    monkeypatch.setattr(middleware, "WHOLE_REQUEST_SECONDS", 2.0)
     async with door() as port, aiohttp.ClientSession() as session:
         crowd = [asyncio.create_task(dribble(port, *DRIBBLES[kind])) for kind in DRIBBLES for _ in range(60)]
         waits = []
@@ -198,6 +198,6 @@ async def test_an_error_of_ours_tells_a_stranger_nothing() -> None:
 
 
 async def test_a_body_past_the_cap_is_refused() -> None:
-    body = io.BytesIO(b"y" * (guard.LARGEST_BODY + 1))
+    body = io.BytesIO(b"y" * (middleware.LARGEST_BODY + 1))
     async with door() as port, aiohttp.ClientSession() as session, session.post(f"http://127.0.0.1:{port}/swallow", data=body) as answer:
         assert (answer.status, await answer.text()) == (413, "bad request")

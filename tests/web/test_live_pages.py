@@ -18,14 +18,14 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.channels.local import Persona
-from bot.domain.contest import Rules
+from bot.domain.contest.contest import ContestRules
 from bot.domain.message import Address, Incoming, Reply
-from bot.services.live import host
-from bot.storage.live import stage
+from bot.services.contest import live_host
+from bot.storage.contest import live_state
 from tests.conftest import enroll
-from tests.live import hosted, plan
-from tests.web.chromium import browser, fits, needs_chromium
-from tests.web.standing import Standing, standing
+from tests.support.browser import browser, fits, needs_chromium
+from tests.support.live_contests import hosted, plan
+from tests.support.service import Standing, standing
 
 HOSTS = (Persona("9001", "管理员甲", "管理员"), Persona("9002", "管理员乙", "管理员"))
 PLAYERS = tuple(Persona(f"{2001 + n}", f"选手{n + 1}", "学员") for n in range(3))
@@ -58,7 +58,7 @@ class Hall:
 
     async def question(self, n: int) -> Any:
         def work(session: Session) -> Any:
-            planned = next(one for one in stage.programme(session, self.id) if one.n == n)
+            planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
             return self.house.house.shelf.question(session, planned.version_id)
 
         return await self.house.house.desk.read(work)
@@ -74,9 +74,9 @@ async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
             for one in PLAYERS:
                 enroll(session, one.user, one.name)
             now = datetime.now(UTC)
-            rules = Rules(seconds=60, board="all")
+            rules = ContestRules(seconds=60, board="all")
             made = plan(session, house.house.shelf, hosted(session), questions=2, rules=rules, now=now, **more)
-            of = host.open_room(session, hosted(session), made, None, now, random.Random(1))
+            of = live_host.open_room(session, hosted(session), made, None, now, random.Random(1))
             return made, of.code, of.secret
 
         yield Hall(house, *await house.house.desk.write(work))
@@ -194,7 +194,7 @@ async def test_who_is_no_administrator_any_more_steers_nothing(engine: Engine) -
         desk = one.house.house.desk
         await desk.write(lambda session: session.execute(text("DELETE FROM role WHERE role = 'admin'")))
         assert (await act(one, session, proof, act="next"))[0] == 403
-        of = await desk.read(lambda session: stage.stage(session, one.id))
+        of = await desk.read(lambda session: live_state.stage(session, one.id))
         assert of is not None
         assert of.course.phase == "lobby"
 

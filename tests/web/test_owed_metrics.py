@@ -8,21 +8,21 @@ import aiohttp
 import pytest
 from sqlalchemy import Engine
 
-from bot import jobs
-from bot.domain.parcel import Receipt
-from bot.storage.db import Desk
+from bot.domain.delivery.parcel import SendReceipt
+from bot.jobs import schedule
+from bot.storage.db.database import Database
 from bot.web.metrics import Metrics
 from tests.conftest import NOW, Clock
-from tests.jobs.office import Office, courier, taken, worked
-from tests.owing import crowd, owe, run, states
-from tests.web.standing import standing
+from tests.support.push_channel import Office, courier, taken, worked
+from tests.support.queued_deliveries import crowd, owe, run, states
+from tests.support.service import standing
 
 
 async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_due(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(engine)
+    desk = Database(engine)
     # Nobody can be reached on a channel that is off, and a paused campaign waits: both are seen without anything being sent.
     desk.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
-    monkeypatch.setattr(jobs, "MEASURE_EVERY", jobs.CAMPAIGNS_EVERY)
+    monkeypatch.setattr(schedule, "MEASURE_EVERY", schedule.CAMPAIGNS_EVERY)
     async with standing(engine) as house, aiohttp.ClientSession() as session:
         wanted = 'bot_deliveries_owed{state="queued"} 3.0'
         page = ""
@@ -35,12 +35,12 @@ async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_
     assert states(desk) == {"queued": 3}
 
 
-async def test_every_outcome_is_counted(desk: Desk) -> None:
+async def test_every_outcome_is_counted(desk: Database) -> None:
     metrics = Metrics()
     outcomes = {
-        "p0000": Receipt("failed", "recipient gone"),
-        "p0001": Receipt("unknown", "unknown timeout"),
-        "p0002": Receipt("later", "token 40014", retry_after=60, stop=True),
+        "p0000": SendReceipt("failed", "recipient gone"),
+        "p0001": SendReceipt("unknown", "unknown timeout"),
+        "p0002": SendReceipt("later", "token 40014", retry_after=60, stop=True),
     }
     await desk.write(lambda session: owe(session, crowd(session, 4)))
     office = Office(script=lambda parcel: outcomes.get(parcel.to.user) or taken(parcel))

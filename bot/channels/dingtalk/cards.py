@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.channels.dingtalk.render import cut
-from bot.domain.message import Ask, Option, Reply
+from bot.domain.message import Option, QuestionCard, Reply
 
 VALUE_BYTES = 1000
 """Of one variable; 1,024 are reported as the platform's cap."""
@@ -37,7 +37,7 @@ class Track:
     several: bool
 
 
-def new_track(ask: Ask | None) -> str:
+def new_track(ask: QuestionCard | None) -> str:
     """A fresh id for a card; the task travels in it, so that nothing has to be remembered to understand a tap."""
     task = base64.urlsafe_b64encode((ask.task if ask else "").encode()).decode().rstrip("=")
     return f"xf{'m' if ask is not None and ask.several else 's'}.{task}.{secrets.token_hex(8)}"

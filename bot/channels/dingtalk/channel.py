@@ -13,18 +13,21 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
+from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.callback import HEADERS, body, refused
-from bot.channels.dingtalk import frames, http
+from bot.channels.dingtalk import signature, websocket
+from bot.channels.dingtalk.answering import AnswerFlow
 from bot.channels.dingtalk.groups import Groups
-from bot.channels.dingtalk.hearing import Hearing
-from bot.channels.dingtalk.messages import NAME, Malformed, Nobody, as_object, card_tap, robot_message
-from bot.channels.dingtalk.push import May, Post
-from bot.channels.dingtalk.speak import Speaker
-from bot.channels.dingtalk.stream import Ack, Lease, Stream
-from bot.channels.envelope import BadEnvelope
-from bot.channels.outbound import Outbound, PlatformError, dingtalk_api, dingtalk_old_api
-from bot.channels.outbound.wire import encode
+from bot.channels.dingtalk.incoming import NAME, MalformedMessage, UnknownSender, as_object, card_tap, robot_message
+from bot.channels.dingtalk.push import DingTalkPush, May
+from bot.channels.dingtalk.reply import ReplySender
+from bot.channels.dingtalk.stream import Ack, Lease, StreamConnection
+from bot.channels.outbound.apis import dingtalk_api, dingtalk_old_api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.outbound.http import encode
+from bot.channels.signature import BadEnvelope
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Reply
 
 log = structlog.get_logger(__name__)
@@ -35,7 +38,7 @@ ACK_SECONDS = 1.0
 """How long the acknowledgement of a message waits for the commit; what takes longer is acknowledged first."""
 
 
-class DingTalk:
+class DingTalkChannel:
     """`Channel` for an app of one corporation. Plain values in, `attach` and `send` out."""
 
     name = NAME
@@ -64,7 +67,7 @@ class DingTalk:
         body_cap: int = 65_536,
         lease: Lease | None = None,
         rng: Random | None = None,
-        make_stream: Callable[..., Stream] = Stream,
+        make_stream: Callable[..., StreamConnection] = StreamConnection,
         look_seconds: float = 1.5,
     ) -> None:
         """`callback_url` is where taps on cards go in HTTP mode; `lease` says whether this replica may hold the Stream connection.
@@ -85,10 +88,10 @@ class DingTalk:
         self._lease = lease
         self._rng = rng or Random()  # noqa: S311 - spreads reconnections, guards nothing
         self._make_stream = make_stream
-        self._stream: Stream | None = None
+        self._stream: StreamConnection | None = None
         api = dingtalk_api(base=api_base, client_id=client_id, client_secret=client_secret)
         robot_code = robot_code or client_id
-        self._speaker = Speaker(
+        self._speaker = ReplySender(
             outbound=outbound,
             api=api,
             robot_code=robot_code,
@@ -99,7 +102,7 @@ class DingTalk:
             note=note,
             spending=spending,
         )
-        self._post = Post(
+        self._post = DingTalkPush(
             outbound=outbound,
             api=api,
             old_api=dingtalk_old_api(base=oapi_base, client_id=client_id, client_secret=client_secret),
@@ -122,7 +125,7 @@ class DingTalk:
         return self._mode == "http" or (self._stream is not None and self._stream.connected)
 
     def attach(self, app: web.Application, handle: Handle) -> None:
-        hearing = Hearing(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
+        hearing = AnswerFlow(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
         if self._mode == "http":
             app.router.add_post(PATH, self._guarded(hearing, self._receive))
             app.router.add_post(CARD_PATH, self._guarded(hearing, self._receive_tap))
@@ -133,13 +136,13 @@ class DingTalk:
         if reply:
             await self._speaker.send(to, reply)
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         return await self._post.push(batch)
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         return await self._post.recall(platform_ids)
 
-    async def _life(self, hearing: Hearing) -> AsyncIterator[None]:
+    async def _life(self, hearing: AnswerFlow) -> AsyncIterator[None]:
         running: asyncio.Task[None] | None = None
         if self._mode == "stream":
 
@@ -153,7 +156,7 @@ class DingTalk:
                 api_base=self._api_base,
                 client_id=self._client_id,
                 client_secret=self._secret,
-                topics={frames.ROBOT: robot, frames.CARDS: card},
+                topics={websocket.ROBOT: robot, websocket.CARDS: card},
                 note=self._note,
                 rng=self._rng,
                 lease=self._lease,
@@ -168,39 +171,39 @@ class DingTalk:
                 await running
         await hearing.drain()
 
-    async def _hear_frame(self, hearing: Hearing, data: str, ack: Ack) -> None:
+    async def _hear_frame(self, hearing: AnswerFlow, data: str, ack: Ack) -> None:
         try:
             spoken = robot_message(self._sized(data), app=self._client_id, arrived=self._clock())
-        except Malformed as wrong:
+        except MalformedMessage as wrong:
             hearing.refuse(str(wrong))
-            await ack(400, frames.EMPTY)
+            await ack(400, websocket.EMPTY)
             return
-        except Nobody:
+        except UnknownSender:
             hearing.refuse("nobody")
-            await ack(200, frames.response(None))
+            await ack(200, websocket.response(None))
             return
         deciding = hearing.decide(spoken.incoming)
         await asyncio.wait({deciding}, timeout=ACK_SECONDS)
         failed = deciding.done() and deciding.exception() is not None
-        await ack(*((500, frames.EMPTY) if failed else (200, frames.response(None))))
+        await ack(*((500, websocket.EMPTY) if failed else (200, websocket.response(None))))
         # The slot of this frame is given back when the decision is there; saying it may take its time.
         await asyncio.wait({deciding})
         hearing.spawn(hearing.answer(spoken, deciding))
 
-    async def _tap_frame(self, hearing: Hearing, data: str, message_id: str, ack: Ack) -> None:
+    async def _tap_frame(self, hearing: AnswerFlow, data: str, message_id: str, ack: Ack) -> None:
         try:
             tap = card_tap(self._sized(data))
-        except Malformed as wrong:
+        except MalformedMessage as wrong:
             hearing.refuse(str(wrong))
-            await ack(400, frames.EMPTY)
+            await ack(400, websocket.EMPTY)
             return
-        except Nobody:
+        except UnknownSender:
             hearing.refuse("nobody")
             tap = None
-        await ack(200, frames.response({} if tap is None else await hearing.tapped(tap, f"card:{message_id}")))
+        await ack(200, websocket.response({} if tap is None else await hearing.tapped(tap, f"card:{message_id}")))
 
-    async def _receive(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
-        http.check_robot(request, self._secret, self._clock(), self._freshness)
+    async def _receive(self, hearing: AnswerFlow, request: web.Request) -> dict[str, Any]:
+        signature.check_robot(request, self._secret, self._clock(), self._freshness)
         spoken = robot_message(as_object(await body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
         deciding = hearing.decide(spoken.incoming)
         await asyncio.wait({deciding}, timeout=self._reply_seconds)
@@ -209,8 +212,8 @@ class DingTalk:
             return {}
         return hearing.passive(spoken, deciding)
 
-    async def _receive_tap(self, hearing: Hearing, request: web.Request) -> dict[str, Any]:
-        signed = http.check_card(request, self._secret, self._clock(), self._freshness)
+    async def _receive_tap(self, hearing: AnswerFlow, request: web.Request) -> dict[str, Any]:
+        signed = signature.check_card(request, self._secret, self._clock(), self._freshness)
         raw = await body(request, self._body_cap)
         tap = card_tap(as_object(raw))
         # The platform gives taps no id: what was signed when, and the whole of it, is the key.
@@ -218,14 +221,14 @@ class DingTalk:
         return {} if tap is None else await hearing.tapped(tap, f"card:{key}")
 
     def _guarded(
-        self, hearing: Hearing, receive: Callable[[Hearing, web.Request], Awaitable[dict[str, Any]]]
+        self, hearing: AnswerFlow, receive: Callable[[AnswerFlow, web.Request], Awaitable[dict[str, Any]]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def route(request: web.Request) -> web.Response:
             try:
                 answer = await receive(hearing, request)
-            except (BadEnvelope, Malformed) as wrong:
+            except (BadEnvelope, MalformedMessage) as wrong:
                 return refused(NAME, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
-            except Nobody:
+            except UnknownSender:
                 hearing.refuse("nobody")
                 answer = {}
             return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=HEADERS)
@@ -240,5 +243,5 @@ class DingTalk:
 
     def _sized(self, data: str) -> dict[str, Any]:
         if len(data) > self._body_cap:
-            raise Malformed("size")
+            raise MalformedMessage("size")
         return as_object(data)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
 from bot.channels.wecom.contacts import number, rows, word
-from bot.domain.directory import Department, Directory, Entry
+from bot.domain.people.directory import Department, Directory, DirectoryMember
 
 GET = "/topapi/v2/department/get"
 BELOW = "/topapi/v2/department/listsub"
@@ -29,14 +31,14 @@ async def contacts(outbound: Outbound, api: Api, *, staff_no: str = "job_number"
             if made.id not in departments:
                 departments[made.id] = made
                 waiting.append(made.id)
-    found: dict[str, Entry] = {}
+    found: dict[str, DirectoryMember] = {}
     for department in departments:
         for one in await _members(outbound, api, department):
             user = word(one, "userid").lower()
             had = found.get(user)
             given = one.get(staff_no)
             into = dict.fromkeys([*(had.departments if had else ()), department])
-            found[user] = Entry(user, word(one, "name"), tuple(into), given.strip() if isinstance(given, str) else "")
+            found[user] = DirectoryMember(user, word(one, "name"), tuple(into), given.strip() if isinstance(given, str) else "")
     return Directory("dingtalk", tuple(departments.values()), tuple(found.values()))
 
 

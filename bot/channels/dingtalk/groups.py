@@ -6,11 +6,14 @@ from typing import Any
 
 from yarl import URL
 
-from bot.channels.base import Clock, Receipt
-from bot.channels.batches import receipt_of
-from bot.channels.dingtalk import http, render
-from bot.channels.dingtalk.messages import NAME
-from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.base import Clock
+from bot.channels.batch_push import receipt_of
+from bot.channels.dingtalk import render, signature
+from bot.channels.dingtalk.incoming import NAME
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.delivery.parcel import SendReceipt
 from bot.domain.message import Reply
 
 SEND = "/v1.0/robot/groupMessages/send"
@@ -31,7 +34,7 @@ class Groups:
         self._secret = secret
         self._clock = clock
 
-    async def say(self, conversation: str, reply: Reply) -> Receipt:
+    async def say(self, conversation: str, reply: Reply) -> SendReceipt:
         """Into a group that the app's robot is in, named by its openConversationId."""
         keys: list[str] = []
         try:
@@ -41,8 +44,8 @@ class Groups:
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
                 keys.append(str(answer.get("processQueryKey") or ""))
         except PlatformError as wrong:
-            return Receipt("sent", f"partly: {wrong}", " ".join(keys)) if keys else receipt_of(wrong)
-        return Receipt("sent", platform_id=" ".join(keys))
+            return SendReceipt("sent", f"partly: {wrong}", " ".join(keys)) if keys else receipt_of(wrong)
+        return SendReceipt("sent", platform_id=" ".join(keys))
 
     async def take_back(self, conversation: str, platform_id: str) -> None:
         """Raises `PlatformError` where the platform keeps it."""
@@ -51,7 +54,7 @@ class Groups:
         if answer.get("failedResult"):
             raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
 
-    async def broadcast(self, reply: Reply) -> Receipt:
+    async def broadcast(self, reply: Reply) -> SendReceipt:
         """By the custom robot: twenty a minute, beyond that it is silenced for ten."""
         if not self._token:
             return receipt_of(PlatformError("config", "no-group-robot", "no custom group robot is set"))
@@ -61,13 +64,13 @@ class Groups:
                 await self._outbound.post(self._address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
                 sent += 1
         except PlatformError as wrong:
-            return Receipt("sent", f"partly: {wrong}") if sent else receipt_of(wrong)
-        return Receipt("sent")
+            return SendReceipt("sent", f"partly: {wrong}") if sent else receipt_of(wrong)
+        return SendReceipt("sent")
 
     def _address(self) -> str:
         made = str(int(self._clock().timestamp() * 1000))
         asked: dict[str, Any] = {"access_token": self._token}
         if self._secret:
-            asked |= {"timestamp": made, "sign": http.robot_sign(made, self._secret)}
+            asked |= {"timestamp": made, "sign": signature.robot_sign(made, self._secret)}
         # Encoded by hand: base64's plus sign must not be read as a blank.
         return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(asked)).replace("+", "%2B")

@@ -11,14 +11,16 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
-from bot.channels.batches import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
+from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.batch_push import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
 from bot.channels.dingtalk import cards, render
-from bot.channels.dingtalk.messages import NAME
-from bot.channels.dingtalk.speak import CARDS, SEND, Speaker
-from bot.channels.outbound import Api, Outbound, PlatformError
-from bot.channels.outbound.errors import DINGTALK_OLD
-from bot.domain.limits import LOOKS
+from bot.channels.dingtalk.incoming import NAME
+from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.platform_limits import LOOKS
 from bot.domain.message import Reply
 
 log = structlog.get_logger(__name__)
@@ -43,14 +45,14 @@ class _Told:
     """What became of each in one group, by lower-case id; who is in neither got it."""
 
     ids: list[str]
-    refused: dict[str, Receipt]
+    refused: dict[str, SendReceipt]
     trouble: str = ""
 
-    def receipt(self, user: str) -> Receipt:
-        return self.refused.get(user.lower()) or Receipt("sent", self.trouble, " ".join(self.ids))
+    def receipt(self, user: str) -> SendReceipt:
+        return self.refused.get(user.lower()) or SendReceipt("sent", self.trouble, " ".join(self.ids))
 
 
-class Post:
+class DingTalkPush:
     """The app's outgoing mail to the members of its corporation."""
 
     def __init__(
@@ -59,7 +61,7 @@ class Post:
         outbound: Outbound,
         api: Api,
         old_api: Api,
-        speaker: Speaker,
+        speaker: ReplySender,
         robot_code: str,
         agent_id: str,
         clock: Clock,
@@ -83,7 +85,7 @@ class Post:
         self._looks = looks
         self._look_seconds = look_seconds
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel: cards first, as far as the budget goes, then everybody else in as few calls as can be."""
         receipts = await self._cards(batch)
         left = [place for place in range(len(batch)) if place not in receipts]
@@ -94,15 +96,15 @@ class Post:
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts.values()))
         return [receipts[place] for place in range(len(batch))]
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Take messages and notifications back; a card cannot be taken back and is emptied."""
         return await taken_back(platform_ids, self._take_back)
 
-    async def _cards(self, batch: Sequence[Parcel]) -> dict[int, Receipt]:
+    async def _cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
         """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
         fitting = [place for place, parcel in enumerate(batch) if self._speaker.cardable(parcel.reply)]
         granted = await self._may_card(len(fitting)) if self._may_card is not None and fitting else 0
-        found: dict[int, Receipt] = {}
+        found: dict[int, SendReceipt] = {}
         for place in fitting[:granted]:
             await self._spending.spend("", messages=0, granted=True)
             try:
@@ -114,10 +116,10 @@ class Post:
                     continue
                 log.warning("card not pushed, words instead", code=wrong.code)
             else:
-                found[place] = Receipt("sent", platform_id=TRACK + track)
+                found[place] = SendReceipt("sent", platform_id=TRACK + track)
         return found
 
-    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         reply = people[0].reply
         users = [self._speaker.spelling(parcel.to.user) for parcel in people]
         if not reply:
@@ -125,7 +127,7 @@ class Post:
         if self._agent_id and (message := notification(reply, self._day_mark(people))) is not None:
             told = await self._notify(users, message)
             return [told.receipt(user) for user in users]
-        found: list[Receipt] = []
+        found: list[SendReceipt] = []
         messages = render.robot(reply, buttons=True)
         for begin in range(0, len(users), MOST_ROBOT):
             some = users[begin : begin + MOST_ROBOT]
@@ -136,7 +138,7 @@ class Post:
             found += [told.receipt(user) for user in some]
         return found
 
-    def _day_mark(self, people: list[Parcel]) -> str:
+    def _day_mark(self, people: list[OutboundMessage]) -> str:
         """A line that no other notification of the day has: the same words to the same person are dropped without a word (C7)."""
         return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {serial_of(parcel.mark for parcel in people)[:4]}"
 
@@ -175,9 +177,9 @@ class Post:
         told.refused = await self._result(int(task), {user.lower() for user in users})
         return told
 
-    async def _result(self, task: int, users: set[str]) -> dict[str, Receipt]:
+    async def _result(self, task: int, users: set[str]) -> dict[str, SendReceipt]:
         """Who of these did not get it after all; who is not named yet was taken by the platform."""
-        refused: dict[str, Receipt] = {}
+        refused: dict[str, SendReceipt] = {}
         for _ in range(self._looks):
             await asyncio.sleep(self._look_seconds)
             try:
@@ -241,14 +243,14 @@ def _strike_out(told: _Told, answer: dict[str, Any], *, begun: bool) -> None:
     for where, receipt in (
         ("invalidStaffIdList", failed("recipient invalidStaffId")),
         ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
-        ("flowControlledStaffIdList", Receipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
+        ("flowControlledStaffIdList", SendReceipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
     ):
         for user in ids_in(answer.get(where)):
-            told.refused.setdefault(user, Receipt("sent", f"partly: {receipt.error}", " ".join(told.ids)) if begun else receipt)
+            told.refused.setdefault(user, SendReceipt("sent", f"partly: {receipt.error}", " ".join(told.ids)) if begun else receipt)
 
 
-def _refusals(result: dict[str, Any]) -> dict[str, Receipt]:
-    found: dict[str, Receipt] = {}
+def _refusals(result: dict[str, Any]) -> dict[str, SendReceipt]:
+    found: dict[str, SendReceipt] = {}
     for where, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
         found |= dict.fromkeys(ids_in(result.get(where)), failed(error))
     found |= dict.fromkeys(ids_in(result.get("forbidden_user_id_list")), failed("recipient forbidden_user_id"))
@@ -261,7 +263,7 @@ def _refusals(result: dict[str, Any]) -> dict[str, Receipt]:
     return found
 
 
-def _forbidden(code: str) -> Receipt:
+def _forbidden(code: str) -> SendReceipt:
     verdict = DINGTALK_OLD.get(int(code)) if code.isdigit() else None
     if verdict is None:
         return failed(f"recipient forbidden {code}")

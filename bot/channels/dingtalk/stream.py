@@ -11,11 +11,11 @@ import structlog
 from yarl import URL
 
 from bot.channels.base import Note
-from bot.channels.dingtalk import frames
-from bot.channels.dingtalk.link import Link
-from bot.channels.dingtalk.messages import NAME, Malformed
+from bot.channels.dingtalk import websocket
+from bot.channels.dingtalk.incoming import NAME, MalformedMessage
+from bot.channels.dingtalk.websocket import StreamSocket
 from bot.channels.outbound.errors import PlatformError, dingtalk_new
-from bot.channels.outbound.wire import exchange
+from bot.channels.outbound.http import exchange
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ Lease = Callable[[], Awaitable[bool]]
 """True while this replica may hold the connection."""
 
 
-class Stream:
+class StreamConnection:
     """Keeps one connection for as long as `run` runs; what is being served is never cancelled by a connection that ends."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Stream:
         self._lease_every = lease_every
         self._slots = asyncio.Semaphore(limit)
         self._work: set[asyncio.Task[None]] = set()
-        self._links: set[Link] = set()
+        self._links: set[StreamSocket] = set()
 
     @property
     def connected(self) -> bool:
@@ -141,7 +141,7 @@ class Stream:
             log.warning("stream lease not read", error=type(wrong).__name__)
             return False
 
-    async def _until_over(self, link: Link) -> str:
+    async def _until_over(self, link: StreamSocket) -> str:
         """Why the connection must be replaced: gone, disconnect, idle or lease."""
         while True:
             await asyncio.wait({link.over}, timeout=self._lease_every if self._lease is not None else None)
@@ -153,7 +153,7 @@ class Stream:
                     await asyncio.wait(self._work, timeout=2.0)
                 await link.close()
 
-    async def _connect(self, session: aiohttp.ClientSession) -> Link:
+    async def _connect(self, session: aiohttp.ClientSession) -> StreamSocket:
         """A new connection with a ticket of its own; raises PlatformError that knows neither address nor ticket."""
         address = await self._open(session)
         fault: PlatformError
@@ -165,7 +165,7 @@ class Stream:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as wrong:
             fault = PlatformError("transient", "websocket", type(wrong).__name__)
         else:
-            link = Link(socket, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
+            link = StreamSocket(socket, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
             self._links.add(link)
             link.start(on_end=self._links.discard)
             log.info("stream open", host=address.host)
@@ -205,11 +205,11 @@ class Stream:
         log.error("stream silent", seconds=self._idle)
         self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
 
-    async def _frame(self, link: Link, raw: str) -> None:
+    async def _frame(self, link: StreamSocket, raw: str) -> None:
         """Read one frame and see that it is served; waits only while too many are."""
         try:
-            frame = frames.read(raw)
-        except Malformed as wrong:
+            frame = websocket.read(raw)
+        except MalformedMessage as wrong:
             log.warning("frame refused", field=str(wrong))
             self._note("refused", NAME, 1)
             return
@@ -217,34 +217,34 @@ class Stream:
             case "SYSTEM", "ping":
                 # Only of a gateway that pings can it be said that its silence means something.
                 self._idle = self._idle_least
-                await link.say(frames.acknowledgement(frame.message_id, 200, frame.data))
+                await link.say(websocket.acknowledgement(frame.message_id, 200, frame.data))
             case "SYSTEM", "disconnect":
                 link.end("disconnect")
             case "SYSTEM", _:
                 pass
             case "EVENT", _:
-                await link.say(frames.acknowledgement(frame.message_id, 200, frames.EVENT_DONE))
+                await link.say(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
             case "CALLBACK", topic if topic in self._topics:
                 link.served = True
                 await self._serve(link, frame)
             case _:
-                await link.say(frames.acknowledgement(frame.message_id, 404, frames.EMPTY))
+                await link.say(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
 
-    async def _serve(self, link: Link, frame: frames.Frame) -> None:
+    async def _serve(self, link: StreamSocket, frame: websocket.Frame) -> None:
         await self._slots.acquire()
         # A task of its own: the end of the connection, or of `run`, does not touch what is being decided.
         task = asyncio.create_task(self._served(link, frame), name="dingtalk frame")
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _served(self, link: Link, frame: frames.Frame) -> None:
+    async def _served(self, link: StreamSocket, frame: websocket.Frame) -> None:
         async def ack(code: int, data: str) -> None:
-            await link.say(frames.acknowledgement(frame.message_id, code, data))
+            await link.say(websocket.acknowledgement(frame.message_id, code, data))
 
         try:
             await self._topics[frame.topic](frame.data, frame.message_id, ack)
         except Exception as wrong:
             log.exception("frame failed", topic=frame.topic, error=type(wrong).__name__)
-            await ack(500, frames.EMPTY)
+            await ack(500, websocket.EMPTY)
         finally:
             self._slots.release()

@@ -18,11 +18,9 @@ from bot.channels.base import Clock, Note, Token, TokenStore
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import Api, Judge, Params
 from bot.channels.outbound.errors import UNREADABLE, PlatformError
-from bot.channels.outbound.hosts import is_allowed
-from bot.channels.outbound.pauses import Pauses
-from bot.channels.outbound.scrub import scrub
-from bot.channels.outbound.tokens import Held, Tokens
-from bot.channels.outbound.wire import Answer, exchange
+from bot.channels.outbound.http import Answer, exchange, is_allowed_host, redact
+from bot.channels.outbound.rate_limit import Pauses
+from bot.channels.outbound.tokens import HeldToken, Tokens
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +31,7 @@ IDLE_SECONDS = 15
 SHORT_WAIT = 1.5
 """A limit of at most so many seconds is waited out within the call."""
 TRIES = 3
-NO_TOKEN = Held(Token("", datetime.max.replace(tzinfo=UTC)), 0)
+NO_TOKEN = HeldToken(Token("", datetime.max.replace(tzinfo=UTC)), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ class Outbound:
 
         The address is never logged: whoever knows it can speak in our name.
         """
-        target = is_allowed(url, allowed_hosts)
+        target = is_allowed_host(url, allowed_hosts)
         try:
             if target is None:
                 raise PlatformError("config", "host-refused", "the address does not lead to a configured host")
@@ -125,7 +123,7 @@ class Outbound:
 
     async def _attempts(self, api: Api, asked: _Asked, deadline: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        refused: Held | None = None
+        refused: HeldToken | None = None
         for left in reversed(range(TRIES)):
             held = NO_TOKEN if api.place == "none" else await self._token(api, refused, deadline - loop.time())
             try:
@@ -148,7 +146,7 @@ class Outbound:
                 return answer
         raise PlatformError("transient", "tries")
 
-    async def _token(self, api: Api, refused: Held | None, left: float) -> Held:
+    async def _token(self, api: Api, refused: HeldToken | None, left: float) -> HeldToken:
         try:
             return await asyncio.wait_for(self._tokens.get(api, refused), max(left, 0.001))
         except TimeoutError:
@@ -213,7 +211,7 @@ class Outbound:
 
     def _scrubbed(self, wrong: PlatformError) -> PlatformError:
         secrets = (*self._secrets, *self._tokens.values())
-        return PlatformError(wrong.kind, scrub(wrong.code, secrets)[:80], scrub(wrong.message, secrets), retry_after=wrong.retry_after)
+        return PlatformError(wrong.kind, redact(wrong.code, secrets)[:80], redact(wrong.message, secrets), retry_after=wrong.retry_after)
 
     def _told(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
         told = self._scrubbed(wrong)

@@ -34,72 +34,72 @@ class PlatformError(Exception):
         return f"{self.kind} {self.code}: {self.message}" if self.message else f"{self.kind} {self.code}"
 
 
-class Verdict(NamedTuple):
+class ErrorMeaning(NamedTuple):
     """What one code means; `wait` in seconds where the platform names a window."""
 
     kind: Kind
     wait: float | None = None
 
 
-def _table(*rows: tuple[Verdict, Iterable[int]]) -> dict[int, Verdict]:
+def _table(*rows: tuple[ErrorMeaning, Iterable[int]]) -> dict[int, ErrorMeaning]:
     return {code: verdict for verdict, codes in rows for code in codes}
 
 
 WECOM = _table(
-    (Verdict("transient"), (-1,)),
+    (ErrorMeaning("transient"), (-1,)),
     # 40001 names a wrong secret; beside a call that carries a token it is the token that is meant, and one refresh does no harm.
-    (Verdict("token"), (40001, 40014, 41001, 42001)),
-    (Verdict("config"), (40013, 40056, 40057, 50001, 50003, 60020, 301002)),
-    (Verdict("recipient"), (40003, 60111, 81013, 50002)),
-    (Verdict("permission"), (48002, 60003, 60011, 60123)),
-    (Verdict("content"), (40029, 40058, 42022, *range(42014, 42021), 42044, 42045, 44004, 45001, 45002, 45008, 82001, 85002)),
-    (Verdict("rate", MINUTE), (45009,)),
-    (Verdict("rate", 1.0), (45033,)),
+    (ErrorMeaning("token"), (40001, 40014, 41001, 42001)),
+    (ErrorMeaning("config"), (40013, 40056, 40057, 50001, 50003, 60020, 301002)),
+    (ErrorMeaning("recipient"), (40003, 60111, 81013, 50002)),
+    (ErrorMeaning("permission"), (48002, 60003, 60011, 60123)),
+    (ErrorMeaning("content"), (40029, 40058, 42022, *range(42014, 42021), 42044, 42045, 44004, 45001, 45002, 45008, 82001, 85002)),
+    (ErrorMeaning("rate", MINUTE), (45009,)),
+    (ErrorMeaning("rate", 1.0), (45033,)),
 )
 
 WECHAT = _table(
-    (Verdict("transient"), (-1,)),
-    (Verdict("token"), (40001, 40014, 41001, 42001)),
-    (Verdict("config"), (40013, 40125, 40164, 40243, 61004, 89501, 89503, 89506, 89507, 40037)),
-    (Verdict("recipient"), (40003, 43004, 43019, 43101, 50002, 50005)),
-    (Verdict("content"), (40029, 40163, 40200, 44002, 45002, 45065, 45067, 47001, 47003)),
-    (Verdict("window"), (45015, 45047)),
-    (Verdict("quota"), (45009, 45028)),
-    (Verdict("rate", MINUTE), (45011, 45066)),
-    (Verdict("permission"), (48001, 48004, 48006, 48008, 50001)),
+    (ErrorMeaning("transient"), (-1,)),
+    (ErrorMeaning("token"), (40001, 40014, 41001, 42001)),
+    (ErrorMeaning("config"), (40013, 40125, 40164, 40243, 61004, 89501, 89503, 89506, 89507, 40037)),
+    (ErrorMeaning("recipient"), (40003, 43004, 43019, 43101, 50002, 50005)),
+    (ErrorMeaning("content"), (40029, 40163, 40200, 44002, 45002, 45065, 45067, 47001, 47003)),
+    (ErrorMeaning("window"), (45015, 45047)),
+    (ErrorMeaning("quota"), (45009, 45028)),
+    (ErrorMeaning("rate", MINUTE), (45011, 45066)),
+    (ErrorMeaning("permission"), (48001, 48004, 48006, 48008, 50001)),
 )
 
 DINGTALK_OLD = _table(
-    (Verdict("transient"), (-1,)),
-    (Verdict("unknown"), (15,)),
-    (Verdict("token"), (40001, 40014, 42001)),
-    (Verdict("permission"), (60011,)),
-    (Verdict("recipient"), (33012, 60121)),
-    (Verdict("content"), (40035, 40078, 143106, 400002, 1430002)),
-    (Verdict("rate", 1.0), (90002, 90018)),
-    (Verdict("rate", MINUTE), (143103, 143104)),
-    (Verdict("rate", 600.0), (130101,)),
-    (Verdict("quota"), (90020, 143105)),
+    (ErrorMeaning("transient"), (-1,)),
+    (ErrorMeaning("unknown"), (15,)),
+    (ErrorMeaning("token"), (40001, 40014, 42001)),
+    (ErrorMeaning("permission"), (60011,)),
+    (ErrorMeaning("recipient"), (33012, 60121)),
+    (ErrorMeaning("content"), (40035, 40078, 143106, 400002, 1430002)),
+    (ErrorMeaning("rate", 1.0), (90002, 90018)),
+    (ErrorMeaning("rate", MINUTE), (143103, 143104)),
+    (ErrorMeaning("rate", 600.0), (130101,)),
+    (ErrorMeaning("quota"), (90020, 143105)),
 )
 
-DINGTALK_NEW: tuple[tuple[str, Verdict], ...] = (
-    ("invalidauthentication", Verdict("token")),
-    ("forbidden.accessdenied.apicountlimit", Verdict("quota")),
-    ("forbidden.accessdenied.qpslimit", Verdict("rate", 1.0)),
-    ("forbidden.accessdenied.iplimit", Verdict("rate", PUNISHED)),
-    ("forbidden", Verdict("permission")),
-    ("throttling", Verdict("rate", 1.0)),
-    ("send.too.fast", Verdict("rate", MINUTE)),
-    ("send.bytoken.toofast", Verdict("rate", MINUTE)),
-    ("too.many.", Verdict("rate", MINUTE)),
-    ("staffid.notexisted", Verdict("recipient")),
-    ("invalid.client", Verdict("config")),
-    ("unsupported.grant.type", Verdict("config")),
-    ("unauthorized.client", Verdict("config")),
-    ("invalidclientidorsecret", Verdict("config")),
-    ("param", Verdict("content")),
-    ("invalidparameter", Verdict("content")),
-    ("system.error", Verdict("transient")),
+DINGTALK_NEW: tuple[tuple[str, ErrorMeaning], ...] = (
+    ("invalidauthentication", ErrorMeaning("token")),
+    ("forbidden.accessdenied.apicountlimit", ErrorMeaning("quota")),
+    ("forbidden.accessdenied.qpslimit", ErrorMeaning("rate", 1.0)),
+    ("forbidden.accessdenied.iplimit", ErrorMeaning("rate", PUNISHED)),
+    ("forbidden", ErrorMeaning("permission")),
+    ("throttling", ErrorMeaning("rate", 1.0)),
+    ("send.too.fast", ErrorMeaning("rate", MINUTE)),
+    ("send.bytoken.toofast", ErrorMeaning("rate", MINUTE)),
+    ("too.many.", ErrorMeaning("rate", MINUTE)),
+    ("staffid.notexisted", ErrorMeaning("recipient")),
+    ("invalid.client", ErrorMeaning("config")),
+    ("unsupported.grant.type", ErrorMeaning("config")),
+    ("unauthorized.client", ErrorMeaning("config")),
+    ("invalidclientidorsecret", ErrorMeaning("config")),
+    ("param", ErrorMeaning("content")),
+    ("invalidparameter", ErrorMeaning("content")),
+    ("system.error", ErrorMeaning("transient")),
 )
 
 
@@ -120,7 +120,7 @@ def dingtalk_old(status: int, answer: dict[str, Any]) -> PlatformError | None:
         text = str(answer.get("sub_msg") or answer.get("errmsg") or "")
         if inner is None:
             return PlatformError("token", "88", text)
-        verdict = DINGTALK_OLD.get(inner, Verdict("content"))
+        verdict = DINGTALK_OLD.get(inner, ErrorMeaning("content"))
         return PlatformError(verdict.kind, f"88/{inner}", text, retry_after=verdict.wait)
     return _by_number(DINGTALK_OLD, status, answer)
 
@@ -161,7 +161,7 @@ def by_status(status: int) -> PlatformError | None:
     return PlatformError("transient" if status >= 500 else "content", code)
 
 
-def _by_number(table: dict[int, Verdict], status: int, answer: dict[str, Any]) -> PlatformError | None:
+def _by_number(table: dict[int, ErrorMeaning], status: int, answer: dict[str, Any]) -> PlatformError | None:
     if "errcode" not in answer:
         return by_status(status)
     number = _number(answer["errcode"])
@@ -169,7 +169,7 @@ def _by_number(table: dict[int, Verdict], status: int, answer: dict[str, Any]) -
         return PlatformError("unknown", "errcode", "an errcode that is no number")
     if number == 0:
         return by_status(status)
-    verdict = table.get(number, Verdict("content"))
+    verdict = table.get(number, ErrorMeaning("content"))
     return PlatformError(verdict.kind, str(number), str(answer.get("errmsg") or ""), retry_after=verdict.wait)
 
 

@@ -32,7 +32,7 @@ Fetch = Callable[[Api, bool], Awaitable[Token]]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldToken:
     """A token in hand; `serial` grows with each new one, so that a refusal is known to be about this one."""
 
     token: Token
@@ -43,14 +43,14 @@ class Held:
 class _State:
     """What this process knows about one token."""
 
-    held: Held | None = None
+    held: HeldToken | None = None
     refused: str = ""
     strikes: int = 0
     forced_at: datetime | None = None
     early_at: datetime | None = None
     closed_until: datetime | None = None
     failures: int = 0
-    flight: asyncio.Task[Held] | None = None
+    flight: asyncio.Task[HeldToken] | None = None
     why: PlatformError = field(default_factory=lambda: PlatformError("transient", "no-token"))
 
 
@@ -70,7 +70,7 @@ class Tokens:
         """Every token in hand, for the scrubber."""
         return tuple(state.held.token.value for state in self._states.values() if state.held is not None)
 
-    async def get(self, api: Api, refused: Held | None = None) -> Held:
+    async def get(self, api: Api, refused: HeldToken | None = None) -> HeldToken:
         """A token to use now; `refused` is the one the platform has just turned down. Raises `PlatformError`."""
         state = self._states.setdefault(api.key, _State())
         now = self._clock()
@@ -86,7 +86,7 @@ class Tokens:
         # All who wait share one flight; one who gives up leaves it flying for the others.
         return await asyncio.shield(self._fly(api, state))
 
-    def refuse(self, api: Api, refused: Held) -> None:
+    def refuse(self, api: Api, refused: HeldToken) -> None:
         """The platform turned this token down: it is not used again unless the platform hands it out anew."""
         state = self._states.setdefault(api.key, _State())
         if state.held is not None and state.held.serial == refused.serial:
@@ -105,14 +105,14 @@ class Tokens:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _fly(self, api: Api, state: _State) -> asyncio.Task[Held]:
+    def _fly(self, api: Api, state: _State) -> asyncio.Task[HeldToken]:
         """The flight that is under way, or a new one."""
         if state.flight is None or state.flight.done():
             state.flight = asyncio.create_task(self._obtain(api, state), name=f"token {api.name}")
             state.flight.add_done_callback(_look)
         return state.flight
 
-    async def _obtain(self, api: Api, state: _State) -> Held:
+    async def _obtain(self, api: Api, state: _State) -> HeldToken:
         if (found := await self._stored(api, state)) is not None:
             return found
         self._admit(state)
@@ -159,7 +159,7 @@ class Tokens:
             log.error("token not fetched", platform=api.name, kind=wrong.kind, code=wrong.code, again_in=wait.total_seconds())
             raise
 
-    async def _stored(self, api: Api, state: _State) -> Held | None:
+    async def _stored(self, api: Api, state: _State) -> HeldToken | None:
         """What another replica left, when it is good and not the one that was refused."""
         try:
             token = await self._store.read(api.key)
@@ -187,9 +187,9 @@ class Tokens:
         except Exception as wrong:
             log.warning("token row not saved", platform=api.name, error=type(wrong).__name__)
 
-    def _hold(self, state: _State, token: Token) -> Held:
+    def _hold(self, state: _State, token: Token) -> HeldToken:
         self._serial += 1
-        state.held = Held(token, self._serial)
+        state.held = HeldToken(token, self._serial)
         return state.held
 
 
@@ -198,7 +198,7 @@ def _doubled(first: timedelta, times: int) -> timedelta:
     return min(first * 2 ** min(times - 1, 12), LONGEST_WAIT) if times > 0 else timedelta(0)
 
 
-def _look(flight: asyncio.Task[Held]) -> None:
+def _look(flight: asyncio.Task[HeldToken]) -> None:
     """Everybody may have given up waiting; what went wrong was logged where it happened."""
     if not flight.cancelled():
         flight.exception()

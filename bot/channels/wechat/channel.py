@@ -14,17 +14,20 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
-from bot.channels.batches import taken_back
+from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.batch_push import taken_back
+from bot.channels.button_keys import is_key, key_of, of_key
 from bot.channels.callback import Patience
-from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, fields, fields_of_json, parse, sealed_part, speakable
-from bot.channels.keys import is_key, key_of, of_key
-from bot.channels.letters import COMMON, echo, event_id, kind_of, text_reply
-from bot.channels.outbound import Outbound, PlatformError, wechat_api
-from bot.channels.second import Second
-from bot.channels.wechat.push import CUSTOM, Finished, Job, MaySay, Notice, Post, job_of
-from bot.channels.wechat.series import MASS, Series
-from bot.channels.words import line, pieces, short
+from bot.channels.outbound.apis import wechat_api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, fields, fields_of_json, parse, sealed_part, speakable
+from bot.channels.truncate import line, pieces, truncated
+from bot.channels.wechat.push import CUSTOM, Finished, JobResult, MaySay, TemplateNotice, WeChatPush, job_of
+from bot.channels.wechat.series import MASS, PublicSeries
+from bot.channels.wechatpy_check import AddressCheck
+from bot.channels.xml_messages import COMMON, echo, event_id, kind_of, text_reply
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
 
 PATH = "/channels/wechat"
@@ -42,7 +45,7 @@ _PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow",
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class WeChatMessage:
     """A message, our account's own id as the reply's sender, and whether the platform pushes (and reads) JSON."""
 
     incoming: Incoming
@@ -50,7 +53,7 @@ class Letter:
     as_json: bool
 
 
-class WeChat:
+class WeChatChannel:
     """One Official Account. One-tap answers and late ones need a verified account; every question can be answered by typing."""
 
     name = "wechat"
@@ -69,8 +72,8 @@ class WeChat:
         former_aes_key: str = "",
         api_base: str = API_BASE,
         verified: bool = False,
-        template: Notice | None = None,
-        subscription: Notice | None = None,
+        template: TemplateNotice | None = None,
+        subscription: TemplateNotice | None = None,
         may_say: MaySay | None = None,
         finished: Finished | None = None,
         reply_seconds: float = 4.0,
@@ -82,8 +85,8 @@ class WeChat:
         `template` and `subscription` are what is pushed where the window is closed; `finished` is told what became of them afterwards.
         """
         self._app_id = app_id
-        self._codec = Codec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._second = Second(token, app_id, (aes_key,))
+        self._codec = EnvelopeCodec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
+        self._second = AddressCheck(token, app_id, (aes_key,))
         self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
         self._outbound = outbound
         self._clock = clock
@@ -93,8 +96,8 @@ class WeChat:
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
         self._finished = finished
-        self.series = Series(outbound, self._api)
-        self._post = Post(
+        self.series = PublicSeries(outbound, self._api)
+        self._post = WeChatPush(
             outbound=outbound,
             api=self._api,
             verified=verified,
@@ -130,7 +133,7 @@ class WeChat:
             letter, key = self.open(stamp, await callback.body(request, self._cap), arrived)
         except BadEnvelope as wrong:
             return callback.refused(self.name, wrong, self._note)
-        if isinstance(letter, Job):
+        if isinstance(letter, JobResult):
             if self._finished is not None:
                 self._patience.follow(self._finished(letter))
             return callback.plain("success")
@@ -151,7 +154,7 @@ class WeChat:
         kind = "application/json" if letter.as_json else "application/xml"
         return callback.sealed(self._codec.reply(said, key, now.timestamp(), as_json=letter.as_json), kind)
 
-    def _stamp(self, request: web.Request, arrived: datetime) -> Stamp:
+    def _stamp(self, request: web.Request, arrived: datetime) -> EnvelopeStamp:
         """The stamp that covers the ciphertext; the older signature beside it has to be right too where it is sent."""
         stamp = callback.stamp(request)
         if "encrypt_type" in request.query and callback.once(request, "encrypt_type") != "aes":
@@ -160,7 +163,7 @@ class WeChat:
             self._codec.check(callback.stamp(request, "signature"), arrived.timestamp())
         return stamp
 
-    def open(self, stamp: Stamp, body: bytes, arrived: datetime) -> tuple[Letter | Job | None, Key]:
+    def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeChatMessage | JobResult | None, EncryptionKey]:
         """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
         sealed, _ = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
@@ -168,7 +171,7 @@ class WeChat:
         found = fields_of_json(opened.plain, WANTED) if as_json else fields(parse(opened.plain), WANTED)
         return self._heard(found, as_json, arrived), opened.key
 
-    def _heard(self, found: dict[str, str], as_json: bool, arrived: datetime) -> Letter | Job | None:
+    def _heard(self, found: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
         kind, what = kind_of(found)
         key = found.get("EventKey", "")
         if kind == "event" and what not in _PRESENCE and what != "click":
@@ -187,7 +190,7 @@ class WeChat:
             heard = Incoming(sender, say, event_id(found["CreateTime"], what, key), arrived, "tap", task)
         else:
             raise BadEnvelope("fields")
-        return Letter(heard, account, as_json)
+        return WeChatMessage(heard, account, as_json)
 
     def _texts(self, to: Address, reply: Reply | None) -> list[str]:
         """What is said passively, and the further texts that do not fit in with it.
@@ -203,7 +206,7 @@ class WeChat:
             return [pieces(said, TEXT_BYTES - len(LEFT_OUT.encode()))[0] + LEFT_OUT]
         return texts
 
-    def passive(self, letter: Letter, text: str, made: int) -> str:
+    def passive(self, letter: WeChatMessage, text: str, made: int) -> str:
         """The answer inside the callback, before it is sealed."""
         user = letter.incoming.sender.user
         if letter.as_json:
@@ -235,10 +238,10 @@ class WeChat:
         """True where templates or subscriptions reach whoever has not spoken for 48 hours."""
         return self._post.beyond_window
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         return await self._post.push(batch)
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Only a mass send can be taken back here (protocols.md E, 6)."""
         return await taken_back(platform_ids, self._take_back)
 
@@ -289,4 +292,4 @@ def _message(sender: Address, kind: str, message_id: str, found: dict[str, str],
 
 def _item(option: Option) -> str:
     """What an item of the list shows: the letter stands before its words, so that it can be typed as well."""
-    return short(speakable(line(option)), MENU_TEXT)
+    return truncated(speakable(line(option)), MENU_TEXT)

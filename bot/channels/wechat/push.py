@@ -12,11 +12,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.channels.base import Clock, Note, Parcel, Receipt
-from bot.channels.batches import failed, in_groups, receipt_of, serial_of
-from bot.channels.envelope import speakable
-from bot.channels.outbound import Api, Outbound, PlatformError
-from bot.channels.words import short
+from bot.channels.base import Clock, Note
+from bot.channels.batch_push import failed, in_groups, receipt_of, serial_of
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.signature import speakable
+from bot.channels.truncate import truncated
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Reply
 
 log = structlog.get_logger(__name__)
@@ -37,7 +40,7 @@ MaySay = Callable[[str, int], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobResult:
     """What the platform tells afterwards of a template message or a mass send; counts only of the latter."""
 
     kind: Literal["template", "mass"]
@@ -50,11 +53,11 @@ class Job:
     errors: int = 0
 
 
-Finished = Callable[[Job], Coroutine[Any, Any, None]]
+Finished = Callable[[JobResult], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class TemplateNotice:
     """A template of the account: its id, what stands in which keyword, and the page that a tap opens.
 
     Fields are written "thing1:title,thing2:text,time3:time,phrase4:=学法"; a word behind "=" stands as it is.
@@ -65,7 +68,7 @@ class Notice:
     page: str = ""
 
     @classmethod
-    def of(cls, template: str, fields: str, page: str) -> Notice | None:
+    def of(cls, template: str, fields: str, page: str) -> TemplateNotice | None:
         """None where no template is set; raises ValueError for fields that cannot be read."""
         if not template:
             return None
@@ -89,7 +92,7 @@ class Notice:
         return f"{self.page}{'&' if '?' in self.page else '?'}say={quote(reply.buttons[0].say, safe='')}"
 
 
-class Post:
+class WeChatPush:
     """The account's outgoing mail to its followers."""
 
     def __init__(
@@ -100,8 +103,8 @@ class Post:
         verified: bool,
         say: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
         may_say: MaySay | None,
-        template: Notice | None,
-        subscription: Notice | None,
+        template: TemplateNotice | None,
+        subscription: TemplateNotice | None,
         clock: Clock,
         note: Note,
     ) -> None:
@@ -121,16 +124,16 @@ class Post:
         """True where somebody who has not spoken for 48 hours can be reached all the same."""
         return self._verified and (self._template is not None or self._subscription is not None)
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
         receipts = await in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts))
         return receipts
 
-    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         return [await self._one(parcel) for parcel in people]
 
-    async def _one(self, parcel: Parcel) -> Receipt:
+    async def _one(self, parcel: OutboundMessage) -> SendReceipt:
         messages = self._say(parcel.reply)
         if not messages:
             return failed("content empty")
@@ -142,18 +145,18 @@ class Post:
                 return receipt
         return await self._by_template(parcel)
 
-    async def _by_customer_service(self, parcel: Parcel, messages: list[tuple[str, dict[str, Any]]]) -> Receipt | None:
+    async def _by_customer_service(self, parcel: OutboundMessage, messages: list[tuple[str, dict[str, Any]]]) -> SendReceipt | None:
         """None where the window turned out to be closed before anything was said."""
         for said, (kind, content) in enumerate(messages):
             try:
                 await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": parcel.to.user, "msgtype": kind, kind: content})
             except PlatformError as wrong:
                 if said:
-                    return Receipt("sent", f"partly: {wrong}")
+                    return SendReceipt("sent", f"partly: {wrong}")
                 return None if wrong.kind == "window" else receipt_of(wrong)
-        return Receipt("sent")
+        return SendReceipt("sent")
 
-    async def _by_template(self, parcel: Parcel) -> Receipt:
+    async def _by_template(self, parcel: OutboundMessage) -> SendReceipt:
         notice = self._template or self._subscription
         if notice is None:
             return failed("window 对方超过 48 小时没有说话，又没有设置模板或订阅通知")
@@ -169,10 +172,10 @@ class Post:
         except PlatformError as wrong:
             return receipt_of(wrong)
         found = answer.get("msgid")
-        return Receipt("sent", platform_id=f"{JOB}{found}" if isinstance(found, int | str) and found != "" else "")
+        return SendReceipt("sent", platform_id=f"{JOB}{found}" if isinstance(found, int | str) and found != "" else "")
 
 
-def job_of(event: str, found: dict[str, str]) -> Job | None:
+def job_of(event: str, found: dict[str, str]) -> JobResult | None:
     """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says (A3), or None for another event or one without an id."""
     names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
     identity, status = found.get("MsgID") or found.get("MsgId") or "", found.get("Status", "")[:80]
@@ -181,7 +184,9 @@ def job_of(event: str, found: dict[str, str]) -> Job | None:
     kind, fine = names[event]
     total, filtered, sent, errors = (_count(found.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
     made: Literal["template", "mass"] = "template" if kind == "template" else "mass"
-    return Job(made, identity, status == fine or status.replace(" ", "") == fine.replace(" ", ""), speakable(status), total, filtered, sent, errors)
+    return JobResult(
+        made, identity, status == fine or status.replace(" ", "") == fine.replace(" ", ""), speakable(status), total, filtered, sent, errors
+    )
 
 
 def _count(text: str) -> int:
@@ -199,4 +204,4 @@ def _parts(reply: Reply) -> tuple[str, str]:
 def _capped(field: str, value: str) -> str:
     """A value its keyword can hold: shortened by kind, on one line."""
     most = CAPS.get(field.rstrip("0123456789"), 200)
-    return short(" ".join(value.split()), most)
+    return truncated(" ".join(value.split()), most)

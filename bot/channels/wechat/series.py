@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from bot.channels.base import Receipt
-from bot.channels.batches import receipt_of
-from bot.channels.outbound import Api, Outbound, PlatformError
+from bot.channels.batch_push import receipt_of
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.delivery.parcel import SendReceipt
 
 DRAFT = "/cgi-bin/draft/add"
 DROP = "/cgi-bin/draft/delete"
@@ -26,7 +28,7 @@ TITLE, DIGEST, MARK_BYTES = 64, 120, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Article:
+class SeriesArticle:
     """One article of a draft; `cover` is the id of a permanent picture, `html` its body, `source` the address behind 阅读原文."""
 
     title: str
@@ -38,7 +40,7 @@ class Article:
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class ReaderCounts:
     """How many followers an article was sent to and how many people opened it, up to a day; no names, and none of the staff's numbers."""
 
     title: str
@@ -47,14 +49,14 @@ class Readers:
     reads: int
 
 
-class Series:
+class PublicSeries:
     """The account's public side; calls raise `PlatformError` except the send, whose receipt says what is known."""
 
     def __init__(self, outbound: Outbound, api: Api) -> None:
         self._outbound = outbound
         self._api = api
 
-    async def draft(self, articles: Sequence[Article]) -> str:
+    async def draft(self, articles: Sequence[SeriesArticle]) -> str:
         """A draft of one to eight articles that an administrator can look at in the console; its media id."""
         if not 1 <= len(articles) <= 8 or any(not article.title or len(article.title) > TITLE or not article.cover for article in articles):
             raise PlatformError("content", "articles", "one to eight articles, each with a title of at most 64 characters and a cover")
@@ -82,7 +84,7 @@ class Series:
         """The draft as one follower will see it."""
         await self._outbound.call(self._api, "POST", PREVIEW, json={"touser": to, "mpnews": {"media_id": media}, "msgtype": "mpnews"})
 
-    async def send_all(self, media: str, mark: str, *, tag: int | None = None) -> Receipt:
+    async def send_all(self, media: str, mark: str, *, tag: int | None = None) -> SendReceipt:
         """To every follower, or to those with a tag. By `mark` (at most 64 bytes) the platform knows a second call for the first (45065)."""
         body: dict[str, Any] = {
             "filter": {"is_to_all": tag is None, **({} if tag is None else {"tag_id": tag})},
@@ -95,29 +97,29 @@ class Series:
             answer = await self._outbound.call(self._api, "POST", SEND_ALL, json=body)
         except PlatformError as wrong:
             if wrong.code == "45065":
-                return Receipt("sent", error="sent before under this mark")
+                return SendReceipt("sent", error="sent before under this mark")
             return receipt_of(wrong)
-        return Receipt("sent", platform_id=f"{MASS}{answer.get('msg_id', '')}")
+        return SendReceipt("sent", platform_id=f"{MASS}{answer.get('msg_id', '')}")
 
     async def take_back(self, platform_id: str) -> None:
         """Delete a mass send; those who opened it have read it."""
         await self._outbound.call(self._api, "POST", DELETE, json={"msg_id": int(platform_id.removeprefix(MASS)), "article_idx": 0})
 
-    async def readers(self, day: date) -> list[Readers]:
+    async def readers(self, day: date) -> list[ReaderCounts]:
         """What the platform counts for the articles sent on a day, as far as it has counted."""
         answer = await self._outbound.call(self._api, "POST", READERS, json={"begin_date": day.isoformat(), "end_date": day.isoformat()})
         listed = answer.get("list")
         return [_readers(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
-def _readers(article: dict[str, Any]) -> Readers:
+def _readers(article: dict[str, Any]) -> ReaderCounts:
     days = article.get("details")
     last = (
         max((one for one in days if isinstance(one, dict)), key=lambda one: str(one.get("stat_date", "")), default={})
         if isinstance(days, list)
         else {}
     )
-    return Readers(
+    return ReaderCounts(
         str(article.get("title", "")), _number(last, "target_user"), _number(last, "int_page_read_user"), _number(last, "int_page_read_count")
     )
 

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.envelope import cdata, speakable
-from bot.channels.keys import key_of
-from bot.channels.words import line, short
-from bot.domain.message import Ask, Option, Reply
+from bot.channels.button_keys import key_of
+from bot.channels.signature import cdata, speakable
+from bot.channels.truncate import line, truncated
+from bot.domain.message import Option, QuestionCard, Reply
 
 TITLE, DESC, SUBTITLE = 36, 44, 160
 BUTTONS, BUTTON_TEXT, KEY_BYTES = 6, 10, 1024
@@ -25,14 +25,14 @@ _NOT_TASK_ID = re.compile(r"[^0-9A-Za-z_@-]")
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class TemplateCard:
     """A card; `whole` when it shows everything that there is to be read about what it asks, so that no text needs to go before it."""
 
     body: dict[str, Any]
     whole: bool
 
 
-def card_of(reply: Reply, serial: str) -> Card | None:
+def card_of(reply: Reply, serial: str) -> TemplateCard | None:
     """The card of a reply, or None when there is nothing to tap or no card can carry it; `serial` makes its task id unique in the app."""
     ask = reply.ask
     if ask is not None and ask.options:
@@ -49,7 +49,7 @@ def task_id(task: str, serial: str) -> str:
     return f"{_NOT_TASK_ID.sub('-', task)[: TASK_ID_BYTES - 1 - len(serial)]}@{serial}"
 
 
-def _choice(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
+def _choice(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> TemplateCard | None:
     if len(ask.options) > BUTTONS:
         return None
     title, stem, bodies = ask.head or "请作答", ask.stem, [body_of(option) for option in ask.options]
@@ -64,24 +64,24 @@ def _choice(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
         else:
             whole = whole and all(len(body) <= ROW_VALUE for body in bodies)
             rows = [
-                {"type": 0, "keyname": short(option.say, ROW_NAME), "value": short(body, ROW_VALUE)}
+                {"type": 0, "keyname": truncated(option.say, ROW_NAME), "value": truncated(body, ROW_VALUE)}
                 for option, body in zip(ask.options, bodies, strict=True)
             ]
     whole = whole and len(subtitle) <= SUBTITLE
     body = {
         **_start("button_interaction", ask.task, serial, title),
-        "sub_title_text": short(subtitle, SUBTITLE),
+        "sub_title_text": truncated(subtitle, SUBTITLE),
         "button_list": [_button(ask.task, option, option.label if on_buttons else option.say) for option in ask.options],
     }
     if rows:
         body["horizontal_content_list"] = rows
     if commands:
-        actions = [{"text": short(command.label, BUTTON_TEXT), "key": key_of("", command.say)} for command in commands[:MENU]]
+        actions = [{"text": truncated(command.label, BUTTON_TEXT), "key": key_of("", command.say)} for command in commands[:MENU]]
         body["action_menu"] = {"desc": "更多操作", "action_list": actions}
-    return Card(body, whole)
+    return TemplateCard(body, whole)
 
 
-def _vote(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
+def _vote(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> TemplateCard | None:
     """A vote has no room for a long stem, nor for commands: then the text goes before it."""
     says = [option.say for option in ask.options]
     if len(says) > TICKS or len(set(says)) != len(says) or any(not 0 < len(say.encode()) <= TICK_ID_BYTES for say in says):
@@ -90,29 +90,29 @@ def _vote(ask: Ask, commands: tuple[Option, ...], serial: str) -> Card | None:
     head = ask.head or "请作答（可多选）"
     whole = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
     body = _start("vote_interaction", ask.task, serial, head)
-    body["main_title"]["desc"] = short(ask.stem, DESC)
-    ticks = [{"id": say, "text": short(text, TICK_TEXT), "is_checked": False} for say, text in zip(says, texts, strict=True)]
+    body["main_title"]["desc"] = truncated(ask.stem, DESC)
+    ticks = [{"id": say, "text": truncated(text, TICK_TEXT), "is_checked": False} for say, text in zip(says, texts, strict=True)]
     body["checkbox"] = {"question_key": "answer", "option_list": ticks, "mode": 1}
     body["submit_button"] = {"text": "提交", "key": key_of(ask.task, "")}
-    return Card(body, whole)
+    return TemplateCard(body, whole)
 
 
-def _commands(reply: Reply, serial: str) -> Card:
+def _commands(reply: Reply, serial: str) -> TemplateCard:
     title, _, rest = reply.text.partition("\n")
     whole = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.ask is None
     body = _start("button_interaction", "", serial, title if whole else "请选择")
     if whole and rest.strip():
         body["sub_title_text"] = rest.strip()
     body["button_list"] = [_button("", button, button.label) for button in reply.buttons[:BUTTONS]]
-    return Card(body, whole)
+    return TemplateCard(body, whole)
 
 
 def _start(kind: str, task: str, serial: str, title: str) -> dict[str, Any]:
-    return {"card_type": kind, "task_id": task_id(task or "menu", serial), "main_title": {"title": short(title, TITLE)}}
+    return {"card_type": kind, "task_id": task_id(task or "menu", serial), "main_title": {"title": truncated(title, TITLE)}}
 
 
 def _button(task: str, option: Option, text: str) -> dict[str, Any]:
-    return {"type": 0, "text": short(text, BUTTON_TEXT), "style": 1, "key": key_of(task, option.say)}
+    return {"type": 0, "text": truncated(text, BUTTON_TEXT), "style": 1, "key": key_of(task, option.say)}
 
 
 def _carriable(body: dict[str, Any]) -> bool:
@@ -130,19 +130,19 @@ def body_of(option: Option) -> str:
     return rest.lstrip(" .、:：．") or option.label
 
 
-class Shown:
+class ShownVerdict:
     """What the questions on recent cards were, so that the verdict can stand beside its question; forgotten, the verdict stands alone."""
 
     def __init__(self) -> None:
-        self._asks: OrderedDict[str, Ask] = OrderedDict()
+        self._asks: OrderedDict[str, QuestionCard] = OrderedDict()
 
-    def keep(self, card: Card, ask: Ask | None) -> None:
+    def keep(self, card: TemplateCard, ask: QuestionCard | None) -> None:
         if ask is not None:
             self._asks[card.body["task_id"]] = ask
             while len(self._asks) > REMEMBERED:
                 self._asks.popitem(last=False)
 
-    def get(self, card: str) -> Ask | None:
+    def get(self, card: str) -> QuestionCard | None:
         return self._asks.get(card)
 
 
@@ -150,19 +150,19 @@ def verdict_fits(reply: Reply) -> bool:
     return len(reply.text) <= SUBTITLE
 
 
-def verdict(reply: Reply, asked: Ask | None, user: str, corp_id: str, made: int) -> str:
+def verdict(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, made: int) -> str:
     """The passive reply that puts the verdict in place of the card that was tapped, for the one who tapped it."""
-    done = short(reply.done or "已作答", BUTTON_TEXT)
+    done = truncated(reply.done or "已作答", BUTTON_TEXT)
     title = asked.head if asked is not None and asked.head else done
     quote = ""
     if asked is not None and asked.stem:
         lines = "\n".join([asked.stem, *(line(option) for option in asked.options)])
-        quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(short(lines, QUOTE))}</QuoteText></QuoteArea>"
+        quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(truncated(lines, QUOTE))}</QuoteText></QuoteArea>"
     return (
         f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
         "<MsgType><![CDATA[update_template_card]]></MsgType><TemplateCard><CardType><![CDATA[button_interaction]]></CardType>"
-        f"<MainTitle><Title>{cdata(short(title, TITLE))}</Title></MainTitle>{quote}"
-        f"<SubTitleText>{cdata(short(speakable(reply.text) or done, SUBTITLE))}</SubTitleText>"
+        f"<MainTitle><Title>{cdata(truncated(title, TITLE))}</Title></MainTitle>{quote}"
+        f"<SubTitleText>{cdata(truncated(speakable(reply.text) or done, SUBTITLE))}</SubTitleText>"
         f"<ButtonList><Text>{cdata(done)}</Text><Style>1</Style><Key><![CDATA[done]]></Key></ButtonList>"
         f"<ReplaceText>{cdata(done)}</ReplaceText></TemplateCard></xml>"
     )
@@ -172,5 +172,5 @@ def replaced(done: str, user: str, corp_id: str, made: int) -> str:
     """The passive reply that only locks the buttons of the card that was tapped."""
     return (
         f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
-        f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(short(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"
+        f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(truncated(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"
     )

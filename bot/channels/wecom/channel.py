@@ -13,16 +13,19 @@ import structlog
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
+from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.callback import Patience
-from bot.channels.envelope import BadEnvelope, Codec, Key, Stamp, parse, sealed_part
-from bot.channels.letters import echo, text_reply
-from bot.channels.outbound import Outbound, PlatformError, wecom_api
-from bot.channels.second import Second
-from bot.channels.wecom.cards import Shown, card_of, replaced, verdict, verdict_fits
-from bot.channels.wecom.heard import Letter, hear
-from bot.channels.wecom.push import CODE, TEXT_BYTES, Forms, Post, Speech
-from bot.channels.words import pieces
+from bot.channels.outbound.apis import wecom_api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, parse, sealed_part
+from bot.channels.truncate import pieces
+from bot.channels.wechatpy_check import AddressCheck
+from bot.channels.wecom.cards import ShownVerdict, card_of, replaced, verdict, verdict_fits
+from bot.channels.wecom.incoming import WeComMessage, hear
+from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComForms, WeComPush, WeComSpeech
+from bot.channels.xml_messages import echo, text_reply
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Incoming, Reply, lettered
 
 log = structlog.get_logger(__name__)
@@ -31,7 +34,7 @@ PATH = "/channels/wecom"
 API_BASE = "https://qyapi.weixin.qq.com"
 
 
-class WeCom:
+class WeComChannel:
     """One self-built app of one corporation."""
 
     name = "wecom"
@@ -63,20 +66,20 @@ class WeCom:
         """
         self._corp_id = corp_id
         self._agent_id = str(int(agent_id))
-        self._codec = Codec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._second = Second(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
+        self._codec = EnvelopeCodec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
+        self._second = AddressCheck(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
         self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
         self._clock = clock
         self._note = note
         self._spending = spending
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
-        self._shown = Shown()
-        self._post = Post(
+        self._shown = ShownVerdict()
+        self._post = WeComPush(
             outbound=outbound,
             api=self._api,
             agent_id=int(self._agent_id),
-            forms=Forms(cards, markdown, page),
+            forms=WeComForms(cards, markdown, page),
             shown=self._shown,
             note=note,
             spending=spending,
@@ -117,7 +120,7 @@ class WeCom:
             self._patience.follow(self._say(letter.incoming.sender, beside))
         return callback.sealed(self._codec.reply(said, key, now.timestamp())) if said else callback.plain("success")
 
-    def open(self, stamp: Stamp, body: bytes, arrived: datetime) -> tuple[Letter | None, Key]:
+    def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeComMessage | None, EncryptionKey]:
         """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
         sealed, parts = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
@@ -125,7 +128,7 @@ class WeCom:
             raise BadEnvelope("agent")
         return hear(parse(opened.plain), self._agent_id, arrived), opened.key
 
-    def passive(self, letter: Letter, reply: Reply, now: datetime) -> tuple[str, Speech]:
+    def passive(self, letter: WeComMessage, reply: Reply, now: datetime) -> tuple[str, WeComSpeech]:
         """The answer inside the callback, empty when there is none, and what is sent beside it.
 
         A tapped question card turns into its verdict; everything else is answered with the complete text, and a card follows.
@@ -143,23 +146,23 @@ class WeCom:
         has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(letter.user)
         card = card_of(reply, _serial(letter.incoming)) if has_card else None
         said = text_reply(letter.user, self._corp_id, made, texts[0]) if texts else ""
-        return said, Speech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
+        return said, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""
         await self._say(to, self._post.forms.speech(reply, secrets.token_hex(5)))
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         return await self._post.push(batch)
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         return await self._post.recall(platform_ids)
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
         """Put a word such as 已截止 in place of the buttons of a pushed card; raises `PlatformError`."""
         await self._post.close_card(platform_id, users, done)
 
-    async def _answer_late(self, letter: Letter, reply: Reply) -> None:
+    async def _answer_late(self, letter: WeComMessage, reply: Reply) -> None:
         incoming = letter.incoming
         if incoming.kind == "unfollow":
             return
@@ -167,7 +170,7 @@ class WeCom:
         if letter.code and incoming.task:
             await self._post.close_card(CODE + letter.code, [incoming.sender.user], reply.done or "已作答")
 
-    async def _say(self, to: Address, speech: Speech) -> None:
+    async def _say(self, to: Address, speech: WeComSpeech) -> None:
         for kind, content in speech.texts:
             await self._send(to, kind, content)
         if speech.card is None:

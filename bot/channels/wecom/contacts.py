@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.channels.outbound import Api, Outbound, PlatformError
-from bot.domain.directory import Department, Directory, Entry
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.people.directory import Department, Directory, DirectoryMember
 
 DEPARTMENTS = "/cgi-bin/department/list"
 MEMBERS = "/cgi-bin/user/list"
@@ -17,7 +19,7 @@ async def contacts(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) ->
     """Everybody the app may see. `staff_no` names the extended attribute that holds the staff number, or is "userid". Raises `PlatformError`."""
     listed = rows(await outbound.call(api, "GET", DEPARTMENTS), "department")
     departments = [Department(number(one, "id"), number(one, "parentid"), word(one, "name")) for one in listed]
-    found: dict[str, Entry] = {}
+    found: dict[str, DirectoryMember] = {}
     for department in departments:
         answer = await outbound.call(api, "GET", MEMBERS, params={"department_id": str(department.id)})
         for one in rows(answer, "userlist"):
@@ -28,9 +30,9 @@ async def contacts(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) ->
             main = one.get("main_department")
             own = [main] if isinstance(main, int) and not isinstance(main, bool) else []
             into = dict.fromkeys([*own, *(had.departments if had else ()), department.id])
-            found[user] = Entry(user, word(one, "name"), tuple(into), _staff_no(one, user, staff_no))
+            found[user] = DirectoryMember(user, word(one, "name"), tuple(into), _staff_no(one, user, staff_no))
     known = {department.id for department in departments}
-    entries = [Entry(one.user, one.name, tuple(d for d in one.departments if d in known), one.staff_no) for one in found.values()]
+    entries = [DirectoryMember(one.user, one.name, tuple(d for d in one.departments if d in known), one.staff_no) for one in found.values()]
     return Directory("wecom", tuple(departments), tuple(entries))
 
 

@@ -9,13 +9,16 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.channels.base import FREE, Note, Parcel, Receipt, Spending
-from bot.channels.batches import failed, ids_in, in_groups, receipt_of, sent, serial_of, taken_back
-from bot.channels.envelope import speakable
-from bot.channels.outbound import Api, Outbound, PlatformError
-from bot.channels.wecom.cards import BUTTON_TEXT, Card, Shown, card_of
-from bot.channels.words import pieces, short
-from bot.domain.message import Ask, Reply, lettered
+from bot.channels.base import FREE, Note, Spending
+from bot.channels.batch_push import failed, ids_in, in_groups, receipt_of, sent, serial_of, taken_back
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.signature import speakable
+from bot.channels.truncate import pieces, truncated
+from bot.channels.wecom.cards import BUTTON_TEXT, ShownVerdict, TemplateCard, card_of
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.message import QuestionCard, Reply, lettered
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +36,12 @@ Message = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class WeComSpeech:
     """What is sent actively, in this order; `instead` is said when the platform will not have the card."""
 
     texts: tuple[Message, ...] = ()
-    card: Card | None = None
-    ask: Ask | None = None
+    card: TemplateCard | None = None
+    ask: QuestionCard | None = None
     instead: tuple[Message, ...] = ()
 
     def __bool__(self) -> bool:
@@ -46,24 +49,24 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Forms:
+class WeComForms:
     """How things are said where there is a choice: template cards, markdown in place of text, and a page that textcards open."""
 
     cards: bool = True
     markdown: bool = False
     page: str = ""
 
-    def speech(self, reply: Reply, serial: str) -> Speech:
+    def speech(self, reply: Reply, serial: str) -> WeComSpeech:
         """A reply as it is said actively: by its card alone where that shows everything, else by text and card."""
         card = card_of(reply, serial) if self.cards else None
         if card is None:
-            return Speech(self.plain(reply))
+            return WeComSpeech(self.plain(reply))
         if not card.whole:
-            return Speech(self.letters(reply), card, reply.ask)
+            return WeComSpeech(self.letters(reply), card, reply.ask)
         if reply.ask is None:
-            return Speech((), card, None, self.letters(reply))
+            return WeComSpeech((), card, None, self.letters(reply))
         # The card of a question shows the question; what was said before it goes before it.
-        return Speech(self.letters(Reply(reply.text)), card, reply.ask, self.letters(Reply(ask=reply.ask, buttons=reply.buttons)))
+        return WeComSpeech(self.letters(Reply(reply.text)), card, reply.ask, self.letters(Reply(ask=reply.ask, buttons=reply.buttons)))
 
     def plain(self, reply: Reply) -> tuple[Message, ...]:
         """Without a card: a textcard that opens the page where there is one and a command to offer, else the words."""
@@ -76,10 +79,12 @@ class Forms:
         return tuple((kind, {"content": part}) for part in pieces(lettered(reply), TEXT_BYTES))
 
 
-class Post:
+class WeComPush:
     """The app's outgoing mail to its members."""
 
-    def __init__(self, *, outbound: Outbound, api: Api, agent_id: int, forms: Forms, shown: Shown, note: Note, spending: Spending = FREE) -> None:
+    def __init__(
+        self, *, outbound: Outbound, api: Api, agent_id: int, forms: WeComForms, shown: ShownVerdict, note: Note, spending: Spending = FREE
+    ) -> None:
         self._outbound = outbound
         self._api = api
         self._agent_id = agent_id
@@ -88,11 +93,11 @@ class Post:
         self._note = note
         self._spending = spending
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
         return await in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._tell)
 
-    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         users = [parcel.to.user for parcel in people]
         speech = self.forms.speech(people[0].reply, serial_of(parcel.mark for parcel in people))
         messages: list[Message] = [*speech.texts, *([("template_card", speech.card.body)] if speech.card is not None else [])]
@@ -124,7 +129,7 @@ class Post:
                 break
         if speech.card is not None:
             self._shown.keep(speech.card, speech.ask)
-        done = Receipt("sent", error=trouble, platform_id=" ".join(ids)) if trouble else sent(" ".join(ids))
+        done = SendReceipt("sent", error=trouble, platform_id=" ".join(ids)) if trouble else sent(" ".join(ids))
         told = [failed(refused[user.lower()]) if user.lower() in refused else done for user in users]
         self._note("sent", NAME, sum(one.outcome == "sent" for one in told))
         return told
@@ -135,7 +140,7 @@ class Post:
         message = {"touser": "|".join(users), "msgtype": kind, "agentid": self._agent_id, kind: content, "enable_duplicate_check": 0}
         return await self._outbound.call(self._api, "POST", SEND, json=message)
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Take back, within 24 hours, every message that these pushes sent, from everybody who got it."""
         return await taken_back(platform_ids, self._take_back)
 
@@ -153,7 +158,7 @@ class Post:
                     "userids": list(users),
                     "agentid": self._agent_id,
                     "response_code": one.removeprefix(CODE),
-                    "button": {"replace_name": short(done, BUTTON_TEXT)},
+                    "button": {"replace_name": truncated(done, BUTTON_TEXT)},
                 }
                 await self._spending.spend("", messages=0)
                 await self._outbound.call(self._api, "POST", UPDATE, json=body)
@@ -172,4 +177,4 @@ def _textcard(reply: Reply, page: str) -> Message | None:
     if not title or len(title.encode()) > TITLE_BYTES or len(rest.encode()) > DESCRIPTION_BYTES or len(url.encode()) > 2048:
         return None
     description = rest.strip() or first.label
-    return "textcard", {"title": title, "description": description, "url": url, "btntxt": short(first.label, BUTTON_CHARS)}
+    return "textcard", {"title": title, "description": description, "url": url, "btntxt": truncated(first.label, BUTTON_CHARS)}

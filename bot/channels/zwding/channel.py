@@ -11,31 +11,34 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import FREE, Clock, Note, Parcel, Receipt, Spending
-from bot.channels.batches import failed, in_groups, receipt_of, sent, serial_of, taken_back
+from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.batch_push import failed, in_groups, receipt_of, sent, serial_of, taken_back
 from bot.channels.callback import HEADERS, Patience
 from bot.channels.dingtalk import render
-from bot.channels.dingtalk.http import check_robot
-from bot.channels.dingtalk.messages import Malformed, Nobody, Spoken, as_object, robot_message
-from bot.channels.envelope import BadEnvelope
-from bot.channels.outbound import Api, Outbound, PlatformError
-from bot.channels.outbound.wire import encode
+from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, as_object, robot_message
+from bot.channels.dingtalk.signature import check_robot
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.outbound.http import encode
+from bot.channels.signature import BadEnvelope
 from bot.channels.zwding.gateway import NAME, Gateway, apis, data_of
-from bot.channels.zwding.speech import Form, spoken
+from bot.channels.zwding.notification import Form, spoken
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Incoming, Reply
 
 PATH = "/channels/zwding"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class SignedInMember:
     """Who signed in on our page: the id that messages go to, and the one that the organisation knows."""
 
     account_id: str
     employee_code: str
 
 
-class ZwDing:
+class ZwDingChannel:
     """One app of one tenant.
 
     Its callback takes the robot's JSON as 钉钉 sends it (C3), and only behind this signature: header `timestamp` in ms, at most `freshness` seconds
@@ -86,9 +89,9 @@ class ZwDing:
     async def receive(self, handle: Handle, request: web.Request) -> web.Response:
         try:
             heard = await self._heard(request)
-        except (BadEnvelope, Malformed) as wrong:
+        except (BadEnvelope, MalformedMessage) as wrong:
             return callback.refused(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
-        except Nobody:
+        except UnknownSender:
             self._note("refused", self.name, 1)
             return _answer({})
         reply = await self._patience.reply(handle, heard.incoming, partial(self._answer_late, heard.incoming))
@@ -104,11 +107,11 @@ class ZwDing:
             await self._notify([to.user], spoken(reply, self._form, self._page), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
-    async def push(self, batch: Sequence[Parcel]) -> Sequence[Receipt]:
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
         return await in_groups(batch, lambda parcel: spoken(parcel.reply, self._form, self._page), self._receivers, self._tell)
 
-    async def _tell(self, people: list[Parcel]) -> list[Receipt]:
+    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         serial = serial_of(parcel.mark for parcel in people)
         if not people[0].reply:
             return [failed("content empty") for _ in people]
@@ -119,7 +122,7 @@ class ZwDing:
         self._note("sent", self.name, len(people))
         return [sent(serial) for _ in people]
 
-    async def recall(self, platform_ids: Sequence[str]) -> Sequence[Receipt]:
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Take notifications back from everybody who got them, where the tenant allows it."""
         return await taken_back(platform_ids, self._revoke)
 
@@ -147,13 +150,13 @@ class ZwDing:
             bizMsgId=platform_id,
         )
 
-    async def signed_in(self, code: str) -> Member:
+    async def signed_in(self, code: str) -> SignedInMember:
         """Whose one-time code our page was handed (免登); raises `PlatformError`."""
         found = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
         account, employee = (found.get("accountId"), found.get("employeeCode")) if isinstance(found, dict) else (None, None)
         if isinstance(account, bool) or not isinstance(account, str | int) or not str(account):
             raise PlatformError("content", "no-account", "the answer names no account")
-        return Member(str(account), str(employee or ""))
+        return SignedInMember(str(account), str(employee or ""))
 
     async def _notify(self, users: Sequence[str], message: str, serial: str) -> None:
         gateway = self._gateway
@@ -165,7 +168,7 @@ class ZwDing:
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         await self.send(incoming.sender, reply)
 
-    async def _heard(self, request: web.Request) -> Spoken:
+    async def _heard(self, request: web.Request) -> RobotMessage:
         if not self._secret:
             raise BadEnvelope("closed")
         check_robot(request, self._secret, self._clock(), self._freshness)

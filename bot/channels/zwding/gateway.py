@@ -16,9 +16,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bot.channels.base import Clock, Token
-from bot.channels.outbound import Api, Kind, Params, PlatformError, Raw
-from bot.channels.outbound.apis import Place, Sign, token_in
-from bot.channels.outbound.errors import MINUTE, UNREADABLE, by_status
+from bot.channels.outbound.apis import Api, Params, Place, Raw, Sign, token_in
+from bot.channels.outbound.errors import MINUTE, UNREADABLE, Kind, PlatformError, by_status
 
 NAME = "zwding"
 ZONE: Final = ZoneInfo("Asia/Shanghai")

@@ -8,21 +8,20 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from bot.commands.campaign import words
+from bot.commands.campaign import messages
 from bot.commands.router import Context, command
-from bot.domain.audience import parse_audience
-from bot.domain.campaign import STATE_LABELS, Author, Campaign
-from bot.domain.content import parse_content
+from bot.domain.campaign.campaign import STATE_LABELS, Author, Campaign
+from bot.domain.campaign.content import parse_content
+from bot.domain.campaign.schedule import parse_schedule
+from bot.domain.delivery.reminders import read_deadline
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.people import Role
-from bot.domain.preference import CHANNELS
-from bot.domain.reminder import read_deadline
-from bot.domain.rhythm import parse_rhythm
-from bot.services import campaign as service
-from bot.services import delivery
-from bot.services import pack as packs
-from bot.storage import campaign as rows
-from bot.storage import responses, switches
+from bot.domain.people.audience import parse_audience
+from bot.domain.people.person import CHANNELS, RoleName
+from bot.services.campaign import manage, notifications, packs, push
+from bot.services.delivery import progress
+from bot.storage import campaign
+from bot.storage.delivery import outcomes
+from bot.storage.system import switches
 
 SHOWN = 15
 NEW = "活动 新建 名称；频次；对象；内容；依据=要点第几条"
@@ -33,7 +32,7 @@ _CHANGE = re.compile(r"(名称|频次|对象|内容|依据|错过)\s*[=:：]\s*(
 
 
 def author(ctx: Context) -> Author:
-    return service.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
+    return manage.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
 
 
 def as_typed(ctx: Context, after: str) -> str:
@@ -48,7 +47,7 @@ def number(said: str, example: str) -> int:
     return int(found[1])
 
 
-@command("活动", role=Role.ADMIN, takes="<编号>")
+@command("活动", role=RoleName.ADMIN, takes="<编号>")
 def campaigns(ctx: Context, said: str) -> Reply:
     """看活动、排活动：“活动 12”看一个，“活动 新建 …”排一个，“活动 启动 12”；还有 停止、跳过、改、试发、撤回、包。"""
     word, _, rest = said.partition(" ")
@@ -63,34 +62,34 @@ def campaigns(ctx: Context, said: str) -> Reply:
 
 
 def _list(ctx: Context) -> Reply:
-    found = service.listed(ctx.session, author(ctx))
+    found = manage.listed(ctx.session, author(ctx))
     open_ones = [one for one in found if one.state in ("draft", "running", "paused")]
     turned = switches.switch(ctx.session, switches.PAUSED)
     lines = []
     if turned is not None and turned.is_on:
         lines.append(f"⛔ 全部推送已被 {turned.by} 暂停：{turned.reason or '没有写原因'}。恢复请发「恢复 全部」。")
-    if warned := service.calendar_warning(ctx.library.calendar, ctx.today):
+    if warned := notifications.calendar_warning(ctx.library.calendar, ctx.today):
         lines.append(f"⚠ {warned}")
     if not found:
         return Reply("\n".join([*lines, f"还没有活动。排一个请发：\n{EXAMPLE}"]), buttons=(Option("活动 包", "普法日活动包"),))
     lines.append(f"进行中、暂停和草稿 {len(open_ones)} 个，全部 {len(found)} 个：")
-    lines += [words.line(one) for one in (open_ones + [one for one in found if one not in open_ones])[:SHOWN]]
+    lines += [messages.line(one) for one in (open_ones + [one for one in found if one not in open_ones])[:SHOWN]]
     lines.append("看一个发「活动 编号」，新建发「活动 新建 …」。")
     return Reply("\n".join(lines), buttons=tuple(Option(f"活动 {one.id}", one.name[:12]) for one in open_ones[:4]))
 
 
 def _one(ctx: Context, campaign_id: int) -> Reply:
-    one = service.own(ctx.session, author(ctx), campaign_id)
-    lines = words.plan(one)
+    one = manage.own(ctx.session, author(ctx), campaign_id)
+    lines = messages.plan(one)
     if one.state in ("draft", "running", "paused"):
-        lines += words.seen(service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content))
-    past = rows.latest(ctx.session, campaign_id)
+        lines += messages.seen(manage.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content))
+    past = campaign.latest(ctx.session, campaign_id)
     if past:
-        lines += ["最近：", *words.past(past, {occurrence.id: rows.progress(ctx.session, occurrence.id) for occurrence in past})]
+        lines += ["最近：", *messages.past(past, {occurrence.id: campaign.progress(ctx.session, occurrence.id) for occurrence in past})]
         if one.content.kind == "poll":
-            lines.append(f"投票：{words.poll(one.content, responses.votes(ctx.session, past[0].id))}")
+            lines.append(f"投票：{messages.poll(one.content, outcomes.votes(ctx.session, past[0].id))}")
         if one.content.receipt:
-            lines.append(f"已阅：{responses.receipts(ctx.session, past[0].id)} 人")
+            lines.append(f"已阅：{outcomes.receipts(ctx.session, past[0].id)} 人")
     return Reply("\n".join(lines), buttons=_next(one))
 
 
@@ -114,13 +113,13 @@ def _new(ctx: Context, _: str) -> Reply:
     if len(parts) < 4 or not all(parts):
         raise Refusal(f"请写全四项，用分号隔开：{NEW}\n例如：{EXAMPLE}")
     name, said_rhythm, said_audience, said_content = parts
-    made = service.create(
+    made = manage.create(
         ctx.session,
         ctx.shelf,
         author(ctx),
         name,
         parse_content(said_content, ctx.library),
-        parse_rhythm(said_rhythm),
+        parse_schedule(said_rhythm),
         parse_audience(said_audience),
         ctx.now,
         clause=extras.get("依据", ""),
@@ -141,17 +140,17 @@ def _start(ctx: Context, said: str) -> Reply:
     ids = [number(one, "活动 启动 12") for one in re.split(r"[\s、,]+", said) if one] or [number(said, "活动 启动 12")]
     lines = []
     for campaign_id in ids[:20]:
-        one = service.own(ctx.session, author(ctx), campaign_id)
-        found = service.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
-        service.start(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now)
-        lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{found.count} 人，下一次 {words.moment(found.due[0])}。")
+        one = manage.own(ctx.session, author(ctx), campaign_id)
+        found = manage.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
+        manage.start(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now)
+        lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{found.count} 人，下一次 {messages.moment(found.due[0])}。")
     return Reply("\n".join(lines), buttons=(Option(f"暂停 {ids[0]}", "暂停"), Option("活动", "全部活动")))
 
 
 def _stop(ctx: Context, said: str) -> Reply:
     first, _, reason = said.partition(" ")
     campaign_id = number(first, "活动 停止 12 原因")
-    skipped = service.stop(ctx.session, author(ctx), campaign_id, reason, ctx.now)
+    skipped = manage.stop(ctx.session, author(ctx), campaign_id, reason, ctx.now)
     return Reply(f"✅ 活动 {campaign_id} 已停止，不会再发；还没有发出的 {skipped} 条已取消。", buttons=(Option(f"活动 {campaign_id}", "看结果"),))
 
 
@@ -162,7 +161,7 @@ def _skip(ctx: Context, said: str) -> Reply:
         when = date.fromisoformat(day.strip())
     except ValueError:
         raise Refusal(f"请写明跳过哪一天，例如「活动 跳过 {campaign_id} 2026-05-06」。") from None
-    service.skip_date(ctx.session, ctx.shelf, author(ctx), campaign_id, when, ctx.now)
+    manage.skip_date(ctx.session, ctx.shelf, author(ctx), campaign_id, when, ctx.now)
     return _one(ctx, campaign_id)
 
 
@@ -175,14 +174,14 @@ def _change(ctx: Context, said: str) -> Reply:
     key, value = found[1], found[2].strip()
     read: dict[str, tuple[str, Callable[[str], Any]]] = {
         "名称": ("name", lambda one: one[:80]),
-        "频次": ("rhythm", parse_rhythm),
+        "频次": ("rhythm", parse_schedule),
         "对象": ("audience", parse_audience),
         "内容": ("content", lambda one: parse_content(one, ctx.library)),
         "依据": ("clause", lambda one: one[:200]),
         "错过": ("missed", _missed),
     }
     field, parse = read[key]
-    service.change(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now, **{field: parse(value)})
+    manage.change(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now, **{field: parse(value)})
     shown = _one(ctx, campaign_id)
     return Reply(f"✅ 已改，马上按新的来。\n{shown.text}", buttons=shown.buttons)
 
@@ -190,9 +189,9 @@ def _change(ctx: Context, said: str) -> Reply:
 def _try(ctx: Context, said: str) -> Reply:
     """Exactly what will be seen: here at once, and pushed to every other channel that the administrator is bound on."""
     campaign_id = number(said, "活动 试发 12")
-    service.own(ctx.session, author(ctx), campaign_id)
-    shown = service.test_send(ctx.session, ctx.shelf, campaign_id, ctx.me.id)
-    others = service.try_out(ctx.session, author(ctx), campaign_id, ctx.me.id, ctx.now, ctx.incoming.sender.channel)
+    manage.own(ctx.session, author(ctx), campaign_id)
+    shown = push.test_send(ctx.session, ctx.shelf, campaign_id, ctx.me.id)
+    others = push.try_out(ctx.session, author(ctx), campaign_id, ctx.me.id, ctx.now, ctx.incoming.sender.channel)
     if not others:
         return shown
     return replace(shown, text=f"（试发。{'、'.join(CHANNELS[one] for one in others)}上也各推送了一条，请去看看样子。）\n{shown.text}")
@@ -200,7 +199,7 @@ def _try(ctx: Context, said: str) -> Reply:
 
 def _recall(ctx: Context, said: str) -> Reply:
     campaign_id = number(said, "活动 撤回 12")
-    found = service.recall(ctx.session, author(ctx), campaign_id, ctx.now)
+    found = manage.recall(ctx.session, author(ctx), campaign_id, ctx.now)
     return Reply(
         f"✅ 已作废最近一次：{found.skipped} 条没有再发；已发出 {len(found.sent)} 条，平台支持撤回的会撤回，"
         "收到的人会另收到一条作废说明，之后再点的已阅、投票不计。"
@@ -209,8 +208,8 @@ def _recall(ctx: Context, said: str) -> Reply:
 
 def _progress(ctx: Context, said: str) -> Reply:
     campaign_id = number(said, "活动 进度 12")
-    service.own(ctx.session, author(ctx), campaign_id)
-    found = delivery.progress(ctx.session, campaign_id)
+    manage.own(ctx.session, author(ctx), campaign_id)
+    found = progress.progress(ctx.session, campaign_id)
     again = () if found.is_over else (Option(f"活动 进度 {campaign_id}", "再看进度"),)
     return Reply(str(found), buttons=again)
 
@@ -223,7 +222,7 @@ def _pack(ctx: Context, said: str) -> Reply:
             buttons=tuple(Option(f"活动 包 {one.name}", one.name) for one in list(ctx.library.packs.values())[:4]),
         )
     made = packs.draft(ctx.session, ctx.shelf, author(ctx), said, ctx.now)
-    lines = [words.line(one) for one in made]
+    lines = [messages.line(one) for one in made]
     ids = " ".join(str(one.id) for one in made)
     return Reply(
         "\n".join(["已起草，还没有发：", *lines, f"逐个看发「活动 编号」，一起启动发「活动 启动 {ids}」。"]),
@@ -244,30 +243,30 @@ _DO: dict[str, Callable[[Context, str], Reply]] = {
 }
 
 
-@command("暂停", role=Role.ADMIN, takes="<编号|全部 原因>")
+@command("暂停", role=RoleName.ADMIN, takes="<编号|全部 原因>")
 def pause(ctx: Context, said: str) -> Reply:
     """暂停一个活动：“暂停 12 原因”；紧急时“暂停 全部 原因”停下所有推送，答题和考试不受影响。"""
     first, _, reason = said.partition(" ")
     if first in ("全部", "所有"):
-        if not service.pause_all(ctx.session, author(ctx), reason, ctx.now):
+        if not manage.pause_all(ctx.session, author(ctx), reason, ctx.now):
             return Reply("全部推送早已暂停。恢复请发「恢复 全部」。", buttons=(Option("恢复 全部", "恢复全部"),))
         return Reply(
             "⛔ 全部推送已暂停：不再触发，排队的不再发出。答题、学习和正在进行的考试照常。恢复请发「恢复 全部」。",
             buttons=(Option("恢复 全部", "恢复全部"),),
         )
-    one = service.pause(ctx.session, author(ctx), number(first, "暂停 12 原因"), reason, ctx.now)
+    one = manage.pause(ctx.session, author(ctx), number(first, "暂停 12 原因"), reason, ctx.now)
     return Reply(f"✅ 活动 {one.id}「{one.name}」已暂停，排队的先不发。恢复请发「恢复 {one.id}」。", buttons=(Option(f"恢复 {one.id}", "恢复"),))
 
 
-@command("恢复", role=Role.ADMIN, takes="<编号|全部>")
+@command("恢复", role=RoleName.ADMIN, takes="<编号|全部>")
 def resume(ctx: Context, said: str) -> Reply:
     """恢复暂停的活动：“恢复 12”；“恢复 全部”恢复所有推送。"""
     if said in ("全部", "所有"):
-        if not service.resume_all(ctx.session, author(ctx), ctx.now):
+        if not manage.resume_all(ctx.session, author(ctx), ctx.now):
             return Reply("全部推送没有暂停。")
         return Reply(
             "✅ 全部推送已恢复。暂停期间到点的，按各活动的设置补发或不补；已发出的，完成期限按停了几个工作日顺延。",
             buttons=(Option("活动", "全部活动"),),
         )
-    one = service.resume(ctx.session, ctx.library.calendar, author(ctx), number(said, "恢复 12"), ctx.now)
+    one = manage.resume(ctx.session, ctx.library.calendar, author(ctx), number(said, "恢复 12"), ctx.now)
     return Reply(f"✅ 活动 {one.id}「{one.name}」{STATE_LABELS['running']}，暂停期间到点的不补。", buttons=(Option(f"活动 {one.id}", "看一看"),))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.commands import say
-from bot.commands.contest import words
-from bot.commands.quiz import ending
+from bot.commands.contest import messages
 from bot.commands.router import Context, command
-from bot.domain.contest.plan import Contest, target_of
+from bot.commands.study import messages as study_messages
+from bot.commands.study.quiz import ending
+from bot.domain.contest.contest import Contest, target_of
 from bot.domain.message import Option, Refusal, Reply
-from bot.services import contest as service
-from bot.services.quiz import Outcome
+from bot.services.contest import leaderboard, play
+from bot.services.study.quiz import AnswerOutcome
 
 BEGIN, BOARD = "开始", "排行"
 BEGINS = (BEGIN, "参加", "答题", "继续")
@@ -49,17 +49,17 @@ def contest(ctx: Context, said: str) -> Reply:
         for room in ROOMS:
             if (reply := room(ctx, number)) is not None:
                 return reply
-    one = service.found(ctx.session, ctx.me, int(number), ctx.now)
+    one = play.found(ctx.session, ctx.me, int(number), ctx.now)
     return FORMS[one.plan.form](ctx, one, then)
 
 
 def _list(ctx: Context) -> Reply:
-    offered = service.offered(ctx.session, ctx.me, ctx.now)
-    past = [f"参加过：{words.line(one)[2:]}" for one in service.past(ctx.session, ctx.me)]
+    offered = play.offered(ctx.session, ctx.me, ctx.now)
+    past = [f"参加过：{messages.line(one)[2:]}" for one in play.past(ctx.session, ctx.me)]
     if not offered:
         lines = ["现在没有您可以参加的竞赛。", *past]
         return Reply("\n".join(lines), buttons=(Option("每日", "每日一练"), Option("对战", "找人对战")))
-    lines = ["可以参加的竞赛：", *map(words.line, offered[:10]), "参加请发「竞赛 编号」。", *past]
+    lines = ["可以参加的竞赛：", *map(messages.line, offered[:10]), "参加请发「竞赛 编号」。", *past]
     return Reply("\n".join(lines), buttons=tuple(Option(target_of(one.id), one.name[:12]) for one in offered[:4]))
 
 
@@ -67,11 +67,11 @@ def _list(ctx: Context) -> Reply:
 def windowed(ctx: Context, one: Contest, said: str) -> Reply:
     """A set at a time; without a word after the number the rules and how one stands."""
     if said in BEGINS:
-        put = service.begin(ctx.session, ctx.shelf, ctx.me, one.id, ctx.now, ctx.rng)
-        return say.asked(put, f"竞赛「{one.name}」：第一次提交的答案有效，答完一题看结果。")
-    stands = service.standing(ctx.session, one, ctx.me.id, ctx.now)
+        put = play.begin(ctx.session, ctx.shelf, ctx.me, one.id, ctx.now, ctx.rng)
+        return study_messages.question_reply(put, f"竞赛「{one.name}」：第一次提交的答案有效，答完一题看结果。")
+    stands = play.standing(ctx.session, one, ctx.me.id, ctx.now)
     may_begin = one.runs(ctx.now) and stands.left_today > 0
-    lines = [*words.plan(one), *words.standing(stands)] if said == "" else words.standing(stands)
+    lines = [*messages.plan(one), *messages.standing(stands)] if said == "" else messages.standing(stands)
     if one.state == "cancelled":
         lines.append("这场竞赛已取消，成绩不计。")
     return Reply("\n".join(lines), buttons=_buttons(one, may_begin=may_begin))
@@ -83,13 +83,13 @@ def _buttons(one: Contest, *, may_begin: bool) -> tuple[Option, ...]:
     return (*begin, *board)
 
 
-@ending(service.KIND)
-def _set_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
+@ending(play.KIND)
+def _set_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     """The end of a set: what it came to, how one stands, the hours for taking part."""
-    over = service.end(ctx.session, ctx.shelf, outcome.sitting, ctx.now)
-    lines = [f"🏁 「{over.contest.name}」这一套：{words.result(over.result)}。", *words.standing(over.standing)]
+    over = play.end(ctx.session, ctx.shelf, outcome.sitting, ctx.now)
+    lines = [f"🏁 「{over.contest.name}」这一套：{messages.result(over.result)}。", *messages.standing(over.standing)]
     if over.earned is not None:
-        lines.append(say.earned_line(over.earned, "参加竞赛"))
+        lines.append(study_messages.earned_line(over.earned, "参加竞赛"))
     more = over.standing.left_today > 0 and over.contest.runs(ctx.now)
     return "\n".join(lines), (*_buttons(over.contest, may_begin=more), Option("我的学时", "我的学时"))
 
@@ -98,14 +98,14 @@ def _set_over(ctx: Context, outcome: Outcome) -> tuple[str, tuple[Option, ...]]:
 def ranking(ctx: Context, said: str) -> Reply:
     """竞赛的排行，只在竞赛设了排行时公布：“排行 12”。"""
     if not said:
-        shown = service.ranked(ctx.session, ctx.me, ctx.now)
+        shown = play.ranked(ctx.session, ctx.me, ctx.now)
         if not shown:
             return Reply("现在没有公布排行的竞赛。排行默认不公布，由主办方在竞赛规则里写明。", buttons=(Option("竞赛", "竞赛列表"),))
-        lines = ["公布排行的竞赛：", *map(words.line, shown[:10]), "查看请发「排行 编号」。"]
+        lines = ["公布排行的竞赛：", *map(messages.line, shown[:10]), "查看请发「排行 编号」。"]
         return Reply("\n".join(lines), buttons=tuple(Option(f"{BOARD} {one.id}", one.name[:12]) for one in shown[:4]))
     if not re.fullmatch(r"#?\d{1,9}", said):
         raise Refusal("请写竞赛的编号，例如「排行 12」；发送「排行」看列表。")
-    one = service.found(ctx.session, ctx.me, int(said.lstrip("#")), ctx.now)
+    one = play.found(ctx.session, ctx.me, int(said.lstrip("#")), ctx.now)
     if one.state == "cancelled":
         raise Refusal(f"竞赛「{one.name}」已取消，没有排行。")
-    return Reply("\n".join(words.board(service.board_of(ctx.session, one), ctx.me.id)), buttons=(Option(target_of(one.id), "看规则和成绩"),))
+    return Reply("\n".join(messages.board(leaderboard.board_of(ctx.session, one), ctx.me.id)), buttons=(Option(target_of(one.id), "看规则和成绩"),))

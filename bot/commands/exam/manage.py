@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.commands.campaign.manage import as_typed, author
-from bot.commands.exam import words
+from bot.commands.exam import messages
 from bot.commands.exam.sit import MANAGE
 from bot.commands.router import Context
-from bot.domain.audience import parse_audience
-from bot.domain.exam import EXTENSION_LABELS, Exam, Wanted, clock, parse_gate, parse_window, read_results
+from bot.domain.exam.blueprint import parse_blueprint
+from bot.domain.exam.exam import EXTENSION_LABELS, Exam, WantedExam, clock, parse_gate, parse_window, read_results
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.paper import parse_blueprint
-from bot.domain.people import Role
-from bot.services import exam as service
-from bot.storage import audience as people
+from bot.domain.people.audience import parse_audience
+from bot.domain.people.person import RoleName
+from bot.services.exam import extra_time, manage
 from bot.storage.exam import attempts
+from bot.storage.people import audience
 
 SHOWN = 15
 NEW = "考试 新建 名称；开放时间；对象；蓝图；依据=要点第几条"
@@ -85,21 +85,21 @@ def _new(ctx: Context, _: str) -> Reply:
     name, window, whom, *more = pieces
     rest, extras = read_extras(more)
     opens, closes = parse_window(window)
-    wanted = Wanted(name, parse_blueprint("；".join(rest)), parse_audience(whom), opens, closes, **extras)
-    exam_id = service.create(ctx.session, ctx.shelf, author(ctx), wanted, ctx.now)
+    wanted = WantedExam(name, parse_blueprint("；".join(rest)), parse_audience(whom), opens, closes, **extras)
+    exam_id = manage.create(ctx.session, ctx.shelf, author(ctx), wanted, ctx.now)
     shown = _show(ctx, str(exam_id))
     return Reply(f"已起草，还没有发布。请先看一遍：\n{shown.text}\n确认无误请发「考试 发布 {exam_id}」。", buttons=shown.buttons)
 
 
 def _show(ctx: Context, said: str) -> Reply:
-    exam = service.own(ctx.session, author(ctx), number(said, "考试 看 12"))
-    lines = words.plan(exam)
+    exam = manage.own(ctx.session, author(ctx), number(said, "考试 看 12"))
+    lines = messages.plan(exam)
     if exam.state == "draft":
-        seen = service.seen(ctx.session, ctx.shelf, exam, ctx.now)
-        lines.append(words.seen(seen.count, seen.names))
+        seen = manage.seen(ctx.session, ctx.shelf, exam, ctx.now)
+        lines.append(messages.seen(seen.count, seen.names))
         lines += [f"⚠ 现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else []
     else:
-        lines += words.progress(exam, service.progress(ctx.session, author(ctx), exam.id, ctx.now))
+        lines += messages.progress(exam, manage.progress(ctx.session, author(ctx), exam.id, ctx.now))
     return Reply("\n".join(lines), buttons=_next(exam))
 
 
@@ -115,19 +115,19 @@ def _unreleased(exam: Exam) -> bool:
 
 
 def _list(ctx: Context, _: str) -> Reply:
-    found = service.listed(ctx.session, author(ctx))
+    found = manage.listed(ctx.session, author(ctx))
     if not found:
         return Reply(f"还没有考试。新建一场请发：\n{EXAMPLE}")
-    lines = [f"共 {len(found)} 场，新的在前：", *(words.managed(one) for one in found[:SHOWN])]
+    lines = [f"共 {len(found)} 场，新的在前：", *(messages.managed(one) for one in found[:SHOWN])]
     lines.append("可以说：" + "、".join(verb.usage for verb in VERBS.values()) + "。")
     return Reply("\n".join(lines), buttons=tuple(Option(f"考试 看 {one.id}", one.name[:12]) for one in found[:4]))
 
 
 def _publish(ctx: Context, said: str) -> Reply:
     exam_id = number(said, "考试 发布 12")
-    exam = service.own(ctx.session, author(ctx), exam_id)
-    seen = service.seen(ctx.session, ctx.shelf, exam, ctx.now)
-    service.publish(ctx.session, ctx.shelf, author(ctx), exam_id, ctx.now)
+    exam = manage.own(ctx.session, author(ctx), exam_id)
+    seen = manage.seen(ctx.session, ctx.shelf, exam, ctx.now)
+    manage.publish(ctx.session, ctx.shelf, author(ctx), exam_id, ctx.now)
     return Reply(
         f"✅ 考试 {exam_id}《{exam.name}》已发布，应考 {seen.count} 人，邀请和到期提醒会自动发出。进度发「考试 进度 {exam_id}」。",
         buttons=(Option(f"考试 进度 {exam_id}", "看进度"),),
@@ -138,15 +138,15 @@ def _publish(ctx: Context, said: str) -> Reply:
 
 
 def _progress(ctx: Context, said: str) -> Reply:
-    exam = service.own(ctx.session, author(ctx), number(said, "考试 进度 12"))
-    lines = words.progress(exam, service.progress(ctx.session, author(ctx), exam.id, ctx.now))
+    exam = manage.own(ctx.session, author(ctx), number(said, "考试 进度 12"))
+    lines = messages.progress(exam, manage.progress(ctx.session, author(ctx), exam.id, ctx.now))
     return Reply("\n".join(lines), buttons=(Option(f"考试 进度 {exam.id}", "再看"), *_reports(ctx, exam)))
 
 
 def _reports(ctx: Context, exam: Exam) -> tuple[Option, ...]:
     """The reports of an exam that this administrator may see: those of supervisors are answered as unknown to others."""
     items = (Option(f"题目分析 {exam.id}", "题目分析"),) if exam.is_over else ()
-    return (*items, Option(f"报表 考试 {exam.id}", "报表")) if ctx.me.may(Role.SUPERVISOR) else items
+    return (*items, Option(f"报表 考试 {exam.id}", "报表")) if ctx.me.may(RoleName.SUPERVISOR) else items
 
 
 def _extend(kind: str) -> Callable[[Context, str], Reply]:
@@ -156,7 +156,7 @@ def _extend(kind: str) -> Callable[[Context, str], Reply]:
         found = _EXTEND.fullmatch(said)
         if found is None:
             raise Refusal(f"请写明考试编号、工号、分钟数和原因，例如「考试 {label} 12 1001 10 会议室断网」。")
-        asked = service.ask(ctx.session, author(ctx), int(found[1]), found[2], kind, int(found[3]), found[4], ctx.now)
+        asked = extra_time.ask(ctx.session, author(ctx), int(found[1]), found[2], kind, int(found[3]), found[4], ctx.now)
         return Reply(
             f"已申请（编号 {asked.id}）：为 {found[2]} {label} {asked.minutes} 分钟，原因：{asked.reason}。"
             f"请另一位管理员发「考试 批准 {asked.id}」，批准后马上生效。"
@@ -166,7 +166,7 @@ def _extend(kind: str) -> Callable[[Context, str], Reply]:
 
 
 def _approve(ctx: Context, said: str) -> Reply:
-    asked, attempt = service.approve(ctx.session, author(ctx), number(said, "考试 批准 3"), ctx.now)
+    asked, attempt = extra_time.approve(ctx.session, author(ctx), number(said, "考试 批准 3"), ctx.now)
     label = EXTENSION_LABELS[asked.kind]
     return Reply(
         f"✅ 已批准并生效：{label} {asked.minutes} 分钟，新的截止时间 {clock(attempt.deadline)}；{asked.asked_by} 申请，您批准，已留痕并通知本人。"
@@ -174,14 +174,14 @@ def _approve(ctx: Context, said: str) -> Reply:
 
 
 def _asked(ctx: Context, said: str) -> Reply:
-    found = service.asked_of(ctx.session, author(ctx), number(said, "考试 申请 12"), ctx.now)
+    found = extra_time.asked_of(ctx.session, author(ctx), number(said, "考试 申请 12"), ctx.now)
     if not found:
         return Reply("这场考试没有加时或重开的申请。")
     lines = []
     for one, stands in found:
         attempt = attempts.attempt(ctx.session, one.sitting_id)
-        who = people.person(ctx.session, attempt.person_id) if attempt is not None else None
-        lines.append(words.asked(one, who[1] if who is not None else "?", stands=stands))
+        who = audience.person(ctx.session, attempt.person_id) if attempt is not None else None
+        lines.append(messages.asked(one, who[1] if who is not None else "?", stands=stands))
     open_ones = [one for one, stands in found if stands]
     return Reply("\n".join(lines), buttons=tuple(Option(f"考试 批准 {one.id}", f"批准 {one.id}") for one in open_ones[:4]))
 
@@ -192,10 +192,10 @@ def _asked(ctx: Context, said: str) -> Reply:
 def _close(ctx: Context, said: str) -> Reply:
     first, _, reason = said.partition(" ")
     exam_id = number(first, "考试 结束 12 原因")
-    handed_in = service.close(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
+    handed_in = manage.close(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
     step = (
         Option(f"考试 公布 {exam_id}", "公布成绩")
-        if _unreleased(service.own(ctx.session, author(ctx), exam_id))
+        if _unreleased(manage.own(ctx.session, author(ctx), exam_id))
         else Option(f"考试 进度 {exam_id}", "看结果")
     )
     return Reply(f"✅ 考试 {exam_id} 已结束，代交 {handed_in} 份，已答的都算。", buttons=(step,))
@@ -204,12 +204,12 @@ def _close(ctx: Context, said: str) -> Reply:
 def _cancel(ctx: Context, said: str) -> Reply:
     first, _, reason = said.partition(" ")
     exam_id = number(first, "考试 取消 12 原因")
-    ended = service.cancel(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
+    ended = manage.cancel(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
     return Reply(f"✅ 考试 {exam_id} 已取消，{ended} 人正在考的已停下；作答仍有记录，不计成绩和学时。")
 
 
 def _release(ctx: Context, said: str) -> Reply:
-    exam = service.release(ctx.session, author(ctx), number(said, "考试 公布 12"), ctx.now)
+    exam = manage.release(ctx.session, author(ctx), number(said, "考试 公布 12"), ctx.now)
     return Reply(f"✅ 考试 {exam.id}《{exam.name}》成绩已公布，会通知参考人员。", buttons=(Option(f"考试 进度 {exam.id}", "看结果"),))
 
 
@@ -218,9 +218,9 @@ def _makeup(ctx: Context, said: str) -> Reply:
     if found is None:
         raise Refusal("请写明补哪一场、什么时候，例如「考试 补考 12 2026-03-20 09:00 至 11:00 缺考和不及格 最多 60 分」。")
     opens, closes = parse_window(found[2])
-    rule = next((key for key, label in service.RULES.items() if label == found[3]), "both")
+    rule = next((key for key, label in manage.RULES.items() if label == found[3]), "both")
     cap = None if found[4] is None else round(float(found[4]) * 1000)
-    exam_id = service.makeup(ctx.session, ctx.shelf, author(ctx), int(found[1]), opens, closes, ctx.now, rule=rule, cap=cap)
+    exam_id = manage.makeup(ctx.session, ctx.shelf, author(ctx), int(found[1]), opens, closes, ctx.now, rule=rule, cap=cap)
     shown = _show(ctx, str(exam_id))
     return Reply(f"补考已起草，还没有发布：\n{shown.text}\n确认无误请发「考试 发布 {exam_id}」。", buttons=shown.buttons)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bot.commands.exam import words
+from bot.commands.exam import messages
 from bot.commands.router import Context
-from bot.domain.exam import best
+from bot.domain.exam.blueprint import exact_points_text
+from bot.domain.exam.exam import best
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.paper import points_text
-from bot.services import exam as service
+from bot.services.exam import attempt as exam_attempt
 from bot.services.exam.review import Reviewed, barred, review
 from bot.storage.exam import attempts
 
 
 def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
     """The n-th item of the try that counts; without a number the whole in marks, and the first item that was not (all) right."""
-    exam = service.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
+    exam = exam_attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
     attempt = best(attempts.attempts(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
     if attempt is None:
         raise Refusal(f"您没有参加考试《{exam.name}》，没有可看的卷。")
@@ -22,7 +22,7 @@ def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
     if not paper and exam.tells_keys and (why := barred(ctx.session, attempt, ctx.now)):
         raise Refusal(why)
     if not paper:
-        raise Refusal(f"现在还不能看答案和解析。{words.result(exam, attempt) if attempt.state == 'closed' else '您还没有交卷。'}")
+        raise Refusal(f"现在还不能看答案和解析。{messages.result(exam, attempt) if attempt.state == 'closed' else '您还没有交卷。'}")
     if n is not None and not 1 <= n <= len(paper):
         raise Refusal(f"这份卷没有第 {n} 题，共 {len(paper)} 题。")
     wrong = [one for one in paper if one.mark.earned < 1000 and one.mark.counts]
@@ -37,7 +37,7 @@ def _marks(paper: list[Reviewed]) -> str:
     cells = [f"{one.n}{_sign(one)}" for one in paper]
     rows = ["　".join(cells[at : at + 10]) for at in range(0, len(cells), 10)]
     amended = [one.n for one in paper if one.amended is not None]
-    return "\n".join([*rows, *([f"后来更正过：第 {words.places(amended)} 题"] if amended else [])])
+    return "\n".join([*rows, *([f"后来更正过：第 {messages.places(amended)} 题"] if amended else [])])
 
 
 def _sign(one: Reviewed) -> str:
@@ -50,9 +50,9 @@ def _sign(one: Reviewed) -> str:
 
 def _item(one: Reviewed) -> str:
     question = one.question
-    got = points_text(one.mark.points * one.mark.earned // 1000)
+    got = exact_points_text(one.mark.points * one.mark.earned // 1000)
     lines = [
-        f"第 {one.n} 题 · {question.label} · 得 {got}/{points_text(one.mark.points)} 分",
+        f"第 {one.n} 题 · {question.label} · 得 {got}/{exact_points_text(one.mark.points)} 分",
         question.stem,
         *(f"{letter}. {said}" for letter, said in question.options),
         *_answers(one, question.key or question.show_key()),

@@ -8,24 +8,26 @@ import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
 
-from bot.commands import pages, say, tasks
-from bot.commands.exam import words
+from bot.commands import links, tasks
+from bot.commands.exam import messages
 from bot.commands.exam.review import look_back
-from bot.commands.quiz import ENDED, HOW
 from bot.commands.router import Context, command, tidy
-from bot.commands.tasks import Task
-from bot.domain import numerals
-from bot.domain.exam import BY_LABELS, Exam, when
+from bot.commands.study import messages as study_messages
+from bot.commands.study.quiz import ENDED, HOW
+from bot.commands.tasks import TaskKind
+from bot.domain.exam.exam import BY_LABELS, Exam, when
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.people import Role
-from bot.domain.question import parse_numbered
-from bot.services import exam as service
-from bot.services import focus
-from bot.services.exam import Recorded, Shown, Status
-from bot.services.exam.mine import mine, of
-from bot.storage import study
+from bot.domain.people.person import RoleName
+from bot.domain.text import numbers
+from bot.domain.text.typed_answers import parse_numbered
+from bot.services.exam import answers, attempt, paper_view, question_pool
+from bot.services.exam.answers import Recorded
+from bot.services.exam.own_exams import mine, of
+from bot.services.exam.paper_view import AttemptStatus, ShownItem
+from bot.services.study import current_task
 from bot.storage.exam import attempts
-from bot.storage.exam import exams as exam_rows
+from bot.storage.exam import exams as exam_exams
+from bot.storage.study import readings
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
 _LOOKS_BACK = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
@@ -42,7 +44,7 @@ def exams(ctx: Context, said: str) -> Reply:
     word, _, rest = said.partition(" ")
     if not said:
         return _list(ctx)
-    if word in MANAGE and ctx.me.may(Role.ADMIN):
+    if word in MANAGE and ctx.me.may(RoleName.ADMIN):
         return MANAGE[word](ctx, rest.strip())
     if (back := _LOOKS_BACK.fullmatch(said)) is not None:
         return look_back(ctx, int(back[1]), int(back[2]) if back[2] else None)
@@ -51,34 +53,34 @@ def exams(ctx: Context, said: str) -> Reply:
         raise Refusal(f"没有看懂「考试 {said[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
     exam_id, asked = int(found[2]), found[1] or found[3]
     if asked == "网页":
-        service.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
-        return Reply(pages.link_lines(ctx, "exam", str(exam_id)))
+        attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
+        return Reply(links.link_lines(ctx, "exam", str(exam_id)))
     return _begin(ctx, exam_id) if asked else _one(ctx, exam_id)
 
 
 def _list(ctx: Context) -> Reply:
     coming, past = mine(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
-    lines = ["📝 要参加的考试：", *(words.line(one, ctx.now) for one in coming)] if coming else ["现在没有要参加的考试。"]
-    lines += ["考过的：", *(words.line(one, ctx.now) for one in past)] if past else []
+    lines = ["📝 要参加的考试：", *(messages.line(one, ctx.now) for one in coming)] if coming else ["现在没有要参加的考试。"]
+    lines += ["考过的：", *(messages.line(one, ctx.now) for one in past)] if past else []
     buttons = [Option("继续", "继续考试")] if any(one.running is not None for one in coming) else []
     buttons += [Option(f"考试 {one.exam.id}", one.exam.name[:12]) for one in coming if one.running is None][:4]
-    if ctx.me.may(Role.ADMIN):
+    if ctx.me.may(RoleName.ADMIN):
         lines.append("安排和监考发「考试 管理」。")
     return Reply("\n".join(lines), buttons=tuple(buttons))
 
 
 def _one(ctx: Context, exam_id: int) -> Reply:
-    exam = service.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
+    exam = attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
     found = of(ctx.session, ctx.shelf, exam, ctx.me.id, ctx.now)
     if found.running is not None:
         return _resume(ctx, found.running.sitting_id)
     if found.hindrance and found.counts is not None and found.counts.state == "closed":
-        told = f"考试 {exam.id}《{exam.name}》已交卷（{BY_LABELS[found.counts.closed_by or 'self']}）。{words.result(exam, found.counts)}"
+        told = f"考试 {exam.id}《{exam.name}》已交卷（{BY_LABELS[found.counts.closed_by or 'self']}）。{messages.result(exam, found.counts)}"
         looks = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_on_page(ctx, exam, "逐题对照")) if exam.tells_keys else ()
         return Reply(told, buttons=looks)
     if found.hindrance:
         return Reply(f"{_rules(ctx, exam)}\n{found.hindrance}")
-    again = f"您已考过，{words.result(exam, found.counts)}\n" if found.counts is not None else ""
+    again = f"您已考过，{messages.result(exam, found.counts)}\n" if found.counts is not None else ""
     return Reply(
         f"{again}{_rules(ctx, exam)}\n准备好了请点「开始考试」或回复「考试 开始 {exam_id}」。",
         buttons=(Option(f"考试 开始 {exam_id}", "开始考试"), *_on_page(ctx, exam)),
@@ -86,7 +88,7 @@ def _one(ctx: Context, exam_id: int) -> Reply:
 
 
 def _rules(ctx: Context, exam: Exam) -> str:
-    return words.rules(exam, several=service.may_hold(ctx.shelf, exam.blueprint, "multiple"))
+    return messages.rules(exam, several=question_pool.may_hold(ctx.shelf, exam.blueprint, "multiple"))
 
 
 def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[Option, ...]:
@@ -95,23 +97,23 @@ def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[
 
 
 def _begin(ctx: Context, exam_id: int) -> Reply:
-    begun = service.begin(ctx.session, ctx.shelf, ctx.me.id, exam_id, ctx.now, ctx.rng)
+    begun = attempt.begin(ctx.session, ctx.shelf, ctx.me.id, exam_id, ctx.now, ctx.rng)
     status = begun.status
     started = "接着考" if begun.resumed else "开始计时"
-    return _put(ctx, status, f"{say.put_down(begun.put_down)}考试《{status.exam.name}》{started}。")
+    return _put(ctx, status, f"{study_messages.put_down_line(begun.put_down)}考试《{status.exam.name}》{started}。")
 
 
-def _put(ctx: Context, status: Status, before: str = "", n: int | None = None) -> Reply:
+def _put(ctx: Context, status: AttemptStatus, before: str = "", n: int | None = None) -> Reply:
     """An item of the paper (the one in hand), with something said before it."""
-    shown = service.item_of(ctx.session, ctx.shelf, status.sitting_id, n or status.place)
+    shown = paper_view.item_of(ctx.session, ctx.shelf, status.sitting_id, n or status.place)
     assert shown is not None
-    text = "\n".join(line for line in (before, words.progress_line(status)) if line)
-    return Reply(text, words.card(status, shown), buttons=words.WHILE)
+    text = "\n".join(line for line in (before, messages.progress_line(status)) if line)
+    return Reply(text, messages.card(status, shown), buttons=messages.WHILE)
 
 
 def _resume(ctx: Context, ref: int) -> Reply:
-    begun = service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
-    status, before = begun.status, say.put_down(begun.put_down)
+    begun = attempt.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+    status, before = begun.status, study_messages.put_down_line(begun.put_down)
     if status.unanswered and status.place not in status.unanswered:
         return _turned(ctx, ref, next((n for n in status.unanswered if n > status.place), status.unanswered[0]), before)
     return _put(ctx, status, before)
@@ -122,56 +124,60 @@ def _resume(ctx: Context, ref: int) -> Reply:
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     said = tidy(text)
-    status = service.status(ctx.session, ctx.shelf, ref, ctx.now)
-    shown = service.item_of(ctx.session, ctx.shelf, ref, status.place)
+    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
+    shown = paper_view.item_of(ctx.session, ctx.shelf, ref, status.place)
     assert shown is not None
     place = _place(said, shown)
     if place is not None:
         return _turned(ctx, ref, place)
     numbered = parse_numbered(text)
     if numbered is not None and (shown.options or "题" in said):
-        return _told(ctx, service.answer(ctx.session, ctx.shelf, ctx.me.id, ref, *numbered, ctx.incoming, ctx.now))
+        return _told(ctx, answers.answer(ctx.session, ctx.shelf, ctx.me.id, ref, *numbered, ctx.incoming, ctx.now))
     if shown.choice is not None:
-        raise Refusal(f"{say.REFUSED}：第 {shown.n} 题已经答过（{shown.choice[:20]}），以第一次为准。没有答的题发「答题卡」看。", (words.SHEET,))
+        raise Refusal(
+            f"{study_messages.REFUSED}：第 {shown.n} 题已经答过（{shown.choice[:20]}），以第一次为准。没有答的题发「答题卡」看。", (messages.SHEET,)
+        )
     return _told(ctx, _answered(ctx, ref, shown, text))
 
 
-def _answered(ctx: Context, ref: int, shown: Shown, text: str) -> Recorded:
+def _answered(ctx: Context, ref: int, shown: ShownItem, text: str) -> Recorded:
     try:
-        return service.answer(ctx.session, ctx.shelf, ctx.me.id, ref, shown.n, text, ctx.incoming, ctx.now)
+        return answers.answer(ctx.session, ctx.shelf, ctx.me.id, ref, shown.n, text, ctx.incoming, ctx.now)
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
         how = HOW[shown.kind]
-        raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (words.SHEET, words.HAND_IN)) from None
+        raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (messages.SHEET, messages.HAND_IN)) from None
 
 
-def _place(said: str, shown: Shown) -> int | None:
+def _place(said: str, shown: ShownItem) -> int | None:
     """The place that a text turns to: 第 5 题, and 5 alone where no answer is written; None when it is anything else."""
     found = _PLACE.fullmatch(unicodedata.normalize("NFKC", said))
     if found is None or (not found[2] and (not shown.options or not said.isdigit())):
         return None
-    return numerals.to_int(found[1])
+    return numbers.to_int(found[1])
 
 
 def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
-    done = service.answer(ctx.session, ctx.shelf, ctx.me.id, ref, n, text, ctx.incoming, ctx.now)
+    done = answers.answer(ctx.session, ctx.shelf, ctx.me.id, ref, n, text, ctx.incoming, ctx.now)
     if done.status.is_open:
         # A live contest in hand stays there; the answer is recorded all the same.
         with contextlib.suppress(Refusal):
-            service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+            attempt.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
     return _told(ctx, done)
 
 
 def _told(ctx: Context, done: Recorded) -> Reply:
     """An answer is recorded; whether it is right is not said. Then the next item, or what there is to do at the end."""
     status = done.status
-    text = f"{say.RECORDED}：第 {done.n} 题 {done.choice[:20]}。"
+    text = f"{study_messages.RECORDED}：第 {done.n} 题 {done.choice[:20]}。"
     if not status.is_open:
         return Reply(text)
     shown = f"已选 {done.choice}" if len(done.choice) <= 5 else "已作答"
     if not status.unanswered:
-        return Reply(f"{text}\n{words.progress_line(status)}可以发「答题卡」再看一遍，或「交卷」。", buttons=(words.SHEET, words.HAND_IN), done=shown)
+        return Reply(
+            f"{text}\n{messages.progress_line(status)}可以发「答题卡」再看一遍，或「交卷」。", buttons=(messages.SHEET, messages.HAND_IN), done=shown
+        )
     put = _put(ctx, status, text)
     return Reply(put.text, put.ask, put.buttons, done=shown)
 
@@ -180,12 +186,12 @@ def _told(ctx: Context, done: Recorded) -> Reply:
 
 
 def _turned(ctx: Context, ref: int, n: int, before: str = "") -> Reply:
-    status, shown = service.move(ctx.session, ctx.shelf, ctx.me.id, ref, n, ctx.now)
-    return Reply("\n".join(line for line in (before, words.progress_line(status)) if line), words.card(status, shown), buttons=words.WHILE)
+    status, shown = answers.move(ctx.session, ctx.shelf, ctx.me.id, ref, n, ctx.now)
+    return Reply("\n".join(line for line in (before, messages.progress_line(status)) if line), messages.card(status, shown), buttons=messages.WHILE)
 
 
 def _step(ctx: Context, ref: int, by: int) -> Reply:
-    status = service.status(ctx.session, ctx.shelf, ref, ctx.now)
+    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
     n = status.place + by
     if n > status.size:
         return _sheet(ctx, ref, "后面没有题了。")
@@ -198,7 +204,7 @@ def _turn(ctx: Context, ref: int) -> Reply:
 
 def _skip(ctx: Context, ref: int) -> Reply:
     """跳过: the next item that is not answered."""
-    status = service.status(ctx.session, ctx.shelf, ref, ctx.now)
+    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
     ahead = next((n for n in status.unanswered if n > status.place), None) or next(iter(status.unanswered), None)
     if ahead is None or ahead == status.place:
         return _sheet(ctx, ref, "没有别的未答题了。")
@@ -206,20 +212,20 @@ def _skip(ctx: Context, ref: int) -> Reply:
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    name = focus.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    name = current_task.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
     if not name:
         return Reply("手上没有打开的考试。发送「考试」看列表。")
-    status = service.status(ctx.session, ctx.shelf, ref, ctx.now)
-    return Reply(f"已放下{name}，已答的都已保存；⏱ 时间照走，{service.time_left(status)}。回复「继续」接着考。", buttons=(say.RESUME,))
+    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
+    return Reply(f"已放下{name}，已答的都已保存；⏱ 时间照走，{paper_view.time_left(status)}。回复「继续」接着考。", buttons=(study_messages.RESUME,))
 
 
 def _writes(ctx: Context, ref: int) -> bool:
-    status = service.status(ctx.session, ctx.shelf, ref, ctx.now)
-    shown = service.item_of(ctx.session, ctx.shelf, ref, status.place)
+    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
+    shown = paper_view.item_of(ctx.session, ctx.shelf, ref, status.place)
     return shown is not None and not shown.options
 
 
-tasks.register(Task("exam", "e", _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
+tasks.register(TaskKind("exam", "e", _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
 
 
 def _ended(ctx: Context) -> str:
@@ -227,8 +233,8 @@ def _ended(ctx: Context) -> str:
     last = attempts.last(ctx.session, ctx.me.id)
     if last is None or last.closed_at is None or ctx.now - last.closed_at > LATELY:
         return ""
-    exam = exam_rows.get(ctx.session, last.exam_id)
-    return service.over(exam, last) if exam is not None else ""
+    exam = exam_exams.get(ctx.session, last.exam_id)
+    return paper_view.over(exam, last) if exam is not None else ""
 
 
 ENDED.append(_ended)
@@ -236,7 +242,7 @@ ENDED.append(_ended)
 
 def _running(ctx: Context) -> int:
     """The exam that the sender is at, in hand or put down."""
-    at = study.focus(ctx.session, ctx.me.id)
+    at = readings.focus(ctx.session, ctx.me.id)
     if at is not None and at[0] == "exam":
         return at[1]
     running = attempts.running(ctx.session, ctx.me.id)
@@ -258,29 +264,29 @@ def sheet(ctx: Context, _: str) -> Reply:
 
 
 def _sheet(ctx: Context, ref: int, before: str = "") -> Reply:
-    begun = service.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
-    text = words.sheet(begun.status, service.paper_of(ctx.session, ctx.shelf, ref))
+    begun = attempt.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+    text = messages.sheet(begun.status, paper_view.paper_of(ctx.session, ctx.shelf, ref))
     first = begun.status.unanswered[:1]
     buttons = tuple(Option(f"第 {n} 题", f"看第 {n} 题") for n in first)
-    return Reply("\n".join(line for line in (before, text) if line), buttons=(*buttons, words.HAND_IN, *_on_page(ctx, begun.status.exam)))
+    return Reply("\n".join(line for line in (before, text) if line), buttons=(*buttons, messages.HAND_IN, *_on_page(ctx, begun.status.exam)))
 
 
 @command("交卷")
 def hand_in(ctx: Context, _: str) -> Reply:
     """考试中交卷：先列出没有答的题，确认后才交。"""
-    begun = service.resume(ctx.session, ctx.shelf, ctx.me.id, _running(ctx), ctx.now)
-    return Reply(words.sure(begun.status), buttons=(words.SURE, words.SHEET, say.RESUME))
+    begun = attempt.resume(ctx.session, ctx.shelf, ctx.me.id, _running(ctx), ctx.now)
+    return Reply(messages.sure(begun.status), buttons=(messages.SURE, messages.SHEET, study_messages.RESUME))
 
 
 @command("确认交卷")
 def hand_in_now(ctx: Context, _: str) -> Reply:
     """确认交卷：交了就不能再答。"""
-    status = service.hand_in(ctx.session, ctx.shelf, ctx.me.id, _running(ctx), ctx.incoming, ctx.now)
+    status = answers.hand_in(ctx.session, ctx.shelf, ctx.me.id, _running(ctx), ctx.incoming, ctx.now)
     exam = status.exam
-    waiting = focus.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    waiting = current_task.waiting(ctx.session, ctx.shelf, ctx.me.id)
     lines = [
-        f"{say.RECORDED}：考试《{exam.name}》已于 {when(ctx.now)} 交卷，答了 {status.answered}/{status.size} 题。",
-        words.result(exam, status.attempt),
-        *([say.waits(waiting)] if waiting else []),
+        f"{study_messages.RECORDED}：考试《{exam.name}》已于 {when(ctx.now)} 交卷，答了 {status.answered}/{status.size} 题。",
+        messages.result(exam, status.attempt),
+        *([study_messages.waiting_line(waiting)] if waiting else []),
     ]
-    return Reply("\n".join(lines), buttons=(say.RESUME,) if waiting else (Option("考试", "我的考试"), Option("我的学时", "我的学时")))
+    return Reply("\n".join(lines), buttons=(study_messages.RESUME,) if waiting else (Option("考试", "我的考试"), Option("我的学时", "我的学时")))

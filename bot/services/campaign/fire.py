@@ -9,14 +9,14 @@ import structlog
 from sqlmodel import Session
 
 from bot.domain.calendar import Calendar, UnknownYear
-from bot.domain.campaign import Campaign, Fired
-from bot.domain.content import at_part
-from bot.domain.rhythm import due_between, next_due
+from bot.domain.campaign.campaign import Campaign, FiredCampaign
+from bot.domain.campaign.content import at_part
+from bot.domain.campaign.schedule import due_between, next_due
 from bot.domain.times import start_of
-from bot.services.campaign.tell import MERGED, tell_annual_report, tell_calendar, tell_half_year, tell_missed
-from bot.services.shelf import Shelf
-from bot.storage import campaign as rows
-from bot.storage import switches
+from bot.services.campaign.notifications import MERGED, tell_annual_report, tell_calendar, tell_half_year, tell_missed
+from bot.services.library.catalog import Catalog
+from bot.storage import campaign as campaign_rows
+from bot.storage.system import switches
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ MOST_AT_ONCE = 5000
 TICK = timedelta(microseconds=1)
 
 
-def fire_due(session: Session, shelf: Shelf, calendar: Calendar, now: datetime) -> list[Fired]:
+def fire_due(session: Session, shelf: Catalog, calendar: Calendar, now: datetime) -> list[FiredCampaign]:
     """Bring about what is due by `now`: occurrences, one a (campaign, due), and what is owed to whom; nothing while all pushes are paused.
 
     A campaign that another replica is at is left to it; the unique row decides in the end. Several times missed of one campaign are sent as
@@ -39,9 +39,9 @@ def fire_due(session: Session, shelf: Shelf, calendar: Calendar, now: datetime) 
     """
     if switches.is_on(session, switches.PAUSED):
         return []
-    fired: list[Fired] = []
-    for campaign_id in rows.due_ids(session, now):
-        campaign = rows.seized(session, campaign_id)
+    fired: list[FiredCampaign] = []
+    for campaign_id in campaign_rows.due_ids(session, now):
+        campaign = campaign_rows.seized(session, campaign_id)
         if campaign is None or campaign.state != "running" or campaign.planned_until is None or campaign.planned_until > now:
             continue
         fired += fire(session, shelf, calendar, campaign, now)
@@ -54,7 +54,7 @@ def fire_due(session: Session, shelf: Shelf, calendar: Calendar, now: datetime) 
     return fired
 
 
-def fire(session: Session, shelf: Shelf, calendar: Calendar, campaign: Campaign, now: datetime) -> list[Fired]:
+def fire(session: Session, shelf: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> list[FiredCampaign]:
     """What one campaign, held by this transaction, owes from where it was looked at last up to `now`."""
     since = campaign.planned_until or campaign.changed_at
     try:
@@ -63,7 +63,7 @@ def fire(session: Session, shelf: Shelf, calendar: Calendar, campaign: Campaign,
         # It stays as it is: once the year is known, what passed meanwhile is late or missed like anything else.
         log.warning("campaign asks for a year", campaign=campaign.id, year=unknown.year)
         return []
-    fired: list[Fired] = []
+    fired: list[FiredCampaign] = []
     for at in due:
         made = _occur(session, campaign, at, now, is_last=at == due[-1])
         if made is not None:
@@ -72,7 +72,7 @@ def fire(session: Session, shelf: Shelf, calendar: Calendar, campaign: Campaign,
     return fired
 
 
-def _occur(session: Session, campaign: Campaign, due: datetime, now: datetime, *, is_last: bool) -> Fired | None:
+def _occur(session: Session, campaign: Campaign, due: datetime, now: datetime, *, is_last: bool) -> FiredCampaign | None:
     late = now - due
     reason = ""
     if not is_last:
@@ -82,31 +82,31 @@ def _occur(session: Session, campaign: Campaign, due: datetime, now: datetime, *
     elif late > ON_TIME and campaign.missed == "mark":
         reason = f"晚了 {late // timedelta(minutes=1)} 分钟，按设置不补发"
     if reason:
-        occurrence_id = rows.occur(session, campaign.id, due, now, state="missed", note=reason)
-        return None if occurrence_id is None else Fired(campaign.id, occurrence_id, campaign.name, due, "missed", note=reason)
+        occurrence_id = campaign_rows.occur(session, campaign.id, due, now, state="missed", note=reason)
+        return None if occurrence_id is None else FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "missed", note=reason)
     content, part = campaign.content, 0
     if content.kind == "series":
-        part = rows.last_part(session, campaign.id) + 1
+        part = campaign_rows.last_part(session, campaign.id) + 1
         if part > len(content.lessons):
             return None
         content = at_part(content, part)
     note = f"迟发 {late // timedelta(minutes=1)} 分钟" if late > ON_TIME else ""
-    occurrence_id = rows.occur(session, campaign.id, due, now, part=part, content=content, note=note)
+    occurrence_id = campaign_rows.occur(session, campaign.id, due, now, part=part, content=content, note=note)
     if occurrence_id is None:
         return None
-    invited, excluded = rows.queue(session, campaign.id, occurrence_id, campaign.audience, now, note)
-    return Fired(campaign.id, occurrence_id, campaign.name, due, "fired", invited, excluded, note)
+    invited, excluded = campaign_rows.queue(session, campaign.id, occurrence_id, campaign.audience, now, note)
+    return FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "fired", invited, excluded, note)
 
 
-def _plan_on(session: Session, shelf: Shelf, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+def _plan_on(session: Session, shelf: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
     """When to look again; a campaign with nothing more to come is done."""
-    ended = campaign.kind == "series" and rows.last_part(session, campaign.id) >= len(campaign.content.lessons)
+    ended = campaign.kind == "series" and campaign_rows.last_part(session, campaign.id) >= len(campaign.content.lessons)
     upcoming, unknown = ([], None) if ended else next_due(campaign.rhythm, now + TICK, calendar)
     if not upcoming and unknown is None:
-        rows.set_state(session, campaign.id, "running", "done", now)
-        rows.plan_from(session, campaign.id, None)
+        campaign_rows.set_state(session, campaign.id, "running", "done", now)
+        campaign_rows.plan_from(session, campaign.id, None)
         return
-    rows.plan_from(session, campaign.id, look_again(upcoming, unknown, now))
+    campaign_rows.plan_from(session, campaign.id, look_again(upcoming, unknown, now))
 
 
 def look_again(upcoming: Sequence[datetime], unknown: UnknownYear | None, now: datetime) -> datetime:

@@ -8,24 +8,24 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.audience import And, People
-from bot.domain.contest import Result, overall, total
-from bot.domain.contest.plan import STATE_LABELS, Contest, span_text
+from bot.domain.contest.contest import STATE_LABELS, Contest, span_text
+from bot.domain.contest.scoring import ContestResult, overall, total
 from bot.domain.message import Incoming, Refusal
-from bot.domain.people import Learner
+from bot.domain.people.audience import And, PeopleAre
+from bot.domain.people.person import Learner
 from bot.domain.times import day_of
-from bot.services import hours, quiz
-from bot.services.contest.source import draw
-from bot.services.focus import Open, named
-from bot.services.hours import Earned
-from bot.services.quiz import Put
-from bot.services.shelf import Shelf
-from bot.storage import audience as people
-from bot.storage import contest as rows
-from bot.storage import players, teams
-from bot.storage import quiz as sittings
-from bot.storage.players import Mine, Set
-from bot.storage.quiz import OpenSitting
+from bot.services.contest.question_source import draw
+from bot.services.hours import credit
+from bot.services.hours.credit import EarnedCredit
+from bot.services.library.catalog import Catalog
+from bot.services.study import quiz
+from bot.services.study.current_task import OpenSittingFacts, named
+from bot.services.study.quiz import QuestionPut
+from bot.storage.contest import contests, players, teams
+from bot.storage.contest.players import ContestSet, Participant
+from bot.storage.people import audience
+from bot.storage.study import sittings
+from bot.storage.study.sittings import OpenSitting
 
 KIND = "contest"
 MOST_SHOWN = 20
@@ -34,12 +34,12 @@ OVER = "本场竞赛已经截止"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ContestStanding:
     """How somebody stands: their row (None before they joined), their sets, how many of today are left, their team."""
 
     contest: Contest
-    mine: Mine | None
-    sets: tuple[Set, ...]
+    mine: Participant | None
+    sets: tuple[ContestSet, ...]
     left_today: int
     team: str
 
@@ -49,14 +49,14 @@ class SetOver:
     """What a finished set came to, how its player stands now, and what taking part earned (None: it had earned before)."""
 
     contest: Contest
-    result: Result
-    standing: Standing
-    earned: Earned | None
+    result: ContestResult
+    standing: ContestStanding
+    earned: EarnedCredit | None
 
 
 def found(session: Session, me: Learner, contest_id: int, now: datetime) -> Contest:
     """A contest that this person may see: announced, and meant for them. Anything else is refused like one that does not exist."""
-    contest = rows.get(session, contest_id)
+    contest = contests.get(session, contest_id)
     if contest is None or contest.state == "draft" or not (_is_meant(session, contest, me, now) or players.mine(session, contest_id, me.id)):
         raise Refusal(f"没有编号为 {contest_id} 的竞赛，或它不对您开放。发送「竞赛」看可以参加的。")
     return contest
@@ -64,25 +64,25 @@ def found(session: Session, me: Learner, contest_id: int, now: datetime) -> Cont
 
 def offered(session: Session, me: Learner, now: datetime) -> list[Contest]:
     """The contests that are open and meant for somebody, those that end first in front."""
-    found_ = [one for one in rows.everything(session) if one.state == "open" and _is_meant(session, one, me, now)]
+    found_ = [one for one in contests.everything(session) if one.state == "open" and _is_meant(session, one, me, now)]
     return sorted(found_, key=lambda one: (one.plan.closes_at is None, one.plan.closes_at or now, one.id))
 
 
 def ranked(session: Session, me: Learner, now: datetime) -> list[Contest]:
     """What has a board that this person may look at, newest first: announced, meant for them or joined."""
-    shown = [one for one in rows.everything(session) if one.state in ("open", "closed") and one.rules.board != "off"][:MOST_SHOWN]
+    shown = [one for one in contests.everything(session) if one.state in ("open", "closed") and one.rules.board != "off"][:MOST_SHOWN]
     return [one for one in shown if players.mine(session, one.id, me.id) or _is_meant(session, one, me, now)]
 
 
 def past(session: Session, me: Learner) -> list[Contest]:
     """The last contests that somebody took part in and that are over, newest first."""
-    found_ = (rows.get(session, one) for one in players.past(session, me.id, MOST_PAST))
+    found_ = (contests.get(session, one) for one in players.past(session, me.id, MOST_PAST))
     return [one for one in found_ if one is not None]
 
 
 def _is_meant(session: Session, contest: Contest, me: Learner, now: datetime) -> bool:
-    only = And((contest.plan.audience, People((me.staff_no,))))
-    invited = people.evaluate(session, only, day_of(now), now)
+    only = And((contest.plan.audience, PeopleAre((me.staff_no,))))
+    invited = audience.evaluate(session, only, day_of(now), now)
     # Who is on leave is not disturbed, but may take part.
     return bool(invited.people or invited.excluded)
 
@@ -99,15 +99,15 @@ def join(session: Session, contest: Contest, me: Learner, now: datetime) -> bool
     return first
 
 
-def standing(session: Session, contest: Contest, person_id: int, now: datetime) -> Standing:
+def standing(session: Session, contest: Contest, person_id: int, now: datetime) -> ContestStanding:
     sets = tuple(players.sets(session, contest.id, person_id))
     today = sum(one.day == day_of(now) for one in sets)
     team = teams.team_of(session, contest.id, person_id)
     left = max(0, contest.rules.sets_a_day - today)
-    return Standing(contest, players.mine(session, contest.id, person_id), sets, left, "" if team is None else team[1])
+    return ContestStanding(contest, players.mine(session, contest.id, person_id), sets, left, "" if team is None else team[1])
 
 
-def begin(session: Session, shelf: Shelf, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> Put:
+def begin(session: Session, shelf: Catalog, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> QuestionPut:
     """The first question of a new set, or where an open one was left. Raises `Refusal` outside the window and beyond the sets of a day."""
     found(session, me, contest_id, now)
     contest = hold_open(session, contest_id, now)
@@ -142,10 +142,10 @@ def hold_open(session: Session, contest_id: int, at: datetime) -> Contest:
 
     Raises `Refusal` when what arrived at `at` does not count. Looked at before it is held, so that a late answer never waits for the closing.
     """
-    contest = rows.get(session, contest_id)
+    contest = contests.get(session, contest_id)
     assert contest is not None
     check_runs(contest, at)
-    held = rows.shared(session, contest_id)
+    held = contests.shared(session, contest_id)
     assert held is not None
     check_runs(held, at)
     return held
@@ -157,16 +157,16 @@ def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: dat
     hold_open(session, int(sitting.scope), incoming.arrived)
 
 
-def end(session: Session, shelf: Shelf, sitting: OpenSitting, now: datetime) -> SetOver:
+def end(session: Session, shelf: Catalog, sitting: OpenSitting, now: datetime) -> SetOver:
     """A set has ended: its result, the player's standing, and the hours for taking part."""
-    contest = rows.get(session, int(sitting.scope))
+    contest = contests.get(session, int(sitting.scope))
     assert contest is not None
     result = settle(session, contest, sitting.id, sitting.person_id, now)
-    earned = hours.earn_contest(session, shelf.policy, sitting.person_id, contest.id, day_of(now), now)
+    earned = credit.earn_contest(session, shelf.policy, sitting.person_id, contest.id, day_of(now), now)
     return SetOver(contest, result, standing(session, contest, sitting.person_id, now), earned)
 
 
-def settle(session: Session, contest: Contest, sitting_id: int, person_id: int, now: datetime) -> Result:
+def settle(session: Session, contest: Contest, sitting_id: int, person_id: int, now: datetime) -> ContestResult:
     """Write down what a set came to, as far as it was answered, and how its player stands with it."""
     said, last, is_whole = players.said(session, sitting_id)
     result = total(contest.rules, said, last, is_whole=is_whole)
@@ -177,6 +177,6 @@ def settle(session: Session, contest: Contest, sitting_id: int, person_id: int, 
 
 
 @named(KIND)
-def _called(session: Session, shelf: Shelf, one: Open) -> str:
-    contest = rows.get(session, int(one.scope))
+def _called(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+    contest = contests.get(session, int(one.scope))
     return f"竞赛「{contest.name}」" if contest is not None else "竞赛"

@@ -8,18 +8,18 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.content import Content, render
-from bot.domain.contest.plan import contest_of
-from bot.domain.delivery import MIDST, RANK, TURN, URGENT, Rule, chosen_hour, quiet_until
-from bot.domain.exam import GO_ON, exam_of
-from bot.domain.limits import WECHAT_HOURS
+from bot.domain.campaign.content import CampaignContent, render_content
+from bot.domain.contest.contest import contest_of
+from bot.domain.delivery.parcel import OutboundMessage
+from bot.domain.delivery.platform_limits import WECHAT_HOURS
+from bot.domain.delivery.quiet_hours import MIDST, RANK, TURN, URGENT, DeliveryRule, chosen_hour, quiet_until
+from bot.domain.exam.exam import GO_ON, exam_of
 from bot.domain.message import Address, Reply
-from bot.domain.parcel import Parcel
-from bot.domain.preference import Preference
-from bot.services import reminders
-from bot.services.shelf import Shelf
-from bot.storage.outbox import Owed
-from bot.storage.recipients import Account, Known, known
+from bot.domain.people.person import Preference
+from bot.services.delivery import reminder_messages
+from bot.services.library.catalog import Catalog
+from bot.storage.delivery.queue import QueuedDelivery
+from bot.storage.delivery.recipients import ReachableAccount, RecipientFacts, known
 
 DONE, GONE, VOID, REMINDED, ENDED = "已完成", "已离职", "已撤回", "今天已提醒过", "竞赛已结束"
 NOWHERE, TRIED, WINDOW = "没有可用渠道", "各渠道都没有送达", "微信 48 小时内没有互动"
@@ -32,7 +32,7 @@ MADE_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class OpenChannels:
     """The channels that are on, in the house's order; those closed for now with their moment; those that reach beyond WeChat's 48 hours."""
 
     on: tuple[str, ...]
@@ -41,11 +41,11 @@ class Doors:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyDelivery:
     """Something that may be said now, on one channel. `heard` is when the person last spoke there; `beyond` when that need not be lately."""
 
-    owed: Owed
-    parcel: Parcel
+    owed: QueuedDelivery
+    parcel: OutboundMessage
     rank: int
     heard: datetime | None
     others: int
@@ -54,17 +54,22 @@ class Ready:
 
 
 @dataclass(slots=True)
-class Plan:
+class DeliveryPlan:
     """A batch, sorted: what goes now, what waits until when and why, what need not go any more and why."""
 
-    ready: list[Ready] = field(default_factory=list)
+    ready: list[ReadyDelivery] = field(default_factory=list)
     later: list[tuple[int, datetime, str]] = field(default_factory=list)
     skip: list[tuple[int, str]] = field(default_factory=list)
 
 
 def plan(
-    session: Session, shelf: Shelf, owed: Sequence[Owed], now: datetime, doors: Doors, tried: Mapping[int, Collection[str]] | None = None
-) -> Plan:
+    session: Session,
+    shelf: Catalog,
+    owed: Sequence[QueuedDelivery],
+    now: datetime,
+    doors: OpenChannels,
+    tried: Mapping[int, Collection[str]] | None = None,
+) -> DeliveryPlan:
     """Sort a batch that was claimed; reads only. `tried` names the channels on which a delivery has failed already.
 
     Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
@@ -73,7 +78,7 @@ def plan(
     order = sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id))
     told_now, told_next = _told_apart(facts, order, now)
     personal = _personal(session, shelf, facts, told_now, now)
-    made = Plan(later=[(one.id, now, "") for one in told_next])
+    made = DeliveryPlan(later=[(one.id, now, "") for one in told_next])
     served: set[int] = set()
     rest = {one.id for one in told_next}
     for one in order:
@@ -100,14 +105,14 @@ def plan(
             served.add(one.person_id)
             if content.kind == "reminder":
                 facts.reminded[one.person_id].add(one.id)
-            reply = personal.get(one.id) or render(content, shelf, facts.person[one.person_id], one.occurrence_id)
+            reply = personal.get(one.id) or render_content(content, shelf, facts.person[one.person_id], one.occurrence_id)
             made.ready.append(_ready(facts, one, reply, rank, routes, doors))
     return made
 
 
-def _told_apart(facts: Known, order: Sequence[Owed], now: datetime) -> tuple[list[Owed], list[Owed]]:
+def _told_apart(facts: RecipientFacts, order: Sequence[QueuedDelivery], now: datetime) -> tuple[list[QueuedDelivery], list[QueuedDelivery]]:
     """What is made for one person each and may go: what is made now, and what the next plan makes, lest this one is stale before it is ready."""
-    mine = [one for one in order if reminders.is_personal(facts.content[one.occurrence_id])]
+    mine = [one for one in order if reminder_messages.is_personal(facts.content[one.occurrence_id])]
     due = [
         one
         for one in mine
@@ -117,13 +122,15 @@ def _told_apart(facts: Known, order: Sequence[Owed], now: datetime) -> tuple[lis
     return due[:MADE_AT_ONCE], due[MADE_AT_ONCE:]
 
 
-def _personal(session: Session, shelf: Shelf, facts: Known, owed: Sequence[Owed], now: datetime) -> dict[int, Reply | None]:
+def _personal(session: Session, shelf: Catalog, facts: RecipientFacts, owed: Sequence[QueuedDelivery], now: datetime) -> dict[int, Reply | None]:
     """What is made for each person at the last moment: reminders, digests. None where meanwhile there is nothing to say."""
-    wanted = {one.id: (one.person_id, facts.content[one.occurrence_id]) for one in owed if reminders.is_personal(facts.content[one.occurrence_id])}
-    return reminders.told(session, shelf, wanted, now) if wanted else {}
+    wanted = {
+        one.id: (one.person_id, facts.content[one.occurrence_id]) for one in owed if reminder_messages.is_personal(facts.content[one.occurrence_id])
+    }
+    return reminder_messages.told(session, shelf, wanted, now) if wanted else {}
 
 
-def _needless(facts: Known, one: Owed, content: Content) -> str:
+def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent) -> str:
     """Why nothing need be said any more; empty when it has to."""
     who = one.person_id
     if one.occurrence_id in facts.void:
@@ -150,7 +157,7 @@ def _needless(facts: Known, one: Owed, content: Content) -> str:
     return ""
 
 
-def _wait(facts: Known, one: Owed, content: Content, rule: Rule, now: datetime) -> tuple[datetime, str] | None:
+def _wait(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime) -> tuple[datetime, str] | None:
     """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (S28)."""
     if (until := facts.examined.get(one.person_id)) is not None and content.target != GO_ON:
         return min(until, now + TURN), BUSY
@@ -166,7 +173,9 @@ def _wait(facts: Known, one: Owed, content: Content, rule: Rule, now: datetime) 
     return None
 
 
-def _routes(facts: Known, one: Owed, rule: Rule, now: datetime, doors: Doors, tried: Collection[str]) -> list[Account] | str:
+def _routes(
+    facts: RecipientFacts, one: QueuedDelivery, rule: DeliveryRule, now: datetime, doors: OpenChannels, tried: Collection[str]
+) -> list[ReachableAccount] | str:
     """Accounts in the order they are tried, or why there is none: the campaign's own order, then the channel that the person chose (设置), then the
     one that they used last. What is shut for now comes after what is open."""
     accounts = [account for account in facts.accounts[one.person_id] if account.channel in doors.on]
@@ -182,7 +191,7 @@ def _routes(facts: Known, one: Owed, rule: Rule, now: datetime, doors: Doors, tr
         return WINDOW
     first = facts.chosen.get(one.person_id, Preference()).channel
 
-    def order(account: Account) -> tuple[int, bool, bool, float, int]:
+    def order(account: ReachableAccount) -> tuple[int, bool, bool, float, int]:
         named = rule.channels.index(account.channel) if rule.channels else 0
         shut = doors.closed.get(account.channel, now) > now
         return (
@@ -196,17 +205,19 @@ def _routes(facts: Known, one: Owed, rule: Rule, now: datetime, doors: Doors, tr
     return sorted(speakable, key=order)
 
 
-def _reachable(account: Account, now: datetime, doors: Doors) -> bool:
+def _reachable(account: ReachableAccount, now: datetime, doors: OpenChannels) -> bool:
     """WeChat lets customer-service messages through for 48 hours after somebody spoke (protocols.md A5)."""
     return "wechat" in doors.beyond_window or (account.heard is not None and now - account.heard < WECHAT_HOURS)
 
 
-def _place(account: Account, doors: Doors) -> int:
+def _place(account: ReachableAccount, doors: OpenChannels) -> int:
     return doors.on.index(account.channel)
 
 
-def _ready(facts: Known, one: Owed, reply: Reply, rank: int, routes: Sequence[Account], doors: Doors) -> Ready:
+def _ready(
+    facts: RecipientFacts, one: QueuedDelivery, reply: Reply, rank: int, routes: Sequence[ReachableAccount], doors: OpenChannels
+) -> ReadyDelivery:
     first = routes[0]
-    parcel = Parcel(Address(first.channel, first.app, first.user), reply, f"d{one.id}")
+    parcel = OutboundMessage(Address(first.channel, first.app, first.user), reply, f"d{one.id}")
     others = len(routes) - 1 if facts.rule[one.occurrence_id].fallback else 0
-    return Ready(one, parcel, rank, first.heard, others, first.channel in doors.beyond_window)
+    return ReadyDelivery(one, parcel, rank, first.heard, others, first.channel in doors.beyond_window)

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.limits import LIMITS, WECHAT_MESSAGES, Limit, of_channel, weight
-from bot.domain.parcel import Receipt
-from bot.services.delivery.plan import Ready
-from bot.storage import audit, budget, outbox, recipients
-from bot.storage.budget import Purse
-from bot.storage.outbox import Result
+from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.platform_limits import LIMITS, WECHAT_MESSAGES, PlatformLimit, of_channel, weight
+from bot.services.delivery.plan import ReadyDelivery
+from bot.storage.delivery import queue, quota, recipients
+from bot.storage.delivery.queue import SendResult
+from bot.storage.delivery.quota import QuotaAccount
+from bot.storage.system import audit
 
 SYSTEM = "system"
 FULL = "达到该成员的频率上限"
@@ -22,62 +23,62 @@ SETUP = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DeliveryGroup:
     """What goes into one call: the same reply on one channel."""
 
     channel: str
-    ready: tuple[Ready, ...]
+    ready: tuple[ReadyDelivery, ...]
 
 
 @dataclass(slots=True)
-class Begun:
+class BegunDeliveries:
     """What of some groups may be said from now on, group by group, and the moment before which there is no use in asking for more."""
 
-    groups: list[Group] = field(default_factory=list)
+    groups: list[DeliveryGroup] = field(default_factory=list)
     wait: datetime | None = None
-    left: list[Group] = field(default_factory=list)
+    left: list[DeliveryGroup] = field(default_factory=list)
 
 
-def grouped(ready: Sequence[Ready], sizes: dict[str, int]) -> dict[str, list[Group]]:
+def grouped(ready: Sequence[ReadyDelivery], sizes: dict[str, int]) -> dict[str, list[DeliveryGroup]]:
     """By channel, the most urgent first; each group at most what the channel takes in one call."""
-    by_reply: dict[tuple[int, str, str], list[Ready]] = {}
+    by_reply: dict[tuple[int, str, str], list[ReadyDelivery]] = {}
     for one in sorted(ready, key=lambda each: (each.rank, each.owed.id)):
         by_reply.setdefault((one.rank, one.parcel.to.channel, repr(one.parcel.reply)), []).append(one)
-    found: dict[str, list[Group]] = {}
+    found: dict[str, list[DeliveryGroup]] = {}
     for (_, channel, _), alike in by_reply.items():
         size = sizes.get(channel, 1)
-        found.setdefault(channel, []).extend(Group(channel, tuple(alike[at : at + size])) for at in range(0, len(alike), size))
+        found.setdefault(channel, []).extend(DeliveryGroup(channel, tuple(alike[at : at + size])) for at in range(0, len(alike), size))
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class QuotaShare:
     """How far the budgets go for a group: who goes now, who has to wait for their own limit, who for the channel's, and until when."""
 
-    going: tuple[Ready, ...]
+    going: tuple[ReadyDelivery, ...]
     put_off: tuple[tuple[int, datetime, str], ...]
-    rest: tuple[Ready, ...] = ()
+    rest: tuple[ReadyDelivery, ...] = ()
     wait: datetime | None = None
 
 
-class Till:
+class SpendingQuota:
     """The budgets of one channel in one transaction: whoever spends next, on whatever replica, sees what was spent here once it is closed."""
 
-    def __init__(self, session: Session, channel: str, now: datetime, limits: tuple[Limit, ...] = LIMITS) -> None:
+    def __init__(self, session: Session, channel: str, now: datetime, limits: tuple[PlatformLimit, ...] = LIMITS) -> None:
         self._session, self._now = session, now
-        self._purse = Purse(session)
+        self._purse = QuotaAccount(session)
         self._table = of_channel(channel, limits)
         counted = recipients.accounts_on(session) if any(limit.each_account for limit in self._table) else {}
         self._accounts = counted.get(channel, 0)
 
-    def share(self, group: Group) -> Share:
+    def share(self, group: DeliveryGroup) -> QuotaShare:
         """What the budgets give; looking spends nothing."""
         wants, put_off = _allowed(self._session, self._purse, self._table, group, self._now)
         heavy = weight(group.ready[0].parcel.reply)
         size, wait = _room(self._purse, self._table, self._accounts, len(wants), heavy, self._now)
-        return Share(tuple(wants[:size]), tuple(put_off), tuple(wants[size:]), wait)
+        return QuotaShare(tuple(wants[:size]), tuple(put_off), tuple(wants[size:]), wait)
 
-    def pay(self, going: Sequence[Ready]) -> None:
+    def pay(self, going: Sequence[ReadyDelivery]) -> None:
         """These go, all with the same reply."""
         if going:
             _spend(self._session, self._purse, self._table, going, weight(going[0].parcel.reply), self._now)
@@ -86,20 +87,22 @@ class Till:
         self._purse.close()
 
 
-def begin(session: Session, groups: Sequence[Group], holder: str, now: datetime, lease_seconds: float, limits: tuple[Limit, ...] = LIMITS) -> Begun:
+def begin(
+    session: Session, groups: Sequence[DeliveryGroup], holder: str, now: datetime, lease_seconds: float, limits: tuple[PlatformLimit, ...] = LIMITS
+) -> BegunDeliveries:
     """Take what the budgets give and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left."""
-    made = Begun()
-    till = Till(session, groups[0].channel, now, limits)
+    made = BegunDeliveries()
+    till = SpendingQuota(session, groups[0].channel, now, limits)
     for place, group in enumerate(groups):
         share = till.share(group)
-        outbox.put_off(session, share.put_off, holder)
-        begun = outbox.begin(session, [one.owed.id for one in share.going], holder, group.channel, now, lease_seconds)
+        queue.put_off(session, share.put_off, holder)
+        begun = queue.begin(session, [one.owed.id for one in share.going], holder, group.channel, now, lease_seconds)
         going = tuple(one for one in share.going if one.owed.id in begun)
         if going:
             till.pay(going)
-            made.groups.append(Group(group.channel, going))
+            made.groups.append(DeliveryGroup(group.channel, going))
         if share.wait is not None:
-            made.left = [*([Group(group.channel, share.rest)] if share.rest else []), *groups[place + 1 :]]
+            made.left = [*([DeliveryGroup(group.channel, share.rest)] if share.rest else []), *groups[place + 1 :]]
             made.wait = share.wait
             break
     till.close()
@@ -107,14 +110,14 @@ def begin(session: Session, groups: Sequence[Group], holder: str, now: datetime,
 
 
 def _allowed(
-    session: Session, purse: Purse, table: Sequence[Limit], group: Group, now: datetime
-) -> tuple[list[Ready], list[tuple[int, datetime, str]]]:
+    session: Session, purse: QuotaAccount, table: Sequence[PlatformLimit], group: DeliveryGroup, now: datetime
+) -> tuple[list[ReadyDelivery], list[tuple[int, datetime, str]]]:
     """Those whose own limits allow one more, and those who have to wait."""
     heavy = weight(group.ready[0].parcel.reply)
     own = [limit for limit in table if limit.per_person]
     for limit in own:
         purse.load([limit.key(one.parcel.to.user) for one in group.ready], limit.window, now)
-    wants: list[Ready] = []
+    wants: list[ReadyDelivery] = []
     put_off: list[tuple[int, datetime, str]] = []
     for one in group.ready:
         user = one.parcel.to.user
@@ -128,12 +131,12 @@ def _allowed(
     return wants, put_off
 
 
-def _used_up(session: Session, one: Ready, heavy: int) -> bool:
+def _used_up(session: Session, one: ReadyDelivery, heavy: int) -> bool:
     """True when WeChat would not take another message until the person speaks again; with a template set the channel goes that way instead."""
-    return one.heard is not None and budget.heard_used(session, one.parcel.to.user, one.heard) + heavy > WECHAT_MESSAGES
+    return one.heard is not None and quota.heard_used(session, one.parcel.to.user, one.heard) + heavy > WECHAT_MESSAGES
 
 
-def _room(purse: Purse, table: Sequence[Limit], accounts: int, people: int, heavy: int, now: datetime) -> tuple[int, datetime | None]:
+def _room(purse: QuotaAccount, table: Sequence[PlatformLimit], accounts: int, people: int, heavy: int, now: datetime) -> tuple[int, datetime | None]:
     """How many of `people` fit into the channel's own limits, and when to ask again when that is not all."""
     size, wait = people, None
     for limit in table:
@@ -147,7 +150,7 @@ def _room(purse: Purse, table: Sequence[Limit], accounts: int, people: int, heav
     return size, wait
 
 
-def _spend(session: Session, purse: Purse, table: Sequence[Limit], going: Sequence[Ready], heavy: int, now: datetime) -> None:
+def _spend(session: Session, purse: QuotaAccount, table: Sequence[PlatformLimit], going: Sequence[ReadyDelivery], heavy: int, now: datetime) -> None:
     channel = going[0].parcel.to.channel
     for limit in table:
         if limit.per_person:
@@ -158,38 +161,38 @@ def _spend(session: Session, purse: Purse, table: Sequence[Limit], going: Sequen
     if channel == "wechat":
         for one in going:
             if one.heard is not None:
-                budget.spend_since_heard(session, one.parcel.to.user, one.heard, heavy)
+                quota.spend_since_heard(session, one.parcel.to.user, one.heard, heavy)
 
 
-def result(one: Ready, receipt: Receipt, now: datetime) -> Result:
+def result(one: ReadyDelivery, receipt: SendReceipt, now: datetime) -> SendResult:
     """What a receipt makes of a delivery. What surely did not arrive is tried again, on another channel where there is one, up to a point."""
     owed = one.owed
     tries = owed.tries + 1
     match receipt.outcome:
         case "sent":
-            return Result(owed.id, "sent", receipt.error, receipt.platform_id)
+            return SendResult(owed.id, "sent", receipt.error, receipt.platform_id)
         case "unknown":
-            return Result(owed.id, "unknown", receipt.error or "unknown", receipt.platform_id)
+            return SendResult(owed.id, "unknown", receipt.error or "unknown", receipt.platform_id)
         case "failed" if one.others:
-            return Result(owed.id, "queued", receipt.error, not_before=now)
+            return SendResult(owed.id, "queued", receipt.error, not_before=now)
         case "failed":
-            return Result(owed.id, "failed", receipt.error or "failed")
+            return SendResult(owed.id, "failed", receipt.error or "failed")
     if receipt.stop:
-        return Result(owed.id, "queued", receipt.error, not_before=now + timedelta(seconds=receipt.retry_after or SETUP), counted=False)
-    at = outbox.again_at(tries, owed.created_at, now, receipt.retry_after)
+        return SendResult(owed.id, "queued", receipt.error, not_before=now + timedelta(seconds=receipt.retry_after or SETUP), counted=False)
+    at = queue.again_at(tries, owed.created_at, now, receipt.retry_after)
     if at is None:
-        return Result(owed.id, "failed", f"试了 {tries} 次：{receipt.error}")
-    return Result(owed.id, "queued", receipt.error, not_before=at)
+        return SendResult(owed.id, "failed", f"试了 {tries} 次：{receipt.error}")
+    return SendResult(owed.id, "queued", receipt.error, not_before=at)
 
 
-def settle(session: Session, group: Group, results: Sequence[Result], holder: str, now: datetime) -> None:
+def settle(session: Session, group: DeliveryGroup, results: Sequence[SendResult], holder: str, now: datetime) -> None:
     """Write down what became of a call. What WeChat surely did not send does not count against the few messages it allows (A5)."""
-    outbox.settle(session, results, holder, now)
+    queue.settle(session, results, holder, now)
     if group.channel == "wechat":
         heavy = weight(group.ready[0].parcel.reply)
         for one, what in zip(group.ready, results, strict=True):
             if one.heard is not None and what.state == "queued":
-                budget.spend_since_heard(session, one.parcel.to.user, one.heard, -heavy)
+                quota.spend_since_heard(session, one.parcel.to.user, one.heard, -heavy)
 
 
 def alarm(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import insert
 from sqlmodel import Session, select
 
-from bot.storage.tables import Account, Person, Post, Role, Unit
+from bot.storage.tables.people import AccountRow, PersonRow, PostRow, RoleRow, UnitRow
 
 ROOT = "某市机关事务管理局"
 LEADERS = f"{ROOT}/局领导"
@@ -49,7 +49,7 @@ STAFFED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class BureauMember:
     """One person of the bureau before there is a row; `number` counts from 0 over all."""
 
     number: int
@@ -60,15 +60,15 @@ class Member:
     zeal: float
 
 
-def _members() -> tuple[Member, ...]:
-    found: list[Member] = []
+def _members() -> tuple[BureauMember, ...]:
+    found: list[BureauMember] = []
     for part in STAFFED:
         for place in range(part.size):
             number = len(found)
             # Surnames run faster than ordinals, so that neighbours do not look like one family.
             name = SURNAMES[number % len(SURNAMES)] + ORDINALS[number // len(SURNAMES)]
             tier = "领导干部" if place < part.heads else part.tier
-            found.append(Member(number, str(1001 + number), name, tier, part.unit, part.zeal))
+            found.append(BureauMember(number, str(1001 + number), name, tier, part.unit, part.zeal))
     return tuple(found)
 
 
@@ -92,7 +92,7 @@ def found(session: Session, today: date, now: datetime) -> dict[str, int]:
     """Write the bureau; the row of each person by staff number."""
     units = _units(session)
     session.execute(
-        insert(Person),
+        insert(PersonRow),
         [
             {
                 "staff_no": one.staff_no,
@@ -105,14 +105,14 @@ def found(session: Session, today: date, now: datetime) -> dict[str, int]:
             for one in PEOPLE
         ],
     )
-    rows = {staff_no: person_id for staff_no, person_id in session.exec(select(Person.staff_no, Person.id)) if person_id is not None}
-    session.execute(insert(Post), _posts(units, rows, today))
+    rows = {staff_no: person_id for staff_no, person_id in session.exec(select(PersonRow.staff_no, PersonRow.id)) if person_id is not None}
+    session.execute(insert(PostRow), _posts(units, rows, today))
     session.execute(
-        insert(Account),
+        insert(AccountRow),
         [{"channel": "local", "user": one.staff_no, "person_id": rows[one.staff_no], "bound_at": now, "bound_by": "demo"} for one in PEOPLE],
     )
     session.execute(
-        insert(Role),
+        insert(RoleRow),
         [{"person_id": rows[staff_no], "role": role, "unit_id": units[unit] if unit else None} for staff_no, role, unit in ROLES],
     )
     return rows
@@ -127,7 +127,7 @@ def _units(session: Session) -> dict[str, int]:
     rows: dict[str, int] = {}
     for path in UNITS:
         parent, _, name = path.rpartition("/")
-        made = Unit(parent_id=rows.get(parent), name=name, path=path)
+        made = UnitRow(parent_id=rows.get(parent), name=name, path=path)
         session.add(made)
         session.flush()
         assert made.id is not None

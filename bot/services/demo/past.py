@@ -1,6 +1,8 @@
 """What the bureau studied last year and this year: answers in closed sets, lessons read, entries in the ledger, mistakes noted.
 
 Made by the same rules that credit the living (D2–D5 with their versions; D6, the rule of meetings, is added for the demo), and written in bulk.
+
+The rows of the demo's past, gathered first and written in bulk.
 """
 
 from __future__ import annotations
@@ -9,21 +11,24 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
+from typing import Any
 
-from sqlmodel import Session
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
 
-from bot.domain.hours import Policy, item_seconds, quotas
-from bot.domain.library import Lesson, expected_seconds
-from bot.domain.memory import AGAIN, GOOD, answered
+from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
+from bot.domain.library.library import Lesson, expected_seconds
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, answered
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.demo.bureau import PEOPLE, Member, joined
-from bot.services.demo.rows import Rows, keep
-from bot.services.quiz import DAILY_SIZE
-from bot.services.shelf import Shelf
-from bot.storage.tables import Rule
+from bot.services.demo.bureau import PEOPLE, BureauMember, joined
+from bot.services.library.catalog import Catalog
+from bot.services.study.quiz import DAILY_SIZE
+from bot.storage.study import mistakes
+from bot.storage.tables.hours import DayTotalRow, EntryRow, RuleRow, YearTotalRow
+from bot.storage.tables.study import AnswerRow, PageViewRow, ReadingRow, SittingItemRow, SittingRow
 
 HOUR = 2700
 MEETING = 2 * HOUR
@@ -38,11 +43,11 @@ D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6
 TAPPED = ("single", "judge")
 
 
-def write(session: Session, shelf: Shelf, people: Mapping[str, int], now: datetime) -> None:
+def write(session: Session, shelf: Catalog, people: Mapping[str, int], now: datetime) -> None:
     """Everything until yesterday; today is left to the visitor."""
     today = day_of(now)
     policy = _with_meetings(session, shelf.policy, date(today.year - 1, 1, 1), now)
-    rows = Rows()
+    rows = DemoRows()
     for member in PEOPLE:
         rng = random.Random(f"{member.staff_no} {today.year}")  # noqa: S311 - makes a demo, guards nothing
         for year in (today.year - 1, today.year):
@@ -50,11 +55,11 @@ def write(session: Session, shelf: Shelf, people: Mapping[str, int], now: dateti
     keep(session, rows)
 
 
-def _with_meetings(session: Session, policy: Policy, since: date, now: datetime) -> Policy:
+def _with_meetings(session: Session, policy: HoursPolicy, since: date, now: datetime) -> HoursPolicy:
     if any(one.line == "D6" for one in policy.versions):
         return policy
     body = json.dumps(D6, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    session.add(Rule(line="D6", version=1, valid_from=since, digest=sha256(body.encode()).hexdigest(), body=body, loaded_at=now))
+    session.add(RuleRow(line="D6", version=1, valid_from=since, digest=sha256(body.encode()).hexdigest(), body=body, loaded_at=now))
     session.flush()
     return policy
 
@@ -71,10 +76,10 @@ def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
 class _Year:
     """One person's year."""
 
-    rows: Rows
-    shelf: Shelf
-    policy: Policy
-    member: Member
+    rows: DemoRows
+    shelf: Catalog
+    policy: HoursPolicy
+    member: BureauMember
     person_id: int
     year: int
     today: date
@@ -221,3 +226,74 @@ class _Year:
             goes = self.rng.random() < min(0.97, zeal * (PASS_RATE if kind == "exam" else 0.93 if kind == "activity" else 0.7))
             if goes and since <= day < self.today:
                 self._earn(category, seconds, self._at(day, 16), (kind, f"{self.year}:{name.format(held[kind])}"), line, required=kind != "contest")
+
+
+@dataclass
+class DemoRows:
+    """What is to be written, table by table; sittings and readings are named by what makes them unique until they have their ids."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    sittings: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    readings: list[dict[str, Any]] = field(default_factory=list)
+    views: list[tuple[tuple[int, str, datetime], dict[str, Any]]] = field(default_factory=list)
+    notebook: dict[tuple[int, str], Mistake] = field(default_factory=dict)
+    items: Counter[tuple[int, int, str]] = field(default_factory=Counter)
+
+
+def keep(session: Session, rows: DemoRows) -> None:
+    """Write everything, in the order of time."""
+    rows.entries.sort(key=lambda one: one["recorded_at"])
+    rows.sittings.sort(key=lambda one: one["closed_at"])
+    rows.answers.sort(key=lambda one: one["recorded_at"])
+    rows.readings.sort(key=lambda one: one["closed_at"])
+    _insert(session, SittingRow, rows.sittings)
+    sets = {
+        (row[1], row[2]): row[0]
+        for row in session.exec(select(SittingRow.id, SittingRow.person_id, SittingRow.scope).where(col(SittingRow.kind) == "daily"))
+    }
+    for one in rows.answers:
+        one["sitting_id"] = sets[one["person_id"], day_of(one["recorded_at"]).isoformat()]
+    _insert(
+        session,
+        SittingItemRow,
+        [{"sitting_id": one["sitting_id"], "n": one["n"], "question": one["question"], "version_id": one["version_id"]} for one in rows.answers],
+    )
+    _insert(session, AnswerRow, rows.answers)
+    for (person_id, _), entry in rows.notebook.items():
+        mistakes.keep(session, person_id, entry)
+    _insert(session, ReadingRow, rows.readings)
+    ways = {
+        (row[1], row[2], row[3]): row[0] for row in session.exec(select(ReadingRow.id, ReadingRow.person_id, ReadingRow.lesson, ReadingRow.opened_at))
+    }
+    _insert(session, PageViewRow, [{"reading_id": ways[way], **view} for way, view in rows.views])
+    _insert(session, EntryRow, rows.entries)
+    _keep_totals(session, rows)
+
+
+def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.execute(insert(table), rows)
+
+
+def _keep_totals(session: Session, rows: DemoRows) -> None:
+    """The running totals, added up from the very entries."""
+    years: Counter[tuple[int, int, str]] = Counter()
+    items: Counter[tuple[int, int, str]] = Counter()
+    days: Counter[tuple[int, date, str]] = Counter()
+    for one in rows.entries:
+        key = (one["person_id"], one["day"].year, one["category"])
+        years[key] += one["credit_seconds"]
+        items[key] += one["source_kind"] == "item"
+        days[one["person_id"], one["day"], one["category"]] += one["credit_seconds"]
+    _insert(
+        session,
+        YearTotalRow,
+        [
+            {"person_id": who, "year": year, "category": what, "seconds": seconds, "items": items[who, year, what]}
+            for (who, year, what), seconds in years.items()
+        ],
+    )
+    _insert(
+        session, DayTotalRow, [{"person_id": who, "day": day, "category": what, "seconds": seconds} for (who, day, what), seconds in days.items()]
+    )

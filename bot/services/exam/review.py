@@ -7,15 +7,16 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.correction import Amendment
-from bot.domain.exam import Attempt, Exam
-from bot.domain.paper import as_shown, shown_as
-from bot.domain.question import Question
-from bot.services import secrecy
-from bot.services.shelf import Shelf
-from bot.storage import correction, marks
+from bot.domain.exam.exam import Attempt, Exam
+from bot.domain.exam.paper import as_shown, shown_as
+from bot.domain.grading.correction import Amendment
+from bot.domain.library.question import Question
+from bot.services.library import key_visibility
+from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts
-from bot.storage.marks import Mark
+from bot.storage.grading import corrections
+from bot.storage.study import grades
+from bot.storage.study.grades import CountingGrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +29,33 @@ class Reviewed:
     n: int
     question: Question
     choice: str | None
-    mark: Mark
+    mark: CountingGrade
     amended: Amendment | None = None
     reason: str = ""
 
 
 def barred(session: Session, attempt: Attempt, now: datetime) -> str:
     """Why another exam lets somebody see no keys of this old paper yet, in a sentence; empty when none stands in the way."""
-    if name := secrecy.at_exam(session, attempt.person_id, now):
+    if name := key_visibility.at_exam(session, attempt.person_id, now):
         return f"您正在考《{name}》，交卷以后再看答案和解析。"
-    hidden = secrecy.hidden(session, attempt.person_id)
+    hidden = key_visibility.hidden(session, attempt.person_id)
     if hidden and not hidden.isdisjoint(one.question for one in attempts.items(session, attempt.sitting_id)):
         return "这份卷里有您另一场考试的题，那场考试结束后再看答案和解析。"
     return ""
 
 
-def review(session: Session, shelf: Shelf, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
+def review(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
     """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them (W13)."""
     if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
         return []
     shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}
-    return [_reviewed(session, shelf, mark, shuffles[mark.n]) for mark in marks.of_sitting(session, attempt.sitting_id)]
+    return [_reviewed(session, shelf, mark, shuffles[mark.n]) for mark in grades.of_sitting(session, attempt.sitting_id)]
 
 
-def _reviewed(session: Session, shelf: Shelf, mark: Mark, shuffle: str) -> Reviewed:
+def _reviewed(session: Session, shelf: Catalog, mark: CountingGrade, shuffle: str) -> Reviewed:
     question = as_shown(shelf.question(session, mark.version_id), shuffle)
     choice = None if mark.choice is None else shown_as(mark.choice, shuffle)
-    found = None if mark.correction is None else correction.get(session, mark.correction)
+    found = None if mark.correction is None else corrections.get(session, mark.correction)
     if found is None:
         return Reviewed(mark.n, question, choice, mark)
     amended = replace(found.amendment, keys=tuple(shown_as(one, shuffle) for one in found.amendment.keys))

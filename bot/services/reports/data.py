@@ -9,7 +9,7 @@ import unicodedata
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from bot.domain.report import Cell, Column, Part, Table, clean
+from bot.domain.reports import Cell, Column, Part, Table, clean
 
 BOM = "\ufeff"
 _FORMULA = "=+-@"

@@ -8,8 +8,8 @@ from decimal import Decimal
 from itertools import islice, takewhile
 from typing import BinaryIO
 
-from bot.domain.hours import hours_text
-from bot.domain.report import Cell, Column, Part, Row, Table, clean
+from bot.domain.hours.policy import hours_text
+from bot.domain.reports import Cell, Column, Part, Row, Table, clean
 
 NOTHING = "—"
 PHONE_BYTES = 1_800

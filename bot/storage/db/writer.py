@@ -58,7 +58,7 @@ class _Spoilt(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class WriteJob:
     """A piece of work that waits, whose it is, and who is to be told where; `outcome` or `error` count once it is `settled`."""
 
     work: Work[Any]
@@ -91,13 +91,13 @@ class Writer(threading.Thread):
         self._gauges = gauges
         self._prelock = prelock
         self._always_apart = not is_sqlite(engine)
-        self.waiting: deque[Job] = deque()
+        self.waiting: deque[WriteJob] = deque()
         self.nudged = False
         self.watched_by: set[asyncio.AbstractEventLoop] = set()
         self._wake = threading.Condition()
         self._finishing = False
 
-    def put(self, job: Job) -> None:
+    def put(self, job: WriteJob) -> None:
         with self._wake:
             if self._finishing:
                 raise Stopped("stopped")
@@ -112,7 +112,7 @@ class Writer(threading.Thread):
     def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
         until = time.monotonic() - patience
-        lost: list[Job] = []
+        lost: list[WriteJob] = []
         with self._wake:
             while self.waiting and self.waiting[0].since <= until:
                 lost.append(self.waiting.popleft())
@@ -160,18 +160,18 @@ class Writer(threading.Thread):
         if connection is not None:
             connection.close()
 
-    def _take(self) -> list[Job] | None:
+    def _take(self) -> list[WriteJob] | None:
         with self._wake:
             while not self.waiting:
                 if self._finishing:
                     return None
                 self._wake.wait()
-            batch: list[Job] = []
+            batch: list[WriteJob] = []
             while self.waiting and len(batch) < BATCH:
                 batch.append(self.waiting.popleft())
             return batch
 
-    def _leave_out(self) -> list[Job]:
+    def _leave_out(self) -> list[WriteJob]:
         """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
         now = time.monotonic()
         with self._wake:
@@ -179,7 +179,7 @@ class Writer(threading.Thread):
             self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
             return long
 
-    def _serve(self, connection: Any, batch: list[Job]) -> None:
+    def _serve(self, connection: Any, batch: list[WriteJob]) -> None:
         """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
         try:
             try:
@@ -194,7 +194,7 @@ class Writer(threading.Thread):
         for job in batch:
             self._alone(connection, job)
 
-    def _alone(self, connection: Any, job: Job) -> None:
+    def _alone(self, connection: Any, job: WriteJob) -> None:
         for turn in range(RETRIED):
             try:
                 self._transact(connection, [job], apart=True)
@@ -207,7 +207,7 @@ class Writer(threading.Thread):
                     job.settled = True
                     return
 
-    def _transact(self, connection: Any, batch: list[Job], *, apart: bool) -> None:
+    def _transact(self, connection: Any, batch: list[WriteJob], *, apart: bool) -> None:
         """The batch in one transaction; `apart` gives each job a savepoint of its own.
 
         Without one (a savepoint is two statements and a copy of every page that is touched, and nearly nobody needs it) a refusal costs
@@ -258,9 +258,9 @@ def _is_of_one(wrong: DBAPIError) -> bool:
     return not wrong.connection_invalidated and state is not None and not state.startswith(("08", "25006", "53", "55P03", "57", "58"))
 
 
-def _let_go(batch: list[Job]) -> None:
+def _let_go(batch: list[WriteJob]) -> None:
     """One call into each loop for the whole batch."""
-    loops: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[WriteJob]] = {}
     for job in batch:
         loops.setdefault(job.loop, []).append(job)
     for loop, jobs in loops.items():
@@ -268,7 +268,7 @@ def _let_go(batch: list[Job]) -> None:
             loop.call_soon_threadsafe(_tell, jobs)
 
 
-def _tell(jobs: list[Job]) -> None:
+def _tell(jobs: list[WriteJob]) -> None:
     for job in jobs:
         if job.future.done():
             continue

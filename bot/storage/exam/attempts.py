@@ -9,81 +9,81 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.exam import Attempt, Exam
-from bot.storage.sql import Sql
-from bot.storage.tables import moment, stamp
+from bot.domain.exam.exam import Attempt, Exam
+from bot.storage.db.query import Statement
+from bot.storage.tables.columns import moment, stamp
 
 _TRIED = "sitting_id, exam_id, person_id, n, started_at, deadline, state, closed_at, closed_by, score, passed, difficulty"
-_BEGIN = Sql(
+_BEGIN = Statement(
     """INSERT INTO attempt (sitting_id, exam_id, person_id, n, started_at, deadline, state, difficulty)
        VALUES (:sitting_id, :exam_id, :person_id, :n, :started_at, :deadline, 'open', :difficulty)"""
 )
-_ATTEMPT = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id")  # noqa: S608
-_ATTEMPTS = Sql(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id AND person_id = :person_id ORDER BY n")  # noqa: S608
-_RUNNING = Sql(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id AND state = 'open' ORDER BY started_at DESC")  # noqa: S608
-_HELD = Sql(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id FOR UPDATE")  # noqa: S608
-_LAST = Sql(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id ORDER BY started_at DESC LIMIT 1")  # noqa: S608
-_END = Sql(
+_ATTEMPT = Statement(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id")  # noqa: S608
+_ATTEMPTS = Statement(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id AND person_id = :person_id ORDER BY n")  # noqa: S608
+_RUNNING = Statement(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id AND state = 'open' ORDER BY started_at DESC")  # noqa: S608
+_HELD = Statement(f"SELECT {_TRIED} FROM attempt WHERE sitting_id = :id FOR UPDATE")  # noqa: S608
+_LAST = Statement(f"SELECT {_TRIED} FROM attempt WHERE person_id = :person_id ORDER BY started_at DESC LIMIT 1")  # noqa: S608
+_END = Statement(
     """UPDATE attempt SET state = 'closed', closed_at = :at, closed_by = :by WHERE sitting_id = :id AND state = 'open' AND deadline <= :until"""
 )
 _EVER = "9"
 """Later than any moment as text."""
-_MARK = Sql("UPDATE attempt SET score = :score, passed = :passed WHERE sitting_id = :id AND state = 'closed'")
-_DUE = Sql(
+_MARK = Statement("UPDATE attempt SET score = :score, passed = :passed WHERE sitting_id = :id AND state = 'closed'")
+_DUE = Statement(
     f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
         WHERE a.state = 'open' AND a.deadline <= :until ORDER BY a.deadline LIMIT :n"""  # noqa: S608
 )
-_LOCK = Sql("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
-_UNTOLD = Sql(
+_LOCK = Statement("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
+_UNTOLD = Statement(
     f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))} FROM exam e CROSS JOIN attempt a
         WHERE a.exam_id = e.id AND a.state = 'closed' AND a.told_at IS NULL AND e.frozen_at IS NULL
           AND (e.state = 'released' OR (e.state = 'closed' AND e.results <> 'after_release')) ORDER BY a.sitting_id LIMIT :n"""  # noqa: S608
 )
-_TOLD = Sql("UPDATE attempt SET told_at = :at WHERE sitting_id = :id AND told_at IS NULL")
-_OF_EXAM = Sql(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id ORDER BY sitting_id")  # noqa: S608
-_ITEMS = Sql(
+_TOLD = Statement("UPDATE attempt SET told_at = :at WHERE sitting_id = :id AND told_at IS NULL")
+_OF_EXAM = Statement(f"SELECT {_TRIED} FROM attempt WHERE exam_id = :exam_id ORDER BY sitting_id")  # noqa: S608
+_ITEMS = Statement(
     """SELECT i.n, i.question, i.version_id, i.points, i.shuffle, a.choice FROM sitting_item i
        LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n WHERE i.sitting_id = :id ORDER BY i.n"""
 )
-_ITEM = Sql(
+_ITEM = Statement(
     """SELECT i.n, i.question, i.version_id, i.points, i.shuffle, a.choice FROM sitting_item i
        LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n WHERE i.sitting_id = :id AND i.n = :n"""
 )
-_UNANSWERED = Sql(
+_UNANSWERED = Statement(
     """SELECT i.n FROM sitting_item i WHERE i.sitting_id = :id AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
        ORDER BY i.n"""
 )
-_BY_MESSAGE = Sql("SELECT id FROM answer WHERE sitting_id = :id AND n = :n AND channel = :channel AND message_id = :message_id")
-_ITEM_IN = Sql(
+_BY_MESSAGE = Statement("SELECT id FROM answer WHERE sitting_id = :id AND n = :n AND channel = :channel AND message_id = :message_id")
+_ITEM_IN = Statement(
     """INSERT INTO sitting_item (sitting_id, n, question, version_id, points, shuffle)
        VALUES (:sitting_id, :n, :question, :version_id, :points, :shuffle)"""
 )
-_ITEMS_IN = Sql(
+_ITEMS_IN = Statement(
     """INSERT INTO sitting_item (sitting_id, n, question, version_id, points, shuffle)
        SELECT CAST(:sitting_id AS integer), * FROM unnest(CAST(:n AS integer[]), CAST(:question AS text[]), CAST(:version_id AS integer[]),
                                                           CAST(:points AS integer[]), CAST(:shuffle AS text[]))"""
 )
 """The same for a whole paper in one statement, as PostgreSQL has it; SQLite is as quick with one a row."""
-_SITTING = Sql(
+_SITTING = Statement(
     """INSERT INTO sitting (person_id, kind, scope, size, next, state, opened_at) VALUES (:person_id, :kind, :scope, :size, 1, 'open', :at)
        RETURNING id"""
 )
-_SEEN = Sql(
+_SEEN = Statement(
     """SELECT i.question FROM sitting_item i WHERE i.sitting_id IN
        (SELECT sitting_id FROM attempt WHERE person_id = :person_id ORDER BY started_at DESC LIMIT :n)"""
 )
 # CROSS JOIN: SQLite then begins with the few attempts; by itself it would begin with everything that was ever asked or answered.
-_USES = Sql("SELECT i.question, COUNT(*) FROM attempt t CROSS JOIN sitting_item i WHERE i.sitting_id = t.sitting_id GROUP BY i.question")
-_FIRST_ANSWERS = Sql(
+_USES = Statement("SELECT i.question, COUNT(*) FROM attempt t CROSS JOIN sitting_item i WHERE i.sitting_id = t.sitting_id GROUP BY i.question")
+_FIRST_ANSWERS = Statement(
     """SELECT a.version_id, COUNT(*), SUM(a.correct) FROM attempt t CROSS JOIN answer a
        WHERE a.sitting_id = t.sitting_id AND t.n = 1 AND t.state = 'closed' AND a.provisional = 0 GROUP BY a.version_id"""
 )
-_HIDDEN = Sql(
+_HIDDEN = Statement(
     """SELECT DISTINCT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
        WHERE t.person_id = :person_id AND e.state = 'published'"""
 )
-_AT_IT = Sql("SELECT person_id FROM attempt WHERE state = 'open' AND deadline > :since")
-_WATCHED = Sql(
+_AT_IT = Statement("SELECT person_id FROM attempt WHERE state = 'open' AND deadline > :since")
+_WATCHED = Statement(
     """SELECT e.name, e.closes_at, t.state, t.deadline, e.grace_seconds FROM attempt t JOIN exam e ON e.id = t.exam_id
        WHERE t.person_id = :person_id AND e.state = 'published'"""
 )
@@ -101,7 +101,7 @@ def _attempt(row: Any) -> Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PaperItem:
     """The n-th item of a paper: version, worth in thousandths of a point, order of options, and the choice recorded in letters of the file."""
 
     n: int
@@ -188,14 +188,14 @@ def lock_people(session: Session, people: Collection[int]) -> set[int]:
     return {row[0] for row in _LOCK.all(session, ids=sorted(people))}
 
 
-def items(session: Session, sitting_id: int) -> list[Placed]:
+def items(session: Session, sitting_id: int) -> list[PaperItem]:
     """A paper in its order."""
-    return [Placed(*row) for row in _ITEMS.all(session, id=sitting_id)]
+    return [PaperItem(*row) for row in _ITEMS.all(session, id=sitting_id)]
 
 
-def item(session: Session, sitting_id: int, n: int) -> Placed | None:
+def item(session: Session, sitting_id: int, n: int) -> PaperItem | None:
     row = _ITEM.one(session, id=sitting_id, n=n)
-    return None if row is None else Placed(*row)
+    return None if row is None else PaperItem(*row)
 
 
 def unanswered(session: Session, sitting_id: int) -> list[int]:
@@ -236,7 +236,7 @@ def hidden(session: Session, person_id: int) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedAttempt:
     """An attempt at an exam that can still be sat by somebody."""
 
     name: str
@@ -251,7 +251,7 @@ def at_it(session: Session, since: datetime) -> frozenset[int]:
     return frozenset(row[0] for row in _AT_IT.all(session, since=stamp(since)))
 
 
-def watched(session: Session, person_id: int) -> list[Watched]:
+def watched(session: Session, person_id: int) -> list[WatchedAttempt]:
     """A person's attempts at exams that are not over; nearly always none."""
     rows = _WATCHED.all(session, person_id=person_id)
-    return [Watched(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]
+    return [WatchedAttempt(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]

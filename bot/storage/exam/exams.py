@@ -1,4 +1,7 @@
-"""Exams as rows: every state is reached once, whoever is first."""
+"""Exams as rows: every state is reached once, whoever is first.
+
+Results of an exam for those who look after it: try by try for scripts, person by person for reports.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +11,35 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain import audience as audiences
-from bot.domain import paper
-from bot.domain.exam import Exam, gate_json, gate_of
-from bot.storage.sql import Sql
-from bot.storage.tables import moment, stamp
+from bot.domain.exam import blueprint
+from bot.domain.exam.exam import Exam, gate_json, gate_of
+from bot.domain.people import audience
+from bot.storage.db.query import Statement
+from bot.storage.tables.columns import moment, stamp
 
 _COLUMNS = """id, name, state, blueprint, audience, gate, opens_at, closes_at, minutes, late_minutes, attempts, pass_line, total, results,
     grace_seconds, makeup_of, cap, clause, campaign_id, created_by, closed_at, released_at, frozen_at"""
-_ADD = Sql(
+_ADD = Statement(
     """INSERT INTO exam (name, state, blueprint, audience, gate, opens_at, closes_at, minutes, late_minutes, attempts, pass_line, total, results,
                          grace_seconds, makeup_of, cap, clause, created_by, created_at, changed_at)
        VALUES (:name, 'draft', :blueprint, :audience, :gate, :opens_at, :closes_at, :minutes, :late_minutes, :attempts, :pass_line, :total,
                :results, :grace_seconds, :makeup_of, :cap, :clause, :by, :at, :at) RETURNING id"""
 )
-_GET = Sql(f"SELECT {_COLUMNS} FROM exam WHERE id = :id")  # noqa: S608
-_HOLD = Sql("SELECT id FROM exam WHERE id = :id FOR UPDATE")
-_ALL = Sql(f"SELECT {_COLUMNS} FROM exam ORDER BY id DESC")  # noqa: S608
-_PUBLISHED = Sql(f"SELECT {_COLUMNS} FROM exam WHERE state = 'published' AND opens_at <= :until ORDER BY closes_at, id")  # noqa: S608
-_IS_PUBLISHED = Sql("SELECT 1 FROM exam WHERE id = :id AND state = 'published'")
-_OF_PERSON = Sql(
+_GET = Statement(f"SELECT {_COLUMNS} FROM exam WHERE id = :id")  # noqa: S608
+_HOLD = Statement("SELECT id FROM exam WHERE id = :id FOR UPDATE")
+_ALL = Statement(f"SELECT {_COLUMNS} FROM exam ORDER BY id DESC")  # noqa: S608
+_PUBLISHED = Statement(f"SELECT {_COLUMNS} FROM exam WHERE state = 'published' AND opens_at <= :until ORDER BY closes_at, id")  # noqa: S608
+_IS_PUBLISHED = Statement("SELECT 1 FROM exam WHERE id = :id AND state = 'published'")
+_OF_PERSON = Statement(
     f"""SELECT {_COLUMNS} FROM exam WHERE id IN (SELECT exam_id FROM attempt WHERE person_id = :person_id) ORDER BY closes_at DESC, id DESC"""  # noqa: S608
 )
-_MAKEUP = Sql("SELECT id FROM exam WHERE makeup_of = :id AND state <> 'cancelled'")
-_PUBLISH = Sql("UPDATE exam SET state = 'published', campaign_id = :campaign_id, changed_at = :at WHERE id = :id AND state = 'draft'")
-_CANCEL = Sql("UPDATE exam SET state = 'cancelled', changed_at = :at WHERE id = :id AND state IN ('draft', 'published')")
-_CLOSE = Sql("UPDATE exam SET state = 'closed', closed_at = :at, changed_at = :at WHERE id = :id AND state = 'published'")
-_RELEASE = Sql("UPDATE exam SET state = 'released', released_at = :at, changed_at = :at WHERE id = :id AND state = 'closed'")
-_FREEZE = Sql("UPDATE exam SET frozen_at = :at WHERE id = :id")
-_ENDED = Sql(
+_MAKEUP = Statement("SELECT id FROM exam WHERE makeup_of = :id AND state <> 'cancelled'")
+_PUBLISH = Statement("UPDATE exam SET state = 'published', campaign_id = :campaign_id, changed_at = :at WHERE id = :id AND state = 'draft'")
+_CANCEL = Statement("UPDATE exam SET state = 'cancelled', changed_at = :at WHERE id = :id AND state IN ('draft', 'published')")
+_CLOSE = Statement("UPDATE exam SET state = 'closed', closed_at = :at, changed_at = :at WHERE id = :id AND state = 'published'")
+_RELEASE = Statement("UPDATE exam SET state = 'released', released_at = :at, changed_at = :at WHERE id = :id AND state = 'closed'")
+_FREEZE = Statement("UPDATE exam SET frozen_at = :at WHERE id = :id")
+_ENDED = Statement(
     """SELECT e.id FROM exam e WHERE e.state = 'published' AND e.closes_at <= :until
        AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.exam_id = e.id AND a.state = 'open') ORDER BY e.id"""
 )
@@ -52,7 +55,7 @@ def _at(text: str | None) -> datetime | None:
 
 def _exam(row: Any) -> Exam:
     return Exam(
-        id=row[0], name=row[1], state=row[2], blueprint=paper.from_json(json.loads(row[3])), audience=audiences.from_json(json.loads(row[4])),
+        id=row[0], name=row[1], state=row[2], blueprint=blueprint.blueprint_from_json(json.loads(row[3])), audience=audience.audience_from_json(json.loads(row[4])),
         gate=gate_of(json.loads(row[5])), opens_at=moment(row[6]), closes_at=moment(row[7]), minutes=row[8], late_minutes=row[9], attempts=row[10],
         pass_line=row[11], total=row[12], results=row[13], grace_seconds=row[14], makeup_of=row[15], cap=row[16], clause=row[17],
         campaign_id=row[18], created_by=row[19], closed_at=_at(row[20]), released_at=_at(row[21]), frozen_at=_at(row[22]),
@@ -62,7 +65,7 @@ def _exam(row: Any) -> Exam:
 def add(session: Session, exam: Exam, by: str, at: datetime) -> int:
     """A draft over the values of `exam`, whose id and state do not count; the new id."""
     row = _ADD.one(
-        session, name=exam.name, blueprint=_text(paper.to_json(exam.blueprint)), audience=_text(audiences.to_json(exam.audience)),
+        session, name=exam.name, blueprint=_text(blueprint.blueprint_json(exam.blueprint)), audience=_text(audience.audience_json(exam.audience)),
         gate=_text(gate_json(exam.gate)), opens_at=stamp(exam.opens_at), closes_at=stamp(exam.closes_at), minutes=exam.minutes,
         late_minutes=exam.late_minutes, attempts=exam.attempts, pass_line=exam.pass_line, total=exam.total, results=exam.results,
         grace_seconds=exam.grace_seconds, makeup_of=exam.makeup_of, cap=exam.cap, clause=exam.clause, by=by, at=stamp(at),
@@ -132,3 +135,28 @@ def freeze(session: Session, exam_id: int, at: datetime | None) -> None:
 def ended(session: Session, until: datetime) -> list[int]:
     """Published exams whose window is over and which nobody sits any more."""
     return [row[0] for row in _ENDED.all(session, until=stamp(until))]
+
+
+_EXPORT = Statement(
+    """SELECT p.staff_no, p.name, COALESCE((SELECT MIN(u.path) FROM post o JOIN unit u ON u.id = o.unit_id WHERE o.person_id = p.id
+                                          AND (o.until IS NULL OR o.until >= substr(t.started_at, 1, 10))), ''),
+              t.n, t.sitting_id, t.started_at, t.deadline, t.state, t.closed_at, t.closed_by, t.score, t.passed, t.difficulty,
+              (SELECT COUNT(*) FROM answer a WHERE a.sitting_id = t.sitting_id)
+       FROM attempt t JOIN person p ON p.id = t.person_id WHERE t.exam_id = :exam_id ORDER BY t.sitting_id"""
+)
+_NAMES = (
+    "staff_no", "name", "unit", "attempt", "session", "started_at", "deadline", "state", "closed_at", "closed_by", "score", "passed", "difficulty",
+    "answered",
+)  # fmt: skip
+
+
+def exported(session: Session, exam_id: int) -> list[dict[str, Any]]:
+    """Every try in the order in which they began; score in points, difficulty from 0 to 1."""
+    found = []
+    for row in _EXPORT.all(session, exam_id=exam_id):
+        one = dict(zip(_NAMES, row, strict=True))
+        one["score"] = None if one["score"] is None else one["score"] / 1000
+        one["passed"] = None if one["passed"] is None else bool(one["passed"])
+        one["difficulty"] /= 1000
+        found.append(one)
+    return found

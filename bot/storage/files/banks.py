@@ -6,16 +6,17 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, cast
 
-from bot.domain import numerals
-from bot.domain.library import Bank, Library
-from bot.domain.question import BLANK, KINDS, KeyPoint, Question, normalised
+from bot.domain.library.library import Bank, Library
+from bot.domain.library.question import BLANK, KINDS, KeyPoint, Question
+from bot.domain.text import numbers
+from bot.domain.text.typed_answers import normalised
 from bot.storage.files.models import ENTRIES, BankFile, FillEntry, MultipleEntry, QuestionEntry, ShortEntry, SingleEntry, validated
-from bot.storage.files.strict import Fault, Node
+from bot.storage.files.strict_yaml import FileFault, Node
 
 NONE = "none"
 
 
-def read(node: Node, file: str, laws: Library, faults: list[Fault]) -> tuple[Bank, list[Question]] | None:
+def read_bank(node: Node, file: str, laws: Library, faults: list[FileFault]) -> tuple[Bank, list[Question]] | None:
     """The bank and its questions, or None with every fault noted. `laws` holds the register that names are checked against."""
     before = len(faults)
     frame = validated(BankFile, node, file, faults)
@@ -27,7 +28,7 @@ def read(node: Node, file: str, laws: Library, faults: list[Fault]) -> tuple[Ban
         if question is None:
             continue
         if question.id in lines:
-            faults.append(Fault(file, entry.line_at(("id",)), f"题目 {question.id}：编号重复，第 {lines[question.id]} 行已经用过"))
+            faults.append(FileFault(file, entry.line_at(("id",)), f"题目 {question.id}：编号重复，第 {lines[question.id]} 行已经用过"))
         lines.setdefault(question.id, entry.line_at(("id",)))
         questions.append(question)
     if frame is None or len(faults) > before:
@@ -35,19 +36,19 @@ def read(node: Node, file: str, laws: Library, faults: list[Fault]) -> tuple[Ban
     return Bank(frame.bank, frame.title, tuple(question.id for question in questions)), questions
 
 
-def _question(node: Node, number: int, file: str, laws: Library, faults: list[Fault]) -> Question | None:
+def _question(node: Node, number: int, file: str, laws: Library, faults: list[FileFault]) -> Question | None:
     said = node.value if isinstance(node.value, dict) else {}
     name = f"题目 {said['id'].value}" if "id" in said and isinstance(said["id"].value, str) else f"第 {number} 题"
     kind = said["kind"].value if "kind" in said else None
     model = ENTRIES.get(kind) if isinstance(kind, str) else None
     if model is None:
         sentence = f"kind（题型）应为 {'、'.join(ENTRIES)} 之一" if "kind" in said else "缺少 kind（题型）"
-        faults.append(Fault(file, node.line_at(("kind",)), f"{name}：{sentence}"))
+        faults.append(FileFault(file, node.line_at(("kind",)), f"{name}：{sentence}"))
         return None
     entry = validated(model, node, file, faults, name)
     if entry is None:
         return None
-    found = [Fault(file, node.line_at(place), f"{name}：{sentence}") for place, sentence in (*_sources(entry, laws), *_keys(entry))]
+    found = [FileFault(file, node.line_at(place), f"{name}：{sentence}") for place, sentence in (*_sources(entry, laws), *_keys(entry))]
     faults.extend(found)
     return None if found else _built(entry)
 
@@ -66,7 +67,7 @@ def _sources(entry: QuestionEntry, laws: Library) -> Found:
         return
     if entry.source is not None:
         yield ("source",), "有条文依据就不写 source（出处）；没有条文可核对时依据写 none"
-    if numerals.article_number(entry.article) is None:
+    if numbers.article_number(entry.article) is None:
         yield ("article",), f"“{entry.article}”不是一条条文，应写作 第一百二十三条"
 
 

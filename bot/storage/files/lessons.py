@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 
-from bot.domain.library import Lesson, Library
+from bot.domain.library.library import Lesson, Library
 from bot.storage.files.banks import name_faults
 from bot.storage.files.models import LessonFront, validated
-from bot.storage.files.strict import Fault, Node, Refused, parse
+from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse
 
 LARGEST = 100_000
 FEWEST_PAGES, MOST_PAGES = 2, 5
@@ -24,19 +24,19 @@ _FORBIDDEN = (
 )
 
 
-def read(text: str, file: str, library: Library, faults: list[Fault]) -> Lesson | None:
+def read_lesson(text: str, file: str, library: Library, faults: list[FileFault]) -> Lesson | None:
     """The lesson, or None with every fault noted. `library` holds the register and the questions that it may name."""
     before = len(faults)
     lines = text.split("\n")
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
     if lines[0].rstrip() != "---" or not end:
-        faults.append(Fault(file, 1, "文件应以两行 --- 之间的说明开头"))
+        faults.append(FileFault(file, 1, "文件应以两行 --- 之间的说明开头"))
         return None
     pages = _pages(lines, end + 1, file, faults)
     try:
         node = parse("\n".join(lines[1:end]), first_line=2)
-    except Refused as refused:
-        faults.append(Fault(file, refused.line, refused.sentence))
+    except UnreadableText as refused:
+        faults.append(FileFault(file, refused.line, refused.sentence))
         return None
     front = validated(LessonFront, node, file, faults)
     if front is None:
@@ -61,7 +61,7 @@ def read(text: str, file: str, library: Library, faults: list[Fault]) -> Lesson 
     )
 
 
-def _pages(lines: list[str], start: int, file: str, faults: list[Fault]) -> tuple[str, ...]:
+def _pages(lines: list[str], start: int, file: str, faults: list[FileFault]) -> tuple[str, ...]:
     pages: list[str] = []
     page: list[str] = []
     first = start + 1
@@ -70,24 +70,24 @@ def _pages(lines: list[str], start: int, file: str, faults: list[Fault]) -> tupl
             _keep("\n".join(page).strip(), first, file, pages, faults)
             page, first = [], number + 1
             continue
-        faults.extend(Fault(file, number, sentence) for pattern, sentence in _FORBIDDEN if pattern.search(line))
+        faults.extend(FileFault(file, number, sentence) for pattern, sentence in _FORBIDDEN if pattern.search(line))
         page.append(line)
     if not FEWEST_PAGES <= len(pages) <= MOST_PAGES:
-        faults.append(Fault(file, start, f"一课应有 {FEWEST_PAGES} 至 {MOST_PAGES} 页（以单独一行 --- 分隔），现有 {len(pages)} 页"))
+        faults.append(FileFault(file, start, f"一课应有 {FEWEST_PAGES} 至 {MOST_PAGES} 页（以单独一行 --- 分隔），现有 {len(pages)} 页"))
     return tuple(pages)
 
 
-def _keep(page: str, line: int, file: str, pages: list[str], faults: list[Fault]) -> None:
+def _keep(page: str, line: int, file: str, pages: list[str], faults: list[FileFault]) -> None:
     pages.append(page)
     if not page:
-        faults.append(Fault(file, line, f"第 {len(pages)} 页是空的"))
+        faults.append(FileFault(file, line, f"第 {len(pages)} 页是空的"))
     elif len(page) > LONGEST_PAGE:
-        faults.append(Fault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字，最多 {LONGEST_PAGE} 个，请分页"))
+        faults.append(FileFault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字，最多 {LONGEST_PAGE} 个，请分页"))
 
 
-def _check(front: LessonFront, node: Node, file: str, library: Library, faults: list[Fault]) -> None:
+def _check(front: LessonFront, node: Node, file: str, library: Library, faults: list[FileFault]) -> None:
     def note(place: tuple[str | int, ...], sentence: str) -> None:
-        faults.append(Fault(file, node.line_at(place), sentence))
+        faults.append(FileFault(file, node.line_at(place), sentence))
 
     for place, sentence in name_faults(front.law, library):
         note(place, sentence)

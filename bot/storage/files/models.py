@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from bot.domain.library import TIERS
+from bot.domain.library.library import TIERS
 from bot.domain.times import SHANGHAI
-from bot.storage.files.strict import Fault, Node
+from bot.storage.files.strict_yaml import FileFault, Node
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -210,14 +210,14 @@ class ContestFile(_Part):
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def validated(model: type[_M], node: Node, file: str, faults: list[Fault], at: str = "") -> _M | None:
+def validated(model: type[_M], node: Node, file: str, faults: list[FileFault], at: str = "") -> _M | None:
     """The node as the model has it; None when it is faulty, with every fault noted. `at` says which entry is meant, e.g. 题目 mfd-01."""
     try:
         return model.model_validate(node.plain())
     except ValidationError as wrong:
         for error in wrong.errors(include_url=False, include_input=False):
             place = tuple(step for step in error["loc"] if step != "[key]")
-            faults.append(Fault(file, node.line_at(place), (f"{at}：" if at else "") + _sentence(place, error)))
+            faults.append(FileFault(file, node.line_at(place), (f"{at}：" if at else "") + _sentence(place, error)))
         return None
 
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from bot.storage.tables import metadata
+from bot.storage.tables.schema import metadata
 
 engine = context.config.attributes["engine"]
 

@@ -8,11 +8,10 @@ from decimal import ROUND_CEILING, Decimal
 
 from sqlmodel import Session
 
-from bot.domain.hours import Quotas
-from bot.domain.report import Ask, Cell, Column, Part, Row, Scope, Table, mean, rate
-from bot.storage.reports.base import QUARTERS, Unit, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, units_in, values_of
-from bot.storage.sql import Sql
-from bot.storage.stream import stream
+from bot.domain.hours.policy import YearQuotas
+from bot.domain.reports import Cell, Column, Part, ReportQuery, Row, Scope, Table, mean, rate
+from bot.storage.db.query import Statement, stream
+from bot.storage.reports.scope import QUARTERS, ReportUnit, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, units_in, values_of
 
 COLUMNS = (
     Column("unit", "单位"),
@@ -24,7 +23,7 @@ COLUMNS = (
     Column("own", "其中本级", "int", phone="never"),
     Column("apart", "无应达", "int", phone="if any"),
 )
-_TIERS = Sql("SELECT DISTINCT tier FROM person")
+_TIERS = Statement("SELECT DISTINCT tier FROM person")
 WHOLE = "合计"
 
 
@@ -53,7 +52,7 @@ class _Sums:
 
 
 @report("达标率", about="单位")
-def compliance(session: Session, scope: Scope, ask: Ask) -> Table:
+def compliance(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """各单位的应计人数、达标人数、达标率和学时，逐级汇总。"""
     need = quotas_of(ask)
     scope, called = narrowed(session, scope, ask.about)
@@ -85,7 +84,7 @@ def _row(name: str, figures: Figures, own: int | None) -> Row:
     return (*cells, own, figures.apart)
 
 
-def _sums(session: Session, scope: Scope, ask: Ask, need: Quotas, units: dict[int, Unit]) -> _Sums:
+def _sums(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas, units: dict[int, ReportUnit]) -> _Sums:
     """People with one post come added up by unit; the few with several come one by one, so that each level counts them once."""
     sums = _Sums({unit: Figures() for unit in units}, dict.fromkeys(units, 0))
     several: dict[int, tuple[set[int], tuple[int, int, int, int]]] = {}
@@ -106,7 +105,7 @@ def _sums(session: Session, scope: Scope, ask: Ask, need: Quotas, units: dict[in
     return sums
 
 
-def _grouped(session: Session, scope: Scope, ask: Ask, need: Quotas) -> Iterable[tuple[int, int, int, int, int, int]]:
+def _grouped(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas) -> Iterable[tuple[int, int, int, int, int, int]]:
     """(unit, person or 0, counted, reached, quarters of those counted, apart): one row a unit, and one for each person in several units.
 
     Whole division of seconds gives the quarters that `shown_hours` rounds down to; a test holds the two together.

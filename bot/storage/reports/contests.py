@@ -10,15 +10,14 @@ from decimal import ROUND_DOWN, Decimal
 
 from sqlmodel import Session
 
-from bot.domain.contest.board import BANDS, band
-from bot.domain.contest.plan import FORM_LABELS, STATE_LABELS, Contest, span_text
+from bot.domain.contest.contest import FORM_LABELS, STATE_LABELS, Contest, span_text
+from bot.domain.contest.leaderboard import BANDS, band
 from bot.domain.message import Refusal
-from bot.domain.report import Ask, Cell, Column, Part, Scope, Table, rate
+from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, rate
 from bot.domain.times import day_of
-from bot.storage import audience as people
-from bot.storage import contest as contests
-from bot.storage import players, teams
-from bot.storage.reports.base import Unit, report, table, units_in
+from bot.storage.contest import contests, players, teams
+from bot.storage.people import audience
+from bot.storage.reports.scope import ReportUnit, report, table, units_in
 
 COLUMNS = (
     Column("id", "编号", "int"),
@@ -52,7 +51,7 @@ class _Sum:
 
 
 @report("竞赛", about="编号")
-def held(session: Session, scope: Scope, ask: Ask) -> Table:
+def held(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年各场竞赛的参加率；写编号看一场里各单位的参加率和全员人均分（档次，不排名次）。"""
     units = units_in(session, scope)
     found = [one for one in contests.everything(session) if one.state in ("open", "closed") and _day(one, ask).year == ask.year]
@@ -80,7 +79,7 @@ def held(session: Session, scope: Scope, ask: Ask) -> Table:
     return table(session, ask, "竞赛", title, Part("各单位", BY_UNIT, _ranked(sums, whole, units)), notes=notes)
 
 
-def _day(one: Contest, ask: Ask) -> date:
+def _day(one: Contest, ask: ReportQuery) -> date:
     """The day a contest belongs to: that of its end (D14)."""
     at = one.plan.closes_at or one.closed_at
     return day_of(at) if at is not None else ask.last
@@ -100,10 +99,10 @@ def _row(one: Contest, whole: _Sum) -> tuple[Cell, ...]:
     )
 
 
-def _by_unit(session: Session, one: Contest, units: dict[int, Unit], ask: Ask) -> dict[int, _Sum]:
+def _by_unit(session: Session, one: Contest, units: dict[int, ReportUnit], ask: ReportQuery) -> dict[int, _Sum]:
     """Everybody who was meant to take part on the contest's last day (or today), each once, in the unit of their first post."""
     day = min(_day(one, ask), ask.last)
-    invited = people.evaluate(session, one.plan.audience, day, ask.until)
+    invited = audience.evaluate(session, one.plan.audience, day, ask.until)
     meant = {*invited.people, *(who for who, why in invited.excluded if why not in GONE)}
     at = teams.units_of(session, day)
     played = {each.id: each.result for each in players.players(session, one.id) if each.took_part}
@@ -128,7 +127,7 @@ def _mean(one: _Sum) -> str:
     return f"{(Decimal(one.points) / 1000 / one.invited).quantize(Decimal('0.01'), ROUND_DOWN)}"
 
 
-def _ranked(sums: dict[int, _Sum], whole: _Sum, units: dict[int, Unit]) -> list[tuple[Cell, ...]]:
+def _ranked(sums: dict[int, _Sum], whole: _Sum, units: dict[int, ReportUnit]) -> list[tuple[Cell, ...]]:
     """In the order of the tree, never by score; the whole at the end."""
     fair = sorted((one.points / one.invited for one in sums.values() if one.invited >= FEW), reverse=True)
     rows: list[tuple[Cell, ...]] = []

@@ -8,14 +8,14 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from sqlmodel import Session
 
-from bot.domain.evidence import BURST, MOST_PAIRS, WITHIN, Burst, Pair, Sheet, Tapped, bursts, hasty, same_wrong, turns
-from bot.domain.preference import CHANNELS
-from bot.domain.question import Question
-from bot.domain.report import Ask, Cell, Column, Part, Scope, Table
+from bot.domain.grading.evidence import BURST, MOST_PAIRS, WITHIN, AnswerPair, AnswerSheet, Burst, TimedAnswer, bursts, hasty, same_wrong, turns
+from bot.domain.library.question import Question
+from bot.domain.people.person import CHANNELS
+from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table
 from bot.domain.times import SHANGHAI
-from bot.storage.marks import Mark
-from bot.storage.reports.base import report, table
-from bot.storage.reports.exams import Paper, exam_of, marks_of, papers, taps, versions, visits
+from bot.storage.reports.exam_papers import ReportedPaper, exam_of, marks_of, papers, taps, versions, visits
+from bot.storage.reports.scope import report, table
+from bot.storage.study.grades import CountingGrade
 
 CHARS_A_MINUTE = 400
 MOSTLY = 2
@@ -54,7 +54,7 @@ TERMS = (
 
 
 @report("考试线索", about="考试", needs=True)
-def evidence(session: Session, scope: Scope, ask: Ask) -> Table:
+def evidence(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试的作答线索：过快、连发、换渠道、错得相同；只供人核实，不自动扣分。"""
     exam = exam_of(session, ask.about)
     seen = {one.sitting_id: one for one in papers(session, scope, ask, exam)}
@@ -65,7 +65,7 @@ def evidence(session: Session, scope: Scope, ask: Ask) -> Table:
     came, browsers = taps(session, exam), visits(session, exam)
     pace = []
     for sitting, paper in seen.items():
-        taps_ = [Tapped(n, at, chars[sitting, n], channel) for n, at, channel in came.get(sitting, [])]
+        taps_ = [TimedAnswer(n, at, chars[sitting, n], channel) for n, at, channel in came.get(sitting, [])]
         row = _pace(paper, taps_, browsers.get(paper.person_id, 0))
         if row is not None:
             pace.append(row)
@@ -87,7 +87,7 @@ def _chars(question: Question) -> int:
     return len(question.stem) + sum(len(said) for _, said in question.options)
 
 
-def _pace(paper: Paper, came: list[Tapped], browsers: int) -> tuple[Cell, ...] | None:
+def _pace(paper: ReportedPaper, came: list[TimedAnswer], browsers: int) -> tuple[Cell, ...] | None:
     """The row of a paper that shows something; None for the others."""
     quick, found, changes = hasty(came, paper.started_at, CHARS_A_MINUTE), bursts(came), turns(came)
     if not found and not changes and browsers < 2 and quick * MOSTLY <= len(came):
@@ -107,17 +107,17 @@ def _figure(value: float) -> Decimal:
     return Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def _sheets(marks: list[Mark], everybody: dict[int, Paper]) -> list[Sheet]:
+def _sheets(marks: list[CountingGrade], everybody: dict[int, ReportedPaper]) -> list[AnswerSheet]:
     """What each person chose at first, whatever unit they are of; written answers and items taken out tell nothing."""
     chosen: dict[int, dict[str, tuple[str, bool]]] = {}
     for one in marks:
         paper = everybody[one.sitting_id]
         if paper.n == 1 and one.choice and one.counts and not one.waits:
             chosen.setdefault(paper.person_id, {})[str(one.version_id)] = (one.choice, one.earned == 1000)
-    return [Sheet(person, answers) for person, answers in chosen.items()]
+    return [AnswerSheet(person, answers) for person, answers in chosen.items()]
 
 
-def _pair(one: Pair, people: dict[int, Paper]) -> tuple[Cell, ...]:
+def _pair(one: AnswerPair, people: dict[int, ReportedPaper]) -> tuple[Cell, ...]:
     first, second = people[one.first], people[one.second]
     names = (first.staff_no, first.name, second.staff_no, second.name)
     rarity = f"{one.rarity:.1e}" if one.rarity < 0.0001 else f"{one.rarity:.4f}"

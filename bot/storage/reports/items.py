@@ -9,14 +9,14 @@ from itertools import pairwise
 
 from sqlmodel import Session
 
-from bot.domain.correction import points_text
+from bot.domain.grading.item_statistics import DOUBTFUL, FEW, Analysis, ItemFigures, ItemFlag, Picked, Response, analyse
+from bot.domain.library.question import KINDS
 from bot.domain.message import Refusal
-from bot.domain.question import KINDS
-from bot.domain.report import Ask, Cell, Column, Part, Scope, Table
-from bot.domain.statistics import DOUBTFUL, FEW, Analysis, Flag, Item, Picked, Response, analyse
-from bot.storage.marks import Mark
-from bot.storage.reports.base import report, table
-from bot.storage.reports.exams import Version, exam_of, marks_of, papers, taps, versions
+from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table
+from bot.domain.text.numbers import points_text
+from bot.storage.reports.exam_papers import ReportedVersion, exam_of, marks_of, papers, taps, versions
+from bot.storage.reports.scope import report, table
+from bot.storage.study.grades import CountingGrade
 
 COLUMNS = (
     Column("question", "题号"),
@@ -59,7 +59,7 @@ TERMS = (
 
 
 @report("题目分析", about="考试", needs=True, tells_keys=True)
-def items(session: Session, scope: Scope, ask: Ask) -> Table:
+def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试每道题的难度、区分度、各选项、用时和可疑之处，以及整卷信度。"""
     exam = exam_of(session, ask.about)
     if not exam.is_over:
@@ -105,7 +105,7 @@ def _seconds(started: datetime, came: Sequence[tuple[int, datetime, str]]) -> di
     return {n: (at - before).total_seconds() for (n, at, _), (before, _) in zip(came, pairwise(moments), strict=True)}
 
 
-def _time(times: Mapping[int, Mapping[int, float]], mark: Mark) -> float | None:
+def _time(times: Mapping[int, Mapping[int, float]], mark: CountingGrade) -> float | None:
     return times.get(mark.sitting_id, {}).get(mark.n)
 
 
@@ -117,7 +117,7 @@ def _percent(value: float | None) -> Decimal | None:
     return None if value is None else _figure(value * 100, "0.1")
 
 
-def _item(one: Item, version: Version) -> tuple[Cell, ...]:
+def _item(one: ItemFigures, version: ReportedVersion) -> tuple[Cell, ...]:
     question = version.question
     head = (version.name, "；".join(_flags(one)), KINDS[question.kind].label, question.stem, one.n)
     if one.n < FEW:
@@ -126,23 +126,23 @@ def _item(one: Item, version: Version) -> tuple[Cell, ...]:
     return (*head, _percent(one.facility), _figure(one.rest), _figure(one.tails if one.group >= FEW else None), seconds, one.blank)
 
 
-def _options(one: Item, version: Version) -> list[tuple[Cell, ...]]:
+def _options(one: ItemFigures, version: ReportedVersion) -> list[tuple[Cell, ...]]:
     said = dict(version.question.choices)
     return [_option(version.name, picked, said[picked.choice], one.group >= FEW) for picked in one.options]
 
 
-def _flags(one: Item) -> list[Flag]:
+def _flags(one: ItemFigures) -> list[ItemFlag]:
     """What may be said of a question: nothing of a few people, nothing of groups of a few."""
     if one.n < FEW:
         return []
-    return [flag for flag in one.flags if flag is not Flag.STRONG_DISTRACTOR or one.group >= FEW]
+    return [flag for flag in one.flags if flag is not ItemFlag.STRONG_DISTRACTOR or one.group >= FEW]
 
 
-def _doubtful(one: Item) -> bool:
+def _doubtful(one: ItemFigures) -> bool:
     return any(flag in DOUBTFUL for flag in _flags(one))
 
 
-def _order(one: Item) -> float:
+def _order(one: ItemFigures) -> float:
     """The worst first among the doubtful; all others by name."""
     return one.rest if one.rest is not None and _doubtful(one) else 0.0
 

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from sqlmodel import Session
 
-from bot.domain.hours import CATEGORY_LABELS, Quotas, shown_hours
-from bot.domain.report import Ask, Cell, Column, Part, Row, Scope, Table
-from bot.storage.reports.base import QUARTERS, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, units_in, values_of
-from bot.storage.stream import stream
+from bot.domain.hours.policy import CATEGORY_LABELS, YearQuotas, shown_hours
+from bot.domain.reports import Cell, Column, Part, ReportQuery, Row, Scope, Table
+from bot.storage.db.query import stream
+from bot.storage.reports.scope import QUARTERS, hours_of, narrowed, office_of, quotas_of, report, seconds_of, table, units_in, values_of
 
 COLUMNS = (
     Column("staff_no", "工号"),
@@ -31,7 +31,7 @@ _NOUGHT = hours_of(0)
 
 
 @report("名单", about="单位")
-def members(session: Session, scope: Scope, ask: Ask) -> Table:
+def members(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一个单位（含下级）的人员名单：各类学时、合计、应达、差额、是否达标。"""
     need = quotas_of(ask)
     scope, called = narrowed(session, scope, ask.about)
@@ -43,7 +43,7 @@ def members(session: Session, scope: Scope, ask: Ask) -> Table:
 class Members:
     """The rows, each person once, in the order of the tree and then of the roll; read while they are gone through, inside the transaction."""
 
-    def __init__(self, session: Session, scope: Scope, ask: Ask, need: Quotas) -> None:
+    def __init__(self, session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas) -> None:
         self.session, self.scope, self.ask, self.need = session, scope, ask, need
         self.paths = [unit.path for unit in units_in(session, scope).values()]
         self.places = {unit: place for place, unit in enumerate(units_in(session, scope))}

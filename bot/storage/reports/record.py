@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.hours import CATEGORY_LABELS, SOURCE_LABELS, Quotas, hours_text, shown_hours, total_hours
+from bot.domain.hours.hash_chain import rule_text
+from bot.domain.hours.policy import CATEGORY_LABELS, SOURCE_LABELS, YearQuotas, hours_text, shown_hours, total_hours
 from bot.domain.message import Refusal
-from bot.domain.report import Ask, Column, Part, Row, Scope, Table
-from bot.domain.seal import rule_text
+from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table
 from bot.domain.times import SHANGHAI
-from bot.storage.reports.base import quotas_of, report, table, units_in, units_on, values_of
-from bot.storage.sql import Sql
-from bot.storage.tables import moment
+from bot.storage.db.query import Statement
+from bot.storage.reports.scope import quotas_of, report, table, units_in, units_on, values_of
+from bot.storage.tables.columns import moment
 
 NO_PERSON = "没有这个工号，请核对后再查。"
 BY_CATEGORY = (
@@ -42,21 +42,21 @@ REFUSED = (
     Column("reason", "原因"),
 )
 
-_PERSON = Sql("SELECT id, staff_no, name, tier FROM person WHERE staff_no = :staff_no")
-_ENTRIES = Sql(
+_PERSON = Statement("SELECT id, staff_no, name, tier FROM person WHERE staff_no = :staff_no")
+_ENTRIES = Statement(
     """SELECT l.id, l.day, l.category, l.credit_seconds, l.source_kind, l.source_id, l.rule, l.rule_version, l.recorded_at, l.recorded_by,
               l.reverses, r.id, s.seq
        FROM ledger l LEFT JOIN ledger r ON r.reverses = l.id AND r.recorded_at < :until LEFT JOIN seal s ON s.entry_id = l.id
        WHERE l.person_id = :person_id AND l.day >= :first AND l.day <= :day AND l.recorded_at < :until ORDER BY l.day DESC, l.id DESC"""
 )
-_REFUSED = Sql(
+_REFUSED = Statement(
     """SELECT day, source_kind, source_id, seconds, rule, rule_version, reason FROM uncredited
        WHERE person_id = :person_id AND day >= :first AND day <= :day AND at < :until AND seconds > 0 ORDER BY day DESC, id DESC"""
 )
 
 
 @report("个人", about="工号", needs=True)
-def record(session: Session, scope: Scope, ask: Ask) -> Table:
+def record(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一个人的学时档案：各类合计、每笔流水的来源和规则、未计的时间和原因。"""
     need = quotas_of(ask)
     person = _PERSON.one(session, staff_no=ask.about)
@@ -87,7 +87,7 @@ def _seconds(entries: list[Any]) -> dict[str, int]:
     return sums
 
 
-def _by_category(entries: list[Any], need: Quotas) -> list[Row]:
+def _by_category(entries: list[Any], need: YearQuotas) -> list[Row]:
     rows: list[Row] = []
     seconds = _seconds(entries)
     for category, label in CATEGORY_LABELS.items():
@@ -97,7 +97,7 @@ def _by_category(entries: list[Any], need: Quotas) -> list[Row]:
     return rows
 
 
-def _standing(entries: list[Any], tier: str, need: Quotas) -> str:
+def _standing(entries: list[Any], tier: str, need: YearQuotas) -> str:
     wanted, floor = need.need(tier), need.floor(tier)
     if wanted is None:
         return f"无应达：未登记层级或该层级无年度要求（{need.rule}）。"

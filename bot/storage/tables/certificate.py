@@ -7,15 +7,14 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.storage.tables.base import STRICT, at, is_moment, key, one_of, words
-from bot.storage.tables.base import number as integer
+from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column
 
 CERTIFICATE_KINDS = ("exam", "contest", "study")
 CAUSES = ("decision", "correction")
 _VALID = text("state = 'valid'")
 
 
-class Certificate(SQLModel, table=True):
+class CertificateRow(SQLModel, table=True):
     """One certificate. `code` is what nobody can guess beside the number; `body` its whole content (domain/certificate.py, `Body`).
 
     `source_kind` and `source_id` name what it was issued for; a person has one valid certificate of a source at a time. `cause` says whether a
@@ -51,19 +50,19 @@ class Certificate(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    number: str = words()
-    code: str = words()
-    person_id: int = integer(foreign_key="person.id")
-    kind: str = words()
-    source_kind: str = words()
-    source_id: str = words()
-    body: str = words()
-    issued_at: datetime = at()
-    issued_by: str = words()
-    replaces: int | None = integer(default=None, foreign_key="certificate.id")
-    state: str = words(default="valid")
-    cause: str | None = words(default=None)
-    reason: str = words(default="")
-    changed_at: datetime | None = at(default=None)
-    changed_by: str = words(default="")
+    id: int | None = key_column()
+    number: str = text_column()
+    code: str = text_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    kind: str = text_column()
+    source_kind: str = text_column()
+    source_id: str = text_column()
+    body: str = text_column()
+    issued_at: datetime = moment_column()
+    issued_by: str = text_column()
+    replaces: int | None = integer_column(default=None, foreign_key="certificate.id")
+    state: str = text_column(default="valid")
+    cause: str | None = text_column(default=None)
+    reason: str = text_column(default="")
+    changed_at: datetime | None = moment_column(default=None)
+    changed_by: str = text_column(default="")

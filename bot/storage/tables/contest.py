@@ -2,6 +2,8 @@
 
 An answer in a contest is a row of `answer` like any other, in a sitting of kind contest, live or match whose scope is the id here; what stands in
 these tables beside it can be made again from the answers.
+
+Live contests: where each stands, when its questions were open, who pressed, what was decided, what was called out to the phones.
 """
 
 from __future__ import annotations
@@ -11,7 +13,20 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.storage.tables.base import KEYED, STRICT, at, day, flag, is_day, is_flag, is_moment, key, number, one_of, words
+from bot.storage.tables.columns import (
+    KEYED,
+    STRICT,
+    day_column,
+    flag_column,
+    integer_column,
+    is_day,
+    is_flag,
+    is_moment,
+    key_column,
+    moment_column,
+    one_of,
+    text_column,
+)
 
 CONTEST_FORMS = ("windowed", "live", "onsite")
 CONTEST_STATES = ("draft", "open", "closed", "cancelled")
@@ -22,7 +37,7 @@ _AT_IT = text("state IN ('ready', 'playing')")
 _OWED = text("owed IS NOT NULL")
 
 
-class Contest(SQLModel, table=True):
+class ContestRow(SQLModel, table=True):
     """One contest. `rules`, `source` and `audience` are values of the domain in JSON; `version` counts the changes of the plan.
 
     `board` is the whole board as it was frozen in the transaction that closed it (JSON), empty before. A windowed contest has both its moments; a
@@ -48,25 +63,25 @@ class Contest(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    name: str = words()
-    form: str = words()
-    state: str = words(default="draft")
-    version: int = number(default=1)
-    rules: str = words()
-    source: str = words(default="{}")
-    audience: str = words()
-    clause: str = words(default="")
-    opens_at: datetime | None = at(default=None)
-    closes_at: datetime | None = at(default=None)
-    created_by: str = words()
-    created_at: datetime = at()
-    changed_at: datetime = at()
-    closed_at: datetime | None = at(default=None)
-    board: str = words(default="")
+    id: int | None = key_column()
+    name: str = text_column()
+    form: str = text_column()
+    state: str = text_column(default="draft")
+    version: int = integer_column(default=1)
+    rules: str = text_column()
+    source: str = text_column(default="{}")
+    audience: str = text_column()
+    clause: str = text_column(default="")
+    opens_at: datetime | None = moment_column(default=None)
+    closes_at: datetime | None = moment_column(default=None)
+    created_by: str = text_column()
+    created_at: datetime = moment_column()
+    changed_at: datetime = moment_column()
+    closed_at: datetime | None = moment_column(default=None)
+    board: str = text_column(default="")
 
 
-class ContestItem(SQLModel, table=True):
+class ContestItemRow(SQLModel, table=True):
     """The n-th question of a contest in which all are asked the same (live, on site), with its worth in thousandths and the round it belongs to."""
 
     __tablename__ = "contest_item"
@@ -77,15 +92,15 @@ class ContestItem(SQLModel, table=True):
         KEYED,
     )
 
-    contest_id: int = number(primary_key=True, foreign_key="contest.id")
-    n: int = number(primary_key=True)
-    question: str = words()
-    version_id: int = number(foreign_key="question_version.id")
-    points: int = number(default=1000)
-    part: str = words(default="")
+    contest_id: int = integer_column(primary_key=True, foreign_key="contest.id")
+    n: int = integer_column(primary_key=True)
+    question: str = text_column()
+    version_id: int = integer_column(foreign_key="question_version.id")
+    points: int = integer_column(default=1000)
+    part: str = text_column(default="")
 
 
-class Team(SQLModel, table=True):
+class TeamRow(SQLModel, table=True):
     """A team of one contest; of a unit where teams are made by unit. It is never dissolved: who drops out stays a member (S19)."""
 
     __tablename__ = "team"
@@ -95,24 +110,24 @@ class Team(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    contest_id: int = number(foreign_key="contest.id")
-    name: str = words()
-    unit_id: int | None = number(default=None, foreign_key="unit.id")
+    id: int | None = key_column()
+    contest_id: int = integer_column(foreign_key="contest.id")
+    name: str = text_column()
+    unit_id: int | None = integer_column(default=None, foreign_key="unit.id")
 
 
-class TeamMember(SQLModel, table=True):
+class TeamMemberRow(SQLModel, table=True):
     """Who is in which team: one team a person and contest. Whoever is here counts in a mean over all, taking part or not."""
 
     __tablename__ = "team_member"
     __table_args__ = (Index("team_member_of_team", "team_id"), KEYED)
 
-    contest_id: int = number(primary_key=True, foreign_key="contest.id")
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    team_id: int = number(foreign_key="team.id")
+    contest_id: int = integer_column(primary_key=True, foreign_key="contest.id")
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    team_id: int = integer_column(foreign_key="team.id")
 
 
-class Participation(SQLModel, table=True):
+class ParticipationRow(SQLModel, table=True):
     """Somebody who joined a contest, and how they stand: points in thousandths (an on-site round may take some away), time in milliseconds.
 
     `finished_at` is the moment of the last thing that counts, empty for who has done nothing yet; `strength` the share of right answers in
@@ -130,19 +145,19 @@ class Participation(SQLModel, table=True):
         KEYED,
     )
 
-    contest_id: int = number(primary_key=True, foreign_key="contest.id")
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    joined_at: datetime = at()
-    unit_id: int | None = number(default=None, foreign_key="unit.id")
-    strength: int = number(default=0)
-    points: int = number(default=0)
-    correct: int = number(default=0)
-    millis: int = number(default=0)
-    finished_at: datetime | None = at(default=None)
-    place: int | None = number(default=None)
+    contest_id: int = integer_column(primary_key=True, foreign_key="contest.id")
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    joined_at: datetime = moment_column()
+    unit_id: int | None = integer_column(default=None, foreign_key="unit.id")
+    strength: int = integer_column(default=0)
+    points: int = integer_column(default=0)
+    correct: int = integer_column(default=0)
+    millis: int = integer_column(default=0)
+    finished_at: datetime | None = moment_column(default=None)
+    place: int | None = integer_column(default=None)
 
 
-class ContestSet(SQLModel, table=True):
+class ContestSetRow(SQLModel, table=True):
     """The n-th set that somebody began on a day of a windowed contest, and what it came to once it was over; `whole` when all was answered."""
 
     __tablename__ = "contest_set"
@@ -156,19 +171,19 @@ class ContestSet(SQLModel, table=True):
         STRICT,
     )
 
-    sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
-    contest_id: int = number(foreign_key="contest.id")
-    person_id: int = number(foreign_key="person.id")
-    day: date = day()
-    n: int = number()
-    whole: bool = flag(default=False)
-    points: int = number(default=0)
-    correct: int = number(default=0)
-    millis: int = number(default=0)
-    over_at: datetime | None = at(default=None)
+    sitting_id: int = integer_column(primary_key=True, foreign_key="sitting.id")
+    contest_id: int = integer_column(foreign_key="contest.id")
+    person_id: int = integer_column(foreign_key="person.id")
+    day: date = day_column()
+    n: int = integer_column()
+    whole: bool = flag_column(default=False)
+    points: int = integer_column(default=0)
+    correct: int = integer_column(default=0)
+    millis: int = integer_column(default=0)
+    over_at: datetime | None = moment_column(default=None)
 
 
-class Duel(SQLModel, table=True):
+class DuelRow(SQLModel, table=True):
     """A match: called by somebody, running once all are there. `until` is the moment at which the call, then the match, ends by itself."""
 
     __tablename__ = "duel"
@@ -186,18 +201,18 @@ class Duel(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    size: int = number()
-    invited: bool = flag(default=False)
-    state: str = words(default="calling")
-    made_by: int = number(foreign_key="person.id")
-    made_at: datetime = at()
-    until: datetime = at()
-    started_at: datetime | None = at(default=None)
-    over_at: datetime | None = at(default=None)
+    id: int | None = key_column()
+    size: int = integer_column()
+    invited: bool = flag_column(default=False)
+    state: str = text_column(default="calling")
+    made_by: int = integer_column(foreign_key="person.id")
+    made_at: datetime = moment_column()
+    until: datetime = moment_column()
+    started_at: datetime | None = moment_column(default=None)
+    over_at: datetime | None = moment_column(default=None)
 
 
-class DuelPlayer(SQLModel, table=True):
+class DuelPlayerRow(SQLModel, table=True):
     """One of a match: at one match at a time, whatever the number of replicas. `owed` is the news this person has not been told yet."""
 
     __tablename__ = "duel_player"
@@ -212,12 +227,161 @@ class DuelPlayer(SQLModel, table=True):
         KEYED,
     )
 
-    duel_id: int = number(primary_key=True, foreign_key="duel.id")
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    state: str = words()
-    sitting_id: int | None = number(default=None, foreign_key="sitting.id")
-    correct: int = number(default=0)
-    millis: int = number(default=0)
-    place: int | None = number(default=None)
-    points: int | None = number(default=None)
-    owed: str | None = words(default=None)
+    duel_id: int = integer_column(primary_key=True, foreign_key="duel.id")
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    state: str = text_column()
+    sitting_id: int | None = integer_column(default=None, foreign_key="sitting.id")
+    correct: int = integer_column(default=0)
+    millis: int = integer_column(default=0)
+    place: int | None = integer_column(default=None)
+    points: int | None = integer_column(default=None)
+    owed: str | None = text_column(default=None)
+
+
+PHASES = ("lobby", "reading", "open", "closed", "board", "finished")
+ROUNDS = ("all", "required", "buzzer", "risk", "tie")
+CALLS = ("ask", "told", "end")
+
+
+class LiveRow(SQLModel, table=True):
+    """Where a live contest stands: one row that all replicas, screens and consoles look at; `version` counts every change of it.
+
+    `code` is what people type to join, `secret` what the screen's address adds so that it may show names. `host_id` holds the console. `scheme`
+    are the rules of the stage (JSON), empty without one.
+    """
+
+    __tablename__ = "live"
+    __table_args__ = (
+        one_of("phase", *PHASES),
+        is_flag("paused"),
+        CheckConstraint("length(code) = 6", name="code_has_six_digits"),
+        CheckConstraint("length(secret) = 12", name="secret_fits"),
+        CheckConstraint("item >= 0", name="items_count_up"),
+        CheckConstraint("version >= 1", name="versions_count_from_one"),
+        CheckConstraint("(host_id IS NULL) = (host_at IS NULL)", name="a_host_since_when"),
+        CheckConstraint("phase IN ('lobby', 'board', 'finished', 'closed') OR item >= 1", name="an_item_in_hand"),
+        is_moment("host_at"),
+        is_moment("opened_at"),
+        is_moment("changed_at"),
+        Index("live_in_phase", "phase"),
+        STRICT,
+    )
+
+    contest_id: int = integer_column(primary_key=True, foreign_key="contest.id")
+    code: str = text_column(unique=True)
+    secret: str = text_column()
+    phase: str = text_column(default="lobby")
+    item: int = integer_column(default=0)
+    paused: bool = flag_column(default=False)
+    version: int = integer_column(default=1)
+    host_id: int | None = integer_column(default=None, foreign_key="person.id")
+    host_at: datetime | None = moment_column(default=None)
+    scheme: str = text_column(default="")
+    opened_at: datetime = moment_column()
+    changed_at: datetime = moment_column()
+
+
+class LiveItemRow(SQLModel, table=True):
+    """A question that came on: its round, its clock and what became of it.
+
+    `pauses` is a JSON list of [from, to]; `void` the reason why it does not count, empty if it does.
+
+    `buzz_at` is when the buzzers were opened. `team_id` is whose question it is (必答, 风险); `holder_id` who pressed first and answers; `stake` in
+    thousandths. `ends_at` is empty where only the host ends it.
+    """
+
+    __tablename__ = "live_item"
+    __table_args__ = (
+        one_of("round", *ROUNDS),
+        CheckConstraint("n >= 1", name="items_count_from_one"),
+        CheckConstraint("seconds >= 0", name="seconds_are_not_negative"),
+        CheckConstraint("stake >= 0", name="stake_is_not_negative"),
+        CheckConstraint("length(void) <= 200", name="void_fits"),
+        is_moment("opened_at"),
+        is_moment("buzz_at"),
+        is_moment("ends_at"),
+        is_moment("closed_at"),
+        KEYED,
+    )
+
+    contest_id: int = integer_column(primary_key=True, foreign_key="live.contest_id")
+    n: int = integer_column(primary_key=True)
+    round: str = text_column(default="all")
+    seconds: int = integer_column(default=0)
+    team_id: int | None = integer_column(default=None, foreign_key="team.id")
+    holder_id: int | None = integer_column(default=None, foreign_key="team.id")
+    stake: int = integer_column(default=0)
+    opened_at: datetime = moment_column()
+    buzz_at: datetime | None = moment_column(default=None)
+    ends_at: datetime | None = moment_column(default=None)
+    closed_at: datetime | None = moment_column(default=None)
+    pauses: str = text_column(default="[]")
+    void: str = text_column(default="")
+
+
+class LiveBuzzRow(SQLModel, table=True):
+    """A team pressed, once a question: by arrival at the edge, of the same microsecond by this row's id. `fault` is a false start."""
+
+    __tablename__ = "live_buzz"
+    __table_args__ = (
+        is_flag("fault"),
+        is_moment("arrived_at"),
+        UniqueConstraint("contest_id", "n", "team_id"),
+        STRICT,
+    )
+
+    id: int | None = key_column()
+    contest_id: int = integer_column(foreign_key="live.contest_id")
+    n: int = integer_column()
+    team_id: int = integer_column(foreign_key="team.id")
+    person_id: int = integer_column(foreign_key="person.id")
+    arrived_at: datetime = moment_column()
+    fault: bool = flag_column(default=False)
+
+
+class LiveDecisionRow(SQLModel, table=True):
+    """What was decided in a contest: when, by whom, what and why; `points` in thousandths go to the team or person. Never changed, never deleted."""
+
+    __tablename__ = "live_decision"
+    __table_args__ = (
+        CheckConstraint("length(act) BETWEEN 1 AND 20", name="act_fits"),
+        CheckConstraint("length(why) <= 200", name="why_fits"),
+        CheckConstraint("points = 0 OR (team_id IS NULL) <> (person_id IS NULL)", name="points_go_to_one"),
+        is_moment("decided_at"),
+        Index("live_decision_of_contest", "contest_id", "id"),
+        STRICT,
+    )
+
+    id: int | None = key_column()
+    contest_id: int = integer_column(foreign_key="live.contest_id")
+    decided_at: datetime = moment_column()
+    actor: str = text_column()
+    act: str = text_column()
+    n: int = integer_column(default=0)
+    team_id: int | None = integer_column(default=None, foreign_key="team.id")
+    person_id: int | None = integer_column(default=None, foreign_key="person.id")
+    points: int = integer_column(default=0)
+    why: str = text_column(default="")
+
+
+class LiveCallRow(SQLModel, table=True):
+    """Something called out to everybody's phone, by one replica: the row is the claim to do it. Whom it missed says 继续."""
+
+    __tablename__ = "live_call"
+    __table_args__ = (
+        one_of("what", *CALLS),
+        CheckConstraint("people >= 0 AND sent >= 0 AND failed >= 0", name="counts_are_not_negative"),
+        is_moment("began_at"),
+        is_moment("ended_at"),
+        KEYED,
+    )
+
+    contest_id: int = integer_column(primary_key=True, foreign_key="live.contest_id")
+    n: int = integer_column(primary_key=True)
+    what: str = text_column(primary_key=True)
+    holder: str = text_column()
+    began_at: datetime = moment_column()
+    ended_at: datetime | None = moment_column(default=None)
+    people: int = integer_column(default=0)
+    sent: int = integer_column(default=0)
+    failed: int = integer_column(default=0)

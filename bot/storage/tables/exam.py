@@ -7,15 +7,15 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.domain.exam import RESULTS, STATES
-from bot.storage.tables.base import STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
+from bot.domain.exam.exam import RESULTS, STATES
+from bot.storage.tables.columns import STRICT, flag_column, integer_column, is_flag, is_moment, key_column, moment_column, one_of, text_column
 
 _OPEN = text("state = 'open'")
 _UNTOLD = text("state = 'closed' AND told_at IS NULL")
 _STANDS = text("makeup_of IS NOT NULL AND state <> 'cancelled'")
 
 
-class Exam(SQLModel, table=True):
+class ExamRow(SQLModel, table=True):
     """An exam: what is asked (`blueprint`), of whom (`audience`, after `gate`), when, and what becomes of it. Points are thousandths of a point.
 
     `late_minutes` is how long after the opening one may still begin, `cap` the most that a make-up counts, `frozen_at` when results were stopped
@@ -48,34 +48,34 @@ class Exam(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    name: str = words()
-    state: str = words(default="draft")
-    blueprint: str = words()
-    audience: str = words()
-    gate: str = words(default="{}")
-    opens_at: datetime = at()
-    closes_at: datetime = at()
-    minutes: int = number()
-    late_minutes: int | None = number(default=None)
-    attempts: int = number(default=1)
-    pass_line: int = number()
-    total: int = number()
-    results: str = words(default="after_close")
-    grace_seconds: int = number(default=0)
-    makeup_of: int | None = number(default=None, foreign_key="exam.id")
-    cap: int | None = number(default=None)
-    clause: str = words(default="")
-    campaign_id: int | None = number(default=None, foreign_key="campaign.id")
-    created_by: str = words()
-    created_at: datetime = at()
-    changed_at: datetime = at()
-    closed_at: datetime | None = at(default=None)
-    released_at: datetime | None = at(default=None)
-    frozen_at: datetime | None = at(default=None)
+    id: int | None = key_column()
+    name: str = text_column()
+    state: str = text_column(default="draft")
+    blueprint: str = text_column()
+    audience: str = text_column()
+    gate: str = text_column(default="{}")
+    opens_at: datetime = moment_column()
+    closes_at: datetime = moment_column()
+    minutes: int = integer_column()
+    late_minutes: int | None = integer_column(default=None)
+    attempts: int = integer_column(default=1)
+    pass_line: int = integer_column()
+    total: int = integer_column()
+    results: str = text_column(default="after_close")
+    grace_seconds: int = integer_column(default=0)
+    makeup_of: int | None = integer_column(default=None, foreign_key="exam.id")
+    cap: int | None = integer_column(default=None)
+    clause: str = text_column(default="")
+    campaign_id: int | None = integer_column(default=None, foreign_key="campaign.id")
+    created_by: str = text_column()
+    created_at: datetime = moment_column()
+    changed_at: datetime = moment_column()
+    closed_at: datetime | None = moment_column(default=None)
+    released_at: datetime | None = moment_column(default=None)
+    frozen_at: datetime | None = moment_column(default=None)
 
 
-class Attempt(SQLModel, table=True):
+class AttemptRow(SQLModel, table=True):
     """One person's n-th try at an exam: the sitting with its paper, until when its answers count, how it ended, what it came to.
 
     `score` is in thousandths of a point, `passed` unknown while an answer still waits for a person's mark; `difficulty` is the expected difficulty
@@ -103,22 +103,22 @@ class Attempt(SQLModel, table=True):
         STRICT,
     )
 
-    sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
-    exam_id: int = number(foreign_key="exam.id")
-    person_id: int = number(foreign_key="person.id")
-    n: int = number(default=1)
-    started_at: datetime = at()
-    deadline: datetime = at()
-    state: str = words(default="open")
-    closed_at: datetime | None = at(default=None)
-    closed_by: str | None = words(default=None)
-    score: int | None = number(default=None)
-    passed: bool | None = flag(default=None)
-    difficulty: int = number(default=0)
-    told_at: datetime | None = at(default=None)
+    sitting_id: int = integer_column(primary_key=True, foreign_key="sitting.id")
+    exam_id: int = integer_column(foreign_key="exam.id")
+    person_id: int = integer_column(foreign_key="person.id")
+    n: int = integer_column(default=1)
+    started_at: datetime = moment_column()
+    deadline: datetime = moment_column()
+    state: str = text_column(default="open")
+    closed_at: datetime | None = moment_column(default=None)
+    closed_by: str | None = text_column(default=None)
+    score: int | None = integer_column(default=None)
+    passed: bool | None = flag_column(default=None)
+    difficulty: int = integer_column(default=0)
+    told_at: datetime | None = moment_column(default=None)
 
 
-class Extension(SQLModel, table=True):
+class ExtensionRow(SQLModel, table=True):
     """Extra time or a reopening that one person asked for with a reason and another approved; nothing changes before that (features.md S14)."""
 
     __tablename__ = "extension"
@@ -133,12 +133,12 @@ class Extension(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    sitting_id: int = number(foreign_key="attempt.sitting_id", index=True)
-    kind: str = words()
-    minutes: int = number()
-    reason: str = words()
-    asked_by: str = words()
-    asked_at: datetime = at()
-    approved_by: str | None = words(default=None)
-    approved_at: datetime | None = at(default=None)
+    id: int | None = key_column()
+    sitting_id: int = integer_column(foreign_key="attempt.sitting_id", index=True)
+    kind: str = text_column()
+    minutes: int = integer_column()
+    reason: str = text_column()
+    asked_by: str = text_column()
+    asked_at: datetime = moment_column()
+    approved_by: str | None = text_column(default=None)
+    approved_at: datetime | None = moment_column(default=None)

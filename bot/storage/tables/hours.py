@@ -7,13 +7,26 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.storage.tables.base import KEYED, STRICT, at, day, flag, is_day, is_flag, is_moment, key, number, one_of, words
+from bot.storage.tables.columns import (
+    KEYED,
+    STRICT,
+    day_column,
+    flag_column,
+    integer_column,
+    is_day,
+    is_flag,
+    is_moment,
+    key_column,
+    moment_column,
+    one_of,
+    text_column,
+)
 
 CATEGORIES = ("online", "practice", "exam", "contest", "collective", "external")
 _ORIGINAL = text("reverses IS NULL")
 
 
-class Rule(SQLModel, table=True):
+class RuleRow(SQLModel, table=True):
     """One line of the policy (D1…) in one version; an entry names both, and a new version counts from its day on, never backwards."""
 
     __tablename__ = "rule"
@@ -25,16 +38,16 @@ class Rule(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    line: str = words()
-    version: int = number()
-    valid_from: date = day()
-    digest: str = words()
-    body: str = words()
-    loaded_at: datetime = at()
+    id: int | None = key_column()
+    line: str = text_column()
+    version: int = integer_column()
+    valid_from: date = day_column()
+    digest: str = text_column()
+    body: str = text_column()
+    loaded_at: datetime = moment_column()
 
 
-class Entry(SQLModel, table=True):
+class EntryRow(SQLModel, table=True):
     """One line of the ledger, in credit seconds. Never updated, never deleted (triggers); put right by an entry that reverses it."""
 
     __tablename__ = "ledger"
@@ -53,23 +66,23 @@ class Entry(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    category: str = words()
-    credit_seconds: int = number()
-    day: date = day()
-    law: str = words(default="")
-    required: bool = flag(default=False)
-    source_kind: str = words()
-    source_id: str = words()
-    rule: str = words()
-    rule_version: int = number()
-    recorded_at: datetime = at()
-    recorded_by: str = words()
-    reverses: int | None = number(default=None, foreign_key="ledger.id")
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    category: str = text_column()
+    credit_seconds: int = integer_column()
+    day: date = day_column()
+    law: str = text_column(default="")
+    required: bool = flag_column(default=False)
+    source_kind: str = text_column()
+    source_id: str = text_column()
+    rule: str = text_column()
+    rule_version: int = integer_column()
+    recorded_at: datetime = moment_column()
+    recorded_by: str = text_column()
+    reverses: int | None = integer_column(default=None, foreign_key="ledger.id")
 
 
-class Uncredited(SQLModel, table=True):
+class UncreditedRow(SQLModel, table=True):
     """Seconds that a cap or a rule refused, beside their source, with the reason a person can read."""
 
     __tablename__ = "uncredited"
@@ -81,51 +94,51 @@ class Uncredited(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    source_kind: str = words()
-    source_id: str = words()
-    seconds: int = number()
-    day: date = day()
-    rule: str = words()
-    rule_version: int = number()
-    reason: str = words()
-    at: datetime = at()
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    source_kind: str = text_column()
+    source_id: str = text_column()
+    seconds: int = integer_column()
+    day: date = day_column()
+    rule: str = text_column()
+    rule_version: int = integer_column()
+    reason: str = text_column()
+    at: datetime = moment_column()
 
 
-class YearTotal(SQLModel, table=True):
+class YearTotalRow(SQLModel, table=True):
     """The ledger of one person, year and category added up; written with each entry, equal to the ledger to the second."""
 
     __tablename__ = "year_total"
     __table_args__ = (one_of("category", *CATEGORIES), CheckConstraint("seconds >= 0 AND items >= 0", name="totals_are_not_negative"), KEYED)
 
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    year: int = number(primary_key=True)
-    category: str = words(primary_key=True)
-    seconds: int = number(default=0)
-    items: int = number(default=0)
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    year: int = integer_column(primary_key=True)
+    category: str = text_column(primary_key=True)
+    seconds: int = integer_column(default=0)
+    items: int = integer_column(default=0)
 
 
-class DayTotal(SQLModel, table=True):
+class DayTotalRow(SQLModel, table=True):
     """The same of one day, for the caps of a day."""
 
     __tablename__ = "day_total"
     __table_args__ = (one_of("category", *CATEGORIES), is_day("day"), CheckConstraint("seconds >= 0", name="totals_are_not_negative"), KEYED)
 
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    day: date = day(primary_key=True)
-    category: str = words(primary_key=True)
-    seconds: int = number(default=0)
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    day: date = day_column(primary_key=True)
+    category: str = text_column(primary_key=True)
+    seconds: int = integer_column(default=0)
 
 
-class Seal(SQLModel, table=True):
+class SealRow(SQLModel, table=True):
     """An entry's place in the chain of hashes (product.md, Hours)."""
 
     __tablename__ = "seal"
     __table_args__ = (CheckConstraint("seq >= 1", name="places_count_from_one"), is_moment("sealed_at"), STRICT)
 
-    seq: int = number(primary_key=True)
-    entry_id: int = number(foreign_key="ledger.id", unique=True)
-    algorithm: str = words()
-    hash: str = words()
-    sealed_at: datetime = at()
+    seq: int = integer_column(primary_key=True)
+    entry_id: int = integer_column(foreign_key="ledger.id", unique=True)
+    algorithm: str = text_column()
+    hash: str = text_column()
+    sealed_at: datetime = moment_column()

@@ -7,10 +7,22 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import SQLModel
 
-from bot.storage.tables.base import STRICT, at, day, is_day, is_moment, key, number, one_of, words
+from bot.storage.tables.columns import (
+    STRICT,
+    day_column,
+    flag_column,
+    integer_column,
+    is_day,
+    is_flag,
+    is_moment,
+    key_column,
+    moment_column,
+    one_of,
+    text_column,
+)
 
 
-class Unit(SQLModel, table=True):
+class UnitRow(SQLModel, table=True):
     """A node of the agency's tree; `path` is the names from the root joined by `/`."""
 
     __tablename__ = "unit"
@@ -20,13 +32,13 @@ class Unit(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    parent_id: int | None = number(default=None, foreign_key="unit.id", index=True)
-    name: str = words()
-    path: str = words(unique=True)
+    id: int | None = key_column()
+    parent_id: int | None = integer_column(default=None, foreign_key="unit.id", index=True)
+    name: str = text_column()
+    path: str = text_column(unique=True)
 
 
-class Person(SQLModel, table=True):
+class PersonRow(SQLModel, table=True):
     """One person on the roll; `staff_no` (工号) is who they are on every channel and in every year."""
 
     __tablename__ = "person"
@@ -40,28 +52,28 @@ class Person(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    staff_no: str = words(unique=True)
-    name: str = words()
-    tier: str = words(default="")
-    joined_on: date | None = day(default=None)
-    left_on: date | None = day(default=None)
-    recorded_at: datetime = at()
+    id: int | None = key_column()
+    staff_no: str = text_column(unique=True)
+    name: str = text_column()
+    tier: str = text_column(default="")
+    joined_on: date | None = day_column(default=None)
+    left_on: date | None = day_column(default=None)
+    recorded_at: datetime = moment_column()
 
 
-class Role(SQLModel, table=True):
+class RoleRow(SQLModel, table=True):
     """学员 is everybody; an administrator or a supervisor has a row, and the unit whose subtree they may see (their own when NULL)."""
 
     __tablename__ = "role"
     __table_args__ = (one_of("role", "admin", "supervisor"), UniqueConstraint("person_id", "role"), STRICT)
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    role: str = words()
-    unit_id: int | None = number(default=None, foreign_key="unit.id")
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    role: str = text_column()
+    unit_id: int | None = integer_column(default=None, foreign_key="unit.id")
 
 
-class Post(SQLModel, table=True):
+class PostRow(SQLModel, table=True):
     """Where a person works, from a day to a day (both included); an open post has no last day."""
 
     __tablename__ = "post"
@@ -74,14 +86,14 @@ class Post(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    unit_id: int = number(foreign_key="unit.id")
-    since: date = day()
-    until: date | None = day(default=None)
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    unit_id: int = integer_column(foreign_key="unit.id")
+    since: date = day_column()
+    until: date | None = day_column(default=None)
 
 
-class Account(SQLModel, table=True):
+class AccountRow(SQLModel, table=True):
     """A chat account bound to one person; one account a channel for each person, one person for each account (features.md S01)."""
 
     __tablename__ = "account"
@@ -94,15 +106,15 @@ class Account(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    channel: str = words()
-    user: str = words()
-    person_id: int = number(foreign_key="person.id", index=True)
-    bound_at: datetime = at()
-    bound_by: str = words()
+    id: int | None = key_column()
+    channel: str = text_column()
+    user: str = text_column()
+    person_id: int = integer_column(foreign_key="person.id", index=True)
+    bound_at: datetime = moment_column()
+    bound_by: str = text_column()
 
 
-class BindCode(SQLModel, table=True):
+class BindCodeRow(SQLModel, table=True):
     """A one-time code, kept as a salted hash; a new one replaces the old."""
 
     __tablename__ = "bind_code"
@@ -114,23 +126,75 @@ class BindCode(SQLModel, table=True):
         STRICT,
     )
 
-    person_id: int = number(foreign_key="person.id", primary_key=True)
-    salt: str = words()
-    hash: str = words()
-    made_at: datetime = at()
-    expires_at: datetime = at()
-    tries: int = number(default=0)
-    used_at: datetime | None = at(default=None)
+    person_id: int = integer_column(foreign_key="person.id", primary_key=True)
+    salt: str = text_column()
+    hash: str = text_column()
+    made_at: datetime = moment_column()
+    expires_at: datetime = moment_column()
+    tries: int = integer_column(default=0)
+    used_at: datetime | None = moment_column(default=None)
 
 
-class BindGuard(SQLModel, table=True):
+class BindGuardRow(SQLModel, table=True):
     """How often an account has guessed, until when it has to wait, and the last message counted (copies of it are not counted again)."""
 
     __tablename__ = "bind_guard"
     __table_args__ = (CheckConstraint("fails >= 0", name="fails_count_up"), is_moment("wait_until"), STRICT)
 
-    channel: str = words(primary_key=True)
-    user: str = words(primary_key=True)
-    fails: int = number(default=0)
-    wait_until: datetime | None = at(default=None)
-    heard: str = words(default="")
+    channel: str = text_column(primary_key=True)
+    user: str = text_column(primary_key=True)
+    fails: int = integer_column(default=0)
+    wait_until: datetime | None = moment_column(default=None)
+    heard: str = text_column(default="")
+
+
+class AbsenceRow(SQLModel, table=True):
+    """Leave or secondment, both days included: nothing is sent, no day of the streak is lost."""
+
+    __tablename__ = "absence"
+    __table_args__ = (
+        one_of("kind", "leave", "secondment"),
+        CheckConstraint("until IS NULL OR until >= since", name="ends_after_it_begins"),
+        is_day("since"),
+        is_day("until"),
+        is_moment("recorded_at"),
+        STRICT,
+    )
+
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id", index=True)
+    kind: str = text_column()
+    since: date = day_column()
+    until: date | None = day_column(default=None)
+    recorded_by: str = text_column()
+    recorded_at: datetime = moment_column()
+
+
+class TagRow(SQLModel, table=True):
+    """A word that an audience can be chosen by."""
+
+    __tablename__ = "tag"
+    __table_args__ = (CheckConstraint("length(tag) BETWEEN 1 AND 40", name="tag_fits"), STRICT)
+
+    person_id: int = integer_column(foreign_key="person.id", primary_key=True)
+    tag: str = text_column(primary_key=True)
+
+
+class PreferenceRow(SQLModel, table=True):
+    """What a person chose in 设置: the hour of the push and the quiet hours as 08:30, the digest, the channel that comes first."""
+
+    __tablename__ = "preference"
+    __table_args__ = (
+        CheckConstraint("push_at IS NULL OR push_at LIKE '__:__'", name="push_at_is_a_time"),
+        CheckConstraint("quiet_from IS NULL OR quiet_from LIKE '__:__'", name="quiet_from_is_a_time"),
+        CheckConstraint("quiet_to IS NULL OR quiet_to LIKE '__:__'", name="quiet_to_is_a_time"),
+        is_flag("digest"),
+        STRICT,
+    )
+
+    person_id: int = integer_column(foreign_key="person.id", primary_key=True)
+    push_at: str | None = text_column(default=None)
+    quiet_from: str | None = text_column(default=None)
+    quiet_to: str | None = text_column(default=None)
+    digest: bool = flag_column(default=True)
+    channel: str = text_column(default="")

@@ -1,55 +1,38 @@
-"""Questions in their versions, what a person has open, every answer, what was reported about a question."""
+"""Questions in their versions, what a person has open, every answer, what was reported about a question.
+
+The notebook of mistakes with FSRS's card of each question, and the day for which somebody reviews.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.domain.sitting import FORMS, TASKS
-from bot.storage.tables.base import KEYED, STRICT, at, flag, is_flag, is_moment, key, number, one_of, words
+from bot.domain.study.sitting import FORMS, TASKS
+from bot.storage.tables.columns import (
+    KEYED,
+    STRICT,
+    day_column,
+    flag_column,
+    float_column,
+    integer_column,
+    is_day,
+    is_flag,
+    is_moment,
+    key_column,
+    moment_column,
+    one_of,
+    text_column,
+)
 
 _OPEN = text("state = 'open'")
 _PROVISIONAL = text("provisional = 1")
 _UNDER_WAY = text("state IN ('open', 'asking')")
 
 
-class QuestionVersion(SQLModel, table=True):
-    """A question as it stood when it was loaded; an answer points here and shows it for ever."""
-
-    __tablename__ = "question_version"
-    __table_args__ = (
-        CheckConstraint("version >= 1", name="versions_count_from_one"),
-        CheckConstraint("length(digest) = 64", name="digest_is_sha256"),
-        UniqueConstraint("question", "version"),
-        is_moment("loaded_at"),
-        STRICT,
-    )
-
-    id: int | None = key()
-    question: str = words()
-    version: int = number()
-    bank: str = words()
-    digest: str = words()
-    body: str = words()
-    loaded_at: datetime = at()
-
-
-class QuestionState(SQLModel, table=True):
-    """Which version is drawn, or why none is (withdrawn: wrong or stale against the law's text, or taken out of its file)."""
-
-    __tablename__ = "question_state"
-    __table_args__ = (one_of("state", "active", "withdrawn"), is_moment("changed_at"), STRICT)
-
-    question: str = words(primary_key=True)
-    version_id: int = number(foreign_key="question_version.id")
-    state: str = words()
-    reason: str = words(default="")
-    changed_at: datetime = at()
-
-
-class Reading(SQLModel, table=True):
+class ReadingRow(SQLModel, table=True):
     """One person's way through one lesson; at most one way is open."""
 
     __tablename__ = "reading"
@@ -64,17 +47,17 @@ class Reading(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    lesson: str = words()
-    digest: str = words()
-    page: int = number(default=1)
-    state: str = words(default="open")
-    opened_at: datetime = at()
-    closed_at: datetime | None = at(default=None)
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    lesson: str = text_column()
+    digest: str = text_column()
+    page: int = integer_column(default=1)
+    state: str = text_column(default="open")
+    opened_at: datetime = moment_column()
+    closed_at: datetime | None = moment_column(default=None)
 
 
-class PageView(SQLModel, table=True):
+class PageViewRow(SQLModel, table=True):
     """A page as it was read: from its sending to the next being asked for, on the server's clock; seconds seen and seconds credited."""
 
     __tablename__ = "page_view"
@@ -87,17 +70,17 @@ class PageView(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    reading_id: int = number(foreign_key="reading.id")
-    page: int = number()
-    sent_at: datetime = at()
-    asked_at: datetime | None = at(default=None)
-    seen: int | None = number(default=None)
-    credited: int | None = number(default=None)
-    reason: str = words(default="")
+    id: int | None = key_column()
+    reading_id: int = integer_column(foreign_key="reading.id")
+    page: int = integer_column()
+    sent_at: datetime = moment_column()
+    asked_at: datetime | None = moment_column(default=None)
+    seen: int | None = integer_column(default=None)
+    credited: int | None = integer_column(default=None)
+    reason: str = text_column(default="")
 
 
-class Sitting(SQLModel, table=True):
+class SittingRow(SQLModel, table=True):
     """A set of questions put to one person, from the daily set to an exam's paper (domain/sitting.py)."""
 
     __tablename__ = "sitting"
@@ -113,18 +96,18 @@ class Sitting(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    kind: str = words()
-    scope: str = words()
-    size: int = number()
-    next: int = number(default=1)
-    state: str = words(default="open")
-    opened_at: datetime = at()
-    closed_at: datetime | None = at(default=None)
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    kind: str = text_column()
+    scope: str = text_column()
+    size: int = integer_column()
+    next: int = integer_column(default=1)
+    state: str = text_column(default="open")
+    opened_at: datetime = moment_column()
+    closed_at: datetime | None = moment_column(default=None)
 
 
-class SittingItem(SQLModel, table=True):
+class SittingItemRow(SQLModel, table=True):
     """The n-th question of a sitting, in the version that this person sees.
 
     `points` is what it is worth, in thousandths of a point (nothing where a set is not marked in points); `shuffle` the letters of the file in the
@@ -139,15 +122,15 @@ class SittingItem(SQLModel, table=True):
         KEYED,
     )
 
-    sitting_id: int = number(primary_key=True, foreign_key="sitting.id")
-    n: int = number(primary_key=True)
-    question: str = words()
-    version_id: int = number(foreign_key="question_version.id")
-    points: int = number(default=0, sa_column_kwargs={"server_default": "0"})
-    shuffle: str = words(default="", sa_column_kwargs={"server_default": text("''")})
+    sitting_id: int = integer_column(primary_key=True, foreign_key="sitting.id")
+    n: int = integer_column(primary_key=True)
+    question: str = text_column()
+    version_id: int = integer_column(foreign_key="question_version.id")
+    points: int = integer_column(default=0, sa_column_kwargs={"server_default": "0"})
+    shuffle: str = text_column(default="", sa_column_kwargs={"server_default": text("''")})
 
 
-class Answer(SQLModel, table=True):
+class AnswerRow(SQLModel, table=True):
     """One recorded answer; the first to a place in a sitting stands. `earned` is in thousandths of the item."""
 
     __tablename__ = "answer"
@@ -166,71 +149,77 @@ class Answer(SQLModel, table=True):
         STRICT,
     )
 
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id")
-    sitting_id: int = number(foreign_key="sitting.id")
-    n: int = number()
-    question: str = words()
-    version_id: int = number(foreign_key="question_version.id")
-    choice: str = words()
-    correct: bool = flag()
-    earned: int = number()
-    provisional: bool = flag(default=False)
-    channel: str = words()
-    message_id: str = words()
-    arrived_at: datetime = at()
-    recorded_at: datetime = at()
-    late: bool = flag(default=False)
+    id: int | None = key_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    sitting_id: int = integer_column(foreign_key="sitting.id")
+    n: int = integer_column()
+    question: str = text_column()
+    version_id: int = integer_column(foreign_key="question_version.id")
+    choice: str = text_column()
+    correct: bool = flag_column()
+    earned: int = integer_column()
+    provisional: bool = flag_column(default=False)
+    channel: str = text_column()
+    message_id: str = text_column()
+    arrived_at: datetime = moment_column()
+    recorded_at: datetime = moment_column()
+    late: bool = flag_column(default=False)
 
 
-class Confirmation(SQLModel, table=True):
-    """A person's word on a provisional mark; the answer itself stays as it was recorded."""
-
-    __tablename__ = "confirmation"
-    __table_args__ = (
-        CheckConstraint("earned BETWEEN 0 AND 1000", name="earned_is_a_share"),
-        is_moment("confirmed_at"),
-        STRICT,
-    )
-
-    answer_id: int = number(primary_key=True, foreign_key="answer.id")
-    earned: int = number()
-    confirmed_by: int = number(foreign_key="person.id")
-    confirmed_at: datetime = at()
-
-
-class Report(SQLModel, table=True):
-    """A question reported by a reader (纠错), and the answer an administrator gave."""
-
-    __tablename__ = "report"
-    __table_args__ = (
-        CheckConstraint("(answered_at IS NULL) = (answered_by IS NULL)", name="answered_by_somebody"),
-        CheckConstraint("length(said) <= 500", name="said_fits"),
-        is_moment("reported_at"),
-        is_moment("answered_at"),
-        is_moment("seen_at"),
-        STRICT,
-    )
-
-    id: int | None = key()
-    person_id: int = number(foreign_key="person.id", index=True)
-    version_id: int = number(foreign_key="question_version.id")
-    answer_id: int | None = number(default=None, foreign_key="answer.id")
-    said: str = words()
-    reported_at: datetime = at()
-    answered_by: int | None = number(default=None, foreign_key="person.id")
-    answered_at: datetime | None = at(default=None)
-    answered: str = words(default="")
-    seen_at: datetime | None = at(default=None)
-
-
-class Focus(SQLModel, table=True):
+class FocusRow(SQLModel, table=True):
     """What a person is at: one task, a reading or a sitting by its id. What else is open waits its turn."""
 
     __tablename__ = "focus"
     __table_args__ = (one_of("kind", *TASKS), is_moment("since"), STRICT)
 
-    person_id: int = number(primary_key=True, foreign_key="person.id")
-    kind: str = words()
-    ref: int = number()
-    since: datetime = at()
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    kind: str = text_column()
+    ref: int = integer_column()
+    since: datetime = moment_column()
+
+
+class NotebookCardRow(SQLModel, table=True):
+    """A question that a person answered wrong once. It leaves the list after enough right answers in a row; its card stays, and falls due."""
+
+    __tablename__ = "notebook_card"
+    __table_args__ = (
+        CheckConstraint("right_in_a_row >= 0", name="right_counts_up"),
+        CheckConstraint("state IN (1, 2, 3)", name="one_of_fsrs_states"),
+        CheckConstraint("(state = 2) = (step IS NULL) AND (step IS NULL OR step >= 0)", name="steps_while_learning"),
+        CheckConstraint("stability > 0", name="stability_is_positive"),
+        CheckConstraint("difficulty BETWEEN 1 AND 10", name="difficulty_is_in_range"),
+        is_moment("entered_at"),
+        is_moment("left_at"),
+        is_moment("due_at"),
+        is_moment("reviewed_at"),
+        KEYED,
+    )
+
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    question: str = text_column(primary_key=True)
+    entered_at: datetime = moment_column()
+    right_in_a_row: int = integer_column(default=0)
+    left_at: datetime | None = moment_column(default=None)
+    state: int = integer_column()
+    step: int | None = integer_column(default=None)
+    stability: float = float_column()
+    difficulty: float = float_column()
+    due_at: datetime = moment_column()
+    reviewed_at: datetime = moment_column()
+
+
+class ExamGoalRow(SQLModel, table=True):
+    """What a person set for their reviews: the day that counts, minutes a day until then, the percentage to be right on the day."""
+
+    __tablename__ = "exam_goal"
+    __table_args__ = (
+        CheckConstraint("minutes BETWEEN 1 AND 60", name="minutes_of_a_day"),
+        CheckConstraint("target BETWEEN 50 AND 99", name="target_is_a_percentage"),
+        is_day("day"),
+        STRICT,
+    )
+
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    day: date | None = day_column(default=None)
+    minutes: int = integer_column()
+    target: int = integer_column()

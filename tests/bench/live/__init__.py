@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from bot.domain.limits import A_CALL, LIMITS
+from bot.domain.delivery.platform_limits import A_CALL, LIMITS
 from tests.bench.live.play import Played, play
 
 PHONES, FEW = 2_000, 100

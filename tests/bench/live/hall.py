@@ -17,27 +17,28 @@ from typing import Any
 from aiohttp import web
 from sqlmodel import Session
 
-from bot import app, jobs, logs, settings
+from bot import logs, settings
+from bot.app import build, run
 from bot.cli.common import engine_of
-from bot.domain.audience import All
-from bot.domain.contest import Rules
-from bot.domain.contest.plan import Plan
-from bot.domain.limits import Limit
+from bot.domain.contest.contest import ContestPlan, ContestRules
+from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.message import Address
-from bot.services import contest as contests
-from bot.services.live import host, seat
-from bot.services.shelf import fill
-from bot.storage import accounts
-from bot.storage.contest import Item
-from bot.storage.db import Desk, open_engine
-from bot.storage.files import load_library
-from bot.storage.files.policy import load_policy
-from bot.storage.migrations import migrate
-from bot.storage.tables import Account, Person, Post, Role, Unit
+from bot.domain.people.audience import All
+from bot.jobs import live_broadcaster
+from bot.services.contest import host_lock, live_host, manage
+from bot.services.library.catalog import fill
+from bot.storage.contest.contests import ContestItem
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.files.loader import load_library
+from bot.storage.files.policies import load_policy
+from bot.storage.migrations.migrate import migrate
+from bot.storage.people import accounts
+from bot.storage.tables.people import AccountRow, PersonRow, PostRow, RoleRow, UnitRow
 from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN
 from tests.bench.people import ROOT
 from tests.bench.server import free_port, stopping
-from tests.platforms.faults import Faults
+from tests.support.platforms.faults import Faults
 
 HOST = "host"
 SECONDS = 60
@@ -65,7 +66,7 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
     library, faults = load_library(ROOT)
     policy, wrong = load_policy(ROOT)
     assert policy is not None, [*faults, *wrong]
-    desk = Desk(engine)
+    desk = Database(engine)
     now = datetime.now(UTC)
 
     def work(session: Session) -> Prepared:
@@ -73,12 +74,12 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
         _seated(session, people, now)
         by = accounts.learner_at(session, Address("wecom", AGENT, HOST), now.date().isoformat())
         assert by is not None
-        seated = seat.host_of(session, by, "wecom")
+        seated = host_lock.host_of(session, by, "wecom")
         names = [name for name in sorted(shelf.drawn) if library.questions[name].kind == "single"][:questions]
-        items = [Item(n, name, shelf.drawn[name]) for n, name in enumerate(names, 1)]
-        rules = Rules(seconds=SECONDS, speed=speed, board="all")
-        contest_id = contests.create(session, shelf, seated.author, Plan("七一知识竞赛", "live", rules, (), All()), now, items)
-        of = host.open_room(session, seated, contest_id, None, now, random.Random(1))
+        items = [ContestItem(n, name, shelf.drawn[name]) for n, name in enumerate(names, 1)]
+        rules = ContestRules(seconds=SECONDS, speed=speed, board="all")
+        contest_id = manage.create(session, shelf, seated.author, ContestPlan("七一知识竞赛", "live", rules, (), All()), now, items)
+        of = live_host.open_room(session, seated, contest_id, None, now, random.Random(1))
         return Prepared(contest_id, of.code, of.secret, tuple(library.questions[name].key for name in names), people)
 
     made = desk.write_now(work)
@@ -87,19 +88,19 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
 
 
 def _seated(session: Session, people: int, now: datetime) -> None:
-    unit = Unit(name="某局", path="某局")
+    unit = UnitRow(name="某局", path="某局")
     session.add(unit)
     session.flush()
-    everybody = [Person(staff_no=user_of(n), name=f"选手{n}", tier="公务员", recorded_at=now) for n in range(1, people + 1)]
-    everybody.append(Person(staff_no=HOST, name="主持人", tier="公务员", recorded_at=now))
+    everybody = [PersonRow(staff_no=user_of(n), name=f"选手{n}", tier="公务员", recorded_at=now) for n in range(1, people + 1)]
+    everybody.append(PersonRow(staff_no=HOST, name="主持人", tier="公务员", recorded_at=now))
     session.add_all(everybody)
     session.flush()
     for person in everybody:
         assert person.id is not None
         assert unit.id is not None
-        session.add(Post(person_id=person.id, unit_id=unit.id, since=datetime(2020, 1, 1, tzinfo=UTC).date()))
-        session.add(Account(channel="wecom", user=person.staff_no, person_id=person.id, bound_at=now, bound_by="bench"))
-    session.add(Role(person_id=int(everybody[-1].id or 0), role="admin"))
+        session.add(PostRow(person_id=person.id, unit_id=unit.id, since=datetime(2020, 1, 1, tzinfo=UTC).date()))
+        session.add(AccountRow(channel="wecom", user=person.staff_no, person_id=person.id, bound_at=now, bound_by="bench"))
+    session.add(RoleRow(person_id=int(everybody[-1].id or 0), role="admin"))
     session.flush()
 
 
@@ -179,12 +180,12 @@ async def serve(url: str, platform: str, budget: str) -> None:
     logs.set_up(found.secrets())
     if budget == "none":
 
-        class Unbounded(jobs.Herald):
-            def __init__(self, *given: Any, limits: tuple[Limit, ...], **more: Any) -> None:
+        class Unbounded(live_broadcaster.LiveBroadcaster):
+            def __init__(self, *given: Any, limits: tuple[PlatformLimit, ...], **more: Any) -> None:
                 super().__init__(*given, limits=(), **more)
 
-        jobs.Herald = Unbounded  # type: ignore[misc, assignment]
-    house = app.build(found, engine_of(found))
+        live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
+    house = build.build(found, engine_of(found))
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -192,7 +193,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await app.serve(house, stopping(600), announce)
+    await run.serve(house, stopping(600), announce)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from bot.channels.envelope import Codec
-from bot.channels.keys import key_of
+from bot.channels.button_keys import key_of
+from bot.channels.signature import EnvelopeCodec
 from tests.bench.live.hall import WeCom, user_of
 from tests.bench.load import opened, posted, tap, text
 
@@ -70,7 +70,7 @@ class Phone:
 
     number: int
     lines: list[Line]
-    sealer: Codec
+    sealer: EnvelopeCodec
     rng: random.Random
     spread: float = SPREAD
     ids: int = 0

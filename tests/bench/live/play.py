@@ -18,13 +18,14 @@ from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot.channels.envelope import Codec
-from bot.storage.db import Desk, open_engine
-from tests import postgres
+from bot.channels.signature import EnvelopeCodec
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
 from tests.bench.live.hall import HOST, SECONDS, Prepared, WeCom, prepared, served, user_of
 from tests.bench.live.phones import DROPPING, SPREAD, Line, Phone
 from tests.bench.load import AES_KEY, CORP, TOKEN, opened, posted
-from tests.bench.load import text as typed
+from tests.bench.load import text as load_text
+from tests.support import postgres
 
 Choices = dict[tuple[int, int], str]
 """(person, question) -> the letter that this person will tap."""
@@ -97,7 +98,7 @@ async def _played(url: str, place: Path, people: int, questions: int, replicas: 
         api = str(server.make_url("")).rstrip("/")
         ports = [stack.enter_context(served(url, api, place / f"replica{n}.log", budget=budget)) for n in range(replicas)]
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)))
-        sealer = Codec(TOKEN, AES_KEY, CORP)
+        sealer = EnvelopeCodec(TOKEN, AES_KEY, CORP)
         phones = [Phone(n, [Line(port) for port in ports], sealer, random.Random(n), min(SPREAD, people / 400)) for n in range(1, people + 1)]
         stage = Stage(made, sealer, Line(ports[0]), session, ports[-1], platform)
         joined = await stage.all_in(phones)
@@ -121,7 +122,7 @@ async def _played(url: str, place: Path, people: int, questions: int, replicas: 
 class Stage:
     """The host with a chat, and the big screen, at the last replica."""
 
-    def __init__(self, made: Prepared, sealer: Codec, line: Line, session: aiohttp.ClientSession, port: int, platform: WeCom) -> None:
+    def __init__(self, made: Prepared, sealer: EnvelopeCodec, line: Line, session: aiohttp.ClientSession, port: int, platform: WeCom) -> None:
         self.made, self.sealer, self.line, self.session, self.port, self.platform = made, sealer, line, session, port, platform
         self.to_last_phone: list[float] = []
         self.to_board: list[float] = []
@@ -129,7 +130,7 @@ class Stage:
 
     async def say(self, words: str) -> str:
         self._said += 1
-        inner = typed(HOST, words, f"98{self._said:06d}")
+        inner = load_text(HOST, words, f"98{self._said:06d}")
         said = opened(self.sealer, await self.line.post(posted(self.sealer, inner, f"host{self._said:06d}")))
         if "参赛码" not in said:
             raise RuntimeError(f"{words}: {said[:300]}")
@@ -137,9 +138,9 @@ class Stage:
 
     async def end(self, url: str) -> None:
         """The end gives two thousand people their hours; where that takes longer than the platform waits, the reply comes later."""
-        inner = typed(HOST, "主持 结束", "99999999")
+        inner = load_text(HOST, "主持 结束", "99999999")
         await self.line.post(posted(self.sealer, inner, "hostend"))
-        desk = Desk(open_engine(url))
+        desk = Database(open_engine(url))
         for _ in range(300):
             if await asyncio.to_thread(desk.read_now, _is_closed):
                 break
@@ -192,7 +193,7 @@ def _is_closed(session: Session) -> bool:
 
 def judged(url: str, made: Prepared, plan: Choices, phones: list[Phone], speed: int) -> tuple[int, int, int]:
     """(answers lost, answers double, places unlike the reference's): the rows against the plan."""
-    desk = Desk(open_engine(url))
+    desk = Database(open_engine(url))
     rows = desk.read_now(
         lambda session: session.execute(
             text(

@@ -1,0 +1,100 @@
+"""The parts that the service and the terminal share: the desk, the shelf, the hall, the numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.library.library import Library
+from bot.domain.message import Refusal
+from bot.jobs.quota_meter import QuotaMeter
+from bot.services.library import catalog
+from bot.services.library.catalog import Catalog
+from bot.settings import Settings
+from bot.storage.db.database import Database
+from bot.storage.db.engine import is_sqlite
+from bot.storage.files import loader
+from bot.storage.files.policies import PolicyFile, load_policy
+from bot.storage.people import accounts
+from bot.web.metrics import Metrics
+
+LOADING_LOCK = 7_235_001
+"""PostgreSQL's advisory lock under which one replica after the other brings the rows in line with the files."""
+FAULTS_SHOWN = 20
+
+Seed = Callable[[Session, Catalog, datetime], None]
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The service's clock."""
+    return datetime.now(UTC)
+
+
+def content(root: Path) -> tuple[Library, PolicyFile]:
+    """Everything that is read from files; refuses, with place and sentence, when any of it is wrong."""
+    library, faults = loader.load_library(root)
+    policy, more = load_policy(root)
+    faults = [*faults, *more]
+    if faults or policy is None:
+        shown = "\n".join(f"  {fault}" for fault in faults[:FAULTS_SHOWN])
+        rest = f"\n  ……共 {len(faults)} 处" if len(faults) > FAULTS_SHOWN else ""
+        raise Refusal(f"内容文件有错，服务没有启动（python -m bot check 可查看全部）：\n{shown}{rest}")
+    return library, policy
+
+
+def stocked(desk: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
+    """The shelf, with the rows brought in line with the files, and the demo's people when there is a `seed`."""
+    library, policy = content(root)
+
+    def load(session: Session) -> Catalog:
+        if not is_sqlite(desk.engine):
+            session.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOADING_LOCK})
+        made = catalog.fill(session, library, policy, now, chars_a_minute)
+        if seed is None:
+            return made
+        seed(session, made, now)
+        return catalog.stock(session, library, chars_a_minute)
+
+    return desk.write_now(load)
+
+
+@dataclass
+class App:
+    """The parts that are the same for the service and for the terminal."""
+
+    settings: Settings
+    desk: Database
+    shelf: Catalog
+    dispatcher: Dispatcher
+    metrics: Metrics
+    meter: QuotaMeter
+    clock: Clock
+
+
+def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock: Clock = utc_now, seed: Seed | None = None) -> App:
+    """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
+    limits = settings.limits
+    desk = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
+    shelf = replace(stocked(desk, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
+    metrics = Metrics()
+    dispatcher = Dispatcher(desk, lambda: shelf, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher.pages = settings.public_url.rstrip("/")
+    metrics.measure(lambda shown: _measure_desk(desk, shown))
+    return App(settings, desk, shelf, dispatcher, metrics, QuotaMeter(desk, clock, shelf.limits), clock)
+
+
+def _measure_desk(desk: Database, shown: Metrics) -> None:
+    commits, desk.gauges.committed = desk.gauges.committed, []
+    for size, seconds in commits:
+        shown.commit_size.observe(size)
+        shown.commit_seconds.observe(seconds)
+    shown.queue_depth.set(desk.depth)
+    shown.commit_failures.set(desk.gauges.failures)

@@ -1,0 +1,115 @@
+"""Pushing in batches: who gets the same thing goes into one call, and what came back is told for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import TypeVar
+
+from bot.channels.outbound.errors import Kind, PlatformError
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+
+T = TypeVar("T")
+
+LATER: dict[Kind, float] = {"rate": 60.0, "quota": 3600.0, "transient": 30.0, "token": 60.0, "config": 600.0, "permission": 600.0}
+"""Nobody got it and it may go another time, in so many seconds where the platform does not say."""
+
+AT_ONCE = 8
+"""Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (protocols.md B8, 45033)."""
+STOP: frozenset[Kind] = frozenset(("token", "config", "permission"))
+"""The fault is ours or our setup's, and would be the next parcel's too."""
+
+
+def sent(platform_id: str = "") -> SendReceipt:
+    return SendReceipt("sent", platform_id=platform_id)
+
+
+def failed(error: str) -> SendReceipt:
+    return SendReceipt("failed", error=error)
+
+
+def receipt_of(wrong: PlatformError) -> SendReceipt:
+    """What a refusal of the whole call means for each who was in it."""
+    if wrong.kind == "unknown":
+        return SendReceipt("unknown", error=str(wrong))
+    if wrong.kind in LATER:
+        return SendReceipt("later", error=str(wrong), retry_after=wrong.retry_after or LATER[wrong.kind], stop=wrong.kind in STOP)
+    return failed(str(wrong))
+
+
+def halts(receipt: SendReceipt) -> bool:
+    """True when the refusal was about all of us, not about this person."""
+    return receipt.outcome == "later" and (receipt.stop or receipt.error.startswith(("rate ", "quota ")))
+
+
+def grouped(batch: Sequence[OutboundMessage], what: Callable[[OutboundMessage], Hashable], most: int) -> Iterator[list[int]]:
+    """Places in the batch that get the same, at most so many at a time and nobody twice in one; in the order of the batch."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, parcel in enumerate(batch):
+        groups.setdefault(what(parcel), []).append(place)
+    for places in groups.values():
+        yield from _once_each(places, batch, most)
+
+
+Tell = Callable[[list[OutboundMessage]], Awaitable[Sequence[SendReceipt]]]
+"""One call for people who get the same: a receipt for each, nothing raised."""
+
+
+async def in_groups(
+    batch: Sequence[OutboundMessage], what: Callable[[OutboundMessage], Hashable], most: int, tell: Tell, at_once: int = AT_ONCE
+) -> list[SendReceipt]:
+    """`Channel.push` by groups, some of them under way at a time; receipts in the order of the batch.
+
+    Once the platform asks to be left alone, what has not begun is left for later without asking it.
+    """
+    gate = asyncio.Semaphore(at_once)
+    receipts: dict[int, SendReceipt] = {}
+    halted: SendReceipt | None = None
+
+    async def one(places: list[int]) -> None:
+        nonlocal halted
+        async with gate:
+            told = [halted for _ in places] if halted is not None else await tell([batch[place] for place in places])
+            receipts.update(zip(places, told, strict=True))
+            halted = halted or (told[0] if all(halts(receipt) for receipt in told) else None)
+
+    await asyncio.gather(*(one(places) for places in grouped(batch, what, most)))
+    return [receipts[place] for place in range(len(batch))]
+
+
+def _once_each(places: list[int], batch: Sequence[OutboundMessage], most: int) -> Iterator[list[int]]:
+    while places:
+        taken: dict[str, int] = {}
+        for place in places:
+            if len(taken) < most:
+                taken.setdefault(batch[place].to.user.lower(), place)
+        yield list(taken.values())
+        chosen = set(taken.values())
+        places = [place for place in places if place not in chosen]
+
+
+def serial_of(marks: Iterable[str]) -> str:
+    """One short word for a call, the same when the same people's parcels are tried again together."""
+    return sha256("\n".join(sorted(marks)).encode()).hexdigest()[:24]
+
+
+def ids_in(listed: object, separator: str = "|") -> frozenset[str]:
+    """Ids that an answer names, in one text or in a list; in lower case, since the platforms return them so (protocols.md B4)."""
+    found = listed.split(separator) if isinstance(listed, str) else [str(one) for one in listed] if isinstance(listed, list) else []
+    return frozenset(one.strip().lower() for one in found if one.strip())
+
+
+async def taken_back(platform_ids: Sequence[str], take: Callable[[str], Awaitable[None]]) -> list[SendReceipt]:
+    """`Recalls.recall` for a platform that takes back one call at a time; `take` raises `PlatformError`."""
+    found: list[SendReceipt] = []
+    for one in platform_ids:
+        try:
+            if not one:
+                raise PlatformError("content", "no-id", "nothing is known that could be taken back")
+            await take(one)
+        except PlatformError as wrong:
+            found.append(receipt_of(wrong))
+        else:
+            found.append(sent(one))
+    return found

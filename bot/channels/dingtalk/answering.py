@@ -1,0 +1,193 @@
+"""From a message to its answer, the same for both ways in: decide, say it once, keep taps inside their two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any, Literal
+
+import structlog
+
+from bot.channels.base import Clock, Note
+from bot.channels.dingtalk import cards
+from bot.channels.dingtalk.incoming import NAME, CardTap, RobotMessage
+from bot.channels.dingtalk.reply import ReplySender
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.message import Address, Handle, Incoming, Reply
+
+log = structlog.get_logger(__name__)
+
+TAP_SECONDS = 1.5
+"""The platform waits 2 s for the answer to a tap."""
+DRAIN_SECONDS = 8.0
+REMEMBERED = 10_000
+WHOLE_CARD = "提交"
+
+Way = Literal["passive", "active"]
+
+
+class AnswerFlow:
+    """What happens between a checked message and what is said; holds every task that outlives its connection."""
+
+    def __init__(self, *, handle: Handle, speaker: ReplySender, app: str, clock: Clock, note: Note) -> None:
+        self._handle = handle
+        self._speaker = speaker
+        self._app = app
+        self._clock = clock
+        self._note = note
+        self._choices = cards.Choices()
+        self._said: OrderedDict[tuple[str, str], Way] = OrderedDict()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def decide(self, incoming: Incoming) -> asyncio.Task[Reply]:
+        """The decision in a task of its own, which no connection and no time-out cancels."""
+        self._note("heard", NAME, 1)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        task = loop.create_task(_awaited(self._handle, incoming), name="dingtalk decision")
+        task.add_done_callback(lambda _: self._note("reply_seconds", NAME, loop.time() - began))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def answer(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
+        """Say the reply by ourselves, when it is there, unless this process has said it."""
+        await asyncio.wait({deciding})
+        self._speaker.remember(spoken)
+        reply = result(deciding)
+        if reply and self.claim(spoken.incoming, "active") is None:
+            await self._speak(self._speaker.answer(spoken, reply), spoken.incoming)
+
+    def late(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
+        """The platform's time is over: from now on the answer is ours to send, and a copy that comes in time has none."""
+        self._note("late", NAME, 1)
+        if self.claim(spoken.incoming, "active") is None:
+            self.spawn(self._answer_late(spoken, deciding))
+
+    def passive(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> dict[str, Any]:
+        """The body of an HTTP answer; what does not fit into it follows by itself. A copy gets the same body, its twin may have been lost."""
+        self._speaker.remember(spoken)
+        reply = result(deciding)
+        messages = self._speaker.passive(spoken, reply) if reply else []
+        if not messages:
+            return {}
+        before = self.claim(spoken.incoming, "passive")
+        if before == "active":
+            return {}
+        if before is None:
+            self.spawn(self._speak(self._speaker.answer(spoken, reply, said=1), spoken.incoming))
+        return messages[0]
+
+    async def tapped(self, tap: CardTap, message_id: str) -> dict[str, Any]:
+        """The update of the card, in time; what comes later is put there afterwards. An empty one changes nothing."""
+        track = cards.read_track(tap.track)
+        if track is None:
+            self.refuse("track")
+            return {}
+        person = tap.staff.lower()
+        text, task = tap.choice, track.task
+        if text.startswith(cards.COMMAND):
+            text, task = text.removeprefix(cards.COMMAND), ""
+        elif text == cards.SUBMIT:
+            text = self._choices.now(tap.track, person, tap.chosen)
+            if not text:
+                return cards.private(result=cards.FIRST_CHOICE)
+        elif track.several:
+            return self._flipped(tap, person)
+        incoming = Incoming(Address(NAME, self._app, person), text, message_id, self._clock(), "tap", task)
+        deciding = self.decide(incoming)
+        await asyncio.wait({deciding}, timeout=TAP_SECONDS)
+        command = tap.choice.startswith(cards.COMMAND)
+        if not deciding.done():
+            self._note("late", NAME, 1)
+            self.spawn(self._tapped_late(tap, incoming, deciding, command=command))
+            return {}
+        reply = result(deciding)
+        self._follow(tap, incoming, reply if command else cards.rest(reply))
+        return {} if command or not (reply or reply.done) else cards.private(**cards.settled(reply))
+
+    def claim(self, incoming: Incoming, way: Way) -> Way | None:
+        """How this process has answered the message before; None for the first, who answers it now."""
+        key = (incoming.sender.user, incoming.message_id)
+        if key in self._said:
+            return self._said[key]
+        self._said[key] = way
+        while len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
+        return None
+
+    def refuse(self, why: str) -> None:
+        self._note("refused", NAME, 1)
+        log.info("callback refused", channel=NAME, reason=why)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self) -> None:
+        """Wait for what is being decided and said, for as long as a stop may take."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + DRAIN_SECONDS
+        while self._tasks and (left := end - loop.time()) > 0:
+            await asyncio.wait(tuple(self._tasks), timeout=left)
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def _flipped(self, tap: CardTap, person: str) -> dict[str, Any]:
+        if len(tap.choice) != 1:
+            self.refuse("letter")
+            return {}
+        chosen = self._choices.flip(tap.track, person, tap.choice, tap.chosen)
+        return cards.private(chosen=chosen, result=f"已选 {chosen}，点“{WHOLE_CARD}”作答。" if chosen else cards.FIRST_CHOICE)
+
+    async def _answer_late(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
+        await asyncio.wait({deciding})
+        self._speaker.remember(spoken)
+        if reply := result(deciding):
+            await self._speak(self._speaker.answer(spoken, reply), spoken.incoming)
+
+    async def _tapped_late(self, tap: CardTap, incoming: Incoming, deciding: asyncio.Task[Reply], *, command: bool) -> None:
+        await asyncio.wait({deciding})
+        reply = result(deciding)
+        if not command and (reply or reply.done):
+            try:
+                await self._speaker.update(tap.track, tap.staff, cards.settled(reply))
+            except PlatformError as wrong:
+                log.warning("card not updated, message instead", code=wrong.code)
+            else:
+                reply = cards.rest(reply)
+        self._follow(tap, incoming, reply)
+
+    def _follow(self, tap: CardTap, incoming: Incoming, reply: Reply) -> None:
+        if (reply or reply.buttons) and self.claim(incoming, "active") is None:
+            self.spawn(self._speak(self._speaker.follow(incoming.sender.user, tap.staff, reply), incoming))
+
+    async def _speak(self, saying: Coroutine[Any, Any, None], answered: Incoming) -> None:
+        try:
+            await saying
+        except Exception as wrong:
+            self._note("send_failed", NAME, 1)
+            if not isinstance(wrong, PlatformError):
+                log.exception("reply not sent")
+                return
+            log.warning("reply not sent", kind=wrong.kind, code=wrong.code)
+            if wrong.kind != "unknown":
+                # Another copy of the message may yet bring the answer.
+                self._said.pop((answered.sender.user, answered.message_id), None)
+
+
+def result(deciding: asyncio.Task[Reply]) -> Reply:
+    """The reply, or nothing where `handle` itself failed; the failure is logged with its trace."""
+    if deciding.cancelled():
+        return Reply()
+    wrong = deciding.exception()
+    if wrong is not None:
+        log.error("message failed", error=type(wrong).__name__, exc_info=wrong)
+        return Reply()
+    return deciding.result()
+
+
+async def _awaited(handle: Handle, incoming: Incoming) -> Reply:
+    return await handle(incoming)

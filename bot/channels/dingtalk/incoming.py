@@ -1,0 +1,166 @@
+"""What DingTalk sends us, checked field by field (protocols.md C3, C8)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bot.domain.message import Address, Heard, Incoming
+
+NAME = "dingtalk"
+LONGEST_ID = 128
+LONGEST_TEXT = 4000
+SINGLE_CHAT = "1"
+WEBHOOK_LIFE = timedelta(minutes=90)
+"""How long a webhook lives where the message does not say."""
+
+
+class MalformedMessage(Exception):
+    """Not what the platform sends; the message names the field and never its value."""
+
+
+class UnknownSender(Exception):
+    """A message without an identity: somebody outside the corporation, or an app that is not published yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobotMessage:
+    """A robot message: what dispatch hears, and where the answer may go.
+
+    `staff` is the id as the platform spells it; `webhook` is unchecked; `group` says that others read the answer.
+    """
+
+    incoming: Incoming
+    staff: str
+    webhook: str
+    webhook_until: datetime
+    group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardTap:
+    """A tap on a card. The person is the envelope's `userId`; `choice` and `chosen` are what the card's parameters claim."""
+
+    staff: str
+    track: str
+    choice: str
+    chosen: str | None
+
+
+def as_object(raw: str | bytes) -> dict[str, Any]:
+    """A JSON object, or Malformed."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as wrong:
+        raise MalformedMessage("json") from wrong
+    if not isinstance(found, dict):
+        raise MalformedMessage("object")
+    return found
+
+
+def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> RobotMessage:
+    """The message in our words; raises Malformed or Nobody."""
+    message_id = _identifier(data, "msgId")
+    staff = data.get("senderStaffId")
+    if staff is None or staff == "":
+        raise UnknownSender
+    staff = _identifier(data, "senderStaffId")
+    kind, text = _content(data)
+    webhook = data.get("sessionWebhook", "")
+    group = data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT
+    return RobotMessage(
+        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind, overheard=group),
+        staff=staff,
+        webhook=webhook if isinstance(webhook, str) else "",
+        webhook_until=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
+        group=group,
+    )
+
+
+def card_tap(data: dict[str, Any]) -> CardTap | None:
+    """The tap, or None for a callback of another kind; raises Malformed or Nobody."""
+    if data.get("type", "actionCallback") != "actionCallback":
+        return None
+    if data.get("userId") == "" or data.get("userIdType", 1) not in (1, "1"):
+        raise UnknownSender
+    staff = _identifier(data, "userId")
+    content = data.get("content", data.get("value"))
+    if isinstance(content, str):
+        content = as_object(content)
+    private = content.get("cardPrivateData") if isinstance(content, dict) else None
+    if not isinstance(private, dict):
+        raise MalformedMessage("cardPrivateData")
+    params = private.get("params")
+    if not isinstance(params, dict):
+        params = {}
+    choice = params.get("choice")
+    if choice is None:
+        actions = private.get("actionIds")
+        choice = actions[0] if isinstance(actions, list) and actions else None
+    if not isinstance(choice, str) or not choice:
+        raise MalformedMessage("choice")
+    chosen = params.get("chosen")
+    return CardTap(staff, _identifier(data, "outTrackId", 512), clean(choice)[:256], clean(chosen) if isinstance(chosen, str) else None)
+
+
+def clean(text: str) -> str:
+    """Text that every database keeps: no NUL, no half characters, no blanks around it, no more than 4,000 characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()[:LONGEST_TEXT]
+
+
+def _content(data: dict[str, Any]) -> tuple[Heard, str]:
+    kind = data.get("msgtype")
+    if not isinstance(kind, str):
+        raise MalformedMessage("msgtype")
+    match kind:
+        case "text":
+            return "text", clean(_text(_dict(data, "text"), "content"))
+        case "audio":
+            heard = _content_of(data).get("recognition")
+            return ("voice", clean(heard)) if isinstance(heard, str) and heard.strip() else ("other", "")
+        case "richText":
+            parts = _content_of(data).get("richText")
+            if not isinstance(parts, list):
+                raise MalformedMessage("richText")
+            said = " ".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+            return ("text", clean(said)) if said.strip() else ("other", "")
+        case _:
+            return "other", ""
+
+
+def _content_of(data: dict[str, Any]) -> dict[str, Any]:
+    """`content` is an object, and in some versions a JSON string of one."""
+    content = data.get("content")
+    return as_object(content) if isinstance(content, str) else _dict(data, "content")
+
+
+def _dict(data: dict[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    if not isinstance(found, dict):
+        raise MalformedMessage(key)
+    return found
+
+
+def _text(data: dict[str, Any], key: str) -> str:
+    found = data.get(key)
+    if not isinstance(found, str):
+        raise MalformedMessage(key)
+    return found
+
+
+def _identifier(data: dict[str, Any], key: str, longest: int = LONGEST_ID) -> str:
+    found = _text(data, key)
+    if not 0 < len(found) <= longest or not found.isprintable() or found != found.strip():
+        raise MalformedMessage(key)
+    return found
+
+
+def _moment(milliseconds: Any) -> datetime:
+    """A time in ms since 1970; anything odd counts as long past."""
+    if isinstance(milliseconds, str) and milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= 14:
+        milliseconds = int(milliseconds)
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or not 0 < milliseconds < 10**14:
+        return datetime.fromtimestamp(0, UTC)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

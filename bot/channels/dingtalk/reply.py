@@ -1,0 +1,204 @@
+"""Saying a reply in DingTalk: by the message's own webhook while it lives, else by the robot; a card where a template is set."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import structlog
+
+from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.dingtalk import cards, render
+from bot.channels.dingtalk.incoming import NAME, RobotMessage
+from bot.channels.outbound.apis import Api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.domain.message import Address, Reply
+
+log = structlog.get_logger(__name__)
+
+SEND = "/v1.0/robot/oToMessages/batchSend"
+CARD = "/v1.0/card/instances/createAndDeliver"
+CARDS = "/v1.0/card/instances"
+REGISTER = "/v1.0/card/callbacks/register"
+ROUTE_KEY = "xuefa"
+REMEMBERED = 20_000
+
+
+class ReplySender:
+    """Everything the bot says in DingTalk."""
+
+    def __init__(
+        self,
+        *,
+        outbound: Outbound,
+        api: Api,
+        robot_code: str,
+        webhook_origins: frozenset[str],
+        card_template: str,
+        http_cards: bool,
+        clock: Clock,
+        note: Note,
+        spending: Spending = FREE,
+    ) -> None:
+        self._outbound = outbound
+        self._api = api
+        self._robot_code = robot_code
+        self._origins = webhook_origins
+        self._template = card_template
+        self._http_cards = http_cards
+        self._clock = clock
+        self._note = note
+        self._spending = spending
+        self._last: OrderedDict[str, RobotMessage] = OrderedDict()
+
+    def remember(self, spoken: RobotMessage) -> None:
+        """Keep how a person's id is spelt, and the webhook of the single chat: what follows a tap may use it."""
+        if spoken.group:
+            return
+        user = spoken.incoming.sender.user
+        self._last[user] = spoken
+        self._last.move_to_end(user)
+        while len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+
+    def passive(self, spoken: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
+        """The messages that carry the whole reply; with cards the buttons follow in one."""
+        return render.webhook(reply, spoken.staff, group=spoken.group, buttons=not self._template)
+
+    async def answer(self, spoken: RobotMessage, reply: Reply, *, said: int = 0) -> None:
+        """Answer a message; `said` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
+        for message in self.passive(spoken, reply)[said:]:
+            await self._by_webhook(spoken, message)
+        if not spoken.group:
+            await self._card_too(spoken.staff, Reply(ask=reply.ask, buttons=reply.buttons))
+        self._note("sent", NAME, 1)
+
+    async def follow(self, user: str, staff: str, reply: Reply) -> None:
+        """Say what comes after a tap: by the last webhook of the chat if it lives, else by the robot."""
+        spoken = self._last.get(user)
+        if spoken is not None and self._lives(spoken):
+            await self.answer(spoken, reply)
+        else:
+            await self.send(Address(NAME, "", staff), reply)
+
+    async def send(self, to: Address, reply: Reply) -> None:
+        """Say something unasked; raises PlatformError. A card that holds everything is enough; without one the text goes out."""
+        staff = self.spelling(to.user)
+        if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
+            try:
+                await self._spending.spend(staff)
+                await self._create(staff, reply, values)
+            except PlatformError as wrong:
+                if wrong.kind in ("unknown", "rate", "quota", "token"):
+                    raise
+                log.warning("card not sent, text instead", code=wrong.code)
+            else:
+                self._note("sent", NAME, 1)
+                return
+        for key, param in render.robot(reply, buttons=not self._template):
+            await self._by_robot(staff, key, param)
+        if self._template and not cards.fits(reply):
+            await self._card_too(staff, Reply(ask=reply.ask, buttons=reply.buttons))
+        self._note("sent", NAME, 1)
+
+    async def update(self, track: str, staff: str, values: dict[str, str]) -> None:
+        """Change one person's view of a card when the answer to the tap came too late for it."""
+        body = {
+            "outTrackId": track,
+            "userIdType": 1,
+            "privateData": {staff: {"cardParamMap": values}},
+            "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
+        }
+        await self._spending.spend("", messages=0)
+        await self._outbound.call(self._api, "PUT", CARDS, json=body)
+
+    async def register(self, callback_url: str, secret: str) -> None:
+        """Tell the platform where taps on HTTP cards go (C8)."""
+        body = {"apiSecret": secret, "callbackUrl": callback_url, "callbackRouteKey": ROUTE_KEY, "forceUpdate": True}
+        await self._outbound.call(self._api, "POST", REGISTER, json=body)
+
+    def _lives(self, spoken: RobotMessage) -> bool:
+        return bool(spoken.webhook) and spoken.webhook_until > self._clock()
+
+    async def _by_webhook(self, spoken: RobotMessage, message: dict[str, Any]) -> None:
+        """One message; where the webhook cannot be used the robot says it to the person."""
+        if self._lives(spoken):
+            try:
+                await self._outbound.post(spoken.webhook, message, allowed_hosts=self._origins, name=NAME)
+                return
+            except PlatformError as wrong:
+                if wrong.kind == "unknown":
+                    raise
+        key, param = render.as_robot(message)
+        await self._by_robot(spoken.staff, key, param)
+
+    async def _by_robot(self, staff: str, key: str, param: str) -> None:
+        body = {"robotCode": self._robot_code, "userIds": [staff], "msgKey": key, "msgParam": param}
+        await self._spending.spend(staff)
+        answer = await self._outbound.call(self._api, "POST", SEND, json=body)
+        # 200 does not mean that it was sent (C6).
+        for where, wrong in (
+            ("invalidStaffIdList", PlatformError("recipient", "invalidStaffId")),
+            ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),
+            ("flowControlledStaffIdList", PlatformError("rate", "flowControlledStaffId", retry_after=60)),
+        ):
+            if _holds(answer.get(where), staff):
+                raise wrong
+
+    async def _card_too(self, staff: str, reply: Reply) -> None:
+        """The buttons beside a text that already says everything: a failure costs a tap and nothing else."""
+        values = cards.new_card(reply) if self._template else None
+        if values is None or not self._spending.may(staff):
+            return
+        await self._spending.spend(staff)
+        try:
+            await self._create(staff, reply, values)
+        except PlatformError as wrong:
+            self._note("send_failed", NAME, 1)
+            log.warning("card not sent", code=wrong.code)
+
+    def spelling(self, user: str) -> str:
+        """A person's id as the platform spells it, where it was ever heard."""
+        known = self._last.get(user)
+        return known.staff if known is not None else user
+
+    def cardable(self, reply: Reply) -> bool:
+        """True when a card alone can say all of it."""
+        return bool(self._template) and cards.fits(reply) and cards.new_card(reply) is not None
+
+    async def card(self, user: str, reply: Reply) -> str:
+        """A card for one person, by whose id it can be changed later; raises PlatformError. Only for what is `cardable`."""
+        values = cards.new_card(reply)
+        if values is None:
+            raise PlatformError("content", "nothing to tap")
+        return await self._create(self.spelling(user), reply, values)
+
+    async def _create(self, staff: str, reply: Reply, values: dict[str, str]) -> str:
+        callback = {"callbackType": "HTTP", "callbackRouteKey": ROUTE_KEY} if self._http_cards else {"callbackType": "STREAM"}
+        track = cards.new_track(reply.ask)
+        body = {
+            "cardTemplateId": self._template,
+            "outTrackId": track,
+            **callback,
+            "userIdType": 1,
+            "cardData": {"cardParamMap": values},
+            "privateData": {staff: {"cardParamMap": cards.FRESH}},
+            "openSpaceId": f"dtv1.card//IM_ROBOT.{staff}",
+            "imRobotOpenSpaceModel": {"supportForward": False, "lastMessageI18n": {"ZH_CN": values["title"][:20] or "学法"}},
+            "imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT", "robotCode": self._robot_code},
+        }
+        answer = await self._outbound.call(self._api, "POST", CARD, json=body)
+        result = answer.get("result")
+        delivered = result.get("deliverResults") if isinstance(result, dict) else None
+        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_succeeded(one) for one in delivered):
+            raise PlatformError("content", "card-not-delivered")
+        return track
+
+
+def _holds(listed: Any, staff: str) -> bool:
+    return isinstance(listed, list) and staff.lower() in {str(one).lower() for one in listed}
+
+
+def _succeeded(delivered: Any) -> bool:
+    return isinstance(delivered, dict) and delivered.get("success") is True

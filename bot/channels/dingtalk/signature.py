@@ -1,0 +1,65 @@
+"""The signatures of HTTP callbacks: when the platform says it sent them, and that it was the platform (protocols.md C2, C8)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+from aiohttp import web
+
+from bot.channels.signature import BadEnvelope
+
+
+def robot_sign(timestamp: str, secret: str) -> str:
+    """C2: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
+    return _sign(secret, f"{timestamp}\n{secret}")
+
+
+def card_sign(timestamp: str, secret: str) -> str:
+    """C8: base64(HMAC-SHA256(secret, timestamp))."""
+    return _sign(secret, timestamp)
+
+
+def check_robot(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
+    """The signed timestamp; raises `BadEnvelope`."""
+    timestamp = _fresh(request, "timestamp", now, freshness)
+    _equal(_one(request, "sign"), robot_sign(timestamp, secret))
+    return timestamp
+
+
+def check_card(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
+    """The signed timestamp; raises `BadEnvelope`."""
+    timestamp = _fresh(request, "x-ddpaas-signature-timestamp", now, freshness)
+    _equal(_one(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
+    return timestamp
+
+
+def _sign(secret: str, text: str) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
+
+
+def _equal(given: str, right: str) -> None:
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), right.encode()):
+        raise BadEnvelope("signature")
+
+
+def _one(request: web.Request, name: str) -> str:
+    """A header that stands there exactly once."""
+    found = request.headers.getall(name, [])
+    if len(found) != 1 or not found[0]:
+        raise BadEnvelope("header")
+    return found[0]
+
+
+def _fresh(request: web.Request, name: str, now: datetime, freshness: float) -> str:
+    """The header's time in ms, no further from now than `freshness` seconds."""
+    text = _one(request, name)
+    if not (text.isascii() and text.isdigit() and len(text) <= 13):
+        raise BadEnvelope("timestamp")
+    # Seconds are told from milliseconds by their length: ten digits reach to the year 2286.
+    age = now.timestamp() - (int(text) / 1000 if len(text) > 10 else int(text))
+    if abs(age) > timedelta(seconds=freshness).total_seconds():
+        raise BadEnvelope("stale")
+    return text

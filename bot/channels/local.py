@@ -1,0 +1,317 @@
+"""The local chat page: a phone in the browser of this very machine, for the demo and for trying things out.
+
+One WebSocket a window. What is said carries an id made by the page, so that saying it again after a broken line is one effect; what is answered is
+kept in memory for a while, so that a window that was away is shown what it missed. Nothing here reaches further than the loopback: the settings
+refuse the page on a public address, and a page of another origin is refused here.
+
+What goes over the line between the page and the service: small JSON objects, read strictly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+from yarl import URL
+
+from bot.channels.base import Clock, Note
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.message import Address, Handle, Heard, Incoming, Reply, reply_json
+
+log = structlog.get_logger(__name__)
+
+PATH = "/chat"
+APP = "page"
+FRAME_BYTES = 16_384
+KEPT = 200
+PEOPLE = 1_000
+WINDOWS = 300
+WAITING = 20
+SAVE_SECONDS = 4.0
+FILES = ("chat.css", "chat.js", "link.js", "view.js", "icon.svg")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+COOKIE = "chat"
+
+_GUEST = re.compile(r"guest-[0-9a-f]{32}")
+_SINCE = re.compile(r"([0-9a-f]{16})\.([0-9]{1,15})")
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """Somebody the demo's visitor can be: the account on this channel, how it is shown, and the commands offered below."""
+
+    user: str
+    name: str
+    label: str
+    quick: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Talk:
+    """One person's conversation: the newest turns, and the windows that show it."""
+
+    turns: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    windows: set[web.WebSocketResponse] = field(default_factory=set)
+    running: int = 0
+
+
+class LocalChat:
+    """`Channel` for the page. With personas (the demo) a window says whom it speaks for; without, a cookie names the browser, which then binds."""
+
+    name = "local"
+
+    def __init__(self, page: Path, *, clock: Clock, note: Note, personas: Sequence[Persona] = (), quick: Sequence[str] = ("帮助",)) -> None:
+        """`page` is the folder of the page's files; `quick` the commands offered to whoever is no persona."""
+        self._page = page
+        self._clock = clock
+        self._note = note
+        self._personas = {one.user: one for one in personas}
+        self._quick = tuple(quick)
+        self._epoch = secrets.token_hex(8)
+        self._seq = 0
+        self._talks: OrderedDict[str, _Talk] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def attach(self, app: web.Application, handle: Handle) -> None:
+        app.router.add_get("/", self._to_page)
+        app.router.add_get(PATH, self._index)
+        app.router.add_get(f"{PATH}/", self._to_page)
+        for file in FILES:
+            app.router.add_get(f"{PATH}/{file}", partial(self._file, file))
+        app.router.add_get(f"{PATH}/ws", partial(self._window, handle))
+        app.on_shutdown.append(self._close)
+        app.cleanup_ctx.append(self._until_quiet)
+
+    async def send(self, to: Address, reply: Reply) -> None:
+        """Say something unasked: to the windows that are open, and to those that come back for what they missed."""
+        self._keep(to.user, {"id": f"push-{self._seq + 1}", "label": None, "text": "", "task": ""}, reply)
+        self._note("sent", self.name, 1)
+
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
+        """Into the open pages at once. The mark is the turn's id, so that a parcel that is handed over twice is seen once."""
+        for parcel in batch:
+            self._keep(parcel.to.user, {"id": f"push-{parcel.mark}", "label": None, "text": "", "task": ""}, parcel.reply)
+        self._note("sent", self.name, len(batch))
+        return [SendReceipt("sent", platform_id=f"push-{parcel.mark}") for parcel in batch]
+
+    # ── The page ──
+
+    async def _to_page(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound(PATH)
+
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        self._check_host(request)
+        response = await self._file("index.html", request)
+        if not self._personas and not _GUEST.fullmatch(request.cookies.get(COOKIE, "")):
+            response.set_cookie(COOKIE, f"guest-{secrets.token_hex(16)}", httponly=True, samesite="Strict", path=PATH, max_age=90 * 86400)
+        return response
+
+    async def _file(self, name: str, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._page / name, headers={"Cache-Control": "no-cache"})
+
+    # ── One window ──
+
+    def _check_host(self, request: web.Request) -> None:
+        """A name that a stranger points at the loopback (DNS rebinding) and a page of another origin are both turned away."""
+        try:
+            host, origin = URL(f"http://{request.host}").host, request.headers.get("Origin")
+            foreign = host not in LOOPBACK or (origin is not None and URL(origin).authority != request.host)
+        except ValueError:
+            foreign = True
+        if foreign:
+            self._note("refused", self.name, 1)
+            log.warning("foreign page refused", channel=self.name)
+            raise web.HTTPForbidden
+
+    def _who(self, request: web.Request) -> str:
+        if self._personas:
+            asked = request.query.get("as", "")
+            return asked if asked in self._personas else next(iter(self._personas))
+        guest = request.cookies.get(COOKIE, "")
+        if not _GUEST.fullmatch(guest):
+            raise web.HTTPForbidden
+        return guest
+
+    async def _window(self, handle: Handle, request: web.Request) -> web.StreamResponse:
+        self._check_host(request)
+        user = self._who(request)
+        if self._closing or sum(len(talk.windows) for talk in self._talks.values()) >= WINDOWS:
+            raise web.HTTPServiceUnavailable
+        socket = web.WebSocketResponse(heartbeat=20, timeout=1.0, max_msg_size=FRAME_BYTES, compress=False)
+        await socket.prepare(request)
+        talk = self._talk(user)
+        # Registered before what was missed is collected: a turn that ends meanwhile is in one of the two, and the page knows a turn by its id.
+        talk.windows.add(socket)
+        try:
+            await socket.send_str(written(self._hello(user, talk, request.query.get("since", ""))))
+            async for message in socket:
+                if message.type is not WSMsgType.TEXT:
+                    raise MalformedFrame("not text")
+                await self._hear(handle, user, talk, socket, message.data)
+        except MalformedFrame as wrong:
+            self._note("refused", self.name, 1)
+            log.info("frame refused", channel=self.name, reason=str(wrong))
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION)
+        except (ConnectionError, RuntimeError) as gone:
+            log.debug("window gone", channel=self.name, error=type(gone).__name__)
+        finally:
+            talk.windows.discard(socket)
+        return socket
+
+    def _talk(self, user: str) -> _Talk:
+        talk = self._talks.setdefault(user, _Talk())
+        self._talks.move_to_end(user)
+        if len(self._talks) > PEOPLE:
+            idle = next((name for name, one in self._talks.items() if not one.windows and not one.running and name != user), None)
+            if idle is not None:
+                del self._talks[idle]
+        return talk
+
+    def _hello(self, user: str, talk: _Talk, since: str) -> dict[str, Any]:
+        seen = _SINCE.fullmatch(since)
+        after = int(seen[2]) if seen and seen[1] == self._epoch else 0
+        persona = self._personas.get(user)
+        return {
+            "type": "hello",
+            "epoch": self._epoch,
+            "me": user,
+            "personas": [{"user": one.user, "name": one.name, "label": one.label} for one in self._personas.values()],
+            "quick": persona.quick if persona else self._quick,
+            "turns": [turn for turn in talk.turns if turn["seq"] > after],
+        }
+
+    async def _hear(self, handle: Handle, user: str, talk: _Talk, socket: web.WebSocketResponse, data: str) -> None:
+        arrived = self._clock()
+        frame = read(data)
+        if frame["type"] == "ping":
+            await socket.send_str('{"type":"pong"}')
+            return
+        if self._closing:
+            return  # not acknowledged: the page says it again, with the same id, to the next process
+        if talk.running >= WAITING:
+            self._note("shed", self.name, 1)
+            await socket.send_str(written({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
+            return
+        kind: Heard = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
+        incoming = Incoming(Address(self.name, APP, user), frame["text"], frame["id"], arrived, kind, frame["task"])
+        said = {
+            "id": frame["id"],
+            "label": None if kind == "follow" else frame["label"] or frame["text"],
+            "text": frame["text"],
+            "task": frame["task"],
+        }
+        # A task of its own: a window that closes in the middle must not take the message with it.
+        talk.running += 1
+        task = asyncio.create_task(self._answer(handle, talk, incoming, said))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _answer(self, handle: Handle, talk: _Talk, incoming: Incoming, said: Mapping[str, Any]) -> None:
+        self._note("heard", self.name, 1)
+        try:
+            reply = await handle(incoming)
+        finally:
+            talk.running -= 1
+        self._note("reply_seconds", self.name, (self._clock() - incoming.arrived).total_seconds())
+        self._keep(incoming.sender.user, said, reply)
+
+    def _keep(self, user: str, said: Mapping[str, Any], reply: Reply) -> None:
+        self._seq += 1
+        talk = self._talk(user)
+        turn = {"type": "turn", "seq": self._seq, **said, "reply": reply_json(reply), "at": self._clock().isoformat()}
+        for old in [one for one in talk.turns if one["id"] == said["id"]]:
+            talk.turns.remove(old)
+        talk.turns.append(turn)
+        for socket in tuple(talk.windows):
+            task = asyncio.ensure_future(_tell(socket, written(turn)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    # ── The end ──
+
+    async def _close(self, app: web.Application) -> None:
+        """Take nothing more, finish what is in hand, then hang up so that the pages look for the next process."""
+        self._closing = True
+        await self._quiet()
+        sockets = [socket for talk in self._talks.values() for socket in talk.windows]
+        await asyncio.gather(*(_hang_up(socket) for socket in sockets))
+
+    async def _until_quiet(self, app: web.Application) -> AsyncIterator[None]:
+        yield
+        await self._quiet()
+
+    async def _quiet(self) -> None:
+        while self._tasks:
+            _, left = await asyncio.wait(tuple(self._tasks), timeout=SAVE_SECONDS)
+            if left:
+                log.warning("left unfinished", channel=self.name, count=len(left))
+                return
+
+
+async def _tell(socket: web.WebSocketResponse, frame: str) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await socket.send_str(frame)
+    except (ConnectionError, RuntimeError, TimeoutError):
+        # The window will come back and ask for what it missed.
+        await _hang_up(socket)
+
+
+async def _hang_up(socket: web.WebSocketResponse) -> None:
+    try:
+        async with asyncio.timeout(1):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
+    except (ConnectionError, RuntimeError, TimeoutError) as gone:
+        log.debug("window gone", channel="local", error=type(gone).__name__)
+
+
+TEXT_CHARS = 2_000
+TASK_CHARS = 100
+
+_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
+
+
+class MalformedFrame(Exception):
+    """A frame that no page of ours sends."""
+
+
+def written(value: Mapping[str, Any]) -> str:
+    """A frame as it is sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def read(data: str) -> dict[str, str]:
+    """A frame with exactly the fields that are known, all of them short texts."""
+    try:
+        frame = json.loads(data)
+    except (ValueError, RecursionError) as wrong:
+        raise MalformedFrame("not JSON") from wrong
+    if not isinstance(frame, dict) or frame.get("type") not in ("say", "enter", "ping"):
+        raise MalformedFrame("unknown type")
+    if frame["type"] == "ping":
+        return {"type": "ping"}
+    read = {
+        "type": frame["type"],
+        "id": frame.get("id"),
+        "text": frame.get("text", ""),
+        "task": frame.get("task", ""),
+        "label": frame.get("label", ""),
+    }
+    if not all(isinstance(value, str) for value in read.values()) or not _ID.fullmatch(read["id"]):
+        raise MalformedFrame("wrong field")
+    if len(read["text"]) > TEXT_CHARS or len(read["label"]) > TEXT_CHARS or len(read["task"]) > TASK_CHARS:
+        raise MalformedFrame("too long")
+    # A lone surrogate is text to JSON and to nobody else.
+    return {key: value.encode("utf-8", "replace").decode() for key, value in read.items()}

@@ -1,0 +1,75 @@
+"""What WeCom pushes, as what was heard (protocols.md B2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from xml.etree.ElementTree import Element
+
+from bot.channels.button_keys import of_key
+from bot.channels.signature import BadEnvelope, fields
+from bot.channels.xml_messages import COMMON, event_id, kind_of
+from bot.domain.message import Address, Heard, Incoming
+
+WANTED = COMMON | {"AgentID", "TaskId", "ResponseCode"}
+_USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.@/-]{0,63}")
+_CARD_EVENTS = ("template_card_event", "template_card_menu_event")
+_PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "enter_agent": "enter"}
+
+
+@dataclass(frozen=True, slots=True)
+class WeComMessage:
+    """A message and what its reply needs: the user's id as written and, where a card was tapped, its task id and the code to update it with."""
+
+    incoming: Incoming
+    user: str
+    card: str = ""
+    code: str = ""
+
+
+def hear(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:
+    """None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
+    found = fields(root, WANTED)
+    if found.get("AgentID", agent_id) != agent_id:
+        raise BadEnvelope("agent")
+    kind, what = kind_of(found)
+    if kind == "event" and what not in _PRESENCE and what not in _CARD_EVENTS and what != "click":
+        return None
+    user = found.get("FromUserName", "")
+    if not _USER.fullmatch(user):
+        raise BadEnvelope("fields")
+    sender = Address("wecom", agent_id, user.lower())
+    if kind == "event":
+        return _event(root, found, sender, what, arrived)
+    if kind == "text":
+        return WeComMessage(Incoming(sender, found["Content"], what, arrived), user)
+    return WeComMessage(Incoming(sender, "", what, arrived, "other"), user)
+
+
+def _event(root: Element, found: dict[str, str], sender: Address, event: str, arrived: datetime) -> WeComMessage:
+    user, key, card = found["FromUserName"], found.get("EventKey", ""), found.get("TaskId", "")
+    chosen = selected(root) if event in _CARD_EVENTS else ()
+    message_id = event_id(found["CreateTime"], event, key, card, *chosen)
+    if event in _PRESENCE:
+        return WeComMessage(Incoming(sender, "", message_id, arrived, _PRESENCE[event]), user)
+    if not key:
+        raise BadEnvelope("fields")
+    task, say = of_key(key)
+    tap = Incoming(sender, together(chosen) if chosen and not say else say, message_id, arrived, "tap", task)
+    return WeComMessage(tap, user, card, found.get("ResponseCode", "")) if event == "template_card_event" else WeComMessage(tap, user)
+
+
+def selected(root: Element) -> tuple[str, ...]:
+    """The options of a submitted vote, in one order whatever order they were ticked in; raises `BadEnvelope`."""
+    found: set[str] = set()
+    for option in root.iterfind("SelectedItems/SelectedItem/OptionIds/OptionId"):
+        if len(option) or not option.text:
+            raise BadEnvelope("fields")
+        found.add(option.text)
+    return tuple(sorted(found))
+
+
+def together(chosen: tuple[str, ...]) -> str:
+    """The choice as a person would type it: AC; anything longer than letters is listed."""
+    return ("" if all(len(one) == 1 for one in chosen) else "、").join(chosen)

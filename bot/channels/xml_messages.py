@@ -1,0 +1,53 @@
+"""What the messages of WeCom and WeChat have in common once they are opened (protocols.md A3, A4, B2, B3)."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+from bot.channels.signature import BadEnvelope, cdata
+
+COMMON = frozenset(("FromUserName", "CreateTime", "MsgType", "MsgId", "Content", "Event", "EventKey"))
+
+_TIME = re.compile(r"[0-9]{1,11}")
+_MESSAGE_ID = re.compile(r"[0-9]{1,20}")
+_KIND = re.compile(r"[A-Za-z0-9_]{1,64}")
+_ECHO = re.compile(r"[0-9A-Za-z_+/=.-]{1,256}")
+_TEXT = (
+    "<xml><ToUserName>{}</ToUserName><FromUserName>{}</FromUserName><CreateTime>{}</CreateTime>"
+    "<MsgType><![CDATA[text]]></MsgType><Content>{}</Content></xml>"
+)
+
+
+def kind_of(found: dict[str, str]) -> tuple[str, str]:
+    """("text", its MsgId) or ("event", the event's name), in lower case since the platforms vary theirs; raises `BadEnvelope`."""
+    kind = found.get("MsgType", "")
+    if not _KIND.fullmatch(kind) or not _TIME.fullmatch(found.get("CreateTime", "")):
+        raise BadEnvelope("fields")
+    if kind.lower() == "event":
+        event = found.get("Event", "")
+        if not _KIND.fullmatch(event):
+            raise BadEnvelope("fields")
+        return "event", event.lower()
+    message_id = found.get("MsgId", "")
+    if not _MESSAGE_ID.fullmatch(message_id) or (kind.lower() == "text" and "Content" not in found):
+        raise BadEnvelope("fields")
+    return kind.lower(), message_id
+
+
+def event_id(made: str, *what: str) -> str:
+    """Events carry no id: the second they were made in and what they are about is what their copies share."""
+    digest = sha256("\n".join(f"{len(one)} {one}" for one in what).encode()).hexdigest()
+    return f"{made}-{digest[:24]}"
+
+
+def echo(text: str) -> str:
+    """The word of an address check, when it is one that a browser could make nothing of; raises `BadEnvelope`."""
+    if not _ECHO.fullmatch(text):
+        raise BadEnvelope("echo")
+    return text
+
+
+def text_reply(user: str, sender: str, made: int, text: str) -> str:
+    """A passive text reply; `made` in Unix seconds."""
+    return _TEXT.format(cdata(user), cdata(sender), made, cdata(text))

@@ -1,0 +1,45 @@
+"""Dry runs: the work goes all the way in one transaction, and leaves nothing behind unless it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlmodel import Session
+
+from bot.cli.common import writing
+from bot.domain.message import Refusal
+from bot.services.library import catalog
+from bot.services.library.catalog import Catalog
+from bot.storage.files.loader import home, load_library
+
+T = TypeVar("T")
+REHEARSED = "以上是预演，什么都没有写；加 --apply 生效。"
+
+
+class _Rehearsed(Exception):
+    """Carries the work out of a transaction that is to leave nothing behind."""
+
+
+def with_shelf(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T]:
+    """The work with the content of the files at hand. Raises `Refusal` when any of it is wrong."""
+    library, faults = load_library(home())
+    if faults:
+        raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
+    return lambda session: work(session, catalog.stock(session, library))
+
+
+def rehearsed(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
+    """The outcome of the work, kept only when it is applied."""
+    made: list[T] = []
+
+    def run(session: Session, shelf: Catalog) -> T:
+        made.append(work(session, shelf))
+        if not apply:
+            raise _Rehearsed
+        return made[0]
+
+    try:
+        return writing(with_shelf(run))
+    except _Rehearsed:
+        return made[0]

@@ -1,0 +1,31 @@
+"""What all commands share: the settings, the database, how a result and a refusal are shown, the exit status (0 done, 1 refused, 2 misuse)."""
+
+from __future__ import annotations
+
+import sys
+
+from sqlalchemy.exc import DBAPIError
+
+from bot.cli.chinese import in_chinese
+from bot.cli.common import _say, cli, database_fault
+from bot.domain.message import Refusal
+from bot.settings import BadSettings
+from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.writer import Busy
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one Chinese sentence and a status, never a stack trace for a known fault."""
+    in_chinese()
+    try:
+        cli()
+    except BadSettings as wrong:
+        sys.exit(_say(str(wrong), 2))
+    except Refusal as refusal:
+        sys.exit(_say(str(refusal), 1))
+    except Busy:
+        sys.exit(_say("数据库正忙或写不了，什么都没有改动，请稍后再试。", 1))
+    except DRIVER_ERRORS as wrong:  # from the statements that go to the driver directly
+        sys.exit(_say(database_fault(wrong), 1))
+    except DBAPIError as wrong:
+        sys.exit(_say(database_fault(wrong.orig), 1))

@@ -1,0 +1,94 @@
+"""对战 and 应战: two or four colleagues, the same five questions, never a machine."""
+
+from __future__ import annotations
+
+import re
+
+from bot.commands.router import Context, command
+from bot.commands.study import messages
+from bot.commands.study.quiz import ending
+from bot.domain.contest import duel as duel_values
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.times import minutes_text
+from bot.services.contest import duel as contest_duel
+from bot.services.contest import duel_invitations, duel_notifications
+from bot.services.contest.duel_invitations import DuelInvitation, JoinedDuel
+from bot.services.study.quiz import AnswerOutcome
+
+FOUR = ("4", "四人", "4人", "四人赛", "四人对战")
+NO = ("谢绝", "不", "不来", "拒绝", "没空")
+AGAIN = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
+
+
+@command("对战", "PK", "pk", takes="<工号>")
+def duel(ctx: Context, said: str) -> Reply:
+    """找同事比一场：“对战”等人来，“对战 1010”邀请，“对战 四人”四人赛；5 道同样的题，最多差 2 分。"""
+    if said == "战绩":
+        return _record(ctx)
+    if said == "取消":
+        done = duel_invitations.cancel(ctx.session, ctx.me, ctx.now)
+        return Reply("已取消，不再等对手。" if done else "现在没有在等对手。", buttons=(Option("对战", "找人对战"),))
+    at = duel_invitations.current(ctx.session, ctx.me.id, ctx.now)
+    if at is not None and at.state == "running":
+        left = minutes_text(max(0, int((at.until - ctx.now).total_seconds())))
+        return messages.question_reply(contest_duel.put(ctx.session, ctx.shelf, at, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {left}。")
+    if not said or said in ("2", "双人", "两人") or said in FOUR:
+        return _told(duel_invitations.look_for(ctx.session, ctx.shelf, ctx.me, 4 if said in FOUR else 2, ctx.now, ctx.rng))
+    names = [one for one in re.split(r"[\s、,，]+", said) if one]
+    if len(names) > max(duel_values.SIZES) - 1:
+        raise Refusal(f"一次最多邀请 {max(duel_values.SIZES) - 1} 人。")
+    people = [duel_invitations.called_by(ctx.session, one, ctx.now) for one in names]
+    return _told(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
+
+
+@command("应战", takes="<编号>")
+def answer(ctx: Context, said: str) -> Reply:
+    """接受对战邀请：“应战 12”；不方便回“应战 12 谢绝”。"""
+    found = re.fullmatch(r"#?(\d{1,9})?\s*(\S*)", said)
+    if found is None or (found[2] and found[2] not in NO):
+        raise Refusal("请这样回复：「应战」或「应战 编号」；不方便回「应战 编号 谢绝」。")
+    number = int(found[1]) if found[1] else None
+    if found[2]:
+        duel_invitations.decline(ctx.session, ctx.me, number, ctx.now)
+        return Reply("已谢绝，会告诉对方。")
+    return _told(duel_invitations.accept(ctx.session, ctx.shelf, ctx.me, number, ctx.now, ctx.rng))
+
+
+def _told(made: DuelInvitation | JoinedDuel) -> Reply:
+    if isinstance(made, JoinedDuel):
+        named = "、".join(one.name for one in made.others)
+        length = minutes_text(int(duel_values.LENGTH.total_seconds()))
+        return messages.question_reply(
+            made.put, f"⚔ 与 {named} 的对战开始：同样 {duel_values.QUESTIONS} 道题，{length}内答完，先比答对题数，再比用时。"
+        )
+    wanted = made.duel.size
+    if made.duel.is_invited:
+        named = "、".join(one.name for one in made.players if one.state == "invited")
+        head = f"已邀请 {named}，" if made.duel.made_by in {one.id for one in made.players if one.is_in} and named else "还在等其他人，"
+        return Reply(
+            f"{head}对方应战就开始，邀请 {minutes_text(made.seconds)}内有效。开始时会在这里告诉您。", buttons=(Option("对战 取消", "不等了"),)
+        )
+    short = f"已有 {made.ready}/{wanted} 人" if wanted > 2 else "正在找对手"
+    return Reply(
+        f"{short}，{made.seconds} 秒内等不到就告诉您；没有机器人陪打。开始时会在这里告诉您，也可以回复「对战」看看。",
+        buttons=(Option("对战", "看看来了没有"), Option("对战 取消", "不等了")),
+    )
+
+
+def _record(ctx: Context) -> Reply:
+    found = contest_duel.record(ctx.session, ctx.me.id, ctx.now)
+    if not found.played:
+        return Reply("本月还没有打过对战。", buttons=(Option("对战", "找人对战"),))
+    text = f"本月对战 {found.played} 场，第一 {found.won} 场，对战积分 {found.points}（每天前 {duel_values.COUNTED_A_DAY} 场计分）。只有自己看得到，不计学时。"
+    return Reply(text, buttons=(Option("对战", "再来一场"),))
+
+
+@ending(contest_duel.KIND)
+def _done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+    """A player has answered all: the result, or that the others are still at it."""
+    over = contest_duel.finish(ctx.session, outcome.sitting, ctx.now)
+    if over.is_over:
+        return "\n".join(["⚔ 对战结束。", *duel_notifications.results(over.players, ctx.me.id)]), AGAIN
+    mine = next(one for one in over.players if one.id == ctx.me.id)
+    left = minutes_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
+    return f"⚔ 您答完了：对 {mine.correct} 题，用时 {minutes_text(mine.millis // 1000)}。等对手答完（最多 {left}），结果会发到这里。", AGAIN[1:]

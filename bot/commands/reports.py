@@ -1,0 +1,91 @@
+"""报表 in the chat: a supervisor looks, each look is written down."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import date
+
+from bot.commands.router import Context, command
+from bot.domain.message import Option, Refusal, Reply
+from bot.domain.people.person import RoleName
+from bot.domain.reports import ReportQuery, Scope
+from bot.services.campaign import manage
+from bot.services.delivery.nudge import scope_of as nudge_scope_of
+from bot.services.library import key_visibility
+from bot.services.reports import formats
+from bot.storage.reports.scope import REPORTS, ReportKind, scope_of
+
+
+@command("报表", role=RoleName.SUPERVISOR, reads=True, takes="<名称>")
+def show(ctx: Context, said: str) -> Reply:
+    """看报表：“报表 达标率”“报表 名单 某局/办公室”“报表 个人 1001”；末尾可加日期，如 2026-06-30。"""
+    if not said:
+        ctx.audited = ("报表 目录", "")
+        return _list()
+    words = said.split()
+    as_of = _day(words[-1], ctx.today) if len(words) > 1 else None
+    if as_of is not None:
+        words.pop()
+    made = _named(words[0])
+    about = " ".join(words[1:])
+    if made.needs and not about:
+        raise Refusal(f"请写明{made.about}，例如「报表 {made.name} {made.example}」。")
+    day = as_of or ctx.today
+    ask = ReportQuery(day.year, day, ctx.today, ctx.shelf.policy, about, ctx.library.calendar)
+    return _told(ctx, made, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
+
+
+@command("题目分析", role=RoleName.ADMIN, reads=True, takes="<考试编号>")
+def items(ctx: Context, said: str) -> Reply:
+    """一场考试每道题的题号、难度、区分度和可疑之处，更正前先看：“题目分析 12”。"""
+    if not said:
+        raise Refusal("请写考试的编号，例如「题目分析 12」。发送「考试 管理」看列表。")
+    author = manage.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
+    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.shelf.policy, said, ctx.library.calendar)
+    return _told(ctx, REPORTS["题目分析"], nudge_scope_of(ctx.session, author), ask)
+
+
+def _told(ctx: Context, made: ReportKind, scope: Scope, ask: ReportQuery) -> Reply:
+    if made.tells_keys:
+        _nobody_at_an_exam(ctx)
+    found = made.run(ctx.session, scope, ask)
+    ctx.audited = (f"报表 {made.name}", f"{ask.about or '全部'} 截至 {ask.as_of.isoformat()}")
+    return Reply(formats.phone(found))
+
+
+def _nobody_at_an_exam(ctx: Context) -> None:
+    """Raises `Refusal` for somebody who sits an exam, or whose paper others may still be given: the report would tell them keys (W13)."""
+    key_visibility.free(ctx.session, ctx.me.id, ctx.now)
+    if key_visibility.hidden(ctx.session, ctx.me.id):
+        raise Refusal("您参加的考试还没有结束，这张报表里有答案，等那场考试结束后再看。")
+
+
+def _list() -> Reply:
+    lines = ["现有报表："]
+    lines += [f"· {one.name}{_takes(one)}：{one.help}" for one in REPORTS.values()]
+    direct = [one for one in REPORTS.values() if not one.needs]
+    return Reply("\n".join(lines), buttons=tuple(Option(f"报表 {one.name}", one.name) for one in direct))
+
+
+def _takes(one: ReportKind) -> str:
+    return f" <{one.about}>" if one.needs else f" [{one.about}]"
+
+
+def _named(name: str) -> ReportKind:
+    made = REPORTS.get(name)
+    if made is None:
+        near = difflib.get_close_matches(name, REPORTS, n=1, cutoff=0.4)
+        hint = f"您是想看「报表 {near[0]}」吗？" if near else ""
+        raise Refusal(f"没有这张报表。{hint}现有：{'、'.join(REPORTS)}。")
+    return made
+
+
+def _day(word: str, today: date) -> date | None:
+    """A word that is a day; None when it is not one. A day still to come is refused."""
+    try:
+        day = date.fromisoformat(word)
+    except ValueError:
+        return None
+    if day > today:
+        raise Refusal(f"{word} 还没有到，最晚可看到今天（{today.isoformat()}）。")
+    return day

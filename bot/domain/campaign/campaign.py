@@ -1,0 +1,77 @@
+"""A campaign as a value: what, when, to whom, by which clause; and what a preview shows before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.people.audience import Audience
+
+STATE_LABELS = {"draft": "草稿", "running": "进行中", "paused": "已暂停", "stopped": "已停止", "done": "已完成"}
+DELIVERY_LABELS = {"queued": "待发", "sending": "发送中", "sent": "已发", "failed": "失败", "unknown": "不明", "skipped": "未发"}
+MISSED_LABELS = {"send": "错过补发", "mark": "错过不补"}
+SYSTEM = "system"
+"""`created_by` of what the house itself tells administrators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A row read. `planned_until` is the moment from which on due times have not been looked at."""
+
+    id: int
+    name: str
+    content: CampaignContent
+    rhythm: Schedule
+    audience: Audience
+    delivery: Mapping[str, Any]
+    missed: str
+    clause: str
+    state: str
+    version: int
+    created_by: str
+    changed_at: datetime
+    planned_until: datetime | None
+
+    @property
+    def kind(self) -> str:
+        return self.content.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who plans: for the audit the staff number (or the operator at the shell) and the channel; `roots` are the units reached, None for all."""
+
+    actor: str
+    via: str
+    roots: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPreview:
+    """What would happen: how many people, some of their names, who is left out and why, when, and whether the budgets carry it."""
+
+    count: int
+    names: tuple[str, ...]
+    excluded: tuple[tuple[str, str, str], ...]
+    due: tuple[datetime, ...]
+    asks: str = ""
+    cost: str = ""
+    fits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FiredCampaign:
+    """One occurrence that this call brought about: sent out (perhaps late) or marked missed."""
+
+    campaign_id: int
+    occurrence_id: int
+    name: str
+    due: datetime
+    state: str
+    invited: int = 0
+    excluded: int = 0
+    note: str = ""

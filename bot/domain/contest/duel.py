@@ -1,0 +1,62 @@
+"""对战: two or four people, the same questions, a small spread between first and last (S16, G1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from bot.domain.contest.scoring import ContestResult
+
+SIZES = (2, 4)
+QUESTIONS = 5
+WAIT = timedelta(seconds=30)
+"""How long somebody waits for whoever comes by."""
+INVITED = timedelta(minutes=10)
+"""How long an invitation by name stands."""
+LENGTH = timedelta(minutes=3)
+"""From the first question put to either until nothing more counts."""
+COUNTED_A_DAY = 2
+"""Matches a day whose points count; the others are played for their own sake."""
+INVITATIONS_A_DAY = 10
+"""How often somebody may call colleagues by name: a match is no reason to disturb."""
+POINTS = {1: (3,), 2: (3, 1), 3: (3, 2, 1), 4: (3, 2, 2, 1)}
+"""Match points by place: nobody leaves with more than two less than the winner."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedPlayer:
+    """How a player came out: the place, the match points, and the result they were made of."""
+
+    player: int
+    place: int
+    points: int
+    result: ContestResult
+
+
+def verdicts(results: Sequence[tuple[int, ContestResult]]) -> list[EndedPlayer]:
+    """Places and match points of those who played. Who was faster decides among equals; who cannot be told apart shares the better place."""
+    ordered = sorted(results, key=lambda one: (_order(one[1]), one[0]))
+    table = POINTS[max(1, len(ordered))] if ordered else ()
+    found: list[EndedPlayer] = []
+    for n, (player, result) in enumerate(ordered, 1):
+        tied = bool(found) and _order(found[-1].result) == _order(result)
+        place = found[-1].place if tied else n
+        found.append(EndedPlayer(player, place, table[place - 1], result))
+    return found
+
+
+def _order(result: ContestResult) -> tuple[int, bool, int]:
+    """Right answers, then the time they took; who answered nothing took no time and is last all the same."""
+    return (-result.correct, result.finished is None, result.millis)
+
+
+def counted(played: Sequence[tuple[date, int]]) -> int:
+    """Match points that count, from (day, points) in the order of play: of each day the first two matches (G1)."""
+    a_day: Counter[date] = Counter()
+    total = 0
+    for day, points in played:
+        a_day[day] += 1
+        total += points if a_day[day] <= COUNTED_A_DAY else 0
+    return total

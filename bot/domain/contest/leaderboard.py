@@ -1,0 +1,145 @@
+"""The board: places with ties by the stated rule, teams that are fair to small ones, and who is named: nobody below the middle.
+
+A board is made from results alone, so that the same rows give the same board whoever asks, and it can be frozen and made again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from bot.domain.contest.contest import ContestRules, team_text
+from bot.domain.contest.scoring import NOTHING, ContestResult
+
+BANDS = ((10, "第一档"), (30, "第二档"), (60, "第三档"), (100, "第四档"))
+"""Up to which percentage of those who took part a band reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPlayer:
+    """Somebody who took part, or a member of a team who did not (`took_part` is False; then the result is empty)."""
+
+    id: int
+    name: str
+    result: ContestResult = NOTHING
+    team_id: int | None = None
+    took_part: bool = True
+    strength: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerPlace:
+    """A player with their place, counted from one; those that the rule cannot tell apart share it, and the next place is left out."""
+
+    place: int
+    player: RankedPlayer
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPlace:
+    """A team with its place and score: thousandths of a point, the mean over `counted` of its `members`, of whom `present` took part."""
+
+    place: int
+    team_id: int
+    name: str
+    score: int
+    counted: int
+    members: int
+    present: int
+    result: ContestResult = NOTHING
+
+
+def places(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
+    """Those who took part in their order; within one place by name, so that a board is always the same."""
+    found: list[PlayerPlace] = []
+    for n, player in enumerate(sorted((one for one in players if one.took_part), key=lambda one: (*one.result.order, one.name, one.id)), 1):
+        tied = bool(found) and found[-1].player.result.order == player.result.order
+        found.append(PlayerPlace(found[-1].place if tied else n, player))
+    return found
+
+
+def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
+    """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as nought.
+
+    A team with fewer members than `best` is measured over those it has (S17). Ties as for players, over the sums of those who count.
+    """
+    of_team: defaultdict[int, list[RankedPlayer]] = defaultdict(list)
+    for player in players:
+        if player.team_id is not None and player.team_id in names:
+            of_team[player.team_id].append(player)
+    scored: list[tuple[int, ContestResult, int, int, int]] = []
+    for team_id, members in of_team.items():
+        counted = min(rules.best, len(members)) if rules.best else len(members)
+        best = sorted((one.result for one in members if one.took_part), key=lambda each: each.order)[:counted]
+        moments = [each.finished for each in best if each.finished is not None]
+        result = ContestResult(
+            sum(each.points for each in best) // counted,
+            # Over different numbers of members sums say nothing: means in thousandths do.
+            sum(each.correct for each in best) * 1000 // counted,
+            sum(each.millis for each in best) // counted,
+            max(moments, default=None),
+        )
+        scored.append((team_id, result, counted, len(members), sum(one.took_part for one in members)))
+    found: list[TeamPlace] = []
+    for n, (team_id, result, counted, size, present) in enumerate(sorted(scored, key=lambda one: (*one[1].order, names[one[0]], one[0])), 1):
+        tied = bool(found) and found[-1].result.order == result.order
+        found.append(TeamPlace(found[-1].place if tied else n, team_id, names[team_id], result.points, counted, size, present, result))
+    return found
+
+
+def team_heading(rules: ContestRules) -> str:
+    return f"团队榜，{team_text(rules)}"
+
+
+# ── Who is named ──
+
+
+class Ranked(Protocol):
+    """Whatever has a place on a board: a player or a team."""
+
+    @property
+    def place(self) -> int: ...
+
+
+P = TypeVar("P", bound=Ranked)
+
+
+def middle(board: Sequence[Ranked]) -> int:
+    """How many of a board stand in its middle or above; a place that begins there is named whole."""
+    half = (len(board) + 1) // 2
+    while half < len(board) and half and board[half].place == board[half - 1].place:
+        half += 1
+    return half
+
+
+def named(rules: ContestRules, board: Sequence[P]) -> list[P]:
+    """Those whose names and places may be said, by the rule of the contest: nobody, the middle and above, or all."""
+    match rules.board:
+        case "all":
+            return list(board)
+        case "upper":
+            return list(board[: middle(board)])
+    return []
+
+
+def band(place: int, size: int) -> str:
+    """The band of a place among so many: what is said instead of places."""
+    share = 100 * (place - 1) // max(1, size)
+    return next(label for upto, label in BANDS if share < upto)
+
+
+def leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
+    """Groups among equals (S21): everybody by strength, cut into groups of about `size` whose sizes differ by one at the most."""
+    ordered = sorted((one for one in players if one.took_part), key=lambda one: (-one.strength, one.id))
+    if not ordered:
+        return []
+    parts = max(1, round(len(ordered) / size))
+    short, longer = divmod(len(ordered), parts)
+    found, at = [], 0
+    for n in range(parts):
+        end = at + short + (n < longer)
+        found.append(ordered[at:end])
+        at = end
+    return found

@@ -1,0 +1,286 @@
+"""The figures of each question and of the paper, from the answers of those who sat it for the first time (features.md V12).
+
+How much of what a paper measured would come out again: Cronbach's alpha, and the same by analysis of variance for parallel papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import atanh, sqrt
+from statistics import median
+
+FEW = 5
+"""Figures of fewer people than this are not shown (V13): they would be figures of somebody."""
+TAIL = 0.27
+"""Kelley (1939): the upper and lower 27 % tell most."""
+EASY, HARD = 0.70, 0.30
+DISCRIMINATES = 0.20
+UNCHOSEN = 0.05
+SURE = 1.645
+"""One-sided 95 %: what a question is suspected of by its correlation must not be what chance does to a few people (Fisher's z)."""
+ENOUGH = 10
+"""Fewer people than this leave an option untouched by chance."""
+STRONGER = 0.05
+"""How much larger the share of the upper group must be before a wrong option counts as preferred by the strong."""
+
+
+class ItemFlag(StrEnum):
+    """What somebody ought to look at; the first four speak against the question, the rest are hints."""
+
+    AGAINST = "区分度为负，先核对标准答案"
+    WEAK = "区分度低于 0.20"
+    STRONG_DISTRACTOR = "高分组更多选错误项"
+    KEY_MISSED = "多数人选了同一个错误项"
+    TOO_EASY = "偏易（难度高于 0.70）"
+    TOO_HARD = "偏难（难度低于 0.30）"
+    IDLE_DISTRACTOR = "有选项几乎无人选"
+
+
+DOUBTFUL = (ItemFlag.AGAINST, ItemFlag.WEAK, ItemFlag.STRONG_DISTRACTOR, ItemFlag.KEY_MISSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One place of one paper. `earned` and `points` in thousandths of a point, `choice` empty when it was left blank, `seconds` where known."""
+
+    paper: int
+    question: str
+    choice: str
+    earned: int
+    points: int
+    seconds: float | None = None
+
+    @property
+    def share(self) -> float:
+        return self.earned / self.points
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """One option: the share of all, of the upper and of the lower group that chose it (in a multiple choice: among others)."""
+
+    choice: str
+    is_key: bool
+    share: float
+    upper: float | None
+    lower: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFigures:
+    """One question. `facility` is the mean share of its points; `rest` the correlation of its points with the rest of the paper; `tails` the
+    facility of the upper group less that of the lower, `group` how many people the smaller of the two has here; `seconds` the median."""
+
+    question: str
+    n: int
+    facility: float
+    rest: float | None
+    tails: float | None
+    group: float
+    seconds: float | None
+    blank: int
+    options: tuple[Picked, ...]
+    flags: tuple[ItemFlag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFigures:
+    """The whole. Means and deviations as shares of a paper's points; `alpha` is KR-20 when `dichotomous`; `sem` the standard error of a score."""
+
+    n: int
+    items: float
+    mean: float | None
+    deviation: float | None
+    alpha: float | None
+    sem: float | None
+    dichotomous: bool
+    parallel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    items: tuple[ItemFigures, ...]
+    paper: PaperFigures
+
+
+def analyse(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str], str]], tail: float = TAIL) -> Analysis:
+    """Figures of every question and of the paper.
+
+    `keys` holds for a question its (options, key): what can be chosen, and the letters (or the word) that are right; without options for what is
+    answered in writing. Everybody is in the paper once. `tail` is the share of people in the upper and in the lower group.
+    """
+    papers: dict[int, list[Response]] = {}
+    questions: dict[str, list[Response]] = {}
+    for one in responses:
+        papers.setdefault(one.paper, []).append(one)
+        questions.setdefault(one.question, []).append(one)
+    earned = {paper: sum(one.earned for one in places) for paper, places in papers.items()}
+    points = {paper: sum(one.points for one in places) for paper, places in papers.items()}
+    scores = {paper: earned[paper] / points[paper] for paper in papers}
+    upper, lower = _tail(scores, tail, best=True), _tail(scores, tail, best=False)
+    found = []
+    for question, places in questions.items():
+        rest = [(earned[one.paper] - one.earned) / (points[one.paper] - one.points) for one in places if points[one.paper] > one.points]
+        own = [one.share for one in places if points[one.paper] > one.points]
+        options, key = keys.get(question, ((), ""))
+        found.append(_item(question, places, correlation(own, rest), upper, lower, options, key))
+    return Analysis(tuple(found), _paper(papers, scores))
+
+
+def _tail(scores: Mapping[int, float], share: float, *, best: bool) -> dict[int, float]:
+    """The weight of each paper in a tail; papers that tie at its border share the places that are left, so that no order decides."""
+    if not scores:
+        return {}
+    room = max(1.0, float(round(len(scores) * share)))
+    weights: dict[int, float] = {}
+    for value in sorted(set(scores.values()), reverse=best):
+        if room <= 0:
+            break
+        tied = [paper for paper, score in scores.items() if score == value]
+        weights |= dict.fromkeys(tied, min(1.0, room / len(tied)))
+        room -= len(tied)
+    return weights
+
+
+def _mean(weights: Mapping[int, float], values: Iterable[tuple[int, float]]) -> float | None:
+    """The weighted mean of the values of those in a tail; None when none of them is."""
+    inside = [(weights[paper], value) for paper, value in values if paper in weights]
+    whole = sum(weight for weight, _ in inside)
+    return sum(weight * value for weight, value in inside) / whole if whole else None
+
+
+def _item(
+    question: str,
+    places: Sequence[Response],
+    rest: float | None,
+    upper: Mapping[int, float],
+    lower: Mapping[int, float],
+    options: Sequence[str],
+    key: str,
+) -> ItemFigures:
+    facility = sum(one.share for one in places) / len(places)
+    above = _mean(upper, ((one.paper, one.share) for one in places))
+    below = _mean(lower, ((one.paper, one.share) for one in places))
+    tails = None if above is None or below is None else above - below
+    picked = tuple(_picked(option, option in key, places, upper, lower) for option in options)
+    times = [one.seconds for one in places if one.seconds is not None and one.choice]
+    return ItemFigures(
+        question,
+        len(places),
+        facility,
+        rest,
+        tails,
+        min(sum(group.get(one.paper, 0.0) for one in places) for group in (upper, lower)),
+        median(times) if times else None,
+        sum(1 for one in places if not one.choice),
+        picked,
+        _flags(len(places), facility, rest, picked),
+    )
+
+
+def _picked(option: str, is_key: bool, places: Sequence[Response], upper: Mapping[int, float], lower: Mapping[int, float]) -> Picked:
+    chose = [(one.paper, float(option in one.choice)) for one in places]
+    return Picked(option, is_key, sum(value for _, value in chose) / len(chose), _mean(upper, chose), _mean(lower, chose))
+
+
+def _surely_below(rest: float, line: float, n: int) -> bool:
+    """Whether a correlation seen in n people lies below a line by more than chance does."""
+    if n <= 3 or rest >= line:
+        return False
+    return rest <= -1 or atanh(rest) + SURE / sqrt(n - 3) < atanh(line)
+
+
+def _flags(n: int, facility: float, rest: float | None, picked: Sequence[Picked]) -> tuple[ItemFlag, ...]:
+    found = []
+    # What all get right, or all wrong, tells nobody apart; that it is too easy or too hard says so already.
+    if rest is not None and _surely_below(rest, 0.0, n):
+        found.append(ItemFlag.AGAINST)
+    elif rest is not None and _surely_below(rest, DISCRIMINATES, n):
+        found.append(ItemFlag.WEAK)
+    wrong = [one for one in picked if not one.is_key]
+    if any(one.upper is not None and one.lower is not None and one.upper - one.lower > STRONGER for one in wrong):
+        found.append(ItemFlag.STRONG_DISTRACTOR)
+    if any(one.share > 0.5 for one in wrong):
+        found.append(ItemFlag.KEY_MISSED)
+    if facility > EASY:
+        found.append(ItemFlag.TOO_EASY)
+    elif facility < HARD:
+        found.append(ItemFlag.TOO_HARD)
+    if n >= ENOUGH and any(one.share < UNCHOSEN for one in wrong):
+        found.append(ItemFlag.IDLE_DISTRACTOR)
+    return tuple(found)
+
+
+def _paper(papers: Mapping[int, Sequence[Response]], scores: Mapping[int, float]) -> PaperFigures:
+    everywhere = [one for places in papers.values() for one in places]
+    forms = {frozenset(one.question for one in places) for places in papers.values()}
+    dichotomous = all(one.earned in (0, one.points) for one in everywhere)
+    n = len(papers)
+    if n < 2:
+        return PaperFigures(n, float(len(everywhere)), None, None, None, None, dichotomous, False)
+    spread = variance(list(scores.values()))
+    if len(forms) == 1:
+        by_item: dict[str, list[float]] = {}
+        for one in everywhere:
+            by_item.setdefault(one.question, []).append(float(one.earned))
+        alpha = cronbach([variance(points) for points in by_item.values()], variance([float(sum(one.earned for one in p)) for p in papers.values()]))
+    else:
+        alpha = hoyt((one.paper, one.question, float(one.earned)) for one in everywhere)
+    # A paper of chance can come out below nought; what is left is all error then.
+    sem = None if alpha is None else sqrt(spread * n / (n - 1)) * sqrt(1 - min(1.0, max(0.0, alpha)))
+    return PaperFigures(n, len(everywhere) / n, sum(scores.values()) / n, sqrt(spread * n / (n - 1)), alpha, sem, dichotomous, len(forms) > 1)
+
+
+def variance(values: Sequence[float]) -> float:
+    """Of a whole population (divided by n): what KR-20 is written with. ZeroDivisionError for no values."""
+    mean = sum(values) / len(values)
+    return sum((one - mean) ** 2 for one in values) / len(values)
+
+
+def correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Pearson's r of two equally long rows; None when one of them does not vary."""
+    n = len(first)
+    if n < 2:
+        return None
+    mean_first, mean_second = sum(first) / n, sum(second) / n
+    spread_first = sum((one - mean_first) ** 2 for one in first)
+    spread_second = sum((one - mean_second) ** 2 for one in second)
+    # What is left of equal numbers after adding them up is not a spread.
+    if spread_first < 1e-9 or spread_second < 1e-9:
+        return None
+    together = sum((one - mean_first) * (other - mean_second) for one, other in zip(first, second, strict=True))
+    return together / sqrt(spread_first * spread_second)
+
+
+def cronbach(item_variances: Sequence[float], total_variance: float) -> float | None:
+    """Cronbach (1951): k/(k-1) × (1 - Σ item variances / variance of the totals). With items that are right or wrong it is KR-20.
+
+    None for fewer than two items, or when all totals are equal.
+    """
+    k = len(item_variances)
+    return None if k < 2 or total_variance <= 0 else k / (k - 1) * (1 - sum(item_variances) / total_variance)
+
+
+def hoyt(scores: Iterable[tuple[Hashable, Hashable, float]]) -> float | None:
+    """Hoyt (1941): 1 - residual mean square / mean square of persons, over (person, item, points) with each item's mean taken out.
+
+    Equal to `cronbach` where everybody answers the same items; where papers were drawn apart it is an estimate for such a paper, because nobody
+    answers all items. None when there is too little to tell.
+    """
+    rows = list(scores)
+    items: dict[Hashable, list[float]] = {}
+    for _, item, points in rows:
+        items.setdefault(item, []).append(points)
+    means = {item: sum(points) / len(points) for item, points in items.items()}
+    persons: dict[Hashable, list[float]] = {}
+    for person, item, points in rows:
+        persons.setdefault(person, []).append(points - means[item])
+    free = len(rows) - len(persons) - len(items) + 1
+    if len(persons) < 2 or free < 1:
+        return None
+    of_persons = sum(sum(one) ** 2 / len(one) for one in persons.values())
+    whole = sum(deviation**2 for one in persons.values() for deviation in one)
+    between = of_persons / (len(persons) - 1)
+    return None if between < 1e-12 else 1 - (whole - of_persons) / free / between

@@ -1,0 +1,207 @@
+"""Who will miss the quota at the present pace, how sure that is, and the smallest plan that reaches it (features.md V17).
+
+The pace is what was earned so far this year by working day on duty, each category by itself; it is carried on to the last day of the year.
+The margin is made of how much a person's own weeks differ: the range holds four times out of five, which the back-test checks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_CEILING, Decimal
+from math import sqrt
+
+from bot.domain.calendar import ONE_DAY, Calendar
+from bot.domain.hours.policy import shown_hours, total_hours
+from bot.domain.people.leave import Absence
+
+TOO_EARLY = 20
+"""Working days on duty before anything is foretold."""
+FOUR_OF_FIVE = 1.28
+"""Standard deviations within which four of five outcomes lie."""
+LEAST_MINUTES = 3
+"""Nothing smaller can be learned at a sitting: a lesson takes three minutes."""
+QUARTER = Decimal("0.25")
+_NOUGHT = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSpan:
+    """Working days on duty so far and still to come, and the calendar weeks they lie in."""
+
+    elapsed: int
+    remaining: int
+    weeks: float
+    weeks_left: float
+
+
+@dataclass(frozen=True)
+class WorkYear:
+    """The working days of a year, in order. Raises `UnknownYear` when nobody has entered it."""
+
+    year: int
+    calendar: Calendar
+    days: tuple[date, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        first = date(self.year, 1, 1)
+        every = (first + ONE_DAY * n for n in range((date(self.year + 1, 1, 1) - first).days))
+        object.__setattr__(self, "days", tuple(day for day in every if self.calendar.is_workday(day)))
+
+    def between(self, first: date, last: date) -> Sequence[date]:
+        """The working days from one day to another, both included."""
+        return self.days[bisect_left(self.days, first) : bisect_right(self.days, last)]
+
+    def span(self, on: date, joined: date | None = None, away: Iterable[Absence] = ()) -> ForecastSpan:
+        """The days before and after the end of a day; leave and secondment are neither."""
+        first, last = max(date(self.year, 1, 1), joined or date.min), date(self.year, 12, 31)
+        stays = tuple(away)
+        begun, left = self.between(first, on), self.between(on + ONE_DAY, last)
+        if stays:
+            begun, left = ([day for day in days if not any(day in stay for stay in stays)] for days in (begun, left))
+        return ForecastSpan(len(begun), len(left), max(0, (on - first).days + 1) / 7, (last - on).days / 7)
+
+
+@dataclass(frozen=True, slots=True)
+class EarnedOnDay:
+    """What a person earned in one category on one day, in credit seconds."""
+
+    category: str
+    day: date
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastQuota:
+    """What a year asks of a person, in 学时; seconds beyond `caps` of a category earn nothing."""
+
+    need: Decimal
+    floor: Decimal
+    per_hour: int
+    caps: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Where a person stands and where they will at the present pace, in 学时; `collective` is what is there and what is expected of that kind."""
+
+    quota: ForecastQuota
+    total: Decimal
+    expected: Decimal
+    margin: Decimal
+    collective: tuple[Decimal, Decimal]
+
+    @property
+    def missing(self) -> Decimal:
+        return max(_NOUGHT, self.quota.need - self.total)
+
+    @property
+    def short(self) -> Decimal:
+        """What is missing of collective study."""
+        return max(_NOUGHT, self.quota.floor - self.collective[0])
+
+    @property
+    def reached(self) -> bool:
+        return not self.missing and not self.short
+
+    @property
+    def will_miss(self) -> bool:
+        return self.expected < self.quota.need or self.collective[1] < self.quota.floor
+
+    @property
+    def surely(self) -> bool:
+        """Even the upper end of the range misses."""
+        return self.will_miss and not (self.expected + self.margin >= self.quota.need and self.collective[1] + self.margin >= self.quota.floor)
+
+    @property
+    def doubtful(self) -> bool:
+        """Expected to reach it, but the lower end of the range does not."""
+        return not self.will_miss and not self.reached and self.expected - self.margin < self.quota.need
+
+
+def look_ahead(earned: Iterable[EarnedOnDay], on: date, span: ForecastSpan, quota: ForecastQuota) -> Outlook | None:
+    """The outlook at the end of a day, from what was earned in the year until then; None while there is too little to go by."""
+    if span.elapsed < TOO_EARLY:
+        return None
+    sums: dict[str, int] = {}
+    weeks: dict[int, int] = {}
+    for one in earned:
+        if one.day <= on:
+            sums[one.category] = sums.get(one.category, 0) + one.seconds
+            week = (on - one.day).days // 7
+            weeks[week] = weeks.get(week, 0) + one.seconds
+    future = {category: _grown(category, seconds, span, quota) for category, seconds in sums.items()}
+    per_hour = quota.per_hour
+    return Outlook(
+        quota,
+        total_hours(sums, per_hour),
+        total_hours(future, per_hour),
+        _margin(weeks, span, per_hour),
+        (shown_hours(sums.get("collective", 0), per_hour), shown_hours(future.get("collective", 0), per_hour)),
+    )
+
+
+def _grown(category: str, seconds: int, span: ForecastSpan, quota: ForecastQuota) -> int:
+    grown = seconds + seconds * span.remaining // span.elapsed
+    return max(seconds, min(grown, quota.caps.get(category, grown)))
+
+
+def _margin(weeks: Mapping[int, int], span: ForecastSpan, per_hour: int) -> Decimal:
+    """How far the rest of the year may stray: the spread of the weeks so far, over the weeks left, and of the mean itself."""
+    count = max(2.0, span.weeks)
+    if not span.remaining:
+        return _NOUGHT
+    mean = sum(weeks.values()) / count
+    spread = (sum((seconds - mean) ** 2 for seconds in weeks.values()) + (count - min(count, len(weeks))) * mean**2) / (count - 1)
+    seconds = FOUR_OF_FIVE * sqrt(spread * (span.weeks_left + span.weeks_left**2 / count))
+    return (Decimal(round(seconds)) / per_hour / QUARTER).to_integral_value(ROUND_CEILING) * QUARTER
+
+
+# ── How good it is ──
+
+
+@dataclass(frozen=True, slots=True)
+class BackTest:
+    """The same arithmetic on a year that is over, from the same day: people, mean absolute error in 学时, verdicts and ranges that came true."""
+
+    cut: date
+    people: int
+    mean_error: Decimal
+    hits: int
+    held: int
+
+
+def back_test(cut: date, outcomes: Iterable[tuple[Outlook, Decimal, Decimal]]) -> BackTest | None:
+    """From (outlook at the cut, hours at the end of the year, collective hours at its end); None without anybody."""
+    people = hits = held = 0
+    wrong = _NOUGHT
+    for outlook, total, collective in outcomes:
+        people += 1
+        error = abs(outlook.expected - total)
+        wrong += error
+        hits += outlook.will_miss == (total < outlook.quota.need or collective < outlook.quota.floor)
+        held += error <= outlook.margin
+    return BackTest(cut, people, (wrong / people).quantize(Decimal("0.01")), hits, held) if people else None
+
+
+# ── The plan ──
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpPlan:
+    """So many minutes on each working day, and the day on which the quota is reached."""
+
+    minutes: int
+    day: date
+
+
+def smallest_plan(seconds: int, days: Sequence[date], most: int) -> CatchUpPlan | None:
+    """The fewest whole minutes a working day that earn `seconds` within `days`; None when there are no days, or it takes more than `most` minutes."""
+    if not days or seconds <= 0:
+        return None
+    minutes = max(LEAST_MINUTES, -(-seconds // (60 * len(days))))
+    if minutes > most:
+        return None
+    return CatchUpPlan(minutes, days[-(-seconds // (60 * minutes)) - 1])

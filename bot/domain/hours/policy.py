@@ -1,0 +1,205 @@
+"""学时: what a piece of study is worth, by numbered and versioned rules (features.md D1–D16).
+
+The ledger holds whole credit seconds; 学时 appear in sentences and reports only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_DOWN, Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from bot.domain.times import minutes_text
+
+CATEGORY_LABELS = {
+    "online": "在线学习",
+    "practice": "练习与每日一练",
+    "exam": "考试",
+    "contest": "竞赛",
+    "collective": "集体学法",
+    "external": "外部培训",
+}
+SOURCE_LABELS = {"lesson": "课程", "item": "题目", "exam": "考试", "makeup": "补考", "contest": "竞赛", "activity": "活动"}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVersion:
+    """One line of the policy in one version, in force from a day on."""
+
+    line: str
+    version: int
+    valid_from: date
+    body: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.line} 第 {self.version} 版"
+
+    @property
+    def title(self) -> str:
+        return str(self.body.get("title", ""))
+
+    def number(self, key: str) -> Fraction:
+        return _fraction(str(self.body[key]))
+
+    def figure(self, key: str) -> str:
+        """The same as people write it: 0.5, 2."""
+        return _figure(str(self.body[key]))
+
+
+@lru_cache(maxsize=1024)
+def _fraction(text: str) -> Fraction:
+    return Fraction(text)
+
+
+@lru_cache(maxsize=1024)
+def _figure(text: str) -> str:
+    return f"{float(Fraction(text)):g}"
+
+
+@dataclass(frozen=True, slots=True)
+class HoursPolicy:
+    """All versions of all rules. A rule is always asked for with the day it is to hold on, so that none reaches backwards."""
+
+    versions: tuple[RuleVersion, ...] = ()
+    _asked: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was asked before: every answer asks for the same few lines on the same day."""
+
+    def at(self, line: str, day: date) -> RuleVersion:
+        """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
+        found = self._asked.get((line, day))
+        if found is None:
+            of_line = [one for one in self.versions if one.line == line]
+            if not of_line:
+                raise KeyError(line)
+            begun = [one for one in of_line if one.valid_from <= day]
+            found = max(begun, key=lambda one: one.version) if begun else min(of_line, key=lambda one: one.version)
+            self._asked[line, day] = found
+        return found
+
+    def seconds(self, hours: Fraction, day: date) -> int:
+        """Hours of 学时 in credit seconds."""
+        return hours.numerator * self.seconds_per_hour(day) // hours.denominator
+
+    def seconds_per_hour(self, day: date) -> int:
+        return int(self.at("D1", day).body["seconds_per_hour"])
+
+
+def shown_hours(seconds: int, seconds_per_hour: int, step: Decimal = Decimal("0.25")) -> Decimal:
+    """Credit seconds of one person and category as 学时, rounded down to a quarter (D1); the only place where seconds become hours."""
+    return (Decimal(seconds) / seconds_per_hour / step).to_integral_value(ROUND_DOWN) * step
+
+
+def hours_text(hours: Decimal) -> str:
+    """2, 2.5, 0.25: no zeros that say nothing."""
+    text = f"{hours:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+# ── D2: reading ──
+
+
+@dataclass(frozen=True, slots=True)
+class PageCredit:
+    """What a page's reading time is worth, and why not more."""
+
+    seen: int
+    credited: int
+    reason: str = ""
+
+
+def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
+    """Seconds credited for one page: nothing below the floor, at most the ceiling (D2). `seen` and `expected` in whole seconds."""
+    floor, ceiling = rule.number("page_floor") * expected, int(rule.number("page_ceiling") * expected)
+    if seen < floor:
+        return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
+    if seen > ceiling:
+        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.figure('page_ceiling')} 倍封顶")
+    return PageCredit(seen, seen)
+
+
+# ── D3: items ──
+
+
+def item_seconds(counted: int, rule: RuleVersion, seconds_per_hour: int) -> int:
+    """Credit of the next counted item when `counted` were counted this year: whole seconds that add up to the rule exactly after every ten."""
+    worth = rule.number("hours")
+    whole, parts = worth.numerator * seconds_per_hour, worth.denominator * int(rule.body["items"])
+    return whole * (counted + 1) // parts - whole * counted // parts
+
+
+# ── Caps ──
+
+
+@dataclass(frozen=True, slots=True)
+class CreditCap:
+    """A limit of a rule: how much is used, how much there is (both in seconds), and how to name it."""
+
+    used: int
+    limit: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditGrant:
+    """What passes the caps, and what does not with the reason."""
+
+    credited: int
+    refused: int = 0
+    reason: str = ""
+
+
+def grant(wanted: int, caps: Sequence[CreditCap]) -> CreditGrant:
+    """The part of `wanted` seconds that every cap lets through; the tightest cap gives the reason."""
+    if not caps:
+        return CreditGrant(wanted)
+    tightest = min(caps, key=lambda cap: cap.limit - cap.used)
+    room = max(0, tightest.limit - tightest.used)
+    if wanted <= room:
+        return CreditGrant(wanted)
+    return CreditGrant(room, wanted - room, f"{tightest.name}已满，本次多出的 {minutes_text(wanted - room)}不计")
+
+
+# ── D11: quotas ──
+
+
+@dataclass(frozen=True, slots=True)
+class YearQuotas:
+    """What a year asks of each tier, in 学时, and how seconds become hours."""
+
+    seconds_per_hour: int
+    by_tier: Mapping[str, Decimal]
+    collective_floor: Mapping[str, Decimal] = field(default_factory=dict)
+    rule: str = ""
+
+    def need(self, tier: str) -> Decimal | None:
+        """The quota of a tier; None when the rule names none. Several tiers (、) take the highest, never the sum."""
+        found = [self.by_tier[one] for one in tier.split("、") if one in self.by_tier]
+        return max(found) if found else None
+
+    def floor(self, tier: str) -> Decimal:
+        return max((self.collective_floor.get(one, Decimal(0)) for one in tier.split("、")), default=Decimal(0))
+
+
+def quotas(policy: HoursPolicy, on: date) -> YearQuotas:
+    """The quotas in force on a day."""
+    rule = policy.at("D11", on)
+    return YearQuotas(
+        policy.seconds_per_hour(on),
+        {tier: Decimal(str(hours)) for tier, hours in rule.body["quota"].items()},
+        {tier: Decimal(str(hours)) for tier, hours in rule.body.get("collective", {}).items()},
+        rule.name,
+    )
+
+
+def total_hours(seconds: Mapping[str, int], seconds_per_hour: int) -> Decimal:
+    """All categories together: each rounded down by itself, then added (D1: once per person and category)."""
+    return sum((shown_hours(one, seconds_per_hour) for one in seconds.values()), Decimal(0))
+
+
+def category_label(name: str) -> str:
+    return CATEGORY_LABELS.get(name, name)

@@ -1,0 +1,281 @@
+"""What all kinds of question have in common, what an answer earns, and the register of the kinds.
+
+The kinds of question: how an answer to each is heard, and what it earns.
+
+Questions as JSON keeps them: one version of a question is one row, told apart by its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from fractions import Fraction
+from typing import Any, ClassVar, TypeVar
+
+from bot.domain.text.typed_answers import EVERYTHING, RIGHT, VERDICTS, WRONG, bare, folded, letters_of, normalised, written
+
+BLANK = "____"
+
+Words = Callable[[str], Iterable[str]]
+"""A segmenter: a text in, its words out."""
+
+
+@dataclass(frozen=True, slots=True)
+class GradeRule:
+    """A numbered rule of marking. M1: a multiple choice short of an option and without a wrong one earns half."""
+
+    number: str = "M1"
+    half_for_subset: bool = True
+
+
+M1 = GradeRule()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPoint:
+    """One point of a short answer: the sentence it stands for, and the words any one of which shows that it was said."""
+
+    say: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What an answer earned, as a share of the question's points from 0 to 1, and why.
+
+    `found` and `missing` are option letters of the key, or the key points of a short answer. A provisional mark waits for a person.
+    """
+
+    correct: bool
+    earned: Fraction
+    provisional: bool = False
+    found: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question(ABC):
+    """What all kinds have in common. `key` holds letters or 对/错, `accepted` the forms of a fill, `points` those of a short answer."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+
+    id: str
+    level: int
+    case: bool = False
+    law: str
+    version: date
+    article: str
+    point: str
+    stem: str
+    options: tuple[tuple[str, str], ...] = ()
+    key: str = ""
+    accepted: tuple[str, ...] = ()
+    points: tuple[KeyPoint, ...] = ()
+    evidence: str = ""
+    source: str = ""
+    explanation: str
+
+    @property
+    def letters(self) -> str:
+        """The letters of the options, in their order."""
+        return "".join(letter for letter, _ in self.options)
+
+    @property
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        """What can be chosen, as (what it is heard as, what it says); empty where an answer is written."""
+        return self.options
+
+    @property
+    def cited(self) -> str:
+        """Where the key stands: law, version, article, and the words it rests on; or the public document."""
+        if self.source:
+            named = self.article and self.article not in self.source
+            return f"依据：{self.source}" + (f"（{self.article}）" if named else "")
+        quoted = f"：“{self.evidence}”" if self.evidence and self.evidence != "none" else ""
+        return f"依据：《{self.law}》{self.article}（{self.version} 版）{quoted}"
+
+    @abstractmethod
+    def hear(self, text: str) -> str | None:
+        """The choice a typed text stands for, in one canonical form; None when it is no answer to this kind of question."""
+
+    @abstractmethod
+    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+        """What a choice earns, as `hear` gave it. `words` is the segmenter that short answers are read with."""
+
+    def show(self, choice: str) -> str:
+        """A choice as a person reads it: the option's letter and its words."""
+        said = dict(self.options)
+        return "\n".join(f"{letter}. {said[letter]}" for letter in choice if letter in said) or choice
+
+    def show_key(self) -> str:
+        """The right answer as a person reads it."""
+        return self.show(self.key)
+
+
+KINDS: dict[str, type[Question]] = {}
+
+_Q = TypeVar("_Q", bound=type[Question])
+
+
+def kind(name: str) -> Callable[[_Q], _Q]:
+    """Registers a class as a kind of question under the name that files use."""
+
+    def register(cls: _Q) -> _Q:
+        cls.kind = name
+        KINDS[name] = cls
+        return cls
+
+    return register
+
+
+@kind("single")
+class Single(Question):
+    """One option is right."""
+
+    label = "单选题"
+
+    def hear(self, text: str) -> str | None:
+        said = letters_of(text, self.letters)
+        return said if said is not None and len(said) == 1 else None
+
+    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+        return _all_or_nothing(choice == self.key, self.key)
+
+
+@kind("multiple")
+class Multiple(Question):
+    """Two or more options are right."""
+
+    label = "多选题"
+
+    def hear(self, text: str) -> str | None:
+        if bare(text) in EVERYTHING:
+            return self.letters
+        return letters_of(text, self.letters)
+
+    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+        chosen, right = set(choice), set(self.key)
+        found = tuple(letter for letter in self.key if letter in chosen)
+        missing = tuple(letter for letter in self.key if letter not in chosen)
+        if chosen == right:
+            return Grade(True, Fraction(1), found=found)
+        half = rule.half_for_subset and chosen and chosen < right
+        return Grade(False, Fraction(1, 2) if half else Fraction(0), found=found, missing=missing)
+
+
+@kind("judge")
+class Judge(Question):
+    """A sentence that holds or does not."""
+
+    label = "判断题"
+
+    @property
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        return ((RIGHT, RIGHT), (WRONG, WRONG))
+
+    def hear(self, text: str) -> str | None:
+        return VERDICTS.get(bare(text))
+
+    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+        return _all_or_nothing(choice == self.key, self.key)
+
+
+@kind("fill")
+class Fill(Question):
+    """A word or a number is missing from the sentence; several forms of it may be accepted."""
+
+    label = "填空题"
+
+    def hear(self, text: str) -> str | None:
+        return written(text)
+
+    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+        said = normalised(choice)
+        return _all_or_nothing(bool(said) and any(said == normalised(form) for form in self.accepted), self.show_key())
+
+    def show_key(self) -> str:
+        return self.accepted[0]
+
+
+@kind("short")
+class Short(Question):
+    """An answer in sentences, read for its key points; what the machine finds is provisional until a person confirms it."""
+
+    label = "简答题"
+
+    def hear(self, text: str) -> str | None:
+        return written(text)
+
+    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+        # Repeating the question is no answer, though its words may be those of a point.
+        answer = folded(choice).replace(folded(self.stem), "")
+        heard = frozenset(words(answer)) if words else frozenset()
+        said = {point.say: any(_stands(folded(word), answer, heard, words) for word in point.words) for point in self.points}
+        found = tuple(say for say, is_found in said.items() if is_found)
+        missing = tuple(say for say, is_found in said.items() if not is_found)
+        return Grade(not missing, Fraction(len(found), len(self.points)), provisional=True, found=found, missing=missing)
+
+    def show_key(self) -> str:
+        return "\n".join(f"{number}. {point.say}" for number, point in enumerate(self.points, 1))
+
+
+def _all_or_nothing(correct: bool, key: str) -> Grade:
+    return Grade(True, Fraction(1), found=(key,)) if correct else Grade(False, Fraction(0), missing=(key,))
+
+
+def _stands(word: str, text: str, heard: frozenset[str], words: Words | None) -> bool:
+    """True when the word is among the words of the text, or all its parts are (承担责任 in 承担侵权责任), or it stands in the text as written."""
+    if not word:
+        return False
+    if word in heard:
+        return True
+    if words is not None:
+        parts = [part for part in words(word) if part.strip()]
+        # A part of one character (不, 应) says too little to find a point by.
+        if len(parts) > 1 and all(len(part) > 1 and part in heard for part in parts):
+            return True
+    return word in text
+
+
+def question_body(question: Question) -> dict[str, Any]:
+    """The question as JSON keeps it: every field that is not at its default, with its kind."""
+    body: dict[str, Any] = {"kind": question.kind}
+    for field in fields(question):
+        value = getattr(question, field.name)
+        if value != field.default:
+            body[field.name] = _plain(value)
+    return body
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, KeyPoint):
+        return {"say": value.say, "words": list(value.words)}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def question_from_body(body: Mapping[str, Any]) -> Question:
+    """The question again, equal to the one that was kept. Raises KeyError for a kind nobody registered, TypeError for a missing field."""
+    kept = dict(body)
+    cls = KINDS[kept.pop("kind")]
+    kept["version"] = date.fromisoformat(kept["version"])
+    kept["options"] = tuple((letter, said) for letter, said in kept.get("options", ()))
+    kept["accepted"] = tuple(kept.get("accepted", ()))
+    kept["points"] = tuple(KeyPoint(point["say"], tuple(point["words"])) for point in kept.get("points", ()))
+    return cls(**kept)
+
+
+def canonical_question(body: Mapping[str, Any]) -> str:
+    """One text for one content, whatever the order of its keys."""
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def question_digest(question: Question) -> str:
+    """SHA-256 of the canonical JSON, in hex: another digest is another version."""
+    return hashlib.sha256(canonical_question(question_body(question)).encode()).hexdigest()

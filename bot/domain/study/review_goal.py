@@ -1,0 +1,206 @@
+"""考试日期: reviews aimed at one day, inside the minutes that a person gives to a day, and what may be expected of them (features.md S11).
+
+Plain FSRS asks for a card when it is about to fall below 90 %. With a day that counts, another question is asked: by how much does one review today
+raise the chance of a right answer on that day, when the card may be reviewed once more in the last round before it? Every day's minutes go to the
+cards for which that is most.
+
+What somebody writes when they set the day that counts, the minutes of a day and the aim.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from statistics import fmean
+
+from bot.domain.calendar import ONE_DAY
+from bot.domain.message import Refusal
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall, reviewed
+from bot.domain.times import day_of, start_of
+
+REVIEW_SECONDS = 30
+"""What a review takes, with the reading of its explanation."""
+MINUTES, MOST_MINUTES = 4, 60
+TARGET = 90
+TOO_LITTLE = 0.001
+"""A review that raises the chance on the day by less is not worth the person's time."""
+CANDIDATES = 100
+"""So many cards, the least known on the day, are weighed against each other."""
+SAMPLE, STEPS = 30, 12
+"""A forecast looks at so many cards and takes the way to the day in so many steps at most; more are taken together."""
+REVIEWED = 2
+"""The state that FSRS gives to what has been learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewGoal:
+    """A day in Asia/Shanghai on which it counts, minutes of review a day until then, and the percentage that should be answered right on it.
+
+    `ends`: an exam can be sat until that day and is open already.
+    """
+
+    day: date
+    minutes: int = MINUTES
+    target: int = TARGET
+    ends: bool = False
+
+    @property
+    def reviews(self) -> int:
+        """How many reviews the minutes of one day hold."""
+        return self.minutes * 60 // REVIEW_SECONDS
+
+    @property
+    def at(self) -> datetime:
+        """Noon of the day; what was reviewed on the day before is a day old by then."""
+        return start_of(self.day) + timedelta(hours=12)
+
+    def days_left(self, now: datetime) -> int:
+        return max(0, (self.day - day_of(now)).days)
+
+
+@dataclass(frozen=True, slots=True)
+class RecallForecast:
+    """What to expect on the day, from 0 to 1: without another review, and with the minutes of every day until then. `needed` minutes a day would
+    reach the target: None when these do, MOST_MINUTES + 1 when not even that many would."""
+
+    idle: float
+    expected: float
+    needed: int | None = None
+
+
+def chosen(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
+    """At most `room` entries whose review today does most for the day, the best first."""
+    all_of_them = list(entries)
+    last = _last_round(len(all_of_them), goal, now)
+    found = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda one: (recall(one.card, goal.at), one.question))
+    worth = {one.question: _worth(one.card, goal, now, last) for one in found}
+    found.sort(key=lambda one: (-worth[one.question], one.question))
+    return [one for one in found[: max(0, room)] if worth[one.question] >= TOO_LITTLE]
+
+
+def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
+    """The middle of the last round over all cards before the day; None once it has begun, or must begin at once."""
+    length = math.ceil(cards / max(1, goal.reviews))
+    return None if goal.days_left(now) <= length else goal.at - ONE_DAY * max(1, length // 2)
+
+
+def _worth(card: MemoryCard, goal: ReviewGoal, now: datetime, last: datetime | None) -> float:
+    """By how much a review now raises the chance of a right answer on the day."""
+    right, wrong = reviewed(card, GOOD, now), reviewed(card, AGAIN, now)
+    chance = recall(card, now)
+    if last is None:
+        return chance * recall(right, goal.at) + (1 - chance) * recall(wrong, goal.at) - recall(card, goal.at)
+    return chance * _after_last(right, goal, last) + (1 - chance) * _after_last(wrong, goal, last) - _after_last(card, goal, last)
+
+
+def _after_last(card: MemoryCard, goal: ReviewGoal, last: datetime) -> float:
+    chance = recall(card, last)
+    return chance * recall(reviewed(card, GOOD, last), goal.at) + (1 - chance) * recall(reviewed(card, AGAIN, last), goal.at)
+
+
+# ── What to expect ──
+
+
+def prospect(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
+    """What to expect of a person's cards; `cards` must not be empty."""
+    there = expected(cards, goal, now)
+    idle = fmean(recall(card, goal.at) for card in cards)
+    return RecallForecast(idle, there, None if there * 100 >= goal.target else needed(cards, goal, now))
+
+
+def needed(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> int:
+    """The fewest minutes a day that reach the target; MOST_MINUTES + 1 when there are none."""
+    least, most = goal.minutes + 1, MOST_MINUTES + 1
+    while least < most:
+        middle = (least + most) // 2
+        if expected(cards, replace(goal, minutes=middle), now) * 100 >= goal.target:
+            most = middle
+        else:
+            least = middle + 1
+    return least
+
+
+def expected(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> float:
+    """The mean chance of a right answer on the day when every day until then has its reviews, the least known first.
+
+    A forecast by means, not by lot: a reviewed card goes on with the memory that lies between a right and a wrong answer.
+    """
+    sample = _sampled(cards, now)
+    days = goal.days_left(now)
+    steps = min(days, STEPS)
+    done = 0.0
+    for step in range(steps):
+        at = now + timedelta(days=days * step / steps)
+        done += goal.reviews * days / steps * len(sample) / len(cards)
+        room, done = int(done), done - int(done)
+        known = [recall(card, at) for card in sample]
+        for n in sorted(range(len(sample)), key=known.__getitem__)[:room]:
+            sample[n] = _between(sample[n], at)
+    return fmean(recall(card, goal.at) for card in sample)
+
+
+def _sampled(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:
+    """At most SAMPLE of the cards, evenly from the least known to the best."""
+    if len(cards) <= SAMPLE:
+        return list(cards)
+    ranked = sorted(cards, key=lambda card: recall(card, now))
+    return [ranked[int((n + 0.5) * len(ranked) / SAMPLE)] for n in range(SAMPLE)]
+
+
+def _between(card: MemoryCard, at: datetime) -> MemoryCard:
+    right, wrong = reviewed(card, GOOD, at), reviewed(card, AGAIN, at)
+    chance = recall(card, at)
+    stability = math.exp(chance * math.log(right.stability) + (1 - chance) * math.log(wrong.stability))
+    difficulty = chance * right.difficulty + (1 - chance) * wrong.difficulty
+    return MemoryCard(REVIEWED, None, stability, difficulty, at, at)
+
+
+LAW_DAY = (12, 4)
+TARGETS = (50, 99)
+YEARS_AHEAD = 2
+_DAY = re.compile(r"(?:(\d{4})[-/.年])?(\d{1,2})[-/.·月](\d{1,2})日?")
+
+
+def read_day(said: str, today: date) -> date:
+    """2026-12-04, 12月4日, 12·4 or 宪法日 as a day from today on; without a year the next one. Raises `Refusal`."""
+    words = unicodedata.normalize("NFKC", said).strip()
+    found = _DAY.fullmatch(words)
+    try:
+        if words in ("宪法日", "国家宪法日"):
+            year, (month, day) = 0, LAW_DAY
+        elif found is not None:
+            year, month, day = int(found[1] or 0), int(found[2]), int(found[3])
+        else:
+            raise ValueError(said)
+        made = date(year or today.year, month, day)
+        if not year and made < today:
+            made = date(today.year + 1, month, day)
+    except ValueError:
+        raise Refusal(f"「{said[:20]}」不是日期，应写作 2026-12-04 或 12月4日。") from None
+    if made < today:
+        raise Refusal(f"{made} 已经过去，请写今天或以后的日期。")
+    if made > date(today.year + YEARS_AHEAD, 12, 31):
+        raise Refusal(f"{made} 太远，考试日期最多设到 {today.year + YEARS_AHEAD} 年底。")
+    return made
+
+
+def read_minutes(said: str) -> int:
+    """6 or 6分钟. Raises `Refusal`."""
+    return _number(said, r"分钟?", 1, MOST_MINUTES, "每日复习", "分钟")
+
+
+def read_target(said: str) -> int:
+    """90 or 90%. Raises `Refusal`."""
+    return _number(said, r"%|分", *TARGETS, "考试目标", "%")
+
+
+def _number(said: str, unit: str, least: int, most: int, what: str, shown: str) -> int:
+    found = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", said).strip())
+    if found is None or not least <= int(found[1]) <= most:
+        raise Refusal(f"{what}应在 {least} 到 {most} {shown}之间，例如「设置 {what} {min(most, max(least, 6 if shown == '分钟' else 90))}」。")
+    return int(found[1])

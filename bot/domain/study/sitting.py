@@ -1,0 +1,59 @@
+"""What kinds of sittings there are: their names, whose turn comes first, and what an answer in each does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class TaskClaim(IntEnum):
+    """Whose turn it is among what a person has open; the smaller goes first (product.md, rule 3)."""
+
+    LIVE = 0
+    EXAM = 1
+    DUE = 2
+    DAILY = 3
+    STUDY = 4
+    REVIEW = 5
+
+
+HOLDS = TaskClaim.EXAM
+"""What claims this much or more is not put down by something that claims less: a person leaves it by their own word only."""
+
+
+@dataclass(frozen=True, slots=True)
+class SittingForm:
+    """One kind of sitting.
+
+    `task` is what the person is at while it is in hand (`focus.kind`; commands/tasks.py). `tells` gives the verdict with the answer, `credits`
+    lets items earn as practice (D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down, `one_life`
+    ends it with the first mistake.
+    """
+
+    kind: str
+    name: str
+    claim: TaskClaim
+    task: str = "sitting"
+    tells: bool = True
+    credits: bool = True
+    notebook: bool = True
+    stays: bool = True
+    one_life: bool = False
+
+
+FORMS: dict[str, SittingForm] = {
+    form.kind: form
+    for form in (
+        SittingForm("live", "现场竞赛", TaskClaim.LIVE, task="live", tells=False, credits=False, notebook=False),
+        SittingForm("match", "对战", TaskClaim.DUE, task="match", credits=False),
+        SittingForm("exam", "考试", TaskClaim.EXAM, task="exam", tells=False, credits=False, notebook=False),
+        SittingForm("contest", "竞赛", TaskClaim.DUE, credits=False),
+        SittingForm("daily", "每日一练", TaskClaim.DAILY),
+        SittingForm("lesson", "课后题", TaskClaim.STUDY, credits=False),
+        SittingForm("mock", "模拟考试", TaskClaim.REVIEW, tells=False),
+        SittingForm("practice", "练习", TaskClaim.REVIEW, stays=False),
+        SittingForm("mistakes", "错题重做", TaskClaim.REVIEW, stays=False),
+        SittingForm("challenge", "挑战", TaskClaim.REVIEW, stays=False, one_life=True),
+    )
+}
+TASKS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))

@@ -1,0 +1,128 @@
+"""Chinese numerals as statutes write them, and back: 第一百二十三条 is 123."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+DIGITS = "零一二三四五六七八九"
+LARGEST = 10**12
+
+_VALUES = {char: value for value, char in enumerate(DIGITS)} | {"〇": 0, "○": 0, "两": 2}
+_WRITTEN = "零〇○一二三四五六七八九两十百千万亿廿卅"
+_RUN = re.compile(f"[{_WRITTEN}]+")
+_MIXED = re.compile(r"(?<![\d.])(\d{1,15}(?:\.\d{1,15})?)(万|亿)")
+_SECTION = re.compile(r"(?:([一二三四五六七八九])千)?零?(?:([一二三四五六七八九])百)?零?(?:([一二三四五六七八九]?)(十))?零?([一二三四五六七八九])?")
+_PART = rf"(?:[{_WRITTEN}]+|\d+)"
+_ARTICLE = re.compile(rf"第({_PART})条(?:之({_PART}))?")
+
+
+def to_chinese(number: int) -> str:
+    """123 as 一百二十三, 15 as 十五, 1001 as 一千零一. Raises ValueError below 0 and from 10^12 on."""
+    if not 0 <= number < LARGEST:
+        raise ValueError(f"no numeral for {number}")
+    if number == 0:
+        return DIGITS[0]
+    said, rest = "", number
+    for unit, size in (("亿", 10**8), ("万", 10**4), ("", 1)):
+        section, rest = divmod(rest, size)
+        if section:
+            said += ("零" if said and section < 1000 else "") + _section(section) + unit
+    return said.removeprefix("一") if said.startswith("一十") else said
+
+
+def _section(number: int) -> str:
+    """1 to 9999, with 一十 written out."""
+    said, gap = "", False
+    for unit, size in (("千", 1000), ("百", 100), ("十", 10), ("", 1)):
+        digit = number // size % 10
+        if digit:
+            said += ("零" if gap and said else "") + DIGITS[digit] + unit
+        gap = digit == 0
+    return said
+
+
+def to_int(text: str) -> int | None:
+    """123 for 一百二十三, 廿三 as 23, 两百 as 200, 二〇二一 (digit by digit) as 2021, 42 for 42; None for what is no number."""
+    folded = unicodedata.normalize("NFKC", text).strip()
+    if folded.isascii() and folded.isdigit():
+        return int(folded) if len(folded) <= 12 else None
+    if not _RUN.fullmatch(folded):
+        return None
+    if all(char in _VALUES for char in folded):
+        return int("".join(str(_VALUES[char]) for char in folded)) if len(folded) <= 12 else None
+    plain = _plain(folded)
+    total = _read(plain)
+    if total is None or total >= LARGEST:
+        return None
+    # Only what would be written this way counts: 一百二 may mean 120 or 102, so it means nothing here.
+    return total if to_chinese(total) == (plain.removeprefix("一") if plain.startswith("一十") else plain) else None
+
+
+def _plain(text: str) -> str:
+    for written, meant in (("廿", "二十"), ("卅", "三十"), ("两", "二"), ("〇", "零"), ("○", "零"), ("百十", "百一十")):
+        text = text.replace(written, meant)
+    return text
+
+
+def _read(text: str) -> int | None:
+    total = 0
+    for unit, size in (("亿", 10**8), ("万", 10**4)):
+        head, found, tail = text.partition(unit)
+        if found:
+            section = _read_section(head)
+            if section is None:
+                return None
+            total, text = total + section * size, tail
+    if not text:
+        return total or None
+    section = _read_section(text)
+    return None if section is None else total + section
+
+
+def _read_section(text: str) -> int | None:
+    found = _SECTION.fullmatch(text)
+    if found is None or not text:
+        return None
+    thousands, hundreds, tens, ten, ones = found.groups()
+    tens_value = (_VALUES[tens] if tens else 1) if ten else 0
+    return sum(_VALUES[digit] * size for digit, size in ((thousands, 1000), (hundreds, 100), (ones, 1)) if digit) + tens_value * 10 or None
+
+
+def arabic(text: str) -> str:
+    """The text with its Chinese numerals in digits: 十五日 as 15日, 五万元 and 5万元 as 50000元, 百分之三十 as 30%, 三分之二 as 2/3."""
+    text = _RUN.sub(lambda run: _digits(run.group()), re.sub("百分之", "%之", text))
+    text = _MIXED.sub(_multiplied, text)
+    text = re.sub(r"%之(\d{1,15}(?:\.\d{1,15})?)", r"\1%", text).replace("%之", "百分之")
+    return re.sub(r"(?<!\d)(\d{1,15})分之(\d{1,15})", r"\2/\1", text)
+
+
+def _digits(run: str) -> str:
+    value = to_int(run)
+    return run if value is None else str(value)
+
+
+def _multiplied(found: re.Match[str]) -> str:
+    whole, _, part = found.group(1).partition(".")
+    zeros = {"万": 4, "亿": 8}[found.group(2)]
+    return str(int(whole + part.ljust(zeros, "0"))) if len(part) <= zeros and len(whole) <= 12 else found.group()
+
+
+def article_number(label: str) -> tuple[int, int] | None:
+    """(123, 0) for 第一百二十三条 or 第123条, (120, 1) for 第一百二十条之一; None when the text is not an article's label and nothing else."""
+    found = _ARTICLE.fullmatch(re.sub(r"\s", "", unicodedata.normalize("NFKC", label)))
+    if found is None:
+        return None
+    number, branch = to_int(found.group(1)), 0 if found.group(2) is None else to_int(found.group(2))
+    return None if not number or branch is None or (found.group(2) and not branch) else (number, branch)
+
+
+def article_label(number: int, branch: int = 0) -> str:
+    """第一百二十条之一 for (120, 1)."""
+    return f"第{to_chinese(number)}条" + (f"之{to_chinese(branch)}" if branch else "")
+
+
+def points_text(thousandths: int) -> str:
+    """86, 59.18, 0.5: points as people write them, to two decimals."""
+    return f"{Fraction(round(Fraction(thousandths, 10)), 100).__float__():.2f}".rstrip("0").rstrip(".")

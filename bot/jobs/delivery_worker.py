@@ -1,0 +1,334 @@
+"""The courier: claims what is owed, plans it, begins it within the budgets, hands it to the channels and writes down what came back.
+
+Nothing is kept here that matters: a courier that dies leaves reservations that come back and leases that become `unknown` (storage/outbox.py).
+
+What was recalled after it went out is taken back by the channels that can, and said of those that cannot.
+
+As much of a channel as the jobs need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import structlog
+from sqlmodel import Session
+
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, sizes_of
+from bot.services.campaign import notifications
+from bot.services.delivery import plan, progress, send
+from bot.services.delivery.plan import OpenChannels
+from bot.services.delivery.send import DeliveryGroup
+from bot.services.library.catalog import Catalog
+from bot.storage.db.database import Database
+from bot.storage.db.writer import Busy
+from bot.storage.delivery import outcomes, queue
+from bot.storage.delivery.queue import SendResult
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Note = Callable[[str, str, float], None]
+Clock = Callable[[], datetime]
+
+TICK = 1.0
+"""Seconds between two looks when nothing wakes the courier."""
+AT_ONCE = 1000
+RESERVED = 10.0
+"""Seconds until what a dead holder had claimed is taken up by another: longer than a plan is good for."""
+LEASE = 60.0
+"""Seconds: longer than any call may take with all its pieces (outbound: eight each)."""
+FRESH = 3.0
+"""Seconds that a plan is good for: whoever finishes a lesson meanwhile is not sent it any more."""
+CALLS = 8
+"""Calls under way on one channel at a time."""
+SWEEP_EVERY = 5.0
+HELD = ("rate", "quota")
+"""The kinds of refusal that concern everybody on the channel; a receipt's error begins with its kind (channels/batches.py)."""
+SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+END = 5.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """One channel as the courier sees it: what is under way, and until when it is left alone."""
+
+    sender: PushChannel
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+    closed: datetime | None = None
+    alarmed: bool = False
+
+
+class DeliveryWorker:
+    """One a replica. `wake` it when something was queued; it looks by itself every second anyway."""
+
+    def __init__(
+        self,
+        desk: Database,
+        shelf: Callable[[], Catalog],
+        senders: Sequence[PushChannel],
+        *,
+        clock: Clock,
+        holder: str,
+        note: Note,
+        beyond_window: Sequence[str] = (),
+        limits: tuple[PlatformLimit, ...] = LIMITS,
+        sizes: Mapping[str, int] | None = None,
+        lease: float = LEASE,
+        reserved: float = RESERVED,
+        calls: int = CALLS,
+    ) -> None:
+        """`holder` names this replica in claims; `beyond_window` the channels that reach somebody who has not spoken for 48 hours."""
+        self._desk = desk
+        self._shelf = shelf
+        self._lanes = {sender.name: Lane(sender) for sender in senders}
+        self._clock = clock
+        self._holder = holder
+        self._note = note
+        self._beyond = tuple(beyond_window)
+        self._limits = limits
+        self._sizes = dict(sizes or sizes_of(limits))
+        self._lease = lease
+        self._reserved = reserved
+        self._calls = calls
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._swept = 0.0
+        self._tried: dict[int, set[str]] = {}
+        self._rng = random.Random()  # noqa: S311 - spreads the ticks of replicas, guards nothing
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until `stop`: a round after the other, a pause when there is nothing to do."""
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                busy = await self.round()
+            except Busy as wrong:
+                log.warning("courier waits for the database", reason=str(wrong))
+                busy = 0
+            except Exception:
+                log.exception("courier's round failed")
+                busy = 0
+            if not busy and not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), TICK * self._rng.uniform(0.8, 1.2))
+
+    async def stop(self) -> None:
+        """Begin nothing more, let what is under way end, give the rest back."""
+        self._stopping = True
+        self._wake.set()
+        await self.quiet(END)
+        with contextlib.suppress(Busy):
+            await self._desk.write(lambda session: queue.release(session, self._holder, self._clock()))
+
+    async def quiet(self, seconds: float | None = None) -> None:
+        """Wait until nothing is under way."""
+        while running := [task for lane in self._lanes.values() for task in lane.running]:
+            _, left = await asyncio.wait(running, timeout=seconds)
+            if left:
+                log.warning("deliveries left under way", count=len(left))
+                return
+
+    async def round(self) -> int:
+        """One claim, planned and sent as far as the budgets go; how many were claimed."""
+        await self._tidy()
+        now = self._clock()
+        owed = await self._write(lambda session: queue.claim(session, self._holder, now, AT_ONCE, self._reserved))
+        if not owed:
+            return 0
+        doors = self._doors(now)
+        tried = {ident: frozenset(channels) for ident, channels in self._tried.items()}
+        made = await self._desk.read(lambda session: plan.plan(session, self._shelf(), owed, now, doors, tried))
+        if made.skip or made.later:
+            await self._write(lambda session: self._set_aside(session, made))
+        for ident, _ in made.skip:
+            self._tried.pop(ident, None)
+        groups = send.grouped(made.ready, self._sizes)
+        await asyncio.gather(*(self._pump(self._lanes[channel], waiting) for channel, waiting in groups.items()))
+        return len(owed)
+
+    def _doors(self, now: datetime) -> OpenChannels:
+        closed = {name: lane.closed for name, lane in self._lanes.items() if lane.closed is not None and lane.closed > now}
+        return OpenChannels(tuple(self._lanes), closed, self._beyond)
+
+    def _set_aside(self, session: Session, made: plan.DeliveryPlan) -> None:
+        queue.skip(session, made.skip, self._holder)
+        queue.put_off(session, made.later, self._holder)
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        # One key for all couriers' writes: on PostgreSQL they meet one writer and never wait for each other crosswise.
+        return await self._desk.write(work, of="courier")
+
+    # ── One channel ──
+
+    async def _pump(self, lane: Lane, waiting: list[DeliveryGroup]) -> None:
+        """Begin group after group, as many at a time as the channel has hands, until all are begun, the plan is stale or the budget is spent."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FRESH
+        while waiting and not self._stopping:
+            now = self._clock()
+            free = self._calls - len(lane.running)
+            if free <= 0:
+                await asyncio.wait(lane.running, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            if loop.time() >= until or (lane.closed is not None and lane.closed > now):
+                break
+            chunk, rest = waiting[:free], waiting[free:]
+            begun = await self._write(lambda session, some=chunk, at=now: self._begin(session, some, at))  # type: ignore[misc]
+            for group in begun.groups:
+                task = asyncio.create_task(self._carry(lane, group))
+                lane.running.add(task)
+                task.add_done_callback(lane.running.discard)
+            waiting = [*begun.left, *rest]
+            if begun.wait is not None:
+                pause = (begun.wait - self._clock()).total_seconds()
+                if pause > FRESH:
+                    await self._put_off(waiting, begun.wait, "等通道额度")
+                    return
+                if loop.time() + pause >= until:
+                    break
+                await asyncio.sleep(max(pause, 0.001))
+        if waiting:
+            closed = lane.closed if lane.closed is not None and lane.closed > self._clock() else None
+            await self._put_off(waiting, closed or self._clock(), "通道暂停中" if closed else "")
+
+    def _begin(self, session: Session, chunk: Sequence[DeliveryGroup], now: datetime) -> send.BegunDeliveries:
+        return send.begin(session, chunk, self._holder, now, self._lease, self._limits)
+
+    async def _put_off(self, waiting: Sequence[DeliveryGroup], until: datetime, why: str) -> None:
+        rows = [(one.owed.id, until, why) for group in waiting for one in group.ready]
+        await self._write(lambda session: queue.put_off(session, rows, self._holder))
+
+    async def _carry(self, lane: Lane, group: DeliveryGroup) -> None:
+        """One call to the channel, and what came of it."""
+        batch = [one.parcel for one in group.ready]
+        try:
+            receipts = list(await lane.sender.push(batch))
+        except Exception as wrong:
+            # Whatever a channel lets through may have happened after the platform was reached.
+            log.exception("push failed", channel=group.channel, count=len(batch))
+            receipts = [SendReceipt("unknown", type(wrong).__name__)] * len(batch)
+        if len(receipts) != len(batch):
+            log.error("receipts do not match parcels", channel=group.channel, parcels=len(batch), receipts=len(receipts))
+            receipts = [SendReceipt("unknown", "receipts")] * len(batch)
+        now = self._clock()
+        results = [send.result(one, receipt, now) for one, receipt in zip(group.ready, receipts, strict=True)]
+        self._remember(group, results, receipts)
+        for result in results:
+            if result.state != "sent":
+                self._note({"failed": "send_failed", "unknown": "send_unknown", "queued": "send_later"}[result.state], group.channel, 1)
+        await self._settle(group, results)
+        await self._watch(lane, receipts, now)
+
+    def _remember(self, group: DeliveryGroup, results: Sequence[SendResult], receipts: Sequence[SendReceipt]) -> None:
+        """On which channels something has failed already: the next plan takes another one."""
+        for result, receipt in zip(results, receipts, strict=True):
+            if result.state == "queued" and receipt.outcome == "failed":
+                self._tried.setdefault(result.id, set()).add(group.channel)
+            elif result.state != "queued":
+                self._tried.pop(result.id, None)
+
+    async def _settle(self, group: DeliveryGroup, results: Sequence[SendResult]) -> None:
+        """Written down as soon as the database can be written; a settlement that comes after its lease still counts."""
+        for wait in (*SETTLE_WAITS, None):
+            try:
+                await self._write(lambda session: send.settle(session, group, results, self._holder, self._clock()))
+            except Busy as wrong:
+                if wait is None:
+                    log.error("deliveries not settled", count=len(results), reason=str(wrong))
+                    return
+                await asyncio.sleep(wait)
+            else:
+                return
+
+    async def _watch(self, lane: Lane, receipts: Sequence[SendReceipt], now: datetime) -> None:
+        """Leave a channel alone when its platform asks for it; call somebody when it is the token, a right or the setup."""
+        stops = [one for one in receipts if one.stop]
+        held = [one for one in receipts if one.outcome == "later" and (one.stop or one.error.partition(" ")[0] in HELD)]
+        if held:
+            lane.closed = now + timedelta(seconds=max(one.retry_after or 1.0 for one in held))
+        name = lane.sender.name
+        if stops and not lane.alarmed:
+            lane.alarmed = True
+            closed = lane.closed or now
+            log.error("channel stopped", channel=name, error=stops[0].error, until=closed.isoformat())
+            self._note("send_stopped", name, 1)
+            await self._audited(lambda session: _alarm(session, name, stops[0].error, closed, now))
+        elif lane.alarmed and any(one.outcome == "sent" for one in receipts):
+            lane.alarmed = False
+            lane.closed = None
+            await self._audited(lambda session: send.recovered(session, name, now))
+
+    async def _audited(self, work: Callable[[Session], Any]) -> None:
+        try:
+            await self._write(work)
+        except Busy as wrong:
+            log.error("alarm not audited", reason=str(wrong))
+
+    # ── What nobody asked for ──
+
+    async def _tidy(self) -> None:
+        """Every few seconds: leases that ended without word, and what is to be taken back."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._swept:
+            return
+        self._swept = loop.time() + SWEEP_EVERY
+        now = self._clock()
+        if lost := await self._write(lambda session: queue.sweep(session, now)):
+            log.error("deliveries in doubt", count=lost)
+            self._note("send_unknown", "lease", lost)
+        await take_back({name: lane.sender for name, lane in self._lanes.items()}, self._write, now)
+
+
+def _alarm(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
+    send.alarm(session, channel, error, until, now)
+    notifications.tell_stopped(session, channel, error, until, now)
+
+
+recalls_log = structlog.get_logger(__name__)
+
+Write = Callable[[Callable[[Session], Any]], Awaitable[Any]]
+
+
+async def take_back(senders: Mapping[str, PushChannel], write: Write, now: datetime) -> None:
+    """Whatever went out in occurrences that are void by now; each delivery is asked for once, by one replica."""
+    back: list[tuple[int, str, str]] = await write(lambda session: outcomes.take_back(session, now))
+    for channel in sorted({one[1] for one in back}):
+        ids = {ident: platform_id for ident, on, platform_id in back if on == channel}
+        receipts = await _asked(senders.get(channel), channel, ids)
+        counted = await write(lambda session, came=receipts: progress.recalled(session, came))  # type: ignore[misc]
+        recalls_log.info("recalled", channel=channel, asked=len(ids), outcomes=dict(counted))
+
+
+async def _asked(sender: PushChannel | None, channel: str, ids: Mapping[int, str]) -> dict[int, SendReceipt]:
+    """Once for each call that went out: many deliveries may share its id."""
+    wanted = sorted({platform_id for platform_id in ids.values() if platform_id})
+    came: dict[str, SendReceipt] = {}
+    if isinstance(sender, RecallChannel) and wanted:
+        try:
+            came = dict(zip(wanted, await sender.recall(wanted), strict=True))
+        except Exception as wrong:
+            recalls_log.exception("recall failed", channel=channel, count=len(wanted))
+            came = dict.fromkeys(wanted, SendReceipt("unknown", type(wrong).__name__))
+    return {ident: came.get(platform_id, SendReceipt("failed", progress.NO_RECALL)) for ident, platform_id in ids.items()}
+
+
+class PushChannel(Protocol):
+    name: str
+
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]: ...
+
+
+@runtime_checkable
+class RecallChannel(Protocol):
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]: ...

@@ -1,0 +1,140 @@
+"""What is said outside the courier, late answers and cards beside answers, is counted here and written down every second.
+
+No answer waits for a row. What has to be said is spaced, so that a platform's seconds and minutes are kept; what may be left out is left out
+when a limit is reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Container, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow, of_channel
+from bot.services.delivery import quota_count
+from bot.services.delivery.quota_count import SpokenCount, UsedQuota
+from bot.storage.db.database import Database
+from bot.storage.db.writer import Busy
+
+log = structlog.get_logger(__name__)
+
+EVERY = timedelta(seconds=1)
+SPACED = 60.0
+"""Windows of at most so many seconds are waited for. An hour, a day, a month are not: nobody's answer is held back so long."""
+PATIENCE = timedelta(minutes=5)
+"""How long an answer waits for its turn at most. Then it goes, and the platform may say no."""
+
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQuota:
+    """What a channel is handed (channels/base.py, `Spending`)."""
+
+    meter: QuotaMeter
+    channel: str
+
+    def may(self, user: str) -> bool:
+        return self.meter.may(self.channel, user)
+
+    async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
+        await self.meter.spend(SpokenCount(self.channel, user, calls, messages, granted))
+
+
+class QuotaMeter:
+    """One a replica. The rows are the truth; here is what they said a second ago, and what this replica has said since."""
+
+    def __init__(self, desk: Database, clock: Clock, limits: tuple[PlatformLimit, ...] = LIMITS, sleep: Sleep = asyncio.sleep) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._limits = {channel: of_channel(channel, limits) for channel in {limit.channel for limit in limits}}
+        self._all = limits
+        self._sleep = sleep
+        self._used: defaultdict[str, defaultdict[datetime, int]] = defaultdict(lambda: defaultdict(int))
+        self._accounts: dict[str, int] = {}
+        self._said: list[SpokenCount] = []
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._looked = False
+
+    def of(self, channel: str) -> ChannelQuota:
+        return ChannelQuota(self, channel)
+
+    def may(self, channel: str, user: str) -> bool:
+        """Whether one more message, which could as well be left out, has room in every limit."""
+        return self._full(self._limits.get(channel, ()), SpokenCount(channel, user, 1, 1)) is None
+
+    async def spend(self, one: SpokenCount) -> None:
+        """Wait for a turn, and count. A person's own limit keeps that person waiting; a channel's is kept in the order of asking."""
+        table = [limit for limit in self._limits.get(one.channel, ()) if isinstance(limit.window, SlidingWindow) and limit.window.seconds <= SPACED]
+        until = self._clock() + PATIENCE
+        await self._turn([limit for limit in table if limit.per_person and one.user], one, until)
+        async with self._turns[one.channel]:
+            await self._turn([limit for limit in table if not limit.per_person], one, until)
+            self._said.append(one)
+            self._add(one)
+
+    async def _turn(self, table: Iterable[PlatformLimit], one: SpokenCount, until: datetime) -> None:
+        while (free := self._full(table, one)) is not None and self._clock() < until:
+            await self._sleep(max((free - self._clock()).total_seconds(), 0.01))
+
+    def _full(self, table: Iterable[PlatformLimit], one: SpokenCount) -> datetime | None:
+        """When the first limit that has no room for it may have some again; None while all have."""
+        now = self._clock()
+        for limit in table:
+            used = sum(n for until, n in self._used.get(limit.key(one.user), {}).items() if until > now)
+            if used + one.of(limit) > limit.room(self._accounts.get(limit.channel, 0)):
+                return limit.window.freed(now)
+        return None
+
+    def _add(self, one: SpokenCount, only: Container[str] | None = None) -> None:
+        now = self._clock()
+        for limit in self._limits.get(one.channel, ()):
+            name = limit.key(one.user)
+            if (only is None or name in only) and (one.user or not limit.per_person):
+                self._used[name][limit.window.ends(limit.window.began(now))] += one.of(limit)
+
+    async def flush(self) -> None:
+        """Write down what was said since the last time, and see what all replicas have used. A busy database hears of it the next time."""
+        if self._looked and not self._said:
+            return
+        said, self._said = self._said, []
+        now = self._clock()
+        try:
+            # The courier's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
+            seen = await self._desk.write(lambda session: quota_count.count(session, _summed(said), now, self._all), of="courier")
+        except Exception as wrong:
+            self._said = said + self._said
+            if isinstance(wrong, Busy):
+                log.warning("said and not counted yet", reason=str(wrong), count=len(said))
+            else:
+                log.exception("said and not counted")
+        else:
+            self._look(seen, now)
+
+    def _look(self, seen: UsedQuota, now: datetime) -> None:
+        """What the rows say, and on top of it what was said while they were written. What counts no longer is forgotten."""
+        self._looked = True
+        self._accounts = dict(seen.accounts)
+        for parts in self._used.values():
+            for until in [one for one in parts if one <= now]:
+                del parts[until]
+        for name in [name for name, parts in self._used.items() if not parts]:
+            del self._used[name]
+        for name, shared in seen.until.items():
+            self._used[name] = defaultdict(int, shared)
+        for one in self._said:
+            self._add(one, seen.until)
+
+
+def _summed(said: Iterable[SpokenCount]) -> list[SpokenCount]:
+    sums: defaultdict[tuple[str, str, bool], list[int]] = defaultdict(lambda: [0, 0])
+    for one in said:
+        had = sums[one.channel, one.user, one.granted]
+        had[0] += one.calls
+        had[1] += one.messages
+    return [SpokenCount(channel, user, calls, messages, granted) for (channel, user, granted), (calls, messages) in sums.items()]

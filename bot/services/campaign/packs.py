@@ -1,0 +1,65 @@
+"""A pack for a law day becomes drafts of a year, each on its working day."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.domain.campaign.campaign import Author, Campaign
+from bot.domain.campaign.content import content_faults
+from bot.domain.campaign.pack import content_of, dated
+from bot.domain.campaign.schedule import LAW_DAYS, Schedule
+from bot.domain.library.pack import LawDayPack, PackItem
+from bot.domain.message import Refusal
+from bot.domain.people.audience import All, Audience
+from bot.domain.times import SHANGHAI, day_of
+from bot.services.campaign import manage
+from bot.services.library.catalog import Catalog
+
+YEAR_DIGITS = 4
+
+
+def find(shelf: Catalog, name: str) -> LawDayPack:
+    """The pack of a name, or of the name of its law day. Raises `Refusal` with the names there are."""
+    packs = shelf.library.packs
+    fitting = [one for one in packs.values() if name in (one.name, one.law_day)]
+    if not fitting:
+        raise Refusal(f"没有「{name[:20]}」这个活动包。现有：{'、'.join(packs) or '无'}。")
+    return fitting[0]
+
+
+def ahead(shelf: Catalog, pack: LawDayPack, now: datetime, year: int | None = None) -> list[tuple[PackItem, Schedule]]:
+    """The items still to come, of a year or of the next time that the law day comes round. Raises `UnknownYear` for a year to be entered."""
+    today = day_of(now)
+    month, day = LAW_DAYS[pack.law_day]
+    chosen = year or (today.year if date(today.year, month, day) >= today else today.year + 1)
+    calendar = shelf.library.calendar
+    found = [(item, rhythm) for item, rhythm in dated(pack, chosen, calendar) if _is_ahead(rhythm, now)]
+    if not found:
+        raise Refusal(f"{chosen} 年的「{pack.name}」已经过去了，可以写明下一年：活动 包 {pack.name} {chosen + 1}。")
+    return found
+
+
+def _is_ahead(rhythm: Schedule, now: datetime) -> bool:
+    return rhythm.on is not None and datetime.fromisoformat(f"{rhythm.on}T{rhythm.time}").replace(tzinfo=SHANGHAI) > now
+
+
+def draft(session: Session, shelf: Catalog, author: Author, said: str, now: datetime, audience: Audience | None = None) -> list[Campaign]:
+    """Drafts of a pack, named as "国家宪法日" or "国家宪法日 2026"; nothing is sent before each is started. A second time is refused."""
+    name, _, tail = said.strip().rpartition(" ")
+    year = int(tail) if name and tail.isascii() and tail.isdigit() and len(tail) == YEAR_DIGITS else None
+    pack = find(shelf, name if year is not None else said.strip())
+    wrong = [sentence for item in pack.items if (sentence := content_faults(content_of(item), shelf.library))]
+    if wrong:
+        raise Refusal(wrong[0])
+    items = ahead(shelf, pack, now, year)
+    clause = f"{pack.clause}（活动包 {pack.name} {items[0][1].on:%Y}）"
+    had = [one for one in manage.listed(session, author) if one.clause == clause and one.state != "stopped"]
+    if had:
+        raise Refusal(f"这个活动包已经起草过了：{'、'.join(f'{one.id}「{one.name}」' for one in had[:5])}。")
+    ids = [
+        manage.create(session, shelf, author, item.name, content_of(item), rhythm, audience or All(), now, clause=clause, missed="send")
+        for item, rhythm in items
+    ]
+    return [manage.own(session, author, one) for one in ids]

@@ -1,0 +1,246 @@
+"""Certificates: issued once for what they are issued for, taken back or replaced with a reason, and told to whoever holds the number.
+
+What asks for one names its source, as an exam's attempt does: ("sitting", its id). `issue` may be called as often as one likes. Whoever works out
+anew what somebody has reached (a corrected key) calls `foresee` for the dry run and `settle` for the deed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.domain.certificate import (
+    STATES,
+    CertificateBody,
+    CertificateFacts,
+    masked,
+    new_code,
+    number_of,
+    read_number,
+    same_but_for_the_person,
+    worded,
+)
+from bot.domain.message import Refusal
+from bot.domain.times import day_of
+from bot.storage import certificate
+from bot.storage.certificate import HeldCertificate
+from bot.storage.people import roster
+from bot.storage.system import audit
+
+SYSTEM = "system"
+DECISION, CORRECTION = "decision", "correction"
+LONGEST_REASON = 200
+LONGEST_UNIT = 60
+"""A longer path is given by its last part."""
+
+Source = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStep:
+    """What settling changes for one person: `act` is none, issue, revoke or replace; `before` the certificate there was, `after` the one there is.
+
+    In a dry run `after` stays None where a certificate would be issued.
+    """
+
+    act: str
+    before: HeldCertificate | None = None
+    after: HeldCertificate | None = None
+
+
+def facts_of(
+    session: Session, person_id: int, kind: str, title: str, day: date, *, result: str = "", hours: str = "", name: str = "", issuer: str = ""
+) -> CertificateFacts:
+    """What a certificate of a person would state: the name and the unit of that day from the roll, the head of the tree as issuer unless named."""
+    path = next(iter(roster.units_of(session, person_id, day)), "")
+    head, _, rest = path.partition("/")
+    unit = rest if len(rest) <= LONGEST_UNIT else rest.rpartition("/")[2]
+    return CertificateFacts(
+        kind, name or roster.name_of(session, person_id), unit or head, title, day, result, hours, issuer or head or certificate.head(session)
+    )
+
+
+def issue(
+    session: Session, person_id: int, source: Source, facts: CertificateFacts, now: datetime, *, by: str = SYSTEM, via: str = SYSTEM
+) -> HeldCertificate:
+    """The certificate of a source: issued now, or the one that was issued before, whether it still holds or not.
+
+    One that was taken back does not come again by asking again: that takes `replace`. Raises `Refusal` for what does not fit on the paper.
+    """
+    return certificate.latest(session, person_id, source) or _put(session, person_id, source, worded(facts, day_of(now)), now, by, via)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCertificate:
+    """A certificate that somebody is to be given; `staff_no` is for telling."""
+
+    staff_no: str
+    person_id: int
+    source: Source
+    facts: CertificateFacts
+
+
+def hand_out(
+    session: Session, wanted: Sequence[WantedCertificate], now: datetime, *, by: str, via: str, apply: bool
+) -> list[tuple[str, CertificateStep]]:
+    """Give many theirs: staff number and what is done, or what `apply` would do. Who ever had one of the source gets no second."""
+    found = []
+    for one in wanted:
+        before = certificate.latest(session, one.person_id, one.source)
+        if before is not None:
+            found.append((one.staff_no, CertificateStep("none", before, before)))
+        else:
+            after = issue(session, one.person_id, one.source, one.facts, now, by=by, via=via) if apply else None
+            found.append((one.staff_no, CertificateStep("issue", None, after)))
+    return found
+
+
+def revoke(session: Session, held: HeldCertificate, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION) -> HeldCertificate:
+    """Take a certificate back, for everybody to see. Raises `Refusal` without a reason, or where it does not hold any more."""
+    if not held.is_valid:
+        raise Refusal(f"证书 {held.number} 已是「{STATES[held.state]}」，不用再撤销。")
+    return _end(session, held, "revoked", cause, reason, now, by, via, "撤销证书")
+
+
+def replace(
+    session: Session, held: HeldCertificate, facts: CertificateFacts, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION
+) -> HeldCertificate:
+    """A new certificate in the place of one that holds, or that was taken back wrongly; the old number then says so.
+
+    Raises `Refusal` without a reason and for one that was replaced already.
+    """
+    if held.state == "replaced":
+        raise Refusal(f"证书 {held.number} 已换发为 {held.replaced_by}，请对新的编号操作。")
+    body = worded(facts, day_of(now))
+    _end(session, held, "replaced", cause, reason, now, by, via, "换发证书")
+    return _put(session, held.person_id, held.source, body, now, by, via, replaces=held)
+
+
+def foresee(session: Session, person_id: int, source: Source, facts: CertificateFacts | None) -> CertificateStep:
+    """What `settle` would do; writes nothing. `facts` is what the certificate of this source should state now, None when none is deserved."""
+    held = certificate.latest(session, person_id, source)
+    if held is None:
+        return CertificateStep("none" if facts is None else "issue")
+    if held.is_valid:
+        if facts is None:
+            return CertificateStep("revoke", held)
+        return CertificateStep("none" if same_but_for_the_person(held.body.facts, facts) else "replace", held, held)
+    # What a person decided stays decided: only a correction takes back what a correction did.
+    again = facts is not None and held.state == "revoked" and held.cause == CORRECTION
+    return CertificateStep("replace" if again else "none", held)
+
+
+def settle(
+    session: Session, person_id: int, source: Source, facts: CertificateFacts | None, reason: str, now: datetime, *, by: str, via: str
+) -> CertificateStep:
+    """Bring the certificate of a source in line with what is true now: issue it, take it back, or put another in its place.
+
+    A second call changes nothing. The name, unit and issuer of a certificate that is there are left alone: they were right when it was issued.
+    """
+    step = foresee(session, person_id, source, facts)
+    match step:
+        case CertificateStep("issue") if facts is not None:
+            return CertificateStep("issue", None, issue(session, person_id, source, facts, now, by=by, via=via))
+        case CertificateStep("revoke", HeldCertificate() as held):
+            return CertificateStep("revoke", held, revoke(session, held, reason, now, by=by, via=via, cause=CORRECTION))
+        case CertificateStep("replace", HeldCertificate() as held) if facts is not None:
+            return CertificateStep("replace", held, replace(session, held, facts, reason, now, by=by, via=via, cause=CORRECTION))
+        case _:
+            return step
+
+
+def find(session: Session, typed: str) -> HeldCertificate:
+    """The certificate of a number, for staff. Raises `Refusal` for a number that is none or that nobody has."""
+    asked = read_number(typed)
+    if asked is None:
+        raise Refusal(f"「{typed[:40]}」不是证书编号，编号形如 XF-2026-000123-K，请核对每一位。")
+    held = certificate.by_number(session, asked.number)
+    if held is None:
+        raise Refusal(f"没有编号为 {asked.number} 的证书，请核对。")
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCertificate:
+    """What the page may say of a certificate: `held` only to whoever gave the code as well, else the name with its end hidden."""
+
+    number: str
+    state: str
+    kind: str
+    heading: str
+    title: str
+    issuer: str
+    issued_on: date
+    name: str
+    changed_on: date | None
+    replaced_by: str
+    held: HeldCertificate | None = None
+
+
+def look_up(session: Session, typed: str) -> PublicCertificate | None:
+    """What anybody may learn of a number; None when it is none, when nobody has it, or when the code beside it is wrong."""
+    asked = read_number(typed)
+    held = None if asked is None else certificate.by_number(session, asked.number)
+    if asked is None or held is None:
+        return None
+    known = bool(asked.code)
+    if known and not hmac.compare_digest(asked.code, held.code):
+        return None
+    body: CertificateBody = held.body
+    return PublicCertificate(
+        held.number,
+        held.state,
+        held.kind,
+        body.heading,
+        body.facts.title,
+        body.facts.issuer,
+        body.issued_on,
+        body.facts.name if known else masked(body.facts.name),
+        None if held.changed_at is None else day_of(held.changed_at),
+        held.replaced_by,
+        held if known else None,
+    )
+
+
+def _put(
+    session: Session,
+    person_id: int,
+    source: Source,
+    body: CertificateBody,
+    now: datetime,
+    by: str,
+    via: str,
+    *,
+    replaces: HeldCertificate | None = None,
+) -> HeldCertificate:
+    ident = certificate.next_id(session)
+    number = number_of(body.issued_on.year, ident)
+    before = None if replaces is None else replaces.id
+    certificate.add(session, ident, number, new_code(secrets.choice), person_id, source, body, now, by, before)
+    made = certificate.latest(session, person_id, source)
+    assert made is not None
+    if made.number == number and by != SYSTEM:
+        detail = f"{body.heading}：{body.facts.title}" + (f"，换发自 {replaces.number}" if replaces is not None else "")
+        audit.record(session, now, by, via, "签发证书", f"{made.staff_no} {number}", detail=detail)
+    return made
+
+
+def _end(
+    session: Session, held: HeldCertificate, state: str, cause: str, reason: str, now: datetime, by: str, via: str, action: str
+) -> HeldCertificate:
+    said = reason.strip()
+    if not said:
+        raise Refusal(f"请写明{action[:2]}的原因，{held.number} 没有改动。")
+    if len(said) > LONGEST_REASON:
+        raise Refusal(f"原因请不要超过 {LONGEST_REASON} 个字，{held.number} 没有改动。")
+    if not certificate.end(session, held, state, cause, said, now, by):
+        raise Refusal(f"证书 {held.number} 刚刚被别人改动过，这次没有改动，请再看一遍。")
+    audit.record(session, now, by, via, action, f"{held.staff_no} {held.number}", detail=said)
+    found = certificate.by_number(session, held.number)
+    assert found is not None
+    return found

@@ -1,0 +1,93 @@
+"""What the other players are told, through the post like everything else: within the budgets, on the channel they use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.contest import duel as contest_duel
+from bot.domain.times import minutes_text
+from bot.storage.contest import duels
+from bot.storage.contest.duels import Duel, DuelPlayer
+from bot.storage.delivery import reminders
+
+CALL = CampaignContent("invitation", title="对战邀请", target="对战邀请")
+"""Somebody is called who did not ask: not in their quiet hours."""
+ANSWER = CampaignContent("invitation", title="对战消息", target="对战消息")
+"""Somebody is answered who waits for it, whatever the hour."""
+AT_ONCE = {"quiet": False}
+MOST_IN_A_TICK = 100_000
+
+
+def tell(session: Session, duel_id: int, person_id: int, news: str, now: datetime) -> bool:
+    """Owe one person what is news to them; True for the one caller who did."""
+    duel = duels.held(session, duel_id)
+    if duel is None or not duels.take_owed(session, duel_id, person_id, news):
+        return False
+    content = _said(session, duel, person_id, news, now)
+    if content is None:
+        return False
+    campaign = reminders.standing(session, CALL if news == "invited" else ANSWER, now, None if news == "invited" else AT_ONCE)
+    for step in range(MOST_IN_A_TICK):
+        # An occurrence is told apart by its moment: two of one tick lie a microsecond apart.
+        if reminders.owe(session, campaign, now + timedelta(microseconds=step), [person_id], now, content=content) is not None:
+            return True
+    return False
+
+
+def _said(session: Session, duel: Duel, person_id: int, news: str, now: datetime) -> CampaignContent | None:
+    """None where meanwhile there is nothing to say."""
+    everybody = duels.players(session, duel.id)
+    others = [one for one in everybody if one.id != person_id]
+    match news:
+        case "invited" if duel.state == "calling" and duel.until > now:
+            caller = next(one for one in everybody if one.id == duel.made_by)
+            return CampaignContent(
+                "invitation",
+                title=f"{caller.name} 邀请您对战",
+                text=f"{contest_duel.QUESTIONS} 道题，限时 {_minutes(contest_duel.LENGTH)}；{_minutes(contest_duel.INVITED)}内有效。不方便请回复「应战 {duel.id} 谢绝」。",
+                target=f"应战 {duel.id}",
+                label="应战",
+            )
+        case "begun" if duel.state == "running":
+            named = "、".join(one.name for one in others if one.is_in)
+            text = f"与 {named} 的对战开始了，{_minutes(contest_duel.LENGTH)}内答完 {contest_duel.QUESTIONS} 道题，已经在计时。"
+            return CampaignContent("invitation", title="对手到了", text=text, target="对战", label="开始答题")
+        case "off":
+            return CampaignContent("invitation", title="对战没有打成", text=why_off(duel, everybody), target="对战", label="再找一次")
+        case "over":
+            return CampaignContent("invitation", title="对战结束", text="\n".join(results(everybody, person_id)), target="对战 战绩", label="看战绩")
+    return None
+
+
+def _minutes(span: timedelta) -> str:
+    return minutes_text(int(span.total_seconds()))
+
+
+def why_off(duel: Duel, everybody: Sequence[DuelPlayer]) -> str:
+    """Why a match did not come about, and what to do."""
+    if not duel.is_invited:
+        came = sum(one.is_in for one in everybody)
+        short = f"（要 {duel.size} 人，来了 {came} 人）" if duel.size > 2 else ""
+        return f"{int(contest_duel.WAIT.total_seconds())} 秒内没有等到对手{short}，没有机器人陪打。可以再发「对战」，或邀请同事：对战 工号。"
+    caller = next(one for one in everybody if one.id == duel.made_by)
+    if caller.state == "declined":
+        return f"{caller.name} 取消了邀请。可以再邀请别人，或发「对战」等人来。"
+    said_no = [one.name for one in everybody if one.state == "declined"]
+    silent = [one.name for one in everybody if one.state == "invited"]
+    parts = ([f"{'、'.join(said_no)} 谢绝了"] if said_no else []) + ([f"{'、'.join(silent)} 没有应战"] if silent else [])
+    return f"{'，'.join(parts)}。可以再邀请别人，或发「对战」等人来。"
+
+
+def results(everybody: Sequence[DuelPlayer], person_id: int) -> list[str]:
+    """How a match came out, for one of its players: a few people who chose each other, so all are named."""
+    placed = sorted((one for one in everybody if one.place is not None), key=lambda one: (one.place or 0, one.id))
+    lines = [f"第 {one.place} 名 {'您' if one.id == person_id else one.name}：{_came_out(one)}" for one in placed]
+    return [*lines, "每天前两场计分，名次不计学时。"]
+
+
+def _came_out(one: DuelPlayer) -> str:
+    return f"对 {one.correct} 题，{minutes_text(one.millis // 1000)}，对战积分 +{one.points}"

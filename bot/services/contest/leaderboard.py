@@ -1,0 +1,159 @@
+"""The end of a contest: closed once, whoever notices first; its board frozen in the same transaction, the hours given, the players told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.campaign.campaign import SYSTEM, Author
+from bot.domain.contest import contest as contest_contest
+from bot.domain.contest import leaderboard
+from bot.domain.contest.contest import STATE_LABELS, Contest
+from bot.domain.contest.leaderboard import PlayerPlace, RankedPlayer, TeamPlace
+from bot.domain.message import Refusal
+from bot.domain.times import day_of
+from bot.services.contest import live_results, notifications
+from bot.services.contest.manage import own
+from bot.services.contest.play import settle
+from bot.services.hours import credit
+from bot.services.library.catalog import Catalog
+from bot.storage.contest import contests, live_state, players
+from bot.storage.contest import teams as contest_teams
+from bot.storage.system import audit
+
+MOMENT = timedelta(microseconds=1)
+GRACE = timedelta(seconds=5)
+"""How long after its end a contest is closed: longer than anything that arrived in time may wait for the database (Desk.patience)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Who stands where, and the teams; what of it is said to whom is decided by the contest's rule (domain/contest/board.py)."""
+
+    contest: Contest
+    places: tuple[PlayerPlace, ...]
+    teams: tuple[TeamPlace, ...]
+    joined: int
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.contest.state == "closed"
+
+
+def board_of(session: Session, contest: Contest) -> Board:
+    """The board as the rows stand; of a closed contest these do not change any more."""
+    everybody = players.players(session, contest.id)
+    by_members = leaderboard.teams(contest.rules, contest_teams.names(session, contest.id), everybody)
+    hall = live_state.stage(session, contest.id)
+    of_teams = by_members if hall is None else live_results.decided(session, hall, by_members)
+    return Board(contest, tuple(leaderboard.places(everybody)), tuple(of_teams), players.joined(session, contest.id))
+
+
+def close_due(session: Session, shelf: Catalog, now: datetime) -> list[int]:
+    """Close the windowed contests whose end is past, and the grace with it; the ids of those that this call closed."""
+    return [one for one in contests.due_to_close(session, now - GRACE) if close(session, shelf, one, now) is not None]
+
+
+def close(session: Session, shelf: Catalog, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
+    """Freeze the board: the board for the one caller that closed it, None for everybody after.
+
+    A set under way counts as far as it was answered. Hours are for taking part (D5): at least one set finished, or one answer where a host asks.
+    """
+    contest = contests.sealed(session, contest_id)
+    if contest is None or contest.state != "open":
+        return None
+    for sitting_id, person_id in players.open_sets(session, contest_id):
+        settle(session, contest, sitting_id, person_id, now)
+    players.leave_open_sets(session, contest_id, now)
+    board = _freeze(session, contest, now)
+    for person_id in players.did_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
+        credit.earn_contest(session, shelf.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
+    if contest.plan.form == "windowed":
+        # Whoever sat in a hall saw the end.
+        notifications.results(session, contest, [one.player.id for one in board.places], now)
+    detail = f"{len(board.places)} 人有成绩，{len(board.teams)} 队"
+    audit.record(session, now, by, via, "竞赛结束", f"contest:{contest_id}", detail=detail)
+    return board
+
+
+def stop(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
+    """An administrator ends it before its time: what arrives from now on does not count; what arrived before is waited for, then it is closed.
+
+    Closed at once, it would stand in the way of those who are just answering. Raises `Refusal` for one that is not open or has not begun.
+    """
+    contest = own(session, author, contest_id, hold=True)
+    if contest.state != "open":
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
+    opens = contest.plan.opens_at
+    if opens is not None and now < opens:
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」还没有开始；不办了请取消：contest cancel {contest_id}。")
+    if opens is not None and contests.end_at(session, contest_id, max(now, opens + MOMENT), now):
+        audit.record(session, now, author.actor, author.via, "提前截止竞赛", f"contest:{contest_id}")
+    return contest
+
+
+def close_by(session: Session, shelf: Catalog, author: Author, contest_id: int, now: datetime) -> Board:
+    """Freeze the board now, when nothing is on its way any more (`stop`, then the grace). Raises `Refusal` for one that is not open."""
+    contest = own(session, author, contest_id)
+    board = close(session, shelf, contest_id, now, author.actor, author.via) if contest.state == "open" else None
+    if board is None:
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
+    return board
+
+
+def _freeze(session: Session, contest: Contest, now: datetime) -> Board:
+    board = board_of(session, contest)
+    players.place(session, contest.id, [(one.player.id, one.place) for one in board.places])
+    contests.freeze(session, contest.id, _kept(board), now)
+    made = contests.get(session, contest.id)
+    assert made is not None
+    return Board(made, board.places, board.teams, board.joined)
+
+
+def _kept(board: Board) -> dict[str, Any]:
+    """What the contest's row keeps beside the places in `participation`."""
+    contest = board.contest
+    return {
+        "version": contest.version,
+        "ties": contest_contest.TIES,
+        "joined": board.joined,
+        "took_part": len(board.places),
+        "team_rule": _team_rule(contest) if board.teams else "",
+        "teams": [
+            {"place": one.place, "team": one.name, "score": one.score, "counted": one.counted, "members": one.members, "present": one.present}
+            for one in board.teams
+        ],
+    }
+
+
+def _team_rule(contest: Contest) -> str:
+    return live_results.ON_STAGE if contest.plan.form == "onsite" else contest_contest.team_text(contest.rules)
+
+
+def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
+    """The boards before and after everything is counted again from the answers as they are marked now; a frozen board is frozen anew.
+
+    Without a changed mark both are equal: that is how a board is proved.
+    """
+    contest = contests.held(session, contest_id)
+    if contest is None:
+        raise Refusal(f"没有编号为 {contest_id} 的竞赛。")
+    before = board_of(session, contest)
+    for person_id, sitting_id in players.sets_over(session, contest_id):
+        settle(session, contest, sitting_id, person_id, now)
+    if (hall := live_state.stage(session, contest_id)) is not None:
+        live_results.keep(session, hall)
+    return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
+
+
+def league_of(board: Board, person_id: int) -> list[PlayerPlace]:
+    """The board of somebody's group among equals (S21), or the whole board where there are no groups."""
+    size = board.contest.rules.league
+    if not size:
+        return list(board.places)
+    groups = leaderboard.leagues([one.player for one in board.places], size)
+    mine: list[RankedPlayer] = next((group for group in groups if any(one.id == person_id for one in group)), [])
+    return leaderboard.places(mine)

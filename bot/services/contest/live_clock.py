@@ -1,0 +1,47 @@
+"""What happens in a live contest without a hand: a clock runs out, a buzzer is decided. Any replica may do it; the row's version lets one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.message import Refusal
+from bot.services.contest import live_host, stage_scoring
+from bot.storage.contest import live_answers, live_state
+from bot.storage.contest.live_state import LiveState
+
+
+def due(session: Session, now: datetime) -> list[int]:
+    """Contests in which something is to happen by now; reads only."""
+    return [one.id for one in live_state.running(session, now) if _due(session, one, now)]
+
+
+def _due(session: Session, of: LiveState, now: datetime) -> bool:
+    if of.course.phase not in ("reading", "open"):
+        return False
+    item = live_state.item(session, of.id, of.course.item)
+    if item is None:
+        return False
+    if stage_scoring.chosen(session, of, item, now) is not None:
+        return True
+    return item.window.is_over(now) and not (item.round == "buzzer" and item.holder_id is not None)
+
+
+def run(session: Session, contest_id: int, now: datetime) -> bool:
+    """Do what is due in one contest; True when something was done."""
+    of = live_state.held(session, contest_id)
+    if of is None or not _due(session, of, now):
+        return False
+    item = live_host.in_hand(session, of)
+    try:
+        if (one := stage_scoring.chosen(session, of, item, now)) is not None:
+            stage_scoring.settle(session, of, item, one, now)
+            return True
+        live_host.close_item(session, of, now)
+    except Refusal:
+        return False  # another replica was quicker
+    nobody = item.round == "buzzer" and of.scheme is not None
+    why = "" if not nobody else "无人抢答，转观众答题" if of.scheme and of.scheme.buzzer.nobody == "audience" else "无人抢答，本题过"
+    live_answers.decide(session, contest_id, stage_scoring.SYSTEM, "到时收题", now, n=item.n, why=why)
+    return True

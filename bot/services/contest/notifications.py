@@ -1,0 +1,78 @@
+"""Telling people of a contest: an invitation when it is announced, a word before it ends, and that the results are there.
+
+Invitations are campaigns like any other: previewed, paid out of the budgets, held back in quiet hours, and not sent to who has taken part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.campaign.campaign import Author
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.contest.contest import Contest, span_text, target_of
+from bot.domain.times import SHANGHAI, day_of
+from bot.services.campaign import manage
+from bot.services.library.catalog import Catalog
+from bot.storage import campaign
+from bot.storage.delivery import reminders
+
+RESULTS = CampaignContent("invitation", title="竞赛结果", target="竞赛结果")
+"""The standing campaign of the house by which players are told; what each is told stands with the occurrence."""
+LONG = timedelta(days=2)
+"""A contest longer than this is mentioned again on the day before it ends."""
+LAST_CALL = time(10, 0)
+
+
+def invite(session: Session, shelf: Catalog, author: Author, contest: Contest, now: datetime) -> list[int]:
+    """Start the campaigns that invite and remind its audience; their numbers. Raises `Refusal` where the budgets do not carry them."""
+    plan = contest.plan
+    begins = max(now, plan.opens_at or now)
+    first = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
+    made = [_campaign(session, shelf, author, contest, f"竞赛：{plan.name}", _text(shelf, contest, now), first, now)]
+    if plan.closes_at is not None and plan.closes_at - begins > LONG:
+        closes = plan.closes_at.astimezone(SHANGHAI)
+        eve = datetime.combine(closes.date() - timedelta(days=1), LAST_CALL, SHANGHAI)
+        made.append(_campaign(session, shelf, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", eve, now))
+    return made
+
+
+def _campaign(session: Session, shelf: Catalog, author: Author, contest: Contest, name: str, text: str, at: datetime, now: datetime) -> int:
+    content = CampaignContent("invitation", title=contest.name, text=text, target=target_of(contest.id))
+    rhythm = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
+    made = manage.create(session, shelf, author, name[:80], content, rhythm, contest.plan.audience, now, clause=contest.plan.clause)
+    manage.start(session, shelf, author, made, now)
+    return made
+
+
+def _text(shelf: Catalog, contest: Contest, now: datetime) -> str:
+    rule = shelf.policy.at("D5", day_of(now))
+    hours = f"参加计 {rule.figure('join')} 学时，名次不计学时。"
+    rules = contest.rules
+    sets = f"每天 {rules.sets_a_day} 套、每套 {rules.size} 题。" if contest.plan.form == "windowed" else ""
+    span = span_text(contest.plan)
+    return f"{f'{span}。' if span else ''}{sets}{hours}"
+
+
+def stop(session: Session, author: Author, contest: Contest, reason: str, now: datetime) -> int:
+    """Nobody is invited any more; how many campaigns were stopped."""
+    target = target_of(contest.id)
+    live = [one for one in campaign.everything(session) if one.content.target == target and one.state != "stopped"]
+    for one in live:
+        manage.stop(session, author, one.id, reason, now)
+    return len(live)
+
+
+def results(session: Session, contest: Contest, people: Sequence[int], now: datetime) -> None:
+    """Owe the players the word that the results are there."""
+    if not people:
+        return
+    content = CampaignContent(
+        "invitation", title=contest.name, text="竞赛已结束，成绩已定，感谢参加。", target=f"{target_of(contest.id)} 成绩", label="看成绩"
+    )
+    # One occurrence a contest: two that end in the same tick are told apart by their number.
+    due = now.replace(microsecond=contest.id % 1_000_000)
+    reminders.owe(session, reminders.standing(session, RESULTS, now), due, people, now, content=content)

@@ -1,0 +1,104 @@
+"""The teams of a contest as a table lists them: a team and a staff number a row; a bad row names row, column and reason."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session
+
+from bot.domain.message import Refusal
+from bot.services.people.roster_file import MOST_FAULTS, RowFault
+from bot.storage.files import cells
+from bot.storage.files.sandbox import read_sheet
+from bot.storage.files.table import Cell, TableSheet
+from bot.storage.people import audience
+
+COLUMNS = ("队名", "工号")
+ALIASES = {"队": "队名", "队伍": "队名", "参赛队": "队名", "代表队": "队名", "员工号": "工号", "职工号": "工号", "员工编号": "工号"}
+_HEADER_WITHIN = 10
+
+
+class BadTeams(Refusal):
+    """The file was readable, but these cells are not right; nothing of it may be used."""
+
+    def __init__(self, faults: list[RowFault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join([f"队员名单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MOST_FAULTS])]))
+
+
+@dataclass(frozen=True, slots=True)
+class TeamFile:
+    """Staff numbers by team, each with its row in the file."""
+
+    members: Mapping[str, tuple[tuple[int, str], ...]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return sum(len(each) for each in self.members.values())
+
+
+def read_teams(path: Path) -> TeamFile:
+    """The teams in an xlsx or csv file. Raises `Refusal`, and `BadTeams` when single cells are wrong."""
+    return teams_of(read_sheet(path))
+
+
+def teams_of(sheet: TableSheet) -> TeamFile:
+    at, places = _header(sheet.rows)
+    faults: list[RowFault] = []
+    found: dict[str, list[tuple[int, str]]] = {}
+    seen: dict[str, int] = {}
+    for number, row in enumerate(sheet.rows[at + 1 :], start=at + 2):
+        if not any(not isinstance(cell, str) or cell.strip() for cell in row):
+            continue
+        column = "队名"
+        try:
+            name = cells.team(_cell(row, places, column))
+            column = "工号"
+            staff_no = cells.staff_no(_cell(row, places, column))
+            if staff_no in seen:
+                raise cells.BadCell(f"与第 {seen[staff_no]} 行是同一个人，一人只能在一队")
+        except cells.BadCell as bad:
+            faults.append(RowFault(number, column, str(bad)))
+            continue
+        seen[staff_no] = number
+        found.setdefault(name, []).append((number, staff_no))
+    if faults:
+        raise BadTeams(faults)
+    if not found:
+        raise Refusal("队员名单里除了表头没有一行。")
+    return TeamFile({name: tuple(members) for name, members in found.items()}, sheet.notes)
+
+
+def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
+    for at, row in enumerate(rows[:_HEADER_WITHIN]):
+        titles = [re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))) for cell in row]
+        names = [ALIASES.get(title, title) for title in titles]
+        if all(name in names for name in COLUMNS):
+            return at, {name: names.index(name) for name in COLUMNS}
+    raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 {'、'.join(COLUMNS)} 这两列。")
+
+
+def _cell(row: list[Cell], places: dict[str, int], column: str) -> Cell:
+    place = places[column]
+    return row[place] if place < len(row) else ""
+
+
+def known(session: Session, listed: TeamFile) -> dict[str, list[int]]:
+    """The people by team. Raises `BadTeams` for staff numbers that nobody has."""
+    faults: list[RowFault] = []
+    found: dict[str, list[int]] = {}
+    for name, members in listed.members.items():
+        for row, staff_no in members:
+            person = audience.person_numbered(session, staff_no)
+            if person is None:
+                faults.append(RowFault(row, "工号", f"花名册里没有 {staff_no}"))
+            else:
+                found.setdefault(name, []).append(person)
+    if faults:
+        raise BadTeams(sorted(faults))
+    return found

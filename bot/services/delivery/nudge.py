@@ -1,0 +1,159 @@
+"""催学: an administrator reminds those who have not done something, after looking at who they are; a draft that is good for two hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.calendar import UnknownYear
+from bot.domain.campaign.campaign import STATE_LABELS, Author, Campaign
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import at_once
+from bot.domain.delivery.reminders import HOURS, NUDGE, ReminderTask, deadline_text, read_deadline
+from bot.domain.hours.forecast import WorkYear, look_ahead
+from bot.domain.hours.policy import quotas
+from bot.domain.message import Refusal
+from bot.domain.people.audience import All
+from bot.domain.reports import Scope
+from bot.domain.times import day_of, end_of, start_of
+from bot.services.campaign import manage
+from bot.services.campaign.push import GOOD_FOR
+from bot.services.delivery import open_tasks
+from bot.services.library.catalog import Catalog
+from bot.storage import campaign as campaign_rows
+from bot.storage.delivery import reminders
+from bot.storage.people import leave, roster
+from bot.storage.reports import earning_pace
+from bot.storage.system import audit, switches
+
+KEY = "nudge"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCampaign:
+    """A campaign with something left to do: the task, how many were owed it, and who has not done it."""
+
+    campaign: Campaign
+    task: ReminderTask
+    people: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NudgeDraft:
+    """What a nudge would do: its number (0 while nothing is drafted), what it is about, whom it reaches by name, how many had a reminder today."""
+
+    id: int
+    about: str
+    names: tuple[tuple[str, str], ...]
+    reminded: int
+
+
+def open_campaigns(session: Session, shelf: Catalog, author: Author, now: datetime) -> list[OpenCampaign]:
+    """What an administrator can urge: campaigns of theirs that went out and that somebody has not done."""
+    found: list[OpenCampaign] = []
+    for campaign in manage.listed(session, author):
+        if campaign.state not in ("running", "done") or KEY in campaign.delivery:
+            continue
+        task = open_tasks.of_campaign(session, shelf.library.calendar, campaign.id, day_of(now))
+        if task is not None and (people := reminders.open_people(session, task, day_of(now))):
+            found.append(OpenCampaign(campaign, task, tuple(people)))
+    return found
+
+
+def look(session: Session, shelf: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
+    """Whom a nudge about a campaign, or about the hours of the year (None), would reach; nothing is written. Raises `Refusal` for nobody.
+
+    Who had a reminder today gets no second.
+    """
+    reached = _people(session, shelf, author, about, now)
+    campaign = None if about is None else manage.own(session, author, about)
+    title = "学时进度" if campaign is None else campaign.name
+    if not reached:
+        raise Refusal(f"「{title}」没有需要催的人：{'按现在的进度都能达标' if campaign is None else '都完成了，或都在请假、借调'}。")
+    names = reminders.names(session, reached)
+    had = reminders.reminded_since(session, reached, start_of(day_of(now)))
+    return NudgeDraft(0, title, tuple(names[one][:2] for one in reached), len(had))
+
+
+def draft(session: Session, shelf: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
+    """Look, and keep what was looked at for `confirm`; nothing is sent. Raises `Refusal` for nobody."""
+    seen = look(session, shelf, author, about, now)
+    content = CampaignContent("reminder", target=f"{NUDGE}:{HOURS if about is None else about}")
+    audience = All() if about is None else manage.own(session, author, about).audience
+    made = manage.create(session, shelf, author, f"催学：{seen.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
+    return replace(seen, id=made)
+
+
+def confirm(session: Session, shelf: Catalog, author: Author, draft_id: int, now: datetime) -> int:
+    """Send it, once, to those who still have not done it; how many. Raises `Refusal`."""
+    campaign = manage.own(session, author, draft_id, hold=True)
+    target = campaign.content.target.partition(":")[2]
+    if KEY not in campaign.delivery or not target:
+        raise Refusal(f"{draft_id} 不是催学的编号。发送「催学」重新开始。")
+    if campaign.state != "draft":
+        raise Refusal(f"催学 {draft_id} {STATE_LABELS[campaign.state]}，不会再发一次。")
+    if now - campaign.changed_at > GOOD_FOR:
+        raise Refusal(f"催学 {draft_id} 是两小时以前起草的，请重新发「催学」，看过名单再确认。")
+    if switches.is_on(session, switches.PAUSED):
+        raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
+    reached = _people(session, shelf, author, None if target == HOURS else int(target), now)
+    if not reached:
+        raise Refusal("刚刚都完成了，没有要催的人。")
+    campaign_rows.set_state(session, draft_id, "draft", "done", now)
+    if reminders.owe(session, draft_id, now, reached, now) is None:
+        raise Refusal(f"催学 {draft_id} 已经发过了。")
+    audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(reached)} 人")
+    return len(reached)
+
+
+def _people(session: Session, shelf: Catalog, author: Author, about: int | None, now: datetime) -> list[int]:
+    today = day_of(now)
+    if about is None:
+        return behind(session, shelf, scope_of(session, author), today)
+    manage.own(session, author, about)
+    task = open_tasks.of_campaign(session, shelf.library.calendar, about, today)
+    if task is None:
+        raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
+    return reminders.open_people(session, task, today)
+
+
+def scope_of(session: Session, author: Author) -> Scope:
+    """The units an administrator looks after, as reports know them."""
+    if author.roots is None:
+        return Scope()
+    ids = roster.units(session)
+    return Scope(tuple(ids[path] for path in author.roots if path in ids))
+
+
+def behind(session: Session, shelf: Catalog, scope: Scope, today: date) -> list[int]:
+    """Who will miss the quota at the present pace, without those who are away today. Raises `UnknownYear`."""
+    need = quotas(shelf.policy, today)
+    if not shelf.library.calendar.knows(today.year):
+        raise UnknownYear(today.year)
+    year, away = WorkYear(today.year, shelf.library.calendar), leave.everybody_stays(session)
+    found: list[int] = []
+    for person in earning_pace.people(session, scope, today, end_of(today)):
+        quota = earning_pace.quota_of(person.tier, need, shelf.policy, today)
+        stays = away.get(person.id, [])
+        if quota is None or any(today in stay for stay in stays):
+            continue
+        outlook = look_ahead(person.earned, today, year.span(today, person.joined_on, stays), quota)
+        if outlook is not None and outlook.will_miss:
+            found.append(person.id)
+    return found
+
+
+def set_deadline(session: Session, author: Author, campaign_id: int, said: str, now: datetime) -> str:
+    """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
+    campaign = manage.own(session, author, campaign_id, hold=True)
+    if campaign.state == "stopped" or KEY in campaign.delivery or reminders.done_by(campaign.content) is None:
+        raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
+    rule = read_deadline(said, day_of(now))
+    kept: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule
+    campaign_rows.change(session, replace(campaign, delivery=kept), now)
+    audit.record(session, now, author.actor, author.via, "设定期限", f"campaign:{campaign_id}", detail=deadline_text(rule))
+    return deadline_text(rule)

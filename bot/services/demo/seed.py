@@ -1,0 +1,63 @@
+"""The demo: a made-up bureau of 120 people in 9 units, with what they studied last year and this year.
+
+Nobody in it exists: the names are surnames from the old primer with 甲乙丙丁 behind them. The same day gives the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, select
+
+from bot.domain.message import Refusal
+from bot.domain.times import day_of
+from bot.services.demo import bureau, exams, past
+from bot.services.library.catalog import Catalog
+from bot.storage.tables.people import PersonRow, UnitRow
+
+LEARNER = ("每日", "学习", "考试", "竞赛", "错题", "我的学时", "帮助")
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Somebody whom a visitor of the demo can be."""
+
+    staff_no: str
+    name: str
+    label: str
+    quick: tuple[str, ...]
+
+
+def _character(staff_no: str, label: str, quick: tuple[str, ...] = LEARNER) -> Character:
+    return Character(staff_no, next(one.name for one in bureau.PEOPLE if one.staff_no == staff_no), label, quick)
+
+
+PERSONAS = (
+    _character("1009", "学员"),
+    _character("1053", "执法人员"),
+    _character("1006", "领导干部"),
+    _character("1010", "管理员", ("活动", "考试", "主持", "纠错", "每日", "帮助")),
+    _character("1022", "督学", ("报表", "报表 达标率", "每日", "帮助")),
+)
+"""Staff first: who opens the page is a learner until they choose otherwise."""
+
+
+def holds_demo(session: Session) -> bool:
+    """True when the people in this database are the made-up bureau's."""
+    return session.exec(select(UnitRow.id).where(UnitRow.path == bureau.ROOT)).first() is not None
+
+
+def seed(session: Session, shelf: Catalog, now: datetime) -> None:
+    """Fill an empty database with the bureau; nothing when it is there already. Raises `Refusal` where other people are on the roll.
+
+    The page of the demo lets everybody speak for everybody: it must never stand before a real roster.
+    """
+    if session.exec(select(PersonRow.id).limit(1)).first() is not None:
+        if not holds_demo(session):
+            raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
+        return
+    people = bureau.found(session, day_of(now), now)
+    past.write(session, shelf, people, now)
+    session.flush()
+    exams.past_exam(session, shelf, people, now)

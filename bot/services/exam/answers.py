@@ -1,0 +1,95 @@
+"""Answers: each recorded at once, the first stands; in time is what arrived in time; handed in once (reliability.md D6 to D10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.exam.exam import Attempt, Exam
+from bot.domain.exam.paper import as_file, shown_as
+from bot.domain.library.question import KINDS
+from bot.domain.message import Incoming, Refusal
+from bot.domain.text import segmentation
+from bot.services.exam import finish
+from bot.services.exam.paper_view import AttemptStatus, ShownItem, as_seen, item_of, over, own, standing
+from bot.services.exam.paper_view import status as paper_view_status
+from bot.services.library.catalog import Catalog
+from bot.services.study.answers import write_down
+from bot.storage.exam import attempts
+from bot.storage.exam.attempts import PaperItem
+from bot.storage.study import sittings
+
+READ_BY_WORDS = ("short",)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An answer that is recorded, in the letters seen, and how the attempt stands after it."""
+
+    answer_id: int
+    n: int
+    choice: str
+    status: AttemptStatus
+
+
+def answer(session: Session, shelf: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime) -> Recorded:
+    """Record the answer to one item, as it was typed or tapped in the letters seen; the first stands.
+
+    In time is what arrived at the edge by the deadline and the grace (D9), however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
+    """
+    exam, attempt = own(session, person_id, sitting_id, hold=True)
+    placed = attempts.item(session, sitting_id, n)
+    if placed is None:
+        raise Refusal(f"未记录：这份卷没有第 {n} 题。")
+    if not attempt.counts(incoming.arrived, exam.grace):
+        raise Refusal(f"未记录：{over(exam, attempt)}")
+    if placed.choice is not None:
+        return _again(session, exam, attempt, placed, incoming, now)
+    question = as_seen(session, shelf, placed)
+    heard = question.hear(choice)
+    if heard is None:
+        raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
+    said = as_file(heard, placed.shuffle)
+    mark = shelf.question(session, placed.version_id).mark(said, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
+    answer_id, _ = write_down(session, person_id, sitting_id, placed, said, mark, incoming, now)
+    if attempt.state != "open":
+        # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
+        finish.settle(session, shelf, exam, sitting_id, now)
+    else:
+        ahead = sittings.next_item(session, sitting_id, n + 1)
+        sittings.move(session, sitting_id, n if ahead is None else ahead.n)
+    return Recorded(answer_id, n, heard, standing(session, exam, attempt, now))
+
+
+def _again(session: Session, exam: Exam, attempt: Attempt, placed: PaperItem, incoming: Incoming, now: datetime) -> Recorded:
+    """The same message once more gets what it got; anything else comes too late for this item."""
+    stands = attempts.answered_by_message(session, attempt.sitting_id, placed.n, incoming.sender.channel, incoming.message_id)
+    seen = shown_as(placed.choice or "", placed.shuffle)
+    if stands is None:
+        raise Refusal(f"未记录：第 {placed.n} 题已经答过（{seen[:20]}），以第一次为准。")
+    return Recorded(stands, placed.n, seen, standing(session, exam, attempt, now))
+
+
+def move(session: Session, shelf: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:
+    """Turn to an item, answered or not. Raises `Refusal` when the paper has no such place or is over."""
+    exam, attempt = own(session, person_id, sitting_id)
+    if attempt.state != "open" or now > attempt.deadline + exam.grace:
+        raise Refusal(over(exam, attempt))
+    shown = item_of(session, shelf, sitting_id, n)
+    if shown is None:
+        raise Refusal(f"这份卷没有第 {n} 题。")
+    sittings.move(session, sitting_id, n)
+    return standing(session, exam, attempt, now), shown
+
+
+def hand_in(session: Session, shelf: Catalog, person_id: int, sitting_id: int, incoming: Incoming, now: datetime) -> AttemptStatus:
+    """Hand in by one's own word. Once: a second word, or one that races the clock, finds it closed and is told so by `Refusal`."""
+    exam, attempt = own(session, person_id, sitting_id)
+    if attempt.state != "open":
+        raise Refusal(over(exam, attempt))
+    by = "self" if attempt.counts(incoming.arrived, exam.grace) else "clock"
+    if not finish.end(session, shelf, exam, attempt, by, now):
+        raise Refusal(over(exam, attempt))
+    return paper_view_status(session, shelf, sitting_id, now)

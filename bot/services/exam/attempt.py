@@ -1,0 +1,135 @@
+"""Beginning an exam: whoever may gets a paper of their own, at once and however many begin together; and goes on with it anywhere (S12, S13)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.exam.exam import SETTLE, Attempt, Exam, when
+from bot.domain.exam.paper import assemble
+from bot.domain.message import Refusal
+from bot.domain.study.sitting import FORMS
+from bot.domain.times import day_of, start_of
+from bot.services.exam import finish, question_pool
+from bot.services.exam.paper_view import AttemptStatus, over, own, seconds_left, standing
+from bot.services.library.catalog import Catalog
+from bot.services.study import current_task
+from bot.storage.exam import attempts, exams
+from bot.storage.people import audience
+from bot.storage.study import readings
+
+FORM = FORMS["exam"]
+
+
+@current_task.named("exam")
+def _name(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
+    exam = exams.get(session, int(one.scope))
+    return f"考试《{exam.name}》" if exam is not None else FORM.name
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAttempt:
+    """An attempt that was begun, or (`resumed`) goes on; what had to be put down for it."""
+
+    status: AttemptStatus
+    resumed: bool
+    put_down: str = ""
+
+
+def visible(session: Session, person_id: int, exam_id: int, now: datetime) -> Exam:
+    """An exam that concerns somebody: published, and for them or sat by them. Raises `Refusal` as if there were none."""
+    exam = exams.get(session, exam_id)
+    if exam is None or exam.state in ("draft", "cancelled") or not _concerns(session, exam, person_id, now):
+        raise Refusal(f"没有编号为 {exam_id} 的考试，或者您不在这场考试的范围里。发送「考试」看列表。")
+    return exam
+
+
+def _concerns(session: Session, exam: Exam, person_id: int, now: datetime) -> bool:
+    return audience.includes(session, exam.audience, person_id, day_of(now), now) or bool(attempts.attempts(session, exam.id, person_id))
+
+
+def hindrance(session: Session, shelf: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+    """Why somebody cannot begin now, in a sentence; empty when they can."""
+    if exam.state != "published" or now >= exam.closes_at:
+        return f"考试《{exam.name}》已于 {when(exam.closed_at or exam.closes_at)} 结束，不能再进入。"
+    if now < exam.opens_at:
+        return f"考试《{exam.name}》{when(exam.opens_at)} 开始，还没到时间。"
+    if exam.too_late(now):
+        last = exam.opens_at + timedelta(minutes=exam.late_minutes or 0)
+        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{when(last)} 截止），您来晚了。确有原因请联系监考人员。"
+    had = attempts.attempts(session, exam.id, person_id)
+    if len(had) >= exam.attempts:
+        return f"考试《{exam.name}》您已参加过 {len(had)} 次，最多 {exam.attempts} 次。"
+    other = next((one for one in attempts.running(session, person_id) if one.exam_id != exam.id), None)
+    if other is not None:
+        return "您还有一场考试没有交卷：回复「继续」接着考，交卷后再进入这一场。"
+    return _gate(session, shelf, exam, person_id, now)
+
+
+def _gate(session: Session, shelf: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+    if not exam.gate.count and not exam.gate.lessons:
+        return ""
+    year = start_of(day_of(now).replace(month=1, day=1))
+    count, named = exam.gate.missing(readings.lessons_done(session, person_id, year, now))
+    if not count:
+        return ""
+    titles = [shelf.library.lessons[one].title if one in shelf.library.lessons else one for one in named]
+    which = f"：{'、'.join(f'《{one}》' for one in titles[:5])}" if titles else ""
+    return f"考试《{exam.name}》要先学完规定的课：还差 必修 {count} 课{which}。发送「学习」接着学。"
+
+
+def begin(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: datetime, rng: random.Random) -> BegunAttempt:
+    """Begin an exam, or go on with it where it was left. `now` is when the message arrived. Raises `Refusal` with the reason.
+
+    The paper is drawn now and from now on stands in rows; the clock runs from now on, whatever happens to the line.
+    """
+    exam = visible(session, person_id, exam_id, now)
+    running = next((one for one in attempts.running(session, person_id) if one.exam_id == exam.id), None)
+    if running is not None and now <= running.deadline + exam.grace:
+        return resume(session, shelf, person_id, running.sitting_id, now)
+    if running is not None:
+        close_late(session, shelf, exam, running, now)
+    if why := hindrance(session, shelf, exam, person_id, now):
+        raise Refusal(why)
+    try:
+        ready = question_pool.prepared(session, shelf, exam, now)
+    except ValueError as lacking:
+        raise Refusal(f"考试《{exam.name}》现在出不了卷（{lacking}），请联系管理员。") from lacking
+    blueprint = exam.blueprint
+    paper = assemble(ready.plan, attempts.seen_lately(session, person_id, blueprint.avoid), ready.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
+    if blueprint.most:
+        ready.uses.update(one.item.question for one in paper.items)
+    rows: Sequence[Mapping[str, Any]] = [
+        {"question": one.item.question, "version_id": one.item.version_id, "points": one.points, "shuffle": one.shuffle} for one in paper.items
+    ]
+    n = len(attempts.attempts(session, exam.id, person_id)) + 1
+    deadline = exam.deadline(now)
+    put_down = current_task.make_way(session, shelf, person_id, now, FORM.claim)
+    sitting_id = attempts.begin(session, exam, person_id, n, rows, deadline, round(paper.difficulty * 1000), now)
+    if not exams.is_published(session, exam_id):
+        # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
+        raise Refusal(f"考试《{exam.name}》刚刚结束或取消，不能再进入。")
+    readings.set_focus(session, person_id, FORM.task, sitting_id, now)
+    made = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
+    return BegunAttempt(AttemptStatus(exam, made, len(rows), 1, seconds_left(made, now), tuple(range(1, len(rows) + 1))), False, put_down)
+
+
+def resume(session: Session, shelf: Catalog, person_id: int, sitting_id: int, now: datetime) -> BegunAttempt:
+    """Go on with an attempt of one's own, on whatever channel. Raises `Refusal` when it is over."""
+    exam, attempt = own(session, person_id, sitting_id)
+    if attempt.state != "open" or now > attempt.deadline + exam.grace:
+        raise Refusal(over(exam, attempt))
+    put_down = current_task.take(session, shelf, person_id, FORM.task, sitting_id, FORM.claim, now)
+    return BegunAttempt(standing(session, exam, attempt, now), True, put_down)
+
+
+def close_late(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
+    """Close what is over by the clock when somebody asks before the job came round; False while a message in time may still wait its turn."""
+    if now < attempt.deadline + exam.grace + SETTLE:
+        raise Refusal(f"考试《{exam.name}》时间已到，正在收卷，请过几秒再看。")
+    return finish.end(session, shelf, exam, attempt, "clock", now)

@@ -1,0 +1,283 @@
+"""Exams as administrators make them: drafted, looked at, published with an invitation, ended, released, made up for; all audited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from bot.domain.campaign import content as campaign_content
+from bot.domain.campaign.campaign import Author
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule, at_once
+from bot.domain.exam import blueprint as exam_blueprint
+from bot.domain.exam.blueprint import exact_points_text
+from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Exam, WantedExam, best, target_of, when
+from bot.domain.message import Refusal
+from bot.domain.people.audience import All, And, Audience, ExamNotPassed, ExamNotTaken, Not, describe_audience, lies_within
+from bot.domain.times import SHANGHAI, day_of
+from bot.services.campaign import manage, notifications
+from bot.services.exam import finish, question_pool
+from bot.services.hours import credit
+from bot.services.library.catalog import Catalog
+from bot.storage import campaign
+from bot.storage.exam import attempts, exams
+from bot.storage.grading import corrected_papers
+from bot.storage.people import audience
+from bot.storage.system import audit
+
+BEFOREHAND = timedelta(hours=12)
+"""From so long before its opening on, an exam is announced when it is published, and invited to when it opens."""
+RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不及格"}
+
+
+@dataclass(frozen=True, slots=True)
+class ExamPreview:
+    """A look at an exam before anything happens: how many people, some by name, what the banks lack."""
+
+    count: int
+    names: tuple[str, ...]
+    lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExamProgress:
+    """How far an exam has come, in people."""
+
+    invited: int
+    begun: int
+    sitting: int
+    handed_in: int
+    passed: int
+    absent: tuple[tuple[str, str], ...]
+    """(staff number, name) of those who have not begun."""
+
+
+def own(session: Session, author: Author, exam_id: int, *, hold: bool = False) -> Exam:
+    """An exam that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
+    found = exams.held(session, exam_id) if hold else exams.get(session, exam_id)
+    if found is None or not lies_within(found.audience, author.roots):
+        raise Refusal(f"没有编号为 {exam_id} 的考试。发送「考试」看列表。")
+    return found
+
+
+def listed(session: Session, author: Author) -> list[Exam]:
+    """The exams of an administrator, newest first."""
+    return [one for one in exams.everything(session) if lies_within(one.audience, author.roots)]
+
+
+def checked(session: Session, shelf: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
+    """What is wanted, with full unit names and no further than the author reaches. Raises `Refusal` for what cannot be."""
+    name = campaign_content.clean_content(wanted.name).replace("\n", " ")
+    if not 1 <= len(name) <= 80:
+        raise Refusal("考试名称应为 1 到 80 个字。")
+    if wanted.closes_at <= max(wanted.opens_at, now):
+        raise Refusal("截止时间应晚于开放时间，也应晚于现在。")
+    if missing := [one for one in wanted.gate.lessons if one not in shelf.library.lessons]:
+        raise Refusal(f"入场条件里没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。")
+    if not 1 <= wanted.attempts <= 20 or not 0 <= wanted.grace_seconds <= 60 or (wanted.late_minutes is not None and wanted.late_minutes < 0):
+        raise Refusal("次数应为 1 到 20 次，宽限 0 到 60 秒，迟到限制不能小于 0 分钟。")
+    if wanted.results not in RESULT_LABELS:
+        raise Refusal(f"出分规则只能是：{'、'.join(RESULT_LABELS.values())}。")
+    exam_blueprint.whole(wanted.blueprint)
+    return replace(
+        wanted, name=name, audience=manage.reach(session, author, wanted.audience), clause=campaign_content.clean_content(wanted.clause)[:200]
+    )
+
+
+def seen(session: Session, shelf: Catalog, found: WantedExam | Exam, now: datetime) -> ExamPreview:
+    """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
+    invited = audience.evaluate(session, found.audience, day_of(now), now)
+    shown = audience.named(session, invited.people[:20])
+    return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, shelf, found.blueprint)))
+
+
+def create(
+    session: Session, shelf: Catalog, author: Author, wanted: WantedExam, now: datetime, *, makeup_of: int | None = None, cap: int | None = None
+) -> int:
+    """A draft; nobody sees it before `publish`. Raises `Refusal`, for an impossible blueprint with everything that is missing."""
+    made = checked(session, shelf, author, wanted, now)
+    if lacking := question_pool.lacking(session, shelf, made.blueprint):
+        raise Refusal(f"这份蓝图出不了卷：{'；'.join(lacking)}。")
+    blueprint = made.blueprint
+    exam = Exam(
+        0, made.name, "draft", blueprint, made.audience, made.gate, made.opens_at, made.closes_at, blueprint.minutes, made.late_minutes,
+        made.attempts, blueprint.pass_line, blueprint.total, made.results, made.grace_seconds, makeup_of, cap, made.clause, None, author.actor,
+        None, None, None,
+    )  # fmt: skip
+    exam_id = exams.add(session, exam, author.actor, now)
+    detail = f"{made.name}；{exam_blueprint.describe_blueprint(blueprint)}；{when(made.opens_at)}—{when(made.closes_at)}；{describe_audience(made.audience)}；{made.clause}"
+    audit.record(session, now, author.actor, author.via, "新建考试", f"exam:{exam_id}", detail=detail)
+    return exam_id
+
+
+def publish(session: Session, shelf: Catalog, author: Author, exam_id: int, now: datetime) -> Exam:
+    """From now on people see it: announced at once where it opens later, invited to when it opens, reminded before and on its last day.
+
+    Raises `Refusal` when it is no draft any more, too late, the banks have changed meanwhile, or the send budgets do not carry the invitation.
+    """
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state != "draft":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，只有草稿可以发布。")
+    if exam.closes_at <= now:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》的截止时间 {when(exam.closes_at)} 已过，请另建一场。")
+    if lacking := question_pool.lacking(session, shelf, exam.blueprint):
+        raise Refusal(f"题库变了，这份蓝图出不了卷：{'；'.join(lacking)}。")
+    opens = max(exam.opens_at, now)
+    campaign_id = _invite(session, shelf, author, exam, opens, now)
+    if opens - now > BEFOREHAND:
+        notifications.announce(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
+    exams.publish(session, exam_id, campaign_id, now)
+    audit.record(session, now, author.actor, author.via, "发布考试", f"exam:{exam_id}", detail=f"活动 {campaign_id}")
+    return own(session, author, exam_id)
+
+
+def _invite(session: Session, shelf: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
+    """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
+    content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=target_of(exam.id))
+    rhythm = at_once(opens) if opens == now else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
+    delivery = {"by": day_of(exam.closes_at).isoformat()}
+    campaign_id = manage.create(
+        session, shelf, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
+    )
+    manage.affordable(session, shelf, manage.own(session, author, campaign_id), now)
+    campaign.set_state(session, campaign_id, "draft", "running", now)
+    # A window that opens in the middle of a minute is due from the beginning of that minute on.
+    campaign.plan_from(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
+    return campaign_id
+
+
+def announcement(exam: Exam) -> str:
+    """What everybody is told of an exam beforehand."""
+    late = f"开考 {exam.late_minutes} 分钟后不得入场；" if exam.late_minutes is not None else ""
+    return (
+        f"{when(exam.opens_at)} 至 {when(exam.closes_at)}，{exam.blueprint.size} 题，满分 {exact_points_text(exam.total)} 分，"
+        f"{exact_points_text(exam.pass_line)} 分及格，限时 {exam.minutes} 分钟；{late}发送「考试 {exam.id}」参加。"
+    )
+
+
+def close(session: Session, shelf: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
+    """End an exam before its time: whoever is at it is handed in with what was saved. How many were."""
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state != "published":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，没有可以结束的。")
+    if now < exam.opens_at:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{when(exam.opens_at)} 才开始，还没有人能考；不办了请发「考试 取消 {exam_id} 原因」。")
+    _with_reason(reason, "结束")
+    handed_in = _end_all(session, shelf, exam, now)
+    exams.close(session, exam_id, now)
+    _end_invitation(session, author, exam, now)
+    audit.record(session, now, author.actor, author.via, "结束考试", f"exam:{exam_id}", detail=f"{reason}；代交 {handed_in} 份")
+    return handed_in
+
+
+def cancel(session: Session, shelf: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
+    """Call an exam off: nobody begins, whoever is at it is told, what was answered stays recorded and counts for nothing. How many were at it.
+
+    Hours that were given already are taken back by reversal, certificates with them.
+    """
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state not in ("draft", "published"):
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，不能取消。")
+    _with_reason(reason, "取消")
+    exams.cancel(session, exam_id, now)
+    cancelled = exams.get(session, exam_id)
+    assert cancelled is not None
+    ended = _end_all(session, shelf, cancelled, now)
+    _take_back(session, shelf, cancelled, author, now)
+    _end_invitation(session, author, exam, now)
+    if exam.state == "published":
+        notifications.announce(
+            session, f"考试《{exam.name}》取消", f"考试《{exam.name}》已取消：{campaign_content.clean_content(reason)[:200]}", now, exam.audience
+        )
+    audit.record(session, now, author.actor, author.via, "取消考试", f"exam:{exam_id}", detail=reason)
+    return ended
+
+
+def _take_back(session: Session, shelf: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
+    """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
+    elsewhere = corrected_papers.passed_exam(session, cancelled.root)
+    for one in attempts.of_exam(session, cancelled.id):
+        if one.passed:
+            if one.person_id not in elsewhere:
+                credit.lose_exam(session, one.person_id, cancelled.root, now, author.actor)
+            for hook in finish.ON_CANCELLED:
+                hook(session, shelf, cancelled, one, now)
+
+
+def _with_reason(reason: str, what: str) -> None:
+    if not reason.strip():
+        raise Refusal(f"请写明{what}的原因，例如「考试 {what} 12 机房断电」。")
+
+
+def _end_all(session: Session, shelf: Catalog, exam: Exam, now: datetime) -> int:
+    return sum(finish.end(session, shelf, exam, one, "staff", now) for one in attempts.of_exam(session, exam.id) if one.state == "open")
+
+
+def _end_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
+    found = campaign.held(session, exam.campaign_id) if exam.campaign_id is not None else None
+    if found is not None and found.state in ("running", "paused", "done"):
+        manage.stop(session, author, found.id, f"考试 {exam.id} 已结束或取消", now)
+
+
+def release(session: Session, author: Author, exam_id: int, now: datetime) -> Exam:
+    """Tell the results of an exam that is over; whoever sat it gets a notice."""
+    exam = own(session, author, exam_id, hold=True)
+    if exam.state != "closed":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，结束后才能公布成绩，且只公布一次。")
+    if exam.results != "after_release":
+        raise Refusal(f"考试 {exam_id}《{exam.name}》按规则{RESULT_LABELS[exam.results]}，参考的人已经看得到，不用公布。")
+    if exam.frozen_at is not None:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》正在更正，处理完才能公布。")
+    exams.release(session, exam_id, now)
+    sat = And((exam.audience, Not(ExamNotTaken(str(exam_id)))))
+    notifications.announce(session, f"考试《{exam.name}》成绩", f"考试《{exam.name}》成绩已公布，发送「考试 {exam_id}」查看。", now, sat)
+    audit.record(session, now, author.actor, author.via, "公布成绩", f"exam:{exam_id}")
+    return own(session, author, exam_id)
+
+
+def makeup(
+    session: Session, shelf: Catalog, author: Author, exam_id: int, opens_at: datetime, closes_at: datetime, now: datetime, *,
+    rule: str = "both", cap: int | None = None, late_minutes: int | None = None,
+) -> int:  # fmt: skip
+    """The make-up of an exam that is over, as a draft (A15): for those absent, failed or both; another paper; once; counting `cap` at the most.
+
+    Without `cap` a pass counts as the pass line. Raises `Refusal` for an exam that has one already or is one itself.
+    """
+    exam = own(session, author, exam_id, hold=True)
+    if exam.makeup_of is not None or not exam.is_over:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{'本身就是补考' if exam.makeup_of is not None else '还没有结束'}，不能安排补考。")
+    if (had := exams.makeup(session, exam_id)) is not None:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》已经有补考（考试 {had}），每场只补一次。")
+    if cap is not None and not 1 <= cap <= exam.total:
+        raise Refusal(f"补考最多计的分应在 0 到满分 {exact_points_text(exam.total)} 分之间。")
+    absent, failed = ExamNotTaken(str(exam_id)), And((Not(ExamNotTaken(str(exam_id))), ExamNotPassed(str(exam_id))))
+    whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
+    if rule not in whom:
+        raise Refusal(f"补考对象只能是：{'、'.join(RULES.values())}。")
+    invited = whom[rule] if exam.audience == All() else And((exam.audience, whom[rule]))
+    blueprint = replace(exam.blueprint, avoid=max(exam.blueprint.avoid, exam.attempts))
+    wanted = WantedExam(
+        f"{exam.name}（补考）"[:80], blueprint, invited, opens_at, closes_at, exam.gate, late_minutes, 1, exam.results, exam.grace_seconds,
+        exam.clause,
+    )  # fmt: skip
+    made = create(session, shelf, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
+    audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{made}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
+    return made
+
+
+def progress(session: Session, author: Author, exam_id: int, now: datetime) -> ExamProgress:
+    """Who was invited, who began, who is at it, who passed, who has not come."""
+    exam = own(session, author, exam_id)
+    day = day_of(min(now, exam.closes_at))
+    tried = best(attempts.of_exam(session, exam_id))
+    expected = audience.evaluate(session, exam.audience, day, now)
+    invited = set(expected.people) | {who for who, reason in expected.excluded if reason == "没有可用渠道"} | set(tried)
+    states = Counter(one.state for one in tried.values())
+    absent = audience.named(session, sorted(invited - set(tried)))
+    return ExamProgress(
+        len(invited), len(tried), states["open"], states["closed"], sum(1 for one in tried.values() if one.passed),
+        tuple((staff_no, name) for _, staff_no, name in absent),
+    )  # fmt: skip

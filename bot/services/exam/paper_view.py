@@ -1,0 +1,125 @@
+"""How an attempt stands and what its paper shows: what the chat and the page may tell a person. No key and no explanation is in any of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.exam.exam import Attempt, Exam, clock, left_text
+from bot.domain.exam.paper import as_shown, shown_as
+from bot.domain.library.question import KINDS, Question
+from bot.domain.message import Refusal
+from bot.services.library.catalog import Catalog
+from bot.storage.exam import attempts, exams
+from bot.storage.exam.attempts import PaperItem
+from bot.storage.study import sittings
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """An item as this person sees it, without key and explanation. `choice` is what was recorded, in the letters seen; None while unanswered."""
+
+    n: int
+    kind: str
+    label: str
+    law: str
+    stem: str
+    options: tuple[tuple[str, str], ...]
+    several: bool
+    points: int
+    choice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStatus:
+    """How an attempt stands. `left` in whole seconds, 0 when it is over; `place` the item in hand; `unanswered` the places that are still open."""
+
+    exam: Exam
+    attempt: Attempt
+    size: int
+    place: int
+    left: int
+    unanswered: tuple[int, ...]
+
+    @property
+    def sitting_id(self) -> int:
+        return self.attempt.sitting_id
+
+    @property
+    def answered(self) -> int:
+        return self.size - len(self.unanswered)
+
+    @property
+    def is_open(self) -> bool:
+        return self.attempt.state == "open"
+
+
+def own(session: Session, person_id: int, sitting_id: int, *, hold: bool = False) -> tuple[Exam, Attempt]:
+    """An attempt of this very person, with its exam. Raises `Refusal` for anybody else's.
+
+    With `hold` it is not closed before this transaction ends: what is recorded now is in its result.
+    """
+    attempt = attempts.attempt(session, sitting_id, hold=hold)
+    exam = exams.get(session, attempt.exam_id) if attempt is not None and attempt.person_id == person_id else None
+    if attempt is None or exam is None:
+        raise Refusal("未记录：这份试卷不是发给您的。")
+    return exam, attempt
+
+
+def over(exam: Exam, attempt: Attempt) -> str:
+    """That and how an attempt ended, in a sentence."""
+    if attempt.closed_by == "self":
+        return f"考试《{exam.name}》您已交卷。发送「考试 {exam.id}」看结果。"
+    return f"考试《{exam.name}》已于 {clock(attempt.deadline)} 到时结束，已答的都已保存并交卷。发送「考试 {exam.id}」看结果。"
+
+
+def status(session: Session, shelf: Catalog, sitting_id: int, now: datetime) -> AttemptStatus:
+    """How an attempt stands. Raises `Refusal` for a sitting that is no attempt."""
+    attempt = attempts.attempt(session, sitting_id)
+    exam = exams.get(session, attempt.exam_id) if attempt is not None else None
+    if attempt is None or exam is None:
+        raise Refusal("没有这场考试的记录。")
+    return standing(session, exam, attempt, now)
+
+
+def standing(session: Session, exam: Exam, attempt: Attempt, now: datetime) -> AttemptStatus:
+    """`status` for whoever has read the rows already."""
+    sitting = sittings.sitting(session, attempt.sitting_id)
+    assert sitting is not None
+    open_places = tuple(attempts.unanswered(session, attempt.sitting_id))
+    return AttemptStatus(exam, attempt, sitting.size, min(sitting.next, sitting.size), seconds_left(attempt, now), open_places)
+
+
+def seconds_left(attempt: Attempt, now: datetime) -> int:
+    """Whole seconds until the deadline, never less than none."""
+    return max(0, int((attempt.deadline - now).total_seconds())) if attempt.state == "open" else 0
+
+
+def paper_of(session: Session, shelf: Catalog, sitting_id: int) -> list[ShownItem]:
+    """The whole paper in its order as its person sees it: options shuffled, what was answered, worth; never a key."""
+    return [_shown(session, shelf, one) for one in attempts.items(session, sitting_id)]
+
+
+def item_of(session: Session, shelf: Catalog, sitting_id: int, n: int) -> ShownItem | None:
+    """One item of a paper; None for a place that it does not have."""
+    placed = attempts.item(session, sitting_id, n)
+    return None if placed is None else _shown(session, shelf, placed)
+
+
+def _shown(session: Session, shelf: Catalog, one: PaperItem) -> ShownItem:
+    question = as_seen(session, shelf, one)
+    choice = None if one.choice is None else shown_as(one.choice, one.shuffle)
+    label = KINDS[question.kind].label
+    return ShownItem(one.n, question.kind, label, question.law, question.stem, question.choices, question.kind == "multiple", one.points, choice)
+
+
+def as_seen(session: Session, shelf: Catalog, one: PaperItem) -> Question:
+    """The question with its options in the order of this person; it holds the key and goes no further than the services."""
+    return as_shown(shelf.question(session, one.version_id), one.shuffle)
+
+
+def time_left(found: AttemptStatus) -> str:
+    """还剩 42 分（截止 10:40）."""
+    return f"还剩 {left_text(found.left)}（截止 {clock(found.attempt.deadline)}）"

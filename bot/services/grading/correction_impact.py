@@ -1,0 +1,143 @@
+"""What a correction changes, as a value: for the dry run, for the answer after it, for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.grading.correction import SCOPES, Amendment, keys_of
+from bot.domain.library.question import Question
+from bot.services.delivery.correction_messages import effect_line
+from bot.services.grading.correction_subject import CorrectionSubject
+from bot.storage.grading import corrected_papers
+from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
+
+SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionImpact:
+    """One correction of one exam or contest. `papers` were marked anew now, `ripples` tell of each; `moved` are others whose place changed.
+
+    `is_new` is false where everything was done before, `is_told` while results are not told by the rule and so nobody is told of a change.
+    """
+
+    correction: CorrectionRecord
+    name: str
+    stem: str
+    before: tuple[str, ...]
+    papers: int
+    ripples: tuple[CorrectionEffect, ...]
+    moved: int
+    people: Mapping[int, tuple[str, str]]
+    is_new: bool = True
+    is_told: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        session: Session,
+        subject: CorrectionSubject,
+        found: CorrectionRecord,
+        question: Question,
+        ripples: Sequence[CorrectionEffect],
+        papers: int,
+        moved: int,
+    ) -> CorrectionImpact:
+        people = corrected_papers.named(session, (one.person_id for one in ripples))
+        keys = () if question.points else keys_of(question)
+        told = subject.is_told(session)
+        return cls(found, subject.name, question.stem, keys, papers, tuple(ripples), moved, people, is_told=told)
+
+    @property
+    def amended(self) -> Amendment:
+        return self.correction.amendment
+
+    @property
+    def changed(self) -> list[CorrectionEffect]:
+        return [one for one in self.ripples if one.changes]
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """How many papers and people: what an administrator decides by."""
+        changed = self.changed
+        return {
+            "papers": self.papers,
+            "people": len({one.person_id for one in changed}),
+            "up": sum(one.score_after > one.score_before for one in changed),
+            "down": sum(one.score_after < one.score_before for one in changed),
+            "now_pass": sum(one.passed_after is True and one.passed_before is not True for one in changed),
+            "now_fail": sum(one.passed_after is False and one.passed_before is True for one in changed),
+            "credited": len({one.person_id for one in changed if one.seconds_after > one.seconds_before}),
+            "taken_back": len({one.person_id for one in changed if one.seconds_after < one.seconds_before}),
+            "certificates": sum(one.certificate_before != one.certificate_after for one in changed),
+            "places": len({one.person_id for one in self.ripples if one.place_before != one.place_after}) + self.moved,
+        }
+
+    @property
+    def summary(self) -> str:
+        n = self.figures
+        parts = [f"重判 {n['papers']} 份答卷", f"成绩有变化 {n['people']} 人（升 {n['up']} 份、降 {n['down']} 份）"]
+        parts += [f"改为合格 {n['now_pass']}、改为不合格 {n['now_fail']}"] if self.correction.scope == "exam" else []
+        parts += (
+            [f"补计学时 {n['credited']} 人、冲销学时 {n['taken_back']} 人", f"证书变动 {n['certificates']} 张"]
+            if self.correction.scope == "exam"
+            else []
+        )
+        parts.append(f"名次变动 {n['places']} 人")
+        return "，".join(parts)
+
+    def as_text(self, shown: int = SHOWN) -> list[str]:
+        key = f"（原 {'、'.join(self.before)}）" if self.amended.keys and self.before else ""
+        lines = [
+            f"{SCOPES[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{_short(self.stem)}",
+            f"{self.amended}{key}；原因：{self.correction.reason}",
+            self.summary + "。",
+        ]
+        if not self.is_new or not self.papers:
+            lines.append("没有要重判的答卷：这次更正已经生效过，什么都没有改动。")
+        changed = sorted(self.changed, key=lambda one: self.people[one.person_id])
+        lines += [f"· {' '.join(self.people[one.person_id])}：{_line(one)}" for one in changed[:shown]]
+        if len(changed) > shown:
+            lines.append(f"……共 {len(changed)} 份，全部见命令行 exam correct 或导出。")
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "correction": self.correction.id,
+            "scope": self.correction.scope,
+            "ref": self.correction.ref,
+            "name": self.name,
+            "question": self.correction.question,
+            "way": self.amended.way,
+            "keys": list(self.amended.keys),
+            "keys_before": list(self.before),
+            "reason": self.correction.reason,
+            **self.figures,
+            "changes": [
+                {
+                    "staff_no": self.people[one.person_id][0],
+                    "name": self.people[one.person_id][1],
+                    "score": [one.score_before / 1000, one.score_after / 1000],
+                    "place": [one.place_before, one.place_after],
+                    "passed": [one.passed_before, one.passed_after],
+                    "credit_seconds": [one.seconds_before, one.seconds_after],
+                    "certificate": [one.certificate_before, one.certificate_after],
+                }
+                for one in self.ripples
+                if one.changes
+            ],
+        }
+
+
+def _short(stem: str) -> str:
+    return stem if len(stem) <= 40 else f"{stem[:40]}…"
+
+
+def _line(one: CorrectionEffect) -> str:
+    """What changed for one paper; the place is for those who decide, nobody else is told it."""
+    place = [f"名次 {one.place_before or '无'} → {one.place_after or '无'}"] if one.place_before != one.place_after else []
+    return "，".join([effect_line(one), *place])

@@ -1,0 +1,302 @@
+"""A correction from its proposal to its effect: results held back, rehearsed, done by a second name; a second time changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from sqlmodel import Session
+
+from bot.domain.campaign.campaign import SYSTEM, Author
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import at_once
+from bot.domain.grading.correction import SCOPES, Amendment, regrade
+from bot.domain.library.question import Question
+from bot.domain.message import Refusal
+from bot.domain.people.audience import PeopleAre
+from bot.domain.text import segmentation
+from bot.domain.times import day_of
+from bot.services.campaign.notifications import announce
+from bot.services.delivery.correction_messages import target_of
+from bot.services.grading.correction_impact import CorrectionImpact
+from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
+from bot.services.library.catalog import Catalog
+from bot.storage import campaign
+from bot.storage.db.engine import ping
+from bot.storage.db.query import Statement
+from bot.storage.delivery import reminders
+from bot.storage.grading import corrected_papers, corrections
+from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
+from bot.storage.study import sittings
+from bot.storage.system import audit
+
+T = TypeVar("T")
+TWO = 2
+NOBODY = PeopleAre(())
+"""The audience of a notice whose readers are named one by one."""
+LONGEST_REASON = 500
+
+_BEGIN, _BACK, _END = Statement("SAVEPOINT rehearsal"), Statement("ROLLBACK TO SAVEPOINT rehearsal"), Statement("RELEASE SAVEPOINT rehearsal")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCorrection:
+    """What is to be put right: the question of an exam or contest, how, why, and the reader's report it came from."""
+
+    scope: str
+    ref: int
+    question: str
+    amended: Amendment
+    reason: str
+    report_id: int | None = None
+
+
+def version_of(session: Session, subject: CorrectionSubject, question: str) -> int:
+    """The version of a question in the papers of an exam. Raises `Refusal` where no paper has it, or where it changed in between."""
+    found = corrected_papers.versions(session, subject.papers, subject.ref, question)
+    if not found:
+        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {question[:40]}，请核对题目编号。")
+    if len(found) > 1:
+        # Papers drawn before and after a new edition: which of the two is wrong, nobody may guess.
+        raise Refusal(
+            f"题目 {question} 在这场{SCOPES[subject.scope]}里有 {len(found)} 个版本，请写明版本：{'、'.join(f'{question}@{one}' for one in found)}。"
+        )
+    return found[0]
+
+
+def named_version(session: Session, subject: CorrectionSubject, said: str) -> int:
+    """The version row that "jcf-4-01" or "jcf-4-01@12" names within an exam. Raises `Refusal`."""
+    question, _, version = said.strip().partition("@")
+    if not version:
+        return version_of(session, subject, question)
+    found = corrected_papers.versions(session, subject.papers, subject.ref, question)
+    if not version.isascii() or not version.isdigit() or int(version) not in found:
+        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {said[:40]}，请核对。")
+    return int(version)
+
+
+def names_needed(shelf: Catalog, now: datetime) -> int:
+    """How many people a correction takes (rule R1); two where no rule says so."""
+    try:
+        return int(shelf.policy.at("R1", day_of(now)).number("names"))
+    except KeyError:
+        return TWO
+
+
+# ── Rehearsed ──
+
+
+def rehearse(session: Session, shelf: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> CorrectionImpact:
+    """Exactly what `apply` would change, done and rolled back within the caller's transaction; nothing of it stays.
+
+    Raises `Refusal` for what is not there, still running, or cannot be amended so.
+    """
+
+    def work() -> CorrectionImpact:
+        correction_id, _ = _ensured(session, shelf, author, wanted, now)
+        return _carried(session, shelf, author, correction_id, now, rehearsal=True)
+
+    return _rolled_back(session, work)
+
+
+def look(session: Session, shelf: Catalog, author: Author, correction_id: int, now: datetime) -> tuple[CorrectionRecord, CorrectionImpact]:
+    """A correction with what it would change, or has changed."""
+    found = own(session, author, correction_id)
+    if found.state == "proposed":
+        return found, _rolled_back(session, lambda: _carried(session, shelf, author, correction_id, now, rehearsal=True))
+    subject, question = load_subject(session, author, found.scope, found.ref), shelf.question(session, found.version_id)
+    kept = corrections.ripples(session, correction_id)
+    return found, CorrectionImpact.of(session, subject, found, question, kept, corrections.marked(session, correction_id), 0)
+
+
+def _rolled_back(session: Session, work: Callable[[], T]) -> T:
+    ping(session)
+    session.flush()
+    _BEGIN.run(session)
+    try:
+        return work()
+    finally:
+        _BACK.run(session)
+        _END.run(session)
+        session.expire_all()
+
+
+# ── Proposed, applied, dropped ──
+
+
+def own(session: Session, author: Author, correction_id: int) -> CorrectionRecord:
+    """A correction that an administrator may see and decide."""
+    found = corrections.get(session, correction_id)
+    if found is None:
+        raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。")
+    try:
+        load_subject(session, author, found.scope, found.ref)
+    except Refusal:
+        raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。") from None
+    return found
+
+
+def propose(session: Session, shelf: Catalog, author: Author, wanted: WantedCorrection, now: datetime, *, asks: bool = False) -> CorrectionRecord:
+    """Hold the results back for a second name; the one that waits already, or that holds already, is given instead of a new one.
+
+    With `asks` the administrators are told that it waits, because until then nobody sees a result.
+    """
+    correction_id, is_new = _ensured(session, shelf, author, wanted, now)
+    found = _got(session, correction_id)
+    if asks and is_new and names_needed(shelf, now) >= TWO:
+        name = load_subject(session, author, found.scope, found.ref).name
+        text = f"{SCOPES[found.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
+        announce(session, "更正待确认", text, now)
+    return found
+
+
+def apply(session: Session, shelf: Catalog, author: Author, correction_id: int, now: datetime, *, second: str = "") -> CorrectionImpact:
+    """Mark anew, work out again, take back and credit, tell whoever it touches; once, and again only for papers that came in later.
+
+    `second` names the other person where whoever applies it also proposed it (at the shell). Raises `Refusal` where the rule (R1) asks for two
+    names and there is one.
+    """
+    found = own(session, author, correction_id)
+    if found.state == "dropped":
+        raise Refusal(f"更正 {correction_id} 已经撤回，要改请重新提出。")
+    other = _vouched(session, second, now) if second else author.actor
+    if found.state == "proposed" and names_needed(shelf, now) >= TWO and other == found.proposed_by:
+        raise Refusal(f"更正 {correction_id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction_id}」。")
+    first = corrections.decide(session, correction_id, "applied", other, now)
+    impact = _carried(session, shelf, author, correction_id, now, rehearsal=False)
+    if not first and not impact.papers:
+        return replace(impact, is_new=False)
+    detail = f"提出 {found.proposed_by}，确认 {other if first else found.decided_by}；{impact.summary}；原因：{found.reason}"
+    audit.record(session, now, author.actor, author.via, "更正题目", f"{found.scope}:{found.ref} {found.question}", detail=detail)
+    if load_subject(session, author, found.scope, found.ref).is_told(session):
+        _tell(session, found, impact, now)
+    if found.report_id is not None and first:
+        who = corrected_papers.person_numbered(session, other) or corrected_papers.person_numbered(session, author.actor)
+        if who is not None:
+            sittings.answer_report(session, found.report_id, who, f"您报告得对，已更正：{found.amendment}。谢谢。", now)
+    return impact
+
+
+def _vouched(session: Session, staff_no: str, now: datetime) -> str:
+    """The staff number of a second person, who must be an administrator in office."""
+    if not corrected_papers.is_admin(session, staff_no, day_of(now)):
+        raise Refusal(f"「{staff_no[:40]}」不是在职的管理员，不能作为第二人。")
+    return staff_no
+
+
+def drop(session: Session, author: Author, correction_id: int, now: datetime) -> CorrectionRecord:
+    """A proposal is taken back; results are told again."""
+    found = own(session, author, correction_id)
+    if not corrections.decide(session, correction_id, "dropped", author.actor, now):
+        raise Refusal(f"更正 {correction_id} {'已经生效，不能撤回；要改回请另提一次更正' if found.state == 'applied' else '已经撤回'}。")
+    _thaw(session, load_subject(session, author, found.scope, found.ref))
+    audit.record(session, now, author.actor, author.via, "撤回更正", f"{found.scope}:{found.ref} {found.question}", detail=f"更正 {correction_id}")
+    return found
+
+
+def mark_late(session: Session, shelf: Catalog, subject: CorrectionSubject, now: datetime) -> set[int]:
+    """Mark papers that came in after a correction by it too; which they are. Their results are for the caller to work out."""
+    late: set[int] = set()
+    for one in corrections.holding(session, subject.scope, subject.ref):
+        late |= set(_mark(session, subject, one, shelf.question(session, one.version_id), now))
+    return late
+
+
+def _ensured(session: Session, shelf: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> tuple[int, bool]:
+    """The correction of these very words: a new one, or the one that there is. Raises `Refusal` for another one that waits."""
+    reason = wanted.reason.strip()
+    if not 1 <= len(reason) <= LONGEST_REASON:
+        raise Refusal(f"请写明更正的原因（不超过 {LONGEST_REASON} 字）。")
+    subject = load_subject(session, author, wanted.scope, wanted.ref)
+    subject.hold(session)
+    version_id = named_version(session, subject, wanted.question)
+    newest = corrections.newest(session, wanted.scope, wanted.ref, version_id)
+    if newest is not None and newest.amendment == wanted.amended:
+        return newest.id, False
+    waiting = corrections.proposed(session, wanted.scope, wanted.ref, version_id)
+    if waiting is not None:
+        if waiting.amendment != wanted.amended:
+            raise Refusal(f"这道题已有一次更正等确认（编号 {waiting.id}，{waiting.amendment}），请先确认或撤回它。")
+        return waiting.id, False
+    question = wanted.question.partition("@")[0].strip()
+    scope = (wanted.scope, wanted.ref)
+    made = corrections.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
+    subject.freeze(session, now)
+    detail = f"更正 {made}；{wanted.amended}；{reason}"
+    audit.record(session, now, author.actor, author.via, "提出更正", f"{wanted.scope}:{wanted.ref} {question}", detail=detail)
+    return made, True
+
+
+def _carried(session: Session, shelf: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
+    found = _got(session, correction_id)
+    subject = load_subject(session, author, found.scope, found.ref)
+    subject.hold(session)
+    question = shelf.question(session, found.version_id)
+    before = subject.standings(session)
+    touched = _mark(session, subject, found, question, now)
+    subject.freeze(session, None)
+    ripples: list[CorrectionEffect] = []
+    moved = 0
+    if touched:
+        foreseen = subject.redo(session, shelf, touched, CorrectionAct(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
+        after = subject.standings(session)
+        keys = subject.keys(before, touched)
+        ripples = [
+            _ripple(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
+            for sitting, standing in before.items()
+            if sitting in keys and sitting in after
+        ]
+        moved = sum(1 for sitting, one in before.items() if sitting in after and sitting not in keys and after[sitting].place != one.place)
+    if not rehearsal:
+        corrections.keep(session, correction_id, ripples, now)
+        if corrections.waiting(session, found.scope, found.ref):
+            # Held back again for another proposal, but only now: hours that are not booked with this one nobody would book later.
+            subject.freeze(session, now)
+    return CorrectionImpact.of(session, subject, found, question, ripples, len(touched), moved)
+
+
+def _ripple(sitting: int, before: PaperStanding, after: PaperStanding, certificate: str) -> CorrectionEffect:
+    score, place, passed = (before.score, after.score), (before.place, after.place), (before.passed, after.passed)
+    return CorrectionEffect(sitting, before.person_id, *score, *place, *passed, before.seconds, after.seconds, before.certificate, certificate)
+
+
+def _mark(session: Session, subject: CorrectionSubject, found: CorrectionRecord, question: Question, now: datetime) -> dict[int, int]:
+    """Mark the places that this correction has not marked yet: sitting -> person."""
+    segmenter = segmentation.cut_words if question.points else None
+    blanks = found.amendment.way in ("full", "void") or corrections.newest_before(session, found) is not None
+    touched: dict[int, int] = {}
+    marks = []
+    for sitting, n, person, answer_id, choice in corrected_papers.unmarked(session, subject.papers, subject.ref, found.version_id, found.id):
+        if choice is None and not blanks:
+            # A place left blank is worth nothing either way; unmarked, it stays open to an answer after a reopening.
+            continue
+        new = regrade(question, found.amendment, choice, segmenter)
+        marks.append((sitting, n, answer_id, new.earned, new.counts))
+        touched[sitting] = person
+    corrections.remark(session, found.id, marks, now)
+    return touched
+
+
+def _thaw(session: Session, subject: CorrectionSubject) -> None:
+    """Results are told again, unless another proposal still waits."""
+    if not corrections.waiting(session, subject.scope, subject.ref):
+        subject.freeze(session, None)
+
+
+def _tell(session: Session, found: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
+    """One notice of the house for the correction; what each person reads of it is made for them when it is sent (services/ripples.py)."""
+    people = sorted({one.person_id for one in impact.ripples if one.changes})
+    if not people:
+        return
+    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=target_of(found.id))
+    name = f"成绩更正：{impact.name}"[:80]
+    campaign_id = campaign.add(session, name, content, at_once(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
+    reminders.owe(session, campaign_id, now, people, now)
+
+
+def _got(session: Session, correction_id: int) -> CorrectionRecord:
+    found = corrections.get(session, correction_id)
+    assert found is not None
+    return found

@@ -1,0 +1,338 @@
+"""Results from another platform: each line matched to one person or listed with its reason, credited once, importable any number of times.
+
+Results as another platform's file lists them: columns found by name under the words that platforms use, each row judged by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.campaign.campaign import Author
+from bot.domain.hours.policy import HoursPolicy
+from bot.domain.message import Refusal
+from bot.domain.text.numbers import points_text
+from bot.domain.times import day_of
+from bot.services.hours import credit
+from bot.storage.files import cells
+from bot.storage.files.sandbox import read_sheet
+from bot.storage.files.table import Cell, TableSheet
+from bot.storage.grading import outside_results
+from bot.storage.grading.outside_results import OutsideExam, RosterPerson
+from bot.storage.people import roster
+from bot.storage.system import audit
+
+
+@dataclass(frozen=True, slots=True)
+class MeantExam:
+    """Which exam a file is about: points in thousandths; `exam` is the exam here whose results these are, None for one held elsewhere only."""
+
+    name: str
+    held_on: date
+    pass_line: int
+    total: int
+    exam: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedResult:
+    """A row that means one person; `is_new` is false when this very result was kept before, `credits` whether it earns hours."""
+
+    row: int
+    person: RosterPerson
+    score: int
+    passed: bool
+    is_new: bool
+    credits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideConflict:
+    """A row that nobody may decide by guessing."""
+
+    row: int
+    staff_no: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideImportPlan:
+    """What a file comes to: every row is matched or in conflict."""
+
+    meant: MeantExam
+    matched: tuple[MatchedResult, ...]
+    conflicts: tuple[OutsideConflict, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fresh(self) -> list[MatchedResult]:
+        return [one for one in self.matched if one.is_new]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "exam": self.meant.name,
+            "held_on": self.meant.held_on.isoformat(),
+            "pass_line": self.meant.pass_line / 1000,
+            "total": self.meant.total / 1000,
+            "matched": [
+                {
+                    "row": one.row,
+                    "staff_no": one.person.staff_no,
+                    "score": one.score / 1000,
+                    "passed": one.passed,
+                    "new": one.is_new,
+                    "credited": one.credits,
+                }
+                for one in self.matched
+            ],
+            "conflicts": [{"row": one.row, "staff_no": one.staff_no, "name": one.name, "reason": one.reason} for one in self.conflicts],
+            "notes": list(self.notes),
+        }
+
+    def as_text(self) -> list[str]:
+        fresh = self.fresh
+        line, total = points_text(self.meant.pass_line), points_text(self.meant.total)
+        lines = [
+            f"「{self.meant.name}」{self.meant.held_on}，满分 {total}，合格线 {line}",
+            f"共 {len(self.matched) + len(self.conflicts)} 行：对上 {len(self.matched)} 人"
+            f"（新增 {len(fresh)}，以前导入过 {len(self.matched) - len(fresh)}），冲突 {len(self.conflicts)} 行",
+            f"新增的 {len(fresh)} 人中合格 {sum(one.passed for one in fresh)} 人，计学时 {sum(one.credits for one in fresh)} 人"
+            "（同一场考试已计过的不重复计）",
+        ]
+        if self.conflicts:
+            lines.append("冲突（没有写入，请在表里改好后重新导入）：")
+            lines += [f"  第 {one.row} 行 {one.staff_no or '无工号'} {one.name}：{one.reason}" for one in self.conflicts]
+        return [*self.notes, *lines]
+
+
+def source_of(meant: MeantExam, kept: OutsideExam | None) -> str | None:
+    """What the ledger calls the exam; None while the exam has no row yet, and so nobody has earned by it."""
+    if meant.exam is not None:
+        return str(meant.exam)
+    return None if kept is None else f"outside:{kept.id}"
+
+
+def compare(session: Session, results: OutsideResults, meant: MeantExam, now: datetime) -> OutsideImportPlan:
+    """What a file would change; writes nothing. Raises `Refusal` where the exam is known by other figures, or still to come."""
+    kept = _kept(session, meant)
+    if meant.held_on > day_of(now):
+        raise Refusal(f"「{meant.name}」的日期 {meant.held_on} 还没有到。")
+    had = {} if kept is None else outside_results.results(session, kept.id)
+    roll = _Roll(outside_results.everybody(session, meant.held_on))
+    meant_by = [(line, roll.who(line, meant.held_on)) for line in results.lines]
+    rows: dict[int, list[int]] = {}
+    for line, person in meant_by:
+        if isinstance(person, RosterPerson):
+            rows.setdefault(person.id, []).append(line.row)
+    source = source_of(meant, kept)
+    matched: list[MatchedResult] = []
+    conflicts: list[OutsideConflict] = []
+    for line, person in meant_by:
+        if isinstance(person, str) or (reason := _against(line, person, rows[person.id], meant, had.get(person.id))):
+            conflicts.append(OutsideConflict(line.row, line.staff_no, line.name, line.wrong or (person if isinstance(person, str) else reason)))
+            continue
+        passed, is_new = line.score >= meant.pass_line, person.id not in had
+        credits = passed and is_new and (source is None or not credit.exam_seconds(session, person.id, source))
+        matched.append(MatchedResult(line.row, person, line.score, passed, is_new, credits))
+    return OutsideImportPlan(meant, tuple(matched), tuple(conflicts), results.notes)
+
+
+def _against(line: OutsideLine, person: RosterPerson, rows: Sequence[int], meant: MeantExam, had: int | None) -> str:
+    """What speaks against taking a row for a person; empty when nothing does."""
+    if line.wrong:
+        return line.wrong
+    if len(rows) > 1:
+        others = "、".join(str(row) for row in rows if row != line.row)
+        return f"与第 {others} 行是同一个人（工号 {person.staff_no}），一人只能有一行"
+    if line.score > meant.total:
+        return f"成绩 {points_text(line.score)} 超过满分 {points_text(meant.total)}"
+    if had is not None and had != line.score:
+        return f"以前导入的成绩是 {points_text(had)}，这次是 {points_text(line.score)}，没有改动"
+    return ""
+
+
+def _kept(session: Session, meant: MeantExam) -> OutsideExam | None:
+    kept = outside_results.named(session, meant.name) if meant.exam is None else outside_results.of_exam(session, meant.exam)
+    if kept is not None and (kept.held_on, kept.pass_line, kept.total) != (meant.held_on, meant.pass_line, meant.total):
+        raise Refusal(
+            f"「{kept.name}」以前导入时记的是 {kept.held_on}、满分 {points_text(kept.total)}、合格线 {points_text(kept.pass_line)}，与这次写的不同。"
+            "如果是另一场考试，请用另一个名称。"
+        )
+    if kept is None and meant.exam is not None and (other := outside_results.named(session, meant.name)) is not None:
+        raise Refusal(f"「{other.name}」已作为另一场外部考试导入过，不能再记到编号 {meant.exam} 的考试上。")
+    return kept
+
+
+def apply(
+    session: Session, policy: HoursPolicy, results: OutsideResults, meant: MeantExam, author: Author, file: str, now: datetime
+) -> OutsideImportPlan:
+    """Keep the results that are matched and credit who passed (D4), once; rows in conflict stay out. A second time changes nothing.
+
+    Worked out anew in the caller's transaction, so that what changed since the dry run counts.
+    """
+    roster.lock_roll(session)
+    plan = compare(session, results, meant, now)
+    if not plan.fresh:
+        return plan
+    kept = _kept(session, meant)
+    outside_id = (
+        kept.id
+        if kept is not None
+        else outside_results.add(session, meant.name, meant.held_on, meant.pass_line, meant.total, meant.exam, author.actor, now)
+    )
+    source = str(meant.exam) if meant.exam is not None else f"outside:{outside_id}"
+    credited = 0
+    for one in plan.fresh:
+        outside_results.keep(session, outside_id, one.person.id, one.score, one.passed, (file[:200], one.row), author.actor, now)
+        if one.passed and credit.earn_exam(session, policy, one.person.id, source, meant.held_on, now, by=author.actor) is not None:
+            credited += 1
+    passed = sum(one.passed for one in plan.fresh)
+    detail = f"{meant.name}；{file}；新增 {len(plan.fresh)} 人，合格 {passed}，计学时 {credited}，冲突 {len(plan.conflicts)}"
+    audit.record(session, now, author.actor, author.via, "导入外部成绩", f"outside:{outside_id}", detail=detail)
+    return plan
+
+
+class _Roll:
+    """Everybody, to be found by number, or by name within a unit."""
+
+    def __init__(self, everybody: Iterable[RosterPerson]) -> None:
+        self.by_number: dict[str, RosterPerson] = {}
+        self.by_name: dict[str, list[RosterPerson]] = {}
+        for one in everybody:
+            self.by_number[one.staff_no.casefold()] = one
+            self.by_name.setdefault(one.name, []).append(one)
+
+    def who(self, line: OutsideLine, day: date) -> RosterPerson | str:
+        """The one person that a row means, or why there is none."""
+        if line.staff_no:
+            person = self.by_number.get(line.staff_no.casefold())
+            if person is None:
+                return f"花名册里没有工号 {line.staff_no}"
+            if line.name and line.name != person.name:
+                return f"工号 {line.staff_no} 在花名册里是 {person.name}，表里写的是 {line.name}"
+            return person if person.units else f"{person.name} 在 {day} 不在职"
+        if not line.unit:
+            return "没有工号也没有单位，不能只按姓名认人"
+        same = [one for one in self.by_name.get(line.name, []) if one.units]
+        here = [one for one in same if any(_is_at(unit, line.unit) for unit in one.units)]
+        if len(here) == 1:
+            return here[0]
+        if here:
+            return f"{line.unit} 有 {len(here)} 个 {line.name}（工号 {'、'.join(one.staff_no for one in here)}），请填工号"
+        elsewhere = "；花名册里别的单位有同名的人，请核对" if same else ""
+        return f"{line.unit} 没有 {line.name} 这个人{elsewhere}"
+
+
+def _is_at(path: str, unit: str) -> bool:
+    """Whether a unit's path is the one that a file calls by its path, or by the end of it, or lies below it."""
+    parts, wanted = path.split("/"), unit.split("/")
+    return any(parts[at : at + len(wanted)] == wanted for at in range(len(parts) - len(wanted) + 1))
+
+
+COLUMNS = ("工号", "姓名", "单位", "成绩")
+ALIASES = {
+    "人员编号": "工号", "编号": "工号", "员工号": "工号", "职工号": "工号", "员工编号": "工号",
+    "考生姓名": "姓名", "学员姓名": "姓名", "名字": "姓名", "学员": "姓名",
+    "部门": "单位", "所在单位": "单位", "所属单位": "单位", "工作单位": "单位", "处室": "单位", "所属部门": "单位", "组织": "单位",
+    "分数": "成绩", "得分": "成绩", "考试成绩": "成绩", "总分": "成绩", "最终成绩": "成绩", "考试得分": "成绩", "最高分": "成绩",
+}  # fmt: skip
+_HEADER_WITHIN = 10
+_SCORE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*分?")
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideLine:
+    """A row as the file gives it (counted as the table program counts): the score in thousandths of a point, or what is wrong with the row."""
+
+    row: int
+    staff_no: str = ""
+    name: str = ""
+    unit: str = ""
+    score: int = 0
+    wrong: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideResults:
+    """All rows of a file, and what a reader ought to know of the reading."""
+
+    lines: tuple[OutsideLine, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_results(path: Path) -> OutsideResults:
+    """The rows of an xlsx or csv file. Raises `Refusal` for a file that is no table of results; a bad cell spoils its own row only."""
+    sheet = read_sheet(path)
+    return results_of(sheet)
+
+
+def results_of(sheet: TableSheet) -> OutsideResults:
+    at, places = _header(sheet.rows)
+    lines = tuple(
+        _line(number, row, places)
+        for number, row in enumerate(sheet.rows[at + 1 :], start=at + 2)
+        if any(not isinstance(cell, str) or cell.strip() for cell in row)
+    )
+    if not lines:
+        raise Refusal("成绩表里除了表头没有一行。")
+    return OutsideResults(lines, sheet.notes)
+
+
+def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
+    for at, row in enumerate(rows[:_HEADER_WITHIN]):
+        titles = [re.sub(r"\s+|[(（].*?[)）]", "", unicodedata.normalize("NFKC", str(cell))).strip("*") for cell in row]
+        names = [ALIASES.get(title, title) for title in titles]
+        if "成绩" not in names or not {"工号", "姓名"} & set(names):
+            continue
+        if twice := [name for name in COLUMNS if names.count(name) > 1]:
+            said = "、".join(title for title, name in zip(titles, names, strict=True) if name == twice[0])
+            raise Refusal(f"表头（第 {at + 1} 行）里「{twice[0]}」有两列：{said}。请只留要用的一列。")
+        return at, {name: names.index(name) for name in COLUMNS if name in names}
+    raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 成绩（或分数、得分）一列，和 工号、姓名 至少一列；按姓名认人还要有 单位 一列。")
+
+
+def _line(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
+    def cell(column: str) -> Cell:
+        place = places.get(column)
+        return row[place] if place is not None and place < len(row) else ""
+
+    staff_no = name = unit = ""
+    try:
+        column = "工号"
+        staff_no = cells.staff_no(cell(column)) if _filled(cell(column)) else ""
+        column = "姓名"
+        name = cells.name(cell(column)) if _filled(cell(column)) else ""
+        column = "单位"
+        unit = cells.unit(cell(column)) if _filled(cell(column)) else ""
+        column = "成绩"
+        score = _score(cell(column))
+    except cells.BadCell as bad:
+        return OutsideLine(number, staff_no, name, unit, wrong=f"「{column}」{bad}")
+    if not staff_no and not name:
+        return OutsideLine(number, unit=unit, wrong="没有工号，也没有姓名")
+    return OutsideLine(number, staff_no, name, unit, score)
+
+
+def _filled(cell: Cell) -> bool:
+    return not isinstance(cell, str) or bool(cell.strip())
+
+
+def _score(cell: Cell) -> int:
+    if isinstance(cell, bool | date | time | timedelta):
+        raise cells.BadCell("是日期或真假值，应是分数")
+    text = f"{cell:.3f}".rstrip("0").rstrip(".") if isinstance(cell, float) else unicodedata.normalize("NFKC", str(cell)).strip()
+    if not text:
+        raise cells.BadCell("没有填（缺考的请删去这一行）")
+    found = _SCORE.fullmatch(text)
+    if found is None:
+        raise cells.BadCell(f"「{text[:20]}」不是分数")
+    return int(Fraction(found[1]) * 1000)

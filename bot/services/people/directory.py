@@ -1,0 +1,106 @@
+"""A platform's contacts as a roster, so that they pass through the same comparison and the same dry run as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from bot.domain.message import Refusal
+from bot.domain.people.directory import Department, Directory, DirectoryMember
+from bot.services.people.roster_file import CHANNELS, BadRosterRows, Roster, RosterLine, RowFault
+from bot.storage.files import cells
+from bot.storage.people.roster import KnownPerson
+
+T = TypeVar("T")
+
+SHOWN = 10
+DEEPEST = 20
+_COLUMN_OF = {channel: column for column, channel in CHANNELS.items()}
+
+
+def roster_of_directory(directory: Directory, known: Sequence[KnownPerson], *, under: str = "") -> Roster:
+    """Everybody in the contacts, and everybody on the roll of whom these contacts can say nothing.
+
+    A member is who the account is bound to, else who has the staff number that the contacts give; a member without either is left out and named.
+    Whoever is on the roll without an account on this channel stays as they are: an app sees only a part of its corporation. `under` is a path
+    put before every department. Raises `BadRows` when what the contacts say cannot be taken, and `Refusal` when they are empty.
+    """
+    column = _COLUMN_OF[directory.channel]
+    paths = _paths(directory.departments, under)
+    bound = {one.accounts[directory.channel][0]: one for one in known if directory.channel in one.accounts}
+    faults: list[RowFault] = []
+    people: dict[str, RosterLine] = {}
+    nameless: list[str] = []
+    for row, entry in enumerate(directory.entries, start=1):
+        holder = bound.get(entry.user)
+        number = holder.staff_no if holder is not None else entry.staff_no
+        if not number:
+            nameless.append(entry.name)
+            continue
+        listed = _listed(row, entry, number, paths, directory.channel, faults)
+        if listed is None:
+            continue
+        if (twin := people.get(listed.staff_no.casefold())) is not None:
+            other = twin.accounts[directory.channel]
+            faults.append(RowFault(row, "工号", f"{entry.name}（账号 {entry.user}）与账号 {other} 的工号都是 {listed.staff_no}"))
+            continue
+        people[listed.staff_no.casefold()] = listed
+    if faults:
+        raise BadRosterRows(sorted(faults))
+    if not people:
+        raise Refusal("通讯录里没有一个有工号的人，什么都没有改动。请检查应用的可见范围，以及工号填在哪个字段（--staff-no）。")
+    kept = [_as_is(len(directory.entries) + n, one) for n, one in enumerate(_unsaid(known, people, directory.channel), start=1)]
+    notes = []
+    if nameless:
+        more = f"等 {len(nameless)} 人" if len(nameless) > SHOWN else f" {len(nameless)} 人"
+        notes.append(f"通讯录里没有工号、也没有绑定过的，没有导入：{'、'.join(nameless[:SHOWN])}{more}")
+    if kept:
+        notes.append(f"没有绑定{column.removesuffix('账号')}、通讯录里也没有的 {len(kept)} 人保持不变")
+    return Roster((*people.values(), *kept), frozenset(("工号", "姓名", "单位", column)), tuple(notes))
+
+
+def _listed(row: int, entry: DirectoryMember, number: str, paths: dict[int, str], channel: str, faults: list[RowFault]) -> RosterLine | None:
+    before = len(faults)
+
+    def take(column: str, judge: Callable[[str], T], value: str, otherwise: T) -> T:
+        try:
+            return judge(value)
+        except cells.BadCell as bad:
+            faults.append(RowFault(row, column, f"{entry.name[:20]}（账号 {entry.user[:40]}）{bad}"))
+            return otherwise
+
+    units = tuple(dict.fromkeys(take("单位", cells.unit, paths.get(one, ""), "") for one in entry.departments))
+    if not units:
+        faults.append(RowFault(row, "单位", f"{entry.name[:20]}（账号 {entry.user[:40]}）不在应用能看到的任何部门里"))
+    found = RosterLine(
+        row=row,
+        staff_no=take("工号", cells.staff_no, number, ""),
+        name=take("姓名", cells.name, entry.name, ""),
+        units=units,
+        accounts={channel: take(_COLUMN_OF[channel], cells.account, entry.user, "")},
+    )
+    return found if len(faults) == before else None
+
+
+def _paths(departments: Sequence[Department], under: str) -> dict[int, str]:
+    """Each department's path from the top; a slash in a name is no step in a path. Refuses a tree that bites its own tail."""
+    by_id = {one.id: one for one in departments}
+    found: dict[int, str] = {}
+    for one in departments:
+        names: list[str] = []
+        here: Department | None = one
+        while here is not None:
+            names.append(here.name.replace("/", "∕").replace("／", "∕").strip())
+            if len(names) > DEEPEST:
+                raise Refusal(f"通讯录的部门「{one.name[:40]}」绕成了圈或超过 {DEEPEST} 级，什么都没有改动。")
+            here = by_id.get(here.parent)
+        found[one.id] = "/".join([*([under.strip("/")] if under.strip("/") else []), *reversed(names)])
+    return found
+
+
+def _unsaid(known: Sequence[KnownPerson], people: dict[str, RosterLine], channel: str) -> list[KnownPerson]:
+    return [one for one in known if one.left_on is None and channel not in one.accounts and one.staff_no.casefold() not in people]
+
+
+def _as_is(row: int, one: KnownPerson) -> RosterLine:
+    return RosterLine(row=row, staff_no=one.staff_no, name=one.name, units=tuple(post.path for post in one.posts if post.until is None))

@@ -1,0 +1,217 @@
+"""The roster as a file lists it: columns found by name, every cell judged, one person a staff number; a bad row names row, column and reason."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from bot.domain.message import Refusal
+from bot.domain.people.person import RoleName
+from bot.storage.files import cells
+from bot.storage.files.sandbox import read_sheet
+from bot.storage.files.table import Cell, TableSheet, column_letters
+
+T = TypeVar("T")
+
+REQUIRED = ("工号", "姓名", "单位")
+CHANNELS = {"钉钉账号": "dingtalk", "企业微信账号": "wecom"}
+OPTIONAL = ("层级", "角色", *CHANNELS, "入职日期", "离职日期")
+COLUMNS = (*REQUIRED, *OPTIONAL)
+PASSED_OVER = ("序号", "备注")
+"""Columns that rosters have everywhere and that say nothing to us."""
+
+MOST_FAULTS = 1_000
+_HEADER_WITHIN = 10
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RowFault:
+    """A row from 1 on, as the table program counts; the column's name; a Chinese reason."""
+
+    row: int
+    column: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"第 {self.row} 行「{self.column}」：{self.reason}"
+
+
+class BadRosterRows(Refusal):
+    """The file was readable, but these cells are not right; nothing of it may be used."""
+
+    def __init__(self, faults: list[RowFault]) -> None:
+        self.faults = faults
+        some = f"（只列出前 {MOST_FAULTS} 处）" if len(faults) >= MOST_FAULTS else ""
+        super().__init__("\n".join([f"花名册有 {len(faults)} 处不对{some}，什么都没有改动：", *map(str, faults)]))
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLine:
+    """A person as the file lists them. What a column did not say is None; an account that is an empty cell is "" (the roster knows none)."""
+
+    row: int
+    staff_no: str
+    name: str
+    units: tuple[str, ...]
+    tier: str | None = None
+    roles: frozenset[RoleName] | None = None
+    accounts: dict[str, str] = field(default_factory=dict)
+    joined_on: date | None = None
+    left_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody a file lists, in its order; `columns` says which columns it had."""
+
+    people: tuple[RosterLine, ...]
+    columns: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+
+def read_roster(path: Path) -> Roster:
+    """The roster in a file. Needs nothing but the file, so it can run in any thread or process.
+
+    Raises `Refusal` for a file that cannot be read as a roster and `BadRows` (a `Refusal`) when single cells are wrong.
+    """
+    return roster_of(read_sheet(path))
+
+
+def roster_of(sheet: TableSheet) -> Roster:
+    at, places, passed = _header(sheet.rows)
+    faults: list[RowFault] = []
+    found: list[RosterLine] = []
+    for number, row in enumerate(sheet.rows[at + 1 :], start=at + 2):
+        if any(_filled(cell) for cell in row):
+            listed = _row(number, row, places, faults)
+            if listed is not None:
+                found.append(listed)
+        if len(faults) >= MOST_FAULTS:
+            raise BadRosterRows(faults[:MOST_FAULTS])
+    people = _merged(found, faults)
+    _accounts_once(people, faults)
+    if faults:
+        raise BadRosterRows(sorted(faults)[:MOST_FAULTS])
+    if not people:
+        raise Refusal("花名册里除了表头没有一个人。")
+    notes = (f"没有用到的列：{'、'.join(passed)}",) if passed else ()
+    return Roster(people, frozenset(places), sheet.notes + notes)
+
+
+def _filled(cell: Cell) -> bool:
+    return not isinstance(cell, str) or bool(cell.strip())
+
+
+def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int], list[str]]:
+    """Where the header stands (a title above it is common), and which column is where."""
+    filled = [number for number, row in enumerate(rows[:_HEADER_WITHIN]) if any(_filled(cell) for cell in row)]
+    if not filled:
+        raise Refusal("文件开头没有表头。第一行应是列名：" + "、".join(COLUMNS) + "。")
+    at = next((number for number in filled if sum(_title(cell) in REQUIRED for cell in rows[number]) >= 2), filled[0])
+    titles = [_title(cell) for cell in rows[at]]
+    used = {index for row in rows[at + 1 :] for index, cell in enumerate(row) if _filled(cell)}
+    nameless = [column_letters(index) for index in sorted(used) if index >= len(titles) or not titles[index]]
+    missing = [name for name in REQUIRED if name not in titles]
+    twice = [name for name in COLUMNS if titles.count(name) > 1]
+    unknown = [name for name in titles if name and name not in COLUMNS and name not in PASSED_OVER]
+    wrong = []
+    if missing:
+        wrong.append(f"缺少列：{'、'.join(missing)}")
+    if twice:
+        wrong.append(f"重复的列：{'、'.join(twice)}")
+    if unknown:
+        wrong.append(f"不认识的列：{'、'.join(_perhaps(name) for name in unknown)}")
+    if nameless:
+        wrong.append(f"没有列名却有内容的列：{'、'.join(nameless[:10])}")
+    if wrong:
+        raise Refusal(f"表头（第 {at + 1} 行）不对：{'；'.join(wrong)}。可用的列：{'、'.join(COLUMNS)}，前三列必填；序号、备注会略过。")
+    return at, {name: titles.index(name) for name in COLUMNS if name in titles}, [name for name in titles if name in PASSED_OVER]
+
+
+def _perhaps(name: str) -> str:
+    near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.6)
+    return f"「{name[:20]}」（是不是「{near[0]}」？）" if near else f"「{name[:20]}」"
+
+
+def _title(cell: Cell) -> str:
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))).strip("*")
+
+
+def _row(number: int, row: list[Cell], places: dict[str, int], faults: list[RowFault]) -> RosterLine | None:
+    before = len(faults)
+
+    def take(column: str, judge: Callable[[Cell], T], otherwise: T) -> T:
+        if column not in places:
+            return otherwise
+        index = places[column]
+        try:
+            return judge(row[index] if index < len(row) else "")
+        except cells.BadCell as bad:
+            faults.append(RowFault(number, column, str(bad)))
+            return otherwise
+
+    listed = RosterLine(
+        row=number,
+        staff_no=take("工号", cells.staff_no, ""),
+        name=take("姓名", cells.name, ""),
+        units=(take("单位", cells.unit, ""),),
+        tier=take("层级", cells.tier, None),
+        roles=take("角色", cells.roles, None),
+        accounts={channel: take(column, cells.account, "") for column, channel in CHANNELS.items() if column in places},
+        joined_on=take("入职日期", cells.day, None),
+        left_on=take("离职日期", cells.day, None),
+    )
+    if listed.joined_on and listed.left_on and listed.left_on < listed.joined_on:
+        faults.append(RowFault(number, "离职日期", f"{listed.left_on} 早于入职日期 {listed.joined_on}"))
+    return listed if len(faults) == before else None
+
+
+def _merged(rows: list[RosterLine], faults: list[RowFault]) -> tuple[RosterLine, ...]:
+    """One person a staff number: a second row is a second post, and says nothing else that differs."""
+    people: dict[str, RosterLine] = {}
+    for row in rows:
+        had = people.get(row.staff_no.casefold())
+        people[row.staff_no.casefold()] = row if had is None else _second(had, row, faults)
+    return tuple(people.values())
+
+
+def _second(had: RosterLine, row: RosterLine, faults: list[RowFault]) -> RosterLine:
+    if had.staff_no != row.staff_no or had.name != row.name:
+        faults.append(RowFault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行的工号相同，姓名或写法却不同"))
+        return had
+    if row.units[0] in had.units:
+        faults.append(RowFault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行重复，工号和单位都相同"))
+        return had
+    for column, first, second in (
+        ("层级", had.tier, row.tier),
+        ("入职日期", had.joined_on, row.joined_on),
+        ("离职日期", had.left_on, row.left_on),
+        *((column, had.accounts.get(channel), row.accounts.get(channel)) for column, channel in CHANNELS.items()),
+    ):
+        if first and second and first != second:
+            faults.append(RowFault(row.row, column, f"同一个人（第 {had.row} 行）填的是 {first}"))
+    return replace(
+        had,
+        units=(*had.units, row.units[0]),
+        tier=had.tier or row.tier,
+        roles=None if had.roles is None or row.roles is None else had.roles | row.roles,
+        accounts={channel: user or row.accounts[channel] for channel, user in had.accounts.items()},
+        joined_on=had.joined_on or row.joined_on,
+        left_on=had.left_on or row.left_on,
+    )
+
+
+def _accounts_once(people: tuple[RosterLine, ...], faults: list[RowFault]) -> None:
+    for column, channel in CHANNELS.items():
+        seen: dict[str, RosterLine] = {}
+        for one in people:
+            if user := one.accounts.get(channel):
+                first = seen.setdefault(user, one)
+                if first is not one:
+                    faults.append(RowFault(one.row, column, f"账号与第 {first.row} 行（工号 {first.staff_no}）相同，一个账号只能属于一个人"))

@@ -1,0 +1,146 @@
+"""One open task at a time: what is in hand, what waits, and how one makes way for another (product.md, rule 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.message import Option, Refusal
+from bot.domain.study.sitting import FORMS, HOLDS, TaskClaim
+from bot.services.library.catalog import Catalog
+from bot.storage.study import readings, sittings
+
+PAGE_LEFT = "中途离开，这一页没有读完，不计；回来后重新计时"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSittingFacts:
+    """A sitting that is open, as its row stands, with how many of its items are answered."""
+
+    ref: int
+    kind: str
+    scope: str
+    size: int
+    answered: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTask:
+    """Something that was begun and waits to be taken up again; `task` and `ref` as in `focus`.
+
+    `word` is what begins it where the person has nothing of it in hand yet, though its clock runs; `ref` says nothing then.
+    """
+
+    task: str
+    ref: int
+    name: str
+    claim: TaskClaim
+    word: str = ""
+
+
+Unbegun = Callable[[Session, int], WaitingTask | None]
+UNBEGUN: list[Unbegun] = []
+"""Who knows of something that runs for a person who has not begun it; asked with the person."""
+
+
+def unbegun(source: Unbegun) -> Unbegun:
+    """Register a source of what waits to be begun."""
+    UNBEGUN.append(source)
+    return source
+
+
+Named = Callable[[Session, Catalog, OpenSittingFacts], str]
+NAMES: dict[str, Named] = {}
+"""How a kind of sitting is named while it waits, where the name of its form says too little."""
+
+
+def named(kind: str) -> Callable[[Named], Named]:
+    """Register how sittings of a kind are named while they wait."""
+
+    def register(name: Named) -> Named:
+        NAMES[kind] = name
+        return name
+
+    return register
+
+
+@named("lesson")
+def _closing_questions(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+    reading = readings.reading(session, int(one.scope))
+    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
+    return f"《{lesson.title}》的课后题" if lesson else FORMS[one.kind].name
+
+
+def name_of(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+    return NAMES[one.kind](session, shelf, one) if one.kind in NAMES else FORMS[one.kind].name
+
+
+def waiting(session: Session, shelf: Catalog, person_id: int) -> list[WaitingTask]:
+    """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
+    at = readings.focus(session, person_id)
+    found = [known for source in UNBEGUN if (known := source(session, person_id)) is not None]
+    for row in readings.open_sittings(session, person_id):
+        one = OpenSittingFacts(*row)
+        form = FORMS[one.kind]
+        if at != (form.task, one.ref):
+            found.append(WaitingTask(form.task, one.ref, f"{name_of(session, shelf, one)}（{one.answered}/{one.size}）", form.claim))
+    for ref, lesson_id in readings.open_readings(session, person_id):
+        page = readings.reading(session, ref)
+        if at != ("reading", ref) and page is not None and page.state == "open":
+            lesson = shelf.library.lessons.get(lesson_id)
+            found.append(WaitingTask("reading", ref, f"《{lesson.title}》第 {page.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
+    return sorted(found, key=lambda one: one.claim)
+
+
+def make_way(session: Session, shelf: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
+    """Put down what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
+
+    `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
+    has said that they leave.
+    """
+    at = readings.focus(session, person_id)
+    if at is None:
+        return ""
+    task, ref = at
+    if task == "reading":
+        readings.drop_focus(session, person_id)
+        return _close_book(session, shelf, ref, now)
+    sitting = sittings.sitting(session, ref)
+    if sitting is None or sitting.state != "open":
+        readings.drop_focus(session, person_id)
+        return ""
+    form = FORMS[sitting.kind]
+    name = name_of(session, shelf, OpenSittingFacts(ref, sitting.kind, sitting.scope, sitting.size, 0))
+    if claim is not None and form.claim <= HOLDS and claim > form.claim:
+        raise Refusal(
+            f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
+        )
+    readings.drop_focus(session, person_id)
+    if not form.stays:
+        sittings.close_sitting(session, ref, "left", now)
+        return ""
+    return name
+
+
+def take(session: Session, shelf: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
+    """Take something in hand; the name of what had to be put down for it, nothing when hands were free or it was in hand already."""
+    if readings.focus(session, person_id) == (task, ref):
+        return ""
+    put_down = make_way(session, shelf, person_id, now, claim)
+    readings.set_focus(session, person_id, task, ref, now)
+    return put_down
+
+
+def _close_book(session: Session, shelf: Catalog, reading_id: int, now: datetime) -> str:
+    reading = readings.reading(session, reading_id)
+    if reading is None or reading.state != "open":
+        return ""
+    view = readings.page_out(session, reading_id)
+    if view is not None:
+        seen = max(0, int((now - view.sent_at).total_seconds()))
+        readings.end_page(session, view.id, now, seen, 0, PAGE_LEFT)
+    lesson = shelf.library.lessons.get(reading.lesson)
+    return f"《{lesson.title}》" if lesson else reading.lesson

@@ -1,0 +1,413 @@
+"""What the environment decides, read once at the start (contract.md, Settings).
+
+Environment variables (`BOT_` prefix, `__` between levels) stand over a TOML file. A key that nobody knows is refused by name, a secret that is
+too short to be one is refused before a socket opens, and no secret shows itself in `repr`, logs or errors.
+
+The sections of the settings: one for each channel, and what protects the service.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, limits_with
+
+LEAST_SECRET = 8
+AES_KEY_LENGTH = 43
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def _secret(value: SecretStr | None, least: int = LEAST_SECRET) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value()) < least:
+        raise ValueError(f"太短（至少 {least} 个字符），请从平台后台重新复制")
+    return value
+
+
+def _aes_key(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value()) != AES_KEY_LENGTH:
+        raise ValueError(f"应为 {AES_KEY_LENGTH} 个字符的 EncodingAESKey")
+    return value
+
+
+class WeComSettings(_Section):
+    """企业微信自建应用 (protocols.md B)."""
+
+    corp_id: str = ""
+    agent_id: str = ""
+    secret: SecretStr | None = None
+    token: SecretStr | None = None
+    aes_key: SecretStr | None = None
+    api_base: str = "https://qyapi.weixin.qq.com"
+    cards: bool = True
+    markdown: bool = False
+    page: str = ""
+    contacts_secret: SecretStr | None = None
+
+    needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
+    long_enough = field_validator("secret", "token", "contacts_secret")(_secret)
+    whole_key = field_validator("aes_key")(_aes_key)
+
+
+class WeChatSettings(_Section):
+    """微信公众号, 安全模式 only (protocols.md A)."""
+
+    app_id: str = ""
+    secret: SecretStr | None = None
+    token: SecretStr | None = None
+    aes_key: SecretStr | None = None
+    api_base: str = "https://api.weixin.qq.com"
+    verified: bool = False
+    mode: str = "safe"
+    template: str = ""
+    template_fields: str = "thing1:title,thing2:text,time3:time"
+    template_url: str = ""
+    subscription: str = ""
+    subscription_fields: str = "thing1:title,thing2:text,time3:time"
+    subscription_page: str = ""
+
+    needed: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
+    long_enough = field_validator("secret", "token")(_secret)
+    whole_key = field_validator("aes_key")(_aes_key)
+
+    @field_validator("mode")
+    @classmethod
+    def safe_only(cls, value: str) -> str:
+        if value.lower() not in ("safe", "安全", "安全模式"):
+            raise ValueError("只支持安全模式：明文与兼容模式的签名不覆盖正文，任何人都能伪造。请在公众平台把消息加解密方式改为安全模式")
+        return "safe"
+
+
+class DingTalkSettings(_Section):
+    """钉钉企业内部应用 (protocols.md C)."""
+
+    client_id: str = ""
+    client_secret: SecretStr | None = None
+    robot_code: str = ""
+    mode: Literal["stream", "http"] = "stream"
+    api_base: str = "https://api.dingtalk.com"
+    oapi_base: str = "https://oapi.dingtalk.com"
+    card_template: str = ""
+    agent_id: str = ""
+    card_calls: int = Field(0, ge=0)
+    group_token: SecretStr | None = None
+    group_secret: SecretStr | None = None
+
+    needed: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
+    long_enough = field_validator("client_secret", "group_token", "group_secret")(_secret)
+
+
+class ZwDingSettings(_Section):
+    """专有钉钉/浙政钉: gateway, keys, tenant, and whatever differs from tenant to tenant (protocols.md D)."""
+
+    gateway: str = ""
+    app_key: str = ""
+    app_secret: SecretStr | None = None
+    tenant_id: str = ""
+    prefix: str = ""
+    sign_prefix: bool = True
+    header_prefix: str = "X-Hmac-Auth-"
+    key_header: str = "apiKey"
+    caller_ip: str = "127.0.0.1"
+    caller_mac: str = "00:00:00:00:00:00"
+    ca_file: str = ""
+    token_path: str = "/gettoken.json"  # noqa: S105 - a path
+    notify_path: str = "/message/workNotification"
+    change_path: str = "/message/changeMessageInfo"
+    revoke_path: str = "/message/revoke"
+    login_path: str = "/rpc/oauth2/dingtalk_app_user.json"
+    page: str = ""
+    form: Literal["action_card", "link", "text"] = "action_card"
+    receivers: int = Field(100, ge=1, le=1000)
+    callback_secret: SecretStr | None = None
+    sender_field: str = "senderStaffId"
+
+    needed: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
+    long_enough = field_validator("app_secret", "callback_secret")(_secret)
+
+
+class WebSettings(_Section):
+    """Pages of our own."""
+
+    local_chat: bool = False
+    font: str = ""
+
+
+class LimitSettings(_Section):
+    """Numbers that protect the service; none of them is a rule about hours (those are policy rows)."""
+
+    freshness_seconds: int = Field(600, ge=60, le=3600)
+    callback_bytes: int = Field(65536, ge=4096)
+    reply_seconds: float = Field(4.0, gt=0, le=4.5)
+    queue: int = Field(20000, ge=10)
+    busy_seconds: float = Field(2.0, gt=0, le=4)
+    reading_chars_a_minute: int = Field(400, ge=100, le=2000)
+    platform: str = ""
+
+    @field_validator("platform")
+    @classmethod
+    def known_limits(cls, value: str) -> str:
+        most_of(value)
+        return value
+
+
+_MOST = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
+LEAST_ALLOWED = 2
+"""What a platform allows at least, so that the share the house uses of it is not nothing."""
+
+
+def most_of(said: str) -> dict[str, int]:
+    """ "dingtalk/corp/month=205000,dingtalk/app/second=40" by title. Raises ValueError in a sentence for what is none of the limits."""
+    found: dict[str, int] = {}
+    for part in filter(str.strip, said.split(",")):
+        read = _MOST.fullmatch(part)
+        if read is None or int(read[2]) < LEAST_ALLOWED:
+            raise ValueError(f"「{part.strip()[:40]}」应写作 名称=数字，例如 dingtalk/corp/month=205000，多项用逗号隔开")
+        if read[1] not in (known := [limit.title for limit in LIMITS]):
+            raise ValueError(f"没有「{read[1][:40]}」这一项，可写的有：{'、'.join(known)}")
+        found[read[1]] = int(read[2])
+    return found
+
+
+PREFIX = "BOT_"
+BEIJING_TIME = ("Asia/Shanghai", "Asia/Chongqing", "Asia/Chungking", "Asia/Harbin", "PRC")
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class BadSettings(Exception):
+    """One Chinese sentence a line: which key, what is wrong with it, what to do. Never the value of a secret."""
+
+
+class Settings(BaseSettings):
+    """Everything that is decided outside the program."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True)
+
+    database_url: SecretStr = SecretStr("sqlite:///var/bot.db")
+    listen: str = "127.0.0.1:8080"
+    public_url: str = ""
+    timezone: str = "Asia/Shanghai"
+    wecom: WeComSettings = WeComSettings()
+    wechat: WeChatSettings = WeChatSettings()
+    dingtalk: DingTalkSettings = DingTalkSettings()
+    zwding: ZwDingSettings = ZwDingSettings()
+    web: WebSettings = WebSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @field_validator("listen")
+    @classmethod
+    def host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("应写作 地址:端口，例如 127.0.0.1:8080")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as wrong:
+            raise ValueError("不是已知的时区，例如 Asia/Shanghai") from wrong
+        if value not in BEIJING_TIME:
+            # A year, a day's cap and a deadline are all Beijing time by rule D14; another zone would be accepted and then not kept.
+            raise ValueError("只能是 Asia/Shanghai：年度、每日上限和截止时间都按北京时间计（规则 D14）")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def known_database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("应以 sqlite:/// 或 postgresql:// 开头")
+        return value
+
+    @model_validator(mode="after")
+    def whole_channels(self) -> Settings:
+        """A channel is either off or whole; the local chat page never stands on a public address."""
+        for name in CHANNELS:
+            section = getattr(self, name)
+            given = [key for key in section.needed if _is_set(getattr(section, key))]
+            missing = [key for key in section.needed if key not in given]
+            if given and missing:
+                raise ValueError(f"{name}：还缺 {'、'.join(env_name(name, key) for key in missing)}")
+        if self.web.local_chat and not is_loopback(self.host):
+            raise ValueError(f"web.local_chat：本地聊天页不能开在公开地址 {self.listen} 上，请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL; a relative SQLite path counts from the project, so that a command run elsewhere meets the same file."""
+        url = self.database_url.get_secret_value()
+        path = url.removeprefix("sqlite:///")
+        if path == url or not path or path == ":memory:" or Path(path).is_absolute() or not (PROJECT / "content").is_dir():
+            return url
+        return f"sqlite:///{PROJECT / path}"
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def platform_limits(self) -> tuple[PlatformLimit, ...]:
+        """What the platforms allow this agency, for budgets and for what a campaign will cost."""
+        return limits_with(most_of(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def is_on(self, channel: str) -> bool:
+        """True when the channel has its settings."""
+        section = getattr(self, channel)
+        return all(_is_set(getattr(section, key)) for key in section.needed)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value in use, for the log filter that masks them."""
+        found = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
+        for name in CHANNELS:
+            section = getattr(self, name)
+            for key in type(section).model_fields:
+                value = getattr(section, key)
+                if isinstance(value, SecretStr) and value.get_secret_value():
+                    found.append(value.get_secret_value())
+        return tuple(found)
+
+
+_PLACE = re.compile(r"at line (\d+), column (\d+)")
+CHANNELS = ("wecom", "wechat", "dingtalk", "zwding")
+
+
+def env_name(*path: str) -> str:
+    """("wecom", "corp_id") -> "BOT_WECOM__CORP_ID"."""
+    return PREFIX + "__".join(part.upper() for part in path)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **over: Any) -> Settings:
+    """The settings of this process, or `BadSettings` with one Chinese sentence a fault."""
+    path = config or (Path(environ["BOT_CONFIG"]) if environ.get("BOT_CONFIG") else None)
+    known = {env_name(name) for name in Settings.model_fields} | {"BOT_CONFIG"}
+    unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
+    if unknown:
+        raise BadSettings("\n".join(f"不认识的设置 {key}，请检查拼写（可用的设置见 README）" for key in sorted(unknown)))
+    given = _from_file(path)
+    try:
+        return Settings(**{**given, **over})
+    except SettingsError:
+        # A whole section in one variable is taken as JSON; what it says when it is none may quote a secret.
+        sections = [env_name(name) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
+        broken = [key for key in environ if key.upper() in sections]
+        raise BadSettings("\n".join(f"设置 {key} 读不了，请逐项写作 {key}__…（各项见 README）" for key in sorted(broken))) from None
+    except ValidationError as wrong:
+        errors = wrong.errors(include_input=False, include_url=False)
+        raise BadSettings("\n".join(_sentence(error, _place(error["loc"], environ, path, given)) for error in errors)) from None
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadSettings(f"找不到配置文件 {path}") from None
+    except tomllib.TOMLDecodeError as wrong:
+        place = _PLACE.search(str(wrong))
+        where = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
+        raise BadSettings(f"配置文件 {path} {where}写得不对，应为 TOML 格式") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"配置文件 {path} 读不了，应为 UTF-8 编码") from None
+    except OSError as wrong:
+        raise BadSettings(f"配置文件 {path} 读不了（{wrong.strerror}），请检查路径和权限") from None
+
+
+def blank(settings: Settings) -> list[str]:
+    """The needed settings that are written down and empty, of channels that are off for it: one sentence each, for `check`."""
+    found = []
+    for name in CHANNELS:
+        section = getattr(settings, name)
+        empty = [key for key in section.needed if key in section.model_fields_set and not _is_set(getattr(section, key))]
+        found += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
+    return found
+
+
+def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
+    """A setting by the name it was written under: the variable's, or the file's own where only the file has it."""
+    words = [str(part) for part in loc]
+    names = {env_name(*words[: n + 1]) for n in range(len(words))}
+    inside: Any = given
+    for word in words:
+        inside = inside.get(word) if isinstance(inside, Mapping) else None
+    if not words or inside is None or any(key.upper() in names for key in environ):
+        return env_name(*words) if words else ""
+    section = f"[{'.'.join(words[:-1])}] " if words[1:] else ""
+    return f"{section}{words[-1]}（配置文件 {path}）"
+
+
+def _sentence(error: Any, place: str) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return f"不认识的设置 {place}，请检查拼写（可用的设置见 README）"
+        case "value_error":
+            return f"设置 {place} {error['ctx']['error']}" if place else f"设置 {error['ctx']['error']}"
+        case "literal_error":
+            return f"设置 {place} 只能是 {error['ctx']['expected'].replace(' or ', '、')}"
+        case what:
+            return f"设置 {place} 的值不对，{_SHOULD.get(what, _WHOLE).format(**error.get('ctx', {}))}"
+
+
+_WHOLE = "请对照 README 检查"
+_NUMBER, _INTEGER, _FLAG, _TEXT = "应为数字", "应为整数", "应为 true 或 false", "应为文字"
+_SHOULD = {
+    "int_parsing": _INTEGER,
+    "int_type": _INTEGER,
+    "int_from_float": _INTEGER,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_parsing": _FLAG,
+    "bool_type": _FLAG,
+    "string_type": _TEXT,
+    "greater_than": "应大于 {gt:g}",
+    "greater_than_equal": "不能小于 {ge:g}",
+    "less_than_equal": "不能大于 {le:g}",
+}
+"""What a value should have been, by pydantic's kinds of error."""
+
+
+def _is_set(value: Any) -> bool:
+    return bool(value.get_secret_value()) if isinstance(value, SecretStr) else bool(value)

@@ -1,0 +1,139 @@
+"""The desk: one way to write, one way to read, whatever database stands below.
+
+`await desk.write(work)` queues plain synchronous work for a writer thread, which takes all who are waiting into ONE transaction (one who
+raises is undone alone), commits once, and only then lets their results go. On SQLite there is one writer (WAL, `synchronous=FULL`,
+`BEGIN IMMEDIATE`); on PostgreSQL a few, each with its connection and its share of the keys. `await desk.read(work)` runs on a read-only
+connection in another thread. What a caller was told to be done is on disk before it is told (reliability.md, section 0, facts 9 and 10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from zlib import crc32
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+from bot.storage.db.writer import SWEEP, Busy, Gauges, Prelock, T, Work, WriteJob, Writer
+
+
+class Database:
+    """The bridge between the loop and the database. Make it, `start()` it, `stop()` it; in between `write` and `read`."""
+
+    def __init__(self, engine: Engine, *, prelock: Prelock | None = None, limit: int = 20_000, writers: int = 3, patience: float = 4.0) -> None:
+        self.engine = engine
+        self.gauges = Gauges()
+        self._limit = limit
+        self._patience = patience
+        alone = is_sqlite(engine)
+        self._writers = [Writer(engine, self.gauges, None if alone else prelock, n) for n in range(1 if alone else writers)]
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
+        self._kept = threading.local()
+        self._open: list[Connection] = []
+
+    @property
+    def depth(self) -> int:
+        """How many wait."""
+        return sum(len(writer.waiting) for writer in self._writers)
+
+    def start(self) -> None:
+        for writer in self._writers:
+            writer.start()
+
+    def stop(self, timeout: float = 8.0) -> None:
+        """Finish what is queued, then end; what comes later is refused."""
+        until = time.monotonic() + timeout
+        for writer in self._writers:
+            writer.finish()
+        for writer in self._writers:
+            writer.join(max(0.1, until - time.monotonic()))
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        for connection in self._open:
+            connection.close()
+        self.engine.dispose()
+
+    async def write(self, work: Work[T], of: Hashable = None) -> T:
+        """What `work` returned, after its commit; its exception if it raised one, after the rollback of its savepoint alone.
+
+        `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Raises `Busy` when the database cannot be
+        written within the patience of the desk; then nothing was recorded and nothing will be.
+        """
+        writer = self._writers[_share(of, len(self._writers))]
+        if len(writer.waiting) >= self._limit:
+            raise Busy("queue")
+        loop = asyncio.get_running_loop()
+        job = WriteJob(work, of, loop, loop.create_future(), time.monotonic())
+        writer.put(job)
+        if not writer.nudged:
+            writer.nudged = True
+            loop.call_soon(writer.nudge)
+        if loop not in writer.watched_by:
+            writer.watched_by.add(loop)
+            loop.call_later(SWEEP, writer.sweep, loop, self._patience)
+        # A caller that hangs up cancels its future and not the work: what was taken in is done, and its reply is kept for the retry.
+        result: T = await job.future
+        return result
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` returned, from a read-only connection in another thread; it sees what was committed when it began."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def read_now(self, work: Work[T]) -> T:
+        """`read`, from a plain thread (command line, tests)."""
+        with self.engine.connect() as connection:
+            return work(session_on(_for_reading(connection)))
+
+    def _read(self, work: Work[T]) -> T:
+        """`read`, in a reader's thread, over the connection that it keeps: opening one takes longer than most of what is asked of it."""
+        kept: Connection | None = getattr(self._kept, "connection", None)
+        if kept is not None:
+            try:
+                return self._read_over(kept, work)
+            except (DBAPIError, *DRIVER_ERRORS):
+                # Perhaps only the connection is at fault, which has stood since before the database was away: a fresh one tells.
+                pass
+        fresh = self._kept.connection = _for_reading(self.engine.connect())
+        self._open.append(fresh)
+        return self._read_over(fresh, work)
+
+    def _read_over(self, connection: Connection, work: Work[T]) -> T:
+        try:
+            session = session_on(connection)
+            try:
+                return work(session)
+            finally:
+                session.close()
+                connection.rollback()
+                # What statements of our own began (storage/sql.py), SQLAlchemy knows nothing of; what is read next sees what is committed by then.
+                connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+        except (DBAPIError, *DRIVER_ERRORS):
+            self._kept.connection = None
+            self._open.remove(connection)
+            connection.close()
+            raise
+
+    def write_now(self, work: Work[T]) -> T:
+        """One transaction in the caller's thread, for the command line and for the start, before the writers run."""
+        with self.engine.connect() as connection, connection.begin():
+            session = session_on(connection)
+            result = work(session)
+            session.flush()
+            return result
+
+
+def _for_reading(connection: Connection) -> Connection:
+    if is_sqlite(connection.engine):
+        # A long report goes through its pages once: a large cache would only be memory.
+        connection.execution_options(reading=True).connection.cursor().executescript("PRAGMA query_only=ON; PRAGMA cache_size=-8192")
+    else:
+        connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return connection
+
+
+def _share(key: Hashable, parts: int) -> int:
+    return 0 if parts == 1 else crc32(repr(key).encode()) % parts

@@ -1,0 +1,242 @@
+"""What is still open of what was sent, whom it concerns, who is told when it stays open; and the standing campaigns by which the house reminds."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.campaign import content as campaign_content
+from bot.domain.campaign.campaign import SYSTEM
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.contest.contest import contest_of
+from bot.domain.delivery.reminders import ReminderTask
+from bot.domain.exam.exam import exam_of
+from bot.domain.people.audience import All
+from bot.domain.times import day_of, start_of
+from bot.storage import campaign
+from bot.storage.db.query import Statement
+from bot.storage.system import switches
+from bot.storage.tables.columns import moment, stamp
+
+AT_ONCE = 500
+
+_SENT = Statement(
+    """SELECT c.id, c.name, c.content, c.delivery, o.id, o.due, o.content FROM campaign c JOIN occurrence o ON o.campaign_id = c.id
+       WHERE c.state IN ('running', 'done') AND c.created_by <> 'system' AND o.state = 'fired' AND o.due >= :since
+         AND (c.delivery LIKE '%"within"%' OR c.delivery LIKE '%"by"%') ORDER BY o.id"""
+)
+_LAST = Statement(
+    """SELECT c.id, c.name, c.content, c.delivery, o.id, o.due, o.content FROM campaign c JOIN occurrence o ON o.campaign_id = c.id
+       WHERE c.id = :id AND o.state = 'fired' ORDER BY o.due DESC LIMIT 1"""
+)
+_OPEN = """SELECT d.person_id FROM delivery d JOIN person p ON p.id = d.person_id
+    WHERE d.occurrence_id = :occurrence AND d.state <> 'skipped' AND (p.left_on IS NULL OR p.left_on >= :day)
+      AND NOT EXISTS (SELECT 1 FROM absence a WHERE a.person_id = d.person_id AND a.since <= :day AND (a.until IS NULL OR a.until >= :day))
+      AND NOT {done}{only} ORDER BY d.person_id"""
+_DONE = {
+    "lesson": """EXISTS (SELECT 1 FROM reading r WHERE r.person_id = d.person_id AND r.lesson = :lesson AND r.state = 'done'
+                         AND r.closed_at >= :year)""",
+    "poll": "EXISTS (SELECT 1 FROM vote v WHERE v.occurrence_id = d.occurrence_id AND v.person_id = d.person_id)",
+    "notice": "(d.read_at IS NOT NULL)",
+    "exam": "EXISTS (SELECT 1 FROM attempt t WHERE t.person_id = d.person_id AND t.exam_id = :exam)",
+    "contest": """EXISTS (SELECT 1 FROM participation e WHERE e.person_id = d.person_id AND e.contest_id = :contest
+                          AND e.finished_at IS NOT NULL)""",
+    "daily": """EXISTS (SELECT 1 FROM sitting s WHERE s.person_id = d.person_id AND s.kind = 'daily' AND s.scope >= :fired AND s.state = 'done')""",
+}
+_STANDING = Statement("SELECT id FROM campaign WHERE created_by = 'system' AND kind = :kind AND name = :name ORDER BY id LIMIT 1")
+_RAN = Statement(
+    """SELECT 1 FROM occurrence o JOIN campaign c ON c.id = o.campaign_id WHERE c.created_by = 'system' AND c.kind = :kind AND c.name = :name
+       AND o.due = :due"""
+)
+_OWE = Statement(
+    """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
+       VALUES (:campaign_id, :occurrence_id, :person_id, 'queued', '', 0, :at, :at, '', '', '') ON CONFLICT (occurrence_id, person_id) DO NOTHING"""
+)
+_COUNTED = Statement("UPDATE occurrence SET invited = :n, note = :note WHERE id = :id")
+_REMINDED = """SELECT DISTINCT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
+    WHERE d.person_id IN ({ids}) AND c.kind = 'reminder' AND d.state IN ('sent', 'sending', 'unknown') AND d.sent_at >= :morning"""
+_LIAISONS = Statement(
+    """SELECT DISTINCT n.campaign_id, d.liaison_id FROM planned n JOIN duty d ON d.id = n.duty_id
+       WHERE n.campaign_id IS NOT NULL AND d.liaison_id IS NOT NULL"""
+)
+_UNITS = Statement("SELECT id, parent_id FROM unit")
+_POSTS = Statement(
+    """SELECT o.person_id, o.unit_id, p.tier FROM post o JOIN person p ON p.id = o.person_id
+       WHERE o.since <= :day AND (o.until IS NULL OR o.until >= :day) AND (p.left_on IS NULL OR p.left_on >= :day) ORDER BY o.id"""
+)
+_IN_CHARGE = Statement("SELECT unit_id, person_id FROM role WHERE role = 'supervisor' AND unit_id IS NOT NULL ORDER BY id")
+_NAMES = "SELECT id, name, staff_no, tier FROM person WHERE id IN ({ids})"
+_READERS = Statement(
+    """SELECT p.id FROM person p WHERE (p.left_on IS NULL OR p.left_on >= :day) AND (p.joined_on IS NULL OR p.joined_on <= :day)
+         AND EXISTS (SELECT 1 FROM account a WHERE a.person_id = p.id)
+         AND NOT EXISTS (SELECT 1 FROM preference f WHERE f.person_id = p.id AND f.digest = 0)
+         AND NOT EXISTS (SELECT 1 FROM absence a WHERE a.person_id = p.id AND a.since <= :day AND (a.until IS NULL OR a.until >= :day))
+       ORDER BY p.id"""
+)
+_WEEK = Statement(
+    """SELECT (SELECT COUNT(*) FROM sitting s WHERE s.person_id = :person_id AND s.kind = 'daily' AND s.scope >= :first AND s.scope <= :last
+               AND s.state = 'done'),
+              (SELECT COALESCE(SUM(t.seconds), 0) FROM day_total t WHERE t.person_id = :person_id AND t.day >= :first AND t.day <= :last)"""
+)
+
+
+# ── What is open ──
+
+
+def _task(row: Any) -> tuple[ReminderTask, Mapping[str, Any]] | None:
+    """A row as a task with its campaign's rule; None for what nobody can be seen to do."""
+    content = campaign_content.content_from_json(json.loads(row[6] or row[2]))
+    if done_by(content) is None:
+        return None
+    return ReminderTask(row[0], row[4], row[1], content, day_of(moment(row[5]))), json.loads(row[3])
+
+
+def done_by(content: CampaignContent) -> str | None:
+    """By which rows it is seen that somebody did it; None when by none."""
+    match content.kind:
+        case "lesson" | "series":
+            return "lesson"
+        case "poll":
+            return "poll"
+        case "notice":
+            return "notice" if content.receipt else None
+        case "daily":
+            return "daily"
+        case "invitation" if content.target == "每日":
+            return "daily"
+        case "invitation" if exam_of(content.target) is not None:
+            return "exam"
+        case "invitation" if contest_of(content.target) is not None:
+            return "contest"
+    return None
+
+
+def sent_with_deadline(session: Session, since: datetime) -> list[tuple[ReminderTask, Mapping[str, Any]]]:
+    """What fell due since a moment in campaigns that want it done by a day, with the campaign's rule."""
+    return [found for row in _SENT.all(session, since=stamp(since)) if (found := _task(row)) is not None]
+
+
+def last_of(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[str, Any]] | None:
+    """The last time a campaign fell due; None when it never did, or nobody can be seen to do it."""
+    row = _LAST.one(session, id=campaign_id)
+    return None if row is None else _task(row)
+
+
+def open_people(session: Session, task: ReminderTask, today: date, only: Collection[int] | None = None) -> list[int]:
+    """Who was owed it and has not done it, without those who are away or have left."""
+    values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired.isoformat()}
+    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1))), "exam": exam_of(task.content.target)}
+    values["contest"] = contest_of(task.content.target)
+    done = _DONE[done_by(task.content) or "notice"]
+    if only is None:
+        return [row[0] for row in Statement(_OPEN.format(done=done, only="")).all(session, **values)]
+    wanted, found = sorted(only), []
+    for at in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
+        found += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
+    return found
+
+
+# ── Who is told ──
+
+
+def liaisons(session: Session) -> dict[int, list[int]]:
+    """The liaisons of the duty rows that a campaign serves."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for campaign_id, person_id in _LIAISONS.all(session):
+        found[campaign_id].append(person_id)
+    return found
+
+
+def heads(session: Session, people: Collection[int], today: date) -> dict[int, int]:
+    """The head over each person: who supervises the unit, else the first of its leaders, else the head of the unit above; never oneself."""
+    above = {row[0]: row[1] for row in _UNITS.all(session)}
+    at: dict[int, int] = {}
+    in_charge: dict[int, list[int]] = defaultdict(list)
+    for unit_id, person_id in _IN_CHARGE.all(session):
+        in_charge[unit_id].append(person_id)
+    for person_id, unit_id, tier in _POSTS.all(session, day=today.isoformat()):
+        at.setdefault(person_id, unit_id)
+        if {"领导干部", "局党组"} & set(tier.split("、")):
+            in_charge[unit_id].append(person_id)
+    found: dict[int, int] = {}
+    for person_id in people:
+        unit: int | None = at.get(person_id)
+        while unit is not None:
+            if in_charge[unit] and person_id not in in_charge[unit][:1]:
+                found[person_id] = in_charge[unit][0]
+                break
+            unit = above.get(unit)
+    return found
+
+
+def names(session: Session, people: Collection[int]) -> dict[int, tuple[str, str, str]]:
+    """(name, staff number, tier) by id."""
+    found: dict[int, tuple[str, str, str]] = {}
+    wanted = sorted(people)
+    for at in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
+        found |= {row[0]: (row[1], row[2], row[3]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
+    return found
+
+
+def digest_readers(session: Session, today: date) -> list[int]:
+    """Everybody at work who can be reached and has not turned the weekly digest off."""
+    return [row[0] for row in _READERS.all(session, day=today.isoformat())]
+
+
+def week(session: Session, person_id: int, first: date, last: date) -> tuple[int, int]:
+    """(daily sets finished, credit seconds earned) from one day to another."""
+    row = _WEEK.one(session, person_id=person_id, first=first.isoformat(), last=last.isoformat())
+    return int(row[0]), int(row[1])
+
+
+def reminded_since(session: Session, people: Collection[int], morning: datetime) -> set[int]:
+    """Who of some people has had a reminder since a moment."""
+    found: set[int] = set()
+    wanted = sorted(people)
+    for at in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
+        found |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
+    return found
+
+
+# ── Owing ──
+
+
+def ran(session: Session, kind: str, name: str, due: datetime) -> bool:
+    """Whether the house has reminded at a due time already."""
+    return _RAN.one(session, kind=kind, name=name, due=stamp(due)) is not None
+
+
+def standing(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
+    """The house's own campaign for a kind of reminder, made when it is first needed, by one replica."""
+    row = _STANDING.one(session, kind=content.kind, name=content.target)
+    if row is None and switches.first_to(session, f"standing:{content.target}", now):
+        return campaign.add(
+            session, content.target, content, Schedule("workdays"), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=delivery
+        )
+    row = row or _STANDING.one(session, kind=content.kind, name=content.target)
+    return int(row[0])
+
+
+def owe(
+    session: Session, campaign_id: int, due: datetime, people: Sequence[int], now: datetime, note: str = "", content: CampaignContent | None = None
+) -> int | None:
+    """One occurrence with a delivery for each person; its id for the one caller who wrote it, None for everybody after.
+
+    `content` is what is said this time, where the campaign's own says it for no one time.
+    """
+    occurrence_id = campaign.occur(session, campaign_id, due, now, content=content)
+    if occurrence_id is None:
+        return None
+    at = stamp(now)
+    _OWE.many(session, [{"campaign_id": campaign_id, "occurrence_id": occurrence_id, "person_id": one, "at": at} for one in people])
+    _COUNTED.run(session, n=len(people), note=note, id=occurrence_id)
+    return occurrence_id

@@ -1,0 +1,102 @@
+"""The policy of hours as a file: numbered rules, each checked for the numbers it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse, text_of
+
+FOLDER = Path("content/policies")
+FILE = FOLDER / "hours.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """The rules of one file: line -> (canonical JSON of its body, digest of it), in force from a day."""
+
+    valid_from: date
+    rules: Mapping[str, tuple[str, str]]
+
+
+def _positive(value: Any) -> bool:
+    try:
+        return Fraction(str(value)) > 0
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+def _hours_by_tier(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(_positive(hours) for hours in value.values())
+
+
+NEEDED: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "D1": {"seconds_per_hour": _positive},
+    "D2": {"day_cap": _positive, "page_ceiling": _positive, "page_floor": _positive},
+    "D3": {"items": _positive, "hours": _positive, "day_cap": _positive, "year_cap": _positive},
+    "D4": {"pass": _positive},
+    "D5": {"join": _positive, "year_cap": _positive},
+    "D11": {"quota": _hours_by_tier},
+    "D14": {},
+    "D16": {},
+    "R1": {"names": _positive},
+}
+
+
+def load_policy(root: Path) -> tuple[PolicyFile | None, list[FileFault]]:
+    """The policy under a root, or every fault in it with its line."""
+    name = FILE.as_posix()
+    try:
+        node = parse(text_of(root / FILE))
+    except UnreadableText as refused:
+        return None, [FileFault(name, refused.line, refused.sentence)]
+    if not isinstance(node.value, dict):
+        return None, [FileFault(name, node.line, "应是 valid_from 与 rules 两项")]
+    faults = [
+        FileFault(name, node.keys.get(key, node.line), f"不认识的项「{key}」") for key in node.value if key not in ("policy", "valid_from", "rules")
+    ]
+    valid_from = _day(node, faults, name)
+    rules = node.value.get("rules")
+    if rules is None or not isinstance(rules.value, dict):
+        return None, [*faults, FileFault(name, node.line, "缺少 rules（各条规则）")]
+    faults += [FileFault(name, rules.line, f"缺少规则 {line}") for line in NEEDED if line not in rules.value]
+    made: dict[str, tuple[str, str]] = {}
+    for line, body in rules.value.items():
+        faults += _check(name, line, body)
+        text = json.dumps(body.plain(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        made[line] = (text, hashlib.sha256(text.encode()).hexdigest())
+    if faults or valid_from is None:
+        return None, sorted(faults)
+    return PolicyFile(valid_from, made), []
+
+
+def _day(node: Node, faults: list[FileFault], name: str) -> date | None:
+    given = node.value.get("valid_from")
+    if given is None:
+        faults.append(FileFault(name, node.line, "缺少 valid_from（生效日期）"))
+        return None
+    try:
+        return date.fromisoformat(str(given.plain()))
+    except ValueError:
+        faults.append(FileFault(name, given.line, "valid_from 应是 2026-01-01 这样的日期"))
+        return None
+
+
+def _check(name: str, line: str, body: Node) -> list[FileFault]:
+    if line not in NEEDED:
+        return [FileFault(name, body.line, f"不认识的规则编号「{line}」")]
+    if not isinstance(body.value, dict) or not isinstance(body.value.get("title", Node(None, 0)).value, str):
+        return [FileFault(name, body.line, f"规则 {line} 缺少 title（一句话说明）")]
+    found = []
+    for key, is_right in NEEDED[line].items():
+        if key not in body.value:
+            found.append(FileFault(name, body.line, f"规则 {line} 缺少 {key}"))
+        elif not is_right(body.value[key].plain()):
+            found.append(FileFault(name, body.value[key].line, f"规则 {line} 的 {key} 应是大于 0 的数"))
+    return found

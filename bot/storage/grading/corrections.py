@@ -1,0 +1,235 @@
+"""Corrections as rows: proposed, applied or dropped; the new marks they made, and what each of them changed for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.grading.correction import Amendment
+from bot.storage.db.query import Statement
+from bot.storage.tables.columns import moment, stamp
+
+_CORRECTIONS = """SELECT c.id, c.scope, c.ref, c.question, c.version_id, c.way, c.keys, c.reason, c.report_id, c.state, c.proposed_by,
+    c.proposed_at, c.decided_by, c.decided_at FROM correction c """
+_GET = Statement(_CORRECTIONS + "WHERE c.id = :id")
+_PROPOSED = Statement(_CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.version_id = :version_id AND c.state = 'proposed'")
+_NEWEST = Statement(
+    _CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.version_id = :version_id AND c.state = 'applied' ORDER BY c.id DESC LIMIT 1"
+)
+_LIST = Statement(_CORRECTIONS + "ORDER BY c.id DESC LIMIT :top")
+_OF = Statement(_CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.state = 'applied' ORDER BY c.id")
+_PROPOSE = Statement(
+    """INSERT INTO correction (scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at)
+       VALUES (:scope, :ref, :question, :version_id, :way, :keys, :reason, :report_id, 'proposed', :by, :at) RETURNING id"""
+)
+_DECIDE = Statement("UPDATE correction SET state = :state, decided_by = :by, decided_at = :at WHERE id = :id AND state = 'proposed'")
+_REMARK = Statement(
+    """INSERT INTO remark (correction_id, sitting_id, n, answer_id, earned, counts, marked_at)
+       VALUES (:correction_id, :sitting_id, :n, :answer_id, :earned, :counts, :at) ON CONFLICT (correction_id, sitting_id, n) DO NOTHING"""
+)
+_CHANGED = """SELECT r.sitting_id, r.person_id, r.score_before, r.score_after, r.place_before, r.place_after, r.passed_before, r.passed_after,
+    r.seconds_before, r.seconds_after, r.certificate_before, r.certificate_after FROM ripple r WHERE r.correction_id = :correction_id """
+_RIPPLE = Statement(
+    """INSERT INTO ripple (correction_id, sitting_id, person_id, score_before, score_after, place_before, place_after, passed_before, passed_after,
+                           seconds_before, seconds_after, certificate_before, certificate_after, made_at)
+       VALUES (:correction_id, :sitting_id, :person_id, :score_before, :score_after, :place_before, :place_after, :passed_before, :passed_after,
+               :seconds_before, :seconds_after, :certificate_before, :certificate_after, :at)
+       ON CONFLICT (correction_id, sitting_id) DO NOTHING"""
+)
+_RIPPLES = Statement(_CHANGED + "ORDER BY r.person_id, r.sitting_id")
+_OF_PERSON = Statement(_CHANGED + "AND r.person_id = :person_id ORDER BY r.sitting_id")
+_MARKED = Statement("SELECT COUNT(DISTINCT sitting_id) FROM remark WHERE correction_id = :correction_id")
+_WAITING = Statement("SELECT COUNT(*) FROM correction WHERE scope = :scope AND ref = :ref AND state = 'proposed'")
+_BEFORE = Statement(
+    """SELECT MAX(id) FROM correction WHERE scope = :scope AND ref = :ref AND version_id = :version_id AND state = 'applied' AND id < :id"""
+)
+_NAME = {"exam": Statement("SELECT name FROM exam WHERE id = :ref"), "contest": Statement("SELECT name FROM contest WHERE id = :ref")}
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRecord:
+    """A row read."""
+
+    id: int
+    scope: str
+    ref: int
+    question: str
+    version_id: int
+    amendment: Amendment
+    reason: str
+    report_id: int | None
+    state: str
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionEffect:
+    """What a correction changes for one paper, before and after: score (thousandths of a point), place among all, pass, credit in seconds and
+    certificate of the exam. What does not apply is None, or empty."""
+
+    sitting_id: int
+    person_id: int
+    score_before: int
+    score_after: int
+    place_before: int | None
+    place_after: int | None
+    passed_before: bool | None
+    passed_after: bool | None
+    seconds_before: int
+    seconds_after: int
+    certificate_before: str
+    certificate_after: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the person has anything to be told: a place that others moved is nothing of theirs."""
+        return (self.score_before, self.passed_before, self.seconds_before, self.certificate_before) != (
+            self.score_after,
+            self.passed_after,
+            self.seconds_after,
+            self.certificate_after,
+        )
+
+
+def _correction(row: Any) -> CorrectionRecord:
+    ident, scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at, decided_by, decided_at = row
+    amended = Amendment(way, tuple(keys.split("\n")) if keys else ())
+    decided = None if decided_at is None else moment(decided_at)
+    return CorrectionRecord(
+        ident, scope, ref, question, version_id, amended, reason, report_id, state, proposed_by, moment(proposed_at), decided_by, decided
+    )
+
+
+def _ripple(row: Any) -> CorrectionEffect:
+    sitting_id, person_id, before, after, place_before, place_after, passed_before, passed_after, *credit = row
+    passed = [None if one is None else bool(one) for one in (passed_before, passed_after)]
+    return CorrectionEffect(
+        sitting_id, person_id, before, after, place_before, place_after, passed[0], passed[1], credit[0], credit[1], credit[2], credit[3]
+    )
+
+
+def get(session: Session, correction_id: int) -> CorrectionRecord | None:
+    row = _GET.one(session, id=correction_id)
+    return None if row is None else _correction(row)
+
+
+def proposed(session: Session, scope: str, ref: int, version_id: int) -> CorrectionRecord | None:
+    """The one that waits for a second name."""
+    row = _PROPOSED.one(session, scope=scope, ref=ref, version_id=version_id)
+    return None if row is None else _correction(row)
+
+
+def newest(session: Session, scope: str, ref: int, version_id: int) -> CorrectionRecord | None:
+    """The one that holds for a question of an exam."""
+    row = _NEWEST.one(session, scope=scope, ref=ref, version_id=version_id)
+    return None if row is None else _correction(row)
+
+
+def listed(session: Session, top: int = 20) -> list[CorrectionRecord]:
+    """The newest first."""
+    return [_correction(row) for row in _LIST.all(session, top=top)]
+
+
+def applied(session: Session, scope: str, ref: int) -> list[CorrectionRecord]:
+    """All that were applied to an exam or a contest, in their order."""
+    return [_correction(row) for row in _OF.all(session, scope=scope, ref=ref)]
+
+
+def propose(
+    session: Session,
+    scope: tuple[str, int],
+    question: str,
+    version_id: int,
+    amended: Amendment,
+    reason: str,
+    report_id: int | None,
+    by: str,
+    at: datetime,
+) -> int:
+    row = _PROPOSE.one(
+        session,
+        scope=scope[0],
+        ref=scope[1],
+        question=question,
+        version_id=version_id,
+        way=amended.way,
+        keys="\n".join(amended.keys),
+        reason=reason,
+        report_id=report_id,
+        by=by,
+        at=stamp(at),
+    )
+    return int(row[0])
+
+
+def decide(session: Session, correction_id: int, state: str, by: str, at: datetime) -> bool:
+    """True for the one call that applied or dropped it."""
+    return _DECIDE.run(session, id=correction_id, state=state, by=by, at=stamp(at)) == 1
+
+
+def remark(session: Session, correction_id: int, marks: Iterable[tuple[int, int, int | None, int, bool]], at: datetime) -> None:
+    """New marks as (sitting, place, answer, thousandths, counts); one that stands already stays."""
+    when = stamp(at)
+    names = ("sitting_id", "n", "answer_id", "earned", "counts")
+    _REMARK.many(session, [{"correction_id": correction_id, "at": when} | dict(zip(names, (*one[:4], int(one[4])), strict=True)) for one in marks])
+
+
+def keep(session: Session, correction_id: int, ripples: Sequence[CorrectionEffect], at: datetime) -> None:
+    """Keep what changed; what is there already stays."""
+    when = stamp(at)
+    _RIPPLE.many(
+        session,
+        [
+            {
+                "correction_id": correction_id,
+                "at": when,
+                **{name: getattr(one, name) for name in CorrectionEffect.__slots__ if not name.startswith("passed")},
+                "passed_before": None if one.passed_before is None else int(one.passed_before),
+                "passed_after": None if one.passed_after is None else int(one.passed_after),
+            }
+            for one in ripples
+        ],
+    )
+
+
+def ripples(session: Session, correction_id: int) -> list[CorrectionEffect]:
+    return [_ripple(row) for row in _RIPPLES.all(session, correction_id=correction_id)]
+
+
+def ripples_of(session: Session, correction_id: int, person_id: int) -> list[CorrectionEffect]:
+    """What a correction changed for one person, paper by paper."""
+    return [_ripple(row) for row in _OF_PERSON.all(session, correction_id=correction_id, person_id=person_id)]
+
+
+def marked(session: Session, correction_id: int) -> int:
+    """How many papers a correction marked anew."""
+    return int(_MARKED.one(session, correction_id=correction_id)[0])
+
+
+def waiting(session: Session, scope: str, ref: int) -> int:
+    """How many proposals wait for a second name."""
+    return int(_WAITING.one(session, scope=scope, ref=ref)[0])
+
+
+def newest_before(session: Session, found: CorrectionRecord) -> int | None:
+    """The correction of the same question that held before this one."""
+    row = _BEFORE.one(session, scope=found.scope, ref=found.ref, version_id=found.version_id, id=found.id)
+    return None if row[0] is None else int(row[0])
+
+
+def holding(session: Session, scope: str, ref: int) -> list[CorrectionRecord]:
+    """Of every corrected question the correction that holds."""
+    return list({one.version_id: one for one in applied(session, scope, ref)}.values())
+
+
+def name_of(session: Session, scope: str, ref: int) -> str:
+    """What an exam or a contest is called."""
+    row = _NAME[scope].one(session, ref=ref)
+    return "" if row is None else str(row[0])

@@ -1,1 +1,0 @@
-"""Rows of live contests: where each stands, who answered and pressed, what was decided and called out."""

@@ -1,0 +1,89 @@
+"""Who stands behind a chat account; the first question of every message.
+
+What people chose in 设置; nobody has a row who never chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from sqlmodel import Session
+
+from bot.domain.message import Address
+from bot.domain.people.person import Learner, Preference, RoleName
+from bot.storage.db.query import Statement
+
+_WHO = Statement(
+    """SELECT p.id, p.staff_no, p.name, p.tier,
+              EXISTS (SELECT 1 FROM role r WHERE r.person_id = p.id AND r.role = 'admin'),
+              EXISTS (SELECT 1 FROM role r WHERE r.person_id = p.id AND r.role = 'supervisor')
+       FROM account a JOIN person p ON p.id = a.person_id
+       WHERE a.channel = :channel AND a."user" = :user AND (p.left_on IS NULL OR p.left_on >= :today)"""
+)
+_LOCK = Statement(
+    """SELECT p.id FROM person p WHERE p.id = ANY(:ids) OR p.id IN (
+           SELECT a.person_id FROM account a JOIN unnest(CAST(:channels AS text[]), CAST(:users AS text[])) AS w(channel, "user")
+           ON a.channel = w.channel AND a."user" = w."user")
+       ORDER BY p.id FOR UPDATE"""
+)
+
+_LOCK_STRANGER = Statement("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account AS text), 0))")
+
+
+def learner_at(session: Session, sender: Address, today: str) -> Learner | None:
+    """The person bound to an account and still in office on a day (ISO text), or None."""
+    row = _WHO.one(session, channel=sender.channel, user=sender.user, today=today)
+    if row is None:
+        return None
+    roles = {RoleName.LEARNER}
+    if row[4]:
+        roles.add(RoleName.ADMIN)
+    if row[5]:
+        roles.add(RoleName.SUPERVISOR)
+    return Learner(row[0], row[1], row[2], row[3], frozenset(roles))
+
+
+def lock_stranger(session: Session, sender: Address) -> None:
+    """PostgreSQL: one after the other for an account that nobody's row stands for yet, so that a copy at another replica sees what the first did."""
+    if session.get_bind().dialect.name != "sqlite":
+        _LOCK_STRANGER.one(session, account=f"{sender.channel}:{sender.user}")
+
+
+def lock_people(session: Session, keys: Sequence[Hashable]) -> None:
+    """PostgreSQL: hold the people of a batch, in order of id, so that replicas serialise one person's messages and never deadlock."""
+    addresses = [key for key in keys if isinstance(key, Address)]
+    ids = [key for key in keys if isinstance(key, int)]
+    if addresses or ids:
+        _LOCK.all(session, ids=ids, channels=[a.channel for a in addresses], users=[a.user for a in addresses])
+
+
+_OF = Statement("SELECT push_at, quiet_from, quiet_to, digest, channel FROM preference WHERE person_id = :person_id")
+_KEEP = Statement(
+    """INSERT INTO preference (person_id, push_at, quiet_from, quiet_to, digest, channel)
+       VALUES (:person_id, :push_at, :quiet_from, :quiet_to, :digest, :channel)
+       ON CONFLICT (person_id) DO UPDATE SET push_at = excluded.push_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
+           digest = excluded.digest, channel = excluded.channel"""
+)
+_CHANNELS = Statement("SELECT channel FROM account WHERE person_id = :person_id ORDER BY channel")
+
+
+def preference_of(session: Session, person_id: int) -> Preference:
+    row = _OF.one(session, person_id=person_id)
+    return Preference() if row is None else Preference(row[0], row[1], row[2], bool(row[3]), row[4])
+
+
+def keep_preference(session: Session, person_id: int, chosen: Preference) -> None:
+    _KEEP.run(
+        session,
+        person_id=person_id,
+        push_at=chosen.push_at,
+        quiet_from=chosen.quiet_from,
+        quiet_to=chosen.quiet_to,
+        digest=int(chosen.digest),
+        channel=chosen.channel,
+    )
+
+
+def preferred_channels(session: Session, person_id: int) -> list[str]:
+    """Where a person can be reached."""
+    return [row[0] for row in _CHANNELS.all(session, person_id=person_id)]

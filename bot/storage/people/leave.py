@@ -1,0 +1,76 @@
+"""Leave and secondment: who is away, from which day to which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.domain.people.leave import Absence
+from bot.storage.db.query import Statement
+from bot.storage.tables.columns import stamp
+
+KINDS = {"leave": "请假", "secondment": "借调"}
+
+_OF = Statement("SELECT since, until FROM absence WHERE person_id = :person_id ORDER BY since, id")
+_ALL = Statement("SELECT id, person_id, kind, since, until FROM absence ORDER BY person_id, since, id")
+_KEPT = Statement("SELECT id, person_id, kind, since, until FROM absence WHERE person_id = :person_id ORDER BY since, id")
+_ADD = Statement(
+    """INSERT INTO absence (person_id, kind, since, until, recorded_by, recorded_at)
+       VALUES (:person_id, :kind, :since, :until, :by, :at) RETURNING id"""
+)
+_CHANGE = Statement("UPDATE absence SET until = :until, recorded_by = :by, recorded_at = :at WHERE id = :id")
+_DROP = Statement("DELETE FROM absence WHERE id = :id")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLeave:
+    """A row: whose, leave or secondment, first day, last day (None while it goes on)."""
+
+    id: int
+    person_id: int
+    kind: str
+    since: date
+    until: date | None
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
+def stays(session: Session, person_id: int) -> list[Absence]:
+    """When a person was or will be away."""
+    return [Absence(date.fromisoformat(row[0]), _day(row[1])) for row in _OF.all(session, person_id=person_id)]
+
+
+def everybody(session: Session) -> dict[int, list[KeptLeave]]:
+    """All rows by person."""
+    found: dict[int, list[KeptLeave]] = {}
+    for row in _ALL.all(session):
+        found.setdefault(row[1], []).append(KeptLeave(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])))
+    return found
+
+
+def everybody_stays(session: Session) -> dict[int, list[Absence]]:
+    """When people were or will be away, by person."""
+    return {person_id: [Absence(one.since, one.until) for one in rows] for person_id, rows in everybody(session).items()}
+
+
+def of(session: Session, person_id: int) -> list[KeptLeave]:
+    return [KeptLeave(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])) for row in _KEPT.all(session, person_id=person_id)]
+
+
+def add(session: Session, person_id: int, kind: str, since: date, until: date | None, by: str, at: datetime) -> int:
+    row = _ADD.one(session, person_id=person_id, kind=kind, since=since.isoformat(), until=until and until.isoformat(), by=by, at=stamp(at))
+    return int(row[0])
+
+
+def end(session: Session, absence_id: int, until: date | None, by: str, at: datetime) -> None:
+    """Give an absence another last day."""
+    _CHANGE.run(session, id=absence_id, until=until and until.isoformat(), by=by, at=stamp(at))
+
+
+def drop(session: Session, absence_id: int) -> None:
+    """For an absence that was recorded by mistake or never began."""
+    _DROP.run(session, id=absence_id)

@@ -1,0 +1,111 @@
+"""What the reports on an exam share: which exam is meant, whose papers the asker may see, and the marks and moments of their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot.domain.exam.exam import Exam
+from bot.domain.library.question import Question, question_from_body
+from bot.domain.message import Refusal
+from bot.domain.reports import ReportQuery, Scope
+from bot.storage.db.query import Statement, stream
+from bot.storage.exam import exams
+from bot.storage.reports.scope import office_of, values_of
+from bot.storage.study import grades
+from bot.storage.study.grades import CountingGrade
+from bot.storage.tables.columns import moment
+
+NO_EXAM = "没有这场考试，请写考试的编号或全名。发送「考试」看列表。"
+_PAPERS = Statement(
+    """SELECT t.sitting_id, t.person_id, t.n, t.started_at, p.staff_no, p.name FROM attempt t JOIN person p ON p.id = t.person_id
+       WHERE t.exam_id = :exam AND t.state = 'closed' AND t.closed_at < :until ORDER BY t.sitting_id"""
+)
+_TAPS = Statement(
+    """SELECT a.sitting_id, a.n, a.arrived_at, a.channel FROM answer a JOIN attempt t ON t.sitting_id = a.sitting_id
+       WHERE t.exam_id = :exam ORDER BY a.sitting_id, a.arrived_at, a.id"""
+)
+_BODIES = Statement(
+    """SELECT DISTINCT v.id, v.question, v.version, v.body FROM question_version v JOIN sitting_item i ON i.version_id = v.id
+       JOIN attempt t ON t.sitting_id = i.sitting_id WHERE t.exam_id = :exam"""
+)
+_VISITS = Statement(
+    """SELECT l.person_id, COUNT(*) FROM visit v JOIN link l ON l.id = v.link_id WHERE l.purpose = 'exam' AND l.ref = :ref GROUP BY l.person_id"""
+)
+_ALL = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :exam AND t.state = 'closed'"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedPaper:
+    """One closed try at the exam: the n-th of its person."""
+
+    sitting_id: int
+    person_id: int
+    n: int
+    started_at: datetime
+    staff_no: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedVersion:
+    """A question as it stood in the papers; `name` tells versions apart where there are several."""
+
+    name: str
+    question: Question
+
+
+def exam_of(session: Session, about: str) -> Exam:
+    """The exam of a number or a full name. Raises `Refusal` for none, or where several are called so."""
+    said = about.strip().lstrip("#")
+    if said.isascii() and said.isdigit() and len(said) < 10:
+        found = exams.get(session, int(said))
+        named = [found] if found is not None else []
+    else:
+        named = [one for one in exams.everything(session) if one.name == said]
+    named = [one for one in named if one.state != "draft"]
+    if not named:
+        raise Refusal(NO_EXAM)
+    if len(named) > 1:
+        raise Refusal(f"叫这个名称的考试有 {len(named)} 场，请写编号：{'、'.join(str(one.id) for one in named[:10])}。")
+    return named[0]
+
+
+def papers(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> list[ReportedPaper]:
+    """The closed tries of those whom the asker may see, as they stood on the day asked for."""
+    rows = _PAPERS.all(session, exam=exam.id, until=values_of(ask)["until"])
+    found = [ReportedPaper(row[0], row[1], row[2], moment(row[3]), row[4], row[5]) for row in rows]
+    if scope.roots is None:
+        return found
+    text = f"WITH RECURSIVE {office_of(scope)} SELECT DISTINCT person_id FROM office"  # noqa: S608
+    mine = {row[0] for row in stream(session, text, values_of(ask))}
+    return [one for one in found if one.person_id in mine]
+
+
+def marks_of(session: Session, exam: Exam, sittings: Collection[int]) -> list[CountingGrade]:
+    """The marks that count of some papers of an exam."""
+    return [one for one in grades.of_sittings(session, _ALL, exam=exam.id) if one.sitting_id in sittings]
+
+
+def versions(session: Session, exam: Exam) -> dict[int, ReportedVersion]:
+    """The questions of an exam's papers by version row."""
+    rows = _BODIES.all(session, exam=exam.id)
+    several = {row[1] for row in rows if sum(other[1] == row[1] for other in rows) > 1}
+    return {row[0]: ReportedVersion(f"{row[1]}@{row[0]}" if row[1] in several else row[1], question_from_body(json.loads(row[3]))) for row in rows}
+
+
+def taps(session: Session, exam: Exam) -> dict[int, list[tuple[int, datetime, str]]]:
+    """(place, arrival, channel) of the answers of each paper, in the order in which they came."""
+    found: dict[int, list[tuple[int, datetime, str]]] = {}
+    for sitting_id, n, arrived, channel in _TAPS.all(session, exam=exam.id):
+        found.setdefault(sitting_id, []).append((n, moment(arrived), channel))
+    return found
+
+
+def visits(session: Session, exam: Exam) -> dict[int, int]:
+    """In how many browsers each person has opened an exam's page, as far as visits are still kept."""
+    return {row[0]: int(row[1]) for row in _VISITS.all(session, ref=str(exam.id))}

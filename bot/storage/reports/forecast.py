@@ -1,0 +1,146 @@
+"""预警: who will not reach the quota at the present pace, how sure that is, and what would still be enough each working day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+
+from sqlmodel import Session
+
+from bot.domain.calendar import ONE_DAY
+from bot.domain.hours.forecast import BackTest, Outlook, WorkYear, back_test, look_ahead, smallest_plan
+from bot.domain.hours.policy import YearQuotas, quotas, shown_hours, total_hours
+from bot.domain.message import Refusal
+from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table, rate
+from bot.storage.db.query import stream
+from bot.storage.people import leave
+from bot.storage.reports.earning_pace import EarningPerson, people, quota_of
+from bot.storage.reports.scope import narrowed, office_of, quotas_of, report, table, units_in, values_of
+
+COLUMNS = (
+    Column("staff_no", "工号"),
+    Column("name", "姓名"),
+    Column("unit", "单位"),
+    Column("tier", "层级", phone="never"),
+    Column("total", "已有", "hours"),
+    Column("need", "应达", "hours"),
+    Column("expected", "预计年底", "hours"),
+    Column("margin", "±", "hours"),
+    Column("chance", "不达标"),
+    Column("short", "集体学法差额", "hours", phone="if any"),
+    Column("minutes", "每日分钟", "int"),
+    Column("reached_on", "达标日", phone="never"),
+)
+MOST_MINUTES = 90
+"""What a day can hold of online study (D2); a plan beyond it is none."""
+
+
+@report("预警", about="单位")
+def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
+    """按今年的进度，哪些人年底达不到学时，误差多大，每个工作日补多少分钟还来得及。"""
+    need = quotas_of(ask)
+    if ask.last != ask.as_of:
+        raise Refusal(f"{ask.year} 年度已经结束，不再预测，请看「报表 达标率」。")
+    scope, called = narrowed(session, scope, ask.about)
+    year = WorkYear(ask.year, ask.calendar)
+    ahead = year.between(ask.last + ONE_DAY, date(ask.year, 12, 31))
+    units = _units(session, scope, ask)
+    listed: list[tuple[int, Decimal, Row]] = []
+    counts = {"counted": 0, "surely": 0, "doubtful": 0, "early": 0}
+    for person, outlook in _outlooks(session, scope, ask, need, year):
+        if outlook is None:
+            counts["early"] += 1
+            continue
+        counts["counted"] += 1
+        counts["doubtful"] += outlook.doubtful
+        if outlook.will_miss:
+            counts["surely"] += outlook.surely
+            place, unit = units[person.id]
+            listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, ahead)))
+    rows = [row for _, _, row in sorted(listed, key=lambda one: (one[0], one[1], one[2][0]))]
+    notes = [
+        f"{counts['counted']} 人中，按今年的进度 {len(rows)} 人年底不能达标（很可能 {counts['surely']} 人），"
+        f"另有 {counts['doubtful']} 人在误差之内。",
+        tested(_tested(session, ask, need)),
+    ]
+    if counts["early"]:
+        notes.append(f"{counts['early']} 人今年在岗不足 20 个工作日，不作预测。")
+    terms = [
+        "进度：今年至今各类学时除以在岗工作日（请假、借调除外），照此推到年底；±：按本人各周的波动，五次里约四次落在这个范围内。",
+        "每日分钟：从次日起每个工作日自学这么多分钟，到达标日补足差额；空着表示来不及只靠自学，集体学法的差额只能参加集体学法来补。",
+    ]
+    title = f"学时预警（{called}）" if called else "学时预警"
+    return table(session, ask, "预警", title, Part("预计不能达标的人", COLUMNS, rows), notes=notes, terms=terms)
+
+
+def _outlooks(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas, year: WorkYear) -> Iterator[tuple[EarningPerson, Outlook | None]]:
+    away = leave.everybody_stays(session)
+    for person in people(session, scope, ask.last, ask.until):
+        quota = quota_of(person.tier, need, ask.policy, ask.last)
+        if quota is not None:
+            span = year.span(ask.last, person.joined_on, away.get(person.id, ()))
+            yield person, look_ahead(person.earned, ask.last, span, quota)
+
+
+def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[date]) -> Row:
+    plan = smallest_plan(int(outlook.missing * outlook.quota.per_hour), ahead, MOST_MINUTES)
+    return (
+        person.staff_no,
+        person.name,
+        unit,
+        person.tier,
+        outlook.total,
+        outlook.quota.need,
+        outlook.expected,
+        outlook.margin,
+        "很可能" if outlook.surely else "可能",
+        outlook.short,
+        plan.minutes if plan else None,
+        plan.day.isoformat() if plan else None,
+    )
+
+
+def _units(session: Session, scope: Scope, ask: ReportQuery) -> dict[int, tuple[int, str]]:
+    """The first unit of each person in the order of the tree, with its place there."""
+    order = {unit.id: (place, unit.path) for place, unit in enumerate(units_in(session, scope).values())}
+    found: dict[int, tuple[int, str]] = {}
+    for person_id, unit_id in stream(session, f"WITH RECURSIVE {office_of(scope)} SELECT person_id, unit_id FROM office", values_of(ask)):  # noqa: S608
+        if unit_id in order:
+            found[person_id] = min(found.get(person_id, order[unit_id]), order[unit_id])
+    return found
+
+
+# ── The back-test ──
+
+
+def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | None:
+    """The same day of the year before, over the whole agency: only sums leave here, so no scope is overstepped."""
+    before = ask.year - 1
+    if not ask.calendar.knows(before):
+        return None
+    cut = ask.last.replace(year=before, day=min(ask.last.day, 28) if ask.last.month == 2 else ask.last.day)
+    year, then = WorkYear(before, ask.calendar), quotas(ask.policy, cut)
+    away = leave.everybody_stays(session)
+
+    def outcomes() -> Iterator[tuple[Outlook, Decimal, Decimal]]:
+        for person in people(session, Scope(), cut, ask.until):
+            quota = quota_of(person.tier, then, ask.policy, cut)
+            if quota is None or not person.final:
+                continue
+            outlook = look_ahead(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
+            if outlook is not None:
+                per_hour = quota.per_hour
+                yield outlook, total_hours(person.final, per_hour), shown_hours(person.final.get("collective", 0), per_hour)
+
+    return back_test(cut, outcomes())
+
+
+def tested(found: BackTest | None) -> str:
+    """How far to trust the figures, in a sentence."""
+    if found is None:
+        return "回测：没有上年同期的数据可以检验，误差未知，只供参考。"
+    return (
+        f"回测：用同样的办法从 {found.cut.isoformat()} 推算上年年底，{found.people} 人平均绝对误差 {found.mean_error} 学时，"
+        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.held, found.people)}%。"
+    )

@@ -1,0 +1,196 @@
+"""What every report stands on: how it is registered, whom the asker may see, who is in office, and where the seconds come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.domain.hours.policy import YearQuotas, quotas
+from bot.domain.message import Refusal
+from bot.domain.reports import Part, ReportQuery, Scope, Table
+from bot.storage.db.query import Statement
+from bot.storage.hours import hash_chain
+from bot.storage.tables.columns import stamp
+
+Run = Callable[[Session, Scope, ReportQuery], Table]
+NO_UNIT = "没有这个单位，请核对名称（可写全路径，例如「某局/办公室」）。"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportKind:
+    """One report: its name, one line of help, what it is about (a unit, a person), and whether that must be said.
+
+    `tells_keys` keeps it from whoever sits an exam (services/secrecy.py).
+    """
+
+    name: str
+    help: str
+    run: Run
+    about: str
+    needs: bool
+    tells_keys: bool = False
+
+    @property
+    def example(self) -> str:
+        """What it might be asked about: an exam by its number, a person by theirs."""
+        return "12" if self.about == "考试" else "1001"
+
+
+REPORTS: dict[str, ReportKind] = {}
+
+
+def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = False) -> Callable[[Run], Run]:
+    """Register a report under its name; the first line of its docstring is its help. Chat, web and command line show it by themselves."""
+
+    def register(run: Run) -> Run:
+        lines = (run.__doc__ or "").strip().splitlines()
+        if not lines:
+            raise ValueError(f"{name} has no help line")
+        if name in REPORTS:
+            raise ValueError(f"{name} is taken")
+        REPORTS[name] = ReportKind(name, lines[0].strip(), run, about, needs, tells_keys)
+        return run
+
+    return register
+
+
+# ── Rules ──
+
+
+def quotas_of(ask: ReportQuery) -> YearQuotas:
+    """What the year asks, by the rules in force on the last day that counts."""
+    try:
+        return quotas(ask.policy, ask.last)
+    except KeyError as missing:
+        raise Refusal("数据库里还没有学时规则，请先启动一次服务（python -m bot serve）装入规则。") from missing
+
+
+def table(session: Session, ask: ReportQuery, name: str, title: str, *parts: Part, notes: Sequence[str] = (), terms: Sequence[str] = ()) -> Table:
+    """A report with what is printed on all of them: day, year, rules, head of the seal."""
+    rules = "、".join(ask.policy.at(line, ask.last).name for line in ("D1", "D11"))
+    return Table(name, title, parts, ask.as_of, ask.year, rules, hash_chain.head(session), tuple(notes), tuple(terms))
+
+
+# ── Scope ──
+
+
+_ROLE = Statement("SELECT unit_id FROM role WHERE person_id = :person_id AND role = 'supervisor'")
+_POSTS = Statement("SELECT unit_id, since, until FROM post WHERE person_id = :person_id AND since <= :day ORDER BY COALESCE(until, '9999'), since")
+_UNITS = Statement("SELECT id, parent_id, name, path FROM unit")
+
+
+def scope_of(session: Session, person_id: int, today: date) -> Scope:
+    """What a supervisor may see: the unit of the role, or the units of their own open posts; nothing without the role."""
+    row = _ROLE.one(session, person_id=person_id)
+    if row is None:
+        return Scope(())
+    return Scope((row[0],) if row[0] is not None else tuple(units_on(session, person_id, today)))
+
+
+def units_on(session: Session, person_id: int, day: date) -> list[int]:
+    """The units where a person has a post on a day; for one who has left, the last unit."""
+    posts = _POSTS.all(session, person_id=person_id, day=day.isoformat())
+    open_then = [unit for unit, _, until in posts if until is None or until >= day.isoformat()]
+    return open_then or [unit for unit, _, _ in posts[-1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportUnit:
+    """A unit within a scope: `above` are the units of the scope that contain it, itself first."""
+
+    id: int
+    name: str
+    path: str
+    above: tuple[int, ...]
+
+
+def units_in(session: Session, scope: Scope) -> dict[int, ReportUnit]:
+    """The units of a scope in the order of the tree."""
+    rows = {row[0]: row for row in _UNITS.all(session)}
+    found: list[ReportUnit] = []
+    for unit_id, _, name, path in rows.values():
+        chain: list[int] = []
+        here: int | None = unit_id
+        while here is not None and here in rows and here not in chain:
+            chain.append(here)
+            here = rows[here][1]
+        if scope.roots is not None:
+            tops = [place for place, one in enumerate(chain) if one in scope.roots]
+            if not tops:
+                continue
+            chain = chain[: tops[-1] + 1]
+        found.append(ReportUnit(unit_id, name, path, tuple(chain)))
+    return {unit.id: unit for unit in sorted(found, key=lambda unit: unit.path.split("/"))}
+
+
+def narrowed(session: Session, scope: Scope, about: str) -> tuple[Scope, str]:
+    """The scope of one unit by path or name, and how it is called; a unit outside the scope is refused like one that does not exist."""
+    units = units_in(session, scope)
+    if not about:
+        tops = [unit for unit in units.values() if len(unit.above) == 1]
+        return scope, "、".join(unit.path for unit in tops[:3]) + ("等" if len(tops) > 3 else "")
+    wanted = about.strip("/ ")
+    fitting = [unit for unit in units.values() if unit.path == wanted]
+    fitting = fitting or [unit for unit in units.values() if unit.path.endswith(f"/{wanted}")]
+    if not fitting:
+        raise Refusal(NO_UNIT)
+    if len(fitting) > 1:
+        raise Refusal(f"叫这个名称的单位有 {len(fitting)} 个，请写全路径：{'、'.join(unit.path for unit in fitting[:5])}")
+    return Scope((fitting[0].id,)), fitting[0].path
+
+
+# ── SQL that reports share ──
+
+
+_OFFICE = """office AS (
+    SELECT DISTINCT t.person_id, t.unit_id FROM post t JOIN person p ON p.id = t.person_id
+    WHERE t.unit_id IN (SELECT id FROM tree) AND t.since <= :day AND (t.until IS NULL OR t.until >= :day)
+    AND (p.left_on IS NULL OR p.left_on >= :day))"""
+
+
+def office_of(scope: Scope) -> str:
+    """Two parts of a WITH: `tree`, the units of a scope, and `office`, who has a post in them on :day and has not left."""
+    if scope.roots is None:
+        tree = "SELECT id FROM unit"
+    else:
+        roots = ", ".join(str(int(root)) for root in scope.roots) or "NULL"
+        tree = f"SELECT id FROM unit WHERE id IN ({roots}) UNION SELECT u.id FROM unit u JOIN tree ON u.parent_id = tree.id"  # noqa: S608
+    return f"tree(id) AS ({tree}), {_OFFICE}"
+
+
+def seconds_of(ask: ReportQuery, scope: Scope) -> str:
+    """person_id, category, seconds of the year: the running totals for today, the ledger as it stood for any other day.
+
+    A reversal carries the day of what it takes back, so an entry reversed after the day asked for still counts on that day.
+    """
+    only = "" if scope.roots is None else " AND person_id IN (SELECT person_id FROM office)"
+    if ask.is_now:
+        return f"SELECT person_id, category, seconds FROM year_total WHERE year = :year{only}"  # noqa: S608
+    return (
+        "SELECT person_id, category, CAST(SUM(credit_seconds) AS BIGINT) AS seconds FROM ledger"  # noqa: S608
+        f" WHERE day >= :first AND day <= :day AND recorded_at < :until{only} GROUP BY person_id, category"
+    )
+
+
+def values_of(ask: ReportQuery) -> dict[str, Any]:
+    """What the shared SQL binds. Both databases take names that a statement does not use."""
+    return {"year": ask.year, "first": ask.first.isoformat(), "day": ask.last.isoformat(), "until": stamp(ask.until)}
+
+
+QUARTERS = 4
+_KNOWN: dict[int, Decimal] = {}
+
+
+def hours_of(quarters: int) -> Decimal:
+    """Quarter hours as 学时; one object for equal values, because a long list holds the same few a hundred thousand times."""
+    found = _KNOWN.get(quarters)
+    if found is None:
+        found = Decimal(quarters) / QUARTERS
+        if 0 <= quarters < 4000:
+            _KNOWN[quarters] = found
+    return found

@@ -1,0 +1,107 @@
+"""The platforms' access tokens: one row for all replicas, sealed under the app's own secret, with a lease for whoever fetches the next."""
+
+from __future__ import annotations
+
+import binascii
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlmodel import Session
+
+from bot.storage.db.database import Database
+from bot.storage.db.query import Statement
+from bot.storage.tables.columns import moment, stamp
+
+log = structlog.get_logger(__name__)
+
+NONCE_BYTES = 12
+_INFO = b"xuefa-bot platform token v1"
+_MAKE = Statement("INSERT INTO platform_token (name, sealed, holder) VALUES (:name, '', '') ON CONFLICT DO NOTHING")
+_READ = Statement("SELECT sealed, expires_at FROM platform_token WHERE name = :name")
+_LEASE = Statement(
+    """UPDATE platform_token SET holder = :holder, lease_until = :until
+       WHERE name = :name AND (holder = :holder OR lease_until IS NULL OR lease_until <= :now)"""
+)
+_SAVE = Statement(
+    """UPDATE platform_token SET sealed = :sealed, expires_at = :expires_at, holder = '', lease_until = NULL
+       WHERE name = :name AND (holder = :holder OR lease_until IS NULL OR lease_until <= :now)"""
+)
+
+
+class Lived(Protocol):
+    """What is kept: a value, and the moment it dies (aware)."""
+
+    @property
+    def value(self) -> str: ...
+
+    @property
+    def expires_at(self) -> datetime: ...
+
+
+T = TypeVar("T", bound=Lived)
+
+
+class SealedTokens(Generic[T]):
+    """The shared rows through the desk; raises `Busy` when the database cannot answer.
+
+    `secret_of` gives the app's secret for a row's name: who does not hold it cannot read the token, and a token sealed under a former secret is
+    as good as none. `make` builds what `read` returns.
+    """
+
+    def __init__(self, desk: Database, secret_of: Callable[[str], str], make: Callable[[str, datetime], T], clock: Callable[[], datetime]) -> None:
+        self._desk = desk
+        self._secret_of = secret_of
+        self._make = make
+        self._clock = clock
+
+    async def read(self, key: str) -> T | None:
+        row = await self._desk.read(lambda session: _READ.one(session, name=key))
+        if row is None or not row[0] or row[1] is None:
+            return None
+        value = self._open(key, row[0])
+        return None if value is None else self._make(value, moment(row[1]))
+
+    async def lease(self, key: str, holder: str, seconds: float) -> bool:
+        """True for the one who may fetch now; a lease that is not given back ends after `seconds`."""
+
+        def take(session: Session) -> bool:
+            now = self._clock()
+            _MAKE.run(session, name=key)
+            return _LEASE.run(session, name=key, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=seconds))) == 1
+
+        return await self._desk.write(take, of=("token", key))
+
+    async def save(self, key: str, holder: str, token: T) -> None:
+        """Keep the token and end the lease; nothing when somebody else has taken the lease meanwhile: theirs is the newer token."""
+        sealed = self._seal(key, token.value)
+
+        def keep(session: Session) -> bool:
+            _MAKE.run(session, name=key)
+            now = stamp(self._clock())
+            return _SAVE.run(session, name=key, holder=holder, sealed=sealed, expires_at=stamp(token.expires_at), now=now) == 1
+
+        if not await self._desk.write(keep, of=("token", key)):
+            log.info("token came too late", key=key)
+
+    def _cipher(self, key: str) -> AESGCM:
+        return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=key.encode(), info=_INFO).derive(self._secret_of(key).encode()))
+
+    def _seal(self, key: str, value: str) -> str:
+        nonce = os.urandom(NONCE_BYTES)
+        return b64encode(nonce + self._cipher(key).encrypt(nonce, value.encode(), key.encode())).decode()
+
+    def _open(self, key: str, sealed: str) -> str | None:
+        try:
+            raw = b64decode(sealed, validate=True)
+            return self._cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], key.encode()).decode()
+        except (binascii.Error, InvalidTag, ValueError):
+            log.warning("token not readable", key=key)
+            return None

@@ -1,0 +1,116 @@
+"""The columns that all tables share a form of: moments, days, flags, and rules a row can state.
+
+Only TEXT and INTEGER are used, so that SQLite's STRICT tables and PostgreSQL hold the same values, and the statements of the answer path read
+the same text from both; what FSRS computes is kept in the 64 bits it was computed in (`real`), which both give back
+unchanged. Moments are UTC with microseconds, days are days in Asia/Shanghai; both sort as text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import REAL, CheckConstraint, Double, Integer, Text
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field
+
+STRICT = {"sqlite_strict": True}
+KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
+"""For short rows that are found by a key of several columns: in SQLite the key's tree holds the row, and every write touches one tree less."""
+
+
+def stamp(at: datetime) -> str:
+    """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z."""
+    if at.tzinfo is None:
+        raise ValueError("a naive datetime reached a row")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def moment(text: str) -> datetime:
+    """The aware UTC moment of a row's text."""
+    return datetime.fromisoformat(text)
+
+
+class MomentType(TypeDecorator[datetime]):
+    """Aware datetime in code, UTC text in the row."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
+        return None if value is None else stamp(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
+        return None if value is None else moment(value)
+
+
+class DayType(TypeDecorator[date]):
+    """A day in Asia/Shanghai as 2026-03-01."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Any) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Any) -> date | None:
+        return None if value is None else date.fromisoformat(value)
+
+
+class FlagType(TypeDecorator[bool]):
+    """True or false as 1 or 0."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: bool | None, dialect: Any) -> int | None:
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: int | None, dialect: Any) -> bool | None:
+        return None if value is None else bool(value)
+
+
+def key_column(**more: Any) -> Any:
+    return Field(default=None, sa_type=Integer, primary_key=True, **more)
+
+
+def text_column(**more: Any) -> Any:
+    return Field(sa_type=Text, **more)
+
+
+def integer_column(**more: Any) -> Any:
+    return Field(sa_type=Integer, **more)
+
+
+def float_column(**more: Any) -> Any:
+    return Field(sa_type=Double().with_variant(REAL(), "sqlite"), **more)
+
+
+def moment_column(**more: Any) -> Any:
+    return Field(sa_type=MomentType, **more)
+
+
+def day_column(**more: Any) -> Any:
+    return Field(sa_type=DayType, **more)
+
+
+def flag_column(**more: Any) -> Any:
+    return Field(sa_type=FlagType, **more)
+
+
+def is_moment(column: str) -> CheckConstraint:
+    """The text of a moment has one form only; anything else would sort and compare wrongly."""
+    return CheckConstraint(f"length({column}) = 27 AND {column} LIKE '____-__-__T__:__:__.______Z'", name=f"{column}_is_a_moment")
+
+
+def is_day(column: str) -> CheckConstraint:
+    return CheckConstraint(f"length({column}) = 10 AND {column} LIKE '____-__-__'", name=f"{column}_is_a_day")
+
+
+def one_of(column: str, *allowed: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in allowed)})", name=f"{column}_is_known")
+
+
+def is_flag(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN (0, 1)", name=f"{column}_is_a_flag")

@@ -1,0 +1,156 @@
+"""The host's console: everything a host does with one thumb or one key; who holds it is seen by all, and another can take over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+from sqlmodel import Session
+
+from bot.domain.links import PageVisitor
+from bot.domain.message import Refusal
+from bot.services.contest import host_lock, live_host
+from bot.services.contest.host_lock import LiveHost
+from bot.services.library.catalog import Catalog
+from bot.storage.contest.live_state import LiveState
+from bot.storage.db.database import Database
+from bot.storage.db.writer import Busy
+from bot.web.contest.live_feed import LiveFeed, stream
+from bot.web.sessions import Said, WebSessions
+from bot.web.templates import Templates
+
+PATH = "/console/contests/{ref:[0-9]{1,9}}"
+AGAIN = 20.0
+"""Seconds between two looks at the rights of who watches."""
+
+Act = Callable[["ConsoleCommand"], None]
+
+
+class ConsoleCommand:
+    """One press on the console, as it was sent: read strictly, for what is not there is not meant."""
+
+    def __init__(self, session: Session, shelf: Catalog, who: LiveHost, contest_id: int, said: Said, now: datetime) -> None:
+        self.session, self.shelf, self.who, self.contest_id, self.said, self.now = session, shelf, who, contest_id, said, now
+
+    def number(self, name: str) -> int | None:
+        value = self.said.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
+
+    def words(self, name: str) -> str:
+        value = self.said.get(name)
+        return value[:500] if isinstance(value, str) else ""
+
+    @property
+    def common(self) -> dict[str, Any]:
+        return {"decided": self.number("decided")}
+
+
+def _adjust(one: ConsoleCommand) -> None:
+    live_host.adjust(
+        one.session, one.who, one.contest_id, one.number("points") or 0, one.words("why"), one.now, team_id=one.number("team"), **one.common
+    )
+
+
+def _step(do: Callable[..., None]) -> Act:
+    """An act that needs no more than to be said."""
+    return lambda one: do(one.session, one.who, one.contest_id, one.now, **one.common)
+
+
+def _next(one: ConsoleCommand) -> None:
+    live_host.next_item(
+        one.session, one.who, one.contest_id, one.now, n=one.number("n"), team_id=one.number("team"), stake=one.number("stake") or 0, **one.common
+    )
+
+
+def _take(one: ConsoleCommand) -> None:
+    host_lock.take_over(one.session, one.who, one.contest_id, one.now)
+
+
+ACTS: dict[str, Act] = {
+    "next": _next,
+    "buzz": _step(live_host.buzz),
+    "close": _step(live_host.close),
+    "pause": lambda one: live_host.pause(one.session, one.who, one.contest_id, one.now, why=one.words("why"), **one.common),
+    "resume": _step(live_host.resume),
+    "board": _step(live_host.show_board),
+    "void": lambda one: live_host.void(one.session, one.who, one.contest_id, one.number("n") or 0, one.words("why"), one.now, **one.common),
+    "adjust": _adjust,
+    "right": lambda one: live_host.judge(one.session, one.who, one.contest_id, True, one.now, **one.common),
+    "wrong": lambda one: live_host.judge(one.session, one.who, one.contest_id, False, one.now, **one.common),
+    "finish": lambda one: live_host.finish(one.session, one.shelf, one.who, one.contest_id, one.now, **one.common),
+    "take": _take,
+}
+
+
+class ConsolePage:
+    """The pages under `/console/contests`, behind the door."""
+
+    def __init__(
+        self, desk: Database, shelf: Callable[[], Catalog], clock: Callable[[], datetime], feed: LiveFeed, door: WebSessions, pages: Templates
+    ) -> None:
+        self._desk, self._shelf, self._clock, self._feed, self._door, self._pages = desk, shelf, clock, feed, door, pages
+
+    def attach(self, app: web.Application) -> None:
+        self._door.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
+        app.router.add_get(PATH, self._door.shows("console", self.show))
+        app.router.add_get(f"{PATH}/events", self._door.shows("console", self.events), allow_head=False)
+        app.router.add_post(f"{PATH}/act", self._door.acts("console", self.act))
+
+    async def show(self, request: web.Request, visitor: PageVisitor) -> web.Response:
+        of = await self._seen(request, visitor)
+        return self._pages.show("live/console.html", visitor=visitor, contest=of)
+
+    async def events(self, request: web.Request, visitor: PageVisitor) -> web.StreamResponse:
+        of = await self._seen(request, visitor)
+        looked = self._clock()
+
+        async def goes_on() -> bool:
+            nonlocal looked
+            if (self._clock() - looked).total_seconds() < AGAIN:
+                return True
+            looked = self._clock()
+            return await self._door.visitor(request, "console") is not None
+
+        async with self._feed.watch(of.id, "console") as frames:
+            return await stream(request, _mine(frames, visitor.learner.id), goes_on)
+
+    async def act(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+        """One press: {"act": …, "decided": the last decision that the page had before its eyes, …}. A refusal is a sentence, with status 409."""
+        contest_id, name = int(request.match_info["ref"]), said.get("act")
+        act = ACTS.get(name) if isinstance(name, str) else None
+        if act is None:
+            raise web.HTTPBadRequest
+
+        def work(session: Session) -> None:
+            now = self._clock()
+            act(ConsoleCommand(session, self._shelf(), host_lock.host_of(session, visitor.learner, "console"), contest_id, said, now))
+
+        try:
+            await self._desk.write(work, of=visitor.learner.id)
+        except Refusal as refusal:
+            return web.json_response({"say": str(refusal)}, status=409)
+        except Busy:
+            return web.json_response({"say": "系统繁忙，这一步没有办，请再点一次。"}, status=409)
+        self._feed.poke()
+        return web.json_response({"now": self._clock().isoformat()})
+
+    async def _seen(self, request: web.Request, visitor: PageVisitor) -> LiveState:
+        contest_id = int(request.match_info["ref"])
+        try:
+            return await self._desk.read(lambda session: host_lock.seen(session, host_lock.host_of(session, visitor.learner, "console"), contest_id))
+        except Refusal as refusal:
+            raise web.HTTPNotFound from refusal
+
+
+async def _mine(frames: AsyncIterator[str], who: int) -> AsyncIterator[str]:
+    """Each frame with whether this visitor holds the seat; nobody else's row goes out."""
+    async for frame in frames:
+        if not frame:
+            yield frame
+            continue
+        shown = json.loads(frame)
+        shown["mine"] = shown.pop("host_id") == who
+        yield json.dumps(shown, ensure_ascii=False, separators=(",", ":"))

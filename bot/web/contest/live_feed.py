@@ -1,0 +1,186 @@
+"""What screens and consoles are fed with: one task a process looks at the database while anybody watches, so that all replicas show the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+from aiohttp import web
+from sqlmodel import Session
+
+from bot.services.contest import live_results, live_views
+from bot.services.contest.live_results import LiveStanding
+from bot.services.library.catalog import Catalog
+from bot.storage.contest import live_state
+from bot.storage.db.database import Database
+from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.writer import Busy
+
+log = structlog.get_logger(__name__)
+
+EVERY = 0.2
+"""Seconds between two looks at the versions while somebody watches."""
+COUNT_EVERY = 3
+"""So many looks until the answers of an open question are counted again: counting two thousand takes longer than looking at a version."""
+BEAT = 15.0
+"""Seconds after which a line that says nothing is kept open by an empty word."""
+WATCHERS = 300
+STRANGERS = 200
+"""So many of them may be people who have no more than the number of a contest: whoever opens many lines keeps no host from the console."""
+
+Kind = Literal["public", "named", "console"]
+_CLOCK = ("now", "left")
+
+
+@dataclass(slots=True)
+class WatchedContest:
+    """A contest that somebody watches: what was last made of it, and who waits for more."""
+
+    version: int = 0
+    turn: int = 0
+    standing: LiveStanding | None = None
+    frames: dict[Kind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
+    compared: dict[Kind, str] = field(default_factory=dict)
+    watchers: dict[asyncio.Event, Kind] = field(default_factory=dict)
+
+
+class LiveFeed:
+    """One a process."""
+
+    def __init__(self, desk: Database, shelf: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
+        self._desk, self._shelf, self._clock = desk, shelf, clock
+        self._watched: dict[int, WatchedContest] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._poke = asyncio.Event()
+        self.closing = False
+
+    def attach(self, app: web.Application) -> None:
+        app.on_shutdown.append(self._close)
+
+    def poke(self) -> None:
+        """Something was just changed here: look at once."""
+        self._poke.set()
+
+    @asynccontextmanager
+    async def watch(self, contest_id: int, kind: Kind) -> AsyncIterator[AsyncIterator[str]]:
+        """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
+        kinds = [each for one in self._watched.values() for each in one.watchers.values()]
+        if self.closing or len(kinds) >= WATCHERS or (kind == "public" and kinds.count("public") >= STRANGERS):
+            raise web.HTTPServiceUnavailable
+        watched = self._watched.setdefault(contest_id, WatchedContest())
+        rung = asyncio.Event()
+        watched.watchers[rung] = kind
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look_on())
+        self.poke()
+        try:
+            yield self._frames(watched, rung, kind)
+        finally:
+            watched.watchers.pop(rung, None)
+            if not watched.watchers:
+                self._watched.pop(contest_id, None)
+
+    async def _frames(self, watched: WatchedContest, rung: asyncio.Event, kind: Kind) -> AsyncIterator[str]:
+        said: dict[str, Any] | None = None
+        while not self.closing:
+            made_at, frame = watched.frames.get(kind, (None, None))
+            if made_at is not None and frame is not None and frame is not said:
+                said = frame
+                # Who comes later than it was made, or comes back, is not shown a clock of before.
+                yield json.dumps(live_views.aged(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
+            rung.clear()
+            try:
+                async with asyncio.timeout(BEAT):
+                    await rung.wait()
+            except TimeoutError:
+                yield ""
+
+    async def _look_on(self) -> None:
+        while self._watched and not self.closing:
+            self._poke.clear()
+            try:
+                await self._look()
+            except (Busy, *DRIVER_ERRORS) as wrong:
+                log.warning("live contests not looked at", reason=type(wrong).__name__)
+            except Exception:
+                log.exception("the feed stumbled")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._poke.wait(), EVERY)
+
+    async def _look(self) -> None:
+        wanted = {contest_id: (watched, frozenset(watched.watchers.values())) for contest_id, watched in self._watched.items()}
+        # Not on the desk's readers: a long report must not hold up a hall.
+        await asyncio.to_thread(self._desk.read_now, lambda session: self._made(session, wanted))
+        for watched, _ in wanted.values():
+            for rung in watched.watchers:
+                rung.set()
+
+    def _made(self, session: Session, wanted: dict[int, tuple[WatchedContest, frozenset[Kind]]]) -> None:
+        """In the reader's thread: the frames of every contest that has changed, or whose answers are to be counted again."""
+        now = self._clock()
+        for contest_id, (watched, kinds) in wanted.items():
+            of = live_state.stage(session, contest_id)
+            if of is None:
+                continue
+            watched.turn += 1
+            changed = of.version != watched.version
+            if changed:
+                watched.version, watched.standing = of.version, None
+            for kind in watched.frames.keys() - kinds:
+                # Nobody looks at it now, and whoever looks again is not to see what was.
+                del watched.frames[kind], watched.compared[kind]
+            missing = any(kind not in watched.frames for kind in kinds)
+            is_open = of.course.phase in ("lobby", "reading", "open")
+            if not (changed or missing or (is_open and watched.turn % COUNT_EVERY == 0)):
+                continue
+            if watched.standing is None and ("console" in kinds or live_views.shows_board(of)):
+                watched.standing = live_results.standing(session, of)
+            for kind in kinds:
+                shown = (
+                    live_views.console(session, self._shelf(), of, now, watched.standing or live_results.standing(session, of))
+                    if kind == "console"
+                    else live_views.screen(session, self._shelf(), of, now, watched.standing, named=kind == "named")
+                )
+                compared = json.dumps(_still(shown), sort_keys=True)
+                # What has only grown older is no news, and would make every screen draw again.
+                if compared != watched.compared.get(kind):
+                    watched.compared[kind] = compared
+                    watched.frames[kind] = (now, shown)
+
+    async def _close(self, app: web.Application) -> None:
+        self.closing = True
+        self._poke.set()
+        for watched in self._watched.values():
+            for rung in watched.watchers:
+                rung.set()
+
+
+def _still(shown: dict[str, Any]) -> dict[str, Any]:
+    """Without what runs by itself."""
+    still = {key: value for key, value in shown.items() if key not in _CLOCK}
+    if "item" in still:
+        still["item"] = {key: value for key, value in still["item"].items() if key not in _CLOCK}
+    return still
+
+
+async def stream(request: web.Request, frames: AsyncIterator[str], goes_on: Callable[[], Any] | None = None) -> web.StreamResponse:
+    """Server-sent events until the watcher goes, the service stops, or `goes_on` says no."""
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    try:
+        await response.write(b"retry: 1000\n\n")
+        async for frame in frames:
+            if goes_on is not None and not await goes_on():
+                await response.write(b"event: gone\ndata: {}\n\n")
+                break
+            await response.write(f"data: {frame}\n\n".encode() if frame else b": \n\n")
+    except ConnectionError as gone:
+        log.debug("watcher gone", error=type(gone).__name__)
+    return response

@@ -1,0 +1,66 @@
+"""The big screen of a live contest, and the page to which its QR code leads a phone."""
+
+from __future__ import annotations
+
+import hmac
+import io
+from collections.abc import Callable
+from urllib.parse import quote
+
+import segno
+from aiohttp import web
+
+from bot.storage.contest import live_state
+from bot.storage.contest.live_state import LiveState
+from bot.storage.db.database import Database
+from bot.web.contest.live_feed import LiveFeed, stream
+from bot.web.templates import Templates
+
+PATH = "/screen/{contest:[0-9]{1,9}}"
+
+
+class ScreenPage:
+    """The pages under `/screen`: open to whoever is in the hall; names are shown to who has the whole address that the host was given."""
+
+    def __init__(self, desk: Database, feed: LiveFeed, pages: Templates, home: Callable[[], str], *, chat: bool) -> None:
+        """`home` says where the pages stand for the world; `chat` is true where the local chat page is on."""
+        self._desk, self._feed, self._pages, self._home, self._chat = desk, feed, pages, home, chat
+
+    def attach(self, app: web.Application) -> None:
+        app.router.add_get(PATH, self.show)
+        app.router.add_get(f"{PATH}/events", self.events, allow_head=False)
+        app.router.add_get(f"{PATH}/qr.svg", self.qr)
+        app.router.add_get(f"{PATH}/join", self.join)
+
+    async def show(self, request: web.Request) -> web.Response:
+        of, named = await self._found(request)
+        events = f"/screen/{of.id}/events{f'?k={of.secret}' if named else ''}"
+        return self._pages.show("live/screen.html", contest=of, events=events, home=self._home())
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        of, named = await self._found(request)
+        async with self._feed.watch(of.id, "named" if named else "public") as frames:
+            return await stream(request, frames)
+
+    async def qr(self, request: web.Request) -> web.Response:
+        """The way in as a picture: the address of the page below, or where none is known the words to say."""
+        of, _ = await self._found(request)
+        home = self._home()
+        made = segno.make(f"{home}/screen/{of.id}/join" if home else f"竞赛 {of.code}", error="m")
+        drawn = io.BytesIO()
+        made.save(drawn, kind="svg", border=2, dark="#10213a", light="#ffffff", svgns=True, omitsize=True)
+        return web.Response(body=drawn.getvalue(), content_type="image/svg+xml")
+
+    async def join(self, request: web.Request) -> web.Response:
+        """What to say where, for a phone that has read the code."""
+        of, _ = await self._found(request)
+        words = f"竞赛 {of.code}"
+        return self._pages.show("live/join.html", contest=of, words=words, chat=f"/chat?say={quote(words)}" if self._chat else "")
+
+    async def _found(self, request: web.Request) -> tuple[LiveState, bool]:
+        """The contest, and whether the address is the whole one. A contest without a room is not there."""
+        contest_id = int(request.match_info["contest"])
+        of = await self._desk.read(lambda session: live_state.stage(session, contest_id))
+        if of is None:
+            raise web.HTTPNotFound
+        return of, hmac.compare_digest(request.query.get("k", "").encode(), of.secret.encode())

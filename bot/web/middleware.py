@@ -1,0 +1,132 @@
+"""The door of the HTTP server: who does not finish a request is shown out, every answer wears the same coat, no error tells a stranger anything."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from bot import logs
+from bot.storage.db.writer import Busy
+
+log = structlog.get_logger(__name__)
+
+WHOLE_REQUEST_SECONDS = 12.0
+"""For the head and, from there, for the body. Proxies in front must let go of idle connections sooner than this."""
+LARGEST_BODY = 1_048_576
+SERVER = "xuefa-bot"
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_WORDS = {
+    400: "bad request",
+    403: "没有权限",
+    404: "没有这个页面",
+    405: "bad request",
+    408: "bad request",
+    413: "bad request",
+    503: "系统繁忙，请稍后再试",
+}
+
+_REQUESTS = itertools.count(1)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A number for the log, a deadline for a body that is not there yet, and one form for everything that goes wrong."""
+    timer = None
+    if request.can_read_body and not request.content.is_eof():
+        timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _show_out, request)
+    number = logs.REQUEST.set(next(_REQUESTS))
+    try:
+        return await _answered(request, handler)
+    finally:
+        logs.REQUEST.reset(number)
+        if timer is not None:
+            timer.cancel()
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as told:
+        if told.status < 400:
+            raise
+        return plain(told.status)
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except web.RequestPayloadError:
+        return plain(400)
+    except Busy:
+        return plain(503)
+    except Exception:
+        log.exception("request failed", path=_where(request))
+        return plain(500)
+
+
+def _where(request: web.Request) -> str:
+    """The route and not the path: what stands in a path may be a key (a one-time link)."""
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
+
+
+def plain(status: int) -> web.Response:
+    """An error in a few words that are the same for everybody."""
+    return web.Response(status=status, text=_WORDS.get(status, "系统出了点问题，请稍后再试" if status >= 500 else "bad request"))
+
+
+def _show_out(request: web.Request) -> None:
+    transport = request.transport
+    if transport is not None and not request.content.is_eof():
+        log.info("slow body dropped", path=_where(request))
+        transport.abort()
+
+
+async def dress(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers that every answer carries, and no word about which software gave it."""
+    response.headers.pop("Server", None)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+class _Connection(web.RequestHandler):
+    """A connection whose unreadable requests get the same short answer as any other bad one."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if isinstance(exc, ConnectionError):
+            log.debug("connection gone", error=type(exc).__name__)
+        elif status >= 500:
+            log.error("connection failed", error=type(exc).__name__ if exc else "unknown")
+        response = plain(status if status >= 500 else 400)
+        response.headers.update({**HEADERS, "Server": SERVER, "Cache-Control": "no-store"})
+        response.force_close()
+        return response
+
+
+def connections(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
+    """What a listening socket makes of each who comes: the keep-alive deadline holds from the first moment, so that it bounds heads too."""
+
+    def connection() -> Any:
+        # Bodies are never unpacked, refused ones neither: a bomb costs what it weighs.
+        # No log of who asked for what: a path may be a key (a one-time link), and the reverse proxy counts requests anyway.
+        return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False, access_log=None)  # type: ignore[arg-type]
+
+    return connection

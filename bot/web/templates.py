@@ -1,0 +1,71 @@
+"""Our own pages: templates that escape whatever they are given, and the few files of style and behaviour that go with them.
+
+A page of a noun is `templates/<noun>/….html` over `base.html`, with `static/<noun>.js` for what moves in it. Nothing is loaded from elsewhere and no
+script or style stands in a page itself: the guard's content policy would not run it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bot.domain.times import SHANGHAI, chinese_date
+
+HERE = Path(__file__).parent
+EMBLEM = HERE.parent / "chat" / "icon.svg"
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class Templates:
+    """Renders templates and hands out their files under an address that changes with their content."""
+
+    def __init__(self, templates: Path = HERE / "templates", static: Path = HERE / "static") -> None:
+        self._files = {path.name: path.read_bytes() for path in sorted(static.iterdir()) if path.suffix in TYPES}
+        self._files["emblem.svg"] = EMBLEM.read_bytes()
+        # One for all of them: modules that import each other by their plain names stay of one kind.
+        self._digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in self._files.items())).hexdigest()[:16]
+        self._environment = Environment(
+            loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._environment.globals["static"] = self.static
+        self._environment.filters["moment"] = _moment
+        self._environment.filters["day"] = chinese_date
+
+    def attach(self, app: web.Application) -> None:
+        app.router.add_get("/static/{digest}/{name}", self._file)
+
+    def static(self, name: str) -> str:
+        """The address of a file of `static/`. KeyError for one that is not there."""
+        return f"/static/{self._digest}/{name}" if name in self._files else self._missing(name)
+
+    def show(self, template: str, status: int = 200, **values: Any) -> web.Response:
+        """A page. `values` enter as text, never as markup; a name that the template uses and nobody gives is an error."""
+        text = self._environment.get_template(template).render({"visitor": None, **values})
+        # A form of ours must say where it comes from (door.py); to other sites nothing is said.
+        return web.Response(status=status, text=text, content_type="text/html", headers={"Referrer-Policy": "same-origin"})
+
+    def _missing(self, name: str) -> str:
+        raise KeyError(name)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        body = self._files.get(name := request.match_info["name"])
+        if body is None:
+            raise web.HTTPNotFound
+        tag = f'"{self._digest}"'
+        # A replica of another release asks by another digest: it is served, and asks again the next time.
+        headers = {"ETag": tag, "Cache-Control": FOR_EVER if request.match_info["digest"] == self._digest else "no-cache"}
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type=TYPES[Path(name).suffix], charset="utf-8", headers=headers)
+
+
+def _moment(at: datetime) -> str:
+    """3月2日 09:05, in Shanghai."""
+    there = at.astimezone(SHANGHAI)
+    return f"{there.month}月{there.day}日 {there:%H:%M}"

@@ -1,0 +1,254 @@
+"""What the codec refuses: letters that are forged, stale, broken or not for us, and XML that is more than a message (reliability.md A1-A6)."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wechatpy.enterprise.crypto import WeChatCrypto as EnterpriseCrypto
+
+from bot.channels.signature import (
+    BadEnvelope,
+    EncryptionKey,
+    EnvelopeCodec,
+    EnvelopeStamp,
+    cdata,
+    fields,
+    fields_of_json,
+    parse,
+    sealed_part,
+    speakable,
+)
+from bot.channels.xml_messages import COMMON
+from tests.support.platforms.envelopes import AES_KEY, OTHER_KEY, TOKEN, Sealer, tree
+
+NOW = 1_700_000_000
+VECTOR_APP = "wxb11529c136998cb6"
+CORP = "ww1234567890abcdef"
+
+
+def codec(receiver: str = CORP, **over: Any) -> EnvelopeCodec:
+    return EnvelopeCodec(TOKEN, AES_KEY, receiver, **over)
+
+
+def refusal(sealed: bytes, stamp: EnvelopeStamp | None = None, now: float = NOW, ours: EnvelopeCodec | None = None) -> str:
+    ours = ours or codec()
+    with pytest.raises(BadEnvelope) as caught:
+        ours.open(stamp or EnvelopeStamp(ours.sign(str(NOW).encode(), b"n", sealed), str(NOW), "n"), sealed, now)
+    return caught.value.reason
+
+
+def test_nothing_is_decrypted_before_the_signature_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*what: Any) -> None:
+        raise AssertionError("decrypted a letter that nobody signed")
+
+    ours, sealed = codec(), codec().seal("x")
+    monkeypatch.setattr(EnvelopeCodec, "_unpacked", never)
+    monkeypatch.setattr("bot.channels.signature.binascii.a2b_base64", never)
+
+    assert refusal(sealed, EnvelopeStamp("0" * 40, str(NOW), "n"), ours=ours) == "signature"
+
+
+@pytest.mark.parametrize("seconds", [601, -601, 30 * 86400])
+def test_a_letter_is_refused_when_it_is_not_of_these_ten_minutes(seconds: int) -> None:
+    assert refusal(codec().seal("x"), now=NOW + seconds) == "stale"
+
+
+@pytest.mark.parametrize("seconds", [0, 600, -600])
+def test_ten_minutes_to_either_side_are_fresh(seconds: int) -> None:
+    ours, sealed = codec(), codec().seal("x")
+    assert ours.open(EnvelopeStamp(ours.sign(str(NOW).encode(), b"n", sealed), str(NOW), "n"), sealed, NOW + seconds).plain == b"x"
+
+
+@pytest.mark.parametrize("timestamp", ["", "-1", "1e9", " 1700000000", "１７０００００００００", "1" * 12, "1700000000\n"])
+def test_a_timestamp_is_plain_digits(timestamp: str) -> None:
+    ours, sealed = codec(), codec().seal("x")
+    assert refusal(sealed, EnvelopeStamp(ours.sign(timestamp.encode(), b"n", sealed), timestamp, "n")) == "stamp"
+
+
+@pytest.mark.parametrize("pad", [b"\x00", b"\x21" * 33, b"\xff" * 255, b"\x01\x02", b"\x20" * 31 + b"\x1f", b""])
+def test_padding_is_one_to_32_bytes_that_all_agree(pad: bytes) -> None:
+    sealer = Sealer(CORP)
+    fill = -(36 + len(CORP) + len(pad)) % 32
+    inner = b"i" * (16 + fill)
+    assert (36 + fill + len(CORP) + len(pad)) % 32 == 0
+    assert refusal(sealer.packed(inner, pad=pad).encode()) == "content"
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32])
+def test_every_right_padding_is_accepted(count: int) -> None:
+    ours = codec()
+    inner = b"i" * (-(20 + len(CORP) + count) % 32)
+    sealed = Sealer(CORP).packed(inner, pad=bytes((count,)) * count).encode()
+    assert ours.open(EnvelopeStamp(ours.sign(str(NOW).encode(), b"n", sealed), str(NOW), "n"), sealed, NOW).plain == inner
+
+
+@pytest.mark.parametrize("length", [0, 1, 11, 13, 2**31, 2**32 - 1])
+def test_a_length_that_does_not_fit_is_refused(length: int) -> None:
+    assert refusal(Sealer(CORP).packed(b"twelve bytes", length=length).encode()) == "content"
+
+
+@pytest.mark.parametrize("receiver", ["ww1234567890abcdee", "ww1234567890abcde", "ww1234567890abcdef0", "x", VECTOR_APP])
+def test_a_letter_to_somebody_else_is_refused(receiver: str) -> None:
+    assert refusal(Sealer(CORP).packed(b"hello", receiver=receiver).encode()) == "content"
+
+
+@pytest.mark.parametrize("sealed", [b"", b"A", b"AAAA", b"====", b"A" * 43, b"\xff" * 44, b"AAAA" * 8 + b"\n", b"A" * 44])
+def test_what_is_no_base64_of_whole_blocks_is_refused(sealed: bytes) -> None:
+    assert refusal(sealed) in ("base64", "length")
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.integers(0, 1000), change=st.integers(1, 255))
+def test_any_byte_changed_under_a_right_signature_is_refused_or_stays_within_the_text(place: int, change: int) -> None:
+    ours = codec()
+    raw = bytearray(base64.b64decode(ours.seal("第一题选A" * 5)))
+    raw[place % len(raw)] ^= change
+    sealed = base64.b64encode(bytes(raw))
+    try:
+        length = len(ours.open(EnvelopeStamp(ours.sign(str(NOW).encode(), b"n", sealed), str(NOW), "n"), sealed, NOW).plain)
+    except BadEnvelope:
+        length = 0
+
+    assert length in (0, len("第一题选A".encode()) * 5)
+
+
+def test_while_a_key_is_changed_both_open_and_the_reply_uses_the_one_that_did() -> None:
+    before, ours = EnvelopeCodec(TOKEN, OTHER_KEY, CORP), EnvelopeCodec(TOKEN, AES_KEY, CORP, former_aes_key=OTHER_KEY)
+    sealed = before.seal("旧钥匙")
+    opened = ours.open(EnvelopeStamp(ours.sign(str(NOW).encode(), b"n", sealed), str(NOW), "n"), sealed, NOW)
+    assert opened.plain.decode() == "旧钥匙"
+
+    answer = tree(ours.reply("好", opened.key, NOW))
+    theirs = EnterpriseCrypto(TOKEN, OTHER_KEY, CORP)
+    assert theirs.decrypt_message(answer, answer["MsgSignature"], answer["TimeStamp"], answer["Nonce"]) == "好"
+
+
+@pytest.mark.parametrize("key", ["", "short", "A" * 42, "A" * 44, "A" * 42 + "!", "中" * 43])
+def test_a_key_that_is_none_is_refused_at_the_start(key: str) -> None:
+    with pytest.raises(ValueError, match="EncodingAESKey"):
+        EncryptionKey.of(key)
+
+
+@pytest.mark.parametrize(("token", "receiver"), [("", CORP), (TOKEN, "")])
+def test_an_empty_token_or_receiver_is_refused_at_the_start(token: str, receiver: str) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        EnvelopeCodec(token, AES_KEY, receiver)
+
+
+# The outer and the inner XML.
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"hello",
+        b"<xml></xml>",
+        b"<xml/>",
+        b"<root><Encrypt>AAAA</Encrypt></root>",
+        b"<xml><Encrypt></Encrypt></xml>",
+        b"<xml><Encrypt>AAAA</Encrypt><Encrypt>AAAA</Encrypt></xml>",
+        b"<xml><Encrypt><a>AAAA</a></Encrypt></xml>",
+        b"<xml><Encrypt>AAAA</Encrypt></xml>trailing",
+        b"<xml><Encrypt>AAAA</Encrypt><MsgType>text</MsgType></xml>",
+        b"<xml><Encrypt>AAAA</Encrypt><Content>a]</Content></xml>",
+        b"<xml><FromUserName><![CDATA[z]]></FromUserName><Encrypt>AAAA</Encrypt></xml>",
+        b"<!DOCTYPE xml [<!ENTITY a 'b'>]><xml><Encrypt>AAAA</Encrypt></xml>",
+        b"<xml><Encrypt>&a;</Encrypt></xml>",
+        b"<xml>" + b"<a>" * 20000 + b"</a>" * 20000 + b"</xml>",
+        b"<xml>" + b"<a></a>" * 9000 + b"<Encrypt>AAAA</Encrypt></xml>",
+        b"\xff\xfe<\x00x\x00",
+        b"{}",
+        b"{",
+        b'{"Encrypt": ["AAAA"]}',
+        b'{"Encrypt": "AAAA", "Encrypt": "BBBB"}',
+        b'{"Encrypt": "AAAA", "MsgType": "text"}',
+        b"[" * 30000,
+        b'{"a":' * 10000,
+        b'{"Encrypt": "\\ud800"}',
+    ],
+)
+def test_a_body_that_is_no_sealed_letter_is_refused(body: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        sealed_part(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<xml><ToUserName><![CDATA[ww1]]></ToUserName>\n<AgentID>1</AgentID>\n<Encrypt><![CDATA[AA+/=]]></Encrypt></xml>",
+        b"<?xml version='1.0' encoding='UTF-8'?>\n<xml>\n <Encrypt>AA+/=</Encrypt>\n</xml>\n",
+        b'{"ToUserName": "gh_1", "Encrypt": "AA+/="}',
+    ],
+)
+def test_the_shapes_that_the_platforms_send_are_read(body: bytes) -> None:
+    assert sealed_part(body)[0] == b"AA+/="
+
+
+BOMB = b'<!DOCTYPE xml [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"",
+        b"<xml",
+        b"<xml></xm>",
+        b"<root></root>",
+        BOMB + b"<xml><Content>&b;</Content></xml>",
+        b'<?xml version="1.0"?>' + BOMB + b"<xml/>",
+        b'<?xml version="1.0" encoding="utf-16"?><xml/>',
+        b"<!-- --><xml></xml>",
+        b"<xml>" + BOMB + b"<Content>&b;</Content></xml>",
+        b"<xml><Content>&undefined;</Content></xml>",
+        b"<xml><Content>\x00</Content></xml>",
+        b"<xml><Content>&#0;</Content></xml>",
+        b"<xml><Content>\xed\xa0\x80</Content></xml>",
+        b"<xml><Content>\xff</Content></xml>",
+        b"<xml>" + b"<a/>" * 10000 + b"</xml>",
+        b"<xml>" + b"<a>" * 5000 + b"</a>" * 5000 + b"</xml>",
+        b"\xef\xbb\xbf\x00",
+    ],
+)
+def test_xml_that_is_more_than_a_message_is_refused(plain: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        parse(plain)
+
+
+def test_a_person_may_write_about_doctypes() -> None:
+    said = "<!DOCTYPE html> 和 <!ENTITY x> 是什么?"
+    assert fields(parse(f"<xml><Content><![CDATA[{said}]]></Content></xml>".encode()), COMMON) == {"Content": said}
+
+
+@pytest.mark.parametrize("inner", ["<Content>a</Content><Content>b</Content>", "<Content>a<b/></Content>", "<MsgId><x>1</x></MsgId>"])
+def test_a_wanted_field_is_there_once_and_is_text(inner: str) -> None:
+    with pytest.raises(BadEnvelope):
+        fields(parse(f"<xml>{inner}</xml>".encode()), COMMON)
+
+
+@pytest.mark.parametrize(
+    "plain", [b'{"MsgId": 1.5}', b'{"MsgId": true}', b'{"Content": null}', b'{"Content": ["a"]}', b'{"Content": "\\u0000"}', b"1", b'"a"', b"NaN"]
+)
+def test_a_wanted_field_of_json_is_text_or_a_whole_number(plain: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        fields_of_json(plain, COMMON)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    for read in (sealed_part, parse, lambda plain: fields_of_json(plain, COMMON)):
+        with suppress(BadEnvelope):
+            read(raw)
+
+
+@given(st.text(st.characters()))
+def test_whatever_is_said_can_be_sealed_and_read(text: str) -> None:
+    read = tree(f"<xml><Content>{cdata(text)}</Content></xml>")["Content"]
+    assert read == speakable(text).replace("\r\n", "\n").replace("\r", "\n")
+    assert codec().seal(speakable(text))

@@ -1,0 +1,147 @@
+"""A certificate is drawn with every character of a name, obeys none of them, and says what is missing instead of drawing empty boxes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace as other
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typst
+
+from bot.domain.certificate import CertificateFacts, number_of, worded
+from bot.domain.message import Refusal
+from bot.services.certificate import pdf
+from bot.services.certificate.pdf import CertificatePrinter
+from bot.storage.certificate import HeldCertificate
+
+PAGES = "https://xuefa.example"
+FACTS = CertificateFacts("exam", "学员甲", "办公室", "年度学法考试", date(2026, 3, 1), "成绩 92 分，考试合格", "2", "某局")
+
+
+@cache
+def chinese() -> tuple[str, ...]:
+    """The free Chinese typefaces of this machine, as files."""
+    there = typst.Fonts(include_system_fonts=True, include_embedded_fonts=False).fonts()
+    return tuple(sorted({one.path for one in there if one.path and one.family in (*pdf.SERIF, *pdf.SANS)}))
+
+
+needs_chinese = pytest.mark.skipif(not chinese(), reason="no free Chinese typeface on this machine: apt install fonts-noto-cjk")
+
+
+def held(state: str = "valid", **facts: Any) -> HeldCertificate:
+    said = worded(other(FACTS, **facts), date(2026, 3, 2))
+    return HeldCertificate(
+        id=123,
+        number=number_of(2026, 123),
+        code="7QK39MXT2A",
+        person_id=1,
+        staff_no="1001",
+        kind="exam",
+        source=("sitting", "1"),
+        body=said,
+        issued_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
+        issued_by="system",
+        replaces=None,
+        state=state,
+        cause="",
+        reason="",
+        changed_at=None,
+        changed_by="",
+        replaced_by="",
+    )
+
+
+@pytest.fixture(scope="module")
+def good() -> CertificatePrinter:
+    return CertificatePrinter()
+
+
+@needs_chinese
+@pytest.mark.parametrize("name", ["䶮", "㛃", "𬱖", "张䶮㛃𬱖", "阿卜杜勒·买买提"])
+def test_rare_names_are_drawn(good: CertificatePrinter, name: str) -> None:
+    assert good.draw(held(name=name), "pdf", PAGES).startswith(b"%PDF-")
+    assert good.draw(held(name=name), "png", PAGES).startswith(b"\x89PNG")
+
+
+@needs_chinese
+def test_a_character_that_no_typeface_has_is_named_and_nothing_is_drawn(good: CertificatePrinter) -> None:
+    for form in ("pdf", "png"):
+        with pytest.raises(Refusal, match="没有「🦄」这个字"):
+            good.draw(held(name="某🦄"), form, PAGES)
+
+
+@needs_chinese
+@pytest.mark.parametrize("field", ["name", "unit", "title", "result", "issuer"])
+@pytest.mark.parametrize(
+    "markup", ['#panic("x")', '#import "a"', "#{1/0}", "= 甲 $x$ <b> @c *d* _e_ `f` \\ [ ] { }", '"; #panic()', '#read("/etc/passwd")']
+)
+def test_what_looks_like_markup_is_text(good: CertificatePrinter, field: str, markup: str) -> None:
+    assert good.draw(held(**{field: markup}), "pdf", PAGES).startswith(b"%PDF-")
+
+
+@needs_chinese
+def test_stars_around_a_name_are_seen_and_not_obeyed(good: CertificatePrinter) -> None:
+    assert good.draw(held(name="*甲*"), "png", PAGES) != good.draw(held(name="甲"), "png", PAGES)
+
+
+@needs_chinese
+def test_the_longest_of_everything_stays_on_its_one_page(good: CertificatePrinter) -> None:
+    most = held(name="长" * 80, unit="长" * 200, title="长" * 120, result="长" * 120, issuer="长" * 80, hours="12.25")
+    assert good.draw(most, "png", PAGES).startswith(b"\x89PNG")
+
+
+@needs_chinese
+def test_the_code_to_scan_carries_the_address(good: CertificatePrinter) -> None:
+    assert good.draw(held(), "png", PAGES) != good.draw(held(), "png", "https://other.example")
+    assert good.draw(held(), "png", "") != good.draw(held(), "png", PAGES)
+
+
+@needs_chinese
+def test_the_same_certificate_is_drawn_once_and_byte_for_byte_the_same_elsewhere(good: CertificatePrinter) -> None:
+    first = good.draw(held(), "pdf", PAGES)
+    assert good.draw(held(), "pdf", PAGES) is first
+    assert CertificatePrinter().draw(held(), "pdf", PAGES) == first
+
+
+@needs_chinese
+def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "KEPT_BYTES", 1)
+    made = CertificatePrinter()
+    first = made.draw(held(), "pdf", PAGES)
+    made.draw(held(name="学员乙"), "pdf", PAGES)
+    assert made.draw(held(), "pdf", PAGES) is not first
+
+
+@needs_chinese
+def test_the_configured_typeface_is_used_although_the_system_has_others() -> None:
+    faces = pdf.typefaces(chinese()[0])
+    assert next(one.path for one in faces.loaded.fonts() if one.family == faces.text[0]) == str(Path(chinese()[0]).resolve())
+    assert CertificatePrinter(chinese()[0], system=False).draw(held(), "pdf", PAGES).startswith(b"%PDF-")
+
+
+def test_without_a_chinese_typeface_nothing_is_drawn_and_the_way_out_is_told() -> None:
+    with pytest.raises(Refusal, match=r"没有可用的中文字体.*fonts-noto-cjk.*BOT_WEB__FONT"):
+        CertificatePrinter(system=False).draw(held(), "png", PAGES)
+
+
+@pytest.mark.parametrize(("name", "says"), [("nowhere.ttf", "不存在"), ("words.ttf", "不是能用的字体"), ("", "不是能用的字体")])
+def test_a_configured_typeface_that_is_none_is_named(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "words.ttf").write_text("no typeface", encoding="utf-8")
+    with pytest.raises(Refusal, match=says):
+        CertificatePrinter(str(tmp_path / name)).draw(held(), "png", PAGES)
+
+
+def test_where_typst_cannot_be_installed_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(Refusal, match="没有安装 typst"):
+        CertificatePrinter().draw(held(), "png", PAGES)
+
+
+@pytest.mark.parametrize("state", ["revoked", "replaced"])
+def test_what_no_longer_holds_is_not_drawn(good: CertificatePrinter, state: str) -> None:
+    with pytest.raises(Refusal, match="已失效"):
+        good.draw(held(state), "pdf", PAGES)

@@ -1,0 +1,40 @@
+"""The desk and a PostgreSQL that takes the line and says nothing: a stopped machine, a broken network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.db.writer import Busy
+from tests.storage.test_database import counts
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The URL of a server that never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        yield f"postgresql://bot@127.0.0.1:{door.getsockname()[1]}/bot"
+
+
+async def test_who_writes_while_the_database_is_silent_is_told_within_five_seconds(silent: str) -> None:
+    desk = Database(open_engine(silent))
+    desk.start()
+
+    async def told(after: float) -> float:
+        await asyncio.sleep(after)
+        began = time.monotonic()
+        with pytest.raises(Busy):
+            await desk.write(counts("unheard"), of="one")
+        return time.monotonic() - began
+
+    try:
+        waits = await asyncio.gather(*(told(after) for after in (0, 0.5, 1.5, 2.5)))
+    finally:
+        await asyncio.to_thread(desk.stop, 1.0)
+    assert max(waits) < 5

@@ -1,0 +1,311 @@
+"""When the database is locked, read-only, full or broken: everybody is told within five seconds, nothing is half done, and it heals by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import random
+import resource
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, event, text
+from sqlmodel import Session
+
+from bot.dispatch import BUSY, Dispatcher
+from bot.domain.library.library import Library
+from bot.services.library.catalog import Catalog, fill
+from bot.services.study import quiz
+from bot.services.study.quiz import QuestionPut
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.db.writer import Busy
+from bot.storage.files.policies import load_policy
+from bot.storage.migrations.migrate import migrate
+from tests.conftest import NOW, ROOT, Chat, Clock, enroll
+from tests.flows.test_daily import question_in_hand, right_answer
+from tests.storage.test_database import counted, counts
+
+WITHIN = 5.0
+LOCKER = """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+async def sqlite_desk(sqlite_engine: Engine) -> AsyncIterator[Database]:
+    made = Database(sqlite_engine)
+    made.start()
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+def file_of(desk: Database) -> Path:
+    assert desk.engine.url.database is not None
+    return Path(desk.engine.url.database)
+
+
+@contextlib.contextmanager
+def locked_by_another(path: Path) -> Iterator[None]:
+    """Another process that holds the write lock."""
+    with subprocess.Popen([sys.executable, "-c", LOCKER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        try:
+            yield
+        finally:
+            other.communicate()
+
+
+async def timed(desk: Database, name: str) -> tuple[str, float]:
+    """The name when it was recorded, empty when it was refused; and the seconds it took to say so."""
+    started = time.monotonic()
+    try:
+        return await desk.write(counts(name), of=name), time.monotonic() - started
+    except Busy:
+        return "", time.monotonic() - started
+
+
+async def test_behind_a_lock_of_six_seconds_everybody_is_told_in_five(sqlite_desk: Database) -> None:
+    """Somebody comes every fifth of a second, and 1,000 at once: more than one batch can hold."""
+    with locked_by_another(file_of(sqlite_desk)):
+        crowd = [asyncio.create_task(timed(sqlite_desk, f"crowd{n}")) for n in range(1000)]
+        one_by_one = []
+        for n in range(30):
+            one_by_one.append(asyncio.create_task(timed(sqlite_desk, f"single{n}")))
+            await asyncio.sleep(0.2)
+    told = await asyncio.gather(*crowd, *one_by_one)
+
+    assert max(seconds for _, seconds in told) < WITHIN
+    assert {name for name, _ in told[:1000]} == {""}
+    assert counted(sqlite_desk) == {name for name, _ in told if name}
+    assert await sqlite_desk.write(counts("afterwards")) == "afterwards"
+
+
+async def test_readers_are_served_while_another_process_holds_the_write_lock(sqlite_desk: Database) -> None:
+    await sqlite_desk.write(counts("one"))
+    with locked_by_another(file_of(sqlite_desk)):
+        assert await sqlite_desk.read(lambda session: session.execute(text("SELECT what FROM tally")).scalars().all()) == ["one"]
+
+
+async def test_a_message_behind_a_lock_is_refused_politely_and_its_retry_is_answered(chat: Chat, engine: Engine) -> None:
+    """On PostgreSQL another session holds the person; on SQLite another process holds the file."""
+    await chat.say("每日")
+    message = chat.message(right_answer(question_in_hand(chat)))
+    with contextlib.ExitStack() as stack:
+        if engine.dialect.name == "sqlite":
+            stack.enter_context(locked_by_another(file_of(chat.dispatcher.desk)))
+        else:
+            other = stack.enter_context(psycopg.connect(engine.url.render_as_string(hide_password=False).replace("+psycopg", "")))
+            other.execute("SELECT id FROM person FOR UPDATE")
+        started = time.monotonic()
+        assert await chat.dispatcher.handle(message) == BUSY
+        assert time.monotonic() - started < WITHIN
+    assert chat.dispatcher.desk.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 0
+
+    assert (await chat.hear(message)).startswith("已记录")
+    assert chat.dispatcher.desk.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
+
+
+def practice_for(session: Session, shelf: Catalog, person_id: int, rng: random.Random) -> QuestionPut:
+    return quiz.practice(session, shelf, person_id, "", NOW, rng)
+
+
+def leave_room(desk: Database, pages: int) -> Any:
+    """A disk with room for so many more pages, on every connection from now on; returns what takes the limit away."""
+    with contextlib.closing(sqlite3.connect(file_of(desk))) as look:
+        had = look.execute("PRAGMA page_count").fetchone()[0]
+
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={had + pages}")
+
+    event.listen(desk.engine, "connect", limit)
+    return lambda: event.remove(desk.engine, "connect", limit)
+
+
+async def test_a_full_disk_refuses_politely_and_heals_when_there_is_room(sqlite_engine: Engine) -> None:
+    desk = Database(sqlite_engine)
+    free = leave_room(desk, 6)
+    desk.start()
+    try:
+        long = "满" * 400
+        told = await asyncio.gather(*(timed(desk, f"{long}{n}") for n in range(200)))
+        recorded = {name for name, _ in told if name}
+        assert len(recorded) < 200
+        assert max(seconds for _, seconds in told) < WITHIN
+        assert counted(desk) == recorded
+        told = [await timed(desk, f"{long}again{n}") for n in range(40)]
+        assert counted(desk) == recorded | {name for name, _ in told if name}
+        assert "" in {name for name, _ in told}
+        free()
+        assert await desk.write(counts(f"{long}healed")) == f"{long}healed"
+    finally:
+        await asyncio.to_thread(desk.stop)
+
+
+@contextlib.contextmanager
+def no_file_grows_past(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_write_that_the_file_system_cuts_short_leaves_nothing_behind(sqlite_desk: Database) -> None:
+    """The journal may not grow: a batch begins to be written and fails half-way."""
+    await sqlite_desk.write(counts("before"))
+    journal = Path(f"{file_of(sqlite_desk)}-wal")
+    long = "满" * 1500
+    with no_file_grows_past(journal.stat().st_size + 50_000):
+        told = await asyncio.gather(*(timed(sqlite_desk, f"{long}{n}") for n in range(150)))
+        assert {name for name, _ in told} == {""}
+        assert max(seconds for _, seconds in told) < WITHIN
+        assert counted(sqlite_desk) == {"before"}
+    assert await sqlite_desk.write(counts("after")) == "after"
+    assert counted(sqlite_desk) == {"before", "after"}
+    with contextlib.closing(sqlite3.connect(file_of(sqlite_desk))) as look:
+        assert look.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@contextlib.contextmanager
+def as_somebody_without_rights() -> Iterator[None]:
+    """Root may write to anything: for this while the process is nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+async def test_a_read_only_file_refuses_politely_and_heals_when_it_may_be_written(sqlite_engine: Engine) -> None:
+    assert sqlite_engine.url.database is not None
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        home = Path(place)
+        path = home / "bot.db"
+        path.write_bytes(Path(sqlite_engine.url.database).read_bytes())
+        home.chmod(0o755)
+        path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+        engine = open_engine(f"sqlite:///{path}")
+        desk = Database(engine)
+        desk.start()
+        try:
+            if os.geteuid() != 0:
+                home.chmod(0o555)
+            with as_somebody_without_rights():
+                told = await asyncio.gather(*(timed(desk, f"n{n}") for n in range(5)))
+            assert {name for name, _ in told} == {""}
+            assert max(seconds for _, seconds in told) < WITHIN
+            home.chmod(0o755)
+            path.chmod(0o644)
+            assert await desk.write(counts("after")) == "after"
+            assert counted(desk) == {"after"}
+        finally:
+            await asyncio.to_thread(desk.stop)
+
+
+async def test_a_directory_that_is_gone_refuses_politely(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'var' / 'bot.db'}")
+    (tmp_path / "var").rmdir()
+    desk = Database(engine)
+    desk.start()
+    try:
+        assert (await timed(desk, "nowhere"))[0] == ""
+    finally:
+        await asyncio.to_thread(desk.stop)
+
+
+@pytest.mark.parametrize("where", [0, 100], ids=["its header", "its first page"])
+async def test_a_broken_file_refuses_politely(sqlite_engine: Engine, where: int) -> None:
+    path = Path(str(sqlite_engine.url.database))
+    whole = bytearray(path.read_bytes())
+    whole[where : where + 60] = b"\xff" * 60
+    path.write_bytes(whole)
+    desk = Database(sqlite_engine)
+    desk.start()
+    try:
+        said, seconds = await timed(desk, "broken")
+        assert said == ""
+        assert seconds < WITHIN
+    finally:
+        await asyncio.to_thread(desk.stop)
+
+
+async def test_a_postgres_that_cuts_its_connections_is_found_again(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        other.execute("CREATE DATABASE cut")
+    engine = open_engine(postgres_url.replace("/postgres?", "/cut?"))
+    migrate(engine)
+    desk = Database(engine)
+    desk.start()
+    try:
+        assert (await timed(desk, "before"))[0] == "before"
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'cut'")
+        cut, again = await timed(desk, "cut"), await timed(desk, "again")
+        assert again[0] == "again"
+        assert counted(desk) == {"before", "again"} | ({"cut"} if cut[0] else set())
+    finally:
+        await asyncio.to_thread(desk.stop)
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("DROP DATABASE cut WITH (FORCE)")
+
+
+async def test_stopping_behind_a_lock_ends_in_time(sqlite_engine: Engine) -> None:
+    desk = Database(sqlite_engine)
+    desk.start()
+    with locked_by_another(file_of(desk)):
+        waiting = [asyncio.create_task(timed(desk, f"n{n}")) for n in range(3)]
+        await asyncio.sleep(0.1)
+        started = time.monotonic()
+        await asyncio.to_thread(desk.stop)
+        assert time.monotonic() - started < WITHIN
+        assert {name for name, _ in await asyncio.gather(*waiting)} == {""}
+    assert counted(desk) == set()
+
+
+async def test_while_the_disk_fills_the_hall_keeps_what_it_said(sqlite_engine: Engine, shipped: Library, rng: random.Random, clock: Clock) -> None:
+    """Who reads 已记录 is recorded, who reads 系统繁忙 is not; the service goes on when there is room."""
+    people = [f"{n}" for n in range(2000, 2040)]
+    policy, _ = load_policy(ROOT)
+    assert policy is not None
+    desk = Database(sqlite_engine)
+    shelf = desk.write_now(lambda session: fill(session, shipped, policy, NOW))
+    hall = Dispatcher(desk, lambda: shelf, rng=rng)
+    chats = [Chat(hall, clock, user) for user in people]
+    desk.write_now(lambda session: [practice_for(session, shelf, enroll(session, user), rng) for user in people])
+    free = leave_room(desk, 12)
+    desk.start()
+    try:
+        said: dict[str, list[str]] = {user: [] for user in people}
+        for _ in range(6):
+            for chat, text_ in zip(chats, await asyncio.gather(*(chat.say("A") for chat in chats)), strict=True):
+                said[chat.user].append(text_)
+        assert any("系统繁忙" in one for all_ in said.values() for one in all_)
+        kept = desk.read_now(
+            lambda s: dict(s.execute(text("SELECT p.staff_no, COUNT(*) FROM answer a JOIN person p ON p.id = a.person_id GROUP BY 1")).all())
+        )
+        assert kept == {user: n for user in people if (n := sum(one.startswith("已记录") for one in said[user]))}
+        free()
+        assert "系统繁忙" not in await chats[0].say("A")
+    finally:
+        await asyncio.to_thread(desk.stop)

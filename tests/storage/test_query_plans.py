@@ -1,0 +1,45 @@
+"""What the clock and the desk ask again and again is found by an index, however much has been answered in the meantime."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+
+from bot.storage.contest import duels
+from bot.storage.db.query import Statement
+from bot.storage.exam import attempts
+from bot.storage.grading import corrected_papers, short_answers
+
+SMALL = {"SCAN e", "SCAN exam"}
+"""There are a few dozen exams, and they are looked through."""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [attempts._DUE, attempts._UNTOLD, attempts._WATCHED, attempts._HIDDEN, duels._DUE, corrected_papers._EXAM_SECONDS, corrected_papers._PASSED],
+    ids=["overdue papers", "untold results", "papers watched", "keys hidden", "matches over", "hours of an exam", "who has passed"],
+)
+def test_nothing_is_looked_through_from_end_to_end(sqlite_engine: Engine, statement: Statement) -> None:
+    scans = {line for line in plan(sqlite_engine, statement) if line.startswith("SCAN")}
+    assert scans <= SMALL
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"), [(duels._OWED, "duel_player_owed"), (short_answers._WAITING, "answer_provisional")], ids=["news owed", "answers to mark"]
+)
+def test_what_waits_stands_in_an_index_of_its_own(sqlite_engine: Engine, statement: Statement, index: str) -> None:
+    assert any(line.startswith("SCAN") and line.endswith(f"USING INDEX {index}") for line in plan(sqlite_engine, statement))
+
+
+@pytest.mark.parametrize("statement", [attempts._USES, attempts._FIRST_ANSWERS], ids=["uses", "first answers"])
+def test_what_drawing_counts_begins_with_the_attempts(sqlite_engine: Engine, statement: Statement) -> None:
+    first, *others = (line for line in plan(sqlite_engine, statement) if not line.startswith("USE TEMP"))
+    assert first.startswith("SCAN t")
+    assert all(line.startswith("SEARCH") for line in others)
+
+
+def plan(engine: Engine, statement: Statement) -> list[str]:
+    """How SQLite would go about it."""
+    with engine.connect() as connection:
+        raw = connection.connection.cursor()
+        return [str(row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {statement.sqlite}", [1] * statement.sqlite.count("?"))]

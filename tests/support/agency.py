@@ -1,0 +1,155 @@
+"""A small agency for tests of reports: units, people with posts, hours in the ledger, and a look at a report of any day."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, text
+from sqlmodel import Session
+
+from bot.domain.hours.policy import HoursPolicy, RuleVersion
+from bot.domain.reports import ReportQuery, Scope, Table
+from bot.storage.db.database import Database
+from bot.storage.db.engine import is_sqlite, ping
+from bot.storage.files.loader import load_calendar
+from bot.storage.hours import ledger
+from bot.storage.reports.scope import REPORTS
+from bot.storage.tables.people import PersonRow, PostRow, UnitRow
+
+TODAY = date(2026, 11, 20)
+PER_HOUR = 2700
+POLICY = HoursPolicy(
+    (
+        RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": PER_HOUR}),
+        RuleVersion(
+            "D11",
+            1,
+            date(2025, 1, 1),
+            {"quota": {"领导干部": "40", "公务员": "40", "事业人员": "24", "执法人员": "60"}, "collective": {"领导干部": "12"}},
+        ),
+    )
+)
+CALENDAR, _ = load_calendar(Path(__file__).parent.parent)
+Stay = tuple[str, str, str | None]
+
+
+def noon(day: date) -> datetime:
+    """Noon in Shanghai."""
+    return datetime.combine(day, time(4), UTC)
+
+
+class Agency:
+    """Writes through the desk, reads through the desk; days are text such as 2026-03-01."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.desk = Database(engine)
+        self.sources = itertools.count(1)
+
+    def unit(self, path: str) -> int:
+        """The unit of a path, made with all that is above it."""
+
+        def work(session: Session) -> int:
+            parent: int | None = None
+            parts = path.split("/")
+            for n in range(1, len(parts) + 1):
+                here = "/".join(parts[:n])
+                row = session.execute(text("SELECT id FROM unit WHERE path = :p"), {"p": here}).first()
+                if row is not None:
+                    parent = row[0]
+                    continue
+                made = UnitRow(parent_id=parent, name=parts[n - 1], path=here)
+                session.add(made)
+                session.flush()
+                parent = made.id
+            assert parent is not None
+            return parent
+
+        return self.desk.write_now(work)
+
+    def person(
+        self, staff_no: str, posts: Iterable[Stay | str] = ("局/办公室",), tier: str = "公务员", left_on: str | None = None, name: str = ""
+    ) -> int:
+        """A person with posts: a path (since 2020) or (path, since, until)."""
+        stays: list[Stay] = [(post, "2020-01-01", None) if isinstance(post, str) else post for post in posts]
+        units = [self.unit(path) for path, _, _ in stays]
+
+        def work(session: Session) -> int:
+            made = PersonRow(staff_no=staff_no, name=name or f"员{staff_no}", tier=tier, left_on=_day(left_on), recorded_at=noon(date(2020, 1, 1)))
+            session.add(made)
+            session.flush()
+            assert made.id is not None
+            for unit_id, (_, since, until) in zip(units, stays, strict=True):
+                session.add(PostRow(person_id=made.id, unit_id=unit_id, since=date.fromisoformat(since), until=_day(until)))
+            session.flush()
+            return made.id
+
+        return self.desk.write_now(work)
+
+    def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
+        """An entry in the ledger through the house's own door; returns its id."""
+        amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
+        at = noon(date.fromisoformat(recorded or day))
+        made = self.desk.write_now(
+            lambda session: ledger.add(session, person_id, category, amount, date.fromisoformat(day), ("lesson", source), ("D2", 1), at, law="民法典")
+        )
+        assert made is not None
+        return made
+
+    def take_back(self, entry_id: int, recorded: str) -> int:
+        made = self.desk.write_now(lambda session: ledger.reverse(session, entry_id, noon(date.fromisoformat(recorded)), "9001"))
+        assert made is not None
+        return made
+
+    def ask(self, about: str = "", as_of: str = "", year: int = 0, *, from_ledger: bool = False) -> ReportQuery:
+        """`from_ledger` asks for today as one would ask tomorrow, when the running totals do not serve any more."""
+        day = date.fromisoformat(as_of) if as_of else TODAY
+        return ReportQuery(year or day.year, day, TODAY + timedelta(1) if from_ledger else TODAY, POLICY, about, CALENDAR)
+
+    def look(self, name: str, about: str = "", as_of: str = "", year: int = 0, scope: Scope | None = None, *, from_ledger: bool = False) -> Table:
+        def work(session: Session) -> Table:
+            ping(session)
+            return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).held()
+
+        return self.desk.read_now(work)
+
+    def run(self, statement: str, **values: Any) -> None:
+        """SQL past all doors."""
+        self.desk.write_now(lambda session: session.execute(text(statement), values))
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
+def by_unit(table: Table) -> dict[str, dict[str, Any]]:
+    """The rows of 达标率 by unit, cells by key."""
+    keys = [column.key for column in table.parts[0].columns]
+    return {str(row[0]): dict(zip(keys, row, strict=True)) for row in table.parts[0].rows}
+
+
+def figures(table: Table, unit: str) -> tuple[Any, ...]:
+    """People counted, people who reached the quota, hours of a unit in 达标率."""
+    row = by_unit(table)[unit]
+    return row["counted"], row["reached"], row["total"]
+
+
+def tamper(agency: Agency, *statements: str) -> None:
+    """As an administrator of the database would: around the triggers and the foreign keys."""
+    if not is_sqlite(agency.desk.engine):
+        with agency.desk.engine.begin() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for statement in statements:
+                connection.execute(text(statement))
+        return
+    with agency.desk.engine.connect() as connection:
+        raw = connection.connection.cursor()
+        raw.execute("PRAGMA foreign_keys=OFF")
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            raw.execute(statement)
+        connection.connection.commit()

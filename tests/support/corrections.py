@@ -1,0 +1,121 @@
+"""An exam with a wrong key for tests: five fixed questions, three people, two administrators, everything on the way to a correction."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.campaign.campaign import Author
+from bot.domain.exam.paper import shown_as
+from bot.domain.grading.correction import Amendment
+from bot.services.exam.review import Reviewed, review
+from bot.services.grading import corrections
+from bot.services.grading.correction_impact import CorrectionImpact
+from bot.services.grading.corrections import WantedCorrection
+from bot.storage.exam import attempts
+from tests.conftest import NOW, enroll
+from tests.support.exams import ADMIN, SECOND, Hall
+
+AFTER = NOW + timedelta(hours=3)
+WHY = "解析与条文不符"
+
+
+class Board:
+    """An exam of five fixed questions worth 2 points each, pass line 60 %: 甲 has three right, 乙 two, 丙 four; all got the first one wrong."""
+
+    def __init__(self, house: Dispatcher, **more: Any) -> None:
+        self.hall = Hall(house)
+        questions = house.shelf().library.questions.values()
+        self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.shelf().drawn][:5]
+        self.first = self.questions[0]
+        self.people = [
+            self.hall.run(lambda session, staff_no=staff_no: enroll(session, staff_no)) for staff_no in ("1001", "1002", "1003")
+        ]  # fmt: skip
+        for admin in ("9001", "9002"):
+            self.hall.run(lambda session, staff_no=admin: enroll(session, staff_no, roles=("admin",)))
+        fixed = "、".join(f"{one}×2" for one in self.questions)
+        self.exam = self.hall.publish(f"固定 {fixed}；30 分钟；及格 60%", **more)
+        self.sittings = [self.sit(person, right) for person, right in zip(self.people, (3, 2, 4), strict=True)]
+        self.hall.tick(AFTER)
+
+    def sit(self, person: int, right: int, at: Any = NOW) -> int:
+        """Answers everything: the first question with the first wrong letter of the file, of the others so many right."""
+        sitting = int(self.hall.begin(person, self.exam, at, random.Random(person)).status.sitting_id)
+        found = self.hall.house.desk.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
+        left = right
+        for n, question, _ in sorted(found, key=lambda one: self.questions.index(one[1])):
+            key, wrong = self.hall.keys(sitting)[n - 1]
+            if question == self.first:
+                self.hall.answer(person, sitting, n, shown(found, n, self.wrong), at)
+                continue
+            self.hall.answer(person, sitting, n, key if left > 0 else wrong, at)
+            left -= 1
+        self.hall.hand_in(person, sitting, at)
+        return sitting
+
+    @property
+    def wrong(self) -> str:
+        """What everybody chose at the first question, in the letters of the file."""
+        question = self.hall.shelf.library.questions[self.first]
+        return next(letter for letter, _ in question.options if letter != question.key)
+
+    def wanted(self, *amended: str, question: str = "") -> WantedCorrection:
+        way, *keys = amended
+        return WantedCorrection("exam", self.exam, question or self.first, Amendment(way, tuple(keys)), WHY)
+
+    def rehearse(self, wanted: WantedCorrection, author: Author = ADMIN) -> CorrectionImpact:
+        made: CorrectionImpact = self.hall.run(lambda session: corrections.rehearse(session, self.hall.shelf, author, wanted, AFTER))
+        return made
+
+    def propose(self, wanted: WantedCorrection, author: Author = ADMIN) -> int:
+        return int(self.hall.run(lambda session: corrections.propose(session, self.hall.shelf, author, wanted, AFTER)).id)
+
+    def apply(self, number: int, author: Author = SECOND, second: str = "") -> CorrectionImpact:
+        made: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.shelf, author, number, AFTER, second=second))
+        return made
+
+    def correct(self, *amended: str) -> CorrectionImpact:
+        return self.apply(self.propose(self.wanted(*amended)))
+
+    def scores(self) -> list[tuple[int | None, bool | None]]:
+        return [(one.score, one.passed) for one in map(self.hall.attempt, self.sittings)]
+
+    def review(self, n: int) -> list[Reviewed]:
+        """What the n-th of the people sees of their old paper."""
+        exam, attempt = self.hall.exam(self.exam), self.hall.attempt(self.sittings[n])
+        return self.hall.house.desk.read_now(lambda session: review(session, self.hall.shelf, exam, attempt, AFTER))
+
+    def look(self, query: str) -> list[tuple[Any, ...]]:
+        return self.hall.house.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row that a correction may touch."""
+        tables = (
+            "answer",
+            "attempt",
+            "remark",
+            "ripple",
+            "correction",
+            "ledger",
+            "exam",
+            "audit",
+            "campaign",
+            "delivery",
+            "year_total",
+            "certificate",
+        )
+        return {table: self.look(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables}
+
+
+def items(session: Session, sitting: int) -> list[Any]:
+    return attempts.items(session, sitting)
+
+
+def shown(found: list[tuple[int, str, str]], n: int, letter: str) -> str:
+    """A letter of the file as a person sees it."""
+    return shown_as(letter, next(shuffle for place, _, shuffle in found if place == n))

@@ -1,0 +1,111 @@
+"""A live contest as the tests hold one: questions from the shipped banks, teams where they are wanted, a host with a chat."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from bot.dispatch import Dispatcher
+from bot.domain.contest.contest import ContestPlan, ContestRules
+from bot.domain.contest.stage_rounds import Scheme
+from bot.domain.library.question import Question
+from bot.domain.message import Address
+from bot.domain.people.audience import All
+from bot.services.contest import host_lock, live_host, manage
+from bot.services.contest.host_lock import LiveHost
+from bot.services.library.catalog import Catalog
+from bot.storage.contest import live_state, teams
+from bot.storage.contest.contests import ContestItem
+from bot.storage.contest.live_state import LiveState
+from bot.storage.people import accounts
+from tests.conftest import NOW, Chat, Clock, enroll
+
+
+def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
+    """The seat of an administrator who is on the roll."""
+    learner = accounts.learner_at(session, Address("local", "test", staff_no), "2026-03-02")
+    assert learner is not None
+    return host_lock.host_of(session, learner, "local")
+
+
+def plan(
+    session: Session,
+    shelf: Catalog,
+    by: LiveHost,
+    *,
+    questions: int = 4,
+    kind: str = "single",
+    parts: Sequence[str] = (),
+    rules: ContestRules | None = None,
+    form: str = "live",
+    named: Mapping[str, Sequence[int]] | None = None,
+    now: datetime = NOW,
+) -> int:
+    """A contest over the first questions of a kind, a point each; its id."""
+    names = sorted(name for name in shelf.drawn if shelf.library.questions[name].kind == kind)[:questions]
+    items = [ContestItem(n, name, shelf.drawn[name], 1000, parts[n - 1] if parts else "") for n, name in enumerate(names, 1)]
+    used = rules or ContestRules(seconds=30, board="all", teams="listed" if named else "none")
+    contest_id = manage.create(session, shelf, by.author, ContestPlan("七一知识竞赛", form, used, (), All()), now, items)
+    for name, members in (named or {}).items():
+        teams.put_in(session, contest_id, teams.add(session, contest_id, name), members)
+    return contest_id
+
+
+@dataclass
+class Room:
+    """A contest whose room is open, with the chats of its host and of its players."""
+
+    dispatcher: Dispatcher
+    clock: Clock
+    id: int
+    code: str
+    host: Chat
+    players: list[Chat] = field(default_factory=list)
+
+    def question(self, n: int) -> Question:
+        """The n-th question of the programme."""
+
+        def work(session: Session) -> Question:
+            planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
+            return self.dispatcher.shelf().question(session, planned.version_id)
+
+        return self.dispatcher.desk.read_now(work)
+
+    def wrong(self, n: int) -> str:
+        """An option that is not right."""
+        question = self.question(n)
+        return next(said for said, _ in question.choices if said not in question.key)
+
+    def stage(self) -> LiveState:
+        found = self.dispatcher.desk.read_now(lambda session: live_state.stage(session, self.id))
+        assert found is not None
+        return found
+
+
+def opened(
+    house: Dispatcher,
+    clock: Clock,
+    *,
+    players: int = 3,
+    scheme: Scheme | None = None,
+    of_team: Mapping[str, Sequence[int]] | None = None,
+    **more: Any,
+) -> Room:
+    """A room that is open, with so many players (2001 …) who have not come in yet; `of_team` names teams by places of players."""
+
+    def work(session: Session) -> tuple[int, str]:
+        enroll(session, "9001", "管理员甲", roles=("admin",))
+        people = [enroll(session, f"{2001 + n}", f"选手{n + 1}") for n in range(players)]
+        by = hosted(session)
+        named = {name: [people[place] for place in places] for name, places in (of_team or {}).items()}
+        contest_id = plan(session, house.shelf(), by, named=named, now=clock.now, **more)
+        of = live_host.open_room(session, by, contest_id, scheme, clock.now, random.Random(1))
+        return contest_id, of.code
+
+    contest_id, code = house.desk.write_now(work)
+    return Room(house, clock, contest_id, code, Chat(house, clock, "9001"), [Chat(house, clock, f"{2001 + n}") for n in range(players)])

@@ -1,0 +1,101 @@
+"""A bot of ours with 钉钉 beside it: what the tests of the channel share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from random import Random
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from bot.channels.dingtalk.channel import DingTalkChannel
+from bot.channels.dingtalk.stream import StreamConnection
+from bot.channels.outbound.client import Outbound
+from bot.domain.message import Incoming, Option, QuestionCard, Reply
+from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, FakeDingTalk, dingtalk
+from tests.support.platforms.tokens import MemoryTokens
+
+NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+TEMPLATE = "quiz.schema"
+QUESTION = QuestionCard("attempt7:2", "第2/5题（单选）", "合同自何时成立？", (Option("A", "A. 签字时"), Option("B", "B. 交付时")))
+SEVERAL = QuestionCard("attempt7:3", "第3/5题（多选）", "哪些是民事主体？", tuple(Option(k, f"{k}. {k}项") for k in "ABC"), several=True)
+
+
+class House:
+    """The channel, the platform, and a `handle` that can be told what to answer and how long to take."""
+
+    def __init__(self, platform: FakeDingTalk) -> None:
+        self.platform = platform
+        self.heard: list[Incoming] = []
+        self.committed: list[str] = []
+        self.noted: list[tuple[str, str, float]] = []
+        self.reply: Callable[[Incoming], Reply] = lambda incoming: Reply(f"已记录 {incoming.text}")
+        self.before: Callable[[Incoming], Awaitable[None]] | None = None
+        self.channel: DingTalkChannel
+        self.http: TestClient[web.Request, web.Application]
+
+    async def handle(self, incoming: Incoming) -> Reply:
+        self.heard.append(incoming)
+        if self.before is not None:
+            await self.before(incoming)
+        self.committed.append(incoming.message_id)
+        return self.reply(incoming)
+
+    def count(self, what: str) -> int:
+        return sum(1 for name, _, _ in self.noted if name == what)
+
+    async def settle(self, met: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Wait for something that no fake can tell of."""
+        async with asyncio.timeout(seconds):
+            while not met():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, Any] | None = None, **over: Any) -> AsyncIterator[House]:
+    """A running bot; in Stream mode its connection is up."""
+    async with dingtalk() as platform:
+        home = House(platform)
+
+        def note(what: str, channel: str, value: float) -> None:
+            home.noted.append((what, channel, value))
+
+        outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=3.0)
+        home.channel = DingTalkChannel(
+            **{
+                "client_id": CLIENT_ID,
+                "client_secret": SECRET,
+                "outbound": outbound,
+                "clock": lambda: NOW,
+                "note": note,
+                "mode": mode,
+                "api_base": platform.url,
+                "oapi_base": platform.url,
+                "card_template": TEMPLATE if cards else "",
+                "rng": Random(1),
+                "look_seconds": 0.01,
+                "make_stream": partial(StreamConnection, **(stream or {})),
+                **over,
+            }
+        )
+        app = web.Application()
+
+        async def speaking(_: web.Application) -> AsyncIterator[None]:
+            async with outbound:
+                yield
+
+        app.cleanup_ctx.append(speaking)
+        home.channel.attach(app, home.handle)
+        server = TestServer(app)
+        # As the house's own door does it (bot/web/guard.py): bodies are never unpacked.
+        await server.start_server(auto_decompress=False)
+        async with TestClient(server, timeout=aiohttp.ClientTimeout(total=20)) as home.http:
+            if mode == "stream" and "lease" not in over:
+                await platform.until(lambda: bool(platform.live))
+            yield home

@@ -1,0 +1,76 @@
+"""A post office without a wire: it keeps what it is handed and answers by script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.jobs.delivery_worker import DeliveryWorker
+from bot.storage.db.database import Database
+from tests.conftest import NOW, Clock
+
+Script = Callable[[OutboundMessage], SendReceipt]
+
+
+def taken(parcel: OutboundMessage) -> SendReceipt:
+    return SendReceipt("sent", platform_id=f"id-{parcel.mark}")
+
+
+@dataclass
+class Office:
+    """A channel as the courier sees it."""
+
+    name: str = "wecom"
+    script: Script = taken
+    seconds: float = 0.0
+    batches: list[list[str]] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    recalled: list[str] = field(default_factory=list)
+    before: Callable[[Sequence[OutboundMessage]], None] = lambda batch: None
+
+    async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
+        self.before(batch)
+        self.batches.append([one.to.user for one in batch])
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
+        receipts = [self.script(one) for one in batch]
+        self.said += [(one.to.user, one.reply.text) for one, receipt in zip(batch, receipts, strict=True) if receipt.outcome in ("sent", "unknown")]
+        return receipts
+
+    @property
+    def users(self) -> list[str]:
+        return [user for user, _ in self.said]
+
+
+@dataclass
+class Recalling(Office):
+    async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
+        self.recalled += platform_ids
+        return [SendReceipt("sent") if one.endswith(("1", "2")) else SendReceipt("failed", "too late") for one in platform_ids]
+
+
+@dataclass
+class Noted:
+    counts: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def __call__(self, what: str, channel: str, value: float) -> None:
+        self.counts[what, channel] = self.counts.get((what, channel), 0) + value
+
+
+def courier(desk: Database, *offices: Office, clock: Clock | None = None, holder: str = "replica-1", **over: Any) -> DeliveryWorker:
+    """A courier over offices; on its shelf is nothing but an empty library."""
+    stock: Any = SimpleNamespace(library=SimpleNamespace(lessons={}))
+    return DeliveryWorker(desk, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", Noted()), **over)
+
+
+async def worked(one: DeliveryWorker, rounds: int = 20) -> None:
+    """Round after round until there is nothing more to claim, and everything has ended."""
+    for _ in range(rounds):
+        had = await one.round()
+        await one.quiet()
+        if not had:
+            return

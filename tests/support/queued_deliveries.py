@@ -1,0 +1,95 @@
+"""People to whom something is owed: rows as a campaign that fell due leaves them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bot.domain.campaign import content as campaign_content
+from bot.domain.campaign import schedule
+from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.schedule import Schedule
+from bot.domain.people import audience
+from bot.domain.people.audience import All
+from bot.storage.db.database import Database
+from bot.storage.tables.campaign import CampaignRow, OccurrenceRow
+from bot.storage.tables.delivery import DeliveryRow
+from bot.storage.tables.people import AccountRow, PersonRow, PostRow, UnitRow
+from tests.conftest import NOW
+
+RHYTHM = json.dumps(schedule.schedule_json(Schedule("once", time="09:00", on=NOW.date(), on_holiday="keep")))
+EVERYBODY = json.dumps(audience.audience_json(All()))
+NOTICE = CampaignContent("notice", text="请大家学习宪法")
+
+
+def crowd(session: Session, count: int, channels: Sequence[str] = ("wecom",), prefix: str = "p") -> list[int]:
+    """So many people in one office, each with an account on each channel under their staff number; their ids."""
+    unit = UnitRow(name="办公室", path=f"某局{prefix}")
+    session.add(unit)
+    session.flush()
+    people = [PersonRow(staff_no=f"{prefix}{n:04}", name=f"员{prefix}{n:04}", tier="公务员", recorded_at=NOW) for n in range(count)]
+    session.add_all(people)
+    session.flush()
+    for person in people:
+        assert person.id is not None
+        assert unit.id is not None
+        session.add(PostRow(person_id=person.id, unit_id=unit.id, since=NOW.date()))
+        session.add_all(AccountRow(channel=one, user=person.staff_no, person_id=person.id, bound_at=NOW, bound_by="test") for one in channels)
+    session.flush()
+    return [person.id for person in people if person.id is not None]
+
+
+def owe(
+    session: Session,
+    people: Iterable[int],
+    *,
+    content: CampaignContent = NOTICE,
+    rule: Mapping[str, Any] | None = None,
+    now: datetime = NOW,
+    name: str = "周一推送",
+    state: str = "running",
+) -> int:
+    """One campaign that fell due at `now`, queued for everybody; its id."""
+    said = json.dumps(campaign_content.content_json(content), ensure_ascii=False)
+    campaign = CampaignRow(
+        name=name, kind=content.kind, content=said, rhythm=RHYTHM, audience=EVERYBODY, delivery=json.dumps(rule or {}), state=state,
+        created_by="1001", created_at=now, changed_at=now,
+    )  # fmt: skip
+    session.add(campaign)
+    session.flush()
+    assert campaign.id is not None
+    due(session, campaign.id, people, now=now)
+    return campaign.id
+
+
+def due(session: Session, campaign_id: int, people: Iterable[int], *, now: datetime = NOW, after: float = 0) -> int:
+    """The campaign falls due (once more); the occurrence's id."""
+    at = now + timedelta(seconds=after)
+    occurrence = OccurrenceRow(campaign_id=campaign_id, due=at, fired_at=at)
+    session.add(occurrence)
+    session.flush()
+    assert occurrence.id is not None
+    session.add_all(DeliveryRow(campaign_id=campaign_id, occurrence_id=occurrence.id, person_id=one, created_at=at, not_before=at) for one in people)
+    session.flush()
+    return occurrence.id
+
+
+def states(desk: Database) -> Counter[str]:
+    """All deliveries by state."""
+    rows = desk.read_now(lambda session: session.execute(text("SELECT state, COUNT(*) FROM delivery GROUP BY state")).all())
+    return Counter({row[0]: row[1] for row in rows})
+
+
+def rows(desk: Database, columns: str = "id, state, channel, tries, error") -> list[Any]:
+    return list(desk.read_now(lambda session: session.execute(text(f"SELECT {columns} FROM delivery ORDER BY id")).all()))
+
+
+def run(desk: Database, statement: str, **values: Any) -> None:
+    """SQL past all doors."""
+    desk.write_now(lambda session: session.execute(text(statement), values))

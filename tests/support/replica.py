@@ -1,0 +1,103 @@
+"""A replica in a process of its own, to be killed: `python -m tests.jobs.child push|tick …`.
+
+push DATABASE PLATFORM LEASE  runs a courier with the real WeCom channel until nothing is owed any more.
+tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a courier by a clock that showed BASE when it was BEGAN and runs SPEED times as fast; each
+parcel it sends is a line of LOG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from bot.channels.base import Token, silent
+from bot.channels.outbound.client import Outbound
+from bot.channels.wecom.channel import WeComChannel
+from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.jobs import schedule
+from bot.jobs.delivery_worker import DeliveryWorker
+from bot.storage.db.database import Database
+from bot.storage.db.engine import open_engine
+from bot.storage.delivery import queue
+from bot.storage.files import loader
+from bot.storage.system.tokens import SealedTokens
+
+SECRET = "canary-corpsecret-kill"
+AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+
+
+def holder() -> str:
+    return f"pid-{os.getpid()}-{time.time_ns()}"
+
+
+def stock(**more: Any) -> Any:
+    return SimpleNamespace(library=SimpleNamespace(lessons={}, **more))
+
+
+async def push(database: str, platform: str, lease: float) -> None:
+    desk = Database(open_engine(database))
+    desk.start()
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    outbound = Outbound(tokens=SealedTokens(desk, lambda _: SECRET, Token, now), clock=now, note=silent, holder=holder(), total=8.0)
+    async with outbound:
+        channel = WeComChannel(
+            corp_id="ww1234567890abcdef", agent_id="1000002", secret=SECRET, token="canary-token", aes_key=AES_KEY, outbound=outbound,
+            clock=now, note=silent, api_base=platform, cards=False,
+        )  # fmt: skip
+        # One call for each person: what a campaign with a personal text is.
+        one = DeliveryWorker(desk, stock, [channel], clock=now, holder=holder(), note=silent, sizes={"wecom": 1}, lease=lease, reserved=lease)
+        running = asyncio.create_task(one.run())
+        print("ready", flush=True)  # noqa: T201
+        while True:
+            await asyncio.sleep(0.2)
+            queued, _, sending = await desk.read(queue.waiting)
+            if not queued and not sending:
+                break
+        await one.stop()
+        await running
+    await asyncio.to_thread(desk.stop)
+
+
+async def tick(database: str, base: float, began: float, speed: float, log: Path) -> None:
+    desk = Database(open_engine(database))
+    desk.start()
+    calendar, _ = loader.load_calendar(loader.home())
+    shelf = stock(calendar=calendar)
+    start = datetime.fromtimestamp(base, UTC)
+
+    def now() -> datetime:
+        return start + timedelta(seconds=(time.time() - began) * speed)
+
+    class Wire:
+        name = "local"
+
+        async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
+            with log.open("a") as lines:
+                lines.writelines(f"{one.mark} {one.to.user}\n" for one in batch)
+            return [SendReceipt("sent")] * len(batch)
+
+    one = DeliveryWorker(desk, lambda: shelf, [Wire()], clock=now, holder=holder(), note=silent, lease=5 * speed, reserved=4 * speed)
+    running = asyncio.create_task(one.run())
+    print("ready", flush=True)  # noqa: T201
+    while not running.done():
+        if await schedule.run_campaigns(desk, shelf, now()):
+            one.wake()
+        await asyncio.sleep(0.1)
+
+
+if __name__ == "__main__":
+    what, *given = sys.argv[1:]
+    if what == "push":
+        asyncio.run(push(given[0], given[1], float(given[2])))
+    else:
+        asyncio.run(tick(given[0], float(given[1]), float(given[2]), float(given[3]), Path(given[4])))

@@ -1,0 +1,71 @@
+"""A small house with one page of each purpose behind its door, and who comes into it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from bot.domain.links import PageVisitor
+from bot.storage.db.database import Database
+from bot.web.sessions import Said, WebSessions
+from tests.conftest import Clock, enroll
+from tests.support.web_client import SAME, link_to, pages_at
+
+
+@dataclass
+class House:
+    """A small house with one page of each purpose, and what its changing routes were told."""
+
+    url: str
+    desk: Database
+    clock: Clock
+    changed: list[tuple[str, dict[str, Any]]]
+
+    async def link(self, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> str:
+        return await link_to(self.desk, self.url, self.clock.now, purpose, ref, staff_no)
+
+
+@asynccontextmanager
+async def standing(desk: Database, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
+    changed: list[tuple[str, dict[str, Any]]] = []
+
+    async def page(request: web.Request, visitor: PageVisitor) -> web.Response:
+        return web.json_response({"name": visitor.learner.name, "ref": visitor.ref, "proof": visitor.proof, "sender": visitor.sender.app})
+
+    async def change(request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+        changed.append((visitor.learner.staff_no, dict(said)))
+        return web.json_response({"say": "已办"})
+
+    def attach(app: web.Application, door: WebSessions) -> None:
+        for purpose in ("exam", "console"):
+            door.enter(app, purpose, lambda visitor: f"/{visitor.purpose}/{visitor.ref}")
+            app.router.add_get(f"/{purpose}/{{ref}}", door.shows(purpose, page))
+            app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
+
+    async with pages_at(desk, clock, attach, public_url) as url:
+        yield House(url, desk, clock, changed)
+
+
+@asynccontextmanager
+async def furnished(desk: Database, clock: Clock) -> AsyncIterator[House]:
+    """The house with 1001, who is a learner, and 1002, who is an administrator too."""
+    desk.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
+    async with standing(desk, clock) as made:
+        yield made
+
+
+async def entered(session: aiohttp.ClientSession, house: House, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> dict[str, Any]:
+    """What the page says to whoever has just opened a fresh link to it."""
+    async with session.post(await house.link(purpose, ref, staff_no), headers=SAME) as answer:
+        assert answer.status == 200, await answer.text()
+        page: dict[str, Any] = await answer.json()
+        return page
+
+
+def secret_of(session: aiohttp.ClientSession, name: str = "visit-exam") -> str:
+    return next((cookie.value for cookie in session.cookie_jar if cookie.key == name), "")
