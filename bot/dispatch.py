@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 from sqlmodel import Session
 
-from bot.commands import router
+from bot.commands import registry, router
 from bot.commands.help import GREETINGS, STRANGER, welcome
 from bot.commands.router import Command, Context
 from bot.commands.study import quiz
@@ -61,7 +61,7 @@ class Dispatcher:
             return said
         if _UNKEEPABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNKEEPABLE.sub("", incoming.text))
-        found = router.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        found = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
         try:
             if found is not None and found[0].reads:
                 reply = await self._look_up(incoming, *found)
@@ -108,7 +108,7 @@ class Dispatcher:
         incoming = ctx.incoming
         if incoming.kind == "unfollow":
             return NOTHING
-        found = router.find(incoming.text) if incoming.kind in ("text", "voice") else None
+        found = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
         if found is None or found[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER
@@ -162,8 +162,8 @@ def respond(ctx: Context) -> Reply:
         return NOT_TEXT
     if router.tidy(incoming.text).rstrip("!。~").lower() in GREETINGS:
         return welcome(ctx)
-    found = router.find(incoming.text, strict=True)
-    if found is None and (found := router.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
+    found = registry.find(incoming.text, strict=True)
+    if found is None and (found := registry.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
         found = None
     if found is not None and found[0].is_for(ctx.learner):
         return found[0].do(ctx, found[1])

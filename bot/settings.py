@@ -183,7 +183,7 @@ def most_of(said: str) -> dict[str, int]:
 
 PREFIX = "BOT_"
 BEIJING_TIME = ("Asia/Shanghai", "Asia/Chongqing", "Asia/Chungking", "Asia/Harbin", "PRC")
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 class BadSettings(Exception):

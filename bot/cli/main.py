@@ -1,4 +1,4 @@
-"""What all commands share: the settings, the database, how a result and a refusal are shown, the exit status (0 done, 1 refused, 2 misuse)."""
+"""`python -m bot`: every group of commands, once, and what becomes of a fault that a person can do something about."""
 
 from __future__ import annotations
 
@@ -6,17 +6,36 @@ import sys
 
 from sqlalchemy.exc import DBAPIError
 
+from bot.cli import activity, campaign, certificate, chat, contest, exam, grading, library, people, public_series, reports, serve
 from bot.cli.chinese import in_chinese
 from bot.cli.common import _say, cli, database_fault
 from bot.domain.message import Refusal
+from bot.services import hooks
 from bot.settings import BadSettings
 from bot.storage.db.engine import DRIVER_ERRORS
 from bot.storage.db.writer import Busy
+
+MODULES = (
+    serve,
+    chat,
+    people,
+    library,
+    campaign,
+    public_series,
+    activity,
+    exam,
+    contest,
+    grading,
+    certificate,
+    reports,
+)
+"""What adds commands to `cli`, by being imported here."""
 
 
 def main() -> None:
     """Run the command line; what goes wrong is one Chinese sentence and a status, never a stack trace for a known fault."""
     in_chinese()
+    hooks.install()
     try:
         cli()
     except BadSettings as wrong:

@@ -28,7 +28,7 @@ from bot.storage.db.engine import ping
 from bot.storage.files import loader
 from bot.storage.files.strict_yaml import why_not
 from bot.storage.reports.exports import EXPORTS, bounds
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from bot.storage.system import audit
 
 LATER = {"docx": "Word 文档", "png": "图片"}

@@ -13,7 +13,7 @@ from bot.domain.reports import ReportQuery
 from bot.services.campaign import manage
 from bot.services.delivery import nudge
 from bot.services.reports import formats
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 
 SHOWN = 8
 HOW = "「催学 12」催活动 12 没完成的人，「催学 学时」催进度落后的人，「催学 12 期限 5个工作日」设期限并自动提醒"

@@ -28,9 +28,8 @@ def mine(ctx: Context, _: str) -> Reply:
     lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）"]
     for category in CATEGORY_LABELS:
         if seconds.get(category):
-            lines.append(
-                f"· {policy.category_label(category)}：{hours_text(shown_hours(seconds[category], per_hour))} 学时（{minutes_text(seconds[category])}）"
-            )
+            shown = hours_text(shown_hours(seconds[category], per_hour))
+            lines.append(f"· {policy.category_label(category)}：{shown} 学时（{minutes_text(seconds[category])}）")
     lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     lines += _against_quota(
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule

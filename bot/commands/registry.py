@@ -1,1 +1,46 @@
-"""The chat's words. Importing a module registers its commands; the order here is the order of the help."""
+"""Every module that adds commands to the chat, once, in the order of the help; and the services that follow from one another."""
+
+from __future__ import annotations
+
+from bot.commands import certificate, delivery, help, hours, links, people, reports, router
+from bot.commands.campaign import manage as campaign_manage
+from bot.commands.campaign import push
+from bot.commands.contest import duel, live_host, live_play, play
+from bot.commands.exam import manage as exam_manage
+from bot.commands.exam import sit
+from bot.commands.grading import appeals, corrections, question_reports
+from bot.commands.router import Command
+from bot.commands.study import lessons, mistakes, quiz
+from bot.services import hooks
+
+MODULES = (
+    quiz,
+    mistakes,
+    lessons,
+    sit,
+    exam_manage,
+    play,
+    duel,
+    live_host,
+    live_play,
+    hours,
+    certificate,
+    people,
+    question_reports,
+    appeals,
+    corrections,
+    campaign_manage,
+    push,
+    delivery,
+    reports,
+    links,
+    help,
+)
+
+router.arrange(MODULES)
+hooks.install()
+
+
+def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
+    """The command a text names among all that are listed here, and its argument; `strict` as in `router.find`."""
+    return router.find(text, strict=strict)

@@ -13,7 +13,8 @@ from bot.services.campaign import manage
 from bot.services.delivery.nudge import scope_of as nudge_scope_of
 from bot.services.library import key_visibility
 from bot.services.reports import formats
-from bot.storage.reports.scope import REPORTS, ReportKind, scope_of
+from bot.storage.reports.registry import REPORTS
+from bot.storage.reports.scope import ReportKind, scope_of
 
 
 @command("报表", role=RoleName.SUPERVISOR, reads=True, takes="<名称>")

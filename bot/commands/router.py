@@ -6,10 +6,11 @@ import difflib
 import random
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from types import ModuleType
 
 from sqlmodel import Session
 
@@ -74,6 +75,17 @@ class Command:
 
 COMMANDS: dict[str, Command] = {}
 SHORT = 16
+
+
+def arrange(modules: Sequence[ModuleType]) -> None:
+    """Put the commands into the order of the modules that hold them. Raises RuntimeError for a command whose module is not listed."""
+    places = {module.__name__: place for place, module in enumerate(modules)}
+    unlisted = sorted({made.name for made in COMMANDS.values() if made.do.__module__ not in places})
+    if unlisted:
+        raise RuntimeError(f"commands of modules that bot/commands/registry.py does not list: {', '.join(unlisted)}")
+    ordered = sorted(COMMANDS.items(), key=lambda entry: places[entry[1].do.__module__])
+    COMMANDS.clear()
+    COMMANDS.update(ordered)
 
 
 def command(*words: str, role: RoleName | None = RoleName.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:

@@ -33,7 +33,7 @@ class TaskKind:
 
 
 TASKS: dict[str, TaskKind] = {}
-"""By what `focus` calls them (domain/sitting.py)."""
+"""By what `focus` calls them (bot/domain/study/sitting.py)."""
 LETTERS: dict[str, TaskKind] = {}
 """By the letter with which a card names them: s12.3."""
 

@@ -1,6 +1,7 @@
 """The courier: claims what is owed, plans it, begins it within the budgets, hands it to the channels and writes down what came back.
 
-Nothing is kept here that matters: a courier that dies leaves reservations that come back and leases that become `unknown` (storage/outbox.py).
+Nothing is kept here that matters: a worker that dies leaves reservations that come back
+and leases that become `unknown` (bot/storage/delivery/queue.py).
 
 What was recalled after it went out is taken back by the channels that can, and said of those that cannot.
 
@@ -51,7 +52,7 @@ CALLS = 8
 """Calls under way on one channel at a time."""
 SWEEP_EVERY = 5.0
 HELD = ("rate", "quota")
-"""The kinds of refusal that concern everybody on the channel; a receipt's error begins with its kind (channels/batches.py)."""
+"""The kinds of refusal that concern everybody on the channel; a receipt's error begins with its kind (bot/channels/batch_push.py)."""
 SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 END = 5.0
 
@@ -295,8 +296,6 @@ def _alarm(session: Session, channel: str, error: str, until: datetime, now: dat
     notifications.tell_stopped(session, channel, error, until, now)
 
 
-recalls_log = structlog.get_logger(__name__)
-
 Write = Callable[[Callable[[Session], Any]], Awaitable[Any]]
 
 
@@ -307,7 +306,7 @@ async def take_back(senders: Mapping[str, PushChannel], write: Write, now: datet
         ids = {ident: platform_id for ident, on, platform_id in back if on == channel}
         receipts = await _asked(senders.get(channel), channel, ids)
         counted = await write(lambda session, came=receipts: progress.recalled(session, came))  # type: ignore[misc]
-        recalls_log.info("recalled", channel=channel, asked=len(ids), outcomes=dict(counted))
+        log.info("recalled", channel=channel, asked=len(ids), outcomes=dict(counted))
 
 
 async def _asked(sender: PushChannel | None, channel: str, ids: Mapping[int, str]) -> dict[int, SendReceipt]:
@@ -318,7 +317,7 @@ async def _asked(sender: PushChannel | None, channel: str, ids: Mapping[int, str
         try:
             came = dict(zip(wanted, await sender.recall(wanted), strict=True))
         except Exception as wrong:
-            recalls_log.exception("recall failed", channel=channel, count=len(wanted))
+            log.exception("recall failed", channel=channel, count=len(wanted))
             came = dict.fromkeys(wanted, SendReceipt("unknown", type(wrong).__name__))
     return {ident: came.get(platform_id, SendReceipt("failed", progress.NO_RECALL)) for ident, platform_id in ids.items()}
 

@@ -1,7 +1,7 @@
 """The herald of live contests: watches their clocks and calls out what is new to everybody's phone, at once and within the budgets.
 
 It looks once a second whether any contest runs, and five times a second while one does. What matters is in rows: a clock is closed and a call is
-claimed by one replica, and whom a call misses is told everything on 继续 (services/live/calls.py).
+claimed by one replica, and whom a call misses is told everything on 继续 (bot/services/contest/live_broadcast.py).
 """
 
 from __future__ import annotations

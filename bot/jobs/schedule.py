@@ -37,7 +37,7 @@ FIRST = timedelta(minutes=1)
 CAMPAIGNS_EVERY = timedelta(seconds=1)
 REMIND_EVERY = timedelta(seconds=30)
 EXAMS_EVERY = timedelta(seconds=2)
-"""Together with what is left for messages that arrived in time (domain/exam.py, SETTLE), an exam ends within ten seconds of its end (D10)."""
+"""Together with what is left for messages that arrived in time (SETTLE in bot/domain/exam/exam.py), an exam ends within ten seconds of its end."""
 SPREAD = 0.2
 """Seconds by which a tick may come late, so that replicas do not all knock at once; no due time ever contains it."""
 
@@ -122,8 +122,6 @@ async def sweep(desk: Database, now: datetime) -> int:
     return gone
 
 
-contests_log = structlog.get_logger(__name__)
-
 CONTESTS_EVERY = timedelta(seconds=1)
 
 
@@ -139,9 +137,9 @@ async def _looked(work: Callable[[], Awaitable[int]]) -> int:
     try:
         return await work()
     except Busy as busy:
-        contests_log.warning("contests not looked at", reason=str(busy))
+        log.warning("contests not looked at", reason=str(busy))
     except Exception:
-        contests_log.exception("contests failed")
+        log.exception("contests failed")
     return 0
 
 

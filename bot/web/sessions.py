@@ -2,7 +2,7 @@
 
 For a page of your own:
 
-1. Its purpose stands in `domain/links.py` (path, title, role, how long a visit lasts).
+1. Its purpose stands in `bot/domain/links.py` (path, title, role, how long a visit lasts).
 2. `door.enter("console", to)` adds the ways in and out under the purpose's path: `GET|POST /console/in/{token}` and `POST /console/out`. `to` says
    where a visitor goes from there.
 3. Whatever shows something is added as `door.shows("console", handler)` with `handler(request, visitor)`; whatever changes something is added by
@@ -10,7 +10,7 @@ For a page of your own:
    `request[ARRIVED]` is the moment at which it was all there.
    A route with `{ref}` in it is open to the visit of that ref alone; whether there is anything at another ref nobody learns.
 4. `await door.visitor(request, "console")` asks again, for instance at least once a minute while events are sent: None ends the stream.
-5. A link is made in the chat: `services/links.py`, `offer`.
+5. A link is made in the chat: `bot/services/links.py`, `offer`.
 
 A page is shown by `door.pages.show(template, visitor=visitor, …)`. Its proof stands in `<meta name="proof">`, from where `ask.js` takes it; a plain
 form carries it as `<input type="hidden" name="proof" value="{{ visitor.proof }}">`.

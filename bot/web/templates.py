@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bot.domain.times import SHANGHAI, chinese_date
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "pages"
 EMBLEM = HERE.parent / "chat" / "icon.svg"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"

@@ -23,7 +23,7 @@ from bot.domain.reports import ReportQuery, Scope
 from bot.services.reports import formats
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine, ping
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.hours import CATEGORIES
 
 UNITS = 400

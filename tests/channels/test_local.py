@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
+import bot
 from bot.channels import local
 from bot.channels.local import LocalChat, Persona
 from bot.domain.message import Address, Incoming, Option, QuestionCard, Reply

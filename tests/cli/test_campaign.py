@@ -3,79 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
-from sqlmodel import Session
+from sqlalchemy import text
 
-from bot.cli import common
-from bot.cli.main import main
 from bot.domain.delivery.platform_limits import CalendarWindow
-from bot.domain.library.library import Library
-from bot.services.library.catalog import fill
-from bot.storage.db.database import Database
 from bot.storage.delivery import quota
-from bot.storage.files.policies import load_policy
-from tests.conftest import NOW, ROOT, enroll
-
-
-@dataclass
-class Shell:
-    """`python -m bot …` in this process."""
-
-    desk: Database
-    run: Callable[..., tuple[int, str, str]]
-
-    def __call__(self, *said: str) -> str:
-        status, out, err = self.run(*said)
-        assert status == 0, err
-        return out
-
-    def json(self, *said: str) -> Any:
-        return json.loads(self(*said, "--json"))
-
-    def count(self, table: str) -> int:
-        return int(self.desk.read_now(lambda session: session.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()))
-
-
-@pytest.fixture
-def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Two civil servants on the roll; the clock of the command line stands at Monday 2 March 2026, 09:00."""
-    monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.campaign.now", lambda: NOW)
-    monkeypatch.setattr("bot.cli.campaign.now", lambda: NOW)
-    monkeypatch.setattr("bot.cli.activity.now", lambda: datetime(2026, 7, 6, 1, tzinfo=UTC))
-    monkeypatch.setattr(common.progress, "file", None)
-    desk = Database(engine)
-    policy, _ = load_policy(ROOT)
-    assert policy is not None
-
-    def work(session: Session) -> None:
-        fill(session, shipped, policy, NOW)
-        enroll(session, "1001", "学员甲")
-        enroll(session, "1002", "学员乙", unit="某局/财务处")
-
-    desk.write_now(work)
-
-    def run(*said: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bot", *said])
-        capsys.readouterr()
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return Shell(desk, run)
-
+from tests.conftest import NOW
+from tests.support.shell import Shell
 
 NEW = ("campaign", "new", "--name", "每日一练", "--send", "每日", "--every", "每个工作日 10:00", "--to", "单位=财务处", "--clause", "要点二")
 

@@ -17,11 +17,8 @@ from bot.services.exam import attempt
 from bot.services.library import catalog
 from bot.storage.files.exam_files import read_exam
 from bot.storage.files.loader import load_library
-from tests.cli.test_campaign import (
-    Shell,
-    shell,  # noqa: F401
-)
 from tests.conftest import NOW, ROOT
+from tests.support.shell import Shell
 
 FILE = """
 name: 年度学法考试

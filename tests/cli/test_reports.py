@@ -4,81 +4,27 @@ from __future__ import annotations
 
 import io
 import json
-import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from python_calamine import CalamineWorkbook
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
-from bot.cli import common
-from bot.cli.main import main
-from bot.domain.library.library import Library
-from bot.services.library.catalog import fill
-from bot.storage.files.policies import load_policy
-from bot.storage.reports.scope import REPORTS
-from tests.support.agency import TODAY, Agency, noon
+from bot.storage.reports.registry import REPORTS
+from tests.support.shell import ReportShell
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
-@dataclass
-class Shell:
-    """`python -m bot …` in this process: its status, standard output and standard error."""
-
-    agency: Agency
-    capture: pytest.CaptureFixture[bytes]
-    patch: pytest.MonkeyPatch
-
-    def bytes(self, *words: str) -> tuple[int, bytes, str]:
-        self.patch.setattr(sys, "argv", ["bot", *words])
-        self.capture.readouterr()
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = self.capture.readouterr()
-        return status, out, err.decode()
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        status, out, err = self.bytes(*words)
-        return status, out.decode(), err
-
-    def json(self, *words: str) -> Any:
-        status, out, err = self(*words)
-        assert status == 0, err
-        return json.loads(out)
-
-
-@pytest.fixture
-def shell(engine: Engine, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Two people in two units; one has reached the quota."""
-    monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.reports.now", lambda: datetime(2026, 11, 20, 4, tzinfo=UTC))
-    # What is shown on a terminal would otherwise go to the stream that was there when the module was loaded.
-    monkeypatch.setattr(common.progress, "file", None)
-    agency = Agency(engine)
-    policy, _ = load_policy(ROOT)
-    assert policy is not None
-    agency.desk.write_now(lambda session: fill(session, Library(), policy, noon(TODAY)))
-    agency.earn(agency.person("1001", ["局/一处"], name="张三"), 40, "2026-03-01")
-    agency.person("1002", ["局/二处"], name="=1+1")
-    return Shell(agency, capsysbinary, monkeypatch)
-
-
-def test_without_a_name_the_reports_are_listed(shell: Shell) -> None:
-    listed = [one["name"] for one in shell.json("report", "--json")]
+def test_without_a_name_the_reports_are_listed(report_shell: ReportShell) -> None:
+    listed = [one["name"] for one in report_shell.json("report", "--json")]
     assert listed == list(REPORTS)
     assert {"达标率", "名单", "个人", "预警"} <= set(listed)
-    assert "达标率" in shell("report")[1]
+    assert "达标率" in report_shell("report")[1]
 
 
-def test_the_rate_as_json_of_today_and_of_an_earlier_day(shell: Shell) -> None:
-    now, before = shell.json("report", "达标率", "--json"), shell.json("report", "达标率", "--format", "json", "--as-of", "2026-02-28")
+def test_the_rate_as_json_of_today_and_of_an_earlier_day(report_shell: ReportShell) -> None:
+    now, before = report_shell.json("report", "达标率", "--json"), report_shell.json("report", "达标率", "--format", "json", "--as-of", "2026-02-28")
 
     assert [(row["unit"], row["counted"], row["reached"], row["rate"]) for row in now["rows"]] == [
         ("局", 2, 1, 50.0),
@@ -89,22 +35,22 @@ def test_the_rate_as_json_of_today_and_of_an_earlier_day(shell: Shell) -> None:
     assert (before["as_of"], before["year"], before["head"]) == ("2026-02-28", 2026, None)
 
 
-def test_one_unit_and_one_person(shell: Shell) -> None:
-    assert [row["staff_no"] for row in shell.json("report", "名单", "--unit", "一处", "--json")["rows"]] == ["1001"]
-    assert "张三" in shell("report", "个人", "1001")[1]
-    assert shell("report", "个人")[0] == 1
-    assert shell("report", "个人", "9999")[0] == 1
+def test_one_unit_and_one_person(report_shell: ReportShell) -> None:
+    assert [row["staff_no"] for row in report_shell.json("report", "名单", "--unit", "一处", "--json")["rows"]] == ["1001"]
+    assert "张三" in report_shell("report", "个人", "1001")[1]
+    assert report_shell("report", "个人")[0] == 1
+    assert report_shell("report", "个人", "9999")[0] == 1
 
 
-def test_csv_and_xlsx_go_to_a_file_that_appears_whole(shell: Shell, tmp_path: Path) -> None:
+def test_csv_and_xlsx_go_to_a_file_that_appears_whole(report_shell: ReportShell, tmp_path: Path) -> None:
     for form in ("csv", "xlsx"):
         target = tmp_path / f"名单.{form}"
-        assert shell("report", "名单", "--format", form, "--out", str(target))[0] == 0
+        assert report_shell("report", "名单", "--format", form, "--out", str(target))[0] == 0
         assert [path.name for path in tmp_path.iterdir() if path.suffix == f".{form}"] == [target.name]
     assert (tmp_path / "名单.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     rows = CalamineWorkbook.from_path(tmp_path / "名单.xlsx").get_sheet_by_name("人员").to_python()
     assert [row[1] for row in rows[3:5]] == ["张三", "=1+1"]
-    status, out, _ = shell.bytes("report", "名单", "--format", "xlsx")
+    status, out, _ = report_shell.bytes("report", "名单", "--format", "xlsx")
     assert (status, CalamineWorkbook.from_filelike(io.BytesIO(out)).sheet_names) == (0, ["人员", "说明"])
 
 
@@ -126,55 +72,55 @@ def test_csv_and_xlsx_go_to_a_file_that_appears_whole(shell: Shell, tmp_path: Pa
         (("ledger", "seal", "--algorithm", "md5"), 1, "sha256"),
     ],
 )
-def test_a_refusal_is_one_sentence_and_a_status(shell: Shell, words: tuple[str, ...], status: int, says: str) -> None:
-    found, out, err = shell(*words)
+def test_a_refusal_is_one_sentence_and_a_status(report_shell: ReportShell, words: tuple[str, ...], status: int, says: str) -> None:
+    found, out, err = report_shell(*words)
 
     assert (found, out) == (status, "")
     assert says in err
     assert len(err.strip().splitlines()) == 1
 
 
-def test_an_export_is_a_line_for_each_row_and_nothing_else(shell: Shell) -> None:
-    status, out, err = shell("export", "ledger")
+def test_an_export_is_a_line_for_each_row_and_nothing_else(report_shell: ReportShell) -> None:
+    status, out, err = report_shell("export", "ledger")
 
     (line,) = [json.loads(line) for line in out.splitlines()]
     assert (status, line["staff_no"], line["credit_seconds"]) == (0, "1001", 108_000)
     assert "共 1 行" in err
-    assert shell("export", "ledger", "--since", "2026-03-02")[1] == ""
-    assert len(shell("export", "ledger", "--since", "2026-03-01T12:00:00+08:00")[1].splitlines()) == 1
+    assert report_shell("export", "ledger", "--since", "2026-03-02")[1] == ""
+    assert len(report_shell("export", "ledger", "--since", "2026-03-01T12:00:00+08:00")[1].splitlines()) == 1
 
 
-def test_before_the_first_campaign_there_are_no_deliveries(shell: Shell) -> None:
-    status, out, err = shell("export", "deliveries")
+def test_before_the_first_campaign_there_are_no_deliveries(report_shell: ReportShell) -> None:
+    status, out, err = report_shell("export", "deliveries")
 
     assert (status, out) == (0, "")
     assert "共 0 行" in err
 
 
-def test_sealing_then_verifying_and_a_tampered_entry_is_named_with_status_one(shell: Shell) -> None:
-    sealed = shell.json("ledger", "seal", "--json")
+def test_sealing_then_verifying_and_a_tampered_entry_is_named_with_status_one(report_shell: ReportShell) -> None:
+    sealed = report_shell.json("ledger", "seal", "--json")
     assert (sealed["sealed"], sealed["head"]["seq"]) == (1, 1)
-    verified = shell.json("ledger", "verify", "--head", sealed["head"]["hash"], "--json")
+    verified = report_shell.json("ledger", "verify", "--head", sealed["head"]["hash"], "--json")
     assert (verified["ok"], verified["sealed"], verified["loose"]) == (True, 1, 0)
-    assert sealed["head"]["hash"] in shell("report", "达标率")[1]
+    assert sealed["head"]["hash"] in report_shell("report", "达标率")[1]
 
-    with shell.agency.desk.engine.begin() as connection:
+    with report_shell.agency.desk.engine.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(text("DROP TRIGGER ledger_refuses_update"))
         else:
             connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE ledger SET credit_seconds = 107999 WHERE id = 1"))
 
-    status, out, _ = shell("ledger", "verify")
+    status, out, _ = report_shell("ledger", "verify")
     assert status == 1
     assert "第 1 号（流水 #1）被改动" in out
-    assert shell("ledger", "verify", "--head", "0" * 64)[0] == 1
+    assert report_shell("ledger", "verify", "--head", "0" * 64)[0] == 1
 
 
-def test_every_look_is_in_the_audit(shell: Shell) -> None:
-    shell("report", "达标率", "--unit", "一处")
-    shell("export", "ledger")
+def test_every_look_is_in_the_audit(report_shell: ReportShell) -> None:
+    report_shell("report", "达标率", "--unit", "一处")
+    report_shell("export", "ledger")
 
-    lines = [json.loads(line) for line in shell("export", "audit")[1].splitlines()]
+    lines = [json.loads(line) for line in report_shell("export", "audit")[1].splitlines()]
     assert [(line["via"], line["action"]) for line in lines] == [("cli", "报表 达标率"), ("cli", "导出 ledger"), ("cli", "导出 audit")]
     assert lines[0]["target"].startswith("一处")

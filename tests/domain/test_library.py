@@ -155,7 +155,7 @@ def test_the_dictionary_loads_without_warnings_and_leaves_nothing_in_the_shared_
     # A planted cache must not be read: were it, the words would be other ones or the load would fail.
     (shared / "jieba.cache").write_bytes(b"planted")
     environ = {**os.environ, "TMPDIR": str(shared), "PYTHONPYCACHEPREFIX": str(tmp_path / "uncompiled")}
-    code = "from bot.domain import words; words.warm(); print(words.words('用人单位'))"
+    code = "from bot.domain.text import segmentation; segmentation.load_dictionary(); print(segmentation.cut_words('用人单位'))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "['用人单位']\n", "")
     assert [path.name for path in shared.iterdir()] == ["jieba.cache"]

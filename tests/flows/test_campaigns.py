@@ -13,7 +13,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import FiredCampaign
 from bot.domain.reports import ReportQuery, Scope
 from bot.services.campaign import fire
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.people import RoleRow
 from tests.conftest import Chat, Clock, enroll
 

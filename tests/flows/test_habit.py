@@ -63,7 +63,7 @@ async def test_an_answer_that_does_not_end_the_daily_set_counts_no_streak(chat: 
         asked.append(person_id)
         return plain(session, calendar, person_id, now)
 
-    monkeypatch.setattr(mistakes, "of", counted)
+    monkeypatch.setattr(mistakes, "streak_of", counted)
     await chat.say("每日")
     for _ in range(4):
         await chat.say(right_answer(question_in_hand(chat)))

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.storage.hours import ledger
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from tests.conftest import Chat, Clock, enroll
 
 

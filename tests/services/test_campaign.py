@@ -27,7 +27,7 @@ from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.db.database import Database
 from bot.storage.delivery import queue, quota
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from bot.storage.system import switches
 from bot.storage.tables.columns import stamp
 from bot.storage.tables.people import AccountRow

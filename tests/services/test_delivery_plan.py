@@ -172,7 +172,7 @@ def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(des
         made.append(len(wanted))
         return {ident: Reply(f"第 {ident} 份") for ident in wanted}
 
-    monkeypatch.setattr("bot.services.delivery.reminder_messages", told)
+    monkeypatch.setattr("bot.services.delivery.reminder_messages.told", told)
     monkeypatch.setattr(import_module("bot.services.delivery.plan"), "MADE_AT_ONCE", 2)
     desk.write_now(lambda session: owe(session, crowd(session, 5), content=CampaignContent("digest", target=WEEK)))
     sent: list[str] = []

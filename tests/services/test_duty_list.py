@@ -21,7 +21,7 @@ from bot.services.campaign import fire
 from bot.services.library.catalog import Catalog
 from bot.storage import activity as activity_rows
 from bot.storage.db.database import Database
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from tests.conftest import NOW, enroll
 
 CHIEF = Author("9001", "test")

@@ -14,7 +14,7 @@ from bot.domain.message import Refusal
 from bot.domain.people.audience import All
 from bot.domain.reports import ReportQuery, Scope, Table
 from bot.services.reports.formats import FORMATS
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.people import AbsenceRow, PostRow
 from tests.conftest import NOW, enroll
 from tests.support.exams import Hall

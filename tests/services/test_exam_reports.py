@@ -19,7 +19,7 @@ from bot.services.grading import corrections
 from bot.services.grading.corrections import WantedCorrection
 from bot.services.reports.formats import phone
 from bot.storage.exam import attempts as exam_attempts
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from tests.conftest import NOW, enroll
 from tests.support.exams import ADMIN, SECOND, Hall
 from tests.support.rows import put

@@ -24,7 +24,7 @@ from bot.storage.db.engine import ping
 from bot.storage.files.loader import home
 from bot.storage.hours import ledger
 from bot.storage.people import leave
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from tests.conftest import Chat, Clock, enroll
 from tests.support.agency import POLICY, TODAY, Agency
 

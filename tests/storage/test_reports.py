@@ -201,7 +201,7 @@ def test_the_record_of_a_person_shows_refused_seconds_with_the_reason(agency: Ag
 def test_without_rules_a_report_says_what_to_do(agency: Agency) -> None:
     from dataclasses import replace
 
-    from bot.storage.reports.scope import REPORTS
+    from bot.storage.reports.registry import REPORTS
 
     empty = replace(agency.ask(), policy=replace(POLICY, versions=()))
     with pytest.raises(Refusal, match="还没有学时规则"):

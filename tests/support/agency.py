@@ -17,7 +17,7 @@ from bot.storage.db.database import Database
 from bot.storage.db.engine import is_sqlite, ping
 from bot.storage.files.loader import load_calendar
 from bot.storage.hours import ledger
-from bot.storage.reports.scope import REPORTS
+from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.people import PersonRow, PostRow, UnitRow
 
 TODAY = date(2026, 11, 20)
@@ -33,7 +33,7 @@ POLICY = HoursPolicy(
         ),
     )
 )
-CALENDAR, _ = load_calendar(Path(__file__).parent.parent)
+CALENDAR, _ = load_calendar(Path(__file__).parents[2])
 Stay = tuple[str, str, str | None]
 
 

@@ -1,4 +1,4 @@
-"""A replica in a process of its own, to be killed: `python -m tests.jobs.child push|tick …`.
+"""A replica in a process of its own, to be killed: `python -m tests.support.replica push|tick …`.
 
 push DATABASE PLATFORM LEASE  runs a courier with the real WeCom channel until nothing is owed any more.
 tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a courier by a clock that showed BASE when it was BEGAN and runs SPEED times as fast; each

@@ -79,7 +79,10 @@ def _record(ctx: Context) -> Reply:
     found = contest_duel.record(ctx.session, ctx.me.id, ctx.now)
     if not found.played:
         return Reply("本月还没有打过对战。", buttons=(Option("对战", "找人对战"),))
-    text = f"本月对战 {found.played} 场，第一 {found.won} 场，对战积分 {found.points}（每天前 {duel_values.COUNTED_A_DAY} 场计分）。只有自己看得到，不计学时。"
+    text = (
+        f"本月对战 {found.played} 场，第一 {found.won} 场，对战积分 {found.points}"
+        f"（每天前 {duel_values.COUNTED_A_DAY} 场计分）。只有自己看得到，不计学时。"
+    )
     return Reply(text, buttons=(Option("对战", "再来一场"),))
 
 

@@ -35,7 +35,8 @@ def appeal(ctx: Context, said: str) -> Reply:
         raise Refusal(f"{messages.REFUSED}：请写考试编号和理由，例如「申诉 3 第 5 题的标准答案与条文不符」。编号在「考试」里。")
     made = appeals.appeal(ctx.session, ctx.library.calendar, ctx.me.id, int(found[1]), found[2], ctx.now)
     return Reply(
-        f"{messages.RECORDED}。申诉 #{made.id}：考试《{made.exam}》。管理员将在 {chinese_day(made.due_on)}前答复，结果会发给您；随时发「申诉」看办理情况。"
+        f"{messages.RECORDED}。申诉 #{made.id}：考试《{made.exam}》。"
+        f"管理员将在 {chinese_day(made.due_on)}前答复，结果会发给您；随时发「申诉」看办理情况。"
     )
 
 

@@ -118,7 +118,8 @@ def _mock_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option,
     found = exam_mock_exam.result(ctx.session, outcome.sitting)
     paper = found.mock.blueprint
     lines = [
-        f"📝 模拟考试结束：得 {exact_points_text(found.got)} 分（满分 {exact_points_text(found.total)} 分，{exact_points_text(paper.pass_line)} 分及格），"
+        f"📝 模拟考试结束：得 {exact_points_text(found.got)} 分"
+        f"（满分 {exact_points_text(found.total)} 分，{exact_points_text(paper.pass_line)} 分及格），"
         f"{'✅ 达到及格线' if found.passed else '❌ 未达及格线'}；用时 {minutes_text(found.seconds)}，限时 {paper.minutes} 分钟。"
     ]
     if found.late:

@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028\u2029\u202a-\
 
 
 class Stocked(Protocol):
-    """Whatever holds the library (services/shelf.py)."""
+    """Whatever holds the library (bot/services/library/catalog.py)."""
 
     @property
     def library(self) -> Library: ...

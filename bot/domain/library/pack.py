@@ -11,7 +11,7 @@ from bot.domain.calendar import OnHoliday
 class PackItem:
     """One message of a pack, `day` working days after its law day (before it when negative), at HH:MM.
 
-    What it sends is said in plain values; bot/domain/pack_days.py makes the content of a campaign of them.
+    What it sends is said in plain values; bot/domain/campaign/pack.py makes the content of a campaign of them.
     """
 
     name: str

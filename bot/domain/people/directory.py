@@ -1,4 +1,4 @@
-"""What a platform's contacts say of an agency: departments and who is in them. Values only; `services/roster/directory.py` makes a roster of it."""
+"""What a platform's contacts say of an agency: departments and who is in them; bot/services/people/directory.py makes a roster of it."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def pause_all(session: Session, author: Author, reason: str, now: datetime) -> b
 def resume_all(session: Session, author: Author, now: datetime) -> bool:
     """Pushes go on; what fell due meanwhile is late, and sent or marked missed by each campaign's rule. False when nothing was paused.
 
-    Deadlines of what had been sent move by the working days of the pause (`domain/reminder.py`).
+    Deadlines of what had been sent move by the working days of the pause (`bot/domain/delivery/reminders.py`).
     """
     _whole(author)
     turned = switches.switch(session, switches.PAUSED)

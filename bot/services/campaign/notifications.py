@@ -35,7 +35,7 @@ def announce(session: Session, name: str, text: str, now: datetime, audience: Au
 def owe_at_once(
     session: Session, name: str, content: CampaignContent, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None
 ) -> FiredCampaign:
-    """Owe something that the house itself has to say to an audience, now; `delivery` is the rule of a campaign (domain/delivery.py)."""
+    """Owe something that the house itself has to say to an audience, now; `delivery` is its rule (bot/domain/delivery/quiet_hours.py)."""
     campaign_id = _standing(session, name, content, audience, now, delivery)
     occurrence_id = campaign.occur(session, campaign_id, now, now, content=content)
     if occurrence_id is None:

@@ -18,7 +18,6 @@ from bot.domain.hours.policy import hours_text, shown_hours
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.certificate.certificates import SYSTEM, CertificateStep, Source, WantedCertificate, facts_of, settle
-from bot.services.exam import finish
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage import certificate
@@ -100,8 +99,3 @@ def wanted(session: Session, shelf: Catalog, exam: Exam) -> list[WantedCertifica
 def take_back(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """The certificate for a try in an exam that was called off afterwards; it stays for a pass that counts all the same."""
     settle_exam(session, shelf, exam, attempt.person_id, CANCELLED, now, by=SYSTEM, via=SYSTEM)
-
-
-finish.ON_CANCELLED.append(take_back)
-finish.ON_CLOSED.append(award)
-finish.ON_TOLD.append(award)

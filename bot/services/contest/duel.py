@@ -63,14 +63,12 @@ def put(session: Session, shelf: Catalog, duel: Duel, person_id: int, now: datet
     return QuestionPut(found.sitting, found.item, found.question, put_down, found.ahead)
 
 
-@current_task.unbegun
 def waits(session: Session, person_id: int) -> WaitingTask | None:
     """A match that runs while this player has not seen its first question."""
     at = duels.unseated(session, person_id)
     return None if at is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, WORD)
 
 
-@quiz.gate(KIND)
 def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
     duel = duels.get(session, int(sitting.scope))
     if duel is None or duel.state != "running" or incoming.arrived >= duel.until:

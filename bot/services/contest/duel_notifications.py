@@ -48,7 +48,8 @@ def _said(session: Session, duel: Duel, person_id: int, news: str, now: datetime
             return CampaignContent(
                 "invitation",
                 title=f"{caller.name} 邀请您对战",
-                text=f"{contest_duel.QUESTIONS} 道题，限时 {_minutes(contest_duel.LENGTH)}；{_minutes(contest_duel.INVITED)}内有效。不方便请回复「应战 {duel.id} 谢绝」。",
+                text=f"{contest_duel.QUESTIONS} 道题，限时 {_minutes(contest_duel.LENGTH)}；{_minutes(contest_duel.INVITED)}内有效。"
+                f"不方便请回复「应战 {duel.id} 谢绝」。",
                 target=f"应战 {duel.id}",
                 label="应战",
             )

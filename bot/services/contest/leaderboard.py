@@ -31,7 +31,7 @@ GRACE = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Who stands where, and the teams; what of it is said to whom is decided by the contest's rule (domain/contest/board.py)."""
+    """Who stands where, and the teams; what of it is said to whom is decided by the contest's rule (bot/domain/contest/leaderboard.py)."""
 
     contest: Contest
     places: tuple[PlayerPlace, ...]

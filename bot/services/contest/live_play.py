@@ -56,8 +56,7 @@ def enter(session: Session, shelf: Catalog, me: Learner, of: LiveState, now: dat
     return PlayerSeat(of, sitting_id, teams.team_of(session, of.id, me.id), had is None, put_down)
 
 
-@current_task.named("live")
-def _named(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
+def name_of_sitting(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
     of = live_state.stage(session, int(one.scope))
     return f"「{of.name}」" if of is not None else LIVE.name
 

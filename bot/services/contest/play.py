@@ -19,7 +19,7 @@ from bot.services.hours import credit
 from bot.services.hours.credit import EarnedCredit
 from bot.services.library.catalog import Catalog
 from bot.services.study import quiz
-from bot.services.study.current_task import OpenSittingFacts, named
+from bot.services.study.current_task import OpenSittingFacts
 from bot.services.study.quiz import QuestionPut
 from bot.storage.contest import contests, players, teams
 from bot.storage.contest.players import ContestSet, Participant
@@ -151,7 +151,6 @@ def hold_open(session: Session, contest_id: int, at: datetime) -> Contest:
     return held
 
 
-@quiz.gate(KIND)
 def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
     """An answer counts by its arrival at the server."""
     hold_open(session, int(sitting.scope), incoming.arrived)
@@ -176,7 +175,6 @@ def settle(session: Session, contest: Contest, sitting_id: int, person_id: int, 
     return result
 
 
-@named(KIND)
-def _called(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+def name_of_sitting(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
     contest = contests.get(session, int(one.scope))
     return f"竞赛「{contest.name}」" if contest is not None else "竞赛"

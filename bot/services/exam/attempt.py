@@ -26,8 +26,7 @@ from bot.storage.study import readings
 FORM = FORMS["exam"]
 
 
-@current_task.named("exam")
-def _name(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
+def name_of_sitting(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
     exam = exams.get(session, int(one.scope))
     return f"考试《{exam.name}》" if exam is not None else FORM.name
 

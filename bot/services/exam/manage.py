@@ -108,7 +108,8 @@ def create(
         None, None, None,
     )  # fmt: skip
     exam_id = exams.add(session, exam, author.actor, now)
-    detail = f"{made.name}；{exam_blueprint.describe_blueprint(blueprint)}；{when(made.opens_at)}—{when(made.closes_at)}；{describe_audience(made.audience)}；{made.clause}"
+    window = f"{when(made.opens_at)}—{when(made.closes_at)}"
+    detail = f"{made.name}；{exam_blueprint.describe_blueprint(blueprint)}；{window}；{describe_audience(made.audience)}；{made.clause}"
     audit.record(session, now, author.actor, author.via, "新建考试", f"exam:{exam_id}", detail=detail)
     return exam_id
 

@@ -15,7 +15,6 @@ from bot.domain.study.review_goal import ReviewGoal
 from bot.domain.times import day_of, start_of
 from bot.services.exam.attempt import hindrance as attempt_hindrance
 from bot.services.library.catalog import Catalog
-from bot.services.study import mistakes
 from bot.storage.exam import attempts, exams
 from bot.storage.people import audience
 
@@ -32,7 +31,6 @@ def coming(session: Session, person_id: int, now: datetime) -> Exam | None:
     return None
 
 
-@mistakes.exam_day
 def day_of_next(session: Session, person_id: int, today: date) -> ReviewGoal | None:
     """The day on which the next exam opens, or, once that has come, the last on which it can be sat."""
     exam = coming(session, person_id, start_of(today))

@@ -76,7 +76,7 @@ class CorrectionSubject(ABC):
 
 Load = Callable[[Session, Author, int], CorrectionSubject]
 SUBJECTS: dict[str, Load] = {}
-"""By scope (domain/correction.py, `SCOPES`): how one is found by somebody who may steer it. Raises `Refusal` for what is not there for them."""
+"""By scope (bot/domain/grading/correction.py, `SCOPES`): how one is found by who may steer it. Raises `Refusal` for what is not theirs."""
 
 
 def load_subject(session: Session, author: Author, scope: str, ref: int) -> CorrectionSubject:

@@ -20,7 +20,7 @@ from bot.services.certificate.exam_certificates import deserved, settle_exam, so
 from bot.services.contest import leaderboard, live_results
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
-from bot.services.grading.correction_subject import SUBJECTS, CorrectionAct, CorrectionSubject, PaperStanding
+from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding
 from bot.services.grading.corrections import mark_late
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
@@ -102,17 +102,10 @@ class ExamSubject(CorrectionSubject):
         return foreseen
 
 
-SUBJECTS["exam"] = ExamSubject
-
-
-def _late(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+def mark_late_paper(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
     for sitting_id in mark_late(session, shelf, ExamSubject(session, HOUSE, exam.id), now):
         finish.settle(session, shelf, exam, sitting_id, now)
-
-
-# Before all others: what follows from a result follows from the right one.
-finish.ON_CLOSED.insert(0, _late)
 
 
 class ContestSubject(CorrectionSubject):
@@ -148,6 +141,3 @@ class ContestSubject(CorrectionSubject):
             live_results.keep(session, of)
         leaderboard.recount(session, self.ref, deed.now)
         return {}
-
-
-SUBJECTS["contest"] = ContestSubject

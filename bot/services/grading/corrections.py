@@ -286,7 +286,7 @@ def _thaw(session: Session, subject: CorrectionSubject) -> None:
 
 
 def _tell(session: Session, found: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
-    """One notice of the house for the correction; what each person reads of it is made for them when it is sent (services/ripples.py)."""
+    """One notice of the house for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
     people = sorted({one.person_id for one in impact.ripples if one.changes})
     if not people:
         return

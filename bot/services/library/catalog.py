@@ -33,7 +33,7 @@ GONE = "题库中已无此题"
 class Catalog:
     """The library and what the rows add to it. `drawn` maps the questions that may be drawn to the row of their current version.
 
-    `papers` keeps the plans of exams (services/exam/pools.py) as long as these questions are the ones at hand; `undrawn` is what was said
+    `papers` keeps the plans of exams (bot/services/exam/question_pool.py) as long as these questions are the ones at hand; `undrawn` is what was said
     of exams that cannot be drawn from them.
     """
 

@@ -27,7 +27,7 @@ class AnswerPlace(Protocol):
 def write_down(
     session: Session, person_id: int, sitting_id: int, place: AnswerPlace, choice: str, mark: Grade, incoming: Incoming, now: datetime
 ) -> tuple[int, bool]:
-    """What `storage/quiz.py:record` gives. `choice` in the letters of the file; who is not quite right earns less than the whole."""
+    """What `bot/storage/study/sittings.py:record` gives. `choice` in the letters of the file; who is not quite right earns less than the whole."""
     return sittings.record(
         session,
         person_id=person_id,

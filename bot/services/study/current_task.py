@@ -46,29 +46,12 @@ UNBEGUN: list[Unbegun] = []
 """Who knows of something that runs for a person who has not begun it; asked with the person."""
 
 
-def unbegun(source: Unbegun) -> Unbegun:
-    """Register a source of what waits to be begun."""
-    UNBEGUN.append(source)
-    return source
-
-
 Named = Callable[[Session, Catalog, OpenSittingFacts], str]
 NAMES: dict[str, Named] = {}
 """How a kind of sitting is named while it waits, where the name of its form says too little."""
 
 
-def named(kind: str) -> Callable[[Named], Named]:
-    """Register how sittings of a kind are named while they wait."""
-
-    def register(name: Named) -> Named:
-        NAMES[kind] = name
-        return name
-
-    return register
-
-
-@named("lesson")
-def _closing_questions(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+def name_of_closing_questions(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
     reading = readings.reading(session, int(one.scope))
     lesson = shelf.library.lessons.get(reading.lesson) if reading else None
     return f"《{lesson.title}》的课后题" if lesson else FORMS[one.kind].name

@@ -41,12 +41,6 @@ EXAM_DAYS: list[ExamDay] = []
 """Where the day that counts comes from when a person has set none; asked with the person and today."""
 
 
-def exam_day(source: ExamDay) -> ExamDay:
-    """Register a source of exam days."""
-    EXAM_DAYS.append(source)
-    return source
-
-
 @dataclass(frozen=True, slots=True)
 class NotebookMove:
     """How the notebook moved with an answer: the entry as it stands now, the answer's grade, whether the question left the list with it."""

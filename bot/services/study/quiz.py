@@ -71,16 +71,6 @@ GATES: dict[str, Gate] = {}
 """What stands before an answer in a kind of sitting: raises `Refusal` where it must not count any more."""
 
 
-def gate(kind: str) -> Callable[[Gate], Gate]:
-    """Register what stands before every answer in sittings of a kind."""
-
-    def register(check: Gate) -> Gate:
-        GATES[kind] = check
-        return check
-
-    return register
-
-
 def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Random) -> list[str]:
     """`size` questions of a pool: those never answered first, in random order, then those answered longest ago."""
     new = [name for name in pool if name not in known]
@@ -118,7 +108,7 @@ def put(session: Session, shelf: Catalog, sitting_id: int) -> QuestionPut:
 
 
 def _drawable(session: Session, shelf: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
-    """What may be put to somebody now: not the items of an exam of theirs that is not over (services/secrecy.py)."""
+    """What may be put to somebody now: not the items of an exam of theirs that is not over (bot/services/library/key_visibility.py)."""
     hidden = key_visibility.hidden(session, person_id)
     return [name for name in names if name in shelf.drawn and name not in hidden]
 

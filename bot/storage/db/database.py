@@ -109,7 +109,8 @@ class Database:
             finally:
                 session.close()
                 connection.rollback()
-                # What statements of our own began (storage/sql.py), SQLAlchemy knows nothing of; what is read next sees what is committed by then.
+                # What statements of our own began (bot/storage/db/query.py), SQLAlchemy knows nothing of;
+                # what is read next sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
         except (DBAPIError, *DRIVER_ERRORS):
             self._kept.connection = None

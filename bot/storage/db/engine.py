@@ -70,7 +70,7 @@ def _dress_postgres(busy_seconds: float, connection: Any, _record: object) -> No
 
 
 def session_on(connection: Any) -> Session:
-    """A session over a connection that is in a transaction; `info["raw"]` is the driver's own connection (storage/sql.py)."""
+    """A session over a connection that is in a transaction; `info["raw"]` is the driver's own connection (bot/storage/db/query.py)."""
     session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
     session.info["raw"] = connection.connection.driver_connection
     return session

@@ -55,7 +55,8 @@ def _at(text: str | None) -> datetime | None:
 
 def _exam(row: Any) -> Exam:
     return Exam(
-        id=row[0], name=row[1], state=row[2], blueprint=blueprint.blueprint_from_json(json.loads(row[3])), audience=audience.audience_from_json(json.loads(row[4])),
+        id=row[0], name=row[1], state=row[2],
+        blueprint=blueprint.blueprint_from_json(json.loads(row[3])), audience=audience.audience_from_json(json.loads(row[4])),
         gate=gate_of(json.loads(row[5])), opens_at=moment(row[6]), closes_at=moment(row[7]), minutes=row[8], late_minutes=row[9], attempts=row[10],
         pass_line=row[11], total=row[12], results=row[13], grace_seconds=row[14], makeup_of=row[15], cap=row[16], clause=row[17],
         campaign_id=row[18], created_by=row[19], closed_at=_at(row[20]), released_at=_at(row[21]), frozen_at=_at(row[22]),

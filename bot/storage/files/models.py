@@ -194,7 +194,7 @@ class PackFile(_Part):
 
 
 class ContestFile(_Part):
-    """A contest as an administrator writes it down; what `rules` may say is decided where rules are (domain/contest/rules.py)."""
+    """A contest as an administrator writes it down; what `rules` may say is decided where rules are (bot/domain/contest/contest.py)."""
 
     name: Name
     form: Literal["windowed", "live", "onsite"] = "windowed"

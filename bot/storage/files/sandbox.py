@@ -27,7 +27,7 @@ _KINDS: dict[str, Any] = {"datetime": datetime.fromisoformat, "date": date.fromi
 
 def read_sheet(path: Path) -> TableSheet:
     """`sheet.parse`, out of harm's way. Blocks up to a minute, so an async caller hands it to a thread; raises `Refusal` with one sentence."""
-    package = Path(__file__).resolve().parents[2]
+    package = Path(__file__).resolve().parents[3]
     try:
         done = subprocess.run(  # noqa: S603 (our own interpreter and module)
             [sys.executable, "-m", "bot.storage.files.sandbox", str(path.absolute())],

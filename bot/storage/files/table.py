@@ -1,6 +1,6 @@
 """A table file (xlsx or csv) as rows of cells: the type told by content, sizes checked before anything is unpacked, one sentence for a no.
 
-Services read through `bot.storage.limited`, which does this work in a child process with limits.
+Services read through `bot.storage.files.sandbox`, which does this work in a child process with limits.
 """
 
 from __future__ import annotations

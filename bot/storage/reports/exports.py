@@ -49,7 +49,7 @@ def bounds(since: datetime | None, until: datetime | None) -> dict[str, str]:
 
 
 def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
-    """Each recorded answer with the mark that counts (storage/marks.py). `earned` is a share from 0 to 1."""
+    """Each recorded answer with the mark that counts (bot/storage/study/grades.py). `earned` is a share from 0 to 1."""
 
     @lru_cache(maxsize=4096)
     def kind(version_id: int) -> str:

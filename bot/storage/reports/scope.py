@@ -25,7 +25,7 @@ NO_UNIT = "没有这个单位，请核对名称（可写全路径，例如「某
 class ReportKind:
     """One report: its name, one line of help, what it is about (a unit, a person), and whether that must be said.
 
-    `tells_keys` keeps it from whoever sits an exam (services/secrecy.py).
+    `tells_keys` keeps it from whoever sits an exam (bot/services/library/key_visibility.py).
     """
 
     name: str
@@ -41,7 +41,8 @@ class ReportKind:
         return "12" if self.about == "考试" else "1001"
 
 
-REPORTS: dict[str, ReportKind] = {}
+REGISTERED: dict[str, ReportKind] = {}
+"""Filled by `report`; bot/storage/reports/registry.py puts it into order."""
 
 
 def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = False) -> Callable[[Run], Run]:
@@ -51,9 +52,9 @@ def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = Fal
         lines = (run.__doc__ or "").strip().splitlines()
         if not lines:
             raise ValueError(f"{name} has no help line")
-        if name in REPORTS:
+        if name in REGISTERED:
             raise ValueError(f"{name} is taken")
-        REPORTS[name] = ReportKind(name, lines[0].strip(), run, about, needs, tells_keys)
+        REGISTERED[name] = ReportKind(name, lines[0].strip(), run, about, needs, tells_keys)
         return run
 
     return register

@@ -76,7 +76,7 @@ class PageRead:
 
 
 def focus(session: Session, person_id: int) -> tuple[str, int] | None:
-    """What the person is at: (its kind as domain/sitting.py has it, the row's id), or None."""
+    """What the person is at: (its kind as bot/domain/study/sitting.py has it, the row's id), or None."""
     row = _FOCUS.one(session, person_id=person_id)
     return None if row is None else (row[0], row[1])
 

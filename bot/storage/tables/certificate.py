@@ -15,7 +15,7 @@ _VALID = text("state = 'valid'")
 
 
 class CertificateRow(SQLModel, table=True):
-    """One certificate. `code` is what nobody can guess beside the number; `body` its whole content (domain/certificate.py, `Body`).
+    """One certificate. `code` is what nobody can guess beside the number; `body` its whole content (bot/domain/certificate.py, `Body`).
 
     `source_kind` and `source_id` name what it was issued for; a person has one valid certificate of a source at a time. `cause` says whether a
     person decided that it no longer holds, or a corrected key did; `replaces` is the certificate it was issued in place of. Never deleted, and

@@ -81,7 +81,7 @@ class PageViewRow(SQLModel, table=True):
 
 
 class SittingRow(SQLModel, table=True):
-    """A set of questions put to one person, from the daily set to an exam's paper (domain/sitting.py)."""
+    """A set of questions put to one person, from the daily set to an exam's paper (bot/domain/study/sitting.py)."""
 
     __tablename__ = "sitting"
     __table_args__ = (

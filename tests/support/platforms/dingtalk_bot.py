@@ -93,7 +93,7 @@ async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, 
         app.cleanup_ctx.append(speaking)
         home.channel.attach(app, home.handle)
         server = TestServer(app)
-        # As the house's own door does it (bot/web/guard.py): bodies are never unpacked.
+        # As the house's own door does it (bot/web/middleware.py): bodies are never unpacked.
         await server.start_server(auto_decompress=False)
         async with TestClient(server, timeout=aiohttp.ClientTimeout(total=20)) as home.http:
             if mode == "stream" and "lease" not in over:
