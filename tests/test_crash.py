@@ -26,7 +26,9 @@ from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN, ask, codec, me
 
 KILLS = 20
 PEOPLE = 600
-READY_SECONDS = 20
+PROMISED = 30
+"""Answers that have come, at the least, before a kill: each kill has something to lose however slow the machine is."""
+READY_SECONDS = 300
 RETRIED = 10
 _CONTENT = re.compile(r"<Content><!\[CDATA\[(.*)\]\]></Content>", re.DOTALL)
 _ITEM = re.compile(r"item:\d{4}:([^#]+)")
@@ -96,15 +98,27 @@ def said(answer: bytes) -> str:
     return found[1]
 
 
-async def until_killed(process: subprocess.Popen[bytes], port: int, requests: list[list[bytes]], seconds: float) -> list[list[bytes]]:
-    """The answers that came before the service was killed, by person."""
-    asking = asyncio.create_task(ask(port, requests))
-    await asyncio.sleep(seconds)
+async def until_killed(process: subprocess.Popen[bytes], port: int, requests: list[list[bytes]], count: int, later: float) -> list[list[bytes]]:
+    """The answers that came before the service was killed, by person: it is killed `later` seconds after so many had come."""
+    left = count
+    enough = asyncio.Event()
+
+    def answered() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            enough.set()
+
+    asking = asyncio.create_task(ask(port, requests, answered=answered))
+    reached = asyncio.create_task(enough.wait())
+    await asyncio.wait((asking, reached), return_when=asyncio.FIRST_COMPLETED)
+    assert reached.done(), f"{left} of {count} answers did not come"
+    await asyncio.sleep(later)
     process.kill()
     return (await asking).answers
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_after_twenty_kills_every_promise_is_kept_once_with_its_effect(tmp_path: Path) -> None:
     database = tmp_path / "bot.db"
     people.prepared(database, PEOPLE)
@@ -118,14 +132,14 @@ def test_after_twenty_kills_every_promise_is_kept_once_with_its_effect(tmp_path:
     for _ in range(KILLS):
         with service.serving() as process:
             left = [[request(sealer, person, n, letter[person, n]) for n in range(len(texts), people.ROUND)] for person, texts in enumerate(heard, 1)]
-            answers = asyncio.run(until_killed(process, service.port, left, 0.3 + rng.random() * 0.3))
+            answers = asyncio.run(until_killed(process, service.port, left, PROMISED, rng.random() * 0.2))
         for texts, more in zip(heard, answers, strict=True):
             cut_short += len(texts) + len(more) < people.ROUND
             texts += [said(answer) for answer in more]
 
     promised = {(person, n) for person, texts in enumerate(heard, 1) for n, text in enumerate(texts) if text.startswith("已记录")}
     assert all(text.startswith("已记录") for texts in heard for text in texts), "nobody had a reason to be refused"
-    assert len(promised) > 20 * KILLS
+    assert len(promised) >= PROMISED * KILLS
     assert cut_short > KILLS, "the service was killed while people were answering"
 
     with service.serving() as process:
@@ -138,7 +152,7 @@ def test_after_twenty_kills_every_promise_is_kept_once_with_its_effect(tmp_path:
         retried = asyncio.run(ask(service.port, [[request(sealer, *one, letter[one])] for one in known])).answers
         assert [said(answer) for (answer,) in retried] == [heard[person - 1][n] for person, n in known]
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
     exported = service.export("answers")
     by_message = Counter(row["message_id"] for row in exported)

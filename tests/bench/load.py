@@ -87,13 +87,14 @@ def opened(opener: EnvelopeCodec, answer: bytes) -> str:
 class Asker(asyncio.Protocol):
     """One connection that sends its requests one after the other."""
 
-    def __init__(self, requests: Sequence[bytes], done: Callable[[], None]) -> None:
+    def __init__(self, requests: Sequence[bytes], done: Callable[[], None], answered: Callable[[], None] | None = None) -> None:
         self.requests = requests
         self.answers: list[bytes] = []
         self.seconds: list[float] = []
         self.running = False
         self._lost = False
         self._done = done
+        self._answered = answered
         self._buffer = b""
         self._need = 0
         self._transport: asyncio.Transport
@@ -127,6 +128,8 @@ class Asker(asyncio.Protocol):
             self.seconds.append(time.perf_counter() - self._sent)
             self.answers.append(self._buffer)
             self._buffer, self._need = b"", 0
+            if self._answered is not None:
+                self._answered()
             self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -168,9 +171,11 @@ class Run:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None = None, over: float = 0.0) -> Run:
+async def ask(
+    port: int, requests: Sequence[Sequence[bytes]], seconds: float | None = None, over: float = 0.0, answered: Callable[[], None] | None = None
+) -> Run:
     """Every asker on its own open connection; all begin at once, or one after the other over `over` seconds, and stop after `seconds` or when each
-    has sent everything."""
+    has sent everything. `answered` is called at every answer."""
     loop = asyncio.get_running_loop()
     left = len(requests)
     all_done = asyncio.Event()
@@ -183,7 +188,7 @@ async def ask(port: int, requests: Sequence[Sequence[bytes]], seconds: float | N
 
     askers: list[Asker] = []
     for at in range(0, len(requests), 200):
-        part = (loop.create_connection(lambda mine=mine: Asker(mine, done), "127.0.0.1", port) for mine in requests[at : at + 200])  # type: ignore[misc]
+        part = (loop.create_connection(lambda mine=mine: Asker(mine, done, answered), "127.0.0.1", port) for mine in requests[at : at + 200])  # type: ignore[misc]
         askers += [asker for _, asker in await asyncio.gather(*part)]
     await asyncio.sleep(0.2)
     began = time.perf_counter()

@@ -80,7 +80,7 @@ async def raw(door: Door, *parts: bytes, wait: float = 0.0) -> bytes:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.read(4096)
     finally:
         writer.close()

@@ -30,6 +30,7 @@ from tests.conftest import NOW
 from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, dingtalk
 from tests.support.platforms.dingtalk_bot import QUESTION
 from tests.support.platforms.envelopes import AES_KEY, TOKEN
+from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
 from tests.support.platforms.wechat import APP, FOLLOWER, WeChatPlatform
 from tests.support.platforms.wechat import SECRET as wechat_SECRET
@@ -44,7 +45,7 @@ async def built(engine: Engine, name: str, section: dict[str, Any]) -> AsyncIter
     house = build.build(settings, engine, clock=lambda: NOW)
     house.desk.start()
     tokens = SealedTokens(house.desk, lambda key: secret_of(settings, key), Token, house.clock)
-    outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder="test", total=3.0)
+    outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder="test", total=PATIENT)
     try:
         async with outbound:
             [channel] = channels_on(house, outbound, tokens, "test")

@@ -67,13 +67,16 @@ async def test_a_question_is_answered_with_buttons_that_speak_for_the_person() -
 
 
 async def test_a_late_answer_is_empty_in_time_and_sent_once_afterwards() -> None:
-    async def slow(incoming: Incoming) -> None:
-        await asyncio.sleep(0.6)
+    told = asyncio.Event()
 
-    async with house(mode="http", reply_seconds=0.2) as home:
+    async def slow(incoming: Incoming) -> None:
+        await told.wait()
+
+    async with house(mode="http", reply_seconds=1.0) as home:
         home.before = slow
         copies = [await post(home, ROBOT, signed(), message(home, msg_id="m1")) for _ in range(3)]
         home.before = None
+        told.set()
         copies.append(await post(home, ROBOT, signed(), message(home, msg_id="m1")))
         await home.platform.until(lambda: bool(home.platform.webhooks))
         await asyncio.sleep(0.8)

@@ -70,14 +70,14 @@ async def sdk(gateway: FakeDingTalk, heard: list[Any], monkeypatch: pytest.Monke
         raise KeyboardInterrupt
 
     try:
-        await gateway.until(lambda: bool(gateway.live), 10)
+        await gateway.until(lambda: bool(gateway.live))
         yield
     finally:
         # The one way out of its endless loop is an interrupt while it opens the next connection.
         monkeypatch.setattr(client, "open_connection", stop)
         for connection in tuple(gateway.live):
             await connection.socket.close()
-        await asyncio.to_thread(thread.join, 10)
+        await asyncio.to_thread(thread.join, 60)
     assert not thread.is_alive()
 
 

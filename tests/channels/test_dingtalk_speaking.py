@@ -17,6 +17,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, Json
 from tests.support.platforms.dingtalk_bot import NOW, QUESTION, SEVERAL, House, house
+from tests.support.platforms.faults import IMPATIENT
 
 PERSON = Address("dingtalk", CLIENT_ID, "staff01")
 
@@ -106,7 +107,7 @@ async def test_a_webhook_that_refuses_is_replaced_and_one_that_stays_silent_is_n
         return web.json_response({"errcode": 300001, "errmsg": "session expired"})
 
     async def vanish(body: Json) -> web.StreamResponse:
-        await asyncio.sleep(3)
+        await asyncio.sleep(IMPATIENT + 1)
         return web.json_response({"errcode": 0})
 
     async with house() as home:
@@ -114,6 +115,7 @@ async def test_a_webhook_that_refuses_is_replaced_and_one_that_stays_silent_is_n
         await home.platform.push(home.platform.robot_frame("A"))
         await home.platform.until(lambda: len(home.platform.robots) == 1)
         home.platform.scripts["/robot/sendBySession"] = vanish
+        home.platform.faults.hurry()
         await home.platform.push(home.platform.robot_frame("B"))
         await home.settle(lambda: home.count("send_failed") == 1)
 
@@ -180,8 +182,10 @@ async def test_an_empty_reply_says_nothing() -> None:
 
 
 async def test_an_outage_of_the_way_out_leaves_the_way_in_alone() -> None:
+    back = asyncio.Event()
+
     async def hang(body: Json) -> web.StreamResponse:
-        await asyncio.sleep(1.5)
+        await back.wait()
         return web.Response(status=500)
 
     async with house(stream={"limit": 4}) as home:
@@ -190,9 +194,10 @@ async def test_an_outage_of_the_way_out_leaves_the_way_in_alone() -> None:
         for frame in frames:
             await home.platform.push(frame)
         for frame in frames:
-            await home.platform.ack(frame["headers"]["messageId"], 1.0)
+            await home.platform.ack(frame["headers"]["messageId"])
 
         assert len(home.committed) == 100
+        back.set()
 
 
 def texts(reply: Reply) -> list[str]:

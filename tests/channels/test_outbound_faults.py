@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -69,11 +69,12 @@ async def test_a_bomb_of_gzip_is_read_no_further_than_the_cap(house: House) -> N
 
     house.platform.answer = explode
     outbound = await house.outbound()
-    started = time.process_time()
-
-    assert (await refused(outbound, house.api)).kind == "unknown"
-
-    assert time.process_time() - started < 0.5
+    tracemalloc.start()
+    try:
+        assert (await refused(outbound, house.api)).kind == "unknown"
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_redirect_is_not_followed(house: House) -> None:
@@ -99,18 +100,14 @@ async def test_an_answer_of_one_byte_a_second_ends_by_the_total_time(house: Hous
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for _ in range(100):
+        while True:  # Only the caller's own limit ends it.
             await response.write(b" ")
             await asyncio.sleep(0.1)
-        return response
 
     house.platform.answer = drip
     outbound = await house.outbound(total=1.0, read=0.5)
-    started = time.monotonic()
 
     assert (await refused(outbound, house.api, method)).kind == kind
-
-    assert time.monotonic() - started < 2
 
 
 async def test_what_was_sent_and_never_answered_is_unknown_and_not_repeated(house: House) -> None:
@@ -139,15 +136,13 @@ async def test_a_busy_platform_is_asked_again_within_the_call(house: House) -> N
     assert house.platform.sends == 2
 
 
-async def test_nobody_there_is_transient_and_quick(house: House) -> None:
+async def test_nobody_there_is_transient(house: House) -> None:
     api = wecom_api(base="http://127.0.0.1:1", corp_id="corp", agent_id="1", secret=SECRET)
     outbound = await house.outbound()
-    started = time.monotonic()
 
     error = await refused(outbound, api)
 
     assert (error.kind, error.code) == ("transient", "no-connection")
-    assert time.monotonic() - started < 2
 
 
 async def test_a_line_that_does_not_speak_tls_is_transient(house: House) -> None:

@@ -102,7 +102,7 @@ def test_what_is_no_base64_of_whole_blocks_is_refused(sealed: bytes) -> None:
     assert refusal(sealed) in ("base64", "length")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(place=st.integers(0, 1000), change=st.integers(1, 255))
 def test_any_byte_changed_under_a_right_signature_is_refused_or_stays_within_the_text(place: int, change: int) -> None:
     ours = codec()
@@ -240,7 +240,7 @@ def test_a_wanted_field_of_json_is_text_or_a_whole_number(plain: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     for read in (sealed_part, parse, lambda plain: fields_of_json(plain, COMMON)):
         with suppress(BadEnvelope):

@@ -52,10 +52,11 @@ async def test_where_the_member_has_had_enough_the_words_come_and_the_card_does_
 
 async def test_a_late_answer_and_the_lock_of_its_card_are_counted() -> None:
     book = Book()
-    async with wecom_stands(spending=book, reply_seconds=0.1) as (platform, ear):
+    told = asyncio.Event()
+    async with wecom_stands(spending=book, reply_seconds=1.0) as (platform, ear):
 
         async def slowly(incoming: Incoming) -> Reply:
-            await asyncio.sleep(0.2)
+            await told.wait()
             return Reply("已记录。", done="已选 A")
 
         ear.says(ASKING)
@@ -64,6 +65,7 @@ async def test_a_late_answer_and_the_lock_of_its_card_are_counted() -> None:
         card = platform.sent[0]["template_card"]
         ear.replies = slowly
         await platform.push(platform.tap(card, card["button_list"][0]["key"]))
+        told.set()
         await platform.until(lambda: bool(platform.updated))
     assert book.lines == [("zhangsan", 1, 1, False), ("zhangsan", 1, 1, False), ("", 1, 0, False)]
 

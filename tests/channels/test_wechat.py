@@ -211,17 +211,19 @@ async def test_a_verified_account_sends_a_late_reply_once() -> None:
 
 
 async def test_an_account_that_may_only_answer_keeps_a_late_reply_for_the_next_message() -> None:
-    async with wechat_stands(reply_seconds=0.1) as (platform, ear):
+    told = asyncio.Event()
+    async with wechat_stands(reply_seconds=1.0) as (platform, ear):
 
         async def slowly(incoming: Incoming) -> Reply:
             if len(ear.heard) > 1:
                 return Reply("还有一题。")
-            await asyncio.sleep(0.2)
+            await told.wait()
             return Reply("已记录。")
 
         ear.replies = slowly
         assert (await platform.say("A")).content == BUSY
-        await asyncio.sleep(0.3)
+        told.set()
+        await asyncio.sleep(0.1)
         assert (await platform.say("继续")).content == "已记录。\n\n还有一题。"
         assert (await platform.say("继续")).content == "还有一题。"
 

@@ -183,7 +183,7 @@ async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
         for rest in (failed, done):
             told.clear()
             assert (await platform.push(platform.message("event", rest))).text == "success"
-            await asyncio.wait_for(told.wait(), 5)
+            await asyncio.wait_for(told.wait(), 60)
         assert jobs == [
             JobResult("template", "200001", False, "failed:user block"),
             JobResult("mass", "34182", True, "send success", 500, 480, 470, 10),

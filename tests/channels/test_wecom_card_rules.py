@@ -22,7 +22,7 @@ ASKS = st.builds(QuestionCard, task=LONG.filter(bool), head=WORDS, stem=LONG, op
 REPLIES = st.builds(Reply, text=LONG, ask=st.none() | ASKS, buttons=OPTIONS, done=WORDS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(reply=REPLIES)
 def test_every_card_is_within_the_platforms_limits(reply: Reply) -> None:
     card = card_of(reply, "0123456789ab")
@@ -58,7 +58,7 @@ def all_text(value: Any) -> str:
     return "\n".join(all_text(one) for one in value) if isinstance(value, list) else str(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ask=SMALL)
 def test_a_card_that_stands_alone_leaves_nothing_out(ask: QuestionCard) -> None:
     card = card_of(Reply(ask=ask), "0123456789ab")
@@ -73,7 +73,7 @@ def test_a_button_brings_back_what_it_was_given(task: str, say: str) -> None:
     assert of_key(key_of(task, say)) == (task, say)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(reply=REPLIES, asked=st.none() | ASKS)
 def test_every_verdict_is_xml_with_words_on_its_button(reply: Reply, asked: QuestionCard | None) -> None:
     shown = tree(verdict(reply, asked, "ZhangSan", "ww1", 1_700_000_000))["TemplateCard"]

@@ -191,14 +191,16 @@ async def test_without_cards_everything_is_words() -> None:
 
 
 async def test_where_the_card_is_refused_the_question_goes_out_in_words() -> None:
+    told = asyncio.Event()
     async with wecom_stands(reply_seconds=0.05) as (platform, ear):
         platform.fault = lambda message: refusal(48002, "no right") if message["msgtype"] == "template_card" else None
 
         async def slowly(incoming: Incoming) -> Reply:
-            await asyncio.sleep(0.1)
+            await told.wait()
             return Reply(ask=QUESTION)
 
         ear.replies = slowly
         await platform.say("答题")
+        told.set()
         await platform.until(lambda: bool(platform.texts))
         assert platform.texts[0].endswith("（回复 A/B/C）")

@@ -38,15 +38,17 @@ async def test_a_late_reply_is_sent_once_however_many_copies_were_waiting() -> N
 
 
 async def test_a_card_tapped_and_answered_late_is_locked_all_the_same() -> None:
-    async with wecom_stands(reply_seconds=0.1) as (platform, ear):
+    async with wecom_stands(reply_seconds=1.0) as (platform, ear):
+        told = asyncio.Event()
         card = await card_for((platform, ear), Reply(ask=QUESTION))
 
         async def slowly(incoming: Incoming) -> Reply:
-            await asyncio.sleep(0.2)
+            await told.wait()
             return Reply("已记录。", done="已选 A")
 
         ear.replies = slowly
         assert (await platform.push(platform.tap(card, "q17|A"))).text == "success"
+        told.set()
         await platform.until(lambda: bool(platform.updated))
         assert platform.updated == [
             {"userids": ["zhangsan"], "agentid": int(AGENT), "response_code": "code-1", "button": {"replace_name": "已选 A"}},
@@ -55,33 +57,37 @@ async def test_a_card_tapped_and_answered_late_is_locked_all_the_same() -> None:
 
 
 async def test_a_late_reply_that_could_not_be_sent_is_given_to_the_next_copy() -> None:
-    async with wecom_stands(reply_seconds=0.1) as (platform, ear):
+    async with wecom_stands(reply_seconds=1.0) as (platform, ear):
+        told = asyncio.Event()
         platform.fault = lambda message: refusal(85002, "forbidden words")
 
         async def slowly(incoming: Incoming) -> Reply:
-            await asyncio.sleep(0.2 if len(ear.heard) == 1 else 0)
+            await told.wait()
             return Reply("已记录。")
 
         ear.replies = slowly
         copy = platform.sealer.seal(platform.text("A"), platform.clock().timestamp())
         assert (await platform.deliver(*copy)).text == "success"
+        told.set()
         await ear.until("send_failed")
 
         assert (await platform.deliver(*copy)).content == "已记录。"
 
 
 async def test_a_copy_that_fares_better_than_the_late_one_is_told_so() -> None:
-    async with wecom_stands(reply_seconds=0.1) as (platform, ear):
+    async with wecom_stands(reply_seconds=1.0) as (platform, ear):
+        told = asyncio.Event()
 
         async def busy(incoming: Incoming) -> Reply:
             if len(ear.heard) > 1:
                 return Reply("已记录。")
-            await asyncio.sleep(0.2)
+            await told.wait()
             return Reply("系统繁忙，未记录。")
 
         ear.replies = busy
         copy = platform.sealer.seal(platform.text("A"), platform.clock().timestamp())
         assert (await platform.deliver(*copy)).text == "success"
+        told.set()
         await ear.until("sent")
 
         assert (await platform.deliver(*copy)).content == "已记录。"
@@ -89,15 +95,17 @@ async def test_a_copy_that_fares_better_than_the_late_one_is_told_so() -> None:
 
 
 async def test_what_is_in_hand_when_the_service_stops_is_still_said() -> None:
+    told = asyncio.Event()
     async with wecom_stands(reply_seconds=0.1) as (platform, ear):
 
         async def slowly(incoming: Incoming) -> Reply:
-            await asyncio.sleep(0.3)
+            await told.wait()
             return Reply("已记录。")
 
         ear.replies = slowly
         await platform.say("A")
         assert platform.texts == []
+        told.set()
 
     assert platform.texts == ["已记录。"]
 

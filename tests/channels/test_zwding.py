@@ -15,6 +15,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.zwding.gateway import judged, signature, signed_text
 from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.message import Address, Reply
+from tests.support.platforms.faults import IMPATIENT
 from tests.support.platforms.zwding import APP_KEY, APP_SECRET, TENANT, certificate, epaas, fine
 from tests.support.platforms.zwding_bot import LESSON, PAGE, Stage, standing
 
@@ -130,9 +131,10 @@ async def test_what_may_have_arrived_is_unknown_and_is_not_said_twice(stage: Sta
     async def delivered_then_silent(request: web.Request) -> web.StreamResponse | None:
         nonlocal calls
         calls += 1
-        await asyncio.sleep(3)
+        await asyncio.sleep(IMPATIENT + 1)
         return None
 
+    stage.channel._outbound._total = IMPATIENT
     stage.platform.scripts["/message/workNotification"] = delivered_then_silent
     assert [one.outcome for one in await stage.channel.push(parcels("1"))] == ["unknown"]
     assert calls == 1

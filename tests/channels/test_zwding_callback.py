@@ -56,14 +56,18 @@ async def test_a_message_without_an_identity_is_acknowledged_and_not_heard(stage
     assert stage.heard == []
 
 
-async def test_a_late_reply_follows_as_a_notification_once(stage: Stage) -> None:
+async def test_a_late_reply_follows_as_a_notification_once() -> None:
+    told = asyncio.Event()
+
     async def slowly(incoming: Incoming) -> Reply:
-        await asyncio.sleep(0.5)
+        await told.wait()
         return Reply("已记录。")
 
-    stage.reply = slowly
-    answers = await asyncio.gather(*(stage.knock(robot_body("A")) for _ in range(3)))
-    await stage.platform.until(lambda: bool(stage.platform.notices))
+    async with standing(reply_seconds=0.2) as stage:
+        stage.reply = slowly
+        answers = await asyncio.gather(*(stage.knock(robot_body("A")) for _ in range(3)))
+        told.set()
+        await stage.platform.until(lambda: bool(stage.platform.notices))
 
-    assert answers == [(200, {})] * 3
-    assert len(stage.platform.notices) == 1
+        assert answers == [(200, {})] * 3
+        assert len(stage.platform.notices) == 1

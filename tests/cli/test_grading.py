@@ -14,8 +14,8 @@ from bot.cli import common
 from bot.cli.main import main
 from bot.dispatch import Dispatcher
 from bot.services.grading import appeals
-from tests.cli.test_campaign import Shell
 from tests.support.corrections import AFTER, WHY, Board
+from tests.support.shell import Shell
 
 
 @pytest.fixture

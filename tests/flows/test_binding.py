@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -162,8 +163,9 @@ async def test_a_leaver_is_a_stranger_from_the_next_day(wechat: Chat) -> None:
 
 def test_the_operator_imports_a_roster_and_prints_codes(tmp_path: Path) -> None:
     def bot(*words: str) -> tuple[int, str, str]:
-        environ = {"BOT_DATABASE_URL": f"sqlite:///{tmp_path}/bot.db", "PATH": "", "PYTHONUTF8": "1"}
-        done = subprocess.run([sys.executable, "-m", "bot", *words], capture_output=True, text=True, env=environ, cwd=root, timeout=60, check=False)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("BOT_")}
+        environ |= {"BOT_DATABASE_URL": f"sqlite:///{tmp_path}/bot.db", "PATH": "", "PYTHONUTF8": "1"}
+        done = subprocess.run([sys.executable, "-m", "bot", *words], capture_output=True, text=True, env=environ, cwd=root, timeout=300, check=False)
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout, done.stderr
 

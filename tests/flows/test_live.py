@@ -41,7 +41,7 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
     ):
         # Fired once the page is open: what it shows it was not asked for.
         desk.write_now(work)
-        frame = await asyncio.wait_for(page.next(), 10)
+        frame = await asyncio.wait_for(page.next(), 60)
         assert "周五下午三点，宪法讲座" in frame["reply"]["text"]
         assert frame["id"].startswith("push-d")
         (button,) = frame["reply"]["buttons"]

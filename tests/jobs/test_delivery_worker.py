@@ -279,7 +279,7 @@ async def test_a_courier_runs_by_itself_and_ends_in_order(desk: Database) -> Non
     running = asyncio.create_task(one.run())
     await owed(desk, 20)
     one.wake()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await tenth.wait()
     await one.stop()
     await running

@@ -19,12 +19,13 @@ async def test_a_courier_killed_in_the_middle_of_a_push_leaves_in_doubt_what_was
     assert found.states.get("unknown", 0) <= found.in_flight <= CALLS, found
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 async def test_occurrences_under_three_replicas_of_which_one_is_killed_every_second_come_about_once_each(engine: Engine, tmp_path: Path) -> None:
     """The full form is 1,000 occurrences: `python -m tests.bench occurrences`."""
     found = await tick_and_kill(engine, 240, 10, tmp_path / "said")
     assert found.kills >= 3, found
-    assert (found.fired, found.twice, found.missed) == (240, 0, 0), found
+    assert (found.fired, found.twice, found.missed) == (found.due, 0, 0), found
     assert (found.owed, found.sent_twice) == (0, 0), found
     assert set(found.unsettled) <= {"unknown"}, found
     assert found.unsettled.get("unknown", 0) <= 20 * found.kills, found

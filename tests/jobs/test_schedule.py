@@ -39,7 +39,7 @@ async def test_the_ticker_measures_and_sweeps_by_itself(desk: Database, monkeypa
     ticker = schedule.ticker(desk, lambda: datetime.now(UTC), measured.set)
     ticker.start()
     try:
-        await asyncio.wait_for(measured.wait(), 5)
+        await asyncio.wait_for(measured.wait(), 60)
         assert await desk.read(lambda session: session.execute(text("SELECT count(*) FROM inbox")).scalar_one()) == 0
     finally:
         ticker.shutdown(wait=False)

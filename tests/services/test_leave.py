@@ -14,8 +14,8 @@ from bot.services.people.leave import BadLeaveRows, leave_of
 from bot.storage.db.database import Database
 from bot.storage.files.table import parse
 from bot.storage.people import leave as people_leave
-from tests.cli.test_reports import Shell
 from tests.conftest import NOW, enroll
+from tests.support.shell import ReportShell
 
 HEAD = "工号,姓名,类别,开始,结束\n"
 GOOD = "二〇二六年请假登记,,,,\n" + HEAD + "1001,甲,请假,2026-03-04,2026/3/6\n1002,乙,借调,2026年3月1日,\n"
@@ -100,7 +100,7 @@ def test_the_command_line_plays_first_and_writes_when_told(
 ) -> None:
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
     monkeypatch.setattr("bot.cli.people.now", lambda: NOW)
-    shell = Shell(None, capsysbinary, monkeypatch)  # type: ignore[arg-type]
+    shell = ReportShell(None, capsysbinary, monkeypatch)  # type: ignore[arg-type]
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="utf-8")
 

@@ -6,7 +6,6 @@ import asyncio
 import random
 import sqlite3
 import threading
-import time
 from collections.abc import Hashable
 from typing import Any
 
@@ -321,7 +320,5 @@ async def test_the_hall_counts_strangers_whoever_writes(desk: Database) -> None:
 async def test_what_is_told_was_committed_before(desk: Database) -> None:
     """Another connection sees a row as soon as its caller was told of it."""
     for n in range(20):
-        started = time.monotonic()
         await desk.write(counts(f"n{n}"))
         assert f"n{n}" in counted(desk)
-        assert time.monotonic() - started < 5

@@ -32,7 +32,7 @@ from bot.storage.files.strict_yaml import UnreadableText, parse, text_of
         ("a: [1, 2", 1, "括号没有配对"),
     ],
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_yaml_that_is_more_than_plain_data_is_refused_with_its_line(text: str, line: int, sentence: str) -> None:
     with pytest.raises(UnreadableText) as refused:
         parse(text)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 CHROMIUM = os.environ.get("BOT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 SWITCHES = (
@@ -23,6 +23,7 @@ SWITCHES = (
     "--disable-component-update",
     "--disable-sync",
 )
+expect.set_options(timeout=60_000)
 SIZES = {"phone": (375, 812), "desk": (1280, 800)}
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: apt install chromium, or set BOT_TEST_CHROMIUM")

@@ -103,4 +103,4 @@ async def answer(page: Page) -> None:
 
 
 def saved(page: Page, n: int) -> Any:
-    return expect(page.locator(".strip .saved")).to_have_text(f"已保存 {n}/10", timeout=15_000)
+    return expect(page.locator(".strip .saved")).to_have_text(f"已保存 {n}/10")

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
@@ -25,10 +25,12 @@ from bot.domain.times import SHANGHAI
 from bot.storage import campaign
 from bot.storage.db.database import Database
 from bot.storage.delivery import queue
+from tests.conftest import NOW
 from tests.support.queued_deliveries import crowd, owe, rows
 from tests.support.queued_deliveries import states as queued_deliveries_states
 
 ROOT = Path(__file__).parents[2]
+STALLED = 120.0
 
 
 def url_of(engine: Engine) -> str:
@@ -56,7 +58,7 @@ class Replica:
 
     async def ready(self) -> None:
         assert self.process.stdout is not None
-        assert (await asyncio.wait_for(self.process.stdout.readline(), 60)).strip() == b"ready"
+        assert (await asyncio.wait_for(self.process.stdout.readline(), 300)).strip() == b"ready"
 
     async def kill(self) -> None:
         if self.process.returncode is None:
@@ -121,7 +123,7 @@ async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0)
         arguments = ("push", url_of(engine), str(server.make_url("")), str(lease))
         first = await Replica.begin(*arguments)
         await first.ready()
-        await asyncio.wait_for(moment.wait(), 120)
+        await asyncio.wait_for(moment.wait(), 300)
         in_flight = platform.under_way
         await first.kill()
         # Calls that had left the dead process and were still on the wire.
@@ -182,34 +184,40 @@ def plan(desk: Database, count: int, minutes: int, began: datetime, people: int)
 
 
 async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, speed: float = 60.0, replicas: int = 3, people: int = 2) -> Fired:
-    """`count` occurrences over `minutes` of a clock that runs `speed` times as fast, `replicas` at it, one of them killed every second."""
+    """`count` occurrences over `minutes` of a clock that runs `speed` times as fast, `replicas` at it, one of them killed every second.
+
+    On a machine that starts a replica so slowly that those killed would not be replaced in time, everything is stretched alike.
+    """
     desk = Database(engine)
-    # A full minute, since what is due is due at hh:mm; the clock that all replicas share shows it when they begin.
-    base = datetime.now(UTC).replace(second=0, microsecond=0)
-    started = time.time()
-    arguments = ("tick", url_of(engine), str(base.timestamp()), str(started), str(speed), str(log))
+    # The clock that all replicas share shows the same day whenever this is run: what falls due is what is planned here and no notice of the season.
+    started = time.monotonic()
+    arguments = ("tick", url_of(engine), str(NOW.timestamp()), str(started), str(speed), str(log))
     alive = [await Replica.begin(*arguments) for _ in range(replicas)]
     starting = {one: asyncio.create_task(one.ready()) for one in alive}
     log.touch()
     # Only once all are at work does anything fall due: however slow the machine, those that are killed first had something to lose.
     await asyncio.gather(*starting.values())
-    reached = base + timedelta(seconds=(time.time() - started) * speed)
-    plan(desk, count, minutes, reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
-    kills = 0
-    deadline = time.monotonic() + minutes * 60 / speed + 90
-    while time.monotonic() < deadline:
-        await asyncio.sleep(1.0)
-        # The one that has worked longest; one that has not begun to work would be no replica to lose.
+    pace = max(1.0, (time.monotonic() - started) / replicas)
+    reached = NOW + timedelta(seconds=(time.monotonic() - started) * speed)
+    plan(desk, count, round(minutes * pace), reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
+    kills = fired = at_last_kill = 0
+    moved = time.monotonic()
+    # Until all have come about, or none for so long that none will.
+    while fired < count and time.monotonic() - moved < STALLED:
+        await asyncio.sleep(pace)
+        # The one that has worked longest; one that has not begun to work would be no replica to lose, and nobody
+        # is killed before something came about since the last one was: else a slow machine would never have one at work.
         victim = next((one for one in alive if starting[one].done()), None)
-        if victim is not None:
+        if victim is not None and fired >= at_last_kill:
+            at_last_kill = fired + 1
             alive.remove(victim)
             await victim.kill()
             starting.pop(victim).result()
             alive.append(await Replica.begin(*arguments))
             starting[alive[-1]] = asyncio.create_task(alive[-1].ready())
             kills += 1
-        if desk.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM occurrence")).scalar_one()) >= count:
-            break
+        before, fired = fired, desk.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM occurrence")).scalar_one())
+        moved = moved if fired == before else time.monotonic()
     await asyncio.gather(*starting.values())
     for _ in range(300):
         queued, _, sending = desk.read_now(queue.waiting)

@@ -30,7 +30,7 @@ HASTE = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off", "max
 
 
 @contextmanager
-def running(start_seconds: float = 30.0) -> Iterator[str]:
+def running(start_seconds: float = 120.0) -> Iterator[str]:
     """The URL of an empty database on a server that stops and disappears afterwards. RuntimeError with its log when it does not come up."""
     # A socket's path may not be longer than 107 bytes: TMPDIR and pytest's own directories can be.
     home = Path(tempfile.mkdtemp(prefix="xfpg", dir="/tmp"))

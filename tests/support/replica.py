@@ -1,8 +1,8 @@
 """A replica in a process of its own, to be killed: `python -m tests.support.replica push|tick …`.
 
 push DATABASE PLATFORM LEASE  runs a courier with the real WeCom channel until nothing is owed any more.
-tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a courier by a clock that showed BASE when it was BEGAN and runs SPEED times as fast; each
-parcel it sends is a line of LOG.
+tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a courier by a clock that showed BASE when the monotonic clock, which all processes share,
+showed BEGAN, and that runs SPEED times as fast; each parcel it sends is a line of LOG.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def tick(database: str, base: float, began: float, speed: float, log: Path
     start = datetime.fromtimestamp(base, UTC)
 
     def now() -> datetime:
-        return start + timedelta(seconds=(time.time() - began) * speed)
+        return start + timedelta(seconds=(time.monotonic() - began) * speed)
 
     class Wire:
         name = "local"

@@ -82,7 +82,7 @@ class Window:
     hello: dict[str, Any] = field(default_factory=dict)
 
     async def next(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await self.socket.receive_str(timeout=10))
+        frame: dict[str, Any] = json.loads(await self.socket.receive_str(timeout=60))
         return frame
 
     async def send(self, **frame: Any) -> None:
@@ -123,9 +123,9 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Its exit status after a signal, which has to come within ten seconds."""
+        """Its exit status after a signal."""
         self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 10)
+        return await asyncio.wait_for(self.process.wait(), 300)
 
 
 def environment(database: Path, port: int = 0) -> dict[str, str]:
@@ -146,7 +146,7 @@ async def bot(*arguments: str, env: dict[str, str], said: str = "", cwd: Path = 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(said.encode()), 60)
+    out, err = await asyncio.wait_for(process.communicate(said.encode()), 300)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -161,7 +161,7 @@ async def served(*arguments: str, env: dict[str, str]) -> AsyncIterator[Service]
     assert process.stdout is not None
     try:
         while not service.port or len(service.out) < 2:
-            line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+            line = (await asyncio.wait_for(process.stdout.readline(), 300)).decode()
             assert line, "the service ended before it was ready"
             service.out.append(line.strip())
             if found := ADDRESS.search(line):

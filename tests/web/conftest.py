@@ -14,7 +14,9 @@ from tests.support.service import ROOT, environment
 @pytest.fixture(scope="session")
 def _seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "bot.db"
-    subprocess.run([sys.executable, "-m", "bot", "chat", "--demo"], env=environment(path), cwd=ROOT, stdin=subprocess.DEVNULL, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "bot", "chat", "--demo"], env=environment(path), cwd=ROOT, stdin=subprocess.DEVNULL, check=True, timeout=300
+    )
     return path
 
 

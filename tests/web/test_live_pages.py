@@ -90,7 +90,7 @@ class Events:
 
     async def until(self, true: Any) -> dict[str, Any]:
         """The first frame from now on for which something holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 line = (await self.response.content.readline()).decode()
                 if line.startswith("data: "):

@@ -26,7 +26,7 @@ async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_
     async with standing(engine) as house, aiohttp.ClientSession() as session:
         wanted = 'bot_deliveries_owed{state="queued"} 3.0'
         page = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while wanted not in page:
                 async with session.get(f"{house.url}/metrics") as answer:
                     page = await answer.text()

@@ -17,7 +17,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from tests.support.platforms.dingtalk_old import OldApi
-from tests.support.platforms.faults import Faults
+from tests.support.platforms.faults import PATIENT, Faults
 
 CLIENT_ID = "dingapp"
 SECRET = "ding-canary-secret-4711"
@@ -68,7 +68,7 @@ class FakeDingTalk(OldApi):
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     serial: count[int] = field(default_factory=count)
 
-    async def until(self, met: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, met: Callable[[], bool], seconds: float = PATIENT) -> None:
         """Wait until something has happened here."""
         async with self.changed:
             await asyncio.wait_for(self.changed.wait_for(met), seconds)
@@ -86,7 +86,7 @@ class FakeDingTalk(OldApi):
         assert request.transport is not None
         request.transport.abort()
 
-    async def ack(self, message_id: str, seconds: float = 5.0) -> Json:
+    async def ack(self, message_id: str, seconds: float = PATIENT) -> Json:
         """The acknowledgement of a frame, with its data unpacked."""
         await self.until(lambda: bool(self.acks(message_id)), seconds)
         return self.acks(message_id)[0]

@@ -19,6 +19,7 @@ from bot.channels.dingtalk.stream import StreamConnection
 from bot.channels.outbound.client import Outbound
 from bot.domain.message import Incoming, Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, FakeDingTalk, dingtalk
+from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.tokens import MemoryTokens
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -50,7 +51,7 @@ class House:
     def count(self, what: str) -> int:
         return sum(1 for name, _, _ in self.noted if name == what)
 
-    async def settle(self, met: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def settle(self, met: Callable[[], bool], seconds: float = PATIENT) -> None:
         """Wait for something that no fake can tell of."""
         async with asyncio.timeout(seconds):
             while not met():  # noqa: ASYNC110 - what is waited for has no event
@@ -66,7 +67,8 @@ async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, 
         def note(what: str, channel: str, value: float) -> None:
             home.noted.append((what, channel, value))
 
-        outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=3.0)
+        outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=PATIENT)
+        platform.faults.outbound = outbound
         home.channel = DingTalkChannel(
             **{
                 "client_id": CLIENT_ID,
@@ -95,7 +97,7 @@ async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, 
         server = TestServer(app)
         # As the house's own door does it (bot/web/middleware.py): bodies are never unpacked.
         await server.start_server(auto_decompress=False)
-        async with TestClient(server, timeout=aiohttp.ClientTimeout(total=20)) as home.http:
+        async with TestClient(server, timeout=aiohttp.ClientTimeout(total=PATIENT)) as home.http:
             if mode == "stream" and "lease" not in over:
                 await platform.until(lambda: bool(platform.live))
             yield home

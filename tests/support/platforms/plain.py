@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from bot.channels.outbound.apis import Api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.tokens import MemoryTokens
 
 SECRET = "canary-secret-4711"
@@ -98,7 +99,12 @@ class House:
 
     async def outbound(self, holder: str = "one", **over: Any) -> Outbound:
         made = Outbound(
-            tokens=self.store, clock=self.time, note=lambda *what: self.noted.append(what), holder=holder, secrets=(SECRET,), **{"total": 3.0, **over}
+            tokens=self.store,
+            clock=self.time,
+            note=lambda *what: self.noted.append(what),
+            holder=holder,
+            secrets=(SECRET,),
+            **{"total": PATIENT, "read": PATIENT, **over},
         )
         return await self._stack.enter_async_context(made)
 

@@ -16,6 +16,7 @@ from bot.channels.wechat.channel import WeChatChannel
 from bot.channels.wecom.channel import WeComChannel
 from bot.domain.message import Incoming, Reply
 from tests.support.platforms.envelopes import AES_KEY, TOKEN
+from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
 from tests.support.platforms.tokens import MemoryTokens
 from tests.support.platforms.wechat import APP, WeChatPlatform
@@ -53,7 +54,7 @@ class Ear:
 
     async def until(self, what: str) -> None:
         """Wait until this has been noted."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.count(what):
                 self._noted.clear()
                 await self._noted.wait()
@@ -63,7 +64,7 @@ class Ear:
 
 
 @asynccontextmanager
-async def wecom_stands(*, total: float = 3.0, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
+async def wecom_stands(*, total: float = PATIENT, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
     clock = Time()
     platform, ear = WeComPlatform(clock), Ear()
     known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY}
@@ -72,7 +73,7 @@ async def wecom_stands(*, total: float = 3.0, **over: Any) -> AsyncIterator[tupl
 
 
 @asynccontextmanager
-async def wechat_stands(*, total: float = 3.0, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
+async def wechat_stands(*, total: float = PATIENT, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
     clock = Time()
     platform, ear = WeChatPlatform(clock), Ear()
     known = {"app_id": APP, "secret": wechat_SECRET, "token": TOKEN, "aes_key": AES_KEY}
@@ -89,6 +90,7 @@ async def _standing(
         platform.attach(api)
         api_server = await stack.enter_async_context(TestServer(api))
         outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=ear.note, holder="test", total=total)
+        platform.faults.outbound = outbound
         await stack.enter_async_context(outbound)
         app = web.Application()
         ear.channel = channel(api_base=str(api_server.make_url("")), outbound=outbound, clock=clock, note=ear.note)

@@ -138,7 +138,7 @@ class WeComPlatform:
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until the bot has sent what `true` looks for."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():
                 self._arrived.clear()
                 await self._arrived.wait()

@@ -70,7 +70,7 @@ class FakeGateway:
         return self.calls("/message/workNotification")
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():
                 self.arrived.clear()
                 await self.arrived.wait()

@@ -16,6 +16,7 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.zwding.channel import ZwDingChannel
 from bot.channels.zwding.gateway import Gateway
 from bot.domain.message import Incoming, Option, Reply
+from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
 from tests.support.platforms.tokens import MemoryTokens
 from tests.support.platforms.zwding import APP_KEY, APP_SECRET, CALLBACK_SECRET, TENANT, FakeGateway, gateway, robot_headers
@@ -53,7 +54,7 @@ async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | N
         noted.append((what, channel, value))
 
     async with gateway(clock, prefix, signs_prefix=signs_prefix, pem=pem) as platform:
-        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=2.0)
+        outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=PATIENT)
         known = Gateway(platform.url, APP_KEY, APP_SECRET, TENANT, prefix, signs_prefix, ca_file=ca_file)
         channel = ZwDingChannel(
             **{
@@ -63,7 +64,7 @@ async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | N
                 "note": note,
                 "page": PAGE,
                 "callback_secret": CALLBACK_SECRET,
-                "reply_seconds": 0.2,
+                "reply_seconds": PATIENT,
                 **over,
             }
         )
