@@ -45,9 +45,9 @@ class Dispatcher:
     taken for the answer to a question that was put in the meantime. `pages` is where our own pages stand, once somebody has said so.
     """
 
-    def __init__(self, desk: Database, shelf: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None) -> None:
-        self.desk = desk
-        self.shelf = shelf
+    def __init__(self, database: Database, catalog: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None) -> None:
+        self.database = database
+        self.catalog = catalog
         self.rng = rng or random.SystemRandom()
         self.note = note or (lambda what, channel, value: None)
         self.pages = ""
@@ -66,7 +66,7 @@ class Dispatcher:
             if found is not None and found[0].reads:
                 reply = await self._look_up(incoming, *found)
             else:
-                reply = await self.desk.write(lambda session: self._attend(session, incoming), of=incoming.sender)
+                reply = await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
             self.note("answered", channel, 1)
         except Refusal as refusal:
             self.note("refusal", channel, 1)
@@ -91,7 +91,7 @@ class Dispatcher:
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
         learner = accounts.learner_at(session, incoming.sender, day_of(incoming.arrived).isoformat())
-        return Context(session, incoming, self.shelf(), incoming.arrived, self.rng, learner, pages=self.pages)
+        return Context(session, incoming, self.catalog(), incoming.arrived, self.rng, learner, pages=self.pages)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
         ctx = self._context(session, incoming)
@@ -130,9 +130,9 @@ class Dispatcher:
                 return None
             return ctx, command.do(ctx, argument)
 
-        looked = await self.desk.read(read)
+        looked = await self.database.read(read)
         if looked is None:
-            return await self.desk.write(lambda session: self._attend(session, incoming), of=incoming.sender)
+            return await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
         ctx, reply = looked
 
         def keep(session: Session) -> Reply:
@@ -143,7 +143,7 @@ class Dispatcher:
                 audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audited)
             return reply
 
-        return await self.desk.write(keep, of=incoming.sender)
+        return await self.database.write(keep, of=incoming.sender)
 
 
 def respond(ctx: Context) -> Reply:

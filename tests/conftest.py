@@ -94,7 +94,7 @@ def _sqlite(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def desk(engine: Engine) -> AsyncIterator[Database]:
+async def database(engine: Engine) -> AsyncIterator[Database]:
     made = Database(engine, prelock=accounts.lock_people)
     made.start()
     yield made
@@ -209,16 +209,16 @@ def rng() -> random.Random:
 
 
 @pytest.fixture
-def house(desk: Database, shipped: Library, rng: random.Random) -> Dispatcher:
+def house(database: Database, shipped: Library, rng: random.Random) -> Dispatcher:
     """The hall over an empty roll and the shipped library."""
     policy, faults = load_policy(ROOT)
     assert policy is not None, faults
-    shelf = desk.write_now(lambda session: fill(session, shipped, policy, NOW))
-    return Dispatcher(desk, lambda: shelf, rng=rng)
+    catalog = database.write_now(lambda session: fill(session, shipped, policy, NOW))
+    return Dispatcher(database, lambda: catalog, rng=rng)
 
 
 @pytest.fixture
 def chat(house: Dispatcher, clock: Clock) -> Chat:
     """The chat of 1001, a civil servant in 某局/办公室."""
-    house.desk.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    house.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
     return Chat(house, clock, "1001")

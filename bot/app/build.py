@@ -50,12 +50,12 @@ def content(root: Path) -> tuple[Library, PolicyFile]:
     return library, policy
 
 
-def stocked(desk: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
+def stocked(database: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
     """The shelf, with the rows brought in line with the files, and the demo's people when there is a `seed`."""
     library, policy = content(root)
 
     def load(session: Session) -> Catalog:
-        if not is_sqlite(desk.engine):
+        if not is_sqlite(database.engine):
             session.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOADING_LOCK})
         made = catalog.fill(session, library, policy, now, chars_a_minute)
         if seed is None:
@@ -63,7 +63,7 @@ def stocked(desk: Database, root: Path, now: datetime, chars_a_minute: int, seed
         seed(session, made, now)
         return catalog.stock(session, library, chars_a_minute)
 
-    return desk.write_now(load)
+    return database.write_now(load)
 
 
 @dataclass
@@ -71,8 +71,8 @@ class App:
     """The parts that are the same for the service and for the terminal."""
 
     settings: Settings
-    desk: Database
-    shelf: Catalog
+    database: Database
+    catalog: Catalog
     dispatcher: Dispatcher
     metrics: Metrics
     meter: QuotaMeter
@@ -82,19 +82,19 @@ class App:
 def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock: Clock = utc_now, seed: Seed | None = None) -> App:
     """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
     limits = settings.limits
-    desk = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
-    shelf = replace(stocked(desk, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
+    database = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
+    catalog = replace(stocked(database, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
     metrics = Metrics()
-    dispatcher = Dispatcher(desk, lambda: shelf, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher = Dispatcher(database, lambda: catalog, rng=random.SystemRandom(), note=metrics.note)
     dispatcher.pages = settings.public_url.rstrip("/")
-    metrics.measure(lambda shown: _measure_desk(desk, shown))
-    return App(settings, desk, shelf, dispatcher, metrics, QuotaMeter(desk, clock, shelf.limits), clock)
+    metrics.measure(lambda shown: _measure_desk(database, shown))
+    return App(settings, database, catalog, dispatcher, metrics, QuotaMeter(database, clock, catalog.limits), clock)
 
 
-def _measure_desk(desk: Database, shown: Metrics) -> None:
-    commits, desk.gauges.committed = desk.gauges.committed, []
+def _measure_desk(database: Database, shown: Metrics) -> None:
+    commits, database.gauges.committed = database.gauges.committed, []
     for size, seconds in commits:
         shown.commit_size.observe(size)
         shown.commit_seconds.observe(seconds)
-    shown.queue_depth.set(desk.depth)
-    shown.commit_failures.set(desk.gauges.failures)
+    shown.queue_depth.set(database.depth)
+    shown.commit_failures.set(database.gauges.failures)

@@ -100,13 +100,13 @@ def _wechat(house: App, outbound: Outbound) -> WeChatChannel:
 
     async def may_say(user: str, count: int) -> bool:
         try:
-            return await house.desk.read(lambda session: quota.window_open(session, user, house.clock()))
+            return await house.database.read(lambda session: quota.window_open(session, user, house.clock()))
         except UNREADABLE:
             # The platform knows it too, and says so.
             return True
 
     async def finished(job: JobResult) -> None:
-        await house.desk.write(lambda session: _finished(session, job, house.clock()))
+        await house.database.write(lambda session: _finished(session, job, house.clock()))
 
     return WeChatChannel(
         app_id=on.app_id,
@@ -147,8 +147,8 @@ def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holde
     async def may_card(count: int) -> int:
         now = house.clock()
         try:
-            return await house.desk.write(
-                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.shelf.limits), of="courier"
+            return await house.database.write(
+                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.catalog.limits), of="courier"
             )
         except UNREADABLE:
             # Without the row nobody knows what is left of the month; words cost less.
@@ -175,7 +175,7 @@ def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holde
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
         # One file has one process: nobody to share the connection with, and nobody's lease to wait for after a crash.
-        lease=None if is_sqlite(house.desk.engine) else lease,
+        lease=None if is_sqlite(house.database.engine) else lease,
     )
 
 

@@ -74,7 +74,7 @@ def application(house: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
     app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
     app.on_response_prepare.append(middleware.dress)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    tokens = SealedTokens(house.desk, lambda key: secret_of(house.settings, key), Token, house.clock)
+    tokens = SealedTokens(house.database, lambda key: secret_of(house.settings, key), Token, house.clock)
     outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder=holder, secrets=house.settings.secrets())
 
     async def post_office(_: web.Application) -> AsyncIterator[None]:
@@ -101,7 +101,7 @@ def application(house: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
 
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
         ticking = schedule.ticker(
-            house.desk,
+            house.database,
             house.clock,
             house.metrics.collect,
             *_rounds(house, courier.wake),
@@ -117,23 +117,23 @@ def application(house: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
     for channel in on:
         channel.attach(app, traced(house.dispatcher.handle))
     courier = delivery_worker.DeliveryWorker(
-        house.desk,
-        lambda: house.shelf,
+        house.database,
+        lambda: house.catalog,
         on,
         clock=house.clock,
         holder=holder,
         note=house.metrics.note,
-        limits=house.shelf.limits,
+        limits=house.catalog.limits,
         beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
     herald = live_broadcaster.LiveBroadcaster(
-        house.desk,
-        lambda: house.shelf,
+        house.database,
+        lambda: house.catalog,
         on,
         clock=house.clock,
         holder=holder,
         note=house.metrics.note,
-        limits=house.shelf.limits,
+        limits=house.catalog.limits,
         beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
     )
     app.cleanup_ctx.append(post_round)
@@ -149,19 +149,19 @@ def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob
     """What the clock does again and again; `wake` tells the courier that something is owed."""
 
     async def campaigns() -> None:
-        if await schedule.run_campaigns(house.desk, house.shelf, house.clock()):
+        if await schedule.run_campaigns(house.database, house.catalog, house.clock()):
             wake()
 
     async def reminders() -> None:
-        if await schedule.remind(house.desk, house.shelf, house.clock()):
+        if await schedule.remind(house.database, house.catalog, house.clock()):
             wake()
 
     async def contests() -> None:
-        if await schedule.run_contests(house.desk, house.shelf, house.clock()):
+        if await schedule.run_contests(house.database, house.catalog, house.clock()):
             wake()
 
     async def exams() -> None:
-        await schedule.invigilate(house.desk, house.shelf, house.clock())
+        await schedule.invigilate(house.database, house.catalog, house.clock())
 
     return (
         schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
@@ -176,7 +176,7 @@ def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob
 async def _measure_outbox(house: App) -> None:
     """What waits and what is under way, for /metrics."""
     try:
-        queued, oldest, sending = await house.desk.read(queue.waiting)
+        queued, oldest, sending = await house.database.read(queue.waiting)
     except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return
@@ -193,7 +193,7 @@ def _readiness(house: App) -> health.Check:
 
     async def check() -> str:
         # Not on the readers: two long reports must not make a replica look dead.
-        return await asyncio.to_thread(house.desk.read_now, look)
+        return await asyncio.to_thread(house.database.read_now, look)
 
     return check
 
@@ -203,7 +203,7 @@ async def serve(house: App, stop: asyncio.Event, announce: Announce, personas: S
     settings, dispatcher = house.settings, house.dispatcher
     app, on = application(house, personas)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=REQUESTS_END)
-    house.desk.start()
+    house.database.start()
     try:
         await runner.setup()
         assert runner.server is not None
@@ -219,7 +219,7 @@ async def serve(house: App, stop: asyncio.Event, announce: Announce, personas: S
         log.info("serving", host=settings.host, port=port, channels=on, off=off)
         _say(announce, settings.host, port, on, off)
         await stop.wait()
-        log.info("stopping", waiting=house.desk.depth)
+        log.info("stopping", waiting=house.database.depth)
         door.close()
     finally:
         in_time = await _end(house, runner)
@@ -261,7 +261,7 @@ async def _end(house: App, runner: web.AppRunner) -> bool:
     except TimeoutError:
         log.warning("channels left unfinished")
         in_time = False
-    ending = threading.Thread(target=house.desk.stop, args=(WRITERS_END,), daemon=True)
+    ending = threading.Thread(target=house.database.stop, args=(WRITERS_END,), daemon=True)
     ending.start()
     await asyncio.to_thread(ending.join, WRITERS_END + 0.5)
     if ending.is_alive():
@@ -274,11 +274,11 @@ def attach(app: web.Application, house: App, handle: Handle) -> WebSessions:
     """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
     pages = Templates()
     pages.attach(app)
-    CertificatePages(house.desk, house.clock, pages, CertificatePrinter(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
-    door = WebSessions(house.desk, house.clock, pages, house.settings.public_url)
-    ExamPage(door, house.desk, lambda: house.shelf, handle, partial(card_of, "exam"), house.clock).attach(app)
-    feed = LiveFeed(house.desk, lambda: house.shelf, house.clock)
+    CertificatePages(house.database, house.clock, pages, CertificatePrinter(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
+    door = WebSessions(house.database, house.clock, pages, house.settings.public_url)
+    ExamPage(door, house.database, lambda: house.catalog, handle, partial(card_of, "exam"), house.clock).attach(app)
+    feed = LiveFeed(house.database, lambda: house.catalog, house.clock)
     feed.attach(app)
-    ScreenPage(house.desk, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)
-    ConsolePage(house.desk, lambda: house.shelf, house.clock, feed, door, pages).attach(app)
+    ScreenPage(house.database, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)
+    ConsolePage(house.database, lambda: house.catalog, house.clock, feed, door, pages).attach(app)
     return door

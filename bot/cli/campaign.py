@@ -58,7 +58,7 @@ def author() -> Author:
     return Author(operator(), "cli")
 
 
-def with_shelf(work: Callable[[Session, Catalog], Any]) -> Callable[[Session], Any]:
+def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session], Any]:
     """Work that needs the library as its files stand, and the limits of the settings."""
     library, faults = load_library(home())
     if faults:
@@ -107,9 +107,9 @@ def list_(as_json: Json = False) -> None:
 def show_(campaign_id: Id, as_json: Json = False) -> None:
     """一个活动：内容、频次、对象、会收到的人、接下来的时间、最近几次的结果。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[dict[str, Any], list[str]]:
+    def work(session: Session, catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
         one = manage.own(session, author(), campaign_id)
-        found = manage.preview(session, shelf, shelf.library.calendar, one.audience, one.rhythm, now(), one.content)
+        found = manage.preview(session, catalog, catalog.library.calendar, one.audience, one.rhythm, now(), one.content)
         past = campaign.latest(session, campaign_id)
         counts = {occurrence.id: campaign.progress(session, occurrence.id) for occurrence in past}
         last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
@@ -119,7 +119,7 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
             *messages.past(past, counts),
         ]
 
-    result, lines = reading(with_shelf(work))
+    result, lines = reading(with_catalog(work))
     show(result, as_json, lines)
 
 
@@ -131,11 +131,11 @@ def preview(
 ) -> None:
     """不建活动，只看会发给谁、不发给谁和为什么、接下来什么时候。"""
 
-    def work(session: Session, shelf: Catalog) -> CampaignPreview:
+    def work(session: Session, catalog: Catalog) -> CampaignPreview:
         audience = manage.reach(session, author(), parse_audience(to))
-        return manage.preview(session, shelf, shelf.library.calendar, audience, parse_schedule(every), now())
+        return manage.preview(session, catalog, catalog.library.calendar, audience, parse_schedule(every), now())
 
-    found = reading(with_shelf(work))
+    found = reading(with_catalog(work))
     show(seen_plain(found), as_json, messages.seen(found))
 
 
@@ -153,16 +153,16 @@ def new(
 ) -> None:
     """起草一个活动；不加 --apply 只预览。起草后用 campaign start 启动。"""
 
-    def look(session: Session, shelf: Catalog) -> CampaignPreview:
-        content = parse_content(send, shelf.library)
+    def look(session: Session, catalog: Catalog) -> CampaignPreview:
+        content = parse_content(send, catalog.library)
         audience = manage.reach(session, author(), parse_audience(to))
-        return manage.preview(session, shelf, shelf.library.calendar, audience, parse_schedule(every), now(), content)
+        return manage.preview(session, catalog, catalog.library.calendar, audience, parse_schedule(every), now(), content)
 
-    def make(session: Session, shelf: Catalog) -> int:
-        content = parse_content(send, shelf.library)
+    def make(session: Session, catalog: Catalog) -> int:
+        content = parse_content(send, catalog.library)
         return manage.create(
             session,
-            shelf,
+            catalog,
             author(),
             name,
             content,
@@ -174,8 +174,8 @@ def new(
             delivery=read_deadline(deadline, day_of(now())) if deadline else None,
         )
 
-    found = reading(with_shelf(look))
-    made = writing(with_shelf(make)) if apply else None
+    found = reading(with_catalog(look))
+    made = writing(with_catalog(make)) if apply else None
     end = f"已起草，编号 {made}。启动：python -m bot campaign start {made}" if made else "以上是预演，什么都没有写。"
     show({"id": made, "applied": apply, **seen_plain(found)}, as_json, [*messages.seen(found), end])
 
@@ -183,7 +183,7 @@ def new(
 @group.command("start")
 def start(campaign_id: Id, as_json: Json = False) -> None:
     """启动一个草稿；超出平台额度、或没有要发的时间时不启动。"""
-    act(campaign_id, as_json, lambda session, shelf: manage.start(session, shelf, author(), campaign_id, now()))
+    act(campaign_id, as_json, lambda session, catalog: manage.start(session, catalog, author(), campaign_id, now()))
 
 
 @group.command("pause")
@@ -199,7 +199,7 @@ def pause(
         show({"paused": True, "changed": done}, as_json, "全部推送已暂停。" if done else "全部推送早已暂停。")
         return
     number = _number(campaign_id)
-    act(number, as_json, lambda session, shelf: manage.pause(session, author(), number, reason, now()))
+    act(number, as_json, lambda session, catalog: manage.pause(session, author(), number, reason, now()))
 
 
 @group.command("resume")
@@ -214,7 +214,7 @@ def resume(
         show({"paused": False, "changed": done}, as_json, "全部推送已恢复。" if done else "全部推送没有暂停。")
         return
     number = _number(campaign_id)
-    act(number, as_json, lambda session, shelf: manage.resume(session, shelf.library.calendar, author(), number, now()))
+    act(number, as_json, lambda session, catalog: manage.resume(session, catalog.library.calendar, author(), number, now()))
 
 
 def _number(given: int | None) -> int:
@@ -226,7 +226,7 @@ def _number(given: int | None) -> int:
 @group.command("stop")
 def stop(campaign_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")] = "", as_json: Json = False) -> None:
     """停止：不再触发，排队的取消。"""
-    act(campaign_id, as_json, lambda session, shelf: manage.stop(session, author(), campaign_id, reason, now()))
+    act(campaign_id, as_json, lambda session, catalog: manage.stop(session, author(), campaign_id, reason, now()))
 
 
 @group.command("skip")
@@ -236,7 +236,7 @@ def skip(campaign_id: Id, day: Annotated[str, typer.Argument(help="日期，如 
         when = date.fromisoformat(day)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-05-06。") from None
-    act(campaign_id, as_json, lambda session, shelf: manage.skip_date(session, shelf, author(), campaign_id, when, now()))
+    act(campaign_id, as_json, lambda session, catalog: manage.skip_date(session, catalog, author(), campaign_id, when, now()))
 
 
 @group.command("recall")
@@ -256,14 +256,14 @@ def try_(
 ) -> None:
     """打印某人会看到的原样；加 --apply 就在他绑定的每个渠道上各试发一条。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[str, list[str]]:
+    def work(session: Session, catalog: Catalog) -> tuple[str, list[str]]:
         person_id = audience_rows.person_numbered(session, to)
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
-        text = lettered(campaign_push.test_send(session, shelf, campaign_id, person_id))
+        text = lettered(campaign_push.test_send(session, catalog, campaign_id, person_id))
         return text, campaign_push.try_out(session, author(), campaign_id, person_id, now()) if apply else []
 
-    text, channels = (writing if apply else reading)(with_shelf(work))
+    text, channels = (writing if apply else reading)(with_catalog(work))
     sent = [f"已排队试发：{'、'.join(CHANNELS[one] for one in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
     show({"text": text, "channels": channels}, as_json, [text, *sent])
 
@@ -280,17 +280,17 @@ def pack(
         _list_packs(as_json)
         return
     if apply:
-        made = writing(with_shelf(lambda session, shelf: packs.draft(session, shelf, author(), name, now(), parse_audience(to))))
+        made = writing(with_catalog(lambda session, catalog: packs.draft(session, catalog, author(), name, now(), parse_audience(to))))
         show([_campaign_plain(one) for one in made], as_json, [*(messages.line(one) for one in made), "已起草。"])
         return
 
-    def look(session: Session, shelf: Catalog) -> list[tuple[str, str]]:
+    def look(session: Session, catalog: Catalog) -> list[tuple[str, str]]:
         head, _, tail = name.rpartition(" ")
         year = int(tail) if head and tail.isdigit() else None
-        items = packs.ahead(shelf, packs.find(shelf, head if year else name), now(), year)
+        items = packs.ahead(catalog, packs.find(catalog, head if year else name), now(), year)
         return [(item.name, f"{schedule.describe_schedule(rhythm)}　{describe_content(content_of(item))}") for item, rhythm in items]
 
-    found = reading(with_shelf(look))
+    found = reading(with_catalog(look))
     show([{"name": one, "plan": plan} for one, plan in found], as_json, [*(f"{one}　{plan}" for one, plan in found), "以上是预演，什么都没有写。"])
 
 
@@ -303,11 +303,11 @@ def _list_packs(as_json: bool) -> None:
 def act(campaign_id: int, as_json: bool, do: Callable[[Session, Catalog], Any]) -> None:
     """Do it and show the campaign as it stands then."""
 
-    def work(session: Session, shelf: Catalog) -> Campaign:
-        do(session, shelf)
+    def work(session: Session, catalog: Catalog) -> Campaign:
+        do(session, catalog)
         return manage.own(session, author(), campaign_id)
 
-    one = writing(with_shelf(work))
+    one = writing(with_catalog(work))
     show(_campaign_plain(one), as_json, f"活动 {one.id}「{one.name}」{STATE_LABELS[one.state]}（第 {one.version} 版）。")
 
 
@@ -324,19 +324,19 @@ def push(
 ) -> None:
     """马上发一次；不加 --apply 只看会发给谁、要用多少额度。"""
 
-    def look(session: Session, shelf: Catalog) -> CampaignPreview:
-        content, audience = parse_content(send, shelf.library), manage.reach(session, author(), parse_audience(to))
-        return manage.preview(session, shelf, shelf.library.calendar, audience, at_once(now()), now(), content)
+    def look(session: Session, catalog: Catalog) -> CampaignPreview:
+        content, audience = parse_content(send, catalog.library), manage.reach(session, author(), parse_audience(to))
+        return manage.preview(session, catalog, catalog.library.calendar, audience, at_once(now()), now(), content)
 
-    def make(session: Session, shelf: Catalog) -> tuple[int, int, int]:
-        made = campaign_push.draft_push(session, shelf, author(), parse_content(send, shelf.library), parse_audience(to), now(), clause)
-        fired = campaign_push.confirm_push(session, shelf, shelf.library.calendar, author(), made, now())
+    def make(session: Session, catalog: Catalog) -> tuple[int, int, int]:
+        made = campaign_push.draft_push(session, catalog, author(), parse_content(send, catalog.library), parse_audience(to), now(), clause)
+        fired = campaign_push.confirm_push(session, catalog, catalog.library.calendar, author(), made, now())
         return made, fired.invited, fired.excluded
 
-    found = reading(with_shelf(look))
+    found = reading(with_catalog(look))
     if apply and not found.count:
         raise Refusal("没有人会收到，没有发。")
-    made = writing(with_shelf(make)) if apply else None
+    made = writing(with_catalog(make)) if apply else None
     result = {"id": made[0], "invited": made[1]} if made else {"id": None}
     end = f"推送 {made[0]} 已排队：{made[1]} 人，{made[2]} 人不发。看进度：python -m bot campaign progress {made[0]}" if made else DRY
     show({**result, "applied": apply, **seen_plain(found)}, as_json, [*messages.seen(found), end])
@@ -356,10 +356,10 @@ def change(
 ) -> None:
     """改一个活动，写哪项改哪项；正在进行的马上按新的来。"""
 
-    def work(session: Session, shelf: Catalog) -> None:
+    def work(session: Session, catalog: Catalog) -> None:
         changed: dict[str, Any] = {
             **({"name": name} if name else {}),
-            **({"content": parse_content(send, shelf.library)} if send else {}),
+            **({"content": parse_content(send, catalog.library)} if send else {}),
             **({"rhythm": parse_schedule(every)} if every else {}),
             **({"audience": parse_audience(to)} if to else {}),
             **({"clause": clause} if clause else {}),
@@ -368,7 +368,7 @@ def change(
         if not changed and not deadline:
             raise Refusal("没有写改什么：用 --name --send --every --to --clause --missed --deadline 中的一项或几项。")
         if changed:
-            manage.change(session, shelf, author(), campaign_id, now(), **changed)
+            manage.change(session, catalog, author(), campaign_id, now(), **changed)
         if deadline:
             nudge.set_deadline(session, author(), campaign_id, deadline, now())
 
@@ -387,12 +387,12 @@ def nudge_(
         _list(as_json)
         return
     about = None if hours else campaign_id
-    found = reading(with_shelf(lambda session, shelf: nudge.look(session, shelf, author(), about, now())))
+    found = reading(with_catalog(lambda session, catalog: nudge.look(session, catalog, author(), about, now())))
 
-    def send(session: Session, shelf: Catalog) -> int:
-        return nudge.confirm(session, shelf, author(), nudge.draft(session, shelf, author(), about, now()).id, now())
+    def send(session: Session, catalog: Catalog) -> int:
+        return nudge.confirm(session, catalog, author(), nudge.draft(session, catalog, author(), about, now()).id, now())
 
-    sent = writing(with_shelf(send)) if apply else None
+    sent = writing(with_catalog(send)) if apply else None
     lines = [
         f"「{found.about}」要催 {len(found.names)} 人：{names_text([f'{name}（{staff_no}）' for name, staff_no in found.names])}",
         *([f"其中 {found.reminded} 人今天已提醒过，不再发第二次。"] if found.reminded else []),
@@ -403,7 +403,7 @@ def nudge_(
 
 
 def _list(as_json: bool) -> None:
-    found = reading(with_shelf(lambda session, shelf: nudge.open_campaigns(session, shelf, author(), now())))
+    found = reading(with_catalog(lambda session, catalog: nudge.open_campaigns(session, catalog, author(), now())))
     plain = [
         {"id": one.campaign.id, "name": one.campaign.name, "content": describe_content(one.task.content), "open": len(one.people)} for one in found
     ]
@@ -436,13 +436,13 @@ def progress_(
     as_json: Json = False,
 ) -> None:
     """看一个活动最近一次发到哪里了：进度条、各状态人数、没有送达的名单和原因。"""
-    desk = Database(engine_of(read_settings()))
+    database = Database(engine_of(read_settings()))
     try:
-        found = desk.read_now(lambda session: delivery_progress.progress(session, campaign_id))
+        found = database.read_now(lambda session: delivery_progress.progress(session, campaign_id))
         if watch and not as_json and not found.is_over and progress.is_terminal:
-            found = _watched(desk, found)
+            found = _watched(database, found)
     finally:
-        desk.engine.dispose()
+        database.engine.dispose()
     show(_progress_plain(found), as_json, str(found))
 
 
@@ -476,7 +476,7 @@ def budget_(as_json: Json = False) -> None:
     show(found, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
 
 
-def _watched(desk: Database, found: DeliveryProgress) -> DeliveryProgress:
+def _watched(database: Database, found: DeliveryProgress) -> DeliveryProgress:
     """The bar, until everything has ended or somebody presses Ctrl+C."""
     campaign_id = found.campaign_id
 
@@ -489,7 +489,7 @@ def _watched(desk: Database, found: DeliveryProgress) -> DeliveryProgress:
             task = shown.add_task(found.name, total=found.whole, completed=found.ended, states="")
             while not found.is_over:
                 time.sleep(EVERY)
-                found = desk.read_now(look)
+                found = database.read_now(look)
                 states = " ".join(f"{DELIVERY_LABELS[state]} {count}" for state, count in sorted(found.counts.items()))
                 shown.update(task, total=found.whole, completed=found.ended, states=states)
     except KeyboardInterrupt:

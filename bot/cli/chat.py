@@ -43,14 +43,14 @@ def chat(
         staff_no = staff_no or PERSONAS[0].staff_no
     else:
         house = build.build(settings, engine_of(settings))
-        if not staff_no and _nothing_set() and house.desk.read_now(holds_demo):
+        if not staff_no and _nothing_set() and house.database.read_now(holds_demo):
             staff_no = PERSONAS[0].staff_no
     try:
-        user, name = house.desk.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
+        user, name = house.database.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
         progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
         asyncio.run(_talk(house, user))
     finally:
-        house.desk.engine.dispose()
+        house.database.engine.dispose()
 
 
 def _who_is_there() -> str:
@@ -89,7 +89,7 @@ def _bound(session: Session, staff_no: str) -> tuple[str, str]:
 
 async def _talk(house: build.App, user: str) -> None:
     screen = Console(highlight=False, soft_wrap=True)
-    house.desk.start()
+    house.database.start()
     last = Reply()
     sender = Address(CHANNEL, APP, user)
     try:
@@ -105,7 +105,7 @@ async def _talk(house: build.App, user: str) -> None:
             for shown in rendered(last):
                 screen.print(shown)
     finally:
-        await asyncio.to_thread(house.desk.stop)
+        await asyncio.to_thread(house.database.stop)
 
 
 def _line() -> str | None:

@@ -76,20 +76,20 @@ def engine_of(settings: Settings) -> Engine:
 
 def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T:
     """Run something that only reads."""
-    desk = Database(engine_of(settings or read_settings()))
+    database = Database(engine_of(settings or read_settings()))
     try:
-        return desk.read_now(work)
+        return database.read_now(work)
     finally:
-        desk.engine.dispose()
+        database.engine.dispose()
 
 
 def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T:
     """Run something in one transaction; a `Refusal` in it leaves nothing behind."""
-    desk = Database(engine_of(settings or read_settings()))
+    database = Database(engine_of(settings or read_settings()))
     try:
-        return desk.write_now(work)
+        return database.write_now(work)
     finally:
-        desk.engine.dispose()
+        database.engine.dispose()
 
 
 def show(result: Any, as_json: bool, text: str | Iterable[str]) -> None:

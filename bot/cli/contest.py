@@ -105,9 +105,9 @@ def new(
     plan, questions = read_contest(file)
     at = now()
 
-    def work(session: Session, shelf: Catalog) -> tuple[Contest, int]:
-        items = question_source.fixed(shelf, plan, questions, random.SystemRandom())
-        made = manage.create(session, shelf, _author(), plan, at, items)
+    def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
+        items = question_source.fixed(catalog, plan, questions, random.SystemRandom())
+        made = manage.create(session, catalog, _author(), plan, at, items)
         one = manage.own(session, _author(), made)
         return one, len(people_audience.evaluate(session, one.plan.audience, day_of(at), at).people)
 
@@ -129,8 +129,8 @@ def edit(
     if questions:
         raise Refusal("固定的题（questions）起草以后不能改，请取消后另建。")
 
-    def work(session: Session, shelf: Catalog) -> Contest:
-        manage.change(session, shelf, _author(), contest_id, plan, now())
+    def work(session: Session, catalog: Catalog) -> Contest:
+        manage.change(session, catalog, _author(), contest_id, plan, now())
         return manage.own(session, _author(), contest_id)
 
     one = rehearsed(work, apply=apply)
@@ -146,10 +146,10 @@ def open_(
 ) -> None:
     """开放一场竞赛：学员看得到，到时间能参加；按单位组队的当场组好。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[Contest, int]:
+    def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
         one = manage.open_(session, _author(), contest_id, now())
         if invite:
-            notifications.invite(session, shelf, _author(), one, now())
+            notifications.invite(session, catalog, _author(), one, now())
         return one, len(leaderboard.board_of(session, one).teams)
 
     one, made = rehearsed(work, apply=apply)
@@ -161,25 +161,25 @@ def open_(
 def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """提前结束：马上截止，等几秒收齐已发出的答案，再封榜、记参加学时。到截止时间会自己结束，不用这条命令。"""
 
-    def freeze(session: Session, shelf: Catalog) -> Board:
+    def freeze(session: Session, catalog: Catalog) -> Board:
         # The service may have been faster.
         at = now()
-        made = leaderboard.close(session, shelf, contest_id, at, operator(), "cli")
+        made = leaderboard.close(session, catalog, contest_id, at, operator(), "cli")
         return made or leaderboard.board_of(session, manage.own(session, _author(), contest_id))
 
     if apply:
-        rehearsed(lambda session, shelf: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
+        rehearsed(lambda session, catalog: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
         sleep(leaderboard.GRACE.total_seconds())
         made = rehearsed(freeze, apply=True)
     else:
-        made = rehearsed(lambda session, shelf: leaderboard.close_by(session, shelf, _author(), contest_id, now()), apply=False)
+        made = rehearsed(lambda session, catalog: leaderboard.close_by(session, catalog, _author(), contest_id, now()), apply=False)
     show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*messages.whole(made), "已结束。" if apply else REHEARSED])
 
 
 @group.command("cancel")
 def cancel(contest_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], apply: Apply = False, as_json: Json = False) -> None:
     """取消：成绩不计，已记的学时冲销，作答记录保留。"""
-    back = rehearsed(lambda session, shelf: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
+    back = rehearsed(lambda session, catalog: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
     end = "已取消。" if apply else REHEARSED
     show({"id": contest_id, "applied": apply, "reversed": back}, as_json, [f"冲销 {back} 人的学时。", end])
 
@@ -220,7 +220,9 @@ def teams(
     """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
     try:
         read = team_file.read_teams(file)
-        whole = rehearsed(lambda session, shelf: manage.set_teams(session, _author(), contest_id, team_file.known(session, read), now()), apply=apply)
+        whole = rehearsed(
+            lambda session, catalog: manage.set_teams(session, _author(), contest_id, team_file.known(session, read), now()), apply=apply
+        )
     except team_file.BadTeams as bad:
         if not as_json:
             raise
@@ -234,7 +236,7 @@ def teams(
 def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """从作答重新计算全部成绩（例如更正答案以后）；不加 --apply 只看名次会怎么变。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[Board, Board]:
+    def work(session: Session, catalog: Catalog) -> tuple[Board, Board]:
         manage.own(session, _author(), contest_id)
         before, after = leaderboard.recount(session, contest_id, now())
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")

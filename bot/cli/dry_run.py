@@ -21,7 +21,7 @@ class _Rehearsed(Exception):
     """Carries the work out of a transaction that is to leave nothing behind."""
 
 
-def with_shelf(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T]:
+def with_catalog(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T]:
     """The work with the content of the files at hand. Raises `Refusal` when any of it is wrong."""
     library, faults = load_library(home())
     if faults:
@@ -33,13 +33,13 @@ def rehearsed(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
     """The outcome of the work, kept only when it is applied."""
     made: list[T] = []
 
-    def run(session: Session, shelf: Catalog) -> T:
-        made.append(work(session, shelf))
+    def run(session: Session, catalog: Catalog) -> T:
+        made.append(work(session, catalog))
         if not apply:
             raise _Rehearsed
         return made[0]
 
     try:
-        return writing(with_shelf(run))
+        return writing(with_catalog(run))
     except _Rehearsed:
         return made[0]

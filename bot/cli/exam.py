@@ -10,7 +10,7 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
-from bot.cli.dry_run import REHEARSED, rehearsed, with_shelf
+from bot.cli.dry_run import REHEARSED, rehearsed, with_catalog
 from bot.commands.exam import messages
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam import blueprint
@@ -75,9 +75,9 @@ def _counted(found: ExamProgress) -> dict[str, Any]:
     }
 
 
-def _drafted(session: Session, shelf: Catalog, exam_id: int) -> tuple[Exam, ExamPreview]:
+def _drafted(session: Session, catalog: Catalog, exam_id: int) -> tuple[Exam, ExamPreview]:
     exam = manage.own(session, _author(), exam_id)
-    return exam, manage.seen(session, shelf, exam, now())
+    return exam, manage.seen(session, catalog, exam, now())
 
 
 @group.command("list")
@@ -90,7 +90,7 @@ def list_(as_json: Json = False) -> None:
 @group.command("show")
 def show_(exam_id: Id, as_json: Json = False) -> None:
     """一场考试的蓝图、时间、规则，今天应考的人，题库够不够出卷。"""
-    exam, seen = reading(with_shelf(lambda session, shelf: _drafted(session, shelf, exam_id)))
+    exam, seen = reading(with_catalog(lambda session, catalog: _drafted(session, catalog, exam_id)))
     lines = [*messages.plan(exam), messages.seen(seen.count, seen.names), *([f"现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else [])]
     show({**_plain(exam), "people": seen.count, "lacking": list(seen.lacking)}, as_json, lines)
 
@@ -103,7 +103,9 @@ def new(
 ) -> None:
     """按文件起草一场考试；不加 --apply 只检查和预览。起草后用 exam publish 发布。"""
     wanted = read_exam(file)
-    exam, seen = rehearsed(lambda session, shelf: _drafted(session, shelf, manage.create(session, shelf, _author(), wanted, now())), apply=apply)
+    exam, seen = rehearsed(
+        lambda session, catalog: _drafted(session, catalog, manage.create(session, catalog, _author(), wanted, now())), apply=apply
+    )
     end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else REHEARSED
     shown = {**_plain(exam), "id": exam.id if apply else None, "applied": apply, "people": seen.count}
     show(shown, as_json, [*messages.plan(exam), messages.seen(seen.count, seen.names), end])
@@ -113,9 +115,9 @@ def new(
 def publish(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """发布：应考的人看得到，邀请和到期提醒会自动发出。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[Exam, ExamPreview]:
-        manage.publish(session, shelf, _author(), exam_id, now())
-        return _drafted(session, shelf, exam_id)
+    def work(session: Session, catalog: Catalog) -> tuple[Exam, ExamPreview]:
+        manage.publish(session, catalog, _author(), exam_id, now())
+        return _drafted(session, catalog, exam_id)
 
     exam, seen = rehearsed(work, apply=apply)
     shown = exam if apply else replace(exam, state="draft")
@@ -158,8 +160,8 @@ def approve(extension_id: Annotated[int, typer.Argument(help="申请编号")], a
 def close(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = False) -> None:
     """提前结束：在考的按已保存的作答代交。到截止时间会自己结束，不用这条命令。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[Exam, int]:
-        handed_in = manage.close(session, shelf, _author(), exam_id, reason, now())
+    def work(session: Session, catalog: Catalog) -> tuple[Exam, int]:
+        handed_in = manage.close(session, catalog, _author(), exam_id, reason, now())
         return manage.own(session, _author(), exam_id), handed_in
 
     exam, handed_in = rehearsed(work, apply=apply)
@@ -172,8 +174,8 @@ def close(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = Fal
 def cancel(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = False) -> None:
     """取消：不计成绩和学时，作答记录保留，通知应考的人。不加 --apply 只预演。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[Exam, int]:
-        ended = manage.cancel(session, shelf, _author(), exam_id, reason, now())
+    def work(session: Session, catalog: Catalog) -> tuple[Exam, int]:
+        ended = manage.cancel(session, catalog, _author(), exam_id, reason, now())
         return manage.own(session, _author(), exam_id), ended
 
     exam, ended = rehearsed(work, apply=apply)
@@ -201,10 +203,10 @@ def makeup(
 ) -> None:
     """安排补考：缺考、不及格的人，另一份卷，只补一次。不加 --apply 只看名单。"""
 
-    def work(session: Session, shelf: Catalog) -> tuple[Exam, ExamPreview]:
+    def work(session: Session, catalog: Catalog) -> tuple[Exam, ExamPreview]:
         limit = None if cap is None else round(cap * 1000)
-        made = manage.makeup(session, shelf, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
-        return _drafted(session, shelf, made)
+        made = manage.makeup(session, catalog, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
+        return _drafted(session, catalog, made)
 
     exam, seen = rehearsed(work, apply=apply)
     end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else REHEARSED

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.cli import contest, exam
 from bot.cli.common import Apply, Json, now, operator, reading, refuse, show, writing
-from bot.cli.dry_run import REHEARSED, with_shelf
+from bot.cli.dry_run import REHEARSED, with_catalog
 from bot.domain.campaign.campaign import Author
 from bot.domain.grading.correction import HOW, parse_amendment
 from bot.domain.message import Refusal
@@ -59,18 +59,18 @@ def correct_contest(
 def _correct(scope: str, ref: int, question: str, amended: str, reason: str, second: str, apply: bool, as_json: bool) -> None:
     at, author = now(), _author()
 
-    def work(session: Session, shelf: Catalog) -> CorrectionImpact:
+    def work(session: Session, catalog: Catalog) -> CorrectionImpact:
         subject = correction_subject.load_subject(session, author, scope, ref)
-        heard = parse_amendment(amended, shelf.question(session, corrections.named_version(session, subject, question)))
+        heard = parse_amendment(amended, catalog.question(session, corrections.named_version(session, subject, question)))
         wanted = WantedCorrection(scope, ref, question, heard, reason)
         if not apply:
-            return corrections.rehearse(session, shelf, author, wanted, at)
-        made = corrections.propose(session, shelf, author, wanted, at)
-        if made.state == "proposed" and not second and corrections.names_needed(shelf, at) > 1:
+            return corrections.rehearse(session, catalog, author, wanted, at)
+        made = corrections.propose(session, catalog, author, wanted, at)
+        if made.state == "proposed" and not second and corrections.names_needed(catalog, at) > 1:
             raise Refusal("按规则 R1，更正要两个人：请加 --second 另一位管理员的工号。什么都没有改动。")
-        return corrections.apply(session, shelf, author, made.id, at, second=second)
+        return corrections.apply(session, catalog, author, made.id, at, second=second)
 
-    impact = writing(with_shelf(work))
+    impact = writing(with_catalog(work))
     done = apply and impact.is_new
     end = "已更正，有变化的人会收到通知。" if done else "" if apply else REHEARSED
     show({"applied": done, **impact.as_json()}, as_json, [*impact.as_text(shown=10_000), *([end] if end else [])])
@@ -97,13 +97,13 @@ def results(
         raise refuse("请用 --exam 写明是哪一场考试：本站考试的编号，或外部考试的名称。", 2)
     at, read = now(), outside_results.read_results(file)
 
-    def work(session: Session, shelf: Catalog) -> outside_results.OutsideImportPlan:
+    def work(session: Session, catalog: Catalog) -> outside_results.OutsideImportPlan:
         meant = _meant(session, named.strip(), held_on, line, total)
         if not apply:
             return outside_results.compare(session, read, meant, at)
-        return outside_results.apply(session, shelf.policy, read, meant, _author(), file.name, at)
+        return outside_results.apply(session, catalog.policy, read, meant, _author(), file.name, at)
 
-    plan = writing(with_shelf(work)) if apply else reading(with_shelf(work))
+    plan = writing(with_catalog(work)) if apply else reading(with_catalog(work))
     done = apply and bool(plan.fresh)
     end = "已写入。" if done else "没有新的成绩，什么都没有改动。" if apply or not plan.fresh else REHEARSED
     show({"applied": done, **plan.as_json()}, as_json, [*plan.as_text(), end])

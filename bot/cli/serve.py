@@ -75,11 +75,11 @@ def demo_house(settings: Settings) -> build.App:
     return build.build(settings, engine, seed=_furnish)
 
 
-def _furnish(session: Session, shelf: Catalog, now: datetime) -> None:
+def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
     """The bureau's people and past, campaigns of which one falls due within the first minute (contract.md, Start), an exam and contests to try."""
-    seed.seed(session, shelf, now)
-    campaigns.demo_campaigns(session, shelf, now)
-    exams.to_take_part(session, shelf, now)
+    seed.seed(session, catalog, now)
+    campaigns.demo_campaigns(session, catalog, now)
+    exams.to_take_part(session, catalog, now)
 
 
 @cli.command()

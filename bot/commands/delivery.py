@@ -27,13 +27,13 @@ def urge(ctx: Context, said: str) -> Reply:
         return _list(ctx)
     author = _author(ctx)
     if words[0] == "确认":
-        sent = nudge.confirm(ctx.session, ctx.shelf, author, _number(words[1] if len(words) == 2 else ""), ctx.now)
+        sent = nudge.confirm(ctx.session, ctx.catalog, author, _number(words[1] if len(words) == 2 else ""), ctx.now)
         return Reply(f"✅ 已发起催学：{sent} 人。现在做完的人不会再收到；每人每天最多一次提醒，免打扰时段过后再送。")
     if words[0] == "学时" and len(words) == 1:
-        return _preview(nudge.draft(ctx.session, ctx.shelf, author, None, ctx.now))
+        return _preview(nudge.draft(ctx.session, ctx.catalog, author, None, ctx.now))
     number = _number(words[0])
     if len(words) == 1:
-        return _preview(nudge.draft(ctx.session, ctx.shelf, author, number, ctx.now))
+        return _preview(nudge.draft(ctx.session, ctx.catalog, author, number, ctx.now))
     if words[1] == "期限" and len(words) >= 3:
         kept = nudge.set_deadline(ctx.session, author, number, "".join(words[2:]), ctx.now)
         return Reply(f"✅ 活动 {number} 的期限：{kept}。到期前后自动提醒没完成的人，过期 3 个工作日告诉联络员，5 个工作日告诉单位负责人。")
@@ -53,8 +53,8 @@ def _number(said: str) -> int:
 
 def _list(ctx: Context) -> Reply:
     author = _author(ctx)
-    found = nudge.open_campaigns(ctx.session, ctx.shelf, author, ctx.now)
-    late = nudge.behind(ctx.session, ctx.shelf, nudge.scope_of(ctx.session, author), ctx.today)
+    found = nudge.open_campaigns(ctx.session, ctx.catalog, author, ctx.now)
+    late = nudge.behind(ctx.session, ctx.catalog, nudge.scope_of(ctx.session, author), ctx.today)
     lines = [f"{len(found)} 个活动还有人没完成：" if found else "没有活动还有人没完成。"]
     lines += [f"{task_line(one.task)}（编号 {one.campaign.id}）：{len(one.people)} 人" for one in found[:SHOWN]]
     lines.append(f"按今年的进度，{len(late)} 人年底学时不能达标。")
@@ -75,6 +75,6 @@ def warn(ctx: Context, about: str) -> Reply:
     """按今年的进度谁会不达标、误差多大；可指定单位，例如“预警 某局/办公室”。"""
     made = REPORTS["预警"]
     scope = nudge.scope_of(ctx.session, _author(ctx))
-    found = made.run(ctx.session, scope, ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.shelf.policy, about, ctx.library.calendar))
+    found = made.run(ctx.session, scope, ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, about, ctx.library.calendar))
     ctx.audited = ("报表 预警", f"{about or '全部'} 截至 {ctx.today.isoformat()}")
     return Reply(formats.phone(found), buttons=(Option("催学 学时", "催学时"),))

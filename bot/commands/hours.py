@@ -22,7 +22,7 @@ def mine(ctx: Context, _: str) -> Reply:
     """今年各类学时、应达多少、还差多少、哪天截止。"""
     year = ctx.today.year
     seconds = ledger.year_seconds(ctx.session, ctx.me.id, year)
-    need = quotas(ctx.shelf.policy, ctx.today)
+    need = quotas(ctx.catalog.policy, ctx.today)
     per_hour = need.seconds_per_hour
     total = total_hours(seconds, per_hour)
     lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）"]
@@ -34,7 +34,7 @@ def mine(ctx: Context, _: str) -> Reply:
     lines += _against_quota(
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
     )
-    ahead = forecast.sentence(forecast.outlook_of(ctx.session, ctx.shelf, ctx.me.id, ctx.me.tier, ctx.now))
+    ahead = forecast.sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
     lines += [ahead] if ahead else []
     lines.append(_caps(ctx, per_hour))
     lines += _streak(ctx)
@@ -66,7 +66,7 @@ def _against_quota(ctx: Context, need: Decimal | None, floor: Decimal, total: De
 
 
 def _caps(ctx: Context, per_hour: int) -> str:
-    online, practice = ctx.shelf.policy.at("D2", ctx.today), ctx.shelf.policy.at("D3", ctx.today)
+    online, practice = ctx.catalog.policy.at("D2", ctx.today), ctx.catalog.policy.at("D3", ctx.today)
     read = ledger.used(ctx.session, ctx.me.id, "online", ctx.today)
     done = ledger.used(ctx.session, ctx.me.id, "practice", ctx.today)
     return (
@@ -104,7 +104,7 @@ def _last_reading(ctx: Context) -> list[str]:
     for one in pages:
         lines.append(f"第 {one.page} 页：看了 {minutes_text(one.seen)}，计 {minutes_text(one.credited)}" + (f"——{one.reason}" if one.reason else ""))
     seen, credited = sum(one.seen for one in pages), sum(one.credited for one in pages)
-    rule = ctx.shelf.policy.at("D2", ctx.today)
+    rule = ctx.catalog.policy.at("D2", ctx.today)
     lines.append(
         f"合计看了 {minutes_text(seen)}，可计 {minutes_text(credited)}，未计 {minutes_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
     )
@@ -122,7 +122,7 @@ def _entry(ctx: Context, which: str) -> Reply:
     found = explanations.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
     if found is None:
         raise Refusal(f"您的学时流水里没有「{which[:20]}」这一条。发送「为什么」看最近几条的编号。")
-    rule = next((one for one in ctx.shelf.policy.versions if one.line == found.rule and one.version == found.version), None)
+    rule = next((one for one in ctx.catalog.policy.versions if one.line == found.rule and one.version == found.version), None)
     lines = [_line(ctx, found).removeprefix("· "), f"规则 {found.rule} 第 {found.version} 版：{rule.title if rule else ''}"]
     if found.reverses:
         lines.append(f"这一条冲销 #{found.reverses}。")

@@ -32,7 +32,7 @@ def show(ctx: Context, said: str) -> Reply:
     if made.needs and not about:
         raise Refusal(f"请写明{made.about}，例如「报表 {made.name} {made.example}」。")
     day = as_of or ctx.today
-    ask = ReportQuery(day.year, day, ctx.today, ctx.shelf.policy, about, ctx.library.calendar)
+    ask = ReportQuery(day.year, day, ctx.today, ctx.catalog.policy, about, ctx.library.calendar)
     return _told(ctx, made, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
 
 
@@ -42,7 +42,7 @@ def items(ctx: Context, said: str) -> Reply:
     if not said:
         raise Refusal("请写考试的编号，例如「题目分析 12」。发送「考试 管理」看列表。")
     author = manage.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
-    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.shelf.policy, said, ctx.library.calendar)
+    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, said, ctx.library.calendar)
     return _told(ctx, REPORTS["题目分析"], nudge_scope_of(ctx.session, author), ask)
 
 

@@ -32,7 +32,7 @@ class Context:
 
     session: Session
     incoming: Incoming
-    shelf: Catalog
+    catalog: Catalog
     now: datetime
     rng: random.Random
     learner: Learner | None = None
@@ -47,7 +47,7 @@ class Context:
 
     @property
     def library(self) -> Library:
-        return self.shelf.library
+        return self.catalog.library
 
     @property
     def today(self) -> date:

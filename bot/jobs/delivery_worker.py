@@ -72,8 +72,8 @@ class DeliveryWorker:
 
     def __init__(
         self,
-        desk: Database,
-        shelf: Callable[[], Catalog],
+        database: Database,
+        catalog: Callable[[], Catalog],
         senders: Sequence[PushChannel],
         *,
         clock: Clock,
@@ -87,8 +87,8 @@ class DeliveryWorker:
         calls: int = CALLS,
     ) -> None:
         """`holder` names this replica in claims; `beyond_window` the channels that reach somebody who has not spoken for 48 hours."""
-        self._desk = desk
-        self._shelf = shelf
+        self._desk = database
+        self._shelf = catalog
         self._lanes = {sender.name: Lane(sender) for sender in senders}
         self._clock = clock
         self._holder = holder

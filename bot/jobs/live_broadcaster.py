@@ -51,8 +51,8 @@ class LiveBroadcaster:
 
     def __init__(
         self,
-        desk: Database,
-        shelf: Callable[[], Catalog],
+        database: Database,
+        catalog: Callable[[], Catalog],
         senders: Sequence[PushChannel],
         *,
         clock: Clock,
@@ -61,7 +61,7 @@ class LiveBroadcaster:
         beyond_window: Sequence[str] = (),
         limits: tuple[PlatformLimit, ...] = LIMITS,
     ) -> None:
-        self._desk, self._shelf, self._clock, self._holder, self._note = desk, shelf, clock, holder, note
+        self._desk, self._shelf, self._clock, self._holder, self._note = database, catalog, clock, holder, note
         self._senders = {sender.name: sender for sender in senders}
         self._doors = OpenChannels(tuple(self._senders), {}, tuple(beyond_window))
         self._limits, self._sizes = limits, sizes_of(limits)

@@ -49,8 +49,8 @@ class ChannelQuota:
 class QuotaMeter:
     """One a replica. The rows are the truth; here is what they said a second ago, and what this replica has said since."""
 
-    def __init__(self, desk: Database, clock: Clock, limits: tuple[PlatformLimit, ...] = LIMITS, sleep: Sleep = asyncio.sleep) -> None:
-        self._desk = desk
+    def __init__(self, database: Database, clock: Clock, limits: tuple[PlatformLimit, ...] = LIMITS, sleep: Sleep = asyncio.sleep) -> None:
+        self._desk = database
         self._clock = clock
         self._limits = {channel: of_channel(channel, limits) for channel in {limit.channel for limit in limits}}
         self._all = limits

@@ -53,11 +53,11 @@ class ScheduledJob:
     work: Callable[[], Awaitable[None]]
 
 
-def ticker(desk: Database, clock: Clock, measure: Callable[[], None], *more: ScheduledJob) -> AsyncIOScheduler:
+def ticker(database: Database, clock: Clock, measure: Callable[[], None], *more: ScheduledJob) -> AsyncIOScheduler:
     """A scheduler, not started, with the fixed jobs of the house: none keeps state, none runs beside itself, a late knock still counts once."""
 
     async def forget() -> None:
-        await sweep(desk, clock())
+        await sweep(database, clock())
 
     made = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
     made.add_job(forget, IntervalTrigger(seconds=int(FORGET_EVERY.total_seconds()), start_date=clock() + FIRST, timezone="UTC"), id="forget")
@@ -67,10 +67,10 @@ def ticker(desk: Database, clock: Clock, measure: Callable[[], None], *more: Sch
     return made
 
 
-async def run_campaigns(desk: Database, shelf: Catalog, now: datetime) -> list[FiredCampaign]:
+async def run_campaigns(database: Database, catalog: Catalog, now: datetime) -> list[FiredCampaign]:
     """Bring about what is due, in one transaction; nothing when the database is busy: the next tick finds it due as well."""
     try:
-        return await desk.write(lambda session: fire.fire_due(session, shelf, shelf.library.calendar, now), of="campaigns")
+        return await database.write(lambda session: fire.fire_due(session, catalog, catalog.library.calendar, now), of="campaigns")
     except Busy as busy:
         log.warning("campaigns not looked at", reason=str(busy))
     except Exception:
@@ -78,10 +78,10 @@ async def run_campaigns(desk: Database, shelf: Catalog, now: datetime) -> list[F
     return []
 
 
-async def remind(desk: Database, shelf: Catalog, now: datetime) -> int:
+async def remind(database: Database, catalog: Catalog, now: datetime) -> int:
     """Owe what the house itself has to say today: reminders, digests; how many. Whatever fails is looked at again at the next tick."""
     try:
-        return await desk.write(lambda session: reminders.tick(session, shelf, now), of="reminders")
+        return await database.write(lambda session: reminders.tick(session, catalog, now), of="reminders")
     except Busy as busy:
         log.warning("reminders not looked at", reason=str(busy))
     except Exception:
@@ -89,15 +89,15 @@ async def remind(desk: Database, shelf: Catalog, now: datetime) -> int:
     return 0
 
 
-async def invigilate(desk: Database, shelf: Catalog, now: datetime) -> finish.ClosedAttempt:
+async def invigilate(database: Database, catalog: Catalog, now: datetime) -> finish.ClosedAttempt:
     """End what is over, tell what may be told, and have papers ready before everybody begins. Goes on while all pushes are paused.
 
     A full turn is followed by another at once, so that five thousand papers do not end two hundred every two seconds.
     """
     whole = finish.ClosedAttempt()
     try:
-        await desk.read(lambda session: question_pool.prepare_ahead(session, shelf, now))
-        while done := await desk.write(lambda session: finish.close_due(session, shelf, now), of="exams"):
+        await database.read(lambda session: question_pool.prepare_ahead(session, catalog, now))
+        while done := await database.write(lambda session: finish.close_due(session, catalog, now), of="exams"):
             whole = finish.ClosedAttempt(whole.attempts + done.attempts, whole.exams + done.exams, whole.told + done.told)
     except Busy as busy:
         log.warning("exams not looked at", reason=str(busy))
@@ -106,15 +106,15 @@ async def invigilate(desk: Database, shelf: Catalog, now: datetime) -> finish.Cl
     return whole
 
 
-async def sweep(desk: Database, now: datetime) -> int:
+async def sweep(database: Database, now: datetime) -> int:
     """Forget messages that no platform sends again, budgets that no window looks at, links that open nothing; how many messages.
 
     A busy database waits its turn.
     """
     try:
-        gone = await desk.write(lambda session: inbox.forget(session, now))
-        await desk.write(lambda session: quota.forget(session, now))
-        await desk.write(lambda session: links.forget(session, now - LINKS_KEPT))
+        gone = await database.write(lambda session: inbox.forget(session, now))
+        await database.write(lambda session: quota.forget(session, now))
+        await database.write(lambda session: links.forget(session, now - LINKS_KEPT))
     except Busy as busy:
         log.warning("inbox not swept", reason=str(busy))
         return 0
@@ -125,10 +125,10 @@ async def sweep(desk: Database, now: datetime) -> int:
 CONTESTS_EVERY = timedelta(seconds=1)
 
 
-async def run_contests(desk: Database, shelf: Catalog, now: datetime) -> bool:
+async def run_contests(database: Database, catalog: Catalog, now: datetime) -> bool:
     """End what is due and owe everybody their news; True when the courier has something to carry."""
-    ended = await _looked(lambda: end_contests(desk, shelf, now))
-    told = await _looked(lambda: run_duels(desk, now))
+    ended = await _looked(lambda: end_contests(database, catalog, now))
+    told = await _looked(lambda: run_duels(database, now))
     return bool(ended or told)
 
 
@@ -143,16 +143,16 @@ async def _looked(work: Callable[[], Awaitable[int]]) -> int:
     return 0
 
 
-async def end_contests(desk: Database, shelf: Catalog, now: datetime) -> int:
+async def end_contests(database: Database, catalog: Catalog, now: datetime) -> int:
     """Close the contests that are due, in one transaction; how many."""
-    return len(await desk.write(lambda session: leaderboard.close_due(session, shelf, now), of="contests"))
+    return len(await database.write(lambda session: leaderboard.close_due(session, catalog, now), of="contests"))
 
 
-async def run_duels(desk: Database, now: datetime) -> int:
+async def run_duels(database: Database, now: datetime) -> int:
     """End matches that are due, then owe their players the news; how many were told."""
-    await desk.write(lambda session: duel.expire(session, now), of="duels")
+    await database.write(lambda session: duel.expire(session, now), of="duels")
     told = 0
-    for duel_id, person_id, news in await desk.read(duels.owed):
+    for duel_id, person_id, news in await database.read(duels.owed):
         # Of the person: their row is locked first, as when they speak themselves.
-        told += await desk.write(partial(duel_notifications.tell, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
+        told += await database.write(partial(duel_notifications.tell, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
     return told

@@ -123,7 +123,7 @@ def _liaison(session: Session, said: str, unit: str, now: datetime) -> tuple[int
     return fitting[0]
 
 
-def apply(session: Session, shelf: Catalog, author: Author, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
+def apply(session: Session, catalog: Catalog, author: Author, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
     """Keep the list, plan its activities, draft its campaigns; a second time changes nothing. Whole or not at all, audited row by row."""
     plan = compare(session, lines, year, now)
     for one in plan.changes:
@@ -136,13 +136,13 @@ def apply(session: Session, shelf: Catalog, author: Author, lines: Sequence[Duty
         else:
             duty_id = one.kept.id
             activity.change(session, duty_id, line.count, line.deadline, one.liaison_id, line.clause)
-        _compile(session, shelf, author, one, duty_id, now)
+        _compile(session, catalog, author, one, duty_id, now)
         action = "新增责任清单" if one.kept is None else "变更责任清单"
         audit.record(session, now, author.actor, author.via, action, f"duty:{duty_id}", detail=str(one))
     return plan
 
 
-def _compile(session: Session, shelf: Catalog, author: Author, change: DutyChange, duty_id: int, now: datetime) -> None:
+def _compile(session: Session, catalog: Catalog, author: Author, change: DutyChange, duty_id: int, now: datetime) -> None:
     """Planned activities, as many as the row asks for, and the drafts that go with those to come."""
     line = change.line
     had = activity.planned(session, line.deadline.year).get(duty_id, [])
@@ -153,7 +153,7 @@ def _compile(session: Session, shelf: Catalog, author: Author, change: DutyChang
     open_ones = open_ones[: max(0, line.count - (len(live) - len(open_ones)))]
     first = max(date(line.deadline.year, 1, 1), min(day_of(now), line.deadline))
     missing = line.count - (len(live) - len([one for one in live if one.state == "planned"])) - len(open_ones)
-    days = spread(len(open_ones) + max(0, missing), first, line.deadline, shelf.library.calendar)
+    days = spread(len(open_ones) + max(0, missing), first, line.deadline, catalog.library.calendar)
     for one, day in zip(open_ones, days, strict=False):
         activity.move(session, one.id, day)
     numbered = len(had)
@@ -161,27 +161,27 @@ def _compile(session: Session, shelf: Catalog, author: Author, change: DutyChang
     for n, day in enumerate(days[len(open_ones) :], start=numbered + 1):
         name = f"{line.law} {line.form} 第 {n} 次"
         fresh.append((activity.plan(session, duty_id, n, name, day), name, day))
-    _draft(session, shelf, author, change, fresh, now)
+    _draft(session, catalog, author, change, fresh, now)
 
 
-def _draft(session: Session, shelf: Catalog, author: Author, change: DutyChange, fresh: Sequence[tuple[int, str, date]], now: datetime) -> None:
+def _draft(session: Session, catalog: Catalog, author: Author, change: DutyChange, fresh: Sequence[tuple[int, str, date]], now: datetime) -> None:
     """Online forms become a series for the office; the others a word to the liaison some working days ahead."""
     line, clause = change.line, change.line.clause or f"普法责任清单 {change.line.deadline.year}"
     lessons = tuple(
         lesson.id
         for short in line.law.split("、")
-        for lesson in shelf.library.lessons.values()
+        for lesson in catalog.library.lessons.values()
         if lesson.law == short and lesson.in_force(day_of(now))
     )
     if line.form in ONLINE and lessons and fresh:
         rhythm = Schedule("series", each="weekly", weekdays=(0,), on_holiday="after", last=line.deadline)
         series = CampaignContent("series", title=line.law[:80], lessons=lessons[:200])
-        made = manage.create(session, shelf, author, f"{line.law} {line.form}"[:80], series, rhythm, UnitIs(change.unit), now, clause=clause)
+        made = manage.create(session, catalog, author, f"{line.law} {line.form}"[:80], series, rhythm, UnitIs(change.unit), now, clause=clause)
         for planned_id, _, _ in fresh:
             activity.link(session, planned_id, made)
         return
     for planned_id, name, day in fresh:
-        on = _ahead(shelf, day)
+        on = _ahead(catalog, day)
         if on <= day_of(now):
             continue
         audience: Audience = UnitIs(change.unit) if change.liaison_id is None else PeopleAre((_number(session, change.liaison_id),))
@@ -191,12 +191,12 @@ def _draft(session: Session, shelf: Catalog, author: Author, change: DutyChange,
         )
         notice = CampaignContent("notice", title="普法责任清单", text=text, receipt=True)
         rhythm = Schedule("once", time="09:00", on=on, on_holiday="keep")
-        made = manage.create(session, shelf, author, f"责任清单：{name}"[:80], notice, rhythm, audience, now, clause=clause, missed="send")
+        made = manage.create(session, catalog, author, f"责任清单：{name}"[:80], notice, rhythm, audience, now, clause=clause, missed="send")
         activity.link(session, planned_id, made)
 
 
-def _ahead(shelf: Catalog, day: date) -> date:
-    calendar = shelf.library.calendar
+def _ahead(catalog: Catalog, day: date) -> date:
+    calendar = catalog.library.calendar
     return calendar.workday_before(day, AHEAD) if calendar.knows((day - timedelta(days=AHEAD * 4)).year) and calendar.knows(day.year) else day
 
 

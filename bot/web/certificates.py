@@ -52,9 +52,11 @@ class LookUpRate:
 class CertificatePages:
     """The pages under `/certificates`."""
 
-    def __init__(self, desk: Database, clock: Callable[[], datetime], pages: Templates, press: CertificatePrinter, home: Callable[[], str]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], pages: Templates, press: CertificatePrinter, home: Callable[[], str]
+    ) -> None:
         """`home` says where the pages stand for the world."""
-        self._desk = desk
+        self._desk = database
         self._clock = clock
         self._pages = pages
         self._press = press

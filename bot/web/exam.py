@@ -50,16 +50,16 @@ class ExamPage:
     def __init__(
         self,
         door: WebSessions,
-        desk: Database,
-        shelf: Callable[[], Catalog],
+        database: Database,
+        catalog: Callable[[], Catalog],
         handle: Handle,
         task: Callable[[int, int], str],
         now: Callable[[], datetime],
     ) -> None:
         """`task` is what a card of an exam says for (sitting, place): the tap of the page is the tap on that card."""
         self._door = door
-        self._desk = desk
-        self._shelf = shelf
+        self._desk = database
+        self._shelf = catalog
         self._handle = handle
         self._task = task
         self._now = now
@@ -151,23 +151,23 @@ class ExamPage:
 # ── What the page is told ──
 
 
-def state_of(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: datetime) -> State:
+def state_of(session: Session, catalog: Catalog, person_id: int, exam_id: int, now: datetime) -> State:
     """Where an exam stands for somebody: `ready` with its rules, `open` with the paper, `over` with what may be told. Raises `Refusal`."""
     exam = exam_attempt.visible(session, person_id, exam_id, now)
     tried = attempts.attempts(session, exam_id, person_id)
     common = {"name": exam.name, "sitting": tried[-1].sitting_id if tried else 0}
     if tried and tried[-1].state == "open":
-        found = paper_view.status(session, shelf, tried[-1].sitting_id, now)
-        items = [_item(one) for one in paper_view.paper_of(session, shelf, found.sitting_id)]
+        found = paper_view.status(session, catalog, tried[-1].sitting_id, now)
+        items = [_item(one) for one in paper_view.paper_of(session, catalog, found.sitting_id)]
         return {**common, "phase": "open", "place": found.place, "deadline": found.attempt.deadline.isoformat(), "items": items}
-    common["hindrance"] = exam_attempt.hindrance(session, shelf, exam, person_id, now)
+    common["hindrance"] = exam_attempt.hindrance(session, catalog, exam, person_id, now)
     if not tried:
-        return {**common, "phase": "ready", "facts": _facts(exam), "rules": _rules(shelf, exam)}
-    return {**common, "phase": "over", **_result(exam, tried[-1], review(session, shelf, exam, tried[-1], now), barred(session, tried[-1], now))}
+        return {**common, "phase": "ready", "facts": _facts(exam), "rules": _rules(catalog, exam)}
+    return {**common, "phase": "over", **_result(exam, tried[-1], review(session, catalog, exam, tried[-1], now), barred(session, tried[-1], now))}
 
 
-def _rules(shelf: Catalog, exam: Exam) -> list[str]:
-    half = "多选题少选且没有选错得一半分；" if question_pool.may_hold(shelf, exam.blueprint, "multiple") else ""
+def _rules(catalog: Catalog, exam: Exam) -> list[str]:
+    half = "多选题少选且没有选错得一半分；" if question_pool.may_hold(catalog, exam.blueprint, "multiple") else ""
     return [*RULES, f"{half}{exam.keys_kept}。"]
 
 

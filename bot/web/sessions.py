@@ -57,10 +57,10 @@ Acted = Callable[[web.Request, PageVisitor, Said], Awaitable[web.StreamResponse]
 class WebSessions:
     """Lets people in by their links, knows them by their cookies, and tells apart what their own pages send."""
 
-    def __init__(self, desk: Database, clock: Callable[[], datetime], pages: Templates, public_url: str = "") -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], pages: Templates, public_url: str = "") -> None:
         """`public_url` is where the pages stand for the world; with https the cookies are for this host and encrypted lines alone."""
         self.pages = pages
-        self._desk = desk
+        self._desk = database
         self._clock = clock
         self._home = URL(public_url).origin() if public_url else None
         self._secure = self._home is not None and self._home.scheme == "https"

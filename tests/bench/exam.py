@@ -68,16 +68,16 @@ def prepared(path: Path, crowd: int) -> None:
     """So many people, and an exam that is open to all of them."""
     people_module.prepared(path, crowd)
     library, _ = load_library(people_module.ROOT)
-    desk = Database(open_engine(f"sqlite:///{path}"))
+    database = Database(open_engine(f"sqlite:///{path}"))
     now = datetime.now(UTC)
 
     def work(session: Session) -> None:
-        shelf, author = stock(session, library), Author("bench", "bench")
+        catalog, author = stock(session, library), Author("bench", "bench")
         wanted = WantedExam("开考", parse_blueprint(BLUEPRINT), All(), now - timedelta(minutes=1), now + timedelta(hours=3))
-        manage.publish(session, shelf, author, manage.create(session, shelf, author, wanted, now), now)
+        manage.publish(session, catalog, author, manage.create(session, catalog, author, wanted, now), now)
 
-    desk.write_now(work)
-    desk.engine.dispose()
+    database.write_now(work)
+    database.engine.dispose()
 
 
 def burst(place: Path, crowd: int, within: float) -> Started:

@@ -30,11 +30,11 @@ def prepared(path: Path, people: int) -> None:
     library, faults = load_library(ROOT)
     policy, wrong = load_policy(ROOT)
     assert policy is not None, [*faults, *wrong]
-    desk = Database(engine)
+    database = Database(engine)
     now = datetime.now(UTC)
-    shelf = desk.write_now(lambda session: fill(session, library, policy, now))
+    catalog = database.write_now(lambda session: fill(session, library, policy, now))
     engine.dispose()
-    singles = [(name, shelf.drawn[name]) for name in shelf.drawn if library.questions[name].kind == "single"]
+    singles = [(name, catalog.drawn[name]) for name in catalog.drawn if library.questions[name].kind == "single"]
     assert len(singles) >= ROUND, f"the banks hold {len(singles)} single-choice questions, {ROUND} are needed"
     at = stamp(now)
     rng = random.Random(1)

@@ -74,7 +74,7 @@ async def serve(database: Path, platform: str) -> None:
     logs.set_up(found.secrets())
     delivery_worker.DeliveryWorker = partial(delivery_worker.DeliveryWorker, sizes={"wecom": 1})  # type: ignore[misc, assignment]
     house = build.build(found, engine_of(found))
-    house.shelf.limits = (SECOND,)
+    house.catalog.limits = (SECOND,)
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -121,21 +121,21 @@ async def _asked(port: int, person: int, pause: float, until: asyncio.Event, sec
     writer.close()
 
 
-async def _pushed(database: Path, count: int) -> Measured:
+async def _pushed(path: Path, count: int) -> Measured:
     platform, done = Platform(PLATFORM_SECONDS), asyncio.Event()
     platform.at = lambda reached: done.set() if reached >= count else None
-    desk = Database(open_engine(f"sqlite:///{database}"))
+    database = Database(open_engine(f"sqlite:///{path}"))
     seconds: list[float] = []
     async with TestServer(platform.application()) as server:
-        with served(database, str(server.make_url("")).rstrip("/")) as port:
-            # An invitation does not wait for the tasks that everybody in this database has open.
+        with served(path, str(server.make_url("")).rstrip("/")) as port:
+            # An invitation does not wait for the tasks that everybody in this path has open.
             invite = CampaignContent("invitation", target="竞赛 1", text="竞赛马上开始")
-            desk.write_now(lambda session: owe(session, range(1, count + 1), content=invite, rule={"quiet": False}, now=datetime.now(UTC)))
+            database.write_now(lambda session: owe(session, range(1, count + 1), content=invite, rule={"quiet": False}, now=datetime.now(UTC)))
             pause = count / SECOND.room() / people_module.ROUND
             asking = [asyncio.create_task(_asked(port, person, pause, done, seconds)) for person in range(1, min(ASKERS, count) + 1)]
             await asyncio.wait_for(done.wait(), 600)
             await asyncio.gather(*asking)
-            await _settled(desk)
+            await _settled(database)
     took = platform.last - platform.first
     ordered = sorted(seconds)
     # An invitation weighs two messages: its text and its card; one call carries both here, and two are paid for.
@@ -147,13 +147,13 @@ async def _pushed(database: Path, count: int) -> Measured:
         len(ordered),
         ordered[len(ordered) // 2],
         ordered[int(len(ordered) * 0.99)],
-        dict(queued_deliveries_states(desk)),
+        dict(queued_deliveries_states(database)),
     )
 
 
-async def _settled(desk: Database) -> None:
+async def _settled(database: Database) -> None:
     for _ in range(100):
-        if not queued_deliveries_states(desk).keys() - {"sent"}:
+        if not queued_deliveries_states(database).keys() - {"sent"}:
             return
         await asyncio.sleep(0.2)
 

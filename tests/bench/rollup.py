@@ -85,7 +85,7 @@ def fill(path: Path, people: int, entries: int) -> None:
 
 def measure(path: Path, figure: str) -> dict[str, Any]:
     """One figure: the best of three for the roll-up, once for the long ones."""
-    desk = Database(open_engine(f"sqlite:///{path}"))
+    database = Database(open_engine(f"sqlite:///{path}"))
     name, day, form = {
         "roll-up, running totals": ("达标率", TODAY, ""),
         "roll-up, ledger as of a day": ("达标率", TODAY - timedelta(1), ""),
@@ -107,7 +107,7 @@ def measure(path: Path, figure: str) -> dict[str, Any]:
                 return len(made.parts[0].rows), out.tell()
             return sum(1 for _ in made.parts[0].rows), 0
 
-        rows, size = desk.read_now(work)
+        rows, size = database.read_now(work)
         times.append(time.perf_counter() - began)
     peak = _peak_mib()
     return {"figure": figure, "seconds": min(times), "first": times[0], "rows": rows, "bytes": size, "peak_mib": peak}

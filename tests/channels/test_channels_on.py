@@ -43,15 +43,15 @@ async def built(engine: Engine, name: str, section: dict[str, Any]) -> AsyncIter
     given: dict[str, Any] = {name: section}
     settings = Settings(**given)
     house = build.build(settings, engine, clock=lambda: NOW)
-    house.desk.start()
-    tokens = SealedTokens(house.desk, lambda key: secret_of(settings, key), Token, house.clock)
+    house.database.start()
+    tokens = SealedTokens(house.database, lambda key: secret_of(settings, key), Token, house.clock)
     outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder="test", total=PATIENT)
     try:
         async with outbound:
             [channel] = channels_on(house, outbound, tokens, "test")
             yield house, channel
     finally:
-        await asyncio.to_thread(house.desk.stop)
+        await asyncio.to_thread(house.database.stop)
 
 
 def asked(count: int, batch: str) -> list[OutboundMessage]:
@@ -86,7 +86,7 @@ async def test_who_spoke_is_answered_in_the_chat_and_who_did_not_gets_the_templa
         [person] = crowd(session, 1)
         inbox.keep(session, Incoming(Address("wechat", APP, FOLLOWER), "你好", "m1", NOW), person, Reply("好"))
 
-    house.desk.write_now(heard)
+    house.database.write_now(heard)
     receipts = await channel.push([OutboundMessage(Address("wechat", APP, user), LESSON, f"1:{user}") for user in (FOLLOWER, "oSilent")])
 
     assert [one.outcome for one in receipts] == ["sent", "sent"]
@@ -101,15 +101,15 @@ async def test_a_template_that_the_platform_could_not_deliver_fails_its_delivery
         owe(session, crowd(session, 2, ("wechat",)))
         session.execute(text("UPDATE delivery SET state = 'sent', channel = 'wechat', sent_at = created_at, platform_id = 't:' || id"))
 
-    house.desk.write_now(sent)
-    first = house.desk.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).scalar_one())
+    house.database.write_now(sent)
+    first = house.database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).scalar_one())
     assert channel._finished is not None
     await channel._finished(JobResult("template", str(first), False, "failed:user block"))
     await channel._finished(JobResult("template", str(first + 1), True, "success"))
     await channel._finished(JobResult("mass", "34182", True, "send success", 500, 480, 470, 10))
 
-    assert states(house.desk) == {"failed": 1, "sent": 1}
-    tally = house.desk.read_now(lambda session: session.execute(text("SELECT what, n FROM tally ORDER BY n")).all())
+    assert states(house.database) == {"failed": 1, "sent": 1}
+    tally = house.database.read_now(lambda session: session.execute(text("SELECT what, n FROM tally ORDER BY n")).all())
     assert [tuple(row) for row in tally] == [("公众号群发失败", 10), ("公众号群发送达", 470)]
 
 

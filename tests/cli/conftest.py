@@ -27,7 +27,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr("bot.cli.campaign.now", lambda: NOW)
     monkeypatch.setattr("bot.cli.activity.now", lambda: datetime(2026, 7, 6, 1, tzinfo=UTC))
     monkeypatch.setattr(common.progress, "file", None)
-    desk = Database(engine)
+    database = Database(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None
 
@@ -36,7 +36,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
         enroll(session, "1001", "学员甲")
         enroll(session, "1002", "学员乙", unit="某局/财务处")
 
-    desk.write_now(work)
+    database.write_now(work)
 
     def run(*said: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bot", *said])
@@ -49,7 +49,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
         out, err = capsys.readouterr()
         return status, out, err
 
-    return Shell(desk, run)
+    return Shell(database, run)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def report_shell(engine: Engine, capsysbinary: pytest.CaptureFixture[bytes], mon
     agency = Agency(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    agency.desk.write_now(lambda session: fill(session, Library(), policy, noon(TODAY)))
+    agency.database.write_now(lambda session: fill(session, Library(), policy, noon(TODAY)))
     agency.earn(agency.person("1001", ["局/一处"], name="张三"), 40, "2026-03-01")
     agency.person("1002", ["局/二处"], name="=1+1")
     return ReportShell(agency, capsysbinary, monkeypatch)

@@ -62,10 +62,10 @@ def test_a_campaign_is_changed_in_several_places_at_once_and_given_a_deadline(sh
 def test_who_has_not_done_it_is_listed_and_urged_once(shell: Shell) -> None:
     assert shell("campaign", "nudge") == "没有活动还有人没完成。\n"
     n = str(shell.json("campaign", "push", "--to", "全员", "--send", "通知(回执) 请阅", "--apply")["id"])
-    shell.desk.write_now(
+    shell.database.write_now(
         lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at, read_at = created_at WHERE id = 1"))
     )
-    shell.desk.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at WHERE id = 2")))
+    shell.database.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at WHERE id = 2")))
 
     [one] = shell.json("campaign", "nudge")
     assert (one["id"], one["open"]) == (int(n), 1)
@@ -109,7 +109,7 @@ def test_what_makes_no_sense_is_refused_with_status_one(shell: Shell, option: tu
 def test_what_the_platforms_still_allow_is_listed_with_the_agency_s_own_quotas(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.cli.campaign.now", lambda: NOW)
     monkeypatch.setenv("BOT_LIMITS__PLATFORM", "dingtalk/corp/month=100000")
-    shell.desk.write_now(lambda session: quota.take(session, "dingtalk/corp/month", 80_000, CalendarWindow("month"), 300, NOW))
+    shell.database.write_now(lambda session: quota.take(session, "dingtalk/corp/month", 80_000, CalendarWindow("month"), 300, NOW))
 
     found = {one["name"]: one for one in shell.json("campaign", "budget")}
     assert found["dingtalk/corp/month"] == {

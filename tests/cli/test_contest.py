@@ -41,8 +41,8 @@ rules: {size: 5, board: upper, teams: unit, best: 2}
 class Shell:
     """`python -m bot …` in this process, over people who can play."""
 
-    def __init__(self, desk: Database, shelf: Catalog, folder: Path, run: Callable[..., tuple[int, str, str]]) -> None:
-        self.desk, self.shelf, self.folder, self.run = desk, shelf, folder, run
+    def __init__(self, database: Database, catalog: Catalog, folder: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+        self.database, self.catalog, self.folder, self.run = database, catalog, folder, run
 
     def __call__(self, *said: str) -> str:
         status, out, err = self.run("contest", *said)
@@ -63,7 +63,7 @@ class Shell:
         return str(path)
 
     def count(self, table: str) -> int:
-        return int(self.desk.read_now(lambda session: session.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()))
+        return int(self.database.read_now(lambda session: session.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()))
 
     def drafted(self, said: str = WINDOW) -> str:
         return str(self.json("new", self.file(said), "--apply")["id"])
@@ -74,16 +74,16 @@ class Shell:
         def work(session: Session) -> None:
             person_id = session.execute(text("SELECT id FROM person WHERE staff_no = :no"), {"no": staff_no}).scalar_one()
             me = Learner(person_id, staff_no, "", "", frozenset({RoleName.LEARNER}))
-            put: quiz.QuestionPut | None = play.begin(session, self.shelf, me, int(number), NOW, random.Random(1))
+            put: quiz.QuestionPut | None = play.begin(session, self.catalog, me, int(number), NOW, random.Random(1))
             n = 0
             while put is not None:
                 wrong = next(said for said, _ in put.question.choices if said not in put.question.key)
                 incoming = Incoming(Address("local", "t", staff_no), "", f"{staff_no}-{n}", NOW + timedelta(seconds=n))
-                outcome = quiz.answer(session, self.shelf, me.id, put, put.question.key if n < right else wrong, incoming, NOW)
+                outcome = quiz.answer(session, self.catalog, me.id, put, put.question.key if n < right else wrong, incoming, NOW)
                 put, n = outcome.following, n + 1
-            play.end(session, self.shelf, outcome.sitting, NOW)
+            play.end(session, self.catalog, outcome.sitting, NOW)
 
-        self.desk.write_now(work)
+        self.database.write_now(work)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr("bot.cli.contest.now", lambda: NOW)
     monkeypatch.setattr("bot.cli.contest.sleep", lambda seconds: None)
     monkeypatch.setattr(common.progress, "file", None)
-    desk = Database(engine)
+    database = Database(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None
 
@@ -102,7 +102,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
             enroll(session, staff_no, f"学员{staff_no}", unit=unit)
         return made
 
-    shelf = desk.write_now(work)
+    catalog = database.write_now(work)
 
     def run(*said: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bot", *said])
@@ -115,7 +115,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
         out, err = capsys.readouterr()
         return status, out, err
 
-    return Shell(desk, shelf, tmp_path, run)
+    return Shell(database, catalog, tmp_path, run)
 
 
 def test_a_contest_is_rehearsed_drafted_opened_played_and_closed(shell: Shell) -> None:

@@ -84,7 +84,9 @@ def test_an_exam_is_made_from_a_file_published_and_ended(shell: Shell, file: Pat
     assert (status, "按规则交卷后立即出分" in err) == (1, True), "what everybody sees is not released once more"
     drafted = shell.json("exam", "makeup", n, "--opens", "2026-03-10 09:00", "--closes", "2026-03-10 11:00", "--cap", "7")
     assert (drafted["id"], drafted["makeup_of"], drafted["cap"], drafted["people"]) == (None, int(n), 7.0, 2)
-    acts = shell.desk.read_now(lambda session: session.execute(text("SELECT action FROM audit WHERE actor = 'cli:wang' ORDER BY id")).scalars().all())
+    acts = shell.database.read_now(
+        lambda session: session.execute(text("SELECT action FROM audit WHERE actor = 'cli:wang' ORDER BY id")).scalars().all()
+    )
     assert acts == ["新建考试", "新建活动", "发布考试", "停止活动", "结束考试"]
 
 
@@ -93,10 +95,10 @@ def test_extra_time_at_the_shell_takes_two_people_and_results_are_exported(shell
     shell("exam", "publish", str(n), "--apply")
 
     def begin(session: Any) -> int:
-        shelf = catalog.stock(session, load_library(ROOT)[0])
-        return attempt.begin(session, shelf, 1, n, NOW, random.Random(1)).status.sitting_id
+        stocked = catalog.stock(session, load_library(ROOT)[0])
+        return attempt.begin(session, stocked, 1, n, NOW, random.Random(1)).status.sitting_id
 
-    sitting_id = shell.desk.write_now(begin)
+    sitting_id = shell.database.write_now(begin)
     asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网")
     assert asked["approved_by"] is None
     status, _, err = shell.run("exam", "approve", str(asked["id"]))

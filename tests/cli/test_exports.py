@@ -46,7 +46,7 @@ def lines(agency: Agency, what: str, since: datetime | None = None, until: datet
         ping(session)
         return list(EXPORTS[what](session, bounds(since, until)))
 
-    return agency.desk.read_now(work)
+    return agency.database.read_now(work)
 
 
 def answer(agency: Agency, day: str, *, kind: str = "single", choice: str = "A", earned: int = 1000, provisional: bool = False) -> int:
@@ -81,7 +81,7 @@ def answer(agency: Agency, day: str, *, kind: str = "single", choice: str = "A",
         assert made.id is not None
         return made.id
 
-    return agency.desk.write_now(work)
+    return agency.database.write_now(work)
 
 
 def test_an_answer_has_the_fields_of_the_contract(agency: Agency) -> None:
@@ -112,7 +112,7 @@ def test_a_confirmed_answer_shows_the_mark_of_the_person(agency: Agency, confirm
     made = answer(agency, "2026-03-02", kind="short", earned=600, provisional=True)
     assert lines(agency, "answers")[0]["earned"] == 0.6
 
-    agency.desk.write_now(
+    agency.database.write_now(
         lambda session: session.add(ConfirmationRow(answer_id=made, earned=confirmed, confirmed_by=1, confirmed_at=noon(date(2026, 3, 3))))
     )
 
@@ -122,7 +122,7 @@ def test_a_confirmed_answer_shows_the_mark_of_the_person(agency: Agency, confirm
 
 def test_an_entry_and_its_reversal_are_both_there_with_their_seals(agency: Agency) -> None:
     entry = agency.earn(1, 1, "2026-03-01")
-    agency.desk.write_now(lambda session: hash_chain.seal_some(session, noon(TODAY)))
+    agency.database.write_now(lambda session: hash_chain.seal_some(session, noon(TODAY)))
     back = agency.take_back(entry, "2026-03-05")
 
     first, second = lines(agency, "ledger")
@@ -149,7 +149,7 @@ def test_a_person_is_shown_with_posts_roles_and_channels_but_no_account(agency: 
         session.add(AccountRow(channel="wecom", user="secret-account", person_id=1, bound_at=noon(TODAY), bound_by="roster"))
         session.add(RoleRow(person_id=1, role="supervisor", unit_id=1))
 
-    agency.desk.write_now(work)
+    agency.database.write_now(work)
 
     (line,) = lines(agency, "people")
 
@@ -160,7 +160,7 @@ def test_a_person_is_shown_with_posts_roles_and_channels_but_no_account(agency: 
 
 
 def test_the_audit_is_exported_as_it_stands(agency: Agency) -> None:
-    agency.desk.write_now(lambda session: audit.record(session, noon(TODAY), "9001", "wecom", "报表 达标率", "局", detail="x"))
+    agency.database.write_now(lambda session: audit.record(session, noon(TODAY), "9001", "wecom", "报表 达标率", "局", detail="x"))
 
     (line,) = lines(agency, "audit")
 
@@ -177,7 +177,7 @@ def test_deliveries_are_told_by_campaign_person_and_state(agency: Agency) -> Non
         queue.begin(session, [one.id for one in mine], "h", "wecom", NOW, 60)
         queue.settle(session, [queue.SendResult(mine[0].id, "sent", platform_id="m")], "h", NOW)
 
-    agency.desk.write_now(work)
+    agency.database.write_now(work)
     found = lines(agency, "deliveries")
     assert list(found[0]) == ["id", "campaign", "occurrence", "staff_no", "channel", "state", "tries", "created_at", "sent_at", "error"]
     assert [(one["staff_no"], one["channel"], one["state"], one["tries"]) for one in found] == [
@@ -191,7 +191,7 @@ def many(agency: Agency, count: int) -> None:
     at = noon(date(2026, 3, 1))
     row = {"person_id": 1, "category": "online", "credit_seconds": 60, "day": date(2026, 3, 1), "law": "", "required": False, "source_kind": "item"}
     row |= {"rule": "D2", "rule_version": 1, "recorded_at": at, "recorded_by": "system"}
-    agency.desk.write_now(lambda session: session.execute(insert(EntryRow), [{**row, "source_id": str(n)} for n in range(count)]))
+    agency.database.write_now(lambda session: session.execute(insert(EntryRow), [{**row, "source_id": str(n)} for n in range(count)]))
 
 
 def test_a_long_export_holds_a_few_rows_at_a_time(agency: Agency) -> None:
@@ -206,7 +206,7 @@ def test_a_long_export_holds_a_few_rows_at_a_time(agency: Agency) -> None:
         finally:
             tracemalloc.stop()
 
-    count, peak = agency.desk.read_now(work)
+    count, peak = agency.database.read_now(work)
     assert count == 20_000
     # All lines as dicts would be more than 20 MB.
     assert peak < 4_000_000
@@ -222,5 +222,5 @@ def test_the_service_writes_while_an_export_runs_and_the_export_keeps_its_snapsh
         agency.earn(1, 1, "2026-03-02")
         return seen + sum(1 for _ in running)
 
-    assert agency.desk.read_now(work) == 5_000
+    assert agency.database.read_now(work) == 5_000
     assert len(lines(agency, "ledger")) == 5_001

@@ -42,7 +42,7 @@ def shell(board: Board, engine: Engine, capsys: pytest.CaptureFixture[str], monk
         out, err = capsys.readouterr()
         return status, out, err
 
-    return Shell(board.hall.house.desk, run)
+    return Shell(board.hall.house.database, run)
 
 
 def test_a_key_is_put_right_after_a_dry_run_with_a_second_name_and_only_once(shell: Shell, board: Board) -> None:
@@ -135,7 +135,7 @@ def test_an_exam_must_be_named_so_that_nobody_guesses_it(shell: Shell, tmp_path:
 
 def test_appeals_that_wait_are_listed(shell: Shell, board: Board) -> None:
     assert "没有待答复的申诉" in shell("exam", "appeals")
-    calendar = board.hall.shelf.library.calendar
+    calendar = board.hall.catalog.library.calendar
     board.hall.run(lambda session: appeals.appeal(session, calendar, board.people[1], board.exam, "第 1 题有误", AFTER))
 
     assert [(one["id"], one["staff_no"], one["said"], one["late"]) for one in shell.json("exam", "appeals")] == [(1, "1002", "第 1 题有误", False)]

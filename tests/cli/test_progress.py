@@ -8,10 +8,10 @@ from tests.support.shell import ReportShell
 
 
 def test_progress_is_a_bar_and_figures_and_a_refusal_for_what_never_went_out(report_shell: ReportShell) -> None:
-    desk: Database = report_shell.agency.desk
-    n = desk.write_now(lambda session: owe(session, crowd(session, 5)))
-    run(desk, "UPDATE delivery SET state = 'sent' WHERE id <= 3")
-    run(desk, "UPDATE delivery SET state = 'unknown', error = 'unknown timeout' WHERE id = 4")
+    database: Database = report_shell.agency.database
+    n = database.write_now(lambda session: owe(session, crowd(session, 5)))
+    run(database, "UPDATE delivery SET state = 'sent' WHERE id <= 3")
+    run(database, "UPDATE delivery SET state = 'unknown', error = 'unknown timeout' WHERE id = 4")
 
     status, out, _ = report_shell("campaign", "progress", str(n), "--once")
     assert status == 0
@@ -21,8 +21,8 @@ def test_progress_is_a_bar_and_figures_and_a_refusal_for_what_never_went_out(rep
     assert (found["whole"], found["ended"], found["counts"]) == (5, 4, {"sent": 3, "unknown": 1, "queued": 1})
     assert [one["staff_no"] for one in found["missed"]] == ["p0003"]
     assert report_shell("campaign", "progress", "99")[0] == 1
-    run(desk, "DELETE FROM delivery")
-    run(desk, "DELETE FROM occurrence")
+    run(database, "DELETE FROM delivery")
+    run(database, "DELETE FROM occurrence")
     status, _, err = report_shell("campaign", "progress", str(n))
     assert status == 1
     assert "还没有发过" in err

@@ -104,7 +104,7 @@ def test_sealing_then_verifying_and_a_tampered_entry_is_named_with_status_one(re
     assert (verified["ok"], verified["sealed"], verified["loose"]) == (True, 1, 0)
     assert sealed["head"]["hash"] in report_shell("report", "达标率")[1]
 
-    with report_shell.agency.desk.engine.begin() as connection:
+    with report_shell.agency.database.engine.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(text("DROP TRIGGER ledger_refuses_update"))
         else:

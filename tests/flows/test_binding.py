@@ -26,12 +26,12 @@ from tests.conftest import NOW, Chat, Clock, enroll
 @pytest.fixture
 def wechat(house: Dispatcher, clock: Clock) -> Chat:
     """A follower nobody knows; 1001 is on the roll and known in WeCom only."""
-    house.desk.write_now(lambda session: enroll(session, "1001", "张三", channel="wecom"))
+    house.database.write_now(lambda session: enroll(session, "1001", "张三", channel="wecom"))
     return Chat(house, clock, "o-openid", channel="wechat")
 
 
 def code_for(chat: Chat, staff_no: str) -> str:
-    made = chat.dispatcher.desk.write_now(lambda session: binding.issue_codes(session, chat.clock.now, actor="cli:test", via="cli"))
+    made = chat.dispatcher.database.write_now(lambda session: binding.issue_codes(session, chat.clock.now, actor="cli:test", via="cli"))
     return next(one.code for one in made if one.staff_no == staff_no)
 
 
@@ -39,7 +39,7 @@ def count(chat: Chat, table: str) -> int:
     def read(session: Session) -> int:
         return int(session.connection().execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
 
-    return chat.dispatcher.desk.read_now(read)
+    return chat.dispatcher.database.read_now(read)
 
 
 async def test_a_follower_binds_and_is_greeted_with_what_to_do_next(wechat: Chat) -> None:
@@ -67,7 +67,7 @@ async def test_what_is_no_attempt_is_explained_and_not_counted(wechat: Chat, wor
 async def test_a_wrong_number_a_wrong_code_and_no_code_read_the_same(wechat: Chat) -> None:
     house, clock = wechat.dispatcher, wechat.clock
     right = code_for(wechat, "1001")
-    house.desk.write_now(lambda session: enroll(session, "1002", channel="wecom"))
+    house.database.write_now(lambda session: enroll(session, "1002", channel="wecom"))
     wrong = f"{(int(right) + 1) % 10**8:08}"
     said = {
         await Chat(house, clock, f"o-{n}", "wechat").say(words)
@@ -97,18 +97,18 @@ async def test_four_copies_of_the_message_bind_once_and_read_the_same(wechat: Ch
 
 
 async def test_copies_that_reach_two_replicas_bind_once_and_read_the_same(wechat: Chat) -> None:
-    desk = Database(wechat.dispatcher.desk.engine, prelock=lock_people)
-    desk.start()
-    houses = (wechat.dispatcher, Dispatcher(desk, wechat.dispatcher.shelf))
+    database = Database(wechat.dispatcher.database.engine, prelock=lock_people)
+    database.start()
+    houses = (wechat.dispatcher, Dispatcher(database, wechat.dispatcher.catalog))
     try:
         for _ in range(10):
             message = wechat.message(f"绑定 1001 {code_for(wechat, '1001')}")
             said = await asyncio.gather(*(houses[turn % 2].handle(message) for turn in range(4)))
             assert {one.text[:5] for one in said} == {"✅ 已绑定"}
             assert len(set(said)) == 1
-            desk.write_now(lambda session: roster.unbind(session, "wechat", "o-openid"))
+            database.write_now(lambda session: roster.unbind(session, "wechat", "o-openid"))
     finally:
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)
 
 
 async def test_two_accounts_with_one_code_at_once_have_one_winner(wechat: Chat) -> None:
@@ -120,7 +120,7 @@ async def test_two_accounts_with_one_code_at_once_have_one_winner(wechat: Chat) 
 
 
 async def test_a_bound_account_cannot_become_somebody_else(wechat: Chat) -> None:
-    wechat.dispatcher.desk.write_now(lambda session: enroll(session, "1002", "李四", channel="wecom"))
+    wechat.dispatcher.database.write_now(lambda session: enroll(session, "1002", "李四", channel="wecom"))
     code = code_for(wechat, "1002")
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
     said = await wechat.say(f"绑定 1002 {code}")
@@ -139,7 +139,7 @@ async def test_a_second_account_for_a_person_is_refused_clearly(wechat: Chat) ->
 async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
     house, clock = wechat.dispatcher, wechat.clock
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
-    house.desk.write_now(lambda session: session.add(AccountRow(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster")))
+    house.database.write_now(lambda session: session.add(AccountRow(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster")))
     work, ding = Chat(house, clock, "1001", "wecom"), Chat(house, clock, "zhang", "dingtalk")
     await wechat.say("每日")
     assert wechat.last.ask is not None
@@ -155,7 +155,7 @@ async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
 
 async def test_a_leaver_is_a_stranger_from_the_next_day(wechat: Chat) -> None:
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
-    wechat.dispatcher.desk.write_now(lambda session: roster.change(session, 1, "张三", "公务员", None, NOW.date()))
+    wechat.dispatcher.database.write_now(lambda session: roster.change(session, 1, "张三", "公务员", None, NOW.date()))
     assert "张三" in await wechat.say("我的学时")
     wechat.clock.pass_(days=1)
     assert "还没有和花名册对上" in await wechat.say("我的学时")

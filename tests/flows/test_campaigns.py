@@ -32,7 +32,7 @@ def admin(chat: Chat, house: Dispatcher, clock: Clock) -> Chat:
         person = session.execute(text("SELECT id FROM person WHERE staff_no = '9002'")).scalar_one()
         session.add(RoleRow(person_id=person, role="admin", unit_id=unit))
 
-    house.desk.write_now(work)
+    house.database.write_now(work)
     return Chat(house, clock, "9001")
 
 
@@ -42,12 +42,12 @@ def other(chat: Chat, staff_no: str) -> Chat:
 
 def tick(chat: Chat, **later: float) -> list[FiredCampaign]:
     chat.clock.pass_(**later)
-    shelf = chat.dispatcher.shelf()
-    return chat.dispatcher.desk.write_now(lambda session: fire.fire_due(session, shelf, shelf.library.calendar, chat.clock.now))
+    catalog = chat.dispatcher.catalog()
+    return chat.dispatcher.database.write_now(lambda session: fire.fire_due(session, catalog, catalog.library.calendar, chat.clock.now))
 
 
 def rows(chat: Chat, statement: str) -> list[tuple[object, ...]]:
-    return chat.dispatcher.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
+    return chat.dispatcher.database.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
 
 
 def number_in(said: str) -> int:
@@ -135,7 +135,7 @@ async def test_a_vote_counts_once_and_the_first_stands(admin: Chat) -> None:
 async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_who_finished(admin: Chat) -> None:
     n = number_in(await admin.say("推送 全员 投票：学法放在哪天好？/周一/周五"))
     await admin.say(f"推送 确认 {n}")
-    admin.dispatcher.desk.write_now(
+    admin.dispatcher.database.write_now(
         lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at, channel = 'local' WHERE state = 'queued'"))
     )
     [(occurrence,)] = rows(admin, "SELECT id FROM occurrence")
@@ -145,18 +145,21 @@ async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_
     for word in ("A", "AB", "对"):
         if "已记录" in await learner.say(word):
             break
-    shelf = admin.dispatcher.shelf()
-    ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), shelf.policy)
+    catalog = admin.dispatcher.catalog()
+    ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), catalog.policy)
 
-    found = admin.dispatcher.desk.read_now(lambda session: REPORTS["形式"].run(session, Scope(), ask).held())
+    found = admin.dispatcher.database.read_now(lambda session: REPORTS["形式"].run(session, Scope(), ask).held())
     assert list(found.parts[0].rows) == [("投票", "网页", 1, 4, 0, 1)]
     [row] = list(found.parts[1].rows)
     assert row[:4] == ("每日一练", "网页", 1, 1)
     office = rows(admin, "SELECT id FROM unit WHERE path = '某局/办公室'")
-    narrow = admin.dispatcher.desk.read_now(lambda session: REPORTS["形式"].run(session, Scope((int(str(office[0][0])),)), ask).held())
+    narrow = admin.dispatcher.database.read_now(lambda session: REPORTS["形式"].run(session, Scope((int(str(office[0][0])),)), ask).held())
     assert [list(part.rows) for part in narrow.parts] == [[("投票", "网页", 1, 2, 0, 0)], []], "another office's people are not in it"
-    last_year = ReportQuery(2025, date(2025, 12, 31), date(2026, 3, 2), shelf.policy)
-    assert [len(part.rows) for part in admin.dispatcher.desk.read_now(lambda s: REPORTS["形式"].run(s, Scope(), last_year).held()).parts] == [0, 0]
+    last_year = ReportQuery(2025, date(2025, 12, 31), date(2026, 3, 2), catalog.policy)
+    assert [len(part.rows) for part in admin.dispatcher.database.read_now(lambda s: REPORTS["形式"].run(s, Scope(), last_year).held()).parts] == [
+        0,
+        0,
+    ]
 
 
 async def test_what_is_tried_out_is_what_will_be_seen_and_counts_for_nothing(admin: Chat) -> None:

@@ -21,7 +21,7 @@ def give(chat: Chat, title: str = "年度学法考试", staff_no: str = "1001") 
         facts = certificates.facts_of(session, person, "exam", title, day_of(NOW), result="成绩 92 分，考试合格")
         return certificates.issue(session, person, ("sitting", title), facts, NOW)
 
-    return chat.dispatcher.desk.write_now(work)
+    return chat.dispatcher.database.write_now(work)
 
 
 async def test_who_has_none_is_told_how_one_comes(chat: Chat) -> None:
@@ -46,9 +46,9 @@ async def test_without_a_public_address_the_number_and_code_stand_alone(chat: Ch
 async def test_the_owner_is_told_why_one_no_longer_holds_and_what_came_instead(chat: Chat) -> None:
     chat.dispatcher.pages = "https://xuefa.example"
     first, second = give(chat), give(chat, "七一竞赛")
-    desk, later = chat.dispatcher.desk, NOW + timedelta(days=3)
-    new = desk.write_now(lambda session: certificates.replace(session, first, first.body.facts, "姓名有误", later, by="9001", via="cli"))
-    desk.write_now(lambda session: certificates.revoke(session, second, "重复发放", later, by="9001", via="cli"))
+    database, later = chat.dispatcher.database, NOW + timedelta(days=3)
+    new = database.write_now(lambda session: certificates.replace(session, first, first.body.facts, "姓名有误", later, by="9001", via="cli"))
+    database.write_now(lambda session: certificates.revoke(session, second, "重复发放", later, by="9001", via="cli"))
     told = await chat.say("证书")
     assert f"编号 {first.number}：已换发（2026年3月5日，原因：姓名有误），新编号 {new.number}" in told
     assert f"编号 {second.number}：已撤销（2026年3月5日，原因：重复发放）" in told

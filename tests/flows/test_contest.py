@@ -22,16 +22,16 @@ def opened(house: Dispatcher, rules: ContestRules | None = None, audience: All |
     plan = ContestPlan(name, "windowed", rules or ContestRules(), ("监察法",), audience or All(), NOW, NOW + timedelta(days=7))
 
     def work(session):  # type: ignore[no-untyped-def]
-        made = manage.create(session, house.shelf(), ADMIN, plan, NOW)
+        made = manage.create(session, house.catalog(), ADMIN, plan, NOW)
         manage.open_(session, ADMIN, made, NOW)
         return made
 
-    return int(house.desk.write_now(work))
+    return int(house.database.write_now(work))
 
 
 def closed(house: Dispatcher, clock: Clock) -> None:
     clock.now = NOW + timedelta(days=7, seconds=6)
-    assert house.desk.write_now(lambda session: leaderboard.close_due(session, house.shelf(), clock.now))
+    assert house.database.write_now(lambda session: leaderboard.close_due(session, house.catalog(), clock.now))
 
 
 async def play(chat: Chat, number: int) -> str:
@@ -62,9 +62,9 @@ async def test_a_contest_is_found_read_and_played_to_its_end(chat: Chat, house: 
 async def test_what_was_wrong_in_a_contest_is_asked_again_by_the_notebook(chat: Chat, house: Dispatcher) -> None:
     number = opened(house)
     await play(chat, number)
-    wrong = rows(house.desk, "SELECT COUNT(*) FROM answer WHERE correct = 0")
+    wrong = rows(house.database, "SELECT COUNT(*) FROM answer WHERE correct = 0")
     assert wrong[0][0] > 0
-    assert rows(house.desk, "SELECT COUNT(*) FROM notebook_card WHERE left_at IS NULL") == wrong
+    assert rows(house.database, "SELECT COUNT(*) FROM notebook_card WHERE left_at IS NULL") == wrong
     assert "错题" in await chat.say("错题")
 
 
@@ -118,7 +118,7 @@ async def test_below_the_middle_nobody_is_named_and_hears_no_place(chat: Chat, h
     number = opened(house, ContestRules(board="upper"))
     others = []
     for n in range(2, 5):
-        house.desk.write_now(lambda session, n=n: enroll(session, f"100{n}", f"学员{'乙丙丁'[n - 2]}"))  # type: ignore[misc]
+        house.database.write_now(lambda session, n=n: enroll(session, f"100{n}", f"学员{'乙丙丁'[n - 2]}"))  # type: ignore[misc]
         others.append(Chat(house, clock, f"100{n}"))
     for each in (chat, *others):
         await play(each, number)
@@ -140,7 +140,7 @@ async def test_bands_are_told_instead_of_places_where_the_rules_say_so(chat: Cha
 
 
 async def test_the_board_of_teams_names_its_rule(chat: Chat, house: Dispatcher) -> None:
-    house.desk.write_now(lambda session: enroll(session, "2001", unit="某局/财务处"))
+    house.database.write_now(lambda session: enroll(session, "2001", unit="某局/财务处"))
     number = opened(house, ContestRules(board="all", teams="unit", best=5))
     await play(chat, number)
     said = await chat.say(f"排行 {number}")
@@ -152,7 +152,7 @@ async def test_the_board_of_teams_names_its_rule(chat: Chat, house: Dispatcher) 
 
 @pytest.mark.parametrize("said", ["竞赛 999", "竞赛 1", "排行 1"])
 async def test_a_contest_for_others_is_answered_like_none(chat: Chat, house: Dispatcher, said: str) -> None:
-    house.desk.write_now(lambda session: enroll(session, "2001", unit="某局/乙处"))
+    house.database.write_now(lambda session: enroll(session, "2001", unit="某局/乙处"))
     opened(house, audience=UnitIs("某局/乙处"))
     assert "没有编号为" in await chat.say(said)
     assert "没有您可以参加的竞赛" in await chat.say("竞赛")

@@ -36,13 +36,13 @@ CHANNELS = ("local", "wecom")
 @pytest.fixture
 async def replicas(house: Dispatcher) -> AsyncIterator[list[Dispatcher]]:
     """Two halls over one database: with a desk each on PostgreSQL; SQLite serves one process, where the second hall is that after a restart."""
-    if is_sqlite(house.desk.engine):
-        yield [house, Dispatcher(house.desk, house.shelf, rng=random.Random(2))]
+    if is_sqlite(house.database.engine):
+        yield [house, Dispatcher(house.database, house.catalog, rng=random.Random(2))]
         return
-    url = house.desk.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://")
+    url = house.database.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://")
     second = Database(open_engine(url), prelock=accounts.lock_people)
     second.start()
-    yield [house, Dispatcher(second, house.shelf, rng=random.Random(2))]
+    yield [house, Dispatcher(second, house.catalog, rng=random.Random(2))]
     await asyncio.to_thread(second.stop)
 
 
@@ -55,11 +55,11 @@ def opened(house: Dispatcher, rules: ContestRules, crowd: int) -> int:
             unit = "某局/" + ("甲处" if n % 10 == 0 else "乙处" if n % 10 < 4 else "丙处")
             person_id = enroll(session, f"{n:04}", f"员{n:04}", unit=unit)
             session.add(AccountRow(channel="wecom", user=f"{n:04}", person_id=person_id, bound_at=NOW, bound_by="test"))
-        made = manage.create(session, house.shelf(), ADMIN, plan, NOW)
+        made = manage.create(session, house.catalog(), ADMIN, plan, NOW)
         manage.open_(session, ADMIN, made, NOW)
         return made
 
-    return int(house.desk.write_now(work))
+    return int(house.database.write_now(work))
 
 
 @dataclass
@@ -105,9 +105,9 @@ def choice(house: Dispatcher, ask: QuestionCard, *, right: bool) -> str:
 
     def work(session: Session) -> Question:
         found = session.execute(text("SELECT version_id FROM sitting_item WHERE sitting_id = :ref AND n = :n"), {"ref": int(ref), "n": int(n)})
-        return house.shelf().question(session, found.scalar_one())
+        return house.catalog().question(session, found.scalar_one())
 
-    question: Question = house.desk.read_now(work)
+    question: Question = house.database.read_now(work)
     return question.key if right else next(said for said, _ in question.choices if said not in question.key)
 
 
@@ -129,7 +129,7 @@ def stands(house: Dispatcher, contest_id: int, person_id: int) -> tuple[Any, ...
         assert mine is not None
         return mine.result, teams.team_of(session, contest_id, person_id)
 
-    return house.desk.read_now(work)
+    return house.database.read_now(work)
 
 
 async def test_a_client_that_dies_twenty_times_ends_where_one_that_never_died_ends(replicas: list[Dispatcher]) -> None:
@@ -142,11 +142,11 @@ async def test_a_client_that_dies_twenty_times_ends_where_one_that_never_died_en
     await play(steady, number, right, 10, set())
     await play(shaky, number, right, 10, set(rng.sample(range(30), 20)))
     assert (steady.drops, shaky.drops) == (0, 20)
-    ids = house.desk.read_now(lambda session: [row[0] for row in session.execute(text("SELECT id FROM person ORDER BY staff_no")).all()])
+    ids = house.database.read_now(lambda session: [row[0] for row in session.execute(text("SELECT id FROM person ORDER BY staff_no")).all()])
     results = [stands(house, number, one) for one in ids]
     assert results[0][0] == results[1][0]
     assert [one[1][1] for one in results] == ["某局/甲处", "某局/乙处"]
-    assert len(house.desk.read_now(lambda session: session.execute(text("SELECT id FROM answer")).all())) == 60
+    assert len(house.database.read_now(lambda session: session.execute(text("SELECT id FROM answer")).all())) == 60
 
 
 async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_trouble(replicas: list[Dispatcher]) -> None:
@@ -164,7 +164,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
         await asyncio.gather(*(play(phones[n], number, answers[n], size, drops[n], 6 + n % 7) for n in some))
     assert sum(phone.drops for phone in phones) == crowd // 10 * 2
 
-    closed = await asyncio.gather(*(end_contests(hall.desk, house.shelf(), END + timedelta(seconds=6)) for hall in replicas))
+    closed = await asyncio.gather(*(end_contests(hall.database, house.catalog(), END + timedelta(seconds=6)) for hall in replicas))
     assert sorted(closed) == [0, 1], "one replica closes it, the other finds it closed"
 
     def look(session: Session) -> tuple[dict[str, int], list[dict[str, Any]]]:
@@ -173,7 +173,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
         assert frozen is not None
         return {row[0]: row[1] for row in found}, frozen.board["teams"]
 
-    places, of_teams = house.desk.read_now(look)
+    places, of_teams = house.database.read_now(look)
     rights = [sum(each) for each in answers]
     keys = [(-rights[n], 6 + n % 7) for n in range(crowd)]
     reference = {f"{n:04}": 1 + sum(other < keys[n] for other in keys) for n in range(crowd)}
@@ -183,9 +183,9 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
     means = {f"某局/{name}": sum(sorted((8000 + 400 * rights[n] for n in members), reverse=True)[:5]) / 5 for name, members in units.items()}
     assert {one["team"]: float(one["score"]) for one in of_teams} == {name: float(int(mean)) for name, mean in means.items()}
     assert {one["team"]: one["members"] for one in of_teams} == {f"某局/{name}": len(members) for name, members in units.items()}
-    counted = house.desk.read_now(lambda session: session.execute(text("SELECT COUNT(*), COUNT(DISTINCT person_id) FROM answer")).one())
+    counted = house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*), COUNT(DISTINCT person_id) FROM answer")).one())
     assert tuple(counted) == (crowd * size, crowd), "none lost, none double"
-    hours = house.desk.read_now(lambda session: session.execute(text("SELECT COUNT(*), SUM(credit_seconds) FROM ledger")).one())
+    hours = house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*), SUM(credit_seconds) FROM ledger")).one())
     assert tuple(hours) == (crowd, crowd * 1350)
 
 
@@ -215,18 +215,18 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
 
     async def stop_midway() -> None:
         await underway.wait()
-        await replicas[-1].desk.write(lambda session: leaderboard.stop(session, ADMIN, number, end))
+        await replicas[-1].database.write(lambda session: leaderboard.stop(session, ADMIN, number, end))
 
     await asyncio.gather(stop_midway(), *(answer_on(phone) for phone in phones))
     assert recorded >= 40 * 5, "what arrived before the end was taken, whenever it was written"
-    assert await end_contests(house.desk, house.shelf(), end + timedelta(seconds=5)) == 1
+    assert await end_contests(house.database, house.catalog(), end + timedelta(seconds=5)) == 1
 
     def look(session: Session) -> tuple[int, int, int]:
         stored = session.execute(text("SELECT COUNT(*) FROM answer")).scalar_one()
         counted = session.execute(text("SELECT SUM(correct), SUM(points) FROM participation")).one()
         return stored, counted[0], counted[1]
 
-    assert house.desk.read_now(look) == (recorded, recorded, recorded * 1000)
-    before, after = house.desk.write_now(lambda session: leaderboard.recount(session, number, end + timedelta(minutes=1)))
+    assert house.database.read_now(look) == (recorded, recorded, recorded * 1000)
+    before, after = house.database.write_now(lambda session: leaderboard.recount(session, number, end + timedelta(minutes=1)))
     assert before.places == after.places
     assert (len(after.places), refused > 0) == (40, True)

@@ -19,14 +19,14 @@ def question_in_hand(chat: Chat, ask: QuestionCard | None = None) -> Question:
     ask = ask or chat.last.ask
     assert ask is not None, "no question is in hand"
     sitting, n = ask.task[1:].split(".")
-    shelf = chat.dispatcher.shelf()
+    catalog = chat.dispatcher.catalog()
 
     def look(session: Session) -> Question:
         row = sittings.item(session, int(sitting), int(n))
         assert row is not None
-        return shelf.question(session, row.version_id)
+        return catalog.question(session, row.version_id)
 
-    return chat.dispatcher.desk.read_now(look)
+    return chat.dispatcher.database.read_now(look)
 
 
 def right_answer(question: Question) -> str:
@@ -41,14 +41,14 @@ def wrong_answer(question: Question) -> str:
     return "完全不知道"
 
 
-def rows(desk: Database, query: str) -> list[tuple[Any, ...]]:
+def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
     """What a plain query sees."""
-    return [tuple(row) for row in desk.read_now(lambda session: session.connection().execute(text(query)).all())]
+    return [tuple(row) for row in database.read_now(lambda session: session.connection().execute(text(query)).all())]
 
 
-def change(desk: Database, statement: str) -> None:
+def change(database: Database, statement: str) -> None:
     """A plain statement, as somebody with the database's own shell would run it."""
-    desk.write_now(lambda session: session.connection().execute(text(statement)).rowcount)
+    database.write_now(lambda session: session.connection().execute(text(statement)).rowcount)
 
 
 async def test_a_learner_does_the_five_of_the_day_and_each_answer_stands_in_the_ledger(chat: Chat) -> None:
@@ -59,9 +59,9 @@ async def test_a_learner_does_the_five_of_the_day_and_each_answer_stands_in_the_
         assert said.startswith("已记录")
 
     assert "答对 5 题" in said
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*), SUM(correct) FROM answer") == [(5, 5)]
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(5, 337)]
-    assert rows(chat.dispatcher.desk, "SELECT seconds, items FROM year_total") == [(337, 5)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*), SUM(correct) FROM answer") == [(5, 5)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(5, 337)]
+    assert rows(chat.dispatcher.database, "SELECT seconds, items FROM year_total") == [(337, 5)]
 
 
 async def test_a_round_left_at_once_does_not_claim_to_have_recorded_anything(chat: Chat) -> None:
@@ -94,7 +94,7 @@ async def test_yesterdays_unfinished_set_makes_way_for_todays(chat: Chat) -> Non
     for _ in range(5):
         said = await chat.say(right_answer(question_in_hand(chat)))
     assert "还有没做完的" not in said
-    assert rows(chat.dispatcher.desk, "SELECT state, COUNT(*) FROM sitting GROUP BY state ORDER BY state") == [("done", 1), ("left", 1)]
+    assert rows(chat.dispatcher.database, "SELECT state, COUNT(*) FROM sitting GROUP BY state ORDER BY state") == [("done", 1), ("left", 1)]
 
 
 async def test_a_wrong_answer_is_explained_and_kept_in_the_notebook_until_two_are_right(chat: Chat) -> None:
@@ -122,7 +122,7 @@ async def test_a_second_answer_to_the_same_card_changes_nothing(chat: Chat) -> N
     letter = question.choices[0][0] if question.choices else right_answer(question)
     assert (await chat.tap_on(ask, letter)).startswith("已记录")
     assert (await chat.tap_on(ask, letter)).startswith("未记录")
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(1,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM answer") == [(1,)]
 
 
 async def test_what_is_no_answer_is_refused_with_the_way_to_answer(chat: Chat) -> None:

@@ -23,12 +23,12 @@ def boss(house: Dispatcher, clock: Clock) -> Chat:
         enroll(session, "2001", "学员乙", unit="某局/二处")
         session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/一处') WHERE person_id = :p"), {"p": two})
 
-    house.desk.write_now(work)
+    house.database.write_now(work)
     return Chat(house, clock, "9001")
 
 
 def rows(chat: Chat, query: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in chat.dispatcher.desk.read_now(lambda session: session.execute(text(query)).all())]
+    return [tuple(row) for row in chat.dispatcher.database.read_now(lambda session: session.execute(text(query)).all())]
 
 
 ABSENCES = "SELECT p.staff_no, a.kind, a.since, a.until FROM absence a JOIN person p ON p.id = a.person_id ORDER BY a.id"

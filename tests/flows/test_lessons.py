@@ -8,8 +8,8 @@ from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 
 
 def lesson_in_hand(chat: Chat) -> Lesson:
-    lesson_id = rows(chat.dispatcher.desk, "SELECT lesson FROM reading ORDER BY id DESC LIMIT 1")[0][0]
-    return chat.dispatcher.shelf().library.lessons[str(lesson_id)]
+    lesson_id = rows(chat.dispatcher.database, "SELECT lesson FROM reading ORDER BY id DESC LIMIT 1")[0][0]
+    return chat.dispatcher.catalog().library.lessons[str(lesson_id)]
 
 
 def expected(lesson: Lesson) -> list[int]:
@@ -34,7 +34,7 @@ async def test_a_lesson_read_at_ease_earns_its_minutes_after_the_closing_questio
 
     assert "学完了" in said
     total = sum(expected(lesson))
-    assert rows(chat.dispatcher.desk, "SELECT category, credit_seconds, rule, source_id FROM ledger") == [
+    assert rows(chat.dispatcher.database, "SELECT category, credit_seconds, rule, source_id FROM ledger") == [
         ("online", total, "D2", f"2026:{lesson.id}")
     ]
 
@@ -48,7 +48,7 @@ async def test_a_page_is_credited_up_to_a_fifth_more_and_not_at_all_below_a_thir
     said = await read_through(chat, lesson, pages[2:])
     assert f"{2} 页没有全计" in said
 
-    assert rows(chat.dispatcher.desk, "SELECT credited FROM page_view WHERE page <= 2 ORDER BY page") == [(int(pages[0] * 6 / 5),), (0,)]
+    assert rows(chat.dispatcher.database, "SELECT credited FROM page_view WHERE page <= 2 ORDER BY page") == [(int(pages[0] * 6 / 5),), (0,)]
     why = await chat.say("为什么")
     assert "封顶" in why
     assert "不足应读" in why
@@ -67,7 +67,7 @@ async def test_a_lesson_that_was_only_leafed_through_says_so_before_its_question
     assert f"1/{len(lesson.pages)}" in await chat.say(f"学习 {lesson.title}")
     said = await read_through(chat, lesson, expected(lesson))
     assert "学完了" in said
-    assert rows(chat.dispatcher.desk, "SELECT credit_seconds FROM ledger WHERE category = 'online'") == [(sum(expected(lesson)),)]
+    assert rows(chat.dispatcher.database, "SELECT credit_seconds FROM ledger WHERE category = 'online'") == [(sum(expected(lesson)),)]
 
 
 async def test_the_minutes_wait_for_the_closing_questions(chat: Chat) -> None:
@@ -75,19 +75,19 @@ async def test_the_minutes_wait_for_the_closing_questions(chat: Chat) -> None:
     lesson = lesson_in_hand(chat)
     for one in expected(lesson):
         await chat.say("下一页", after=one)
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM ledger") == [(0,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM ledger") == [(0,)]
     await chat.say("退出")
     assert "课后题" in await chat.say("继续")
     for _ in lesson.questions:
         await chat.say(right_answer(question_in_hand(chat)))
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM ledger WHERE category = 'online'") == [(1,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM ledger WHERE category = 'online'") == [(1,)]
 
 
 async def test_one_lesson_at_a_time_and_leaving_a_page_stops_its_clock_without_credit(chat: Chat) -> None:
     await chat.say("学习 民法典")
     first = lesson_in_hand(chat)
     assert f"《{first.title}》先放下了" in await chat.say("学习 监察法", after=60)
-    assert rows(chat.dispatcher.desk, "SELECT credited, asked_at IS NOT NULL FROM page_view WHERE page = 1 ORDER BY id LIMIT 1")[0][0] == 0
+    assert rows(chat.dispatcher.database, "SELECT credited, asked_at IS NOT NULL FROM page_view WHERE page = 1 ORDER BY id LIMIT 1")[0][0] == 0
     second = lesson_in_hand(chat)
     assert f"《{second.title}》先放下了" in await chat.say("每日"), "a set of questions says so too"
     await chat.say("退出")
@@ -102,23 +102,23 @@ async def test_the_same_lesson_earns_once_a_year(chat: Chat) -> None:
     await chat.say(f"学习 {lesson.id}")
     said = await read_through(chat, lesson, expected(lesson))
     assert "每年只计一次" in said
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM ledger WHERE category = 'online'") == [(1,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM ledger WHERE category = 'online'") == [(1,)]
 
     chat.clock.pass_(days=366)
     await chat.say(f"学习 {lesson.id}")
     await read_through(chat, lesson, expected(lesson))
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM ledger WHERE category = 'online'") == [(2,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM ledger WHERE category = 'online'") == [(2,)]
 
 
 async def test_online_study_counts_two_hours_a_day_and_says_what_was_over(chat: Chat) -> None:
-    change(chat.dispatcher.desk, "INSERT INTO day_total (person_id, day, category, seconds) SELECT id, '2026-03-02', 'online', 5370 FROM person")
+    change(chat.dispatcher.database, "INSERT INTO day_total (person_id, day, category, seconds) SELECT id, '2026-03-02', 'online', 5370 FROM person")
     await chat.say("学习")
     lesson = lesson_in_hand(chat)
     said = await read_through(chat, lesson, expected(lesson))
     total = sum(expected(lesson))
     assert "今日在线学习 2 学时已满" in said
-    assert rows(chat.dispatcher.desk, "SELECT credit_seconds FROM ledger") == [(30,)]
-    assert rows(chat.dispatcher.desk, "SELECT seconds FROM uncredited") == [(total - 30,)]
+    assert rows(chat.dispatcher.database, "SELECT credit_seconds FROM ledger") == [(30,)]
+    assert rows(chat.dispatcher.database, "SELECT seconds FROM uncredited") == [(total - 30,)]
 
 
 async def test_an_old_page_button_turns_nothing(chat: Chat) -> None:

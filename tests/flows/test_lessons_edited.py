@@ -18,11 +18,11 @@ CREDITED = "SELECT credit_seconds FROM ledger WHERE category = 'online'"
 
 def shelve(chat: Chat, change: Callable[[dict[str, Lesson]], object]) -> None:
     """The service after a restart on changed files."""
-    shelf = chat.dispatcher.shelf()
-    lessons = dict(shelf.library.lessons)
+    catalog = chat.dispatcher.catalog()
+    lessons = dict(catalog.library.lessons)
     change(lessons)
-    after = Catalog(replace(shelf.library, lessons=lessons), shelf.policy, shelf.drawn, shelf.chars_a_minute)
-    chat.dispatcher.shelf = lambda: after
+    after = Catalog(replace(catalog.library, lessons=lessons), catalog.policy, catalog.drawn, catalog.chars_a_minute)
+    chat.dispatcher.catalog = lambda: after
 
 
 async def test_pages_read_before_a_lesson_changed_do_not_count_on_top_of_those_read_after(chat: Chat) -> None:
@@ -35,7 +35,7 @@ async def test_pages_read_before_a_lesson_changed_do_not_count_on_top_of_those_r
     said = await read_through(chat, lesson, expected(lesson))
 
     assert "学完了" in said
-    assert rows(chat.dispatcher.desk, CREDITED) == [(sum(expected(lesson)),)]
+    assert rows(chat.dispatcher.database, CREDITED) == [(sum(expected(lesson)),)]
     assert "从头重读" in await chat.say("为什么")
 
 
@@ -49,7 +49,7 @@ async def test_a_lesson_that_is_gone_is_put_down_and_the_next_one_can_be_begun(c
     assert "已经下架" in await chat.say(words)
     assert "1/" in await chat.say("学习")
     assert lesson_in_hand(chat).id != lesson.id
-    assert rows(chat.dispatcher.desk, "SELECT seconds, reason FROM uncredited") == [(expected(lesson)[0], "课程已经下架，没有学完，不计")]
+    assert rows(chat.dispatcher.database, "SELECT seconds, reason FROM uncredited") == [(expected(lesson)[0], "课程已经下架，没有学完，不计")]
 
 
 async def test_the_closing_answer_of_a_lesson_that_is_gone_is_recorded_all_the_same(chat: Chat) -> None:
@@ -64,9 +64,9 @@ async def test_the_closing_answer_of_a_lesson_that_is_gone_is_recorded_all_the_s
         said = await chat.say(right_answer(question_in_hand(chat)))
         assert said.startswith("已记录")
     assert "已经下架" in said
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(len(lesson.questions),)]
-    assert rows(chat.dispatcher.desk, CREDITED) == []
-    assert rows(chat.dispatcher.desk, "SELECT state FROM reading") == [("left",)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM answer") == [(len(lesson.questions),)]
+    assert rows(chat.dispatcher.database, CREDITED) == []
+    assert rows(chat.dispatcher.database, "SELECT state FROM reading") == [("left",)]
     assert "没有放下的题或课" in await chat.say("继续")
 
 
@@ -74,9 +74,9 @@ async def test_a_lesson_that_earned_nothing_the_first_time_may_still_earn(chat: 
     await chat.say("学习 民法典")
     lesson = lesson_in_hand(chat)
     await read_through(chat, lesson, [1] * len(lesson.pages))
-    assert rows(chat.dispatcher.desk, CREDITED) == []
+    assert rows(chat.dispatcher.database, CREDITED) == []
 
     assert "不再计学时" not in await chat.say(f"学习 {lesson.id}")
     await read_through(chat, lesson, expected(lesson))
-    assert rows(chat.dispatcher.desk, CREDITED) == [(sum(expected(lesson)),)]
+    assert rows(chat.dispatcher.database, CREDITED) == [(sum(expected(lesson)),)]
     assert "不再计学时" in await chat.say(f"学习 {lesson.id}")

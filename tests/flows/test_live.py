@@ -22,7 +22,7 @@ from tests.support.service import standing, window
 
 
 async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(engine: Engine) -> None:
-    desk = Database(engine)
+    database = Database(engine)
     began = datetime.now(UTC) - timedelta(minutes=1)
 
     def work(session: Session) -> None:
@@ -40,7 +40,7 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
         window(session, house.url, "1001") as page,
     ):
         # Fired once the page is open: what it shows it was not asked for.
-        desk.write_now(work)
+        database.write_now(work)
         frame = await asyncio.wait_for(page.next(), 60)
         assert "周五下午三点，宪法讲座" in frame["reply"]["text"]
         assert frame["id"].startswith("push-d")
@@ -50,16 +50,16 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
         async with window(session, house.url, "1002") as other:
             turns = other.hello["turns"]
             assert [turn["reply"]["text"] for turn in turns] == [frame["reply"]["text"]], "who was away finds it on coming back"
-    assert states(desk) == {"sent": 2}
-    assert [row[0] is not None for row in rows(desk, "read_at")] == [True, False]
+    assert states(database) == {"sent": 2}
+    assert [row[0] is not None for row in rows(database, "read_at")] == [True, False]
 
 
 async def test_an_administrator_asks_how_far_it_has_come_and_a_stranger_to_the_role_may_not(engine: Engine, chat: Chat) -> None:
-    desk = chat.dispatcher.desk
-    desk.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
-    n = desk.write_now(lambda session: owe(session, crowd(session, 4)))
+    database = chat.dispatcher.database
+    database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
+    n = database.write_now(lambda session: owe(session, crowd(session, 4)))
     admin = Chat(chat.dispatcher, chat.clock, "9001")
-    desk.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 1")))
+    database.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 1")))
     said = await admin.say(f"活动 进度 {n}")
     assert "▓▓▓▓▓░░░░░░░░░░░░░░░ 1/4" in said
     assert "失败：recipient 60111 1 人" in said

@@ -57,7 +57,7 @@ async def test_the_first_answer_stands_and_nobody_is_told_the_key_before_the_clo
     question = room.question(1)
     heard = [said, await player.say("继续"), await player.say("A"), await player.say(f"竞赛 {room.code}")]
     assert not any(question.explanation in one or "正确答案" in one for one in heard)
-    rows = house.desk.read_now(lambda session: session.execute(text("SELECT choice FROM answer")).all())
+    rows = house.database.read_now(lambda session: session.execute(text("SELECT choice FROM answer")).all())
     assert [row[0] for row in rows] == ["A"]
 
 
@@ -71,7 +71,7 @@ async def test_two_taps_at_once_are_one_answer(house: Dispatcher, clock: Clock) 
     task = player.last.ask.task
     heard = await asyncio.gather(*(house.handle(player.message("AB"[n % 2], task)) for n in range(8)))
     assert sum(one.text.startswith("已记录") for one in heard) == 1
-    assert house.desk.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
+    assert house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
 
 
 async def test_what_arrives_late_is_refused_and_says_why(house: Dispatcher, clock: Clock) -> None:
@@ -117,15 +117,15 @@ async def test_a_void_question_counts_for_nobody_and_the_reason_is_told(house: D
 
 async def test_another_operator_takes_over_and_it_is_seen(house: Dispatcher, clock: Clock) -> None:
     room = opened(house, clock, players=1)
-    house.desk.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin",)))
+    house.database.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin",)))
     other = Chat(house, clock, "9002")
     assert "现在由 管理员甲 主持" in await other.say("主持 下一题")
     assert "现在由您主持" in await other.say(f"主持 接管 {room.id}")
     assert "第 1 题已出" in await other.say("主持 下一题")
     assert "现在由 管理员乙 主持" in await room.host.say("主持 收题")
-    log = house.desk.read_now(lambda session: session.execute(text("SELECT act, why FROM live_decision ORDER BY id")).all())
+    log = house.database.read_now(lambda session: session.execute(text("SELECT act, why FROM live_decision ORDER BY id")).all())
     assert ("接管", "从 管理员甲 接管") in [tuple(row) for row in log]
-    audited = house.desk.read_now(lambda session: session.execute(text("SELECT actor, action FROM audit ORDER BY id")).all())
+    audited = house.database.read_now(lambda session: session.execute(text("SELECT actor, action FROM audit ORDER BY id")).all())
     assert ("9002", "现场竞赛 接管") in [tuple(row) for row in audited]
 
 
@@ -146,10 +146,10 @@ async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, 
     assert room.question(1).explanation in await free.say("继续")
 
     def called(session: Session) -> int:
-        call = next(one for one in live_broadcast.owed(session, house.shelf(), clock.now) if one.what == live_broadcast.TOLD)
+        call = next(one for one in live_broadcast.owed(session, house.catalog(), clock.now) if one.what == live_broadcast.TOLD)
         return live_broadcast.plan(session, call, clock.now, OpenChannels(("local",), {}, ()), sizes_of(LIMITS))[1]
 
-    assert house.desk.read_now(called) == 1
+    assert house.database.read_now(called) == 1
 
 
 async def test_a_contest_beyond_ones_units_is_not_even_numbered(house: Dispatcher, clock: Clock) -> None:
@@ -159,7 +159,7 @@ async def test_a_contest_beyond_ones_units_is_not_even_numbered(house: Dispatche
         who = enroll(session, "9003", "管理员丙", unit="某局/财务处", roles=("admin",))
         session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/财务处') WHERE person_id = :who"), {"who": who})
 
-    house.desk.write_now(of_unit)
+    house.database.write_now(of_unit)
     said = await Chat(house, clock, "9003").say("主持 下一题")
     assert said.startswith("现在没有开场的现场竞赛")
 

@@ -34,18 +34,18 @@ def scores(room: Room) -> dict[str, int]:
         assert of is not None
         return {one.name: one.score // 1000 for one in live_results.standing(session, of).teams}
 
-    return room.dispatcher.desk.read_now(work)
+    return room.dispatcher.database.read_now(work)
 
 
 def ticks(room: Room, seconds: float = 1) -> bool:
     """What the herald does by itself some time later."""
     room.clock.pass_(seconds)
-    return room.dispatcher.desk.write_now(lambda session: live_clock.run(session, room.id, room.clock.now))
+    return room.dispatcher.database.write_now(lambda session: live_clock.run(session, room.id, room.clock.now))
 
 
 def log(room: Room) -> list[tuple[str, str, str]]:
     """(who, what, why), oldest first."""
-    rows = room.dispatcher.desk.read_now(lambda session: session.execute(text("SELECT actor, act, why FROM live_decision ORDER BY id")).all())
+    rows = room.dispatcher.database.read_now(lambda session: session.execute(text("SELECT actor, act, why FROM live_decision ORDER BY id")).all())
     return [tuple(row) for row in rows]
 
 
@@ -129,7 +129,7 @@ async def test_in_the_third_scheme_reading_is_a_time_to_press_and_a_wrong_team_i
 
 def answering(room: Room) -> list[str]:
     """The teams that were let answer, in order."""
-    rows = room.dispatcher.desk.read_now(
+    rows = room.dispatcher.database.read_now(
         lambda session: session.execute(
             text("SELECT t.name FROM live_decision d JOIN team t ON t.id = d.team_id WHERE d.act = '抢到' ORDER BY d.id")
         ).all()
@@ -190,7 +190,7 @@ async def test_level_teams_meet_in_the_sudden_death(house: Dispatcher, clock: Cl
         assert of is not None
         return [(one.place, one.name) for one in live_results.standing(session, of).teams]
 
-    assert house.desk.read_now(places) == [(1, "二队"), (2, "一队")]
+    assert house.database.read_now(places) == [(1, "二队"), (2, "一队")]
 
 
 async def test_the_arbiter_may_void_what_was_judged_and_adjust_with_a_reason(house: Dispatcher, clock: Clock) -> None:
@@ -208,12 +208,12 @@ async def test_the_arbiter_may_void_what_was_judged_and_adjust_with_a_reason(hou
     assert ("9001", "改分", "场外提示") in log(room)
     await room.host.say("主持 结束")
     assert room.stage().course.phase == "finished"
-    kept = house.desk.read_now(lambda session: contests.get(session, room.id))
+    kept = house.database.read_now(lambda session: contests.get(session, room.id))
     assert kept is not None
     assert [(one["place"], one["team"], one["score"]) for one in kept.board["teams"]] == [(1, "一队", 100_000), (2, "二队", 95_000)]
-    before, after = house.desk.write_now(lambda session: leaderboard.recount(session, room.id, clock.now))
+    before, after = house.database.write_now(lambda session: leaderboard.recount(session, room.id, clock.now))
     assert before == after, "the same rows give the same board"
-    assert len(house.desk.read_now(lambda session: players.took_part(session, room.id))) == 6, "who stood on the stage took part"
+    assert len(house.database.read_now(lambda session: players.took_part(session, room.id))) == 6, "who stood on the stage took part"
 
 
 @pytest.mark.parametrize("said", ["主持 作废 1", "主持 改分 一队 5", "主持 改分 三队 5 原因", "主持 改分 一队 0 原因"])
@@ -228,9 +228,9 @@ async def test_nothing_is_decided_without_a_reason_or_for_nobody(house: Dispatch
 async def test_a_stage_is_opened_with_the_rules_as_they_will_be_read_out(house: Dispatcher, clock: Clock) -> None:
     def work(session: Any) -> int:
         enroll(session, "9001", "管理员甲", roles=("admin",))
-        return plan(session, house.shelf(), hosted(session), questions=1, parts=("抢答",), form="onsite", now=clock.now)
+        return plan(session, house.catalog(), hosted(session), questions=1, parts=("抢答",), form="onsite", now=clock.now)
 
-    contest_id = house.desk.write_now(work)
+    contest_id = house.database.write_now(work)
     host = Chat(house, clock, "9001")
     assert "没有「方案九」" in await host.say(f"主持 开场 {contest_id} 方案九")
     said = await host.say(f"主持 开场 {contest_id} 方案二 抢答分=30 犯规=5取消")

@@ -18,10 +18,10 @@ from tests.flows.test_daily import question_in_hand, right_answer, rows, wrong_a
 DAY = 24 * 3600
 
 
-def tapped(shelf: Catalog, law: str = "") -> list[str]:
+def tapped(catalog: Catalog, law: str = "") -> list[str]:
     """Questions that are answered by a tap, of one law or of all."""
-    questions = shelf.library.questions
-    return [name for name in shelf.drawn if questions[name].options and law in ("", questions[name].law)]
+    questions = catalog.library.questions
+    return [name for name in catalog.drawn if questions[name].options and law in ("", questions[name].law)]
 
 
 def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
@@ -34,12 +34,12 @@ def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
         assert kept is not None
         mistakes.keep(session, 1, kept)
 
-    house.desk.write_now(work)
+    house.database.write_now(work)
 
 
 def missed(house: Dispatcher, count: int, law: str = "") -> list[str]:
     """So many questions in the notebook of 1001, each answered wrong two days ago."""
-    names = tapped(house.shelf(), law)[:count]
+    names = tapped(house.catalog(), law)[:count]
     for name in names:
         remember(house, name, 2)
     return names
@@ -121,7 +121,7 @@ async def test_the_daily_set_stays_five_and_takes_two_that_are_near_due(chat: Ch
     names = missed(chat.dispatcher, 6)
     said = await chat.say("每日")
     assert "第1/5题" in said
-    mixed = rows(chat.dispatcher.desk, "SELECT question FROM sitting_item")
+    mixed = rows(chat.dispatcher.database, "SELECT question FROM sitting_item")
     assert len(mixed) == 5
     assert len({name for (name,) in mixed} & set(names)) == 2
 
@@ -134,7 +134,7 @@ async def test_after_eight_reviews_the_daily_set_is_all_new(chat: Chat) -> None:
     await chat.say("错题")
     await work_through(chat)
     await chat.say("每日")
-    mixed = rows(chat.dispatcher.desk, "SELECT question FROM sitting_item WHERE sitting_id = (SELECT id FROM sitting WHERE kind = 'daily')")
+    mixed = rows(chat.dispatcher.database, "SELECT question FROM sitting_item WHERE sitting_id = (SELECT id FROM sitting WHERE kind = 'daily')")
     assert {name for (name,) in mixed} & set(names) == set()
 
 
@@ -164,7 +164,7 @@ async def test_the_time_begins_anew_with_the_next_question_and_when_one_is_skipp
 async def test_an_ordinary_right_answer_makes_no_card(chat: Chat) -> None:
     await chat.say("每日")
     await work_through(chat)
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM notebook_card") == [(0,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM notebook_card") == [(0,)]
 
 
 # ── The exam day ──
@@ -210,7 +210,7 @@ async def test_what_no_minutes_can_reach_is_said_plainly(chat: Chat) -> None:
 
 
 async def test_before_an_exam_what_is_not_due_is_asked_too(chat: Chat) -> None:
-    remember(chat.dispatcher, tapped(chat.dispatcher.shelf())[0], 14, 12, 3)
+    remember(chat.dispatcher, tapped(chat.dispatcher.catalog())[0], 14, 12, 3)
     assert "现在是空的。已移出的 1 题到期会再问" in await chat.say("错题")
     await chat.say("设置 考试日期 2026-03-30")
     assert "为考试先做 1 题" in await chat.say("错题")
@@ -239,7 +239,7 @@ async def test_on_the_day_itself_it_is_said_what_is_known_now(chat: Chat) -> Non
 )  # fmt: skip
 async def test_what_cannot_be_set_is_refused_with_the_reason(chat: Chat, words: str, reason: str) -> None:
     assert reason in await chat.say(words)
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM exam_goal") == [(0,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM exam_goal") == [(0,)]
 
 
 # ── Practice ──
@@ -286,7 +286,7 @@ async def test_a_challenge_ends_with_the_first_mistake_and_keeps_the_best_run(ch
         await chat.say(right_answer(question_in_hand(chat)))
     assert "这次连对 4 题。🏆 新的最好成绩（原来 3 题）" in await chat.say(wrong_answer(question_in_hand(chat)))
     assert "「错题」" in said
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM notebook_card") == [(3,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM notebook_card") == [(3,)]
 
 
 async def test_no_question_comes_twice_in_a_run_and_a_whole_run_ends_by_itself(chat: Chat) -> None:

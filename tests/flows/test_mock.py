@@ -24,9 +24,9 @@ def hall(chat: Chat) -> Hall:
 async def test_without_an_exam_the_usual_paper_is_drawn_by_its_blueprint(chat: Chat) -> None:
     said = await chat.say("练习 模拟")
     assert "模拟考试（通用卷）：20 题，满分 100 分，60 分及格，限时 20 分钟，到 09:20。全部答完才出结果；不计考试学时。" in said
-    shelf = chat.dispatcher.shelf()
-    drawn = rows(chat.dispatcher.desk, "SELECT question, points FROM sitting_item ORDER BY n")
-    kinds = [(shelf.library.questions[name].kind, points) for name, points in drawn]
+    catalog = chat.dispatcher.catalog()
+    drawn = rows(chat.dispatcher.database, "SELECT question, points FROM sitting_item ORDER BY n")
+    kinds = [(catalog.library.questions[name].kind, points) for name, points in drawn]
     assert {pair: kinds.count(pair) for pair in kinds} == {("single", 4000): 10, ("multiple", 8000): 5, ("judge", 4000): 5}
     assert len({name for name, _ in drawn}) == 20
 
@@ -50,7 +50,7 @@ async def test_nothing_is_told_before_the_end_and_then_the_points(chat: Chat) ->
 async def test_a_mock_exam_earns_as_practice_and_never_as_an_exam(chat: Chat) -> None:
     await chat.say("练习 模拟")
     assert await work_through(chat) == 20
-    assert rows(chat.dispatcher.desk, "SELECT DISTINCT category, rule, source_kind FROM ledger") == [("practice", "D3", "item")]
+    assert rows(chat.dispatcher.database, "SELECT DISTINCT category, rule, source_kind FROM ledger") == [("practice", "D3", "item")]
 
 
 async def test_what_is_answered_after_the_time_does_not_count(chat: Chat) -> None:
@@ -69,11 +69,11 @@ async def test_an_unfinished_mock_exam_waits_and_makes_way_for_the_next(chat: Ch
     await chat.say("退出")
     assert "第2/20题" in await chat.say("继续")
     assert "第1/20题" in await chat.say("练习 模拟")
-    assert rows(chat.dispatcher.desk, "SELECT state, COUNT(*) FROM sitting GROUP BY state ORDER BY state") == [("left", 1), ("open", 1)]
+    assert rows(chat.dispatcher.database, "SELECT state, COUNT(*) FROM sitting GROUP BY state ORDER BY state") == [("left", 1), ("open", 1)]
 
 
 async def test_with_an_exam_announced_the_mock_is_like_it_and_keeps_its_fixed_items_out(chat: Chat, hall: Hall) -> None:
-    fixed = next(name for name in hall.shelf.drawn if hall.shelf.library.questions[name].kind == "single")
+    fixed = next(name for name in hall.catalog.drawn if hall.catalog.library.questions[name].kind == "single")
     hall.publish(f"单选 4×2、判断 2×1；固定 {fixed}×10；30 分钟；及格 60%", opens_at=NOW + timedelta(days=3), closes_at=NOW + timedelta(days=4))
     assert "模拟考试（照《年度学法考试》的命题蓝图）：6 题，满分 10 分，6 分及格，限时 30 分钟" in await chat.say("练习 模拟")
 
@@ -120,16 +120,16 @@ async def test_a_mistake_of_an_exam_enters_the_notebook_when_its_keys_are_told(c
     hall.answer_all(1, begun.status.attempt.sitting_id, right=4)
     hall.hand_in(1, begun.status.attempt.sitting_id)
     hall.tick(NOW)
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM notebook_card") == [(0,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM notebook_card") == [(0,)]
     hall.tick(NOW + timedelta(hours=3))
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*), MIN(right_in_a_row) FROM notebook_card") == [(2, 0)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*), MIN(right_in_a_row) FROM notebook_card") == [(2, 0)]
 
 
 def test_an_item_of_a_mock_is_worth_what_the_blueprint_says(chat: Chat) -> None:
     def work(session: Session) -> int:
-        shelf = chat.dispatcher.shelf()
-        names = list(shelf.drawn.items())[:2]
+        catalog = chat.dispatcher.catalog()
+        names = list(catalog.drawn.items())[:2]
         return sittings.open_sitting(session, 1, "mock", "0@x", names, NOW, {names[0][0]: 2500})
 
-    sitting_id = chat.dispatcher.desk.write_now(work)
-    assert rows(chat.dispatcher.desk, f"SELECT points FROM sitting_item WHERE sitting_id = {sitting_id} ORDER BY n") == [(2500,), (0,)]
+    sitting_id = chat.dispatcher.database.write_now(work)
+    assert rows(chat.dispatcher.database, f"SELECT points FROM sitting_item WHERE sitting_id = {sitting_id} ORDER BY n") == [(2500,), (0,)]

@@ -28,13 +28,13 @@ def boss(house: Dispatcher, clock: Clock) -> Chat:
             enroll(session, staff_no, name, unit=unit)
         session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/二处') WHERE person_id = :p"), {"p": two})
 
-    house.desk.write_now(work)
+    house.database.write_now(work)
     clock.now = NOW
     return Chat(house, clock, "9001")
 
 
 def rows(chat: Chat, query: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in chat.dispatcher.desk.read_now(lambda session: session.execute(text(query)).all())]
+    return [tuple(row) for row in chat.dispatcher.database.read_now(lambda session: session.execute(text(query)).all())]
 
 
 async def poll(boss: Chat) -> int:
@@ -42,14 +42,14 @@ async def poll(boss: Chat) -> int:
     await boss.say("推送 单位=某局/一处 投票：去哪里参观/法院/检察院")
     draft = next(one.say for one in boss.last.buttons if "确认" in one.say)
     await boss.say(draft)
-    boss.dispatcher.desk.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at")))
+    boss.dispatcher.database.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at")))
     return int(rows(boss, "SELECT MAX(id) FROM campaign")[0][0])
 
 
 def planned(boss: Chat) -> DeliveryPlan:
-    desk, now = boss.dispatcher.desk, boss.clock.now
-    owed = desk.write_now(lambda session: queue.claim(session, "test", now, 100, 30))
-    return desk.read_now(lambda session: plan.plan(session, boss.dispatcher.shelf(), owed, now, OpenChannels(("local",))))
+    database, now = boss.dispatcher.database, boss.clock.now
+    owed = database.write_now(lambda session: queue.claim(session, "test", now, 100, 30))
+    return database.read_now(lambda session: plan.plan(session, boss.dispatcher.catalog(), owed, now, OpenChannels(("local",))))
 
 
 async def test_the_list_comes_first_and_the_word_sends_it_once(boss: Chat) -> None:
@@ -83,7 +83,7 @@ async def test_who_votes_meanwhile_is_left_alone_and_nobody_is_urged_twice_a_day
     assert one.parcel.to.user == "1002"
     assert [button.say for button in one.parcel.reply.buttons] == [f"投票 {occurrence} A", f"投票 {occurrence} B"]
 
-    boss.dispatcher.desk.write_now(
+    boss.dispatcher.database.write_now(
         lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = not_before, holder = '' WHERE state = 'queued'"))
     )
     assert "其中 1 人今天已提醒过" in await boss.say(f"催学 {asked}")
@@ -103,13 +103,13 @@ async def test_a_draft_grows_old_and_a_pause_holds_it(boss: Chat) -> None:
 async def test_a_deadline_said_in_the_chat_reminds_by_itself(boss: Chat) -> None:
     asked = await poll(boss)
     assert "发出后 2 个工作日内完成" in await boss.say(f"催学 {asked} 期限 2个工作日")
-    shelf = boss.dispatcher.shelf()
+    catalog = boss.dispatcher.catalog()
     on = datetime(2026, 3, 4, 2, tzinfo=UTC)
-    assert boss.dispatcher.desk.write_now(lambda session: reminders.tick(session, shelf, on)) == 2
+    assert boss.dispatcher.database.write_now(lambda session: reminders.tick(session, catalog, on)) == 2
 
     assert "没有期限" in await boss.say(f"催学 {asked} 期限 取消")
     after = datetime(2026, 3, 5, 2, tzinfo=UTC)
-    assert boss.dispatcher.desk.write_now(lambda session: reminders.tick(session, shelf, after)) == 0
+    assert boss.dispatcher.database.write_now(lambda session: reminders.tick(session, catalog, after)) == 0
 
 
 async def test_a_deadline_can_be_part_of_the_plan_and_is_shown_with_it(boss: Chat) -> None:
@@ -140,7 +140,7 @@ async def test_the_hours_of_the_year_are_urged_by_the_forecast_and_within_reach(
     late = datetime(2026, 11, 20, 2, tzinfo=UTC)
     boss.clock.now = late
     good = rows(boss, "SELECT id FROM person WHERE staff_no = '1001'")[0][0]
-    boss.dispatcher.desk.write_now(
+    boss.dispatcher.database.write_now(
         lambda session: ledger.add(session, good, "external", 41 * 2700, date(2026, 5, 6), ("lesson", "x"), ("D2", 1), late)
     )
     said = await boss.say("催学 学时")

@@ -27,32 +27,32 @@ from tests.flows.test_daily import question_in_hand, right_answer, rows
 PEOPLE = 60
 
 
-def singles(shelf: Catalog, count: int = 10) -> list[str]:
+def singles(catalog: Catalog, count: int = 10) -> list[str]:
     """Questions with one right letter, so that every answer is a letter."""
-    found = [name for name in shelf.drawn if shelf.library.questions[name].kind == "single"]
+    found = [name for name in catalog.drawn if catalog.library.questions[name].kind == "single"]
     return found[:count]
 
 
-def with_round(session: Session, shelf: Catalog, user: str, count: int = 10) -> tuple[int, int]:
+def with_round(session: Session, catalog: Catalog, user: str, count: int = 10) -> tuple[int, int]:
     """A person with a round of single-choice questions in hand: their id and the sitting's."""
     person_id = enroll(session, user)
-    return person_id, open_set(session, shelf, person_id, "practice", f"随机@{user}", singles(shelf, count), NOW).sitting.id
+    return person_id, open_set(session, catalog, person_id, "practice", f"随机@{user}", singles(catalog, count), NOW).sitting.id
 
 
 @pytest.fixture
 def people(house: Dispatcher) -> dict[str, int]:
     """60 people, each with ten questions in hand; their sittings."""
-    shelf = house.shelf()
-    return house.desk.write_now(lambda session: {str(user): with_round(session, shelf, str(user))[1] for user in range(3000, 3000 + PEOPLE)})
+    catalog = house.catalog()
+    return house.database.write_now(lambda session: {str(user): with_round(session, catalog, str(user))[1] for user in range(3000, 3000 + PEOPLE)})
 
 
 @pytest.fixture
 async def replica(engine: Engine, house: Dispatcher) -> AsyncIterator[Dispatcher]:
     """A second service over the same database."""
-    desk = Database(engine, prelock=accounts.lock_people)
-    desk.start()
-    yield Dispatcher(desk, house.shelf, rng=random.Random(5))
-    await asyncio.to_thread(desk.stop)
+    database = Database(engine, prelock=accounts.lock_people)
+    database.start()
+    yield Dispatcher(database, house.catalog, rng=random.Random(5))
+    await asyncio.to_thread(database.stop)
 
 
 def said_by(user: str, words: str, message_id: str, task: str = "") -> Incoming:
@@ -62,7 +62,7 @@ def said_by(user: str, words: str, message_id: str, task: str = "") -> Incoming:
 def effects(house: Dispatcher) -> list[tuple[object, ...]]:
     """Per answer: who, where, what, and whether its ledger effect is there exactly once."""
     return rows(
-        house.desk,
+        house.database,
         """SELECT p.staff_no, a.n, a.choice, (SELECT COUNT(*) FROM ledger l WHERE l.person_id = a.person_id AND l.source_id = '2026:' || a.question)
            FROM answer a JOIN person p ON p.id = a.person_id ORDER BY 1, 2""",
     )
@@ -70,9 +70,9 @@ def effects(house: Dispatcher) -> list[tuple[object, ...]]:
 
 def totals_are_the_ledger(house: Dispatcher) -> bool:
     """The running totals equal the ledger to the second."""
-    ledger = rows(house.desk, "SELECT person_id, SUM(credit_seconds), COUNT(*) FROM ledger GROUP BY 1 ORDER BY 1")
-    return ledger == rows(house.desk, "SELECT person_id, seconds, items FROM year_total ORDER BY 1") and [row[:2] for row in ledger] == rows(
-        house.desk, "SELECT person_id, SUM(seconds) FROM day_total GROUP BY 1 ORDER BY 1"
+    ledger = rows(house.database, "SELECT person_id, SUM(credit_seconds), COUNT(*) FROM ledger GROUP BY 1 ORDER BY 1")
+    return ledger == rows(house.database, "SELECT person_id, seconds, items FROM year_total ORDER BY 1") and [row[:2] for row in ledger] == rows(
+        house.database, "SELECT person_id, SUM(seconds) FROM day_total GROUP BY 1 ORDER BY 1"
     )
 
 
@@ -97,37 +97,37 @@ async def test_copies_of_a_command_have_one_effect_too(house: Dispatcher, people
     replies = await asyncio.gather(*(house.handle(said_by(user, "练习", "m1")) for user in people for _ in range(4)))
     assert all(reply.ask is not None for reply in replies)
     assert [len({lettered(reply) for reply in replies[at : at + 4]}) for at in range(0, 4 * PEOPLE, 4)] == [1] * PEOPLE
-    assert rows(house.desk, "SELECT COUNT(*) FROM sitting") == [(2 * PEOPLE,)]
+    assert rows(house.database, "SELECT COUNT(*) FROM sitting") == [(2 * PEOPLE,)]
 
 
 @pytest.mark.parametrize("other", [{"user": "4002"}, {"app": "second"}, {"channel": "wecom"}], ids=["person", "app", "channel"])
 async def test_the_same_message_id_from_elsewhere_is_another_message(house: Dispatcher, other: dict[str, str]) -> None:
     """D3: two people, two apps, two channels."""
-    shelf = house.shelf()
+    catalog = house.catalog()
 
     def roll(session: Session) -> None:
-        person_id, _ = with_round(session, shelf, "4001")
+        person_id, _ = with_round(session, catalog, "4001")
         session.add(AccountRow(channel="wecom", user="4001", person_id=person_id, bound_at=NOW, bound_by="test"))
-        with_round(session, shelf, "4002")
+        with_round(session, catalog, "4002")
 
-    house.desk.write_now(roll)
+    house.database.write_now(roll)
     message = said_by("4001", "A", "same")
     elsewhere = replace(message, sender=replace(message.sender, **other))
     first, second = await asyncio.gather(house.handle(message), house.handle(elsewhere))
     assert first.text.startswith("已记录")
     assert second.text.startswith("已记录")
-    assert rows(house.desk, "SELECT COUNT(*) FROM answer") == [(2,)]
-    assert rows(house.desk, "SELECT COUNT(*) FROM inbox") == [(2,)]
+    assert rows(house.database, "SELECT COUNT(*) FROM answer") == [(2,)]
+    assert rows(house.database, "SELECT COUNT(*) FROM inbox") == [(2,)]
 
 
 async def test_a_retry_that_reaches_another_replica_gets_the_kept_reply(house: Dispatcher, replica: Dispatcher, people: dict[str, int]) -> None:
     """D5: the second service has its own memory and the same database; a restart is the same thing one after the other."""
     first = await asyncio.gather(*(house.handle(said_by(user, "C", "m1")) for user in people))
-    await asyncio.to_thread(house.desk.stop)
+    await asyncio.to_thread(house.database.stop)
     again = await asyncio.gather(*(replica.handle(said_by(user, "C", "m1")) for user in people))
 
     assert again == first
-    assert rows(replica.desk, "SELECT COUNT(*) FROM answer") == [(PEOPLE,)]
+    assert rows(replica.database, "SELECT COUNT(*) FROM answer") == [(PEOPLE,)]
 
 
 async def test_a_retry_that_came_late_gets_what_was_said_and_not_todays_answer(chat: Chat) -> None:
@@ -170,14 +170,14 @@ async def test_a_number_that_is_not_in_the_set_is_refused(house: Dispatcher, peo
 
 async def test_a_numbered_answer_is_not_taken_for_the_words_of_the_question_in_hand(house: Dispatcher, shipped: Library) -> None:
     """A question that is answered in writing is in hand; 第2题 B is said of another one all the same, however it is written."""
-    shelf = house.shelf()
-    written = next(name for name in shelf.drawn if shipped.questions[name].kind == "fill")
+    catalog = house.catalog()
+    written = next(name for name in catalog.drawn if shipped.questions[name].kind == "fill")
 
     def roll(session: Session) -> None:
         person_id = enroll(session, "4001")
-        open_set(session, shelf, person_id, "practice", "随机@1", [written, *singles(shelf, 2)], NOW)
+        open_set(session, catalog, person_id, "practice", "随机@1", [written, *singles(catalog, 2)], NOW)
 
-    house.desk.write_now(roll)
+    house.database.write_now(roll)
     assert (await house.handle(said_by("4001", "第2题 B", "m1"))).text.startswith("已记录")
     assert (await house.handle(said_by("4001", "3A", "m2"))).text.startswith("已记录")
     assert effects(house) == [("4001", 2, "B", 1), ("4001", 3, "A", 1)]
@@ -189,24 +189,26 @@ async def test_a_numbered_answer_is_not_taken_for_the_words_of_the_question_in_h
 @pytest.mark.parametrize("task", ["s{own}.1", "s{other}.1", "s{done}.2", "s999999.1", "s{own}.11", "s{own}.0", "x1.1", "s1", "r999.1"])
 async def test_a_tap_on_an_old_or_foreign_card_is_refused_and_changes_nothing(house: Dispatcher, task: str) -> None:
     """D7: answered before, another person's, of a finished set, of nothing at all."""
-    shelf = house.shelf()
+    catalog = house.catalog()
 
     def roll(session: Session) -> dict[str, int]:
-        person_id, done = with_round(session, shelf, "4001")
-        own = quiz.practice(session, shelf, person_id, "", NOW, random.Random(3)).sitting.id
-        return {"own": own, "done": done, "other": with_round(session, shelf, "4002")[1]}
+        person_id, done = with_round(session, catalog, "4001")
+        own = quiz.practice(session, catalog, person_id, "", NOW, random.Random(3)).sitting.id
+        return {"own": own, "done": done, "other": with_round(session, catalog, "4002")[1]}
 
-    ids = house.desk.write_now(roll)
-    question = rows(house.desk, f"SELECT question FROM sitting_item WHERE sitting_id = {ids['own']} AND n = 1")[0][0]
-    choice = right_answer(shelf.library.questions[str(question)])
+    ids = house.database.write_now(roll)
+    question = rows(house.database, f"SELECT question FROM sitting_item WHERE sitting_id = {ids['own']} AND n = 1")[0][0]
+    choice = right_answer(catalog.library.questions[str(question)])
     assert (await house.handle(said_by("4001", choice, "m1", task=f"s{ids['own']}.1"))).text.startswith("已记录")
-    before = [rows(house.desk, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "notebook_card")]
+    before = [rows(house.database, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "notebook_card")]
 
     reply = await house.handle(said_by("4001", "A", "m2", task=task.format(**ids)))
 
     assert not reply.text.startswith("已记录")
     assert "未记录" in reply.text or "失效" in reply.text or "结束" in reply.text
-    assert [rows(house.desk, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "notebook_card")] == before
+    assert [
+        rows(house.database, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("answer", "ledger", "sitting", "focus", "notebook_card")
+    ] == before
 
 
 async def test_of_two_taps_on_one_card_the_first_stands(house: Dispatcher, people: dict[str, int]) -> None:
@@ -227,7 +229,7 @@ async def test_twenty_messages_of_one_person_at_once_equal_some_order(house: Dis
     replies = await asyncio.gather(*((house, replica)[n % 2].handle(said_by(user, "ABCD"[n % 4], f"m{n}")) for user in users for n in range(20)))
     assert Counter(reply.text[:3] for reply in replies) == {"已记录": 100, "未记录": 100}
     assert [(user, n, 1) for user, n, _, once in effects(house) if once == 1] == [(user, n, 1) for user in sorted(users) for n in range(1, 11)]
-    assert rows(house.desk, "SELECT COUNT(*) FROM sitting WHERE state = 'done'") == [(10,)]
+    assert rows(house.database, "SELECT COUNT(*) FROM sitting WHERE state = 'done'") == [(10,)]
     assert totals_are_the_ledger(house)
 
 
@@ -235,7 +237,7 @@ async def test_a_message_that_was_refused_left_nothing(house: Dispatcher, people
     tables = ("answer", "ledger", "inbox", "notebook_card", "uncredited", "year_total", "day_total")
     replies = await asyncio.gather(*(house.handle(said_by(user, "今天天气真好呀我们去哪里吃饭", "m1")) for user in people))
     assert {reply.text[:3] for reply in replies} == {"未记录"}
-    assert [rows(house.desk, f"SELECT COUNT(*) FROM {table}") for table in tables] == [[(0,)]] * len(tables)
+    assert [rows(house.database, f"SELECT COUNT(*) FROM {table}") for table in tables] == [[(0,)]] * len(tables)
 
 
 async def test_a_retry_of_a_refused_message_is_refused_in_the_same_words_and_answers_nothing(chat: Chat) -> None:
@@ -244,7 +246,7 @@ async def test_a_retry_of_a_refused_message_is_refused_in_the_same_words_and_ans
     assert first.startswith("未记录")
     assert "第1/5题" in await chat.say("每日")
     assert await chat.hear(message) == first
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(0,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM answer") == [(0,)]
 
 
 @pytest.mark.parametrize("said", ["纠错 a\0b", "纠错 半个\ud800字", "绑定 a\0b 12345678", "练习 民法典\0", "\0"])

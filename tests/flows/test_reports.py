@@ -25,13 +25,13 @@ def boss(house: Dispatcher, clock: Clock) -> Chat:
         at = datetime(2026, 2, 1, 4, tzinfo=UTC)
         ledger.add(session, one, "online", 2700 * 40, date(2026, 2, 1), ("lesson", "2026:x"), ("D2", 1), at)
 
-    house.desk.write_now(work)
+    house.database.write_now(work)
     return Chat(house, clock, "9001")
 
 
 def looks(chat: Chat) -> list[tuple[str, ...]]:
     """Who looked at what, from the audit."""
-    rows = chat.dispatcher.desk.read_now(
+    rows = chat.dispatcher.database.read_now(
         lambda session: session.execute(text("SELECT actor, via, action, target, outcome FROM audit ORDER BY id")).all()
     )
     return [tuple(row) for row in rows]
@@ -92,7 +92,7 @@ async def test_an_unknown_report_is_answered_with_the_nearest(boss: Chat) -> Non
 
 
 async def test_staff_and_administrators_are_answered_as_to_an_unknown_word(boss: Chat, house: Dispatcher, clock: Clock) -> None:
-    house.desk.write_now(lambda session: enroll(session, "8001", roles=("admin",)))
+    house.database.write_now(lambda session: enroll(session, "8001", roles=("admin",)))
 
     for staff_no in ("1001", "8001"):
         said = await Chat(house, clock, staff_no).say("报表 达标率")

@@ -22,11 +22,11 @@ def person(house: Dispatcher) -> int:
         session.flush()
         return made
 
-    return house.desk.write_now(work)
+    return house.database.write_now(work)
 
 
 def kept(house: Dispatcher, person: int) -> Preference:
-    return house.desk.read_now(lambda session: accounts.preference_of(session, person))
+    return house.database.read_now(lambda session: accounts.preference_of(session, person))
 
 
 async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: Clock, person: int) -> None:

@@ -14,7 +14,7 @@ from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 
 @pytest.fixture
 def admin(house: Dispatcher, clock: Clock) -> Chat:
-    house.desk.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
+    house.database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
     return Chat(house, clock, "9001")
 
 
@@ -55,7 +55,7 @@ async def test_the_first_words_name_what_the_office_adds(chat: Chat, admin: Chat
 async def test_what_one_may_not_use_is_answered_as_unknown_and_audited(chat: Chat) -> None:
     said = await chat.say("阅卷")
     assert said.startswith("没有看懂「阅卷」")
-    assert rows(chat.dispatcher.desk, "SELECT actor, action, outcome FROM audit") == [("1001", "命令 阅卷", "refused")]
+    assert rows(chat.dispatcher.database, "SELECT actor, action, outcome FROM audit") == [("1001", "命令 阅卷", "refused")]
     assert "「帮助」" in await chat.say("报表"), "a command of others is not taken for a misspelling"
 
 
@@ -68,12 +68,12 @@ async def test_a_stranger_gets_a_friendly_sentence_and_leaves_nothing_but_a_coun
     stranger = Chat(house, clock, "nobody")
     for words in ("你好", "每日", "B", "报表"):
         assert "绑定 工号 验证码" in await stranger.say(words)
-    assert rows(house.desk, "SELECT COUNT(*) FROM inbox") == [(0,)]
-    assert rows(house.desk, "SELECT what, n FROM tally") == [("stranger", 4)]
+    assert rows(house.database, "SELECT COUNT(*) FROM inbox") == [(0,)]
+    assert rows(house.database, "SELECT what, n FROM tally") == [("stranger", 4)]
 
 
 async def test_somebody_who_left_is_a_stranger(chat: Chat) -> None:
-    change(chat.dispatcher.desk, "UPDATE person SET left_on = '2026-03-01'")
+    change(chat.dispatcher.database, "UPDATE person SET left_on = '2026-03-01'")
     assert "绑定" in await chat.say("每日")
 
 
@@ -91,7 +91,7 @@ async def test_why_explains_one_entry_and_nobody_elses(chat: Chat) -> None:
     assert "规则 D3 第 1 版" in await chat.say("为什么 1")
     assert "没有" in await chat.say("为什么 2")
 
-    chat.dispatcher.desk.write_now(lambda session: enroll(session, "1002"))
+    chat.dispatcher.database.write_now(lambda session: enroll(session, "1002"))
     assert "没有" in await Chat(chat.dispatcher, chat.clock, "1002").say("为什么 1")
 
 
@@ -118,8 +118,8 @@ async def test_a_reported_question_is_seen_with_the_answer_and_answered(chat: Ch
 
 
 async def test_a_short_answer_is_provisional_until_a_person_confirms(chat: Chat, admin: Chat) -> None:
-    shelf = chat.dispatcher.shelf()
-    short = next(one for one in shelf.library.questions.values() if one.kind == "short")
+    catalog = chat.dispatcher.catalog()
+    short = next(one for one in catalog.library.questions.values() if one.kind == "short")
     await chat.say("练习")
     while question_in_hand(chat).id != short.id:
         await chat.say("退出")
@@ -132,13 +132,13 @@ async def test_a_short_answer_is_provisional_until_a_person_confirms(chat: Chat,
     assert short.stem in await admin.say("阅卷")
     assert (await admin.say("阅卷 1 对")).startswith("已记录")
     assert "已经确认过" in await admin.say("阅卷 1 错")
-    assert rows(chat.dispatcher.desk, "SELECT earned FROM confirmation") == [(1000,)]
+    assert rows(chat.dispatcher.database, "SELECT earned FROM confirmation") == [(1000,)]
 
 
 async def test_pictures_and_emptiness_are_answered_and_change_nothing(chat: Chat) -> None:
     await chat.say("每日")
     assert "文字" in await chat.say("   ")
-    assert rows(chat.dispatcher.desk, "SELECT COUNT(*) FROM answer") == [(0,)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM answer") == [(0,)]
 
 
 async def test_a_greeting_is_answered_with_what_to_do(chat: Chat) -> None:
@@ -152,4 +152,4 @@ async def test_nobody_confirms_an_answer_of_their_own(admin: Chat) -> None:
         await admin.say("练习")
     await admin.say("我认为应当如此")
     assert (await admin.say("阅卷 1 对")).startswith("未记录")
-    assert rows(admin.dispatcher.desk, "SELECT COUNT(*) FROM confirmation") == [(0,)]
+    assert rows(admin.dispatcher.database, "SELECT COUNT(*) FROM confirmation") == [(0,)]

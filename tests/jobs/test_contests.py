@@ -26,13 +26,13 @@ def due(house: Dispatcher) -> None:
     def work(session):  # type: ignore[no-untyped-def]
         author = Author("9001", "cli")
         plan = ContestPlan("七一竞赛", "windowed", ContestRules(), ("监察法",), All(), NOW, END)
-        manage.open_(session, author, manage.create(session, house.shelf(), author, plan, NOW), NOW)
+        manage.open_(session, author, manage.create(session, house.catalog(), author, plan, NOW), NOW)
 
-    house.desk.write_now(work)
+    house.database.write_now(work)
 
 
 def state(house: Dispatcher, table: str) -> str:
-    return str(house.desk.read_now(lambda session: session.execute(text(f"SELECT state FROM {table}")).scalar_one()))
+    return str(house.database.read_now(lambda session: session.execute(text(f"SELECT state FROM {table}")).scalar_one()))
 
 
 @pytest.mark.parametrize("wrong", [Busy("queue"), RuntimeError("nobody thought of it")])
@@ -40,7 +40,7 @@ async def test_what_fails_once_is_done_at_the_next_look_and_keeps_nothing_else_w
     house: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch, wrong: Exception
 ) -> None:
     due(house)
-    house.desk.write_now(lambda session: enroll(session, "1001"))
+    house.database.write_now(lambda session: enroll(session, "1001"))
     await Chat(house, clock, "1001").say("对战")
 
     def fail(*_: object) -> list[int]:
@@ -48,8 +48,8 @@ async def test_what_fails_once_is_done_at_the_next_look_and_keeps_nothing_else_w
 
     with monkeypatch.context() as broken:
         broken.setattr(leaderboard, "close_due", fail)
-        assert await run_contests(house.desk, house.shelf(), LATER) is True, "the player is told that nobody came"
+        assert await run_contests(house.database, house.catalog(), LATER) is True, "the player is told that nobody came"
     assert (state(house, "contest"), state(house, "duel")) == ("open", "off")
-    assert await run_contests(house.desk, house.shelf(), LATER) is True
+    assert await run_contests(house.database, house.catalog(), LATER) is True
     assert state(house, "contest") == "closed"
-    assert await run_contests(house.desk, house.shelf(), LATER) is False
+    assert await run_contests(house.database, house.catalog(), LATER) is False

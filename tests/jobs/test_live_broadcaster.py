@@ -38,7 +38,7 @@ class Mouth:
 
 def herald(room: Room, mouth: Mouth, holder: str = "one", limits: tuple[PlatformLimit, ...] = LIMITS) -> LiveBroadcaster:
     house = room.dispatcher
-    return LiveBroadcaster(house.desk, house.shelf, [mouth], clock=room.clock, holder=holder, note=lambda *_: None, limits=limits)
+    return LiveBroadcaster(house.database, house.catalog, [mouth], clock=room.clock, holder=holder, note=lambda *_: None, limits=limits)
 
 
 async def in_the_room(house: Dispatcher, clock: Clock, players: int = 3) -> Room:
@@ -57,7 +57,7 @@ async def look(*heralds: LiveBroadcaster) -> None:
 
 def calls(room: Room) -> list[tuple[int, str, int, int, int]]:
     """(question, what, people, sent, failed) of every call."""
-    rows = room.dispatcher.desk.read_now(
+    rows = room.dispatcher.database.read_now(
         lambda session: session.execute(text("SELECT n, what, people, sent, failed FROM live_call ORDER BY began_at, n")).all()
     )
     return [tuple(row) for row in rows]

@@ -27,12 +27,12 @@ SECOND = PlatformLimit("wecom", "app/second", "call", 10, SlidingWindow(1), "tes
 MINUTE = PlatformLimit("wecom", "person/minute", "message", 5, SlidingWindow(60, 2), "test", per_person=True)
 
 
-def rows(desk: Database) -> dict[str, int]:
-    found = desk.read_now(lambda session: session.execute(text("SELECT name, SUM(used) FROM budget GROUP BY name")).all())
+def rows(database: Database) -> dict[str, int]:
+    found = database.read_now(lambda session: session.execute(text("SELECT name, SUM(used) FROM budget GROUP BY name")).all())
     return {row[0]: row[1] for row in found}
 
 
-def metered(desk: Database, clock: Clock, *limits: PlatformLimit) -> tuple[QuotaMeter, list[float]]:
+def metered(database: Database, clock: Clock, *limits: PlatformLimit) -> tuple[QuotaMeter, list[float]]:
     """A meter whose waiting moves the clock."""
     slept: list[float] = []
 
@@ -41,35 +41,35 @@ def metered(desk: Database, clock: Clock, *limits: PlatformLimit) -> tuple[Quota
         clock.pass_(seconds)
         await asyncio.sleep(0)
 
-    return QuotaMeter(desk, clock, limits or LIMITS, sleep), slept
+    return QuotaMeter(database, clock, limits or LIMITS, sleep), slept
 
 
-async def test_replies_and_cards_said_actively_count_with_what_the_courier_says(desk: Database, clock: Clock) -> None:
+async def test_replies_and_cards_said_actively_count_with_what_the_courier_says(database: Database, clock: Clock) -> None:
     office = Office()
-    meter, _ = metered(desk, clock, MONTH)
-    desk.write_now(lambda session: owe(session, crowd(session, 8)))
+    meter, _ = metered(database, clock, MONTH)
+    database.write_now(lambda session: owe(session, crowd(session, 8)))
     till = meter.of("wecom")
     for _ in range(5):
         await till.spend("p0001")
     await meter.flush()
-    one = courier(desk, office, clock=clock, limits=(MONTH,), sizes={"wecom": 1})
+    one = courier(database, office, clock=clock, limits=(MONTH,), sizes={"wecom": 1})
     await one.round()
     await one.quiet()
 
-    assert rows(desk) == {"wecom/corp/month": 8}
+    assert rows(database) == {"wecom/corp/month": 8}
     assert len(office.said) == 3, "eight calls are eighty percent of ten, and five were answers"
-    assert states(desk) == {"sent": 3, "queued": 5}
+    assert states(database) == {"sent": 3, "queued": 5}
 
 
-async def test_everything_that_is_said_is_counted_by_its_unit(desk: Database, clock: Clock) -> None:
-    meter, _ = metered(desk, clock)
+async def test_everything_that_is_said_is_counted_by_its_unit(database: Database, clock: Clock) -> None:
+    meter, _ = metered(database, clock)
     await meter.of("wecom").spend("ZhangSan", calls=1, messages=1)
     await meter.of("wecom").spend("zhangsan")
     await meter.of("wecom").spend("", messages=0)
     await meter.of("dingtalk").spend("", messages=0, granted=True)
     await meter.flush()
 
-    assert rows(desk) == {
+    assert rows(database) == {
         "wecom/corp/minute": 3,
         "wecom/corp/hour": 3,
         "wecom/app/day": 2,
@@ -80,21 +80,21 @@ async def test_everything_that_is_said_is_counted_by_its_unit(desk: Database, cl
     }, "a card that was granted has had its share of the month already"
 
 
-async def test_a_follower_s_messages_count_since_the_follower_spoke(desk: Database, clock: Clock) -> None:
+async def test_a_follower_s_messages_count_since_the_follower_spoke(database: Database, clock: Clock) -> None:
     said = Incoming(Address("wechat", "wx1", "openid"), "学习", "m1", NOW - timedelta(hours=1))
-    desk.write_now(lambda session: inbox.keep(session, said, crowd(session, 1)[0], Reply("好")))
-    meter, _ = metered(desk, clock)
+    database.write_now(lambda session: inbox.keep(session, said, crowd(session, 1)[0], Reply("好")))
+    meter, _ = metered(database, clock)
     await meter.of("wechat").spend("openid")
     await meter.of("wechat").spend("openid")
     await meter.of("wechat").spend("never-heard")
     await meter.flush()
 
-    assert desk.read_now(lambda session: quota.heard_used(session, "openid", said.arrived)) == 2
-    assert rows(desk)["wechat/app/day"] == 3
+    assert database.read_now(lambda session: quota.heard_used(session, "openid", said.arrived)) == 2
+    assert rows(database)["wechat/app/day"] == 3
 
 
-async def test_answers_are_spaced_and_none_is_lost(desk: Database, clock: Clock) -> None:
-    meter, slept = metered(desk, clock, SECOND)
+async def test_answers_are_spaced_and_none_is_lost(database: Database, clock: Clock) -> None:
+    meter, slept = metered(database, clock, SECOND)
     spoken = []
 
     async def answer(n: int) -> None:
@@ -109,8 +109,8 @@ async def test_answers_are_spaced_and_none_is_lost(desk: Database, clock: Clock)
     assert slept
 
 
-async def test_a_person_who_has_had_enough_waits_alone_and_is_left_what_may_be_left_out(desk: Database, clock: Clock) -> None:
-    meter, slept = metered(desk, clock, MINUTE)
+async def test_a_person_who_has_had_enough_waits_alone_and_is_left_what_may_be_left_out(database: Database, clock: Clock) -> None:
+    meter, slept = metered(database, clock, MINUTE)
     till = meter.of("wecom")
     for _ in range(4):
         await till.spend("zhangsan")
@@ -121,27 +121,27 @@ async def test_a_person_who_has_had_enough_waits_alone_and_is_left_what_may_be_l
     assert sum(slept) >= 30
 
 
-async def test_a_month_that_is_over_ends_the_cards_and_not_the_answers(desk: Database, clock: Clock) -> None:
-    meter, slept = metered(desk, clock, MONTH)
+async def test_a_month_that_is_over_ends_the_cards_and_not_the_answers(database: Database, clock: Clock) -> None:
+    meter, slept = metered(database, clock, MONTH)
     till = meter.of("wecom")
     for _ in range(9):
         await till.spend("zhangsan")
     assert (till.may("zhangsan"), slept) == (False, [])
     await meter.flush()
-    assert rows(desk) == {"wecom/corp/month": 9}
+    assert rows(database) == {"wecom/corp/month": 9}
     clock.pass_(days=31)
     assert till.may("zhangsan")
 
 
-async def test_nobody_waits_longer_than_patience(desk: Database, clock: Clock) -> None:
-    meter, slept = metered(desk, clock, PlatformLimit("wecom", "app/second", "call", 1, SlidingWindow(1), "test"))
+async def test_nobody_waits_longer_than_patience(database: Database, clock: Clock) -> None:
+    meter, slept = metered(database, clock, PlatformLimit("wecom", "app/second", "call", 1, SlidingWindow(1), "test"))
     await meter.of("wecom").spend("zhangsan")
     assert PATIENCE.total_seconds() <= sum(slept) < PATIENCE.total_seconds() + 2
 
 
-async def test_what_another_replica_says_is_seen_with_the_next_look(desk: Database, clock: Clock) -> None:
-    meter, _ = metered(desk, clock, MONTH)
-    other, _ = metered(desk, clock, MONTH)
+async def test_what_another_replica_says_is_seen_with_the_next_look(database: Database, clock: Clock) -> None:
+    meter, _ = metered(database, clock, MONTH)
+    other, _ = metered(database, clock, MONTH)
     for _ in range(8):
         await other.of("wecom").spend("zhangsan")
     await other.flush()
@@ -150,56 +150,56 @@ async def test_what_another_replica_says_is_seen_with_the_next_look(desk: Databa
     assert not meter.of("wecom").may("lisi")
 
 
-async def test_a_busy_database_hears_of_it_later_and_nothing_waits(desk: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    meter, _ = metered(desk, clock, MONTH)
+async def test_a_busy_database_hears_of_it_later_and_nothing_waits(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    meter, _ = metered(database, clock, MONTH)
     await meter.of("wecom").spend("zhangsan")
 
     async def busy(*_: object, **__: object) -> None:
         raise Busy("locked")
 
     with monkeypatch.context() as away:
-        away.setattr(desk, "write", busy)
+        away.setattr(database, "write", busy)
         await meter.flush()
         await meter.of("wecom").spend("zhangsan")
-    assert rows(desk) == {}
+    assert rows(database) == {}
     await meter.flush()
     await meter.flush()
-    assert rows(desk) == {"wecom/corp/month": 2}
+    assert rows(database) == {"wecom/corp/month": 2}
 
 
-async def test_what_is_said_while_the_rows_are_written_is_not_forgotten(desk: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    meter, _ = metered(desk, clock, MONTH)
+async def test_what_is_said_while_the_rows_are_written_is_not_forgotten(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    meter, _ = metered(database, clock, MONTH)
     till = meter.of("wecom")
     for _ in range(7):
         await till.spend("zhangsan")
-    write = desk.write
+    write = database.write
 
     async def slow(*given: object, **named: object) -> object:
         done = await write(*given, **named)  # type: ignore[arg-type, var-annotated]
         await till.spend("lisi")
         return done
 
-    monkeypatch.setattr(desk, "write", slow)
+    monkeypatch.setattr(database, "write", slow)
     await meter.flush()
     assert not till.may("wangwu")
-    monkeypatch.setattr(desk, "write", write)
+    monkeypatch.setattr(database, "write", write)
     await meter.flush()
-    assert rows(desk) == {"wecom/corp/month": 8}
+    assert rows(database) == {"wecom/corp/month": 8}
 
 
-def test_cards_are_granted_from_their_own_share_and_from_the_month_of_all_calls(desk: Database) -> None:
+def test_cards_are_granted_from_their_own_share_and_from_the_month_of_all_calls(database: Database) -> None:
     limits = tuple(limit for limit in LIMITS if limit.channel == "dingtalk")
 
     def granted(wanted: int, most: int) -> int:
-        return desk.write_now(lambda session: quota_count.grant_cards(session, wanted, most, NOW, limits))
+        return database.write_now(lambda session: quota_count.grant_cards(session, wanted, most, NOW, limits))
 
     assert (granted(20, 30), granted(20, 30), granted(20, 30)) == (20, 10, 0)
-    assert rows(desk) == {"dingtalk/cards/month": 30, "dingtalk/corp/month": 30}
+    assert rows(database) == {"dingtalk/cards/month": 30, "dingtalk/corp/month": 30}
 
     def nearly_all(session: Session) -> None:
         purse = QuotaAccount(session)
         purse.spend("dingtalk/corp/month", CalendarWindow("month"), 4000 - 35, NOW)
         purse.close()
 
-    desk.write_now(nearly_all)
+    database.write_now(nearly_all)
     assert granted(20, 500) == 5

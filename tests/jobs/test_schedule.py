@@ -15,31 +15,31 @@ from bot.storage.system import inbox
 from tests.conftest import NOW, enroll
 
 
-async def test_old_messages_are_forgotten_and_new_ones_are_not(desk: Database) -> None:
-    person = await desk.write(lambda session: enroll(session, "1001"))
+async def test_old_messages_are_forgotten_and_new_ones_are_not(database: Database) -> None:
+    person = await database.write(lambda session: enroll(session, "1001"))
     for days, ident in ((8, "old"), (1, "new")):
         heard = Incoming(Address("local", "page", "1001"), "帮助", ident, NOW - timedelta(days=days))
-        await desk.write(lambda session, one=heard: inbox.keep(session, one, person, Reply("好")))  # type: ignore[misc]
-    assert await schedule.sweep(desk, NOW) == 1
-    assert await desk.read(lambda session: session.execute(text("SELECT message_id FROM inbox")).scalars().all()) == ["new"]
+        await database.write(lambda session, one=heard: inbox.keep(session, one, person, Reply("好")))  # type: ignore[misc]
+    assert await schedule.sweep(database, NOW) == 1
+    assert await database.read(lambda session: session.execute(text("SELECT message_id FROM inbox")).scalars().all()) == ["new"]
 
 
-async def test_a_busy_database_is_swept_another_time(desk: Database) -> None:
-    await asyncio.to_thread(desk.stop)
-    assert await schedule.sweep(desk, NOW) == 0
+async def test_a_busy_database_is_swept_another_time(database: Database) -> None:
+    await asyncio.to_thread(database.stop)
+    assert await schedule.sweep(database, NOW) == 0
 
 
-async def test_the_ticker_measures_and_sweeps_by_itself(desk: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_ticker_measures_and_sweeps_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "FIRST", timedelta(seconds=0.2))
     monkeypatch.setattr(schedule, "MEASURE_EVERY", timedelta(seconds=1))
-    person = await desk.write(lambda session: enroll(session, "1001"))
+    person = await database.write(lambda session: enroll(session, "1001"))
     heard = Incoming(Address("local", "page", "1001"), "帮助", "old", datetime.now(UTC) - timedelta(days=8))
-    await desk.write(lambda session: inbox.keep(session, heard, person, Reply("好")))
+    await database.write(lambda session: inbox.keep(session, heard, person, Reply("好")))
     measured = asyncio.Event()
-    ticker = schedule.ticker(desk, lambda: datetime.now(UTC), measured.set)
+    ticker = schedule.ticker(database, lambda: datetime.now(UTC), measured.set)
     ticker.start()
     try:
         await asyncio.wait_for(measured.wait(), 60)
-        assert await desk.read(lambda session: session.execute(text("SELECT count(*) FROM inbox")).scalar_one()) == 0
+        assert await database.read(lambda session: session.execute(text("SELECT count(*) FROM inbox")).scalar_one()) == 0
     finally:
         ticker.shutdown(wait=False)

@@ -25,19 +25,19 @@ _ids = itertools.count(1)
 class Office:
     """An office of three; `codes` hands codes out, `bind` is somebody typing one."""
 
-    desk: Database
+    database: Database
     now: datetime = NOW
 
     def codes(self, unit: str = "") -> dict[str, str]:
         def issue(session: Session) -> list[BindingCode]:
             return binding.issue_codes(session, self.now, actor="cli:test", via="cli", unit=unit)
 
-        return {one.staff_no: one.code for one in self.desk.write_now(issue)}
+        return {one.staff_no: one.code for one in self.database.write_now(issue)}
 
     def bind(self, user: str, staff_no: str, code: str, channel: str = "wechat", message: str = "") -> BindingAttempt:
         message = message or f"b{next(_ids)}"
         sender = Address(channel, "app", user)
-        return self.desk.write_now(lambda session: binding.bind(session, sender, staff_no, code, message, self.now))
+        return self.database.write_now(lambda session: binding.bind(session, sender, staff_no, code, message, self.now))
 
     def wrong(self, user: str, times: int, staff_no: str = "1001") -> list[BindingOutcome]:
         return [self.bind(user, staff_no, "00000000").outcome for _ in range(times)]
@@ -46,7 +46,7 @@ class Office:
         def read(session: Session) -> list[tuple[object, ...]]:
             return [tuple(row) for row in session.connection().execute(text(statement))]
 
-        return self.desk.read_now(read)
+        return self.database.read_now(read)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def office(engine: Engine) -> Office:
         enroll(session, "1002", "李四", unit="某局/法规处", channel="wecom")
         enroll(session, "1003", "王五", unit="某局/法规处/审查科", channel="wechat")
 
-    made.desk.write_now(fill)
+    made.database.write_now(fill)
     return made
 
 
@@ -86,7 +86,7 @@ def test_codes_of_a_unit_go_to_its_whole_subtree(office: Office, unit: str, got:
 def test_an_unknown_or_ambiguous_unit_is_refused(office: Office) -> None:
     with pytest.raises(Refusal, match="没有「外局」"):
         office.codes("外局")
-    office.desk.write_now(lambda session: enroll(session, "1009", unit="某局/财务处/审查科", channel="wecom"))
+    office.database.write_now(lambda session: enroll(session, "1009", unit="某局/财务处/审查科", channel="wecom"))
     with pytest.raises(Refusal, match="请写全路径"):
         office.codes("审查科")
 
@@ -118,7 +118,7 @@ def test_a_new_code_kills_the_old_one(office: Office) -> None:
 
 def test_a_guesser_learns_nothing_from_the_answer(office: Office) -> None:
     codes = office.codes()
-    office.desk.write_now(lambda session: roster.change(session, 2, "李四", "", None, date(2026, 3, 1)))
+    office.database.write_now(lambda session: roster.change(session, 2, "李四", "", None, date(2026, 3, 1)))
     guesses = [("1001", "00000000"), ("8888", "00000000"), ("1003", "00000000"), ("1002", codes["1002"])]
     said = [office.bind(f"o-{n}", staff_no, code) for n, (staff_no, code) in enumerate(guesses)]
     assert said == [BindingAttempt(BindingOutcome.WRONG)] * 4, "wrong code, no such number, no code, left yesterday with a code that lives"
@@ -199,11 +199,11 @@ def test_binding_again_to_oneself_is_friendly(office: Office) -> None:
 
 
 def test_the_account_of_somebody_who_left_passes_to_the_next(office: Office) -> None:
-    office.desk.write_now(lambda session: roster.change(session, 3, "王五", "", None, date(2026, 3, 1)))
+    office.database.write_now(lambda session: roster.change(session, 3, "王五", "", None, date(2026, 3, 1)))
     assert office.bind("1003", "1001", office.codes()["1001"]).outcome is BindingOutcome.BOUND
     assert office.all("""SELECT person_id FROM account WHERE channel = 'wechat' AND "user" = '1003'""") == [(1,)]
 
 
 def test_a_staff_number_is_found_whatever_its_case(office: Office) -> None:
-    office.desk.write_now(lambda session: enroll(session, "A7", channel="wecom"))
+    office.database.write_now(lambda session: enroll(session, "A7", channel="wecom"))
     assert office.bind("o-7", "a7", office.codes()["A7"]).staff_no == "A7"

@@ -49,15 +49,15 @@ class Bureau:
     """Three people and an administrator, and a planner's hand on the rows."""
 
     def __init__(self, house: Dispatcher) -> None:
-        self.desk: Database = house.desk
-        self.shelf: Catalog = house.shelf()
-        self.calendar: Calendar = self.shelf.library.calendar
+        self.database: Database = house.database
+        self.catalog: Catalog = house.catalog()
+        self.calendar: Calendar = self.catalog.library.calendar
 
         def work(session: Session) -> list[int]:
             people = [enroll(session, "1001"), enroll(session, "1002", unit="某局/财务处"), enroll(session, "1003", unit="某局/财务处")]
             return [*people, enroll(session, "9001", unit="某局/办公室", roles=("admin",))]
 
-        self.people = self.desk.write_now(work)
+        self.people = self.database.write_now(work)
 
     def plan(
         self,
@@ -70,19 +70,19 @@ class Bureau:
         start: bool = True,
     ) -> int:
         def work(session: Session) -> int:
-            made, rhythm, audience = parse_content(content, self.shelf.library), parse_schedule(said), parse_audience(to)
-            new = manage.create(session, self.shelf, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
+            made, rhythm, audience = parse_content(content, self.catalog.library), parse_schedule(said), parse_audience(to)
+            new = manage.create(session, self.catalog, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
             if start:
-                manage.start(session, self.shelf, CHIEF, new, now)
+                manage.start(session, self.catalog, CHIEF, new, now)
             return new
 
-        return self.desk.write_now(work)
+        return self.database.write_now(work)
 
     def tick(self, now: datetime) -> list[FiredCampaign]:
-        return self.desk.write_now(lambda session: fire.fire_due(session, self.shelf, self.calendar, now))
+        return self.database.write_now(lambda session: fire.fire_due(session, self.catalog, self.calendar, now))
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
-        return self.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
+        return self.database.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
 
     def state(self, campaign_id: int) -> str:
         return str(self.rows(f"SELECT state FROM campaign WHERE id = {campaign_id}")[0][0])
@@ -117,7 +117,7 @@ def test_a_week_of_ticks_gives_the_working_days_of_the_week(bureau: Bureau) -> N
 
 
 def test_those_left_out_are_kept_with_the_reason(bureau: Bureau) -> None:
-    bureau.desk.write_now(lambda session: session.execute(text("DELETE FROM account WHERE person_id = :p"), {"p": bureau.people[1]}))
+    bureau.database.write_now(lambda session: session.execute(text("DELETE FROM account WHERE person_id = :p"), {"p": bureau.people[1]}))
     bureau.plan(now=NOW - HOUR)
 
     fired = bureau.tick(NOW)
@@ -130,7 +130,7 @@ def test_those_left_out_are_kept_with_the_reason(bureau: Bureau) -> None:
 def test_somebody_who_joins_tomorrow_is_in_tomorrow(bureau: Bureau) -> None:
     bureau.plan(now=NOW - HOUR)
     assert bureau.tick(NOW)[0].invited == 4
-    bureau.desk.write_now(lambda session: enroll(session, "1004"))
+    bureau.database.write_now(lambda session: enroll(session, "1004"))
 
     assert bureau.tick(NOW + DAY)[0].invited == 5
 
@@ -233,10 +233,10 @@ def test_constitution_day_of_2027_cannot_be_planned_blindly(bureau: Bureau) -> N
     draft = bureau.plan("国家宪法日 09:00", now=at("2027-01-04 09:00"), start=False)
 
     with pytest.raises(Refusal, match="还不能启动：2027 年的放假安排还没有公布或录入，请"):
-        bureau.desk.write_now(lambda session: manage.start(session, bureau.shelf, CHIEF, draft, at("2027-01-04 09:00")))
-    seen = bureau.desk.read_now(
+        bureau.database.write_now(lambda session: manage.start(session, bureau.catalog, CHIEF, draft, at("2027-01-04 09:00")))
+    seen = bureau.database.read_now(
         lambda session: manage.preview(
-            session, bureau.shelf, bureau.calendar, parse_audience("全员"), parse_schedule("国家宪法日 09:00"), at("2026-11-23 09:00")
+            session, bureau.catalog, bureau.calendar, parse_audience("全员"), parse_schedule("国家宪法日 09:00"), at("2026-11-23 09:00")
         )
     )
     assert [f"{one:%Y-%m-%d}" for one in seen.due] == ["2026-12-04"]
@@ -284,8 +284,8 @@ def test_a_one_time_campaign_is_done_after_its_time(bureau: Bureau) -> None:
 
 def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(
-        lambda session: manage.change(session, bureau.shelf, CHIEF, campaign, NOW - 30 * MINUTE, rhythm=parse_schedule("每个工作日 10:30"))
+    bureau.database.write_now(
+        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, NOW - 30 * MINUTE, rhythm=parse_schedule("每个工作日 10:30"))
     )
 
     assert bureau.tick(NOW) == []
@@ -295,12 +295,12 @@ def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None
 
 def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau: Bureau) -> None:
     kept, moved = bureau.plan(now=NOW - HOUR), bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    bureau.database.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     later = NOW + HOUR
     assert bureau.tick(later) == []
-    bureau.desk.write_now(lambda session: manage.skip_date(session, bureau.shelf, CHIEF, kept, date(2026, 3, 5), later))
-    bureau.desk.write_now(lambda session: manage.change(session, bureau.shelf, CHIEF, moved, later, rhythm=parse_schedule("每个工作日 08:30")))
-    bureau.desk.write_now(lambda session: manage.resume_all(session, CHIEF, later))
+    bureau.database.write_now(lambda session: manage.skip_date(session, bureau.catalog, CHIEF, kept, date(2026, 3, 5), later))
+    bureau.database.write_now(lambda session: manage.change(session, bureau.catalog, CHIEF, moved, later, rhythm=parse_schedule("每个工作日 08:30")))
+    bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, later))
 
     assert [(one.campaign_id, one.due, one.state) for one in bureau.tick(later)] == [(kept, NOW, "fired")]
     assert bureau.rows(f"SELECT state, note FROM occurrence WHERE campaign_id = {moved}") == [("missed", "计划改了，原定的这一次没有发")]
@@ -310,10 +310,12 @@ def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau:
 
 def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau) -> None:
     campaign = bureau.plan("每周一 09:00", now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    bureau.database.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     wednesday = NOW + 2 * DAY + MINUTE
-    bureau.desk.write_now(lambda session: manage.change(session, bureau.shelf, CHIEF, campaign, wednesday, rhythm=parse_schedule("每个工作日 09:00")))
-    bureau.desk.write_now(lambda session: manage.resume_all(session, CHIEF, wednesday))
+    bureau.database.write_now(
+        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, wednesday, rhythm=parse_schedule("每个工作日 09:00"))
+    )
+    bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, wednesday))
 
     assert bureau.tick(wednesday) == []
     assert bureau.rows("SELECT due, state FROM occurrence") == [(stamp(NOW), "missed")]
@@ -333,16 +335,16 @@ def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> No
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
         quota.take(session, month.key(), month.room(), month.window, month.room() - 1, NOW)
         session.flush()
-        manage.start(session, bureau.shelf, CHIEF, campaign, NOW)
+        manage.start(session, bureau.catalog, CHIEF, campaign, NOW)
 
     with pytest.raises(Refusal, match="本月需 2 次调用，还剩 1，不够"):
-        bureau.desk.write_now(begin)
+        bureau.database.write_now(begin)
     assert bureau.state(campaign) == "draft"
 
 
 def test_a_day_left_out_is_left_out(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: manage.skip_date(session, bureau.shelf, CHIEF, campaign, date(2026, 3, 2), NOW - 10 * MINUTE))
+    bureau.database.write_now(lambda session: manage.skip_date(session, bureau.catalog, CHIEF, campaign, date(2026, 3, 2), NOW - 10 * MINUTE))
 
     assert bureau.tick(NOW) == []
     assert len(bureau.tick(NOW + DAY)) == 1
@@ -350,9 +352,9 @@ def test_a_day_left_out_is_left_out(bureau: Bureau) -> None:
 
 def test_a_pause_sends_nothing_and_leaves_what_passed_on_the_record(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: manage.pause(session, CHIEF, campaign, "系统检修", NOW - MINUTE))
+    bureau.database.write_now(lambda session: manage.pause(session, CHIEF, campaign, "系统检修", NOW - MINUTE))
     assert bureau.tick(NOW + HOUR) == []
-    bureau.desk.write_now(lambda session: manage.resume(session, bureau.calendar, CHIEF, campaign, NOW + 2 * HOUR))
+    bureau.database.write_now(lambda session: manage.resume(session, bureau.calendar, CHIEF, campaign, NOW + 2 * HOUR))
 
     assert bureau.tick(NOW + 3 * HOUR) == []
     assert bureau.rows("SELECT state, note FROM occurrence") == [("void", "暂停期间，不发")]
@@ -362,41 +364,41 @@ def test_a_pause_sends_nothing_and_leaves_what_passed_on_the_record(bureau: Bure
 def test_in_an_emergency_one_switch_holds_everything_and_afterwards_it_goes_out_late(bureau: Bureau) -> None:
     bureau.plan(now=NOW - HOUR)
     bureau.plan("每周一 09:00", "课 mfd-1191", now=NOW - HOUR, missed="mark")
-    assert bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
+    assert bureau.database.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     assert bureau.tick(NOW) == []
-    assert not bureau.desk.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW))
-    assert bureau.desk.write_now(lambda session: manage.resume_all(session, CHIEF, NOW + HOUR))
+    assert not bureau.database.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW))
+    assert bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, NOW + HOUR))
 
     assert sorted(one.state for one in bureau.tick(NOW + HOUR)) == ["fired", "missed"]
-    assert bureau.desk.read_now(lambda session: switches.is_on(session, switches.PAUSED)) is False
+    assert bureau.database.read_now(lambda session: switches.is_on(session, switches.PAUSED)) is False
 
 
 def test_stopping_holds_back_what_still_waits(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
     bureau.tick(NOW)
 
-    assert bureau.desk.write_now(lambda session: manage.stop(session, CHIEF, campaign, "发错了", NOW + MINUTE)) == 4
+    assert bureau.database.write_now(lambda session: manage.stop(session, CHIEF, campaign, "发错了", NOW + MINUTE)) == 4
     assert bureau.rows("SELECT DISTINCT state, error FROM delivery") == [("skipped", "活动已停止")]
     assert bureau.tick(NOW + DAY) == []
     with pytest.raises(Refusal, match="已经停止"):
-        bureau.desk.write_now(lambda session: manage.stop(session, CHIEF, campaign, "", NOW + MINUTE))
+        bureau.database.write_now(lambda session: manage.stop(session, CHIEF, campaign, "", NOW + MINUTE))
 
 
 def test_a_recall_voids_the_last_time_and_names_what_went_out(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
     bureau.tick(NOW)
-    bureau.desk.write_now(
+    bureau.database.write_now(
         lambda session: session.execute(
             text("UPDATE delivery SET state = 'sent', channel = 'wecom', platform_id = 'w1' WHERE person_id = :p"), {"p": bureau.people[0]}
         )
     )
 
-    found = bureau.desk.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
+    found = bureau.database.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
 
     assert (found.skipped, [one[1:] for one in found.sent]) == (3, [("wecom", "w1")])
     assert bureau.rows("SELECT state FROM occurrence ORDER BY id") == [("void",), ("fired",)]
     with pytest.raises(Refusal, match="没有可以撤回的"):
-        bureau.desk.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
+        bureau.database.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
 
 
 def test_who_got_what_was_recalled_is_told_and_nobody_else(bureau: Bureau) -> None:
@@ -404,8 +406,8 @@ def test_who_got_what_was_recalled_is_told_and_nobody_else(bureau: Bureau) -> No
     bureau.tick(NOW)
     got = "UPDATE delivery SET state = 'sent', sent_at = created_at, channel = 'wecom' WHERE person_id IN (:a, :b)"
     first, second = bureau.people[:2]
-    bureau.desk.write_now(lambda session: session.execute(text(got), {"a": first, "b": second}))
-    bureau.desk.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
+    bureau.database.write_now(lambda session: session.execute(text(got), {"a": first, "b": second}))
+    bureau.database.write_now(lambda session: manage.recall(session, CHIEF, campaign, NOW + MINUTE))
 
     told = bureau.rows("SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.created_by = 'system' ORDER BY 1")
     assert told == [(first,), (second,)]
@@ -420,7 +422,7 @@ def test_an_administrator_of_one_office_reaches_and_sees_only_that_office(bureau
     def work(session: Session) -> int:
         return manage.create(
             session,
-            bureau.shelf,
+            bureau.catalog,
             finance,
             "本处学法",
             CampaignContent("daily"),
@@ -429,20 +431,20 @@ def test_an_administrator_of_one_office_reaches_and_sees_only_that_office(bureau
             NOW - HOUR,
         )
 
-    mine = bureau.desk.write_now(work)
+    mine = bureau.database.write_now(work)
     theirs = bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: manage.start(session, bureau.shelf, finance, mine, NOW - HOUR))
+    bureau.database.write_now(lambda session: manage.start(session, bureau.catalog, finance, mine, NOW - HOUR))
     fired = {one.campaign_id: one.invited for one in bureau.tick(NOW)}
 
     assert fired == {mine: 2, theirs: 4}
-    assert [one.id for one in bureau.desk.read_now(lambda session: manage.listed(session, finance))] == [mine]
+    assert [one.id for one in bureau.database.read_now(lambda session: manage.listed(session, finance))] == [mine]
     for act in (
         lambda session: manage.stop(session, finance, theirs, "", NOW),
         lambda session: manage.pause_all(session, finance, "", NOW),
         lambda session: manage.own(session, finance, 999),
     ):
         with pytest.raises(Refusal, match=r"没有编号为|只有全局的管理员"):
-            bureau.desk.write_now(act)
+            bureau.database.write_now(act)
 
 
 def test_what_was_planned_is_written_down_with_the_name(bureau: Bureau) -> None:
@@ -457,9 +459,9 @@ def test_a_test_send_is_exactly_what_will_be_seen(bureau: Bureau) -> None:
     campaign = bureau.plan("2026-03-02 09:00", "通知（回执） 周五下午 3 点在 201 集中学法。", now=NOW - HOUR)
 
     def look(session: Session) -> Reply:
-        return push.test_send(session, bureau.shelf, campaign, bureau.people[0])
+        return push.test_send(session, bureau.catalog, campaign, bureau.people[0])
 
-    seen = bureau.desk.read_now(look)
+    seen = bureau.database.read_now(look)
     assert seen.text == "📢 周五下午 3 点在 201 集中学法。"
     assert lettered(seen).endswith("（回复「已阅 0」）")
 
@@ -475,10 +477,10 @@ def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau
         session.flush()
         return push.try_out(session, CHIEF, campaign, me, NOW, besides="local")
 
-    assert bureau.desk.write_now(both) == ["dingtalk", "wecom"]
-    owed = bureau.desk.write_now(lambda session: queue.claim(session, "r1", NOW, 10, 60))
+    assert bureau.database.write_now(both) == ["dingtalk", "wecom"]
+    owed = bureau.database.write_now(lambda session: queue.claim(session, "r1", NOW, 10, 60))
     doors = plan.OpenChannels(("wecom", "dingtalk", "local"))
-    made = bureau.desk.read_now(lambda session: plan.plan(session, bureau.shelf, owed[:1], NOW.replace(hour=22), doors))
+    made = bureau.database.read_now(lambda session: plan.plan(session, bureau.catalog, owed[:1], NOW.replace(hour=22), doors))
     assert [(one.owed.person_id, one.parcel.to.channel, one.others) for one in made.ready] == [(me, "dingtalk", 0)], "at night, and the lesson done"
     assert len(owed) == 2
     assert "学一课" in made.ready[0].parcel.reply.text
@@ -495,14 +497,14 @@ def test_the_report_due_before_the_first_of_march_is_called_to_mind_twice(bureau
 
 def test_the_demo_has_three_campaigns_and_one_is_due_within_the_minute(bureau: Bureau) -> None:
     now = NOW + timedelta(seconds=17)
-    made = bureau.desk.write_now(lambda session: campaigns.demo_campaigns(session, bureau.shelf, now))
+    made = bureau.database.write_now(lambda session: campaigns.demo_campaigns(session, bureau.catalog, now))
     assert len(made) == 3
     assert bureau.tick(now) == []
 
     fired = bureau.tick(now + MINUTE)
 
     assert [(one.name, one.invited) for one in fired] == [("开机第一课", 4)]
-    assert len(bureau.desk.write_now(lambda session: campaigns.demo_campaigns(session, bureau.shelf, now + HOUR))) == 1
+    assert len(bureau.database.write_now(lambda session: campaigns.demo_campaigns(session, bureau.catalog, now + HOUR))) == 1
 
 
 def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) -> None:
@@ -511,7 +513,7 @@ def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) ->
     def twice(session: Session) -> tuple[int | None, int | None]:
         return campaign_rows.occur(session, campaign, NOW, NOW), campaign_rows.occur(session, campaign, NOW, NOW)
 
-    first, second = bureau.desk.write_now(twice)
+    first, second = bureau.database.write_now(twice)
     assert first is not None
     assert second is None
     assert bureau.tick(NOW) == []
@@ -519,14 +521,14 @@ def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) ->
 
 def test_a_campaign_without_a_clause_stands_in_the_list_of_those_without(bureau: Bureau) -> None:
     with_one, without = bureau.plan(now=NOW - HOUR), bureau.plan(now=NOW - HOUR)
-    bureau.desk.write_now(lambda session: manage.change(session, bureau.shelf, CHIEF, without, NOW, clause=""))
-    ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), bureau.shelf.policy)
+    bureau.database.write_now(lambda session: manage.change(session, bureau.catalog, CHIEF, without, NOW, clause=""))
+    ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), bureau.catalog.policy)
 
-    found = bureau.desk.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).held())
+    found = bureau.database.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).held())
 
     assert [[row[1] for row in part.rows] for part in found.parts] == [[without], [without, with_one]]
     assert "2 个活动，1 个没有写依据" in found.notes[0]
     office = bureau.rows("SELECT id FROM unit WHERE path = '某局/财务处'")[0][0]
     assert isinstance(office, int)
-    narrow = bureau.desk.read_now(lambda session: REPORTS["活动依据"].run(session, Scope((office,)), ask).held())
+    narrow = bureau.database.read_now(lambda session: REPORTS["活动依据"].run(session, Scope((office,)), ask).held())
     assert list(narrow.parts[1].rows) == []

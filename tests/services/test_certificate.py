@@ -30,11 +30,11 @@ class Office:
     """Somebody who has passed, and an office that issues."""
 
     def __init__(self, engine: Engine) -> None:
-        self.desk = Database(engine)
+        self.database = Database(engine)
         self.person = self.do(lambda session: enroll(session, "1001", "张䶮㛃", unit="某局/办公室/文秘科"))
 
     def do(self, work: Callable[[Session], T]) -> T:
-        return self.desk.write_now(work)
+        return self.database.write_now(work)
 
     def facts(self, result: str = "成绩 92 分，考试合格") -> CertificateFacts:
         return self.do(lambda session: certificates.facts_of(session, self.person, "exam", "年度学法考试", day_of(NOW), result=result, hours="2"))

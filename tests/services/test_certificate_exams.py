@@ -40,14 +40,14 @@ def sit(hall: Hall, person: int, exam_id: int, right: int, at: Any = NOW) -> int
 
 
 def mine(hall: Hall, person: int) -> list[HeldCertificate]:
-    found: list[HeldCertificate] = hall.house.desk.read_now(lambda session: certificate.of_person(session, person))
+    found: list[HeldCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
     return found
 
 
 def settled(hall: Hall, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateStep:
     exam = hall.exam(exam_id)
     made: CertificateStep = hall.run(
-        lambda session: exam_certificates.settle_exam(session, hall.shelf, exam, person, reason, OVER, by="9001", via="cli")
+        lambda session: exam_certificates.settle_exam(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
     )
     return made
 
@@ -120,8 +120,8 @@ def test_a_make_up_that_was_passed_brings_the_certificate_of_the_exam(hall: Hall
     exam_id = hall.publish(results="after_close")
     sit(hall, person, exam_id, 1)
     hall.tick(OVER)
-    made = int(hall.run(lambda session: manage.makeup(session, hall.shelf, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
-    hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, made, OVER))
+    made = int(hall.run(lambda session: manage.makeup(session, hall.catalog, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
+    hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, made, OVER))
     sit(hall, person, made, 6, OVER + MINUTE)
     hall.tick(OVER + 62 * MINUTE)
     [held] = mine(hall, person)
@@ -153,7 +153,7 @@ def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall:
     exam = hall.exam(exam_id)
 
     def hand_out(session: Any) -> list[tuple[str, CertificateStep]]:
-        wanted = exam_certificates.wanted(session, hall.shelf, exam)
+        wanted = exam_certificates.wanted(session, hall.catalog, exam)
         return certificates.hand_out(session, wanted, OVER, by="9001", via="cli", apply=True)
 
     assert [(staff_no, step.act) for staff_no, step in hall.run(hand_out)] == [("1001", "none"), ("1002", "none")]

@@ -47,11 +47,11 @@ class Field:
         self.people: dict[str, Learner] = {}
 
     @property
-    def shelf(self):  # type: ignore[no-untyped-def]
-        return self.house.shelf()
+    def catalog(self):  # type: ignore[no-untyped-def]
+        return self.house.catalog()
 
     def do(self, work: Callable[[Session], Any]) -> Any:
-        return self.house.desk.write_now(work)
+        return self.house.database.write_now(work)
 
     def person(self, staff_no: str, **more: Any) -> Learner:
         person_id = self.do(lambda session: enroll(session, staff_no, **more))
@@ -60,16 +60,16 @@ class Field:
 
     def open(self, plan: ContestPlan = PLAN, author: Author = ADMIN, *, invite: bool = False) -> int:
         def work(session: Session) -> int:
-            made = manage.create(session, self.shelf, author, plan, self.now)
+            made = manage.create(session, self.catalog, author, plan, self.now)
             one = manage.open_(session, author, made, self.now)
             if invite:
-                notifications.invite(session, self.shelf, author, one, self.now)
+                notifications.invite(session, self.catalog, author, one, self.now)
             return made
 
         return int(self.do(work))
 
     def begin(self, me: Learner, contest_id: int) -> quiz.QuestionPut:
-        made: quiz.QuestionPut = self.do(lambda session: play.begin(session, self.shelf, me, contest_id, self.now, random.Random(me.id)))
+        made: quiz.QuestionPut = self.do(lambda session: play.begin(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
         return made
 
     def answer(self, me: Learner, put: quiz.QuestionPut, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
@@ -78,9 +78,9 @@ class Field:
         incoming = Incoming(Address("local", "test", me.staff_no), "", f"m{random.random()}", arrived or self.now)
 
         def work(session: Session) -> quiz.AnswerOutcome:
-            outcome = quiz.answer(session, self.shelf, me.id, put, question.key if right else wrong, incoming, self.now)
+            outcome = quiz.answer(session, self.catalog, me.id, put, question.key if right else wrong, incoming, self.now)
             if outcome.score is not None:
-                play.end(session, self.shelf, outcome.sitting, self.now)
+                play.end(session, self.catalog, outcome.sitting, self.now)
             return outcome
 
         made: quiz.AnswerOutcome = self.do(work)
@@ -109,11 +109,11 @@ class Field:
     def plan(self) -> Sorted:
         """What the courier would say now, and what it need not say any more."""
         owed = self.do(lambda session: queue.claim(session, "h", self.now, 100, 0))
-        made = self.do(lambda session: delivery_plan.plan(session, self.shelf, owed, self.now, delivery_plan.OpenChannels(("local",))))
+        made = self.do(lambda session: delivery_plan.plan(session, self.catalog, owed, self.now, delivery_plan.OpenChannels(("local",))))
         return Sorted([(one.owed.person_id, one.parcel.reply) for one in made.ready], made.skip)
 
     def close(self, contest_id: int) -> leaderboard.Board | None:
-        closed: leaderboard.Board | None = self.do(lambda session: leaderboard.close(session, self.shelf, contest_id, self.now))
+        closed: leaderboard.Board | None = self.do(lambda session: leaderboard.close(session, self.catalog, contest_id, self.now))
         return closed
 
 
@@ -183,10 +183,10 @@ def test_questions_come_again_only_when_there_are_no_others(field: Field) -> Non
 
 def test_a_bank_that_ran_dry_begins_no_set(field: Field) -> None:
     me, number = field.person("1001"), field.open()
-    shelf = field.shelf
-    usable = dict(list(shelf.drawn.items())[:3])
+    catalog = field.catalog
+    usable = dict(list(catalog.drawn.items())[:3])
     with pytest.raises(Refusal, match="不够一套"):
-        field.do(lambda session: play.begin(session, replace(shelf, drawn=usable), me, number, NOW, random.Random(1)))
+        field.do(lambda session: play.begin(session, replace(catalog, drawn=usable), me, number, NOW, random.Random(1)))
     assert field.begin(me, number).item.n == 1
 
 
@@ -216,10 +216,10 @@ def test_a_contest_closes_once_within_ten_seconds_of_its_end_and_its_board_stays
     field.play(first, number, 5)
     field.play(second, number, 2)
     field.now = NOW + timedelta(days=7, seconds=4)
-    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == []
+    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == []
     field.now += timedelta(seconds=2)
-    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == [number]
-    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == [], "whoever comes after changes nothing"
+    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [number]
+    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [], "whoever comes after changes nothing"
     frozen = field.do(lambda session: contests.get(session, number))
     assert (frozen.state, frozen.board["took_part"]) == ("closed", 2)
     assert [field.mine(me, number).place for me in (first, second)] == [1, 2]
@@ -299,7 +299,7 @@ def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_conte
     whole = field.open()
     assert field.do(lambda session: [one.id for one in manage.listed(session, mine)]) == [number]
     with pytest.raises(Refusal, match=f"没有编号为 {whole}"):
-        field.do(lambda session: leaderboard.close_by(session, field.shelf, mine, whole, NOW))
+        field.do(lambda session: leaderboard.close_by(session, field.catalog, mine, whole, NOW))
 
 
 def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
@@ -341,9 +341,9 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).following  # type: ignore[assignment]
     with pytest.raises(Refusal, match=r"未记录.*已经截止"):
         field.answer(me, put, right=True)
-    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == []
+    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == []
     field.now += timedelta(seconds=3)
-    assert field.do(lambda session: leaderboard.close_due(session, field.shelf, field.now)) == [number]
+    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [number]
     assert field.result(me, number)[0] == 400
     with pytest.raises(Refusal, match="没有可以结束的"):
         field.do(lambda session: leaderboard.stop(session, ADMIN, number, field.now))
@@ -358,7 +358,7 @@ def test_what_has_not_begun_is_cancelled_and_not_ended(field: Field) -> None:
 def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
     number = field.open()
     with pytest.raises(Refusal, match="规则不能再改"):
-        field.do(lambda session: manage.change(session, field.shelf, ADMIN, number, replace(PLAN, name="别的"), NOW))
+        field.do(lambda session: manage.change(session, field.catalog, ADMIN, number, replace(PLAN, name="别的"), NOW))
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_contest_that_cannot_be_held_is_refused_before_anybody_sees_it(field: 
 
 def test_every_act_stands_in_the_audit(field: Field) -> None:
     number = field.open()
-    field.do(lambda session: leaderboard.close_by(session, field.shelf, ADMIN, number, NOW))
+    field.do(lambda session: leaderboard.close_by(session, field.catalog, ADMIN, number, NOW))
     found = field.do(lambda session: session.execute(text("SELECT action, actor, target FROM audit ORDER BY id")).all())
     assert [tuple(row) for row in found] == [(act, "9001", f"contest:{number}") for act in ("新建竞赛", "开放竞赛", "竞赛结束")]
 
@@ -395,7 +395,7 @@ def test_its_audience_is_invited_and_reminded_and_who_took_part_is_left_in_peace
     found = field.do(lambda session: session.execute(text("SELECT name, state FROM campaign ORDER BY id")).all())
     assert [tuple(row) for row in found] == [("竞赛：七一知识竞赛", "running"), ("竞赛提醒：七一知识竞赛", "running")]
     field.now = NOW + timedelta(days=6, hours=1, minutes=1)
-    fired = field.do(lambda session: fire.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    fired = field.do(lambda session: fire.fire_due(session, field.catalog, field.catalog.library.calendar, field.now))
     assert {one.name for one in fired if one.state == "fired"} >= {"竞赛提醒：七一知识竞赛"}
     plan = field.plan()
     assert {who for who, _ in plan.ready} == {idle.id}
@@ -407,7 +407,7 @@ def test_nobody_is_invited_to_what_is_over_or_cancelled(field: Field) -> None:
     field.person("1001")
     number = field.open(invite=True)
     field.now += timedelta(minutes=2)
-    field.do(lambda session: fire.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    field.do(lambda session: fire.fire_due(session, field.catalog, field.catalog.library.calendar, field.now))
     field.close(number)
     assert [why for _, why in field.plan().skipped] == ["竞赛已结束"]
     other = field.open(invite=True)
@@ -431,7 +431,7 @@ def test_whoever_is_nudged_about_a_contest_has_not_taken_part(field: Field) -> N
     played, idle = field.person("1001"), field.person("1002")
     number = field.open(invite=True)
     field.now += timedelta(minutes=2)
-    field.do(lambda session: fire.fire_due(session, field.shelf, field.shelf.library.calendar, field.now))
+    field.do(lambda session: fire.fire_due(session, field.catalog, field.catalog.library.calendar, field.now))
     field.play(played, number, 3)
     first = field.do(lambda session: session.execute(text("SELECT MIN(id) FROM campaign")).scalar_one())
     task, _ = field.do(lambda session: reminders.last_of(session, first))

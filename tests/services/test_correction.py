@@ -125,7 +125,7 @@ def test_the_answers_stay_as_they_were_recorded_and_the_note_stands_beside_the_o
 
     assert board.look("SELECT * FROM answer ORDER BY id") == before
     found = {one.question.id: one for one in board.review(1)}
-    old = board.hall.shelf.library.questions[board.first]
+    old = board.hall.catalog.library.questions[board.first]
     shown = found[board.first]
     assert (shown.question.stem, shown.reason, shown.mark.earned) == (old.stem, WHY, 1000)
     assert shown.amended is not None
@@ -137,7 +137,7 @@ def test_the_answers_stay_as_they_were_recorded_and_the_note_stands_beside_the_o
 def test_who_loses_the_pass_loses_the_hours_by_reversal(board: Board) -> None:
     """丙 and 甲 had the second question right; its key turns out to be another."""
     second = board.questions[1]
-    question = board.hall.shelf.library.questions[second]
+    question = board.hall.catalog.library.questions[second]
     other = [letter for letter, _ in question.options if letter != question.key][-1]
     board.apply(board.propose(board.wanted("rekey", other, question=second)))
 
@@ -170,12 +170,12 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.desk.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, board.sittings[0])))
+    total = board.hall.house.database.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, board.sittings[0])))
     assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 
 def test_an_old_mark_comes_back_when_the_correction_itself_was_wrong(board: Board) -> None:
-    key = board.hall.shelf.library.questions[board.first].key
+    key = board.hall.catalog.library.questions[board.first].key
     board.correct("full")
     board.correct("rekey", board.wrong)
     board.correct("accept", key, next(letter for letter in "ABCD" if letter not in (key, board.wrong)))
@@ -197,9 +197,9 @@ def test_each_person_whom_it_touches_reads_their_own_notice(board: Board) -> Non
         assert content is not None
         assert reminder_messages.is_personal(content.content)
         wanted = {delivery: (person, content.content) for person, delivery, _ in mine}
-        return reminder_messages.told(session, board.hall.shelf, wanted, AFTER)
+        return reminder_messages.told(session, board.hall.catalog, wanted, AFTER)
 
-    said = board.hall.house.desk.read_now(told)
+    said = board.hall.house.database.read_now(told)
     assert "您的成绩 4 → 6，不合格 → 合格，补计学时 90 分钟" in said[mine[1][1]].text
     assert "您的成绩 6 → 8" in said[mine[0][1]].text
     assert "1002" not in said[mine[0][1]].text
@@ -222,7 +222,7 @@ def test_certificates_follow_issued_replaced_and_taken_back(board: Board) -> Non
     board.correct("rekey", board.wrong)
     assert len(board.look(held)) == 5
 
-    key = board.hall.shelf.library.questions[board.first].key
+    key = board.hall.catalog.library.questions[board.first].key
     board.correct("accept", key, next(letter for letter in "ABCD" if letter not in (key, board.wrong)))
     assert board.look(f"SELECT state, cause FROM certificate WHERE person_id = {yi}") == [("revoked", "correction")]
 
@@ -234,8 +234,8 @@ def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(boa
     board.hall.begin(yi, another, AFTER)
     board.correct("rekey", board.wrong)
 
-    said = board.hall.house.desk.read_now(
-        lambda session: correction_messages.notices_for(session, board.hall.shelf, correction_messages.target_of(1), (jia, yi))
+    said = board.hall.house.database.read_now(
+        lambda session: correction_messages.notices_for(session, board.hall.catalog, correction_messages.target_of(1), (jia, yi))
     )
 
     assert f"改标准答案：{board.wrong}" in said[jia].text
@@ -271,7 +271,7 @@ def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:
 
 
 def rows_of(board: Board) -> list[grading_corrections.CorrectionEffect]:
-    return board.hall.house.desk.read_now(lambda session: grading_corrections.ripples(session, 1))
+    return board.hall.house.database.read_now(lambda session: grading_corrections.ripples(session, 1))
 
 
 def test_a_running_exam_and_a_question_that_is_not_in_it_are_refused(board: Board) -> None:
@@ -319,10 +319,10 @@ def test_a_pass_in_the_make_up_keeps_the_hours_that_the_exam_no_longer_gives(boa
     """乙 passes the make-up; when a correction makes 乙 pass the exam itself, nothing is credited twice."""
 
     def make_up(session: Session) -> int:
-        return manage.makeup(session, board.hall.shelf, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
+        return manage.makeup(session, board.hall.catalog, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
 
     second = int(board.hall.run(make_up))
-    board.hall.run(lambda session: manage.publish(session, board.hall.shelf, ADMIN, second, AFTER))
+    board.hall.run(lambda session: manage.publish(session, board.hall.catalog, ADMIN, second, AFTER))
     begun = board.hall.begin(board.people[1], second, AFTER).status
     board.hall.answer_all(board.people[1], begun.sitting_id, AFTER)
     board.hall.hand_in(board.people[1], begun.sitting_id, AFTER)
@@ -341,7 +341,7 @@ def test_a_paper_that_is_reopened_after_a_correction_is_marked_by_it(board: Boar
     exam = hall.publish("固定 " + "、".join(f"{one}×2" for one in board.questions) + "；30 分钟；及格 60%", at=NOW, results="after_release")
     person = board.people[2]
     sitting = int(hall.begin(person, exam, NOW, random.Random(1)).status.sitting_id)
-    found = hall.house.desk.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
+    found = hall.house.database.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
     place = next(n for n, question, _ in found if question == board.first)
     hall.hand_in(person, sitting)
     hall.tick(AFTER)

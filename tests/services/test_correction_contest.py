@@ -50,8 +50,8 @@ class Played:
         wanted = WantedCorrection("contest", self.contest, question, amended, "答案印错")
 
         def work(session: Any) -> CorrectionImpact:
-            made = corrections.propose(session, self.field.shelf, ADMIN, wanted, self.field.now)
-            return corrections.apply(session, self.field.shelf, SECOND, made.id, self.field.now)
+            made = corrections.propose(session, self.field.catalog, ADMIN, wanted, self.field.now)
+            return corrections.apply(session, self.field.catalog, SECOND, made.id, self.field.now)
 
         made: CorrectionImpact = self.field.do(work)
         return made
@@ -103,7 +103,7 @@ def test_a_rehearsal_leaves_the_frozen_board_alone(played: Played) -> None:
     before = [*played.everything(), played.look("SELECT * FROM contest"), played.look("SELECT * FROM correction")]
     wanted = WantedCorrection("contest", played.contest, question, Amendment("full"), "答案印错")
 
-    impact = played.field.do(lambda session: corrections.rehearse(session, played.field.shelf, ADMIN, wanted, played.field.now))
+    impact = played.field.do(lambda session: corrections.rehearse(session, played.field.catalog, ADMIN, wanted, played.field.now))
 
     assert impact.figures["people"] == 1
     assert [*played.everything(), played.look("SELECT * FROM contest"), played.look("SELECT * FROM correction")] == before
@@ -115,7 +115,7 @@ def test_a_contest_that_runs_is_put_right_after_its_close(field: Field) -> None:
     wanted = WantedCorrection("contest", number, "x", Amendment("void"), "题干有歧义")
 
     with pytest.raises(Refusal, match="还没有结束"):
-        field.do(lambda session: corrections.rehearse(session, field.shelf, ADMIN, wanted, field.now))
+        field.do(lambda session: corrections.rehearse(session, field.catalog, ADMIN, wanted, field.now))
 
 
 async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatcher, clock: Clock) -> None:
@@ -137,15 +137,15 @@ async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatc
     def look(session: Session) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in session.execute(text(points))]
 
-    assert house.desk.read_now(look) == [(2000, 1), (1000, 2), (1000, 3)]
+    assert house.database.read_now(look) == [(2000, 1), (1000, 2), (1000, 3)]
 
     def correct(session: Session) -> CorrectionImpact:
         wanted = WantedCorrection("contest", room.id, room.question(1).id, Amendment("rekey", (wrong,)), "答案印错")
-        made = corrections.propose(session, house.shelf(), ADMIN, wanted, clock.now)
-        return corrections.apply(session, house.shelf(), SECOND, made.id, clock.now)
+        made = corrections.propose(session, house.catalog(), ADMIN, wanted, clock.now)
+        return corrections.apply(session, house.catalog(), SECOND, made.id, clock.now)
 
-    impact = house.desk.write_now(correct)
+    impact = house.database.write_now(correct)
 
-    assert house.desk.read_now(look) == [(1000, 3), (2000, 1), (2000, 2)]
+    assert house.database.read_now(look) == [(1000, 3), (2000, 1), (2000, 2)]
     assert impact.figures["people"] == 3
     assert (impact.figures["up"], impact.figures["down"]) == (2, 1)

@@ -37,30 +37,30 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def desk(engine: Engine) -> Database:
+def database(engine: Engine) -> Database:
     return Database(engine)
 
 
-def someone(desk: Database, *channels: str) -> int:
-    return desk.write_now(lambda session: crowd(session, 1, channels or ("wecom",)))[0]
+def someone(database: Database, *channels: str) -> int:
+    return database.write_now(lambda session: crowd(session, 1, channels or ("wecom",)))[0]
 
 
-def owing(desk: Database, person: int, **more: Any) -> int:
-    return desk.write_now(lambda session: owe(session, [person], **more))
+def owing(database: Database, person: int, **more: Any) -> int:
+    return database.write_now(lambda session: owe(session, [person], **more))
 
 
-def planned(desk: Database, now: datetime = NOW, doors: OpenChannels = DOORS, tried: dict[int, set[str]] | None = None) -> DeliveryPlan:
-    owed = desk.write_now(lambda session: queue.claim(session, "h", now, 100, 0))
-    return desk.read_now(lambda session: delivery_plan.plan(session, SHELF, owed, now, doors, tried))
+def planned(database: Database, now: datetime = NOW, doors: OpenChannels = DOORS, tried: dict[int, set[str]] | None = None) -> DeliveryPlan:
+    owed = database.write_now(lambda session: queue.claim(session, "h", now, 100, 0))
+    return database.read_now(lambda session: delivery_plan.plan(session, SHELF, owed, now, doors, tried))
 
 
-def add(desk: Database, *rows: Any) -> None:
-    desk.write_now(lambda session: session.add_all(rows))
+def add(database: Database, *rows: Any) -> None:
+    database.write_now(lambda session: session.add_all(rows))
 
 
-def heard(desk: Database, person: int, channel: str, ago: timedelta, now: datetime = NOW) -> None:
+def heard(database: Database, person: int, channel: str, ago: timedelta, now: datetime = NOW) -> None:
     said = Incoming(Address(channel, f"app-{channel}", "p0000"), "你好", f"m{ago}", now - ago)
-    desk.write_now(lambda session: inbox.keep(session, said, person, Reply("好")))
+    database.write_now(lambda session: inbox.keep(session, said, person, Reply("好")))
 
 
 def reasons(plan: DeliveryPlan) -> list[str]:
@@ -75,97 +75,97 @@ def channel(plan: DeliveryPlan) -> str:
 # ── Done meanwhile ──
 
 
-def test_a_lesson_finished_between_queueing_and_sending_is_not_sent(desk: Database) -> None:
-    person = someone(desk)
-    owing(desk, person, content=LESSON)
-    add(desk, ReadingRow(person_id=person, lesson="mfd-1191", digest="d", state="done", opened_at=NOW, closed_at=NOW))
-    assert reasons(planned(desk)) == ["已完成"]
+def test_a_lesson_finished_between_queueing_and_sending_is_not_sent(database: Database) -> None:
+    person = someone(database)
+    owing(database, person, content=LESSON)
+    add(database, ReadingRow(person_id=person, lesson="mfd-1191", digest="d", state="done", opened_at=NOW, closed_at=NOW))
+    assert reasons(planned(database)) == ["已完成"]
 
 
-def test_another_lesson_or_last_year_s_does_not_count(desk: Database) -> None:
-    person = someone(desk)
-    owing(desk, person, content=LESSON)
+def test_another_lesson_or_last_year_s_does_not_count(database: Database) -> None:
+    person = someone(database)
+    owing(database, person, content=LESSON)
     last_year = NOW - timedelta(days=100)
     add(
-        desk,
+        database,
         ReadingRow(person_id=person, lesson="mfd-1000", digest="d", state="done", opened_at=NOW, closed_at=NOW),
         ReadingRow(person_id=person, lesson="mfd-1191", digest="d", state="done", opened_at=last_year, closed_at=last_year),
     )
-    assert len(planned(desk).ready) == 1
+    assert len(planned(database).ready) == 1
 
 
-def test_the_daily_set_done_this_morning_is_not_asked_for_again(desk: Database) -> None:
-    person = someone(desk)
-    owing(desk, person, content=CampaignContent("daily"))
-    add(desk, SittingRow(person_id=person, kind="daily", scope="2026-03-02", size=5, next=6, state="done", opened_at=NOW, closed_at=NOW))
-    assert reasons(planned(desk)) == ["已完成"]
+def test_the_daily_set_done_this_morning_is_not_asked_for_again(database: Database) -> None:
+    person = someone(database)
+    owing(database, person, content=CampaignContent("daily"))
+    add(database, SittingRow(person_id=person, kind="daily", scope="2026-03-02", size=5, next=6, state="done", opened_at=NOW, closed_at=NOW))
+    assert reasons(planned(database)) == ["已完成"]
 
 
-def test_yesterday_s_daily_set_is_not_today_s(desk: Database) -> None:
-    person = someone(desk)
-    owing(desk, person, content=CampaignContent("daily"))
-    add(desk, SittingRow(person_id=person, kind="daily", scope="2026-03-01", size=5, next=6, state="done", opened_at=NOW, closed_at=NOW))
-    assert len(planned(desk).ready) == 1
+def test_yesterday_s_daily_set_is_not_today_s(database: Database) -> None:
+    person = someone(database)
+    owing(database, person, content=CampaignContent("daily"))
+    add(database, SittingRow(person_id=person, kind="daily", scope="2026-03-01", size=5, next=6, state="done", opened_at=NOW, closed_at=NOW))
+    assert len(planned(database).ready) == 1
 
 
-def test_who_has_voted_or_confirmed_is_left_in_peace(desk: Database) -> None:
-    person = someone(desk)
-    owing(desk, person, content=CampaignContent("poll", text="几点开会", options=("上午", "下午")))
-    owing(desk, person)
-    add(desk, VoteRow(occurrence_id=1, person_id=person, choice="A", voted_at=NOW))
-    run(desk, "UPDATE delivery SET read_at = '2026-03-02T01:00:00.000000Z' WHERE occurrence_id = 2")
-    assert reasons(planned(desk)) == ["已完成", "已完成"]
+def test_who_has_voted_or_confirmed_is_left_in_peace(database: Database) -> None:
+    person = someone(database)
+    owing(database, person, content=CampaignContent("poll", text="几点开会", options=("上午", "下午")))
+    owing(database, person)
+    add(database, VoteRow(occurrence_id=1, person_id=person, choice="A", voted_at=NOW))
+    run(database, "UPDATE delivery SET read_at = '2026-03-02T01:00:00.000000Z' WHERE occurrence_id = 2")
+    assert reasons(planned(database)) == ["已完成", "已完成"]
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("leave", "请假"), ("secondment", "借调")])
-def test_leave_that_began_meanwhile_pauses_a_person(desk: Database, kind: str, reason: str) -> None:
-    person = someone(desk)
-    owing(desk, person)
-    add(desk, AbsenceRow(person_id=person, kind=kind, since=date(2026, 3, 2), until=date(2026, 3, 2), recorded_by="t", recorded_at=NOW))
-    assert reasons(planned(desk)) == [reason]
+def test_leave_that_began_meanwhile_pauses_a_person(database: Database, kind: str, reason: str) -> None:
+    person = someone(database)
+    owing(database, person)
+    add(database, AbsenceRow(person_id=person, kind=kind, since=date(2026, 3, 2), until=date(2026, 3, 2), recorded_by="t", recorded_at=NOW))
+    assert reasons(planned(database)) == [reason]
 
 
-def test_who_left_and_what_was_recalled_is_not_sent(desk: Database) -> None:
-    person = someone(desk)
-    owing(desk, person)
-    owing(desk, person)
-    run(desk, "UPDATE occurrence SET state = 'void' WHERE id = 1")
-    run(desk, "UPDATE person SET left_on = '2026-03-01'")
-    assert sorted(reasons(planned(desk))) == ["已撤回", "已离职"]
+def test_who_left_and_what_was_recalled_is_not_sent(database: Database) -> None:
+    person = someone(database)
+    owing(database, person)
+    owing(database, person)
+    run(database, "UPDATE occurrence SET state = 'void' WHERE id = 1")
+    run(database, "UPDATE person SET left_on = '2026-03-01'")
+    assert sorted(reasons(planned(database))) == ["已撤回", "已离职"]
 
 
-def test_one_reminder_a_day_over_all_campaigns(desk: Database) -> None:
-    person = someone(desk)
+def test_one_reminder_a_day_over_all_campaigns(database: Database) -> None:
+    person = someone(database)
     reminder = CampaignContent("reminder", text="本周还差一课")
-    owing(desk, person, content=reminder)
-    owing(desk, person, content=reminder, name="另一个")
-    first = planned(desk)
+    owing(database, person, content=reminder)
+    owing(database, person, content=reminder, name="另一个")
+    first = planned(database)
     assert (len(first.ready), reasons(first)) == (1, ["今天已提醒过"])
-    run(desk, "UPDATE delivery SET state = 'sent', sent_at = '2026-03-02T01:00:00.000000Z' WHERE id = 1")
+    run(database, "UPDATE delivery SET state = 'sent', sent_at = '2026-03-02T01:00:00.000000Z' WHERE id = 1")
     evening = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
-    assert reasons(planned(desk, evening)) == ["今天已提醒过"]
-    assert len(planned(desk, evening + timedelta(hours=16)).ready) == 1, "tomorrow is another day"
+    assert reasons(planned(database, evening)) == ["今天已提醒过"]
+    assert len(planned(database, evening + timedelta(hours=16)).ready) == 1, "tomorrow is another day"
 
 
-def test_two_replicas_that_plan_at_once_begin_one_reminder(desk: Database) -> None:
-    person = someone(desk)
+def test_two_replicas_that_plan_at_once_begin_one_reminder(database: Database) -> None:
+    person = someone(database)
     reminder = CampaignContent("reminder", text="本周还差一课")
-    owing(desk, person, content=reminder)
-    owing(desk, person, content=reminder, name="另一个")
-    owing(desk, person, name="通知")
-    first, second, notice = (desk.write_now(lambda session, h=holder: queue.claim(session, h, NOW, 1, 60))[0] for holder in "abc")  # type: ignore[misc]
-    plans = [desk.read_now(lambda session, one=one: delivery_plan.plan(session, SHELF, [one], NOW, DOORS)) for one in (first, second, notice)]  # type: ignore[misc]
+    owing(database, person, content=reminder)
+    owing(database, person, content=reminder, name="另一个")
+    owing(database, person, name="通知")
+    first, second, notice = (database.write_now(lambda session, h=holder: queue.claim(session, h, NOW, 1, 60))[0] for holder in "abc")  # type: ignore[misc]
+    plans = [database.read_now(lambda session, one=one: delivery_plan.plan(session, SHELF, [one], NOW, DOORS)) for one in (first, second, notice)]  # type: ignore[misc]
     assert [len(one.ready) for one in plans] == [1, 1, 1], "neither has seen the other"
 
     def begin(holder: str, ident: int) -> set[int]:
-        return desk.write_now(lambda session: queue.begin(session, [ident], holder, "wecom", NOW, 60))
+        return database.write_now(lambda session: queue.begin(session, [ident], holder, "wecom", NOW, 60))
 
     assert (begin("a", first.id), begin("b", second.id), begin("c", notice.id)) == ({first.id}, set(), {notice.id})
-    run(desk, "UPDATE delivery SET state = 'failed', lease_until = NULL WHERE id = :id", id=first.id)
+    run(database, "UPDATE delivery SET state = 'failed', lease_until = NULL WHERE id = :id", id=first.id)
     assert begin("b", second.id) == {second.id}, "what did not arrive was no reminder"
 
 
-def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(desk: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     def told(_: Session, __: Any, wanted: Mapping[int, Any], ___: datetime) -> dict[int, Reply | None]:
@@ -174,13 +174,13 @@ def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(des
 
     monkeypatch.setattr("bot.services.delivery.reminder_messages.told", told)
     monkeypatch.setattr(import_module("bot.services.delivery.plan"), "MADE_AT_ONCE", 2)
-    desk.write_now(lambda session: owe(session, crowd(session, 5), content=CampaignContent("digest", target=WEEK)))
+    database.write_now(lambda session: owe(session, crowd(session, 5), content=CampaignContent("digest", target=WEEK)))
     sent: list[str] = []
-    while (plan := planned(desk)).ready:
+    while (plan := planned(database)).ready:
         sent += [one.parcel.reply.text for one in plan.ready]
         assert [until for _, until, _ in plan.later] == [NOW] * len(plan.later), "the rest is next"
         for one in plan.ready:
-            run(desk, "UPDATE delivery SET state = 'sent', sent_at = :at WHERE id = :id", id=one.owed.id, at=stamp(NOW))
+            run(database, "UPDATE delivery SET state = 'sent', sent_at = :at WHERE id = :id", id=one.owed.id, at=stamp(NOW))
     assert (made, sent) == ([2, 2, 1], [f"第 {n} 份" for n in range(1, 6)])
 
 
@@ -195,39 +195,39 @@ def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(des
         ("2026-03-02T23:59:59", "2026-03-03T00:00:00"),
     ],
 )
-def test_between_eight_in_the_evening_and_eight_in_the_morning_nobody_is_disturbed(desk: Database, at: str, until: str) -> None:
-    person = someone(desk)
+def test_between_eight_in_the_evening_and_eight_in_the_morning_nobody_is_disturbed(database: Database, at: str, until: str) -> None:
+    person = someone(database)
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    owing(desk, person, now=now)
-    ((_, when, why),) = planned(desk, now).later
+    owing(database, person, now=now)
+    ((_, when, why),) = planned(database, now).later
     assert when == datetime.fromisoformat(until).replace(tzinfo=UTC)
     assert why == "等免打扰时段结束"
 
 
 @pytest.mark.parametrize("at", ["2026-03-02T00:00:00", "2026-03-02T11:59:00"])
-def test_from_eight_to_eight_things_arrive(desk: Database, at: str) -> None:
+def test_from_eight_to_eight_things_arrive(database: Database, at: str) -> None:
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    owing(desk, someone(desk), now=now)
-    assert len(planned(desk, now).ready) == 1
+    owing(database, someone(database), now=now)
+    assert len(planned(database, now).ready) == 1
 
 
-def test_quiet_hours_are_each_person_s_and_a_campaign_may_set_them_aside(desk: Database) -> None:
+def test_quiet_hours_are_each_person_s_and_a_campaign_may_set_them_aside(database: Database) -> None:
     now = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
-    person = someone(desk)
-    add(desk, PreferenceRow(person_id=person, quiet_from="12:00", quiet_to="14:00"))
-    owing(desk, person, now=now)
-    ((_, when, _),) = planned(desk, now).later
+    person = someone(database)
+    add(database, PreferenceRow(person_id=person, quiet_from="12:00", quiet_to="14:00"))
+    owing(database, person, now=now)
+    ((_, when, _),) = planned(database, now).later
     assert when == datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
-    owing(desk, person, rule={"quiet": False}, now=now)
-    assert len(planned(desk, now).ready) == 1
+    owing(database, person, rule={"quiet": False}, now=now)
+    assert len(planned(database, now).ready) == 1
 
 
-def test_study_comes_at_the_hour_that_a_person_chose_and_a_notice_at_once(desk: Database) -> None:
-    person = someone(desk)
-    add(desk, PreferenceRow(person_id=person, push_at="10:30"))
-    owing(desk, person, content=LESSON)
-    owing(desk, person)
-    plan = planned(desk)
+def test_study_comes_at_the_hour_that_a_person_chose_and_a_notice_at_once(database: Database) -> None:
+    person = someone(database)
+    add(database, PreferenceRow(person_id=person, push_at="10:30"))
+    owing(database, person, content=LESSON)
+    owing(database, person)
+    plan = planned(database)
     assert [one.owed.id for one in plan.ready] == [2]
     assert [(ident, when) for ident, when, _ in plan.later] == [(1, datetime(2026, 3, 2, 2, 30, tzinfo=UTC))]
 
@@ -235,51 +235,51 @@ def test_study_comes_at_the_hour_that_a_person_chose_and_a_notice_at_once(desk: 
 # ── The arbiter ──
 
 
-def busy(desk: Database, person: int, ago: timedelta = MINUTE) -> None:
-    add(desk, FocusRow(person_id=person, kind="sitting", ref=1, since=NOW - ago))
-    heard(desk, person, "wecom", ago)
+def busy(database: Database, person: int, ago: timedelta = MINUTE) -> None:
+    add(database, FocusRow(person_id=person, kind="sitting", ref=1, since=NOW - ago))
+    heard(database, person, "wecom", ago)
 
 
-def test_a_push_that_meets_an_open_task_waits_its_turn_and_comes_after_it(desk: Database) -> None:
-    person = someone(desk)
-    busy(desk, person)
-    owing(desk, person, content=LESSON)
-    ((ident, when, why),) = planned(desk).later
+def test_a_push_that_meets_an_open_task_waits_its_turn_and_comes_after_it(database: Database) -> None:
+    person = someone(database)
+    busy(database, person)
+    owing(database, person, content=LESSON)
+    ((ident, when, why),) = planned(database).later
     assert (when, why) == (NOW + timedelta(minutes=5), "等手头的任务做完")
-    desk.write_now(lambda session: queue.put_off(session, [(ident, when, why)], "h"))
-    assert planned(desk, NOW + timedelta(minutes=4)).ready == []
-    run(desk, "DELETE FROM focus")
-    assert [one.owed.id for one in planned(desk, NOW + timedelta(minutes=5)).ready] == [ident], "the same delivery: nothing lost, nothing doubled"
+    database.write_now(lambda session: queue.put_off(session, [(ident, when, why)], "h"))
+    assert planned(database, NOW + timedelta(minutes=4)).ready == []
+    run(database, "DELETE FROM focus")
+    assert [one.owed.id for one in planned(database, NOW + timedelta(minutes=5)).ready] == [ident], "the same delivery: nothing lost, nothing doubled"
 
 
-def test_a_task_that_was_left_ten_minutes_ago_holds_nothing_up(desk: Database) -> None:
-    person = someone(desk)
-    busy(desk, person, timedelta(minutes=10))
-    owing(desk, person)
-    assert len(planned(desk).ready) == 1
+def test_a_task_that_was_left_ten_minutes_ago_holds_nothing_up(database: Database) -> None:
+    person = someone(database)
+    busy(database, person, timedelta(minutes=10))
+    owing(database, person)
+    assert len(planned(database).ready) == 1
 
 
-def test_who_talks_without_an_open_task_is_not_in_the_middle_of_anything(desk: Database) -> None:
-    person = someone(desk)
-    heard(desk, person, "wecom", MINUTE)
-    owing(desk, person)
-    assert len(planned(desk).ready) == 1
+def test_who_talks_without_an_open_task_is_not_in_the_middle_of_anything(database: Database) -> None:
+    person = someone(database)
+    heard(database, person, "wecom", MINUTE)
+    owing(database, person)
+    assert len(planned(database).ready) == 1
 
 
-def test_a_contest_does_not_wait_for_a_lesson(desk: Database) -> None:
-    person = someone(desk)
-    busy(desk, person)
-    owing(desk, person, content=CampaignContent("invitation", target="竞赛 1"))
-    assert len(planned(desk).ready) == 1
+def test_a_contest_does_not_wait_for_a_lesson(database: Database) -> None:
+    person = someone(database)
+    busy(database, person)
+    owing(database, person, content=CampaignContent("invitation", target="竞赛 1"))
+    assert len(planned(database).ready) == 1
 
 
-def test_of_several_the_most_urgent_goes_first_and_the_others_one_at_a_time(desk: Database) -> None:
-    person = someone(desk)
+def test_of_several_the_most_urgent_goes_first_and_the_others_one_at_a_time(database: Database) -> None:
+    person = someone(database)
     for content in (CampaignContent("digest", text="上周小结"), CampaignContent("daily"), LESSON, CampaignContent("invitation", target="竞赛 1")):
-        owing(desk, person, content=content)
+        owing(database, person, content=content)
     now, order = NOW, []
     for _ in range(6):
-        plan = planned(desk, now)
+        plan = planned(database, now)
         order += [one.owed.id for one in plan.ready]
         ended = [(one.owed.id, "已完成") for one in plan.ready]
 
@@ -287,7 +287,7 @@ def test_of_several_the_most_urgent_goes_first_and_the_others_one_at_a_time(desk
             queue.skip(session, done, "h")
             queue.put_off(session, wait, "h")
 
-        desk.write_now(note)
+        database.write_now(note)
         now += timedelta(minutes=5)
     assert order == [4, 3, 2, 1], "live, due today, daily, review"
 
@@ -295,68 +295,68 @@ def test_of_several_the_most_urgent_goes_first_and_the_others_one_at_a_time(desk
 # ── Where ──
 
 
-def test_the_channel_last_spoken_on_comes_first_in_the_app_that_was_spoken_to(desk: Database) -> None:
-    person = someone(desk, "wecom", "dingtalk")
-    heard(desk, person, "wecom", timedelta(days=2))
-    heard(desk, person, "dingtalk", timedelta(hours=3))
-    owing(desk, person)
-    (one,) = planned(desk).ready
+def test_the_channel_last_spoken_on_comes_first_in_the_app_that_was_spoken_to(database: Database) -> None:
+    person = someone(database, "wecom", "dingtalk")
+    heard(database, person, "wecom", timedelta(days=2))
+    heard(database, person, "dingtalk", timedelta(hours=3))
+    owing(database, person)
+    (one,) = planned(database).ready
     assert one.parcel.to == Address("dingtalk", "app-dingtalk", "p0000")
     assert one.others == 1
 
 
-def test_a_choice_stands_above_habit_and_a_campaign_s_rule_above_both(desk: Database) -> None:
-    person = someone(desk, "wecom", "dingtalk", "local")
-    heard(desk, person, "dingtalk", timedelta(hours=3))
-    add(desk, PreferenceRow(person_id=person, channel="local"))
-    owing(desk, person)
-    assert channel(planned(desk)) == "local"
-    run(desk, "DELETE FROM delivery")
-    owing(desk, person, rule={"channels": ["wecom", "dingtalk"]})
-    assert channel(planned(desk)) == "wecom"
+def test_a_choice_stands_above_habit_and_a_campaign_s_rule_above_both(database: Database) -> None:
+    person = someone(database, "wecom", "dingtalk", "local")
+    heard(database, person, "dingtalk", timedelta(hours=3))
+    add(database, PreferenceRow(person_id=person, channel="local"))
+    owing(database, person)
+    assert channel(planned(database)) == "local"
+    run(database, "DELETE FROM delivery")
+    owing(database, person, rule={"channels": ["wecom", "dingtalk"]})
+    assert channel(planned(database)) == "wecom"
 
 
-def test_a_channel_that_is_off_or_has_failed_is_passed_over(desk: Database) -> None:
-    person = someone(desk, "wecom", "dingtalk")
-    owing(desk, person)
-    assert channel(planned(desk, doors=OpenChannels(("dingtalk",)))) == "dingtalk"
-    assert channel(planned(desk, tried={1: {"wecom"}})) == "dingtalk"
-    assert reasons(planned(desk, tried={1: {"wecom", "dingtalk"}})) == ["各渠道都没有送达"]
-    assert reasons(planned(desk, doors=OpenChannels(("wechat",)))) == ["没有可用渠道"]
+def test_a_channel_that_is_off_or_has_failed_is_passed_over(database: Database) -> None:
+    person = someone(database, "wecom", "dingtalk")
+    owing(database, person)
+    assert channel(planned(database, doors=OpenChannels(("dingtalk",)))) == "dingtalk"
+    assert channel(planned(database, tried={1: {"wecom"}})) == "dingtalk"
+    assert reasons(planned(database, tried={1: {"wecom", "dingtalk"}})) == ["各渠道都没有送达"]
+    assert reasons(planned(database, doors=OpenChannels(("wechat",)))) == ["没有可用渠道"]
 
 
-def test_a_channel_closed_for_now_is_waited_for_when_there_is_no_other(desk: Database) -> None:
-    person = someone(desk, "wecom")
-    owing(desk, person)
+def test_a_channel_closed_for_now_is_waited_for_when_there_is_no_other(database: Database) -> None:
+    person = someone(database, "wecom")
+    owing(database, person)
     until = NOW + timedelta(minutes=10)
-    assert [one[1:] for one in planned(desk, doors=OpenChannels(("wecom",), {"wecom": until})).later] == [(until, "通道暂停中")]
+    assert [one[1:] for one in planned(database, doors=OpenChannels(("wecom",), {"wecom": until})).later] == [(until, "通道暂停中")]
 
 
-def test_wechat_lets_nothing_through_two_days_after_somebody_spoke(desk: Database) -> None:
-    person = someone(desk, "wechat")
-    owing(desk, person)
-    assert reasons(planned(desk)) == ["微信 48 小时内没有互动"]
-    heard(desk, person, "wechat", timedelta(hours=48))
-    assert reasons(planned(desk)) == ["微信 48 小时内没有互动"]
-    heard(desk, person, "wechat", timedelta(hours=47))
-    assert channel(planned(desk)) == "wechat"
+def test_wechat_lets_nothing_through_two_days_after_somebody_spoke(database: Database) -> None:
+    person = someone(database, "wechat")
+    owing(database, person)
+    assert reasons(planned(database)) == ["微信 48 小时内没有互动"]
+    heard(database, person, "wechat", timedelta(hours=48))
+    assert reasons(planned(database)) == ["微信 48 小时内没有互动"]
+    heard(database, person, "wechat", timedelta(hours=47))
+    assert channel(planned(database)) == "wechat"
     templates = OpenChannels(("wechat",), beyond_window=("wechat",))
-    run(desk, "DELETE FROM inbox")
-    assert channel(planned(desk, doors=templates)) == "wechat", "templates reach further"
+    run(database, "DELETE FROM inbox")
+    assert channel(planned(database, doors=templates)) == "wechat", "templates reach further"
 
 
-def test_wechat_s_few_messages_since_somebody_spoke_are_counted(desk: Database) -> None:
-    person = someone(desk, "wechat")
-    heard(desk, person, "wechat", timedelta(hours=1))
+def test_wechat_s_few_messages_since_somebody_spoke_are_counted(database: Database) -> None:
+    person = someone(database, "wechat")
+    heard(database, person, "wechat", timedelta(hours=1))
     for _ in range(WECHAT_MESSAGES + 1):
-        owing(desk, person)
+        owing(database, person)
     begun, now = 0, NOW
     for _ in range(WECHAT_MESSAGES + 1):
-        plan = planned(desk, now)
-        desk.write_now(lambda session, wait=plan.later: queue.put_off(session, wait, "h"))  # type: ignore[misc]
+        plan = planned(database, now)
+        database.write_now(lambda session, wait=plan.later: queue.put_off(session, wait, "h"))  # type: ignore[misc]
         groups = send.grouped(plan.ready, {"wechat": 1}).get("wechat", [])
         for group in groups:
-            begun += sum(len(one.ready) for one in desk.write_now(lambda session, g=group, at=now: send.begin(session, [g], "h", at, 60)).groups)  # type: ignore[misc]
+            begun += sum(len(one.ready) for one in database.write_now(lambda session, g=group, at=now: send.begin(session, [g], "h", at, 60)).groups)  # type: ignore[misc]
         now += timedelta(minutes=5)
     assert begun == WECHAT_MESSAGES == 4
 
@@ -364,16 +364,16 @@ def test_wechat_s_few_messages_since_somebody_spoke_are_counted(desk: Database) 
 # ── What it costs, how far it is ──
 
 
-def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(desk: Database) -> None:
+def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(database: Database) -> None:
     def look(session: Session) -> tuple[cost.QuotaCost, cost.QuotaCost]:
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
         quota.take(session, month.key(), month.room(), month.window, 3_900, NOW)
         small = cost.quota_cost(session, {"dingtalk": 2_000, "wecom": 30}, NOW)
         return small, cost.quota_cost(session, {"dingtalk": 2_000}, NOW, times_a_month=2)
 
-    run(desk, "DELETE FROM account")
-    desk.write_now(lambda session: crowd(session, 30))
-    fits, too_much = desk.write_now(look)
+    run(database, "DELETE FROM account")
+    database.write_now(lambda session: crowd(session, 30))
+    fits, too_much = database.write_now(look)
     assert fits.fits
     assert "钉钉：2000 人，100 次调用；本月需 100 次调用，还剩 100" in fits.text
     assert "企业微信：30 人，1 次调用；今天需 30 人次，还剩 4800" in fits.text
@@ -381,13 +381,13 @@ def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(desk: Database) 
     assert "不够" in too_much.text
 
 
-def test_progress_tells_states_reasons_and_names(desk: Database) -> None:
-    ids = desk.write_now(lambda session: crowd(session, 10))
-    campaign = desk.write_now(lambda session: owe(session, ids))
-    run(desk, "UPDATE delivery SET state = 'sent' WHERE id <= 6")
-    run(desk, "UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 7")
-    run(desk, "UPDATE delivery SET state = 'skipped', error = '请假' WHERE id = 8")
-    found = desk.read_now(lambda session: progress.progress(session, campaign))
+def test_progress_tells_states_reasons_and_names(database: Database) -> None:
+    ids = database.write_now(lambda session: crowd(session, 10))
+    campaign = database.write_now(lambda session: owe(session, ids))
+    run(database, "UPDATE delivery SET state = 'sent' WHERE id <= 6")
+    run(database, "UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 7")
+    run(database, "UPDATE delivery SET state = 'skipped', error = '请假' WHERE id = 8")
+    found = database.read_now(lambda session: progress.progress(session, campaign))
     assert (found.whole, found.ended, found.is_over) == (10, 8, False)
     assert found.counts == {"sent": 6, "failed": 1, "skipped": 1, "queued": 2}
     said = str(found)

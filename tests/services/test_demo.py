@@ -26,15 +26,15 @@ LATE = NOW.replace(month=11, day=20)
 
 
 def seeded(engine: Engine) -> tuple[Database, Catalog, float]:
-    desk = Database(engine)
-    stocked(desk, home(), LATE, 400)
+    database = Database(engine)
+    stocked(database, home(), LATE, 400)
     began = time.monotonic()
-    shelf = stocked(desk, home(), LATE, 400, seed.seed)
-    return desk, shelf, time.monotonic() - began
+    catalog = stocked(database, home(), LATE, 400, seed.seed)
+    return database, catalog, time.monotonic() - began
 
 
 def test_the_bureau_has_120_people_in_9_units_and_every_tier(engine: Engine) -> None:
-    desk, _, _ = seeded(engine)
+    database, _, _ = seeded(engine)
 
     def look(session: Session) -> None:
         def one(query: str) -> int:
@@ -50,11 +50,11 @@ def test_the_bureau_has_120_people_in_9_units_and_every_tier(engine: Engine) -> 
         assert one("SELECT count(*) FROM answer a JOIN sitting s ON s.id = a.sitting_id WHERE s.state = 'open'") == 0
         assert one("SELECT count(*) FROM (SELECT person_id FROM post WHERE until IS NULL GROUP BY person_id HAVING count(*) > 1) two") == 1
 
-    desk.read_now(look)
+    database.read_now(look)
 
 
 def test_the_totals_are_the_ledger_to_the_second_and_every_rule_named_is_there(engine: Engine) -> None:
-    desk, _, _ = seeded(engine)
+    database, _, _ = seeded(engine)
 
     def look(session: Session) -> None:
         def pairs(query: str) -> dict[tuple[object, ...], tuple[int, ...]]:
@@ -77,12 +77,12 @@ def test_the_totals_are_the_ledger_to_the_second_and_every_rule_named_is_there(e
         assert order == sorted(order)
         assert order[-1] < LATE.isoformat()
 
-    desk.read_now(look)
+    database.read_now(look)
 
 
 def test_some_units_reach_the_quota_and_some_do_not(sqlite_engine: Engine) -> None:
-    desk, shelf, _ = seeded(sqlite_engine)
-    need = quotas(shelf.policy, LATE.date())
+    database, catalog, _ = seeded(sqlite_engine)
+    need = quotas(catalog.policy, LATE.date())
 
     def look(session: Session) -> Counter[str]:
         hours: dict[int, dict[str, int]] = {}
@@ -97,28 +97,28 @@ def test_some_units_reach_the_quota_and_some_do_not(sqlite_engine: Engine) -> No
             reached[unit] += total_hours(hours.get(person_id, {}), need.seconds_per_hour) >= quota
         return reached
 
-    reached = desk.read_now(look)
+    reached = database.read_now(look)
     assert 30 < sum(reached.values()) < 90
     assert reached[bureau.LEGAL] / 12 > reached[bureau.SECOND] / 16
 
 
 def test_a_second_start_changes_nothing_and_real_people_are_never_joined(sqlite_engine: Engine) -> None:
-    desk, shelf, _ = seeded(sqlite_engine)
+    database, catalog, _ = seeded(sqlite_engine)
 
     def count(session: Session) -> tuple[int, ...]:
         return tuple(int(session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()) for table in ("person", "ledger", "answer", "rule"))
 
-    before = desk.read_now(count)
-    desk.write_now(lambda session: seed.seed(session, shelf, LATE + timedelta(days=30)))
-    assert desk.read_now(count) == before
+    before = database.read_now(count)
+    database.write_now(lambda session: seed.seed(session, catalog, LATE + timedelta(days=30)))
+    assert database.read_now(count) == before
 
 
 def test_real_people_are_never_joined_by_made_up_ones(sqlite_engine: Engine) -> None:
-    desk = Database(sqlite_engine)
-    desk.write_now(lambda session: enroll(session, "real-1"))
+    database = Database(sqlite_engine)
+    database.write_now(lambda session: enroll(session, "real-1"))
     with pytest.raises(Refusal, match="演示模式"):
-        stocked(desk, home(), LATE, 400, seed.seed)
-    assert desk.read_now(lambda session: session.execute(text("SELECT count(*) FROM person")).scalar_one()) == 1
+        stocked(database, home(), LATE, 400, seed.seed)
+    assert database.read_now(lambda session: session.execute(text("SELECT count(*) FROM person")).scalar_one()) == 1
 
 
 def test_every_character_of_the_demo_is_somebody_of_the_bureau() -> None:
@@ -131,7 +131,7 @@ def test_every_character_of_the_demo_is_somebody_of_the_bureau() -> None:
 
 
 def test_the_last_exam_stands_with_papers_results_hours_and_certificates(engine: Engine) -> None:
-    desk, _, _ = seeded(engine)
+    database, _, _ = seeded(engine)
 
     def look(session: Session) -> None:
         def one(query: str) -> int:
@@ -146,17 +146,17 @@ def test_the_last_exam_stands_with_papers_results_hours_and_certificates(engine:
         assert one(f"SELECT count(*) FROM ledger WHERE source_kind = 'exam' AND source_id = '{exam_id}' AND credit_seconds = 5400") == passed
         assert one("SELECT count(*) FROM certificate WHERE state = 'valid'") == passed
 
-    desk.read_now(look)
+    database.read_now(look)
 
 
 def test_there_is_an_exam_and_a_contest_to_take_part_in_and_a_second_start_adds_none(engine: Engine) -> None:
-    desk, shelf, _ = seeded(engine)
+    database, catalog, _ = seeded(engine)
     for _ in range(2):
-        desk.write_now(lambda session: exams.to_take_part(session, shelf, LATE))
-    got = desk.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT name, state FROM exam ORDER BY id"))])
+        database.write_now(lambda session: exams.to_take_part(session, catalog, LATE))
+    got = database.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT name, state FROM exam ORDER BY id"))])
     assert [state for _, state in got] == ["closed", "published"]
-    got = desk.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT form, state FROM contest ORDER BY id"))])
+    got = database.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT form, state FROM contest ORDER BY id"))])
     assert got == [("windowed", "open"), ("live", "draft")]
-    learner = desk.read_now(lambda session: session.execute(text("SELECT id FROM person WHERE staff_no = '1009'")).scalar_one())
-    begun = desk.write_now(lambda session: attempt.begin(session, shelf, learner, 2, LATE, random.Random(1)))
+    learner = database.read_now(lambda session: session.execute(text("SELECT id FROM person WHERE staff_no = '1009'")).scalar_one())
+    begun = database.write_now(lambda session: attempt.begin(session, catalog, learner, 2, LATE, random.Random(1)))
     assert begun.status.size == 20

@@ -27,21 +27,21 @@ Sync = Callable[..., RosterImportPlan]
 
 
 @pytest.fixture
-def desk(engine: Engine) -> Database:
+def database(engine: Engine) -> Database:
     return Database(engine)
 
 
 @pytest.fixture
-def sync(desk: Database) -> Sync:
+def sync(database: Database) -> Sync:
     def run(entries: tuple[DirectoryMember, ...] = STAFF, *, channel: str = "wecom", under: str = "", leavers_ok: bool = False) -> RosterImportPlan:
         found = Directory(channel, TREE, entries)
-        read = desk.read_now(lambda session: directory.roster_of_directory(found, roster.everybody(session), under=under))
-        return desk.write_now(lambda session: people_roster.apply(session, read, NOW, actor="cli:test", via="cli", leavers_ok=leavers_ok))
+        read = database.read_now(lambda session: directory.roster_of_directory(found, roster.everybody(session), under=under))
+        return database.write_now(lambda session: people_roster.apply(session, read, NOW, actor="cli:test", via="cli", leavers_ok=leavers_ok))
 
     return run
 
 
-def test_the_contacts_join_with_their_units_and_accounts_and_a_second_run_changes_nothing(desk: Database, sync: Sync) -> None:
+def test_the_contacts_join_with_their_units_and_accounts_and_a_second_run_changes_nothing(database: Database, sync: Sync) -> None:
     plan = sync()
     assert [(step.kind, step.staff_no, step.units, step.bind) for step in plan.steps] == [
         ("joiner", "1001", ["某局/办公室"], [("wecom", "zhangsan")]),
@@ -63,7 +63,7 @@ def test_who_has_no_staff_number_and_is_not_known_is_left_out_and_named(sync: Sy
     assert plan.notes == ("通讯录里没有工号、也没有绑定过的，没有导入：值班机器人 1 人",)
 
 
-def test_who_was_in_the_contacts_and_is_gone_leaves_and_their_account_with_them(desk: Database, sync: Sync) -> None:
+def test_who_was_in_the_contacts_and_is_gone_leaves_and_their_account_with_them(database: Database, sync: Sync) -> None:
     sync()
     plan = sync(STAFF[:2])
     assert [(step.kind, step.staff_no, step.unbind) for step in plan.steps] == [("leaver", "1003", [("wecom", "wangwu")])]
@@ -76,24 +76,24 @@ def test_half_a_directory_is_not_a_farewell(sync: Sync) -> None:
     assert len(sync(STAFF[:1], leavers_ok=True).of("leaver")) == 2
 
 
-def test_those_of_whom_the_contacts_say_nothing_stay_as_they_are(desk: Database, sync: Sync) -> None:
+def test_those_of_whom_the_contacts_say_nothing_stay_as_they_are(database: Database, sync: Sync) -> None:
     sync()
     plan = sync((DirectoryMember("zs", "张三", (2,), "1001"),), channel="dingtalk")
     assert [(step.staff_no, step.bind, step.unbind) for step in plan.steps] == [("1001", [("dingtalk", "zs")], [])]
     assert plan.notes == ("没有绑定钉钉、通讯录里也没有的 2 人保持不变",)
-    known = {one.staff_no: one for one in desk.read_now(roster.everybody)}
+    known = {one.staff_no: one for one in database.read_now(roster.everybody)}
     assert known["1001"].accounts == {"wecom": ("zhangsan", "roster"), "dingtalk": ("zs", "roster")}
     assert known["1003"].left_on is None
 
 
-def test_tier_and_roles_are_none_of_the_contacts_business(desk: Database, sync: Sync) -> None:
+def test_tier_and_roles_are_none_of_the_contacts_business(database: Database, sync: Sync) -> None:
     sync()
-    desk.write_now(lambda session: roster.set_roles(session, desk_id(desk, "1001"), ["admin"], []))
+    database.write_now(lambda session: roster.set_roles(session, desk_id(database, "1001"), ["admin"], []))
     assert sync().is_empty
 
 
-def desk_id(desk: Database, staff_no: str) -> int:
-    return next(one.id for one in desk.read_now(roster.everybody) if one.staff_no == staff_no)
+def desk_id(database: Database, staff_no: str) -> int:
+    return next(one.id for one in database.read_now(roster.everybody) if one.staff_no == staff_no)
 
 
 def test_an_account_that_belongs_to_somebody_else_is_a_conflict_for_a_person_to_decide(sync: Sync) -> None:
@@ -117,10 +117,10 @@ def test_a_path_may_stand_before_every_department(sync: Sync) -> None:
         (DirectoryMember("a", "张三丰", (2,), "10 09"), "工号应为"),
     ],
 )
-def test_what_cannot_be_taken_is_named_and_nothing_is_written(desk: Database, sync: Sync, entry: DirectoryMember, what: str) -> None:
+def test_what_cannot_be_taken_is_named_and_nothing_is_written(database: Database, sync: Sync, entry: DirectoryMember, what: str) -> None:
     with pytest.raises(BadRosterRows, match=what):
         sync((*STAFF, entry))
-    assert desk.read_now(roster.everybody) == []
+    assert database.read_now(roster.everybody) == []
 
 
 def test_contacts_without_a_single_staff_number_are_refused(sync: Sync) -> None:

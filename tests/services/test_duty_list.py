@@ -42,8 +42,8 @@ class Office:
     """Three units with a liaison each, and a hand on the list."""
 
     def __init__(self, house: Dispatcher, folder: Path) -> None:
-        self.desk: Database = house.desk
-        self.shelf: Catalog = house.shelf()
+        self.database: Database = house.database
+        self.catalog: Catalog = house.catalog()
         self.folder = folder
 
         def work(session: Session) -> None:
@@ -52,7 +52,7 @@ class Office:
             enroll(session, "1003", "学员丙", unit="某局/财务处")
             enroll(session, "9001", "管理员", unit="某局/办公室", roles=("admin",))
 
-        self.desk.write_now(work)
+        self.database.write_now(work)
 
     def file(self, lines: list[Row], header: Row = HEADER) -> Path:
         path = self.folder / "清单.xlsx"
@@ -68,22 +68,22 @@ class Office:
         return path
 
     def compare(self, lines: list[Row]) -> DutyImportPlan:
-        read, _ = read_list(self.file(lines), 2026, self.shelf.library)
-        return self.desk.read_now(lambda session: activity.compare(session, read, 2026, NOW))
+        read, _ = read_list(self.file(lines), 2026, self.catalog.library)
+        return self.database.read_now(lambda session: activity.compare(session, read, 2026, NOW))
 
     def apply(self, lines: list[Row], now: datetime = NOW) -> DutyImportPlan:
-        read, _ = read_list(self.file(lines), 2026, self.shelf.library)
-        return self.desk.write_now(lambda session: activity.apply(session, self.shelf, CHIEF, read, 2026, now))
+        read, _ = read_list(self.file(lines), 2026, self.catalog.library)
+        return self.database.write_now(lambda session: activity.apply(session, self.catalog, CHIEF, read, 2026, now))
 
     def look(self, statement: str) -> list[tuple[object, ...]]:
-        return self.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
+        return self.database.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
 
     def knock(self, now: datetime) -> None:
         """The clock of the campaigns."""
-        self.desk.write_now(lambda session: fire.fire_due(session, self.shelf, self.shelf.library.calendar, now))
+        self.database.write_now(lambda session: fire.fire_due(session, self.catalog, self.catalog.library.calendar, now))
 
     def tick(self, planned_id: int, on: date, note: str = "签到表 23 人", now: datetime = datetime(2026, 12, 30, tzinfo=UTC)) -> None:
-        self.desk.write_now(lambda session: activity.done(session, CHIEF, planned_id, on, note, now))
+        self.database.write_now(lambda session: activity.done(session, CHIEF, planned_id, on, note, now))
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_thirteen_events_are_thirteen(office: Office) -> None:
     office.apply(SEVEN)
     ids = [int(str(row[0])) for row in office.look("SELECT id FROM planned ORDER BY id")]
     gone = ids[0]
-    office.desk.write_now(lambda session: activity.cancel(session, CHIEF, gone, "讲师未到", NOW))
+    office.database.write_now(lambda session: activity.cancel(session, CHIEF, gone, "讲师未到", NOW))
     for n, one in enumerate(ids[1:]):
         office.tick(one, date(2026, 3 + n % 9, 10))
     with pytest.raises(Refusal, match="已经记过，不重复计"):
@@ -147,7 +147,7 @@ def test_thirteen_events_are_thirteen(office: Office) -> None:
     assert len(extra) == 1
     office.tick(int(str(extra[0][0])), date(2026, 11, 20))
 
-    found = office.desk.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 12, 31))).held())
+    found = office.database.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 12, 31))).held())
     assert [sum(int(str(row[column])) for row in found.parts[0].rows) for column in (3, 4)] == [13, 13]
     assert {str(row[6]) for row in found.parts[0].rows} == {"已完成"}
     assert len(found.parts[2].rows) == 13
@@ -155,7 +155,7 @@ def test_thirteen_events_are_thirteen(office: Office) -> None:
 
 
 def _ask(office: Office, on: date) -> ReportQuery:
-    return ReportQuery(2026, on, date(2026, 12, 31), office.shelf.policy)
+    return ReportQuery(2026, on, date(2026, 12, 31), office.catalog.policy)
 
 
 def test_a_report_of_the_half_year_names_the_offices_with_nothing_done(office: Office) -> None:
@@ -163,9 +163,9 @@ def test_a_report_of_the_half_year_names_the_offices_with_nothing_done(office: O
     finance = office.look("SELECT l.id FROM planned l JOIN duty d ON d.id = l.duty_id WHERE d.law = '行政事业性国有资产管理条例'")
     office.tick(int(str(finance[0][0])), date(2026, 5, 8))
 
-    idle = office.desk.read_now(lambda session: activity_rows.idle_units(session, 2026, date(2026, 6, 30)))
+    idle = office.database.read_now(lambda session: activity_rows.idle_units(session, 2026, date(2026, 6, 30)))
     assert idle == [("某局/办公室", 4, "学员甲"), ("某局/服务中心", 1, "学员乙")]
-    found = office.desk.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 7, 1))).held())
+    found = office.database.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 7, 1))).held())
     assert "还没有开展任何一项的处室：某局/办公室、某局/服务中心。" in found.notes
     states = {(str(row[1]), str(row[6])) for row in found.parts[0].rows}
     assert ("公共机构节能条例", "已逾期") in states
@@ -217,7 +217,7 @@ def test_a_new_form_is_taken_only_when_it_is_asked_for(office: Office) -> None:
     row = list(SEVEN[0])
     row[2] = "普法短剧"
 
-    lines, _ = read_list(office.file([tuple(row)]), 2026, office.shelf.library, frozenset({"普法短剧"}))
+    lines, _ = read_list(office.file([tuple(row)]), 2026, office.catalog.library, frozenset({"普法短剧"}))
 
     assert lines[0].form == "普法短剧"
 
@@ -237,7 +237,7 @@ def test_an_event_needs_its_proof_and_must_be_over(office: Office) -> None:
 
 def test_a_table_without_its_columns_is_refused(office: Office) -> None:
     with pytest.raises(Refusal, match="没有找到表头"):
-        read_list(office.file(SEVEN, ("法", "处", "形", "次", "期", "联", "据")), 2026, office.shelf.library)
+        read_list(office.file(SEVEN, ("法", "处", "形", "次", "期", "联", "据")), 2026, office.catalog.library)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_row_has_one_state_on_a_day(done: int, on: str, state: str) -> None:
 
 
 def test_activities_are_spread_over_working_days_up_to_the_deadline(office: Office) -> None:
-    calendar = office.shelf.library.calendar
+    calendar = office.catalog.library.calendar
     assert spread(3, date(2026, 3, 2), date(2026, 10, 4), calendar) == [date(2026, 5, 13), date(2026, 7, 24), date(2026, 9, 30)]
     assert spread(2, date(2026, 12, 1), date(2027, 1, 31), calendar)[1] == date(2027, 1, 31)
     assert spread(1, date(2026, 3, 2), date(2026, 3, 2), calendar) == [date(2026, 3, 2)]

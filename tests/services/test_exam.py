@@ -42,7 +42,7 @@ def person(hall: Hall) -> int:
 
 
 def hours_of(hall: Hall, person_id: int) -> int:
-    return dict(hall.house.desk.read_now(lambda session: ledger.year_seconds(session, person_id, 2026))).get("exam", 0)
+    return dict(hall.house.database.read_now(lambda session: ledger.year_seconds(session, person_id, 2026))).get("exam", 0)
 
 
 # ── Beginning ──
@@ -58,9 +58,9 @@ def test_a_draft_is_seen_by_nobody_and_published_once(hall: Hall, person: int) -
     exam_id = hall.draft()
     with pytest.raises(Refusal, match="没有编号"):
         hall.begin(person, exam_id)
-    hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, exam_id, NOW))
+    hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, exam_id, NOW))
     with pytest.raises(Refusal, match="只有草稿可以发布"):
-        hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, exam_id, NOW))
+        hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, exam_id, NOW))
     assert hall.begin(person, exam_id).status.size == 6
 
 
@@ -82,7 +82,7 @@ def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall:
     again = hall.begin(person, exam_id, NOW + 10 * MINUTE)
     assert again.resumed
     assert (again.status.sitting_id, again.status.answered, again.status.left, again.status.place) == (sitting_id, 1, 1200, 2)
-    assert hall.house.desk.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
+    assert hall.house.database.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
 
 
 def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: Hall, person: int) -> None:
@@ -134,7 +134,7 @@ def test_attempts_are_counted_and_each_has_another_paper(hall: Hall, person: int
     def questions(session: Session) -> list[set[str]]:
         return [{one.question for one in attempts.items(session, sitting_id)} for sitting_id in (first, second)]
 
-    one, other = hall.house.desk.read_now(questions)
+    one, other = hall.house.database.read_now(questions)
     assert not one & other
 
 
@@ -160,7 +160,7 @@ def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_sa
 def test_what_is_shown_of_a_paper_holds_no_key(hall: Hall, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.answer(person, sitting_id, 2, hall.keys(sitting_id)[1][0])
-    shown = hall.house.desk.read_now(lambda session: paper_view.paper_of(session, hall.shelf, sitting_id))
+    shown = hall.house.database.read_now(lambda session: paper_view.paper_of(session, hall.catalog, sitting_id))
     assert [one.n for one in shown] == [1, 2, 3, 4, 5, 6]
     assert [one.points for one in shown] == [2000, 2000, 2000, 2000, 1000, 1000]
     assert [one.choice for one in shown] == [None, hall.keys(sitting_id)[1][0], None, None, None, None]
@@ -227,8 +227,8 @@ def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: i
 
 def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.append(f"closed {attempt.score}")])
-    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.append(f"told {attempt.passed}")])
+    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.append(f"closed {attempt.score}")])
+    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, catalog, exam, attempt, now: heard.append(f"told {attempt.passed}")])
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.hand_in(person, sitting_id)
     for seconds in range(0, 10, 2):
@@ -241,15 +241,15 @@ def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_no
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer_all(person, sitting_id)
     with pytest.raises(Refusal, match="请写明结束的原因"):
-        hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, " ", NOW + MINUTE))
-    assert hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)) == 1
+        hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, " ", NOW + MINUTE))
+    assert hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, "机房断电", NOW + MINUTE)) == 1
     assert (hall.attempt(sitting_id).closed_by, hall.exam(exam_id).state) == ("staff", "closed")
     hall.tick(NOW + 2 * MINUTE)
     assert hours_of(hall, person) == 5400
     other = hall.publish(name="另一场")
     second = hall.begin(person, other, NOW + 3 * MINUTE).status.sitting_id
     hall.answer_all(person, second, NOW + 3 * MINUTE)
-    assert hall.run(lambda session: manage.cancel(session, hall.shelf, ADMIN, other, "题目泄露", NOW + 4 * MINUTE)) == 1
+    assert hall.run(lambda session: manage.cancel(session, hall.catalog, ADMIN, other, "题目泄露", NOW + 4 * MINUTE)) == 1
     hall.tick(NOW + 200 * MINUTE)
     assert hours_of(hall, person) == 5400
     with pytest.raises(Refusal, match="没有编号"):
@@ -260,14 +260,14 @@ def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     key = hall.keys(sitting_id)[0][0]
-    engine = hall.house.desk.engine
+    engine = hall.house.database.engine
 
     def ended() -> int:
-        return int(hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE)))
+        return int(hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, "机房断电", NOW + MINUTE)))
 
     with ThreadPoolExecutor(1) as invigilator:
         with engine.connect() as connection, connection.begin():
-            answers.answer(session_on(connection), hall.shelf, person, sitting_id, 1, key, message(NOW), NOW)
+            answers.answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
             ending = invigilator.submit(ended)
             while engine.dialect.name != "sqlite" and not ending.done() and not waits(engine):
                 pass
@@ -285,7 +285,7 @@ def test_what_arrived_before_the_invigilators_word_counts_though_it_waited_for_i
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     keys = hall.keys(sitting_id)
-    hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW + MINUTE))
+    hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, "机房断电", NOW + MINUTE))
 
     hall.answer(person, sitting_id, 1, keys[0][0], NOW + 2 * MINUTE, arrived=NOW + MINUTE)
     with pytest.raises(Refusal, match="未记录"):
@@ -300,19 +300,19 @@ def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Ha
 
     def slowly(session: Session, *args: Any) -> int:
         made = begin(session, *args)
-        manage.close(session, hall.shelf, ADMIN, exam_id, "机房断电", NOW)
+        manage.close(session, hall.catalog, ADMIN, exam_id, "机房断电", NOW)
         return made
 
     monkeypatch.setattr(attempts, "begin", slowly)
     with pytest.raises(Refusal, match="刚刚结束或取消"):
         hall.begin(person, exam_id)
-    assert hall.house.desk.read_now(lambda session: attempts.of_exam(session, exam_id)) == []
+    assert hall.house.database.read_now(lambda session: attempts.of_exam(session, exam_id)) == []
 
 
 def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     late = NOW + 31 * MINUTE
-    seen = hall.house.desk.read_now(lambda session: attempts.overdue(session, late, 10))
+    seen = hall.house.database.read_now(lambda session: attempts.overdue(session, late, 10))
     hall.run(lambda session: extra_time.lengthen(session, sitting_id, late + 10 * MINUTE))
     monkeypatch.setattr(attempts, "overdue", lambda *_: seen)
 
@@ -330,30 +330,30 @@ def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: Hall, per
         hall.hand_in(who, sitting_id)
     assert (hours_of(hall, person), hours_of(hall, other)) == (5400, 10_800)
 
-    hall.run(lambda session: manage.cancel(session, hall.shelf, ADMIN, exam_id, "题目泄露", NOW + MINUTE))
+    hall.run(lambda session: manage.cancel(session, hall.catalog, ADMIN, exam_id, "题目泄露", NOW + MINUTE))
 
     assert (hours_of(hall, person), hours_of(hall, other)) == (0, 5400)
-    kept = hall.house.desk.read_now(lambda session: session.execute(text("SELECT state, reason FROM certificate ORDER BY id")).all())
+    kept = hall.house.database.read_now(lambda session: session.execute(text("SELECT state, reason FROM certificate ORDER BY id")).all())
     assert [tuple(row) for row in kept] == [("valid", ""), ("revoked", "考试已取消"), ("revoked", "考试已取消")]
 
 
 def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     hall.begin(person, exam_id)
-    assert set(hall.shelf.papers) == {exam_id}
-    hall.run(lambda session: manage.close(session, hall.shelf, ADMIN, exam_id, "提前结束", NOW + MINUTE))
-    hall.house.desk.read_now(lambda session: question_pool.prepare_ahead(session, hall.shelf, NOW + MINUTE))
-    assert hall.shelf.papers == {}
+    assert set(hall.catalog.papers) == {exam_id}
+    hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, "提前结束", NOW + MINUTE))
+    hall.house.database.read_now(lambda session: question_pool.prepare_ahead(session, hall.catalog, NOW + MINUTE))
+    assert hall.catalog.papers == {}
 
 
 def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Hall) -> None:
     exam_id = hall.publish()
-    kept = hall.shelf.drawn
+    kept = hall.catalog.drawn
     with capture_logs() as said:
         for drawn in ({}, {}, kept, {}):
-            hall.shelf.drawn = drawn
-            hall.shelf.papers.clear()
-            hall.house.desk.read_now(lambda session: question_pool.prepare_ahead(session, hall.shelf, NOW))
+            hall.catalog.drawn = drawn
+            hall.catalog.papers.clear()
+            hall.house.database.read_now(lambda session: question_pool.prepare_ahead(session, hall.catalog, NOW))
     assert [one["exam"] for one in said if one["event"] == "no papers can be drawn"] == [exam_id, exam_id]
 
 
@@ -452,12 +452,12 @@ def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person:
     hall.answer_all(person, sitting_id, right=5)
 
     def difficulties(session: Session) -> dict[str, float]:
-        return {one.question: one.difficulty for one in question_pool.pool(session, hall.shelf)}
+        return {one.question: one.difficulty for one in question_pool.pool(session, hall.catalog)}
 
-    before = hall.house.desk.read_now(difficulties)
+    before = hall.house.database.read_now(difficulties)
     hall.hand_in(person, sitting_id)
-    after = hall.house.desk.read_now(difficulties)
-    paper = hall.house.desk.read_now(lambda session: attempts.items(session, sitting_id))
+    after = hall.house.database.read_now(difficulties)
+    paper = hall.house.database.read_now(lambda session: attempts.items(session, sitting_id))
     assert [after[one.question] < before[one.question] for one in paper] == [True] * 5 + [False] * 5
     assert [after[one.question] > before[one.question] for one in paper] == [False] * 5 + [True] * 5
     assert sum(after[name] != before[name] for name in before) == 10
@@ -478,7 +478,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     over = NOW + 121 * MINUTE
 
     def arrange(session: Session) -> int:
-        return manage.makeup(session, hall.shelf, ADMIN, exam_id, over, over + 60 * MINUTE, over)
+        return manage.makeup(session, hall.catalog, ADMIN, exam_id, over, over + 60 * MINUTE, over)
 
     with pytest.raises(Refusal, match="还没有结束"):
         hall.run(arrange)
@@ -486,7 +486,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     made = hall.run(arrange)
     with pytest.raises(Refusal, match="每场只补一次"):
         hall.run(arrange)
-    hall.run(lambda session: manage.publish(session, hall.shelf, ADMIN, made, over))
+    hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, made, over))
     with pytest.raises(Refusal, match="不在这场考试的范围里"):
         hall.begin(passed, made, over)
     assert hall.begin(absent, made, over).status.size == 6
@@ -495,7 +495,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     def questions(session: Session) -> list[set[str]]:
         return [{one.question for one in attempts.items(session, sitting_id)} for sitting_id in (first, again)]
 
-    before, after = hall.house.desk.read_now(questions)
+    before, after = hall.house.database.read_now(questions)
     assert not before & after
     hall.answer_all(person, again, over)
     done = hall.hand_in(person, again, over)
@@ -505,15 +505,15 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     kinds = hall.run(lambda session: session.execute(text("SELECT source_kind FROM ledger WHERE person_id = :p"), {"p": person}).scalars().all())
     assert kinds == ["makeup"]
     with pytest.raises(Refusal, match="本身就是补考"):
-        hall.run(lambda session: manage.makeup(session, hall.shelf, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
+        hall.run(lambda session: manage.makeup(session, hall.catalog, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
 
 
 def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hall, person: int) -> None:
     whole = hall.publish()
     local = Author("9005", "test", ("某局/办公室",))
     for act in (
-        lambda session: manage.publish(session, hall.shelf, local, whole, NOW),
-        lambda session: manage.cancel(session, hall.shelf, local, whole, "试试", NOW),
+        lambda session: manage.publish(session, hall.catalog, local, whole, NOW),
+        lambda session: manage.cancel(session, hall.catalog, local, whole, "试试", NOW),
         lambda session: manage.progress(session, local, whole, NOW),
     ):
         with pytest.raises(Refusal, match="没有编号"):

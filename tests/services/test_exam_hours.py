@@ -23,27 +23,27 @@ class Book:
     """The ledger of one person."""
 
     def __init__(self, engine: Engine) -> None:
-        self.desk = Database(engine)
-        self.person = self.desk.write_now(lambda session: enroll(session, "1001"))
+        self.database = Database(engine)
+        self.person = self.database.write_now(lambda session: enroll(session, "1001"))
 
     def earn(self, exam: int | str, makeup: bool = False) -> bool:
         def work(session: Session) -> bool:
             return credit.earn_exam(session, POLICY, self.person, exam, DAY, NOW, makeup=makeup) is not None
 
-        return self.desk.write_now(work)
+        return self.database.write_now(work)
 
     def lose(self, exam: str) -> int:
-        return self.desk.write_now(lambda session: credit.lose_exam(session, self.person, exam, NOW, "9001"))
+        return self.database.write_now(lambda session: credit.lose_exam(session, self.person, exam, NOW, "9001"))
 
     def stands(self, exam: str) -> int:
-        return self.desk.read_now(lambda session: credit.exam_seconds(session, self.person, exam))
+        return self.database.read_now(lambda session: credit.exam_seconds(session, self.person, exam))
 
     def entries(self) -> list[tuple[Any, ...]]:
         query = "SELECT credit_seconds, source_kind, source_id, reverses FROM ledger ORDER BY id"
-        return self.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     def year(self) -> int:
-        return self.desk.read_now(lambda session: ledger.year_seconds(session, self.person, 2026).get("exam", 0))
+        return self.database.read_now(lambda session: ledger.year_seconds(session, self.person, 2026).get("exam", 0))
 
 
 @pytest.fixture

@@ -42,11 +42,11 @@ def person(hall: Hall) -> int:
 
 def planned(hall: Hall, now: Any = NOW) -> DeliveryPlan:
     owed = hall.run(lambda session: queue.claim(session, "h", now, 100, 0))
-    return hall.house.desk.read_now(lambda session: delivery_plan.plan(session, hall.shelf, owed, now, DOORS))
+    return hall.house.database.read_now(lambda session: delivery_plan.plan(session, hall.catalog, owed, now, DOORS))
 
 
 def fire(hall: Hall, now: Any = NOW) -> list[Any]:
-    return list(hall.run(lambda session: campaign_fire.fire_due(session, hall.shelf, hall.shelf.library.calendar, now)))
+    return list(hall.run(lambda session: campaign_fire.fire_due(session, hall.catalog, hall.catalog.library.calendar, now)))
 
 
 def test_a_published_exam_invites_its_audience_when_it_opens_with_one_button(hall: Hall, person: int) -> None:
@@ -92,21 +92,21 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
 
     def reminded(session: Session) -> list[int]:
         session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))
-        reminders.tick(session, hall.shelf, last_day)
+        reminders.tick(session, hall.catalog, last_day)
         query = "SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.name = :name"
         return list(session.execute(text(query), {"name": DUE}).scalars())
 
     assert hall.run(reminded) == [other]
-    told = hall.house.desk.read_now(
-        lambda session: reminder_messages.told(session, hall.shelf, {1: (other, CampaignContent("reminder", target=DUE))}, last_day)
+    told = hall.house.database.read_now(
+        lambda session: reminder_messages.told(session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE))}, last_day)
     )[1]
     assert told is not None
     assert f"考试 {exam_id}" in [one.say for one in told.buttons]
     hall.tick(NOW + timedelta(days=2, hours=1))
     after = NOW + timedelta(days=3, hours=1)
-    hall.run(lambda session: reminders.tick(session, hall.shelf, after))
-    again = hall.house.desk.read_now(
-        lambda session: reminder_messages.told(session, hall.shelf, {1: (other, CampaignContent("reminder", target=DUE))}, after)
+    hall.run(lambda session: reminders.tick(session, hall.catalog, after))
+    again = hall.house.database.read_now(
+        lambda session: reminder_messages.told(session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE))}, after)
     )
     assert again == {1: None}
 
@@ -146,8 +146,8 @@ async def test_running_exams_finish_while_all_pushes_are_paused(hall: Hall, pers
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.run(lambda session: manage.pause_all(session, ADMIN, "台风", NOW))
     hall.answer_all(person, sitting_id, NOW + MINUTE)
-    done = await schedule.invigilate(hall.house.desk, hall.shelf, NOW + 31 * MINUTE)
+    done = await schedule.invigilate(hall.house.database, hall.catalog, NOW + 31 * MINUTE)
     assert done.attempts == 1
     assert (hall.attempt(sitting_id).closed_by, hall.attempt(sitting_id).passed) == ("clock", True)
-    done = await schedule.invigilate(hall.house.desk, hall.shelf, NOW + 121 * MINUTE)
+    done = await schedule.invigilate(hall.house.database, hall.catalog, NOW + 121 * MINUTE)
     assert (done.exams, done.told) == (1, 1)

@@ -55,8 +55,8 @@ def sitters(hall: Hall) -> list[Sitter]:
     def begin(session: Session) -> list[Sitter]:
         found = []
         for name, person_id in zip(names, ids, strict=True):
-            sitting_id = exam_attempt.begin(session, hall.shelf, person_id, exam_id, NOW, rng).status.sitting_id
-            paper = paper_view.paper_of(session, hall.shelf, sitting_id)
+            sitting_id = exam_attempt.begin(session, hall.catalog, person_id, exam_id, NOW, rng).status.sitting_id
+            paper = paper_view.paper_of(session, hall.catalog, sitting_id)
             found.append(Sitter(name, person_id, sitting_id, {one.n: tuple(said for said, _ in one.options) for one in paper}))
         return found
 
@@ -68,8 +68,8 @@ async def answered(hall: Hall, one: Sitter, n: int, choice: str, arrived: dateti
     """The answer through the desk, as a message of this person; 已记录 or the reason why not."""
     incoming = message(arrived, one.staff_no)
     try:
-        await hall.house.desk.write(
-            lambda session: answers.answer(session, hall.shelf, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
+        await hall.house.database.write(
+            lambda session: answers.answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
             of=incoming.sender,
         )
     except Refusal as refusal:
@@ -90,7 +90,7 @@ def recorded(hall: Hall) -> dict[tuple[int, int], str]:
             (row[0], row[1]): next((letter for letter in seen if as_file(letter, row[3]) == row[2]), row[2]) if row[3] else row[2] for row in rows
         }
 
-    return hall.house.desk.read_now(read)
+    return hall.house.database.read_now(read)
 
 
 async def test_answers_in_any_order_never_land_on_another_item(hall: Hall, sitters: list[Sitter]) -> None:
@@ -140,7 +140,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
 
     async def tick() -> None:
         for seconds in range(3, 14, 2):
-            await hall.house.desk.write(partial(finish.close_due, shelf=hall.shelf, now=END + timedelta(seconds=seconds)))
+            await hall.house.database.write(partial(finish.close_due, catalog=hall.catalog, now=END + timedelta(seconds=seconds)))
 
     rng.shuffle(calls)
     replies, _ = await asyncio.gather(asyncio.gather(*(answered(hall, *call) for call in calls)), tick())
@@ -155,7 +155,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
                    ON i.sitting_id = a.sitting_id AND i.n = a.n WHERE a.sitting_id = t.sitting_id) FROM attempt t WHERE t.state = 'closed'"""
         return [(int(row[0]), int(row[1])) for row in session.execute(text(query))]
 
-    closed = hall.house.desk.read_now(results)
+    closed = hall.house.database.read_now(results)
     assert len(closed) == PEOPLE
     assert all(score == earned for score, earned in closed), "what was recorded in time is in the result"
 
@@ -180,7 +180,7 @@ async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_a
         else:
             refused = await hall.house.handle(tap(late))
             assert refused.text.startswith("未记录")
-        stands = hall.house.desk.read_now(partial(attempts.item, sitting_id=one.sitting_id, n=n))
+        stands = hall.house.database.read_now(partial(attempts.item, sitting_id=one.sitting_id, n=n))
         assert stands is not None
         assert (stands.choice is not None) is first_was_heard
 
@@ -191,7 +191,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
     """D10."""
     rng = random.Random(10)
     heard: Counter[int] = Counter()
-    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([attempt.sitting_id])])
+    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.update([attempt.sitting_id])])
     silent, racing = sitters[: PEOPLE // 2], sitters[PEOPLE // 2 :]
     keys = {one.sitting_id: hall.keys(one.sitting_id) for one in sitters}
     saved = {one.sitting_id: rng.randrange(0, ITEMS + 1) for one in sitters}
@@ -203,8 +203,8 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
     async def hand_in(one: Sitter) -> str:
         incoming = message(END + timedelta(seconds=2 * rng.random()), one.staff_no)
         try:
-            await hall.house.desk.write(
-                lambda session: answers.hand_in(session, hall.shelf, one.person_id, one.sitting_id, incoming, over), of=incoming.sender
+            await hall.house.database.write(
+                lambda session: answers.hand_in(session, hall.catalog, one.person_id, one.sitting_id, incoming, over), of=incoming.sender
             )
         except Refusal as refusal:
             return str(refusal)
@@ -212,7 +212,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
 
     async def tick() -> None:
         for _ in range(5):
-            await hall.house.desk.write(lambda session: finish.close_due(session, hall.shelf, over))
+            await hall.house.database.write(lambda session: finish.close_due(session, hall.catalog, over))
 
     both = [hand_in(one) for one in racing]
     both.insert(rng.randrange(len(both)), tick())  # type: ignore[arg-type]
@@ -260,7 +260,7 @@ async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_chan
     called_off = hall.publish("判断 5×1；30 分钟；及格 60%", name="取消的")
     hall.hand_in(ids["1002"], other)
     gone = hall.begin(ids["1002"], called_off).status.sitting_id
-    hall.run(lambda session: manage.cancel(session, hall.shelf, ADMIN, called_off, "泄题", NOW + timedelta(minutes=1)))
+    hall.run(lambda session: manage.cancel(session, hall.catalog, ADMIN, called_off, "泄题", NOW + timedelta(minutes=1)))
     for _ in range(100):
         staff_no, sitting_id = rng.choice((("1001", first), ("1001", other), ("1002", now), ("1002", gone), ("1001", 999)))
         n = rng.randrange(1, 8)
@@ -277,11 +277,11 @@ async def test_two_replicas_that_knock_at_once_end_each_paper_once(
     hall: Hall, sitters: list[Sitter], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: Counter[str] = Counter()
-    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, shelf, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
-    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, shelf, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
+    monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
+    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, catalog, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
     desks = [Database(engine), Database(engine)]
     for moment in (END + timedelta(seconds=9), NOW + timedelta(hours=2, seconds=9)):
         for _ in range(4):
-            work = partial(finish.close_due, shelf=hall.shelf, now=moment)
-            await asyncio.gather(*(asyncio.to_thread(desk.write_now, work) for desk in desks))
+            work = partial(finish.close_due, catalog=hall.catalog, now=moment)
+            await asyncio.gather(*(asyncio.to_thread(database.write_now, work) for database in desks))
     assert heard == Counter(f"{what} {one.sitting_id}" for what in ("closed", "told") for one in sitters)

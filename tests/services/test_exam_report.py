@@ -39,8 +39,8 @@ class Bureau(Hall):
             self.hand_in(self.people[no], sitting_id)
 
     def look(self, about: str = "", scope: Scope | None = None, day: date = TODAY) -> Table:
-        ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.shelf.policy, about, self.shelf.library.calendar)
-        return self.house.desk.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).held())
+        ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.catalog.policy, about, self.catalog.library.calendar)
+        return self.house.database.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).held())
 
 
 @pytest.fixture

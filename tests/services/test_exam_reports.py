@@ -32,8 +32,10 @@ class Room:
 
     def __init__(self, house: Dispatcher) -> None:
         self.hall = Hall(house)
-        shelf = house.shelf()
-        self.questions = [one for one in shelf.library.questions.values() if one.kind == "single" and one.id in shelf.drawn and len(one.options) == 4]
+        catalog = house.catalog()
+        self.questions = [
+            one for one in catalog.library.questions.values() if one.kind == "single" and one.id in catalog.drawn and len(one.options) == 4
+        ]
 
     def people(self, n: int, unit: str = "某局/办公室", first: int = 1001) -> list[int]:
         def work(session: Session) -> list[int]:
@@ -64,7 +66,7 @@ class Room:
                 came = at + timedelta(seconds=seconds * placed.n)
                 channel = {"w": "wecom", "d": "dingtalk"}[channels[placed.n - 1]] if channels else "local"
                 incoming = Incoming(Address(channel, "test", str(person)), choice, f"{sitting}.{placed.n}", came)
-                answers.answer(session, self.hall.shelf, person, sitting, placed.n, choice, incoming, came)
+                answers.answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
 
         self.hall.run(work)
         self.hall.hand_in(person, sitting, at + timedelta(minutes=50))
@@ -72,8 +74,8 @@ class Room:
 
     def look(self, name: str, exam: int | str, scope: Scope | None = None) -> Table:
         day = day_of(AFTER)
-        ask = ReportQuery(day.year, day, day, self.hall.shelf.policy, str(exam))
-        return self.hall.house.desk.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).held())
+        ask = ReportQuery(day.year, day, day, self.hall.catalog.policy, str(exam))
+        return self.hall.house.database.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).held())
 
 
 @pytest.fixture
@@ -151,8 +153,8 @@ def test_a_second_try_does_not_count_and_neither_does_what_was_taken_out(room: R
 
     def void(session: Session) -> None:
         wanted = WantedCorrection("exam", exam, room.questions[0].id, Amendment("void"), "题干有歧义")
-        made = corrections.propose(session, room.hall.shelf, ADMIN, wanted, AFTER)
-        corrections.apply(session, room.hall.shelf, SECOND, made.id, AFTER)
+        made = corrections.propose(session, room.hall.catalog, ADMIN, wanted, AFTER)
+        corrections.apply(session, room.hall.catalog, SECOND, made.id, AFTER)
 
     room.hall.run(void)
     found = room.look("题目分析", exam)

@@ -106,7 +106,7 @@ def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
         agency.look("预警", year=2025)
     ask = ReportQuery(2026, TODAY, TODAY, POLICY)
     with pytest.raises(UnknownYear):
-        agency.desk.read_now(lambda session: REPORTS["预警"].run(session, Scope(), ask))
+        agency.database.read_now(lambda session: REPORTS["预警"].run(session, Scope(), ask))
 
 
 # ── The made-up bureau ──
@@ -114,14 +114,14 @@ def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
 
 @pytest.mark.parametrize(("day", "error", "hits"), [(date(2026, 6, 30), 4, 75), (date(2026, 9, 30), 3, 85), (date(2026, 11, 20), 2, 90)])
 def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: Engine, day: date, error: float, hits: float) -> None:
-    desk = Database(sqlite_engine)
-    shelf = stocked(desk, home(), LATE, 400, seed.seed)
+    database = Database(sqlite_engine)
+    catalog = stocked(database, home(), LATE, 400, seed.seed)
 
     def look(session: Session) -> Table:
         ping(session)
-        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), shelf.policy, "", shelf.library.calendar)).held()
+        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), catalog.policy, "", catalog.library.calendar)).held()
 
-    note = desk.read_now(look).notes[1]
+    note = database.read_now(look).notes[1]
 
     found = re.search(r"(\d+) 人平均绝对误差 ([\d.]+) 学时，达标与否判对 ([\d.]+)%，± 范围说中 ([\d.]+)%", note)
     assert found is not None, note
@@ -137,17 +137,17 @@ def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: E
 def earn(house: Dispatcher, person: int, hours: float, day: date, category: str = "external") -> None:
     at = datetime.combine(day, LATE.timetz())
     source = ("lesson", f"x:{day}:{category}")
-    house.desk.write_now(lambda session: ledger.add(session, person, category, int(hours * 2700), day, source, ("D2", 1), at))
+    house.database.write_now(lambda session: ledger.add(session, person, category, int(hours * 2700), day, source, ("D2", 1), at))
 
 
 def look(house: Dispatcher, person: int, now: datetime = LATE) -> forecast.Personal | None:
-    shelf: Catalog = house.shelf()
-    return house.desk.read_now(lambda session: forecast.outlook_of(session, shelf, person, "公务员", now))
+    catalog: Catalog = house.catalog()
+    return house.database.read_now(lambda session: forecast.outlook_of(session, catalog, person, "公务员", now))
 
 
 @pytest.fixture
 def person(house: Dispatcher) -> int:
-    return house.desk.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    return house.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
 
 
 async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dispatcher, clock: Clock, person: int) -> None:
@@ -159,7 +159,7 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
     assert re.fullmatch(r"🔭 按今年的进度，年底预计 40.75 学时（±[\d.]+），(刚够，别松劲|能达标)。", line), line
 
-    slow = house.desk.write_now(lambda session: enroll(session, "1002", "学员乙"))
+    slow = house.database.write_now(lambda session: enroll(session, "1002", "学员乙"))
     for n in range(1, 11):
         earn(house, slow, 3.5, date(2026, n, 15))
     said = await Chat(house, clock, "1002").say("我的学时")
@@ -171,7 +171,7 @@ async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dis
 def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: int) -> None:
     earn(house, person, 39, date(2026, 5, 6))
     before = look(house, person)
-    house.desk.write_now(lambda session: leave.add(session, person, "leave", date(2026, 12, 1), date(2026, 12, 29), "x", LATE))
+    house.database.write_now(lambda session: leave.add(session, person, "leave", date(2026, 12, 1), date(2026, 12, 29), "x", LATE))
     after = look(house, person)
     assert before is not None
     assert after is not None

@@ -36,7 +36,7 @@ def agency(engine: Engine) -> Agency:
 
 
 def close(agency: Agency, at: datetime = SEALED, algorithm: str = "sha256") -> int:
-    return agency.desk.write_now(lambda session: hash_chain.seal_some(session, at, algorithm))
+    return agency.database.write_now(lambda session: hash_chain.seal_some(session, at, algorithm))
 
 
 def verified(agency: Agency, head: str = "") -> ChainCheck:
@@ -44,7 +44,7 @@ def verified(agency: Agency, head: str = "") -> ChainCheck:
         ping(session)
         return hash_chain.verify(session, head)
 
-    return agency.desk.read_now(work)
+    return agency.database.read_now(work)
 
 
 def fault(agency: Agency, head: str = "") -> tuple[str, int | None, int | None]:
@@ -79,7 +79,7 @@ def test_a_chain_is_the_same_however_many_are_sealed_at_a_time(agency: Agency) -
     whole = verified(agency).head
     tamper(agency, "DELETE FROM seal")
 
-    while agency.desk.write_now(lambda session: hash_chain.seal_some(session, SEALED, top=5)):
+    while agency.database.write_now(lambda session: hash_chain.seal_some(session, SEALED, top=5)):
         pass
 
     assert verified(agency).head == whole
@@ -146,7 +146,7 @@ def test_what_was_taken_out_is_missed(agency: Agency, deeds: list[str], expected
 @pytest.mark.parametrize(("one", "other"), [(3, 8), (3, 4), (1, 2), (11, 12), (1, 12)])
 @pytest.mark.parametrize("with_hash", [False, True])
 def test_two_entries_that_changed_places_are_called_reordered(agency: Agency, one: int, other: int, with_hash: bool) -> None:
-    hashes = dict(agency.desk.read_now(lambda session: [(row[0], row[1]) for row in session.execute(text("SELECT seq, hash FROM seal"))]))
+    hashes = dict(agency.database.read_now(lambda session: [(row[0], row[1]) for row in session.execute(text("SELECT seq, hash FROM seal"))]))
     deeds = [
         f"UPDATE seal SET entry_id = -1 WHERE seq = {one}",
         f"UPDATE seal SET entry_id = {one} WHERE seq = {other}",
@@ -227,7 +227,7 @@ def test_a_head_kept_outside_shows_a_tail_cut_off(agency: Agency) -> None:
 
 
 def value(agency: Agency, column: str, entry: int) -> str:
-    return agency.desk.read_now(lambda session: str(session.execute(text(f"SELECT {column} FROM ledger WHERE id = {entry}")).scalar_one()))
+    return agency.database.read_now(lambda session: str(session.execute(text(f"SELECT {column} FROM ledger WHERE id = {entry}")).scalar_one()))
 
 
 def test_fifty_random_deeds_are_all_found(agency: Agency) -> None:
@@ -253,7 +253,7 @@ def test_fifty_random_deeds_are_all_found(agency: Agency) -> None:
 
 def test_the_export_alone_is_enough_to_verify(agency: Agency) -> None:
     """Hashes made again from the exported lines, by nothing but the written form: json, sorted keys, the salt of the first link."""
-    lines = agency.desk.read_now(lambda session: list(ledger(session, bounds(None, None))))
+    lines = agency.database.read_now(lambda session: list(ledger(session, bounds(None, None))))
     lines.sort(key=lambda line: int(line["seq"]))
 
     previous, salt = hours_hash_chain.GENESIS, f"{lines[0]['id']}@{lines[0]['recorded_at']}"

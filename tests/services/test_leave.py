@@ -22,7 +22,7 @@ GOOD = "二〇二六年请假登记,,,,\n" + HEAD + "1001,甲,请假,2026-03-04,
 
 
 @pytest.fixture
-def desk_of(engine: Engine) -> Database:
+def database_of(engine: Engine) -> Database:
     made = Database(engine)
     made.write_now(lambda session: [enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙"), enroll(session, "1003", "已走")])
     made.write_now(lambda session: session.execute(text("UPDATE person SET left_on = '2026-01-31' WHERE staff_no = '1003'")))
@@ -36,24 +36,24 @@ def faults(csv: str, path: Path) -> list[tuple[int, str]]:
     return [(one.row, one.column) for one in bad.value.faults]
 
 
-def test_a_file_is_compared_then_recorded_and_the_second_time_changes_nothing(desk_of: Database, tmp_path: Path) -> None:
+def test_a_file_is_compared_then_recorded_and_the_second_time_changes_nothing(database_of: Database, tmp_path: Path) -> None:
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="gbk")
     asked, _ = leave.read_leave(path)
 
-    plan = desk_of.read_now(lambda session: leave.compare(session, asked, NOW))
+    plan = database_of.read_now(lambda session: leave.compare(session, asked, NOW))
     assert [str(one) for one in plan.steps] == ["1001 学员甲 请假 2026-03-04 至 2026-03-06", "1002 学员乙 借调 2026-03-01 至 未定"]
-    assert desk_of.read_now(people_leave.everybody) == {}
+    assert database_of.read_now(people_leave.everybody) == {}
 
     for expected in (False, True):
-        done = desk_of.write_now(lambda session: leave.apply(session, asked, NOW, actor="cli:test", via="cli"))
+        done = database_of.write_now(lambda session: leave.apply(session, asked, NOW, actor="cli:test", via="cli"))
         assert done.is_empty is expected
-    kept = [one for rows in desk_of.read_now(people_leave.everybody).values() for one in rows]
+    kept = [one for rows in database_of.read_now(people_leave.everybody).values() for one in rows]
     assert [(one.kind, str(one.since), str(one.until)) for one in kept] == [
         ("leave", "2026-03-04", "2026-03-06"),
         ("secondment", "2026-03-01", "None"),
     ]
-    assert desk_of.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM audit")).scalar_one()) == 2
+    assert database_of.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM audit")).scalar_one()) == 2
 
 
 def test_every_bad_cell_is_named_by_row_and_column(tmp_path: Path) -> None:
@@ -72,19 +72,19 @@ def test_every_bad_cell_is_named_by_row_and_column(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_strangers_leavers_and_days_already_taken_are_named_and_nothing_is_written(desk_of: Database, tmp_path: Path) -> None:
+def test_strangers_leavers_and_days_already_taken_are_named_and_nothing_is_written(database_of: Database, tmp_path: Path) -> None:
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="utf-8")
     asked, _ = leave.read_leave(path)
-    desk_of.write_now(lambda session: leave.apply(session, asked, NOW, actor="cli:test", via="cli"))
+    database_of.write_now(lambda session: leave.apply(session, asked, NOW, actor="cli:test", via="cli"))
     path.write_text(HEAD + "1001,甲,借调,2026-03-06,\n7777,丁,请假,2026-03-04,2026-03-04\n1003,丙,请假,2026-03-04,2026-03-04\n", encoding="utf-8")
     more, _ = leave.read_leave(path)
 
     with pytest.raises(BadLeaveRows) as bad:
-        desk_of.write_now(lambda session: leave.apply(session, more, NOW, actor="cli:test", via="cli"))
+        database_of.write_now(lambda session: leave.apply(session, more, NOW, actor="cli:test", via="cli"))
 
     assert [(one.row, one.column) for one in bad.value.faults] == [(2, "开始"), (3, "工号"), (4, "工号")]
-    assert sum(map(len, desk_of.read_now(people_leave.everybody).values())) == 2
+    assert sum(map(len, database_of.read_now(people_leave.everybody).values())) == 2
 
 
 @pytest.mark.parametrize("csv", ["工号,姓名\n1001,甲\n", "工号,类别,开始\n1001,请假,2026-03-04\n", HEAD])
@@ -96,7 +96,7 @@ def test_a_file_without_its_columns_or_rows_is_refused_in_a_sentence(csv: str, t
 
 
 def test_the_command_line_plays_first_and_writes_when_told(
-    desk_of: Database, engine: Engine, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+    database_of: Database, engine: Engine, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
     monkeypatch.setattr("bot.cli.people.now", lambda: NOW)
@@ -106,7 +106,7 @@ def test_the_command_line_plays_first_and_writes_when_told(
 
     status, out, _ = shell("leave", "import", str(path))
     assert (status, "以上是预演" in out, "新增 2" in out) == (0, True, True)
-    assert desk_of.read_now(people_leave.everybody) == {}
+    assert database_of.read_now(people_leave.everybody) == {}
 
     assert shell.json("leave", "import", str(path), "--apply", "--json")["applied"] is True
     status, out, _ = shell("leave", "import", str(path), "--apply")

@@ -32,7 +32,7 @@ class Office:
     """Two offices; 王芳 is there twice in one of them and once in the other, 李雷 left before the exam."""
 
     def __init__(self, house: Dispatcher, folder: Path) -> None:
-        self.desk, self.policy, self.folder = house.desk, house.shelf().policy, folder
+        self.database, self.policy, self.folder = house.database, house.catalog().policy, folder
 
         def work(session: Session) -> None:
             for staff_no, name, unit in (
@@ -47,7 +47,7 @@ class Office:
             session.execute(text("UPDATE person SET left_on = '2026-02-01' WHERE staff_no = '2002'"))
             session.execute(text("UPDATE post SET until = '2026-02-01' WHERE person_id = (SELECT id FROM person WHERE staff_no = '2002')"))
 
-        self.desk.write_now(work)
+        self.database.write_now(work)
 
     def file(self, rows: list[Row], header: Row = HEADER) -> Path:
         path = self.folder / "成绩.xlsx"
@@ -60,14 +60,14 @@ class Office:
 
     def compare(self, rows: list[Row], meant: MeantExam = EXAM, header: Row = HEADER) -> OutsideImportPlan:
         read = outside_results.read_results(self.file(rows, header))
-        return self.desk.read_now(lambda session: outside_results.compare(session, read, meant, NOW))
+        return self.database.read_now(lambda session: outside_results.compare(session, read, meant, NOW))
 
     def apply(self, rows: list[Row], meant: MeantExam = EXAM) -> OutsideImportPlan:
         read = outside_results.read_results(self.file(rows))
-        return self.desk.write_now(lambda session: outside_results.apply(session, self.policy, read, meant, CHIEF, "成绩.xlsx", NOW))
+        return self.database.write_now(lambda session: outside_results.apply(session, self.policy, read, meant, CHIEF, "成绩.xlsx", NOW))
 
     def look(self, statement: str) -> list[tuple[Any, ...]]:
-        return self.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
+        return self.database.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_the_same_exam_sat_here_and_elsewhere_is_credited_once(office: Office) -
         found = session.execute(text("SELECT id FROM person WHERE staff_no = '1001'")).scalar_one()
         credit.earn_exam(session, office.policy, int(found), "7", HELD, NOW)
 
-    office.desk.write_now(work)
+    office.database.write_now(work)
     plan = office.apply(GOOD, MeantExam("年度学法考试", HELD, 60_000, 100_000, exam=7))
 
     assert [(one.person.staff_no, one.credits) for one in plan.matched] == [("1001", False), ("1002", False), ("2001", True)]

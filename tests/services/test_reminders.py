@@ -43,8 +43,8 @@ class Office:
     """An office of five: 1001 to 1003 learn, 2001 leads, 3001 is liaison."""
 
     def __init__(self, house: Dispatcher) -> None:
-        self.desk: Database = house.desk
-        self.shelf = house.shelf()
+        self.database: Database = house.database
+        self.catalog = house.catalog()
         self.people = self.write(self._people)
 
     @staticmethod
@@ -55,7 +55,7 @@ class Office:
         return found
 
     def write(self, work: Callable[[Session], Any]) -> Any:
-        return self.desk.write_now(work)
+        return self.database.write_now(work)
 
     def send(self, name: str, lesson: str, rule: dict[str, Any]) -> int:
         """A lesson that went out to everybody on Monday 2 March at nine."""
@@ -63,9 +63,9 @@ class Office:
         def work(session: Session) -> int:
             rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
             early = NOW - timedelta(hours=1)
-            made = manage.create(session, self.shelf, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
-            manage.start(session, self.shelf, BOSS, made, early)
-            assert len(fire.fire_due(session, self.shelf, self.shelf.library.calendar, NOW)) == 1
+            made = manage.create(session, self.catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
+            manage.start(session, self.catalog, BOSS, made, early)
+            assert len(fire.fire_due(session, self.catalog, self.catalog.library.calendar, NOW)) == 1
             session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))
             return made
 
@@ -79,19 +79,19 @@ class Office:
         )
 
     def tick(self, moment: datetime) -> int:
-        return int(self.write(lambda session: reminders.tick(session, self.shelf, moment)))
+        return int(self.write(lambda session: reminders.tick(session, self.catalog, moment)))
 
     def owed(self, name: str) -> dict[str, int]:
         """Who is owed the newest of a kind: delivery by staff number."""
         query = """SELECT p.staff_no, d.id FROM delivery d JOIN person p ON p.id = d.person_id WHERE d.occurrence_id =
                    (SELECT MAX(o.id) FROM occurrence o JOIN campaign c ON c.id = o.campaign_id WHERE c.name = :name) ORDER BY d.id"""
-        rows = self.desk.read_now(lambda session: session.execute(text(query), {"name": name}).all())
+        rows = self.database.read_now(lambda session: session.execute(text(query), {"name": name}).all())
         return {row[0]: row[1] for row in rows}
 
     def said(self, target: str, moment: datetime, *staff_nos: str) -> dict[str, Reply | None]:
         content = CampaignContent("digest" if target in (LADDER, WEEK) else "reminder", target=target)
         wanted = {n: (self.people[one], content) for n, one in enumerate(staff_nos)}
-        found = self.desk.read_now(lambda session: reminder_messages.told(session, self.shelf, wanted, moment))
+        found = self.database.read_now(lambda session: reminder_messages.told(session, self.catalog, wanted, moment))
         return {one: found[n] for n, one in enumerate(staff_nos)}
 
     def text(self, target: str, moment: datetime, staff_no: str) -> str:
@@ -148,7 +148,7 @@ def test_once_a_day_whoever_ticks_and_however_often(office: Office) -> None:
 
 def plan_of(office: Office, moment: datetime) -> plan.DeliveryPlan:
     owed = office.write(lambda session: queue.claim(session, "test", moment, 100, 30))
-    found: plan.DeliveryPlan = office.desk.read_now(lambda session: plan.plan(session, office.shelf, owed, moment, OpenChannels(("local",))))
+    found: plan.DeliveryPlan = office.database.read_now(lambda session: plan.plan(session, office.catalog, owed, moment, OpenChannels(("local",))))
     return found
 
 
@@ -280,7 +280,7 @@ def test_after_a_holiday_the_week_begins_on_its_first_working_day(office: Office
 
 @pytest.fixture
 def calendar(office: Office) -> Calendar:
-    return office.shelf.library.calendar
+    return office.catalog.library.calendar
 
 
 @pytest.mark.parametrize(

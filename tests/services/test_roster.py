@@ -32,7 +32,7 @@ TODAY = date(2026, 3, 2)
 class Roll:
     """The roll of an agency whose roster is a file; `give` imports one, `see` reads what is there."""
 
-    desk: Database
+    database: Database
     path: Path
     now: datetime = NOW
 
@@ -40,17 +40,17 @@ class Roll:
         self.path.write_text(csv, encoding="utf-8")
         read = roster_of(parse(self.path))
         if not apply:
-            return self.desk.read_now(lambda session: roster.compare(session, read, self.now))
-        return self.desk.write_now(lambda session: roster.apply(session, read, self.now, actor="cli:test", via="cli", leavers_ok=leavers_ok))
+            return self.database.read_now(lambda session: roster.compare(session, read, self.now))
+        return self.database.write_now(lambda session: roster.apply(session, read, self.now, actor="cli:test", via="cli", leavers_ok=leavers_ok))
 
     def see(self) -> dict[str, KnownPerson]:
-        return {one.staff_no: one for one in self.desk.read_now(people_roster.everybody)}
+        return {one.staff_no: one for one in self.database.read_now(people_roster.everybody)}
 
     def count(self, table: str) -> int:
         def read(session: Session) -> int:
             return int(session.connection().execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
 
-        return self.desk.read_now(read)
+        return self.database.read_now(read)
 
     def posts(self, staff_no: str) -> list[tuple[str, str, str | None]]:
         return [(post.path, str(post.since), str(post.until) if post.until else None) for post in self.see()[staff_no].posts]
@@ -184,7 +184,7 @@ def test_columns_that_the_file_does_not_have_change_nothing(roll: Roll) -> None:
 def test_an_empty_cell_does_not_unbind_what_its_owner_bound_in_chat(roll: Roll) -> None:
     roll.give(THREE)
     mine = roll.see()["1002"].id
-    roll.desk.write_now(lambda session: people_roster.bind(session, "wecom", "li4", mine, NOW, "code"))
+    roll.database.write_now(lambda session: people_roster.bind(session, "wecom", "li4", mine, NOW, "code"))
     assert roll.give(THREE).is_empty
     assert roll.see()["1002"].accounts["wecom"] == ("li4", "code")
 
@@ -214,7 +214,7 @@ def test_a_number_that_comes_back_under_another_name_is_a_conflict_and_nothing_i
 def test_an_account_of_somebody_else_is_a_conflict(roll: Roll) -> None:
     roll.give(THREE)
     mine = roll.see()["1003"].id
-    roll.desk.write_now(lambda session: people_roster.bind(session, "wecom", "chen", mine, NOW, "code"))
+    roll.database.write_now(lambda session: people_roster.bind(session, "wecom", "chen", mine, NOW, "code"))
     taken = THREE.replace("领导干部,,li,,", "领导干部,,li,chen,")
     (conflict,) = roll.give(taken, apply=False).conflicts
     assert (conflict.row, conflict.staff_no) == (3, "1002")
@@ -245,7 +245,7 @@ def test_the_audit_names_numbers_and_acts_but_neither_names_nor_accounts(roll: R
     def read(session: Session) -> str:
         return "\n".join(f"{row.actor} {row.action} {row.target} {row.detail}" for row in session.connection().execute(text("SELECT * FROM audit")))
 
-    kept = roll.desk.read_now(read)
+    kept = roll.database.read_now(read)
     assert "cli:test 花名册变更 1002 姓名" in kept
     assert not [word for word in ("李四", "李思", "zs2", "zhang") if word in kept]
 

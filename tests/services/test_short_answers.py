@@ -33,7 +33,7 @@ def waiting(hall: Hall, by: int) -> list[int]:
 
 
 def marked(hall: Hall, by: int, answer_id: int, earned: int = 1000) -> None:
-    hall.run(lambda session: confirm(session, hall.shelf, answer_id, earned, "对", (by, "9001"), "local", END))
+    hall.run(lambda session: confirm(session, hall.catalog, answer_id, earned, "对", (by, "9001"), "local", END))
 
 
 def sat(hall: Hall) -> tuple[int, int, int]:
@@ -53,7 +53,7 @@ def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(
     with pytest.raises(Refusal, match="考试结束后确认"):
         marked(hall, admin, answer_id)
 
-    hall.run(lambda session: finish.close_due(session, hall.shelf, END))
+    hall.run(lambda session: finish.close_due(session, hall.catalog, END))
     assert hall.run(lambda session: attempts.attempt(session, sitting_id)).passed is None
     assert waiting(hall, admin) == [answer_id]
     marked(hall, admin, answer_id)
@@ -72,7 +72,7 @@ def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(
 
 def test_a_unit_administrator_marks_the_people_of_that_unit_only(hall: Hall) -> None:
     sat(hall)
-    hall.run(lambda session: finish.close_due(session, hall.shelf, END))
+    hall.run(lambda session: finish.close_due(session, hall.catalog, END))
 
     def of(unit: str, staff_no: str) -> int:
         def work(session: Session) -> int:
@@ -97,7 +97,7 @@ def test_a_unit_administrator_marks_the_people_of_that_unit_only(hall: Hall) -> 
 
 def test_nobody_sees_or_marks_an_answer_of_their_own(hall: Hall) -> None:
     person, _, _ = sat(hall)
-    hall.run(lambda session: finish.close_due(session, hall.shelf, END))
+    hall.run(lambda session: finish.close_due(session, hall.catalog, END))
 
     def promote(session: Session) -> None:
         session.add(RoleRow(person_id=person, role="admin"))

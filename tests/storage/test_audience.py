@@ -25,22 +25,22 @@ TODAY = date(2026, 3, 2)
 Who = Callable[..., str]
 
 
-def invited(desk: Database, said: str, on: date = TODAY) -> Invited:
+def invited(database: Database, said: str, on: date = TODAY) -> Invited:
     def work(session: Session) -> Invited:
         return audience.evaluate(session, audience.resolved(session, parse_audience(said)), on, NOW)
 
-    return desk.read_now(work)
+    return database.read_now(work)
 
 
-def numbers(desk: Database, said: str, on: date = TODAY) -> str:
+def numbers(database: Database, said: str, on: date = TODAY) -> str:
     """The staff numbers of those invited."""
-    found = invited(desk, said, on).people
-    return " ".join(one[1] for one in desk.read_now(lambda session: audience.named(session, found)))
+    found = invited(database, said, on).people
+    return " ".join(one[1] for one in database.read_now(lambda session: audience.named(session, found)))
 
 
-def left_out(desk: Database, said: str, on: date = TODAY) -> dict[str, str]:
-    found = invited(desk, said, on).excluded
-    names = {one[0]: one[1] for one in desk.read_now(lambda session: audience.named(session, [who for who, _ in found]))}
+def left_out(database: Database, said: str, on: date = TODAY) -> dict[str, str]:
+    found = invited(database, said, on).excluded
+    names = {one[0]: one[1] for one in database.read_now(lambda session: audience.named(session, [who for who, _ in found]))}
     return {names[who]: reason for who, reason in found}
 
 
@@ -57,8 +57,8 @@ def bureau(house: Dispatcher) -> Database:
         tagged = enroll(session, "1006", unit="某局/办公室", tier="公务员")
         session.add(TagRow(person_id=tagged, tag="新任"))
 
-    house.desk.write_now(work)
-    return house.desk
+    house.database.write_now(work)
+    return house.database
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_what_people_write_is_a_value_and_never_a_statement(bureau: Database, ho
     assert found == Invited([], [])
 
 
-def test_five_thousand_people_are_sorted_out_in_one_go(desk: Database) -> None:
+def test_five_thousand_people_are_sorted_out_in_one_go(database: Database) -> None:
     def fill(session: Session) -> None:
         first = enroll(session, "0", unit="某局/处0")
         ids = range(first + 1, first + 5001)
@@ -223,9 +223,9 @@ def test_five_thousand_people_are_sorted_out_in_one_go(desk: Database) -> None:
             insert(AccountRow), [{"channel": "wecom", "user": f"u{one}", "person_id": one, "bound_at": NOW, "bound_by": "test"} for one in ids]
         )
 
-    desk.write_now(fill)
+    database.write_now(fill)
     said = "单位=某局(含下级) 且 层级=公务员 且 非 标签=借调 且 未学=mfd-1191 且 (单位=处1 或 非 单位=处1)"
-    found = invited(desk, said)
+    found = invited(database, said)
 
     assert len(found.people) == 5001
-    assert desk.read_now(lambda session: audience.by_channel(session, found.people)) == {"wecom": 5000, "local": 1}
+    assert database.read_now(lambda session: audience.by_channel(session, found.people)) == {"wecom": 5000, "local": 1}

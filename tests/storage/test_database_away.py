@@ -22,16 +22,16 @@ def silent() -> Iterator[str]:
 
 
 async def test_who_writes_while_the_database_is_silent_is_told(silent: str) -> None:
-    desk = Database(open_engine(silent))
-    desk.start()
+    database = Database(open_engine(silent))
+    database.start()
 
     async def told(after: float) -> None:
         await asyncio.sleep(after)
         with pytest.raises(Busy):
-            await desk.write(counts("unheard"), of="one")
+            await database.write(counts("unheard"), of="one")
 
     try:
         # It never says a word: whoever is told is told by the desk's own limits (test_desk_ill.py adds them up).
         await asyncio.gather(*(told(after) for after in (0, 0.5, 1.5, 2.5)))
     finally:
-        await asyncio.to_thread(desk.stop, 1.0)
+        await asyncio.to_thread(database.stop, 1.0)

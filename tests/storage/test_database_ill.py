@@ -61,9 +61,9 @@ async def sqlite_desk(sqlite_engine: Engine) -> AsyncIterator[Database]:
     await asyncio.to_thread(made.stop)
 
 
-def file_of(desk: Database) -> Path:
-    assert desk.engine.url.database is not None
-    return Path(desk.engine.url.database)
+def file_of(database: Database) -> Path:
+    assert database.engine.url.database is not None
+    return Path(database.engine.url.database)
 
 
 @contextlib.contextmanager
@@ -78,10 +78,10 @@ def locked_by_another(path: Path) -> Iterator[None]:
             other.communicate()
 
 
-async def told(desk: Database, name: str) -> str:
+async def told(database: Database, name: str) -> str:
     """The name when it was recorded, empty when it was refused."""
     try:
-        return await desk.write(counts(name), of=name)
+        return await database.write(counts(name), of=name)
     except Busy:
         return ""
 
@@ -122,49 +122,49 @@ async def test_a_message_behind_a_lock_is_refused_politely_and_its_retry_is_answ
     message = chat.message(right_answer(question_in_hand(chat)))
     with contextlib.ExitStack() as stack:
         if engine.dialect.name == "sqlite":
-            stack.enter_context(locked_by_another(file_of(chat.dispatcher.desk)))
+            stack.enter_context(locked_by_another(file_of(chat.dispatcher.database)))
         else:
             other = stack.enter_context(psycopg.connect(engine.url.render_as_string(hide_password=False).replace("+psycopg", "")))
             other.execute("SELECT id FROM person FOR UPDATE")
         assert await chat.dispatcher.handle(message) == BUSY
-    assert chat.dispatcher.desk.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 0
+    assert chat.dispatcher.database.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 0
 
     assert (await chat.hear(message)).startswith("已记录")
-    assert chat.dispatcher.desk.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
+    assert chat.dispatcher.database.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
 
 
-def practice_for(session: Session, shelf: Catalog, person_id: int, rng: random.Random) -> QuestionPut:
-    return quiz.practice(session, shelf, person_id, "", NOW, rng)
+def practice_for(session: Session, catalog: Catalog, person_id: int, rng: random.Random) -> QuestionPut:
+    return quiz.practice(session, catalog, person_id, "", NOW, rng)
 
 
-def leave_room(desk: Database, pages: int) -> Any:
+def leave_room(database: Database, pages: int) -> Any:
     """A disk with room for so many more pages, on every connection from now on; returns what takes the limit away."""
-    with contextlib.closing(sqlite3.connect(file_of(desk))) as look:
+    with contextlib.closing(sqlite3.connect(file_of(database))) as look:
         had = look.execute("PRAGMA page_count").fetchone()[0]
 
     def limit(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA max_page_count={had + pages}")
 
-    event.listen(desk.engine, "connect", limit)
-    return lambda: event.remove(desk.engine, "connect", limit)
+    event.listen(database.engine, "connect", limit)
+    return lambda: event.remove(database.engine, "connect", limit)
 
 
 async def test_a_full_disk_refuses_politely_and_heals_when_there_is_room(sqlite_engine: Engine) -> None:
-    desk = Database(sqlite_engine)
-    free = leave_room(desk, 6)
-    desk.start()
+    database = Database(sqlite_engine)
+    free = leave_room(database, 6)
+    database.start()
     try:
         long = "满" * 400
-        recorded = {name for name in await asyncio.gather(*(told(desk, f"{long}{n}") for n in range(200))) if name}
+        recorded = {name for name in await asyncio.gather(*(told(database, f"{long}{n}") for n in range(200))) if name}
         assert len(recorded) < 200
-        assert counted(desk) == recorded
-        heard = [await told(desk, f"{long}again{n}") for n in range(40)]
-        assert counted(desk) == recorded | {name for name in heard if name}
+        assert counted(database) == recorded
+        heard = [await told(database, f"{long}again{n}") for n in range(40)]
+        assert counted(database) == recorded | {name for name in heard if name}
         assert "" in heard
         free()
-        assert await desk.write(counts(f"{long}healed")) == f"{long}healed"
+        assert await database.write(counts(f"{long}healed")) == f"{long}healed"
     finally:
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)
 
 
 @contextlib.contextmanager
@@ -213,30 +213,30 @@ async def test_a_read_only_file_refuses_politely_and_heals_when_it_may_be_writte
         home.chmod(0o755)
         path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
         engine = open_engine(f"sqlite:///{path}")
-        desk = Database(engine)
-        desk.start()
+        database = Database(engine)
+        database.start()
         try:
             if os.geteuid() != 0:
                 home.chmod(0o555)
             with as_somebody_without_rights():
-                assert set(await asyncio.gather(*(told(desk, f"n{n}") for n in range(5)))) == {""}
+                assert set(await asyncio.gather(*(told(database, f"n{n}") for n in range(5)))) == {""}
             home.chmod(0o755)
             path.chmod(0o644)
-            assert await desk.write(counts("after")) == "after"
-            assert counted(desk) == {"after"}
+            assert await database.write(counts("after")) == "after"
+            assert counted(database) == {"after"}
         finally:
-            await asyncio.to_thread(desk.stop)
+            await asyncio.to_thread(database.stop)
 
 
 async def test_a_directory_that_is_gone_refuses_politely(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'var' / 'bot.db'}")
     (tmp_path / "var").rmdir()
-    desk = Database(engine)
-    desk.start()
+    database = Database(engine)
+    database.start()
     try:
-        assert await told(desk, "nowhere") == ""
+        assert await told(database, "nowhere") == ""
     finally:
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)
 
 
 @pytest.mark.parametrize("where", [0, 100], ids=["its header", "its first page"])
@@ -245,12 +245,12 @@ async def test_a_broken_file_refuses_politely(sqlite_engine: Engine, where: int)
     whole = bytearray(path.read_bytes())
     whole[where : where + 60] = b"\xff" * 60
     path.write_bytes(whole)
-    desk = Database(sqlite_engine)
-    desk.start()
+    database = Database(sqlite_engine)
+    database.start()
     try:
-        assert await told(desk, "broken") == ""
+        assert await told(database, "broken") == ""
     finally:
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)
 
 
 async def test_a_postgres_that_cuts_its_connections_is_found_again(postgres_url: str) -> None:
@@ -258,30 +258,30 @@ async def test_a_postgres_that_cuts_its_connections_is_found_again(postgres_url:
         other.execute("CREATE DATABASE cut")
     engine = open_engine(postgres_url.replace("/postgres?", "/cut?"))
     migrate(engine)
-    desk = Database(engine)
-    desk.start()
+    database = Database(engine)
+    database.start()
     try:
-        assert await told(desk, "before") == "before"
+        assert await told(database, "before") == "before"
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'cut'")
-        cut, again = await told(desk, "cut"), await told(desk, "again")
+        cut, again = await told(database, "cut"), await told(database, "again")
         assert again == "again"
-        assert counted(desk) == {"before", "again"} | ({"cut"} if cut else set())
+        assert counted(database) == {"before", "again"} | ({"cut"} if cut else set())
     finally:
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute("DROP DATABASE cut WITH (FORCE)")
 
 
 async def test_stopping_behind_a_lock_ends_while_it_is_held(sqlite_engine: Engine) -> None:
-    desk = Database(sqlite_engine)
-    desk.start()
-    with locked_by_another(file_of(desk)):
-        waiting = [asyncio.create_task(told(desk, f"n{n}")) for n in range(3)]
+    database = Database(sqlite_engine)
+    database.start()
+    with locked_by_another(file_of(database)):
+        waiting = [asyncio.create_task(told(database, f"n{n}")) for n in range(3)]
         await asyncio.sleep(0.1)
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)
         assert set(await asyncio.gather(*waiting)) == {""}
-    assert counted(desk) == set()
+    assert counted(database) == set()
 
 
 async def test_while_the_disk_fills_the_hall_keeps_what_it_said(sqlite_engine: Engine, shipped: Library, rng: random.Random, clock: Clock) -> None:
@@ -289,24 +289,24 @@ async def test_while_the_disk_fills_the_hall_keeps_what_it_said(sqlite_engine: E
     people = [f"{n}" for n in range(2000, 2040)]
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    desk = Database(sqlite_engine)
-    shelf = desk.write_now(lambda session: fill(session, shipped, policy, NOW))
-    hall = Dispatcher(desk, lambda: shelf, rng=rng)
+    database = Database(sqlite_engine)
+    catalog = database.write_now(lambda session: fill(session, shipped, policy, NOW))
+    hall = Dispatcher(database, lambda: catalog, rng=rng)
     chats = [Chat(hall, clock, user) for user in people]
-    desk.write_now(lambda session: [practice_for(session, shelf, enroll(session, user), rng) for user in people])
-    free = leave_room(desk, 12)
-    desk.start()
+    database.write_now(lambda session: [practice_for(session, catalog, enroll(session, user), rng) for user in people])
+    free = leave_room(database, 12)
+    database.start()
     try:
         said: dict[str, list[str]] = {user: [] for user in people}
         for _ in range(6):
             for chat, text_ in zip(chats, await asyncio.gather(*(chat.say("A") for chat in chats)), strict=True):
                 said[chat.user].append(text_)
         assert any("系统繁忙" in one for all_ in said.values() for one in all_)
-        kept = desk.read_now(
+        kept = database.read_now(
             lambda s: dict(s.execute(text("SELECT p.staff_no, COUNT(*) FROM answer a JOIN person p ON p.id = a.person_id GROUP BY 1")).all())
         )
         assert kept == {user: n for user in people if (n := sum(one.startswith("已记录") for one in said[user]))}
         free()
         assert "系统繁忙" not in await chats[0].say("A")
     finally:
-        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(database.stop)

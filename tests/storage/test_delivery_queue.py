@@ -17,8 +17,8 @@ from tests.support.queued_deliveries import crowd, due, owe, rows, run, states
 LATER = NOW + timedelta(minutes=5)
 
 
-def owed(desk: Database, count: int) -> int:
-    return desk.write_now(lambda session: owe(session, crowd(session, count)))
+def owed(database: Database, count: int) -> int:
+    return database.write_now(lambda session: owe(session, crowd(session, count)))
 
 
 async def test_several_desks_that_claim_at_once_never_hold_the_same_delivery(engine: Engine) -> None:
@@ -46,85 +46,85 @@ async def test_several_desks_that_claim_at_once_never_hold_the_same_delivery(eng
 
 
 def test_a_claim_comes_back_by_itself_and_only_the_new_holder_may_begin(engine: Engine) -> None:
-    desk = Database(engine)
-    owed(desk, 3)
-    first = desk.write_now(lambda session: queue.claim(session, "dead", NOW, 10, 30))
-    assert desk.write_now(lambda session: queue.claim(session, "alive", NOW, 10, 30)) == []
-    again = desk.write_now(lambda session: queue.claim(session, "alive", NOW + timedelta(seconds=31), 10, 30))
+    database = Database(engine)
+    owed(database, 3)
+    first = database.write_now(lambda session: queue.claim(session, "dead", NOW, 10, 30))
+    assert database.write_now(lambda session: queue.claim(session, "alive", NOW, 10, 30)) == []
+    again = database.write_now(lambda session: queue.claim(session, "alive", NOW + timedelta(seconds=31), 10, 30))
     assert [one.id for one in again] == [one.id for one in first]
     ids = [one.id for one in again]
-    assert desk.write_now(lambda session: queue.begin(session, ids, "dead", "wecom", LATER, 60)) == set()
-    assert desk.write_now(lambda session: queue.begin(session, ids, "alive", "wecom", LATER, 60)) == set(ids)
-    assert states(desk) == {"sending": 3}
+    assert database.write_now(lambda session: queue.begin(session, ids, "dead", "wecom", LATER, 60)) == set()
+    assert database.write_now(lambda session: queue.begin(session, ids, "alive", "wecom", LATER, 60)) == set(ids)
+    assert states(database) == {"sending": 3}
 
 
 def test_a_lease_that_ends_without_word_is_unknown_and_never_claimed_again(engine: Engine) -> None:
-    desk = Database(engine)
-    owed(desk, 3)
-    ids = [one.id for one in desk.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))]
-    desk.write_now(lambda session: queue.begin(session, ids[:2], "a", "wecom", NOW, 60))
-    assert desk.write_now(lambda session: queue.sweep(session, NOW + timedelta(seconds=59))) == 0
-    assert desk.write_now(lambda session: queue.sweep(session, NOW + timedelta(seconds=60))) == 2
-    assert states(desk) == {"unknown": 2, "queued": 1}
-    claimed = desk.write_now(lambda session: queue.claim(session, "b", NOW + timedelta(days=1), 10, 30))
+    database = Database(engine)
+    owed(database, 3)
+    ids = [one.id for one in database.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))]
+    database.write_now(lambda session: queue.begin(session, ids[:2], "a", "wecom", NOW, 60))
+    assert database.write_now(lambda session: queue.sweep(session, NOW + timedelta(seconds=59))) == 0
+    assert database.write_now(lambda session: queue.sweep(session, NOW + timedelta(seconds=60))) == 2
+    assert states(database) == {"unknown": 2, "queued": 1}
+    claimed = database.write_now(lambda session: queue.claim(session, "b", NOW + timedelta(days=1), 10, 30))
     assert [one.id for one in claimed] == ids[2:]
 
 
 def test_a_word_that_comes_after_the_lease_still_counts(engine: Engine) -> None:
-    desk = Database(engine)
-    owed(desk, 1)
-    (one,) = desk.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))
-    desk.write_now(lambda session: queue.begin(session, [one.id], "a", "wecom", NOW, 60))
-    desk.write_now(lambda session: queue.sweep(session, LATER))
-    desk.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent", platform_id="m1")], "b", LATER))
-    assert states(desk) == {"unknown": 1}, "somebody else's word is no word"
-    desk.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent", platform_id="m1")], "a", LATER))
-    assert rows(desk, "state, platform_id, sent_at, tries") == [("sent", "m1", "2026-03-02T01:05:00.000000Z", 1)]
+    database = Database(engine)
+    owed(database, 1)
+    (one,) = database.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))
+    database.write_now(lambda session: queue.begin(session, [one.id], "a", "wecom", NOW, 60))
+    database.write_now(lambda session: queue.sweep(session, LATER))
+    database.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent", platform_id="m1")], "b", LATER))
+    assert states(database) == {"unknown": 1}, "somebody else's word is no word"
+    database.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent", platform_id="m1")], "a", LATER))
+    assert rows(database, "state, platform_id, sent_at, tries") == [("sent", "m1", "2026-03-02T01:05:00.000000Z", 1)]
 
 
 def test_what_was_sent_is_not_unsent_by_a_second_word(engine: Engine) -> None:
-    desk = Database(engine)
-    owed(desk, 1)
-    (one,) = desk.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))
-    desk.write_now(lambda session: queue.begin(session, [one.id], "a", "wecom", NOW, 60))
-    desk.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent")], "a", NOW))
-    desk.write_now(lambda session: queue.settle(session, [SendResult(one.id, "queued", not_before=NOW)], "a", NOW))
-    assert states(desk) == {"sent": 1}
+    database = Database(engine)
+    owed(database, 1)
+    (one,) = database.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))
+    database.write_now(lambda session: queue.begin(session, [one.id], "a", "wecom", NOW, 60))
+    database.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent")], "a", NOW))
+    database.write_now(lambda session: queue.settle(session, [SendResult(one.id, "queued", not_before=NOW)], "a", NOW))
+    assert states(database) == {"sent": 1}
 
 
 def test_paused_and_stopped_campaigns_are_neither_claimed_nor_begun(engine: Engine) -> None:
-    desk = Database(engine)
-    campaign = owed(desk, 2)
-    ids = [one.id for one in desk.write_now(lambda session: queue.claim(session, "a", NOW, 1, 30))]
+    database = Database(engine)
+    campaign = owed(database, 2)
+    ids = [one.id for one in database.write_now(lambda session: queue.claim(session, "a", NOW, 1, 30))]
     for state in ("paused", "stopped"):
-        run(desk, "UPDATE campaign SET state = :state WHERE id = :id", state=state, id=campaign)
-        assert desk.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30)) == []
-        assert desk.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set()
-    run(desk, "UPDATE campaign SET state = 'running' WHERE id = :id", id=campaign)
-    assert desk.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set(ids)
+        run(database, "UPDATE campaign SET state = :state WHERE id = :id", state=state, id=campaign)
+        assert database.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30)) == []
+        assert database.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set()
+    run(database, "UPDATE campaign SET state = 'running' WHERE id = :id", id=campaign)
+    assert database.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set(ids)
 
 
 def test_the_emergency_switch_stops_what_is_claimed_and_what_is_not(engine: Engine) -> None:
-    desk = Database(engine)
-    owed(desk, 2)
-    ids = [one.id for one in desk.write_now(lambda session: queue.claim(session, "a", NOW, 1, 30))]
-    desk.write_now(lambda session: switches.turn(session, switches.PAUSED, True, "1001", NOW))
-    assert desk.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30)) == []
-    assert desk.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set()
-    desk.write_now(lambda session: switches.turn(session, switches.PAUSED, False, "1001", NOW))
-    assert len(desk.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30))) == 2
+    database = Database(engine)
+    owed(database, 2)
+    ids = [one.id for one in database.write_now(lambda session: queue.claim(session, "a", NOW, 1, 30))]
+    database.write_now(lambda session: switches.turn(session, switches.PAUSED, True, "1001", NOW))
+    assert database.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30)) == []
+    assert database.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set()
+    database.write_now(lambda session: switches.turn(session, switches.PAUSED, False, "1001", NOW))
+    assert len(database.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30))) == 2
 
 
 def test_a_holder_that_ends_gives_back_what_it_had_not_begun(engine: Engine) -> None:
-    desk = Database(engine)
-    campaign = owed(desk, 3)
-    ids = [one.id for one in desk.write_now(lambda session: queue.claim(session, "a", NOW, 10, 300))]
-    desk.write_now(lambda session: queue.begin(session, ids[:1], "a", "wecom", NOW, 60))
-    desk.write_now(lambda session: queue.put_off(session, [(ids[1], LATER, "安静时段")], "a"))
-    assert desk.write_now(lambda session: queue.release(session, "a", NOW)) == 1
-    assert [one.id for one in desk.write_now(lambda session: queue.claim(session, "b", NOW, 10, 300))] == ids[2:]
-    desk.write_now(lambda session: due(session, campaign, [1], now=LATER))
-    assert len(desk.write_now(lambda session: queue.claim(session, "b", LATER, 10, 300))) >= 2, "what was put off comes back"
+    database = Database(engine)
+    campaign = owed(database, 3)
+    ids = [one.id for one in database.write_now(lambda session: queue.claim(session, "a", NOW, 10, 300))]
+    database.write_now(lambda session: queue.begin(session, ids[:1], "a", "wecom", NOW, 60))
+    database.write_now(lambda session: queue.put_off(session, [(ids[1], LATER, "安静时段")], "a"))
+    assert database.write_now(lambda session: queue.release(session, "a", NOW)) == 1
+    assert [one.id for one in database.write_now(lambda session: queue.claim(session, "b", NOW, 10, 300))] == ids[2:]
+    database.write_now(lambda session: due(session, campaign, [1], now=LATER))
+    assert len(database.write_now(lambda session: queue.claim(session, "b", LATER, 10, 300))) >= 2, "what was put off comes back"
 
 
 def test_what_keeps_failing_is_given_up_after_many_tries_and_hours_and_not_before() -> None:

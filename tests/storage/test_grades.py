@@ -22,7 +22,7 @@ class Paper:
     """One sitting with three places worth 2, 2 and 1 points: the first right, the second half right and provisional, the third left blank."""
 
     def __init__(self, engine: Engine) -> None:
-        self.desk = Database(engine)
+        self.database = Database(engine)
         body = '{"kind":"single","id":"q","level":1,"law":"l","version":"2020-01-01","article":"a","point":"p","stem":"s","explanation":"e"}'
         with engine.begin() as connection:
             for table in ORDER:
@@ -33,21 +33,21 @@ class Paper:
             put(connection, "answer", {**GOOD["answer"], "id": 901, "n": 2, "correct": 0, "earned": 500, "provisional": 1})
 
     def put(self, table: str, **row: Any) -> None:
-        self.desk.write_now(lambda session: put(session.connection(), table, {**GOOD[table], **row}))
+        self.database.write_now(lambda session: put(session.connection(), table, {**GOOD[table], **row}))
 
     def correct(self, number: int, n: int, earned: int, counts: int = 1, answer_id: int | None = None) -> None:
         self.put("correction", id=number, ref=number, state="applied", decided_by="t", decided_at=AT)
         self.put("remark", correction_id=number, n=n, earned=earned, counts=counts, answer_id=answer_id)
 
     def marks(self) -> list[CountingGrade]:
-        return self.desk.read_now(lambda session: grades.of_sitting(session, 900))
+        return self.database.read_now(lambda session: grades.of_sitting(session, 900))
 
     def total(self) -> tuple[int, int]:
-        found = self.desk.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, 900)))
+        found = self.database.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, 900)))
         return found.got, found.of
 
     def exported(self) -> list[tuple[bool, float]]:
-        lines: list[Any] = self.desk.read_now(lambda session: list(EXPORTS["answers"](session, bounds(None, None))))
+        lines: list[Any] = self.database.read_now(lambda session: list(EXPORTS["answers"](session, bounds(None, None))))
         return [(line["correct"], line["earned"]) for line in lines]
 
 
@@ -83,7 +83,7 @@ def test_the_newest_correction_counts_before_everything_and_the_answer_stays(pap
     assert [(one.earned, one.correction) for one in paper.marks()] == [(500, 9), (0, 7), (0, None)]
     assert paper.total() == (1000, 5000)
     assert paper.exported() == [(False, 0.5), (False, 0.0)]
-    kept = paper.desk.read_now(lambda session: session.execute(text("SELECT earned FROM answer ORDER BY id")).all())
+    kept = paper.database.read_now(lambda session: session.execute(text("SELECT earned FROM answer ORDER BY id")).all())
     assert [row[0] for row in kept] == [1000, 500]
 
 
@@ -98,4 +98,4 @@ def test_many_papers_come_in_one_look(paper: Paper) -> None:
     def look(session: Session) -> list[CountingGrade]:
         return grades.of_sittings(session, "SELECT s.id FROM sitting s WHERE s.kind = :kind", kind="practice")
 
-    assert paper.desk.read_now(look) == paper.marks()
+    assert paper.database.read_now(look) == paper.marks()

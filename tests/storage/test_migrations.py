@@ -76,15 +76,15 @@ def fill_tables(engine: Engine, library: Library) -> None:
     """A day's work: people, a lesson's questions answered right and wrong, and one row at least in every table."""
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    desk = Database(engine)
+    database = Database(engine)
 
     def live(session: Any) -> None:
-        shelf = fill(session, library, policy, NOW)
+        catalog = fill(session, library, policy, NOW)
         for n in range(20):
             person_id = enroll(session, f"{n}", roles=("admin",) if n == 0 else ())
-            quiz.practice(session, shelf, person_id, "", NOW, random.Random(n))
+            quiz.practice(session, catalog, person_id, "", NOW, random.Random(n))
 
-    desk.write_now(live)
+    database.write_now(live)
     with engine.begin() as connection:
         put_good(connection)
 

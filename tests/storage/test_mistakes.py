@@ -33,16 +33,16 @@ def review(person_id: int, grade: Rating, at: datetime, session: Session) -> Non
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_what_fsrs_computes_is_read_back_from_rows_unchanged(desk: Database, name: str) -> None:
+def test_what_fsrs_computes_is_read_back_from_rows_unchanged(database: Database, name: str) -> None:
     """Every review starts from the row alone; beside it the package goes its own way without a database."""
-    person_id = desk.write_now(lambda session: enroll(session, "1001"))
+    person_id = database.write_now(lambda session: enroll(session, "1001"))
     scheduler, card = fsrs.Scheduler(enable_fuzzing=False), fsrs.Card(card_id=0)
     at = datetime(2022, 11, 29, 0, 30, 0, 123456, tzinfo=UTC)
     for rating, days in SEQUENCES[name]:
         at += timedelta(days=days)
         card, _ = scheduler.review_card(card, Rating(rating), at)
-        desk.write_now(partial(review, person_id, Rating(rating), at))
-        kept = desk.read_now(lambda session: mistakes.entry(session, person_id, "q1"))
+        database.write_now(partial(review, person_id, Rating(rating), at))
+        kept = database.read_now(lambda session: mistakes.entry(session, person_id, "q1"))
         assert kept is not None
         read = kept.card
         assert (read.stability, read.difficulty) == (card.stability, card.difficulty)
@@ -50,8 +50,8 @@ def test_what_fsrs_computes_is_read_back_from_rows_unchanged(desk: Database, nam
         assert (read.state, read.step) == (card.state, card.step)
 
 
-def test_a_notebook_is_read_with_the_longest_due_first(desk: Database) -> None:
-    person_id = desk.write_now(lambda session: enroll(session, "1001"))
+def test_a_notebook_is_read_with_the_longest_due_first(database: Database) -> None:
+    person_id = database.write_now(lambda session: enroll(session, "1001"))
     at = datetime(2026, 3, 2, 1, tzinfo=UTC)
 
     def write(session: Session) -> None:
@@ -60,13 +60,13 @@ def test_a_notebook_is_read_with_the_longest_due_first(desk: Database) -> None:
             assert kept is not None
             mistakes.keep(session, person_id, kept)
 
-    desk.write_now(write)
-    assert [one.question for one in desk.read_now(lambda session: mistakes.entries(session, person_id))] == ["c", "a", "b"]
+    database.write_now(write)
+    assert [one.question for one in database.read_now(lambda session: mistakes.entries(session, person_id))] == ["c", "a", "b"]
 
 
-def test_who_set_nothing_has_the_defaults_and_who_did_keeps_them(desk: Database) -> None:
-    person_id = desk.write_now(lambda session: enroll(session, "1001"))
-    assert desk.read_now(lambda session: mistakes.plan(session, person_id)) == ReviewSettings(None, 4, 90)
+def test_who_set_nothing_has_the_defaults_and_who_did_keeps_them(database: Database) -> None:
+    person_id = database.write_now(lambda session: enroll(session, "1001"))
+    assert database.read_now(lambda session: mistakes.plan(session, person_id)) == ReviewSettings(None, 4, 90)
     for chosen in (ReviewSettings(date(2026, 12, 4), 6, 95), ReviewSettings(None, 6, 95)):
-        desk.write_now(partial(mistakes.keep_plan, person_id=person_id, chosen=chosen))
-        assert desk.read_now(lambda session: mistakes.plan(session, person_id)) == chosen
+        database.write_now(partial(mistakes.keep_plan, person_id=person_id, chosen=chosen))
+        assert database.read_now(lambda session: mistakes.plan(session, person_id)) == chosen

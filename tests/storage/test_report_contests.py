@@ -44,7 +44,7 @@ def held(agency: Agency, staff_nos: list[str], audience: Audience | None = None)
             players.stand(session, number, person, ContestResult(8000, 0, 1, at))
         return number
 
-    return agency.desk.write_now(work)
+    return agency.database.write_now(work)
 
 
 def test_every_contest_of_the_year_shows_how_many_of_those_who_were_meant_took_part(agency: Agency) -> None:

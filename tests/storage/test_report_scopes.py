@@ -20,8 +20,8 @@ def agency(engine: Engine) -> Agency:
 def supervisor(agency: Agency, staff_no: str, posts: list[str], unit: str | None = None) -> Scope:
     person = agency.person(staff_no, posts)
     unit_id = agency.unit(unit) if unit else None
-    agency.desk.write_now(lambda session: session.add(RoleRow(person_id=person, role="supervisor", unit_id=unit_id)))
-    return agency.desk.read_now(lambda session: scope_of(session, person, TODAY))
+    agency.database.write_now(lambda session: session.add(RoleRow(person_id=person, role="supervisor", unit_id=unit_id)))
+    return agency.database.read_now(lambda session: scope_of(session, person, TODAY))
 
 
 def refusal(agency: Agency, name: str, about: str, scope: Scope) -> str:
@@ -59,7 +59,7 @@ def test_another_unit_is_answered_like_one_that_does_not_exist(agency: Agency) -
 
 def test_somebody_without_the_role_sees_nothing(agency: Agency) -> None:
     person = agency.person("1")
-    none = agency.desk.read_now(lambda session: scope_of(session, person, TODAY))
+    none = agency.database.read_now(lambda session: scope_of(session, person, TODAY))
 
     assert none == Scope(())
     assert agency.look("达标率", scope=none).parts[0].rows == []

@@ -76,7 +76,7 @@ def random_agency(agency: Agency, rng: random.Random) -> tuple[dict[int, Any], l
                     ledger.reverse(session, made, noon(back), "9001")
                     entries.append((person, category, -amount, on.isoformat(), back.isoformat()))
 
-    agency.desk.write_now(work)
+    agency.database.write_now(work)
     return people, entries
 
 

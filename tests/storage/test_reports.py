@@ -190,7 +190,7 @@ def test_a_report_names_its_day_its_rules_and_that_nothing_is_sealed(agency: Age
 def test_the_record_of_a_person_shows_refused_seconds_with_the_reason(agency: Agency) -> None:
     one = agency.person("1")
     at = noon(date(2026, 3, 1))
-    agency.desk.write_now(
+    agency.database.write_now(
         lambda session: ledger.refuse(session, one, ("lesson", "2026:x"), 720, date(2026, 3, 1), ("D2", 1), "今日在线学习 2 学时已满", at)
     )
 
@@ -205,4 +205,4 @@ def test_without_rules_a_report_says_what_to_do(agency: Agency) -> None:
 
     empty = replace(agency.ask(), policy=replace(POLICY, versions=()))
     with pytest.raises(Refusal, match="还没有学时规则"):
-        agency.desk.read_now(lambda session: REPORTS["达标率"].run(session, Scope(), empty))
+        agency.database.read_now(lambda session: REPORTS["达标率"].run(session, Scope(), empty))

@@ -46,7 +46,7 @@ def test_a_new_sentence_opens_it_anew_and_a_stranger_never_opened_one(engine: En
 
 
 def test_a_template_that_did_not_arrive_fails_its_own_delivery_and_no_other(engine: Engine) -> None:
-    desk = Database(engine)
+    database = Database(engine)
 
     def sent(session: Session) -> None:
         owe(session, crowd(session, 3, ("wechat",)))
@@ -55,22 +55,22 @@ def test_a_template_that_did_not_arrive_fails_its_own_delivery_and_no_other(engi
             {"at": "2026-03-02T01:00:00.000000Z"},
         )
 
-    desk.write_now(sent)
-    [first] = desk.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).one())
+    database.write_now(sent)
+    [first] = database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).one())
     since = NOW - timedelta(days=2)
     for _ in range(2):
-        desk.write_now(lambda session: quota.came_to_nothing(session, "wechat", f"t:{first}", "recipient failed:user block", since))
-    assert states(desk) == {"sent": 2, "failed": 1}
-    assert desk.write_now(lambda session: quota.came_to_nothing(session, "wecom", f"t:{first + 1}", "x", since)) == 0
+        database.write_now(lambda session: quota.came_to_nothing(session, "wechat", f"t:{first}", "recipient failed:user block", since))
+    assert states(database) == {"sent": 2, "failed": 1}
+    assert database.write_now(lambda session: quota.came_to_nothing(session, "wecom", f"t:{first + 1}", "x", since)) == 0
 
 
 def test_the_publics_numbers_add_up_by_day(engine: Engine) -> None:
-    desk = Database(engine)
+    database = Database(engine)
 
     def count(session: Session) -> None:
         for n in (470, 30, 0):
             quota.count_public(session, "公众号群发送达", n, NOW)
 
-    desk.write_now(count)
-    found = desk.read_now(lambda session: session.execute(text("SELECT what, n FROM tally")).all())
+    database.write_now(count)
+    found = database.read_now(lambda session: session.execute(text("SELECT what, n FROM tally")).all())
     assert [tuple(row) for row in found] == [("公众号群发送达", 500)]

@@ -46,7 +46,7 @@ class Agency:
     """Writes through the desk, reads through the desk; days are text such as 2026-03-01."""
 
     def __init__(self, engine: Engine) -> None:
-        self.desk = Database(engine)
+        self.database = Database(engine)
         self.sources = itertools.count(1)
 
     def unit(self, path: str) -> int:
@@ -68,7 +68,7 @@ class Agency:
             assert parent is not None
             return parent
 
-        return self.desk.write_now(work)
+        return self.database.write_now(work)
 
     def person(
         self, staff_no: str, posts: Iterable[Stay | str] = ("局/办公室",), tier: str = "公务员", left_on: str | None = None, name: str = ""
@@ -87,20 +87,20 @@ class Agency:
             session.flush()
             return made.id
 
-        return self.desk.write_now(work)
+        return self.database.write_now(work)
 
     def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
         """An entry in the ledger through the house's own door; returns its id."""
         amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
         at = noon(date.fromisoformat(recorded or day))
-        made = self.desk.write_now(
+        made = self.database.write_now(
             lambda session: ledger.add(session, person_id, category, amount, date.fromisoformat(day), ("lesson", source), ("D2", 1), at, law="民法典")
         )
         assert made is not None
         return made
 
     def take_back(self, entry_id: int, recorded: str) -> int:
-        made = self.desk.write_now(lambda session: ledger.reverse(session, entry_id, noon(date.fromisoformat(recorded)), "9001"))
+        made = self.database.write_now(lambda session: ledger.reverse(session, entry_id, noon(date.fromisoformat(recorded)), "9001"))
         assert made is not None
         return made
 
@@ -114,11 +114,11 @@ class Agency:
             ping(session)
             return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).held()
 
-        return self.desk.read_now(work)
+        return self.database.read_now(work)
 
     def run(self, statement: str, **values: Any) -> None:
         """SQL past all doors."""
-        self.desk.write_now(lambda session: session.execute(text(statement), values))
+        self.database.write_now(lambda session: session.execute(text(statement), values))
 
 
 def _day(text: str | None) -> date | None:
@@ -139,13 +139,13 @@ def figures(table: Table, unit: str) -> tuple[Any, ...]:
 
 def tamper(agency: Agency, *statements: str) -> None:
     """As an administrator of the database would: around the triggers and the foreign keys."""
-    if not is_sqlite(agency.desk.engine):
-        with agency.desk.engine.begin() as connection:
+    if not is_sqlite(agency.database.engine):
+        with agency.database.engine.begin() as connection:
             connection.execute(text("SET LOCAL session_replication_role = replica"))
             for statement in statements:
                 connection.execute(text(statement))
         return
-    with agency.desk.engine.connect() as connection:
+    with agency.database.engine.connect() as connection:
         raw = connection.connection.cursor()
         raw.execute("PRAGMA foreign_keys=OFF")
         for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():

@@ -30,8 +30,8 @@ class Board:
 
     def __init__(self, house: Dispatcher, **more: Any) -> None:
         self.hall = Hall(house)
-        questions = house.shelf().library.questions.values()
-        self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.shelf().drawn][:5]
+        questions = house.catalog().library.questions.values()
+        self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.catalog().drawn][:5]
         self.first = self.questions[0]
         self.people = [
             self.hall.run(lambda session, staff_no=staff_no: enroll(session, staff_no)) for staff_no in ("1001", "1002", "1003")
@@ -46,7 +46,7 @@ class Board:
     def sit(self, person: int, right: int, at: Any = NOW) -> int:
         """Answers everything: the first question with the first wrong letter of the file, of the others so many right."""
         sitting = int(self.hall.begin(person, self.exam, at, random.Random(person)).status.sitting_id)
-        found = self.hall.house.desk.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
+        found = self.hall.house.database.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
         left = right
         for n, question, _ in sorted(found, key=lambda one: self.questions.index(one[1])):
             key, wrong = self.hall.keys(sitting)[n - 1]
@@ -61,7 +61,7 @@ class Board:
     @property
     def wrong(self) -> str:
         """What everybody chose at the first question, in the letters of the file."""
-        question = self.hall.shelf.library.questions[self.first]
+        question = self.hall.catalog.library.questions[self.first]
         return next(letter for letter, _ in question.options if letter != question.key)
 
     def wanted(self, *amended: str, question: str = "") -> WantedCorrection:
@@ -69,14 +69,14 @@ class Board:
         return WantedCorrection("exam", self.exam, question or self.first, Amendment(way, tuple(keys)), WHY)
 
     def rehearse(self, wanted: WantedCorrection, author: Author = ADMIN) -> CorrectionImpact:
-        made: CorrectionImpact = self.hall.run(lambda session: corrections.rehearse(session, self.hall.shelf, author, wanted, AFTER))
+        made: CorrectionImpact = self.hall.run(lambda session: corrections.rehearse(session, self.hall.catalog, author, wanted, AFTER))
         return made
 
     def propose(self, wanted: WantedCorrection, author: Author = ADMIN) -> int:
-        return int(self.hall.run(lambda session: corrections.propose(session, self.hall.shelf, author, wanted, AFTER)).id)
+        return int(self.hall.run(lambda session: corrections.propose(session, self.hall.catalog, author, wanted, AFTER)).id)
 
     def apply(self, number: int, author: Author = SECOND, second: str = "") -> CorrectionImpact:
-        made: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.shelf, author, number, AFTER, second=second))
+        made: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.catalog, author, number, AFTER, second=second))
         return made
 
     def correct(self, *amended: str) -> CorrectionImpact:
@@ -88,10 +88,10 @@ class Board:
     def review(self, n: int) -> list[Reviewed]:
         """What the n-th of the people sees of their old paper."""
         exam, attempt = self.hall.exam(self.exam), self.hall.attempt(self.sittings[n])
-        return self.hall.house.desk.read_now(lambda session: review(session, self.hall.shelf, exam, attempt, AFTER))
+        return self.hall.house.database.read_now(lambda session: review(session, self.hall.catalog, exam, attempt, AFTER))
 
     def look(self, query: str) -> list[tuple[Any, ...]]:
-        return self.hall.house.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.hall.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row that a correction may touch."""

@@ -36,13 +36,13 @@ class Office:
     heard: list[str] = field(default_factory=list)
 
     def run(self, work: Any) -> Any:
-        return self.house.house.desk.write_now(work)
+        return self.house.house.database.write_now(work)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self.house.house.desk.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.house.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     async def link(self, staff_no: str = "1001") -> str:
-        return await link_to(self.house.house.desk, self.house.url, self.house.house.clock(), "exam", str(self.exam_id), staff_no)
+        return await link_to(self.house.house.database, self.house.url, self.house.house.clock(), "exam", str(self.exam_id), staff_no)
 
     async def say(self, words: str) -> str:
         hall = self.house.house
@@ -51,7 +51,7 @@ class Office:
 
     def close_due(self, after: timedelta) -> None:
         now = self.house.house.clock() + after
-        self.run(lambda session: finish.close_due(session, self.house.house.shelf, now))
+        self.run(lambda session: finish.close_due(session, self.house.house.catalog, now))
 
 
 @asynccontextmanager
@@ -64,11 +64,11 @@ async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
 
         def publish(session: Any) -> int:
             enroll(session, "1001", "学员甲")
-            exam_id = manage.create(session, hall.shelf, ADMIN, wanted, now)
-            manage.publish(session, hall.shelf, ADMIN, exam_id, now)
+            exam_id = manage.create(session, hall.catalog, ADMIN, wanted, now)
+            manage.publish(session, hall.catalog, ADMIN, exam_id, now)
             return exam_id
 
-        yield Office(house, hall.desk.write_now(publish))
+        yield Office(house, hall.database.write_now(publish))
 
 
 @asynccontextmanager

@@ -43,29 +43,29 @@ class Hall:
     house: Dispatcher
 
     @property
-    def shelf(self) -> Catalog:
-        return self.house.shelf()
+    def catalog(self) -> Catalog:
+        return self.house.catalog()
 
     def run(self, work: Any) -> Any:
-        return self.house.desk.write_now(work)
+        return self.house.database.write_now(work)
 
     def draft(self, blueprint: str = BLUEPRINT, author: Author = ADMIN, **more: Any) -> int:
         """A draft that opens now for two hours; `more` replaces what is wanted."""
         wanted = replace(WantedExam("年度学法考试", parse_blueprint(blueprint), All(), NOW, NOW + timedelta(hours=2)), **more)
-        return int(self.run(lambda session: manage.create(session, self.shelf, author, wanted, NOW)))
+        return int(self.run(lambda session: manage.create(session, self.catalog, author, wanted, NOW)))
 
     def publish(self, blueprint: str = BLUEPRINT, at: datetime = NOW, **more: Any) -> int:
         exam_id = self.draft(blueprint, **more)
-        self.run(lambda session: manage.publish(session, self.shelf, ADMIN, exam_id, at))
+        self.run(lambda session: manage.publish(session, self.catalog, ADMIN, exam_id, at))
         return exam_id
 
     def begin(self, person_id: int, exam_id: int, at: datetime = NOW, rng: random.Random | None = None) -> BegunAttempt:
-        made: BegunAttempt = self.run(lambda session: attempt.begin(session, self.shelf, person_id, exam_id, at, rng or random.Random(7)))
+        made: BegunAttempt = self.run(lambda session: attempt.begin(session, self.catalog, person_id, exam_id, at, rng or random.Random(7)))
         return made
 
     def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> Recorded:
         incoming = message(arrived or at)
-        made: Recorded = self.run(lambda session: answers.answer(session, self.shelf, person_id, sitting_id, n, choice, incoming, at))
+        made: Recorded = self.run(lambda session: answers.answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at))
         return made
 
     def answer_all(self, person_id: int, sitting_id: int, at: datetime = NOW, *, right: int = 1000) -> None:
@@ -81,28 +81,28 @@ class Hall:
 
             found = []
             for one in attempts.items(session, sitting_id):
-                question = as_shown(self.shelf.question(session, one.version_id), one.shuffle)
+                question = as_shown(self.catalog.question(session, one.version_id), one.shuffle)
                 wrong = next(said for said, _ in question.choices if said not in question.key)
                 found.append((question.key, wrong))
             return found
 
-        return self.house.desk.read_now(work)
+        return self.house.database.read_now(work)
 
     def hand_in(self, person_id: int, sitting_id: int, at: datetime = NOW, *, arrived: datetime | None = None) -> AttemptStatus:
-        made: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.shelf, person_id, sitting_id, message(arrived or at), at))
+        made: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
         return made
 
     def tick(self, at: datetime) -> ClosedAttempt:
         """What the clock does at a moment."""
-        made: ClosedAttempt = self.run(lambda session: finish.close_due(session, self.shelf, at))
+        made: ClosedAttempt = self.run(lambda session: finish.close_due(session, self.catalog, at))
         return made
 
     def attempt(self, sitting_id: int) -> Attempt:
-        found = self.house.desk.read_now(lambda session: attempts.attempt(session, sitting_id))
+        found = self.house.database.read_now(lambda session: attempts.attempt(session, sitting_id))
         assert found is not None
         return found
 
     def exam(self, exam_id: int) -> Exam:
-        found = self.house.desk.read_now(lambda session: exams.get(session, exam_id))
+        found = self.house.database.read_now(lambda session: exams.get(session, exam_id))
         assert found is not None
         return found

@@ -115,8 +115,8 @@ class Pushed:
 
 async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0) -> Pushed:
     """Push to `count` people, kill the courier -9 once the platform was called `at` times, let another one finish."""
-    desk = Database(engine)
-    desk.write_now(lambda session: owe(session, crowd(session, count), rule={"quiet": False}))
+    database = Database(engine)
+    database.write_now(lambda session: owe(session, crowd(session, count), rule={"quiet": False}))
     platform, moment = Platform(), asyncio.Event()
     platform.at = lambda reached: moment.set() if reached >= at else None
     async with TestServer(platform.application()) as server:
@@ -127,17 +127,17 @@ async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0)
         in_flight = platform.under_way
         await first.kill()
         # Calls that had left the dead process and were still on the wire.
-        in_flight = max(in_flight, queued_deliveries_states(desk)["sending"])
+        in_flight = max(in_flight, queued_deliveries_states(database)["sending"])
         second = await Replica.begin(*arguments)
         await second.ready()
         assert await asyncio.wait_for(second.process.wait(), 600) == 0
-    found = {row[0]: row[1] for row in rows(desk, "person_id, state")}
-    user = {row[0]: row[1] for row in desk.read_now(lambda s: s.execute(text('SELECT person_id, "user" FROM account')).all())}
+    found = {row[0]: row[1] for row in rows(database, "person_id, state")}
+    user = {row[0]: row[1] for row in database.read_now(lambda s: s.execute(text('SELECT person_id, "user" FROM account')).all())}
     sent = {user[person] for person, state in found.items() if state == "sent"}
     unknown = {user[person] for person, state in found.items() if state == "unknown"}
     missed = sum(1 for one in user.values() if one not in sent | unknown)
     twice = sum(1 for calls in platform.reached.values() if calls > 1)
-    return Pushed(count, dict(queued_deliveries_states(desk)), in_flight, missed, twice, len(sent - set(platform.reached)))
+    return Pushed(count, dict(queued_deliveries_states(database)), in_flight, missed, twice, len(sent - set(platform.reached)))
 
 
 # ── While campaigns fall due ──
@@ -158,7 +158,7 @@ class Fired:
     latest: float
 
 
-def plan(desk: Database, count: int, minutes: int, began: datetime, people: int) -> None:
+def plan(database: Database, count: int, minutes: int, began: datetime, people: int) -> None:
     """So many campaigns, each due once, spread over so many minutes after the first."""
 
     def work(session: Session) -> None:
@@ -180,7 +180,7 @@ def plan(desk: Database, count: int, minutes: int, began: datetime, people: int)
             )
             campaign.plan_from(session, made, began)
 
-    desk.write_now(work)
+    database.write_now(work)
 
 
 async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, speed: float = 60.0, replicas: int = 3, people: int = 2) -> Fired:
@@ -188,7 +188,7 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
 
     On a machine that starts a replica so slowly that those killed would not be replaced in time, everything is stretched alike.
     """
-    desk = Database(engine)
+    database = Database(engine)
     # The clock that all replicas share shows the same day whenever this is run: what falls due is what is planned here and no notice of the season.
     started = time.monotonic()
     arguments = ("tick", url_of(engine), str(NOW.timestamp()), str(started), str(speed), str(log))
@@ -199,7 +199,7 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
     await asyncio.gather(*starting.values())
     pace = max(1.0, (time.monotonic() - started) / replicas)
     reached = NOW + timedelta(seconds=(time.monotonic() - started) * speed)
-    plan(desk, count, round(minutes * pace), reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
+    plan(database, count, round(minutes * pace), reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
     kills = fired = at_last_kill = 0
     moved = time.monotonic()
     # Until all have come about, or none for so long that none will.
@@ -216,20 +216,20 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
             alive.append(await Replica.begin(*arguments))
             starting[alive[-1]] = asyncio.create_task(alive[-1].ready())
             kills += 1
-        before, fired = fired, desk.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM occurrence")).scalar_one())
+        before, fired = fired, database.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM occurrence")).scalar_one())
         moved = moved if fired == before else time.monotonic()
     await asyncio.gather(*starting.values())
     for _ in range(300):
-        queued, _, sending = desk.read_now(queue.waiting)
+        queued, _, sending = database.read_now(queue.waiting)
         if not queued and not sending:
             break
         await asyncio.sleep(0.2)
     for one in alive:
         await one.kill()
-    return _counted(desk, count, people, kills, log)
+    return _counted(database, count, people, kills, log)
 
 
-def _counted(desk: Database, count: int, people: int, kills: int, log: Path) -> Fired:
+def _counted(database: Database, count: int, people: int, kills: int, log: Path) -> Fired:
     def value(session: Session, statement: str) -> int:
         return int(session.execute(text(statement)).scalar_one() or 0)
 
@@ -241,13 +241,13 @@ def _counted(desk: Database, count: int, people: int, kills: int, log: Path) -> 
             value(session, "SELECT COUNT(*) FROM delivery"),
         )
 
-    fired, twice, missed, owed = desk.read_now(work)
+    fired, twice, missed, owed = database.read_now(work)
     said = Counter(line.split()[0] for line in log.read_text().splitlines())
     late = [
         datetime.fromisoformat(row[1]) - datetime.fromisoformat(row[0])
-        for row in desk.read_now(lambda session: session.execute(text("SELECT due, fired_at FROM occurrence")).all())
+        for row in database.read_now(lambda session: session.execute(text("SELECT due, fired_at FROM occurrence")).all())
     ]
-    found = queued_deliveries_states(desk)
+    found = queued_deliveries_states(database)
     return Fired(
         count, fired, twice, missed, owed - count * people, sum(1 for n in said.values() if n > 1),
         {state: n for state, n in found.items() if state != "sent"}, kills, max(late, default=timedelta()).total_seconds(),

@@ -35,7 +35,7 @@ def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
 
 def plan(
     session: Session,
-    shelf: Catalog,
+    catalog: Catalog,
     by: LiveHost,
     *,
     questions: int = 4,
@@ -47,10 +47,10 @@ def plan(
     now: datetime = NOW,
 ) -> int:
     """A contest over the first questions of a kind, a point each; its id."""
-    names = sorted(name for name in shelf.drawn if shelf.library.questions[name].kind == kind)[:questions]
-    items = [ContestItem(n, name, shelf.drawn[name], 1000, parts[n - 1] if parts else "") for n, name in enumerate(names, 1)]
+    names = sorted(name for name in catalog.drawn if catalog.library.questions[name].kind == kind)[:questions]
+    items = [ContestItem(n, name, catalog.drawn[name], 1000, parts[n - 1] if parts else "") for n, name in enumerate(names, 1)]
     used = rules or ContestRules(seconds=30, board="all", teams="listed" if named else "none")
-    contest_id = manage.create(session, shelf, by.author, ContestPlan("七一知识竞赛", form, used, (), All()), now, items)
+    contest_id = manage.create(session, catalog, by.author, ContestPlan("七一知识竞赛", form, used, (), All()), now, items)
     for name, members in (named or {}).items():
         teams.put_in(session, contest_id, teams.add(session, contest_id, name), members)
     return contest_id
@@ -72,9 +72,9 @@ class Room:
 
         def work(session: Session) -> Question:
             planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
-            return self.dispatcher.shelf().question(session, planned.version_id)
+            return self.dispatcher.catalog().question(session, planned.version_id)
 
-        return self.dispatcher.desk.read_now(work)
+        return self.dispatcher.database.read_now(work)
 
     def wrong(self, n: int) -> str:
         """An option that is not right."""
@@ -82,7 +82,7 @@ class Room:
         return next(said for said, _ in question.choices if said not in question.key)
 
     def stage(self) -> LiveState:
-        found = self.dispatcher.desk.read_now(lambda session: live_state.stage(session, self.id))
+        found = self.dispatcher.database.read_now(lambda session: live_state.stage(session, self.id))
         assert found is not None
         return found
 
@@ -103,9 +103,9 @@ def opened(
         people = [enroll(session, f"{2001 + n}", f"选手{n + 1}") for n in range(players)]
         by = hosted(session)
         named = {name: [people[place] for place in places] for name, places in (of_team or {}).items()}
-        contest_id = plan(session, house.shelf(), by, named=named, now=clock.now, **more)
+        contest_id = plan(session, house.catalog(), by, named=named, now=clock.now, **more)
         of = live_host.open_room(session, by, contest_id, scheme, clock.now, random.Random(1))
         return contest_id, of.code
 
-    contest_id, code = house.desk.write_now(work)
+    contest_id, code = house.database.write_now(work)
     return Room(house, clock, contest_id, code, Chat(house, clock, "9001"), [Chat(house, clock, f"{2001 + n}") for n in range(players)])

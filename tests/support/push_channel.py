@@ -61,10 +61,10 @@ class Noted:
         self.counts[what, channel] = self.counts.get((what, channel), 0) + value
 
 
-def courier(desk: Database, *offices: Office, clock: Clock | None = None, holder: str = "replica-1", **over: Any) -> DeliveryWorker:
+def courier(database: Database, *offices: Office, clock: Clock | None = None, holder: str = "replica-1", **over: Any) -> DeliveryWorker:
     """A courier over offices; on its shelf is nothing but an empty library."""
     stock: Any = SimpleNamespace(library=SimpleNamespace(lessons={}))
-    return DeliveryWorker(desk, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", Noted()), **over)
+    return DeliveryWorker(database, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", Noted()), **over)
 
 
 async def worked(one: DeliveryWorker, rounds: int = 20) -> None:

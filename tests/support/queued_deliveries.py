@@ -80,16 +80,16 @@ def due(session: Session, campaign_id: int, people: Iterable[int], *, now: datet
     return occurrence.id
 
 
-def states(desk: Database) -> Counter[str]:
+def states(database: Database) -> Counter[str]:
     """All deliveries by state."""
-    rows = desk.read_now(lambda session: session.execute(text("SELECT state, COUNT(*) FROM delivery GROUP BY state")).all())
+    rows = database.read_now(lambda session: session.execute(text("SELECT state, COUNT(*) FROM delivery GROUP BY state")).all())
     return Counter({row[0]: row[1] for row in rows})
 
 
-def rows(desk: Database, columns: str = "id, state, channel, tries, error") -> list[Any]:
-    return list(desk.read_now(lambda session: session.execute(text(f"SELECT {columns} FROM delivery ORDER BY id")).all()))
+def rows(database: Database, columns: str = "id, state, channel, tries, error") -> list[Any]:
+    return list(database.read_now(lambda session: session.execute(text(f"SELECT {columns} FROM delivery ORDER BY id")).all()))
 
 
-def run(desk: Database, statement: str, **values: Any) -> None:
+def run(database: Database, statement: str, **values: Any) -> None:
     """SQL past all doors."""
-    desk.write_now(lambda session: session.execute(text(statement), values))
+    database.write_now(lambda session: session.execute(text(statement), values))

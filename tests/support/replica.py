@@ -41,38 +41,38 @@ def stock(**more: Any) -> Any:
     return SimpleNamespace(library=SimpleNamespace(lessons={}, **more))
 
 
-async def push(database: str, platform: str, lease: float) -> None:
-    desk = Database(open_engine(database))
-    desk.start()
+async def push(url: str, platform: str, lease: float) -> None:
+    database = Database(open_engine(url))
+    database.start()
 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    outbound = Outbound(tokens=SealedTokens(desk, lambda _: SECRET, Token, now), clock=now, note=silent, holder=holder(), total=8.0)
+    outbound = Outbound(tokens=SealedTokens(database, lambda _: SECRET, Token, now), clock=now, note=silent, holder=holder(), total=8.0)
     async with outbound:
         channel = WeComChannel(
             corp_id="ww1234567890abcdef", agent_id="1000002", secret=SECRET, token="canary-token", aes_key=AES_KEY, outbound=outbound,
             clock=now, note=silent, api_base=platform, cards=False,
         )  # fmt: skip
         # One call for each person: what a campaign with a personal text is.
-        one = DeliveryWorker(desk, stock, [channel], clock=now, holder=holder(), note=silent, sizes={"wecom": 1}, lease=lease, reserved=lease)
+        one = DeliveryWorker(database, stock, [channel], clock=now, holder=holder(), note=silent, sizes={"wecom": 1}, lease=lease, reserved=lease)
         running = asyncio.create_task(one.run())
         print("ready", flush=True)  # noqa: T201
         while True:
             await asyncio.sleep(0.2)
-            queued, _, sending = await desk.read(queue.waiting)
+            queued, _, sending = await database.read(queue.waiting)
             if not queued and not sending:
                 break
         await one.stop()
         await running
-    await asyncio.to_thread(desk.stop)
+    await asyncio.to_thread(database.stop)
 
 
-async def tick(database: str, base: float, began: float, speed: float, log: Path) -> None:
-    desk = Database(open_engine(database))
-    desk.start()
+async def tick(url: str, base: float, began: float, speed: float, log: Path) -> None:
+    database = Database(open_engine(url))
+    database.start()
     calendar, _ = loader.load_calendar(loader.home())
-    shelf = stock(calendar=calendar)
+    catalog = stock(calendar=calendar)
     start = datetime.fromtimestamp(base, UTC)
 
     def now() -> datetime:
@@ -86,11 +86,11 @@ async def tick(database: str, base: float, began: float, speed: float, log: Path
                 lines.writelines(f"{one.mark} {one.to.user}\n" for one in batch)
             return [SendReceipt("sent")] * len(batch)
 
-    one = DeliveryWorker(desk, lambda: shelf, [Wire()], clock=now, holder=holder(), note=silent, lease=5 * speed, reserved=4 * speed)
+    one = DeliveryWorker(database, lambda: catalog, [Wire()], clock=now, holder=holder(), note=silent, lease=5 * speed, reserved=4 * speed)
     running = asyncio.create_task(one.run())
     print("ready", flush=True)  # noqa: T201
     while not running.done():
-        if await schedule.run_campaigns(desk, shelf, now()):
+        if await schedule.run_campaigns(database, catalog, now()):
             one.wake()
         await asyncio.sleep(0.1)
 

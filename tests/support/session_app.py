@@ -22,16 +22,16 @@ class House:
     """A small house with one page of each purpose, and what its changing routes were told."""
 
     url: str
-    desk: Database
+    database: Database
     clock: Clock
     changed: list[tuple[str, dict[str, Any]]]
 
     async def link(self, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> str:
-        return await link_to(self.desk, self.url, self.clock.now, purpose, ref, staff_no)
+        return await link_to(self.database, self.url, self.clock.now, purpose, ref, staff_no)
 
 
 @asynccontextmanager
-async def standing(desk: Database, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
+async def standing(database: Database, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
     changed: list[tuple[str, dict[str, Any]]] = []
 
     async def page(request: web.Request, visitor: PageVisitor) -> web.Response:
@@ -47,15 +47,15 @@ async def standing(desk: Database, clock: Clock, public_url: str = "") -> AsyncI
             app.router.add_get(f"/{purpose}/{{ref}}", door.shows(purpose, page))
             app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
 
-    async with pages_at(desk, clock, attach, public_url) as url:
-        yield House(url, desk, clock, changed)
+    async with pages_at(database, clock, attach, public_url) as url:
+        yield House(url, database, clock, changed)
 
 
 @asynccontextmanager
-async def furnished(desk: Database, clock: Clock) -> AsyncIterator[House]:
+async def furnished(database: Database, clock: Clock) -> AsyncIterator[House]:
     """The house with 1001, who is a learner, and 1002, who is an administrator too."""
-    desk.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
-    async with standing(desk, clock) as made:
+    database.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
+    async with standing(database, clock) as made:
         yield made
 
 

@@ -20,7 +20,7 @@ from tests.support.agency import Agency
 class Shell:
     """`python -m bot …` in this process."""
 
-    desk: Database
+    database: Database
     run: Callable[..., tuple[int, str, str]]
 
     def __call__(self, *said: str) -> str:
@@ -32,7 +32,7 @@ class Shell:
         return json.loads(self(*said, "--json"))
 
     def count(self, table: str) -> int:
-        return int(self.desk.read_now(lambda session: session.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()))
+        return int(self.database.read_now(lambda session: session.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()))
 
 
 @dataclass

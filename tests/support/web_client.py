@@ -24,12 +24,12 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 
 @asynccontextmanager
 async def pages_at(
-    desk: Database, clock: Callable[[], datetime], attach: Callable[[web.Application, WebSessions], None], public_url: str = ""
+    database: Database, clock: Callable[[], datetime], attach: Callable[[web.Application, WebSessions], None], public_url: str = ""
 ) -> AsyncIterator[str]:
     """The address of an application that has the pages' files and whatever `attach` adds."""
     app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
     app.on_response_prepare.append(middleware.dress)
-    door = WebSessions(desk, clock, Templates(), public_url)
+    door = WebSessions(database, clock, Templates(), public_url)
     door.pages.attach(app)
     attach(app, door)
     runner = web.AppRunner(app)
@@ -48,7 +48,7 @@ async def browser() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def link_to(desk: Database, url: str, now: datetime, purpose: str, ref: str, staff_no: str) -> str:
+async def link_to(database: Database, url: str, now: datetime, purpose: str, ref: str, staff_no: str) -> str:
     """A fresh one-time link, as the chat would hand it out."""
 
     def offer(session: Session) -> str:
@@ -57,4 +57,4 @@ async def link_to(desk: Database, url: str, now: datetime, purpose: str, ref: st
         assert learner is not None
         return links.offer(session, url, purpose, ref, learner, to, now)
 
-    return await desk.write(offer)
+    return await database.write(offer)

@@ -40,7 +40,7 @@ class Counter:
     """The counter at which certificates are checked, with a few that were issued."""
 
     client: TestClient[web.Request, web.Application]
-    desk: Database
+    database: Database
     clock: Clock
     held: dict[str, HeldCertificate]
 
@@ -65,21 +65,21 @@ def issued(session: Session) -> dict[str, HeldCertificate]:
 
 
 @asynccontextmanager
-async def standing(desk: Database, clock: Clock, press: CertificatePrinter) -> AsyncIterator[Counter]:
+async def standing(database: Database, clock: Clock, press: CertificatePrinter) -> AsyncIterator[Counter]:
     app = web.Application(middlewares=[middleware.protect])
     app.on_response_prepare.append(middleware.dress)
     pages = Templates()
     pages.attach(app)
-    CertificatePages(desk, clock, pages, press, lambda: "https://xuefa.example").attach(app)
-    held = await desk.write(issued)
+    CertificatePages(database, clock, pages, press, lambda: "https://xuefa.example").attach(app)
+    held = await database.write(issued)
     async with TestClient(TestServer(app)) as client:
-        yield Counter(client, desk, clock, held)
+        yield Counter(client, database, clock, held)
 
 
 @pytest.fixture
-async def counter(desk: Database, clock: Clock) -> AsyncIterator[Counter]:
+async def counter(database: Database, clock: Clock) -> AsyncIterator[Counter]:
     """Without a typeface: what is said does not depend on what can be drawn."""
-    async with standing(desk, clock, CertificatePrinter(system=False)) as made:
+    async with standing(database, clock, CertificatePrinter(system=False)) as made:
         yield made
 
 
@@ -154,8 +154,8 @@ async def test_without_a_typeface_the_words_stand_and_no_picture_is_promised(cou
 
 
 @needs_chinese
-async def test_picture_and_pdf_come_with_the_code_and_while_it_holds(desk: Database, clock: Clock) -> None:
-    async with standing(desk, clock, CertificatePrinter()) as counter:
+async def test_picture_and_pdf_come_with_the_code_and_while_it_holds(database: Database, clock: Clock) -> None:
+    async with standing(database, clock, CertificatePrinter()) as counter:
         for form, kind, begins in (("png", "image/png", b"\x89PNG"), ("pdf", "application/pdf", b"%PDF-")):
             async with counter.client.get(f"{counter.full('张䶮㛃')}.{form}") as answer:
                 assert (answer.status, answer.content_type) == (200, kind)
@@ -205,8 +205,8 @@ async def test_the_page_asks_for_nothing_from_elsewhere_and_tells_nobody_its_add
 @needs_chinese
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: apt install chromium, or set BOT_TEST_CHROMIUM")
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_page_fits_and_works_without_a_script(desk: Database, clock: Clock, size: str) -> None:
-    async with standing(desk, clock, CertificatePrinter()) as counter, browser() as made:
+async def test_the_page_fits_and_works_without_a_script(database: Database, clock: Clock, size: str) -> None:
+    async with standing(database, clock, CertificatePrinter()) as counter, browser() as made:
         width, height = SIZES[size]
         context = await made.new_context(viewport={"width": width, "height": height}, java_script_enabled=False)
         page = await context.new_page()
@@ -233,7 +233,7 @@ async def test_the_page_fits_and_works_without_a_script(desk: Database, clock: C
 
 async def test_the_link_that_the_chat_gives_opens_on_the_service_itself(sqlite_engine: Engine) -> None:
     async with service_standing(sqlite_engine, [Persona("1001", "张䶮㛃", "学员", ())]) as service, aiohttp.ClientSession() as session:
-        held = await service.house.desk.write(issued)
+        held = await service.house.database.write(issued)
         async with window(session, service.url) as page:
             told = (await page.say("message-0001", "证书"))["reply"]["text"]
         link = re.search(r"http://\S+/certificates/\S+", told)

@@ -35,9 +35,9 @@ async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[Office]:
     exam_id = hall.publish(MIXED, results="at_once")
 
     def attach(application: web.Application, door: WebSessions) -> None:
-        ExamPage(door, house.desk, house.shelf, house.handle, partial(card_of, "exam"), clock).attach(application)
+        ExamPage(door, house.database, house.catalog, house.handle, partial(card_of, "exam"), clock).attach(application)
 
-    async with pages_at(house.desk, clock, attach) as url:
+    async with pages_at(house.database, clock, attach) as url:
         yield Office(hall, clock, url, exam_id)
 
 
@@ -190,7 +190,7 @@ async def test_nothing_that_the_page_is_told_before_the_end_holds_a_key_and_afte
         told = (await visit.get("/state"))["answers"]
     assert len(told) == 9
     assert all(one["source"].startswith("依据：") and one["key"] and len(one["explanation"]) > 10 for one in told)
-    questions = [office.hall.shelf.library.questions[name] for (name,) in office.rows("SELECT question FROM sitting_item")]
+    questions = [office.hall.catalog.library.questions[name] for (name,) in office.rows("SELECT question FROM sitting_item")]
     secrets = [one["explanation"] for one in told] + [point.say for question in questions for point in question.points]
     assert [secret for secret in secrets if any(secret in one for one in heard)] == []
     assert {name for item in state["items"] for name in item} == {"n", "kind", "label", "stem", "options", "several", "points", "choice"}
@@ -244,7 +244,7 @@ async def test_half_characters_and_nul_in_a_written_answer_break_nothing(office:
     assert office.rows("SELECT choice FROM answer") == [("甲乙",)]
 
 
-async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refused(desk: Any, house: Dispatcher, clock: Clock) -> None:
+async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refused(database: Any, house: Dispatcher, clock: Clock) -> None:
     hall = Hall(house)
     hall.run(lambda session: enroll(session, "1001", "学员甲"))
     exam_id = hall.publish(MIXED)
@@ -254,9 +254,9 @@ async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refus
         return next(replies) or await house.handle(incoming)
 
     def attach(application: web.Application, door: WebSessions) -> None:
-        ExamPage(door, desk, house.shelf, handle, partial(card_of, "exam"), clock).attach(application)
+        ExamPage(door, database, house.catalog, handle, partial(card_of, "exam"), clock).attach(application)
 
-    async with pages_at(desk, clock, attach) as url, browser() as session:
+    async with pages_at(database, clock, attach) as url, browser() as session:
         visit = await Office(hall, clock, url, exam_id).come(session)
         state = await begun(visit)
         said = {"id": ident(), "sitting": state["sitting"], "n": 1, "choice": some_answer(state["items"][0])}
@@ -267,7 +267,7 @@ async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refus
 async def test_an_exam_that_is_not_for_somebody_is_none(office: Office) -> None:
     office.hall.run(lambda session: session.execute(text("UPDATE exam SET state = 'cancelled'")) and None)
     async with browser() as session:
-        link = await link_to(office.hall.house.desk, office.url, office.clock.now, "exam", str(office.exam_id), "1001")
+        link = await link_to(office.hall.house.database, office.url, office.clock.now, "exam", str(office.exam_id), "1001")
         async with session.post(link, headers=SAME) as answer:
             assert (answer.status, "没有这场考试" in await answer.text()) == (404, True)
 
@@ -279,17 +279,17 @@ async def test_every_changing_route_of_the_house_wants_the_proof_of_its_own_page
     routes = [route for route in application.router.routes() if route.method not in ("GET", "HEAD")]
     ours = [route.resource.canonical for route in routes if route.resource is not None and not route.resource.canonical.startswith("/channels/")]
     assert {"/exam/in/{token}", "/exam/out", "/exam/{ref}/answer", "/exam/{ref}/begin", "/exam/{ref}/hand-in"} <= set(ours)
-    made.desk.start()
+    made.database.start()
     runner = web.AppRunner(application)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        made.desk.write_now(lambda session: enroll(session, "1001", roles=("admin",)))
+        made.database.write_now(lambda session: enroll(session, "1001", roles=("admin",)))
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         async with browser() as session:
             for purpose in PURPOSES:
-                link = await link_to(made.desk, url, made.clock(), purpose, "1", "1001")
+                link = await link_to(made.database, url, made.clock(), purpose, "1", "1001")
                 async with session.post(link, headers=SAME, allow_redirects=False):
                     pass
             for path in ours:
@@ -301,4 +301,4 @@ async def test_every_changing_route_of_the_house_wants_the_proof_of_its_own_page
                     assert answer.status in (403, 404, 405), path
     finally:
         await runner.cleanup()
-        await asyncio.to_thread(made.desk.stop)
+        await asyncio.to_thread(made.database.stop)

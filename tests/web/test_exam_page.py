@@ -63,7 +63,7 @@ async def test_an_exam_is_taken_on_a_phone_over_a_dropped_line_and_a_reload(offi
         assert office.rows("SELECT state, closed_by FROM attempt") == [("closed", "self")]
         assert seen.hosts == {"127.0.0.1"}
         assert [one for one in seen.complaints if "ERR_CONNECTION_RESET" not in one] == []
-    library = office.house.house.shelf.library
+    library = office.house.house.catalog.library
     for (name,) in office.rows("SELECT question FROM sitting_item"):
         assert not any(library.questions[name].explanation in one for one in office.heard), "a key left before the end"
 

@@ -59,9 +59,9 @@ class Hall:
     async def question(self, n: int) -> Any:
         def work(session: Session) -> Any:
             planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
-            return self.house.house.shelf.question(session, planned.version_id)
+            return self.house.house.catalog.question(session, planned.version_id)
 
-        return await self.house.house.desk.read(work)
+        return await self.house.house.database.read(work)
 
 
 @asynccontextmanager
@@ -75,11 +75,11 @@ async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
                 enroll(session, one.user, one.name)
             now = datetime.now(UTC)
             rules = ContestRules(seconds=60, board="all")
-            made = plan(session, house.house.shelf, hosted(session), questions=2, rules=rules, now=now, **more)
+            made = plan(session, house.house.catalog, hosted(session), questions=2, rules=rules, now=now, **more)
             of = live_host.open_room(session, hosted(session), made, None, now, random.Random(1))
             return made, of.code, of.secret
 
-        yield Hall(house, *await house.house.desk.write(work))
+        yield Hall(house, *await house.house.database.write(work))
 
 
 @dataclass
@@ -172,8 +172,10 @@ async def test_the_console_steers_and_a_press_for_what_is_past_does_nothing(engi
         assert [line["act"] for line in now["log"]][:2] == ["作废", "出题"]
         assert (await act(one, session, "0" * 64, act="finish", decided=now["decided"]))[0] == 403
         assert (await act(one, session, proof, act="no such thing"))[0] == 400
-    desk = one.house.house.desk
-    audited = desk.read_now(lambda session: session.execute(text("SELECT via, action FROM audit WHERE action LIKE '现场竞赛%' ORDER BY id")).all())
+    database = one.house.house.database
+    audited = database.read_now(
+        lambda session: session.execute(text("SELECT via, action FROM audit WHERE action LIKE '现场竞赛%' ORDER BY id")).all()
+    )
     assert ("console", "现场竞赛 作废") in [tuple(row) for row in audited]
 
 
@@ -191,10 +193,10 @@ async def test_a_second_operator_sees_who_steers_and_takes_over(engine: Engine) 
 
 async def test_who_is_no_administrator_any_more_steers_nothing(engine: Engine) -> None:
     async with hall(engine) as one, at_console(one) as (session, proof):
-        desk = one.house.house.desk
-        await desk.write(lambda session: session.execute(text("DELETE FROM role WHERE role = 'admin'")))
+        database = one.house.house.database
+        await database.write(lambda session: session.execute(text("DELETE FROM role WHERE role = 'admin'")))
         assert (await act(one, session, proof, act="next"))[0] == 403
-        of = await desk.read(lambda session: live_state.stage(session, one.id))
+        of = await database.read(lambda session: live_state.stage(session, one.id))
         assert of is not None
         assert of.course.phase == "lobby"
 

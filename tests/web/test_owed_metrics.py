@@ -19,9 +19,9 @@ from tests.support.service import standing
 
 
 async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_due(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Database(engine)
+    database = Database(engine)
     # Nobody can be reached on a channel that is off, and a paused campaign waits: both are seen without anything being sent.
-    desk.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
+    database.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
     monkeypatch.setattr(schedule, "MEASURE_EVERY", schedule.CAMPAIGNS_EVERY)
     async with standing(engine) as house, aiohttp.ClientSession() as session:
         wanted = 'bot_deliveries_owed{state="queued"} 3.0'
@@ -32,20 +32,20 @@ async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_
                     page = await answer.text()
         overdue = next(line for line in page.splitlines() if line.startswith("bot_deliveries_overdue_seconds "))
         assert float(overdue.split()[1]) > 0
-    assert states(desk) == {"queued": 3}
+    assert states(database) == {"queued": 3}
 
 
-async def test_every_outcome_is_counted(desk: Database) -> None:
+async def test_every_outcome_is_counted(database: Database) -> None:
     metrics = Metrics()
     outcomes = {
         "p0000": SendReceipt("failed", "recipient gone"),
         "p0001": SendReceipt("unknown", "unknown timeout"),
         "p0002": SendReceipt("later", "token 40014", retry_after=60, stop=True),
     }
-    await desk.write(lambda session: owe(session, crowd(session, 4)))
+    await database.write(lambda session: owe(session, crowd(session, 4)))
     office = Office(script=lambda parcel: outcomes.get(parcel.to.user) or taken(parcel))
-    await worked(courier(desk, office, clock=Clock(NOW), note=metrics.note))
+    await worked(courier(database, office, clock=Clock(NOW), note=metrics.note))
     page = metrics.page().decode()
     for state in ("failed", "unknown", "later", "stopped"):
         assert f'bot_deliveries{{channel="wecom",state="{state}"}} 1.0' in page
-    run(desk, "DELETE FROM delivery")
+    run(database, "DELETE FROM delivery")

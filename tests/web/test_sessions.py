@@ -29,8 +29,8 @@ CHAT = Address("local", "test", "1001")
 
 
 @pytest.fixture
-async def house(desk: Database, clock: Clock) -> AsyncIterator[House]:
-    async with furnished(desk, clock) as made:
+async def house(database: Database, clock: Clock) -> AsyncIterator[House]:
+    async with furnished(database, clock) as made:
         yield made
 
 
@@ -112,7 +112,7 @@ async def test_the_rows_hold_no_secret_that_opens_anything(house: House) -> None
         def everything(session_of: Session) -> str:
             return str([tuple(row) for table in ("link", "visit") for row in session_of.execute(text(f"SELECT * FROM {table}"))])
 
-        kept = await house.desk.read(everything)
+        kept = await house.database.read(everything)
         assert secret
         assert secret not in kept
         assert link.rpartition("/")[2] not in kept
@@ -179,7 +179,7 @@ async def test_a_visit_that_was_left_is_over_for_a_copied_cookie_too(house: Hous
 async def test_who_has_left_or_was_demoted_or_unbound_is_out_at_the_next_request(house: House, fate: str) -> None:
     async with browser() as session:
         page = await session_app_entered(session, house, "console", "7", "1002")
-        await house.desk.write(lambda rows: rows.execute(text(fate)) and None)
+        await house.database.write(lambda rows: rows.execute(text(fate)) and None)
         async with session.get(f"{house.url}/console/7") as answer:
             assert answer.status == 403
         async with session.post(f"{house.url}/console/7/change", json={}, headers={**SAME, "X-Proof": page["proof"]}) as answer:
@@ -202,8 +202,8 @@ async def test_a_visit_ends_by_its_time_and_an_administrators_by_silence_too(hou
 async def test_closing_ones_pages_from_the_chat_closes_them_everywhere(house: House, shipped: Library) -> None:
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    shelf = house.desk.write_now(lambda session: fill(session, shipped, policy, NOW))
-    chat = Chat(Dispatcher(house.desk, lambda: shelf), house.clock, "1001")
+    catalog = house.database.write_now(lambda session: fill(session, shipped, policy, NOW))
+    chat = Chat(Dispatcher(house.database, lambda: catalog), house.clock, "1001")
     link = await house.link()
     async with browser() as session:
         await session_app_entered(session, house)
@@ -220,11 +220,11 @@ async def test_an_administrators_coming_and_going_stands_in_the_audit(house: Hou
         page = await session_app_entered(session, house, "console", "7", "1002")
         async with session.post(f"{house.url}/console/out", data={"proof": page["proof"]}, headers=SAME):
             pass
-    acts = await house.desk.read(lambda rows: [tuple(row) for row in rows.execute(text("SELECT actor, action, target FROM audit ORDER BY id"))])
+    acts = await house.database.read(lambda rows: [tuple(row) for row in rows.execute(text("SELECT actor, action, target FROM audit ORDER BY id"))])
     assert acts == [("1002", "打开网页", "console 7"), ("1002", "关闭网页", "console 7")]
 
 
-def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(desk: Database, clock: Clock) -> None:
+def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(database: Database, clock: Clock) -> None:
     def live(session: Session) -> tuple[int, int]:
         enroll(session, "1001")
         learner = accounts.learner_at(session, CHAT, "2026-03-02")
@@ -236,4 +236,4 @@ def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(desk: Databas
         clock.pass_(hours=1)
         return system_links.forget(session, clock.now), system_links.forget(session, clock.now.replace(hour=23))
 
-    assert desk.write_now(live) == (1, 1)
+    assert database.write_now(live) == (1, 1)

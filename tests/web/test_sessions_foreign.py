@@ -21,8 +21,8 @@ from tests.support.web_client import SAME, browser, link_to
 
 
 @pytest.fixture
-async def house(desk: Database, clock: Clock) -> AsyncIterator[House]:
-    async with furnished(desk, clock) as made:
+async def house(database: Database, clock: Clock) -> AsyncIterator[House]:
+    async with furnished(database, clock) as made:
         yield made
 
 
@@ -102,9 +102,9 @@ async def test_a_body_that_is_none_of_ours_is_refused(house: House, body: bytes,
 # ── What the world sees ──
 
 
-async def test_behind_https_the_cookie_is_for_this_host_and_encrypted_lines_alone(desk: Database, clock: Clock) -> None:
-    desk.write_now(lambda session: enroll(session, "1001", "学员甲"))
-    async with standing(desk, clock, "https://law.example.gov.cn") as house, browser() as session:
+async def test_behind_https_the_cookie_is_for_this_host_and_encrypted_lines_alone(database: Database, clock: Clock) -> None:
+    database.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    async with standing(database, clock, "https://law.example.gov.cn") as house, browser() as session:
         headers = {"Origin": "https://law.example.gov.cn", "Sec-Fetch-Site": "same-origin"}
         async with session.post(await house.link(), headers=headers, allow_redirects=False) as answer:
             cookie = answer.headers["Set-Cookie"]
@@ -163,13 +163,13 @@ def written() -> Iterator[io.StringIO]:
 async def test_no_log_knows_a_link_or_a_cookie_though_the_database_fails_in_the_middle(sqlite_engine: Engine, written: io.StringIO) -> None:
     async with service_standing(sqlite_engine) as house, browser() as session:
         made = house.house
-        made.desk.write_now(lambda rows: enroll(rows, "1001"))
-        link = await link_to(made.desk, house.url, made.clock(), "exam", "1", "1001")
+        made.database.write_now(lambda rows: enroll(rows, "1001"))
+        link = await link_to(made.database, house.url, made.clock(), "exam", "1", "1001")
         async with session.get(link) as answer:
             assert answer.status == 200
         async with session.post(link, headers=SAME, allow_redirects=False) as answer:
             secret = answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
-        made.desk.write_now(lambda rows: rows.execute(text("ALTER TABLE visit RENAME TO gone")) and None)
+        made.database.write_now(lambda rows: rows.execute(text("ALTER TABLE visit RENAME TO gone")) and None)
         for address in (link, f"{house.url}/exam/1"):
             async with session.get(address) as answer:
                 assert answer.status == 500

@@ -82,7 +82,7 @@ def _one(ctx: Context, campaign_id: int) -> Reply:
     one = manage.own(ctx.session, author(ctx), campaign_id)
     lines = messages.plan(one)
     if one.state in ("draft", "running", "paused"):
-        lines += messages.seen(manage.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content))
+        lines += messages.seen(manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content))
     past = campaign.latest(ctx.session, campaign_id)
     if past:
         lines += ["最近：", *messages.past(past, {occurrence.id: campaign.progress(ctx.session, occurrence.id) for occurrence in past})]
@@ -115,7 +115,7 @@ def _new(ctx: Context, _: str) -> Reply:
     name, said_rhythm, said_audience, said_content = parts
     made = manage.create(
         ctx.session,
-        ctx.shelf,
+        ctx.catalog,
         author(ctx),
         name,
         parse_content(said_content, ctx.library),
@@ -141,8 +141,8 @@ def _start(ctx: Context, said: str) -> Reply:
     lines = []
     for campaign_id in ids[:20]:
         one = manage.own(ctx.session, author(ctx), campaign_id)
-        found = manage.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
-        manage.start(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now)
+        found = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
+        manage.start(ctx.session, ctx.catalog, author(ctx), campaign_id, ctx.now)
         lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{found.count} 人，下一次 {messages.moment(found.due[0])}。")
     return Reply("\n".join(lines), buttons=(Option(f"暂停 {ids[0]}", "暂停"), Option("活动", "全部活动")))
 
@@ -161,7 +161,7 @@ def _skip(ctx: Context, said: str) -> Reply:
         when = date.fromisoformat(day.strip())
     except ValueError:
         raise Refusal(f"请写明跳过哪一天，例如「活动 跳过 {campaign_id} 2026-05-06」。") from None
-    manage.skip_date(ctx.session, ctx.shelf, author(ctx), campaign_id, when, ctx.now)
+    manage.skip_date(ctx.session, ctx.catalog, author(ctx), campaign_id, when, ctx.now)
     return _one(ctx, campaign_id)
 
 
@@ -181,7 +181,7 @@ def _change(ctx: Context, said: str) -> Reply:
         "错过": ("missed", _missed),
     }
     field, parse = read[key]
-    manage.change(ctx.session, ctx.shelf, author(ctx), campaign_id, ctx.now, **{field: parse(value)})
+    manage.change(ctx.session, ctx.catalog, author(ctx), campaign_id, ctx.now, **{field: parse(value)})
     shown = _one(ctx, campaign_id)
     return Reply(f"✅ 已改，马上按新的来。\n{shown.text}", buttons=shown.buttons)
 
@@ -190,7 +190,7 @@ def _try(ctx: Context, said: str) -> Reply:
     """Exactly what will be seen: here at once, and pushed to every other channel that the administrator is bound on."""
     campaign_id = number(said, "活动 试发 12")
     manage.own(ctx.session, author(ctx), campaign_id)
-    shown = push.test_send(ctx.session, ctx.shelf, campaign_id, ctx.me.id)
+    shown = push.test_send(ctx.session, ctx.catalog, campaign_id, ctx.me.id)
     others = push.try_out(ctx.session, author(ctx), campaign_id, ctx.me.id, ctx.now, ctx.incoming.sender.channel)
     if not others:
         return shown
@@ -221,7 +221,7 @@ def _pack(ctx: Context, said: str) -> Reply:
             "\n".join(["普法日活动包，发「活动 包 名称」一次起草：", *lines]),
             buttons=tuple(Option(f"活动 包 {one.name}", one.name) for one in list(ctx.library.packs.values())[:4]),
         )
-    made = packs.draft(ctx.session, ctx.shelf, author(ctx), said, ctx.now)
+    made = packs.draft(ctx.session, ctx.catalog, author(ctx), said, ctx.now)
     lines = [messages.line(one) for one in made]
     ids = " ".join(str(one.id) for one in made)
     return Reply(

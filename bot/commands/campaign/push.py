@@ -54,12 +54,12 @@ def push(ctx: Context, said: str) -> Reply:
 
 
 def _draft(ctx: Context, content: CampaignContent, said_audience: str, clause: str) -> Reply:
-    made = campaign_push.draft_push(ctx.session, ctx.shelf, author(ctx), content, parse_audience(said_audience), ctx.now, clause)
+    made = campaign_push.draft_push(ctx.session, ctx.catalog, author(ctx), content, parse_audience(said_audience), ctx.now, clause)
     one = manage.own(ctx.session, author(ctx), made)
-    found = manage.preview(ctx.session, ctx.shelf, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
+    found = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
     if not found.fits:
         raise Refusal(f"现在发不了：{found.cost}")
-    shown = campaign_push.test_send(ctx.session, ctx.shelf, made, ctx.me.id)
+    shown = campaign_push.test_send(ctx.session, ctx.catalog, made, ctx.me.id)
     buttons = "、".join(f"[{button.label}]" for button in shown.buttons)
     whom = [*messages.plan(one)[3:5], *(line for line in messages.seen(found) if not line.startswith("接下来"))]
     if not found.count:
@@ -71,7 +71,7 @@ def _draft(ctx: Context, content: CampaignContent, said_audience: str, clause: s
 
 def _confirm(ctx: Context, said: str) -> Reply:
     campaign_id = number(said, "推送 确认 12")
-    fired = campaign_push.confirm_push(ctx.session, ctx.shelf, ctx.library.calendar, author(ctx), campaign_id, ctx.now)
+    fired = campaign_push.confirm_push(ctx.session, ctx.catalog, ctx.library.calendar, author(ctx), campaign_id, ctx.now)
     left_out = f"，{fired.excluded} 人未发（请假、没有渠道等）" if fired.excluded else ""
     return Reply(
         f"✅ 推送 {campaign_id} 已排队：{fired.invited} 人{left_out}。夜间（20:00–08:00）会等到早上。进度发「活动 {campaign_id}」。",

@@ -31,9 +31,9 @@ def duel(ctx: Context, said: str) -> Reply:
     at = duel_invitations.current(ctx.session, ctx.me.id, ctx.now)
     if at is not None and at.state == "running":
         left = minutes_text(max(0, int((at.until - ctx.now).total_seconds())))
-        return messages.question_reply(contest_duel.put(ctx.session, ctx.shelf, at, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {left}。")
+        return messages.question_reply(contest_duel.put(ctx.session, ctx.catalog, at, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {left}。")
     if not said or said in ("2", "双人", "两人") or said in FOUR:
-        return _told(duel_invitations.look_for(ctx.session, ctx.shelf, ctx.me, 4 if said in FOUR else 2, ctx.now, ctx.rng))
+        return _told(duel_invitations.look_for(ctx.session, ctx.catalog, ctx.me, 4 if said in FOUR else 2, ctx.now, ctx.rng))
     names = [one for one in re.split(r"[\s、,，]+", said) if one]
     if len(names) > max(duel_values.SIZES) - 1:
         raise Refusal(f"一次最多邀请 {max(duel_values.SIZES) - 1} 人。")
@@ -51,7 +51,7 @@ def answer(ctx: Context, said: str) -> Reply:
     if found[2]:
         duel_invitations.decline(ctx.session, ctx.me, number, ctx.now)
         return Reply("已谢绝，会告诉对方。")
-    return _told(duel_invitations.accept(ctx.session, ctx.shelf, ctx.me, number, ctx.now, ctx.rng))
+    return _told(duel_invitations.accept(ctx.session, ctx.catalog, ctx.me, number, ctx.now, ctx.rng))
 
 
 def _told(made: DuelInvitation | JoinedDuel) -> Reply:

@@ -157,7 +157,7 @@ def _judge(*, right: bool) -> Callable[[Context, str], Reply]:
 
 def _finish(ctx: Context, said: str) -> Reply:
     of = _mine(ctx, said)
-    live_host.finish(ctx.session, ctx.shelf, _host(ctx), of.id, ctx.now)
+    live_host.finish(ctx.session, ctx.catalog, _host(ctx), of.id, ctx.now)
     return _state(ctx, _mine(ctx, str(of.id)), "已结束，结果已冻结。")
 
 

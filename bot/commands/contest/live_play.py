@@ -45,7 +45,7 @@ def room(ctx: Context, one: Contest, said: str) -> Reply:
 
 def _enter(ctx: Context, of: LiveState) -> Reply:
     """In for the first time or again; what is on now is shown at once."""
-    seat = live_play.enter(ctx.session, ctx.shelf, ctx.me, of, ctx.now)
+    seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, of, ctx.now)
     lines = [study_messages.put_down_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team(seat)}。"]
     if seat.is_new:
         lines.append("题目会发到这里，点选项或回复字母作答，第一次提交的有效；掉线了回来发「继续」，答过的都在。")
@@ -58,7 +58,7 @@ def _team(seat: PlayerSeat) -> str:
 
 def _now(ctx: Context, seat: PlayerSeat, before: str) -> Reply:
     """What is on at this moment, after some words."""
-    found = live_play.view(ctx.session, ctx.shelf, seat)
+    found = live_play.view(ctx.session, ctx.catalog, seat)
     course = seat.stage.course
     if found.item is None or found.question is None:
         return Reply(f"{before}\n还没有开始，请稍候，看大屏幕。".strip())
@@ -81,7 +81,7 @@ def _now(ctx: Context, seat: PlayerSeat, before: str) -> Reply:
 
 
 def _hold(ctx: Context, sitting_id: int) -> None:
-    current_task.take(ctx.session, ctx.shelf, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
+    current_task.take(ctx.session, ctx.catalog, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
 
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
@@ -89,7 +89,7 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     if contest_id is None:
         return None
     seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
-    found = live_play.view(ctx.session, ctx.shelf, seat)
+    found = live_play.view(ctx.session, ctx.catalog, seat)
     if tidy(text).rstrip("!。") in PRESS:
         return _pressed(ctx, seat, seat.stage.course.item)
     if found.question is None or found.question.hear(text) is None:
@@ -108,7 +108,7 @@ def _tapped(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
 
 
 def _answered(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
-    sitting_id, choice = live_play.answer(ctx.session, ctx.shelf, ctx.me.id, contest_id, n, text, ctx.incoming)
+    sitting_id, choice = live_play.answer(ctx.session, ctx.catalog, ctx.me.id, contest_id, n, text, ctx.incoming)
     _hold(ctx, sitting_id)
     return Reply(f"{study_messages.RECORDED}：第 {n} 题，您答 {choice}。收题后公布答案。", done=f"已选 {choice}")
 
@@ -135,7 +135,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    name = current_task.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     return Reply(f"已放下{name}，答过的都在。回复「继续」随时回来。", buttons=(Option("继续", "继续"),))
 
 

@@ -67,7 +67,7 @@ def _list(ctx: Context) -> Reply:
 def windowed(ctx: Context, one: Contest, said: str) -> Reply:
     """A set at a time; without a word after the number the rules and how one stands."""
     if said in BEGINS:
-        put = play.begin(ctx.session, ctx.shelf, ctx.me, one.id, ctx.now, ctx.rng)
+        put = play.begin(ctx.session, ctx.catalog, ctx.me, one.id, ctx.now, ctx.rng)
         return study_messages.question_reply(put, f"竞赛「{one.name}」：第一次提交的答案有效，答完一题看结果。")
     stands = play.standing(ctx.session, one, ctx.me.id, ctx.now)
     may_begin = one.runs(ctx.now) and stands.left_today > 0
@@ -86,7 +86,7 @@ def _buttons(one: Contest, *, may_begin: bool) -> tuple[Option, ...]:
 @ending(play.KIND)
 def _set_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     """The end of a set: what it came to, how one stands, the hours for taking part."""
-    over = play.end(ctx.session, ctx.shelf, outcome.sitting, ctx.now)
+    over = play.end(ctx.session, ctx.catalog, outcome.sitting, ctx.now)
     lines = [f"🏁 「{over.contest.name}」这一套：{messages.result(over.result)}。", *messages.standing(over.standing)]
     if over.earned is not None:
         lines.append(study_messages.earned_line(over.earned, "参加竞赛"))

@@ -86,7 +86,7 @@ def _new(ctx: Context, _: str) -> Reply:
     rest, extras = read_extras(more)
     opens, closes = parse_window(window)
     wanted = WantedExam(name, parse_blueprint("；".join(rest)), parse_audience(whom), opens, closes, **extras)
-    exam_id = manage.create(ctx.session, ctx.shelf, author(ctx), wanted, ctx.now)
+    exam_id = manage.create(ctx.session, ctx.catalog, author(ctx), wanted, ctx.now)
     shown = _show(ctx, str(exam_id))
     return Reply(f"已起草，还没有发布。请先看一遍：\n{shown.text}\n确认无误请发「考试 发布 {exam_id}」。", buttons=shown.buttons)
 
@@ -95,7 +95,7 @@ def _show(ctx: Context, said: str) -> Reply:
     exam = manage.own(ctx.session, author(ctx), number(said, "考试 看 12"))
     lines = messages.plan(exam)
     if exam.state == "draft":
-        seen = manage.seen(ctx.session, ctx.shelf, exam, ctx.now)
+        seen = manage.seen(ctx.session, ctx.catalog, exam, ctx.now)
         lines.append(messages.seen(seen.count, seen.names))
         lines += [f"⚠ 现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else []
     else:
@@ -126,8 +126,8 @@ def _list(ctx: Context, _: str) -> Reply:
 def _publish(ctx: Context, said: str) -> Reply:
     exam_id = number(said, "考试 发布 12")
     exam = manage.own(ctx.session, author(ctx), exam_id)
-    seen = manage.seen(ctx.session, ctx.shelf, exam, ctx.now)
-    manage.publish(ctx.session, ctx.shelf, author(ctx), exam_id, ctx.now)
+    seen = manage.seen(ctx.session, ctx.catalog, exam, ctx.now)
+    manage.publish(ctx.session, ctx.catalog, author(ctx), exam_id, ctx.now)
     return Reply(
         f"✅ 考试 {exam_id}《{exam.name}》已发布，应考 {seen.count} 人，邀请和到期提醒会自动发出。进度发「考试 进度 {exam_id}」。",
         buttons=(Option(f"考试 进度 {exam_id}", "看进度"),),
@@ -192,7 +192,7 @@ def _asked(ctx: Context, said: str) -> Reply:
 def _close(ctx: Context, said: str) -> Reply:
     first, _, reason = said.partition(" ")
     exam_id = number(first, "考试 结束 12 原因")
-    handed_in = manage.close(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
+    handed_in = manage.close(ctx.session, ctx.catalog, author(ctx), exam_id, reason, ctx.now)
     step = (
         Option(f"考试 公布 {exam_id}", "公布成绩")
         if _unreleased(manage.own(ctx.session, author(ctx), exam_id))
@@ -204,7 +204,7 @@ def _close(ctx: Context, said: str) -> Reply:
 def _cancel(ctx: Context, said: str) -> Reply:
     first, _, reason = said.partition(" ")
     exam_id = number(first, "考试 取消 12 原因")
-    ended = manage.cancel(ctx.session, ctx.shelf, author(ctx), exam_id, reason, ctx.now)
+    ended = manage.cancel(ctx.session, ctx.catalog, author(ctx), exam_id, reason, ctx.now)
     return Reply(f"✅ 考试 {exam_id} 已取消，{ended} 人正在考的已停下；作答仍有记录，不计成绩和学时。")
 
 
@@ -220,7 +220,7 @@ def _makeup(ctx: Context, said: str) -> Reply:
     opens, closes = parse_window(found[2])
     rule = next((key for key, label in manage.RULES.items() if label == found[3]), "both")
     cap = None if found[4] is None else round(float(found[4]) * 1000)
-    exam_id = manage.makeup(ctx.session, ctx.shelf, author(ctx), int(found[1]), opens, closes, ctx.now, rule=rule, cap=cap)
+    exam_id = manage.makeup(ctx.session, ctx.catalog, author(ctx), int(found[1]), opens, closes, ctx.now, rule=rule, cap=cap)
     shown = _show(ctx, str(exam_id))
     return Reply(f"补考已起草，还没有发布：\n{shown.text}\n确认无误请发「考试 发布 {exam_id}」。", buttons=shown.buttons)
 

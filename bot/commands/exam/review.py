@@ -18,7 +18,7 @@ def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
     attempt = best(attempts.attempts(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
     if attempt is None:
         raise Refusal(f"您没有参加考试《{exam.name}》，没有可看的卷。")
-    paper = review(ctx.session, ctx.shelf, exam, attempt, ctx.now)
+    paper = review(ctx.session, ctx.catalog, exam, attempt, ctx.now)
     if not paper and exam.tells_keys and (why := barred(ctx.session, attempt, ctx.now)):
         raise Refusal(why)
     if not paper:

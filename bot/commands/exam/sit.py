@@ -59,7 +59,7 @@ def exams(ctx: Context, said: str) -> Reply:
 
 
 def _list(ctx: Context) -> Reply:
-    coming, past = mine(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    coming, past = mine(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     lines = ["📝 要参加的考试：", *(messages.line(one, ctx.now) for one in coming)] if coming else ["现在没有要参加的考试。"]
     lines += ["考过的：", *(messages.line(one, ctx.now) for one in past)] if past else []
     buttons = [Option("继续", "继续考试")] if any(one.running is not None for one in coming) else []
@@ -71,7 +71,7 @@ def _list(ctx: Context) -> Reply:
 
 def _one(ctx: Context, exam_id: int) -> Reply:
     exam = attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
-    found = of(ctx.session, ctx.shelf, exam, ctx.me.id, ctx.now)
+    found = of(ctx.session, ctx.catalog, exam, ctx.me.id, ctx.now)
     if found.running is not None:
         return _resume(ctx, found.running.sitting_id)
     if found.hindrance and found.counts is not None and found.counts.state == "closed":
@@ -88,7 +88,7 @@ def _one(ctx: Context, exam_id: int) -> Reply:
 
 
 def _rules(ctx: Context, exam: Exam) -> str:
-    return messages.rules(exam, several=question_pool.may_hold(ctx.shelf, exam.blueprint, "multiple"))
+    return messages.rules(exam, several=question_pool.may_hold(ctx.catalog, exam.blueprint, "multiple"))
 
 
 def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[Option, ...]:
@@ -97,7 +97,7 @@ def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[
 
 
 def _begin(ctx: Context, exam_id: int) -> Reply:
-    begun = attempt.begin(ctx.session, ctx.shelf, ctx.me.id, exam_id, ctx.now, ctx.rng)
+    begun = attempt.begin(ctx.session, ctx.catalog, ctx.me.id, exam_id, ctx.now, ctx.rng)
     status = begun.status
     started = "接着考" if begun.resumed else "开始计时"
     return _put(ctx, status, f"{study_messages.put_down_line(begun.put_down)}考试《{status.exam.name}》{started}。")
@@ -105,14 +105,14 @@ def _begin(ctx: Context, exam_id: int) -> Reply:
 
 def _put(ctx: Context, status: AttemptStatus, before: str = "", n: int | None = None) -> Reply:
     """An item of the paper (the one in hand), with something said before it."""
-    shown = paper_view.item_of(ctx.session, ctx.shelf, status.sitting_id, n or status.place)
+    shown = paper_view.item_of(ctx.session, ctx.catalog, status.sitting_id, n or status.place)
     assert shown is not None
     text = "\n".join(line for line in (before, messages.progress_line(status)) if line)
     return Reply(text, messages.card(status, shown), buttons=messages.WHILE)
 
 
 def _resume(ctx: Context, ref: int) -> Reply:
-    begun = attempt.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
     status, before = begun.status, study_messages.put_down_line(begun.put_down)
     if status.unanswered and status.place not in status.unanswered:
         return _turned(ctx, ref, next((n for n in status.unanswered if n > status.place), status.unanswered[0]), before)
@@ -124,15 +124,15 @@ def _resume(ctx: Context, ref: int) -> Reply:
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     said = tidy(text)
-    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
-    shown = paper_view.item_of(ctx.session, ctx.shelf, ref, status.place)
+    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
+    shown = paper_view.item_of(ctx.session, ctx.catalog, ref, status.place)
     assert shown is not None
     place = _place(said, shown)
     if place is not None:
         return _turned(ctx, ref, place)
     numbered = parse_numbered(text)
     if numbered is not None and (shown.options or "题" in said):
-        return _told(ctx, answers.answer(ctx.session, ctx.shelf, ctx.me.id, ref, *numbered, ctx.incoming, ctx.now))
+        return _told(ctx, answers.answer(ctx.session, ctx.catalog, ctx.me.id, ref, *numbered, ctx.incoming, ctx.now))
     if shown.choice is not None:
         raise Refusal(
             f"{study_messages.REFUSED}：第 {shown.n} 题已经答过（{shown.choice[:20]}），以第一次为准。没有答的题发「答题卡」看。", (messages.SHEET,)
@@ -142,7 +142,7 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
 
 def _answered(ctx: Context, ref: int, shown: ShownItem, text: str) -> Recorded:
     try:
-        return answers.answer(ctx.session, ctx.shelf, ctx.me.id, ref, shown.n, text, ctx.incoming, ctx.now)
+        return answers.answer(ctx.session, ctx.catalog, ctx.me.id, ref, shown.n, text, ctx.incoming, ctx.now)
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
@@ -159,11 +159,11 @@ def _place(said: str, shown: ShownItem) -> int | None:
 
 
 def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
-    done = answers.answer(ctx.session, ctx.shelf, ctx.me.id, ref, n, text, ctx.incoming, ctx.now)
+    done = answers.answer(ctx.session, ctx.catalog, ctx.me.id, ref, n, text, ctx.incoming, ctx.now)
     if done.status.is_open:
         # A live contest in hand stays there; the answer is recorded all the same.
         with contextlib.suppress(Refusal):
-            attempt.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+            attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
     return _told(ctx, done)
 
 
@@ -186,12 +186,12 @@ def _told(ctx: Context, done: Recorded) -> Reply:
 
 
 def _turned(ctx: Context, ref: int, n: int, before: str = "") -> Reply:
-    status, shown = answers.move(ctx.session, ctx.shelf, ctx.me.id, ref, n, ctx.now)
+    status, shown = answers.move(ctx.session, ctx.catalog, ctx.me.id, ref, n, ctx.now)
     return Reply("\n".join(line for line in (before, messages.progress_line(status)) if line), messages.card(status, shown), buttons=messages.WHILE)
 
 
 def _step(ctx: Context, ref: int, by: int) -> Reply:
-    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
+    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
     n = status.place + by
     if n > status.size:
         return _sheet(ctx, ref, "后面没有题了。")
@@ -204,7 +204,7 @@ def _turn(ctx: Context, ref: int) -> Reply:
 
 def _skip(ctx: Context, ref: int) -> Reply:
     """跳过: the next item that is not answered."""
-    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
+    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
     ahead = next((n for n in status.unanswered if n > status.place), None) or next(iter(status.unanswered), None)
     if ahead is None or ahead == status.place:
         return _sheet(ctx, ref, "没有别的未答题了。")
@@ -212,16 +212,16 @@ def _skip(ctx: Context, ref: int) -> Reply:
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    name = current_task.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if not name:
         return Reply("手上没有打开的考试。发送「考试」看列表。")
-    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
+    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
     return Reply(f"已放下{name}，已答的都已保存；⏱ 时间照走，{paper_view.time_left(status)}。回复「继续」接着考。", buttons=(study_messages.RESUME,))
 
 
 def _writes(ctx: Context, ref: int) -> bool:
-    status = paper_view.status(ctx.session, ctx.shelf, ref, ctx.now)
-    shown = paper_view.item_of(ctx.session, ctx.shelf, ref, status.place)
+    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
+    shown = paper_view.item_of(ctx.session, ctx.catalog, ref, status.place)
     return shown is not None and not shown.options
 
 
@@ -264,8 +264,8 @@ def sheet(ctx: Context, _: str) -> Reply:
 
 
 def _sheet(ctx: Context, ref: int, before: str = "") -> Reply:
-    begun = attempt.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
-    text = messages.sheet(begun.status, paper_view.paper_of(ctx.session, ctx.shelf, ref))
+    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
+    text = messages.sheet(begun.status, paper_view.paper_of(ctx.session, ctx.catalog, ref))
     first = begun.status.unanswered[:1]
     buttons = tuple(Option(f"第 {n} 题", f"看第 {n} 题") for n in first)
     return Reply("\n".join(line for line in (before, text) if line), buttons=(*buttons, messages.HAND_IN, *_on_page(ctx, begun.status.exam)))
@@ -274,16 +274,16 @@ def _sheet(ctx: Context, ref: int, before: str = "") -> Reply:
 @command("交卷")
 def hand_in(ctx: Context, _: str) -> Reply:
     """考试中交卷：先列出没有答的题，确认后才交。"""
-    begun = attempt.resume(ctx.session, ctx.shelf, ctx.me.id, _running(ctx), ctx.now)
+    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, _running(ctx), ctx.now)
     return Reply(messages.sure(begun.status), buttons=(messages.SURE, messages.SHEET, study_messages.RESUME))
 
 
 @command("确认交卷")
 def hand_in_now(ctx: Context, _: str) -> Reply:
     """确认交卷：交了就不能再答。"""
-    status = answers.hand_in(ctx.session, ctx.shelf, ctx.me.id, _running(ctx), ctx.incoming, ctx.now)
+    status = answers.hand_in(ctx.session, ctx.catalog, ctx.me.id, _running(ctx), ctx.incoming, ctx.now)
     exam = status.exam
-    waiting = current_task.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [
         f"{study_messages.RECORDED}：考试《{exam.name}》已于 {when(ctx.now)} 交卷，答了 {status.answered}/{status.size} 题。",
         messages.result(exam, status.attempt),

@@ -89,7 +89,7 @@ def _new(ctx: Context, said: str) -> Reply:
         raise Refusal(f"请写明题目编号，例如「{EXAMPLE}」。题号在「题目分析 3」里（3 是考试编号）。")
     else:
         wanted = _wanted(ctx, _SCOPE[kind], number, question, amended, reason[1])
-    made = grading_corrections.propose(ctx.session, ctx.shelf, _author(ctx), wanted, ctx.now, asks=True)
+    made = grading_corrections.propose(ctx.session, ctx.catalog, _author(ctx), wanted, ctx.now, asks=True)
     return _one(ctx, made.id, f"{messages.RECORDED}。" if made.state == "proposed" else "")
 
 
@@ -97,7 +97,7 @@ def _wanted(ctx: Context, scope: str, ref: int, question: str, amended: str, rea
     _not_on_own_paper(ctx, question)
     subject = correction_subject.load_subject(ctx.session, _author(ctx), scope, ref)
     version_id = grading_corrections.named_version(ctx.session, subject, question)
-    heard = parse_amendment(amended, ctx.shelf.question(ctx.session, version_id))
+    heard = parse_amendment(amended, ctx.catalog.question(ctx.session, version_id))
     return WantedCorrection(scope, ref, question, heard, reason.strip(), report_id)
 
 
@@ -122,21 +122,21 @@ def _of_report(ctx: Context, number: int, amended: str, reason: str) -> WantedCo
 
 
 def _one(ctx: Context, number: int, before: str = "") -> Reply:
-    found, impact = grading_corrections.look(ctx.session, ctx.shelf, _author(ctx), number, ctx.now)
+    found, impact = grading_corrections.look(ctx.session, ctx.catalog, _author(ctx), number, ctx.now)
     _not_on_own_paper(ctx, found.question)
     lines = [f"{before}更正 #{number}　{STATES[found.state]}", *impact.as_text(SHOWN)]
     if found.state != "proposed":
         lines.append(f"{found.proposed_by} 提出，{found.decided_by} {'确认' if found.state == 'applied' else '撤回'}。")
         return Reply("\n".join(lines))
     lines.append("以上是试算，还没有改。确认前这场成绩暂不公布；学员当时的题目和作答原样保留。")
-    two = grading_corrections.names_needed(ctx.shelf, ctx.now) > 1
+    two = grading_corrections.names_needed(ctx.catalog, ctx.now) > 1
     lines.append(f"{'请另一位管理员' if two else ''}发「更正 确认 {number}」生效，发「更正 撤回 {number}」作罢。")
     return Reply("\n".join(lines), buttons=(Option(f"更正 确认 {number}", "确认生效"), Option(f"更正 撤回 {number}", "撤回")))
 
 
 def _confirm(ctx: Context, number: int) -> Reply:
     _not_on_own_paper(ctx, grading_corrections.own(ctx.session, _author(ctx), number).question)
-    impact = grading_corrections.apply(ctx.session, ctx.shelf, _author(ctx), number, ctx.now)
+    impact = grading_corrections.apply(ctx.session, ctx.catalog, _author(ctx), number, ctx.now)
     told = len({one.person_id for one in impact.changed}) if impact.is_told else 0
     end = [f"已通知 {told} 人。"] if told else [] if impact.is_told else ["成绩还没有公布，公布时即为更正后的成绩。"]
     return Reply("\n".join([f"{messages.RECORDED}。更正 #{number} 已生效。", *impact.as_text(SHOWN), *end]), done="已确认")

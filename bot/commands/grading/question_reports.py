@@ -40,7 +40,7 @@ def report(ctx: Context, said: str) -> Reply:
         return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
     number = sittings.report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
-    stem = ctx.shelf.question(ctx.session, version_id).stem
+    stem = ctx.catalog.question(ctx.session, version_id).stem
     more = "" if said else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
     return Reply(
         f"{messages.RECORDED}。报告 #{number} 已转管理员：「{stem[:30]}…」。{more}处理结果会在这里告诉您，谢谢。", buttons=(messages.RESUME,)
@@ -52,7 +52,7 @@ def _what(ctx: Context) -> tuple[int, int | None] | None:
     last = sittings.last_answer(ctx.session, ctx.me.id)
     at = readings.focus(ctx.session, ctx.me.id)
     if at is not None and at[0] in ("sitting", "exam") and (last is None or last[1] != at[1]):
-        return quiz.put(ctx.session, ctx.shelf, at[1]).item.version_id, None
+        return quiz.put(ctx.session, ctx.catalog, at[1]).item.version_id, None
     return None if last is None else (last[4], last[0])
 
 
@@ -62,7 +62,7 @@ def _mine(ctx: Context) -> Reply | None:
         return None
     lines = ["我报告的题："]
     for number, version_id, _, answered, _ in rows:
-        stem = ctx.shelf.question(ctx.session, version_id).stem[:20]
+        stem = ctx.catalog.question(ctx.session, version_id).stem[:20]
         lines.append(f"#{number} {stem}… {'回复：' + answered if answered else '处理中'}")
     return Reply("\n".join(lines))
 
@@ -74,7 +74,7 @@ def _list(ctx: Context) -> Reply:
     lines = ["待处理的纠错（回复“纠错 回复 编号 内容”答复）："]
     hidden = key_visibility.hidden(ctx.session, ctx.me.id)
     for number, name, staff_no, version_id, choice, said, at in rows:
-        question = ctx.shelf.question(ctx.session, version_id)
+        question = ctx.catalog.question(ctx.session, version_id)
         lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(moment(at)))}报告 {question.id}")
         lines.append(question.stem)
         lines += [f"{letter}. {text}" for letter, text in question.options]
@@ -103,7 +103,9 @@ def mark(ctx: Context, said: str) -> Reply:
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
         raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
     answer_id = int(number.lstrip("#"))
-    short_answers.confirm(ctx.session, ctx.shelf, answer_id, earned, word.strip(), (ctx.me.id, ctx.me.staff_no), ctx.incoming.sender.channel, ctx.now)
+    short_answers.confirm(
+        ctx.session, ctx.catalog, answer_id, earned, word.strip(), (ctx.me.id, ctx.me.staff_no), ctx.incoming.sender.channel, ctx.now
+    )
     return Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
 
 
@@ -113,6 +115,6 @@ def _to_mark(ctx: Context) -> Reply:
         return Reply("没有待确认的简答题。")
     lines = ["待确认的简答题（回复“阅卷 编号 对/半/错”）："]
     for number, name, staff_no, version_id, text, earned in rows:
-        question = ctx.shelf.question(ctx.session, version_id)
+        question = ctx.catalog.question(ctx.session, version_id)
         lines += [f"\n{number}. {name}（{staff_no}），机器暂定 {earned / 10:g} 分", question.stem, f"作答：{text}", f"要点：\n{question.show_key()}"]
     return Reply("\n".join(lines))

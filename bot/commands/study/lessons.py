@@ -33,10 +33,10 @@ def learn(ctx: Context, name: str) -> Reply:
         at = readings.focus(ctx.session, ctx.me.id)
         if at is not None and at[0] == "reading":
             return _resume(ctx, at[1])
-        begun = [one for one in current_task.waiting(ctx.session, ctx.shelf, ctx.me.id) if one.task == "reading"]
+        begun = [one for one in current_task.waiting(ctx.session, ctx.catalog, ctx.me.id) if one.task == "reading"]
         if begun:
             return _resume(ctx, begun[0].ref)
-    lessons = study_lessons.find(ctx.shelf, name, ctx.me.tier, ctx.now)
+    lessons = study_lessons.find(ctx.catalog, name, ctx.me.tier, ctx.now)
     if not lessons:
         misnomer = ctx.library.misnomer(name)
         if misnomer is not None:
@@ -52,11 +52,11 @@ def learn(ctx: Context, name: str) -> Reply:
 def _begin(ctx: Context, lesson: Lesson) -> Reply:
     asking = next((one for one in quiz_waiting(ctx) if one[1] == lesson.id), None)
     if asking is not None and not study_lessons.given_up(ctx.session, asking[0], ctx.now):
-        return messages.question_reply(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题：")
+        return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题：")
     told = notices(ctx)
     if credit.counted_lesson(ctx.session, ctx.me.id, lesson.id, ctx.today):
         told = "\n".join(line for line in (told, "这一课今年已经学过，重温不再计学时。") if line)
-    return messages.page_reply(study_lessons.start(ctx.session, ctx.shelf, ctx.me.id, lesson, ctx.now), told)
+    return messages.page_reply(study_lessons.start(ctx.session, ctx.catalog, ctx.me.id, lesson, ctx.now), told)
 
 
 def quiz_waiting(ctx: Context) -> list[tuple[int, str]]:
@@ -73,7 +73,7 @@ def catalogue(ctx: Context) -> Reply:
     """All lessons of this person's tier by law, done and to do."""
     done = study_lessons.done_this_year(ctx.session, ctx.me.id, ctx.now)
     by_law: dict[str, list[Lesson]] = {}
-    for lesson in study_lessons.find(ctx.shelf, "", ctx.me.tier, ctx.now):
+    for lesson in study_lessons.find(ctx.catalog, "", ctx.me.tier, ctx.now):
         by_law.setdefault(lesson.law, []).append(lesson)
     lines = ["📚 课程目录（✓ 今年已学）"]
     for law, lessons in by_law.items():
@@ -88,7 +88,7 @@ def next_page(ctx: Context, _: str) -> Reply:
     """读完这一页，翻到下一页。"""
     at = readings.focus(ctx.session, ctx.me.id)
     if at is None:
-        waiting = current_task.waiting(ctx.session, ctx.shelf, ctx.me.id)
+        waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
         raise Refusal(
             f"现在没有正在读的课。{messages.waiting_line(waiting)}" if waiting else "现在没有正在读的课。发送「学习」开始。",
             (Option("学习", "学习"),),
@@ -115,7 +115,7 @@ def _tapped(ctx: Context, reading_id: int, number: int, _: str) -> Reply:
 
 
 def _turned(ctx: Context, reading_id: int) -> Reply:
-    match study_lessons.turn(ctx.session, ctx.shelf, ctx.me.id, reading_id, ctx.now):
+    match study_lessons.turn(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now):
         case SentPage() as page:
             return messages.page_reply(page)
         case QuestionPut() as put:
@@ -143,7 +143,7 @@ def go_on(ctx: Context, _: str) -> Reply:
     at = readings.focus(ctx.session, ctx.me.id)
     if at is not None:
         return tasks.TASKS[at[0]].resume(ctx, at[1])
-    waiting = current_task.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if not waiting:
         told = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
@@ -156,7 +156,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
     reading = readings.reading(ctx.session, ref)
     if reading is not None and reading.state == "asking":
         readings.drop_focus(ctx.session, ctx.me.id)
-    page = study_lessons.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
+    page = study_lessons.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
     return GONE if page is None else messages.page_reply(page, notices(ctx))
 
 
@@ -170,7 +170,7 @@ def skip(ctx: Context, _: str) -> Reply:
 
 
 def _skip(ctx: Context, ref: int) -> Reply:
-    current_task.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     readings.close_reading(ctx.session, ref, "left", ctx.now)
     return Reply("这一课先不学了，没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
 
@@ -185,7 +185,7 @@ def leave(ctx: Context, _: str) -> Reply:
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    return messages.put_down_reply(current_task.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now))
+    return messages.put_down_reply(current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
 
 
 tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turned, _skip, _leave, lambda ctx, ref: False))

@@ -26,7 +26,7 @@ AGAIN = (Option("挑战", "再挑战一次"), Option("错题", "错题本"), Opt
 @command("错题", "错题本", takes="<法>")
 def mistakes(ctx: Context, law: str) -> Reply:
     """复习答错的题：连对 2 次移出，到期再问，每天最多 8 题；可指定一部法。有考试就先发「设置 考试日期 12-04」。"""
-    put, at = quiz.redo(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng)
+    put, at = quiz.redo(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
     aim = prospect_line(at, ctx)
     if put is None:
         return Reply(
@@ -84,7 +84,7 @@ def _percent(share: float) -> str:
 def challenge(ctx: Context, _: str) -> Reply:
     """一题接一题，答到第一次错为止，同一次不重复；记下最好成绩。"""
     best = sittings.best_run(ctx.session, ctx.me.id, "challenge")
-    put = quiz.challenge(ctx.session, ctx.shelf, ctx.me.id, ctx.now, ctx.rng)
+    put = quiz.challenge(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
     return messages.question_reply(put, f"⚔️ 挑战开始：答错即止，不重复。您的最好成绩：{f'连对 {best} 题' if best else '还没有'}。")
 
 
@@ -102,7 +102,7 @@ def _run_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, 
 @mode("模拟", "模拟考试", "模拟卷")
 def mock_exam(ctx: Context, _: str) -> Reply:
     """A paper like the next exam's; nothing is told before the end."""
-    put, made = exam_mock_exam.begin(ctx.session, ctx.shelf, ctx.me.id, ctx.now, ctx.rng)
+    put, made = exam_mock_exam.begin(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
     paper = made.blueprint
     like = f"照《{made.exam}》的命题蓝图" if made.exam else "通用卷"
     until = clock_of(ctx.now + timedelta(minutes=paper.minutes))

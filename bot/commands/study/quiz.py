@@ -38,7 +38,7 @@ ENDED: list[Callable[[Context], str]] = []
 @command("每日", "每日一练", "一练", "打卡")
 def daily(ctx: Context, _: str) -> Reply:
     """今天的 5 道题，约 3 分钟，每题当场看结果和依据。"""
-    got = quiz.daily(ctx.session, ctx.shelf, ctx.me.id, ctx.now, ctx.rng)
+    got = quiz.daily(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
     told = notices(ctx)
     if isinstance(got, Score):
         text = f"今天的每日一练已经完成：共 {got.answered} 题，答对 {got.right} 题。想多练可以发「练习」。"
@@ -67,19 +67,19 @@ def practice(ctx: Context, law: str) -> Reply:
     word, _, rest = law.partition(" ")
     if word in MODES:
         return MODES[word](ctx, rest.strip())
-    return messages.question_reply(quiz.practice(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng))
+    return messages.question_reply(quiz.practice(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng))
 
 
 @mode("随机")
 def at_random(ctx: Context, law: str) -> Reply:
     """Ten of a law, or of everything."""
-    return messages.question_reply(quiz.practice(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng))
+    return messages.question_reply(quiz.practice(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng))
 
 
 @mode("错题", "错题本")
 def only_mistakes(ctx: Context, law: str) -> Reply:
     """Ten of the notebook (of a law), due or not."""
-    put = quiz.drill(ctx.session, ctx.shelf, ctx.me.id, law, ctx.now, ctx.rng)
+    put = quiz.drill(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
     if put is None:
         return Reply(
             f"错题本里{f'没有《{law}》的题' if law else '现在是空的'}，没有可练的错题。", buttons=(Option("每日", "每日一练"), Option("练习", "练习"))
@@ -100,7 +100,7 @@ def typed(ctx: Context, text: str) -> Reply | None:
         return tasks.TASKS[at[0]].typed(ctx, at[1], text)
     if not ANSWERLIKE.fullmatch(tidy(text)):
         return None
-    waiting = current_task.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if waiting:
         raise Refusal(f"{messages.REFUSED}：现在没有正在答的题。{messages.waiting_line(waiting)}", (messages.RESUME,))
     if ended := next((said for look in ENDED if (said := look(ctx))), ""):
@@ -121,7 +121,7 @@ def tapped(ctx: Context, task: str, text: str) -> Reply:
 
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    put = quiz.put(ctx.session, ctx.shelf, ref)
+    put = quiz.put(ctx.session, ctx.catalog, ref)
     numbered = parse_numbered(text)
     if numbered is not None and _means_a_place(ctx, put, text, *numbered):
         put = _numbered(ctx, put, numbered[0])
@@ -129,7 +129,7 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     choice = put.question.hear(text)
     if choice is None:
         return _not_an_answer(ctx, put, text)
-    return told(ctx, quiz.answer(ctx.session, ctx.shelf, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
 
 
 def _means_a_place(ctx: Context, put: QuestionPut, text: str, n: int, answer: str) -> bool:
@@ -141,7 +141,7 @@ def _means_a_place(ctx: Context, put: QuestionPut, text: str, n: int, answer: st
     item = sittings.item(ctx.session, put.sitting.id, n)
     if item is None:
         return False
-    other = ctx.shelf.question(ctx.session, item.version_id)
+    other = ctx.catalog.question(ctx.session, item.version_id)
     return bool(other.choices) and other.hear(answer) is not None
 
 
@@ -154,7 +154,7 @@ def _numbered(ctx: Context, put: QuestionPut, n: int) -> QuestionPut:
         raise Refusal(f"{messages.REFUSED}：这一组只有 {put.sitting.size} 题，没有第 {n} 题。")
     if sittings.answered(ctx.session, put.sitting.id, n) is not None:
         raise Refusal(f"{messages.REFUSED}：第 {n} 题已经答过，以第一次为准。")
-    return QuestionPut(put.sitting, item, ctx.shelf.question(ctx.session, item.version_id))
+    return QuestionPut(put.sitting, item, ctx.catalog.question(ctx.session, item.version_id))
 
 
 def _not_an_answer(ctx: Context, put: QuestionPut, text: str) -> Reply | None:
@@ -168,8 +168,8 @@ def _not_an_answer(ctx: Context, put: QuestionPut, text: str) -> Reply | None:
 def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
     put, choice = answered_by_tap(ctx, ref, n, text)
     if readings.focus(ctx.session, ctx.me.id) != (FORMS[put.sitting.kind].task, ref):
-        quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now)
-    return told(ctx, quiz.answer(ctx.session, ctx.shelf, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+        quiz.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
+    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
 
 
 def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[QuestionPut, str]:
@@ -182,7 +182,7 @@ def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[Question
     item = sittings.item(ctx.session, ref, n)
     if sitting.state != "open" or item is None:
         raise Refusal(f"{messages.REFUSED}：这一组题已经结束，这张卡片不再有效。")
-    question = ctx.shelf.question(ctx.session, item.version_id)
+    question = ctx.catalog.question(ctx.session, item.version_id)
     choice = question.hear(text)
     if choice is None:
         raise Refusal(f"{messages.REFUSED}：这道是{KINDS[question.kind].label}，{HOW[question.kind]}。")
@@ -190,22 +190,22 @@ def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[Question
 
 
 def _resume(ctx: Context, ref: int) -> Reply:
-    return messages.question_reply(quiz.resume(ctx.session, ctx.shelf, ctx.me.id, ref, ctx.now), notices(ctx))
+    return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now), notices(ctx))
 
 
 def _turn(ctx: Context, ref: int) -> Reply:
-    return messages.question_reply(quiz.put(ctx.session, ctx.shelf, ref), "请先答这一题；换一题回「跳过」。")
+    return messages.question_reply(quiz.put(ctx.session, ctx.catalog, ref), "请先答这一题；换一题回「跳过」。")
 
 
 def _skip(ctx: Context, ref: int) -> Reply:
-    ahead = quiz.skip(ctx.session, ctx.shelf, ref, ctx.now)
+    ahead = quiz.skip(ctx.session, ctx.catalog, ref, ctx.now)
     if ahead is None:
-        return messages.question_reply(quiz.put(ctx.session, ctx.shelf, ref), "这是最后一道没答的题了；不想做回「退出」。")
+        return messages.question_reply(quiz.put(ctx.session, ctx.catalog, ref), "这是最后一道没答的题了；不想做回「退出」。")
     return messages.question_reply(ahead, "先跳过，最后再回来。")
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    name = current_task.make_way(ctx.session, ctx.shelf, ctx.me.id, ctx.now)
+    name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if name:
         return messages.put_down_reply(name)
     score = sittings.score(ctx.session, ref)
@@ -215,7 +215,7 @@ def _leave(ctx: Context, ref: int) -> Reply:
 
 
 def _writes(ctx: Context, ref: int) -> bool:
-    return not quiz.put(ctx.session, ctx.shelf, ref).question.options
+    return not quiz.put(ctx.session, ctx.catalog, ref).question.options
 
 
 for _kind, _letter in (("sitting", "s"), ("match", "m")):
@@ -229,7 +229,7 @@ def told(ctx: Context, outcome: AnswerOutcome) -> Reply:
     if outcome.following is not None:
         return Reply(text, messages.question_card(outcome.following), done=done)
     closing, buttons = ENDINGS.get(outcome.sitting.kind, _scored)(ctx, outcome)
-    waiting = current_task.waiting(ctx.session, ctx.shelf, ctx.me.id)
+    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [text, "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
     return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=done)
 
@@ -264,7 +264,7 @@ def _day_done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, 
 
 @ending("lesson")
 def _lesson_done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
-    finished = lessons.finish(ctx.session, ctx.shelf, ctx.me.id, int(outcome.sitting.scope), ctx.now)
+    finished = lessons.finish(ctx.session, ctx.catalog, ctx.me.id, int(outcome.sitting.scope), ctx.now)
     return messages.LESSON_GONE if finished is None else messages.lesson_finished(finished), messages.AFTER_LESSON
 
 
@@ -273,4 +273,4 @@ def notices(ctx: Context) -> str:
     if key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now):
         return ""
     told = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
-    return "\n".join(f"📮 您报告的题「{ctx.shelf.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in told)
+    return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in told)

@@ -104,14 +104,14 @@ def describe_content(content: CampaignContent) -> str:
     return f"{label}{receipt}：{what}" if what else label
 
 
-def render_content(content: CampaignContent, shelf: Stocked, person: Learner, occurrence_id: int) -> Reply:
+def render_content(content: CampaignContent, catalog: Stocked, person: Learner, occurrence_id: int) -> Reply:
     """Exactly what a person is sent: text, and buttons whose words are commands that can be typed as well.
 
     `occurrence_id` is what 已阅 and 投票 answer to; 0 is a test send, whose answers count for nothing.
     """
     match content.kind:
         case "lesson" | "series":
-            return _lesson(content, shelf.library)
+            return _lesson(content, catalog.library)
         case "daily":
             text = content.text or "📝 今天的每日一练：5 道题，约 3 分钟。"
             return Reply(text, buttons=(Option("每日", "开始答题"), Option("我的学时", "我的学时")))

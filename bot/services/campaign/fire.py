@@ -31,7 +31,7 @@ MOST_AT_ONCE = 5000
 TICK = timedelta(microseconds=1)
 
 
-def fire_due(session: Session, shelf: Catalog, calendar: Calendar, now: datetime) -> list[FiredCampaign]:
+def fire_due(session: Session, catalog: Catalog, calendar: Calendar, now: datetime) -> list[FiredCampaign]:
     """Bring about what is due by `now`: occurrences, one a (campaign, due), and what is owed to whom; nothing while all pushes are paused.
 
     A campaign that another replica is at is left to it; the unique row decides in the end. Several times missed of one campaign are sent as
@@ -44,7 +44,7 @@ def fire_due(session: Session, shelf: Catalog, calendar: Calendar, now: datetime
         campaign = campaign_rows.seized(session, campaign_id)
         if campaign is None or campaign.state != "running" or campaign.planned_until is None or campaign.planned_until > now:
             continue
-        fired += fire(session, shelf, calendar, campaign, now)
+        fired += fire(session, catalog, calendar, campaign, now)
         if sum(one.invited for one in fired) >= MOST_AT_ONCE:
             break
     tell_missed(session, [one for one in fired if one.state == "missed"], now)
@@ -54,7 +54,7 @@ def fire_due(session: Session, shelf: Catalog, calendar: Calendar, now: datetime
     return fired
 
 
-def fire(session: Session, shelf: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> list[FiredCampaign]:
+def fire(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> list[FiredCampaign]:
     """What one campaign, held by this transaction, owes from where it was looked at last up to `now`."""
     since = campaign.planned_until or campaign.changed_at
     try:
@@ -68,7 +68,7 @@ def fire(session: Session, shelf: Catalog, calendar: Calendar, campaign: Campaig
         made = _occur(session, campaign, at, now, is_last=at == due[-1])
         if made is not None:
             fired.append(made)
-    _plan_on(session, shelf, calendar, campaign, now)
+    _plan_on(session, catalog, calendar, campaign, now)
     return fired
 
 
@@ -98,7 +98,7 @@ def _occur(session: Session, campaign: Campaign, due: datetime, now: datetime, *
     return FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "fired", invited, excluded, note)
 
 
-def _plan_on(session: Session, shelf: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+def _plan_on(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
     """When to look again; a campaign with nothing more to come is done."""
     ended = campaign.kind == "series" and campaign_rows.last_part(session, campaign.id) >= len(campaign.content.lessons)
     upcoming, unknown = ([], None) if ended else next_due(campaign.rhythm, now + TICK, calendar)

@@ -67,7 +67,13 @@ def reach(session: Session, author: Author, audience: Audience) -> Audience:
 
 
 def preview(
-    session: Session, shelf: Catalog, calendar: Calendar, audience: Audience, rhythm: Schedule, now: datetime, content: CampaignContent | None = None
+    session: Session,
+    catalog: Catalog,
+    calendar: Calendar,
+    audience: Audience,
+    rhythm: Schedule,
+    now: datetime,
+    content: CampaignContent | None = None,
 ) -> CampaignPreview:
     """What would happen if it began now, at the cost of one plain message each where the content is not known yet; writes nothing."""
     invited = people_audience.evaluate(session, audience, day_of(now), now)
@@ -77,13 +83,13 @@ def preview(
     due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)
-    weighed = cost_of_schedule(session, shelf, invited.people, rhythm, now, content)
+    weighed = cost_of_schedule(session, catalog, invited.people, rhythm, now, content)
     return CampaignPreview(len(invited.people), names, excluded, tuple(due), asks, weighed.text if invited.people else "", weighed.fits)
 
 
 def create(
     session: Session,
-    shelf: Catalog,
+    catalog: Catalog,
     author: Author,
     name: str,
     content: CampaignContent,
@@ -100,7 +106,7 @@ def create(
     if not 1 <= len(title) <= 80:
         raise Refusal("活动名称应为 1 到 80 个字。")
     _known_rule(missed)
-    if wrong := campaign_content.content_faults(content, shelf.library):
+    if wrong := campaign_content.content_faults(content, catalog.library):
         raise Refusal(wrong)
     if (rhythm.kind == "series") != (content.kind == "series"):
         rhythm = _as_series(rhythm) if content.kind == "series" else schedule.unrolled(rhythm)
@@ -132,27 +138,27 @@ def can_start(calendar: Calendar, rhythm: Schedule, now: datetime) -> bool:
     return bool(next_due(rhythm, now, calendar)[0])
 
 
-def start(session: Session, shelf: Catalog, author: Author, campaign_id: int, now: datetime) -> Campaign:
+def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime) -> Campaign:
     """A draft becomes a running campaign. Refused when nothing would ever fall due, and asked when its next time lies in an unknown year."""
     campaign = own(session, author, campaign_id, hold=True)
     if campaign.state != "draft":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，只有草稿可以启动。")
-    due, unknown = next_due(campaign.rhythm, now, shelf.library.calendar)
+    due, unknown = next_due(campaign.rhythm, now, catalog.library.calendar)
     if not due and unknown is not None:
         raise Refusal(f"还不能启动：{unknown}")
     if not due:
         raise Refusal(f"还不能启动：「{schedule.describe_schedule(campaign.rhythm)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
-    affordable(session, shelf, campaign, now)
+    affordable(session, catalog, campaign, now)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     campaign_rows.plan_from(session, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "启动活动", f"campaign:{campaign_id}", detail=f"第 {campaign.version} 版")
     return campaign
 
 
-def affordable(session: Session, shelf: Catalog, campaign: Campaign, now: datetime) -> None:
+def affordable(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
     """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
     invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people
-    weighed = cost_of_schedule(session, shelf, invited, campaign.rhythm, now, campaign.content)
+    weighed = cost_of_schedule(session, catalog, invited, campaign.rhythm, now, campaign.content)
     if not weighed.fits:
         raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{weighed.text}\n请缩小对象或减少次数。")
 
@@ -234,7 +240,7 @@ def _whole(author: Author) -> None:
 # ── Changes ──
 
 
-def change(session: Session, shelf: Catalog, author: Author, campaign_id: int, now: datetime, **changed: Any) -> Campaign:
+def change(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime, **changed: Any) -> Campaign:
     """The next version of a plan, by which a running one goes at once: any of its fields; of one that is over only the clause."""
     campaign = own(session, author, campaign_id, hold=True)
     if campaign.state in ("stopped", "done") and changed.keys() != {"clause"}:
@@ -248,12 +254,12 @@ def change(session: Session, shelf: Catalog, author: Author, campaign_id: int, n
         changed["rhythm"] = _as_series(rhythm)
     elif content.kind != "series" and rhythm.kind == "series":
         changed["rhythm"] = schedule.unrolled(rhythm)
-    if wrong := campaign_content.content_faults(content, shelf.library):
+    if wrong := campaign_content.content_faults(content, catalog.library):
         raise Refusal(wrong)
     made = replace(campaign, **changed)
     campaign_rows.change(session, made, now)
     if campaign.state == "running" and made.rhythm != campaign.rhythm:
-        campaign_rows.plan_from(session, campaign_id, _taken_over(session, shelf.library.calendar, campaign, made, now))
+        campaign_rows.plan_from(session, campaign_id, _taken_over(session, catalog.library.calendar, campaign, made, now))
     detail = (
         f"第 {campaign.version + 1} 版：{'、'.join(sorted(changed))}；{schedule.describe_schedule(made.rhythm)}；{describe_audience(made.audience)}"
     )
@@ -279,10 +285,10 @@ def _taken_over(session: Session, calendar: Calendar, was: Campaign, made: Campa
     return min(kept, default=now)
 
 
-def skip_date(session: Session, shelf: Catalog, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
+def skip_date(session: Session, catalog: Catalog, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
     """One day on which it does not fall due."""
     campaign = own(session, author, campaign_id)
-    return change(session, shelf, author, campaign_id, now, rhythm=schedule.without(campaign.rhythm, day))
+    return change(session, catalog, author, campaign_id, now, rhythm=schedule.without(campaign.rhythm, day))
 
 
 def recall(session: Session, author: Author, campaign_id: int, now: datetime) -> RecallOutcome:

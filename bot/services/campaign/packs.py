@@ -20,21 +20,21 @@ from bot.services.library.catalog import Catalog
 YEAR_DIGITS = 4
 
 
-def find(shelf: Catalog, name: str) -> LawDayPack:
+def find(catalog: Catalog, name: str) -> LawDayPack:
     """The pack of a name, or of the name of its law day. Raises `Refusal` with the names there are."""
-    packs = shelf.library.packs
+    packs = catalog.library.packs
     fitting = [one for one in packs.values() if name in (one.name, one.law_day)]
     if not fitting:
         raise Refusal(f"没有「{name[:20]}」这个活动包。现有：{'、'.join(packs) or '无'}。")
     return fitting[0]
 
 
-def ahead(shelf: Catalog, pack: LawDayPack, now: datetime, year: int | None = None) -> list[tuple[PackItem, Schedule]]:
+def ahead(catalog: Catalog, pack: LawDayPack, now: datetime, year: int | None = None) -> list[tuple[PackItem, Schedule]]:
     """The items still to come, of a year or of the next time that the law day comes round. Raises `UnknownYear` for a year to be entered."""
     today = day_of(now)
     month, day = LAW_DAYS[pack.law_day]
     chosen = year or (today.year if date(today.year, month, day) >= today else today.year + 1)
-    calendar = shelf.library.calendar
+    calendar = catalog.library.calendar
     found = [(item, rhythm) for item, rhythm in dated(pack, chosen, calendar) if _is_ahead(rhythm, now)]
     if not found:
         raise Refusal(f"{chosen} 年的「{pack.name}」已经过去了，可以写明下一年：活动 包 {pack.name} {chosen + 1}。")
@@ -45,21 +45,21 @@ def _is_ahead(rhythm: Schedule, now: datetime) -> bool:
     return rhythm.on is not None and datetime.fromisoformat(f"{rhythm.on}T{rhythm.time}").replace(tzinfo=SHANGHAI) > now
 
 
-def draft(session: Session, shelf: Catalog, author: Author, said: str, now: datetime, audience: Audience | None = None) -> list[Campaign]:
+def draft(session: Session, catalog: Catalog, author: Author, said: str, now: datetime, audience: Audience | None = None) -> list[Campaign]:
     """Drafts of a pack, named as "国家宪法日" or "国家宪法日 2026"; nothing is sent before each is started. A second time is refused."""
     name, _, tail = said.strip().rpartition(" ")
     year = int(tail) if name and tail.isascii() and tail.isdigit() and len(tail) == YEAR_DIGITS else None
-    pack = find(shelf, name if year is not None else said.strip())
-    wrong = [sentence for item in pack.items if (sentence := content_faults(content_of(item), shelf.library))]
+    pack = find(catalog, name if year is not None else said.strip())
+    wrong = [sentence for item in pack.items if (sentence := content_faults(content_of(item), catalog.library))]
     if wrong:
         raise Refusal(wrong[0])
-    items = ahead(shelf, pack, now, year)
+    items = ahead(catalog, pack, now, year)
     clause = f"{pack.clause}（活动包 {pack.name} {items[0][1].on:%Y}）"
     had = [one for one in manage.listed(session, author) if one.clause == clause and one.state != "stopped"]
     if had:
         raise Refusal(f"这个活动包已经起草过了：{'、'.join(f'{one.id}「{one.name}」' for one in had[:5])}。")
     ids = [
-        manage.create(session, shelf, author, item.name, content_of(item), rhythm, audience or All(), now, clause=clause, missed="send")
+        manage.create(session, catalog, author, item.name, content_of(item), rhythm, audience or All(), now, clause=clause, missed="send")
         for item, rhythm in items
     ]
     return [manage.own(session, author, one) for one in ids]

@@ -32,14 +32,14 @@ ONE_OFF = {"one_off": True}
 
 
 def draft_push(
-    session: Session, shelf: Catalog, author: Author, content: CampaignContent, audience: Audience, now: datetime, clause: str = ""
+    session: Session, catalog: Catalog, author: Author, content: CampaignContent, audience: Audience, now: datetime, clause: str = ""
 ) -> int:
     """The draft of a one-off push; `confirm_push` sends it."""
     name = (content.title or content.text or "推送").split("\n")[0][:30]
-    return manage.create(session, shelf, author, name, content, at_once(now), audience, now, clause=clause, delivery=dict(ONE_OFF))
+    return manage.create(session, catalog, author, name, content, at_once(now), audience, now, clause=clause, delivery=dict(ONE_OFF))
 
 
-def confirm_push(session: Session, shelf: Catalog, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> FiredCampaign:
+def confirm_push(session: Session, catalog: Catalog, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> FiredCampaign:
     """Send a drafted push, once: a second word finds it sent. Raises `Refusal` for what is no draft of a push, too old, or paused."""
     campaign = manage.own(session, author, campaign_id, hold=True)
     if not campaign.delivery.get("one_off"):
@@ -50,14 +50,14 @@ def confirm_push(session: Session, shelf: Catalog, calendar: Calendar, author: A
         raise Refusal(f"推送 {campaign_id} 是两小时以前起草的，请重新发一次「推送」，看过名单再确认。")
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
-    manage.affordable(session, shelf, campaign, now)
+    manage.affordable(session, catalog, campaign, now)
     rhythm = at_once(now)
-    manage.change(session, shelf, author, campaign_id, now, rhythm=rhythm)
+    manage.change(session, catalog, author, campaign_id, now, rhythm=rhythm)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     minute = now.replace(second=0, microsecond=0)
     campaign_rows.plan_from(session, campaign_id, minute)
     held = manage.own(session, author, campaign_id, hold=True)
-    fired = fire(session, shelf, calendar, held, now)
+    fired = fire(session, catalog, calendar, held, now)
     if not fired:
         raise Refusal(f"推送 {campaign_id} 已经发过了。")
     audit.record(session, now, author.actor, author.via, "确认推送", f"campaign:{campaign_id}", detail=f"{fired[0].invited} 人")
@@ -67,10 +67,10 @@ def confirm_push(session: Session, shelf: Catalog, calendar: Calendar, author: A
 RULE = {"fallback": False, "quiet": False, "trial": True}
 
 
-def test_send(session: Session, shelf: Catalog, campaign_id: int, person_id: int) -> Reply:
+def test_send(session: Session, catalog: Catalog, campaign_id: int, person_id: int) -> Reply:
     """Exactly what a person would see of a campaign now; its buttons answer to nothing. Of a series: the part that comes next."""
     _, content, who = _next_time(session, campaign_id, person_id)
-    return campaign_content.render_content(content, shelf, who, 0)
+    return campaign_content.render_content(content, catalog, who, 0)
 
 
 def try_out(session: Session, author: Author, campaign_id: int, person_id: int, now: datetime, besides: str = "") -> list[str]:

@@ -34,17 +34,17 @@ def source_of(exam: Exam) -> Source:
     return ("exam", str(exam.root))
 
 
-def facts_of_try(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, seconds: int) -> CertificateFacts:
+def facts_of_try(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, seconds: int) -> CertificateFacts:
     """What the certificate for a passed try states, `seconds` of credit included."""
     day = day_of(min(attempt.closed_at or attempt.deadline, attempt.deadline))
     line, total = exact_points_text(exam.pass_line), exact_points_text(exam.total)
     passed = "补考合格" if exam.makeup_of is not None else "考试合格"
     result = f"成绩 {exact_points_text(attempt.score or 0)} 分（满分 {total} 分，合格线 {line} 分），{passed}"
-    earned = hours_text(shown_hours(seconds, shelf.policy.seconds_per_hour(day))) if seconds else ""
+    earned = hours_text(shown_hours(seconds, catalog.policy.seconds_per_hour(day))) if seconds else ""
     return facts_of(session, attempt.person_id, "exam", exam.name, day, result=result, hours=earned)
 
 
-def deserved(session: Session, shelf: Catalog, exam: Exam, person_id: int) -> CertificateFacts | None:
+def deserved(session: Session, catalog: Catalog, exam: Exam, person_id: int) -> CertificateFacts | None:
     """What somebody's certificate of an exam should state by the marks that count now; None when no try is passed that may be told.
 
     That results are frozen for a correction takes no certificate away.
@@ -60,7 +60,7 @@ def deserved(session: Session, shelf: Catalog, exam: Exam, person_id: int) -> Ce
     if not passed:
         return None
     of, best = max(passed, key=lambda pair: (pair[1].score or 0, -pair[1].sitting_id))
-    return facts_of_try(session, shelf, of, best, credit.exam_seconds(session, person_id, exam.root))
+    return facts_of_try(session, catalog, of, best, credit.exam_seconds(session, person_id, exam.root))
 
 
 def _makeup(session: Session, exam_id: int) -> Exam | None:
@@ -68,12 +68,12 @@ def _makeup(session: Session, exam_id: int) -> Exam | None:
     return None if found is None else exams.get(session, found)
 
 
-def award(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+def award(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """The certificate for a try that was passed and may be told; another in its place when a later try was better. What there is stays else."""
     if not attempt.passed or not exam.tells_score:
         return
     try:
-        facts = deserved(session, shelf, exam, attempt.person_id)
+        facts = deserved(session, catalog, exam, attempt.person_id)
         if facts is not None:
             settle(session, attempt.person_id, source_of(exam), facts, BETTER, now, by=SYSTEM, via=SYSTEM)
     except Refusal as refusal:
@@ -81,21 +81,21 @@ def award(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: d
         log.warning("no certificate", exam=exam.id, person=attempt.person_id, reason=str(refusal))
 
 
-def settle_exam(session: Session, shelf: Catalog, exam: Exam, person_id: int, reason: str, now: datetime, *, by: str, via: str) -> CertificateStep:
+def settle_exam(session: Session, catalog: Catalog, exam: Exam, person_id: int, reason: str, now: datetime, *, by: str, via: str) -> CertificateStep:
     """Bring somebody's certificate of an exam in line with the marks and hours that stand now. A second call changes nothing."""
-    return settle(session, person_id, source_of(exam), deserved(session, shelf, exam, person_id), reason, now, by=by, via=via)
+    return settle(session, person_id, source_of(exam), deserved(session, catalog, exam, person_id), reason, now, by=by, via=via)
 
 
-def wanted(session: Session, shelf: Catalog, exam: Exam) -> list[WantedCertificate]:
+def wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCertificate]:
     """Everybody who deserves a certificate of an exam, for handing them out by hand (`hand_out`)."""
     found = []
     for person_id in dict.fromkeys(one.person_id for one in attempts.of_exam(session, exam.id) if one.passed):
-        facts = deserved(session, shelf, exam, person_id)
+        facts = deserved(session, catalog, exam, person_id)
         if facts is not None:
             found.append(WantedCertificate(certificate.staff_no(session, person_id), person_id, source_of(exam), facts))
     return found
 
 
-def take_back(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+def take_back(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """The certificate for a try in an exam that was called off afterwards; it stays for a pass that counts all the same."""
-    settle_exam(session, shelf, exam, attempt.person_id, CANCELLED, now, by=SYSTEM, via=SYSTEM)
+    settle_exam(session, catalog, exam, attempt.person_id, CANCELLED, now, by=SYSTEM, via=SYSTEM)

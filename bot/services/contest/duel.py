@@ -45,21 +45,21 @@ def begin(session: Session, duel: Duel, now: datetime) -> None:
     duels.start(session, duel.id, now, now + contest_duel.LENGTH)
 
 
-def put(session: Session, shelf: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
     """The question in hand of a player; the first draws for all, everybody after has the same."""
     me = next(one for one in duels.players(session, duel.id) if one.id == person_id)
     if me.sitting_id is not None:
-        return quiz.resume(session, shelf, person_id, me.sitting_id, now)
+        return quiz.resume(session, catalog, person_id, me.sitting_id, now)
     held = duels.held(session, duel.id)
     if held is None or held.state != "running":
         raise Refusal("这场对战已经结束。想再来一场请发「对战」。")
-    items = duels.items(session, duel.id) or [(name, shelf.drawn[name]) for name in draw(shelf, (), contest_duel.QUESTIONS, (), rng)]
+    items = duels.items(session, duel.id) or [(name, catalog.drawn[name]) for name in draw(catalog, (), contest_duel.QUESTIONS, (), rng)]
     form = FORMS[KIND]
-    put_down = current_task.make_way(session, shelf, person_id, now, form.claim)
+    put_down = current_task.make_way(session, catalog, person_id, now, form.claim)
     sitting_id = sittings.open_sitting(session, person_id, KIND, str(duel.id), items, now)
     duels.seat(session, duel.id, person_id, sitting_id)
-    current_task.take(session, shelf, person_id, form.task, sitting_id, form.claim, now)
-    found = quiz.put(session, shelf, sitting_id)
+    current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now)
+    found = quiz.put(session, catalog, sitting_id)
     return QuestionPut(found.sitting, found.item, found.question, put_down, found.ahead)
 
 

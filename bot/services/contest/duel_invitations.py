@@ -57,7 +57,7 @@ def current(session: Session, person_id: int, now: datetime) -> Duel | None:
     return found
 
 
-def look_for(session: Session, shelf: Catalog, me: Learner, size: int, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
+def look_for(session: Session, catalog: Catalog, me: Learner, size: int, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
     """Join whoever waits for as many, or wait for them; the match begins with the last who was wanted."""
     _free(session, me, now)
     duels.lock_queue(session)
@@ -68,7 +68,7 @@ def look_for(session: Session, shelf: Catalog, me: Learner, size: int, now: date
         duels.join(session, made, me.id, "ready")
         return _call(session, made, now)
     duels.join(session, held.id, me.id, "ready")
-    return _start_if_full(session, shelf, held, me, now, rng)
+    return _start_if_full(session, catalog, held, me, now, rng)
 
 
 def invite(session: Session, me: Learner, people: Sequence[int], now: datetime) -> DuelInvitation:
@@ -88,10 +88,10 @@ def invite(session: Session, me: Learner, people: Sequence[int], now: datetime) 
     return _call(session, made, now)
 
 
-def accept(session: Session, shelf: Catalog, me: Learner, duel_id: int | None, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
+def accept(session: Session, catalog: Catalog, me: Learner, duel_id: int | None, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
     """Answer a call, the newest without a number. The match begins when nobody is waited for any more."""
     _free(session, me, now)
-    return _start_if_full(session, shelf, _called(session, me, duel_id, now, "ready"), me, now, rng)
+    return _start_if_full(session, catalog, _called(session, me, duel_id, now, "ready"), me, now, rng)
 
 
 def decline(session: Session, me: Learner, duel_id: int | None, now: datetime) -> None:
@@ -152,7 +152,7 @@ def _call(session: Session, duel_id: int, now: datetime) -> DuelInvitation:
     return DuelInvitation(found, tuple(duels.players(session, duel_id)), max(0, round((found.until - now).total_seconds())))
 
 
-def _start_if_full(session: Session, shelf: Catalog, held: Duel, me: Learner, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
+def _start_if_full(session: Session, catalog: Catalog, held: Duel, me: Learner, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
     everybody = duels.players(session, held.id)
     ready = [one for one in everybody if one.is_in]
     is_full = all(one.state != "invited" for one in everybody) if held.is_invited else len(ready) == held.size
@@ -164,7 +164,7 @@ def _start_if_full(session: Session, shelf: Catalog, held: Duel, me: Learner, no
         duels.owe(session, held.id, one.id, "begun")
     running = duels.get(session, held.id)
     assert running is not None
-    return JoinedDuel(running, others, duel_put(session, shelf, running, me.id, now, rng))
+    return JoinedDuel(running, others, duel_put(session, catalog, running, me.id, now, rng))
 
 
 def called_by(session: Session, said: str, now: datetime) -> int:

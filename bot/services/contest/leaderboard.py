@@ -52,12 +52,12 @@ def board_of(session: Session, contest: Contest) -> Board:
     return Board(contest, tuple(leaderboard.places(everybody)), tuple(of_teams), players.joined(session, contest.id))
 
 
-def close_due(session: Session, shelf: Catalog, now: datetime) -> list[int]:
+def close_due(session: Session, catalog: Catalog, now: datetime) -> list[int]:
     """Close the windowed contests whose end is past, and the grace with it; the ids of those that this call closed."""
-    return [one for one in contests.due_to_close(session, now - GRACE) if close(session, shelf, one, now) is not None]
+    return [one for one in contests.due_to_close(session, now - GRACE) if close(session, catalog, one, now) is not None]
 
 
-def close(session: Session, shelf: Catalog, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
+def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
     """Freeze the board: the board for the one caller that closed it, None for everybody after.
 
     A set under way counts as far as it was answered. Hours are for taking part (D5): at least one set finished, or one answer where a host asks.
@@ -70,7 +70,7 @@ def close(session: Session, shelf: Catalog, contest_id: int, now: datetime, by: 
     players.leave_open_sets(session, contest_id, now)
     board = _freeze(session, contest, now)
     for person_id in players.did_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
-        credit.earn_contest(session, shelf.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
+        credit.earn_contest(session, catalog.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
     if contest.plan.form == "windowed":
         # Whoever sat in a hall saw the end.
         notifications.results(session, contest, [one.player.id for one in board.places], now)
@@ -95,10 +95,10 @@ def stop(session: Session, author: Author, contest_id: int, now: datetime) -> Co
     return contest
 
 
-def close_by(session: Session, shelf: Catalog, author: Author, contest_id: int, now: datetime) -> Board:
+def close_by(session: Session, catalog: Catalog, author: Author, contest_id: int, now: datetime) -> Board:
     """Freeze the board now, when nothing is on its way any more (`stop`, then the grace). Raises `Refusal` for one that is not open."""
     contest = own(session, author, contest_id)
-    board = close(session, shelf, contest_id, now, author.actor, author.via) if contest.state == "open" else None
+    board = close(session, catalog, contest_id, now, author.actor, author.via) if contest.state == "open" else None
     if board is None:
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
     return board

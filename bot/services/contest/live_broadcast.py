@@ -61,7 +61,7 @@ def card(of: LiveState, item: LiveItem, question: Question) -> QuestionCard:
     return QuestionCard(task_of(of.id, item.n), head, question.stem, options, question.kind == "multiple")
 
 
-def owed(session: Session, shelf: Catalog, now: datetime) -> list[LiveCall]:
+def owed(session: Session, catalog: Catalog, now: datetime) -> list[LiveCall]:
     """What is to be said and nobody has claimed yet; reads only."""
     found: list[LiveCall] = []
     for of in live_state.running(session, now):
@@ -69,7 +69,7 @@ def owed(session: Session, shelf: Catalog, now: datetime) -> list[LiveCall]:
         what = _what(of, item)
         # Asked first: to word a call may mean to count two thousand answers.
         if what is not None and not live_state.is_call_claimed(session, of.id, *what):
-            found.append(_worded(session, shelf, of, item, what[1]))
+            found.append(_worded(session, catalog, of, item, what[1]))
     return found
 
 
@@ -85,10 +85,10 @@ def _what(of: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
     return (item.n, TOLD) if course.phase == "closed" and item.round == "all" else None
 
 
-def _worded(session: Session, shelf: Catalog, of: LiveState, item: LiveItem | None, what: str) -> LiveCall:
+def _worded(session: Session, catalog: Catalog, of: LiveState, item: LiveItem | None, what: str) -> LiveCall:
     if item is None or what == "end":
         return LiveCall(of.id, 0, what, Reply(f"「{of.name}」结束了，谢谢参加。", buttons=(Option(target_of(of.id), "看成绩"),)))
-    question = shelf.question(session, item.version_id)
+    question = catalog.question(session, item.version_id)
     if what == "ask":
         return LiveCall(of.id, item.n, what, Reply(ask=card(of, item, question)), item.team_id)
     return LiveCall(of.id, item.n, what, Reply(told(session, of, item, question)))

@@ -248,13 +248,13 @@ def judge(session: Session, host: LiveHost, contest_id: int, right: bool, now: d
         live_state.touch(session, contest_id, now)
 
 
-def finish(session: Session, shelf: Catalog, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
+def finish(session: Session, catalog: Catalog, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
     """结束: the board is frozen, taking part is credited by the policy, nobody has it in hand any more."""
     of = held(session, host, contest_id, decided, now)
     live_state.move(session, of, of.course.after("finish"), now)
     live_results.keep(session, of)
     live_answers.close_sittings(session, contest_id, now)
-    leaderboard.close(session, shelf, contest_id, now, host.author.actor, host.author.via)
+    leaderboard.close(session, catalog, contest_id, now, host.author.actor, host.author.via)
     note(session, host, contest_id, "结束", now)
 
 

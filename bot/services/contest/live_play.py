@@ -44,7 +44,7 @@ class LiveView:
     said: str
 
 
-def enter(session: Session, shelf: Catalog, me: Learner, of: LiveState, now: datetime) -> PlayerSeat:
+def enter(session: Session, catalog: Catalog, me: Learner, of: LiveState, now: datetime) -> PlayerSeat:
     """Take the contest in hand: what was in hand before is put down and kept."""
     if of.course.phase == "finished":
         raise Refusal(f"「{of.name}」已经结束了。")
@@ -52,11 +52,11 @@ def enter(session: Session, shelf: Catalog, me: Learner, of: LiveState, now: dat
     if had is None:
         play.join(session, play.found(session, me, of.id, now), me, now)
     sitting_id = live_answers.open_sitting(session, of.id, me.id, now) if had is None else had.id
-    put_down = current_task.take(session, shelf, me.id, LIVE.task, sitting_id, LIVE.claim, now)
+    put_down = current_task.take(session, catalog, me.id, LIVE.task, sitting_id, LIVE.claim, now)
     return PlayerSeat(of, sitting_id, teams.team_of(session, of.id, me.id), had is None, put_down)
 
 
-def name_of_sitting(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
+def name_of_sitting(session: Session, catalog: Catalog, one: current_task.OpenSittingFacts) -> str:
     of = live_state.stage(session, int(one.scope))
     return f"「{of.name}」" if of is not None else LIVE.name
 
@@ -82,17 +82,17 @@ def contest_of(session: Session, sitting_id: int) -> int | None:
     return int(found.scope) if found is not None and found.kind == "live" else None
 
 
-def view(session: Session, shelf: Catalog, at: PlayerSeat) -> LiveView:
+def view(session: Session, catalog: Catalog, at: PlayerSeat) -> LiveView:
     """What a phone shows that has just come back."""
     course = at.stage.course
     item = live_state.item(session, at.stage.id, course.item) if course.item and course.phase != "lobby" else None
     if item is None:
         return LiveView(at, None, None, "")
     given = sittings.answered(session, at.sitting_id, item.n)
-    return LiveView(at, item, shelf.question(session, item.version_id), given[1] if given else "")
+    return LiveView(at, item, catalog.question(session, item.version_id), given[1] if given else "")
 
 
-def answer(session: Session, shelf: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
+def answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
     """Record one answer: (sitting, the choice as it was heard). The first recorded stands; the arrival at the edge decides whether it is in time.
 
     Nothing is said of right and wrong: that is for everybody at once, after the close (D8, D9). Raises `Refusal`.
@@ -107,7 +107,7 @@ def answer(session: Session, shelf: Catalog, person_id: int, contest_id: int, n:
     if item.void:
         raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
     stage_scoring.check_phone(item, hand.team_id)
-    question = shelf.question(session, item.version_id)
+    question = catalog.question(session, item.version_id)
     choice = question.hear(text)
     if choice is None:
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")

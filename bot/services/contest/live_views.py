@@ -28,7 +28,7 @@ OVER = ("closed", "board", "finished")
 Shown = dict[str, Any]
 
 
-def screen(session: Session, shelf: Catalog, of: LiveState, now: datetime, found: LiveStanding | None, *, named: bool) -> Shown:
+def screen(session: Session, catalog: Catalog, of: LiveState, now: datetime, found: LiveStanding | None, *, named: bool) -> Shown:
     """Everything on the big screen. `named` is true for who has the screen's whole address; others are shown no person's name.
 
     `found` is how everybody stands, needed in the phases that show it (`shows_board`).
@@ -49,7 +49,7 @@ def screen(session: Session, shelf: Catalog, of: LiveState, now: datetime, found
         "rules": rules_lines(session, of) if course.phase == "lobby" else [],
     }
     if item is not None and course.phase != "lobby":
-        shown["item"] = _item(session, shelf, of, item, now)
+        shown["item"] = _item(session, catalog, of, item, now)
     if found is not None and shows_board(of):
         shown["board"] = board(of, found, named=named)
     return shown
@@ -84,8 +84,8 @@ def rules_lines(session: Session, of: LiveState) -> list[str]:
     return [f"共 {of.items} 题，每题 {rules.seconds} 秒。", first, *others]
 
 
-def _item(session: Session, shelf: Catalog, of: LiveState, item: LiveItem, now: datetime) -> Shown:
-    question = shelf.question(session, item.version_id)
+def _item(session: Session, catalog: Catalog, of: LiveState, item: LiveItem, now: datetime) -> Shown:
+    question = catalog.question(session, item.version_id)
     is_over = of.course.phase in OVER
     left = item.window.left(now)
     shown: Shown = {
@@ -178,18 +178,18 @@ def board(of: LiveState, found: LiveStanding, *, named: bool) -> Shown:
 # ── The console ──
 
 
-def console(session: Session, shelf: Catalog, of: LiveState, now: datetime, found: LiveStanding) -> Shown:
+def console(session: Session, catalog: Catalog, of: LiveState, now: datetime, found: LiveStanding) -> Shown:
     """What the host sees beside the screen: what comes next, who holds the seat, the log, what was called out."""
     course = of.course
     item = live_state.item(session, of.id, course.item) if course.item else None
     return {
-        **screen(session, shelf, of, now, found, named=True),
+        **screen(session, catalog, of, now, found, named=True),
         "host": of.host,
         "host_id": of.host_id,
         "decided": of.decided,
         "address": address(of),
         "stage": None if of.scheme is None else {"name": of.scheme.name, "stakes": list(of.scheme.risk.stakes)},
-        "programme": _programme(session, shelf, of),
+        "programme": _programme(session, catalog, of),
         "up": getattr(live_host.next_up(session, of), "n", None),
         "teams": [{"id": one.team_id, "name": one.name, "score": points_text(one.score)} for one in sorted(found.teams, key=lambda one: one.team_id)],
         "choosing": _choosing(of, found),
@@ -200,7 +200,7 @@ def console(session: Session, shelf: Catalog, of: LiveState, now: datetime, foun
     }
 
 
-def _programme(session: Session, shelf: Catalog, of: LiveState) -> list[Shown]:
+def _programme(session: Session, catalog: Catalog, of: LiveState) -> list[Shown]:
     asked = {one.n: one for one in live_state.items(session, of.id)}
     found = []
     for one in live_state.programme(session, of.id):
@@ -211,8 +211,8 @@ def _programme(session: Session, shelf: Catalog, of: LiveState) -> list[Shown]:
                 "n": one.n,
                 "round": ROUND_LABELS[kind] if kind != "all" else one.part,
                 "kind": kind,
-                "stem": shelf.question(session, one.version_id).stem,
-                "key": shelf.question(session, one.version_id).key if on is not None and on.window.closed_at is not None else "",
+                "stem": catalog.question(session, one.version_id).stem,
+                "key": catalog.question(session, one.version_id).key if on is not None and on.window.closed_at is not None else "",
                 "state": "" if on is None else "void" if on.void else "asked",
             }
         )

@@ -41,7 +41,7 @@ def listed(session: Session, author: Author) -> list[Contest]:
     return [one for one in contests.everything(session) if lies_within(one.plan.audience, author.roots)]
 
 
-def checked(session: Session, shelf: Catalog, author: Author, plan: ContestPlan) -> ContestPlan:
+def checked(session: Session, catalog: Catalog, author: Author, plan: ContestPlan) -> ContestPlan:
     """The plan with its audience by full unit names and cut down to what the author reaches. Raises `Refusal` for what cannot be held."""
     name = content.clean_content(plan.name).replace("\n", " ")
     if plan.form not in FORM_LABELS:
@@ -51,7 +51,7 @@ def checked(session: Session, shelf: Catalog, author: Author, plan: ContestPlan)
     if plan.form == "windowed":
         if plan.opens_at is None or plan.closes_at is None:
             raise Refusal("限时竞赛要写开始和截止时间，例如 2026-07-01 09:00 到 2026-07-08 18:00。")
-        there = len(pool(shelf, plan.names))
+        there = len(pool(catalog, plan.names))
         if there < plan.rules.size:
             raise Refusal(f"「{'、'.join(plan.names)}」可用的题只有 {there} 道，不够一套 {plan.rules.size} 题。")
     if plan.opens_at is not None and plan.closes_at is not None and plan.closes_at <= plan.opens_at:
@@ -68,9 +68,9 @@ def checked(session: Session, shelf: Catalog, author: Author, plan: ContestPlan)
     )
 
 
-def create(session: Session, shelf: Catalog, author: Author, plan: ContestPlan, now: datetime, items: Sequence[ContestItem] = ()) -> int:
+def create(session: Session, catalog: Catalog, author: Author, plan: ContestPlan, now: datetime, items: Sequence[ContestItem] = ()) -> int:
     """A draft; nobody sees it before `open_`. `items` are the fixed questions of a contest in which all are asked the same."""
-    made = checked(session, shelf, author, plan)
+    made = checked(session, catalog, author, plan)
     if len(items) > MOST_ITEMS:
         raise Refusal(f"一场竞赛最多 {MOST_ITEMS} 道固定的题。")
     contest_id = contests.add(session, made, author.actor, now)
@@ -79,10 +79,10 @@ def create(session: Session, shelf: Catalog, author: Author, plan: ContestPlan, 
     return contest_id
 
 
-def change(session: Session, shelf: Catalog, author: Author, contest_id: int, plan: ContestPlan, now: datetime) -> None:
+def change(session: Session, catalog: Catalog, author: Author, contest_id: int, plan: ContestPlan, now: datetime) -> None:
     """The next version of a draft. What is open is not changed under the hands of those who play."""
     was = own(session, author, contest_id, hold=True)
-    made = checked(session, shelf, author, plan)
+    made = checked(session, catalog, author, plan)
     if not contests.change(session, contest_id, made, now):
         raise Refusal(f"竞赛 {contest_id}「{was.name}」{STATE_LABELS[was.state]}，规则不能再改。")
     audit.record(session, now, author.actor, author.via, "修改竞赛", f"contest:{contest_id}", detail=f"第 {was.version + 1} 版：{told(made)}")

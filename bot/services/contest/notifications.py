@@ -27,29 +27,31 @@ LONG = timedelta(days=2)
 LAST_CALL = time(10, 0)
 
 
-def invite(session: Session, shelf: Catalog, author: Author, contest: Contest, now: datetime) -> list[int]:
+def invite(session: Session, catalog: Catalog, author: Author, contest: Contest, now: datetime) -> list[int]:
     """Start the campaigns that invite and remind its audience; their numbers. Raises `Refusal` where the budgets do not carry them."""
     plan = contest.plan
     begins = max(now, plan.opens_at or now)
     first = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
-    made = [_campaign(session, shelf, author, contest, f"竞赛：{plan.name}", _text(shelf, contest, now), first, now)]
+    made = [_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", _text(catalog, contest, now), first, now)]
     if plan.closes_at is not None and plan.closes_at - begins > LONG:
         closes = plan.closes_at.astimezone(SHANGHAI)
         eve = datetime.combine(closes.date() - timedelta(days=1), LAST_CALL, SHANGHAI)
-        made.append(_campaign(session, shelf, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", eve, now))
+        made.append(
+            _campaign(session, catalog, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", eve, now)
+        )
     return made
 
 
-def _campaign(session: Session, shelf: Catalog, author: Author, contest: Contest, name: str, text: str, at: datetime, now: datetime) -> int:
+def _campaign(session: Session, catalog: Catalog, author: Author, contest: Contest, name: str, text: str, at: datetime, now: datetime) -> int:
     content = CampaignContent("invitation", title=contest.name, text=text, target=target_of(contest.id))
     rhythm = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
-    made = manage.create(session, shelf, author, name[:80], content, rhythm, contest.plan.audience, now, clause=contest.plan.clause)
-    manage.start(session, shelf, author, made, now)
+    made = manage.create(session, catalog, author, name[:80], content, rhythm, contest.plan.audience, now, clause=contest.plan.clause)
+    manage.start(session, catalog, author, made, now)
     return made
 
 
-def _text(shelf: Catalog, contest: Contest, now: datetime) -> str:
-    rule = shelf.policy.at("D5", day_of(now))
+def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
+    rule = catalog.policy.at("D5", day_of(now))
     hours = f"参加计 {rule.figure('join')} 学时，名次不计学时。"
     rules = contest.rules
     sets = f"每天 {rules.sets_a_day} 套、每套 {rules.size} 题。" if contest.plan.form == "windowed" else ""

@@ -107,21 +107,21 @@ def standing(session: Session, contest: Contest, person_id: int, now: datetime) 
     return ContestStanding(contest, players.mine(session, contest.id, person_id), sets, left, "" if team is None else team[1])
 
 
-def begin(session: Session, shelf: Catalog, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def begin(session: Session, catalog: Catalog, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> QuestionPut:
     """The first question of a new set, or where an open one was left. Raises `Refusal` outside the window and beyond the sets of a day."""
     found(session, me, contest_id, now)
     contest = hold_open(session, contest_id, now)
     had = sittings.last_sitting(session, me.id, KIND, str(contest_id))
     if had is not None and had.state == "open":
-        return quiz.resume(session, shelf, me.id, had.id, now)
+        return quiz.resume(session, catalog, me.id, had.id, now)
     join(session, contest, me, now)
     stands = standing(session, contest, me.id, now)
     if not stands.left_today:
         raise Refusal(f"「{contest.name}」每天 {contest.rules.sets_a_day} 套，今天的已经做完，明天再来。")
-    names = draw(shelf, contest.plan.names, contest.rules.size, players.asked_before(session, contest_id, me.id), rng)
+    names = draw(catalog, contest.plan.names, contest.rules.size, players.asked_before(session, contest_id, me.id), rng)
     if len(names) < contest.rules.size:
         raise Refusal(f"「{contest.name}」的题库里可用的题不够一套（有题停用了），这次没有开始，也不占今天的次数；请联系主办的管理员。")
-    put = quiz.open_set(session, shelf, me.id, KIND, str(contest_id), names, now)
+    put = quiz.open_set(session, catalog, me.id, KIND, str(contest_id), names, now)
     number = sum(one.day == day_of(now) for one in stands.sets) + 1
     players.begin_set(session, contest_id, me.id, put.sitting.id, day_of(now), number)
     return put
@@ -156,12 +156,12 @@ def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: dat
     hold_open(session, int(sitting.scope), incoming.arrived)
 
 
-def end(session: Session, shelf: Catalog, sitting: OpenSitting, now: datetime) -> SetOver:
+def end(session: Session, catalog: Catalog, sitting: OpenSitting, now: datetime) -> SetOver:
     """A set has ended: its result, the player's standing, and the hours for taking part."""
     contest = contests.get(session, int(sitting.scope))
     assert contest is not None
     result = settle(session, contest, sitting.id, sitting.person_id, now)
-    earned = credit.earn_contest(session, shelf.policy, sitting.person_id, contest.id, day_of(now), now)
+    earned = credit.earn_contest(session, catalog.policy, sitting.person_id, contest.id, day_of(now), now)
     return SetOver(contest, result, standing(session, contest, sitting.person_id, now), earned)
 
 
@@ -175,6 +175,6 @@ def settle(session: Session, contest: Contest, sitting_id: int, person_id: int, 
     return result
 
 
-def name_of_sitting(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+def name_of_sitting(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
     contest = contests.get(session, int(one.scope))
     return f"竞赛「{contest.name}」" if contest is not None else "竞赛"

@@ -24,12 +24,12 @@ def target_of(correction_id: int) -> str:
     return f"{TARGET}:{correction_id}"
 
 
-def notices_for(session: Session, shelf: Catalog, target: str, people: Collection[int]) -> dict[int, Reply]:
+def notices_for(session: Session, catalog: Catalog, target: str, people: Collection[int]) -> dict[int, Reply]:
     """The notice of a correction for each of some people; nobody is in it for whom nothing changed."""
     found = corrections.get(session, int(target.partition(":")[2]))
     if found is None:
         return {}
-    stem = shelf.question(session, found.version_id).stem
+    stem = catalog.question(session, found.version_id).stem
     name = corrections.name_of(session, found.scope, found.ref)
     made: dict[int, Reply] = {}
     for person_id in people:

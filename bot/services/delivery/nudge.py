@@ -52,24 +52,24 @@ class NudgeDraft:
     reminded: int
 
 
-def open_campaigns(session: Session, shelf: Catalog, author: Author, now: datetime) -> list[OpenCampaign]:
+def open_campaigns(session: Session, catalog: Catalog, author: Author, now: datetime) -> list[OpenCampaign]:
     """What an administrator can urge: campaigns of theirs that went out and that somebody has not done."""
     found: list[OpenCampaign] = []
     for campaign in manage.listed(session, author):
         if campaign.state not in ("running", "done") or KEY in campaign.delivery:
             continue
-        task = open_tasks.of_campaign(session, shelf.library.calendar, campaign.id, day_of(now))
+        task = open_tasks.of_campaign(session, catalog.library.calendar, campaign.id, day_of(now))
         if task is not None and (people := reminders.open_people(session, task, day_of(now))):
             found.append(OpenCampaign(campaign, task, tuple(people)))
     return found
 
 
-def look(session: Session, shelf: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
+def look(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
     """Whom a nudge about a campaign, or about the hours of the year (None), would reach; nothing is written. Raises `Refusal` for nobody.
 
     Who had a reminder today gets no second.
     """
-    reached = _people(session, shelf, author, about, now)
+    reached = _people(session, catalog, author, about, now)
     campaign = None if about is None else manage.own(session, author, about)
     title = "学时进度" if campaign is None else campaign.name
     if not reached:
@@ -79,16 +79,16 @@ def look(session: Session, shelf: Catalog, author: Author, about: int | None, no
     return NudgeDraft(0, title, tuple(names[one][:2] for one in reached), len(had))
 
 
-def draft(session: Session, shelf: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
+def draft(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
     """Look, and keep what was looked at for `confirm`; nothing is sent. Raises `Refusal` for nobody."""
-    seen = look(session, shelf, author, about, now)
+    seen = look(session, catalog, author, about, now)
     content = CampaignContent("reminder", target=f"{NUDGE}:{HOURS if about is None else about}")
     audience = All() if about is None else manage.own(session, author, about).audience
-    made = manage.create(session, shelf, author, f"催学：{seen.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
+    made = manage.create(session, catalog, author, f"催学：{seen.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
     return replace(seen, id=made)
 
 
-def confirm(session: Session, shelf: Catalog, author: Author, draft_id: int, now: datetime) -> int:
+def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, now: datetime) -> int:
     """Send it, once, to those who still have not done it; how many. Raises `Refusal`."""
     campaign = manage.own(session, author, draft_id, hold=True)
     target = campaign.content.target.partition(":")[2]
@@ -100,7 +100,7 @@ def confirm(session: Session, shelf: Catalog, author: Author, draft_id: int, now
         raise Refusal(f"催学 {draft_id} 是两小时以前起草的，请重新发「催学」，看过名单再确认。")
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
-    reached = _people(session, shelf, author, None if target == HOURS else int(target), now)
+    reached = _people(session, catalog, author, None if target == HOURS else int(target), now)
     if not reached:
         raise Refusal("刚刚都完成了，没有要催的人。")
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
@@ -110,12 +110,12 @@ def confirm(session: Session, shelf: Catalog, author: Author, draft_id: int, now
     return len(reached)
 
 
-def _people(session: Session, shelf: Catalog, author: Author, about: int | None, now: datetime) -> list[int]:
+def _people(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> list[int]:
     today = day_of(now)
     if about is None:
-        return behind(session, shelf, scope_of(session, author), today)
+        return behind(session, catalog, scope_of(session, author), today)
     manage.own(session, author, about)
-    task = open_tasks.of_campaign(session, shelf.library.calendar, about, today)
+    task = open_tasks.of_campaign(session, catalog.library.calendar, about, today)
     if task is None:
         raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
     return reminders.open_people(session, task, today)
@@ -129,15 +129,15 @@ def scope_of(session: Session, author: Author) -> Scope:
     return Scope(tuple(ids[path] for path in author.roots if path in ids))
 
 
-def behind(session: Session, shelf: Catalog, scope: Scope, today: date) -> list[int]:
+def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> list[int]:
     """Who will miss the quota at the present pace, without those who are away today. Raises `UnknownYear`."""
-    need = quotas(shelf.policy, today)
-    if not shelf.library.calendar.knows(today.year):
+    need = quotas(catalog.policy, today)
+    if not catalog.library.calendar.knows(today.year):
         raise UnknownYear(today.year)
-    year, away = WorkYear(today.year, shelf.library.calendar), leave.everybody_stays(session)
+    year, away = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
     found: list[int] = []
     for person in earning_pace.people(session, scope, today, end_of(today)):
-        quota = earning_pace.quota_of(person.tier, need, shelf.policy, today)
+        quota = earning_pace.quota_of(person.tier, need, catalog.policy, today)
         stays = away.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue

@@ -64,7 +64,7 @@ class DeliveryPlan:
 
 def plan(
     session: Session,
-    shelf: Catalog,
+    catalog: Catalog,
     owed: Sequence[QueuedDelivery],
     now: datetime,
     doors: OpenChannels,
@@ -77,7 +77,7 @@ def plan(
     facts = known(session, owed, now)
     order = sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id))
     told_now, told_next = _told_apart(facts, order, now)
-    personal = _personal(session, shelf, facts, told_now, now)
+    personal = _personal(session, catalog, facts, told_now, now)
     made = DeliveryPlan(later=[(one.id, now, "") for one in told_next])
     served: set[int] = set()
     rest = {one.id for one in told_next}
@@ -105,7 +105,7 @@ def plan(
             served.add(one.person_id)
             if content.kind == "reminder":
                 facts.reminded[one.person_id].add(one.id)
-            reply = personal.get(one.id) or render_content(content, shelf, facts.person[one.person_id], one.occurrence_id)
+            reply = personal.get(one.id) or render_content(content, catalog, facts.person[one.person_id], one.occurrence_id)
             made.ready.append(_ready(facts, one, reply, rank, routes, doors))
     return made
 
@@ -122,12 +122,12 @@ def _told_apart(facts: RecipientFacts, order: Sequence[QueuedDelivery], now: dat
     return due[:MADE_AT_ONCE], due[MADE_AT_ONCE:]
 
 
-def _personal(session: Session, shelf: Catalog, facts: RecipientFacts, owed: Sequence[QueuedDelivery], now: datetime) -> dict[int, Reply | None]:
+def _personal(session: Session, catalog: Catalog, facts: RecipientFacts, owed: Sequence[QueuedDelivery], now: datetime) -> dict[int, Reply | None]:
     """What is made for each person at the last moment: reminders, digests. None where meanwhile there is nothing to say."""
     wanted = {
         one.id: (one.person_id, facts.content[one.occurrence_id]) for one in owed if reminder_messages.is_personal(facts.content[one.occurrence_id])
     }
-    return reminder_messages.told(session, shelf, wanted, now) if wanted else {}
+    return reminder_messages.told(session, catalog, wanted, now) if wanted else {}
 
 
 def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent) -> str:

@@ -34,33 +34,33 @@ def is_personal(content: CampaignContent) -> bool:
     return content.kind in ("reminder", "digest") and (content.target in PERSONAL or content.target.startswith(f"{NUDGE}:"))
 
 
-def told(session: Session, shelf: Catalog, wanted: Mapping[int, tuple[int, CampaignContent]], now: datetime) -> dict[int, Reply | None]:
+def told(session: Session, catalog: Catalog, wanted: Mapping[int, tuple[int, CampaignContent]], now: datetime) -> dict[int, Reply | None]:
     """The replies of deliveries, given as delivery -> (person, content); None for what need not be said any more. Reads only."""
     by_target: dict[str, dict[int, int]] = defaultdict(dict)
     for delivery_id, (person_id, content) in wanted.items():
         by_target[content.target][delivery_id] = person_id
     found: dict[int, Reply | None] = {}
     for target, people in by_target.items():
-        said = _said(session, shelf, target, set(people.values()), now)
+        said = _said(session, catalog, target, set(people.values()), now)
         found |= {delivery_id: said.get(person_id) for delivery_id, person_id in people.items()}
     return found
 
 
-def _said(session: Session, shelf: Catalog, target: str, people: Collection[int], now: datetime) -> dict[int, Reply]:
+def _said(session: Session, catalog: Catalog, target: str, people: Collection[int], now: datetime) -> dict[int, Reply]:
     if target.startswith(f"{correction_messages.TARGET}:"):
-        return correction_messages.notices_for(session, shelf, target, people)
-    today, calendar = day_of(now), shelf.library.calendar
+        return correction_messages.notices_for(session, catalog, target, people)
+    today, calendar = day_of(now), catalog.library.calendar
     if target == LADDER:
-        return _ladder(session, shelf, people, today)
+        return _ladder(session, catalog, people, today)
     named = [one for one in delivery_open_tasks.with_deadline(session, calendar, today) if one.is_told]
     if target == DUE:
         return {who: reminder(mine) for who, mine in delivery_open_tasks.by_person(session, named, today, people).items()}
     open_tasks = delivery_open_tasks.by_person(session, named, today, people)
     if target == WEEK:
-        return _weeks(session, shelf, people, open_tasks, now)
+        return _weeks(session, catalog, people, open_tasks, now)
     about = target.partition(":")[2]
     if about == HOURS:
-        return _hours(session, shelf, people, open_tasks, now)
+        return _hours(session, catalog, people, open_tasks, now)
     asked = delivery_open_tasks.of_campaign(session, calendar, int(about), today)
     if asked is None:
         return {}
@@ -80,11 +80,11 @@ def reminder(mine: Sequence[ReminderTask]) -> Reply:
 
 
 def _hours(
-    session: Session, shelf: Catalog, people: Collection[int], open_tasks: Mapping[int, Sequence[ReminderTask]], now: datetime
+    session: Session, catalog: Catalog, people: Collection[int], open_tasks: Mapping[int, Sequence[ReminderTask]], now: datetime
 ) -> dict[int, Reply]:
     found: dict[int, Reply] = {}
     for who, (name, _, tier) in reminders.names(session, people).items():
-        ahead = forecast.outlook_of(session, shelf, who, tier, now)
+        ahead = forecast.outlook_of(session, catalog, who, tier, now)
         if ahead is None or not ahead.outlook.will_miss:
             continue
         outlook = ahead.outlook
@@ -99,22 +99,22 @@ def _hours(
 
 
 def _weeks(
-    session: Session, shelf: Catalog, people: Collection[int], open_tasks: Mapping[int, Sequence[ReminderTask]], now: datetime
+    session: Session, catalog: Catalog, people: Collection[int], open_tasks: Mapping[int, Sequence[ReminderTask]], now: datetime
 ) -> dict[int, Reply]:
     return {
-        who: _week(session, shelf, who, name, tier, open_tasks.get(who, ()), now)
+        who: _week(session, catalog, who, name, tier, open_tasks.get(who, ()), now)
         for who, (name, _, tier) in reminders.names(session, people).items()
         if accounts.preference_of(session, who).digest
     }
 
 
-def _week(session: Session, shelf: Catalog, who: int, name: str, tier: str, mine: Sequence[ReminderTask], now: datetime) -> Reply:
-    today, calendar = day_of(now), shelf.library.calendar
+def _week(session: Session, catalog: Catalog, who: int, name: str, tier: str, mine: Sequence[ReminderTask], now: datetime) -> Reply:
+    today, calendar = day_of(now), catalog.library.calendar
     first = today - timedelta(days=today.weekday() + 7)
     last = first + timedelta(days=6)
     sets, seconds = reminders.week(session, who, first, last)
     worked = calendar.workdays_between(first, last + timedelta(days=1)) if calendar.knows(first.year) and calendar.knows(last.year) else 0
-    need = quotas(shelf.policy, today)
+    need = quotas(catalog.policy, today)
     total = total_hours(ledger.year_seconds(session, who, today.year), need.seconds_per_hour)
     asked = need.need(tier)
     running = mistakes.streak_of(session, calendar, who, now)
@@ -124,7 +124,7 @@ def _week(session: Session, shelf: Catalog, who: int, name: str, tier: str, mine
         + (f"，连续学法 {running.days} 个工作日" if running.days else ""),
         f"今年合计 {hours_text(total)}{f'/{hours_text(asked)}' if asked is not None else ''} 学时",
     ]
-    ahead = forecast.sentence(forecast.outlook_of(session, shelf, who, tier, now))
+    ahead = forecast.sentence(forecast.outlook_of(session, catalog, who, tier, now))
     lines += [ahead] if ahead else []
     lines += ["待完成：", *map(task_line, ordered(mine))] if mine else []
     return Reply("\n".join([*lines, "不想收周报，回复「设置 周报 关」。"]), buttons=(Option("每日", "每日一练"), MINE))
@@ -133,9 +133,9 @@ def _week(session: Session, shelf: Catalog, who: int, name: str, tier: str, mine
 # ── The ladder (A20) ──
 
 
-def overdue(session: Session, shelf: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:
+def overdue(session: Session, catalog: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:
     """What is late enough for others to be told, with those who have not done it."""
-    late = [one for one in delivery_open_tasks.with_deadline(session, shelf.library.calendar, today) if one.offset >= LIAISON]
+    late = [one for one in delivery_open_tasks.with_deadline(session, catalog.library.calendar, today) if one.offset >= LIAISON]
     return [(one, reminders.open_people(session, one, today)) for one in late]
 
 
@@ -154,8 +154,8 @@ def told_of(session: Session, late: Sequence[tuple[ReminderTask, list[int]]], to
     return {one: [(task, sorted(people)) for task, people in listed.values()] for one, listed in found.items()}
 
 
-def _ladder(session: Session, shelf: Catalog, people: Collection[int], today: date) -> dict[int, Reply]:
-    late = told_of(session, overdue(session, shelf, today), today)
+def _ladder(session: Session, catalog: Catalog, people: Collection[int], today: date) -> dict[int, Reply]:
+    late = told_of(session, overdue(session, catalog, today), today)
     late = {who: listed for who, listed in late.items() if who in people}
     names = reminders.names(session, {who for listed in late.values() for _, behind in listed for who in behind})
     found: dict[int, Reply] = {}

@@ -23,7 +23,7 @@ AT_ANY_HOUR = {"quiet": False}
 """A delivery rule: the demo is looked at when it is started, be it at night."""
 
 
-def demo_campaigns(session: Session, shelf: Catalog, now: datetime) -> list[int]:
+def demo_campaigns(session: Session, catalog: Catalog, now: datetime) -> list[int]:
     """A lesson at the next full minute after each start, a daily set on working days, a poll on Constitution Day; the ids of what was made.
 
     Started again, only the lesson is made anew, and not while the last one still waits to fall due.
@@ -35,19 +35,19 @@ def demo_campaigns(session: Session, shelf: Catalog, now: datetime) -> list[int]
         rhythm = Schedule("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
         # Who has finished a lesson this year is not sent it again: the one that most people still lack shows most.
         done = readings.finished(session, start_of(day_of(now).replace(month=1, day=1)))
-        lesson = CampaignContent("lesson", lesson=min(shelf.library.lessons, key=lambda one: done.get(one, 0)))
-        made.append(_running(session, shelf, FIRST, lesson, rhythm, now, clause="演示", delivery=AT_ANY_HOUR))
+        lesson = CampaignContent("lesson", lesson=min(catalog.library.lessons, key=lambda one: done.get(one, 0)))
+        made.append(_running(session, catalog, FIRST, lesson, rhythm, now, clause="演示", delivery=AT_ANY_HOUR))
     if not had:
         daily = parse_schedule("每个工作日 08:30")
-        made.append(_running(session, shelf, "工作日每日一练", CampaignContent("daily"), daily, now, clause="年度学法计划 第二条"))
+        made.append(_running(session, catalog, "工作日每日一练", CampaignContent("daily"), daily, now, clause="年度学法计划 第二条"))
         poll = CampaignContent("poll", text="今年宪法宣传周，您最想参加哪一项？", options=("知识竞赛", "旁听庭审", "专题讲座", "参观学习"))
-        made.append(_running(session, shelf, "宪法宣传周意见征集", poll, parse_schedule("国家宪法日 09:30"), now, clause="普法工作要点 第六条"))
+        made.append(_running(session, catalog, "宪法宣传周意见征集", poll, parse_schedule("国家宪法日 09:30"), now, clause="普法工作要点 第六条"))
     return made
 
 
 def _running(
     session: Session,
-    shelf: Catalog,
+    catalog: Catalog,
     name: str,
     content: CampaignContent,
     rhythm: Schedule,
@@ -57,7 +57,7 @@ def _running(
     delivery: dict[str, Any] | None = None,
 ) -> int:
     """Started where the calendar lets it; in a year that is not known it stays a draft, which is what an agency would see too."""
-    made = manage.create(session, shelf, AUTHOR, name, content, rhythm, All(), now, clause=clause, delivery=delivery)
-    if manage.can_start(shelf.library.calendar, rhythm, now):
-        manage.start(session, shelf, AUTHOR, made, now)
+    made = manage.create(session, catalog, AUTHOR, name, content, rhythm, All(), now, clause=clause, delivery=delivery)
+    if manage.can_start(catalog.library.calendar, rhythm, now):
+        manage.start(session, catalog, AUTHOR, made, now)
     return made

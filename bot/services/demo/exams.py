@@ -40,14 +40,14 @@ KNOWS = {1: 0.88, 2: 0.74, 3: 0.56}
 """How often somebody of zeal 1 answers an item of a level rightly."""
 
 
-def past_exam(session: Session, shelf: Catalog, people: Mapping[str, int], now: datetime) -> None:
+def past_exam(session: Session, catalog: Catalog, people: Mapping[str, int], now: datetime) -> None:
     """An exam that ended late yesterday: papers, answers, results, hours and certificates, by the very rules that hold for the living."""
     yesterday = datetime.combine(day_of(now), time(22), SHANGHAI) - timedelta(days=1)
     opens = (yesterday - timedelta(days=DAYS_AGO)).replace(hour=9)
     one = _drafted(session, PAST, opens, yesterday, "after_close", opens)
     exams.publish(session, one.id, None, opens)
     one = replace(one, state="published")
-    plan = question_pool.prepared(session, shelf, one, opens).plan
+    plan = question_pool.prepared(session, catalog, one, opens).plan
     for member in PEOPLE:
         rng = random.Random(f"{member.staff_no} {PAST} {day_of(now)}")  # noqa: S311 - makes a demo, guards nothing
         if rng.random() < min(0.98, TURNOUT * member.zeal):
@@ -55,10 +55,18 @@ def past_exam(session: Session, shelf: Catalog, people: Mapping[str, int], now: 
             paper = assemble(plan, (), {}, rng)
             able = rng.uniform(*ABLE)
             _sit(
-                session, shelf, one, member, people[member.staff_no], [(item.item, item.points, item.shuffle) for item in paper.items], at, able, rng
+                session,
+                catalog,
+                one,
+                member,
+                people[member.staff_no],
+                [(item.item, item.points, item.shuffle) for item in paper.items],
+                at,
+                able,
+                rng,
             )
     told = yesterday + timedelta(minutes=1)
-    while finish.close_due(session, shelf, told):
+    while finish.close_due(session, catalog, told):
         pass
 
 
@@ -73,7 +81,7 @@ def _drafted(session: Session, name: str, opens: datetime, closes: datetime, res
 
 def _sit(
     session: Session,
-    shelf: Catalog,
+    catalog: Catalog,
     one: Exam,
     member: BureauMember,
     person_id: int,
@@ -86,7 +94,7 @@ def _sit(
     sitting_id = attempts.begin(session, one, person_id, 1, rows, one.deadline(at), 0, at)
     for n, (item, _, _) in enumerate(items, 1):
         at += timedelta(seconds=rng.randrange(12, 55))
-        question = shelf.library.questions[item.question]
+        question = catalog.library.questions[item.question]
         right = rng.random() < min(0.98, max(0.2, KNOWS[item.level] * (0.55 + 0.45 * member.zeal) + able))
         sittings.record(
             session,
@@ -106,7 +114,7 @@ def _sit(
         )
     attempt = attempts.attempt(session, sitting_id)
     assert attempt is not None
-    finish.end(session, shelf, one, attempt, "self", at + timedelta(seconds=30))
+    finish.end(session, catalog, one, attempt, "self", at + timedelta(seconds=30))
 
 
 def _tempted(question: Question, rng: random.Random) -> str:
@@ -115,18 +123,18 @@ def _tempted(question: Question, rng: random.Random) -> str:
     return rng.choices(wrong, [3, *[1] * (len(wrong) - 1)])[0]
 
 
-def to_take_part(session: Session, shelf: Catalog, now: datetime) -> None:
+def to_take_part(session: Session, catalog: Catalog, now: datetime) -> None:
     """An exam and a contest that are open for two weeks, and a contest that waits for its host; made anew when those of the last start are over."""
     if not any(one.state == "published" and one.created_by == AUTHOR.actor for one in exams.everything(session)):
         wanted = exam.WantedExam(
             NOW, parse_blueprint(BLUEPRINT), All(), now, now + timedelta(days=14), results="at_once", clause="普法工作要点 第四条"
         )
-        manage.publish(session, shelf, AUTHOR, manage.create(session, shelf, AUTHOR, wanted, now), now)
+        manage.publish(session, catalog, AUTHOR, manage.create(session, catalog, AUTHOR, wanted, now), now)
     had = {one.name for one in contests.everything(session) if one.state in ("draft", "open") and one.created_by == AUTHOR.actor}
     if WINDOW not in had:
         rules = ContestRules(sets_a_day=2, teams="unit", best=5, board="upper")
         plan = ContestPlan(WINDOW, "windowed", rules, (), All(), now, now + timedelta(days=14), "普法工作要点 第五条")
-        contest_manage.open_(session, AUTHOR, contest_manage.create(session, shelf, AUTHOR, plan, now), now)
+        contest_manage.open_(session, AUTHOR, contest_manage.create(session, catalog, AUTHOR, plan, now), now)
     if HALL not in had:
         plan = ContestPlan(HALL, "live", ContestRules(size=8, base=10_000, finish=0, board="upper"), (), All(), clause="普法工作要点 第五条")
-        contest_manage.create(session, shelf, AUTHOR, plan, now, fixed(shelf, plan, (), random.Random(f"{HALL} {day_of(now)}")))  # noqa: S311
+        contest_manage.create(session, catalog, AUTHOR, plan, now, fixed(catalog, plan, (), random.Random(f"{HALL} {day_of(now)}")))  # noqa: S311

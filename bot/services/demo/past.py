@@ -43,15 +43,15 @@ D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6
 TAPPED = ("single", "judge")
 
 
-def write(session: Session, shelf: Catalog, people: Mapping[str, int], now: datetime) -> None:
+def write(session: Session, catalog: Catalog, people: Mapping[str, int], now: datetime) -> None:
     """Everything until yesterday; today is left to the visitor."""
     today = day_of(now)
-    policy = _with_meetings(session, shelf.policy, date(today.year - 1, 1, 1), now)
+    policy = _with_meetings(session, catalog.policy, date(today.year - 1, 1, 1), now)
     rows = DemoRows()
     for member in PEOPLE:
         rng = random.Random(f"{member.staff_no} {today.year}")  # noqa: S311 - makes a demo, guards nothing
         for year in (today.year - 1, today.year):
-            _Year(rows, shelf, policy, member, people[member.staff_no], year, today, rng).live()
+            _Year(rows, catalog, policy, member, people[member.staff_no], year, today, rng).live()
     keep(session, rows)
 
 
@@ -77,7 +77,7 @@ class _Year:
     """One person's year."""
 
     rows: DemoRows
-    shelf: Catalog
+    catalog: Catalog
     policy: HoursPolicy
     member: BureauMember
     person_id: int
@@ -91,7 +91,7 @@ class _Year:
         for day in _spread(self.rng, self.year, round(SETS * zeal)):
             if since <= day < self.today:
                 self._daily(day)
-        lessons = [one for one in self.shelf.library.lessons_for(self.member.tier, self.today) if self.rng.random() < zeal * 0.8]
+        lessons = [one for one in self.catalog.library.lessons_for(self.member.tier, self.today) if self.rng.random() < zeal * 0.8]
         for lesson, day in zip(lessons, _spread(self.rng, self.year, len(lessons)), strict=True):
             if since <= day < self.today:
                 self._lesson(lesson, day)
@@ -123,7 +123,7 @@ class _Year:
     # ── The daily set (D3) ──
 
     def _daily(self, day: date) -> None:
-        names = [name for name, version in self.shelf.drawn.items() if self.shelf.library.questions[name].kind in TAPPED]
+        names = [name for name, version in self.catalog.drawn.items() if self.catalog.library.questions[name].kind in TAPPED]
         at = self._at(day, self.rng.choice((8, 9, 12, 13, 18, 20)))
         opened = at
         chosen = self.rng.sample(names, min(DAILY_SIZE, len(names)))
@@ -144,7 +144,7 @@ class _Year:
         )
 
     def _answer(self, name: str, number: int, day: date, at: datetime) -> None:
-        question = self.shelf.library.questions[name]
+        question = self.catalog.library.questions[name]
         right = self.rng.random() < RIGHT_RATE
         choice = question.key if right else self.rng.choice([said for said, _ in question.choices if said != question.key])
         self.rows.answers.append(
@@ -153,7 +153,7 @@ class _Year:
                 "sitting_id": 0,
                 "n": number,
                 "question": name,
-                "version_id": self.shelf.drawn[name],
+                "version_id": self.catalog.drawn[name],
                 "choice": choice,
                 "correct": right,
                 "earned": 1000 if right else 0,
@@ -188,7 +188,7 @@ class _Year:
         opened = at = self._at(day, self.rng.choice((9, 10, 14, 15, 19)))
         credited = 0
         for number, page in enumerate(lesson.pages, 1):
-            expected = expected_seconds(page, self.shelf.chars_a_minute)
+            expected = expected_seconds(page, self.catalog.chars_a_minute)
             seen = int(expected * self.rng.uniform(0.6, float(rule.number("page_ceiling"))))
             view = {"page": number, "sent_at": at, "asked_at": at + timedelta(seconds=seen), "seen": seen, "credited": seen, "reason": ""}
             self.rows.views.append(((self.person_id, lesson.id, opened), view))

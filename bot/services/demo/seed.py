@@ -48,7 +48,7 @@ def holds_demo(session: Session) -> bool:
     return session.exec(select(UnitRow.id).where(UnitRow.path == bureau.ROOT)).first() is not None
 
 
-def seed(session: Session, shelf: Catalog, now: datetime) -> None:
+def seed(session: Session, catalog: Catalog, now: datetime) -> None:
     """Fill an empty database with the bureau; nothing when it is there already. Raises `Refusal` where other people are on the roll.
 
     The page of the demo lets everybody speak for everybody: it must never stand before a real roster.
@@ -58,6 +58,6 @@ def seed(session: Session, shelf: Catalog, now: datetime) -> None:
             raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
         return
     people = bureau.found(session, day_of(now), now)
-    past.write(session, shelf, people, now)
+    past.write(session, catalog, people, now)
     session.flush()
-    exams.past_exam(session, shelf, people, now)
+    exams.past_exam(session, catalog, people, now)

@@ -34,7 +34,7 @@ class Recorded:
     status: AttemptStatus
 
 
-def answer(session: Session, shelf: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime) -> Recorded:
+def answer(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime) -> Recorded:
     """Record the answer to one item, as it was typed or tapped in the letters seen; the first stands.
 
     In time is what arrived at the edge by the deadline and the grace (D9), however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
@@ -47,16 +47,16 @@ def answer(session: Session, shelf: Catalog, person_id: int, sitting_id: int, n:
         raise Refusal(f"未记录：{over(exam, attempt)}")
     if placed.choice is not None:
         return _again(session, exam, attempt, placed, incoming, now)
-    question = as_seen(session, shelf, placed)
+    question = as_seen(session, catalog, placed)
     heard = question.hear(choice)
     if heard is None:
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
     said = as_file(heard, placed.shuffle)
-    mark = shelf.question(session, placed.version_id).mark(said, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
+    mark = catalog.question(session, placed.version_id).mark(said, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
     answer_id, _ = write_down(session, person_id, sitting_id, placed, said, mark, incoming, now)
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
-        finish.settle(session, shelf, exam, sitting_id, now)
+        finish.settle(session, catalog, exam, sitting_id, now)
     else:
         ahead = sittings.next_item(session, sitting_id, n + 1)
         sittings.move(session, sitting_id, n if ahead is None else ahead.n)
@@ -72,24 +72,24 @@ def _again(session: Session, exam: Exam, attempt: Attempt, placed: PaperItem, in
     return Recorded(stands, placed.n, seen, standing(session, exam, attempt, now))
 
 
-def move(session: Session, shelf: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:
+def move(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:
     """Turn to an item, answered or not. Raises `Refusal` when the paper has no such place or is over."""
     exam, attempt = own(session, person_id, sitting_id)
     if attempt.state != "open" or now > attempt.deadline + exam.grace:
         raise Refusal(over(exam, attempt))
-    shown = item_of(session, shelf, sitting_id, n)
+    shown = item_of(session, catalog, sitting_id, n)
     if shown is None:
         raise Refusal(f"这份卷没有第 {n} 题。")
     sittings.move(session, sitting_id, n)
     return standing(session, exam, attempt, now), shown
 
 
-def hand_in(session: Session, shelf: Catalog, person_id: int, sitting_id: int, incoming: Incoming, now: datetime) -> AttemptStatus:
+def hand_in(session: Session, catalog: Catalog, person_id: int, sitting_id: int, incoming: Incoming, now: datetime) -> AttemptStatus:
     """Hand in by one's own word. Once: a second word, or one that races the clock, finds it closed and is told so by `Refusal`."""
     exam, attempt = own(session, person_id, sitting_id)
     if attempt.state != "open":
         raise Refusal(over(exam, attempt))
     by = "self" if attempt.counts(incoming.arrived, exam.grace) else "clock"
-    if not finish.end(session, shelf, exam, attempt, by, now):
+    if not finish.end(session, catalog, exam, attempt, by, now):
         raise Refusal(over(exam, attempt))
-    return paper_view_status(session, shelf, sitting_id, now)
+    return paper_view_status(session, catalog, sitting_id, now)

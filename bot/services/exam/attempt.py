@@ -26,7 +26,7 @@ from bot.storage.study import readings
 FORM = FORMS["exam"]
 
 
-def name_of_sitting(session: Session, shelf: Catalog, one: current_task.OpenSittingFacts) -> str:
+def name_of_sitting(session: Session, catalog: Catalog, one: current_task.OpenSittingFacts) -> str:
     exam = exams.get(session, int(one.scope))
     return f"考试《{exam.name}》" if exam is not None else FORM.name
 
@@ -52,7 +52,7 @@ def _concerns(session: Session, exam: Exam, person_id: int, now: datetime) -> bo
     return audience.includes(session, exam.audience, person_id, day_of(now), now) or bool(attempts.attempts(session, exam.id, person_id))
 
 
-def hindrance(session: Session, shelf: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+def hindrance(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
     """Why somebody cannot begin now, in a sentence; empty when they can."""
     if exam.state != "published" or now >= exam.closes_at:
         return f"考试《{exam.name}》已于 {when(exam.closed_at or exam.closes_at)} 结束，不能再进入。"
@@ -67,22 +67,22 @@ def hindrance(session: Session, shelf: Catalog, exam: Exam, person_id: int, now:
     other = next((one for one in attempts.running(session, person_id) if one.exam_id != exam.id), None)
     if other is not None:
         return "您还有一场考试没有交卷：回复「继续」接着考，交卷后再进入这一场。"
-    return _gate(session, shelf, exam, person_id, now)
+    return _gate(session, catalog, exam, person_id, now)
 
 
-def _gate(session: Session, shelf: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+def _gate(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
     if not exam.gate.count and not exam.gate.lessons:
         return ""
     year = start_of(day_of(now).replace(month=1, day=1))
     count, named = exam.gate.missing(readings.lessons_done(session, person_id, year, now))
     if not count:
         return ""
-    titles = [shelf.library.lessons[one].title if one in shelf.library.lessons else one for one in named]
+    titles = [catalog.library.lessons[one].title if one in catalog.library.lessons else one for one in named]
     which = f"：{'、'.join(f'《{one}》' for one in titles[:5])}" if titles else ""
     return f"考试《{exam.name}》要先学完规定的课：还差 必修 {count} 课{which}。发送「学习」接着学。"
 
 
-def begin(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: datetime, rng: random.Random) -> BegunAttempt:
+def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now: datetime, rng: random.Random) -> BegunAttempt:
     """Begin an exam, or go on with it where it was left. `now` is when the message arrived. Raises `Refusal` with the reason.
 
     The paper is drawn now and from now on stands in rows; the clock runs from now on, whatever happens to the line.
@@ -90,13 +90,13 @@ def begin(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: d
     exam = visible(session, person_id, exam_id, now)
     running = next((one for one in attempts.running(session, person_id) if one.exam_id == exam.id), None)
     if running is not None and now <= running.deadline + exam.grace:
-        return resume(session, shelf, person_id, running.sitting_id, now)
+        return resume(session, catalog, person_id, running.sitting_id, now)
     if running is not None:
-        close_late(session, shelf, exam, running, now)
-    if why := hindrance(session, shelf, exam, person_id, now):
+        close_late(session, catalog, exam, running, now)
+    if why := hindrance(session, catalog, exam, person_id, now):
         raise Refusal(why)
     try:
-        ready = question_pool.prepared(session, shelf, exam, now)
+        ready = question_pool.prepared(session, catalog, exam, now)
     except ValueError as lacking:
         raise Refusal(f"考试《{exam.name}》现在出不了卷（{lacking}），请联系管理员。") from lacking
     blueprint = exam.blueprint
@@ -108,7 +108,7 @@ def begin(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: d
     ]
     n = len(attempts.attempts(session, exam.id, person_id)) + 1
     deadline = exam.deadline(now)
-    put_down = current_task.make_way(session, shelf, person_id, now, FORM.claim)
+    put_down = current_task.make_way(session, catalog, person_id, now, FORM.claim)
     sitting_id = attempts.begin(session, exam, person_id, n, rows, deadline, round(paper.difficulty * 1000), now)
     if not exams.is_published(session, exam_id):
         # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
@@ -118,17 +118,17 @@ def begin(session: Session, shelf: Catalog, person_id: int, exam_id: int, now: d
     return BegunAttempt(AttemptStatus(exam, made, len(rows), 1, seconds_left(made, now), tuple(range(1, len(rows) + 1))), False, put_down)
 
 
-def resume(session: Session, shelf: Catalog, person_id: int, sitting_id: int, now: datetime) -> BegunAttempt:
+def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> BegunAttempt:
     """Go on with an attempt of one's own, on whatever channel. Raises `Refusal` when it is over."""
     exam, attempt = own(session, person_id, sitting_id)
     if attempt.state != "open" or now > attempt.deadline + exam.grace:
         raise Refusal(over(exam, attempt))
-    put_down = current_task.take(session, shelf, person_id, FORM.task, sitting_id, FORM.claim, now)
+    put_down = current_task.take(session, catalog, person_id, FORM.task, sitting_id, FORM.claim, now)
     return BegunAttempt(standing(session, exam, attempt, now), True, put_down)
 
 
-def close_late(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
+def close_late(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
     """Close what is over by the clock when somebody asks before the job came round; False while a message in time may still wait its turn."""
     if now < attempt.deadline + exam.grace + SETTLE:
         raise Refusal(f"考试《{exam.name}》时间已到，正在收卷，请过几秒再看。")
-    return finish.end(session, shelf, exam, attempt, "clock", now)
+    return finish.end(session, catalog, exam, attempt, "clock", now)

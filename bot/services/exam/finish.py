@@ -46,7 +46,7 @@ class ClosedAttempt:
         return bool(self.attempts or self.exams or self.told)
 
 
-def end(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, by: str, now: datetime) -> bool:
+def end(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, by: str, now: datetime) -> bool:
     """Close an attempt with what was saved; True for the one call that did. The clock closes nothing that was given more time meanwhile."""
     until = attempt.deadline if by == "clock" else None
     if not exam_attempts.end(session, attempt.sitting_id, by, now, until=until):
@@ -54,13 +54,13 @@ def end(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, by: str,
     sittings.close_sitting(session, attempt.sitting_id, "done", now)
     if readings.focus(session, attempt.person_id) == ("exam", attempt.sitting_id):
         readings.drop_focus(session, attempt.person_id)
-    closed = settle(session, shelf, exam, attempt.sitting_id, now)
+    closed = settle(session, catalog, exam, attempt.sitting_id, now)
     for hook in ON_CLOSED:
-        hook(session, shelf, exam, closed, now)
+        hook(session, catalog, exam, closed, now)
     return True
 
 
-def settle(session: Session, shelf: Catalog, exam: Exam, sitting_id: int, now: datetime) -> Attempt:
+def settle(session: Session, catalog: Catalog, exam: Exam, sitting_id: int, now: datetime) -> Attempt:
     """Work out the result of a closed attempt from the marks that count, and credit a pass where it may be told. Idempotent.
 
     The attempt is held first, so that of two who settle it together the later sees the marks of both.
@@ -75,19 +75,19 @@ def settle(session: Session, shelf: Catalog, exam: Exam, sitting_id: int, now: d
     score = got if exam.cap is None else min(got, exam.cap)
     exam_attempts.mark(session, sitting_id, score, passed)
     found = replace(found, score=score, passed=passed)
-    credit(session, shelf, exam, found, now)
+    credit(session, catalog, exam, found, now)
     return found
 
 
-def credit(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> hours_credit.EarnedCredit | None:
+def credit(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> hours_credit.EarnedCredit | None:
     """The hours of a pass (D4), once an exam; not before the result may be told, for the hours would tell it."""
     if not attempt.passed or not exam.tells_score or attempt.closed_at is None:
         return None
     day = day_of(min(attempt.closed_at, attempt.deadline))
-    return hours_credit.earn_exam(session, shelf.policy, attempt.person_id, exam.root, day, now, makeup=exam.makeup_of is not None)
+    return hours_credit.earn_exam(session, catalog.policy, attempt.person_id, exam.root, day, now, makeup=exam.makeup_of is not None)
 
 
-def close_due(session: Session, shelf: Catalog, now: datetime) -> ClosedAttempt:
+def close_due(session: Session, catalog: Catalog, now: datetime) -> ClosedAttempt:
     """What the clock does: close attempts whose time is over, then exams that nobody sits any more, then tell what may be told.
 
     Safe on any number of replicas: each step changes its row once. On PostgreSQL people whose own message is being served are left to the next
@@ -101,9 +101,9 @@ def close_due(session: Session, shelf: Catalog, now: datetime) -> ClosedAttempt:
         exam = known.get(one.exam_id) or exam_exams.get(session, one.exam_id)
         if exam is not None and one.person_id in mine:
             known[exam.id] = exam
-            closed += end(session, shelf, exam, one, "clock", now)
+            closed += end(session, catalog, exam, one, "clock", now)
     over = sum(_shut(session, exam_id, now) for exam_id in exam_exams.ended(session, now - SETTLE))
-    return ClosedAttempt(closed, over, _tell(session, shelf, now))
+    return ClosedAttempt(closed, over, _tell(session, catalog, now))
 
 
 def _shut(session: Session, exam_id: int, now: datetime) -> bool:
@@ -121,7 +121,7 @@ def _is_over(attempt: Attempt, grace_seconds: int, now: datetime) -> bool:
     return (now - attempt.deadline - SETTLE).total_seconds() >= grace_seconds
 
 
-def _tell(session: Session, shelf: Catalog, now: datetime) -> int:
+def _tell(session: Session, catalog: Catalog, now: datetime) -> int:
     """Everything that follows from results and keys that may be told from now on: hours, the notebook of mistakes, what others hung on it."""
     told = 0
     known: dict[int, Exam] = {}
@@ -132,11 +132,11 @@ def _tell(session: Session, shelf: Catalog, now: datetime) -> int:
         if exam is None or one.person_id not in mine or not exam_attempts.tell(session, one.sitting_id, now):
             continue
         known[exam.id] = exam
-        credit(session, shelf, exam, one, now)
+        credit(session, catalog, exam, one, now)
         for mark in grades.of_sitting(session, one.sitting_id):
             if mark.answer_id is not None and mark.earned < 1000 and not mark.waits:
                 mistakes.missed(session, one.person_id, mark.question, now)
         for hook in ON_TOLD:
-            hook(session, shelf, exam, one, now)
+            hook(session, catalog, exam, one, now)
         told += 1
     return told

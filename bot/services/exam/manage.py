@@ -68,14 +68,14 @@ def listed(session: Session, author: Author) -> list[Exam]:
     return [one for one in exams.everything(session) if lies_within(one.audience, author.roots)]
 
 
-def checked(session: Session, shelf: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
+def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
     """What is wanted, with full unit names and no further than the author reaches. Raises `Refusal` for what cannot be."""
     name = campaign_content.clean_content(wanted.name).replace("\n", " ")
     if not 1 <= len(name) <= 80:
         raise Refusal("考试名称应为 1 到 80 个字。")
     if wanted.closes_at <= max(wanted.opens_at, now):
         raise Refusal("截止时间应晚于开放时间，也应晚于现在。")
-    if missing := [one for one in wanted.gate.lessons if one not in shelf.library.lessons]:
+    if missing := [one for one in wanted.gate.lessons if one not in catalog.library.lessons]:
         raise Refusal(f"入场条件里没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。")
     if not 1 <= wanted.attempts <= 20 or not 0 <= wanted.grace_seconds <= 60 or (wanted.late_minutes is not None and wanted.late_minutes < 0):
         raise Refusal("次数应为 1 到 20 次，宽限 0 到 60 秒，迟到限制不能小于 0 分钟。")
@@ -87,19 +87,19 @@ def checked(session: Session, shelf: Catalog, author: Author, wanted: WantedExam
     )
 
 
-def seen(session: Session, shelf: Catalog, found: WantedExam | Exam, now: datetime) -> ExamPreview:
+def seen(session: Session, catalog: Catalog, found: WantedExam | Exam, now: datetime) -> ExamPreview:
     """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
     invited = audience.evaluate(session, found.audience, day_of(now), now)
     shown = audience.named(session, invited.people[:20])
-    return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, shelf, found.blueprint)))
+    return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, catalog, found.blueprint)))
 
 
 def create(
-    session: Session, shelf: Catalog, author: Author, wanted: WantedExam, now: datetime, *, makeup_of: int | None = None, cap: int | None = None
+    session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime, *, makeup_of: int | None = None, cap: int | None = None
 ) -> int:
     """A draft; nobody sees it before `publish`. Raises `Refusal`, for an impossible blueprint with everything that is missing."""
-    made = checked(session, shelf, author, wanted, now)
-    if lacking := question_pool.lacking(session, shelf, made.blueprint):
+    made = checked(session, catalog, author, wanted, now)
+    if lacking := question_pool.lacking(session, catalog, made.blueprint):
         raise Refusal(f"这份蓝图出不了卷：{'；'.join(lacking)}。")
     blueprint = made.blueprint
     exam = Exam(
@@ -114,7 +114,7 @@ def create(
     return exam_id
 
 
-def publish(session: Session, shelf: Catalog, author: Author, exam_id: int, now: datetime) -> Exam:
+def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, now: datetime) -> Exam:
     """From now on people see it: announced at once where it opens later, invited to when it opens, reminded before and on its last day.
 
     Raises `Refusal` when it is no draft any more, too late, the banks have changed meanwhile, or the send budgets do not carry the invitation.
@@ -124,10 +124,10 @@ def publish(session: Session, shelf: Catalog, author: Author, exam_id: int, now:
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，只有草稿可以发布。")
     if exam.closes_at <= now:
         raise Refusal(f"考试 {exam_id}《{exam.name}》的截止时间 {when(exam.closes_at)} 已过，请另建一场。")
-    if lacking := question_pool.lacking(session, shelf, exam.blueprint):
+    if lacking := question_pool.lacking(session, catalog, exam.blueprint):
         raise Refusal(f"题库变了，这份蓝图出不了卷：{'；'.join(lacking)}。")
     opens = max(exam.opens_at, now)
-    campaign_id = _invite(session, shelf, author, exam, opens, now)
+    campaign_id = _invite(session, catalog, author, exam, opens, now)
     if opens - now > BEFOREHAND:
         notifications.announce(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
     exams.publish(session, exam_id, campaign_id, now)
@@ -135,15 +135,15 @@ def publish(session: Session, shelf: Catalog, author: Author, exam_id: int, now:
     return own(session, author, exam_id)
 
 
-def _invite(session: Session, shelf: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
+def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
     """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
     content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=target_of(exam.id))
     rhythm = at_once(opens) if opens == now else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
     delivery = {"by": day_of(exam.closes_at).isoformat()}
     campaign_id = manage.create(
-        session, shelf, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
+        session, catalog, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
     )
-    manage.affordable(session, shelf, manage.own(session, author, campaign_id), now)
+    manage.affordable(session, catalog, manage.own(session, author, campaign_id), now)
     campaign.set_state(session, campaign_id, "draft", "running", now)
     # A window that opens in the middle of a minute is due from the beginning of that minute on.
     campaign.plan_from(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
@@ -159,7 +159,7 @@ def announcement(exam: Exam) -> str:
     )
 
 
-def close(session: Session, shelf: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
+def close(session: Session, catalog: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
     """End an exam before its time: whoever is at it is handed in with what was saved. How many were."""
     exam = own(session, author, exam_id, hold=True)
     if exam.state != "published":
@@ -167,14 +167,14 @@ def close(session: Session, shelf: Catalog, author: Author, exam_id: int, reason
     if now < exam.opens_at:
         raise Refusal(f"考试 {exam_id}《{exam.name}》{when(exam.opens_at)} 才开始，还没有人能考；不办了请发「考试 取消 {exam_id} 原因」。")
     _with_reason(reason, "结束")
-    handed_in = _end_all(session, shelf, exam, now)
+    handed_in = _end_all(session, catalog, exam, now)
     exams.close(session, exam_id, now)
     _end_invitation(session, author, exam, now)
     audit.record(session, now, author.actor, author.via, "结束考试", f"exam:{exam_id}", detail=f"{reason}；代交 {handed_in} 份")
     return handed_in
 
 
-def cancel(session: Session, shelf: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
+def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
     """Call an exam off: nobody begins, whoever is at it is told, what was answered stays recorded and counts for nothing. How many were at it.
 
     Hours that were given already are taken back by reversal, certificates with them.
@@ -186,8 +186,8 @@ def cancel(session: Session, shelf: Catalog, author: Author, exam_id: int, reaso
     exams.cancel(session, exam_id, now)
     cancelled = exams.get(session, exam_id)
     assert cancelled is not None
-    ended = _end_all(session, shelf, cancelled, now)
-    _take_back(session, shelf, cancelled, author, now)
+    ended = _end_all(session, catalog, cancelled, now)
+    _take_back(session, catalog, cancelled, author, now)
     _end_invitation(session, author, exam, now)
     if exam.state == "published":
         notifications.announce(
@@ -197,7 +197,7 @@ def cancel(session: Session, shelf: Catalog, author: Author, exam_id: int, reaso
     return ended
 
 
-def _take_back(session: Session, shelf: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
+def _take_back(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
     """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
     elsewhere = corrected_papers.passed_exam(session, cancelled.root)
     for one in attempts.of_exam(session, cancelled.id):
@@ -205,7 +205,7 @@ def _take_back(session: Session, shelf: Catalog, cancelled: Exam, author: Author
             if one.person_id not in elsewhere:
                 credit.lose_exam(session, one.person_id, cancelled.root, now, author.actor)
             for hook in finish.ON_CANCELLED:
-                hook(session, shelf, cancelled, one, now)
+                hook(session, catalog, cancelled, one, now)
 
 
 def _with_reason(reason: str, what: str) -> None:
@@ -213,8 +213,8 @@ def _with_reason(reason: str, what: str) -> None:
         raise Refusal(f"请写明{what}的原因，例如「考试 {what} 12 机房断电」。")
 
 
-def _end_all(session: Session, shelf: Catalog, exam: Exam, now: datetime) -> int:
-    return sum(finish.end(session, shelf, exam, one, "staff", now) for one in attempts.of_exam(session, exam.id) if one.state == "open")
+def _end_all(session: Session, catalog: Catalog, exam: Exam, now: datetime) -> int:
+    return sum(finish.end(session, catalog, exam, one, "staff", now) for one in attempts.of_exam(session, exam.id) if one.state == "open")
 
 
 def _end_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
@@ -240,7 +240,7 @@ def release(session: Session, author: Author, exam_id: int, now: datetime) -> Ex
 
 
 def makeup(
-    session: Session, shelf: Catalog, author: Author, exam_id: int, opens_at: datetime, closes_at: datetime, now: datetime, *,
+    session: Session, catalog: Catalog, author: Author, exam_id: int, opens_at: datetime, closes_at: datetime, now: datetime, *,
     rule: str = "both", cap: int | None = None, late_minutes: int | None = None,
 ) -> int:  # fmt: skip
     """The make-up of an exam that is over, as a draft (A15): for those absent, failed or both; another paper; once; counting `cap` at the most.
@@ -264,7 +264,7 @@ def makeup(
         f"{exam.name}（补考）"[:80], blueprint, invited, opens_at, closes_at, exam.gate, late_minutes, 1, exam.results, exam.grace_seconds,
         exam.clause,
     )  # fmt: skip
-    made = create(session, shelf, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
+    made = create(session, catalog, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
     audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{made}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
     return made
 

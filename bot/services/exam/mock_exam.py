@@ -65,11 +65,11 @@ def like(blueprint: Blueprint) -> Blueprint:
     return replace(rest, pass_line=max(1, blueprint.pass_line * rest.total // blueprint.total))
 
 
-def begin(session: Session, shelf: Catalog, person_id: int, now: datetime, rng: random.Random) -> tuple[QuestionPut, MockExam]:
+def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> tuple[QuestionPut, MockExam]:
     """A mock paper in hand; an unfinished one makes way for good. Raises `Refusal` where the banks cannot give the paper."""
     exam = coming(session, person_id, now)
     mock = MockExam(USUAL) if exam is None or not exam.blueprint.rows else MockExam(like(exam.blueprint), exam.name)
-    pool, named = _pool(shelf, hidden(session, person_id)), scopes(shelf, mock.blueprint)
+    pool, named = _pool(catalog, hidden(session, person_id)), scopes(catalog, mock.blueprint)
     if lacking := missing(mock.blueprint, pool, named):
         raise Refusal(f"现在出不了模拟卷：{'；'.join(lacking[:5])}。可以先发「练习」随机练。")
     paper = assemble(prepare(mock.blueprint, pool, named), (), {}, rng)
@@ -77,15 +77,15 @@ def begin(session: Session, shelf: Catalog, person_id: int, now: datetime, rng: 
         sittings.close_sitting(session, sitting_id, "left", now)
     scope = f"{exam.id if exam is not None and mock.exam else 0}@{stamp(now)}"
     worth = {one.item.question: one.points for one in paper.items}
-    return quiz.open_set(session, shelf, person_id, KIND, scope, worth, now, worth), mock
+    return quiz.open_set(session, catalog, person_id, KIND, scope, worth, now, worth), mock
 
 
-def _pool(shelf: Catalog, barred: frozenset[str]) -> list[CandidateItem]:
+def _pool(catalog: Catalog, barred: frozenset[str]) -> list[CandidateItem]:
     """What can be drawn, of the difficulty that its level says; the options stay as in the file."""
     found = []
-    for name, version_id in shelf.drawn.items():
+    for name, version_id in catalog.drawn.items():
         if name not in barred:
-            one = shelf.library.questions[name]
+            one = catalog.library.questions[name]
             found.append(CandidateItem(name, version_id, one.kind, one.law, one.level, one.case, difficulty(one.level)))
     return found
 

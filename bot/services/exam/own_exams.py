@@ -60,14 +60,14 @@ class OwnExam:
         return self.running is None and bool(self.hindrance) and self.counts is not None and self.counts.state == "closed"
 
 
-def of(session: Session, shelf: Catalog, exam: Exam, person_id: int, now: datetime) -> OwnExam:
+def of(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> OwnExam:
     tried = attempts.attempts(session, exam.id, person_id)
     running = next((one for one in tried if one.state == "open" and now <= one.deadline + exam.grace), None)
-    why = "" if running is not None else attempt_hindrance(session, shelf, exam, person_id, now)
+    why = "" if running is not None else attempt_hindrance(session, catalog, exam, person_id, now)
     return OwnExam(exam, best(tried).get(person_id), running, why)
 
 
-def mine(session: Session, shelf: Catalog, person_id: int, now: datetime) -> tuple[list[OwnExam], list[OwnExam]]:
+def mine(session: Session, catalog: Catalog, person_id: int, now: datetime) -> tuple[list[OwnExam], list[OwnExam]]:
     """(open or to come, sat before with no try left), the first to close in front, the last to be over in front."""
     today = day_of(now)
     coming = [one for one in exams.published(session, now + LISTED_AHEAD) if one.closes_at > now]
@@ -75,9 +75,9 @@ def mine(session: Session, shelf: Catalog, person_id: int, now: datetime) -> tup
     sat = exams.of_person(session, person_id)
     mine_ids = {one.id for one in sat}
     concern = [one for one in coming if one.id in mine_ids or audience.includes(session, one.audience, person_id, today, now)]
-    found = [of(session, shelf, one, person_id, now) for one in concern]
+    found = [of(session, catalog, one, person_id, now) for one in concern]
     past = [one for one in sat if one.id not in known and one.state != "cancelled"][:PAST_SHOWN]
     return [one for one in found if not one.is_done], [
         *(one for one in found if one.is_done),
-        *(of(session, shelf, one, person_id, now) for one in past),
+        *(of(session, catalog, one, person_id, now) for one in past),
     ]

@@ -75,7 +75,7 @@ def over(exam: Exam, attempt: Attempt) -> str:
     return f"考试《{exam.name}》已于 {clock(attempt.deadline)} 到时结束，已答的都已保存并交卷。发送「考试 {exam.id}」看结果。"
 
 
-def status(session: Session, shelf: Catalog, sitting_id: int, now: datetime) -> AttemptStatus:
+def status(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> AttemptStatus:
     """How an attempt stands. Raises `Refusal` for a sitting that is no attempt."""
     attempt = attempts.attempt(session, sitting_id)
     exam = exams.get(session, attempt.exam_id) if attempt is not None else None
@@ -97,27 +97,27 @@ def seconds_left(attempt: Attempt, now: datetime) -> int:
     return max(0, int((attempt.deadline - now).total_seconds())) if attempt.state == "open" else 0
 
 
-def paper_of(session: Session, shelf: Catalog, sitting_id: int) -> list[ShownItem]:
+def paper_of(session: Session, catalog: Catalog, sitting_id: int) -> list[ShownItem]:
     """The whole paper in its order as its person sees it: options shuffled, what was answered, worth; never a key."""
-    return [_shown(session, shelf, one) for one in attempts.items(session, sitting_id)]
+    return [_shown(session, catalog, one) for one in attempts.items(session, sitting_id)]
 
 
-def item_of(session: Session, shelf: Catalog, sitting_id: int, n: int) -> ShownItem | None:
+def item_of(session: Session, catalog: Catalog, sitting_id: int, n: int) -> ShownItem | None:
     """One item of a paper; None for a place that it does not have."""
     placed = attempts.item(session, sitting_id, n)
-    return None if placed is None else _shown(session, shelf, placed)
+    return None if placed is None else _shown(session, catalog, placed)
 
 
-def _shown(session: Session, shelf: Catalog, one: PaperItem) -> ShownItem:
-    question = as_seen(session, shelf, one)
+def _shown(session: Session, catalog: Catalog, one: PaperItem) -> ShownItem:
+    question = as_seen(session, catalog, one)
     choice = None if one.choice is None else shown_as(one.choice, one.shuffle)
     label = KINDS[question.kind].label
     return ShownItem(one.n, question.kind, label, question.law, question.stem, question.choices, question.kind == "multiple", one.points, choice)
 
 
-def as_seen(session: Session, shelf: Catalog, one: PaperItem) -> Question:
+def as_seen(session: Session, catalog: Catalog, one: PaperItem) -> Question:
     """The question with its options in the order of this person; it holds the key and goes no further than the services."""
-    return as_shown(shelf.question(session, one.version_id), one.shuffle)
+    return as_shown(catalog.question(session, one.version_id), one.shuffle)
 
 
 def time_left(found: AttemptStatus) -> str:

@@ -34,49 +34,49 @@ class Prepared:
     uses: Counter[str] = field(default_factory=Counter)
 
 
-def pool(session: Session, shelf: Catalog) -> list[CandidateItem]:
+def pool(session: Session, catalog: Catalog) -> list[CandidateItem]:
     """Every question that may be drawn, with its expected difficulty."""
     known = attempts.first_answers(session)
     found: list[CandidateItem] = []
-    for name, version_id in shelf.drawn.items():
-        one = shelf.library.questions[name]
+    for name, version_id in catalog.drawn.items():
+        one = catalog.library.questions[name]
         answered, right = known.get(version_id, (0, 0))
         letters = one.letters if may_shuffle(one) else ""
         found.append(CandidateItem(name, version_id, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
     return found
 
 
-def scopes(shelf: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
+def scopes(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
     """The questions behind each name that a blueprint uses; names that nobody has are left out."""
     found: dict[str, frozenset[str]] = {}
     for name in {row.scope for row in blueprint.rows if row.scope}:
-        questions = shelf.library.questions_of(name)
+        questions = catalog.library.questions_of(name)
         if questions is not None:
             found[name] = frozenset(one.id for one in questions)
     return found
 
 
-def may_hold(shelf: Catalog, blueprint: Blueprint, kind: str) -> bool:
+def may_hold(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
     """Whether a paper of this blueprint can have an item of a kind."""
-    questions = shelf.library.questions
+    questions = catalog.library.questions
     fixed = (questions[name].kind for name, _ in blueprint.fixed if name in questions)
     return kind in {*(row.kind for row in blueprint.rows), *fixed}
 
 
-def lacking(session: Session, shelf: Catalog, blueprint: Blueprint) -> list[str]:
+def lacking(session: Session, catalog: Catalog, blueprint: Blueprint) -> list[str]:
     """What the banks lack for a blueprint, to the item."""
-    return missing(blueprint, pool(session, shelf), scopes(shelf, blueprint))
+    return missing(blueprint, pool(session, catalog), scopes(catalog, blueprint))
 
 
-def prepared(session: Session, shelf: Catalog, exam: Exam, now: datetime, fresh: timedelta = STALE) -> Prepared:
+def prepared(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = STALE) -> Prepared:
     """The plan of an exam, made at the first call and kept with the shelf; its count of uses no older than `fresh`.
 
     Raises ValueError where questions have gone meanwhile.
     """
-    kept: Prepared | None = shelf.papers.get(exam.id)
+    kept: Prepared | None = catalog.papers.get(exam.id)
     if kept is None:
-        plan = prepare(exam.blueprint, pool(session, shelf), scopes(shelf, exam.blueprint))
-        kept = shelf.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
+        plan = prepare(exam.blueprint, pool(session, catalog), scopes(catalog, exam.blueprint))
+        kept = catalog.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
     elif exam.blueprint.most and now - kept.read_at > fresh:
         kept.uses, kept.read_at = _uses(session, exam), now
     return kept
@@ -86,24 +86,24 @@ def _uses(session: Session, exam: Exam) -> Counter[str]:
     return Counter(attempts.uses(session)) if exam.blueprint.most else Counter()
 
 
-def prepare_ahead(session: Session, shelf: Catalog, now: datetime) -> int:
+def prepare_ahead(session: Session, catalog: Catalog, now: datetime) -> int:
     """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
     ready = 0
     at_hand = exams.published(session, now + AHEAD)
-    for over in {*shelf.papers, *shelf.undrawn} - {one.id for one in at_hand}:
+    for over in {*catalog.papers, *catalog.undrawn} - {one.id for one in at_hand}:
         # A plan holds every question of its banks: it goes with its exam, or a service that runs for years keeps them all.
-        shelf.papers.pop(over, None)
-        shelf.undrawn.pop(over, None)
+        catalog.papers.pop(over, None)
+        catalog.undrawn.pop(over, None)
     for exam in at_hand:
         if exam.closes_at <= now:
             continue
         try:
-            prepared(session, shelf, exam, now, FRESH)
+            prepared(session, catalog, exam, now, FRESH)
             ready += 1
-            shelf.undrawn.pop(exam.id, None)
+            catalog.undrawn.pop(exam.id, None)
         except ValueError as lacking:
             # This comes by every few seconds: what it says is news only while it changes.
-            if shelf.undrawn.get(exam.id) != str(lacking):
-                shelf.undrawn[exam.id] = str(lacking)
+            if catalog.undrawn.get(exam.id) != str(lacking):
+                catalog.undrawn[exam.id] = str(lacking)
                 log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))
     return ready

@@ -44,16 +44,16 @@ def barred(session: Session, attempt: Attempt, now: datetime) -> str:
     return ""
 
 
-def review(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
+def review(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
     """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them (W13)."""
     if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
         return []
     shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}
-    return [_reviewed(session, shelf, mark, shuffles[mark.n]) for mark in grades.of_sitting(session, attempt.sitting_id)]
+    return [_reviewed(session, catalog, mark, shuffles[mark.n]) for mark in grades.of_sitting(session, attempt.sitting_id)]
 
 
-def _reviewed(session: Session, shelf: Catalog, mark: CountingGrade, shuffle: str) -> Reviewed:
-    question = as_shown(shelf.question(session, mark.version_id), shuffle)
+def _reviewed(session: Session, catalog: Catalog, mark: CountingGrade, shuffle: str) -> Reviewed:
+    question = as_shown(catalog.question(session, mark.version_id), shuffle)
     choice = None if mark.choice is None else shown_as(mark.choice, shuffle)
     found = None if mark.correction is None else corrections.get(session, mark.correction)
     if found is None:

@@ -78,34 +78,34 @@ class ExamSubject(CorrectionSubject):
             for one in closed
         }
 
-    def redo(self, session: Session, shelf: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
+    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
-        done = [finish.settle(session, shelf, exam, sitting, deed.now) for sitting in sorted(sittings)]
+        done = [finish.settle(session, catalog, exam, sitting, deed.now) for sitting in sorted(sittings)]
         passed = corrected_papers.passed_exam(session, exam.root)
         for person_id in {one.person_id for one in done} - passed:
             # A short answer that still waits for its mark has not failed anybody yet.
             if any(one.passed is False for one in done if one.person_id == person_id):
                 credit.lose_exam(session, person_id, exam.root, deed.now, deed.author.actor)
-        return self._certify(session, shelf, exam, done, deed)
+        return self._certify(session, catalog, exam, done, deed)
 
-    def _certify(self, session: Session, shelf: Catalog, exam: Exam, done: Collection[Attempt], deed: CorrectionAct) -> Mapping[int, str]:
+    def _certify(self, session: Session, catalog: Catalog, exam: Exam, done: Collection[Attempt], deed: CorrectionAct) -> Mapping[int, str]:
         """Certificates in line with marks and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
         foreseen: dict[int, str] = {}
         for person_id in sorted({one.person_id for one in done}):
             if not deed.rehearsal:
-                settle_exam(session, shelf, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
+                settle_exam(session, catalog, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
                 continue
-            step = certificate_certificates.foresee(session, person_id, source_of(exam), deserved(session, shelf, exam, person_id))
+            step = certificate_certificates.foresee(session, person_id, source_of(exam), deserved(session, catalog, exam, person_id))
             before = step.before.number if step.before is not None and step.before.is_valid else ""
             number = {"issue": NEW, "replace": NEW, "revoke": ""}.get(step.act, before)
             foreseen |= {one.sitting_id: number for one in done if one.person_id == person_id}
         return foreseen
 
 
-def mark_late_paper(session: Session, shelf: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+def mark_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
-    for sitting_id in mark_late(session, shelf, ExamSubject(session, HOUSE, exam.id), now):
-        finish.settle(session, shelf, exam, sitting_id, now)
+    for sitting_id in mark_late(session, catalog, ExamSubject(session, HOUSE, exam.id), now):
+        finish.settle(session, catalog, exam, sitting_id, now)
 
 
 class ContestSubject(CorrectionSubject):
@@ -136,7 +136,7 @@ class ContestSubject(CorrectionSubject):
     def keys(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
         return {sitting for sitting, one in standings.items() if one.person_id in touched.values()}
 
-    def redo(self, session: Session, shelf: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
+    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
         if (of := live_state.held(session, self.ref)) is not None:
             live_results.keep(session, of)
         leaderboard.recount(session, self.ref, deed.now)

@@ -77,10 +77,10 @@ def named_version(session: Session, subject: CorrectionSubject, said: str) -> in
     return int(version)
 
 
-def names_needed(shelf: Catalog, now: datetime) -> int:
+def names_needed(catalog: Catalog, now: datetime) -> int:
     """How many people a correction takes (rule R1); two where no rule says so."""
     try:
-        return int(shelf.policy.at("R1", day_of(now)).number("names"))
+        return int(catalog.policy.at("R1", day_of(now)).number("names"))
     except KeyError:
         return TWO
 
@@ -88,25 +88,25 @@ def names_needed(shelf: Catalog, now: datetime) -> int:
 # ── Rehearsed ──
 
 
-def rehearse(session: Session, shelf: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> CorrectionImpact:
+def rehearse(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> CorrectionImpact:
     """Exactly what `apply` would change, done and rolled back within the caller's transaction; nothing of it stays.
 
     Raises `Refusal` for what is not there, still running, or cannot be amended so.
     """
 
     def work() -> CorrectionImpact:
-        correction_id, _ = _ensured(session, shelf, author, wanted, now)
-        return _carried(session, shelf, author, correction_id, now, rehearsal=True)
+        correction_id, _ = _ensured(session, catalog, author, wanted, now)
+        return _carried(session, catalog, author, correction_id, now, rehearsal=True)
 
     return _rolled_back(session, work)
 
 
-def look(session: Session, shelf: Catalog, author: Author, correction_id: int, now: datetime) -> tuple[CorrectionRecord, CorrectionImpact]:
+def look(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime) -> tuple[CorrectionRecord, CorrectionImpact]:
     """A correction with what it would change, or has changed."""
     found = own(session, author, correction_id)
     if found.state == "proposed":
-        return found, _rolled_back(session, lambda: _carried(session, shelf, author, correction_id, now, rehearsal=True))
-    subject, question = load_subject(session, author, found.scope, found.ref), shelf.question(session, found.version_id)
+        return found, _rolled_back(session, lambda: _carried(session, catalog, author, correction_id, now, rehearsal=True))
+    subject, question = load_subject(session, author, found.scope, found.ref), catalog.question(session, found.version_id)
     kept = corrections.ripples(session, correction_id)
     return found, CorrectionImpact.of(session, subject, found, question, kept, corrections.marked(session, correction_id), 0)
 
@@ -138,21 +138,21 @@ def own(session: Session, author: Author, correction_id: int) -> CorrectionRecor
     return found
 
 
-def propose(session: Session, shelf: Catalog, author: Author, wanted: WantedCorrection, now: datetime, *, asks: bool = False) -> CorrectionRecord:
+def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime, *, asks: bool = False) -> CorrectionRecord:
     """Hold the results back for a second name; the one that waits already, or that holds already, is given instead of a new one.
 
     With `asks` the administrators are told that it waits, because until then nobody sees a result.
     """
-    correction_id, is_new = _ensured(session, shelf, author, wanted, now)
+    correction_id, is_new = _ensured(session, catalog, author, wanted, now)
     found = _got(session, correction_id)
-    if asks and is_new and names_needed(shelf, now) >= TWO:
+    if asks and is_new and names_needed(catalog, now) >= TWO:
         name = load_subject(session, author, found.scope, found.ref).name
         text = f"{SCOPES[found.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
         announce(session, "更正待确认", text, now)
     return found
 
 
-def apply(session: Session, shelf: Catalog, author: Author, correction_id: int, now: datetime, *, second: str = "") -> CorrectionImpact:
+def apply(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, second: str = "") -> CorrectionImpact:
     """Mark anew, work out again, take back and credit, tell whoever it touches; once, and again only for papers that came in later.
 
     `second` names the other person where whoever applies it also proposed it (at the shell). Raises `Refusal` where the rule (R1) asks for two
@@ -162,10 +162,10 @@ def apply(session: Session, shelf: Catalog, author: Author, correction_id: int, 
     if found.state == "dropped":
         raise Refusal(f"更正 {correction_id} 已经撤回，要改请重新提出。")
     other = _vouched(session, second, now) if second else author.actor
-    if found.state == "proposed" and names_needed(shelf, now) >= TWO and other == found.proposed_by:
+    if found.state == "proposed" and names_needed(catalog, now) >= TWO and other == found.proposed_by:
         raise Refusal(f"更正 {correction_id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction_id}」。")
     first = corrections.decide(session, correction_id, "applied", other, now)
-    impact = _carried(session, shelf, author, correction_id, now, rehearsal=False)
+    impact = _carried(session, catalog, author, correction_id, now, rehearsal=False)
     if not first and not impact.papers:
         return replace(impact, is_new=False)
     detail = f"提出 {found.proposed_by}，确认 {other if first else found.decided_by}；{impact.summary}；原因：{found.reason}"
@@ -196,15 +196,15 @@ def drop(session: Session, author: Author, correction_id: int, now: datetime) ->
     return found
 
 
-def mark_late(session: Session, shelf: Catalog, subject: CorrectionSubject, now: datetime) -> set[int]:
+def mark_late(session: Session, catalog: Catalog, subject: CorrectionSubject, now: datetime) -> set[int]:
     """Mark papers that came in after a correction by it too; which they are. Their results are for the caller to work out."""
     late: set[int] = set()
     for one in corrections.holding(session, subject.scope, subject.ref):
-        late |= set(_mark(session, subject, one, shelf.question(session, one.version_id), now))
+        late |= set(_mark(session, subject, one, catalog.question(session, one.version_id), now))
     return late
 
 
-def _ensured(session: Session, shelf: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> tuple[int, bool]:
+def _ensured(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> tuple[int, bool]:
     """The correction of these very words: a new one, or the one that there is. Raises `Refusal` for another one that waits."""
     reason = wanted.reason.strip()
     if not 1 <= len(reason) <= LONGEST_REASON:
@@ -229,18 +229,18 @@ def _ensured(session: Session, shelf: Catalog, author: Author, wanted: WantedCor
     return made, True
 
 
-def _carried(session: Session, shelf: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
+def _carried(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
     found = _got(session, correction_id)
     subject = load_subject(session, author, found.scope, found.ref)
     subject.hold(session)
-    question = shelf.question(session, found.version_id)
+    question = catalog.question(session, found.version_id)
     before = subject.standings(session)
     touched = _mark(session, subject, found, question, now)
     subject.freeze(session, None)
     ripples: list[CorrectionEffect] = []
     moved = 0
     if touched:
-        foreseen = subject.redo(session, shelf, touched, CorrectionAct(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
+        foreseen = subject.redo(session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
         after = subject.standings(session)
         keys = subject.keys(before, touched)
         ripples = [

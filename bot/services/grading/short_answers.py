@@ -16,7 +16,7 @@ from bot.storage.grading import short_answers
 from bot.storage.system import audit
 
 
-def confirm(session: Session, shelf: Catalog, answer_id: int, earned: int, said: str, by: tuple[int, str], via: str, now: datetime) -> None:
+def confirm(session: Session, catalog: Catalog, answer_id: int, earned: int, said: str, by: tuple[int, str], via: str, now: datetime) -> None:
     """Confirm a provisional mark; `earned` in thousandths, `said` as it was put, `by` (person, staff number). Raises `Refusal` (未记录).
 
     An attempt at an exam is worked out again with it: score, pass, hours and whatever hangs on `exam.ON_CLOSED`.
@@ -30,16 +30,16 @@ def confirm(session: Session, shelf: Catalog, answer_id: int, earned: int, said:
     if not short_answers.confirm(session, answer_id, earned, person_id, now):
         raise Refusal(f"编号 {answer_id} 已经确认过，以第一次为准。")
     audit.record(session, now, staff_no, via, "确认简答", f"answer:{answer_id}", detail=said)
-    _follow(session, shelf, answered, earned, now)
+    _follow(session, catalog, answered, earned, now)
 
 
-def _follow(session: Session, shelf: Catalog, answered: short_answers.WaitingAnswer, earned: int, now: datetime) -> None:
+def _follow(session: Session, catalog: Catalog, answered: short_answers.WaitingAnswer, earned: int, now: datetime) -> None:
     attempt = attempts.attempt(session, answered.sitting_id)
     of = exams.get(session, attempt.exam_id) if attempt is not None else None
     if attempt is None or of is None or attempt.state != "closed":
         return
-    settled = finish.settle(session, shelf, of, attempt.sitting_id, now)
+    settled = finish.settle(session, catalog, of, attempt.sitting_id, now)
     if earned < 1000 and of.tells_score:
         mistakes.missed(session, answered.person_id, answered.question, now)
     for hook in finish.ON_CLOSED:
-        hook(session, shelf, of, settled, now)
+        hook(session, catalog, of, settled, now)

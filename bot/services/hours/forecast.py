@@ -29,14 +29,14 @@ class Personal:
     stock: int
 
 
-def outlook_of(session: Session, shelf: Catalog, person_id: int, tier: str, now: datetime) -> Personal | None:
+def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, now: datetime) -> Personal | None:
     """The outlook of a person today; None without a quota, too early in the year, or where the calendar of the year is missing."""
     today = day_of(now)
-    quota = earning_pace.quota_of(tier, quotas(shelf.policy, today), shelf.policy, today)
+    quota = earning_pace.quota_of(tier, quotas(catalog.policy, today), catalog.policy, today)
     if quota is None:
         return None
     try:
-        year = WorkYear(today.year, shelf.library.calendar)
+        year = WorkYear(today.year, catalog.library.calendar)
     except UnknownYear:
         return None
     away = leave.stays(session, person_id)
@@ -44,24 +44,24 @@ def outlook_of(session: Session, shelf: Catalog, person_id: int, tier: str, now:
     outlook = look_ahead(earning_pace.earned(session, person_id, today), today, span, quota)
     if outlook is None:
         return None
-    lessons, items = _stock(session, shelf, person_id, tier, today)
+    lessons, items = _stock(session, catalog, person_id, tier, today)
     seconds = int(outlook.missing * quota.per_hour)
     if seconds > lessons:
         seconds += SPARE
     days = [day for day in year.between(today + timedelta(days=1), date(today.year, 12, 31)) if not any(day in stay for stay in away)]
-    most = int(shelf.policy.at("D2", today).number("day_cap") * quota.per_hour) // 60
+    most = int(catalog.policy.at("D2", today).number("day_cap") * quota.per_hour) // 60
     plan = smallest_plan(seconds, days, most) if seconds <= lessons + items else None
     return Personal(outlook, plan, lessons + items)
 
 
-def _stock(session: Session, shelf: Catalog, person_id: int, tier: str, today: date) -> tuple[int, int]:
+def _stock(session: Session, catalog: Catalog, person_id: int, tier: str, today: date) -> tuple[int, int]:
     """Credit seconds that a person's unread lessons and unanswered questions can still earn this year (D2, D3)."""
     had = earning_pace.lessons_earned(session, person_id, today.year)
-    lessons = sum(lesson.minutes * 60 for lesson in shelf.library.lessons_for(tier, today) if lesson.id not in had)
-    rule, per_hour = shelf.policy.at("D3", today), shelf.policy.seconds_per_hour(today)
+    lessons = sum(lesson.minutes * 60 for lesson in catalog.library.lessons_for(tier, today) if lesson.id not in had)
+    rule, per_hour = catalog.policy.at("D3", today), catalog.policy.seconds_per_hour(today)
     used = ledger.used(session, person_id, "practice", today)
     room = int(rule.number("year_cap") * per_hour) - used.year_seconds
-    unanswered = max(0, len(shelf.drawn) - used.year_items)
+    unanswered = max(0, len(catalog.drawn) - used.year_items)
     return lessons, max(0, min(room, unanswered * item_seconds(0, rule, per_hour)))
 
 

@@ -51,17 +51,17 @@ NAMES: dict[str, Named] = {}
 """How a kind of sitting is named while it waits, where the name of its form says too little."""
 
 
-def name_of_closing_questions(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
+def name_of_closing_questions(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
     reading = readings.reading(session, int(one.scope))
-    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
+    lesson = catalog.library.lessons.get(reading.lesson) if reading else None
     return f"《{lesson.title}》的课后题" if lesson else FORMS[one.kind].name
 
 
-def name_of(session: Session, shelf: Catalog, one: OpenSittingFacts) -> str:
-    return NAMES[one.kind](session, shelf, one) if one.kind in NAMES else FORMS[one.kind].name
+def name_of(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
+    return NAMES[one.kind](session, catalog, one) if one.kind in NAMES else FORMS[one.kind].name
 
 
-def waiting(session: Session, shelf: Catalog, person_id: int) -> list[WaitingTask]:
+def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingTask]:
     """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
     at = readings.focus(session, person_id)
     found = [known for source in UNBEGUN if (known := source(session, person_id)) is not None]
@@ -69,16 +69,16 @@ def waiting(session: Session, shelf: Catalog, person_id: int) -> list[WaitingTas
         one = OpenSittingFacts(*row)
         form = FORMS[one.kind]
         if at != (form.task, one.ref):
-            found.append(WaitingTask(form.task, one.ref, f"{name_of(session, shelf, one)}（{one.answered}/{one.size}）", form.claim))
+            found.append(WaitingTask(form.task, one.ref, f"{name_of(session, catalog, one)}（{one.answered}/{one.size}）", form.claim))
     for ref, lesson_id in readings.open_readings(session, person_id):
         page = readings.reading(session, ref)
         if at != ("reading", ref) and page is not None and page.state == "open":
-            lesson = shelf.library.lessons.get(lesson_id)
+            lesson = catalog.library.lessons.get(lesson_id)
             found.append(WaitingTask("reading", ref, f"《{lesson.title}》第 {page.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
     return sorted(found, key=lambda one: one.claim)
 
 
-def make_way(session: Session, shelf: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
+def make_way(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
     """Put down what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
 
     `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
@@ -90,13 +90,13 @@ def make_way(session: Session, shelf: Catalog, person_id: int, now: datetime, cl
     task, ref = at
     if task == "reading":
         readings.drop_focus(session, person_id)
-        return _close_book(session, shelf, ref, now)
+        return _close_book(session, catalog, ref, now)
     sitting = sittings.sitting(session, ref)
     if sitting is None or sitting.state != "open":
         readings.drop_focus(session, person_id)
         return ""
     form = FORMS[sitting.kind]
-    name = name_of(session, shelf, OpenSittingFacts(ref, sitting.kind, sitting.scope, sitting.size, 0))
+    name = name_of(session, catalog, OpenSittingFacts(ref, sitting.kind, sitting.scope, sitting.size, 0))
     if claim is not None and form.claim <= HOLDS and claim > form.claim:
         raise Refusal(
             f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
@@ -108,16 +108,16 @@ def make_way(session: Session, shelf: Catalog, person_id: int, now: datetime, cl
     return name
 
 
-def take(session: Session, shelf: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
+def take(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
     """Take something in hand; the name of what had to be put down for it, nothing when hands were free or it was in hand already."""
     if readings.focus(session, person_id) == (task, ref):
         return ""
-    put_down = make_way(session, shelf, person_id, now, claim)
+    put_down = make_way(session, catalog, person_id, now, claim)
     readings.set_focus(session, person_id, task, ref, now)
     return put_down
 
 
-def _close_book(session: Session, shelf: Catalog, reading_id: int, now: datetime) -> str:
+def _close_book(session: Session, catalog: Catalog, reading_id: int, now: datetime) -> str:
     reading = readings.reading(session, reading_id)
     if reading is None or reading.state != "open":
         return ""
@@ -125,5 +125,5 @@ def _close_book(session: Session, shelf: Catalog, reading_id: int, now: datetime
     if view is not None:
         seen = max(0, int((now - view.sent_at).total_seconds()))
         readings.end_page(session, view.id, now, seen, 0, PAGE_LEFT)
-    lesson = shelf.library.lessons.get(reading.lesson)
+    lesson = catalog.library.lessons.get(reading.lesson)
     return f"《{lesson.title}》" if lesson else reading.lesson

@@ -55,44 +55,44 @@ def done_this_year(session: Session, person_id: int, now: datetime) -> set[str]:
     return readings.lessons_done(session, person_id, *year_of(now))
 
 
-def find(shelf: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
+def find(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
     """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus."""
-    lessons = shelf.library.lessons_for(tier, day_of(now))
+    lessons = catalog.library.lessons_for(tier, day_of(now))
     if not name:
         return list(lessons)
     if (exact := [lesson for lesson in lessons if name in (lesson.id, lesson.title)]) or (
         exact := [lesson for lesson in lessons if lesson.id == name.lower()]
     ):
         return exact
-    law_set = shelf.library.resolve_set(name)
-    law = shelf.library.resolve_law(name)
+    law_set = catalog.library.resolve_set(name)
+    law = catalog.library.resolve_law(name)
     laws = law_set.laws if law_set else (law.short,) if law else ()
     return [lesson for lesson in lessons if lesson.law in laws] if laws else [lesson for lesson in lessons if name in lesson.title]
 
 
-def start(session: Session, shelf: Catalog, person_id: int, lesson: Lesson, now: datetime) -> SentPage:
+def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, now: datetime) -> SentPage:
     """Begin a lesson, or take it up where it was left. One lesson at a time: what is in hand is put down first."""
     had = next((ref for ref, name in readings.open_readings(session, person_id) if name == lesson.id), None)
     if had is not None:
-        return _take_up(session, shelf, person_id, _under_way(session, had), lesson, now)
-    put_down = current_task.make_way(session, shelf, person_id, now, TaskClaim.STUDY)
+        return _take_up(session, catalog, person_id, _under_way(session, had), lesson, now)
+    put_down = current_task.make_way(session, catalog, person_id, now, TaskClaim.STUDY)
     reading_id = readings.open_reading(session, person_id, lesson.id, lesson.digest, now)
     readings.set_focus(session, person_id, "reading", reading_id, now)
     readings.send_page(session, reading_id, 1, now)
     return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, put_down=put_down)
 
 
-def resume(session: Session, shelf: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | None:
+def resume(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | None:
     """The page where a reading was left, with its clock starting anew; from the first page when the lesson changed since.
 
     None when the lesson is on the shelf no more: the reading is closed then, and what was read of it is kept as not credited.
     """
     reading = _under_way(session, reading_id)
-    lesson = shelf.library.lessons.get(reading.lesson)
+    lesson = catalog.library.lessons.get(reading.lesson)
     if lesson is None:
-        _close_gone(session, shelf, reading, now)
+        _close_gone(session, catalog, reading, now)
         return None
-    return _take_up(session, shelf, person_id, reading, lesson, now)
+    return _take_up(session, catalog, person_id, reading, lesson, now)
 
 
 def given_up(session: Session, sitting_id: int, now: datetime) -> bool:
@@ -112,18 +112,18 @@ def _under_way(session: Session, reading_id: int) -> OpenReading:
     return reading
 
 
-def _close_gone(session: Session, shelf: Catalog, reading: OpenReading, now: datetime) -> None:
+def _close_gone(session: Session, catalog: Catalog, reading: OpenReading, now: datetime) -> None:
     # Not by a refusal: that would undo the closing, and whoever has such a lesson in hand could never put it down.
     seconds = sum(page.credited for page in readings.pages_read(session, reading.id))
-    hours_credit.lose_lesson(session, shelf.policy, reading.person_id, reading.lesson, seconds, GONE, day_of(now), now)
+    hours_credit.lose_lesson(session, catalog.policy, reading.person_id, reading.lesson, seconds, GONE, day_of(now), now)
     readings.close_reading(session, reading.id, "left", now)
     if readings.focus(session, reading.person_id) == ("reading", reading.id):
         readings.drop_focus(session, reading.person_id)
 
 
-def _take_up(session: Session, shelf: Catalog, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> SentPage:
+def _take_up(session: Session, catalog: Catalog, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> SentPage:
     reading_id = reading.id
-    put_down = current_task.take(session, shelf, person_id, "reading", reading_id, TaskClaim.STUDY, now)
+    put_down = current_task.take(session, catalog, person_id, "reading", reading_id, TaskClaim.STUDY, now)
     changed = lesson.digest != reading.digest
     page = 1 if changed else reading.page
     if changed:
@@ -136,52 +136,52 @@ def _take_up(session: Session, shelf: Catalog, person_id: int, reading: OpenRead
     return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, put_down=put_down, changed=changed)
 
 
-def turn(session: Session, shelf: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | quiz.QuestionPut | FinishedLesson | None:
+def turn(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | quiz.QuestionPut | FinishedLesson | None:
     """The next page: the one before is credited by the server's clock. After the last come the closing questions, or the end.
 
     None as of `resume`.
     """
     reading = readings.reading(session, reading_id)
-    lesson = shelf.library.lessons.get(reading.lesson) if reading else None
+    lesson = catalog.library.lessons.get(reading.lesson) if reading else None
     if reading is None or reading.state != "open" or lesson is None or lesson.digest != reading.digest:
-        return resume(session, shelf, person_id, reading_id, now)
-    credit = _close_page(session, shelf, reading, lesson, now)
+        return resume(session, catalog, person_id, reading_id, now)
+    credit = _close_page(session, catalog, reading, lesson, now)
     if reading.page < len(lesson.pages):
         readings.turn(session, reading_id, reading.page + 1)
         readings.send_page(session, reading_id, reading.page + 1, now)
         ahead = OpenReading(reading_id, person_id, lesson.id, lesson.digest, reading.page + 1, "open")
         return SentPage(ahead, lesson, reading.page + 1, credit)
-    questions = [name for name in lesson.questions if name in shelf.drawn]
+    questions = [name for name in lesson.questions if name in catalog.drawn]
     if not questions:
-        return finish(session, shelf, person_id, reading_id, now)
+        return finish(session, catalog, person_id, reading_id, now)
     readings.turn(session, reading_id, reading.page, "asking")
-    return quiz.closing(session, shelf, person_id, reading_id, questions, now)
+    return quiz.closing(session, catalog, person_id, reading_id, questions, now)
 
 
-def _close_page(session: Session, shelf: Catalog, reading: OpenReading, lesson: Lesson, now: datetime) -> PageCredit:
+def _close_page(session: Session, catalog: Catalog, reading: OpenReading, lesson: Lesson, now: datetime) -> PageCredit:
     view = readings.page_out(session, reading.id)
     if view is None:
         return PageCredit(0, 0)
     seen = max(0, int((now - view.sent_at) / timedelta(seconds=1)))
-    expected = expected_seconds(lesson.pages[reading.page - 1], shelf.chars_a_minute)
-    credit = page_credit(seen, expected, shelf.policy.at("D2", day_of(now)))
+    expected = expected_seconds(lesson.pages[reading.page - 1], catalog.chars_a_minute)
+    credit = page_credit(seen, expected, catalog.policy.at("D2", day_of(now)))
     readings.end_page(session, view.id, now, credit.seen, credit.credited, credit.reason)
     return credit
 
 
-def finish(session: Session, shelf: Catalog, person_id: int, reading_id: int, now: datetime) -> FinishedLesson | None:
+def finish(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> FinishedLesson | None:
     """The lesson is done: what its pages were credited goes into the ledger, as far as the caps allow. None as of `resume`."""
     reading = readings.reading(session, reading_id)
     if reading is None:
         raise Refusal("没有这一课的阅读记录。")
-    lesson = shelf.library.lessons.get(reading.lesson)
+    lesson = catalog.library.lessons.get(reading.lesson)
     if lesson is None:
-        _close_gone(session, shelf, reading, now)
+        _close_gone(session, catalog, reading, now)
         return None
     readings.close_reading(session, reading_id, "done", now)
     if readings.focus(session, person_id) == ("reading", reading_id):
         readings.drop_focus(session, person_id)
     pages = readings.pages_read(session, reading_id)
     seconds = sum(page.credited for page in pages)
-    earned = hours_credit.earn_lesson(session, shelf.policy, person_id, lesson.id, lesson.law, seconds, day_of(now), now)
+    earned = hours_credit.earn_lesson(session, catalog.policy, person_id, lesson.id, lesson.law, seconds, day_of(now), now)
     return FinishedLesson(lesson, pages, earned)

@@ -81,7 +81,7 @@ def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Rand
 
 def open_set(
     session: Session,
-    shelf: Catalog,
+    catalog: Catalog,
     person_id: int,
     kind: str,
     scope: str,
@@ -91,130 +91,130 @@ def open_set(
 ) -> QuestionPut:
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
-    put_down = current_task.make_way(session, shelf, person_id, now, form.claim)
+    put_down = current_task.make_way(session, catalog, person_id, now, form.claim)
     key_visibility.free(session, person_id, now)
-    sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, shelf.drawn[name]) for name in names], now, worth)
+    sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     readings.set_focus(session, person_id, form.task, sitting_id, now)
-    return replace(put(session, shelf, sitting_id), put_down=put_down)
+    return replace(put(session, catalog, sitting_id), put_down=put_down)
 
 
-def put(session: Session, shelf: Catalog, sitting_id: int) -> QuestionPut:
+def put(session: Session, catalog: Catalog, sitting_id: int) -> QuestionPut:
     """The question in hand of an open sitting."""
     found = sittings.in_hand(session, sitting_id)
     if found is None:
         raise Refusal("这一组题已经做完了。")
     sitting, item, ahead = found
-    return QuestionPut(sitting, item, shelf.question(session, item.version_id), ahead=ahead)
+    return QuestionPut(sitting, item, catalog.question(session, item.version_id), ahead=ahead)
 
 
-def _drawable(session: Session, shelf: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
+def _drawable(session: Session, catalog: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
     """What may be put to somebody now: not the items of an exam of theirs that is not over (bot/services/library/key_visibility.py)."""
     hidden = key_visibility.hidden(session, person_id)
-    return [name for name in names if name in shelf.drawn and name not in hidden]
+    return [name for name in names if name in catalog.drawn and name not in hidden]
 
 
-def _tapped(session: Session, shelf: Catalog, person_id: int) -> list[str]:
+def _tapped(session: Session, catalog: Catalog, person_id: int) -> list[str]:
     """What can be drawn and is answered by a tap. Raises `Refusal` when there is nothing."""
-    pool = _drawable(session, shelf, person_id, (name for name, question in shelf.library.questions.items() if question.kind in TAPPED))
+    pool = _drawable(session, catalog, person_id, (name for name, question in catalog.library.questions.items() if question.kind in TAPPED))
     if not pool:
         raise Refusal("题库里还没有可用的题，请联系管理员。")
     return pool
 
 
-def daily(session: Session, shelf: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut | Score:
+def daily(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut | Score:
     """Today's five, each answered by a tap: the same set all day, taken up where it was left; its score when it is done."""
     day = day_of(now).isoformat()
     had = sittings.last_sitting(session, person_id, "daily", day)
     if had is not None and had.state == "done":
         return sittings.score(session, had.id)
     if had is not None and had.state == "open":
-        return resume(session, shelf, person_id, had.id, now)
+        return resume(session, catalog, person_id, had.id, now)
     for ref, kind, scope, _, _ in readings.open_sittings(session, person_id):
         # A message of the last second before midnight may be heard after one of the first: it closes nothing that is of a later day.
         if kind == "daily" and scope < day:
             # An unfinished set of an earlier day does not come back: its answers stand, its questions will be drawn again.
             sittings.close_sitting(session, ref, "left", now)
-    pool = _tapped(session, shelf, person_id)
+    pool = _tapped(session, catalog, person_id)
     back = mistakes.with_daily(session, person_id, mistakes.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
     names = back + draw([name for name in pool if name not in back], sittings.known_questions(session, person_id), DAILY_SIZE - len(back), rng)
     rng.shuffle(names)
-    return open_set(session, shelf, person_id, "daily", day, names, now)
+    return open_set(session, catalog, person_id, "daily", day, names, now)
 
 
-def _named(session: Session, shelf: Catalog, person_id: int, name: str) -> list[str]:
+def _named(session: Session, catalog: Catalog, person_id: int, name: str) -> list[str]:
     """The questions that can be drawn: of a law, law set or bank, or all without a name."""
     if not name:
-        return _drawable(session, shelf, person_id, shelf.library.questions)
-    found = shelf.library.questions_of(name)
+        return _drawable(session, catalog, person_id, catalog.library.questions)
+    found = catalog.library.questions_of(name)
     if found is None:
-        raise Refusal(no_such_law(shelf, name))
-    return _drawable(session, shelf, person_id, (question.id for question in found))
+        raise Refusal(no_such_law(catalog, name))
+    return _drawable(session, catalog, person_id, (question.id for question in found))
 
 
-def practice(session: Session, shelf: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut:
+def practice(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut:
     """A round of ten by law, law set or bank, or at random without a name."""
-    pool = _named(session, shelf, person_id, name)
+    pool = _named(session, catalog, person_id, name)
     if not pool:
         raise Refusal(f"「{name}」还没有可用的题。")
     names = draw(pool, sittings.known_questions(session, person_id), ROUND_SIZE, rng)
     scope = f"{name or '随机'}@{stamp(now)}"
-    return open_set(session, shelf, person_id, "practice", scope, names, now)
+    return open_set(session, catalog, person_id, "practice", scope, names, now)
 
 
-def no_such_law(shelf: Catalog, name: str) -> str:
+def no_such_law(catalog: Catalog, name: str) -> str:
     """What to say to a name that has no questions: the right name of a misnomer, or the names there are."""
-    meant = shelf.library.misnomer(name)
+    meant = catalog.library.misnomer(name)
     if meant is not None:
         return f"没有「{name}」这部法，正确名称是《{meant.title}》，请发「练习 {meant.short}」。"
-    near = difflib.get_close_matches(name, shelf.library.names, n=1)
+    near = difflib.get_close_matches(name, catalog.library.names, n=1)
     if near:
         return f"没有「{name}」的题。您是想发「练习 {near[0]}」吗？"
-    return f"没有「{name}」的题。现在可以练：{'、'.join(shelf.library.names)}。"
+    return f"没有「{name}」的题。现在可以练：{'、'.join(catalog.library.names)}。"
 
 
-def drill(session: Session, shelf: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut | None:
+def drill(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut | None:
     """A round of ten over what stands in the notebook (of one law), due or not, as often as one likes; None when nothing does."""
-    kept = mistakes.entries(session, person_id, set(_named(session, shelf, person_id, name)))
+    kept = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
     names = [one.question for one in kept if one.listed]
     if not names:
         return None
     rng.shuffle(names)
-    return open_set(session, shelf, person_id, "practice", f"错题{name}@{stamp(now)}", names[:ROUND_SIZE], now)
+    return open_set(session, catalog, person_id, "practice", f"错题{name}@{stamp(now)}", names[:ROUND_SIZE], now)
 
 
 def redo(
-    session: Session, shelf: Catalog, person_id: int, name: str, now: datetime, rng: random.Random
+    session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random
 ) -> tuple[QuestionPut | None, NotebookStanding]:
     """A round over what the notebook (of a law) asks today, and how it stands; no round when nothing is due or today's reviews are done."""
-    kept = mistakes.entries(session, person_id, set(_named(session, shelf, person_id, name)))
+    kept = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
     at = mistakes.standing(session, person_id, kept, now, whole=not name)
     names = mistakes.due_today(kept, at, now)[:REVIEW_SIZE]
     if not names:
         return None, at
     rng.shuffle(names)
-    return open_set(session, shelf, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), at
+    return open_set(session, catalog, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), at
 
 
-def challenge(session: Session, shelf: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def challenge(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
     """A run until the first mistake, over a hundred questions at most, none of them twice (features.md S08)."""
-    pool = _tapped(session, shelf, person_id)
-    return open_set(session, shelf, person_id, "challenge", stamp(now), rng.sample(pool, min(CHALLENGE_SIZE, len(pool))), now)
+    pool = _tapped(session, catalog, person_id)
+    return open_set(session, catalog, person_id, "challenge", stamp(now), rng.sample(pool, min(CHALLENGE_SIZE, len(pool))), now)
 
 
-def closing(session: Session, shelf: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> QuestionPut:
+def closing(session: Session, catalog: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> QuestionPut:
     """The closing questions of a lesson."""
     # The lesson is not put down by its own questions.
-    return replace(open_set(session, shelf, person_id, "lesson", str(reading_id), names, now), put_down="")
+    return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), put_down="")
 
 
-def resume(session: Session, shelf: Catalog, person_id: int, sitting_id: int, now: datetime) -> QuestionPut:
+def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> QuestionPut:
     """Take a sitting up again where it was left."""
-    at = put(session, shelf, sitting_id)
+    at = put(session, catalog, sitting_id)
     form = FORMS[at.sitting.kind]
-    return replace(at, put_down=current_task.take(session, shelf, person_id, form.task, sitting_id, form.claim, now))
+    return replace(at, put_down=current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now))
 
 
-def answer(session: Session, shelf: Catalog, person_id: int, at: QuestionPut, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
+def answer(session: Session, catalog: Catalog, person_id: int, at: QuestionPut, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
     question, item, sitting = at.question, at.item, at.sitting
     if sitting.kind in GATES:
@@ -227,7 +227,7 @@ def answer(session: Session, shelf: Catalog, person_id: int, at: QuestionPut, ch
     moved = mistakes.moved(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
     credited = None
     if form.credits:
-        credited = credit.earn_item(session, shelf.policy, person_id, item.question, question.law, day_of(now), now)
+        credited = credit.earn_item(session, catalog.policy, person_id, item.question, question.law, day_of(now), now)
     over = form.one_life and not mark.correct
     ahead = None if over else at.ahead or sittings.next_item(session, sitting.id, item.n + 1)
     score = None
@@ -238,16 +238,16 @@ def answer(session: Session, shelf: Catalog, person_id: int, at: QuestionPut, ch
         score = sittings.score(session, sitting.id)
     else:
         sittings.move(session, sitting.id, ahead.n)
-        following = QuestionPut(sitting, ahead, shelf.question(session, ahead.version_id))
+        following = QuestionPut(sitting, ahead, catalog.question(session, ahead.version_id))
     return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, moved, following, score, kept_back)
 
 
-def skip(session: Session, shelf: Catalog, sitting_id: int, now: datetime) -> QuestionPut | None:
+def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> QuestionPut | None:
     """The next unanswered question instead of this one, put now; None when this one is the last."""
-    at = put(session, shelf, sitting_id)
+    at = put(session, catalog, sitting_id)
     ahead = sittings.next_item(session, sitting_id, at.item.n + 1)
     if ahead is None or ahead.n == at.item.n:
         return None
     sittings.move(session, sitting_id, ahead.n)
     readings.set_focus(session, at.sitting.person_id, FORMS[at.sitting.kind].task, sitting_id, now)
-    return QuestionPut(at.sitting, ahead, shelf.question(session, ahead.version_id))
+    return QuestionPut(at.sitting, ahead, catalog.question(session, ahead.version_id))

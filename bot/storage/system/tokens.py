@@ -56,8 +56,10 @@ class SealedTokens(Generic[T]):
     as good as none. `make` builds what `read` returns.
     """
 
-    def __init__(self, desk: Database, secret_of: Callable[[str], str], make: Callable[[str, datetime], T], clock: Callable[[], datetime]) -> None:
-        self._desk = desk
+    def __init__(
+        self, database: Database, secret_of: Callable[[str], str], make: Callable[[str, datetime], T], clock: Callable[[], datetime]
+    ) -> None:
+        self._desk = database
         self._secret_of = secret_of
         self._make = make
         self._clock = clock

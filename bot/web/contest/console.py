@@ -32,8 +32,8 @@ Act = Callable[["ConsoleCommand"], None]
 class ConsoleCommand:
     """One press on the console, as it was sent: read strictly, for what is not there is not meant."""
 
-    def __init__(self, session: Session, shelf: Catalog, who: LiveHost, contest_id: int, said: Said, now: datetime) -> None:
-        self.session, self.shelf, self.who, self.contest_id, self.said, self.now = session, shelf, who, contest_id, said, now
+    def __init__(self, session: Session, catalog: Catalog, who: LiveHost, contest_id: int, said: Said, now: datetime) -> None:
+        self.session, self.catalog, self.who, self.contest_id, self.said, self.now = session, catalog, who, contest_id, said, now
 
     def number(self, name: str) -> int | None:
         value = self.said.get(name)
@@ -80,7 +80,7 @@ ACTS: dict[str, Act] = {
     "adjust": _adjust,
     "right": lambda one: live_host.judge(one.session, one.who, one.contest_id, True, one.now, **one.common),
     "wrong": lambda one: live_host.judge(one.session, one.who, one.contest_id, False, one.now, **one.common),
-    "finish": lambda one: live_host.finish(one.session, one.shelf, one.who, one.contest_id, one.now, **one.common),
+    "finish": lambda one: live_host.finish(one.session, one.catalog, one.who, one.contest_id, one.now, **one.common),
     "take": _take,
 }
 
@@ -89,9 +89,9 @@ class ConsolePage:
     """The pages under `/console/contests`, behind the door."""
 
     def __init__(
-        self, desk: Database, shelf: Callable[[], Catalog], clock: Callable[[], datetime], feed: LiveFeed, door: WebSessions, pages: Templates
+        self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime], feed: LiveFeed, door: WebSessions, pages: Templates
     ) -> None:
-        self._desk, self._shelf, self._clock, self._feed, self._door, self._pages = desk, shelf, clock, feed, door, pages
+        self._desk, self._shelf, self._clock, self._feed, self._door, self._pages = database, catalog, clock, feed, door, pages
 
     def attach(self, app: web.Application) -> None:
         self._door.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")

@@ -53,8 +53,8 @@ class WatchedContest:
 class LiveFeed:
     """One a process."""
 
-    def __init__(self, desk: Database, shelf: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
-        self._desk, self._shelf, self._clock = desk, shelf, clock
+    def __init__(self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
+        self._desk, self._shelf, self._clock = database, catalog, clock
         self._watched: dict[int, WatchedContest] = {}
         self._task: asyncio.Task[None] | None = None
         self._poke = asyncio.Event()

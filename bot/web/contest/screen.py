@@ -22,9 +22,9 @@ PATH = "/screen/{contest:[0-9]{1,9}}"
 class ScreenPage:
     """The pages under `/screen`: open to whoever is in the hall; names are shown to who has the whole address that the host was given."""
 
-    def __init__(self, desk: Database, feed: LiveFeed, pages: Templates, home: Callable[[], str], *, chat: bool) -> None:
+    def __init__(self, database: Database, feed: LiveFeed, pages: Templates, home: Callable[[], str], *, chat: bool) -> None:
         """`home` says where the pages stand for the world; `chat` is true where the local chat page is on."""
-        self._desk, self._feed, self._pages, self._home, self._chat = desk, feed, pages, home, chat
+        self._desk, self._feed, self._pages, self._home, self._chat = database, feed, pages, home, chat
 
     def attach(self, app: web.Application) -> None:
         app.router.add_get(PATH, self.show)

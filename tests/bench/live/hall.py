@@ -66,23 +66,23 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
     library, faults = load_library(ROOT)
     policy, wrong = load_policy(ROOT)
     assert policy is not None, [*faults, *wrong]
-    desk = Database(engine)
+    database = Database(engine)
     now = datetime.now(UTC)
 
     def work(session: Session) -> Prepared:
-        shelf = fill(session, library, policy, now)
+        catalog = fill(session, library, policy, now)
         _seated(session, people, now)
         by = accounts.learner_at(session, Address("wecom", AGENT, HOST), now.date().isoformat())
         assert by is not None
         seated = host_lock.host_of(session, by, "wecom")
-        names = [name for name in sorted(shelf.drawn) if library.questions[name].kind == "single"][:questions]
-        items = [ContestItem(n, name, shelf.drawn[name]) for n, name in enumerate(names, 1)]
+        names = [name for name in sorted(catalog.drawn) if library.questions[name].kind == "single"][:questions]
+        items = [ContestItem(n, name, catalog.drawn[name]) for n, name in enumerate(names, 1)]
         rules = ContestRules(seconds=SECONDS, speed=speed, board="all")
-        contest_id = manage.create(session, shelf, seated.author, ContestPlan("七一知识竞赛", "live", rules, (), All()), now, items)
+        contest_id = manage.create(session, catalog, seated.author, ContestPlan("七一知识竞赛", "live", rules, (), All()), now, items)
         of = live_host.open_room(session, seated, contest_id, None, now, random.Random(1))
         return Prepared(contest_id, of.code, of.secret, tuple(library.questions[name].key for name in names), people)
 
-    made = desk.write_now(work)
+    made = database.write_now(work)
     engine.dispose()
     return made
 

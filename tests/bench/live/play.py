@@ -140,12 +140,12 @@ class Stage:
         """The end gives two thousand people their hours; where that takes longer than the platform waits, the reply comes later."""
         inner = load_text(HOST, "主持 结束", "99999999")
         await self.line.post(posted(self.sealer, inner, "hostend"))
-        desk = Database(open_engine(url))
+        database = Database(open_engine(url))
         for _ in range(300):
-            if await asyncio.to_thread(desk.read_now, _is_closed):
+            if await asyncio.to_thread(database.read_now, _is_closed):
                 break
             await asyncio.sleep(0.2)
-        desk.engine.dispose()
+        database.engine.dispose()
 
     async def all_in(self, phones: list[Phone]) -> float:
         """Everybody joins within ten seconds, or as fast as they are let."""
@@ -193,8 +193,8 @@ def _is_closed(session: Session) -> bool:
 
 def judged(url: str, made: Prepared, plan: Choices, phones: list[Phone], speed: int) -> tuple[int, int, int]:
     """(answers lost, answers double, places unlike the reference's): the rows against the plan."""
-    desk = Database(open_engine(url))
-    rows = desk.read_now(
+    database = Database(open_engine(url))
+    rows = database.read_now(
         lambda session: session.execute(
             text(
                 "SELECT p.staff_no, a.n, a.choice, a.arrived_at FROM answer a JOIN sitting s ON s.id = a.sitting_id "
@@ -202,16 +202,18 @@ def judged(url: str, made: Prepared, plan: Choices, phones: list[Phone], speed: 
             )
         ).all()
     )
-    opened_at = dict(desk.read_now(lambda session: [(row[0], row[1]) for row in session.execute(text("SELECT n, opened_at FROM live_item")).all()]))
+    opened_at = dict(
+        database.read_now(lambda session: [(row[0], row[1]) for row in session.execute(text("SELECT n, opened_at FROM live_item")).all()])
+    )
     places = dict(
-        desk.read_now(
+        database.read_now(
             lambda session: [
                 (row[0], row[1])
                 for row in session.execute(text("SELECT p.staff_no, e.place FROM participation e JOIN person p ON p.id = e.person_id")).all()
             ]
         )
     )
-    desk.engine.dispose()
+    database.engine.dispose()
     kept = {(row[0], row[1]): (row[2], row[3]) for row in rows}
     lost = sum(kept.get((user_of(person), n), ("", ""))[0] != choice for (person, n), choice in plan.items())
     lost += sum((phone.user, n) not in kept for phone in phones for n in phone.promised)
