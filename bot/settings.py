@@ -1,4 +1,4 @@
-"""What the environment decides, read once at the start (contract.md, Settings).
+"""What the environment decides, read once at the start (deploy/docs/operate.md).
 
 Environment variables (`BOT_` prefix, `__` between levels) stand over a TOML file. A key that nobody knows is refused by name, a secret that is
 too short to be one is refused before a socket opens, and no secret shows itself in `repr`, logs or errors.
@@ -43,7 +43,7 @@ def _aes_key(value: SecretStr | None) -> SecretStr | None:
 
 
 class WeComSettings(_Section):
-    """企业微信自建应用 (protocols.md B)."""
+    """企业微信自建应用 (bot/docs/protocols.md#wecom)."""
 
     corp_id: str = ""
     agent_id: str = ""
@@ -62,7 +62,7 @@ class WeComSettings(_Section):
 
 
 class WeChatSettings(_Section):
-    """微信公众号, 安全模式 only (protocols.md A)."""
+    """微信公众号, 安全模式 only (bot/docs/protocols.md#wechat)."""
 
     app_id: str = ""
     secret: SecretStr | None = None
@@ -91,7 +91,7 @@ class WeChatSettings(_Section):
 
 
 class DingTalkSettings(_Section):
-    """钉钉企业内部应用 (protocols.md C)."""
+    """钉钉企业内部应用 (bot/docs/protocols.md#dingtalk)."""
 
     client_id: str = ""
     client_secret: SecretStr | None = None
@@ -110,7 +110,7 @@ class DingTalkSettings(_Section):
 
 
 class ZwDingSettings(_Section):
-    """专有钉钉/浙政钉: gateway, keys, tenant, and whatever differs from tenant to tenant (protocols.md D)."""
+    """专有钉钉/浙政钉: gateway, keys, tenant, and whatever differs from tenant to tenant (bot/docs/protocols.md#zwding)."""
 
     gateway: str = ""
     app_key: str = ""

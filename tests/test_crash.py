@@ -1,4 +1,4 @@
-"""kill -9 under load, twenty times: what was promised is there, once, with its effect (reliability.md C1, D5)."""
+"""kill -9 under load, twenty times: what was promised is there, once, with its effect (bot/docs/reliability.md C1, D5)."""
 
 from __future__ import annotations
 

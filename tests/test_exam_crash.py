@@ -1,4 +1,7 @@
-"""kill -9 in the middle of an exam, a few times: every answer that was promised stands once on its own item, and the result counts it (C1)."""
+"""kill -9 in the middle of an exam, a few times: every answer that was promised stands once on its own item, and the result counts it.
+
+See bot/docs/reliability.md C1.
+"""
 
 from __future__ import annotations
 

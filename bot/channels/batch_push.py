@@ -16,7 +16,7 @@ LATER: dict[Kind, float] = {"rate": 60.0, "quota": 3600.0, "transient": 30.0, "t
 """Nobody got it and it may go another time, in so many seconds where the platform does not say."""
 
 AT_ONCE = 8
-"""Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (protocols.md B8, 45033)."""
+"""Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (45033)."""
 STOP: frozenset[Kind] = frozenset(("token", "config", "permission"))
 """The fault is ours or our setup's, and would be the next parcel's too."""
 
@@ -95,7 +95,7 @@ def serial_of(marks: Iterable[str]) -> str:
 
 
 def ids_in(listed: object, separator: str = "|") -> frozenset[str]:
-    """Ids that an answer names, in one text or in a list; in lower case, since the platforms return them so (protocols.md B4)."""
+    """Ids that an answer names, in one text or in a list; in lower case, since the platforms return them so (bot/docs/protocols.md#wecom-send)."""
     found = listed.split(separator) if isinstance(listed, str) else [str(one) for one in listed] if isinstance(listed, list) else []
     return frozenset(one.strip().lower() for one in found if one.strip())
 

@@ -43,7 +43,7 @@ def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
     """The one answer to everything that is not a genuine, fresh, well-formed callback; only the log knows the reason."""
     log.info("callback refused", channel=channel, reason=wrong.reason)
     if wrong.reason == STALE:
-        # Either somebody replays old letters, or it is our clock, and then everybody is refused: that must not stay silent (reliability.md S3).
+        # Either somebody replays old letters, or it is our clock, and then everybody is refused: that must not stay silent.
         log.error("callbacks from another hour: is this host's clock right?", channel=channel)
         note("stale", channel, 1)
     note("refused", channel, 1)

@@ -1,6 +1,7 @@
 """The sealed letters of WeCom and WeChat: checked, opened, read, and sealed again.
 
-protocols.md A2 and B2. The signature is compared before anything else is looked at; whatever is wrong with a letter is one `BadEnvelope`.
+See bot/docs/protocols.md#sealed-letters.
+The signature is compared before anything else is looked at; whatever is wrong with a letter is one `BadEnvelope`.
 """
 
 from __future__ import annotations

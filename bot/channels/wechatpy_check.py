@@ -3,7 +3,7 @@
 The answer path uses our own codec, which tests prove equal to wechatpy. Where an administrator saves the address in the platform's console, once
 in a while and with somebody watching, both readings have to agree before the word is echoed: a codec that had gone astray would show itself
 there, and not in lost answers. wechatpy is wrapped: it raises whatever its parts raise, and importing it takes a third of a second, so it runs in
-a thread (protocols.md G).
+a thread (bot/docs/protocols.md#wechatpy).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class AddressCheck:
         for key in self.aes_keys:
             try:
                 word = WeChatCrypto(self.token, key, self.receiver).check_signature(stamp.signature, stamp.timestamp, stamp.nonce, sealed)
-            except Exception as wrong:  # anything at all, by protocols.md G4
+            except Exception as wrong:  # anything at all, by bot/docs/protocols.md#wechatpy
                 log.info("second opinion differs", error=type(wrong).__name__)
                 continue
             words.append(word.decode() if isinstance(word, bytes) else str(word))

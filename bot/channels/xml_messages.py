@@ -1,4 +1,4 @@
-"""What the messages of WeCom and WeChat have in common once they are opened (protocols.md A3, A4, B2, B3)."""
+"""What the messages of WeCom and WeChat have in common once they are opened (bot/docs/protocols.md#sealed-letters)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`public`: lessons for everybody who follows the official account, and a word into a group; none of it counts for the staff (features.md A27)."""
+"""`public`: lessons for everybody who follows the official account, and a word into a group; none of it counts for the staff.
+
+See bot/docs/rules.md A27.
+"""
 
 from __future__ import annotations
 

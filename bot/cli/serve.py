@@ -76,7 +76,7 @@ def demo_house(settings: Settings) -> build.App:
 
 
 def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
-    """The bureau's people and past, campaigns of which one falls due within the first minute (contract.md, Start), an exam and contests to try."""
+    """The bureau's people and past, campaigns of which one falls due within the first minute, an exam and contests to try."""
     seed.seed(session, catalog, now)
     campaigns.demo_campaigns(session, catalog, now)
     exams.to_take_part(session, catalog, now)

@@ -16,7 +16,7 @@ SATURDAY = 5
 
 
 class UnknownYear(Refusal):
-    """A day lies in a year whose holidays nobody has entered; the sentence says what to do. Never answered by a guess (features.md A04)."""
+    """A day lies in a year whose holidays nobody has entered; the sentence says what to do. Never answered by a guess (bot/docs/rules.md A04)."""
 
     def __init__(self, year: int) -> None:
         super().__init__(

@@ -2,7 +2,7 @@
 
 The number is public and ends in a check character, so that a slip of the pen is noticed without looking anything up. Beside it stands a code
 that nobody can guess: whoever has both has the certificate in hand and may see all of it, whoever has the number alone sees a masked name
-(features.md S22, S23).
+(bot/docs/rules.md S22, S23).
 """
 
 from __future__ import annotations

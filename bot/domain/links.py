@@ -9,7 +9,7 @@ from bot.domain.message import Address
 from bot.domain.people.person import Learner, RoleName
 
 LINK_LIFE = timedelta(minutes=10)
-"""How long a link that nobody opens is good for (reliability.md W9)."""
+"""How long a link that nobody opens is good for (bot/docs/reliability.md W9)."""
 PAGE_APP = "page"
 """What the app of an address says when somebody speaks from a page and not from the chat itself."""
 
@@ -18,7 +18,7 @@ PAGE_APP = "page"
 class LinkPurpose:
     """What a link is good for: nothing but the pages under `path`, and there only what its `ref` names.
 
-    `title` is what the page is called before it is opened. `role` is what the person must be, looked up at every request (W8). `life` is how long
+    `title` is what the page is called before it is opened. `role` is what the person must be, looked up at every request. `life` is how long
     a visit lasts from its beginning, `idle` how long it outlives silence (None: as long as it lives).
     """
 
@@ -46,7 +46,7 @@ class PageVisitor:
     """Who is on a page now: the person with the rights they have at this moment, what the visit is bound to, and until when it lasts.
 
     `sender` is the chat account that the link was sent to, as the address under which the page speaks to the hall. `proof` goes back with every
-    changing request (W6); it says nothing about the cookie that it was made from.
+    changing request (bot/docs/reliability.md W6); it says nothing about the cookie that it was made from.
     """
 
     visit_id: int

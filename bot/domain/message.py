@@ -27,7 +27,7 @@ class Address:
 class Incoming:
     """One message, verified and unpacked.
 
-    `message_id` is the platform's id or, for events, a key made of what identifies the event (protocols.md A4, B2); with the sender it is what
+    `message_id` is the platform's id or, for events, a key made of what identifies the event; with the sender it is what
     makes four copies one message. `arrived` is aware UTC, taken at the edge. `task` is what a tapped button belongs to (`Ask.task`), empty for
     typed text. `overheard` says that others read the answer (a group). `content` of anything but text and taps (a picture, a location) is empty
     with kind "other".
@@ -87,7 +87,7 @@ NOTHING = Reply()
 
 
 def lettered(reply: Reply) -> str:
-    """The whole reply as plain text that can be answered by typing: the form every channel can carry (features.md S29)."""
+    """The whole reply as plain text that can be answered by typing: the form every channel can carry (bot/docs/rules.md S29)."""
     parts = [reply.text] if reply.text else []
     if reply.ask is not None:
         ask = reply.ask

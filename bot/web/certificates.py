@@ -1,4 +1,4 @@
-"""The public check of certificates: a number says whether it holds, number and code show all of it, with picture and PDF (features.md S23)."""
+"""The public check of certificates: a number says whether it holds, number and code show all of it, with picture and PDF (bot/docs/rules.md S23)."""
 
 from __future__ import annotations
 

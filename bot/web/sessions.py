@@ -44,7 +44,7 @@ SEEN_EVERY = timedelta(minutes=1)
 GONE = ("这个链接打不开", "链接只能打开一次，10 分钟内有效。请回到聊天，发送「{back}」重新要一个。")
 STRANGER = ("请从聊天里打开", "这个页面要从聊天里打开：请回到聊天，发送「{back}」。已经记录的都还在。")
 ARRIVED = web.RequestKey("arrived", datetime)
-"""When what a request says was all there, by our clock: set for whatever is added by `acts`, before anything waits for the database (D9)."""
+"""When what a request says was all there, by our clock: set for whatever is added by `acts`, before anything waits for the database."""
 
 FOREIGN = ("没有办成", "这一步不是从本页面发出的，未记录。请回到聊天，重新打开页面再试。")
 
@@ -114,7 +114,7 @@ class WebSessions:
         return show
 
     def acts(self, purpose: str, handler: Acted) -> Handler:
-        """A handler for what changes something: as `shows`, and only for what one of the visitor's own pages has sent (W6). Add it by POST only."""
+        """A handler for what changes something: as `shows`, and only for what one of the visitor's own pages has sent. Add it by POST only."""
 
         async def act(request: web.Request) -> web.StreamResponse:
             of = PURPOSES[purpose]
@@ -133,7 +133,7 @@ class WebSessions:
         return act
 
     async def visitor(self, request: web.Request, purpose: str) -> PageVisitor | None:
-        """Who is there at this moment, with the rights they have now (W8); None for nobody, for somebody else's page, for a visit that is over."""
+        """Who is there at this moment, with the rights they have now; None for nobody, for somebody else's page, for a visit that is over."""
         secret = request.cookies.get(self._cookie(PURPOSES[purpose]), "")
         if not 0 < len(secret) <= LONGEST_TOKEN:
             return None

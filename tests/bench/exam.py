@@ -29,7 +29,7 @@ from tests.bench.load import ask, codec, opened, request
 CROWD = 5_000
 WITHIN = 10.0
 LATEST = 5.0
-"""No reply may take longer (reliability.md P3)."""
+"""No reply may take longer (bot/docs/reliability.md P3)."""
 ITEMS = 50
 BLUEPRINT = "单选 30×2、多选 10×3、判断 10×1；案例≥30%；60 分钟；及格 60%；每题最多用 2000 次"
 _KEPT = """SELECT (SELECT COUNT(*) FROM attempt), (SELECT COUNT(DISTINCT person_id) FROM attempt), (SELECT COUNT(*) FROM sitting_item i

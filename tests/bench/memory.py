@@ -1,4 +1,6 @@
-"""What is known on the exam day at equal minutes: reviews aimed at the day, plain FSRS, cramming (features.md S11). `python -m tests.bench memory`.
+"""What is known on the exam day at equal minutes: reviews aimed at the day, plain FSRS, cramming. `python -m tests.bench memory`.
+
+See bot/docs/rules.md S11.
 
 The bot's side is the product's own code (domain/memory); the learner's is simulated, and knows nothing of it. Two learners, since a learner who
 forgets exactly as the scheduler believes would prove nothing:

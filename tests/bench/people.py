@@ -20,7 +20,7 @@ from tests.bench.load import message_id, user_of
 
 ROOT = Path(__file__).parent.parent.parent
 ROUND = 20
-"""Questions of a round: as many as earn on one day (D3), so that every answer has a ledger effect."""
+"""Questions of a round: as many as earn on one day (rule D3), so that every answer has a ledger effect."""
 
 
 def prepared(path: Path, people: int) -> None:

@@ -1,7 +1,7 @@
 """How long the roll-up of a year takes, and an xlsx of everybody: `python -m tests.bench.rollup [PEOPLE] [ENTRIES]`, a table at the end.
 
 Fills a SQLite file of its own with PEOPLE people in 400 units and ENTRIES ledger entries each (synthetic; the running totals are made from
-them by one statement), then times each figure in a process of its own, so that the peak of memory is that figure's. Budgets: performance.md.
+them by one statement), then times each figure in a process of its own, so that the peak of memory is that figure's. Budgets: bot/docs/performance.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two hundred phones in a live contest, one in ten dropping and coming back: nothing lost or double, places as in a reference run (row 06)."""
+"""Two hundred phones in a live contest, one in ten dropping and coming back: nothing lost or double, places as in a reference run."""
 
 from __future__ import annotations
 

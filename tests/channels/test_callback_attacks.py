@@ -1,4 +1,4 @@
-"""What an outsider or a thief of one request can send: one answer, no effect, no trace (reliability.md A1 to A5, A11)."""
+"""What an outsider or a thief of one request can send: one answer, no effect, no trace (bot/docs/reliability.md A1–A5, A11)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             yield Door(official, ear)
 
 
-# A1: the stamp.
+# The stamp.
 
 
 @pytest.mark.parametrize("name", ["msg_signature", "timestamp", "nonce"])
@@ -47,7 +47,7 @@ async def test_a_letter_signed_without_the_token_is_refused(door: Door) -> None:
         await door.refuses(*outsider.seal(door.platform.text("A"), door.now))
 
 
-# A2: the ciphertext.
+# The ciphertext.
 
 
 async def test_no_tampering_can_be_told_from_another(door: Door) -> None:
@@ -83,7 +83,7 @@ async def test_no_tampering_can_be_told_from_another(door: Door) -> None:
     await door.hears()
 
 
-# A3: replay.
+# Replay.
 
 
 async def test_a_captured_letter_is_worth_nothing_after_ten_minutes(door: Door) -> None:
@@ -115,7 +115,7 @@ async def test_a_replay_within_the_minutes_is_the_same_message_for_dispatch(door
     assert len({(one.sender, one.message_id) for one in door.ear.heard}) == 1
 
 
-# A4, A5: other modes, other apps.
+# Other modes, other apps.
 
 
 async def test_a_plain_message_is_refused_under_a_right_query_and_beside_a_sealed_one(door: Door) -> None:
@@ -144,7 +144,7 @@ async def test_letters_for_another_agent_of_the_corporation_are_refused() -> Non
         await door.refuses(*door.letter(platform.text("A").replace(f"<AgentID>{AGENT}<", "<AgentID>1000003<")))
 
 
-# A11: the address check.
+# The address check.
 
 
 async def test_a_forged_address_check_echoes_nothing() -> None:

@@ -1,4 +1,7 @@
-"""Bodies that are too much and messages that are odd: refused alike, and the good ones between them are served (reliability.md A6, A7, P1)."""
+"""Bodies that are too much and messages that are odd: refused alike, and the good ones between them are served.
+
+See bot/docs/reliability.md A6, A7, P1.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             yield Door(official, ear)
 
 
-# A6: XML as a weapon.
+# XML as a weapon.
 
 BOMB = '<!DOCTYPE xml [<!ENTITY a "ha">' + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)) + "]>"
 
@@ -48,7 +51,7 @@ async def test_xml_weapons_are_refused_sealed_or_bare(door: Door, weapon: str) -
     await door.hears()
 
 
-# A7: size and encoding.
+# Size and encoding.
 
 
 async def test_a_body_over_the_cap_is_refused_however_it_comes(door: Door) -> None:
@@ -120,7 +123,7 @@ async def test_headers_of_a_hundred_kilobytes_are_refused(door: Door) -> None:
     assert door.ear.heard == []
 
 
-# P1: messages that are sealed and signed as they should be, and odd.
+# Messages that are sealed and signed as they should be, and odd.
 
 
 def odd_messages(door: Door) -> list[bytes]:

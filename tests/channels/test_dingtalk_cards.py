@@ -1,4 +1,4 @@
-"""Cards: what is put into them, what a tap does, and what the person reads afterwards (protocols.md C8)."""
+"""Cards: what is put into them, what a tap does, and what the person reads afterwards (bot/docs/protocols.md#dingtalk-cards)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, the readers of 钉钉 answer with a message, a refusal or nothing, and with nothing else (reliability.md P1)."""
+"""Whatever bytes come, the readers of 钉钉 answer with a message, a refusal or nothing, and with nothing else (bot/docs/reliability.md P1)."""
 
 from __future__ import annotations
 

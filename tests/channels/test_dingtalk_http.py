@@ -1,4 +1,7 @@
-"""HTTP callbacks: what the platform signs is heard and answered, everything else gets one and the same refusal (protocols.md C2, C8)."""
+"""HTTP callbacks: what the platform signs is heard and answered, everything else gets one and the same refusal.
+
+See bot/docs/protocols.md#dingtalk-callbacks.
+"""
 
 from __future__ import annotations
 

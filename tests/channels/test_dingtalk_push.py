@@ -1,4 +1,4 @@
-"""DingTalk pushes over the loopback: robot, work notification, cards, groups, and taking back (protocols.md C6 to C9)."""
+"""DingTalk pushes over the loopback: robot, work notification, cards, groups, and taking back (bot/docs/protocols.md#dingtalk-robot)."""
 
 from __future__ import annotations
 

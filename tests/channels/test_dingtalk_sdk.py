@@ -1,4 +1,7 @@
-"""The official Stream SDK beside our own client: it understands the loopback gateway, and both acknowledge alike (protocols.md F1)."""
+"""The official Stream SDK beside our own client: it understands the loopback gateway, and both acknowledge alike.
+
+See bot/docs/protocols.md#official-stream-sdk.
+"""
 
 from __future__ import annotations
 

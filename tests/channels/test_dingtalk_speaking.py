@@ -1,4 +1,7 @@
-"""How a reply reaches a person in 钉钉: by the message's webhook where it may be trusted and still lives, else by the robot (reliability.md O9)."""
+"""How a reply reaches a person in 钉钉: by the message's webhook where it may be trusted and still lives, else by the robot.
+
+See bot/docs/reliability.md O9.
+"""
 
 from __future__ import annotations
 

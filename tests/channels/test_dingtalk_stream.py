@@ -1,4 +1,4 @@
-"""The Stream connection on a good day: what is opened, heard, acknowledged and refused (protocols.md C1)."""
+"""The Stream connection on a good day: what is opened, heard, acknowledged and refused (bot/docs/protocols.md#dingtalk-stream)."""
 
 from __future__ import annotations
 

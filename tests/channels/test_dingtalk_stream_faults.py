@@ -1,4 +1,4 @@
-"""The Stream connection against a gateway that cuts, repeats, floods and falls silent (protocols.md C1, reliability.md D11-D14)."""
+"""The Stream connection against a gateway that cuts, repeats, floods and falls silent (bot/docs/reliability.md D11–D14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client that speaks to the platforms: one token for all, no loop, no leak (reliability.md O1 O2)."""
+"""The client that speaks to the platforms: one token for all, no loop, no leak (bot/docs/reliability.md O1, O2)."""
 
 from __future__ import annotations
 

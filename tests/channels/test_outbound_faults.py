@@ -1,4 +1,4 @@
-"""What the platforms answer when something is wrong, and what the outbound client makes of it (reliability.md O3 O4 O8)."""
+"""What the platforms answer when something is wrong, and what the outbound client makes of it (bot/docs/reliability.md O3, O4, O8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the codec refuses: letters that are forged, stale, broken or not for us, and XML that is more than a message (reliability.md A1-A6)."""
+"""What the codec refuses: letters that are forged, stale, broken or not for us, and XML that is more than a message.
+
+See bot/docs/reliability.md A1–A6.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Official Account over the loopback, verified and not (protocols.md A)."""
+"""An Official Account over the loopback, verified and not (bot/docs/protocols.md#wechat)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushes to followers over the loopback: inside their window, beyond it, and the public series (protocols.md A3, A5, A6)."""
+"""Pushes to followers over the loopback: inside their window, beyond it, and the public series (bot/docs/protocols.md#wechat-push)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WeCom over the loopback: what its people say and do is heard (protocols.md B2)."""
+"""WeCom over the loopback: what its people say and do is heard (bot/docs/protocols.md#wecom-callback)."""
 
 from __future__ import annotations
 

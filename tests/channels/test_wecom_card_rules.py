@@ -1,4 +1,4 @@
-"""Whatever is asked, the card is one that WeCom accepts, and what a tap brings back is what was offered (protocols.md B5)."""
+"""Whatever is asked, the card is one that WeCom accepts, and what a tap brings back is what was offered (bot/docs/protocols.md#wecom-cards)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we say in WeCom: words, cards, verdicts (protocols.md B3 to B5)."""
+"""What we say in WeCom: words, cards, verdicts (bot/docs/protocols.md#wecom-cards)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WeCom pushes over the loopback: who got it, who could not, and what nobody can say (protocols.md B4, B5, B6)."""
+"""WeCom pushes over the loopback: who got it, who could not, and what nobody can say (bot/docs/protocols.md#wecom-send)."""
 
 from __future__ import annotations
 

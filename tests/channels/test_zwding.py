@@ -1,4 +1,4 @@
-"""专有钉钉 over the loopback: the signed gateway, notifications that open our page, the robot's callback (protocols.md D)."""
+"""专有钉钉 over the loopback: the signed gateway, notifications that open our page, the robot's callback (bot/docs/protocols.md#zwding)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Robot messages from 专有钉钉: heard behind their signature, refused alike without it (protocols.md C3, D)."""
+"""Robot messages from 专有钉钉: heard behind their signature, refused alike without it (bot/docs/protocols.md#zwding-calls)."""
 
 from __future__ import annotations
 

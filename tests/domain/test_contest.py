@@ -31,7 +31,7 @@ def person(n: int, points: int = 0, correct: int = 0, millis: int = 0, after: in
 def test_by_default_a_set_is_worth_eight_for_doing_it_and_two_for_being_right() -> None:
     best = total(ContestRules(), [RIGHT] * 5, AT, is_whole=True)
     worst = total(ContestRules(), [WRONG] * 5, AT, is_whole=True)
-    assert (best.points, worst.points) == (10_000, 8_000), "at most two points separate the best from the worst (G1)"
+    assert (best.points, worst.points) == (10_000, 8_000), "at most two points separate the best from the worst"
 
 
 def test_speed_counts_for_nothing_unless_the_rules_say_so() -> None:
@@ -129,7 +129,7 @@ def test_a_board_is_the_same_in_whatever_order_the_rows_come(rows: list[tuple[in
 
 
 def test_a_small_unit_is_measured_by_those_it_has() -> None:
-    """Six of two hundred and all of three: the mean of the best five, or of as many as there are (S17)."""
+    """Six of two hundred and all of three: the mean of the best five, or of as many as there are (bot/docs/rules.md S17)."""
     small = [person(n, 9000, team_id=1) for n in range(3)]
     large = [person(100 + n, 9500 if n < 4 else 1000, team_id=2) for n in range(200)]
     board = teams(ContestRules(teams="unit", best=5), {1: "小处", 2: "大处"}, [*small, *large])

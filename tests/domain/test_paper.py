@@ -1,4 +1,4 @@
-"""Blueprints and the papers drawn by them: shares exact, papers parallel, nothing seen again, what is missing said to the item (A05, A06)."""
+"""Blueprints and the papers drawn by them: shares exact, papers parallel, nothing seen again, what is missing said to the item."""
 
 from __future__ import annotations
 

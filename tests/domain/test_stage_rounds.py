@@ -1,4 +1,4 @@
-"""The course of a live contest, its clock, and the rounds of a stage with the values of G7."""
+"""The course of a live contest, its clock, and the rounds of a stage with the values found in use (bot/docs/rules.md G7)."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_rule_that_nobody_knows_is_refused_with_those_there_are(said: str, why
 
 
 def test_the_three_schemes_have_the_values_that_were_found() -> None:
-    """features.md G7, On-site."""
+    """bot/docs/rules.md G7."""
     assert (ONE.start, ONE.required.right, ONE.required.seconds, ONE.required.by) == (100, 10, 30, "one")
     assert (ONE.buzzer.right, ONE.buzzer.wrong, ONE.buzzer.answer_seconds) == (10, 10, 60)
     assert (ONE.buzzer.fault(1).points, ONE.buzzer.fault(1).then) == (10, "void")

@@ -82,7 +82,7 @@ async def test_a_question_answered_on_both_sides_of_midnight_of_the_new_year_cou
 
 
 async def test_a_lesson_read_into_the_new_year_counts_on_the_day_it_ended(chat: Chat) -> None:
-    """D14: by the day on which the study ended, all of it, and once."""
+    """Rule D14: by the day on which the study ended, all of it, and once."""
     chat.clock.now = EVE
     await chat.say("学习 民法典", after=0)
     lesson = lesson_in_hand(chat)

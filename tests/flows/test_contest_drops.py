@@ -133,7 +133,7 @@ def stands(house: Dispatcher, contest_id: int, person_id: int) -> tuple[Any, ...
 
 
 async def test_a_client_that_dies_twenty_times_ends_where_one_that_never_died_ends(replicas: list[Dispatcher]) -> None:
-    """S19. Two people give the same answers at the same moments; one of them loses the line twenty times."""
+    """Two people give the same answers at the same moments; one of them loses the line twenty times."""
     house = replicas[0]
     number = opened(house, ContestRules(size=10, sets_a_day=3, counted_a_day=2, teams="unit", best=2, speed=30), 2)
     rng = random.Random(19)
@@ -150,7 +150,7 @@ async def test_a_client_that_dies_twenty_times_ends_where_one_that_never_died_en
 
 
 async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_trouble(replicas: list[Dispatcher]) -> None:
-    """Report row 06: 200 players over two replicas, one in ten drops and comes back, messages come up to three times."""
+    """200 players over two replicas, one in ten drops and comes back, messages come up to three times."""
     house = replicas[0]
     crowd, size = 200, 5
     number = opened(house, ContestRules(size=size, teams="unit", best=5), crowd)

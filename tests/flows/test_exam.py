@@ -1,4 +1,7 @@
-"""An exam in the chat: rules first, a tap an item, resumed anywhere, handed in; administrators make it, watch it, give time (S12 to S14, W13)."""
+"""An exam in the chat: rules first, a tap an item, resumed anywhere, handed in; administrators make it, watch it, give time.
+
+See bot/docs/rules.md S12.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +148,7 @@ async def test_a_late_answer_is_not_recorded_and_the_paper_is_handed_in_by_the_c
 
 
 async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
-    """W13: everything outbound during the exam is searched for the explanations of the paper and for verdicts."""
+    """Everything outbound during the exam is searched for the explanations of the paper and for verdicts."""
     await chat.say("每日")
     exam_id = await published(admin)
     sitting_id = await begun(chat, exam_id)

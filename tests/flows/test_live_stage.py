@@ -1,4 +1,4 @@
-"""On a stage: 必答, 抢答, 风险, 加赛 by the schemes of G7; the arbiter judges and voids, every decision is logged."""
+"""On a stage: 必答, 抢答, 风险, 加赛 by the schemes found in use; the arbiter judges and voids, every decision is logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One message, one effect: copies, retries, replicas, shuffled answers, old cards, double taps (reliability.md D1, D3, D5–D8, D15)."""
+"""One message, one effect: copies, retries, replicas, shuffled answers, old cards, double taps (bot/docs/reliability.md D1, D3, D5–D8, D15)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def totals_are_the_ledger(house: Dispatcher) -> bool:
 
 
 async def test_four_copies_at_once_have_one_effect_and_one_text(house: Dispatcher, replica: Dispatcher, people: dict[str, int]) -> None:
-    """D1: 240 messages, each as four concurrent copies at two replicas."""
+    """240 messages, each as four concurrent copies at two replicas."""
     messages = [(user, n) for user in people for n in range(4)]
     copies = [(user, n, turn) for user, n in messages for turn in range(4)]
     random.Random(1).shuffle(copies)
@@ -102,7 +102,7 @@ async def test_copies_of_a_command_have_one_effect_too(house: Dispatcher, people
 
 @pytest.mark.parametrize("other", [{"user": "4002"}, {"app": "second"}, {"channel": "wecom"}], ids=["person", "app", "channel"])
 async def test_the_same_message_id_from_elsewhere_is_another_message(house: Dispatcher, other: dict[str, str]) -> None:
-    """D3: two people, two apps, two channels."""
+    """Two people, two apps, two channels."""
     catalog = house.catalog()
 
     def roll(session: Session) -> None:
@@ -121,7 +121,7 @@ async def test_the_same_message_id_from_elsewhere_is_another_message(house: Disp
 
 
 async def test_a_retry_that_reaches_another_replica_gets_the_kept_reply(house: Dispatcher, replica: Dispatcher, people: dict[str, int]) -> None:
-    """D5: the second service has its own memory and the same database; a restart is the same thing one after the other."""
+    """The second service has its own memory and the same database; a restart is the same thing one after the other."""
     first = await asyncio.gather(*(house.handle(said_by(user, "C", "m1")) for user in people))
     await asyncio.to_thread(house.database.stop)
     again = await asyncio.gather(*(replica.handle(said_by(user, "C", "m1")) for user in people))
@@ -138,7 +138,7 @@ async def test_a_retry_that_came_late_gets_what_was_said_and_not_todays_answer(c
 
 
 async def test_numbered_answers_in_any_order_land_on_their_own_question(house: Dispatcher, people: dict[str, int]) -> None:
-    """D6: ten numbered answers of each person, shuffled; the letter of a place is known by its number."""
+    """Ten numbered answers of each person, shuffled; the letter of a place is known by its number."""
     letter = {n: "ABCD"[n % 4] for n in range(1, 11)}
     written = ("{n}{a}", "第{n}题 {a}", "{n}、{a}", "{n}:{a}")
     said = [(user, n) for user in people for n in letter]
@@ -188,7 +188,7 @@ async def test_a_numbered_answer_is_not_taken_for_the_words_of_the_question_in_h
 
 @pytest.mark.parametrize("task", ["s{own}.1", "s{other}.1", "s{done}.2", "s999999.1", "s{own}.11", "s{own}.0", "x1.1", "s1", "r999.1"])
 async def test_a_tap_on_an_old_or_foreign_card_is_refused_and_changes_nothing(house: Dispatcher, task: str) -> None:
-    """D7: answered before, another person's, of a finished set, of nothing at all."""
+    """Answered before, another person's, of a finished set, of nothing at all."""
     catalog = house.catalog()
 
     def roll(session: Session) -> dict[str, int]:
@@ -212,7 +212,7 @@ async def test_a_tap_on_an_old_or_foreign_card_is_refused_and_changes_nothing(ho
 
 
 async def test_of_two_taps_on_one_card_the_first_stands(house: Dispatcher, people: dict[str, int]) -> None:
-    """D8: A and at once B, by everybody; whichever was heard first is recorded, and the other is told so."""
+    """A and at once B, by everybody; whichever was heard first is recorded, and the other is told so."""
     taps = [(user, sitting, letter) for user, sitting in people.items() for letter in "AB"]
     replies = await asyncio.gather(*(house.handle(said_by(user, letter, f"t{letter}", task=f"s{sitting}.1")) for user, sitting, letter in taps))
     for user in people:
@@ -224,7 +224,7 @@ async def test_of_two_taps_on_one_card_the_first_stands(house: Dispatcher, peopl
 
 
 async def test_twenty_messages_of_one_person_at_once_equal_some_order(house: Dispatcher, replica: Dispatcher, people: dict[str, int]) -> None:
-    """D15: ten questions in hand and twenty letters at once, at two replicas: ten stand, ten are refused."""
+    """Ten questions in hand and twenty letters at once, at two replicas: ten stand, ten are refused."""
     users = list(people)[:10]
     replies = await asyncio.gather(*((house, replica)[n % 2].handle(said_by(user, "ABCD"[n % 4], f"m{n}")) for user in users for n in range(20)))
     assert Counter(reply.text[:3] for reply in replies) == {"已记录": 100, "未记录": 100}

@@ -175,7 +175,7 @@ async def test_a_channel_that_is_stopped_is_gone_around_where_the_rule_allows(da
 async def test_two_couriers_together_never_pass_eighty_percent(engine: object) -> None:
     """Ten a minute are documented: eight go, from two desks, whatever they do at the same time."""
     desks = [Database(engine) for _ in range(2)]  # type: ignore[arg-type]
-    limit = PlatformLimit("wecom", "corp/minute", "call", 10, SlidingWindow(60), "B6")
+    limit = PlatformLimit("wecom", "corp/minute", "call", 10, SlidingWindow(60), "wecom-limits")
     desks[0].write_now(lambda session: owe(session, crowd(session, 40)))
     for one in desks:
         one.start()
@@ -198,7 +198,7 @@ async def test_two_couriers_together_never_pass_eighty_percent(engine: object) -
 
 
 async def test_replicas_whose_clocks_are_four_minutes_apart_send_nothing_twice_and_lose_nothing(engine: object) -> None:
-    """Each sees the other's reservations and leases as long over or far ahead (reliability.md S4): whose they are decides, not the hour."""
+    """Each sees the other's reservations and leases as long over or far ahead (bot/docs/reliability.md S4): whose they are decides, not the hour."""
     desks = [Database(engine) for _ in range(2)]  # type: ignore[arg-type]
     desks[0].write_now(lambda session: owe(session, crowd(session, 60), now=NOW - timedelta(minutes=10)))
     for one in desks:
@@ -220,7 +220,7 @@ async def test_replicas_whose_clocks_are_four_minutes_apart_send_nothing_twice_a
 
 
 async def test_nobody_is_sent_more_than_a_member_may_get(database: Database) -> None:
-    """Thirty a minute are dropped in silence by WeCom; twenty-four is where the house stops (reliability.md O7)."""
+    """Thirty a minute are dropped in silence by WeCom; twenty-four is where the house stops (bot/docs/reliability.md O7)."""
     ids = await database.write(lambda session: crowd(session, 1))
     clock = Clock(NOW)
     for n in range(40):

@@ -1,4 +1,7 @@
-"""Replicas are killed and nothing is said twice or forgotten; only what was in a call at that moment stays in doubt (reliability.md S1, S7)."""
+"""Replicas are killed and nothing is said twice or forgotten; only what was in a call at that moment stays in doubt.
+
+See bot/docs/reliability.md S1, S7.
+"""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_conte
 
 
 def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
-    """S21: twenty people, of whom ten had been right before; each sees a board of their own ten."""
+    """Twenty people, of whom ten had been right before; each sees a board of their own ten."""
     strong = [field.person(f"10{n:02}") for n in range(10)]
     weak = [field.person(f"20{n:02}") for n in range(10)]
     first = field.open(replace(PLAN, name="上一场"))

@@ -1,4 +1,7 @@
-"""A wrong key put right after an exam: rehearsed, applied by a second name, once; all that follows follows, old answers stay (A13, L8)."""
+"""A wrong key put right after an exam: rehearsed, applied by a second name, once; all that follows follows, old answers stay.
+
+See bot/docs/reliability.md L8.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A wrong key of a contest put right after its close: the frozen board is counted again, once; hours for taking part stay (L8)."""
+"""A wrong key of a contest put right after its close: the frozen board is counted again, once; hours for taking part stay.
+
+See bot/docs/reliability.md L8.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exam from the draft to the result: who may begin, what is saved, when it ends, what it comes to (S12, S13, A15, D4)."""
+"""An exam from the draft to the result: who may begin, what is saved, when it ends, what it comes to ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hours of an exam (D4): once, whichever way it was passed; taken back by reversal only, and earned again as a further entry."""
+"""Hours of an exam (rule D4): once, whichever way it was passed; taken back by reversal only, and earned again as a further entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Exams under what lines and thumbs do: shuffled, doubled, late, racing the clock; hundreds of seeded rounds (reliability.md D6, D8 to D10)."""
+"""Exams under what lines and thumbs do: shuffled, doubled, late, racing the clock; hundreds of seeded rounds.
+
+See bot/docs/reliability.md D6–D10, D15.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ def recorded(hall: Hall) -> dict[tuple[int, int], str]:
 
 
 async def test_answers_in_any_order_never_land_on_another_item(hall: Hall, sitters: list[Sitter]) -> None:
-    """D6."""
+    """bot/docs/reliability.md D6."""
     rng = random.Random(6)
     said: dict[tuple[int, int], str] = {}
     calls = []
@@ -109,7 +112,7 @@ async def test_answers_in_any_order_never_land_on_another_item(hall: Hall, sitte
 
 
 async def test_of_two_taps_the_first_stands_whichever_it_was(hall: Hall, sitters: list[Sitter]) -> None:
-    """D8: a double tap, and A then B within fifty milliseconds."""
+    """A double tap, and A then B within fifty milliseconds."""
     rng = random.Random(8)
     said: dict[tuple[int, int], str] = {}
     calls = []
@@ -127,7 +130,7 @@ async def test_of_two_taps_the_first_stands_whichever_it_was(hall: Hall, sitters
 
 
 async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(hall: Hall, sitters: list[Sitter]) -> None:
-    """D9: from one second before the end to one after it, in the grace and past it, while the clock closes papers in between."""
+    """From one second before the end to one after it, in the grace and past it, while the clock closes papers in between."""
     rng = random.Random(9)
     last = END + timedelta(seconds=3)
     expected: dict[tuple[int, int], bool] = {}
@@ -161,7 +164,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
 
 
 async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_after_the_end_does_not(hall: Hall, sitters: list[Sitter]) -> None:
-    """D9 through the hall, with the ids that platforms give: the retry gets the reply of the first copy, word for word."""
+    """Through the hall, with the ids that platforms give: the retry gets the reply of the first copy, word for word."""
     rng = random.Random(99)
     last = END + timedelta(seconds=3)
     for one in sitters:
@@ -188,7 +191,7 @@ async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_a
 async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_what_was_saved(
     hall: Hall, sitters: list[Sitter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D10."""
+    """bot/docs/reliability.md D10."""
     rng = random.Random(10)
     heard: Counter[int] = Counter()
     monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.update([attempt.sitting_id])])
@@ -229,7 +232,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
 
 
 async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(hall: Hall, sitters: list[Sitter]) -> None:
-    """D15: answers, doubles and the word to hand in, all in the same moment: what was told to be recorded is, nothing else, and it counts."""
+    """Answers, doubles and the word to hand in, all in the same moment: what was told to be recorded is, nothing else, and it counts."""
     rng = random.Random(15)
     for one in sitters[:30]:
         keys = hall.keys(one.sitting_id)
@@ -249,7 +252,7 @@ async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(h
 
 
 async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_change_nothing(hall: Hall, house: Dispatcher) -> None:
-    """D7."""
+    """bot/docs/reliability.md D7."""
     rng = random.Random(7)
     ids = {name: int(hall.run(lambda session, name=name: enroll(session, name))) for name in ("1001", "1002")}
     exam_id = hall.publish("判断 5×1；30 分钟；及格 60%", attempts=3, name="三次")

@@ -1,4 +1,4 @@
-"""报表 考试: invited, sat and passed up the tree, the absent by name, results of one's own units, as they stood on a day (rows 18, 38, 61)."""
+"""报表 考试: invited, sat and passed up the tree, the absent by name, results of one's own units, as they stood on a day."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def test_an_exam_that_is_not_there_is_refused(room: Room, about: str) -> None:
             room.look(name, about)
 
 
-# ── Evidence (W13) ──
+# ── Evidence ──
 
 
 def test_fifty_answers_in_one_second_and_two_channels_are_shown_and_cost_nobody_a_point(room: Room) -> None:

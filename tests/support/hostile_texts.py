@@ -1,4 +1,4 @@
-"""Sixty texts that want to run in somebody's browser (reliability.md W4)."""
+"""Sixty texts that want to run in somebody's browser (bot/docs/reliability.md W4)."""
 
 from __future__ import annotations
 

@@ -273,7 +273,7 @@ async def test_an_exam_that_is_not_for_somebody_is_none(office: Office) -> None:
 
 
 async def test_every_changing_route_of_the_house_wants_the_proof_of_its_own_page(sqlite_engine: Engine) -> None:
-    """W6 over the whole application: whatever is added later is tried too."""
+    """bot/docs/reliability.md W6 over the whole application: whatever is added later is tried too."""
     made = build.build(settings(), sqlite_engine)
     application, _ = run.application(made)
     routes = [route for route in application.router.routes() if route.method not in ("GET", "HEAD")]

@@ -1,4 +1,4 @@
-"""Texts that want to run, in every field of the exam's page and of its data: they are shown and not obeyed (W4)."""
+"""Texts that want to run, in every field of the exam's page and of its data: they are shown and not obeyed (bot/docs/reliability.md W4)."""
 
 from __future__ import annotations
 

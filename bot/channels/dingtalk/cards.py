@@ -1,4 +1,6 @@
-"""The interactive card of a question: what is put into it, what a tap on it means, and what it shows afterwards (protocols.md C8, E).
+"""The interactive card of a question: what is put into it, what a tap on it means, and what it shows afterwards.
+
+See bot/docs/protocols.md#dingtalk-cards.
 
 The template is built by an administrator on DingTalk's card platform and names these variables, all strings:
 `title`, `stem`, `options` and `commands` (JSON lists of {"k","t"}: key and label), `multiple`, and for each person `answered`, `chosen`, `result`.

@@ -1,4 +1,4 @@
-"""The contacts of a corporation as DingTalk lists them: level by level, page by page (protocols.md C11)."""
+"""The contacts of a corporation as DingTalk lists them: level by level, page by page (bot/docs/protocols.md#dingtalk-contacts)."""
 
 from __future__ import annotations
 

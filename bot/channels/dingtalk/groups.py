@@ -1,4 +1,4 @@
-"""Speaking in groups: by the app's own robot, and by a custom group robot, which can only push (protocols.md C6, C9)."""
+"""Speaking in groups: by the app's own robot, and by a custom group robot, which can only push (bot/docs/protocols.md#dingtalk-group-robot)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What DingTalk sends us, checked field by field (protocols.md C3, C8)."""
+"""What DingTalk sends us, checked field by field (bot/docs/protocols.md#dingtalk-messages, #dingtalk-cards)."""
 
 from __future__ import annotations
 

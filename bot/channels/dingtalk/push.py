@@ -1,4 +1,7 @@
-"""Pushing to many: by the robot twenty a call, by work notification a hundred, by a card each where the budget allows (protocols.md C6, C7, C8)."""
+"""Pushing to many: by the robot twenty a call, by work notification a hundred, by a card each where the budget allows.
+
+See bot/docs/protocols.md#dingtalk-notification.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,7 @@ class DingTalkPush:
         return found
 
     def _day_mark(self, people: list[OutboundMessage]) -> str:
-        """A line that no other notification of the day has: the same words to the same person are dropped without a word (C7)."""
+        """A line that no other notification of the day has: the same words to the same person are dropped without a word."""
         return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {serial_of(parcel.mark for parcel in people)[:4]}"
 
     async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _Told:
@@ -217,7 +220,7 @@ class DingTalkPush:
 
 
 def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
-    """The `msg` of a work notification, or None where it would be longer than the platform takes (C7)."""
+    """The `msg` of a work notification, or None where it would be longer than the platform takes."""
     [spoken, *more] = render.webhook(reply, "", group=False, buttons=True)
     if more:
         return None
@@ -239,7 +242,7 @@ def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
 
 
 def _strike_out(told: _Told, answer: dict[str, Any], *, begun: bool) -> None:
-    """200 does not mean that all were sent (C6); who got a first part already is not put off, lest it come twice."""
+    """200 does not mean that all were sent; who got a first part already is not put off, lest it come twice."""
     for where, receipt in (
         ("invalidStaffIdList", failed("recipient invalidStaffId")),
         ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),

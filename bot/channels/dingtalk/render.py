@@ -1,4 +1,6 @@
-"""A reply in DingTalk's words: plain text, or an ActionCard whose buttons say their text for the person (protocols.md C4, C6, E).
+"""A reply in DingTalk's words: plain text, or an ActionCard whose buttons say their text for the person.
+
+See bot/docs/protocols.md#dingtalk-webhook, #dingtalk-robot.
 
 Buttons of an ActionCard open an address; the address `dtmd://dingtalkclient/sendMessage` makes the client send a text as the person. Where that
 is not understood nothing is lost: the card holds the whole text, and a typed letter is always heard.

@@ -114,7 +114,7 @@ class ReplySender:
         await self._outbound.call(self._api, "PUT", CARDS, json=body)
 
     async def register(self, callback_url: str, secret: str) -> None:
-        """Tell the platform where taps on HTTP cards go (C8)."""
+        """Tell the platform where taps on HTTP cards go."""
         body = {"apiSecret": secret, "callbackUrl": callback_url, "callbackRouteKey": ROUTE_KEY, "forceUpdate": True}
         await self._outbound.call(self._api, "POST", REGISTER, json=body)
 
@@ -137,7 +137,7 @@ class ReplySender:
         body = {"robotCode": self._robot_code, "userIds": [staff], "msgKey": key, "msgParam": param}
         await self._spending.spend(staff)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
-        # 200 does not mean that it was sent (C6).
+        # 200 does not mean that it was sent.
         for where, wrong in (
             ("invalidStaffIdList", PlatformError("recipient", "invalidStaffId")),
             ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),

@@ -1,4 +1,4 @@
-"""The signatures of HTTP callbacks: when the platform says it sent them, and that it was the platform (protocols.md C2, C8)."""
+"""The signatures of HTTP callbacks: when the platform says it sent them, and that it was the platform (bot/docs/protocols.md#dingtalk-callbacks)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bot.channels.signature import BadEnvelope
 
 
 def robot_sign(timestamp: str, secret: str) -> str:
-    """C2: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
+    """Of a robot message: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
     return _sign(secret, f"{timestamp}\n{secret}")
 
 
 def card_sign(timestamp: str, secret: str) -> str:
-    """C8: base64(HMAC-SHA256(secret, timestamp))."""
+    """Of a tap on a card: base64(HMAC-SHA256(secret, timestamp))."""
     return _sign(secret, timestamp)
 
 

@@ -1,4 +1,7 @@
-"""The Stream connection: opened anew whenever it ends, the new one before the old one where the gateway says so (protocols.md C1)."""
+"""The Stream connection: opened anew whenever it ends, the new one before the old one where the gateway says so.
+
+See bot/docs/protocols.md#dingtalk-stream.
+"""
 
 from __future__ import annotations
 

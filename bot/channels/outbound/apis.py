@@ -50,7 +50,7 @@ class Api:
 
 
 def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
-    """protocols.md B1: one secret an app, so one token for (corp, app)."""
+    """bot/docs/protocols.md#wecom-token: one secret an app, so one token for (corp, app)."""
 
     async def fetch(raw: Raw) -> Token:
         answer = await raw("GET", "/cgi-bin/gettoken", params={"corpid": corp_id, "corpsecret": secret})
@@ -60,7 +60,7 @@ def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
 
 
 def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
-    """protocols.md A9: stable_token; the forced form only after a refusal, since the platform counts those (20 a day)."""
+    """bot/docs/protocols.md#wechat-token: stable_token; the forced form only after a refusal, since the platform counts those (20 a day)."""
 
     async def fetch(raw: Raw) -> Token:
         asked = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": raw.refused}
@@ -71,7 +71,7 @@ def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
 
 
 def dingtalk_api(*, base: str, client_id: str, client_secret: str) -> Api:
-    """protocols.md C5: the new API, token in a header."""
+    """bot/docs/protocols.md#dingtalk-tokens: the new API, token in a header."""
 
     async def fetch(raw: Raw) -> Token:
         answer = await raw("POST", "/v1.0/oauth2/accessToken", json={"appKey": client_id, "appSecret": client_secret})
@@ -81,7 +81,7 @@ def dingtalk_api(*, base: str, client_id: str, client_secret: str) -> Api:
 
 
 def dingtalk_old_api(*, base: str, client_id: str, client_secret: str) -> Api:
-    """protocols.md C5: the old API, whose token is fetched and kept apart since nobody promises that the two are one."""
+    """bot/docs/protocols.md#dingtalk-tokens: the old API, whose token is fetched and kept apart since nobody promises that the two are one."""
 
     async def fetch(raw: Raw) -> Token:
         answer = await raw("GET", "/gettoken", params={"appkey": client_id, "appsecret": client_secret})

@@ -1,4 +1,4 @@
-"""What the platforms' error codes mean for us (protocols.md A10, B8, C12)."""
+"""What the platforms' error codes mean for us (bot/docs/protocols.md#outbound-calls)."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _number(value: Any) -> int | None:
 
 
 def _punished(answer: dict[str, Any]) -> PlatformError | None:
-    """The ban of an address comes as JSON without errcode or as a page (C12)."""
+    """The ban of an address comes as JSON without errcode or as a page."""
     if "punish" in answer or "punish" in str(answer.get(UNREADABLE, "")).lower():
         return PlatformError("rate", "punish", "this address is banned for a while", retry_after=PUNISHED)
     return None

@@ -2,7 +2,7 @@
 
 One HTTP request and its JSON answer: total and read time-outs, a cap on the answer, no redirects, every fault a `PlatformError`.
 
-Where a webhook address may lead: only to a host that was configured (reliability.md O9).
+Where a webhook address may lead: only to a host that was configured (bot/docs/reliability.md O9).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Answer = tuple[int, dict[str, Any]]
 
 
 def encode(value: Any) -> bytes:
-    """JSON as the platforms want it: UTF-8 without escapes (protocols.md A10); half a surrogate pair becomes a question mark."""
+    """JSON as the platforms want it: UTF-8 without escapes (bot/docs/protocols.md#outbound-calls); half a surrogate pair becomes a question mark."""
     return jsonlib.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

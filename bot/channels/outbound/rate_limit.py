@@ -1,4 +1,4 @@
-"""When to leave a platform alone: after a limit, and after it has refused the same way several times (reliability.md O3 O4)."""
+"""When to leave a platform alone: after a limit, and after it has refused the same way several times (bot/docs/reliability.md O3, O4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE: dict[Kind, int] = {"transient": 5, "unknown": 5, "permission": 3, "con
 FIRST_PAUSE: dict[Kind, float] = {"transient": 2.0, "unknown": 2.0, "permission": 60.0, "config": 60.0, "token": 60.0}
 LONGEST_PAUSE: dict[Kind, float] = {"transient": 60.0, "unknown": 60.0, "permission": 600.0, "config": 600.0, "token": 600.0}
 STEPS = (60.0, 3600.0)
-"""A limit that is still there after its minute is taken for the hour's, and after the hour for the day's (protocols.md B6)."""
+"""A limit that is still there after its minute is taken for the hour's, and after the hour for the day's (bot/docs/protocols.md#wecom-limits)."""
 
 
 @dataclass(slots=True)

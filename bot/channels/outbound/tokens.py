@@ -1,4 +1,4 @@
-"""One token for all who speak: fetched once at a time, shared between replicas, never asked for in a loop (protocols.md G, reliability.md O1 O2)."""
+"""One token for all who speak: fetched once at a time, shared between replicas, never asked for in a loop (bot/docs/reliability.md O1, O2)."""
 
 from __future__ import annotations
 

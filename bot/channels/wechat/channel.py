@@ -1,4 +1,7 @@
-"""微信公众号: encrypted callbacks in 安全模式, passive replies, customer-service messages where the account is verified (protocols.md A)."""
+"""微信公众号: encrypted callbacks in 安全模式, passive replies, customer-service messages where the account is verified.
+
+See bot/docs/protocols.md#wechat.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,7 @@ class WeChatChannel:
         app.cleanup_ctx.append(self._patience.until_quiet)
 
     async def verify(self, request: web.Request) -> web.Response:
-        """The console's check of the address (A1): its signature does not cover the echostr, so that only a plain word is echoed."""
+        """The console's check of the address: its signature does not cover the echostr, so that only a plain word is echoed."""
         try:
             stamp = callback.stamp(request, "signature")
             self._codec.check(stamp, self._clock().timestamp())
@@ -215,7 +218,7 @@ class WeChatChannel:
         return text_reply(user, letter.account, made, text)
 
     def menu(self, reply: Reply) -> dict[str, Any] | None:
-        """The tappable list that goes after a text (A5); None for an account that is not verified and where there is nothing to tap.
+        """The tappable list that goes after a text; None for an account that is not verified and where there is nothing to tap.
 
         Several choices cannot be ticked in it, they are typed. Its items stay tappable for ever, so each carries its task.
         """
@@ -242,7 +245,7 @@ class WeChatChannel:
         return await self._post.push(batch)
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Only a mass send can be taken back here (protocols.md E, 6)."""
+        """Only a mass send can be taken back here (bot/docs/protocols.md#channel-shapes)."""
         return await taken_back(platform_ids, self._take_back)
 
     async def _take_back(self, platform_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Pushing to followers, one by one: as a customer-service message while their window is open, else as a template or subscription message (A5, A6)."""
+"""Pushing to followers, one by one: as a customer-service message while their window is open, else as a template or subscription message."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FIELD = re.compile(r"[A-Za-z_]{1,30}\d{0,3}")
 _SOURCES = ("title", "text", "time", "date")
 
 MaySay = Callable[[str, int], Awaitable[bool]]
-"""True when the person spoke less than 48 hours ago and so many more messages fit into what that opened (A5)."""
+"""True when the person spoke less than 48 hours ago and so many more messages fit into what that opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class WeChatPush:
 
 
 def job_of(event: str, found: dict[str, str]) -> JobResult | None:
-    """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says (A3), or None for another event or one without an id."""
+    """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says, or None for another event or one without an id."""
     names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
     identity, status = found.get("MsgID") or found.get("MsgId") or "", found.get("Status", "")[:80]
     if event not in names or not re.fullmatch(r"[0-9]{1,20}", identity):

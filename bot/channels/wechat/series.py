@@ -1,4 +1,4 @@
-"""The public series: drafts and mass sends to everybody who follows, with its readers counted apart from the staff's (A6; features.md A27).
+"""The public series: drafts and mass sends to everybody who follows, with its readers counted apart from the staff's (bot/docs/rules.md A27).
 
 Whoever reads an article has not signed in: nothing of it becomes an answer, an hour or a person. Mass sends are few (a 订阅号 has one a day, each
 follower of a 服务号 gets four a month), so that nothing here repeats one by itself.

@@ -1,4 +1,4 @@
-"""Questions and commands as WeCom template cards (protocols.md B5), and the card that shows the verdict after a tap (B3)."""
+"""Questions and commands as WeCom template cards, and the card that shows the verdict after a tap (bot/docs/protocols.md#wecom-cards)."""
 
 from __future__ import annotations
 

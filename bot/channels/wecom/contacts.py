@@ -1,4 +1,4 @@
-"""The contacts of a corporation as WeCom lists them: departments, then the members of each (protocols.md B7)."""
+"""The contacts of a corporation as WeCom lists them: departments, then the members of each (bot/docs/protocols.md#wecom-contacts)."""
 
 from __future__ import annotations
 

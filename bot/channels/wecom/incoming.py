@@ -1,4 +1,4 @@
-"""What WeCom pushes, as what was heard (protocols.md B2)."""
+"""What WeCom pushes, as what was heard (bot/docs/protocols.md#wecom-callback)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pushing to many at once: one call for all who get the same, told apart again by who could not be reached (protocols.md B4, B5)."""
+"""Pushing to many at once: one call for all who get the same, told apart again by who could not be reached.
+
+See bot/docs/protocols.md#wecom-send, #wecom-cards.
+"""
 
 from __future__ import annotations
 

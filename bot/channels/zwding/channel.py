@@ -41,8 +41,8 @@ class SignedInMember:
 class ZwDingChannel:
     """One app of one tenant.
 
-    Its callback takes the robot's JSON as 钉钉 sends it (C3), and only behind this signature: header `timestamp` in ms, at most `freshness` seconds
-    from now, and header `sign` = base64(HMAC-SHA256(callback secret, timestamp + newline + callback secret)), the rule of C2. That tenants send
+    Its callback takes the robot's JSON as 钉钉 sends it, and only behind this signature: header `timestamp` in ms, at most `freshness` seconds
+    from now, and header `sign` = base64(HMAC-SHA256(callback secret, timestamp + newline + callback secret)), 钉钉's rule. That tenants send
     either is known from third parties only; without a callback secret everything that knocks is refused.
     """
 

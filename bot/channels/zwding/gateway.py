@@ -1,4 +1,4 @@
-"""The EPaaS gateway: how a request is signed, what an answer means, how a token is fetched (protocols.md D1, D2).
+"""The EPaaS gateway: how a request is signed, what an answer means, how a token is fetched (bot/docs/protocols.md#zwding-gateway).
 
 Nothing of this could be tried on a live gateway; the rule is the one of the vendor's SDK 1.2.0.
 """

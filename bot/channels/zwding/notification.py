@@ -1,4 +1,4 @@
-"""What a work notification says: the whole text, and one button that opens our page (protocols.md D2, E)."""
+"""What a work notification says: the whole text, and one button that opens our page (bot/docs/protocols.md#zwding-calls)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ WHILE = (BACK, AHEAD, SHEET, HAND_IN)
 
 
 def rules(exam: Exam, *, several: bool) -> str:
-    """What is said before somebody begins (S13, G5): nobody is to be surprised by the clock. `several`: the paper can have 多选题."""
+    """What is said before somebody begins: nobody is to be surprised by the clock. `several`: the paper can have 多选题."""
     lines = [
         f"📝 考试 {exam.id}《{exam.name}》",
         f"开放：{when(exam.opens_at)} 至 {when(exam.closes_at)}",

@@ -63,7 +63,7 @@ def _item(one: Reviewed) -> str:
 
 
 def _answers(one: Reviewed, key: str) -> list[str]:
-    """The answer and the key; of a question that was put right those of then, and why it counts otherwise now (A08)."""
+    """The answer and the key; of a question that was put right those of then, and why it counts otherwise now (bot/docs/rules.md A08)."""
     if one.amended is None:
         return [f"您答：{one.choice or '没有答'}；正确答案：{key}"]
     kept = "此题不计分，其余各题折算成满分" if not one.mark.counts else "得分按更正后计"

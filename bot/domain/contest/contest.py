@@ -88,19 +88,19 @@ BOARDS = {"off": "不公布", "bands": "只公布档次", "upper": "公布中位
 TAKES = {"sum": "各天之和", "best": "最好一套"}
 TEAMS = {"none": "不组队", "unit": "按单位", "listed": "按名单"}
 MOST_SPEED = 50
-"""Percent: a right answer at the last second keeps half of its points at the least (G7)."""
+"""Percent: a right answer at the last second keeps half of its points at the least (bot/docs/rules.md G7)."""
 FULL_WITHIN = 500
 """Milliseconds within which an answer is as fast as can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContestRules:
-    """The rules of one contest; the defaults are the small spread of features.md G1: a set is worth 8 points for being done and 2 for being right.
+    """The rules of one contest; the defaults are small stakes: a set is worth 8 points for being done and 2 for being right.
 
     `base` is what a right answer is worth, `finish` what a finished set is; `speed` the percentage of `base` that is lost evenly over `seconds`;
     `streak` what each right answer after the first of a row adds, 0 to leave it off. `size` questions a set, `sets_a_day` sets a day of which the
     best `counted_a_day` count; `take` sums the days or takes the best set alone. `teams` says how people come into teams, `best` of how many a
-    team's score is the mean (0: of all members). `board` says who is named (BOARDS); `league` the size of groups among equals, 0 for none (S21).
+    team's score is the mean (0: of all members). `board` says who is named (BOARDS); `league` the size of groups among equals, 0 for none.
     """
 
     size: int = 5
@@ -205,7 +205,7 @@ TIES = "同分时依次比：答对题数多的在前，用时（以服务器收
 
 
 def team_text(rules: ContestRules) -> str:
-    """How a team's score is made; stands in the heading of the team board (S17)."""
+    """How a team's score is made; stands in the heading of the team board (bot/docs/rules.md S17)."""
     if rules.best:
         return f"团队得分为本队最高 {rules.best} 人的平均分（不足 {rules.best} 人的队按实有人数，未参加的按 0 分）"
     return "团队得分为全队人均分（未参加的按 0 分）"

@@ -1,4 +1,4 @@
-"""对战: two or four people, the same questions, a small spread between first and last (S16, G1)."""
+"""对战: two or four people, the same questions, a small spread between first and last (bot/docs/rules.md S16, G1)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _order(result: ContestResult) -> tuple[int, bool, int]:
 
 
 def counted(played: Sequence[tuple[date, int]]) -> int:
-    """Match points that count, from (day, points) in the order of play: of each day the first two matches (G1)."""
+    """Match points that count, from (day, points) in the order of play: of each day the first two matches (bot/docs/rules.md G1)."""
     a_day: Counter[date] = Counter()
     total = 0
     for day, points in played:

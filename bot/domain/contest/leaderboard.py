@@ -63,7 +63,7 @@ def places(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
 def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
     """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as nought.
 
-    A team with fewer members than `best` is measured over those it has (S17). Ties as for players, over the sums of those who count.
+    A team with fewer members than `best` is measured over those it has. Ties as for players, over the sums of those who count.
     """
     of_team: defaultdict[int, list[RankedPlayer]] = defaultdict(list)
     for player in players:
@@ -131,7 +131,7 @@ def band(place: int, size: int) -> str:
 
 
 def leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
-    """Groups among equals (S21): everybody by strength, cut into groups of about `size` whose sizes differ by one at the most."""
+    """Groups among equals (bot/docs/rules.md S21): everybody by strength, cut into groups of about `size` whose sizes differ by one at the most."""
     ordered = sorted((one for one in players if one.took_part), key=lambda one: (-one.strength, one.id))
     if not ordered:
         return []

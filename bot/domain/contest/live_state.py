@@ -123,7 +123,7 @@ class AnswerWindow:
         return min(ends) if ends else None
 
     def takes(self, arrived: datetime) -> bool:
-        """True for what arrived while the item was open, whenever it is looked at: the arrival at the edge decides (S12)."""
+        """True for what arrived while the item was open, whenever it is looked at: the arrival at the edge decides (bot/docs/rules.md S12)."""
         stood = any(since <= arrived and (until is None or arrived < until) for since, until in self.pauses)
         return not stood and self.opened_at <= arrived and (self.end is None or arrived < self.end)
 

@@ -1,4 +1,4 @@
-"""Rounds in a hall (必答, 抢答, 风险, 加赛): every value a parameter, the schemes found in use as presets (features.md G7).
+"""Rounds in a hall (必答, 抢答, 风险, 加赛): every value a parameter, the schemes found in use as presets (bot/docs/rules.md G7).
 
 Every value of a stage's rules in a word: a preset is taken as it is, or changed by 抢答分=20 风险分=20/40/80.
 """
@@ -122,7 +122,7 @@ SCHEMES: Mapping[str, Scheme] = {
         ),
     )
 }
-"""The three schemes of G7: the values found there; what a scheme does not state is taken from the first."""
+"""Three schemes found in use: the values found there; what a scheme does not state is taken from the first."""
 
 
 def read_aloud(scheme: Scheme) -> list[str]:

@@ -12,7 +12,7 @@ from bot.domain.message import Reply, lettered
 from bot.domain.times import day_of, end_of, start_of
 
 SHARE = Fraction(4, 5)
-"""Never more than 80 % of what is documented (reliability.md O3): other tools of the agency use the same limits."""
+"""Never more than 80 % of what is documented (bot/docs/reliability.md O3): other tools of the agency use the same limits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXT_BYTES = 2048
 
@@ -106,33 +106,33 @@ class PlatformLimit:
 
 
 A_CALL: Mapping[str, int] = {"wecom": 1000, "dingtalk": 20, "zwding": 100, "wechat": 1, "local": 100}
-"""People who can get the same thing in one call (B4 C6 D; the local page has no call)."""
+"""People who can get the same thing in one call (the local page has no call)."""
 
 _DOCUMENTED: tuple[PlatformLimit, ...] = (
-    PlatformLimit("wecom", "corp/minute", "call", 10_000, SlidingWindow(60), "B6"),
-    PlatformLimit("wecom", "corp/hour", "call", 150_000, SlidingWindow(3600), "B6"),
-    PlatformLimit("wecom", "app/day", "message", 200, CalendarWindow("day"), "B6", each_account=True),
-    PlatformLimit("wecom", "person/minute", "message", 30, SlidingWindow(60, 2), "B6", per_person=True),
-    PlatformLimit("wecom", "person/hour", "message", 1000, SlidingWindow(3600, 4), "B6", per_person=True),
-    PlatformLimit("dingtalk", "app/second", "call", 20, SlidingWindow(1), "C12"),
-    PlatformLimit("dingtalk", "ip/20s", "call", 10_000, SlidingWindow(20), "C12"),
-    PlatformLimit("dingtalk", "app/minute", "message", 5_000, SlidingWindow(60), "C7"),
-    PlatformLimit("dingtalk", "corp/month", "call", 5_000, CalendarWindow("month"), "C12"),
-    PlatformLimit("dingtalk", "person/day", "message", 500, CalendarWindow("day"), "C7", per_person=True),
-    PlatformLimit("wechat", "app/day", "call", 100_000, CalendarWindow("day"), "A6"),
+    PlatformLimit("wecom", "corp/minute", "call", 10_000, SlidingWindow(60), "wecom-limits"),
+    PlatformLimit("wecom", "corp/hour", "call", 150_000, SlidingWindow(3600), "wecom-limits"),
+    PlatformLimit("wecom", "app/day", "message", 200, CalendarWindow("day"), "wecom-limits", each_account=True),
+    PlatformLimit("wecom", "person/minute", "message", 30, SlidingWindow(60, 2), "wecom-limits", per_person=True),
+    PlatformLimit("wecom", "person/hour", "message", 1000, SlidingWindow(3600, 4), "wecom-limits", per_person=True),
+    PlatformLimit("dingtalk", "app/second", "call", 20, SlidingWindow(1), "dingtalk-limits"),
+    PlatformLimit("dingtalk", "ip/20s", "call", 10_000, SlidingWindow(20), "dingtalk-limits"),
+    PlatformLimit("dingtalk", "app/minute", "message", 5_000, SlidingWindow(60), "dingtalk-notification"),
+    PlatformLimit("dingtalk", "corp/month", "call", 5_000, CalendarWindow("month"), "dingtalk-limits"),
+    PlatformLimit("dingtalk", "person/day", "message", 500, CalendarWindow("day"), "dingtalk-notification", per_person=True),
+    PlatformLimit("wechat", "app/day", "call", 100_000, CalendarWindow("day"), "wechat-push"),
     # Nothing is documented for 浙政钉 (D): DingTalk's figures, until a tenant says otherwise.
     PlatformLimit("zwding", "app/second", "call", 20, SlidingWindow(1), "D"),
 )
 
 LIMITS: tuple[PlatformLimit, ...] = tuple(replace(limit, at_once=A_CALL[limit.channel]) for limit in _DOCUMENTED)
-"""protocols.md A6 B6 C6 C7 C12 D; the 48 hours of WeChat are `WECHAT_HOURS` and `WECHAT_MESSAGES`, since they count from what a person says."""
+"""Sections of bot/docs/protocols.md; the 48 hours of WeChat are `WECHAT_HOURS` and `WECHAT_MESSAGES`, since they count from what a person says."""
 
 WECHAT_HOURS = timedelta(hours=48)
 WECHAT_MESSAGES = int(5 * SHARE)
-"""Customer-service messages after each message of a person (A5)."""
+"""Customer-service messages after each message of a person (bot/docs/protocols.md#wechat-customer-service)."""
 
 NOTIFIED, LOOKS = 100, 2
-"""People in one work notification of DingTalk, and how often is asked afterwards what became of it (C7)."""
+"""People in one work notification of DingTalk, and how often is asked afterwards what became of it (bot/docs/protocols.md#dingtalk-notification)."""
 
 
 def limits_with(most: Mapping[str, int], notifications: bool = False) -> tuple[PlatformLimit, ...]:

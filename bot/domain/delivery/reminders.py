@@ -1,4 +1,4 @@
-"""Reminders: by when a campaign wants to be done, on which days a person is reminded, and when others are told (features.md A19, A20)."""
+"""Reminders: by when a campaign wants to be done, on which days a person is reminded, and when others are told (bot/docs/rules.md A19, A20)."""
 
 from __future__ import annotations
 

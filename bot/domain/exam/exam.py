@@ -27,7 +27,7 @@ LONGEST_EXTENSION = 600
 
 @dataclass(frozen=True, slots=True)
 class ExamGate:
-    """What has to be done before one may begin: so many lessons this year, or these lessons (G2: 还差 必修 2 课)."""
+    """What has to be done before one may begin: so many lessons this year, or these lessons (还差 必修 2 课)."""
 
     count: int = 0
     lessons: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ class Exam:
         return f"{'公布成绩' if self.results == 'after_release' else '考试结束'}前不公布答案"
 
     def deadline(self, started: datetime) -> datetime:
-        """min(start + limit, close) (S12)."""
+        """min(start + limit, close) (bot/docs/rules.md S12)."""
         return min(started + timedelta(minutes=self.minutes), self.closes_at)
 
     def too_late(self, at: datetime) -> bool:
@@ -177,7 +177,7 @@ class Attempt:
     difficulty: int
 
     def counts(self, arrived: datetime, grace: timedelta) -> bool:
-        """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (D9).
+        """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (bot/docs/reliability.md D9).
 
         Who closed the paper says whether it waited for its turn: what came in time counts after the clock, and what came before the invigilator's
         word after that; nothing counts after one's own.

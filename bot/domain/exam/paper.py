@@ -269,7 +269,7 @@ def _short(row: BlueprintRow, need: _Need, room: Mapping[tuple[int, bool | None]
 SPARE = 8
 """So many more than needed are drawn at once, so that one that is barred costs no second look at the whole stratum."""
 TOLERANCE = 0.01
-"""How far the mean difficulty of a paper may lie from that of all; two papers differ by twice as much at the most (A05: 0.03)."""
+"""How far the mean difficulty of a paper may lie from that of all; two papers differ by twice as much at the most (bot/docs/rules.md A05: 0.03)."""
 SWAPS = 400
 
 

@@ -1,4 +1,4 @@
-"""A wrong key put right: the four ways to do it, what each makes of an answer, and what a paper comes to then (features.md A13, win #10)."""
+"""A wrong key put right: the four ways to do it, what each makes of an answer, and what a paper comes to then (bot/docs/rules.md A13)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a person who looks at an exam may want to know of how it was answered: pace, bursts, changes of channel, the same wrong answers.
 
-Each is a fact to be looked at with its other explanations, never a verdict (product.md, rule 9).
+Each is a fact to be looked at with its other explanations, never a verdict (bot/docs/rules.md#evidence-not-verdicts).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The figures of each question and of the paper, from the answers of those who sat it for the first time (features.md V12).
+"""The figures of each question and of the paper, from the answers of those who sat it for the first time (bot/docs/rules.md V12).
 
 How much of what a paper measured would come out again: Cronbach's alpha, and the same by analysis of variance for parallel papers.
 """
@@ -12,7 +12,7 @@ from math import atanh, sqrt
 from statistics import median
 
 FEW = 5
-"""Figures of fewer people than this are not shown (V13): they would be figures of somebody."""
+"""Figures of fewer people than this are not shown (bot/docs/rules.md V13): they would be figures of somebody."""
 TAIL = 0.27
 """Kelley (1939): the upper and lower 27 % tell most."""
 EASY, HARD = 0.70, 0.30

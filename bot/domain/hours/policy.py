@@ -1,4 +1,4 @@
-"""学时: what a piece of study is worth, by numbered and versioned rules (features.md D1–D16).
+"""学时: what a piece of study is worth, by numbered and versioned rules (bot/docs/rules.md#hour-rules).
 
 The ledger holds whole credit seconds; 学时 appear in sentences and reports only.
 """
@@ -90,7 +90,7 @@ class HoursPolicy:
 
 
 def shown_hours(seconds: int, seconds_per_hour: int, step: Decimal = Decimal("0.25")) -> Decimal:
-    """Credit seconds of one person and category as 学时, rounded down to a quarter (D1); the only place where seconds become hours."""
+    """Credit seconds of one person and category as 学时, rounded down to a quarter (rule D1); the only place where seconds become hours."""
     return (Decimal(seconds) / seconds_per_hour / step).to_integral_value(ROUND_DOWN) * step
 
 
@@ -100,7 +100,7 @@ def hours_text(hours: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-# ── D2: reading ──
+# ── Rule D2: reading ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class PageCredit:
 
 
 def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
-    """Seconds credited for one page: nothing below the floor, at most the ceiling (D2). `seen` and `expected` in whole seconds."""
+    """Seconds credited for one page: nothing below the floor, at most the ceiling (rule D2). `seen` and `expected` in whole seconds."""
     floor, ceiling = rule.number("page_floor") * expected, int(rule.number("page_ceiling") * expected)
     if seen < floor:
         return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
@@ -122,7 +122,7 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     return PageCredit(seen, seen)
 
 
-# ── D3: items ──
+# ── Rule D3: items ──
 
 
 def item_seconds(counted: int, rule: RuleVersion, seconds_per_hour: int) -> int:
@@ -164,7 +164,7 @@ def grant(wanted: int, caps: Sequence[CreditCap]) -> CreditGrant:
     return CreditGrant(room, wanted - room, f"{tightest.name}已满，本次多出的 {minutes_text(wanted - room)}不计")
 
 
-# ── D11: quotas ──
+# ── Rule D11: quotas ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def quotas(policy: HoursPolicy, on: date) -> YearQuotas:
 
 
 def total_hours(seconds: Mapping[str, int], seconds_per_hour: int) -> Decimal:
-    """All categories together: each rounded down by itself, then added (D1: once per person and category)."""
+    """All categories together: each rounded down by itself, then added (rule D1: once per person and category)."""
     return sum((shown_hours(one, seconds_per_hour) for one in seconds.values()), Decimal(0))
 
 

@@ -1,4 +1,4 @@
-"""Packs for law days, as their files say them: what an agency sends around a day of the year (features.md A25)."""
+"""Packs for law days, as their files say them: what an agency sends around a day of the year (bot/docs/rules.md A25)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Learner:
 
 
 QUIET = ("20:00", "08:00")
-"""When nothing is sent unless somebody chose otherwise (features.md S28)."""
+"""When nothing is sent unless somebody chose otherwise (bot/docs/rules.md S28)."""
 LEAST_OPEN = 4 * 60
 """Minutes of a day that have to stay open: duties still arrive."""
 CHANNELS = {"wecom": "企业微信", "dingtalk": "钉钉", "wechat": "微信", "zwding": "专有钉钉", "local": "网页"}

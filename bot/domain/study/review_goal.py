@@ -1,4 +1,4 @@
-"""考试日期: reviews aimed at one day, inside the minutes that a person gives to a day, and what may be expected of them (features.md S11).
+"""考试日期: reviews aimed at one day, inside the minutes that a person gives to a day, and what may be expected of them (bot/docs/rules.md S11).
 
 Plain FSRS asks for a card when it is about to fall below 90 %. With a day that counts, another question is asked: by how much does one review today
 raise the chance of a right answer on that day, when the card may be reviewed once more in the last round before it? Every day's minutes go to the

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class TaskClaim(IntEnum):
-    """Whose turn it is among what a person has open; the smaller goes first (product.md, rule 3)."""
+    """Whose turn it is among what a person has open; the smaller goes first (bot/docs/rules.md#one-open-task-at-a-time)."""
 
     LIVE = 0
     EXAM = 1
@@ -26,7 +26,7 @@ class SittingForm:
     """One kind of sitting.
 
     `task` is what the person is at while it is in hand (`focus.kind`; commands/tasks.py). `tells` gives the verdict with the answer, `credits`
-    lets items earn as practice (D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down, `one_life`
+    lets items earn as practice (rule D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down, `one_life`
     ends it with the first mistake.
     """
 

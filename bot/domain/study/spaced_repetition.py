@@ -1,4 +1,6 @@
-"""A question in somebody's memory, kept by FSRS: how well it sits, when it is due again, how likely it is still known on a day (features.md S10).
+"""A question in somebody's memory, kept by FSRS: how well it sits, when it is due again, how likely it is still known on a day.
+
+See bot/docs/rules.md S10.
 
 The `fsrs` package holds the formulas and its default weights; nothing here is a second copy of them. Intervals are not fuzzed, so that the same
 answers at the same times always give the same card. Days between reviews are days in Asia/Shanghai: tomorrow morning is one day after this evening,
@@ -84,7 +86,7 @@ def _after(card: fsrs.Card, grade: Rating, at: datetime) -> MemoryCard:
 
 RIGHTS_TO_LEAVE = 2
 DAILY_REVIEWS = 8
-"""Reviews that a day asks for at most; the rest of a backlog waits for the days after (features.md S10)."""
+"""Reviews that a day asks for at most; the rest of a backlog waits for the days after (bot/docs/rules.md S10)."""
 DAYS_AHEAD = 3
 """What is due within so many days may come with the daily set already."""
 

@@ -1,4 +1,4 @@
-"""连续学法: how many working days in a row somebody finished the daily set; duty, leave and one bad day are forgiven (features.md S20)."""
+"""连续学法: how many working days in a row somebody finished the daily set; duty, leave and one bad day are forgiven (bot/docs/rules.md S20)."""
 
 from __future__ import annotations
 

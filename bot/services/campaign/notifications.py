@@ -52,7 +52,7 @@ def _standing(
 
 
 def tell_recalled(session: Session, name: str, due: datetime, people: Sequence[int], now: datetime) -> None:
-    """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (A26)."""
+    """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (bot/docs/rules.md A26)."""
     if people:
         text = f"{_when(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
         campaign_id = _standing(session, f"撤回 {name}", CampaignContent("notice", title=TOLD, text=text), All(), now)
@@ -113,7 +113,7 @@ def tell_half_year(session: Session, now: datetime) -> bool:
 
 
 def tell_annual_report(session: Session, now: datetime) -> bool:
-    """Twice in February administrators are told that last year's report is to be public before 1 March (features.md, row 01). True when told now."""
+    """Twice in February administrators are told that last year's report is to be public before 1 March. True when told now."""
     today = day_of(now)
     day = max((one for one in ANNUAL_TOLD if today.month == FEBRUARY and today.day >= one), default=0)
     if not day or not switches.first_to(session, f"told:annual:{today.year}-02-{day:02}", now):

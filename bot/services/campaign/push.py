@@ -1,6 +1,6 @@
 """A one-off notice: drafted, looked at, confirmed, and gone.
 
-Trying a campaign out: exactly what will be seen, here and now, and on every channel that somebody is bound on (features.md A24).
+Trying a campaign out: exactly what will be seen, here and now, and on every channel that somebody is bound on (bot/docs/rules.md A24).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class CertificatePrinter:
         try:
             import typst
         except ImportError as wrong:
-            # Not there for every processor of an intranet (libraries.md, pitfall 20); all else works without it.
+            # Not published for every processor of an intranet; all else works without it.
             raise Refusal(NOT_INSTALLED) from wrong
         if self._typefaces is None:
             self._typefaces = typefaces(self._font, system=self._system)

@@ -1,4 +1,4 @@
-"""Calling for a match: whoever comes by within thirty seconds, or colleagues by name; never a machine (S16).
+"""Calling for a match: whoever comes by within thirty seconds, or colleagues by name; never a machine (bot/docs/rules.md S16).
 
 A message writes rows of its own person and of the match; what others are to hear is owed to them and told by a job (news.py).
 """

@@ -60,7 +60,7 @@ def close_due(session: Session, catalog: Catalog, now: datetime) -> list[int]:
 def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
     """Freeze the board: the board for the one caller that closed it, None for everybody after.
 
-    A set under way counts as far as it was answered. Hours are for taking part (D5): at least one set finished, or one answer where a host asks.
+    A set under way counts as far as it was answered. Hours are for taking part (rule D5): at least one set finished, or one answer where a host asks.
     """
     contest = contests.sealed(session, contest_id)
     if contest is None or contest.state != "open":
@@ -150,7 +150,7 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
 
 
 def league_of(board: Board, person_id: int) -> list[PlayerPlace]:
-    """The board of somebody's group among equals (S21), or the whole board where there are no groups."""
+    """The board of somebody's group among equals (bot/docs/rules.md S21), or the whole board where there are no groups."""
     size = board.contest.rules.league
     if not size:
         return list(board.places)

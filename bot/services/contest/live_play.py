@@ -1,4 +1,4 @@
-"""Taking part in a live contest: joining and coming back, answering once, pressing; whatever a phone loses, the rows keep (S19)."""
+"""Taking part in a live contest: joining and coming back, answering once, pressing; whatever a phone loses, the rows keep (bot/docs/rules.md S19)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def view(session: Session, catalog: Catalog, at: PlayerSeat) -> LiveView:
 def answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
     """Record one answer: (sitting, the choice as it was heard). The first recorded stands; the arrival at the edge decides whether it is in time.
 
-    Nothing is said of right and wrong: that is for everybody at once, after the close (D8, D9). Raises `Refusal`.
+    Nothing is said of right and wrong: that is for everybody at once, after the close (bot/docs/reliability.md D8, D9). Raises `Refusal`.
     """
     hand = live_state.hand(session, contest_id, n, person_id)
     if hand is None or hand.sitting_id is None:

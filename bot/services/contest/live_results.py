@@ -81,7 +81,7 @@ def _result(given: list[live_answers.GivenAnswer], items: Mapping[int, LiveItem]
 
 
 def decided(session: Session, of: LiveState, by_members: list[TeamPlace]) -> list[TeamPlace]:
-    """The teams with what was decided: on a stage what they began with and what was judged, else the fair mean of their members (S17).
+    """The teams with what was decided: on a stage what they began with and what was judged, else the fair mean of their members.
 
     Of equal score whoever won the sudden death goes first, then by the rule for ties.
     """

@@ -1,4 +1,7 @@
-"""Playing a windowed contest: joined once, a set at a time, every answer an answer like any other, the result kept as sets end (S15, S19)."""
+"""Playing a windowed contest: joined once, a set at a time, every answer an answer like any other, the result kept as sets end.
+
+See bot/docs/rules.md S15, S19.
+"""
 
 from __future__ import annotations
 

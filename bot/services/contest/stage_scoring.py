@@ -1,4 +1,4 @@
-"""The stage: who pressed first, what a false start costs, what a judged answer brings, who survives the sudden death (S18)."""
+"""The stage: who pressed first, what a false start costs, what a judged answer brings, who survives the sudden death (bot/docs/rules.md S18)."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignConte
 
 
 def _wait(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime) -> tuple[datetime, str] | None:
-    """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (S28)."""
+    """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (bot/docs/rules.md S28)."""
     if (until := facts.examined.get(one.person_id)) is not None and content.target != GO_ON:
         return min(until, now + TURN), BUSY
     chosen = facts.chosen.get(one.person_id, Preference())
@@ -206,7 +206,7 @@ def _routes(
 
 
 def _reachable(account: ReachableAccount, now: datetime, doors: OpenChannels) -> bool:
-    """WeChat lets customer-service messages through for 48 hours after somebody spoke (protocols.md A5)."""
+    """WeChat lets customer-service messages through for 48 hours after somebody spoke (bot/docs/protocols.md#wechat-customer-service)."""
     return "wechat" in doors.beyond_window or (account.heard is not None and now - account.heard < WECHAT_HOURS)
 
 

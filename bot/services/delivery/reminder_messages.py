@@ -95,7 +95,7 @@ def _hours(
     return found
 
 
-# ── The weekly digest (S31) ──
+# ── The weekly digest ──
 
 
 def _weeks(
@@ -130,7 +130,7 @@ def _week(session: Session, catalog: Catalog, who: int, name: str, tier: str, mi
     return Reply("\n".join([*lines, "不想收周报，回复「设置 周报 关」。"]), buttons=(Option("每日", "每日一练"), MINE))
 
 
-# ── The ladder (A20) ──
+# ── The ladder ──
 
 
 def overdue(session: Session, catalog: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:

@@ -186,7 +186,7 @@ def result(one: ReadyDelivery, receipt: SendReceipt, now: datetime) -> SendResul
 
 
 def settle(session: Session, group: DeliveryGroup, results: Sequence[SendResult], holder: str, now: datetime) -> None:
-    """Write down what became of a call. What WeChat surely did not send does not count against the few messages it allows (A5)."""
+    """Write down what became of a call. What WeChat surely did not send does not count against the few messages it allows."""
     queue.settle(session, results, holder, now)
     if group.channel == "wechat":
         heavy = weight(group.ready[0].parcel.reply)

@@ -1,6 +1,6 @@
 """What the bureau studied last year and this year: answers in closed sets, lessons read, entries in the ledger, mistakes noted.
 
-Made by the same rules that credit the living (D2–D5 with their versions; D6, the rule of meetings, is added for the demo), and written in bulk.
+Made by the same rules that credit the living (rules D2 to D5 with their versions; D6, that of meetings, is added for the demo), and written in bulk.
 
 The rows of the demo's past, gathered first and written in bulk.
 """
@@ -120,7 +120,7 @@ class _Year:
             }
         )
 
-    # ── The daily set (D3) ──
+    # ── The daily set (rule D3) ──
 
     def _daily(self, day: date) -> None:
         names = [name for name, version in self.catalog.drawn.items() if self.catalog.library.questions[name].kind in TAPPED]
@@ -181,7 +181,7 @@ class _Year:
         if kept is not None:
             self.rows.notebook[key] = kept
 
-    # ── Lessons (D2) ──
+    # ── Lessons (rule D2) ──
 
     def _lesson(self, lesson: Lesson, day: date) -> None:
         rule = self.policy.at("D2", day)
@@ -208,7 +208,7 @@ class _Year:
         if credited:
             self._earn("online", credited, at, ("lesson", f"{self.year}:{lesson.id}"), "D2", law=lesson.law, required=True)
 
-    # ── Meetings (D6), exams (D4), contests (D5) ──
+    # ── Meetings, exams, contests (rules D6, D4, D5) ──
 
     def _offline(self, zeal: float, since: date) -> None:
         tier = self.member.tier

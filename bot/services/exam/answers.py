@@ -1,4 +1,4 @@
-"""Answers: each recorded at once, the first stands; in time is what arrived in time; handed in once (reliability.md D6 to D10)."""
+"""Answers: each recorded at once, the first stands; in time is what arrived in time; handed in once (bot/docs/reliability.md D6–D10)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recorded:
 def answer(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime) -> Recorded:
     """Record the answer to one item, as it was typed or tapped in the letters seen; the first stands.
 
-    In time is what arrived at the edge by the deadline and the grace (D9), however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
+    In time is what arrived at the edge by the deadline and the grace, however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
     """
     exam, attempt = own(session, person_id, sitting_id, hold=True)
     placed = attempts.item(session, sitting_id, n)

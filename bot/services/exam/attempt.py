@@ -1,4 +1,7 @@
-"""Beginning an exam: whoever may gets a paper of their own, at once and however many begin together; and goes on with it anywhere (S12, S13)."""
+"""Beginning an exam: whoever may gets a paper of their own, at once and however many begin together; and goes on with it anywhere.
+
+See bot/docs/rules.md S12, S13.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extra time and reopening: one invigilator asks with a reason, another approves, and from that moment on it counts (features.md S14)."""
+"""Extra time and reopening: one invigilator asks with a reason, another approves, and from that moment on it counts (bot/docs/rules.md S14)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
     try:
         exam = own(session, author, attempt.exam_id)
     except Refusal:
-        # As if there were none: not even the number of an exam beyond one's units is told (W7).
+        # As if there were none: not even the number of an exam beyond one's units is told (bot/docs/reliability.md W7).
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。") from None
     staff_no, _ = _person(session, attempt.person_id)
     if author.actor in (found.asked_by, staff_no):

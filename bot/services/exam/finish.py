@@ -80,7 +80,7 @@ def settle(session: Session, catalog: Catalog, exam: Exam, sitting_id: int, now:
 
 
 def credit(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> hours_credit.EarnedCredit | None:
-    """The hours of a pass (D4), once an exam; not before the result may be told, for the hours would tell it."""
+    """The hours of a pass (rule D4), once an exam; not before the result may be told, for the hours would tell it."""
     if not attempt.passed or not exam.tells_score or attempt.closed_at is None:
         return None
     day = day_of(min(attempt.closed_at, attempt.deadline))

@@ -243,7 +243,7 @@ def makeup(
     session: Session, catalog: Catalog, author: Author, exam_id: int, opens_at: datetime, closes_at: datetime, now: datetime, *,
     rule: str = "both", cap: int | None = None, late_minutes: int | None = None,
 ) -> int:  # fmt: skip
-    """The make-up of an exam that is over, as a draft (A15): for those absent, failed or both; another paper; once; counting `cap` at the most.
+    """The make-up of an exam that is over, as a draft: for those absent, failed or both; another paper; once; counting `cap` at the most.
 
     Without `cap` a pass counts as the pass line. Raises `Refusal` for an exam that has one already or is one itself.
     """

@@ -1,4 +1,4 @@
-"""模拟考试: a paper like that of the next exam, with the result at the end (S07). It earns nothing as an exam; its items count as practice."""
+"""模拟考试: a paper like that of the next exam, with the result at the end. It earns nothing as an exam; its items count as practice."""
 
 from __future__ import annotations
 

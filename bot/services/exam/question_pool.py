@@ -1,4 +1,4 @@
-"""What papers are drawn from: made ready once for an exam, before everybody begins at the same moment (performance.md, start burst)."""
+"""What papers are drawn from: made ready once for an exam, before everybody begins at the same moment (bot/docs/performance.md)."""
 
 from __future__ import annotations
 

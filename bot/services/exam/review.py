@@ -45,7 +45,7 @@ def barred(session: Session, attempt: Attempt, now: datetime) -> str:
 
 
 def review(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
-    """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them (W13)."""
+    """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them."""
     if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
         return []
     shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}

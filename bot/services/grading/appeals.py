@@ -1,4 +1,7 @@
-"""申诉: a person does not agree with the result of an exam, gets a number and a day, and an answer that an administrator signs (features.md A17)."""
+"""申诉: a person does not agree with the result of an exam, gets a number and a day, and an answer that an administrator signs.
+
+See bot/docs/rules.md A17.
+"""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def _kept(session: Session, meant: MeantExam) -> OutsideExam | None:
 def apply(
     session: Session, policy: HoursPolicy, results: OutsideResults, meant: MeantExam, author: Author, file: str, now: datetime
 ) -> OutsideImportPlan:
-    """Keep the results that are matched and credit who passed (D4), once; rows in conflict stay out. A second time changes nothing.
+    """Keep the results that are matched and credit who passed (rule D4), once; rows in conflict stay out. A second time changes nothing.
 
     Worked out anew in the caller's transaction, so that what changed since the dry run counts.
     """

@@ -45,7 +45,7 @@ def _keep(
 
 
 def earn_lesson(session: Session, policy: HoursPolicy, person_id: int, lesson: str, law: str, seconds: int, day: date, now: datetime) -> EarnedCredit:
-    """Reading time of a finished lesson (D2): each lesson once a year, at most so much a day. `seconds` is what the pages were credited."""
+    """Reading time of a finished lesson (rule D2): each lesson once a year, at most so much a day. `seconds` is what the pages were credited."""
     rule = policy.at("D2", day)
     source = ("lesson", f"{day.year}:{lesson}")
     if counted_lesson(session, person_id, lesson, day):
@@ -70,7 +70,7 @@ def counted_lesson(session: Session, person_id: int, lesson: str, day: date) -> 
 
 
 def earn_item(session: Session, policy: HoursPolicy, person_id: int, question: str, law: str, day: date, now: datetime) -> EarnedCredit | None:
-    """A practised item (D3): each item once a year, ten make a quarter; None when it counted before."""
+    """A practised item (rule D3): each item once a year, ten make a quarter; None when it counted before."""
     rule = policy.at("D3", day)
     source = ("item", f"{day.year}:{question}")
     had = ledger.used_unless_earned(session, person_id, "practice", day, source)
@@ -95,9 +95,9 @@ EXAM = ("exam", "makeup")
 def earn_exam(
     session: Session, policy: HoursPolicy, person_id: int, exam: int | str, day: date, now: datetime, *, makeup: bool = False, by: str = "system"
 ) -> EarnedCredit | None:
-    """A passed exam (D4), once an exam: a pass of its make-up counts as much, marked as such, and only where the exam itself did not count.
+    """A passed exam (rule D4), once an exam: a pass of its make-up counts as much, marked as such, and only where the exam itself did not count.
 
-    `exam` is that of the exam itself, for a make-up too ("outside:2" for one held elsewhere); `day` the one on which it was sat (D14). None when it
+    `exam` is that of the exam itself, for a make-up too ("outside:2" for one held elsewhere); `day` the one on which it was sat. None when it
     counts already. What was reversed may count again, as a further entry.
     """
     rule = policy.at("D4", day)
@@ -125,7 +125,7 @@ def lose_exam(session: Session, person_id: int, exam: int | str, now: datetime, 
 
 
 def earn_contest(session: Session, policy: HoursPolicy, person_id: int, contest_id: int, day: date, now: datetime) -> EarnedCredit | None:
-    """Taking part in a contest (D5): each contest once, so much a year at the most, nothing for rank. None when it was decided before."""
+    """Taking part in a contest (rule D5): each contest once, so much a year at the most, nothing for rank. None when it was decided before."""
     rule = policy.at("D5", day)
     source = ("contest", str(contest_id))
     had = ledger.used_unless_earned(session, person_id, "contest", day, source)

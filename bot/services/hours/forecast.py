@@ -55,7 +55,7 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
 
 
 def _stock(session: Session, catalog: Catalog, person_id: int, tier: str, today: date) -> tuple[int, int]:
-    """Credit seconds that a person's unread lessons and unanswered questions can still earn this year (D2, D3)."""
+    """Credit seconds that a person's unread lessons and unanswered questions can still earn this year (rules D2, D3)."""
     had = earning_pace.lessons_earned(session, person_id, today.year)
     lessons = sum(lesson.minutes * 60 for lesson in catalog.library.lessons_for(tier, today) if lesson.id not in had)
     rule, per_hour = catalog.policy.at("D3", today), catalog.policy.seconds_per_hour(today)

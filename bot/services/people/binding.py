@@ -1,4 +1,4 @@
-"""Binding: one-time codes for those on the roll, and the account that presents one becomes theirs (features.md S01, S02)."""
+"""Binding: one-time codes for those on the roll, and the account that presents one becomes theirs (bot/docs/rules.md S01, S02)."""
 
 from __future__ import annotations
 

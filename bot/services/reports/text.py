@@ -13,7 +13,7 @@ from bot.domain.reports import Cell, Column, Part, Row, Table, clean
 
 NOTHING = "—"
 PHONE_BYTES = 1_800
-"""WeCom cuts a text at 2,048 bytes (protocols.md B); what follows the report needs room too."""
+"""WeCom cuts a text at 2,048 bytes (bot/docs/protocols.md#wecom-send); what follows the report needs room too."""
 PHONE_COLUMNS = 36
 """Half-width characters a line of figures takes at most. A bubble on a 375-pixel screen holds 22 full-width ones, but digits and the dot
 between figures are wider there than half of one, and a number must not stand on the line below its label."""

@@ -1,4 +1,4 @@
-"""One open task at a time: what is in hand, what waits, and how one makes way for another (product.md, rule 3)."""
+"""One open task at a time: what is in hand, what waits, and how one makes way for another (bot/docs/rules.md#one-open-task-at-a-time)."""
 
 from __future__ import annotations
 

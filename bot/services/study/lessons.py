@@ -46,7 +46,7 @@ class FinishedLesson:
 
 
 def year_of(now: datetime) -> tuple[datetime, datetime]:
-    """The year a moment lies in, in Asia/Shanghai, as [since, until) (D14)."""
+    """The year a moment lies in, in Asia/Shanghai, as [since, until) (rule D14)."""
     year = day_of(now).year
     return datetime(year, 1, 1, tzinfo=SHANGHAI), datetime(year + 1, 1, 1, tzinfo=SHANGHAI)
 

@@ -196,7 +196,7 @@ def redo(
 
 
 def challenge(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
-    """A run until the first mistake, over a hundred questions at most, none of them twice (features.md S08)."""
+    """A run until the first mistake, over a hundred questions at most, none of them twice (bot/docs/rules.md S08)."""
     pool = _tapped(session, catalog, person_id)
     return open_set(session, catalog, person_id, "challenge", stamp(now), rng.sample(pool, min(CHALLENGE_SIZE, len(pool))), now)
 

@@ -118,7 +118,7 @@ def _when(text: str | None) -> datetime | None:
 
 
 def join(session: Session, contest_id: int, person_id: int, unit_id: int | None, strength: int, at: datetime) -> bool:
-    """True for the call that made somebody a participant; joining again keeps everything (S19)."""
+    """True for the call that made somebody a participant; joining again keeps everything (bot/docs/rules.md S19)."""
     values = {"contest_id": contest_id, "person_id": person_id, "unit_id": unit_id, "strength": strength, "at": stamp(at)}
     return _JOIN.run(session, **values) == 1
 

@@ -3,7 +3,7 @@
 `await desk.write(work)` queues plain synchronous work for a writer thread, which takes all who are waiting into ONE transaction (one who
 raises is undone alone), commits once, and only then lets their results go. On SQLite there is one writer (WAL, `synchronous=FULL`,
 `BEGIN IMMEDIATE`); on PostgreSQL a few, each with its connection and its share of the keys. `await desk.read(work)` runs on a read-only
-connection in another thread. What a caller was told to be done is on disk before it is told (reliability.md, section 0, facts 9 and 10).
+connection in another thread. What a caller was told to be done is on disk before it is told (bot/docs/reliability.md#sqlite-in-python).
 """
 
 from __future__ import annotations

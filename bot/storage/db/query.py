@@ -1,4 +1,6 @@
-"""The handful of statements that every answer runs, as the driver's own SQL (performance.md: 40,800/s against 2,700/s through Core).
+"""The handful of statements that every answer runs, as the driver's own SQL.
+
+40,800/s against 2,700/s through Core: bot/docs/decisions/0002-raw-drivers-under-sqlalchemy.md.
 
 Written once with `:name`; the placeholders of both drivers are made from it, by place for SQLite (looking up thirteen names takes longer than
 thirteen values) and `%(name)s` for psycopg. Everything that is not on the answer path goes through SQLModel.

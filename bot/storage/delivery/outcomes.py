@@ -18,7 +18,7 @@ from bot.storage.tables.columns import moment, stamp
 
 NAMED = 500
 RECALLABLE = timedelta(hours=24)
-"""WeCom and DingTalk take back for a day (protocols.md B4, C7)."""
+"""WeCom and DingTalk take back for a day (bot/docs/protocols.md#wecom-send, #dingtalk-notification)."""
 
 _LAST = Statement(
     """SELECT c.name, o.id, o.due FROM campaign c LEFT JOIN occurrence o ON o.campaign_id = c.id AND o.state <> 'missed'

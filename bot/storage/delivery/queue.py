@@ -2,7 +2,7 @@
 
 A claim only reserves: the row stays `queued`, with its holder, and comes back by itself when the holder dies. `begin` makes it `sending` with a
 lease, in a commit of its own before the platform is called; a lease that ends without word becomes `unknown`, which nobody sends again by itself.
-So a crash leaves in doubt what was under way in a call, and nothing else (reliability.md S7, O5).
+So a crash leaves in doubt what was under way in a call, and nothing else (bot/docs/reliability.md S7, O5).
 """
 
 from __future__ import annotations

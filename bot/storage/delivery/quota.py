@@ -136,7 +136,7 @@ def last_heard(session: Session, channel: str, user: str) -> datetime | None:
 
 
 def window_open(session: Session, user: str, now: datetime) -> bool:
-    """True when a follower spoke less than 48 hours ago and what that opened is not used up (protocols.md A5).
+    """True when a follower spoke less than 48 hours ago and what that opened is not used up (bot/docs/protocols.md#wechat-customer-service).
 
     Counts nothing: the delivery that is under way has counted itself already (services/delivery.py). A tap opens less than a sentence does and
     is not told from one here; what the platform refuses then goes the other way.
@@ -151,6 +151,6 @@ def came_to_nothing(session: Session, channel: str, platform_id: str, error: str
 
 
 def count_public(session: Session, what: str, n: int, now: datetime) -> None:
-    """Numbers of the public side, which belong to nobody on the roll (features.md A27)."""
+    """Numbers of the public side, which belong to nobody on the roll (bot/docs/rules.md A27)."""
     if n:
         _COUNT.run(session, day=day_of(now).isoformat(), what=what, n=n)

@@ -1,4 +1,4 @@
-"""Extra time and reopening: asked for by one person, effective when another has approved (features.md S14)."""
+"""Extra time and reopening: asked for by one person, effective when another has approved (bot/docs/rules.md S14)."""
 
 from __future__ import annotations
 

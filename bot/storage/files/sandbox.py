@@ -1,7 +1,7 @@
 """Table files are read in a child process with little memory, little time and none of our secrets: a hostile file ends the child, not the service.
 
 A reader written in another language may abort where Python would raise (an xlsx that announces a hundred billion strings does that), so limits
-inside one process are not enough (reliability.md W1).
+inside one process are not enough (bot/docs/reliability.md W1).
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ class _Conditions:
         )
 
     def _below(self, share: Decimal) -> str:
-        """Hours as they are reported: each category rounded down to a quarter, then added (D1)."""
+        """Hours as they are reported: each category rounded down to a quarter, then added (rule D1)."""
         rules = tuple(RuleVersion(row[0], row[1], date.fromisoformat(row[2]), json.loads(row[3])) for row in _RULES.all(self.session))
         try:
             need = quotas(HoursPolicy(rules), self.on)

@@ -80,7 +80,7 @@ def held(session: Session, scope: Scope, ask: ReportQuery) -> Table:
 
 
 def _day(one: Contest, ask: ReportQuery) -> date:
-    """The day a contest belongs to: that of its end (D14)."""
+    """The day a contest belongs to: that of its end (rule D14)."""
     at = one.plan.closes_at or one.closed_at
     return day_of(at) if at is not None else ask.last
 

@@ -1,4 +1,4 @@
-"""考试线索: how an exam was answered, for a person to look at; nothing of it takes a point from anybody (features.md A17, W13)."""
+"""考试线索: how an exam was answered, for a person to look at; nothing of it takes a point from anybody (bot/docs/rules.md A17)."""
 
 from __future__ import annotations
 

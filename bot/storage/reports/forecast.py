@@ -33,7 +33,7 @@ COLUMNS = (
     Column("reached_on", "达标日", phone="never"),
 )
 MOST_MINUTES = 90
-"""What a day can hold of online study (D2); a plan beyond it is none."""
+"""What a day can hold of online study (rule D2); a plan beyond it is none."""
 
 
 @report("预警", about="单位")

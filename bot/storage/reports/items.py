@@ -1,4 +1,4 @@
-"""题目分析: what an exam says of its questions and of itself, first tries only (features.md V12)."""
+"""题目分析: what an exam says of its questions and of itself, first tries only (bot/docs/rules.md V12)."""
 
 from __future__ import annotations
 

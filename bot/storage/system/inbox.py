@@ -1,4 +1,4 @@
-"""Messages heard, each with the reply it got (product.md, rule 1: one message, one effect)."""
+"""Messages heard, each with the reply it got (bot/docs/rules.md#one-message-one-effect)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class CampaignRow(SQLModel, table=True):
 
 
 class OccurrenceRow(SQLModel, table=True):
-    """A campaign fell due: one row a (campaign, due), whoever believed that it was time (reliability.md S1)."""
+    """A campaign fell due: one row a (campaign, due), whoever believed that it was time (bot/docs/reliability.md S1)."""
 
     __tablename__ = "occurrence"
     __table_args__ = (

@@ -101,7 +101,7 @@ class ContestItemRow(SQLModel, table=True):
 
 
 class TeamRow(SQLModel, table=True):
-    """A team of one contest; of a unit where teams are made by unit. It is never dissolved: who drops out stays a member (S19)."""
+    """A team of one contest; of a unit where teams are made by unit. It is never dissolved: who drops out stays a member (bot/docs/rules.md S19)."""
 
     __tablename__ = "team"
     __table_args__ = (

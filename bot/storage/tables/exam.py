@@ -119,7 +119,7 @@ class AttemptRow(SQLModel, table=True):
 
 
 class ExtensionRow(SQLModel, table=True):
-    """Extra time or a reopening that one person asked for with a reason and another approved; nothing changes before that (features.md S14)."""
+    """Extra time or a reopening that one person asked for with a reason and another approved; nothing changes before that (bot/docs/rules.md S14)."""
 
     __tablename__ = "extension"
     __table_args__ = (

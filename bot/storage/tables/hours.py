@@ -27,7 +27,7 @@ _ORIGINAL = text("reverses IS NULL")
 
 
 class RuleRow(SQLModel, table=True):
-    """One line of the policy (D1…) in one version; an entry names both, and a new version counts from its day on, never backwards."""
+    """One line of the policy (rule D1 …) in one version; an entry names both, and a new version counts from its day on, never backwards."""
 
     __tablename__ = "rule"
     __table_args__ = (
@@ -132,7 +132,7 @@ class DayTotalRow(SQLModel, table=True):
 
 
 class SealRow(SQLModel, table=True):
-    """An entry's place in the chain of hashes (product.md, Hours)."""
+    """An entry's place in the chain of hashes (bot/docs/rules.md#the-ledger)."""
 
     __tablename__ = "seal"
     __table_args__ = (CheckConstraint("seq >= 1", name="places_count_from_one"), is_moment("sealed_at"), STRICT)

@@ -94,7 +94,7 @@ class PostRow(SQLModel, table=True):
 
 
 class AccountRow(SQLModel, table=True):
-    """A chat account bound to one person; one account a channel for each person, one person for each account (features.md S01)."""
+    """A chat account bound to one person; one account a channel for each person, one person for each account (bot/docs/rules.md S01)."""
 
     __tablename__ = "account"
     __table_args__ = (

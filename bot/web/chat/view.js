@@ -52,7 +52,7 @@ function linked(text) {
   });
 }
 
-// The stable openings of contract.md become a mark, a line in 【】 a heading, "解析:" at the head of a line a label; the rest is text as it came.
+// The stable openings become a mark, a line in 【】 a heading, "解析:" at the head of a line a label; the rest is text as it came.
 function bubble(text) {
   const made = element("div", "bubble");
   const opening = /^(已记录|未记录)[,，。:：]?\s*/.exec(text);

@@ -105,7 +105,7 @@ class FakeDingTalk(OldApi):
         return found
 
     def robot_frame(self, text: str = "A", *, staff: str | None = "Staff01", msg_id: str = "", **over: Any) -> Json:
-        """A robot message as protocols.md C3 has it."""
+        """A robot message as bot/docs/protocols.md#dingtalk-messages has it."""
         number = next(self.serial)
         data = {
             "msgId": msg_id or f"msg{number}",
@@ -127,7 +127,7 @@ class FakeDingTalk(OldApi):
         return self.frame(ROBOT, {key: value for key, value in data.items() if value is not None}, f"frame{number}")
 
     def tap_frame(self, track: str, choice: str, *, staff: str = "Staff01", chosen: str | None = None) -> Json:
-        """A tap on a card as protocols.md C8 has it."""
+        """A tap on a card as bot/docs/protocols.md#dingtalk-cards has it."""
         number = next(self.serial)
         return self.frame(CARDS, tap(track, choice, staff=staff, chosen=chosen), f"frame{number}")
 

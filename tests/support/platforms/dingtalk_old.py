@@ -1,4 +1,4 @@
-"""钉钉's old API on the loopback: work notifications with their results, and the contacts (protocols.md C7, C11)."""
+"""钉钉's old API on the loopback: work notifications with their results, and the contacts (bot/docs/protocols.md#dingtalk-notification)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OldApi:
     users: dict[int, list[Json]] = field(default_factory=dict)
 
     def old_calls(self) -> dict[str, Callable[[Json], Json]]:
-        """The calls of the old API by path (protocols.md C7, C11)."""
+        """The calls of the old API by path (bot/docs/protocols.md#dingtalk-notification)."""
 
         def notify(body: Json) -> Json:
             users = body["userid_list"].split(",")

@@ -1,4 +1,4 @@
-"""The WeChat platform of Official Accounts, in small (protocols.md A)."""
+"""The WeChat platform of Official Accounts, in small (bot/docs/protocols.md#wechat)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WeCom, in small: it pushes what its people say and tap, and refuses what the real one refuses (protocols.md B)."""
+"""WeCom, in small: it pushes what its people say and tap, and refuses what the real one refuses (bot/docs/protocols.md#wecom)."""
 
 from __future__ import annotations
 

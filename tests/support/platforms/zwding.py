@@ -1,4 +1,7 @@
-"""The EPaaS gateway of 专有钉钉, in small: it checks every signature by the written rule and answers with both flags (protocols.md D)."""
+"""The EPaaS gateway of 专有钉钉, in small: it checks every signature by the written rule and answers with both flags.
+
+See bot/docs/protocols.md#zwding.
+"""
 
 from __future__ import annotations
 
