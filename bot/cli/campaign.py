@@ -21,9 +21,8 @@ from sqlmodel import Session
 from bot.cli.common import Apply, Json, cli, engine_of, now, operator, progress, read_settings, reading, show, writing
 from bot.commands.campaign import messages
 from bot.domain.campaign import schedule
-from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview
+from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, content_of
 from bot.domain.campaign.content import describe_content, parse_content
-from bot.domain.campaign.pack import content_of
 from bot.domain.campaign.schedule import at_once, parse_schedule
 from bot.domain.delivery.reminders import names_text, read_deadline
 from bot.domain.message import Refusal, lettered
@@ -36,7 +35,7 @@ from bot.services.campaign import push as campaign_push
 from bot.services.delivery import nudge
 from bot.services.delivery import progress as delivery_progress
 from bot.services.delivery.progress import DeliveryProgress
-from bot.services.library import catalog
+from bot.services.library import catalog as library_catalog
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.db.database import Database
@@ -64,7 +63,7 @@ def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session],
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
     limits = read_settings().platform_limits
-    return lambda session: work(session, replace(catalog.stock(session, library), limits=limits))
+    return lambda session: work(session, replace(library_catalog.stock(session, library), limits=limits))
 
 
 def _campaign_plain(one: Campaign) -> dict[str, Any]:

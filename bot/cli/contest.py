@@ -19,7 +19,7 @@ from bot.domain.contest.contest import Contest
 from bot.domain.message import Refusal
 from bot.domain.people import audience
 from bot.domain.times import day_of
-from bot.services.contest import leaderboard, manage, notifications, question_source, team_file
+from bot.services.contest import leaderboard, manage, notifications, play, team_file
 from bot.services.contest.leaderboard import Board
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import players
@@ -106,7 +106,7 @@ def new(
     at = now()
 
     def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
-        items = question_source.fixed(catalog, plan, questions, random.SystemRandom())
+        items = play.fixed(catalog, plan, questions, random.SystemRandom())
         made = manage.create(session, catalog, _author(), plan, at, items)
         one = manage.own(session, _author(), made)
         return one, len(people_audience.evaluate(session, one.plan.audience, day_of(at), at).people)

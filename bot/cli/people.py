@@ -28,7 +28,7 @@ from bot.domain.message import Refusal
 from bot.domain.people.directory import Directory
 from bot.domain.times import SHANGHAI
 from bot.services.people import binding, directory, leave, roster, roster_file
-from bot.services.people.roster_changes import RosterImportPlan
+from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import BadRosterRows, Roster
 from bot.settings import Settings
 from bot.storage.people import roster as people_roster

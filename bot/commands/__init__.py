@@ -1,0 +1,1 @@
+"""Chat words to calls to Chinese sentences."""

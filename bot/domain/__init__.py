@@ -1,0 +1,1 @@
+"""Values and pure functions: no database, no clock, no network."""

@@ -1,0 +1,1 @@
+"""Use cases: rules and rows, in the caller's transaction."""

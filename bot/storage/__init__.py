@@ -1,0 +1,1 @@
+"""Rows and files: statements, tables, migrations, what people bring as files."""

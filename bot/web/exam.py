@@ -23,8 +23,7 @@ from bot.domain.message import Handle, Incoming, Refusal
 from bot.services.exam import answers as exam_answers
 from bot.services.exam import attempt as exam_attempt
 from bot.services.exam import paper_view, question_pool
-from bot.services.exam.paper_view import ShownItem
-from bot.services.exam.review import Reviewed, barred, review
+from bot.services.exam.paper_view import Reviewed, ShownItem, barred, review
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.exam import attempts

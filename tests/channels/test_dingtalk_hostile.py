@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.dingtalk import cards, render, websocket
+from bot.channels.dingtalk import cards, websocket
+from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import MalformedMessage, UnknownSender, as_object, card_tap, robot_message
 from bot.domain.message import Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import FakeDingTalk, tap
@@ -78,8 +79,8 @@ replies = st.builds(Reply, text=ours, ask=st.none() | st.builds(QuestionCard, ou
 @settings(max_examples=200)
 @given(replies, st.booleans(), st.booleans())
 def test_every_reply_has_a_form_within_the_platforms_limits(reply: Reply, group: bool, buttons: bool) -> None:
-    for message in render.webhook(reply, "staff", group=group, buttons=buttons):
-        key, param = render.as_robot(message)
+    for message in dingtalk_reply.webhook(reply, "staff", group=group, buttons=buttons):
+        key, param = dingtalk_reply.as_robot(message)
         assert key.startswith("sample")
         assert all(isinstance(value, str) for value in json.loads(param).values())
     values = cards.new_card(reply)

@@ -10,7 +10,7 @@ import pytest
 from bot.domain.calendar import UnknownYear
 from bot.domain.hours.forecast import TOO_EARLY, EarnedOnDay, ForecastQuota, ForecastSpan, Outlook, WorkYear, back_test, look_ahead, smallest_plan
 from bot.domain.library.library import Library
-from bot.domain.people.leave import Absence
+from bot.domain.people.person import Absence
 
 HOUR = 2700
 FORTY = ForecastQuota(Decimal(40), Decimal(0), HOUR)

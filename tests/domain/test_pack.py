@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot.domain.calendar import UnknownYear
+from bot.domain.campaign.campaign import content_of, dated
 from bot.domain.campaign.content import render_content
-from bot.domain.campaign.pack import content_of, dated
 from bot.domain.library.library import Library
 from bot.domain.people.person import Learner
 from bot.storage.files.loader import load_library

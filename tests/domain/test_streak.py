@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.calendar import Calendar
 from bot.domain.library.library import Library
-from bot.domain.people.leave import Absence
+from bot.domain.people.person import Absence
 from bot.domain.study.streak import EARNS_ONE, FREEZES, FinishedDays, Streak, finished, streak
 from bot.domain.times import SHANGHAI
 

@@ -20,7 +20,7 @@ from bot.domain.people.audience import All, UnitIs
 from bot.domain.people.person import Learner, RoleName
 from bot.services.campaign import fire
 from bot.services.contest import leaderboard, manage, notifications, play
-from bot.services.contest.question_source import apportioned
+from bot.services.contest.play import apportioned
 from bot.services.delivery import plan as delivery_plan
 from bot.services.study import quiz
 from bot.storage.contest import contests, players, teams

@@ -11,7 +11,7 @@ from bot.domain.message import Refusal
 from bot.domain.people.directory import Department, Directory, DirectoryMember
 from bot.services.people import directory
 from bot.services.people import roster as people_roster
-from bot.services.people.roster_changes import RosterImportPlan
+from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import BadRosterRows
 from bot.storage.db.database import Database
 from bot.storage.people import roster

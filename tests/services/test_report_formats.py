@@ -15,8 +15,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from bot.domain.reports import Column, Head, Part, Table
-from bot.services.reports.data import harmless
-from bot.services.reports.formats import FORMATS, phone
+from bot.services.reports.formats import FORMATS, harmless, phone
 from bot.services.reports.text import PHONE_BYTES, PHONE_COLUMNS, width
 
 COLUMNS = (

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from bot.domain.message import Refusal
 from bot.services.people import roster
-from bot.services.people.roster_changes import RosterImportPlan
+from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import roster_of
 from bot.storage.db.database import Database
 from bot.storage.files.table import parse

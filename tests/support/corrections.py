@@ -13,7 +13,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam.paper import shown_as
 from bot.domain.grading.correction import Amendment
-from bot.services.exam.review import Reviewed, review
+from bot.services.exam.paper_view import Reviewed, review
 from bot.services.grading import corrections
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.corrections import WantedCorrection

@@ -1,0 +1,1 @@
+"""钉钉 (bot/docs/protocols.md, DingTalk)."""

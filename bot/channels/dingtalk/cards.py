@@ -19,7 +19,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.dingtalk.render import cut
+from bot.channels.dingtalk.reply import cut
 from bot.domain.message import Option, QuestionCard, Reply
 
 VALUE_BYTES = 1000

@@ -8,7 +8,8 @@ from yarl import URL
 
 from bot.channels.base import Clock
 from bot.channels.batch_push import receipt_of
-from bot.channels.dingtalk import render, signature
+from bot.channels.dingtalk import reply as dingtalk_reply
+from bot.channels.dingtalk import signature
 from bot.channels.dingtalk.incoming import NAME
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
@@ -38,8 +39,8 @@ class Groups:
         """Into a group that the app's robot is in, named by its openConversationId."""
         keys: list[str] = []
         try:
-            for message in render.webhook(reply, "", group=False, buttons=False):
-                key, param = render.as_robot(message)
+            for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
+                key, param = dingtalk_reply.as_robot(message)
                 body = {"robotCode": self._robot_code, "openConversationId": conversation, "msgKey": key, "msgParam": param}
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
                 keys.append(str(answer.get("processQueryKey") or ""))
@@ -60,7 +61,7 @@ class Groups:
             return receipt_of(PlatformError("config", "no-group-robot", "no custom group robot is set"))
         sent = 0
         try:
-            for message in render.webhook(reply, "", group=False, buttons=False):
+            for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
                 await self._outbound.post(self._address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
                 sent += 1
         except PlatformError as wrong:

@@ -16,7 +16,8 @@ import structlog
 
 from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.batch_push import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
-from bot.channels.dingtalk import cards, render
+from bot.channels.dingtalk import cards
+from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import NAME
 from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
 from bot.channels.outbound.apis import Api
@@ -131,7 +132,7 @@ class DingTalkPush:
             told = await self._notify(users, message)
             return [told.receipt(user) for user in users]
         found: list[SendReceipt] = []
-        messages = render.robot(reply, buttons=True)
+        messages = dingtalk_reply.robot(reply, buttons=True)
         for begin in range(0, len(users), MOST_ROBOT):
             some = users[begin : begin + MOST_ROBOT]
             if begin:
@@ -221,7 +222,7 @@ class DingTalkPush:
 
 def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
     """The `msg` of a work notification, or None where it would be longer than the platform takes."""
-    [spoken, *more] = render.webhook(reply, "", group=False, buttons=True)
+    [spoken, *more] = dingtalk_reply.webhook(reply, "", group=False, buttons=True)
     if more:
         return None
     if spoken["msgtype"] == "text":

@@ -1,0 +1,1 @@
+"""The one HTTP client for the platforms: tokens, rate limits, error tables."""

@@ -1,0 +1,1 @@
+"""微信公众号 (bot/docs/protocols.md, WeChat Official Account)."""

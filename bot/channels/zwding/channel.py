@@ -14,7 +14,7 @@ from bot.channels import callback
 from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.batch_push import failed, in_groups, receipt_of, sent, serial_of, taken_back
 from bot.channels.callback import HEADERS, Patience
-from bot.channels.dingtalk import render
+from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, as_object, robot_message
 from bot.channels.dingtalk.signature import check_robot
 from bot.channels.outbound.apis import Api
@@ -95,7 +95,7 @@ class ZwDingChannel:
             self._note("refused", self.name, 1)
             return _answer({})
         reply = await self._patience.reply(handle, heard.incoming, partial(self._answer_late, heard.incoming))
-        said = render.webhook(reply, heard.staff, group=heard.group, buttons=False) if reply else []
+        said = dingtalk_reply.webhook(reply, heard.staff, group=heard.group, buttons=False) if reply else []
         if said[1:] and reply and self._patience.first(heard.incoming):
             self._patience.follow(self.send(heard.incoming.sender, reply))
         return _answer(said[0] if said else {})

@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 from urllib.parse import quote
 
-from bot.channels.dingtalk.render import cut, inert
+from bot.channels.dingtalk.reply import cut, inert
 from bot.domain.message import Reply, lettered
 
 TEXT_BYTES = 2000

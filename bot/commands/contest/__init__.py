@@ -1,0 +1,1 @@
+"""Windowed and live contests, duels, teams and leaderboards."""

@@ -1,0 +1,1 @@
+"""Blueprints, papers, attempts, time and results."""

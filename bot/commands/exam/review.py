@@ -8,7 +8,7 @@ from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.exam.exam import best
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.exam import attempt as exam_attempt
-from bot.services.exam.review import Reviewed, barred, review
+from bot.services.exam.paper_view import Reviewed, barred, review
 from bot.storage.exam import attempts
 
 

@@ -1,0 +1,1 @@
+"""Grades of answers: short answers, appeals, corrections, results from elsewhere, statistics."""

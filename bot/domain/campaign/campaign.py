@@ -1,15 +1,46 @@
-"""A campaign as a value: what, when, to whom, by which clause; and what a preview shows before anything is sent."""
+"""A campaign as a value: what, when, to whom, by which clause; and what a preview shows before anything is sent.
+
+A pack for a law day on the days of a year, and what each of its items sends (features.md A25).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
+from bot.domain.calendar import Calendar
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule
+from bot.domain.campaign.schedule import LAW_DAYS, Schedule
+from bot.domain.library.library import LawDayPack, PackItem
 from bot.domain.people.audience import Audience
+
+
+def content_of(item: PackItem) -> CampaignContent:
+    """What an item sends; notices and invitations are headed with its name. Raises ValueError when its kind needs what is not there."""
+    title = item.name if item.kind in ("notice", "invitation") else ""
+    return CampaignContent(item.kind, title=title, text=item.text, options=item.options, receipt=item.receipt, lesson=item.lesson, target=item.target)
+
+
+def dated(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackItem, Schedule]]:
+    """The items of a pack on the days of a year, in order. Raises `UnknownYear` when one of them depends on a year nobody has entered."""
+    month, day = LAW_DAYS[pack.law_day]
+    centre = date(year, month, day)
+    if pack.on_holiday == "before":
+        centre = calendar.workday_on_or_before(centre)
+    elif pack.on_holiday == "after":
+        centre = calendar.workday_on_or_after(centre)
+    found = []
+    for item in pack.items:
+        on = centre
+        if item.day > 0:
+            on = calendar.workday_after(centre, item.day)
+        elif item.day < 0:
+            on = calendar.workday_before(centre, -item.day)
+        found.append((item, Schedule("once", time=item.time, on=on, on_holiday="keep")))
+    return sorted(found, key=lambda one: (one[1].on or centre, one[1].time))
+
 
 STATE_LABELS = {"draft": "草稿", "running": "进行中", "paused": "已暂停", "stopped": "已停止", "done": "已完成"}
 DELIVERY_LABELS = {"queued": "待发", "sending": "发送中", "sent": "已发", "failed": "失败", "unknown": "不明", "skipped": "未发"}

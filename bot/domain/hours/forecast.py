@@ -15,7 +15,7 @@ from math import sqrt
 
 from bot.domain.calendar import ONE_DAY, Calendar
 from bot.domain.hours.policy import shown_hours, total_hours
-from bot.domain.people.leave import Absence
+from bot.domain.people.person import Absence
 
 TOO_EARLY = 20
 """Working days on duty before anything is foretold."""

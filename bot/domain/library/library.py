@@ -1,4 +1,7 @@
-"""The library: laws with their names and versions, law sets, lessons in pages, banks of questions."""
+"""The library: laws with their names and versions, law sets, lessons in pages, banks of questions.
+
+Packs for law days, as their files say them: what an agency sends around a day of the year (bot/docs/rules.md A25).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,39 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from bot.domain.calendar import Calendar
-from bot.domain.library.pack import LawDayPack
+from bot.domain.calendar import Calendar, OnHoliday
 from bot.domain.library.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class PackItem:
+    """One message of a pack, `day` working days after its law day (before it when negative), at HH:MM.
+
+    What it sends is said in plain values; bot/domain/campaign/pack.py makes the content of a campaign of them.
+    """
+
+    name: str
+    day: int
+    time: str
+    kind: str
+    text: str = ""
+    options: tuple[str, ...] = ()
+    receipt: bool = False
+    lesson: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LawDayPack:
+    """Everything for one law day; `on_holiday` says where the day itself goes when nobody works on it."""
+
+    name: str
+    law_day: str
+    on_holiday: OnHoliday
+    about: str
+    clause: str
+    items: tuple[PackItem, ...]
+
 
 EVERYBODY = "全员"
 TIERS = (EVERYBODY, "局党组", "领导干部", "公务员", "事业人员", "执法人员")

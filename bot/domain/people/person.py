@@ -1,16 +1,29 @@
 """Who somebody is to us: a person on the roll, with a tier and what they may do.
 
 What a person may choose of what reaches them: the hour of the push, the quiet hours, the weekly digest, the channel that comes first.
+
+连续学法: how many working days in a row somebody finished the daily set; duty, leave and one bad day are forgiven (features.md S20).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, time
 from enum import StrEnum
 
 from bot.domain.message import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Days of leave or secondment, both included; without a last day it goes on."""
+
+    since: date
+    until: date | None = None
+
+    def __contains__(self, day: date) -> bool:
+        return self.since <= day and (self.until is None or day <= self.until)
 
 
 class RoleName(StrEnum):

@@ -1,0 +1,1 @@
+"""Lessons, daily sets, practice and the mistakes that come back."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from bot.domain.calendar import ONE_DAY, Calendar
-from bot.domain.people.leave import Absence
+from bot.domain.people.person import Absence
 from bot.domain.times import day_of
 
 FREEZES = 2

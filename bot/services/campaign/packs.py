@@ -6,11 +6,10 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
-from bot.domain.campaign.campaign import Author, Campaign
+from bot.domain.campaign.campaign import Author, Campaign, content_of, dated
 from bot.domain.campaign.content import content_faults
-from bot.domain.campaign.pack import content_of, dated
 from bot.domain.campaign.schedule import LAW_DAYS, Schedule
-from bot.domain.library.pack import LawDayPack, PackItem
+from bot.domain.library.library import LawDayPack, PackItem
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All, Audience
 from bot.domain.times import SHANGHAI, day_of

@@ -1,0 +1,1 @@
+"""Certificates, their numbers and their print."""

@@ -14,7 +14,7 @@ from bot.domain.contest.scoring import ContestResult
 from bot.domain.message import Incoming, Refusal
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.contest.question_source import draw
+from bot.services.contest.play import draw
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task, quiz
 from bot.services.study.current_task import WaitingTask

@@ -15,7 +15,7 @@ from bot.domain.study.sitting import FORMS
 from bot.services.contest import play, stage_scoring
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
-from bot.services.study.answers import write_down
+from bot.services.study.quiz import write_down
 from bot.storage.contest import live_answers, live_state, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 from bot.storage.study import sittings

@@ -17,7 +17,7 @@ from bot.domain.people.audience import describe_audience, lies_within
 from bot.domain.times import day_of
 from bot.services.campaign import manage
 from bot.services.contest import notifications
-from bot.services.contest.question_source import pool
+from bot.services.contest.play import pool
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, players, teams
 from bot.storage.contest.contests import ContestItem

@@ -22,12 +22,12 @@ from bot.domain.reports import Scope
 from bot.domain.times import day_of, end_of, start_of
 from bot.services.campaign import manage
 from bot.services.campaign.push import GOOD_FOR
-from bot.services.delivery import open_tasks
+from bot.services.delivery import reminders
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
-from bot.storage.delivery import reminders
+from bot.storage.delivery import reminders as delivery_reminders
 from bot.storage.people import leave, roster
-from bot.storage.reports import earning_pace
+from bot.storage.reports import forecast
 from bot.storage.system import audit, switches
 
 KEY = "nudge"
@@ -58,8 +58,8 @@ def open_campaigns(session: Session, catalog: Catalog, author: Author, now: date
     for campaign in manage.listed(session, author):
         if campaign.state not in ("running", "done") or KEY in campaign.delivery:
             continue
-        task = open_tasks.of_campaign(session, catalog.library.calendar, campaign.id, day_of(now))
-        if task is not None and (people := reminders.open_people(session, task, day_of(now))):
+        task = reminders.of_campaign(session, catalog.library.calendar, campaign.id, day_of(now))
+        if task is not None and (people := delivery_reminders.open_people(session, task, day_of(now))):
             found.append(OpenCampaign(campaign, task, tuple(people)))
     return found
 
@@ -74,8 +74,8 @@ def look(session: Session, catalog: Catalog, author: Author, about: int | None, 
     title = "学时进度" if campaign is None else campaign.name
     if not reached:
         raise Refusal(f"「{title}」没有需要催的人：{'按现在的进度都能达标' if campaign is None else '都完成了，或都在请假、借调'}。")
-    names = reminders.names(session, reached)
-    had = reminders.reminded_since(session, reached, start_of(day_of(now)))
+    names = delivery_reminders.names(session, reached)
+    had = delivery_reminders.reminded_since(session, reached, start_of(day_of(now)))
     return NudgeDraft(0, title, tuple(names[one][:2] for one in reached), len(had))
 
 
@@ -104,7 +104,7 @@ def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, n
     if not reached:
         raise Refusal("刚刚都完成了，没有要催的人。")
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
-    if reminders.owe(session, draft_id, now, reached, now) is None:
+    if delivery_reminders.owe(session, draft_id, now, reached, now) is None:
         raise Refusal(f"催学 {draft_id} 已经发过了。")
     audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(reached)} 人")
     return len(reached)
@@ -115,10 +115,10 @@ def _people(session: Session, catalog: Catalog, author: Author, about: int | Non
     if about is None:
         return behind(session, catalog, scope_of(session, author), today)
     manage.own(session, author, about)
-    task = open_tasks.of_campaign(session, catalog.library.calendar, about, today)
+    task = reminders.of_campaign(session, catalog.library.calendar, about, today)
     if task is None:
         raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
-    return reminders.open_people(session, task, today)
+    return delivery_reminders.open_people(session, task, today)
 
 
 def scope_of(session: Session, author: Author) -> Scope:
@@ -136,8 +136,8 @@ def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> lis
         raise UnknownYear(today.year)
     year, away = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
     found: list[int] = []
-    for person in earning_pace.people(session, scope, today, end_of(today)):
-        quota = earning_pace.quota_of(person.tier, need, catalog.policy, today)
+    for person in forecast.people(session, scope, today, end_of(today)):
+        quota = forecast.quota_of(person.tier, need, catalog.policy, today)
         stays = away.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue
@@ -150,7 +150,7 @@ def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> lis
 def set_deadline(session: Session, author: Author, campaign_id: int, said: str, now: datetime) -> str:
     """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
     campaign = manage.own(session, author, campaign_id, hold=True)
-    if campaign.state == "stopped" or KEY in campaign.delivery or reminders.done_by(campaign.content) is None:
+    if campaign.state == "stopped" or KEY in campaign.delivery or delivery_reminders.done_by(campaign.content) is None:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
     rule = read_deadline(said, day_of(now))
     kept: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule

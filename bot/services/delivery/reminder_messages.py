@@ -13,12 +13,11 @@ from bot.domain.delivery.reminders import DUE, HEAD, HOURS, LADDER, LIAISON, NUD
 from bot.domain.hours.policy import hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
 from bot.domain.times import chinese_day, day_of
-from bot.services.delivery import correction_messages
-from bot.services.delivery import open_tasks as delivery_open_tasks
+from bot.services.delivery import correction_messages, reminders
 from bot.services.hours import forecast
 from bot.services.library.catalog import Catalog
 from bot.services.study import mistakes
-from bot.storage.delivery import reminders
+from bot.storage.delivery import reminders as delivery_reminders
 from bot.storage.hours import ledger
 from bot.storage.people import accounts
 
@@ -52,20 +51,20 @@ def _said(session: Session, catalog: Catalog, target: str, people: Collection[in
     today, calendar = day_of(now), catalog.library.calendar
     if target == LADDER:
         return _ladder(session, catalog, people, today)
-    named = [one for one in delivery_open_tasks.with_deadline(session, calendar, today) if one.is_told]
+    named = [one for one in reminders.with_deadline(session, calendar, today) if one.is_told]
     if target == DUE:
-        return {who: reminder(mine) for who, mine in delivery_open_tasks.by_person(session, named, today, people).items()}
-    open_tasks = delivery_open_tasks.by_person(session, named, today, people)
+        return {who: reminder(mine) for who, mine in reminders.by_person(session, named, today, people).items()}
+    open_tasks = reminders.by_person(session, named, today, people)
     if target == WEEK:
         return _weeks(session, catalog, people, open_tasks, now)
     about = target.partition(":")[2]
     if about == HOURS:
         return _hours(session, catalog, people, open_tasks, now)
-    asked = delivery_open_tasks.of_campaign(session, calendar, int(about), today)
+    asked = reminders.of_campaign(session, calendar, int(about), today)
     if asked is None:
         return {}
     others = {who: [one for one in mine if one.occurrence_id != asked.occurrence_id] for who, mine in open_tasks.items()}
-    return {who: reminder([asked, *others.get(who, [])]) for who in reminders.open_people(session, asked, today, people)}
+    return {who: reminder([asked, *others.get(who, [])]) for who in delivery_reminders.open_people(session, asked, today, people)}
 
 
 def reminder(mine: Sequence[ReminderTask]) -> Reply:
@@ -83,7 +82,7 @@ def _hours(
     session: Session, catalog: Catalog, people: Collection[int], open_tasks: Mapping[int, Sequence[ReminderTask]], now: datetime
 ) -> dict[int, Reply]:
     found: dict[int, Reply] = {}
-    for who, (name, _, tier) in reminders.names(session, people).items():
+    for who, (name, _, tier) in delivery_reminders.names(session, people).items():
         ahead = forecast.outlook_of(session, catalog, who, tier, now)
         if ahead is None or not ahead.outlook.will_miss:
             continue
@@ -103,7 +102,7 @@ def _weeks(
 ) -> dict[int, Reply]:
     return {
         who: _week(session, catalog, who, name, tier, open_tasks.get(who, ()), now)
-        for who, (name, _, tier) in reminders.names(session, people).items()
+        for who, (name, _, tier) in delivery_reminders.names(session, people).items()
         if accounts.preference_of(session, who).digest
     }
 
@@ -112,7 +111,7 @@ def _week(session: Session, catalog: Catalog, who: int, name: str, tier: str, mi
     today, calendar = day_of(now), catalog.library.calendar
     first = today - timedelta(days=today.weekday() + 7)
     last = first + timedelta(days=6)
-    sets, seconds = reminders.week(session, who, first, last)
+    sets, seconds = delivery_reminders.week(session, who, first, last)
     worked = calendar.workdays_between(first, last + timedelta(days=1)) if calendar.knows(first.year) and calendar.knows(last.year) else 0
     need = quotas(catalog.policy, today)
     total = total_hours(ledger.year_seconds(session, who, today.year), need.seconds_per_hour)
@@ -135,15 +134,15 @@ def _week(session: Session, catalog: Catalog, who: int, name: str, tier: str, mi
 
 def overdue(session: Session, catalog: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:
     """What is late enough for others to be told, with those who have not done it."""
-    late = [one for one in delivery_open_tasks.with_deadline(session, catalog.library.calendar, today) if one.offset >= LIAISON]
-    return [(one, reminders.open_people(session, one, today)) for one in late]
+    late = [one for one in reminders.with_deadline(session, catalog.library.calendar, today) if one.offset >= LIAISON]
+    return [(one, delivery_reminders.open_people(session, one, today)) for one in late]
 
 
 def told_of(session: Session, late: Sequence[tuple[ReminderTask, list[int]]], today: date) -> dict[int, list[tuple[ReminderTask, list[int]]]]:
     """Who is told of whom: liaisons of everybody in their campaigns, from the fifth day on heads of those in their unit."""
     found: dict[int, dict[int, tuple[ReminderTask, set[int]]]] = defaultdict(dict)
-    liaisons = reminders.liaisons(session)
-    over = reminders.heads(session, {who for task, people in late if task.offset >= HEAD for who in people}, today)
+    liaisons = delivery_reminders.liaisons(session)
+    over = delivery_reminders.heads(session, {who for task, people in late if task.offset >= HEAD for who in people}, today)
     for task, people in late:
         for who in people:
             above = [one for one in liaisons.get(task.campaign_id, ()) if one != who]
@@ -157,7 +156,7 @@ def told_of(session: Session, late: Sequence[tuple[ReminderTask, list[int]]], to
 def _ladder(session: Session, catalog: Catalog, people: Collection[int], today: date) -> dict[int, Reply]:
     late = told_of(session, overdue(session, catalog, today), today)
     late = {who: listed for who, listed in late.items() if who in people}
-    names = reminders.names(session, {who for listed in late.values() for _, behind in listed for who in behind})
+    names = delivery_reminders.names(session, {who for listed in late.values() for _, behind in listed for who in behind})
     found: dict[int, Reply] = {}
     for who, listed in late.items():
         lines = [f"📋 督办提醒：{len({one for _, behind in listed for one in behind})} 人有学法任务过期未完成，请您过问。"]

@@ -18,7 +18,7 @@ from bot.domain.library.question import Question
 from bot.domain.people.audience import All
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.contest import manage as contest_manage
-from bot.services.contest.question_source import fixed
+from bot.services.contest.play import fixed
 from bot.services.demo.bureau import PEOPLE, BureauMember
 from bot.services.demo.campaigns import AUTHOR
 from bot.services.exam import finish, manage, question_pool

@@ -16,7 +16,7 @@ from bot.services.exam import finish
 from bot.services.exam.paper_view import AttemptStatus, ShownItem, as_seen, item_of, over, own, standing
 from bot.services.exam.paper_view import status as paper_view_status
 from bot.services.library.catalog import Catalog
-from bot.services.study.answers import write_down
+from bot.services.study.quiz import write_down
 from bot.storage.exam import attempts
 from bot.storage.exam.attempts import PaperItem
 from bot.storage.study import sittings

@@ -14,7 +14,7 @@ from bot.domain.times import chinese_day, day_of
 from bot.services.library.catalog import Catalog
 from bot.storage.hours import ledger
 from bot.storage.people import leave
-from bot.storage.reports import earning_pace
+from bot.storage.reports import forecast
 
 SPARE = 675
 """A quarter of an hour of 学时 in seconds: what the rounding of a second category may cost a plan that needs two."""
@@ -32,7 +32,7 @@ class Personal:
 def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, now: datetime) -> Personal | None:
     """The outlook of a person today; None without a quota, too early in the year, or where the calendar of the year is missing."""
     today = day_of(now)
-    quota = earning_pace.quota_of(tier, quotas(catalog.policy, today), catalog.policy, today)
+    quota = forecast.quota_of(tier, quotas(catalog.policy, today), catalog.policy, today)
     if quota is None:
         return None
     try:
@@ -40,8 +40,8 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
     except UnknownYear:
         return None
     away = leave.stays(session, person_id)
-    span = year.span(today, earning_pace.joined_on(session, person_id), away)
-    outlook = look_ahead(earning_pace.earned(session, person_id, today), today, span, quota)
+    span = year.span(today, forecast.joined_on(session, person_id), away)
+    outlook = look_ahead(forecast.earned(session, person_id, today), today, span, quota)
     if outlook is None:
         return None
     lessons, items = _stock(session, catalog, person_id, tier, today)
@@ -56,7 +56,7 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
 
 def _stock(session: Session, catalog: Catalog, person_id: int, tier: str, today: date) -> tuple[int, int]:
     """Credit seconds that a person's unread lessons and unanswered questions can still earn this year (rules D2, D3)."""
-    had = earning_pace.lessons_earned(session, person_id, today.year)
+    had = forecast.lessons_earned(session, person_id, today.year)
     lessons = sum(lesson.minutes * 60 for lesson in catalog.library.lessons_for(tier, today) if lesson.id not in had)
     rule, per_hour = catalog.policy.at("D3", today), catalog.policy.seconds_per_hour(today)
     used = ledger.used(session, person_id, "practice", today)

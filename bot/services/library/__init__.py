@@ -1,0 +1,1 @@
+"""Laws, lessons, banks and what may be told of their keys."""

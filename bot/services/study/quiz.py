@@ -1,4 +1,7 @@
-"""Questions put and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited."""
+"""Questions put and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited.
+
+An answer is written down as it was heard, with its mark, by the clock of the server: the same for practice, exams and contests.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from sqlmodel import Session
 
@@ -20,11 +24,44 @@ from bot.services.hours.credit import EarnedCredit
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task, mistakes
-from bot.services.study.answers import write_down
 from bot.services.study.mistakes import NotebookMove, NotebookStanding
 from bot.storage.study import readings, sittings
 from bot.storage.study.sittings import OpenSitting, Score, SittingItem
 from bot.storage.tables.columns import stamp
+
+
+class AnswerPlace(Protocol):
+    """A place of a sitting: which question, in which version."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def version_id(self) -> int: ...
+
+
+def write_down(
+    session: Session, person_id: int, sitting_id: int, place: AnswerPlace, choice: str, mark: Grade, incoming: Incoming, now: datetime
+) -> tuple[int, bool]:
+    """What `bot/storage/study/sittings.py:record` gives. `choice` in the letters of the file; who is not quite right earns less than the whole."""
+    return sittings.record(
+        session,
+        person_id=person_id,
+        sitting_id=sitting_id,
+        n=place.n,
+        question=place.question,
+        version_id=place.version_id,
+        choice=choice,
+        correct=int(mark.correct),
+        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
+        provisional=int(mark.provisional),
+        channel=incoming.sender.channel,
+        message_id=incoming.message_id,
+        arrived_at=stamp(incoming.arrived),
+        recorded_at=stamp(now),
+    )
+
 
 DAILY_SIZE = 5
 REVIEWS_IN_DAILY = 2

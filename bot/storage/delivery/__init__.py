@@ -1,0 +1,1 @@
+"""How something reaches a person: queue, quota, quiet hours, reminders."""

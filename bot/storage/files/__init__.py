@@ -1,0 +1,1 @@
+"""Files that people bring or that ship: strict YAML, tables, banks, lessons, policies."""

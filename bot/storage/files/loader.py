@@ -1,19 +1,160 @@
-"""Content and banks from disk: read strictly, every fault with file, line and a Chinese sentence, each file whole or not at all."""
+"""Content and banks from disk: read strictly, every fault with file, line and a Chinese sentence, each file whole or not at all.
+
+The working calendars: content/calendar/YYYY.yaml, one published year a file.
+
+The packs for law days: content/packs/*.yaml, one pack a file, each naming lessons that exist.
+
+The register of laws and the sets of laws, from their two files.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from bot.domain.calendar import Calendar, Year
-from bot.domain.library.library import Bank, Lesson, Library
-from bot.domain.library.pack import LawDayPack
+from bot.domain.calendar import SATURDAY, Calendar, Holiday, Year
+from bot.domain.campaign.campaign import content_of
+from bot.domain.campaign.schedule import LAW_DAYS
+from bot.domain.library.library import Bank, Law, LawDayPack, LawSet, LawVersion, Lesson, Library, PackItem, folded_name
 from bot.domain.library.question import Question
-from bot.storage.files import banks, calendars, laws, lessons, packs
+from bot.storage.files import banks, lessons
+from bot.storage.files.banks import name_faults
+from bot.storage.files.models import CalendarFile, LawEntry, LawsFile, PackFile, PackItemEntry, SetsFile, validated
 from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse, text_of
+
+CALENDARS_FOLDER = "calendar"
+LONGEST = 16
+"""Days that one festival may be off at the most."""
+STATUTORY = ((1, 1), (5, 1), (10, 1), (10, 2), (10, 3))
+"""Days off by the calendar of the sun in every year: a file without them is a file half written."""
+
+
+def read_calendar(node: Node, file: str, stem: str, faults: list[FileFault]) -> Year | None:
+    """One year; None with the faults noted. `stem` is the file's name, which has to be the year."""
+    before = len(faults)
+    entry = validated(CalendarFile, node, file, faults)
+    if entry is None:
+        return None
+    if stem != str(entry.year):
+        faults.append(FileFault(file, node.line_at(("year",)), f"年份 {entry.year} 应与文件名 {stem} 相同"))
+    off: set[date] = set()
+    for n, one in enumerate(entry.holidays):
+        line = node.line_at(("holidays", n))
+        if not 0 <= (one.last - one.first).days < LONGEST or {one.first.year, one.last.year} != {entry.year}:
+            faults.append(FileFault(file, line, f"{one.name}：应从第一天到最后一天，都在 {entry.year} 年内，最多 {LONGEST} 天"))
+            continue
+        days = Holiday(one.name, one.first, one.last).days
+        if off.intersection(days):
+            faults.append(FileFault(file, line, f"{one.name}：有的日子前面已经放假"))
+        off.update(days)
+    for n, day in enumerate(entry.workdays):
+        line = node.line_at(("workdays", n))
+        if day.year != entry.year or day.weekday() < SATURDAY or day in off or day in entry.workdays[:n]:
+            faults.append(FileFault(file, line, f"调休上班日 {day} 应是 {entry.year} 年不放假的周六或周日，且只写一次"))
+    missing = [f"{month}月{day}日" for month, day in STATUTORY if date(entry.year, month, day) not in off]
+    if missing:
+        faults.append(FileFault(file, node.line_at(("holidays",)), f"法定放假日没有写全，缺 {'、'.join(missing)}"))
+    if len(faults) > before:
+        return None
+    return Year(entry.year, tuple(Holiday(one.name, one.first, one.last) for one in entry.holidays), frozenset(entry.workdays), entry.source)
+
+
+PACKS_FOLDER = "packs"
+_NOTHING = "-"
+
+
+def read_pack(node: Node, file: str, library: Library, faults: list[FileFault]) -> LawDayPack | None:
+    """One pack; None with the faults noted."""
+    before = len(faults)
+    entry = validated(PackFile, node, file, faults)
+    if entry is None:
+        return None
+    if entry.law_day not in LAW_DAYS:
+        faults.append(FileFault(file, node.line_at(("law_day",)), f"没有普法日“{entry.law_day}”，可写：{'、'.join(LAW_DAYS)}"))
+    items: list[PackItem] = []
+    for n, one in enumerate(entry.items):
+        line = node.line_at(("items", n))
+        if one.lesson not in library.lessons and (one.lesson != _NOTHING or one.kind == "lesson"):
+            faults.append(FileFault(file, line, f"{one.name}：没有课程 {one.lesson}"))
+        try:
+            item = _item(one)
+            content_of(item)
+            items.append(item)
+        except ValueError:
+            needs = "notice 要 text，poll 要 text 和 2 到 6 个 options，invitation 要 target"
+            faults.append(FileFault(file, line, f"{one.name}：{one.kind} 缺少它要的内容（{needs}）"))
+    if len(faults) > before:
+        return None
+    return LawDayPack(entry.name, entry.law_day, entry.on_holiday, entry.about, entry.clause, tuple(items))
+
+
+def _item(one: PackItemEntry) -> PackItem:
+    return PackItem(
+        one.name,
+        one.day,
+        one.time,
+        one.kind,
+        text=one.text.strip(),
+        options=tuple(one.options),
+        receipt=one.receipt,
+        lesson=one.lesson.removeprefix(_NOTHING),
+        target=one.target.removeprefix(_NOTHING),
+    )
+
+
+def read_laws(node: Node, file: str, faults: list[FileFault]) -> dict[str, Law]:
+    """Laws by short title; empty with the faults noted when one name could mean two laws or anything else is wrong."""
+    before = len(faults)
+    entries = validated(LawsFile, node, file, faults)
+    if entries is None:
+        return {}
+    taken: dict[str, str] = {}
+    for number, entry in enumerate(entries.laws):
+        line = node.line_at(("laws", number))
+        for name in dict.fromkeys(map(folded_name, (entry.title, entry.short, *entry.aliases, *entry.misnomers))):
+            if name in taken:
+                faults.append(FileFault(file, line, f"“{entry.short}”与“{taken[name]}”有相同的名称“{name}”"))
+            taken.setdefault(name, entry.short)
+        names = {folded_name(name) for name in (entry.title, entry.short, *entry.aliases)}
+        faults.extend(FileFault(file, line, f"“{wrong}”既是名称又是误称") for wrong in entry.misnomers if folded_name(wrong) in names)
+        days = [one.version for one in entry.versions]
+        if sorted(set(days)) != days:
+            faults.append(FileFault(file, node.line_at(("laws", number, "versions")), f"“{entry.short}”的版本应按日期从旧到新各写一次"))
+    return {entry.short: _law(entry) for entry in entries.laws} if len(faults) == before else {}
+
+
+def _law(entry: LawEntry) -> Law:
+    return Law(
+        title=entry.title,
+        short=entry.short,
+        level=entry.level,
+        aliases=tuple(entry.aliases),
+        misnomers=tuple(entry.misnomers),
+        versions=tuple(LawVersion(one.version, one.in_force, one.valid_to) for one in entry.versions),
+    )
+
+
+def read_sets(node: Node, file: str, laws: Library, faults: list[FileFault]) -> dict[str, LawSet]:
+    """Sets by name; empty with the faults noted when a name is taken or a law is not in the register."""
+    before = len(faults)
+    entries = validated(SetsFile, node, file, faults)
+    if entries is None:
+        return {}
+    taken: set[str] = set()
+    for number, entry in enumerate(entries.sets):
+        for name in (entry.name, *entry.aliases):
+            if folded_name(name) in taken or laws.resolve_law(name) is not None:
+                faults.append(FileFault(file, node.line_at(("sets", number, "name")), f"名称“{name}”已经用过"))
+            taken.add(folded_name(name))
+        for place, law in enumerate(entry.laws):
+            for where, sentence in name_faults(law, laws, ("sets", number, "laws", place)):
+                faults.append(FileFault(file, node.line_at(where), f"法律组“{entry.name}”：{sentence}"))
+    return {entry.name: LawSet(entry.name, tuple(entry.laws), tuple(entry.aliases)) for entry in entries.sets} if len(faults) == before else {}
+
 
 T = TypeVar("T")
 
@@ -32,9 +173,9 @@ def load_library(root: Path) -> tuple[Library, list[FileFault]]:
     """
     faults: list[FileFault] = []
     content = root / "content"
-    library = Library(laws=_yaml(root, content / "laws.yaml", faults, lambda node, file: laws.read_laws(node, file, faults)) or {})
+    library = Library(laws=_yaml(root, content / "laws.yaml", faults, lambda node, file: read_laws(node, file, faults)) or {})
     known = library
-    sets = _yaml(root, content / "sets.yaml", faults, lambda node, file: laws.read_sets(node, file, known, faults)) or {}
+    sets = _yaml(root, content / "sets.yaml", faults, lambda node, file: read_sets(node, file, known, faults)) or {}
     library = replace(library, sets=sets)
     library = _with_banks(root, library, faults)
     library = _with_lessons(root, library, faults)
@@ -88,8 +229,8 @@ def _with_lessons(root: Path, library: Library, faults: list[FileFault]) -> Libr
 
 def _calendar(root: Path, faults: list[FileFault]) -> Calendar:
     years: dict[int, Year] = {}
-    for path in sorted((root / "content" / calendars.FOLDER).glob("*.yaml")):
-        year = _yaml(root, path, faults, partial(calendars.read_calendar, stem=path.stem, faults=faults))
+    for path in sorted((root / "content" / CALENDARS_FOLDER).glob("*.yaml")):
+        year = _yaml(root, path, faults, partial(read_calendar, stem=path.stem, faults=faults))
         if year is not None:
             years[year.year] = year
     return Calendar(years)
@@ -97,8 +238,8 @@ def _calendar(root: Path, faults: list[FileFault]) -> Calendar:
 
 def _packs(root: Path, library: Library, faults: list[FileFault]) -> dict[str, LawDayPack]:
     found: dict[str, LawDayPack] = {}
-    for path in sorted((root / "content" / packs.FOLDER).glob("*.yaml")):
-        pack = _yaml(root, path, faults, partial(packs.read_pack, library=library, faults=faults))
+    for path in sorted((root / "content" / PACKS_FOLDER).glob("*.yaml")):
+        pack = _yaml(root, path, faults, partial(read_pack, library=library, faults=faults))
         if pack is not None and pack.name in found:
             faults.append(FileFault(_name(root, path), 0, f"活动包“{pack.name}”已经有了"))
         elif pack is not None:

@@ -1,0 +1,1 @@
+"""The rules of the hours, the ledger, its hash chain and the forecast."""

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
-from bot.domain.people.leave import Absence
+from bot.domain.people.person import Absence
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import stamp
 

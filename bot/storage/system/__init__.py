@@ -1,0 +1,1 @@
+"""What carries the rest: inbox, audit, tokens, one-time links, switches."""
