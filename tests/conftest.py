@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
-from sqlmodel import Session
+from sqlmodel import Session, SQLModel
 
 from bot.dispatch import Dispatcher
 from bot.domain.library.library import Library
@@ -91,6 +91,16 @@ def _sqlite(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made = open_engine(f"sqlite:///{path}")
     yield made
     made.dispose()
+    forget_statements()
+
+
+def forget_statements() -> None:
+    """Every mapper keeps up to 150 compiled statements with the dialect of the engine that they were made for, long after that engine is gone.
+
+    The service has one engine; a test run opens thousands, and grew with each.
+    """
+    for mapper in SQLModel._sa_registry.mappers:
+        mapper.__dict__.pop("_compiled_cache", None)
 
 
 @pytest.fixture

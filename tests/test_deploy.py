@@ -72,7 +72,7 @@ def bot_says(project: Path, sleepers: tuple[str, ...]) -> None:
 
 
 def start(project: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BOT_")} | settings
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("BOT_", "PYTHONPATH"))} | settings
     command = [sys.executable, "deploy/start.py", *arguments]
     return subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
 
