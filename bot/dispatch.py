@@ -16,7 +16,7 @@ from bot.commands import registry, router
 from bot.commands.help import GREETINGS, STRANGER, welcome
 from bot.commands.router import Command, Context
 from bot.commands.study import quiz
-from bot.domain.message import NOTHING, Address, Incoming, Refusal, Reply
+from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
@@ -107,7 +107,7 @@ class Dispatcher:
         """Somebody who is not on the roll, or not bound yet: only binding and the help; nothing is kept but a count."""
         incoming = ctx.incoming
         if incoming.kind == "unfollow":
-            return NOTHING
+            return NO_REPLY
         found = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
         if found is None or found[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
@@ -151,7 +151,7 @@ def respond(ctx: Context) -> Reply:
     incoming = ctx.incoming
     match incoming.kind:
         case "unfollow" | "enter":
-            return NOTHING
+            return NO_REPLY
         case "follow":
             return welcome(ctx)
         case "other":

@@ -28,7 +28,7 @@ from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
 from bot.commands.tasks import card_of
-from bot.domain.message import Handle, Incoming, Refusal, Reply
+from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
 from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
 from bot.services.certificate.pdf import CertificatePrinter
 from bot.storage.db.engine import DRIVER_ERRORS
@@ -56,7 +56,7 @@ WRITERS_END = 2.5
 Announce = Callable[[str], None]
 
 
-def traced(handle: Handle) -> Handle:
+def traced(handle: IncomingHandler) -> IncomingHandler:
     """The hall, with every line of the log told which message it is about."""
 
     async def heard(incoming: Incoming) -> Reply:
@@ -270,7 +270,7 @@ async def _end(house: App, runner: web.AppRunner) -> bool:
     return in_time
 
 
-def attach(app: web.Application, house: App, handle: Handle) -> WebSessions:
+def attach(app: web.Application, house: App, handle: IncomingHandler) -> WebSessions:
     """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
     pages = Templates()
     pages.attach(app)

@@ -70,7 +70,7 @@ async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_t
 async def test_no_link_is_said_where_others_read_it(office: Office) -> None:
     office.hall.house.pages = office.url
     chat = Chat(office.hall.house, office.clock, "1001")
-    said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), overheard=True))
+    said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), in_group=True))
     assert "请在和我的单聊里发送「考试」" in said
     assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 

@@ -179,7 +179,7 @@ def _told(ctx: Context, done: Recorded) -> Reply:
             f"{text}\n{messages.progress_line(status)}可以发「答题卡」再看一遍，或「交卷」。", buttons=(messages.SHEET, messages.HAND_IN), done=shown
         )
     put = _put(ctx, status, text)
-    return Reply(put.text, put.ask, put.buttons, done=shown)
+    return Reply(put.text, put.card, put.buttons, done=shown)
 
 
 # ── Moving about ──
