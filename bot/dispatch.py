@@ -56,15 +56,15 @@ class Dispatcher:
     async def handle(self, incoming: Incoming) -> Reply:
         """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says."""
         channel = incoming.sender.channel
-        began = time.perf_counter()
-        if (said := self._refused.get((incoming.sender, incoming.message_id))) is not None:
-            return said
+        started = time.perf_counter()
+        if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
+            return known_reply
         if _UNKEEPABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNKEEPABLE.sub("", incoming.text))
-        found = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
         try:
-            if found is not None and found[0].reads:
-                reply = await self._look_up(incoming, *found)
+            if named is not None and named[0].reads:
+                reply = await self._look_up(incoming, *named)
             else:
                 reply = await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
             self.note("answered", channel, 1)
@@ -79,7 +79,7 @@ class Dispatcher:
             log.exception("message failed", channel=channel, message_id=incoming.message_id)
             self.note("failed", channel, 1)
             reply = BROKEN
-        self.note("handle_seconds", channel, time.perf_counter() - began)
+        self.note("handle_seconds", channel, time.perf_counter() - started)
         return reply
 
     def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
@@ -97,8 +97,8 @@ class Dispatcher:
         ctx = self._context(session, incoming)
         if ctx.learner is None:
             return self._meet(ctx)
-        if (said := inbox.heard(session, incoming)) is not None:
-            return said
+        if (known_reply := inbox.heard(session, incoming)) is not None:
+            return known_reply
         reply = respond(ctx)
         inbox.keep(session, incoming, ctx.learner.id, reply)
         return reply
@@ -108,14 +108,14 @@ class Dispatcher:
         incoming = ctx.incoming
         if incoming.kind == "unfollow":
             return NO_REPLY
-        found = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
-        if found is None or found[0].role is not None:
+        named = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
+        if named is None or named[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER
         accounts.lock_stranger(ctx.session, incoming.sender)
-        if (said := inbox.heard(ctx.session, incoming)) is not None:
-            return said
-        reply = found[0].do(ctx, found[1])
+        if (known_reply := inbox.heard(ctx.session, incoming)) is not None:
+            return known_reply
+        reply = named[0].do(ctx, named[1])
         bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:
             inbox.keep(ctx.session, incoming, bound.id, reply)
@@ -130,14 +130,14 @@ class Dispatcher:
                 return None
             return ctx, command.do(ctx, argument)
 
-        looked = await self.database.read(read)
-        if looked is None:
+        outcome = await self.database.read(read)
+        if outcome is None:
             return await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
-        ctx, reply = looked
+        ctx, reply = outcome
 
         def keep(session: Session) -> Reply:
-            if (said := inbox.heard(session, incoming)) is not None:
-                return said
+            if (known_reply := inbox.heard(session, incoming)) is not None:
+                return known_reply
             inbox.keep(session, incoming, ctx.me.id, reply)
             if ctx.audited is not None:
                 audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audited)
@@ -162,13 +162,13 @@ def respond(ctx: Context) -> Reply:
         return NOT_TEXT
     if router.tidy(incoming.text).rstrip("!。~").lower() in GREETINGS:
         return welcome(ctx)
-    found = registry.find(incoming.text, strict=True)
-    if found is None and (found := registry.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
-        found = None
-    if found is not None and found[0].is_for(ctx.learner):
-        return found[0].do(ctx, found[1])
-    if found is not None:
-        log.info("not allowed", command=found[0].name, staff_no=ctx.me.staff_no)
-        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {found[0].name}", "", outcome="refused")
+    named = registry.find(incoming.text, strict=True)
+    if named is None and (named := registry.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
+        named = None
+    if named is not None and named[0].is_for(ctx.learner):
+        return named[0].do(ctx, named[1])
+    if named is not None:
+        log.info("not allowed", command=named[0].name, staff_no=ctx.me.staff_no)
+        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {named[0].name}", "", outcome="refused")
         return router.unknown(ctx, incoming.text)
     return quiz.typed(ctx, incoming.text) or router.unknown(ctx, incoming.text)

@@ -42,36 +42,36 @@ def show(ctx: Context, about: str) -> Reply:
         return STRANGER
     lines = ["📋 可以这样说："]
     for topic, commands in topics(ctx).items():
-        lines.append(f"【{topic}】" + "".join(f"「{one.name}」" for one in commands))
+        lines.append(f"【{topic}】" + "".join(f"「{item.name}」" for item in commands))
     lines += ["", f"发「帮助 {next(iter(TOPICS))}」看一组怎么用，「帮助 练习」看一条。", TYPED]
     return Reply("\n".join(lines), buttons=tuple(Option(f"帮助 {topic}", topic) for topic in list(topics(ctx))[:5]))
 
 
 def _about(ctx: Context, about: str) -> Reply:
     """A topic with everything in it, or one command with its other words."""
-    found = topics(ctx).get(about)
-    if found is not None:
-        return Reply("\n".join([f"【{about}】", *(f"「{usage(one)}」 {one.help}" for one in found)]))
-    made = COMMANDS.get(about)
-    if made is None or not made.is_for(ctx.learner):
+    commands = topics(ctx).get(about)
+    if commands is not None:
+        return Reply("\n".join([f"【{about}】", *(f"「{usage(item)}」 {item.help}" for item in commands)]))
+    found_command = COMMANDS.get(about)
+    if found_command is None or not found_command.is_for(ctx.learner):
         raise Refusal(f"没有「{about[:20]}」这个主题或命令。发送「帮助」看全部。")
-    others = f"\n也可以说：{'、'.join(made.words[1:])}" if made.words[1:] else ""
-    return Reply(f"「{usage(made)}」 {made.help}{others}")
+    others = f"\n也可以说：{'、'.join(found_command.words[1:])}" if found_command.words[1:] else ""
+    return Reply(f"「{usage(found_command)}」 {found_command.help}{others}")
 
 
 def topics(ctx: Context) -> dict[str, list[Command]]:
     """The commands this person may use, by topic; those of an office under its own name."""
-    mine = [one for one in distinct() if one.is_for(ctx.learner) and one.name != "帮助"]
-    found = {topic: [one for name in names for one in mine if one.name == name] for topic, names in TOPICS.items()}
+    allowed = [item for item in distinct() if item.is_for(ctx.learner) and item.name != "帮助"]
+    by_topic = {topic: [item for name in names for item in allowed if item.name == name] for topic, names in TOPICS.items()}
     for role in (RoleName.ADMIN, RoleName.SUPERVISOR):
-        found[role.label] = [one for one in mine if one.role is role]
-    return {topic: commands for topic, commands in found.items() if commands}
+        by_topic[role.label] = [item for item in allowed if item.role is role]
+    return {topic: commands for topic, commands in by_topic.items() if commands}
 
 
 def distinct() -> list[Command]:
     """Each command once, in the order it was written."""
-    return list({id(made): made for made in COMMANDS.values()}.values())
+    return list({id(item): item for item in COMMANDS.values()}.values())
 
 
-def usage(made: Command) -> str:
-    return f"{made.name} {made.takes}".strip()
+def usage(item: Command) -> str:
+    return f"{item.name} {item.takes}".strip()

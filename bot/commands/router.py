@@ -80,7 +80,7 @@ SHORT = 16
 def arrange(modules: Sequence[ModuleType]) -> None:
     """Put the commands into the order of the modules that hold them. Raises RuntimeError for a command whose module is not listed."""
     places = {module.__name__: place for place, module in enumerate(modules)}
-    unlisted = sorted({made.name for made in COMMANDS.values() if made.do.__module__ not in places})
+    unlisted = sorted({command.name for command in COMMANDS.values() if command.do.__module__ not in places})
     if unlisted:
         raise RuntimeError(f"commands of modules that bot/commands/registry.py does not list: {', '.join(unlisted)}")
     ordered = sorted(COMMANDS.items(), key=lambda entry: places[entry[1].do.__module__])
@@ -128,10 +128,10 @@ def _find(text: str, strict: bool) -> tuple[Command, str] | None:
         return COMMANDS[word], rest.strip()
     if strict:
         return None
-    fitting = [word for word, made in COMMANDS.items() if made.takes and tidied.startswith(word)]
-    if not fitting:
+    matches = [word for word, entry in COMMANDS.items() if entry.takes and tidied.startswith(word)]
+    if not matches:
         return None
-    longest = max(fitting, key=len)
+    longest = max(matches, key=len)
     return COMMANDS[longest], tidied[len(longest) :].lstrip(":,").strip()
 
 
@@ -140,13 +140,14 @@ _known = lru_cache(maxsize=4096)(_find)
 
 def unknown(ctx: Context, text: str) -> Reply:
     """Nothing fits: the nearest commands this sender may use, or the way to the help. Not allowed is answered the same way."""
-    said = tidy(text)
-    head = said.partition(" ")[0][:12]
+    tidied = tidy(text)
+    head = tidied.partition(" ")[0][:12]
     # A command of others is no misspelling of ours.
-    allowed = [] if head in COMMANDS else [word for word, made in COMMANDS.items() if made.is_for(ctx.learner)]
+    allowed = [] if head in COMMANDS else [word for word, entry in COMMANDS.items() if entry.is_for(ctx.learner)]
     near = difflib.get_close_matches(head, allowed, n=2, cutoff=0.5) or [word for word in allowed if head and len(head) > 1 and head in word][:2]
     if near:
         return Reply(
-            f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗？", buttons=tuple(Option(word, word) for word in near)
+            f"没有看懂「{tidied[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗？",
+            buttons=tuple(Option(word, word) for word in near),
         )
-    return Reply(f"没有看懂「{said[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))
+    return Reply(f"没有看懂「{tidied[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))

@@ -45,14 +45,14 @@ def register(task: TaskKind) -> TaskKind:
     return task
 
 
-def on_card(task: str) -> tuple[TaskKind, int, int] | None:
+def on_card(card_task: str) -> tuple[TaskKind, int, int] | None:
     """The task, the row and the place that a card names; None for what no card of ours says."""
-    found = _ON_CARD.fullmatch(task)
-    if found is None or found[1] not in LETTERS:
+    match = _ON_CARD.fullmatch(card_task)
+    if match is None or match[1] not in LETTERS:
         return None
-    return LETTERS[found[1]], int(found[2]), int(found[3])
+    return LETTERS[match[1]], int(match[2]), int(match[3])
 
 
-def card_of(kind: str, ref: int, n: int) -> str:
+def card_of(kind: str, row_id: int, number: int) -> str:
     """What a card of a task says, so that a tap on it is known for what it is."""
-    return f"{TASKS[kind].letter}{ref}.{n}"
+    return f"{TASKS[kind].letter}{row_id}.{number}"

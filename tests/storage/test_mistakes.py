@@ -68,5 +68,5 @@ def test_who_set_nothing_has_the_defaults_and_who_did_keeps_them(database: Datab
     person_id = database.write_now(lambda session: enroll(session, "1001"))
     assert database.read_now(lambda session: mistakes.plan(session, person_id)) == ReviewSettings(None, 4, 90)
     for chosen in (ReviewSettings(date(2026, 12, 4), 6, 95), ReviewSettings(None, 6, 95)):
-        database.write_now(partial(mistakes.keep_plan, person_id=person_id, chosen=chosen))
+        database.write_now(partial(mistakes.keep_plan, person_id=person_id, settings=chosen))
         assert database.read_now(lambda session: mistakes.plan(session, person_id)) == chosen

@@ -27,25 +27,25 @@ AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("�
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-def question_card(put: QuestionPut) -> QuestionCard:
+def question_card(asked: QuestionPut) -> QuestionCard:
     """A question with its buttons."""
-    question = put.question
-    options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
+    question = asked.question
+    options = tuple(Option(say, say if say == choice_text else f"{say}. {choice_text}") for say, choice_text in question.choices)
     stem = question.stem if options else f"{question.stem}\n（请直接输入答案）"
-    place = f"第{put.item.n}/{put.sitting.size}题"
-    form = FORMS[put.sitting.kind]
+    place = f"第{asked.item.n}/{asked.sitting.size}题"
+    form = FORMS[asked.sitting.kind]
     if form.kind == "lesson":
         place = form.name + place
     elif form.one_life:
-        place = f"第{put.item.n}题"
+        place = f"第{asked.item.n}题"
     return QuestionCard(
-        card_of(form.task, put.sitting.id, put.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
+        card_of(form.task, asked.sitting.id, asked.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
     )
 
 
-def question_reply(put: QuestionPut, before: str = "") -> Reply:
+def question_reply(asked: QuestionPut, intro: str = "") -> Reply:
     """A question, with something said before it: first what was put down for it."""
-    return Reply("\n".join(line for line in (put_down_line(put.put_down), before) if line), question_card(put))
+    return Reply("\n".join(line for line in (put_down_line(asked.put_down), intro) if line), question_card(asked))
 
 
 def verdict(outcome: AnswerOutcome) -> str:
@@ -87,19 +87,19 @@ def notebook_line(outcome: AnswerOutcome) -> str:
     moved = outcome.moved
     if moved is None:
         return ""
-    back, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.rights
+    next_review, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.rights
     slow = f"（用时超过 {slow_after(outcome.question)} 秒，按较慢计，会早些再问）" if moved.slow else ""
     if not rights:
         return "已收入错题本，之后会再问"
     if moved.left:
-        return f"连续答对 {rights} 次，移出错题本；{back}再问一次{slow}"
+        return f"连续答对 {rights} 次，移出错题本；{next_review}再问一次{slow}"
     if moved.entry.listed:
         return f"错题本：已连续答对 {rights} 次，再对 {RIGHTS_TO_LEAVE - rights} 次移出{slow}"
-    return f"错题复习：还记得，{back}再问{slow}"
+    return f"错题复习：还记得，{next_review}再问{slow}"
 
 
-def earned_line(earned: EarnedCredit, what: str) -> str:
-    parts = [f"{what} +{minutes_text(earned.credited)}"] if earned.credited else []
+def earned_line(earned: EarnedCredit, activity: str) -> str:
+    parts = [f"{activity} +{minutes_text(earned.credited)}"] if earned.credited else []
     if earned.refused:
         parts.append(earned.reason)
     return f"学时：{'；'.join(parts)}（规则 {earned.rule.name}）" if parts else ""
@@ -139,22 +139,21 @@ def put_down_reply(name: str) -> Reply:
     return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
 
 
-def lesson_finished(done: FinishedLesson) -> str:
+def lesson_finished(finished: FinishedLesson) -> str:
     """A lesson's end: seen, credited, refused and why."""
-    seen = sum(one.seen for one in done.pages)
-    lines = [
-        f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(done.earned.credited)}（规则 {done.earned.rule.name}）。"
-    ]
-    if done.earned.refused:
-        lines.append(f"{minutes_text(done.earned.refused)}未计：{done.earned.reason}。")
-    uncounted = [one for one in done.pages if one.reason]
+    earned = finished.earned
+    seen = sum(page.seen for page in finished.pages)
+    lines = [f"🎓 《{finished.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(earned.credited)}（规则 {earned.rule.name}）。"]
+    if earned.refused:
+        lines.append(f"{minutes_text(earned.refused)}未计：{earned.reason}。")
+    uncounted = [page for page in finished.pages if page.reason]
     if uncounted:
         lines.append(f"有 {len(uncounted)} 页没有全计，回复「为什么」看每页明细。")
     return "\n".join(lines)
 
 
-def waiting_line(found: Sequence[WaitingTask]) -> str:
-    if not found:
+def waiting_line(waiting: Sequence[WaitingTask]) -> str:
+    if not waiting:
         return ""
-    how = f"现在开始请回复「{found[0].word}」" if found[0].word else "回复「继续」接着做"
-    return f"还有没做完的：{'、'.join(one.name for one in found[:3])}。{how}。"
+    how_to = f"现在开始请回复「{waiting[0].word}」" if waiting[0].word else "回复「继续」接着做"
+    return f"还有没做完的：{'、'.join(task.name for task in waiting[:3])}。{how_to}。"

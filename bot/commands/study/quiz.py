@@ -38,12 +38,12 @@ ENDED: list[Callable[[Context], str]] = []
 @command("每日", "每日一练", "一练", "打卡")
 def daily(ctx: Context, _: str) -> Reply:
     """今天的 5 道题，约 3 分钟，每题当场看结果和依据。"""
-    got = quiz.daily(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
-    told = notices(ctx)
-    if isinstance(got, Score):
-        text = f"今天的每日一练已经完成：共 {got.answered} 题，答对 {got.right} 题。想多练可以发「练习」。"
-        return Reply("\n".join(line for line in (told, text) if line), buttons=messages.AFTER_SET)
-    return messages.question_reply(got, told)
+    daily_set = quiz.daily(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
+    notice = notices(ctx)
+    if isinstance(daily_set, Score):
+        text = f"今天的每日一练已经完成：共 {daily_set.answered} 题，答对 {daily_set.right} 题。想多练可以发「练习」。"
+        return Reply("\n".join(line for line in (notice, text) if line), buttons=messages.AFTER_SET)
+    return messages.question_reply(daily_set, notice)
 
 
 Mode = Callable[[Context, str], Reply]
@@ -79,107 +79,107 @@ def at_random(ctx: Context, law: str) -> Reply:
 @mode("错题", "错题本")
 def only_mistakes(ctx: Context, law: str) -> Reply:
     """Ten of the notebook (of a law), due or not."""
-    put = quiz.drill(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
-    if put is None:
+    asked = quiz.drill(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
+    if asked is None:
         return Reply(
             f"错题本里{f'没有《{law}》的题' if law else '现在是空的'}，没有可练的错题。", buttons=(Option("每日", "每日一练"), Option("练习", "练习"))
         )
-    return messages.question_reply(put, "只练错题，不占每天的复习题数。")
+    return messages.question_reply(asked, "只练错题，不占每天的复习题数。")
 
 
 def hears_free_text(ctx: Context) -> bool:
     """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
-    at = readings.focus(ctx.session, ctx.me.id)
-    return at is not None and tasks.TASKS[at[0]].writes(ctx, at[1])
+    focus = readings.focus(ctx.session, ctx.me.id)
+    return focus is not None and tasks.TASKS[focus[0]].writes(ctx, focus[1])
 
 
 def typed(ctx: Context, text: str) -> Reply | None:
     """A typed text as the answer to what is in hand; None when it is nothing of the kind."""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is not None:
-        return tasks.TASKS[at[0]].typed(ctx, at[1], text)
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is not None:
+        return tasks.TASKS[focus[0]].typed(ctx, focus[1], text)
     if not ANSWERLIKE.fullmatch(tidy(text)):
         return None
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if waiting:
         raise Refusal(f"{messages.REFUSED}：现在没有正在答的题。{messages.waiting_line(waiting)}", (messages.RESUME,))
-    if ended := next((said for look in ENDED if (said := look(ctx))), ""):
+    if ended := next((sentence for source in ENDED if (sentence := source(ctx))), ""):
         raise Refusal(f"{messages.REFUSED}：{ended}")
     raise Refusal(f"{messages.REFUSED}：现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
 
 
 def tapped(ctx: Context, task: str, text: str) -> Reply:
     """A tap on a card: it goes to the very question or page it was made for, and late taps change nothing."""
-    found = tasks.on_card(task)
-    if found is None:
+    on_card = tasks.on_card(task)
+    if on_card is None:
         raise Refusal(f"{messages.REFUSED}：这张卡片已经失效。回复「继续」接着做。", (messages.RESUME,))
-    of, ref, n = found
-    return of.tapped(ctx, ref, n, text)
+    task_kind, row_id, number = on_card
+    return task_kind.tapped(ctx, row_id, number, text)
 
 
 # ── A sitting in hand ──
 
 
-def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    put = quiz.put(ctx.session, ctx.catalog, ref)
+def _typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
+    asked = quiz.put(ctx.session, ctx.catalog, sitting_id)
     numbered = parse_numbered(text)
-    if numbered is not None and _means_a_place(ctx, put, text, *numbered):
-        put = _numbered(ctx, put, numbered[0])
+    if numbered is not None and _means_a_place(ctx, asked, text, *numbered):
+        asked = _numbered(ctx, asked, numbered[0])
         text = numbered[1]
-    choice = put.question.hear(text)
+    choice = asked.question.hear(text)
     if choice is None:
-        return _not_an_answer(ctx, put, text)
-    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+        return _not_an_answer(ctx, asked, text)
+    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, asked, choice, ctx.incoming, ctx.now))
 
 
-def _means_a_place(ctx: Context, put: QuestionPut, text: str, n: int, answer: str) -> bool:
+def _means_a_place(ctx: Context, asked: QuestionPut, text: str, number: int, answer: str) -> bool:
     """True when a numbered text (3B) is meant for the question of that number, and is no answer to the one in hand."""
-    if put.question.choices:
-        return put.question.hear(text) is None
-    if n == put.item.n:
+    if asked.question.choices:
+        return asked.question.hear(text) is None
+    if number == asked.item.n:
         return "题" in text
-    item = sittings.item(ctx.session, put.sitting.id, n)
+    item = sittings.item(ctx.session, asked.sitting.id, number)
     if item is None:
         return False
     other = ctx.catalog.question(ctx.session, item.version_id)
     return bool(other.choices) and other.hear(answer) is not None
 
 
-def _numbered(ctx: Context, put: QuestionPut, n: int) -> QuestionPut:
+def _numbered(ctx: Context, asked: QuestionPut, number: int) -> QuestionPut:
     """The question of a number (3B), which need not be the one in hand."""
-    if n == put.item.n:
-        return put
-    item = sittings.item(ctx.session, put.sitting.id, n)
+    if number == asked.item.n:
+        return asked
+    item = sittings.item(ctx.session, asked.sitting.id, number)
     if item is None:
-        raise Refusal(f"{messages.REFUSED}：这一组只有 {put.sitting.size} 题，没有第 {n} 题。")
-    if sittings.answered(ctx.session, put.sitting.id, n) is not None:
-        raise Refusal(f"{messages.REFUSED}：第 {n} 题已经答过，以第一次为准。")
-    return QuestionPut(put.sitting, item, ctx.catalog.question(ctx.session, item.version_id))
+        raise Refusal(f"{messages.REFUSED}：这一组只有 {asked.sitting.size} 题，没有第 {number} 题。")
+    if sittings.answered(ctx.session, asked.sitting.id, number) is not None:
+        raise Refusal(f"{messages.REFUSED}：第 {number} 题已经答过，以第一次为准。")
+    return QuestionPut(asked.sitting, item, ctx.catalog.question(ctx.session, item.version_id))
 
 
-def _not_an_answer(ctx: Context, put: QuestionPut, text: str) -> Reply | None:
-    said = tidy(text)
-    if len(said) <= 6 and difflib.get_close_matches(said.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
+def _not_an_answer(ctx: Context, asked: QuestionPut, text: str) -> Reply | None:
+    tidied = tidy(text)
+    if len(tidied) <= 6 and difflib.get_close_matches(tidied.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
         return None
-    label = KINDS[put.question.kind].label
-    raise Refusal(f"{messages.REFUSED}：这道是{label}，{HOW[put.question.kind]}；换一题回「跳过」，先放下回「退出」。")
+    label = KINDS[asked.question.kind].label
+    raise Refusal(f"{messages.REFUSED}：这道是{label}，{HOW[asked.question.kind]}；换一题回「跳过」，先放下回「退出」。")
 
 
-def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
-    put, choice = answered_by_tap(ctx, ref, n, text)
-    if readings.focus(ctx.session, ctx.me.id) != (FORMS[put.sitting.kind].task, ref):
-        quiz.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+def _tapped(ctx: Context, sitting_id: int, number: int, text: str) -> Reply:
+    asked, choice = answered_by_tap(ctx, sitting_id, number, text)
+    if readings.focus(ctx.session, ctx.me.id) != (FORMS[asked.sitting.kind].task, sitting_id):
+        quiz.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now)
+    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, asked, choice, ctx.incoming, ctx.now))
 
 
-def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[QuestionPut, str]:
+def answered_by_tap(ctx: Context, sitting_id: int, number: int, text: str) -> tuple[QuestionPut, str]:
     """The question that a card was made for and the choice tapped. Raises `Refusal` for somebody else's card, an old one, a second tap."""
-    sitting = sittings.sitting(ctx.session, ref)
+    sitting = sittings.sitting(ctx.session, sitting_id)
     if sitting is None or sitting.person_id != ctx.me.id:
         raise Refusal(f"{messages.REFUSED}：这张卡片不是发给您的。")
-    if sittings.answered(ctx.session, ref, n) is not None:
+    if sittings.answered(ctx.session, sitting_id, number) is not None:
         raise Refusal(f"{messages.REFUSED}：这道题已经答过，以第一次为准。")
-    item = sittings.item(ctx.session, ref, n)
+    item = sittings.item(ctx.session, sitting_id, number)
     if sitting.state != "open" or item is None:
         raise Refusal(f"{messages.REFUSED}：这一组题已经结束，这张卡片不再有效。")
     question = ctx.catalog.question(ctx.session, item.version_id)
@@ -189,33 +189,33 @@ def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[Question
     return QuestionPut(sitting, item, question), choice
 
 
-def _resume(ctx: Context, ref: int) -> Reply:
-    return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now), notices(ctx))
+def _resume(ctx: Context, sitting_id: int) -> Reply:
+    return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now), notices(ctx))
 
 
-def _turn(ctx: Context, ref: int) -> Reply:
-    return messages.question_reply(quiz.put(ctx.session, ctx.catalog, ref), "请先答这一题；换一题回「跳过」。")
+def _turn(ctx: Context, sitting_id: int) -> Reply:
+    return messages.question_reply(quiz.put(ctx.session, ctx.catalog, sitting_id), "请先答这一题；换一题回「跳过」。")
 
 
-def _skip(ctx: Context, ref: int) -> Reply:
-    ahead = quiz.skip(ctx.session, ctx.catalog, ref, ctx.now)
-    if ahead is None:
-        return messages.question_reply(quiz.put(ctx.session, ctx.catalog, ref), "这是最后一道没答的题了；不想做回「退出」。")
-    return messages.question_reply(ahead, "先跳过，最后再回来。")
+def _skip(ctx: Context, sitting_id: int) -> Reply:
+    next_question = quiz.skip(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    if next_question is None:
+        return messages.question_reply(quiz.put(ctx.session, ctx.catalog, sitting_id), "这是最后一道没答的题了；不想做回「退出」。")
+    return messages.question_reply(next_question, "先跳过，最后再回来。")
 
 
-def _leave(ctx: Context, ref: int) -> Reply:
+def _leave(ctx: Context, sitting_id: int) -> Reply:
     name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if name:
         return messages.put_down_reply(name)
-    score = sittings.score(ctx.session, ref)
+    score = sittings.score(ctx.session, sitting_id)
     if not score.answered:
         return Reply("这一轮结束：一题也没有答，没有要记录的。", buttons=messages.AFTER_SET)
     return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=messages.AFTER_SET)
 
 
-def _writes(ctx: Context, ref: int) -> bool:
-    return not quiz.put(ctx.session, ctx.catalog, ref).question.options
+def _writes(ctx: Context, sitting_id: int) -> bool:
+    return not quiz.put(ctx.session, ctx.catalog, sitting_id).question.options
 
 
 for _kind, _letter in (("sitting", "s"), ("match", "m")):
@@ -272,5 +272,5 @@ def notices(ctx: Context) -> str:
     """Lines to say first; each is told once, and not in the middle of an exam: an answer about a question may hold its key."""
     if key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now):
         return ""
-    told = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
-    return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in told)
+    answers = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
+    return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in answers)

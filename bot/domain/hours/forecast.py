@@ -127,11 +127,11 @@ def look_ahead(earned: Iterable[EarnedOnDay], on: date, span: ForecastSpan, quot
         return None
     sums: dict[str, int] = {}
     weeks: dict[int, int] = {}
-    for one in earned:
-        if one.day <= on:
-            sums[one.category] = sums.get(one.category, 0) + one.seconds
-            week = (on - one.day).days // 7
-            weeks[week] = weeks.get(week, 0) + one.seconds
+    for earning in earned:
+        if earning.day <= on:
+            sums[earning.category] = sums.get(earning.category, 0) + earning.seconds
+            week = (on - earning.day).days // 7
+            weeks[week] = weeks.get(week, 0) + earning.seconds
     future = {category: _grown(category, seconds, span, quota) for category, seconds in sums.items()}
     per_hour = quota.per_hour
     return Outlook(
@@ -144,8 +144,8 @@ def look_ahead(earned: Iterable[EarnedOnDay], on: date, span: ForecastSpan, quot
 
 
 def _grown(category: str, seconds: int, span: ForecastSpan, quota: ForecastQuota) -> int:
-    grown = seconds + seconds * span.remaining // span.elapsed
-    return max(seconds, min(grown, quota.caps.get(category, grown)))
+    projected = seconds + seconds * span.remaining // span.elapsed
+    return max(seconds, min(projected, quota.caps.get(category, projected)))
 
 
 def _margin(weeks: Mapping[int, int], span: ForecastSpan, per_hour: int) -> Decimal:

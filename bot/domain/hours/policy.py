@@ -71,15 +71,15 @@ class HoursPolicy:
 
     def at(self, line: str, day: date) -> RuleVersion:
         """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
-        found = self._asked.get((line, day))
-        if found is None:
-            of_line = [one for one in self.versions if one.line == line]
-            if not of_line:
+        in_force = self._asked.get((line, day))
+        if in_force is None:
+            versions = [in_force for in_force in self.versions if in_force.line == line]
+            if not versions:
                 raise KeyError(line)
-            begun = [one for one in of_line if one.valid_from <= day]
-            found = max(begun, key=lambda one: one.version) if begun else min(of_line, key=lambda one: one.version)
-            self._asked[line, day] = found
-        return found
+            begun = [in_force for in_force in versions if in_force.valid_from <= day]
+            in_force = max(begun, key=lambda version: version.version) if begun else min(versions, key=lambda version: version.version)
+            self._asked[line, day] = in_force
+        return in_force
 
     def seconds(self, hours: Fraction, day: date) -> int:
         """Hours of 学时 in credit seconds."""
@@ -178,11 +178,11 @@ class YearQuotas:
 
     def need(self, tier: str) -> Decimal | None:
         """The quota of a tier; None when the rule names none. Several tiers (、) take the highest, never the sum."""
-        found = [self.by_tier[one] for one in tier.split("、") if one in self.by_tier]
-        return max(found) if found else None
+        hours = [self.by_tier[name] for name in tier.split("、") if name in self.by_tier]
+        return max(hours) if hours else None
 
     def floor(self, tier: str) -> Decimal:
-        return max((self.collective_floor.get(one, Decimal(0)) for one in tier.split("、")), default=Decimal(0))
+        return max((self.collective_floor.get(name, Decimal(0)) for name in tier.split("、")), default=Decimal(0))
 
 
 def quotas(policy: HoursPolicy, on: date) -> YearQuotas:
@@ -198,7 +198,7 @@ def quotas(policy: HoursPolicy, on: date) -> YearQuotas:
 
 def total_hours(seconds: Mapping[str, int], seconds_per_hour: int) -> Decimal:
     """All categories together: each rounded down by itself, then added (rule D1: once per person and category)."""
-    return sum((shown_hours(one, seconds_per_hour) for one in seconds.values()), Decimal(0))
+    return sum((shown_hours(amount, seconds_per_hour) for amount in seconds.values()), Decimal(0))
 
 
 def category_label(name: str) -> str:

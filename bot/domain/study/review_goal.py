@@ -76,11 +76,11 @@ class RecallForecast:
 def chosen(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
     """At most `room` entries whose review today does most for the day, the best first."""
     all_of_them = list(entries)
-    last = _last_round(len(all_of_them), goal, now)
-    found = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda one: (recall(one.card, goal.at), one.question))
-    worth = {one.question: _worth(one.card, goal, now, last) for one in found}
-    found.sort(key=lambda one: (-worth[one.question], one.question))
-    return [one for one in found[: max(0, room)] if worth[one.question] >= TOO_LITTLE]
+    last_round = _last_round(len(all_of_them), goal, now)
+    candidates = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda entry: (recall(entry.card, goal.at), entry.question))
+    worth = {entry.question: _worth(entry.card, goal, now, last_round) for entry in candidates}
+    candidates.sort(key=lambda entry: (-worth[entry.question], entry.question))
+    return [entry for entry in candidates[: max(0, room)] if worth[entry.question] >= TOO_LITTLE]
 
 
 def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
@@ -89,18 +89,18 @@ def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
     return None if goal.days_left(now) <= length else goal.at - ONE_DAY * max(1, length // 2)
 
 
-def _worth(card: MemoryCard, goal: ReviewGoal, now: datetime, last: datetime | None) -> float:
+def _worth(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: datetime | None) -> float:
     """By how much a review now raises the chance of a right answer on the day."""
     right, wrong = reviewed(card, GOOD, now), reviewed(card, AGAIN, now)
     chance = recall(card, now)
-    if last is None:
+    if last_round is None:
         return chance * recall(right, goal.at) + (1 - chance) * recall(wrong, goal.at) - recall(card, goal.at)
-    return chance * _after_last(right, goal, last) + (1 - chance) * _after_last(wrong, goal, last) - _after_last(card, goal, last)
+    return chance * _after_last(right, goal, last_round) + (1 - chance) * _after_last(wrong, goal, last_round) - _after_last(card, goal, last_round)
 
 
-def _after_last(card: MemoryCard, goal: ReviewGoal, last: datetime) -> float:
-    chance = recall(card, last)
-    return chance * recall(reviewed(card, GOOD, last), goal.at) + (1 - chance) * recall(reviewed(card, AGAIN, last), goal.at)
+def _after_last(card: MemoryCard, goal: ReviewGoal, last_round: datetime) -> float:
+    chance = recall(card, last_round)
+    return chance * recall(reviewed(card, GOOD, last_round), goal.at) + (1 - chance) * recall(reviewed(card, AGAIN, last_round), goal.at)
 
 
 # ── What to expect ──
@@ -108,9 +108,9 @@ def _after_last(card: MemoryCard, goal: ReviewGoal, last: datetime) -> float:
 
 def prospect(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
     """What to expect of a person's cards; `cards` must not be empty."""
-    there = expected(cards, goal, now)
+    expectation = expected(cards, goal, now)
     idle = fmean(recall(card, goal.at) for card in cards)
-    return RecallForecast(idle, there, None if there * 100 >= goal.target else needed(cards, goal, now))
+    return RecallForecast(idle, expectation, None if expectation * 100 >= goal.target else needed(cards, goal, now))
 
 
 def needed(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> int:
@@ -133,14 +133,14 @@ def expected(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> fl
     sample = _sampled(cards, now)
     days = goal.days_left(now)
     steps = min(days, STEPS)
-    done = 0.0
+    reviews = 0.0
     for step in range(steps):
-        at = now + timedelta(days=days * step / steps)
-        done += goal.reviews * days / steps * len(sample) / len(cards)
-        room, done = int(done), done - int(done)
-        known = [recall(card, at) for card in sample]
-        for n in sorted(range(len(sample)), key=known.__getitem__)[:room]:
-            sample[n] = _between(sample[n], at)
+        moment = now + timedelta(days=days * step / steps)
+        reviews += goal.reviews * days / steps * len(sample) / len(cards)
+        due_reviews, reviews = int(reviews), reviews - int(reviews)
+        chances = [recall(card, moment) for card in sample]
+        for place in sorted(range(len(sample)), key=chances.__getitem__)[:due_reviews]:
+            sample[place] = _between(sample[place], moment)
     return fmean(recall(card, goal.at) for card in sample)
 
 
@@ -152,12 +152,12 @@ def _sampled(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:
     return [ranked[int((n + 0.5) * len(ranked) / SAMPLE)] for n in range(SAMPLE)]
 
 
-def _between(card: MemoryCard, at: datetime) -> MemoryCard:
-    right, wrong = reviewed(card, GOOD, at), reviewed(card, AGAIN, at)
-    chance = recall(card, at)
+def _between(card: MemoryCard, moment: datetime) -> MemoryCard:
+    right, wrong = reviewed(card, GOOD, moment), reviewed(card, AGAIN, moment)
+    chance = recall(card, moment)
     stability = math.exp(chance * math.log(right.stability) + (1 - chance) * math.log(wrong.stability))
     difficulty = chance * right.difficulty + (1 - chance) * wrong.difficulty
-    return MemoryCard(REVIEWED, None, stability, difficulty, at, at)
+    return MemoryCard(REVIEWED, None, stability, difficulty, moment, moment)
 
 
 LAW_DAY = (12, 4)
@@ -166,41 +166,42 @@ YEARS_AHEAD = 2
 _DAY = re.compile(r"(?:(\d{4})[-/.年])?(\d{1,2})[-/.·月](\d{1,2})日?")
 
 
-def read_day(said: str, today: date) -> date:
+def read_day(text: str, today: date) -> date:
     """2026-12-04, 12月4日, 12·4 or 宪法日 as a day from today on; without a year the next one. Raises `Refusal`."""
-    words = unicodedata.normalize("NFKC", said).strip()
-    found = _DAY.fullmatch(words)
+    words = unicodedata.normalize("NFKC", text).strip()
+    match = _DAY.fullmatch(words)
     try:
         if words in ("宪法日", "国家宪法日"):
             year, (month, day) = 0, LAW_DAY
-        elif found is not None:
-            year, month, day = int(found[1] or 0), int(found[2]), int(found[3])
+        elif match is not None:
+            year, month, day = int(match[1] or 0), int(match[2]), int(match[3])
         else:
-            raise ValueError(said)
-        made = date(year or today.year, month, day)
-        if not year and made < today:
-            made = date(today.year + 1, month, day)
+            raise ValueError(text)
+        goal_day = date(year or today.year, month, day)
+        if not year and goal_day < today:
+            goal_day = date(today.year + 1, month, day)
     except ValueError:
-        raise Refusal(f"「{said[:20]}」不是日期，应写作 2026-12-04 或 12月4日。") from None
-    if made < today:
-        raise Refusal(f"{made} 已经过去，请写今天或以后的日期。")
-    if made > date(today.year + YEARS_AHEAD, 12, 31):
-        raise Refusal(f"{made} 太远，考试日期最多设到 {today.year + YEARS_AHEAD} 年底。")
-    return made
+        raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-12-04 或 12月4日。") from None
+    if goal_day < today:
+        raise Refusal(f"{goal_day} 已经过去，请写今天或以后的日期。")
+    if goal_day > date(today.year + YEARS_AHEAD, 12, 31):
+        raise Refusal(f"{goal_day} 太远，考试日期最多设到 {today.year + YEARS_AHEAD} 年底。")
+    return goal_day
 
 
-def read_minutes(said: str) -> int:
+def read_minutes(text: str) -> int:
     """6 or 6分钟. Raises `Refusal`."""
-    return _number(said, r"分钟?", 1, MOST_MINUTES, "每日复习", "分钟")
+    return _number(text, r"分钟?", 1, MOST_MINUTES, "每日复习", "分钟")
 
 
-def read_target(said: str) -> int:
+def read_target(text: str) -> int:
     """90 or 90%. Raises `Refusal`."""
-    return _number(said, r"%|分", *TARGETS, "考试目标", "%")
+    return _number(text, r"%|分", *TARGETS, "考试目标", "%")
 
 
-def _number(said: str, unit: str, least: int, most: int, what: str, shown: str) -> int:
-    found = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", said).strip())
-    if found is None or not least <= int(found[1]) <= most:
-        raise Refusal(f"{what}应在 {least} 到 {most} {shown}之间，例如「设置 {what} {min(most, max(least, 6 if shown == '分钟' else 90))}」。")
-    return int(found[1])
+def _number(text: str, unit: str, least: int, most: int, name: str, unit_text: str) -> int:
+    example = 6 if unit_text == "分钟" else 90
+    match = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", text).strip())
+    if match is None or not least <= int(match[1]) <= most:
+        raise Refusal(f"{name}应在 {least} 到 {most} {unit_text}之间，例如「设置 {name} {min(most, max(least, example))}」。")
+    return int(match[1])

@@ -45,8 +45,8 @@ class MemoryCard:
 
 def slow_after(question: Question) -> int:
     """Seconds from the moment the question was put, after which a right answer to it counts as slow (Hard)."""
-    words = "".join((question.stem, *(said for _, said in question.choices)))
-    return READINGS * expected_seconds(words) + ALLOWANCE
+    text = "".join((question.stem, *(said for _, said in question.choices)))
+    return READINGS * expected_seconds(text) + ALLOWANCE
 
 
 def graded(question: Question, seconds: float | None, *, correct: bool) -> Rating:
@@ -56,32 +56,32 @@ def graded(question: Question, seconds: float | None, *, correct: bool) -> Ratin
     return HARD if seconds is not None and slow_after(question) < seconds <= AWAY else GOOD
 
 
-def begun(grade: Rating, at: datetime) -> MemoryCard:
+def begun(grade: Rating, moment: datetime) -> MemoryCard:
     """The card of a question that was never reviewed, after its first grade."""
-    return _after(fsrs.Card(card_id=0, due=at.astimezone(UTC)), grade, at)
+    return _after(fsrs.Card(card_id=0, due=moment.astimezone(UTC)), grade, moment)
 
 
-def reviewed(card: MemoryCard, grade: Rating, at: datetime) -> MemoryCard:
+def reviewed(card: MemoryCard, grade: Rating, moment: datetime) -> MemoryCard:
     """The card after one more grade."""
-    return _after(_package(card, at), grade, at)
+    return _after(_package(card, moment), grade, moment)
 
 
-def recall(card: MemoryCard, at: datetime) -> float:
+def recall(card: MemoryCard, moment: datetime) -> float:
     """How likely, from 0 to 1, the question is answered right at a moment, nothing being reviewed before it."""
-    return SCHEDULER.get_card_retrievability(_package(card, at), at.astimezone(UTC))
+    return SCHEDULER.get_card_retrievability(_package(card, moment), moment.astimezone(UTC))
 
 
-def _package(card: MemoryCard, at: datetime) -> fsrs.Card:
+def _package(card: MemoryCard, moment: datetime) -> fsrs.Card:
     """The package's card, last reviewed so many full days before a moment as days have passed."""
-    reviewed_at = at - timedelta(days=(day_of(at) - day_of(card.reviewed_at)).days)
+    reviewed_at = moment - timedelta(days=(day_of(moment) - day_of(card.reviewed_at)).days)
     return fsrs.Card(0, fsrs.State(card.state), card.step, card.stability, card.difficulty, card.due, reviewed_at.astimezone(UTC))
 
 
-def _after(card: fsrs.Card, grade: Rating, at: datetime) -> MemoryCard:
-    made, _ = SCHEDULER.review_card(card, grade, at.astimezone(UTC))
-    if made.stability is None or made.difficulty is None or made.last_review is None:
+def _after(card: fsrs.Card, grade: Rating, moment: datetime) -> MemoryCard:
+    updated, _ = SCHEDULER.review_card(card, grade, moment.astimezone(UTC))
+    if updated.stability is None or updated.difficulty is None or updated.last_review is None:
         raise ValueError("FSRS left a reviewed card without its memory")
-    return MemoryCard(int(made.state), made.step, made.stability, made.difficulty, made.due, made.last_review)
+    return MemoryCard(int(updated.state), updated.step, updated.stability, updated.difficulty, updated.due, updated.last_review)
 
 
 RIGHTS_TO_LEAVE = 2
@@ -109,20 +109,20 @@ class Mistake:
         return self.left_at is None
 
 
-def answered(entry: Mistake | None, question: str, grade: Rating, at: datetime) -> Mistake | None:
+def answered(entry: Mistake | None, question: str, grade: Rating, moment: datetime) -> Mistake | None:
     """The entry after an answer; None for a right answer to what was never wrong, which makes no card."""
     if entry is None:
-        return Mistake(question, at, begun(grade, at)) if grade is AGAIN else None
-    card = reviewed(entry.card, grade, at)
+        return Mistake(question, moment, begun(grade, moment)) if grade is AGAIN else None
+    card = reviewed(entry.card, grade, moment)
     if grade is AGAIN:
         return replace(entry, card=card, rights=0, left_at=None)
     rights = entry.rights + 1
-    return replace(entry, card=card, rights=rights, left_at=at if entry.listed and rights >= RIGHTS_TO_LEAVE else entry.left_at)
+    return replace(entry, card=card, rights=rights, left_at=moment if entry.listed and rights >= RIGHTS_TO_LEAVE else entry.left_at)
 
 
 def due_by(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
     """What is due before a moment, the longest due first."""
-    return sorted((one for one in entries if one.card.due < day_end), key=lambda one: (one.card.due, one.question))
+    return sorted((entry for entry in entries if entry.card.due < day_end), key=lambda entry: (entry.card.due, entry.question))
 
 
 def near_due(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:

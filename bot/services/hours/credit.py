@@ -36,11 +36,11 @@ def _keep(
     items: int = 0,
     by: str = "system",
 ) -> EarnedCredit:
-    named = (rule.line, rule.version)
+    rule_key = (rule.line, rule.version)
     if granted.credited:
-        ledger.add(session, person_id, category, granted.credited, day, source, named, now, law=law, required=required, by=by, items=items)
+        ledger.add(session, person_id, category, granted.credited, day, source, rule_key, now, law=law, required=required, by=by, items=items)
     if granted.refused:
-        ledger.refuse(session, person_id, source, granted.refused, day, named, granted.reason, now)
+        ledger.refuse(session, person_id, source, granted.refused, day, rule_key, granted.reason, now)
     return EarnedCredit(granted.credited, granted.refused, granted.reason, rule)
 
 
@@ -52,8 +52,8 @@ def earn_lesson(session: Session, policy: HoursPolicy, person_id: int, lesson: s
         granted = CreditGrant(0, seconds, "同一课每年只计一次，本年度已计过")
     else:
         limit = policy.seconds(rule.number("day_cap"), day)
-        had = ledger.used(session, person_id, "online", day)
-        granted = grant(seconds, [CreditCap(had.day_seconds, limit, f"今日在线学习 {rule.figure('day_cap')} 学时")])
+        used = ledger.used(session, person_id, "online", day)
+        granted = grant(seconds, [CreditCap(used.day_seconds, limit, f"今日在线学习 {rule.figure('day_cap')} 学时")])
     return _keep(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
 
 
@@ -73,13 +73,13 @@ def earn_item(session: Session, policy: HoursPolicy, person_id: int, question: s
     """A practised item (rule D3): each item once a year, ten make a quarter; None when it counted before."""
     rule = policy.at("D3", day)
     source = ("item", f"{day.year}:{question}")
-    had = ledger.used_unless_earned(session, person_id, "practice", day, source)
-    if had is None:
+    used = ledger.used_unless_earned(session, person_id, "practice", day, source)
+    if used is None:
         return None
-    wanted = item_seconds(had.year_items, rule, policy.seconds_per_hour(day))
+    wanted = item_seconds(used.year_items, rule, policy.seconds_per_hour(day))
     caps = [
-        CreditCap(had.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.figure('day_cap')} 学时"),
-        CreditCap(had.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.figure('year_cap')} 学时"),
+        CreditCap(used.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.figure('day_cap')} 学时"),
+        CreditCap(used.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.figure('year_cap')} 学时"),
     ]
     granted = grant(wanted, caps)
     if granted.refused:
@@ -101,16 +101,16 @@ def earn_exam(
     counts already. What was reversed may count again, as a further entry.
     """
     rule = policy.at("D4", day)
-    had = _exam_entries(session, person_id, exam)
-    if any(not taken_back for _, _, taken_back in had):
+    entries = _exam_entries(session, person_id, exam)
+    if any(not taken_back for _, _, taken_back in entries):
         return None
-    source = ("makeup" if makeup else "exam", f"{exam}#{len(had) + 1}" if had else str(exam))
+    source = ("makeup" if makeup else "exam", f"{exam}#{len(entries) + 1}" if entries else str(exam))
     granted = CreditGrant(policy.seconds(rule.number("pass"), day))
     return _keep(session, person_id, "exam", granted, day, source, rule, now, law="", required=True, by=by)
 
 
 def _exam_entries(session: Session, person_id: int, exam: int | str) -> list[tuple[int, int, bool]]:
-    return [one for kind in EXAM for one in ledger.family(session, person_id, kind, str(exam))]
+    return [entry for kind in EXAM for entry in ledger.family(session, person_id, kind, str(exam))]
 
 
 def exam_seconds(session: Session, person_id: int, exam: int | str) -> int:
@@ -128,9 +128,9 @@ def earn_contest(session: Session, policy: HoursPolicy, person_id: int, contest_
     """Taking part in a contest (rule D5): each contest once, so much a year at the most, nothing for rank. None when it was decided before."""
     rule = policy.at("D5", day)
     source = ("contest", str(contest_id))
-    had = ledger.used_unless_earned(session, person_id, "contest", day, source)
-    if had is None or ledger.was_refused(session, person_id, source):
+    used = ledger.used_unless_earned(session, person_id, "contest", day, source)
+    if used is None or ledger.was_refused(session, person_id, source):
         return None
     limit = policy.seconds(rule.number("year_cap"), day)
-    granted = grant(policy.seconds(rule.number("join"), day), [CreditCap(had.year_seconds, limit, f"本年竞赛 {rule.figure('year_cap')} 学时")])
+    granted = grant(policy.seconds(rule.number("join"), day), [CreditCap(used.year_seconds, limit, f"本年竞赛 {rule.figure('year_cap')} 学时")])
     return _keep(session, person_id, "contest", granted, day, source, rule, now, law="", required=False)

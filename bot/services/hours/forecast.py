@@ -56,8 +56,8 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
 
 def _stock(session: Session, catalog: Catalog, person_id: int, tier: str, today: date) -> tuple[int, int]:
     """Credit seconds that a person's unread lessons and unanswered questions can still earn this year (rules D2, D3)."""
-    had = forecast.lessons_earned(session, person_id, today.year)
-    lessons = sum(lesson.minutes * 60 for lesson in catalog.library.lessons_for(tier, today) if lesson.id not in had)
+    lessons_done = forecast.lessons_earned(session, person_id, today.year)
+    lessons = sum(lesson.minutes * 60 for lesson in catalog.library.lessons_for(tier, today) if lesson.id not in lessons_done)
     rule, per_hour = catalog.policy.at("D3", today), catalog.policy.seconds_per_hour(today)
     used = ledger.used(session, person_id, "practice", today)
     room = int(rule.number("year_cap") * per_hour) - used.year_seconds
@@ -65,24 +65,24 @@ def _stock(session: Session, catalog: Catalog, person_id: int, tier: str, today:
     return lessons, max(0, min(room, unanswered * item_seconds(0, rule, per_hour)))
 
 
-def sentence(found: Personal | None) -> str:
+def sentence(personal: Personal | None) -> str:
     """One line for 我的学时; empty when there is nothing to foretell, or the quota is reached."""
-    if found is None or found.outlook.reached:
+    if personal is None or personal.outlook.reached:
         return ""
-    outlook = found.outlook
+    outlook = personal.outlook
     head = f"🔭 按今年的进度，年底预计 {hours_text(outlook.expected)} 学时（±{hours_text(outlook.margin)}）"
     if not outlook.will_miss:
         return f"{head}，{'刚够，别松劲' if outlook.doubtful else '能达标'}。"
     if outlook.expected < outlook.quota.need:
         head += f"，差 {hours_text(outlook.quota.need - outlook.expected)}"
-    return f"{head}。{_way(found)}"
+    return f"{head}。{_way(personal)}"
 
 
-def _way(found: Personal) -> str:
-    short = found.outlook.short
+def _way(personal: Personal) -> str:
+    short = personal.outlook.short
     together = f"集体学法还差 {hours_text(short)}，自学补不了，请参加集体学法。" if short else ""
-    if found.plan is not None:
-        return f"每个工作日 {found.plan.minutes} 分钟，{chinese_day(found.plan.day)}{'总量够数' if short else '达标'}。{together}"
-    if not found.outlook.missing:
+    if personal.plan is not None:
+        return f"每个工作日 {personal.plan.minutes} 分钟，{chinese_day(personal.plan.day)}{'总量够数' if short else '达标'}。{together}"
+    if not personal.outlook.missing:
         return together
-    return f"光靠自学来不及了（没学的课和题约值 {found.stock // 60} 分钟），请参加集体学法、考试或培训。"
+    return f"光靠自学来不及了（没学的课和题约值 {personal.stock // 60} 分钟），请参加集体学法、考试或培训。"

@@ -48,7 +48,7 @@ def seal_some(session: Session, now: datetime, algorithm: str = "sha256", top: i
     """Give the next unsealed entries their place, oldest first; returns how many there were. One call, one transaction, one sealer at a time."""
     if not hash_chain.available(algorithm):
         raise Refusal(
-            f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(one for one in hash_chain.ALGORITHMS if hash_chain.available(one))}"
+            f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(name for name in hash_chain.ALGORITHMS if hash_chain.available(name))}"
         )
     hours_hash_chain.lock(session)
     head, salt = hours_hash_chain.head(session), hours_hash_chain.salt(session)
@@ -75,10 +75,10 @@ def verify(session: Session, known_head: str = "") -> ChainCheck:
     wanted = known_head.strip().lower().rpartition(":")[2]
     if known_head and not _HEAD.fullmatch(wanted):
         raise Refusal("链头应是 64 位十六进制数，或至少写出前 16 位。")
-    walked = _walk(session, wanted)
-    if walked.fault is not None:
-        return walked
-    return _beside(session, walked)
+    check = _walk(session, wanted)
+    if check.fault is not None:
+        return check
+    return _beside(session, check)
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class _Walk:
 
 
 def _walk(session: Session, known_head: str) -> ChainCheck:
-    walk, seen, last = _Walk(), False, None
+    walk, head_seen, last = _Walk(), False, None
     for place in hours_hash_chain.chain(session):
         fault = walk.step(place)
         if fault is not None:
@@ -119,9 +119,9 @@ def _walk(session: Session, known_head: str) -> ChainCheck:
             return ChainCheck(walk.sealed, last, 0, fault)
         last = Head(place.seq, place.hash, place.algorithm)
         if known_head and place.hash.startswith(known_head):
-            seen = True
+            head_seen = True
     note = ""
-    if known_head and not seen:
+    if known_head and not head_seen:
         sentence = "给出的链头不在链中：链被重新计算过，或尾部被截去。"
         return ChainCheck(walk.sealed, last, 0, ChainFault("head", None, None, sentence))
     if known_head and last is not None and not last.hash.startswith(known_head):
@@ -148,7 +148,7 @@ def _fits(entry: SealedEntry, seq: int, previous: set[str], hashes: set[str], wa
     if not hash_chain.available(place.algorithm):
         return False
     salts = {walk.salt} if walk.salt else {entry.salt, place.entry.salt if place.entry else entry.salt}
-    return any(hash_chain.chain_hash(entry, seq, one, salt, place.algorithm) in hashes for one in previous for salt in salts)
+    return any(hash_chain.chain_hash(entry, seq, candidate, salt, place.algorithm) in hashes for candidate in previous for salt in salts)
 
 
 def _slipped_in(entry: SealedEntry, seq: int | None, sealed_at: datetime) -> ChainFault:
@@ -156,7 +156,7 @@ def _slipped_in(entry: SealedEntry, seq: int | None, sealed_at: datetime) -> Cha
     return ChainFault("inserted", seq, entry.id, f"{where}是后来插入的：记录时间早于 {sealed_at:%Y-%m-%dT%H:%MZ} 的封存，当时却不在库中。")
 
 
-def _beside(session: Session, walked: ChainCheck) -> ChainCheck:
+def _beside(session: Session, check: ChainCheck) -> ChainCheck:
     """What has no place: waiting for the next sealing, or slipped in behind the last."""
     loose, fault, last = 0, None, None
     sealed_at = hours_hash_chain.sealed_at(session)
@@ -172,4 +172,4 @@ def _beside(session: Session, walked: ChainCheck) -> ChainCheck:
             f"工号 {staff_no} {year} 年 {category} 的流水合计 {entries} 秒，与累计数 {total} 秒不符：{which}有流水不是由程序写入的，或累计数被改动。"
         )
         fault = ChainFault("inserted", None, last.id if last is not None else None, sentence)
-    return ChainCheck(walked.sealed, walked.head, loose, fault, walked.note)
+    return ChainCheck(check.sealed, check.head, loose, fault, check.note)

@@ -51,31 +51,31 @@ NAMES: dict[str, Named] = {}
 """How a kind of sitting is named while it waits, where the name of its form says too little."""
 
 
-def name_of_closing_questions(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
-    reading = readings.reading(session, int(one.scope))
+def name_of_closing_questions(session: Session, catalog: Catalog, facts: OpenSittingFacts) -> str:
+    reading = readings.reading(session, int(facts.scope))
     lesson = catalog.library.lessons.get(reading.lesson) if reading else None
-    return f"《{lesson.title}》的课后题" if lesson else FORMS[one.kind].name
+    return f"《{lesson.title}》的课后题" if lesson else FORMS[facts.kind].name
 
 
-def name_of(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
-    return NAMES[one.kind](session, catalog, one) if one.kind in NAMES else FORMS[one.kind].name
+def name_of(session: Session, catalog: Catalog, facts: OpenSittingFacts) -> str:
+    return NAMES[facts.kind](session, catalog, facts) if facts.kind in NAMES else FORMS[facts.kind].name
 
 
 def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingTask]:
     """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
-    at = readings.focus(session, person_id)
-    found = [known for source in UNBEGUN if (known := source(session, person_id)) is not None]
+    focus = readings.focus(session, person_id)
+    tasks = [known for source in UNBEGUN if (known := source(session, person_id)) is not None]
     for row in readings.open_sittings(session, person_id):
-        one = OpenSittingFacts(*row)
-        form = FORMS[one.kind]
-        if at != (form.task, one.ref):
-            found.append(WaitingTask(form.task, one.ref, f"{name_of(session, catalog, one)}（{one.answered}/{one.size}）", form.claim))
-    for ref, lesson_id in readings.open_readings(session, person_id):
-        page = readings.reading(session, ref)
-        if at != ("reading", ref) and page is not None and page.state == "open":
+        facts = OpenSittingFacts(*row)
+        form = FORMS[facts.kind]
+        if focus != (form.task, facts.ref):
+            tasks.append(WaitingTask(form.task, facts.ref, f"{name_of(session, catalog, facts)}（{facts.answered}/{facts.size}）", form.claim))
+    for reading_id, lesson_id in readings.open_readings(session, person_id):
+        reading = readings.reading(session, reading_id)
+        if focus != ("reading", reading_id) and reading is not None and reading.state == "open":
             lesson = catalog.library.lessons.get(lesson_id)
-            found.append(WaitingTask("reading", ref, f"《{lesson.title}》第 {page.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
-    return sorted(found, key=lambda one: one.claim)
+            tasks.append(WaitingTask("reading", reading_id, f"《{lesson.title}》第 {reading.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
+    return sorted(tasks, key=lambda task: task.claim)
 
 
 def make_way(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
@@ -84,26 +84,26 @@ def make_way(session: Session, catalog: Catalog, person_id: int, now: datetime, 
     `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
     has said that they leave.
     """
-    at = readings.focus(session, person_id)
-    if at is None:
+    focus = readings.focus(session, person_id)
+    if focus is None:
         return ""
-    task, ref = at
+    task, row_id = focus
     if task == "reading":
         readings.drop_focus(session, person_id)
-        return _close_book(session, catalog, ref, now)
-    sitting = sittings.sitting(session, ref)
+        return _close_book(session, catalog, row_id, now)
+    sitting = sittings.sitting(session, row_id)
     if sitting is None or sitting.state != "open":
         readings.drop_focus(session, person_id)
         return ""
     form = FORMS[sitting.kind]
-    name = name_of(session, catalog, OpenSittingFacts(ref, sitting.kind, sitting.scope, sitting.size, 0))
+    name = name_of(session, catalog, OpenSittingFacts(row_id, sitting.kind, sitting.scope, sitting.size, 0))
     if claim is not None and form.claim <= HOLDS and claim > form.claim:
         raise Refusal(
             f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
         )
     readings.drop_focus(session, person_id)
     if not form.stays:
-        sittings.close_sitting(session, ref, "left", now)
+        sittings.close_sitting(session, row_id, "left", now)
         return ""
     return name
 

@@ -72,9 +72,9 @@ def find(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
 
 def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, now: datetime) -> SentPage:
     """Begin a lesson, or take it up where it was left. One lesson at a time: what is in hand is put down first."""
-    had = next((ref for ref, name in readings.open_readings(session, person_id) if name == lesson.id), None)
-    if had is not None:
-        return _take_up(session, catalog, person_id, _under_way(session, had), lesson, now)
+    reading_ref = next((ref for ref, name in readings.open_readings(session, person_id) if name == lesson.id), None)
+    if reading_ref is not None:
+        return _take_up(session, catalog, person_id, _under_way(session, reading_ref), lesson, now)
     put_down = current_task.make_way(session, catalog, person_id, now, TaskClaim.STUDY)
     reading_id = readings.open_reading(session, person_id, lesson.id, lesson.digest, now)
     readings.set_focus(session, person_id, "reading", reading_id, now)
@@ -149,8 +149,8 @@ def turn(session: Session, catalog: Catalog, person_id: int, reading_id: int, no
     if reading.page < len(lesson.pages):
         readings.turn(session, reading_id, reading.page + 1)
         readings.send_page(session, reading_id, reading.page + 1, now)
-        ahead = OpenReading(reading_id, person_id, lesson.id, lesson.digest, reading.page + 1, "open")
-        return SentPage(ahead, lesson, reading.page + 1, credit)
+        next_reading = OpenReading(reading_id, person_id, lesson.id, lesson.digest, reading.page + 1, "open")
+        return SentPage(next_reading, lesson, reading.page + 1, credit)
     questions = [name for name in lesson.questions if name in catalog.drawn]
     if not questions:
         return finish(session, catalog, person_id, reading_id, now)

@@ -81,28 +81,28 @@ def moved(session: Session, person_id: int, question: Question, mark: Grade, pla
     """
     if mark.provisional:
         return None
-    had = mistakes.entry(session, person_id, question.id)
-    if had is None and mark.correct:
+    before = mistakes.entry(session, person_id, question.id)
+    if before is None and mark.correct:
         return None
     since = mistakes.put_since(session, person_id, *place) if place is not None and mark.correct else None
     grade = graded(question, None if since is None else (now - since).total_seconds(), correct=mark.correct)
-    kept = answered(had, question.id, grade, now)
-    if kept is None:
+    after = answered(before, question.id, grade, now)
+    if after is None:
         return None
-    mistakes.keep(session, person_id, kept)
-    return NotebookMove(kept, grade, left=not kept.listed and (had is None or had.listed))
+    mistakes.keep(session, person_id, after)
+    return NotebookMove(after, grade, left=not after.listed and (before is None or before.listed))
 
 
 def missed(session: Session, person_id: int, question: str, now: datetime) -> None:
     """Take a question into the notebook that was answered wrong where the notebook does not move at once: in an exam, when its keys are told."""
-    kept = answered(mistakes.entry(session, person_id, question), question, AGAIN, now)
-    if kept is not None:
-        mistakes.keep(session, person_id, kept)
+    after = answered(mistakes.entry(session, person_id, question), question, AGAIN, now)
+    if after is not None:
+        mistakes.keep(session, person_id, after)
 
 
 def entries(session: Session, person_id: int, among: Collection[str]) -> list[Mistake]:
     """The notebook, listed and left, as far as its questions are among the given."""
-    return [one for one in mistakes.entries(session, person_id) if one.question in among]
+    return [entry for entry in mistakes.entries(session, person_id) if entry.question in among]
 
 
 def plan(session: Session, person_id: int) -> ReviewSettings:
@@ -112,66 +112,66 @@ def plan(session: Session, person_id: int) -> ReviewSettings:
 
 def goal(session: Session, person_id: int, now: datetime) -> ReviewGoal | None:
     """The day that a person reviews for: their own, else that of their next exam; None when there is none, or it is over."""
-    own, today = mistakes.plan(session, person_id), day_of(now)
-    aim = ReviewGoal(own.day) if own.day is not None and own.day >= today else next_exam(session, person_id, today)
-    return None if aim is None else replace(aim, minutes=own.minutes, target=own.target)
+    chosen, today = mistakes.plan(session, person_id), day_of(now)
+    aim = ReviewGoal(chosen.day) if chosen.day is not None and chosen.day >= today else next_exam(session, person_id, today)
+    return None if aim is None else replace(aim, minutes=chosen.minutes, target=chosen.target)
 
 
 def next_exam(session: Session, person_id: int, today: date) -> ReviewGoal | None:
     """The nearest exam day that any source knows for a person."""
-    found = (source(session, person_id, today) for source in EXAM_DAYS)
-    return min((one for one in found if one is not None and one.day >= today), key=lambda one: one.day, default=None)
+    goals = (source(session, person_id, today) for source in EXAM_DAYS)
+    return min((goal for goal in goals if goal is not None and goal.day >= today), key=lambda goal: goal.day, default=None)
 
 
-def allowed(own: ReviewSettings, aim: ReviewGoal | None) -> int:
+def allowed(chosen: ReviewSettings, aim: ReviewGoal | None) -> int:
     """Reviews a day: eight, or fewer where the person gave fewer minutes; with a day that counts, what the person's minutes hold."""
     if aim is not None:
         return aim.reviews
-    return min(DAILY_REVIEWS, ReviewGoal(date.max, own.minutes).reviews)
+    return min(DAILY_REVIEWS, ReviewGoal(date.max, chosen.minutes).reviews)
 
 
-def standing(session: Session, person_id: int, kept: list[Mistake], now: datetime, *, whole: bool) -> NotebookStanding:
+def standing(session: Session, person_id: int, notebook: list[Mistake], now: datetime, *, whole: bool) -> NotebookStanding:
     """How a notebook stands; `kept` is what `entries` gave. Only of a whole one is it said what to expect: the minutes are for all of it."""
     today = day_of(now)
     aim = goal(session, person_id, now)
-    due = due_by(kept, end_of(today))
-    later = min((one.card.due for one in kept if one.card.due >= end_of(today)), default=None)
+    due = due_by(notebook, end_of(today))
+    later = min((entry.card.due for entry in notebook if entry.card.due >= end_of(today)), default=None)
     return NotebookStanding(
-        listed=sum(one.listed for one in kept),
-        left=sum(not one.listed for one in kept),
+        listed=sum(entry.listed for entry in notebook),
+        left=sum(not entry.listed for entry in notebook),
         due=len(due),
         asked=mistakes.asked(session, person_id, start_of(today)),
         allowed=allowed(mistakes.plan(session, person_id), aim),
         next_due=None if later is None else day_of(later),
         goal=aim,
-        prospect=review_goal_prospect([one.card for one in kept], aim, now) if aim is not None and kept and whole else None,
+        prospect=review_goal_prospect([entry.card for entry in notebook], aim, now) if aim is not None and notebook and whole else None,
     )
 
 
-def due_today(kept: list[Mistake], at: NotebookStanding, now: datetime) -> list[str]:
+def due_today(notebook: list[Mistake], standing: NotebookStanding, now: datetime) -> list[str]:
     """What the notebook asks now, the most urgent first: no more than today still allows.
 
     With a day that counts, what does most for it; what was answered wrong or once right today and is due again comes after.
     """
-    due = due_by(kept, end_of(day_of(now)))
-    if at.goal is not None:
-        fresh = [one for one in kept if day_of(one.card.reviewed_at) < day_of(now)]
-        due = chosen(fresh, at.goal, now, at.room) + [one for one in due if day_of(one.card.reviewed_at) >= day_of(now)]
-    return [one.question for one in due[: at.room]]
+    due = due_by(notebook, end_of(day_of(now)))
+    if standing.goal is not None:
+        fresh = [entry for entry in notebook if day_of(entry.card.reviewed_at) < day_of(now)]
+        due = chosen(fresh, standing.goal, now, standing.room) + [entry for entry in due if day_of(entry.card.reviewed_at) >= day_of(now)]
+    return [entry.question for entry in due[: standing.room]]
 
 
-def with_daily(session: Session, person_id: int, kept: list[Mistake], now: datetime, most: int) -> list[str]:
+def with_daily(session: Session, person_id: int, notebook: list[Mistake], now: datetime, most: int) -> list[str]:
     """What of the notebook comes with the daily set, at most `most`: near due, or best for the day that counts; none once today's are used up."""
-    if not kept:
+    if not notebook:
         return []
     today = day_of(now)
     aim = goal(session, person_id, now)
     room = min(most, allowed(mistakes.plan(session, person_id), aim) - mistakes.asked(session, person_id, start_of(today)))
     if room <= 0:
         return []
-    fresh = [one for one in kept if day_of(one.card.reviewed_at) < today]
-    found = near_due(fresh, end_of(today)) if aim is None else chosen(fresh, aim, now, room)
-    return [one.question for one in found[:room]]
+    fresh = [entry for entry in notebook if day_of(entry.card.reviewed_at) < today]
+    candidates = near_due(fresh, end_of(today)) if aim is None else chosen(fresh, aim, now, room)
+    return [entry.question for entry in candidates[:room]]
 
 
 def set_day(session: Session, person_id: int, day: date | None) -> None:

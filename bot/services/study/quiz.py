@@ -137,10 +137,10 @@ def open_set(
 
 def put(session: Session, catalog: Catalog, sitting_id: int) -> QuestionPut:
     """The question in hand of an open sitting."""
-    found = sittings.in_hand(session, sitting_id)
-    if found is None:
+    in_hand = sittings.in_hand(session, sitting_id)
+    if in_hand is None:
         raise Refusal("这一组题已经做完了。")
-    sitting, item, ahead = found
+    sitting, item, ahead = in_hand
     return QuestionPut(sitting, item, catalog.question(session, item.version_id), ahead=ahead)
 
 
@@ -161,19 +161,21 @@ def _tapped(session: Session, catalog: Catalog, person_id: int) -> list[str]:
 def daily(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut | Score:
     """Today's five, each answered by a tap: the same set all day, taken up where it was left; its score when it is done."""
     day = day_of(now).isoformat()
-    had = sittings.last_sitting(session, person_id, "daily", day)
-    if had is not None and had.state == "done":
-        return sittings.score(session, had.id)
-    if had is not None and had.state == "open":
-        return resume(session, catalog, person_id, had.id, now)
-    for ref, kind, scope, _, _ in readings.open_sittings(session, person_id):
+    last_sitting = sittings.last_sitting(session, person_id, "daily", day)
+    if last_sitting is not None and last_sitting.state == "done":
+        return sittings.score(session, last_sitting.id)
+    if last_sitting is not None and last_sitting.state == "open":
+        return resume(session, catalog, person_id, last_sitting.id, now)
+    for sitting_id, kind, scope, _, _ in readings.open_sittings(session, person_id):
         # A message of the last second before midnight may be heard after one of the first: it closes nothing that is of a later day.
         if kind == "daily" and scope < day:
             # An unfinished set of an earlier day does not come back: its answers stand, its questions will be drawn again.
-            sittings.close_sitting(session, ref, "left", now)
+            sittings.close_sitting(session, sitting_id, "left", now)
     pool = _tapped(session, catalog, person_id)
-    back = mistakes.with_daily(session, person_id, mistakes.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
-    names = back + draw([name for name in pool if name not in back], sittings.known_questions(session, person_id), DAILY_SIZE - len(back), rng)
+    reviews = mistakes.with_daily(session, person_id, mistakes.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
+    names = reviews + draw(
+        [name for name in pool if name not in reviews], sittings.known_questions(session, person_id), DAILY_SIZE - len(reviews), rng
+    )
     rng.shuffle(names)
     return open_set(session, catalog, person_id, "daily", day, names, now)
 
@@ -182,10 +184,10 @@ def _named(session: Session, catalog: Catalog, person_id: int, name: str) -> lis
     """The questions that can be drawn: of a law, law set or bank, or all without a name."""
     if not name:
         return _drawable(session, catalog, person_id, catalog.library.questions)
-    found = catalog.library.questions_of(name)
-    if found is None:
+    questions = catalog.library.questions_of(name)
+    if questions is None:
         raise Refusal(no_such_law(catalog, name))
-    return _drawable(session, catalog, person_id, (question.id for question in found))
+    return _drawable(session, catalog, person_id, (question.id for question in questions))
 
 
 def practice(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut:
@@ -211,8 +213,8 @@ def no_such_law(catalog: Catalog, name: str) -> str:
 
 def drill(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut | None:
     """A round of ten over what stands in the notebook (of one law), due or not, as often as one likes; None when nothing does."""
-    kept = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
-    names = [one.question for one in kept if one.listed]
+    notebook = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
+    names = [entry.question for entry in notebook if entry.listed]
     if not names:
         return None
     rng.shuffle(names)
@@ -223,13 +225,13 @@ def redo(
     session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random
 ) -> tuple[QuestionPut | None, NotebookStanding]:
     """A round over what the notebook (of a law) asks today, and how it stands; no round when nothing is due or today's reviews are done."""
-    kept = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
-    at = mistakes.standing(session, person_id, kept, now, whole=not name)
-    names = mistakes.due_today(kept, at, now)[:REVIEW_SIZE]
+    notebook = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
+    standing = mistakes.standing(session, person_id, notebook, now, whole=not name)
+    names = mistakes.due_today(notebook, standing, now)[:REVIEW_SIZE]
     if not names:
-        return None, at
+        return None, standing
     rng.shuffle(names)
-    return open_set(session, catalog, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), at
+    return open_set(session, catalog, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), standing
 
 
 def challenge(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
@@ -246,14 +248,14 @@ def closing(session: Session, catalog: Catalog, person_id: int, reading_id: int,
 
 def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> QuestionPut:
     """Take a sitting up again where it was left."""
-    at = put(session, catalog, sitting_id)
-    form = FORMS[at.sitting.kind]
-    return replace(at, put_down=current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now))
+    asked = put(session, catalog, sitting_id)
+    form = FORMS[asked.sitting.kind]
+    return replace(asked, put_down=current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now))
 
 
-def answer(session: Session, catalog: Catalog, person_id: int, at: QuestionPut, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
+def answer(session: Session, catalog: Catalog, person_id: int, asked: QuestionPut, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
-    question, item, sitting = at.question, at.item, at.sitting
+    question, item, sitting = asked.question, asked.item, asked.sitting
     if sitting.kind in GATES:
         GATES[sitting.kind](session, sitting, incoming, now)
     mark = question.mark(choice, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
@@ -266,25 +268,25 @@ def answer(session: Session, catalog: Catalog, person_id: int, at: QuestionPut, 
     if form.credits:
         credited = credit.earn_item(session, catalog.policy, person_id, item.question, question.law, day_of(now), now)
     over = form.one_life and not mark.correct
-    ahead = None if over else at.ahead or sittings.next_item(session, sitting.id, item.n + 1)
+    next_item = None if over else asked.ahead or sittings.next_item(session, sitting.id, item.n + 1)
     score = None
     following = None
-    if ahead is None:
+    if next_item is None:
         sittings.close_sitting(session, sitting.id, "done", now)
         readings.drop_focus(session, person_id)
         score = sittings.score(session, sitting.id)
     else:
-        sittings.move(session, sitting.id, ahead.n)
-        following = QuestionPut(sitting, ahead, catalog.question(session, ahead.version_id))
+        sittings.move(session, sitting.id, next_item.n)
+        following = QuestionPut(sitting, next_item, catalog.question(session, next_item.version_id))
     return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, moved, following, score, kept_back)
 
 
 def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> QuestionPut | None:
     """The next unanswered question instead of this one, put now; None when this one is the last."""
-    at = put(session, catalog, sitting_id)
-    ahead = sittings.next_item(session, sitting_id, at.item.n + 1)
-    if ahead is None or ahead.n == at.item.n:
+    asked = put(session, catalog, sitting_id)
+    next_item = sittings.next_item(session, sitting_id, asked.item.n + 1)
+    if next_item is None or next_item.n == asked.item.n:
         return None
-    sittings.move(session, sitting_id, ahead.n)
-    readings.set_focus(session, at.sitting.person_id, FORMS[at.sitting.kind].task, sitting_id, now)
-    return QuestionPut(at.sitting, ahead, catalog.question(session, ahead.version_id))
+    sittings.move(session, sitting_id, next_item.n)
+    readings.set_focus(session, asked.sitting.person_id, FORMS[asked.sitting.kind].task, sitting_id, now)
+    return QuestionPut(asked.sitting, next_item, catalog.question(session, next_item.version_id))

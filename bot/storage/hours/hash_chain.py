@@ -90,14 +90,14 @@ def waiting(session: Session, top: int) -> list[SealedEntry]:
     return [entry_of(row) for row in _WAITING.all(session, top=top)]
 
 
-def place(session: Session, seq: int, entry_id: int, algorithm: str, made: str, at: datetime) -> None:
-    _SEAL.run(session, seq=seq, entry_id=entry_id, algorithm=algorithm, hash=made, at=stamp(at))
+def place(session: Session, seq: int, entry_id: int, algorithm: str, entry_hash: str, at: datetime) -> None:
+    _SEAL.run(session, seq=seq, entry_id=entry_id, algorithm=algorithm, hash=entry_hash, at=stamp(at))
 
 
 def chain(session: Session) -> Iterator[SealedLine]:
     """The chain in order."""
-    for seq, entry_id, algorithm, made, sealed_at, *row in stream(session, _CHAIN, {}):
-        yield SealedLine(seq, entry_id, algorithm, made, moment(sealed_at), None if row[0] is None else entry_of(row))
+    for seq, entry_id, algorithm, entry_hash, sealed_at, *row in stream(session, _CHAIN, {}):
+        yield SealedLine(seq, entry_id, algorithm, entry_hash, moment(sealed_at), None if row[0] is None else entry_of(row))
 
 
 def loose(session: Session) -> Iterator[SealedEntry]:

@@ -111,7 +111,7 @@ def add(
     day: date,
     source: tuple[str, str],
     rule: tuple[str, int],
-    at: datetime,
+    recorded_at: datetime,
     *,
     law: str = "",
     required: bool = False,
@@ -131,7 +131,7 @@ def add(
         source_id=source[1],
         rule=rule[0],
         rule_version=rule[1],
-        recorded_at=stamp(at),
+        recorded_at=stamp(recorded_at),
         recorded_by=by,
         reverses=None,
     )
@@ -142,7 +142,7 @@ def add(
     return int(row[0])
 
 
-def reverse(session: Session, entry_id: int, at: datetime, by: str, *, items: int = 0) -> int | None:
+def reverse(session: Session, entry_id: int, recorded_at: datetime, by: str, *, items: int = 0) -> int | None:
     """Take an entry back by its mirror image; None when there is no such entry or it was reversed before."""
     original = _ORIGINAL.one(session, id=entry_id)
     if original is None:
@@ -160,7 +160,7 @@ def reverse(session: Session, entry_id: int, at: datetime, by: str, *, items: in
         source_id=source_id,
         rule=rule,
         rule_version=rule_version,
-        recorded_at=stamp(at),
+        recorded_at=stamp(recorded_at),
         recorded_by=by,
         reverses=entry_id,
     )

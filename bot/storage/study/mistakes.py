@@ -67,16 +67,16 @@ def _entry(row: Any) -> Mistake:
     return Mistake(question, moment(entered_at), card, rights, None if left_at is None else moment(left_at))
 
 
-def keep(session: Session, person_id: int, kept: Mistake) -> None:
+def keep(session: Session, person_id: int, mistake: Mistake) -> None:
     """Write an entry; that it was first wrong on a day never changes."""
-    card = kept.card
+    card = mistake.card
     _KEEP.run(
         session,
         person_id=person_id,
-        question=kept.question,
-        entered_at=stamp(kept.entered_at),
-        rights=kept.rights,
-        left_at=None if kept.left_at is None else stamp(kept.left_at),
+        question=mistake.question,
+        entered_at=stamp(mistake.entered_at),
+        rights=mistake.rights,
+        left_at=None if mistake.left_at is None else stamp(mistake.left_at),
         state=card.state,
         step=card.step,
         stability=card.stability,
@@ -102,6 +102,6 @@ def plan(session: Session, person_id: int) -> ReviewSettings:
     return ReviewSettings() if row is None else ReviewSettings(None if row[0] is None else date.fromisoformat(row[0]), row[1], row[2])
 
 
-def keep_plan(session: Session, person_id: int, chosen: ReviewSettings) -> None:
-    day = None if chosen.day is None else chosen.day.isoformat()
-    _KEEP_PLAN.run(session, person_id=person_id, day=day, minutes=chosen.minutes, target=chosen.target)
+def keep_plan(session: Session, person_id: int, settings: ReviewSettings) -> None:
+    day = None if settings.day is None else settings.day.isoformat()
+    _KEEP_PLAN.run(session, person_id=person_id, day=day, minutes=settings.minutes, target=settings.target)

@@ -168,9 +168,9 @@ def in_hand(session: Session, sitting_id: int) -> tuple[OpenSitting, SittingItem
     rows = _IN_HAND.all(session, id=sitting_id)
     if rows:
         return OpenSitting(*rows[0][:7]), SittingItem(*rows[0][7:]), SittingItem(*rows[1][7:]) if len(rows) > 1 else None
-    found = sitting(session, sitting_id)
-    left_out = next_item(session, sitting_id, 1) if found else None
-    return None if found is None or left_out is None else (found, left_out, None)
+    open_sitting = sitting(session, sitting_id)
+    left_out = next_item(session, sitting_id, 1) if open_sitting else None
+    return None if open_sitting is None or left_out is None else (open_sitting, left_out, None)
 
 
 def move(session: Session, sitting_id: int, n: int) -> None:
@@ -217,20 +217,20 @@ def last_answer(session: Session, person_id: int) -> tuple[int, int, int, str, i
     return None if row is None else tuple(row)
 
 
-def report(session: Session, person_id: int, version_id: int, answer_id: int | None, said: str, at: datetime) -> int:
+def report(session: Session, person_id: int, version_id: int, answer_id: int | None, text: str, reported_at: datetime) -> int:
     """The id of the report; one that is still open about the same version is not doubled: what is new in the words is added to it.
 
     Raises `Refusal` when the report has no room for them.
     """
-    had = _OPEN_REPORT.one(session, person_id=person_id, version_id=version_id)
-    lines = had[1].split("\n") if had is not None and had[1] else []
-    whole = "\n".join([*lines, *([said] if said and said not in lines else [])])
-    if len(whole) > REPORT_LENGTH:
+    open_report = _OPEN_REPORT.one(session, person_id=person_id, version_id=version_id)
+    lines = open_report[1].split("\n") if open_report is not None and open_report[1] else []
+    merged = "\n".join([*lines, *([text] if text and text not in lines else [])])
+    if len(merged) > REPORT_LENGTH:
         raise Refusal(f"未记录：一道题的报告最多 {REPORT_LENGTH} 字{'，连同您先前写的' if lines else ''}超出了，请写短一些再发。")
-    if had is not None:
-        _ADD_TO_REPORT.run(session, id=had[0], said=whole)
-        return int(had[0])
-    return int(_REPORT.one(session, person_id=person_id, version_id=version_id, answer_id=answer_id, said=said, at=stamp(at))[0])
+    if open_report is not None:
+        _ADD_TO_REPORT.run(session, id=open_report[0], said=merged)
+        return int(open_report[0])
+    return int(_REPORT.one(session, person_id=person_id, version_id=version_id, answer_id=answer_id, said=text, at=stamp(reported_at))[0])
 
 
 def open_reports(session: Session, top: int = 5) -> list[tuple[int, str, str, int, str, str, str]]:
@@ -238,10 +238,10 @@ def open_reports(session: Session, top: int = 5) -> list[tuple[int, str, str, in
     return [tuple(row) for row in _REPORTS.all(session, top=top)]
 
 
-def answer_report(session: Session, report_id: int, by: int, text: str, at: datetime) -> tuple[int, int] | None:
+def answer_report(session: Session, report_id: int, by: int, text: str, answered_at: datetime) -> tuple[int, int] | None:
     """(reporter, version row) of the report now answered; None when there is none open with that number."""
     row = _ONE_REPORT.one(session, id=report_id)
-    if row is None or _ANSWER_REPORT.run(session, id=report_id, by=by, text=text, at=stamp(at)) == 0:
+    if row is None or _ANSWER_REPORT.run(session, id=report_id, by=by, text=text, at=stamp(answered_at)) == 0:
         return None
     return row[0], row[1]
 
