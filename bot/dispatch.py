@@ -13,7 +13,7 @@ import structlog
 from sqlmodel import Session
 
 from bot.commands import registry, router
-from bot.commands.help import GREETINGS, STRANGER, welcome
+from bot.commands.help import GREETINGS, STRANGER_REPLY, welcome
 from bot.commands.router import Command, Context
 from bot.commands.study import quiz
 from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
@@ -26,13 +26,13 @@ from bot.storage.system import audit, inbox
 
 log = structlog.get_logger()
 
-BUSY = Reply("系统繁忙，未记录，请稍后再发一次。")
-BROKEN = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
-NOT_TEXT = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
+BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
+BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
+NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
-REFUSED_KEPT = 10_000
+MAX_REMEMBERED_REFUSALS = 10_000
 """How many refused messages are known again; together with the platforms' retries, seconds apart, far more than are under way."""
-_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What no database keeps as text: NUL and half characters."""
 
 Note = Callable[[str, str, float], None]
@@ -59,8 +59,8 @@ class Dispatcher:
         started = time.perf_counter()
         if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
             return known_reply
-        if _UNKEEPABLE.search(incoming.text):
-            incoming = replace(incoming, text=_UNKEEPABLE.sub("", incoming.text))
+        if _UNSTORABLE.search(incoming.text):
+            incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
         try:
             if named is not None and named[0].reads:
@@ -74,18 +74,18 @@ class Dispatcher:
         except Busy as busy:
             log.warning("shed", channel=channel, reason=str(busy))
             self.note("shed", channel, 1)
-            reply = BUSY
+            reply = BUSY_REPLY
         except Exception:
             log.exception("message failed", channel=channel, message_id=incoming.message_id)
             self.note("failed", channel, 1)
-            reply = BROKEN
+            reply = BROKEN_REPLY
         self.note("handle_seconds", channel, time.perf_counter() - started)
         return reply
 
     def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
         """The refusal in words: of several copies that were under way together, those of the first."""
         reply = self._refused.setdefault((incoming.sender, incoming.message_id), Reply(str(refusal), buttons=refusal.buttons))
-        if len(self._refused) > REFUSED_KEPT:
+        if len(self._refused) > MAX_REMEMBERED_REFUSALS:
             self._refused.popitem(last=False)
         return reply
 
@@ -111,7 +111,7 @@ class Dispatcher:
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
         if named is None or named[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
-            return STRANGER
+            return STRANGER_REPLY
         accounts.lock_stranger(ctx.session, incoming.sender)
         if (known_reply := inbox.heard(ctx.session, incoming)) is not None:
             return known_reply
@@ -155,20 +155,20 @@ def respond(ctx: Context) -> Reply:
         case "follow":
             return welcome(ctx)
         case "other":
-            return NOT_TEXT
+            return NOT_TEXT_REPLY
     if incoming.task:
-        return quiz.tapped(ctx, incoming.task, incoming.text)
+        return quiz.handle_tap(ctx, incoming.task, incoming.text)
     if not incoming.text.strip():
-        return NOT_TEXT
-    if router.tidy(incoming.text).rstrip("!。~").lower() in GREETINGS:
+        return NOT_TEXT_REPLY
+    if router.normalize(incoming.text).rstrip("!。~").lower() in GREETINGS:
         return welcome(ctx)
     named = registry.find(incoming.text, strict=True)
-    if named is None and (named := registry.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
+    if named is None and (named := registry.find(incoming.text)) is not None and quiz.awaits_free_text(ctx):
         named = None
     if named is not None and named[0].is_for(ctx.learner):
         return named[0].do(ctx, named[1])
     if named is not None:
         log.info("not allowed", command=named[0].name, staff_no=ctx.me.staff_no)
         audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {named[0].name}", "", outcome="refused")
-        return router.unknown(ctx, incoming.text)
-    return quiz.typed(ctx, incoming.text) or router.unknown(ctx, incoming.text)
+        return router.unknown_command(ctx, incoming.text)
+    return quiz.handle_typed(ctx, incoming.text) or router.unknown_command(ctx, incoming.text)

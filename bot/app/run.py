@@ -27,7 +27,7 @@ from bot.app.channels import LABELS, channels_on, secret_of
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
-from bot.commands.tasks import card_of
+from bot.commands.tasks import card_code
 from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
 from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
 from bot.services.certificate.pdf import CertificatePrinter
@@ -276,7 +276,7 @@ def attach(app: web.Application, house: App, handle: IncomingHandler) -> WebSess
     pages.attach(app)
     CertificatePages(house.database, house.clock, pages, CertificatePrinter(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
     door = WebSessions(house.database, house.clock, pages, house.settings.public_url)
-    ExamPage(door, house.database, lambda: house.catalog, handle, partial(card_of, "exam"), house.clock).attach(app)
+    ExamPage(door, house.database, lambda: house.catalog, handle, partial(card_code, "exam"), house.clock).attach(app)
     feed = LiveFeed(house.database, lambda: house.catalog, house.clock)
     feed.attach(app)
     ScreenPage(house.database, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)

@@ -37,7 +37,7 @@ MODULES = (
     help,
 )
 
-router.arrange(MODULES)
+router.order_commands(MODULES)
 hooks.install()
 
 

@@ -20,7 +20,7 @@ from bot.domain.people.person import Learner, RoleName
 from bot.domain.times import day_of
 from bot.services.library.catalog import Catalog
 
-Do = Callable[["Context", str], Reply]
+CommandHandler = Callable[["Context", str], Reply]
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Command:
     """One command: its words (the first is its name), who may use it, its help, and whether it only reads (and may take its time)."""
 
     words: tuple[str, ...]
-    do: Do
+    do: CommandHandler
     help: str
     role: RoleName | None
     reads: bool
@@ -74,10 +74,10 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
-SHORT = 16
+MAX_CACHED_LENGTH = 16
 
 
-def arrange(modules: Sequence[ModuleType]) -> None:
+def order_commands(modules: Sequence[ModuleType]) -> None:
     """Put the commands into the order of the modules that hold them. Raises RuntimeError for a command whose module is not listed."""
     places = {module.__name__: place for place, module in enumerate(modules)}
     unlisted = sorted({command.name for command in COMMANDS.values() if command.do.__module__ not in places})
@@ -88,10 +88,12 @@ def arrange(modules: Sequence[ModuleType]) -> None:
     COMMANDS.update(ordered)
 
 
-def command(*words: str, role: RoleName | None = RoleName.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:
+def command(
+    *words: str, role: RoleName | None = RoleName.LEARNER, reads: bool = False, takes: str = ""
+) -> Callable[[CommandHandler], CommandHandler]:
     """Register a command under its words. `takes` names its argument in the help ("<法>"); `reads` sends it to the read connection."""
 
-    def register(do: Do) -> Do:
+    def register(do: CommandHandler) -> CommandHandler:
         lines = (do.__doc__ or "").strip().splitlines()
         if not lines:
             raise ValueError(f"{words[0]} has no help line")
@@ -100,29 +102,29 @@ def command(*words: str, role: RoleName | None = RoleName.LEARNER, reads: bool =
             if word in COMMANDS:
                 raise ValueError(f"{word} is taken")
             COMMANDS[word] = made
-        _known.cache_clear()
+        _find_cached.cache_clear()
         return do
 
     return register
 
 
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]")
-_SPACES = re.compile(r"\s+")
+_WHITESPACE = re.compile(r"\s+")
 
 
-def tidy(text: str) -> str:
+def normalize(text: str) -> str:
     """Typed text in one form: full-width letters narrowed, invisible characters gone, spaces single."""
-    return _SPACES.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).strip()
+    return _WHITESPACE.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).strip()
 
 
 def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
     """The command a text names and its argument; without `strict` the space before the argument may be missing (练习民法典)."""
     # Most of what is heard is short and said by everybody (B, 对, 每日), and each message is looked up up to three times.
-    return _known(text, strict) if len(text) <= SHORT else _find(text, strict)
+    return _find_cached(text, strict) if len(text) <= MAX_CACHED_LENGTH else _find(text, strict)
 
 
 def _find(text: str, strict: bool) -> tuple[Command, str] | None:
-    tidied = tidy(text).lstrip("/")
+    tidied = normalize(text).lstrip("/")
     word, _, rest = tidied.partition(" ")
     if word in COMMANDS:
         return COMMANDS[word], rest.strip()
@@ -135,12 +137,12 @@ def _find(text: str, strict: bool) -> tuple[Command, str] | None:
     return COMMANDS[longest], tidied[len(longest) :].lstrip(":,").strip()
 
 
-_known = lru_cache(maxsize=4096)(_find)
+_find_cached = lru_cache(maxsize=4096)(_find)
 
 
-def unknown(ctx: Context, text: str) -> Reply:
+def unknown_command(ctx: Context, text: str) -> Reply:
     """Nothing fits: the nearest commands this sender may use, or the way to the help. Not allowed is answered the same way."""
-    tidied = tidy(text)
+    tidied = normalize(text)
     head = tidied.partition(" ")[0][:12]
     # A command of others is no misspelling of ours.
     allowed = [] if head in COMMANDS else [word for word, entry in COMMANDS.items() if entry.is_for(ctx.learner)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.commands.router import Context
 from bot.domain.message import Reply
 
-_ON_CARD = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
+_CARD_CODE = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +34,25 @@ class TaskKind:
 
 TASKS: dict[str, TaskKind] = {}
 """By what `focus` calls them (bot/domain/study/sitting.py)."""
-LETTERS: dict[str, TaskKind] = {}
+TASKS_BY_LETTER: dict[str, TaskKind] = {}
 """By the letter with which a card names them: s12.3."""
 
 
 def register(task: TaskKind) -> TaskKind:
-    if task.kind in TASKS or task.letter in LETTERS:
+    if task.kind in TASKS or task.letter in TASKS_BY_LETTER:
         raise ValueError(f"{task.kind} or {task.letter} is taken")
-    TASKS[task.kind] = LETTERS[task.letter] = task
+    TASKS[task.kind] = TASKS_BY_LETTER[task.letter] = task
     return task
 
 
-def on_card(card_task: str) -> tuple[TaskKind, int, int] | None:
+def parse_card_code(card_task: str) -> tuple[TaskKind, int, int] | None:
     """The task, the row and the place that a card names; None for what no card of ours says."""
-    match = _ON_CARD.fullmatch(card_task)
-    if match is None or match[1] not in LETTERS:
+    match = _CARD_CODE.fullmatch(card_task)
+    if match is None or match[1] not in TASKS_BY_LETTER:
         return None
-    return LETTERS[match[1]], int(match[2]), int(match[3])
+    return TASKS_BY_LETTER[match[1]], int(match[2]), int(match[3])
 
 
-def card_of(kind: str, row_id: int, number: int) -> str:
+def card_code(kind: str, row_id: int, number: int) -> str:
     """What a card of a task says, so that a tap on it is known for what it is."""
     return f"{TASKS[kind].letter}{row_id}.{number}"

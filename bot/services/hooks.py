@@ -21,11 +21,11 @@ def install() -> None:
     finish.ON_CANCELLED[:] = [exam_certificates.take_back]
     correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.day_of_next]
-    quiz.GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
-    current_task.UNBEGUN[:] = [duel.waits]
-    current_task.NAMES.update(
+    quiz.ANSWER_GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
+    current_task.WAITING_SOURCES[:] = [duel.waits]
+    current_task.SITTING_NAMERS.update(
         {
-            "lesson": current_task.name_of_closing_questions,
+            "lesson": current_task.name_closing_questions,
             "exam": attempt.name_of_sitting,
             "live": live_play.name_of_sitting,
             play.KIND: play.name_of_sitting,

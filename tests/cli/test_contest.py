@@ -74,7 +74,7 @@ class Shell:
         def work(session: Session) -> None:
             person_id = session.execute(text("SELECT id FROM person WHERE staff_no = :no"), {"no": staff_no}).scalar_one()
             me = Learner(person_id, staff_no, "", "", frozenset({RoleName.LEARNER}))
-            put: quiz.QuestionPut | None = play.begin(session, self.catalog, me, int(number), NOW, random.Random(1))
+            put: quiz.AskedQuestion | None = play.begin(session, self.catalog, me, int(number), NOW, random.Random(1))
             n = 0
             while put is not None:
                 wrong = next(said for said, _ in put.question.choices if said not in put.question.key)

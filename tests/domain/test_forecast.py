@@ -8,7 +8,17 @@ from decimal import Decimal
 import pytest
 
 from bot.domain.calendar import UnknownYear
-from bot.domain.hours.forecast import TOO_EARLY, EarnedOnDay, ForecastQuota, ForecastSpan, Outlook, WorkYear, back_test, look_ahead, smallest_plan
+from bot.domain.hours.forecast import (
+    MIN_ELAPSED_DAYS,
+    EarnedOnDay,
+    ForecastQuota,
+    ForecastSpan,
+    Outlook,
+    WorkYear,
+    back_test,
+    forecast_year,
+    smallest_plan,
+)
 from bot.domain.library.library import Library
 from bot.domain.people.person import Absence
 
@@ -23,7 +33,7 @@ def weekly(hours: float, weeks: int = 26, category: str = "online") -> list[Earn
 
 
 def outlook(earned: list[EarnedOnDay], quota: ForecastQuota = FORTY, span: ForecastSpan = HALF) -> Outlook:
-    found = look_ahead(earned, ON, span, quota)
+    found = forecast_year(earned, ON, span, quota)
     assert found is not None
     return found
 
@@ -66,7 +76,7 @@ def test_collective_study_has_its_own_floor_which_nothing_else_fills() -> None:
 
 
 def test_nothing_is_foretold_before_twenty_days_and_nothing_earned_later_is_seen() -> None:
-    assert look_ahead([], ON, ForecastSpan(TOO_EARLY - 1, 200, 4, 40), FORTY) is None
+    assert forecast_year([], ON, ForecastSpan(MIN_ELAPSED_DAYS - 1, 200, 4, 40), FORTY) is None
     later = [EarnedOnDay("online", ON + timedelta(1), 30 * HOUR)]
     assert outlook([*weekly(0.5), *later]) == outlook(weekly(0.5))
 

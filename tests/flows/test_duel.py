@@ -292,7 +292,7 @@ async def test_a_match_does_not_push_an_exam_away(hall: Hall) -> None:
         catalog = hall.house.catalog()
         person_id = next(iter(hall.names))
         ref = sittings.open_sitting(session, person_id, "exam", "7", list(catalog.drawn.items())[:3], hall.clock.now)
-        focus.take(session, catalog, person_id, FORMS["exam"].task, ref, FORMS["exam"].claim, hall.clock.now)
+        focus.take_up(session, catalog, person_id, FORMS["exam"].task, ref, FORMS["exam"].claim, hall.clock.now)
 
     hall.house.database.write_now(exam)
     hall.somebody("1002", "学员乙")

@@ -224,7 +224,7 @@ async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command
     key = hall.catalog.library.questions[placed.question]
 
     def reported(session: Session) -> None:
-        sittings.report(session, 1, placed.version_id, None, "答案不对", clock.now)
+        sittings.add_report(session, 1, placed.version_id, None, "答案不对", clock.now)
 
     hall.run(reported)
     line = f"更正 考试 {exam_id} {placed.question} 作废 原因=题干有误"

@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.study.spaced_repetition import AGAIN, GOOD, answered, slow_after
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, slow_after, update_mistake
 from bot.services.library.catalog import Catalog
 from bot.storage.study import mistakes
 from tests.conftest import NOW, Chat
@@ -30,9 +30,9 @@ def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
     def work(session: Session) -> None:
         kept = mistakes.entry(session, 1, name)
         for days in days_ago:
-            kept = answered(kept, name, AGAIN if kept is None else GOOD, NOW - timedelta(days=days))
+            kept = update_mistake(kept, name, AGAIN if kept is None else GOOD, NOW - timedelta(days=days))
         assert kept is not None
-        mistakes.keep(session, 1, kept)
+        mistakes.save_entry(session, 1, kept)
 
     house.database.write_now(work)
 

@@ -193,7 +193,7 @@ async def test_a_tap_on_an_old_or_foreign_card_is_refused_and_changes_nothing(ho
 
     def roll(session: Session) -> dict[str, int]:
         person_id, done = with_round(session, catalog, "4001")
-        own = quiz.practice(session, catalog, person_id, "", NOW, random.Random(3)).sitting.id
+        own = quiz.start_practice(session, catalog, person_id, "", NOW, random.Random(3)).sitting.id
         return {"own": own, "done": done, "other": with_round(session, catalog, "4002")[1]}
 
     ids = house.database.write_now(roll)

@@ -68,11 +68,11 @@ class Field:
 
         return int(self.do(work))
 
-    def begin(self, me: Learner, contest_id: int) -> quiz.QuestionPut:
-        made: quiz.QuestionPut = self.do(lambda session: play.begin(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
+    def begin(self, me: Learner, contest_id: int) -> quiz.AskedQuestion:
+        made: quiz.AskedQuestion = self.do(lambda session: play.begin(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
         return made
 
-    def answer(self, me: Learner, put: quiz.QuestionPut, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
+    def answer(self, me: Learner, put: quiz.AskedQuestion, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
         question = put.question
         wrong = next(said for said, _ in question.choices if said not in question.key)
         incoming = Incoming(Address("local", "test", me.staff_no), "", f"m{random.random()}", arrived or self.now)
@@ -88,7 +88,7 @@ class Field:
 
     def play(self, me: Learner, contest_id: int, right: int, seconds: float = 4) -> None:
         """A whole set, of which the first so many are answered right."""
-        put: quiz.QuestionPut | None = self.begin(me, contest_id)
+        put: quiz.AskedQuestion | None = self.begin(me, contest_id)
         n = 0
         while put is not None:
             self.now += timedelta(seconds=seconds)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bot.commands.links import link_lines
-from bot.commands.router import Context, command, tidy
+from bot.commands.router import Context, command, normalize
 from bot.domain.contest.live_state import PHASE_LABELS
 from bot.domain.contest.stage_rounds import SCHEMES, parse_scheme
 from bot.domain.message import Option, Refusal, Reply
@@ -134,7 +134,7 @@ def _void(ctx: Context, said: str) -> Reply:
 
 
 def _adjust(ctx: Context, said: str) -> Reply:
-    found = _POINTS.fullmatch(tidy(said))
+    found = _POINTS.fullmatch(normalize(said))
     if found is None:
         raise Refusal("请写给谁、几分、原因，例如「主持 改分 一队 -5 超时」；给个人写工号。")
     of = _mine(ctx)

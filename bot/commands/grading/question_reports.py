@@ -39,7 +39,7 @@ def report(ctx: Context, said: str) -> Reply:
         mine = _mine(ctx)
         return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
-    number = sittings.report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
+    number = sittings.add_report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
     stem = ctx.catalog.question(ctx.session, version_id).stem
     more = "" if said else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
     return Reply(
@@ -52,12 +52,12 @@ def _what(ctx: Context) -> tuple[int, int | None] | None:
     last = sittings.last_answer(ctx.session, ctx.me.id)
     at = readings.focus(ctx.session, ctx.me.id)
     if at is not None and at[0] in ("sitting", "exam") and (last is None or last[1] != at[1]):
-        return quiz.put(ctx.session, ctx.catalog, at[1]).item.version_id, None
+        return quiz.current_question(ctx.session, ctx.catalog, at[1]).item.version_id, None
     return None if last is None else (last[4], last[0])
 
 
 def _mine(ctx: Context) -> Reply | None:
-    rows = sittings.my_reports(ctx.session, ctx.me.id)
+    rows = sittings.reports_of_person(ctx.session, ctx.me.id)
     if not rows:
         return None
     lines = ["我报告的题："]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import tasks
-from bot.commands.router import COMMANDS, Context, command, tidy
+from bot.commands.router import COMMANDS, Context, command, normalize
 from bot.commands.study import messages
-from bot.commands.study.quiz import ANSWERLIKE, notices
+from bot.commands.study.quiz import ANSWER_PATTERN, notices
 from bot.commands.tasks import TaskKind
 from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import Lesson
@@ -16,18 +16,18 @@ from bot.services.hours import credit
 from bot.services.study import current_task, quiz
 from bot.services.study import lessons as study_lessons
 from bot.services.study.lessons import FinishedLesson, SentPage
-from bot.services.study.quiz import QuestionPut
+from bot.services.study.quiz import AskedQuestion
 from bot.storage.study import readings
 from bot.storage.study.readings import PageRead
 
-CATALOGUE = ("目录", "列表", "课程")
-GONE = Reply(f"{messages.LESSON_GONE}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
+CATALOGUE_WORDS = ("目录", "列表", "课程")
+WITHDRAWN_REPLY = Reply(f"{messages.LESSON_WITHDRAWN}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
 
 
 @command("学习", "学法", "上课", takes="<课或法>")
 def learn(ctx: Context, name: str) -> Reply:
     """学下一课（3 到 8 分钟）；“学习 目录”看全部，“学习 民法典”学一部法。"""
-    if name in CATALOGUE:
+    if name in CATALOGUE_WORDS:
         return catalogue(ctx)
     if not name:
         focus = readings.focus(ctx.session, ctx.me.id)
@@ -36,7 +36,7 @@ def learn(ctx: Context, name: str) -> Reply:
         waiting_readings = [task for task in current_task.waiting(ctx.session, ctx.catalog, ctx.me.id) if task.task == "reading"]
         if waiting_readings:
             return _resume(ctx, waiting_readings[0].ref)
-    lessons = study_lessons.find(ctx.catalog, name, ctx.me.tier, ctx.now)
+    lessons = study_lessons.find_lessons(ctx.catalog, name, ctx.me.tier, ctx.now)
     if not lessons:
         misnomer = ctx.library.misnomer(name)
         if misnomer is not None:
@@ -50,18 +50,18 @@ def learn(ctx: Context, name: str) -> Reply:
 
 
 def _begin(ctx: Context, lesson: Lesson) -> Reply:
-    open_questions = next((pair for pair in quiz_waiting(ctx) if pair[1] == lesson.id), None)
-    if open_questions is not None and not study_lessons.given_up(ctx.session, open_questions[0], ctx.now):
+    open_questions = next((pair for pair in open_closing_questions(ctx) if pair[1] == lesson.id), None)
+    if open_questions is not None and not study_lessons.close_if_uncredited(ctx.session, open_questions[0], ctx.now):
         return messages.question_reply(
             quiz.resume(ctx.session, ctx.catalog, ctx.me.id, open_questions[0], ctx.now), f"《{lesson.title}》还差课后题："
         )
     notice = notices(ctx)
-    if credit.counted_lesson(ctx.session, ctx.me.id, lesson.id, ctx.today):
+    if credit.is_lesson_counted(ctx.session, ctx.me.id, lesson.id, ctx.today):
         notice = "\n".join(line for line in (notice, "这一课今年已经学过，重温不再计学时。") if line)
     return messages.page_reply(study_lessons.start(ctx.session, ctx.catalog, ctx.me.id, lesson, ctx.now), notice)
 
 
-def quiz_waiting(ctx: Context) -> list[tuple[int, str]]:
+def open_closing_questions(ctx: Context) -> list[tuple[int, str]]:
     """(sitting, lesson) of closing questions that are still open."""
     open_questions = []
     for sitting_id, kind, scope, _, _ in readings.open_sittings(ctx.session, ctx.me.id):
@@ -75,7 +75,7 @@ def catalogue(ctx: Context) -> Reply:
     """All lessons of this person's tier by law, done and to do."""
     done = study_lessons.done_this_year(ctx.session, ctx.me.id, ctx.now)
     by_law: dict[str, list[Lesson]] = {}
-    for lesson in study_lessons.find(ctx.catalog, "", ctx.me.tier, ctx.now):
+    for lesson in study_lessons.find_lessons(ctx.catalog, "", ctx.me.tier, ctx.now):
         by_law.setdefault(lesson.law, []).append(lesson)
     lines = ["📚 课程目录（✓ 今年已学）"]
     for law, lessons in by_law.items():
@@ -99,7 +99,7 @@ def next_page(ctx: Context, _: str) -> Reply:
 
 
 def _typed(ctx: Context, reading_id: int, text: str) -> Reply | None:
-    if not ANSWERLIKE.fullmatch(tidy(text)):
+    if not ANSWER_PATTERN.fullmatch(normalize(text)):
         return None
     raise Refusal(f"{messages.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
 
@@ -113,24 +113,24 @@ def _tapped(ctx: Context, reading_id: int, number: int, _: str) -> Reply:
         raise Refusal(f"{messages.REFUSED}：这一页已经翻过了。回复「继续」看现在的一页。", (messages.RESUME,))
     if readings.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
         return _resume(ctx, reading_id)
-    return _turned(ctx, reading_id)
+    return _turn(ctx, reading_id)
 
 
-def _turned(ctx: Context, reading_id: int) -> Reply:
-    match study_lessons.turn(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now):
+def _turn(ctx: Context, reading_id: int) -> Reply:
+    match study_lessons.turn_page(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now):
         case SentPage() as page:
             return messages.page_reply(page)
-        case QuestionPut() as asked:
+        case AskedQuestion() as asked:
             pages = readings.pages_read(ctx.session, reading_id)
             last_page = messages.credit_line(PageCredit(pages[-1].seen, pages[-1].credited, pages[-1].reason)) if pages else ""
-            return messages.question_reply(asked, f"{last_page}\n{_before_closing(ctx, reading_id, pages)}".strip())
+            return messages.question_reply(asked, f"{last_page}\n{_closing_intro(ctx, reading_id, pages)}".strip())
         case FinishedLesson() as finished:
-            return Reply(messages.lesson_finished(finished), buttons=messages.AFTER_LESSON)
+            return Reply(messages.lesson_finished_text(finished), buttons=messages.AFTER_LESSON)
         case None:
-            return GONE
+            return WITHDRAWN_REPLY
 
 
-def _before_closing(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> str:
+def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> str:
     """What the closing questions are worth: nothing, where no page was credited; then how to read the lesson again."""
     reading = readings.reading(ctx.session, reading_id)
     if reading is None or any(page.credited for page in pages):
@@ -140,7 +140,7 @@ def _before_closing(ctx: Context, reading_id: int, pages: Sequence[PageRead]) ->
 
 
 @command("继续", "接着做")
-def go_on(ctx: Context, _: str) -> Reply:
+def continue_task(ctx: Context, _: str) -> Reply:
     """接着做放下的题或课。"""
     focus = readings.focus(ctx.session, ctx.me.id)
     if focus is not None:
@@ -159,7 +159,7 @@ def _resume(ctx: Context, reading_id: int) -> Reply:
     if reading is not None and reading.state == "asking":
         readings.drop_focus(ctx.session, ctx.me.id)
     page = study_lessons.resume(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now)
-    return GONE if page is None else messages.page_reply(page, notices(ctx))
+    return WITHDRAWN_REPLY if page is None else messages.page_reply(page, notices(ctx))
 
 
 @command("跳过", "换一题")
@@ -172,7 +172,7 @@ def skip(ctx: Context, _: str) -> Reply:
 
 
 def _skip(ctx: Context, reading_id: int) -> Reply:
-    current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     readings.close_reading(ctx.session, reading_id, "left", ctx.now)
     return Reply("这一课先不学了，没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
 
@@ -187,7 +187,7 @@ def leave(ctx: Context, _: str) -> Reply:
 
 
 def _leave(ctx: Context, reading_id: int) -> Reply:
-    return messages.put_down_reply(current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
+    return messages.paused_reply(current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
 
 
-tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turned, _skip, _leave, lambda ctx, ref: False))
+tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turn, _skip, _leave, lambda ctx, ref: False))

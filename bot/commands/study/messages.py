@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands.tasks import card_of
+from bot.commands.tasks import card_code
 from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import plain
 from bot.domain.library.question import Question
@@ -15,19 +15,19 @@ from bot.domain.times import chinese_day, day_of, minutes_text
 from bot.services.hours.credit import EarnedCredit
 from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
-from bot.services.study.quiz import AnswerOutcome, QuestionPut
+from bot.services.study.quiz import AnswerOutcome, AskedQuestion
 from bot.storage.study.sittings import Score
 
 RECORDED = "已记录"
 REFUSED = "未记录"
 NEXT_PAGE = "下一页"
-LESSON_GONE = "这一课已经下架，之前的阅读不计学时。"
+LESSON_WITHDRAWN = "这一课已经下架，之前的阅读不计学时。"
 RESUME = Option("继续", "继续")
 AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("我的学时", "我的学时"))
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-def question_card(asked: QuestionPut) -> QuestionCard:
+def question_card(asked: AskedQuestion) -> QuestionCard:
     """A question with its buttons."""
     question = asked.question
     options = tuple(Option(say, say if say == choice_text else f"{say}. {choice_text}") for say, choice_text in question.choices)
@@ -39,16 +39,20 @@ def question_card(asked: QuestionPut) -> QuestionCard:
     elif form.one_life:
         place = f"第{asked.item.n}题"
     return QuestionCard(
-        card_of(form.task, asked.sitting.id, asked.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
+        card_code(form.task, asked.sitting.id, asked.item.n),
+        f"{place} · {question.label} · {question.law}",
+        stem,
+        options,
+        question.kind == "multiple",
     )
 
 
-def question_reply(asked: QuestionPut, intro: str = "") -> Reply:
+def question_reply(asked: AskedQuestion, intro: str = "") -> Reply:
     """A question, with something said before it: first what was put down for it."""
-    return Reply("\n".join(line for line in (put_down_line(asked.put_down), intro) if line), question_card(asked))
+    return Reply("\n".join(line for line in (paused_line(asked.put_down), intro) if line), question_card(asked))
 
 
-def verdict(outcome: AnswerOutcome) -> str:
+def verdict_text(outcome: AnswerOutcome) -> str:
     """The result of an answer with its reason, source and worth; begins with 已记录."""
     mark, question = outcome.mark, outcome.question
     if outcome.kept_back:
@@ -59,15 +63,15 @@ def verdict(outcome: AnswerOutcome) -> str:
     elif mark.correct:
         lines = [f"{RECORDED}。✅ 回答正确。"]
     elif mark.earned:
-        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分（规则 M1）。正确答案：{_key(question)}"]
+        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分（规则 M1）。正确答案：{_key_text(question)}"]
     else:
-        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key(question)}"]
+        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key_text(question)}"]
     lines += [f"解析：{question.explanation}", question.cited]
     lines += [line for line in (worth_line(outcome), notebook_line(outcome)) if line]
     return "\n".join(lines)
 
 
-def _key(question: Question) -> str:
+def _key_text(question: Question) -> str:
     """The right answer; several options stand below each other, so the first starts a line too."""
     key = question.show_key()
     return f"\n{key}" if "\n" in key else key
@@ -113,7 +117,7 @@ def score_line(name: str, score: Score) -> str:
 def page_reply(sent: SentPage, notices: str = "") -> Reply:
     """A page of a lesson with the button that turns it."""
     total = len(sent.lesson.pages)
-    lines = [line for line in (notices, put_down_line(sent.put_down)) if line]
+    lines = [line for line in (notices, paused_line(sent.put_down)) if line]
     if sent.changed:
         lines.append("课程内容已更新，从头开始。")
     if sent.credit is not None:
@@ -121,7 +125,7 @@ def page_reply(sent: SentPage, notices: str = "") -> Reply:
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
     text = "\n".join([*lines, head]) + "\n\n" + plain(sent.lesson.pages[sent.number - 1])
     label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}（课后题）" if sent.lesson.questions else f"{NEXT_PAGE}（完成）"
-    return Reply(text, QuestionCard(card_of("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
+    return Reply(text, QuestionCard(card_code("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
 
 
 def credit_line(credit: PageCredit) -> str:
@@ -130,16 +134,16 @@ def credit_line(credit: PageCredit) -> str:
     return f"上一页计 {minutes_text(credit.credited)}。"
 
 
-def put_down_line(name: str) -> str:
+def paused_line(name: str) -> str:
     return f"{name}先放下了，回复「继续」可以接着做。" if name else ""
 
 
-def put_down_reply(name: str) -> Reply:
+def paused_reply(name: str) -> Reply:
     """The answer to 退出: what was put down waits."""
     return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
 
 
-def lesson_finished(finished: FinishedLesson) -> str:
+def lesson_finished_text(finished: FinishedLesson) -> str:
     """A lesson's end: seen, credited, refused and why."""
     earned = finished.earned
     seen = sum(page.seen for page in finished.pages)

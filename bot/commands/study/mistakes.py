@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from bot.commands.router import Context, command
 from bot.commands.study import messages
-from bot.commands.study.quiz import ending, mode
+from bot.commands.study.quiz import ending, practice_mode
 from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.message import Option, Reply
-from bot.domain.study.review_goal import MOST_MINUTES, RecallForecast, ReviewGoal
+from bot.domain.study.review_goal import MAX_MINUTES, RecallForecast, ReviewGoal
 from bot.domain.study.spaced_repetition import RIGHTS_TO_LEAVE
 from bot.domain.times import chinese_day, clock_of, minutes_text
 from bot.services.exam import mock_exam as exam_mock_exam
@@ -18,25 +18,25 @@ from bot.services.study.mistakes import NotebookStanding
 from bot.services.study.quiz import AnswerOutcome
 from bot.storage.study import sittings
 
-DRILL = Option("练习 错题", "只练错题")
+PRACTISE_MISTAKES = Option("练习 错题", "只练错题")
 DAILY = Option("每日", "每日一练")
-AGAIN = (Option("挑战", "再挑战一次"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
+CHALLENGE_BUTTONS = (Option("挑战", "再挑战一次"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
 @command("错题", "错题本", takes="<法>")
 def mistakes(ctx: Context, law: str) -> Reply:
     """复习答错的题：连对 2 次移出，到期再问，每天最多 8 题；可指定一部法。有考试就先发「设置 考试日期 12-04」。"""
-    asked, standing = quiz.redo(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
-    goal_line = prospect_line(standing, ctx)
+    asked, standing = quiz.review_mistakes(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
+    goal_line = expectation_line(standing, ctx)
     if asked is None:
         return Reply(
-            "\n".join(line for line in (_nothing_now(standing, law), goal_line) if line),
-            buttons=(DAILY, DRILL if standing.listed else Option("练习", "练习")),
+            "\n".join(line for line in (_nothing_due_text(standing, law), goal_line) if line),
+            buttons=(DAILY, PRACTISE_MISTAKES if standing.listed else Option("练习", "练习")),
         )
-    return messages.question_reply(asked, "\n".join(line for line in (_head(standing, asked.sitting.size), goal_line) if line))
+    return messages.question_reply(asked, "\n".join(line for line in (_round_intro(standing, asked.sitting.size), goal_line) if line))
 
 
-def _head(standing: NotebookStanding, size: int) -> str:
+def _round_intro(standing: NotebookStanding, size: int) -> str:
     moved_out = f"（另有 {standing.left} 题已移出，到期再问）" if standing.left else ""
     later = f"；每天最多 {standing.allowed} 题，其余分到后面几天" if standing.due > size else ""
     rest = f"；做完再发「错题」接着做，今天共 {standing.room} 题" if size == quiz.REVIEW_SIZE < standing.room else later
@@ -44,7 +44,7 @@ def _head(standing: NotebookStanding, size: int) -> str:
     return f"错题本共 {standing.listed} 题{moved_out}，{today}{rest}。连续答对 {RIGHTS_TO_LEAVE} 次移出。"
 
 
-def _nothing_now(standing: NotebookStanding, law: str) -> str:
+def _nothing_due_text(standing: NotebookStanding, law: str) -> str:
     of_law = f"《{law}》的" if law else ""
     if standing.due and not standing.room:
         return f"今天的复习做完了（每天最多 {standing.allowed} 题），还有 {standing.due} 题到期，分到后面几天。想现在多练，发「练习 错题」。"
@@ -55,7 +55,7 @@ def _nothing_now(standing: NotebookStanding, law: str) -> str:
     return f"错题本里{f'没有{of_law}题' if law else '现在是空的'}。{back}"
 
 
-def prospect_line(standing: NotebookStanding, ctx: Context) -> str:
+def expectation_line(standing: NotebookStanding, ctx: Context) -> str:
     """What to expect on the day that counts; plainly, when the target cannot be met and what would be needed. Empty without such a day."""
     if standing.goal is None or standing.prospect is None:
         return ""
@@ -65,15 +65,15 @@ def prospect_line(standing: NotebookStanding, ctx: Context) -> str:
     if not days:
         return f"🎯 今天{day_label}：错题本里的题预计答对 {_percent(forecast.idle)}。"
     head = f"🎯 {chinese_day(goal.day)}{day_label}（还有 {days} 天）：每天复习 {goal.minutes} 分钟"
-    return f"{head}，错题本里的题到那天预计答对 {_percent(forecast.expected)}，{_against(goal, forecast)}"
+    return f"{head}，错题本里的题到那天预计答对 {_percent(forecast.expected)}，{_target_text(goal, forecast)}"
 
 
-def _against(goal: ReviewGoal, forecast: RecallForecast) -> str:
+def _target_text(goal: ReviewGoal, forecast: RecallForecast) -> str:
     if forecast.needed is None:
         return f"达到目标 {goal.target}%。"
-    if forecast.needed <= MOST_MINUTES:
+    if forecast.needed <= MAX_MINUTES:
         return f"达不到目标 {goal.target}%。要达到，每天约需 {forecast.needed} 分钟：可发「设置 每日复习 {forecast.needed}」。"
-    return f"达不到目标 {goal.target}%，每天 {MOST_MINUTES} 分钟也不够。请先保要紧的：按法复习（例如「错题 民法典」），或把目标调低。"
+    return f"达不到目标 {goal.target}%，每天 {MAX_MINUTES} 分钟也不够。请先保要紧的：按法复习（例如「错题 民法典」），或把目标调低。"
 
 
 def _percent(share: float) -> str:
@@ -85,22 +85,22 @@ def _percent(share: float) -> str:
 def challenge(ctx: Context, _: str) -> Reply:
     """一题接一题，答到第一次错为止，同一次不重复；记下最好成绩。"""
     best = sittings.best_run(ctx.session, ctx.me.id, "challenge")
-    asked = quiz.challenge(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
+    asked = quiz.start_challenge(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
     return messages.question_reply(asked, f"⚔️ 挑战开始：答错即止，不重复。您的最好成绩：{f'连对 {best} 题' if best else '还没有'}。")
 
 
 @ending("challenge")
-def _run_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+def _challenge_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     assert outcome.score is not None
     run, best = outcome.score.right, sittings.best_run(ctx.session, ctx.me.id, "challenge", but=outcome.sitting.id)
     praise = "全部答对，一题没错！" if outcome.mark.correct else ""
     closing = f"挑战结束：{praise}这次连对 {run} 题。"
     if run > best:
-        return closing + f"🏆 新的最好成绩{f'（原来 {best} 题）' if best else ''}。", AGAIN
-    return closing + f"最好成绩：连对 {best} 题。", AGAIN
+        return closing + f"🏆 新的最好成绩{f'（原来 {best} 题）' if best else ''}。", CHALLENGE_BUTTONS
+    return closing + f"最好成绩：连对 {best} 题。", CHALLENGE_BUTTONS
 
 
-@mode("模拟", "模拟考试", "模拟卷")
+@practice_mode("模拟", "模拟考试", "模拟卷")
 def mock_exam(ctx: Context, _: str) -> Reply:
     """A paper like the next exam's; nothing is told before the end."""
     asked, mock = exam_mock_exam.begin(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
@@ -116,7 +116,7 @@ def mock_exam(ctx: Context, _: str) -> Reply:
 
 
 @ending(exam_mock_exam.KIND)
-def _mock_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+def _mock_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     result = exam_mock_exam.result(ctx.session, outcome.sitting)
     blueprint = result.mock.blueprint
     lines = [

@@ -35,17 +35,17 @@ class SealedEntry:
         return f"{self.id}@{self.recorded_at}"
 
 
-def available(algorithm: str) -> bool:
+def is_available(algorithm: str) -> bool:
     """True when this Python's OpenSSL can do it (SM3 is missing from some builds)."""
     return algorithm in ALGORITHMS and algorithm in hashlib.algorithms_available
 
 
 def source_text(kind: str, source_id: str, law: str, required: int) -> str:
     """A source in one line: kind, id, law tags and whether it was required, unambiguous because a # or % inside is written as %23 or %25."""
-    return f"{_plain(kind)}:{_plain(source_id)}#law={_plain(law)}&required={int(required)}"
+    return f"{_escape(kind)}:{_escape(source_id)}#law={_escape(law)}&required={int(required)}"
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("%", "%25").replace("#", "%23")
 
 

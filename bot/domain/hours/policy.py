@@ -73,10 +73,10 @@ class HoursPolicy:
         """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
         in_force = self._asked.get((line, day))
         if in_force is None:
-            versions = [in_force for in_force in self.versions if in_force.line == line]
+            versions = [version for version in self.versions if version.line == line]
             if not versions:
                 raise KeyError(line)
-            begun = [in_force for in_force in versions if in_force.valid_from <= day]
+            begun = [version for version in versions if version.valid_from <= day]
             in_force = max(begun, key=lambda version: version.version) if begun else min(versions, key=lambda version: version.version)
             self._asked[line, day] = in_force
         return in_force

@@ -20,20 +20,20 @@ from statistics import fmean
 
 from bot.domain.calendar import ONE_DAY
 from bot.domain.message import Refusal
-from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall, reviewed
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall_probability, review
 from bot.domain.times import day_of, start_of
 
 REVIEW_SECONDS = 30
 """What a review takes, with the reading of its explanation."""
-MINUTES, MOST_MINUTES = 4, 60
-TARGET = 90
-TOO_LITTLE = 0.001
+DEFAULT_MINUTES, MAX_MINUTES = 4, 60
+DEFAULT_TARGET = 90
+MIN_GAIN = 0.001
 """A review that raises the chance on the day by less is not worth the person's time."""
 CANDIDATES = 100
 """So many cards, the least known on the day, are weighed against each other."""
-SAMPLE, STEPS = 30, 12
+SAMPLE_SIZE, MAX_STEPS = 30, 12
 """A forecast looks at so many cards and takes the way to the day in so many steps at most; more are taken together."""
-REVIEWED = 2
+REVIEW_STATE = 2
 """The state that FSRS gives to what has been learnt."""
 
 
@@ -45,8 +45,8 @@ class ReviewGoal:
     """
 
     day: date
-    minutes: int = MINUTES
-    target: int = TARGET
+    minutes: int = DEFAULT_MINUTES
+    target: int = DEFAULT_TARGET
     ends: bool = False
 
     @property
@@ -73,14 +73,14 @@ class RecallForecast:
     needed: int | None = None
 
 
-def chosen(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
+def best_reviews(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
     """At most `room` entries whose review today does most for the day, the best first."""
     all_of_them = list(entries)
     last_round = _last_round(len(all_of_them), goal, now)
-    candidates = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda entry: (recall(entry.card, goal.at), entry.question))
-    worth = {entry.question: _worth(entry.card, goal, now, last_round) for entry in candidates}
+    candidates = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda entry: (recall_probability(entry.card, goal.at), entry.question))
+    worth = {entry.question: _review_gain(entry.card, goal, now, last_round) for entry in candidates}
     candidates.sort(key=lambda entry: (-worth[entry.question], entry.question))
-    return [entry for entry in candidates[: max(0, room)] if worth[entry.question] >= TOO_LITTLE]
+    return [entry for entry in candidates[: max(0, room)] if worth[entry.question] >= MIN_GAIN]
 
 
 def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
@@ -89,90 +89,96 @@ def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
     return None if goal.days_left(now) <= length else goal.at - ONE_DAY * max(1, length // 2)
 
 
-def _worth(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: datetime | None) -> float:
+def _review_gain(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: datetime | None) -> float:
     """By how much a review now raises the chance of a right answer on the day."""
-    right, wrong = reviewed(card, GOOD, now), reviewed(card, AGAIN, now)
-    chance = recall(card, now)
+    right, wrong = review(card, GOOD, now), review(card, AGAIN, now)
+    chance = recall_probability(card, now)
     if last_round is None:
-        return chance * recall(right, goal.at) + (1 - chance) * recall(wrong, goal.at) - recall(card, goal.at)
-    return chance * _after_last(right, goal, last_round) + (1 - chance) * _after_last(wrong, goal, last_round) - _after_last(card, goal, last_round)
+        return chance * recall_probability(right, goal.at) + (1 - chance) * recall_probability(wrong, goal.at) - recall_probability(card, goal.at)
+    return (
+        chance * _recall_after_last_round(right, goal, last_round)
+        + (1 - chance) * _recall_after_last_round(wrong, goal, last_round)
+        - _recall_after_last_round(card, goal, last_round)
+    )
 
 
-def _after_last(card: MemoryCard, goal: ReviewGoal, last_round: datetime) -> float:
-    chance = recall(card, last_round)
-    return chance * recall(reviewed(card, GOOD, last_round), goal.at) + (1 - chance) * recall(reviewed(card, AGAIN, last_round), goal.at)
+def _recall_after_last_round(card: MemoryCard, goal: ReviewGoal, last_round: datetime) -> float:
+    chance = recall_probability(card, last_round)
+    return chance * recall_probability(review(card, GOOD, last_round), goal.at) + (1 - chance) * recall_probability(
+        review(card, AGAIN, last_round), goal.at
+    )
 
 
 # ── What to expect ──
 
 
-def prospect(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
+def forecast_recall(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
     """What to expect of a person's cards; `cards` must not be empty."""
-    expectation = expected(cards, goal, now)
-    idle = fmean(recall(card, goal.at) for card in cards)
-    return RecallForecast(idle, expectation, None if expectation * 100 >= goal.target else needed(cards, goal, now))
+    expectation = expected_recall(cards, goal, now)
+    idle = fmean(recall_probability(card, goal.at) for card in cards)
+    return RecallForecast(idle, expectation, None if expectation * 100 >= goal.target else minutes_needed(cards, goal, now))
 
 
-def needed(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> int:
+def minutes_needed(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> int:
     """The fewest minutes a day that reach the target; MOST_MINUTES + 1 when there are none."""
-    least, most = goal.minutes + 1, MOST_MINUTES + 1
+    least, most = goal.minutes + 1, MAX_MINUTES + 1
     while least < most:
         middle = (least + most) // 2
-        if expected(cards, replace(goal, minutes=middle), now) * 100 >= goal.target:
+        if expected_recall(cards, replace(goal, minutes=middle), now) * 100 >= goal.target:
             most = middle
         else:
             least = middle + 1
     return least
 
 
-def expected(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> float:
+def expected_recall(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> float:
     """The mean chance of a right answer on the day when every day until then has its reviews, the least known first.
 
     A forecast by means, not by lot: a reviewed card goes on with the memory that lies between a right and a wrong answer.
     """
-    sample = _sampled(cards, now)
+    sample = _sample(cards, now)
     days = goal.days_left(now)
-    steps = min(days, STEPS)
+    steps = min(days, MAX_STEPS)
     reviews = 0.0
     for step in range(steps):
         moment = now + timedelta(days=days * step / steps)
         reviews += goal.reviews * days / steps * len(sample) / len(cards)
         due_reviews, reviews = int(reviews), reviews - int(reviews)
-        chances = [recall(card, moment) for card in sample]
+        chances = [recall_probability(card, moment) for card in sample]
         for place in sorted(range(len(sample)), key=chances.__getitem__)[:due_reviews]:
-            sample[place] = _between(sample[place], moment)
-    return fmean(recall(card, goal.at) for card in sample)
+            sample[place] = _mean_review(sample[place], moment)
+    return fmean(recall_probability(card, goal.at) for card in sample)
 
 
-def _sampled(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:
+def _sample(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:
     """At most SAMPLE of the cards, evenly from the least known to the best."""
-    if len(cards) <= SAMPLE:
+    if len(cards) <= SAMPLE_SIZE:
         return list(cards)
-    ranked = sorted(cards, key=lambda card: recall(card, now))
-    return [ranked[int((n + 0.5) * len(ranked) / SAMPLE)] for n in range(SAMPLE)]
+    ranked = sorted(cards, key=lambda card: recall_probability(card, now))
+    return [ranked[int((n + 0.5) * len(ranked) / SAMPLE_SIZE)] for n in range(SAMPLE_SIZE)]
 
 
-def _between(card: MemoryCard, moment: datetime) -> MemoryCard:
-    right, wrong = reviewed(card, GOOD, moment), reviewed(card, AGAIN, moment)
-    chance = recall(card, moment)
+def _mean_review(card: MemoryCard, moment: datetime) -> MemoryCard:
+    right, wrong = review(card, GOOD, moment), review(card, AGAIN, moment)
+    chance = recall_probability(card, moment)
     stability = math.exp(chance * math.log(right.stability) + (1 - chance) * math.log(wrong.stability))
     difficulty = chance * right.difficulty + (1 - chance) * wrong.difficulty
-    return MemoryCard(REVIEWED, None, stability, difficulty, moment, moment)
+    return MemoryCard(REVIEW_STATE, None, stability, difficulty, moment, moment)
 
 
-LAW_DAY = (12, 4)
-TARGETS = (50, 99)
+CONSTITUTION_DAY = (12, 4)
+TARGET_RANGE = (50, 99)
 YEARS_AHEAD = 2
 _DAY = re.compile(r"(?:(\d{4})[-/.年])?(\d{1,2})[-/.·月](\d{1,2})日?")
 
 
-def read_day(text: str, today: date) -> date:
+def parse_goal_day(text: str, today: date) -> date:
     """2026-12-04, 12月4日, 12·4 or 宪法日 as a day from today on; without a year the next one. Raises `Refusal`."""
     words = unicodedata.normalize("NFKC", text).strip()
     match = _DAY.fullmatch(words)
     try:
         if words in ("宪法日", "国家宪法日"):
-            year, (month, day) = 0, LAW_DAY
+            year, (month, day) = 0, CONSTITUTION_DAY
         elif match is not None:
             year, month, day = int(match[1] or 0), int(match[2]), int(match[3])
         else:
@@ -189,17 +195,17 @@ def read_day(text: str, today: date) -> date:
     return goal_day
 
 
-def read_minutes(text: str) -> int:
+def parse_minutes(text: str) -> int:
     """6 or 6分钟. Raises `Refusal`."""
-    return _number(text, r"分钟?", 1, MOST_MINUTES, "每日复习", "分钟")
+    return _parse_number(text, r"分钟?", 1, MAX_MINUTES, "每日复习", "分钟")
 
 
-def read_target(text: str) -> int:
+def parse_target(text: str) -> int:
     """90 or 90%. Raises `Refusal`."""
-    return _number(text, r"%|分", *TARGETS, "考试目标", "%")
+    return _parse_number(text, r"%|分", *TARGET_RANGE, "考试目标", "%")
 
 
-def _number(text: str, unit: str, least: int, most: int, name: str, unit_text: str) -> int:
+def _parse_number(text: str, unit: str, least: int, most: int, name: str, unit_text: str) -> int:
     example = 6 if unit_text == "分钟" else 90
     match = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", text).strip())
     if match is None or not least <= int(match[1]) <= most:

@@ -17,7 +17,7 @@ class TaskClaim(IntEnum):
     REVIEW = 5
 
 
-HOLDS = TaskClaim.EXAM
+HOLDING_CLAIM = TaskClaim.EXAM
 """What claims this much or more is not put down by something that claims less: a person leaves it by their own word only."""
 
 
@@ -56,4 +56,4 @@ FORMS: dict[str, SittingForm] = {
         SittingForm("challenge", "挑战", TaskClaim.REVIEW, stays=False, one_life=True),
     )
 }
-TASKS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))
+TASK_KINDS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))

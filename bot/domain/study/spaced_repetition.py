@@ -24,9 +24,9 @@ from bot.domain.times import day_of
 Rating = fsrs.Rating
 AGAIN, HARD, GOOD = Rating.Again, Rating.Hard, Rating.Good
 SCHEDULER = fsrs.Scheduler(enable_fuzzing=False)
-READINGS, ALLOWANCE = 2, 30
+SLOW_FACTOR, SLOW_ALLOWANCE = 2, 30
 """A right answer is slow after twice the time that the question takes to read and 30 s, in which the words on the answer before are read too."""
-AWAY = 600
+AWAY_AFTER = 600
 """Seconds after which somebody was not slow but away."""
 
 
@@ -46,38 +46,38 @@ class MemoryCard:
 def slow_after(question: Question) -> int:
     """Seconds from the moment the question was put, after which a right answer to it counts as slow (Hard)."""
     text = "".join((question.stem, *(said for _, said in question.choices)))
-    return READINGS * expected_seconds(text) + ALLOWANCE
+    return SLOW_FACTOR * expected_seconds(text) + SLOW_ALLOWANCE
 
 
-def graded(question: Question, seconds: float | None, *, correct: bool) -> Rating:
+def grade_answer(question: Question, seconds: float | None, *, correct: bool) -> Rating:
     """The grade that an answer gives itself: wrong is Again, right but slow Hard, right Good. `seconds` on the server's clock, None if not known."""
     if not correct:
         return AGAIN
-    return HARD if seconds is not None and slow_after(question) < seconds <= AWAY else GOOD
+    return HARD if seconds is not None and slow_after(question) < seconds <= AWAY_AFTER else GOOD
 
 
-def begun(grade: Rating, moment: datetime) -> MemoryCard:
+def first_review(grade: Rating, moment: datetime) -> MemoryCard:
     """The card of a question that was never reviewed, after its first grade."""
-    return _after(fsrs.Card(card_id=0, due=moment.astimezone(UTC)), grade, moment)
+    return _review_fsrs_card(fsrs.Card(card_id=0, due=moment.astimezone(UTC)), grade, moment)
 
 
-def reviewed(card: MemoryCard, grade: Rating, moment: datetime) -> MemoryCard:
+def review(card: MemoryCard, grade: Rating, moment: datetime) -> MemoryCard:
     """The card after one more grade."""
-    return _after(_package(card, moment), grade, moment)
+    return _review_fsrs_card(_fsrs_card(card, moment), grade, moment)
 
 
-def recall(card: MemoryCard, moment: datetime) -> float:
+def recall_probability(card: MemoryCard, moment: datetime) -> float:
     """How likely, from 0 to 1, the question is answered right at a moment, nothing being reviewed before it."""
-    return SCHEDULER.get_card_retrievability(_package(card, moment), moment.astimezone(UTC))
+    return SCHEDULER.get_card_retrievability(_fsrs_card(card, moment), moment.astimezone(UTC))
 
 
-def _package(card: MemoryCard, moment: datetime) -> fsrs.Card:
+def _fsrs_card(card: MemoryCard, moment: datetime) -> fsrs.Card:
     """The package's card, last reviewed so many full days before a moment as days have passed."""
     reviewed_at = moment - timedelta(days=(day_of(moment) - day_of(card.reviewed_at)).days)
     return fsrs.Card(0, fsrs.State(card.state), card.step, card.stability, card.difficulty, card.due, reviewed_at.astimezone(UTC))
 
 
-def _after(card: fsrs.Card, grade: Rating, moment: datetime) -> MemoryCard:
+def _review_fsrs_card(card: fsrs.Card, grade: Rating, moment: datetime) -> MemoryCard:
     updated, _ = SCHEDULER.review_card(card, grade, moment.astimezone(UTC))
     if updated.stability is None or updated.difficulty is None or updated.last_review is None:
         raise ValueError("FSRS left a reviewed card without its memory")
@@ -109,11 +109,11 @@ class Mistake:
         return self.left_at is None
 
 
-def answered(entry: Mistake | None, question: str, grade: Rating, moment: datetime) -> Mistake | None:
+def update_mistake(entry: Mistake | None, question: str, grade: Rating, moment: datetime) -> Mistake | None:
     """The entry after an answer; None for a right answer to what was never wrong, which makes no card."""
     if entry is None:
-        return Mistake(question, moment, begun(grade, moment)) if grade is AGAIN else None
-    card = reviewed(entry.card, grade, moment)
+        return Mistake(question, moment, first_review(grade, moment)) if grade is AGAIN else None
+    card = review(entry.card, grade, moment)
     if grade is AGAIN:
         return replace(entry, card=card, rights=0, left_at=None)
     rights = entry.rights + 1
@@ -125,6 +125,6 @@ def due_by(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
     return sorted((entry for entry in entries if entry.card.due < day_end), key=lambda entry: (entry.card.due, entry.question))
 
 
-def near_due(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
+def due_soon(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
     """What is due within the next days too, the longest due first."""
     return due_by(entries, day_end + timedelta(days=DAYS_AHEAD))

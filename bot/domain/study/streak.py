@@ -12,7 +12,7 @@ from bot.domain.times import day_of
 
 FREEZES = 2
 """Missed working days that a streak survives; every streak begins with so many and never holds more."""
-EARNS_ONE = 10
+DAYS_PER_FREEZE = 10
 """Working days studied since the last freeze was spent or earned, after which one that was spent comes back."""
 GRACE = timedelta(minutes=30)
 """Until 00:30 the day before can still be finished."""
@@ -35,7 +35,7 @@ class FinishedDays:
     excused: frozenset[date] = frozenset()
 
 
-def finished(sets: Iterable[tuple[date, datetime]]) -> FinishedDays:
+def finished_days(sets: Iterable[tuple[date, datetime]]) -> FinishedDays:
     """The days of finished sets, each given as (the day whose set it is, the moment it was finished).
 
     A set counts for the day on which it was finished. Finished before 00:30 it counts for the day before, unless that day has its own already;
@@ -61,7 +61,7 @@ def finished(sets: Iterable[tuple[date, datetime]]) -> FinishedDays:
     return FinishedDays(frozenset(done), frozenset(excused - done))
 
 
-def streak(sets: FinishedDays, now: datetime, calendar: Calendar, absences: Iterable[Absence] = ()) -> Streak:
+def count_streak(sets: FinishedDays, now: datetime, calendar: Calendar, absences: Iterable[Absence] = ()) -> Streak:
     """The streak as it stands at a moment.
 
     A working day that is finished counts one. One that is missed costs a freeze, and ends the streak when none is left. Weekends, holidays, leave,
@@ -76,7 +76,7 @@ def streak(sets: FinishedDays, now: datetime, calendar: Calendar, absences: Iter
         if day in sets.done:
             if _is_worked(calendar, day):
                 days, counted_since = days + 1, counted_since + 1
-                if counted_since >= EARNS_ONE:
+                if counted_since >= DAYS_PER_FREEZE:
                     freezes, counted_since = min(FREEZES, freezes + 1), 0
         elif day < last and days and day not in sets.excused and _is_worked(calendar, day) and not any(day in stay for stay in away):
             if freezes:

@@ -15,7 +15,7 @@ from operator import itemgetter
 from sqlmodel import Session
 
 from bot.domain.calendar import ONE_DAY
-from bot.domain.hours.forecast import BackTest, EarnedOnDay, ForecastQuota, Outlook, WorkYear, back_test, look_ahead, smallest_plan
+from bot.domain.hours.forecast import BackTest, EarnedOnDay, ForecastQuota, Outlook, WorkYear, back_test, forecast_year, smallest_plan
 from bot.domain.hours.policy import HoursPolicy, YearQuotas, quotas, shown_hours, total_hours
 from bot.domain.message import Refusal
 from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table, rate
@@ -173,7 +173,7 @@ def _outlooks(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas
         quota = quota_of(person.tier, need, ask.policy, ask.last)
         if quota is not None:
             span = year.span(ask.last, person.joined_on, away.get(person.id, ()))
-            yield person, look_ahead(person.earned, ask.last, span, quota)
+            yield person, forecast_year(person.earned, ask.last, span, quota)
 
 
 def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[date]) -> Row:
@@ -221,7 +221,7 @@ def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | 
             quota = quota_of(person.tier, then, ask.policy, cut)
             if quota is None or not person.final:
                 continue
-            outlook = look_ahead(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
+            outlook = forecast_year(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
             if outlook is not None:
                 per_hour = quota.per_hour
                 yield outlook, total_hours(person.final, per_hour), shown_hours(person.final.get("collective", 0), per_hour)

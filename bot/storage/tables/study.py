@@ -10,7 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.domain.study.sitting import FORMS, TASKS
+from bot.domain.study.sitting import FORMS, TASK_KINDS
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
@@ -170,7 +170,7 @@ class FocusRow(SQLModel, table=True):
     """What a person is at: one task, a reading or a sitting by its id. What else is open waits its turn."""
 
     __tablename__ = "focus"
-    __table_args__ = (one_of("kind", *TASKS), is_moment("since"), STRICT)
+    __table_args__ = (one_of("kind", *TASK_KINDS), is_moment("since"), STRICT)
 
     person_id: int = integer_column(primary_key=True, foreign_key="person.id")
     kind: str = text_column()
