@@ -63,7 +63,7 @@ class Dispatcher:
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
         try:
-            if named is not None and named[0].reads:
+            if named is not None and named[0].read_only:
                 reply = await self._look_up(incoming, *named)
             else:
                 reply = await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
@@ -115,7 +115,7 @@ class Dispatcher:
         accounts.lock_stranger(ctx.session, incoming.sender)
         if (known_reply := inbox.heard(ctx.session, incoming)) is not None:
             return known_reply
-        reply = named[0].do(ctx, named[1])
+        reply = named[0].handler(ctx, named[1])
         bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:
             inbox.keep(ctx.session, incoming, bound.id, reply)
@@ -128,7 +128,7 @@ class Dispatcher:
             ctx = self._context(session, incoming)
             if ctx.learner is None or inbox.heard(session, incoming) is not None or not command.is_for(ctx.learner):
                 return None
-            return ctx, command.do(ctx, argument)
+            return ctx, command.handler(ctx, argument)
 
         outcome = await self.database.read(read)
         if outcome is None:
@@ -139,8 +139,8 @@ class Dispatcher:
             if (known_reply := inbox.heard(session, incoming)) is not None:
                 return known_reply
             inbox.keep(session, incoming, ctx.me.id, reply)
-            if ctx.audited is not None:
-                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audited)
+            if ctx.audit_entry is not None:
+                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audit_entry)
             return reply
 
         return await self.database.write(keep, of=incoming.sender)
@@ -166,7 +166,7 @@ def respond(ctx: Context) -> Reply:
     if named is None and (named := registry.find(incoming.text)) is not None and quiz.awaits_free_text(ctx):
         named = None
     if named is not None and named[0].is_for(ctx.learner):
-        return named[0].do(ctx, named[1])
+        return named[0].handler(ctx, named[1])
     if named is not None:
         log.info("not allowed", command=named[0].name, staff_no=ctx.me.staff_no)
         audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {named[0].name}", "", outcome="refused")

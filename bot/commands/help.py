@@ -33,7 +33,7 @@ def welcome(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=START_BUTTONS)
 
 
-@command("帮助", "菜单", "help", "?", role=None, takes="<主题或命令>")
+@command("帮助", "菜单", "help", "?", role=None, argument="<主题或命令>")
 def show_help(ctx: Context, about: str) -> Reply:
     """能做什么、怎么答题；“帮助 考试”看一组命令，“帮助 练习”看一条。"""
     if about:
@@ -74,4 +74,4 @@ def distinct_commands() -> list[Command]:
 
 
 def usage(item: Command) -> str:
-    return f"{item.name} {item.takes}".strip()
+    return f"{item.name} {item.argument}".strip()

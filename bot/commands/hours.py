@@ -49,7 +49,7 @@ def my_hours(ctx: Context, _: str) -> Reply:
 def _streak_lines(ctx: Context) -> list[str]:
     streak = mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
     line = streak_line(streak)
-    return [line if streak.today else f"{line}（今天的还没有做）"] if line else []
+    return [line if streak.done_today else f"{line}（今天的还没有做）"] if line else []
 
 
 def _quota_lines(ctx: Context, need: Decimal | None, floor: Decimal, total: Decimal, collective: Decimal, rule: str) -> list[str]:
@@ -81,7 +81,7 @@ def _caps_line(ctx: Context, per_hour: int) -> str:
     )
 
 
-@command("为什么", "明细", takes="<流水号>")
+@command("为什么", "明细", argument="<流水号>")
 def explain_hours(ctx: Context, entry_number: str) -> Reply:
     """最近一课每页看了多久、计了多少、没计的原因；“为什么 12”看某条学时流水。"""
     if entry_number:

@@ -32,7 +32,7 @@ WRONG = "未绑定：工号或验证码不对，或者验证码已过期、已�
 _ASKED = re.compile(rf"(?P<staff_no>\S{{1,40}}?)[\s,、:+]+(?P<code>[0-9]{{{DIGITS}}})")
 
 
-@command("绑定", role=None, takes="<工号> <验证码>")
+@command("绑定", role=None, argument="<工号> <验证码>")
 def bind(ctx: Context, words: str) -> Reply:
     """把这个聊天账号和您在花名册里的身份对上，一次即可。"""
     asked = _ASKED.fullmatch(words.strip())
@@ -76,7 +76,7 @@ HOW = "「请假 工号 2026-03-04 2026-03-06」「请假 工号 2026-03-04 2026
 SHOWN = 30
 
 
-@command("请假", role=RoleName.ADMIN, takes="<工号 起 止 [借调]>")
+@command("请假", role=RoleName.ADMIN, argument="<工号 起 止 [借调]>")
 def record(ctx: Context, said: str) -> Reply:
     """登记请假、借调：“请假 1001 2026-03-04 2026-03-06”，末尾可写 借调；单发“请假”看现在谁不在。"""
     words = re.split(r"[\s,，]+", said.strip()) if said.strip() else []
@@ -157,7 +157,7 @@ EXAMPLES = (
 )
 
 
-@command("设置", takes="<项目 内容>")
+@command("设置", argument="<项目 内容>")
 def settings(ctx: Context, said: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
     had = accounts.preference_of(ctx.session, ctx.me.id)

@@ -36,7 +36,7 @@ class Context:
     now: datetime
     rng: random.Random
     learner: Learner | None = None
-    audited: tuple[str, str] | None = None
+    audit_entry: tuple[str, str] | None = None
     pages: str = ""
 
     @property
@@ -59,11 +59,11 @@ class Command:
     """One command: its words (the first is its name), who may use it, its help, and whether it only reads (and may take its time)."""
 
     words: tuple[str, ...]
-    do: CommandHandler
+    handler: CommandHandler
     help: str
     role: RoleName | None
-    reads: bool
-    takes: str
+    read_only: bool
+    argument: str
 
     @property
     def name(self) -> str:
@@ -80,30 +80,30 @@ MAX_CACHED_LENGTH = 16
 def order_commands(modules: Sequence[ModuleType]) -> None:
     """Put the commands into the order of the modules that hold them. Raises RuntimeError for a command whose module is not listed."""
     places = {module.__name__: place for place, module in enumerate(modules)}
-    unlisted = sorted({command.name for command in COMMANDS.values() if command.do.__module__ not in places})
+    unlisted = sorted({command.name for command in COMMANDS.values() if command.handler.__module__ not in places})
     if unlisted:
         raise RuntimeError(f"commands of modules that bot/commands/registry.py does not list: {', '.join(unlisted)}")
-    ordered = sorted(COMMANDS.items(), key=lambda entry: places[entry[1].do.__module__])
+    ordered = sorted(COMMANDS.items(), key=lambda entry: places[entry[1].handler.__module__])
     COMMANDS.clear()
     COMMANDS.update(ordered)
 
 
 def command(
-    *words: str, role: RoleName | None = RoleName.LEARNER, reads: bool = False, takes: str = ""
+    *words: str, role: RoleName | None = RoleName.LEARNER, read_only: bool = False, argument: str = ""
 ) -> Callable[[CommandHandler], CommandHandler]:
-    """Register a command under its words. `takes` names its argument in the help ("<法>"); `reads` sends it to the read connection."""
+    """Register a command under its words. `argument` names what follows them in the help ("<法>"); `read_only` sends it to the read connection."""
 
-    def register(do: CommandHandler) -> CommandHandler:
-        lines = (do.__doc__ or "").strip().splitlines()
+    def register(handler: CommandHandler) -> CommandHandler:
+        lines = (handler.__doc__ or "").strip().splitlines()
         if not lines:
             raise ValueError(f"{words[0]} has no help line")
-        made = Command(words, do, lines[0].strip(), role, reads, takes)
+        registered = Command(words, handler, lines[0].strip(), role, read_only, argument)
         for word in words:
             if word in COMMANDS:
                 raise ValueError(f"{word} is taken")
-            COMMANDS[word] = made
+            COMMANDS[word] = registered
         _find_cached.cache_clear()
-        return do
+        return handler
 
     return register
 
@@ -130,7 +130,7 @@ def _find(text: str, strict: bool) -> tuple[Command, str] | None:
         return COMMANDS[word], rest.strip()
     if strict:
         return None
-    matches = [word for word, entry in COMMANDS.items() if entry.takes and tidied.startswith(word)]
+    matches = [word for word, entry in COMMANDS.items() if entry.argument and tidied.startswith(word)]
     if not matches:
         return None
     longest = max(matches, key=len)

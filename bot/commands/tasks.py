@@ -23,13 +23,13 @@ class TaskKind:
 
     kind: str
     letter: str
-    typed: Callable[[Context, int, str], Reply | None]
-    tapped: Callable[[Context, int, int, str], Reply]
+    handle_typed: Callable[[Context, int, str], Reply | None]
+    handle_tap: Callable[[Context, int, int, str], Reply]
     resume: Callable[[Context, int], Reply]
     turn: Callable[[Context, int], Reply]
     skip: Callable[[Context, int], Reply]
     leave: Callable[[Context, int], Reply]
-    writes: Callable[[Context, int], bool]
+    awaits_text: Callable[[Context, int], bool]
 
 
 TASKS: dict[str, TaskKind] = {}

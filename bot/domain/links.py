@@ -25,7 +25,7 @@ class LinkPurpose:
     name: str
     path: str
     title: str
-    back: str
+    command: str
     life: timedelta
     idle: timedelta | None = None
     role: RoleName | None = None

@@ -171,12 +171,12 @@ class WebSessions:
         visitor = await self.visitor(request, of.name)
         head, sentence = GONE
         return self.pages.show(
-            "door/closed.html", 404, head=head, sentence=sentence.format(back=of.back), onward="" if visitor is None else to(visitor)
+            "door/closed.html", 404, head=head, sentence=sentence.format(back=of.command), onward="" if visitor is None else to(visitor)
         )
 
     def _turned_away(self, request: web.Request, of: LinkPurpose, why: tuple[str, str], status: int) -> web.Response:
         """No, to a person as a page, to a script as JSON: {"say": …}."""
-        head, sentence = why[0], why[1].format(back=of.back)
+        head, sentence = why[0], why[1].format(back=of.command)
         if "application/json" in (request.headers.get("Accept") or ""):
             return web.json_response({"say": sentence}, status=status)
         return self.pages.show("door/closed.html", status, head=head, sentence=sentence, onward="")

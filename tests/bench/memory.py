@@ -186,8 +186,8 @@ def run(learner: type[Learner], case: tuple[int, int, int], plan: str, people: i
         if plan == "aimed at the day":
             told.append(forecast_recall([one.card for one in person.book], goal, BEGIN).expected)
         PLANS[plan](person, goal)
-        known.append(person.known(goal.at))
-        later.append(person.known(goal.at + 30 * DAY))
+        known.append(person.known(goal.noon))
+        later.append(person.known(goal.noon + 30 * DAY))
         reviews.append(person.reviews)
     crammed_into = {"cramming, 1 day": 1, "cramming, 3 days": 3}.get(plan)
     most = goal.reviews * days / crammed_into if crammed_into else float(goal.reviews)

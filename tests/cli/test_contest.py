@@ -80,7 +80,7 @@ class Shell:
                 wrong = next(said for said, _ in put.question.choices if said not in put.question.key)
                 incoming = Incoming(Address("local", "t", staff_no), "", f"{staff_no}-{n}", NOW + timedelta(seconds=n))
                 outcome = quiz.answer(session, self.catalog, me.id, put, put.question.key if n < right else wrong, incoming, NOW)
-                put, n = outcome.following, n + 1
+                put, n = outcome.next_question, n + 1
             play.end(session, self.catalog, outcome.sitting, NOW)
 
         self.database.write_now(work)

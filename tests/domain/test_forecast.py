@@ -46,7 +46,13 @@ def test_an_even_pace_is_carried_to_the_end_of_the_year_without_doubt(
     hours: float, expected: str, misses: bool, surely: bool, doubtful: bool
 ) -> None:
     found = outlook(weekly(hours))
-    assert (found.expected, found.will_miss, found.surely, found.doubtful, found.margin) == (Decimal(expected), misses, surely, doubtful, Decimal(0))
+    assert (found.expected, found.will_miss, found.will_surely_miss, found.doubtful, found.margin) == (
+        Decimal(expected),
+        misses,
+        surely,
+        doubtful,
+        Decimal(0),
+    )
 
 
 def test_uneven_weeks_widen_the_range_and_take_the_certainty() -> None:
@@ -58,7 +64,7 @@ def test_uneven_weeks_widen_the_range_and_take_the_certainty() -> None:
 
     found = outlook(uneven[:3])
     assert found.will_miss
-    assert not found.surely
+    assert not found.will_surely_miss
 
 
 def test_what_a_cap_holds_back_is_not_foretold() -> None:
@@ -70,7 +76,7 @@ def test_what_a_cap_holds_back_is_not_foretold() -> None:
 def test_collective_study_has_its_own_floor_which_nothing_else_fills() -> None:
     leader = ForecastQuota(Decimal(40), Decimal(12), HOUR)
     found = outlook(weekly(1) + weekly(1, 4, "collective"), leader)
-    assert (found.total, found.missing, found.short) == (Decimal(30), Decimal(10), Decimal(8))
+    assert (found.total, found.missing, found.collective_missing) == (Decimal(30), Decimal(10), Decimal(8))
     assert found.expected > 40
     assert found.will_miss
 
@@ -129,5 +135,5 @@ def test_the_back_test_counts_errors_verdicts_and_ranges() -> None:
     made = outlook(weekly(0.75))
     found = back_test(ON, [(made, Decimal(39), Decimal(0)), (made, Decimal(41), Decimal(0)), (made, Decimal(36), Decimal(0))])
     assert found is not None
-    assert (found.people, found.mean_error, found.hits, found.held) == (3, Decimal("1.67"), 2, 1)
+    assert (found.people, found.mean_error, found.hits, found.ranges_held) == (3, Decimal("1.67"), 2, 1)
     assert back_test(ON, []) is None

@@ -116,7 +116,7 @@ def test_a_question_leaves_after_two_right_in_a_row_and_comes_back_when_wrong() 
     for grade in (GOOD, AGAIN, GOOD, HARD, GOOD, AGAIN):
         kept = update_mistake(kept, "q", grade, NOW + DAY)
         assert kept is not None
-        trail.append((kept.rights, kept.listed))
+        trail.append((kept.right_in_a_row, kept.listed))
     assert trail == [(1, True), (0, True), (1, True), (2, False), (3, False), (0, True)]
     assert kept is not None
     assert kept.entered_at == NOW
@@ -173,21 +173,21 @@ def test_reviews_raise_what_may_be_expected_and_more_minutes_raise_it_further() 
     goal = ReviewGoal(date(2026, 3, 20))
     kept = cards(book(40))
     found = forecast_recall(kept, goal, NOW)
-    assert found.idle < found.expected < expected_recall(kept, ReviewGoal(goal.day, minutes=12), NOW) <= 1
+    assert found.without_reviews < found.expected < expected_recall(kept, ReviewGoal(goal.day, minutes=12), NOW) <= 1
 
 
 def test_a_target_in_reach_needs_nothing_more() -> None:
-    assert forecast_recall(cards(book(5)), ReviewGoal(date(2026, 3, 20)), NOW).needed is None
+    assert forecast_recall(cards(book(5)), ReviewGoal(date(2026, 3, 20)), NOW).minutes_needed is None
 
 
 def test_a_target_out_of_reach_says_what_would_be_needed() -> None:
     goal, kept = ReviewGoal(date(2026, 3, 20)), cards(book(120))
     found = forecast_recall(kept, goal, NOW)
     assert found.expected < 0.9
-    assert found.needed is not None
-    assert goal.minutes < found.needed <= MAX_MINUTES
-    assert expected_recall(kept, ReviewGoal(goal.day, found.needed), NOW) >= 0.9
-    assert expected_recall(kept, ReviewGoal(goal.day, found.needed - 1), NOW) < 0.9
+    assert found.minutes_needed is not None
+    assert goal.minutes < found.minutes_needed <= MAX_MINUTES
+    assert expected_recall(kept, ReviewGoal(goal.day, found.minutes_needed), NOW) >= 0.9
+    assert expected_recall(kept, ReviewGoal(goal.day, found.minutes_needed - 1), NOW) < 0.9
 
 
 def test_what_no_minutes_can_reach_is_said() -> None:
@@ -196,7 +196,7 @@ def test_what_no_minutes_can_reach_is_said() -> None:
 
 def test_on_the_day_itself_nothing_more_is_promised() -> None:
     kept, goal = cards(book(4)), ReviewGoal(date(2026, 3, 2))
-    assert expected_recall(kept, goal, NOW) == pytest.approx(forecast_recall(kept, goal, NOW).idle)
+    assert expected_recall(kept, goal, NOW) == pytest.approx(forecast_recall(kept, goal, NOW).without_reviews)
 
 
 def test_the_forecast_agrees_with_what_the_model_does() -> None:
@@ -209,7 +209,7 @@ def test_the_forecast_agrees_with_what_the_model_does() -> None:
             after = update_mistake(one, one.question, GOOD if recall_probability(one.card, at) >= 0.5 else AGAIN, at)
             assert after is not None
             kept[kept.index(one)] = after
-    assert sum(recall_probability(one.card, goal.at) for one in kept) / len(kept) == pytest.approx(promised, abs=0.05)
+    assert sum(recall_probability(one.card, goal.noon) for one in kept) / len(kept) == pytest.approx(promised, abs=0.05)
 
 
 # ── What is written in 设置 ──

@@ -182,7 +182,7 @@ def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: i
 def test_a_plan_never_asks_for_more_than_is_left_to_learn(house: Dispatcher, person: int) -> None:
     found = look(house, person)
     assert found is not None
-    assert found.outlook.missing * 2700 > found.stock
+    assert found.outlook.missing * 2700 > found.learnable_seconds
     assert found.plan is None
     assert "光靠自学来不及了" in forecast.outlook_sentence(found)
 

@@ -32,7 +32,7 @@ def _host(ctx: Context) -> LiveHost:
     return host_lock.host_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
 
 
-@command("主持", role=RoleName.ADMIN, takes="<做什么>")
+@command("主持", role=RoleName.ADMIN, argument="<做什么>")
 def host(ctx: Context, said: str) -> Reply:
     """主持现场竞赛：“主持 开场 7”，然后 下一题、开抢、收题、暂停、恢复、排行、作废 3 原因、改分 一队 +5 原因、对、错、接管、结束。"""
     word, _, rest = said.partition(" ")
@@ -178,7 +178,7 @@ _DO: dict[str, Callable[[Context, str], Reply]] = {
 }
 
 
-@command("大屏", role=RoleName.ADMIN, takes="<编号>")
+@command("大屏", role=RoleName.ADMIN, argument="<编号>")
 def screen(ctx: Context, said: str) -> Reply:
     """现场竞赛的大屏幕地址和主持台链接，例如“大屏 7”。"""
     of = _mine(ctx, said)

@@ -38,7 +38,7 @@ MANAGE: dict[str, Callable[[Context, str], Reply]] = {}
 """What 考试 does for administrators, by its second word (`manage`)."""
 
 
-@command("考试", takes="<编号>")
+@command("考试", argument="<编号>")
 def exams(ctx: Context, said: str) -> Reply:
     """看要参加的考试和成绩；“考试 12”看规则并开始，“考试 网页 12”在网页上答，“考试 12 解析”考后看答案，考试中可随时“继续”。"""
     word, _, rest = said.partition(" ")

@@ -21,7 +21,7 @@ _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s+(\S.{0,299})", re.DOTALL)
 _MEANT_AS_ANSWER = re.compile(r"回复\s*#?\d|#?\d{1,9}(\s|$)")
 
 
-@command("纠错", "报错", takes="<哪里不对>")
+@command("纠错", "报错", argument="<哪里不对>")
 def report(ctx: Context, said: str) -> Reply:
     """题目有错？答题后发“纠错 哪里不对”，管理员会看到并回复。"""
     is_admin = ctx.me.may(RoleName.ADMIN)
@@ -92,7 +92,7 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
     return Reply(f"{messages.RECORDED}。#{number} 已答复，报告人下次使用时会看到。")
 
 
-@command("阅卷", "批阅", role=RoleName.ADMIN, takes="<编号 对|半|错>")
+@command("阅卷", "批阅", role=RoleName.ADMIN, argument="<编号 对|半|错>")
 def mark(ctx: Context, said: str) -> Reply:
     """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
     if not said:

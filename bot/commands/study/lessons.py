@@ -24,7 +24,7 @@ CATALOGUE_WORDS = ("目录", "列表", "课程")
 WITHDRAWN_REPLY = Reply(f"{messages.LESSON_WITHDRAWN}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
 
 
-@command("学习", "学法", "上课", takes="<课或法>")
+@command("学习", "学法", "上课", argument="<课或法>")
 def learn(ctx: Context, name: str) -> Reply:
     """学下一课（3 到 8 分钟）；“学习 目录”看全部，“学习 民法典”学一部法。"""
     if name in CATALOGUE_WORDS:
@@ -151,7 +151,7 @@ def continue_task(ctx: Context, _: str) -> Reply:
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
         return Reply("\n".join(line for line in (notice, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
     first = waiting[0]
-    return COMMANDS[first.word].do(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
+    return COMMANDS[first.word].handler(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
 
 
 def _resume(ctx: Context, reading_id: int) -> Reply:

@@ -49,14 +49,14 @@ def question_card(asked: AskedQuestion) -> QuestionCard:
 
 def question_reply(asked: AskedQuestion, intro: str = "") -> Reply:
     """A question, with something said before it: first what was put down for it."""
-    return Reply("\n".join(line for line in (paused_line(asked.put_down), intro) if line), question_card(asked))
+    return Reply("\n".join(line for line in (paused_line(asked.paused), intro) if line), question_card(asked))
 
 
 def verdict_text(outcome: AnswerOutcome) -> str:
     """The result of an answer with its reason, source and worth; begins with 已记录."""
     mark, question = outcome.mark, outcome.question
-    if outcome.kept_back:
-        return "\n".join(line for line in (f"{RECORDED}。{outcome.kept_back}", worth_line(outcome)) if line)
+    if outcome.withheld:
+        return "\n".join(line for line in (f"{RECORDED}。{outcome.withheld}", worth_line(outcome)) if line)
     if mark.provisional:
         lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点（暂定，待人工确认）。"]
         lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写：{point}" for point in mark.missing]
@@ -79,7 +79,7 @@ def _key_text(question: Question) -> str:
 
 def worth_line(outcome: AnswerOutcome) -> str:
     """What an answer earned, or why nothing."""
-    if not FORMS[outcome.sitting.kind].credits:
+    if not FORMS[outcome.sitting.kind].earns_credit:
         return ""
     if outcome.earned is None:
         return "学时：本题今年已计过，不重复计。"
@@ -88,10 +88,10 @@ def worth_line(outcome: AnswerOutcome) -> str:
 
 def notebook_line(outcome: AnswerOutcome) -> str:
     """How the notebook moved: what came in, what left and when it is asked again, and that an answer was slow; empty when it did not."""
-    moved = outcome.moved
+    moved = outcome.notebook_move
     if moved is None:
         return ""
-    next_review, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.rights
+    next_review, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.right_in_a_row
     slow = f"（用时超过 {slow_after(outcome.question)} 秒，按较慢计，会早些再问）" if moved.slow else ""
     if not rights:
         return "已收入错题本，之后会再问"
@@ -117,7 +117,7 @@ def score_line(name: str, score: Score) -> str:
 def page_reply(sent: SentPage, notices: str = "") -> Reply:
     """A page of a lesson with the button that turns it."""
     total = len(sent.lesson.pages)
-    lines = [line for line in (notices, paused_line(sent.put_down)) if line]
+    lines = [line for line in (notices, paused_line(sent.paused)) if line]
     if sent.changed:
         lines.append("课程内容已更新，从头开始。")
     if sent.credit is not None:

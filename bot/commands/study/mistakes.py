@@ -23,7 +23,7 @@ DAILY = Option("每日", "每日一练")
 CHALLENGE_BUTTONS = (Option("挑战", "再挑战一次"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-@command("错题", "错题本", takes="<法>")
+@command("错题", "错题本", argument="<法>")
 def mistakes(ctx: Context, law: str) -> Reply:
     """复习答错的题：连对 2 次移出，到期再问，每天最多 8 题；可指定一部法。有考试就先发「设置 考试日期 12-04」。"""
     asked, standing = quiz.review_mistakes(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
@@ -57,22 +57,22 @@ def _nothing_due_text(standing: NotebookStanding, law: str) -> str:
 
 def expectation_line(standing: NotebookStanding, ctx: Context) -> str:
     """What to expect on the day that counts; plainly, when the target cannot be met and what would be needed. Empty without such a day."""
-    if standing.goal is None or standing.prospect is None:
+    if standing.goal is None or standing.forecast is None:
         return ""
-    goal, forecast = standing.goal, standing.prospect
+    goal, forecast = standing.goal, standing.forecast
     days = goal.days_left(ctx.now)
-    day_label = "考试截止" if goal.ends else "考试"
+    day_label = "考试截止" if goal.is_deadline else "考试"
     if not days:
-        return f"🎯 今天{day_label}：错题本里的题预计答对 {_percent(forecast.idle)}。"
+        return f"🎯 今天{day_label}：错题本里的题预计答对 {_percent(forecast.without_reviews)}。"
     head = f"🎯 {chinese_day(goal.day)}{day_label}（还有 {days} 天）：每天复习 {goal.minutes} 分钟"
     return f"{head}，错题本里的题到那天预计答对 {_percent(forecast.expected)}，{_target_text(goal, forecast)}"
 
 
 def _target_text(goal: ReviewGoal, forecast: RecallForecast) -> str:
-    if forecast.needed is None:
+    if forecast.minutes_needed is None:
         return f"达到目标 {goal.target}%。"
-    if forecast.needed <= MAX_MINUTES:
-        return f"达不到目标 {goal.target}%。要达到，每天约需 {forecast.needed} 分钟：可发「设置 每日复习 {forecast.needed}」。"
+    if forecast.minutes_needed <= MAX_MINUTES:
+        return f"达不到目标 {goal.target}%。要达到，每天约需 {forecast.minutes_needed} 分钟：可发「设置 每日复习 {forecast.minutes_needed}」。"
     return f"达不到目标 {goal.target}%，每天 {MAX_MINUTES} 分钟也不够。请先保要紧的：按法复习（例如「错题 民法典」），或把目标调低。"
 
 

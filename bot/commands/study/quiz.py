@@ -61,7 +61,7 @@ def practice_mode(*words: str) -> Callable[[PracticeMode], PracticeMode]:
     return register
 
 
-@command("练习", takes="<法>")
+@command("练习", argument="<法>")
 def practice(ctx: Context, law: str) -> Reply:
     """随机练 10 题，不限次数；也可“练习 民法典”按法练，“练习 错题”只练错题，“练习 模拟”做一套模拟卷。"""
     word, _, rest = law.partition(" ")
@@ -90,14 +90,14 @@ def practise_mistakes(ctx: Context, law: str) -> Reply:
 def awaits_free_text(ctx: Context) -> bool:
     """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
     focus = readings.focus(ctx.session, ctx.me.id)
-    return focus is not None and tasks.TASKS[focus[0]].writes(ctx, focus[1])
+    return focus is not None and tasks.TASKS[focus[0]].awaits_text(ctx, focus[1])
 
 
 def handle_typed(ctx: Context, text: str) -> Reply | None:
     """A typed text as the answer to what is in hand; None when it is nothing of the kind."""
     focus = readings.focus(ctx.session, ctx.me.id)
     if focus is not None:
-        return tasks.TASKS[focus[0]].typed(ctx, focus[1], text)
+        return tasks.TASKS[focus[0]].handle_typed(ctx, focus[1], text)
     if not ANSWER_PATTERN.fullmatch(normalize(text)):
         return None
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
@@ -114,7 +114,7 @@ def handle_tap(ctx: Context, task: str, text: str) -> Reply:
     if on_card is None:
         raise Refusal(f"{messages.REFUSED}：这张卡片已经失效。回复「继续」接着做。", (messages.RESUME,))
     task_kind, row_id, number = on_card
-    return task_kind.tapped(ctx, row_id, number, text)
+    return task_kind.handle_tap(ctx, row_id, number, text)
 
 
 # ── A sitting in hand ──
@@ -224,10 +224,10 @@ for _kind, _letter in (("sitting", "s"), ("match", "m")):
 
 def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
     """The verdict and what comes after it: the next question, or the end of the set and what waits."""
-    text = messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].tells else f"{messages.RECORDED}。"
+    text = messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].shows_verdict else f"{messages.RECORDED}。"
     done = f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
-    if outcome.following is not None:
-        return Reply(text, messages.question_card(outcome.following), done=done)
+    if outcome.next_question is not None:
+        return Reply(text, messages.question_card(outcome.next_question), done=done)
     closing, buttons = ENDINGS.get(outcome.sitting.kind, _score_ending)(ctx, outcome)
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [text, "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])

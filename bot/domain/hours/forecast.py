@@ -98,20 +98,20 @@ class Outlook:
         return max(_ZERO, self.quota.need - self.total)
 
     @property
-    def short(self) -> Decimal:
+    def collective_missing(self) -> Decimal:
         """What is missing of collective study."""
         return max(_ZERO, self.quota.floor - self.collective[0])
 
     @property
     def reached(self) -> bool:
-        return not self.missing and not self.short
+        return not self.missing and not self.collective_missing
 
     @property
     def will_miss(self) -> bool:
         return self.expected < self.quota.need or self.collective[1] < self.quota.floor
 
     @property
-    def surely(self) -> bool:
+    def will_surely_miss(self) -> bool:
         """Even the upper end of the range misses."""
         return self.will_miss and not (self.expected + self.margin >= self.quota.need and self.collective[1] + self.margin >= self.quota.floor)
 
@@ -170,7 +170,7 @@ class BackTest:
     people: int
     mean_error: Decimal
     hits: int
-    held: int
+    ranges_held: int
 
 
 def back_test(cut: date, outcomes: Iterable[tuple[Outlook, Decimal, Decimal]]) -> BackTest | None:

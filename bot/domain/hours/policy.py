@@ -46,7 +46,7 @@ class RuleVersion:
     def number(self, key: str) -> Fraction:
         return _fraction(str(self.body[key]))
 
-    def figure(self, key: str) -> str:
+    def number_text(self, key: str) -> str:
         """The same as people write it: 0.5, 2."""
         return _figure(str(self.body[key]))
 
@@ -66,19 +66,19 @@ class HoursPolicy:
     """All versions of all rules. A rule is always asked for with the day it is to hold on, so that none reaches backwards."""
 
     versions: tuple[RuleVersion, ...] = ()
-    _asked: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _in_force: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What was asked before: every answer asks for the same few lines on the same day."""
 
     def at(self, line: str, day: date) -> RuleVersion:
         """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
-        in_force = self._asked.get((line, day))
+        in_force = self._in_force.get((line, day))
         if in_force is None:
             versions = [version for version in self.versions if version.line == line]
             if not versions:
                 raise KeyError(line)
             begun = [version for version in versions if version.valid_from <= day]
             in_force = max(begun, key=lambda version: version.version) if begun else min(versions, key=lambda version: version.version)
-            self._asked[line, day] = in_force
+            self._in_force[line, day] = in_force
         return in_force
 
     def seconds(self, hours: Fraction, day: date) -> int:
@@ -118,7 +118,7 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     if seen < floor:
         return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
     if seen > ceiling:
-        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.figure('page_ceiling')} 倍封顶")
+        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶")
     return PageCredit(seen, seen)
 
 

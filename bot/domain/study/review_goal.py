@@ -47,7 +47,7 @@ class ReviewGoal:
     day: date
     minutes: int = DEFAULT_MINUTES
     target: int = DEFAULT_TARGET
-    ends: bool = False
+    is_deadline: bool = False
 
     @property
     def reviews(self) -> int:
@@ -55,7 +55,7 @@ class ReviewGoal:
         return self.minutes * 60 // REVIEW_SECONDS
 
     @property
-    def at(self) -> datetime:
+    def noon(self) -> datetime:
         """Noon of the day; what was reviewed on the day before is a day old by then."""
         return start_of(self.day) + timedelta(hours=12)
 
@@ -68,16 +68,16 @@ class RecallForecast:
     """What to expect on the day, from 0 to 1: without another review, and with the minutes of every day until then. `needed` minutes a day would
     reach the target: None when these do, MOST_MINUTES + 1 when not even that many would."""
 
-    idle: float
+    without_reviews: float
     expected: float
-    needed: int | None = None
+    minutes_needed: int | None = None
 
 
 def best_reviews(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
     """At most `room` entries whose review today does most for the day, the best first."""
     all_of_them = list(entries)
     last_round = _last_round(len(all_of_them), goal, now)
-    candidates = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda entry: (recall_probability(entry.card, goal.at), entry.question))
+    candidates = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda entry: (recall_probability(entry.card, goal.noon), entry.question))
     worth = {entry.question: _review_gain(entry.card, goal, now, last_round) for entry in candidates}
     candidates.sort(key=lambda entry: (-worth[entry.question], entry.question))
     return [entry for entry in candidates[: max(0, room)] if worth[entry.question] >= MIN_GAIN]
@@ -86,7 +86,7 @@ def best_reviews(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, ro
 def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
     """The middle of the last round over all cards before the day; None once it has begun, or must begin at once."""
     length = math.ceil(cards / max(1, goal.reviews))
-    return None if goal.days_left(now) <= length else goal.at - ONE_DAY * max(1, length // 2)
+    return None if goal.days_left(now) <= length else goal.noon - ONE_DAY * max(1, length // 2)
 
 
 def _review_gain(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: datetime | None) -> float:
@@ -94,7 +94,9 @@ def _review_gain(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: 
     right, wrong = review(card, GOOD, now), review(card, AGAIN, now)
     chance = recall_probability(card, now)
     if last_round is None:
-        return chance * recall_probability(right, goal.at) + (1 - chance) * recall_probability(wrong, goal.at) - recall_probability(card, goal.at)
+        return (
+            chance * recall_probability(right, goal.noon) + (1 - chance) * recall_probability(wrong, goal.noon) - recall_probability(card, goal.noon)
+        )
     return (
         chance * _recall_after_last_round(right, goal, last_round)
         + (1 - chance) * _recall_after_last_round(wrong, goal, last_round)
@@ -104,8 +106,8 @@ def _review_gain(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: 
 
 def _recall_after_last_round(card: MemoryCard, goal: ReviewGoal, last_round: datetime) -> float:
     chance = recall_probability(card, last_round)
-    return chance * recall_probability(review(card, GOOD, last_round), goal.at) + (1 - chance) * recall_probability(
-        review(card, AGAIN, last_round), goal.at
+    return chance * recall_probability(review(card, GOOD, last_round), goal.noon) + (1 - chance) * recall_probability(
+        review(card, AGAIN, last_round), goal.noon
     )
 
 
@@ -115,7 +117,7 @@ def _recall_after_last_round(card: MemoryCard, goal: ReviewGoal, last_round: dat
 def forecast_recall(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
     """What to expect of a person's cards; `cards` must not be empty."""
     expectation = expected_recall(cards, goal, now)
-    idle = fmean(recall_probability(card, goal.at) for card in cards)
+    idle = fmean(recall_probability(card, goal.noon) for card in cards)
     return RecallForecast(idle, expectation, None if expectation * 100 >= goal.target else minutes_needed(cards, goal, now))
 
 
@@ -147,7 +149,7 @@ def expected_recall(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime
         chances = [recall_probability(card, moment) for card in sample]
         for place in sorted(range(len(sample)), key=chances.__getitem__)[:due_reviews]:
             sample[place] = _mean_review(sample[place], moment)
-    return fmean(recall_probability(card, goal.at) for card in sample)
+    return fmean(recall_probability(card, goal.noon) for card in sample)
 
 
 def _sample(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:

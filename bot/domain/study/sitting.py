@@ -34,26 +34,26 @@ class SittingForm:
     name: str
     claim: TaskClaim
     task: str = "sitting"
-    tells: bool = True
-    credits: bool = True
-    notebook: bool = True
-    stays: bool = True
+    shows_verdict: bool = True
+    earns_credit: bool = True
+    updates_notebook: bool = True
+    resumable: bool = True
     one_life: bool = False
 
 
 FORMS: dict[str, SittingForm] = {
     form.kind: form
     for form in (
-        SittingForm("live", "现场竞赛", TaskClaim.LIVE, task="live", tells=False, credits=False, notebook=False),
-        SittingForm("match", "对战", TaskClaim.DUE, task="match", credits=False),
-        SittingForm("exam", "考试", TaskClaim.EXAM, task="exam", tells=False, credits=False, notebook=False),
-        SittingForm("contest", "竞赛", TaskClaim.DUE, credits=False),
+        SittingForm("live", "现场竞赛", TaskClaim.LIVE, task="live", shows_verdict=False, earns_credit=False, updates_notebook=False),
+        SittingForm("match", "对战", TaskClaim.DUE, task="match", earns_credit=False),
+        SittingForm("exam", "考试", TaskClaim.EXAM, task="exam", shows_verdict=False, earns_credit=False, updates_notebook=False),
+        SittingForm("contest", "竞赛", TaskClaim.DUE, earns_credit=False),
         SittingForm("daily", "每日一练", TaskClaim.DAILY),
-        SittingForm("lesson", "课后题", TaskClaim.STUDY, credits=False),
-        SittingForm("mock", "模拟考试", TaskClaim.REVIEW, tells=False),
-        SittingForm("practice", "练习", TaskClaim.REVIEW, stays=False),
-        SittingForm("mistakes", "错题重做", TaskClaim.REVIEW, stays=False),
-        SittingForm("challenge", "挑战", TaskClaim.REVIEW, stays=False, one_life=True),
+        SittingForm("lesson", "课后题", TaskClaim.STUDY, earns_credit=False),
+        SittingForm("mock", "模拟考试", TaskClaim.REVIEW, shows_verdict=False),
+        SittingForm("practice", "练习", TaskClaim.REVIEW, resumable=False),
+        SittingForm("mistakes", "错题重做", TaskClaim.REVIEW, resumable=False),
+        SittingForm("challenge", "挑战", TaskClaim.REVIEW, resumable=False, one_life=True),
     )
 }
 TASK_KINDS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))

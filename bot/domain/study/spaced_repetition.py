@@ -101,7 +101,7 @@ class Mistake:
     question: str
     entered_at: datetime
     card: MemoryCard
-    rights: int = 0
+    right_in_a_row: int = 0
     left_at: datetime | None = None
 
     @property
@@ -115,9 +115,9 @@ def update_mistake(entry: Mistake | None, question: str, grade: Rating, moment: 
         return Mistake(question, moment, first_review(grade, moment)) if grade is AGAIN else None
     card = review(entry.card, grade, moment)
     if grade is AGAIN:
-        return replace(entry, card=card, rights=0, left_at=None)
-    rights = entry.rights + 1
-    return replace(entry, card=card, rights=rights, left_at=moment if entry.listed and rights >= RIGHTS_TO_LEAVE else entry.left_at)
+        return replace(entry, card=card, right_in_a_row=0, left_at=None)
+    rights = entry.right_in_a_row + 1
+    return replace(entry, card=card, right_in_a_row=rights, left_at=moment if entry.listed and rights >= RIGHTS_TO_LEAVE else entry.left_at)
 
 
 def due_by(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:

@@ -24,7 +24,7 @@ class Streak:
 
     days: int = 0
     freezes: int = FREEZES
-    today: bool = False
+    done_today: bool = False
 
 
 @dataclass(frozen=True, slots=True)

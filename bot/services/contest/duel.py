@@ -60,7 +60,7 @@ def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: dat
     duels.seat(session, duel.id, person_id, sitting_id)
     current_task.take_up(session, catalog, person_id, form.task, sitting_id, form.claim, now)
     found = quiz.current_question(session, catalog, sitting_id)
-    return AskedQuestion(found.sitting, found.item, found.question, put_down, found.ahead)
+    return AskedQuestion(found.sitting, found.item, found.question, put_down, found.next_item)
 
 
 def waits(session: Session, person_id: int) -> WaitingTask | None:

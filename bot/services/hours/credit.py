@@ -53,7 +53,7 @@ def earn_lesson(session: Session, policy: HoursPolicy, person_id: int, lesson: s
     else:
         limit = policy.seconds(rule.number("day_cap"), day)
         used = ledger.used_credit(session, person_id, "online", day)
-        granted = grant(seconds, [CreditCap(used.day_seconds, limit, f"今日在线学习 {rule.figure('day_cap')} 学时")])
+        granted = grant(seconds, [CreditCap(used.day_seconds, limit, f"今日在线学习 {rule.number_text('day_cap')} 学时")])
     return _record(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
 
 
@@ -78,8 +78,8 @@ def earn_item(session: Session, policy: HoursPolicy, person_id: int, question: s
         return None
     wanted = item_seconds(used.year_items, rule, policy.seconds_per_hour(day))
     caps = [
-        CreditCap(used.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.figure('day_cap')} 学时"),
-        CreditCap(used.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.figure('year_cap')} 学时"),
+        CreditCap(used.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.number_text('day_cap')} 学时"),
+        CreditCap(used.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.number_text('year_cap')} 学时"),
     ]
     granted = grant(wanted, caps)
     if granted.refused:
@@ -132,5 +132,5 @@ def earn_contest(session: Session, policy: HoursPolicy, person_id: int, contest_
     if used is None or ledger.was_refused(session, person_id, source):
         return None
     limit = policy.seconds(rule.number("year_cap"), day)
-    granted = grant(policy.seconds(rule.number("join"), day), [CreditCap(used.year_seconds, limit, f"本年竞赛 {rule.figure('year_cap')} 学时")])
+    granted = grant(policy.seconds(rule.number("join"), day), [CreditCap(used.year_seconds, limit, f"本年竞赛 {rule.number_text('year_cap')} 学时")])
     return _record(session, person_id, "contest", granted, day, source, rule, now, law="", required=False)

@@ -26,7 +26,7 @@ class PersonalOutlook:
 
     outlook: Outlook
     plan: CatchUpPlan | None
-    stock: int
+    learnable_seconds: int
 
 
 def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, now: datetime) -> PersonalOutlook | None:
@@ -79,10 +79,10 @@ def outlook_sentence(personal: PersonalOutlook | None) -> str:
 
 
 def _plan_sentence(personal: PersonalOutlook) -> str:
-    short = personal.outlook.short
+    short = personal.outlook.collective_missing
     together = f"集体学法还差 {hours_text(short)}，自学补不了，请参加集体学法。" if short else ""
     if personal.plan is not None:
         return f"每个工作日 {personal.plan.minutes} 分钟，{chinese_day(personal.plan.day)}{'总量够数' if short else '达标'}。{together}"
     if not personal.outlook.missing:
         return together
-    return f"光靠自学来不及了（没学的课和题约值 {personal.stock // 60} 分钟），请参加集体学法、考试或培训。"
+    return f"光靠自学来不及了（没学的课和题约值 {personal.learnable_seconds // 60} 分钟），请参加集体学法、考试或培训。"

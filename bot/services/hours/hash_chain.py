@@ -87,7 +87,7 @@ class _ChainWalk:
     previous: str = GENESIS
     sealed: int = 0
     sealed_at: datetime | None = None
-    earlier: datetime | None = None
+    previous_sealed_at: datetime | None = None
     """When the sealing before the one in hand took place."""
 
     def step(self, place: SealedLine) -> ChainFault | None:
@@ -102,9 +102,9 @@ class _ChainWalk:
         if not hash_chain.is_available(place.algorithm) or hash_chain.chain_hash(entry, expected, self.previous, salt, place.algorithm) != place.hash:
             return ChainFault("changed", expected, entry.id, f"第 {expected} 号（流水 #{entry.id}）被改动：内容与封存时不符。")
         if self.sealed_at is not None and place.sealed_at > self.sealed_at:
-            self.earlier = self.sealed_at
-        if self.earlier is not None and moment(entry.recorded_at) < self.earlier - MAX_COMMIT_DELAY:
-            return _inserted_fault(entry, expected, self.earlier)
+            self.previous_sealed_at = self.sealed_at
+        if self.previous_sealed_at is not None and moment(entry.recorded_at) < self.previous_sealed_at - MAX_COMMIT_DELAY:
+            return _inserted_fault(entry, expected, self.previous_sealed_at)
         self.salt, self.previous, self.sealed, self.sealed_at = salt, place.hash, expected, place.sealed_at
         return None
 

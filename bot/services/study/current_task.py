@@ -102,7 +102,7 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
             f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
         )
     readings.drop_focus(session, person_id)
-    if not form.stays:
+    if not form.resumable:
         sittings.close_sitting(session, row_id, "left", now)
         return ""
     return name
@@ -112,9 +112,9 @@ def take_up(session: Session, catalog: Catalog, person_id: int, task: str, ref: 
     """Take something in hand; the name of what had to be put down for it, nothing when hands were free or it was in hand already."""
     if readings.focus(session, person_id) == (task, ref):
         return ""
-    put_down = pause(session, catalog, person_id, now, claim)
+    paused = pause(session, catalog, person_id, now, claim)
     readings.set_focus(session, person_id, task, ref, now)
-    return put_down
+    return paused
 
 
 def _pause_reading(session: Session, catalog: Catalog, reading_id: int, now: datetime) -> str:

@@ -32,7 +32,7 @@ class SentPage:
     lesson: Lesson
     number: int
     credit: PageCredit | None = None
-    put_down: str = ""
+    paused: str = ""
     changed: bool = False
 
 
@@ -75,11 +75,11 @@ def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, no
     reading_ref = next((ref for ref, name in readings.open_readings(session, person_id) if name == lesson.id), None)
     if reading_ref is not None:
         return _resume_reading(session, catalog, person_id, _require_open_reading(session, reading_ref), lesson, now)
-    put_down = current_task.pause(session, catalog, person_id, now, TaskClaim.STUDY)
+    paused = current_task.pause(session, catalog, person_id, now, TaskClaim.STUDY)
     reading_id = readings.open_reading(session, person_id, lesson.id, lesson.digest, now)
     readings.set_focus(session, person_id, "reading", reading_id, now)
     readings.send_page(session, reading_id, 1, now)
-    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, put_down=put_down)
+    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, paused=paused)
 
 
 def resume(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | None:
@@ -123,7 +123,7 @@ def _close_withdrawn(session: Session, catalog: Catalog, reading: OpenReading, n
 
 def _resume_reading(session: Session, catalog: Catalog, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> SentPage:
     reading_id = reading.id
-    put_down = current_task.take_up(session, catalog, person_id, "reading", reading_id, TaskClaim.STUDY, now)
+    paused = current_task.take_up(session, catalog, person_id, "reading", reading_id, TaskClaim.STUDY, now)
     changed = lesson.digest != reading.digest
     page = 1 if changed else reading.page
     if changed:
@@ -133,7 +133,7 @@ def _resume_reading(session: Session, catalog: Catalog, person_id: int, reading:
         if view is not None:
             readings.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, CHANGED)
         readings.send_page(session, reading_id, page, now)
-    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, put_down=put_down, changed=changed)
+    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, paused=paused, changed=changed)
 
 
 def turn_page(

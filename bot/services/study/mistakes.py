@@ -66,7 +66,7 @@ class NotebookStanding:
     allowed: int
     next_due: date | None
     goal: ReviewGoal | None
-    prospect: RecallForecast | None
+    forecast: RecallForecast | None
 
     @property
     def room(self) -> int:
@@ -146,7 +146,7 @@ def notebook_standing(session: Session, person_id: int, notebook: list[Mistake],
         allowed=daily_review_limit(mistakes.review_settings(session, person_id), aim),
         next_due=None if later is None else day_of(later),
         goal=aim,
-        prospect=review_goal_prospect([entry.card for entry in notebook], aim, now) if aim is not None and notebook and whole else None,
+        forecast=review_goal_prospect([entry.card for entry in notebook], aim, now) if aim is not None and notebook and whole else None,
     )
 
 

@@ -44,7 +44,7 @@ class AnswerPlace(Protocol):
 def record_answer(
     session: Session, person_id: int, sitting_id: int, place: AnswerPlace, choice: str, mark: Grade, incoming: Incoming, now: datetime
 ) -> tuple[int, bool]:
-    """What `bot/storage/study/sittings.py:record` gives. `choice` in the letters of the file; who is not quite right earns less than the whole."""
+    """The result of `bot/storage/study/sittings.py:record_answer`. `choice` in the letters of the file; less than quite right earns less than the whole."""
     return sittings.record_answer(
         session,
         person_id=person_id,
@@ -82,8 +82,8 @@ class AskedQuestion:
     sitting: OpenSitting
     item: SittingItem
     question: Question
-    put_down: str = ""
-    ahead: SittingItem | None = None
+    paused: str = ""
+    next_item: SittingItem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class AnswerOutcome:
     mark: Grade
     sitting: OpenSitting
     earned: EarnedCredit | None
-    moved: NotebookMove | None
-    following: AskedQuestion | None
+    notebook_move: NotebookMove | None
+    next_question: AskedQuestion | None
     score: Score | None
-    kept_back: str = ""
+    withheld: str = ""
     """Why right and wrong are not told yet; empty when they are."""
 
 
@@ -128,11 +128,11 @@ def open_set(
 ) -> AskedQuestion:
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
-    put_down = current_task.pause(session, catalog, person_id, now, form.claim)
+    paused = current_task.pause(session, catalog, person_id, now, form.claim)
     key_visibility.free(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     readings.set_focus(session, person_id, form.task, sitting_id, now)
-    return replace(current_question(session, catalog, sitting_id), put_down=put_down)
+    return replace(current_question(session, catalog, sitting_id), paused=paused)
 
 
 def current_question(session: Session, catalog: Catalog, sitting_id: int) -> AskedQuestion:
@@ -141,7 +141,7 @@ def current_question(session: Session, catalog: Catalog, sitting_id: int) -> Ask
     if in_hand is None:
         raise Refusal("这一组题已经做完了。")
     sitting, item, ahead = in_hand
-    return AskedQuestion(sitting, item, catalog.question(session, item.version_id), ahead=ahead)
+    return AskedQuestion(sitting, item, catalog.question(session, item.version_id), next_item=ahead)
 
 
 def _drawable(session: Session, catalog: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
@@ -243,14 +243,14 @@ def start_challenge(session: Session, catalog: Catalog, person_id: int, now: dat
 def ask_closing_questions(session: Session, catalog: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> AskedQuestion:
     """The closing questions of a lesson."""
     # The lesson is not put down by its own questions.
-    return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), put_down="")
+    return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), paused="")
 
 
 def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> AskedQuestion:
     """Take a sitting up again where it was left."""
     asked = current_question(session, catalog, sitting_id)
     form = FORMS[asked.sitting.kind]
-    return replace(asked, put_down=current_task.take_up(session, catalog, person_id, form.task, sitting_id, form.claim, now))
+    return replace(asked, paused=current_task.take_up(session, catalog, person_id, form.task, sitting_id, form.claim, now))
 
 
 def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuestion, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
@@ -261,24 +261,24 @@ def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuest
     mark = question.mark(choice, words=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
     answer_id, is_watched = record_answer(session, person_id, sitting.id, item, choice, mark, incoming, now)
     # Refused here, what was recorded is rolled back with everything else.
-    kept_back = key_visibility.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
+    withheld = key_visibility.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
     form = FORMS[sitting.kind]
-    moved = mistakes.update_notebook(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
+    notebook_move = mistakes.update_notebook(session, person_id, question, mark, (sitting.id, item.n), now) if form.updates_notebook else None
     credited = None
-    if form.credits:
+    if form.earns_credit:
         credited = credit.earn_item(session, catalog.policy, person_id, item.question, question.law, day_of(now), now)
     over = form.one_life and not mark.correct
-    next_item = None if over else asked.ahead or sittings.next_item(session, sitting.id, item.n + 1)
+    next_item = None if over else asked.next_item or sittings.next_item(session, sitting.id, item.n + 1)
     score = None
-    following = None
+    next_question = None
     if next_item is None:
         sittings.close_sitting(session, sitting.id, "done", now)
         readings.drop_focus(session, person_id)
         score = sittings.score(session, sitting.id)
     else:
         sittings.set_next_item(session, sitting.id, next_item.n)
-        following = AskedQuestion(sitting, next_item, catalog.question(session, next_item.version_id))
-    return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, moved, following, score, kept_back)
+        next_question = AskedQuestion(sitting, next_item, catalog.question(session, next_item.version_id))
+    return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, notebook_move, next_question, score, withheld)
 
 
 def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> AskedQuestion | None:

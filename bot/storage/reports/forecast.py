@@ -148,7 +148,7 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         counts["counted"] += 1
         counts["doubtful"] += outlook.doubtful
         if outlook.will_miss:
-            counts["surely"] += outlook.surely
+            counts["surely"] += outlook.will_surely_miss
             place, unit = units[person.id]
             listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, ahead)))
     rows = [row for _, _, row in sorted(listed, key=lambda one: (one[0], one[1], one[2][0]))]
@@ -187,8 +187,8 @@ def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[dat
         outlook.quota.need,
         outlook.expected,
         outlook.margin,
-        "很可能" if outlook.surely else "可能",
-        outlook.short,
+        "很可能" if outlook.will_surely_miss else "可能",
+        outlook.collective_missing,
         plan.minutes if plan else None,
         plan.day.isoformat() if plan else None,
     )
@@ -235,5 +235,5 @@ def tested(found: BackTest | None) -> str:
         return "回测：没有上年同期的数据可以检验，误差未知，只供参考。"
     return (
         f"回测：用同样的办法从 {found.cut.isoformat()} 推算上年年底，{found.people} 人平均绝对误差 {found.mean_error} 学时，"
-        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.held, found.people)}%。"
+        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.ranges_held, found.people)}%。"
     )

@@ -75,7 +75,7 @@ def save_entry(session: Session, person_id: int, mistake: Mistake) -> None:
         person_id=person_id,
         question=mistake.question,
         entered_at=stamp(mistake.entered_at),
-        rights=mistake.rights,
+        rights=mistake.right_in_a_row,
         left_at=None if mistake.left_at is None else stamp(mistake.left_at),
         state=card.state,
         step=card.step,
