@@ -1,4 +1,4 @@
-"""The hall: one message in, one transaction, one reply out. Decide, commit, then speak."""
+"""The dispatcher: takes one message from a channel to its command, in one transaction, and gives back the committed reply."""
 
 from __future__ import annotations
 

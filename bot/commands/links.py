@@ -1,4 +1,4 @@
-"""Links to our own pages, as they are said in the chat; and closing what was opened by them."""
+"""Sends links to our own pages in the chat, and closes the pages that were opened by them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words to calls: finds the command a text names, for this sender, and says what was perhaps meant when there is none."""
+"""Finds the command that a text names, and suggests the nearest ones to this sender when there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person can be at, and how each kind of task hears what is typed and tapped: one row a kind, whoever asks goes through here."""
+"""The kinds of tasks a person can have in hand, and how each handles typed and tapped answers; every caller looks a kind up here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CARD_CODE = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """A kind of task. `ref` is the row in hand (a reading, a sitting), `n` the page or place that a card was made for.
+    """A kind of task. A card names the row in hand (a reading, a sitting) and the page or place that it was made for.
 
-    `typed` hears a text that is no command (None when it is nothing of the kind), `tapped` a tap on a card that may be old or somebody else's.
-    `resume` says again where the person stands; `turn` answers 下一页, `skip` 跳过, `leave` 退出. `writes` is true while the answer is written in
-    words, so that a text is not taken for a command too easily.
+    `handle_typed` answers a text that is no command (None when it is no answer either), `handle_tap` a tap on a card that may be old or somebody
+    else's. `resume` shows again where the person stands; `turn` answers 下一页, `skip` 跳过, `leave` 退出. `awaits_text` is true while the answer
+    is written in words, so that a text is not taken for a command too easily.
     """
 
     kind: str

@@ -1,7 +1,6 @@
-"""What follows from what: the one list of the services that act, judge or name when the moment of another one comes.
+"""Connects the services: the one list of those that act, judge or name something when an event of another service comes.
 
-A service below knows nothing of those above it: it keeps an empty list, and here is what is put into it. The order in a list is the order in
-which it is gone through.
+A service below knows nothing of those above it: it keeps an empty list, which is filled here. A list is run in its order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One-time links: made for one person and one page, opened once, and the visit that the opening begins."""
+"""One-time links to web pages: made for one person and one page, opened once, and the visit that begins with the opening."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.storage.system.links import OpenVisit
 
 
 def create_link(session: Session, pages: str, purpose: str, ref: str, learner: Learner, recipient: Address, now: datetime) -> str:
-    """The address of a page for `learner` alone, good for ten minutes and one opening. `to` is the account that it will be sent to.
+    """The address of a page for `learner` alone, good for ten minutes and one opening. `recipient` is the account that it will be sent to.
 
     `pages` is where our pages stand (BOT_PUBLIC_URL, or the local chat's address). Raises `Refusal` when they stand nowhere, and for somebody
     who may not see the page.

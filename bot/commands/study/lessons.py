@@ -1,4 +1,4 @@
-"""学习, 下一页, 继续, 跳过, 退出: lessons page by page, and the way between open tasks."""
+"""学习, 下一页, 继续, 跳过, 退出: lessons page by page, and moving between open tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outcomes in sentences: questions as cards, verdicts, pages, hours. What is said stands here; what is so stands below."""
+"""The texts and cards of study: questions, verdicts, lesson pages, hours."""
 
 from __future__ import annotations
 

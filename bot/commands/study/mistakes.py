@@ -1,4 +1,4 @@
-"""错题, 挑战 and the mock exam: what was wrong comes back until it is known; how far one gets without a mistake; how it would go today."""
+"""错题, 挑战 and 模拟: reviews of mistakes, a run until the first mistake, and the mock exam."""
 
 from __future__ import annotations
 

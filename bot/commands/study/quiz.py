@@ -1,7 +1,4 @@
-"""每日, 练习, and the answers themselves: typed, tapped, numbered.
-
-What a person is to be told the next time they come by: answers to the questions they reported.
-"""
+"""每日, 练习, and answers to questions: typed, tapped or numbered; also the notices that a person is to read first."""
 
 from __future__ import annotations
 

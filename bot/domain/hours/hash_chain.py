@@ -1,8 +1,8 @@
-"""The seal: the one form in which an entry of the ledger is hashed, so that anybody with the export can hash it again.
+"""The hash of a ledger entry in the chain: one canonical form, which anybody with the export can hash again.
 
 `hash = H(canonical(entry, previous hash))`. The canonical form holds what `export ledger` prints and nothing else, with the staff number replaced
 by a salted hash: a person's name can be cut off later without breaking the chain. The salt is the id and the moment of the first sealed
-entry: every house has its own, it cannot change without breaking the chain at its first link, and it is in the export.
+entry: it differs between installations, cannot change without breaking the chain at its first link, and is in the export.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""考试日期: reviews aimed at one day, inside the minutes that a person gives to a day, and what may be expected of them (bot/docs/rules.md S11).
+"""考试日期: plans reviews towards one day, within a person's minutes a day, and forecasts the result (bot/docs/rules.md S11).
 
 Plain FSRS asks for a card when it is about to fall below 90 %. With a day that counts, another question is asked: by how much does one review today
 raise the chance of a right answer on that day, when the card may be reviewed once more in the last round before it? Every day's minutes go to the
-cards for which that is most.
-
-What somebody writes when they set the day that counts, the minutes of a day and the aim.
+cards for which that is most. The day, the minutes and the target are parsed here as people type them.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ REVIEW_STATE = 2
 class ReviewGoal:
     """A day in Asia/Shanghai on which it counts, minutes of review a day until then, and the percentage that should be answered right on it.
 
-    `ends`: an exam can be sat until that day and is open already.
+    `is_deadline`: an exam can be sat until that day and is open already.
     """
 
     day: date
@@ -65,7 +63,7 @@ class ReviewGoal:
 
 @dataclass(frozen=True, slots=True)
 class RecallForecast:
-    """What to expect on the day, from 0 to 1: without another review, and with the minutes of every day until then. `needed` minutes a day would
+    """What to expect on the day, from 0 to 1: without another review, and with the minutes of every day until then. `minutes_needed` a day would
     reach the target: None when these do, MOST_MINUTES + 1 when not even that many would."""
 
     without_reviews: float

@@ -1,4 +1,4 @@
-"""What kinds of sittings there are: their names, whose turn comes first, and what an answer in each does."""
+"""The kinds of sittings: their names, which of them comes first, and what an answer in each does."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class TaskClaim(IntEnum):
 
 
 HOLDING_CLAIM = TaskClaim.EXAM
-"""What claims this much or more is not put down by something that claims less: a person leaves it by their own word only."""
+"""What claims this much or more is not paused for something that claims less: a person leaves it by their own word only."""
 
 
 @dataclass(frozen=True, slots=True)
 class SittingForm:
     """One kind of sitting.
 
-    `task` is what the person is at while it is in hand (`focus.kind`; commands/tasks.py). `tells` gives the verdict with the answer, `credits`
-    lets items earn as practice (rule D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down, `one_life`
-    ends it with the first mistake.
+    `task` is the kind of task while it is in hand (`focus.kind`; bot/commands/tasks.py). `shows_verdict` gives the verdict with the answer,
+    `earns_credit` lets items earn as practice (rule D3), `updates_notebook` moves the notebook of mistakes at once, `resumable` keeps it open
+    when it is paused, `one_life` ends it with the first mistake.
     """
 
     kind: str

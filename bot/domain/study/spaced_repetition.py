@@ -1,4 +1,4 @@
-"""A question in somebody's memory, kept by FSRS: how well it sits, when it is due again, how likely it is still known on a day.
+"""Spaced repetition by FSRS: how firmly a question is remembered, when it is due again, how likely it is still known on a day.
 
 See bot/docs/rules.md S10.
 
@@ -93,9 +93,10 @@ DAYS_AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A question in a person's notebook with its card. `entered_at` is the first wrong answer, `rights` those in a row since the last.
+    """A question in a person's notebook with its card.
 
-    Once left, it is no longer listed as wrong, and its card goes on.
+    `entered_at` is the first wrong answer, `right_in_a_row` the right answers since the last wrong one. Once left, it is no longer listed as wrong,
+    and its card goes on.
     """
 
     question: str

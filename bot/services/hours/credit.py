@@ -1,4 +1,4 @@
-"""Hours earned: a rule says what a source is worth, the caps say how much of it counts, the ledger keeps both answers."""
+"""Credits hours: a rule says what a source is worth, the caps how much of it counts, and the ledger keeps both answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.storage.hours import ledger
 
 @dataclass(frozen=True, slots=True)
 class EarnedCredit:
-    """What came of it: seconds credited, seconds refused with the reason, the rule that decided."""
+    """The result of crediting a source: seconds credited, seconds refused with the reason, the rule that decided."""
 
     credited: int
     refused: int

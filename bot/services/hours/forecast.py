@@ -1,4 +1,4 @@
-"""The outlook of one person, and the smallest plan that what is left to learn can carry."""
+"""One person's forecast of the year's hours, and the smallest plan that what is left to learn can carry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDING_SPARE = 675
 
 @dataclass(frozen=True, slots=True)
 class PersonalOutlook:
-    """One person's outlook. `plan` is None when self-study cannot do it; `stock` is what is left to learn, in credit seconds."""
+    """One person's outlook. `plan` is None when self-study cannot do it; `learnable_seconds` is what is left to learn, in credit seconds."""
 
     outlook: Outlook
     plan: CatchUpPlan | None

@@ -1,4 +1,4 @@
-"""The seal: gives entries their place in the chain of hashes, and finds what was changed, taken out, slipped in or moved."""
+"""Seals ledger entries into the hash chain, and verifies it: finds what was changed, removed, inserted or moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One open task at a time: what is in hand, what waits, and how one makes way for another (bot/docs/rules.md#one-open-task-at-a-time)."""
+"""One open task at a time: what is in hand, what waits, and how one is paused for another (bot/docs/rules.md#one-open-task-at-a-time)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingT
 
 
 def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
-    """Put down what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
+    """Pause what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
 
     `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
     has said that they leave.
@@ -109,7 +109,7 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
 
 
 def take_up(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
-    """Take something in hand; the name of what had to be put down for it, nothing when hands were free or it was in hand already."""
+    """Take something in hand; the name of what had to be paused for it, nothing when hands were free or it was in hand already."""
     if readings.focus(session, person_id) == (task, ref):
         return ""
     paused = pause(session, catalog, person_id, now, claim)

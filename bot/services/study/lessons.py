@@ -1,4 +1,4 @@
-"""Reading a lesson: pages sent and asked for on the server's clock, closing questions, then the minutes into the ledger."""
+"""Reading a lesson: pages timed by the clock of the server, closing questions, then the credited time into the ledger."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, no
 def resume(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | None:
     """The page where a reading was left, with its clock starting anew; from the first page when the lesson changed since.
 
-    None when the lesson is on the shelf no more: the reading is closed then, and what was read of it is kept as not credited.
+    None when the lesson was withdrawn: the reading is closed then, and what was read of it is kept as not credited.
     """
     reading = _require_open_reading(session, reading_id)
     lesson = catalog.library.lessons.get(reading.lesson)

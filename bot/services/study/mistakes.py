@@ -1,6 +1,6 @@
-"""A person's streak, from the rows; read when a daily set is finished and when somebody asks for their hours, never on any other answer.
+"""The notebook of mistakes: how an answer changes it, which reviews it asks today, what to expect on the day that counts; and streaks.
 
-The notebook of mistakes: what an answer does to it, what it asks today, and what to expect on the day that counts.
+A streak is read when a daily set is finished and when somebody asks for their hours, never on any other answer.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def daily_review_limit(chosen: ReviewSettings, aim: ReviewGoal | None) -> int:
 
 
 def notebook_standing(session: Session, person_id: int, notebook: list[Mistake], now: datetime, *, whole: bool) -> NotebookStanding:
-    """How a notebook stands; `kept` is what `entries` gave. Only of a whole one is it said what to expect: the minutes are for all of it."""
+    """How a notebook stands; `notebook` is what `entries` gave. Only a whole one is forecast: the minutes are for all of it."""
     today = day_of(now)
     aim = review_goal(session, person_id, now)
     due = due_by(notebook, end_of(today))
@@ -163,7 +163,7 @@ def reviews_due_today(notebook: list[Mistake], standing: NotebookStanding, now: 
 
 
 def reviews_for_daily(session: Session, person_id: int, notebook: list[Mistake], now: datetime, most: int) -> list[str]:
-    """What of the notebook comes with the daily set, at most `most`: near due, or best for the day that counts; none once today's are used up."""
+    """The questions that come with the daily set, at most `most`: due soon, or best for the day that counts; none once today's are used up."""
     if not notebook:
         return []
     today = day_of(now)

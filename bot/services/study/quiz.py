@@ -1,6 +1,6 @@
-"""Questions put and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited.
+"""Questions asked and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited.
 
-An answer is written down as it was heard, with its mark, by the clock of the server: the same for practice, exams and contests.
+Exams and contests record their answers by the same function, with the mark and the moment on the clock of the server.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class AnswerPlace(Protocol):
 def record_answer(
     session: Session, person_id: int, sitting_id: int, place: AnswerPlace, choice: str, mark: Grade, incoming: Incoming, now: datetime
 ) -> tuple[int, bool]:
-    """The result of `bot/storage/study/sittings.py:record_answer`. `choice` in the letters of the file; less than quite right earns less than the whole."""
+    """The result of `sittings.record_answer`. `choice` in the letters of the file; what is not quite right earns less than the whole."""
     return sittings.record_answer(
         session,
         person_id=person_id,
@@ -76,8 +76,7 @@ SEGMENTED_KINDS = ("short",)
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """A question put to a person: where it stands, in which version, the name of what had to be put down for it, and what follows where that is
-    known already."""
+    """A question put to a person: its place and version, the name of the task that was paused for it, and the item after it where that is known."""
 
     sitting: OpenSitting
     item: SittingItem

@@ -1,4 +1,4 @@
-"""Why the ledger says what it says: a person's entries and refusals, for 为什么."""
+"""The entries and refusals of the ledger that 为什么 explains to a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chain of seals as rows: its head, what waits for its place, and the chain in order with the entries it holds."""
+"""The hash chain of the ledger as rows: its head, the entries that are not sealed yet, and the sealed entries in order."""
 
 from __future__ import annotations
 

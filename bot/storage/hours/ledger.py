@@ -1,4 +1,4 @@
-"""The ledger of hours: entries only ever added, with their running totals, in one breath."""
+"""The ledger of hours as rows: entries that are only ever added, each in one transaction with its running totals."""
 
 from __future__ import annotations
 

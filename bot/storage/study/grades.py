@@ -1,4 +1,4 @@
-"""The mark that counts: for every place of a paper the answer as recorded, a person's word on it, and the newest correction over both.
+"""The grade that counts: for every place of a paper the recorded answer, a grader's confirmation of it, and the newest correction over both.
 
 Whoever needs a score, a result, a statistic or a certificate reads it here; the answer itself never changes.
 """
@@ -21,7 +21,7 @@ SELECT_GRADES = f"""SELECT i.sitting_id, i.n, i.question, i.version_id, i.points
        CASE WHEN m.earned IS NULL AND c.earned IS NULL THEN COALESCE(a.provisional, 0) ELSE 0 END
 FROM sitting_item i LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n LEFT JOIN confirmation c ON c.answer_id = a.id
 LEFT JOIN remark m ON m.sitting_id = i.sitting_id AND m.n = i.n AND {IS_NEWEST_REMARK}"""  # noqa: S608
-"""The columns of `Mark`, one row a place; to be followed by a WHERE on `i`."""
+"""The columns of `CountingGrade`, one row a place; to be followed by a WHERE on `i`."""
 
 _OF = Statement(f"{SELECT_GRADES} WHERE i.sitting_id = :sitting_id ORDER BY i.n")
 
@@ -54,7 +54,7 @@ def _grade_from_row(row: Any) -> CountingGrade:
 
 
 def grades_of_sitting(session: Session, sitting_id: int) -> list[CountingGrade]:
-    """Every place of a paper in order, answered or not, with the mark that counts."""
+    """Every place of a paper in order, answered or not, with the grade that counts."""
     return [_grade_from_row(row) for row in _OF.all(session, sitting_id=sitting_id)]
 
 

@@ -1,4 +1,4 @@
-"""The cards of the notebook, how much of it was asked today, and the day that somebody reviews for."""
+"""The notebook of mistakes as rows: its cards, the reviews asked since a moment, and the review settings of a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person has open: the one thing in hand (focus), the readings with their pages, and what waits."""
+"""What a person has open, as rows: the task in hand (focus), the readings with their pages, and the open sittings."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class PageRead:
 
 
 def focus(session: Session, person_id: int) -> tuple[str, int] | None:
-    """What the person is at: (its kind as bot/domain/study/sitting.py has it, the row's id), or None."""
+    """The task in hand: (its kind as bot/domain/study/sitting.py has it, the row's id), or None."""
     row = _FOCUS.one(session, person_id=person_id)
     return None if row is None else (row[0], row[1])
 

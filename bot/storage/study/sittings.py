@@ -1,7 +1,4 @@
-"""Sittings and their items, answers, reports on questions.
-
-The daily sets a person finished.
-"""
+"""Sittings as rows: their items, the recorded answers with their scores, the daily sets, and the reports on questions."""
 
 from __future__ import annotations
 
