@@ -1,4 +1,4 @@
-"""The hall: one message in, one transaction, one reply out. Decide, commit, then speak."""
+"""The dispatcher: takes one message from a channel to its command, in one transaction, and gives back the committed reply."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import structlog
 from sqlmodel import Session
 
 from bot.commands import registry, router
-from bot.commands.help import GREETINGS, STRANGER, welcome
+from bot.commands.help import GREETINGS, STRANGER_REPLY, welcome
 from bot.commands.router import Command, Context
 from bot.commands.study import quiz
-from bot.domain.message import NOTHING, Address, Incoming, Refusal, Reply
+from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
@@ -26,13 +26,13 @@ from bot.storage.system import audit, inbox
 
 log = structlog.get_logger()
 
-BUSY = Reply("系统繁忙，未记录，请稍后再发一次。")
-BROKEN = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
-NOT_TEXT = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
+BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
+BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
+NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
-REFUSED_KEPT = 10_000
+MAX_REMEMBERED_REFUSALS = 10_000
 """How many refused messages are known again; together with the platforms' retries, seconds apart, far more than are under way."""
-_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What no database keeps as text: NUL and half characters."""
 
 Note = Callable[[str, str, float], None]
@@ -56,15 +56,15 @@ class Dispatcher:
     async def handle(self, incoming: Incoming) -> Reply:
         """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says."""
         channel = incoming.sender.channel
-        began = time.perf_counter()
-        if (said := self._refused.get((incoming.sender, incoming.message_id))) is not None:
-            return said
-        if _UNKEEPABLE.search(incoming.text):
-            incoming = replace(incoming, text=_UNKEEPABLE.sub("", incoming.text))
-        found = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        started = time.perf_counter()
+        if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
+            return known_reply
+        if _UNSTORABLE.search(incoming.text):
+            incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
+        named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
         try:
-            if found is not None and found[0].reads:
-                reply = await self._look_up(incoming, *found)
+            if named is not None and named[0].read_only:
+                reply = await self._look_up(incoming, *named)
             else:
                 reply = await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
             self.note("answered", channel, 1)
@@ -74,18 +74,18 @@ class Dispatcher:
         except Busy as busy:
             log.warning("shed", channel=channel, reason=str(busy))
             self.note("shed", channel, 1)
-            reply = BUSY
+            reply = BUSY_REPLY
         except Exception:
             log.exception("message failed", channel=channel, message_id=incoming.message_id)
             self.note("failed", channel, 1)
-            reply = BROKEN
-        self.note("handle_seconds", channel, time.perf_counter() - began)
+            reply = BROKEN_REPLY
+        self.note("handle_seconds", channel, time.perf_counter() - started)
         return reply
 
     def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
         """The refusal in words: of several copies that were under way together, those of the first."""
         reply = self._refused.setdefault((incoming.sender, incoming.message_id), Reply(str(refusal), buttons=refusal.buttons))
-        if len(self._refused) > REFUSED_KEPT:
+        if len(self._refused) > MAX_REMEMBERED_REFUSALS:
             self._refused.popitem(last=False)
         return reply
 
@@ -97,8 +97,8 @@ class Dispatcher:
         ctx = self._context(session, incoming)
         if ctx.learner is None:
             return self._meet(ctx)
-        if (said := inbox.heard(session, incoming)) is not None:
-            return said
+        if (known_reply := inbox.heard(session, incoming)) is not None:
+            return known_reply
         reply = respond(ctx)
         inbox.keep(session, incoming, ctx.learner.id, reply)
         return reply
@@ -107,15 +107,15 @@ class Dispatcher:
         """Somebody who is not on the roll, or not bound yet: only binding and the help; nothing is kept but a count."""
         incoming = ctx.incoming
         if incoming.kind == "unfollow":
-            return NOTHING
-        found = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
-        if found is None or found[0].role is not None:
+            return NO_REPLY
+        named = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
+        if named is None or named[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
-            return STRANGER
+            return STRANGER_REPLY
         accounts.lock_stranger(ctx.session, incoming.sender)
-        if (said := inbox.heard(ctx.session, incoming)) is not None:
-            return said
-        reply = found[0].do(ctx, found[1])
+        if (known_reply := inbox.heard(ctx.session, incoming)) is not None:
+            return known_reply
+        reply = named[0].handler(ctx, named[1])
         bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:
             inbox.keep(ctx.session, incoming, bound.id, reply)
@@ -128,19 +128,19 @@ class Dispatcher:
             ctx = self._context(session, incoming)
             if ctx.learner is None or inbox.heard(session, incoming) is not None or not command.is_for(ctx.learner):
                 return None
-            return ctx, command.do(ctx, argument)
+            return ctx, command.handler(ctx, argument)
 
-        looked = await self.database.read(read)
-        if looked is None:
+        outcome = await self.database.read(read)
+        if outcome is None:
             return await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
-        ctx, reply = looked
+        ctx, reply = outcome
 
         def keep(session: Session) -> Reply:
-            if (said := inbox.heard(session, incoming)) is not None:
-                return said
+            if (known_reply := inbox.heard(session, incoming)) is not None:
+                return known_reply
             inbox.keep(session, incoming, ctx.me.id, reply)
-            if ctx.audited is not None:
-                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audited)
+            if ctx.audit_entry is not None:
+                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audit_entry)
             return reply
 
         return await self.database.write(keep, of=incoming.sender)
@@ -151,24 +151,24 @@ def respond(ctx: Context) -> Reply:
     incoming = ctx.incoming
     match incoming.kind:
         case "unfollow" | "enter":
-            return NOTHING
+            return NO_REPLY
         case "follow":
             return welcome(ctx)
         case "other":
-            return NOT_TEXT
+            return NOT_TEXT_REPLY
     if incoming.task:
-        return quiz.tapped(ctx, incoming.task, incoming.text)
+        return quiz.handle_tap(ctx, incoming.task, incoming.text)
     if not incoming.text.strip():
-        return NOT_TEXT
-    if router.tidy(incoming.text).rstrip("!。~").lower() in GREETINGS:
+        return NOT_TEXT_REPLY
+    if router.normalize(incoming.text).rstrip("!。~").lower() in GREETINGS:
         return welcome(ctx)
-    found = registry.find(incoming.text, strict=True)
-    if found is None and (found := registry.find(incoming.text)) is not None and quiz.hears_free_text(ctx):
-        found = None
-    if found is not None and found[0].is_for(ctx.learner):
-        return found[0].do(ctx, found[1])
-    if found is not None:
-        log.info("not allowed", command=found[0].name, staff_no=ctx.me.staff_no)
-        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {found[0].name}", "", outcome="refused")
-        return router.unknown(ctx, incoming.text)
-    return quiz.typed(ctx, incoming.text) or router.unknown(ctx, incoming.text)
+    named = registry.find(incoming.text, strict=True)
+    if named is None and (named := registry.find(incoming.text)) is not None and quiz.awaits_free_text(ctx):
+        named = None
+    if named is not None and named[0].is_for(ctx.learner):
+        return named[0].handler(ctx, named[1])
+    if named is not None:
+        log.info("not allowed", command=named[0].name, staff_no=ctx.me.staff_no)
+        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {named[0].name}", "", outcome="refused")
+        return router.unknown_command(ctx, incoming.text)
+    return quiz.handle_typed(ctx, incoming.text) or router.unknown_command(ctx, incoming.text)

@@ -17,7 +17,7 @@ from sqlmodel import Session, SQLModel
 
 from bot.dispatch import Dispatcher
 from bot.domain.library.library import Library
-from bot.domain.message import Address, Incoming, QuestionCard, Reply, lettered
+from bot.domain.message import Address, Incoming, QuestionCard, Reply, plain_text
 from bot.services.library.catalog import fill
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
@@ -144,7 +144,7 @@ class Chat:
 
     async def hear(self, incoming: Incoming) -> str:
         self.last = await self.dispatcher.handle(incoming)
-        return lettered(self.last)
+        return plain_text(self.last)
 
     def message(self, words: str, task: str = "") -> Incoming:
         kind = "tap" if task else "text"
@@ -155,8 +155,8 @@ class Chat:
         return await self.hear(self.message(words))
 
     async def tap(self, words: str, after: float = 3) -> str:
-        assert self.last.ask is not None, "there is no button to tap"
-        return await self.tap_on(self.last.ask, words, after)
+        assert self.last.card is not None, "there is no button to tap"
+        return await self.tap_on(self.last.card, words, after)
 
     async def tap_on(self, ask: QuestionCard, words: str, after: float = 3) -> str:
         self.clock.pass_(after)

@@ -27,8 +27,8 @@ from bot.app.channels import LABELS, channels_on, secret_of
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
-from bot.commands.tasks import card_of
-from bot.domain.message import Handle, Incoming, Refusal, Reply
+from bot.commands.tasks import card_code
+from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
 from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
 from bot.services.certificate.pdf import CertificatePrinter
 from bot.storage.db.engine import DRIVER_ERRORS
@@ -56,7 +56,7 @@ WRITERS_END = 2.5
 Announce = Callable[[str], None]
 
 
-def traced(handle: Handle) -> Handle:
+def traced(handle: IncomingHandler) -> IncomingHandler:
     """The hall, with every line of the log told which message it is about."""
 
     async def heard(incoming: Incoming) -> Reply:
@@ -270,13 +270,13 @@ async def _end(house: App, runner: web.AppRunner) -> bool:
     return in_time
 
 
-def attach(app: web.Application, house: App, handle: Handle) -> WebSessions:
+def attach(app: web.Application, house: App, handle: IncomingHandler) -> WebSessions:
     """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
     pages = Templates()
     pages.attach(app)
     CertificatePages(house.database, house.clock, pages, CertificatePrinter(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
     door = WebSessions(house.database, house.clock, pages, house.settings.public_url)
-    ExamPage(door, house.database, lambda: house.catalog, handle, partial(card_of, "exam"), house.clock).attach(app)
+    ExamPage(door, house.database, lambda: house.catalog, handle, partial(card_code, "exam"), house.clock).attach(app)
     feed = LiveFeed(house.database, lambda: house.catalog, house.clock)
     feed.attach(app)
     ScreenPage(house.database, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)

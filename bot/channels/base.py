@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from aiohttp import web
 
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Handle, Reply
+from bot.domain.message import Address, IncomingHandler, Reply
 
 Clock = Callable[[], datetime]
 """Aware UTC now; the only way a channel learns the time."""
@@ -24,7 +24,7 @@ class Channel(Protocol):
 
     name: str
 
-    def attach(self, app: web.Application, handle: Handle) -> None: ...
+    def attach(self, app: web.Application, handle: IncomingHandler) -> None: ...
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `outbound.PlatformError` when the platform refuses."""

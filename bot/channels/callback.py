@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from bot.channels.base import Note
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import BadEnvelope, EnvelopeStamp
-from bot.domain.message import Handle, Incoming, Reply
+from bot.domain.message import Incoming, IncomingHandler, Reply
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +117,7 @@ class Patience:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._spoken: OrderedDict[Copies, Reply | None] = OrderedDict()
 
-    async def reply(self, handle: Handle, incoming: Incoming, later: Later) -> Reply | None:
+    async def reply(self, handle: IncomingHandler, incoming: Incoming, later: Later) -> Reply | None:
         """The reply to be said passively, or None when nothing is to be said now because `later` says it."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -142,7 +142,7 @@ class Patience:
         said = self._spoken[key]
         return None if said is None or said == reply else reply
 
-    async def _attend(self, handle: Handle, incoming: Incoming) -> Reply | None:
+    async def _attend(self, handle: IncomingHandler, incoming: Incoming) -> Reply | None:
         try:
             return await handle(incoming)
         except Exception:

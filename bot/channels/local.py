@@ -26,7 +26,7 @@ from yarl import URL
 
 from bot.channels.base import Clock, Note
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Handle, Heard, Incoming, Reply, reply_json
+from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, reply_json
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class LocalChat:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    def attach(self, app: web.Application, handle: Handle) -> None:
+    def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         app.router.add_get("/", self._to_page)
         app.router.add_get(PATH, self._index)
         app.router.add_get(f"{PATH}/", self._to_page)
@@ -143,7 +143,7 @@ class LocalChat:
             raise web.HTTPForbidden
         return guest
 
-    async def _window(self, handle: Handle, request: web.Request) -> web.StreamResponse:
+    async def _window(self, handle: IncomingHandler, request: web.Request) -> web.StreamResponse:
         self._check_host(request)
         user = self._who(request)
         if self._closing or sum(len(talk.windows) for talk in self._talks.values()) >= WINDOWS:
@@ -191,7 +191,7 @@ class LocalChat:
             "turns": [turn for turn in talk.turns if turn["seq"] > after],
         }
 
-    async def _hear(self, handle: Handle, user: str, talk: _Talk, socket: web.WebSocketResponse, data: str) -> None:
+    async def _hear(self, handle: IncomingHandler, user: str, talk: _Talk, socket: web.WebSocketResponse, data: str) -> None:
         arrived = self._clock()
         frame = read(data)
         if frame["type"] == "ping":
@@ -203,7 +203,7 @@ class LocalChat:
             self._note("shed", self.name, 1)
             await socket.send_str(written({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
             return
-        kind: Heard = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
+        kind: IncomingKind = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
         incoming = Incoming(Address(self.name, APP, user), frame["text"], frame["id"], arrived, kind, frame["task"])
         said = {
             "id": frame["id"],
@@ -218,7 +218,7 @@ class LocalChat:
         task.add_done_callback(self._tasks.discard)
         await asyncio.shield(task)
 
-    async def _answer(self, handle: Handle, talk: _Talk, incoming: Incoming, said: Mapping[str, Any]) -> None:
+    async def _answer(self, handle: IncomingHandler, talk: _Talk, incoming: Incoming, said: Mapping[str, Any]) -> None:
         self._note("heard", self.name, 1)
         try:
             reply = await handle(incoming)

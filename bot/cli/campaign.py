@@ -25,7 +25,7 @@ from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, 
 from bot.domain.campaign.content import describe_content, parse_content
 from bot.domain.campaign.schedule import at_once, parse_schedule
 from bot.domain.delivery.reminders import names_text, read_deadline
-from bot.domain.message import Refusal, lettered
+from bot.domain.message import Refusal, plain_text
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import parse_audience
 from bot.domain.people.person import CHANNELS
@@ -259,7 +259,7 @@ def try_(
         person_id = audience_rows.person_numbered(session, to)
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
-        text = lettered(campaign_push.test_send(session, catalog, campaign_id, person_id))
+        text = plain_text(campaign_push.test_send(session, catalog, campaign_id, person_id))
         return text, campaign_push.try_out(session, author(), campaign_id, person_id, now()) if apply else []
 
     text, channels = (writing if apply else reading)(with_catalog(work))

@@ -120,12 +120,12 @@ def _line() -> str | None:
 def choice(last: Reply, words: str) -> tuple[str, str]:
     """(text, task) of what was typed: a number picks an option of the open question or one of the commands below it; words stay words."""
     if words.isascii() and words.isdigit():
-        options = last.ask.options if last.ask is not None else ()
+        options = last.card.options if last.card is not None else ()
         number = int(words) - 1
-        if last.ask is not None and options and not last.ask.several and 0 <= number < len(options):
-            return options[number].say, last.ask.task
-        if last.ask is not None and last.ask.several and all(0 < int(digit) <= len(options) for digit in words):
-            return "".join(options[int(digit) - 1].say for digit in dict.fromkeys(words)), last.ask.task
+        if last.card is not None and options and not last.card.several and 0 <= number < len(options):
+            return options[number].say, last.card.task
+        if last.card is not None and last.card.several and all(0 < int(digit) <= len(options) for digit in words):
+            return "".join(options[int(digit) - 1].say for digit in dict.fromkeys(words)), last.card.task
         if 0 <= (place := number - len(options)) < len(last.buttons):
             return last.buttons[place].say, ""
     return words, ""
@@ -135,12 +135,12 @@ def rendered(reply: Reply) -> list[str]:
     """The reply in lines for a terminal, with a number before everything that can be chosen."""
     lines = [escape(reply.text)] if reply.text else []
     number = 0
-    if reply.ask is not None:
-        lines += [f"[bold]{escape(line)}[/bold]" for line in (reply.ask.head, reply.ask.stem) if line]
-        for number, option in enumerate(reply.ask.options, 1):
+    if reply.card is not None:
+        lines += [f"[bold]{escape(line)}[/bold]" for line in (reply.card.head, reply.card.stem) if line]
+        for number, option in enumerate(reply.card.options, 1):
             label = option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
             lines.append(f"  [cyan]{number})[/cyan] {escape(label)}")
-        if reply.ask.several:
+        if reply.card.several:
             lines.append("  （可多选，例如 13 或 AC）")
     chips = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
     if chips:

@@ -176,7 +176,7 @@ def _moment(text: str | None) -> datetime | None:
 def seal_(algorithm: Annotated[str, typer.Option("--algorithm", help="sha256 或 sm3")] = "sha256", as_json: Json = False) -> None:
     """给还没有封存的流水编号并接入哈希链，显示链头。"""
     at, settings, sealed = now(), read_settings(), 0
-    while made := writing(lambda session: hash_chain.seal_some(session, at, algorithm), settings):
+    while made := writing(lambda session: hash_chain.seal_entries(session, at, algorithm), settings):
         sealed += made
     head = reading(hash_chain.head, settings)
     writing(lambda session: audit.record(session, now(), operator(), "cli", "流水封存", f"{sealed} 笔"), settings)

@@ -19,7 +19,7 @@ SHOWN = 8
 HOW = "「催学 12」催活动 12 没完成的人，「催学 学时」催进度落后的人，「催学 12 期限 5个工作日」设期限并自动提醒"
 
 
-@command("催学", role=RoleName.ADMIN, takes="<活动编号>")
+@command("催学", role=RoleName.ADMIN, argument="<活动编号>")
 def urge(ctx: Context, said: str) -> Reply:
     """提醒没完成的人：“催学”看有哪些，“催学 12”看名单，“催学 确认 编号”才发；“催学 12 期限 5个工作日”自动提醒。"""
     words = said.split()
@@ -70,11 +70,11 @@ def _preview(made: nudge.NudgeDraft) -> Reply:
     return Reply("\n".join(lines), buttons=(Option(f"催学 确认 {made.id}", "确认发送"),))
 
 
-@command("预警", role=RoleName.ADMIN, reads=True, takes="<单位>")
+@command("预警", role=RoleName.ADMIN, read_only=True, argument="<单位>")
 def warn(ctx: Context, about: str) -> Reply:
     """按今年的进度谁会不达标、误差多大；可指定单位，例如“预警 某局/办公室”。"""
     made = REPORTS["预警"]
     scope = nudge.scope_of(ctx.session, _author(ctx))
     found = made.run(ctx.session, scope, ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, about, ctx.library.calendar))
-    ctx.audited = ("报表 预警", f"{about or '全部'} 截至 {ctx.today.isoformat()}")
+    ctx.audit_entry = ("报表 预警", f"{about or '全部'} 截至 {ctx.today.isoformat()}")
     return Reply(formats.phone(found), buttons=(Option("催学 学时", "催学时"),))

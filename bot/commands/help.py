@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bot.commands.router import COMMANDS, Command, Context, command, tidy
+from bot.commands.router import COMMANDS, Command, Context, command, normalize
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 
-STRANGER = Reply(
+STRANGER_REPLY = Reply(
     "您好，这里是学法机器人。您的账号还没有和花名册对上：企业微信、钉钉账号由单位管理员在花名册里登记；"
     "微信请向管理员领取验证码，发送「绑定 工号 验证码」，例如“绑定 1001 12345678”。"
 )
 GREETINGS = frozenset({"你好", "您好", "hi", "hello", "在吗", "在么", "早", "早上好", "下午好", "晚上好", "开始"})
-START = (Option("每日", "每日一练"), Option("学习", "学习"), Option("我的学时", "我的学时"), Option("帮助", "帮助"))
+START_BUTTONS = (Option("每日", "每日一练"), Option("学习", "学习"), Option("我的学时", "我的学时"), Option("帮助", "帮助"))
 TOPICS: dict[str, tuple[str, ...]] = {
     "每天学": ("每日", "学习", "练习", "错题", "挑战"),
     "手上的题": ("下一页", "继续", "跳过", "退出", "纠错"),
@@ -20,7 +20,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "我的": ("我的学时", "为什么", "设置", "绑定", "已阅", "投票"),
 }
 """Which commands of everybody are shown together; those that an office adds are shown under its name."""
-TYPED = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3B（第 3 题选 B）。"
+TYPING_HINT = "答题可点按钮，也可直接输入：A、选A、AC、对、错、3B（第 3 题选 B）。"
 
 
 def welcome(ctx: Context) -> Reply:
@@ -30,48 +30,48 @@ def welcome(ctx: Context) -> Reply:
         lines.append("您还可以发「报表」看所管单位的学时。")
     if ctx.me.may(RoleName.ADMIN):
         lines.append("您还可以发「纠错」处理报告上来的题，发「阅卷」确认简答题。")
-    return Reply("\n".join(lines), buttons=START)
+    return Reply("\n".join(lines), buttons=START_BUTTONS)
 
 
-@command("帮助", "菜单", "help", "?", role=None, takes="<主题或命令>")
-def show(ctx: Context, about: str) -> Reply:
+@command("帮助", "菜单", "help", "?", role=None, argument="<主题或命令>")
+def show_help(ctx: Context, about: str) -> Reply:
     """能做什么、怎么答题；“帮助 考试”看一组命令，“帮助 练习”看一条。"""
     if about:
-        return _about(ctx, tidy(about))
+        return _help_about(ctx, normalize(about))
     if ctx.learner is None:
-        return STRANGER
+        return STRANGER_REPLY
     lines = ["📋 可以这样说："]
     for topic, commands in topics(ctx).items():
-        lines.append(f"【{topic}】" + "".join(f"「{one.name}」" for one in commands))
-    lines += ["", f"发「帮助 {next(iter(TOPICS))}」看一组怎么用，「帮助 练习」看一条。", TYPED]
+        lines.append(f"【{topic}】" + "".join(f"「{item.name}」" for item in commands))
+    lines += ["", f"发「帮助 {next(iter(TOPICS))}」看一组怎么用，「帮助 练习」看一条。", TYPING_HINT]
     return Reply("\n".join(lines), buttons=tuple(Option(f"帮助 {topic}", topic) for topic in list(topics(ctx))[:5]))
 
 
-def _about(ctx: Context, about: str) -> Reply:
+def _help_about(ctx: Context, about: str) -> Reply:
     """A topic with everything in it, or one command with its other words."""
-    found = topics(ctx).get(about)
-    if found is not None:
-        return Reply("\n".join([f"【{about}】", *(f"「{usage(one)}」 {one.help}" for one in found)]))
-    made = COMMANDS.get(about)
-    if made is None or not made.is_for(ctx.learner):
+    commands = topics(ctx).get(about)
+    if commands is not None:
+        return Reply("\n".join([f"【{about}】", *(f"「{usage(item)}」 {item.help}" for item in commands)]))
+    found_command = COMMANDS.get(about)
+    if found_command is None or not found_command.is_for(ctx.learner):
         raise Refusal(f"没有「{about[:20]}」这个主题或命令。发送「帮助」看全部。")
-    others = f"\n也可以说：{'、'.join(made.words[1:])}" if made.words[1:] else ""
-    return Reply(f"「{usage(made)}」 {made.help}{others}")
+    others = f"\n也可以说：{'、'.join(found_command.words[1:])}" if found_command.words[1:] else ""
+    return Reply(f"「{usage(found_command)}」 {found_command.help}{others}")
 
 
 def topics(ctx: Context) -> dict[str, list[Command]]:
     """The commands this person may use, by topic; those of an office under its own name."""
-    mine = [one for one in distinct() if one.is_for(ctx.learner) and one.name != "帮助"]
-    found = {topic: [one for name in names for one in mine if one.name == name] for topic, names in TOPICS.items()}
+    allowed = [item for item in distinct_commands() if item.is_for(ctx.learner) and item.name != "帮助"]
+    by_topic = {topic: [item for name in names for item in allowed if item.name == name] for topic, names in TOPICS.items()}
     for role in (RoleName.ADMIN, RoleName.SUPERVISOR):
-        found[role.label] = [one for one in mine if one.role is role]
-    return {topic: commands for topic, commands in found.items() if commands}
+        by_topic[role.label] = [item for item in allowed if item.role is role]
+    return {topic: commands for topic, commands in by_topic.items() if commands}
 
 
-def distinct() -> list[Command]:
+def distinct_commands() -> list[Command]:
     """Each command once, in the order it was written."""
-    return list({id(made): made for made in COMMANDS.values()}.values())
+    return list({id(item): item for item in COMMANDS.values()}.values())
 
 
-def usage(made: Command) -> str:
-    return f"{made.name} {made.takes}".strip()
+def usage(item: Command) -> str:
+    return f"{item.name} {item.argument}".strip()

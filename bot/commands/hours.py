@@ -18,36 +18,41 @@ from bot.storage.study import readings
 
 
 @command("我的学时", "学时", "进度")
-def mine(ctx: Context, _: str) -> Reply:
+def my_hours(ctx: Context, _: str) -> Reply:
     """今年各类学时、应达多少、还差多少、哪天截止。"""
     year = ctx.today.year
     seconds = ledger.year_seconds(ctx.session, ctx.me.id, year)
-    need = quotas(ctx.catalog.policy, ctx.today)
-    per_hour = need.seconds_per_hour
+    year_quotas = quotas(ctx.catalog.policy, ctx.today)
+    per_hour = year_quotas.seconds_per_hour
     total = total_hours(seconds, per_hour)
     lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）"]
     for category in CATEGORY_LABELS:
         if seconds.get(category):
-            shown = hours_text(shown_hours(seconds[category], per_hour))
-            lines.append(f"· {policy.category_label(category)}：{shown} 学时（{minutes_text(seconds[category])}）")
+            hours = hours_text(shown_hours(seconds[category], per_hour))
+            lines.append(f"· {policy.category_label(category)}：{hours} 学时（{minutes_text(seconds[category])}）")
     lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
-    lines += _against_quota(
-        ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
+    lines += _quota_lines(
+        ctx,
+        year_quotas.need(ctx.me.tier),
+        year_quotas.floor(ctx.me.tier),
+        total,
+        shown_hours(seconds.get("collective", 0), per_hour),
+        year_quotas.rule,
     )
-    ahead = forecast.sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
-    lines += [ahead] if ahead else []
-    lines.append(_caps(ctx, per_hour))
-    lines += _streak(ctx)
+    outlook_line = forecast.outlook_sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
+    lines += [outlook_line] if outlook_line else []
+    lines.append(_caps_line(ctx, per_hour))
+    lines += _streak_lines(ctx)
     return Reply("\n".join(lines), buttons=(Option("学习", "学习"), Option("每日", "每日一练"), Option("为什么", "为什么")))
 
 
-def _streak(ctx: Context) -> list[str]:
-    found = mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
-    line = streak_line(found)
-    return [line if found.today else f"{line}（今天的还没有做）"] if line else []
+def _streak_lines(ctx: Context) -> list[str]:
+    streak = mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
+    line = streak_line(streak)
+    return [line if streak.done_today else f"{line}（今天的还没有做）"] if line else []
 
 
-def _against_quota(ctx: Context, need: Decimal | None, floor: Decimal, total: Decimal, collective: Decimal, rule: str) -> list[str]:
+def _quota_lines(ctx: Context, need: Decimal | None, floor: Decimal, total: Decimal, collective: Decimal, rule: str) -> list[str]:
     last = date(ctx.today.year, 12, 31)
     if need is None:
         return [f"花名册里没有登记您的层级或该层级没有年度要求（规则 {rule}），如有疑问请联系管理员。"]
@@ -65,35 +70,37 @@ def _against_quota(ctx: Context, need: Decimal | None, floor: Decimal, total: De
     return lines
 
 
-def _caps(ctx: Context, per_hour: int) -> str:
+def _caps_line(ctx: Context, per_hour: int) -> str:
     online, practice = ctx.catalog.policy.at("D2", ctx.today), ctx.catalog.policy.at("D3", ctx.today)
-    read = ledger.used(ctx.session, ctx.me.id, "online", ctx.today)
-    done = ledger.used(ctx.session, ctx.me.id, "practice", ctx.today)
+    used_online = ledger.used_credit(ctx.session, ctx.me.id, "online", ctx.today)
+    used_practice = ledger.used_credit(ctx.session, ctx.me.id, "practice", ctx.today)
     return (
-        f"今日上限：在线 {minutes_text(read.day_seconds)}/{minutes_text(int(online.number('day_cap') * per_hour))}，"
-        f"练习 {minutes_text(done.day_seconds)}/{minutes_text(int(practice.number('day_cap') * per_hour))}；"
-        f"练习全年 {hours_text(shown_hours(done.year_seconds, per_hour))}/{float(practice.number('year_cap')):g} 学时"
+        f"今日上限：在线 {minutes_text(used_online.day_seconds)}/{minutes_text(int(online.number('day_cap') * per_hour))}，"
+        f"练习 {minutes_text(used_practice.day_seconds)}/{minutes_text(int(practice.number('day_cap') * per_hour))}；"
+        f"练习全年 {hours_text(shown_hours(used_practice.year_seconds, per_hour))}/{float(practice.number('year_cap')):g} 学时"
     )
 
 
-@command("为什么", "明细", takes="<流水号>")
-def why(ctx: Context, which: str) -> Reply:
+@command("为什么", "明细", argument="<流水号>")
+def explain_hours(ctx: Context, entry_number: str) -> Reply:
     """最近一课每页看了多久、计了多少、没计的原因；“为什么 12”看某条学时流水。"""
-    if which:
-        return _entry(ctx, which)
-    lines = _last_reading(ctx)
+    if entry_number:
+        return _explain_entry(ctx, entry_number)
+    lines = _last_reading_lines(ctx)
     refused = explanations.refused(ctx.session, ctx.me.id, ctx.today)
     if refused:
-        lines += ["", "今天没有计入的："] + [f"· {minutes_text(one.seconds)}：{one.reason}（规则 {one.rule} 第 {one.version} 版）" for one in refused]
+        lines += ["", "今天没有计入的："] + [
+            f"· {minutes_text(entry.seconds)}：{entry.reason}（规则 {entry.rule} 第 {entry.version} 版）" for entry in refused
+        ]
     entries = explanations.entries(ctx.session, ctx.me.id, top=5)
     if entries:
-        lines += ["", "最近的学时流水："] + [_line(ctx, one) for one in entries]
+        lines += ["", "最近的学时流水："] + [_entry_line(ctx, entry) for entry in entries]
     if not lines:
         return Reply("还没有学习记录。发送「学习」开始第一课。", buttons=(Option("学习", "学习"),))
     return Reply("\n".join(lines).strip())
 
 
-def _last_reading(ctx: Context) -> list[str]:
+def _last_reading_lines(ctx: Context) -> list[str]:
     last = readings.last_reading(ctx.session, ctx.me.id)
     if last is None:
         return []
@@ -101,9 +108,11 @@ def _last_reading(ctx: Context) -> list[str]:
     lesson = ctx.library.lessons.get(lesson_id)
     pages = readings.pages_read(ctx.session, reading_id)
     lines = [f"《{lesson.title if lesson else lesson_id}》{'' if state == 'done' else '（还没有学完，学完并答完课后题才计）'}"]
-    for one in pages:
-        lines.append(f"第 {one.page} 页：看了 {minutes_text(one.seen)}，计 {minutes_text(one.credited)}" + (f"——{one.reason}" if one.reason else ""))
-    seen, credited = sum(one.seen for one in pages), sum(one.credited for one in pages)
+    for page in pages:
+        lines.append(
+            f"第 {page.page} 页：看了 {minutes_text(page.seen)}，计 {minutes_text(page.credited)}" + (f"——{page.reason}" if page.reason else "")
+        )
+    seen, credited = sum(page.seen for page in pages), sum(page.credited for page in pages)
     rule = ctx.catalog.policy.at("D2", ctx.today)
     lines.append(
         f"合计看了 {minutes_text(seen)}，可计 {minutes_text(credited)}，未计 {minutes_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
@@ -111,23 +120,23 @@ def _last_reading(ctx: Context) -> list[str]:
     return lines
 
 
-def _line(ctx: Context, one: explanations.LedgerLine) -> str:
-    sign = "-" if one.seconds < 0 else "+"
-    what = explanations.source_name(ctx.session, ctx.library, one.source_kind, one.source_id)
-    return f"· #{one.id} {one.day} {policy.category_label(one.category)} {sign}{minutes_text(abs(one.seconds))} {what}"
+def _entry_line(ctx: Context, entry: explanations.LedgerLine) -> str:
+    sign = "-" if entry.seconds < 0 else "+"
+    source = explanations.source_name(ctx.session, ctx.library, entry.source_kind, entry.source_id)
+    return f"· #{entry.id} {entry.day} {policy.category_label(entry.category)} {sign}{minutes_text(abs(entry.seconds))} {source}"
 
 
-def _entry(ctx: Context, which: str) -> Reply:
-    number = which.lstrip("#")
-    found = explanations.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
-    if found is None:
-        raise Refusal(f"您的学时流水里没有「{which[:20]}」这一条。发送「为什么」看最近几条的编号。")
-    rule = next((one for one in ctx.catalog.policy.versions if one.line == found.rule and one.version == found.version), None)
-    lines = [_line(ctx, found).removeprefix("· "), f"规则 {found.rule} 第 {found.version} 版：{rule.title if rule else ''}"]
-    if found.reverses:
-        lines.append(f"这一条冲销 #{found.reverses}。")
-    if found.reversed_by:
-        lines.append(f"这一条已被 #{found.reversed_by} 冲销。")
+def _explain_entry(ctx: Context, entry_number: str) -> Reply:
+    number = entry_number.lstrip("#")
+    entry = explanations.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    if entry is None:
+        raise Refusal(f"您的学时流水里没有「{entry_number[:20]}」这一条。发送「为什么」看最近几条的编号。")
+    rule = next((version for version in ctx.catalog.policy.versions if version.line == entry.rule and version.version == entry.version), None)
+    lines = [_entry_line(ctx, entry).removeprefix("· "), f"规则 {entry.rule} 第 {entry.version} 版：{rule.title if rule else ''}"]
+    if entry.reverses:
+        lines.append(f"这一条冲销 #{entry.reverses}。")
+    if entry.reversed_by:
+        lines.append(f"这一条已被 #{entry.reversed_by} 冲销。")
     return Reply("\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""Links to our own pages, as they are said in the chat; and closing what was opened by them."""
+"""Sends links to our own pages in the chat, and closes the pages that were opened by them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def link_lines(ctx: Context, purpose: str, ref: str = "") -> str:
 
     Whoever opens a link is taken for the one it was made for, so nobody else may read it.
     """
-    if ctx.incoming.overheard:
-        raise Refusal(f"打开{PURPOSES[purpose].title}的链接只发在单聊里，群里别人也看得到：请在和我的单聊里发送「{PURPOSES[purpose].back}」。")
-    address = links.offer(ctx.session, ctx.pages, purpose, ref, ctx.me, ctx.incoming.sender, ctx.now)
+    if ctx.incoming.in_group:
+        raise Refusal(f"打开{PURPOSES[purpose].title}的链接只发在单聊里，群里别人也看得到：请在和我的单聊里发送「{PURPOSES[purpose].command}」。")
+    address = links.create_link(ctx.session, ctx.pages, purpose, ref, ctx.me, ctx.incoming.sender, ctx.now)
     return f"在网页上打开{PURPOSES[purpose].title}：\n{address}\n链接 10 分钟内有效，只能打开一次，请不要转发。"
 
 
 @command("退出网页")
-def close(ctx: Context, _: str) -> Reply:
+def close_pages(ctx: Context, _: str) -> Reply:
     """关上您打开着的网页（考试、管理页面），换手机或借用电脑后可用。"""
-    ended = links.revoke(ctx.session, ctx.me.id, ctx.now)
+    ended = links.end_all_visits(ctx.session, ctx.me.id, ctx.now)
     if not ended:
         return Reply("您没有打开着的网页；还没打开的链接也已作废。")
     return Reply(f"已关上您打开着的 {ended} 个网页，还没打开的链接也已作废。已经记录的都还在。")

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from bot.commands.help import START
+from bot.commands.help import START_BUTTONS
 from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import CHANNELS, QUIET, Preference, RoleName, read_channel, read_clock, read_span
-from bot.domain.study.review_goal import MINUTES, TARGET, read_day, read_minutes, read_target
+from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET, parse_goal_day, parse_minutes, parse_target
 from bot.domain.times import clock_of
 from bot.services.people import binding, leave
 from bot.services.people.binding import DIGITS, BindingAttempt, BindingOutcome
@@ -32,7 +32,7 @@ WRONG = "未绑定：工号或验证码不对，或者验证码已过期、已�
 _ASKED = re.compile(rf"(?P<staff_no>\S{{1,40}}?)[\s,、:+]+(?P<code>[0-9]{{{DIGITS}}})")
 
 
-@command("绑定", role=None, takes="<工号> <验证码>")
+@command("绑定", role=None, argument="<工号> <验证码>")
 def bind(ctx: Context, words: str) -> Reply:
     """把这个聊天账号和您在花名册里的身份对上，一次即可。"""
     asked = _ASKED.fullmatch(words.strip())
@@ -40,7 +40,7 @@ def bind(ctx: Context, words: str) -> Reply:
         return (
             USAGE
             if ctx.learner is None
-            else Reply(f"您的账号已经绑定：{ctx.learner.name}（工号 {ctx.learner.staff_no}），不用再绑。", buttons=START[:3])
+            else Reply(f"您的账号已经绑定：{ctx.learner.name}（工号 {ctx.learner.staff_no}），不用再绑。", buttons=START_BUTTONS[:3])
         )
     sender = ctx.incoming.sender
     attempt = binding.bind(ctx.session, sender, asked["staff_no"], asked["code"], ctx.incoming.message_id, ctx.now)
@@ -54,10 +54,10 @@ def _answer(attempt: BindingAttempt) -> Reply:
             return Reply(
                 f"✅ 已绑定：{attempt.name}（工号 {attempt.staff_no}{where}）。\n"
                 "接下来：发「每日」做 5 道题，发「学习」读一课，发「我的学时」看还差多少。您在钉钉、企业微信和微信里是同一份学时。",
-                buttons=START[:3],
+                buttons=START_BUTTONS[:3],
             )
         case BindingOutcome.ALREADY:
-            return Reply(f"这个账号已经绑定您本人：{attempt.name}（工号 {attempt.staff_no}），不用再绑，直接学习就好。", buttons=START[:3])
+            return Reply(f"这个账号已经绑定您本人：{attempt.name}（工号 {attempt.staff_no}），不用再绑，直接学习就好。", buttons=START_BUTTONS[:3])
         case BindingOutcome.ACCOUNT_TAKEN:
             return Reply(f"未绑定：这个账号已绑定 {attempt.name}（工号 {attempt.staff_no}），一个账号只能属于一个人。确需更换请联系管理员。")
         case BindingOutcome.PERSON_TAKEN:
@@ -76,7 +76,7 @@ HOW = "「请假 工号 2026-03-04 2026-03-06」「请假 工号 2026-03-04 2026
 SHOWN = 30
 
 
-@command("请假", role=RoleName.ADMIN, takes="<工号 起 止 [借调]>")
+@command("请假", role=RoleName.ADMIN, argument="<工号 起 止 [借调]>")
 def record(ctx: Context, said: str) -> Reply:
     """登记请假、借调：“请假 1001 2026-03-04 2026-03-06”，末尾可写 借调；单发“请假”看现在谁不在。"""
     words = re.split(r"[\s,，]+", said.strip()) if said.strip() else []
@@ -157,7 +157,7 @@ EXAMPLES = (
 )
 
 
-@command("设置", takes="<项目 内容>")
+@command("设置", argument="<项目 内容>")
 def settings(ctx: Context, said: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
     had = accounts.preference_of(ctx.session, ctx.me.id)
@@ -208,15 +208,15 @@ _CHANGES: dict[str, Callable[[Context, Preference, str], Preference]] = {
 
 
 def _exam_day(ctx: Context, value: str) -> None:
-    mistakes.set_day(ctx.session, ctx.me.id, None if value in (*DEFAULT, "取消", "无") else read_day(value, ctx.today))
+    mistakes.set_goal_day(ctx.session, ctx.me.id, None if value in (*DEFAULT, "取消", "无") else parse_goal_day(value, ctx.today))
 
 
 def _minutes(ctx: Context, value: str) -> None:
-    mistakes.set_minutes(ctx.session, ctx.me.id, MINUTES if value in DEFAULT else read_minutes(value))
+    mistakes.set_minutes(ctx.session, ctx.me.id, DEFAULT_MINUTES if value in DEFAULT else parse_minutes(value))
 
 
 def _target(ctx: Context, value: str) -> None:
-    mistakes.set_target(ctx.session, ctx.me.id, TARGET if value in DEFAULT else read_target(value))
+    mistakes.set_target(ctx.session, ctx.me.id, DEFAULT_TARGET if value in DEFAULT else parse_target(value))
 
 
 _AIMS: dict[str, Callable[[Context, str], None]] = {
@@ -225,9 +225,9 @@ _AIMS: dict[str, Callable[[Context, str], None]] = {
 
 
 def _reviews(ctx: Context) -> str:
-    plan, aim = mistakes.plan(ctx.session, ctx.me.id), mistakes.goal(ctx.session, ctx.me.id, ctx.now)
+    plan, aim = mistakes.review_settings(ctx.session, ctx.me.id), mistakes.review_goal(ctx.session, ctx.me.id, ctx.now)
     day = "没有设考试日期" if aim is None else f"{aim.day} 考试{'' if aim.day == plan.day else '（按考试安排）'}，目标 {aim.target}%"
-    return f"· 错题复习：每天 {plan.minutes} 分钟（最多 {mistakes.allowed(plan, aim)} 题），{day}"
+    return f"· 错题复习：每天 {plan.minutes} 分钟（最多 {mistakes.daily_review_limit(plan, aim)} 题），{day}"
 
 
 def _lines(had: Preference) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every module that adds commands to the chat, once, in the order of the help; and the services that follow from one another."""
+"""Lists every module that adds commands to the chat, in the order of the help, and connects the services."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MODULES = (
     help,
 )
 
-router.arrange(MODULES)
+router.order_commands(MODULES)
 hooks.install()
 
 

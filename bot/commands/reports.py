@@ -17,11 +17,11 @@ from bot.storage.reports.registry import REPORTS
 from bot.storage.reports.scope import ReportKind, scope_of
 
 
-@command("报表", role=RoleName.SUPERVISOR, reads=True, takes="<名称>")
+@command("报表", role=RoleName.SUPERVISOR, read_only=True, argument="<名称>")
 def show(ctx: Context, said: str) -> Reply:
     """看报表：“报表 达标率”“报表 名单 某局/办公室”“报表 个人 1001”；末尾可加日期，如 2026-06-30。"""
     if not said:
-        ctx.audited = ("报表 目录", "")
+        ctx.audit_entry = ("报表 目录", "")
         return _list()
     words = said.split()
     as_of = _day(words[-1], ctx.today) if len(words) > 1 else None
@@ -36,7 +36,7 @@ def show(ctx: Context, said: str) -> Reply:
     return _told(ctx, made, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
 
 
-@command("题目分析", role=RoleName.ADMIN, reads=True, takes="<考试编号>")
+@command("题目分析", role=RoleName.ADMIN, read_only=True, argument="<考试编号>")
 def items(ctx: Context, said: str) -> Reply:
     """一场考试每道题的题号、难度、区分度和可疑之处，更正前先看：“题目分析 12”。"""
     if not said:
@@ -50,7 +50,7 @@ def _told(ctx: Context, made: ReportKind, scope: Scope, ask: ReportQuery) -> Rep
     if made.tells_keys:
         _nobody_at_an_exam(ctx)
     found = made.run(ctx.session, scope, ask)
-    ctx.audited = (f"报表 {made.name}", f"{ask.about or '全部'} 截至 {ask.as_of.isoformat()}")
+    ctx.audit_entry = (f"报表 {made.name}", f"{ask.about or '全部'} 截至 {ask.as_of.isoformat()}")
     return Reply(formats.phone(found))
 
 

@@ -1,4 +1,4 @@
-"""Words to calls: finds the command a text names, for this sender, and says what was perhaps meant when there is none."""
+"""Finds the command that a text names, and suggests the nearest ones to this sender when there is none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.domain.people.person import Learner, RoleName
 from bot.domain.times import day_of
 from bot.services.library.catalog import Catalog
 
-Do = Callable[["Context", str], Reply]
+CommandHandler = Callable[["Context", str], Reply]
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Context:
     now: datetime
     rng: random.Random
     learner: Learner | None = None
-    audited: tuple[str, str] | None = None
+    audit_entry: tuple[str, str] | None = None
     pages: str = ""
 
     @property
@@ -59,11 +59,11 @@ class Command:
     """One command: its words (the first is its name), who may use it, its help, and whether it only reads (and may take its time)."""
 
     words: tuple[str, ...]
-    do: Do
+    handler: CommandHandler
     help: str
     role: RoleName | None
-    reads: bool
-    takes: str
+    read_only: bool
+    argument: str
 
     @property
     def name(self) -> str:
@@ -74,79 +74,82 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
-SHORT = 16
+MAX_CACHED_LENGTH = 16
 
 
-def arrange(modules: Sequence[ModuleType]) -> None:
+def order_commands(modules: Sequence[ModuleType]) -> None:
     """Put the commands into the order of the modules that hold them. Raises RuntimeError for a command whose module is not listed."""
     places = {module.__name__: place for place, module in enumerate(modules)}
-    unlisted = sorted({made.name for made in COMMANDS.values() if made.do.__module__ not in places})
+    unlisted = sorted({command.name for command in COMMANDS.values() if command.handler.__module__ not in places})
     if unlisted:
         raise RuntimeError(f"commands of modules that bot/commands/registry.py does not list: {', '.join(unlisted)}")
-    ordered = sorted(COMMANDS.items(), key=lambda entry: places[entry[1].do.__module__])
+    ordered = sorted(COMMANDS.items(), key=lambda entry: places[entry[1].handler.__module__])
     COMMANDS.clear()
     COMMANDS.update(ordered)
 
 
-def command(*words: str, role: RoleName | None = RoleName.LEARNER, reads: bool = False, takes: str = "") -> Callable[[Do], Do]:
-    """Register a command under its words. `takes` names its argument in the help ("<法>"); `reads` sends it to the read connection."""
+def command(
+    *words: str, role: RoleName | None = RoleName.LEARNER, read_only: bool = False, argument: str = ""
+) -> Callable[[CommandHandler], CommandHandler]:
+    """Register a command under its words. `argument` names what follows them in the help ("<法>"); `read_only` sends it to the read connection."""
 
-    def register(do: Do) -> Do:
-        lines = (do.__doc__ or "").strip().splitlines()
+    def register(handler: CommandHandler) -> CommandHandler:
+        lines = (handler.__doc__ or "").strip().splitlines()
         if not lines:
             raise ValueError(f"{words[0]} has no help line")
-        made = Command(words, do, lines[0].strip(), role, reads, takes)
+        registered = Command(words, handler, lines[0].strip(), role, read_only, argument)
         for word in words:
             if word in COMMANDS:
                 raise ValueError(f"{word} is taken")
-            COMMANDS[word] = made
-        _known.cache_clear()
-        return do
+            COMMANDS[word] = registered
+        _find_cached.cache_clear()
+        return handler
 
     return register
 
 
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]")
-_SPACES = re.compile(r"\s+")
+_WHITESPACE = re.compile(r"\s+")
 
 
-def tidy(text: str) -> str:
+def normalize(text: str) -> str:
     """Typed text in one form: full-width letters narrowed, invisible characters gone, spaces single."""
-    return _SPACES.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).strip()
+    return _WHITESPACE.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).strip()
 
 
 def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
     """The command a text names and its argument; without `strict` the space before the argument may be missing (练习民法典)."""
     # Most of what is heard is short and said by everybody (B, 对, 每日), and each message is looked up up to three times.
-    return _known(text, strict) if len(text) <= SHORT else _find(text, strict)
+    return _find_cached(text, strict) if len(text) <= MAX_CACHED_LENGTH else _find(text, strict)
 
 
 def _find(text: str, strict: bool) -> tuple[Command, str] | None:
-    tidied = tidy(text).lstrip("/")
+    tidied = normalize(text).lstrip("/")
     word, _, rest = tidied.partition(" ")
     if word in COMMANDS:
         return COMMANDS[word], rest.strip()
     if strict:
         return None
-    fitting = [word for word, made in COMMANDS.items() if made.takes and tidied.startswith(word)]
-    if not fitting:
+    matches = [word for word, entry in COMMANDS.items() if entry.argument and tidied.startswith(word)]
+    if not matches:
         return None
-    longest = max(fitting, key=len)
+    longest = max(matches, key=len)
     return COMMANDS[longest], tidied[len(longest) :].lstrip(":,").strip()
 
 
-_known = lru_cache(maxsize=4096)(_find)
+_find_cached = lru_cache(maxsize=4096)(_find)
 
 
-def unknown(ctx: Context, text: str) -> Reply:
+def unknown_command(ctx: Context, text: str) -> Reply:
     """Nothing fits: the nearest commands this sender may use, or the way to the help. Not allowed is answered the same way."""
-    said = tidy(text)
-    head = said.partition(" ")[0][:12]
+    tidied = normalize(text)
+    head = tidied.partition(" ")[0][:12]
     # A command of others is no misspelling of ours.
-    allowed = [] if head in COMMANDS else [word for word, made in COMMANDS.items() if made.is_for(ctx.learner)]
+    allowed = [] if head in COMMANDS else [word for word, entry in COMMANDS.items() if entry.is_for(ctx.learner)]
     near = difflib.get_close_matches(head, allowed, n=2, cutoff=0.5) or [word for word in allowed if head and len(head) > 1 and head in word][:2]
     if near:
         return Reply(
-            f"没有看懂「{said[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗？", buttons=tuple(Option(word, word) for word in near)
+            f"没有看懂「{tidied[:20]}」。您是想发 {'、'.join(f'「{word}」' for word in near)} 吗？",
+            buttons=tuple(Option(word, word) for word in near),
         )
-    return Reply(f"没有看懂「{said[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))
+    return Reply(f"没有看懂「{tidied[:20]}」。发送「帮助」看看能做什么。", buttons=(Option("帮助", "帮助"),))

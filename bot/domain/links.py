@@ -25,7 +25,7 @@ class LinkPurpose:
     name: str
     path: str
     title: str
-    back: str
+    command: str
     life: timedelta
     idle: timedelta | None = None
     role: RoleName | None = None
@@ -45,8 +45,8 @@ PURPOSES: dict[str, LinkPurpose] = {
 class PageVisitor:
     """Who is on a page now: the person with the rights they have at this moment, what the visit is bound to, and until when it lasts.
 
-    `sender` is the chat account that the link was sent to, as the address under which the page speaks to the hall. `proof` goes back with every
-    changing request (bot/docs/reliability.md W6); it says nothing about the cookie that it was made from.
+    `sender` is the chat account that the link was sent to, as the address under which the page sends messages to the dispatcher. `proof` goes
+    back with every changing request (bot/docs/reliability.md W6); it says nothing about the cookie that it was made from.
     """
 
     visit_id: int

@@ -1,7 +1,6 @@
-"""What is heard and what is said, on every channel alike.
+"""The messages of the app in the form that all channels share: what a person sends (`Incoming`) and what the app answers (`Reply`).
 
-A channel turns a platform's envelope into an `Incoming` and a `Reply` into the platform's own shape; nothing above it knows XML, and nothing
-below it knows quizzes.
+A channel turns its platform's format into an `Incoming`, and a `Reply` into that format; the rest of the app knows no platform.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Heard = Literal["text", "tap", "voice", "follow", "unfollow", "enter", "other"]
+IncomingKind = Literal["text", "tap", "voice", "follow", "unfollow", "enter", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +27,23 @@ class Incoming:
     """One message, verified and unpacked.
 
     `message_id` is the platform's id or, for events, a key made of what identifies the event; with the sender it is what
-    makes four copies one message. `arrived` is aware UTC, taken at the edge. `task` is what a tapped button belongs to (`Ask.task`), empty for
-    typed text. `overheard` says that others read the answer (a group). `content` of anything but text and taps (a picture, a location) is empty
-    with kind "other".
+    makes four copies one message. `arrived` is aware UTC, taken at the edge. `task` is what a tapped button belongs to
+    (`QuestionCard.task`), empty for typed text. `in_group` says that others read the answer. Anything but text, taps and events
+    (a picture, a location) has an empty text and the kind "other".
     """
 
     sender: Address
     text: str
     message_id: str
     arrived: datetime
-    kind: Heard = "text"
+    kind: IncomingKind = "text"
     task: str = ""
-    overheard: bool = False
+    in_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A button: what it shows, and the text it is heard as when tapped."""
+    """A button: `label` is what it shows, `say` the text that a tap on it sends."""
 
     say: str
     label: str
@@ -66,90 +65,89 @@ class QuestionCard:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is said: a text, then perhaps a question, then perhaps commands offered as buttons.
+    """What the app answers: a text, then perhaps a question, then perhaps commands offered as buttons.
 
     `done` is what a tapped card shows in place of its buttons ("已选 B").
     """
 
     text: str = ""
-    ask: QuestionCard | None = None
+    card: QuestionCard | None = None
     buttons: tuple[Option, ...] = ()
     done: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.text or self.ask)
+        return bool(self.text or self.card)
 
 
-Handle = Callable[[Incoming], Awaitable[Reply]]
-"""What a channel is handed: the committed reply to a message; an empty reply means that nothing is to be said."""
+IncomingHandler = Callable[[Incoming], Awaitable[Reply]]
+"""What a channel calls with each message: gives the committed reply; an empty reply means that nothing is to be sent."""
 
-NOTHING = Reply()
+NO_REPLY = Reply()
 
 
-def lettered(reply: Reply) -> str:
+def plain_text(reply: Reply) -> str:
     """The whole reply as plain text that can be answered by typing: the form every channel can carry (bot/docs/rules.md S29)."""
     parts = [reply.text] if reply.text else []
-    if reply.ask is not None:
-        ask = reply.ask
-        lines = [line for line in (ask.head, ask.stem) if line]
-        if ask.stem:
-            lines += [option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}" for option in ask.options]
+    if reply.card is not None:
+        card = reply.card
+        lines = [line for line in (card.head, card.stem) if line]
+        if card.stem:
+            lines += [option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}" for option in card.options]
         if lines:
             parts.append("\n".join(lines))
-    hint = typed_hint(reply)
+    hint = _typing_hint(reply)
     if hint:
         parts.append(hint)
     return "\n\n".join(parts)
 
 
-def typed_hint(reply: Reply) -> str:
+def _typing_hint(reply: Reply) -> str:
     """How to answer by typing, in one line; empty when there is nothing to answer."""
-    turns = reply.ask.options if reply.ask is not None and not reply.ask.stem else ()
-    words = "、".join(f"「{button.say}」" for button in (*turns, *reply.buttons))
-    if reply.ask is not None and reply.ask.options and not turns:
-        letters = reply.ask.options
-        example = (
-            f"可多选，如 {letters[0].say}{letters[1].say}" if reply.ask.several and len(letters) > 1 else f"回复 {'/'.join(o.say for o in letters)}"
-        )
+    card = reply.card
+    commands = card.options if card is not None and not card.stem else ()
+    words = "、".join(f"「{button.say}」" for button in (*commands, *reply.buttons))
+    if card is not None and card.options and not commands:
+        letters = [option.say for option in card.options]
+        example = f"可多选，如 {letters[0]}{letters[1]}" if card.several and len(letters) > 1 else f"回复 {'/'.join(letters)}"
         return f"（{example}；也可回复{words}）" if words else f"（{example}）"
     return f"（回复{words}）" if words else ""
 
 
 def reply_json(reply: Reply) -> dict[str, Any]:
     """The form in which a reply is kept with its message."""
-    ask = reply.ask
+    card = reply.card
     return {
         "text": reply.text,
         "ask": None
-        if ask is None
-        else {"task": ask.task, "head": ask.head, "stem": ask.stem, "options": _shown(ask.options), "several": ask.several},
-        "buttons": _shown(reply.buttons),
+        if card is None
+        else {"task": card.task, "head": card.head, "stem": card.stem, "options": _options_json(card.options), "several": card.several},
+        "buttons": _options_json(reply.buttons),
         "done": reply.done,
     }
 
 
-def _shown(options: tuple[Option, ...]) -> list[dict[str, str]]:
-    return [{"say": one.say, "label": one.label} for one in options]
+def _options_json(options: tuple[Option, ...]) -> list[dict[str, str]]:
+    return [{"say": option.say, "label": option.label} for option in options]
 
 
-def reply_from_json(kept: dict[str, Any]) -> Reply:
-    """The kept reply again, equal to the one that was said."""
-    ask = kept.get("ask")
+def reply_from_json(data: dict[str, Any]) -> Reply:
+    """The kept reply again, equal to the one that was sent."""
+    card = data.get("ask")
     return Reply(
-        text=kept.get("text", ""),
-        ask=None if ask is None else QuestionCard(ask["task"], ask["head"], ask["stem"], _options(ask["options"]), ask["several"]),
-        buttons=_options(kept.get("buttons", ())),
-        done=kept.get("done", ""),
+        text=data.get("text", ""),
+        card=None if card is None else QuestionCard(card["task"], card["head"], card["stem"], _options(card["options"]), card["several"]),
+        buttons=_options(data.get("buttons", ())),
+        done=data.get("done", ""),
     )
 
 
-def _options(kept: Any) -> tuple[Option, ...]:
-    return tuple(Option(one["say"], one["label"]) for one in kept)
+def _options(data: Any) -> tuple[Option, ...]:
+    return tuple(Option(option["say"], option["label"]) for option in data)
 
 
 @dataclass(slots=True)
 class Refusal(Exception):
-    """A no, from any floor, in a sentence a person can act on; it is caught once, in dispatch or at the command line."""
+    """A no, raised on any floor, in a sentence a person can act on; it is caught in one place, the dispatcher or the command line."""
 
     sentence: str
     buttons: tuple[Option, ...] = field(default=())

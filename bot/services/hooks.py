@@ -1,7 +1,6 @@
-"""What follows from what: the one list of the services that act, judge or name when the moment of another one comes.
+"""Connects the services: the one list of those that act, judge or name something when an event of another service comes.
 
-A service below knows nothing of those above it: it keeps an empty list, and here is what is put into it. The order in a list is the order in
-which it is gone through.
+A service below knows nothing of those above it: it keeps an empty list, which is filled here. A list is run in its order.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ def install() -> None:
     finish.ON_CANCELLED[:] = [exam_certificates.take_back]
     correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.day_of_next]
-    quiz.GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
-    current_task.UNBEGUN[:] = [duel.waits]
-    current_task.NAMES.update(
+    quiz.ANSWER_GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
+    current_task.WAITING_SOURCES[:] = [duel.waits]
+    current_task.SITTING_NAMERS.update(
         {
-            "lesson": current_task.name_of_closing_questions,
+            "lesson": current_task.name_closing_questions,
             "exam": attempt.name_of_sitting,
             "live": live_play.name_of_sitting,
             play.KIND: play.name_of_sitting,

@@ -19,7 +19,7 @@ from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.exam.exam import RESULT_LABELS, Attempt, Exam, when
 from bot.domain.exam.paper import shown_as
 from bot.domain.links import PageVisitor
-from bot.domain.message import Handle, Incoming, Refusal
+from bot.domain.message import Incoming, IncomingHandler, Refusal
 from bot.services.exam import answers as exam_answers
 from bot.services.exam import attempt as exam_attempt
 from bot.services.exam import paper_view, question_pool
@@ -51,7 +51,7 @@ class ExamPage:
         door: WebSessions,
         database: Database,
         catalog: Callable[[], Catalog],
-        handle: Handle,
+        handle: IncomingHandler,
         task: Callable[[int, int], str],
         now: Callable[[], datetime],
     ) -> None:

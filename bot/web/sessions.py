@@ -80,7 +80,7 @@ class WebSessions:
             if not self._is_from_here(request):
                 return self._turned_away(request, of, FOREIGN, 403)
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
-            entered = await self._desk.write(lambda session: links.enter(session, purpose, token, now))
+            entered = await self._desk.write(lambda session: links.open_link(session, purpose, token, now))
             if entered is None:
                 return await self._closed(request, of, to)
             secret, visitor = entered
@@ -93,7 +93,7 @@ class WebSessions:
 
         async def step_out(request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
             now = self._clock()
-            await self._desk.write(lambda session: links.leave(session, visitor, now))
+            await self._desk.write(lambda session: links.end_visit(session, visitor, now))
             response = self.pages.show("door/closed.html", head="已退出", sentence="这个页面已经关上，可以回到聊天了。", onward="")
             response.del_cookie(self._cookie(of), path="/", secure=self._secure, httponly=True, samesite="Strict")
             return response
@@ -138,12 +138,12 @@ class WebSessions:
         if not 0 < len(secret) <= LONGEST_TOKEN:
             return None
         now = self._clock()
-        found = await self._desk.read(lambda session: links.visitor(session, purpose, secret, now))
+        found = await self._desk.read(lambda session: links.find_visitor(session, purpose, secret, now))
         if found is None or request.match_info.get("ref", found.ref) != found.ref:
             return None
         if now - found.seen_at >= SEEN_EVERY:
             try:
-                await self._desk.write(lambda session: links.seen(session, found, now))
+                await self._desk.write(lambda session: links.mark_seen(session, found, now))
             except Busy:
                 # A page can be read while nothing can be written.
                 log.info("visit not written down", purpose=purpose)
@@ -171,12 +171,12 @@ class WebSessions:
         visitor = await self.visitor(request, of.name)
         head, sentence = GONE
         return self.pages.show(
-            "door/closed.html", 404, head=head, sentence=sentence.format(back=of.back), onward="" if visitor is None else to(visitor)
+            "door/closed.html", 404, head=head, sentence=sentence.format(back=of.command), onward="" if visitor is None else to(visitor)
         )
 
     def _turned_away(self, request: web.Request, of: LinkPurpose, why: tuple[str, str], status: int) -> web.Response:
         """No, to a person as a page, to a script as JSON: {"say": …}."""
-        head, sentence = why[0], why[1].format(back=of.back)
+        head, sentence = why[0], why[1].format(back=of.command)
         if "application/json" in (request.headers.get("Accept") or ""):
             return web.json_response({"say": sentence}, status=status)
         return self.pages.show("door/closed.html", status, head=head, sentence=sentence, onward="")

@@ -27,8 +27,8 @@ from statistics import fmean, stdev
 import fsrs
 from fsrs.scheduler import DEFAULT_PARAMETERS, LOWER_BOUNDS_PARAMETERS, UPPER_BOUNDS_PARAMETERS
 
-from bot.domain.study.review_goal import ReviewGoal, chosen, prospect
-from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, answered, begun
+from bot.domain.study.review_goal import ReviewGoal, best_reviews, forecast_recall
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, first_review, update_mistake
 from bot.domain.times import day_of
 
 BEGIN = datetime(2026, 10, 1, 1, tzinfo=UTC)
@@ -96,13 +96,13 @@ class Person:
         for i in range(n):
             at = BEGIN - DAY * self.rng.randrange(1, 8) + timedelta(seconds=i)
             self.learner.met(i, at, knew=False)
-            self.book.append(Mistake(str(i), at, begun(AGAIN, at)))
+            self.book.append(Mistake(str(i), at, first_review(AGAIN, at)))
 
     def asked(self, i: int, at: datetime) -> None:
         knew = self.rng.random() < self.learner.knows(i, at)
         right = knew or self.rng.random() < GUESS
         self.learner.met(i, at, knew=knew)
-        kept = answered(self.book[i], str(i), GOOD if right else AGAIN, at)
+        kept = update_mistake(self.book[i], str(i), GOOD if right else AGAIN, at)
         assert kept is not None
         self.book[i] = kept
         self.reviews += 1
@@ -117,7 +117,7 @@ Plan = Callable[[Person, ReviewGoal], None]
 def aimed(person: Person, goal: ReviewGoal) -> None:
     """Every day what does most for the day."""
     for at in _days(goal):
-        for one in chosen(person.book, goal, at, goal.reviews):
+        for one in best_reviews(person.book, goal, at, goal.reviews):
             person.asked(int(one.question), at)
 
 
@@ -184,10 +184,10 @@ def run(learner: type[Learner], case: tuple[int, int, int], plan: str, people: i
     for seed in range(people):
         person = Person(learner, n, seed)
         if plan == "aimed at the day":
-            told.append(prospect([one.card for one in person.book], goal, BEGIN).expected)
+            told.append(forecast_recall([one.card for one in person.book], goal, BEGIN).expected)
         PLANS[plan](person, goal)
-        known.append(person.known(goal.at))
-        later.append(person.known(goal.at + 30 * DAY))
+        known.append(person.known(goal.noon))
+        later.append(person.known(goal.noon + 30 * DAY))
         reviews.append(person.reviews)
     crammed_into = {"cramming, 1 day": 1, "cramming, 3 days": 3}.get(plan)
     most = goal.reviews * days / crammed_into if crammed_into else float(goal.reviews)

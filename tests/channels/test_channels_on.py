@@ -55,7 +55,7 @@ async def built(engine: Engine, name: str, section: dict[str, Any]) -> AsyncIter
 
 
 def asked(count: int, batch: str) -> list[OutboundMessage]:
-    return [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(ask=QUESTION), f"{batch}:{n}") for n in range(count)]
+    return [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(card=QUESTION), f"{batch}:{n}") for n in range(count)]
 
 
 async def test_the_cards_of_a_month_are_counted_in_a_row_and_end(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from bot.domain.message import Address, Incoming, Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, Json, tap
 from tests.support.platforms.dingtalk_bot import QUESTION, SEVERAL, TEMPLATE, House, house
 
-ASKED = Reply(text="开始答题", ask=QUESTION, buttons=(Option("跳过", "跳过"),))
+ASKED = Reply(text="开始答题", card=QUESTION, buttons=(Option("跳过", "跳过"),))
 PERSON = Address("dingtalk", CLIENT_ID, "staff01")
 
 
@@ -75,7 +75,7 @@ async def test_one_tap_answers_and_the_card_shows_the_verdict_to_the_one_who_tap
 async def test_the_next_question_follows_the_verdict_without_saying_it_twice() -> None:
     async with house(cards=True) as home:
         card = await asked(home)
-        home.reply = lambda _: Reply(text="已记录。", ask=SEVERAL, done="已选 B")
+        home.reply = lambda _: Reply(text="已记录。", card=SEVERAL, done="已选 B")
 
         await tapped(home, card["outTrackId"], "B")
         await home.platform.until(lambda: len(home.platform.cards) == 2)
@@ -110,7 +110,7 @@ async def test_a_refused_tap_leaves_the_card_open_and_says_why() -> None:
 @pytest.mark.parametrize("told", [True, False])
 async def test_several_are_flipped_one_by_one_and_submitted_together(told: bool) -> None:
     async with house(cards=True) as home:
-        card = await asked(home, Reply(ask=SEVERAL))
+        card = await asked(home, Reply(card=SEVERAL))
         chosen = ""
         for letter in ("C", "B", "A", "B"):
             response = await tapped(home, card["outTrackId"], letter, chosen=chosen if told else None)
@@ -127,7 +127,7 @@ async def test_several_are_flipped_one_by_one_and_submitted_together(told: bool)
 
 async def test_nothing_chosen_is_not_submitted() -> None:
     async with house(cards=True) as home:
-        card = await asked(home, Reply(ask=SEVERAL))
+        card = await asked(home, Reply(card=SEVERAL))
 
         response = await tapped(home, card["outTrackId"], "submit")
 
@@ -170,7 +170,7 @@ async def test_a_slow_decision_is_answered_in_two_seconds_and_the_card_changed_l
     async with house(cards=True) as home:
         card = await asked(home)
         home.before = slow
-        home.reply = lambda _: Reply(text="已记录。", ask=SEVERAL, done="已选 B")
+        home.reply = lambda _: Reply(text="已记录。", card=SEVERAL, done="已选 B")
 
         assert TAP_SECONDS < 2.0
         assert await tapped(home, card["outTrackId"], "B") == {}

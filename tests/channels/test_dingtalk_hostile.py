@@ -73,7 +73,7 @@ def test_a_body_of_any_bytes_is_read_or_refused(raw: bytes) -> None:
 
 ours = st.text(st.characters(codec="utf-8"), max_size=700)
 options = st.lists(st.builds(Option, st.sampled_from("ABCDEFGH"), ours), max_size=8).map(tuple)
-replies = st.builds(Reply, text=ours, ask=st.none() | st.builds(QuestionCard, ours, ours, ours, options, st.booleans()), buttons=options, done=ours)
+replies = st.builds(Reply, text=ours, card=st.none() | st.builds(QuestionCard, ours, ours, ours, options, st.booleans()), buttons=options, done=ours)
 
 
 @settings(max_examples=200)

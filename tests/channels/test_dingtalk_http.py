@@ -60,7 +60,7 @@ async def test_a_signed_message_is_answered_in_the_body() -> None:
 
 async def test_a_question_is_answered_with_buttons_that_speak_for_the_person() -> None:
     async with house(mode="http") as home:
-        home.reply = lambda _: Reply(ask=QUESTION, buttons=(Option("跳过", "跳过"),))
+        home.reply = lambda _: Reply(card=QUESTION, buttons=(Option("跳过", "跳过"),))
         _, body = await post(home, ROBOT, signed(), message(home))
 
     card = json.loads(body)["actionCard"]
@@ -99,7 +99,7 @@ async def test_copies_in_time_get_the_same_text() -> None:
 async def test_a_card_is_created_for_http_and_its_tap_answered_in_the_body() -> None:
     async with house(mode="http", cards=True, callback_url="https://bot.example.gov.cn/channels/dingtalk/card") as home:
         await home.platform.until(lambda: bool(home.platform.registered))
-        home.reply = lambda _: Reply(ask=QUESTION)
+        home.reply = lambda _: Reply(card=QUESTION)
         await post(home, ROBOT, signed(), message(home))
         await home.platform.until(lambda: bool(home.platform.cards))
         home.reply = lambda _: Reply(text="已记录。", done="已选 A")

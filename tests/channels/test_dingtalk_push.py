@@ -152,7 +152,7 @@ async def test_cards_go_out_as_far_as_the_budget_and_words_to_the_rest() -> None
         return 2
 
     async with house(cards=True, may_card=may) as home:
-        receipts = await home.channel.push([*parcels(3, Reply(ask=QUESTION)), *parcels(1, NOTICE, 8)])
+        receipts = await home.channel.push([*parcels(3, Reply(card=QUESTION)), *parcels(1, NOTICE, 8)])
         assert asked == [3]
         assert [card["openSpaceId"].rpartition(".")[2] for card in home.platform.cards] == ["u0", "u1"]
         assert [one.platform_id[:2] for one in receipts] == ["c:", "c:", "q:", "q:"]
@@ -161,7 +161,7 @@ async def test_cards_go_out_as_far_as_the_budget_and_words_to_the_rest() -> None
 
 async def test_without_a_budget_no_card_is_pushed() -> None:
     async with house(cards=True) as home:
-        await home.channel.push(parcels(3, Reply(ask=QUESTION)))
+        await home.channel.push(parcels(3, Reply(card=QUESTION)))
         assert (home.platform.cards, len(home.platform.robots)) == ([], 1)
 
 
@@ -172,7 +172,7 @@ async def test_a_card_that_did_not_come_through_is_said_in_words() -> None:
     async with house(cards=True, may_card=may) as home:
         undelivered = {"success": True, "result": {"deliverResults": [{"success": False, "errorMsg": "no"}]}}
         home.platform.faults.on("/v1.0/card/instances/createAndDeliver", says(undelivered))
-        assert outcomes(await home.channel.push(parcels(1, Reply(ask=QUESTION)))) == ["sent"]
+        assert outcomes(await home.channel.push(parcels(1, Reply(card=QUESTION)))) == ["sent"]
         assert len(home.platform.robots) == 1
 
 

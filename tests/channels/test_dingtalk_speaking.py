@@ -136,7 +136,7 @@ async def test_unasked_a_person_is_told_by_the_robot() -> None:
 
 async def test_unasked_buttons_go_as_an_action_card() -> None:
     async with house() as home:
-        await home.channel.send(PERSON, Reply(ask=QUESTION))
+        await home.channel.send(PERSON, Reply(card=QUESTION))
         await home.channel.send(PERSON, Reply("学完了", buttons=(Option("下一页", "下一页"),)))
 
     two, one = home.platform.robots
@@ -162,12 +162,12 @@ async def test_a_success_that_names_the_person_as_left_out_is_a_failure(listed: 
 
 async def test_in_a_group_the_answer_names_the_person_and_offers_no_buttons() -> None:
     async with house(cards=True) as home:
-        home.reply = lambda _: Reply(ask=QUESTION)
+        home.reply = lambda _: Reply(card=QUESTION)
         await home.platform.push(home.platform.robot_frame(" A", conversationType="2", isInAtList=True))
         await home.platform.until(lambda: len(home.platform.webhooks) == 1)
         await asyncio.sleep(0.1)
 
-    assert (home.heard[0].text, home.heard[0].overheard) == ("A", True)
+    assert (home.heard[0].text, home.heard[0].in_group) == ("A", True)
     assert home.platform.webhooks[0]["at"] == {"atUserIds": ["Staff01"], "isAtAll": False}
     assert home.platform.cards == []
 
@@ -226,8 +226,8 @@ def test_a_text_without_lines_is_cut_between_characters_too() -> None:
 def test_several_choices_and_too_many_buttons_are_typed() -> None:
     many = QuestionCard("t", "h", "s", tuple(Option(k, k) for k in "ABCDEF"))
 
-    assert "可多选" in texts(Reply(ask=SEVERAL))[0]
-    assert "回复 A/B/C/D/E/F" in texts(Reply(ask=many))[0]
+    assert "可多选" in texts(Reply(card=SEVERAL))[0]
+    assert "回复 A/B/C/D/E/F" in texts(Reply(card=many))[0]
 
 
 @pytest.mark.parametrize(

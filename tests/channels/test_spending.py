@@ -14,7 +14,7 @@ from tests.support.platforms.questions import QUESTION
 from tests.support.platforms.servers import wechat_stands, wecom_stands
 from tests.support.platforms.wecom import AGENT
 
-ASKING = Reply("开始答题", ask=QUESTION)
+ASKING = Reply("开始答题", card=QUESTION)
 
 
 @dataclass
@@ -91,7 +91,7 @@ async def test_a_followers_list_to_tap_is_a_message_of_its_window() -> None:
 async def test_a_webhook_answer_costs_no_call_and_its_card_one() -> None:
     book = Book()
     async with house(cards=True, spending=book) as home:
-        home.reply = lambda incoming: Reply("题目", ask=dingtalk_bot_QUESTION)
+        home.reply = lambda incoming: Reply("题目", card=dingtalk_bot_QUESTION)
         await home.platform.push(home.platform.robot_frame("每日"))
         await home.platform.until(lambda: len(home.platform.cards) == 1)
         assert book.lines == [("Staff01", 1, 1, False)]
@@ -108,7 +108,7 @@ async def test_cards_that_were_granted_wait_their_turn_and_cost_the_month_nothin
         return 2
 
     async with house(cards=True, may_card=two, spending=book) as home:
-        people = [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(ask=dingtalk_bot_QUESTION), f"d{n}") for n in range(5)]
+        people = [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(card=dingtalk_bot_QUESTION), f"d{n}") for n in range(5)]
         await home.channel.push(people)
         assert (len(home.platform.cards), len(home.platform.robots)) == (2, 1)
     assert book.lines == [("", 1, 0, True)] * 2

@@ -12,7 +12,7 @@ from wechatpy import parse_message
 
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.channel import BUSY, WeChatChannel
-from bot.domain.message import NOTHING, Address, Incoming, Option, Reply
+from bot.domain.message import NO_REPLY, Address, Incoming, Option, Reply
 from tests.support.platforms.envelopes import AES_KEY, REFUSED, TOKEN, cdata
 from tests.support.platforms.plain import Time
 from tests.support.platforms.questions import QUESTION, SEVERAL
@@ -105,7 +105,7 @@ async def test_nothing_is_said_to_somebody_who_has_left(verified: Stage) -> None
 
 async def test_a_question_is_told_in_letters_where_the_account_is_not_verified(stage: Stage) -> None:
     platform, ear = stage
-    ear.says(Reply(ask=QUESTION))
+    ear.says(Reply(card=QUESTION))
 
     answer = await platform.say("答题")
 
@@ -115,7 +115,7 @@ async def test_a_question_is_told_in_letters_where_the_account_is_not_verified(s
 
 async def test_a_verified_account_adds_a_list_to_tap_and_hears_the_tap(verified: Stage) -> None:
     platform, ear = verified
-    ear.says(Reply("开始答题", ask=QUESTION, buttons=(Option("退出", "退出"),)))
+    ear.says(Reply("开始答题", card=QUESTION, buttons=(Option("退出", "退出"),)))
 
     answer = await platform.say("答题")
     await platform.until(lambda: bool(platform.sent))
@@ -136,7 +136,7 @@ async def test_a_verified_account_adds_a_list_to_tap_and_hears_the_tap(verified:
 
 async def test_several_answers_are_typed_since_a_list_cannot_be_ticked(verified: Stage) -> None:
     platform, ear = verified
-    ear.says(Reply(ask=SEVERAL))
+    ear.says(Reply(card=SEVERAL))
     assert "（可多选，如 AB）" in (await platform.say("答题")).content
     assert platform.sent == []
 
@@ -149,7 +149,7 @@ async def test_an_item_that_is_not_ours_is_the_text_it_shows(stage: Stage) -> No
 
 async def test_four_copies_of_a_question_get_one_list(verified: Stage) -> None:
     platform, ear = verified
-    ear.says(Reply("开始", ask=QUESTION))
+    ear.says(Reply("开始", card=QUESTION))
     query, body = platform.sealer.seal(platform.text("答题"), platform.clock().timestamp())
 
     answers = await asyncio.gather(*(platform.deliver(platform.query(query), body) for _ in range(4)))
@@ -164,7 +164,7 @@ async def test_four_copies_of_a_question_get_one_list(verified: Stage) -> None:
 async def test_where_the_list_is_refused_the_letters_were_already_said(verified: Stage, code: int) -> None:
     platform, ear = verified
     platform.fault = lambda message: {"errcode": code, "errmsg": "no"}
-    ear.says(Reply(ask=QUESTION))
+    ear.says(Reply(card=QUESTION))
 
     answer = await platform.say("答题")
     await ear.until("send_failed")
@@ -230,7 +230,7 @@ async def test_an_account_that_may_only_answer_keeps_a_late_reply_for_the_next_m
 
 async def test_nothing_to_say_is_an_acknowledgement(stage: Stage) -> None:
     platform, ear = stage
-    ear.says(NOTHING)
+    ear.says(NO_REPLY)
     assert (await platform.say("嗯")).text == "success"
 
 

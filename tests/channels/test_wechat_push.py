@@ -46,7 +46,7 @@ def outcomes(receipts: Sequence[SendReceipt]) -> list[str]:
 
 async def test_inside_the_window_the_whole_text_and_its_list_are_said(stage: Stage) -> None:
     platform, ear = stage
-    assert outcomes(await ear.channel.push([parcel(reply=Reply("开始", ask=QUESTION))])) == ["sent"]
+    assert outcomes(await ear.channel.push([parcel(reply=Reply("开始", card=QUESTION))])) == ["sent"]
     assert [message["msgtype"] for message in platform.sent] == ["text", "msgmenu"]
     assert platform.noticed == []
 

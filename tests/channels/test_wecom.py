@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from wechatpy.enterprise import parse_message
 
-from bot.domain.message import NOTHING, Address, Incoming, Reply
+from bot.domain.message import NO_REPLY, Address, Incoming, Reply
 from tests.support.platforms.envelopes import cdata
 from tests.support.platforms.questions import Stage
 from tests.support.platforms.servers import wecom_stands
@@ -116,6 +116,6 @@ async def test_the_address_check_is_answered_with_the_bare_word(stage: Stage) ->
 
 async def test_nothing_to_say_is_an_acknowledgement(stage: Stage) -> None:
     platform, ear = stage
-    ear.says(NOTHING)
+    ear.says(NO_REPLY)
     assert (await platform.say("嗯")).text == "success"
     assert platform.sent == []

@@ -19,7 +19,7 @@ LONG = st.builds(lambda text, times: text * times, WORDS, st.integers(1, 8))
 SAYS = st.lists(WORDS.filter(bool), max_size=24, unique=True)
 OPTIONS = st.builds(lambda says, words: tuple(Option(say, f"{say}. {words}") for say in says), SAYS, WORDS)
 ASKS = st.builds(QuestionCard, task=LONG.filter(bool), head=WORDS, stem=LONG, options=OPTIONS, several=st.booleans())
-REPLIES = st.builds(Reply, text=LONG, ask=st.none() | ASKS, buttons=OPTIONS, done=WORDS)
+REPLIES = st.builds(Reply, text=LONG, card=st.none() | ASKS, buttons=OPTIONS, done=WORDS)
 
 
 @settings(max_examples=300)
@@ -31,8 +31,8 @@ def test_every_card_is_within_the_platforms_limits(reply: Reply) -> None:
     message = {"touser": "zhangsan", "msgtype": "template_card", "agentid": int(AGENT), "template_card": card.body}
     assert WeComPlatform(Time())._judged(message) is None
 
-    offered = reply.ask.options if reply.ask is not None and reply.ask.options else reply.buttons
-    task = reply.ask.task if reply.ask is not None and reply.ask.options else ""
+    offered = reply.card.options if reply.card is not None and reply.card.options else reply.buttons
+    task = reply.card.task if reply.card is not None and reply.card.options else ""
     for button, option in zip(card.body.get("button_list", ()), offered, strict=False):
         assert of_key(button["key"]) == (task, option.say)
     if card.body["card_type"] == "vote_interaction":
@@ -61,7 +61,7 @@ def all_text(value: Any) -> str:
 @settings(max_examples=300)
 @given(ask=SMALL)
 def test_a_card_that_stands_alone_leaves_nothing_out(ask: QuestionCard) -> None:
-    card = card_of(Reply(ask=ask), "0123456789ab")
+    card = card_of(Reply(card=ask), "0123456789ab")
     assert card is not None
     shown = all_text(card.body)
     missing = [part for part in (ask.head, ask.stem, *(body_of(option) for option in ask.options)) if part not in shown]

@@ -21,7 +21,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 async def test_a_question_is_told_in_full_and_its_card_follows(stage: Stage) -> None:
     platform, ear = stage
-    ear.says(Reply("开始答题", ask=QUESTION, buttons=(Option("退出", "退出"),)))
+    ear.says(Reply("开始答题", card=QUESTION, buttons=(Option("退出", "退出"),)))
 
     answer = await platform.say("答题 民法典")
 
@@ -50,13 +50,13 @@ async def test_a_question_is_told_in_full_and_its_card_follows(stage: Stage) -> 
 
 
 async def test_short_options_stand_on_their_buttons(stage: Stage) -> None:
-    card = await card_for(stage, Reply(ask=JUDGE))
+    card = await card_for(stage, Reply(card=JUDGE))
     assert [button["text"] for button in card["button_list"]] == ["对", "错"]
     assert "horizontal_content_list" not in card
 
 
 async def test_a_question_with_several_answers_is_a_vote(stage: Stage) -> None:
-    card = await card_for(stage, Reply(ask=SEVERAL))
+    card = await card_for(stage, Reply(card=SEVERAL))
     assert card["card_type"] == "vote_interaction"
     assert card["checkbox"]["mode"] == 1
     assert [(tick["id"], tick["text"]) for tick in card["checkbox"]["option_list"]] == [("A", "A. 抵押权"), ("B", "B. 质权"), ("C", "C. 留置权")]
@@ -71,7 +71,7 @@ async def test_commands_alone_are_buttons_too(stage: Stage) -> None:
 async def test_two_cards_of_one_task_have_two_ids_and_strange_tasks_have_plain_ones(stage: Stage) -> None:
     platform, _ = stage
     strange = QuestionCard("测试:1|%" + "长" * 200, "", "对吗？", JUDGE.options)
-    one, two = await card_for(stage, Reply(ask=strange)), await card_for(stage, Reply(ask=strange))
+    one, two = await card_for(stage, Reply(card=strange)), await card_for(stage, Reply(card=strange))
     assert one["task_id"] != two["task_id"]
 
     await platform.push(platform.tap(one, one["button_list"][0]["key"]))
@@ -81,8 +81,8 @@ async def test_two_cards_of_one_task_have_two_ids_and_strange_tasks_have_plain_o
 
 async def test_a_tap_is_heard_as_its_text_and_the_card_turns_into_the_verdict(stage: Stage) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=QUESTION))
-    ear.says(Reply("已记录。答对了，依据民法典第一千二百六十条。", ask=JUDGE, done="已选 B"))
+    card = await card_for(stage, Reply(card=QUESTION))
+    ear.says(Reply("已记录。答对了，依据民法典第一千二百六十条。", card=JUDGE, done="已选 B"))
 
     answer = await platform.push(platform.tap(card, "q17|B"))
 
@@ -100,7 +100,7 @@ async def test_a_tap_is_heard_as_its_text_and_the_card_turns_into_the_verdict(st
 
 async def test_the_verdict_of_a_judgement_stands_beside_its_two_words(stage: Stage) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=JUDGE))
+    card = await card_for(stage, Reply(card=JUDGE))
     ear.says(Reply("已记录。答错了。", done="已选 对"))
 
     answer = await platform.push(platform.tap(card, "q18|对"))
@@ -110,7 +110,7 @@ async def test_the_verdict_of_a_judgement_stands_beside_its_two_words(stage: Sta
 
 async def test_a_verdict_too_long_for_the_card_is_also_told_in_full(stage: Stage) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=QUESTION))
+    card = await card_for(stage, Reply(card=QUESTION))
     ear.says(Reply("已记录。" + "解析" * 100, done="已选 A"))
 
     answer = await platform.push(platform.tap(card, "q17|A"))
@@ -122,8 +122,8 @@ async def test_a_verdict_too_long_for_the_card_is_also_told_in_full(stage: Stage
 
 async def test_a_tap_with_no_words_in_reply_only_locks_the_card(stage: Stage) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=QUESTION))
-    ear.says(Reply(ask=JUDGE, done="已选 C"))
+    card = await card_for(stage, Reply(card=QUESTION))
+    ear.says(Reply(card=JUDGE, done="已选 C"))
 
     answer = await platform.push(platform.tap(card, "q17|C"))
 
@@ -133,7 +133,7 @@ async def test_a_tap_with_no_words_in_reply_only_locks_the_card(stage: Stage) ->
 @pytest.mark.parametrize(("ticked", "text"), [(("C", "A"), "AC"), (("B",), "B"), ((), "")])
 async def test_a_submitted_vote_is_heard_as_its_letters(stage: Stage, ticked: tuple[str, ...], text: str) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=SEVERAL))
+    card = await card_for(stage, Reply(card=SEVERAL))
 
     await platform.push(platform.tap(card, card["submit_button"]["key"], ticked=ticked))
 
@@ -142,7 +142,7 @@ async def test_a_submitted_vote_is_heard_as_its_letters(stage: Stage, ticked: tu
 
 async def test_the_corner_menu_of_a_card_is_heard_as_its_command_and_answered_in_words(stage: Stage) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=QUESTION, buttons=(Option("跳过", "跳过"),)))
+    card = await card_for(stage, Reply(card=QUESTION, buttons=(Option("跳过", "跳过"),)))
     ear.says(Reply("已跳过。"))
 
     answer = await platform.push(platform.tap(card, "|跳过", event="template_card_menu_event"))
@@ -153,14 +153,14 @@ async def test_the_corner_menu_of_a_card_is_heard_as_its_command_and_answered_in
 
 async def test_a_colleague_who_taps_answers_for_himself(stage: Stage) -> None:
     platform, ear = stage
-    card = await card_for(stage, Reply(ask=QUESTION))
+    card = await card_for(stage, Reply(card=QUESTION))
     await platform.push(platform.tap(card, "q17|A", user="LiSi"))
     assert ear.heard[-1].sender.user == "lisi"
 
 
 async def test_four_copies_of_a_question_get_one_card(stage: Stage) -> None:
     platform, ear = stage
-    ear.says(Reply("开始", ask=QUESTION))
+    ear.says(Reply("开始", card=QUESTION))
     copy = platform.sealer.seal(platform.text("答题"), platform.clock().timestamp())
 
     answers = await asyncio.gather(*(platform.deliver(*copy) for _ in range(4)))
@@ -185,7 +185,7 @@ async def test_a_text_longer_than_the_platform_carries_goes_on_in_further_ones(s
 
 async def test_without_cards_everything_is_words() -> None:
     async with wecom_stands(cards=False) as (platform, ear):
-        ear.says(Reply(ask=SEVERAL))
+        ear.says(Reply(card=SEVERAL))
         assert "（可多选，如 AB）" in (await platform.say("答题")).content
         assert ear.count("sent") == 0
 
@@ -197,7 +197,7 @@ async def test_where_the_card_is_refused_the_question_goes_out_in_words() -> Non
 
         async def slowly(incoming: Incoming) -> Reply:
             await told.wait()
-            return Reply(ask=QUESTION)
+            return Reply(card=QUESTION)
 
         ear.replies = slowly
         await platform.say("答题")

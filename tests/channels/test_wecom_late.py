@@ -40,7 +40,7 @@ async def test_a_late_reply_is_sent_once_however_many_copies_were_waiting() -> N
 async def test_a_card_tapped_and_answered_late_is_locked_all_the_same() -> None:
     async with wecom_stands(reply_seconds=1.0) as (platform, ear):
         told = asyncio.Event()
-        card = await card_for((platform, ear), Reply(ask=QUESTION))
+        card = await card_for((platform, ear), Reply(card=QUESTION))
 
         async def slowly(incoming: Incoming) -> Reply:
             await told.wait()
@@ -140,13 +140,13 @@ def channel(outbound: Any, **over: Any) -> WeComChannel:
 
 async def test_a_push_whose_question_fits_is_one_card_and_no_words() -> None:
     sent = Sent({"errcode": 0})
-    await channel(sent).send(Address("wecom", AGENT, "zhangsan"), Reply(ask=QUESTION))
+    await channel(sent).send(Address("wecom", AGENT, "zhangsan"), Reply(card=QUESTION))
     assert [message["msgtype"] for message in sent.messages] == ["template_card"]
 
 
 async def test_a_push_whose_question_is_too_long_for_a_card_is_told_first() -> None:
     sent = Sent({"errcode": 0})
-    await channel(sent).send(Address("wecom", AGENT, "zhangsan"), Reply(ask=QuestionCard("q", "案例", "案情" * 200, JUDGE.options)))
+    await channel(sent).send(Address("wecom", AGENT, "zhangsan"), Reply(card=QuestionCard("q", "案例", "案情" * 200, JUDGE.options)))
     assert [message["msgtype"] for message in sent.messages] == ["text", "template_card"]
     assert "案情" * 200 in sent.messages[0]["text"]["content"]
 

@@ -55,7 +55,7 @@ async def test_who_gets_the_same_goes_together_whatever_stands_between_them(stag
     platform, ear = stage
     with_members(platform, 5)
     other = Reply("通知：周五下午三点开会")
-    receipts = await ear.channel.push([parcel("u0"), parcel("u1", other), parcel("u2"), parcel("u3", other), parcel("u4", Reply(ask=QUESTION))])
+    receipts = await ear.channel.push([parcel("u0"), parcel("u1", other), parcel("u2"), parcel("u3", other), parcel("u4", Reply(card=QUESTION))])
 
     assert sorted(message["touser"] for message in platform.sent) == ["u0|u2", "u1|u3", "u4"]
     assert receipts[0] == receipts[2] != receipts[1] == receipts[3]
@@ -87,7 +87,7 @@ async def test_a_list_of_nobody_fails_for_each_of_them(stage: Stage) -> None:
 
 async def test_a_question_too_long_for_its_card_is_said_first_and_to_the_same_people(stage: Stage) -> None:
     platform, ear = stage
-    long = Reply("引言\n" + "法" * 1500, ask=SEVERAL)
+    long = Reply("引言\n" + "法" * 1500, card=SEVERAL)
     receipts = await ear.channel.push([parcel("zhangsan", long), parcel("nobody", long)])
 
     assert [message["msgtype"] for message in platform.sent] == ["text", "text", "text", "template_card"]
@@ -191,14 +191,14 @@ async def test_every_message_of_a_push_is_recalled(stage: Stage) -> None:
 
 async def test_a_pushed_card_is_closed_for_those_named(stage: Stage) -> None:
     platform, ear = stage
-    [receipt] = await ear.channel.push([parcel("lisi", Reply(ask=QUESTION))])
+    [receipt] = await ear.channel.push([parcel("lisi", Reply(card=QUESTION))])
     await ear.channel.close_card(receipt.platform_id, ["lisi"], "已截止")
     assert platform.updated == [{"userids": ["lisi"], "agentid": int(AGENT), "response_code": "code-1", "button": {"replace_name": "已截止"}}]
 
 
 async def test_a_tap_on_a_pushed_card_is_heard_and_shows_its_verdict(stage: Stage) -> None:
     platform, ear = stage
-    await ear.channel.push([parcel("lisi", Reply(ask=QUESTION))])
+    await ear.channel.push([parcel("lisi", Reply(card=QUESTION))])
     ear.says(Reply("答对了。", done="已选 B"))
     answer = await platform.push(platform.tap(platform.cards[0], "q17|B", user="LiSi"))
     assert (ear.heard[0].sender, ear.heard[0].text) == (Address("wecom", AGENT, "lisi"), "B")

@@ -19,7 +19,7 @@ from bot.domain.campaign.content import (
     render_content,
 )
 from bot.domain.library.library import Library
-from bot.domain.message import Refusal, Reply, lettered
+from bot.domain.message import Refusal, Reply, plain_text
 from bot.domain.people.person import Learner
 
 PERSON = Learner(1, "1001", "学员甲", "公务员", frozenset())
@@ -95,13 +95,13 @@ def test_a_row_that_makes_no_sense_is_not_read(kept: dict[str, object]) -> None:
 
 
 def test_every_kind_can_be_answered_by_typing(shipped: Library) -> None:
-    assert lettered(seen(parse_content("课 mfd-1191", shipped), shipped)) == (
+    assert plain_text(seen(parse_content("课 mfd-1191", shipped), shipped)) == (
         "📖 今天学一课：《办公务时伤了人，谁来赔》（民法典，约 3 分钟）\n\n（回复「学习 mfd-1191」）"
     )
     poll = seen(parse_content("投票 去哪儿？/法院/检察院", shipped), shipped)
     assert poll.text == "🗳 去哪儿？\nA. 法院\nB. 检察院"
     assert [(one.say, one.label) for one in poll.buttons] == [("投票 12 A", "A. 法院"), ("投票 12 B", "B. 检察院")]
-    assert "「已阅 12」" in lettered(seen(CampaignContent("notice", title="通知", text="正文", receipt=True), shipped))
+    assert "「已阅 12」" in plain_text(seen(CampaignContent("notice", title="通知", text="正文", receipt=True), shipped))
     assert seen(CampaignContent("notice", title="通知", text="正文"), shipped) == Reply("📢 通知\n正文")
     assert seen(CampaignContent("invitation", target="每日"), shipped).buttons[0].say == "每日"
     for kind in ("daily", "reminder", "digest"):

@@ -8,7 +8,17 @@ from decimal import Decimal
 import pytest
 
 from bot.domain.calendar import UnknownYear
-from bot.domain.hours.forecast import TOO_EARLY, EarnedOnDay, ForecastQuota, ForecastSpan, Outlook, WorkYear, back_test, look_ahead, smallest_plan
+from bot.domain.hours.forecast import (
+    MIN_ELAPSED_DAYS,
+    EarnedOnDay,
+    ForecastQuota,
+    ForecastSpan,
+    Outlook,
+    WorkYear,
+    back_test,
+    forecast_year,
+    smallest_plan,
+)
 from bot.domain.library.library import Library
 from bot.domain.people.person import Absence
 
@@ -23,7 +33,7 @@ def weekly(hours: float, weeks: int = 26, category: str = "online") -> list[Earn
 
 
 def outlook(earned: list[EarnedOnDay], quota: ForecastQuota = FORTY, span: ForecastSpan = HALF) -> Outlook:
-    found = look_ahead(earned, ON, span, quota)
+    found = forecast_year(earned, ON, span, quota)
     assert found is not None
     return found
 
@@ -36,7 +46,13 @@ def test_an_even_pace_is_carried_to_the_end_of_the_year_without_doubt(
     hours: float, expected: str, misses: bool, surely: bool, doubtful: bool
 ) -> None:
     found = outlook(weekly(hours))
-    assert (found.expected, found.will_miss, found.surely, found.doubtful, found.margin) == (Decimal(expected), misses, surely, doubtful, Decimal(0))
+    assert (found.expected, found.will_miss, found.will_surely_miss, found.doubtful, found.margin) == (
+        Decimal(expected),
+        misses,
+        surely,
+        doubtful,
+        Decimal(0),
+    )
 
 
 def test_uneven_weeks_widen_the_range_and_take_the_certainty() -> None:
@@ -48,7 +64,7 @@ def test_uneven_weeks_widen_the_range_and_take_the_certainty() -> None:
 
     found = outlook(uneven[:3])
     assert found.will_miss
-    assert not found.surely
+    assert not found.will_surely_miss
 
 
 def test_what_a_cap_holds_back_is_not_foretold() -> None:
@@ -60,13 +76,13 @@ def test_what_a_cap_holds_back_is_not_foretold() -> None:
 def test_collective_study_has_its_own_floor_which_nothing_else_fills() -> None:
     leader = ForecastQuota(Decimal(40), Decimal(12), HOUR)
     found = outlook(weekly(1) + weekly(1, 4, "collective"), leader)
-    assert (found.total, found.missing, found.short) == (Decimal(30), Decimal(10), Decimal(8))
+    assert (found.total, found.missing, found.collective_missing) == (Decimal(30), Decimal(10), Decimal(8))
     assert found.expected > 40
     assert found.will_miss
 
 
 def test_nothing_is_foretold_before_twenty_days_and_nothing_earned_later_is_seen() -> None:
-    assert look_ahead([], ON, ForecastSpan(TOO_EARLY - 1, 200, 4, 40), FORTY) is None
+    assert forecast_year([], ON, ForecastSpan(MIN_ELAPSED_DAYS - 1, 200, 4, 40), FORTY) is None
     later = [EarnedOnDay("online", ON + timedelta(1), 30 * HOUR)]
     assert outlook([*weekly(0.5), *later]) == outlook(weekly(0.5))
 
@@ -119,5 +135,5 @@ def test_the_back_test_counts_errors_verdicts_and_ranges() -> None:
     made = outlook(weekly(0.75))
     found = back_test(ON, [(made, Decimal(39), Decimal(0)), (made, Decimal(41), Decimal(0)), (made, Decimal(36), Decimal(0))])
     assert found is not None
-    assert (found.people, found.mean_error, found.hits, found.held) == (3, Decimal("1.67"), 2, 1)
+    assert (found.people, found.mean_error, found.hits, found.ranges_held) == (3, Decimal("1.67"), 2, 1)
     assert back_test(ON, []) is None

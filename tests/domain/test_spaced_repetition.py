@@ -9,7 +9,17 @@ import pytest
 
 from bot.domain.library.question import Judge, Question
 from bot.domain.message import Refusal
-from bot.domain.study.review_goal import MOST_MINUTES, ReviewGoal, chosen, expected, needed, prospect, read_day, read_minutes, read_target
+from bot.domain.study.review_goal import (
+    MAX_MINUTES,
+    ReviewGoal,
+    best_reviews,
+    expected_recall,
+    forecast_recall,
+    minutes_needed,
+    parse_goal_day,
+    parse_minutes,
+    parse_target,
+)
 from bot.domain.study.spaced_repetition import (
     AGAIN,
     GOOD,
@@ -17,14 +27,14 @@ from bot.domain.study.spaced_repetition import (
     MemoryCard,
     Mistake,
     Rating,
-    answered,
-    begun,
     due_by,
-    graded,
-    near_due,
-    recall,
-    reviewed,
+    due_soon,
+    first_review,
+    grade_answer,
+    recall_probability,
+    review,
     slow_after,
+    update_mistake,
 )
 from bot.domain.times import end_of
 from tests.conftest import NOW
@@ -46,7 +56,7 @@ def test_the_packages_reference_intervals_come_out() -> None:
     card: MemoryCard | None = None
     intervals = []
     for grade in map(Rating, (3, 3, 3, 3, 3, 3, 1, 1, 3, 3, 3, 3, 3)):
-        card = begun(grade, at) if card is None else reviewed(card, grade, at)
+        card = first_review(grade, at) if card is None else review(card, grade, at)
         intervals.append((card.due - card.reviewed_at).days)
         at = card.due
     assert intervals == [0, 2, 11, 46, 163, 498, 0, 0, 2, 4, 7, 12, 21]
@@ -54,10 +64,10 @@ def test_the_packages_reference_intervals_come_out() -> None:
 
 def test_the_packages_reference_memory_comes_out() -> None:
     at = datetime(2022, 11, 29, 12, 30, tzinfo=UTC)
-    card = begun(AGAIN, at)
+    card = first_review(AGAIN, at)
     for grade, after in ((GOOD, 0), (GOOD, 1), (GOOD, 3), (GOOD, 8), (GOOD, 21)):
         at += timedelta(days=after)
-        card = reviewed(card, grade, at)
+        card = review(card, grade, at)
     assert card.stability == pytest.approx(53.62691, abs=1e-4)
     assert card.difficulty == pytest.approx(6.3574867, abs=1e-4)
 
@@ -65,12 +75,12 @@ def test_the_packages_reference_memory_comes_out() -> None:
 def test_days_between_reviews_are_days_in_shanghai() -> None:
     """23:00 to 07:00 is a night; 00:10 to 23:50 is one and the same day."""
     evening = datetime(2026, 3, 2, 15, tzinfo=UTC)
-    card = reviewed(begun(AGAIN, evening - 3 * DAY), GOOD, evening)
-    assert reviewed(card, GOOD, evening + timedelta(hours=8)).stability == reviewed(card, GOOD, evening + DAY).stability
+    card = review(first_review(AGAIN, evening - 3 * DAY), GOOD, evening)
+    assert review(card, GOOD, evening + timedelta(hours=8)).stability == review(card, GOOD, evening + DAY).stability
     early = datetime(2026, 3, 2, 16, 10, tzinfo=UTC)
-    card = reviewed(card, GOOD, early)
-    assert recall(card, early + timedelta(hours=23)) == 1.0
-    assert recall(card, early + DAY) < 1.0
+    card = review(card, GOOD, early)
+    assert recall_probability(card, early + timedelta(hours=23)) == 1.0
+    assert recall_probability(card, early + DAY) < 1.0
 
 
 # ── Grades ──
@@ -81,41 +91,41 @@ def test_days_between_reviews_are_days_in_shanghai() -> None:
     [(False, 1, AGAIN), (False, 300, AGAIN), (True, 5, GOOD), (True, 300, HARD), (True, 601, GOOD), (True, None, GOOD)],
 )
 def test_an_answer_grades_itself(correct: bool, seconds: float | None, grade: Rating) -> None:
-    assert graded(question(), seconds, correct=correct) is grade
+    assert grade_answer(question(), seconds, correct=correct) is grade
 
 
 def test_slow_is_twice_the_reading_time_and_half_a_minute() -> None:
     assert slow_after(question("字" * 198)) == 2 * 30 + 30
-    assert graded(question("字" * 198), 90, correct=True) is GOOD
-    assert graded(question("字" * 198), 91, correct=True) is HARD
+    assert grade_answer(question("字" * 198), 90, correct=True) is GOOD
+    assert grade_answer(question("字" * 198), 91, correct=True) is HARD
 
 
 # ── The notebook ──
 
 
 def test_a_right_answer_to_what_was_never_wrong_makes_no_card() -> None:
-    assert answered(None, "q", GOOD, NOW) is None
-    assert answered(None, "q", HARD, NOW) is None
+    assert update_mistake(None, "q", GOOD, NOW) is None
+    assert update_mistake(None, "q", HARD, NOW) is None
 
 
 def test_a_question_leaves_after_two_right_in_a_row_and_comes_back_when_wrong() -> None:
-    first = answered(None, "q", AGAIN, NOW)
+    first = update_mistake(None, "q", AGAIN, NOW)
     assert first is not None
     trail = []
     kept: Mistake | None = first
     for grade in (GOOD, AGAIN, GOOD, HARD, GOOD, AGAIN):
-        kept = answered(kept, "q", grade, NOW + DAY)
+        kept = update_mistake(kept, "q", grade, NOW + DAY)
         assert kept is not None
-        trail.append((kept.rights, kept.listed))
+        trail.append((kept.right_in_a_row, kept.listed))
     assert trail == [(1, True), (0, True), (1, True), (2, False), (3, False), (0, True)]
     assert kept is not None
     assert kept.entered_at == NOW
 
 
 def test_what_left_is_still_due_one_day() -> None:
-    kept = answered(None, "q", AGAIN, NOW)
+    kept = update_mistake(None, "q", AGAIN, NOW)
     for _ in range(2):
-        kept = answered(kept, "q", GOOD, NOW + DAY)
+        kept = update_mistake(kept, "q", GOOD, NOW + DAY)
     assert kept is not None
     assert not kept.listed
     assert kept.card.due > NOW + 2 * DAY
@@ -127,7 +137,7 @@ def test_the_longest_due_comes_first_and_what_is_due_in_three_days_is_near() -> 
     tonight = end_of(date(2026, 3, 2))
     book = [due_in(days) for days in (-1, -5, 2, 4, 0)]
     assert [one.question for one in due_by(book, tonight)] == ["-5", "-1", "0"]
-    assert [one.question for one in near_due(book, tonight)] == ["-5", "-1", "0", "2"]
+    assert [one.question for one in due_soon(book, tonight)] == ["-5", "-1", "0", "2"]
 
 
 def due_in(days: float) -> Mistake:
@@ -148,58 +158,58 @@ def cards(kept: list[Mistake]) -> list[MemoryCard]:
 def test_the_minutes_of_a_day_are_never_passed() -> None:
     goal = ReviewGoal(date(2026, 3, 20), minutes=3)
     assert goal.reviews == 6
-    assert len(chosen(book(50), goal, NOW, goal.reviews)) == 6
-    assert chosen(book(50), goal, NOW, 0) == []
+    assert len(best_reviews(book(50), goal, NOW, goal.reviews)) == 6
+    assert best_reviews(book(50), goal, NOW, 0) == []
 
 
 def test_what_gains_most_for_the_day_is_asked_first() -> None:
     solid = [Mistake("solid", NOW - DAY, MemoryCard(2, None, 900.0, 5.0, NOW + 90 * DAY, NOW - DAY))]
     goal = ReviewGoal(date(2026, 3, 20))
-    assert [one.question for one in chosen(solid + book(3), goal, NOW, 3)] == ["q000", "q001", "q002"]
-    assert chosen(solid, goal, NOW, 3) == [], "what is known on the day anyhow is left in peace"
+    assert [one.question for one in best_reviews(solid + book(3), goal, NOW, 3)] == ["q000", "q001", "q002"]
+    assert best_reviews(solid, goal, NOW, 3) == [], "what is known on the day anyhow is left in peace"
 
 
 def test_reviews_raise_what_may_be_expected_and_more_minutes_raise_it_further() -> None:
     goal = ReviewGoal(date(2026, 3, 20))
     kept = cards(book(40))
-    found = prospect(kept, goal, NOW)
-    assert found.idle < found.expected < expected(kept, ReviewGoal(goal.day, minutes=12), NOW) <= 1
+    found = forecast_recall(kept, goal, NOW)
+    assert found.without_reviews < found.expected < expected_recall(kept, ReviewGoal(goal.day, minutes=12), NOW) <= 1
 
 
 def test_a_target_in_reach_needs_nothing_more() -> None:
-    assert prospect(cards(book(5)), ReviewGoal(date(2026, 3, 20)), NOW).needed is None
+    assert forecast_recall(cards(book(5)), ReviewGoal(date(2026, 3, 20)), NOW).minutes_needed is None
 
 
 def test_a_target_out_of_reach_says_what_would_be_needed() -> None:
     goal, kept = ReviewGoal(date(2026, 3, 20)), cards(book(120))
-    found = prospect(kept, goal, NOW)
+    found = forecast_recall(kept, goal, NOW)
     assert found.expected < 0.9
-    assert found.needed is not None
-    assert goal.minutes < found.needed <= MOST_MINUTES
-    assert expected(kept, ReviewGoal(goal.day, found.needed), NOW) >= 0.9
-    assert expected(kept, ReviewGoal(goal.day, found.needed - 1), NOW) < 0.9
+    assert found.minutes_needed is not None
+    assert goal.minutes < found.minutes_needed <= MAX_MINUTES
+    assert expected_recall(kept, ReviewGoal(goal.day, found.minutes_needed), NOW) >= 0.9
+    assert expected_recall(kept, ReviewGoal(goal.day, found.minutes_needed - 1), NOW) < 0.9
 
 
 def test_what_no_minutes_can_reach_is_said() -> None:
-    assert needed(cards(book(400)), ReviewGoal(date(2026, 3, 3), target=99), NOW) == MOST_MINUTES + 1
+    assert minutes_needed(cards(book(400)), ReviewGoal(date(2026, 3, 3), target=99), NOW) == MAX_MINUTES + 1
 
 
 def test_on_the_day_itself_nothing_more_is_promised() -> None:
     kept, goal = cards(book(4)), ReviewGoal(date(2026, 3, 2))
-    assert expected(kept, goal, NOW) == pytest.approx(prospect(kept, goal, NOW).idle)
+    assert expected_recall(kept, goal, NOW) == pytest.approx(forecast_recall(kept, goal, NOW).without_reviews)
 
 
 def test_the_forecast_agrees_with_what_the_model_does() -> None:
     """Playing the days out card by card, a right answer wherever it is likelier than not, comes near the forecast."""
     goal, kept = ReviewGoal(date(2026, 3, 30)), book(24)
-    promised = expected(cards(kept), goal, NOW)
+    promised = expected_recall(cards(kept), goal, NOW)
     for n in range(28):
         at = NOW + n * DAY
-        for one in chosen(kept, goal, at, goal.reviews):
-            after = answered(one, one.question, GOOD if recall(one.card, at) >= 0.5 else AGAIN, at)
+        for one in best_reviews(kept, goal, at, goal.reviews):
+            after = update_mistake(one, one.question, GOOD if recall_probability(one.card, at) >= 0.5 else AGAIN, at)
             assert after is not None
             kept[kept.index(one)] = after
-    assert sum(recall(one.card, goal.at) for one in kept) / len(kept) == pytest.approx(promised, abs=0.05)
+    assert sum(recall_probability(one.card, goal.noon) for one in kept) / len(kept) == pytest.approx(promised, abs=0.05)
 
 
 # ── What is written in 设置 ──
@@ -213,22 +223,22 @@ def test_the_forecast_agrees_with_what_the_model_does() -> None:
     ],
 )  # fmt: skip
 def test_a_day_is_read_as_people_write_it(said: str, day: date) -> None:
-    assert read_day(said, date(2026, 3, 2)) == day
+    assert parse_goal_day(said, date(2026, 3, 2)) == day
 
 
 @pytest.mark.parametrize(("said", "why"), [("2026-03-01", "已经过去"), ("2029-01-01", "太远"), ("2月30日", "不是日期"), ("明天", "不是日期")])
 def test_a_day_that_cannot_be_meant_is_refused(said: str, why: str) -> None:
     with pytest.raises(Refusal, match=why):
-        read_day(said, date(2026, 3, 2))
+        parse_goal_day(said, date(2026, 3, 2))
 
 
 def test_minutes_and_the_aim_stay_inside_their_bounds() -> None:
-    assert (read_minutes("6 分钟"), read_minutes("60"), read_target("95%")) == (6, 60, 95)
+    assert (parse_minutes("6 分钟"), parse_minutes("60"), parse_target("95%")) == (6, 60, 95)
     for bad in ("0", "61", "很多", "-3", "99999"):
         with pytest.raises(Refusal, match="1 到 60"):
-            read_minutes(bad)
+            parse_minutes(bad)
     with pytest.raises(Refusal, match="50 到 99"):
-        read_target("100")
+        parse_target("100")
 
 
 def test_our_scheduler_is_the_packages_with_its_fuzz_off() -> None:

@@ -9,7 +9,7 @@ import pytest
 from bot.domain.calendar import Calendar
 from bot.domain.library.library import Library
 from bot.domain.people.person import Absence
-from bot.domain.study.streak import EARNS_ONE, FREEZES, FinishedDays, Streak, finished, streak
+from bot.domain.study.streak import DAYS_PER_FREEZE, FREEZES, FinishedDays, Streak, count_streak, finished_days
 from bot.domain.times import SHANGHAI
 
 
@@ -50,16 +50,16 @@ def march(*days: int) -> FinishedDays:
     ],
 )
 def test_working_days_in_a_row_are_counted_and_single_misses_forgiven(calendar: Calendar, done: tuple[int, ...], now: str, expected: Streak) -> None:
-    assert streak(march(*done), at(now), calendar) == expected
+    assert count_streak(march(*done), at(now), calendar) == expected
 
 
 def test_a_spent_freeze_comes_back_after_ten_days_and_never_more_than_two_are_held(calendar: Calendar) -> None:
     worked = [day for n in range(40) if calendar.is_workday(day := date(2026, 3, 2) + timedelta(n))]
     missed = worked[2]
     kept = [day for day in worked if day != missed]
-    up_to = {n: FinishedDays(frozenset(kept[:n])) for n in (2 + EARNS_ONE - 1, 2 + EARNS_ONE, len(kept))}
+    up_to = {n: FinishedDays(frozenset(kept[:n])) for n in (2 + DAYS_PER_FREEZE - 1, 2 + DAYS_PER_FREEZE, len(kept))}
 
-    found = [streak(sets, at(max(sets.done).isoformat()), calendar) for sets in up_to.values()]
+    found = [count_streak(sets, at(max(sets.done).isoformat()), calendar) for sets in up_to.values()]
 
     assert [one.freezes for one in found] == [1, 2, FREEZES]
     assert found[-1].days == len(kept)
@@ -75,12 +75,12 @@ def test_a_spent_freeze_comes_back_after_ten_days_and_never_more_than_two_are_he
     ],
 )
 def test_holidays_cost_nothing_and_a_worked_saturday_counts(calendar: Calendar, done: tuple[str, ...], now: str, days: int) -> None:
-    assert streak(FinishedDays(frozenset(map(date.fromisoformat, done))), at(now), calendar).days == days
+    assert count_streak(FinishedDays(frozenset(map(date.fromisoformat, done))), at(now), calendar).days == days
 
 
 def test_a_worked_saturday_that_is_missed_costs_a_freeze(calendar: Calendar) -> None:
     done = FinishedDays(frozenset({date(2026, 2, 27), date(2026, 3, 2)}))
-    assert streak(done, at("2026-03-02"), calendar).freezes == FREEZES - 1
+    assert count_streak(done, at("2026-03-02"), calendar).freezes == FREEZES - 1
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_a_worked_saturday_that_is_missed_costs_a_freeze(calendar: Calendar) -> 
     ],
 )
 def test_leave_pauses_the_streak_to_the_day(calendar: Calendar, absence: Absence, expected: Streak) -> None:
-    assert streak(march(2, 3, 13), at("2026-03-13"), calendar, [absence]) == expected
+    assert count_streak(march(2, 3, 13), at("2026-03-13"), calendar, [absence]) == expected
 
 
 def test_a_secondment_without_an_end_pauses_for_good(calendar: Calendar) -> None:
-    assert streak(march(2, 3), at("2026-11-20"), calendar, [Absence(date(2026, 3, 4))]) == Streak(2, 2, False)
+    assert count_streak(march(2, 3), at("2026-11-20"), calendar, [Absence(date(2026, 3, 4))]) == Streak(2, 2, False)
 
 
 @pytest.mark.parametrize(
@@ -119,22 +119,22 @@ def test_a_secondment_without_an_end_pauses_for_good(calendar: Calendar) -> None
 )
 def test_until_half_past_midnight_the_day_before_can_be_finished(sets: list[tuple[str, str]], done: set[str], excused: set[str]) -> None:
     given = [(date.fromisoformat(scope), datetime.fromisoformat(moment).replace(tzinfo=SHANGHAI)) for scope, moment in sets]
-    found = finished(given)
+    found = finished_days(given)
     assert {day.isoformat() for day in found.done} == done
     assert {day.isoformat() for day in found.excused} == excused
 
 
 def test_at_a_quarter_past_midnight_yesterday_is_not_lost_yet(calendar: Calendar) -> None:
     done = FinishedDays(frozenset({date(2026, 3, 2)}))
-    assert streak(done, at("2026-03-04", "00:15"), calendar) == Streak(1, 2, False)
-    assert streak(done, at("2026-03-04", "00:30"), calendar) == Streak(1, 1, False)
+    assert count_streak(done, at("2026-03-04", "00:15"), calendar) == Streak(1, 2, False)
+    assert count_streak(done, at("2026-03-04", "00:30"), calendar) == Streak(1, 1, False)
 
 
 def test_the_new_day_of_a_graced_set_costs_nothing(calendar: Calendar) -> None:
-    sets = finished([(date(2026, 3, 2), at("2026-03-02")), (date(2026, 3, 4), at("2026-03-04", "00:20"))])
-    assert streak(sets, at("2026-03-05"), calendar) == Streak(2, 2, False)
+    sets = finished_days([(date(2026, 3, 2), at("2026-03-02")), (date(2026, 3, 4), at("2026-03-04", "00:20"))])
+    assert count_streak(sets, at("2026-03-05"), calendar) == Streak(2, 2, False)
 
 
 def test_a_year_nobody_entered_takes_nothing_away(calendar: Calendar) -> None:
     done = FinishedDays(frozenset({date(2026, 12, 30), date(2026, 12, 31)}))
-    assert streak(done, at("2027-03-01"), calendar) == Streak(2, 2, False)
+    assert count_streak(done, at("2027-03-01"), calendar) == Streak(2, 2, False)

@@ -142,14 +142,14 @@ async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
     house.database.write_now(lambda session: session.add(AccountRow(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster")))
     work, ding = Chat(house, clock, "1001", "wecom"), Chat(house, clock, "zhang", "dingtalk")
     await wechat.say("每日")
-    assert wechat.last.ask is not None
+    assert wechat.last.card is not None
     await work.say("继续")
-    assert work.last.ask is not None
-    assert work.last.ask.stem == wechat.last.ask.stem
-    await work.tap(work.last.ask.options[0].say)
+    assert work.last.card is not None
+    assert work.last.card.stem == wechat.last.card.stem
+    await work.tap(work.last.card.options[0].say)
     await ding.say("继续")
-    assert ding.last.ask is not None
-    assert ding.last.ask.stem != wechat.last.ask.stem
+    assert ding.last.card is not None
+    assert ding.last.card.stem != wechat.last.card.stem
     assert count(wechat, "answer") == 1
 
 

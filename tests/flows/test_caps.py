@@ -64,7 +64,7 @@ async def test_a_question_answered_on_both_sides_of_midnight_of_the_new_year_cou
     chat.clock.now = EVE
     await chat.say("每日", after=0)
     question = question_in_hand(chat)
-    old = chat.last.ask
+    old = chat.last.card
     assert old is not None
     await answer(chat)
     await answer(chat)
@@ -142,15 +142,15 @@ async def test_a_message_of_the_old_day_that_is_heard_in_the_new_one_opens_no_cl
 
 async def test_a_question_that_was_skipped_comes_last(chat: Chat) -> None:
     await chat.say("每日")
-    first = chat.last.ask
+    first = chat.last.card
     assert first is not None
     assert "先跳过" in await chat.say("跳过")
     assert "第2/5题" in await chat.say("继续")
     for _ in range(4):
         assert (await answer(chat)).startswith("已记录")
-    assert chat.last.ask == first
+    assert chat.last.card == first
     assert "最后一道" in await chat.say("跳过")
-    assert chat.last.ask == first
+    assert chat.last.card == first
     assert "每日一练完成" in await answer(chat)
     assert rows(chat.dispatcher.database, "SELECT n FROM answer ORDER BY id") == [(2,), (3,), (4,), (5,), (1,)]
 

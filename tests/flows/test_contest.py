@@ -37,8 +37,8 @@ def closed(house: Dispatcher, clock: Clock) -> None:
 async def play(chat: Chat, number: int) -> str:
     """A whole set, every answer A."""
     said = await chat.say(f"竞赛 {number} 开始")
-    while chat.last.ask is not None:
-        said = await chat.tap(chat.last.ask.options[0].say)
+    while chat.last.card is not None:
+        said = await chat.tap(chat.last.card.options[0].say)
     return said
 
 
@@ -71,7 +71,7 @@ async def test_what_was_wrong_in_a_contest_is_asked_again_by_the_notebook(chat: 
 async def test_a_set_put_down_is_taken_up_where_it_was_left(chat: Chat, house: Dispatcher) -> None:
     number = opened(house)
     await chat.say(f"竞赛 {number} 开始")
-    await chat.tap(chat.last.ask.options[0].say)  # type: ignore[union-attr]
+    await chat.tap(chat.last.card.options[0].say)  # type: ignore[union-attr]
     assert "已放下竞赛「七一竞赛」" in await chat.say("退出")
     await chat.say("每日")
     again = await chat.say(f"竞赛 {number} 开始")
@@ -82,7 +82,7 @@ async def test_a_set_put_down_is_taken_up_where_it_was_left(chat: Chat, house: D
 async def test_the_first_answer_stands_whatever_is_tapped_after(chat: Chat, house: Dispatcher) -> None:
     number = opened(house)
     await chat.say(f"竞赛 {number} 开始")
-    card = chat.last.ask
+    card = chat.last.card
     assert card is not None
     await chat.tap_on(card, card.options[0].say)
     assert "未记录：这道题已经答过，以第一次为准" in await chat.tap_on(card, card.options[1].say)
@@ -92,7 +92,7 @@ async def test_after_the_end_an_answer_is_refused_and_says_why(chat: Chat, house
     number = opened(house)
     await chat.say(f"竞赛 {number} 开始")
     clock.now = NOW + timedelta(days=7)
-    late = await chat.tap(chat.last.ask.options[0].say, after=0)  # type: ignore[union-attr]
+    late = await chat.tap(chat.last.card.options[0].say, after=0)  # type: ignore[union-attr]
     assert late.startswith("未记录：本场竞赛已经截止")
     assert "以服务器收到的时间为准" in late
 
@@ -100,7 +100,7 @@ async def test_after_the_end_an_answer_is_refused_and_says_why(chat: Chat, house
 async def test_a_closed_contest_shows_ones_own_result_and_nothing_is_in_hand(chat: Chat, house: Dispatcher, clock: Clock) -> None:
     number = opened(house)
     await chat.say(f"竞赛 {number} 开始")
-    await chat.tap(chat.last.ask.options[0].say)  # type: ignore[union-attr]
+    await chat.tap(chat.last.card.options[0].say)  # type: ignore[union-attr]
     closed(house, clock)
     assert "已结束" in await chat.say(f"竞赛 {number}")
     assert f"参加过：{number} 七一竞赛" in await chat.say("竞赛")

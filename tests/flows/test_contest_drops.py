@@ -81,7 +81,7 @@ class Player:
         halls = [self.rng.choice(self.halls) for _ in range(copies)]
         replies = await asyncio.gather(*(hall.handle(incoming) for hall in halls))
         assert len(set(replies)) == 1, replies
-        self.card = replies[0].ask
+        self.card = replies[0].card
         return replies[0]
 
     async def drop(self, contest_id: int, at: datetime) -> None:

@@ -16,7 +16,7 @@ from tests.conftest import Chat
 
 def question_in_hand(chat: Chat, ask: QuestionCard | None = None) -> Question:
     """The question on the card, as its row has it."""
-    ask = ask or chat.last.ask
+    ask = ask or chat.last.card
     assert ask is not None, "no question is in hand"
     sitting, n = ask.task[1:].split(".")
     catalog = chat.dispatcher.catalog()
@@ -72,11 +72,11 @@ async def test_a_round_left_at_once_does_not_claim_to_have_recorded_anything(cha
 
 async def test_the_daily_set_is_the_same_all_day_and_new_the_next(chat: Chat) -> None:
     await chat.say("每日")
-    first = chat.last.ask
+    first = chat.last.card
     assert first is not None
     await chat.say("退出")
     await chat.say("每日")
-    assert chat.last.ask == first
+    assert chat.last.card == first
     for _ in range(5):
         await chat.say(right_answer(question_in_hand(chat)))
     assert "已经完成" in await chat.say("每日")
@@ -116,7 +116,7 @@ async def test_a_wrong_answer_is_explained_and_kept_in_the_notebook_until_two_ar
 
 async def test_a_second_answer_to_the_same_card_changes_nothing(chat: Chat) -> None:
     await chat.say("每日")
-    ask = chat.last.ask
+    ask = chat.last.card
     assert ask is not None
     question = question_in_hand(chat)
     letter = question.choices[0][0] if question.choices else right_answer(question)

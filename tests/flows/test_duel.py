@@ -61,7 +61,7 @@ async def play(chat: Chat, right: int, hall: Hall, seconds: float = 3) -> str:
     """All that is left of a match, of which the first so many are answered right."""
     said = ""
     n = 0
-    while (ask := chat.last.ask) is not None:
+    while (ask := chat.last.card) is not None:
         said = await chat.tap_on(ask, _choice(hall, ask, right=n < right), seconds)
         n += 1
     return said
@@ -233,7 +233,7 @@ async def test_one_match_at_a_time_and_it_is_taken_up_where_it_was_left(hall: Ha
     await one.say("对战")
     assert "已经在等对手" in await one.say("对战 1003")
     await two.say("对战")
-    await two.tap(_choice(hall, two.last.ask, right=True))  # type: ignore[arg-type]
+    await two.tap(_choice(hall, two.last.card, right=True))  # type: ignore[arg-type]
     await two.say("对战 1003")
     assert "对战进行中，还有" in two.last.text
     assert "第2/5题" in (await two.say("对战"))
@@ -255,8 +255,8 @@ async def test_time_ends_a_match_with_what_was_answered_and_a_late_answer_is_ref
     one, two = hall.somebody("1001", "学员甲"), hall.somebody("1002", "学员乙")
     await one.say("对战")
     await two.say("对战")
-    await two.tap(_choice(hall, two.last.ask, right=True))  # type: ignore[arg-type]
-    late = two.last.ask
+    await two.tap(_choice(hall, two.last.card, right=True))  # type: ignore[arg-type]
+    late = two.last.card
     assert late is not None
     hall.clock.pass_(200)
     assert (await two.tap_on(late, late.options[0].say, 0)).startswith("未记录：这场对战已经到时")
@@ -271,7 +271,7 @@ async def test_a_restart_in_the_middle_loses_nothing(hall: Hall) -> None:
     one, two = hall.somebody("1001", "学员甲"), hall.somebody("1002", "学员乙")
     await one.say("对战")
     await two.say("对战")
-    await two.tap(_choice(hall, two.last.ask, right=True))  # type: ignore[arg-type]
+    await two.tap(_choice(hall, two.last.card, right=True))  # type: ignore[arg-type]
     again = Dispatcher(hall.house.database, hall.house.catalog, rng=hall.house.rng)
     for chat in (one, two):
         chat.dispatcher = again
@@ -292,7 +292,7 @@ async def test_a_match_does_not_push_an_exam_away(hall: Hall) -> None:
         catalog = hall.house.catalog()
         person_id = next(iter(hall.names))
         ref = sittings.open_sitting(session, person_id, "exam", "7", list(catalog.drawn.items())[:3], hall.clock.now)
-        focus.take(session, catalog, person_id, FORMS["exam"].task, ref, FORMS["exam"].claim, hall.clock.now)
+        focus.take_up(session, catalog, person_id, FORMS["exam"].task, ref, FORMS["exam"].claim, hall.clock.now)
 
     hall.house.database.write_now(exam)
     hall.somebody("1002", "学员乙")

@@ -55,8 +55,8 @@ async def begun(chat: Chat, exam_id: int) -> int:
     await chat.say(f"考试 {exam_id}")
     said = await chat.say(f"考试 开始 {exam_id}")
     assert "开始计时" in said, said
-    assert chat.last.ask is not None
-    return int(chat.last.ask.task[1:].split(".")[0])
+    assert chat.last.card is not None
+    return int(chat.last.card.task[1:].split(".")[0])
 
 
 async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat, hall: Hall) -> None:
@@ -101,7 +101,7 @@ async def test_a_paper_is_answered_by_taps_and_letters_and_handed_in_after_a_loo
 async def test_the_first_answer_stands_and_a_card_of_long_ago_says_so(chat: Chat, admin: Chat, hall: Hall) -> None:
     exam_id = await published(admin)
     sitting_id = await begun(chat, exam_id)
-    first = chat.last.ask
+    first = chat.last.card
     assert first is not None
     right, wrong = hall.keys(sitting_id)[0]
     await chat.tap(wrong)
@@ -132,12 +132,12 @@ async def test_an_exam_goes_on_in_another_channel_with_the_clock_running(chat: C
 
 async def test_a_late_answer_is_not_recorded_and_the_paper_is_handed_in_by_the_clock(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
     sitting_id = await begun(chat, await published(admin))
-    card = chat.last.ask
+    card = chat.last.card
     assert card is not None
     end = hall.attempt(sitting_id).deadline
     clock.now = end - timedelta(seconds=1)
     assert (await chat.tap_on(card, hall.keys(sitting_id)[0][0], after=1)).startswith("已记录"), "the last moment counts"
-    card = chat.last.ask
+    card = chat.last.card
     assert card is not None
     late = await chat.tap_on(card, "A", after=0.001)
     assert late.startswith("未记录：考试《年度学法考试》已于")
@@ -224,7 +224,7 @@ async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command
     key = hall.catalog.library.questions[placed.question]
 
     def reported(session: Session) -> None:
-        sittings.report(session, 1, placed.version_id, None, "答案不对", clock.now)
+        sittings.add_report(session, 1, placed.version_id, None, "答案不对", clock.now)
 
     hall.run(reported)
     line = f"更正 考试 {exam_id} {placed.question} 作废 原因=题干有误"
@@ -415,4 +415,4 @@ async def test_somebody_without_an_exam_is_told_so(chat: Chat) -> None:
     for words in ("答题卡", "交卷", "确认交卷", "上一题"):
         assert "没有在考的考试" in await chat.say(words)
     assert "没有编号为 7 的考试" in await chat.say("考试 7")
-    assert replace(chat.last, buttons=()).ask is None
+    assert replace(chat.last, buttons=()).card is None

@@ -123,7 +123,7 @@ async def test_online_study_counts_two_hours_a_day_and_says_what_was_over(chat: 
 
 async def test_an_old_page_button_turns_nothing(chat: Chat) -> None:
     await chat.say("学习")
-    old = chat.last.ask
+    old = chat.last.card
     assert old is not None
     assert "2/" in await chat.tap_on(old, "下一页", after=60)
     assert (await chat.tap_on(old, "下一页")).startswith("未记录")
@@ -131,13 +131,13 @@ async def test_an_old_page_button_turns_nothing(chat: Chat) -> None:
 
 async def test_one_task_at_a_time_and_what_is_put_off_comes_back(chat: Chat) -> None:
     await chat.say("每日")
-    daily = chat.last.ask
+    daily = chat.last.card
     await chat.say("学习")
-    assert chat.last.ask is not None
-    assert chat.last.ask.options[0].say == "下一页"
+    assert chat.last.card is not None
+    assert chat.last.card.options[0].say == "下一页"
     await chat.say("退出")
     await chat.say("继续")
-    assert chat.last.ask == daily
+    assert chat.last.card == daily
 
 
 async def test_a_misnomer_is_answered_with_the_right_name(chat: Chat) -> None:

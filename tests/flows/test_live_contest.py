@@ -67,8 +67,8 @@ async def test_two_taps_at_once_are_one_answer(house: Dispatcher, clock: Clock) 
     await room.host.say("主持 下一题")
     player = room.players[0]
     await player.say("继续")
-    assert player.last.ask is not None
-    task = player.last.ask.task
+    assert player.last.card is not None
+    task = player.last.card.task
     heard = await asyncio.gather(*(house.handle(player.message("AB"[n % 2], task)) for n in range(8)))
     assert sum(one.text.startswith("已记录") for one in heard) == 1
     assert house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
@@ -81,8 +81,8 @@ async def test_what_arrives_late_is_refused_and_says_why(house: Dispatcher, cloc
     assert "没有看懂" in await player.say("A"), "before the first question there is nothing to answer"
     await room.host.say("主持 下一题")
     await player.say("继续")
-    assert player.last.ask is not None
-    old = player.last.ask
+    assert player.last.card is not None
+    old = player.last.card
     assert "第 1 题已经收题" in await player.tap_on(old, "A", after=31)
     await room.host.say("主持 收题")
     await room.host.say("主持 下一题")
@@ -176,7 +176,7 @@ async def test_a_colleague_who_taps_a_forwarded_card_answers_for_themselves_or_n
     await room.players[0].say(f"竞赛 {room.code}")
     await room.host.say("主持 下一题")
     await room.players[0].say("继续")
-    card = room.players[0].last.ask
+    card = room.players[0].last.card
     assert card is not None
     assert "您没有参加这场竞赛" in await room.players[1].tap_on(card, "A")
     await room.players[1].say(f"竞赛 {room.code}")

@@ -50,8 +50,8 @@ def log(room: Room) -> list[tuple[str, str, str]]:
 
 
 def card(room: Room, player: Chat) -> Any:
-    assert player.last.ask is not None
-    return player.last.ask
+    assert player.last.card is not None
+    return player.last.card
 
 
 async def test_the_first_team_at_the_server_answers_and_the_arbiter_judges(house: Dispatcher, clock: Clock) -> None:

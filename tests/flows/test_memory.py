@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.study.spaced_repetition import AGAIN, GOOD, answered, slow_after
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, slow_after, update_mistake
 from bot.services.library.catalog import Catalog
 from bot.storage.study import mistakes
 from tests.conftest import NOW, Chat
@@ -30,9 +30,9 @@ def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
     def work(session: Session) -> None:
         kept = mistakes.entry(session, 1, name)
         for days in days_ago:
-            kept = answered(kept, name, AGAIN if kept is None else GOOD, NOW - timedelta(days=days))
+            kept = update_mistake(kept, name, AGAIN if kept is None else GOOD, NOW - timedelta(days=days))
         assert kept is not None
-        mistakes.keep(session, 1, kept)
+        mistakes.save_entry(session, 1, kept)
 
     house.database.write_now(work)
 
@@ -48,7 +48,7 @@ def missed(house: Dispatcher, count: int, law: str = "") -> list[str]:
 async def work_through(chat: Chat, right: bool = True, most: int = 20) -> int:
     """Answer what is in hand until the set is over; how many were answered."""
     for n in range(most):
-        if chat.last.ask is None:
+        if chat.last.card is None:
             return n
         question = question_in_hand(chat)
         await chat.say(right_answer(question) if right else wrong_answer(question))
@@ -67,7 +67,7 @@ async def test_a_backlog_is_asked_eight_a_day_and_the_rest_on_the_days_after(cha
 
     said = await chat.say("错题")
     assert "今天的复习做完了（每天最多 8 题），还有 20 题到期" in said, "once right is not yet out, and due again today"
-    assert chat.last.ask is None
+    assert chat.last.card is None
     chat.clock.pass_(DAY)
     assert "先做 8 题" in await chat.say("错题")
 
@@ -270,13 +270,13 @@ async def test_practice_goes_by_law_and_at_random(chat: Chat) -> None:
 async def test_a_challenge_ends_with_the_first_mistake_and_keeps_the_best_run(chat: Chat) -> None:
     assert "最好成绩：还没有" in await chat.say("挑战")
     for n in range(1, 4):
-        assert chat.last.ask is not None
-        assert chat.last.ask.head.startswith(f"第{n}题")
+        assert chat.last.card is not None
+        assert chat.last.card.head.startswith(f"第{n}题")
         await chat.say(right_answer(question_in_hand(chat)))
     said = await chat.say(wrong_answer(question_in_hand(chat)))
     assert said.startswith("已记录。")
     assert "挑战结束：这次连对 3 题。🏆 新的最好成绩。" in said
-    assert chat.last.ask is None
+    assert chat.last.card is None
     assert (await chat.say("A")).startswith("未记录"), "the run is over"
 
     assert "最好成绩：连对 3 题" in await chat.say("挑战")
@@ -292,7 +292,7 @@ async def test_a_challenge_ends_with_the_first_mistake_and_keeps_the_best_run(ch
 async def test_no_question_comes_twice_in_a_run_and_a_whole_run_ends_by_itself(chat: Chat) -> None:
     await chat.say("挑战")
     seen = []
-    while chat.last.ask is not None:
+    while chat.last.card is not None:
         seen.append(question_in_hand(chat).id)
         said = await chat.say(right_answer(question_in_hand(chat)))
     assert len(seen) == len(set(seen)) == 100

@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.library.library import Library
-from bot.domain.message import Address, Incoming, QuestionCard, Reply, lettered
+from bot.domain.message import Address, Incoming, QuestionCard, Reply, plain_text
 from bot.services.library.catalog import Catalog
 from bot.services.study import quiz
 from bot.services.study.quiz import open_set
@@ -95,8 +95,8 @@ async def test_four_copies_at_once_have_one_effect_and_one_text(house: Dispatche
 async def test_copies_of_a_command_have_one_effect_too(house: Dispatcher, people: dict[str, int]) -> None:
     """Four copies of 练习 open one round, and show the same question."""
     replies = await asyncio.gather(*(house.handle(said_by(user, "练习", "m1")) for user in people for _ in range(4)))
-    assert all(reply.ask is not None for reply in replies)
-    assert [len({lettered(reply) for reply in replies[at : at + 4]}) for at in range(0, 4 * PEOPLE, 4)] == [1] * PEOPLE
+    assert all(reply.card is not None for reply in replies)
+    assert [len({plain_text(reply) for reply in replies[at : at + 4]}) for at in range(0, 4 * PEOPLE, 4)] == [1] * PEOPLE
     assert rows(house.database, "SELECT COUNT(*) FROM sitting") == [(2 * PEOPLE,)]
 
 
@@ -193,7 +193,7 @@ async def test_a_tap_on_an_old_or_foreign_card_is_refused_and_changes_nothing(ho
 
     def roll(session: Session) -> dict[str, int]:
         person_id, done = with_round(session, catalog, "4001")
-        own = quiz.practice(session, catalog, person_id, "", NOW, random.Random(3)).sitting.id
+        own = quiz.start_practice(session, catalog, person_id, "", NOW, random.Random(3)).sitting.id
         return {"own": own, "done": done, "other": with_round(session, catalog, "4002")[1]}
 
     ids = house.database.write_now(roll)
@@ -260,7 +260,7 @@ async def test_what_no_database_keeps_is_left_out_of_what_was_said(chat: Chat, s
 async def test_a_clock_that_stands_still_does_not_hide_a_message(chat: Chat, clock: Clock) -> None:
     """Two different messages in the same microsecond are two."""
     await chat.say("每日")
-    ask: QuestionCard | None = chat.last.ask
+    ask: QuestionCard | None = chat.last.card
     assert ask is not None
     assert (await chat.say(right_answer(question_in_hand(chat)), after=0)).startswith("已记录")
     assert (await chat.say(right_answer(question_in_hand(chat)), after=0)).startswith("已记录")

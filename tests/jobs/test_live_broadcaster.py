@@ -33,7 +33,7 @@ class Mouth:
 
     def cards(self, n: int) -> list[str]:
         """Who got the card of a question."""
-        return sorted(one.to.user for one in self.said if one.reply.ask is not None and one.reply.ask.task.endswith(f".{n}"))
+        return sorted(one.to.user for one in self.said if one.reply.card is not None and one.reply.card.task.endswith(f".{n}"))
 
 
 def herald(room: Room, mouth: Mouth, holder: str = "one", limits: tuple[PlatformLimit, ...] = LIMITS) -> LiveBroadcaster:

@@ -15,7 +15,7 @@ from bot.domain.campaign.campaign import Author, FiredCampaign
 from bot.domain.campaign.content import CampaignContent, parse_content
 from bot.domain.campaign.schedule import parse_schedule
 from bot.domain.delivery.platform_limits import LIMITS
-from bot.domain.message import Refusal, Reply, lettered
+from bot.domain.message import Refusal, Reply, plain_text
 from bot.domain.people.audience import parse_audience
 from bot.domain.reports import ReportQuery, Scope
 from bot.domain.times import SHANGHAI
@@ -463,7 +463,7 @@ def test_a_test_send_is_exactly_what_will_be_seen(bureau: Bureau) -> None:
 
     seen = bureau.database.read_now(look)
     assert seen.text == "📢 周五下午 3 点在 201 集中学法。"
-    assert lettered(seen).endswith("（回复「已阅 0」）")
+    assert plain_text(seen).endswith("（回复「已阅 0」）")
 
 
 def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau) -> None:

@@ -68,11 +68,11 @@ class Field:
 
         return int(self.do(work))
 
-    def begin(self, me: Learner, contest_id: int) -> quiz.QuestionPut:
-        made: quiz.QuestionPut = self.do(lambda session: play.begin(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
+    def begin(self, me: Learner, contest_id: int) -> quiz.AskedQuestion:
+        made: quiz.AskedQuestion = self.do(lambda session: play.begin(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
         return made
 
-    def answer(self, me: Learner, put: quiz.QuestionPut, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
+    def answer(self, me: Learner, put: quiz.AskedQuestion, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
         question = put.question
         wrong = next(said for said, _ in question.choices if said not in question.key)
         incoming = Incoming(Address("local", "test", me.staff_no), "", f"m{random.random()}", arrived or self.now)
@@ -88,11 +88,11 @@ class Field:
 
     def play(self, me: Learner, contest_id: int, right: int, seconds: float = 4) -> None:
         """A whole set, of which the first so many are answered right."""
-        put: quiz.QuestionPut | None = self.begin(me, contest_id)
+        put: quiz.AskedQuestion | None = self.begin(me, contest_id)
         n = 0
         while put is not None:
             self.now += timedelta(seconds=seconds)
-            put = self.answer(me, put, n < right).following
+            put = self.answer(me, put, n < right).next_question
             n += 1
 
     def mine(self, me: Learner, contest_id: int) -> players.Participant:
@@ -230,7 +230,7 @@ def test_a_contest_closes_once_within_ten_seconds_of_its_end_and_its_board_stays
 def test_an_open_set_counts_as_far_as_it_was_answered_and_leaves_free_hands(field: Field) -> None:
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
-    put = field.answer(me, put, right=True).following  # type: ignore[assignment]
+    put = field.answer(me, put, right=True).next_question  # type: ignore[assignment]
     field.answer(me, put, right=True)
     field.now = NOW + timedelta(days=7, seconds=6)
     board = field.close(number)
@@ -256,7 +256,7 @@ def test_counting_again_from_the_answers_gives_the_same_board(field: Field) -> N
 def test_counting_again_in_mid_course_ends_nobodys_set(field: Field) -> None:
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
-    put = field.answer(me, put, right=True).following  # type: ignore[assignment]
+    put = field.answer(me, put, right=True).next_question  # type: ignore[assignment]
     field.do(lambda session: leaderboard.recount(session, number, field.now))
     field.answer(me, put, right=True)
     board = field.close(number)
@@ -338,7 +338,7 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     field.do(lambda session: leaderboard.stop(session, ADMIN, number, field.now))
     ended = field.now
     field.now += timedelta(seconds=2)
-    put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).following  # type: ignore[assignment]
+    put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).next_question  # type: ignore[assignment]
     with pytest.raises(Refusal, match=r"未记录.*已经截止"):
         field.answer(me, put, right=True)
     assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == []

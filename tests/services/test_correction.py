@@ -173,7 +173,7 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.database.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, board.sittings[0])))
+    total = board.hall.house.database.read_now(lambda session: add_up(one.place for one in grades.grades_of_sitting(session, board.sittings[0])))
     assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 

@@ -21,7 +21,7 @@ def begin(house: Dispatcher, person_id: int, kind: str, scope: str) -> int:
     def work(session: Session) -> int:
         catalog = house.catalog()
         sitting_id = sittings.open_sitting(session, person_id, kind, scope, list(catalog.drawn.items())[:3], NOW)
-        current_task.take(session, catalog, person_id, FORMS[kind].task, sitting_id, FORMS[kind].claim, NOW)
+        current_task.take_up(session, catalog, person_id, FORMS[kind].task, sitting_id, FORMS[kind].claim, NOW)
         return sitting_id
 
     return house.database.write_now(work)
@@ -41,7 +41,7 @@ def test_what_claims_less_does_not_push_away_a_contest_or_an_exam(house: Dispatc
         with pytest.raises(Refusal, match=f"您正在进行{FORMS[held].name}"):
             begin(house, person_id, less, "2026-03-02")
     with pytest.raises(Refusal, match="先做完它"):
-        house.database.write_now(lambda session: quiz.daily(session, house.catalog(), person_id, NOW, random.Random(1)))
+        house.database.write_now(lambda session: quiz.take_daily_set(session, house.catalog(), person_id, NOW, random.Random(1)))
     assert house.database.read_now(lambda session: readings.focus(session, person_id)) == (FORMS[held].task, sitting_id)
 
 
@@ -52,7 +52,7 @@ def test_a_live_contest_takes_the_place_of_an_exam_and_the_exam_waits_first(hous
     begin(house, person_id, "live", "8")
     waiting = house.database.read_now(lambda session: current_task.waiting(session, house.catalog(), person_id))
     assert [(one.claim, one.task) for one in waiting] == [(TaskClaim.EXAM, "exam"), (TaskClaim.DAILY, "sitting")]
-    left = house.database.write_now(lambda session: current_task.make_way(session, house.catalog(), person_id, NOW))
+    left = house.database.write_now(lambda session: current_task.pause(session, house.catalog(), person_id, NOW))
     assert left == "现场竞赛", "who says so may leave"
 
 

@@ -33,7 +33,7 @@ class Book:
         return self.database.write_now(work)
 
     def lose(self, exam: str) -> int:
-        return self.database.write_now(lambda session: credit.lose_exam(session, self.person, exam, NOW, "9001"))
+        return self.database.write_now(lambda session: credit.reverse_exam(session, self.person, exam, NOW, "9001"))
 
     def stands(self, exam: str) -> int:
         return self.database.read_now(lambda session: credit.exam_seconds(session, self.person, exam))

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.commands.tasks import card_of
+from bot.commands.tasks import card_code
 from bot.dispatch import Dispatcher
 from bot.domain.exam.paper import as_file
 from bot.domain.message import Address, Incoming, Refusal
@@ -173,7 +173,7 @@ async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_a
         in_time, late = last - timedelta(seconds=rng.random()), last + timedelta(seconds=0.001 + rng.random())
 
         def tap(arrived: datetime, one: Sitter = one, n: int = n, choice: str = choice) -> Incoming:
-            return Incoming(Address("local", "test", one.staff_no), choice, f"m{one.staff_no}", arrived, "tap", card_of("exam", one.sitting_id, n))
+            return Incoming(Address("local", "test", one.staff_no), choice, f"m{one.staff_no}", arrived, "tap", card_code("exam", one.sitting_id, n))
 
         first_was_heard = rng.random() < 0.5
         if first_was_heard:
@@ -269,7 +269,7 @@ async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_chan
         n = rng.randrange(1, 8)
         tap = Incoming(
             Address("local", "test", staff_no), rng.choice("对错"), f"old{rng.random()}", NOW + timedelta(minutes=2), "tap",
-            card_of("exam", sitting_id, n),
+            card_code("exam", sitting_id, n),
         )  # fmt: skip
         assert (await house.handle(tap)).text.startswith("未记录")
     assert recorded(hall) == {}

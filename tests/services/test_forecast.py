@@ -140,7 +140,7 @@ def earn(house: Dispatcher, person: int, hours: float, day: date, category: str 
     house.database.write_now(lambda session: ledger.add(session, person, category, int(hours * 2700), day, source, ("D2", 1), at))
 
 
-def look(house: Dispatcher, person: int, now: datetime = LATE) -> forecast.Personal | None:
+def look(house: Dispatcher, person: int, now: datetime = LATE) -> forecast.PersonalOutlook | None:
     catalog: Catalog = house.catalog()
     return house.database.read_now(lambda session: forecast.outlook_of(session, catalog, person, "公务员", now))
 
@@ -182,14 +182,14 @@ def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: i
 def test_a_plan_never_asks_for_more_than_is_left_to_learn(house: Dispatcher, person: int) -> None:
     found = look(house, person)
     assert found is not None
-    assert found.outlook.missing * 2700 > found.stock
+    assert found.outlook.missing * 2700 > found.learnable_seconds
     assert found.plan is None
-    assert "光靠自学来不及了" in forecast.sentence(found)
+    assert "光靠自学来不及了" in forecast.outlook_sentence(found)
 
 
 def test_nothing_is_said_too_early_after_the_goal_or_without_a_calendar(house: Dispatcher, person: int) -> None:
     assert look(house, person, datetime(2026, 1, 20, 4, tzinfo=UTC)) is None
     assert look(house, person, datetime(2027, 6, 20, 4, tzinfo=UTC)) is None
     earn(house, person, 41, date(2026, 5, 6))
-    assert forecast.sentence(look(house, person)) == ""
-    assert forecast.sentence(None) == ""
+    assert forecast.outlook_sentence(look(house, person)) == ""
+    assert forecast.outlook_sentence(None) == ""

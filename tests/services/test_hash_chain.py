@@ -36,7 +36,7 @@ def agency(engine: Engine) -> Agency:
 
 
 def close(agency: Agency, at: datetime = SEALED, algorithm: str = "sha256") -> int:
-    return agency.database.write_now(lambda session: hash_chain.seal_some(session, at, algorithm))
+    return agency.database.write_now(lambda session: hash_chain.seal_entries(session, at, algorithm))
 
 
 def verified(agency: Agency, head: str = "") -> ChainCheck:
@@ -79,7 +79,7 @@ def test_a_chain_is_the_same_however_many_are_sealed_at_a_time(agency: Agency) -
     whole = verified(agency).head
     tamper(agency, "DELETE FROM seal")
 
-    while agency.database.write_now(lambda session: hash_chain.seal_some(session, SEALED, top=5)):
+    while agency.database.write_now(lambda session: hash_chain.seal_entries(session, SEALED, top=5)):
         pass
 
     assert verified(agency).head == whole
@@ -263,7 +263,7 @@ def test_the_export_alone_is_enough_to_verify(agency: Agency) -> None:
         previous = line["hash"]
 
 
-@pytest.mark.skipif(not hours_hash_chain.available("sm3"), reason="this Python's OpenSSL was built without SM3")
+@pytest.mark.skipif(not hours_hash_chain.is_available("sm3"), reason="this Python's OpenSSL was built without SM3")
 def test_a_chain_may_go_on_in_another_algorithm(agency: Agency) -> None:
     agency.earn(1, 1, TODAY.isoformat())
     close(agency, SEALED + timedelta(hours=1), "sm3")

@@ -26,11 +26,11 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlmodel import Session
 
-from bot.dispatch import BUSY, Dispatcher
+from bot.dispatch import BUSY_REPLY, Dispatcher
 from bot.domain.library.library import Library
 from bot.services.library.catalog import Catalog, fill
 from bot.services.study import quiz
-from bot.services.study.quiz import QuestionPut
+from bot.services.study.quiz import AskedQuestion
 from bot.storage.db import engine as db_engine
 from bot.storage.db import writer
 from bot.storage.db.database import Database
@@ -126,15 +126,15 @@ async def test_a_message_behind_a_lock_is_refused_politely_and_its_retry_is_answ
         else:
             other = stack.enter_context(psycopg.connect(engine.url.render_as_string(hide_password=False).replace("+psycopg", "")))
             other.execute("SELECT id FROM person FOR UPDATE")
-        assert await chat.dispatcher.handle(message) == BUSY
+        assert await chat.dispatcher.handle(message) == BUSY_REPLY
     assert chat.dispatcher.database.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 0
 
     assert (await chat.hear(message)).startswith("已记录")
     assert chat.dispatcher.database.read_now(lambda s: s.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
 
 
-def practice_for(session: Session, catalog: Catalog, person_id: int, rng: random.Random) -> QuestionPut:
-    return quiz.practice(session, catalog, person_id, "", NOW, rng)
+def practice_for(session: Session, catalog: Catalog, person_id: int, rng: random.Random) -> AskedQuestion:
+    return quiz.start_practice(session, catalog, person_id, "", NOW, rng)
 
 
 def leave_room(database: Database, pages: int) -> Any:

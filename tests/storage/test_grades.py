@@ -40,10 +40,10 @@ class Paper:
         self.put("remark", correction_id=number, n=n, earned=earned, counts=counts, answer_id=answer_id)
 
     def marks(self) -> list[CountingGrade]:
-        return self.database.read_now(lambda session: grades.of_sitting(session, 900))
+        return self.database.read_now(lambda session: grades.grades_of_sitting(session, 900))
 
     def total(self) -> tuple[int, int]:
-        found = self.database.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, 900)))
+        found = self.database.read_now(lambda session: add_up(one.place for one in grades.grades_of_sitting(session, 900)))
         return found.got, found.of
 
     def exported(self) -> list[tuple[bool, float]]:
@@ -96,6 +96,6 @@ def test_a_place_that_was_left_blank_can_be_given_and_one_taken_out_counts_nowhe
 
 def test_many_papers_come_in_one_look(paper: Paper) -> None:
     def look(session: Session) -> list[CountingGrade]:
-        return grades.of_sittings(session, "SELECT s.id FROM sitting s WHERE s.kind = :kind", kind="practice")
+        return grades.grades_of_sittings(session, "SELECT s.id FROM sitting s WHERE s.kind = :kind", kind="practice")
 
     assert paper.database.read_now(look) == paper.marks()

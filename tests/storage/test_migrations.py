@@ -82,7 +82,7 @@ def fill_tables(engine: Engine, library: Library) -> None:
         catalog = fill(session, library, policy, NOW)
         for n in range(20):
             person_id = enroll(session, f"{n}", roles=("admin",) if n == 0 else ())
-            quiz.practice(session, catalog, person_id, "", NOW, random.Random(n))
+            quiz.start_practice(session, catalog, person_id, "", NOW, random.Random(n))
 
     database.write_now(live)
     with engine.begin() as connection:

@@ -9,7 +9,7 @@ import fsrs
 import pytest
 from sqlmodel import Session
 
-from bot.domain.study.spaced_repetition import Rating, answered
+from bot.domain.study.spaced_repetition import Rating, update_mistake
 from bot.storage.db.database import Database
 from bot.storage.study import mistakes
 from bot.storage.study.mistakes import ReviewSettings
@@ -27,9 +27,9 @@ SEQUENCES: dict[str, list[tuple[int, float]]] = {
 
 
 def review(person_id: int, grade: Rating, at: datetime, session: Session) -> None:
-    kept = answered(mistakes.entry(session, person_id, "q1"), "q1", grade, at)
+    kept = update_mistake(mistakes.entry(session, person_id, "q1"), "q1", grade, at)
     assert kept is not None
-    mistakes.keep(session, person_id, kept)
+    mistakes.save_entry(session, person_id, kept)
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -56,9 +56,9 @@ def test_a_notebook_is_read_with_the_longest_due_first(database: Database) -> No
 
     def write(session: Session) -> None:
         for n, name in enumerate(("b", "a", "c")):
-            kept = answered(None, name, Rating.Again, at - timedelta(hours=n))
+            kept = update_mistake(None, name, Rating.Again, at - timedelta(hours=n))
             assert kept is not None
-            mistakes.keep(session, person_id, kept)
+            mistakes.save_entry(session, person_id, kept)
 
     database.write_now(write)
     assert [one.question for one in database.read_now(lambda session: mistakes.entries(session, person_id))] == ["c", "a", "b"]
@@ -66,7 +66,7 @@ def test_a_notebook_is_read_with_the_longest_due_first(database: Database) -> No
 
 def test_who_set_nothing_has_the_defaults_and_who_did_keeps_them(database: Database) -> None:
     person_id = database.write_now(lambda session: enroll(session, "1001"))
-    assert database.read_now(lambda session: mistakes.plan(session, person_id)) == ReviewSettings(None, 4, 90)
+    assert database.read_now(lambda session: mistakes.review_settings(session, person_id)) == ReviewSettings(None, 4, 90)
     for chosen in (ReviewSettings(date(2026, 12, 4), 6, 95), ReviewSettings(None, 6, 95)):
-        database.write_now(partial(mistakes.keep_plan, person_id=person_id, chosen=chosen))
-        assert database.read_now(lambda session: mistakes.plan(session, person_id)) == chosen
+        database.write_now(partial(mistakes.save_review_settings, person_id=person_id, settings=chosen))
+        assert database.read_now(lambda session: mistakes.review_settings(session, person_id)) == chosen

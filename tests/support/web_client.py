@@ -55,6 +55,6 @@ async def link_to(database: Database, url: str, now: datetime, purpose: str, ref
         to = Address("local", "test", staff_no)
         learner = accounts.learner_at(session, to, now.date().isoformat())
         assert learner is not None
-        return links.offer(session, url, purpose, ref, learner, to, now)
+        return links.create_link(session, url, purpose, ref, learner, to, now)
 
     return await database.write(offer)

@@ -15,8 +15,8 @@ from aiohttp import web
 from sqlalchemy import Engine, text
 
 from bot.app import build, run
-from bot.commands.tasks import card_of
-from bot.dispatch import BUSY, Dispatcher
+from bot.commands.tasks import card_code
+from bot.dispatch import BUSY_REPLY, Dispatcher
 from bot.domain.links import PURPOSES
 from bot.domain.message import Incoming, Reply
 from bot.web.exam import ExamPage
@@ -35,7 +35,7 @@ async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[Office]:
     exam_id = hall.publish(MIXED, results="at_once")
 
     def attach(application: web.Application, door: WebSessions) -> None:
-        ExamPage(door, house.database, house.catalog, house.handle, partial(card_of, "exam"), clock).attach(application)
+        ExamPage(door, house.database, house.catalog, house.handle, partial(card_code, "exam"), clock).attach(application)
 
     async with pages_at(house.database, clock, attach) as url:
         yield Office(hall, clock, url, exam_id)
@@ -70,7 +70,7 @@ async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_t
 async def test_no_link_is_said_where_others_read_it(office: Office) -> None:
     office.hall.house.pages = office.url
     chat = Chat(office.hall.house, office.clock, "1001")
-    said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), overheard=True))
+    said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), in_group=True))
     assert "请在和我的单聊里发送「考试」" in said
     assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 
@@ -248,13 +248,13 @@ async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refus
     hall = Hall(house)
     hall.run(lambda session: enroll(session, "1001", "学员甲"))
     exam_id = hall.publish(MIXED)
-    replies = iter([BUSY, None])
+    replies = iter([BUSY_REPLY, None])
 
     async def handle(incoming: Incoming) -> Reply:
         return next(replies) or await house.handle(incoming)
 
     def attach(application: web.Application, door: WebSessions) -> None:
-        ExamPage(door, database, house.catalog, handle, partial(card_of, "exam"), clock).attach(application)
+        ExamPage(door, database, house.catalog, handle, partial(card_code, "exam"), clock).attach(application)
 
     async with pages_at(database, clock, attach) as url, browser() as session:
         visit = await Office(hall, clock, url, exam_id).come(session)

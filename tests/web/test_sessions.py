@@ -229,9 +229,9 @@ def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(database: Dat
         enroll(session, "1001")
         learner = accounts.learner_at(session, CHAT, "2026-03-02")
         assert learner is not None
-        spent = links.offer(session, "https://x", "exam", "1", learner, CHAT, NOW).rpartition("/")[2]
-        links.offer(session, "https://x", "exam", "2", learner, CHAT, NOW)
-        entered = links.enter(session, "exam", spent, NOW)
+        spent = links.create_link(session, "https://x", "exam", "1", learner, CHAT, NOW).rpartition("/")[2]
+        links.create_link(session, "https://x", "exam", "2", learner, CHAT, NOW)
+        entered = links.open_link(session, "exam", spent, NOW)
         assert entered is not None
         clock.pass_(hours=1)
         return system_links.forget(session, clock.now), system_links.forget(session, clock.now.replace(hour=23))

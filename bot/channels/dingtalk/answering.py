@@ -14,7 +14,7 @@ from bot.channels.dingtalk import cards
 from bot.channels.dingtalk.incoming import NAME, CardTap, RobotMessage
 from bot.channels.dingtalk.reply import ReplySender
 from bot.channels.outbound.errors import PlatformError
-from bot.domain.message import Address, Handle, Incoming, Reply
+from bot.domain.message import Address, Incoming, IncomingHandler, Reply
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ Way = Literal["passive", "active"]
 class AnswerFlow:
     """What happens between a checked message and what is said; holds every task that outlives its connection."""
 
-    def __init__(self, *, handle: Handle, speaker: ReplySender, app: str, clock: Clock, note: Note) -> None:
+    def __init__(self, *, handle: IncomingHandler, speaker: ReplySender, app: str, clock: Clock, note: Note) -> None:
         self._handle = handle
         self._speaker = speaker
         self._app = app
@@ -189,5 +189,5 @@ def result(deciding: asyncio.Task[Reply]) -> Reply:
     return deciding.result()
 
 
-async def _awaited(handle: Handle, incoming: Incoming) -> Reply:
+async def _awaited(handle: IncomingHandler, incoming: Incoming) -> Reply:
     return await handle(incoming)

@@ -64,7 +64,7 @@ def fits(reply: Reply) -> bool:
 
 def new_card(reply: Reply) -> dict[str, str] | None:
     """The variables of a card for this reply, or None when it offers nothing to tap or its buttons do not fit."""
-    if not ((reply.ask is not None and reply.ask.options) or reply.buttons):
+    if not ((reply.card is not None and reply.card.options) or reply.buttons):
         return None
     values = _values(reply)
     if any(len(values[key].encode()) > VALUE_BYTES for key in ("options", "commands")):
@@ -91,7 +91,7 @@ def settled(reply: Reply) -> dict[str, str]:
 def rest(reply: Reply) -> Reply:
     """What is still to be said when the card has shown `settled(reply)`."""
     text = "" if len(_verdict(reply).encode()) <= VALUE_BYTES else reply.text
-    return Reply(text=text, ask=reply.ask, buttons=() if _closing(reply) and not text else reply.buttons)
+    return Reply(text=text, card=reply.card, buttons=() if _closing(reply) and not text else reply.buttons)
 
 
 def _verdict(reply: Reply) -> str:
@@ -104,7 +104,7 @@ def _commands(reply: Reply) -> str:
 
 def _closing(reply: Reply) -> bool:
     """True when the card itself can offer what comes next: no further question, and the buttons fit."""
-    return bool(reply.done) and reply.ask is None and len(_commands(reply).encode()) <= VALUE_BYTES
+    return bool(reply.done) and reply.card is None and len(_commands(reply).encode()) <= VALUE_BYTES
 
 
 WITHDRAWN = {"stem": "（已撤回）", "options": "[]", "commands": "[]"}
@@ -135,7 +135,7 @@ class Choices:
 
 
 def _values(reply: Reply) -> dict[str, str]:
-    ask = reply.ask
+    ask = reply.card
     return {
         "title": ask.head if ask is not None else "",
         "stem": "\n\n".join(part for part in (reply.text, ask.stem if ask is not None else "") if part),

@@ -28,7 +28,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Handle, Reply
+from bot.domain.message import Address, IncomingHandler, Reply
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +124,7 @@ class DingTalkChannel:
         """True while a Stream connection is up; always in HTTP mode."""
         return self._mode == "http" or (self._stream is not None and self._stream.connected)
 
-    def attach(self, app: web.Application, handle: Handle) -> None:
+    def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         hearing = AnswerFlow(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
         if self._mode == "http":
             app.router.add_post(PATH, self._guarded(hearing, self._receive))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.domain.message import Address, Heard, Incoming
+from bot.domain.message import Address, Incoming, IncomingKind
 
 NAME = "dingtalk"
 LONGEST_ID = 128
@@ -71,7 +71,7 @@ def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> Robot
     webhook = data.get("sessionWebhook", "")
     group = data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT
     return RobotMessage(
-        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind, overheard=group),
+        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind, in_group=group),
         staff=staff,
         webhook=webhook if isinstance(webhook, str) else "",
         webhook_until=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
@@ -110,7 +110,7 @@ def clean(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()[:LONGEST_TEXT]
 
 
-def _content(data: dict[str, Any]) -> tuple[Heard, str]:
+def _content(data: dict[str, Any]) -> tuple[IncomingKind, str]:
     kind = data.get("msgtype")
     if not isinstance(kind, str):
         raise MalformedMessage("msgtype")

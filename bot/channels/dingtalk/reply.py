@@ -23,7 +23,7 @@ from bot.channels.dingtalk.incoming import NAME, RobotMessage
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.domain.message import Address, Option, Reply, lettered
+from bot.domain.message import Address, Option, Reply, plain_text
 
 TEXT_BYTES = 12_000
 """Of one text message; the robot's parameters may have 15,000 in all."""
@@ -40,7 +40,7 @@ def webhook(reply: Reply, staff: str, *, group: bool, buttons: bool) -> list[dic
         shown = [{"title": option.label[:LABEL], "actionURL": _says(option)} for option in offered]
         return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": shown}}]
     at = {"at": {"atUserIds": [staff], "isAtAll": False}} if group else {}
-    return [{"msgtype": "text", "text": {"content": part}, **at} for part in parts(lettered(reply))]
+    return [{"msgtype": "text", "text": {"content": part}, **at} for part in parts(plain_text(reply))]
 
 
 def robot(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
@@ -86,20 +86,20 @@ def inert(text: str) -> str:
 
 def _offered(reply: Reply) -> tuple[Option, ...]:
     """The buttons that can be expressed: one tap each, so none for several choices at once; nothing when there are too many."""
-    options = reply.ask.options if reply.ask is not None and not reply.ask.several else ()
+    options = reply.card.options if reply.card is not None and not reply.card.several else ()
     every = (*options, *reply.buttons)
     return every if len(every) <= MOST_BUTTONS else options if 0 < len(options) <= MOST_BUTTONS else ()
 
 
 def _card_text(reply: Reply) -> str:
     """The whole reply as inert Markdown, or nothing when it is too long for a card."""
-    text = inert(lettered(reply))
+    text = inert(plain_text(reply))
     return text if len(text.encode()) <= CARD_BYTES else ""
 
 
 def _title(reply: Reply) -> str:
     """What the list of chats shows."""
-    head = reply.ask.head if reply.ask is not None and reply.ask.head else reply.text.partition("\n")[0]
+    head = reply.card.head if reply.card is not None and reply.card.head else reply.text.partition("\n")[0]
     return inert(head.strip().partition("\n")[0])[:TITLE] or "学法"
 
 
@@ -167,7 +167,7 @@ class ReplySender:
         for message in self.passive(spoken, reply)[said:]:
             await self._by_webhook(spoken, message)
         if not spoken.group:
-            await self._card_too(spoken.staff, Reply(ask=reply.ask, buttons=reply.buttons))
+            await self._card_too(spoken.staff, Reply(card=reply.card, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
     async def follow(self, user: str, staff: str, reply: Reply) -> None:
@@ -195,7 +195,7 @@ class ReplySender:
         for key, param in robot(reply, buttons=not self._template):
             await self._by_robot(staff, key, param)
         if self._template and not cards.fits(reply):
-            await self._card_too(staff, Reply(ask=reply.ask, buttons=reply.buttons))
+            await self._card_too(staff, Reply(card=reply.card, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
     async def update(self, track: str, staff: str, values: dict[str, str]) -> None:
@@ -272,7 +272,7 @@ class ReplySender:
 
     async def _create(self, staff: str, reply: Reply, values: dict[str, str]) -> str:
         callback = {"callbackType": "HTTP", "callbackRouteKey": ROUTE_KEY} if self._http_cards else {"callbackType": "STREAM"}
-        track = cards.new_track(reply.ask)
+        track = cards.new_track(reply.card)
         body = {
             "cardTemplateId": self._template,
             "outTrackId": track,

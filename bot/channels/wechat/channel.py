@@ -31,7 +31,7 @@ from bot.channels.wechat.series import MASS, PublicSeries
 from bot.channels.wechatpy_check import AddressCheck
 from bot.channels.xml_messages import COMMON, echo, event_id, kind_of, text_reply
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
+from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Option, Reply, plain_text
 
 PATH = "/channels/wechat"
 API_BASE = "https://api.weixin.qq.com"
@@ -44,7 +44,7 @@ LEFT_OUT = "\n…（内容较长，未显示完）"
 WANTED = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition", "MsgID", "Status", "TotalCount", "FilterCount", "SentCount", "ErrorCount"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SCENE = "qrscene_"
-_PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "scan": "enter"}
+_PRESENCE: dict[str, IncomingKind] = {"subscribe": "follow", "unsubscribe": "unfollow", "scan": "enter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class WeChatChannel:
         )
         self._held: OrderedDict[str, str] = OrderedDict()
 
-    def attach(self, app: web.Application, handle: Handle) -> None:
+    def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         app.router.add_get(PATH, self.verify, allow_head=False)
         app.router.add_post(PATH, partial(self.receive, handle))
         app.cleanup_ctx.append(self._patience.until_quiet)
@@ -129,7 +129,7 @@ class WeChatChannel:
             return callback.refused(self.name, wrong, self._note)
         return callback.plain(word)
 
-    async def receive(self, handle: Handle, request: web.Request) -> web.Response:
+    async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
         arrived = self._clock()
         try:
             stamp = self._stamp(request, arrived)
@@ -200,7 +200,7 @@ class WeChatChannel:
 
         An account that is not verified has no other way to speak than to answer: what came too late for its own message goes before the next.
         """
-        said = lettered(reply) if reply else ""
+        said = plain_text(reply) if reply else ""
         if not self._verified:
             held = self._held.pop(to.user, "")
             said = "\n\n".join(part for part in (held, said) if part) or (BUSY if reply is None else "")
@@ -222,7 +222,7 @@ class WeChatChannel:
 
         Several choices cannot be ticked in it, they are typed. Its items stay tappable for ever, so each carries its task.
         """
-        ask = reply.ask
+        ask = reply.card
         options = ask.options if ask is not None and not ask.several else ()
         task = ask.task if ask is not None else ""
         items = [{"id": key_of(task, one.say), "content": _item(one)} for one in options]
@@ -234,7 +234,7 @@ class WeChatChannel:
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
-        await self._say(to, tuple(pieces(lettered(reply), TEXT_BYTES)), self.menu(reply))
+        await self._say(to, tuple(pieces(plain_text(reply), TEXT_BYTES)), self.menu(reply))
 
     @property
     def beyond_window(self) -> bool:
@@ -255,7 +255,7 @@ class WeChatChannel:
 
     def messages(self, reply: Reply) -> list[tuple[str, dict[str, Any]]]:
         """A reply as customer-service messages: the words, then the list to tap."""
-        said: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in pieces(lettered(reply), TEXT_BYTES)]
+        said: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in pieces(plain_text(reply), TEXT_BYTES)]
         menu = self.menu(reply)
         return said if menu is None else [*said, ("msgmenu", menu)]
 
@@ -265,7 +265,7 @@ class WeChatChannel:
         if self._verified:
             await self.send(incoming.sender, reply)
             return
-        self._held[incoming.sender.user] = lettered(reply)
+        self._held[incoming.sender.user] = plain_text(reply)
         while len(self._held) > HELD:
             self._held.popitem(last=False)
 

@@ -196,8 +196,8 @@ def _count(text: str) -> int:
 def _parts(reply: Reply) -> tuple[str, str]:
     """The first line, and the next one or what is asked."""
     lines = [line.strip() for line in speakable(reply.text).splitlines() if line.strip()]
-    if reply.ask is not None:
-        lines += [line for line in (reply.ask.head, reply.ask.stem) if line]
+    if reply.card is not None:
+        lines += [line for line in (reply.card.head, reply.card.stem) if line]
     return (lines[0] if lines else "学法", lines[1] if len(lines) > 1 else "")
 
 

@@ -34,7 +34,7 @@ class TemplateCard:
 
 def card_of(reply: Reply, serial: str) -> TemplateCard | None:
     """The card of a reply, or None when there is nothing to tap or no card can carry it; `serial` makes its task id unique in the app."""
-    ask = reply.ask
+    ask = reply.card
     if ask is not None and ask.options:
         card = _vote(ask, reply.buttons, serial) if ask.several else _choice(ask, reply.buttons, serial)
     elif reply.buttons:
@@ -99,7 +99,7 @@ def _vote(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> Templ
 
 def _commands(reply: Reply, serial: str) -> TemplateCard:
     title, _, rest = reply.text.partition("\n")
-    whole = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.ask is None
+    whole = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.card is None
     body = _start("button_interaction", "", serial, title if whole else "请选择")
     if whole and rest.strip():
         body["sub_title_text"] = rest.strip()

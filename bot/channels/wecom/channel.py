@@ -26,7 +26,7 @@ from bot.channels.wecom.incoming import WeComMessage, hear
 from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComForms, WeComPush, WeComSpeech
 from bot.channels.xml_messages import echo, text_reply
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Handle, Incoming, Reply, lettered
+from bot.domain.message import Address, Incoming, IncomingHandler, Reply, plain_text
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class WeComChannel:
             spending=spending,
         )
 
-    def attach(self, app: web.Application, handle: Handle) -> None:
+    def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         app.router.add_get(PATH, self.verify, allow_head=False)
         app.router.add_post(PATH, partial(self.receive, handle))
         app.cleanup_ctx.append(self._patience.until_quiet)
@@ -103,7 +103,7 @@ class WeComChannel:
             return callback.refused(self.name, wrong, self._note)
         return callback.plain(word)
 
-    async def receive(self, handle: Handle, request: web.Request) -> web.Response:
+    async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
         arrived = self._clock()
         try:
             letter, key = self.open(callback.stamp(request), await callback.body(request, self._cap), arrived)
@@ -137,16 +137,16 @@ class WeComChannel:
         if letter.card and letter.incoming.task:
             if not reply.text:
                 return replaced(reply.done or "已作答", letter.user, self._corp_id, made), self._post.forms.speech(reply, _serial(letter.incoming))
-            rest = Reply(ask=reply.ask, buttons=reply.buttons) if verdict_fits(reply) else reply
+            rest = Reply(card=reply.card, buttons=reply.buttons) if verdict_fits(reply) else reply
             return verdict(reply, self._shown.get(letter.card), letter.user, self._corp_id, made), self._post.forms.speech(
                 rest, _serial(letter.incoming)
             )
-        texts = pieces(lettered(reply), TEXT_BYTES)
+        texts = pieces(plain_text(reply), TEXT_BYTES)
         # The text says everything: where the member has had enough for a minute, the card beside it stays away.
-        has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(letter.user)
+        has_card = self._post.forms.cards and (reply.card or reply.buttons) and self._spending.may(letter.user)
         card = card_of(reply, _serial(letter.incoming)) if has_card else None
         said = text_reply(letter.user, self._corp_id, made, texts[0]) if texts else ""
-        return said, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
+        return said, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.card)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""

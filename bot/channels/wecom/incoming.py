@@ -10,12 +10,12 @@ from xml.etree.ElementTree import Element
 from bot.channels.button_keys import of_key
 from bot.channels.signature import BadEnvelope, fields
 from bot.channels.xml_messages import COMMON, event_id, kind_of
-from bot.domain.message import Address, Heard, Incoming
+from bot.domain.message import Address, Incoming, IncomingKind
 
 WANTED = COMMON | {"AgentID", "TaskId", "ResponseCode"}
 _USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.@/-]{0,63}")
 _CARD_EVENTS = ("template_card_event", "template_card_menu_event")
-_PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "enter_agent": "enter"}
+_PRESENCE: dict[str, IncomingKind] = {"subscribe": "follow", "unsubscribe": "unfollow", "enter_agent": "enter"}
 
 
 @dataclass(frozen=True, slots=True)

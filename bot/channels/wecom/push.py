@@ -21,7 +21,7 @@ from bot.channels.signature import speakable
 from bot.channels.truncate import pieces, truncated
 from bot.channels.wecom.cards import BUTTON_TEXT, ShownVerdict, TemplateCard, card_of
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import QuestionCard, Reply, lettered
+from bot.domain.message import QuestionCard, Reply, plain_text
 
 log = structlog.get_logger(__name__)
 
@@ -65,21 +65,21 @@ class WeComForms:
         if card is None:
             return WeComSpeech(self.plain(reply))
         if not card.whole:
-            return WeComSpeech(self.letters(reply), card, reply.ask)
-        if reply.ask is None:
+            return WeComSpeech(self.letters(reply), card, reply.card)
+        if reply.card is None:
             return WeComSpeech((), card, None, self.letters(reply))
         # The card of a question shows the question; what was said before it goes before it.
-        return WeComSpeech(self.letters(Reply(reply.text)), card, reply.ask, self.letters(Reply(ask=reply.ask, buttons=reply.buttons)))
+        return WeComSpeech(self.letters(Reply(reply.text)), card, reply.card, self.letters(Reply(card=reply.card, buttons=reply.buttons)))
 
     def plain(self, reply: Reply) -> tuple[Message, ...]:
         """Without a card: a textcard that opens the page where there is one and a command to offer, else the words."""
-        if self.page and reply.buttons and reply.ask is None and not self.cards and (linked := _textcard(reply, self.page)) is not None:
+        if self.page and reply.buttons and reply.card is None and not self.cards and (linked := _textcard(reply, self.page)) is not None:
             return (linked,)
         return self.letters(reply)
 
     def letters(self, reply: Reply) -> tuple[Message, ...]:
         kind = "markdown" if self.markdown else "text"
-        return tuple((kind, {"content": part}) for part in pieces(lettered(reply), TEXT_BYTES))
+        return tuple((kind, {"content": part}) for part in pieces(plain_text(reply), TEXT_BYTES))
 
 
 class WeComPush:

@@ -25,7 +25,7 @@ from bot.channels.signature import BadEnvelope
 from bot.channels.zwding.gateway import NAME, Gateway, apis, data_of
 from bot.channels.zwding.notification import Form, spoken
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Handle, Incoming, Reply
+from bot.domain.message import Address, Incoming, IncomingHandler, Reply
 
 PATH = "/channels/zwding"
 
@@ -82,11 +82,11 @@ class ZwDingChannel:
         self._cap = body_cap
         self._patience = Patience(self.name, reply_seconds, note)
 
-    def attach(self, app: web.Application, handle: Handle) -> None:
+    def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         app.router.add_post(PATH, partial(self.receive, handle))
         app.cleanup_ctx.append(self._patience.until_quiet)
 
-    async def receive(self, handle: Handle, request: web.Request) -> web.Response:
+    async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
         try:
             heard = await self._heard(request)
         except (BadEnvelope, MalformedMessage) as wrong:

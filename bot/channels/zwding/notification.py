@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from bot.channels.dingtalk.reply import cut, inert
-from bot.domain.message import Reply, lettered
+from bot.domain.message import Reply, plain_text
 
 TEXT_BYTES = 2000
 """Of one message; the platform states no limit, its sibling's work notifications have 2,048."""
@@ -19,7 +19,7 @@ Form = Literal["action_card", "link", "text"]
 
 def spoken(reply: Reply, form: Form, page: str) -> str:
     """The `msg` parameter, a JSON string. Without a page there is nothing to open and it is plain text."""
-    text = lettered(reply)
+    text = plain_text(reply)
     if not page or form == "text":
         return _json({"msgtype": "text", "text": {"content": shortened(text)}})
     title, url = title_of(reply), address(reply, page)
@@ -39,7 +39,7 @@ def address(reply: Reply, page: str) -> str:
 
 
 def title_of(reply: Reply) -> str:
-    head = reply.ask.head if reply.ask is not None and reply.ask.head else reply.text.strip().partition("\n")[0]
+    head = reply.card.head if reply.card is not None and reply.card.head else reply.text.strip().partition("\n")[0]
     return inert(head).strip()[:TITLE] or "学法"
 
 

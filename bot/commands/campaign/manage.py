@@ -47,7 +47,7 @@ def number(said: str, example: str) -> int:
     return int(found[1])
 
 
-@command("活动", role=RoleName.ADMIN, takes="<编号>")
+@command("活动", role=RoleName.ADMIN, argument="<编号>")
 def campaigns(ctx: Context, said: str) -> Reply:
     """看活动、排活动：“活动 12”看一个，“活动 新建 …”排一个，“活动 启动 12”；还有 停止、跳过、改、试发、撤回、包。"""
     word, _, rest = said.partition(" ")
@@ -243,7 +243,7 @@ _DO: dict[str, Callable[[Context, str], Reply]] = {
 }
 
 
-@command("暂停", role=RoleName.ADMIN, takes="<编号|全部 原因>")
+@command("暂停", role=RoleName.ADMIN, argument="<编号|全部 原因>")
 def pause(ctx: Context, said: str) -> Reply:
     """暂停一个活动：“暂停 12 原因”；紧急时“暂停 全部 原因”停下所有推送，答题和考试不受影响。"""
     first, _, reason = said.partition(" ")
@@ -258,7 +258,7 @@ def pause(ctx: Context, said: str) -> Reply:
     return Reply(f"✅ 活动 {one.id}「{one.name}」已暂停，排队的先不发。恢复请发「恢复 {one.id}」。", buttons=(Option(f"恢复 {one.id}", "恢复"),))
 
 
-@command("恢复", role=RoleName.ADMIN, takes="<编号|全部>")
+@command("恢复", role=RoleName.ADMIN, argument="<编号|全部>")
 def resume(ctx: Context, said: str) -> Reply:
     """恢复暂停的活动：“恢复 12”；“恢复 全部”恢复所有推送。"""
     if said in ("全部", "所有"):

@@ -29,7 +29,7 @@ USAGE = (
 _MARK = re.compile(r"(内容|通知|投票|课程?|邀请)\s*([(（]\s*(?:要)?回执\s*[)）])?\s*[:：]\s*")
 
 
-@command("推送", role=RoleName.ADMIN, takes="<对象 内容：…>")
+@command("推送", role=RoleName.ADMIN, argument="<对象 内容：…>")
 def push(ctx: Context, said: str) -> Reply:
     """发一次通知：“推送 单位=某局/办公室 内容：…”，先看名单，再“推送 确认 编号”。"""
     word, _, rest = said.partition(" ")
@@ -97,7 +97,7 @@ def _asked(ctx: Context, said: str, example: str) -> DueOccurrence | None:
     return made
 
 
-@command("已阅", takes="<编号>")
+@command("已阅", argument="<编号>")
 def read(ctx: Context, said: str) -> Reply:
     """告诉单位您看过了一条通知：“已阅 12”。"""
     made = _asked(ctx, said, "已阅 12")
@@ -110,7 +110,7 @@ def read(ctx: Context, said: str) -> Reply:
     return Reply(f"{RECORDED}：{chinese_day(day_of(made.due))}「{head}」已阅{'' if first else '（之前已经点过）'}。", done="已阅")
 
 
-@command("投票", takes="<编号 选项>")
+@command("投票", argument="<编号 选项>")
 def vote(ctx: Context, said: str) -> Reply:
     """给投票选一项：“投票 12 A”；以第一次为准。"""
     first, _, choice = said.partition(" ")

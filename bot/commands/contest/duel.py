@@ -20,7 +20,7 @@ NO = ("谢绝", "不", "不来", "拒绝", "没空")
 AGAIN = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
 
 
-@command("对战", "PK", "pk", takes="<工号>")
+@command("对战", "PK", "pk", argument="<工号>")
 def duel(ctx: Context, said: str) -> Reply:
     """找同事比一场：“对战”等人来，“对战 1010”邀请，“对战 四人”四人赛；5 道同样的题，最多差 2 分。"""
     if said == "战绩":
@@ -41,7 +41,7 @@ def duel(ctx: Context, said: str) -> Reply:
     return _told(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
 
 
-@command("应战", takes="<编号>")
+@command("应战", argument="<编号>")
 def answer(ctx: Context, said: str) -> Reply:
     """接受对战邀请：“应战 12”；不方便回“应战 12 谢绝”。"""
     found = re.fullmatch(r"#?(\d{1,9})?\s*(\S*)", said)

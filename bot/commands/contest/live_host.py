@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bot.commands.links import link_lines
-from bot.commands.router import Context, command, tidy
+from bot.commands.router import Context, command, normalize
 from bot.domain.contest.live_state import PHASE_LABELS
 from bot.domain.contest.stage_rounds import SCHEMES, parse_scheme
 from bot.domain.message import Option, Refusal, Reply
@@ -32,7 +32,7 @@ def _host(ctx: Context) -> LiveHost:
     return host_lock.host_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
 
 
-@command("主持", role=RoleName.ADMIN, takes="<做什么>")
+@command("主持", role=RoleName.ADMIN, argument="<做什么>")
 def host(ctx: Context, said: str) -> Reply:
     """主持现场竞赛：“主持 开场 7”，然后 下一题、开抢、收题、暂停、恢复、排行、作废 3 原因、改分 一队 +5 原因、对、错、接管、结束。"""
     word, _, rest = said.partition(" ")
@@ -134,7 +134,7 @@ def _void(ctx: Context, said: str) -> Reply:
 
 
 def _adjust(ctx: Context, said: str) -> Reply:
-    found = _POINTS.fullmatch(tidy(said))
+    found = _POINTS.fullmatch(normalize(said))
     if found is None:
         raise Refusal("请写给谁、几分、原因，例如「主持 改分 一队 -5 超时」；给个人写工号。")
     of = _mine(ctx)
@@ -178,7 +178,7 @@ _DO: dict[str, Callable[[Context, str], Reply]] = {
 }
 
 
-@command("大屏", role=RoleName.ADMIN, takes="<编号>")
+@command("大屏", role=RoleName.ADMIN, argument="<编号>")
 def screen(ctx: Context, said: str) -> Reply:
     """现场竞赛的大屏幕地址和主持台链接，例如“大屏 7”。"""
     of = _mine(ctx, said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import tasks
 from bot.commands.contest import messages
 from bot.commands.contest.play import ROOMS, plays
-from bot.commands.router import Context, tidy
+from bot.commands.router import Context, normalize
 from bot.commands.study import messages as study_messages
 from bot.commands.tasks import TaskKind
 from bot.domain.contest.contest import Contest
@@ -46,7 +46,7 @@ def room(ctx: Context, one: Contest, said: str) -> Reply:
 def _enter(ctx: Context, of: LiveState) -> Reply:
     """In for the first time or again; what is on now is shown at once."""
     seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, of, ctx.now)
-    lines = [study_messages.put_down_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team(seat)}。"]
+    lines = [study_messages.paused_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team(seat)}。"]
     if seat.is_new:
         lines.append("题目会发到这里，点选项或回复字母作答，第一次提交的有效；掉线了回来发「继续」，答过的都在。")
     return _now(ctx, seat, "\n".join(line for line in lines if line))
@@ -81,7 +81,7 @@ def _now(ctx: Context, seat: PlayerSeat, before: str) -> Reply:
 
 
 def _hold(ctx: Context, sitting_id: int) -> None:
-    current_task.take(ctx.session, ctx.catalog, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
+    current_task.take_up(ctx.session, ctx.catalog, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
 
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
@@ -90,7 +90,7 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
         return None
     seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
     found = live_play.view(ctx.session, ctx.catalog, seat)
-    if tidy(text).rstrip("!。") in PRESS:
+    if normalize(text).rstrip("!。") in PRESS:
         return _pressed(ctx, seat, seat.stage.course.item)
     if found.question is None or found.question.hear(text) is None:
         return None
@@ -135,7 +135,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    name = current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     return Reply(f"已放下{name}，答过的都在。回复「继续」随时回来。", buttons=(Option("继续", "继续"),))
 
 

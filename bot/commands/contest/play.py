@@ -36,7 +36,7 @@ def plays(*forms: str) -> Callable[[Play], Play]:
     return register
 
 
-@command("竞赛", "比赛", takes="<编号>")
+@command("竞赛", "比赛", argument="<编号>")
 def contest(ctx: Context, said: str) -> Reply:
     """正在进行的竞赛；“竞赛 12”看规则和自己的成绩，“竞赛 12 开始”答题。"""
     if not said:
@@ -94,7 +94,7 @@ def _set_over(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, 
     return "\n".join(lines), (*_buttons(over.contest, may_begin=more), Option("我的学时", "我的学时"))
 
 
-@command("排行", "排行榜", reads=True, takes="<编号>")
+@command("排行", "排行榜", read_only=True, argument="<编号>")
 def ranking(ctx: Context, said: str) -> Reply:
     """竞赛的排行，只在竞赛设了排行时公布：“排行 12”。"""
     if not said:

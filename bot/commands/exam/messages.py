@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.commands.tasks import card_of
+from bot.commands.tasks import card_code
 from bot.domain.exam import blueprint
 from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, clock, describe_gate, when
@@ -52,10 +52,10 @@ def card(status: AttemptStatus, shown: ShownItem) -> QuestionCard:
     stem = shown.stem
     if shown.choice is not None:
         options = "".join(f"\n{said}. {label}" for said, label in shown.options if said != label)
-        return QuestionCard(card_of("exam", status.sitting_id, shown.n), head, f"{stem}{options}\n您已答：{shown.choice}")
+        return QuestionCard(card_code("exam", status.sitting_id, shown.n), head, f"{stem}{options}\n您已答：{shown.choice}")
     options_ = tuple(Option(said, said if said == label else f"{said}. {label}") for said, label in shown.options)
     stem = stem if options_ else f"{stem}\n（请直接输入答案）"
-    return QuestionCard(card_of("exam", status.sitting_id, shown.n), head, stem, options_, shown.several)
+    return QuestionCard(card_code("exam", status.sitting_id, shown.n), head, stem, options_, shown.several)
 
 
 def places(found: Sequence[int]) -> str:

@@ -11,9 +11,9 @@ from datetime import timedelta
 from bot.commands import links, tasks
 from bot.commands.exam import messages
 from bot.commands.exam.review import look_back
-from bot.commands.router import Context, command, tidy
+from bot.commands.router import Context, command, normalize
 from bot.commands.study import messages as study_messages
-from bot.commands.study.quiz import ENDED, HOW
+from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER
 from bot.commands.tasks import TaskKind
 from bot.domain.exam.exam import BY_LABELS, Exam, when
 from bot.domain.message import Option, Refusal, Reply
@@ -38,7 +38,7 @@ MANAGE: dict[str, Callable[[Context, str], Reply]] = {}
 """What 考试 does for administrators, by its second word (`manage`)."""
 
 
-@command("考试", takes="<编号>")
+@command("考试", argument="<编号>")
 def exams(ctx: Context, said: str) -> Reply:
     """看要参加的考试和成绩；“考试 12”看规则并开始，“考试 网页 12”在网页上答，“考试 12 解析”考后看答案，考试中可随时“继续”。"""
     word, _, rest = said.partition(" ")
@@ -100,7 +100,7 @@ def _begin(ctx: Context, exam_id: int) -> Reply:
     begun = attempt.begin(ctx.session, ctx.catalog, ctx.me.id, exam_id, ctx.now, ctx.rng)
     status = begun.status
     started = "接着考" if begun.resumed else "开始计时"
-    return _put(ctx, status, f"{study_messages.put_down_line(begun.put_down)}考试《{status.exam.name}》{started}。")
+    return _put(ctx, status, f"{study_messages.paused_line(begun.put_down)}考试《{status.exam.name}》{started}。")
 
 
 def _put(ctx: Context, status: AttemptStatus, before: str = "", n: int | None = None) -> Reply:
@@ -113,7 +113,7 @@ def _put(ctx: Context, status: AttemptStatus, before: str = "", n: int | None = 
 
 def _resume(ctx: Context, ref: int) -> Reply:
     begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    status, before = begun.status, study_messages.put_down_line(begun.put_down)
+    status, before = begun.status, study_messages.paused_line(begun.put_down)
     if status.unanswered and status.place not in status.unanswered:
         return _turned(ctx, ref, next((n for n in status.unanswered if n > status.place), status.unanswered[0]), before)
     return _put(ctx, status, before)
@@ -123,7 +123,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
 
 
 def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    said = tidy(text)
+    said = normalize(text)
     status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
     shown = paper_view.item_of(ctx.session, ctx.catalog, ref, status.place)
     assert shown is not None
@@ -146,7 +146,7 @@ def _answered(ctx: Context, ref: int, shown: ShownItem, text: str) -> Recorded:
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
-        how = HOW[shown.kind]
+        how = HOW_TO_ANSWER[shown.kind]
         raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (messages.SHEET, messages.HAND_IN)) from None
 
 
@@ -179,7 +179,7 @@ def _told(ctx: Context, done: Recorded) -> Reply:
             f"{text}\n{messages.progress_line(status)}可以发「答题卡」再看一遍，或「交卷」。", buttons=(messages.SHEET, messages.HAND_IN), done=shown
         )
     put = _put(ctx, status, text)
-    return Reply(put.text, put.ask, put.buttons, done=shown)
+    return Reply(put.text, put.card, put.buttons, done=shown)
 
 
 # ── Moving about ──
@@ -212,7 +212,7 @@ def _skip(ctx: Context, ref: int) -> Reply:
 
 
 def _leave(ctx: Context, ref: int) -> Reply:
-    name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    name = current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if not name:
         return Reply("手上没有打开的考试。发送「考试」看列表。")
     status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
@@ -237,7 +237,7 @@ def _ended(ctx: Context) -> str:
     return paper_view.over(exam, last) if exam is not None else ""
 
 
-ENDED.append(_ended)
+ENDED_SOURCES.append(_ended)
 
 
 def _running(ctx: Context) -> int:

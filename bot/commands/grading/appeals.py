@@ -23,7 +23,7 @@ _GRANTED = ("准予", "同意")
 HOW_TO_ANSWER = "答复请发「申诉 回复 编号 准予 理由」或「申诉 回复 编号 维持 理由」；成绩要改的先「更正」，再「申诉 回复 编号 准予 更正 7 理由」"
 
 
-@command("申诉", takes="<考试编号 理由>")
+@command("申诉", argument="<考试编号 理由>")
 def appeal(ctx: Context, said: str) -> Reply:
     """对考试结果有异议：“申诉 3 理由”（3 是考试编号）；“申诉”看办理情况。"""
     if said.startswith("回复") and ctx.me.may(RoleName.ADMIN):

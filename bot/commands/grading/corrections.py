@@ -32,7 +32,7 @@ def _author(ctx: Context) -> Author:
     return author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
 
 
-@command("更正", role=RoleName.ADMIN, takes="<考试 编号 题号 改 B 原因=…>")
+@command("更正", role=RoleName.ADMIN, argument="<考试 编号 题号 改 B 原因=…>")
 def correct(ctx: Context, said: str) -> Reply:
     """改正考试、竞赛里标准答案错了的题：先看影响谁，再由另一位管理员“更正 确认 编号”；“更正 报告 12 改 B 原因=…”按纠错报告改。"""
     key_visibility.free(ctx.session, ctx.me.id, ctx.now)

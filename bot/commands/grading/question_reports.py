@@ -21,7 +21,7 @@ _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s+(\S.{0,299})", re.DOTALL)
 _MEANT_AS_ANSWER = re.compile(r"回复\s*#?\d|#?\d{1,9}(\s|$)")
 
 
-@command("纠错", "报错", takes="<哪里不对>")
+@command("纠错", "报错", argument="<哪里不对>")
 def report(ctx: Context, said: str) -> Reply:
     """题目有错？答题后发“纠错 哪里不对”，管理员会看到并回复。"""
     is_admin = ctx.me.may(RoleName.ADMIN)
@@ -39,7 +39,7 @@ def report(ctx: Context, said: str) -> Reply:
         mine = _mine(ctx)
         return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
-    number = sittings.report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
+    number = sittings.add_report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
     stem = ctx.catalog.question(ctx.session, version_id).stem
     more = "" if said else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
     return Reply(
@@ -52,12 +52,12 @@ def _what(ctx: Context) -> tuple[int, int | None] | None:
     last = sittings.last_answer(ctx.session, ctx.me.id)
     at = readings.focus(ctx.session, ctx.me.id)
     if at is not None and at[0] in ("sitting", "exam") and (last is None or last[1] != at[1]):
-        return quiz.put(ctx.session, ctx.catalog, at[1]).item.version_id, None
+        return quiz.current_question(ctx.session, ctx.catalog, at[1]).item.version_id, None
     return None if last is None else (last[4], last[0])
 
 
 def _mine(ctx: Context) -> Reply | None:
-    rows = sittings.my_reports(ctx.session, ctx.me.id)
+    rows = sittings.reports_of_person(ctx.session, ctx.me.id)
     if not rows:
         return None
     lines = ["我报告的题："]
@@ -92,7 +92,7 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
     return Reply(f"{messages.RECORDED}。#{number} 已答复，报告人下次使用时会看到。")
 
 
-@command("阅卷", "批阅", role=RoleName.ADMIN, takes="<编号 对|半|错>")
+@command("阅卷", "批阅", role=RoleName.ADMIN, argument="<编号 对|半|错>")
 def mark(ctx: Context, said: str) -> Reply:
     """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
     if not said:

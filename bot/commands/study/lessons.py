@@ -1,13 +1,13 @@
-"""学习, 下一页, 继续, 跳过, 退出: lessons page by page, and the way between open tasks."""
+"""学习, 下一页, 继续, 跳过, 退出: lessons page by page, and moving between open tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bot.commands import tasks
-from bot.commands.router import COMMANDS, Context, command, tidy
+from bot.commands.router import COMMANDS, Context, command, normalize
 from bot.commands.study import messages
-from bot.commands.study.quiz import ANSWERLIKE, notices
+from bot.commands.study.quiz import ANSWER_PATTERN, notices
 from bot.commands.tasks import TaskKind
 from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import Lesson
@@ -16,69 +16,71 @@ from bot.services.hours import credit
 from bot.services.study import current_task, quiz
 from bot.services.study import lessons as study_lessons
 from bot.services.study.lessons import FinishedLesson, SentPage
-from bot.services.study.quiz import QuestionPut
+from bot.services.study.quiz import AskedQuestion
 from bot.storage.study import readings
 from bot.storage.study.readings import PageRead
 
-CATALOGUE = ("目录", "列表", "课程")
-GONE = Reply(f"{messages.LESSON_GONE}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
+CATALOGUE_WORDS = ("目录", "列表", "课程")
+WITHDRAWN_REPLY = Reply(f"{messages.LESSON_WITHDRAWN}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
 
 
-@command("学习", "学法", "上课", takes="<课或法>")
+@command("学习", "学法", "上课", argument="<课或法>")
 def learn(ctx: Context, name: str) -> Reply:
     """学下一课（3 到 8 分钟）；“学习 目录”看全部，“学习 民法典”学一部法。"""
-    if name in CATALOGUE:
+    if name in CATALOGUE_WORDS:
         return catalogue(ctx)
     if not name:
-        at = readings.focus(ctx.session, ctx.me.id)
-        if at is not None and at[0] == "reading":
-            return _resume(ctx, at[1])
-        begun = [one for one in current_task.waiting(ctx.session, ctx.catalog, ctx.me.id) if one.task == "reading"]
-        if begun:
-            return _resume(ctx, begun[0].ref)
-    lessons = study_lessons.find(ctx.catalog, name, ctx.me.tier, ctx.now)
+        focus = readings.focus(ctx.session, ctx.me.id)
+        if focus is not None and focus[0] == "reading":
+            return _resume(ctx, focus[1])
+        waiting_readings = [task for task in current_task.waiting(ctx.session, ctx.catalog, ctx.me.id) if task.task == "reading"]
+        if waiting_readings:
+            return _resume(ctx, waiting_readings[0].ref)
+    lessons = study_lessons.find_lessons(ctx.catalog, name, ctx.me.tier, ctx.now)
     if not lessons:
         misnomer = ctx.library.misnomer(name)
         if misnomer is not None:
             raise Refusal(f"没有「{name}」，正确名称是《{misnomer.title}》。请发「学习 {misnomer.short}」。")
         raise Refusal(f"没有找到「{name}」的课。发送「学习 目录」看全部课程。", (Option("学习 目录", "课程目录"),))
     done = study_lessons.done_this_year(ctx.session, ctx.me.id, ctx.now)
-    ahead = [lesson for lesson in lessons if lesson.id not in done]
-    if not ahead and not name:
+    unread = [lesson for lesson in lessons if lesson.id not in done]
+    if not unread and not name:
         return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温（同一课每年只计一次学时）。", buttons=messages.AFTER_SET)
-    return _begin(ctx, (ahead or lessons)[0])
+    return _begin(ctx, (unread or lessons)[0])
 
 
 def _begin(ctx: Context, lesson: Lesson) -> Reply:
-    asking = next((one for one in quiz_waiting(ctx) if one[1] == lesson.id), None)
-    if asking is not None and not study_lessons.given_up(ctx.session, asking[0], ctx.now):
-        return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, asking[0], ctx.now), f"《{lesson.title}》还差课后题：")
-    told = notices(ctx)
-    if credit.counted_lesson(ctx.session, ctx.me.id, lesson.id, ctx.today):
-        told = "\n".join(line for line in (told, "这一课今年已经学过，重温不再计学时。") if line)
-    return messages.page_reply(study_lessons.start(ctx.session, ctx.catalog, ctx.me.id, lesson, ctx.now), told)
+    open_questions = next((pair for pair in open_closing_questions(ctx) if pair[1] == lesson.id), None)
+    if open_questions is not None and not study_lessons.close_if_uncredited(ctx.session, open_questions[0], ctx.now):
+        return messages.question_reply(
+            quiz.resume(ctx.session, ctx.catalog, ctx.me.id, open_questions[0], ctx.now), f"《{lesson.title}》还差课后题："
+        )
+    notice = notices(ctx)
+    if credit.is_lesson_counted(ctx.session, ctx.me.id, lesson.id, ctx.today):
+        notice = "\n".join(line for line in (notice, "这一课今年已经学过，重温不再计学时。") if line)
+    return messages.page_reply(study_lessons.start(ctx.session, ctx.catalog, ctx.me.id, lesson, ctx.now), notice)
 
 
-def quiz_waiting(ctx: Context) -> list[tuple[int, str]]:
+def open_closing_questions(ctx: Context) -> list[tuple[int, str]]:
     """(sitting, lesson) of closing questions that are still open."""
-    found = []
-    for ref, kind, scope, _, _ in readings.open_sittings(ctx.session, ctx.me.id):
+    open_questions = []
+    for sitting_id, kind, scope, _, _ in readings.open_sittings(ctx.session, ctx.me.id):
         reading = readings.reading(ctx.session, int(scope)) if kind == "lesson" else None
         if reading is not None:
-            found.append((ref, reading.lesson))
-    return found
+            open_questions.append((sitting_id, reading.lesson))
+    return open_questions
 
 
 def catalogue(ctx: Context) -> Reply:
     """All lessons of this person's tier by law, done and to do."""
     done = study_lessons.done_this_year(ctx.session, ctx.me.id, ctx.now)
     by_law: dict[str, list[Lesson]] = {}
-    for lesson in study_lessons.find(ctx.catalog, "", ctx.me.tier, ctx.now):
+    for lesson in study_lessons.find_lessons(ctx.catalog, "", ctx.me.tier, ctx.now):
         by_law.setdefault(lesson.law, []).append(lesson)
     lines = ["📚 课程目录（✓ 今年已学）"]
     for law, lessons in by_law.items():
-        lines.append(f"\n{law} {sum(one.id in done for one in lessons)}/{len(lessons)}")
-        lines += [f"{'✓' if one.id in done else '·'} {one.title}（{one.minutes} 分钟）" for one in lessons]
+        lines.append(f"\n{law} {sum(lesson.id in done for lesson in lessons)}/{len(lessons)}")
+        lines += [f"{'✓' if lesson.id in done else '·'} {lesson.title}（{lesson.minutes} 分钟）" for lesson in lessons]
     lines.append("\n回复「学习」学下一课，或「学习 课名」「学习 法名」。")
     return Reply("\n".join(lines), buttons=(Option("学习", "学下一课"),))
 
@@ -86,18 +88,18 @@ def catalogue(ctx: Context) -> Reply:
 @command("下一页", "翻页", "下页", "下一题")
 def next_page(ctx: Context, _: str) -> Reply:
     """读完这一页，翻到下一页。"""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is None:
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is None:
         waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
         raise Refusal(
             f"现在没有正在读的课。{messages.waiting_line(waiting)}" if waiting else "现在没有正在读的课。发送「学习」开始。",
             (Option("学习", "学习"),),
         )
-    return tasks.TASKS[at[0]].turn(ctx, at[1])
+    return tasks.TASKS[focus[0]].turn(ctx, focus[1])
 
 
 def _typed(ctx: Context, reading_id: int, text: str) -> Reply | None:
-    if not ANSWERLIKE.fullmatch(tidy(text)):
+    if not ANSWER_PATTERN.fullmatch(normalize(text)):
         return None
     raise Refusal(f"{messages.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
 
@@ -111,81 +113,81 @@ def _tapped(ctx: Context, reading_id: int, number: int, _: str) -> Reply:
         raise Refusal(f"{messages.REFUSED}：这一页已经翻过了。回复「继续」看现在的一页。", (messages.RESUME,))
     if readings.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
         return _resume(ctx, reading_id)
-    return _turned(ctx, reading_id)
+    return _turn(ctx, reading_id)
 
 
-def _turned(ctx: Context, reading_id: int) -> Reply:
-    match study_lessons.turn(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now):
+def _turn(ctx: Context, reading_id: int) -> Reply:
+    match study_lessons.turn_page(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now):
         case SentPage() as page:
             return messages.page_reply(page)
-        case QuestionPut() as put:
-            read = readings.pages_read(ctx.session, reading_id)
-            last = messages.credit_line(PageCredit(read[-1].seen, read[-1].credited, read[-1].reason)) if read else ""
-            return messages.question_reply(put, f"{last}\n{_before_closing(ctx, reading_id, read)}".strip())
+        case AskedQuestion() as asked:
+            pages = readings.pages_read(ctx.session, reading_id)
+            last_page = messages.credit_line(PageCredit(pages[-1].seen, pages[-1].credited, pages[-1].reason)) if pages else ""
+            return messages.question_reply(asked, f"{last_page}\n{_closing_intro(ctx, reading_id, pages)}".strip())
         case FinishedLesson() as finished:
-            return Reply(messages.lesson_finished(finished), buttons=messages.AFTER_LESSON)
+            return Reply(messages.lesson_finished_text(finished), buttons=messages.AFTER_LESSON)
         case None:
-            return GONE
+            return WITHDRAWN_REPLY
 
 
-def _before_closing(ctx: Context, reading_id: int, read: Sequence[PageRead]) -> str:
+def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> str:
     """What the closing questions are worth: nothing, where no page was credited; then how to read the lesson again."""
     reading = readings.reading(ctx.session, reading_id)
-    if reading is None or any(one.credited for one in read):
+    if reading is None or any(page.credited for page in pages):
         return "读完了，答完课后题即计学时。"
     title = ctx.library.lessons[reading.lesson].title
     return f"读完了，但每一页都没有计时，答完课后题也不计学时。要计学时请重读：先回复「退出」，再发「学习 {title}」。"
 
 
 @command("继续", "接着做")
-def go_on(ctx: Context, _: str) -> Reply:
+def continue_task(ctx: Context, _: str) -> Reply:
     """接着做放下的题或课。"""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is not None:
-        return tasks.TASKS[at[0]].resume(ctx, at[1])
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is not None:
+        return tasks.TASKS[focus[0]].resume(ctx, focus[1])
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if not waiting:
-        told = notices(ctx)
+        notice = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
-        return Reply("\n".join(line for line in (told, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
+        return Reply("\n".join(line for line in (notice, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
     first = waiting[0]
-    return COMMANDS[first.word].do(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
+    return COMMANDS[first.word].handler(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
 
 
-def _resume(ctx: Context, ref: int) -> Reply:
-    reading = readings.reading(ctx.session, ref)
+def _resume(ctx: Context, reading_id: int) -> Reply:
+    reading = readings.reading(ctx.session, reading_id)
     if reading is not None and reading.state == "asking":
         readings.drop_focus(ctx.session, ctx.me.id)
-    page = study_lessons.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    return GONE if page is None else messages.page_reply(page, notices(ctx))
+    page = study_lessons.resume(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now)
+    return WITHDRAWN_REPLY if page is None else messages.page_reply(page, notices(ctx))
 
 
 @command("跳过", "换一题")
 def skip(ctx: Context, _: str) -> Reply:
     """先跳过这一题（最后再回来），或不学这一课。"""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is None:
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is None:
         raise Refusal("现在没有可以跳过的题或课。")
-    return tasks.TASKS[at[0]].skip(ctx, at[1])
+    return tasks.TASKS[focus[0]].skip(ctx, focus[1])
 
 
-def _skip(ctx: Context, ref: int) -> Reply:
-    current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
-    readings.close_reading(ctx.session, ref, "left", ctx.now)
+def _skip(ctx: Context, reading_id: int) -> Reply:
+    current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    readings.close_reading(ctx.session, reading_id, "left", ctx.now)
     return Reply("这一课先不学了，没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
 
 
 @command("退出", "不做了", "停止")
 def leave(ctx: Context, _: str) -> Reply:
     """放下手上的题或课，已答的都算数。"""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is None:
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is None:
         return Reply("手上没有打开的题或课。发送「帮助」看看能做什么。")
-    return tasks.TASKS[at[0]].leave(ctx, at[1])
+    return tasks.TASKS[focus[0]].leave(ctx, focus[1])
 
 
-def _leave(ctx: Context, ref: int) -> Reply:
-    return messages.put_down_reply(current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
+def _leave(ctx: Context, reading_id: int) -> Reply:
+    return messages.paused_reply(current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
 
 
-tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turned, _skip, _leave, lambda ctx, ref: False))
+tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turn, _skip, _leave, lambda ctx, ref: False))

@@ -1,10 +1,10 @@
-"""Outcomes in sentences: questions as cards, verdicts, pages, hours. What is said stands here; what is so stands below."""
+"""The texts and cards of study: questions, verdicts, lesson pages, hours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands.tasks import card_of
+from bot.commands.tasks import card_code
 from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import plain
 from bot.domain.library.question import Question
@@ -15,59 +15,63 @@ from bot.domain.times import chinese_day, day_of, minutes_text
 from bot.services.hours.credit import EarnedCredit
 from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
-from bot.services.study.quiz import AnswerOutcome, QuestionPut
+from bot.services.study.quiz import AnswerOutcome, AskedQuestion
 from bot.storage.study.sittings import Score
 
 RECORDED = "已记录"
 REFUSED = "未记录"
 NEXT_PAGE = "下一页"
-LESSON_GONE = "这一课已经下架，之前的阅读不计学时。"
+LESSON_WITHDRAWN = "这一课已经下架，之前的阅读不计学时。"
 RESUME = Option("继续", "继续")
 AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("我的学时", "我的学时"))
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-def question_card(put: QuestionPut) -> QuestionCard:
+def question_card(asked: AskedQuestion) -> QuestionCard:
     """A question with its buttons."""
-    question = put.question
-    options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
+    question = asked.question
+    options = tuple(Option(say, say if say == choice_text else f"{say}. {choice_text}") for say, choice_text in question.choices)
     stem = question.stem if options else f"{question.stem}\n（请直接输入答案）"
-    place = f"第{put.item.n}/{put.sitting.size}题"
-    form = FORMS[put.sitting.kind]
+    place = f"第{asked.item.n}/{asked.sitting.size}题"
+    form = FORMS[asked.sitting.kind]
     if form.kind == "lesson":
         place = form.name + place
     elif form.one_life:
-        place = f"第{put.item.n}题"
+        place = f"第{asked.item.n}题"
     return QuestionCard(
-        card_of(form.task, put.sitting.id, put.item.n), f"{place} · {question.label} · {question.law}", stem, options, question.kind == "multiple"
+        card_code(form.task, asked.sitting.id, asked.item.n),
+        f"{place} · {question.label} · {question.law}",
+        stem,
+        options,
+        question.kind == "multiple",
     )
 
 
-def question_reply(put: QuestionPut, before: str = "") -> Reply:
+def question_reply(asked: AskedQuestion, intro: str = "") -> Reply:
     """A question, with something said before it: first what was put down for it."""
-    return Reply("\n".join(line for line in (put_down_line(put.put_down), before) if line), question_card(put))
+    return Reply("\n".join(line for line in (paused_line(asked.paused), intro) if line), question_card(asked))
 
 
-def verdict(outcome: AnswerOutcome) -> str:
+def verdict_text(outcome: AnswerOutcome) -> str:
     """The result of an answer with its reason, source and worth; begins with 已记录."""
     mark, question = outcome.mark, outcome.question
-    if outcome.kept_back:
-        return "\n".join(line for line in (f"{RECORDED}。{outcome.kept_back}", worth_line(outcome)) if line)
+    if outcome.withheld:
+        return "\n".join(line for line in (f"{RECORDED}。{outcome.withheld}", worth_line(outcome)) if line)
     if mark.provisional:
         lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点（暂定，待人工确认）。"]
         lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写：{point}" for point in mark.missing]
     elif mark.correct:
         lines = [f"{RECORDED}。✅ 回答正确。"]
     elif mark.earned:
-        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分（规则 M1）。正确答案：{_key(question)}"]
+        lines = [f"{RECORDED}。🔸 选对了一部分，得一半分（规则 M1）。正确答案：{_key_text(question)}"]
     else:
-        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key(question)}"]
+        lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key_text(question)}"]
     lines += [f"解析：{question.explanation}", question.cited]
     lines += [line for line in (worth_line(outcome), notebook_line(outcome)) if line]
     return "\n".join(lines)
 
 
-def _key(question: Question) -> str:
+def _key_text(question: Question) -> str:
     """The right answer; several options stand below each other, so the first starts a line too."""
     key = question.show_key()
     return f"\n{key}" if "\n" in key else key
@@ -75,7 +79,7 @@ def _key(question: Question) -> str:
 
 def worth_line(outcome: AnswerOutcome) -> str:
     """What an answer earned, or why nothing."""
-    if not FORMS[outcome.sitting.kind].credits:
+    if not FORMS[outcome.sitting.kind].earns_credit:
         return ""
     if outcome.earned is None:
         return "学时：本题今年已计过，不重复计。"
@@ -84,22 +88,22 @@ def worth_line(outcome: AnswerOutcome) -> str:
 
 def notebook_line(outcome: AnswerOutcome) -> str:
     """How the notebook moved: what came in, what left and when it is asked again, and that an answer was slow; empty when it did not."""
-    moved = outcome.moved
+    moved = outcome.notebook_move
     if moved is None:
         return ""
-    back, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.rights
+    next_review, rights = chinese_day(day_of(moved.entry.card.due)), moved.entry.right_in_a_row
     slow = f"（用时超过 {slow_after(outcome.question)} 秒，按较慢计，会早些再问）" if moved.slow else ""
     if not rights:
         return "已收入错题本，之后会再问"
     if moved.left:
-        return f"连续答对 {rights} 次，移出错题本；{back}再问一次{slow}"
+        return f"连续答对 {rights} 次，移出错题本；{next_review}再问一次{slow}"
     if moved.entry.listed:
         return f"错题本：已连续答对 {rights} 次，再对 {RIGHTS_TO_LEAVE - rights} 次移出{slow}"
-    return f"错题复习：还记得，{back}再问{slow}"
+    return f"错题复习：还记得，{next_review}再问{slow}"
 
 
-def earned_line(earned: EarnedCredit, what: str) -> str:
-    parts = [f"{what} +{minutes_text(earned.credited)}"] if earned.credited else []
+def earned_line(earned: EarnedCredit, activity: str) -> str:
+    parts = [f"{activity} +{minutes_text(earned.credited)}"] if earned.credited else []
     if earned.refused:
         parts.append(earned.reason)
     return f"学时：{'；'.join(parts)}（规则 {earned.rule.name}）" if parts else ""
@@ -113,7 +117,7 @@ def score_line(name: str, score: Score) -> str:
 def page_reply(sent: SentPage, notices: str = "") -> Reply:
     """A page of a lesson with the button that turns it."""
     total = len(sent.lesson.pages)
-    lines = [line for line in (notices, put_down_line(sent.put_down)) if line]
+    lines = [line for line in (notices, paused_line(sent.paused)) if line]
     if sent.changed:
         lines.append("课程内容已更新，从头开始。")
     if sent.credit is not None:
@@ -121,7 +125,7 @@ def page_reply(sent: SentPage, notices: str = "") -> Reply:
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
     text = "\n".join([*lines, head]) + "\n\n" + plain(sent.lesson.pages[sent.number - 1])
     label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}（课后题）" if sent.lesson.questions else f"{NEXT_PAGE}（完成）"
-    return Reply(text, QuestionCard(card_of("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
+    return Reply(text, QuestionCard(card_code("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
 
 
 def credit_line(credit: PageCredit) -> str:
@@ -130,31 +134,30 @@ def credit_line(credit: PageCredit) -> str:
     return f"上一页计 {minutes_text(credit.credited)}。"
 
 
-def put_down_line(name: str) -> str:
+def paused_line(name: str) -> str:
     return f"{name}先放下了，回复「继续」可以接着做。" if name else ""
 
 
-def put_down_reply(name: str) -> Reply:
+def paused_reply(name: str) -> Reply:
     """The answer to 退出: what was put down waits."""
     return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
 
 
-def lesson_finished(done: FinishedLesson) -> str:
+def lesson_finished_text(finished: FinishedLesson) -> str:
     """A lesson's end: seen, credited, refused and why."""
-    seen = sum(one.seen for one in done.pages)
-    lines = [
-        f"🎓 《{done.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(done.earned.credited)}（规则 {done.earned.rule.name}）。"
-    ]
-    if done.earned.refused:
-        lines.append(f"{minutes_text(done.earned.refused)}未计：{done.earned.reason}。")
-    uncounted = [one for one in done.pages if one.reason]
+    earned = finished.earned
+    seen = sum(page.seen for page in finished.pages)
+    lines = [f"🎓 《{finished.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(earned.credited)}（规则 {earned.rule.name}）。"]
+    if earned.refused:
+        lines.append(f"{minutes_text(earned.refused)}未计：{earned.reason}。")
+    uncounted = [page for page in finished.pages if page.reason]
     if uncounted:
         lines.append(f"有 {len(uncounted)} 页没有全计，回复「为什么」看每页明细。")
     return "\n".join(lines)
 
 
-def waiting_line(found: Sequence[WaitingTask]) -> str:
-    if not found:
+def waiting_line(waiting: Sequence[WaitingTask]) -> str:
+    if not waiting:
         return ""
-    how = f"现在开始请回复「{found[0].word}」" if found[0].word else "回复「继续」接着做"
-    return f"还有没做完的：{'、'.join(one.name for one in found[:3])}。{how}。"
+    how_to = f"现在开始请回复「{waiting[0].word}」" if waiting[0].word else "回复「继续」接着做"
+    return f"还有没做完的：{'、'.join(task.name for task in waiting[:3])}。{how_to}。"

@@ -1,7 +1,4 @@
-"""每日, 练习, and the answers themselves: typed, tapped, numbered.
-
-What a person is to be told the next time they come by: answers to the questions they reported.
-"""
+"""每日, 练习, and answers to questions: typed, tapped or numbered; also the notices that a person is to read first."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from bot.commands import hours, tasks
-from bot.commands.router import COMMANDS, Context, command, tidy
+from bot.commands.router import COMMANDS, Context, command, normalize
 from bot.commands.study import messages
 from bot.commands.tasks import TaskKind
 from bot.domain.library.question import KINDS
@@ -19,216 +16,216 @@ from bot.domain.study.sitting import FORMS
 from bot.domain.text.typed_answers import parse_numbered
 from bot.services.library import key_visibility
 from bot.services.study import current_task, lessons, mistakes, quiz
-from bot.services.study.quiz import AnswerOutcome, QuestionPut
+from bot.services.study.quiz import AnswerOutcome, AskedQuestion
 from bot.storage.study import readings, sittings
 from bot.storage.study.sittings import Score
 
-HOW = {
+HOW_TO_ANSWER = {
     "single": "请回复一个选项字母，例如 B",
     "multiple": "请回复选项字母，例如 AC",
     "judge": "请回复 对 或 错",
     "fill": "请直接回复答案",
     "short": "请直接用文字作答",
 }
-ANSWERLIKE = re.compile(r"(?:第?\d{1,3}题?[\s:：.、]*)?(?:[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+)", re.IGNORECASE)
-ENDED: list[Callable[[Context], str]] = []
+ANSWER_PATTERN = re.compile(r"(?:第?\d{1,3}题?[\s:：.、]*)?(?:[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+)", re.IGNORECASE)
+ENDED_SOURCES: list[Callable[[Context], str]] = []
 """What ended lately and how, in a sentence, for answers that come too late for it; empty when nothing did."""
 
 
 @command("每日", "每日一练", "一练", "打卡")
 def daily(ctx: Context, _: str) -> Reply:
     """今天的 5 道题，约 3 分钟，每题当场看结果和依据。"""
-    got = quiz.daily(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
-    told = notices(ctx)
-    if isinstance(got, Score):
-        text = f"今天的每日一练已经完成：共 {got.answered} 题，答对 {got.right} 题。想多练可以发「练习」。"
-        return Reply("\n".join(line for line in (told, text) if line), buttons=messages.AFTER_SET)
-    return messages.question_reply(got, told)
+    daily_set = quiz.take_daily_set(ctx.session, ctx.catalog, ctx.me.id, ctx.now, ctx.rng)
+    notice = notices(ctx)
+    if isinstance(daily_set, Score):
+        text = f"今天的每日一练已经完成：共 {daily_set.answered} 题，答对 {daily_set.right} 题。想多练可以发「练习」。"
+        return Reply("\n".join(line for line in (notice, text) if line), buttons=messages.AFTER_SET)
+    return messages.question_reply(daily_set, notice)
 
 
-Mode = Callable[[Context, str], Reply]
-MODES: dict[str, Mode] = {}
+PracticeMode = Callable[[Context, str], Reply]
+PRACTICE_MODES: dict[str, PracticeMode] = {}
 """What 练习 does for a first word that names a way to practise and no law."""
 
 
-def mode(*words: str) -> Callable[[Mode], Mode]:
+def practice_mode(*words: str) -> Callable[[PracticeMode], PracticeMode]:
     """Register a way to practise under its words; it gets what follows them."""
 
-    def register(do: Mode) -> Mode:
-        MODES.update(dict.fromkeys(words, do))
+    def register(do: PracticeMode) -> PracticeMode:
+        PRACTICE_MODES.update(dict.fromkeys(words, do))
         return do
 
     return register
 
 
-@command("练习", takes="<法>")
+@command("练习", argument="<法>")
 def practice(ctx: Context, law: str) -> Reply:
     """随机练 10 题，不限次数；也可“练习 民法典”按法练，“练习 错题”只练错题，“练习 模拟”做一套模拟卷。"""
     word, _, rest = law.partition(" ")
-    if word in MODES:
-        return MODES[word](ctx, rest.strip())
-    return messages.question_reply(quiz.practice(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng))
+    if word in PRACTICE_MODES:
+        return PRACTICE_MODES[word](ctx, rest.strip())
+    return messages.question_reply(quiz.start_practice(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng))
 
 
-@mode("随机")
-def at_random(ctx: Context, law: str) -> Reply:
+@practice_mode("随机")
+def practise_random(ctx: Context, law: str) -> Reply:
     """Ten of a law, or of everything."""
-    return messages.question_reply(quiz.practice(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng))
+    return messages.question_reply(quiz.start_practice(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng))
 
 
-@mode("错题", "错题本")
-def only_mistakes(ctx: Context, law: str) -> Reply:
+@practice_mode("错题", "错题本")
+def practise_mistakes(ctx: Context, law: str) -> Reply:
     """Ten of the notebook (of a law), due or not."""
-    put = quiz.drill(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
-    if put is None:
+    asked = quiz.practise_mistakes(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
+    if asked is None:
         return Reply(
             f"错题本里{f'没有《{law}》的题' if law else '现在是空的'}，没有可练的错题。", buttons=(Option("每日", "每日一练"), Option("练习", "练习"))
         )
-    return messages.question_reply(put, "只练错题，不占每天的复习题数。")
+    return messages.question_reply(asked, "只练错题，不占每天的复习题数。")
 
 
-def hears_free_text(ctx: Context) -> bool:
+def awaits_free_text(ctx: Context) -> bool:
     """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
-    at = readings.focus(ctx.session, ctx.me.id)
-    return at is not None and tasks.TASKS[at[0]].writes(ctx, at[1])
+    focus = readings.focus(ctx.session, ctx.me.id)
+    return focus is not None and tasks.TASKS[focus[0]].awaits_text(ctx, focus[1])
 
 
-def typed(ctx: Context, text: str) -> Reply | None:
+def handle_typed(ctx: Context, text: str) -> Reply | None:
     """A typed text as the answer to what is in hand; None when it is nothing of the kind."""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is not None:
-        return tasks.TASKS[at[0]].typed(ctx, at[1], text)
-    if not ANSWERLIKE.fullmatch(tidy(text)):
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is not None:
+        return tasks.TASKS[focus[0]].handle_typed(ctx, focus[1], text)
+    if not ANSWER_PATTERN.fullmatch(normalize(text)):
         return None
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if waiting:
         raise Refusal(f"{messages.REFUSED}：现在没有正在答的题。{messages.waiting_line(waiting)}", (messages.RESUME,))
-    if ended := next((said for look in ENDED if (said := look(ctx))), ""):
+    if ended := next((sentence for source in ENDED_SOURCES if (sentence := source(ctx))), ""):
         raise Refusal(f"{messages.REFUSED}：{ended}")
     raise Refusal(f"{messages.REFUSED}：现在没有正在答的题。发送「每日」开始今天的一练。", (Option("每日", "每日一练"),))
 
 
-def tapped(ctx: Context, task: str, text: str) -> Reply:
+def handle_tap(ctx: Context, task: str, text: str) -> Reply:
     """A tap on a card: it goes to the very question or page it was made for, and late taps change nothing."""
-    found = tasks.on_card(task)
-    if found is None:
+    on_card = tasks.parse_card_code(task)
+    if on_card is None:
         raise Refusal(f"{messages.REFUSED}：这张卡片已经失效。回复「继续」接着做。", (messages.RESUME,))
-    of, ref, n = found
-    return of.tapped(ctx, ref, n, text)
+    task_kind, row_id, number = on_card
+    return task_kind.handle_tap(ctx, row_id, number, text)
 
 
 # ── A sitting in hand ──
 
 
-def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    put = quiz.put(ctx.session, ctx.catalog, ref)
+def _typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
+    asked = quiz.current_question(ctx.session, ctx.catalog, sitting_id)
     numbered = parse_numbered(text)
-    if numbered is not None and _means_a_place(ctx, put, text, *numbered):
-        put = _numbered(ctx, put, numbered[0])
+    if numbered is not None and _names_other_question(ctx, asked, text, *numbered):
+        asked = _question_by_number(ctx, asked, numbered[0])
         text = numbered[1]
-    choice = put.question.hear(text)
+    choice = asked.question.hear(text)
     if choice is None:
-        return _not_an_answer(ctx, put, text)
-    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+        return _refuse_non_answer(ctx, asked, text)
+    return answer_reply(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, asked, choice, ctx.incoming, ctx.now))
 
 
-def _means_a_place(ctx: Context, put: QuestionPut, text: str, n: int, answer: str) -> bool:
+def _names_other_question(ctx: Context, asked: AskedQuestion, text: str, number: int, answer: str) -> bool:
     """True when a numbered text (3B) is meant for the question of that number, and is no answer to the one in hand."""
-    if put.question.choices:
-        return put.question.hear(text) is None
-    if n == put.item.n:
+    if asked.question.choices:
+        return asked.question.hear(text) is None
+    if number == asked.item.n:
         return "题" in text
-    item = sittings.item(ctx.session, put.sitting.id, n)
+    item = sittings.item(ctx.session, asked.sitting.id, number)
     if item is None:
         return False
     other = ctx.catalog.question(ctx.session, item.version_id)
     return bool(other.choices) and other.hear(answer) is not None
 
 
-def _numbered(ctx: Context, put: QuestionPut, n: int) -> QuestionPut:
+def _question_by_number(ctx: Context, asked: AskedQuestion, number: int) -> AskedQuestion:
     """The question of a number (3B), which need not be the one in hand."""
-    if n == put.item.n:
-        return put
-    item = sittings.item(ctx.session, put.sitting.id, n)
+    if number == asked.item.n:
+        return asked
+    item = sittings.item(ctx.session, asked.sitting.id, number)
     if item is None:
-        raise Refusal(f"{messages.REFUSED}：这一组只有 {put.sitting.size} 题，没有第 {n} 题。")
-    if sittings.answered(ctx.session, put.sitting.id, n) is not None:
-        raise Refusal(f"{messages.REFUSED}：第 {n} 题已经答过，以第一次为准。")
-    return QuestionPut(put.sitting, item, ctx.catalog.question(ctx.session, item.version_id))
+        raise Refusal(f"{messages.REFUSED}：这一组只有 {asked.sitting.size} 题，没有第 {number} 题。")
+    if sittings.recorded_answer(ctx.session, asked.sitting.id, number) is not None:
+        raise Refusal(f"{messages.REFUSED}：第 {number} 题已经答过，以第一次为准。")
+    return AskedQuestion(asked.sitting, item, ctx.catalog.question(ctx.session, item.version_id))
 
 
-def _not_an_answer(ctx: Context, put: QuestionPut, text: str) -> Reply | None:
-    said = tidy(text)
-    if len(said) <= 6 and difflib.get_close_matches(said.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
+def _refuse_non_answer(ctx: Context, asked: AskedQuestion, text: str) -> Reply | None:
+    tidied = normalize(text)
+    if len(tidied) <= 6 and difflib.get_close_matches(tidied.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
         return None
-    label = KINDS[put.question.kind].label
-    raise Refusal(f"{messages.REFUSED}：这道是{label}，{HOW[put.question.kind]}；换一题回「跳过」，先放下回「退出」。")
+    label = KINDS[asked.question.kind].label
+    raise Refusal(f"{messages.REFUSED}：这道是{label}，{HOW_TO_ANSWER[asked.question.kind]}；换一题回「跳过」，先放下回「退出」。")
 
 
-def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
-    put, choice = answered_by_tap(ctx, ref, n, text)
-    if readings.focus(ctx.session, ctx.me.id) != (FORMS[put.sitting.kind].task, ref):
-        quiz.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
+def _tapped(ctx: Context, sitting_id: int, number: int, text: str) -> Reply:
+    asked, choice = tapped_answer(ctx, sitting_id, number, text)
+    if readings.focus(ctx.session, ctx.me.id) != (FORMS[asked.sitting.kind].task, sitting_id):
+        quiz.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now)
+    return answer_reply(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, asked, choice, ctx.incoming, ctx.now))
 
 
-def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[QuestionPut, str]:
+def tapped_answer(ctx: Context, sitting_id: int, number: int, text: str) -> tuple[AskedQuestion, str]:
     """The question that a card was made for and the choice tapped. Raises `Refusal` for somebody else's card, an old one, a second tap."""
-    sitting = sittings.sitting(ctx.session, ref)
+    sitting = sittings.sitting(ctx.session, sitting_id)
     if sitting is None or sitting.person_id != ctx.me.id:
         raise Refusal(f"{messages.REFUSED}：这张卡片不是发给您的。")
-    if sittings.answered(ctx.session, ref, n) is not None:
+    if sittings.recorded_answer(ctx.session, sitting_id, number) is not None:
         raise Refusal(f"{messages.REFUSED}：这道题已经答过，以第一次为准。")
-    item = sittings.item(ctx.session, ref, n)
+    item = sittings.item(ctx.session, sitting_id, number)
     if sitting.state != "open" or item is None:
         raise Refusal(f"{messages.REFUSED}：这一组题已经结束，这张卡片不再有效。")
     question = ctx.catalog.question(ctx.session, item.version_id)
     choice = question.hear(text)
     if choice is None:
-        raise Refusal(f"{messages.REFUSED}：这道是{KINDS[question.kind].label}，{HOW[question.kind]}。")
-    return QuestionPut(sitting, item, question), choice
+        raise Refusal(f"{messages.REFUSED}：这道是{KINDS[question.kind].label}，{HOW_TO_ANSWER[question.kind]}。")
+    return AskedQuestion(sitting, item, question), choice
 
 
-def _resume(ctx: Context, ref: int) -> Reply:
-    return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now), notices(ctx))
+def _resume(ctx: Context, sitting_id: int) -> Reply:
+    return messages.question_reply(quiz.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now), notices(ctx))
 
 
-def _turn(ctx: Context, ref: int) -> Reply:
-    return messages.question_reply(quiz.put(ctx.session, ctx.catalog, ref), "请先答这一题；换一题回「跳过」。")
+def _turn(ctx: Context, sitting_id: int) -> Reply:
+    return messages.question_reply(quiz.current_question(ctx.session, ctx.catalog, sitting_id), "请先答这一题；换一题回「跳过」。")
 
 
-def _skip(ctx: Context, ref: int) -> Reply:
-    ahead = quiz.skip(ctx.session, ctx.catalog, ref, ctx.now)
-    if ahead is None:
-        return messages.question_reply(quiz.put(ctx.session, ctx.catalog, ref), "这是最后一道没答的题了；不想做回「退出」。")
-    return messages.question_reply(ahead, "先跳过，最后再回来。")
+def _skip(ctx: Context, sitting_id: int) -> Reply:
+    next_question = quiz.skip(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    if next_question is None:
+        return messages.question_reply(quiz.current_question(ctx.session, ctx.catalog, sitting_id), "这是最后一道没答的题了；不想做回「退出」。")
+    return messages.question_reply(next_question, "先跳过，最后再回来。")
 
 
-def _leave(ctx: Context, ref: int) -> Reply:
-    name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+def _leave(ctx: Context, sitting_id: int) -> Reply:
+    name = current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if name:
-        return messages.put_down_reply(name)
-    score = sittings.score(ctx.session, ref)
+        return messages.paused_reply(name)
+    score = sittings.score(ctx.session, sitting_id)
     if not score.answered:
         return Reply("这一轮结束：一题也没有答，没有要记录的。", buttons=messages.AFTER_SET)
     return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=messages.AFTER_SET)
 
 
-def _writes(ctx: Context, ref: int) -> bool:
-    return not quiz.put(ctx.session, ctx.catalog, ref).question.options
+def _awaits_text(ctx: Context, sitting_id: int) -> bool:
+    return not quiz.current_question(ctx.session, ctx.catalog, sitting_id).question.options
 
 
 for _kind, _letter in (("sitting", "s"), ("match", "m")):
-    tasks.register(TaskKind(_kind, _letter, _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
+    tasks.register(TaskKind(_kind, _letter, _typed, _tapped, _resume, _turn, _skip, _leave, _awaits_text))
 
 
-def told(ctx: Context, outcome: AnswerOutcome) -> Reply:
+def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
     """The verdict and what comes after it: the next question, or the end of the set and what waits."""
-    text = messages.verdict(outcome) if FORMS[outcome.sitting.kind].tells else f"{messages.RECORDED}。"
+    text = messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].shows_verdict else f"{messages.RECORDED}。"
     done = f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
-    if outcome.following is not None:
-        return Reply(text, messages.question_card(outcome.following), done=done)
-    closing, buttons = ENDINGS.get(outcome.sitting.kind, _scored)(ctx, outcome)
+    if outcome.next_question is not None:
+        return Reply(text, messages.question_card(outcome.next_question), done=done)
+    closing, buttons = ENDINGS.get(outcome.sitting.kind, _score_ending)(ctx, outcome)
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [text, "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
     return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=done)
@@ -251,26 +248,26 @@ def ending(kind: str) -> Callable[[Ending], Ending]:
     return register
 
 
-def _scored(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+def _score_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     assert outcome.score is not None
     return messages.score_line(FORMS[outcome.sitting.kind].name, outcome.score), messages.AFTER_SET
 
 
 @ending("daily")
-def _day_done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
-    closing, buttons = _scored(ctx, outcome)
+def _daily_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+    closing, buttons = _score_ending(ctx, outcome)
     return f"{closing}\n{hours.streak_line(mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))}", buttons
 
 
 @ending("lesson")
-def _lesson_done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+def _lesson_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     finished = lessons.finish(ctx.session, ctx.catalog, ctx.me.id, int(outcome.sitting.scope), ctx.now)
-    return messages.LESSON_GONE if finished is None else messages.lesson_finished(finished), messages.AFTER_LESSON
+    return messages.LESSON_WITHDRAWN if finished is None else messages.lesson_finished_text(finished), messages.AFTER_LESSON
 
 
 def notices(ctx: Context) -> str:
     """Lines to say first; each is told once, and not in the middle of an exam: an answer about a question may hold its key."""
     if key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now):
         return ""
-    told = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
-    return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in told)
+    answers = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
+    return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in answers)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Literal
 
-from bot.domain.message import Reply, lettered
+from bot.domain.message import Reply, plain_text
 from bot.domain.times import day_of, end_of, start_of
 
 SHARE = Fraction(4, 5)
@@ -157,5 +157,5 @@ def of_channel(channel: str, limits: tuple[PlatformLimit, ...] = LIMITS) -> tupl
 
 def weight(reply: Reply) -> int:
     """How many messages a reply may become for one person at most: its pieces, and the card beside them."""
-    texts = -(-len(lettered(reply).encode()) // TEXT_BYTES) or 1
-    return texts + (1 if reply.ask is not None or reply.buttons else 0)
+    texts = -(-len(plain_text(reply).encode()) // TEXT_BYTES) or 1
+    return texts + (1 if reply.card is not None or reply.buttons else 0)

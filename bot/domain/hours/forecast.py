@@ -17,14 +17,14 @@ from bot.domain.calendar import ONE_DAY, Calendar
 from bot.domain.hours.policy import shown_hours, total_hours
 from bot.domain.people.person import Absence
 
-TOO_EARLY = 20
+MIN_ELAPSED_DAYS = 20
 """Working days on duty before anything is foretold."""
-FOUR_OF_FIVE = 1.28
+DEVIATIONS_80_PERCENT = 1.28
 """Standard deviations within which four of five outcomes lie."""
-LEAST_MINUTES = 3
+MIN_MINUTES = 3
 """Nothing smaller can be learned at a sitting: a lesson takes three minutes."""
 QUARTER = Decimal("0.25")
-_NOUGHT = Decimal(0)
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +95,23 @@ class Outlook:
 
     @property
     def missing(self) -> Decimal:
-        return max(_NOUGHT, self.quota.need - self.total)
+        return max(_ZERO, self.quota.need - self.total)
 
     @property
-    def short(self) -> Decimal:
+    def collective_missing(self) -> Decimal:
         """What is missing of collective study."""
-        return max(_NOUGHT, self.quota.floor - self.collective[0])
+        return max(_ZERO, self.quota.floor - self.collective[0])
 
     @property
     def reached(self) -> bool:
-        return not self.missing and not self.short
+        return not self.missing and not self.collective_missing
 
     @property
     def will_miss(self) -> bool:
         return self.expected < self.quota.need or self.collective[1] < self.quota.floor
 
     @property
-    def surely(self) -> bool:
+    def will_surely_miss(self) -> bool:
         """Even the upper end of the range misses."""
         return self.will_miss and not (self.expected + self.margin >= self.quota.need and self.collective[1] + self.margin >= self.quota.floor)
 
@@ -121,18 +121,18 @@ class Outlook:
         return not self.will_miss and not self.reached and self.expected - self.margin < self.quota.need
 
 
-def look_ahead(earned: Iterable[EarnedOnDay], on: date, span: ForecastSpan, quota: ForecastQuota) -> Outlook | None:
+def forecast_year(earned: Iterable[EarnedOnDay], on: date, span: ForecastSpan, quota: ForecastQuota) -> Outlook | None:
     """The outlook at the end of a day, from what was earned in the year until then; None while there is too little to go by."""
-    if span.elapsed < TOO_EARLY:
+    if span.elapsed < MIN_ELAPSED_DAYS:
         return None
     sums: dict[str, int] = {}
     weeks: dict[int, int] = {}
-    for one in earned:
-        if one.day <= on:
-            sums[one.category] = sums.get(one.category, 0) + one.seconds
-            week = (on - one.day).days // 7
-            weeks[week] = weeks.get(week, 0) + one.seconds
-    future = {category: _grown(category, seconds, span, quota) for category, seconds in sums.items()}
+    for earning in earned:
+        if earning.day <= on:
+            sums[earning.category] = sums.get(earning.category, 0) + earning.seconds
+            week = (on - earning.day).days // 7
+            weeks[week] = weeks.get(week, 0) + earning.seconds
+    future = {category: _projected_seconds(category, seconds, span, quota) for category, seconds in sums.items()}
     per_hour = quota.per_hour
     return Outlook(
         quota,
@@ -143,19 +143,19 @@ def look_ahead(earned: Iterable[EarnedOnDay], on: date, span: ForecastSpan, quot
     )
 
 
-def _grown(category: str, seconds: int, span: ForecastSpan, quota: ForecastQuota) -> int:
-    grown = seconds + seconds * span.remaining // span.elapsed
-    return max(seconds, min(grown, quota.caps.get(category, grown)))
+def _projected_seconds(category: str, seconds: int, span: ForecastSpan, quota: ForecastQuota) -> int:
+    projected = seconds + seconds * span.remaining // span.elapsed
+    return max(seconds, min(projected, quota.caps.get(category, projected)))
 
 
 def _margin(weeks: Mapping[int, int], span: ForecastSpan, per_hour: int) -> Decimal:
     """How far the rest of the year may stray: the spread of the weeks so far, over the weeks left, and of the mean itself."""
     count = max(2.0, span.weeks)
     if not span.remaining:
-        return _NOUGHT
+        return _ZERO
     mean = sum(weeks.values()) / count
     spread = (sum((seconds - mean) ** 2 for seconds in weeks.values()) + (count - min(count, len(weeks))) * mean**2) / (count - 1)
-    seconds = FOUR_OF_FIVE * sqrt(spread * (span.weeks_left + span.weeks_left**2 / count))
+    seconds = DEVIATIONS_80_PERCENT * sqrt(spread * (span.weeks_left + span.weeks_left**2 / count))
     return (Decimal(round(seconds)) / per_hour / QUARTER).to_integral_value(ROUND_CEILING) * QUARTER
 
 
@@ -170,13 +170,13 @@ class BackTest:
     people: int
     mean_error: Decimal
     hits: int
-    held: int
+    ranges_held: int
 
 
 def back_test(cut: date, outcomes: Iterable[tuple[Outlook, Decimal, Decimal]]) -> BackTest | None:
     """From (outlook at the cut, hours at the end of the year, collective hours at its end); None without anybody."""
     people = hits = held = 0
-    wrong = _NOUGHT
+    wrong = _ZERO
     for outlook, total, collective in outcomes:
         people += 1
         error = abs(outlook.expected - total)
@@ -201,7 +201,7 @@ def smallest_plan(seconds: int, days: Sequence[date], most: int) -> CatchUpPlan 
     """The fewest whole minutes a working day that earn `seconds` within `days`; None when there are no days, or it takes more than `most` minutes."""
     if not days or seconds <= 0:
         return None
-    minutes = max(LEAST_MINUTES, -(-seconds // (60 * len(days))))
+    minutes = max(MIN_MINUTES, -(-seconds // (60 * len(days))))
     if minutes > most:
         return None
     return CatchUpPlan(minutes, days[-(-seconds // (60 * minutes)) - 1])

@@ -1,8 +1,8 @@
-"""The seal: the one form in which an entry of the ledger is hashed, so that anybody with the export can hash it again.
+"""The hash of a ledger entry in the chain: one canonical form, which anybody with the export can hash again.
 
 `hash = H(canonical(entry, previous hash))`. The canonical form holds what `export ledger` prints and nothing else, with the staff number replaced
 by a salted hash: a person's name can be cut off later without breaking the chain. The salt is the id and the moment of the first sealed
-entry: every house has its own, it cannot change without breaking the chain at its first link, and it is in the export.
+entry: it differs between installations, cannot change without breaking the chain at its first link, and is in the export.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class SealedEntry:
         return f"{self.id}@{self.recorded_at}"
 
 
-def available(algorithm: str) -> bool:
+def is_available(algorithm: str) -> bool:
     """True when this Python's OpenSSL can do it (SM3 is missing from some builds)."""
     return algorithm in ALGORITHMS and algorithm in hashlib.algorithms_available
 
 
 def source_text(kind: str, source_id: str, law: str, required: int) -> str:
     """A source in one line: kind, id, law tags and whether it was required, unambiguous because a # or % inside is written as %23 or %25."""
-    return f"{_plain(kind)}:{_plain(source_id)}#law={_plain(law)}&required={int(required)}"
+    return f"{_escape(kind)}:{_escape(source_id)}#law={_escape(law)}&required={int(required)}"
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("%", "%25").replace("#", "%23")
 
 

@@ -46,7 +46,7 @@ class RuleVersion:
     def number(self, key: str) -> Fraction:
         return _fraction(str(self.body[key]))
 
-    def figure(self, key: str) -> str:
+    def number_text(self, key: str) -> str:
         """The same as people write it: 0.5, 2."""
         return _figure(str(self.body[key]))
 
@@ -66,20 +66,20 @@ class HoursPolicy:
     """All versions of all rules. A rule is always asked for with the day it is to hold on, so that none reaches backwards."""
 
     versions: tuple[RuleVersion, ...] = ()
-    _asked: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _in_force: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What was asked before: every answer asks for the same few lines on the same day."""
 
     def at(self, line: str, day: date) -> RuleVersion:
         """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
-        found = self._asked.get((line, day))
-        if found is None:
-            of_line = [one for one in self.versions if one.line == line]
-            if not of_line:
+        in_force = self._in_force.get((line, day))
+        if in_force is None:
+            versions = [version for version in self.versions if version.line == line]
+            if not versions:
                 raise KeyError(line)
-            begun = [one for one in of_line if one.valid_from <= day]
-            found = max(begun, key=lambda one: one.version) if begun else min(of_line, key=lambda one: one.version)
-            self._asked[line, day] = found
-        return found
+            begun = [version for version in versions if version.valid_from <= day]
+            in_force = max(begun, key=lambda version: version.version) if begun else min(versions, key=lambda version: version.version)
+            self._in_force[line, day] = in_force
+        return in_force
 
     def seconds(self, hours: Fraction, day: date) -> int:
         """Hours of 学时 in credit seconds."""
@@ -118,7 +118,7 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     if seen < floor:
         return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
     if seen > ceiling:
-        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.figure('page_ceiling')} 倍封顶")
+        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶")
     return PageCredit(seen, seen)
 
 
@@ -178,11 +178,11 @@ class YearQuotas:
 
     def need(self, tier: str) -> Decimal | None:
         """The quota of a tier; None when the rule names none. Several tiers (、) take the highest, never the sum."""
-        found = [self.by_tier[one] for one in tier.split("、") if one in self.by_tier]
-        return max(found) if found else None
+        hours = [self.by_tier[name] for name in tier.split("、") if name in self.by_tier]
+        return max(hours) if hours else None
 
     def floor(self, tier: str) -> Decimal:
-        return max((self.collective_floor.get(one, Decimal(0)) for one in tier.split("、")), default=Decimal(0))
+        return max((self.collective_floor.get(name, Decimal(0)) for name in tier.split("、")), default=Decimal(0))
 
 
 def quotas(policy: HoursPolicy, on: date) -> YearQuotas:
@@ -198,7 +198,7 @@ def quotas(policy: HoursPolicy, on: date) -> YearQuotas:
 
 def total_hours(seconds: Mapping[str, int], seconds_per_hour: int) -> Decimal:
     """All categories together: each rounded down by itself, then added (rule D1: once per person and category)."""
-    return sum((shown_hours(one, seconds_per_hour) for one in seconds.values()), Decimal(0))
+    return sum((shown_hours(amount, seconds_per_hour) for amount in seconds.values()), Decimal(0))
 
 
 def category_label(name: str) -> str:

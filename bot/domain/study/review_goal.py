@@ -1,10 +1,8 @@
-"""考试日期: reviews aimed at one day, inside the minutes that a person gives to a day, and what may be expected of them (bot/docs/rules.md S11).
+"""考试日期: plans reviews towards one day, within a person's minutes a day, and forecasts the result (bot/docs/rules.md S11).
 
 Plain FSRS asks for a card when it is about to fall below 90 %. With a day that counts, another question is asked: by how much does one review today
 raise the chance of a right answer on that day, when the card may be reviewed once more in the last round before it? Every day's minutes go to the
-cards for which that is most.
-
-What somebody writes when they set the day that counts, the minutes of a day and the aim.
+cards for which that is most. The day, the minutes and the target are parsed here as people type them.
 """
 
 from __future__ import annotations
@@ -20,20 +18,20 @@ from statistics import fmean
 
 from bot.domain.calendar import ONE_DAY
 from bot.domain.message import Refusal
-from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall, reviewed
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall_probability, review
 from bot.domain.times import day_of, start_of
 
 REVIEW_SECONDS = 30
 """What a review takes, with the reading of its explanation."""
-MINUTES, MOST_MINUTES = 4, 60
-TARGET = 90
-TOO_LITTLE = 0.001
+DEFAULT_MINUTES, MAX_MINUTES = 4, 60
+DEFAULT_TARGET = 90
+MIN_GAIN = 0.001
 """A review that raises the chance on the day by less is not worth the person's time."""
 CANDIDATES = 100
 """So many cards, the least known on the day, are weighed against each other."""
-SAMPLE, STEPS = 30, 12
+SAMPLE_SIZE, MAX_STEPS = 30, 12
 """A forecast looks at so many cards and takes the way to the day in so many steps at most; more are taken together."""
-REVIEWED = 2
+REVIEW_STATE = 2
 """The state that FSRS gives to what has been learnt."""
 
 
@@ -41,13 +39,13 @@ REVIEWED = 2
 class ReviewGoal:
     """A day in Asia/Shanghai on which it counts, minutes of review a day until then, and the percentage that should be answered right on it.
 
-    `ends`: an exam can be sat until that day and is open already.
+    `is_deadline`: an exam can be sat until that day and is open already.
     """
 
     day: date
-    minutes: int = MINUTES
-    target: int = TARGET
-    ends: bool = False
+    minutes: int = DEFAULT_MINUTES
+    target: int = DEFAULT_TARGET
+    is_deadline: bool = False
 
     @property
     def reviews(self) -> int:
@@ -55,7 +53,7 @@ class ReviewGoal:
         return self.minutes * 60 // REVIEW_SECONDS
 
     @property
-    def at(self) -> datetime:
+    def noon(self) -> datetime:
         """Noon of the day; what was reviewed on the day before is a day old by then."""
         return start_of(self.day) + timedelta(hours=12)
 
@@ -65,142 +63,151 @@ class ReviewGoal:
 
 @dataclass(frozen=True, slots=True)
 class RecallForecast:
-    """What to expect on the day, from 0 to 1: without another review, and with the minutes of every day until then. `needed` minutes a day would
+    """What to expect on the day, from 0 to 1: without another review, and with the minutes of every day until then. `minutes_needed` a day would
     reach the target: None when these do, MOST_MINUTES + 1 when not even that many would."""
 
-    idle: float
+    without_reviews: float
     expected: float
-    needed: int | None = None
+    minutes_needed: int | None = None
 
 
-def chosen(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
+def best_reviews(entries: Iterable[Mistake], goal: ReviewGoal, now: datetime, room: int) -> list[Mistake]:
     """At most `room` entries whose review today does most for the day, the best first."""
     all_of_them = list(entries)
-    last = _last_round(len(all_of_them), goal, now)
-    found = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda one: (recall(one.card, goal.at), one.question))
-    worth = {one.question: _worth(one.card, goal, now, last) for one in found}
-    found.sort(key=lambda one: (-worth[one.question], one.question))
-    return [one for one in found[: max(0, room)] if worth[one.question] >= TOO_LITTLE]
+    last_round = _last_round(len(all_of_them), goal, now)
+    candidates = heapq.nsmallest(CANDIDATES, all_of_them, key=lambda entry: (recall_probability(entry.card, goal.noon), entry.question))
+    worth = {entry.question: _review_gain(entry.card, goal, now, last_round) for entry in candidates}
+    candidates.sort(key=lambda entry: (-worth[entry.question], entry.question))
+    return [entry for entry in candidates[: max(0, room)] if worth[entry.question] >= MIN_GAIN]
 
 
 def _last_round(cards: int, goal: ReviewGoal, now: datetime) -> datetime | None:
     """The middle of the last round over all cards before the day; None once it has begun, or must begin at once."""
     length = math.ceil(cards / max(1, goal.reviews))
-    return None if goal.days_left(now) <= length else goal.at - ONE_DAY * max(1, length // 2)
+    return None if goal.days_left(now) <= length else goal.noon - ONE_DAY * max(1, length // 2)
 
 
-def _worth(card: MemoryCard, goal: ReviewGoal, now: datetime, last: datetime | None) -> float:
+def _review_gain(card: MemoryCard, goal: ReviewGoal, now: datetime, last_round: datetime | None) -> float:
     """By how much a review now raises the chance of a right answer on the day."""
-    right, wrong = reviewed(card, GOOD, now), reviewed(card, AGAIN, now)
-    chance = recall(card, now)
-    if last is None:
-        return chance * recall(right, goal.at) + (1 - chance) * recall(wrong, goal.at) - recall(card, goal.at)
-    return chance * _after_last(right, goal, last) + (1 - chance) * _after_last(wrong, goal, last) - _after_last(card, goal, last)
+    right, wrong = review(card, GOOD, now), review(card, AGAIN, now)
+    chance = recall_probability(card, now)
+    if last_round is None:
+        return (
+            chance * recall_probability(right, goal.noon) + (1 - chance) * recall_probability(wrong, goal.noon) - recall_probability(card, goal.noon)
+        )
+    return (
+        chance * _recall_after_last_round(right, goal, last_round)
+        + (1 - chance) * _recall_after_last_round(wrong, goal, last_round)
+        - _recall_after_last_round(card, goal, last_round)
+    )
 
 
-def _after_last(card: MemoryCard, goal: ReviewGoal, last: datetime) -> float:
-    chance = recall(card, last)
-    return chance * recall(reviewed(card, GOOD, last), goal.at) + (1 - chance) * recall(reviewed(card, AGAIN, last), goal.at)
+def _recall_after_last_round(card: MemoryCard, goal: ReviewGoal, last_round: datetime) -> float:
+    chance = recall_probability(card, last_round)
+    return chance * recall_probability(review(card, GOOD, last_round), goal.noon) + (1 - chance) * recall_probability(
+        review(card, AGAIN, last_round), goal.noon
+    )
 
 
 # ── What to expect ──
 
 
-def prospect(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
+def forecast_recall(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> RecallForecast:
     """What to expect of a person's cards; `cards` must not be empty."""
-    there = expected(cards, goal, now)
-    idle = fmean(recall(card, goal.at) for card in cards)
-    return RecallForecast(idle, there, None if there * 100 >= goal.target else needed(cards, goal, now))
+    expectation = expected_recall(cards, goal, now)
+    idle = fmean(recall_probability(card, goal.noon) for card in cards)
+    return RecallForecast(idle, expectation, None if expectation * 100 >= goal.target else minutes_needed(cards, goal, now))
 
 
-def needed(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> int:
+def minutes_needed(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> int:
     """The fewest minutes a day that reach the target; MOST_MINUTES + 1 when there are none."""
-    least, most = goal.minutes + 1, MOST_MINUTES + 1
+    least, most = goal.minutes + 1, MAX_MINUTES + 1
     while least < most:
         middle = (least + most) // 2
-        if expected(cards, replace(goal, minutes=middle), now) * 100 >= goal.target:
+        if expected_recall(cards, replace(goal, minutes=middle), now) * 100 >= goal.target:
             most = middle
         else:
             least = middle + 1
     return least
 
 
-def expected(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> float:
+def expected_recall(cards: Sequence[MemoryCard], goal: ReviewGoal, now: datetime) -> float:
     """The mean chance of a right answer on the day when every day until then has its reviews, the least known first.
 
     A forecast by means, not by lot: a reviewed card goes on with the memory that lies between a right and a wrong answer.
     """
-    sample = _sampled(cards, now)
+    sample = _sample(cards, now)
     days = goal.days_left(now)
-    steps = min(days, STEPS)
-    done = 0.0
+    steps = min(days, MAX_STEPS)
+    reviews = 0.0
     for step in range(steps):
-        at = now + timedelta(days=days * step / steps)
-        done += goal.reviews * days / steps * len(sample) / len(cards)
-        room, done = int(done), done - int(done)
-        known = [recall(card, at) for card in sample]
-        for n in sorted(range(len(sample)), key=known.__getitem__)[:room]:
-            sample[n] = _between(sample[n], at)
-    return fmean(recall(card, goal.at) for card in sample)
+        moment = now + timedelta(days=days * step / steps)
+        reviews += goal.reviews * days / steps * len(sample) / len(cards)
+        due_reviews, reviews = int(reviews), reviews - int(reviews)
+        chances = [recall_probability(card, moment) for card in sample]
+        for place in sorted(range(len(sample)), key=chances.__getitem__)[:due_reviews]:
+            sample[place] = _mean_review(sample[place], moment)
+    return fmean(recall_probability(card, goal.noon) for card in sample)
 
 
-def _sampled(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:
+def _sample(cards: Sequence[MemoryCard], now: datetime) -> list[MemoryCard]:
     """At most SAMPLE of the cards, evenly from the least known to the best."""
-    if len(cards) <= SAMPLE:
+    if len(cards) <= SAMPLE_SIZE:
         return list(cards)
-    ranked = sorted(cards, key=lambda card: recall(card, now))
-    return [ranked[int((n + 0.5) * len(ranked) / SAMPLE)] for n in range(SAMPLE)]
+    ranked = sorted(cards, key=lambda card: recall_probability(card, now))
+    return [ranked[int((n + 0.5) * len(ranked) / SAMPLE_SIZE)] for n in range(SAMPLE_SIZE)]
 
 
-def _between(card: MemoryCard, at: datetime) -> MemoryCard:
-    right, wrong = reviewed(card, GOOD, at), reviewed(card, AGAIN, at)
-    chance = recall(card, at)
+def _mean_review(card: MemoryCard, moment: datetime) -> MemoryCard:
+    right, wrong = review(card, GOOD, moment), review(card, AGAIN, moment)
+    chance = recall_probability(card, moment)
     stability = math.exp(chance * math.log(right.stability) + (1 - chance) * math.log(wrong.stability))
     difficulty = chance * right.difficulty + (1 - chance) * wrong.difficulty
-    return MemoryCard(REVIEWED, None, stability, difficulty, at, at)
+    return MemoryCard(REVIEW_STATE, None, stability, difficulty, moment, moment)
 
 
-LAW_DAY = (12, 4)
-TARGETS = (50, 99)
+CONSTITUTION_DAY = (12, 4)
+TARGET_RANGE = (50, 99)
 YEARS_AHEAD = 2
 _DAY = re.compile(r"(?:(\d{4})[-/.年])?(\d{1,2})[-/.·月](\d{1,2})日?")
 
 
-def read_day(said: str, today: date) -> date:
+def parse_goal_day(text: str, today: date) -> date:
     """2026-12-04, 12月4日, 12·4 or 宪法日 as a day from today on; without a year the next one. Raises `Refusal`."""
-    words = unicodedata.normalize("NFKC", said).strip()
-    found = _DAY.fullmatch(words)
+    words = unicodedata.normalize("NFKC", text).strip()
+    match = _DAY.fullmatch(words)
     try:
         if words in ("宪法日", "国家宪法日"):
-            year, (month, day) = 0, LAW_DAY
-        elif found is not None:
-            year, month, day = int(found[1] or 0), int(found[2]), int(found[3])
+            year, (month, day) = 0, CONSTITUTION_DAY
+        elif match is not None:
+            year, month, day = int(match[1] or 0), int(match[2]), int(match[3])
         else:
-            raise ValueError(said)
-        made = date(year or today.year, month, day)
-        if not year and made < today:
-            made = date(today.year + 1, month, day)
+            raise ValueError(text)
+        goal_day = date(year or today.year, month, day)
+        if not year and goal_day < today:
+            goal_day = date(today.year + 1, month, day)
     except ValueError:
-        raise Refusal(f"「{said[:20]}」不是日期，应写作 2026-12-04 或 12月4日。") from None
-    if made < today:
-        raise Refusal(f"{made} 已经过去，请写今天或以后的日期。")
-    if made > date(today.year + YEARS_AHEAD, 12, 31):
-        raise Refusal(f"{made} 太远，考试日期最多设到 {today.year + YEARS_AHEAD} 年底。")
-    return made
+        raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-12-04 或 12月4日。") from None
+    if goal_day < today:
+        raise Refusal(f"{goal_day} 已经过去，请写今天或以后的日期。")
+    if goal_day > date(today.year + YEARS_AHEAD, 12, 31):
+        raise Refusal(f"{goal_day} 太远，考试日期最多设到 {today.year + YEARS_AHEAD} 年底。")
+    return goal_day
 
 
-def read_minutes(said: str) -> int:
+def parse_minutes(text: str) -> int:
     """6 or 6分钟. Raises `Refusal`."""
-    return _number(said, r"分钟?", 1, MOST_MINUTES, "每日复习", "分钟")
+    return _parse_number(text, r"分钟?", 1, MAX_MINUTES, "每日复习", "分钟")
 
 
-def read_target(said: str) -> int:
+def parse_target(text: str) -> int:
     """90 or 90%. Raises `Refusal`."""
-    return _number(said, r"%|分", *TARGETS, "考试目标", "%")
+    return _parse_number(text, r"%|分", *TARGET_RANGE, "考试目标", "%")
 
 
-def _number(said: str, unit: str, least: int, most: int, what: str, shown: str) -> int:
-    found = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", said).strip())
-    if found is None or not least <= int(found[1]) <= most:
-        raise Refusal(f"{what}应在 {least} 到 {most} {shown}之间，例如「设置 {what} {min(most, max(least, 6 if shown == '分钟' else 90))}」。")
-    return int(found[1])
+def _parse_number(text: str, unit: str, least: int, most: int, name: str, unit_text: str) -> int:
+    example = 6 if unit_text == "分钟" else 90
+    match = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", text).strip())
+    if match is None or not least <= int(match[1]) <= most:
+        raise Refusal(f"{name}应在 {least} 到 {most} {unit_text}之间，例如「设置 {name} {min(most, max(least, example))}」。")
+    return int(match[1])

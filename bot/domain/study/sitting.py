@@ -1,4 +1,4 @@
-"""What kinds of sittings there are: their names, whose turn comes first, and what an answer in each does."""
+"""The kinds of sittings: their names, which of them comes first, and what an answer in each does."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ class TaskClaim(IntEnum):
     REVIEW = 5
 
 
-HOLDS = TaskClaim.EXAM
-"""What claims this much or more is not put down by something that claims less: a person leaves it by their own word only."""
+HOLDING_CLAIM = TaskClaim.EXAM
+"""What claims this much or more is not paused for something that claims less: a person leaves it by their own word only."""
 
 
 @dataclass(frozen=True, slots=True)
 class SittingForm:
     """One kind of sitting.
 
-    `task` is what the person is at while it is in hand (`focus.kind`; commands/tasks.py). `tells` gives the verdict with the answer, `credits`
-    lets items earn as practice (rule D3), `notebook` moves the notebook of mistakes at once, `stays` keeps it open when it is put down, `one_life`
-    ends it with the first mistake.
+    `task` is the kind of task while it is in hand (`focus.kind`; bot/commands/tasks.py). `shows_verdict` gives the verdict with the answer,
+    `earns_credit` lets items earn as practice (rule D3), `updates_notebook` moves the notebook of mistakes at once, `resumable` keeps it open
+    when it is paused, `one_life` ends it with the first mistake.
     """
 
     kind: str
     name: str
     claim: TaskClaim
     task: str = "sitting"
-    tells: bool = True
-    credits: bool = True
-    notebook: bool = True
-    stays: bool = True
+    shows_verdict: bool = True
+    earns_credit: bool = True
+    updates_notebook: bool = True
+    resumable: bool = True
     one_life: bool = False
 
 
 FORMS: dict[str, SittingForm] = {
     form.kind: form
     for form in (
-        SittingForm("live", "现场竞赛", TaskClaim.LIVE, task="live", tells=False, credits=False, notebook=False),
-        SittingForm("match", "对战", TaskClaim.DUE, task="match", credits=False),
-        SittingForm("exam", "考试", TaskClaim.EXAM, task="exam", tells=False, credits=False, notebook=False),
-        SittingForm("contest", "竞赛", TaskClaim.DUE, credits=False),
+        SittingForm("live", "现场竞赛", TaskClaim.LIVE, task="live", shows_verdict=False, earns_credit=False, updates_notebook=False),
+        SittingForm("match", "对战", TaskClaim.DUE, task="match", earns_credit=False),
+        SittingForm("exam", "考试", TaskClaim.EXAM, task="exam", shows_verdict=False, earns_credit=False, updates_notebook=False),
+        SittingForm("contest", "竞赛", TaskClaim.DUE, earns_credit=False),
         SittingForm("daily", "每日一练", TaskClaim.DAILY),
-        SittingForm("lesson", "课后题", TaskClaim.STUDY, credits=False),
-        SittingForm("mock", "模拟考试", TaskClaim.REVIEW, tells=False),
-        SittingForm("practice", "练习", TaskClaim.REVIEW, stays=False),
-        SittingForm("mistakes", "错题重做", TaskClaim.REVIEW, stays=False),
-        SittingForm("challenge", "挑战", TaskClaim.REVIEW, stays=False, one_life=True),
+        SittingForm("lesson", "课后题", TaskClaim.STUDY, earns_credit=False),
+        SittingForm("mock", "模拟考试", TaskClaim.REVIEW, shows_verdict=False),
+        SittingForm("practice", "练习", TaskClaim.REVIEW, resumable=False),
+        SittingForm("mistakes", "错题重做", TaskClaim.REVIEW, resumable=False),
+        SittingForm("challenge", "挑战", TaskClaim.REVIEW, resumable=False, one_life=True),
     )
 }
-TASKS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))
+TASK_KINDS = ("reading", *dict.fromkeys(form.task for form in FORMS.values()))

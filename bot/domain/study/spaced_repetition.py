@@ -1,4 +1,4 @@
-"""A question in somebody's memory, kept by FSRS: how well it sits, when it is due again, how likely it is still known on a day.
+"""Spaced repetition by FSRS: how firmly a question is remembered, when it is due again, how likely it is still known on a day.
 
 See bot/docs/rules.md S10.
 
@@ -24,9 +24,9 @@ from bot.domain.times import day_of
 Rating = fsrs.Rating
 AGAIN, HARD, GOOD = Rating.Again, Rating.Hard, Rating.Good
 SCHEDULER = fsrs.Scheduler(enable_fuzzing=False)
-READINGS, ALLOWANCE = 2, 30
+SLOW_FACTOR, SLOW_ALLOWANCE = 2, 30
 """A right answer is slow after twice the time that the question takes to read and 30 s, in which the words on the answer before are read too."""
-AWAY = 600
+AWAY_AFTER = 600
 """Seconds after which somebody was not slow but away."""
 
 
@@ -45,43 +45,43 @@ class MemoryCard:
 
 def slow_after(question: Question) -> int:
     """Seconds from the moment the question was put, after which a right answer to it counts as slow (Hard)."""
-    words = "".join((question.stem, *(said for _, said in question.choices)))
-    return READINGS * expected_seconds(words) + ALLOWANCE
+    text = "".join((question.stem, *(said for _, said in question.choices)))
+    return SLOW_FACTOR * expected_seconds(text) + SLOW_ALLOWANCE
 
 
-def graded(question: Question, seconds: float | None, *, correct: bool) -> Rating:
+def grade_answer(question: Question, seconds: float | None, *, correct: bool) -> Rating:
     """The grade that an answer gives itself: wrong is Again, right but slow Hard, right Good. `seconds` on the server's clock, None if not known."""
     if not correct:
         return AGAIN
-    return HARD if seconds is not None and slow_after(question) < seconds <= AWAY else GOOD
+    return HARD if seconds is not None and slow_after(question) < seconds <= AWAY_AFTER else GOOD
 
 
-def begun(grade: Rating, at: datetime) -> MemoryCard:
+def first_review(grade: Rating, moment: datetime) -> MemoryCard:
     """The card of a question that was never reviewed, after its first grade."""
-    return _after(fsrs.Card(card_id=0, due=at.astimezone(UTC)), grade, at)
+    return _review_fsrs_card(fsrs.Card(card_id=0, due=moment.astimezone(UTC)), grade, moment)
 
 
-def reviewed(card: MemoryCard, grade: Rating, at: datetime) -> MemoryCard:
+def review(card: MemoryCard, grade: Rating, moment: datetime) -> MemoryCard:
     """The card after one more grade."""
-    return _after(_package(card, at), grade, at)
+    return _review_fsrs_card(_fsrs_card(card, moment), grade, moment)
 
 
-def recall(card: MemoryCard, at: datetime) -> float:
+def recall_probability(card: MemoryCard, moment: datetime) -> float:
     """How likely, from 0 to 1, the question is answered right at a moment, nothing being reviewed before it."""
-    return SCHEDULER.get_card_retrievability(_package(card, at), at.astimezone(UTC))
+    return SCHEDULER.get_card_retrievability(_fsrs_card(card, moment), moment.astimezone(UTC))
 
 
-def _package(card: MemoryCard, at: datetime) -> fsrs.Card:
+def _fsrs_card(card: MemoryCard, moment: datetime) -> fsrs.Card:
     """The package's card, last reviewed so many full days before a moment as days have passed."""
-    reviewed_at = at - timedelta(days=(day_of(at) - day_of(card.reviewed_at)).days)
+    reviewed_at = moment - timedelta(days=(day_of(moment) - day_of(card.reviewed_at)).days)
     return fsrs.Card(0, fsrs.State(card.state), card.step, card.stability, card.difficulty, card.due, reviewed_at.astimezone(UTC))
 
 
-def _after(card: fsrs.Card, grade: Rating, at: datetime) -> MemoryCard:
-    made, _ = SCHEDULER.review_card(card, grade, at.astimezone(UTC))
-    if made.stability is None or made.difficulty is None or made.last_review is None:
+def _review_fsrs_card(card: fsrs.Card, grade: Rating, moment: datetime) -> MemoryCard:
+    updated, _ = SCHEDULER.review_card(card, grade, moment.astimezone(UTC))
+    if updated.stability is None or updated.difficulty is None or updated.last_review is None:
         raise ValueError("FSRS left a reviewed card without its memory")
-    return MemoryCard(int(made.state), made.step, made.stability, made.difficulty, made.due, made.last_review)
+    return MemoryCard(int(updated.state), updated.step, updated.stability, updated.difficulty, updated.due, updated.last_review)
 
 
 RIGHTS_TO_LEAVE = 2
@@ -93,15 +93,16 @@ DAYS_AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A question in a person's notebook with its card. `entered_at` is the first wrong answer, `rights` those in a row since the last.
+    """A question in a person's notebook with its card.
 
-    Once left, it is no longer listed as wrong, and its card goes on.
+    `entered_at` is the first wrong answer, `right_in_a_row` the right answers since the last wrong one. Once left, it is no longer listed as wrong,
+    and its card goes on.
     """
 
     question: str
     entered_at: datetime
     card: MemoryCard
-    rights: int = 0
+    right_in_a_row: int = 0
     left_at: datetime | None = None
 
     @property
@@ -109,22 +110,22 @@ class Mistake:
         return self.left_at is None
 
 
-def answered(entry: Mistake | None, question: str, grade: Rating, at: datetime) -> Mistake | None:
+def update_mistake(entry: Mistake | None, question: str, grade: Rating, moment: datetime) -> Mistake | None:
     """The entry after an answer; None for a right answer to what was never wrong, which makes no card."""
     if entry is None:
-        return Mistake(question, at, begun(grade, at)) if grade is AGAIN else None
-    card = reviewed(entry.card, grade, at)
+        return Mistake(question, moment, first_review(grade, moment)) if grade is AGAIN else None
+    card = review(entry.card, grade, moment)
     if grade is AGAIN:
-        return replace(entry, card=card, rights=0, left_at=None)
-    rights = entry.rights + 1
-    return replace(entry, card=card, rights=rights, left_at=at if entry.listed and rights >= RIGHTS_TO_LEAVE else entry.left_at)
+        return replace(entry, card=card, right_in_a_row=0, left_at=None)
+    rights = entry.right_in_a_row + 1
+    return replace(entry, card=card, right_in_a_row=rights, left_at=moment if entry.listed and rights >= RIGHTS_TO_LEAVE else entry.left_at)
 
 
 def due_by(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
     """What is due before a moment, the longest due first."""
-    return sorted((one for one in entries if one.card.due < day_end), key=lambda one: (one.card.due, one.question))
+    return sorted((entry for entry in entries if entry.card.due < day_end), key=lambda entry: (entry.card.due, entry.question))
 
 
-def near_due(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
+def due_soon(entries: Iterable[Mistake], day_end: datetime) -> list[Mistake]:
     """What is due within the next days too, the longest due first."""
     return due_by(entries, day_end + timedelta(days=DAYS_AHEAD))

@@ -12,7 +12,7 @@ from bot.domain.times import day_of
 
 FREEZES = 2
 """Missed working days that a streak survives; every streak begins with so many and never holds more."""
-EARNS_ONE = 10
+DAYS_PER_FREEZE = 10
 """Working days studied since the last freeze was spent or earned, after which one that was spent comes back."""
 GRACE = timedelta(minutes=30)
 """Until 00:30 the day before can still be finished."""
@@ -24,7 +24,7 @@ class Streak:
 
     days: int = 0
     freezes: int = FREEZES
-    today: bool = False
+    done_today: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +35,33 @@ class FinishedDays:
     excused: frozenset[date] = frozenset()
 
 
-def finished(sets: Iterable[tuple[date, datetime]]) -> FinishedDays:
+def finished_days(sets: Iterable[tuple[date, datetime]]) -> FinishedDays:
     """The days of finished sets, each given as (the day whose set it is, the moment it was finished).
 
     A set counts for the day on which it was finished. Finished before 00:30 it counts for the day before, unless that day has its own already;
     the set of the new day cannot be done twice, so that the new day then asks for nothing.
     """
-    plain: set[date] = set()
+    done: set[date] = set()
     late: list[tuple[date, date]] = []
-    for scope, at in sets:
-        day, graced = day_of(at), day_of(at - GRACE)
+    for set_day, finished_at in sets:
+        day, graced = day_of(finished_at), day_of(finished_at - GRACE)
         if graced == day:
-            plain.add(day)
+            done.add(day)
         else:
-            late.append((scope, day))
+            late.append((set_day, day))
     excused: set[date] = set()
-    for scope, day in sorted(late):
+    for set_day, day in sorted(late):
         before = day - ONE_DAY
-        if before in plain:
-            plain.add(day if scope == day else before)
+        if before in done:
+            done.add(day if set_day == day else before)
         else:
-            plain.add(before)
-            if scope == day:
+            done.add(before)
+            if set_day == day:
                 excused.add(day)
-    return FinishedDays(frozenset(plain), frozenset(excused - plain))
+    return FinishedDays(frozenset(done), frozenset(excused - done))
 
 
-def streak(sets: FinishedDays, now: datetime, calendar: Calendar, absences: Iterable[Absence] = ()) -> Streak:
+def count_streak(sets: FinishedDays, now: datetime, calendar: Calendar, absences: Iterable[Absence] = ()) -> Streak:
     """The streak as it stands at a moment.
 
     A working day that is finished counts one. One that is missed costs a freeze, and ends the streak when none is left. Weekends, holidays, leave,
@@ -70,19 +70,19 @@ def streak(sets: FinishedDays, now: datetime, calendar: Calendar, absences: Iter
     """
     away = tuple(absences)
     last = day_of(now - GRACE)
-    days, freezes, since = 0, FREEZES, 0
+    days, freezes, counted_since = 0, FREEZES, 0
     day = min(sets.done, default=last)
     while day <= day_of(now):
         if day in sets.done:
             if _is_worked(calendar, day):
-                days, since = days + 1, since + 1
-                if since >= EARNS_ONE:
-                    freezes, since = min(FREEZES, freezes + 1), 0
+                days, counted_since = days + 1, counted_since + 1
+                if counted_since >= DAYS_PER_FREEZE:
+                    freezes, counted_since = min(FREEZES, freezes + 1), 0
         elif day < last and days and day not in sets.excused and _is_worked(calendar, day) and not any(day in stay for stay in away):
             if freezes:
-                freezes, since = freezes - 1, 0
+                freezes, counted_since = freezes - 1, 0
             else:
-                days, freezes, since = 0, FREEZES, 0
+                days, freezes, counted_since = 0, FREEZES, 0
         day += ONE_DAY
     return Streak(days, freezes, day_of(now) in sets.done)
 

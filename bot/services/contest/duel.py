@@ -18,7 +18,7 @@ from bot.services.contest.play import draw
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task, quiz
 from bot.services.study.current_task import WaitingTask
-from bot.services.study.quiz import QuestionPut
+from bot.services.study.quiz import AskedQuestion
 from bot.storage.contest import duels
 from bot.storage.contest import players as contest_players
 from bot.storage.contest.duels import Duel, DuelPlayer
@@ -45,7 +45,7 @@ def begin(session: Session, duel: Duel, now: datetime) -> None:
     duels.start(session, duel.id, now, now + contest_duel.LENGTH)
 
 
-def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> AskedQuestion:
     """The question in hand of a player; the first draws for all, everybody after has the same."""
     me = next(one for one in duels.players(session, duel.id) if one.id == person_id)
     if me.sitting_id is not None:
@@ -55,12 +55,12 @@ def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: dat
         raise Refusal("这场对战已经结束。想再来一场请发「对战」。")
     items = duels.items(session, duel.id) or [(name, catalog.drawn[name]) for name in draw(catalog, (), contest_duel.QUESTIONS, (), rng)]
     form = FORMS[KIND]
-    put_down = current_task.make_way(session, catalog, person_id, now, form.claim)
+    put_down = current_task.pause(session, catalog, person_id, now, form.claim)
     sitting_id = sittings.open_sitting(session, person_id, KIND, str(duel.id), items, now)
     duels.seat(session, duel.id, person_id, sitting_id)
-    current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now)
-    found = quiz.put(session, catalog, sitting_id)
-    return QuestionPut(found.sitting, found.item, found.question, put_down, found.ahead)
+    current_task.take_up(session, catalog, person_id, form.task, sitting_id, form.claim, now)
+    found = quiz.current_question(session, catalog, sitting_id)
+    return AskedQuestion(found.sitting, found.item, found.question, put_down, found.next_item)
 
 
 def waits(session: Session, person_id: int) -> WaitingTask | None:

@@ -19,7 +19,7 @@ from bot.domain.times import day_of, start_of
 from bot.services.contest.duel import begin, close
 from bot.services.contest.duel import put as duel_put
 from bot.services.library.catalog import Catalog
-from bot.services.study.quiz import QuestionPut
+from bot.services.study.quiz import AskedQuestion
 from bot.storage.contest import duels
 from bot.storage.contest.duels import Duel, DuelPlayer
 
@@ -43,7 +43,7 @@ class JoinedDuel:
 
     duel: Duel
     others: tuple[DuelPlayer, ...]
-    put: QuestionPut
+    put: AskedQuestion
 
 
 def current(session: Session, person_id: int, now: datetime) -> Duel | None:

@@ -90,7 +90,7 @@ def _worded(session: Session, catalog: Catalog, of: LiveState, item: LiveItem | 
         return LiveCall(of.id, 0, what, Reply(f"「{of.name}」结束了，谢谢参加。", buttons=(Option(target_of(of.id), "看成绩"),)))
     question = catalog.question(session, item.version_id)
     if what == "ask":
-        return LiveCall(of.id, item.n, what, Reply(ask=card(of, item, question)), item.team_id)
+        return LiveCall(of.id, item.n, what, Reply(card=card(of, item, question)), item.team_id)
     return LiveCall(of.id, item.n, what, Reply(told(session, of, item, question)))
 
 

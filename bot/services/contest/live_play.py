@@ -15,7 +15,7 @@ from bot.domain.study.sitting import FORMS
 from bot.services.contest import play, stage_scoring
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
-from bot.services.study.quiz import write_down
+from bot.services.study.quiz import record_answer
 from bot.storage.contest import live_answers, live_state, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 from bot.storage.study import sittings
@@ -52,7 +52,7 @@ def enter(session: Session, catalog: Catalog, me: Learner, of: LiveState, now: d
     if had is None:
         play.join(session, play.found(session, me, of.id, now), me, now)
     sitting_id = live_answers.open_sitting(session, of.id, me.id, now) if had is None else had.id
-    put_down = current_task.take(session, catalog, me.id, LIVE.task, sitting_id, LIVE.claim, now)
+    put_down = current_task.take_up(session, catalog, me.id, LIVE.task, sitting_id, LIVE.claim, now)
     return PlayerSeat(of, sitting_id, teams.team_of(session, of.id, me.id), had is None, put_down)
 
 
@@ -88,7 +88,7 @@ def view(session: Session, catalog: Catalog, at: PlayerSeat) -> LiveView:
     item = live_state.item(session, at.stage.id, course.item) if course.item and course.phase != "lobby" else None
     if item is None:
         return LiveView(at, None, None, "")
-    given = sittings.answered(session, at.sitting_id, item.n)
+    given = sittings.recorded_answer(session, at.sitting_id, item.n)
     return LiveView(at, item, catalog.question(session, item.version_id), given[1] if given else "")
 
 
@@ -114,7 +114,7 @@ def answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, 
     if not item.window.takes(incoming.arrived):
         raise Refusal(_late(hand.course, item))
     mark = question.mark(choice)
-    write_down(session, person_id, hand.sitting_id, item, choice, mark, incoming, incoming.arrived)
+    record_answer(session, person_id, hand.sitting_id, item, choice, mark, incoming, incoming.arrived)
     return hand.sitting_id, choice
 
 

@@ -147,7 +147,7 @@ def cancel(session: Session, author: Author, contest_id: int, reason: str, now: 
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，不能取消。")
     players.leave_open_sets(session, contest_id, now)
     contests.cancel(session, contest_id, now)
-    given = [one for who in players.took_part(session, contest_id) for one in ledger.family(session, who, "contest", str(contest_id))]
+    given = [one for who in players.took_part(session, contest_id) for one in ledger.entries_of_source(session, who, "contest", str(contest_id))]
     back = [ledger.reverse(session, entry, now, author.actor) for entry, _, taken_back in given if not taken_back]
     notifications.stop(session, author, contest, reason.strip(), now)
     detail = f"{reason.strip()}；冲销 {len(back)} 人的学时"

@@ -52,7 +52,7 @@ def _campaign(session: Session, catalog: Catalog, author: Author, contest: Conte
 
 def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
     rule = catalog.policy.at("D5", day_of(now))
-    hours = f"参加计 {rule.figure('join')} 学时，名次不计学时。"
+    hours = f"参加计 {rule.number_text('join')} 学时，名次不计学时。"
     rules = contest.rules
     sets = f"每天 {rules.sets_a_day} 套、每套 {rules.size} 题。" if contest.plan.form == "windowed" else ""
     span = span_text(contest.plan)

@@ -25,7 +25,7 @@ from bot.services.hours.credit import EarnedCredit
 from bot.services.library.catalog import Catalog
 from bot.services.study import quiz
 from bot.services.study.current_task import OpenSittingFacts
-from bot.services.study.quiz import TAPPED, QuestionPut
+from bot.services.study.quiz import TAPPED_KINDS, AskedQuestion
 from bot.storage.contest import contests, players, teams
 from bot.storage.contest.contests import ContestItem
 from bot.storage.contest.players import ContestSet, Participant
@@ -45,7 +45,7 @@ def pool(catalog: Catalog, names: Sequence[str]) -> list[str]:
             if of_name is None:
                 raise Refusal(f"没有叫「{name[:40]}」的法律、法律组或题库。现有：{'、'.join(catalog.library.names)}。")
             found += of_name
-    return list(dict.fromkeys(one.id for one in found if one.kind in TAPPED and one.id in catalog.drawn))
+    return list(dict.fromkeys(one.id for one in found if one.kind in TAPPED_KINDS and one.id in catalog.drawn))
 
 
 def draw(catalog: Catalog, names: Sequence[str], size: int, had: Collection[str], rng: random.Random) -> list[str]:
@@ -183,7 +183,7 @@ def standing(session: Session, contest: Contest, person_id: int, now: datetime) 
     return ContestStanding(contest, players.mine(session, contest.id, person_id), sets, left, "" if team is None else team[1])
 
 
-def begin(session: Session, catalog: Catalog, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def begin(session: Session, catalog: Catalog, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> AskedQuestion:
     """The first question of a new set, or where an open one was left. Raises `Refusal` outside the window and beyond the sets of a day."""
     found(session, me, contest_id, now)
     contest = hold_open(session, contest_id, now)

@@ -14,7 +14,7 @@ from bot.domain.campaign.campaign import STATE_LABELS, Author, Campaign
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import at_once
 from bot.domain.delivery.reminders import HOURS, NUDGE, ReminderTask, deadline_text, read_deadline
-from bot.domain.hours.forecast import WorkYear, look_ahead
+from bot.domain.hours.forecast import WorkYear, forecast_year
 from bot.domain.hours.policy import quotas
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All
@@ -141,7 +141,7 @@ def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> lis
         stays = away.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue
-        outlook = look_ahead(person.earned, today, year.span(today, person.joined_on, stays), quota)
+        outlook = forecast_year(person.earned, today, year.span(today, person.joined_on, stays), quota)
         if outlook is not None and outlook.will_miss:
             found.append(person.id)
     return found

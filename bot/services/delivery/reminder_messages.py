@@ -87,7 +87,7 @@ def _hours(
         if ahead is None or not ahead.outlook.will_miss:
             continue
         outlook = ahead.outlook
-        lines = [f"⏰ {name}，今年学时 {hours_text(outlook.total)}/{hours_text(outlook.quota.need)}。", forecast.sentence(ahead)]
+        lines = [f"⏰ {name}，今年学时 {hours_text(outlook.total)}/{hours_text(outlook.quota.need)}。", forecast.outlook_sentence(ahead)]
         mine = ordered(open_tasks.get(who, ()))
         lines += ["还没有完成的任务：", *map(task_line, mine)] if mine else []
         found[who] = Reply("\n".join(lines), buttons=(Option("学习", "学习"), Option("每日", "每日一练"), MINE))
@@ -123,7 +123,7 @@ def _week(session: Session, catalog: Catalog, who: int, name: str, tier: str, mi
         + (f"，连续学法 {running.days} 个工作日" if running.days else ""),
         f"今年合计 {hours_text(total)}{f'/{hours_text(asked)}' if asked is not None else ''} 学时",
     ]
-    ahead = forecast.sentence(forecast.outlook_of(session, catalog, who, tier, now))
+    ahead = forecast.outlook_sentence(forecast.outlook_of(session, catalog, who, tier, now))
     lines += [ahead] if ahead else []
     lines += ["待完成：", *map(task_line, ordered(mine))] if mine else []
     return Reply("\n".join([*lines, "不想收周报，回复「设置 周报 关」。"]), buttons=(Option("每日", "每日一练"), MINE))

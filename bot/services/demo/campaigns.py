@@ -34,7 +34,7 @@ def demo_campaigns(session: Session, catalog: Catalog, now: datetime) -> list[in
         minute = (now.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
         rhythm = Schedule("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
         # Who has finished a lesson this year is not sent it again: the one that most people still lack shows most.
-        done = readings.finished(session, start_of(day_of(now).replace(month=1, day=1)))
+        done = readings.count_finished(session, start_of(day_of(now).replace(month=1, day=1)))
         lesson = CampaignContent("lesson", lesson=min(catalog.library.lessons, key=lambda one: done.get(one, 0)))
         made.append(_running(session, catalog, FIRST, lesson, rhythm, now, clause="演示", delivery=AT_ANY_HOUR))
     if not had:

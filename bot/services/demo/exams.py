@@ -96,7 +96,7 @@ def _sit(
         at += timedelta(seconds=rng.randrange(12, 55))
         question = catalog.library.questions[item.question]
         right = rng.random() < min(0.98, max(0.2, KNOWS[item.level] * (0.55 + 0.45 * member.zeal) + able))
-        sittings.record(
+        sittings.record_answer(
             session,
             person_id=person_id,
             sitting_id=sitting_id,

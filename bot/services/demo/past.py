@@ -21,7 +21,7 @@ from sqlmodel import Session, col, select
 
 from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
 from bot.domain.library.library import Lesson, expected_seconds
-from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, answered
+from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, update_mistake
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.demo.bureau import PEOPLE, BureauMember, joined
 from bot.services.library.catalog import Catalog
@@ -177,7 +177,7 @@ class _Year:
 
     def _note(self, name: str, right: bool, at: datetime) -> None:
         key = (self.person_id, name)
-        kept = answered(self.rows.notebook.get(key), name, GOOD if right else AGAIN, at)
+        kept = update_mistake(self.rows.notebook.get(key), name, GOOD if right else AGAIN, at)
         if kept is not None:
             self.rows.notebook[key] = kept
 
@@ -261,7 +261,7 @@ def keep(session: Session, rows: DemoRows) -> None:
     )
     _insert(session, AnswerRow, rows.answers)
     for (person_id, _), entry in rows.notebook.items():
-        mistakes.keep(session, person_id, entry)
+        mistakes.save_entry(session, person_id, entry)
     _insert(session, ReadingRow, rows.readings)
     ways = {
         (row[1], row[2], row[3]): row[0] for row in session.exec(select(ReadingRow.id, ReadingRow.person_id, ReadingRow.lesson, ReadingRow.opened_at))

@@ -16,7 +16,7 @@ from bot.services.exam import finish
 from bot.services.exam.paper_view import AttemptStatus, ShownItem, as_seen, item_of, over, own, standing
 from bot.services.exam.paper_view import status as paper_view_status
 from bot.services.library.catalog import Catalog
-from bot.services.study.quiz import write_down
+from bot.services.study.quiz import record_answer
 from bot.storage.exam import attempts
 from bot.storage.exam.attempts import PaperItem
 from bot.storage.study import sittings
@@ -53,13 +53,13 @@ def answer(session: Session, catalog: Catalog, person_id: int, sitting_id: int, 
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
     said = as_file(heard, placed.shuffle)
     mark = catalog.question(session, placed.version_id).mark(said, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
-    answer_id, _ = write_down(session, person_id, sitting_id, placed, said, mark, incoming, now)
+    answer_id, _ = record_answer(session, person_id, sitting_id, placed, said, mark, incoming, now)
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
         finish.settle(session, catalog, exam, sitting_id, now)
     else:
         ahead = sittings.next_item(session, sitting_id, n + 1)
-        sittings.move(session, sitting_id, n if ahead is None else ahead.n)
+        sittings.set_next_item(session, sitting_id, n if ahead is None else ahead.n)
     return Recorded(answer_id, n, heard, standing(session, exam, attempt, now))
 
 
@@ -80,7 +80,7 @@ def move(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n:
     shown = item_of(session, catalog, sitting_id, n)
     if shown is None:
         raise Refusal(f"这份卷没有第 {n} 题。")
-    sittings.move(session, sitting_id, n)
+    sittings.set_next_item(session, sitting_id, n)
     return standing(session, exam, attempt, now), shown
 
 

@@ -77,7 +77,7 @@ def _gate(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: d
     if not exam.gate.count and not exam.gate.lessons:
         return ""
     year = start_of(day_of(now).replace(month=1, day=1))
-    count, named = exam.gate.missing(readings.lessons_done(session, person_id, year, now))
+    count, named = exam.gate.missing(readings.finished_lessons(session, person_id, year, now))
     if not count:
         return ""
     titles = [catalog.library.lessons[one].title if one in catalog.library.lessons else one for one in named]
@@ -111,7 +111,7 @@ def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now:
     ]
     n = len(attempts.attempts(session, exam.id, person_id)) + 1
     deadline = exam.deadline(now)
-    put_down = current_task.make_way(session, catalog, person_id, now, FORM.claim)
+    put_down = current_task.pause(session, catalog, person_id, now, FORM.claim)
     sitting_id = attempts.begin(session, exam, person_id, n, rows, deadline, round(paper.difficulty * 1000), now)
     if not exams.is_published(session, exam_id):
         # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
@@ -126,7 +126,7 @@ def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, 
     exam, attempt = own(session, person_id, sitting_id)
     if attempt.state != "open" or now > attempt.deadline + exam.grace:
         raise Refusal(over(exam, attempt))
-    put_down = current_task.take(session, catalog, person_id, FORM.task, sitting_id, FORM.claim, now)
+    put_down = current_task.take_up(session, catalog, person_id, FORM.task, sitting_id, FORM.claim, now)
     return BegunAttempt(standing(session, exam, attempt, now), True, put_down)
 
 

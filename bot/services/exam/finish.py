@@ -69,7 +69,7 @@ def settle(session: Session, catalog: Catalog, exam: Exam, sitting_id: int, now:
     """
     found = exam_attempts.attempt(session, sitting_id, hold=True)
     assert found is not None
-    places = grades.of_sitting(session, sitting_id)
+    places = grades.grades_of_sitting(session, sitting_id)
     got = add_up(one.place for one in places).scaled(exam.total)
     passed = None if any(one.waits for one in places) else got >= exam.pass_line
     score = got if exam.cap is None else min(got, exam.cap)
@@ -133,9 +133,9 @@ def _tell(session: Session, catalog: Catalog, now: datetime) -> int:
             continue
         known[exam.id] = exam
         credit(session, catalog, exam, one, now)
-        for mark in grades.of_sitting(session, one.sitting_id):
+        for mark in grades.grades_of_sitting(session, one.sitting_id):
             if mark.answer_id is not None and mark.earned < 1000 and not mark.waits:
-                mistakes.missed(session, one.person_id, mark.question, now)
+                mistakes.add_missed(session, one.person_id, mark.question, now)
         for hook in ON_TOLD:
             hook(session, catalog, exam, one, now)
         told += 1

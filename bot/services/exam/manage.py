@@ -203,7 +203,7 @@ def _take_back(session: Session, catalog: Catalog, cancelled: Exam, author: Auth
     for one in attempts.of_exam(session, cancelled.id):
         if one.passed:
             if one.person_id not in elsewhere:
-                credit.lose_exam(session, one.person_id, cancelled.root, now, author.actor)
+                credit.reverse_exam(session, one.person_id, cancelled.root, now, author.actor)
             for hook in finish.ON_CANCELLED:
                 hook(session, catalog, cancelled, one, now)
 

@@ -17,7 +17,7 @@ from bot.services.exam.question_pool import scopes
 from bot.services.library.catalog import Catalog
 from bot.services.library.key_visibility import hidden
 from bot.services.study import quiz
-from bot.services.study.quiz import QuestionPut
+from bot.services.study.quiz import AskedQuestion
 from bot.storage.exam import exams
 from bot.storage.study import grades, sittings
 from bot.storage.study.sittings import OpenSitting
@@ -65,7 +65,7 @@ def like(blueprint: Blueprint) -> Blueprint:
     return replace(rest, pass_line=max(1, blueprint.pass_line * rest.total // blueprint.total))
 
 
-def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> tuple[QuestionPut, MockExam]:
+def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> tuple[AskedQuestion, MockExam]:
     """A mock paper in hand; an unfinished one makes way for good. Raises `Refusal` where the banks cannot give the paper."""
     exam = coming(session, person_id, now)
     mock = MockExam(USUAL) if exam is None or not exam.blueprint.rows else MockExam(like(exam.blueprint), exam.name)
@@ -73,7 +73,7 @@ def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng
     if lacking := missing(mock.blueprint, pool, named):
         raise Refusal(f"现在出不了模拟卷：{'；'.join(lacking[:5])}。可以先发「练习」随机练。")
     paper = assemble(prepare(mock.blueprint, pool, named), (), {}, rng)
-    for sitting_id in sittings.open_of(session, person_id, KIND):
+    for sitting_id in sittings.open_sittings_of_kind(session, person_id, KIND):
         sittings.close_sitting(session, sitting_id, "left", now)
     scope = f"{exam.id if exam is not None and mock.exam else 0}@{stamp(now)}"
     worth = {one.item.question: one.points for one in paper.items}
@@ -95,10 +95,10 @@ def result(session: Session, sitting: OpenSitting) -> MockResult:
     exam_id, _, began = sitting.scope.partition("@")
     exam = exams.get(session, int(exam_id)) if exam_id != "0" else None
     mock = MockExam(USUAL) if exam is None else MockExam(like(exam.blueprint), exam.name)
-    arrived: Mapping[int, datetime] = sittings.arrivals(session, sitting.id)
+    arrived: Mapping[int, datetime] = sittings.answer_arrivals(session, sitting.id)
     until = moment(began) + timedelta(minutes=mock.blueprint.minutes)
     late = {n for n, at in arrived.items() if at > until}
-    places = grades.of_sitting(session, sitting.id)
+    places = grades.grades_of_sitting(session, sitting.id)
     return MockResult(
         mock,
         sum(one.points * one.earned // 1000 for one in places if one.n not in late),

@@ -37,7 +37,7 @@ def day_of_next(session: Session, person_id: int, today: date) -> ReviewGoal | N
     if exam is None:
         return None
     opens, closes = day_of(exam.opens_at), day_of(exam.closes_at)
-    return ReviewGoal(opens) if opens > today or opens == closes else ReviewGoal(closes, ends=True)
+    return ReviewGoal(opens) if opens > today or opens == closes else ReviewGoal(closes, is_deadline=True)
 
 
 LISTED_AHEAD = timedelta(days=60)

@@ -54,7 +54,7 @@ def review(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now
     if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
         return []
     shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}
-    return [_reviewed(session, catalog, mark, shuffles[mark.n]) for mark in grades.of_sitting(session, attempt.sitting_id)]
+    return [_reviewed(session, catalog, mark, shuffles[mark.n]) for mark in grades.grades_of_sitting(session, attempt.sitting_id)]
 
 
 def _reviewed(session: Session, catalog: Catalog, mark: CountingGrade, shuffle: str) -> Reviewed:

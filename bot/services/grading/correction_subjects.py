@@ -85,7 +85,7 @@ class ExamSubject(CorrectionSubject):
         for person_id in {one.person_id for one in done} - passed:
             # A short answer that still waits for its mark has not failed anybody yet.
             if any(one.passed is False for one in done if one.person_id == person_id):
-                credit.lose_exam(session, person_id, exam.root, deed.now, deed.author.actor)
+                credit.reverse_exam(session, person_id, exam.root, deed.now, deed.author.actor)
         return self._certify(session, catalog, exam, done, deed)
 
     def _certify(self, session: Session, catalog: Catalog, exam: Exam, done: Collection[Attempt], deed: CorrectionAct) -> Mapping[int, str]:

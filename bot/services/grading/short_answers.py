@@ -40,6 +40,6 @@ def _follow(session: Session, catalog: Catalog, answered: short_answers.WaitingA
         return
     settled = finish.settle(session, catalog, of, attempt.sitting_id, now)
     if earned < 1000 and of.tells_score:
-        mistakes.missed(session, answered.person_id, answered.question, now)
+        mistakes.add_missed(session, answered.person_id, answered.question, now)
     for hook in finish.ON_CLOSED:
         hook(session, catalog, of, settled, now)

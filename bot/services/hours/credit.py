@@ -1,4 +1,4 @@
-"""Hours earned: a rule says what a source is worth, the caps say how much of it counts, the ledger keeps both answers."""
+"""Credits hours: a rule says what a source is worth, the caps how much of it counts, and the ledger keeps both answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.storage.hours import ledger
 
 @dataclass(frozen=True, slots=True)
 class EarnedCredit:
-    """What came of it: seconds credited, seconds refused with the reason, the rule that decided."""
+    """The result of crediting a source: seconds credited, seconds refused with the reason, the rule that decided."""
 
     credited: int
     refused: int
@@ -21,7 +21,7 @@ class EarnedCredit:
     rule: RuleVersion
 
 
-def _keep(
+def _record(
     session: Session,
     person_id: int,
     category: str,
@@ -36,11 +36,11 @@ def _keep(
     items: int = 0,
     by: str = "system",
 ) -> EarnedCredit:
-    named = (rule.line, rule.version)
+    rule_key = (rule.line, rule.version)
     if granted.credited:
-        ledger.add(session, person_id, category, granted.credited, day, source, named, now, law=law, required=required, by=by, items=items)
+        ledger.add(session, person_id, category, granted.credited, day, source, rule_key, now, law=law, required=required, by=by, items=items)
     if granted.refused:
-        ledger.refuse(session, person_id, source, granted.refused, day, named, granted.reason, now)
+        ledger.refuse(session, person_id, source, granted.refused, day, rule_key, granted.reason, now)
     return EarnedCredit(granted.credited, granted.refused, granted.reason, rule)
 
 
@@ -48,23 +48,23 @@ def earn_lesson(session: Session, policy: HoursPolicy, person_id: int, lesson: s
     """Reading time of a finished lesson (rule D2): each lesson once a year, at most so much a day. `seconds` is what the pages were credited."""
     rule = policy.at("D2", day)
     source = ("lesson", f"{day.year}:{lesson}")
-    if counted_lesson(session, person_id, lesson, day):
+    if is_lesson_counted(session, person_id, lesson, day):
         granted = CreditGrant(0, seconds, "同一课每年只计一次，本年度已计过")
     else:
         limit = policy.seconds(rule.number("day_cap"), day)
-        had = ledger.used(session, person_id, "online", day)
-        granted = grant(seconds, [CreditCap(had.day_seconds, limit, f"今日在线学习 {rule.figure('day_cap')} 学时")])
-    return _keep(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
+        used = ledger.used_credit(session, person_id, "online", day)
+        granted = grant(seconds, [CreditCap(used.day_seconds, limit, f"今日在线学习 {rule.number_text('day_cap')} 学时")])
+    return _record(session, person_id, "online", granted, day, source, rule, now, law=law, required=True)
 
 
-def lose_lesson(session: Session, policy: HoursPolicy, person_id: int, lesson: str, seconds: int, reason: str, day: date, now: datetime) -> None:
+def refuse_lesson(session: Session, policy: HoursPolicy, person_id: int, lesson: str, seconds: int, reason: str, day: date, now: datetime) -> None:
     """Reading time that will never count, kept with its reason."""
     if seconds:
         rule = policy.at("D2", day)
         ledger.refuse(session, person_id, ("lesson", f"{day.year}:{lesson}"), seconds, day, (rule.line, rule.version), reason, now)
 
 
-def counted_lesson(session: Session, person_id: int, lesson: str, day: date) -> bool:
+def is_lesson_counted(session: Session, person_id: int, lesson: str, day: date) -> bool:
     """True when a lesson has earned in the year of a day, so that it will not earn again in it."""
     return ledger.has_earned(session, person_id, "lesson", f"{day.year}:{lesson}")
 
@@ -73,22 +73,22 @@ def earn_item(session: Session, policy: HoursPolicy, person_id: int, question: s
     """A practised item (rule D3): each item once a year, ten make a quarter; None when it counted before."""
     rule = policy.at("D3", day)
     source = ("item", f"{day.year}:{question}")
-    had = ledger.used_unless_earned(session, person_id, "practice", day, source)
-    if had is None:
+    used = ledger.used_credit_unless_earned(session, person_id, "practice", day, source)
+    if used is None:
         return None
-    wanted = item_seconds(had.year_items, rule, policy.seconds_per_hour(day))
+    wanted = item_seconds(used.year_items, rule, policy.seconds_per_hour(day))
     caps = [
-        CreditCap(had.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.figure('day_cap')} 学时"),
-        CreditCap(had.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.figure('year_cap')} 学时"),
+        CreditCap(used.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.number_text('day_cap')} 学时"),
+        CreditCap(used.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.number_text('year_cap')} 学时"),
     ]
     granted = grant(wanted, caps)
     if granted.refused:
         # A part of an item would count it as done; refused whole, it can still count on another day.
         granted = CreditGrant(0, wanted, granted.reason)
-    return _keep(session, person_id, "practice", granted, day, source, rule, now, law=law, required=False, items=1 if granted.credited else 0)
+    return _record(session, person_id, "practice", granted, day, source, rule, now, law=law, required=False, items=1 if granted.credited else 0)
 
 
-EXAM = ("exam", "makeup")
+EXAM_SOURCES = ("exam", "makeup")
 """The kinds of source under which a pass stands in the ledger; both are one exam."""
 
 
@@ -101,16 +101,16 @@ def earn_exam(
     counts already. What was reversed may count again, as a further entry.
     """
     rule = policy.at("D4", day)
-    had = _exam_entries(session, person_id, exam)
-    if any(not taken_back for _, _, taken_back in had):
+    entries = _exam_entries(session, person_id, exam)
+    if any(not taken_back for _, _, taken_back in entries):
         return None
-    source = ("makeup" if makeup else "exam", f"{exam}#{len(had) + 1}" if had else str(exam))
+    source = ("makeup" if makeup else "exam", f"{exam}#{len(entries) + 1}" if entries else str(exam))
     granted = CreditGrant(policy.seconds(rule.number("pass"), day))
-    return _keep(session, person_id, "exam", granted, day, source, rule, now, law="", required=True, by=by)
+    return _record(session, person_id, "exam", granted, day, source, rule, now, law="", required=True, by=by)
 
 
 def _exam_entries(session: Session, person_id: int, exam: int | str) -> list[tuple[int, int, bool]]:
-    return [one for kind in EXAM for one in ledger.family(session, person_id, kind, str(exam))]
+    return [entry for kind in EXAM_SOURCES for entry in ledger.entries_of_source(session, person_id, kind, str(exam))]
 
 
 def exam_seconds(session: Session, person_id: int, exam: int | str) -> int:
@@ -118,7 +118,7 @@ def exam_seconds(session: Session, person_id: int, exam: int | str) -> int:
     return sum(seconds for _, seconds, taken_back in _exam_entries(session, person_id, exam) if not taken_back)
 
 
-def lose_exam(session: Session, person_id: int, exam: int | str, now: datetime, by: str) -> int:
+def reverse_exam(session: Session, person_id: int, exam: int | str, now: datetime, by: str) -> int:
     """A pass that does not stand any more: what it earned is taken back by its mirror image. The seconds taken back."""
     standing = [(entry, seconds) for entry, seconds, taken_back in _exam_entries(session, person_id, exam) if not taken_back]
     return sum(seconds for entry, seconds in standing if ledger.reverse(session, entry, now, by) is not None)
@@ -128,9 +128,9 @@ def earn_contest(session: Session, policy: HoursPolicy, person_id: int, contest_
     """Taking part in a contest (rule D5): each contest once, so much a year at the most, nothing for rank. None when it was decided before."""
     rule = policy.at("D5", day)
     source = ("contest", str(contest_id))
-    had = ledger.used_unless_earned(session, person_id, "contest", day, source)
-    if had is None or ledger.was_refused(session, person_id, source):
+    used = ledger.used_credit_unless_earned(session, person_id, "contest", day, source)
+    if used is None or ledger.was_refused(session, person_id, source):
         return None
     limit = policy.seconds(rule.number("year_cap"), day)
-    granted = grant(policy.seconds(rule.number("join"), day), [CreditCap(had.year_seconds, limit, f"本年竞赛 {rule.figure('year_cap')} 学时")])
-    return _keep(session, person_id, "contest", granted, day, source, rule, now, law="", required=False)
+    granted = grant(policy.seconds(rule.number("join"), day), [CreditCap(used.year_seconds, limit, f"本年竞赛 {rule.number_text('year_cap')} 学时")])
+    return _record(session, person_id, "contest", granted, day, source, rule, now, law="", required=False)

@@ -1,4 +1,4 @@
-"""The seal: gives entries their place in the chain of hashes, and finds what was changed, taken out, slipped in or moved."""
+"""Seals ledger entries into the hash chain, and verifies it: finds what was changed, removed, inserted or moved."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bot.storage.hours import hash_chain as hours_hash_chain
 from bot.storage.hours.hash_chain import SealedLine
 from bot.storage.tables.columns import moment
 
-AT_ONCE = 5_000
+BATCH_SIZE = 5_000
 # From the arrival of a message to its commit pass seconds; an entry older than this that an earlier sealing did not meet was not there then.
-LATE = timedelta(minutes=10)
+MAX_COMMIT_DELAY = timedelta(minutes=10)
 _HEAD = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -44,21 +44,21 @@ class ChainCheck:
     note: str = ""
 
 
-def seal_some(session: Session, now: datetime, algorithm: str = "sha256", top: int = AT_ONCE) -> int:
+def seal_entries(session: Session, now: datetime, algorithm: str = "sha256", top: int = BATCH_SIZE) -> int:
     """Give the next unsealed entries their place, oldest first; returns how many there were. One call, one transaction, one sealer at a time."""
-    if not hash_chain.available(algorithm):
+    if not hash_chain.is_available(algorithm):
         raise Refusal(
-            f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(one for one in hash_chain.ALGORITHMS if hash_chain.available(one))}"
+            f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(name for name in hash_chain.ALGORITHMS if hash_chain.is_available(name))}"
         )
     hours_hash_chain.lock(session)
     head, salt = hours_hash_chain.head(session), hours_hash_chain.salt(session)
     seq, previous = (head.seq, head.hash) if head else (0, GENESIS)
-    entries = hours_hash_chain.waiting(session, top)
+    entries = hours_hash_chain.next_unsealed(session, top)
     for entry in entries:
         salt = salt or entry.salt
         seq += 1
         previous = hash_chain.chain_hash(entry, seq, previous, salt, algorithm)
-        hours_hash_chain.place(session, seq, entry.id, algorithm, previous, now)
+        hours_hash_chain.add_seal(session, seq, entry.id, algorithm, previous, now)
     return len(entries)
 
 
@@ -75,19 +75,19 @@ def verify(session: Session, known_head: str = "") -> ChainCheck:
     wanted = known_head.strip().lower().rpartition(":")[2]
     if known_head and not _HEAD.fullmatch(wanted):
         raise Refusal("链头应是 64 位十六进制数，或至少写出前 16 位。")
-    walked = _walk(session, wanted)
-    if walked.fault is not None:
-        return walked
-    return _beside(session, walked)
+    check = _walk_chain(session, wanted)
+    if check.fault is not None:
+        return check
+    return _check_unsealed(session, check)
 
 
 @dataclass(slots=True)
-class _Walk:
+class _ChainWalk:
     salt: str = ""
     previous: str = GENESIS
     sealed: int = 0
     sealed_at: datetime | None = None
-    earlier: datetime | None = None
+    previous_sealed_at: datetime | None = None
     """When the sealing before the one in hand took place."""
 
     def step(self, place: SealedLine) -> ChainFault | None:
@@ -99,29 +99,29 @@ class _Walk:
         if entry is None:
             return ChainFault("missing", expected, place.entry_id, f"第 {expected} 号（流水 #{place.entry_id}）缺失：流水已被删除。")
         salt = self.salt or entry.salt
-        if not hash_chain.available(place.algorithm) or hash_chain.chain_hash(entry, expected, self.previous, salt, place.algorithm) != place.hash:
+        if not hash_chain.is_available(place.algorithm) or hash_chain.chain_hash(entry, expected, self.previous, salt, place.algorithm) != place.hash:
             return ChainFault("changed", expected, entry.id, f"第 {expected} 号（流水 #{entry.id}）被改动：内容与封存时不符。")
         if self.sealed_at is not None and place.sealed_at > self.sealed_at:
-            self.earlier = self.sealed_at
-        if self.earlier is not None and moment(entry.recorded_at) < self.earlier - LATE:
-            return _slipped_in(entry, expected, self.earlier)
+            self.previous_sealed_at = self.sealed_at
+        if self.previous_sealed_at is not None and moment(entry.recorded_at) < self.previous_sealed_at - MAX_COMMIT_DELAY:
+            return _inserted_fault(entry, expected, self.previous_sealed_at)
         self.salt, self.previous, self.sealed, self.sealed_at = salt, place.hash, expected, place.sealed_at
         return None
 
 
-def _walk(session: Session, known_head: str) -> ChainCheck:
-    walk, seen, last = _Walk(), False, None
+def _walk_chain(session: Session, known_head: str) -> ChainCheck:
+    walk, head_seen, last = _ChainWalk(), False, None
     for place in hours_hash_chain.chain(session):
         fault = walk.step(place)
         if fault is not None:
             if fault.kind == "changed":
-                fault = _moved(hours_hash_chain.chain(session), place, walk) or fault
+                fault = _find_moved(hours_hash_chain.chain(session), place, walk) or fault
             return ChainCheck(walk.sealed, last, 0, fault)
         last = Head(place.seq, place.hash, place.algorithm)
         if known_head and place.hash.startswith(known_head):
-            seen = True
+            head_seen = True
     note = ""
-    if known_head and not seen:
+    if known_head and not head_seen:
         sentence = "给出的链头不在链中：链被重新计算过，或尾部被截去。"
         return ChainCheck(walk.sealed, last, 0, ChainFault("head", None, None, sentence))
     if known_head and last is not None and not last.hash.startswith(known_head):
@@ -129,7 +129,7 @@ def _walk(session: Session, known_head: str) -> ChainCheck:
     return ChainCheck(walk.sealed, last, 0, None, note)
 
 
-def _moved(chain: Iterable[SealedLine], bad: SealedLine, walk: _Walk) -> ChainFault | None:
+def _find_moved(chain: Iterable[SealedLine], bad: SealedLine, walk: _ChainWalk) -> ChainFault | None:
     """Whether the entry found in a place belongs to another one (reordered), or the next entry belongs here (this one was inserted)."""
     assert bad.entry is not None
     previous, inserted = GENESIS, None
@@ -143,33 +143,33 @@ def _moved(chain: Iterable[SealedLine], bad: SealedLine, walk: _Walk) -> ChainFa
     return inserted
 
 
-def _fits(entry: SealedEntry, seq: int, previous: set[str], hashes: set[str], walk: _Walk, place: SealedLine) -> bool:
+def _fits(entry: SealedEntry, seq: int, previous: set[str], hashes: set[str], walk: _ChainWalk, place: SealedLine) -> bool:
     """True when the entry, put in a place, gives one of the hashes; the salt of a chain whose first link is broken may be any of the two at hand."""
-    if not hash_chain.available(place.algorithm):
+    if not hash_chain.is_available(place.algorithm):
         return False
     salts = {walk.salt} if walk.salt else {entry.salt, place.entry.salt if place.entry else entry.salt}
-    return any(hash_chain.chain_hash(entry, seq, one, salt, place.algorithm) in hashes for one in previous for salt in salts)
+    return any(hash_chain.chain_hash(entry, seq, candidate, salt, place.algorithm) in hashes for candidate in previous for salt in salts)
 
 
-def _slipped_in(entry: SealedEntry, seq: int | None, sealed_at: datetime) -> ChainFault:
+def _inserted_fault(entry: SealedEntry, seq: int | None, sealed_at: datetime) -> ChainFault:
     where = f"第 {seq} 号（流水 #{entry.id}）" if seq else f"流水 #{entry.id}"
     return ChainFault("inserted", seq, entry.id, f"{where}是后来插入的：记录时间早于 {sealed_at:%Y-%m-%dT%H:%MZ} 的封存，当时却不在库中。")
 
 
-def _beside(session: Session, walked: ChainCheck) -> ChainCheck:
+def _check_unsealed(session: Session, check: ChainCheck) -> ChainCheck:
     """What has no place: waiting for the next sealing, or slipped in behind the last."""
     loose, fault, last = 0, None, None
     sealed_at = hours_hash_chain.sealed_at(session)
-    for entry in hours_hash_chain.loose(session):
+    for entry in hours_hash_chain.unsealed_entries(session):
         loose += 1
         last = entry
-        if fault is None and sealed_at is not None and moment(entry.recorded_at) < sealed_at - LATE:
-            fault = _slipped_in(entry, None, sealed_at)
-    if fault is None and (unequal := hours_hash_chain.unequal(session)) is not None:
+        if fault is None and sealed_at is not None and moment(entry.recorded_at) < sealed_at - MAX_COMMIT_DELAY:
+            fault = _inserted_fault(entry, None, sealed_at)
+    if fault is None and (unequal := hours_hash_chain.first_unequal_total(session)) is not None:
         staff_no, year, category, entries, total = unequal
         which = f"末笔未封存流水 #{last.id}；" if last is not None else ""
         sentence = (
             f"工号 {staff_no} {year} 年 {category} 的流水合计 {entries} 秒，与累计数 {total} 秒不符：{which}有流水不是由程序写入的，或累计数被改动。"
         )
         fault = ChainFault("inserted", None, last.id if last is not None else None, sentence)
-    return ChainCheck(walked.sealed, walked.head, loose, fault, walked.note)
+    return ChainCheck(check.sealed, check.head, loose, fault, check.note)

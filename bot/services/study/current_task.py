@@ -1,4 +1,4 @@
-"""One open task at a time: what is in hand, what waits, and how one makes way for another (bot/docs/rules.md#one-open-task-at-a-time)."""
+"""One open task at a time: what is in hand, what waits, and how one is paused for another (bot/docs/rules.md#one-open-task-at-a-time)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.message import Option, Refusal
-from bot.domain.study.sitting import FORMS, HOLDS, TaskClaim
+from bot.domain.study.sitting import FORMS, HOLDING_CLAIM, TaskClaim
 from bot.services.library.catalog import Catalog
 from bot.storage.study import readings, sittings
 
@@ -41,87 +41,87 @@ class WaitingTask:
     word: str = ""
 
 
-Unbegun = Callable[[Session, int], WaitingTask | None]
-UNBEGUN: list[Unbegun] = []
+WaitingSource = Callable[[Session, int], WaitingTask | None]
+WAITING_SOURCES: list[WaitingSource] = []
 """Who knows of something that runs for a person who has not begun it; asked with the person."""
 
 
-Named = Callable[[Session, Catalog, OpenSittingFacts], str]
-NAMES: dict[str, Named] = {}
+SittingNamer = Callable[[Session, Catalog, OpenSittingFacts], str]
+SITTING_NAMERS: dict[str, SittingNamer] = {}
 """How a kind of sitting is named while it waits, where the name of its form says too little."""
 
 
-def name_of_closing_questions(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
-    reading = readings.reading(session, int(one.scope))
+def name_closing_questions(session: Session, catalog: Catalog, facts: OpenSittingFacts) -> str:
+    reading = readings.reading(session, int(facts.scope))
     lesson = catalog.library.lessons.get(reading.lesson) if reading else None
-    return f"《{lesson.title}》的课后题" if lesson else FORMS[one.kind].name
+    return f"《{lesson.title}》的课后题" if lesson else FORMS[facts.kind].name
 
 
-def name_of(session: Session, catalog: Catalog, one: OpenSittingFacts) -> str:
-    return NAMES[one.kind](session, catalog, one) if one.kind in NAMES else FORMS[one.kind].name
+def sitting_name(session: Session, catalog: Catalog, facts: OpenSittingFacts) -> str:
+    return SITTING_NAMERS[facts.kind](session, catalog, facts) if facts.kind in SITTING_NAMERS else FORMS[facts.kind].name
 
 
 def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingTask]:
     """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
-    at = readings.focus(session, person_id)
-    found = [known for source in UNBEGUN if (known := source(session, person_id)) is not None]
+    focus = readings.focus(session, person_id)
+    tasks = [known for source in WAITING_SOURCES if (known := source(session, person_id)) is not None]
     for row in readings.open_sittings(session, person_id):
-        one = OpenSittingFacts(*row)
-        form = FORMS[one.kind]
-        if at != (form.task, one.ref):
-            found.append(WaitingTask(form.task, one.ref, f"{name_of(session, catalog, one)}（{one.answered}/{one.size}）", form.claim))
-    for ref, lesson_id in readings.open_readings(session, person_id):
-        page = readings.reading(session, ref)
-        if at != ("reading", ref) and page is not None and page.state == "open":
+        facts = OpenSittingFacts(*row)
+        form = FORMS[facts.kind]
+        if focus != (form.task, facts.ref):
+            tasks.append(WaitingTask(form.task, facts.ref, f"{sitting_name(session, catalog, facts)}（{facts.answered}/{facts.size}）", form.claim))
+    for reading_id, lesson_id in readings.open_readings(session, person_id):
+        reading = readings.reading(session, reading_id)
+        if focus != ("reading", reading_id) and reading is not None and reading.state == "open":
             lesson = catalog.library.lessons.get(lesson_id)
-            found.append(WaitingTask("reading", ref, f"《{lesson.title}》第 {page.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
-    return sorted(found, key=lambda one: one.claim)
+            tasks.append(WaitingTask("reading", reading_id, f"《{lesson.title}》第 {reading.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
+    return sorted(tasks, key=lambda task: task.claim)
 
 
-def make_way(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
-    """Put down what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
+def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
+    """Pause what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
 
     `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
     has said that they leave.
     """
-    at = readings.focus(session, person_id)
-    if at is None:
+    focus = readings.focus(session, person_id)
+    if focus is None:
         return ""
-    task, ref = at
+    task, row_id = focus
     if task == "reading":
         readings.drop_focus(session, person_id)
-        return _close_book(session, catalog, ref, now)
-    sitting = sittings.sitting(session, ref)
+        return _pause_reading(session, catalog, row_id, now)
+    sitting = sittings.sitting(session, row_id)
     if sitting is None or sitting.state != "open":
         readings.drop_focus(session, person_id)
         return ""
     form = FORMS[sitting.kind]
-    name = name_of(session, catalog, OpenSittingFacts(ref, sitting.kind, sitting.scope, sitting.size, 0))
-    if claim is not None and form.claim <= HOLDS and claim > form.claim:
+    name = sitting_name(session, catalog, OpenSittingFacts(row_id, sitting.kind, sitting.scope, sitting.size, 0))
+    if claim is not None and form.claim <= HOLDING_CLAIM and claim > form.claim:
         raise Refusal(
             f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
         )
     readings.drop_focus(session, person_id)
-    if not form.stays:
-        sittings.close_sitting(session, ref, "left", now)
+    if not form.resumable:
+        sittings.close_sitting(session, row_id, "left", now)
         return ""
     return name
 
 
-def take(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
-    """Take something in hand; the name of what had to be put down for it, nothing when hands were free or it was in hand already."""
+def take_up(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
+    """Take something in hand; the name of what had to be paused for it, nothing when hands were free or it was in hand already."""
     if readings.focus(session, person_id) == (task, ref):
         return ""
-    put_down = make_way(session, catalog, person_id, now, claim)
+    paused = pause(session, catalog, person_id, now, claim)
     readings.set_focus(session, person_id, task, ref, now)
-    return put_down
+    return paused
 
 
-def _close_book(session: Session, catalog: Catalog, reading_id: int, now: datetime) -> str:
+def _pause_reading(session: Session, catalog: Catalog, reading_id: int, now: datetime) -> str:
     reading = readings.reading(session, reading_id)
     if reading is None or reading.state != "open":
         return ""
-    view = readings.page_out(session, reading_id)
+    view = readings.page_on_screen(session, reading_id)
     if view is not None:
         seen = max(0, int((now - view.sent_at).total_seconds()))
         readings.end_page(session, view.id, now, seen, 0, PAGE_LEFT)

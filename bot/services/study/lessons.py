@@ -1,4 +1,4 @@
-"""Reading a lesson: pages sent and asked for on the server's clock, closing questions, then the minutes into the ledger."""
+"""Reading a lesson: pages timed by the clock of the server, closing questions, then the credited time into the ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bot.storage.study import readings, sittings
 from bot.storage.study.readings import OpenReading, PageRead
 
 CHANGED = "课程内容已更新，从头重读，此前不计"
-GONE = "课程已经下架，没有学完，不计"
+WITHDRAWN = "课程已经下架，没有学完，不计"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SentPage:
     lesson: Lesson
     number: int
     credit: PageCredit | None = None
-    put_down: str = ""
+    paused: str = ""
     changed: bool = False
 
 
@@ -45,17 +45,17 @@ class FinishedLesson:
     earned: EarnedCredit
 
 
-def year_of(now: datetime) -> tuple[datetime, datetime]:
+def year_bounds(now: datetime) -> tuple[datetime, datetime]:
     """The year a moment lies in, in Asia/Shanghai, as [since, until) (rule D14)."""
     year = day_of(now).year
     return datetime(year, 1, 1, tzinfo=SHANGHAI), datetime(year + 1, 1, 1, tzinfo=SHANGHAI)
 
 
 def done_this_year(session: Session, person_id: int, now: datetime) -> set[str]:
-    return readings.lessons_done(session, person_id, *year_of(now))
+    return readings.finished_lessons(session, person_id, *year_bounds(now))
 
 
-def find(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
+def find_lessons(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
     """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus."""
     lessons = catalog.library.lessons_for(tier, day_of(now))
     if not name:
@@ -72,30 +72,30 @@ def find(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
 
 def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, now: datetime) -> SentPage:
     """Begin a lesson, or take it up where it was left. One lesson at a time: what is in hand is put down first."""
-    had = next((ref for ref, name in readings.open_readings(session, person_id) if name == lesson.id), None)
-    if had is not None:
-        return _take_up(session, catalog, person_id, _under_way(session, had), lesson, now)
-    put_down = current_task.make_way(session, catalog, person_id, now, TaskClaim.STUDY)
+    reading_ref = next((ref for ref, name in readings.open_readings(session, person_id) if name == lesson.id), None)
+    if reading_ref is not None:
+        return _resume_reading(session, catalog, person_id, _require_open_reading(session, reading_ref), lesson, now)
+    paused = current_task.pause(session, catalog, person_id, now, TaskClaim.STUDY)
     reading_id = readings.open_reading(session, person_id, lesson.id, lesson.digest, now)
     readings.set_focus(session, person_id, "reading", reading_id, now)
     readings.send_page(session, reading_id, 1, now)
-    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, put_down=put_down)
+    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, paused=paused)
 
 
 def resume(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | None:
     """The page where a reading was left, with its clock starting anew; from the first page when the lesson changed since.
 
-    None when the lesson is on the shelf no more: the reading is closed then, and what was read of it is kept as not credited.
+    None when the lesson was withdrawn: the reading is closed then, and what was read of it is kept as not credited.
     """
-    reading = _under_way(session, reading_id)
+    reading = _require_open_reading(session, reading_id)
     lesson = catalog.library.lessons.get(reading.lesson)
     if lesson is None:
-        _close_gone(session, catalog, reading, now)
+        _close_withdrawn(session, catalog, reading, now)
         return None
-    return _take_up(session, catalog, person_id, reading, lesson, now)
+    return _resume_reading(session, catalog, person_id, reading, lesson, now)
 
 
-def given_up(session: Session, sitting_id: int, now: datetime) -> bool:
+def close_if_uncredited(session: Session, sitting_id: int, now: datetime) -> bool:
     """Whether closing questions were put away, with their reading, because no page of it was credited: the lesson is read anew instead."""
     sitting = sittings.sitting(session, sitting_id)
     if sitting is None or any(page.credited for page in readings.pages_read(session, int(sitting.scope))):
@@ -105,38 +105,40 @@ def given_up(session: Session, sitting_id: int, now: datetime) -> bool:
     return True
 
 
-def _under_way(session: Session, reading_id: int) -> OpenReading:
+def _require_open_reading(session: Session, reading_id: int) -> OpenReading:
     reading = readings.reading(session, reading_id)
     if reading is None or reading.state != "open":
         raise Refusal("这一课已经读完了。发送「学习」继续下一课。")
     return reading
 
 
-def _close_gone(session: Session, catalog: Catalog, reading: OpenReading, now: datetime) -> None:
+def _close_withdrawn(session: Session, catalog: Catalog, reading: OpenReading, now: datetime) -> None:
     # Not by a refusal: that would undo the closing, and whoever has such a lesson in hand could never put it down.
     seconds = sum(page.credited for page in readings.pages_read(session, reading.id))
-    hours_credit.lose_lesson(session, catalog.policy, reading.person_id, reading.lesson, seconds, GONE, day_of(now), now)
+    hours_credit.refuse_lesson(session, catalog.policy, reading.person_id, reading.lesson, seconds, WITHDRAWN, day_of(now), now)
     readings.close_reading(session, reading.id, "left", now)
     if readings.focus(session, reading.person_id) == ("reading", reading.id):
         readings.drop_focus(session, reading.person_id)
 
 
-def _take_up(session: Session, catalog: Catalog, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> SentPage:
+def _resume_reading(session: Session, catalog: Catalog, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> SentPage:
     reading_id = reading.id
-    put_down = current_task.take(session, catalog, person_id, "reading", reading_id, TaskClaim.STUDY, now)
+    paused = current_task.take_up(session, catalog, person_id, "reading", reading_id, TaskClaim.STUDY, now)
     changed = lesson.digest != reading.digest
     page = 1 if changed else reading.page
     if changed:
-        readings.restart(session, reading_id, lesson.digest, CHANGED)
-    view = readings.page_out(session, reading_id)
+        readings.restart_reading(session, reading_id, lesson.digest, CHANGED)
+    view = readings.page_on_screen(session, reading_id)
     if view is None or changed:
         if view is not None:
             readings.end_page(session, view.id, now, max(0, int((now - view.sent_at).total_seconds())), 0, CHANGED)
         readings.send_page(session, reading_id, page, now)
-    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, put_down=put_down, changed=changed)
+    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, page, "open"), lesson, page, paused=paused, changed=changed)
 
 
-def turn(session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime) -> SentPage | quiz.QuestionPut | FinishedLesson | None:
+def turn_page(
+    session: Session, catalog: Catalog, person_id: int, reading_id: int, now: datetime
+) -> SentPage | quiz.AskedQuestion | FinishedLesson | None:
     """The next page: the one before is credited by the server's clock. After the last come the closing questions, or the end.
 
     None as of `resume`.
@@ -147,19 +149,19 @@ def turn(session: Session, catalog: Catalog, person_id: int, reading_id: int, no
         return resume(session, catalog, person_id, reading_id, now)
     credit = _close_page(session, catalog, reading, lesson, now)
     if reading.page < len(lesson.pages):
-        readings.turn(session, reading_id, reading.page + 1)
+        readings.set_page(session, reading_id, reading.page + 1)
         readings.send_page(session, reading_id, reading.page + 1, now)
-        ahead = OpenReading(reading_id, person_id, lesson.id, lesson.digest, reading.page + 1, "open")
-        return SentPage(ahead, lesson, reading.page + 1, credit)
+        next_reading = OpenReading(reading_id, person_id, lesson.id, lesson.digest, reading.page + 1, "open")
+        return SentPage(next_reading, lesson, reading.page + 1, credit)
     questions = [name for name in lesson.questions if name in catalog.drawn]
     if not questions:
         return finish(session, catalog, person_id, reading_id, now)
-    readings.turn(session, reading_id, reading.page, "asking")
-    return quiz.closing(session, catalog, person_id, reading_id, questions, now)
+    readings.set_page(session, reading_id, reading.page, "asking")
+    return quiz.ask_closing_questions(session, catalog, person_id, reading_id, questions, now)
 
 
 def _close_page(session: Session, catalog: Catalog, reading: OpenReading, lesson: Lesson, now: datetime) -> PageCredit:
-    view = readings.page_out(session, reading.id)
+    view = readings.page_on_screen(session, reading.id)
     if view is None:
         return PageCredit(0, 0)
     seen = max(0, int((now - view.sent_at) / timedelta(seconds=1)))
@@ -176,7 +178,7 @@ def finish(session: Session, catalog: Catalog, person_id: int, reading_id: int, 
         raise Refusal("没有这一课的阅读记录。")
     lesson = catalog.library.lessons.get(reading.lesson)
     if lesson is None:
-        _close_gone(session, catalog, reading, now)
+        _close_withdrawn(session, catalog, reading, now)
         return None
     readings.close_reading(session, reading_id, "done", now)
     if readings.focus(session, person_id) == ("reading", reading_id):

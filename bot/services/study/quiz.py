@@ -1,6 +1,6 @@
-"""Questions put and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited.
+"""Questions asked and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited.
 
-An answer is written down as it was heard, with its mark, by the clock of the server: the same for practice, exams and contests.
+Exams and contests record their answers by the same function, with the mark and the moment on the clock of the server.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class AnswerPlace(Protocol):
     def version_id(self) -> int: ...
 
 
-def write_down(
+def record_answer(
     session: Session, person_id: int, sitting_id: int, place: AnswerPlace, choice: str, mark: Grade, incoming: Incoming, now: datetime
 ) -> tuple[int, bool]:
-    """What `bot/storage/study/sittings.py:record` gives. `choice` in the letters of the file; who is not quite right earns less than the whole."""
-    return sittings.record(
+    """The result of `sittings.record_answer`. `choice` in the letters of the file; what is not quite right earns less than the whole."""
+    return sittings.record_answer(
         session,
         person_id=person_id,
         sitting_id=sitting_id,
@@ -70,20 +70,19 @@ ROUND_SIZE = 10
 REVIEW_SIZE = 20
 """Reviews that are put in one round; who gives many minutes to a day goes on with the next."""
 CHALLENGE_SIZE = 100
-TAPPED = ("single", "multiple", "judge")
-READ_BY_WORDS = ("short",)
+TAPPED_KINDS = ("single", "multiple", "judge")
+SEGMENTED_KINDS = ("short",)
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionPut:
-    """A question put to a person: where it stands, in which version, the name of what had to be put down for it, and what follows where that is
-    known already."""
+class AskedQuestion:
+    """A question put to a person: its place and version, the name of the task that was paused for it, and the item after it where that is known."""
 
     sitting: OpenSitting
     item: SittingItem
     question: Question
-    put_down: str = ""
-    ahead: SittingItem | None = None
+    paused: str = ""
+    next_item: SittingItem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +95,19 @@ class AnswerOutcome:
     mark: Grade
     sitting: OpenSitting
     earned: EarnedCredit | None
-    moved: NotebookMove | None
-    following: QuestionPut | None
+    notebook_move: NotebookMove | None
+    next_question: AskedQuestion | None
     score: Score | None
-    kept_back: str = ""
+    withheld: str = ""
     """Why right and wrong are not told yet; empty when they are."""
 
 
-Gate = Callable[[Session, OpenSitting, Incoming, datetime], None]
-GATES: dict[str, Gate] = {}
+AnswerGate = Callable[[Session, OpenSitting, Incoming, datetime], None]
+ANSWER_GATES: dict[str, AnswerGate] = {}
 """What stands before an answer in a kind of sitting: raises `Refusal` where it must not count any more."""
 
 
-def draw(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Random) -> list[str]:
+def draw_questions(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Random) -> list[str]:
     """`size` questions of a pool: those never answered first, in random order, then those answered longest ago."""
     new = [name for name in pool if name not in known]
     rng.shuffle(new)
@@ -125,23 +124,23 @@ def open_set(
     names: Iterable[str],
     now: datetime,
     worth: Mapping[str, int] | None = None,
-) -> QuestionPut:
+) -> AskedQuestion:
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
-    put_down = current_task.make_way(session, catalog, person_id, now, form.claim)
+    paused = current_task.pause(session, catalog, person_id, now, form.claim)
     key_visibility.free(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     readings.set_focus(session, person_id, form.task, sitting_id, now)
-    return replace(put(session, catalog, sitting_id), put_down=put_down)
+    return replace(current_question(session, catalog, sitting_id), paused=paused)
 
 
-def put(session: Session, catalog: Catalog, sitting_id: int) -> QuestionPut:
+def current_question(session: Session, catalog: Catalog, sitting_id: int) -> AskedQuestion:
     """The question in hand of an open sitting."""
-    found = sittings.in_hand(session, sitting_id)
-    if found is None:
+    in_hand = sittings.current_item(session, sitting_id)
+    if in_hand is None:
         raise Refusal("这一组题已经做完了。")
-    sitting, item, ahead = found
-    return QuestionPut(sitting, item, catalog.question(session, item.version_id), ahead=ahead)
+    sitting, item, ahead = in_hand
+    return AskedQuestion(sitting, item, catalog.question(session, item.version_id), next_item=ahead)
 
 
 def _drawable(session: Session, catalog: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
@@ -150,55 +149,57 @@ def _drawable(session: Session, catalog: Catalog, person_id: int, names: Iterabl
     return [name for name in names if name in catalog.drawn and name not in hidden]
 
 
-def _tapped(session: Session, catalog: Catalog, person_id: int) -> list[str]:
+def _tappable(session: Session, catalog: Catalog, person_id: int) -> list[str]:
     """What can be drawn and is answered by a tap. Raises `Refusal` when there is nothing."""
-    pool = _drawable(session, catalog, person_id, (name for name, question in catalog.library.questions.items() if question.kind in TAPPED))
+    pool = _drawable(session, catalog, person_id, (name for name, question in catalog.library.questions.items() if question.kind in TAPPED_KINDS))
     if not pool:
         raise Refusal("题库里还没有可用的题，请联系管理员。")
     return pool
 
 
-def daily(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut | Score:
+def take_daily_set(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> AskedQuestion | Score:
     """Today's five, each answered by a tap: the same set all day, taken up where it was left; its score when it is done."""
     day = day_of(now).isoformat()
-    had = sittings.last_sitting(session, person_id, "daily", day)
-    if had is not None and had.state == "done":
-        return sittings.score(session, had.id)
-    if had is not None and had.state == "open":
-        return resume(session, catalog, person_id, had.id, now)
-    for ref, kind, scope, _, _ in readings.open_sittings(session, person_id):
+    last_sitting = sittings.last_sitting(session, person_id, "daily", day)
+    if last_sitting is not None and last_sitting.state == "done":
+        return sittings.score(session, last_sitting.id)
+    if last_sitting is not None and last_sitting.state == "open":
+        return resume(session, catalog, person_id, last_sitting.id, now)
+    for sitting_id, kind, scope, _, _ in readings.open_sittings(session, person_id):
         # A message of the last second before midnight may be heard after one of the first: it closes nothing that is of a later day.
         if kind == "daily" and scope < day:
             # An unfinished set of an earlier day does not come back: its answers stand, its questions will be drawn again.
-            sittings.close_sitting(session, ref, "left", now)
-    pool = _tapped(session, catalog, person_id)
-    back = mistakes.with_daily(session, person_id, mistakes.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
-    names = back + draw([name for name in pool if name not in back], sittings.known_questions(session, person_id), DAILY_SIZE - len(back), rng)
+            sittings.close_sitting(session, sitting_id, "left", now)
+    pool = _tappable(session, catalog, person_id)
+    reviews = mistakes.reviews_for_daily(session, person_id, mistakes.entries(session, person_id, set(pool)), now, REVIEWS_IN_DAILY)
+    names = reviews + draw_questions(
+        [name for name in pool if name not in reviews], sittings.known_questions(session, person_id), DAILY_SIZE - len(reviews), rng
+    )
     rng.shuffle(names)
     return open_set(session, catalog, person_id, "daily", day, names, now)
 
 
-def _named(session: Session, catalog: Catalog, person_id: int, name: str) -> list[str]:
+def _drawable_of(session: Session, catalog: Catalog, person_id: int, name: str) -> list[str]:
     """The questions that can be drawn: of a law, law set or bank, or all without a name."""
     if not name:
         return _drawable(session, catalog, person_id, catalog.library.questions)
-    found = catalog.library.questions_of(name)
-    if found is None:
-        raise Refusal(no_such_law(catalog, name))
-    return _drawable(session, catalog, person_id, (question.id for question in found))
+    questions = catalog.library.questions_of(name)
+    if questions is None:
+        raise Refusal(unknown_law_text(catalog, name))
+    return _drawable(session, catalog, person_id, (question.id for question in questions))
 
 
-def practice(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut:
+def start_practice(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> AskedQuestion:
     """A round of ten by law, law set or bank, or at random without a name."""
-    pool = _named(session, catalog, person_id, name)
+    pool = _drawable_of(session, catalog, person_id, name)
     if not pool:
         raise Refusal(f"「{name}」还没有可用的题。")
-    names = draw(pool, sittings.known_questions(session, person_id), ROUND_SIZE, rng)
+    names = draw_questions(pool, sittings.known_questions(session, person_id), ROUND_SIZE, rng)
     scope = f"{name or '随机'}@{stamp(now)}"
     return open_set(session, catalog, person_id, "practice", scope, names, now)
 
 
-def no_such_law(catalog: Catalog, name: str) -> str:
+def unknown_law_text(catalog: Catalog, name: str) -> str:
     """What to say to a name that has no questions: the right name of a misnomer, or the names there are."""
     meant = catalog.library.misnomer(name)
     if meant is not None:
@@ -209,82 +210,82 @@ def no_such_law(catalog: Catalog, name: str) -> str:
     return f"没有「{name}」的题。现在可以练：{'、'.join(catalog.library.names)}。"
 
 
-def drill(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> QuestionPut | None:
+def practise_mistakes(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> AskedQuestion | None:
     """A round of ten over what stands in the notebook (of one law), due or not, as often as one likes; None when nothing does."""
-    kept = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
-    names = [one.question for one in kept if one.listed]
+    notebook = mistakes.entries(session, person_id, set(_drawable_of(session, catalog, person_id, name)))
+    names = [entry.question for entry in notebook if entry.listed]
     if not names:
         return None
     rng.shuffle(names)
     return open_set(session, catalog, person_id, "practice", f"错题{name}@{stamp(now)}", names[:ROUND_SIZE], now)
 
 
-def redo(
+def review_mistakes(
     session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random
-) -> tuple[QuestionPut | None, NotebookStanding]:
+) -> tuple[AskedQuestion | None, NotebookStanding]:
     """A round over what the notebook (of a law) asks today, and how it stands; no round when nothing is due or today's reviews are done."""
-    kept = mistakes.entries(session, person_id, set(_named(session, catalog, person_id, name)))
-    at = mistakes.standing(session, person_id, kept, now, whole=not name)
-    names = mistakes.due_today(kept, at, now)[:REVIEW_SIZE]
+    notebook = mistakes.entries(session, person_id, set(_drawable_of(session, catalog, person_id, name)))
+    standing = mistakes.notebook_standing(session, person_id, notebook, now, whole=not name)
+    names = mistakes.reviews_due_today(notebook, standing, now)[:REVIEW_SIZE]
     if not names:
-        return None, at
+        return None, standing
     rng.shuffle(names)
-    return open_set(session, catalog, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), at
+    return open_set(session, catalog, person_id, "mistakes", f"{name}@{stamp(now)}", names, now), standing
 
 
-def challenge(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def start_challenge(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> AskedQuestion:
     """A run until the first mistake, over a hundred questions at most, none of them twice (bot/docs/rules.md S08)."""
-    pool = _tapped(session, catalog, person_id)
+    pool = _tappable(session, catalog, person_id)
     return open_set(session, catalog, person_id, "challenge", stamp(now), rng.sample(pool, min(CHALLENGE_SIZE, len(pool))), now)
 
 
-def closing(session: Session, catalog: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> QuestionPut:
+def ask_closing_questions(session: Session, catalog: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> AskedQuestion:
     """The closing questions of a lesson."""
     # The lesson is not put down by its own questions.
-    return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), put_down="")
+    return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), paused="")
 
 
-def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> QuestionPut:
+def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> AskedQuestion:
     """Take a sitting up again where it was left."""
-    at = put(session, catalog, sitting_id)
-    form = FORMS[at.sitting.kind]
-    return replace(at, put_down=current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now))
+    asked = current_question(session, catalog, sitting_id)
+    form = FORMS[asked.sitting.kind]
+    return replace(asked, paused=current_task.take_up(session, catalog, person_id, form.task, sitting_id, form.claim, now))
 
 
-def answer(session: Session, catalog: Catalog, person_id: int, at: QuestionPut, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
+def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuestion, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
-    question, item, sitting = at.question, at.item, at.sitting
-    if sitting.kind in GATES:
-        GATES[sitting.kind](session, sitting, incoming, now)
-    mark = question.mark(choice, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
-    answer_id, is_watched = write_down(session, person_id, sitting.id, item, choice, mark, incoming, now)
+    question, item, sitting = asked.question, asked.item, asked.sitting
+    if sitting.kind in ANSWER_GATES:
+        ANSWER_GATES[sitting.kind](session, sitting, incoming, now)
+    mark = question.mark(choice, words=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
+    answer_id, is_watched = record_answer(session, person_id, sitting.id, item, choice, mark, incoming, now)
     # Refused here, what was recorded is rolled back with everything else.
-    kept_back = key_visibility.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
+    withheld = key_visibility.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
     form = FORMS[sitting.kind]
-    moved = mistakes.moved(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
+    notebook_move = mistakes.update_notebook(session, person_id, question, mark, (sitting.id, item.n), now) if form.updates_notebook else None
     credited = None
-    if form.credits:
+    if form.earns_credit:
         credited = credit.earn_item(session, catalog.policy, person_id, item.question, question.law, day_of(now), now)
     over = form.one_life and not mark.correct
-    ahead = None if over else at.ahead or sittings.next_item(session, sitting.id, item.n + 1)
+    next_item = None if over else asked.next_item or sittings.next_item(session, sitting.id, item.n + 1)
     score = None
-    following = None
-    if ahead is None:
+    next_question = None
+    if next_item is None:
         sittings.close_sitting(session, sitting.id, "done", now)
         readings.drop_focus(session, person_id)
         score = sittings.score(session, sitting.id)
     else:
-        sittings.move(session, sitting.id, ahead.n)
-        following = QuestionPut(sitting, ahead, catalog.question(session, ahead.version_id))
-    return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, moved, following, score, kept_back)
+        sittings.set_next_item(session, sitting.id, next_item.n)
+        next_question = AskedQuestion(sitting, next_item, catalog.question(session, next_item.version_id))
+    return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, notebook_move, next_question, score, withheld)
 
 
-def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> QuestionPut | None:
+def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> AskedQuestion | None:
     """The next unanswered question instead of this one, put now; None when this one is the last."""
-    at = put(session, catalog, sitting_id)
-    ahead = sittings.next_item(session, sitting_id, at.item.n + 1)
-    if ahead is None or ahead.n == at.item.n:
+    asked = current_question(session, catalog, sitting_id)
+    next_item = sittings.next_item(session, sitting_id, asked.item.n + 1)
+    if next_item is None or next_item.n == asked.item.n:
         return None
-    sittings.move(session, sitting_id, ahead.n)
-    readings.set_focus(session, at.sitting.person_id, FORMS[at.sitting.kind].task, sitting_id, now)
-    return QuestionPut(at.sitting, ahead, catalog.question(session, ahead.version_id))
+    sittings.set_next_item(session, sitting_id, next_item.n)
+    readings.set_focus(session, asked.sitting.person_id, FORMS[asked.sitting.kind].task, sitting_id, now)
+    return AskedQuestion(asked.sitting, next_item, catalog.question(session, next_item.version_id))

@@ -35,7 +35,7 @@ _SPREAD = Statement(
 )
 _ANSWERED_BY = f"""SELECT p.person_id, a.n, COALESCE(m.earned, a.earned), a.arrived_at FROM participation p
        JOIN sitting s ON s.person_id = p.person_id AND s.kind = 'live' AND s.scope = :scope
-       JOIN answer a ON a.sitting_id = s.id LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {grades.NEWEST}
+       JOIN answer a ON a.sitting_id = s.id LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {grades.IS_NEWEST_REMARK}
        WHERE p.contest_id = :id AND COALESCE(m.counts, 1) = 1"""  # noqa: S608
 _ANSWERS = Statement(f"{_ANSWERED_BY} ORDER BY p.person_id, a.n")
 _OWN_ANSWERS = Statement(f"{_ANSWERED_BY} AND p.person_id = :person_id ORDER BY a.n")

@@ -233,7 +233,7 @@ def said(session: Session, sitting_id: int) -> tuple[list[ScoredAnswer], datetim
     """
     opened, size = _OPENED.one(session, id=sitting_id)
     arrived = {row[0]: moment(row[1]) for row in _ARRIVED.all(session, sitting_id=sitting_id)}
-    places = grades.of_sitting(session, sitting_id)
+    places = grades.grades_of_sitting(session, sitting_id)
     before, found = moment(opened), []
     for mark in sorted(places, key=lambda one: (one.n not in arrived, arrived.get(one.n, before), one.n)):
         at = arrived.get(mark.n, before)

@@ -1,4 +1,4 @@
-"""Why the ledger says what it says: a person's entries and refusals, for 为什么."""
+"""The entries and refusals of the ledger that 为什么 explains to a person."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REFUSED = Statement(
 )
 
 _EXAM = Statement("SELECT name FROM exam WHERE id = :id")
-_HELD = {
+_EVENT_NAMES = {
     "exam": _EXAM,
     "makeup": _EXAM,
     "outside": Statement("SELECT name FROM outside_exam WHERE id = :id"),
@@ -89,6 +89,6 @@ def source_name(session: Session, library: Library, kind: str, source_id: str) -
     label = SOURCE_LABELS.get(kind, kind)
     # Earned again after a reversal, a source has a number of its own (3#2).
     number = (name or source_id).partition("#")[0]
-    held = _HELD.get("outside" if source_id.startswith("outside:") else kind)
-    row = held.one(session, id=int(number)) if held is not None and number.isascii() and number.isdigit() else None
+    statement = _EVENT_NAMES.get("outside" if source_id.startswith("outside:") else kind)
+    row = statement.one(session, id=int(number)) if statement is not None and number.isascii() and number.isdigit() else None
     return f"{label}「{name or source_id}」" if row is None else f"{label}《{row[0]}》"

@@ -1,4 +1,4 @@
-"""The chain of seals as rows: its head, what waits for its place, and the chain in order with the entries it holds."""
+"""The hash chain of the ledger as rows: its head, the entries that are not sealed yet, and the sealed entries in order."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _ENTRY = """l.id, p.staff_no, l.category, l.credit_seconds, l.day, l.source_kind
 _HEAD = Statement("SELECT seq, hash, algorithm FROM seal ORDER BY seq DESC LIMIT 1")
 _SEALED_AT = Statement("SELECT sealed_at FROM seal ORDER BY seq DESC LIMIT 1")
 _FIRST = Statement("SELECT l.id, l.recorded_at FROM seal s JOIN ledger l ON l.id = s.entry_id WHERE s.seq = 1")
-_WAITING = Statement(
+_NEXT_UNSEALED = Statement(
     f"""SELECT {_ENTRY} FROM ledger l JOIN person p ON p.id = l.person_id
         WHERE l.id > (SELECT COALESCE(MAX(entry_id), 0) - {WINDOW} FROM seal) AND NOT EXISTS (SELECT 1 FROM seal s WHERE s.entry_id = l.id)
         ORDER BY l.id LIMIT :top"""  # noqa: S608
 )
-_SEAL = Statement("INSERT INTO seal (seq, entry_id, algorithm, hash, sealed_at) VALUES (:seq, :entry_id, :algorithm, :hash, :at)")
+_ADD_SEAL = Statement("INSERT INTO seal (seq, entry_id, algorithm, hash, sealed_at) VALUES (:seq, :entry_id, :algorithm, :hash, :at)")
 _LOCK = Statement("SELECT pg_advisory_xact_lock(20260101)")
 _CHAIN = f"""SELECT s.seq, s.entry_id, s.algorithm, s.hash, s.sealed_at, {_ENTRY}
              FROM seal s LEFT JOIN ledger l ON l.id = s.entry_id LEFT JOIN person p ON p.id = l.person_id ORDER BY s.seq"""  # noqa: S608
-_LOOSE = f"""SELECT {_ENTRY} FROM ledger l LEFT JOIN person p ON p.id = l.person_id
+_UNSEALED = f"""SELECT {_ENTRY} FROM ledger l LEFT JOIN person p ON p.id = l.person_id
              WHERE NOT EXISTS (SELECT 1 FROM seal s WHERE s.entry_id = l.id) ORDER BY l.id"""  # noqa: S608
-_UNEQUAL = Statement(
+_FIRST_UNEQUAL_TOTAL = Statement(
     """SELECT p.staff_no, x.year, x.category, CAST(SUM(x.entries) AS BIGINT), CAST(SUM(x.total) AS BIGINT) FROM (
                   SELECT person_id, CAST(substr(day, 1, 4) AS INTEGER) AS year, category, SUM(credit_seconds) AS entries, 0 AS total
                   FROM ledger GROUP BY person_id, substr(day, 1, 4), category
@@ -55,7 +55,7 @@ class SealedLine:
     entry: SealedEntry | None
 
 
-def entry_of(row: Any) -> SealedEntry:
+def entry_from_row(row: Any) -> SealedEntry:
     """The exported form of a row selected with the columns above."""
     entry_id, staff_no, category, seconds, day, kind, source_id, law, required, line, version, recorded_at, recorded_by, reverses = row
     source, rule = source_text(kind, source_id, law, required), rule_text(line, version)
@@ -85,28 +85,28 @@ def lock(session: Session) -> None:
         _LOCK.all(session)
 
 
-def waiting(session: Session, top: int) -> list[SealedEntry]:
+def next_unsealed(session: Session, top: int) -> list[SealedEntry]:
     """The next entries without a place, oldest first."""
-    return [entry_of(row) for row in _WAITING.all(session, top=top)]
+    return [entry_from_row(row) for row in _NEXT_UNSEALED.all(session, top=top)]
 
 
-def place(session: Session, seq: int, entry_id: int, algorithm: str, made: str, at: datetime) -> None:
-    _SEAL.run(session, seq=seq, entry_id=entry_id, algorithm=algorithm, hash=made, at=stamp(at))
+def add_seal(session: Session, seq: int, entry_id: int, algorithm: str, entry_hash: str, at: datetime) -> None:
+    _ADD_SEAL.run(session, seq=seq, entry_id=entry_id, algorithm=algorithm, hash=entry_hash, at=stamp(at))
 
 
 def chain(session: Session) -> Iterator[SealedLine]:
     """The chain in order."""
-    for seq, entry_id, algorithm, made, sealed_at, *row in stream(session, _CHAIN, {}):
-        yield SealedLine(seq, entry_id, algorithm, made, moment(sealed_at), None if row[0] is None else entry_of(row))
+    for seq, entry_id, algorithm, entry_hash, sealed_at, *row in stream(session, _CHAIN, {}):
+        yield SealedLine(seq, entry_id, algorithm, entry_hash, moment(sealed_at), None if row[0] is None else entry_from_row(row))
 
 
-def loose(session: Session) -> Iterator[SealedEntry]:
+def unsealed_entries(session: Session) -> Iterator[SealedEntry]:
     """Every entry that has no place."""
-    for row in stream(session, _LOOSE, {}):
-        yield entry_of(row)
+    for row in stream(session, _UNSEALED, {}):
+        yield entry_from_row(row)
 
 
-def unequal(session: Session) -> tuple[str, int, str, int, int] | None:
+def first_unequal_total(session: Session) -> tuple[str, int, str, int, int] | None:
     """(staff_no, year, category, seconds in the ledger, seconds in the running total) of the first pair that differs."""
-    row = _UNEQUAL.one(session)
+    row = _FIRST_UNEQUAL_TOTAL.one(session)
     return None if row is None else tuple(row)

@@ -1,4 +1,4 @@
-"""The ledger of hours: entries only ever added, with their running totals, in one breath."""
+"""The ledger of hours as rows: entries that are only ever added, each in one transaction with its running totals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EARNED = Statement(
     "SELECT id FROM ledger WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id AND reverses IS NULL"
 )
 # Not `reverses IS NULL`: SQLite would take that for the narrowest way in, and walk through nearly the whole ledger.
-_FAMILY = Statement(
+_ENTRIES_OF_SOURCE = Statement(
     """SELECT l.id, l.credit_seconds, CASE WHEN EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id) THEN 1 ELSE 0 END
        FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND COALESCE(l.reverses, 0) = 0
          AND (l.source_id = :source_id OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
@@ -74,12 +74,12 @@ class UsedCredit:
     day_seconds: int
 
 
-def used(session: Session, person_id: int, category: str, day: date) -> UsedCredit:
+def used_credit(session: Session, person_id: int, category: str, day: date) -> UsedCredit:
     row = _USED.one(session, person_id=person_id, year=day.year, category=category, day=day.isoformat())
     return UsedCredit(*row)
 
 
-def used_unless_earned(session: Session, person_id: int, category: str, day: date, source: tuple[str, str]) -> UsedCredit | None:
+def used_credit_unless_earned(session: Session, person_id: int, category: str, day: date, source: tuple[str, str]) -> UsedCredit | None:
     """`used` and `has_earned` in one look, for the answer path: None when the source, (kind, id), has earned before."""
     row = _USED_UNLESS_EARNED.one(
         session, person_id=person_id, year=day.year, category=category, day=day.isoformat(), source_kind=source[0], source_id=source[1]
@@ -97,9 +97,9 @@ def was_refused(session: Session, person_id: int, source: tuple[str, str]) -> bo
     return _REFUSED.one(session, person_id=person_id, source_kind=source[0], source_id=source[1]) is not None
 
 
-def family(session: Session, person_id: int, source_kind: str, source_id: str) -> list[tuple[int, int, bool]]:
+def entries_of_source(session: Session, person_id: int, source_kind: str, source_id: str) -> list[tuple[int, int, bool]]:
     """(entry, seconds, whether it was taken back) of all that a source and its further entries (3, 3#2) have earned, in their order."""
-    rows = _FAMILY.all(session, person_id=person_id, source_kind=source_kind, source_id=source_id)
+    rows = _ENTRIES_OF_SOURCE.all(session, person_id=person_id, source_kind=source_kind, source_id=source_id)
     return [(row[0], row[1], bool(row[2])) for row in rows]
 
 
@@ -111,7 +111,7 @@ def add(
     day: date,
     source: tuple[str, str],
     rule: tuple[str, int],
-    at: datetime,
+    recorded_at: datetime,
     *,
     law: str = "",
     required: bool = False,
@@ -131,7 +131,7 @@ def add(
         source_id=source[1],
         rule=rule[0],
         rule_version=rule[1],
-        recorded_at=stamp(at),
+        recorded_at=stamp(recorded_at),
         recorded_by=by,
         reverses=None,
     )
@@ -142,7 +142,7 @@ def add(
     return int(row[0])
 
 
-def reverse(session: Session, entry_id: int, at: datetime, by: str, *, items: int = 0) -> int | None:
+def reverse(session: Session, entry_id: int, recorded_at: datetime, by: str, *, items: int = 0) -> int | None:
     """Take an entry back by its mirror image; None when there is no such entry or it was reversed before."""
     original = _ORIGINAL.one(session, id=entry_id)
     if original is None:
@@ -160,7 +160,7 @@ def reverse(session: Session, entry_id: int, at: datetime, by: str, *, items: in
         source_id=source_id,
         rule=rule,
         rule_version=rule_version,
-        recorded_at=stamp(at),
+        recorded_at=stamp(recorded_at),
         recorded_by=by,
         reverses=entry_id,
     )

@@ -88,7 +88,7 @@ def papers(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> list
 
 def marks_of(session: Session, exam: Exam, sittings: Collection[int]) -> list[CountingGrade]:
     """The marks that count of some papers of an exam."""
-    return [one for one in grades.of_sittings(session, _ALL, exam=exam.id) if one.sitting_id in sittings]
+    return [one for one in grades.grades_of_sittings(session, _ALL, exam=exam.id) if one.sitting_id in sittings]
 
 
 def versions(session: Session, exam: Exam) -> dict[int, ReportedVersion]:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from bot.domain.hours.hash_chain import rule_text, source_text
 from bot.storage.db.query import Statement, stream
 from bot.storage.delivery import outcomes
-from bot.storage.study.grades import NEWEST
+from bot.storage.study.grades import IS_NEWEST_REMARK
 from bot.storage.tables.columns import stamp
 
 Line = dict[str, Any]
@@ -27,7 +27,7 @@ _ANSWERS = f"""SELECT a.id, p.staff_no, a.question, v.version, a.sitting_id, a.v
                      a.recorded_at, a.channel, a.message_id, a.late
               FROM answer a JOIN person p ON p.id = a.person_id JOIN question_version v ON v.id = a.version_id
               LEFT JOIN confirmation c ON c.answer_id = a.id
-              LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {NEWEST}
+              LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {IS_NEWEST_REMARK}
               WHERE a.recorded_at >= :since AND a.recorded_at < :until ORDER BY a.recorded_at, a.id"""  # noqa: S608
 _LEDGER = """SELECT l.id, s.seq, p.staff_no, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.law, l.required,
                     l.rule, l.rule_version, l.recorded_at, l.recorded_by, l.reverses, s.algorithm, s.hash

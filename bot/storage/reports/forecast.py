@@ -15,7 +15,7 @@ from operator import itemgetter
 from sqlmodel import Session
 
 from bot.domain.calendar import ONE_DAY
-from bot.domain.hours.forecast import BackTest, EarnedOnDay, ForecastQuota, Outlook, WorkYear, back_test, look_ahead, smallest_plan
+from bot.domain.hours.forecast import BackTest, EarnedOnDay, ForecastQuota, Outlook, WorkYear, back_test, forecast_year, smallest_plan
 from bot.domain.hours.policy import HoursPolicy, YearQuotas, quotas, shown_hours, total_hours
 from bot.domain.message import Refusal
 from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table, rate
@@ -148,7 +148,7 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         counts["counted"] += 1
         counts["doubtful"] += outlook.doubtful
         if outlook.will_miss:
-            counts["surely"] += outlook.surely
+            counts["surely"] += outlook.will_surely_miss
             place, unit = units[person.id]
             listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, ahead)))
     rows = [row for _, _, row in sorted(listed, key=lambda one: (one[0], one[1], one[2][0]))]
@@ -173,7 +173,7 @@ def _outlooks(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas
         quota = quota_of(person.tier, need, ask.policy, ask.last)
         if quota is not None:
             span = year.span(ask.last, person.joined_on, away.get(person.id, ()))
-            yield person, look_ahead(person.earned, ask.last, span, quota)
+            yield person, forecast_year(person.earned, ask.last, span, quota)
 
 
 def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[date]) -> Row:
@@ -187,8 +187,8 @@ def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[dat
         outlook.quota.need,
         outlook.expected,
         outlook.margin,
-        "很可能" if outlook.surely else "可能",
-        outlook.short,
+        "很可能" if outlook.will_surely_miss else "可能",
+        outlook.collective_missing,
         plan.minutes if plan else None,
         plan.day.isoformat() if plan else None,
     )
@@ -221,7 +221,7 @@ def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | 
             quota = quota_of(person.tier, then, ask.policy, cut)
             if quota is None or not person.final:
                 continue
-            outlook = look_ahead(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
+            outlook = forecast_year(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
             if outlook is not None:
                 per_hour = quota.per_hour
                 yield outlook, total_hours(person.final, per_hour), shown_hours(person.final.get("collective", 0), per_hour)
@@ -235,5 +235,5 @@ def tested(found: BackTest | None) -> str:
         return "回测：没有上年同期的数据可以检验，误差未知，只供参考。"
     return (
         f"回测：用同样的办法从 {found.cut.isoformat()} 推算上年年底，{found.people} 人平均绝对误差 {found.mean_error} 学时，"
-        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.held, found.people)}%。"
+        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.ranges_held, found.people)}%。"
     )

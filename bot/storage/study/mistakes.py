@@ -1,4 +1,4 @@
-"""The cards of the notebook, how much of it was asked today, and the day that somebody reviews for."""
+"""The notebook of mistakes as rows: its cards, the reviews asked since a moment, and the review settings of a person."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.study.review_goal import MINUTES, TARGET
+from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET
 from bot.domain.study.spaced_repetition import MemoryCard, Mistake
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 _COLUMNS = "question, entered_at, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at"
-_ONE = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id AND question = :question")  # noqa: S608 - names of columns
-_ALL = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id ORDER BY due_at, question")  # noqa: S608 - names of columns
-_KEEP = Statement(
+_ENTRY = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id AND question = :question")  # noqa: S608 - names of columns
+_ENTRIES = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id ORDER BY due_at, question")  # noqa: S608 - names of columns
+_SAVE_ENTRY = Statement(
     """INSERT INTO notebook_card (person_id, question, entered_at, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at)
        VALUES (:person_id, :question, :entered_at, :rights, :left_at, :state, :step, :stability, :difficulty, :due_at, :reviewed_at)
        ON CONFLICT (person_id, question) DO UPDATE
        SET right_in_a_row = excluded.right_in_a_row, left_at = excluded.left_at, state = excluded.state, step = excluded.step,
            stability = excluded.stability, difficulty = excluded.difficulty, due_at = excluded.due_at, reviewed_at = excluded.reviewed_at"""
 )
-_SINCE = Statement(
+_ASKED_AT = Statement(
     """SELECT MAX(at) FROM (SELECT since AS at FROM focus WHERE person_id = :person_id AND kind <> 'reading' AND ref = :sitting_id
                             UNION ALL SELECT MAX(recorded_at) FROM answer WHERE sitting_id = :sitting_id AND n <> :n) put"""
 )
-_ASKED = Statement(
+_REVIEWS_ASKED = Statement(
     """SELECT COUNT(*) FROM sitting s JOIN sitting_item i ON i.sitting_id = s.id
            JOIN notebook_card c ON c.person_id = s.person_id AND c.question = i.question AND c.entered_at < s.opened_at
            LEFT JOIN answer a ON a.sitting_id = s.id AND a.n = i.n
        WHERE s.person_id = :person_id AND s.kind IN ('daily', 'mistakes') AND s.opened_at >= :since
          AND (a.id IS NOT NULL OR (s.kind = 'daily' AND s.state = 'open'))"""
 )
-_PLAN = Statement("SELECT day, minutes, target FROM exam_goal WHERE person_id = :person_id")
-_KEEP_PLAN = Statement(
+_SETTINGS = Statement("SELECT day, minutes, target FROM exam_goal WHERE person_id = :person_id")
+_SAVE_SETTINGS = Statement(
     """INSERT INTO exam_goal (person_id, day, minutes, target) VALUES (:person_id, :day, :minutes, :target)
        ON CONFLICT (person_id) DO UPDATE SET day = excluded.day, minutes = excluded.minutes, target = excluded.target"""
 )
@@ -46,37 +46,37 @@ class ReviewSettings:
     """What a person set for their reviews; nobody has a row who set nothing."""
 
     day: date | None = None
-    minutes: int = MINUTES
-    target: int = TARGET
+    minutes: int = DEFAULT_MINUTES
+    target: int = DEFAULT_TARGET
 
 
 def entry(session: Session, person_id: int, question: str) -> Mistake | None:
     """A question in a person's notebook, listed or left; None when it was never answered wrong."""
-    row = _ONE.one(session, person_id=person_id, question=question)
-    return None if row is None else _entry(row)
+    row = _ENTRY.one(session, person_id=person_id, question=question)
+    return None if row is None else _entry_from_row(row)
 
 
 def entries(session: Session, person_id: int) -> list[Mistake]:
     """The whole notebook, listed and left, the longest due first."""
-    return [_entry(row) for row in _ALL.all(session, person_id=person_id)]
+    return [_entry_from_row(row) for row in _ENTRIES.all(session, person_id=person_id)]
 
 
-def _entry(row: Any) -> Mistake:
+def _entry_from_row(row: Any) -> Mistake:
     question, entered_at, rights, left_at, state, step, stability, difficulty, due_at, reviewed_at = row
     card = MemoryCard(state, step, stability, difficulty, moment(due_at), moment(reviewed_at))
     return Mistake(question, moment(entered_at), card, rights, None if left_at is None else moment(left_at))
 
 
-def keep(session: Session, person_id: int, kept: Mistake) -> None:
+def save_entry(session: Session, person_id: int, mistake: Mistake) -> None:
     """Write an entry; that it was first wrong on a day never changes."""
-    card = kept.card
-    _KEEP.run(
+    card = mistake.card
+    _SAVE_ENTRY.run(
         session,
         person_id=person_id,
-        question=kept.question,
-        entered_at=stamp(kept.entered_at),
-        rights=kept.rights,
-        left_at=None if kept.left_at is None else stamp(kept.left_at),
+        question=mistake.question,
+        entered_at=stamp(mistake.entered_at),
+        rights=mistake.right_in_a_row,
+        left_at=None if mistake.left_at is None else stamp(mistake.left_at),
         state=card.state,
         step=card.step,
         stability=card.stability,
@@ -86,22 +86,22 @@ def keep(session: Session, person_id: int, kept: Mistake) -> None:
     )
 
 
-def put_since(session: Session, person_id: int, sitting_id: int, n: int) -> datetime | None:
+def asked_at(session: Session, person_id: int, sitting_id: int, n: int) -> datetime | None:
     """When the question at a place was put: when the sitting was taken in hand, or the answer before it was given; None when neither is known."""
-    row = _SINCE.one(session, person_id=person_id, sitting_id=sitting_id, n=n)
+    row = _ASKED_AT.one(session, person_id=person_id, sitting_id=sitting_id, n=n)
     return None if row is None or row[0] is None else moment(row[0])
 
 
-def asked(session: Session, person_id: int, since: datetime) -> int:
+def reviews_asked(session: Session, person_id: int, since: datetime) -> int:
     """Reviews asked of a person since a moment, in the daily set (answered or to be answered) and in rounds over the notebook (answered)."""
-    return int(_ASKED.one(session, person_id=person_id, since=stamp(since))[0])
+    return int(_REVIEWS_ASKED.one(session, person_id=person_id, since=stamp(since))[0])
 
 
-def plan(session: Session, person_id: int) -> ReviewSettings:
-    row = _PLAN.one(session, person_id=person_id)
+def review_settings(session: Session, person_id: int) -> ReviewSettings:
+    row = _SETTINGS.one(session, person_id=person_id)
     return ReviewSettings() if row is None else ReviewSettings(None if row[0] is None else date.fromisoformat(row[0]), row[1], row[2])
 
 
-def keep_plan(session: Session, person_id: int, chosen: ReviewSettings) -> None:
-    day = None if chosen.day is None else chosen.day.isoformat()
-    _KEEP_PLAN.run(session, person_id=person_id, day=day, minutes=chosen.minutes, target=chosen.target)
+def save_review_settings(session: Session, person_id: int, settings: ReviewSettings) -> None:
+    day = None if settings.day is None else settings.day.isoformat()
+    _SAVE_SETTINGS.run(session, person_id=person_id, day=day, minutes=settings.minutes, target=settings.target)

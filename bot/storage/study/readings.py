@@ -1,4 +1,4 @@
-"""What a person has open: the one thing in hand (focus), the readings with their pages, and what waits."""
+"""What a person has open, as rows: the task in hand (focus), the readings with their pages, and the open sittings."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ _NEW_READING = Statement(
     """INSERT INTO reading (person_id, lesson, digest, page, state, opened_at) VALUES (:person_id, :lesson, :digest, 1, 'open', :at)
        RETURNING id"""
 )
-_TURN = Statement("UPDATE reading SET page = :page, state = :state WHERE id = :id")
+_SET_PAGE = Statement("UPDATE reading SET page = :page, state = :state WHERE id = :id")
 _RESTART = Statement("UPDATE reading SET page = 1, state = 'open', digest = :digest WHERE id = :id")
-_VOID = Statement("UPDATE page_view SET credited = 0, reason = :reason WHERE reading_id = :id AND credited > 0")
+_VOID_CREDIT = Statement("UPDATE page_view SET credited = 0, reason = :reason WHERE reading_id = :id AND credited > 0")
 _CLOSE = Statement("UPDATE reading SET state = :state, closed_at = :at WHERE id = :id AND state IN ('open', 'asking')")
-_DONE = Statement(
+_FINISHED_LESSONS = Statement(
     "SELECT DISTINCT lesson FROM reading WHERE person_id = :person_id AND state = 'done' AND closed_at >= :since AND closed_at < :until"
 )
-_FINISHED = Statement("SELECT lesson, COUNT(DISTINCT person_id) FROM reading WHERE state = 'done' AND closed_at >= :since GROUP BY lesson")
-_LAST = Statement("SELECT id, lesson, state FROM reading WHERE person_id = :person_id ORDER BY COALESCE(closed_at, opened_at) DESC, id DESC LIMIT 1")
+_COUNT_FINISHED = Statement("SELECT lesson, COUNT(DISTINCT person_id) FROM reading WHERE state = 'done' AND closed_at >= :since GROUP BY lesson")
+_LAST_READING = Statement(
+    "SELECT id, lesson, state FROM reading WHERE person_id = :person_id ORDER BY COALESCE(closed_at, opened_at) DESC, id DESC LIMIT 1"
+)
 _SEND_PAGE = Statement("INSERT INTO page_view (reading_id, page, sent_at, reason) VALUES (:reading_id, :page, :at, '')")
-_VIEW = Statement("SELECT id, page, sent_at FROM page_view WHERE reading_id = :reading_id AND asked_at IS NULL ORDER BY id DESC LIMIT 1")
-_END_VIEW = Statement("UPDATE page_view SET asked_at = :at, seen = :seen, credited = :credited, reason = :reason WHERE id = :id")
-_SEEN = Statement(
+_PAGE_ON_SCREEN = Statement("SELECT id, page, sent_at FROM page_view WHERE reading_id = :reading_id AND asked_at IS NULL ORDER BY id DESC LIMIT 1")
+_END_PAGE = Statement("UPDATE page_view SET asked_at = :at, seen = :seen, credited = :credited, reason = :reason WHERE id = :id")
+_PAGES_READ = Statement(
     """SELECT page, COALESCE(seen, 0), COALESCE(credited, 0), reason FROM page_view
        WHERE reading_id = :reading_id AND asked_at IS NOT NULL ORDER BY id"""
 )
@@ -76,7 +78,7 @@ class PageRead:
 
 
 def focus(session: Session, person_id: int) -> tuple[str, int] | None:
-    """What the person is at: (its kind as bot/domain/study/sitting.py has it, the row's id), or None."""
+    """The task in hand: (its kind as bot/domain/study/sitting.py has it, the row's id), or None."""
     row = _FOCUS.one(session, person_id=person_id)
     return None if row is None else (row[0], row[1])
 
@@ -108,13 +110,13 @@ def open_reading(session: Session, person_id: int, lesson: str, digest: str, at:
     return int(_NEW_READING.one(session, person_id=person_id, lesson=lesson, digest=digest, at=stamp(at))[0])
 
 
-def turn(session: Session, reading_id: int, page: int, state: str = "open") -> None:
-    _TURN.run(session, id=reading_id, page=page, state=state)
+def set_page(session: Session, reading_id: int, page: int, state: str = "open") -> None:
+    _SET_PAGE.run(session, id=reading_id, page=page, state=state)
 
 
-def restart(session: Session, reading_id: int, digest: str, reason: str) -> None:
+def restart_reading(session: Session, reading_id: int, digest: str, reason: str) -> None:
     """Back to the first page, because the lesson changed since; the pages read before count no more, with the reason."""
-    _VOID.run(session, id=reading_id, reason=reason)
+    _VOID_CREDIT.run(session, id=reading_id, reason=reason)
     _RESTART.run(session, id=reading_id, digest=digest)
 
 
@@ -123,13 +125,13 @@ def close_reading(session: Session, reading_id: int, state: str, at: datetime) -
     return _CLOSE.run(session, id=reading_id, state=state, at=stamp(at)) == 1
 
 
-def lessons_done(session: Session, person_id: int, since: datetime, until: datetime) -> set[str]:
-    return {row[0] for row in _DONE.all(session, person_id=person_id, since=stamp(since), until=stamp(until))}
+def finished_lessons(session: Session, person_id: int, since: datetime, until: datetime) -> set[str]:
+    return {row[0] for row in _FINISHED_LESSONS.all(session, person_id=person_id, since=stamp(since), until=stamp(until))}
 
 
 def last_reading(session: Session, person_id: int) -> tuple[int, str, str] | None:
     """(id, lesson, state) of what was read last."""
-    row = _LAST.one(session, person_id=person_id)
+    row = _LAST_READING.one(session, person_id=person_id)
     return None if row is None else (row[0], row[1], row[2])
 
 
@@ -138,20 +140,20 @@ def send_page(session: Session, reading_id: int, page: int, at: datetime) -> Non
     _SEND_PAGE.run(session, reading_id=reading_id, page=page, at=stamp(at))
 
 
-def page_out(session: Session, reading_id: int) -> PageOnScreen | None:
+def page_on_screen(session: Session, reading_id: int) -> PageOnScreen | None:
     """The page whose clock is running."""
-    row = _VIEW.one(session, reading_id=reading_id)
+    row = _PAGE_ON_SCREEN.one(session, reading_id=reading_id)
     return None if row is None else PageOnScreen(row[0], row[1], moment(row[2]))
 
 
 def end_page(session: Session, view_id: int, at: datetime, seen: int, credited: int, reason: str) -> None:
-    _END_VIEW.run(session, id=view_id, at=stamp(at), seen=seen, credited=credited, reason=reason)
+    _END_PAGE.run(session, id=view_id, at=stamp(at), seen=seen, credited=credited, reason=reason)
 
 
 def pages_read(session: Session, reading_id: int) -> list[PageRead]:
-    return [PageRead(*row) for row in _SEEN.all(session, reading_id=reading_id)]
+    return [PageRead(*row) for row in _PAGES_READ.all(session, reading_id=reading_id)]
 
 
-def finished(session: Session, since: datetime) -> dict[str, int]:
+def count_finished(session: Session, since: datetime) -> dict[str, int]:
     """How many people have finished each lesson since a moment."""
-    return {row[0]: int(row[1]) for row in _FINISHED.all(session, since=stamp(since))}
+    return {row[0]: int(row[1]) for row in _COUNT_FINISHED.all(session, since=stamp(since))}

@@ -1,4 +1,4 @@
-"""The rules of the year, the ledger of hours, what was refused and why, and the running totals that reports add up."""
+"""The tables of hours: rules and their versions, the ledger, refused credit with its reason, running totals, and the hash chain."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Questions in their versions, what a person has open, every answer, what was reported about a question.
-
-The notebook of mistakes with FSRS's card of each question, and the day for which somebody reviews.
-"""
+"""The tables of study: readings, sittings and answers, the task in hand, the notebook of mistakes with its FSRS cards, the review settings."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.domain.study.sitting import FORMS, TASKS
+from bot.domain.study.sitting import FORMS, TASK_KINDS
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
@@ -167,10 +164,10 @@ class AnswerRow(SQLModel, table=True):
 
 
 class FocusRow(SQLModel, table=True):
-    """What a person is at: one task, a reading or a sitting by its id. What else is open waits its turn."""
+    """The task in hand: one a person, a reading or a sitting by its id. What else is open waits its turn."""
 
     __tablename__ = "focus"
-    __table_args__ = (one_of("kind", *TASKS), is_moment("since"), STRICT)
+    __table_args__ = (one_of("kind", *TASK_KINDS), is_moment("since"), STRICT)
 
     person_id: int = integer_column(primary_key=True, foreign_key="person.id")
     kind: str = text_column()
