@@ -20,10 +20,9 @@ from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, engine_of, now, operator, progress, read_settings, reading, show, writing
 from bot.commands.campaign import messages
-from bot.domain.campaign import schedule
 from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, content_of
 from bot.domain.campaign.content import describe_content, parse_content
-from bot.domain.campaign.schedule import at_once, parse_schedule
+from bot.domain.campaign.schedule import at_once, describe_schedule, parse_schedule
 from bot.domain.delivery.reminders import names_text, read_deadline
 from bot.domain.message import Refusal, lettered
 from bot.domain.people import audience as people_audience
@@ -74,7 +73,7 @@ def _campaign_plain(one: Campaign) -> dict[str, Any]:
         "state": one.state,
         "version": one.version,
         "content": describe_content(one.content),
-        "rhythm": schedule.describe_schedule(one.rhythm),
+        "rhythm": describe_schedule(one.schedule),
         "audience": people_audience.describe_audience(one.audience),
         "clause": one.clause,
         "missed": one.missed,
@@ -108,7 +107,7 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
 
     def work(session: Session, catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
         one = manage.own(session, author(), campaign_id)
-        found = manage.preview(session, catalog, catalog.library.calendar, one.audience, one.rhythm, now(), one.content)
+        found = manage.preview(session, catalog, catalog.library.calendar, one.audience, one.schedule, now(), one.content)
         past = campaign.latest(session, campaign_id)
         counts = {occurrence.id: campaign.progress(session, occurrence.id) for occurrence in past}
         last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
@@ -287,7 +286,7 @@ def pack(
         head, _, tail = name.rpartition(" ")
         year = int(tail) if head and tail.isdigit() else None
         items = packs.ahead(catalog, packs.find(catalog, head if year else name), now(), year)
-        return [(item.name, f"{schedule.describe_schedule(rhythm)}　{describe_content(content_of(item))}") for item, rhythm in items]
+        return [(item.name, f"{describe_schedule(schedule)}　{describe_content(content_of(item))}") for item, schedule in items]
 
     found = reading(with_catalog(look))
     show([{"name": one, "plan": plan} for one, plan in found], as_json, [*(f"{one}　{plan}" for one, plan in found), "以上是预演，什么都没有写。"])
@@ -359,7 +358,7 @@ def change(
         changed: dict[str, Any] = {
             **({"name": name} if name else {}),
             **({"content": parse_content(send, catalog.library)} if send else {}),
-            **({"rhythm": parse_schedule(every)} if every else {}),
+            **({"schedule": parse_schedule(every)} if every else {}),
             **({"audience": parse_audience(to)} if to else {}),
             **({"clause": clause} if clause else {}),
             **({"missed": MISSED.get(missed, missed)} if missed else {}),

@@ -174,9 +174,9 @@ def _draft(session: Session, catalog: Catalog, author: Author, change: DutyChang
         if lesson.law == short and lesson.in_force(day_of(now))
     )
     if line.form in ONLINE and lessons and fresh:
-        rhythm = Schedule("series", each="weekly", weekdays=(0,), on_holiday="after", last=line.deadline)
+        schedule = Schedule("series", each="weekly", weekdays=(0,), on_holiday="after", last=line.deadline)
         series = CampaignContent("series", title=line.law[:80], lessons=lessons[:200])
-        made = manage.create(session, catalog, author, f"{line.law} {line.form}"[:80], series, rhythm, UnitIs(change.unit), now, clause=clause)
+        made = manage.create(session, catalog, author, f"{line.law} {line.form}"[:80], series, schedule, UnitIs(change.unit), now, clause=clause)
         for planned_id, _, _ in fresh:
             activity.link(session, planned_id, made)
         return
@@ -190,8 +190,8 @@ def _draft(session: Session, catalog: Catalog, author: Author, change: DutyChang
             "办好后请告诉管理员记一笔，附时间、人数和照片或签到。"
         )
         notice = CampaignContent("notice", title="普法责任清单", text=text, receipt=True)
-        rhythm = Schedule("once", time="09:00", on=on, on_holiday="keep")
-        made = manage.create(session, catalog, author, f"责任清单：{name}"[:80], notice, rhythm, audience, now, clause=clause, missed="send")
+        schedule = Schedule("once", time="09:00", on=on, on_holiday="keep")
+        made = manage.create(session, catalog, author, f"责任清单：{name}"[:80], notice, schedule, audience, now, clause=clause, missed="send")
         activity.link(session, planned_id, made)
 
 

@@ -10,10 +10,9 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign import schedule
 from bot.domain.campaign.campaign import Campaign
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule
+from bot.domain.campaign.schedule import Schedule, schedule_from_json, schedule_json
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import Audience
 from bot.domain.times import day_of
@@ -73,7 +72,7 @@ def _made(row: Any) -> Campaign:
         id=row[0],
         name=row[1],
         content=campaign_content.content_from_json(json.loads(row[2])),
-        rhythm=schedule.schedule_from_json(json.loads(row[3])),
+        schedule=schedule_from_json(json.loads(row[3])),
         audience=people_audience.audience_from_json(json.loads(row[4])),
         delivery=json.loads(row[5]),
         missed=row[6],
@@ -87,13 +86,13 @@ def _made(row: Any) -> Campaign:
 
 
 def _values(
-    name: str, content: CampaignContent, rhythm: Schedule, audience: Audience, delivery: dict[str, Any], missed: str, clause: str
+    name: str, content: CampaignContent, schedule: Schedule, audience: Audience, delivery: dict[str, Any], missed: str, clause: str
 ) -> dict[str, Any]:
     return {
         "name": name,
         "kind": content.kind,
         "content": _text(campaign_content.content_json(content)),
-        "rhythm": _text(schedule.schedule_json(rhythm)),
+        "rhythm": _text(schedule_json(schedule)),
         "audience": _text(people_audience.audience_json(audience)),
         "delivery": _text(delivery),
         "missed": missed,
@@ -108,7 +107,7 @@ def add(
     session: Session,
     name: str,
     content: CampaignContent,
-    rhythm: Schedule,
+    schedule: Schedule,
     audience: Audience,
     *,
     by: str,
@@ -118,7 +117,7 @@ def add(
     delivery: dict[str, Any] | None = None,
     state: str = "draft",
 ) -> int:
-    values = _values(name, content, rhythm, audience, delivery or {}, missed, clause)
+    values = _values(name, content, schedule, audience, delivery or {}, missed, clause)
     return int(_ADD.one(session, **values, state=state, by=by, at=stamp(at))[0])
 
 
@@ -158,7 +157,7 @@ def due_ids(session: Session, now: datetime) -> list[int]:
 def change(session: Session, changed: Campaign, at: datetime) -> None:
     """Write a campaign's plan anew, as its next version."""
     one = changed
-    values = _values(one.name, one.content, one.rhythm, one.audience, dict(one.delivery), one.missed, one.clause)
+    values = _values(one.name, one.content, one.schedule, one.audience, dict(one.delivery), one.missed, one.clause)
     _CHANGE.run(session, **values, id=one.id, at=stamp(at))
 
 

@@ -19,7 +19,7 @@ def test_the_law_days_of_a_year_have_their_packs(shipped: Library) -> None:
 
 
 def test_constitution_week_of_2021_moves_to_the_working_days_around_the_friday(shipped: Library) -> None:
-    days = [(item.day, rhythm.on) for item, rhythm in dated(shipped.packs["国家宪法日"], 2021, shipped.calendar)]
+    days = [(item.day, schedule.on) for item, schedule in dated(shipped.packs["国家宪法日"], 2021, shipped.calendar)]
 
     assert {n: f"{on:%m-%d}" for n, on in days if on is not None} == {-3: "11-30", -2: "12-01", -1: "12-02", 0: "12-03", 1: "12-06", 2: "12-07"}
     assert [on for _, on in days] == sorted(on for _, on in days if on is not None)

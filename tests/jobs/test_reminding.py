@@ -29,9 +29,9 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
     def prepare(session: Session) -> list[int]:
         people = [enroll(session, f"100{n}") for n in range(1, 4)]
         for name, lesson in LESSONS.items():
-            rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
+            schedule = Schedule("once", "09:00", on=date(2026, 3, 2))
             made = manage.create(
-                session, catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery={"by": "2026-03-03"}
+                session, catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), schedule, All(), early, delivery={"by": "2026-03-03"}
             )
             manage.start(session, catalog, BOSS, made, early)
         return people

@@ -70,8 +70,8 @@ class Bureau:
         start: bool = True,
     ) -> int:
         def work(session: Session) -> int:
-            made, rhythm, audience = parse_content(content, self.catalog.library), parse_schedule(said), parse_audience(to)
-            new = manage.create(session, self.catalog, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
+            made, schedule, audience = parse_content(content, self.catalog.library), parse_schedule(said), parse_audience(to)
+            new = manage.create(session, self.catalog, CHIEF, "每日一练", made, schedule, audience, now, missed=missed, clause="要点二")
             if start:
                 manage.start(session, self.catalog, CHIEF, new, now)
             return new
@@ -285,7 +285,7 @@ def test_a_one_time_campaign_is_done_after_its_time(bureau: Bureau) -> None:
 def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
     bureau.database.write_now(
-        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, NOW - 30 * MINUTE, rhythm=parse_schedule("每个工作日 10:30"))
+        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, NOW - 30 * MINUTE, schedule=parse_schedule("每个工作日 10:30"))
     )
 
     assert bureau.tick(NOW) == []
@@ -299,7 +299,9 @@ def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau:
     later = NOW + HOUR
     assert bureau.tick(later) == []
     bureau.database.write_now(lambda session: manage.skip_date(session, bureau.catalog, CHIEF, kept, date(2026, 3, 5), later))
-    bureau.database.write_now(lambda session: manage.change(session, bureau.catalog, CHIEF, moved, later, rhythm=parse_schedule("每个工作日 08:30")))
+    bureau.database.write_now(
+        lambda session: manage.change(session, bureau.catalog, CHIEF, moved, later, schedule=parse_schedule("每个工作日 08:30"))
+    )
     bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, later))
 
     assert [(one.campaign_id, one.due, one.state) for one in bureau.tick(later)] == [(kept, NOW, "fired")]
@@ -313,7 +315,7 @@ def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau)
     bureau.database.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     wednesday = NOW + 2 * DAY + MINUTE
     bureau.database.write_now(
-        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, wednesday, rhythm=parse_schedule("每个工作日 09:00"))
+        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, wednesday, schedule=parse_schedule("每个工作日 09:00"))
     )
     bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, wednesday))
 

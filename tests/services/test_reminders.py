@@ -61,9 +61,9 @@ class Office:
         """A lesson that went out to everybody on Monday 2 March at nine."""
 
         def work(session: Session) -> int:
-            rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
+            schedule = Schedule("once", "09:00", on=date(2026, 3, 2))
             early = NOW - timedelta(hours=1)
-            made = manage.create(session, self.catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
+            made = manage.create(session, self.catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), schedule, All(), early, delivery=rule)
             manage.start(session, self.catalog, BOSS, made, early)
             assert len(fire.fire_due(session, self.catalog, self.catalog.library.calendar, NOW)) == 1
             session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))

@@ -166,12 +166,12 @@ def plan(database: Database, count: int, minutes: int, began: datetime, people: 
         local = began.astimezone(SHANGHAI)
         for n in range(count):
             at = local + timedelta(minutes=1 + n * minutes // count)
-            rhythm = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
+            schedule = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
             made = campaign.add(
                 session,
                 f"活动{n}",
                 CampaignContent("invitation", target="每日"),
-                rhythm,
+                schedule,
                 All(),
                 by="1001",
                 at=began,

@@ -12,9 +12,8 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign import schedule
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule
+from bot.domain.campaign.schedule import Schedule, schedule_json
 from bot.domain.people import audience
 from bot.domain.people.audience import All
 from bot.storage.db.database import Database
@@ -23,7 +22,7 @@ from bot.storage.tables.delivery import DeliveryRow
 from bot.storage.tables.people import AccountRow, PersonRow, PostRow, UnitRow
 from tests.conftest import NOW
 
-RHYTHM = json.dumps(schedule.schedule_json(Schedule("once", time="09:00", on=NOW.date(), on_holiday="keep")))
+SCHEDULE = json.dumps(schedule_json(Schedule("once", time="09:00", on=NOW.date(), on_holiday="keep")))
 EVERYBODY = json.dumps(audience.audience_json(All()))
 NOTICE = CampaignContent("notice", text="请大家学习宪法")
 
@@ -58,7 +57,7 @@ def owe(
     """One campaign that fell due at `now`, queued for everybody; its id."""
     said = json.dumps(campaign_content.content_json(content), ensure_ascii=False)
     campaign = CampaignRow(
-        name=name, kind=content.kind, content=said, rhythm=RHYTHM, audience=EVERYBODY, delivery=json.dumps(rule or {}), state=state,
+        name=name, kind=content.kind, content=said, rhythm=SCHEDULE, audience=EVERYBODY, delivery=json.dumps(rule or {}), state=state,
         created_by="1001", created_at=now, changed_at=now,
     )  # fmt: skip
     session.add(campaign)

@@ -82,7 +82,7 @@ def _one(ctx: Context, campaign_id: int) -> Reply:
     one = manage.own(ctx.session, author(ctx), campaign_id)
     lines = messages.plan(one)
     if one.state in ("draft", "running", "paused"):
-        lines += messages.seen(manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content))
+        lines += messages.seen(manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.schedule, ctx.now, one.content))
     past = campaign.latest(ctx.session, campaign_id)
     if past:
         lines += ["最近：", *messages.past(past, {occurrence.id: campaign.progress(ctx.session, occurrence.id) for occurrence in past})]
@@ -112,14 +112,14 @@ def _new(ctx: Context, _: str) -> Reply:
     parts = [one.strip() for one in re.split(r"[;；\n]", typed, maxsplit=3)]
     if len(parts) < 4 or not all(parts):
         raise Refusal(f"请写全四项，用分号隔开：{NEW}\n例如：{EXAMPLE}")
-    name, said_rhythm, said_audience, said_content = parts
+    name, said_schedule, said_audience, said_content = parts
     made = manage.create(
         ctx.session,
         ctx.catalog,
         author(ctx),
         name,
         parse_content(said_content, ctx.library),
-        parse_schedule(said_rhythm),
+        parse_schedule(said_schedule),
         parse_audience(said_audience),
         ctx.now,
         clause=extras.get("依据", ""),
@@ -141,7 +141,7 @@ def _start(ctx: Context, said: str) -> Reply:
     lines = []
     for campaign_id in ids[:20]:
         one = manage.own(ctx.session, author(ctx), campaign_id)
-        found = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
+        found = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.schedule, ctx.now, one.content)
         manage.start(ctx.session, ctx.catalog, author(ctx), campaign_id, ctx.now)
         lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{found.count} 人，下一次 {messages.moment(found.due[0])}。")
     return Reply("\n".join(lines), buttons=(Option(f"暂停 {ids[0]}", "暂停"), Option("活动", "全部活动")))
@@ -174,7 +174,7 @@ def _change(ctx: Context, said: str) -> Reply:
     key, value = found[1], found[2].strip()
     read: dict[str, tuple[str, Callable[[str], Any]]] = {
         "名称": ("name", lambda one: one[:80]),
-        "频次": ("rhythm", parse_schedule),
+        "频次": ("schedule", parse_schedule),
         "对象": ("audience", parse_audience),
         "内容": ("content", lambda one: parse_content(one, ctx.library)),
         "依据": ("clause", lambda one: one[:200]),

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.domain.campaign import content, schedule
+from bot.domain.campaign import content
 from bot.domain.campaign.campaign import DELIVERY_LABELS, MISSED_LABELS, STATE_LABELS, Campaign, CampaignPreview
 from bot.domain.campaign.content import LETTERS, CampaignContent
+from bot.domain.campaign.schedule import describe_schedule
 from bot.domain.delivery.reminders import deadline_text
 from bot.domain.people import audience
 from bot.domain.times import SHANGHAI
@@ -26,7 +27,7 @@ def moment(at: datetime) -> str:
 
 def line(one: Campaign) -> str:
     state = STATE_LABELS[one.state]
-    return f"{one.id}. {one.name}　{state}　{schedule.describe_schedule(one.rhythm)}　{audience.describe_audience(one.audience)}"
+    return f"{one.id}. {one.name}　{state}　{describe_schedule(one.schedule)}　{audience.describe_audience(one.audience)}"
 
 
 def plan(one: Campaign) -> list[str]:
@@ -34,7 +35,7 @@ def plan(one: Campaign) -> list[str]:
     return [
         f"活动 {one.id}「{one.name}」{STATE_LABELS[one.state]}（第 {one.version} 版）",
         f"内容：{content.describe_content(one.content)}",
-        f"频次：{schedule.describe_schedule(one.rhythm)}（{MISSED_LABELS[one.missed]}）",
+        f"频次：{describe_schedule(one.schedule)}（{MISSED_LABELS[one.missed]}）",
         f"对象：{audience.describe_audience(one.audience)}",
         f"依据：{one.clause or '没有写，年报里会列为“无依据”'}",
         *([f"期限：{deadline_text(one.delivery)}，到期前后自动提醒"] if one.delivery.get("by") or one.delivery.get("within") else []),

@@ -56,7 +56,7 @@ def push(ctx: Context, said: str) -> Reply:
 def _draft(ctx: Context, content: CampaignContent, said_audience: str, clause: str) -> Reply:
     made = campaign_push.draft_push(ctx.session, ctx.catalog, author(ctx), content, parse_audience(said_audience), ctx.now, clause)
     one = manage.own(ctx.session, author(ctx), made)
-    found = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.rhythm, ctx.now, one.content)
+    found = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.schedule, ctx.now, one.content)
     if not found.fits:
         raise Refusal(f"现在发不了：{found.cost}")
     shown = campaign_push.test_send(ctx.session, ctx.catalog, made, ctx.me.id)

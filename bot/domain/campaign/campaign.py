@@ -56,7 +56,7 @@ class Campaign:
     id: int
     name: str
     content: CampaignContent
-    rhythm: Schedule
+    schedule: Schedule
     audience: Audience
     delivery: Mapping[str, Any]
     missed: str

@@ -1,8 +1,8 @@
-"""What a rhythm is: when a campaign falls due, as a value and as JSON.
+"""What a schedule is: when a campaign falls due, as a value and as JSON.
 
-When a rhythm falls due, on the working calendar and in Asia/Shanghai.
+When a schedule falls due, on the working calendar and in Asia/Shanghai.
 
-A rhythm as a Chinese sentence, and read back from one.
+A schedule as a Chinese sentence, and read back from one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Schedule:
     `time` is HH:MM in Asia/Shanghai. `weekdays` count from Monday = 0; `day` is a day of the month (the last one where a month is shorter);
     `nth` is 1 to 5, or -1 for the last; `month` is 1 to 12, in a quarter 1 to 3. `on_holiday` says what becomes of a day that is not worked.
     `first` and `last` bound the days, both included; `skip_dates` are left out whether they name the day itself or the day it was moved to.
-    A series goes by the rhythm named in `each`, one part at a time. Raises ValueError for what makes no sense.
+    A series goes by the schedule named in `each`, one part at a time. Raises ValueError for what makes no sense.
     """
 
     kind: Kind
@@ -66,10 +66,10 @@ class Schedule:
     def __post_init__(self) -> None:
         time.fromisoformat(self.time)
         if len(self.time) != 5 or self.kind not in KINDS or self.on_holiday not in ("skip", "before", "after", "keep"):
-            raise ValueError(f"not a rhythm: {self.kind} {self.time} {self.on_holiday}")
+            raise ValueError(f"not a schedule: {self.kind} {self.time} {self.on_holiday}")
         kind = self.each if self.kind == "series" else self.kind
         if (self.each and self.kind != "series") or kind not in KINDS or kind == "series" or not _SOUND.get(kind, _always)(self):
-            raise ValueError(f"not a rhythm: {self}")
+            raise ValueError(f"not a schedule: {self}")
 
 
 def _always(_: Schedule) -> bool:
@@ -87,18 +87,18 @@ _SOUND: Mapping[str, Callable[[Schedule], bool]] = {
 }
 
 
-def schedule_json(rhythm: Schedule) -> dict[str, Any]:
-    """Only what was said; `from_json` gives an equal rhythm."""
+def schedule_json(schedule: Schedule) -> dict[str, Any]:
+    """Only what was said; `from_json` gives an equal schedule."""
     plain = Schedule("workdays")
-    found: dict[str, Any] = {"kind": rhythm.kind, "time": rhythm.time}
-    for key, value in asdict(rhythm).items():
+    found: dict[str, Any] = {"kind": schedule.kind, "time": schedule.time}
+    for key, value in asdict(schedule).items():
         if key not in found and value != getattr(plain, key):
             found[key] = [_text(one) for one in value] if isinstance(value, tuple) else _text(value)
     return found
 
 
 def schedule_from_json(kept: Mapping[str, Any]) -> Schedule:
-    """The rhythm of a row. Raises ValueError or TypeError for what is none."""
+    """The schedule of a row. Raises ValueError or TypeError for what is none."""
     given = dict(kept)
     for key in ("on", "first", "last"):
         if given.get(key) is not None:
@@ -112,14 +112,14 @@ def _text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def without(rhythm: Schedule, day: date) -> Schedule:
-    """The rhythm with one more day left out."""
-    return replace(rhythm, skip_dates=tuple(sorted({*rhythm.skip_dates, day})))
+def without(schedule: Schedule, day: date) -> Schedule:
+    """The schedule with one more day left out."""
+    return replace(schedule, skip_dates=tuple(sorted({*schedule.skip_dates, day})))
 
 
-def unrolled(rhythm: Schedule) -> Schedule:
-    """A series' rhythm as that of something that is not told in parts."""
-    return replace(rhythm, kind=rhythm.each or rhythm.kind, each="")
+def unrolled(schedule: Schedule) -> Schedule:
+    """A series' schedule as that of something that is not told in parts."""
+    return replace(schedule, kind=schedule.each or schedule.kind, each="")
 
 
 def at_once(now: datetime) -> Schedule:
@@ -132,7 +132,7 @@ FARTHEST = timedelta(days=16)
 """No run of days off is longer than this, so no due day lies farther from its own day of the calendar."""
 
 
-def due_between(rhythm: Schedule, since: datetime, until: datetime, calendar: Calendar) -> list[datetime]:
+def due_between(schedule: Schedule, since: datetime, until: datetime, calendar: Calendar) -> list[datetime]:
     """The moments in [since, until), in order, each once, in Asia/Shanghai.
 
     Raises `UnknownYear` when a moment within the window depends on a year that nobody has entered; a year beyond the window is not asked for.
@@ -140,22 +140,22 @@ def due_between(rhythm: Schedule, since: datetime, until: datetime, calendar: Ca
     if since >= until:
         return []
     found: set[datetime] = set()
-    for nominal in _days(rhythm, day_of(since) - FARTHEST, day_of(until) + FARTHEST):
+    for nominal in _days(schedule, day_of(since) - FARTHEST, day_of(until) + FARTHEST):
         try:
-            day = _moved(rhythm, nominal, calendar)
+            day = _moved(schedule, nominal, calendar)
         except UnknownYear as unknown:
             if until > start_of(date(unknown.year, 1, 1)):
                 raise
             continue
-        if day is None or not _is_wanted(rhythm, nominal, day):
+        if day is None or not _is_wanted(schedule, nominal, day):
             continue
-        due = datetime.combine(day, time.fromisoformat(rhythm.time), SHANGHAI)
+        due = datetime.combine(day, time.fromisoformat(schedule.time), SHANGHAI)
         if since <= due < until:
             found.add(due)
     return sorted(found)
 
 
-def next_due(rhythm: Schedule, since: datetime, calendar: Calendar, count: int = 1, years: int = 4) -> tuple[list[datetime], UnknownYear | None]:
+def next_due(schedule: Schedule, since: datetime, calendar: Calendar, count: int = 1, years: int = 4) -> tuple[list[datetime], UnknownYear | None]:
     """The first `count` moments from `since` on, and the year that stopped the search before there were so many (None when none did)."""
     found: list[datetime] = []
     last_year = day_of(since).year + years
@@ -163,7 +163,7 @@ def next_due(rhythm: Schedule, since: datetime, calendar: Calendar, count: int =
     for year in range(day_of(since).year, last_year + 1):
         end = start_of(date(year + 1, 1, 1))
         try:
-            found += due_between(rhythm, begin, end, calendar)
+            found += due_between(schedule, begin, end, calendar)
         except UnknownYear as unknown:
             return found[:count], unknown if len(found) < count else None
         if len(found) >= count:
@@ -172,37 +172,37 @@ def next_due(rhythm: Schedule, since: datetime, calendar: Calendar, count: int =
     return found[:count], None
 
 
-def _is_wanted(rhythm: Schedule, nominal: date, day: date) -> bool:
-    if rhythm.first is not None and day < rhythm.first:
+def _is_wanted(schedule: Schedule, nominal: date, day: date) -> bool:
+    if schedule.first is not None and day < schedule.first:
         return False
-    if rhythm.last is not None and day > rhythm.last:
+    if schedule.last is not None and day > schedule.last:
         return False
-    return nominal not in rhythm.skip_dates and day not in rhythm.skip_dates
+    return nominal not in schedule.skip_dates and day not in schedule.skip_dates
 
 
-def _moved(rhythm: Schedule, day: date, calendar: Calendar) -> date | None:
+def _moved(schedule: Schedule, day: date, calendar: Calendar) -> date | None:
     """The working day that stands for a day, or None when it is left out."""
-    kind = rhythm.each or rhythm.kind
+    kind = schedule.each or schedule.kind
     if kind == "monthly_last_workday":
         return calendar.workday_on_or_before(day)
-    if (rhythm.on_holiday == "keep" and kind != "workdays") or calendar.is_workday(day):
+    if (schedule.on_holiday == "keep" and kind != "workdays") or calendar.is_workday(day):
         return day
-    if kind == "workdays" or rhythm.on_holiday == "skip":
+    if kind == "workdays" or schedule.on_holiday == "skip":
         return None
-    return calendar.workday_on_or_before(day) if rhythm.on_holiday == "before" else calendar.workday_on_or_after(day)
+    return calendar.workday_on_or_before(day) if schedule.on_holiday == "before" else calendar.workday_on_or_after(day)
 
 
-def _days(rhythm: Schedule, first: date, last: date) -> Iterator[date]:
-    """The rhythm's own days within [first, last], before any holiday is looked at."""
-    kind = rhythm.each or rhythm.kind
+def _days(schedule: Schedule, first: date, last: date) -> Iterator[date]:
+    """The schedule's own days within [first, last], before any holiday is looked at."""
+    kind = schedule.each or schedule.kind
     if kind == "once":
-        given = [rhythm.on] if rhythm.on is not None else []
+        given = [schedule.on] if schedule.on is not None else []
     elif kind in ("workdays", "weekly"):
         every = (first + timedelta(days=n) for n in range((last - first).days + 1))
-        yield from every if kind == "workdays" else (one for one in every if one.weekday() in rhythm.weekdays)
+        yield from every if kind == "workdays" else (one for one in every if one.weekday() in schedule.weekdays)
         return
     else:
-        given = list(chain.from_iterable(_of_month(rhythm, kind, year, month) for year, month in _months(first, last)))
+        given = list(chain.from_iterable(_of_month(schedule, kind, year, month) for year, month in _months(first, last)))
     yield from (one for one in given if first <= one <= last)
 
 
@@ -213,24 +213,24 @@ def _months(first: date, last: date) -> Iterator[tuple[int, int]]:
         at += 1
 
 
-def _of_month(rhythm: Schedule, kind: str, year: int, month: int) -> list[date]:
+def _of_month(schedule: Schedule, kind: str, year: int, month: int) -> list[date]:
     last = last_of_month(year, month)
     match kind:
         case "monthly_last_workday":
             return [last]
         case "monthly_nth_weekday":
-            fitting = [one for one in (date(year, month, n) for n in range(1, last.day + 1)) if one.weekday() == rhythm.weekdays[0]]
-            place = rhythm.nth if rhythm.nth < 0 else rhythm.nth - 1
+            fitting = [one for one in (date(year, month, n) for n in range(1, last.day + 1)) if one.weekday() == schedule.weekdays[0]]
+            place = schedule.nth if schedule.nth < 0 else schedule.nth - 1
             return [fitting[place]] if place < len(fitting) else []
         case "quarterly":
-            applies, day = (month - 1) % 3 + 1 == rhythm.month, rhythm.day
+            applies, day = (month - 1) % 3 + 1 == schedule.month, schedule.day
         case "yearly_date":
-            applies, day = month == rhythm.month, rhythm.day
+            applies, day = month == schedule.month, schedule.day
         case "law_day":
-            of_year, day = LAW_DAYS[rhythm.law_day]
+            of_year, day = LAW_DAYS[schedule.law_day]
             applies = month == of_year
         case _:
-            applies, day = True, rhythm.day
+            applies, day = True, schedule.day
     return [date(year, month, min(day, last.day))] if applies else []
 
 
@@ -239,43 +239,43 @@ ON_HOLIDAY = {"skip": "跳过", "before": "提前", "after": "顺延", "keep": "
 _QUARTER = {1: "首月", 2: "中月", 3: "末月"}
 
 
-def describe_schedule(rhythm: Schedule) -> str:
-    """The rhythm as a sentence that `parse_rhythm` reads back."""
-    kind = rhythm.each or rhythm.kind
-    said = _said(rhythm, kind)
-    parts = [f"连载 {said}" if rhythm.kind == "series" else said, rhythm.time]
-    if kind not in ("workdays", "monthly_last_workday") and not (kind == "once" and rhythm.on_holiday == "keep"):
-        parts.append(f"遇假日{ON_HOLIDAY[rhythm.on_holiday]}")
-    if rhythm.first is not None:
-        parts.append(f"自{rhythm.first.isoformat()}")
-    if rhythm.last is not None:
-        parts.append(f"至{rhythm.last.isoformat()}")
-    if rhythm.skip_dates:
-        parts.append("除" + "、".join(one.isoformat() for one in rhythm.skip_dates))
+def describe_schedule(schedule: Schedule) -> str:
+    """The schedule as a sentence that `parse_schedule` reads back."""
+    kind = schedule.each or schedule.kind
+    said = _said(schedule, kind)
+    parts = [f"连载 {said}" if schedule.kind == "series" else said, schedule.time]
+    if kind not in ("workdays", "monthly_last_workday") and not (kind == "once" and schedule.on_holiday == "keep"):
+        parts.append(f"遇假日{ON_HOLIDAY[schedule.on_holiday]}")
+    if schedule.first is not None:
+        parts.append(f"自{schedule.first.isoformat()}")
+    if schedule.last is not None:
+        parts.append(f"至{schedule.last.isoformat()}")
+    if schedule.skip_dates:
+        parts.append("除" + "、".join(one.isoformat() for one in schedule.skip_dates))
     return " ".join(parts)
 
 
-def _said(rhythm: Schedule, kind: str) -> str:
-    week = "、".join(f"周{WEEKDAYS[one]}" for one in rhythm.weekdays)
+def _said(schedule: Schedule, kind: str) -> str:
+    week = "、".join(f"周{WEEKDAYS[one]}" for one in schedule.weekdays)
     match kind:
         case "once":
-            return rhythm.on.isoformat() if rhythm.on else ""
+            return schedule.on.isoformat() if schedule.on else ""
         case "workdays":
             return "每个工作日"
         case "weekly":
             return f"每{week}"
         case "monthly_day":
-            return f"每月{rhythm.day}日"
+            return f"每月{schedule.day}日"
         case "monthly_last_workday":
             return "每月最后一个工作日"
         case "monthly_nth_weekday":
-            return f"每月最后一个{week}" if rhythm.nth < 0 else f"每月第{rhythm.nth}个{week}"
+            return f"每月最后一个{week}" if schedule.nth < 0 else f"每月第{schedule.nth}个{week}"
         case "quarterly":
-            return f"每季度{_QUARTER[rhythm.month]}{rhythm.day}日"
+            return f"每季度{_QUARTER[schedule.month]}{schedule.day}日"
         case "law_day":
-            return rhythm.law_day
+            return schedule.law_day
         case _:
-            return f"每年{rhythm.month}月{rhythm.day}日"
+            return f"每年{schedule.month}月{schedule.day}日"
 
 
 # ── Reading ──
@@ -303,7 +303,7 @@ _ALIASES = {
 
 
 def parse_schedule(said: str) -> Schedule:
-    """The rhythm that a person wrote. Raises `Refusal` with examples for what cannot be read.
+    """The schedule that a person wrote. Raises `Refusal` with examples for what cannot be read.
 
     Without a word about holidays a day chosen by date is kept, a weekly one is left out, one of a month, quarter or year moves to the next
     working day, and a law day to the one before.

@@ -29,13 +29,13 @@ def messages(content: CampaignContent) -> int:
 
 
 def cost_of_schedule(
-    session: Session, catalog: Catalog, invited: Sequence[int], rhythm: Schedule, now: datetime, content: CampaignContent | None
+    session: Session, catalog: Catalog, invited: Sequence[int], schedule: Schedule, now: datetime, content: CampaignContent | None
 ) -> QuotaCost:
     """What it takes this month, with every time that it still falls due; a plain message each where the content is not known yet."""
     first = day_of(now).replace(day=1)
     end = start_of((first + timedelta(days=32)).replace(day=1))
     try:
-        times = len(due_between(rhythm, now, end, catalog.library.calendar))
+        times = len(due_between(schedule, now, end, catalog.library.calendar))
     except UnknownYear:
         times = 0
     each = 1 if content is None else messages(content)

@@ -58,7 +58,7 @@ def fire(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campa
     """What one campaign, held by this transaction, owes from where it was looked at last up to `now`."""
     since = campaign.planned_until or campaign.changed_at
     try:
-        due = due_between(campaign.rhythm, since, now + TICK, calendar)
+        due = due_between(campaign.schedule, since, now + TICK, calendar)
     except UnknownYear as unknown:
         # It stays as it is: once the year is known, what passed meanwhile is late or missed like anything else.
         log.warning("campaign asks for a year", campaign=campaign.id, year=unknown.year)
@@ -101,7 +101,7 @@ def _occur(session: Session, campaign: Campaign, due: datetime, now: datetime, *
 def _plan_on(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
     """When to look again; a campaign with nothing more to come is done."""
     ended = campaign.kind == "series" and campaign_rows.last_part(session, campaign.id) >= len(campaign.content.lessons)
-    upcoming, unknown = ([], None) if ended else next_due(campaign.rhythm, now + TICK, calendar)
+    upcoming, unknown = ([], None) if ended else next_due(campaign.schedule, now + TICK, calendar)
     if not upcoming and unknown is None:
         campaign_rows.set_state(session, campaign.id, "running", "done", now)
         campaign_rows.plan_from(session, campaign.id, None)

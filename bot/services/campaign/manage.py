@@ -11,10 +11,9 @@ from sqlmodel import Session
 
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign import schedule
 from bot.domain.campaign.campaign import MISSED_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule, due_between, next_due
+from bot.domain.campaign.schedule import Schedule, describe_schedule, due_between, next_due, unrolled, without
 from bot.domain.message import Refusal
 from bot.domain.people.audience import Audience, describe_audience, lies_within, limited
 from bot.domain.people.person import Learner
@@ -30,6 +29,8 @@ from bot.storage.system import audit, switches
 NAMES_SHOWN = 20
 DUE_SHOWN = 5
 MOST_VOIDED = 400
+COLUMNS = {"schedule": "rhythm"}
+"""Fields of a campaign that are stored under another name; the audit log names the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def preview(
     catalog: Catalog,
     calendar: Calendar,
     audience: Audience,
-    rhythm: Schedule,
+    schedule: Schedule,
     now: datetime,
     content: CampaignContent | None = None,
 ) -> CampaignPreview:
@@ -80,10 +81,10 @@ def preview(
     shown = people_audience.named(session, invited.people[:NAMES_SHOWN])
     left_out = dict(invited.excluded)
     excluded = tuple((staff_no, name, left_out[who]) for who, staff_no, name in people_audience.named(session, list(left_out)))
-    due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
+    due, unknown = next_due(schedule, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)
-    weighed = cost_of_schedule(session, catalog, invited.people, rhythm, now, content)
+    weighed = cost_of_schedule(session, catalog, invited.people, schedule, now, content)
     return CampaignPreview(len(invited.people), names, excluded, tuple(due), asks, weighed.text if invited.people else "", weighed.fits)
 
 
@@ -93,7 +94,7 @@ def create(
     author: Author,
     name: str,
     content: CampaignContent,
-    rhythm: Schedule,
+    schedule: Schedule,
     audience: Audience,
     now: datetime,
     *,
@@ -108,13 +109,13 @@ def create(
     _known_rule(missed)
     if wrong := campaign_content.content_faults(content, catalog.library):
         raise Refusal(wrong)
-    if (rhythm.kind == "series") != (content.kind == "series"):
-        rhythm = _as_series(rhythm) if content.kind == "series" else schedule.unrolled(rhythm)
+    if (schedule.kind == "series") != (content.kind == "series"):
+        schedule = _as_series(schedule) if content.kind == "series" else unrolled(schedule)
     within = reach(session, author, audience)
     campaign_id = campaign_rows.add(
-        session, title, content, rhythm, within, by=author.actor, at=now, missed=missed, clause=clause[:200], delivery=delivery or {}
+        session, title, content, schedule, within, by=author.actor, at=now, missed=missed, clause=clause[:200], delivery=delivery or {}
     )
-    detail = f"{title}；{campaign_content.describe_content(content)}；{schedule.describe_schedule(rhythm)}；{describe_audience(within)}；{clause}"
+    detail = f"{title}；{campaign_content.describe_content(content)}；{describe_schedule(schedule)}；{describe_audience(within)}；{clause}"
     audit.record(session, now, author.actor, author.via, "新建活动", f"campaign:{campaign_id}", detail=detail)
     return campaign_id
 
@@ -124,18 +125,18 @@ def _known_rule(missed: str) -> None:
         raise Refusal("错过的处理只能是 补发 或 不补。")
 
 
-def _as_series(rhythm: Schedule) -> Schedule:
-    if rhythm.kind == "once":
+def _as_series(schedule: Schedule) -> Schedule:
+    if schedule.kind == "once":
         raise Refusal("连载要有频次，例如 每个工作日 09:00 或 每周一 09:00。")
-    return replace(rhythm, kind="series", each=rhythm.kind)
+    return replace(schedule, kind="series", each=schedule.kind)
 
 
 # ── States ──
 
 
-def can_start(calendar: Calendar, rhythm: Schedule, now: datetime) -> bool:
+def can_start(calendar: Calendar, schedule: Schedule, now: datetime) -> bool:
     """Whether anything is to fall due in the years that are known."""
-    return bool(next_due(rhythm, now, calendar)[0])
+    return bool(next_due(schedule, now, calendar)[0])
 
 
 def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime) -> Campaign:
@@ -143,11 +144,11 @@ def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, 
     campaign = own(session, author, campaign_id, hold=True)
     if campaign.state != "draft":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，只有草稿可以启动。")
-    due, unknown = next_due(campaign.rhythm, now, catalog.library.calendar)
+    due, unknown = next_due(campaign.schedule, now, catalog.library.calendar)
     if not due and unknown is not None:
         raise Refusal(f"还不能启动：{unknown}")
     if not due:
-        raise Refusal(f"还不能启动：「{schedule.describe_schedule(campaign.rhythm)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
+        raise Refusal(f"还不能启动：「{describe_schedule(campaign.schedule)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
     affordable(session, catalog, campaign, now)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     campaign_rows.plan_from(session, campaign_id, now)
@@ -158,7 +159,7 @@ def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, 
 def affordable(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
     """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
     invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people
-    weighed = cost_of_schedule(session, catalog, invited, campaign.rhythm, now, campaign.content)
+    weighed = cost_of_schedule(session, catalog, invited, campaign.schedule, now, campaign.content)
     if not weighed.fits:
         raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{weighed.text}\n请缩小对象或减少次数。")
 
@@ -190,7 +191,7 @@ def _leave_out(session: Session, calendar: Calendar, campaign: Campaign, now: da
     if campaign.planned_until is None:
         return
     try:
-        passed = due_between(campaign.rhythm, campaign.planned_until, now, calendar)
+        passed = due_between(campaign.schedule, campaign.planned_until, now, calendar)
     except UnknownYear:
         # Nobody can say what fell due in a year that nobody entered; from now on the campaign asks for it.
         return
@@ -249,20 +250,19 @@ def change(session: Session, catalog: Catalog, author: Author, campaign_id: int,
     if "audience" in changed:
         changed["audience"] = reach(session, author, changed["audience"])
     content: CampaignContent = changed.get("content", campaign.content)
-    rhythm: Schedule = changed.get("rhythm", campaign.rhythm)
-    if content.kind == "series" and rhythm.kind != "series":
-        changed["rhythm"] = _as_series(rhythm)
-    elif content.kind != "series" and rhythm.kind == "series":
-        changed["rhythm"] = schedule.unrolled(rhythm)
+    schedule: Schedule = changed.get("schedule", campaign.schedule)
+    if content.kind == "series" and schedule.kind != "series":
+        changed["schedule"] = _as_series(schedule)
+    elif content.kind != "series" and schedule.kind == "series":
+        changed["schedule"] = unrolled(schedule)
     if wrong := campaign_content.content_faults(content, catalog.library):
         raise Refusal(wrong)
     made = replace(campaign, **changed)
     campaign_rows.change(session, made, now)
-    if campaign.state == "running" and made.rhythm != campaign.rhythm:
+    if campaign.state == "running" and made.schedule != campaign.schedule:
         campaign_rows.plan_from(session, campaign_id, _taken_over(session, catalog.library.calendar, campaign, made, now))
-    detail = (
-        f"第 {campaign.version + 1} 版：{'、'.join(sorted(changed))}；{schedule.describe_schedule(made.rhythm)}；{describe_audience(made.audience)}"
-    )
+    columns = "、".join(sorted(COLUMNS.get(field, field) for field in changed))
+    detail = f"第 {campaign.version + 1} 版：{columns}；{describe_schedule(made.schedule)}；{describe_audience(made.audience)}"
     audit.record(session, now, author.actor, author.via, "修改活动", f"campaign:{campaign_id}", detail=detail)
     return own(session, author, campaign_id)
 
@@ -274,8 +274,8 @@ def _taken_over(session: Session, calendar: Calendar, was: Campaign, made: Campa
     """
     since = was.planned_until or now
     try:
-        overdue = due_between(was.rhythm, since, now, calendar)
-        planned = due_between(made.rhythm, since, now, calendar)
+        overdue = due_between(was.schedule, since, now, calendar)
+        planned = due_between(made.schedule, since, now, calendar)
     except UnknownYear:
         # Nobody can say what was due in a year that nobody entered; from now on the campaign asks for it.
         return now
@@ -288,7 +288,7 @@ def _taken_over(session: Session, calendar: Calendar, was: Campaign, made: Campa
 def skip_date(session: Session, catalog: Catalog, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
     """One day on which it does not fall due."""
     campaign = own(session, author, campaign_id)
-    return change(session, catalog, author, campaign_id, now, rhythm=schedule.without(campaign.rhythm, day))
+    return change(session, catalog, author, campaign_id, now, schedule=without(campaign.schedule, day))
 
 
 def recall(session: Session, author: Author, campaign_id: int, now: datetime) -> RecallOutcome:

@@ -34,14 +34,14 @@ def ahead(catalog: Catalog, pack: LawDayPack, now: datetime, year: int | None = 
     month, day = LAW_DAYS[pack.law_day]
     chosen = year or (today.year if date(today.year, month, day) >= today else today.year + 1)
     calendar = catalog.library.calendar
-    found = [(item, rhythm) for item, rhythm in dated(pack, chosen, calendar) if _is_ahead(rhythm, now)]
+    found = [(item, schedule) for item, schedule in dated(pack, chosen, calendar) if _is_ahead(schedule, now)]
     if not found:
         raise Refusal(f"{chosen} 年的「{pack.name}」已经过去了，可以写明下一年：活动 包 {pack.name} {chosen + 1}。")
     return found
 
 
-def _is_ahead(rhythm: Schedule, now: datetime) -> bool:
-    return rhythm.on is not None and datetime.fromisoformat(f"{rhythm.on}T{rhythm.time}").replace(tzinfo=SHANGHAI) > now
+def _is_ahead(schedule: Schedule, now: datetime) -> bool:
+    return schedule.on is not None and datetime.fromisoformat(f"{schedule.on}T{schedule.time}").replace(tzinfo=SHANGHAI) > now
 
 
 def draft(session: Session, catalog: Catalog, author: Author, said: str, now: datetime, audience: Audience | None = None) -> list[Campaign]:
@@ -58,7 +58,7 @@ def draft(session: Session, catalog: Catalog, author: Author, said: str, now: da
     if had:
         raise Refusal(f"这个活动包已经起草过了：{'、'.join(f'{one.id}「{one.name}」' for one in had[:5])}。")
     ids = [
-        manage.create(session, catalog, author, item.name, content_of(item), rhythm, audience or All(), now, clause=clause, missed="send")
-        for item, rhythm in items
+        manage.create(session, catalog, author, item.name, content_of(item), schedule, audience or All(), now, clause=clause, missed="send")
+        for item, schedule in items
     ]
     return [manage.own(session, author, one) for one in ids]

@@ -51,8 +51,8 @@ def confirm_push(session: Session, catalog: Catalog, calendar: Calendar, author:
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
     manage.affordable(session, catalog, campaign, now)
-    rhythm = at_once(now)
-    manage.change(session, catalog, author, campaign_id, now, rhythm=rhythm)
+    schedule = at_once(now)
+    manage.change(session, catalog, author, campaign_id, now, schedule=schedule)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     minute = now.replace(second=0, microsecond=0)
     campaign_rows.plan_from(session, campaign_id, minute)

@@ -44,7 +44,8 @@ def clauses(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     found = [one for one in campaign.everything(session) if lies_within(one.audience, roots) and one.state != "draft"]
     found = [one for one in found if one.state in ("running", "paused") or day_of(one.changed_at).year == ask.year]
     rows: list[tuple[Cell, ...]] = [
-        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.rhythm)) for one in found
+        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.schedule))
+        for one in found
     ]
     missing = [row for row in rows if row[3] == NONE]
     notes = [f"共 {len(rows)} 个活动，{len(missing)} 个没有写依据。补写请发：活动 改 编号 依据=…"]
