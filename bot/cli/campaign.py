@@ -65,40 +65,40 @@ def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session],
     return lambda session: work(session, replace(library_catalog.stock(session, library), limits=limits))
 
 
-def _campaign_plain(one: Campaign) -> dict[str, Any]:
+def _campaign_plain(row: Campaign) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "name": one.name,
-        "kind": one.kind,
-        "state": one.state,
-        "version": one.version,
-        "content": describe_content(one.content),
-        "rhythm": describe_schedule(one.schedule),
-        "audience": people_audience.describe_audience(one.audience),
-        "clause": one.clause,
-        "missed": one.missed,
-        "created_by": one.created_by,
+        "id": row.id,
+        "name": row.name,
+        "kind": row.kind,
+        "state": row.state,
+        "version": row.version,
+        "content": describe_content(row.content),
+        "rhythm": describe_schedule(row.schedule),
+        "audience": people_audience.describe_audience(row.audience),
+        "clause": row.clause,
+        "missed": row.missed,
+        "created_by": row.created_by,
     }
 
 
-def seen_plain(found: CampaignPreview) -> dict[str, Any]:
+def seen_plain(preview: CampaignPreview) -> dict[str, Any]:
     """A preview for scripts."""
     return {
-        "count": found.count,
-        "names": list(found.names),
-        "excluded": [{"staff_no": staff_no, "name": name, "reason": reason} for staff_no, name, reason in found.excluded],
-        "due": [stamp(at) for at in found.due],
-        "asks": found.asks,
-        "cost": found.cost,
-        "fits": found.fits,
+        "count": preview.count,
+        "names": list(preview.names),
+        "excluded": [{"staff_no": staff_no, "name": name, "reason": reason} for staff_no, name, reason in preview.excluded],
+        "due": [stamp(due_at) for due_at in preview.due],
+        "asks": preview.asks,
+        "cost": preview.cost,
+        "fits": preview.fits,
     }
 
 
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部活动，新的在前。"""
-    found = reading(lambda session: manage.listed(session, author()))
-    show([_campaign_plain(one) for one in found], as_json, [messages.line(one) for one in found] or ["还没有活动。"])
+    campaigns = reading(lambda session: manage.listed(session, author()))
+    show([_campaign_plain(row) for row in campaigns], as_json, [messages.line(row) for row in campaigns] or ["还没有活动。"])
 
 
 @group.command("show")
@@ -133,8 +133,8 @@ def preview(
         audience = manage.reach(session, author(), parse_audience(to))
         return manage.preview(session, catalog, catalog.library.calendar, audience, parse_schedule(every), now())
 
-    found = reading(with_catalog(work))
-    show(seen_plain(found), as_json, messages.seen(found))
+    campaign_preview = reading(with_catalog(work))
+    show(seen_plain(campaign_preview), as_json, messages.seen(campaign_preview))
 
 
 @group.command("new")
@@ -172,10 +172,10 @@ def new(
             delivery=read_deadline(deadline, day_of(now())) if deadline else None,
         )
 
-    found = reading(with_catalog(look))
-    made = writing(with_catalog(make)) if apply else None
-    end = f"已起草，编号 {made}。启动：python -m bot campaign start {made}" if made else "以上是预演，什么都没有写。"
-    show({"id": made, "applied": apply, **seen_plain(found)}, as_json, [*messages.seen(found), end])
+    campaign_preview = reading(with_catalog(look))
+    campaign_id = writing(with_catalog(make)) if apply else None
+    end = f"已起草，编号 {campaign_id}。启动：python -m bot campaign start {campaign_id}" if campaign_id else "以上是预演，什么都没有写。"
+    show({"id": campaign_id, "applied": apply, **seen_plain(campaign_preview)}, as_json, [*messages.seen(campaign_preview), end])
 
 
 @group.command("start")
@@ -240,9 +240,9 @@ def skip(campaign_id: Id, day: Annotated[str, typer.Argument(help="日期，如 
 @group.command("recall")
 def recall(campaign_id: Id, as_json: Json = False) -> None:
     """最近一次作废：排队的不发，已发的由平台撤回，并告诉收到的人。"""
-    found = writing(lambda session: manage.recall(session, author(), campaign_id, now()))
-    sent = [{"delivery": delivery, "channel": channel, "platform_id": platform_id} for delivery, channel, platform_id in found.sent]
-    show({"skipped": found.skipped, "sent": sent}, as_json, f"最近一次已作废：{found.skipped} 条未发，{len(sent)} 条已发出。")
+    recalled = writing(lambda session: manage.recall(session, author(), campaign_id, now()))
+    sent = [{"delivery": delivery, "channel": channel, "platform_id": platform_id} for delivery, channel, platform_id in recalled.sent]
+    show({"skipped": recalled.skipped, "sent": sent}, as_json, f"最近一次已作废：{recalled.skipped} 条未发，{len(sent)} 条已发出。")
 
 
 @group.command("test")
@@ -262,7 +262,7 @@ def try_(
         return text, campaign_push.try_out(session, author(), campaign_id, person_id, now()) if apply else []
 
     text, channels = (writing if apply else reading)(with_catalog(work))
-    sent = [f"已排队试发：{'、'.join(CHANNELS[one] for one in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
+    sent = [f"已排队试发：{'、'.join(CHANNELS[channel] for channel in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
     show({"text": text, "channels": channels}, as_json, [text, *sent])
 
 
@@ -278,8 +278,8 @@ def pack(
         _list_packs(as_json)
         return
     if apply:
-        made = writing(with_catalog(lambda session, catalog: packs.draft(session, catalog, author(), name, now(), parse_audience(to))))
-        show([_campaign_plain(one) for one in made], as_json, [*(messages.line(one) for one in made), "已起草。"])
+        drafts = writing(with_catalog(lambda session, catalog: packs.draft(session, catalog, author(), name, now(), parse_audience(to))))
+        show([_campaign_plain(one) for one in drafts], as_json, [*(messages.line(one) for one in drafts), "已起草。"])
         return
 
     def look(session: Session, catalog: Catalog) -> list[tuple[str, str]]:
@@ -294,8 +294,11 @@ def pack(
 
 def _list_packs(as_json: bool) -> None:
     library, _ = load_library(home())
-    found = [{"name": one.name, "law_day": one.law_day, "items": len(one.items), "about": one.about} for one in library.packs.values()]
-    show(found, as_json, [f"{one['name']}：{one['items']} 项，{one['about']}" for one in found])
+    packs_json = [
+        {"name": pack_json.name, "law_day": pack_json.law_day, "items": len(pack_json.items), "about": pack_json.about}
+        for pack_json in library.packs.values()
+    ]
+    show(packs_json, as_json, [f"{pack_json['name']}：{pack_json['items']} 项，{pack_json['about']}" for pack_json in packs_json])
 
 
 def act(campaign_id: int, as_json: bool, do: Callable[[Session, Catalog], Any]) -> None:
@@ -305,8 +308,8 @@ def act(campaign_id: int, as_json: bool, do: Callable[[Session, Catalog], Any]) 
         do(session, catalog)
         return manage.own(session, author(), campaign_id)
 
-    one = writing(with_catalog(work))
-    show(_campaign_plain(one), as_json, f"活动 {one.id}「{one.name}」{STATE_LABELS[one.state]}（第 {one.version} 版）。")
+    changed = writing(with_catalog(work))
+    show(_campaign_plain(changed), as_json, f"活动 {changed.id}「{changed.name}」{STATE_LABELS[changed.state]}（第 {changed.version} 版）。")
 
 
 DRY = "以上是预演，什么都没有写，也没有发。"
@@ -331,13 +334,13 @@ def push(
         fired = campaign_push.confirm_push(session, catalog, catalog.library.calendar, author(), made, now())
         return made, fired.invited, fired.excluded
 
-    found = reading(with_catalog(look))
-    if apply and not found.count:
+    campaign_preview = reading(with_catalog(look))
+    if apply and not campaign_preview.count:
         raise Refusal("没有人会收到，没有发。")
-    made = writing(with_catalog(make)) if apply else None
-    result = {"id": made[0], "invited": made[1]} if made else {"id": None}
-    end = f"推送 {made[0]} 已排队：{made[1]} 人，{made[2]} 人不发。看进度：python -m bot campaign progress {made[0]}" if made else DRY
-    show({**result, "applied": apply, **seen_plain(found)}, as_json, [*messages.seen(found), end])
+    sent = writing(with_catalog(make)) if apply else None
+    result = {"id": sent[0], "invited": sent[1]} if sent else {"id": None}
+    end = f"推送 {sent[0]} 已排队：{sent[1]} 人，{sent[2]} 人不发。看进度：python -m bot campaign progress {sent[0]}" if sent else DRY
+    show({**result, "applied": apply, **seen_plain(campaign_preview)}, as_json, [*messages.seen(campaign_preview), end])
 
 
 @group.command("change")
@@ -385,28 +388,29 @@ def nudge_(
         _list(as_json)
         return
     about = None if hours else campaign_id
-    found = reading(with_catalog(lambda session, catalog: nudge.look(session, catalog, author(), about, now())))
+    nudge_preview = reading(with_catalog(lambda session, catalog: nudge.look(session, catalog, author(), about, now())))
 
     def send(session: Session, catalog: Catalog) -> int:
         return nudge.confirm(session, catalog, author(), nudge.draft(session, catalog, author(), about, now()).id, now())
 
     sent = writing(with_catalog(send)) if apply else None
     lines = [
-        f"「{found.about}」要催 {len(found.names)} 人：{names_text([f'{name}（{staff_no}）' for name, staff_no in found.names])}",
-        *([f"其中 {found.reminded} 人今天已提醒过，不再发第二次。"] if found.reminded else []),
+        f"「{nudge_preview.about}」要催 {len(nudge_preview.names)} 人：{names_text([f'{name}（{staff_no}）' for name, staff_no in nudge_preview.names])}",
+        *([f"其中 {nudge_preview.reminded} 人今天已提醒过，不再发第二次。"] if nudge_preview.reminded else []),
         f"已排队：{sent} 人。" if sent is not None else DRY,
     ]
-    people = [{"staff_no": staff_no, "name": name} for name, staff_no in found.names]
-    show({"about": found.about, "people": people, "reminded": found.reminded, "applied": apply, "sent": sent}, as_json, lines)
+    people = [{"staff_no": staff_no, "name": name} for name, staff_no in nudge_preview.names]
+    show({"about": nudge_preview.about, "people": people, "reminded": nudge_preview.reminded, "applied": apply, "sent": sent}, as_json, lines)
 
 
 def _list(as_json: bool) -> None:
-    found = reading(with_catalog(lambda session, catalog: nudge.open_campaigns(session, catalog, author(), now())))
-    plain = [
-        {"id": one.campaign.id, "name": one.campaign.name, "content": describe_content(one.task.content), "open": len(one.people)} for one in found
+    open_campaigns = reading(with_catalog(lambda session, catalog: nudge.open_campaigns(session, catalog, author(), now())))
+    open_json = [
+        {"id": item.campaign.id, "name": item.campaign.name, "content": describe_content(item.task.content), "open": len(item.people)}
+        for item in open_campaigns
     ]
-    lines = [f"{one['id']}. {one['name']}　{one['content']}　还有 {one['open']} 人没完成" for one in plain]
-    show(plain, as_json, lines or ["没有活动还有人没完成。"])
+    lines = [f"{item['id']}. {item['name']}　{item['content']}　还有 {item['open']} 人没完成" for item in open_json]
+    show(open_json, as_json, lines or ["没有活动还有人没完成。"])
 
 
 EVERY = 0.5
@@ -436,12 +440,12 @@ def progress_(
     """看一个活动最近一次发到哪里了：进度条、各状态人数、没有送达的名单和原因。"""
     database = Database(engine_of(read_settings()))
     try:
-        found = database.read_now(lambda session: delivery_progress.progress(session, campaign_id))
-        if watch and not as_json and not found.is_over and progress.is_terminal:
-            found = _watched(database, found)
+        latest = database.read_now(lambda session: delivery_progress.progress(session, campaign_id))
+        if watch and not as_json and not latest.is_over and progress.is_terminal:
+            latest = _watched(database, latest)
     finally:
         database.engine.dispose()
-    show(_progress_plain(found), as_json, str(found))
+    show(_progress_plain(latest), as_json, str(latest))
 
 
 @group.command("budget")
@@ -465,31 +469,31 @@ def budget_(as_json: Json = False) -> None:
             for limit in limits
         ]
 
-    found = reading(look)
+    usage = reading(look)
     lines = [
         f"{CHANNELS[limit.channel]}　{limit.title}　平台允许 {limit.most} {UNITS[limit.unit]}{'（每个账号）' if limit.each_account else ''}，"
-        f"最多用 {one['room']}，已用 {one['used']}，还剩 {one['left']}"
-        for limit, one in zip(limits, found, strict=True)
+        f"最多用 {used['room']}，已用 {used['used']}，还剩 {used['left']}"
+        for limit, used in zip(limits, usage, strict=True)
     ]
-    show(found, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
+    show(usage, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
 
 
-def _watched(database: Database, found: DeliveryProgress) -> DeliveryProgress:
+def _watched(database: Database, latest: DeliveryProgress) -> DeliveryProgress:
     """The bar, until everything has ended or somebody presses Ctrl+C."""
-    campaign_id = found.campaign_id
+    campaign_id = latest.campaign_id
 
     def look(session: Session) -> DeliveryProgress:
         return delivery_progress.progress(session, campaign_id)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[states]}"))
     try:
-        with Bar(*columns, console=progress) as shown:
-            task = shown.add_task(found.name, total=found.whole, completed=found.ended, states="")
-            while not found.is_over:
+        with Bar(*columns, console=progress) as bar:
+            task = bar.add_task(latest.name, total=latest.whole, completed=latest.ended, states="")
+            while not latest.is_over:
                 time.sleep(EVERY)
-                found = database.read_now(look)
-                states = " ".join(f"{DELIVERY_LABELS[state]} {count}" for state, count in sorted(found.counts.items()))
-                shown.update(task, total=found.whole, completed=found.ended, states=states)
+                latest = database.read_now(look)
+                states = " ".join(f"{DELIVERY_LABELS[state]} {count}" for state, count in sorted(latest.counts.items()))
+                bar.update(task, total=latest.whole, completed=latest.ended, states=states)
     except KeyboardInterrupt:
         progress.print("不再看了，发送照常进行。", markup=False, highlight=False)
-    return found
+    return latest

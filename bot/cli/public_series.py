@@ -23,7 +23,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.common import Apply, Json, cli, now, operator, read_settings, show, writing
 from bot.cli.people import OneRun
-from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
 from bot.domain.message import Refusal, Reply
 from bot.settings import Settings
@@ -47,10 +47,10 @@ def draft(
 ) -> None:
     """把一课做成公众号图文草稿；加 --apply 才放进草稿箱。"""
     library, _ = load_library(home())
-    found = library.lessons.get(lesson)
-    if found is None:
+    chosen = library.lessons.get(lesson)
+    if chosen is None:
         raise Refusal(f"没有编号为 {lesson} 的课。")
-    article = article_of(found, cover)
+    article = article_of(chosen, cover)
     media = _series(lambda series: series.draft([article])) if apply else ""
     if apply:
         _note("公众号草稿", media, lesson)
@@ -86,15 +86,16 @@ def send(
 def readers(day: Annotated[str, typer.Argument(help="群发的日期，如 2026-12-04")], as_json: Json = False) -> None:
     """某天群发的图文送达多少人、多少人看了；只有人数，没有名字。"""
     try:
-        asked = date.fromisoformat(day)
+        sent_on = date.fromisoformat(day)
     except ValueError:
         raise Refusal(f"「{day[:20]}」不是日期，应写作 2026-12-04。") from None
-    found = _series(lambda series: series.readers(asked))
-    rows = [{"title": one.title, "reached": one.reached, "readers": one.readers, "reads": one.reads} for one in found]
+    statistics = _series(lambda series: series.readers(sent_on))
+    rows = [{"title": article.title, "reached": article.reached, "readers": article.readers, "reads": article.reads} for article in statistics]
     show(
         rows,
         as_json,
-        [f"《{one.title}》送达 {one.reached} 人，{one.readers} 人阅读 {one.reads} 次" for one in found] or "这一天没有群发，或平台还没有统计。",
+        [f"《{article.title}》送达 {article.reached} 人，{article.readers} 人阅读 {article.reads} 次" for article in statistics]
+        or "这一天没有群发，或平台还没有统计。",
     )
 
 
@@ -121,11 +122,11 @@ def group(text: Annotated[str, typer.Argument(help="要说的话")], apply: Appl
 
 def article_of(lesson: Lesson, cover: str) -> SeriesArticle:
     """A lesson as an article: its pages in order, and where the words come from."""
-    written = MarkdownIt("commonmark", {"html": False})
-    body = "".join(written.render(page) for page in lesson.pages)
-    plain = " ".join(line.lstrip("#- ").strip() for line in lesson.pages[0].splitlines() if line.strip())
-    source = written.render(f"依据：《{lesson.law}》{'、'.join(lesson.articles)}") if lesson.articles else ""
-    return SeriesArticle(lesson.title[:64], body + source, cover, digest=plain[:DIGEST])
+    markdown = MarkdownIt("commonmark", {"html": False})
+    body = "".join(markdown.render(page) for page in lesson.pages)
+    first_page = " ".join(line.lstrip("#- ").strip() for line in lesson.pages[0].splitlines() if line.strip())
+    source = markdown.render(f"依据：《{lesson.law}》{'、'.join(lesson.articles)}") if lesson.articles else ""
+    return SeriesArticle(lesson.title[:64], body + source, cover, digest=first_page[:DIGEST])
 
 
 def _series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
@@ -150,15 +151,15 @@ def _spoken(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except PlatformError as wrong:
-        doubt = "可能已经做了，请到后台看一眼再决定要不要重做" if wrong.kind == "unknown" else "没有做成"
-        raise Refusal(f"平台没有答应（{wrong}）：{doubt}。") from wrong
+    except PlatformError as error:
+        doubt = "可能已经做了，请到后台看一眼再决定要不要重做" if error.kind == "unknown" else "没有做成"
+        raise Refusal(f"平台没有答应（{error}）：{doubt}。") from error
 
 
-def _told(what: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
+def _told(action: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
     """Note what was said, show it, and end with 1 where it did not surely go out."""
-    _note(what, target, f"{receipt.outcome} {receipt.platform_id} {receipt.error}".strip())
-    said = {
+    _note(action, target, f"{receipt.outcome} {receipt.platform_id} {receipt.error}".strip())
+    messages = {
         "sent": "已发出。",
         "unknown": "不知道发出没有：请到后台看一眼，不要直接重发。",
         "later": "现在发不了，什么都没有发。",
@@ -167,7 +168,7 @@ def _told(what: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
     show(
         {"applied": receipt.outcome == "sent", "outcome": receipt.outcome, "id": receipt.platform_id, "error": receipt.error},
         as_json,
-        said[receipt.outcome],
+        messages[receipt.outcome],
     )
     if receipt.outcome != "sent":
         raise typer.Exit(1)

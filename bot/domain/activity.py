@@ -30,11 +30,11 @@ class DutyLine:
     clause: str
 
 
-def state_of(done: int, count: int, deadline: date, on: date) -> str:
+def state_of(done: int, count: int, deadline: date, today: date) -> str:
     """How a row stands on a day."""
     if done >= count:
         return "已完成"
-    if on > deadline:
+    if today > deadline:
         return "已逾期"
     return "进行中" if done else "未开展"
 
@@ -43,8 +43,8 @@ def spread(count: int, first: date, deadline: date, calendar: Calendar) -> list[
     """Days for `count` activities, evenly up to the deadline, the last on it; on the working day before where the year is known."""
     span = max(0, (deadline - first).days)
     days = []
-    for n in range(1, count + 1):
-        day = first + timedelta(days=span * n // count)
+    for number in range(1, count + 1):
+        day = first + timedelta(days=span * number // count)
         try:
             days.append(max(first, calendar.workday_on_or_before(day)))
         except UnknownYear:

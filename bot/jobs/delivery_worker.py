@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import structlog
 from sqlmodel import Session
 
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, sizes_of
 from bot.services.campaign import notifications
 from bot.services.delivery import plan, progress, send
@@ -114,8 +114,8 @@ class DeliveryWorker:
             self._wake.clear()
             try:
                 busy = await self.round()
-            except Busy as wrong:
-                log.warning("courier waits for the database", reason=str(wrong))
+            except Busy as error:
+                log.warning("courier waits for the database", reason=str(error))
                 busy = 0
             except Exception:
                 log.exception("courier's round failed")
@@ -135,36 +135,36 @@ class DeliveryWorker:
     async def quiet(self, seconds: float | None = None) -> None:
         """Wait until nothing is under way."""
         while running := [task for lane in self._lanes.values() for task in lane.running]:
-            _, left = await asyncio.wait(running, timeout=seconds)
-            if left:
-                log.warning("deliveries left under way", count=len(left))
+            _, unfinished = await asyncio.wait(running, timeout=seconds)
+            if unfinished:
+                log.warning("deliveries left under way", count=len(unfinished))
                 return
 
     async def round(self) -> int:
         """One claim, planned and sent as far as the budgets go; how many were claimed."""
         await self._tidy()
         now = self._clock()
-        owed = await self._write(lambda session: queue.claim(session, self._holder, now, AT_ONCE, self._reserved))
-        if not owed:
+        claimed = await self._write(lambda session: queue.claim(session, self._holder, now, AT_ONCE, self._reserved))
+        if not claimed:
             return 0
-        doors = self._doors(now)
-        tried = {ident: frozenset(channels) for ident, channels in self._tried.items()}
-        made = await self._desk.read(lambda session: plan.plan(session, self._shelf(), owed, now, doors, tried))
-        if made.skip or made.later:
-            await self._write(lambda session: self._set_aside(session, made))
-        for ident, _ in made.skip:
-            self._tried.pop(ident, None)
-        groups = send.grouped(made.ready, self._sizes)
+        open_channels = self._doors(now)
+        tried = {delivery_id: frozenset(channels) for delivery_id, channels in self._tried.items()}
+        delivery_plan = await self._desk.read(lambda session: plan.plan(session, self._shelf(), claimed, now, open_channels, tried))
+        if delivery_plan.skip or delivery_plan.later:
+            await self._write(lambda session: self._set_aside(session, delivery_plan))
+        for delivery_id, _ in delivery_plan.skip:
+            self._tried.pop(delivery_id, None)
+        groups = send.grouped(delivery_plan.ready, self._sizes)
         await asyncio.gather(*(self._pump(self._lanes[channel], waiting) for channel, waiting in groups.items()))
-        return len(owed)
+        return len(claimed)
 
     def _doors(self, now: datetime) -> OpenChannels:
         closed = {name: lane.closed for name, lane in self._lanes.items() if lane.closed is not None and lane.closed > now}
         return OpenChannels(tuple(self._lanes), closed, self._beyond)
 
-    def _set_aside(self, session: Session, made: plan.DeliveryPlan) -> None:
-        queue.skip(session, made.skip, self._holder)
-        queue.put_off(session, made.later, self._holder)
+    def _set_aside(self, session: Session, delivery_plan: plan.DeliveryPlan) -> None:
+        queue.skip(session, delivery_plan.skip, self._holder)
+        queue.put_off(session, delivery_plan.later, self._holder)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
         # One key for all couriers' writes: on PostgreSQL they meet one writer and never wait for each other crosswise.
@@ -185,7 +185,7 @@ class DeliveryWorker:
             if loop.time() >= until or (lane.closed is not None and lane.closed > now):
                 break
             chunk, rest = waiting[:free], waiting[free:]
-            begun = await self._write(lambda session, some=chunk, at=now: self._begin(session, some, at))  # type: ignore[misc]
+            begun = await self._write(lambda session, groups=chunk, at=now: self._begin(session, groups, at))  # type: ignore[misc]
             for group in begun.groups:
                 task = asyncio.create_task(self._carry(lane, group))
                 lane.running.add(task)
@@ -206,24 +206,24 @@ class DeliveryWorker:
     def _begin(self, session: Session, chunk: Sequence[DeliveryGroup], now: datetime) -> send.BegunDeliveries:
         return send.begin(session, chunk, self._holder, now, self._lease, self._limits)
 
-    async def _put_off(self, waiting: Sequence[DeliveryGroup], until: datetime, why: str) -> None:
-        rows = [(one.owed.id, until, why) for group in waiting for one in group.ready]
+    async def _put_off(self, waiting: Sequence[DeliveryGroup], until: datetime, reason: str) -> None:
+        rows = [(delivery.owed.id, until, reason) for group in waiting for delivery in group.ready]
         await self._write(lambda session: queue.put_off(session, rows, self._holder))
 
     async def _carry(self, lane: Lane, group: DeliveryGroup) -> None:
         """One call to the channel, and what came of it."""
-        batch = [one.parcel for one in group.ready]
+        batch = [delivery.parcel for delivery in group.ready]
         try:
             receipts = list(await lane.sender.push(batch))
-        except Exception as wrong:
+        except Exception as error:
             # Whatever a channel lets through may have happened after the platform was reached.
             log.exception("push failed", channel=group.channel, count=len(batch))
-            receipts = [SendReceipt("unknown", type(wrong).__name__)] * len(batch)
+            receipts = [SendReceipt("unknown", type(error).__name__)] * len(batch)
         if len(receipts) != len(batch):
             log.error("receipts do not match parcels", channel=group.channel, parcels=len(batch), receipts=len(receipts))
             receipts = [SendReceipt("unknown", "receipts")] * len(batch)
         now = self._clock()
-        results = [send.result(one, receipt, now) for one, receipt in zip(group.ready, receipts, strict=True)]
+        results = [send.result(delivery, receipt, now) for delivery, receipt in zip(group.ready, receipts, strict=True)]
         self._remember(group, results, receipts)
         for result in results:
             if result.state != "sent":
@@ -244,9 +244,9 @@ class DeliveryWorker:
         for wait in (*SETTLE_WAITS, None):
             try:
                 await self._write(lambda session: send.settle(session, group, results, self._holder, self._clock()))
-            except Busy as wrong:
+            except Busy as busy:
                 if wait is None:
-                    log.error("deliveries not settled", count=len(results), reason=str(wrong))
+                    log.error("deliveries not settled", count=len(results), reason=str(busy))
                     return
                 await asyncio.sleep(wait)
             else:
@@ -254,10 +254,10 @@ class DeliveryWorker:
 
     async def _watch(self, lane: Lane, receipts: Sequence[SendReceipt], now: datetime) -> None:
         """Leave a channel alone when its platform asks for it; call somebody when it is the token, a right or the setup."""
-        stops = [one for one in receipts if one.stop]
-        held = [one for one in receipts if one.outcome == "later" and (one.stop or one.error.partition(" ")[0] in HELD)]
-        if held:
-            lane.closed = now + timedelta(seconds=max(one.retry_after or 1.0 for one in held))
+        stops = [receipt for receipt in receipts if receipt.stop]
+        refusals = [receipt for receipt in receipts if receipt.outcome == "later" and (receipt.stop or receipt.error.partition(" ")[0] in HELD)]
+        if refusals:
+            lane.closed = now + timedelta(seconds=max(receipt.retry_after or 1.0 for receipt in refusals))
         name = lane.sender.name
         if stops and not lane.alarmed:
             lane.alarmed = True
@@ -265,7 +265,7 @@ class DeliveryWorker:
             log.error("channel stopped", channel=name, error=stops[0].error, until=closed.isoformat())
             self._note("send_stopped", name, 1)
             await self._audited(lambda session: _alarm(session, name, stops[0].error, closed, now))
-        elif lane.alarmed and any(one.outcome == "sent" for one in receipts):
+        elif lane.alarmed and any(receipt.outcome == "sent" for receipt in receipts):
             lane.alarmed = False
             lane.closed = None
             await self._audited(lambda session: send.recovered(session, name, now))
@@ -273,8 +273,8 @@ class DeliveryWorker:
     async def _audited(self, work: Callable[[Session], Any]) -> None:
         try:
             await self._write(work)
-        except Busy as wrong:
-            log.error("alarm not audited", reason=str(wrong))
+        except Busy as busy:
+            log.error("alarm not audited", reason=str(busy))
 
     # ── What nobody asked for ──
 
@@ -301,25 +301,25 @@ Write = Callable[[Callable[[Session], Any]], Awaitable[Any]]
 
 async def take_back(senders: Mapping[str, PushChannel], write: Write, now: datetime) -> None:
     """Whatever went out in occurrences that are void by now; each delivery is asked for once, by one replica."""
-    back: list[tuple[int, str, str]] = await write(lambda session: outcomes.take_back(session, now))
-    for channel in sorted({one[1] for one in back}):
-        ids = {ident: platform_id for ident, on, platform_id in back if on == channel}
+    recalls: list[tuple[int, str, str]] = await write(lambda session: outcomes.take_back(session, now))
+    for channel in sorted({recall[1] for recall in recalls}):
+        ids = {delivery_id: platform_id for delivery_id, recall_channel, platform_id in recalls if recall_channel == channel}
         receipts = await _asked(senders.get(channel), channel, ids)
-        counted = await write(lambda session, came=receipts: progress.recalled(session, came))  # type: ignore[misc]
+        counted = await write(lambda session, answers=receipts: progress.recalled(session, answers))  # type: ignore[misc]
         log.info("recalled", channel=channel, asked=len(ids), outcomes=dict(counted))
 
 
 async def _asked(sender: PushChannel | None, channel: str, ids: Mapping[int, str]) -> dict[int, SendReceipt]:
     """Once for each call that went out: many deliveries may share its id."""
     wanted = sorted({platform_id for platform_id in ids.values() if platform_id})
-    came: dict[str, SendReceipt] = {}
+    answers: dict[str, SendReceipt] = {}
     if isinstance(sender, RecallChannel) and wanted:
         try:
-            came = dict(zip(wanted, await sender.recall(wanted), strict=True))
-        except Exception as wrong:
+            answers = dict(zip(wanted, await sender.recall(wanted), strict=True))
+        except Exception as error:
             log.exception("recall failed", channel=channel, count=len(wanted))
-            came = dict.fromkeys(wanted, SendReceipt("unknown", type(wrong).__name__))
-    return {ident: came.get(platform_id, SendReceipt("failed", progress.NO_RECALL)) for ident, platform_id in ids.items()}
+            answers = dict.fromkeys(wanted, SendReceipt("unknown", type(error).__name__))
+    return {delivery_id: answers.get(platform_id, SendReceipt("failed", progress.NO_RECALL)) for delivery_id, platform_id in ids.items()}
 
 
 class PushChannel(Protocol):

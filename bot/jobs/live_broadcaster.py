@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 from sqlmodel import Session
 
-from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, sizes_of
 from bot.domain.message import Refusal
 from bot.jobs.delivery_worker import PushChannel

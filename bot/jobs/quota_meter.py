@@ -68,73 +68,75 @@ class QuotaMeter:
         """Whether one more message, which could as well be left out, has room in every limit."""
         return self._full(self._limits.get(channel, ()), SpokenCount(channel, user, 1, 1)) is None
 
-    async def spend(self, one: SpokenCount) -> None:
+    async def spend(self, usage: SpokenCount) -> None:
         """Wait for a turn, and count. A person's own limit keeps that person waiting; a channel's is kept in the order of asking."""
-        table = [limit for limit in self._limits.get(one.channel, ()) if isinstance(limit.window, SlidingWindow) and limit.window.seconds <= SPACED]
+        short_limits = [
+            limit for limit in self._limits.get(usage.channel, ()) if isinstance(limit.window, SlidingWindow) and limit.window.seconds <= SPACED
+        ]
         until = self._clock() + PATIENCE
-        await self._turn([limit for limit in table if limit.per_person and one.user], one, until)
-        async with self._turns[one.channel]:
-            await self._turn([limit for limit in table if not limit.per_person], one, until)
-            self._said.append(one)
-            self._add(one)
+        await self._turn([limit for limit in short_limits if limit.per_person and usage.user], usage, until)
+        async with self._turns[usage.channel]:
+            await self._turn([limit for limit in short_limits if not limit.per_person], usage, until)
+            self._said.append(usage)
+            self._add(usage)
 
-    async def _turn(self, table: Iterable[PlatformLimit], one: SpokenCount, until: datetime) -> None:
-        while (free := self._full(table, one)) is not None and self._clock() < until:
-            await self._sleep(max((free - self._clock()).total_seconds(), 0.01))
+    async def _turn(self, limits: Iterable[PlatformLimit], usage: SpokenCount, until: datetime) -> None:
+        while (free_at := self._full(limits, usage)) is not None and self._clock() < until:
+            await self._sleep(max((free_at - self._clock()).total_seconds(), 0.01))
 
-    def _full(self, table: Iterable[PlatformLimit], one: SpokenCount) -> datetime | None:
+    def _full(self, limits: Iterable[PlatformLimit], usage: SpokenCount) -> datetime | None:
         """When the first limit that has no room for it may have some again; None while all have."""
         now = self._clock()
-        for limit in table:
-            used = sum(n for until, n in self._used.get(limit.key(one.user), {}).items() if until > now)
-            if used + one.of(limit) > limit.room(self._accounts.get(limit.channel, 0)):
+        for limit in limits:
+            used = sum(count for until, count in self._used.get(limit.key(usage.user), {}).items() if until > now)
+            if used + usage.of(limit) > limit.room(self._accounts.get(limit.channel, 0)):
                 return limit.window.freed(now)
         return None
 
-    def _add(self, one: SpokenCount, only: Container[str] | None = None) -> None:
+    def _add(self, usage: SpokenCount, only: Container[str] | None = None) -> None:
         now = self._clock()
-        for limit in self._limits.get(one.channel, ()):
-            name = limit.key(one.user)
-            if (only is None or name in only) and (one.user or not limit.per_person):
-                self._used[name][limit.window.ends(limit.window.began(now))] += one.of(limit)
+        for limit in self._limits.get(usage.channel, ()):
+            name = limit.key(usage.user)
+            if (only is None or name in only) and (usage.user or not limit.per_person):
+                self._used[name][limit.window.ends(limit.window.began(now))] += usage.of(limit)
 
     async def flush(self) -> None:
         """Write down what was said since the last time, and see what all replicas have used. A busy database hears of it the next time."""
         if self._looked and not self._said:
             return
-        said, self._said = self._said, []
+        unwritten, self._said = self._said, []
         now = self._clock()
         try:
             # The courier's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
-            seen = await self._desk.write(lambda session: quota_count.count(session, _summed(said), now, self._all), of="courier")
-        except Exception as wrong:
-            self._said = said + self._said
-            if isinstance(wrong, Busy):
-                log.warning("said and not counted yet", reason=str(wrong), count=len(said))
+            used = await self._desk.write(lambda session: quota_count.count(session, _summed(unwritten), now, self._all), of="courier")
+        except Exception as error:
+            self._said = unwritten + self._said
+            if isinstance(error, Busy):
+                log.warning("said and not counted yet", reason=str(error), count=len(unwritten))
             else:
                 log.exception("said and not counted")
         else:
-            self._look(seen, now)
+            self._look(used, now)
 
-    def _look(self, seen: UsedQuota, now: datetime) -> None:
+    def _look(self, used: UsedQuota, now: datetime) -> None:
         """What the rows say, and on top of it what was said while they were written. What counts no longer is forgotten."""
         self._looked = True
-        self._accounts = dict(seen.accounts)
+        self._accounts = dict(used.accounts)
         for parts in self._used.values():
-            for until in [one for one in parts if one <= now]:
+            for until in [usage for usage in parts if usage <= now]:
                 del parts[until]
         for name in [name for name, parts in self._used.items() if not parts]:
             del self._used[name]
-        for name, shared in seen.until.items():
+        for name, shared in used.until.items():
             self._used[name] = defaultdict(int, shared)
-        for one in self._said:
-            self._add(one, seen.until)
+        for usage in self._said:
+            self._add(usage, used.until)
 
 
-def _summed(said: Iterable[SpokenCount]) -> list[SpokenCount]:
+def _summed(usages: Iterable[SpokenCount]) -> list[SpokenCount]:
     sums: defaultdict[tuple[str, str, bool], list[int]] = defaultdict(lambda: [0, 0])
-    for one in said:
-        had = sums[one.channel, one.user, one.granted]
-        had[0] += one.calls
-        had[1] += one.messages
+    for usage in usages:
+        total = sums[usage.channel, usage.user, usage.granted]
+        total[0] += usage.calls
+        total[1] += usage.messages
     return [SpokenCount(channel, user, calls, messages, granted) for (channel, user, granted), (calls, messages) in sums.items()]

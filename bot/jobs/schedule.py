@@ -59,12 +59,12 @@ def ticker(database: Database, clock: Clock, measure: Callable[[], None], *more:
     async def forget() -> None:
         await sweep(database, clock())
 
-    made = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-    made.add_job(forget, IntervalTrigger(seconds=int(FORGET_EVERY.total_seconds()), start_date=clock() + FIRST, timezone="UTC"), id="forget")
-    made.add_job(measure, IntervalTrigger(seconds=int(MEASURE_EVERY.total_seconds()), timezone="UTC"), id="measure")
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+    scheduler.add_job(forget, IntervalTrigger(seconds=int(FORGET_EVERY.total_seconds()), start_date=clock() + FIRST, timezone="UTC"), id="forget")
+    scheduler.add_job(measure, IntervalTrigger(seconds=int(MEASURE_EVERY.total_seconds()), timezone="UTC"), id="measure")
     for job in more:
-        made.add_job(job.work, IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=SPREAD), id=job.name)
-    return made
+        scheduler.add_job(job.work, IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=SPREAD), id=job.name)
+    return scheduler
 
 
 async def run_campaigns(database: Database, catalog: Catalog, now: datetime) -> list[FiredCampaign]:
@@ -94,16 +94,16 @@ async def invigilate(database: Database, catalog: Catalog, now: datetime) -> fin
 
     A full turn is followed by another at once, so that five thousand papers do not end two hundred every two seconds.
     """
-    whole = finish.ClosedAttempt()
+    total = finish.ClosedAttempt()
     try:
         await database.read(lambda session: question_pool.prepare_ahead(session, catalog, now))
-        while done := await database.write(lambda session: finish.close_due(session, catalog, now), of="exams"):
-            whole = finish.ClosedAttempt(whole.attempts + done.attempts, whole.exams + done.exams, whole.told + done.told)
+        while closed := await database.write(lambda session: finish.close_due(session, catalog, now), of="exams"):
+            total = finish.ClosedAttempt(total.attempts + closed.attempts, total.exams + closed.exams, total.told + closed.told)
     except Busy as busy:
         log.warning("exams not looked at", reason=str(busy))
     except Exception:
         log.exception("exams failed")
-    return whole
+    return total
 
 
 async def sweep(database: Database, now: datetime) -> int:
@@ -112,14 +112,14 @@ async def sweep(database: Database, now: datetime) -> int:
     A busy database waits its turn.
     """
     try:
-        gone = await database.write(lambda session: inbox.forget(session, now))
+        forgotten = await database.write(lambda session: inbox.forget(session, now))
         await database.write(lambda session: quota.forget(session, now))
         await database.write(lambda session: links.forget(session, now - LINKS_KEPT))
     except Busy as busy:
         log.warning("inbox not swept", reason=str(busy))
         return 0
-    log.info("inbox swept", gone=gone)
-    return gone
+    log.info("inbox swept", gone=forgotten)
+    return forgotten
 
 
 CONTESTS_EVERY = timedelta(seconds=1)
@@ -128,8 +128,8 @@ CONTESTS_EVERY = timedelta(seconds=1)
 async def run_contests(database: Database, catalog: Catalog, now: datetime) -> bool:
     """End what is due and owe everybody their news; True when the courier has something to carry."""
     ended = await _looked(lambda: end_contests(database, catalog, now))
-    told = await _looked(lambda: run_duels(database, now))
-    return bool(ended or told)
+    notified = await _looked(lambda: run_duels(database, now))
+    return bool(ended or notified)
 
 
 async def _looked(work: Callable[[], Awaitable[int]]) -> int:
@@ -151,8 +151,8 @@ async def end_contests(database: Database, catalog: Catalog, now: datetime) -> i
 async def run_duels(database: Database, now: datetime) -> int:
     """End matches that are due, then owe their players the news; how many were told."""
     await database.write(lambda session: duel.expire(session, now), of="duels")
-    told = 0
+    notified = 0
     for duel_id, person_id, news in await database.read(duels.owed):
         # Of the person: their row is locked first, as when they speak themselves.
-        told += await database.write(partial(duel_notifications.tell, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
-    return told
+        notified += await database.write(partial(duel_notifications.tell, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
+    return notified

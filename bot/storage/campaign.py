@@ -195,8 +195,8 @@ def queue(session: Session, campaign_id: int, occurrence_id: int, audience: Audi
     """Owe the occurrence to its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
     selection, values = audience_rows.selection(session, audience, day_of(now), now)
     Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
-    queued, whole = _INVITED.one(session, id=occurrence_id)
-    invited, excluded = int(queued or 0), int(whole) - int(queued or 0)
+    queued, total = _INVITED.one(session, id=occurrence_id)
+    invited, excluded = int(queued or 0), int(total) - int(queued or 0)
     _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
     return invited, excluded
 
@@ -226,8 +226,8 @@ def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
 
 def latest(session: Session, campaign_id: int, n: int = 5) -> list[DueOccurrence]:
     """The last times a campaign fell due, newest first."""
-    found = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
-    return [one for one in found if one is not None]
+    occurrences = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
+    return [each for each in occurrences if each is not None]
 
 
 def last_part(session: Session, campaign_id: int) -> int:
@@ -247,13 +247,13 @@ def progress(session: Session, occurrence_id: int) -> Counter[str]:
     return Counter({row[0]: int(row[1]) for row in _PROGRESS.all(session, id=occurrence_id)})
 
 
-def skip_queued(session: Session, campaign_id: int, why: str) -> int:
+def skip_queued(session: Session, campaign_id: int, reason: str) -> int:
     """Nothing that still waits of a campaign is sent any more; how many."""
-    return _SKIP.run(session, id=campaign_id, why=why)
+    return _SKIP.run(session, id=campaign_id, why=reason)
 
 
-def skip_occurrence(session: Session, occurrence_id: int, why: str) -> int:
-    return _SKIP_ONE.run(session, id=occurrence_id, why=why)
+def skip_occurrence(session: Session, occurrence_id: int, reason: str) -> int:
+    return _SKIP_ONE.run(session, id=occurrence_id, why=reason)
 
 
 def sent(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:

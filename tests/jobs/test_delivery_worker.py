@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
 from bot.services.delivery import progress
 from bot.storage.db.database import Database

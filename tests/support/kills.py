@@ -45,7 +45,7 @@ class Replica:
 
     @classmethod
     async def begin(cls, *arguments: str) -> Replica:
-        made = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tests.support.replica",
@@ -54,7 +54,7 @@ class Replica:
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        return cls(made)
+        return cls(process)
 
     async def ready(self) -> None:
         assert self.process.stdout is not None
@@ -131,11 +131,11 @@ async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0)
         second = await Replica.begin(*arguments)
         await second.ready()
         assert await asyncio.wait_for(second.process.wait(), 600) == 0
-    found = {row[0]: row[1] for row in rows(database, "person_id, state")}
-    user = {row[0]: row[1] for row in database.read_now(lambda s: s.execute(text('SELECT person_id, "user" FROM account')).all())}
-    sent = {user[person] for person, state in found.items() if state == "sent"}
-    unknown = {user[person] for person, state in found.items() if state == "unknown"}
-    missed = sum(1 for one in user.values() if one not in sent | unknown)
+    state_of = {row[0]: row[1] for row in rows(database, "person_id, state")}
+    user_of = {row[0]: row[1] for row in database.read_now(lambda s: s.execute(text('SELECT person_id, "user" FROM account')).all())}
+    sent = {user_of[person] for person, state in state_of.items() if state == "sent"}
+    unknown = {user_of[person] for person, state in state_of.items() if state == "unknown"}
+    missed = sum(1 for user in user_of.values() if user not in sent | unknown)
     twice = sum(1 for calls in platform.reached.values() if calls > 1)
     return Pushed(count, dict(queued_deliveries_states(database)), in_flight, missed, twice, len(sent - set(platform.reached)))
 
@@ -165,8 +165,8 @@ def plan(database: Database, count: int, minutes: int, began: datetime, people: 
         crowd(session, people, ("local",))
         local = began.astimezone(SHANGHAI)
         for n in range(count):
-            at = local + timedelta(minutes=1 + n * minutes // count)
-            schedule = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
+            due_at = local + timedelta(minutes=1 + n * minutes // count)
+            schedule = Schedule("once", time=due_at.strftime("%H:%M"), on=due_at.date(), on_holiday="keep")
             made = campaign.add(
                 session,
                 f"活动{n}",
@@ -193,7 +193,7 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
     started = time.monotonic()
     arguments = ("tick", url_of(engine), str(NOW.timestamp()), str(started), str(speed), str(log))
     alive = [await Replica.begin(*arguments) for _ in range(replicas)]
-    starting = {one: asyncio.create_task(one.ready()) for one in alive}
+    starting = {replica: asyncio.create_task(replica.ready()) for replica in alive}
     log.touch()
     # Only once all are at work does anything fall due: however slow the machine, those that are killed first had something to lose.
     await asyncio.gather(*starting.values())
@@ -207,7 +207,7 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
         await asyncio.sleep(pace)
         # The one that has worked longest; one that has not begun to work would be no replica to lose, and nobody
         # is killed before something came about since the last one was: else a slow machine would never have one at work.
-        victim = next((one for one in alive if starting[one].done()), None)
+        victim = next((replica for replica in alive if starting[replica].done()), None)
         if victim is not None and fired >= at_last_kill:
             at_last_kill = fired + 1
             alive.remove(victim)
@@ -224,8 +224,8 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
         if not queued and not sending:
             break
         await asyncio.sleep(0.2)
-    for one in alive:
-        await one.kill()
+    for replica in alive:
+        await replica.kill()
     return _counted(database, count, people, kills, log)
 
 
@@ -242,13 +242,13 @@ def _counted(database: Database, count: int, people: int, kills: int, log: Path)
         )
 
     fired, twice, missed, owed = database.read_now(work)
-    said = Counter(line.split()[0] for line in log.read_text().splitlines())
+    sends = Counter(line.split()[0] for line in log.read_text().splitlines())
     late = [
         datetime.fromisoformat(row[1]) - datetime.fromisoformat(row[0])
         for row in database.read_now(lambda session: session.execute(text("SELECT due, fired_at FROM occurrence")).all())
     ]
-    found = queued_deliveries_states(database)
+    by_state = queued_deliveries_states(database)
     return Fired(
-        count, fired, twice, missed, owed - count * people, sum(1 for n in said.values() if n > 1),
-        {state: n for state, n in found.items() if state != "sent"}, kills, max(late, default=timedelta()).total_seconds(),
+        count, fired, twice, missed, owed - count * people, sum(1 for times in sends.values() if times > 1),
+        {state: times for state, times in by_state.items() if state != "sent"}, kills, max(late, default=timedelta()).total_seconds(),
     )  # fmt: skip

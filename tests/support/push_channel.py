@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.jobs.delivery_worker import DeliveryWorker
 from bot.storage.db.database import Database
 from tests.conftest import NOW, Clock
@@ -34,11 +34,13 @@ class Office:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         self.before(batch)
-        self.batches.append([one.to.user for one in batch])
+        self.batches.append([message.to.user for message in batch])
         if self.seconds:
             await asyncio.sleep(self.seconds)
-        receipts = [self.script(one) for one in batch]
-        self.said += [(one.to.user, one.reply.text) for one, receipt in zip(batch, receipts, strict=True) if receipt.outcome in ("sent", "unknown")]
+        receipts = [self.script(message) for message in batch]
+        self.said += [
+            (message.to.user, message.reply.text) for message, receipt in zip(batch, receipts, strict=True) if receipt.outcome in ("sent", "unknown")
+        ]
         return receipts
 
     @property
@@ -50,7 +52,7 @@ class Office:
 class Recalling(Office):
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         self.recalled += platform_ids
-        return [SendReceipt("sent") if one.endswith(("1", "2")) else SendReceipt("failed", "too late") for one in platform_ids]
+        return [SendReceipt("sent") if platform_id.endswith(("1", "2")) else SendReceipt("failed", "too late") for platform_id in platform_ids]
 
 
 @dataclass
@@ -67,10 +69,10 @@ def courier(database: Database, *offices: Office, clock: Clock | None = None, ho
     return DeliveryWorker(database, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", Noted()), **over)
 
 
-async def worked(one: DeliveryWorker, rounds: int = 20) -> None:
+async def worked(worker: DeliveryWorker, rounds: int = 20) -> None:
     """Round after round until there is nothing more to claim, and everything has ended."""
     for _ in range(rounds):
-        had = await one.round()
-        await one.quiet()
-        if not had:
+        claimed = await worker.round()
+        await worker.quiet()
+        if not claimed:
             return

@@ -39,7 +39,7 @@ def crowd(session: Session, count: int, channels: Sequence[str] = ("wecom",), pr
         assert person.id is not None
         assert unit.id is not None
         session.add(PostRow(person_id=person.id, unit_id=unit.id, since=NOW.date()))
-        session.add_all(AccountRow(channel=one, user=person.staff_no, person_id=person.id, bound_at=NOW, bound_by="test") for one in channels)
+        session.add_all(AccountRow(channel=channel, user=person.staff_no, person_id=person.id, bound_at=NOW, bound_by="test") for channel in channels)
     session.flush()
     return [person.id for person in people if person.id is not None]
 
@@ -55,9 +55,9 @@ def owe(
     state: str = "running",
 ) -> int:
     """One campaign that fell due at `now`, queued for everybody; its id."""
-    said = json.dumps(campaign_content.content_json(content), ensure_ascii=False)
+    content_text = json.dumps(campaign_content.content_json(content), ensure_ascii=False)
     campaign = CampaignRow(
-        name=name, kind=content.kind, content=said, rhythm=SCHEDULE, audience=EVERYBODY, delivery=json.dumps(rule or {}), state=state,
+        name=name, kind=content.kind, content=content_text, rhythm=SCHEDULE, audience=EVERYBODY, delivery=json.dumps(rule or {}), state=state,
         created_by="1001", created_at=now, changed_at=now,
     )  # fmt: skip
     session.add(campaign)
@@ -69,12 +69,15 @@ def owe(
 
 def due(session: Session, campaign_id: int, people: Iterable[int], *, now: datetime = NOW, after: float = 0) -> int:
     """The campaign falls due (once more); the occurrence's id."""
-    at = now + timedelta(seconds=after)
-    occurrence = OccurrenceRow(campaign_id=campaign_id, due=at, fired_at=at)
+    due_at = now + timedelta(seconds=after)
+    occurrence = OccurrenceRow(campaign_id=campaign_id, due=due_at, fired_at=due_at)
     session.add(occurrence)
     session.flush()
     assert occurrence.id is not None
-    session.add_all(DeliveryRow(campaign_id=campaign_id, occurrence_id=occurrence.id, person_id=one, created_at=at, not_before=at) for one in people)
+    session.add_all(
+        DeliveryRow(campaign_id=campaign_id, occurrence_id=occurrence.id, person_id=person_id, created_at=due_at, not_before=due_at)
+        for person_id in people
+    )
     session.flush()
     return occurrence.id
 

@@ -23,7 +23,7 @@ from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import LOOKS
 from bot.domain.message import Reply
 

@@ -31,15 +31,15 @@ def dated(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackIte
         centre = calendar.workday_on_or_before(centre)
     elif pack.on_holiday == "after":
         centre = calendar.workday_on_or_after(centre)
-    found = []
+    dated_items = []
     for item in pack.items:
-        on = centre
+        due_day = centre
         if item.day > 0:
-            on = calendar.workday_after(centre, item.day)
+            due_day = calendar.workday_after(centre, item.day)
         elif item.day < 0:
-            on = calendar.workday_before(centre, -item.day)
-        found.append((item, Schedule("once", time=item.time, on=on, on_holiday="keep")))
-    return sorted(found, key=lambda one: (one[1].on or centre, one[1].time))
+            due_day = calendar.workday_before(centre, -item.day)
+        dated_items.append((item, Schedule("once", time=item.time, on=due_day, on_holiday="keep")))
+    return sorted(dated_items, key=lambda one: (one[1].on or centre, one[1].time))
 
 
 STATE_LABELS = {"draft": "草稿", "running": "进行中", "paused": "已暂停", "stopped": "已停止", "done": "已完成"}

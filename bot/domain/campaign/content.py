@@ -63,21 +63,21 @@ class CampaignContent:
 
 def content_json(content: CampaignContent) -> dict[str, Any]:
     """Only what was said."""
-    plain = asdict(CampaignContent("daily"))
-    return {"kind": content.kind} | {key: value for key, value in asdict(content).items() if value != plain[key]}
+    defaults = asdict(CampaignContent("daily"))
+    return {"kind": content.kind} | {key: value for key, value in asdict(content).items() if value != defaults[key]}
 
 
-def content_from_json(kept: Mapping[str, Any]) -> CampaignContent:
+def content_from_json(stored: Mapping[str, Any]) -> CampaignContent:
     """The content of a row. Raises ValueError or TypeError for what is none."""
-    given = dict(kept)
+    fields = dict(stored)
     for key in ("lessons", "options"):
-        given[key] = tuple(given.get(key, ()))
-    return CampaignContent(**given)
+        fields[key] = tuple(fields.get(key, ()))
+    return CampaignContent(**fields)
 
 
 def content_faults(content: CampaignContent, library: Library) -> str:
     """What of it the library does not have, in a sentence; empty when all is there."""
-    missing = [one for one in (content.lesson, *content.lessons) if one and one not in library.lessons]
+    missing = [lesson for lesson in (content.lesson, *content.lessons) if lesson and lesson not in library.lessons]
     return f"没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。" if missing else ""
 
 
@@ -91,17 +91,17 @@ def describe_content(content: CampaignContent) -> str:
     label = KIND_LABELS[content.kind]
     match content.kind:
         case "lesson":
-            what = content.lesson
+            summary = content.lesson
         case "series":
-            what = f"{content.title or content.lessons[0]}，共 {len(content.lessons)} 讲"
+            summary = f"{content.title or content.lessons[0]}，共 {len(content.lessons)} 讲"
         case "poll":
-            what = f"{content.text[:30]}（{len(content.options)} 项）"
+            summary = f"{content.text[:30]}（{len(content.options)} 项）"
         case "invitation":
-            what = content.target
+            summary = content.target
         case _:
-            what = (content.title or content.text)[:40]
+            summary = (content.title or content.text)[:40]
     receipt = "（要回执）" if content.receipt else ""
-    return f"{label}{receipt}：{what}" if what else label
+    return f"{label}{receipt}：{summary}" if summary else label
 
 
 def render_content(content: CampaignContent, catalog: Stocked, person: Learner, occurrence_id: int) -> Reply:
@@ -120,8 +120,11 @@ def render_content(content: CampaignContent, catalog: Stocked, person: Learner, 
             return Reply(_headed("📢", content), buttons=buttons)
         case "poll":
             lines = [f"🗳 {content.text}", *(f"{letter}. {option}" for letter, option in zip(LETTERS, content.options, strict=False))]
-            named = zip(LETTERS, content.options, strict=False)
-            return Reply("\n".join(lines), buttons=tuple(Option(f"投票 {occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named))
+            lettered_options = zip(LETTERS, content.options, strict=False)
+            return Reply(
+                "\n".join(lines),
+                buttons=tuple(Option(f"投票 {occurrence_id} {letter}", f"{letter}. {option}") for letter, option in lettered_options),
+            )
         case "invitation":
             return Reply(_headed("🏁", content) or f"🏁 请参加：{content.target}", buttons=(Option(content.target, content.label),))
         case _:
@@ -138,9 +141,9 @@ def _headed(mark: str, content: CampaignContent) -> str:
 def _lesson(content: CampaignContent, library: Library) -> Reply:
     lesson = library.lessons.get(content.lesson)
     name = f"《{lesson.title}》（{lesson.law}，约 {lesson.minutes} 分钟）" if lesson is not None else f"《{content.lesson}》"
-    before = f"📖 {content.title or '连载'} 第 {content.part}/{len(content.lessons)} 讲：{name}" if content.lessons else f"📖 今天学一课：{name}"
-    text = f"{content.title}\n{before}" if content.title and not content.lessons else before
-    return Reply("\n".join(one for one in (text, content.text) if one), buttons=(Option(f"学习 {content.lesson}", "开始学习"),))
+    heading = f"📖 {content.title or '连载'} 第 {content.part}/{len(content.lessons)} 讲：{name}" if content.lessons else f"📖 今天学一课：{name}"
+    text = f"{content.title}\n{heading}" if content.title and not content.lessons else heading
+    return Reply("\n".join(line for line in (text, content.text) if line), buttons=(Option(f"学习 {content.lesson}", "开始学习"),))
 
 
 # ── Reading ──
@@ -154,12 +157,12 @@ def clean_content(text: str) -> str:
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("@", "＠").strip()
 
 
-def parse_content(said: str, library: Library) -> CampaignContent:
+def parse_content(typed: str, library: Library) -> CampaignContent:
     """The content that a person wrote in one piece. Raises `Refusal` with examples for what cannot be read."""
-    found = _SAID.fullmatch(said)
-    if found is None:
-        raise Refusal(f"没有看懂内容「{said[:30]}」。可以写：{EXAMPLES}。")
-    word, receipt, rest = found[1], bool(found[2]), clean_content(found[3])
+    parsed = _SAID.fullmatch(typed)
+    if parsed is None:
+        raise Refusal(f"没有看懂内容「{typed[:30]}」。可以写：{EXAMPLES}。")
+    word, receipt, rest = parsed[1], bool(parsed[2]), clean_content(parsed[3])
     if len(rest) > LONGEST:
         raise Refusal(f"内容太长了（{len(rest)} 字），最多 {LONGEST} 字。")
     if word.startswith("每日"):
@@ -172,26 +175,28 @@ def parse_content(said: str, library: Library) -> CampaignContent:
         case "通知":
             return CampaignContent("notice", text=rest, receipt=receipt)
         case "投票":
-            question, *options = [one.strip() for one in re.split(r"[/／|｜]", rest)]
+            question, *options = [candidate.strip() for candidate in re.split(r"[/／|｜]", rest)]
             if not question or not 2 <= len(options) <= len(LETTERS) or not all(options) or len(set(options)) < len(options):
                 raise Refusal(f"投票要写成 问题/选项一/选项二，2 到 {len(LETTERS)} 个不同的选项。")
             return CampaignContent("poll", text=question, options=tuple(options))
         case "邀请":
             target, _, text = rest.partition(" ")
             return CampaignContent("invitation", target=target, text=text.strip())
-    lesson = library.lessons.get(rest.lower()) or next((one for one in library.lessons.values() if one.title == rest.strip("《》")), None)
+    lesson = library.lessons.get(rest.lower()) or next(
+        (candidate for candidate in library.lessons.values() if candidate.title == rest.strip("《》")), None
+    )
     if lesson is None:
         raise Refusal(f"没有课程「{rest[:30]}」，请写课程编号或全名，例如 课 mfd-1191。")
     return CampaignContent("lesson", lesson=lesson.id)
 
 
-def _series(said: str, library: Library) -> CampaignContent:
-    ids = tuple(one for one in re.split(r"[、,，\s]+", said.lower()) if one)
-    if ids and all(one in library.lessons for one in ids):
+def _series(typed: str, library: Library) -> CampaignContent:
+    ids = tuple(lesson_id for lesson_id in re.split(r"[、,，\s]+", typed.lower()) if lesson_id)
+    if ids and all(lesson_id in library.lessons for lesson_id in ids):
         return CampaignContent("series", lessons=ids)
-    law_set, law = library.resolve_set(said), library.resolve_law(said)
+    law_set, law = library.resolve_set(typed), library.resolve_law(typed)
     laws = law_set.laws if law_set is not None else (law.short,) if law is not None else ()
     lessons = tuple(lesson.id for short in laws for lesson in library.lessons.values() if lesson.law == short)
     if not lessons:
-        raise Refusal(f"没有「{said[:30]}」的课程可以连载，请写法律名称、法律组名称，或用顿号隔开的课程编号。")
-    return CampaignContent("series", title=said.strip("《》")[:80], lessons=lessons[:MOST_PARTS])
+        raise Refusal(f"没有「{typed[:30]}」的课程可以连载，请写法律名称、法律组名称，或用顿号隔开的课程编号。")
+    return CampaignContent("series", title=typed.strip("《》")[:80], lessons=lessons[:MOST_PARTS])

@@ -89,23 +89,23 @@ _SOUND: Mapping[str, Callable[[Schedule], bool]] = {
 
 def schedule_json(schedule: Schedule) -> dict[str, Any]:
     """Only what was said; `from_json` gives an equal schedule."""
-    plain = Schedule("workdays")
-    found: dict[str, Any] = {"kind": schedule.kind, "time": schedule.time}
+    defaults = Schedule("workdays")
+    fields: dict[str, Any] = {"kind": schedule.kind, "time": schedule.time}
     for key, value in asdict(schedule).items():
-        if key not in found and value != getattr(plain, key):
-            found[key] = [_text(one) for one in value] if isinstance(value, tuple) else _text(value)
-    return found
+        if key not in fields and value != getattr(defaults, key):
+            fields[key] = [_text(item) for item in value] if isinstance(value, tuple) else _text(value)
+    return fields
 
 
-def schedule_from_json(kept: Mapping[str, Any]) -> Schedule:
+def schedule_from_json(stored: Mapping[str, Any]) -> Schedule:
     """The schedule of a row. Raises ValueError or TypeError for what is none."""
-    given = dict(kept)
+    fields = dict(stored)
     for key in ("on", "first", "last"):
-        if given.get(key) is not None:
-            given[key] = date.fromisoformat(given[key])
-    given["skip_dates"] = tuple(date.fromisoformat(one) for one in given.get("skip_dates", ()))
-    given["weekdays"] = tuple(given.get("weekdays", ()))
-    return Schedule(**given)
+        if fields.get(key) is not None:
+            fields[key] = date.fromisoformat(fields[key])
+    fields["skip_dates"] = tuple(date.fromisoformat(day) for day in fields.get("skip_dates", ()))
+    fields["weekdays"] = tuple(fields.get("weekdays", ()))
+    return Schedule(**fields)
 
 
 def _text(value: Any) -> Any:
@@ -139,7 +139,7 @@ def due_between(schedule: Schedule, since: datetime, until: datetime, calendar: 
     """
     if since >= until:
         return []
-    found: set[datetime] = set()
+    due_times: set[datetime] = set()
     for nominal in _days(schedule, day_of(since) - FARTHEST, day_of(until) + FARTHEST):
         try:
             day = _moved(schedule, nominal, calendar)
@@ -151,25 +151,25 @@ def due_between(schedule: Schedule, since: datetime, until: datetime, calendar: 
             continue
         due = datetime.combine(day, time.fromisoformat(schedule.time), SHANGHAI)
         if since <= due < until:
-            found.add(due)
-    return sorted(found)
+            due_times.add(due)
+    return sorted(due_times)
 
 
 def next_due(schedule: Schedule, since: datetime, calendar: Calendar, count: int = 1, years: int = 4) -> tuple[list[datetime], UnknownYear | None]:
     """The first `count` moments from `since` on, and the year that stopped the search before there were so many (None when none did)."""
-    found: list[datetime] = []
+    due_times: list[datetime] = []
     last_year = day_of(since).year + years
-    begin = since
+    start = since
     for year in range(day_of(since).year, last_year + 1):
         end = start_of(date(year + 1, 1, 1))
         try:
-            found += due_between(schedule, begin, end, calendar)
+            due_times += due_between(schedule, start, end, calendar)
         except UnknownYear as unknown:
-            return found[:count], unknown if len(found) < count else None
-        if len(found) >= count:
+            return due_times[:count], unknown if len(due_times) < count else None
+        if len(due_times) >= count:
             break
-        begin = end
-    return found[:count], None
+        start = end
+    return due_times[:count], None
 
 
 def _is_wanted(schedule: Schedule, nominal: date, day: date) -> bool:
@@ -196,21 +196,21 @@ def _days(schedule: Schedule, first: date, last: date) -> Iterator[date]:
     """The schedule's own days within [first, last], before any holiday is looked at."""
     kind = schedule.each or schedule.kind
     if kind == "once":
-        given = [schedule.on] if schedule.on is not None else []
+        candidates = [schedule.on] if schedule.on is not None else []
     elif kind in ("workdays", "weekly"):
-        every = (first + timedelta(days=n) for n in range((last - first).days + 1))
-        yield from every if kind == "workdays" else (one for one in every if one.weekday() in schedule.weekdays)
+        every_day = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+        yield from every_day if kind == "workdays" else (day for day in every_day if day.weekday() in schedule.weekdays)
         return
     else:
-        given = list(chain.from_iterable(_of_month(schedule, kind, year, month) for year, month in _months(first, last)))
-    yield from (one for one in given if first <= one <= last)
+        candidates = list(chain.from_iterable(_of_month(schedule, kind, year, month) for year, month in _months(first, last)))
+    yield from (day for day in candidates if first <= day <= last)
 
 
 def _months(first: date, last: date) -> Iterator[tuple[int, int]]:
-    at = first.year * 12 + first.month - 1
-    while at <= last.year * 12 + last.month - 1:
-        yield at // 12, at % 12 + 1
-        at += 1
+    month_number = first.year * 12 + first.month - 1
+    while month_number <= last.year * 12 + last.month - 1:
+        yield month_number // 12, month_number % 12 + 1
+        month_number += 1
 
 
 def _of_month(schedule: Schedule, kind: str, year: int, month: int) -> list[date]:
@@ -219,9 +219,13 @@ def _of_month(schedule: Schedule, kind: str, year: int, month: int) -> list[date
         case "monthly_last_workday":
             return [last]
         case "monthly_nth_weekday":
-            fitting = [one for one in (date(year, month, n) for n in range(1, last.day + 1)) if one.weekday() == schedule.weekdays[0]]
-            place = schedule.nth if schedule.nth < 0 else schedule.nth - 1
-            return [fitting[place]] if place < len(fitting) else []
+            matching = [
+                candidate
+                for candidate in (date(year, month, number) for number in range(1, last.day + 1))
+                if candidate.weekday() == schedule.weekdays[0]
+            ]
+            index = schedule.nth if schedule.nth < 0 else schedule.nth - 1
+            return [matching[index]] if index < len(matching) else []
         case "quarterly":
             applies, day = (month - 1) % 3 + 1 == schedule.month, schedule.day
         case "yearly_date":
@@ -242,8 +246,8 @@ _QUARTER = {1: "首月", 2: "中月", 3: "末月"}
 def describe_schedule(schedule: Schedule) -> str:
     """The schedule as a sentence that `parse_schedule` reads back."""
     kind = schedule.each or schedule.kind
-    said = _said(schedule, kind)
-    parts = [f"连载 {said}" if schedule.kind == "series" else said, schedule.time]
+    rule = _said(schedule, kind)
+    parts = [f"连载 {rule}" if schedule.kind == "series" else rule, schedule.time]
     if kind not in ("workdays", "monthly_last_workday") and not (kind == "once" and schedule.on_holiday == "keep"):
         parts.append(f"遇假日{ON_HOLIDAY[schedule.on_holiday]}")
     if schedule.first is not None:
@@ -251,25 +255,25 @@ def describe_schedule(schedule: Schedule) -> str:
     if schedule.last is not None:
         parts.append(f"至{schedule.last.isoformat()}")
     if schedule.skip_dates:
-        parts.append("除" + "、".join(one.isoformat() for one in schedule.skip_dates))
+        parts.append("除" + "、".join(day.isoformat() for day in schedule.skip_dates))
     return " ".join(parts)
 
 
 def _said(schedule: Schedule, kind: str) -> str:
-    week = "、".join(f"周{WEEKDAYS[one]}" for one in schedule.weekdays)
+    weekdays = "、".join(f"周{WEEKDAYS[weekday]}" for weekday in schedule.weekdays)
     match kind:
         case "once":
             return schedule.on.isoformat() if schedule.on else ""
         case "workdays":
             return "每个工作日"
         case "weekly":
-            return f"每{week}"
+            return f"每{weekdays}"
         case "monthly_day":
             return f"每月{schedule.day}日"
         case "monthly_last_workday":
             return "每月最后一个工作日"
         case "monthly_nth_weekday":
-            return f"每月最后一个{week}" if schedule.nth < 0 else f"每月第{schedule.nth}个{week}"
+            return f"每月最后一个{weekdays}" if schedule.nth < 0 else f"每月第{schedule.nth}个{weekdays}"
         case "quarterly":
             return f"每季度{_QUARTER[schedule.month]}{schedule.day}日"
         case "law_day":
@@ -302,72 +306,72 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def parse_schedule(said: str) -> Schedule:
+def parse_schedule(typed: str) -> Schedule:
     """The schedule that a person wrote. Raises `Refusal` with examples for what cannot be read.
 
     Without a word about holidays a day chosen by date is kept, a weekly one is left out, one of a month, quarter or year moves to the next
     working day, and a law day to the one before.
     """
-    text = unicodedata.normalize("NFKC", said).strip()
+    text = unicodedata.normalize("NFKC", typed).strip()
     text = text.replace("・", "·").replace("•", "·")
-    given: dict[str, Any] = {}
-    text, given["skip_dates"] = _taken_days(text)
+    fields: dict[str, Any] = {}
+    text, fields["skip_dates"] = _taken_days(text)
     for key, mark in (("first", "自|从"), ("last", "至|到")):
-        found = re.search(rf"(?:{mark})\s*{_DAY}(?:起|止)?", text)
-        if found:
-            given[key] = _date(found[1], found[2], found[3])
-            text = text[: found.start()] + text[found.end() :]
-    move = _MOVE.search(text)
-    if move:
-        text = text[: move.start()] + text[move.end() :]
+        bound = re.search(rf"(?:{mark})\s*{_DAY}(?:起|止)?", text)
+        if bound:
+            fields[key] = _date(bound[1], bound[2], bound[3])
+            text = text[: bound.start()] + text[bound.end() :]
+    holiday_clause = _MOVE.search(text)
+    if holiday_clause:
+        text = text[: holiday_clause.start()] + text[holiday_clause.end() :]
     series = re.match(r"\s*连载\s*", text)
     if series:
         text = text[series.end() :]
     clocks = list(_CLOCK.finditer(text))
     if len(clocks) > 1:
-        raise _unread(said)
+        raise _unread(typed)
     if clocks:
-        given["time"] = _clock(clocks[0], said)
+        fields["time"] = _clock(clocks[0], typed)
         text = text[: clocks[0].start()] + text[clocks[0].end() :]
-    kind, more, usual = _nominal("".join(text.split()), said)
-    on_holiday = _MOVES[move[1]] if move else usual
+    kind, rule_fields, usual_on_holiday = _nominal("".join(text.split()), typed)
+    on_holiday = _MOVES[holiday_clause[1]] if holiday_clause else usual_on_holiday
     try:
-        return Schedule(**{**given, **more, "kind": "series" if series else kind, "each": kind if series else "", "on_holiday": on_holiday})
+        return Schedule(**{**fields, **rule_fields, "kind": "series" if series else kind, "each": kind if series else "", "on_holiday": on_holiday})
     except ValueError:
-        raise _unread(said) from None
+        raise _unread(typed) from None
 
 
-def _nominal(text: str, said: str) -> tuple[str, dict[str, Any], OnHoliday]:
+def _nominal(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
     """The kind, its numbers, and what is usual on a holiday."""
     if text in ("每个工作日", "每工作日", "每天", "每日", "工作日"):
         return "workdays", {}, "skip"
-    if found := _EVERY_WEEK.fullmatch(text):
-        return "weekly", {"weekdays": tuple(sorted({_WEEKDAY[one] for one in found[1] if one in _WEEKDAY}))}, "skip"
+    if parsed := _EVERY_WEEK.fullmatch(text):
+        return "weekly", {"weekdays": tuple(sorted({_WEEKDAY[weekday] for weekday in parsed[1] if weekday in _WEEKDAY}))}, "skip"
     if _LAST_WORKDAY.fullmatch(text):
         return "monthly_last_workday", {}, "skip"
-    if found := _NTH.fullmatch(text):
-        return "monthly_nth_weekday", {"nth": _NUMBER[found[2]] if found[2] else -1, "weekdays": (_WEEKDAY[found[3]],)}, "after"
-    if found := _MONTHLY.fullmatch(text):
-        return "monthly_day", {"day": int(found[1])}, "after"
-    if found := _QUARTERLY.fullmatch(text):
-        month = _MONTH_OF_QUARTER.get(found[1]) or _NUMBER[found[1].strip("第个月")]
-        return "quarterly", {"month": month, "day": int(found[2])}, "after"
-    if found := _YEARLY.fullmatch(text):
-        return "yearly_date", {"month": int(found[1]), "day": int(found[2])}, "after"
+    if parsed := _NTH.fullmatch(text):
+        return "monthly_nth_weekday", {"nth": _NUMBER[parsed[2]] if parsed[2] else -1, "weekdays": (_WEEKDAY[parsed[3]],)}, "after"
+    if parsed := _MONTHLY.fullmatch(text):
+        return "monthly_day", {"day": int(parsed[1])}, "after"
+    if parsed := _QUARTERLY.fullmatch(text):
+        month = _MONTH_OF_QUARTER.get(parsed[1]) or _NUMBER[parsed[1].strip("第个月")]
+        return "quarterly", {"month": month, "day": int(parsed[2])}, "after"
+    if parsed := _YEARLY.fullmatch(text):
+        return "yearly_date", {"month": int(parsed[1]), "day": int(parsed[2])}, "after"
     name = _ALIASES.get(text, text)
     if name in LAW_DAYS:
         return "law_day", {"law_day": name}, "before"
-    if found := re.fullmatch(_DAY, text):
-        return "once", {"on": _date(found[1], found[2], found[3])}, "keep"
-    raise _unread(said)
+    if parsed := re.fullmatch(_DAY, text):
+        return "once", {"on": _date(parsed[1], parsed[2], parsed[3])}, "keep"
+    raise _unread(typed)
 
 
 def _taken_days(text: str) -> tuple[str, tuple[date, ...]]:
-    found = re.search(rf"除(?:了|去)?\s*({_DAY}(?:\s*[、,]\s*{_DAY})*)", text)
-    if found is None:
+    parsed = re.search(rf"除(?:了|去)?\s*({_DAY}(?:\s*[、,]\s*{_DAY})*)", text)
+    if parsed is None:
         return text, ()
-    days = tuple(sorted({_date(*one) for one in re.findall(_DAY, found[1])}))
-    return text[: found.start()] + text[found.end() :], days
+    days = tuple(sorted({_date(*parts) for parts in re.findall(_DAY, parsed[1])}))
+    return text[: parsed.start()] + text[parsed.end() :], days
 
 
 def _date(year: str, month: str, day: str) -> date:
@@ -377,15 +381,15 @@ def _date(year: str, month: str, day: str) -> date:
         raise Refusal(f"日历上没有 {year}-{month}-{day} 这一天。") from None
 
 
-def _clock(found: re.Match[str], said: str) -> str:
-    hour = int(found[2])
-    if found[1] in ("下午", "晚上") and hour < 12:
+def _clock(parsed: re.Match[str], typed: str) -> str:
+    hour = int(parsed[2])
+    if parsed[1] in ("下午", "晚上") and hour < 12:
         hour += 12
-    minute = 30 if found[4] else int(found[3] or found[5] or 0)
+    minute = 30 if parsed[4] else int(parsed[3] or parsed[5] or 0)
     if hour > 23 or minute > 59:
-        raise _unread(said)
+        raise _unread(typed)
     return f"{hour:02}:{minute:02}"
 
 
-def _unread(said: str) -> Refusal:
-    return Refusal(f"没有看懂频次「{said[:40]}」。可以写：{EXAMPLES}。")
+def _unread(typed: str) -> Refusal:
+    return Refusal(f"没有看懂频次「{typed[:40]}」。可以写：{EXAMPLES}。")

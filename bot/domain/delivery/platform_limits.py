@@ -137,8 +137,8 @@ NOTIFIED, LOOKS = 100, 2
 
 def limits_with(most: Mapping[str, int], notifications: bool = False) -> tuple[PlatformLimit, ...]:
     """The table with what an agency has bought or agreed by title, and with DingTalk's work notifications in place of its robot."""
-    found = (replace(limit, most=most.get(limit.title, limit.most)) for limit in LIMITS)
-    return tuple(_notified(limit) if notifications and limit.channel == "dingtalk" else limit for limit in found)
+    limits = (replace(limit, most=most.get(limit.title, limit.most)) for limit in LIMITS)
+    return tuple(_notified(limit) if notifications and limit.channel == "dingtalk" else limit for limit in limits)
 
 
 def _notified(limit: PlatformLimit) -> PlatformLimit:

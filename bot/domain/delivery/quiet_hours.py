@@ -33,27 +33,27 @@ class DeliveryRule:
     trial: bool = False
 
 
-def delivery_rule(kept: Mapping[str, Any]) -> DeliveryRule:
+def delivery_rule(stored: Mapping[str, Any]) -> DeliveryRule:
     """The rule of a row; what is not said is as usual."""
     return DeliveryRule(
-        tuple(kept.get("channels", ())), bool(kept.get("fallback", True)), bool(kept.get("quiet", True)), bool(kept.get("trial", False))
+        tuple(stored.get("channels", ())), bool(stored.get("fallback", True)), bool(stored.get("quiet", True)), bool(stored.get("trial", False))
     )
 
 
-def quiet_until(now: datetime, chosen: Preference) -> datetime | None:
+def quiet_until(now: datetime, preference: Preference) -> datetime | None:
     """The end of somebody's quiet hours when `now` lies in them, else None."""
     local = now.astimezone(SHANGHAI)
-    if not chosen.is_quiet(local.strftime("%H:%M")):
+    if not preference.is_quiet(local.strftime("%H:%M")):
         return None
-    ends = time.fromisoformat(chosen.quiet[1])
+    ends = time.fromisoformat(preference.quiet[1])
     return datetime.combine(local.date() + timedelta(days=1 if local.time() >= ends else 0), ends, SHANGHAI)
 
 
 def chosen_hour(now: datetime, push_at: str) -> datetime | None:
     """The hour of today that a person chose, while it is still to come."""
     local = now.astimezone(SHANGHAI)
-    at = datetime.combine(local.date(), time.fromisoformat(push_at), SHANGHAI)
-    return at if local < at else None
+    chosen = datetime.combine(local.date(), time.fromisoformat(push_at), SHANGHAI)
+    return chosen if local < chosen else None
 
 
 def progress_bar(share: float, width: int = 20) -> str:

@@ -57,14 +57,14 @@ class ReminderTask:
             case "notice":
                 return (Option(f"已阅 {self.occurrence_id}", "已阅"),)
             case "poll":
-                named = zip(LETTERS, self.content.options, strict=False)
-                return tuple(Option(f"投票 {self.occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named)
+                lettered_options = zip(LETTERS, self.content.options, strict=False)
+                return tuple(Option(f"投票 {self.occurrence_id} {letter}", f"{letter}. {option}") for letter, option in lettered_options)
             case "invitation" if self.content.target != "每日":
                 return (Option(self.content.target, "现在参加"),)
         return (Option("每日", "每日一练"),)
 
 
-def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, held: Sequence[tuple[date, date]] = ()) -> date | None:
+def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, pauses: Sequence[tuple[date, date]] = ()) -> date | None:
     """By when something sent on a day is to be done, by its campaign's `delivery`: `by` a day, or `within` so many working days. `UnknownYear`.
 
     A pause of all pushes that lay before it, from its first day to the day on which they went on, moves it by its working days.
@@ -75,20 +75,20 @@ def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, held: 
         deadline = calendar.workday_after(fired, int(rule["within"]))
     else:
         return None
-    for first, again in held:
-        if first <= deadline and fired < again:
-            deadline = calendar.workday_after(deadline, calendar.workdays_between(max(first, fired), again))
+    for first, resumed in pauses:
+        if first <= deadline and fired < resumed:
+            deadline = calendar.workday_after(deadline, calendar.workdays_between(max(first, fired), resumed))
     return deadline
 
 
-def read_deadline(said: str, today: date) -> dict[str, Any]:
+def read_deadline(typed: str, today: date) -> dict[str, Any]:
     """5, 5个工作日, 2026-03-20 or 取消 as the part of a campaign's `delivery`. Raises `Refusal`."""
-    words = said.strip()
+    words = typed.strip()
     if words in ("取消", "无", "没有"):
         return {}
-    if found := re.fullmatch(r"(\d{1,3})(?:个)?(?:工作日|天)?(?:内)?", words):
-        if 1 <= int(found[1]) <= MOST_DAYS:
-            return {"within": int(found[1])}
+    if parsed := re.fullmatch(r"(\d{1,3})(?:个)?(?:工作日|天)?(?:内)?", words):
+        if 1 <= int(parsed[1]) <= MOST_DAYS:
+            return {"within": int(parsed[1])}
         raise Refusal(f"期限应为 1 到 {MOST_DAYS} 个工作日。")
     try:
         day = date.fromisoformat(words)
@@ -135,4 +135,4 @@ def names_text(names: Sequence[str]) -> str:
 def first_workday_of_week(day: date, calendar: Calendar) -> bool:
     """Monday, or the first day after it that is worked when Monday is not. Raises `UnknownYear`."""
     monday = day - timedelta(days=day.weekday())
-    return calendar.is_workday(day) and not any(calendar.is_workday(monday + timedelta(days=n)) for n in range(day.weekday()))
+    return calendar.is_workday(day) and not any(calendar.is_workday(monday + timedelta(days=days)) for days in range(day.weekday()))

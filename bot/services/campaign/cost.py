@@ -23,9 +23,9 @@ from bot.storage.people import audience
 
 def messages(content: CampaignContent) -> int:
     """How many messages one person gets each time at most: the pieces of the text, and the card beside them."""
-    taps = content.kind != "notice" or content.receipt
+    has_buttons = content.kind != "notice" or content.receipt
     text = "\n".join((content.title, content.text, *content.options))
-    return weight(Reply(text, buttons=(Option("学习", "学习"),) if taps else ()))
+    return weight(Reply(text, buttons=(Option("学习", "学习"),) if has_buttons else ()))
 
 
 def cost_of_schedule(
@@ -35,11 +35,13 @@ def cost_of_schedule(
     first = day_of(now).replace(day=1)
     end = start_of((first + timedelta(days=32)).replace(day=1))
     try:
-        times = len(due_between(schedule, now, end, catalog.library.calendar))
+        occurrences = len(due_between(schedule, now, end, catalog.library.calendar))
     except UnknownYear:
-        times = 0
-    each = 1 if content is None else messages(content)
-    return quota_cost(session, audience.by_channel(session, invited), now, messages=each, times_a_month=max(1, times), limits=catalog.limits)
+        occurrences = 0
+    messages_each = 1 if content is None else messages(content)
+    return quota_cost(
+        session, audience.by_channel(session, invited), now, messages=messages_each, times_a_month=max(1, occurrences), limits=catalog.limits
+    )
 
 
 # ── Before it begins ──
@@ -69,21 +71,21 @@ def quota_cost(
     for channel, people in by_channel.items():
         if not people:
             continue
-        table = [limit for limit in of_channel(channel, limits) if not limit.per_person]
-        called = max((limit.taken(people, messages) for limit in table if limit.unit == "call"), default=0)
-        said = [f"{people} 人" + (f"，{called} 次调用" if called else "")]
+        channel_limits = [limit for limit in of_channel(channel, limits) if not limit.per_person]
+        calls = max((limit.taken(people, messages) for limit in channel_limits if limit.unit == "call"), default=0)
+        parts = [f"{people} 人" + (f"，{calls} 次调用" if calls else "")]
         seconds = 0.0
-        for limit in table:
+        for limit in channel_limits:
             needed = limit.taken(people, messages)
             if isinstance(limit.window, CalendarWindow):
                 needed *= times_a_month if limit.window.unit == "month" else 1
-                period, rest = "本月" if limit.window.unit == "month" else "今天", left[limit.key()]
+                period, remaining = "本月" if limit.window.unit == "month" else "今天", left[limit.key()]
                 unit = "次调用" if limit.unit == "call" else "人次"
-                said.append(f"{period}需 {needed} {unit}，还剩 {rest}" + ("" if needed <= rest else "，不够"))
-                fits = fits and needed <= rest
+                parts.append(f"{period}需 {needed} {unit}，还剩 {remaining}" + ("" if needed <= remaining else "，不够"))
+                fits = fits and needed <= remaining
             else:
                 seconds = max(seconds, needed / limit.room(accounts.get(channel, 0)) * limit.window.seconds)
-        lines.append(f"{CHANNELS.get(channel, channel)}：{'；'.join(said)}；至少 {_lasting(seconds)}")
+        lines.append(f"{CHANNELS.get(channel, channel)}：{'；'.join(parts)}；至少 {_lasting(seconds)}")
     return QuotaCost(fits, "\n".join(lines) or "没有可发的人")
 
 

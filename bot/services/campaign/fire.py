@@ -45,9 +45,9 @@ def fire_due(session: Session, catalog: Catalog, calendar: Calendar, now: dateti
         if campaign is None or campaign.state != "running" or campaign.planned_until is None or campaign.planned_until > now:
             continue
         fired += fire(session, catalog, calendar, campaign, now)
-        if sum(one.invited for one in fired) >= MOST_AT_ONCE:
+        if sum(fired_campaign.invited for fired_campaign in fired) >= MOST_AT_ONCE:
             break
-    tell_missed(session, [one for one in fired if one.state == "missed"], now)
+    tell_missed(session, [fired_campaign for fired_campaign in fired if fired_campaign.state == "missed"], now)
     tell_calendar(session, calendar, now)
     tell_half_year(session, now)
     tell_annual_report(session, now)
@@ -64,10 +64,10 @@ def fire(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campa
         log.warning("campaign asks for a year", campaign=campaign.id, year=unknown.year)
         return []
     fired: list[FiredCampaign] = []
-    for at in due:
-        made = _occur(session, campaign, at, now, is_last=at == due[-1])
-        if made is not None:
-            fired.append(made)
+    for due_at in due:
+        fired_campaign = _occur(session, campaign, due_at, now, is_last=due_at == due[-1])
+        if fired_campaign is not None:
+            fired.append(fired_campaign)
     _plan_on(session, catalog, calendar, campaign, now)
     return fired
 

@@ -48,15 +48,15 @@ def author_of(session: Session, learner: Learner, via: str) -> Author:
 
 def own(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:
     """A campaign that an administrator may see and steer. One that reaches beyond their units is refused like one that does not exist."""
-    found = campaign_rows.held(session, campaign_id) if hold else campaign_rows.get(session, campaign_id)
-    if found is None or not lies_within(found.audience, author.roots):
+    campaign = campaign_rows.held(session, campaign_id) if hold else campaign_rows.get(session, campaign_id)
+    if campaign is None or not lies_within(campaign.audience, author.roots):
         raise Refusal(f"没有编号为 {campaign_id} 的活动。发送「活动」看列表。")
-    return found
+    return campaign
 
 
 def listed(session: Session, author: Author) -> list[Campaign]:
     """The campaigns of an administrator, newest first; what the house tells administrators by itself is not among them."""
-    return [one for one in campaign_rows.everything(session) if lies_within(one.audience, author.roots)]
+    return [campaign for campaign in campaign_rows.everything(session) if lies_within(campaign.audience, author.roots)]
 
 
 # ── Before ──
@@ -77,15 +77,15 @@ def preview(
     content: CampaignContent | None = None,
 ) -> CampaignPreview:
     """What would happen if it began now, at the cost of one plain message each where the content is not known yet; writes nothing."""
-    invited = people_audience.evaluate(session, audience, day_of(now), now)
-    shown = people_audience.named(session, invited.people[:NAMES_SHOWN])
-    left_out = dict(invited.excluded)
-    excluded = tuple((staff_no, name, left_out[who]) for who, staff_no, name in people_audience.named(session, list(left_out)))
+    evaluated = people_audience.evaluate(session, audience, day_of(now), now)
+    shown = people_audience.named(session, evaluated.people[:NAMES_SHOWN])
+    reasons = dict(evaluated.excluded)
+    excluded = tuple((staff_no, name, reasons[person_id]) for person_id, staff_no, name in people_audience.named(session, list(reasons)))
     due, unknown = next_due(schedule, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)
-    weighed = cost_of_schedule(session, catalog, invited.people, schedule, now, content)
-    return CampaignPreview(len(invited.people), names, excluded, tuple(due), asks, weighed.text if invited.people else "", weighed.fits)
+    cost = cost_of_schedule(session, catalog, evaluated.people, schedule, now, content)
+    return CampaignPreview(len(evaluated.people), names, excluded, tuple(due), asks, cost.text if evaluated.people else "", cost.fits)
 
 
 def create(
@@ -107,15 +107,15 @@ def create(
     if not 1 <= len(title) <= 80:
         raise Refusal("活动名称应为 1 到 80 个字。")
     _known_rule(missed)
-    if wrong := campaign_content.content_faults(content, catalog.library):
-        raise Refusal(wrong)
+    if fault := campaign_content.content_faults(content, catalog.library):
+        raise Refusal(fault)
     if (schedule.kind == "series") != (content.kind == "series"):
         schedule = _as_series(schedule) if content.kind == "series" else unrolled(schedule)
-    within = reach(session, author, audience)
+    reached = reach(session, author, audience)
     campaign_id = campaign_rows.add(
-        session, title, content, schedule, within, by=author.actor, at=now, missed=missed, clause=clause[:200], delivery=delivery or {}
+        session, title, content, schedule, reached, by=author.actor, at=now, missed=missed, clause=clause[:200], delivery=delivery or {}
     )
-    detail = f"{title}；{campaign_content.describe_content(content)}；{describe_schedule(schedule)}；{describe_audience(within)}；{clause}"
+    detail = f"{title}；{campaign_content.describe_content(content)}；{describe_schedule(schedule)}；{describe_audience(reached)}；{clause}"
     audit.record(session, now, author.actor, author.via, "新建活动", f"campaign:{campaign_id}", detail=detail)
     return campaign_id
 
@@ -159,9 +159,9 @@ def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, 
 def affordable(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
     """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
     invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people
-    weighed = cost_of_schedule(session, catalog, invited, campaign.schedule, now, campaign.content)
-    if not weighed.fits:
-        raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{weighed.text}\n请缩小对象或减少次数。")
+    cost = cost_of_schedule(session, catalog, invited, campaign.schedule, now, campaign.content)
+    if not cost.fits:
+        raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{cost.text}\n请缩小对象或减少次数。")
 
 
 def pause(session: Session, author: Author, campaign_id: int, reason: str, now: datetime) -> Campaign:
@@ -214,9 +214,9 @@ def stop(session: Session, author: Author, campaign_id: int, reason: str, now: d
 def pause_all(session: Session, author: Author, reason: str, now: datetime) -> bool:
     """The switch for an emergency: no push of any campaign from now on; answers, lessons and running exams go on. False when it was on."""
     _whole(author)
-    done = switches.turn(session, switches.PAUSED, True, author.actor, now, reason)
+    changed = switches.turn(session, switches.PAUSED, True, author.actor, now, reason)
     audit.record(session, now, author.actor, author.via, "暂停全部推送", detail=reason)
-    return done
+    return changed
 
 
 def resume_all(session: Session, author: Author, now: datetime) -> bool:
@@ -225,12 +225,12 @@ def resume_all(session: Session, author: Author, now: datetime) -> bool:
     Deadlines of what had been sent move by the working days of the pause (`bot/domain/delivery/reminders.py`).
     """
     _whole(author)
-    turned = switches.switch(session, switches.PAUSED)
-    done = switches.turn(session, switches.PAUSED, False, author.actor, now)
-    if done and turned is not None and day_of(turned.at) < day_of(now):
-        switches.held(session, day_of(turned.at), day_of(now), now)
+    switch = switches.switch(session, switches.PAUSED)
+    changed = switches.turn(session, switches.PAUSED, False, author.actor, now)
+    if changed and switch is not None and day_of(switch.at) < day_of(now):
+        switches.held(session, day_of(switch.at), day_of(now), now)
     audit.record(session, now, author.actor, author.via, "恢复全部推送")
-    return done
+    return changed
 
 
 def _whole(author: Author) -> None:
@@ -255,34 +255,34 @@ def change(session: Session, catalog: Catalog, author: Author, campaign_id: int,
         changed["schedule"] = _as_series(schedule)
     elif content.kind != "series" and schedule.kind == "series":
         changed["schedule"] = unrolled(schedule)
-    if wrong := campaign_content.content_faults(content, catalog.library):
-        raise Refusal(wrong)
-    made = replace(campaign, **changed)
-    campaign_rows.change(session, made, now)
-    if campaign.state == "running" and made.schedule != campaign.schedule:
-        campaign_rows.plan_from(session, campaign_id, _taken_over(session, catalog.library.calendar, campaign, made, now))
+    if fault := campaign_content.content_faults(content, catalog.library):
+        raise Refusal(fault)
+    updated = replace(campaign, **changed)
+    campaign_rows.change(session, updated, now)
+    if campaign.state == "running" and updated.schedule != campaign.schedule:
+        campaign_rows.plan_from(session, campaign_id, _taken_over(session, catalog.library.calendar, campaign, updated, now))
     columns = "、".join(sorted(COLUMNS.get(field, field) for field in changed))
-    detail = f"第 {campaign.version + 1} 版：{columns}；{describe_schedule(made.schedule)}；{describe_audience(made.audience)}"
+    detail = f"第 {campaign.version + 1} 版：{columns}；{describe_schedule(updated.schedule)}；{describe_audience(updated.audience)}"
     audit.record(session, now, author.actor, author.via, "修改活动", f"campaign:{campaign_id}", detail=detail)
     return own(session, author, campaign_id)
 
 
-def _taken_over(session: Session, calendar: Calendar, was: Campaign, made: Campaign, now: datetime) -> datetime:
+def _taken_over(session: Session, calendar: Calendar, before: Campaign, after: Campaign, now: datetime) -> datetime:
     """From when the new plan counts. What was due and has not come about yet stays due where the new plan has it too, and is missed where not.
 
     The new plan brings nothing about that was not due before it was made.
     """
-    since = was.planned_until or now
+    since = before.planned_until or now
     try:
-        overdue = due_between(was.schedule, since, now, calendar)
-        planned = due_between(made.schedule, since, now, calendar)
+        overdue = due_between(before.schedule, since, now, calendar)
+        planned = due_between(after.schedule, since, now, calendar)
     except UnknownYear:
         # Nobody can say what was due in a year that nobody entered; from now on the campaign asks for it.
         return now
-    kept = list(takewhile(set(overdue).__contains__, reversed(planned)))
-    for due in [one for one in overdue if one not in kept][-MOST_VOIDED:]:
-        campaign_rows.occur(session, was.id, due, now, state="missed", note="计划改了，原定的这一次没有发")
-    return min(kept, default=now)
+    carried_over = list(takewhile(set(overdue).__contains__, reversed(planned)))
+    for due in [due_at for due_at in overdue if due_at not in carried_over][-MOST_VOIDED:]:
+        campaign_rows.occur(session, before.id, due, now, state="missed", note="计划改了，原定的这一次没有发")
+    return min(carried_over, default=now)
 
 
 def skip_date(session: Session, catalog: Catalog, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
@@ -295,12 +295,12 @@ def recall(session: Session, author: Author, campaign_id: int, now: datetime) ->
     """The last time it went out is void: what waits is not sent, what went out is named for the channels that can take it back, and its readers are
     told. What was learnt or answered by then counts; 已阅 and 投票 that come later do not."""
     campaign = own(session, author, campaign_id, hold=True)
-    last = next((one for one in campaign_rows.latest(session, campaign_id, 1) if one.state == "fired"), None)
-    if last is None:
+    last_occurrence = next((occurrence for occurrence in campaign_rows.latest(session, campaign_id, 1) if occurrence.state == "fired"), None)
+    if last_occurrence is None:
         raise Refusal(f"活动 {campaign_id} 最近没有发出过，没有可以撤回的。")
-    skipped = campaign_rows.skip_occurrence(session, last.id, "已撤回")
-    sent = tuple(campaign_rows.sent(session, last.id))
-    campaign_rows.void(session, last.id, "已撤回")
-    tell_recalled(session, campaign.name, last.due, campaign_rows.reached(session, last.id), now)
-    audit.record(session, now, author.actor, author.via, "撤回活动", f"occurrence:{last.id}", detail=f"未发 {skipped}，已发 {len(sent)}")
+    skipped = campaign_rows.skip_occurrence(session, last_occurrence.id, "已撤回")
+    sent = tuple(campaign_rows.sent(session, last_occurrence.id))
+    campaign_rows.void(session, last_occurrence.id, "已撤回")
+    tell_recalled(session, campaign.name, last_occurrence.due, campaign_rows.reached(session, last_occurrence.id), now)
+    audit.record(session, now, author.actor, author.via, "撤回活动", f"occurrence:{last_occurrence.id}", detail=f"未发 {skipped}，已发 {len(sent)}")
     return RecallOutcome(skipped, sent)

@@ -72,14 +72,21 @@ def tell_stopped(session: Session, channel: str, error: str, until: datetime, no
 
 def tell_missed(session: Session, missed: Sequence[FiredCampaign], now: datetime) -> None:
     """One notice for all that was missed, and a line in the audit for each."""
-    told = [one for one in missed if one.note != MERGED]
-    for one in missed:
+    unmerged = [occurrence for occurrence in missed if occurrence.note != MERGED]
+    for occurrence in missed:
         audit.record(
-            session, now, SYSTEM, SYSTEM, "错过活动", f"campaign:{one.campaign_id}", outcome="failed", detail=f"{_when(one.due)}，{one.note}"
+            session,
+            now,
+            SYSTEM,
+            SYSTEM,
+            "错过活动",
+            f"campaign:{occurrence.campaign_id}",
+            outcome="failed",
+            detail=f"{_when(occurrence.due)}，{occurrence.note}",
         )
-    if told:
-        lines = [f"· {one.name}（编号 {one.campaign_id}）{_when(one.due)}：{one.note}" for one in told[:20]]
-        more = f"\n……共 {len(told)} 次" if len(told) > 20 else ""
+    if unmerged:
+        lines = [f"· {occurrence.name}（编号 {occurrence.campaign_id}）{_when(occurrence.due)}：{occurrence.note}" for occurrence in unmerged[:20]]
+        more = f"\n……共 {len(unmerged)} 次" if len(unmerged) > 20 else ""
         announce(session, "有活动没有按时发出", "下面的活动没有按时发出：\n" + "\n".join(lines) + more, now)
 
 
@@ -107,7 +114,7 @@ def tell_half_year(session: Session, now: datetime) -> bool:
     idle = activity.idle_units(session, today.year, date(today.year, *HALF_YEAR))
     if not idle or not switches.first_to(session, name, now):
         return False
-    lines = [f"· {unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in idle[:30]]
+    lines = [f"· {unit}：{duties} 项都没有开展（联络员 {names or '没有登记'}）" for unit, duties, names in idle[:30]]
     announce(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
     return True
 
@@ -115,12 +122,12 @@ def tell_half_year(session: Session, now: datetime) -> bool:
 def tell_annual_report(session: Session, now: datetime) -> bool:
     """Twice in February administrators are told that last year's report is to be public before 1 March. True when told now."""
     today = day_of(now)
-    day = max((one for one in ANNUAL_TOLD if today.month == FEBRUARY and today.day >= one), default=0)
+    day = max((report_day for report_day in ANNUAL_TOLD if today.month == FEBRUARY and today.day >= report_day), default=0)
     if not day or not switches.first_to(session, f"told:annual:{today.year}-02-{day:02}", now):
         return False
-    left = (date(today.year, FEBRUARY + 1, 1) - today).days
+    days_left = (date(today.year, FEBRUARY + 1, 1) - today).days
     text = (
-        f"{today.year - 1} 年度法治政府建设报告应在 3 月 1 日前公开，还有 {left} 天。"
+        f"{today.year - 1} 年度法治政府建设报告应在 3 月 1 日前公开，还有 {days_left} 天。"
         f"学法、责任清单和活动的数字见报表（截至 {today.year - 1}-12-31）：形式、责任清单、活动依据、达标率。"
     )
     announce(session, "年度报告", text, now)

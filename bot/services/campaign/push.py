@@ -56,8 +56,8 @@ def confirm_push(session: Session, catalog: Catalog, calendar: Calendar, author:
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     minute = now.replace(second=0, microsecond=0)
     campaign_rows.plan_from(session, campaign_id, minute)
-    held = manage.own(session, author, campaign_id, hold=True)
-    fired = fire(session, catalog, calendar, held, now)
+    locked = manage.own(session, author, campaign_id, hold=True)
+    fired = fire(session, catalog, calendar, locked, now)
     if not fired:
         raise Refusal(f"推送 {campaign_id} 已经发过了。")
     audit.record(session, now, author.actor, author.via, "确认推送", f"campaign:{campaign_id}", detail=f"{fired[0].invited} 人")
@@ -69,8 +69,8 @@ RULE = {"fallback": False, "quiet": False, "trial": True}
 
 def test_send(session: Session, catalog: Catalog, campaign_id: int, person_id: int) -> Reply:
     """Exactly what a person would see of a campaign now; its buttons answer to nothing. Of a series: the part that comes next."""
-    _, content, who = _next_time(session, campaign_id, person_id)
-    return campaign_content.render_content(content, catalog, who, 0)
+    _, content, learner = _next_time(session, campaign_id, person_id)
+    return campaign_content.render_content(content, catalog, learner, 0)
 
 
 def try_out(session: Session, author: Author, campaign_id: int, person_id: int, now: datetime, besides: str = "") -> list[str]:
@@ -79,22 +79,22 @@ def try_out(session: Session, author: Author, campaign_id: int, person_id: int, 
     It goes by the courier and within the budgets like anything else, at once, and answers to an occurrence of its own.
     """
     name, content, _ = _next_time(session, campaign_id, person_id)
-    channels = [one for one in accounts.preferred_channels(session, person_id) if one != besides]
+    channels = [channel_name for channel_name in accounts.preferred_channels(session, person_id) if channel_name != besides]
     for channel in channels:
         rule = {**RULE, "channels": [channel]}
         title = f"试发：{name}"[:80]
-        made = campaign_rows.add(session, title, content, at_once(now), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
-        reminders.owe(session, made, now, [person_id], now)
+        trial_id = campaign_rows.add(session, title, content, at_once(now), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
+        reminders.owe(session, trial_id, now, [person_id], now)
     audit.record(session, now, author.actor, author.via, "试发活动", f"campaign:{campaign_id}", detail="、".join(channels))
     return channels
 
 
 def _next_time(session: Session, campaign_id: int, person_id: int) -> tuple[str, CampaignContent, Learner]:
     campaign = campaign_rows.get(session, campaign_id)
-    who = people_audience.person(session, person_id)
-    if campaign is None or who is None:
+    person = people_audience.person(session, person_id)
+    if campaign is None or person is None:
         raise Refusal(f"没有编号为 {campaign_id} 的活动，或没有这个人。")
     content = campaign.content
     if content.kind == "series":
         content = campaign_content.at_part(content, min(campaign_rows.last_part(session, campaign_id) + 1, len(content.lessons)))
-    return campaign.name, content, Learner(*who, frozenset())
+    return campaign.name, content, Learner(*person, frozenset())

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from bot.domain.contest.contest import target_of
 from bot.domain.contest.leaderboard import band
 from bot.domain.contest.stage_rounds import ROUND_LABELS
-from bot.domain.delivery.parcel import OutboundMessage
+from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.library.question import Question
 from bot.domain.message import Address, Option, QuestionCard, Reply

@@ -54,14 +54,14 @@ class NudgeDraft:
 
 def open_campaigns(session: Session, catalog: Catalog, author: Author, now: datetime) -> list[OpenCampaign]:
     """What an administrator can urge: campaigns of theirs that went out and that somebody has not done."""
-    found: list[OpenCampaign] = []
+    open_list: list[OpenCampaign] = []
     for campaign in manage.listed(session, author):
         if campaign.state not in ("running", "done") or KEY in campaign.delivery:
             continue
         task = reminders.of_campaign(session, catalog.library.calendar, campaign.id, day_of(now))
         if task is not None and (people := delivery_reminders.open_people(session, task, day_of(now))):
-            found.append(OpenCampaign(campaign, task, tuple(people)))
-    return found
+            open_list.append(OpenCampaign(campaign, task, tuple(people)))
+    return open_list
 
 
 def look(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
@@ -69,23 +69,25 @@ def look(session: Session, catalog: Catalog, author: Author, about: int | None, 
 
     Who had a reminder today gets no second.
     """
-    reached = _people(session, catalog, author, about, now)
+    recipients = _people(session, catalog, author, about, now)
     campaign = None if about is None else manage.own(session, author, about)
     title = "学时进度" if campaign is None else campaign.name
-    if not reached:
+    if not recipients:
         raise Refusal(f"「{title}」没有需要催的人：{'按现在的进度都能达标' if campaign is None else '都完成了，或都在请假、借调'}。")
-    names = delivery_reminders.names(session, reached)
-    had = delivery_reminders.reminded_since(session, reached, start_of(day_of(now)))
-    return NudgeDraft(0, title, tuple(names[one][:2] for one in reached), len(had))
+    names = delivery_reminders.names(session, recipients)
+    reminded_today = delivery_reminders.reminded_since(session, recipients, start_of(day_of(now)))
+    return NudgeDraft(0, title, tuple(names[person_id][:2] for person_id in recipients), len(reminded_today))
 
 
 def draft(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
     """Look, and keep what was looked at for `confirm`; nothing is sent. Raises `Refusal` for nobody."""
-    seen = look(session, catalog, author, about, now)
+    nudge_preview = look(session, catalog, author, about, now)
     content = CampaignContent("reminder", target=f"{NUDGE}:{HOURS if about is None else about}")
     audience = All() if about is None else manage.own(session, author, about).audience
-    made = manage.create(session, catalog, author, f"催学：{seen.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
-    return replace(seen, id=made)
+    campaign_id = manage.create(
+        session, catalog, author, f"催学：{nudge_preview.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True}
+    )
+    return replace(nudge_preview, id=campaign_id)
 
 
 def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, now: datetime) -> int:
@@ -100,14 +102,14 @@ def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, n
         raise Refusal(f"催学 {draft_id} 是两小时以前起草的，请重新发「催学」，看过名单再确认。")
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
-    reached = _people(session, catalog, author, None if target == HOURS else int(target), now)
-    if not reached:
+    recipients = _people(session, catalog, author, None if target == HOURS else int(target), now)
+    if not recipients:
         raise Refusal("刚刚都完成了，没有要催的人。")
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
-    if delivery_reminders.owe(session, draft_id, now, reached, now) is None:
+    if delivery_reminders.owe(session, draft_id, now, recipients, now) is None:
         raise Refusal(f"催学 {draft_id} 已经发过了。")
-    audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(reached)} 人")
-    return len(reached)
+    audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(recipients)} 人")
+    return len(recipients)
 
 
 def _people(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> list[int]:
@@ -131,29 +133,29 @@ def scope_of(session: Session, author: Author) -> Scope:
 
 def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> list[int]:
     """Who will miss the quota at the present pace, without those who are away today. Raises `UnknownYear`."""
-    need = quotas(catalog.policy, today)
+    year_quotas = quotas(catalog.policy, today)
     if not catalog.library.calendar.knows(today.year):
         raise UnknownYear(today.year)
-    year, away = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
-    found: list[int] = []
+    year, absences = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
+    person_ids: list[int] = []
     for person in forecast.people(session, scope, today, end_of(today)):
-        quota = forecast.quota_of(person.tier, need, catalog.policy, today)
-        stays = away.get(person.id, [])
+        quota = forecast.quota_of(person.tier, year_quotas, catalog.policy, today)
+        stays = absences.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue
         outlook = look_ahead(person.earned, today, year.span(today, person.joined_on, stays), quota)
         if outlook is not None and outlook.will_miss:
-            found.append(person.id)
-    return found
+            person_ids.append(person.id)
+    return person_ids
 
 
-def set_deadline(session: Session, author: Author, campaign_id: int, said: str, now: datetime) -> str:
+def set_deadline(session: Session, author: Author, campaign_id: int, typed: str, now: datetime) -> str:
     """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
     campaign = manage.own(session, author, campaign_id, hold=True)
     if campaign.state == "stopped" or KEY in campaign.delivery or delivery_reminders.done_by(campaign.content) is None:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
-    rule = read_deadline(said, day_of(now))
-    kept: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule
-    campaign_rows.change(session, replace(campaign, delivery=kept), now)
+    rule = read_deadline(typed, day_of(now))
+    delivery: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule
+    campaign_rows.change(session, replace(campaign, delivery=delivery), now)
     audit.record(session, now, author.actor, author.via, "设定期限", f"campaign:{campaign_id}", detail=deadline_text(rule))
     return deadline_text(rule)

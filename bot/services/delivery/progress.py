@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.campaign.campaign import DELIVERY_LABELS
-from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.delivery.quiet_hours import progress_bar
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI
@@ -59,7 +59,7 @@ class DeliveryProgress:
         ]
         lines += [f"· {DELIVERY_LABELS[state]}：{reason} {count} 人" for state, reason, count in self.reasons[:SHOWN]]
         if self.missed:
-            names = "、".join(f"{one.name}（{one.staff_no}）" for one in self.missed[:SHOWN])
+            names = "、".join(f"{person.name}（{person.staff_no}）" for person in self.missed[:SHOWN])
             more = f" 等 {len(self.missed)} 人" if len(self.missed) > SHOWN else ""
             lines.append(f"没有送达：{names}{more}")
         return "\n".join(lines)
@@ -67,10 +67,10 @@ class DeliveryProgress:
 
 def progress(session: Session, campaign_id: int) -> DeliveryProgress:
     """The last time a campaign fell due. Raises `Refusal` when there is no such campaign, or it has not fallen due yet."""
-    last = outcomes.last(session, campaign_id)
-    if last is None:
+    last_occurrence = outcomes.last(session, campaign_id)
+    if last_occurrence is None:
         raise Refusal(f"没有编号为 {campaign_id} 的活动。")
-    name, occurrence_id, due = last
+    name, occurrence_id, due = last_occurrence
     if occurrence_id is None or due is None:
         raise Refusal(f"活动 {campaign_id}「{name}」还没有发过，没有进度可看。")
     counts = outcomes.counts(session, occurrence_id)
@@ -86,6 +86,9 @@ NO_RECALL = "该通道不能撤回"
 
 def recalled(session: Session, receipts: Mapping[int, SendReceipt]) -> Counter[str]:
     """Write down what became of recalls, by delivery; how many of each."""
-    words = {ident: "已撤回" if one.outcome == "sent" else f"撤回失败：{one.error or one.outcome}" for ident, one in receipts.items()}
-    outcomes.noted(session, words)
-    return Counter(words.values())
+    notes = {
+        delivery_id: "已撤回" if receipt.outcome == "sent" else f"撤回失败：{receipt.error or receipt.outcome}"
+        for delivery_id, receipt in receipts.items()
+    }
+    outcomes.noted(session, notes)
+    return Counter(notes.values())

@@ -38,36 +38,36 @@ class UsedQuota:
     accounts: Mapping[str, int]
 
 
-def count(session: Session, said: Sequence[SpokenCount], now: datetime, limits: tuple[PlatformLimit, ...]) -> UsedQuota:
+def count(session: Session, counts: Sequence[SpokenCount], now: datetime, limits: tuple[PlatformLimit, ...]) -> UsedQuota:
     """Write down what was said, whether or not there was room for it; then what all replicas have used of the limits that it touched."""
-    purse = QuotaAccount(session)
-    rows = {limit.key(): limit for limit in limits if not limit.per_person}
-    for one in said:
-        for limit in of_channel(one.channel, limits):
-            if not limit.per_person or one.user:
-                purse.spend(limit.key(one.user), limit.window, one.of(limit), now)
-                rows[limit.key(one.user)] = limit
-        if one.channel == "wechat" and one.messages:
-            heard = quota.last_heard(session, one.channel, one.user)
+    account = QuotaAccount(session)
+    touched = {limit.key(): limit for limit in limits if not limit.per_person}
+    for usage in counts:
+        for limit in of_channel(usage.channel, limits):
+            if not limit.per_person or usage.user:
+                account.spend(limit.key(usage.user), limit.window, usage.of(limit), now)
+                touched[limit.key(usage.user)] = limit
+        if usage.channel == "wechat" and usage.messages:
+            heard = quota.last_heard(session, usage.channel, usage.user)
             if heard is not None and now - heard < WECHAT_HOURS:
-                quota.spend_since_heard(session, one.user, heard, one.messages)
-    purse.close()
-    found: dict[str, dict[datetime, int]] = {name: {} for name in rows}
-    for name, began, used in quota.parts(session, {name: limit.window for name, limit in rows.items()}, now):
-        found[name][rows[name].window.ends(began)] = used
-    return UsedQuota(found, recipients.accounts_on(session))
+                quota.spend_since_heard(session, usage.user, heard, usage.messages)
+    account.close()
+    used_until: dict[str, dict[datetime, int]] = {name: {} for name in touched}
+    for name, began, used in quota.parts(session, {name: limit.window for name, limit in touched.items()}, now):
+        used_until[name][touched[name].window.ends(began)] = used
+    return UsedQuota(used_until, recipients.accounts_on(session))
 
 
 CARDS = "dingtalk/cards/month"
 
 
-def grant_cards(session: Session, wanted: int, most: int, now: datetime, limits: tuple[PlatformLimit, ...]) -> int:
+def grant_cards(session: Session, wanted: int, monthly_limit: int, now: datetime, limits: tuple[PlatformLimit, ...]) -> int:
     """How many of so many cards may be pushed: `most` a month at all, and what is left of the month of all calls; they count from now on."""
-    purse = QuotaAccount(session)
-    month = [limit for limit in of_channel("dingtalk", limits) if limit.unit == "call" and isinstance(limit.window, CalendarWindow)]
-    rooms = [(CARDS, most, CalendarWindow("month")), *((limit.key(), limit.room(), limit.window) for limit in month)]
-    granted = min([wanted, *(purse.left(name, room, window, now) for name, room, window in rooms)])
-    for name, _, window in rooms:
-        purse.spend(name, window, granted, now)
-    purse.close()
+    account = QuotaAccount(session)
+    monthly = [limit for limit in of_channel("dingtalk", limits) if limit.unit == "call" and isinstance(limit.window, CalendarWindow)]
+    allowances = [(CARDS, monthly_limit, CalendarWindow("month")), *((limit.key(), limit.room(), limit.window) for limit in monthly)]
+    granted = min([wanted, *(account.left(name, usable, window, now) for name, usable, window in allowances)])
+    for name, _, window in allowances:
+        account.spend(name, window, granted, now)
+    account.close()
     return granted

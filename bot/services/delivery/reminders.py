@@ -43,18 +43,18 @@ from bot.storage.system import switches
 
 def with_deadline(session: Session, calendar: Calendar, today: date) -> list[ReminderTask]:
     """What has a deadline that is not long over, with the working days from it to today."""
-    found: list[ReminderTask] = []
-    held = switches.spans(session)
+    tasks: list[ReminderTask] = []
+    pauses = switches.spans(session)
     for task, rule in reminders.sent_with_deadline(session, start_of(today) - KNOWN):
         try:
-            deadline = deadline_of(rule, task.fired, calendar, held)
+            deadline = deadline_of(rule, task.fired, calendar, pauses)
             passed = 0 if deadline is None else offset(deadline, today, calendar)
         except UnknownYear:
             # Nobody knows how many working days lie between; it is reminded of once the year has been entered.
             continue
         if deadline is not None and passed <= GIVEN_UP:
-            found.append(replace(task, deadline=deadline, offset=passed))
-    return found
+            tasks.append(replace(task, deadline=deadline, offset=passed))
+    return tasks
 
 
 def of_campaign(session: Session, calendar: Calendar, campaign_id: int, today: date) -> ReminderTask | None:
@@ -62,16 +62,16 @@ def of_campaign(session: Session, calendar: Calendar, campaign_id: int, today: d
     last = reminders.last_of(session, campaign_id)
     if last is None:
         return None
-    return next((one for one in with_deadline(session, calendar, today) if one.occurrence_id == last[0].occurrence_id), last[0])
+    return next((task for task in with_deadline(session, calendar, today) if task.occurrence_id == last[0].occurrence_id), last[0])
 
 
 def by_person(session: Session, tasks: Iterable[ReminderTask], today: date, only: Collection[int] | None = None) -> dict[int, list[ReminderTask]]:
     """Who has which of the tasks still to do."""
-    found: dict[int, list[ReminderTask]] = defaultdict(list)
+    open_tasks: dict[int, list[ReminderTask]] = defaultdict(list)
     for task in tasks:
         for person_id in reminders.open_people(session, task, today, only):
-            found[person_id].append(task)
-    return found
+            open_tasks[person_id].append(task)
+    return open_tasks
 
 
 _KINDS = {
@@ -101,22 +101,22 @@ def tick(session: Session, catalog: Catalog, now: datetime) -> int:
     return queued
 
 
-def _once(session: Session, catalog: Catalog, what: str, at: time, now: datetime) -> int:
-    content, due = _KINDS[what], datetime.combine(day_of(now), at, SHANGHAI)
-    if reminders.ran(session, content.kind, what, due):
+def _once(session: Session, catalog: Catalog, kind: str, due_time: time, now: datetime) -> int:
+    content, due = _KINDS[kind], datetime.combine(day_of(now), due_time, SHANGHAI)
+    if reminders.ran(session, content.kind, kind, due):
         return 0
-    people = _people(session, catalog, what, now)
-    made = reminders.owe(session, reminders.standing(session, content, now), due, people, now)
-    return len(people) if made is not None else 0
+    people = _people(session, catalog, kind, now)
+    occurrence_id = reminders.owe(session, reminders.standing(session, content, now), due, people, now)
+    return len(people) if occurrence_id is not None else 0
 
 
-def _people(session: Session, catalog: Catalog, what: str, now: datetime) -> list[int]:
+def _people(session: Session, catalog: Catalog, kind: str, now: datetime) -> list[int]:
     today, calendar = day_of(now), catalog.library.calendar
-    if what == WEEK:
+    if kind == WEEK:
         return reminders.digest_readers(session, today)
-    if what == DUE:
-        stepping = [one for one in with_deadline(session, calendar, today) if one.offset in STEPS]
-        return sorted(by_person(session, stepping, today))
+    if kind == DUE:
+        due_for_reminder = [task for task in with_deadline(session, calendar, today) if task.offset in STEPS]
+        return sorted(by_person(session, due_for_reminder, today))
     late = overdue(session, catalog, today)
-    told_now = told_of(session, [one for one in late if one[0].offset in (LIAISON, HEAD)], today)
-    return sorted(told_now)
+    recipients = told_of(session, [task for task in late if task[0].offset in (LIAISON, HEAD)], today)
+    return sorted(recipients)

@@ -83,9 +83,9 @@ def take_back(session: Session, now: datetime) -> list[tuple[int, str, str]]:
     return [tuple(row) for row in _TAKE_BACK.all(session, since=stamp(now - RECALLABLE))]
 
 
-def noted(session: Session, words: Mapping[int, str]) -> None:
+def noted(session: Session, notes: Mapping[int, str]) -> None:
     """A word beside each delivery that went out."""
-    _NOTE.many(session, [{"id": ident, "error": said[:500]} for ident, said in words.items()])
+    _NOTE.many(session, [{"id": delivery_id, "error": note[:500]} for delivery_id, note in notes.items()])
 
 
 def lines(session: Session, between: Mapping[str, str]) -> Iterator[dict[str, Any]]:

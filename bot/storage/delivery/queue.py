@@ -86,14 +86,14 @@ def claim(session: Session, holder: str, now: datetime, limit: int, lease_second
     rows = (_CLAIM_SQLITE if sqlite else _CLAIM_POSTGRES).all(
         session, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=lease_seconds)), limit=limit, paused=switches.PAUSED
     )
-    return sorted((QueuedDelivery(row[0], row[1], row[2], row[3], row[4], moment(row[5])) for row in rows), key=lambda one: one.id)
+    return sorted((QueuedDelivery(row[0], row[1], row[2], row[3], row[4], moment(row[5])) for row in rows), key=lambda delivery: delivery.id)
 
 
 def begin(session: Session, ids: Collection[int], holder: str, channel: str, now: datetime, lease_seconds: float) -> set[int]:
     """Those that are still this holder's and may still go, a reminder only as the first of its day: from the commit on they may have arrived."""
     if not ids:
         return set()
-    text = _BEGIN.format(ids=", ".join(str(int(one)) for one in ids), may_go=_MAY_GO, once_a_day=_ONCE_A_DAY)
+    text = _BEGIN.format(ids=", ".join(str(int(delivery_id)) for delivery_id in ids), may_go=_MAY_GO, once_a_day=_ONCE_A_DAY)
     morning = start_of(day_of(now))
     values = {"until": stamp(now + timedelta(seconds=lease_seconds)), "today": stamp(morning), "yesterday": stamp(morning - timedelta(days=1))}
     return {row[0] for row in Statement(text).all(session, holder=holder, channel=channel, paused=switches.PAUSED, **values)}
@@ -105,28 +105,30 @@ def settle(session: Session, results: Sequence[SendResult], holder: str, now: da
         session,
         [
             {
-                "id": one.id,
+                "id": result.id,
                 "holder": holder,
-                "state": one.state,
-                "sent_at": stamp(now) if one.state == "sent" else None,
-                "platform_id": one.platform_id,
-                "error": one.error[:500],
-                "not_before": None if one.not_before is None else stamp(one.not_before),
-                "untried": 0 if one.counted else 1,
+                "state": result.state,
+                "sent_at": stamp(now) if result.state == "sent" else None,
+                "platform_id": result.platform_id,
+                "error": result.error[:500],
+                "not_before": None if result.not_before is None else stamp(result.not_before),
+                "untried": 0 if result.counted else 1,
             }
-            for one in results
+            for result in results
         ],
     )
 
 
-def skip(session: Session, why: Iterable[tuple[int, str]], holder: str) -> None:
+def skip(session: Session, reasons: Iterable[tuple[int, str]], holder: str) -> None:
     """They need not be sent any more, each for its reason."""
-    _SKIP.many(session, [{"id": one, "error": reason, "holder": holder} for one, reason in why])
+    _SKIP.many(session, [{"id": delivery_id, "error": reason, "holder": holder} for delivery_id, reason in reasons])
 
 
-def put_off(session: Session, until: Iterable[tuple[int, datetime, str]], holder: str) -> None:
+def put_off(session: Session, postponed: Iterable[tuple[int, datetime, str]], holder: str) -> None:
     """Not now: each may be claimed again, by anybody, from its moment on."""
-    _PUT_OFF.many(session, [{"id": one, "until": stamp(at), "error": why, "holder": holder} for one, at, why in until])
+    _PUT_OFF.many(
+        session, [{"id": delivery_id, "until": stamp(not_before), "error": reason, "holder": holder} for delivery_id, not_before, reason in postponed]
+    )
 
 
 def release(session: Session, holder: str, now: datetime) -> int:

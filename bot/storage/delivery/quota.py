@@ -49,36 +49,36 @@ class QuotaAccount:
         for name, _, used in _rows(self._session, names, since):
             self._used[name, since] += used
 
-    def left(self, name: str, room: int, window: Window, now: datetime) -> int:
+    def left(self, name: str, usable: int, window: Window, now: datetime) -> int:
         since = stamp(window.since(now))
         used = self._used.get((name, since))
         if used is None:
             used = self._used[name, since] = int(_USED.one(self._session, name=name, since=since)[0])
-        return max(0, room - used)
+        return max(0, usable - used)
 
-    def spend(self, name: str, window: Window, n: int, now: datetime) -> None:
+    def spend(self, name: str, window: Window, amount: int, now: datetime) -> None:
         since, began = stamp(window.since(now)), stamp(window.began(now))
-        self._used[name, since] = self._used.get((name, since), 0) + n
-        self._spent[name, began] = self._spent.get((name, began), 0) + n
+        self._used[name, since] = self._used.get((name, since), 0) + amount
+        self._spent[name, began] = self._spent.get((name, began), 0) + amount
 
     def close(self) -> None:
-        _SPEND.many(self._session, [{"name": name, "began": began, "n": n} for (name, began), n in sorted(self._spent.items()) if n])
+        _SPEND.many(self._session, [{"name": name, "began": began, "n": amount} for (name, began), amount in sorted(self._spent.items()) if amount])
         self._spent.clear()
 
 
-def take(session: Session, name: str, limit: int, window: Window, n: int, now: datetime) -> int:
+def take(session: Session, name: str, limit: int, window: Window, wanted: int, now: datetime) -> int:
     """How many of `n` are granted: as many as still fit under `limit` in the window; they count as used from now on."""
-    purse = QuotaAccount(session)
-    granted = min(n, purse.left(name, limit, window, now))
-    purse.spend(name, window, granted, now)
-    purse.close()
+    account = QuotaAccount(session)
+    granted = min(wanted, account.left(name, limit, window, now))
+    account.spend(name, window, granted, now)
+    account.close()
     return granted
 
 
 def _rows(session: Session, names: Sequence[str], since: str) -> Iterator[tuple[str, str, int]]:
-    for at in range(0, len(names), 500):
-        values = {f"n{n}": name for n, name in enumerate(names[at : at + 500])}
-        text = _ROWS.format(names=", ".join(f":{one}" for one in values))
+    for start in range(0, len(names), 500):
+        values = {f"n{n}": name for n, name in enumerate(names[start : start + 500])}
+        text = _ROWS.format(names=", ".join(f":{parameter}" for parameter in values))
         yield from ((row[0], row[1], int(row[2])) for row in Statement(text).all(session, since=since, **values))
 
 
@@ -93,12 +93,12 @@ def parts(session: Session, windows: Mapping[str, Window], now: datetime) -> Ite
 
 def left(session: Session, limits: Iterable[PlatformLimit], accounts: dict[str, int], now: datetime) -> dict[str, int]:
     """What is left of each limit that is not a person's, by its key; reads only."""
-    found: dict[str, int] = {}
+    remaining: dict[str, int] = {}
     for limit in limits:
         if not limit.per_person:
             used = _USED.one(session, name=limit.key(), since=stamp(limit.window.since(now)))[0]
-            found[limit.key()] = max(0, limit.room(accounts.get(limit.channel, 0)) - int(used))
-    return found
+            remaining[limit.key()] = max(0, limit.room(accounts.get(limit.channel, 0)) - int(used))
+    return remaining
 
 
 def forget(session: Session, now: datetime) -> int:
@@ -116,9 +116,9 @@ def heard_used(session: Session, user: str, heard: datetime) -> int:
     return 0 if row is None else int(row[0])
 
 
-def spend_since_heard(session: Session, user: str, heard: datetime, n: int) -> None:
+def spend_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
     """Count `n` more; below zero gives back."""
-    _SPEND.run(session, name=since_heard(user), began=stamp(heard), n=n)
+    _SPEND.run(session, name=since_heard(user), began=stamp(heard), n=messages)
 
 
 _LAST = Statement("SELECT MAX(arrived_at) FROM inbox WHERE channel = :channel AND sender = :user")
@@ -150,7 +150,7 @@ def came_to_nothing(session: Session, channel: str, platform_id: str, error: str
     return _FAILED.run(session, channel=channel, platform_id=platform_id, error=error, since=stamp(since))
 
 
-def count_public(session: Session, what: str, n: int, now: datetime) -> None:
+def count_public(session: Session, what: str, count: int, now: datetime) -> None:
     """Numbers of the public side, which belong to nobody on the roll (bot/docs/rules.md A27)."""
-    if n:
-        _COUNT.run(session, day=day_of(now).isoformat(), what=what, n=n)
+    if count:
+        _COUNT.run(session, day=day_of(now).isoformat(), what=what, n=count)

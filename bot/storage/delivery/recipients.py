@@ -88,91 +88,91 @@ class RecipientFacts:
 def _rows(session: Session, text: str, ids: Collection[int], names: Sequence[str] = (), **values: Any) -> Iterator[Any]:
     """The rows of a statement about many ids, a few hundred at a time; `names` are bound."""
     bound = {f"n{n}": name for n, name in enumerate(names)}
-    listed, wanted = ", ".join(f":{one}" for one in bound) or "NULL", sorted(ids)
-    for at in range(0, len(wanted), AT_ONCE):
-        part = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        yield from Statement(text.format(ids=part, names=listed)).all(session, **bound, **values)
+    listed, wanted = ", ".join(f":{parameter}" for parameter in bound) or "NULL", sorted(ids)
+    for start in range(0, len(wanted), AT_ONCE):
+        batch = ", ".join(str(int(parameter)) for parameter in wanted[start : start + AT_ONCE])
+        yield from Statement(text.format(ids=batch, names=listed)).all(session, **bound, **values)
 
 
-def known(session: Session, owed: Sequence[QueuedDelivery], now: datetime) -> RecipientFacts:
+def known(session: Session, deliveries: Sequence[QueuedDelivery], now: datetime) -> RecipientFacts:
     """Read all that `services/delivery.py` plans with; some statements for each five hundred people."""
-    found, today = RecipientFacts(), day_of(now)
-    people = {one.person_id for one in owed}
-    occurrences = {one.occurrence_id: one.campaign_id for one in owed}
-    _plans(session, found, occurrences)
-    for ident, staff_no, name, tier, left_on in _rows(session, _PEOPLE, people):
-        found.person[ident] = Learner(ident, staff_no, name, tier, frozenset())
+    facts, today = RecipientFacts(), day_of(now)
+    people = {delivery.person_id for delivery in deliveries}
+    occurrences = {delivery.occurrence_id: delivery.campaign_id for delivery in deliveries}
+    _plans(session, facts, occurrences)
+    for person_id, staff_no, name, tier, left_on in _rows(session, _PEOPLE, people):
+        facts.person[person_id] = Learner(person_id, staff_no, name, tier, frozenset())
         if left_on is not None and left_on < today.isoformat():
-            found.left.add(ident)
-    for ident, *rest in _rows(session, _CHOSEN, people):
-        found.chosen[ident] = Preference(rest[0], rest[1], rest[2], bool(rest[3]), rest[4])
-    for ident, kind in _rows(session, _AWAY, people, day=today.isoformat()):
-        found.away[ident] = "借调" if kind == "secondment" else "请假"
-    found.busy.update(row[0] for row in _rows(session, _BUSY, people))
-    found.examined.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
-    found.accounts.update(accounts(session, people))
-    _finished(session, found, owed, people, now)
-    return found
+            facts.left.add(person_id)
+    for person_id, *preference in _rows(session, _CHOSEN, people):
+        facts.chosen[person_id] = Preference(preference[0], preference[1], preference[2], bool(preference[3]), preference[4])
+    for person_id, kind in _rows(session, _AWAY, people, day=today.isoformat()):
+        facts.away[person_id] = "借调" if kind == "secondment" else "请假"
+    facts.busy.update(row[0] for row in _rows(session, _BUSY, people))
+    facts.examined.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
+    facts.accounts.update(accounts(session, people))
+    _finished(session, facts, deliveries, people, now)
+    return facts
 
 
-def _plans(session: Session, found: RecipientFacts, occurrences: dict[int, int]) -> None:
+def _plans(session: Session, facts: RecipientFacts, occurrences: dict[int, int]) -> None:
     of_campaign: dict[int, CampaignContent] = {}
     rules: dict[int, DeliveryRule] = {}
     for ident, content, delivery in _rows(session, _CAMPAIGNS, set(occurrences.values())):
         of_campaign[ident], rules[ident] = campaign_content.content_from_json(json.loads(content)), delivery_rule(json.loads(delivery))
     for ident, content, state in _rows(session, _TIMES, set(occurrences)):
         campaign = occurrences[ident]
-        found.content[ident] = campaign_content.content_from_json(json.loads(content)) if content else of_campaign[campaign]
-        found.rule[ident] = rules[campaign]
+        facts.content[ident] = campaign_content.content_from_json(json.loads(content)) if content else of_campaign[campaign]
+        facts.rule[ident] = rules[campaign]
         if state == "void":
-            found.void.add(ident)
+            facts.void.add(ident)
 
 
 def accounts(session: Session, people: Collection[int]) -> dict[int, list[ReachableAccount]]:
     """Every account of some people, with the app and the moment in which they last spoke there."""
-    found: dict[int, list[ReachableAccount]] = defaultdict(list)
-    rows = list(_rows(session, _ACCOUNTS, people))
+    by_person: dict[int, list[ReachableAccount]] = defaultdict(list)
+    account_rows = list(_rows(session, _ACCOUNTS, people))
     users: dict[str, list[str]] = defaultdict(list)
-    for _, channel, user in rows:
+    for _, channel, user in account_rows:
         users[channel].append(user)
-    heard: dict[tuple[str, str], tuple[str, str]] = {}
+    last_messages: dict[tuple[str, str], tuple[str, str]] = {}
     # The inbox is found by channel, app and sender: one seek for each app there is, then one for each person.
     channel, app = "", ""
     while (row := _NEXT_APP.one(session, channel=channel, app=app)) is not None:
         channel, app = row
-        for at in range(0, len(users[channel]), AT_ONCE):
-            for user, arrived in _rows(session, _HEARD, [0], users[channel][at : at + AT_ONCE], channel=channel, app=app):
-                heard[channel, user] = max(heard.get((channel, user), ("", "")), (arrived, app))
-    for ident, channel, user in rows:
-        arrived, app = heard.get((channel, user), ("", ""))
-        found[ident].append(ReachableAccount(channel, user, app, moment(arrived) if arrived else None))
-    return found
+        for start in range(0, len(users[channel]), AT_ONCE):
+            for user, last_message in _rows(session, _HEARD, [0], users[channel][start : start + AT_ONCE], channel=channel, app=app):
+                last_messages[channel, user] = max(last_messages.get((channel, user), ("", "")), (last_message, app))
+    for person_id, channel, user in account_rows:
+        last_message, app = last_messages.get((channel, user), ("", ""))
+        by_person[person_id].append(ReachableAccount(channel, user, app, moment(last_message) if last_message else None))
+    return by_person
 
 
-def _finished(session: Session, found: RecipientFacts, owed: Sequence[QueuedDelivery], people: Collection[int], now: datetime) -> None:
+def _finished(session: Session, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], people: Collection[int], now: datetime) -> None:
     """What of it somebody did meanwhile."""
     today = day_of(now)
-    lessons = sorted({content.lesson for content in found.content.values() if content.lesson})
+    lessons = sorted({content.lesson for content in facts.content.values() if content.lesson})
     if lessons:
         since = stamp(start_of(today.replace(month=1, day=1)))
-        found.lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
-    if any(content.kind == "daily" or content.target == "每日" for content in found.content.values()):
-        found.daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
-    contests = {number for content in found.content.values() if (number := contest_of(content.target)) is not None}
+        facts.lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
+    if any(content.kind == "daily" or content.target == "每日" for content in facts.content.values()):
+        facts.daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
+    contests = {subject_id for content in facts.content.values() if (subject_id := contest_of(content.target)) is not None}
     if contests:
-        found.ended.update(row[0] for row in _rows(session, _ENDED, contests))
-        found.played.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
-    exams = {number for content in found.content.values() if (number := exam_of(content.target)) is not None}
+        facts.ended.update(row[0] for row in _rows(session, _ENDED, contests))
+        facts.played.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
+    exams = {subject_id for content in facts.content.values() if (subject_id := exam_of(content.target)) is not None}
     if exams:
-        found.over.update(row[0] for row in _rows(session, _OVER, exams))
-        found.sat.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)
-    polls = [ident for ident, content in found.content.items() if content.kind == "poll"]
-    found.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
-    found.read.update(row[0] for row in _rows(session, _READ, [one.id for one in owed]))
-    if any(content.kind == "reminder" for content in found.content.values()):
+        facts.over.update(row[0] for row in _rows(session, _OVER, exams))
+        facts.sat.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)
+    polls = [row_id for row_id, content in facts.content.items() if content.kind == "poll"]
+    facts.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
+    facts.read.update(row[0] for row in _rows(session, _READ, [delivery.id for delivery in deliveries]))
+    if any(content.kind == "reminder" for content in facts.content.values()):
         morning = start_of(today)
-        for person, ident in _rows(session, _REMINDED, people, today=stamp(morning), yesterday=stamp(morning - timedelta(days=1))):
-            found.reminded[person].add(ident)
+        for person_id, row_id in _rows(session, _REMINDED, people, today=stamp(morning), yesterday=stamp(morning - timedelta(days=1))):
+            facts.reminded[person_id].add(row_id)
 
 
 def accounts_on(session: Session) -> dict[str, int]:

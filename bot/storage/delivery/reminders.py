@@ -119,7 +119,7 @@ def done_by(content: CampaignContent) -> str | None:
 
 def sent_with_deadline(session: Session, since: datetime) -> list[tuple[ReminderTask, Mapping[str, Any]]]:
     """What fell due since a moment in campaigns that want it done by a day, with the campaign's rule."""
-    return [found for row in _SENT.all(session, since=stamp(since)) if (found := _task(row)) is not None]
+    return [task for row in _SENT.all(session, since=stamp(since)) if (task := _task(row)) is not None]
 
 
 def last_of(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[str, Any]] | None:
@@ -128,19 +128,19 @@ def last_of(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[s
     return None if row is None else _task(row)
 
 
-def open_people(session: Session, task: ReminderTask, today: date, only: Collection[int] | None = None) -> list[int]:
+def open_people(session: Session, task: ReminderTask, today: date, among: Collection[int] | None = None) -> list[int]:
     """Who was owed it and has not done it, without those who are away or have left."""
     values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired.isoformat()}
     values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1))), "exam": exam_of(task.content.target)}
     values["contest"] = contest_of(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
-    if only is None:
+    if among is None:
         return [row[0] for row in Statement(_OPEN.format(done=done, only="")).all(session, **values)]
-    wanted, found = sorted(only), []
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
-    return found
+    wanted, open_ids = sorted(among), []
+    for start in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+        open_ids += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
+    return open_ids
 
 
 # ── Who is told ──
@@ -148,42 +148,42 @@ def open_people(session: Session, task: ReminderTask, today: date, only: Collect
 
 def liaisons(session: Session) -> dict[int, list[int]]:
     """The liaisons of the duty rows that a campaign serves."""
-    found: dict[int, list[int]] = defaultdict(list)
+    by_campaign: dict[int, list[int]] = defaultdict(list)
     for campaign_id, person_id in _LIAISONS.all(session):
-        found[campaign_id].append(person_id)
-    return found
+        by_campaign[campaign_id].append(person_id)
+    return by_campaign
 
 
 def heads(session: Session, people: Collection[int], today: date) -> dict[int, int]:
     """The head over each person: who supervises the unit, else the first of its leaders, else the head of the unit above; never oneself."""
-    above = {row[0]: row[1] for row in _UNITS.all(session)}
-    at: dict[int, int] = {}
+    parent_of = {row[0]: row[1] for row in _UNITS.all(session)}
+    unit_of: dict[int, int] = {}
     in_charge: dict[int, list[int]] = defaultdict(list)
     for unit_id, person_id in _IN_CHARGE.all(session):
         in_charge[unit_id].append(person_id)
     for person_id, unit_id, tier in _POSTS.all(session, day=today.isoformat()):
-        at.setdefault(person_id, unit_id)
+        unit_of.setdefault(person_id, unit_id)
         if {"领导干部", "局党组"} & set(tier.split("、")):
             in_charge[unit_id].append(person_id)
-    found: dict[int, int] = {}
+    head_of: dict[int, int] = {}
     for person_id in people:
-        unit: int | None = at.get(person_id)
+        unit: int | None = unit_of.get(person_id)
         while unit is not None:
             if in_charge[unit] and person_id not in in_charge[unit][:1]:
-                found[person_id] = in_charge[unit][0]
+                head_of[person_id] = in_charge[unit][0]
                 break
-            unit = above.get(unit)
-    return found
+            unit = parent_of.get(unit)
+    return head_of
 
 
 def names(session: Session, people: Collection[int]) -> dict[int, tuple[str, str, str]]:
     """(name, staff number, tier) by id."""
-    found: dict[int, tuple[str, str, str]] = {}
+    by_id: dict[int, tuple[str, str, str]] = {}
     wanted = sorted(people)
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found |= {row[0]: (row[1], row[2], row[3]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
-    return found
+    for start in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+        by_id |= {row[0]: (row[1], row[2], row[3]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
+    return by_id
 
 
 def digest_readers(session: Session, today: date) -> list[int]:
@@ -199,12 +199,12 @@ def week(session: Session, person_id: int, first: date, last: date) -> tuple[int
 
 def reminded_since(session: Session, people: Collection[int], morning: datetime) -> set[int]:
     """Who of some people has had a reminder since a moment."""
-    found: set[int] = set()
+    reminded: set[int] = set()
     wanted = sorted(people)
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
-    return found
+    for start in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+        reminded |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
+    return reminded
 
 
 # ── Owing ──
@@ -236,7 +236,9 @@ def owe(
     occurrence_id = campaign.occur(session, campaign_id, due, now, content=content)
     if occurrence_id is None:
         return None
-    at = stamp(now)
-    _OWE.many(session, [{"campaign_id": campaign_id, "occurrence_id": occurrence_id, "person_id": one, "at": at} for one in people])
+    created_at = stamp(now)
+    _OWE.many(
+        session, [{"campaign_id": campaign_id, "occurrence_id": occurrence_id, "person_id": person_id, "at": created_at} for person_id in people]
+    )
     _COUNTED.run(session, n=len(people), note=note, id=occurrence_id)
     return occurrence_id
