@@ -43,18 +43,18 @@ def import_(
     list_year = year or day_of(moment).year
     library, _ = load_library(home())
     try:
-        lines, notes = activity.read_list(file, list_year, library, frozenset(form or ()))
+        lines, notes = activity.read_duty_list(file, list_year, library, frozenset(form or ()))
 
         def write(session: Session) -> DutyImportPlan:
-            return activity.apply(session, catalog.stock(session, library), _author(), lines, list_year, moment)
+            return activity.import_list(session, catalog.stock(session, library), _author(), lines, list_year, moment)
 
-        plan = writing(write) if apply else reading(lambda session: activity.compare(session, lines, list_year, moment))
+        plan = writing(write) if apply else reading(lambda session: activity.compare_list(session, lines, list_year, moment))
     except activity.BadDutyRows as bad:
         if not as_json:
             raise
         show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in bad.faults]}, True, "")
         raise typer.Exit(1) from None
-    changed = len(plan.of("new")) + len(plan.of("changed"))
+    changed = len(plan.with_outcome("new")) + len(plan.with_outcome("changed"))
     end = "没有变化，什么都没有改动。" if not changed else "已写入，活动草稿用 campaign list 查看。" if apply else "以上是预演，什么都没有写。"
     show({"applied": apply and changed > 0, "notes": list(notes), **plan.as_json()}, as_json, [*notes, *plan.as_text(), end])
 
@@ -65,11 +65,11 @@ def list_(year: Year = None, as_json: Json = False) -> None:
     today = day_of(now())
 
     def work(session: Session) -> list[dict[str, object]]:
-        planned = activity_rows.planned(session, year or today.year)
+        planned = activity_rows.planned_by_duty(session, year or today.year)
         found = []
-        for one in activity_rows.of_year(session, year or today.year):
+        for one in activity_rows.duties_of_year(session, year or today.year):
             activities = planned.get(one.id, [])
-            done, state = activity.state(one, activities, today)
+            done, state = activity.duty_progress(one, activities, today)
             found.append(
                 {
                     "unit": one.unit,
@@ -104,7 +104,7 @@ def done(
         day = day_of(moment) if on is None else date.fromisoformat(on)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-05-06。") from None
-    planned = writing(lambda session: activity.done(session, _author(), planned_id, day, note, moment))
+    planned = writing(lambda session: activity.mark_done(session, _author(), planned_id, day, note, moment))
     show({"id": planned.id, "name": planned.name, "done_on": day.isoformat()}, as_json, f"已记：{planned.name}，{day}。")
 
 

@@ -34,8 +34,8 @@ T = TypeVar("T")
 public = typer.Typer(no_args_is_help=True, help="对公众：公众号图文与群发、群机器人；人数单独计，不算干部学法。")
 cli.add_typer(public, name="public")
 
-REHEARSAL = "以上是预演，什么都没有发。"
-DIGEST = 54
+DRY_RUN_NOTE = "以上是预演，什么都没有发。"
+MAX_DIGEST_LENGTH = 54
 
 
 @public.command("draft")
@@ -50,11 +50,11 @@ def draft(
     chosen = library.lessons.get(lesson)
     if chosen is None:
         raise Refusal(f"没有编号为 {lesson} 的课。")
-    article = article_of(chosen, cover)
-    media = _series(lambda series: series.draft([article])) if apply else ""
+    article = lesson_article(chosen, cover)
+    media = _with_series(lambda series: series.draft([article])) if apply else ""
     if apply:
-        _note("公众号草稿", media, lesson)
-    text = [f"《{article.title}》{len(article.html)} 字符", f"草稿 {media}" if apply else REHEARSAL]
+        _audit("公众号草稿", media, lesson)
+    text = [f"《{article.title}》{len(article.html)} 字符", f"草稿 {media}" if apply else DRY_RUN_NOTE]
     show({"applied": apply, "title": article.title, "media_id": media}, as_json, text)
 
 
@@ -63,7 +63,7 @@ def preview(
     media: Annotated[str, typer.Argument(help="草稿的 media_id")], to: Annotated[str, typer.Option("--to", help="看样的粉丝 OpenID")]
 ) -> None:
     """把草稿发给一个粉丝看样。"""
-    _series(lambda series: series.preview(media, to))
+    _with_series(lambda series: series.preview(media, to))
     show(None, False, "已发给看样的人。")
 
 
@@ -76,10 +76,10 @@ def send(
 ) -> None:
     """群发一个草稿：订阅号一天一次，服务号每人一个月四次；同一草稿重复执行不会发第二遍。"""
     if not apply:
-        show({"applied": False}, as_json, f"将把草稿 {media} 发给{'所有粉丝' if tag is None else f'标签 {tag} 的粉丝'}。{REHEARSAL}")
+        show({"applied": False}, as_json, f"将把草稿 {media} 发给{'所有粉丝' if tag is None else f'标签 {tag} 的粉丝'}。{DRY_RUN_NOTE}")
         return
-    receipt = _series(lambda series: series.send_all(media, f"xuefa-{media}" if tag is None else f"xuefa-{tag}-{media}", tag=tag))
-    _told("公众号群发", media, receipt, as_json)
+    receipt = _with_series(lambda series: series.send_all(media, f"xuefa-{media}" if tag is None else f"xuefa-{tag}-{media}", tag=tag))
+    _report_receipt("公众号群发", media, receipt, as_json)
 
 
 @public.command("readers")
@@ -89,7 +89,7 @@ def readers(day: Annotated[str, typer.Argument(help="群发的日期，如 2026-
         sent_on = date.fromisoformat(day)
     except ValueError:
         raise Refusal(f"「{day[:20]}」不是日期，应写作 2026-12-04。") from None
-    statistics = _series(lambda series: series.readers(sent_on))
+    statistics = _with_series(lambda series: series.readers(sent_on))
     rows = [{"title": article.title, "reached": article.reached, "readers": article.readers, "reads": article.reads} for article in statistics]
     show(
         rows,
@@ -106,7 +106,7 @@ def group(text: Annotated[str, typer.Argument(help="要说的话")], apply: Appl
     if settings.dingtalk.group_token is None:
         raise Refusal("还没有设置群机器人（BOT_DINGTALK__GROUP_TOKEN 和 GROUP_SECRET）。")
     if not apply:
-        show({"applied": False}, as_json, f"{text}\n{REHEARSAL}")
+        show({"applied": False}, as_json, f"{text}\n{DRY_RUN_NOTE}")
         return
 
     async def say(outbound: Outbound) -> SendReceipt:
@@ -117,19 +117,19 @@ def group(text: Annotated[str, typer.Argument(help="要说的话")], apply: Appl
         groups = Groups(outbound=outbound, api=api, oapi_base=on.oapi_base, robot_code=robot, token=token, secret=secret, clock=now)
         return await groups.broadcast(Reply(text))
 
-    _told("群机器人", "dingtalk", _spoken(settings, say), as_json)
+    _report_receipt("群机器人", "dingtalk", _with_outbound(settings, say), as_json)
 
 
-def article_of(lesson: Lesson, cover: str) -> SeriesArticle:
+def lesson_article(lesson: Lesson, cover: str) -> SeriesArticle:
     """A lesson as an article: its pages in order, and where the words come from."""
     markdown = MarkdownIt("commonmark", {"html": False})
     body = "".join(markdown.render(page) for page in lesson.pages)
     first_page = " ".join(line.lstrip("#- ").strip() for line in lesson.pages[0].splitlines() if line.strip())
     source = markdown.render(f"依据：《{lesson.law}》{'、'.join(lesson.articles)}") if lesson.articles else ""
-    return SeriesArticle(lesson.title[:64], body + source, cover, digest=first_page[:DIGEST])
+    return SeriesArticle(lesson.title[:64], body + source, cover, digest=first_page[:MAX_DIGEST_LENGTH])
 
 
-def _series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
+def _with_series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
     settings = read_settings()
     on = settings.wechat
     if not settings.is_on("wechat") or not on.verified:
@@ -139,10 +139,10 @@ def _series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
         secret = on.secret.get_secret_value() if on.secret is not None else ""
         return await work(PublicSeries(outbound, wechat_api(base=on.api_base, app_id=on.app_id, secret=secret)))
 
-    return _spoken(settings, do)
+    return _with_outbound(settings, do)
 
 
-def _spoken(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
+def _with_outbound(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
     logs.set_up(settings.secrets(), level=logging.WARNING)
 
     async def run() -> T:
@@ -156,9 +156,9 @@ def _spoken(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
         raise Refusal(f"平台没有答应（{error}）：{doubt}。") from error
 
 
-def _told(action: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
+def _report_receipt(action: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
     """Note what was said, show it, and end with 1 where it did not surely go out."""
-    _note(action, target, f"{receipt.outcome} {receipt.platform_id} {receipt.error}".strip())
+    _audit(action, target, f"{receipt.outcome} {receipt.platform_id} {receipt.error}".strip())
     messages = {
         "sent": "已发出。",
         "unknown": "不知道发出没有：请到后台看一眼，不要直接重发。",
@@ -174,5 +174,5 @@ def _told(action: str, target: str, receipt: SendReceipt, as_json: bool) -> None
         raise typer.Exit(1)
 
 
-def _note(action: str, target: str, detail: str) -> None:
+def _audit(action: str, target: str, detail: str) -> None:
     writing(lambda session: audit.record(session, now(), operator(), "cli", action, target, detail=detail))

@@ -12,7 +12,7 @@ ONLINE = ("在线学习", "公众号推送")
 FORMS = (
     *ONLINE, "专题培训", "集中学习", "专题讲座", "宣讲", "现场宣传", "发放资料", "知识竞赛", "考试", "参观学习", "旁听庭审", "交流座谈",
 )  # fmt: skip
-STATES = ("已完成", "进行中", "未开展", "已逾期")
+DUTY_STATES = ("已完成", "进行中", "未开展", "已逾期")
 HALF_YEAR = (6, 30)
 
 
@@ -30,7 +30,7 @@ class DutyLine:
     clause: str
 
 
-def state_of(done: int, count: int, deadline: date, today: date) -> str:
+def duty_state(done: int, count: int, deadline: date, today: date) -> str:
     """How a row stands on a day."""
     if done >= count:
         return "已完成"
@@ -39,7 +39,7 @@ def state_of(done: int, count: int, deadline: date, today: date) -> str:
     return "进行中" if done else "未开展"
 
 
-def spread(count: int, first: date, deadline: date, calendar: Calendar) -> list[date]:
+def spread_days(count: int, first: date, deadline: date, calendar: Calendar) -> list[date]:
     """Days for `count` activities, evenly up to the deadline, the last on it; on the working day before where the year is known."""
     span = max(0, (deadline - first).days)
     days = []

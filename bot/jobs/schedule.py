@@ -28,17 +28,17 @@ from bot.storage.system import inbox, links
 
 log = structlog.get_logger(__name__)
 
-FORGET_EVERY = timedelta(hours=6)
+SWEEP_EVERY = timedelta(hours=6)
 MEASURE_EVERY = timedelta(seconds=15)
 LINKS_KEPT = timedelta(days=1)
-FIRST = timedelta(minutes=1)
+FIRST_SWEEP_AFTER = timedelta(minutes=1)
 """How long after the start the house is swept for the first time: a service that is restarted every night is swept too."""
 
 CAMPAIGNS_EVERY = timedelta(seconds=1)
 REMIND_EVERY = timedelta(seconds=30)
 EXAMS_EVERY = timedelta(seconds=2)
 """Together with what is left for messages that arrived in time (SETTLE in bot/domain/exam/exam.py), an exam ends within ten seconds of its end."""
-SPREAD = 0.2
+JITTER_SECONDS = 0.2
 """Seconds by which a tick may come late, so that replicas do not all knock at once; no due time ever contains it."""
 
 Clock = Callable[[], datetime]
@@ -53,17 +53,19 @@ class ScheduledJob:
     work: Callable[[], Awaitable[None]]
 
 
-def ticker(database: Database, clock: Clock, measure: Callable[[], None], *more: ScheduledJob) -> AsyncIOScheduler:
+def build_scheduler(database: Database, clock: Clock, measure: Callable[[], None], *more: ScheduledJob) -> AsyncIOScheduler:
     """A scheduler, not started, with the fixed jobs of the house: none keeps state, none runs beside itself, a late knock still counts once."""
 
     async def forget() -> None:
         await sweep(database, clock())
 
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-    scheduler.add_job(forget, IntervalTrigger(seconds=int(FORGET_EVERY.total_seconds()), start_date=clock() + FIRST, timezone="UTC"), id="forget")
+    scheduler.add_job(
+        forget, IntervalTrigger(seconds=int(SWEEP_EVERY.total_seconds()), start_date=clock() + FIRST_SWEEP_AFTER, timezone="UTC"), id="forget"
+    )
     scheduler.add_job(measure, IntervalTrigger(seconds=int(MEASURE_EVERY.total_seconds()), timezone="UTC"), id="measure")
     for job in more:
-        scheduler.add_job(job.work, IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=SPREAD), id=job.name)
+        scheduler.add_job(job.work, IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=JITTER_SECONDS), id=job.name)
     return scheduler
 
 
@@ -78,10 +80,10 @@ async def run_campaigns(database: Database, catalog: Catalog, now: datetime) -> 
     return []
 
 
-async def remind(database: Database, catalog: Catalog, now: datetime) -> int:
+async def run_reminders(database: Database, catalog: Catalog, now: datetime) -> int:
     """Owe what the house itself has to say today: reminders, digests; how many. Whatever fails is looked at again at the next tick."""
     try:
-        return await database.write(lambda session: reminders.tick(session, catalog, now), of="reminders")
+        return await database.write(lambda session: reminders.queue_due(session, catalog, now), of="reminders")
     except Busy as busy:
         log.warning("reminders not looked at", reason=str(busy))
     except Exception:
@@ -89,7 +91,7 @@ async def remind(database: Database, catalog: Catalog, now: datetime) -> int:
     return 0
 
 
-async def invigilate(database: Database, catalog: Catalog, now: datetime) -> finish.ClosedAttempt:
+async def run_exams(database: Database, catalog: Catalog, now: datetime) -> finish.ClosedAttempt:
     """End what is over, tell what may be told, and have papers ready before everybody begins. Goes on while all pushes are paused.
 
     A full turn is followed by another at once, so that five thousand papers do not end two hundred every two seconds.
@@ -127,12 +129,12 @@ CONTESTS_EVERY = timedelta(seconds=1)
 
 async def run_contests(database: Database, catalog: Catalog, now: datetime) -> bool:
     """End what is due and owe everybody their news; True when the courier has something to carry."""
-    ended = await _looked(lambda: end_contests(database, catalog, now))
-    notified = await _looked(lambda: run_duels(database, now))
+    ended = await _guarded(lambda: end_contests(database, catalog, now))
+    notified = await _guarded(lambda: run_duels(database, now))
     return bool(ended or notified)
 
 
-async def _looked(work: Callable[[], Awaitable[int]]) -> int:
+async def _guarded(work: Callable[[], Awaitable[int]]) -> int:
     """What fails, or meets a busy database, is found due at the next tick as well."""
     try:
         return await work()

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.activity import FORMS, ONLINE, DutyLine, spread, state_of
+from bot.domain.activity import FORMS, ONLINE, DutyLine, duty_state, spread_days
 from bot.domain.calendar import last_of_month
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
@@ -29,14 +29,14 @@ from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
 from bot.services.people.roster_file import MOST_FAULTS, RowFault
 from bot.storage import activity
-from bot.storage.activity import KeptDuty, PlannedActivity
+from bot.storage.activity import PlannedActivity, StoredDuty
 from bot.storage.files import cells
 from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
 from bot.storage.people import audience as people_audience
 from bot.storage.system import audit
 
-AHEAD = 5
+NOTICE_WORKDAYS = 5
 """Working days before a planned activity on which its liaison is reminded."""
 
 
@@ -48,11 +48,11 @@ class DutyChange:
     unit: str
     liaison_id: int | None
     outcome: str
-    kept: KeptDuty | None = None
+    previous: StoredDuty | None = None
 
     def __str__(self) -> str:
         line = self.line
-        previous = f"（原为 {self.kept.count} 次，{self.kept.deadline}）" if self.kept is not None and self.outcome == "changed" else ""
+        previous = f"（原为 {self.previous.count} 次，{self.previous.deadline}）" if self.previous is not None and self.outcome == "changed" else ""
         return f"{self.unit}　{line.law}　{line.form} {line.count} 次　{line.deadline}　{line.liaison}{previous}"
 
 
@@ -62,24 +62,25 @@ class DutyImportPlan:
 
     year: int
     changes: tuple[DutyChange, ...]
-    absent: tuple[KeptDuty, ...]
+    absent: tuple[StoredDuty, ...]
 
-    def of(self, outcome: str) -> list[DutyChange]:
+    def with_outcome(self, outcome: str) -> list[DutyChange]:
         return [change for change in self.changes if change.outcome == outcome]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "year": self.year,
-            "new": [str(one) for one in self.of("new")],
-            "changed": [str(one) for one in self.of("changed")],
-            "same": len(self.of("same")),
+            "new": [str(one) for one in self.with_outcome("new")],
+            "changed": [str(one) for one in self.with_outcome("changed")],
+            "same": len(self.with_outcome("same")),
             "absent": [f"{one.unit}　{one.law}　{one.form}" for one in self.absent],
         }
 
     def as_text(self) -> list[str]:
-        new, changed = self.of("new"), self.of("changed")
+        new, changed = self.with_outcome("new"), self.with_outcome("changed")
         times = sum(item.line.count for item in self.changes)
-        lines = [f"{self.year} 年责任清单共 {len(self.changes)} 行、{times} 次：新增 {len(new)}，变更 {len(changed)}，相同 {len(self.of('same'))}"]
+        same = len(self.with_outcome("same"))
+        lines = [f"{self.year} 年责任清单共 {len(self.changes)} 行、{times} 次：新增 {len(new)}，变更 {len(changed)}，相同 {same}"]
         for label, changes in (("新增", new), ("变更", changed)):
             lines += [f"{label}：", *(f"  {item}" for item in changes)] if changes else []
         if self.absent:
@@ -87,9 +88,9 @@ class DutyImportPlan:
         return lines
 
 
-def compare(session: Session, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
+def compare_list(session: Session, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
     """What the list would change; writes nothing. Raises `BadRows` for units and liaisons that nobody knows."""
-    stored = {(duty.law, duty.unit, duty.form): duty for duty in activity.of_year(session, year)}
+    stored = {(duty.law, duty.unit, duty.form): duty for duty in activity.duties_of_year(session, year)}
     faults: list[RowFault] = []
     changes: list[DutyChange] = []
     for line in lines:
@@ -130,29 +131,29 @@ def _liaison(session: Session, typed: str, unit: str, now: datetime) -> tuple[in
     return matching[0]
 
 
-def apply(session: Session, catalog: Catalog, author: Author, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
+def import_list(session: Session, catalog: Catalog, author: Author, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
     """Keep the list, plan its activities, draft its campaigns; a second time changes nothing. Whole or not at all, audited row by row."""
-    plan = compare(session, lines, year, now)
+    plan = compare_list(session, lines, year, now)
     for change in plan.changes:
         if change.outcome == "same":
             continue
         line = change.line
-        if change.kept is None:
-            unit_id = activity.unit_id(session, change.unit)
-            duty_id = activity.add(session, year, line.law, unit_id, line.form, line.count, line.deadline, change.liaison_id, line.clause, now)
+        if change.previous is None:
+            unit_id = activity.unit_id_of(session, change.unit)
+            duty_id = activity.add_duty(session, year, line.law, unit_id, line.form, line.count, line.deadline, change.liaison_id, line.clause, now)
         else:
-            duty_id = change.kept.id
-            activity.change(session, duty_id, line.count, line.deadline, change.liaison_id, line.clause)
-        _compile(session, catalog, author, change, duty_id, now)
-        action = "新增责任清单" if change.kept is None else "变更责任清单"
+            duty_id = change.previous.id
+            activity.change_duty(session, duty_id, line.count, line.deadline, change.liaison_id, line.clause)
+        _plan_activities(session, catalog, author, change, duty_id, now)
+        action = "新增责任清单" if change.previous is None else "变更责任清单"
         audit.record(session, now, author.actor, author.via, action, f"duty:{duty_id}", detail=str(change))
     return plan
 
 
-def _compile(session: Session, catalog: Catalog, author: Author, change: DutyChange, duty_id: int, now: datetime) -> None:
+def _plan_activities(session: Session, catalog: Catalog, author: Author, change: DutyChange, duty_id: int, now: datetime) -> None:
     """Planned activities, as many as the row asks for, and the drafts that go with those to come."""
     line = change.line
-    planned = activity.planned(session, line.deadline.year).get(duty_id, [])
+    planned = activity.planned_by_duty(session, line.deadline.year).get(duty_id, [])
     still_open = [activity_row for activity_row in planned if activity_row.state == "planned"]
     live = [activity_row for activity_row in planned if activity_row.state != "cancelled"]
     for activity_row in still_open[::-1][: max(0, len(live) - line.count)]:
@@ -160,18 +161,18 @@ def _compile(session: Session, catalog: Catalog, author: Author, change: DutyCha
     still_open = still_open[: max(0, line.count - (len(live) - len(still_open)))]
     first = max(date(line.deadline.year, 1, 1), min(day_of(now), line.deadline))
     missing = line.count - (len(live) - len([activity_row for activity_row in live if activity_row.state == "planned"])) - len(still_open)
-    days = spread(len(still_open) + max(0, missing), first, line.deadline, catalog.library.calendar)
+    days = spread_days(len(still_open) + max(0, missing), first, line.deadline, catalog.library.calendar)
     for activity_row, day in zip(still_open, days, strict=False):
-        activity.move(session, activity_row.id, day)
+        activity.reschedule(session, activity_row.id, day)
     last_number = len(planned)
     new_activities: list[tuple[int, str, date]] = []
     for number, day in enumerate(days[len(still_open) :], start=last_number + 1):
         name = f"{line.law} {line.form} 第 {number} 次"
-        new_activities.append((activity.plan(session, duty_id, number, name, day), name, day))
-    _draft(session, catalog, author, change, new_activities, now)
+        new_activities.append((activity.add_planned(session, duty_id, number, name, day), name, day))
+    _draft_campaigns(session, catalog, author, change, new_activities, now)
 
 
-def _draft(
+def _draft_campaigns(
     session: Session, catalog: Catalog, author: Author, change: DutyChange, new_activities: Sequence[tuple[int, str, date]], now: datetime
 ) -> None:
     """Online forms become a series for the office; the others a word to the liaison some working days ahead."""
@@ -189,13 +190,13 @@ def _draft(
             session, catalog, author, f"{line.law} {line.form}"[:80], series, schedule, UnitIs(change.unit), now, clause=clause
         )
         for planned_id, _, _ in new_activities:
-            activity.link(session, planned_id, campaign_id)
+            activity.link_campaign(session, planned_id, campaign_id)
         return
     for planned_id, name, day in new_activities:
-        notice_day = _ahead(catalog, day)
+        notice_day = _notice_day(catalog, day)
         if notice_day <= day_of(now):
             continue
-        audience: Audience = UnitIs(change.unit) if change.liaison_id is None else PeopleAre((_number(session, change.liaison_id),))
+        audience: Audience = UnitIs(change.unit) if change.liaison_id is None else PeopleAre((_staff_no(session, change.liaison_id),))
         text = (
             f"责任清单：{change.unit}「{name}」计划在 {day.month} 月 {day.day} 日前开展（{clause}）。"
             "办好后请告诉管理员记一笔，附时间、人数和照片或签到。"
@@ -203,15 +204,19 @@ def _draft(
         notice = CampaignContent("notice", title="普法责任清单", text=text, receipt=True)
         schedule = Schedule("once", time="09:00", on=notice_day, on_holiday="keep")
         campaign_id = manage.create(session, catalog, author, f"责任清单：{name}"[:80], notice, schedule, audience, now, clause=clause, missed="send")
-        activity.link(session, planned_id, campaign_id)
+        activity.link_campaign(session, planned_id, campaign_id)
 
 
-def _ahead(catalog: Catalog, day: date) -> date:
+def _notice_day(catalog: Catalog, day: date) -> date:
     calendar = catalog.library.calendar
-    return calendar.workday_before(day, AHEAD) if calendar.knows((day - timedelta(days=AHEAD * 4)).year) and calendar.knows(day.year) else day
+    return (
+        calendar.workday_before(day, NOTICE_WORKDAYS)
+        if calendar.knows((day - timedelta(days=NOTICE_WORKDAYS * 4)).year) and calendar.knows(day.year)
+        else day
+    )
 
 
-def _number(session: Session, person_id: int) -> str:
+def _staff_no(session: Session, person_id: int) -> str:
     person = people_audience.person(session, person_id)
     if person is None:
         raise AssertionError(person_id)
@@ -221,16 +226,16 @@ def _number(session: Session, person_id: int) -> str:
 # ── Ticking off ──
 
 
-def done(session: Session, author: Author, planned_id: int, done_on: date, note: str, now: datetime) -> PlannedActivity:
+def mark_done(session: Session, author: Author, planned_id: int, done_on: date, note: str, now: datetime) -> PlannedActivity:
     """An activity took place: it counts once, with a day and a note of its evidence. Raises `Refusal` for a second tick or a day to come."""
-    planned = activity.activity(session, planned_id)
+    planned = activity.get_planned(session, planned_id)
     if planned is None:
         raise Refusal(f"没有编号为 {planned_id} 的计划活动。")
     if done_on > day_of(now):
         raise Refusal(f"{done_on} 还没有到，不能记为已办。")
     if not note.strip():
         raise Refusal("请写明依据（时间、地点、人数，或签到、照片在哪里）。")
-    if not activity.done(session, planned_id, done_on, note.strip()[:500]):
+    if not activity.mark_done(session, planned_id, done_on, note.strip()[:500]):
         raise Refusal(f"「{planned.name}」{'已经记过，不重复计' if planned.state == 'done' else '已经取消'}。")
     audit.record(session, now, author.actor, author.via, "责任清单已办", f"planned:{planned_id}", detail=f"{done_on}；{note.strip()}")
     return planned
@@ -238,7 +243,7 @@ def done(session: Session, author: Author, planned_id: int, done_on: date, note:
 
 def cancel(session: Session, author: Author, planned_id: int, reason: str, now: datetime) -> PlannedActivity:
     """An activity will not take place; it does not count. Raises `Refusal` without a reason."""
-    planned = activity.activity(session, planned_id)
+    planned = activity.get_planned(session, planned_id)
     if planned is None or not reason.strip():
         raise Refusal(f"没有编号为 {planned_id} 的计划活动，或没有写原因。")
     if not activity.cancel(session, planned_id, reason.strip()[:500]):
@@ -247,15 +252,15 @@ def cancel(session: Session, author: Author, planned_id: int, reason: str, now: 
     return planned
 
 
-def state(duty: KeptDuty, activities: Sequence[PlannedActivity], today: date) -> tuple[int, str]:
+def duty_progress(duty: StoredDuty, activities: Sequence[PlannedActivity], today: date) -> tuple[int, str]:
     """(done, state) of a row on a day."""
     done_count = sum(planned.done_on is not None and planned.done_on <= today for planned in activities)
-    return done_count, state_of(done_count, duty.count, duty.deadline, today)
+    return done_count, duty_state(done_count, duty.count, duty.deadline, today)
 
 
 COLUMNS = ("法律", "责任处室", "形式", "次数", "期限", "联络员", "依据")
-NEEDED = COLUMNS[:5]
-ALIASES = {
+REQUIRED_COLUMNS = COLUMNS[:5]
+COLUMN_ALIASES = {
     "法律法规": "法律",
     "法律名称": "法律",
     "责任单位": "责任处室",
@@ -265,10 +270,10 @@ ALIASES = {
     "截止日期": "期限",
     "条款": "依据",
 }
-MOST_TIMES = 60
+MAX_COUNT = 60
 _HEADER_WITHIN = 10
 _MONTH = re.compile(r"(?:(\d{4})[年-])?(\d{1,2})月?(?:底|末|前|月底)?")
-_SAID = {
+_DEADLINE_WORDS = {
     "年底": (12, 31), "全年": (12, 31), "上半年": (6, 30), "下半年": (12, 31),
     "一季度": (3, 31), "二季度": (6, 30), "三季度": (9, 30), "四季度": (12, 31),
 }  # fmt: skip
@@ -282,15 +287,17 @@ class BadDutyRows(Refusal):
         super().__init__("\n".join([f"责任清单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MOST_FAULTS])]))
 
 
-def read_list(path: Path, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
+def read_duty_list(path: Path, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
     """The rows of a file and what a reader ought to know. Raises `Refusal`, and `BadRows` when single cells are wrong."""
     sheet = read_sheet(path)
-    lines, notes = lines_of(sheet, year, library, new_forms)
+    lines, notes = parse_duty_list(sheet, year, library, new_forms)
     return lines, (*sheet.notes, *notes)
 
 
-def lines_of(sheet: TableSheet, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
-    header_row, positions = _header(sheet.rows)
+def parse_duty_list(
+    sheet: TableSheet, year: int, library: Library, new_forms: frozenset[str] = frozenset()
+) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
+    header_row, positions = _find_header(sheet.rows)
     faults: list[RowFault] = []
     lines: list[DutyLine] = []
     notes: list[str] = []
@@ -298,7 +305,7 @@ def lines_of(sheet: TableSheet, year: int, library: Library, new_forms: frozense
     for number, row in enumerate(sheet.rows[header_row + 1 :], start=header_row + 2):
         if not any(not isinstance(cell, str) or cell.strip() for cell in row):
             continue
-        line = _Row(number, row, positions, year, library, new_forms, faults, notes).line()
+        line = _DutyRowParser(number, row, positions, year, library, new_forms, faults, notes).line()
         if line is None:
             continue
         key = (line.law, line.unit, line.form)
@@ -313,12 +320,12 @@ def lines_of(sheet: TableSheet, year: int, library: Library, new_forms: frozense
     return tuple(lines), tuple(dict.fromkeys(notes))
 
 
-def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
+def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
     for index, row in enumerate(rows[:_HEADER_WITHIN]):
-        names = [ALIASES.get(_text(cell), _text(cell)) for cell in row]
-        if all(name in names for name in NEEDED):
+        names = [COLUMN_ALIASES.get(_text(cell), _text(cell)) for cell in row]
+        if all(name in names for name in REQUIRED_COLUMNS):
             return index, {name: names.index(name) for name in COLUMNS if name in names}
-    raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 {'、'.join(NEEDED)} 这几列（联络员、依据可以没有）。")
+    raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 {'、'.join(REQUIRED_COLUMNS)} 这几列（联络员、依据可以没有）。")
 
 
 def _text(cell: Cell) -> str:
@@ -327,7 +334,7 @@ def _text(cell: Cell) -> str:
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", str(cell))).strip()
 
 
-class _Row:
+class _DutyRowParser:
     """One row being read."""
 
     def __init__(
@@ -390,8 +397,8 @@ class _Row:
 
     def _count(self) -> int:
         typed = _text(self._cell("次数")).removesuffix("次")
-        if not typed.isascii() or not typed.isdigit() or not 1 <= int(typed) <= MOST_TIMES:
-            self._bad("次数", f"应为 1 到 {MOST_TIMES} 的整数")
+        if not typed.isascii() or not typed.isdigit() or not 1 <= int(typed) <= MAX_COUNT:
+            self._bad("次数", f"应为 1 到 {MAX_COUNT} 的整数")
             return 0
         return int(typed)
 
@@ -404,8 +411,8 @@ class _Row:
             typed = _text(cell)
             short = typed.removeprefix(f"{self.year}年").removesuffix("前").strip()
             parsed = _MONTH.fullmatch(typed)
-            if short in _SAID:
-                day = date(self.year, *_SAID[short])
+            if short in _DEADLINE_WORDS:
+                day = date(self.year, *_DEADLINE_WORDS[short])
             elif parsed is not None and 1 <= int(parsed[2]) <= 12:
                 day = last_of_month(int(parsed[1] or self.year), int(parsed[2]))
             else:

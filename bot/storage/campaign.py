@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +52,6 @@ _QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, 
     SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
            :made, :made, '', '', s.reason FROM ({selection}) s ORDER BY s.id"""
 _INVITED = Statement("SELECT SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), COUNT(*) FROM delivery WHERE occurrence_id = :id")
-_PROGRESS = Statement("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id GROUP BY state")
 _SKIP = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
 _SKIP_ONE = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
 _SENT = Statement("SELECT id, channel, platform_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY id")
@@ -63,11 +61,11 @@ _REACHED = Statement(
 _OPEN = Statement("SELECT COUNT(*) FROM delivery WHERE campaign_id = :id AND state IN ('queued', 'sending')")
 
 
-def _text(value: dict[str, Any]) -> str:
+def _json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _made(row: Any) -> Campaign:
+def _campaign(row: Any) -> Campaign:
     return Campaign(
         id=row[0],
         name=row[1],
@@ -91,10 +89,10 @@ def _values(
     return {
         "name": name,
         "kind": content.kind,
-        "content": _text(campaign_content.content_json(content)),
-        "rhythm": _text(schedule_json(schedule)),
-        "audience": _text(people_audience.audience_json(audience)),
-        "delivery": _text(delivery),
+        "content": _json_text(campaign_content.content_json(content)),
+        "rhythm": _json_text(schedule_json(schedule)),
+        "audience": _json_text(people_audience.audience_json(audience)),
+        "delivery": _json_text(delivery),
         "missed": missed,
         "clause": clause,
     }
@@ -123,17 +121,17 @@ def add(
 
 def get(session: Session, campaign_id: int) -> Campaign | None:
     row = _GET.one(session, id=campaign_id)
-    return None if row is None else _made(row)
+    return None if row is None else _campaign(row)
 
 
-def held(session: Session, campaign_id: int) -> Campaign | None:
+def get_locked(session: Session, campaign_id: int) -> Campaign | None:
     """A campaign that nobody else changes until this transaction ends."""
     if not _is_sqlite(session):
         _HOLD.one(session, id=campaign_id)
     return get(session, campaign_id)
 
 
-def seized(session: Session, campaign_id: int) -> Campaign | None:
+def lock_if_free(session: Session, campaign_id: int) -> Campaign | None:
     """As `held`, but None when another replica is at it."""
     if not _is_sqlite(session) and _LOCK.one(session, id=campaign_id) is None:
         return None
@@ -144,9 +142,9 @@ def _is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
 
-def everything(session: Session) -> list[Campaign]:
+def all_campaigns(session: Session) -> list[Campaign]:
     """All campaigns that somebody planned, newest first."""
-    return [_made(row) for row in _ALL.all(session)]
+    return [_campaign(row) for row in _ALL.all(session)]
 
 
 def due_ids(session: Session, now: datetime) -> list[int]:
@@ -166,7 +164,7 @@ def set_state(session: Session, campaign_id: int, was: str, state: str, at: date
     return _STATE.run(session, id=campaign_id, was=was, state=state, at=stamp(at)) == 1
 
 
-def plan_from(session: Session, campaign_id: int, until: datetime | None) -> None:
+def set_planned_until(session: Session, campaign_id: int, until: datetime | None) -> None:
     """The moment from which on due times will be looked at; None for never."""
     _PLANNED.run(session, id=campaign_id, until=None if until is None else stamp(until))
 
@@ -174,7 +172,7 @@ def plan_from(session: Session, campaign_id: int, until: datetime | None) -> Non
 # ── Occurrences ──
 
 
-def occur(
+def add_occurrence(
     session: Session,
     campaign_id: int,
     due: datetime,
@@ -186,12 +184,12 @@ def occur(
     note: str = "",
 ) -> int | None:
     """The id for the one caller who wrote the occurrence; None for everybody after."""
-    text = "" if content is None else _text(campaign_content.content_json(content))
+    text = "" if content is None else _json_text(campaign_content.content_json(content))
     row = _OCCUR.one(session, campaign_id=campaign_id, due=stamp(due), at=stamp(at), state=state, part=part, content=text, note=note)
     return None if row is None else int(row[0])
 
 
-def queue(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
+def queue_deliveries(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
     """Owe the occurrence to its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
     selection, values = audience_rows.selection(session, audience, day_of(now), now)
     Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
@@ -224,7 +222,7 @@ def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
     return None if row is None else DueOccurrence(row)
 
 
-def latest(session: Session, campaign_id: int, n: int = 5) -> list[DueOccurrence]:
+def latest_occurrences(session: Session, campaign_id: int, n: int = 5) -> list[DueOccurrence]:
     """The last times a campaign fell due, newest first."""
     occurrences = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
     return [each for each in occurrences if each is not None]
@@ -235,16 +233,11 @@ def last_part(session: Session, campaign_id: int) -> int:
     return int(_PART.one(session, id=campaign_id)[0])
 
 
-def void(session: Session, occurrence_id: int, note: str) -> bool:
+def void_occurrence(session: Session, occurrence_id: int, note: str) -> bool:
     return _VOID.run(session, id=occurrence_id, note=note) == 1
 
 
 # ── Deliveries ──
-
-
-def progress(session: Session, occurrence_id: int) -> Counter[str]:
-    """Deliveries of an occurrence by state."""
-    return Counter({row[0]: int(row[1]) for row in _PROGRESS.all(session, id=occurrence_id)})
 
 
 def skip_queued(session: Session, campaign_id: int, reason: str) -> int:
@@ -256,15 +249,15 @@ def skip_occurrence(session: Session, occurrence_id: int, reason: str) -> int:
     return _SKIP_ONE.run(session, id=occurrence_id, why=reason)
 
 
-def sent(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
+def sent_deliveries(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
     """(delivery, channel, the platform's id) of what went out or may have gone out."""
     return [tuple(row) for row in _SENT.all(session, id=occurrence_id)]
 
 
-def reached(session: Session, occurrence_id: int) -> list[int]:
+def reached_people(session: Session, occurrence_id: int) -> list[int]:
     """Who got it, or may have."""
     return [row[0] for row in _REACHED.all(session, id=occurrence_id)]
 
 
-def open_deliveries(session: Session, campaign_id: int) -> int:
+def count_open_deliveries(session: Session, campaign_id: int) -> int:
     return int(_OPEN.one(session, id=campaign_id)[0])

@@ -19,7 +19,7 @@ from bot.domain.campaign.schedule import (
     parse_schedule,
     schedule_from_json,
     schedule_json,
-    without,
+    without_date,
 )
 from bot.domain.library.library import Library
 from bot.domain.message import Refusal
@@ -233,6 +233,6 @@ def test_a_row_that_makes_no_sense_is_not_read(kept: dict[str, object]) -> None:
 
 
 def test_one_more_day_is_left_out_once() -> None:
-    schedule = without(without(Schedule("workdays"), date(2026, 5, 6)), date(2026, 5, 6))
+    schedule = without_date(without_date(Schedule("workdays"), date(2026, 5, 6)), date(2026, 5, 6))
 
     assert schedule.skip_dates == (date(2026, 5, 6),)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from bot.jobs.delivery_worker import CALLS
+from bot.jobs.delivery_worker import CALLS_PER_CHANNEL
 from tests.support.kills import push_and_kill, tick_and_kill
 
 
@@ -19,7 +19,7 @@ async def test_a_courier_killed_in_the_middle_of_a_push_leaves_in_doubt_what_was
     found = await push_and_kill(engine, 400, 150)
     assert (found.missed, found.twice, found.unreached_but_sent) == (0, 0, 0), found
     assert set(found.states) <= {"sent", "unknown"}, found
-    assert found.states.get("unknown", 0) <= found.in_flight <= CALLS, found
+    assert found.states.get("unknown", 0) <= found.in_flight <= CALLS_PER_CHANNEL, found
 
 
 @pytest.mark.timeout(600)

@@ -16,16 +16,16 @@ from tests.conftest import NOW, Clock
 Script = Callable[[OutboundMessage], SendReceipt]
 
 
-def taken(parcel: OutboundMessage) -> SendReceipt:
+def accept(parcel: OutboundMessage) -> SendReceipt:
     return SendReceipt("sent", platform_id=f"id-{parcel.mark}")
 
 
 @dataclass
-class Office:
+class FakePushChannel:
     """A channel as the courier sees it."""
 
     name: str = "wecom"
-    script: Script = taken
+    script: Script = accept
     seconds: float = 0.0
     batches: list[list[str]] = field(default_factory=list)
     said: list[tuple[str, str]] = field(default_factory=list)
@@ -49,27 +49,29 @@ class Office:
 
 
 @dataclass
-class Recalling(Office):
+class FakeRecallChannel(FakePushChannel):
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         self.recalled += platform_ids
         return [SendReceipt("sent") if platform_id.endswith(("1", "2")) else SendReceipt("failed", "too late") for platform_id in platform_ids]
 
 
 @dataclass
-class Noted:
+class NoteCounter:
     counts: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __call__(self, what: str, channel: str, value: float) -> None:
         self.counts[what, channel] = self.counts.get((what, channel), 0) + value
 
 
-def courier(database: Database, *offices: Office, clock: Clock | None = None, holder: str = "replica-1", **over: Any) -> DeliveryWorker:
+def delivery_worker(
+    database: Database, *offices: FakePushChannel, clock: Clock | None = None, holder: str = "replica-1", **over: Any
+) -> DeliveryWorker:
     """A courier over offices; on its shelf is nothing but an empty library."""
     stock: Any = SimpleNamespace(library=SimpleNamespace(lessons={}))
-    return DeliveryWorker(database, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", Noted()), **over)
+    return DeliveryWorker(database, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", NoteCounter()), **over)
 
 
-async def worked(worker: DeliveryWorker, rounds: int = 20) -> None:
+async def run_until_idle(worker: DeliveryWorker, rounds: int = 20) -> None:
     """Round after round until there is nothing more to claim, and everything has ended."""
     for _ in range(rounds):
         claimed = await worker.round()

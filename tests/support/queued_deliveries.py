@@ -27,7 +27,7 @@ EVERYBODY = json.dumps(audience.audience_json(All()))
 NOTICE = CampaignContent("notice", text="请大家学习宪法")
 
 
-def crowd(session: Session, count: int, channels: Sequence[str] = ("wecom",), prefix: str = "p") -> list[int]:
+def add_people(session: Session, count: int, channels: Sequence[str] = ("wecom",), prefix: str = "p") -> list[int]:
     """So many people in one office, each with an account on each channel under their staff number; their ids."""
     unit = UnitRow(name="办公室", path=f"某局{prefix}")
     session.add(unit)
@@ -44,7 +44,7 @@ def crowd(session: Session, count: int, channels: Sequence[str] = ("wecom",), pr
     return [person.id for person in people if person.id is not None]
 
 
-def owe(
+def queue_campaign(
     session: Session,
     people: Iterable[int],
     *,
@@ -63,11 +63,11 @@ def owe(
     session.add(campaign)
     session.flush()
     assert campaign.id is not None
-    due(session, campaign.id, people, now=now)
+    add_occurrence(session, campaign.id, people, now=now)
     return campaign.id
 
 
-def due(session: Session, campaign_id: int, people: Iterable[int], *, now: datetime = NOW, after: float = 0) -> int:
+def add_occurrence(session: Session, campaign_id: int, people: Iterable[int], *, now: datetime = NOW, after: float = 0) -> int:
     """The campaign falls due (once more); the occurrence's id."""
     due_at = now + timedelta(seconds=after)
     occurrence = OccurrenceRow(campaign_id=campaign_id, due=due_at, fired_at=due_at)
@@ -92,6 +92,6 @@ def rows(database: Database, columns: str = "id, state, channel, tries, error") 
     return list(database.read_now(lambda session: session.execute(text(f"SELECT {columns} FROM delivery ORDER BY id")).all()))
 
 
-def run(database: Database, statement: str, **values: Any) -> None:
+def run_sql(database: Database, statement: str, **values: Any) -> None:
     """SQL past all doors."""
     database.write_now(lambda session: session.execute(text(statement), values))

@@ -60,7 +60,7 @@ async def push(url: str, platform: str, lease: float) -> None:
         print("ready", flush=True)  # noqa: T201
         while True:
             await asyncio.sleep(0.2)
-            queued, _, sending = await database.read(queue.waiting)
+            queued, _, sending = await database.read(queue.queue_depth)
             if not queued and not sending:
                 break
         await worker.stop()

@@ -19,18 +19,18 @@ WEEKDAYS = "一二三四五六日"
 EXCLUDED_SHOWN = 10
 
 
-def moment(at: datetime) -> str:
+def moment_text(at: datetime) -> str:
     """03-02（周一）09:00."""
     local = at.astimezone(SHANGHAI)
     return f"{local:%Y-%m-%d}（周{WEEKDAYS[local.weekday()]}）{local:%H:%M}"
 
 
-def line(campaign: Campaign) -> str:
+def campaign_line(campaign: Campaign) -> str:
     state = STATE_LABELS[campaign.state]
     return f"{campaign.id}. {campaign.name}　{state}　{describe_schedule(campaign.schedule)}　{audience.describe_audience(campaign.audience)}"
 
 
-def plan(campaign: Campaign) -> list[str]:
+def campaign_lines(campaign: Campaign) -> list[str]:
     """What a campaign says of itself."""
     return [
         f"活动 {campaign.id}「{campaign.name}」{STATE_LABELS[campaign.state]}（第 {campaign.version} 版）",
@@ -42,16 +42,16 @@ def plan(campaign: Campaign) -> list[str]:
     ]
 
 
-def seen(preview: CampaignPreview) -> list[str]:
+def preview_lines(preview: CampaignPreview) -> list[str]:
     """Whom it would reach, whom not and why, when, and at what cost."""
     names = "、".join(preview.names) + ("等" if preview.count > len(preview.names) else "")
     lines = [f"现在会收到：{preview.count} 人" + (f"（{names}）" if names else "")]
     if preview.excluded:
         shown = "、".join(f"{name}（{reason}）" for _, name, reason in preview.excluded[:EXCLUDED_SHOWN])
         more = " 等" if len(preview.excluded) > EXCLUDED_SHOWN else ""
-        lines.append(f"不会收到：{len(preview.excluded)} 人：{shown}{more}（{reasons(Counter(excluded[2] for excluded in preview.excluded))}）")
+        lines.append(f"不会收到：{len(preview.excluded)} 人：{shown}{more}（{reasons_text(Counter(excluded[2] for excluded in preview.excluded))}）")
     if preview.due:
-        lines.append("接下来：" + "、".join(moment(due_at) for due_at in preview.due))
+        lines.append("接下来：" + "、".join(moment_text(due_at) for due_at in preview.due))
     if preview.asks:
         lines.append(f"再往后：{preview.asks}" if preview.due else preview.asks)
     if preview.cost:
@@ -59,21 +59,21 @@ def seen(preview: CampaignPreview) -> list[str]:
     return lines
 
 
-def reasons(counts: Mapping[str, int]) -> str:
+def reasons_text(counts: Mapping[str, int]) -> str:
     return "，".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
 
-def past(occurrences: Sequence[DueOccurrence], counts: Mapping[int, Mapping[str, int]]) -> list[str]:
+def occurrence_lines(occurrences: Sequence[DueOccurrence], counts: Mapping[int, Mapping[str, int]]) -> list[str]:
     """The last times, each with its deliveries by state."""
     lines = []
     for occurrence in occurrences:
         state = {"fired": "已触发", "missed": "错过", "void": "作废"}[occurrence.state]
         by_state = "，".join(f"{DELIVERY_LABELS[name]} {count}" for name, count in sorted(counts.get(occurrence.id, {}).items()))
         note = f"（{occurrence.note}）" if occurrence.note else ""
-        lines.append(f"· #{occurrence.id} {moment(occurrence.due)} {state}{note}{'：' + by_state if by_state else ''}")
+        lines.append(f"· #{occurrence.id} {moment_text(occurrence.due)} {state}{note}{'：' + by_state if by_state else ''}")
     return lines
 
 
-def poll(asked: CampaignContent, votes: Mapping[str, int]) -> str:
+def poll_text(asked: CampaignContent, votes: Mapping[str, int]) -> str:
     """How a poll stands; who chose what is not told."""
     return "，".join(f"{letter}. {option} {votes.get(letter, 0)} 票" for letter, option in zip(LETTERS, asked.options, strict=False))

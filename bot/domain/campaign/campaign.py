@@ -17,13 +17,13 @@ from bot.domain.library.library import LawDayPack, PackItem
 from bot.domain.people.audience import Audience
 
 
-def content_of(item: PackItem) -> CampaignContent:
+def pack_item_content(item: PackItem) -> CampaignContent:
     """What an item sends; notices and invitations are headed with its name. Raises ValueError when its kind needs what is not there."""
     title = item.name if item.kind in ("notice", "invitation") else ""
     return CampaignContent(item.kind, title=title, text=item.text, options=item.options, receipt=item.receipt, lesson=item.lesson, target=item.target)
 
 
-def dated(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackItem, Schedule]]:
+def dated_items(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackItem, Schedule]]:
     """The items of a pack on the days of a year, in order. Raises `UnknownYear` when one of them depends on a year nobody has entered."""
     month, day = LAW_DAYS[pack.law_day]
     centre = date(year, month, day)

@@ -19,10 +19,10 @@ from bot.domain.calendar import Calendar, OnHoliday, UnknownYear, last_of_month
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of, start_of
 
-Kind = Literal[
+ScheduleKind = Literal[
     "once", "workdays", "weekly", "monthly_day", "monthly_last_workday", "monthly_nth_weekday", "quarterly", "yearly_date", "law_day", "series"
 ]
-KINDS: tuple[Kind, ...] = (
+SCHEDULE_KINDS: tuple[ScheduleKind, ...] = (
     "once", "workdays", "weekly", "monthly_day", "monthly_last_workday", "monthly_nth_weekday", "quarterly", "yearly_date", "law_day", "series",
 )  # fmt: skip
 
@@ -49,7 +49,7 @@ class Schedule:
     A series goes by the schedule named in `each`, one part at a time. Raises ValueError for what makes no sense.
     """
 
-    kind: Kind
+    kind: ScheduleKind
     time: str = "09:00"
     weekdays: tuple[int, ...] = ()
     day: int = 0
@@ -61,22 +61,22 @@ class Schedule:
     skip_dates: tuple[date, ...] = ()
     first: date | None = None
     last: date | None = None
-    each: Kind | Literal[""] = ""
+    each: ScheduleKind | Literal[""] = ""
 
     def __post_init__(self) -> None:
         time.fromisoformat(self.time)
-        if len(self.time) != 5 or self.kind not in KINDS or self.on_holiday not in ("skip", "before", "after", "keep"):
+        if len(self.time) != 5 or self.kind not in SCHEDULE_KINDS or self.on_holiday not in ("skip", "before", "after", "keep"):
             raise ValueError(f"not a schedule: {self.kind} {self.time} {self.on_holiday}")
         kind = self.each if self.kind == "series" else self.kind
-        if (self.each and self.kind != "series") or kind not in KINDS or kind == "series" or not _SOUND.get(kind, _always)(self):
+        if (self.each and self.kind != "series") or kind not in SCHEDULE_KINDS or kind == "series" or not _VALID_FIELDS.get(kind, _accept_any)(self):
             raise ValueError(f"not a schedule: {self}")
 
 
-def _always(_: Schedule) -> bool:
+def _accept_any(_: Schedule) -> bool:
     return True
 
 
-_SOUND: Mapping[str, Callable[[Schedule], bool]] = {
+_VALID_FIELDS: Mapping[str, Callable[[Schedule], bool]] = {
     "once": lambda r: r.on is not None,
     "weekly": lambda r: bool(r.weekdays) and all(0 <= one <= 6 for one in r.weekdays),
     "monthly_day": lambda r: 1 <= r.day <= 31,
@@ -93,7 +93,7 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
     fields: dict[str, Any] = {"kind": schedule.kind, "time": schedule.time}
     for key, value in asdict(schedule).items():
         if key not in fields and value != getattr(defaults, key):
-            fields[key] = [_text(item) for item in value] if isinstance(value, tuple) else _text(value)
+            fields[key] = [_json_value(item) for item in value] if isinstance(value, tuple) else _json_value(value)
     return fields
 
 
@@ -108,27 +108,27 @@ def schedule_from_json(stored: Mapping[str, Any]) -> Schedule:
     return Schedule(**fields)
 
 
-def _text(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def without(schedule: Schedule, day: date) -> Schedule:
+def without_date(schedule: Schedule, day: date) -> Schedule:
     """The schedule with one more day left out."""
     return replace(schedule, skip_dates=tuple(sorted({*schedule.skip_dates, day})))
 
 
-def unrolled(schedule: Schedule) -> Schedule:
+def without_series(schedule: Schedule) -> Schedule:
     """A series' schedule as that of something that is not told in parts."""
     return replace(schedule, kind=schedule.each or schedule.kind, each="")
 
 
-def at_once(now: datetime) -> Schedule:
+def immediate_schedule(now: datetime) -> Schedule:
     """Once, in the minute that `now` lies in, whatever the calendar says of the day."""
     local = now.astimezone(SHANGHAI)
     return Schedule("once", time=local.strftime("%H:%M"), on=local.date(), on_holiday="keep")
 
 
-FARTHEST = timedelta(days=16)
+MAX_HOLIDAY_SHIFT = timedelta(days=16)
 """No run of days off is longer than this, so no due day lies farther from its own day of the calendar."""
 
 
@@ -140,14 +140,14 @@ def due_between(schedule: Schedule, since: datetime, until: datetime, calendar: 
     if since >= until:
         return []
     due_times: set[datetime] = set()
-    for nominal in _days(schedule, day_of(since) - FARTHEST, day_of(until) + FARTHEST):
+    for nominal in _nominal_days(schedule, day_of(since) - MAX_HOLIDAY_SHIFT, day_of(until) + MAX_HOLIDAY_SHIFT):
         try:
-            day = _moved(schedule, nominal, calendar)
+            day = _shift_for_holiday(schedule, nominal, calendar)
         except UnknownYear as unknown:
             if until > start_of(date(unknown.year, 1, 1)):
                 raise
             continue
-        if day is None or not _is_wanted(schedule, nominal, day):
+        if day is None or not _is_within_bounds(schedule, nominal, day):
             continue
         due = datetime.combine(day, time.fromisoformat(schedule.time), SHANGHAI)
         if since <= due < until:
@@ -172,7 +172,7 @@ def next_due(schedule: Schedule, since: datetime, calendar: Calendar, count: int
     return due_times[:count], None
 
 
-def _is_wanted(schedule: Schedule, nominal: date, day: date) -> bool:
+def _is_within_bounds(schedule: Schedule, nominal: date, day: date) -> bool:
     if schedule.first is not None and day < schedule.first:
         return False
     if schedule.last is not None and day > schedule.last:
@@ -180,7 +180,7 @@ def _is_wanted(schedule: Schedule, nominal: date, day: date) -> bool:
     return nominal not in schedule.skip_dates and day not in schedule.skip_dates
 
 
-def _moved(schedule: Schedule, day: date, calendar: Calendar) -> date | None:
+def _shift_for_holiday(schedule: Schedule, day: date, calendar: Calendar) -> date | None:
     """The working day that stands for a day, or None when it is left out."""
     kind = schedule.each or schedule.kind
     if kind == "monthly_last_workday":
@@ -192,7 +192,7 @@ def _moved(schedule: Schedule, day: date, calendar: Calendar) -> date | None:
     return calendar.workday_on_or_before(day) if schedule.on_holiday == "before" else calendar.workday_on_or_after(day)
 
 
-def _days(schedule: Schedule, first: date, last: date) -> Iterator[date]:
+def _nominal_days(schedule: Schedule, first: date, last: date) -> Iterator[date]:
     """The schedule's own days within [first, last], before any holiday is looked at."""
     kind = schedule.each or schedule.kind
     if kind == "once":
@@ -202,7 +202,7 @@ def _days(schedule: Schedule, first: date, last: date) -> Iterator[date]:
         yield from every_day if kind == "workdays" else (day for day in every_day if day.weekday() in schedule.weekdays)
         return
     else:
-        candidates = list(chain.from_iterable(_of_month(schedule, kind, year, month) for year, month in _months(first, last)))
+        candidates = list(chain.from_iterable(_nominal_days_of_month(schedule, kind, year, month) for year, month in _months(first, last)))
     yield from (day for day in candidates if first <= day <= last)
 
 
@@ -213,7 +213,7 @@ def _months(first: date, last: date) -> Iterator[tuple[int, int]]:
         month_number += 1
 
 
-def _of_month(schedule: Schedule, kind: str, year: int, month: int) -> list[date]:
+def _nominal_days_of_month(schedule: Schedule, kind: str, year: int, month: int) -> list[date]:
     last = last_of_month(year, month)
     match kind:
         case "monthly_last_workday":
@@ -246,7 +246,7 @@ _QUARTER = {1: "首月", 2: "中月", 3: "末月"}
 def describe_schedule(schedule: Schedule) -> str:
     """The schedule as a sentence that `parse_schedule` reads back."""
     kind = schedule.each or schedule.kind
-    rule = _said(schedule, kind)
+    rule = _describe_rule(schedule, kind)
     parts = [f"连载 {rule}" if schedule.kind == "series" else rule, schedule.time]
     if kind not in ("workdays", "monthly_last_workday") and not (kind == "once" and schedule.on_holiday == "keep"):
         parts.append(f"遇假日{ON_HOLIDAY[schedule.on_holiday]}")
@@ -259,7 +259,7 @@ def describe_schedule(schedule: Schedule) -> str:
     return " ".join(parts)
 
 
-def _said(schedule: Schedule, kind: str) -> str:
+def _describe_rule(schedule: Schedule, kind: str) -> str:
     weekdays = "、".join(f"周{WEEKDAYS[weekday]}" for weekday in schedule.weekdays)
     match kind:
         case "once":
@@ -284,22 +284,22 @@ def _said(schedule: Schedule, kind: str) -> str:
 
 # ── Reading ──
 
-EXAMPLES = (
+SCHEDULE_EXAMPLES = (
     "每个工作日 09:00；每周一 09:00；每月最后一个工作日 10:00；每月第2个周三 09:00；每年12月4日 09:00 遇假日提前；国家宪法日 09:00；2026-03-05 09:00"
 )
 _DAY = r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
-_CLOCK = re.compile(r"(上午|下午|晚上)?(\d{1,2})(?::(\d{2})|[点时](?:(半)|(\d{1,2})分?)?)")
+_TIME = re.compile(r"(上午|下午|晚上)?(\d{1,2})(?::(\d{2})|[点时](?:(半)|(\d{1,2})分?)?)")
 _NUMBER = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
 _WEEKDAY = {**{name: n for n, name in enumerate(WEEKDAYS)}, "天": 6, **{str(n + 1): n for n in range(6)}}
-_MOVES: dict[str, OnHoliday] = {"跳过": "skip", "提前": "before", "顺延": "after", "照常": "keep"}
+_HOLIDAY_WORDS: dict[str, OnHoliday] = {"跳过": "skip", "提前": "before", "顺延": "after", "照常": "keep"}
 _EVERY_WEEK = re.compile(r"每(?:周|星期)([一二三四五六日天1-6](?:[、,](?:周|星期)?[一二三四五六日天1-6])*)")
 _LAST_WORKDAY = re.compile(r"每月(?:最后一个|最末)工作日")
-_NTH = re.compile(r"每月(第([一二三四五1-5])|最后一)个(?:周|星期)([一二三四五六日天])")
+_NTH_WEEKDAY = re.compile(r"每月(第([一二三四五1-5])|最后一)个(?:周|星期)([一二三四五六日天])")
 _MONTHLY = re.compile(r"每月(\d{1,2})[日号]")
 _QUARTERLY = re.compile(r"每季度?(首月|中月|末月|第[一二三123]个?月)(\d{1,2})[日号]")
 _YEARLY = re.compile(r"每年(\d{1,2})月(\d{1,2})[日号]")
 _MONTH_OF_QUARTER = {"首月": 1, "中月": 2, "末月": 3}
-_MOVE = re.compile(r"[,、]?遇(?:节?假日|放假|休息日)(跳过|提前|顺延|照常)")
+_HOLIDAY_CLAUSE = re.compile(r"[,、]?遇(?:节?假日|放假|休息日)(跳过|提前|顺延|照常)")
 _ALIASES = {
     "12·4": "国家宪法日", "宪法日": "国家宪法日", "七一": "建党纪念日", "4·15": "国家安全教育日", "全民国家安全教育日": "国家安全教育日",
     "3·15": "消费者权益日", "10·14": "世界标准日", "世界知识产权日": "知识产权日",
@@ -315,33 +315,33 @@ def parse_schedule(typed: str) -> Schedule:
     text = unicodedata.normalize("NFKC", typed).strip()
     text = text.replace("・", "·").replace("•", "·")
     fields: dict[str, Any] = {}
-    text, fields["skip_dates"] = _taken_days(text)
+    text, fields["skip_dates"] = _take_skip_dates(text)
     for key, mark in (("first", "自|从"), ("last", "至|到")):
         bound = re.search(rf"(?:{mark})\s*{_DAY}(?:起|止)?", text)
         if bound:
-            fields[key] = _date(bound[1], bound[2], bound[3])
+            fields[key] = _parse_date(bound[1], bound[2], bound[3])
             text = text[: bound.start()] + text[bound.end() :]
-    holiday_clause = _MOVE.search(text)
+    holiday_clause = _HOLIDAY_CLAUSE.search(text)
     if holiday_clause:
         text = text[: holiday_clause.start()] + text[holiday_clause.end() :]
     series = re.match(r"\s*连载\s*", text)
     if series:
         text = text[series.end() :]
-    clocks = list(_CLOCK.finditer(text))
+    clocks = list(_TIME.finditer(text))
     if len(clocks) > 1:
-        raise _unread(typed)
+        raise _unreadable(typed)
     if clocks:
-        fields["time"] = _clock(clocks[0], typed)
+        fields["time"] = _parse_time(clocks[0], typed)
         text = text[: clocks[0].start()] + text[clocks[0].end() :]
-    kind, rule_fields, usual_on_holiday = _nominal("".join(text.split()), typed)
-    on_holiday = _MOVES[holiday_clause[1]] if holiday_clause else usual_on_holiday
+    kind, rule_fields, usual_on_holiday = _parse_rule("".join(text.split()), typed)
+    on_holiday = _HOLIDAY_WORDS[holiday_clause[1]] if holiday_clause else usual_on_holiday
     try:
         return Schedule(**{**fields, **rule_fields, "kind": "series" if series else kind, "each": kind if series else "", "on_holiday": on_holiday})
     except ValueError:
-        raise _unread(typed) from None
+        raise _unreadable(typed) from None
 
 
-def _nominal(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
+def _parse_rule(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
     """The kind, its numbers, and what is usual on a holiday."""
     if text in ("每个工作日", "每工作日", "每天", "每日", "工作日"):
         return "workdays", {}, "skip"
@@ -349,7 +349,7 @@ def _nominal(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
         return "weekly", {"weekdays": tuple(sorted({_WEEKDAY[weekday] for weekday in parsed[1] if weekday in _WEEKDAY}))}, "skip"
     if _LAST_WORKDAY.fullmatch(text):
         return "monthly_last_workday", {}, "skip"
-    if parsed := _NTH.fullmatch(text):
+    if parsed := _NTH_WEEKDAY.fullmatch(text):
         return "monthly_nth_weekday", {"nth": _NUMBER[parsed[2]] if parsed[2] else -1, "weekdays": (_WEEKDAY[parsed[3]],)}, "after"
     if parsed := _MONTHLY.fullmatch(text):
         return "monthly_day", {"day": int(parsed[1])}, "after"
@@ -362,34 +362,34 @@ def _nominal(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
     if name in LAW_DAYS:
         return "law_day", {"law_day": name}, "before"
     if parsed := re.fullmatch(_DAY, text):
-        return "once", {"on": _date(parsed[1], parsed[2], parsed[3])}, "keep"
-    raise _unread(typed)
+        return "once", {"on": _parse_date(parsed[1], parsed[2], parsed[3])}, "keep"
+    raise _unreadable(typed)
 
 
-def _taken_days(text: str) -> tuple[str, tuple[date, ...]]:
+def _take_skip_dates(text: str) -> tuple[str, tuple[date, ...]]:
     parsed = re.search(rf"除(?:了|去)?\s*({_DAY}(?:\s*[、,]\s*{_DAY})*)", text)
     if parsed is None:
         return text, ()
-    days = tuple(sorted({_date(*parts) for parts in re.findall(_DAY, parsed[1])}))
+    days = tuple(sorted({_parse_date(*parts) for parts in re.findall(_DAY, parsed[1])}))
     return text[: parsed.start()] + text[parsed.end() :], days
 
 
-def _date(year: str, month: str, day: str) -> date:
+def _parse_date(year: str, month: str, day: str) -> date:
     try:
         return date(int(year), int(month), int(day))
     except ValueError:
         raise Refusal(f"日历上没有 {year}-{month}-{day} 这一天。") from None
 
 
-def _clock(parsed: re.Match[str], typed: str) -> str:
+def _parse_time(parsed: re.Match[str], typed: str) -> str:
     hour = int(parsed[2])
     if parsed[1] in ("下午", "晚上") and hour < 12:
         hour += 12
     minute = 30 if parsed[4] else int(parsed[3] or parsed[5] or 0)
     if hour > 23 or minute > 59:
-        raise _unread(typed)
+        raise _unreadable(typed)
     return f"{hour:02}:{minute:02}"
 
 
-def _unread(typed: str) -> Refusal:
-    return Refusal(f"没有看懂频次「{typed[:40]}」。可以写：{EXAMPLES}。")
+def _unreadable(typed: str) -> Refusal:
+    return Refusal(f"没有看懂频次「{typed[:40]}」。可以写：{SCHEDULE_EXAMPLES}。")

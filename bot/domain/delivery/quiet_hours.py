@@ -10,13 +10,13 @@ from typing import Any
 from bot.domain.people.person import Preference
 from bot.domain.times import SHANGHAI
 
-RANK: Mapping[str, int] = {"invitation": 0, "notice": 2, "lesson": 2, "series": 2, "poll": 2, "reminder": 2, "daily": 3, "digest": 4}
+PRIORITY: Mapping[str, int] = {"invitation": 0, "notice": 2, "lesson": 2, "series": 2, "poll": 2, "reminder": 2, "daily": 3, "digest": 4}
 """Live before exam (1) before what is due today before the daily set before review: the lower goes first."""
-URGENT = 1
+URGENT_PRIORITY = 1
 """From this rank on down nothing waits for an open task: a contest does not."""
-MIDST = timedelta(minutes=10)
+ACTIVE_FOR = timedelta(minutes=10)
 """How long after somebody's last word they are still in the middle of what they have open."""
-TURN = timedelta(minutes=5)
+BUSY_DELAY = timedelta(minutes=5)
 """How long a push that met an open task waits before it looks again."""
 
 
@@ -33,14 +33,14 @@ class DeliveryRule:
     trial: bool = False
 
 
-def delivery_rule(stored: Mapping[str, Any]) -> DeliveryRule:
+def delivery_rule_from_json(stored: Mapping[str, Any]) -> DeliveryRule:
     """The rule of a row; what is not said is as usual."""
     return DeliveryRule(
         tuple(stored.get("channels", ())), bool(stored.get("fallback", True)), bool(stored.get("quiet", True)), bool(stored.get("trial", False))
     )
 
 
-def quiet_until(now: datetime, preference: Preference) -> datetime | None:
+def quiet_hours_end(now: datetime, preference: Preference) -> datetime | None:
     """The end of somebody's quiet hours when `now` lies in them, else None."""
     local = now.astimezone(SHANGHAI)
     if not preference.is_quiet(local.strftime("%H:%M")):

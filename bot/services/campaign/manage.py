@@ -13,13 +13,13 @@ from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.campaign import MISSED_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule, describe_schedule, due_between, next_due, unrolled, without
+from bot.domain.campaign.schedule import Schedule, describe_schedule, due_between, next_due, without_date, without_series
 from bot.domain.message import Refusal
 from bot.domain.people.audience import Audience, describe_audience, lies_within, limited
 from bot.domain.people.person import Learner
 from bot.domain.times import day_of
-from bot.services.campaign.cost import cost_of_schedule
-from bot.services.campaign.notifications import tell_recalled
+from bot.services.campaign.cost import schedule_cost
+from bot.services.campaign.notifications import notify_recalled
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.people import admin_scope
@@ -28,7 +28,7 @@ from bot.storage.system import audit, switches
 
 NAMES_SHOWN = 20
 DUE_SHOWN = 5
-MOST_VOIDED = 400
+MAX_RECORDED = 400
 COLUMNS = {"schedule": "rhythm"}
 """Fields of a campaign that are stored under another name; the audit log names the columns."""
 
@@ -46,23 +46,23 @@ def author_of(session: Session, learner: Learner, via: str) -> Author:
     return Author(learner.staff_no, via, admin_scope.admin_roots(session, learner.id))
 
 
-def own(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:
+def require_campaign(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:
     """A campaign that an administrator may see and steer. One that reaches beyond their units is refused like one that does not exist."""
-    campaign = campaign_rows.held(session, campaign_id) if hold else campaign_rows.get(session, campaign_id)
+    campaign = campaign_rows.get_locked(session, campaign_id) if hold else campaign_rows.get(session, campaign_id)
     if campaign is None or not lies_within(campaign.audience, author.roots):
         raise Refusal(f"没有编号为 {campaign_id} 的活动。发送「活动」看列表。")
     return campaign
 
 
-def listed(session: Session, author: Author) -> list[Campaign]:
+def visible_campaigns(session: Session, author: Author) -> list[Campaign]:
     """The campaigns of an administrator, newest first; what the house tells administrators by itself is not among them."""
-    return [campaign for campaign in campaign_rows.everything(session) if lies_within(campaign.audience, author.roots)]
+    return [campaign for campaign in campaign_rows.all_campaigns(session) if lies_within(campaign.audience, author.roots)]
 
 
 # ── Before ──
 
 
-def reach(session: Session, author: Author, audience: Audience) -> Audience:
+def reachable_audience(session: Session, author: Author, audience: Audience) -> Audience:
     """The audience with full unit names, cut down to what the author reaches. Raises `Refusal` for names that nobody has."""
     return limited(people_audience.resolved(session, audience), author.roots)
 
@@ -84,7 +84,7 @@ def preview(
     due, unknown = next_due(schedule, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)
-    cost = cost_of_schedule(session, catalog, evaluated.people, schedule, now, content)
+    cost = schedule_cost(session, catalog, evaluated.people, schedule, now, content)
     return CampaignPreview(len(evaluated.people), names, excluded, tuple(due), asks, cost.text if evaluated.people else "", cost.fits)
 
 
@@ -106,12 +106,12 @@ def create(
     title = campaign_content.clean_content(name).replace("\n", " ")
     if not 1 <= len(title) <= 80:
         raise Refusal("活动名称应为 1 到 80 个字。")
-    _known_rule(missed)
+    _require_missed_rule(missed)
     if fault := campaign_content.content_faults(content, catalog.library):
         raise Refusal(fault)
     if (schedule.kind == "series") != (content.kind == "series"):
-        schedule = _as_series(schedule) if content.kind == "series" else unrolled(schedule)
-    reached = reach(session, author, audience)
+        schedule = _as_series(schedule) if content.kind == "series" else without_series(schedule)
+    reached = reachable_audience(session, author, audience)
     campaign_id = campaign_rows.add(
         session, title, content, schedule, reached, by=author.actor, at=now, missed=missed, clause=clause[:200], delivery=delivery or {}
     )
@@ -120,7 +120,7 @@ def create(
     return campaign_id
 
 
-def _known_rule(missed: str) -> None:
+def _require_missed_rule(missed: str) -> None:
     if missed not in MISSED_LABELS:
         raise Refusal("错过的处理只能是 补发 或 不补。")
 
@@ -141,7 +141,7 @@ def can_start(calendar: Calendar, schedule: Schedule, now: datetime) -> bool:
 
 def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime) -> Campaign:
     """A draft becomes a running campaign. Refused when nothing would ever fall due, and asked when its next time lies in an unknown year."""
-    campaign = own(session, author, campaign_id, hold=True)
+    campaign = require_campaign(session, author, campaign_id, hold=True)
     if campaign.state != "draft":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，只有草稿可以启动。")
     due, unknown = next_due(campaign.schedule, now, catalog.library.calendar)
@@ -149,25 +149,25 @@ def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, 
         raise Refusal(f"还不能启动：{unknown}")
     if not due:
         raise Refusal(f"还不能启动：「{describe_schedule(campaign.schedule)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
-    affordable(session, catalog, campaign, now)
+    require_quota(session, catalog, campaign, now)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
-    campaign_rows.plan_from(session, campaign_id, now)
+    campaign_rows.set_planned_until(session, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "启动活动", f"campaign:{campaign_id}", detail=f"第 {campaign.version} 版")
     return campaign
 
 
-def affordable(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
+def require_quota(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
     """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
     invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people
-    cost = cost_of_schedule(session, catalog, invited, campaign.schedule, now, campaign.content)
+    cost = schedule_cost(session, catalog, invited, campaign.schedule, now, campaign.content)
     if not cost.fits:
         raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{cost.text}\n请缩小对象或减少次数。")
 
 
 def pause(session: Session, author: Author, campaign_id: int, reason: str, now: datetime) -> Campaign:
     """Nothing falls due and nothing that waits is sent until it is resumed; what has gone out stays."""
-    campaign = own(session, author, campaign_id, hold=True)
-    is_sending = campaign.state == "done" and campaign_rows.open_deliveries(session, campaign_id) > 0
+    campaign = require_campaign(session, author, campaign_id, hold=True)
+    is_sending = campaign.state == "done" and campaign_rows.count_open_deliveries(session, campaign_id) > 0
     if campaign.state != "running" and not is_sending:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，没有可以暂停的。")
     campaign_rows.set_state(session, campaign_id, campaign.state, "paused", now)
@@ -177,17 +177,17 @@ def pause(session: Session, author: Author, campaign_id: int, reason: str, now: 
 
 def resume(session: Session, calendar: Calendar, author: Author, campaign_id: int, now: datetime) -> Campaign:
     """On it goes, from now: what fell due during the pause is noted as left out and never sent; what waited in the queue is sent."""
-    campaign = own(session, author, campaign_id, hold=True)
+    campaign = require_campaign(session, author, campaign_id, hold=True)
     if campaign.state != "paused":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，没有暂停。")
     campaign_rows.set_state(session, campaign_id, "paused", "running", now)
-    _leave_out(session, calendar, campaign, now)
-    campaign_rows.plan_from(session, campaign_id, now)
+    _record_paused(session, calendar, campaign, now)
+    campaign_rows.set_planned_until(session, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "恢复活动", f"campaign:{campaign_id}")
     return campaign
 
 
-def _leave_out(session: Session, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+def _record_paused(session: Session, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
     if campaign.planned_until is None:
         return
     try:
@@ -195,17 +195,17 @@ def _leave_out(session: Session, calendar: Calendar, campaign: Campaign, now: da
     except UnknownYear:
         # Nobody can say what fell due in a year that nobody entered; from now on the campaign asks for it.
         return
-    for due in passed[-MOST_VOIDED:]:
-        campaign_rows.occur(session, campaign.id, due, now, state="void", note="暂停期间，不发")
+    for due in passed[-MAX_RECORDED:]:
+        campaign_rows.add_occurrence(session, campaign.id, due, now, state="void", note="暂停期间，不发")
 
 
 def stop(session: Session, author: Author, campaign_id: int, reason: str, now: datetime) -> int:
     """For good: nothing more falls due, what still waits is not sent. How many were still waiting."""
-    campaign = own(session, author, campaign_id, hold=True)
+    campaign = require_campaign(session, author, campaign_id, hold=True)
     if campaign.state == "stopped":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」已经停止。")
     campaign_rows.set_state(session, campaign_id, campaign.state, "stopped", now)
-    campaign_rows.plan_from(session, campaign_id, None)
+    campaign_rows.set_planned_until(session, campaign_id, None)
     skipped = campaign_rows.skip_queued(session, campaign_id, "活动已停止")
     audit.record(session, now, author.actor, author.via, "停止活动", f"campaign:{campaign_id}", detail=f"{reason}；{skipped} 条未发".strip("；"))
     return skipped
@@ -213,7 +213,7 @@ def stop(session: Session, author: Author, campaign_id: int, reason: str, now: d
 
 def pause_all(session: Session, author: Author, reason: str, now: datetime) -> bool:
     """The switch for an emergency: no push of any campaign from now on; answers, lessons and running exams go on. False when it was on."""
-    _whole(author)
+    _require_whole_agency(author)
     changed = switches.turn(session, switches.PAUSED, True, author.actor, now, reason)
     audit.record(session, now, author.actor, author.via, "暂停全部推送", detail=reason)
     return changed
@@ -224,7 +224,7 @@ def resume_all(session: Session, author: Author, now: datetime) -> bool:
 
     Deadlines of what had been sent move by the working days of the pause (`bot/domain/delivery/reminders.py`).
     """
-    _whole(author)
+    _require_whole_agency(author)
     switch = switches.switch(session, switches.PAUSED)
     changed = switches.turn(session, switches.PAUSED, False, author.actor, now)
     if changed and switch is not None and day_of(switch.at) < day_of(now):
@@ -233,7 +233,7 @@ def resume_all(session: Session, author: Author, now: datetime) -> bool:
     return changed
 
 
-def _whole(author: Author) -> None:
+def _require_whole_agency(author: Author) -> None:
     if author.roots is not None:
         raise Refusal("暂停或恢复全部推送，只有全局的管理员可以做。您可以暂停自己单位的活动：暂停 编号 原因。")
 
@@ -243,31 +243,31 @@ def _whole(author: Author) -> None:
 
 def change(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime, **changed: Any) -> Campaign:
     """The next version of a plan, by which a running one goes at once: any of its fields; of one that is over only the clause."""
-    campaign = own(session, author, campaign_id, hold=True)
+    campaign = require_campaign(session, author, campaign_id, hold=True)
     if campaign.state in ("stopped", "done") and changed.keys() != {"clause"}:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，不能再改；请另建一个。")
-    _known_rule(changed.get("missed", campaign.missed))
+    _require_missed_rule(changed.get("missed", campaign.missed))
     if "audience" in changed:
-        changed["audience"] = reach(session, author, changed["audience"])
+        changed["audience"] = reachable_audience(session, author, changed["audience"])
     content: CampaignContent = changed.get("content", campaign.content)
     schedule: Schedule = changed.get("schedule", campaign.schedule)
     if content.kind == "series" and schedule.kind != "series":
         changed["schedule"] = _as_series(schedule)
     elif content.kind != "series" and schedule.kind == "series":
-        changed["schedule"] = unrolled(schedule)
+        changed["schedule"] = without_series(schedule)
     if fault := campaign_content.content_faults(content, catalog.library):
         raise Refusal(fault)
     updated = replace(campaign, **changed)
     campaign_rows.change(session, updated, now)
     if campaign.state == "running" and updated.schedule != campaign.schedule:
-        campaign_rows.plan_from(session, campaign_id, _taken_over(session, catalog.library.calendar, campaign, updated, now))
+        campaign_rows.set_planned_until(session, campaign_id, _replanned_from(session, catalog.library.calendar, campaign, updated, now))
     columns = "、".join(sorted(COLUMNS.get(field, field) for field in changed))
     detail = f"第 {campaign.version + 1} 版：{columns}；{describe_schedule(updated.schedule)}；{describe_audience(updated.audience)}"
     audit.record(session, now, author.actor, author.via, "修改活动", f"campaign:{campaign_id}", detail=detail)
-    return own(session, author, campaign_id)
+    return require_campaign(session, author, campaign_id)
 
 
-def _taken_over(session: Session, calendar: Calendar, before: Campaign, after: Campaign, now: datetime) -> datetime:
+def _replanned_from(session: Session, calendar: Calendar, before: Campaign, after: Campaign, now: datetime) -> datetime:
     """From when the new plan counts. What was due and has not come about yet stays due where the new plan has it too, and is missed where not.
 
     The new plan brings nothing about that was not due before it was made.
@@ -280,27 +280,29 @@ def _taken_over(session: Session, calendar: Calendar, before: Campaign, after: C
         # Nobody can say what was due in a year that nobody entered; from now on the campaign asks for it.
         return now
     carried_over = list(takewhile(set(overdue).__contains__, reversed(planned)))
-    for due in [due_at for due_at in overdue if due_at not in carried_over][-MOST_VOIDED:]:
-        campaign_rows.occur(session, before.id, due, now, state="missed", note="计划改了，原定的这一次没有发")
+    for due in [due_at for due_at in overdue if due_at not in carried_over][-MAX_RECORDED:]:
+        campaign_rows.add_occurrence(session, before.id, due, now, state="missed", note="计划改了，原定的这一次没有发")
     return min(carried_over, default=now)
 
 
 def skip_date(session: Session, catalog: Catalog, author: Author, campaign_id: int, day: date, now: datetime) -> Campaign:
     """One day on which it does not fall due."""
-    campaign = own(session, author, campaign_id)
-    return change(session, catalog, author, campaign_id, now, schedule=without(campaign.schedule, day))
+    campaign = require_campaign(session, author, campaign_id)
+    return change(session, catalog, author, campaign_id, now, schedule=without_date(campaign.schedule, day))
 
 
 def recall(session: Session, author: Author, campaign_id: int, now: datetime) -> RecallOutcome:
     """The last time it went out is void: what waits is not sent, what went out is named for the channels that can take it back, and its readers are
     told. What was learnt or answered by then counts; 已阅 and 投票 that come later do not."""
-    campaign = own(session, author, campaign_id, hold=True)
-    last_occurrence = next((occurrence for occurrence in campaign_rows.latest(session, campaign_id, 1) if occurrence.state == "fired"), None)
+    campaign = require_campaign(session, author, campaign_id, hold=True)
+    last_occurrence = next(
+        (occurrence for occurrence in campaign_rows.latest_occurrences(session, campaign_id, 1) if occurrence.state == "fired"), None
+    )
     if last_occurrence is None:
         raise Refusal(f"活动 {campaign_id} 最近没有发出过，没有可以撤回的。")
     skipped = campaign_rows.skip_occurrence(session, last_occurrence.id, "已撤回")
-    sent = tuple(campaign_rows.sent(session, last_occurrence.id))
-    campaign_rows.void(session, last_occurrence.id, "已撤回")
-    tell_recalled(session, campaign.name, last_occurrence.due, campaign_rows.reached(session, last_occurrence.id), now)
+    sent = tuple(campaign_rows.sent_deliveries(session, last_occurrence.id))
+    campaign_rows.void_occurrence(session, last_occurrence.id, "已撤回")
+    notify_recalled(session, campaign.name, last_occurrence.due, campaign_rows.reached_people(session, last_occurrence.id), now)
     audit.record(session, now, author.actor, author.via, "撤回活动", f"occurrence:{last_occurrence.id}", detail=f"未发 {skipped}，已发 {len(sent)}")
     return RecallOutcome(skipped, sent)

@@ -20,7 +20,7 @@ TARGET = "更正"
 _PASS = {True: "合格", False: "不合格", None: "待阅卷"}
 
 
-def target_of(correction_id: int) -> str:
+def notice_target(correction_id: int) -> str:
     return f"{TARGET}:{correction_id}"
 
 

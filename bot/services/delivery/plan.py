@@ -11,23 +11,23 @@ from sqlmodel import Session
 from bot.domain.campaign.content import CampaignContent, render_content
 from bot.domain.contest.contest import contest_of
 from bot.domain.delivery.outbound_message import OutboundMessage
-from bot.domain.delivery.platform_limits import WECHAT_HOURS
-from bot.domain.delivery.quiet_hours import MIDST, RANK, TURN, URGENT, DeliveryRule, chosen_hour, quiet_until
+from bot.domain.delivery.platform_limits import WECHAT_WINDOW
+from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
 from bot.domain.exam.exam import GO_ON, exam_of
 from bot.domain.message import Address, Reply
 from bot.domain.people.person import Preference
 from bot.services.delivery import reminder_messages
 from bot.services.library.catalog import Catalog
 from bot.storage.delivery.queue import QueuedDelivery
-from bot.storage.delivery.recipients import ReachableAccount, RecipientFacts, known
+from bot.storage.delivery.recipients import ReachableAccount, RecipientFacts, recipient_facts
 
 DONE, GONE, VOID, REMINDED, ENDED = "已完成", "已离职", "已撤回", "今天已提醒过", "竞赛已结束"
 NOWHERE, TRIED, WINDOW = "没有可用渠道", "各渠道都没有送达", "微信 48 小时内没有互动"
 QUIET, CHOSEN, BUSY = "等免打扰时段结束", "等本人设定的时间", "等手头的任务做完"
-STUDY = ("lesson", "daily", "series", "digest")
+STUDY_KINDS = ("lesson", "daily", "series", "digest")
 """What comes at the hour that a person chose; a notice does not wait for it."""
 
-MADE_AT_ONCE = 200
+MAX_PERSONAL_TEXTS = 200
 """Texts made for one person each in one plan: each takes a handful of queries, and a plan is good for seconds only."""
 
 
@@ -44,13 +44,13 @@ class OpenChannels:
 class ReadyDelivery:
     """Something that may be said now, on one channel. `heard` is when the person last spoke there; `beyond` when that need not be lately."""
 
-    owed: QueuedDelivery
-    parcel: OutboundMessage
+    queued: QueuedDelivery
+    message: OutboundMessage
     rank: int
-    heard: datetime | None
-    others: int
+    last_heard: datetime | None
+    fallbacks: int
     """Further channels that may be tried when this one fails."""
-    beyond: bool = False
+    beyond_window: bool = False
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class DeliveryPlan:
     skip: list[tuple[int, str]] = field(default_factory=list)
 
 
-def plan(
+def plan_deliveries(
     session: Session,
     catalog: Catalog,
     claimed: Sequence[QueuedDelivery],
@@ -74,10 +74,10 @@ def plan(
 
     Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
     """
-    facts = known(session, claimed, now)
-    order = sorted(claimed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id))
-    personal_now, personal_next = _told_apart(facts, order, now)
-    personal = _personal(session, catalog, facts, personal_now, now)
+    facts = recipient_facts(session, claimed, now)
+    order = sorted(claimed, key=lambda each: (PRIORITY.get(facts.content[each.occurrence_id].kind, URGENT_PRIORITY + 1), each.id))
+    personal_now, personal_next = _split_personal(facts, order, now)
+    personal = _personal_replies(session, catalog, facts, personal_now, now)
     result = DeliveryPlan(later=[(delivery.id, now, "") for delivery in personal_next])
     served: set[int] = set()
     postponed = {delivery.id for delivery in personal_next}
@@ -85,11 +85,11 @@ def plan(
         content, rule = facts.content[delivery.occurrence_id], facts.rule[delivery.occurrence_id]
         if delivery.id in postponed:
             continue
-        if reason := _needless(facts, delivery, content) or (DONE if personal.get(delivery.id, content) is None else ""):
+        if reason := _skip_reason(facts, delivery, content) or (DONE if personal.get(delivery.id, content) is None else ""):
             result.skip.append((delivery.id, reason))
             continue
-        rank = RANK.get(content.kind, URGENT + 1)
-        if (wait := _wait(facts, delivery, content, rule, now)) is not None:
+        rank = PRIORITY.get(content.kind, URGENT_PRIORITY + 1)
+        if (wait := _waiting_until(facts, delivery, content, rule, now)) is not None:
             result.later.append((delivery.id, *wait))
             continue
         routes = _routes(facts, delivery, rule, now, channels, (tried or {}).get(delivery.id, ()))
@@ -99,30 +99,30 @@ def plan(
         first = routes[0]
         if (until := channels.closed.get(first.channel)) is not None and until > now:
             result.later.append((delivery.id, until, "通道暂停中"))
-        elif delivery.person_id in served and rank > URGENT:
-            result.later.append((delivery.id, now + TURN, BUSY))
+        elif delivery.person_id in served and rank > URGENT_PRIORITY:
+            result.later.append((delivery.id, now + BUSY_DELAY, BUSY))
         else:
             served.add(delivery.person_id)
             if content.kind == "reminder":
                 facts.reminded[delivery.person_id].add(delivery.id)
-            reply = personal.get(delivery.id) or render_content(content, catalog, facts.person[delivery.person_id], delivery.occurrence_id)
-            result.ready.append(_ready(facts, delivery, reply, rank, routes, channels))
+            reply = personal.get(delivery.id) or render_content(content, catalog, facts.learner[delivery.person_id], delivery.occurrence_id)
+            result.ready.append(_ready_delivery(facts, delivery, reply, rank, routes, channels))
     return result
 
 
-def _told_apart(facts: RecipientFacts, order: Sequence[QueuedDelivery], now: datetime) -> tuple[list[QueuedDelivery], list[QueuedDelivery]]:
+def _split_personal(facts: RecipientFacts, order: Sequence[QueuedDelivery], now: datetime) -> tuple[list[QueuedDelivery], list[QueuedDelivery]]:
     """What is made for one person each and may go: what is made now, and what the next plan makes, lest this one is stale before it is ready."""
     personal = [delivery for delivery in order if reminder_messages.is_personal(facts.content[delivery.occurrence_id])]
     due = [
         delivery
         for delivery in personal
-        if not _needless(facts, delivery, facts.content[delivery.occurrence_id])
-        and _wait(facts, delivery, facts.content[delivery.occurrence_id], facts.rule[delivery.occurrence_id], now) is None
+        if not _skip_reason(facts, delivery, facts.content[delivery.occurrence_id])
+        and _waiting_until(facts, delivery, facts.content[delivery.occurrence_id], facts.rule[delivery.occurrence_id], now) is None
     ]
-    return due[:MADE_AT_ONCE], due[MADE_AT_ONCE:]
+    return due[:MAX_PERSONAL_TEXTS], due[MAX_PERSONAL_TEXTS:]
 
 
-def _personal(
+def _personal_replies(
     session: Session, catalog: Catalog, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], now: datetime
 ) -> dict[int, Reply | None]:
     """What is made for each person at the last moment: reminders, digests. None where meanwhile there is nothing to say."""
@@ -131,26 +131,26 @@ def _personal(
         for delivery in deliveries
         if reminder_messages.is_personal(facts.content[delivery.occurrence_id])
     }
-    return reminder_messages.told(session, catalog, wanted, now) if wanted else {}
+    return reminder_messages.personal_replies(session, catalog, wanted, now) if wanted else {}
 
 
-def _needless(facts: RecipientFacts, delivery: QueuedDelivery, content: CampaignContent) -> str:
+def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: CampaignContent) -> str:
     """Why nothing need be said any more; empty when it has to."""
     person_id = delivery.person_id
     if delivery.occurrence_id in facts.void:
         return VOID
-    if person_id in facts.left or person_id not in facts.person:
+    if person_id in facts.former or person_id not in facts.learner:
         return GONE
     if person_id in facts.away:
         return facts.away[person_id]
     trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
-    if (contest in facts.ended or exam in facts.over) and not trial:
+    if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
         return ENDED
     done = not trial and (
-        (content.lesson and (person_id, content.lesson) in facts.lessons)
-        or ((content.kind == "daily" or content.target == "每日") and person_id in facts.daily)
-        or (person_id, contest) in facts.played
-        or (person_id, exam) in facts.sat
+        (content.lesson and (person_id, content.lesson) in facts.done_lessons)
+        or ((content.kind == "daily" or content.target == "每日") and person_id in facts.done_daily)
+        or (person_id, contest) in facts.played_contests
+        or (person_id, exam) in facts.sat_exams
         or (delivery.occurrence_id, person_id) in facts.voted
         or delivery.id in facts.read
     )
@@ -161,21 +161,21 @@ def _needless(facts: RecipientFacts, delivery: QueuedDelivery, content: Campaign
     return ""
 
 
-def _wait(
+def _waiting_until(
     facts: RecipientFacts, delivery: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime
 ) -> tuple[datetime, str] | None:
     """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (bot/docs/rules.md S28)."""
-    if (until := facts.examined.get(delivery.person_id)) is not None and content.target != GO_ON:
-        return min(until, now + TURN), BUSY
-    preference = facts.chosen.get(delivery.person_id, Preference())
-    if rule.quiet and (until := quiet_until(now, preference)) is not None:
+    if (until := facts.exam_until.get(delivery.person_id)) is not None and content.target != GO_ON:
+        return min(until, now + BUSY_DELAY), BUSY
+    preference = facts.preference.get(delivery.person_id, Preference())
+    if rule.quiet and (until := quiet_hours_end(now, preference)) is not None:
         return until, QUIET
-    if content.kind in STUDY and preference.push_at and rule.quiet and (chosen_time := chosen_hour(now, preference.push_at)) is not None:
+    if content.kind in STUDY_KINDS and preference.push_at and rule.quiet and (chosen_time := chosen_hour(now, preference.push_at)) is not None:
         return chosen_time, CHOSEN
-    if delivery.person_id in facts.busy and RANK.get(content.kind, URGENT + 1) > URGENT:
-        heard = max((account.heard for account in facts.accounts[delivery.person_id] if account.heard is not None), default=None)
-        if heard is not None and now - heard < MIDST:
-            return now + TURN, BUSY
+    if delivery.person_id in facts.busy and PRIORITY.get(content.kind, URGENT_PRIORITY + 1) > URGENT_PRIORITY:
+        heard = max((account.last_heard for account in facts.accounts[delivery.person_id] if account.last_heard is not None), default=None)
+        if heard is not None and now - heard < ACTIVE_FOR:
+            return now + BUSY_DELAY, BUSY
     return None
 
 
@@ -192,10 +192,10 @@ def _routes(
     untried = [account for account in accounts if account.channel not in tried]
     if not untried or (tried and not rule.fallback):
         return TRIED
-    speakable = [account for account in untried if account.channel != "wechat" or _reachable(account, now, channels)]
+    speakable = [account for account in untried if account.channel != "wechat" or _is_wechat_open(account, now, channels)]
     if not speakable:
         return WINDOW
-    preferred = facts.chosen.get(delivery.person_id, Preference()).channel
+    preferred = facts.preference.get(delivery.person_id, Preference()).channel
 
     def order(account: ReachableAccount) -> tuple[int, bool, bool, float, int]:
         named = rule.channels.index(account.channel) if rule.channels else 0
@@ -204,26 +204,26 @@ def _routes(
             named,
             shut and rule.fallback,
             account.channel != preferred,
-            -(account.heard.timestamp() if account.heard else 0.0),
-            _place(account, channels),
+            -(account.last_heard.timestamp() if account.last_heard else 0.0),
+            _channel_order(account, channels),
         )
 
     return sorted(speakable, key=order)
 
 
-def _reachable(account: ReachableAccount, now: datetime, channels: OpenChannels) -> bool:
+def _is_wechat_open(account: ReachableAccount, now: datetime, channels: OpenChannels) -> bool:
     """WeChat lets customer-service messages through for 48 hours after somebody spoke (bot/docs/protocols.md#wechat-customer-service)."""
-    return "wechat" in channels.beyond_window or (account.heard is not None and now - account.heard < WECHAT_HOURS)
+    return "wechat" in channels.beyond_window or (account.last_heard is not None and now - account.last_heard < WECHAT_WINDOW)
 
 
-def _place(account: ReachableAccount, channels: OpenChannels) -> int:
+def _channel_order(account: ReachableAccount, channels: OpenChannels) -> int:
     return channels.on.index(account.channel)
 
 
-def _ready(
+def _ready_delivery(
     facts: RecipientFacts, delivery: QueuedDelivery, reply: Reply, rank: int, routes: Sequence[ReachableAccount], channels: OpenChannels
 ) -> ReadyDelivery:
     first = routes[0]
     message = OutboundMessage(Address(first.channel, first.app, first.user), reply, f"d{delivery.id}")
     fallbacks = len(routes) - 1 if facts.rule[delivery.occurrence_id].fallback else 0
-    return ReadyDelivery(delivery, message, rank, first.heard, fallbacks, first.channel in channels.beyond_window)
+    return ReadyDelivery(delivery, message, rank, first.last_heard, fallbacks, first.channel in channels.beyond_window)

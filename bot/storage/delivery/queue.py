@@ -19,10 +19,10 @@ from bot.storage.db.query import Statement
 from bot.storage.system import switches
 from bot.storage.tables.columns import moment, stamp
 
-TRIES = 8
-PATIENCE = timedelta(hours=6)
+MAX_TRIES = 8
+MIN_RETRY_PERIOD = timedelta(hours=6)
 """Something that fails for now is given up after so many tries, and not before so long."""
-LONGEST_WAIT = 1800.0
+MAX_RETRY_SECONDS = 1800.0
 
 # The campaigns whose deliveries wait, and the emergency switch; asked in the statement itself, so that there is no moment between.
 _MAY_GO = """campaign_id NOT IN (SELECT id FROM campaign WHERE state IN ('paused', 'stopped'))
@@ -136,19 +136,19 @@ def release(session: Session, holder: str, now: datetime) -> int:
     return _RELEASE.run(session, holder=holder, now=stamp(now))
 
 
-def sweep(session: Session, now: datetime) -> int:
+def expire_leases(session: Session, now: datetime) -> int:
     """How many leases ended without word; nobody sends those again by itself."""
     return _SWEEP.run(session, now=stamp(now))
 
 
-def again_at(tries: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
+def retry_at(tries: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
     """When to try again what surely did not arrive; None to give it up."""
-    if tries >= TRIES and now - created_at >= PATIENCE:
+    if tries >= MAX_TRIES and now - created_at >= MIN_RETRY_PERIOD:
         return None
-    return now + timedelta(seconds=max(retry_after or 0.0, min(5.0 * 2 ** min(tries, 16), LONGEST_WAIT)))
+    return now + timedelta(seconds=max(retry_after or 0.0, min(5.0 * 2 ** min(tries, 16), MAX_RETRY_SECONDS)))
 
 
-def waiting(session: Session) -> tuple[int, datetime | None, int]:
+def queue_depth(session: Session) -> tuple[int, datetime | None, int]:
     """How many are queued, since when the oldest has been due, how many are under way."""
     count, oldest = _WAITING.one(session)
     return int(count), None if oldest is None else moment(oldest), int(_SENDING.one(session)[0])

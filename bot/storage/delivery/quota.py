@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.delivery.platform_limits import WECHAT_HOURS, WECHAT_MESSAGES, PlatformLimit, Window
+from bot.domain.delivery.platform_limits import WECHAT_MESSAGES, WECHAT_WINDOW, PlatformLimit, Window
 from bot.domain.times import day_of
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 LOCK = 7_235_002
 """PostgreSQL's advisory lock of all budgets: one lock, so that two replicas never wait for each other crosswise."""
-KEPT = timedelta(days=70)
+KEPT_FOR = timedelta(days=70)
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(:n)")
 _USED = Statement("SELECT COALESCE(SUM(used), 0) FROM budget WHERE name = :name AND began >= :since")
@@ -57,7 +57,7 @@ class QuotaAccount:
         return max(0, usable - used)
 
     def spend(self, name: str, window: Window, amount: int, now: datetime) -> None:
-        since, began = stamp(window.since(now)), stamp(window.began(now))
+        since, began = stamp(window.since(now)), stamp(window.start(now))
         self._used[name, since] = self._used.get((name, since), 0) + amount
         self._spent[name, began] = self._spent.get((name, began), 0) + amount
 
@@ -82,7 +82,7 @@ def _rows(session: Session, names: Sequence[str], since: str) -> Iterator[tuple[
         yield from ((row[0], row[1], int(row[2])) for row in Statement(text).all(session, since=since, **values))
 
 
-def parts(session: Session, windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, datetime, int]]:
+def used_by_part(session: Session, windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, datetime, int]]:
     """What was used in each part of the windows that lie around `now`, by name: (name, when the part began, how much)."""
     by_since: dict[str, list[str]] = {}
     for name, window in windows.items():
@@ -91,34 +91,34 @@ def parts(session: Session, windows: Mapping[str, Window], now: datetime) -> Ite
         yield from ((name, moment(began), used) for name, began, used in _rows(session, names, since))
 
 
-def left(session: Session, limits: Iterable[PlatformLimit], accounts: dict[str, int], now: datetime) -> dict[str, int]:
+def remaining(session: Session, limits: Iterable[PlatformLimit], accounts: dict[str, int], now: datetime) -> dict[str, int]:
     """What is left of each limit that is not a person's, by its key; reads only."""
     remaining: dict[str, int] = {}
     for limit in limits:
         if not limit.per_person:
             used = _USED.one(session, name=limit.key(), since=stamp(limit.window.since(now)))[0]
-            remaining[limit.key()] = max(0, limit.room(accounts.get(limit.channel, 0)) - int(used))
+            remaining[limit.key()] = max(0, limit.usable(accounts.get(limit.channel, 0)) - int(used))
     return remaining
 
 
 def forget(session: Session, now: datetime) -> int:
     """Drop what no window looks at any more."""
-    return _FORGET.run(session, before=stamp(now - KEPT)) + _FORGET_SHORT.run(session, before=stamp(now - timedelta(days=3)))
+    return _FORGET.run(session, before=stamp(now - KEPT_FOR)) + _FORGET_SHORT.run(session, before=stamp(now - timedelta(days=3)))
 
 
-def since_heard(user: str) -> str:
+def wechat_row_name(user: str) -> str:
     """The name of the row that counts WeChat's messages since a person's own, which `began` names."""
     return f"wechat/person/window/{user}"
 
 
-def heard_used(session: Session, user: str, heard: datetime) -> int:
-    row = _AT.one(session, name=since_heard(user), began=stamp(heard))
+def used_since_heard(session: Session, user: str, heard: datetime) -> int:
+    row = _AT.one(session, name=wechat_row_name(user), began=stamp(heard))
     return 0 if row is None else int(row[0])
 
 
 def spend_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
     """Count `n` more; below zero gives back."""
-    _SPEND.run(session, name=since_heard(user), began=stamp(heard), n=messages)
+    _SPEND.run(session, name=wechat_row_name(user), began=stamp(heard), n=messages)
 
 
 _LAST = Statement("SELECT MAX(arrived_at) FROM inbox WHERE channel = :channel AND sender = :user")
@@ -135,17 +135,17 @@ def last_heard(session: Session, channel: str, user: str) -> datetime | None:
     return None if row is None or row[0] is None else moment(row[0])
 
 
-def window_open(session: Session, user: str, now: datetime) -> bool:
+def is_wechat_open(session: Session, user: str, now: datetime) -> bool:
     """True when a follower spoke less than 48 hours ago and what that opened is not used up (bot/docs/protocols.md#wechat-customer-service).
 
     Counts nothing: the delivery that is under way has counted itself already (services/delivery.py). A tap opens less than a sentence does and
     is not told from one here; what the platform refuses then goes the other way.
     """
     heard = last_heard(session, "wechat", user)
-    return heard is not None and now - heard < WECHAT_HOURS and heard_used(session, user, heard) <= WECHAT_MESSAGES
+    return heard is not None and now - heard < WECHAT_WINDOW and used_since_heard(session, user, heard) <= WECHAT_MESSAGES
 
 
-def came_to_nothing(session: Session, channel: str, platform_id: str, error: str, since: datetime) -> int:
+def mark_failed(session: Session, channel: str, platform_id: str, error: str, since: datetime) -> int:
     """Mark what was sent since then under this id as failed after all; how many rows that were."""
     return _FAILED.run(session, channel=channel, platform_id=platform_id, error=error, since=stamp(since))
 

@@ -24,7 +24,7 @@ from bot.storage.db.query import Statement
 from bot.storage.system import switches
 from bot.storage.tables.columns import moment, stamp
 
-AT_ONCE = 500
+BATCH = 500
 
 _SENT = Statement(
     """SELECT c.id, c.name, c.content, c.delivery, o.id, o.due, o.content FROM campaign c JOIN occurrence o ON o.campaign_id = c.id
@@ -122,7 +122,7 @@ def sent_with_deadline(session: Session, since: datetime) -> list[tuple[Reminder
     return [task for row in _SENT.all(session, since=stamp(since)) if (task := _task(row)) is not None]
 
 
-def last_of(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[str, Any]] | None:
+def last_task(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[str, Any]] | None:
     """The last time a campaign fell due; None when it never did, or nobody can be seen to do it."""
     row = _LAST.one(session, id=campaign_id)
     return None if row is None else _task(row)
@@ -130,15 +130,15 @@ def last_of(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[s
 
 def open_people(session: Session, task: ReminderTask, today: date, among: Collection[int] | None = None) -> list[int]:
     """Who was owed it and has not done it, without those who are away or have left."""
-    values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired.isoformat()}
-    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1))), "exam": exam_of(task.content.target)}
+    values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired_on.isoformat()}
+    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of(task.content.target)}
     values["contest"] = contest_of(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
     if among is None:
         return [row[0] for row in Statement(_OPEN.format(done=done, only="")).all(session, **values)]
     wanted, open_ids = sorted(among), []
-    for start in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+    for start in range(0, len(wanted), BATCH):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
         open_ids += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
     return open_ids
 
@@ -176,12 +176,12 @@ def heads(session: Session, people: Collection[int], today: date) -> dict[int, i
     return head_of
 
 
-def names(session: Session, people: Collection[int]) -> dict[int, tuple[str, str, str]]:
+def names_by_id(session: Session, people: Collection[int]) -> dict[int, tuple[str, str, str]]:
     """(name, staff number, tier) by id."""
     by_id: dict[int, tuple[str, str, str]] = {}
     wanted = sorted(people)
-    for start in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+    for start in range(0, len(wanted), BATCH):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
         by_id |= {row[0]: (row[1], row[2], row[3]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
     return by_id
 
@@ -191,7 +191,7 @@ def digest_readers(session: Session, today: date) -> list[int]:
     return [row[0] for row in _READERS.all(session, day=today.isoformat())]
 
 
-def week(session: Session, person_id: int, first: date, last: date) -> tuple[int, int]:
+def week_totals(session: Session, person_id: int, first: date, last: date) -> tuple[int, int]:
     """(daily sets finished, credit seconds earned) from one day to another."""
     row = _WEEK.one(session, person_id=person_id, first=first.isoformat(), last=last.isoformat())
     return int(row[0]), int(row[1])
@@ -201,8 +201,8 @@ def reminded_since(session: Session, people: Collection[int], morning: datetime)
     """Who of some people has had a reminder since a moment."""
     reminded: set[int] = set()
     wanted = sorted(people)
-    for start in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+    for start in range(0, len(wanted), BATCH):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
         reminded |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
     return reminded
 
@@ -210,12 +210,12 @@ def reminded_since(session: Session, people: Collection[int], morning: datetime)
 # ── Owing ──
 
 
-def ran(session: Session, kind: str, name: str, due: datetime) -> bool:
+def has_run(session: Session, kind: str, name: str, due: datetime) -> bool:
     """Whether the house has reminded at a due time already."""
     return _RAN.one(session, kind=kind, name=name, due=stamp(due)) is not None
 
 
-def standing(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
+def standing_campaign(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
     """The house's own campaign for a kind of reminder, made when it is first needed, by one replica."""
     row = _STANDING.one(session, kind=content.kind, name=content.target)
     if row is None and switches.first_to(session, f"standing:{content.target}", now):
@@ -226,14 +226,14 @@ def standing(session: Session, content: CampaignContent, now: datetime, delivery
     return int(row[0])
 
 
-def owe(
+def queue_for_people(
     session: Session, campaign_id: int, due: datetime, people: Sequence[int], now: datetime, note: str = "", content: CampaignContent | None = None
 ) -> int | None:
     """One occurrence with a delivery for each person; its id for the one caller who wrote it, None for everybody after.
 
     `content` is what is said this time, where the campaign's own says it for no one time.
     """
-    occurrence_id = campaign.occur(session, campaign_id, due, now, content=content)
+    occurrence_id = campaign.add_occurrence(session, campaign_id, due, now, content=content)
     if occurrence_id is None:
         return None
     created_at = stamp(now)
