@@ -1,4 +1,4 @@
-"""`duty`: the duty list imported, looked at, ticked off."""
+"""`duty`: import the duty list, show it, tick off its activities."""
 
 from __future__ import annotations
 
@@ -65,26 +65,29 @@ def list_(year: Year = None, as_json: Json = False) -> None:
     today = day_of(now())
 
     def work(session: Session) -> list[dict[str, object]]:
-        planned = activity_rows.planned_by_duty(session, year or today.year)
-        found = []
-        for one in activity_rows.duties_of_year(session, year or today.year):
-            activities = planned.get(one.id, [])
-            done, state = activity.duty_progress(one, activities, today)
-            found.append(
+        by_duty = activity_rows.planned_by_duty(session, year or today.year)
+        rows = []
+        for duty in activity_rows.duties_of_year(session, year or today.year):
+            activities = by_duty.get(duty.id, [])
+            done, state = activity.duty_progress(duty, activities, today)
+            rows.append(
                 {
-                    "unit": one.unit,
-                    "law": one.law,
-                    "form": one.form,
-                    "count": one.count,
+                    "unit": duty.unit,
+                    "law": duty.law,
+                    "form": duty.form,
+                    "count": duty.count,
                     "done": done,
-                    "deadline": one.deadline.isoformat(),
+                    "deadline": duty.deadline.isoformat(),
                     "state": state,
-                    "liaison": one.liaison_no,
-                    "clause": one.clause,
-                    "activities": [{"id": each.id, "due_on": each.due_on.isoformat(), "state": each.state, "note": each.note} for each in activities],
+                    "liaison": duty.liaison_no,
+                    "clause": duty.clause,
+                    "activities": [
+                        {"id": planned.id, "due_on": planned.due_on.isoformat(), "state": planned.state, "note": planned.note}
+                        for planned in activities
+                    ],
                 }
             )
-        return found
+        return rows
 
     duties = reading(work)
     lines = [f"{duty['unit']}　{duty['law']}　{duty['form']} {duty['done']}/{duty['count']}　{duty['deadline']}　{duty['state']}" for duty in duties]

@@ -1,8 +1,6 @@
-"""`campaign`: what an administrator does in the chat, for scripts and for whoever sits at the shell; it reaches the whole agency.
+"""`campaign`: what an administrator does in the chat, for scripts and at the shell, where it reaches the whole agency.
 
-`campaign push`, `change`, `nudge`: what an administrator says in the chat as 推送, 活动 改 and 催学, for scripts.
-
-`campaign progress`: a bar while a campaign goes out, then who was not reached and why. `campaign budget`: what the platforms still allow.
+`progress` shows a bar while a campaign goes out, then who was not reached and why; `budget` what the platforms still allow.
 """
 
 from __future__ import annotations
@@ -106,14 +104,23 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
     """一个活动：内容、频次、对象、会收到的人、接下来的时间、最近几次的结果。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
-        one = manage.require_campaign(session, author(), campaign_id)
-        found = manage.preview(session, catalog, catalog.library.calendar, one.audience, one.schedule, now(), one.content)
+        row = manage.require_campaign(session, author(), campaign_id)
+        campaign_preview = manage.preview(session, catalog, catalog.library.calendar, row.audience, row.schedule, now(), row.content)
         past = campaign.latest_occurrences(session, campaign_id)
         counts = {occurrence.id: outcomes.count_by_state(session, occurrence.id) for occurrence in past}
-        last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
-        return {**_campaign_json(one), "preview": preview_json(found), "occurrences": last}, [
-            *messages.campaign_lines(one),
-            *(messages.preview_lines(found) if one.state in OPEN else []),
+        last = [
+            {
+                "id": occurrence.id,
+                "due": stamp(occurrence.due),
+                "state": occurrence.state,
+                "note": occurrence.note,
+                "deliveries": dict(counts[occurrence.id]),
+            }
+            for occurrence in past
+        ]
+        return {**_campaign_json(row), "preview": preview_json(campaign_preview), "occurrences": last}, [
+            *messages.campaign_lines(row),
+            *(messages.preview_lines(campaign_preview) if row.state in OPEN else []),
             *messages.occurrence_lines(past, counts),
         ]
 
@@ -279,7 +286,7 @@ def pack(
         return
     if apply:
         drafts = writing(with_catalog(lambda session, catalog: packs.draft_pack(session, catalog, author(), name, now(), parse_audience(to))))
-        show([_campaign_json(one) for one in drafts], as_json, [*(messages.campaign_line(one) for one in drafts), "已起草。"])
+        show([_campaign_json(draft) for draft in drafts], as_json, [*(messages.campaign_line(draft) for draft in drafts), "已起草。"])
         return
 
     def look(session: Session, catalog: Catalog) -> list[tuple[str, str]]:
@@ -288,8 +295,9 @@ def pack(
         items = packs.upcoming_items(catalog, packs.find_pack(catalog, head if year else name), now(), year)
         return [(item.name, f"{describe_schedule(schedule)}　{describe_content(pack_item_content(item))}") for item, schedule in items]
 
-    found = reading(with_catalog(look))
-    show([{"name": one, "plan": plan} for one, plan in found], as_json, [*(f"{one}　{plan}" for one, plan in found), "以上是预演，什么都没有写。"])
+    planned = reading(with_catalog(look))
+    lines = [*(f"{item_name}　{plan}" for item_name, plan in planned), "以上是预演，什么都没有写。"]
+    show([{"name": item_name, "plan": plan} for item_name, plan in planned], as_json, lines)
 
 
 def _list_packs(as_json: bool) -> None:
@@ -330,9 +338,9 @@ def push(
         return manage.preview(session, catalog, catalog.library.calendar, audience, immediate_schedule(now()), now(), content)
 
     def make(session: Session, catalog: Catalog) -> tuple[int, int, int]:
-        made = campaign_push.draft_push(session, catalog, author(), parse_content(send, catalog.library), parse_audience(to), now(), clause)
-        fired = campaign_push.confirm_push(session, catalog, catalog.library.calendar, author(), made, now())
-        return made, fired.invited, fired.excluded
+        campaign_id = campaign_push.draft_push(session, catalog, author(), parse_content(send, catalog.library), parse_audience(to), now(), clause)
+        fired = campaign_push.confirm_push(session, catalog, catalog.library.calendar, author(), campaign_id, now())
+        return campaign_id, fired.invited, fired.excluded
 
     campaign_preview = reading(with_catalog(look))
     if apply and not campaign_preview.count:
@@ -418,17 +426,17 @@ REFRESH_SECONDS = 0.5
 UNITS = {"call": "次调用", "message": "人次"}
 
 
-def _progress_json(found: DeliveryProgress) -> dict[str, Any]:
+def _progress_json(latest: DeliveryProgress) -> dict[str, Any]:
     return {
-        "campaign": found.campaign_id,
-        "name": found.name,
-        "occurrence": found.occurrence_id,
-        "due": stamp(found.due),
-        "counts": dict(found.counts),
-        "whole": found.total,
-        "ended": found.ended,
-        "reasons": [{"state": state, "reason": reason, "count": count} for state, reason, count in found.reasons],
-        "missed": [asdict(one) for one in found.missed],
+        "campaign": latest.campaign_id,
+        "name": latest.name,
+        "occurrence": latest.occurrence_id,
+        "due": stamp(latest.due),
+        "counts": dict(latest.counts),
+        "whole": latest.total,
+        "ended": latest.ended,
+        "reasons": [{"state": state, "reason": reason, "count": count} for state, reason, count in latest.reasons],
+        "missed": [asdict(person) for person in latest.missed],
     }
 
 

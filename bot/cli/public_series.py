@@ -1,4 +1,4 @@
-"""`public`: lessons for everybody who follows the official account, and a word into a group; none of it counts for the staff.
+"""`public`: articles for all followers of the official account and messages into a group; none of it counts as learning of the staff.
 
 See bot/docs/rules.md A27.
 """
@@ -111,8 +111,9 @@ def group(text: Annotated[str, typer.Argument(help="要说的话")], apply: Appl
 
     async def say(outbound: Outbound) -> SendReceipt:
         on = settings.dingtalk
-        token, secret, own = (one.get_secret_value() if one is not None else "" for one in (on.group_token, on.group_secret, on.client_secret))
-        api = dingtalk_api(base=on.api_base, client_id=on.client_id, client_secret=own)
+        secrets = (on.group_token, on.group_secret, on.client_secret)
+        token, secret, client_secret = (value.get_secret_value() if value is not None else "" for value in secrets)
+        api = dingtalk_api(base=on.api_base, client_id=on.client_id, client_secret=client_secret)
         robot = on.robot_code or on.client_id
         groups = Groups(outbound=outbound, api=api, oapi_base=on.oapi_base, robot_code=robot, token=token, secret=secret, clock=now)
         return await groups.broadcast(Reply(text))

@@ -1,4 +1,4 @@
-"""催学 and 预警: an administrator sees who is behind, and reminds them after looking at the list."""
+"""The commands 催学 and 预警: an administrator sees who is behind, and reminds them after looking at the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""普法责任清单: which office spreads which law, in which form, how often and until when; how far it has come."""
+"""The duty list (普法责任清单): which office teaches which law, in which form, how often and until when, and how far it has come."""
 
 from __future__ import annotations
 

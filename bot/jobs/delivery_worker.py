@@ -1,11 +1,7 @@
-"""The courier: claims what is owed, plans it, begins it within the budgets, hands it to the channels and writes down what came back.
+"""The delivery worker: claims queued deliveries, plans them, sends them within the quotas and writes down what became of them.
 
-Nothing is kept here that matters: a worker that dies leaves reservations that come back
-and leases that become `unknown` (bot/storage/delivery/queue.py).
-
-What was recalled after it went out is taken back by the channels that can, and said of those that cannot.
-
-As much of a channel as the jobs need.
+Nothing is kept here that matters: a worker that dies leaves reservations that come back and leases that become `unknown`
+(bot/storage/delivery/queue.py). It also recalls what went out in occurrences that were made void, on the channels that can.
 """
 
 from __future__ import annotations
@@ -40,7 +36,7 @@ Note = Callable[[str, str, float], None]
 Clock = Callable[[], datetime]
 
 ROUND_SECONDS = 1.0
-"""Seconds between two looks when nothing wakes the courier."""
+"""Seconds between two looks when nothing wakes the worker."""
 CLAIM_LIMIT = 1000
 RESERVED_SECONDS = 10.0
 """Seconds until what a dead holder had claimed is taken up by another: longer than a plan is good for."""
@@ -59,7 +55,7 @@ STOP_SECONDS = 5.0
 
 @dataclass(slots=True)
 class ChannelState:
-    """One channel as the courier sees it: what is under way, and until when it is left alone."""
+    """One channel: the calls under way, and until when it is left alone."""
 
     sender: PushChannel
     running: set[asyncio.Task[None]] = field(default_factory=set)
@@ -141,7 +137,7 @@ class DeliveryWorker:
                 return
 
     async def round(self) -> int:
-        """One claim, planned and sent as far as the budgets go; how many were claimed."""
+        """One claim, planned and sent as far as the quotas go; how many were claimed."""
         await self._sweep()
         now = self._clock()
         claimed = await self._write(lambda session: queue.claim(session, self._holder, now, CLAIM_LIMIT, self._reserved))
@@ -169,13 +165,13 @@ class DeliveryWorker:
         queue.put_off(session, delivery_plan.later, self._holder)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
-        # One key for all couriers' writes: on PostgreSQL they meet one writer and never wait for each other crosswise.
+        # One key for all delivery workers' writes: on PostgreSQL they meet one writer and never wait for each other crosswise.
         return await self._database.write(work, of="delivery")
 
     # ── One channel ──
 
     async def _send_groups(self, channel: ChannelState, waiting: list[DeliveryGroup]) -> None:
-        """Begin group after group, as many at a time as the channel has hands, until all are begun, the plan is stale or the budget is spent."""
+        """Begin group after group, as many at a time as a channel may have calls, until all are begun, the plan is stale or the quota is spent."""
         loop = asyncio.get_running_loop()
         until = loop.time() + PLAN_SECONDS
         while waiting and not self._stopping:

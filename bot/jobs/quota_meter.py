@@ -1,4 +1,4 @@
-"""What is said outside the courier, late answers and cards beside answers, is counted here and written down every second.
+"""Counts what is sent outside the delivery worker (late answers, cards beside answers) and writes it down every second.
 
 No answer waits for a row. What has to be said is spaced, so that a platform's seconds and minutes are kept; what may be left out is left out
 when a limit is reached.
@@ -109,7 +109,7 @@ class QuotaMeter:
         unwritten, self._unwritten = self._unwritten, []
         now = self._clock()
         try:
-            # The courier's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
+            # The delivery worker's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
             used = await self._database.write(
                 lambda session: quota_count.record_usage(session, _sum_usages(unwritten), now, self._all), of="delivery"
             )

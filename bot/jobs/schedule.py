@@ -1,7 +1,4 @@
-"""The clock knocks: what is done again and again while the service runs. The clock keeps nothing; the database knows what is due.
-
-Contests and matches by the clock: ended within seconds by whichever replica looks first, and what the players are to be told.
-"""
+"""The jobs that run again and again while the service runs: campaigns, reminders, exams, contests, cleaning. The database knows what is due."""
 
 from __future__ import annotations
 
@@ -32,14 +29,14 @@ SWEEP_EVERY = timedelta(hours=6)
 MEASURE_EVERY = timedelta(seconds=15)
 LINKS_KEPT = timedelta(days=1)
 FIRST_SWEEP_AFTER = timedelta(minutes=1)
-"""How long after the start the house is swept for the first time: a service that is restarted every night is swept too."""
+"""How long after the start old rows are deleted for the first time: a service that is restarted every night deletes them too."""
 
 CAMPAIGNS_EVERY = timedelta(seconds=1)
 REMIND_EVERY = timedelta(seconds=30)
 EXAMS_EVERY = timedelta(seconds=2)
 """Together with what is left for messages that arrived in time (SETTLE in bot/domain/exam/exam.py), an exam ends within ten seconds of its end."""
 JITTER_SECONDS = 0.2
-"""Seconds by which a tick may come late, so that replicas do not all knock at once; no due time ever contains it."""
+"""Seconds by which a tick may come late, so that replicas do not all look at once; no due time ever contains it."""
 
 Clock = Callable[[], datetime]
 
@@ -54,7 +51,7 @@ class ScheduledJob:
 
 
 def build_scheduler(database: Database, clock: Clock, measure: Callable[[], None], *more: ScheduledJob) -> AsyncIOScheduler:
-    """A scheduler, not started, with the fixed jobs of the house: none keeps state, none runs beside itself, a late knock still counts once."""
+    """A scheduler, not started, with the fixed jobs: none keeps state, none runs beside itself, a late tick still counts once."""
 
     async def forget() -> None:
         await sweep(database, clock())
@@ -81,7 +78,7 @@ async def run_campaigns(database: Database, catalog: Catalog, now: datetime) -> 
 
 
 async def run_reminders(database: Database, catalog: Catalog, now: datetime) -> int:
-    """Owe what the house itself has to say today: reminders, digests; how many. Whatever fails is looked at again at the next tick."""
+    """Queue the reminders and digests of today; how many. Whatever fails is looked at again at the next tick."""
     try:
         return await database.write(lambda session: reminders.queue_due(session, catalog, now), of="reminders")
     except Busy as busy:
@@ -109,7 +106,7 @@ async def run_exams(database: Database, catalog: Catalog, now: datetime) -> fini
 
 
 async def sweep(database: Database, now: datetime) -> int:
-    """Forget messages that no platform sends again, budgets that no window looks at, links that open nothing; how many messages.
+    """Forget messages that no platform sends again, quotas that no window looks at, links that open nothing; how many messages.
 
     A busy database waits its turn.
     """
@@ -128,7 +125,7 @@ CONTESTS_EVERY = timedelta(seconds=1)
 
 
 async def run_contests(database: Database, catalog: Catalog, now: datetime) -> bool:
-    """End what is due and owe everybody their news; True when the courier has something to carry."""
+    """End what is due and queue the news for the players; True when the delivery worker has something to send."""
     ended = await _guarded(lambda: end_contests(database, catalog, now))
     notified = await _guarded(lambda: run_duels(database, now))
     return bool(ended or notified)
@@ -151,7 +148,7 @@ async def end_contests(database: Database, catalog: Catalog, now: datetime) -> i
 
 
 async def run_duels(database: Database, now: datetime) -> int:
-    """End matches that are due, then owe their players the news; how many were told."""
+    """End matches that are due, then queue the news for their players; how many were notified."""
     await database.write(lambda session: duel.expire(session, now), of="duels")
     notified = 0
     for duel_id, person_id, news in await database.read(duels.owed):

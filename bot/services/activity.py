@@ -1,6 +1,6 @@
-"""The duty list: compared with what is kept, compiled into planned activities and drafts of campaigns, ticked off one by one.
+"""The duty list: read from a file, compared with what is stored, turned into planned activities and draft campaigns, ticked off one by one.
 
-The duty list as a file gives it: seven columns, every cell judged; a bad row names row, column and reason.
+A file has seven columns; every cell is checked, and a wrong one is named by row, column and reason.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class DutyImportPlan:
     def as_json(self) -> dict[str, Any]:
         return {
             "year": self.year,
-            "new": [str(one) for one in self.with_outcome("new")],
-            "changed": [str(one) for one in self.with_outcome("changed")],
+            "new": [str(item) for item in self.with_outcome("new")],
+            "changed": [str(item) for item in self.with_outcome("changed")],
             "same": len(self.with_outcome("same")),
-            "absent": [f"{one.unit}　{one.law}　{one.form}" for one in self.absent],
+            "absent": [f"{item.unit}　{item.law}　{item.form}" for item in self.absent],
         }
 
     def as_text(self) -> list[str]:
@@ -132,7 +132,7 @@ def _liaison(session: Session, typed: str, unit: str, now: datetime) -> tuple[in
 
 
 def import_list(session: Session, catalog: Catalog, author: Author, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
-    """Keep the list, plan its activities, draft its campaigns; a second time changes nothing. Whole or not at all, audited row by row."""
+    """Store the list, plan its activities, draft its campaigns; a second time changes nothing. Whole or not at all, audited row by row."""
     plan = compare_list(session, lines, year, now)
     for change in plan.changes:
         if change.outcome == "same":

@@ -146,7 +146,7 @@ def unit_id_of(session: Session, path: str) -> int:
 
 
 def idle_units(session: Session, year: int, today: date) -> list[tuple[str, int, str]]:
-    """(office, rows owed, liaisons) of the offices that have done nothing of the year's list by a day."""
+    """(office, rows of the list, liaisons) of the offices that have done nothing of the year's list by a day."""
     activities = planned_by_duty(session, year)
     by_unit: dict[str, tuple[int, int, dict[str, None]]] = {}
     for duty in duties_of_year(session, year):

@@ -1,4 +1,4 @@
-"""Campaigns, their occurrences and what is owed to whom; the rows decide that a thing falls due once."""
+"""Campaigns, their occurrences and the deliveries that these queue; unique rows decide that a due time comes about once."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def get_locked(session: Session, campaign_id: int) -> Campaign | None:
 
 
 def lock_if_free(session: Session, campaign_id: int) -> Campaign | None:
-    """As `held`, but None when another replica is at it."""
+    """As `get_locked`, but None when another replica has it locked."""
     if not _is_sqlite(session) and _LOCK.one(session, id=campaign_id) is None:
         return None
     return get(session, campaign_id)
@@ -152,11 +152,10 @@ def due_ids(session: Session, now: datetime) -> list[int]:
     return [row[0] for row in _DUE.all(session, now=stamp(now))]
 
 
-def change(session: Session, changed: Campaign, at: datetime) -> None:
-    """Write a campaign's plan anew, as its next version."""
-    one = changed
-    values = _values(one.name, one.content, one.schedule, one.audience, dict(one.delivery), one.missed, one.clause)
-    _CHANGE.run(session, **values, id=one.id, at=stamp(at))
+def change(session: Session, campaign: Campaign, at: datetime) -> None:
+    """Write a campaign's fields as its next version."""
+    values = _values(campaign.name, campaign.content, campaign.schedule, campaign.audience, dict(campaign.delivery), campaign.missed, campaign.clause)
+    _CHANGE.run(session, **values, id=campaign.id, at=stamp(at))
 
 
 def set_state(session: Session, campaign_id: int, was: str, state: str, at: datetime) -> bool:
@@ -190,7 +189,7 @@ def add_occurrence(
 
 
 def queue_deliveries(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
-    """Owe the occurrence to its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
+    """Queue the occurrence for its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
     selection, values = audience_rows.selection(session, audience, day_of(now), now)
     Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
     queued, total = _INVITED.one(session, id=occurrence_id)
@@ -222,10 +221,10 @@ def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
     return None if row is None else DueOccurrence(row)
 
 
-def latest_occurrences(session: Session, campaign_id: int, n: int = 5) -> list[DueOccurrence]:
+def latest_occurrences(session: Session, campaign_id: int, limit: int = 5) -> list[DueOccurrence]:
     """The last times a campaign fell due, newest first."""
-    occurrences = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
-    return [each for each in occurrences if each is not None]
+    occurrences = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=limit))
+    return [due for due in occurrences if due is not None]
 
 
 def last_part(session: Session, campaign_id: int) -> int:

@@ -29,6 +29,6 @@ async def test_occurrences_under_three_replicas_of_which_one_is_killed_every_sec
     found = await tick_and_kill(engine, 240, 10, tmp_path / "said")
     assert found.kills >= 3, found
     assert (found.fired, found.twice, found.missed) == (found.due, 0, 0), found
-    assert (found.owed, found.sent_twice) == (0, 0), found
+    assert (found.surplus, found.sent_twice) == (0, 0), found
     assert set(found.unsettled) <= {"unknown"}, found
     assert found.unsettled.get("unknown", 0) <= 20 * found.kills, found

@@ -39,7 +39,7 @@ def url_of(engine: Engine) -> str:
 
 @dataclass(eq=False)
 class Replica:
-    """A child process (child.py)."""
+    """A child process (tests/support/replica.py)."""
 
     process: asyncio.subprocess.Process
 
@@ -114,7 +114,7 @@ class PushOutcome:
 
 
 async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0) -> PushOutcome:
-    """Push to `count` people, kill the courier -9 once the platform was called `at` times, let another one finish."""
+    """Push to `count` people, kill the delivery worker with SIGKILL once the platform was called `at` times, let another one finish."""
     database = Database(engine)
     database.write_now(lambda session: queue_campaign(session, add_people(session, count), rule={"quiet": False}))
     platform, moment = Platform(), asyncio.Event()
@@ -151,7 +151,7 @@ class FireOutcome:
     fired: int
     twice: int
     missed: int
-    owed: int
+    surplus: int
     sent_twice: int
     unsettled: dict[str, int]
     kills: int
@@ -164,12 +164,12 @@ def add_campaigns(database: Database, count: int, minutes: int, began: datetime,
     def work(session: Session) -> None:
         add_people(session, people, ("local",))
         local = began.astimezone(SHANGHAI)
-        for n in range(count):
-            due_at = local + timedelta(minutes=1 + n * minutes // count)
+        for number in range(count):
+            due_at = local + timedelta(minutes=1 + number * minutes // count)
             schedule = Schedule("once", time=due_at.strftime("%H:%M"), on=due_at.date(), on_holiday="keep")
-            made = campaign.add(
+            campaign_id = campaign.add(
                 session,
-                f"活动{n}",
+                f"活动{number}",
                 CampaignContent("invitation", target="每日"),
                 schedule,
                 All(),
@@ -178,7 +178,7 @@ def add_campaigns(database: Database, count: int, minutes: int, began: datetime,
                 delivery={"quiet": False},
                 state="running",
             )
-            campaign.set_planned_until(session, made, began)
+            campaign.set_planned_until(session, campaign_id, began)
 
     database.write_now(work)
 
@@ -243,7 +243,7 @@ def _count_outcome(database: Database, count: int, people: int, kills: int, log:
             value(session, "SELECT COUNT(*) FROM delivery"),
         )
 
-    fired, twice, missed, owed = database.read_now(work)
+    fired, twice, missed, queued = database.read_now(work)
     sends = Counter(line.split()[0] for line in log.read_text().splitlines())
     late = [
         datetime.fromisoformat(row[1]) - datetime.fromisoformat(row[0])
@@ -251,6 +251,6 @@ def _count_outcome(database: Database, count: int, people: int, kills: int, log:
     ]
     by_state = queued_deliveries_states(database)
     return FireOutcome(
-        count, fired, twice, missed, owed - count * people, sum(1 for times in sends.values() if times > 1),
+        count, fired, twice, missed, queued - count * people, sum(1 for times in sends.values() if times > 1),
         {state: times for state, times in by_state.items() if state != "sent"}, kills, max(late, default=timedelta()).total_seconds(),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A post office without a wire: it keeps what it is handed and answers by script."""
+"""A channel without a platform: it keeps what it is handed and answers by script."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.conftest import NOW, Clock
 Script = Callable[[OutboundMessage], SendReceipt]
 
 
-def accept(parcel: OutboundMessage) -> SendReceipt:
-    return SendReceipt("sent", platform_id=f"id-{parcel.mark}")
+def accept(message: OutboundMessage) -> SendReceipt:
+    return SendReceipt("sent", platform_id=f"id-{message.mark}")
 
 
 @dataclass
 class FakePushChannel:
-    """A channel as the courier sees it."""
+    """A channel as the delivery worker sees it."""
 
     name: str = "wecom"
     script: Script = accept
@@ -59,16 +59,16 @@ class FakeRecallChannel(FakePushChannel):
 class NoteCounter:
     counts: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def __call__(self, what: str, channel: str, value: float) -> None:
-        self.counts[what, channel] = self.counts.get((what, channel), 0) + value
+    def __call__(self, event: str, channel: str, value: float) -> None:
+        self.counts[event, channel] = self.counts.get((event, channel), 0) + value
 
 
 def delivery_worker(
-    database: Database, *offices: FakePushChannel, clock: Clock | None = None, holder: str = "replica-1", **over: Any
+    database: Database, *channels: FakePushChannel, clock: Clock | None = None, holder: str = "replica-1", **over: Any
 ) -> DeliveryWorker:
-    """A courier over offices; on its shelf is nothing but an empty library."""
+    """A delivery worker over fake channels, with an empty library."""
     stock: Any = SimpleNamespace(library=SimpleNamespace(lessons={}))
-    return DeliveryWorker(database, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", NoteCounter()), **over)
+    return DeliveryWorker(database, lambda: stock, channels, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", NoteCounter()), **over)
 
 
 async def run_until_idle(worker: DeliveryWorker, rounds: int = 20) -> None:

@@ -1,4 +1,4 @@
-"""People to whom something is owed: rows as a campaign that fell due leaves them."""
+"""People with queued deliveries: rows as a campaign that fell due leaves them."""
 
 from __future__ import annotations
 
@@ -93,5 +93,5 @@ def rows(database: Database, columns: str = "id, state, channel, tries, error") 
 
 
 def run_sql(database: Database, statement: str, **values: Any) -> None:
-    """SQL past all doors."""
+    """Any SQL statement, for what no function of the storage offers."""
     database.write_now(lambda session: session.execute(text(statement), values))

@@ -1,8 +1,8 @@
 """A replica in a process of its own, to be killed: `python -m tests.support.replica push|tick …`.
 
-push DATABASE PLATFORM LEASE  runs a courier with the real WeCom channel until nothing is owed any more.
-tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a courier by a clock that showed BASE when the monotonic clock, which all processes share,
-showed BEGAN, and that runs SPEED times as fast; each parcel it sends is a line of LOG.
+push DATABASE PLATFORM LEASE  runs a delivery worker with the real WeCom channel until nothing is queued any more.
+tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a delivery worker by a clock that showed BASE when the monotonic clock, which all
+processes share, showed BEGAN, and that runs SPEED times as fast; each message it sends is a line of LOG.
 """
 
 from __future__ import annotations

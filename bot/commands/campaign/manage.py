@@ -1,4 +1,4 @@
-"""活动, 暂停, 恢复: administrators plan in a line, look at it, start it, hold it, end it."""
+"""The commands 活动, 暂停 and 恢复: administrators draft, look at, start, pause, change and stop campaigns."""
 
 from __future__ import annotations
 
@@ -148,13 +148,17 @@ def _parse_missed_rule(word: str) -> str:
 
 
 def _start(ctx: Context, argument: str) -> Reply:
-    ids = [parse_campaign_id(one, "活动 启动 12") for one in re.split(r"[\s、,]+", argument) if one] or [parse_campaign_id(argument, "活动 启动 12")]
+    ids = [parse_campaign_id(campaign_row, "活动 启动 12") for campaign_row in re.split(r"[\s、,]+", argument) if campaign_row] or [
+        parse_campaign_id(argument, "活动 启动 12")
+    ]
     lines = []
     for campaign_id in ids[:20]:
-        one = manage.require_campaign(ctx.session, author(ctx), campaign_id)
-        preview = manage.preview(ctx.session, ctx.catalog, ctx.library.calendar, one.audience, one.schedule, ctx.now, one.content)
+        campaign_row = manage.require_campaign(ctx.session, author(ctx), campaign_id)
+        preview = manage.preview(
+            ctx.session, ctx.catalog, ctx.library.calendar, campaign_row.audience, campaign_row.schedule, ctx.now, campaign_row.content
+        )
         manage.start(ctx.session, ctx.catalog, author(ctx), campaign_id, ctx.now)
-        lines.append(f"✅ 活动 {campaign_id}「{one.name}」已启动，{preview.count} 人，下一次 {messages.moment_text(preview.due[0])}。")
+        lines.append(f"✅ 活动 {campaign_id}「{campaign_row.name}」已启动，{preview.count} 人，下一次 {messages.moment_text(preview.due[0])}。")
     return Reply("\n".join(lines), buttons=(Option(f"暂停 {ids[0]}", "暂停"), Option("活动", "全部活动")))
 
 
@@ -184,11 +188,11 @@ def _change(ctx: Context, argument: str) -> Reply:
         raise Refusal(f"请写明改什么，一次一项：活动 改 {campaign_id} 频次=每周一 09:00（可改 名称、频次、对象、内容、依据、错过）。")
     key, value = assignment[1], assignment[2].strip()
     parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        "名称": ("name", lambda one: one[:80]),
+        "名称": ("name", lambda text: text[:80]),
         "频次": ("schedule", parse_schedule),
         "对象": ("audience", parse_audience),
-        "内容": ("content", lambda one: parse_content(one, ctx.library)),
-        "依据": ("clause", lambda one: one[:200]),
+        "内容": ("content", lambda text: parse_content(text, ctx.library)),
+        "依据": ("clause", lambda text: text[:200]),
         "错过": ("missed", _parse_missed_rule),
     }
     field, parse = parsers[key]
@@ -227,14 +231,14 @@ def _progress(ctx: Context, argument: str) -> Reply:
 
 def _pack(ctx: Context, argument: str) -> Reply:
     if not argument:
-        lines = [f"· {one.name}：{len(one.items)} 项，{one.about}" for one in ctx.library.packs.values()]
+        lines = [f"· {pack.name}：{len(pack.items)} 项，{pack.about}" for pack in ctx.library.packs.values()]
         return Reply(
             "\n".join(["普法日活动包，发「活动 包 名称」一次起草：", *lines]),
-            buttons=tuple(Option(f"活动 包 {one.name}", one.name) for one in list(ctx.library.packs.values())[:4]),
+            buttons=tuple(Option(f"活动 包 {pack.name}", pack.name) for pack in list(ctx.library.packs.values())[:4]),
         )
     drafts = packs.draft_pack(ctx.session, ctx.catalog, author(ctx), argument, ctx.now)
-    lines = [messages.campaign_line(one) for one in drafts]
-    ids = " ".join(str(one.id) for one in drafts)
+    lines = [messages.campaign_line(pack) for pack in drafts]
+    ids = " ".join(str(pack.id) for pack in drafts)
     return Reply(
         "\n".join(["已起草，还没有发：", *lines, f"逐个看发「活动 编号」，一起启动发「活动 启动 {ids}」。"]),
         buttons=(Option(f"活动 启动 {ids}", "一起启动"),),

@@ -1,4 +1,4 @@
-"""Campaigns in sentences: a line in a list, one in full, what a preview shows; for the chat and for the command line."""
+"""Campaigns, previews and occurrences as sentences, for the chat and for the command line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WEEKDAYS = "一二三四五六日"
 EXCLUDED_SHOWN = 10
 
 
-def moment_text(at: datetime) -> str:
-    """03-02（周一）09:00."""
-    local = at.astimezone(SHANGHAI)
+def moment_text(due_at: datetime) -> str:
+    """2026-03-02（周一）09:00."""
+    local = due_at.astimezone(SHANGHAI)
     return f"{local:%Y-%m-%d}（周{WEEKDAYS[local.weekday()]}）{local:%H:%M}"
 
 

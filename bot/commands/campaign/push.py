@@ -1,7 +1,4 @@
-"""推送: a one-off notice or question, looked at first, then confirmed by its number.
-
-已阅 and 投票: what somebody answers to a push.
-"""
+"""The commands 推送 (a one-off push, looked at and then confirmed by its number) and 已阅, 投票 (the answers to a push)."""
 
 from __future__ import annotations
 

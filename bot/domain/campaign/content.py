@@ -1,4 +1,4 @@
-"""What a campaign sends, as a value, as JSON, and as the very reply that a person will see."""
+"""What a campaign sends: as a value, as JSON, as the reply that a person sees, and read from what an administrator typed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CampaignContent:
 
 
 def content_json(content: CampaignContent) -> dict[str, Any]:
-    """Only what was said."""
+    """Its fields without those that have their default."""
     defaults = asdict(CampaignContent("daily"))
     return {"kind": content.kind} | {key: value for key, value in asdict(content).items() if value != defaults[key]}
 

@@ -1,8 +1,6 @@
-"""What a schedule is: when a campaign falls due, as a value and as JSON.
+"""When a campaign falls due: a schedule as a value, as JSON and as a Chinese sentence, and its due times on the working calendar.
 
-When a schedule falls due, on the working calendar and in Asia/Shanghai.
-
-A schedule as a Chinese sentence, and read back from one.
+All times are those of Asia/Shanghai.
 """
 
 from __future__ import annotations
@@ -78,7 +76,7 @@ def _accept_any(_: Schedule) -> bool:
 
 _VALID_FIELDS: Mapping[str, Callable[[Schedule], bool]] = {
     "once": lambda r: r.on is not None,
-    "weekly": lambda r: bool(r.weekdays) and all(0 <= one <= 6 for one in r.weekdays),
+    "weekly": lambda r: bool(r.weekdays) and all(0 <= weekday <= 6 for weekday in r.weekdays),
     "monthly_day": lambda r: 1 <= r.day <= 31,
     "monthly_nth_weekday": lambda r: (1 <= r.nth <= 5 or r.nth == -1) and len(r.weekdays) == 1 and 0 <= r.weekdays[0] <= 6,
     "quarterly": lambda r: 1 <= r.month <= 3 and 1 <= r.day <= 31,
@@ -88,7 +86,7 @@ _VALID_FIELDS: Mapping[str, Callable[[Schedule], bool]] = {
 
 
 def schedule_json(schedule: Schedule) -> dict[str, Any]:
-    """Only what was said; `from_json` gives an equal schedule."""
+    """Its fields without those that have their default; `schedule_from_json` gives an equal schedule."""
     defaults = Schedule("workdays")
     fields: dict[str, Any] = {"kind": schedule.kind, "time": schedule.time}
     for key, value in asdict(schedule).items():
@@ -118,7 +116,7 @@ def without_date(schedule: Schedule, day: date) -> Schedule:
 
 
 def without_series(schedule: Schedule) -> Schedule:
-    """A series' schedule as that of something that is not told in parts."""
+    """The schedule of a series as that of a campaign without parts."""
     return replace(schedule, kind=schedule.each or schedule.kind, each="")
 
 

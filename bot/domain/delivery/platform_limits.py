@@ -1,4 +1,4 @@
-"""What the platforms allow, row by row with the page it is documented on, and the share of it that the house uses."""
+"""The documented rate limits of the platforms, each with its page, and the share of them that the service uses."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class PlatformLimit:
         return f"{self.title}/{user.lower()}" if self.per_person else self.title
 
     def usable(self, accounts: int = 1) -> int:
-        """How much of it the house uses, of `accounts` bound on the channel."""
+        """How much of it the service may use, with `accounts` bound on the channel."""
         return int(self.allowed * USED_SHARE) * (max(accounts, 1) if self.each_account else 1)
 
     def usage(self, people: int, messages: int = 1) -> int:

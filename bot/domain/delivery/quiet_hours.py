@@ -1,4 +1,4 @@
-"""How something is delivered: the campaign's rule, what comes before what, the hours in which nobody is disturbed."""
+"""The delivery rule of a campaign, the priority of each kind of content, and the hours in which nobody is disturbed."""
 
 from __future__ import annotations
 

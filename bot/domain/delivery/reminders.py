@@ -1,4 +1,7 @@
-"""Reminders: by when a campaign wants to be done, on which days a person is reminded, and when others are told (bot/docs/rules.md A19, A20)."""
+"""Deadlines and reminders: by when a campaign is to be done, on which days a person is reminded, and when the case is escalated.
+
+See bot/docs/rules.md A19 and A20.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ DUE_REMINDER, ESCALATION, WEEKLY_DIGEST, NUDGE = "到期提醒", "督办", "周�
 HOURS_SUBJECT = "学时"
 """催学 about the hours of the year, not about a campaign."""
 REMIND_AT, DIGEST_AT, LATEST_AT = time(9, 30), time(8, 30), time(20)
-"""When the house begins to remind, when the weekly digest goes out, and after which nothing new begins that day (Shanghai)."""
+"""When reminders begin, when the weekly digest goes out, and after which nothing new begins that day (Shanghai)."""
 REMINDER_OFFSETS = (-2, 0, 1, 3, 5)
 """Working days from the deadline on which a person is reminded: before it, on it, after it."""
 LIAISON_OFFSET, HEAD_OFFSET = 3, 5
@@ -124,7 +127,7 @@ def task_line(task: ReminderTask) -> str:
 
 def by_urgency(tasks: Sequence[ReminderTask]) -> list[ReminderTask]:
     """The most overdue first; what has no deadline last."""
-    return sorted(tasks, key=lambda one: (one.deadline is None, -one.offset, one.occurrence_id))
+    return sorted(tasks, key=lambda task: (task.deadline is None, -task.offset, task.occurrence_id))
 
 
 def names_text(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a plan will take of the platforms' budgets, counted as the budgets count it when it is sent."""
+"""What a campaign will take of the platforms' quotas, counted as the quotas count it when it is sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def schedule_cost(
 
 @dataclass(frozen=True, slots=True)
 class QuotaCost:
-    """What sending to so many will take of the budgets, in a sentence; `fits` is False when a day's or a month's rest is too small."""
+    """What sending to so many will take of the quotas, in a sentence; `fits` is False when a day's or a month's rest is too small."""
 
     fits: bool
     text: str

@@ -1,4 +1,4 @@
-"""Firing: which campaigns are due, once, whatever the number of replicas that think so; what was missed is sent late or said to be missed."""
+"""Firing: each due time of a campaign becomes one occurrence, whatever the number of replicas; what was missed is sent late or marked missed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ CLOCK_STEP = timedelta(microseconds=1)
 
 
 def fire_due(session: Session, catalog: Catalog, calendar: Calendar, now: datetime) -> list[FiredCampaign]:
-    """Bring about what is due by `now`: occurrences, one a (campaign, due), and what is owed to whom; nothing while all pushes are paused.
+    """Bring about what is due by `now`: occurrences, one a (campaign, due), and the deliveries that they queue; nothing while all pushes are paused.
 
-    A campaign that another replica is at is left to it; the unique row decides in the end. Several times missed of one campaign are sent as
+    A campaign that another replica has locked is left to it; the unique row decides in the end. Several times missed of one campaign are sent as
     one, late; what is too late, or whose campaign says so, is marked missed, and administrators are told by a notice.
     """
     if switches.is_on(session, switches.PAUSED):
@@ -55,7 +55,7 @@ def fire_due(session: Session, catalog: Catalog, calendar: Calendar, now: dateti
 
 
 def fire(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> list[FiredCampaign]:
-    """What one campaign, held by this transaction, owes from where it was looked at last up to `now`."""
+    """The occurrences of one campaign, locked by this transaction, from where it was looked at last up to `now`."""
     since = campaign.planned_until or campaign.changed_at
     try:
         due = due_between(campaign.schedule, since, now + CLOCK_STEP, calendar)

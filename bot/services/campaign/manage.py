@@ -1,4 +1,4 @@
-"""Planning: a campaign is drafted, looked at before it is sent, started, paused, changed, stopped and called back; every act is audited."""
+"""Managing campaigns: draft, preview, start, pause, resume, change, stop and recall, each recorded in the audit log."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def require_campaign(session: Session, author: Author, campaign_id: int, *, hold
 
 
 def visible_campaigns(session: Session, author: Author) -> list[Campaign]:
-    """The campaigns of an administrator, newest first; what the house tells administrators by itself is not among them."""
+    """The campaigns of an administrator, newest first, without those that the service made by itself."""
     return [campaign for campaign in campaign_rows.all_campaigns(session) if lies_within(campaign.audience, author.roots)]
 
 
@@ -157,7 +157,7 @@ def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, 
 
 
 def require_quota(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
-    """Raises `Refusal` when what is left of a day's or a month's budget does not carry it."""
+    """Raises `Refusal` when what is left of a day's or a month's quota is not enough."""
     invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people
     cost = schedule_cost(session, catalog, invited, campaign.schedule, now, campaign.content)
     if not cost.fits:

@@ -1,4 +1,4 @@
-"""What the house tells by itself: administrators of what was missed, what stopped, what has to be entered; people of what was recalled."""
+"""Notices that the service sends by itself: to administrators about what was missed, stopped or is to be entered, to readers about recalls."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FEBRUARY, ANNUAL_REPORT_DAYS = 2, (1, 20)
 
 
 def send_notice(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> FiredCampaign:
-    """Owe a notice of the house itself to administrators (or another audience), at once; quiet hours and budgets hold for it too."""
+    """Queue a notice of the service to administrators (or another audience) at once; quiet hours and quotas hold for it too."""
     return queue_now(session, name, CampaignContent("notice", title=NOTICE_TITLE, text=text), audience or RoleIs("admin"), now)
 
 
 def queue_now(
     session: Session, name: str, content: CampaignContent, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None
 ) -> FiredCampaign:
-    """Owe something that the house itself has to say to an audience, now; `delivery` is its rule (bot/domain/delivery/quiet_hours.py)."""
+    """Queue a content of the service for an audience, now; `delivery` is its rule (bot/domain/delivery/quiet_hours.py)."""
     campaign_id = _add_campaign(session, name, content, audience, now, delivery)
     occurrence_id = campaign.add_occurrence(session, campaign_id, now, now, content=content)
     if occurrence_id is None:

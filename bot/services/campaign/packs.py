@@ -1,4 +1,4 @@
-"""A pack for a law day becomes drafts of a year, each on its working day."""
+"""A law day's pack becomes draft campaigns of a year, each on its working day."""
 
 from __future__ import annotations
 

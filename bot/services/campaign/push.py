@@ -1,6 +1,6 @@
-"""A one-off notice: drafted, looked at, confirmed, and gone.
+"""One-off pushes, drafted, looked at and confirmed; and trials of a campaign, sent to one person on each of their channels.
 
-Trying a campaign out: exactly what will be seen, here and now, and on every channel that somebody is bound on (bot/docs/rules.md A24).
+See bot/docs/rules.md A24.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def render_trial(session: Session, catalog: Catalog, campaign_id: int, person_id
 def send_trial(session: Session, author: Author, campaign_id: int, person_id: int, now: datetime, besides: str = "") -> list[str]:
     """Send it to one person as everybody would get it, once on each channel where they are bound but `besides`; the channels.
 
-    It goes by the courier and within the budgets like anything else, at once, and answers to an occurrence of its own.
+    It is sent at once by the delivery worker, within the quotas like anything else, and answers to an occurrence of its own.
     """
     name, content, _ = _next_content(session, campaign_id, person_id)
     channels = [channel_name for channel_name in accounts.preferred_channels(session, person_id) if channel_name != besides]

@@ -1,4 +1,4 @@
-"""What a correction means for one person, in words: the notice, made when it is sent."""
+"""The notice of a correction for one person, made at the moment it is sent."""
 
 from __future__ import annotations
 

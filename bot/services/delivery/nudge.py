@@ -1,4 +1,4 @@
-"""催学: an administrator reminds those who have not done something, after looking at who they are; a draft that is good for two hours."""
+"""催学: an administrator reminds those who have not done a task or fall behind, after looking at who they are; and sets a campaign's deadline."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NUDGE_KEY = "nudge"
 
 @dataclass(frozen=True, slots=True)
 class OpenCampaign:
-    """A campaign with something left to do: the task, how many were owed it, and who has not done it."""
+    """A campaign with something left to do: the task, and who has not done it."""
 
     campaign: Campaign
     task: ReminderTask

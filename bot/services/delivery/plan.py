@@ -1,4 +1,4 @@
-"""Whether, when and where something that is owed is said: completion, leave, quiet hours, the arbiter, the order of channels."""
+"""Planning a batch of queued deliveries: whether each is still needed, when it may be sent, and on which channel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_PERSONAL_TEXTS = 200
 
 @dataclass(frozen=True, slots=True)
 class OpenChannels:
-    """The channels that are on, in the house's order; those closed for now with their moment; those that reach beyond WeChat's 48 hours."""
+    """The channels that are on, in the order of the settings; those closed for now with their moment; those that reach beyond WeChat's 48 hours."""
 
     on: tuple[str, ...]
     closed: Mapping[str, datetime] = field(default_factory=dict)
@@ -42,7 +42,10 @@ class OpenChannels:
 
 @dataclass(frozen=True, slots=True)
 class ReadyDelivery:
-    """Something that may be said now, on one channel. `heard` is when the person last spoke there; `beyond` when that need not be lately."""
+    """A delivery that may be sent now, on one channel, on which the person last spoke at `last_heard`.
+
+    `beyond_window`: the channel reaches people who have not spoken lately.
+    """
 
     queued: QueuedDelivery
     message: OutboundMessage
@@ -72,7 +75,7 @@ def plan_deliveries(
 ) -> DeliveryPlan:
     """Sort a batch that was claimed; reads only. `tried` names the channels on which a delivery has failed already.
 
-    Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
+    Of several for one person the most urgent goes now, and the others after it, one at a time.
     """
     facts = recipient_facts(session, claimed, now)
     order = sorted(claimed, key=lambda each: (PRIORITY.get(facts.content[each.occurrence_id].kind, URGENT_PRIORITY + 1), each.id))

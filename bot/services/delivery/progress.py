@@ -1,4 +1,4 @@
-"""How far a campaign has come, who was not reached and why; what the next one will cost; what was recalled."""
+"""How far a campaign's last occurrence has been delivered, who was not reached and why; and what became of recalls."""
 
 from __future__ import annotations
 

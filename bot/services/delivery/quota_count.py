@@ -1,4 +1,4 @@
-"""What is said outside the courier counts against the same limits as what the courier says."""
+"""Counts what is sent outside the delivery worker (answers, cards) against the same limits as what the worker sends."""
 
 from __future__ import annotations
 

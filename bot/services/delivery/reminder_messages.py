@@ -1,4 +1,4 @@
-"""What the house says to one person, made at the moment of sending: done meanwhile means nothing to say."""
+"""The texts of reminders and digests for one person, made at the moment of sending: who has done everything meanwhile gets none."""
 
 from __future__ import annotations
 

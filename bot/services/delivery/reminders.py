@@ -1,9 +1,7 @@
-"""Reminders of the house: before, on and after a deadline, one message a person and day over all campaigns; who is told when it stays undone.
+"""Queues the reminders of the day: before, on and after a deadline, the weekly digest, and the escalation to liaisons and heads of units.
 
-Each kind is a standing campaign of the house with one occurrence a day, so the unique row decides that it happens once and delivery sends it like
-anything else. What is said is made when it is sent (`told`): what was done meanwhile is not said.
-
-The tasks that are open, by person: what reminders, digests and 催学 all read.
+Each kind is a standing campaign of the service with one occurrence a day, so the unique row decides that it happens once, and its deliveries go
+the way of all others. The texts are made when they are sent (bot/services/delivery/reminder_messages.py).
 """
 
 from __future__ import annotations
@@ -84,7 +82,7 @@ _CONTENTS = {
 
 
 def queue_due(session: Session, catalog: Catalog, now: datetime) -> int:
-    """Owe what the house itself has to say today, once, whoever ticks first; how many deliveries were queued.
+    """Queue the reminders and digests of today, once, whichever replica is first; how many deliveries were queued.
 
     Nothing on a day off, in a year nobody has entered, while all pushes are paused, or late in the evening.
     """

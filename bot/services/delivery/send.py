@@ -1,4 +1,4 @@
-"""The two commits around a call: what may go within the budgets is begun before it is said, and settled by what the platform answered."""
+"""The two transactions around a call to a channel: before it, what the quotas allow is marked as sending; after it, the result is written."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def group_deliveries(ready: Sequence[ReadyDelivery], sizes: dict[str, int]) -> d
 
 @dataclass(frozen=True, slots=True)
 class QuotaShare:
-    """How far the budgets go for a group: who goes now, who has to wait for their own limit, who for the channel's, and until when."""
+    """How far the quotas go for a group: who goes now, who has to wait for their own limit, who for the channel's, and until when."""
 
     going: tuple[ReadyDelivery, ...]
     put_off: tuple[tuple[int, datetime, str], ...]
@@ -64,7 +64,7 @@ class QuotaShare:
 
 
 class SpendingQuota:
-    """The budgets of one channel in one transaction: whoever spends next, on whatever replica, sees what was spent here once it is closed."""
+    """The quotas of one channel in one transaction: whoever spends next, on whatever replica, sees what was spent here once it is closed."""
 
     def __init__(self, session: Session, channel: str, now: datetime, limits: tuple[PlatformLimit, ...] = LIMITS) -> None:
         self._session, self._now = session, now
@@ -74,7 +74,7 @@ class SpendingQuota:
         self._accounts = counted.get(channel, 0)
 
     def share(self, group: DeliveryGroup) -> QuotaShare:
-        """What the budgets give; looking spends nothing."""
+        """What the quotas allow; looking spends nothing."""
         allowed, put_off = _within_personal_limits(self._session, self._account, self._limits, group, self._now)
         messages = message_count(group.ready[0].message.reply)
         fitting, wait = _fit_channel_limits(self._account, self._limits, self._accounts, len(allowed), messages, self._now)
@@ -92,7 +92,7 @@ class SpendingQuota:
 def begin(
     session: Session, groups: Sequence[DeliveryGroup], holder: str, now: datetime, lease_seconds: float, limits: tuple[PlatformLimit, ...] = LIMITS
 ) -> BegunDeliveries:
-    """Take what the budgets give and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left."""
+    """Take what the quotas allow and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left."""
     result = BegunDeliveries()
     channel_quota = SpendingQuota(session, groups[0].channel, now, limits)
     for position, group in enumerate(groups):

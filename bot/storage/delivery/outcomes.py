@@ -1,7 +1,4 @@
-"""What became of deliveries: counted, told by name and reason, exported line by line, taken back.
-
-What people answer to a delivery: that they have read it, what they choose in a poll.
-"""
+"""What became of deliveries: counts, reasons, export and recall; and what people answered to them, 已阅 and votes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is owed to people, claimed by one replica at a time, begun just before it is said, settled by what the platform answered.
+"""The delivery queue: rows are claimed by one replica at a time, begun just before they are sent, settled by what the platform answered.
 
 A claim only reserves: the row stays `queued`, with its holder, and comes back by itself when the holder dies. `begin` makes it `sending` with a
 lease, in a commit of its own before the platform is called; a lease that ends without word becomes `unknown`, which nobody sends again by itself.
@@ -35,7 +35,7 @@ _CLAIM_SQLITE = Statement(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY
 _CLAIM_POSTGRES = Statement(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY_GO, locked="FOR UPDATE SKIP LOCKED"))
 _BEGIN = """UPDATE delivery SET state = 'sending', lease_until = :until, channel = :channel, tries = tries + 1
     WHERE id IN ({ids}) AND state = 'queued' AND holder = :holder AND {may_go} AND {once_a_day} RETURNING id"""
-# Two replicas that plan at the same moment do not see each other's reminder; whoever begins does (services/delivery/send.py: one at a time).
+# Two replicas that plan at the same moment do not see each other's reminder; whoever begins does (bot/services/delivery/send.py: one at a time).
 _ONCE_A_DAY = """(campaign_id NOT IN (SELECT id FROM campaign WHERE kind = 'reminder') OR NOT EXISTS (
         SELECT 1 FROM delivery o JOIN campaign c ON c.id = o.campaign_id
         WHERE o.person_id = delivery.person_id AND o.id <> delivery.id AND o.state IN ('sent', 'sending', 'unknown') AND c.kind = 'reminder'

@@ -1,7 +1,4 @@
-"""What was used of the platforms' limits: rows that all replicas share, so that together they stay under the share the house allows itself.
-
-What may still be said to a follower, and what a platform tells afterwards of what was said.
-"""
+"""What was used of the platforms' limits, in rows that all replicas share, and how long a WeChat follower may still be written to."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 LOCK = 7_235_002
-"""PostgreSQL's advisory lock of all budgets: one lock, so that two replicas never wait for each other crosswise."""
+"""PostgreSQL's advisory lock of all quotas: one lock, so that two replicas never wait for each other crosswise."""
 KEPT_FOR = timedelta(days=70)
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(:n)")
@@ -32,7 +29,7 @@ _ROWS = "SELECT name, began, used FROM budget WHERE began >= :since AND name IN 
 
 
 class QuotaAccount:
-    """The budgets as one transaction sees them: look, mark what is spent, `close` writes it. Nobody else spends meanwhile."""
+    """The quotas as one transaction sees them: look, mark what is spent, `close` writes it. Nobody else spends meanwhile."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -138,8 +135,8 @@ def last_heard(session: Session, channel: str, user: str) -> datetime | None:
 def is_wechat_open(session: Session, user: str, now: datetime) -> bool:
     """True when a follower spoke less than 48 hours ago and what that opened is not used up (bot/docs/protocols.md#wechat-customer-service).
 
-    Counts nothing: the delivery that is under way has counted itself already (services/delivery.py). A tap opens less than a sentence does and
-    is not told from one here; what the platform refuses then goes the other way.
+    Counts nothing: the delivery that is under way has counted itself already (bot/services/delivery/send.py). A tap opens less than a
+    sentence does and is not told from one here; what the platform refuses then goes the other way.
     """
     heard = last_heard(session, "wechat", user)
     return heard is not None and now - heard < WECHAT_WINDOW and used_since_heard(session, user, heard) <= WECHAT_MESSAGES
@@ -150,7 +147,7 @@ def mark_failed(session: Session, channel: str, platform_id: str, error: str, si
     return _FAILED.run(session, channel=channel, platform_id=platform_id, error=error, since=stamp(since))
 
 
-def count_public(session: Session, what: str, count: int, now: datetime) -> None:
+def count_public(session: Session, subject: str, count: int, now: datetime) -> None:
     """Numbers of the public side, which belong to nobody on the roll (bot/docs/rules.md A27)."""
     if count:
-        _COUNT.run(session, day=day_of(now).isoformat(), what=what, n=count)
+        _COUNT.run(session, day=day_of(now).isoformat(), what=subject, n=count)

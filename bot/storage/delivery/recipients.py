@@ -1,4 +1,4 @@
-"""What has to be known of people before something owed to them is said: read for a whole batch at once, whatever its size."""
+"""The facts about recipients that a delivery plan needs, read for a whole batch at once, whatever its size."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class RecipientFacts:
     sat_exams: set[tuple[int, int]] = field(default_factory=set)
     ended_exams: set[int] = field(default_factory=set)
     exam_until: dict[int, datetime] = field(default_factory=dict)
-    """Who is at an exam, until when."""
+    """Until when somebody sits an exam."""
     voted: set[tuple[int, int]] = field(default_factory=set)
     read: set[int] = field(default_factory=set)
     reminded: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -95,7 +95,7 @@ def _rows(session: Session, text: str, ids: Collection[int], names: Sequence[str
 
 
 def recipient_facts(session: Session, deliveries: Sequence[QueuedDelivery], now: datetime) -> RecipientFacts:
-    """Read all that `services/delivery.py` plans with; some statements for each five hundred people."""
+    """Read all that bot/services/delivery/plan.py plans with; some statements for each five hundred people."""
     facts, today = RecipientFacts(), day_of(now)
     people = {delivery.person_id for delivery in deliveries}
     occurrences = {delivery.occurrence_id: delivery.campaign_id for delivery in deliveries}

@@ -1,4 +1,4 @@
-"""What is still open of what was sent, whom it concerns, who is told when it stays open; and the standing campaigns by which the house reminds."""
+"""Which tasks are open for whom, who is informed when they stay open, and the standing campaigns that reminders are deliveries of."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def last_task(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping
 
 
 def open_people(session: Session, task: ReminderTask, today: date, among: Collection[int] | None = None) -> list[int]:
-    """Who was owed it and has not done it, without those who are away or have left."""
+    """To whom it was addressed and who has not done it, without those who are away or have left."""
     values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired_on.isoformat()}
     values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of(task.content.target)}
     values["contest"] = contest_of(task.content.target)
@@ -207,16 +207,16 @@ def reminded_since(session: Session, people: Collection[int], morning: datetime)
     return reminded
 
 
-# ── Owing ──
+# ── Queueing ──
 
 
 def has_run(session: Session, kind: str, name: str, due: datetime) -> bool:
-    """Whether the house has reminded at a due time already."""
+    """Whether the reminders of a due time have been queued already."""
     return _RAN.one(session, kind=kind, name=name, due=stamp(due)) is not None
 
 
 def standing_campaign(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
-    """The house's own campaign for a kind of reminder, made when it is first needed, by one replica."""
+    """The service's own campaign for a kind of reminder, made when it is first needed, by one replica."""
     row = _STANDING.one(session, kind=content.kind, name=content.target)
     if row is None and switches.first_to(session, f"standing:{content.target}", now):
         return campaign.add(
