@@ -169,7 +169,7 @@ def push(count: int = 5_000) -> Measured:
 
 
 def kill(count: int = 5_000) -> PushOutcome:
-    """A courier killed -9 in the middle of it, on SQLite."""
+    """A delivery worker killed -9 in the middle of it, on SQLite."""
     with tempfile.TemporaryDirectory() as place:
         database = Path(place) / "push.db"
         people_module.prepared(database, 0)

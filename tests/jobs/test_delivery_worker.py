@@ -66,7 +66,7 @@ async def test_what_may_have_arrived_is_never_sent_again_by_itself(database: Dat
     assert states(database) == {"sent": 2, "unknown": 1}
 
 
-async def test_a_channel_that_breaks_leaves_its_call_in_doubt_and_the_courier_alive(database: Database) -> None:
+async def test_a_channel_that_breaks_leaves_its_call_in_doubt_and_the_delivery_worker_alive(database: Database) -> None:
     await owed(database, 2)
 
     def broken(parcel: OutboundMessage) -> SendReceipt:
@@ -175,7 +175,7 @@ async def test_a_channel_that_is_stopped_is_gone_around_where_the_rule_allows(da
     assert len(dingtalk.users) == 4, "the second campaign did not wait for WeCom"
 
 
-async def test_two_couriers_together_never_pass_eighty_percent(engine: object) -> None:
+async def test_two_delivery_workers_together_never_pass_eighty_percent(engine: object) -> None:
     """Ten a minute are documented: eight go, from two desks, whatever they do at the same time."""
     desks = [Database(engine) for _ in range(2)]  # type: ignore[arg-type]
     limit = PlatformLimit("wecom", "corp/minute", "call", 10, SlidingWindow(60), "wecom-limits")
@@ -184,17 +184,17 @@ async def test_two_couriers_together_never_pass_eighty_percent(engine: object) -
         one.start()
     clock = Clock(NOW)
     offices = [FakePushChannel(seconds=0.01) for _ in desks]
-    couriers = [
+    workers = [
         delivery_worker(database, office, clock=clock, holder=f"r{n}", limits=(limit,), sizes={"wecom": 1})
         for n, (database, office) in enumerate(zip(desks, offices, strict=True))
     ]
-    await asyncio.gather(*(run_until_idle(one, 3) for one in couriers))
+    await asyncio.gather(*(run_until_idle(one, 3) for one in workers))
     assert len(offices[0].users) + len(offices[1].users) == 8
     clock.pass_(30)
-    await asyncio.gather(*(run_until_idle(one, 3) for one in couriers))
+    await asyncio.gather(*(run_until_idle(one, 3) for one in workers))
     assert len(offices[0].users) + len(offices[1].users) == 8, "any sixty seconds, not the clock's minute"
     clock.pass_(40)
-    await asyncio.gather(*(run_until_idle(one, 3) for one in couriers))
+    await asyncio.gather(*(run_until_idle(one, 3) for one in workers))
     assert len(offices[0].users) + len(offices[1].users) == 16
     for one in desks:
         await asyncio.to_thread(one.stop)
@@ -208,12 +208,12 @@ async def test_replicas_whose_clocks_are_four_minutes_apart_send_nothing_twice_a
         one.start()
     clocks = [Clock(NOW - timedelta(minutes=2)), Clock(NOW + timedelta(minutes=2))]
     offices = [FakePushChannel(seconds=0.01) for _ in desks]
-    couriers = [
+    workers = [
         delivery_worker(database, office, clock=clock, holder=f"r{n}", sizes={"wecom": 1}, calls=3)
         for n, (database, office, clock) in enumerate(zip(desks, offices, clocks, strict=True))
     ]
     for _ in range(6):
-        await asyncio.gather(*(run_until_idle(one) for one in couriers))
+        await asyncio.gather(*(run_until_idle(one) for one in workers))
         for clock in clocks:
             clock.pass_(15)
     assert sorted(offices[0].users + offices[1].users) == [f"p{n:04}" for n in range(60)]
@@ -275,7 +275,7 @@ async def test_a_recall_is_handed_to_channels_that_can_and_said_of_those_that_ca
     assert [row[0] for row in rows(database, "error")] == ["已撤回", "已撤回", "撤回失败：too late", f"撤回失败：{progress.NO_RECALL}"]
 
 
-async def test_a_courier_runs_by_itself_and_ends_in_order(database: Database) -> None:
+async def test_a_delivery_worker_runs_by_itself_and_ends_in_order(database: Database) -> None:
     office, tenth = FakePushChannel(seconds=0.05), asyncio.Event()
     office.before = lambda batch: tenth.set() if len(office.users) >= 10 else None
     one = delivery_worker(database, office, sizes={"wecom": 1}, calls=4)

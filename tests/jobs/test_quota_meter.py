@@ -1,4 +1,4 @@
-"""What is said outside the courier counts for everybody, is spaced by the platforms' limits, and never waits for the database."""
+"""What is said outside the delivery worker counts for everybody, is spaced by the platforms' limits, and never waits for the database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def metered(database: Database, clock: Clock, *limits: PlatformLimit) -> tuple[Q
     return QuotaMeter(database, clock, limits or LIMITS, sleep), slept
 
 
-async def test_replies_and_cards_said_actively_count_with_what_the_courier_says(database: Database, clock: Clock) -> None:
+async def test_replies_and_cards_said_actively_count_with_what_the_delivery_worker_says(database: Database, clock: Clock) -> None:
     office = FakePushChannel()
     meter, _ = metered(database, clock, MONTH)
     database.write_now(lambda session: queue_campaign(session, add_people(session, 8)))

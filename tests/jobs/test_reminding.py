@@ -1,4 +1,4 @@
-"""From the clock to the chat: the house reminds through the same courier as everything else, and says nothing to whoever did it meanwhile."""
+"""From the clock to the chat: reminders go through the same delivery worker as everything else, and says nothing to whoever did it meanwhile."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
 
     people = await house.database.write(prepare)
     office = FakePushChannel("local")
-    courier = DeliveryWorker(house.database, lambda: catalog, [office], clock=clock, holder="replica-1", note=NoteCounter())
+    worker = DeliveryWorker(house.database, lambda: catalog, [office], clock=clock, holder="replica-1", note=NoteCounter())
     assert len(await schedule.run_campaigns(house.database, catalog, clock.now)) == 2
     for _ in range(3):
         # Two pushes to one person go out one after the other.
-        await run_until_idle(courier)
+        await run_until_idle(worker)
         clock.pass_(minutes=6)
     office.said.clear()
 
@@ -53,7 +53,7 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
     finish.append(ReadingRow(person_id=people[1], lesson=LESSONS["第一课"], digest="x", state="done", opened_at=NOW, closed_at=clock.now))
     await house.database.write(lambda session: session.add_all(finish))
     for _ in range(3):
-        await run_until_idle(courier)
+        await run_until_idle(worker)
         clock.pass_(minutes=6)
 
     said = dict(office.said)

@@ -54,9 +54,3 @@ def chosen_hour(now: datetime, push_at: str) -> datetime | None:
     local = now.astimezone(SHANGHAI)
     chosen = datetime.combine(local.date(), time.fromisoformat(push_at), SHANGHAI)
     return chosen if local < chosen else None
-
-
-def progress_bar(share: float, width: int = 20) -> str:
-    """▓▓▓▓░░░░ for a share from 0 to 1."""
-    full = round(max(0.0, min(1.0, share)) * width)
-    return "▓" * full + "░" * (width - full)

@@ -11,7 +11,6 @@ from sqlmodel import Session
 
 from bot.domain.campaign.campaign import DELIVERY_LABELS
 from bot.domain.delivery.outbound_message import SendReceipt
-from bot.domain.delivery.quiet_hours import progress_bar
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI
 from bot.storage.delivery import outcomes
@@ -54,7 +53,7 @@ class DeliveryProgress:
         states = "、".join(f"{label} {self.counts[state]}" for state, label in DELIVERY_LABELS.items() if self.counts.get(state))
         lines = [
             f"活动 {self.campaign_id}「{self.name}」{due} 这一次：",
-            f"{progress_bar(self.share)} {self.ended}/{self.total}",
+            f"{_progress_bar(self.share)} {self.ended}/{self.total}",
             states or "没有可发的人",
         ]
         lines += [f"· {DELIVERY_LABELS[state]}：{reason} {count} 人" for state, reason, count in self.reasons[:LINES_SHOWN]]
@@ -79,7 +78,13 @@ def latest_progress(session: Session, campaign_id: int) -> DeliveryProgress:
     )
 
 
-# ── Taking back ──
+def _progress_bar(share: float, width: int = 20) -> str:
+    """▓▓▓▓░░░░ for a share from 0 to 1."""
+    full = round(max(0.0, min(1.0, share)) * width)
+    return "▓" * full + "░" * (width - full)
+
+
+# ── Recalls ──
 
 NO_RECALL = "该通道不能撤回"
 
