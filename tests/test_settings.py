@@ -136,11 +136,11 @@ def test_an_agency_s_own_quotas_stand_over_the_documented_ones(monkeypatch: pyte
     said = {"BOT_LIMITS__PLATFORM": " dingtalk/corp/month = 205000, dingtalk/app/second=40,"}
     found = {limit.title: limit for limit in read(monkeypatch, said).platform_limits}
 
-    assert (found["dingtalk/corp/month"].room(), found["dingtalk/app/second"].room(), found["wecom/corp/hour"].most) == (164_000, 32, 150_000)
-    assert found["dingtalk/corp/month"].taken(people=45) == 3
+    assert (found["dingtalk/corp/month"].usable(), found["dingtalk/app/second"].usable(), found["wecom/corp/hour"].allowed) == (164_000, 32, 150_000)
+    assert found["dingtalk/corp/month"].usage(people=45) == 3
     notified = {limit.title: limit for limit in read(monkeypatch, section("DINGTALK") | {"BOT_DINGTALK__AGENT_ID": "7"} | said).platform_limits}
-    assert notified["dingtalk/corp/month"].taken(people=145, messages=1) == 2 * (1 + 2), "two notifications, each asked after twice"
-    assert notified["dingtalk/app/second"].taken(people=145, messages=1) == 2, "the asking has a limit of its own"
+    assert notified["dingtalk/corp/month"].usage(people=145, messages=1) == 2 * (1 + 2), "two notifications, each asked after twice"
+    assert notified["dingtalk/app/second"].usage(people=145, messages=1) == 2, "the asking has a limit of its own"
 
 
 @pytest.mark.parametrize(("env", "named"), BAD, ids=lambda one: " ".join(one)[:60] if isinstance(one, dict) else one)

@@ -88,7 +88,7 @@ def _wecom(house: App, outbound: Outbound) -> WeComChannel:
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
-        spending=house.meter.of("wecom"),
+        spending=house.meter.for_channel("wecom"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
@@ -100,7 +100,7 @@ def _wechat(house: App, outbound: Outbound) -> WeChatChannel:
 
     async def may_say(user: str, count: int) -> bool:
         try:
-            return await house.database.read(lambda session: quota.window_open(session, user, house.clock()))
+            return await house.database.read(lambda session: quota.is_wechat_open(session, user, house.clock()))
         except UNREADABLE:
             # The platform knows it too, and says so.
             return True
@@ -122,7 +122,7 @@ def _wechat(house: App, outbound: Outbound) -> WeChatChannel:
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
-        spending=house.meter.of("wechat"),
+        spending=house.meter.for_channel("wechat"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
@@ -135,7 +135,7 @@ def _finished(session: Session, job: JobResult, now: datetime) -> None:
         quota.count_public(session, "公众号群发送达", job.sent, now)
         quota.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
-        quota.came_to_nothing(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
+        quota.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
 def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
@@ -148,7 +148,7 @@ def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holde
         now = house.clock()
         try:
             return await house.database.write(
-                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.catalog.limits), of="courier"
+                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.catalog.limits), of="delivery"
             )
         except UNREADABLE:
             # Without the row nobody knows what is left of the month; words cost less.
@@ -170,7 +170,7 @@ def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holde
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
-        spending=house.meter.of("dingtalk"),
+        spending=house.meter.for_channel("dingtalk"),
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
@@ -204,7 +204,7 @@ def _zwding(house: App, outbound: Outbound) -> ZwDingChannel:
         outbound=outbound,
         clock=house.clock,
         note=house.metrics.note,
-        spending=house.meter.of("zwding"),
+        spending=house.meter.for_channel("zwding"),
         page=on.page or public,
         form=on.form,
         receivers=on.receivers,

@@ -100,7 +100,7 @@ def application(house: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
         await house.meter.flush()
 
     async def clockwork(_: web.Application) -> AsyncIterator[None]:
-        ticking = schedule.ticker(
+        ticking = schedule.build_scheduler(
             house.database,
             house.clock,
             house.metrics.collect,
@@ -153,7 +153,7 @@ def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob
             wake()
 
     async def reminders() -> None:
-        if await schedule.remind(house.database, house.catalog, house.clock()):
+        if await schedule.run_reminders(house.database, house.catalog, house.clock()):
             wake()
 
     async def contests() -> None:
@@ -161,11 +161,11 @@ def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob
             wake()
 
     async def exams() -> None:
-        await schedule.invigilate(house.database, house.catalog, house.clock())
+        await schedule.run_exams(house.database, house.catalog, house.clock())
 
     return (
         schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
-        schedule.ScheduledJob("meter", quota_meter.EVERY, house.meter.flush),
+        schedule.ScheduledJob("meter", quota_meter.FLUSH_EVERY, house.meter.flush),
         schedule.ScheduledJob("reminders", schedule.REMIND_EVERY, reminders),
         schedule.ScheduledJob("contests", schedule.CONTESTS_EVERY, contests),
         schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),
@@ -176,7 +176,7 @@ def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob
 async def _measure_outbox(house: App) -> None:
     """What waits and what is under way, for /metrics."""
     try:
-        queued, oldest, sending = await house.database.read(queue.waiting)
+        queued, oldest, sending = await house.database.read(queue.queue_depth)
     except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, IncomingHandler, Reply
 
 Clock = Callable[[], datetime]

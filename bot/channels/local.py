@@ -25,7 +25,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from bot.channels.base import Clock, Note
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, reply_json
 
 log = structlog.get_logger(__name__)

@@ -1,4 +1,4 @@
-"""`duty`: the duty list imported, looked at, ticked off."""
+"""`duty`: import the duty list, show it, tick off its activities."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """导入责任清单：列出新增、变更；加 --apply 写入，并生成计划活动和活动草稿。重复导入不变。"""
-    at = now()
-    chosen = year or day_of(at).year
+    moment = now()
+    list_year = year or day_of(moment).year
     library, _ = load_library(home())
     try:
-        lines, notes = activity.read_list(file, chosen, library, frozenset(form or ()))
+        lines, notes = activity.read_duty_list(file, list_year, library, frozenset(form or ()))
 
         def write(session: Session) -> DutyImportPlan:
-            return activity.apply(session, catalog.stock(session, library), _author(), lines, chosen, at)
+            return activity.import_list(session, catalog.stock(session, library), _author(), lines, list_year, moment)
 
-        plan = writing(write) if apply else reading(lambda session: activity.compare(session, lines, chosen, at))
+        plan = writing(write) if apply else reading(lambda session: activity.compare_list(session, lines, list_year, moment))
     except activity.BadDutyRows as bad:
         if not as_json:
             raise
-        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in bad.faults]}, True, "")
         raise typer.Exit(1) from None
-    changed = len(plan.of("new")) + len(plan.of("changed"))
+    changed = len(plan.with_outcome("new")) + len(plan.with_outcome("changed"))
     end = "没有变化，什么都没有改动。" if not changed else "已写入，活动草稿用 campaign list 查看。" if apply else "以上是预演，什么都没有写。"
     show({"applied": apply and changed > 0, "notes": list(notes), **plan.as_json()}, as_json, [*notes, *plan.as_text(), end])
 
@@ -65,30 +65,33 @@ def list_(year: Year = None, as_json: Json = False) -> None:
     today = day_of(now())
 
     def work(session: Session) -> list[dict[str, object]]:
-        planned = activity_rows.planned(session, year or today.year)
-        found = []
-        for one in activity_rows.of_year(session, year or today.year):
-            activities = planned.get(one.id, [])
-            done, state = activity.state(one, activities, today)
-            found.append(
+        by_duty = activity_rows.planned_by_duty(session, year or today.year)
+        rows = []
+        for duty in activity_rows.duties_of_year(session, year or today.year):
+            activities = by_duty.get(duty.id, [])
+            done, state = activity.duty_progress(duty, activities, today)
+            rows.append(
                 {
-                    "unit": one.unit,
-                    "law": one.law,
-                    "form": one.form,
-                    "count": one.count,
+                    "unit": duty.unit,
+                    "law": duty.law,
+                    "form": duty.form,
+                    "count": duty.count,
                     "done": done,
-                    "deadline": one.deadline.isoformat(),
+                    "deadline": duty.deadline.isoformat(),
                     "state": state,
-                    "liaison": one.liaison_no,
-                    "clause": one.clause,
-                    "activities": [{"id": each.id, "due_on": each.due_on.isoformat(), "state": each.state, "note": each.note} for each in activities],
+                    "liaison": duty.liaison_no,
+                    "clause": duty.clause,
+                    "activities": [
+                        {"id": planned.id, "due_on": planned.due_on.isoformat(), "state": planned.state, "note": planned.note}
+                        for planned in activities
+                    ],
                 }
             )
-        return found
+        return rows
 
-    found = reading(work)
-    lines = [f"{one['unit']}　{one['law']}　{one['form']} {one['done']}/{one['count']}　{one['deadline']}　{one['state']}" for one in found]
-    show(found, as_json, lines or ["还没有责任清单。"])
+    duties = reading(work)
+    lines = [f"{duty['unit']}　{duty['law']}　{duty['form']} {duty['done']}/{duty['count']}　{duty['deadline']}　{duty['state']}" for duty in duties]
+    show(duties, as_json, lines or ["还没有责任清单。"])
 
 
 @group.command("done")
@@ -99,20 +102,20 @@ def done(
     as_json: Json = False,
 ) -> None:
     """记一次已办，只计一次。"""
-    at = now()
+    moment = now()
     try:
-        day = day_of(at) if on is None else date.fromisoformat(on)
+        day = day_of(moment) if on is None else date.fromisoformat(on)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-05-06。") from None
-    found = writing(lambda session: activity.done(session, _author(), planned_id, day, note, at))
-    show({"id": found.id, "name": found.name, "done_on": day.isoformat()}, as_json, f"已记：{found.name}，{day}。")
+    planned = writing(lambda session: activity.mark_done(session, _author(), planned_id, day, note, moment))
+    show({"id": planned.id, "name": planned.name, "done_on": day.isoformat()}, as_json, f"已记：{planned.name}，{day}。")
 
 
 @group.command("cancel")
 def cancel(planned_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], as_json: Json = False) -> None:
     """取消一次计划活动，不计数。"""
-    found = writing(lambda session: activity.cancel(session, _author(), planned_id, reason, now()))
-    show({"id": found.id, "name": found.name}, as_json, f"已取消：{found.name}。")
+    planned = writing(lambda session: activity.cancel(session, _author(), planned_id, reason, now()))
+    show({"id": planned.id, "name": planned.name}, as_json, f"已取消：{planned.name}。")
 
 
 @group.command("digest")
@@ -122,7 +125,7 @@ def digest(year: Year = None, as_of: Annotated[str, typer.Option("--as-of", help
         day = date.fromisoformat(as_of) if as_of else day_of(now())
     except ValueError:
         raise Refusal("--as-of 应写作 2026-06-30。") from None
-    found = reading(lambda session: activity_rows.idle_units(session, year or day.year, day))
-    shown = [{"unit": unit, "rows": owed, "liaisons": names} for unit, owed, names in found]
-    lines = [f"{unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in found]
+    idle = reading(lambda session: activity_rows.idle_units(session, year or day.year, day))
+    shown = [{"unit": unit, "rows": duties, "liaisons": names} for unit, duties, names in idle]
+    lines = [f"{unit}：{duties} 项都没有开展（联络员 {names or '没有登记'}）" for unit, duties, names in idle]
     show(shown, as_json, lines or ["每个处室都已开展。"])

@@ -1,8 +1,6 @@
-"""`campaign`: what an administrator does in the chat, for scripts and for whoever sits at the shell; it reaches the whole agency.
+"""`campaign`: what an administrator does in the chat, for scripts and at the shell, where it reaches the whole agency.
 
-`campaign push`, `change`, `nudge`: what an administrator says in the chat as 推送, 活动 改 and 催学, for scripts.
-
-`campaign progress`: a bar while a campaign goes out, then who was not reached and why. `campaign budget`: what the platforms still allow.
+`progress` shows a bar while a campaign goes out, then who was not reached and why; `budget` what the platforms still allow.
 """
 
 from __future__ import annotations
@@ -20,11 +18,10 @@ from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, engine_of, now, operator, progress, read_settings, reading, show, writing
 from bot.commands.campaign import messages
-from bot.domain.campaign import schedule
-from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, content_of
+from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, pack_item_content
 from bot.domain.campaign.content import describe_content, parse_content
-from bot.domain.campaign.schedule import at_once, parse_schedule
-from bot.domain.delivery.reminders import names_text, read_deadline
+from bot.domain.campaign.schedule import describe_schedule, immediate_schedule, parse_schedule
+from bot.domain.delivery.reminders import names_text, parse_deadline
 from bot.domain.message import Refusal, plain_text
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import parse_audience
@@ -39,7 +36,7 @@ from bot.services.library import catalog as library_catalog
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.db.database import Database
-from bot.storage.delivery import quota, recipients
+from bot.storage.delivery import outcomes, quota, recipients
 from bot.storage.files.loader import home, load_library
 from bot.storage.people import audience as audience_rows
 from bot.storage.tables.columns import stamp
@@ -66,40 +63,40 @@ def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session],
     return lambda session: work(session, replace(library_catalog.stock(session, library), limits=limits))
 
 
-def _campaign_plain(one: Campaign) -> dict[str, Any]:
+def _campaign_json(row: Campaign) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "name": one.name,
-        "kind": one.kind,
-        "state": one.state,
-        "version": one.version,
-        "content": describe_content(one.content),
-        "rhythm": schedule.describe_schedule(one.rhythm),
-        "audience": people_audience.describe_audience(one.audience),
-        "clause": one.clause,
-        "missed": one.missed,
-        "created_by": one.created_by,
+        "id": row.id,
+        "name": row.name,
+        "kind": row.kind,
+        "state": row.state,
+        "version": row.version,
+        "content": describe_content(row.content),
+        "rhythm": describe_schedule(row.schedule),
+        "audience": people_audience.describe_audience(row.audience),
+        "clause": row.clause,
+        "missed": row.missed,
+        "created_by": row.created_by,
     }
 
 
-def seen_plain(found: CampaignPreview) -> dict[str, Any]:
+def preview_json(preview: CampaignPreview) -> dict[str, Any]:
     """A preview for scripts."""
     return {
-        "count": found.count,
-        "names": list(found.names),
-        "excluded": [{"staff_no": staff_no, "name": name, "reason": reason} for staff_no, name, reason in found.excluded],
-        "due": [stamp(at) for at in found.due],
-        "asks": found.asks,
-        "cost": found.cost,
-        "fits": found.fits,
+        "count": preview.count,
+        "names": list(preview.names),
+        "excluded": [{"staff_no": staff_no, "name": name, "reason": reason} for staff_no, name, reason in preview.excluded],
+        "due": [stamp(due_at) for due_at in preview.due],
+        "asks": preview.asks,
+        "cost": preview.cost,
+        "fits": preview.fits,
     }
 
 
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部活动，新的在前。"""
-    found = reading(lambda session: manage.listed(session, author()))
-    show([_campaign_plain(one) for one in found], as_json, [messages.line(one) for one in found] or ["还没有活动。"])
+    campaigns = reading(lambda session: manage.visible_campaigns(session, author()))
+    show([_campaign_json(row) for row in campaigns], as_json, [messages.campaign_line(row) for row in campaigns] or ["还没有活动。"])
 
 
 @group.command("show")
@@ -107,15 +104,24 @@ def show_(campaign_id: Id, as_json: Json = False) -> None:
     """一个活动：内容、频次、对象、会收到的人、接下来的时间、最近几次的结果。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
-        one = manage.own(session, author(), campaign_id)
-        found = manage.preview(session, catalog, catalog.library.calendar, one.audience, one.rhythm, now(), one.content)
-        past = campaign.latest(session, campaign_id)
-        counts = {occurrence.id: campaign.progress(session, occurrence.id) for occurrence in past}
-        last = [{"id": each.id, "due": stamp(each.due), "state": each.state, "note": each.note, "deliveries": dict(counts[each.id])} for each in past]
-        return {**_campaign_plain(one), "preview": seen_plain(found), "occurrences": last}, [
-            *messages.plan(one),
-            *(messages.seen(found) if one.state in OPEN else []),
-            *messages.past(past, counts),
+        row = manage.require_campaign(session, author(), campaign_id)
+        campaign_preview = manage.preview(session, catalog, catalog.library.calendar, row.audience, row.schedule, now(), row.content)
+        past = campaign.latest_occurrences(session, campaign_id)
+        counts = {occurrence.id: outcomes.count_by_state(session, occurrence.id) for occurrence in past}
+        last = [
+            {
+                "id": occurrence.id,
+                "due": stamp(occurrence.due),
+                "state": occurrence.state,
+                "note": occurrence.note,
+                "deliveries": dict(counts[occurrence.id]),
+            }
+            for occurrence in past
+        ]
+        return {**_campaign_json(row), "preview": preview_json(campaign_preview), "occurrences": last}, [
+            *messages.campaign_lines(row),
+            *(messages.preview_lines(campaign_preview) if row.state in OPEN else []),
+            *messages.occurrence_lines(past, counts),
         ]
 
     result, lines = reading(with_catalog(work))
@@ -131,11 +137,11 @@ def preview(
     """不建活动，只看会发给谁、不发给谁和为什么、接下来什么时候。"""
 
     def work(session: Session, catalog: Catalog) -> CampaignPreview:
-        audience = manage.reach(session, author(), parse_audience(to))
+        audience = manage.reachable_audience(session, author(), parse_audience(to))
         return manage.preview(session, catalog, catalog.library.calendar, audience, parse_schedule(every), now())
 
-    found = reading(with_catalog(work))
-    show(seen_plain(found), as_json, messages.seen(found))
+    campaign_preview = reading(with_catalog(work))
+    show(preview_json(campaign_preview), as_json, messages.preview_lines(campaign_preview))
 
 
 @group.command("new")
@@ -154,7 +160,7 @@ def new(
 
     def look(session: Session, catalog: Catalog) -> CampaignPreview:
         content = parse_content(send, catalog.library)
-        audience = manage.reach(session, author(), parse_audience(to))
+        audience = manage.reachable_audience(session, author(), parse_audience(to))
         return manage.preview(session, catalog, catalog.library.calendar, audience, parse_schedule(every), now(), content)
 
     def make(session: Session, catalog: Catalog) -> int:
@@ -170,19 +176,19 @@ def new(
             now(),
             clause=clause,
             missed=MISSED.get(missed, missed),
-            delivery=read_deadline(deadline, day_of(now())) if deadline else None,
+            delivery=parse_deadline(deadline, day_of(now())) if deadline else None,
         )
 
-    found = reading(with_catalog(look))
-    made = writing(with_catalog(make)) if apply else None
-    end = f"已起草，编号 {made}。启动：python -m bot campaign start {made}" if made else "以上是预演，什么都没有写。"
-    show({"id": made, "applied": apply, **seen_plain(found)}, as_json, [*messages.seen(found), end])
+    campaign_preview = reading(with_catalog(look))
+    campaign_id = writing(with_catalog(make)) if apply else None
+    end = f"已起草，编号 {campaign_id}。启动：python -m bot campaign start {campaign_id}" if campaign_id else "以上是预演，什么都没有写。"
+    show({"id": campaign_id, "applied": apply, **preview_json(campaign_preview)}, as_json, [*messages.preview_lines(campaign_preview), end])
 
 
 @group.command("start")
 def start(campaign_id: Id, as_json: Json = False) -> None:
     """启动一个草稿；超出平台额度、或没有要发的时间时不启动。"""
-    act(campaign_id, as_json, lambda session, catalog: manage.start(session, catalog, author(), campaign_id, now()))
+    change_and_show(campaign_id, as_json, lambda session, catalog: manage.start(session, catalog, author(), campaign_id, now()))
 
 
 @group.command("pause")
@@ -198,7 +204,7 @@ def pause(
         show({"paused": True, "changed": done}, as_json, "全部推送已暂停。" if done else "全部推送早已暂停。")
         return
     number = _number(campaign_id)
-    act(number, as_json, lambda session, catalog: manage.pause(session, author(), number, reason, now()))
+    change_and_show(number, as_json, lambda session, catalog: manage.pause(session, author(), number, reason, now()))
 
 
 @group.command("resume")
@@ -213,7 +219,7 @@ def resume(
         show({"paused": False, "changed": done}, as_json, "全部推送已恢复。" if done else "全部推送没有暂停。")
         return
     number = _number(campaign_id)
-    act(number, as_json, lambda session, catalog: manage.resume(session, catalog.library.calendar, author(), number, now()))
+    change_and_show(number, as_json, lambda session, catalog: manage.resume(session, catalog.library.calendar, author(), number, now()))
 
 
 def _number(given: int | None) -> int:
@@ -225,7 +231,7 @@ def _number(given: int | None) -> int:
 @group.command("stop")
 def stop(campaign_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")] = "", as_json: Json = False) -> None:
     """停止：不再触发，排队的取消。"""
-    act(campaign_id, as_json, lambda session, catalog: manage.stop(session, author(), campaign_id, reason, now()))
+    change_and_show(campaign_id, as_json, lambda session, catalog: manage.stop(session, author(), campaign_id, reason, now()))
 
 
 @group.command("skip")
@@ -235,15 +241,15 @@ def skip(campaign_id: Id, day: Annotated[str, typer.Argument(help="日期，如 
         when = date.fromisoformat(day)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-05-06。") from None
-    act(campaign_id, as_json, lambda session, catalog: manage.skip_date(session, catalog, author(), campaign_id, when, now()))
+    change_and_show(campaign_id, as_json, lambda session, catalog: manage.skip_date(session, catalog, author(), campaign_id, when, now()))
 
 
 @group.command("recall")
 def recall(campaign_id: Id, as_json: Json = False) -> None:
     """最近一次作废：排队的不发，已发的由平台撤回，并告诉收到的人。"""
-    found = writing(lambda session: manage.recall(session, author(), campaign_id, now()))
-    sent = [{"delivery": delivery, "channel": channel, "platform_id": platform_id} for delivery, channel, platform_id in found.sent]
-    show({"skipped": found.skipped, "sent": sent}, as_json, f"最近一次已作废：{found.skipped} 条未发，{len(sent)} 条已发出。")
+    recalled = writing(lambda session: manage.recall(session, author(), campaign_id, now()))
+    sent = [{"delivery": delivery, "channel": channel, "platform_id": platform_id} for delivery, channel, platform_id in recalled.sent]
+    show({"skipped": recalled.skipped, "sent": sent}, as_json, f"最近一次已作废：{recalled.skipped} 条未发，{len(sent)} 条已发出。")
 
 
 @group.command("test")
@@ -259,11 +265,11 @@ def try_(
         person_id = audience_rows.person_numbered(session, to)
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
-        text = plain_text(campaign_push.test_send(session, catalog, campaign_id, person_id))
-        return text, campaign_push.try_out(session, author(), campaign_id, person_id, now()) if apply else []
+        text = plain_text(campaign_push.render_trial(session, catalog, campaign_id, person_id))
+        return text, campaign_push.send_trial(session, author(), campaign_id, person_id, now()) if apply else []
 
     text, channels = (writing if apply else reading)(with_catalog(work))
-    sent = [f"已排队试发：{'、'.join(CHANNELS[one] for one in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
+    sent = [f"已排队试发：{'、'.join(CHANNELS[channel] for channel in channels)}" if channels else "没有绑定任何渠道，没有发。"] if apply else []
     show({"text": text, "channels": channels}, as_json, [text, *sent])
 
 
@@ -279,38 +285,42 @@ def pack(
         _list_packs(as_json)
         return
     if apply:
-        made = writing(with_catalog(lambda session, catalog: packs.draft(session, catalog, author(), name, now(), parse_audience(to))))
-        show([_campaign_plain(one) for one in made], as_json, [*(messages.line(one) for one in made), "已起草。"])
+        drafts = writing(with_catalog(lambda session, catalog: packs.draft_pack(session, catalog, author(), name, now(), parse_audience(to))))
+        show([_campaign_json(draft) for draft in drafts], as_json, [*(messages.campaign_line(draft) for draft in drafts), "已起草。"])
         return
 
     def look(session: Session, catalog: Catalog) -> list[tuple[str, str]]:
         head, _, tail = name.rpartition(" ")
         year = int(tail) if head and tail.isdigit() else None
-        items = packs.ahead(catalog, packs.find(catalog, head if year else name), now(), year)
-        return [(item.name, f"{schedule.describe_schedule(rhythm)}　{describe_content(content_of(item))}") for item, rhythm in items]
+        items = packs.upcoming_items(catalog, packs.find_pack(catalog, head if year else name), now(), year)
+        return [(item.name, f"{describe_schedule(schedule)}　{describe_content(pack_item_content(item))}") for item, schedule in items]
 
-    found = reading(with_catalog(look))
-    show([{"name": one, "plan": plan} for one, plan in found], as_json, [*(f"{one}　{plan}" for one, plan in found), "以上是预演，什么都没有写。"])
+    planned = reading(with_catalog(look))
+    lines = [*(f"{item_name}　{plan}" for item_name, plan in planned), "以上是预演，什么都没有写。"]
+    show([{"name": item_name, "plan": plan} for item_name, plan in planned], as_json, lines)
 
 
 def _list_packs(as_json: bool) -> None:
     library, _ = load_library(home())
-    found = [{"name": one.name, "law_day": one.law_day, "items": len(one.items), "about": one.about} for one in library.packs.values()]
-    show(found, as_json, [f"{one['name']}：{one['items']} 项，{one['about']}" for one in found])
+    packs_json = [
+        {"name": pack_json.name, "law_day": pack_json.law_day, "items": len(pack_json.items), "about": pack_json.about}
+        for pack_json in library.packs.values()
+    ]
+    show(packs_json, as_json, [f"{pack_json['name']}：{pack_json['items']} 项，{pack_json['about']}" for pack_json in packs_json])
 
 
-def act(campaign_id: int, as_json: bool, do: Callable[[Session, Catalog], Any]) -> None:
+def change_and_show(campaign_id: int, as_json: bool, do: Callable[[Session, Catalog], Any]) -> None:
     """Do it and show the campaign as it stands then."""
 
     def work(session: Session, catalog: Catalog) -> Campaign:
         do(session, catalog)
-        return manage.own(session, author(), campaign_id)
+        return manage.require_campaign(session, author(), campaign_id)
 
-    one = writing(with_catalog(work))
-    show(_campaign_plain(one), as_json, f"活动 {one.id}「{one.name}」{STATE_LABELS[one.state]}（第 {one.version} 版）。")
+    changed = writing(with_catalog(work))
+    show(_campaign_json(changed), as_json, f"活动 {changed.id}「{changed.name}」{STATE_LABELS[changed.state]}（第 {changed.version} 版）。")
 
 
-DRY = "以上是预演，什么都没有写，也没有发。"
+DRY_RUN_NOTE = "以上是预演，什么都没有写，也没有发。"
 
 
 @group.command("push")
@@ -324,21 +334,21 @@ def push(
     """马上发一次；不加 --apply 只看会发给谁、要用多少额度。"""
 
     def look(session: Session, catalog: Catalog) -> CampaignPreview:
-        content, audience = parse_content(send, catalog.library), manage.reach(session, author(), parse_audience(to))
-        return manage.preview(session, catalog, catalog.library.calendar, audience, at_once(now()), now(), content)
+        content, audience = parse_content(send, catalog.library), manage.reachable_audience(session, author(), parse_audience(to))
+        return manage.preview(session, catalog, catalog.library.calendar, audience, immediate_schedule(now()), now(), content)
 
     def make(session: Session, catalog: Catalog) -> tuple[int, int, int]:
-        made = campaign_push.draft_push(session, catalog, author(), parse_content(send, catalog.library), parse_audience(to), now(), clause)
-        fired = campaign_push.confirm_push(session, catalog, catalog.library.calendar, author(), made, now())
-        return made, fired.invited, fired.excluded
+        campaign_id = campaign_push.draft_push(session, catalog, author(), parse_content(send, catalog.library), parse_audience(to), now(), clause)
+        fired = campaign_push.confirm_push(session, catalog, catalog.library.calendar, author(), campaign_id, now())
+        return campaign_id, fired.invited, fired.excluded
 
-    found = reading(with_catalog(look))
-    if apply and not found.count:
+    campaign_preview = reading(with_catalog(look))
+    if apply and not campaign_preview.count:
         raise Refusal("没有人会收到，没有发。")
-    made = writing(with_catalog(make)) if apply else None
-    result = {"id": made[0], "invited": made[1]} if made else {"id": None}
-    end = f"推送 {made[0]} 已排队：{made[1]} 人，{made[2]} 人不发。看进度：python -m bot campaign progress {made[0]}" if made else DRY
-    show({**result, "applied": apply, **seen_plain(found)}, as_json, [*messages.seen(found), end])
+    sent = writing(with_catalog(make)) if apply else None
+    result = {"id": sent[0], "invited": sent[1]} if sent else {"id": None}
+    end = f"推送 {sent[0]} 已排队：{sent[1]} 人，{sent[2]} 人不发。看进度：python -m bot campaign progress {sent[0]}" if sent else DRY_RUN_NOTE
+    show({**result, "applied": apply, **preview_json(campaign_preview)}, as_json, [*messages.preview_lines(campaign_preview), end])
 
 
 @group.command("change")
@@ -359,7 +369,7 @@ def change(
         changed: dict[str, Any] = {
             **({"name": name} if name else {}),
             **({"content": parse_content(send, catalog.library)} if send else {}),
-            **({"rhythm": parse_schedule(every)} if every else {}),
+            **({"schedule": parse_schedule(every)} if every else {}),
             **({"audience": parse_audience(to)} if to else {}),
             **({"clause": clause} if clause else {}),
             **({"missed": MISSED.get(missed, missed)} if missed else {}),
@@ -371,7 +381,7 @@ def change(
         if deadline:
             nudge.set_deadline(session, author(), campaign_id, deadline, now())
 
-    act(campaign_id, as_json, work)
+    change_and_show(campaign_id, as_json, work)
 
 
 @group.command("nudge")
@@ -383,48 +393,50 @@ def nudge_(
 ) -> None:
     """催学：没完成的人有哪些；加 --apply 才发，每人每天最多一次提醒。"""
     if campaign_id is None and not hours:
-        _list(as_json)
+        _list_open(as_json)
         return
     about = None if hours else campaign_id
-    found = reading(with_catalog(lambda session, catalog: nudge.look(session, catalog, author(), about, now())))
+    nudge_preview = reading(with_catalog(lambda session, catalog: nudge.preview(session, catalog, author(), about, now())))
 
     def send(session: Session, catalog: Catalog) -> int:
         return nudge.confirm(session, catalog, author(), nudge.draft(session, catalog, author(), about, now()).id, now())
 
     sent = writing(with_catalog(send)) if apply else None
+    names = names_text([f"{name}（{staff_no}）" for name, staff_no in nudge_preview.names])
     lines = [
-        f"「{found.about}」要催 {len(found.names)} 人：{names_text([f'{name}（{staff_no}）' for name, staff_no in found.names])}",
-        *([f"其中 {found.reminded} 人今天已提醒过，不再发第二次。"] if found.reminded else []),
-        f"已排队：{sent} 人。" if sent is not None else DRY,
+        f"「{nudge_preview.about}」要催 {len(nudge_preview.names)} 人：{names}",
+        *([f"其中 {nudge_preview.reminded} 人今天已提醒过，不再发第二次。"] if nudge_preview.reminded else []),
+        f"已排队：{sent} 人。" if sent is not None else DRY_RUN_NOTE,
     ]
-    people = [{"staff_no": staff_no, "name": name} for name, staff_no in found.names]
-    show({"about": found.about, "people": people, "reminded": found.reminded, "applied": apply, "sent": sent}, as_json, lines)
+    people = [{"staff_no": staff_no, "name": name} for name, staff_no in nudge_preview.names]
+    show({"about": nudge_preview.about, "people": people, "reminded": nudge_preview.reminded, "applied": apply, "sent": sent}, as_json, lines)
 
 
-def _list(as_json: bool) -> None:
-    found = reading(with_catalog(lambda session, catalog: nudge.open_campaigns(session, catalog, author(), now())))
-    plain = [
-        {"id": one.campaign.id, "name": one.campaign.name, "content": describe_content(one.task.content), "open": len(one.people)} for one in found
+def _list_open(as_json: bool) -> None:
+    open_campaigns = reading(with_catalog(lambda session, catalog: nudge.open_campaigns(session, catalog, author(), now())))
+    open_json = [
+        {"id": item.campaign.id, "name": item.campaign.name, "content": describe_content(item.task.content), "open": len(item.people)}
+        for item in open_campaigns
     ]
-    lines = [f"{one['id']}. {one['name']}　{one['content']}　还有 {one['open']} 人没完成" for one in plain]
-    show(plain, as_json, lines or ["没有活动还有人没完成。"])
+    lines = [f"{item['id']}. {item['name']}　{item['content']}　还有 {item['open']} 人没完成" for item in open_json]
+    show(open_json, as_json, lines or ["没有活动还有人没完成。"])
 
 
-EVERY = 0.5
+REFRESH_SECONDS = 0.5
 UNITS = {"call": "次调用", "message": "人次"}
 
 
-def _progress_plain(found: DeliveryProgress) -> dict[str, Any]:
+def _progress_json(latest: DeliveryProgress) -> dict[str, Any]:
     return {
-        "campaign": found.campaign_id,
-        "name": found.name,
-        "occurrence": found.occurrence_id,
-        "due": stamp(found.due),
-        "counts": dict(found.counts),
-        "whole": found.whole,
-        "ended": found.ended,
-        "reasons": [{"state": state, "reason": reason, "count": count} for state, reason, count in found.reasons],
-        "missed": [asdict(one) for one in found.missed],
+        "campaign": latest.campaign_id,
+        "name": latest.name,
+        "occurrence": latest.occurrence_id,
+        "due": stamp(latest.due),
+        "counts": dict(latest.counts),
+        "whole": latest.total,
+        "ended": latest.ended,
+        "reasons": [{"state": state, "reason": reason, "count": count} for state, reason, count in latest.reasons],
+        "missed": [asdict(person) for person in latest.missed],
     }
 
 
@@ -437,12 +449,12 @@ def progress_(
     """看一个活动最近一次发到哪里了：进度条、各状态人数、没有送达的名单和原因。"""
     database = Database(engine_of(read_settings()))
     try:
-        found = database.read_now(lambda session: delivery_progress.progress(session, campaign_id))
-        if watch and not as_json and not found.is_over and progress.is_terminal:
-            found = _watched(database, found)
+        latest = database.read_now(lambda session: delivery_progress.latest_progress(session, campaign_id))
+        if watch and not as_json and not latest.is_over and progress.is_terminal:
+            latest = _watch(database, latest)
     finally:
         database.engine.dispose()
-    show(_progress_plain(found), as_json, str(found))
+    show(_progress_json(latest), as_json, str(latest))
 
 
 @group.command("budget")
@@ -451,13 +463,13 @@ def budget_(as_json: Json = False) -> None:
     limits = [limit for limit in read_settings().platform_limits if not limit.per_person]
 
     def look(session: Session) -> list[dict[str, Any]]:
-        accounts = recipients.accounts_on(session)
-        left = quota.left(session, limits, accounts, now())
-        rooms = {limit.key(): limit.room(accounts.get(limit.channel, 0)) for limit in limits}
+        accounts = recipients.count_accounts(session)
+        left = quota.remaining(session, limits, accounts, now())
+        rooms = {limit.key(): limit.usable(accounts.get(limit.channel, 0)) for limit in limits}
         return [
             {
                 "name": limit.key(),
-                "allowed": limit.most,
+                "allowed": limit.allowed,
                 "each_account": limit.each_account,
                 "room": rooms[limit.key()],
                 "used": rooms[limit.key()] - left[limit.key()],
@@ -466,31 +478,31 @@ def budget_(as_json: Json = False) -> None:
             for limit in limits
         ]
 
-    found = reading(look)
+    usage = reading(look)
     lines = [
-        f"{CHANNELS[limit.channel]}　{limit.title}　平台允许 {limit.most} {UNITS[limit.unit]}{'（每个账号）' if limit.each_account else ''}，"
-        f"最多用 {one['room']}，已用 {one['used']}，还剩 {one['left']}"
-        for limit, one in zip(limits, found, strict=True)
+        f"{CHANNELS[limit.channel]}　{limit.title}　平台允许 {limit.allowed} {UNITS[limit.unit]}{'（每个账号）' if limit.each_account else ''}，"
+        f"最多用 {used['room']}，已用 {used['used']}，还剩 {used['left']}"
+        for limit, used in zip(limits, usage, strict=True)
     ]
-    show(found, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
+    show(usage, as_json, [*lines, "允许数与公开标准不同的，写进 BOT_LIMITS__PLATFORM，例如 dingtalk/corp/month=205000。"])
 
 
-def _watched(database: Database, found: DeliveryProgress) -> DeliveryProgress:
+def _watch(database: Database, latest: DeliveryProgress) -> DeliveryProgress:
     """The bar, until everything has ended or somebody presses Ctrl+C."""
-    campaign_id = found.campaign_id
+    campaign_id = latest.campaign_id
 
     def look(session: Session) -> DeliveryProgress:
-        return delivery_progress.progress(session, campaign_id)
+        return delivery_progress.latest_progress(session, campaign_id)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[states]}"))
     try:
-        with Bar(*columns, console=progress) as shown:
-            task = shown.add_task(found.name, total=found.whole, completed=found.ended, states="")
-            while not found.is_over:
-                time.sleep(EVERY)
-                found = database.read_now(look)
-                states = " ".join(f"{DELIVERY_LABELS[state]} {count}" for state, count in sorted(found.counts.items()))
-                shown.update(task, total=found.whole, completed=found.ended, states=states)
+        with Bar(*columns, console=progress) as bar:
+            task = bar.add_task(latest.name, total=latest.total, completed=latest.ended, states="")
+            while not latest.is_over:
+                time.sleep(REFRESH_SECONDS)
+                latest = database.read_now(look)
+                states = " ".join(f"{DELIVERY_LABELS[state]} {count}" for state, count in sorted(latest.counts.items()))
+                bar.update(task, total=latest.total, completed=latest.ended, states=states)
     except KeyboardInterrupt:
         progress.print("不再看了，发送照常进行。", markup=False, highlight=False)
-    return found
+    return latest

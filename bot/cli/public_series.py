@@ -1,4 +1,4 @@
-"""`public`: lessons for everybody who follows the official account, and a word into a group; none of it counts for the staff.
+"""`public`: articles for all followers of the official account and messages into a group; none of it counts as learning of the staff.
 
 See bot/docs/rules.md A27.
 """
@@ -23,7 +23,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.common import Apply, Json, cli, now, operator, read_settings, show, writing
 from bot.cli.people import OneRun
-from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
 from bot.domain.message import Refusal, Reply
 from bot.settings import Settings
@@ -34,8 +34,8 @@ T = TypeVar("T")
 public = typer.Typer(no_args_is_help=True, help="对公众：公众号图文与群发、群机器人；人数单独计，不算干部学法。")
 cli.add_typer(public, name="public")
 
-REHEARSAL = "以上是预演，什么都没有发。"
-DIGEST = 54
+DRY_RUN_NOTE = "以上是预演，什么都没有发。"
+MAX_DIGEST_LENGTH = 54
 
 
 @public.command("draft")
@@ -47,14 +47,14 @@ def draft(
 ) -> None:
     """把一课做成公众号图文草稿；加 --apply 才放进草稿箱。"""
     library, _ = load_library(home())
-    found = library.lessons.get(lesson)
-    if found is None:
+    chosen = library.lessons.get(lesson)
+    if chosen is None:
         raise Refusal(f"没有编号为 {lesson} 的课。")
-    article = article_of(found, cover)
-    media = _series(lambda series: series.draft([article])) if apply else ""
+    article = lesson_article(chosen, cover)
+    media = _with_series(lambda series: series.draft([article])) if apply else ""
     if apply:
-        _note("公众号草稿", media, lesson)
-    text = [f"《{article.title}》{len(article.html)} 字符", f"草稿 {media}" if apply else REHEARSAL]
+        _audit("公众号草稿", media, lesson)
+    text = [f"《{article.title}》{len(article.html)} 字符", f"草稿 {media}" if apply else DRY_RUN_NOTE]
     show({"applied": apply, "title": article.title, "media_id": media}, as_json, text)
 
 
@@ -63,7 +63,7 @@ def preview(
     media: Annotated[str, typer.Argument(help="草稿的 media_id")], to: Annotated[str, typer.Option("--to", help="看样的粉丝 OpenID")]
 ) -> None:
     """把草稿发给一个粉丝看样。"""
-    _series(lambda series: series.preview(media, to))
+    _with_series(lambda series: series.preview(media, to))
     show(None, False, "已发给看样的人。")
 
 
@@ -76,25 +76,26 @@ def send(
 ) -> None:
     """群发一个草稿：订阅号一天一次，服务号每人一个月四次；同一草稿重复执行不会发第二遍。"""
     if not apply:
-        show({"applied": False}, as_json, f"将把草稿 {media} 发给{'所有粉丝' if tag is None else f'标签 {tag} 的粉丝'}。{REHEARSAL}")
+        show({"applied": False}, as_json, f"将把草稿 {media} 发给{'所有粉丝' if tag is None else f'标签 {tag} 的粉丝'}。{DRY_RUN_NOTE}")
         return
-    receipt = _series(lambda series: series.send_all(media, f"xuefa-{media}" if tag is None else f"xuefa-{tag}-{media}", tag=tag))
-    _told("公众号群发", media, receipt, as_json)
+    receipt = _with_series(lambda series: series.send_all(media, f"xuefa-{media}" if tag is None else f"xuefa-{tag}-{media}", tag=tag))
+    _report_receipt("公众号群发", media, receipt, as_json)
 
 
 @public.command("readers")
 def readers(day: Annotated[str, typer.Argument(help="群发的日期，如 2026-12-04")], as_json: Json = False) -> None:
     """某天群发的图文送达多少人、多少人看了；只有人数，没有名字。"""
     try:
-        asked = date.fromisoformat(day)
+        sent_on = date.fromisoformat(day)
     except ValueError:
         raise Refusal(f"「{day[:20]}」不是日期，应写作 2026-12-04。") from None
-    found = _series(lambda series: series.readers(asked))
-    rows = [{"title": one.title, "reached": one.reached, "readers": one.readers, "reads": one.reads} for one in found]
+    statistics = _with_series(lambda series: series.readers(sent_on))
+    rows = [{"title": article.title, "reached": article.reached, "readers": article.readers, "reads": article.reads} for article in statistics]
     show(
         rows,
         as_json,
-        [f"《{one.title}》送达 {one.reached} 人，{one.readers} 人阅读 {one.reads} 次" for one in found] or "这一天没有群发，或平台还没有统计。",
+        [f"《{article.title}》送达 {article.reached} 人，{article.readers} 人阅读 {article.reads} 次" for article in statistics]
+        or "这一天没有群发，或平台还没有统计。",
     )
 
 
@@ -105,30 +106,31 @@ def group(text: Annotated[str, typer.Argument(help="要说的话")], apply: Appl
     if settings.dingtalk.group_token is None:
         raise Refusal("还没有设置群机器人（BOT_DINGTALK__GROUP_TOKEN 和 GROUP_SECRET）。")
     if not apply:
-        show({"applied": False}, as_json, f"{text}\n{REHEARSAL}")
+        show({"applied": False}, as_json, f"{text}\n{DRY_RUN_NOTE}")
         return
 
     async def say(outbound: Outbound) -> SendReceipt:
         on = settings.dingtalk
-        token, secret, own = (one.get_secret_value() if one is not None else "" for one in (on.group_token, on.group_secret, on.client_secret))
-        api = dingtalk_api(base=on.api_base, client_id=on.client_id, client_secret=own)
+        secrets = (on.group_token, on.group_secret, on.client_secret)
+        token, secret, client_secret = (value.get_secret_value() if value is not None else "" for value in secrets)
+        api = dingtalk_api(base=on.api_base, client_id=on.client_id, client_secret=client_secret)
         robot = on.robot_code or on.client_id
         groups = Groups(outbound=outbound, api=api, oapi_base=on.oapi_base, robot_code=robot, token=token, secret=secret, clock=now)
         return await groups.broadcast(Reply(text))
 
-    _told("群机器人", "dingtalk", _spoken(settings, say), as_json)
+    _report_receipt("群机器人", "dingtalk", _with_outbound(settings, say), as_json)
 
 
-def article_of(lesson: Lesson, cover: str) -> SeriesArticle:
+def lesson_article(lesson: Lesson, cover: str) -> SeriesArticle:
     """A lesson as an article: its pages in order, and where the words come from."""
-    written = MarkdownIt("commonmark", {"html": False})
-    body = "".join(written.render(page) for page in lesson.pages)
-    plain = " ".join(line.lstrip("#- ").strip() for line in lesson.pages[0].splitlines() if line.strip())
-    source = written.render(f"依据：《{lesson.law}》{'、'.join(lesson.articles)}") if lesson.articles else ""
-    return SeriesArticle(lesson.title[:64], body + source, cover, digest=plain[:DIGEST])
+    markdown = MarkdownIt("commonmark", {"html": False})
+    body = "".join(markdown.render(page) for page in lesson.pages)
+    first_page = " ".join(line.lstrip("#- ").strip() for line in lesson.pages[0].splitlines() if line.strip())
+    source = markdown.render(f"依据：《{lesson.law}》{'、'.join(lesson.articles)}") if lesson.articles else ""
+    return SeriesArticle(lesson.title[:64], body + source, cover, digest=first_page[:MAX_DIGEST_LENGTH])
 
 
-def _series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
+def _with_series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
     settings = read_settings()
     on = settings.wechat
     if not settings.is_on("wechat") or not on.verified:
@@ -138,10 +140,10 @@ def _series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
         secret = on.secret.get_secret_value() if on.secret is not None else ""
         return await work(PublicSeries(outbound, wechat_api(base=on.api_base, app_id=on.app_id, secret=secret)))
 
-    return _spoken(settings, do)
+    return _with_outbound(settings, do)
 
 
-def _spoken(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
+def _with_outbound(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
     logs.set_up(settings.secrets(), level=logging.WARNING)
 
     async def run() -> T:
@@ -150,15 +152,15 @@ def _spoken(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except PlatformError as wrong:
-        doubt = "可能已经做了，请到后台看一眼再决定要不要重做" if wrong.kind == "unknown" else "没有做成"
-        raise Refusal(f"平台没有答应（{wrong}）：{doubt}。") from wrong
+    except PlatformError as error:
+        doubt = "可能已经做了，请到后台看一眼再决定要不要重做" if error.kind == "unknown" else "没有做成"
+        raise Refusal(f"平台没有答应（{error}）：{doubt}。") from error
 
 
-def _told(what: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
+def _report_receipt(action: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
     """Note what was said, show it, and end with 1 where it did not surely go out."""
-    _note(what, target, f"{receipt.outcome} {receipt.platform_id} {receipt.error}".strip())
-    said = {
+    _audit(action, target, f"{receipt.outcome} {receipt.platform_id} {receipt.error}".strip())
+    messages = {
         "sent": "已发出。",
         "unknown": "不知道发出没有：请到后台看一眼，不要直接重发。",
         "later": "现在发不了，什么都没有发。",
@@ -167,11 +169,11 @@ def _told(what: str, target: str, receipt: SendReceipt, as_json: bool) -> None:
     show(
         {"applied": receipt.outcome == "sent", "outcome": receipt.outcome, "id": receipt.platform_id, "error": receipt.error},
         as_json,
-        said[receipt.outcome],
+        messages[receipt.outcome],
     )
     if receipt.outcome != "sent":
         raise typer.Exit(1)
 
 
-def _note(action: str, target: str, detail: str) -> None:
+def _audit(action: str, target: str, detail: str) -> None:
     writing(lambda session: audit.record(session, now(), operator(), "cli", action, target, detail=detail))

@@ -10,7 +10,7 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.reports import ReportQuery, Scope
 from bot.services.campaign import manage
-from bot.services.delivery.nudge import scope_of as nudge_scope_of
+from bot.services.delivery.nudge import author_scope as nudge_scope_of
 from bot.services.library import key_visibility
 from bot.services.reports import formats
 from bot.storage.reports.registry import REPORTS

@@ -1,4 +1,4 @@
-"""普法责任清单: which office spreads which law, in which form, how often and until when; how far it has come."""
+"""The duty list (普法责任清单): which office teaches which law, in which form, how often and until when, and how far it has come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ONLINE = ("在线学习", "公众号推送")
 FORMS = (
     *ONLINE, "专题培训", "集中学习", "专题讲座", "宣讲", "现场宣传", "发放资料", "知识竞赛", "考试", "参观学习", "旁听庭审", "交流座谈",
 )  # fmt: skip
-STATES = ("已完成", "进行中", "未开展", "已逾期")
+DUTY_STATES = ("已完成", "进行中", "未开展", "已逾期")
 HALF_YEAR = (6, 30)
 
 
@@ -30,21 +30,21 @@ class DutyLine:
     clause: str
 
 
-def state_of(done: int, count: int, deadline: date, on: date) -> str:
+def duty_state(done: int, count: int, deadline: date, today: date) -> str:
     """How a row stands on a day."""
     if done >= count:
         return "已完成"
-    if on > deadline:
+    if today > deadline:
         return "已逾期"
     return "进行中" if done else "未开展"
 
 
-def spread(count: int, first: date, deadline: date, calendar: Calendar) -> list[date]:
+def spread_days(count: int, first: date, deadline: date, calendar: Calendar) -> list[date]:
     """Days for `count` activities, evenly up to the deadline, the last on it; on the working day before where the year is known."""
     span = max(0, (deadline - first).days)
     days = []
-    for n in range(1, count + 1):
-        day = first + timedelta(days=span * n // count)
+    for number in range(1, count + 1):
+        day = first + timedelta(days=span * number // count)
         try:
             days.append(max(first, calendar.workday_on_or_before(day)))
         except UnknownYear:

@@ -1,11 +1,7 @@
-"""The courier: claims what is owed, plans it, begins it within the budgets, hands it to the channels and writes down what came back.
+"""The delivery worker: claims queued deliveries, plans them, sends them within the quotas and writes down what became of them.
 
-Nothing is kept here that matters: a worker that dies leaves reservations that come back
-and leases that become `unknown` (bot/storage/delivery/queue.py).
-
-What was recalled after it went out is taken back by the channels that can, and said of those that cannot.
-
-As much of a channel as the jobs need.
+Nothing is kept here that matters: a worker that dies leaves reservations that come back and leases that become `unknown`
+(bot/storage/delivery/queue.py). It also recalls what went out in occurrences that were made void, on the channels that can.
 """
 
 from __future__ import annotations
@@ -21,8 +17,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import structlog
 from sqlmodel import Session
 
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, sizes_of
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
+from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_sizes
 from bot.services.campaign import notifications
 from bot.services.delivery import plan, progress, send
 from bot.services.delivery.plan import OpenChannels
@@ -39,31 +35,31 @@ T = TypeVar("T")
 Note = Callable[[str, str, float], None]
 Clock = Callable[[], datetime]
 
-TICK = 1.0
-"""Seconds between two looks when nothing wakes the courier."""
-AT_ONCE = 1000
-RESERVED = 10.0
+ROUND_SECONDS = 1.0
+"""Seconds between two looks when nothing wakes the worker."""
+CLAIM_LIMIT = 1000
+RESERVED_SECONDS = 10.0
 """Seconds until what a dead holder had claimed is taken up by another: longer than a plan is good for."""
-LEASE = 60.0
+LEASE_SECONDS = 60.0
 """Seconds: longer than any call may take with all its pieces (outbound: eight each)."""
-FRESH = 3.0
+PLAN_SECONDS = 3.0
 """Seconds that a plan is good for: whoever finishes a lesson meanwhile is not sent it any more."""
-CALLS = 8
+CALLS_PER_CHANNEL = 8
 """Calls under way on one channel at a time."""
 SWEEP_EVERY = 5.0
-HELD = ("rate", "quota")
+CHANNEL_REFUSALS = ("rate", "quota")
 """The kinds of refusal that concern everybody on the channel; a receipt's error begins with its kind (bot/channels/batch_push.py)."""
-SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-END = 5.0
+SETTLE_RETRIES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+STOP_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class Lane:
-    """One channel as the courier sees it: what is under way, and until when it is left alone."""
+class ChannelState:
+    """One channel: the calls under way, and until when it is left alone."""
 
     sender: PushChannel
     running: set[asyncio.Task[None]] = field(default_factory=set)
-    closed: datetime | None = None
+    closed_until: datetime | None = None
     alarmed: bool = False
 
 
@@ -82,26 +78,26 @@ class DeliveryWorker:
         beyond_window: Sequence[str] = (),
         limits: tuple[PlatformLimit, ...] = LIMITS,
         sizes: Mapping[str, int] | None = None,
-        lease: float = LEASE,
-        reserved: float = RESERVED,
-        calls: int = CALLS,
+        lease: float = LEASE_SECONDS,
+        reserved: float = RESERVED_SECONDS,
+        calls: int = CALLS_PER_CHANNEL,
     ) -> None:
         """`holder` names this replica in claims; `beyond_window` the channels that reach somebody who has not spoken for 48 hours."""
-        self._desk = database
-        self._shelf = catalog
-        self._lanes = {sender.name: Lane(sender) for sender in senders}
+        self._database = database
+        self._catalog = catalog
+        self._channels = {sender.name: ChannelState(sender) for sender in senders}
         self._clock = clock
         self._holder = holder
         self._note = note
         self._beyond = tuple(beyond_window)
         self._limits = limits
-        self._sizes = dict(sizes or sizes_of(limits))
+        self._sizes = dict(sizes or batch_sizes(limits))
         self._lease = lease
         self._reserved = reserved
         self._calls = calls
         self._wake = asyncio.Event()
         self._stopping = False
-        self._swept = 0.0
+        self._next_sweep = 0.0
         self._tried: dict[int, set[str]] = {}
         self._rng = random.Random()  # noqa: S311 - spreads the ticks of replicas, guards nothing
 
@@ -114,124 +110,126 @@ class DeliveryWorker:
             self._wake.clear()
             try:
                 busy = await self.round()
-            except Busy as wrong:
-                log.warning("courier waits for the database", reason=str(wrong))
+            except Busy as error:
+                log.warning("delivery worker waits for the database", reason=str(error))
                 busy = 0
             except Exception:
-                log.exception("courier's round failed")
+                log.exception("delivery worker's round failed")
                 busy = 0
             if not busy and not self._stopping:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), TICK * self._rng.uniform(0.8, 1.2))
+                    await asyncio.wait_for(self._wake.wait(), ROUND_SECONDS * self._rng.uniform(0.8, 1.2))
 
     async def stop(self) -> None:
         """Begin nothing more, let what is under way end, give the rest back."""
         self._stopping = True
         self._wake.set()
-        await self.quiet(END)
+        await self.quiet(STOP_SECONDS)
         with contextlib.suppress(Busy):
-            await self._desk.write(lambda session: queue.release(session, self._holder, self._clock()))
+            await self._database.write(lambda session: queue.release(session, self._holder, self._clock()))
 
     async def quiet(self, seconds: float | None = None) -> None:
         """Wait until nothing is under way."""
-        while running := [task for lane in self._lanes.values() for task in lane.running]:
-            _, left = await asyncio.wait(running, timeout=seconds)
-            if left:
-                log.warning("deliveries left under way", count=len(left))
+        while running := [task for channel in self._channels.values() for task in channel.running]:
+            _, unfinished = await asyncio.wait(running, timeout=seconds)
+            if unfinished:
+                log.warning("deliveries left under way", count=len(unfinished))
                 return
 
     async def round(self) -> int:
-        """One claim, planned and sent as far as the budgets go; how many were claimed."""
-        await self._tidy()
+        """One claim, planned and sent as far as the quotas go; how many were claimed."""
+        await self._sweep()
         now = self._clock()
-        owed = await self._write(lambda session: queue.claim(session, self._holder, now, AT_ONCE, self._reserved))
-        if not owed:
+        claimed = await self._write(lambda session: queue.claim(session, self._holder, now, CLAIM_LIMIT, self._reserved))
+        if not claimed:
             return 0
-        doors = self._doors(now)
-        tried = {ident: frozenset(channels) for ident, channels in self._tried.items()}
-        made = await self._desk.read(lambda session: plan.plan(session, self._shelf(), owed, now, doors, tried))
-        if made.skip or made.later:
-            await self._write(lambda session: self._set_aside(session, made))
-        for ident, _ in made.skip:
-            self._tried.pop(ident, None)
-        groups = send.grouped(made.ready, self._sizes)
-        await asyncio.gather(*(self._pump(self._lanes[channel], waiting) for channel, waiting in groups.items()))
-        return len(owed)
+        open_channels = self._open_channels(now)
+        tried = {delivery_id: frozenset(channels) for delivery_id, channels in self._tried.items()}
+        delivery_plan = await self._database.read(lambda session: plan.plan_deliveries(session, self._catalog(), claimed, now, open_channels, tried))
+        if delivery_plan.skip or delivery_plan.later:
+            await self._write(lambda session: self._set_aside(session, delivery_plan))
+        for delivery_id, _ in delivery_plan.skip:
+            self._tried.pop(delivery_id, None)
+        groups = send.group_deliveries(delivery_plan.ready, self._sizes)
+        await asyncio.gather(*(self._send_groups(self._channels[channel], waiting) for channel, waiting in groups.items()))
+        return len(claimed)
 
-    def _doors(self, now: datetime) -> OpenChannels:
-        closed = {name: lane.closed for name, lane in self._lanes.items() if lane.closed is not None and lane.closed > now}
-        return OpenChannels(tuple(self._lanes), closed, self._beyond)
+    def _open_channels(self, now: datetime) -> OpenChannels:
+        closed = {
+            name: channel.closed_until for name, channel in self._channels.items() if channel.closed_until is not None and channel.closed_until > now
+        }
+        return OpenChannels(tuple(self._channels), closed, self._beyond)
 
-    def _set_aside(self, session: Session, made: plan.DeliveryPlan) -> None:
-        queue.skip(session, made.skip, self._holder)
-        queue.put_off(session, made.later, self._holder)
+    def _set_aside(self, session: Session, delivery_plan: plan.DeliveryPlan) -> None:
+        queue.skip(session, delivery_plan.skip, self._holder)
+        queue.put_off(session, delivery_plan.later, self._holder)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
-        # One key for all couriers' writes: on PostgreSQL they meet one writer and never wait for each other crosswise.
-        return await self._desk.write(work, of="courier")
+        # One key for all delivery workers' writes: on PostgreSQL they meet one writer and never wait for each other crosswise.
+        return await self._database.write(work, of="delivery")
 
     # ── One channel ──
 
-    async def _pump(self, lane: Lane, waiting: list[DeliveryGroup]) -> None:
-        """Begin group after group, as many at a time as the channel has hands, until all are begun, the plan is stale or the budget is spent."""
+    async def _send_groups(self, channel: ChannelState, waiting: list[DeliveryGroup]) -> None:
+        """Begin group after group, as many at a time as a channel may have calls, until all are begun, the plan is stale or the quota is spent."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + FRESH
+        until = loop.time() + PLAN_SECONDS
         while waiting and not self._stopping:
             now = self._clock()
-            free = self._calls - len(lane.running)
+            free = self._calls - len(channel.running)
             if free <= 0:
-                await asyncio.wait(lane.running, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(channel.running, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            if loop.time() >= until or (lane.closed is not None and lane.closed > now):
+            if loop.time() >= until or (channel.closed_until is not None and channel.closed_until > now):
                 break
             chunk, rest = waiting[:free], waiting[free:]
-            begun = await self._write(lambda session, some=chunk, at=now: self._begin(session, some, at))  # type: ignore[misc]
+            begun = await self._write(lambda session, groups=chunk, at=now: self._begin(session, groups, at))  # type: ignore[misc]
             for group in begun.groups:
-                task = asyncio.create_task(self._carry(lane, group))
-                lane.running.add(task)
-                task.add_done_callback(lane.running.discard)
-            waiting = [*begun.left, *rest]
-            if begun.wait is not None:
-                pause = (begun.wait - self._clock()).total_seconds()
-                if pause > FRESH:
-                    await self._put_off(waiting, begun.wait, "等通道额度")
+                task = asyncio.create_task(self._send_group(channel, group))
+                channel.running.add(task)
+                task.add_done_callback(channel.running.discard)
+            waiting = [*begun.remaining, *rest]
+            if begun.wait_until is not None:
+                pause = (begun.wait_until - self._clock()).total_seconds()
+                if pause > PLAN_SECONDS:
+                    await self._put_off(waiting, begun.wait_until, "等通道额度")
                     return
                 if loop.time() + pause >= until:
                     break
                 await asyncio.sleep(max(pause, 0.001))
         if waiting:
-            closed = lane.closed if lane.closed is not None and lane.closed > self._clock() else None
+            closed = channel.closed_until if channel.closed_until is not None and channel.closed_until > self._clock() else None
             await self._put_off(waiting, closed or self._clock(), "通道暂停中" if closed else "")
 
     def _begin(self, session: Session, chunk: Sequence[DeliveryGroup], now: datetime) -> send.BegunDeliveries:
         return send.begin(session, chunk, self._holder, now, self._lease, self._limits)
 
-    async def _put_off(self, waiting: Sequence[DeliveryGroup], until: datetime, why: str) -> None:
-        rows = [(one.owed.id, until, why) for group in waiting for one in group.ready]
+    async def _put_off(self, waiting: Sequence[DeliveryGroup], until: datetime, reason: str) -> None:
+        rows = [(delivery.queued.id, until, reason) for group in waiting for delivery in group.ready]
         await self._write(lambda session: queue.put_off(session, rows, self._holder))
 
-    async def _carry(self, lane: Lane, group: DeliveryGroup) -> None:
+    async def _send_group(self, channel: ChannelState, group: DeliveryGroup) -> None:
         """One call to the channel, and what came of it."""
-        batch = [one.parcel for one in group.ready]
+        batch = [delivery.message for delivery in group.ready]
         try:
-            receipts = list(await lane.sender.push(batch))
-        except Exception as wrong:
+            receipts = list(await channel.sender.push(batch))
+        except Exception as error:
             # Whatever a channel lets through may have happened after the platform was reached.
             log.exception("push failed", channel=group.channel, count=len(batch))
-            receipts = [SendReceipt("unknown", type(wrong).__name__)] * len(batch)
+            receipts = [SendReceipt("unknown", type(error).__name__)] * len(batch)
         if len(receipts) != len(batch):
-            log.error("receipts do not match parcels", channel=group.channel, parcels=len(batch), receipts=len(receipts))
+            log.error("receipts do not match messages", channel=group.channel, messages=len(batch), receipts=len(receipts))
             receipts = [SendReceipt("unknown", "receipts")] * len(batch)
         now = self._clock()
-        results = [send.result(one, receipt, now) for one, receipt in zip(group.ready, receipts, strict=True)]
-        self._remember(group, results, receipts)
+        results = [send.send_result(delivery, receipt, now) for delivery, receipt in zip(group.ready, receipts, strict=True)]
+        self._remember_failures(group, results, receipts)
         for result in results:
             if result.state != "sent":
                 self._note({"failed": "send_failed", "unknown": "send_unknown", "queued": "send_later"}[result.state], group.channel, 1)
         await self._settle(group, results)
-        await self._watch(lane, receipts, now)
+        await self._update_channel(channel, receipts, now)
 
-    def _remember(self, group: DeliveryGroup, results: Sequence[SendResult], receipts: Sequence[SendReceipt]) -> None:
+    def _remember_failures(self, group: DeliveryGroup, results: Sequence[SendResult], receipts: Sequence[SendReceipt]) -> None:
         """On which channels something has failed already: the next plan takes another one."""
         for result, receipt in zip(results, receipts, strict=True):
             if result.state == "queued" and receipt.outcome == "failed":
@@ -241,85 +239,87 @@ class DeliveryWorker:
 
     async def _settle(self, group: DeliveryGroup, results: Sequence[SendResult]) -> None:
         """Written down as soon as the database can be written; a settlement that comes after its lease still counts."""
-        for wait in (*SETTLE_WAITS, None):
+        for wait in (*SETTLE_RETRIES, None):
             try:
                 await self._write(lambda session: send.settle(session, group, results, self._holder, self._clock()))
-            except Busy as wrong:
+            except Busy as busy:
                 if wait is None:
-                    log.error("deliveries not settled", count=len(results), reason=str(wrong))
+                    log.error("deliveries not settled", count=len(results), reason=str(busy))
                     return
                 await asyncio.sleep(wait)
             else:
                 return
 
-    async def _watch(self, lane: Lane, receipts: Sequence[SendReceipt], now: datetime) -> None:
+    async def _update_channel(self, channel: ChannelState, receipts: Sequence[SendReceipt], now: datetime) -> None:
         """Leave a channel alone when its platform asks for it; call somebody when it is the token, a right or the setup."""
-        stops = [one for one in receipts if one.stop]
-        held = [one for one in receipts if one.outcome == "later" and (one.stop or one.error.partition(" ")[0] in HELD)]
-        if held:
-            lane.closed = now + timedelta(seconds=max(one.retry_after or 1.0 for one in held))
-        name = lane.sender.name
-        if stops and not lane.alarmed:
-            lane.alarmed = True
-            closed = lane.closed or now
+        stops = [receipt for receipt in receipts if receipt.stop]
+        refusals = [
+            receipt for receipt in receipts if receipt.outcome == "later" and (receipt.stop or receipt.error.partition(" ")[0] in CHANNEL_REFUSALS)
+        ]
+        if refusals:
+            channel.closed_until = now + timedelta(seconds=max(receipt.retry_after or 1.0 for receipt in refusals))
+        name = channel.sender.name
+        if stops and not channel.alarmed:
+            channel.alarmed = True
+            closed = channel.closed_until or now
             log.error("channel stopped", channel=name, error=stops[0].error, until=closed.isoformat())
             self._note("send_stopped", name, 1)
-            await self._audited(lambda session: _alarm(session, name, stops[0].error, closed, now))
-        elif lane.alarmed and any(one.outcome == "sent" for one in receipts):
-            lane.alarmed = False
-            lane.closed = None
-            await self._audited(lambda session: send.recovered(session, name, now))
+            await self._write_audit(lambda session: _report_stop(session, name, stops[0].error, closed, now))
+        elif channel.alarmed and any(receipt.outcome == "sent" for receipt in receipts):
+            channel.alarmed = False
+            channel.closed_until = None
+            await self._write_audit(lambda session: send.audit_recovery(session, name, now))
 
-    async def _audited(self, work: Callable[[Session], Any]) -> None:
+    async def _write_audit(self, work: Callable[[Session], Any]) -> None:
         try:
             await self._write(work)
-        except Busy as wrong:
-            log.error("alarm not audited", reason=str(wrong))
+        except Busy as busy:
+            log.error("alarm not audited", reason=str(busy))
 
     # ── What nobody asked for ──
 
-    async def _tidy(self) -> None:
+    async def _sweep(self) -> None:
         """Every few seconds: leases that ended without word, and what is to be taken back."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._swept:
+        if loop.time() < self._next_sweep:
             return
-        self._swept = loop.time() + SWEEP_EVERY
+        self._next_sweep = loop.time() + SWEEP_EVERY
         now = self._clock()
-        if lost := await self._write(lambda session: queue.sweep(session, now)):
+        if lost := await self._write(lambda session: queue.expire_leases(session, now)):
             log.error("deliveries in doubt", count=lost)
             self._note("send_unknown", "lease", lost)
-        await take_back({name: lane.sender for name, lane in self._lanes.items()}, self._write, now)
+        await recall_void({name: channel.sender for name, channel in self._channels.items()}, self._write, now)
 
 
-def _alarm(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
-    send.alarm(session, channel, error, until, now)
-    notifications.tell_stopped(session, channel, error, until, now)
+def _report_stop(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
+    send.audit_stop(session, channel, error, until, now)
+    notifications.notify_channel_stopped(session, channel, error, until, now)
 
 
 Write = Callable[[Callable[[Session], Any]], Awaitable[Any]]
 
 
-async def take_back(senders: Mapping[str, PushChannel], write: Write, now: datetime) -> None:
+async def recall_void(senders: Mapping[str, PushChannel], write: Write, now: datetime) -> None:
     """Whatever went out in occurrences that are void by now; each delivery is asked for once, by one replica."""
-    back: list[tuple[int, str, str]] = await write(lambda session: outcomes.take_back(session, now))
-    for channel in sorted({one[1] for one in back}):
-        ids = {ident: platform_id for ident, on, platform_id in back if on == channel}
-        receipts = await _asked(senders.get(channel), channel, ids)
-        counted = await write(lambda session, came=receipts: progress.recalled(session, came))  # type: ignore[misc]
+    recalls: list[tuple[int, str, str]] = await write(lambda session: outcomes.claim_recalls(session, now))
+    for channel in sorted({recall[1] for recall in recalls}):
+        ids = {delivery_id: platform_id for delivery_id, recall_channel, platform_id in recalls if recall_channel == channel}
+        receipts = await _recall_calls(senders.get(channel), channel, ids)
+        counted = await write(lambda session, answers=receipts: progress.record_recalls(session, answers))  # type: ignore[misc]
         log.info("recalled", channel=channel, asked=len(ids), outcomes=dict(counted))
 
 
-async def _asked(sender: PushChannel | None, channel: str, ids: Mapping[int, str]) -> dict[int, SendReceipt]:
+async def _recall_calls(sender: PushChannel | None, channel: str, ids: Mapping[int, str]) -> dict[int, SendReceipt]:
     """Once for each call that went out: many deliveries may share its id."""
     wanted = sorted({platform_id for platform_id in ids.values() if platform_id})
-    came: dict[str, SendReceipt] = {}
+    answers: dict[str, SendReceipt] = {}
     if isinstance(sender, RecallChannel) and wanted:
         try:
-            came = dict(zip(wanted, await sender.recall(wanted), strict=True))
-        except Exception as wrong:
+            answers = dict(zip(wanted, await sender.recall(wanted), strict=True))
+        except Exception as error:
             log.exception("recall failed", channel=channel, count=len(wanted))
-            came = dict.fromkeys(wanted, SendReceipt("unknown", type(wrong).__name__))
-    return {ident: came.get(platform_id, SendReceipt("failed", progress.NO_RECALL)) for ident, platform_id in ids.items()}
+            answers = dict.fromkeys(wanted, SendReceipt("unknown", type(error).__name__))
+    return {delivery_id: answers.get(platform_id, SendReceipt("failed", progress.NO_RECALL)) for delivery_id, platform_id in ids.items()}
 
 
 class PushChannel(Protocol):

@@ -16,8 +16,8 @@ from typing import TypeVar
 import structlog
 from sqlmodel import Session
 
-from bot.domain.delivery.parcel import SendReceipt
-from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, sizes_of
+from bot.domain.delivery.outbound_message import SendReceipt
+from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_sizes
 from bot.domain.message import Refusal
 from bot.jobs.delivery_worker import PushChannel
 from bot.services.contest import live_broadcast, live_clock
@@ -64,7 +64,7 @@ class LiveBroadcaster:
         self._desk, self._shelf, self._clock, self._holder, self._note = database, catalog, clock, holder, note
         self._senders = {sender.name: sender for sender in senders}
         self._doors = OpenChannels(tuple(self._senders), {}, tuple(beyond_window))
-        self._limits, self._sizes = limits, sizes_of(limits)
+        self._limits, self._sizes = limits, batch_sizes(limits)
         self._calling: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
 
@@ -146,7 +146,7 @@ class LiveBroadcaster:
     async def _push(self, gate: asyncio.Semaphore, sender: PushChannel, group: DeliveryGroup) -> Sequence[SendReceipt]:
         async with gate:
             try:
-                return await sender.push([one.parcel for one in group.ready])
+                return await sender.push([one.message for one in group.ready])
             except Exception as wrong:
                 log.exception("push failed", channel=sender.name, count=len(group.ready))
                 return [SendReceipt("unknown", type(wrong).__name__)] * len(group.ready)

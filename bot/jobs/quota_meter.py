@@ -1,4 +1,4 @@
-"""What is said outside the courier, late answers and cards beside answers, is counted here and written down every second.
+"""Counts what is sent outside the delivery worker (late answers, cards beside answers) and writes it down every second.
 
 No answer waits for a row. What has to be said is spaced, so that a platform's seconds and minutes are kept; what may be left out is left out
 when a limit is reached.
@@ -14,18 +14,18 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow, of_channel
+from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow, limits_of_channel
 from bot.services.delivery import quota_count
-from bot.services.delivery.quota_count import SpokenCount, UsedQuota
+from bot.services.delivery.quota_count import MessageUsage, UsedQuota
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
 
 log = structlog.get_logger(__name__)
 
-EVERY = timedelta(seconds=1)
-SPACED = 60.0
+FLUSH_EVERY = timedelta(seconds=1)
+MAX_SPACED_SECONDS = 60.0
 """Windows of at most so many seconds are waited for. An hour, a day, a month are not: nobody's answer is held back so long."""
-PATIENCE = timedelta(minutes=5)
+MAX_WAIT = timedelta(minutes=5)
 """How long an answer waits for its turn at most. Then it goes, and the platform may say no."""
 
 Clock = Callable[[], datetime]
@@ -43,98 +43,104 @@ class ChannelQuota:
         return self.meter.may(self.channel, user)
 
     async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
-        await self.meter.spend(SpokenCount(self.channel, user, calls, messages, granted))
+        await self.meter.spend(MessageUsage(self.channel, user, calls, messages, granted))
 
 
 class QuotaMeter:
     """One a replica. The rows are the truth; here is what they said a second ago, and what this replica has said since."""
 
     def __init__(self, database: Database, clock: Clock, limits: tuple[PlatformLimit, ...] = LIMITS, sleep: Sleep = asyncio.sleep) -> None:
-        self._desk = database
+        self._database = database
         self._clock = clock
-        self._limits = {channel: of_channel(channel, limits) for channel in {limit.channel for limit in limits}}
+        self._limits = {channel: limits_of_channel(channel, limits) for channel in {limit.channel for limit in limits}}
         self._all = limits
         self._sleep = sleep
         self._used: defaultdict[str, defaultdict[datetime, int]] = defaultdict(lambda: defaultdict(int))
         self._accounts: dict[str, int] = {}
-        self._said: list[SpokenCount] = []
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._looked = False
+        self._unwritten: list[MessageUsage] = []
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._has_read = False
 
-    def of(self, channel: str) -> ChannelQuota:
+    def for_channel(self, channel: str) -> ChannelQuota:
         return ChannelQuota(self, channel)
 
     def may(self, channel: str, user: str) -> bool:
         """Whether one more message, which could as well be left out, has room in every limit."""
-        return self._full(self._limits.get(channel, ()), SpokenCount(channel, user, 1, 1)) is None
+        return self._free_at(self._limits.get(channel, ()), MessageUsage(channel, user, 1, 1)) is None
 
-    async def spend(self, one: SpokenCount) -> None:
+    async def spend(self, usage: MessageUsage) -> None:
         """Wait for a turn, and count. A person's own limit keeps that person waiting; a channel's is kept in the order of asking."""
-        table = [limit for limit in self._limits.get(one.channel, ()) if isinstance(limit.window, SlidingWindow) and limit.window.seconds <= SPACED]
-        until = self._clock() + PATIENCE
-        await self._turn([limit for limit in table if limit.per_person and one.user], one, until)
-        async with self._turns[one.channel]:
-            await self._turn([limit for limit in table if not limit.per_person], one, until)
-            self._said.append(one)
-            self._add(one)
+        short_limits = [
+            limit
+            for limit in self._limits.get(usage.channel, ())
+            if isinstance(limit.window, SlidingWindow) and limit.window.seconds <= MAX_SPACED_SECONDS
+        ]
+        until = self._clock() + MAX_WAIT
+        await self._wait_for_room([limit for limit in short_limits if limit.per_person and usage.user], usage, until)
+        async with self._locks[usage.channel]:
+            await self._wait_for_room([limit for limit in short_limits if not limit.per_person], usage, until)
+            self._unwritten.append(usage)
+            self._count(usage)
 
-    async def _turn(self, table: Iterable[PlatformLimit], one: SpokenCount, until: datetime) -> None:
-        while (free := self._full(table, one)) is not None and self._clock() < until:
-            await self._sleep(max((free - self._clock()).total_seconds(), 0.01))
+    async def _wait_for_room(self, limits: Iterable[PlatformLimit], usage: MessageUsage, until: datetime) -> None:
+        while (free_at := self._free_at(limits, usage)) is not None and self._clock() < until:
+            await self._sleep(max((free_at - self._clock()).total_seconds(), 0.01))
 
-    def _full(self, table: Iterable[PlatformLimit], one: SpokenCount) -> datetime | None:
+    def _free_at(self, limits: Iterable[PlatformLimit], usage: MessageUsage) -> datetime | None:
         """When the first limit that has no room for it may have some again; None while all have."""
         now = self._clock()
-        for limit in table:
-            used = sum(n for until, n in self._used.get(limit.key(one.user), {}).items() if until > now)
-            if used + one.of(limit) > limit.room(self._accounts.get(limit.channel, 0)):
-                return limit.window.freed(now)
+        for limit in limits:
+            used = sum(count for until, count in self._used.get(limit.key(usage.user), {}).items() if until > now)
+            if used + usage.usage_of(limit) > limit.usable(self._accounts.get(limit.channel, 0)):
+                return limit.window.next_free(now)
         return None
 
-    def _add(self, one: SpokenCount, only: Container[str] | None = None) -> None:
+    def _count(self, usage: MessageUsage, only: Container[str] | None = None) -> None:
         now = self._clock()
-        for limit in self._limits.get(one.channel, ()):
-            name = limit.key(one.user)
-            if (only is None or name in only) and (one.user or not limit.per_person):
-                self._used[name][limit.window.ends(limit.window.began(now))] += one.of(limit)
+        for limit in self._limits.get(usage.channel, ()):
+            name = limit.key(usage.user)
+            if (only is None or name in only) and (usage.user or not limit.per_person):
+                self._used[name][limit.window.ends(limit.window.start(now))] += usage.usage_of(limit)
 
     async def flush(self) -> None:
         """Write down what was said since the last time, and see what all replicas have used. A busy database hears of it the next time."""
-        if self._looked and not self._said:
+        if self._has_read and not self._unwritten:
             return
-        said, self._said = self._said, []
+        unwritten, self._unwritten = self._unwritten, []
         now = self._clock()
         try:
-            # The courier's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
-            seen = await self._desk.write(lambda session: quota_count.count(session, _summed(said), now, self._all), of="courier")
-        except Exception as wrong:
-            self._said = said + self._said
-            if isinstance(wrong, Busy):
-                log.warning("said and not counted yet", reason=str(wrong), count=len(said))
+            # The delivery worker's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
+            used = await self._database.write(
+                lambda session: quota_count.record_usage(session, _sum_usages(unwritten), now, self._all), of="delivery"
+            )
+        except Exception as error:
+            self._unwritten = unwritten + self._unwritten
+            if isinstance(error, Busy):
+                log.warning("said and not counted yet", reason=str(error), count=len(unwritten))
             else:
                 log.exception("said and not counted")
         else:
-            self._look(seen, now)
+            self._take_over(used, now)
 
-    def _look(self, seen: UsedQuota, now: datetime) -> None:
+    def _take_over(self, used: UsedQuota, now: datetime) -> None:
         """What the rows say, and on top of it what was said while they were written. What counts no longer is forgotten."""
-        self._looked = True
-        self._accounts = dict(seen.accounts)
+        self._has_read = True
+        self._accounts = dict(used.accounts)
         for parts in self._used.values():
-            for until in [one for one in parts if one <= now]:
+            for until in [usage for usage in parts if usage <= now]:
                 del parts[until]
         for name in [name for name, parts in self._used.items() if not parts]:
             del self._used[name]
-        for name, shared in seen.until.items():
+        for name, shared in used.until.items():
             self._used[name] = defaultdict(int, shared)
-        for one in self._said:
-            self._add(one, seen.until)
+        for usage in self._unwritten:
+            self._count(usage, used.until)
 
 
-def _summed(said: Iterable[SpokenCount]) -> list[SpokenCount]:
+def _sum_usages(usages: Iterable[MessageUsage]) -> list[MessageUsage]:
     sums: defaultdict[tuple[str, str, bool], list[int]] = defaultdict(lambda: [0, 0])
-    for one in said:
-        had = sums[one.channel, one.user, one.granted]
-        had[0] += one.calls
-        had[1] += one.messages
-    return [SpokenCount(channel, user, calls, messages, granted) for (channel, user, granted), (calls, messages) in sums.items()]
+    for usage in usages:
+        total = sums[usage.channel, usage.user, usage.granted]
+        total[0] += usage.calls
+        total[1] += usage.messages
+    return [MessageUsage(channel, user, calls, messages, granted) for (channel, user, granted), (calls, messages) in sums.items()]

@@ -38,7 +38,7 @@ _UNIT_ID = Statement("SELECT id FROM unit WHERE path = :path")
 
 
 @dataclass(frozen=True, slots=True)
-class KeptDuty:
+class StoredDuty:
     """A row of the list as it stands."""
 
     id: int
@@ -69,16 +69,16 @@ class PlannedActivity:
     note: str
 
 
-def of_year(session: Session, year: int) -> list[KeptDuty]:
-    return [_kept(row) for row in _ALL.all(session, year=year)]
+def duties_of_year(session: Session, year: int) -> list[StoredDuty]:
+    return [_duty(row) for row in _ALL.all(session, year=year)]
 
 
-def _kept(row: Any) -> KeptDuty:
-    number, year, law, unit, form, count, deadline, liaison_no, liaison, clause, unit_id = row
-    return KeptDuty(number, year, law, unit, form, count, date.fromisoformat(deadline), liaison_no or "", liaison or "", clause, unit_id)
+def _duty(row: Any) -> StoredDuty:
+    duty_id, year, law, unit, form, count, deadline, liaison_no, liaison, clause, unit_id = row
+    return StoredDuty(duty_id, year, law, unit, form, count, date.fromisoformat(deadline), liaison_no or "", liaison or "", clause, unit_id)
 
 
-def add(
+def add_duty(
     session: Session, year: int, law: str, unit_id: int, form: str, count: int, deadline: date, liaison_id: int | None, clause: str, at: datetime
 ) -> int:
     row = _ADD.one(
@@ -96,59 +96,61 @@ def add(
     return int(row[0])
 
 
-def change(session: Session, duty_id: int, count: int, deadline: date, liaison_id: int | None, clause: str) -> None:
+def change_duty(session: Session, duty_id: int, count: int, deadline: date, liaison_id: int | None, clause: str) -> None:
     _CHANGE.run(session, id=duty_id, count=count, deadline=deadline.isoformat(), liaison_id=liaison_id, clause=clause)
 
 
-def plan(session: Session, duty_id: int, n: int, name: str, due_on: date) -> int:
-    return int(_PLAN.one(session, duty_id=duty_id, n=n, name=name, due_on=due_on.isoformat())[0])
+def add_planned(session: Session, duty_id: int, number: int, name: str, due_on: date) -> int:
+    return int(_PLAN.one(session, duty_id=duty_id, n=number, name=name, due_on=due_on.isoformat())[0])
 
 
 def _activity(row: Any) -> PlannedActivity:
-    number, duty_id, n, name, due_on, state, done_on, campaign_id, note = row
-    return PlannedActivity(number, duty_id, n, name, date.fromisoformat(due_on), state, done_on and date.fromisoformat(done_on), campaign_id, note)
+    planned_id, duty_id, number_in_duty, name, due_on, state, done_on, campaign_id, note = row
+    return PlannedActivity(
+        planned_id, duty_id, number_in_duty, name, date.fromisoformat(due_on), state, done_on and date.fromisoformat(done_on), campaign_id, note
+    )
 
 
-def planned(session: Session, year: int) -> dict[int, list[PlannedActivity]]:
+def planned_by_duty(session: Session, year: int) -> dict[int, list[PlannedActivity]]:
     """The activities of a year by row of the list, in order."""
-    found: dict[int, list[PlannedActivity]] = {}
+    by_duty: dict[int, list[PlannedActivity]] = {}
     for row in _PLANNED.all(session, year=year):
-        found.setdefault(row[1], []).append(_activity(row))
-    return found
+        by_duty.setdefault(row[1], []).append(_activity(row))
+    return by_duty
 
 
-def activity(session: Session, planned_id: int) -> PlannedActivity | None:
+def get_planned(session: Session, planned_id: int) -> PlannedActivity | None:
     row = _ONE.one(session, id=planned_id)
     return None if row is None else _activity(row)
 
 
-def link(session: Session, planned_id: int, campaign_id: int) -> None:
+def link_campaign(session: Session, planned_id: int, campaign_id: int) -> None:
     _LINK.run(session, id=planned_id, campaign_id=campaign_id)
 
 
-def move(session: Session, planned_id: int, due_on: date) -> None:
+def reschedule(session: Session, planned_id: int, due_on: date) -> None:
     _MOVE.run(session, id=planned_id, due_on=due_on.isoformat())
 
 
-def done(session: Session, planned_id: int, on: date, note: str) -> bool:
+def mark_done(session: Session, planned_id: int, done_on: date, note: str) -> bool:
     """True for the one call that ticked it off: an activity counts once."""
-    return _DONE.run(session, id=planned_id, on=on.isoformat(), note=note) == 1
+    return _DONE.run(session, id=planned_id, on=done_on.isoformat(), note=note) == 1
 
 
 def cancel(session: Session, planned_id: int, note: str) -> bool:
     return _CANCEL.run(session, id=planned_id, note=note) == 1
 
 
-def unit_id(session: Session, path: str) -> int:
+def unit_id_of(session: Session, path: str) -> int:
     return int(_UNIT_ID.one(session, path=path)[0])
 
 
-def idle_units(session: Session, year: int, on: date) -> list[tuple[str, int, str]]:
-    """(office, rows owed, liaisons) of the offices that have done nothing of the year's list by a day."""
-    activities = planned(session, year)
-    found: dict[str, tuple[int, int, dict[str, None]]] = {}
-    for one in of_year(session, year):
-        ticked = sum(each.done_on is not None and each.done_on <= on for each in activities.get(one.id, []))
-        owed, total, names = found.get(one.unit, (0, 0, {}))
-        found[one.unit] = (owed + 1, total + ticked, {**names, **({one.liaison: None} if one.liaison else {})})
-    return [(unit, owed, "、".join(names)) for unit, (owed, total, names) in sorted(found.items()) if not total]
+def idle_units(session: Session, year: int, today: date) -> list[tuple[str, int, str]]:
+    """(office, rows of the list, liaisons) of the offices that have done nothing of the year's list by a day."""
+    activities = planned_by_duty(session, year)
+    by_unit: dict[str, tuple[int, int, dict[str, None]]] = {}
+    for duty in duties_of_year(session, year):
+        done_count = sum(activity_row.done_on is not None and activity_row.done_on <= today for activity_row in activities.get(duty.id, []))
+        duties, total, names = by_unit.get(duty.unit, (0, 0, {}))
+        by_unit[duty.unit] = (duties + 1, total + done_count, {**names, **({duty.liaison: None} if duty.liaison else {})})
+    return [(unit, duties, "、".join(names)) for unit, (duties, total, names) in sorted(by_unit.items()) if not total]

@@ -1,19 +1,17 @@
-"""Campaigns, their occurrences and what is owed to whom; the rows decide that a thing falls due once."""
+"""Campaigns, their occurrences and the deliveries that these queue; unique rows decide that a due time comes about once."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign import schedule
 from bot.domain.campaign.campaign import Campaign
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule
+from bot.domain.campaign.schedule import Schedule, schedule_from_json, schedule_json
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import Audience
 from bot.domain.times import day_of
@@ -54,7 +52,6 @@ _QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, 
     SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
            :made, :made, '', '', s.reason FROM ({selection}) s ORDER BY s.id"""
 _INVITED = Statement("SELECT SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), COUNT(*) FROM delivery WHERE occurrence_id = :id")
-_PROGRESS = Statement("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id GROUP BY state")
 _SKIP = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
 _SKIP_ONE = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
 _SENT = Statement("SELECT id, channel, platform_id FROM delivery WHERE occurrence_id = :id AND state IN ('sent', 'sending', 'unknown') ORDER BY id")
@@ -64,16 +61,16 @@ _REACHED = Statement(
 _OPEN = Statement("SELECT COUNT(*) FROM delivery WHERE campaign_id = :id AND state IN ('queued', 'sending')")
 
 
-def _text(value: dict[str, Any]) -> str:
+def _json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _made(row: Any) -> Campaign:
+def _campaign(row: Any) -> Campaign:
     return Campaign(
         id=row[0],
         name=row[1],
         content=campaign_content.content_from_json(json.loads(row[2])),
-        rhythm=schedule.schedule_from_json(json.loads(row[3])),
+        schedule=schedule_from_json(json.loads(row[3])),
         audience=people_audience.audience_from_json(json.loads(row[4])),
         delivery=json.loads(row[5]),
         missed=row[6],
@@ -87,15 +84,15 @@ def _made(row: Any) -> Campaign:
 
 
 def _values(
-    name: str, content: CampaignContent, rhythm: Schedule, audience: Audience, delivery: dict[str, Any], missed: str, clause: str
+    name: str, content: CampaignContent, schedule: Schedule, audience: Audience, delivery: dict[str, Any], missed: str, clause: str
 ) -> dict[str, Any]:
     return {
         "name": name,
         "kind": content.kind,
-        "content": _text(campaign_content.content_json(content)),
-        "rhythm": _text(schedule.schedule_json(rhythm)),
-        "audience": _text(people_audience.audience_json(audience)),
-        "delivery": _text(delivery),
+        "content": _json_text(campaign_content.content_json(content)),
+        "rhythm": _json_text(schedule_json(schedule)),
+        "audience": _json_text(people_audience.audience_json(audience)),
+        "delivery": _json_text(delivery),
         "missed": missed,
         "clause": clause,
     }
@@ -108,7 +105,7 @@ def add(
     session: Session,
     name: str,
     content: CampaignContent,
-    rhythm: Schedule,
+    schedule: Schedule,
     audience: Audience,
     *,
     by: str,
@@ -118,24 +115,24 @@ def add(
     delivery: dict[str, Any] | None = None,
     state: str = "draft",
 ) -> int:
-    values = _values(name, content, rhythm, audience, delivery or {}, missed, clause)
+    values = _values(name, content, schedule, audience, delivery or {}, missed, clause)
     return int(_ADD.one(session, **values, state=state, by=by, at=stamp(at))[0])
 
 
 def get(session: Session, campaign_id: int) -> Campaign | None:
     row = _GET.one(session, id=campaign_id)
-    return None if row is None else _made(row)
+    return None if row is None else _campaign(row)
 
 
-def held(session: Session, campaign_id: int) -> Campaign | None:
+def get_locked(session: Session, campaign_id: int) -> Campaign | None:
     """A campaign that nobody else changes until this transaction ends."""
     if not _is_sqlite(session):
         _HOLD.one(session, id=campaign_id)
     return get(session, campaign_id)
 
 
-def seized(session: Session, campaign_id: int) -> Campaign | None:
-    """As `held`, but None when another replica is at it."""
+def lock_if_free(session: Session, campaign_id: int) -> Campaign | None:
+    """As `get_locked`, but None when another replica has it locked."""
     if not _is_sqlite(session) and _LOCK.one(session, id=campaign_id) is None:
         return None
     return get(session, campaign_id)
@@ -145,9 +142,9 @@ def _is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
 
-def everything(session: Session) -> list[Campaign]:
+def all_campaigns(session: Session) -> list[Campaign]:
     """All campaigns that somebody planned, newest first."""
-    return [_made(row) for row in _ALL.all(session)]
+    return [_campaign(row) for row in _ALL.all(session)]
 
 
 def due_ids(session: Session, now: datetime) -> list[int]:
@@ -155,11 +152,10 @@ def due_ids(session: Session, now: datetime) -> list[int]:
     return [row[0] for row in _DUE.all(session, now=stamp(now))]
 
 
-def change(session: Session, changed: Campaign, at: datetime) -> None:
-    """Write a campaign's plan anew, as its next version."""
-    one = changed
-    values = _values(one.name, one.content, one.rhythm, one.audience, dict(one.delivery), one.missed, one.clause)
-    _CHANGE.run(session, **values, id=one.id, at=stamp(at))
+def change(session: Session, campaign: Campaign, at: datetime) -> None:
+    """Write a campaign's fields as its next version."""
+    values = _values(campaign.name, campaign.content, campaign.schedule, campaign.audience, dict(campaign.delivery), campaign.missed, campaign.clause)
+    _CHANGE.run(session, **values, id=campaign.id, at=stamp(at))
 
 
 def set_state(session: Session, campaign_id: int, was: str, state: str, at: datetime) -> bool:
@@ -167,7 +163,7 @@ def set_state(session: Session, campaign_id: int, was: str, state: str, at: date
     return _STATE.run(session, id=campaign_id, was=was, state=state, at=stamp(at)) == 1
 
 
-def plan_from(session: Session, campaign_id: int, until: datetime | None) -> None:
+def set_planned_until(session: Session, campaign_id: int, until: datetime | None) -> None:
     """The moment from which on due times will be looked at; None for never."""
     _PLANNED.run(session, id=campaign_id, until=None if until is None else stamp(until))
 
@@ -175,7 +171,7 @@ def plan_from(session: Session, campaign_id: int, until: datetime | None) -> Non
 # ── Occurrences ──
 
 
-def occur(
+def add_occurrence(
     session: Session,
     campaign_id: int,
     due: datetime,
@@ -187,17 +183,17 @@ def occur(
     note: str = "",
 ) -> int | None:
     """The id for the one caller who wrote the occurrence; None for everybody after."""
-    text = "" if content is None else _text(campaign_content.content_json(content))
+    text = "" if content is None else _json_text(campaign_content.content_json(content))
     row = _OCCUR.one(session, campaign_id=campaign_id, due=stamp(due), at=stamp(at), state=state, part=part, content=text, note=note)
     return None if row is None else int(row[0])
 
 
-def queue(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
-    """Owe the occurrence to its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
+def queue_deliveries(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
+    """Queue the occurrence for its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
     selection, values = audience_rows.selection(session, audience, day_of(now), now)
     Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
-    queued, whole = _INVITED.one(session, id=occurrence_id)
-    invited, excluded = int(queued or 0), int(whole) - int(queued or 0)
+    queued, total = _INVITED.one(session, id=occurrence_id)
+    invited, excluded = int(queued or 0), int(total) - int(queued or 0)
     _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
     return invited, excluded
 
@@ -225,10 +221,10 @@ def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
     return None if row is None else DueOccurrence(row)
 
 
-def latest(session: Session, campaign_id: int, n: int = 5) -> list[DueOccurrence]:
+def latest_occurrences(session: Session, campaign_id: int, limit: int = 5) -> list[DueOccurrence]:
     """The last times a campaign fell due, newest first."""
-    found = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=n))
-    return [one for one in found if one is not None]
+    occurrences = (occurrence(session, row[0]) for row in _LATEST.all(session, id=campaign_id, n=limit))
+    return [due for due in occurrences if due is not None]
 
 
 def last_part(session: Session, campaign_id: int) -> int:
@@ -236,36 +232,31 @@ def last_part(session: Session, campaign_id: int) -> int:
     return int(_PART.one(session, id=campaign_id)[0])
 
 
-def void(session: Session, occurrence_id: int, note: str) -> bool:
+def void_occurrence(session: Session, occurrence_id: int, note: str) -> bool:
     return _VOID.run(session, id=occurrence_id, note=note) == 1
 
 
 # ── Deliveries ──
 
 
-def progress(session: Session, occurrence_id: int) -> Counter[str]:
-    """Deliveries of an occurrence by state."""
-    return Counter({row[0]: int(row[1]) for row in _PROGRESS.all(session, id=occurrence_id)})
-
-
-def skip_queued(session: Session, campaign_id: int, why: str) -> int:
+def skip_queued(session: Session, campaign_id: int, reason: str) -> int:
     """Nothing that still waits of a campaign is sent any more; how many."""
-    return _SKIP.run(session, id=campaign_id, why=why)
+    return _SKIP.run(session, id=campaign_id, why=reason)
 
 
-def skip_occurrence(session: Session, occurrence_id: int, why: str) -> int:
-    return _SKIP_ONE.run(session, id=occurrence_id, why=why)
+def skip_occurrence(session: Session, occurrence_id: int, reason: str) -> int:
+    return _SKIP_ONE.run(session, id=occurrence_id, why=reason)
 
 
-def sent(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
+def sent_deliveries(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
     """(delivery, channel, the platform's id) of what went out or may have gone out."""
     return [tuple(row) for row in _SENT.all(session, id=occurrence_id)]
 
 
-def reached(session: Session, occurrence_id: int) -> list[int]:
+def reached_people(session: Session, occurrence_id: int) -> list[int]:
     """Who got it, or may have."""
     return [row[0] for row in _REACHED.all(session, id=occurrence_id)]
 
 
-def open_deliveries(session: Session, campaign_id: int) -> int:
+def count_open_deliveries(session: Session, campaign_id: int) -> int:
     return int(_OPEN.one(session, id=campaign_id)[0])

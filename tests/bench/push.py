@@ -32,8 +32,8 @@ from tests.bench import people as people_module
 from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN, codec, opened, request
 from tests.bench.server import free_port, stopping
 from tests.support import postgres
-from tests.support.kills import Fired, Platform, Pushed, push_and_kill, tick_and_kill
-from tests.support.queued_deliveries import owe
+from tests.support.kills import FireOutcome, Platform, PushOutcome, push_and_kill, tick_and_kill
+from tests.support.queued_deliveries import queue_campaign
 from tests.support.queued_deliveries import states as queued_deliveries_states
 
 SECOND = PlatformLimit("wecom", "app/second", "call", 200, SlidingWindow(1), "bench")
@@ -60,7 +60,7 @@ class Measured:
 
     def __str__(self) -> str:
         return (
-            f"{self.people} deliveries in {self.seconds:.1f} s: {self.share:.1%} of the budget ({SECOND.room()} a second; goal {GOAL_SHARE:.0%})\n"
+            f"{self.people} deliveries in {self.seconds:.1f} s: {self.share:.1%} of the budget ({SECOND.usable()} a second; goal {GOAL_SHARE:.0%})\n"
             f"{self.answers} answers meanwhile: p50 {self.p50 * 1000:.1f} ms, p99 {self.p99 * 1000:.1f} ms (goal {GOAL_P99 * 1000:.0f} ms)\n"
             f"states {self.states}"
         )
@@ -130,8 +130,10 @@ async def _pushed(path: Path, count: int) -> Measured:
         with served(path, str(server.make_url("")).rstrip("/")) as port:
             # An invitation does not wait for the tasks that everybody in this path has open.
             invite = CampaignContent("invitation", target="竞赛 1", text="竞赛马上开始")
-            database.write_now(lambda session: owe(session, range(1, count + 1), content=invite, rule={"quiet": False}, now=datetime.now(UTC)))
-            pause = count / SECOND.room() / people_module.ROUND
+            database.write_now(
+                lambda session: queue_campaign(session, range(1, count + 1), content=invite, rule={"quiet": False}, now=datetime.now(UTC))
+            )
+            pause = count / SECOND.usable() / people_module.ROUND
             asking = [asyncio.create_task(_asked(port, person, pause, done, seconds)) for person in range(1, min(ASKERS, count) + 1)]
             await asyncio.wait_for(done.wait(), 600)
             await asyncio.gather(*asking)
@@ -143,7 +145,7 @@ async def _pushed(path: Path, count: int) -> Measured:
     return Measured(
         count,
         took,
-        paid / (SECOND.room() * took),
+        paid / (SECOND.usable() * took),
         len(ordered),
         ordered[len(ordered) // 2],
         ordered[int(len(ordered) * 0.99)],
@@ -166,8 +168,8 @@ def push(count: int = 5_000) -> Measured:
         return asyncio.run(_pushed(database, count))
 
 
-def kill(count: int = 5_000) -> Pushed:
-    """A courier killed -9 in the middle of it, on SQLite."""
+def kill(count: int = 5_000) -> PushOutcome:
+    """A delivery worker killed -9 in the middle of it, on SQLite."""
     with tempfile.TemporaryDirectory() as place:
         database = Path(place) / "push.db"
         people_module.prepared(database, 0)
@@ -175,7 +177,7 @@ def kill(count: int = 5_000) -> Pushed:
         return asyncio.run(push_and_kill(engine, count, count // 2, lease=10.0))
 
 
-def occurrences(count: int = 1_000, minutes: int = 40) -> Fired:
+def occurrences(count: int = 1_000, minutes: int = 40) -> FireOutcome:
     """Three replicas on PostgreSQL, one of them killed every second."""
     from bot.storage.migrations.migrate import migrate
 

@@ -20,7 +20,7 @@ from bot.channels.base import Channel, Token
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
 from bot.channels.wechat.push import JobResult
-from bot.domain.delivery.parcel import OutboundMessage
+from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.message import Address, Incoming, Reply
 from bot.settings import Settings
 from bot.storage.system import inbox
@@ -34,7 +34,7 @@ from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
 from tests.support.platforms.wechat import APP, FOLLOWER, WeChatPlatform
 from tests.support.platforms.wechat import SECRET as wechat_SECRET
-from tests.support.queued_deliveries import crowd, owe, states
+from tests.support.queued_deliveries import add_people, queue_campaign, states
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ async def test_who_spoke_is_answered_in_the_chat_and_who_did_not_gets_the_templa
     platform, house, channel = wechat
 
     def heard(session: Session) -> None:
-        [person] = crowd(session, 1)
+        [person] = add_people(session, 1)
         inbox.keep(session, Incoming(Address("wechat", APP, FOLLOWER), "你好", "m1", NOW), person, Reply("好"))
 
     house.database.write_now(heard)
@@ -98,7 +98,7 @@ async def test_a_template_that_the_platform_could_not_deliver_fails_its_delivery
     _, house, channel = wechat
 
     def sent(session: Session) -> None:
-        owe(session, crowd(session, 2, ("wechat",)))
+        queue_campaign(session, add_people(session, 2, ("wechat",)))
         session.execute(text("UPDATE delivery SET state = 'sent', channel = 'wechat', sent_at = created_at, platform_id = 't:' || id"))
 
     house.database.write_now(sent)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Option, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, GROUP_SECRET, GROUP_TOKEN
 from tests.support.platforms.dingtalk_bot import QUESTION, house

@@ -11,7 +11,7 @@ import pytest
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.push import JobResult, TemplateNotice
 from bot.channels.wechat.series import ReaderCounts, SeriesArticle
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Option, Reply
 from tests.support.platforms.envelopes import cdata
 from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, slow

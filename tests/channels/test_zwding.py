@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.zwding.gateway import judged, signature, signed_text
-from bot.domain.delivery.parcel import OutboundMessage
+from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.message import Address, Reply
 from tests.support.platforms.faults import IMPATIENT
 from tests.support.platforms.zwding import APP_KEY, APP_SECRET, TENANT, certificate, epaas, fine

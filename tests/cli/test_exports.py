@@ -24,7 +24,7 @@ from bot.storage.tables.people import AccountRow, RoleRow
 from bot.storage.tables.study import AnswerRow, SittingRow
 from tests.conftest import NOW
 from tests.support.agency import TODAY, Agency, noon
-from tests.support.queued_deliveries import crowd, owe
+from tests.support.queued_deliveries import add_people, queue_campaign
 
 FIELDS = {
     "answers": "id staff_no question version session kind choice correct earned recorded_at channel message_id late",
@@ -172,7 +172,7 @@ def test_deliveries_are_told_by_campaign_person_and_state(agency: Agency) -> Non
     """What is under way may have arrived: a line says so, since `sending` is no state of the contract."""
 
     def work(session: Session) -> None:
-        owe(session, crowd(session, 3, prefix="d"))
+        queue_campaign(session, add_people(session, 3, prefix="d"))
         mine = queue.claim(session, "h", NOW, 2, 30)
         queue.begin(session, [one.id for one in mine], "h", "wecom", NOW, 60)
         queue.settle(session, [queue.SendResult(mine[0].id, "sent", platform_id="m")], "h", NOW)

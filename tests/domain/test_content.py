@@ -7,13 +7,13 @@ import json
 import pytest
 
 from bot.domain.campaign.content import (
-    LONGEST,
+    MAX_TEXT_LENGTH,
     CampaignContent,
-    at_part,
     clean_content,
     content_faults,
     content_from_json,
     content_json,
+    content_of_part,
     describe_content,
     parse_content,
     render_content,
@@ -78,7 +78,7 @@ def test_a_series_of_a_law_set_goes_law_by_law(shipped: Library) -> None:
         "投票 问/甲/甲",
         "投票 问/1/2/3/4/5/6/7",
         "连载 没有的法",
-        "通知 " + "长" * (LONGEST + 1),
+        "通知 " + "长" * (MAX_TEXT_LENGTH + 1),
     ],
 )
 def test_what_is_no_content_is_refused(shipped: Library, said: str) -> None:
@@ -110,7 +110,7 @@ def test_every_kind_can_be_answered_by_typing(shipped: Library) -> None:
 
 
 def test_a_part_of_a_series_says_where_it_stands(shipped: Library) -> None:
-    part = at_part(CampaignContent("series", title="民法典", lessons=("mfd-1191", "mfd-1198")), 2)
+    part = content_of_part(CampaignContent("series", title="民法典", lessons=("mfd-1191", "mfd-1198")), 2)
 
     assert seen(part, shipped).text == "📖 民法典 第 2/2 讲：《大厅的地、外墙的砖和院里的树》（民法典，约 3 分钟）"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.calendar import UnknownYear
-from bot.domain.campaign.campaign import content_of, dated
+from bot.domain.campaign.campaign import dated_items, pack_item_content
 from bot.domain.campaign.content import render_content
 from bot.domain.library.library import Library
 from bot.domain.people.person import Learner
@@ -19,7 +19,7 @@ def test_the_law_days_of_a_year_have_their_packs(shipped: Library) -> None:
 
 
 def test_constitution_week_of_2021_moves_to_the_working_days_around_the_friday(shipped: Library) -> None:
-    days = [(item.day, rhythm.on) for item, rhythm in dated(shipped.packs["国家宪法日"], 2021, shipped.calendar)]
+    days = [(item.day, schedule.on) for item, schedule in dated_items(shipped.packs["国家宪法日"], 2021, shipped.calendar)]
 
     assert {n: f"{on:%m-%d}" for n, on in days if on is not None} == {-3: "11-30", -2: "12-01", -1: "12-02", 0: "12-03", 1: "12-06", 2: "12-07"}
     assert [on for _, on in days] == sorted(on for _, on in days if on is not None)
@@ -27,7 +27,7 @@ def test_constitution_week_of_2021_moves_to_the_working_days_around_the_friday(s
 
 def test_a_pack_for_a_year_nobody_entered_asks(shipped: Library) -> None:
     with pytest.raises(UnknownYear, match="2027"):
-        dated(shipped.packs["国家宪法日"], 2027, shipped.calendar)
+        dated_items(shipped.packs["国家宪法日"], 2027, shipped.calendar)
 
 
 def test_every_item_that_ships_can_be_shown_to_everybody(shipped: Library) -> None:
@@ -38,7 +38,7 @@ def test_every_item_that_ships_can_be_shown_to_everybody(shipped: Library) -> No
 
     for pack in shipped.packs.values():
         for item in pack.items:
-            seen = render_content(content_of(item), Shelf(), person, 7)
+            seen = render_content(pack_item_content(item), Shelf(), person, 7)
             assert seen.text
             assert item.kind == "notice" or seen.buttons
             assert "{" not in seen.text

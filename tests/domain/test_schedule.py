@@ -1,4 +1,4 @@
-"""Rhythms on the working calendar: month ends, leap days, 调休 and law days, and the sentences they are written in."""
+"""Schedules on the working calendar: month ends, leap days, 调休 and law days, and the sentences they are written in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.domain.campaign.schedule import (
     parse_schedule,
     schedule_from_json,
     schedule_json,
-    without,
+    without_date,
 )
 from bot.domain.library.library import Library
 from bot.domain.message import Refusal
@@ -36,10 +36,10 @@ def moment(text: str) -> datetime:
 
 
 def days(said: str, since: str, until: str, calendar: Calendar) -> str:
-    """The due days of a rhythm in a span, as MM-DD words; every one at the rhythm's hour."""
-    rhythm = parse_schedule(said)
-    found = due_between(rhythm, moment(since), moment(until), calendar)
-    assert {f"{due:%H:%M}" for due in found} <= {rhythm.time}
+    """The due days of a schedule in a span, as MM-DD words; every one at the schedule's hour."""
+    schedule = parse_schedule(said)
+    found = due_between(schedule, moment(since), moment(until), calendar)
+    assert {f"{due:%H:%M}" for due in found} <= {schedule.time}
     return " ".join(f"{due:%m-%d}" for due in found)
 
 
@@ -118,7 +118,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("said", "since", "until", "expected"), CASES)
-def test_a_rhythm_falls_due_on_the_days_of_the_table(calendar: Calendar, said: str, since: str, until: str, expected: str) -> None:
+def test_a_schedule_falls_due_on_the_days_of_the_table(calendar: Calendar, said: str, since: str, until: str, expected: str) -> None:
     assert days(said, since, until, calendar) == expected
 
 
@@ -144,17 +144,17 @@ def test_what_lies_in_the_unknown_year_does_not_stop_the_last_weeks_of_the_known
 
 
 def test_the_window_is_half_open_to_the_microsecond(calendar: Calendar) -> None:
-    rhythm = parse_schedule("每个工作日 09:00")
+    schedule = parse_schedule("每个工作日 09:00")
     nine = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
     tick = timedelta(microseconds=1)
 
-    assert due_between(rhythm, nine, nine, calendar) == []
-    assert due_between(rhythm, nine, nine + tick, calendar) == [nine]
-    assert due_between(rhythm, nine - tick, nine, calendar) == []
-    assert due_between(rhythm, nine + tick, nine + timedelta(hours=12), calendar) == []
+    assert due_between(schedule, nine, nine, calendar) == []
+    assert due_between(schedule, nine, nine + tick, calendar) == [nine]
+    assert due_between(schedule, nine - tick, nine, calendar) == []
+    assert due_between(schedule, nine + tick, nine + timedelta(hours=12), calendar) == []
 
 
-def test_a_midnight_rhythm_belongs_to_its_day_in_shanghai(calendar: Calendar) -> None:
+def test_a_midnight_schedule_belongs_to_its_day_in_shanghai(calendar: Calendar) -> None:
     found = due_between(parse_schedule("每周一 00:00"), moment("2026-03-01"), moment("2026-03-03"), calendar)
 
     assert [due.astimezone(UTC).isoformat() for due in found] == ["2026-03-01T16:00:00+00:00"]
@@ -167,11 +167,11 @@ def test_a_midnight_rhythm_belongs_to_its_day_in_shanghai(calendar: Calendar) ->
     ),
 )
 def test_a_span_cut_anywhere_gives_every_moment_exactly_once(shipped: Library, cuts: list[int], said: str) -> None:
-    rhythm, start = parse_schedule(said), moment("2025-06-01")
+    schedule, start = parse_schedule(said), moment("2025-06-01")
     edges = sorted({start, start + timedelta(days=400), *(start + timedelta(minutes=one) for one in cuts)})
-    pieces = [due for since, until in pairwise(edges) for due in due_between(rhythm, since, until, shipped.calendar)]
+    pieces = [due for since, until in pairwise(edges) for due in due_between(schedule, since, until, shipped.calendar)]
 
-    assert pieces == due_between(rhythm, edges[0], edges[-1], shipped.calendar)
+    assert pieces == due_between(schedule, edges[0], edges[-1], shipped.calendar)
     assert pieces
 
 
@@ -190,11 +190,11 @@ def test_a_day_gone_by_has_no_next(calendar: Calendar) -> None:
 
 
 @pytest.mark.parametrize("said", sorted({case[0] for case in CASES}))
-def test_a_rhythm_survives_json_and_its_own_sentence(said: str) -> None:
-    rhythm = parse_schedule(said)
+def test_a_schedule_survives_json_and_its_own_sentence(said: str) -> None:
+    schedule = parse_schedule(said)
 
-    assert schedule_from_json(json.loads(json.dumps(schedule_json(rhythm)))) == rhythm
-    assert parse_schedule(describe_schedule(rhythm)) == rhythm
+    assert schedule_from_json(json.loads(json.dumps(schedule_json(schedule)))) == schedule
+    assert parse_schedule(describe_schedule(schedule)) == schedule
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_hour_is_read_as_people_write_it(said: str, clock: str) -> None:
     ["", "随便", "每周八 09:00", "每月32日 09:00", "每年13月1日 09:00", "每月第6个周一 09:00", "每个工作日 25:00", "每个工作日 09:61",
      "每个工作日 09:00 10:00", "2026-02-30 09:00", "每周一 09:00 遇假日加班", "每月0日 09:00", "连载 连载 每周一 09:00", "每季度第4个月1日"],
 )  # fmt: skip
-def test_what_is_no_rhythm_is_refused_with_a_sentence(said: str) -> None:
+def test_what_is_no_schedule_is_refused_with_a_sentence(said: str) -> None:
     with pytest.raises(Refusal, match=r"没有看懂频次|日历上没有"):
         parse_schedule(said)
 
@@ -228,11 +228,11 @@ def test_what_is_no_rhythm_is_refused_with_a_sentence(said: str) -> None:
      {"kind": "series", "each": "series"}, {"kind": "workdays", "on_holiday": "maybe"}],
 )  # fmt: skip
 def test_a_row_that_makes_no_sense_is_not_read(kept: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"not a rhythm|isoformat"):
+    with pytest.raises(ValueError, match=r"not a schedule|isoformat"):
         schedule_from_json(kept)
 
 
 def test_one_more_day_is_left_out_once() -> None:
-    rhythm = without(without(Schedule("workdays"), date(2026, 5, 6)), date(2026, 5, 6))
+    schedule = without_date(without_date(Schedule("workdays"), date(2026, 5, 6)), date(2026, 5, 6))
 
-    assert rhythm.skip_dates == (date(2026, 5, 6),)
+    assert schedule.skip_dates == (date(2026, 5, 6),)

@@ -39,16 +39,16 @@ class Hall:
         await run_duels(self.house.database, self.clock.now)
         owed = self.house.database.write_now(lambda session: queue.claim(session, "h", self.clock.now, 100, 0))
         doors = OpenChannels(("local", "wecom"))
-        made = self.house.database.read_now(lambda session: plan.plan(session, self.house.catalog(), owed, self.clock.now, doors))
-        begun = send.grouped(made.ready, {})
+        made = self.house.database.read_now(lambda session: plan.plan_deliveries(session, self.house.catalog(), owed, self.clock.now, doors))
+        begun = send.group_deliveries(made.ready, {})
         for groups in begun.values():
             sent = self.house.database.write_now(lambda session, some=groups: send.begin(session, some, "h", self.clock.now, 60))  # type: ignore[misc]
             for group in sent.groups:
-                results = [queue.SendResult(one.owed.id, "sent") for one in group.ready]
+                results = [queue.SendResult(one.queued.id, "sent") for one in group.ready]
                 self.house.database.write_now(lambda session, it=results: queue.settle(session, it, "h", self.clock.now))  # type: ignore[misc]
         found: dict[str, list[str]] = {}
         for one in made.ready:
-            found.setdefault(self.names[one.owed.person_id], []).append(one.parcel.reply.text)
+            found.setdefault(self.names[one.queued.person_id], []).append(one.message.reply.text)
         return found
 
 

@@ -17,7 +17,7 @@ from bot.domain.times import SHANGHAI
 from bot.storage import campaign
 from bot.storage.db.database import Database
 from tests.conftest import Chat, enroll
-from tests.support.queued_deliveries import crowd, owe, rows, states
+from tests.support.queued_deliveries import add_people, queue_campaign, rows, states
 from tests.support.service import standing, window
 
 
@@ -32,7 +32,7 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
         rhythm = Schedule("once", time=local.strftime("%H:%M"), on=local.date(), on_holiday="keep")
         content = CampaignContent("notice", text="周五下午三点，宪法讲座", receipt=True)
         made = campaign.add(session, "讲座通知", content, rhythm, All(), by="9001", at=began, delivery={"quiet": False}, state="running")
-        campaign.plan_from(session, made, began.replace(second=0, microsecond=0))
+        campaign.set_planned_until(session, made, began.replace(second=0, microsecond=0))
 
     async with (
         standing(engine, [Persona("1001", "学员甲", "学员"), Persona("1002", "学员乙", "学员")]) as house,
@@ -57,7 +57,7 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
 async def test_an_administrator_asks_how_far_it_has_come_and_a_stranger_to_the_role_may_not(engine: Engine, chat: Chat) -> None:
     database = chat.dispatcher.database
     database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
-    n = database.write_now(lambda session: owe(session, crowd(session, 4)))
+    n = database.write_now(lambda session: queue_campaign(session, add_people(session, 4)))
     admin = Chat(chat.dispatcher, chat.clock, "9001")
     database.write_now(lambda session: session.execute(text("UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 1")))
     said = await admin.say(f"活动 进度 {n}")

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.contest.contest import ContestRules
-from bot.domain.delivery.platform_limits import LIMITS, sizes_of
+from bot.domain.delivery.platform_limits import LIMITS, batch_sizes
 from bot.services.contest import live_broadcast
 from bot.services.delivery.plan import OpenChannels
 from tests.conftest import Chat, Clock, enroll
@@ -147,7 +147,7 @@ async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, 
 
     def called(session: Session) -> int:
         call = next(one for one in live_broadcast.owed(session, house.catalog(), clock.now) if one.what == live_broadcast.TOLD)
-        return live_broadcast.plan(session, call, clock.now, OpenChannels(("local",), {}, ()), sizes_of(LIMITS))[1]
+        return live_broadcast.plan(session, call, clock.now, OpenChannels(("local",), {}, ()), batch_sizes(LIMITS))[1]
 
     assert house.database.read_now(called) == 1
 

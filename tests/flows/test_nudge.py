@@ -49,7 +49,7 @@ async def poll(boss: Chat) -> int:
 def planned(boss: Chat) -> DeliveryPlan:
     database, now = boss.dispatcher.database, boss.clock.now
     owed = database.write_now(lambda session: queue.claim(session, "test", now, 100, 30))
-    return database.read_now(lambda session: plan.plan(session, boss.dispatcher.catalog(), owed, now, OpenChannels(("local",))))
+    return database.read_now(lambda session: plan.plan_deliveries(session, boss.dispatcher.catalog(), owed, now, OpenChannels(("local",))))
 
 
 async def test_the_list_comes_first_and_the_word_sends_it_once(boss: Chat) -> None:
@@ -80,8 +80,8 @@ async def test_who_votes_meanwhile_is_left_alone_and_nobody_is_urged_twice_a_day
 
     assert [reason for _, reason in made.skip] == ["已完成"]
     (one,) = made.ready
-    assert one.parcel.to.user == "1002"
-    assert [button.say for button in one.parcel.reply.buttons] == [f"投票 {occurrence} A", f"投票 {occurrence} B"]
+    assert one.message.to.user == "1002"
+    assert [button.say for button in one.message.reply.buttons] == [f"投票 {occurrence} A", f"投票 {occurrence} B"]
 
     boss.dispatcher.database.write_now(
         lambda session: session.execute(text("UPDATE delivery SET state = 'sent', sent_at = not_before, holder = '' WHERE state = 'queued'"))
@@ -105,11 +105,11 @@ async def test_a_deadline_said_in_the_chat_reminds_by_itself(boss: Chat) -> None
     assert "发出后 2 个工作日内完成" in await boss.say(f"催学 {asked} 期限 2个工作日")
     catalog = boss.dispatcher.catalog()
     on = datetime(2026, 3, 4, 2, tzinfo=UTC)
-    assert boss.dispatcher.database.write_now(lambda session: reminders.tick(session, catalog, on)) == 2
+    assert boss.dispatcher.database.write_now(lambda session: reminders.queue_due(session, catalog, on)) == 2
 
     assert "没有期限" in await boss.say(f"催学 {asked} 期限 取消")
     after = datetime(2026, 3, 5, 2, tzinfo=UTC)
-    assert boss.dispatcher.database.write_now(lambda session: reminders.tick(session, catalog, after)) == 0
+    assert boss.dispatcher.database.write_now(lambda session: reminders.queue_due(session, catalog, after)) == 0
 
 
 async def test_a_deadline_can_be_part_of_the_plan_and_is_shown_with_it(boss: Chat) -> None:
@@ -152,7 +152,7 @@ async def test_the_hours_of_the_year_are_urged_by_the_forecast_and_within_reach(
     assert "学员丙（2001）" in said
     await other.say(other.last.buttons[0].say)
     (one,) = planned(boss).ready
-    assert one.parcel.reply.text.startswith("⏰ 学员丙，今年学时 0/40。")
+    assert one.message.reply.text.startswith("⏰ 学员丙，今年学时 0/40。")
 
     assert "学员乙" in await boss.say("预警")
     assert "学员乙" not in await other.say("预警")

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from bot.jobs.delivery_worker import CALLS
+from bot.jobs.delivery_worker import CALLS_PER_CHANNEL
 from tests.support.kills import push_and_kill, tick_and_kill
 
 
-async def test_a_courier_killed_in_the_middle_of_a_push_leaves_in_doubt_what_was_in_a_call_and_nothing_else(engine: Engine) -> None:
+async def test_a_delivery_worker_killed_in_the_middle_of_a_push_leaves_in_doubt_what_was_in_a_call_and_nothing_else(engine: Engine) -> None:
     """The full form is 5,000 people: `python -m tests.bench push --kill`."""
     found = await push_and_kill(engine, 400, 150)
     assert (found.missed, found.twice, found.unreached_but_sent) == (0, 0, 0), found
     assert set(found.states) <= {"sent", "unknown"}, found
-    assert found.states.get("unknown", 0) <= found.in_flight <= CALLS, found
+    assert found.states.get("unknown", 0) <= found.in_flight <= CALLS_PER_CHANNEL, found
 
 
 @pytest.mark.timeout(600)
@@ -29,6 +29,6 @@ async def test_occurrences_under_three_replicas_of_which_one_is_killed_every_sec
     found = await tick_and_kill(engine, 240, 10, tmp_path / "said")
     assert found.kills >= 3, found
     assert (found.fired, found.twice, found.missed) == (found.due, 0, 0), found
-    assert (found.owed, found.sent_twice) == (0, 0), found
+    assert (found.surplus, found.sent_twice) == (0, 0), found
     assert set(found.unsettled) <= {"unknown"}, found
     assert found.unsettled.get("unknown", 0) <= 20 * found.kills, found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow
 from bot.jobs.live_broadcaster import LiveBroadcaster
 from tests.conftest import Clock

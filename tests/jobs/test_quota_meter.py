@@ -1,4 +1,4 @@
-"""What is said outside the courier counts for everybody, is spaced by the platforms' limits, and never waits for the database."""
+"""What is said outside the delivery worker counts for everybody, is spaced by the platforms' limits, and never waits for the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, PlatformLimit, SlidingWindow
 from bot.domain.message import Address, Incoming, Reply
-from bot.jobs.quota_meter import PATIENCE, QuotaMeter
+from bot.jobs.quota_meter import MAX_WAIT, QuotaMeter
 from bot.services.delivery import quota_count
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
@@ -19,8 +19,8 @@ from bot.storage.delivery import quota
 from bot.storage.delivery.quota import QuotaAccount
 from bot.storage.system import inbox
 from tests.conftest import NOW, Clock
-from tests.support.push_channel import Office, courier
-from tests.support.queued_deliveries import crowd, owe, states
+from tests.support.push_channel import FakePushChannel, delivery_worker
+from tests.support.queued_deliveries import add_people, queue_campaign, states
 
 MONTH = PlatformLimit("wecom", "corp/month", "call", 10, CalendarWindow("month"), "test")
 SECOND = PlatformLimit("wecom", "app/second", "call", 10, SlidingWindow(1), "test")
@@ -44,15 +44,15 @@ def metered(database: Database, clock: Clock, *limits: PlatformLimit) -> tuple[Q
     return QuotaMeter(database, clock, limits or LIMITS, sleep), slept
 
 
-async def test_replies_and_cards_said_actively_count_with_what_the_courier_says(database: Database, clock: Clock) -> None:
-    office = Office()
+async def test_replies_and_cards_said_actively_count_with_what_the_delivery_worker_says(database: Database, clock: Clock) -> None:
+    office = FakePushChannel()
     meter, _ = metered(database, clock, MONTH)
-    database.write_now(lambda session: owe(session, crowd(session, 8)))
-    till = meter.of("wecom")
+    database.write_now(lambda session: queue_campaign(session, add_people(session, 8)))
+    till = meter.for_channel("wecom")
     for _ in range(5):
         await till.spend("p0001")
     await meter.flush()
-    one = courier(database, office, clock=clock, limits=(MONTH,), sizes={"wecom": 1})
+    one = delivery_worker(database, office, clock=clock, limits=(MONTH,), sizes={"wecom": 1})
     await one.round()
     await one.quiet()
 
@@ -63,10 +63,10 @@ async def test_replies_and_cards_said_actively_count_with_what_the_courier_says(
 
 async def test_everything_that_is_said_is_counted_by_its_unit(database: Database, clock: Clock) -> None:
     meter, _ = metered(database, clock)
-    await meter.of("wecom").spend("ZhangSan", calls=1, messages=1)
-    await meter.of("wecom").spend("zhangsan")
-    await meter.of("wecom").spend("", messages=0)
-    await meter.of("dingtalk").spend("", messages=0, granted=True)
+    await meter.for_channel("wecom").spend("ZhangSan", calls=1, messages=1)
+    await meter.for_channel("wecom").spend("zhangsan")
+    await meter.for_channel("wecom").spend("", messages=0)
+    await meter.for_channel("dingtalk").spend("", messages=0, granted=True)
     await meter.flush()
 
     assert rows(database) == {
@@ -82,14 +82,14 @@ async def test_everything_that_is_said_is_counted_by_its_unit(database: Database
 
 async def test_a_follower_s_messages_count_since_the_follower_spoke(database: Database, clock: Clock) -> None:
     said = Incoming(Address("wechat", "wx1", "openid"), "学习", "m1", NOW - timedelta(hours=1))
-    database.write_now(lambda session: inbox.keep(session, said, crowd(session, 1)[0], Reply("好")))
+    database.write_now(lambda session: inbox.keep(session, said, add_people(session, 1)[0], Reply("好")))
     meter, _ = metered(database, clock)
-    await meter.of("wechat").spend("openid")
-    await meter.of("wechat").spend("openid")
-    await meter.of("wechat").spend("never-heard")
+    await meter.for_channel("wechat").spend("openid")
+    await meter.for_channel("wechat").spend("openid")
+    await meter.for_channel("wechat").spend("never-heard")
     await meter.flush()
 
-    assert database.read_now(lambda session: quota.heard_used(session, "openid", said.arrived)) == 2
+    assert database.read_now(lambda session: quota.used_since_heard(session, "openid", said.arrived)) == 2
     assert rows(database)["wechat/app/day"] == 3
 
 
@@ -98,20 +98,20 @@ async def test_answers_are_spaced_and_none_is_lost(database: Database, clock: Cl
     spoken = []
 
     async def answer(n: int) -> None:
-        await meter.of("wecom").spend(f"p{n}")
+        await meter.for_channel("wecom").spend(f"p{n}")
         spoken.append(clock())
 
     await asyncio.gather(*(answer(n) for n in range(40)))
 
     assert len(spoken) == 40
     for at in spoken:
-        assert sum(at - timedelta(seconds=1) < other <= at for other in spoken) <= SECOND.room()
+        assert sum(at - timedelta(seconds=1) < other <= at for other in spoken) <= SECOND.usable()
     assert slept
 
 
 async def test_a_person_who_has_had_enough_waits_alone_and_is_left_what_may_be_left_out(database: Database, clock: Clock) -> None:
     meter, slept = metered(database, clock, MINUTE)
-    till = meter.of("wecom")
+    till = meter.for_channel("wecom")
     for _ in range(4):
         await till.spend("zhangsan")
     assert not till.may("ZhangSan")
@@ -123,7 +123,7 @@ async def test_a_person_who_has_had_enough_waits_alone_and_is_left_what_may_be_l
 
 async def test_a_month_that_is_over_ends_the_cards_and_not_the_answers(database: Database, clock: Clock) -> None:
     meter, slept = metered(database, clock, MONTH)
-    till = meter.of("wecom")
+    till = meter.for_channel("wecom")
     for _ in range(9):
         await till.spend("zhangsan")
     assert (till.may("zhangsan"), slept) == (False, [])
@@ -135,24 +135,24 @@ async def test_a_month_that_is_over_ends_the_cards_and_not_the_answers(database:
 
 async def test_nobody_waits_longer_than_patience(database: Database, clock: Clock) -> None:
     meter, slept = metered(database, clock, PlatformLimit("wecom", "app/second", "call", 1, SlidingWindow(1), "test"))
-    await meter.of("wecom").spend("zhangsan")
-    assert PATIENCE.total_seconds() <= sum(slept) < PATIENCE.total_seconds() + 2
+    await meter.for_channel("wecom").spend("zhangsan")
+    assert MAX_WAIT.total_seconds() <= sum(slept) < MAX_WAIT.total_seconds() + 2
 
 
 async def test_what_another_replica_says_is_seen_with_the_next_look(database: Database, clock: Clock) -> None:
     meter, _ = metered(database, clock, MONTH)
     other, _ = metered(database, clock, MONTH)
     for _ in range(8):
-        await other.of("wecom").spend("zhangsan")
+        await other.for_channel("wecom").spend("zhangsan")
     await other.flush()
-    assert meter.of("wecom").may("lisi")
+    assert meter.for_channel("wecom").may("lisi")
     await meter.flush()
-    assert not meter.of("wecom").may("lisi")
+    assert not meter.for_channel("wecom").may("lisi")
 
 
 async def test_a_busy_database_hears_of_it_later_and_nothing_waits(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     meter, _ = metered(database, clock, MONTH)
-    await meter.of("wecom").spend("zhangsan")
+    await meter.for_channel("wecom").spend("zhangsan")
 
     async def busy(*_: object, **__: object) -> None:
         raise Busy("locked")
@@ -160,7 +160,7 @@ async def test_a_busy_database_hears_of_it_later_and_nothing_waits(database: Dat
     with monkeypatch.context() as away:
         away.setattr(database, "write", busy)
         await meter.flush()
-        await meter.of("wecom").spend("zhangsan")
+        await meter.for_channel("wecom").spend("zhangsan")
     assert rows(database) == {}
     await meter.flush()
     await meter.flush()
@@ -169,7 +169,7 @@ async def test_a_busy_database_hears_of_it_later_and_nothing_waits(database: Dat
 
 async def test_what_is_said_while_the_rows_are_written_is_not_forgotten(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     meter, _ = metered(database, clock, MONTH)
-    till = meter.of("wecom")
+    till = meter.for_channel("wecom")
     for _ in range(7):
         await till.spend("zhangsan")
     write = database.write

@@ -1,4 +1,4 @@
-"""From the clock to the chat: the house reminds through the same courier as everything else, and says nothing to whoever did it meanwhile."""
+"""From the clock to the chat: reminders go through the same delivery worker as everything else, and says nothing to whoever did it meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.jobs.delivery_worker import DeliveryWorker
 from bot.services.campaign import manage
 from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, Clock, enroll
-from tests.support.push_channel import Noted, Office, worked
+from tests.support.push_channel import FakePushChannel, NoteCounter, run_until_idle
 
 BOSS = Author("9001", "test")
 LESSONS = {"第一课": "mfd-1191", "第二课": "mfd-585"}
@@ -29,31 +29,31 @@ async def test_two_campaigns_are_one_message_and_who_finishes_between_is_left_al
     def prepare(session: Session) -> list[int]:
         people = [enroll(session, f"100{n}") for n in range(1, 4)]
         for name, lesson in LESSONS.items():
-            rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
+            schedule = Schedule("once", "09:00", on=date(2026, 3, 2))
             made = manage.create(
-                session, catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery={"by": "2026-03-03"}
+                session, catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), schedule, All(), early, delivery={"by": "2026-03-03"}
             )
             manage.start(session, catalog, BOSS, made, early)
         return people
 
     people = await house.database.write(prepare)
-    office = Office("local")
-    courier = DeliveryWorker(house.database, lambda: catalog, [office], clock=clock, holder="replica-1", note=Noted())
+    office = FakePushChannel("local")
+    worker = DeliveryWorker(house.database, lambda: catalog, [office], clock=clock, holder="replica-1", note=NoteCounter())
     assert len(await schedule.run_campaigns(house.database, catalog, clock.now)) == 2
     for _ in range(3):
         # Two pushes to one person go out one after the other.
-        await worked(courier)
+        await run_until_idle(worker)
         clock.pass_(minutes=6)
     office.said.clear()
 
     clock.now = NOW + timedelta(days=1, minutes=35)
-    assert await schedule.remind(house.database, catalog, clock.now) == 3
-    assert await schedule.remind(house.database, catalog, clock.now) == 0
+    assert await schedule.run_reminders(house.database, catalog, clock.now) == 3
+    assert await schedule.run_reminders(house.database, catalog, clock.now) == 0
     finish = [ReadingRow(person_id=people[0], lesson=one, digest="x", state="done", opened_at=NOW, closed_at=clock.now) for one in LESSONS.values()]
     finish.append(ReadingRow(person_id=people[1], lesson=LESSONS["第一课"], digest="x", state="done", opened_at=NOW, closed_at=clock.now))
     await house.database.write(lambda session: session.add_all(finish))
     for _ in range(3):
-        await worked(courier)
+        await run_until_idle(worker)
         clock.pass_(minutes=6)
 
     said = dict(office.said)

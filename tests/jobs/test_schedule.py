@@ -30,13 +30,13 @@ async def test_a_busy_database_is_swept_another_time(database: Database) -> None
 
 
 async def test_the_ticker_measures_and_sweeps_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "FIRST", timedelta(seconds=0.2))
+    monkeypatch.setattr(schedule, "FIRST_SWEEP_AFTER", timedelta(seconds=0.2))
     monkeypatch.setattr(schedule, "MEASURE_EVERY", timedelta(seconds=1))
     person = await database.write(lambda session: enroll(session, "1001"))
     heard = Incoming(Address("local", "page", "1001"), "帮助", "old", datetime.now(UTC) - timedelta(days=8))
     await database.write(lambda session: inbox.keep(session, heard, person, Reply("好")))
     measured = asyncio.Event()
-    ticker = schedule.ticker(database, lambda: datetime.now(UTC), measured.set)
+    ticker = schedule.build_scheduler(database, lambda: datetime.now(UTC), measured.set)
     ticker.start()
     try:
         await asyncio.wait_for(measured.wait(), 60)

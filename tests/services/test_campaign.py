@@ -20,7 +20,7 @@ from bot.domain.people.audience import parse_audience
 from bot.domain.reports import ReportQuery, Scope
 from bot.domain.times import SHANGHAI
 from bot.services.campaign import fire, manage, push
-from bot.services.campaign.cost import messages
+from bot.services.campaign.cost import messages_per_person
 from bot.services.delivery import plan
 from bot.services.demo import campaigns
 from bot.services.library.catalog import Catalog
@@ -70,8 +70,8 @@ class Bureau:
         start: bool = True,
     ) -> int:
         def work(session: Session) -> int:
-            made, rhythm, audience = parse_content(content, self.catalog.library), parse_schedule(said), parse_audience(to)
-            new = manage.create(session, self.catalog, CHIEF, "每日一练", made, rhythm, audience, now, missed=missed, clause="要点二")
+            made, schedule, audience = parse_content(content, self.catalog.library), parse_schedule(said), parse_audience(to)
+            new = manage.create(session, self.catalog, CHIEF, "每日一练", made, schedule, audience, now, missed=missed, clause="要点二")
             if start:
                 manage.start(session, self.catalog, CHIEF, new, now)
             return new
@@ -285,7 +285,7 @@ def test_a_one_time_campaign_is_done_after_its_time(bureau: Bureau) -> None:
 def test_a_changed_campaign_goes_by_the_new_plan_at_once(bureau: Bureau) -> None:
     campaign = bureau.plan(now=NOW - HOUR)
     bureau.database.write_now(
-        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, NOW - 30 * MINUTE, rhythm=parse_schedule("每个工作日 10:30"))
+        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, NOW - 30 * MINUTE, schedule=parse_schedule("每个工作日 10:30"))
     )
 
     assert bureau.tick(NOW) == []
@@ -299,7 +299,9 @@ def test_what_was_due_when_the_plan_changed_goes_out_or_stands_as_missed(bureau:
     later = NOW + HOUR
     assert bureau.tick(later) == []
     bureau.database.write_now(lambda session: manage.skip_date(session, bureau.catalog, CHIEF, kept, date(2026, 3, 5), later))
-    bureau.database.write_now(lambda session: manage.change(session, bureau.catalog, CHIEF, moved, later, rhythm=parse_schedule("每个工作日 08:30")))
+    bureau.database.write_now(
+        lambda session: manage.change(session, bureau.catalog, CHIEF, moved, later, schedule=parse_schedule("每个工作日 08:30"))
+    )
     bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, later))
 
     assert [(one.campaign_id, one.due, one.state) for one in bureau.tick(later)] == [(kept, NOW, "fired")]
@@ -313,7 +315,7 @@ def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau)
     bureau.database.write_now(lambda session: manage.pause_all(session, CHIEF, "防御台风", NOW - MINUTE))
     wednesday = NOW + 2 * DAY + MINUTE
     bureau.database.write_now(
-        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, wednesday, rhythm=parse_schedule("每个工作日 09:00"))
+        lambda session: manage.change(session, bureau.catalog, CHIEF, campaign, wednesday, schedule=parse_schedule("每个工作日 09:00"))
     )
     bureau.database.write_now(lambda session: manage.resume_all(session, CHIEF, wednesday))
 
@@ -323,9 +325,9 @@ def test_a_new_plan_brings_nothing_about_that_nobody_had_planned(bureau: Bureau)
 
 
 def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> None:
-    assert messages(CampaignContent("notice", text="请学习")) == 1
-    assert messages(CampaignContent("notice", text="请学习", receipt=True)) == 2
-    assert messages(CampaignContent("notice", text="学" * 1000)) == 2
+    assert messages_per_person(CampaignContent("notice", text="请学习")) == 1
+    assert messages_per_person(CampaignContent("notice", text="请学习", receipt=True)) == 2
+    assert messages_per_person(CampaignContent("notice", text="学" * 1000)) == 2
     campaign = bureau.plan("2026-03-02 10:00", "通知（回执） 请学习", start=False)
 
     def begin(session: Session) -> None:
@@ -333,7 +335,7 @@ def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> No
             session.add(AccountRow(channel="dingtalk", user=f"d{person}", person_id=person, bound_at=NOW, bound_by="test"))
         session.execute(text("DELETE FROM account WHERE channel <> 'dingtalk'"))
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
-        quota.take(session, month.key(), month.room(), month.window, month.room() - 1, NOW)
+        quota.take(session, month.key(), month.usable(), month.window, month.usable() - 1, NOW)
         session.flush()
         manage.start(session, bureau.catalog, CHIEF, campaign, NOW)
 
@@ -437,11 +439,11 @@ def test_an_administrator_of_one_office_reaches_and_sees_only_that_office(bureau
     fired = {one.campaign_id: one.invited for one in bureau.tick(NOW)}
 
     assert fired == {mine: 2, theirs: 4}
-    assert [one.id for one in bureau.database.read_now(lambda session: manage.listed(session, finance))] == [mine]
+    assert [one.id for one in bureau.database.read_now(lambda session: manage.visible_campaigns(session, finance))] == [mine]
     for act in (
         lambda session: manage.stop(session, finance, theirs, "", NOW),
         lambda session: manage.pause_all(session, finance, "", NOW),
-        lambda session: manage.own(session, finance, 999),
+        lambda session: manage.require_campaign(session, finance, 999),
     ):
         with pytest.raises(Refusal, match=r"没有编号为|只有全局的管理员"):
             bureau.database.write_now(act)
@@ -459,7 +461,7 @@ def test_a_test_send_is_exactly_what_will_be_seen(bureau: Bureau) -> None:
     campaign = bureau.plan("2026-03-02 09:00", "通知（回执） 周五下午 3 点在 201 集中学法。", now=NOW - HOUR)
 
     def look(session: Session) -> Reply:
-        return push.test_send(session, bureau.catalog, campaign, bureau.people[0])
+        return push.render_trial(session, bureau.catalog, campaign, bureau.people[0])
 
     seen = bureau.database.read_now(look)
     assert seen.text == "📢 周五下午 3 点在 201 集中学法。"
@@ -475,15 +477,17 @@ def test_a_trial_reaches_oneself_on_every_channel_and_nobody_else(bureau: Bureau
         session.add(AccountRow(channel="wecom", user="w1", person_id=me, bound_at=NOW, bound_by="test"))
         session.add(ReadingRow(person_id=me, lesson="mfd-1191", digest="x", page=1, state="done", opened_at=NOW, closed_at=NOW))
         session.flush()
-        return push.try_out(session, CHIEF, campaign, me, NOW, besides="local")
+        return push.send_trial(session, CHIEF, campaign, me, NOW, besides="local")
 
     assert bureau.database.write_now(both) == ["dingtalk", "wecom"]
     owed = bureau.database.write_now(lambda session: queue.claim(session, "r1", NOW, 10, 60))
     doors = plan.OpenChannels(("wecom", "dingtalk", "local"))
-    made = bureau.database.read_now(lambda session: plan.plan(session, bureau.catalog, owed[:1], NOW.replace(hour=22), doors))
-    assert [(one.owed.person_id, one.parcel.to.channel, one.others) for one in made.ready] == [(me, "dingtalk", 0)], "at night, and the lesson done"
+    made = bureau.database.read_now(lambda session: plan.plan_deliveries(session, bureau.catalog, owed[:1], NOW.replace(hour=22), doors))
+    assert [(one.queued.person_id, one.message.to.channel, one.fallbacks) for one in made.ready] == [(me, "dingtalk", 0)], (
+        "at night, and the lesson done"
+    )
     assert len(owed) == 2
-    assert "学一课" in made.ready[0].parcel.reply.text
+    assert "学一课" in made.ready[0].message.reply.text
 
 
 def test_the_report_due_before_the_first_of_march_is_called_to_mind_twice(bureau: Bureau) -> None:
@@ -511,7 +515,7 @@ def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) ->
     campaign = bureau.plan(now=NOW - HOUR)
 
     def twice(session: Session) -> tuple[int | None, int | None]:
-        return campaign_rows.occur(session, campaign, NOW, NOW), campaign_rows.occur(session, campaign, NOW, NOW)
+        return campaign_rows.add_occurrence(session, campaign, NOW, NOW), campaign_rows.add_occurrence(session, campaign, NOW, NOW)
 
     first, second = bureau.database.write_now(twice)
     assert first is not None

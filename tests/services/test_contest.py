@@ -109,8 +109,8 @@ class Field:
     def plan(self) -> Sorted:
         """What the courier would say now, and what it need not say any more."""
         owed = self.do(lambda session: queue.claim(session, "h", self.now, 100, 0))
-        made = self.do(lambda session: delivery_plan.plan(session, self.catalog, owed, self.now, delivery_plan.OpenChannels(("local",))))
-        return Sorted([(one.owed.person_id, one.parcel.reply) for one in made.ready], made.skip)
+        made = self.do(lambda session: delivery_plan.plan_deliveries(session, self.catalog, owed, self.now, delivery_plan.OpenChannels(("local",))))
+        return Sorted([(one.queued.person_id, one.message.reply) for one in made.ready], made.skip)
 
     def close(self, contest_id: int) -> leaderboard.Board | None:
         closed: leaderboard.Board | None = self.do(lambda session: leaderboard.close(session, self.catalog, contest_id, self.now))
@@ -434,6 +434,6 @@ def test_whoever_is_nudged_about_a_contest_has_not_taken_part(field: Field) -> N
     field.do(lambda session: fire.fire_due(session, field.catalog, field.catalog.library.calendar, field.now))
     field.play(played, number, 3)
     first = field.do(lambda session: session.execute(text("SELECT MIN(id) FROM campaign")).scalar_one())
-    task, _ = field.do(lambda session: reminders.last_of(session, first))
+    task, _ = field.do(lambda session: reminders.last_task(session, first))
     assert field.do(lambda session: reminders.open_people(session, task, NOW.date())) == [idle.id]
     assert task.buttons[0].say == f"竞赛 {number}"

@@ -200,7 +200,7 @@ def test_each_person_whom_it_touches_reads_their_own_notice(board: Board) -> Non
         assert content is not None
         assert reminder_messages.is_personal(content.content)
         wanted = {delivery: (person, content.content) for person, delivery, _ in mine}
-        return reminder_messages.told(session, board.hall.catalog, wanted, AFTER)
+        return reminder_messages.personal_replies(session, board.hall.catalog, wanted, AFTER)
 
     said = board.hall.house.database.read_now(told)
     assert "您的成绩 4 → 6，不合格 → 合格，补计学时 90 分钟" in said[mine[1][1]].text
@@ -238,7 +238,7 @@ def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(boa
     board.correct("rekey", board.wrong)
 
     said = board.hall.house.database.read_now(
-        lambda session: correction_messages.notices_for(session, board.hall.catalog, correction_messages.target_of(1), (jia, yi))
+        lambda session: correction_messages.notices_for(session, board.hall.catalog, correction_messages.notice_target(1), (jia, yi))
     )
 
     assert f"改标准答案：{board.wrong}" in said[jia].text

@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.delivery.platform_limits import LIMITS, WECHAT_MESSAGES
-from bot.domain.delivery.reminders import WEEK
+from bot.domain.delivery.reminders import WEEKLY_DIGEST
 from bot.domain.message import Address, Incoming, Reply
 from bot.services.campaign import cost
 from bot.services.delivery import plan as delivery_plan
@@ -28,7 +28,7 @@ from bot.storage.tables.delivery import VoteRow
 from bot.storage.tables.people import AbsenceRow, PreferenceRow
 from bot.storage.tables.study import FocusRow, ReadingRow, SittingRow
 from tests.conftest import NOW
-from tests.support.queued_deliveries import crowd, owe, run
+from tests.support.queued_deliveries import add_people, queue_campaign, run_sql
 
 SHELF: Any = SimpleNamespace(library=SimpleNamespace(lessons={}))
 DOORS = OpenChannels(("wecom", "dingtalk", "wechat", "local"))
@@ -42,16 +42,16 @@ def database(engine: Engine) -> Database:
 
 
 def someone(database: Database, *channels: str) -> int:
-    return database.write_now(lambda session: crowd(session, 1, channels or ("wecom",)))[0]
+    return database.write_now(lambda session: add_people(session, 1, channels or ("wecom",)))[0]
 
 
 def owing(database: Database, person: int, **more: Any) -> int:
-    return database.write_now(lambda session: owe(session, [person], **more))
+    return database.write_now(lambda session: queue_campaign(session, [person], **more))
 
 
 def planned(database: Database, now: datetime = NOW, doors: OpenChannels = DOORS, tried: dict[int, set[str]] | None = None) -> DeliveryPlan:
     owed = database.write_now(lambda session: queue.claim(session, "h", now, 100, 0))
-    return database.read_now(lambda session: delivery_plan.plan(session, SHELF, owed, now, doors, tried))
+    return database.read_now(lambda session: delivery_plan.plan_deliveries(session, SHELF, owed, now, doors, tried))
 
 
 def add(database: Database, *rows: Any) -> None:
@@ -69,7 +69,7 @@ def reasons(plan: DeliveryPlan) -> list[str]:
 
 def channel(plan: DeliveryPlan) -> str:
     (one,) = plan.ready
-    return one.parcel.to.channel
+    return one.message.to.channel
 
 
 # ── Done meanwhile ──
@@ -113,7 +113,7 @@ def test_who_has_voted_or_confirmed_is_left_in_peace(database: Database) -> None
     owing(database, person, content=CampaignContent("poll", text="几点开会", options=("上午", "下午")))
     owing(database, person)
     add(database, VoteRow(occurrence_id=1, person_id=person, choice="A", voted_at=NOW))
-    run(database, "UPDATE delivery SET read_at = '2026-03-02T01:00:00.000000Z' WHERE occurrence_id = 2")
+    run_sql(database, "UPDATE delivery SET read_at = '2026-03-02T01:00:00.000000Z' WHERE occurrence_id = 2")
     assert reasons(planned(database)) == ["已完成", "已完成"]
 
 
@@ -129,8 +129,8 @@ def test_who_left_and_what_was_recalled_is_not_sent(database: Database) -> None:
     person = someone(database)
     owing(database, person)
     owing(database, person)
-    run(database, "UPDATE occurrence SET state = 'void' WHERE id = 1")
-    run(database, "UPDATE person SET left_on = '2026-03-01'")
+    run_sql(database, "UPDATE occurrence SET state = 'void' WHERE id = 1")
+    run_sql(database, "UPDATE person SET left_on = '2026-03-01'")
     assert sorted(reasons(planned(database))) == ["已撤回", "已离职"]
 
 
@@ -141,7 +141,7 @@ def test_one_reminder_a_day_over_all_campaigns(database: Database) -> None:
     owing(database, person, content=reminder, name="另一个")
     first = planned(database)
     assert (len(first.ready), reasons(first)) == (1, ["今天已提醒过"])
-    run(database, "UPDATE delivery SET state = 'sent', sent_at = '2026-03-02T01:00:00.000000Z' WHERE id = 1")
+    run_sql(database, "UPDATE delivery SET state = 'sent', sent_at = '2026-03-02T01:00:00.000000Z' WHERE id = 1")
     evening = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
     assert reasons(planned(database, evening)) == ["今天已提醒过"]
     assert len(planned(database, evening + timedelta(hours=16)).ready) == 1, "tomorrow is another day"
@@ -154,14 +154,17 @@ def test_two_replicas_that_plan_at_once_begin_one_reminder(database: Database) -
     owing(database, person, content=reminder, name="另一个")
     owing(database, person, name="通知")
     first, second, notice = (database.write_now(lambda session, h=holder: queue.claim(session, h, NOW, 1, 60))[0] for holder in "abc")  # type: ignore[misc]
-    plans = [database.read_now(lambda session, one=one: delivery_plan.plan(session, SHELF, [one], NOW, DOORS)) for one in (first, second, notice)]  # type: ignore[misc]
+    plans = [
+        database.read_now(lambda session, one=one: delivery_plan.plan_deliveries(session, SHELF, [one], NOW, DOORS))  # type: ignore[misc]
+        for one in (first, second, notice)
+    ]
     assert [len(one.ready) for one in plans] == [1, 1, 1], "neither has seen the other"
 
     def begin(holder: str, ident: int) -> set[int]:
         return database.write_now(lambda session: queue.begin(session, [ident], holder, "wecom", NOW, 60))
 
     assert (begin("a", first.id), begin("b", second.id), begin("c", notice.id)) == ({first.id}, set(), {notice.id})
-    run(database, "UPDATE delivery SET state = 'failed', lease_until = NULL WHERE id = :id", id=first.id)
+    run_sql(database, "UPDATE delivery SET state = 'failed', lease_until = NULL WHERE id = :id", id=first.id)
     assert begin("b", second.id) == {second.id}, "what did not arrive was no reminder"
 
 
@@ -172,15 +175,15 @@ def test_texts_for_one_person_each_are_made_a_few_at_a_time_and_none_is_lost(dat
         made.append(len(wanted))
         return {ident: Reply(f"第 {ident} 份") for ident in wanted}
 
-    monkeypatch.setattr("bot.services.delivery.reminder_messages.told", told)
-    monkeypatch.setattr(import_module("bot.services.delivery.plan"), "MADE_AT_ONCE", 2)
-    database.write_now(lambda session: owe(session, crowd(session, 5), content=CampaignContent("digest", target=WEEK)))
+    monkeypatch.setattr("bot.services.delivery.reminder_messages.personal_replies", told)
+    monkeypatch.setattr(import_module("bot.services.delivery.plan"), "MAX_PERSONAL_TEXTS", 2)
+    database.write_now(lambda session: queue_campaign(session, add_people(session, 5), content=CampaignContent("digest", target=WEEKLY_DIGEST)))
     sent: list[str] = []
     while (plan := planned(database)).ready:
-        sent += [one.parcel.reply.text for one in plan.ready]
+        sent += [one.message.reply.text for one in plan.ready]
         assert [until for _, until, _ in plan.later] == [NOW] * len(plan.later), "the rest is next"
         for one in plan.ready:
-            run(database, "UPDATE delivery SET state = 'sent', sent_at = :at WHERE id = :id", id=one.owed.id, at=stamp(NOW))
+            run_sql(database, "UPDATE delivery SET state = 'sent', sent_at = :at WHERE id = :id", id=one.queued.id, at=stamp(NOW))
     assert (made, sent) == ([2, 2, 1], [f"第 {n} 份" for n in range(1, 6)])
 
 
@@ -228,7 +231,7 @@ def test_study_comes_at_the_hour_that_a_person_chose_and_a_notice_at_once(databa
     owing(database, person, content=LESSON)
     owing(database, person)
     plan = planned(database)
-    assert [one.owed.id for one in plan.ready] == [2]
+    assert [one.queued.id for one in plan.ready] == [2]
     assert [(ident, when) for ident, when, _ in plan.later] == [(1, datetime(2026, 3, 2, 2, 30, tzinfo=UTC))]
 
 
@@ -248,8 +251,10 @@ def test_a_push_that_meets_an_open_task_waits_its_turn_and_comes_after_it(databa
     assert (when, why) == (NOW + timedelta(minutes=5), "等手头的任务做完")
     database.write_now(lambda session: queue.put_off(session, [(ident, when, why)], "h"))
     assert planned(database, NOW + timedelta(minutes=4)).ready == []
-    run(database, "DELETE FROM focus")
-    assert [one.owed.id for one in planned(database, NOW + timedelta(minutes=5)).ready] == [ident], "the same delivery: nothing lost, nothing doubled"
+    run_sql(database, "DELETE FROM focus")
+    assert [one.queued.id for one in planned(database, NOW + timedelta(minutes=5)).ready] == [ident], (
+        "the same delivery: nothing lost, nothing doubled"
+    )
 
 
 def test_a_task_that_was_left_ten_minutes_ago_holds_nothing_up(database: Database) -> None:
@@ -280,8 +285,8 @@ def test_of_several_the_most_urgent_goes_first_and_the_others_one_at_a_time(data
     now, order = NOW, []
     for _ in range(6):
         plan = planned(database, now)
-        order += [one.owed.id for one in plan.ready]
-        ended = [(one.owed.id, "已完成") for one in plan.ready]
+        order += [one.queued.id for one in plan.ready]
+        ended = [(one.queued.id, "已完成") for one in plan.ready]
 
         def note(session: Session, done: Any = ended, wait: Any = plan.later) -> None:
             queue.skip(session, done, "h")
@@ -301,8 +306,8 @@ def test_the_channel_last_spoken_on_comes_first_in_the_app_that_was_spoken_to(da
     heard(database, person, "dingtalk", timedelta(hours=3))
     owing(database, person)
     (one,) = planned(database).ready
-    assert one.parcel.to == Address("dingtalk", "app-dingtalk", "p0000")
-    assert one.others == 1
+    assert one.message.to == Address("dingtalk", "app-dingtalk", "p0000")
+    assert one.fallbacks == 1
 
 
 def test_a_choice_stands_above_habit_and_a_campaign_s_rule_above_both(database: Database) -> None:
@@ -311,7 +316,7 @@ def test_a_choice_stands_above_habit_and_a_campaign_s_rule_above_both(database: 
     add(database, PreferenceRow(person_id=person, channel="local"))
     owing(database, person)
     assert channel(planned(database)) == "local"
-    run(database, "DELETE FROM delivery")
+    run_sql(database, "DELETE FROM delivery")
     owing(database, person, rule={"channels": ["wecom", "dingtalk"]})
     assert channel(planned(database)) == "wecom"
 
@@ -341,7 +346,7 @@ def test_wechat_lets_nothing_through_two_days_after_somebody_spoke(database: Dat
     heard(database, person, "wechat", timedelta(hours=47))
     assert channel(planned(database)) == "wechat"
     templates = OpenChannels(("wechat",), beyond_window=("wechat",))
-    run(database, "DELETE FROM inbox")
+    run_sql(database, "DELETE FROM inbox")
     assert channel(planned(database, doors=templates)) == "wechat", "templates reach further"
 
 
@@ -354,7 +359,7 @@ def test_wechat_s_few_messages_since_somebody_spoke_are_counted(database: Databa
     for _ in range(WECHAT_MESSAGES + 1):
         plan = planned(database, now)
         database.write_now(lambda session, wait=plan.later: queue.put_off(session, wait, "h"))  # type: ignore[misc]
-        groups = send.grouped(plan.ready, {"wechat": 1}).get("wechat", [])
+        groups = send.group_deliveries(plan.ready, {"wechat": 1}).get("wechat", [])
         for group in groups:
             begun += sum(len(one.ready) for one in database.write_now(lambda session, g=group, at=now: send.begin(session, [g], "h", at, 60)).groups)  # type: ignore[misc]
         now += timedelta(minutes=5)
@@ -367,12 +372,12 @@ def test_wechat_s_few_messages_since_somebody_spoke_are_counted(database: Databa
 def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(database: Database) -> None:
     def look(session: Session) -> tuple[cost.QuotaCost, cost.QuotaCost]:
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
-        quota.take(session, month.key(), month.room(), month.window, 3_900, NOW)
+        quota.take(session, month.key(), month.usable(), month.window, 3_900, NOW)
         small = cost.quota_cost(session, {"dingtalk": 2_000, "wecom": 30}, NOW)
         return small, cost.quota_cost(session, {"dingtalk": 2_000}, NOW, times_a_month=2)
 
-    run(database, "DELETE FROM account")
-    database.write_now(lambda session: crowd(session, 30))
+    run_sql(database, "DELETE FROM account")
+    database.write_now(lambda session: add_people(session, 30))
     fits, too_much = database.write_now(look)
     assert fits.fits
     assert "钉钉：2000 人，100 次调用；本月需 100 次调用，还剩 100" in fits.text
@@ -382,13 +387,13 @@ def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(database: Databa
 
 
 def test_progress_tells_states_reasons_and_names(database: Database) -> None:
-    ids = database.write_now(lambda session: crowd(session, 10))
-    campaign = database.write_now(lambda session: owe(session, ids))
-    run(database, "UPDATE delivery SET state = 'sent' WHERE id <= 6")
-    run(database, "UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 7")
-    run(database, "UPDATE delivery SET state = 'skipped', error = '请假' WHERE id = 8")
-    found = database.read_now(lambda session: progress.progress(session, campaign))
-    assert (found.whole, found.ended, found.is_over) == (10, 8, False)
+    ids = database.write_now(lambda session: add_people(session, 10))
+    campaign = database.write_now(lambda session: queue_campaign(session, ids))
+    run_sql(database, "UPDATE delivery SET state = 'sent' WHERE id <= 6")
+    run_sql(database, "UPDATE delivery SET state = 'failed', error = 'recipient 60111' WHERE id = 7")
+    run_sql(database, "UPDATE delivery SET state = 'skipped', error = '请假' WHERE id = 8")
+    found = database.read_now(lambda session: progress.latest_progress(session, campaign))
+    assert (found.total, found.ended, found.is_over) == (10, 8, False)
     assert found.counts == {"sent": 6, "failed": 1, "skipped": 1, "queued": 2}
     said = str(found)
     assert "▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░ 8/10" in said

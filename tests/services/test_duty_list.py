@@ -11,12 +11,12 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.activity import spread, state_of
+from bot.domain.activity import duty_state, spread_days
 from bot.domain.campaign.campaign import Author
 from bot.domain.message import Refusal
 from bot.domain.reports import ReportQuery, Scope
 from bot.services import activity
-from bot.services.activity import BadDutyRows, DutyImportPlan, read_list
+from bot.services.activity import BadDutyRows, DutyImportPlan, read_duty_list
 from bot.services.campaign import fire
 from bot.services.library.catalog import Catalog
 from bot.storage import activity as activity_rows
@@ -68,12 +68,12 @@ class Office:
         return path
 
     def compare(self, lines: list[Row]) -> DutyImportPlan:
-        read, _ = read_list(self.file(lines), 2026, self.catalog.library)
-        return self.database.read_now(lambda session: activity.compare(session, read, 2026, NOW))
+        read, _ = read_duty_list(self.file(lines), 2026, self.catalog.library)
+        return self.database.read_now(lambda session: activity.compare_list(session, read, 2026, NOW))
 
     def apply(self, lines: list[Row], now: datetime = NOW) -> DutyImportPlan:
-        read, _ = read_list(self.file(lines), 2026, self.catalog.library)
-        return self.database.write_now(lambda session: activity.apply(session, self.catalog, CHIEF, read, 2026, now))
+        read, _ = read_duty_list(self.file(lines), 2026, self.catalog.library)
+        return self.database.write_now(lambda session: activity.import_list(session, self.catalog, CHIEF, read, 2026, now))
 
     def look(self, statement: str) -> list[tuple[object, ...]]:
         return self.database.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
@@ -83,7 +83,7 @@ class Office:
         self.database.write_now(lambda session: fire.fire_due(session, self.catalog, self.catalog.library.calendar, now))
 
     def tick(self, planned_id: int, on: date, note: str = "签到表 23 人", now: datetime = datetime(2026, 12, 30, tzinfo=UTC)) -> None:
-        self.database.write_now(lambda session: activity.done(session, CHIEF, planned_id, on, note, now))
+        self.database.write_now(lambda session: activity.mark_done(session, CHIEF, planned_id, on, note, now))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def office(house: Dispatcher, tmp_path: Path) -> Office:
 
 
 def test_a_list_is_looked_at_then_kept_with_its_plan_and_its_drafts(office: Office) -> None:
-    assert len(office.compare(SEVEN).of("new")) == 7
+    assert len(office.compare(SEVEN).with_outcome("new")) == 7
     assert office.look("SELECT COUNT(*) FROM duty") == [(0,)]
 
     office.apply(SEVEN)
@@ -111,14 +111,14 @@ def test_importing_twice_changes_nothing_and_a_changed_row_changes_its_plan(offi
     office.apply(SEVEN)
     before = office.look("SELECT id, due_on FROM planned ORDER BY id")
     again = office.apply(SEVEN)
-    assert (len(again.of("same")), again.absent) == (7, ())
+    assert (len(again.with_outcome("same")), again.absent) == (7, ())
     assert office.look("SELECT id, due_on FROM planned ORDER BY id") == before
 
     more, fewer = list(SEVEN[0]), list(SEVEN[3])
     more[3], fewer[3] = 4, 1
     changed = office.apply([tuple(more), tuple(fewer)])
 
-    assert (len(changed.of("changed")), len(changed.absent)) == (2, 5)
+    assert (len(changed.with_outcome("changed")), len(changed.absent)) == (2, 5)
     assert office.look("SELECT l.state, COUNT(*) FROM planned l JOIN duty d ON d.id = l.duty_id WHERE d.law = '消防法' GROUP BY l.state") == [
         ("planned", 4)
     ]
@@ -217,7 +217,7 @@ def test_a_new_form_is_taken_only_when_it_is_asked_for(office: Office) -> None:
     row = list(SEVEN[0])
     row[2] = "普法短剧"
 
-    lines, _ = read_list(office.file([tuple(row)]), 2026, office.catalog.library, frozenset({"普法短剧"}))
+    lines, _ = read_duty_list(office.file([tuple(row)]), 2026, office.catalog.library, frozenset({"普法短剧"}))
 
     assert lines[0].form == "普法短剧"
 
@@ -237,7 +237,7 @@ def test_an_event_needs_its_proof_and_must_be_over(office: Office) -> None:
 
 def test_a_table_without_its_columns_is_refused(office: Office) -> None:
     with pytest.raises(Refusal, match="没有找到表头"):
-        read_list(office.file(SEVEN, ("法", "处", "形", "次", "期", "联", "据")), 2026, office.catalog.library)
+        read_duty_list(office.file(SEVEN, ("法", "处", "形", "次", "期", "联", "据")), 2026, office.catalog.library)
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def test_a_table_without_its_columns_is_refused(office: Office) -> None:
     [(0, "2026-06-30", "未开展"), (1, "2026-06-30", "进行中"), (2, "2026-07-01", "已完成"), (1, "2026-07-01", "已逾期"), (0, "2026-07-01", "已逾期")],
 )
 def test_a_row_has_one_state_on_a_day(done: int, on: str, state: str) -> None:
-    assert state_of(done, 2, date(2026, 6, 30), date.fromisoformat(on)) == state
+    assert duty_state(done, 2, date(2026, 6, 30), date.fromisoformat(on)) == state
 
 
 def test_activities_are_spread_over_working_days_up_to_the_deadline(office: Office) -> None:
     calendar = office.catalog.library.calendar
-    assert spread(3, date(2026, 3, 2), date(2026, 10, 4), calendar) == [date(2026, 5, 13), date(2026, 7, 24), date(2026, 9, 30)]
-    assert spread(2, date(2026, 12, 1), date(2027, 1, 31), calendar)[1] == date(2027, 1, 31)
-    assert spread(1, date(2026, 3, 2), date(2026, 3, 2), calendar) == [date(2026, 3, 2)]
+    assert spread_days(3, date(2026, 3, 2), date(2026, 10, 4), calendar) == [date(2026, 5, 13), date(2026, 7, 24), date(2026, 9, 30)]
+    assert spread_days(2, date(2026, 12, 1), date(2027, 1, 31), calendar)[1] == date(2027, 1, 31)
+    assert spread_days(1, date(2026, 3, 2), date(2026, 3, 2), calendar) == [date(2026, 3, 2)]

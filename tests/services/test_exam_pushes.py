@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.delivery.reminders import DUE
+from bot.domain.delivery.reminders import DUE_REMINDER
 from bot.jobs import schedule
 from bot.services.campaign import fire as campaign_fire
 from bot.services.campaign import manage
@@ -23,7 +23,7 @@ from bot.storage.delivery import queue
 from bot.storage.study import readings
 from tests.conftest import NOW, enroll
 from tests.support.exams import ADMIN, SECOND, Hall
-from tests.support.queued_deliveries import owe
+from tests.support.queued_deliveries import queue_campaign
 
 MINUTE = timedelta(minutes=1)
 DOORS = OpenChannels(("local",))
@@ -42,7 +42,7 @@ def person(hall: Hall) -> int:
 
 def planned(hall: Hall, now: Any = NOW) -> DeliveryPlan:
     owed = hall.run(lambda session: queue.claim(session, "h", now, 100, 0))
-    return hall.house.database.read_now(lambda session: delivery_plan.plan(session, hall.catalog, owed, now, DOORS))
+    return hall.house.database.read_now(lambda session: delivery_plan.plan_deliveries(session, hall.catalog, owed, now, DOORS))
 
 
 def fire(hall: Hall, now: Any = NOW) -> list[Any]:
@@ -55,9 +55,9 @@ def test_a_published_exam_invites_its_audience_when_it_opens_with_one_button(hal
     assert fire(hall) == []
     assert [one.invited for one in fire(hall, opens)] == [1]
     ((ready),) = planned(hall, opens).ready
-    assert [one.say for one in ready.parcel.reply.buttons] == [f"考试 {exam_id}"]
+    assert [one.say for one in ready.message.reply.buttons] == [f"考试 {exam_id}"]
     for said in ("年度学法考试", "3月2日 11:00 至 3月5日 11:00", "6 题，满分 10 分，6 分及格，限时 30 分钟"):
-        assert said in ready.parcel.reply.text
+        assert said in ready.message.reply.text
     clause = hall.run(lambda session: session.execute(text("SELECT clause FROM campaign WHERE created_by = '9001'")).scalar())
     assert clause == "年度要点第三条"
 
@@ -66,7 +66,7 @@ def test_an_exam_of_next_week_is_announced_at_once(hall: Hall, person: int) -> N
     opens = NOW + timedelta(days=7)
     hall.publish(opens_at=opens, closes_at=opens + timedelta(days=1))
     ((ready),) = planned(hall).ready
-    assert "考试《年度学法考试》：3月9日 09:00 至 3月10日 09:00" in ready.parcel.reply.text
+    assert "考试《年度学法考试》：3月9日 09:00 至 3月10日 09:00" in ready.message.reply.text
 
 
 def test_who_has_begun_is_not_invited_and_nobody_to_what_is_over(hall: Hall, person: int) -> None:
@@ -76,7 +76,7 @@ def test_who_has_begun_is_not_invited_and_nobody_to_what_is_over(hall: Hall, per
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.hand_in(person, sitting_id)
     plan = planned(hall)
-    assert [one.owed.person_id for one in plan.ready] == [other]
+    assert [one.queued.person_id for one in plan.ready] == [other]
     assert [why for _, why in plan.skip] == ["已完成"]
     hall.run(lambda session: session.execute(text("UPDATE delivery SET state = 'queued', lease_until = NULL, holder = ''")))
     hall.tick(NOW + timedelta(hours=3))
@@ -92,21 +92,25 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
 
     def reminded(session: Session) -> list[int]:
         session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))
-        reminders.tick(session, hall.catalog, last_day)
+        reminders.queue_due(session, hall.catalog, last_day)
         query = "SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.name = :name"
-        return list(session.execute(text(query), {"name": DUE}).scalars())
+        return list(session.execute(text(query), {"name": DUE_REMINDER}).scalars())
 
     assert hall.run(reminded) == [other]
     told = hall.house.database.read_now(
-        lambda session: reminder_messages.told(session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE))}, last_day)
+        lambda session: reminder_messages.personal_replies(
+            session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE_REMINDER))}, last_day
+        )
     )[1]
     assert told is not None
     assert f"考试 {exam_id}" in [one.say for one in told.buttons]
     hall.tick(NOW + timedelta(days=2, hours=1))
     after = NOW + timedelta(days=3, hours=1)
-    hall.run(lambda session: reminders.tick(session, hall.catalog, after))
+    hall.run(lambda session: reminders.queue_due(session, hall.catalog, after))
     again = hall.house.database.read_now(
-        lambda session: reminder_messages.told(session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE))}, after)
+        lambda session: reminder_messages.personal_replies(
+            session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE_REMINDER))}, after
+        )
     )
     assert again == {1: None}
 
@@ -115,7 +119,7 @@ def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(ha
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.run(lambda session: readings.drop_focus(session, person))
     for content in (LESSON, CampaignContent("notice", text="明天停水"), CampaignContent("invitation", target="竞赛 1")):
-        hall.run(lambda session, content=content: owe(session, [person], content=content))
+        hall.run(lambda session, content=content: queue_campaign(session, [person], content=content))
     plan = planned(hall, NOW + 20 * MINUTE)
     assert plan.ready == []
     assert {(when, why) for _, when, why in plan.later} == {(NOW + 25 * MINUTE, "等手头的任务做完")}
@@ -126,7 +130,7 @@ def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(ha
 
 def test_a_push_waits_no_longer_than_the_exam(hall: Hall, person: int) -> None:
     hall.begin(person, hall.publish())
-    hall.run(lambda session: owe(session, [person], content=LESSON))
+    hall.run(lambda session: queue_campaign(session, [person], content=LESSON))
     assert [when for _, when, _ in planned(hall, NOW + 28 * MINUTE).later] == [NOW + 30 * MINUTE]
 
 
@@ -137,8 +141,8 @@ def test_extra_time_is_told_at_once_by_night_too(hall: Hall, person: int) -> Non
     asked = hall.run(lambda session: extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
     hall.run(lambda session: extra_time.approve(session, SECOND, asked.id, evening + MINUTE))
     ((ready),) = planned(hall, evening + MINUTE).ready
-    assert "已为您加时 10 分钟，新的截止时间 21:10" in ready.parcel.reply.text
-    assert [one.say for one in ready.parcel.reply.buttons] == ["继续"]
+    assert "已为您加时 10 分钟，新的截止时间 21:10" in ready.message.reply.text
+    assert [one.say for one in ready.message.reply.buttons] == ["继续"]
 
 
 async def test_running_exams_finish_while_all_pushes_are_paused(hall: Hall, person: int) -> None:
@@ -146,8 +150,8 @@ async def test_running_exams_finish_while_all_pushes_are_paused(hall: Hall, pers
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.run(lambda session: manage.pause_all(session, ADMIN, "台风", NOW))
     hall.answer_all(person, sitting_id, NOW + MINUTE)
-    done = await schedule.invigilate(hall.house.database, hall.catalog, NOW + 31 * MINUTE)
+    done = await schedule.run_exams(hall.house.database, hall.catalog, NOW + 31 * MINUTE)
     assert done.attempts == 1
     assert (hall.attempt(sitting_id).closed_by, hall.attempt(sitting_id).passed) == ("clock", True)
-    done = await schedule.invigilate(hall.house.database, hall.catalog, NOW + 121 * MINUTE)
+    done = await schedule.run_exams(hall.house.database, hall.catalog, NOW + 121 * MINUTE)
     assert (done.exams, done.told) == (1, 1)

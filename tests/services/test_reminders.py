@@ -16,7 +16,15 @@ from bot.domain.calendar import Calendar
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
-from bot.domain.delivery.reminders import DUE, LADDER, WEEK, deadline_of, first_workday_of_week, offset, read_deadline
+from bot.domain.delivery.reminders import (
+    DUE_REMINDER,
+    ESCALATION,
+    WEEKLY_DIGEST,
+    deadline_of,
+    is_first_workday_of_week,
+    parse_deadline,
+    workday_offset,
+)
 from bot.domain.message import Refusal, Reply
 from bot.domain.people.audience import All
 from bot.domain.people.person import Preference
@@ -61,9 +69,9 @@ class Office:
         """A lesson that went out to everybody on Monday 2 March at nine."""
 
         def work(session: Session) -> int:
-            rhythm = Schedule("once", "09:00", on=date(2026, 3, 2))
+            schedule = Schedule("once", "09:00", on=date(2026, 3, 2))
             early = NOW - timedelta(hours=1)
-            made = manage.create(session, self.catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), rhythm, All(), early, delivery=rule)
+            made = manage.create(session, self.catalog, BOSS, name, CampaignContent("lesson", lesson=lesson), schedule, All(), early, delivery=rule)
             manage.start(session, self.catalog, BOSS, made, early)
             assert len(fire.fire_due(session, self.catalog, self.catalog.library.calendar, NOW)) == 1
             session.execute(text("UPDATE delivery SET state = 'sent', sent_at = created_at"))
@@ -79,7 +87,7 @@ class Office:
         )
 
     def tick(self, moment: datetime) -> int:
-        return int(self.write(lambda session: reminders.tick(session, self.catalog, moment)))
+        return int(self.write(lambda session: reminders.queue_due(session, self.catalog, moment)))
 
     def owed(self, name: str) -> dict[str, int]:
         """Who is owed the newest of a kind: delivery by staff number."""
@@ -89,9 +97,9 @@ class Office:
         return {row[0]: row[1] for row in rows}
 
     def said(self, target: str, moment: datetime, *staff_nos: str) -> dict[str, Reply | None]:
-        content = CampaignContent("digest" if target in (LADDER, WEEK) else "reminder", target=target)
+        content = CampaignContent("digest" if target in (ESCALATION, WEEKLY_DIGEST) else "reminder", target=target)
         wanted = {n: (self.people[one], content) for n, one in enumerate(staff_nos)}
-        found = self.database.read_now(lambda session: reminder_messages.told(session, self.catalog, wanted, moment))
+        found = self.database.read_now(lambda session: reminder_messages.personal_replies(session, self.catalog, wanted, moment))
         return {one: found[n] for n, one in enumerate(staff_nos)}
 
     def text(self, target: str, moment: datetime, staff_no: str) -> str:
@@ -111,7 +119,7 @@ def test_the_days_are_two_before_the_day_and_one_three_and_five_after(office: Of
     for n in range(28):
         day = 2 + n
         office.tick(at(day) if day <= 31 else at(day - 31, month=4))
-        found[day] = set(office.owed(DUE))
+        found[day] = set(office.owed(DUE_REMINDER))
         office.write(
             lambda session: session.execute(text("DELETE FROM delivery WHERE campaign_id IN (SELECT id FROM campaign WHERE name = '到期提醒')"))
         )
@@ -126,9 +134,9 @@ def test_all_campaigns_of_a_day_are_one_message_the_most_overdue_first(office: O
     office.send("第二课", SECOND, {"within": 4})
 
     assert office.tick(at(5)) == 5
-    assert len(office.owed(DUE)) == 5
+    assert len(office.owed(DUE_REMINDER)) == 5
 
-    reply = office.said(DUE, at(5), "1001")["1001"]
+    reply = office.said(DUE_REMINDER, at(5), "1001")["1001"]
     assert reply is not None
     assert reply.text.splitlines() == [
         "⏰ 您有 2 项学法任务还没有完成：",
@@ -148,7 +156,9 @@ def test_once_a_day_whoever_ticks_and_however_often(office: Office) -> None:
 
 def plan_of(office: Office, moment: datetime) -> plan.DeliveryPlan:
     owed = office.write(lambda session: queue.claim(session, "test", moment, 100, 30))
-    found: plan.DeliveryPlan = office.database.read_now(lambda session: plan.plan(session, office.catalog, owed, moment, OpenChannels(("local",))))
+    found: plan.DeliveryPlan = office.database.read_now(
+        lambda session: plan.plan_deliveries(session, office.catalog, owed, moment, OpenChannels(("local",)))
+    )
     return found
 
 
@@ -159,10 +169,10 @@ def test_completion_between_queueing_and_sending_stops_the_reminder(office: Offi
 
     made = plan_of(office, at(5, "09:45"))
 
-    assert [(one, reason) for one, reason in made.skip] == [(office.owed(DUE)["1001"], "已完成")]
+    assert [(one, reason) for one, reason in made.skip] == [(office.owed(DUE_REMINDER)["1001"], "已完成")]
     assert len(made.ready) == 4
-    assert all("第一课，今天是最后一个工作日" in one.parcel.reply.text for one in made.ready)
-    assert office.said(DUE, at(5, "09:45"), "1001") == {"1001": None}
+    assert all("第一课，今天是最后一个工作日" in one.message.reply.text for one in made.ready)
+    assert office.said(DUE_REMINDER, at(5, "09:45"), "1001") == {"1001": None}
 
 
 def test_who_did_it_or_is_away_is_not_reminded(office: Office) -> None:
@@ -172,7 +182,7 @@ def test_who_did_it_or_is_away_is_not_reminded(office: Office) -> None:
 
     office.tick(at(5))
 
-    assert set(office.owed(DUE)) == {"1001", "2001", "3001"}
+    assert set(office.owed(DUE_REMINDER)) == {"1001", "2001", "3001"}
 
 
 @pytest.mark.parametrize(
@@ -218,21 +228,21 @@ def test_the_liaison_is_told_on_the_third_day_and_the_head_on_the_fifth_each_in_
     told: dict[int, set[str]] = {}
     for day in (6, 9, 10, 11, 12, 13):
         office.tick(at(day))
-        told[day] = set(office.owed(LADDER))
+        told[day] = set(office.owed(ESCALATION))
 
     assert told == {6: set(), 9: set(), 10: {"3001"}, 11: set(), 12: {"2001", "3001"}, 13: set()}
-    liaison = office.text(LADDER, at(10), "3001")
+    liaison = office.text(ESCALATION, at(10), "3001")
     assert "3 人有学法任务过期未完成" in liaison
     assert "第一课，已过期 3 个工作日（3月5日截止）：学员1001、学员1002、学员1003" in liaison
 
     office.finish("1002", FIRST, at(12, "09:40"))
-    head = office.text(LADDER, at(12, "09:45"), "2001")
+    head = office.text(ESCALATION, at(12, "09:45"), "2001")
     assert head.count("\n") == 1
     assert "学员1001、学员1003" in head
     assert "学员1002" not in head
     for one in ("1001", "1003"):
         office.finish(one, FIRST, at(12, "09:50"))
-    assert office.said(LADDER, at(12, "10:00"), "2001", "3001") == {"2001": None, "3001": None}
+    assert office.said(ESCALATION, at(12, "10:00"), "2001", "3001") == {"2001": None, "3001": None}
 
 
 def test_a_head_who_is_late_is_told_of_to_the_unit_above_and_never_to_themself(office: Office) -> None:
@@ -244,8 +254,8 @@ def test_a_head_who_is_late_is_told_of_to_the_unit_above_and_never_to_themself(o
 
     office.tick(at(12))
 
-    assert set(office.owed(LADDER)) == {"4001"}
-    assert "处长" in office.text(LADDER, at(12), "4001")
+    assert set(office.owed(ESCALATION)) == {"4001"}
+    assert "处长" in office.text(ESCALATION, at(12), "4001")
 
 
 # ── The weekly digest ──
@@ -258,8 +268,8 @@ def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) ->
     assert office.tick(at(9, "08:29")) == 0
     assert office.tick(at(9, "08:31")) == 4
     assert office.tick(at(9, "09:00")) == 0
-    assert set(office.owed(WEEK)) == {"1001", "1003", "2001", "3001"}
-    said = office.text(WEEK, at(9, "08:31"), "1001")
+    assert set(office.owed(WEEKLY_DIGEST)) == {"1001", "1003", "2001", "3001"}
+    said = office.text(WEEKLY_DIGEST, at(9, "08:31"), "1001")
     assert "上周学法小结（3月2日—3月8日）" in said
     assert "每日一练 0/5 天，学时 +0" in said
     assert "今年合计 0/40 学时" in said
@@ -267,7 +277,7 @@ def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) ->
     assert office.tick(at(10, "08:31")) == 0
 
     office.write(lambda session: accounts.keep_preference(session, office.people["1001"], Preference(digest=False)))
-    assert office.said(WEEK, at(9, "08:32"), "1001") == {"1001": None}
+    assert office.said(WEEKLY_DIGEST, at(9, "08:32"), "1001") == {"1001": None}
 
 
 def test_after_a_holiday_the_week_begins_on_its_first_working_day(office: Office) -> None:
@@ -298,7 +308,7 @@ def calendar(office: Office) -> Calendar:
     ],
 )
 def test_days_to_a_deadline_are_working_days(calendar: Calendar, deadline: str, today: str, days: int) -> None:
-    assert offset(date.fromisoformat(deadline), date.fromisoformat(today), calendar) == days
+    assert workday_offset(date.fromisoformat(deadline), date.fromisoformat(today), calendar) == days
 
 
 def test_deadlines_move_by_the_working_days_of_an_emergency(office: Office) -> None:
@@ -308,11 +318,11 @@ def test_deadlines_move_by_the_working_days_of_an_emergency(office: Office) -> N
     office.write(lambda session: manage.resume_all(session, BOSS, at(6, "15:00")))
 
     office.tick(at(6))
-    said = office.text(DUE, at(9), "1001")
+    said = office.text(DUE_REMINDER, at(9), "1001")
     assert "《第一课》" not in said
     assert "第一课，还有 2 个工作日（3月11日截止）" in said, "five working days and two of the emergency"
     assert "第二课，还有 1 个工作日（3月10日截止）" in said
-    assert "第二课，今天是最后一个工作日" in office.text(DUE, at(10), "1001")
+    assert "第二课，今天是最后一个工作日" in office.text(DUE_REMINDER, at(10), "1001")
 
 
 def test_what_was_over_before_an_emergency_or_sent_after_it_stays_as_it_is(calendar: Calendar) -> None:
@@ -325,11 +335,11 @@ def test_what_was_over_before_an_emergency_or_sent_after_it_stays_as_it_is(calen
 
 def test_a_deadline_is_a_day_or_so_many_working_days(calendar: Calendar) -> None:
     today = date(2026, 3, 2)
-    assert deadline_of(read_deadline("5个工作日", today), today, calendar) == date(2026, 3, 9)
-    assert deadline_of(read_deadline("2026-03-20", today), today, calendar) == date(2026, 3, 20)
-    assert deadline_of(read_deadline("取消", today), today, calendar) is None
+    assert deadline_of(parse_deadline("5个工作日", today), today, calendar) == date(2026, 3, 9)
+    assert deadline_of(parse_deadline("2026-03-20", today), today, calendar) == date(2026, 3, 20)
+    assert deadline_of(parse_deadline("取消", today), today, calendar) is None
     for wrong in ("0", "61", "2026-03-01", "尽快"):
         with pytest.raises(Refusal):
-            read_deadline(wrong, today)
-    assert first_workday_of_week(date(2026, 2, 24), calendar)
-    assert not first_workday_of_week(date(2026, 3, 3), calendar)
+            parse_deadline(wrong, today)
+    assert is_first_workday_of_week(date(2026, 2, 24), calendar)
+    assert not is_first_workday_of_week(date(2026, 3, 3), calendar)

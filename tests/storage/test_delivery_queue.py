@@ -12,13 +12,13 @@ from bot.storage.delivery import queue
 from bot.storage.delivery.queue import SendResult
 from bot.storage.system import switches
 from tests.conftest import NOW
-from tests.support.queued_deliveries import crowd, due, owe, rows, run, states
+from tests.support.queued_deliveries import add_occurrence, add_people, queue_campaign, rows, run_sql, states
 
 LATER = NOW + timedelta(minutes=5)
 
 
 def owed(database: Database, count: int) -> int:
-    return database.write_now(lambda session: owe(session, crowd(session, count)))
+    return database.write_now(lambda session: queue_campaign(session, add_people(session, count)))
 
 
 async def test_several_desks_that_claim_at_once_never_hold_the_same_delivery(engine: Engine) -> None:
@@ -63,8 +63,8 @@ def test_a_lease_that_ends_without_word_is_unknown_and_never_claimed_again(engin
     owed(database, 3)
     ids = [one.id for one in database.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))]
     database.write_now(lambda session: queue.begin(session, ids[:2], "a", "wecom", NOW, 60))
-    assert database.write_now(lambda session: queue.sweep(session, NOW + timedelta(seconds=59))) == 0
-    assert database.write_now(lambda session: queue.sweep(session, NOW + timedelta(seconds=60))) == 2
+    assert database.write_now(lambda session: queue.expire_leases(session, NOW + timedelta(seconds=59))) == 0
+    assert database.write_now(lambda session: queue.expire_leases(session, NOW + timedelta(seconds=60))) == 2
     assert states(database) == {"unknown": 2, "queued": 1}
     claimed = database.write_now(lambda session: queue.claim(session, "b", NOW + timedelta(days=1), 10, 30))
     assert [one.id for one in claimed] == ids[2:]
@@ -75,7 +75,7 @@ def test_a_word_that_comes_after_the_lease_still_counts(engine: Engine) -> None:
     owed(database, 1)
     (one,) = database.write_now(lambda session: queue.claim(session, "a", NOW, 10, 30))
     database.write_now(lambda session: queue.begin(session, [one.id], "a", "wecom", NOW, 60))
-    database.write_now(lambda session: queue.sweep(session, LATER))
+    database.write_now(lambda session: queue.expire_leases(session, LATER))
     database.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent", platform_id="m1")], "b", LATER))
     assert states(database) == {"unknown": 1}, "somebody else's word is no word"
     database.write_now(lambda session: queue.settle(session, [SendResult(one.id, "sent", platform_id="m1")], "a", LATER))
@@ -97,10 +97,10 @@ def test_paused_and_stopped_campaigns_are_neither_claimed_nor_begun(engine: Engi
     campaign = owed(database, 2)
     ids = [one.id for one in database.write_now(lambda session: queue.claim(session, "a", NOW, 1, 30))]
     for state in ("paused", "stopped"):
-        run(database, "UPDATE campaign SET state = :state WHERE id = :id", state=state, id=campaign)
+        run_sql(database, "UPDATE campaign SET state = :state WHERE id = :id", state=state, id=campaign)
         assert database.write_now(lambda session: queue.claim(session, "a", LATER, 10, 30)) == []
         assert database.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set()
-    run(database, "UPDATE campaign SET state = 'running' WHERE id = :id", id=campaign)
+    run_sql(database, "UPDATE campaign SET state = 'running' WHERE id = :id", id=campaign)
     assert database.write_now(lambda session: queue.begin(session, ids, "a", "wecom", NOW, 60)) == set(ids)
 
 
@@ -123,14 +123,14 @@ def test_a_holder_that_ends_gives_back_what_it_had_not_begun(engine: Engine) -> 
     database.write_now(lambda session: queue.put_off(session, [(ids[1], LATER, "安静时段")], "a"))
     assert database.write_now(lambda session: queue.release(session, "a", NOW)) == 1
     assert [one.id for one in database.write_now(lambda session: queue.claim(session, "b", NOW, 10, 300))] == ids[2:]
-    database.write_now(lambda session: due(session, campaign, [1], now=LATER))
+    database.write_now(lambda session: add_occurrence(session, campaign, [1], now=LATER))
     assert len(database.write_now(lambda session: queue.claim(session, "b", LATER, 10, 300))) >= 2, "what was put off comes back"
 
 
 def test_what_keeps_failing_is_given_up_after_many_tries_and_hours_and_not_before() -> None:
     made = NOW
-    assert queue.again_at(1, made, NOW, None) == NOW + timedelta(seconds=10)
-    assert queue.again_at(1, made, NOW, 60) == NOW + timedelta(seconds=60)
-    assert queue.again_at(30, made, NOW + timedelta(hours=5), None) == NOW + timedelta(hours=5, seconds=1800)
-    assert queue.again_at(7, made, NOW + timedelta(days=2), None) is not None
-    assert queue.again_at(8, made, NOW + timedelta(hours=6), None) is None
+    assert queue.retry_at(1, made, NOW, None) == NOW + timedelta(seconds=10)
+    assert queue.retry_at(1, made, NOW, 60) == NOW + timedelta(seconds=60)
+    assert queue.retry_at(30, made, NOW + timedelta(hours=5), None) == NOW + timedelta(hours=5, seconds=1800)
+    assert queue.retry_at(7, made, NOW + timedelta(days=2), None) is not None
+    assert queue.retry_at(8, made, NOW + timedelta(hours=6), None) is None

@@ -58,19 +58,19 @@ def test_no_stretch_of_the_window_s_length_holds_more_than_the_limit(engine: Eng
 )
 def test_days_and_months_are_shanghai_s(unit: str, at: datetime, began: datetime, freed: datetime) -> None:
     window = CalendarWindow("day" if unit == "day" else "month")
-    assert window.began(at) == began
-    assert window.freed(at) == freed
+    assert window.start(at) == began
+    assert window.next_free(at) == freed
 
 
 def test_every_limit_is_documented_and_used_to_eighty_percent() -> None:
     assert {limit.channel for limit in LIMITS} == {"wecom", "dingtalk", "wechat", "zwding"}
     for limit in LIMITS:
         assert limit.page
-        assert 0 < limit.room() <= 0.8 * limit.most
+        assert 0 < limit.usable() <= 0.8 * limit.allowed
     by_key = {limit.key("zhangsan"): limit for limit in LIMITS}
-    assert by_key["wecom/person/minute/zhangsan"].room() == 24
-    assert by_key["dingtalk/corp/month"].room() == 4000
-    assert by_key["wecom/app/day"].room(accounts=500) == 80_000
+    assert by_key["wecom/person/minute/zhangsan"].usable() == 24
+    assert by_key["dingtalk/corp/month"].usable() == 4000
+    assert by_key["wecom/app/day"].usable(accounts=500) == 80_000
 
 
 def test_what_no_window_looks_at_is_forgotten_and_this_month_is_not(engine: Engine) -> None:

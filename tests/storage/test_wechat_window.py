@@ -13,13 +13,13 @@ from bot.storage.db.database import Database
 from bot.storage.delivery import quota
 from bot.storage.system import inbox
 from tests.conftest import NOW
-from tests.support.queued_deliveries import crowd, owe, states
+from tests.support.queued_deliveries import add_people, queue_campaign, states
 
 USER = "oABCD"
 
 
 def heard(session: Session, hours: float, message: str = "m1") -> None:
-    [person] = crowd(session, 1, prefix=message)
+    [person] = add_people(session, 1, prefix=message)
     at = NOW - timedelta(hours=hours)
     inbox.keep(session, Incoming(Address("wechat", "app", USER), "你好", message, at), person, Reply("好"))
 
@@ -30,7 +30,7 @@ def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine
         heard(session, hours)
         if used:
             quota.spend_since_heard(session, USER, NOW - timedelta(hours=hours), used)
-        return quota.window_open(session, USER, NOW)
+        return quota.is_wechat_open(session, USER, NOW)
 
     assert Database(engine).write_now(look) is is_open
 
@@ -40,7 +40,7 @@ def test_a_new_sentence_opens_it_anew_and_a_stranger_never_opened_one(engine: En
         heard(session, 5)
         quota.spend_since_heard(session, USER, NOW - timedelta(hours=5), 5)
         heard(session, 1, "m2")
-        return quota.window_open(session, USER, NOW), quota.window_open(session, "oNobody", NOW)
+        return quota.is_wechat_open(session, USER, NOW), quota.is_wechat_open(session, "oNobody", NOW)
 
     assert Database(engine).write_now(look) == (True, False)
 
@@ -49,7 +49,7 @@ def test_a_template_that_did_not_arrive_fails_its_own_delivery_and_no_other(engi
     database = Database(engine)
 
     def sent(session: Session) -> None:
-        owe(session, crowd(session, 3, ("wechat",)))
+        queue_campaign(session, add_people(session, 3, ("wechat",)))
         session.execute(
             text("UPDATE delivery SET state = 'sent', channel = 'wechat', sent_at = :at, platform_id = 't:' || id"),
             {"at": "2026-03-02T01:00:00.000000Z"},
@@ -59,9 +59,9 @@ def test_a_template_that_did_not_arrive_fails_its_own_delivery_and_no_other(engi
     [first] = database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).one())
     since = NOW - timedelta(days=2)
     for _ in range(2):
-        database.write_now(lambda session: quota.came_to_nothing(session, "wechat", f"t:{first}", "recipient failed:user block", since))
+        database.write_now(lambda session: quota.mark_failed(session, "wechat", f"t:{first}", "recipient failed:user block", since))
     assert states(database) == {"sent": 2, "failed": 1}
-    assert database.write_now(lambda session: quota.came_to_nothing(session, "wecom", f"t:{first + 1}", "x", since)) == 0
+    assert database.write_now(lambda session: quota.mark_failed(session, "wecom", f"t:{first + 1}", "x", since)) == 0
 
 
 def test_the_publics_numbers_add_up_by_day(engine: Engine) -> None:

@@ -26,11 +26,11 @@ from bot.storage import campaign
 from bot.storage.db.database import Database
 from bot.storage.delivery import queue
 from tests.conftest import NOW
-from tests.support.queued_deliveries import crowd, owe, rows
+from tests.support.queued_deliveries import add_people, queue_campaign, rows
 from tests.support.queued_deliveries import states as queued_deliveries_states
 
 ROOT = Path(__file__).parents[2]
-STALLED = 120.0
+STALL_SECONDS = 120.0
 
 
 def url_of(engine: Engine) -> str:
@@ -39,13 +39,13 @@ def url_of(engine: Engine) -> str:
 
 @dataclass(eq=False)
 class Replica:
-    """A child process (child.py)."""
+    """A child process (tests/support/replica.py)."""
 
     process: asyncio.subprocess.Process
 
     @classmethod
     async def begin(cls, *arguments: str) -> Replica:
-        made = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tests.support.replica",
@@ -54,7 +54,7 @@ class Replica:
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        return cls(made)
+        return cls(process)
 
     async def ready(self) -> None:
         assert self.process.stdout is not None
@@ -102,7 +102,7 @@ class Platform:
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushOutcome:
     """What a push with a kill in the middle came to."""
 
     people: int
@@ -113,10 +113,10 @@ class Pushed:
     unreached_but_sent: int
 
 
-async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0) -> Pushed:
-    """Push to `count` people, kill the courier -9 once the platform was called `at` times, let another one finish."""
+async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0) -> PushOutcome:
+    """Push to `count` people, kill the delivery worker with SIGKILL once the platform was called `at` times, let another one finish."""
     database = Database(engine)
-    database.write_now(lambda session: owe(session, crowd(session, count), rule={"quiet": False}))
+    database.write_now(lambda session: queue_campaign(session, add_people(session, count), rule={"quiet": False}))
     platform, moment = Platform(), asyncio.Event()
     platform.at = lambda reached: moment.set() if reached >= at else None
     async with TestServer(platform.application()) as server:
@@ -131,59 +131,61 @@ async def push_and_kill(engine: Engine, count: int, at: int, lease: float = 3.0)
         second = await Replica.begin(*arguments)
         await second.ready()
         assert await asyncio.wait_for(second.process.wait(), 600) == 0
-    found = {row[0]: row[1] for row in rows(database, "person_id, state")}
-    user = {row[0]: row[1] for row in database.read_now(lambda s: s.execute(text('SELECT person_id, "user" FROM account')).all())}
-    sent = {user[person] for person, state in found.items() if state == "sent"}
-    unknown = {user[person] for person, state in found.items() if state == "unknown"}
-    missed = sum(1 for one in user.values() if one not in sent | unknown)
+    state_of = {row[0]: row[1] for row in rows(database, "person_id, state")}
+    user_of = {row[0]: row[1] for row in database.read_now(lambda s: s.execute(text('SELECT person_id, "user" FROM account')).all())}
+    sent = {user_of[person] for person, state in state_of.items() if state == "sent"}
+    unknown = {user_of[person] for person, state in state_of.items() if state == "unknown"}
+    missed = sum(1 for user in user_of.values() if user not in sent | unknown)
     twice = sum(1 for calls in platform.reached.values() if calls > 1)
-    return Pushed(count, dict(queued_deliveries_states(database)), in_flight, missed, twice, len(sent - set(platform.reached)))
+    return PushOutcome(count, dict(queued_deliveries_states(database)), in_flight, missed, twice, len(sent - set(platform.reached)))
 
 
 # ── While campaigns fall due ──
 
 
 @dataclass(frozen=True)
-class Fired:
+class FireOutcome:
     """What campaigns under replicas that were killed came to."""
 
     due: int
     fired: int
     twice: int
     missed: int
-    owed: int
+    surplus: int
     sent_twice: int
     unsettled: dict[str, int]
     kills: int
     latest: float
 
 
-def plan(database: Database, count: int, minutes: int, began: datetime, people: int) -> None:
+def add_campaigns(database: Database, count: int, minutes: int, began: datetime, people: int) -> None:
     """So many campaigns, each due once, spread over so many minutes after the first."""
 
     def work(session: Session) -> None:
-        crowd(session, people, ("local",))
+        add_people(session, people, ("local",))
         local = began.astimezone(SHANGHAI)
-        for n in range(count):
-            at = local + timedelta(minutes=1 + n * minutes // count)
-            rhythm = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
-            made = campaign.add(
+        for number in range(count):
+            due_at = local + timedelta(minutes=1 + number * minutes // count)
+            schedule = Schedule("once", time=due_at.strftime("%H:%M"), on=due_at.date(), on_holiday="keep")
+            campaign_id = campaign.add(
                 session,
-                f"活动{n}",
+                f"活动{number}",
                 CampaignContent("invitation", target="每日"),
-                rhythm,
+                schedule,
                 All(),
                 by="1001",
                 at=began,
                 delivery={"quiet": False},
                 state="running",
             )
-            campaign.plan_from(session, made, began)
+            campaign.set_planned_until(session, campaign_id, began)
 
     database.write_now(work)
 
 
-async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, speed: float = 60.0, replicas: int = 3, people: int = 2) -> Fired:
+async def tick_and_kill(
+    engine: Engine, count: int, minutes: int, log: Path, *, speed: float = 60.0, replicas: int = 3, people: int = 2
+) -> FireOutcome:
     """`count` occurrences over `minutes` of a clock that runs `speed` times as fast, `replicas` at it, one of them killed every second.
 
     On a machine that starts a replica so slowly that those killed would not be replaced in time, everything is stretched alike.
@@ -193,21 +195,21 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
     started = time.monotonic()
     arguments = ("tick", url_of(engine), str(NOW.timestamp()), str(started), str(speed), str(log))
     alive = [await Replica.begin(*arguments) for _ in range(replicas)]
-    starting = {one: asyncio.create_task(one.ready()) for one in alive}
+    starting = {replica: asyncio.create_task(replica.ready()) for replica in alive}
     log.touch()
     # Only once all are at work does anything fall due: however slow the machine, those that are killed first had something to lose.
     await asyncio.gather(*starting.values())
     pace = max(1.0, (time.monotonic() - started) / replicas)
     reached = NOW + timedelta(seconds=(time.monotonic() - started) * speed)
-    plan(database, count, round(minutes * pace), reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
+    add_campaigns(database, count, round(minutes * pace), reached.replace(second=0, microsecond=0) + timedelta(minutes=1), people)
     kills = fired = at_last_kill = 0
     moved = time.monotonic()
     # Until all have come about, or none for so long that none will.
-    while fired < count and time.monotonic() - moved < STALLED:
+    while fired < count and time.monotonic() - moved < STALL_SECONDS:
         await asyncio.sleep(pace)
         # The one that has worked longest; one that has not begun to work would be no replica to lose, and nobody
         # is killed before something came about since the last one was: else a slow machine would never have one at work.
-        victim = next((one for one in alive if starting[one].done()), None)
+        victim = next((replica for replica in alive if starting[replica].done()), None)
         if victim is not None and fired >= at_last_kill:
             at_last_kill = fired + 1
             alive.remove(victim)
@@ -220,16 +222,16 @@ async def tick_and_kill(engine: Engine, count: int, minutes: int, log: Path, *, 
         moved = moved if fired == before else time.monotonic()
     await asyncio.gather(*starting.values())
     for _ in range(300):
-        queued, _, sending = database.read_now(queue.waiting)
+        queued, _, sending = database.read_now(queue.queue_depth)
         if not queued and not sending:
             break
         await asyncio.sleep(0.2)
-    for one in alive:
-        await one.kill()
-    return _counted(database, count, people, kills, log)
+    for replica in alive:
+        await replica.kill()
+    return _count_outcome(database, count, people, kills, log)
 
 
-def _counted(database: Database, count: int, people: int, kills: int, log: Path) -> Fired:
+def _count_outcome(database: Database, count: int, people: int, kills: int, log: Path) -> FireOutcome:
     def value(session: Session, statement: str) -> int:
         return int(session.execute(text(statement)).scalar_one() or 0)
 
@@ -241,14 +243,14 @@ def _counted(database: Database, count: int, people: int, kills: int, log: Path)
             value(session, "SELECT COUNT(*) FROM delivery"),
         )
 
-    fired, twice, missed, owed = database.read_now(work)
-    said = Counter(line.split()[0] for line in log.read_text().splitlines())
+    fired, twice, missed, queued = database.read_now(work)
+    sends = Counter(line.split()[0] for line in log.read_text().splitlines())
     late = [
         datetime.fromisoformat(row[1]) - datetime.fromisoformat(row[0])
         for row in database.read_now(lambda session: session.execute(text("SELECT due, fired_at FROM occurrence")).all())
     ]
-    found = queued_deliveries_states(database)
-    return Fired(
-        count, fired, twice, missed, owed - count * people, sum(1 for n in said.values() if n > 1),
-        {state: n for state, n in found.items() if state != "sent"}, kills, max(late, default=timedelta()).total_seconds(),
+    by_state = queued_deliveries_states(database)
+    return FireOutcome(
+        count, fired, twice, missed, queued - count * people, sum(1 for times in sends.values() if times > 1),
+        {state: times for state, times in by_state.items() if state != "sent"}, kills, max(late, default=timedelta()).total_seconds(),
     )  # fmt: skip

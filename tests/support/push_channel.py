@@ -1,4 +1,4 @@
-"""A post office without a wire: it keeps what it is handed and answers by script."""
+"""A channel without a platform: it keeps what it is handed and answers by script."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.jobs.delivery_worker import DeliveryWorker
 from bot.storage.db.database import Database
 from tests.conftest import NOW, Clock
@@ -16,16 +16,16 @@ from tests.conftest import NOW, Clock
 Script = Callable[[OutboundMessage], SendReceipt]
 
 
-def taken(parcel: OutboundMessage) -> SendReceipt:
-    return SendReceipt("sent", platform_id=f"id-{parcel.mark}")
+def accept(message: OutboundMessage) -> SendReceipt:
+    return SendReceipt("sent", platform_id=f"id-{message.mark}")
 
 
 @dataclass
-class Office:
-    """A channel as the courier sees it."""
+class FakePushChannel:
+    """A channel as the delivery worker sees it."""
 
     name: str = "wecom"
-    script: Script = taken
+    script: Script = accept
     seconds: float = 0.0
     batches: list[list[str]] = field(default_factory=list)
     said: list[tuple[str, str]] = field(default_factory=list)
@@ -34,11 +34,13 @@ class Office:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         self.before(batch)
-        self.batches.append([one.to.user for one in batch])
+        self.batches.append([message.to.user for message in batch])
         if self.seconds:
             await asyncio.sleep(self.seconds)
-        receipts = [self.script(one) for one in batch]
-        self.said += [(one.to.user, one.reply.text) for one, receipt in zip(batch, receipts, strict=True) if receipt.outcome in ("sent", "unknown")]
+        receipts = [self.script(message) for message in batch]
+        self.said += [
+            (message.to.user, message.reply.text) for message, receipt in zip(batch, receipts, strict=True) if receipt.outcome in ("sent", "unknown")
+        ]
         return receipts
 
     @property
@@ -47,30 +49,32 @@ class Office:
 
 
 @dataclass
-class Recalling(Office):
+class FakeRecallChannel(FakePushChannel):
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         self.recalled += platform_ids
-        return [SendReceipt("sent") if one.endswith(("1", "2")) else SendReceipt("failed", "too late") for one in platform_ids]
+        return [SendReceipt("sent") if platform_id.endswith(("1", "2")) else SendReceipt("failed", "too late") for platform_id in platform_ids]
 
 
 @dataclass
-class Noted:
+class NoteCounter:
     counts: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def __call__(self, what: str, channel: str, value: float) -> None:
-        self.counts[what, channel] = self.counts.get((what, channel), 0) + value
+    def __call__(self, event: str, channel: str, value: float) -> None:
+        self.counts[event, channel] = self.counts.get((event, channel), 0) + value
 
 
-def courier(database: Database, *offices: Office, clock: Clock | None = None, holder: str = "replica-1", **over: Any) -> DeliveryWorker:
-    """A courier over offices; on its shelf is nothing but an empty library."""
+def delivery_worker(
+    database: Database, *channels: FakePushChannel, clock: Clock | None = None, holder: str = "replica-1", **over: Any
+) -> DeliveryWorker:
+    """A delivery worker over fake channels, with an empty library."""
     stock: Any = SimpleNamespace(library=SimpleNamespace(lessons={}))
-    return DeliveryWorker(database, lambda: stock, offices, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", Noted()), **over)
+    return DeliveryWorker(database, lambda: stock, channels, clock=clock or Clock(NOW), holder=holder, note=over.pop("note", NoteCounter()), **over)
 
 
-async def worked(one: DeliveryWorker, rounds: int = 20) -> None:
+async def run_until_idle(worker: DeliveryWorker, rounds: int = 20) -> None:
     """Round after round until there is nothing more to claim, and everything has ended."""
     for _ in range(rounds):
-        had = await one.round()
-        await one.quiet()
-        if not had:
+        claimed = await worker.round()
+        await worker.quiet()
+        if not claimed:
             return

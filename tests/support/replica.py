@@ -1,8 +1,8 @@
 """A replica in a process of its own, to be killed: `python -m tests.support.replica push|tick …`.
 
-push DATABASE PLATFORM LEASE  runs a courier with the real WeCom channel until nothing is owed any more.
-tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a courier by a clock that showed BASE when the monotonic clock, which all processes share,
-showed BEGAN, and that runs SPEED times as fast; each parcel it sends is a line of LOG.
+push DATABASE PLATFORM LEASE  runs a delivery worker with the real WeCom channel until nothing is queued any more.
+tick DATABASE BASE BEGAN SPEED LOG  runs campaigns and a delivery worker by a clock that showed BASE when the monotonic clock, which all
+processes share, showed BEGAN, and that runs SPEED times as fast; each message it sends is a line of LOG.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from bot.channels.base import Token, silent
 from bot.channels.outbound.client import Outbound
 from bot.channels.wecom.channel import WeComChannel
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.jobs import schedule
 from bot.jobs.delivery_worker import DeliveryWorker
 from bot.storage.db.database import Database
@@ -55,15 +55,15 @@ async def push(url: str, platform: str, lease: float) -> None:
             clock=now, note=silent, api_base=platform, cards=False,
         )  # fmt: skip
         # One call for each person: what a campaign with a personal text is.
-        one = DeliveryWorker(database, stock, [channel], clock=now, holder=holder(), note=silent, sizes={"wecom": 1}, lease=lease, reserved=lease)
-        running = asyncio.create_task(one.run())
+        worker = DeliveryWorker(database, stock, [channel], clock=now, holder=holder(), note=silent, sizes={"wecom": 1}, lease=lease, reserved=lease)
+        running = asyncio.create_task(worker.run())
         print("ready", flush=True)  # noqa: T201
         while True:
             await asyncio.sleep(0.2)
-            queued, _, sending = await database.read(queue.waiting)
+            queued, _, sending = await database.read(queue.queue_depth)
             if not queued and not sending:
                 break
-        await one.stop()
+        await worker.stop()
         await running
     await asyncio.to_thread(database.stop)
 
@@ -83,7 +83,7 @@ async def tick(url: str, base: float, began: float, speed: float, log: Path) -> 
 
         async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
             with log.open("a") as lines:
-                lines.writelines(f"{one.mark} {one.to.user}\n" for one in batch)
+                lines.writelines(f"{worker.mark} {worker.to.user}\n" for worker in batch)
             return [SendReceipt("sent")] * len(batch)
 
     one = DeliveryWorker(database, lambda: catalog, [Wire()], clock=now, holder=holder(), note=silent, lease=5 * speed, reserved=4 * speed)

@@ -8,20 +8,20 @@ import aiohttp
 import pytest
 from sqlalchemy import Engine
 
-from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.jobs import schedule
 from bot.storage.db.database import Database
 from bot.web.metrics import Metrics
 from tests.conftest import NOW, Clock
-from tests.support.push_channel import Office, courier, taken, worked
-from tests.support.queued_deliveries import crowd, owe, run, states
+from tests.support.push_channel import FakePushChannel, accept, delivery_worker, run_until_idle
+from tests.support.queued_deliveries import add_people, queue_campaign, run_sql, states
 from tests.support.service import standing
 
 
 async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_due(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     database = Database(engine)
     # Nobody can be reached on a channel that is off, and a paused campaign waits: both are seen without anything being sent.
-    database.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
+    database.write_now(lambda session: queue_campaign(session, add_people(session, 3), state="paused"))
     monkeypatch.setattr(schedule, "MEASURE_EVERY", schedule.CAMPAIGNS_EVERY)
     async with standing(engine) as house, aiohttp.ClientSession() as session:
         wanted = 'bot_deliveries_owed{state="queued"} 3.0'
@@ -42,10 +42,10 @@ async def test_every_outcome_is_counted(database: Database) -> None:
         "p0001": SendReceipt("unknown", "unknown timeout"),
         "p0002": SendReceipt("later", "token 40014", retry_after=60, stop=True),
     }
-    await database.write(lambda session: owe(session, crowd(session, 4)))
-    office = Office(script=lambda parcel: outcomes.get(parcel.to.user) or taken(parcel))
-    await worked(courier(database, office, clock=Clock(NOW), note=metrics.note))
+    await database.write(lambda session: queue_campaign(session, add_people(session, 4)))
+    office = FakePushChannel(script=lambda parcel: outcomes.get(parcel.to.user) or accept(parcel))
+    await run_until_idle(delivery_worker(database, office, clock=Clock(NOW), note=metrics.note))
     page = metrics.page().decode()
     for state in ("failed", "unknown", "later", "stopped"):
         assert f'bot_deliveries{{channel="wecom",state="{state}"}} 1.0' in page
-    run(database, "DELETE FROM delivery")
+    run_sql(database, "DELETE FROM delivery")

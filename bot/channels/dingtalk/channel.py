@@ -27,7 +27,7 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, IncomingHandler, Reply
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from bot.channels.dingtalk.incoming import NAME
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.domain.delivery.parcel import SendReceipt
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.message import Reply
 
 SEND = "/v1.0/robot/groupMessages/send"

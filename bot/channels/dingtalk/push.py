@@ -23,8 +23,8 @@ from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
-from bot.domain.delivery.platform_limits import LOOKS
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
+from bot.domain.delivery.platform_limits import NOTIFICATION_QUERIES
 from bot.domain.message import Reply
 
 log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ class DingTalkPush:
         note: Note,
         may_card: May | None,
         spending: Spending = FREE,
-        looks: int = LOOKS,
+        looks: int = NOTIFICATION_QUERIES,
         look_seconds: float = 1.5,
     ) -> None:
         """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `may_card` no cards are pushed."""

@@ -30,7 +30,7 @@ from bot.channels.wechat.push import CUSTOM, Finished, JobResult, MaySay, Templa
 from bot.channels.wechat.series import MASS, PublicSeries
 from bot.channels.wechatpy_check import AddressCheck
 from bot.channels.xml_messages import COMMON, echo, event_id, kind_of, text_reply
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Option, Reply, plain_text
 
 PATH = "/channels/wechat"

@@ -19,7 +19,7 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import speakable
 from bot.channels.truncate import truncated
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Reply
 
 log = structlog.get_logger(__name__)

@@ -25,7 +25,7 @@ from bot.channels.wecom.cards import ShownVerdict, card_of, replaced, verdict, v
 from bot.channels.wecom.incoming import WeComMessage, hear
 from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComForms, WeComPush, WeComSpeech
 from bot.channels.xml_messages import echo, text_reply
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, Reply, plain_text
 
 log = structlog.get_logger(__name__)

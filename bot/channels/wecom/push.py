@@ -20,7 +20,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import speakable
 from bot.channels.truncate import pieces, truncated
 from bot.channels.wecom.cards import BUTTON_TEXT, ShownVerdict, TemplateCard, card_of
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import QuestionCard, Reply, plain_text
 
 log = structlog.get_logger(__name__)

@@ -24,7 +24,7 @@ from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope
 from bot.channels.zwding.gateway import NAME, Gateway, apis, data_of
 from bot.channels.zwding.notification import Form, spoken
-from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
+from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, Reply
 
 PATH = "/channels/zwding"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.commands.campaign.manage import as_typed, author
+from bot.commands.campaign.manage import author, text_after
 from bot.commands.exam import messages
 from bot.commands.exam.sit import MANAGE
 from bot.commands.router import Context
@@ -79,7 +79,7 @@ def _count(said: str, what: str) -> int:
 
 
 def _new(ctx: Context, _: str) -> Reply:
-    pieces = [one.strip() for one in re.split(r"[;；\n]", as_typed(ctx, "新建")) if one.strip()]
+    pieces = [one.strip() for one in re.split(r"[;；\n]", text_after(ctx, "新建")) if one.strip()]
     if len(pieces) < 4:
         raise Refusal(f"请写全四项，用分号隔开：{NEW}\n例如：{EXAMPLE}")
     name, window, whom, *more = pieces

@@ -1,7 +1,4 @@
-"""A campaign as a value: what, when, to whom, by which clause; and what a preview shows before anything is sent.
-
-A pack for a law day on the days of a year, and what each of its items sends (features.md A25).
-"""
+"""A campaign as a value: what is sent, when, to whom and by which clause; and the items of a law day's pack on the days of a year."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from bot.domain.library.library import LawDayPack, PackItem
 from bot.domain.people.audience import Audience
 
 
-def content_of(item: PackItem) -> CampaignContent:
+def pack_item_content(item: PackItem) -> CampaignContent:
     """What an item sends; notices and invitations are headed with its name. Raises ValueError when its kind needs what is not there."""
     title = item.name if item.kind in ("notice", "invitation") else ""
     return CampaignContent(item.kind, title=title, text=item.text, options=item.options, receipt=item.receipt, lesson=item.lesson, target=item.target)
 
 
-def dated(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackItem, Schedule]]:
+def dated_items(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackItem, Schedule]]:
     """The items of a pack on the days of a year, in order. Raises `UnknownYear` when one of them depends on a year nobody has entered."""
     month, day = LAW_DAYS[pack.law_day]
     centre = date(year, month, day)
@@ -31,32 +28,32 @@ def dated(pack: LawDayPack, year: int, calendar: Calendar) -> list[tuple[PackIte
         centre = calendar.workday_on_or_before(centre)
     elif pack.on_holiday == "after":
         centre = calendar.workday_on_or_after(centre)
-    found = []
+    dated_items = []
     for item in pack.items:
-        on = centre
+        due_day = centre
         if item.day > 0:
-            on = calendar.workday_after(centre, item.day)
+            due_day = calendar.workday_after(centre, item.day)
         elif item.day < 0:
-            on = calendar.workday_before(centre, -item.day)
-        found.append((item, Schedule("once", time=item.time, on=on, on_holiday="keep")))
-    return sorted(found, key=lambda one: (one[1].on or centre, one[1].time))
+            due_day = calendar.workday_before(centre, -item.day)
+        dated_items.append((item, Schedule("once", time=item.time, on=due_day, on_holiday="keep")))
+    return sorted(dated_items, key=lambda dated: (dated[1].on or centre, dated[1].time))
 
 
 STATE_LABELS = {"draft": "草稿", "running": "进行中", "paused": "已暂停", "stopped": "已停止", "done": "已完成"}
 DELIVERY_LABELS = {"queued": "待发", "sending": "发送中", "sent": "已发", "failed": "失败", "unknown": "不明", "skipped": "未发"}
 MISSED_LABELS = {"send": "错过补发", "mark": "错过不补"}
 SYSTEM = "system"
-"""`created_by` of what the house itself tells administrators."""
+"""`created_by` of campaigns that the service makes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A row read. `planned_until` is the moment from which on due times have not been looked at."""
+    """A campaign as stored. Due times from `planned_until` on have not been looked at; `delivery` is its rule, as JSON."""
 
     id: int
     name: str
     content: CampaignContent
-    rhythm: Schedule
+    schedule: Schedule
     audience: Audience
     delivery: Mapping[str, Any]
     missed: str
@@ -83,7 +80,7 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class CampaignPreview:
-    """What would happen: how many people, some of their names, who is left out and why, when, and whether the budgets carry it."""
+    """What would happen: how many people, some of their names, who is left out and why, when, and whether the quotas allow it."""
 
     count: int
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a campaign sends, as a value, as JSON, and as the very reply that a person will see."""
+"""What a campaign sends: as a value, as JSON, as the reply that a person sees, and read from what an administrator typed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from bot.domain.library.library import Library
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import Learner
 
-KINDS = ("lesson", "daily", "series", "notice", "poll", "reminder", "invitation", "digest")
+CONTENT_KINDS = ("lesson", "daily", "series", "notice", "poll", "reminder", "invitation", "digest")
 KIND_LABELS = {
     "lesson": "课程", "daily": "每日一练", "series": "连载", "notice": "通知", "poll": "投票", "reminder": "提醒", "invitation": "邀请",
     "digest": "汇总",
 }  # fmt: skip
 LETTERS = "ABCDEF"
-LONGEST = 1500
-MOST_PARTS = 200
-STUDY = (Option("学习", "学习"), Option("我的学时", "我的学时"))
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff]")
+MAX_TEXT_LENGTH = 1500
+MAX_PARTS = 200
+STUDY_BUTTONS = (Option("学习", "学习"), Option("我的学时", "我的学时"))
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
-class Stocked(Protocol):
+class LibrarySource(Protocol):
     """Whatever holds the library (bot/services/library/catalog.py)."""
 
     @property
@@ -52,36 +52,36 @@ class CampaignContent:
     def __post_init__(self) -> None:
         needed = {
             "lesson": bool(self.lesson),
-            "series": 0 < len(self.lessons) <= MOST_PARTS,
+            "series": 0 < len(self.lessons) <= MAX_PARTS,
             "poll": bool(self.text) and 2 <= len(self.options) <= len(LETTERS),
             "notice": bool(self.text),
             "invitation": bool(self.target),
         }
-        if self.kind not in KINDS or not needed.get(self.kind, True) or len(self.text) > LONGEST or len(self.title) > 80:
+        if self.kind not in CONTENT_KINDS or not needed.get(self.kind, True) or len(self.text) > MAX_TEXT_LENGTH or len(self.title) > 80:
             raise ValueError(f"not a content: {self.kind}")
 
 
 def content_json(content: CampaignContent) -> dict[str, Any]:
-    """Only what was said."""
-    plain = asdict(CampaignContent("daily"))
-    return {"kind": content.kind} | {key: value for key, value in asdict(content).items() if value != plain[key]}
+    """Its fields without those that have their default."""
+    defaults = asdict(CampaignContent("daily"))
+    return {"kind": content.kind} | {key: value for key, value in asdict(content).items() if value != defaults[key]}
 
 
-def content_from_json(kept: Mapping[str, Any]) -> CampaignContent:
+def content_from_json(stored: Mapping[str, Any]) -> CampaignContent:
     """The content of a row. Raises ValueError or TypeError for what is none."""
-    given = dict(kept)
+    fields = dict(stored)
     for key in ("lessons", "options"):
-        given[key] = tuple(given.get(key, ()))
-    return CampaignContent(**given)
+        fields[key] = tuple(fields.get(key, ()))
+    return CampaignContent(**fields)
 
 
 def content_faults(content: CampaignContent, library: Library) -> str:
     """What of it the library does not have, in a sentence; empty when all is there."""
-    missing = [one for one in (content.lesson, *content.lessons) if one and one not in library.lessons]
+    missing = [lesson for lesson in (content.lesson, *content.lessons) if lesson and lesson not in library.lessons]
     return f"没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。" if missing else ""
 
 
-def at_part(content: CampaignContent, part: int) -> CampaignContent:
+def content_of_part(content: CampaignContent, part: int) -> CampaignContent:
     """A series as it stands at its nth part, counted from one."""
     return CampaignContent(**{**asdict(content), "lesson": content.lessons[part - 1], "part": part})
 
@@ -91,107 +91,112 @@ def describe_content(content: CampaignContent) -> str:
     label = KIND_LABELS[content.kind]
     match content.kind:
         case "lesson":
-            what = content.lesson
+            summary = content.lesson
         case "series":
-            what = f"{content.title or content.lessons[0]}，共 {len(content.lessons)} 讲"
+            summary = f"{content.title or content.lessons[0]}，共 {len(content.lessons)} 讲"
         case "poll":
-            what = f"{content.text[:30]}（{len(content.options)} 项）"
+            summary = f"{content.text[:30]}（{len(content.options)} 项）"
         case "invitation":
-            what = content.target
+            summary = content.target
         case _:
-            what = (content.title or content.text)[:40]
+            summary = (content.title or content.text)[:40]
     receipt = "（要回执）" if content.receipt else ""
-    return f"{label}{receipt}：{what}" if what else label
+    return f"{label}{receipt}：{summary}" if summary else label
 
 
-def render_content(content: CampaignContent, catalog: Stocked, person: Learner, occurrence_id: int) -> Reply:
+def render_content(content: CampaignContent, catalog: LibrarySource, person: Learner, occurrence_id: int) -> Reply:
     """Exactly what a person is sent: text, and buttons whose words are commands that can be typed as well.
 
     `occurrence_id` is what 已阅 and 投票 answer to; 0 is a test send, whose answers count for nothing.
     """
     match content.kind:
         case "lesson" | "series":
-            return _lesson(content, catalog.library)
+            return _lesson_reply(content, catalog.library)
         case "daily":
             text = content.text or "📝 今天的每日一练：5 道题，约 3 分钟。"
             return Reply(text, buttons=(Option("每日", "开始答题"), Option("我的学时", "我的学时")))
         case "notice":
             buttons = (Option(f"已阅 {occurrence_id}", "已阅"),) if content.receipt else ()
-            return Reply(_headed("📢", content), buttons=buttons)
+            return Reply(_with_heading("📢", content), buttons=buttons)
         case "poll":
             lines = [f"🗳 {content.text}", *(f"{letter}. {option}" for letter, option in zip(LETTERS, content.options, strict=False))]
-            named = zip(LETTERS, content.options, strict=False)
-            return Reply("\n".join(lines), buttons=tuple(Option(f"投票 {occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named))
+            lettered_options = zip(LETTERS, content.options, strict=False)
+            return Reply(
+                "\n".join(lines),
+                buttons=tuple(Option(f"投票 {occurrence_id} {letter}", f"{letter}. {option}") for letter, option in lettered_options),
+            )
         case "invitation":
-            return Reply(_headed("🏁", content) or f"🏁 请参加：{content.target}", buttons=(Option(content.target, content.label),))
+            return Reply(_with_heading("🏁", content) or f"🏁 请参加：{content.target}", buttons=(Option(content.target, content.label),))
         case _:
-            return Reply(_headed("⏰" if content.kind == "reminder" else "🗂", content) or f"{person.name}，您好。", buttons=STUDY)
+            return Reply(_with_heading("⏰" if content.kind == "reminder" else "🗂", content) or f"{person.name}，您好。", buttons=STUDY_BUTTONS)
 
 
-def _headed(mark: str, content: CampaignContent) -> str:
+def _with_heading(mark: str, content: CampaignContent) -> str:
     head = f"{mark} {content.title}" if content.title else ""
     if not head:
         return f"{mark} {content.text}" if content.text else ""
     return f"{head}\n{content.text}" if content.text else head
 
 
-def _lesson(content: CampaignContent, library: Library) -> Reply:
+def _lesson_reply(content: CampaignContent, library: Library) -> Reply:
     lesson = library.lessons.get(content.lesson)
     name = f"《{lesson.title}》（{lesson.law}，约 {lesson.minutes} 分钟）" if lesson is not None else f"《{content.lesson}》"
-    before = f"📖 {content.title or '连载'} 第 {content.part}/{len(content.lessons)} 讲：{name}" if content.lessons else f"📖 今天学一课：{name}"
-    text = f"{content.title}\n{before}" if content.title and not content.lessons else before
-    return Reply("\n".join(one for one in (text, content.text) if one), buttons=(Option(f"学习 {content.lesson}", "开始学习"),))
+    heading = f"📖 {content.title or '连载'} 第 {content.part}/{len(content.lessons)} 讲：{name}" if content.lessons else f"📖 今天学一课：{name}"
+    text = f"{content.title}\n{heading}" if content.title and not content.lessons else heading
+    return Reply("\n".join(line for line in (text, content.text) if line), buttons=(Option(f"学习 {content.lesson}", "开始学习"),))
 
 
 # ── Reading ──
 
-EXAMPLES = "每日；课 mfd-1191；连载 民法典；通知 正文；通知（回执）正文；投票 问题/选项一/选项二；邀请 每日 一起来答题"
-_SAID = re.compile(r"\s*(每日(?:一练)?|课程?|学习|连载|系列|通知|投票|邀请)\s*([(（]\s*(?:要)?回执\s*[)）])?\s*[:：]?\s*(.*)", re.DOTALL)
+CONTENT_EXAMPLES = "每日；课 mfd-1191；连载 民法典；通知 正文；通知（回执）正文；投票 问题/选项一/选项二；邀请 每日 一起来答题"
+_CONTENT_PATTERN = re.compile(r"\s*(每日(?:一练)?|课程?|学习|连载|系列|通知|投票|邀请)\s*([(（]\s*(?:要)?回执\s*[)）])?\s*[:：]?\s*(.*)", re.DOTALL)
 
 
 def clean_content(text: str) -> str:
     """What an administrator wrote for others to read: no characters that cannot be seen, no @ that a platform would take for a call."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("@", "＠").strip()
+    return _CONTROL_CHARACTERS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("@", "＠").strip()
 
 
-def parse_content(said: str, library: Library) -> CampaignContent:
+def parse_content(typed: str, library: Library) -> CampaignContent:
     """The content that a person wrote in one piece. Raises `Refusal` with examples for what cannot be read."""
-    found = _SAID.fullmatch(said)
-    if found is None:
-        raise Refusal(f"没有看懂内容「{said[:30]}」。可以写：{EXAMPLES}。")
-    word, receipt, rest = found[1], bool(found[2]), clean_content(found[3])
-    if len(rest) > LONGEST:
-        raise Refusal(f"内容太长了（{len(rest)} 字），最多 {LONGEST} 字。")
+    parsed = _CONTENT_PATTERN.fullmatch(typed)
+    if parsed is None:
+        raise Refusal(f"没有看懂内容「{typed[:30]}」。可以写：{CONTENT_EXAMPLES}。")
+    word, receipt, rest = parsed[1], bool(parsed[2]), clean_content(parsed[3])
+    if len(rest) > MAX_TEXT_LENGTH:
+        raise Refusal(f"内容太长了（{len(rest)} 字），最多 {MAX_TEXT_LENGTH} 字。")
     if word.startswith("每日"):
         return CampaignContent("daily", text=rest)
     if not rest:
-        raise Refusal(f"「{word}」后面要写内容，例如：{EXAMPLES}。")
+        raise Refusal(f"「{word}」后面要写内容，例如：{CONTENT_EXAMPLES}。")
     match word:
         case "连载" | "系列":
-            return _series(rest, library)
+            return _parse_series(rest, library)
         case "通知":
             return CampaignContent("notice", text=rest, receipt=receipt)
         case "投票":
-            question, *options = [one.strip() for one in re.split(r"[/／|｜]", rest)]
+            question, *options = [candidate.strip() for candidate in re.split(r"[/／|｜]", rest)]
             if not question or not 2 <= len(options) <= len(LETTERS) or not all(options) or len(set(options)) < len(options):
                 raise Refusal(f"投票要写成 问题/选项一/选项二，2 到 {len(LETTERS)} 个不同的选项。")
             return CampaignContent("poll", text=question, options=tuple(options))
         case "邀请":
             target, _, text = rest.partition(" ")
             return CampaignContent("invitation", target=target, text=text.strip())
-    lesson = library.lessons.get(rest.lower()) or next((one for one in library.lessons.values() if one.title == rest.strip("《》")), None)
+    lesson = library.lessons.get(rest.lower()) or next(
+        (candidate for candidate in library.lessons.values() if candidate.title == rest.strip("《》")), None
+    )
     if lesson is None:
         raise Refusal(f"没有课程「{rest[:30]}」，请写课程编号或全名，例如 课 mfd-1191。")
     return CampaignContent("lesson", lesson=lesson.id)
 
 
-def _series(said: str, library: Library) -> CampaignContent:
-    ids = tuple(one for one in re.split(r"[、,，\s]+", said.lower()) if one)
-    if ids and all(one in library.lessons for one in ids):
+def _parse_series(typed: str, library: Library) -> CampaignContent:
+    ids = tuple(lesson_id for lesson_id in re.split(r"[、,，\s]+", typed.lower()) if lesson_id)
+    if ids and all(lesson_id in library.lessons for lesson_id in ids):
         return CampaignContent("series", lessons=ids)
-    law_set, law = library.resolve_set(said), library.resolve_law(said)
+    law_set, law = library.resolve_set(typed), library.resolve_law(typed)
     laws = law_set.laws if law_set is not None else (law.short,) if law is not None else ()
     lessons = tuple(lesson.id for short in laws for lesson in library.lessons.values() if lesson.law == short)
     if not lessons:
-        raise Refusal(f"没有「{said[:30]}」的课程可以连载，请写法律名称、法律组名称，或用顿号隔开的课程编号。")
-    return CampaignContent("series", title=said.strip("《》")[:80], lessons=lessons[:MOST_PARTS])
+        raise Refusal(f"没有「{typed[:30]}」的课程可以连载，请写法律名称、法律组名称，或用顿号隔开的课程编号。")
+    return CampaignContent("series", title=typed.strip("《》")[:80], lessons=lessons[:MAX_PARTS])

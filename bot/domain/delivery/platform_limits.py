@@ -1,4 +1,4 @@
-"""What the platforms allow, row by row with the page it is documented on, and the share of it that the house uses."""
+"""The documented rate limits of the platforms, each with its page, and the share of them that the service uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from bot.domain.message import Reply, plain_text
 from bot.domain.times import day_of, end_of, start_of
 
-SHARE = Fraction(4, 5)
+USED_SHARE = Fraction(4, 5)
 """Never more than 80 % of what is documented (bot/docs/reliability.md O3): other tools of the agency use the same limits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXT_BYTES = 2048
@@ -28,15 +28,15 @@ class SlidingWindow:
     def part(self) -> timedelta:
         return timedelta(seconds=self.seconds / self.parts)
 
-    def began(self, now: datetime) -> datetime:
+    def start(self, now: datetime) -> datetime:
         return _EPOCH + (now - _EPOCH) // self.part * self.part
 
     def since(self, now: datetime) -> datetime:
-        return self.began(now) - self.parts * self.part
+        return self.start(now) - self.parts * self.part
 
-    def freed(self, now: datetime) -> datetime:
+    def next_free(self, now: datetime) -> datetime:
         """When the oldest part counted now is over for good."""
-        return self.began(now) + self.part
+        return self.start(now) + self.part
 
     def ends(self, began: datetime) -> datetime:
         """Until when the part that began then counts."""
@@ -49,21 +49,21 @@ class CalendarWindow:
 
     unit: Literal["day", "month"]
 
-    def began(self, now: datetime) -> datetime:
+    def start(self, now: datetime) -> datetime:
         today = day_of(now)
         return start_of(today if self.unit == "day" else today.replace(day=1)).astimezone(UTC)
 
     def since(self, now: datetime) -> datetime:
-        return self.began(now)
+        return self.start(now)
 
-    def freed(self, now: datetime) -> datetime:
+    def next_free(self, now: datetime) -> datetime:
         today = day_of(now)
         if self.unit == "day":
             return end_of(today).astimezone(UTC)
         return start_of((today.replace(day=28) + timedelta(days=4)).replace(day=1)).astimezone(UTC)
 
     def ends(self, began: datetime) -> datetime:
-        return self.freed(began)
+        return self.next_free(began)
 
 
 Window = SlidingWindow | CalendarWindow
@@ -73,19 +73,19 @@ Window = SlidingWindow | CalendarWindow
 class PlatformLimit:
     """One documented limit. `unit` is what it counts: calls to the API, or messages to a person; `each_account` multiplies by the accounts bound.
 
-    `at_once` is how many people get the same in one call, `beside` how many more calls go with each of those.
+    `people_per_call` is how many people get the same in one call, `extra_calls` how many more calls go with each of those.
     """
 
     channel: str
     name: str
     unit: Literal["call", "message"]
-    most: int
+    allowed: int
     window: Window
     page: str
     per_person: bool = False
     each_account: bool = False
-    at_once: int = 1
-    beside: int = 0
+    people_per_call: int = 1
+    extra_calls: int = 0
 
     @property
     def title(self) -> str:
@@ -96,16 +96,16 @@ class PlatformLimit:
         """The name of its row."""
         return f"{self.title}/{user.lower()}" if self.per_person else self.title
 
-    def room(self, accounts: int = 1) -> int:
-        """How much of it the house uses, of `accounts` bound on the channel."""
-        return int(self.most * SHARE) * (max(accounts, 1) if self.each_account else 1)
+    def usable(self, accounts: int = 1) -> int:
+        """How much of it the service may use, with `accounts` bound on the channel."""
+        return int(self.allowed * USED_SHARE) * (max(accounts, 1) if self.each_account else 1)
 
-    def taken(self, people: int, messages: int = 1) -> int:
+    def usage(self, people: int, messages: int = 1) -> int:
         """What `messages` to each of `people`, the same for all, take of it at most."""
-        return people * messages if self.unit == "message" else -(-people // self.at_once) * (messages + self.beside)
+        return people * messages if self.unit == "message" else -(-people // self.people_per_call) * (messages + self.extra_calls)
 
 
-A_CALL: Mapping[str, int] = {"wecom": 1000, "dingtalk": 20, "zwding": 100, "wechat": 1, "local": 100}
+PEOPLE_PER_CALL: Mapping[str, int] = {"wecom": 1000, "dingtalk": 20, "zwding": 100, "wechat": 1, "local": 100}
 """People who can get the same thing in one call (the local page has no call)."""
 
 _DOCUMENTED: tuple[PlatformLimit, ...] = (
@@ -124,38 +124,38 @@ _DOCUMENTED: tuple[PlatformLimit, ...] = (
     PlatformLimit("zwding", "app/second", "call", 20, SlidingWindow(1), "D"),
 )
 
-LIMITS: tuple[PlatformLimit, ...] = tuple(replace(limit, at_once=A_CALL[limit.channel]) for limit in _DOCUMENTED)
+LIMITS: tuple[PlatformLimit, ...] = tuple(replace(limit, people_per_call=PEOPLE_PER_CALL[limit.channel]) for limit in _DOCUMENTED)
 """Sections of bot/docs/protocols.md; the 48 hours of WeChat are `WECHAT_HOURS` and `WECHAT_MESSAGES`, since they count from what a person says."""
 
-WECHAT_HOURS = timedelta(hours=48)
-WECHAT_MESSAGES = int(5 * SHARE)
+WECHAT_WINDOW = timedelta(hours=48)
+WECHAT_MESSAGES = int(5 * USED_SHARE)
 """Customer-service messages after each message of a person (bot/docs/protocols.md#wechat-customer-service)."""
 
-NOTIFIED, LOOKS = 100, 2
+NOTIFICATION_PEOPLE, NOTIFICATION_QUERIES = 100, 2
 """People in one work notification of DingTalk, and how often is asked afterwards what became of it (bot/docs/protocols.md#dingtalk-notification)."""
 
 
-def limits_with(most: Mapping[str, int], notifications: bool = False) -> tuple[PlatformLimit, ...]:
+def limits_with(allowed: Mapping[str, int], notifications: bool = False) -> tuple[PlatformLimit, ...]:
     """The table with what an agency has bought or agreed by title, and with DingTalk's work notifications in place of its robot."""
-    found = (replace(limit, most=most.get(limit.title, limit.most)) for limit in LIMITS)
-    return tuple(_notified(limit) if notifications and limit.channel == "dingtalk" else limit for limit in found)
+    limits = (replace(limit, allowed=allowed.get(limit.title, limit.allowed)) for limit in LIMITS)
+    return tuple(_as_notification(limit) if notifications and limit.channel == "dingtalk" else limit for limit in limits)
 
 
-def _notified(limit: PlatformLimit) -> PlatformLimit:
+def _as_notification(limit: PlatformLimit) -> PlatformLimit:
     # What became of a notification is asked of another API: it counts where all calls count together.
-    return replace(limit, at_once=NOTIFIED, beside=LOOKS if limit.name in ("corp/month", "ip/20s") else 0)
+    return replace(limit, people_per_call=NOTIFICATION_PEOPLE, extra_calls=NOTIFICATION_QUERIES if limit.name in ("corp/month", "ip/20s") else 0)
 
 
-def sizes_of(limits: tuple[PlatformLimit, ...]) -> Mapping[str, int]:
+def batch_sizes(limits: tuple[PlatformLimit, ...]) -> Mapping[str, int]:
     """How many people get the same in one call, by channel."""
-    return {**A_CALL, **{limit.channel: limit.at_once for limit in limits}}
+    return {**PEOPLE_PER_CALL, **{limit.channel: limit.people_per_call for limit in limits}}
 
 
-def of_channel(channel: str, limits: tuple[PlatformLimit, ...] = LIMITS) -> tuple[PlatformLimit, ...]:
+def limits_of_channel(channel: str, limits: tuple[PlatformLimit, ...] = LIMITS) -> tuple[PlatformLimit, ...]:
     return tuple(limit for limit in limits if limit.channel == channel)
 
 
-def weight(reply: Reply) -> int:
+def message_count(reply: Reply) -> int:
     """How many messages a reply may become for one person at most: its pieces, and the card beside them."""
     texts = -(-len(plain_text(reply).encode()) // TEXT_BYTES) or 1
     return texts + (1 if reply.card is not None or reply.buttons else 0)

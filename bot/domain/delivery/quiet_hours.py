@@ -1,4 +1,4 @@
-"""How something is delivered: the campaign's rule, what comes before what, the hours in which nobody is disturbed."""
+"""The delivery rule of a campaign, the priority of each kind of content, and the hours in which nobody is disturbed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from bot.domain.people.person import Preference
 from bot.domain.times import SHANGHAI
 
-RANK: Mapping[str, int] = {"invitation": 0, "notice": 2, "lesson": 2, "series": 2, "poll": 2, "reminder": 2, "daily": 3, "digest": 4}
+PRIORITY: Mapping[str, int] = {"invitation": 0, "notice": 2, "lesson": 2, "series": 2, "poll": 2, "reminder": 2, "daily": 3, "digest": 4}
 """Live before exam (1) before what is due today before the daily set before review: the lower goes first."""
-URGENT = 1
+URGENT_PRIORITY = 1
 """From this rank on down nothing waits for an open task: a contest does not."""
-MIDST = timedelta(minutes=10)
+ACTIVE_FOR = timedelta(minutes=10)
 """How long after somebody's last word they are still in the middle of what they have open."""
-TURN = timedelta(minutes=5)
+BUSY_DELAY = timedelta(minutes=5)
 """How long a push that met an open task waits before it looks again."""
 
 
@@ -33,30 +33,24 @@ class DeliveryRule:
     trial: bool = False
 
 
-def delivery_rule(kept: Mapping[str, Any]) -> DeliveryRule:
+def delivery_rule_from_json(stored: Mapping[str, Any]) -> DeliveryRule:
     """The rule of a row; what is not said is as usual."""
     return DeliveryRule(
-        tuple(kept.get("channels", ())), bool(kept.get("fallback", True)), bool(kept.get("quiet", True)), bool(kept.get("trial", False))
+        tuple(stored.get("channels", ())), bool(stored.get("fallback", True)), bool(stored.get("quiet", True)), bool(stored.get("trial", False))
     )
 
 
-def quiet_until(now: datetime, chosen: Preference) -> datetime | None:
+def quiet_hours_end(now: datetime, preference: Preference) -> datetime | None:
     """The end of somebody's quiet hours when `now` lies in them, else None."""
     local = now.astimezone(SHANGHAI)
-    if not chosen.is_quiet(local.strftime("%H:%M")):
+    if not preference.is_quiet(local.strftime("%H:%M")):
         return None
-    ends = time.fromisoformat(chosen.quiet[1])
+    ends = time.fromisoformat(preference.quiet[1])
     return datetime.combine(local.date() + timedelta(days=1 if local.time() >= ends else 0), ends, SHANGHAI)
 
 
 def chosen_hour(now: datetime, push_at: str) -> datetime | None:
     """The hour of today that a person chose, while it is still to come."""
     local = now.astimezone(SHANGHAI)
-    at = datetime.combine(local.date(), time.fromisoformat(push_at), SHANGHAI)
-    return at if local < at else None
-
-
-def progress_bar(share: float, width: int = 20) -> str:
-    """▓▓▓▓░░░░ for a share from 0 to 1."""
-    full = round(max(0.0, min(1.0, share)) * width)
-    return "▓" * full + "░" * (width - full)
+    chosen = datetime.combine(local.date(), time.fromisoformat(push_at), SHANGHAI)
+    return chosen if local < chosen else None

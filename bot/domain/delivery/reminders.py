@@ -1,4 +1,7 @@
-"""Reminders: by when a campaign wants to be done, on which days a person is reminded, and when others are told (bot/docs/rules.md A19, A20)."""
+"""Deadlines and reminders: by when a campaign is to be done, on which days a person is reminded, and when the case is escalated.
+
+See bot/docs/rules.md A19 and A20.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,22 @@ from bot.domain.campaign.content import LETTERS, CampaignContent
 from bot.domain.message import Option, Refusal
 from bot.domain.times import chinese_day
 
-DUE, LADDER, WEEK, NUDGE = "到期提醒", "督办", "周报", "催学"
+DUE_REMINDER, ESCALATION, WEEKLY_DIGEST, NUDGE = "到期提醒", "督办", "周报", "催学"
 """What a content's `target` says of the personal text that is made when it is sent."""
-HOURS = "学时"
+HOURS_SUBJECT = "学时"
 """催学 about the hours of the year, not about a campaign."""
-REMIND_AT, WEEK_AT, LATEST = time(9, 30), time(8, 30), time(20)
-"""When the house begins to remind, when the weekly digest goes out, and after which nothing new begins that day (Shanghai)."""
-STEPS = (-2, 0, 1, 3, 5)
+REMIND_AT, DIGEST_AT, LATEST_AT = time(9, 30), time(8, 30), time(20)
+"""When reminders begin, when the weekly digest goes out, and after which nothing new begins that day (Shanghai)."""
+REMINDER_OFFSETS = (-2, 0, 1, 3, 5)
 """Working days from the deadline on which a person is reminded: before it, on it, after it."""
-LIAISON, HEAD = 3, 5
+LIAISON_OFFSET, HEAD_OFFSET = 3, 5
 """Working days after the deadline on which the liaison, then the head of the unit, gets one digest."""
-GIVEN_UP = 15
+LAST_OFFSET = 15
 """Working days after the deadline from which on nothing is said any more."""
-KNOWN = timedelta(days=120)
+LOOKBACK = timedelta(days=120)
 """How long ago a task may have been sent to be still looked at."""
-MOST_DAYS = 60
-NAMES = 15
+MAX_DEADLINE_DAYS = 60
+NAMES_SHOWN = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,14 @@ class ReminderTask:
     occurrence_id: int
     name: str
     content: CampaignContent
-    fired: date
+    fired_on: date
     deadline: date | None = None
     offset: int = 0
 
     @property
-    def is_told(self) -> bool:
+    def is_near_deadline(self) -> bool:
         """Near enough to its deadline, on either side, to be named in a reminder."""
-        return self.deadline is not None and STEPS[0] <= self.offset <= GIVEN_UP
+        return self.deadline is not None and REMINDER_OFFSETS[0] <= self.offset <= LAST_OFFSET
 
     @property
     def buttons(self) -> tuple[Option, ...]:
@@ -57,14 +60,14 @@ class ReminderTask:
             case "notice":
                 return (Option(f"已阅 {self.occurrence_id}", "已阅"),)
             case "poll":
-                named = zip(LETTERS, self.content.options, strict=False)
-                return tuple(Option(f"投票 {self.occurrence_id} {letter}", f"{letter}. {option}") for letter, option in named)
+                lettered_options = zip(LETTERS, self.content.options, strict=False)
+                return tuple(Option(f"投票 {self.occurrence_id} {letter}", f"{letter}. {option}") for letter, option in lettered_options)
             case "invitation" if self.content.target != "每日":
                 return (Option(self.content.target, "现在参加"),)
         return (Option("每日", "每日一练"),)
 
 
-def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, held: Sequence[tuple[date, date]] = ()) -> date | None:
+def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, pauses: Sequence[tuple[date, date]] = ()) -> date | None:
     """By when something sent on a day is to be done, by its campaign's `delivery`: `by` a day, or `within` so many working days. `UnknownYear`.
 
     A pause of all pushes that lay before it, from its first day to the day on which they went on, moves it by its working days.
@@ -75,21 +78,21 @@ def deadline_of(rule: Mapping[str, Any], fired: date, calendar: Calendar, held: 
         deadline = calendar.workday_after(fired, int(rule["within"]))
     else:
         return None
-    for first, again in held:
-        if first <= deadline and fired < again:
-            deadline = calendar.workday_after(deadline, calendar.workdays_between(max(first, fired), again))
+    for first, resumed in pauses:
+        if first <= deadline and fired < resumed:
+            deadline = calendar.workday_after(deadline, calendar.workdays_between(max(first, fired), resumed))
     return deadline
 
 
-def read_deadline(said: str, today: date) -> dict[str, Any]:
+def parse_deadline(typed: str, today: date) -> dict[str, Any]:
     """5, 5个工作日, 2026-03-20 or 取消 as the part of a campaign's `delivery`. Raises `Refusal`."""
-    words = said.strip()
+    words = typed.strip()
     if words in ("取消", "无", "没有"):
         return {}
-    if found := re.fullmatch(r"(\d{1,3})(?:个)?(?:工作日|天)?(?:内)?", words):
-        if 1 <= int(found[1]) <= MOST_DAYS:
-            return {"within": int(found[1])}
-        raise Refusal(f"期限应为 1 到 {MOST_DAYS} 个工作日。")
+    if parsed := re.fullmatch(r"(\d{1,3})(?:个)?(?:工作日|天)?(?:内)?", words):
+        if 1 <= int(parsed[1]) <= MAX_DEADLINE_DAYS:
+            return {"within": int(parsed[1])}
+        raise Refusal(f"期限应为 1 到 {MAX_DEADLINE_DAYS} 个工作日。")
     try:
         day = date.fromisoformat(words)
     except ValueError:
@@ -105,7 +108,7 @@ def deadline_text(rule: Mapping[str, Any]) -> str:
     return f"发出后 {rule['within']} 个工作日内完成" if rule.get("within") else "没有期限"
 
 
-def offset(deadline: date, today: date, calendar: Calendar) -> int:
+def workday_offset(deadline: date, today: date, calendar: Calendar) -> int:
     """Working days from a deadline to today, negative before it; the last working day before a deadline on a day off is 0. Raises `UnknownYear`."""
     if today <= deadline:
         return -calendar.workdays_between(today + ONE_DAY, deadline + ONE_DAY)
@@ -122,17 +125,17 @@ def task_line(task: ReminderTask) -> str:
     return f"· {task.name}，" + (f"还有 {-task.offset} 个工作日（{day}截止）" if task.offset else f"今天是最后一个工作日（{day}截止）")
 
 
-def ordered(tasks: Sequence[ReminderTask]) -> list[ReminderTask]:
+def by_urgency(tasks: Sequence[ReminderTask]) -> list[ReminderTask]:
     """The most overdue first; what has no deadline last."""
-    return sorted(tasks, key=lambda one: (one.deadline is None, -one.offset, one.occurrence_id))
+    return sorted(tasks, key=lambda task: (task.deadline is None, -task.offset, task.occurrence_id))
 
 
 def names_text(names: Sequence[str]) -> str:
-    shown = "、".join(names[:NAMES])
-    return f"{shown} 等 {len(names)} 人" if len(names) > NAMES else shown
+    shown = "、".join(names[:NAMES_SHOWN])
+    return f"{shown} 等 {len(names)} 人" if len(names) > NAMES_SHOWN else shown
 
 
-def first_workday_of_week(day: date, calendar: Calendar) -> bool:
+def is_first_workday_of_week(day: date, calendar: Calendar) -> bool:
     """Monday, or the first day after it that is worked when Monday is not. Raises `UnknownYear`."""
     monday = day - timedelta(days=day.weekday())
-    return calendar.is_workday(day) and not any(calendar.is_workday(monday + timedelta(days=n)) for n in range(day.weekday()))
+    return calendar.is_workday(day) and not any(calendar.is_workday(monday + timedelta(days=days)) for days in range(day.weekday()))

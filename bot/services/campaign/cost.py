@@ -1,4 +1,4 @@
-"""What a plan will take of the platforms' budgets, counted as the budgets count it when it is sent."""
+"""What a campaign will take of the platforms' quotas, counted as the quotas count it when it is sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule, due_between
-from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, PlatformLimit, of_channel, weight
+from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, PlatformLimit, limits_of_channel, message_count
 from bot.domain.message import Option, Reply
 from bot.domain.people.person import CHANNELS
 from bot.domain.times import day_of, start_of
@@ -21,25 +21,27 @@ from bot.storage.delivery import quota, recipients
 from bot.storage.people import audience
 
 
-def messages(content: CampaignContent) -> int:
+def messages_per_person(content: CampaignContent) -> int:
     """How many messages one person gets each time at most: the pieces of the text, and the card beside them."""
-    taps = content.kind != "notice" or content.receipt
+    has_buttons = content.kind != "notice" or content.receipt
     text = "\n".join((content.title, content.text, *content.options))
-    return weight(Reply(text, buttons=(Option("学习", "学习"),) if taps else ()))
+    return message_count(Reply(text, buttons=(Option("学习", "学习"),) if has_buttons else ()))
 
 
-def cost_of_schedule(
-    session: Session, catalog: Catalog, invited: Sequence[int], rhythm: Schedule, now: datetime, content: CampaignContent | None
+def schedule_cost(
+    session: Session, catalog: Catalog, invited: Sequence[int], schedule: Schedule, now: datetime, content: CampaignContent | None
 ) -> QuotaCost:
     """What it takes this month, with every time that it still falls due; a plain message each where the content is not known yet."""
     first = day_of(now).replace(day=1)
     end = start_of((first + timedelta(days=32)).replace(day=1))
     try:
-        times = len(due_between(rhythm, now, end, catalog.library.calendar))
+        occurrences = len(due_between(schedule, now, end, catalog.library.calendar))
     except UnknownYear:
-        times = 0
-    each = 1 if content is None else messages(content)
-    return quota_cost(session, audience.by_channel(session, invited), now, messages=each, times_a_month=max(1, times), limits=catalog.limits)
+        occurrences = 0
+    messages_each = 1 if content is None else messages_per_person(content)
+    return quota_cost(
+        session, audience.by_channel(session, invited), now, messages=messages_each, times_a_month=max(1, occurrences), limits=catalog.limits
+    )
 
 
 # ── Before it begins ──
@@ -47,7 +49,7 @@ def cost_of_schedule(
 
 @dataclass(frozen=True, slots=True)
 class QuotaCost:
-    """What sending to so many will take of the budgets, in a sentence; `fits` is False when a day's or a month's rest is too small."""
+    """What sending to so many will take of the quotas, in a sentence; `fits` is False when a day's or a month's rest is too small."""
 
     fits: bool
     text: str
@@ -63,29 +65,29 @@ def quota_cost(
     limits: tuple[PlatformLimit, ...] = LIMITS,
 ) -> QuotaCost:
     """`by_channel` counts people; `messages` what one person gets each time; `times_a_month` how often it still falls due this month."""
-    accounts = recipients.accounts_on(session)
-    left = quota.left(session, limits, accounts, now)
+    accounts = recipients.count_accounts(session)
+    left = quota.remaining(session, limits, accounts, now)
     fits, lines = True, []
     for channel, people in by_channel.items():
         if not people:
             continue
-        table = [limit for limit in of_channel(channel, limits) if not limit.per_person]
-        called = max((limit.taken(people, messages) for limit in table if limit.unit == "call"), default=0)
-        said = [f"{people} 人" + (f"，{called} 次调用" if called else "")]
+        channel_limits = [limit for limit in limits_of_channel(channel, limits) if not limit.per_person]
+        calls = max((limit.usage(people, messages) for limit in channel_limits if limit.unit == "call"), default=0)
+        parts = [f"{people} 人" + (f"，{calls} 次调用" if calls else "")]
         seconds = 0.0
-        for limit in table:
-            needed = limit.taken(people, messages)
+        for limit in channel_limits:
+            needed = limit.usage(people, messages)
             if isinstance(limit.window, CalendarWindow):
                 needed *= times_a_month if limit.window.unit == "month" else 1
-                period, rest = "本月" if limit.window.unit == "month" else "今天", left[limit.key()]
+                period, remaining = "本月" if limit.window.unit == "month" else "今天", left[limit.key()]
                 unit = "次调用" if limit.unit == "call" else "人次"
-                said.append(f"{period}需 {needed} {unit}，还剩 {rest}" + ("" if needed <= rest else "，不够"))
-                fits = fits and needed <= rest
+                parts.append(f"{period}需 {needed} {unit}，还剩 {remaining}" + ("" if needed <= remaining else "，不够"))
+                fits = fits and needed <= remaining
             else:
-                seconds = max(seconds, needed / limit.room(accounts.get(channel, 0)) * limit.window.seconds)
-        lines.append(f"{CHANNELS.get(channel, channel)}：{'；'.join(said)}；至少 {_lasting(seconds)}")
+                seconds = max(seconds, needed / limit.usable(accounts.get(channel, 0)) * limit.window.seconds)
+        lines.append(f"{CHANNELS.get(channel, channel)}：{'；'.join(parts)}；至少 {_duration_text(seconds)}")
     return QuotaCost(fits, "\n".join(lines) or "没有可发的人")
 
 
-def _lasting(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     return f"{max(1, ceil(seconds))} 秒" if seconds < 120 else f"{ceil(seconds / 60)} 分钟"

@@ -1,4 +1,4 @@
-"""Firing: which campaigns are due, once, whatever the number of replicas that think so; what was missed is sent late or said to be missed."""
+"""Firing: each due time of a campaign becomes one occurrence, whatever the number of replicas; what was missed is sent late or marked missed."""
 
 from __future__ import annotations
 
@@ -10,108 +10,108 @@ from sqlmodel import Session
 
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign.campaign import Campaign, FiredCampaign
-from bot.domain.campaign.content import at_part
+from bot.domain.campaign.content import content_of_part
 from bot.domain.campaign.schedule import due_between, next_due
 from bot.domain.times import start_of
-from bot.services.campaign.notifications import MERGED, tell_annual_report, tell_calendar, tell_half_year, tell_missed
+from bot.services.campaign.notifications import MERGED_NOTE, notify_annual_report, notify_calendar, notify_half_year, notify_missed
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.system import switches
 
 log = structlog.get_logger(__name__)
 
-ON_TIME = timedelta(minutes=15)
+PUNCTUAL_WITHIN = timedelta(minutes=15)
 """Up to this late an occurrence is simply on time: a restart, a slow tick."""
-LATEST = timedelta(hours=24)
+MAX_LATENESS = timedelta(hours=24)
 """Nothing is sent later than this; a message for a day that is over helps nobody."""
-LOOK_AGAIN = timedelta(hours=6)
+RECHECK_AFTER = timedelta(hours=6)
 """How long a computed next due time is believed at the most: a calendar that was edited counts from then on."""
-MOST_AT_ONCE = 5000
+MAX_QUEUED_PER_RUN = 5000
 """Deliveries after which the rest waits for the next tick, so that answers are written in between."""
-TICK = timedelta(microseconds=1)
+CLOCK_STEP = timedelta(microseconds=1)
 
 
 def fire_due(session: Session, catalog: Catalog, calendar: Calendar, now: datetime) -> list[FiredCampaign]:
-    """Bring about what is due by `now`: occurrences, one a (campaign, due), and what is owed to whom; nothing while all pushes are paused.
+    """Bring about what is due by `now`: occurrences, one a (campaign, due), and the deliveries that they queue; nothing while all pushes are paused.
 
-    A campaign that another replica is at is left to it; the unique row decides in the end. Several times missed of one campaign are sent as
+    A campaign that another replica has locked is left to it; the unique row decides in the end. Several times missed of one campaign are sent as
     one, late; what is too late, or whose campaign says so, is marked missed, and administrators are told by a notice.
     """
     if switches.is_on(session, switches.PAUSED):
         return []
     fired: list[FiredCampaign] = []
     for campaign_id in campaign_rows.due_ids(session, now):
-        campaign = campaign_rows.seized(session, campaign_id)
+        campaign = campaign_rows.lock_if_free(session, campaign_id)
         if campaign is None or campaign.state != "running" or campaign.planned_until is None or campaign.planned_until > now:
             continue
         fired += fire(session, catalog, calendar, campaign, now)
-        if sum(one.invited for one in fired) >= MOST_AT_ONCE:
+        if sum(fired_campaign.invited for fired_campaign in fired) >= MAX_QUEUED_PER_RUN:
             break
-    tell_missed(session, [one for one in fired if one.state == "missed"], now)
-    tell_calendar(session, calendar, now)
-    tell_half_year(session, now)
-    tell_annual_report(session, now)
+    notify_missed(session, [fired_campaign for fired_campaign in fired if fired_campaign.state == "missed"], now)
+    notify_calendar(session, calendar, now)
+    notify_half_year(session, now)
+    notify_annual_report(session, now)
     return fired
 
 
 def fire(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> list[FiredCampaign]:
-    """What one campaign, held by this transaction, owes from where it was looked at last up to `now`."""
+    """The occurrences of one campaign, locked by this transaction, from where it was looked at last up to `now`."""
     since = campaign.planned_until or campaign.changed_at
     try:
-        due = due_between(campaign.rhythm, since, now + TICK, calendar)
+        due = due_between(campaign.schedule, since, now + CLOCK_STEP, calendar)
     except UnknownYear as unknown:
         # It stays as it is: once the year is known, what passed meanwhile is late or missed like anything else.
         log.warning("campaign asks for a year", campaign=campaign.id, year=unknown.year)
         return []
     fired: list[FiredCampaign] = []
-    for at in due:
-        made = _occur(session, campaign, at, now, is_last=at == due[-1])
-        if made is not None:
-            fired.append(made)
-    _plan_on(session, catalog, calendar, campaign, now)
+    for due_at in due:
+        fired_campaign = _record_occurrence(session, campaign, due_at, now, is_last=due_at == due[-1])
+        if fired_campaign is not None:
+            fired.append(fired_campaign)
+    _plan_next(session, catalog, calendar, campaign, now)
     return fired
 
 
-def _occur(session: Session, campaign: Campaign, due: datetime, now: datetime, *, is_last: bool) -> FiredCampaign | None:
+def _record_occurrence(session: Session, campaign: Campaign, due: datetime, now: datetime, *, is_last: bool) -> FiredCampaign | None:
     late = now - due
     reason = ""
     if not is_last:
-        reason = MERGED
-    elif late > LATEST:
+        reason = MERGED_NOTE
+    elif late > MAX_LATENESS:
         reason = f"晚了 {late // timedelta(hours=1)} 小时，不再补发"
-    elif late > ON_TIME and campaign.missed == "mark":
+    elif late > PUNCTUAL_WITHIN and campaign.missed == "mark":
         reason = f"晚了 {late // timedelta(minutes=1)} 分钟，按设置不补发"
     if reason:
-        occurrence_id = campaign_rows.occur(session, campaign.id, due, now, state="missed", note=reason)
+        occurrence_id = campaign_rows.add_occurrence(session, campaign.id, due, now, state="missed", note=reason)
         return None if occurrence_id is None else FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "missed", note=reason)
     content, part = campaign.content, 0
     if content.kind == "series":
         part = campaign_rows.last_part(session, campaign.id) + 1
         if part > len(content.lessons):
             return None
-        content = at_part(content, part)
-    note = f"迟发 {late // timedelta(minutes=1)} 分钟" if late > ON_TIME else ""
-    occurrence_id = campaign_rows.occur(session, campaign.id, due, now, part=part, content=content, note=note)
+        content = content_of_part(content, part)
+    note = f"迟发 {late // timedelta(minutes=1)} 分钟" if late > PUNCTUAL_WITHIN else ""
+    occurrence_id = campaign_rows.add_occurrence(session, campaign.id, due, now, part=part, content=content, note=note)
     if occurrence_id is None:
         return None
-    invited, excluded = campaign_rows.queue(session, campaign.id, occurrence_id, campaign.audience, now, note)
+    invited, excluded = campaign_rows.queue_deliveries(session, campaign.id, occurrence_id, campaign.audience, now, note)
     return FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "fired", invited, excluded, note)
 
 
-def _plan_on(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
+def _plan_next(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:
     """When to look again; a campaign with nothing more to come is done."""
     ended = campaign.kind == "series" and campaign_rows.last_part(session, campaign.id) >= len(campaign.content.lessons)
-    upcoming, unknown = ([], None) if ended else next_due(campaign.rhythm, now + TICK, calendar)
+    upcoming, unknown = ([], None) if ended else next_due(campaign.schedule, now + CLOCK_STEP, calendar)
     if not upcoming and unknown is None:
         campaign_rows.set_state(session, campaign.id, "running", "done", now)
-        campaign_rows.plan_from(session, campaign.id, None)
+        campaign_rows.set_planned_until(session, campaign.id, None)
         return
-    campaign_rows.plan_from(session, campaign.id, look_again(upcoming, unknown, now))
+    campaign_rows.set_planned_until(session, campaign.id, next_check(upcoming, unknown, now))
 
 
-def look_again(upcoming: Sequence[datetime], unknown: UnknownYear | None, now: datetime) -> datetime:
+def next_check(upcoming: Sequence[datetime], unknown: UnknownYear | None, now: datetime) -> datetime:
     """The moment up to which nothing can fall due: the next due time, the edge of what is known, or a few hours."""
-    edges = [now + LOOK_AGAIN, *upcoming[:1]]
+    edges = [now + RECHECK_AFTER, *upcoming[:1]]
     if unknown is not None:
         edges.append(start_of(date(unknown.year, 1, 1)))
-    return max(now + TICK, min(edges))
+    return max(now + CLOCK_STEP, min(edges))

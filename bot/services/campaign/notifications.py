@@ -1,4 +1,4 @@
-"""What the house tells by itself: administrators of what was missed, what stopped, what has to be entered; people of what was recalled."""
+"""Notices that the service sends by itself: to administrators about what was missed, stopped or is to be entered, to readers about recalls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.domain.activity import HALF_YEAR
 from bot.domain.calendar import Calendar
 from bot.domain.campaign.campaign import SYSTEM, FiredCampaign
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import at_once
+from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.people.audience import All, Audience, RoleIs
 from bot.domain.people.person import CHANNELS
 from bot.domain.times import SHANGHAI, day_of
@@ -21,84 +21,88 @@ from bot.storage import activity, campaign
 from bot.storage.delivery import reminders
 from bot.storage.system import audit, switches
 
-TOLD = "系统提醒"
-MERGED = "已并入后一次"
-FEBRUARY, ANNUAL_TOLD = 2, (1, 20)
+NOTICE_TITLE = "系统提醒"
+MERGED_NOTE = "已并入后一次"
+FEBRUARY, ANNUAL_REPORT_DAYS = 2, (1, 20)
 """From which days of February on the report of the year before is called to mind."""
 
 
-def announce(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> FiredCampaign:
-    """Owe a notice of the house itself to administrators (or another audience), at once; quiet hours and budgets hold for it too."""
-    return owe_at_once(session, name, CampaignContent("notice", title=TOLD, text=text), audience or RoleIs("admin"), now)
+def send_notice(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> FiredCampaign:
+    """Queue a notice of the service to administrators (or another audience) at once; quiet hours and quotas hold for it too."""
+    return queue_now(session, name, CampaignContent("notice", title=NOTICE_TITLE, text=text), audience or RoleIs("admin"), now)
 
 
-def owe_at_once(
+def queue_now(
     session: Session, name: str, content: CampaignContent, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None
 ) -> FiredCampaign:
-    """Owe something that the house itself has to say to an audience, now; `delivery` is its rule (bot/domain/delivery/quiet_hours.py)."""
-    campaign_id = _standing(session, name, content, audience, now, delivery)
-    occurrence_id = campaign.occur(session, campaign_id, now, now, content=content)
+    """Queue a content of the service for an audience, now; `delivery` is its rule (bot/domain/delivery/quiet_hours.py)."""
+    campaign_id = _add_campaign(session, name, content, audience, now, delivery)
+    occurrence_id = campaign.add_occurrence(session, campaign_id, now, now, content=content)
     if occurrence_id is None:
         raise AssertionError("a new campaign has no occurrence")
-    invited, excluded = campaign.queue(session, campaign_id, occurrence_id, audience, now)
+    invited, excluded = campaign.queue_deliveries(session, campaign_id, occurrence_id, audience, now)
     return FiredCampaign(campaign_id, occurrence_id, name, now, "fired", invited, excluded)
 
 
-def _standing(
+def _add_campaign(
     session: Session, name: str, content: CampaignContent, audience: Audience, now: datetime, delivery: Mapping[str, Any] | None = None
 ) -> int:
-    title, rule = f"{TOLD}：{name}"[:80], dict(delivery or {})
-    return campaign.add(session, title, content, at_once(now), audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
+    title, rule = f"{NOTICE_TITLE}：{name}"[:80], dict(delivery or {})
+    return campaign.add(session, title, content, immediate_schedule(now), audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
 
 
-def tell_recalled(session: Session, name: str, due: datetime, people: Sequence[int], now: datetime) -> None:
+def notify_recalled(session: Session, name: str, due: datetime, people: Sequence[int], now: datetime) -> None:
     """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (bot/docs/rules.md A26)."""
     if people:
-        text = f"{_when(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
-        campaign_id = _standing(session, f"撤回 {name}", CampaignContent("notice", title=TOLD, text=text), All(), now)
-        reminders.owe(session, campaign_id, now, people, now)
+        text = f"{_moment_text(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
+        campaign_id = _add_campaign(session, f"撤回 {name}", CampaignContent("notice", title=NOTICE_TITLE, text=text), All(), now)
+        reminders.queue_for_people(session, campaign_id, now, people, now)
 
 
-def tell_stopped(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
+def notify_channel_stopped(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
     """Administrators are told that nothing goes out on a channel, once an hour whatever the number of replicas that notice."""
     if switches.first_to(session, f"told:stopped:{channel}:{now:%Y-%m-%dT%H}", now):
         name = CHANNELS.get(channel, channel)
         text = (
-            f"{name}暂时发不出去（{error[:80]}），{_when(until)} 前不再尝试，排队的不会丢。"
+            f"{name}暂时发不出去（{error[:80]}），{_moment_text(until)} 前不再尝试，排队的不会丢。"
             "请检查这个通道的密钥、IP 白名单和接口权限，改好后会自动接着发。"
         )
-        announce(session, f"{name}停发", text, now)
+        send_notice(session, f"{name}停发", text, now)
 
 
-def tell_missed(session: Session, missed: Sequence[FiredCampaign], now: datetime) -> None:
+def notify_missed(session: Session, missed: Sequence[FiredCampaign], now: datetime) -> None:
     """One notice for all that was missed, and a line in the audit for each."""
-    told = [one for one in missed if one.note != MERGED]
-    for one in missed:
+    unmerged = [occurrence for occurrence in missed if occurrence.note != MERGED_NOTE]
+    for occurrence in missed:
         audit.record(
-            session, now, SYSTEM, SYSTEM, "错过活动", f"campaign:{one.campaign_id}", outcome="failed", detail=f"{_when(one.due)}，{one.note}"
+            session,
+            now,
+            SYSTEM,
+            SYSTEM,
+            "错过活动",
+            f"campaign:{occurrence.campaign_id}",
+            outcome="failed",
+            detail=f"{_moment_text(occurrence.due)}，{occurrence.note}",
         )
-    if told:
-        lines = [f"· {one.name}（编号 {one.campaign_id}）{_when(one.due)}：{one.note}" for one in told[:20]]
-        more = f"\n……共 {len(told)} 次" if len(told) > 20 else ""
-        announce(session, "有活动没有按时发出", "下面的活动没有按时发出：\n" + "\n".join(lines) + more, now)
+    if unmerged:
+        lines = [
+            f"· {occurrence.name}（编号 {occurrence.campaign_id}）{_moment_text(occurrence.due)}：{occurrence.note}" for occurrence in unmerged[:20]
+        ]
+        more = f"\n……共 {len(unmerged)} 次" if len(unmerged) > 20 else ""
+        send_notice(session, "有活动没有按时发出", "下面的活动没有按时发出：\n" + "\n".join(lines) + more, now)
 
 
-def calendar_warning(calendar: Calendar, today: date) -> str:
-    """What administrators are told about a year whose holidays nobody has entered; empty when all is known."""
-    return calendar_values.warning(calendar, today)
-
-
-def tell_calendar(session: Session, calendar: Calendar, now: datetime) -> None:
+def notify_calendar(session: Session, calendar: Calendar, now: datetime) -> None:
     """Once a week, as long as a year is asked for, whoever ticks first."""
-    text = calendar_warning(calendar, day_of(now))
+    text = calendar_values.warning(calendar, day_of(now))
     if not text:
         return
     week = day_of(now).isocalendar()
     if switches.first_to(session, f"told:calendar:{week.year}-W{week.week:02}", now):
-        announce(session, "放假安排", text, now)
+        send_notice(session, "放假安排", text, now)
 
 
-def tell_half_year(session: Session, now: datetime) -> bool:
+def notify_half_year(session: Session, now: datetime) -> bool:
     """In July, once: administrators are told which offices have done nothing yet. True when this call told them."""
     today = day_of(now)
     name = f"told:duty:{today.year}-H1"
@@ -107,25 +111,25 @@ def tell_half_year(session: Session, now: datetime) -> bool:
     idle = activity.idle_units(session, today.year, date(today.year, *HALF_YEAR))
     if not idle or not switches.first_to(session, name, now):
         return False
-    lines = [f"· {unit}：{owed} 项都没有开展（联络员 {names or '没有登记'}）" for unit, owed, names in idle[:30]]
-    announce(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
+    lines = [f"· {unit}：{duties} 项都没有开展（联络员 {names or '没有登记'}）" for unit, duties, names in idle[:30]]
+    send_notice(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
     return True
 
 
-def tell_annual_report(session: Session, now: datetime) -> bool:
+def notify_annual_report(session: Session, now: datetime) -> bool:
     """Twice in February administrators are told that last year's report is to be public before 1 March. True when told now."""
     today = day_of(now)
-    day = max((one for one in ANNUAL_TOLD if today.month == FEBRUARY and today.day >= one), default=0)
+    day = max((report_day for report_day in ANNUAL_REPORT_DAYS if today.month == FEBRUARY and today.day >= report_day), default=0)
     if not day or not switches.first_to(session, f"told:annual:{today.year}-02-{day:02}", now):
         return False
-    left = (date(today.year, FEBRUARY + 1, 1) - today).days
+    days_left = (date(today.year, FEBRUARY + 1, 1) - today).days
     text = (
-        f"{today.year - 1} 年度法治政府建设报告应在 3 月 1 日前公开，还有 {left} 天。"
+        f"{today.year - 1} 年度法治政府建设报告应在 3 月 1 日前公开，还有 {days_left} 天。"
         f"学法、责任清单和活动的数字见报表（截至 {today.year - 1}-12-31）：形式、责任清单、活动依据、达标率。"
     )
-    announce(session, "年度报告", text, now)
+    send_notice(session, "年度报告", text, now)
     return True
 
 
-def _when(due: datetime) -> str:
+def _moment_text(due: datetime) -> str:
     return due.astimezone(SHANGHAI).strftime("%m-%d %H:%M")

@@ -30,10 +30,10 @@ def tell(session: Session, duel_id: int, person_id: int, news: str, now: datetim
     content = _said(session, duel, person_id, news, now)
     if content is None:
         return False
-    campaign = reminders.standing(session, CALL if news == "invited" else ANSWER, now, None if news == "invited" else AT_ONCE)
+    campaign = reminders.standing_campaign(session, CALL if news == "invited" else ANSWER, now, None if news == "invited" else AT_ONCE)
     for step in range(MOST_IN_A_TICK):
         # An occurrence is told apart by its moment: two of one tick lie a microsecond apart.
-        if reminders.owe(session, campaign, now + timedelta(microseconds=step), [person_id], now, content=content) is not None:
+        if reminders.queue_for_people(session, campaign, now + timedelta(microseconds=step), [person_id], now, content=content) is not None:
             return True
     return False
 

@@ -15,14 +15,14 @@ from sqlmodel import Session
 from bot.domain.contest.contest import target_of
 from bot.domain.contest.leaderboard import band
 from bot.domain.contest.stage_rounds import ROUND_LABELS
-from bot.domain.delivery.parcel import OutboundMessage
+from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.library.question import Question
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from bot.domain.text.numbers import points_text
 from bot.services.contest import live_results
 from bot.services.delivery.plan import OpenChannels, ReadyDelivery
-from bot.services.delivery.send import DeliveryGroup, SpendingQuota, grouped
+from bot.services.delivery.send import DeliveryGroup, SpendingQuota, group_deliveries
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players
@@ -125,14 +125,16 @@ def plan(
         at_exams = key_visibility.all_at_exams(session, now)
         people = [one for one in people if one not in at_exams]
     ready = []
-    for person_id, accounts in recipients.accounts(session, people).items():
+    for person_id, accounts in recipients.reachable_accounts(session, people).items():
         open_ones = [one for one in accounts if one.channel in doors.on]
         if not open_ones:
             continue
-        one = max(open_ones, key=lambda each: (each.heard.timestamp() if each.heard else 0.0, -doors.on.index(each.channel)))
+        one = max(open_ones, key=lambda each: (each.last_heard.timestamp() if each.last_heard else 0.0, -doors.on.index(each.channel)))
         parcel = OutboundMessage(Address(one.channel, one.app, one.user), call.reply, f"l{call.contest_id}.{call.n}.{call.what}.{person_id}")
-        ready.append(ReadyDelivery(QueuedDelivery(person_id, 0, 0, person_id, 0, now), parcel, 0, one.heard, 0, one.channel in doors.beyond_window))
-    return grouped(ready, dict(sizes)), len(people)
+        ready.append(
+            ReadyDelivery(QueuedDelivery(person_id, 0, 0, person_id, 0, now), parcel, 0, one.last_heard, 0, one.channel in doors.beyond_window)
+        )
+    return group_deliveries(ready, dict(sizes)), len(people)
 
 
 def begin(
@@ -143,7 +145,7 @@ def begin(
     going: list[DeliveryGroup] = []
     for place, group in enumerate(groups):
         share = till.share(group)
-        till.pay(share.going)
+        till.spend(share.going)
         if share.going:
             going.append(DeliveryGroup(group.channel, share.going))
         if share.wait is not None:

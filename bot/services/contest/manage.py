@@ -61,7 +61,7 @@ def checked(session: Session, catalog: Catalog, author: Author, plan: ContestPla
         plan.form,
         plan.rules,
         plan.names,
-        manage.reach(session, author, plan.audience),
+        manage.reachable_audience(session, author, plan.audience),
         plan.opens_at,
         plan.closes_at,
         plan.clause[:200],

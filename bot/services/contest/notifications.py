@@ -62,7 +62,7 @@ def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
 def stop(session: Session, author: Author, contest: Contest, reason: str, now: datetime) -> int:
     """Nobody is invited any more; how many campaigns were stopped."""
     target = target_of(contest.id)
-    live = [one for one in campaign.everything(session) if one.content.target == target and one.state != "stopped"]
+    live = [one for one in campaign.all_campaigns(session) if one.content.target == target and one.state != "stopped"]
     for one in live:
         manage.stop(session, author, one.id, reason, now)
     return len(live)
@@ -77,4 +77,4 @@ def results(session: Session, contest: Contest, people: Sequence[int], now: date
     )
     # One occurrence a contest: two that end in the same tick are told apart by their number.
     due = now.replace(microsecond=contest.id % 1_000_000)
-    reminders.owe(session, reminders.standing(session, RESULTS, now), due, people, now, content=content)
+    reminders.queue_for_people(session, reminders.standing_campaign(session, RESULTS, now), due, people, now, content=content)

@@ -1,4 +1,4 @@
-"""催学: an administrator reminds those who have not done something, after looking at who they are; a draft that is good for two hours."""
+"""催学: an administrator reminds those who have not done a task or fall behind, after looking at who they are; and sets a campaign's deadline."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sqlmodel import Session
 from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.campaign import STATE_LABELS, Author, Campaign
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import at_once
-from bot.domain.delivery.reminders import HOURS, NUDGE, ReminderTask, deadline_text, read_deadline
+from bot.domain.campaign.schedule import immediate_schedule
+from bot.domain.delivery.reminders import HOURS_SUBJECT, NUDGE, ReminderTask, deadline_text, parse_deadline
 from bot.domain.hours.forecast import WorkYear, forecast_year
 from bot.domain.hours.policy import quotas
 from bot.domain.message import Refusal
@@ -21,7 +21,7 @@ from bot.domain.people.audience import All
 from bot.domain.reports import Scope
 from bot.domain.times import day_of, end_of, start_of
 from bot.services.campaign import manage
-from bot.services.campaign.push import GOOD_FOR
+from bot.services.campaign.push import DRAFT_VALID_FOR
 from bot.services.delivery import reminders
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
@@ -30,12 +30,12 @@ from bot.storage.people import leave, roster
 from bot.storage.reports import forecast
 from bot.storage.system import audit, switches
 
-KEY = "nudge"
+NUDGE_KEY = "nudge"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCampaign:
-    """A campaign with something left to do: the task, how many were owed it, and who has not done it."""
+    """A campaign with something left to do: the task, and who has not done it."""
 
     campaign: Campaign
     task: ReminderTask
@@ -54,74 +54,76 @@ class NudgeDraft:
 
 def open_campaigns(session: Session, catalog: Catalog, author: Author, now: datetime) -> list[OpenCampaign]:
     """What an administrator can urge: campaigns of theirs that went out and that somebody has not done."""
-    found: list[OpenCampaign] = []
-    for campaign in manage.listed(session, author):
-        if campaign.state not in ("running", "done") or KEY in campaign.delivery:
+    open_list: list[OpenCampaign] = []
+    for campaign in manage.visible_campaigns(session, author):
+        if campaign.state not in ("running", "done") or NUDGE_KEY in campaign.delivery:
             continue
-        task = reminders.of_campaign(session, catalog.library.calendar, campaign.id, day_of(now))
+        task = reminders.last_task_of(session, catalog.library.calendar, campaign.id, day_of(now))
         if task is not None and (people := delivery_reminders.open_people(session, task, day_of(now))):
-            found.append(OpenCampaign(campaign, task, tuple(people)))
-    return found
+            open_list.append(OpenCampaign(campaign, task, tuple(people)))
+    return open_list
 
 
-def look(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
+def preview(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
     """Whom a nudge about a campaign, or about the hours of the year (None), would reach; nothing is written. Raises `Refusal` for nobody.
 
     Who had a reminder today gets no second.
     """
-    reached = _people(session, catalog, author, about, now)
-    campaign = None if about is None else manage.own(session, author, about)
+    recipients = _recipients(session, catalog, author, about, now)
+    campaign = None if about is None else manage.require_campaign(session, author, about)
     title = "学时进度" if campaign is None else campaign.name
-    if not reached:
+    if not recipients:
         raise Refusal(f"「{title}」没有需要催的人：{'按现在的进度都能达标' if campaign is None else '都完成了，或都在请假、借调'}。")
-    names = delivery_reminders.names(session, reached)
-    had = delivery_reminders.reminded_since(session, reached, start_of(day_of(now)))
-    return NudgeDraft(0, title, tuple(names[one][:2] for one in reached), len(had))
+    names = delivery_reminders.names_by_id(session, recipients)
+    reminded_today = delivery_reminders.reminded_since(session, recipients, start_of(day_of(now)))
+    return NudgeDraft(0, title, tuple(names[person_id][:2] for person_id in recipients), len(reminded_today))
 
 
 def draft(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
     """Look, and keep what was looked at for `confirm`; nothing is sent. Raises `Refusal` for nobody."""
-    seen = look(session, catalog, author, about, now)
-    content = CampaignContent("reminder", target=f"{NUDGE}:{HOURS if about is None else about}")
-    audience = All() if about is None else manage.own(session, author, about).audience
-    made = manage.create(session, catalog, author, f"催学：{seen.about}"[:80], content, at_once(now), audience, now, delivery={KEY: True})
-    return replace(seen, id=made)
+    nudge_preview = preview(session, catalog, author, about, now)
+    content = CampaignContent("reminder", target=f"{NUDGE}:{HOURS_SUBJECT if about is None else about}")
+    audience = All() if about is None else manage.require_campaign(session, author, about).audience
+    campaign_id = manage.create(
+        session, catalog, author, f"催学：{nudge_preview.about}"[:80], content, immediate_schedule(now), audience, now, delivery={NUDGE_KEY: True}
+    )
+    return replace(nudge_preview, id=campaign_id)
 
 
 def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, now: datetime) -> int:
     """Send it, once, to those who still have not done it; how many. Raises `Refusal`."""
-    campaign = manage.own(session, author, draft_id, hold=True)
+    campaign = manage.require_campaign(session, author, draft_id, hold=True)
     target = campaign.content.target.partition(":")[2]
-    if KEY not in campaign.delivery or not target:
+    if NUDGE_KEY not in campaign.delivery or not target:
         raise Refusal(f"{draft_id} 不是催学的编号。发送「催学」重新开始。")
     if campaign.state != "draft":
         raise Refusal(f"催学 {draft_id} {STATE_LABELS[campaign.state]}，不会再发一次。")
-    if now - campaign.changed_at > GOOD_FOR:
+    if now - campaign.changed_at > DRAFT_VALID_FOR:
         raise Refusal(f"催学 {draft_id} 是两小时以前起草的，请重新发「催学」，看过名单再确认。")
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
-    reached = _people(session, catalog, author, None if target == HOURS else int(target), now)
-    if not reached:
+    recipients = _recipients(session, catalog, author, None if target == HOURS_SUBJECT else int(target), now)
+    if not recipients:
         raise Refusal("刚刚都完成了，没有要催的人。")
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
-    if delivery_reminders.owe(session, draft_id, now, reached, now) is None:
+    if delivery_reminders.queue_for_people(session, draft_id, now, recipients, now) is None:
         raise Refusal(f"催学 {draft_id} 已经发过了。")
-    audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(reached)} 人")
-    return len(reached)
+    audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(recipients)} 人")
+    return len(recipients)
 
 
-def _people(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> list[int]:
+def _recipients(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> list[int]:
     today = day_of(now)
     if about is None:
-        return behind(session, catalog, scope_of(session, author), today)
-    manage.own(session, author, about)
-    task = reminders.of_campaign(session, catalog.library.calendar, about, today)
+        return people_behind(session, catalog, author_scope(session, author), today)
+    manage.require_campaign(session, author, about)
+    task = reminders.last_task_of(session, catalog.library.calendar, about, today)
     if task is None:
         raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
     return delivery_reminders.open_people(session, task, today)
 
 
-def scope_of(session: Session, author: Author) -> Scope:
+def author_scope(session: Session, author: Author) -> Scope:
     """The units an administrator looks after, as reports know them."""
     if author.roots is None:
         return Scope()
@@ -129,31 +131,31 @@ def scope_of(session: Session, author: Author) -> Scope:
     return Scope(tuple(ids[path] for path in author.roots if path in ids))
 
 
-def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> list[int]:
+def people_behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> list[int]:
     """Who will miss the quota at the present pace, without those who are away today. Raises `UnknownYear`."""
-    need = quotas(catalog.policy, today)
+    year_quotas = quotas(catalog.policy, today)
     if not catalog.library.calendar.knows(today.year):
         raise UnknownYear(today.year)
-    year, away = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
-    found: list[int] = []
+    year, absences = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
+    person_ids: list[int] = []
     for person in forecast.people(session, scope, today, end_of(today)):
-        quota = forecast.quota_of(person.tier, need, catalog.policy, today)
-        stays = away.get(person.id, [])
+        quota = forecast.quota_of(person.tier, year_quotas, catalog.policy, today)
+        stays = absences.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue
         outlook = forecast_year(person.earned, today, year.span(today, person.joined_on, stays), quota)
         if outlook is not None and outlook.will_miss:
-            found.append(person.id)
-    return found
+            person_ids.append(person.id)
+    return person_ids
 
 
-def set_deadline(session: Session, author: Author, campaign_id: int, said: str, now: datetime) -> str:
+def set_deadline(session: Session, author: Author, campaign_id: int, typed: str, now: datetime) -> str:
     """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
-    campaign = manage.own(session, author, campaign_id, hold=True)
-    if campaign.state == "stopped" or KEY in campaign.delivery or delivery_reminders.done_by(campaign.content) is None:
+    campaign = manage.require_campaign(session, author, campaign_id, hold=True)
+    if campaign.state == "stopped" or NUDGE_KEY in campaign.delivery or delivery_reminders.done_by(campaign.content) is None:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
-    rule = read_deadline(said, day_of(now))
-    kept: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule
-    campaign_rows.change(session, replace(campaign, delivery=kept), now)
+    rule = parse_deadline(typed, day_of(now))
+    delivery: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule
+    campaign_rows.change(session, replace(campaign, delivery=delivery), now)
     audit.record(session, now, author.actor, author.via, "设定期限", f"campaign:{campaign_id}", detail=deadline_text(rule))
     return deadline_text(rule)

@@ -1,4 +1,4 @@
-"""Whether, when and where something that is owed is said: completion, leave, quiet hours, the arbiter, the order of channels."""
+"""Planning a batch of queued deliveries: whether each is still needed, when it may be sent, and on which channel."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent, render_content
 from bot.domain.contest.contest import contest_of
-from bot.domain.delivery.parcel import OutboundMessage
-from bot.domain.delivery.platform_limits import WECHAT_HOURS
-from bot.domain.delivery.quiet_hours import MIDST, RANK, TURN, URGENT, DeliveryRule, chosen_hour, quiet_until
+from bot.domain.delivery.outbound_message import OutboundMessage
+from bot.domain.delivery.platform_limits import WECHAT_WINDOW
+from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
 from bot.domain.exam.exam import GO_ON, exam_of
 from bot.domain.message import Address, Reply
 from bot.domain.people.person import Preference
 from bot.services.delivery import reminder_messages
 from bot.services.library.catalog import Catalog
 from bot.storage.delivery.queue import QueuedDelivery
-from bot.storage.delivery.recipients import ReachableAccount, RecipientFacts, known
+from bot.storage.delivery.recipients import ReachableAccount, RecipientFacts, recipient_facts
 
 DONE, GONE, VOID, REMINDED, ENDED = "已完成", "已离职", "已撤回", "今天已提醒过", "竞赛已结束"
 NOWHERE, TRIED, WINDOW = "没有可用渠道", "各渠道都没有送达", "微信 48 小时内没有互动"
 QUIET, CHOSEN, BUSY = "等免打扰时段结束", "等本人设定的时间", "等手头的任务做完"
-STUDY = ("lesson", "daily", "series", "digest")
+STUDY_KINDS = ("lesson", "daily", "series", "digest")
 """What comes at the hour that a person chose; a notice does not wait for it."""
 
-MADE_AT_ONCE = 200
+MAX_PERSONAL_TEXTS = 200
 """Texts made for one person each in one plan: each takes a handful of queries, and a plan is good for seconds only."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenChannels:
-    """The channels that are on, in the house's order; those closed for now with their moment; those that reach beyond WeChat's 48 hours."""
+    """The channels that are on, in the order of the settings; those closed for now with their moment; those that reach beyond WeChat's 48 hours."""
 
     on: tuple[str, ...]
     closed: Mapping[str, datetime] = field(default_factory=dict)
@@ -42,15 +42,18 @@ class OpenChannels:
 
 @dataclass(frozen=True, slots=True)
 class ReadyDelivery:
-    """Something that may be said now, on one channel. `heard` is when the person last spoke there; `beyond` when that need not be lately."""
+    """A delivery that may be sent now, on one channel, on which the person last spoke at `last_heard`.
 
-    owed: QueuedDelivery
-    parcel: OutboundMessage
+    `beyond_window`: the channel reaches people who have not spoken lately.
+    """
+
+    queued: QueuedDelivery
+    message: OutboundMessage
     rank: int
-    heard: datetime | None
-    others: int
+    last_heard: datetime | None
+    fallbacks: int
     """Further channels that may be tried when this one fails."""
-    beyond: bool = False
+    beyond_window: bool = False
 
 
 @dataclass(slots=True)
@@ -62,162 +65,168 @@ class DeliveryPlan:
     skip: list[tuple[int, str]] = field(default_factory=list)
 
 
-def plan(
+def plan_deliveries(
     session: Session,
     catalog: Catalog,
-    owed: Sequence[QueuedDelivery],
+    claimed: Sequence[QueuedDelivery],
     now: datetime,
-    doors: OpenChannels,
+    channels: OpenChannels,
     tried: Mapping[int, Collection[str]] | None = None,
 ) -> DeliveryPlan:
     """Sort a batch that was claimed; reads only. `tried` names the channels on which a delivery has failed already.
 
-    Of several that one person is owed the most urgent goes now, and the others after it, one at a time.
+    Of several for one person the most urgent goes now, and the others after it, one at a time.
     """
-    facts = known(session, owed, now)
-    order = sorted(owed, key=lambda each: (RANK.get(facts.content[each.occurrence_id].kind, URGENT + 1), each.id))
-    told_now, told_next = _told_apart(facts, order, now)
-    personal = _personal(session, catalog, facts, told_now, now)
-    made = DeliveryPlan(later=[(one.id, now, "") for one in told_next])
+    facts = recipient_facts(session, claimed, now)
+    order = sorted(claimed, key=lambda each: (PRIORITY.get(facts.content[each.occurrence_id].kind, URGENT_PRIORITY + 1), each.id))
+    personal_now, personal_next = _split_personal(facts, order, now)
+    personal = _personal_replies(session, catalog, facts, personal_now, now)
+    result = DeliveryPlan(later=[(delivery.id, now, "") for delivery in personal_next])
     served: set[int] = set()
-    rest = {one.id for one in told_next}
-    for one in order:
-        content, rule = facts.content[one.occurrence_id], facts.rule[one.occurrence_id]
-        if one.id in rest:
+    postponed = {delivery.id for delivery in personal_next}
+    for delivery in order:
+        content, rule = facts.content[delivery.occurrence_id], facts.rule[delivery.occurrence_id]
+        if delivery.id in postponed:
             continue
-        if reason := _needless(facts, one, content) or (DONE if personal.get(one.id, content) is None else ""):
-            made.skip.append((one.id, reason))
+        if reason := _skip_reason(facts, delivery, content) or (DONE if personal.get(delivery.id, content) is None else ""):
+            result.skip.append((delivery.id, reason))
             continue
-        rank = RANK.get(content.kind, URGENT + 1)
-        if (wait := _wait(facts, one, content, rule, now)) is not None:
-            made.later.append((one.id, *wait))
+        rank = PRIORITY.get(content.kind, URGENT_PRIORITY + 1)
+        if (wait := _waiting_until(facts, delivery, content, rule, now)) is not None:
+            result.later.append((delivery.id, *wait))
             continue
-        routes = _routes(facts, one, rule, now, doors, (tried or {}).get(one.id, ()))
+        routes = _routes(facts, delivery, rule, now, channels, (tried or {}).get(delivery.id, ()))
         if isinstance(routes, str):
-            made.skip.append((one.id, routes))
+            result.skip.append((delivery.id, routes))
             continue
         first = routes[0]
-        if (until := doors.closed.get(first.channel)) is not None and until > now:
-            made.later.append((one.id, until, "通道暂停中"))
-        elif one.person_id in served and rank > URGENT:
-            made.later.append((one.id, now + TURN, BUSY))
+        if (until := channels.closed.get(first.channel)) is not None and until > now:
+            result.later.append((delivery.id, until, "通道暂停中"))
+        elif delivery.person_id in served and rank > URGENT_PRIORITY:
+            result.later.append((delivery.id, now + BUSY_DELAY, BUSY))
         else:
-            served.add(one.person_id)
+            served.add(delivery.person_id)
             if content.kind == "reminder":
-                facts.reminded[one.person_id].add(one.id)
-            reply = personal.get(one.id) or render_content(content, catalog, facts.person[one.person_id], one.occurrence_id)
-            made.ready.append(_ready(facts, one, reply, rank, routes, doors))
-    return made
+                facts.reminded[delivery.person_id].add(delivery.id)
+            reply = personal.get(delivery.id) or render_content(content, catalog, facts.learner[delivery.person_id], delivery.occurrence_id)
+            result.ready.append(_ready_delivery(facts, delivery, reply, rank, routes, channels))
+    return result
 
 
-def _told_apart(facts: RecipientFacts, order: Sequence[QueuedDelivery], now: datetime) -> tuple[list[QueuedDelivery], list[QueuedDelivery]]:
+def _split_personal(facts: RecipientFacts, order: Sequence[QueuedDelivery], now: datetime) -> tuple[list[QueuedDelivery], list[QueuedDelivery]]:
     """What is made for one person each and may go: what is made now, and what the next plan makes, lest this one is stale before it is ready."""
-    mine = [one for one in order if reminder_messages.is_personal(facts.content[one.occurrence_id])]
+    personal = [delivery for delivery in order if reminder_messages.is_personal(facts.content[delivery.occurrence_id])]
     due = [
-        one
-        for one in mine
-        if not _needless(facts, one, facts.content[one.occurrence_id])
-        and _wait(facts, one, facts.content[one.occurrence_id], facts.rule[one.occurrence_id], now) is None
+        delivery
+        for delivery in personal
+        if not _skip_reason(facts, delivery, facts.content[delivery.occurrence_id])
+        and _waiting_until(facts, delivery, facts.content[delivery.occurrence_id], facts.rule[delivery.occurrence_id], now) is None
     ]
-    return due[:MADE_AT_ONCE], due[MADE_AT_ONCE:]
+    return due[:MAX_PERSONAL_TEXTS], due[MAX_PERSONAL_TEXTS:]
 
 
-def _personal(session: Session, catalog: Catalog, facts: RecipientFacts, owed: Sequence[QueuedDelivery], now: datetime) -> dict[int, Reply | None]:
+def _personal_replies(
+    session: Session, catalog: Catalog, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], now: datetime
+) -> dict[int, Reply | None]:
     """What is made for each person at the last moment: reminders, digests. None where meanwhile there is nothing to say."""
     wanted = {
-        one.id: (one.person_id, facts.content[one.occurrence_id]) for one in owed if reminder_messages.is_personal(facts.content[one.occurrence_id])
+        delivery.id: (delivery.person_id, facts.content[delivery.occurrence_id])
+        for delivery in deliveries
+        if reminder_messages.is_personal(facts.content[delivery.occurrence_id])
     }
-    return reminder_messages.told(session, catalog, wanted, now) if wanted else {}
+    return reminder_messages.personal_replies(session, catalog, wanted, now) if wanted else {}
 
 
-def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent) -> str:
+def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: CampaignContent) -> str:
     """Why nothing need be said any more; empty when it has to."""
-    who = one.person_id
-    if one.occurrence_id in facts.void:
+    person_id = delivery.person_id
+    if delivery.occurrence_id in facts.void:
         return VOID
-    if who in facts.left or who not in facts.person:
+    if person_id in facts.former or person_id not in facts.learner:
         return GONE
-    if who in facts.away:
-        return facts.away[who]
-    trial, contest, exam = facts.rule[one.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
-    if (contest in facts.ended or exam in facts.over) and not trial:
+    if person_id in facts.away:
+        return facts.away[person_id]
+    trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
+    if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
         return ENDED
     done = not trial and (
-        (content.lesson and (who, content.lesson) in facts.lessons)
-        or ((content.kind == "daily" or content.target == "每日") and who in facts.daily)
-        or (who, contest) in facts.played
-        or (who, exam) in facts.sat
-        or (one.occurrence_id, who) in facts.voted
-        or one.id in facts.read
+        (content.lesson and (person_id, content.lesson) in facts.done_lessons)
+        or ((content.kind == "daily" or content.target == "每日") and person_id in facts.done_daily)
+        or (person_id, contest) in facts.played_contests
+        or (person_id, exam) in facts.sat_exams
+        or (delivery.occurrence_id, person_id) in facts.voted
+        or delivery.id in facts.read
     )
     if done:
         return DONE
-    if content.kind == "reminder" and facts.reminded[who] - {one.id}:
+    if content.kind == "reminder" and facts.reminded[person_id] - {delivery.id}:
         return REMINDED
     return ""
 
 
-def _wait(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime) -> tuple[datetime, str] | None:
+def _waiting_until(
+    facts: RecipientFacts, delivery: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime
+) -> tuple[datetime, str] | None:
     """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (bot/docs/rules.md S28)."""
-    if (until := facts.examined.get(one.person_id)) is not None and content.target != GO_ON:
-        return min(until, now + TURN), BUSY
-    chosen = facts.chosen.get(one.person_id, Preference())
-    if rule.quiet and (until := quiet_until(now, chosen)) is not None:
+    if (until := facts.exam_until.get(delivery.person_id)) is not None and content.target != GO_ON:
+        return min(until, now + BUSY_DELAY), BUSY
+    preference = facts.preference.get(delivery.person_id, Preference())
+    if rule.quiet and (until := quiet_hours_end(now, preference)) is not None:
         return until, QUIET
-    if content.kind in STUDY and chosen.push_at and rule.quiet and (at := chosen_hour(now, chosen.push_at)) is not None:
-        return at, CHOSEN
-    if one.person_id in facts.busy and RANK.get(content.kind, URGENT + 1) > URGENT:
-        heard = max((account.heard for account in facts.accounts[one.person_id] if account.heard is not None), default=None)
-        if heard is not None and now - heard < MIDST:
-            return now + TURN, BUSY
+    if content.kind in STUDY_KINDS and preference.push_at and rule.quiet and (chosen_time := chosen_hour(now, preference.push_at)) is not None:
+        return chosen_time, CHOSEN
+    if delivery.person_id in facts.busy and PRIORITY.get(content.kind, URGENT_PRIORITY + 1) > URGENT_PRIORITY:
+        heard = max((account.last_heard for account in facts.accounts[delivery.person_id] if account.last_heard is not None), default=None)
+        if heard is not None and now - heard < ACTIVE_FOR:
+            return now + BUSY_DELAY, BUSY
     return None
 
 
 def _routes(
-    facts: RecipientFacts, one: QueuedDelivery, rule: DeliveryRule, now: datetime, doors: OpenChannels, tried: Collection[str]
+    facts: RecipientFacts, delivery: QueuedDelivery, rule: DeliveryRule, now: datetime, channels: OpenChannels, tried: Collection[str]
 ) -> list[ReachableAccount] | str:
     """Accounts in the order they are tried, or why there is none: the campaign's own order, then the channel that the person chose (设置), then the
     one that they used last. What is shut for now comes after what is open."""
-    accounts = [account for account in facts.accounts[one.person_id] if account.channel in doors.on]
+    accounts = [account for account in facts.accounts[delivery.person_id] if account.channel in channels.on]
     if rule.channels:
         accounts = [account for account in accounts if account.channel in rule.channels]
     if not accounts:
         return NOWHERE
-    left = [account for account in accounts if account.channel not in tried]
-    if not left or (tried and not rule.fallback):
+    untried = [account for account in accounts if account.channel not in tried]
+    if not untried or (tried and not rule.fallback):
         return TRIED
-    speakable = [account for account in left if account.channel != "wechat" or _reachable(account, now, doors)]
+    speakable = [account for account in untried if account.channel != "wechat" or _is_wechat_open(account, now, channels)]
     if not speakable:
         return WINDOW
-    first = facts.chosen.get(one.person_id, Preference()).channel
+    preferred = facts.preference.get(delivery.person_id, Preference()).channel
 
     def order(account: ReachableAccount) -> tuple[int, bool, bool, float, int]:
         named = rule.channels.index(account.channel) if rule.channels else 0
-        shut = doors.closed.get(account.channel, now) > now
+        shut = channels.closed.get(account.channel, now) > now
         return (
             named,
             shut and rule.fallback,
-            account.channel != first,
-            -(account.heard.timestamp() if account.heard else 0.0),
-            _place(account, doors),
+            account.channel != preferred,
+            -(account.last_heard.timestamp() if account.last_heard else 0.0),
+            _channel_order(account, channels),
         )
 
     return sorted(speakable, key=order)
 
 
-def _reachable(account: ReachableAccount, now: datetime, doors: OpenChannels) -> bool:
+def _is_wechat_open(account: ReachableAccount, now: datetime, channels: OpenChannels) -> bool:
     """WeChat lets customer-service messages through for 48 hours after somebody spoke (bot/docs/protocols.md#wechat-customer-service)."""
-    return "wechat" in doors.beyond_window or (account.heard is not None and now - account.heard < WECHAT_HOURS)
+    return "wechat" in channels.beyond_window or (account.last_heard is not None and now - account.last_heard < WECHAT_WINDOW)
 
 
-def _place(account: ReachableAccount, doors: OpenChannels) -> int:
-    return doors.on.index(account.channel)
+def _channel_order(account: ReachableAccount, channels: OpenChannels) -> int:
+    return channels.on.index(account.channel)
 
 
-def _ready(
-    facts: RecipientFacts, one: QueuedDelivery, reply: Reply, rank: int, routes: Sequence[ReachableAccount], doors: OpenChannels
+def _ready_delivery(
+    facts: RecipientFacts, delivery: QueuedDelivery, reply: Reply, rank: int, routes: Sequence[ReachableAccount], channels: OpenChannels
 ) -> ReadyDelivery:
     first = routes[0]
-    parcel = OutboundMessage(Address(first.channel, first.app, first.user), reply, f"d{one.id}")
-    others = len(routes) - 1 if facts.rule[one.occurrence_id].fallback else 0
-    return ReadyDelivery(one, parcel, rank, first.heard, others, first.channel in doors.beyond_window)
+    message = OutboundMessage(Address(first.channel, first.app, first.user), reply, f"d{delivery.id}")
+    fallbacks = len(routes) - 1 if facts.rule[delivery.occurrence_id].fallback else 0
+    return ReadyDelivery(delivery, message, rank, first.last_heard, fallbacks, first.channel in channels.beyond_window)

@@ -1,4 +1,4 @@
-"""How far a campaign has come, who was not reached and why; what the next one will cost; what was recalled."""
+"""How far a campaign's last occurrence has been delivered, who was not reached and why; and what became of recalls."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.campaign.campaign import DELIVERY_LABELS
-from bot.domain.delivery.parcel import SendReceipt
-from bot.domain.delivery.quiet_hours import progress_bar
+from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI
 from bot.storage.delivery import outcomes
 from bot.storage.delivery.outcomes import MissedPerson
 
-SHOWN = 10
-ENDED = ("sent", "failed", "unknown", "skipped")
+LINES_SHOWN = 10
+ENDED_STATES = ("sent", "failed", "unknown", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,58 +33,67 @@ class DeliveryProgress:
     missed: Sequence[MissedPerson]
 
     @property
-    def whole(self) -> int:
+    def total(self) -> int:
         return sum(self.counts.values())
 
     @property
     def ended(self) -> int:
-        return sum(self.counts.get(state, 0) for state in ENDED)
+        return sum(self.counts.get(state, 0) for state in ENDED_STATES)
 
     @property
     def share(self) -> float:
-        return self.ended / self.whole if self.whole else 1.0
+        return self.ended / self.total if self.total else 1.0
 
     @property
     def is_over(self) -> bool:
-        return self.ended == self.whole
+        return self.ended == self.total
 
     def __str__(self) -> str:
         due = self.due.astimezone(SHANGHAI).strftime("%m-%d %H:%M")
         states = "、".join(f"{label} {self.counts[state]}" for state, label in DELIVERY_LABELS.items() if self.counts.get(state))
         lines = [
             f"活动 {self.campaign_id}「{self.name}」{due} 这一次：",
-            f"{progress_bar(self.share)} {self.ended}/{self.whole}",
+            f"{_progress_bar(self.share)} {self.ended}/{self.total}",
             states or "没有可发的人",
         ]
-        lines += [f"· {DELIVERY_LABELS[state]}：{reason} {count} 人" for state, reason, count in self.reasons[:SHOWN]]
+        lines += [f"· {DELIVERY_LABELS[state]}：{reason} {count} 人" for state, reason, count in self.reasons[:LINES_SHOWN]]
         if self.missed:
-            names = "、".join(f"{one.name}（{one.staff_no}）" for one in self.missed[:SHOWN])
-            more = f" 等 {len(self.missed)} 人" if len(self.missed) > SHOWN else ""
+            names = "、".join(f"{person.name}（{person.staff_no}）" for person in self.missed[:LINES_SHOWN])
+            more = f" 等 {len(self.missed)} 人" if len(self.missed) > LINES_SHOWN else ""
             lines.append(f"没有送达：{names}{more}")
         return "\n".join(lines)
 
 
-def progress(session: Session, campaign_id: int) -> DeliveryProgress:
+def latest_progress(session: Session, campaign_id: int) -> DeliveryProgress:
     """The last time a campaign fell due. Raises `Refusal` when there is no such campaign, or it has not fallen due yet."""
-    last = outcomes.last(session, campaign_id)
-    if last is None:
+    last_occurrence = outcomes.last_occurrence(session, campaign_id)
+    if last_occurrence is None:
         raise Refusal(f"没有编号为 {campaign_id} 的活动。")
-    name, occurrence_id, due = last
+    name, occurrence_id, due = last_occurrence
     if occurrence_id is None or due is None:
         raise Refusal(f"活动 {campaign_id}「{name}」还没有发过，没有进度可看。")
-    counts = outcomes.counts(session, occurrence_id)
+    counts = outcomes.count_by_state(session, occurrence_id)
     return DeliveryProgress(
-        campaign_id, name, occurrence_id, due, counts, outcomes.reasons(session, occurrence_id), outcomes.missed(session, occurrence_id)
+        campaign_id, name, occurrence_id, due, counts, outcomes.count_reasons(session, occurrence_id), outcomes.missed_people(session, occurrence_id)
     )
 
 
-# ── Taking back ──
+def _progress_bar(share: float, width: int = 20) -> str:
+    """▓▓▓▓░░░░ for a share from 0 to 1."""
+    full = round(max(0.0, min(1.0, share)) * width)
+    return "▓" * full + "░" * (width - full)
+
+
+# ── Recalls ──
 
 NO_RECALL = "该通道不能撤回"
 
 
-def recalled(session: Session, receipts: Mapping[int, SendReceipt]) -> Counter[str]:
+def record_recalls(session: Session, receipts: Mapping[int, SendReceipt]) -> Counter[str]:
     """Write down what became of recalls, by delivery; how many of each."""
-    words = {ident: "已撤回" if one.outcome == "sent" else f"撤回失败：{one.error or one.outcome}" for ident, one in receipts.items()}
-    outcomes.noted(session, words)
-    return Counter(words.values())
+    notes = {
+        delivery_id: "已撤回" if receipt.outcome == "sent" else f"撤回失败：{receipt.error or receipt.outcome}"
+        for delivery_id, receipt in receipts.items()
+    }
+    outcomes.write_notes(session, notes)
+    return Counter(notes.values())

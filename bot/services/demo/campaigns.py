@@ -28,7 +28,7 @@ def demo_campaigns(session: Session, catalog: Catalog, now: datetime) -> list[in
 
     Started again, only the lesson is made anew, and not while the last one still waits to fall due.
     """
-    had = [one for one in campaign.everything(session) if one.created_by == AUTHOR.actor]
+    had = [one for one in campaign.all_campaigns(session) if one.created_by == AUTHOR.actor]
     made: list[int] = []
     if not any(one.name == FIRST and one.state == "running" for one in had):
         minute = (now.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)

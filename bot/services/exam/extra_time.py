@@ -11,7 +11,7 @@ from bot.domain.campaign.content import CampaignContent, clean_content
 from bot.domain.exam.exam import EXTENSION_LABELS, GO_ON, LONGEST_EXTENSION, SETTLE, Attempt, Exam, clock
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
-from bot.services.campaign.notifications import owe_at_once
+from bot.services.campaign.notifications import queue_now
 from bot.services.exam.manage import own
 from bot.storage.exam import attempts, extra_time
 from bot.storage.exam.extra_time import ExtraTimeRequest
@@ -72,7 +72,7 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
     audit.record(session, now, author.actor, author.via, f"批准{label}", f"extension:{extension_id}", detail=detail)
     text = f"考试《{exam.name}》已为您{label} {found.minutes} 分钟，新的截止时间 {clock(changed.deadline)}。"
     content = CampaignContent("invitation", title=f"考试{label}", text=text, target=GO_ON)
-    owe_at_once(session, f"考试{label}", content, PeopleAre((staff_no,)), now, delivery={"quiet": False})
+    queue_now(session, f"考试{label}", content, PeopleAre((staff_no,)), now, delivery={"quiet": False})
     approved = extra_time.asked(session, extension_id)
     assert approved is not None
     return approved, changed

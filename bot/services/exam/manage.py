@@ -11,7 +11,7 @@ from sqlmodel import Session
 from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule, at_once
+from bot.domain.campaign.schedule import Schedule, immediate_schedule
 from bot.domain.exam import blueprint as exam_blueprint
 from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Exam, WantedExam, best, target_of, when
@@ -83,7 +83,10 @@ def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedEx
         raise Refusal(f"出分规则只能是：{'、'.join(RESULT_LABELS.values())}。")
     exam_blueprint.whole(wanted.blueprint)
     return replace(
-        wanted, name=name, audience=manage.reach(session, author, wanted.audience), clause=campaign_content.clean_content(wanted.clause)[:200]
+        wanted,
+        name=name,
+        audience=manage.reachable_audience(session, author, wanted.audience),
+        clause=campaign_content.clean_content(wanted.clause)[:200],
     )
 
 
@@ -129,7 +132,7 @@ def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, no
     opens = max(exam.opens_at, now)
     campaign_id = _invite(session, catalog, author, exam, opens, now)
     if opens - now > BEFOREHAND:
-        notifications.announce(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
+        notifications.send_notice(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
     exams.publish(session, exam_id, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "发布考试", f"exam:{exam_id}", detail=f"活动 {campaign_id}")
     return own(session, author, exam_id)
@@ -138,15 +141,19 @@ def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, no
 def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
     """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
     content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=target_of(exam.id))
-    rhythm = at_once(opens) if opens == now else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
+    rhythm = (
+        immediate_schedule(opens)
+        if opens == now
+        else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
+    )
     delivery = {"by": day_of(exam.closes_at).isoformat()}
     campaign_id = manage.create(
         session, catalog, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
     )
-    manage.affordable(session, catalog, manage.own(session, author, campaign_id), now)
+    manage.require_quota(session, catalog, manage.require_campaign(session, author, campaign_id), now)
     campaign.set_state(session, campaign_id, "draft", "running", now)
     # A window that opens in the middle of a minute is due from the beginning of that minute on.
-    campaign.plan_from(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
+    campaign.set_planned_until(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
     return campaign_id
 
 
@@ -190,7 +197,7 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
     _take_back(session, catalog, cancelled, author, now)
     _end_invitation(session, author, exam, now)
     if exam.state == "published":
-        notifications.announce(
+        notifications.send_notice(
             session, f"考试《{exam.name}》取消", f"考试《{exam.name}》已取消：{campaign_content.clean_content(reason)[:200]}", now, exam.audience
         )
     audit.record(session, now, author.actor, author.via, "取消考试", f"exam:{exam_id}", detail=reason)
@@ -218,7 +225,7 @@ def _end_all(session: Session, catalog: Catalog, exam: Exam, now: datetime) -> i
 
 
 def _end_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
-    found = campaign.held(session, exam.campaign_id) if exam.campaign_id is not None else None
+    found = campaign.get_locked(session, exam.campaign_id) if exam.campaign_id is not None else None
     if found is not None and found.state in ("running", "paused", "done"):
         manage.stop(session, author, found.id, f"考试 {exam.id} 已结束或取消", now)
 
@@ -234,7 +241,7 @@ def release(session: Session, author: Author, exam_id: int, now: datetime) -> Ex
         raise Refusal(f"考试 {exam_id}《{exam.name}》正在更正，处理完才能公布。")
     exams.release(session, exam_id, now)
     sat = And((exam.audience, Not(ExamNotTaken(str(exam_id)))))
-    notifications.announce(session, f"考试《{exam.name}》成绩", f"考试《{exam.name}》成绩已公布，发送「考试 {exam_id}」查看。", now, sat)
+    notifications.send_notice(session, f"考试《{exam.name}》成绩", f"考试《{exam.name}》成绩已公布，发送「考试 {exam_id}」查看。", now, sat)
     audit.record(session, now, author.actor, author.via, "公布成绩", f"exam:{exam_id}")
     return own(session, author, exam_id)
 

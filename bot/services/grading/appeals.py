@@ -15,7 +15,7 @@ from bot.domain.exam.exam import best
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
 from bot.domain.times import chinese_day, day_of
-from bot.services.campaign.notifications import announce
+from bot.services.campaign.notifications import send_notice
 from bot.storage.exam import attempts, exams
 from bot.storage.grading import appeals, corrections
 from bot.storage.grading.appeals import ExamAppeal
@@ -57,7 +57,7 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, s
     found = appeals.waiting(session, sitting_id)
     assert found is not None
     if made is not None:
-        announce(session, "有新的申诉", f"申诉 #{made}：考试《{exam.name}》。请在 {chinese_day(found.due_on)}前答复，发「申诉」查看。", now)
+        send_notice(session, "有新的申诉", f"申诉 #{made}：考试《{exam.name}》。请在 {chinese_day(found.due_on)}前答复，发「申诉」查看。", now)
     return found
 
 
@@ -90,7 +90,7 @@ def answer(
     word = "准予" if granted else "维持原结果"
     linked = f"；更正 {correction_id}" if correction_id is not None else ""
     audit.record(session, now, author.actor, author.via, "答复申诉", f"appeal:{number}", detail=f"{found.staff_no}；{word}；{said}{linked}")
-    announce(session, "申诉有了答复", f"您对考试《{found.exam}》的申诉 #{number}：{word}。{said}", now, PeopleAre((found.staff_no,)))
+    send_notice(session, "申诉有了答复", f"您对考试《{found.exam}》的申诉 #{number}：{word}。{said}", now, PeopleAre((found.staff_no,)))
     done = appeals.get(session, number)
     assert done is not None
     return done

@@ -11,15 +11,15 @@ from sqlmodel import Session
 
 from bot.domain.campaign.campaign import SYSTEM, Author
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import at_once
+from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.grading.correction import SCOPES, Amendment, regrade
 from bot.domain.library.question import Question
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
 from bot.domain.text import segmentation
 from bot.domain.times import day_of
-from bot.services.campaign.notifications import announce
-from bot.services.delivery.correction_messages import target_of
+from bot.services.campaign.notifications import send_notice
+from bot.services.delivery.correction_messages import notice_target
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
 from bot.services.library.catalog import Catalog
@@ -148,7 +148,7 @@ def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCo
     if asks and is_new and names_needed(catalog, now) >= TWO:
         name = load_subject(session, author, found.scope, found.ref).name
         text = f"{SCOPES[found.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
-        announce(session, "更正待确认", text, now)
+        send_notice(session, "更正待确认", text, now)
     return found
 
 
@@ -290,10 +290,10 @@ def _tell(session: Session, found: CorrectionRecord, impact: CorrectionImpact, n
     people = sorted({one.person_id for one in impact.ripples if one.changes})
     if not people:
         return
-    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=target_of(found.id))
+    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=notice_target(found.id))
     name = f"成绩更正：{impact.name}"[:80]
-    campaign_id = campaign.add(session, name, content, at_once(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
-    reminders.owe(session, campaign_id, now, people, now)
+    campaign_id = campaign.add(session, name, content, immediate_schedule(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
+    reminders.queue_for_people(session, campaign_id, now, people, now)
 
 
 def _got(session: Session, correction_id: int) -> CorrectionRecord:

@@ -1,7 +1,4 @@
-"""What became of deliveries: counted, told by name and reason, exported line by line, taken back.
-
-What people answer to a delivery: that they have read it, what they choose in a poll.
-"""
+"""What became of deliveries: counts, reasons, export and recall; and what people answered to them, 已阅 and votes."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from sqlmodel import Session
 from bot.storage.db.query import Statement, stream
 from bot.storage.tables.columns import moment, stamp
 
-NAMED = 500
-RECALLABLE = timedelta(hours=24)
+MAX_NAMED = 500
+RECALL_WITHIN = timedelta(hours=24)
 """WeCom and DingTalk take back for a day (bot/docs/protocols.md#wecom-send, #dingtalk-notification)."""
 
 _LAST = Statement(
@@ -58,37 +55,38 @@ class MissedPerson:
     error: str
 
 
-def last(session: Session, campaign_id: int) -> tuple[str, int | None, datetime | None] | None:
+def last_occurrence(session: Session, campaign_id: int) -> tuple[str, int | None, datetime | None] | None:
     """A campaign's name and the last time it went out; None for an unknown campaign."""
     row = _LAST.one(session, id=campaign_id)
     return None if row is None else (row[0], row[1], None if row[2] is None else moment(row[2]))
 
 
-def counts(session: Session, occurrence_id: int) -> dict[str, int]:
+def count_by_state(session: Session, occurrence_id: int) -> dict[str, int]:
+    """Deliveries of an occurrence by state."""
     return {row[0]: int(row[1]) for row in _COUNTS.all(session, id=occurrence_id)}
 
 
-def reasons(session: Session, occurrence_id: int) -> list[tuple[str, str, int]]:
+def count_reasons(session: Session, occurrence_id: int) -> list[tuple[str, str, int]]:
     """(state, reason, how many), the most frequent first."""
     return [(row[0], row[1], int(row[2])) for row in _REASONS.all(session, id=occurrence_id)]
 
 
-def missed(session: Session, occurrence_id: int) -> list[MissedPerson]:
+def missed_people(session: Session, occurrence_id: int) -> list[MissedPerson]:
     """Those who were not reached, by name; the first few hundred."""
-    return [MissedPerson(*row) for row in _MISSED.all(session, id=occurrence_id, n=NAMED)]
+    return [MissedPerson(*row) for row in _MISSED.all(session, id=occurrence_id, n=MAX_NAMED)]
 
 
-def take_back(session: Session, now: datetime) -> list[tuple[int, str, str]]:
+def claim_recalls(session: Session, now: datetime) -> list[tuple[int, str, str]]:
     """(delivery, channel, the platform's id) of what went out in occurrences that are void; each is given to one caller only."""
-    return [tuple(row) for row in _TAKE_BACK.all(session, since=stamp(now - RECALLABLE))]
+    return [tuple(row) for row in _TAKE_BACK.all(session, since=stamp(now - RECALL_WITHIN))]
 
 
-def noted(session: Session, words: Mapping[int, str]) -> None:
+def write_notes(session: Session, notes: Mapping[int, str]) -> None:
     """A word beside each delivery that went out."""
-    _NOTE.many(session, [{"id": ident, "error": said[:500]} for ident, said in words.items()])
+    _NOTE.many(session, [{"id": delivery_id, "error": note[:500]} for delivery_id, note in notes.items()])
 
 
-def lines(session: Session, between: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def export_lines(session: Session, between: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Each delivery with the fields of the operator's contract."""
     for row in stream(session, _EXPORT, between):
         yield dict(zip(FIELDS, row, strict=True))
@@ -102,14 +100,14 @@ _VOTED = Statement("SELECT choice FROM vote WHERE occurrence_id = :id AND person
 _VOTES = Statement("SELECT choice, COUNT(*) FROM vote WHERE occurrence_id = :id GROUP BY choice")
 
 
-def read(session: Session, occurrence_id: int, person_id: int, at: datetime) -> bool | None:
+def mark_read(session: Session, occurrence_id: int, person_id: int, at: datetime) -> bool | None:
     """True for the first 已阅, False for one after, None from somebody to whom it was not addressed."""
     if _MINE.one(session, id=occurrence_id, person_id=person_id) is None:
         return None
     return _READ.run(session, id=occurrence_id, person_id=person_id, at=stamp(at)) == 1
 
 
-def receipts(session: Session, occurrence_id: int) -> int:
+def count_receipts(session: Session, occurrence_id: int) -> int:
     return int(_RECEIPTS.one(session, id=occurrence_id)[0])
 
 
@@ -121,5 +119,5 @@ def vote(session: Session, occurrence_id: int, person_id: int, choice: str, at: 
     return str(_VOTED.one(session, id=occurrence_id, person_id=person_id)[0])
 
 
-def votes(session: Session, occurrence_id: int) -> Counter[str]:
+def count_votes(session: Session, occurrence_id: int) -> Counter[str]:
     return Counter({row[0]: int(row[1]) for row in _VOTES.all(session, id=occurrence_id)})

@@ -1,4 +1,4 @@
-"""What is owed to people, claimed by one replica at a time, begun just before it is said, settled by what the platform answered.
+"""The delivery queue: rows are claimed by one replica at a time, begun just before they are sent, settled by what the platform answered.
 
 A claim only reserves: the row stays `queued`, with its holder, and comes back by itself when the holder dies. `begin` makes it `sending` with a
 lease, in a commit of its own before the platform is called; a lease that ends without word becomes `unknown`, which nobody sends again by itself.
@@ -19,10 +19,10 @@ from bot.storage.db.query import Statement
 from bot.storage.system import switches
 from bot.storage.tables.columns import moment, stamp
 
-TRIES = 8
-PATIENCE = timedelta(hours=6)
+MAX_TRIES = 8
+MIN_RETRY_PERIOD = timedelta(hours=6)
 """Something that fails for now is given up after so many tries, and not before so long."""
-LONGEST_WAIT = 1800.0
+MAX_RETRY_SECONDS = 1800.0
 
 # The campaigns whose deliveries wait, and the emergency switch; asked in the statement itself, so that there is no moment between.
 _MAY_GO = """campaign_id NOT IN (SELECT id FROM campaign WHERE state IN ('paused', 'stopped'))
@@ -35,7 +35,7 @@ _CLAIM_SQLITE = Statement(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY
 _CLAIM_POSTGRES = Statement(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY_GO, locked="FOR UPDATE SKIP LOCKED"))
 _BEGIN = """UPDATE delivery SET state = 'sending', lease_until = :until, channel = :channel, tries = tries + 1
     WHERE id IN ({ids}) AND state = 'queued' AND holder = :holder AND {may_go} AND {once_a_day} RETURNING id"""
-# Two replicas that plan at the same moment do not see each other's reminder; whoever begins does (services/delivery/send.py: one at a time).
+# Two replicas that plan at the same moment do not see each other's reminder; whoever begins does (bot/services/delivery/send.py: one at a time).
 _ONCE_A_DAY = """(campaign_id NOT IN (SELECT id FROM campaign WHERE kind = 'reminder') OR NOT EXISTS (
         SELECT 1 FROM delivery o JOIN campaign c ON c.id = o.campaign_id
         WHERE o.person_id = delivery.person_id AND o.id <> delivery.id AND o.state IN ('sent', 'sending', 'unknown') AND c.kind = 'reminder'
@@ -86,14 +86,14 @@ def claim(session: Session, holder: str, now: datetime, limit: int, lease_second
     rows = (_CLAIM_SQLITE if sqlite else _CLAIM_POSTGRES).all(
         session, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=lease_seconds)), limit=limit, paused=switches.PAUSED
     )
-    return sorted((QueuedDelivery(row[0], row[1], row[2], row[3], row[4], moment(row[5])) for row in rows), key=lambda one: one.id)
+    return sorted((QueuedDelivery(row[0], row[1], row[2], row[3], row[4], moment(row[5])) for row in rows), key=lambda delivery: delivery.id)
 
 
 def begin(session: Session, ids: Collection[int], holder: str, channel: str, now: datetime, lease_seconds: float) -> set[int]:
     """Those that are still this holder's and may still go, a reminder only as the first of its day: from the commit on they may have arrived."""
     if not ids:
         return set()
-    text = _BEGIN.format(ids=", ".join(str(int(one)) for one in ids), may_go=_MAY_GO, once_a_day=_ONCE_A_DAY)
+    text = _BEGIN.format(ids=", ".join(str(int(delivery_id)) for delivery_id in ids), may_go=_MAY_GO, once_a_day=_ONCE_A_DAY)
     morning = start_of(day_of(now))
     values = {"until": stamp(now + timedelta(seconds=lease_seconds)), "today": stamp(morning), "yesterday": stamp(morning - timedelta(days=1))}
     return {row[0] for row in Statement(text).all(session, holder=holder, channel=channel, paused=switches.PAUSED, **values)}
@@ -105,28 +105,30 @@ def settle(session: Session, results: Sequence[SendResult], holder: str, now: da
         session,
         [
             {
-                "id": one.id,
+                "id": result.id,
                 "holder": holder,
-                "state": one.state,
-                "sent_at": stamp(now) if one.state == "sent" else None,
-                "platform_id": one.platform_id,
-                "error": one.error[:500],
-                "not_before": None if one.not_before is None else stamp(one.not_before),
-                "untried": 0 if one.counted else 1,
+                "state": result.state,
+                "sent_at": stamp(now) if result.state == "sent" else None,
+                "platform_id": result.platform_id,
+                "error": result.error[:500],
+                "not_before": None if result.not_before is None else stamp(result.not_before),
+                "untried": 0 if result.counted else 1,
             }
-            for one in results
+            for result in results
         ],
     )
 
 
-def skip(session: Session, why: Iterable[tuple[int, str]], holder: str) -> None:
+def skip(session: Session, reasons: Iterable[tuple[int, str]], holder: str) -> None:
     """They need not be sent any more, each for its reason."""
-    _SKIP.many(session, [{"id": one, "error": reason, "holder": holder} for one, reason in why])
+    _SKIP.many(session, [{"id": delivery_id, "error": reason, "holder": holder} for delivery_id, reason in reasons])
 
 
-def put_off(session: Session, until: Iterable[tuple[int, datetime, str]], holder: str) -> None:
+def put_off(session: Session, postponed: Iterable[tuple[int, datetime, str]], holder: str) -> None:
     """Not now: each may be claimed again, by anybody, from its moment on."""
-    _PUT_OFF.many(session, [{"id": one, "until": stamp(at), "error": why, "holder": holder} for one, at, why in until])
+    _PUT_OFF.many(
+        session, [{"id": delivery_id, "until": stamp(not_before), "error": reason, "holder": holder} for delivery_id, not_before, reason in postponed]
+    )
 
 
 def release(session: Session, holder: str, now: datetime) -> int:
@@ -134,19 +136,19 @@ def release(session: Session, holder: str, now: datetime) -> int:
     return _RELEASE.run(session, holder=holder, now=stamp(now))
 
 
-def sweep(session: Session, now: datetime) -> int:
+def expire_leases(session: Session, now: datetime) -> int:
     """How many leases ended without word; nobody sends those again by itself."""
     return _SWEEP.run(session, now=stamp(now))
 
 
-def again_at(tries: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
+def retry_at(tries: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
     """When to try again what surely did not arrive; None to give it up."""
-    if tries >= TRIES and now - created_at >= PATIENCE:
+    if tries >= MAX_TRIES and now - created_at >= MIN_RETRY_PERIOD:
         return None
-    return now + timedelta(seconds=max(retry_after or 0.0, min(5.0 * 2 ** min(tries, 16), LONGEST_WAIT)))
+    return now + timedelta(seconds=max(retry_after or 0.0, min(5.0 * 2 ** min(tries, 16), MAX_RETRY_SECONDS)))
 
 
-def waiting(session: Session) -> tuple[int, datetime | None, int]:
+def queue_depth(session: Session) -> tuple[int, datetime | None, int]:
     """How many are queued, since when the oldest has been due, how many are under way."""
     count, oldest = _WAITING.one(session)
     return int(count), None if oldest is None else moment(oldest), int(_SENDING.one(session)[0])

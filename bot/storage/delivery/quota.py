@@ -1,7 +1,4 @@
-"""What was used of the platforms' limits: rows that all replicas share, so that together they stay under the share the house allows itself.
-
-What may still be said to a follower, and what a platform tells afterwards of what was said.
-"""
+"""What was used of the platforms' limits, in rows that all replicas share, and how long a WeChat follower may still be written to."""
 
 from __future__ import annotations
 
@@ -10,14 +7,14 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.delivery.platform_limits import WECHAT_HOURS, WECHAT_MESSAGES, PlatformLimit, Window
+from bot.domain.delivery.platform_limits import WECHAT_MESSAGES, WECHAT_WINDOW, PlatformLimit, Window
 from bot.domain.times import day_of
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 LOCK = 7_235_002
-"""PostgreSQL's advisory lock of all budgets: one lock, so that two replicas never wait for each other crosswise."""
-KEPT = timedelta(days=70)
+"""PostgreSQL's advisory lock of all quotas: one lock, so that two replicas never wait for each other crosswise."""
+KEPT_FOR = timedelta(days=70)
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(:n)")
 _USED = Statement("SELECT COALESCE(SUM(used), 0) FROM budget WHERE name = :name AND began >= :since")
@@ -32,7 +29,7 @@ _ROWS = "SELECT name, began, used FROM budget WHERE began >= :since AND name IN 
 
 
 class QuotaAccount:
-    """The budgets as one transaction sees them: look, mark what is spent, `close` writes it. Nobody else spends meanwhile."""
+    """The quotas as one transaction sees them: look, mark what is spent, `close` writes it. Nobody else spends meanwhile."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -49,40 +46,40 @@ class QuotaAccount:
         for name, _, used in _rows(self._session, names, since):
             self._used[name, since] += used
 
-    def left(self, name: str, room: int, window: Window, now: datetime) -> int:
+    def left(self, name: str, usable: int, window: Window, now: datetime) -> int:
         since = stamp(window.since(now))
         used = self._used.get((name, since))
         if used is None:
             used = self._used[name, since] = int(_USED.one(self._session, name=name, since=since)[0])
-        return max(0, room - used)
+        return max(0, usable - used)
 
-    def spend(self, name: str, window: Window, n: int, now: datetime) -> None:
-        since, began = stamp(window.since(now)), stamp(window.began(now))
-        self._used[name, since] = self._used.get((name, since), 0) + n
-        self._spent[name, began] = self._spent.get((name, began), 0) + n
+    def spend(self, name: str, window: Window, amount: int, now: datetime) -> None:
+        since, began = stamp(window.since(now)), stamp(window.start(now))
+        self._used[name, since] = self._used.get((name, since), 0) + amount
+        self._spent[name, began] = self._spent.get((name, began), 0) + amount
 
     def close(self) -> None:
-        _SPEND.many(self._session, [{"name": name, "began": began, "n": n} for (name, began), n in sorted(self._spent.items()) if n])
+        _SPEND.many(self._session, [{"name": name, "began": began, "n": amount} for (name, began), amount in sorted(self._spent.items()) if amount])
         self._spent.clear()
 
 
-def take(session: Session, name: str, limit: int, window: Window, n: int, now: datetime) -> int:
+def take(session: Session, name: str, limit: int, window: Window, wanted: int, now: datetime) -> int:
     """How many of `n` are granted: as many as still fit under `limit` in the window; they count as used from now on."""
-    purse = QuotaAccount(session)
-    granted = min(n, purse.left(name, limit, window, now))
-    purse.spend(name, window, granted, now)
-    purse.close()
+    account = QuotaAccount(session)
+    granted = min(wanted, account.left(name, limit, window, now))
+    account.spend(name, window, granted, now)
+    account.close()
     return granted
 
 
 def _rows(session: Session, names: Sequence[str], since: str) -> Iterator[tuple[str, str, int]]:
-    for at in range(0, len(names), 500):
-        values = {f"n{n}": name for n, name in enumerate(names[at : at + 500])}
-        text = _ROWS.format(names=", ".join(f":{one}" for one in values))
+    for start in range(0, len(names), 500):
+        values = {f"n{n}": name for n, name in enumerate(names[start : start + 500])}
+        text = _ROWS.format(names=", ".join(f":{parameter}" for parameter in values))
         yield from ((row[0], row[1], int(row[2])) for row in Statement(text).all(session, since=since, **values))
 
 
-def parts(session: Session, windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, datetime, int]]:
+def used_by_part(session: Session, windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, datetime, int]]:
     """What was used in each part of the windows that lie around `now`, by name: (name, when the part began, how much)."""
     by_since: dict[str, list[str]] = {}
     for name, window in windows.items():
@@ -91,34 +88,34 @@ def parts(session: Session, windows: Mapping[str, Window], now: datetime) -> Ite
         yield from ((name, moment(began), used) for name, began, used in _rows(session, names, since))
 
 
-def left(session: Session, limits: Iterable[PlatformLimit], accounts: dict[str, int], now: datetime) -> dict[str, int]:
+def remaining(session: Session, limits: Iterable[PlatformLimit], accounts: dict[str, int], now: datetime) -> dict[str, int]:
     """What is left of each limit that is not a person's, by its key; reads only."""
-    found: dict[str, int] = {}
+    remaining: dict[str, int] = {}
     for limit in limits:
         if not limit.per_person:
             used = _USED.one(session, name=limit.key(), since=stamp(limit.window.since(now)))[0]
-            found[limit.key()] = max(0, limit.room(accounts.get(limit.channel, 0)) - int(used))
-    return found
+            remaining[limit.key()] = max(0, limit.usable(accounts.get(limit.channel, 0)) - int(used))
+    return remaining
 
 
 def forget(session: Session, now: datetime) -> int:
     """Drop what no window looks at any more."""
-    return _FORGET.run(session, before=stamp(now - KEPT)) + _FORGET_SHORT.run(session, before=stamp(now - timedelta(days=3)))
+    return _FORGET.run(session, before=stamp(now - KEPT_FOR)) + _FORGET_SHORT.run(session, before=stamp(now - timedelta(days=3)))
 
 
-def since_heard(user: str) -> str:
+def wechat_row_name(user: str) -> str:
     """The name of the row that counts WeChat's messages since a person's own, which `began` names."""
     return f"wechat/person/window/{user}"
 
 
-def heard_used(session: Session, user: str, heard: datetime) -> int:
-    row = _AT.one(session, name=since_heard(user), began=stamp(heard))
+def used_since_heard(session: Session, user: str, heard: datetime) -> int:
+    row = _AT.one(session, name=wechat_row_name(user), began=stamp(heard))
     return 0 if row is None else int(row[0])
 
 
-def spend_since_heard(session: Session, user: str, heard: datetime, n: int) -> None:
+def spend_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
     """Count `n` more; below zero gives back."""
-    _SPEND.run(session, name=since_heard(user), began=stamp(heard), n=n)
+    _SPEND.run(session, name=wechat_row_name(user), began=stamp(heard), n=messages)
 
 
 _LAST = Statement("SELECT MAX(arrived_at) FROM inbox WHERE channel = :channel AND sender = :user")
@@ -135,22 +132,22 @@ def last_heard(session: Session, channel: str, user: str) -> datetime | None:
     return None if row is None or row[0] is None else moment(row[0])
 
 
-def window_open(session: Session, user: str, now: datetime) -> bool:
+def is_wechat_open(session: Session, user: str, now: datetime) -> bool:
     """True when a follower spoke less than 48 hours ago and what that opened is not used up (bot/docs/protocols.md#wechat-customer-service).
 
-    Counts nothing: the delivery that is under way has counted itself already (services/delivery.py). A tap opens less than a sentence does and
-    is not told from one here; what the platform refuses then goes the other way.
+    Counts nothing: the delivery that is under way has counted itself already (bot/services/delivery/send.py). A tap opens less than a
+    sentence does and is not told from one here; what the platform refuses then goes the other way.
     """
     heard = last_heard(session, "wechat", user)
-    return heard is not None and now - heard < WECHAT_HOURS and heard_used(session, user, heard) <= WECHAT_MESSAGES
+    return heard is not None and now - heard < WECHAT_WINDOW and used_since_heard(session, user, heard) <= WECHAT_MESSAGES
 
 
-def came_to_nothing(session: Session, channel: str, platform_id: str, error: str, since: datetime) -> int:
+def mark_failed(session: Session, channel: str, platform_id: str, error: str, since: datetime) -> int:
     """Mark what was sent since then under this id as failed after all; how many rows that were."""
     return _FAILED.run(session, channel=channel, platform_id=platform_id, error=error, since=stamp(since))
 
 
-def count_public(session: Session, what: str, n: int, now: datetime) -> None:
+def count_public(session: Session, subject: str, count: int, now: datetime) -> None:
     """Numbers of the public side, which belong to nobody on the roll (bot/docs/rules.md A27)."""
-    if n:
-        _COUNT.run(session, day=day_of(now).isoformat(), what=what, n=n)
+    if count:
+        _COUNT.run(session, day=day_of(now).isoformat(), what=subject, n=count)

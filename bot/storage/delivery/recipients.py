@@ -1,4 +1,4 @@
-"""What has to be known of people before something owed to them is said: read for a whole batch at once, whatever its size."""
+"""The facts about recipients that a delivery plan needs, read for a whole batch at once, whatever its size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlmodel import Session
 from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest.contest import contest_of
-from bot.domain.delivery.quiet_hours import DeliveryRule, delivery_rule
+from bot.domain.delivery.quiet_hours import DeliveryRule, delivery_rule_from_json
 from bot.domain.exam.exam import exam_of
 from bot.domain.people.person import Learner, Preference
 from bot.domain.times import day_of, start_of
@@ -22,7 +22,7 @@ from bot.storage.db.query import Statement
 from bot.storage.delivery.queue import QueuedDelivery
 from bot.storage.tables.columns import moment, stamp
 
-AT_ONCE = 500
+BATCH = 500
 
 _TIMES = "SELECT id, content, state FROM occurrence WHERE id IN ({ids})"
 _CAMPAIGNS = "SELECT id, content, delivery FROM campaign WHERE id IN ({ids})"
@@ -56,7 +56,7 @@ class ReachableAccount:
     channel: str
     user: str
     app: str = ""
-    heard: datetime | None = None
+    last_heard: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -66,20 +66,20 @@ class RecipientFacts:
     content: dict[int, CampaignContent] = field(default_factory=dict)
     rule: dict[int, DeliveryRule] = field(default_factory=dict)
     void: set[int] = field(default_factory=set)
-    person: dict[int, Learner] = field(default_factory=dict)
-    left: set[int] = field(default_factory=set)
+    learner: dict[int, Learner] = field(default_factory=dict)
+    former: set[int] = field(default_factory=set)
     accounts: dict[int, list[ReachableAccount]] = field(default_factory=lambda: defaultdict(list))
-    chosen: dict[int, Preference] = field(default_factory=dict)
+    preference: dict[int, Preference] = field(default_factory=dict)
     away: dict[int, str] = field(default_factory=dict)
     busy: set[int] = field(default_factory=set)
-    lessons: set[tuple[int, str]] = field(default_factory=set)
-    daily: set[int] = field(default_factory=set)
-    played: set[tuple[int, int]] = field(default_factory=set)
-    ended: set[int] = field(default_factory=set)
-    sat: set[tuple[int, int]] = field(default_factory=set)
-    over: set[int] = field(default_factory=set)
-    examined: dict[int, datetime] = field(default_factory=dict)
-    """Who is at an exam, until when."""
+    done_lessons: set[tuple[int, str]] = field(default_factory=set)
+    done_daily: set[int] = field(default_factory=set)
+    played_contests: set[tuple[int, int]] = field(default_factory=set)
+    ended_contests: set[int] = field(default_factory=set)
+    sat_exams: set[tuple[int, int]] = field(default_factory=set)
+    ended_exams: set[int] = field(default_factory=set)
+    exam_until: dict[int, datetime] = field(default_factory=dict)
+    """Until when somebody sits an exam."""
     voted: set[tuple[int, int]] = field(default_factory=set)
     read: set[int] = field(default_factory=set)
     reminded: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -88,93 +88,93 @@ class RecipientFacts:
 def _rows(session: Session, text: str, ids: Collection[int], names: Sequence[str] = (), **values: Any) -> Iterator[Any]:
     """The rows of a statement about many ids, a few hundred at a time; `names` are bound."""
     bound = {f"n{n}": name for n, name in enumerate(names)}
-    listed, wanted = ", ".join(f":{one}" for one in bound) or "NULL", sorted(ids)
-    for at in range(0, len(wanted), AT_ONCE):
-        part = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        yield from Statement(text.format(ids=part, names=listed)).all(session, **bound, **values)
+    listed, wanted = ", ".join(f":{parameter}" for parameter in bound) or "NULL", sorted(ids)
+    for start in range(0, len(wanted), BATCH):
+        batch = ", ".join(str(int(parameter)) for parameter in wanted[start : start + BATCH])
+        yield from Statement(text.format(ids=batch, names=listed)).all(session, **bound, **values)
 
 
-def known(session: Session, owed: Sequence[QueuedDelivery], now: datetime) -> RecipientFacts:
-    """Read all that `services/delivery.py` plans with; some statements for each five hundred people."""
-    found, today = RecipientFacts(), day_of(now)
-    people = {one.person_id for one in owed}
-    occurrences = {one.occurrence_id: one.campaign_id for one in owed}
-    _plans(session, found, occurrences)
-    for ident, staff_no, name, tier, left_on in _rows(session, _PEOPLE, people):
-        found.person[ident] = Learner(ident, staff_no, name, tier, frozenset())
+def recipient_facts(session: Session, deliveries: Sequence[QueuedDelivery], now: datetime) -> RecipientFacts:
+    """Read all that bot/services/delivery/plan.py plans with; some statements for each five hundred people."""
+    facts, today = RecipientFacts(), day_of(now)
+    people = {delivery.person_id for delivery in deliveries}
+    occurrences = {delivery.occurrence_id: delivery.campaign_id for delivery in deliveries}
+    _read_contents(session, facts, occurrences)
+    for person_id, staff_no, name, tier, left_on in _rows(session, _PEOPLE, people):
+        facts.learner[person_id] = Learner(person_id, staff_no, name, tier, frozenset())
         if left_on is not None and left_on < today.isoformat():
-            found.left.add(ident)
-    for ident, *rest in _rows(session, _CHOSEN, people):
-        found.chosen[ident] = Preference(rest[0], rest[1], rest[2], bool(rest[3]), rest[4])
-    for ident, kind in _rows(session, _AWAY, people, day=today.isoformat()):
-        found.away[ident] = "借调" if kind == "secondment" else "请假"
-    found.busy.update(row[0] for row in _rows(session, _BUSY, people))
-    found.examined.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
-    found.accounts.update(accounts(session, people))
-    _finished(session, found, owed, people, now)
-    return found
+            facts.former.add(person_id)
+    for person_id, *preference in _rows(session, _CHOSEN, people):
+        facts.preference[person_id] = Preference(preference[0], preference[1], preference[2], bool(preference[3]), preference[4])
+    for person_id, kind in _rows(session, _AWAY, people, day=today.isoformat()):
+        facts.away[person_id] = "借调" if kind == "secondment" else "请假"
+    facts.busy.update(row[0] for row in _rows(session, _BUSY, people))
+    facts.exam_until.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
+    facts.accounts.update(reachable_accounts(session, people))
+    _read_finished(session, facts, deliveries, people, now)
+    return facts
 
 
-def _plans(session: Session, found: RecipientFacts, occurrences: dict[int, int]) -> None:
+def _read_contents(session: Session, facts: RecipientFacts, occurrences: dict[int, int]) -> None:
     of_campaign: dict[int, CampaignContent] = {}
     rules: dict[int, DeliveryRule] = {}
     for ident, content, delivery in _rows(session, _CAMPAIGNS, set(occurrences.values())):
-        of_campaign[ident], rules[ident] = campaign_content.content_from_json(json.loads(content)), delivery_rule(json.loads(delivery))
+        of_campaign[ident], rules[ident] = campaign_content.content_from_json(json.loads(content)), delivery_rule_from_json(json.loads(delivery))
     for ident, content, state in _rows(session, _TIMES, set(occurrences)):
         campaign = occurrences[ident]
-        found.content[ident] = campaign_content.content_from_json(json.loads(content)) if content else of_campaign[campaign]
-        found.rule[ident] = rules[campaign]
+        facts.content[ident] = campaign_content.content_from_json(json.loads(content)) if content else of_campaign[campaign]
+        facts.rule[ident] = rules[campaign]
         if state == "void":
-            found.void.add(ident)
+            facts.void.add(ident)
 
 
-def accounts(session: Session, people: Collection[int]) -> dict[int, list[ReachableAccount]]:
+def reachable_accounts(session: Session, people: Collection[int]) -> dict[int, list[ReachableAccount]]:
     """Every account of some people, with the app and the moment in which they last spoke there."""
-    found: dict[int, list[ReachableAccount]] = defaultdict(list)
-    rows = list(_rows(session, _ACCOUNTS, people))
+    by_person: dict[int, list[ReachableAccount]] = defaultdict(list)
+    account_rows = list(_rows(session, _ACCOUNTS, people))
     users: dict[str, list[str]] = defaultdict(list)
-    for _, channel, user in rows:
+    for _, channel, user in account_rows:
         users[channel].append(user)
-    heard: dict[tuple[str, str], tuple[str, str]] = {}
+    last_messages: dict[tuple[str, str], tuple[str, str]] = {}
     # The inbox is found by channel, app and sender: one seek for each app there is, then one for each person.
     channel, app = "", ""
     while (row := _NEXT_APP.one(session, channel=channel, app=app)) is not None:
         channel, app = row
-        for at in range(0, len(users[channel]), AT_ONCE):
-            for user, arrived in _rows(session, _HEARD, [0], users[channel][at : at + AT_ONCE], channel=channel, app=app):
-                heard[channel, user] = max(heard.get((channel, user), ("", "")), (arrived, app))
-    for ident, channel, user in rows:
-        arrived, app = heard.get((channel, user), ("", ""))
-        found[ident].append(ReachableAccount(channel, user, app, moment(arrived) if arrived else None))
-    return found
+        for start in range(0, len(users[channel]), BATCH):
+            for user, last_message in _rows(session, _HEARD, [0], users[channel][start : start + BATCH], channel=channel, app=app):
+                last_messages[channel, user] = max(last_messages.get((channel, user), ("", "")), (last_message, app))
+    for person_id, channel, user in account_rows:
+        last_message, app = last_messages.get((channel, user), ("", ""))
+        by_person[person_id].append(ReachableAccount(channel, user, app, moment(last_message) if last_message else None))
+    return by_person
 
 
-def _finished(session: Session, found: RecipientFacts, owed: Sequence[QueuedDelivery], people: Collection[int], now: datetime) -> None:
+def _read_finished(session: Session, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], people: Collection[int], now: datetime) -> None:
     """What of it somebody did meanwhile."""
     today = day_of(now)
-    lessons = sorted({content.lesson for content in found.content.values() if content.lesson})
+    lessons = sorted({content.lesson for content in facts.content.values() if content.lesson})
     if lessons:
         since = stamp(start_of(today.replace(month=1, day=1)))
-        found.lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
-    if any(content.kind == "daily" or content.target == "每日" for content in found.content.values()):
-        found.daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
-    contests = {number for content in found.content.values() if (number := contest_of(content.target)) is not None}
+        facts.done_lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
+    if any(content.kind == "daily" or content.target == "每日" for content in facts.content.values()):
+        facts.done_daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
+    contests = {subject_id for content in facts.content.values() if (subject_id := contest_of(content.target)) is not None}
     if contests:
-        found.ended.update(row[0] for row in _rows(session, _ENDED, contests))
-        found.played.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
-    exams = {number for content in found.content.values() if (number := exam_of(content.target)) is not None}
+        facts.ended_contests.update(row[0] for row in _rows(session, _ENDED, contests))
+        facts.played_contests.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
+    exams = {subject_id for content in facts.content.values() if (subject_id := exam_of(content.target)) is not None}
     if exams:
-        found.over.update(row[0] for row in _rows(session, _OVER, exams))
-        found.sat.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)
-    polls = [ident for ident, content in found.content.items() if content.kind == "poll"]
-    found.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
-    found.read.update(row[0] for row in _rows(session, _READ, [one.id for one in owed]))
-    if any(content.kind == "reminder" for content in found.content.values()):
+        facts.ended_exams.update(row[0] for row in _rows(session, _OVER, exams))
+        facts.sat_exams.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)
+    polls = [row_id for row_id, content in facts.content.items() if content.kind == "poll"]
+    facts.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
+    facts.read.update(row[0] for row in _rows(session, _READ, [delivery.id for delivery in deliveries]))
+    if any(content.kind == "reminder" for content in facts.content.values()):
         morning = start_of(today)
-        for person, ident in _rows(session, _REMINDED, people, today=stamp(morning), yesterday=stamp(morning - timedelta(days=1))):
-            found.reminded[person].add(ident)
+        for person_id, row_id in _rows(session, _REMINDED, people, today=stamp(morning), yesterday=stamp(morning - timedelta(days=1))):
+            facts.reminded[person_id].add(row_id)
 
 
-def accounts_on(session: Session) -> dict[str, int]:
+def count_accounts(session: Session) -> dict[str, int]:
     """How many accounts are bound on each channel."""
     return {row[0]: int(row[1]) for row in _ACCOUNTS_ON.all(session)}

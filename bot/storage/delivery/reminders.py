@@ -1,4 +1,4 @@
-"""What is still open of what was sent, whom it concerns, who is told when it stays open; and the standing campaigns by which the house reminds."""
+"""Which tasks are open for whom, who is informed when they stay open, and the standing campaigns that reminders are deliveries of."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bot.storage.db.query import Statement
 from bot.storage.system import switches
 from bot.storage.tables.columns import moment, stamp
 
-AT_ONCE = 500
+BATCH = 500
 
 _SENT = Statement(
     """SELECT c.id, c.name, c.content, c.delivery, o.id, o.due, o.content FROM campaign c JOIN occurrence o ON o.campaign_id = c.id
@@ -119,28 +119,28 @@ def done_by(content: CampaignContent) -> str | None:
 
 def sent_with_deadline(session: Session, since: datetime) -> list[tuple[ReminderTask, Mapping[str, Any]]]:
     """What fell due since a moment in campaigns that want it done by a day, with the campaign's rule."""
-    return [found for row in _SENT.all(session, since=stamp(since)) if (found := _task(row)) is not None]
+    return [task for row in _SENT.all(session, since=stamp(since)) if (task := _task(row)) is not None]
 
 
-def last_of(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[str, Any]] | None:
+def last_task(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping[str, Any]] | None:
     """The last time a campaign fell due; None when it never did, or nobody can be seen to do it."""
     row = _LAST.one(session, id=campaign_id)
     return None if row is None else _task(row)
 
 
-def open_people(session: Session, task: ReminderTask, today: date, only: Collection[int] | None = None) -> list[int]:
-    """Who was owed it and has not done it, without those who are away or have left."""
-    values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired.isoformat()}
-    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired.year, 1, 1))), "exam": exam_of(task.content.target)}
+def open_people(session: Session, task: ReminderTask, today: date, among: Collection[int] | None = None) -> list[int]:
+    """To whom it was addressed and who has not done it, without those who are away or have left."""
+    values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired_on.isoformat()}
+    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of(task.content.target)}
     values["contest"] = contest_of(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
-    if only is None:
+    if among is None:
         return [row[0] for row in Statement(_OPEN.format(done=done, only="")).all(session, **values)]
-    wanted, found = sorted(only), []
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
-    return found
+    wanted, open_ids = sorted(among), []
+    for start in range(0, len(wanted), BATCH):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
+        open_ids += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
+    return open_ids
 
 
 # ── Who is told ──
@@ -148,42 +148,42 @@ def open_people(session: Session, task: ReminderTask, today: date, only: Collect
 
 def liaisons(session: Session) -> dict[int, list[int]]:
     """The liaisons of the duty rows that a campaign serves."""
-    found: dict[int, list[int]] = defaultdict(list)
+    by_campaign: dict[int, list[int]] = defaultdict(list)
     for campaign_id, person_id in _LIAISONS.all(session):
-        found[campaign_id].append(person_id)
-    return found
+        by_campaign[campaign_id].append(person_id)
+    return by_campaign
 
 
 def heads(session: Session, people: Collection[int], today: date) -> dict[int, int]:
     """The head over each person: who supervises the unit, else the first of its leaders, else the head of the unit above; never oneself."""
-    above = {row[0]: row[1] for row in _UNITS.all(session)}
-    at: dict[int, int] = {}
+    parent_of = {row[0]: row[1] for row in _UNITS.all(session)}
+    unit_of: dict[int, int] = {}
     in_charge: dict[int, list[int]] = defaultdict(list)
     for unit_id, person_id in _IN_CHARGE.all(session):
         in_charge[unit_id].append(person_id)
     for person_id, unit_id, tier in _POSTS.all(session, day=today.isoformat()):
-        at.setdefault(person_id, unit_id)
+        unit_of.setdefault(person_id, unit_id)
         if {"领导干部", "局党组"} & set(tier.split("、")):
             in_charge[unit_id].append(person_id)
-    found: dict[int, int] = {}
+    head_of: dict[int, int] = {}
     for person_id in people:
-        unit: int | None = at.get(person_id)
+        unit: int | None = unit_of.get(person_id)
         while unit is not None:
             if in_charge[unit] and person_id not in in_charge[unit][:1]:
-                found[person_id] = in_charge[unit][0]
+                head_of[person_id] = in_charge[unit][0]
                 break
-            unit = above.get(unit)
-    return found
+            unit = parent_of.get(unit)
+    return head_of
 
 
-def names(session: Session, people: Collection[int]) -> dict[int, tuple[str, str, str]]:
+def names_by_id(session: Session, people: Collection[int]) -> dict[int, tuple[str, str, str]]:
     """(name, staff number, tier) by id."""
-    found: dict[int, tuple[str, str, str]] = {}
+    by_id: dict[int, tuple[str, str, str]] = {}
     wanted = sorted(people)
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found |= {row[0]: (row[1], row[2], row[3]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
-    return found
+    for start in range(0, len(wanted), BATCH):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
+        by_id |= {row[0]: (row[1], row[2], row[3]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
+    return by_id
 
 
 def digest_readers(session: Session, today: date) -> list[int]:
@@ -191,7 +191,7 @@ def digest_readers(session: Session, today: date) -> list[int]:
     return [row[0] for row in _READERS.all(session, day=today.isoformat())]
 
 
-def week(session: Session, person_id: int, first: date, last: date) -> tuple[int, int]:
+def week_totals(session: Session, person_id: int, first: date, last: date) -> tuple[int, int]:
     """(daily sets finished, credit seconds earned) from one day to another."""
     row = _WEEK.one(session, person_id=person_id, first=first.isoformat(), last=last.isoformat())
     return int(row[0]), int(row[1])
@@ -199,24 +199,24 @@ def week(session: Session, person_id: int, first: date, last: date) -> tuple[int
 
 def reminded_since(session: Session, people: Collection[int], morning: datetime) -> set[int]:
     """Who of some people has had a reminder since a moment."""
-    found: set[int] = set()
+    reminded: set[int] = set()
     wanted = sorted(people)
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
-    return found
+    for start in range(0, len(wanted), BATCH):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
+        reminded |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
+    return reminded
 
 
-# ── Owing ──
+# ── Queueing ──
 
 
-def ran(session: Session, kind: str, name: str, due: datetime) -> bool:
-    """Whether the house has reminded at a due time already."""
+def has_run(session: Session, kind: str, name: str, due: datetime) -> bool:
+    """Whether the reminders of a due time have been queued already."""
     return _RAN.one(session, kind=kind, name=name, due=stamp(due)) is not None
 
 
-def standing(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
-    """The house's own campaign for a kind of reminder, made when it is first needed, by one replica."""
+def standing_campaign(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
+    """The service's own campaign for a kind of reminder, made when it is first needed, by one replica."""
     row = _STANDING.one(session, kind=content.kind, name=content.target)
     if row is None and switches.first_to(session, f"standing:{content.target}", now):
         return campaign.add(
@@ -226,17 +226,19 @@ def standing(session: Session, content: CampaignContent, now: datetime, delivery
     return int(row[0])
 
 
-def owe(
+def queue_for_people(
     session: Session, campaign_id: int, due: datetime, people: Sequence[int], now: datetime, note: str = "", content: CampaignContent | None = None
 ) -> int | None:
     """One occurrence with a delivery for each person; its id for the one caller who wrote it, None for everybody after.
 
     `content` is what is said this time, where the campaign's own says it for no one time.
     """
-    occurrence_id = campaign.occur(session, campaign_id, due, now, content=content)
+    occurrence_id = campaign.add_occurrence(session, campaign_id, due, now, content=content)
     if occurrence_id is None:
         return None
-    at = stamp(now)
-    _OWE.many(session, [{"campaign_id": campaign_id, "occurrence_id": occurrence_id, "person_id": one, "at": at} for one in people])
+    created_at = stamp(now)
+    _OWE.many(
+        session, [{"campaign_id": campaign_id, "occurrence_id": occurrence_id, "person_id": person_id, "at": created_at} for person_id in people]
+    )
     _COUNTED.run(session, n=len(people), note=note, id=occurrence_id)
     return occurrence_id

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bot.domain.calendar import SATURDAY, Calendar, Holiday, Year
-from bot.domain.campaign.campaign import content_of
+from bot.domain.campaign.campaign import pack_item_content
 from bot.domain.campaign.schedule import LAW_DAYS
 from bot.domain.library.library import Bank, Law, LawDayPack, LawSet, LawVersion, Lesson, Library, PackItem, folded_name
 from bot.domain.library.question import Question
@@ -82,7 +82,7 @@ def read_pack(node: Node, file: str, library: Library, faults: list[FileFault]) 
             faults.append(FileFault(file, line, f"{one.name}：没有课程 {one.lesson}"))
         try:
             item = _item(one)
-            content_of(item)
+            pack_item_content(item)
             items.append(item)
         except ValueError:
             needs = "notice 要 text，poll 要 text 和 2 到 6 个 options，invitation 要 target"

@@ -11,7 +11,7 @@ from collections import Counter
 
 from sqlmodel import Session
 
-from bot.domain.activity import STATES, state_of
+from bot.domain.activity import DUTY_STATES, duty_state
 from bot.domain.campaign.campaign import STATE_LABELS
 from bot.domain.campaign.content import KIND_LABELS, describe_content
 from bot.domain.campaign.schedule import describe_schedule
@@ -41,10 +41,11 @@ def clauses(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年有改动或仍在进行的活动各依据哪一条，没有写依据的单独列出。"""
     scope, called = narrowed(session, scope, ask.about)
     roots = None if scope.roots is None else tuple(unit.path for unit in units_in(session, scope).values() if len(unit.above) == 1)
-    found = [one for one in campaign.everything(session) if lies_within(one.audience, roots) and one.state != "draft"]
+    found = [one for one in campaign.all_campaigns(session) if lies_within(one.audience, roots) and one.state != "draft"]
     found = [one for one in found if one.state in ("running", "paused") or day_of(one.changed_at).year == ask.year]
     rows: list[tuple[Cell, ...]] = [
-        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.rhythm)) for one in found
+        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.schedule))
+        for one in found
     ]
     missing = [row for row in rows if row[3] == NONE]
     notes = [f"共 {len(rows)} 个活动，{len(missing)} 个没有写依据。补写请发：活动 改 编号 依据=…"]
@@ -78,17 +79,17 @@ def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """普法责任清单逐行的应办、已办和状态，按形式汇总，并列出一项都没有开展的处室。"""
     scope, called = narrowed(session, scope, ask.about)
     units = units_in(session, scope)
-    planned = activity.planned(session, ask.year)
+    planned = activity.planned_by_duty(session, ask.year)
     rows: list[tuple[Cell, ...]] = []
     events: list[tuple[Cell, ...]] = []
     forms: dict[str, list[int]] = {}
     by_unit: Counter[str] = Counter()
     states: Counter[str] = Counter()
-    for one in activity.of_year(session, ask.year):
+    for one in activity.duties_of_year(session, ask.year):
         if one.unit_id not in units:
             continue
         ticked = [each for each in planned.get(one.id, []) if each.done_on is not None and each.done_on <= ask.last]
-        state = state_of(len(ticked), one.count, one.deadline, ask.last)
+        state = duty_state(len(ticked), one.count, one.deadline, ask.last)
         rows.append((one.unit, one.law, one.form, one.count, len(ticked), one.deadline.isoformat(), state, one.liaison, one.clause))
         events += [(one.unit, each.name, str(each.done_on), each.note) for each in ticked]
         sums = forms.setdefault(one.form, [0, 0, 0])
@@ -109,7 +110,7 @@ def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
 
 
 def _states(states: Counter[str]) -> str:
-    return "，".join(f"{name} {states[name]}" for name in STATES if states[name]) + ("。" if states else "")
+    return "，".join(f"{name} {states[name]}" for name in DUTY_STATES if states[name]) + ("。" if states else "")
 
 
 PUSHED = (

@@ -119,4 +119,4 @@ def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
         }
 
 
-EXPORTS: dict[str, Export] = {"answers": answers, "ledger": ledger, "people": people, "audit": audit, "deliveries": outcomes.lines}
+EXPORTS: dict[str, Export] = {"answers": answers, "ledger": ledger, "people": people, "audit": audit, "deliveries": outcomes.export_lines}

@@ -1,4 +1,4 @@
-"""Campaigns, when they fell due, what was sent to whom and how that ended; what the sending may cost; leave and tags that steer it."""
+"""Tables of campaigns and their occurrences."""
 
 from __future__ import annotations
 

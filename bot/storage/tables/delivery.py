@@ -1,4 +1,4 @@
-"""Campaigns, when they fell due, what was sent to whom and how that ended; what the sending may cost; leave and tags that steer it."""
+"""Tables of deliveries, of what was used of the platforms' limits, and of votes in polls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_co
 
 
 class DeliveryRow(SQLModel, table=True):
-    """One thing owed to one person. `unknown` may have arrived and is never sent again by itself."""
+    """One message of an occurrence to one person. `unknown` may have arrived and is never sent again by itself."""
 
     __tablename__ = "delivery"
     __table_args__ = (

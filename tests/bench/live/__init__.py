@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from bot.domain.delivery.platform_limits import A_CALL, LIMITS
+from bot.domain.delivery.platform_limits import LIMITS, PEOPLE_PER_CALL
 from tests.bench.live.play import Played, play
 
 PHONES, FEW = 2_000, 100
@@ -33,13 +33,13 @@ def _elsewhere(people: int) -> list[str]:
     """One question to so many on the other channels: the calls it takes, and the least time in which the house lets itself make them."""
     lines = ["What the platforms' own limits ask for, of which the house uses 80 %:"]
     for channel in ("wecom", "dingtalk", "zwding", "wechat"):
-        calls = -(-people // A_CALL[channel])
+        calls = -(-people // PEOPLE_PER_CALL[channel])
         seconds, by = 0.0, "no limit of calls in a moment"
         for limit in LIMITS:
             moment = getattr(limit.window, "seconds", None)
             if limit.channel == channel and moment is not None and not limit.per_person:
-                needed = (limit.taken(people, 1) - limit.room()) / limit.room() * moment
+                needed = (limit.usage(people, 1) - limit.usable()) / limit.usable() * moment
                 if needed > seconds:
-                    seconds, by = needed, f"{limit.most} a {moment:g} s ({limit.page})"
+                    seconds, by = needed, f"{limit.allowed} a {moment:g} s ({limit.page})"
         lines.append(f"  {channel}: {calls} calls for {people:,} people, at least {max(0.0, seconds):.1f} s; {by}")
     return lines

@@ -1,4 +1,4 @@
-"""What is handed to a channel unasked, and what became of it."""
+"""A message that is pushed to one person through a channel, and the receipt that says what became of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Outcome = Literal["sent", "failed", "unknown", "later"]
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One thing for one person. `mark` names the delivery; the same mark is the same parcel, however often it is tried."""
+    """A reply for one person. `mark` names the delivery; the same mark is the same message, however often it is tried."""
 
     to: Address
     reply: Reply
@@ -22,10 +22,10 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class SendReceipt:
-    """What became of a parcel. `error` is the platform's word, scrubbed; `retry_after` in seconds, for `later`.
+    """What became of a message. `error` is the platform's word, scrubbed; `retry_after` in seconds, for `later`.
 
     `stop` asks that nothing more goes out on this channel until `retry_after` is over, and that somebody is told: the token, a right or the
-    configuration is at fault, and so would be every further parcel.
+    configuration is at fault, and every further message would fail like it.
     """
 
     outcome: Outcome
