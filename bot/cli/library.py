@@ -34,15 +34,15 @@ def check(
         raise refuse(f"找不到目录 {laws}，请用 --laws 指向放法律文本的目录。")
     report = check_banks(library, laws, day_of(now()))
     show(report.as_dict(), as_json, report.lines())
-    bad = {row.question: row.reason for row in report.rows if row.finding in (CitationFinding.WRONG, CitationFinding.STALE)}
+    faulty = {row.question: row.reason for row in report.rows if row.finding in (CitationFinding.WRONG, CitationFinding.STALE)}
     if apply:
 
         def work(session: Session) -> tuple[int, int]:
-            done = withdraw(session, bad, {row.question for row in report.rows if row.finding is CitationFinding.RIGHT}, now())
-            audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {done[0]}，恢复 {done[1]}")
-            return done
+            counts = withdraw(session, faulty, {row.question for row in report.rows if row.finding is CitationFinding.RIGHT}, now())
+            audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {counts[0]}，恢复 {counts[1]}")
+            return counts
 
         stopped, restored = writing(work)
         print(f"停用 {stopped} 题，恢复 {restored} 题。")
-    if bad:
+    if faulty:
         raise typer.Exit(1)

@@ -35,15 +35,15 @@ _ASKED = re.compile(rf"(?P<staff_no>\S{{1,40}}?)[\s,、:+]+(?P<code>[0-9]{{{DIGI
 @command("绑定", role=None, takes="<工号> <验证码>")
 def bind(ctx: Context, words: str) -> Reply:
     """把这个聊天账号和您在花名册里的身份对上，一次即可。"""
-    asked = _ASKED.fullmatch(words.strip())
-    if asked is None:
+    match = _ASKED.fullmatch(words.strip())
+    if match is None:
         return (
             USAGE
             if ctx.learner is None
             else Reply(f"您的账号已经绑定：{ctx.learner.name}（工号 {ctx.learner.staff_no}），不用再绑。", buttons=START[:3])
         )
     sender = ctx.incoming.sender
-    attempt = binding.bind(ctx.session, sender, asked["staff_no"], asked["code"], ctx.incoming.message_id, ctx.now)
+    attempt = binding.bind(ctx.session, sender, match["staff_no"], match["code"], ctx.incoming.message_id, ctx.now)
     return _answer(attempt)
 
 
@@ -77,22 +77,22 @@ SHOWN = 30
 
 
 @command("请假", role=RoleName.ADMIN, takes="<工号 起 止 [借调]>")
-def record(ctx: Context, said: str) -> Reply:
+def record(ctx: Context, text: str) -> Reply:
     """登记请假、借调：“请假 1001 2026-03-04 2026-03-06”，末尾可写 借调；单发“请假”看现在谁不在。"""
-    words = re.split(r"[\s,，]+", said.strip()) if said.strip() else []
+    words = re.split(r"[\s,，]+", text.strip()) if text.strip() else []
     if not words:
         return _today(ctx)
     person = _person(ctx, words[0])
     if len(words) == 1:
         return _of(ctx, person)
     kind = "secondment" if words[-1] == "借调" else "leave"
-    words = [one for one in words[1:] if one not in ("借调", "请假", "至", "到")]
+    words = [word for word in words[1:] if word not in ("借调", "请假", "至", "到")]
     actor, via = ctx.me.staff_no, ctx.incoming.sender.channel
     if words and words[0] in ("取消", "销假"):
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")
-        gone = leave.cancel(ctx.session, person, _day(words[1]), ctx.now, actor=actor, via=via)
-        return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.span(gone.kind, gone.since, gone.until)}。")
+        cancelled = leave.cancel(ctx.session, person, _day(words[1]), ctx.now, actor=actor, via=via)
+        return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.span(cancelled.kind, cancelled.since, cancelled.until)}。")
     if not 1 <= len(words) <= 2:
         raise Refusal(f"没有看懂。可以这样说：{HOW}。")
     since, until = _day(words[0]), _day(words[1]) if len(words) == 2 else None
@@ -112,16 +112,16 @@ def record(ctx: Context, said: str) -> Reply:
 
 def _person(ctx: Context, staff_no: str) -> KnownPerson:
     """Somebody in office within the administrator's reach; anybody else is answered as unknown."""
-    found = next((one for one in roster.everybody(ctx.session) if one.staff_no.casefold() == staff_no.casefold()), None)
-    gone = found is None or (found.left_on is not None and found.left_on < ctx.today)
-    if found is None or gone or not admin_scope.reaches(ctx.session, admin_scope.admin_roots(ctx.session, ctx.me.id), found.id, ctx.today):
+    person = next((candidate for candidate in roster.everybody(ctx.session) if candidate.staff_no.casefold() == staff_no.casefold()), None)
+    has_left = person is None or (person.left_on is not None and person.left_on < ctx.today)
+    if person is None or has_left or not admin_scope.reaches(ctx.session, admin_scope.admin_roots(ctx.session, ctx.me.id), person.id, ctx.today):
         raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{HOW}。")
-    return found
+    return person
 
 
-def _day(said: str) -> date:
+def _day(text: str) -> date:
     try:
-        day = cells.day(said)
+        day = cells.day(text)
     except cells.BadCell as bad:
         raise Refusal(f"没有登记：{bad}。") from None
     if day is None:
@@ -130,22 +130,27 @@ def _day(said: str) -> date:
 
 
 def _of(ctx: Context, person: KnownPerson) -> Reply:
-    rows = people_leave.of(ctx.session, person.id)
-    lines = [f"· {leave.span(one.kind, one.since, one.until)}" for one in rows[-SHOWN:]]
+    records = people_leave.of(ctx.session, person.id)
+    lines = [f"· {leave.span(absence.kind, absence.since, absence.until)}" for absence in records[-SHOWN:]]
     return Reply("\n".join([f"{person.name}（{person.staff_no}）：", *(lines or ["没有登记请假或借调。"])]))
 
 
 def _today(ctx: Context) -> Reply:
     roots = admin_scope.admin_roots(ctx.session, ctx.me.id)
-    names = {one.id: one for one in roster.everybody(ctx.session)}
-    away = [one for rows in people_leave.everybody(ctx.session).values() for one in rows if one.until is None or one.until >= ctx.today]
-    away = [one for one in away if admin_scope.reaches(ctx.session, roots, one.person_id, ctx.today)]
-    now = sorted((one for one in away if one.since <= ctx.today), key=lambda one: names[one.person_id].staff_no)
-    lines = [f"今天不在岗 {len(now)} 人，以后 {len(away) - len(now)} 条。"]
-    for one in now[:SHOWN]:
-        who = names[one.person_id]
-        lines.append(f"· {who.name}（{who.staff_no}）{leave.span(one.kind, one.since, one.until)}")
-    lines += [f"…还有 {len(now) - SHOWN} 人"] if len(now) > SHOWN else []
+    people = {person.id: person for person in roster.everybody(ctx.session)}
+    away = [
+        absence
+        for absences in people_leave.everybody(ctx.session).values()
+        for absence in absences
+        if absence.until is None or absence.until >= ctx.today
+    ]
+    away = [absence for absence in away if admin_scope.reaches(ctx.session, roots, absence.person_id, ctx.today)]
+    away_today = sorted((absence for absence in away if absence.since <= ctx.today), key=lambda absence: people[absence.person_id].staff_no)
+    lines = [f"今天不在岗 {len(away_today)} 人，以后 {len(away) - len(away_today)} 条。"]
+    for absence in away_today[:SHOWN]:
+        person = people[absence.person_id]
+        lines.append(f"· {person.name}（{person.staff_no}）{leave.span(absence.kind, absence.since, absence.until)}")
+    lines += [f"…还有 {len(away_today) - SHOWN} 人"] if len(away_today) > SHOWN else []
     return Reply("\n".join([*lines, f"登记：{HOW}。"]))
 
 
@@ -158,19 +163,19 @@ EXAMPLES = (
 
 
 @command("设置", takes="<项目 内容>")
-def settings(ctx: Context, said: str) -> Reply:
+def settings(ctx: Context, text: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
-    had = accounts.preference_of(ctx.session, ctx.me.id)
-    if not said:
-        return Reply("\n".join(["⚙️ 您的设置：", *_lines(had), _reviews(ctx), "", f"修改：{EXAMPLES}。"]), buttons=_buttons(had))
-    word, _, value = said.partition(" ")
+    current = accounts.preference_of(ctx.session, ctx.me.id)
+    if not text:
+        return Reply("\n".join(["⚙️ 您的设置：", *_lines(current), _reviews(ctx), "", f"修改：{EXAMPLES}。"]), buttons=_buttons(current))
+    word, _, value = text.partition(" ")
     if word in _AIMS and value.strip():
         _AIMS[word](ctx, value.strip())
-        return Reply("\n".join(["✅ 已修改。您的设置：", *_lines(had), _reviews(ctx)]), buttons=(Option("错题", "错题本"), *_buttons(had)))
+        return Reply("\n".join(["✅ 已修改。您的设置：", *_lines(current), _reviews(ctx)]), buttons=(Option("错题", "错题本"), *_buttons(current)))
     change = _CHANGES.get(word)
     if change is None or not value.strip():
-        raise Refusal(f"没有看懂「设置 {said[:20]}」。可以这样改：{EXAMPLES}。")
-    chosen = change(ctx, had, value.strip())
+        raise Refusal(f"没有看懂「设置 {text[:20]}」。可以这样改：{EXAMPLES}。")
+    chosen = change(ctx, current, value.strip())
     if chosen.push_at is not None and chosen.is_quiet(chosen.push_at):
         first, last = chosen.quiet
         raise Refusal(f"没有修改：推送时间 {chosen.push_at} 在免打扰 {first}—{last} 之内，请错开。")
@@ -178,28 +183,28 @@ def settings(ctx: Context, said: str) -> Reply:
     return Reply("\n".join(["✅ 已修改。您的设置：", *_lines(chosen), _reviews(ctx)]), buttons=_buttons(chosen))
 
 
-def _push(_: Context, had: Preference, value: str) -> Preference:
-    return replace(had, push_at=None if value in DEFAULT else read_clock(value))
+def _push(_: Context, current: Preference, value: str) -> Preference:
+    return replace(current, push_at=None if value in DEFAULT else read_clock(value))
 
 
-def _quiet(_: Context, had: Preference, value: str) -> Preference:
+def _quiet(_: Context, current: Preference, value: str) -> Preference:
     first, last = (None, None) if value in DEFAULT else read_span(value)
-    return replace(had, quiet_from=first, quiet_to=last)
+    return replace(current, quiet_from=first, quiet_to=last)
 
 
-def _digest(_: Context, had: Preference, value: str) -> Preference:
+def _digest(_: Context, current: Preference, value: str) -> Preference:
     if value not in (*_ON, *_OFF, *DEFAULT):
         raise Refusal(f"周报只有开和关，没有「{value[:20]}」。例如「设置 周报 关」。")
-    return replace(had, digest=value not in _OFF)
+    return replace(current, digest=value not in _OFF)
 
 
-def _channel(ctx: Context, had: Preference, value: str) -> Preference:
+def _channel(ctx: Context, current: Preference, value: str) -> Preference:
     if value in DEFAULT:
-        return replace(had, channel="")
+        return replace(current, channel="")
     channel, bound = read_channel(value), accounts.preferred_channels(ctx.session, ctx.me.id)
     if channel not in bound:
-        raise Refusal(f"您还没有绑定{CHANNELS[channel]}，已绑定的有：{'、'.join(CHANNELS[one] for one in bound)}。")
-    return replace(had, channel=channel)
+        raise Refusal(f"您还没有绑定{CHANNELS[channel]}，已绑定的有：{'、'.join(CHANNELS[name] for name in bound)}。")
+    return replace(current, channel=channel)
 
 
 _CHANGES: dict[str, Callable[[Context, Preference, str], Preference]] = {
@@ -230,15 +235,15 @@ def _reviews(ctx: Context) -> str:
     return f"· 错题复习：每天 {plan.minutes} 分钟（最多 {mistakes.allowed(plan, aim)} 题），{day}"
 
 
-def _lines(had: Preference) -> list[str]:
-    first, last = had.quiet
+def _lines(preference: Preference) -> list[str]:
+    first, last = preference.quiet
     return [
-        f"· 推送：{f'每天 {had.push_at}' if had.push_at else '按活动安排的时间'}",
+        f"· 推送：{f'每天 {preference.push_at}' if preference.push_at else '按活动安排的时间'}",
         f"· 免打扰：{first}—{last}{'（默认）' if (first, last) == QUIET else ''}，这段时间不推送，正在进行的考试除外",
-        f"· 周报：{'开，每周一' if had.digest else '关'}",
-        f"· 渠道：先发到{f'您指定的{CHANNELS[had.channel]}' if had.channel else '您最近用过的那个'}，发不到再换别的",
+        f"· 周报：{'开，每周一' if preference.digest else '关'}",
+        f"· 渠道：先发到{f'您指定的{CHANNELS[preference.channel]}' if preference.channel else '您最近用过的那个'}，发不到再换别的",
     ]
 
 
-def _buttons(had: Preference) -> tuple[Option, ...]:
-    return (Option("设置 周报 关", "关闭周报") if had.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))
+def _buttons(preference: Preference) -> tuple[Option, ...]:
+    return (Option("设置 周报 关", "关闭周报") if preference.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))

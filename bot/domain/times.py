@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
-def day_of(at: datetime) -> date:
+def day_of(moment: datetime) -> date:
     """The day in Asia/Shanghai on which a moment lies."""
-    return at.astimezone(SHANGHAI).date()
+    return moment.astimezone(SHANGHAI).date()
 
 
-def clock_of(at: datetime) -> str:
+def clock_of(moment: datetime) -> str:
     """08:05 in Asia/Shanghai."""
-    return at.astimezone(SHANGHAI).strftime("%H:%M")
+    return moment.astimezone(SHANGHAI).strftime("%H:%M")
 
 
 def chinese_day(day: date) -> str:

@@ -159,7 +159,7 @@ def test_a_change_is_said_and_made_once(roll: Roll, old: str, new: str, said: st
     changed = THREE.replace(old, new)
     assert changed != THREE
     (step,) = roll.give(changed).of("change")
-    assert ";".join(step.what) == said
+    assert ";".join(step.changes) == said
     assert roll.give(changed).is_empty
 
 

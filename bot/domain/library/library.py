@@ -64,8 +64,8 @@ class LawVersion:
     valid_from: date | None = None
     valid_to: date | None = None
 
-    def in_force(self, on: date) -> bool:
-        return (self.valid_from or self.version) <= on and (self.valid_to is None or on < self.valid_to)
+    def in_force(self, day: date) -> bool:
+        return (self.valid_from or self.version) <= day and (self.valid_to is None or day < self.valid_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class Law:
     def names(self) -> tuple[str, ...]:
         return (self.title, self.short, *self.aliases)
 
-    def in_force(self, on: date) -> LawVersion | None:
+    def in_force(self, day: date) -> LawVersion | None:
         """The newest version in force on a day."""
-        return max((one for one in self.versions if one.in_force(on)), key=lambda one: one.version, default=None)
+        return max((version for version in self.versions if version.in_force(day)), key=lambda version: version.version, default=None)
 
     def version_of(self, version: date) -> LawVersion | None:
-        return next((one for one in self.versions if one.version == version), None)
+        return next((known for known in self.versions if known.version == version), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ class Lesson:
     def is_for(self, tier: str) -> bool:
         return EVERYBODY in self.tiers or tier in self.tiers
 
-    def in_force(self, on: date) -> bool:
-        return self.valid_from <= on and (self.valid_to is None or on < self.valid_to)
+    def in_force(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +171,18 @@ class Library:
         if (law_set := self.resolve_set(name)) is not None:
             return tuple(question for short in law_set.laws for question in self._by_law.get(short, ()))
         if (bank := self.resolve_bank(name)) is not None:
-            return tuple(self.questions[one] for one in bank.questions)
+            return tuple(self.questions[question_id] for question_id in bank.questions)
         return None
 
-    def lessons_for(self, tier: str, on: date) -> tuple[Lesson, ...]:
+    def lessons_for(self, tier: str, day: date) -> tuple[Lesson, ...]:
         """The lessons for a tier that are in force on a day, in the order of the syllabus: laws as 起步必学 lists them, then by id."""
-        return tuple(lesson for lesson in self._in_order if lesson.is_for(tier) and lesson.in_force(on))
+        return tuple(lesson for lesson in self._in_order if lesson.is_for(tier) and lesson.in_force(day))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Every name of something that has questions, canonical form: for help and for suggesting the nearest."""
         laws = [law.short for law in self.laws.values() if self._by_law.get(law.short)]
-        sets = [one.name for one in self.sets.values() if any(self._by_law.get(short) for short in one.laws)]
+        sets = [law_set.name for law_set in self.sets.values() if any(self._by_law.get(short) for short in law_set.laws)]
         return tuple(dict.fromkeys(laws + sets + [bank.title for bank in self.banks.values()]))
 
     @cached_property
@@ -195,7 +195,7 @@ class Library:
 
     @cached_property
     def _set_names(self) -> dict[str, LawSet]:
-        return {folded_name(name): one for one in self.sets.values() for name in (one.name, *one.aliases)}
+        return {folded_name(name): law_set for law_set in self.sets.values() for name in (law_set.name, *law_set.aliases)}
 
     @cached_property
     def _bank_names(self) -> dict[str, Bank]:
@@ -203,17 +203,17 @@ class Library:
 
     @cached_property
     def _by_law(self) -> dict[str, tuple[Question, ...]]:
-        found: dict[str, list[Question]] = {}
+        by_law: dict[str, list[Question]] = {}
         for question in self.questions.values():
-            found.setdefault(question.law, []).append(question)
-        return {law: tuple(questions) for law, questions in found.items()}
+            by_law.setdefault(question.law, []).append(question)
+        return {law: tuple(questions) for law, questions in by_law.items()}
 
     @cached_property
     def _in_order(self) -> tuple[Lesson, ...]:
         syllabus = self.sets.get(SYLLABUS)
         laws = syllabus.laws if syllabus else tuple(self.laws)
-        place = {short: number for number, short in enumerate(laws)}
-        return tuple(sorted(self.lessons.values(), key=lambda lesson: (place.get(lesson.law, len(place)), lesson.id)))
+        rank = {short: number for number, short in enumerate(laws)}
+        return tuple(sorted(self.lessons.values(), key=lambda lesson: (rank.get(lesson.law, len(rank)), lesson.id)))
 
 
 def folded_name(name: str) -> str:
@@ -234,8 +234,8 @@ def plain(page: str) -> str:
     blocks: list[tuple[str, str]] = []
     quoted = False
     for line in page.splitlines():
-        found = _BLOCK.match(line)
-        mark, text = ((found["mark"] or "").strip(), _inline(found["text"].strip())) if found else ("", "")
+        match = _BLOCK.match(line)
+        mark, text = ((match["mark"] or "").strip(), _inline(match["text"].strip())) if match else ("", "")
         if not text:
             blocks.append(("", ""))
         elif mark.startswith("#"):

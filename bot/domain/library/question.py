@@ -109,8 +109,8 @@ class Question(ABC):
 
     def show(self, choice: str) -> str:
         """A choice as a person reads it: the option's letter and its words."""
-        said = dict(self.options)
-        return "\n".join(f"{letter}. {said[letter]}" for letter in choice if letter in said) or choice
+        texts = dict(self.options)
+        return "\n".join(f"{letter}. {texts[letter]}" for letter in choice if letter in texts) or choice
 
     def show_key(self) -> str:
         """The right answer as a person reads it."""
@@ -140,8 +140,8 @@ class Single(Question):
     label = "单选题"
 
     def hear(self, text: str) -> str | None:
-        said = letters_of(text, self.letters)
-        return said if said is not None and len(said) == 1 else None
+        letters = letters_of(text, self.letters)
+        return letters if letters is not None and len(letters) == 1 else None
 
     def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
         return _all_or_nothing(choice == self.key, self.key)
@@ -195,8 +195,8 @@ class Fill(Question):
         return written(text)
 
     def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
-        said = normalised(choice)
-        return _all_or_nothing(bool(said) and any(said == normalised(form) for form in self.accepted), self.show_key())
+        answer = normalised(choice)
+        return _all_or_nothing(bool(answer) and any(answer == normalised(form) for form in self.accepted), self.show_key())
 
     def show_key(self) -> str:
         return self.accepted[0]
@@ -214,10 +214,10 @@ class Short(Question):
     def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
         # Repeating the question is no answer, though its words may be those of a point.
         answer = folded(choice).replace(folded(self.stem), "")
-        heard = frozenset(words(answer)) if words else frozenset()
-        said = {point.say: any(_stands(folded(word), answer, heard, words) for word in point.words) for point in self.points}
-        found = tuple(say for say, is_found in said.items() if is_found)
-        missing = tuple(say for say, is_found in said.items() if not is_found)
+        answer_words = frozenset(words(answer)) if words else frozenset()
+        is_covered = {point.say: any(_stands(folded(word), answer, answer_words, words) for word in point.words) for point in self.points}
+        found = tuple(sentence for sentence, covered in is_covered.items() if covered)
+        missing = tuple(sentence for sentence, covered in is_covered.items() if not covered)
         return Grade(not missing, Fraction(len(found), len(self.points)), provisional=True, found=found, missing=missing)
 
     def show_key(self) -> str:
@@ -228,16 +228,16 @@ def _all_or_nothing(correct: bool, key: str) -> Grade:
     return Grade(True, Fraction(1), found=(key,)) if correct else Grade(False, Fraction(0), missing=(key,))
 
 
-def _stands(word: str, text: str, heard: frozenset[str], words: Words | None) -> bool:
+def _stands(word: str, text: str, text_words: frozenset[str], words: Words | None) -> bool:
     """True when the word is among the words of the text, or all its parts are (承担责任 in 承担侵权责任), or it stands in the text as written."""
     if not word:
         return False
-    if word in heard:
+    if word in text_words:
         return True
     if words is not None:
         parts = [part for part in words(word) if part.strip()]
         # A part of one character (不, 应) says too little to find a point by.
-        if len(parts) > 1 and all(len(part) > 1 and part in heard for part in parts):
+        if len(parts) > 1 and all(len(part) > 1 and part in text_words for part in parts):
             return True
     return word in text
 
@@ -256,19 +256,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, KeyPoint):
         return {"say": value.say, "words": list(value.words)}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, date) else value
 
 
 def question_from_body(body: Mapping[str, Any]) -> Question:
     """The question again, equal to the one that was kept. Raises KeyError for a kind nobody registered, TypeError for a missing field."""
-    kept = dict(body)
-    cls = KINDS[kept.pop("kind")]
-    kept["version"] = date.fromisoformat(kept["version"])
-    kept["options"] = tuple((letter, said) for letter, said in kept.get("options", ()))
-    kept["accepted"] = tuple(kept.get("accepted", ()))
-    kept["points"] = tuple(KeyPoint(point["say"], tuple(point["words"])) for point in kept.get("points", ()))
-    return cls(**kept)
+    values = dict(body)
+    cls = KINDS[values.pop("kind")]
+    values["version"] = date.fromisoformat(values["version"])
+    values["options"] = tuple((letter, text) for letter, text in values.get("options", ()))
+    values["accepted"] = tuple(values.get("accepted", ()))
+    values["points"] = tuple(KeyPoint(point["say"], tuple(point["words"])) for point in values.get("points", ()))
+    return cls(**values)
 
 
 def canonical_question(body: Mapping[str, Any]) -> str:

@@ -80,9 +80,9 @@ def read_statute(text: str) -> dict[str, StatuteArticle]:
         if _headed(line, headings):
             _close(articles, label, lines)
             label = ""
-        elif (found := _begun(line, last)) is not None:
+        elif (begun := _begun(line, last)) is not None:
             _close(articles, label, lines)
-            last, lines = found
+            last, lines = begun
             label = numbers.article_label(*last)
             articles[label] = StatuteArticle(label, "", " · ".join(headings[rank] for rank in sorted(headings)))
         elif label:
@@ -97,27 +97,27 @@ def _close(articles: dict[str, StatuteArticle], label: str, lines: list[str]) ->
 
 
 def _begun(line: str, last: tuple[int, int]) -> tuple[tuple[int, int], list[str]] | None:
-    found = _LABEL.fullmatch(line)
-    number = numbers.article_number(found.group(1)) if found else None
-    if found is None or number is None or number <= last:
+    match = _LABEL.fullmatch(line)
+    number = numbers.article_number(match.group(1)) if match else None
+    if match is None or number is None or number <= last:
         return None
-    return number, [(found.group(2) or "").strip()]
+    return number, [(match.group(2) or "").strip()]
 
 
 def _headed(line: str, headings: dict[int, str]) -> bool:
     """True for a heading, which then replaces those of its rank and clears those below. Its rank is in its words, not in the number of #."""
     marked = line.startswith("#")
-    said = re.sub(r"[#\s\u3000*]", "", line)
-    found = _HEADING.fullmatch(said)
+    heading = re.sub(r"[#\s\u3000*]", "", line)
+    match = _HEADING.fullmatch(heading)
     # Without # a heading is a short line, else it is a sentence that cites a chapter.
-    if found and (marked or (len(said) <= 30 and not re.search("[,,。;;、]", said))):
-        rank, name = _RANKS[found.group(1)], f"{said[: found.start(2)]} {found.group(2)}".strip()
-    elif said in _BARE_HEADINGS:
+    if match and (marked or (len(heading) <= 30 and not re.search("[,,。;;、]", heading))):
+        rank, name = _RANKS[match.group(1)], f"{heading[: match.start(2)]} {match.group(2)}".strip()
+    elif heading in _BARE_HEADINGS:
         headings.clear()
-        rank, name = _RANKS["章"], said
+        rank, name = _RANKS["章"], heading
     else:
         return marked
-    for lower in [one for one in headings if one >= rank]:
+    for lower in [other for other in headings if other >= rank]:
         del headings[lower]
     headings[rank] = name
     return True
@@ -129,12 +129,12 @@ def _headed(line: str, headings: dict[int, str]) -> bool:
 def folded(text: str) -> str:
     """A text as texts are compared: editions of one law differ in width, quotation marks and spaces where nobody changed a word."""
     plain = unicodedata.normalize("NFKC", text)
-    for marks, one in (("“”„‟「」『』", '"'), ("‘’", "'"), ("〈", "<"), ("〉", ">"), ("—–―-", "-"), ("·•・", "·")):
-        plain = re.sub(f"[{marks}]", one, plain)
+    for marks, mark in (("“”„‟「」『』", '"'), ("‘’", "'"), ("〈", "<"), ("〉", ">"), ("—–―-", "-"), ("·•・", "·")):
+        plain = re.sub(f"[{marks}]", mark, plain)
     return re.sub(r"[\s*]", "", plain)
 
 
-def prove(question: Question, texts: Mapping[str, Sequence[StatuteEdition]], on: date, newest: date | None = None) -> CitationVerdict:
+def prove(question: Question, texts: Mapping[str, Sequence[StatuteEdition]], day: date, newest: date | None = None) -> CitationVerdict:
     """Whether the question's evidence stands where it says, in the version it cites, and still holds on a day.
 
     `texts` are the editions at hand by the law's short title; `newest` is the version in force by the register, whether or not its text is at hand.
@@ -147,7 +147,11 @@ def prove(question: Question, texts: Mapping[str, Sequence[StatuteEdition]], on:
         return CitationVerdict(CitationFinding.UNVERIFIABLE, f"手头没有《{question.law}》{question.version}版的文本")
     if (fault := _fault(question, cited)) is not None:
         return CitationVerdict(CitationFinding.WRONG, fault)
-    later = max((one for one in editions.values() if one.version > cited.version and one.began() <= on), key=lambda one: one.version, default=None)
+    later = max(
+        (other for other in editions.values() if other.version > cited.version and other.began() <= day),
+        key=lambda other: other.version,
+        default=None,
+    )
     if newest is not None and newest > (later or cited).version:
         return CitationVerdict(CitationFinding.UNVERIFIABLE, f"{question.version}版相符，但{newest}版已施行，手头没有其文本")
     return CitationVerdict(CitationFinding.RIGHT, "与条文相符") if later is None else _still(question, later)

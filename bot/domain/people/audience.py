@@ -126,9 +126,9 @@ def audience_json(audience: Audience) -> dict[str, Any]:
         case Not(part):
             return {"not": audience_json(part)}
         case And(parts):
-            return {"and": [audience_json(one) for one in parts]}
+            return {"and": [audience_json(part) for part in parts]}
         case Or(parts):
-            return {"or": [audience_json(one) for one in parts]}
+            return {"or": [audience_json(part) for part in parts]}
 
 
 _READ: Mapping[str, Callable[[Any, Mapping[str, Any]], Audience]] = {
@@ -137,7 +137,7 @@ _READ: Mapping[str, Callable[[Any, Mapping[str, Any]], Audience]] = {
     "tier": lambda value, _: TierIs(str(value)),
     "role": lambda value, _: RoleIs(str(value)),
     "tag": lambda value, _: TagIs(str(value)),
-    "people": lambda value, _: PeopleAre(tuple(str(one) for one in value)),
+    "people": lambda value, _: PeopleAre(tuple(str(staff_no) for staff_no in value)),
     "hours_below": lambda value, _: HoursBelow(Fraction(str(value))),
     "lesson_not_done": lambda value, _: LessonNotDone(str(value)),
     "exam_not_taken": lambda value, _: ExamNotTaken(str(value)),
@@ -156,7 +156,7 @@ def audience_from_json(node: Any, depth: int = 0) -> Audience:
             parts = node[key]
             if not isinstance(parts, list) or not parts or len(parts) > MOST_LEAVES:
                 raise ValueError("not an audience")
-            return join(tuple(audience_from_json(one, depth + 1) for one in parts))
+            return join(tuple(audience_from_json(part, depth + 1) for part in parts))
     for key, read in _READ.items():
         if key in node:
             return read(node[key], node)
@@ -166,8 +166,8 @@ def audience_from_json(node: Any, depth: int = 0) -> Audience:
 def leaves(audience: Audience) -> Iterator[Leaf]:
     match audience:
         case And(parts) | Or(parts):
-            for one in parts:
-                yield from leaves(one)
+            for part in parts:
+                yield from leaves(part)
         case Not(part):
             yield from leaves(part)
         case _:
@@ -178,9 +178,9 @@ def mapped(audience: Audience, change: Callable[[Leaf], Audience]) -> Audience:
     """The same expression with every leaf changed."""
     match audience:
         case And(parts):
-            return And(tuple(mapped(one, change) for one in parts))
+            return And(tuple(mapped(part, change) for part in parts))
         case Or(parts):
-            return Or(tuple(mapped(one, change) for one in parts))
+            return Or(tuple(mapped(part, change) for part in parts))
         case Not(part):
             return Not(mapped(part, change))
         case _:
@@ -204,9 +204,9 @@ def lies_within(audience: Audience, roots: Sequence[str] | None) -> bool:
         case UnitIs(path, _):
             return any(path == root or path.startswith(f"{root}/") for root in roots)
         case And(parts):
-            return any(lies_within(one, roots) for one in parts)
+            return any(lies_within(part, roots) for part in parts)
         case Or(parts):
-            return all(lies_within(one, roots) for one in parts)
+            return all(lies_within(part, roots) for part in parts)
         case _:
             return False
 
@@ -224,9 +224,9 @@ def describe_audience(audience: Audience) -> str:
     """The line that `parse_audience` reads back."""
     match audience:
         case And(parts):
-            return " 且 ".join(_bracketed(one, (Or,)) for one in parts)
+            return " 且 ".join(_bracketed(part, (Or,)) for part in parts)
         case Or(parts):
-            return " 或 ".join(_bracketed(one, (And, Or)) for one in parts)
+            return " 或 ".join(_bracketed(part, (And, Or)) for part in parts)
         case Not(part):
             return f"非 {_bracketed(part, (And, Or, Not))}"
         case All():
@@ -256,40 +256,40 @@ def _percent(share: Fraction) -> str:
     return f"{percent.numerator}%" if percent.denominator == 1 else f"{float(percent):g}%"
 
 
-def parse_audience(said: str) -> Audience:
+def parse_audience(line: str) -> Audience:
     """The audience that a person wrote. Raises `Refusal` with an example for what cannot be read; names are looked up later, by rows."""
-    text = unicodedata.normalize("NFKC", said).strip()
+    text = unicodedata.normalize("NFKC", line).strip()
     if not text or len(text) > _LONGEST:
         raise Refusal(f"请写明对象，例如：{EXAMPLE}。")
-    reader = _Reader(_tokens(text, said), said)
-    made = reader.either(0)
+    reader = _Reader(_tokens(text, line), line)
+    audience = reader.either(0)
     if reader.left:
-        raise _unread(said)
-    return made
+        raise _unread(line)
+    return audience
 
 
-def _tokens(text: str, said: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    place = 0
-    while place < len(text):
-        match = _TOKEN.match(text, place)
+def _tokens(text: str, line: str) -> list[tuple[str, str]]:
+    tokens: list[tuple[str, str]] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
         if match is None:
-            raise _unread(said)
-        place = match.end()
+            raise _unread(line)
+        position = match.end()
         kind = str(match.lastgroup)
         value = match[kind]
-        found.append((_WORDS.get(value, "leaf") if kind == "word" else value if kind == "mark" else "leaf", value))
-        if len(found) > MOST_LEAVES * 4:
+        tokens.append((_WORDS.get(value, "leaf") if kind == "word" else value if kind == "mark" else "leaf", value))
+        if len(tokens) > MOST_LEAVES * 4:
             raise Refusal("对象的条件太多了，请改用单位或标签。")
-    return found
+    return tokens
 
 
 class _Reader:
     """Tokens from left to right: 或 binds loosest, then 且, then 非."""
 
-    def __init__(self, tokens: list[tuple[str, str]], said: str) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], line: str) -> None:
         self.left = tokens[::-1]
-        self.said = said
+        self.line = line
 
     def _next_is(self, kind: str) -> bool:
         if self.left and self.left[-1][0] == kind:
@@ -304,29 +304,29 @@ class _Reader:
         return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
     def both(self, depth: int) -> Audience:
-        parts = [self.one(depth)]
+        parts = [self.term(depth)]
         # Two conditions side by side mean both: 层级=公务员 非 标签=借调.
         while self.left and (self._next_is("and") or self.left[-1][0] in ("leaf", "not", "(")):
-            parts.append(self.one(depth))
+            parts.append(self.term(depth))
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
-    def one(self, depth: int) -> Audience:
+    def term(self, depth: int) -> Audience:
         if not self.left or depth > DEEPEST:
-            raise _unread(self.said)
+            raise _unread(self.line)
         kind, value = self.left.pop()
         if kind == "not":
-            return Not(self.one(depth + 1))
+            return Not(self.term(depth + 1))
         if kind == "(":
             inner = self.either(depth + 1)
             if not self._next_is(")"):
-                raise _unread(self.said)
+                raise _unread(self.line)
             return inner
         if kind != "leaf":
-            raise _unread(self.said)
-        return _leaf(value, self.said)
+            raise _unread(self.line)
+        return _leaf(value, self.line)
 
 
-def _leaf(text: str, said: str) -> Audience:
+def _leaf(text: str, line: str) -> Audience:
     if text in (EVERYBODY, "所有人", "全体"):
         return All()
     key, equals, value = text.partition("=")
@@ -335,24 +335,24 @@ def _leaf(text: str, said: str) -> Audience:
         if value.endswith(mark):
             value, deep = value.removesuffix(mark), means
             if key.strip() != "单位":
-                raise _unread(said)
+                raise _unread(line)
     value = value.strip()
     quoted = value.startswith("「")
-    values = [value.strip("「」")] if quoted else [one for one in re.split(r"[、,]", value) if one]
+    values = [value.strip("「」")] if quoted else [item for item in re.split(r"[、,]", value) if item]
     make = _LEAVES.get(key.strip())
     if not equals or not values or not all(values):
-        raise _unread(said)
+        raise _unread(line)
     if key.strip() == "工号":
         if len(values) > MOST_PEOPLE:
             raise Refusal(f"一次最多写 {MOST_PEOPLE} 个工号，请改用单位或标签。")
         return PeopleAre(tuple(dict.fromkeys(values)))
     if key.strip() == "单位":
-        made: list[Audience] = [UnitIs(one.strip("/"), deep) for one in values]
+        alternatives: list[Audience] = [UnitIs(item.strip("/"), deep) for item in values]
     elif make is not None:
-        made = [make(one) for one in values]
+        alternatives = [make(item) for item in values]
     else:
-        raise _unread(said)
-    return made[0] if len(made) == 1 else Or(tuple(made))
+        raise _unread(line)
+    return alternatives[0] if len(alternatives) == 1 else Or(tuple(alternatives))
 
 
 def _tier(value: str) -> Audience:
@@ -370,10 +370,10 @@ def _role(value: str) -> Audience:
 
 
 def _below(value: str) -> Audience:
-    found = re.fullmatch(r"(?:应达)?(\d{1,3}(?:\.\d)?)%?", value)
-    if found is None or not 0 < Fraction(found[1]) <= 100:
+    match = re.fullmatch(r"(?:应达)?(\d{1,3}(?:\.\d)?)%?", value)
+    if match is None or not 0 < Fraction(match[1]) <= 100:
         raise Refusal("学时低于 应写成应达学时的百分比，例如 学时低于=50%。")
-    return HoursBelow(Fraction(found[1]) / 100)
+    return HoursBelow(Fraction(match[1]) / 100)
 
 
 _LEAVES: Mapping[str, Callable[[str], Audience]] = {
@@ -387,5 +387,5 @@ _LEAVES: Mapping[str, Callable[[str], Audience]] = {
 }
 
 
-def _unread(said: str) -> Refusal:
-    return Refusal(f"没有看懂对象「{said[:60]}」。可以写：{EXAMPLE}。")
+def _unread(line: str) -> Refusal:
+    return Refusal(f"没有看懂对象「{line[:60]}」。可以写：{EXAMPLE}。")

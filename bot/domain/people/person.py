@@ -92,36 +92,36 @@ def within(clock: str, first: str, last: str) -> bool:
     return first <= clock < last if first <= last else clock >= first or clock < last
 
 
-def read_clock(said: str) -> str:
+def read_clock(text: str) -> str:
     """8:30, 8点30, 08：30 as 08:30. Raises `Refusal`."""
-    found = _CLOCK.fullmatch(said.strip().replace("：", ":"))
+    match = _CLOCK.fullmatch(text.strip().replace("：", ":"))
     try:
-        if found is None:
-            raise ValueError(said)
-        return time(int(found[1]), int(found[2] or 0)).strftime("%H:%M")
+        if match is None:
+            raise ValueError(text)
+        return time(int(match[1]), int(match[2] or 0)).strftime("%H:%M")
     except ValueError:
-        raise Refusal(f"「{said[:20]}」不是时间，应写作 08:30。") from None
+        raise Refusal(f"「{text[:20]}」不是时间，应写作 08:30。") from None
 
 
-def read_span(said: str) -> tuple[str, str]:
+def read_span(text: str) -> tuple[str, str]:
     """20:00-08:00. Raises `Refusal` for what is no span, or leaves less than four hours of a day."""
-    found = _SPAN.fullmatch(said)
-    if found is None:
-        raise Refusal(f"「{said[:20]}」不是时段，应写作 20:00-08:00。")
-    first, last = read_clock(found[1]), read_clock(found[2])
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise Refusal(f"「{text[:20]}」不是时段，应写作 20:00-08:00。")
+    first, last = read_clock(match[1]), read_clock(match[2])
     if first == last or 24 * 60 - _minutes(first, last) < LEAST_OPEN:
         raise Refusal(f"免打扰最长 {24 - LEAST_OPEN // 60} 小时，每天至少留出 {LEAST_OPEN // 60} 小时接收通知。")
     return first, last
 
 
 def _minutes(first: str, last: str) -> int:
-    begin, end = (int(one[:2]) * 60 + int(one[3:]) for one in (first, last))
+    begin, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in (first, last))
     return (end - begin) % (24 * 60)
 
 
-def read_channel(said: str) -> str:
+def read_channel(text: str) -> str:
     """企业微信 as wecom. Raises `Refusal`."""
-    found = _SAID.get(said.strip())
-    if found is None:
-        raise Refusal(f"没有「{said[:20]}」这个渠道，可选：{'、'.join(CHANNELS.values())}、默认。")
-    return found
+    channel = _SAID.get(text.strip())
+    if channel is None:
+        raise Refusal(f"没有「{text[:20]}」这个渠道，可选：{'、'.join(CHANNELS.values())}、默认。")
+    return channel

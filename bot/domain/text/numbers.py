@@ -24,23 +24,23 @@ def to_chinese(number: int) -> str:
         raise ValueError(f"no numeral for {number}")
     if number == 0:
         return DIGITS[0]
-    said, rest = "", number
+    numeral, rest = "", number
     for unit, size in (("亿", 10**8), ("万", 10**4), ("", 1)):
         section, rest = divmod(rest, size)
         if section:
-            said += ("零" if said and section < 1000 else "") + _section(section) + unit
-    return said.removeprefix("一") if said.startswith("一十") else said
+            numeral += ("零" if numeral and section < 1000 else "") + _section(section) + unit
+    return numeral.removeprefix("一") if numeral.startswith("一十") else numeral
 
 
 def _section(number: int) -> str:
     """1 to 9999, with 一十 written out."""
-    said, gap = "", False
+    numeral, gap = "", False
     for unit, size in (("千", 1000), ("百", 100), ("十", 10), ("", 1)):
         digit = number // size % 10
         if digit:
-            said += ("零" if gap and said else "") + DIGITS[digit] + unit
+            numeral += ("零" if gap and numeral else "") + DIGITS[digit] + unit
         gap = digit == 0
-    return said
+    return numeral
 
 
 def to_int(text: str) -> int | None:
@@ -69,8 +69,8 @@ def _plain(text: str) -> str:
 def _read(text: str) -> int | None:
     total = 0
     for unit, size in (("亿", 10**8), ("万", 10**4)):
-        head, found, tail = text.partition(unit)
-        if found:
+        head, separator, tail = text.partition(unit)
+        if separator:
             section = _read_section(head)
             if section is None:
                 return None
@@ -82,10 +82,10 @@ def _read(text: str) -> int | None:
 
 
 def _read_section(text: str) -> int | None:
-    found = _SECTION.fullmatch(text)
-    if found is None or not text:
+    match = _SECTION.fullmatch(text)
+    if match is None or not text:
         return None
-    thousands, hundreds, tens, ten, ones = found.groups()
+    thousands, hundreds, tens, ten, ones = match.groups()
     tens_value = (_VALUES[tens] if tens else 1) if ten else 0
     return sum(_VALUES[digit] * size for digit, size in ((thousands, 1000), (hundreds, 100), (ones, 1)) if digit) + tens_value * 10 or None
 
@@ -103,19 +103,19 @@ def _digits(run: str) -> str:
     return run if value is None else str(value)
 
 
-def _multiplied(found: re.Match[str]) -> str:
-    whole, _, part = found.group(1).partition(".")
-    zeros = {"万": 4, "亿": 8}[found.group(2)]
-    return str(int(whole + part.ljust(zeros, "0"))) if len(part) <= zeros and len(whole) <= 12 else found.group()
+def _multiplied(match: re.Match[str]) -> str:
+    whole, _, part = match.group(1).partition(".")
+    zeros = {"万": 4, "亿": 8}[match.group(2)]
+    return str(int(whole + part.ljust(zeros, "0"))) if len(part) <= zeros and len(whole) <= 12 else match.group()
 
 
 def article_number(label: str) -> tuple[int, int] | None:
     """(123, 0) for 第一百二十三条 or 第123条, (120, 1) for 第一百二十条之一; None when the text is not an article's label and nothing else."""
-    found = _ARTICLE.fullmatch(re.sub(r"\s", "", unicodedata.normalize("NFKC", label)))
-    if found is None:
+    match = _ARTICLE.fullmatch(re.sub(r"\s", "", unicodedata.normalize("NFKC", label)))
+    if match is None:
         return None
-    number, branch = to_int(found.group(1)), 0 if found.group(2) is None else to_int(found.group(2))
-    return None if not number or branch is None or (found.group(2) and not branch) else (number, branch)
+    number, branch = to_int(match.group(1)), 0 if match.group(2) is None else to_int(match.group(2))
+    return None if not number or branch is None or (match.group(2) and not branch) else (number, branch)
 
 
 def article_label(number: int, branch: int = 0) -> str:

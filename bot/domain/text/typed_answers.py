@@ -38,26 +38,26 @@ def bare(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _bare(text: str) -> str:
     # Most people say the same few things: B, 对, AC.
-    said = unicodedata.normalize("NFKC", _visible(text)).upper().strip(_EDGES)
-    said = _PREFIX.sub("", said).strip(_EDGES)
-    return _SUFFIX.sub("", said).strip(_EDGES) if len(said) > 1 else said
+    answer = unicodedata.normalize("NFKC", _visible(text)).upper().strip(_EDGES)
+    answer = _PREFIX.sub("", answer).strip(_EDGES)
+    return _SUFFIX.sub("", answer).strip(_EDGES) if len(answer) > 1 else answer
 
 
 def letters_of(text: str, known: str) -> str | None:
     """The options named in the text, sorted, each once; numbers count from 1 = A. None when anything else is said or an option does not exist."""
-    said = _BETWEEN.sub("", bare(text))
-    if said.isascii() and said.isdigit():
-        if not all(0 < int(digit) <= len(known) for digit in said):
+    letters = _BETWEEN.sub("", bare(text))
+    if letters.isascii() and letters.isdigit():
+        if not all(0 < int(digit) <= len(known) for digit in letters):
             return None
-        said = "".join(known[int(digit) - 1] for digit in said)
-    if not said or any(letter not in known for letter in said):
+        letters = "".join(known[int(digit) - 1] for digit in letters)
+    if not letters or any(letter not in known for letter in letters):
         return None
-    return "".join(sorted(set(said)))
+    return "".join(sorted(set(letters)))
 
 
 def written(text: str) -> str | None:
-    said = _visible(text).strip()
-    return said if said and len(said) <= LONGEST_ANSWER else None
+    answer = _visible(text).strip()
+    return answer if answer and len(answer) <= LONGEST_ANSWER else None
 
 
 _NUMBERED = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(?:题\s*[::,,、.]?|[::、,.)]|\s)?\s*(\S.*)", re.DOTALL)
@@ -69,15 +69,15 @@ def parse_numbered(text: str) -> tuple[int, str] | None:
 
     Without 题 only letters and judgements count, so that 15日 and “1. 先核对…” stay answers and do not become those of questions 15 and 1.
     """
-    said = unicodedata.normalize("NFKC", _visible(text)).strip()
-    found = _NUMBERED.fullmatch(said) if len(said) <= LONGEST_ANSWER else None
-    if found is None:
+    typed = unicodedata.normalize("NFKC", _visible(text)).strip()
+    match = _NUMBERED.fullmatch(typed) if len(typed) <= LONGEST_ANSWER else None
+    if match is None:
         return None
-    number, answer = numbers.to_int(found.group(1)), found.group(2).strip()
-    between = said[found.end(1) : found.start(2)]
-    if not number or number > 999 or (said.startswith("第") and "题" not in between):
+    number, answer = numbers.to_int(match.group(1)), match.group(2).strip()
+    separator = typed[match.end(1) : match.start(2)]
+    if not number or number > 999 or (typed.startswith("第") and "题" not in separator):
         return None
-    return (number, answer) if "题" in between or (said[0].isdigit() and _SHORT_ANSWER.fullmatch(answer)) else None
+    return (number, answer) if "题" in separator or (typed[0].isdigit() and _SHORT_ANSWER.fullmatch(answer)) else None
 
 
 _KEPT = re.compile(r"(?<=\d)[./](?=\d)|%")
@@ -85,9 +85,9 @@ _KEPT = re.compile(r"(?<=\d)[./](?=\d)|%")
 
 def normalised(text: str) -> str:
     """A filled-in word as it is compared: width and case folded, numerals in digits (十五日 as 15日), no spaces, no punctuation."""
-    said = numbers.arabic(re.sub(r"(?<=\d),(?=\d{3})", "", folded(text)))
-    kept = {found.start() for found in _KEPT.finditer(said)}
-    return "".join(char for place, char in enumerate(said) if place in kept or unicodedata.category(char)[0] not in "PSZ")
+    answer = numbers.arabic(re.sub(r"(?<=\d),(?=\d{3})", "", folded(text)))
+    kept_places = {match.start() for match in _KEPT.finditer(answer)}
+    return "".join(char for place, char in enumerate(answer) if place in kept_places or unicodedata.category(char)[0] not in "PSZ")
 
 
 def folded(text: str) -> str:

@@ -48,11 +48,11 @@ class Catalog:
 
     def question(self, session: Session, version_id: int) -> Question:
         """A question in the version of a row, whatever its file says today."""
-        found = self._versions.get(version_id)
-        if found is None:
+        question = self._versions.get(version_id)
+        if question is None:
             row = _BODY.one(session, id=version_id)
-            found = self._versions[version_id] = question_from_body(json.loads(row[0]))
-        return found
+            question = self._versions[version_id] = question_from_body(json.loads(row[0]))
+        return question
 
 
 def fill(session: Session, library: Library, policy: PolicyFile, now: datetime, chars_a_minute: int = 400) -> Catalog:
@@ -82,16 +82,16 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
         row.id: (row.version, row.digest)
         for row in session.exec(select(QuestionVersionRow).where(col(QuestionVersionRow.id).in_(select(QuestionStateRow.version_id))))
     }
-    fresh: list[tuple[str, int, str]] = []
+    changed: list[tuple[str, int, str]] = []
     for name, question in library.questions.items():
         state = states.get(name)
-        made = question_digest(question)
-        version, kept = current[state.version_id] if state else (0, "")
-        if kept != made:
-            fresh.append((name, version + 1, made))
+        digest = question_digest(question)
+        version, current_digest = current[state.version_id] if state else (0, "")
+        if current_digest != digest:
+            changed.append((name, version + 1, digest))
         elif state is not None and state.state == "withdrawn" and state.reason == GONE:
             state.state, state.reason, state.changed_at = "active", "", now
-    if fresh:
+    if changed:
         session.execute(
             insert(QuestionVersionRow),
             [
@@ -99,17 +99,17 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
                     "question": name,
                     "version": version,
                     "bank": bank_of.get(name, ""),
-                    "digest": made,
+                    "digest": digest,
                     "body": canonical_question(question_body(library.questions[name])),
                     "loaded_at": now,
                 }
-                for name, version, made in fresh
+                for name, version, digest in changed
             ],
         )
         ids = {
             (row[0], row[1]): row[2] for row in session.exec(select(QuestionVersionRow.question, QuestionVersionRow.version, QuestionVersionRow.id))
         }
-        for name, version, _ in fresh:
+        for name, version, _ in changed:
             version_id = ids[name, version]
             assert version_id is not None
             state = states.get(name)
@@ -128,16 +128,16 @@ def _load_rules(session: Session, policy: PolicyFile, now: datetime) -> None:
     newest: dict[str, RuleRow] = {}
     for rule in session.exec(select(RuleRow).order_by(col(RuleRow.version))):
         newest[rule.line] = rule
-    for line, (body, made) in policy.rules.items():
-        had = newest.get(line)
-        if had is not None and had.digest == made:
+    for line, (body, digest) in policy.rules.items():
+        current = newest.get(line)
+        if current is not None and current.digest == digest:
             continue
         session.add(
             RuleRow(
                 line=line,
-                version=1 if had is None else had.version + 1,
-                valid_from=policy.valid_from if had is None else max(policy.valid_from, day_of(now)),
-                digest=made,
+                version=1 if current is None else current.version + 1,
+                valid_from=policy.valid_from if current is None else max(policy.valid_from, day_of(now)),
+                digest=digest,
                 body=body,
                 loaded_at=now,
             )

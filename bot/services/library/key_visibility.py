@@ -25,9 +25,9 @@ def hidden(session: Session, person_id: int) -> frozenset[str]:
 
 def at_exam(session: Session, person_id: int, now: datetime) -> str:
     """The exam that a person is at, whose time is not over; empty when there is none."""
-    for one in attempts.watched(session, person_id):
-        if one.is_open and now <= one.deadline + timedelta(seconds=one.grace_seconds):
-            return one.name
+    for attempt in attempts.watched(session, person_id):
+        if attempt.is_open and now <= attempt.deadline + timedelta(seconds=attempt.grace_seconds):
+            return attempt.name
     return ""
 
 
@@ -53,5 +53,5 @@ def kept_back(session: Session, person_id: int, question: str, now: datetime) ->
     free(session, person_id, now)
     if question not in hidden(session, person_id):
         return ""
-    last = max(one.closes_at for one in watched)
-    return f"这道题在您的考试卷里，对错、答案和解析在考试结束（{when(last)}）后再看。"
+    last_close = max(attempt.closes_at for attempt in watched)
+    return f"这道题在您的考试卷里，对错、答案和解析在考试结束（{when(last_close)}）后再看。"

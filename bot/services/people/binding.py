@@ -65,23 +65,23 @@ def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: 
     """
     today = day_of(now)
     path = _path(session, unit) if unit else None
-    made: list[BindingCode] = []
+    codes: list[BindingCode] = []
     for person_id, staff_no, name in roster.without_wechat(session, today, path):
         code, salt = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}", secrets.token_hex(16)
         roster.new_code(session, person_id, salt, _digest(salt, code), now, now + LIFE)
-        made.append(BindingCode(staff_no, name, code, now + LIFE))
+        codes.append(BindingCode(staff_no, name, code, now + LIFE))
         audit.record(session, now, actor, via, "发放验证码", staff_no)
-    return made
+    return codes
 
 
 def _path(session: Session, unit: str) -> str:
-    found = roster.units_named(session, unit.strip().strip("/"))
-    if not found:
+    paths = roster.units_named(session, unit.strip().strip("/"))
+    if not paths:
         raise Refusal(f"没有「{unit[:80]}」这个单位，请写全路径，例如 某局/办公室。")
-    exact = [path for path in found if path == unit.strip().strip("/")]
-    if len(found) > 1 and not exact:
-        raise Refusal(f"叫「{unit[:80]}」的单位有 {len(found)} 个，请写全路径：{'、'.join(found[:10])}")
-    return (exact or found)[0]
+    exact = [path for path in paths if path == unit.strip().strip("/")]
+    if len(paths) > 1 and not exact:
+        raise Refusal(f"叫「{unit[:80]}」的单位有 {len(paths)} 个，请写全路径：{'、'.join(paths[:10])}")
+    return (exact or paths)[0]
 
 
 def _digest(salt: str, code: str) -> str:
@@ -100,15 +100,15 @@ def bind(session: Session, sender: Address, staff_no: str, code: str, message_id
     if holder is not None and (holder[3] is None or holder[3] >= today):
         return _bound_before(session, sender, holder, staff_no, now)
     guard = roster.guard(session, sender.channel, sender.user)
-    waits = guard.wait_until is not None and now < guard.wait_until
+    is_waiting = guard.wait_until is not None and now < guard.wait_until
     if guard.heard == message_id:
-        return BindingAttempt(BindingOutcome.WRONG, wait_until=guard.wait_until if waits else None)
-    if waits:
+        return BindingAttempt(BindingOutcome.WRONG, wait_until=guard.wait_until if is_waiting else None)
+    if is_waiting:
         return BindingAttempt(BindingOutcome.WAITING, wait_until=guard.wait_until)
-    claimed = roster.claimed(session, staff_no, now, today, TRIES)
-    if not _is_right(claimed, code) or claimed is None:
-        return _wrong(session, sender, guard, None if claimed is None else claimed[0], message_id, now)
-    person_id, staff_no = claimed[0], claimed[1]
+    claim = roster.claimed(session, staff_no, now, today, TRIES)
+    if not _is_right(claim, code) or claim is None:
+        return _wrong(session, sender, guard, None if claim is None else claim[0], message_id, now)
+    person_id, staff_no = claim[0], claim[1]
     if roster.account_of(session, sender.channel, person_id) is not None:
         audit.record(session, now, staff_no, sender.channel, "绑定账号", staff_no, outcome="refused", detail="此人在该渠道已绑定另一个账号")
         return BindingAttempt(BindingOutcome.PERSON_TAKEN, staff_no)
@@ -122,9 +122,9 @@ def bind(session: Session, sender: Address, staff_no: str, code: str, message_id
     return _who(session, BindingOutcome.BOUND, person_id, staff_no, today)
 
 
-def _is_right(claimed: tuple[int, str, str | None, str | None] | None, code: str) -> bool:
+def _is_right(claim: tuple[int, str, str | None, str | None] | None, code: str) -> bool:
     """Constant time, and the same work whether or not there is such a person or such a code."""
-    salt, digest = (claimed[2], claimed[3]) if claimed is not None else (None, None)
+    salt, digest = (claim[2], claim[3]) if claim is not None else (None, None)
     same = hmac.compare_digest(_digest(salt or "0" * 32, code), digest or "0" * 64)
     return same and digest is not None
 

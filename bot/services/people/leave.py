@@ -33,14 +33,14 @@ NEW, CHANGED, SAME = "new", "changed", "same"
 class LeaveStep:
     """One absence against the rows: new, with another last day than is kept, or already there."""
 
-    away: LeaveLine
+    line: LeaveLine
     person: KnownPerson
     outcome: str
-    kept: KeptLeave | None = None
+    recorded: KeptLeave | None = None
 
     def __str__(self) -> str:
-        was = f"（原来到 {self.kept.until or '未定'}）" if self.kept is not None and self.outcome == CHANGED else ""
-        return f"{self.person.staff_no} {self.person.name} {span(self.away.kind, self.away.since, self.away.until)}{was}"
+        previous = f"（原来到 {self.recorded.until or '未定'}）" if self.recorded is not None and self.outcome == CHANGED else ""
+        return f"{self.person.staff_no} {self.person.name} {span(self.line.kind, self.line.since, self.line.until)}{previous}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +50,28 @@ class LeaveImportPlan:
     steps: tuple[LeaveStep, ...]
 
     def of(self, outcome: str) -> list[LeaveStep]:
-        return [one for one in self.steps if one.outcome == outcome]
+        return [step for step in self.steps if step.outcome == outcome]
 
     @property
     def is_empty(self) -> bool:
         return len(self.of(SAME)) == len(self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        def row(one: LeaveStep) -> dict[str, Any]:
+        def row(step: LeaveStep) -> dict[str, Any]:
             return {
-                "staff_no": one.person.staff_no,
-                "kind": one.away.kind,
-                "since": one.away.since.isoformat(),
-                "until": one.away.until and one.away.until.isoformat(),
+                "staff_no": step.person.staff_no,
+                "kind": step.line.kind,
+                "since": step.line.since.isoformat(),
+                "until": step.line.until and step.line.until.isoformat(),
             }
 
-        return {"new": [row(one) for one in self.of(NEW)], "changed": [row(one) for one in self.of(CHANGED)], "same": len(self.of(SAME))}
+        return {"new": [row(step) for step in self.of(NEW)], "changed": [row(step) for step in self.of(CHANGED)], "same": len(self.of(SAME))}
 
     def as_text(self) -> list[str]:
         new, changed = self.of(NEW), self.of(CHANGED)
         lines = [f"共 {len(self.steps)} 条：新增 {len(new)}，改结束日期 {len(changed)}，已登记 {len(self.of(SAME))}"]
         for label, steps in (("新增", new), ("改结束日期", changed)):
-            lines += [f"{label}：", *(f"  {one}" for one in steps)] if steps else []
+            lines += [f"{label}：", *(f"  {step}" for step in steps)] if steps else []
         return lines
 
 
@@ -79,59 +79,59 @@ def span(kind: str, since: date, until: date | None) -> str:
     return f"{KINDS[kind]} {since} 至 {until or '未定'}"
 
 
-def compare(session: Session, asked: Sequence[LeaveLine], now: datetime) -> LeaveImportPlan:
+def compare(session: Session, lines: Sequence[LeaveLine], now: datetime) -> LeaveImportPlan:
     """What the absences would change; writes nothing. Raises `BadRows` for people nobody knows, who have left, and for days already taken."""
-    known = {one.staff_no.casefold(): one for one in roster.everybody(session)}
-    kept = leave.everybody(session)
+    known = {person.staff_no.casefold(): person for person in roster.everybody(session)}
+    recorded = leave.everybody(session)
     faults: list[RowFault] = []
     steps: list[LeaveStep] = []
-    for away in asked:
-        person = known.get(away.staff_no.casefold())
+    for line in lines:
+        person = known.get(line.staff_no.casefold())
         if person is None or (person.left_on is not None and person.left_on < day_of(now)):
-            faults.append(RowFault(away.row, "工号", f"花名册里没有 {away.staff_no}" if person is None else f"{away.staff_no} 已离职"))
+            faults.append(RowFault(line.row, "工号", f"花名册里没有 {line.staff_no}" if person is None else f"{line.staff_no} 已离职"))
             continue
-        rows = kept.get(person.id, [])
-        same = next((one for one in rows if one.kind == away.kind and one.since == away.since), None)
-        other = next((one for one in rows if one is not same and away.overlaps(one.since, one.until)), None)
+        records = recorded.get(person.id, [])
+        same = next((record for record in records if record.kind == line.kind and record.since == line.since), None)
+        other = next((record for record in records if record is not same and line.overlaps(record.since, record.until)), None)
         if other is not None:
-            faults.append(RowFault(away.row, "开始", f"{person.staff_no} 已登记 {span(other.kind, other.since, other.until)}，日期重叠"))
+            faults.append(RowFault(line.row, "开始", f"{person.staff_no} 已登记 {span(other.kind, other.since, other.until)}，日期重叠"))
             continue
-        steps.append(LeaveStep(away, person, NEW if same is None else SAME if same.until == away.until else CHANGED, same))
+        steps.append(LeaveStep(line, person, NEW if same is None else SAME if same.until == line.until else CHANGED, same))
     if faults:
         raise BadLeaveRows(sorted(faults))
     return LeaveImportPlan(tuple(steps))
 
 
-def apply(session: Session, asked: Sequence[LeaveLine], now: datetime, *, actor: str, via: str) -> LeaveImportPlan:
+def apply(session: Session, lines: Sequence[LeaveLine], now: datetime, *, actor: str, via: str) -> LeaveImportPlan:
     """Record the absences in the caller's transaction, each with a line in the audit; worked out anew. Raises `Refusal`, nothing written."""
     roster.lock_roll(session)
-    plan = compare(session, asked, now)
-    for one in plan.steps:
-        if one.outcome == SAME:
+    plan = compare(session, lines, now)
+    for step in plan.steps:
+        if step.outcome == SAME:
             continue
-        if one.kept is None:
-            leave.add(session, one.person.id, one.away.kind, one.away.since, one.away.until, actor, now)
+        if step.recorded is None:
+            leave.add(session, step.person.id, step.line.kind, step.line.since, step.line.until, actor, now)
         else:
-            leave.end(session, one.kept.id, one.away.until, actor, now)
-        action = f"登记{KINDS[one.away.kind]}" if one.kept is None else f"修改{KINDS[one.away.kind]}"
-        audit.record(session, now, actor, via, action, one.person.staff_no, detail=f"{one.away.since} 至 {one.away.until or '未定'}")
+            leave.end(session, step.recorded.id, step.line.until, actor, now)
+        action = f"登记{KINDS[step.line.kind]}" if step.recorded is None else f"修改{KINDS[step.line.kind]}"
+        audit.record(session, now, actor, via, action, step.person.staff_no, detail=f"{step.line.since} 至 {step.line.until or '未定'}")
     return plan
 
 
 def cancel(session: Session, person: KnownPerson, since: date, now: datetime, *, actor: str, via: str) -> KeptLeave:
     """Take back an absence by its first day; from today on when it has begun, so that days already paused stay so. Raises `Refusal`."""
     today = day_of(now)
-    found = next((one for one in leave.of(session, person.id) if one.since == since), None)
-    if found is None:
+    record = next((candidate for candidate in leave.of(session, person.id) if candidate.since == since), None)
+    if record is None:
         raise Refusal(f"{person.staff_no} 没有从 {since} 开始的请假或借调。发送「请假 {person.staff_no}」查看。")
-    if found.until is not None and found.until < today:
-        raise Refusal(f"{span(found.kind, found.since, found.until)} 已经结束，不能取消。")
+    if record.until is not None and record.until < today:
+        raise Refusal(f"{span(record.kind, record.since, record.until)} 已经结束，不能取消。")
     if since >= today:
-        leave.drop(session, found.id)
+        leave.drop(session, record.id)
     else:
-        leave.end(session, found.id, date.fromordinal(today.toordinal() - 1), actor, now)
-    audit.record(session, now, actor, via, f"取消{KINDS[found.kind]}", person.staff_no, detail=f"{found.since} 至 {found.until or '未定'}")
-    return found
+        leave.end(session, record.id, date.fromordinal(today.toordinal() - 1), actor, now)
+    audit.record(session, now, actor, via, f"取消{KINDS[record.kind]}", person.staff_no, detail=f"{record.since} 至 {record.until or '未定'}")
+    return record
 
 
 T = TypeVar("T")
@@ -172,22 +172,22 @@ def read_leave(path: Path) -> tuple[tuple[LeaveLine, ...], tuple[str, ...]]:
 
 
 def leave_of(sheet: TableSheet) -> tuple[LeaveLine, ...]:
-    at, places = _header(sheet.rows)
+    header_index, columns = _header(sheet.rows)
     faults: list[RowFault] = []
-    found: list[LeaveLine] = []
-    for number, row in enumerate(sheet.rows[at + 1 :], start=at + 2):
+    lines: list[LeaveLine] = []
+    for number, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 2):
         if any(not isinstance(cell, str) or cell.strip() for cell in row):
-            away = _row(number, row, places, faults)
-            if away is not None:
-                found.append(away)
+            line = _row(number, row, columns, faults)
+            if line is not None:
+                lines.append(line)
         if len(faults) >= MOST_FAULTS:
             raise BadLeaveRows(faults[:MOST_FAULTS])
-    faults += _twice(found)
+    faults += _twice(lines)
     if faults:
         raise BadLeaveRows(sorted(faults)[:MOST_FAULTS])
-    if not found:
+    if not lines:
         raise Refusal("请假表里除了表头没有一行。")
-    return tuple(found)
+    return tuple(lines)
 
 
 def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
@@ -202,20 +202,20 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
     raise Refusal(f"文件开头没有表头。第一行应是列名：{'、'.join(COLUMNS)}。")
 
 
-def _row(number: int, row: list[Cell], places: dict[str, int], faults: list[RowFault]) -> LeaveLine | None:
-    before = len(faults)
+def _row(number: int, row: list[Cell], columns: dict[str, int], faults: list[RowFault]) -> LeaveLine | None:
+    fault_count = len(faults)
 
-    def take(column: str, judge: Callable[[Cell], T]) -> T | None:
-        index = places[column]
+    def take(column: str, parse: Callable[[Cell], T]) -> T | None:
+        index = columns[column]
         try:
-            return judge(row[index] if index < len(row) else "")
+            return parse(row[index] if index < len(row) else "")
         except cells.BadCell as bad:
             faults.append(RowFault(number, column, str(bad)))
             return None
 
     staff_no, kind = take("工号", cells.staff_no), take("类别", _kind)
     since, until = take("开始", cells.day), take("结束", cells.day)
-    if len(faults) > before or staff_no is None or kind is None:
+    if len(faults) > fault_count or staff_no is None or kind is None:
         return None
     if since is None:
         faults.append(RowFault(number, "开始", "没有填"))
@@ -245,14 +245,14 @@ def unsound(kind: str, since: date, until: date | None) -> str:
     return ""
 
 
-def _twice(found: list[LeaveLine]) -> list[RowFault]:
+def _twice(lines: list[LeaveLine]) -> list[RowFault]:
     """Rows of one person that overlap: nobody is away twice at a time."""
     faults: list[RowFault] = []
     by_person: dict[str, list[LeaveLine]] = {}
-    for one in found:
-        for had in by_person.setdefault(one.staff_no, []):
-            if one.overlaps(had.since, had.until):
-                faults.append(RowFault(one.row, "开始", f"与第 {had.row} 行的日期重叠"))
+    for line in lines:
+        for earlier in by_person.setdefault(line.staff_no, []):
+            if line.overlaps(earlier.since, earlier.until):
+                faults.append(RowFault(line.row, "开始", f"与第 {earlier.row} 行的日期重叠"))
                 break
-        by_person[one.staff_no].append(one)
+        by_person[line.staff_no].append(line)
     return faults

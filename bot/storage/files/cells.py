@@ -24,26 +24,26 @@ class BadCell(ValueError):
     """What is wrong with one cell."""
 
 
-def _words(cell: Cell, what: str) -> str:
+def _words(cell: Cell, expected: str) -> str:
     """The text of a cell, clean; a number written by a table program loses its `.0`."""
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        raise BadCell(f"这一格是日期或真假值，应是{what}（把该列设为“文本”格式）")
+        raise BadCell(f"这一格是日期或真假值，应是{expected}（把该列设为“文本”格式）")
     if isinstance(cell, float) and not cell.is_integer():
-        raise BadCell(f"{cell:g} 带小数，应是{what}（把该列设为“文本”格式）")
+        raise BadCell(f"{cell:g} 带小数，应是{expected}（把该列设为“文本”格式）")
     if isinstance(cell, int | float):
         if abs(cell) >= 10**15:
             raise BadCell("数字过长，表格软件已丢掉末几位，请把该列设为“文本”格式后重填")
         return str(int(cell))
     text = unicodedata.normalize("NFC", cell).strip().strip("\ufeff\u200b\u200c\u200d").strip()
-    for one in text:
+    for char in text:
         # Cc, Co, Cs, Cn: what no keyboard types. Cf hides in text. U+FFFD is a character that was lost before it came to us.
-        if (unicodedata.category(one) in ("Cc", "Co", "Cs", "Cn", "Cf") and one not in "\t\r\n") or one == "\ufffd":
-            raise BadCell(f"有看不见或损坏的字符（U+{ord(one):04X}）")
+        if (unicodedata.category(char) in ("Cc", "Co", "Cs", "Cn", "Cf") and char not in "\t\r\n") or char == "\ufffd":
+            raise BadCell(f"有看不见或损坏的字符（U+{ord(char):04X}）")
     return re.sub(r"\s+", " ", text)
 
 
-def _narrow(cell: Cell, what: str) -> str:
-    return unicodedata.normalize("NFKC", _words(cell, what)).strip()
+def _narrow(cell: Cell, expected: str) -> str:
+    return unicodedata.normalize("NFKC", _words(cell, expected)).strip()
 
 
 def staff_no(cell: Cell) -> str:
@@ -119,9 +119,9 @@ def day(cell: Cell) -> date | None:
     if not text and isinstance(cell, str):
         return None
     for form in _DATES:
-        if found := form.fullmatch(text):
+        if match := form.fullmatch(text):
             try:
-                return _sensible(date(*map(int, found.groups())))
+                return _sensible(date(*map(int, match.groups())))
             except BadCell:
                 raise
             except ValueError:

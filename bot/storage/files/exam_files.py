@@ -42,24 +42,24 @@ def read_exam(path: Path) -> WantedExam:
 def _wanted(data: Any) -> WantedExam:
     if not isinstance(data, dict):
         raise Refusal("文件应写成“项目: 内容”的样子。")
-    if unknown := [str(one)[:20] for one in data if one not in _KEYS]:
+    if unknown := [str(key)[:20] for key in data if key not in _KEYS]:
         raise Refusal(f"没有 {'、'.join(unknown[:5])} 这一项，可写：{'、'.join(dict.fromkeys(_KEYS))}。")
-    kept = {_KEYS[name]: value for name, value in data.items()}
-    if missing := [one for one in _NEEDED if not kept.get(one)]:
+    values = {_KEYS[name]: value for name, value in data.items()}
+    if missing := [key for key in _NEEDED if not values.get(key)]:
         raise Refusal(f"缺少 {'、'.join(missing)}。")
-    blueprint = kept["blueprint"]
+    blueprint = values["blueprint"]
     return WantedExam(
-        str(kept["name"]),
+        str(values["name"]),
         parse_blueprint(blueprint) if isinstance(blueprint, str) else read_blueprint(blueprint),
-        parse_audience(str(kept.get("to") or "全员")),
-        parse_moment(str(kept["opens"])),
-        parse_moment(str(kept["closes"])),
-        parse_gate(str(kept["gate"])) if kept.get("gate") else NO_GATE,
-        None if kept.get("late") is None else _count(kept["late"], "late"),
-        _count(kept.get("attempts", 1), "attempts"),
-        read_results(str(kept["results"])) if kept.get("results") else "after_close",
-        _count(kept.get("grace", 0), "grace"),
-        str(kept.get("clause") or ""),
+        parse_audience(str(values.get("to") or "全员")),
+        parse_moment(str(values["opens"])),
+        parse_moment(str(values["closes"])),
+        parse_gate(str(values["gate"])) if values.get("gate") else NO_GATE,
+        None if values.get("late") is None else _count(values["late"], "late"),
+        _count(values.get("attempts", 1), "attempts"),
+        read_results(str(values["results"])) if values.get("results") else "after_close",
+        _count(values.get("grace", 0), "grace"),
+        str(values.get("clause") or ""),
     )
 
 
@@ -79,9 +79,9 @@ def read_contest(path: Path) -> tuple[ContestPlan, tuple[str, ...]]:
         node = parse(text_of(path, LARGEST_CONTEST))
     except UnreadableText as refused:
         raise Refusal(str(FileFault(path.name, refused.line, refused.sentence))) from None
-    found = validated(ContestFile, node, path.name, faults)
-    if found is None:
+    entry = validated(ContestFile, node, path.name, faults)
+    if entry is None:
         raise Refusal("\n".join(map(str, faults)))
-    said = contest.rules_from_json({**contest.USUAL[found.form], **found.rules})
-    plan = ContestPlan(found.name, found.form, said, tuple(found.of), parse_audience(found.to), found.opens, found.closes, found.clause)
-    return plan, tuple(found.questions)
+    rules = contest.rules_from_json({**contest.USUAL[entry.form], **entry.rules})
+    plan = ContestPlan(entry.name, entry.form, rules, tuple(entry.of), parse_audience(entry.to), entry.opens, entry.closes, entry.clause)
+    return plan, tuple(entry.questions)

@@ -26,7 +26,7 @@ _FORBIDDEN = (
 
 def read_lesson(text: str, file: str, library: Library, faults: list[FileFault]) -> Lesson | None:
     """The lesson, or None with every fault noted. `library` holds the register and the questions that it may name."""
-    before = len(faults)
+    fault_count = len(faults)
     lines = text.split("\n")
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
     if lines[0].rstrip() != "---" or not end:
@@ -42,7 +42,7 @@ def read_lesson(text: str, file: str, library: Library, faults: list[FileFault])
     if front is None:
         return None
     _check(front, node, file, library, faults)
-    if len(faults) > before:
+    if len(faults) > fault_count:
         return None
     return Lesson(
         id=front.id,
@@ -96,8 +96,8 @@ def _check(front: LessonFront, node: Node, file: str, library: Library, faults: 
         note(("version",), f"法律登记里没有《{front.law}》{front.version} 的版本")
     if front.valid_to is not None and front.valid_to <= front.valid_from:
         note(("valid_to",), "失效日应晚于生效日")
-    for number, one in enumerate(front.questions):
-        if one not in library.questions:
-            note(("questions", number), f"题库里没有题目 {one}")
+    for number, question_id in enumerate(front.questions):
+        if question_id not in library.questions:
+            note(("questions", number), f"题库里没有题目 {question_id}")
     if len(set(front.questions)) < len(front.questions):
         note(("questions",), "题目有重复")

@@ -210,14 +210,14 @@ class ContestFile(_Part):
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def validated(model: type[_M], node: Node, file: str, faults: list[FileFault], at: str = "") -> _M | None:
+def validated(model: type[_M], node: Node, file: str, faults: list[FileFault], entry_name: str = "") -> _M | None:
     """The node as the model has it; None when it is faulty, with every fault noted. `at` says which entry is meant, e.g. 题目 mfd-01."""
     try:
         return model.model_validate(node.plain())
-    except ValidationError as wrong:
-        for error in wrong.errors(include_url=False, include_input=False):
+    except ValidationError as failed:
+        for error in failed.errors(include_url=False, include_input=False):
             place = tuple(step for step in error["loc"] if step != "[key]")
-            faults.append(FileFault(file, node.line_at(place), (f"{at}：" if at else "") + _sentence(place, error)))
+            faults.append(FileFault(file, node.line_at(place), (f"{entry_name}：" if entry_name else "") + _sentence(place, error)))
         return None
 
 
@@ -235,24 +235,24 @@ _FIELDS = {
 
 _Say = Callable[[str, Mapping[str, Any]], str]
 _SENTENCES: Mapping[str, _Say] = {
-    "missing": lambda at, _: f"缺少 {at}",
-    "extra_forbidden": lambda at, _: f"不认识 {at}，请检查拼写或删去",
-    "string_type": lambda at, _: f"{at} 应为文字",
-    "string_too_short": lambda at, ctx: f"{at} 太短，至少 {ctx['min_length']} 个字",
-    "string_too_long": lambda at, ctx: f"{at} 太长，最多 {ctx['max_length']} 个字",
-    "int_type": lambda at, _: f"{at} 应为整数",
-    "bool_type": lambda at, _: f"{at} 只能写 true 或 false",
-    "list_type": lambda at, _: f"{at} 应为列表",
-    "dict_type": lambda at, _: f"{at} 应为一组“键: 值”",
-    "model_type": lambda at, _: f"{at} 应为一组“键: 值”",
-    "greater_than_equal": lambda at, ctx: f"{at} 不能小于 {ctx['ge']}",
-    "less_than_equal": lambda at, ctx: f"{at} 不能大于 {ctx['le']}",
-    "too_short": lambda at, ctx: f"{at} 至少 {ctx['min_length']} 项",
-    "too_long": lambda at, ctx: f"{at} 最多 {ctx['max_length']} 项",
-    "not_a_date": lambda at, _: f"{at} 应为日期，写作 2021-01-01",
-    "not_a_minute": lambda at, _: f"{at} 应为时间，写作 2026-07-01 09:00",
-    "literal_error": lambda at, _: f"{at} 的写法不对",
-    "string_pattern_mismatch": lambda at, _: f"{at} 的写法不对",
+    "missing": lambda field, _: f"缺少 {field}",
+    "extra_forbidden": lambda field, _: f"不认识 {field}，请检查拼写或删去",
+    "string_type": lambda field, _: f"{field} 应为文字",
+    "string_too_short": lambda field, ctx: f"{field} 太短，至少 {ctx['min_length']} 个字",
+    "string_too_long": lambda field, ctx: f"{field} 太长，最多 {ctx['max_length']} 个字",
+    "int_type": lambda field, _: f"{field} 应为整数",
+    "bool_type": lambda field, _: f"{field} 只能写 true 或 false",
+    "list_type": lambda field, _: f"{field} 应为列表",
+    "dict_type": lambda field, _: f"{field} 应为一组“键: 值”",
+    "model_type": lambda field, _: f"{field} 应为一组“键: 值”",
+    "greater_than_equal": lambda field, ctx: f"{field} 不能小于 {ctx['ge']}",
+    "less_than_equal": lambda field, ctx: f"{field} 不能大于 {ctx['le']}",
+    "too_short": lambda field, ctx: f"{field} 至少 {ctx['min_length']} 项",
+    "too_long": lambda field, ctx: f"{field} 最多 {ctx['max_length']} 项",
+    "not_a_date": lambda field, _: f"{field} 应为日期，写作 2021-01-01",
+    "not_a_minute": lambda field, _: f"{field} 应为时间，写作 2026-07-01 09:00",
+    "literal_error": lambda field, _: f"{field} 的写法不对",
+    "string_pattern_mismatch": lambda field, _: f"{field} 的写法不对",
 }
 _FORMS = {
     "id": "小写字母、数字和短横，最多 48 个字符", "bank": "小写字母、数字和短横，最多 48 个字符", "questions": "题目编号，小写字母、数字和短横",
@@ -261,15 +261,15 @@ _FORMS = {
 
 
 def _sentence(place: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
-    say = _SENTENCES.get(error["type"])
-    sentence = say(named(place), error.get("ctx", {})) if say else f"{named(place)} 的值不对"
+    template = _SENTENCES.get(error["type"])
+    sentence = template(named(place), error.get("ctx", {})) if template else f"{named(place)} 的值不对"
     form = _FORMS.get(next((step for step in reversed(place) if isinstance(step, str)), ""))
     return f"{sentence}（应为{form}）" if form and error["type"] in ("literal_error", "string_pattern_mismatch") else sentence
 
 
 def named(place: tuple[str | int, ...]) -> str:
     """A place in a file as people say it: `words` 关键词 第 2 项."""
-    said = [
+    steps = [
         f"第 {step + 1} 项" if isinstance(step, int) else (f"{step}（{_FIELDS[step]}）" if step in _FIELDS else f"“{step[:40]}”") for step in place
     ]
-    return " ".join(said) or "内容"
+    return " ".join(steps) or "内容"

@@ -54,8 +54,8 @@ def load_policy(root: Path) -> tuple[PolicyFile | None, list[FileFault]]:
     name = FILE.as_posix()
     try:
         node = parse(text_of(root / FILE))
-    except UnreadableText as refused:
-        return None, [FileFault(name, refused.line, refused.sentence)]
+    except UnreadableText as error:
+        return None, [FileFault(name, error.line, error.sentence)]
     if not isinstance(node.value, dict):
         return None, [FileFault(name, node.line, "应是 valid_from 与 rules 两项")]
     faults = [
@@ -66,14 +66,14 @@ def load_policy(root: Path) -> tuple[PolicyFile | None, list[FileFault]]:
     if rules is None or not isinstance(rules.value, dict):
         return None, [*faults, FileFault(name, node.line, "缺少 rules（各条规则）")]
     faults += [FileFault(name, rules.line, f"缺少规则 {line}") for line in NEEDED if line not in rules.value]
-    made: dict[str, tuple[str, str]] = {}
+    rule_bodies: dict[str, tuple[str, str]] = {}
     for line, body in rules.value.items():
         faults += _check(name, line, body)
         text = json.dumps(body.plain(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        made[line] = (text, hashlib.sha256(text.encode()).hexdigest())
+        rule_bodies[line] = (text, hashlib.sha256(text.encode()).hexdigest())
     if faults or valid_from is None:
         return None, sorted(faults)
-    return PolicyFile(valid_from, made), []
+    return PolicyFile(valid_from, rule_bodies), []
 
 
 def _day(node: Node, faults: list[FileFault], name: str) -> date | None:
@@ -93,10 +93,10 @@ def _check(name: str, line: str, body: Node) -> list[FileFault]:
         return [FileFault(name, body.line, f"不认识的规则编号「{line}」")]
     if not isinstance(body.value, dict) or not isinstance(body.value.get("title", Node(None, 0)).value, str):
         return [FileFault(name, body.line, f"规则 {line} 缺少 title（一句话说明）")]
-    found = []
-    for key, is_right in NEEDED[line].items():
+    faults = []
+    for key, is_valid in NEEDED[line].items():
         if key not in body.value:
-            found.append(FileFault(name, body.line, f"规则 {line} 缺少 {key}"))
-        elif not is_right(body.value[key].plain()):
-            found.append(FileFault(name, body.value[key].line, f"规则 {line} 的 {key} 应是大于 0 的数"))
-    return found
+            faults.append(FileFault(name, body.line, f"规则 {line} 缺少 {key}"))
+        elif not is_valid(body.value[key].plain()):
+            faults.append(FileFault(name, body.value[key].line, f"规则 {line} 的 {key} 应是大于 0 的数"))
+    return faults

@@ -29,7 +29,7 @@ def read_sheet(path: Path) -> TableSheet:
     """`sheet.parse`, out of harm's way. Blocks up to a minute, so an async caller hands it to a thread; raises `Refusal` with one sentence."""
     package = Path(__file__).resolve().parents[3]
     try:
-        done = subprocess.run(  # noqa: S603 (our own interpreter and module)
+        process = subprocess.run(  # noqa: S603 (our own interpreter and module)
             [sys.executable, "-m", "bot.storage.files.sandbox", str(path.absolute())],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -39,19 +39,19 @@ def read_sheet(path: Path) -> TableSheet:
         )
     except subprocess.TimeoutExpired:
         raise Refusal(_WORN_OUT) from None
-    if done.returncode != 0:
+    if process.returncode != 0:
         raise Refusal(_WORN_OUT)
-    lines = iter(done.stdout.splitlines())
+    lines = iter(process.stdout.splitlines())
     head = json.loads(next(lines))
     if "refused" in head:
         raise Refusal(str(head["refused"]))
     return TableSheet([[_cell(cell) for cell in json.loads(line)] for line in lines], tuple(head["notes"]))
 
 
-def _cell(kept: Any) -> Cell:
-    if not isinstance(kept, list):
-        return kept  # type: ignore[no-any-return]
-    kind, value = kept
+def _cell(encoded: Any) -> Cell:
+    if not isinstance(encoded, list):
+        return encoded  # type: ignore[no-any-return]
+    kind, value = encoded
     return timedelta(seconds=value) if kind == "timedelta" else _KINDS[kind](value)
 
 

@@ -84,9 +84,9 @@ _WHY = {
 }
 
 
-def why_not(wrong: OSError) -> str:
+def why_not(error: OSError) -> str:
     """Why the system would not read or write a file, in Chinese; the number of the error where it has no words here."""
-    return _WHY.get(wrong.errno or 0, f"系统错误 {wrong.errno}")
+    return _WHY.get(error.errno or 0, f"系统错误 {error.errno}")
 
 
 def text_of(path: Path, largest: int = LARGEST) -> str:
@@ -94,30 +94,30 @@ def text_of(path: Path, largest: int = LARGEST) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(largest + 1)
-    except OSError as wrong:
-        raise UnreadableText(0, f"读不了这个文件：{why_not(wrong)}") from wrong
+    except OSError as error:
+        raise UnreadableText(0, f"读不了这个文件：{why_not(error)}") from error
     if len(raw) > largest:
         raise UnreadableText(0, f"文件太大，最多 {largest // 1000} KB")
     try:
         text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        raise UnreadableText(raw[: wrong.start].count(b"\n") + 1, "不是 UTF-8 编码，请另存为 UTF-8") from wrong
+    except UnicodeDecodeError as error:
+        raise UnreadableText(raw[: error.start].count(b"\n") + 1, "不是 UTF-8 编码，请另存为 UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse(text: str, first_line: int = 1) -> Node:
     """The one document in a text. Raises `Refused` with a line counted from `first_line`."""
-    if (unseen := _UNSEEN.search(text)) is not None:
-        raise UnreadableText(first_line + text.count("\n", 0, unseen.start()), "含有不能使用的控制字符")
+    if (control := _UNSEEN.search(text)) is not None:
+        raise UnreadableText(first_line + text.count("\n", 0, control.start()), "含有不能使用的控制字符")
     try:
         return _document(yaml.parse(text, Loader=_Loader), first_line)
-    except yaml.MarkedYAMLError as wrong:
-        mark: Any = wrong.problem_mark or wrong.context_mark
-        raise UnreadableText(first_line + (mark.line if mark else 0), _said(wrong)) from wrong
-    except yaml.YAMLError as wrong:
-        raise UnreadableText(first_line, "YAML 读不了，请检查是否为纯文本") from wrong
-    except RecursionError as wrong:
-        raise UnreadableText(first_line, f"嵌套太深，最多 {DEEPEST} 层") from wrong
+    except yaml.MarkedYAMLError as error:
+        mark: Any = error.problem_mark or error.context_mark
+        raise UnreadableText(first_line + (mark.line if mark else 0), _said(error)) from error
+    except yaml.YAMLError as error:
+        raise UnreadableText(first_line, "YAML 读不了，请检查是否为纯文本") from error
+    except RecursionError as error:
+        raise UnreadableText(first_line, f"嵌套太深，最多 {DEEPEST} 层") from error
 
 
 _SAID = (
@@ -137,13 +137,13 @@ _SAID = (
 )
 
 
-def _said(wrong: yaml.MarkedYAMLError) -> str:
-    told = f"{wrong.problem or ''} {wrong.context or ''}"
-    return next((f"YAML 写法有误：{said}" for part, said in _SAID if part in told), "YAML 写法有误，请检查这一行的缩进、冒号和引号")
+def _said(error: yaml.MarkedYAMLError) -> str:
+    message = f"{error.problem or ''} {error.context or ''}"
+    return next((f"YAML 写法有误：{sentence}" for part, sentence in _SAID if part in message), "YAML 写法有误，请检查这一行的缩进、冒号和引号")
 
 
-def _line(event: Any, first: int) -> int:
-    return int(event.start_mark.line) + first
+def _line(event: Any, first_line: int) -> int:
+    return int(event.start_mark.line) + first_line
 
 
 class _Budget:
@@ -159,23 +159,23 @@ class _Budget:
 
 
 def _document(events: Iterator[Any], first_line: int) -> Node:
-    found: Node | None = None
+    root: Node | None = None
     budget = _Budget()
     for event in events:
         if isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
             continue
         if isinstance(event, yaml.DocumentStartEvent):
-            if found is not None:
+            if root is not None:
                 raise UnreadableText(_line(event, first_line), "文件里只能有一份内容，请去掉多余的 ---")
             continue
-        found = _node(event, events, first_line, 1, budget)
-    if found is None:
+        root = _node(event, events, first_line, 1, budget)
+    if root is None:
         raise UnreadableText(first_line, "文件是空的")
-    return found
+    return root
 
 
-def _node(event: Any, events: Iterator[Any], first: int, depth: int, budget: _Budget) -> Node:
-    line = _line(event, first)
+def _node(event: Any, events: Iterator[Any], first_line: int, depth: int, budget: _Budget) -> Node:
+    line = _line(event, first_line)
     budget.spend(line)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
         raise UnreadableText(line, "不能使用锚点（&）和引用（*）；要写这个符号请加引号")
@@ -190,30 +190,30 @@ def _node(event: Any, events: Iterator[Any], first: int, depth: int, budget: _Bu
     if isinstance(event, yaml.SequenceStartEvent):
         items: list[Node] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            items.append(_node(event, events, first, depth + 1, budget))
+            items.append(_node(event, events, first_line, depth + 1, budget))
         return Node(items, line)
-    return _mapping(events, first, line, depth, budget)
+    return _mapping(events, first_line, line, depth, budget)
 
 
-def _mapping(events: Iterator[Any], first: int, line: int, depth: int, budget: _Budget) -> Node:
-    found: dict[str, Node] = {}
+def _mapping(events: Iterator[Any], first_line: int, line: int, depth: int, budget: _Budget) -> Node:
+    values: dict[str, Node] = {}
     keys: dict[str, int] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        at = _line(event, first)
+        key_line = _line(event, first_line)
         if not isinstance(event, yaml.ScalarEvent) or not event.value:
-            raise UnreadableText(at, "键只能是一个词")
-        _node(event, events, first, depth + 1, budget)
-        if event.value in found:
-            raise UnreadableText(at, f"键“{event.value[:40]}”重复了，第 {keys[event.value]} 行已经写过")
-        keys[event.value] = at
-        found[event.value] = _node(next(events), events, first, depth + 1, budget)
-    return Node(found, line, keys)
+            raise UnreadableText(key_line, "键只能是一个词")
+        _node(event, events, first_line, depth + 1, budget)
+        if event.value in values:
+            raise UnreadableText(key_line, f"键“{event.value[:40]}”重复了，第 {keys[event.value]} 行已经写过")
+        keys[event.value] = key_line
+        values[event.value] = _node(next(events), events, first_line, depth + 1, budget)
+    return Node(values, line, keys)
 
 
 def _scalar(event: Any) -> Any:
-    written: str = event.value
+    text: str = event.value
     if not event.implicit[0]:
-        return written
-    if written in _WORDS:
-        return _WORDS[written]
-    return int(written) if _INTEGER.fullmatch(written) else written
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    return int(text) if _INTEGER.fullmatch(text) else text

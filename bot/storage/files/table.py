@@ -67,8 +67,8 @@ def _bytes_of(path: Path) -> bytes:
             raise Refusal(f"找不到文件 {path}，或它不是普通文件。")
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
-    except OSError as wrong:
-        raise Refusal(f"文件 {path} 读不了：{wrong.strerror or type(wrong).__name__}。") from None
+    except OSError as error:
+        raise Refusal(f"文件 {path} 读不了：{error.strerror or type(error).__name__}。") from None
     if len(data) > LARGEST:
         raise Refusal(f"文件超过 {LARGEST // 1_000_000} MB，请检查是不是选错了文件。")
     if not data.strip():
@@ -99,9 +99,9 @@ def _text_of(data: bytes) -> str:
 def _csv(text: str) -> list[list[Cell]]:
     head = next((line for line in text.splitlines() if line.strip()), "")
     # The commonest of the three separators in the first line; the comma when there is none.
-    between = max(",\t;", key=head.count)
+    separator = max(",\t;", key=head.count)
     rows: list[list[Cell]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for row in reader:
             rows.append(list(row))
@@ -125,15 +125,15 @@ def _xlsx(data: bytes) -> TableSheet:
     except calamine.PasswordError:
         raise Refusal("这个 Excel 文件加了密码，请先取消密码再导入。") from None
     except (calamine.CalamineError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, expat.ExpatError, ValueError, OSError):
-        what = _meant(data)
-        advice = "请用表格软件打开后重新另存一次" if what == "xlsx 文件" else "也不是 xlsx 表格，请用 .xlsx 或 .csv"
-        raise Refusal(f"这个 {what}已损坏，{advice}。") from None
+        kind = _meant(data)
+        advice = "请用表格软件打开后重新另存一次" if kind == "xlsx 文件" else "也不是 xlsx 表格，请用 .xlsx 或 .csv"
+        raise Refusal(f"这个 {kind}已损坏，{advice}。") from None
 
 
 def _meant(data: bytes) -> str:
     """What a file that cannot be unpacked was meant to be, by the first part whose name tells."""
-    found = _PART.search(data)
-    return _KINDS[found[1]] if found else "zip 压缩包"
+    match = _PART.search(data)
+    return _KINDS[match[1]] if match else "zip 压缩包"
 
 
 def _checked(data: bytes) -> io.BytesIO:
@@ -165,8 +165,8 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
     ):
         raise Refusal("这个文件里有指向外面的路径，不予读取。")
     if "xl/workbook.xml" not in names:
-        what = "Word 文档" if any(name.startswith("word/") for name in names) else "压缩包或别的文件"
-        raise Refusal(f"这是{what}，不是 xlsx 表格。请用 .xlsx 或 .csv。")
+        kind = "Word 文档" if any(name.startswith("word/") for name in names) else "压缩包或别的文件"
+        raise Refusal(f"这是{kind}，不是 xlsx 表格。请用 .xlsx 或 .csv。")
     if len(set(names)) != len(names):
         raise Refusal("这个 xlsx 文件里有重名的部件，不予读取。")
     if any(name.lower().endswith(("vbaproject.bin", ".exe", ".dll")) for name in names):
@@ -247,7 +247,9 @@ def column_letters(index: int) -> str:
 
 def _first_sheet(book: calamine.CalamineWorkbook) -> TableSheet:
     visible = [
-        one.name for one in book.sheets_metadata if one.visible == calamine.SheetVisibleEnum.Visible and one.typ == calamine.SheetTypeEnum.WorkSheet
+        metadata.name
+        for metadata in book.sheets_metadata
+        if metadata.visible == calamine.SheetVisibleEnum.Visible and metadata.typ == calamine.SheetTypeEnum.WorkSheet
     ]
     if not visible:
         raise Refusal("这个 xlsx 里没有可见的工作表。")

@@ -69,35 +69,35 @@ class Invited:
     excluded: list[tuple[int, str]]
 
 
-def evaluate(session: Session, audience: Audience, on: date, now: datetime) -> Invited:
+def evaluate(session: Session, audience: Audience, day: date, now: datetime) -> Invited:
     """Who an audience is on a day in Asia/Shanghai; `now` is the moment up to which lessons and hours count.
 
     Leave and secondment pause a person, a joiner is in from the first day, one who left is out from the day after the last.
     """
-    text, values = selection(session, audience, on, now)
+    text, values = selection(session, audience, day, now)
     rows = Statement(f"{text} ORDER BY p.id").all(session, **values)
     return Invited([row[0] for row in rows if not row[1]], [(row[0], row[1]) for row in rows if row[1]])
 
 
-def selection(session: Session, audience: Audience, on: date, now: datetime) -> tuple[str, dict[str, Any]]:
+def selection(session: Session, audience: Audience, day: date, now: datetime) -> tuple[str, dict[str, Any]]:
     """The statement behind `evaluate`, (person id, reason) a row, with the values it binds: for statements that go on from it."""
-    values: dict[str, Any] = {"day": on.isoformat(), "gone": (on - NEARBY).isoformat(), "coming": (on + NEARBY).isoformat()}
-    condition = _Conditions(session, on, now, values).of(audience)
+    values: dict[str, Any] = {"day": day.isoformat(), "gone": (day - NEARBY).isoformat(), "coming": (day + NEARBY).isoformat()}
+    condition = _Conditions(session, day, now, values).of(audience)
     return _EVALUATE.format(condition=condition), values
 
 
-def includes(session: Session, audience: Audience, person_id: int, on: date, now: datetime) -> bool:
+def includes(session: Session, audience: Audience, person_id: int, day: date, now: datetime) -> bool:
     """Whether somebody belongs to an audience on a day; leave changes nothing about that."""
-    values: dict[str, Any] = {"day": on.isoformat(), "me": person_id}
-    condition = _Conditions(session, on, now, values).of(audience)
+    values: dict[str, Any] = {"day": day.isoformat(), "me": person_id}
+    condition = _Conditions(session, day, now, values).of(audience)
     return _known_text(f"SELECT 1 FROM person p WHERE p.id = :me AND ({condition})").one(session, **values) is not None  # noqa: S608
 
 
 class _Conditions:
     """The condition on `p` that an expression stands for; what people wrote goes into bound values only."""
 
-    def __init__(self, session: Session, on: date, now: datetime, values: dict[str, Any]) -> None:
-        self.session, self.on, self.now, self.values = session, on, now, values
+    def __init__(self, session: Session, day: date, now: datetime, values: dict[str, Any]) -> None:
+        self.session, self.day, self.now, self.values = session, day, now, values
 
     def _bind(self, value: Any) -> str:
         name = f"v{len(self.values)}"
@@ -107,9 +107,9 @@ class _Conditions:
     def of(self, audience: Audience) -> str:
         match audience:
             case And(parts):
-                return "(" + " AND ".join(self.of(one) for one in parts) + ")"
+                return "(" + " AND ".join(self.of(part) for part in parts) + ")"
             case Or(parts):
-                return "(" + " OR ".join(self.of(one) for one in parts) + ")"
+                return "(" + " OR ".join(self.of(part) for part in parts) + ")"
             case Not(part):
                 return f"(NOT {self.of(part)})"
             case _:
@@ -129,9 +129,9 @@ class _Conditions:
             case TagIs(tag):
                 return f"EXISTS (SELECT 1 FROM tag g WHERE g.person_id = p.id AND g.tag = {self._bind(tag)})"  # noqa: S608
             case PeopleAre(staff_nos):
-                return f"p.staff_no IN ({', '.join(self._bind(one) for one in staff_nos)})" if staff_nos else "(1 = 0)"
+                return f"p.staff_no IN ({', '.join(self._bind(staff_no) for staff_no in staff_nos)})" if staff_nos else "(1 = 0)"
             case LessonNotDone(lesson):
-                since = self._bind(stamp(start_of(date(self.on.year, 1, 1))))
+                since = self._bind(stamp(start_of(date(self.day.year, 1, 1))))
                 until = self._bind(stamp(self.now))
                 return (
                     f"NOT EXISTS (SELECT 1 FROM reading d WHERE d.person_id = p.id AND d.lesson = {self._bind(lesson)} AND d.state = 'done'"  # noqa: S608
@@ -146,38 +146,38 @@ class _Conditions:
         raise AssertionError(leaf)
 
     def _unit(self, path: str, deep: bool) -> str:
-        fits = f"u.path = {self._bind(path)}"
+        unit_condition = f"u.path = {self._bind(path)}"
         if deep:
             prefix = f"{path}/"
-            fits = f"({fits} OR substr(u.path, 1, {len(prefix)}) = {self._bind(prefix)})"
+            unit_condition = f"({unit_condition} OR substr(u.path, 1, {len(prefix)}) = {self._bind(prefix)})"
         return (
-            f"EXISTS (SELECT 1 FROM post o JOIN unit u ON u.id = o.unit_id WHERE o.person_id = p.id AND {fits}"  # noqa: S608
+            f"EXISTS (SELECT 1 FROM post o JOIN unit u ON u.id = o.unit_id WHERE o.person_id = p.id AND {unit_condition}"  # noqa: S608
             f" AND o.since <= {_AT_WORK} AND (o.until IS NULL OR o.until >= {_AT_WORK}))"
         )
 
-    def _no_attempt(self, exam: str, such: str) -> str:
-        named = self._bind(exam)
+    def _no_attempt(self, exam: str, extra: str) -> str:
+        exam_value = self._bind(exam)
         return (
             "NOT EXISTS (SELECT 1 FROM attempt t JOIN exam x ON x.id = t.exam_id WHERE t.person_id = p.id"  # noqa: S608
-            f" AND (CAST(x.id AS TEXT) = {named} OR x.name = {named}){such})"
+            f" AND (CAST(x.id AS TEXT) = {exam_value} OR x.name = {exam_value}){extra})"
         )
 
     def _below(self, share: Decimal) -> str:
         """Hours as they are reported: each category rounded down to a quarter, then added (rule D1)."""
         rules = tuple(RuleVersion(row[0], row[1], date.fromisoformat(row[2]), json.loads(row[3])) for row in _RULES.all(self.session))
         try:
-            need = quotas(HoursPolicy(rules), self.on)
+            quota_table = quotas(HoursPolicy(rules), self.day)
         except KeyError:
             raise Refusal("数据库里还没有学时规则，不能按学时选人，请先启动一次服务（python -m bot serve）装入规则。") from None
-        per_hour = self._bind(need.seconds_per_hour)
+        per_hour = self._bind(quota_table.seconds_per_hour)
         cases = []
         for (tier,) in _TIERS.all(self.session):
-            hours = need.need(tier)
+            hours = quota_table.need(tier)
             if hours is not None:
                 cases.append(f"WHEN p.tier = {self._bind(tier)} THEN {int((hours * _QUARTERS * share).to_integral_value(ROUND_CEILING))}")
         if not cases:
             return "(1 = 0)"
-        year = self._bind(self.on.year)
+        year = self._bind(self.day.year)
         return (
             f"COALESCE((SELECT SUM(t.seconds * {_QUARTERS} / {per_hour}) FROM year_total t WHERE t.person_id = p.id AND t.year = {year}), 0)"  # noqa: S608
             f" < (CASE {' '.join(cases)} ELSE 0 END)"
@@ -203,24 +203,24 @@ def resolved(session: Session, audience: Audience) -> Audience:
 
 def path_of(session: Session, name: str) -> str:
     """The full path of a unit by path or own name. Raises `Refusal` when none or several go by it."""
-    found = roster.units_named(session, name)
-    if not found:
+    paths = roster.units_named(session, name)
+    if not paths:
         raise Refusal(f"没有「{name[:80]}」这个单位，请核对名称，可写全路径，例如 某局/办公室。")
-    if len(found) > 1 and name not in found:
-        raise Refusal(f"叫「{name[:80]}」的单位有 {len(found)} 个，请写全路径：{'、'.join(found[:5])}。")
-    return name if name in found else found[0]
+    if len(paths) > 1 and name not in paths:
+        raise Refusal(f"叫「{name[:80]}」的单位有 {len(paths)} 个，请写全路径：{'、'.join(paths[:5])}。")
+    return name if name in paths else paths[0]
 
 
 def _check_people(session: Session, staff_nos: Sequence[str]) -> None:
-    values = {f"n{n}": one for n, one in enumerate(staff_nos)}
-    found = {row[0] for row in Statement(_KNOWN.format(names=", ".join(f":{name}" for name in values))).all(session, **values)} if values else set()
-    missing = [one for one in staff_nos if one not in found]
+    values = {f"n{number}": staff_no for number, staff_no in enumerate(staff_nos)}
+    known = {row[0] for row in Statement(_KNOWN.format(names=", ".join(f":{name}" for name in values))).all(session, **values)} if values else set()
+    missing = [staff_no for staff_no in staff_nos if staff_no not in known]
     if missing:
         raise Refusal(f"没有工号 {'、'.join(missing[:10])}{'等' if len(missing) > 10 else ''}，请核对花名册。")
 
 
-def _ids(found: Sequence[int]) -> str:
-    return ", ".join(str(int(one)) for one in found) or "NULL"
+def _ids(ids: Sequence[int]) -> str:
+    return ", ".join(str(int(person_id)) for person_id in ids) or "NULL"
 
 
 def named(session: Session, ids: Sequence[int]) -> list[tuple[int, str, str]]:

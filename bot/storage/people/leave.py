@@ -46,29 +46,29 @@ def stays(session: Session, person_id: int) -> list[Absence]:
 
 def everybody(session: Session) -> dict[int, list[KeptLeave]]:
     """All rows by person."""
-    found: dict[int, list[KeptLeave]] = {}
+    by_person: dict[int, list[KeptLeave]] = {}
     for row in _ALL.all(session):
-        found.setdefault(row[1], []).append(KeptLeave(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])))
-    return found
+        by_person.setdefault(row[1], []).append(KeptLeave(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])))
+    return by_person
 
 
 def everybody_stays(session: Session) -> dict[int, list[Absence]]:
     """When people were or will be away, by person."""
-    return {person_id: [Absence(one.since, one.until) for one in rows] for person_id, rows in everybody(session).items()}
+    return {person_id: [Absence(record.since, record.until) for record in records] for person_id, records in everybody(session).items()}
 
 
 def of(session: Session, person_id: int) -> list[KeptLeave]:
     return [KeptLeave(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])) for row in _KEPT.all(session, person_id=person_id)]
 
 
-def add(session: Session, person_id: int, kind: str, since: date, until: date | None, by: str, at: datetime) -> int:
-    row = _ADD.one(session, person_id=person_id, kind=kind, since=since.isoformat(), until=until and until.isoformat(), by=by, at=stamp(at))
+def add(session: Session, person_id: int, kind: str, since: date, until: date | None, actor: str, now: datetime) -> int:
+    row = _ADD.one(session, person_id=person_id, kind=kind, since=since.isoformat(), until=until and until.isoformat(), by=actor, at=stamp(now))
     return int(row[0])
 
 
-def end(session: Session, absence_id: int, until: date | None, by: str, at: datetime) -> None:
+def end(session: Session, absence_id: int, until: date | None, actor: str, now: datetime) -> None:
     """Give an absence another last day."""
-    _CHANGE.run(session, id=absence_id, until=until and until.isoformat(), by=by, at=stamp(at))
+    _CHANGE.run(session, id=absence_id, until=until and until.isoformat(), by=actor, at=stamp(now))
 
 
 def drop(session: Session, absence_id: int) -> None:

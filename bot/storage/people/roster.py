@@ -162,8 +162,8 @@ def units_of(session: Session, person_id: int, today: date) -> list[str]:
     return [row[0] for row in _UNITS_OF.all(session, person_id=person_id, today=today.isoformat())]
 
 
-def add(session: Session, staff_no: str, name: str, tier: str, joined_on: date | None, left_on: date | None, at: datetime) -> int:
-    row = _ADD.one(session, staff_no=staff_no, name=name, tier=tier, joined_on=_text(joined_on), left_on=_text(left_on), at=stamp(at))
+def add(session: Session, staff_no: str, name: str, tier: str, joined_on: date | None, left_on: date | None, now: datetime) -> int:
+    row = _ADD.one(session, staff_no=staff_no, name=name, tier=tier, joined_on=_text(joined_on), left_on=_text(left_on), at=stamp(now))
     return int(row[0])
 
 
@@ -192,8 +192,8 @@ def set_roles(session: Session, person_id: int, add: Iterable[str], drop: Iterab
         _ADD_ROLE.run(session, person_id=person_id, role=role)
 
 
-def bind(session: Session, channel: str, user: str, person_id: int, at: datetime, bound_by: str) -> None:
-    _BIND.run(session, channel=channel, user=user, person_id=person_id, at=stamp(at), bound_by=bound_by)
+def bind(session: Session, channel: str, user: str, person_id: int, now: datetime, bound_by: str) -> None:
+    _BIND.run(session, channel=channel, user=user, person_id=person_id, at=stamp(now), bound_by=bound_by)
 
 
 def unbind(session: Session, channel: str, user: str) -> None:
@@ -211,9 +211,9 @@ def without_wechat(session: Session, today: date, path: str | None = None) -> li
     return [tuple(row) for row in _CODELESS_IN.all(session, today=today.isoformat(), path=path)]
 
 
-def new_code(session: Session, person_id: int, salt: str, digest: str, at: datetime, expires_at: datetime) -> None:
+def new_code(session: Session, person_id: int, salt: str, digest: str, now: datetime, expires_at: datetime) -> None:
     """Keep a code's hash; the code before it is gone."""
-    _NEW_CODE.run(session, person_id=person_id, salt=salt, hash=digest, at=stamp(at), expires_at=stamp(expires_at))
+    _NEW_CODE.run(session, person_id=person_id, salt=salt, hash=digest, at=stamp(now), expires_at=stamp(expires_at))
 
 
 def claimed(session: Session, staff_no: str, now: datetime, today: date, most: int) -> tuple[int, str, str | None, str | None] | None:
@@ -258,9 +258,9 @@ def guard(session: Session, channel: str, user: str) -> BindingGuard:
     return BindingGuard() if row is None else BindingGuard(row[0], None if row[1] is None else moment(row[1]), row[2])
 
 
-def set_guard(session: Session, channel: str, user: str, to: BindingGuard) -> None:
-    wait = None if to.wait_until is None else stamp(to.wait_until)
-    _SET_GUARD.run(session, channel=channel, user=user, fails=to.fails, wait_until=wait, heard=to.heard)
+def set_guard(session: Session, channel: str, user: str, new_guard: BindingGuard) -> None:
+    wait_until = None if new_guard.wait_until is None else stamp(new_guard.wait_until)
+    _SET_GUARD.run(session, channel=channel, user=user, fails=new_guard.fails, wait_until=wait_until, heard=new_guard.heard)
 
 
 def drop_guard(session: Session, channel: str, user: str) -> None:

@@ -19,11 +19,11 @@ KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
 """For short rows that are found by a key of several columns: in SQLite the key's tree holds the row, and every write touches one tree less."""
 
 
-def stamp(at: datetime) -> str:
+def stamp(aware: datetime) -> str:
     """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z."""
-    if at.tzinfo is None:
+    if aware.tzinfo is None:
         raise ValueError("a naive datetime reached a row")
-    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    utc = aware if aware.tzinfo is UTC else aware.astimezone(UTC)
     return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
