@@ -40,7 +40,7 @@ from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.db.database import Database
 from bot.storage.delivery import quota, recipients
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 from bot.storage.people import audience as audience_rows
 from bot.storage.tables.columns import stamp
 
@@ -59,11 +59,11 @@ def author() -> Author:
 
 def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session], Any]:
     """Work that needs the library as its files stand, and the limits of the settings."""
-    library, faults = load_library(home())
+    library, faults = load_library(data_root())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
     limits = read_settings().platform_limits
-    return lambda session: work(session, replace(library_catalog.stock(session, library), limits=limits))
+    return lambda session: work(session, replace(library_catalog.read_catalog(session, library), limits=limits))
 
 
 def _campaign_plain(one: Campaign) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def try_(
     """打印某人会看到的原样；加 --apply 就在他绑定的每个渠道上各试发一条。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[str, list[str]]:
-        person_id = audience_rows.person_numbered(session, to)
+        person_id = audience_rows.find_person_id(session, to)
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
         text = lettered(campaign_push.test_send(session, catalog, campaign_id, person_id))
@@ -294,7 +294,7 @@ def pack(
 
 
 def _list_packs(as_json: bool) -> None:
-    library, _ = load_library(home())
+    library, _ = load_library(data_root())
     found = [{"name": one.name, "law_day": one.law_day, "items": len(one.items), "about": one.about} for one in library.packs.values()]
     show(found, as_json, [f"{one['name']}：{one['items']} 项，{one['about']}" for one in found])
 

@@ -12,8 +12,8 @@ from bot.cli.common import Apply, Json, cli, now, operator, refuse, show, writin
 from bot.domain.library.statute import CitationFinding
 from bot.domain.times import day_of
 from bot.storage.files.bank_check import check_banks
-from bot.storage.files.loader import home, load_library
-from bot.storage.library import withdraw
+from bot.storage.files.loader import data_root, load_library
+from bot.storage.library import update_withdrawals
 from bot.storage.system import audit
 
 bank = typer.Typer(no_args_is_help=True, help="题库：逐题核对依据。")
@@ -21,13 +21,13 @@ cli.add_typer(bank, name="bank")
 
 
 @bank.command("check")
-def check(
+def check_bank_command(
     laws: Annotated[Path | None, typer.Option("--laws", help="放法律文本的目录，文件名如 民法典(2020-05-28).md")] = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
     """逐题核对依据：正确、有误、过时、无法核对。加 --apply 后，有误和过时的题不再抽取。"""
-    library, faults = load_library(home())
+    library, faults = load_library(data_root())
     if faults:
         raise refuse("\n".join(str(fault) for fault in faults))
     if laws is not None and not laws.is_dir():
@@ -38,7 +38,7 @@ def check(
     if apply:
 
         def work(session: Session) -> tuple[int, int]:
-            counts = withdraw(session, faulty, {row.question for row in report.rows if row.finding is CitationFinding.RIGHT}, now())
+            counts = update_withdrawals(session, faulty, {row.question for row in report.rows if row.finding is CitationFinding.RIGHT}, now())
             audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {counts[0]}，恢复 {counts[1]}")
             return counts
 

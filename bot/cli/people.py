@@ -56,13 +56,13 @@ def import_roster(
             raise
         show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in error.faults]}, True, "")
         raise typer.Exit(1) from None
-    take(listed, moment, apply, leavers_ok, as_json, "花名册导入")
+    apply_roster(listed, moment, apply, leavers_ok, as_json, "花名册导入")
 
 
-def take(listed: Roster, moment: datetime, apply: bool, leavers_ok: bool, as_json: bool, source: str) -> None:
+def apply_roster(listed: Roster, moment: datetime, apply: bool, leavers_ok: bool, as_json: bool, source: str) -> None:
     """Compare a roster with the roll, show the difference, and write it when it was asked for and nothing stands in the way."""
     plan = reading(lambda session: roster.compare(session, listed, moment))
-    blocked = _blocked(plan, leavers_ok)
+    blocked = _blocking_reason(plan, leavers_ok)
     if apply and not blocked:
         plan = writing(lambda session: roster.apply(session, listed, moment, actor=operator(), via="cli", leavers_ok=leavers_ok, source=source))
     written = apply and not blocked
@@ -76,14 +76,14 @@ def take(listed: Roster, moment: datetime, apply: bool, leavers_ok: bool, as_jso
         raise refuse(blocked)
 
 
-def _blocked(plan: RosterImportPlan, leavers_ok: bool) -> str:
+def _blocking_reason(plan: RosterImportPlan, leavers_ok: bool) -> str:
     if plan.conflicts:
-        return roster.CONFLICTS
-    return roster.loses_most(plan) if plan.loses_most and not leavers_ok else ""
+        return roster.CONFLICTS_NOTICE
+    return roster.loses_most_notice(plan) if plan.loses_most and not leavers_ok else ""
 
 
 @roster_group.command("codes")
-def codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单位及其下属")] = "", as_json: Json = False) -> None:
+def issue_codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单位及其下属")] = "", as_json: Json = False) -> None:
     """给还没有绑定微信的人发一次性验证码（10 分钟内有效，旧验证码作废）。"""
 
     def issue(session: Session) -> list[binding.BindingCode]:
@@ -129,11 +129,11 @@ def import_leave(
     show({"applied": apply, "notes": list(notes), **plan.as_json()}, as_json, [*notes, *plan.as_text(), closing])
 
 
-LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
-SECONDS = 20.0
+PLATFORM_LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
+TIMEOUT_SECONDS = 20.0
 
 
-class OneRun:
+class SingleRunTokens:
     """A token for one run of one command; the platforms hand out the same one to whoever asks again, so that nobody else's dies of it."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class OneRun:
 
 
 @roster_group.command("sync")
-def sync(
+def sync_roster(
     platform: Annotated[Literal["wecom", "dingtalk"], typer.Argument(help="wecom（企业微信）或 dingtalk（钉钉）")],
     apply: Apply = False,
     leavers_ok: Annotated[bool, typer.Option("--leavers-ok", help="允许超过一半的人因不在通讯录里而记为离职")] = False,
@@ -163,26 +163,28 @@ def sync(
     """从企业微信或钉钉的通讯录同步花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
     settings = read_settings()
     if not settings.is_on(platform):
-        raise Refusal(f"{LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
+        raise Refusal(f"{PLATFORM_LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
     logs.set_up(settings.secrets(), level=logging.WARNING)
     moment = now()
     try:
-        contacts_found = asyncio.run(_fetched(settings, platform, staff_no))
+        contacts_found = asyncio.run(_fetch_directory(settings, platform, staff_no))
     except PlatformError as error:
-        raise Refusal(f"{LABELS[platform]}的通讯录没有读全（{error}），什么都没有改动。{_advice(error)}") from error
+        raise Refusal(f"{PLATFORM_LABELS[platform]}的通讯录没有读全（{error}），什么都没有改动。{_platform_advice(error)}") from error
     try:
-        listed = reading(lambda session: directory.roster_of_directory(contacts_found, people_roster.everybody(session), under=under))
+        listed = reading(lambda session: directory.roster_of_directory(contacts_found, people_roster.list_people(session), under=under))
     except BadRosterRows as bad:
         if not as_json:
             raise
         show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in bad.faults]}, True, "")
         raise typer.Exit(1) from None
-    take(listed, moment, apply, leavers_ok, as_json, f"通讯录同步（{LABELS[platform]}）")
+    apply_roster(listed, moment, apply, leavers_ok, as_json, f"通讯录同步（{PLATFORM_LABELS[platform]}）")
 
 
-async def _fetched(settings: Settings, platform: str, staff_no: str) -> Directory:
+async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> Directory:
     chosen = {"staff_no": staff_no} if staff_no else {}
-    async with Outbound(tokens=OneRun(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=SECONDS) as outbound:
+    async with Outbound(
+        tokens=SingleRunTokens(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=TIMEOUT_SECONDS
+    ) as outbound:
         if platform == "wecom":
             wecom = settings.wecom
             secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
@@ -196,7 +198,7 @@ async def _fetched(settings: Settings, platform: str, staff_no: str) -> Director
         return await contacts_contacts(outbound, dingtalk_api, **chosen)
 
 
-def _advice(error: PlatformError) -> str:
+def _platform_advice(error: PlatformError) -> str:
     match error.kind:
         case "config":
             return "请检查密钥和可信 IP。"

@@ -10,7 +10,7 @@ from bot.domain.hours import policy
 from bot.domain.hours.policy import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
-from bot.domain.times import chinese_day, minutes_text
+from bot.domain.times import chinese_day, duration_text
 from bot.services.hours import forecast
 from bot.services.study import mistakes
 from bot.storage.hours import explanations, ledger
@@ -29,7 +29,7 @@ def mine(ctx: Context, _: str) -> Reply:
     for category in CATEGORY_LABELS:
         if seconds.get(category):
             shown = hours_text(shown_hours(seconds[category], per_hour))
-            lines.append(f"· {policy.category_label(category)}：{shown} 学时（{minutes_text(seconds[category])}）")
+            lines.append(f"· {policy.category_label(category)}：{shown} 学时（{duration_text(seconds[category])}）")
     lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     lines += _against_quota(
         ctx, need.need(ctx.me.tier), need.floor(ctx.me.tier), total, shown_hours(seconds.get("collective", 0), per_hour), need.rule
@@ -70,8 +70,8 @@ def _caps(ctx: Context, per_hour: int) -> str:
     read = ledger.used(ctx.session, ctx.me.id, "online", ctx.today)
     done = ledger.used(ctx.session, ctx.me.id, "practice", ctx.today)
     return (
-        f"今日上限：在线 {minutes_text(read.day_seconds)}/{minutes_text(int(online.number('day_cap') * per_hour))}，"
-        f"练习 {minutes_text(done.day_seconds)}/{minutes_text(int(practice.number('day_cap') * per_hour))}；"
+        f"今日上限：在线 {duration_text(read.day_seconds)}/{duration_text(int(online.number('day_cap') * per_hour))}，"
+        f"练习 {duration_text(done.day_seconds)}/{duration_text(int(practice.number('day_cap') * per_hour))}；"
         f"练习全年 {hours_text(shown_hours(done.year_seconds, per_hour))}/{float(practice.number('year_cap')):g} 学时"
     )
 
@@ -84,7 +84,9 @@ def why(ctx: Context, which: str) -> Reply:
     lines = _last_reading(ctx)
     refused = explanations.refused(ctx.session, ctx.me.id, ctx.today)
     if refused:
-        lines += ["", "今天没有计入的："] + [f"· {minutes_text(one.seconds)}：{one.reason}（规则 {one.rule} 第 {one.version} 版）" for one in refused]
+        lines += ["", "今天没有计入的："] + [
+            f"· {duration_text(one.seconds)}：{one.reason}（规则 {one.rule} 第 {one.version} 版）" for one in refused
+        ]
     entries = explanations.entries(ctx.session, ctx.me.id, top=5)
     if entries:
         lines += ["", "最近的学时流水："] + [_line(ctx, one) for one in entries]
@@ -102,11 +104,13 @@ def _last_reading(ctx: Context) -> list[str]:
     pages = readings.pages_read(ctx.session, reading_id)
     lines = [f"《{lesson.title if lesson else lesson_id}》{'' if state == 'done' else '（还没有学完，学完并答完课后题才计）'}"]
     for one in pages:
-        lines.append(f"第 {one.page} 页：看了 {minutes_text(one.seen)}，计 {minutes_text(one.credited)}" + (f"——{one.reason}" if one.reason else ""))
+        lines.append(
+            f"第 {one.page} 页：看了 {duration_text(one.seen)}，计 {duration_text(one.credited)}" + (f"——{one.reason}" if one.reason else "")
+        )
     seen, credited = sum(one.seen for one in pages), sum(one.credited for one in pages)
     rule = ctx.catalog.policy.at("D2", ctx.today)
     lines.append(
-        f"合计看了 {minutes_text(seen)}，可计 {minutes_text(credited)}，未计 {minutes_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
+        f"合计看了 {duration_text(seen)}，可计 {duration_text(credited)}，未计 {duration_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
     )
     return lines
 
@@ -114,7 +118,7 @@ def _last_reading(ctx: Context) -> list[str]:
 def _line(ctx: Context, one: explanations.LedgerLine) -> str:
     sign = "-" if one.seconds < 0 else "+"
     what = explanations.source_name(ctx.session, ctx.library, one.source_kind, one.source_id)
-    return f"· #{one.id} {one.day} {policy.category_label(one.category)} {sign}{minutes_text(abs(one.seconds))} {what}"
+    return f"· #{one.id} {one.day} {policy.category_label(one.category)} {sign}{duration_text(abs(one.seconds))} {what}"
 
 
 def _entry(ctx: Context, which: str) -> Reply:

@@ -103,14 +103,14 @@ class Calendar:
         return sum(self.is_workday(since + timedelta(days=offset)) for offset in range(max(0, (until - since).days)))
 
 
-def last_of_month(year: int, month: int) -> date:
+def last_day_of_month(year: int, month: int) -> date:
     return (date(year + month // 12, month % 12 + 1, 1)) - ONE_DAY
 
 
 DECEMBER = 12
 
 
-def warning(calendar: Calendar, today: date) -> str:
+def missing_year_warning(calendar: Calendar, today: date) -> str:
     """What administrators are told about a year that is missing: this one at any time, the next one in December; empty when all is known."""
     if not calendar.knows(today.year):
         return str(UnknownYear(today.year))

@@ -28,7 +28,7 @@ def chinese_date(day: date) -> str:
     return f"{day.year}年{chinese_day(day)}"
 
 
-def minutes_text(seconds: int) -> str:
+def duration_text(seconds: int) -> str:
     """A length of time in words: 6 分 5 秒, 40 秒."""
     minutes, rest = divmod(seconds, 60)
     if not minutes:

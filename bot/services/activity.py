@@ -17,7 +17,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.activity import FORMS, ONLINE, DutyLine, spread, state_of
-from bot.domain.calendar import last_of_month
+from bot.domain.calendar import last_day_of_month
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
@@ -27,7 +27,7 @@ from bot.domain.people.audience import Audience, PeopleAre, UnitIs
 from bot.domain.times import day_of
 from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
-from bot.services.people.roster_file import MOST_FAULTS, RowFault
+from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage import activity
 from bot.storage.activity import KeptDuty, PlannedActivity
 from bot.storage.files import cells
@@ -94,7 +94,7 @@ def compare(session: Session, lines: Sequence[DutyLine], year: int, now: datetim
     changes: list[DutyChange] = []
     for line in lines:
         try:
-            unit = people_audience.path_of(session, line.unit)
+            unit = people_audience.unit_path(session, line.unit)
             liaison = _liaison(session, line.liaison, unit, now)
         except Refusal as no:
             faults.append(RowFault(line.row, "联络员" if "联络员" in str(no) else "责任处室", str(no).rstrip("。")))
@@ -112,11 +112,11 @@ def _liaison(session: Session, said: str, unit: str, now: datetime) -> tuple[int
     """(id, staff number) of a liaison by staff number, or by a name that only one person of the office has."""
     if not said:
         return None
-    by_number = people_audience.person_numbered(session, said)
+    by_number = people_audience.find_person_id(session, said)
     if by_number is not None:
         return by_number, said
     found = people_audience.evaluate(session, UnitIs(unit), day_of(now), now)
-    members = people_audience.named(session, [*found.people, *(who for who, _ in found.excluded)])
+    members = people_audience.list_people(session, [*found.people, *(who for who, _ in found.excluded)])
     fitting = [(who, staff_no) for who, staff_no, name in members if name == said]
     if len(fitting) != 1:
         raise Refusal(f"联络员「{said[:20]}」在 {unit} {'没有这个人' if not fitting else '有重名'}，请写工号")
@@ -201,7 +201,7 @@ def _ahead(catalog: Catalog, day: date) -> date:
 
 
 def _number(session: Session, person_id: int) -> str:
-    found = people_audience.person(session, person_id)
+    found = people_audience.get_person(session, person_id)
     if found is None:
         raise AssertionError(person_id)
     return found[1]
@@ -268,7 +268,7 @@ class BadDutyRows(Refusal):
 
     def __init__(self, faults: list[RowFault]) -> None:
         self.faults = faults
-        super().__init__("\n".join([f"责任清单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MOST_FAULTS])]))
+        super().__init__("\n".join([f"责任清单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MAX_FAULTS])]))
 
 
 def read_list(path: Path, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
@@ -296,7 +296,7 @@ def lines_of(sheet: TableSheet, year: int, library: Library, new_forms: frozense
         seen.setdefault(key, number)
         found.append(line)
     if faults:
-        raise BadDutyRows(sorted(faults)[:MOST_FAULTS])
+        raise BadDutyRows(sorted(faults)[:MAX_FAULTS])
     if not found:
         raise Refusal("责任清单里没有任何一行。")
     return tuple(found), tuple(dict.fromkeys(notes))
@@ -396,10 +396,10 @@ class _Row:
             if short in _SAID:
                 day = date(self.year, *_SAID[short])
             elif found is not None and 1 <= int(found[2]) <= 12:
-                day = last_of_month(int(found[1] or self.year), int(found[2]))
+                day = last_day_of_month(int(found[1] or self.year), int(found[2]))
             else:
                 try:
-                    day = cells.day(said.removesuffix("前"))
+                    day = cells.parse_day(said.removesuffix("前"))
                 except cells.BadCell as bad:
                     self._bad("期限", str(bad))
                     return None

@@ -126,7 +126,7 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     if numbered is not None and _means_a_place(ctx, put, text, *numbered):
         put = _numbered(ctx, put, numbered[0])
         text = numbered[1]
-    choice = put.question.hear(text)
+    choice = put.question.parse_answer(text)
     if choice is None:
         return _not_an_answer(ctx, put, text)
     return told(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, put, choice, ctx.incoming, ctx.now))
@@ -135,14 +135,14 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
 def _means_a_place(ctx: Context, put: QuestionPut, text: str, n: int, answer: str) -> bool:
     """True when a numbered text (3B) is meant for the question of that number, and is no answer to the one in hand."""
     if put.question.choices:
-        return put.question.hear(text) is None
+        return put.question.parse_answer(text) is None
     if n == put.item.n:
         return "题" in text
     item = sittings.item(ctx.session, put.sitting.id, n)
     if item is None:
         return False
     other = ctx.catalog.question(ctx.session, item.version_id)
-    return bool(other.choices) and other.hear(answer) is not None
+    return bool(other.choices) and other.parse_answer(answer) is not None
 
 
 def _numbered(ctx: Context, put: QuestionPut, n: int) -> QuestionPut:
@@ -183,7 +183,7 @@ def answered_by_tap(ctx: Context, ref: int, n: int, text: str) -> tuple[Question
     if sitting.state != "open" or item is None:
         raise Refusal(f"{messages.REFUSED}：这一组题已经结束，这张卡片不再有效。")
     question = ctx.catalog.question(ctx.session, item.version_id)
-    choice = question.hear(text)
+    choice = question.parse_answer(text)
     if choice is None:
         raise Refusal(f"{messages.REFUSED}：这道是{KINDS[question.kind].label}，{HOW[question.kind]}。")
     return QuestionPut(sitting, item, question), choice
@@ -270,7 +270,7 @@ def _lesson_done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Optio
 
 def notices(ctx: Context) -> str:
     """Lines to say first; each is told once, and not in the middle of an exam: an answer about a question may hold its key."""
-    if key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now):
+    if key_visibility.current_exam_name(ctx.session, ctx.me.id, ctx.now):
         return ""
     told = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
     return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in told)

@@ -47,8 +47,8 @@ class LawDayPack:
 
 
 EVERYBODY = "全员"
-TIERS = (EVERYBODY, "局党组", "领导干部", "公务员", "事业人员", "执法人员")
-SYLLABUS = "起步必学"
+LESSON_TIERS = (EVERYBODY, "局党组", "领导干部", "公务员", "事业人员", "执法人员")
+SYLLABUS_SET = "起步必学"
 COUNTRY = "中华人民共和国"
 
 
@@ -151,18 +151,18 @@ class Library:
 
     def resolve_law(self, name: str) -> Law | None:
         """The law that goes by a name: title, short title or alias, with or without 《》 and 中华人民共和国. A misnomer resolves to nothing."""
-        return self._law_names.get(folded_name(name))
+        return self._law_names.get(fold_name(name))
 
     def misnomer(self, name: str) -> Law | None:
         """The law that a wrong name is taken to mean; None when the name is not a known misnomer."""
-        return self._misnomers.get(folded_name(name))
+        return self._misnomers.get(fold_name(name))
 
     def resolve_set(self, name: str) -> LawSet | None:
-        return self._set_names.get(folded_name(name))
+        return self._set_names.get(fold_name(name))
 
     def resolve_bank(self, name: str) -> Bank | None:
         """A bank by id or title, with or without 题库 at its end."""
-        return self._bank_names.get(folded_name(name))
+        return self._bank_names.get(fold_name(name))
 
     def questions_of(self, name: str) -> tuple[Question, ...] | None:
         """The questions of a law, a set or a bank, in the order of the files; None when nothing goes by that name."""
@@ -187,19 +187,19 @@ class Library:
 
     @cached_property
     def _law_names(self) -> dict[str, Law]:
-        return {folded_name(name): law for law in self.laws.values() for name in law.names}
+        return {fold_name(name): law for law in self.laws.values() for name in law.names}
 
     @cached_property
     def _misnomers(self) -> dict[str, Law]:
-        return {folded_name(name): law for law in self.laws.values() for name in law.misnomers}
+        return {fold_name(name): law for law in self.laws.values() for name in law.misnomers}
 
     @cached_property
     def _set_names(self) -> dict[str, LawSet]:
-        return {folded_name(name): law_set for law_set in self.sets.values() for name in (law_set.name, *law_set.aliases)}
+        return {fold_name(name): law_set for law_set in self.sets.values() for name in (law_set.name, *law_set.aliases)}
 
     @cached_property
     def _bank_names(self) -> dict[str, Bank]:
-        return {folded_name(name): bank for bank in self.banks.values() for name in (bank.title.removesuffix("题库"), bank.title, bank.id)}
+        return {fold_name(name): bank for bank in self.banks.values() for name in (bank.title.removesuffix("题库"), bank.title, bank.id)}
 
     @cached_property
     def _by_law(self) -> dict[str, tuple[Question, ...]]:
@@ -210,13 +210,13 @@ class Library:
 
     @cached_property
     def _in_order(self) -> tuple[Lesson, ...]:
-        syllabus = self.sets.get(SYLLABUS)
+        syllabus = self.sets.get(SYLLABUS_SET)
         laws = syllabus.laws if syllabus else tuple(self.laws)
         rank = {short: number for number, short in enumerate(laws)}
         return tuple(sorted(self.lessons.values(), key=lambda lesson: (rank.get(lesson.law, len(rank)), lesson.id)))
 
 
-def folded_name(name: str) -> str:
+def fold_name(name: str) -> str:
     """A name as names are compared: width and case folded, without 《》, spaces and the country's name in front."""
     plain = re.sub(r"[\s《》<>〈〉「」“”\"]", "", unicodedata.normalize("NFKC", name)).casefold()
     return plain.removeprefix(COUNTRY) or plain
@@ -229,13 +229,13 @@ _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.{1,300}?)(?<=\S)\1")
 _LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)")
 
 
-def plain(page: str) -> str:
+def page_to_chat_text(page: str) -> str:
     """A page as chat text: headings in 【】, lists with dots, quotes in 「」, no marks of emphasis; paragraphs apart, lines of one joined."""
     blocks: list[tuple[str, str]] = []
     quoted = False
     for line in page.splitlines():
         match = _BLOCK.match(line)
-        mark, text = ((match["mark"] or "").strip(), _inline(match["text"].strip())) if match else ("", "")
+        mark, text = ((match["mark"] or "").strip(), _strip_inline_marks(match["text"].strip())) if match else ("", "")
         if not text:
             blocks.append(("", ""))
         elif mark.startswith("#"):
@@ -250,25 +250,25 @@ def plain(page: str) -> str:
         elif mark:
             blocks.append(("item", f"{mark.rstrip('.)、')}. {text}"))
         elif blocks and blocks[-1][0] in ("text", "item", "quote"):
-            blocks[-1] = (blocks[-1][0], _joined(blocks[-1][1], text))
+            blocks[-1] = (blocks[-1][0], _join_lines(blocks[-1][1], text))
         else:
             blocks.append(("text", text))
         quoted = bool(blocks) and blocks[-1][0] == "quote"
-    return _laid_out(blocks)
+    return _join_blocks(blocks)
 
 
-def _inline(text: str) -> str:
+def _strip_inline_marks(text: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _EMPHASIS.sub(r"\2", text)
     return text.replace("`", "").replace("\\*", "*").replace("\\_", "_")
 
 
-def _joined(before: str, after: str) -> str:
+def _join_lines(before: str, after: str) -> str:
     """Two lines of a paragraph: a space between them only where both sides are Latin."""
     return f"{before} {after}" if before[-1:].isascii() and after[:1].isascii() else before + after
 
 
-def _laid_out(blocks: list[tuple[str, str]]) -> str:
+def _join_blocks(blocks: list[tuple[str, str]]) -> str:
     lines: list[str] = []
     before = ""
     for kind, text in blocks:
@@ -283,7 +283,7 @@ def _laid_out(blocks: list[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def expected_seconds(page: str, chars_a_minute: int = 400) -> int:
+def expected_reading_seconds(page: str, chars_a_minute: int = 400) -> int:
     """How long a page takes to read, in whole seconds, at least one: its characters as shown, spaces not counted."""
-    letters = sum(1 for char in plain(page) if not char.isspace())
+    letters = sum(1 for char in page_to_chat_text(page) if not char.isspace())
     return max(1, round(letters * 60 / chars_a_minute))

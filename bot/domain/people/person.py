@@ -56,12 +56,12 @@ class Learner:
         return role in self.roles
 
 
-QUIET = ("20:00", "08:00")
+DEFAULT_QUIET_HOURS = ("20:00", "08:00")
 """When nothing is sent unless somebody chose otherwise (bot/docs/rules.md S28)."""
-LEAST_OPEN = 4 * 60
+MIN_OPEN_MINUTES = 4 * 60
 """Minutes of a day that have to stay open: duties still arrive."""
 CHANNELS = {"wecom": "企业微信", "dingtalk": "钉钉", "wechat": "微信", "zwding": "专有钉钉", "local": "网页"}
-_SAID = {"企业微信": "wecom", "企微": "wecom", "钉钉": "dingtalk", "微信": "wechat", "公众号": "wechat", "微信公众号": "wechat"} | {
+_CHANNEL_NAMES = {"企业微信": "wecom", "企微": "wecom", "钉钉": "dingtalk", "微信": "wechat", "公众号": "wechat", "微信公众号": "wechat"} | {
     "专有钉钉": "zwding", "浙政钉": "zwding", "网页": "local", "本地": "local",
 }  # fmt: skip
 _CLOCK = re.compile(r"(\d{1,2})[:.点](\d{2})?分?")
@@ -80,19 +80,19 @@ class Preference:
 
     @property
     def quiet(self) -> tuple[str, str]:
-        return self.quiet_from or QUIET[0], self.quiet_to or QUIET[1]
+        return self.quiet_from or DEFAULT_QUIET_HOURS[0], self.quiet_to or DEFAULT_QUIET_HOURS[1]
 
     def is_quiet(self, clock: str) -> bool:
         """Whether HH:MM lies in the quiet hours; their end does not."""
-        return within(clock, *self.quiet)
+        return clock_within(clock, *self.quiet)
 
 
-def within(clock: str, first: str, last: str) -> bool:
+def clock_within(clock: str, first: str, last: str) -> bool:
     """Whether HH:MM lies in [first, last), over midnight when `last` is the earlier."""
     return first <= clock < last if first <= last else clock >= first or clock < last
 
 
-def read_clock(text: str) -> str:
+def parse_clock(text: str) -> str:
     """8:30, 8点30, 08：30 as 08:30. Raises `Refusal`."""
     match = _CLOCK.fullmatch(text.strip().replace("：", ":"))
     try:
@@ -103,25 +103,25 @@ def read_clock(text: str) -> str:
         raise Refusal(f"「{text[:20]}」不是时间，应写作 08:30。") from None
 
 
-def read_span(text: str) -> tuple[str, str]:
+def parse_clock_span(text: str) -> tuple[str, str]:
     """20:00-08:00. Raises `Refusal` for what is no span, or leaves less than four hours of a day."""
     match = _SPAN.fullmatch(text)
     if match is None:
         raise Refusal(f"「{text[:20]}」不是时段，应写作 20:00-08:00。")
-    first, last = read_clock(match[1]), read_clock(match[2])
-    if first == last or 24 * 60 - _minutes(first, last) < LEAST_OPEN:
-        raise Refusal(f"免打扰最长 {24 - LEAST_OPEN // 60} 小时，每天至少留出 {LEAST_OPEN // 60} 小时接收通知。")
+    first, last = parse_clock(match[1]), parse_clock(match[2])
+    if first == last or 24 * 60 - _minutes_between(first, last) < MIN_OPEN_MINUTES:
+        raise Refusal(f"免打扰最长 {24 - MIN_OPEN_MINUTES // 60} 小时，每天至少留出 {MIN_OPEN_MINUTES // 60} 小时接收通知。")
     return first, last
 
 
-def _minutes(first: str, last: str) -> int:
+def _minutes_between(first: str, last: str) -> int:
     begin, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in (first, last))
     return (end - begin) % (24 * 60)
 
 
-def read_channel(text: str) -> str:
+def parse_channel(text: str) -> str:
     """企业微信 as wecom. Raises `Refusal`."""
-    channel = _SAID.get(text.strip())
+    channel = _CHANNEL_NAMES.get(text.strip())
     if channel is None:
         raise Refusal(f"没有「{text[:20]}」这个渠道，可选：{'、'.join(CHANNELS.values())}、默认。")
     return channel

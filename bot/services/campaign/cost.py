@@ -39,7 +39,7 @@ def cost_of_schedule(
     except UnknownYear:
         times = 0
     each = 1 if content is None else messages(content)
-    return quota_cost(session, audience.by_channel(session, invited), now, messages=each, times_a_month=max(1, times), limits=catalog.limits)
+    return quota_cost(session, audience.count_by_channel(session, invited), now, messages=each, times_a_month=max(1, times), limits=catalog.limits)
 
 
 # ── Before it begins ──

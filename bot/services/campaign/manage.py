@@ -16,7 +16,7 @@ from bot.domain.campaign.campaign import MISSED_LABELS, STATE_LABELS, Author, Ca
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule, due_between, next_due
 from bot.domain.message import Refusal
-from bot.domain.people.audience import Audience, describe_audience, lies_within, limited
+from bot.domain.people.audience import Audience, describe_audience, lies_within_units, limit_to_units
 from bot.domain.people.person import Learner
 from bot.domain.times import day_of
 from bot.services.campaign.cost import cost_of_schedule
@@ -48,14 +48,14 @@ def author_of(session: Session, learner: Learner, via: str) -> Author:
 def own(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:
     """A campaign that an administrator may see and steer. One that reaches beyond their units is refused like one that does not exist."""
     found = campaign_rows.held(session, campaign_id) if hold else campaign_rows.get(session, campaign_id)
-    if found is None or not lies_within(found.audience, author.roots):
+    if found is None or not lies_within_units(found.audience, author.roots):
         raise Refusal(f"没有编号为 {campaign_id} 的活动。发送「活动」看列表。")
     return found
 
 
 def listed(session: Session, author: Author) -> list[Campaign]:
     """The campaigns of an administrator, newest first; what the house tells administrators by itself is not among them."""
-    return [one for one in campaign_rows.everything(session) if lies_within(one.audience, author.roots)]
+    return [one for one in campaign_rows.everything(session) if lies_within_units(one.audience, author.roots)]
 
 
 # ── Before ──
@@ -63,7 +63,7 @@ def listed(session: Session, author: Author) -> list[Campaign]:
 
 def reach(session: Session, author: Author, audience: Audience) -> Audience:
     """The audience with full unit names, cut down to what the author reaches. Raises `Refusal` for names that nobody has."""
-    return limited(people_audience.resolved(session, audience), author.roots)
+    return limit_to_units(people_audience.resolve(session, audience), author.roots)
 
 
 def preview(
@@ -77,9 +77,9 @@ def preview(
 ) -> CampaignPreview:
     """What would happen if it began now, at the cost of one plain message each where the content is not known yet; writes nothing."""
     invited = people_audience.evaluate(session, audience, day_of(now), now)
-    shown = people_audience.named(session, invited.people[:NAMES_SHOWN])
+    shown = people_audience.list_people(session, invited.people[:NAMES_SHOWN])
     left_out = dict(invited.excluded)
-    excluded = tuple((staff_no, name, left_out[who]) for who, staff_no, name in people_audience.named(session, list(left_out)))
+    excluded = tuple((staff_no, name, left_out[who]) for who, staff_no, name in people_audience.list_people(session, list(left_out)))
     due, unknown = next_due(rhythm, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)

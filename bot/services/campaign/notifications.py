@@ -85,7 +85,7 @@ def tell_missed(session: Session, missed: Sequence[FiredCampaign], now: datetime
 
 def calendar_warning(calendar: Calendar, today: date) -> str:
     """What administrators are told about a year whose holidays nobody has entered; empty when all is known."""
-    return calendar_values.warning(calendar, today)
+    return calendar_values.missing_year_warning(calendar, today)
 
 
 def tell_calendar(session: Session, calendar: Calendar, now: datetime) -> None:

@@ -79,7 +79,7 @@ def try_out(session: Session, author: Author, campaign_id: int, person_id: int, 
     It goes by the courier and within the budgets like anything else, at once, and answers to an occurrence of its own.
     """
     name, content, _ = _next_time(session, campaign_id, person_id)
-    channels = [one for one in accounts.preferred_channels(session, person_id) if one != besides]
+    channels = [one for one in accounts.bound_channels(session, person_id) if one != besides]
     for channel in channels:
         rule = {**RULE, "channels": [channel]}
         title = f"试发：{name}"[:80]
@@ -91,7 +91,7 @@ def try_out(session: Session, author: Author, campaign_id: int, person_id: int, 
 
 def _next_time(session: Session, campaign_id: int, person_id: int) -> tuple[str, CampaignContent, Learner]:
     campaign = campaign_rows.get(session, campaign_id)
-    who = people_audience.person(session, person_id)
+    who = people_audience.get_person(session, person_id)
     if campaign is None or who is None:
         raise Refusal(f"没有编号为 {campaign_id} 的活动，或没有这个人。")
     content = campaign.content

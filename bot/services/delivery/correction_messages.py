@@ -9,7 +9,7 @@ from sqlmodel import Session
 from bot.domain.grading.correction import SCOPES
 from bot.domain.message import Option, Reply
 from bot.domain.text.numbers import points_text
-from bot.domain.times import minutes_text
+from bot.domain.times import duration_text
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.storage.grading import corrections
@@ -35,7 +35,7 @@ def notices_for(session: Session, catalog: Catalog, target: str, people: Collect
     for person_id in people:
         changed = [one for one in corrections.ripples_of(session, found.id, person_id) if one.changes]
         if changed:
-            made[person_id] = _notice(found, name, stem, changed, keeps=found.question in key_visibility.hidden(session, person_id))
+            made[person_id] = _notice(found, name, stem, changed, keeps=found.question in key_visibility.hidden_questions(session, person_id))
     return made
 
 
@@ -63,9 +63,9 @@ def consequences(one: CorrectionEffect) -> list[str]:
     if one.passed_before != one.passed_after:
         parts.append(f"{_PASS[one.passed_before]} → {_PASS[one.passed_after]}")
     if one.seconds_after > one.seconds_before:
-        parts.append(f"补计学时 {minutes_text(one.seconds_after - one.seconds_before)}")
+        parts.append(f"补计学时 {duration_text(one.seconds_after - one.seconds_before)}")
     if one.seconds_after < one.seconds_before:
-        parts.append(f"冲销学时 {minutes_text(one.seconds_before - one.seconds_after)}")
+        parts.append(f"冲销学时 {duration_text(one.seconds_before - one.seconds_after)}")
     if one.certificate_before != one.certificate_after:
         parts.append(f"证书 {one.certificate_before or '无'} → {one.certificate_after or '收回'}")
     return parts

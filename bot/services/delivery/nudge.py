@@ -125,7 +125,7 @@ def scope_of(session: Session, author: Author) -> Scope:
     """The units an administrator looks after, as reports know them."""
     if author.roots is None:
         return Scope()
-    ids = roster.units(session)
+    ids = roster.unit_ids(session)
     return Scope(tuple(ids[path] for path in author.roots if path in ids))
 
 
@@ -134,7 +134,7 @@ def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> lis
     need = quotas(catalog.policy, today)
     if not catalog.library.calendar.knows(today.year):
         raise UnknownYear(today.year)
-    year, away = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
+    year, away = WorkYear(today.year, catalog.library.calendar), leave.absences_by_person(session)
     found: list[int] = []
     for person in forecast.people(session, scope, today, end_of(today)):
         quota = forecast.quota_of(person.tier, need, catalog.policy, today)

@@ -103,7 +103,7 @@ def _weeks(
     return {
         who: _week(session, catalog, who, name, tier, open_tasks.get(who, ()), now)
         for who, (name, _, tier) in delivery_reminders.names(session, people).items()
-        if accounts.preference_of(session, who).digest
+        if accounts.get_preference(session, who).digest
     }
 
 

@@ -26,7 +26,7 @@ from bot.storage.tables.hours import RuleRow
 from bot.storage.tables.library import QuestionStateRow, QuestionVersionRow
 
 _BODY = Statement("SELECT body FROM question_version WHERE id = :id")
-GONE = "题库中已无此题"
+REMOVED_FROM_BANK = "题库中已无此题"
 
 
 @dataclass
@@ -55,14 +55,14 @@ class Catalog:
         return question
 
 
-def fill(session: Session, library: Library, policy: PolicyFile, now: datetime, chars_a_minute: int = 400) -> Catalog:
+def load_catalog(session: Session, library: Library, policy: PolicyFile, now: datetime, chars_a_minute: int = 400) -> Catalog:
     """Bring the rows in line with the files, and give what is at hand from now on."""
     _load_questions(session, library, now)
     _load_rules(session, policy, now)
-    return stock(session, library, chars_a_minute)
+    return read_catalog(session, library, chars_a_minute)
 
 
-def stock(session: Session, library: Library, chars_a_minute: int = 400) -> Catalog:
+def read_catalog(session: Session, library: Library, chars_a_minute: int = 400) -> Catalog:
     """The shelf as the rows stand, nothing written."""
     active = session.exec(select(QuestionStateRow.question, QuestionStateRow.version_id).where(QuestionStateRow.state == "active"))
     versions = tuple(
@@ -89,7 +89,7 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
         version, current_digest = current[state.version_id] if state else (0, "")
         if current_digest != digest:
             changed.append((name, version + 1, digest))
-        elif state is not None and state.state == "withdrawn" and state.reason == GONE:
+        elif state is not None and state.state == "withdrawn" and state.reason == REMOVED_FROM_BANK:
             state.state, state.reason, state.changed_at = "active", "", now
     if changed:
         session.execute(
@@ -119,7 +119,7 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
                 state.version_id, state.state, state.reason, state.changed_at = version_id, "active", "", now
     for name, state in states.items():
         if name not in library.questions and state.state == "active":
-            state.state, state.reason, state.changed_at = "withdrawn", GONE, now
+            state.state, state.reason, state.changed_at = "withdrawn", REMOVED_FROM_BANK, now
     session.flush()
 
 

@@ -9,16 +9,16 @@ from bot.domain.message import Refusal
 from bot.domain.people.directory import Department, Directory, DirectoryMember
 from bot.services.people.roster_file import CHANNELS, BadRosterRows, Roster, RosterLine, RowFault
 from bot.storage.files import cells
-from bot.storage.people.roster import KnownPerson
+from bot.storage.people.roster import PersonRecord
 
 T = TypeVar("T")
 
-SHOWN = 10
-DEEPEST = 20
+MAX_SHOWN = 10
+MAX_DEPTH = 20
 _COLUMN_OF = {channel: column for column, channel in CHANNELS.items()}
 
 
-def roster_of_directory(directory: Directory, known: Sequence[KnownPerson], *, under: str = "") -> Roster:
+def roster_of_directory(directory: Directory, known: Sequence[PersonRecord], *, under: str = "") -> Roster:
     """Everybody in the contacts, and everybody on the roll of whom these contacts can say nothing.
 
     A member is who the account is bound to, else who has the staff number that the contacts give; a member without either is left out and named.
@@ -26,7 +26,7 @@ def roster_of_directory(directory: Directory, known: Sequence[KnownPerson], *, u
     put before every department. Raises `BadRows` when what the contacts say cannot be taken, and `Refusal` when they are empty.
     """
     column = _COLUMN_OF[directory.channel]
-    paths = _paths(directory.departments, under)
+    paths = _department_paths(directory.departments, under)
     bound = {person.accounts[directory.channel][0]: person for person in known if directory.channel in person.accounts}
     faults: list[RowFault] = []
     people: dict[str, RosterLine] = {}
@@ -37,7 +37,7 @@ def roster_of_directory(directory: Directory, known: Sequence[KnownPerson], *, u
         if not staff_no:
             nameless.append(entry.name)
             continue
-        line = _listed(row, entry, staff_no, paths, directory.channel, faults)
+        line = _roster_line(row, entry, staff_no, paths, directory.channel, faults)
         if line is None:
             continue
         if (twin := people.get(line.staff_no.casefold())) is not None:
@@ -49,17 +49,20 @@ def roster_of_directory(directory: Directory, known: Sequence[KnownPerson], *, u
         raise BadRosterRows(sorted(faults))
     if not people:
         raise Refusal("通讯录里没有一个有工号的人，什么都没有改动。请检查应用的可见范围，以及工号填在哪个字段（--staff-no）。")
-    unchanged = [_as_is(row, person) for row, person in enumerate(_unsaid(known, people, directory.channel), start=len(directory.entries) + 1)]
+    unchanged = [
+        _unchanged_line(row, person)
+        for row, person in enumerate(_unlisted_people(known, people, directory.channel), start=len(directory.entries) + 1)
+    ]
     notes = []
     if nameless:
-        more = f"等 {len(nameless)} 人" if len(nameless) > SHOWN else f" {len(nameless)} 人"
-        notes.append(f"通讯录里没有工号、也没有绑定过的，没有导入：{'、'.join(nameless[:SHOWN])}{more}")
+        more = f"等 {len(nameless)} 人" if len(nameless) > MAX_SHOWN else f" {len(nameless)} 人"
+        notes.append(f"通讯录里没有工号、也没有绑定过的，没有导入：{'、'.join(nameless[:MAX_SHOWN])}{more}")
     if unchanged:
         notes.append(f"没有绑定{column.removesuffix('账号')}、通讯录里也没有的 {len(unchanged)} 人保持不变")
     return Roster((*people.values(), *unchanged), frozenset(("工号", "姓名", "单位", column)), tuple(notes))
 
 
-def _listed(row: int, entry: DirectoryMember, number: str, paths: dict[int, str], channel: str, faults: list[RowFault]) -> RosterLine | None:
+def _roster_line(row: int, entry: DirectoryMember, number: str, paths: dict[int, str], channel: str, faults: list[RowFault]) -> RosterLine | None:
     fault_count = len(faults)
 
     def take(column: str, parse: Callable[[str], T], value: str, otherwise: T) -> T:
@@ -69,20 +72,20 @@ def _listed(row: int, entry: DirectoryMember, number: str, paths: dict[int, str]
             faults.append(RowFault(row, column, f"{entry.name[:20]}（账号 {entry.user[:40]}）{bad}"))
             return otherwise
 
-    units = tuple(dict.fromkeys(take("单位", cells.unit, paths.get(department_id, ""), "") for department_id in entry.departments))
+    units = tuple(dict.fromkeys(take("单位", cells.parse_unit, paths.get(department_id, ""), "") for department_id in entry.departments))
     if not units:
         faults.append(RowFault(row, "单位", f"{entry.name[:20]}（账号 {entry.user[:40]}）不在应用能看到的任何部门里"))
     line = RosterLine(
         row=row,
-        staff_no=take("工号", cells.staff_no, number, ""),
-        name=take("姓名", cells.name, entry.name, ""),
+        staff_no=take("工号", cells.parse_staff_no, number, ""),
+        name=take("姓名", cells.parse_name, entry.name, ""),
         units=units,
-        accounts={channel: take(_COLUMN_OF[channel], cells.account, entry.user, "")},
+        accounts={channel: take(_COLUMN_OF[channel], cells.parse_account, entry.user, "")},
     )
     return line if len(faults) == fault_count else None
 
 
-def _paths(departments: Sequence[Department], under: str) -> dict[int, str]:
+def _department_paths(departments: Sequence[Department], under: str) -> dict[int, str]:
     """Each department's path from the top; a slash in a name is no step in a path. Refuses a tree that bites its own tail."""
     by_id = {department.id: department for department in departments}
     paths: dict[int, str] = {}
@@ -91,16 +94,16 @@ def _paths(departments: Sequence[Department], under: str) -> dict[int, str]:
         ancestor: Department | None = department
         while ancestor is not None:
             names.append(ancestor.name.replace("/", "∕").replace("／", "∕").strip())
-            if len(names) > DEEPEST:
-                raise Refusal(f"通讯录的部门「{department.name[:40]}」绕成了圈或超过 {DEEPEST} 级，什么都没有改动。")
+            if len(names) > MAX_DEPTH:
+                raise Refusal(f"通讯录的部门「{department.name[:40]}」绕成了圈或超过 {MAX_DEPTH} 级，什么都没有改动。")
             ancestor = by_id.get(ancestor.parent)
         paths[department.id] = "/".join([*([under.strip("/")] if under.strip("/") else []), *reversed(names)])
     return paths
 
 
-def _unsaid(known: Sequence[KnownPerson], people: dict[str, RosterLine], channel: str) -> list[KnownPerson]:
+def _unlisted_people(known: Sequence[PersonRecord], people: dict[str, RosterLine], channel: str) -> list[PersonRecord]:
     return [person for person in known if person.left_on is None and channel not in person.accounts and person.staff_no.casefold() not in people]
 
 
-def _as_is(row: int, person: KnownPerson) -> RosterLine:
+def _unchanged_line(row: int, person: PersonRecord) -> RosterLine:
     return RosterLine(row=row, staff_no=person.staff_no, name=person.name, units=tuple(post.path for post in person.posts if post.until is None))

@@ -20,10 +20,10 @@ from bot.domain.people.person import RoleName
 from bot.domain.times import day_of
 from bot.services.people.roster_file import CHANNELS, Roster, RosterLine
 from bot.storage.people import roster as people_roster
-from bot.storage.people.roster import HeldPost, KnownPerson
+from bot.storage.people.roster import PersonRecord, PostRecord
 from bot.storage.system import audit
 
-KINDS = {"joiner": "新进", "rejoiner": "回来", "leaver": "离开", "mover": "调动", "change": "变更"}
+STEP_LABELS = {"joiner": "新进", "rejoiner": "回来", "leaver": "离开", "mover": "调动", "change": "变更"}
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class RosterImportPlan:
         """More than half of the roll would leave by not being listed: more likely a part of a file than a farewell."""
         return self.absent * 2 > self.in_office
 
-    def of(self, kind: str) -> list[RosterStep]:
+    def steps_of(self, kind: str) -> list[RosterStep]:
         return [step for step in self.steps if step.kind == kind]
 
     def as_json(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class RosterImportPlan:
 
         return {
             "listed": self.listed,
-            **{f"{kind}s": [step_json(step) for step in self.of(kind)] for kind in KINDS},
+            **{f"{kind}s": [step_json(step) for step in self.steps_of(kind)] for kind in STEP_LABELS},
             "conflicts": [{"row": conflict.row, "staff_no": conflict.staff_no, "reason": conflict.reason} for conflict in self.conflicts],
             "new_units": list(self.new_units),
             "notes": list(self.notes),
@@ -117,13 +117,13 @@ class RosterImportPlan:
         lines = list(self.notes)
         lines.append(
             f"花名册 {self.listed} 人："
-            + "，".join(f"{label} {len(self.of(kind))}" for kind, label in KINDS.items())
+            + "，".join(f"{label} {len(self.steps_of(kind))}" for kind, label in STEP_LABELS.items())
             + f"，冲突 {len(self.conflicts)}"
         )
         if self.new_units:
             lines.append(f"新建单位 {len(self.new_units)} 个：{'、'.join(self.new_units)}")
-        for kind, label in KINDS.items():
-            steps = self.of(kind)
+        for kind, label in STEP_LABELS.items():
+            steps = self.steps_of(kind)
             if steps:
                 lines.append(f"{label}（{len(steps)} 人）：")
                 lines += [
@@ -136,28 +136,28 @@ class RosterImportPlan:
         return lines
 
 
-ROSTER = "roster"
+BY_ROSTER = "roster"
 """`bound_by` of an account that a roster bound."""
 
 _COLUMN_OF = {channel: column for column, channel in CHANNELS.items()}
 
 
-def make_plan(roster: Roster, known: list[KnownPerson], unit_paths: Iterable[str], today: date) -> RosterImportPlan:
+def make_plan(roster: Roster, known: list[PersonRecord], unit_paths: Iterable[str], today: date) -> RosterImportPlan:
     """The difference between the roll and the roster on a day (Asia/Shanghai). Decides, writes nothing."""
     by_number = {person.staff_no.casefold(): person for person in known}
     steps: list[RosterStep] = []
     conflicts: list[RosterConflict] = []
     for line in roster.people:
         person = by_number.get(line.staff_no.casefold())
-        reason = _why_not(line, person, today)
+        reason = _conflict_reason(line, person, today)
         if reason:
             conflicts.append(RosterConflict(line.row, line.staff_no, reason))
         else:
-            steps.append(_joiner(line, today) if person is None else _known(line, person, roster.columns, today))
+            steps.append(_joiner_step(line, today) if person is None else _known_person_step(line, person, roster.columns, today))
     listed = {line.staff_no.casefold() for line in roster.people}
     in_office = [person for person in known if person.left_on is None or person.left_on > today]
     absent = [person for person in in_office if person.staff_no.casefold() not in listed and person.left_on != _last_day(person, today)]
-    steps += [_absent(person, today) for person in absent]
+    steps += [_unlisted_step(person, today) for person in absent]
     steps = [step for step in steps if not step.is_empty]
     conflicts += _account_conflicts(steps, known, roster, today)
     return RosterImportPlan(
@@ -171,14 +171,14 @@ def make_plan(roster: Roster, known: list[KnownPerson], unit_paths: Iterable[str
     )
 
 
-def _is_gone(left_on: date | None, today: date) -> bool:
+def _has_left(left_on: date | None, today: date) -> bool:
     return left_on is not None and left_on <= today
 
 
-def _why_not(line: RosterLine, person: KnownPerson | None, today: date) -> str:
+def _conflict_reason(line: RosterLine, person: PersonRecord | None, today: date) -> str:
     if person is None:
         return ""
-    if _is_gone(person.left_on, today) and line.name != person.name:
+    if _has_left(person.left_on, today) and line.name != person.name:
         return f"这个工号属于 {person.left_on} 已离开的 {person.name}，现在填的是 {line.name}：如果是新人请换一个工号，如果是同一个人请先核对姓名"
     joined = line.joined_on or person.joined_on
     if joined and line.left_on and line.left_on < joined:
@@ -186,8 +186,8 @@ def _why_not(line: RosterLine, person: KnownPerson | None, today: date) -> str:
     return ""
 
 
-def _joiner(line: RosterLine, today: date) -> RosterStep:
-    has_left = _is_gone(line.left_on, today)
+def _joiner_step(line: RosterLine, today: date) -> RosterStep:
+    has_left = _has_left(line.left_on, today)
     step = RosterStep("joiner", None, line.staff_no, line.name, line.tier or "", line.joined_on, line.left_on, units=list(line.units))
     since = min(line.joined_on or today, line.left_on or date.max)
     step.new_posts = [(unit, since, line.left_on) for unit in line.units]
@@ -196,7 +196,7 @@ def _joiner(line: RosterLine, today: date) -> RosterStep:
         return step
     step.add_roles = sorted(role.value for role in line.roles or ())
     if step.add_roles:
-        step.add_change(f"角色 {_roles(step.add_roles)}")
+        step.add_change(f"角色 {_roles_text(step.add_roles)}")
     for channel, user in line.accounts.items():
         if user:
             step.bind.append((channel, user))
@@ -204,24 +204,24 @@ def _joiner(line: RosterLine, today: date) -> RosterStep:
     return step
 
 
-def _known(line: RosterLine, person: KnownPerson, columns: frozenset[str], today: date) -> RosterStep:
-    had_left = _is_gone(person.left_on, today)
+def _known_person_step(line: RosterLine, person: PersonRecord, columns: frozenset[str], today: date) -> RosterStep:
+    had_left = _has_left(person.left_on, today)
     # A column that the file does not have says nothing; a day of leaving that has passed is taken back by being listed again.
     left_on = line.left_on if "离职日期" in columns or had_left else person.left_on
-    has_left = _is_gone(left_on, today)
+    has_left = _has_left(left_on, today)
     kind = "change" if has_left == had_left else "leaver" if has_left else "rejoiner"
     tier = person.tier if line.tier is None else line.tier
     step = RosterStep(kind, person.id, person.staff_no, line.name, tier, line.joined_on or person.joined_on, left_on, units=list(line.units))
-    _say_changes(step, person)
-    _move(step, person, line, today)
+    _note_changes(step, person)
+    _change_posts(step, person, line, today)
     wanted = set() if has_left else person.roles if line.roles is None else {role.value for role in line.roles}
     step.add_roles, step.drop_roles = sorted(wanted - person.roles), sorted(person.roles - wanted)
     if step.add_roles or step.drop_roles:
-        step.add_change(f"角色 {_roles(person.roles)} → {_roles(wanted)}")
+        step.add_change(f"角色 {_roles_text(person.roles)} → {_roles_text(wanted)}")
     for channel, (user, bound_by) in person.accounts.items():
         listed_user = line.accounts.get(channel)
-        if has_left or (listed_user is not None and listed_user != user and (listed_user or bound_by == ROSTER)):
-            _unbind(step, channel, user)
+        if has_left or (listed_user is not None and listed_user != user and (listed_user or bound_by == BY_ROSTER)):
+            _unbind_account(step, channel, user)
     for channel, user in line.accounts.items():
         if user and not has_left and person.accounts.get(channel, ("", ""))[0] != user:
             step.bind.append((channel, user))
@@ -229,7 +229,7 @@ def _known(line: RosterLine, person: KnownPerson, columns: frozenset[str], today
     return step
 
 
-def _say_changes(step: RosterStep, person: KnownPerson) -> None:
+def _note_changes(step: RosterStep, person: PersonRecord) -> None:
     if step.name != person.name:
         step.add_change(f"姓名 {person.name} → {step.name}", "姓名")
     if step.tier != person.tier:
@@ -241,7 +241,7 @@ def _say_changes(step: RosterStep, person: KnownPerson) -> None:
     step.row_changes = bool(step.changes)
 
 
-def _move(step: RosterStep, person: KnownPerson, line: RosterLine, today: date) -> None:
+def _change_posts(step: RosterStep, person: PersonRecord, line: RosterLine, today: date) -> None:
     """Posts: the old one ends yesterday, the new one begins today; all end with the person's last day."""
     yesterday = today - timedelta(days=1)
     current_posts = [post for post in person.posts if post.until is None or post.until == person.left_on]
@@ -251,13 +251,13 @@ def _move(step: RosterStep, person: KnownPerson, line: RosterLine, today: date) 
         step.units = [post.path for post in current_posts]
     for post in current_posts:
         if post.path in step.units:
-            _end(step, post, step.left_on)
+            _end_post(step, post, step.left_on)
         else:
-            _end(step, post, yesterday)
+            _end_post(step, post, yesterday)
     current_paths = {post.path for post in current_posts}
     for unit in step.units:
         if unit not in current_paths:
-            _enter(step, person, unit, line, today)
+            _begin_post(step, person, unit, line, today)
     left_units = [post.path for post in current_posts if post.path not in step.units]
     new_units = [unit for unit in step.units if unit not in current_paths]
     if step.kind == "change" and (left_units or new_units):
@@ -265,7 +265,7 @@ def _move(step: RosterStep, person: KnownPerson, line: RosterLine, today: date) 
         step.add_change(f"单位 {'、'.join(post.path for post in current_posts) or '空'} → {'、'.join(step.units)}")
 
 
-def _end(step: RosterStep, post: HeldPost, until: date | None) -> None:
+def _end_post(step: RosterStep, post: PostRecord, until: date | None) -> None:
     if until == post.until:
         return
     if until is not None and until < post.since:
@@ -274,7 +274,7 @@ def _end(step: RosterStep, post: HeldPost, until: date | None) -> None:
         step.end_posts.append((post.id, until))
 
 
-def _enter(step: RosterStep, person: KnownPerson, unit: str, line: RosterLine, today: date) -> None:
+def _begin_post(step: RosterStep, person: PersonRecord, unit: str, line: RosterLine, today: date) -> None:
     # A post that ended yesterday or today and is wanted again never really ended.
     reopened = next((post for post in person.posts if post.path == unit and post.until and today - timedelta(days=1) <= post.until <= today), None)
     if reopened is not None:
@@ -286,12 +286,12 @@ def _enter(step: RosterStep, person: KnownPerson, unit: str, line: RosterLine, t
     step.new_posts.append((unit, min(since, step.left_on or date.max), step.left_on))
 
 
-def _last_day(person: KnownPerson, today: date) -> date:
+def _last_day(person: PersonRecord, today: date) -> date:
     """Today for somebody whom the roster no longer lists; nobody leaves before the day of joining."""
     return max(today, person.joined_on or today)
 
 
-def _absent(person: KnownPerson, today: date) -> RosterStep:
+def _unlisted_step(person: PersonRecord, today: date) -> RosterStep:
     left_on = _last_day(person, today)
     current_posts = [post for post in person.posts if post.until is None or post.until == person.left_on]
     step = RosterStep(
@@ -299,26 +299,26 @@ def _absent(person: KnownPerson, today: date) -> RosterStep:
     )
     step.add_change(f"花名册里没有，离职日期记为 {left_on}")
     for post in current_posts:
-        _end(step, post, left_on)
+        _end_post(step, post, left_on)
     step.drop_roles = sorted(person.roles)
     if step.drop_roles:
-        step.add_change(f"收回角色 {_roles(step.drop_roles)}")
+        step.add_change(f"收回角色 {_roles_text(step.drop_roles)}")
     for channel, (user, _) in person.accounts.items():
-        _unbind(step, channel, user)
+        _unbind_account(step, channel, user)
     return step
 
 
-def _unbind(step: RosterStep, channel: str, user: str) -> None:
+def _unbind_account(step: RosterStep, channel: str, user: str) -> None:
     step.unbind.append((channel, user))
     label = f"{person_CHANNELS.get(channel, channel)}账号"
     step.add_change(f"解绑{label} {user}", f"解绑{label}")
 
 
-def _roles(values: Iterable[str]) -> str:
+def _roles_text(values: Iterable[str]) -> str:
     return "、".join(RoleName(value).label for value in sorted(values)) or RoleName.LEARNER.label
 
 
-def _account_conflicts(steps: list[RosterStep], known: list[KnownPerson], roster: Roster, today: date) -> list[RosterConflict]:
+def _account_conflicts(steps: list[RosterStep], known: list[PersonRecord], roster: Roster, today: date) -> list[RosterConflict]:
     """An account that stays with somebody else cannot be given away; that of somebody who has gone is taken over."""
     released = {account for step in steps for account in step.unbind}
     holders = {(channel, user): person for person in known for channel, (user, _) in person.accounts.items()}
@@ -329,7 +329,7 @@ def _account_conflicts(steps: list[RosterStep], known: list[KnownPerson], roster
             holder = holders.get((channel, user))
             if holder is None or (channel, user) in released:
                 continue
-            if _is_gone(holder.left_on, today):
+            if _has_left(holder.left_on, today):
                 step.unbind.append((channel, user))
                 continue
             conflicts.append(
@@ -352,12 +352,12 @@ def _new_units(steps: list[RosterStep], unit_paths: Iterable[str]) -> tuple[str,
     return tuple(path for path in wanted if path not in existing)
 
 
-CONFLICTS = "有冲突，什么都没有改动。请在花名册里改好后重新导入。"
+CONFLICTS_NOTICE = "有冲突，什么都没有改动。请在花名册里改好后重新导入。"
 
 
 def compare(session: Session, roster: Roster, now: datetime) -> RosterImportPlan:
     """What the roster would change today; writes nothing."""
-    return make_plan(roster, people_roster.everybody(session), people_roster.units(session), day_of(now))
+    return make_plan(roster, people_roster.list_people(session), people_roster.unit_ids(session), day_of(now))
 
 
 def apply(
@@ -368,27 +368,27 @@ def apply(
     Worked out anew, so that what changed since the dry run counts. Raises `Refusal`, with nothing written, when there are conflicts, or when
     more than half of the roll would leave and `leavers_ok` was not given.
     """
-    people_roster.lock_roll(session)
+    people_roster.lock_roster(session)
     plan = compare(session, roster, now)
     if plan.conflicts:
-        raise Refusal("\n".join([*plan.as_text(), CONFLICTS]))
+        raise Refusal("\n".join([*plan.as_text(), CONFLICTS_NOTICE]))
     if plan.loses_most and not leavers_ok:
-        raise Refusal(loses_most(plan))
-    units = people_roster.units(session)
+        raise Refusal(loses_most_notice(plan))
+    units = people_roster.unit_ids(session)
     for step in plan.steps:
         for channel, user in step.unbind:
-            people_roster.unbind(session, channel, user)
+            people_roster.unbind_account(session, channel, user)
     for step in plan.steps:
-        _take(session, step, units, now)
-        label = KINDS[step.kind]
+        _apply_step(session, step, units, now)
+        label = STEP_LABELS[step.kind]
         audit.record(session, now, actor, via, f"花名册{label}", step.staff_no, detail="；".join(step.audit_changes))
     if plan.steps:
-        counts = "，".join(f"{label} {len(plan.of(kind))}" for kind, label in KINDS.items())
+        counts = "，".join(f"{label} {len(plan.steps_of(kind))}" for kind, label in STEP_LABELS.items())
         audit.record(session, now, actor, via, source, detail=f"{plan.listed} 人：{counts}")
     return plan
 
 
-def loses_most(plan: RosterImportPlan) -> str:
+def loses_most_notice(plan: RosterImportPlan) -> str:
     """The sentence of the guard against half a file."""
     return (
         f"在册 {plan.in_office} 人中有 {plan.absent} 人不在这份花名册里，会被记为离职，超过一半，所以没有执行，什么都没有改动。"
@@ -396,28 +396,28 @@ def loses_most(plan: RosterImportPlan) -> str:
     )
 
 
-def _take(session: Session, step: RosterStep, units: dict[str, int], now: datetime) -> None:
+def _apply_step(session: Session, step: RosterStep, units: dict[str, int], now: datetime) -> None:
     person_id = step.person_id
     if person_id is None:
-        person_id = people_roster.add(session, step.staff_no, step.name, step.tier, step.joined_on, step.left_on, now)
+        person_id = people_roster.add_person(session, step.staff_no, step.name, step.tier, step.joined_on, step.left_on, now)
     elif step.row_changes:
-        people_roster.change(session, person_id, step.name, step.tier, step.joined_on, step.left_on)
+        people_roster.update_person(session, person_id, step.name, step.tier, step.joined_on, step.left_on)
     for post_id in step.drop_posts:
-        people_roster.drop_post(session, post_id)
+        people_roster.delete_post(session, post_id)
     for post_id, until in step.end_posts:
         people_roster.end_post(session, post_id, until)
     for path, since, until in step.new_posts:
-        people_roster.add_post(session, person_id, _unit(session, units, path), since, until)
-    people_roster.set_roles(session, person_id, step.add_roles, step.drop_roles)
+        people_roster.add_post(session, person_id, _unit_id(session, units, path), since, until)
+    people_roster.change_roles(session, person_id, step.add_roles, step.drop_roles)
     if step.kind == "leaver":
-        people_roster.drop_code(session, person_id)
+        people_roster.delete_code(session, person_id)
     for channel, user in step.bind:
-        people_roster.bind(session, channel, user, person_id, now, ROSTER)
+        people_roster.bind_account(session, channel, user, person_id, now, BY_ROSTER)
 
 
-def _unit(session: Session, units: dict[str, int], path: str) -> int:
+def _unit_id(session: Session, units: dict[str, int], path: str) -> int:
     """The unit of a path; what is missing of the tree grows."""
     if path not in units:
         above = path.rpartition("/")[0]
-        units[path] = people_roster.add_unit(session, _unit(session, units, above) if above else None, path)
+        units[path] = people_roster.add_unit(session, _unit_id(session, units, above) if above else None, path)
     return units[path]

@@ -129,7 +129,7 @@ def open_set(
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
     put_down = current_task.make_way(session, catalog, person_id, now, form.claim)
-    key_visibility.free(session, person_id, now)
+    key_visibility.require_not_at_exam(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     readings.set_focus(session, person_id, form.task, sitting_id, now)
     return replace(put(session, catalog, sitting_id), put_down=put_down)
@@ -146,7 +146,7 @@ def put(session: Session, catalog: Catalog, sitting_id: int) -> QuestionPut:
 
 def _drawable(session: Session, catalog: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
     """What may be put to somebody now: not the items of an exam of theirs that is not over (bot/services/library/key_visibility.py)."""
-    hidden = key_visibility.hidden(session, person_id)
+    hidden = key_visibility.hidden_questions(session, person_id)
     return [name for name in names if name in catalog.drawn and name not in hidden]
 
 
@@ -256,10 +256,10 @@ def answer(session: Session, catalog: Catalog, person_id: int, at: QuestionPut, 
     question, item, sitting = at.question, at.item, at.sitting
     if sitting.kind in GATES:
         GATES[sitting.kind](session, sitting, incoming, now)
-    mark = question.mark(choice, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
+    mark = question.grade(choice, segment=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
     answer_id, is_watched = write_down(session, person_id, sitting.id, item, choice, mark, incoming, now)
     # Refused here, what was recorded is rolled back with everything else.
-    kept_back = key_visibility.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
+    kept_back = key_visibility.withheld_reason(session, person_id, item.question, incoming.arrived) if is_watched else ""
     form = FORMS[sitting.kind]
     moved = mistakes.moved(session, person_id, question, mark, (sitting.id, item.n), now) if form.notebook else None
     credited = None

@@ -12,13 +12,18 @@ from typing import Any
 from bot.domain.library import statute
 from bot.domain.library.library import Library
 from bot.domain.library.statute import CitationFinding, StatuteEdition
-from bot.storage.files.strict_yaml import UnreadableText, text_of
+from bot.storage.files.strict_yaml import UnreadableText, read_text
 
-LARGEST_LAW = 5_000_000
-SCREEN = 20
+MAX_LAW_BYTES = 5_000_000
+SCREEN_LINES = 20
 """Lines of details after which the first line is out of sight."""
 _FILE = re.compile(r"(.+)[((](\d{4}-\d{2}-\d{2})[))]\.(?:md|txt)")
-_CHINESE = {CitationFinding.RIGHT: "相符", CitationFinding.WRONG: "不符", CitationFinding.STALE: "过时", CitationFinding.UNVERIFIABLE: "无法核对"}
+_FINDING_LABELS = {
+    CitationFinding.RIGHT: "相符",
+    CitationFinding.WRONG: "不符",
+    CitationFinding.STALE: "过时",
+    CitationFinding.UNVERIFIABLE: "无法核对",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class BankCheck:
     unread: tuple[str, ...] = ()
 
     @property
-    def sound(self) -> bool:
+    def is_sound(self) -> bool:
         """True when nothing is wrong or stale: the exit status of `bank check`."""
         return not any(row.finding in (CitationFinding.WRONG, CitationFinding.STALE) for row in self.rows)
 
@@ -73,39 +78,39 @@ class BankCheck:
 
     def lines(self) -> list[str]:
         """For people: a line a bank, then a line for each question that is not right, the worst first; the total again where it has scrolled away."""
-        report_lines = [f"{bank}：{_counted(self.counts(bank))}" for bank in self.banks]
-        total = f"合计：{_counted(self.counts())}"
+        report_lines = [f"{bank}：{_counts_text(self.counts(bank))}" for bank in self.banks]
+        total = f"合计：{_counts_text(self.counts())}"
         head = len(report_lines)
         report_lines.append(total)
         report_lines += [f"文本读不了：{file}" for file in self.unread]
         order = (CitationFinding.WRONG, CitationFinding.STALE, CitationFinding.UNVERIFIABLE)
         report_lines += [
-            f"[{_CHINESE[row.finding]}] {row.question}：{row.reason}" for finding in order for row in self.rows if row.finding == finding
+            f"[{_FINDING_LABELS[row.finding]}] {row.question}：{row.reason}" for finding in order for row in self.rows if row.finding == finding
         ]
-        return [*report_lines, total] if len(report_lines) - head > SCREEN else report_lines
+        return [*report_lines, total] if len(report_lines) - head > SCREEN_LINES else report_lines
 
 
-def _counted(counts: dict[str, int]) -> str:
-    return "，".join(f"{_CHINESE[finding]} {counts[finding.value]}" for finding in CitationFinding)
+def _counts_text(counts: dict[str, int]) -> str:
+    return "，".join(f"{_FINDING_LABELS[finding]} {counts[finding.value]}" for finding in CitationFinding)
 
 
 def check_banks(library: Library, laws_dir: Path | None, day: date) -> BankCheck:
     """Each question of each bank against the texts in a folder, as things stand on a day. Without a folder nothing is verifiable."""
     unread: list[str] = []
     wanted = {question.law for question in library.questions.values() if question.evidence}
-    texts = {} if laws_dir is None else editions(library, laws_dir, wanted, unread)
+    texts = {} if laws_dir is None else read_editions(library, laws_dir, wanted, unread)
     rows: list[BankCheckRow] = []
     for bank in library.banks.values():
         for question_id in bank.questions:
             question = library.questions[question_id]
             law = library.laws.get(question.law)
             in_force = law.in_force(day) if law else None
-            verdict = statute.prove(question, texts, day, in_force.version if in_force else None)
+            verdict = statute.verify_citation(question, texts, day, in_force.version if in_force else None)
             rows.append(BankCheckRow(bank.id, question_id, question.law, question.version, question.article, verdict.finding, verdict.reason))
     return BankCheck(tuple(rows), tuple(unread))
 
 
-def editions(library: Library, laws_dir: Path, wanted: set[str], unread: list[str]) -> dict[str, list[StatuteEdition]]:
+def read_editions(library: Library, laws_dir: Path, wanted: set[str], unread: list[str]) -> dict[str, list[StatuteEdition]]:
     """The editions of the wanted laws in a folder whose files are named 民法典(2020-05-28).md; files that name no law of the register are left."""
     by_law: dict[str, list[StatuteEdition]] = {}
     for path in sorted(laws_dir.iterdir()):
@@ -115,7 +120,7 @@ def editions(library: Library, laws_dir: Path, wanted: set[str], unread: list[st
             continue
         try:
             version = date.fromisoformat(match.group(2))
-            articles = statute.read_statute(text_of(path, LARGEST_LAW))
+            articles = statute.read_statute(read_text(path, MAX_LAW_BYTES))
         except (UnreadableText, ValueError) as error:
             unread.append(f"{path.name}：{error}")
             continue

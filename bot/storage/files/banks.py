@@ -9,22 +9,22 @@ from typing import Any, cast
 from bot.domain.library.library import Bank, Library
 from bot.domain.library.question import BLANK, KINDS, KeyPoint, Question
 from bot.domain.text import numbers
-from bot.domain.text.typed_answers import normalised
-from bot.storage.files.models import ENTRIES, BankFile, FillEntry, MultipleEntry, QuestionEntry, ShortEntry, SingleEntry, validated
+from bot.domain.text.typed_answers import normalise_answer
+from bot.storage.files.models import ENTRIES, BankFile, FillEntry, MultipleEntry, QuestionEntry, ShortEntry, SingleEntry, validate
 from bot.storage.files.strict_yaml import FileFault, Node
 
-NONE = "none"
+NO_EVIDENCE = "none"
 
 
 def read_bank(node: Node, file: str, laws: Library, faults: list[FileFault]) -> tuple[Bank, list[Question]] | None:
     """The bank and its questions, or None with every fault noted. `laws` holds the register that names are checked against."""
     fault_count = len(faults)
-    bank_file = validated(BankFile, node, file, faults)
+    bank_file = validate(BankFile, node, file, faults)
     questions_node = node.value.get("questions") if isinstance(node.value, dict) else None
     questions: list[Question] = []
     lines: dict[str, int] = {}
     for number, entry in enumerate(questions_node.value if questions_node is not None and isinstance(questions_node.value, list) else [], 1):
-        question = _question(entry, number, file, laws, faults)
+        question = _read_question(entry, number, file, laws, faults)
         if question is None:
             continue
         if question.id in lines:
@@ -36,7 +36,7 @@ def read_bank(node: Node, file: str, laws: Library, faults: list[FileFault]) -> 
     return Bank(bank_file.bank, bank_file.title, tuple(question.id for question in questions)), questions
 
 
-def _question(node: Node, number: int, file: str, laws: Library, faults: list[FileFault]) -> Question | None:
+def _read_question(node: Node, number: int, file: str, laws: Library, faults: list[FileFault]) -> Question | None:
     fields = node.value if isinstance(node.value, dict) else {}
     name = f"题目 {fields['id'].value}" if "id" in fields and isinstance(fields["id"].value, str) else f"第 {number} 题"
     kind = fields["kind"].value if "kind" in fields else None
@@ -45,23 +45,25 @@ def _question(node: Node, number: int, file: str, laws: Library, faults: list[Fi
         sentence = f"kind（题型）应为 {'、'.join(ENTRIES)} 之一" if "kind" in fields else "缺少 kind（题型）"
         faults.append(FileFault(file, node.line_at(("kind",)), f"{name}：{sentence}"))
         return None
-    entry = validated(model, node, file, faults, name)
+    entry = validate(model, node, file, faults, name)
     if entry is None:
         return None
-    entry_faults = [FileFault(file, node.line_at(place), f"{name}：{sentence}") for place, sentence in (*_sources(entry, laws), *_keys(entry))]
+    entry_faults = [
+        FileFault(file, node.line_at(place), f"{name}：{sentence}") for place, sentence in (*_source_faults(entry, laws), *_key_faults(entry))
+    ]
     faults.extend(entry_faults)
-    return None if entry_faults else _built(entry)
+    return None if entry_faults else _build_question(entry)
 
 
-Found = Iterator[tuple[tuple[str | int, ...], str]]
+PlacedFaults = Iterator[tuple[tuple[str | int, ...], str]]
 
 
-def _sources(entry: QuestionEntry, laws: Library) -> Found:
-    yield from name_faults(entry.law, laws)
+def _source_faults(entry: QuestionEntry, laws: Library) -> PlacedFaults:
+    yield from law_name_faults(entry.law, laws)
     law = laws.laws.get(entry.law)
     if law is not None and law.version_of(entry.version) is None:
         yield ("version",), f"法律登记里没有《{entry.law}》{entry.version} 的版本"
-    if entry.evidence == NONE:
+    if entry.evidence == NO_EVIDENCE:
         if entry.source is None:
             yield ("evidence",), "依据写 none 时，要写明 source（出处）：公开文件的名称"
         return
@@ -71,7 +73,7 @@ def _sources(entry: QuestionEntry, laws: Library) -> Found:
         yield ("article",), f"“{entry.article}”不是一条条文，应写作 第一百二十三条"
 
 
-def name_faults(name: str, laws: Library, place: tuple[str | int, ...] = ("law",)) -> Found:
+def law_name_faults(name: str, laws: Library, place: tuple[str | int, ...] = ("law",)) -> PlacedFaults:
     """A name must be the canonical short title; a misnomer and an alias are told what to write."""
     if name in laws.laws:
         return
@@ -83,20 +85,20 @@ def name_faults(name: str, laws: Library, place: tuple[str | int, ...] = ("law",
         yield place, f"法律登记里没有“{name}”"
 
 
-def _keys(entry: QuestionEntry) -> Found:
+def _key_faults(entry: QuestionEntry) -> PlacedFaults:
     if isinstance(entry, (SingleEntry, MultipleEntry)):
         yield from _choice_faults(entry)
     if isinstance(entry, FillEntry):
         if entry.stem.count(BLANK) != 1 or "_" in entry.stem.replace(BLANK, "", 1):
             yield ("stem",), f"填空题的题干要有且只有一个空，写作 {BLANK}（四个下划线）"
         for number, form in enumerate(entry.key):
-            if not normalised(form):
+            if not normalise_answer(form):
                 yield ("key", number), "答案里没有文字"
     if isinstance(entry, ShortEntry) and len({point.say for point in entry.points}) < len(entry.points):
         yield ("points",), "要点有重复"
 
 
-def _choice_faults(entry: SingleEntry | MultipleEntry) -> Found:
+def _choice_faults(entry: SingleEntry | MultipleEntry) -> PlacedFaults:
     letters = "".join(entry.options)
     if letters != "ABCDEFGH"[: len(letters)]:
         yield ("options",), f"选项字母应从 A 起连续，现为 {'、'.join(entry.options)}"
@@ -112,11 +114,11 @@ def _choice_faults(entry: SingleEntry | MultipleEntry) -> Found:
             yield ("options", letter), f"选项 {first_letter} 和 {letter} 相同"
 
 
-def _built(entry: QuestionEntry) -> Question:
+def _build_question(entry: QuestionEntry) -> Question:
     values: dict[str, Any] = {
         name: getattr(entry, name) for name in ("id", "level", "case", "law", "version", "article", "point", "stem", "explanation")
     }
-    values["evidence"] = "" if entry.evidence == NONE else entry.evidence
+    values["evidence"] = "" if entry.evidence == NO_EVIDENCE else entry.evidence
     values["source"] = entry.source or ""
     if isinstance(entry, (SingleEntry, MultipleEntry)):
         values["options"] = tuple(entry.options.items())

@@ -15,37 +15,37 @@ from bot.domain.exam.blueprint import parse_blueprint, read_blueprint
 from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_moment, read_results
 from bot.domain.message import Refusal
 from bot.domain.people.audience import parse_audience
-from bot.storage.files.models import ContestFile, validated
-from bot.storage.files.strict_yaml import FileFault, UnreadableText, parse, text_of
+from bot.storage.files.models import ContestFile, validate
+from bot.storage.files.strict_yaml import FileFault, UnreadableText, parse_yaml, read_text
 
-LARGEST_EXAM = 200_000
+MAX_EXAM_BYTES = 200_000
 _KEYS = {
     "名称": "name", "name": "name", "开放": "opens", "opens": "opens", "截止": "closes", "closes": "closes", "对象": "to", "to": "to",
     "条件": "gate", "gate": "gate", "迟到": "late", "late": "late", "次数": "attempts", "attempts": "attempts", "出分": "results",
     "results": "results", "宽限": "grace", "grace": "grace", "依据": "clause", "clause": "clause", "蓝图": "blueprint", "blueprint": "blueprint",
 }  # fmt: skip
-_NEEDED = ("name", "opens", "closes", "blueprint")
+_REQUIRED = ("name", "opens", "closes", "blueprint")
 
 
 def read_exam(path: Path) -> WantedExam:
     """What a file wants of an exam. Raises `Refusal` with file and reason for whatever is wrong."""
     try:
-        data = parse(text_of(path, LARGEST_EXAM)).plain()
+        data = parse_yaml(read_text(path, MAX_EXAM_BYTES)).plain()
     except UnreadableText as refused:
         raise Refusal(str(FileFault(path.name, refused.line, refused.sentence))) from None
     try:
-        return _wanted(data)
+        return _parse_exam(data)
     except Refusal as refusal:
         raise Refusal(f"{path.name}：{refusal}") from None
 
 
-def _wanted(data: Any) -> WantedExam:
+def _parse_exam(data: Any) -> WantedExam:
     if not isinstance(data, dict):
         raise Refusal("文件应写成“项目: 内容”的样子。")
     if unknown := [str(key)[:20] for key in data if key not in _KEYS]:
         raise Refusal(f"没有 {'、'.join(unknown[:5])} 这一项，可写：{'、'.join(dict.fromkeys(_KEYS))}。")
     values = {_KEYS[name]: value for name, value in data.items()}
-    if missing := [key for key in _NEEDED if not values.get(key)]:
+    if missing := [key for key in _REQUIRED if not values.get(key)]:
         raise Refusal(f"缺少 {'、'.join(missing)}。")
     blueprint = values["blueprint"]
     return WantedExam(
@@ -55,31 +55,31 @@ def _wanted(data: Any) -> WantedExam:
         parse_moment(str(values["opens"])),
         parse_moment(str(values["closes"])),
         parse_gate(str(values["gate"])) if values.get("gate") else NO_GATE,
-        None if values.get("late") is None else _count(values["late"], "late"),
-        _count(values.get("attempts", 1), "attempts"),
+        None if values.get("late") is None else _parse_count(values["late"], "late"),
+        _parse_count(values.get("attempts", 1), "attempts"),
         read_results(str(values["results"])) if values.get("results") else "after_close",
-        _count(values.get("grace", 0), "grace"),
+        _parse_count(values.get("grace", 0), "grace"),
         str(values.get("clause") or ""),
     )
 
 
-def _count(value: Any, key: str) -> int:
+def _parse_count(value: Any, key: str) -> int:
     if not re.fullmatch(r"\d{1,4}", str(value)):
         raise Refusal(f"{key} 应是数字，现为「{str(value)[:20]}」。")
     return int(value)
 
 
-LARGEST_CONTEST = 200_000
+MAX_CONTEST_BYTES = 200_000
 
 
 def read_contest(path: Path) -> tuple[ContestPlan, tuple[str, ...]]:
     """The plan and the ids of fixed questions. Raises `Refusal` with file, line and sentence for everything that is wrong."""
     faults: list[FileFault] = []
     try:
-        node = parse(text_of(path, LARGEST_CONTEST))
+        node = parse_yaml(read_text(path, MAX_CONTEST_BYTES))
     except UnreadableText as refused:
         raise Refusal(str(FileFault(path.name, refused.line, refused.sentence))) from None
-    entry = validated(ContestFile, node, path.name, faults)
+    entry = validate(ContestFile, node, path.name, faults)
     if entry is None:
         raise Refusal("\n".join(map(str, faults)))
     rules = contest.rules_from_json({**contest.USUAL[entry.form], **entry.rules})

@@ -31,7 +31,7 @@ from bot.domain.people.audience import (
     TagIs,
     TierIs,
     UnitIs,
-    mapped,
+    map_leaves,
 )
 from bot.domain.times import start_of
 from bot.storage.db.query import Statement
@@ -41,13 +41,13 @@ from bot.storage.tables.columns import stamp
 NEARBY = timedelta(days=31)
 """How long those who left, or are still to join, are named among the excluded; after that they are simply not here."""
 _QUARTERS = 4
-_KNOWN = "SELECT staff_no FROM person WHERE staff_no IN ({names})"
+_KNOWN_STAFF_NOS = "SELECT staff_no FROM person WHERE staff_no IN ({names})"
 _RULES = Statement("SELECT line, version, valid_from, body FROM rule WHERE line IN ('D1', 'D11') ORDER BY line, version")
 _TIERS = Statement("SELECT DISTINCT tier FROM person")
 _PERSON = Statement("SELECT id, staff_no, name, tier FROM person WHERE id = :id")
 _EXAM = Statement("SELECT 1 FROM exam WHERE CAST(id AS TEXT) = :exam OR name = :exam LIMIT 1")
-_BY_NUMBER = Statement("SELECT id FROM person WHERE staff_no = :staff_no")
-_AT_WORK = """CASE WHEN p.left_on IS NOT NULL AND p.left_on < :day THEN p.left_on
+_ID_BY_STAFF_NO = Statement("SELECT id FROM person WHERE staff_no = :staff_no")
+_POST_DAY = """CASE WHEN p.left_on IS NOT NULL AND p.left_on < :day THEN p.left_on
               WHEN p.joined_on IS NOT NULL AND p.joined_on > :day THEN p.joined_on ELSE CAST(:day AS TEXT) END"""
 _EVALUATE = """SELECT p.id, CASE
     WHEN p.left_on IS NOT NULL AND p.left_on < :day THEN '已离职'
@@ -62,38 +62,38 @@ WHERE (p.left_on IS NULL OR p.left_on >= :gone) AND (p.joined_on IS NULL OR p.jo
 
 
 @dataclass(frozen=True, slots=True)
-class Invited:
+class EvaluatedAudience:
     """Who gets it, by id in order, and who is left out with the reason in Chinese."""
 
     people: list[int]
     excluded: list[tuple[int, str]]
 
 
-def evaluate(session: Session, audience: Audience, day: date, now: datetime) -> Invited:
+def evaluate(session: Session, audience: Audience, day: date, now: datetime) -> EvaluatedAudience:
     """Who an audience is on a day in Asia/Shanghai; `now` is the moment up to which lessons and hours count.
 
     Leave and secondment pause a person, a joiner is in from the first day, one who left is out from the day after the last.
     """
-    text, values = selection(session, audience, day, now)
+    text, values = selection_statement(session, audience, day, now)
     rows = Statement(f"{text} ORDER BY p.id").all(session, **values)
-    return Invited([row[0] for row in rows if not row[1]], [(row[0], row[1]) for row in rows if row[1]])
+    return EvaluatedAudience([row[0] for row in rows if not row[1]], [(row[0], row[1]) for row in rows if row[1]])
 
 
-def selection(session: Session, audience: Audience, day: date, now: datetime) -> tuple[str, dict[str, Any]]:
+def selection_statement(session: Session, audience: Audience, day: date, now: datetime) -> tuple[str, dict[str, Any]]:
     """The statement behind `evaluate`, (person id, reason) a row, with the values it binds: for statements that go on from it."""
     values: dict[str, Any] = {"day": day.isoformat(), "gone": (day - NEARBY).isoformat(), "coming": (day + NEARBY).isoformat()}
-    condition = _Conditions(session, day, now, values).of(audience)
+    condition = _ConditionBuilder(session, day, now, values).condition(audience)
     return _EVALUATE.format(condition=condition), values
 
 
 def includes(session: Session, audience: Audience, person_id: int, day: date, now: datetime) -> bool:
     """Whether somebody belongs to an audience on a day; leave changes nothing about that."""
     values: dict[str, Any] = {"day": day.isoformat(), "me": person_id}
-    condition = _Conditions(session, day, now, values).of(audience)
-    return _known_text(f"SELECT 1 FROM person p WHERE p.id = :me AND ({condition})").one(session, **values) is not None  # noqa: S608
+    condition = _ConditionBuilder(session, day, now, values).condition(audience)
+    return _cached_statement(f"SELECT 1 FROM person p WHERE p.id = :me AND ({condition})").one(session, **values) is not None  # noqa: S608
 
 
-class _Conditions:
+class _ConditionBuilder:
     """The condition on `p` that an expression stands for; what people wrote goes into bound values only."""
 
     def __init__(self, session: Session, day: date, now: datetime, values: dict[str, Any]) -> None:
@@ -104,14 +104,14 @@ class _Conditions:
         self.values[name] = value
         return f":{name}"
 
-    def of(self, audience: Audience) -> str:
+    def condition(self, audience: Audience) -> str:
         match audience:
             case And(parts):
-                return "(" + " AND ".join(self.of(part) for part in parts) + ")"
+                return "(" + " AND ".join(self.condition(part) for part in parts) + ")"
             case Or(parts):
-                return "(" + " OR ".join(self.of(part) for part in parts) + ")"
+                return "(" + " OR ".join(self.condition(part) for part in parts) + ")"
             case Not(part):
-                return f"(NOT {self.of(part)})"
+                return f"(NOT {self.condition(part)})"
             case _:
                 return self._leaf(audience)
 
@@ -152,7 +152,7 @@ class _Conditions:
             unit_condition = f"({unit_condition} OR substr(u.path, 1, {len(prefix)}) = {self._bind(prefix)})"
         return (
             f"EXISTS (SELECT 1 FROM post o JOIN unit u ON u.id = o.unit_id WHERE o.person_id = p.id AND {unit_condition}"  # noqa: S608
-            f" AND o.since <= {_AT_WORK} AND (o.until IS NULL OR o.until >= {_AT_WORK}))"
+            f" AND o.since <= {_POST_DAY} AND (o.until IS NULL OR o.until >= {_POST_DAY}))"
         )
 
     def _no_attempt(self, exam: str, extra: str) -> str:
@@ -184,13 +184,13 @@ class _Conditions:
         )
 
 
-def resolved(session: Session, audience: Audience) -> Audience:
+def resolve(session: Session, audience: Audience) -> Audience:
     """The audience with every unit by its full path. Raises `Refusal` for a unit, a staff number or an exam that there is not."""
 
     def known(leaf: Leaf) -> Audience:
         match leaf:
             case UnitIs(path, deep):
-                return UnitIs(path_of(session, path), deep)
+                return UnitIs(unit_path(session, path), deep)
             case PeopleAre(staff_nos):
                 _check_people(session, staff_nos)
             case ExamNotTaken(exam) | ExamNotPassed(exam):
@@ -198,12 +198,12 @@ def resolved(session: Session, audience: Audience) -> Audience:
                     raise Refusal(f"没有「{exam[:40]}」这场考试，请写考试的编号或全名。发送「考试」看列表。")
         return leaf
 
-    return mapped(audience, known)
+    return map_leaves(audience, known)
 
 
-def path_of(session: Session, name: str) -> str:
+def unit_path(session: Session, name: str) -> str:
     """The full path of a unit by path or own name. Raises `Refusal` when none or several go by it."""
-    paths = roster.units_named(session, name)
+    paths = roster.find_unit_paths(session, name)
     if not paths:
         raise Refusal(f"没有「{name[:80]}」这个单位，请核对名称，可写全路径，例如 某局/办公室。")
     if len(paths) > 1 and name not in paths:
@@ -213,40 +213,44 @@ def path_of(session: Session, name: str) -> str:
 
 def _check_people(session: Session, staff_nos: Sequence[str]) -> None:
     values = {f"n{number}": staff_no for number, staff_no in enumerate(staff_nos)}
-    known = {row[0] for row in Statement(_KNOWN.format(names=", ".join(f":{name}" for name in values))).all(session, **values)} if values else set()
+    known = (
+        {row[0] for row in Statement(_KNOWN_STAFF_NOS.format(names=", ".join(f":{name}" for name in values))).all(session, **values)}
+        if values
+        else set()
+    )
     missing = [staff_no for staff_no in staff_nos if staff_no not in known]
     if missing:
         raise Refusal(f"没有工号 {'、'.join(missing[:10])}{'等' if len(missing) > 10 else ''}，请核对花名册。")
 
 
-def _ids(ids: Sequence[int]) -> str:
+def _id_list(ids: Sequence[int]) -> str:
     return ", ".join(str(int(person_id)) for person_id in ids) or "NULL"
 
 
-def named(session: Session, ids: Sequence[int]) -> list[tuple[int, str, str]]:
+def list_people(session: Session, ids: Sequence[int]) -> list[tuple[int, str, str]]:
     """(id, staff number, name) of people, by staff number."""
-    return [tuple(row) for row in Statement(f"SELECT id, staff_no, name FROM person WHERE id IN ({_ids(ids)}) ORDER BY staff_no").all(session)]  # noqa: S608
+    return [tuple(row) for row in Statement(f"SELECT id, staff_no, name FROM person WHERE id IN ({_id_list(ids)}) ORDER BY staff_no").all(session)]  # noqa: S608
 
 
-_known_text = lru_cache(maxsize=256)(Statement)
+_cached_statement = lru_cache(maxsize=256)(Statement)
 """Statements that many people ask for in the same second (everybody who begins an exam)."""
-_FIRST = ("wecom", "dingtalk", "zwding", "wechat", "local")
+_CHANNEL_ORDER = ("wecom", "dingtalk", "zwding", "wechat", "local")
 
 
-def by_channel(session: Session, ids: Sequence[int]) -> Counter[str]:
+def count_by_channel(session: Session, ids: Sequence[int]) -> Counter[str]:
     """How many of some people would be reached on each channel: everybody once, on the first channel they have in the order of the house."""
-    ranks = " ".join(f"WHEN '{channel}' THEN {rank}" for rank, channel in enumerate(_FIRST))
-    text = f"""SELECT place, COUNT(*) FROM (SELECT MIN(CASE channel {ranks} ELSE {len(_FIRST)} END) AS place FROM account
-        WHERE person_id IN ({_ids(ids)}) GROUP BY person_id) f GROUP BY place"""  # noqa: S608
-    return Counter({_FIRST[row[0]]: int(row[1]) for row in Statement(text).all(session) if row[0] < len(_FIRST)})
+    ranks = " ".join(f"WHEN '{channel}' THEN {rank}" for rank, channel in enumerate(_CHANNEL_ORDER))
+    text = f"""SELECT place, COUNT(*) FROM (SELECT MIN(CASE channel {ranks} ELSE {len(_CHANNEL_ORDER)} END) AS place FROM account
+        WHERE person_id IN ({_id_list(ids)}) GROUP BY person_id) f GROUP BY place"""  # noqa: S608
+    return Counter({_CHANNEL_ORDER[row[0]]: int(row[1]) for row in Statement(text).all(session) if row[0] < len(_CHANNEL_ORDER)})
 
 
-def person(session: Session, person_id: int) -> tuple[int, str, str, str] | None:
+def get_person(session: Session, person_id: int) -> tuple[int, str, str, str] | None:
     """(id, staff number, name, tier)."""
     row = _PERSON.one(session, id=person_id)
     return None if row is None else (row[0], row[1], row[2], row[3])
 
 
-def person_numbered(session: Session, staff_no: str) -> int | None:
-    row = _BY_NUMBER.one(session, staff_no=staff_no)
+def find_person_id(session: Session, staff_no: str) -> int | None:
+    row = _ID_BY_STAFF_NO.one(session, staff_no=staff_no)
     return None if row is None else int(row[0])
