@@ -1,4 +1,4 @@
-"""`bank check`: every key against the text of its law, and the questions that no longer stand taken out of the draw."""
+"""The command `bank check`: checks every key against the text of its law and withdraws the questions that no longer hold."""
 
 from __future__ import annotations
 

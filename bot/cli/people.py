@@ -1,9 +1,4 @@
-"""`roster import` and `roster codes`.
-
-`leave import`.
-
-`roster sync`: the contacts of a platform as a roster, through the same comparison as a file.
-"""
+"""The command line for people: `roster import`, `roster codes`, `roster sync` (from a platform's contacts) and `leave import`."""
 
 from __future__ import annotations
 
@@ -60,7 +55,7 @@ def import_roster(
 
 
 def apply_roster(listed: Roster, moment: datetime, apply: bool, leavers_ok: bool, as_json: bool, source: str) -> None:
-    """Compare a roster with the roll, show the difference, and write it when it was asked for and nothing stands in the way."""
+    """Compare a roster with the database, show the difference, and write it when it was asked for and nothing stands in the way."""
     plan = reading(lambda session: roster.compare(session, listed, moment))
     blocked = _blocking_reason(plan, leavers_ok)
     if apply and not blocked:
@@ -134,7 +129,7 @@ TIMEOUT_SECONDS = 20.0
 
 
 class SingleRunTokens:
-    """A token for one run of one command; the platforms hand out the same one to whoever asks again, so that nobody else's dies of it."""
+    """Access tokens kept for one run of one command. A platform returns the same token when asked again, so the service's own token stays valid."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}

@@ -1,9 +1,4 @@
-"""绑定: how somebody says who they are, once.
-
-请假: an administrator records who is away, so that nothing is sent to them and no streak breaks; each act is written down.
-
-设置: each person chooses the hour of the push, the quiet hours, the weekly digest and the channel that comes first.
-"""
+"""The commands 绑定 (bind an account), 请假 (an administrator records leave) and 设置 (a person's own settings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The working calendar: weekends, holidays and the weekend days worked in their stead (调休), year by year, as published and never guessed."""
+"""The working calendar, year by year as published: weekends, holidays and the weekend days worked instead (调休). Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ DECEMBER = 12
 
 
 def missing_year_warning(calendar: Calendar, today: date) -> str:
-    """What administrators are told about a year that is missing: this one at any time, the next one in December; empty when all is known."""
+    """The sentence for administrators about a year that is missing: this one at any time, the next one in December; empty when all is known."""
     if not calendar.knows(today.year):
         return str(UnknownYear(today.year))
     if today.month == DECEMBER and not calendar.knows(today.year + 1):

@@ -1,4 +1,4 @@
-"""Moments and days as people in the agency see them: Asia/Shanghai, whatever the host thinks."""
+"""Moments and days in Asia/Shanghai, whatever the time zone of the host, and their Chinese forms."""
 
 from __future__ import annotations
 

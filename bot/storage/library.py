@@ -1,4 +1,4 @@
-"""Questions taken out of the draw because the law's text no longer bears them, and put back when it does."""
+"""Withdraws questions that the text of their law contradicts, and restores them when it no longer does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The library: laws with their names and versions, law sets, lessons in pages, banks of questions.
+"""The library of what can be studied: laws, law sets, lessons, question banks, the working calendar and the packs for law days.
 
-Packs for law days, as their files say them: what an agency sends around a day of the year (bot/docs/rules.md A25).
+A pack is what an agency sends around one law day of the year (bot/docs/rules.md A25). Lesson pages are Markdown; this module also turns them into
+chat text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 
 from bot.domain.calendar import Calendar, OnHoliday
 from bot.domain.library.question import Question
+from bot.domain.people.person import EVERYBODY, TIERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,7 @@ class LawDayPack:
     items: tuple[PackItem, ...]
 
 
-EVERYBODY = "全员"
-LESSON_TIERS = (EVERYBODY, "局党组", "领导干部", "公务员", "事业人员", "执法人员")
+LESSON_TIERS = (EVERYBODY, *TIERS)
 SYLLABUS_SET = "起步必学"
 COUNTRY = "中华人民共和国"
 

@@ -1,8 +1,6 @@
-"""What all kinds of question have in common, what an answer earns, and the register of the kinds.
+"""The kinds of question: how a typed answer is understood, what it earns, and how a question is written to and read from JSON.
 
-The kinds of question: how an answer to each is heard, and what it earns.
-
-Questions as JSON keeps them: one version of a question is one row, told apart by its digest.
+Each version of a question is stored once; the SHA-256 of its canonical JSON tells versions apart.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ Segmenter = Callable[[str], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class GradeRule:
-    """A numbered rule of marking. M1: a multiple choice short of an option and without a wrong one earns half."""
+    """A numbered rule of grading. M1 (bot/docs/rules.md): a multiple choice that lacks an option and has no wrong one earns half."""
 
     number: str = "M1"
     half_for_subset: bool = True
@@ -69,7 +67,7 @@ class Grade:
 
 @dataclass(frozen=True, kw_only=True)
 class Question(ABC):
-    """What all kinds have in common. `key` holds letters or 对/错, `accepted` the forms of a fill, `points` those of a short answer."""
+    """What all kinds of question have in common. `key` holds letters or 对/错, `accepted` the forms of a fill, `points` those of a short answer."""
 
     kind: ClassVar[str]
     label: ClassVar[str]

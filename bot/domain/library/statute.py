@@ -1,4 +1,4 @@
-"""Statutes: a published text read into its articles, and whether a question rests on them."""
+"""Statutes: a published text is split into articles, and a question's evidence is looked up in them."""
 
 from __future__ import annotations
 

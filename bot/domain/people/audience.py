@@ -1,6 +1,6 @@
-"""What an audience is: leaves that say something of a person, joined by and, or and not; as a value and as JSON.
+"""Audiences: conditions on people joined by and, or and not, with their JSON form and their Chinese form.
 
-An audience as a Chinese line, and read from one: 单位=某局/办公室(含下级) 且 层级=公务员 且 非 标签=借调.
+The Chinese form is what administrators write and what is shown to them: 单位=某局/办公室（含下级） 且 层级=公务员 且 非 标签=借调.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ Audience = Leaf | And | Or | Not
 _KEYS: Mapping[type[Leaf], str] = {
     TierIs: "tier", RoleIs: "role", TagIs: "tag", LessonNotDone: "lesson_not_done", ExamNotTaken: "exam_not_taken", ExamNotPassed: "exam_not_passed",
 }  # fmt: skip
-"""Of the leaves that hold one word."""
+"""JSON keys of the leaves that hold one word."""
 
 
 def audience_json(audience: Audience) -> dict[str, Any]:

@@ -1,9 +1,4 @@
-"""Who somebody is to us: a person on the roll, with a tier and what they may do.
-
-What a person may choose of what reaches them: the hour of the push, the quiet hours, the weekly digest, the channel that comes first.
-
-连续学法: how many working days in a row somebody finished the daily set; duty, leave and one bad day are forgiven (features.md S20).
-"""
+"""People as the agency knows them: tier, roles, absences, and what each has chosen about messages sent to them."""
 
 from __future__ import annotations
 
@@ -27,7 +22,7 @@ class Absence:
 
 
 class RoleName(StrEnum):
-    """What a command may ask of its sender; everybody on the roll is a learner."""
+    """What a command may ask of its sender; everybody on the roster is a learner."""
 
     LEARNER = "learner"
     ADMIN = "admin"
@@ -44,7 +39,7 @@ EVERYBODY = "全员"
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """The person a message comes from, as the hall knows them; `id` is the row, `staff_no` the name for people."""
+    """The person a message comes from; `id` is the key of the row, `staff_no` what people call it."""
 
     id: int
     staff_no: str
@@ -70,7 +65,7 @@ _SPAN = re.compile(r"\s*(.+?)\s*(?:-|–|—|~|到|至)\s*(.+?)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One person's choices; None and "" are the house's default. Times are HH:MM in Asia/Shanghai; quiet hours may pass midnight."""
+    """One person's choices; None and "" stand for the default. Times are HH:MM in Asia/Shanghai; quiet hours may pass midnight."""
 
     push_at: str | None = None
     quiet_from: str | None = None

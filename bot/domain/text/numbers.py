@@ -1,4 +1,4 @@
-"""Chinese numerals as statutes write them, and back: 第一百二十三条 is 123."""
+"""Chinese numerals as statutes write them, converted both ways: 第一百二十三条 is 123."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Words: Chinese text cut into words with jieba, loaded when first needed.
+"""Chinese text cut into words with jieba, whose dictionary is loaded on first use.
 
-The dictionary takes about a second, so the start calls `warm` in a thread. jieba would keep a marshalled copy in the shared temporary folder,
-where another user of the machine could plant one of his own; ours is built in a private folder that is gone when it has been read.
+Loading takes about a second, so the app calls `load_dictionary` in a thread at start. jieba would cache a marshalled copy in the shared temporary
+folder, where another user of the machine could plant a file; here the cache is written to a private folder and removed after loading.
 """
 
 from __future__ import annotations

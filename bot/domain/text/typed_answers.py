@@ -1,4 +1,4 @@
-"""How typed text is heard: the letters, judgements and words in what people really write on a phone."""
+"""Answers typed in chat, reduced to option letters, right-or-wrong judgements or comparable words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is at hand while the service runs: the library as loaded, the versions of its questions as rows, the policy of hours, the platforms' limits.
+"""The catalog: what the running service works with: the library, the versions of its questions in the database, the hours policy, platform limits.
 
 Loading is idempotent: a file that changed on disk becomes a new version, an unchanged one changes nothing, and a version that somebody has
 answered stays readable for ever.
@@ -33,8 +33,8 @@ REMOVED_FROM_BANK = "题库中已无此题"
 class Catalog:
     """The library and what the rows add to it. `drawn` maps the questions that may be drawn to the row of their current version.
 
-    `papers` keeps the plans of exams (bot/services/exam/question_pool.py) as long as these questions are the ones at hand; `undrawn` is what was said
-    of exams that cannot be drawn from them.
+    `papers` keeps the plans of exams (bot/services/exam/question_pool.py) as long as these questions are the ones at hand; `undrawn` holds the reason
+    for each exam that cannot be drawn from them.
     """
 
     library: Library
@@ -56,14 +56,14 @@ class Catalog:
 
 
 def load_catalog(session: Session, library: Library, policy: PolicyFile, now: datetime, chars_a_minute: int = 400) -> Catalog:
-    """Bring the rows in line with the files, and give what is at hand from now on."""
+    """Bring the rows in line with the files, and return the catalog."""
     _load_questions(session, library, now)
     _load_rules(session, policy, now)
     return read_catalog(session, library, chars_a_minute)
 
 
 def read_catalog(session: Session, library: Library, chars_a_minute: int = 400) -> Catalog:
-    """The shelf as the rows stand, nothing written."""
+    """The catalog as the database stands; writes nothing."""
     active = session.exec(select(QuestionStateRow.question, QuestionStateRow.version_id).where(QuestionStateRow.state == "active"))
     versions = tuple(
         RuleVersion(rule.line, rule.version, rule.valid_from, json.loads(rule.body))

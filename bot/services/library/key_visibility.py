@@ -1,8 +1,8 @@
-"""Keys that may not be told yet: while an exam can still be sat, nobody who has its paper is told the answers of its items, by whatever way.
+"""Keys that may not be shown yet: while an exam can still be sat, nobody who has its paper is shown the answers of its items in any other way.
 
-Two rules. Whoever is at an exam is told no key of any question until it is handed in (`at_exam`). And until nobody sits the exam any more, the
-items of a person's own paper are not drawn for other sets (`hidden`), and a set that holds one already keeps its verdict back (`kept_back`).
-Everybody else may study the banks as always: they are open, and papers differ from person to person.
+Two rules. Whoever is sitting an exam is shown no key of any question until it is handed in (`require_not_at_exam`). And until nobody sits the exam
+any more, the items of a person's own paper are not drawn for other sets (`hidden_questions`), and a set that holds one already withholds its
+verdict (`withheld_reason`). Everybody else may study the banks as always: they are open, and papers differ from person to person.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_GRACE = timedelta(seconds=60)
 
 
 def hidden_questions(session: Session, person_id: int) -> frozenset[str]:
-    """The questions whose keys a person may not be told yet."""
+    """The questions whose keys a person may not be shown yet."""
     return attempts.hidden(session, person_id)
 
 
@@ -32,12 +32,12 @@ def current_exam_name(session: Session, person_id: int, now: datetime) -> str:
 
 
 def people_at_exams(session: Session, now: datetime) -> frozenset[int]:
-    """Everybody who is at an exam, or only just was: what is called out to many leaves them out."""
+    """Everybody who is at an exam, or only just was: messages to many leave them out."""
     return attempts.at_it(session, now - MAX_GRACE)
 
 
 def require_not_at_exam(session: Session, person_id: int, now: datetime) -> None:
-    """Raises `Refusal` for somebody who is at an exam: they are told nothing that could be a key."""
+    """Raises `Refusal` for somebody who is at an exam: they are shown nothing that could be a key."""
     if name := current_exam_name(session, person_id, now):
         raise Refusal(
             f"未记录：您正在考《{name}》，交卷以前不能做别的题、也看不到答案。回复「继续」接着考，或「交卷」。",
@@ -46,7 +46,7 @@ def require_not_at_exam(session: Session, person_id: int, now: datetime) -> None
 
 
 def withheld_reason(session: Session, person_id: int, question: str, now: datetime) -> str:
-    """Why the key of a question is not told to a person, in a sentence; empty when it may be. Raises `Refusal` as `free` does."""
+    """Why the key of a question is not shown to a person, in a sentence; empty when it may be. Raises `Refusal` as `require_not_at_exam` does."""
     watched = attempts.watched(session, person_id)
     if not watched:
         return ""

@@ -1,4 +1,7 @@
-"""Binding: one-time codes for those on the roll, and the account that presents one becomes theirs (bot/docs/rules.md S01, S02)."""
+"""Binding chat accounts to people: one-time codes are issued to people on the roster, and the account that presents a code is bound.
+
+See bot/docs/rules.md S01 and S02.
+"""
 
 from __future__ import annotations
 

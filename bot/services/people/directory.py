@@ -1,4 +1,4 @@
-"""A platform's contacts as a roster, so that they pass through the same comparison and the same dry run as a file."""
+"""A platform's contacts as a roster, so that they go through the same comparison and dry run as a roster file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _COLUMN_OF = {channel: column for column, channel in CHANNELS.items()}
 
 
 def roster_of_directory(directory: Directory, known: Sequence[PersonRecord], *, under: str = "") -> Roster:
-    """Everybody in the contacts, and everybody on the roll of whom these contacts can say nothing.
+    """Everybody in the contacts, and everybody on the roster of whom these contacts can say nothing.
 
     A member is who the account is bound to, else who has the staff number that the contacts give; a member without either is left out and named.
-    Whoever is on the roll without an account on this channel stays as they are: an app sees only a part of its corporation. `under` is a path
-    put before every department. Raises `BadRows` when what the contacts say cannot be taken, and `Refusal` when they are empty.
+    Whoever is on the roster without an account on this channel stays as they are: an app sees only a part of its corporation. `under` is a path
+    put before every department. Raises `BadRosterRows` when what the contacts say cannot be taken, and `Refusal` when they are empty.
     """
     column = _COLUMN_OF[directory.channel]
     paths = _department_paths(directory.departments, under)
@@ -86,7 +86,7 @@ def _roster_line(row: int, entry: DirectoryMember, number: str, paths: dict[int,
 
 
 def _department_paths(departments: Sequence[Department], under: str) -> dict[int, str]:
-    """Each department's path from the top; a slash in a name is no step in a path. Refuses a tree that bites its own tail."""
+    """Each department's path from the top; a slash in a name is no step in a path. Raises `Refusal` for a tree with a cycle."""
     by_id = {department.id: department for department in departments}
     paths: dict[int, str] = {}
     for department in departments:

@@ -1,6 +1,6 @@
-"""Leave and secondment: recorded from a file or by an administrator, compared first, applied whole or not at all.
+"""Leave and secondment: read from a table file or recorded by an administrator, compared first, applied whole or not at all.
 
-Leave as a file lists it: columns found by name, every cell judged; a bad row names row, column and reason.
+The columns of a file are found by name; every wrong cell is listed with its row, its column and the reason.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def leave_text(kind: str, since: date, until: date | None) -> str:
 
 
 def compare(session: Session, lines: Sequence[LeaveLine], now: datetime) -> LeaveImportPlan:
-    """What the absences would change; writes nothing. Raises `BadRows` for people nobody knows, who have left, and for days already taken."""
+    """What the absences would change; writes nothing. Raises `BadLeaveRows` for people nobody knows, who have left, and for days already taken."""
     known = {person.staff_no.casefold(): person for person in roster.list_people(session)}
     recorded = leave.records_by_person(session)
     faults: list[RowFault] = []
@@ -170,7 +170,7 @@ class LeaveLine:
 
 
 def read_leave(path: Path) -> tuple[tuple[LeaveLine, ...], tuple[str, ...]]:
-    """The absences of a file, and what a reader ought to know of the reading. Raises `Refusal`, and `BadRows` when single cells are wrong."""
+    """The absences of a file, and what a reader ought to know of the reading. Raises `Refusal`, and `BadLeaveRows` when single cells are wrong."""
     sheet = read_sheet(path)
     return parse_leave(sheet), sheet.notes
 

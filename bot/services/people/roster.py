@@ -1,8 +1,6 @@
-"""The roster: read from a file, compared with the roll, applied whole or not at all.
+"""Importing a roster: it is compared with the database person by person, shown as a plan, and applied whole or not at all.
 
-What a roster would change, as a value: steps for each person, conflicts, and how it is shown to a person and to a script.
-
-The difference between the roll and a roster, person by person: who joins, leaves, moves, changes, and what nobody may guess.
+A plan lists who joins, comes back, leaves, moves or changes, and the conflicts that nobody may decide by guessing.
 """
 
 from __future__ import annotations
@@ -79,7 +77,7 @@ class RosterConflict:
 
 @dataclass(frozen=True, slots=True)
 class RosterImportPlan:
-    """The whole import. `absent` are those who would leave only because the file does not list them, `in_office` all who are on the roll now."""
+    """The whole import. `absent` are those who would leave only because the file does not list them, `in_office` all who are on the roster now."""
 
     steps: tuple[RosterStep, ...]
     conflicts: tuple[RosterConflict, ...]
@@ -95,7 +93,7 @@ class RosterImportPlan:
 
     @property
     def loses_most(self) -> bool:
-        """More than half of the roll would leave by not being listed: more likely a part of a file than a farewell."""
+        """More than half of the people in office would leave by not being listed: the file is then more likely incomplete."""
         return self.absent * 2 > self.in_office
 
     def steps_of(self, kind: str) -> list[RosterStep]:
@@ -143,7 +141,7 @@ _COLUMN_OF = {channel: column for column, channel in CHANNELS.items()}
 
 
 def make_plan(roster: Roster, known: list[PersonRecord], unit_paths: Iterable[str], today: date) -> RosterImportPlan:
-    """The difference between the roll and the roster on a day (Asia/Shanghai). Decides, writes nothing."""
+    """The difference between the database and the roster on a day (Asia/Shanghai). Decides, writes nothing."""
     by_number = {person.staff_no.casefold(): person for person in known}
     steps: list[RosterStep] = []
     conflicts: list[RosterConflict] = []
@@ -363,10 +361,10 @@ def compare(session: Session, roster: Roster, now: datetime) -> RosterImportPlan
 def apply(
     session: Session, roster: Roster, now: datetime, *, actor: str, via: str, leavers_ok: bool = False, source: str = "花名册导入"
 ) -> RosterImportPlan:
-    """Change the roll to what the roster says, in the caller's transaction, with a line in the audit for each person changed.
+    """Change the database to what the roster says, in the caller's transaction, with a line in the audit for each person changed.
 
     Worked out anew, so that what changed since the dry run counts. Raises `Refusal`, with nothing written, when there are conflicts, or when
-    more than half of the roll would leave and `leavers_ok` was not given.
+    more than half of the people in office would leave and `leavers_ok` was not given.
     """
     people_roster.lock_roster(session)
     plan = compare(session, roster, now)
@@ -389,7 +387,7 @@ def apply(
 
 
 def loses_most_notice(plan: RosterImportPlan) -> str:
-    """The sentence of the guard against half a file."""
+    """The refusal of a roster that is probably incomplete."""
     return (
         f"在册 {plan.in_office} 人中有 {plan.absent} 人不在这份花名册里，会被记为离职，超过一半，所以没有执行，什么都没有改动。"
         "请检查文件是否完整；确实如此请加 --leavers-ok。"
@@ -416,7 +414,7 @@ def _apply_step(session: Session, step: RosterStep, units: dict[str, int], now: 
 
 
 def _unit_id(session: Session, units: dict[str, int], path: str) -> int:
-    """The unit of a path; what is missing of the tree grows."""
+    """The id of the unit at a path; missing units are added, from the top down."""
     if path not in units:
         above = path.rpartition("/")[0]
         units[path] = people_roster.add_unit(session, _unit_id(session, units, above) if above else None, path)

@@ -1,4 +1,7 @@
-"""The roster as a file lists it: columns found by name, every cell judged, one person a staff number; a bad row names row, column and reason."""
+"""The roster as a table file lists it: columns found by name, one person for each staff number.
+
+Every wrong cell is listed with its row, its column and the reason.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,7 @@ class Roster:
 def read_roster(path: Path) -> Roster:
     """The roster in a file. Needs nothing but the file, so it can run in any thread or process.
 
-    Raises `Refusal` for a file that cannot be read as a roster and `BadRows` (a `Refusal`) when single cells are wrong.
+    Raises `Refusal` for a file that cannot be read as a roster and `BadRosterRows` (a `Refusal`) when single cells are wrong.
     """
     return parse_roster(read_sheet(path))
 

@@ -1,4 +1,4 @@
-"""Banks against the texts of the laws: what is right, wrong, stale, and what no text at hand can prove."""
+"""Question banks checked against the texts of the laws: each question is right, wrong, stale, or cannot be verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Banks: a YAML file of questions becomes questions, each whole or a fault."""
+"""Question banks from YAML files: each question is read whole, or its faults are listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cell of a roster, judged: what it says in our terms, or why it cannot be taken."""
+"""Cells of a people table (roster, leave, teams) parsed into values; `BadCell` says in Chinese why a cell cannot be used."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""An exam written down in a YAML or JSON file: when, for whom, by which rules, over which blueprint; keys in English or Chinese.
+"""Exams and contests that an administrator wrote down in a file: YAML or JSON for an exam, YAML for a contest.
 
-A contest written down in a YAML file: its window, its questions, its audience, its rules; every fault with its line.
+The keys of an exam may be English or Chinese. Whatever is wrong is reported with file, line and a Chinese sentence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lessons: front matter between two lines of ---, then pages of Markdown between further ones."""
+"""Lessons from Markdown files: YAML front matter between two lines of ---, then pages separated by further such lines."""
 
 from __future__ import annotations
 

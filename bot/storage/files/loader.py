@@ -1,10 +1,8 @@
-"""Content and banks from disk: read strictly, every fault with file, line and a Chinese sentence, each file whole or not at all.
+"""Loads everything that ships as files (laws, law sets, banks, lessons, calendars, packs) into one `Library`.
 
-The working calendars: content/calendar/YYYY.yaml, one published year a file.
-
-The packs for law days: content/packs/*.yaml, one pack a file, each naming lessons that exist.
-
-The register of laws and the sets of laws, from their two files.
+The folders: content/laws.yaml, content/sets.yaml, content/lessons/*.md, content/calendar/YYYY.yaml (one published year a file),
+content/packs/*.yaml (one pack a file) and quiz_banks/*.yaml. Reading is strict: a file is taken whole or not at all, and every fault is listed with
+file, line and a Chinese sentence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file may say: its fields, their types and bounds, and what each fault is called in Chinese."""
+"""The fields that content and contest files may have, with types and bounds, and the Chinese sentence for each kind of fault."""
 
 from __future__ import annotations
 

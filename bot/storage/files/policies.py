@@ -1,4 +1,4 @@
-"""The policy of hours as a file: numbered rules, each checked for the numbers it needs."""
+"""The hours policy from its YAML file: numbered rules (bot/docs/rules.md D1 to D16, R1), each checked for the values it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table files are read in a child process with little memory, little time and none of our secrets: a hostile file ends the child, not the service.
+"""Table files are read in a child process with little memory, little time and no secrets, so a hostile file ends the child and not the service.
 
 A reader written in another language may abort where Python would raise (an xlsx that announces a hundred billion strings does that), so limits
 inside one process are not enough (bot/docs/reliability.md W1).
@@ -26,7 +26,7 @@ _DECODERS: dict[str, Any] = {"datetime": datetime.fromisoformat, "date": date.fr
 
 
 def read_sheet(path: Path) -> TableSheet:
-    """`sheet.parse`, out of harm's way. Blocks up to a minute, so an async caller hands it to a thread; raises `Refusal` with one sentence."""
+    """`table.parse_table` in a child process. Blocks up to a minute, so an async caller hands it to a thread; raises `Refusal` with one sentence."""
     package = Path(__file__).resolve().parents[3]
     try:
         process = subprocess.run(  # noqa: S603 (our own interpreter and module)

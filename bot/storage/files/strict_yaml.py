@@ -1,7 +1,7 @@
-"""YAML as people mean it: strict, small, and every value knows its line.
+"""A strict subset of YAML, in which every value knows its line.
 
-Read from PyYAML's events, so that what is refused is refused before anything is built. Plain words stay words: only `true`, `false`, `null` and
-whole numbers without leading zeros are anything else, so `no`, `010`, `12:30` and dates are text until a model asks for more.
+It is read from PyYAML's events, so that what is refused is refused before anything is built. Unquoted words stay text: only `true`, `false`,
+`null` and whole numbers without leading zeros are anything else, so `no`, `010`, `12:30` and dates are text until a model asks for more.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def os_error_text(error: OSError) -> str:
 
 
 def read_text(path: Path, largest: int = MAX_BYTES) -> str:
-    """A file as text with \\n at the ends of its lines. Raises `Refused` for what is too large, not UTF-8 or not readable."""
+    """A file as text with \\n at the ends of its lines. Raises `UnreadableText` for what is too large, not UTF-8 or not readable."""
     try:
         with path.open("rb") as file:
             raw = file.read(largest + 1)
@@ -106,7 +106,7 @@ def read_text(path: Path, largest: int = MAX_BYTES) -> str:
 
 
 def parse_yaml(text: str, first_line: int = 1) -> Node:
-    """The one document in a text. Raises `Refused` with a line counted from `first_line`."""
+    """The one document in a text. Raises `UnreadableText` with a line counted from `first_line`."""
     if (control := _CONTROL_CHARACTERS.search(text)) is not None:
         raise UnreadableText(first_line + text.count("\n", 0, control.start()), "含有不能使用的控制字符")
     try:

@@ -1,4 +1,4 @@
-"""A table file (xlsx or csv) as rows of cells: the type told by content, sizes checked before anything is unpacked, one sentence for a no.
+"""Table files (xlsx or csv) as rows of cells; the type is told by content, and sizes are checked before anything is unpacked.
 
 Services read through `bot.storage.files.sandbox`, which does this work in a child process with limits.
 """

@@ -1,7 +1,4 @@
-"""Who stands behind a chat account; the first question of every message.
-
-What people chose in 设置; nobody has a row who never chose.
-"""
+"""Chat accounts: the person behind an account, the locks that serialise one person's messages, and each person's preferences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an administrator reaches: everybody, or the people of the units given with the role."""
+"""The scope of an administrator: all people, or those who work in the units given with the role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audiences against the rows: who is invited today, who is left out and why; one statement, whatever the number of people."""
+"""Audiences evaluated against the database: who is included on a day, who is excluded and why, in one statement for any number of people."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class _ConditionBuilder:
         )
 
     def _below(self, share: Decimal) -> str:
-        """Hours as they are reported: each category rounded down to a quarter, then added (rule D1)."""
+        """Hours as they are reported: each category rounded down to a quarter, then added (bot/docs/rules.md D1)."""
         rules = tuple(RuleVersion(row[0], row[1], date.fromisoformat(row[2]), json.loads(row[3])) for row in _RULES.all(self.session))
         try:
             quota_table = quotas(HoursPolicy(rules), self.day)
@@ -238,7 +238,7 @@ _CHANNEL_ORDER = ("wecom", "dingtalk", "zwding", "wechat", "local")
 
 
 def count_by_channel(session: Session, ids: Sequence[int]) -> Counter[str]:
-    """How many of some people would be reached on each channel: everybody once, on the first channel they have in the order of the house."""
+    """How many of some people would be reached on each channel: everybody once, on the first channel they have in the order of `_CHANNEL_ORDER`."""
     ranks = " ".join(f"WHEN '{channel}' THEN {rank}" for rank, channel in enumerate(_CHANNEL_ORDER))
     text = f"""SELECT place, COUNT(*) FROM (SELECT MIN(CASE channel {ranks} ELSE {len(_CHANNEL_ORDER)} END) AS place FROM account
         WHERE person_id IN ({_id_list(ids)}) GROUP BY person_id) f GROUP BY place"""  # noqa: S608

@@ -1,4 +1,4 @@
-"""Leave and secondment: who is away, from which day to which."""
+"""Leave and secondment in the database: who is away, from which day to which."""
 
 from __future__ import annotations
 

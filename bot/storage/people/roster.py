@@ -1,4 +1,4 @@
-"""Everybody on the roll with posts, roles and accounts, the tree of units, and the codes with which an account is bound."""
+"""The roster in the database: people with posts, roles and accounts, the tree of units, and the codes that bind accounts to people."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def lock_roster(session: Session) -> None:
 
 
 def list_people(session: Session) -> list[PersonRecord]:
-    """Everyone ever on the roll, in order of id."""
+    """Everyone who was ever on the roster, in order of id."""
     people = {row[0]: PersonRecord(row[0], row[1], row[2], row[3], _day(row[4]), _day(row[5])) for row in _PEOPLE.all(session)}
     for post_id, person_id, path, since, until in _POSTS.all(session):
         people[person_id].posts.append(PostRecord(post_id, path, date.fromisoformat(since), _day(until)))

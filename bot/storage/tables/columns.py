@@ -1,8 +1,8 @@
-"""The columns that all tables share a form of: moments, days, flags, and rules a row can state.
+"""Column types and constraints that all tables share: moments, days, flags.
 
-Only TEXT and INTEGER are used, so that SQLite's STRICT tables and PostgreSQL hold the same values, and the statements of the answer path read
-the same text from both; what FSRS computes is kept in the 64 bits it was computed in (`real`), which both give back
-unchanged. Moments are UTC with microseconds, days are days in Asia/Shanghai; both sort as text.
+Only TEXT and INTEGER are used, so that SQLite's STRICT tables and PostgreSQL hold the same values, and the statements of the answer path read the
+same text from both; the numbers that FSRS computes keep their 64 bits (`float_column`). Moments are UTC with microseconds, days are days in
+Asia/Shanghai; both sort as text.
 """
 
 from __future__ import annotations
