@@ -57,7 +57,7 @@ class LeaveImportPlan:
         return len(self.steps_with(SAME)) == len(self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        def row(step: LeaveStep) -> dict[str, Any]:
+        def step_json(step: LeaveStep) -> dict[str, Any]:
             return {
                 "staff_no": step.person.staff_no,
                 "kind": step.line.kind,
@@ -66,8 +66,8 @@ class LeaveImportPlan:
             }
 
         return {
-            "new": [row(step) for step in self.steps_with(NEW)],
-            "changed": [row(step) for step in self.steps_with(CHANGED)],
+            "new": [step_json(step) for step in self.steps_with(NEW)],
+            "changed": [step_json(step) for step in self.steps_with(CHANGED)],
             "same": len(self.steps_with(SAME)),
         }
 

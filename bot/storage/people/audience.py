@@ -113,14 +113,14 @@ class _ConditionBuilder:
             case Not(part):
                 return f"(NOT {self.condition(part)})"
             case _:
-                return self._leaf(audience)
+                return self._leaf_condition(audience)
 
-    def _leaf(self, leaf: Leaf) -> str:
+    def _leaf_condition(self, leaf: Leaf) -> str:
         match leaf:
             case All() | RoleIs("learner"):
                 return "(1 = 1)"
             case UnitIs(path, deep):
-                return self._unit(path, deep)
+                return self._unit_condition(path, deep)
             case TierIs(tier):
                 # Somebody with two tiers (领导干部、公务员) is in both.
                 return f"('、' || p.tier || '、' LIKE '%、' || CAST({self._bind(tier)} AS TEXT) || '、%')"
@@ -138,14 +138,14 @@ class _ConditionBuilder:
                     f" AND d.closed_at >= {since} AND d.closed_at <= {until})"
                 )
             case ExamNotTaken(exam):
-                return self._no_attempt(exam, "")
+                return self._no_attempt_condition(exam, "")
             case ExamNotPassed(exam):
-                return self._no_attempt(exam, " AND t.passed = 1")
+                return self._no_attempt_condition(exam, " AND t.passed = 1")
             case HoursBelow(share):
-                return self._below(Decimal(share.numerator) / Decimal(share.denominator))
+                return self._hours_below_condition(Decimal(share.numerator) / Decimal(share.denominator))
         raise AssertionError(leaf)
 
-    def _unit(self, path: str, deep: bool) -> str:
+    def _unit_condition(self, path: str, deep: bool) -> str:
         unit_condition = f"u.path = {self._bind(path)}"
         if deep:
             prefix = f"{path}/"
@@ -155,14 +155,14 @@ class _ConditionBuilder:
             f" AND o.since <= {_POST_DAY} AND (o.until IS NULL OR o.until >= {_POST_DAY}))"
         )
 
-    def _no_attempt(self, exam: str, extra: str) -> str:
+    def _no_attempt_condition(self, exam: str, extra: str) -> str:
         exam_value = self._bind(exam)
         return (
             "NOT EXISTS (SELECT 1 FROM attempt t JOIN exam x ON x.id = t.exam_id WHERE t.person_id = p.id"  # noqa: S608
             f" AND (CAST(x.id AS TEXT) = {exam_value} OR x.name = {exam_value}){extra})"
         )
 
-    def _below(self, share: Decimal) -> str:
+    def _hours_below_condition(self, share: Decimal) -> str:
         """Hours as they are reported: each category rounded down to a quarter, then added (bot/docs/rules.md D1)."""
         rules = tuple(RuleVersion(row[0], row[1], date.fromisoformat(row[2]), json.loads(row[3])) for row in _RULES.all(self.session))
         try:
