@@ -90,7 +90,7 @@ class Dispatcher:
         return reply
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
-        learner = accounts.learner_at(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
         return Context(session, incoming, self.catalog(), incoming.arrived, self.rng, learner, pages=self.pages)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
@@ -112,11 +112,11 @@ class Dispatcher:
         if named is None or named[0].role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER_REPLY
-        accounts.lock_stranger(ctx.session, incoming.sender)
+        accounts.lock_unbound_account(ctx.session, incoming.sender)
         if (known_reply := inbox.heard(ctx.session, incoming)) is not None:
             return known_reply
         reply = named[0].handler(ctx, named[1])
-        bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
+        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:
             inbox.keep(ctx.session, incoming, bound.id, reply)
         return reply

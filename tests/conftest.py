@@ -18,7 +18,7 @@ from sqlmodel import Session, SQLModel
 from bot.dispatch import Dispatcher
 from bot.domain.library.library import Library
 from bot.domain.message import Address, Incoming, QuestionCard, Reply, plain_text
-from bot.services.library.catalog import fill
+from bot.services.library.catalog import load_catalog
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
 from bot.storage.files.policies import load_policy
@@ -223,7 +223,7 @@ def house(database: Database, shipped: Library, rng: random.Random) -> Dispatche
     """The hall over an empty roll and the shipped library."""
     policy, faults = load_policy(ROOT)
     assert policy is not None, faults
-    catalog = database.write_now(lambda session: fill(session, shipped, policy, NOW))
+    catalog = database.write_now(lambda session: load_catalog(session, shipped, policy, NOW))
     return Dispatcher(database, lambda: catalog, rng=rng)
 
 

@@ -57,11 +57,11 @@ def stocked(database: Database, root: Path, now: datetime, chars_a_minute: int, 
     def load(session: Session) -> Catalog:
         if not is_sqlite(database.engine):
             session.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOADING_LOCK})
-        made = catalog.fill(session, library, policy, now, chars_a_minute)
+        made = catalog.load_catalog(session, library, policy, now, chars_a_minute)
         if seed is None:
             return made
         seed(session, made, now)
-        return catalog.stock(session, library, chars_a_minute)
+        return catalog.read_catalog(session, library, chars_a_minute)
 
     return database.write_now(load)
 
@@ -83,7 +83,7 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
     """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
     limits = settings.limits
     database = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
-    catalog = replace(stocked(database, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
+    catalog = replace(stocked(database, root or loader.data_root(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
     metrics = Metrics()
     dispatcher = Dispatcher(database, lambda: catalog, rng=random.SystemRandom(), note=metrics.note)
     dispatcher.pages = settings.public_url.rstrip("/")

@@ -17,7 +17,7 @@ from bot.services import activity
 from bot.services.activity import DutyImportPlan
 from bot.services.library import catalog
 from bot.storage import activity as activity_rows
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 
 group = typer.Typer(help="普法责任清单：导入、查看、记已办、半年提示。", no_args_is_help=True)
 cli.add_typer(group, name="duty")
@@ -41,12 +41,12 @@ def import_(
     """导入责任清单：列出新增、变更；加 --apply 写入，并生成计划活动和活动草稿。重复导入不变。"""
     moment = now()
     list_year = year or day_of(moment).year
-    library, _ = load_library(home())
+    library, _ = load_library(data_root())
     try:
         lines, notes = activity.read_duty_list(file, list_year, library, frozenset(form or ()))
 
         def write(session: Session) -> DutyImportPlan:
-            return activity.import_list(session, catalog.stock(session, library), _author(), lines, list_year, moment)
+            return activity.import_list(session, catalog.read_catalog(session, library), _author(), lines, list_year, moment)
 
         plan = writing(write) if apply else reading(lambda session: activity.compare_list(session, lines, list_year, moment))
     except activity.BadDutyRows as bad:

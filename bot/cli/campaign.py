@@ -37,7 +37,7 @@ from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.db.database import Database
 from bot.storage.delivery import outcomes, quota, recipients
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 from bot.storage.people import audience as audience_rows
 from bot.storage.tables.columns import stamp
 
@@ -56,11 +56,11 @@ def author() -> Author:
 
 def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session], Any]:
     """Work that needs the library as its files stand, and the limits of the settings."""
-    library, faults = load_library(home())
+    library, faults = load_library(data_root())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
     limits = read_settings().platform_limits
-    return lambda session: work(session, replace(library_catalog.stock(session, library), limits=limits))
+    return lambda session: work(session, replace(library_catalog.read_catalog(session, library), limits=limits))
 
 
 def _campaign_json(row: Campaign) -> dict[str, Any]:
@@ -262,7 +262,7 @@ def try_(
     """打印某人会看到的原样；加 --apply 就在他绑定的每个渠道上各试发一条。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[str, list[str]]:
-        person_id = audience_rows.person_numbered(session, to)
+        person_id = audience_rows.find_person_id(session, to)
         if person_id is None:
             raise Refusal(f"没有工号 {to}。")
         text = plain_text(campaign_push.render_trial(session, catalog, campaign_id, person_id))
@@ -301,7 +301,7 @@ def pack(
 
 
 def _list_packs(as_json: bool) -> None:
-    library, _ = load_library(home())
+    library, _ = load_library(data_root())
     packs_json = [
         {"name": pack_json.name, "law_day": pack_json.law_day, "items": len(pack_json.items), "about": pack_json.about}
         for pack_json in library.packs.values()

@@ -21,8 +21,8 @@ from bot.services.library import catalog
 from bot.storage import certificate
 from bot.storage.certificate import HeldCertificate
 from bot.storage.exam import exams
-from bot.storage.files.loader import home, load_library
-from bot.storage.files.strict_yaml import why_not
+from bot.storage.files.loader import data_root, load_library
+from bot.storage.files.strict_yaml import os_error_text
 
 group = typer.Typer(help="证书：签发、撤销、换发、查看、生成图片和 PDF。", no_args_is_help=True)
 cli.add_typer(group, name="certificate")
@@ -80,8 +80,8 @@ def _of_exam(session: Session, exam_id: int) -> list[WantedCertificate]:
         raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
     if not found.tells_score:
         raise Refusal(f"考试 {exam_id}《{found.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
-    library, _ = load_library(home())
-    return exam_certificates.wanted(session, catalog.stock(session, library), found)
+    library, _ = load_library(data_root())
+    return exam_certificates.wanted(session, catalog.read_catalog(session, library), found)
 
 
 def _named(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
@@ -158,7 +158,7 @@ def render(number: Number, out: Annotated[Path, typer.Argument(help="写到哪�
     try:
         out.write_bytes(drawn)
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}（{why_not(wrong)}），请检查路径和权限。") from wrong
+        raise Refusal(f"写不了 {out}（{os_error_text(wrong)}），请检查路径和权限。") from wrong
     show({"number": held.number, "file": str(out), "bytes": len(drawn)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
 
 

@@ -11,7 +11,7 @@ from bot.cli.common import writing
 from bot.domain.message import Refusal
 from bot.services.library import catalog
 from bot.services.library.catalog import Catalog
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 
 T = TypeVar("T")
 REHEARSED = "以上是预演，什么都没有写；加 --apply 生效。"
@@ -23,10 +23,10 @@ class _Rehearsed(Exception):
 
 def with_catalog(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T]:
     """The work with the content of the files at hand. Raises `Refusal` when any of it is wrong."""
-    library, faults = load_library(home())
+    library, faults = load_library(data_root())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
-    return lambda session: work(session, catalog.stock(session, library))
+    return lambda session: work(session, catalog.read_catalog(session, library))
 
 
 def rehearsed(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:

@@ -1,4 +1,4 @@
-"""`bank check`: every key against the text of its law, and the questions that no longer stand taken out of the draw."""
+"""The command `bank check`: checks every key against the text of its law and withdraws the questions that no longer hold."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bot.cli.common import Apply, Json, cli, now, operator, refuse, show, writin
 from bot.domain.library.statute import CitationFinding
 from bot.domain.times import day_of
 from bot.storage.files.bank_check import check_banks
-from bot.storage.files.loader import home, load_library
-from bot.storage.library import withdraw
+from bot.storage.files.loader import data_root, load_library
+from bot.storage.library import update_withdrawals
 from bot.storage.system import audit
 
 bank = typer.Typer(no_args_is_help=True, help="题库：逐题核对依据。")
@@ -21,28 +21,28 @@ cli.add_typer(bank, name="bank")
 
 
 @bank.command("check")
-def check(
+def check_bank_command(
     laws: Annotated[Path | None, typer.Option("--laws", help="放法律文本的目录，文件名如 民法典(2020-05-28).md")] = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
     """逐题核对依据：正确、有误、过时、无法核对。加 --apply 后，有误和过时的题不再抽取。"""
-    library, faults = load_library(home())
+    library, faults = load_library(data_root())
     if faults:
         raise refuse("\n".join(str(fault) for fault in faults))
     if laws is not None and not laws.is_dir():
         raise refuse(f"找不到目录 {laws}，请用 --laws 指向放法律文本的目录。")
     report = check_banks(library, laws, day_of(now()))
     show(report.as_dict(), as_json, report.lines())
-    bad = {row.question: row.reason for row in report.rows if row.finding in (CitationFinding.WRONG, CitationFinding.STALE)}
+    faulty = {row.question: row.reason for row in report.rows if row.finding in (CitationFinding.WRONG, CitationFinding.STALE)}
     if apply:
 
         def work(session: Session) -> tuple[int, int]:
-            done = withdraw(session, bad, {row.question for row in report.rows if row.finding is CitationFinding.RIGHT}, now())
-            audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {done[0]}，恢复 {done[1]}")
-            return done
+            counts = update_withdrawals(session, faulty, {row.question for row in report.rows if row.finding is CitationFinding.RIGHT}, now())
+            audit.record(session, now(), operator(), "cli", "核对题库", detail=f"停用 {counts[0]}，恢复 {counts[1]}")
+            return counts
 
         stopped, restored = writing(work)
         print(f"停用 {stopped} 题，恢复 {restored} 题。")
-    if bad:
+    if faulty:
         raise typer.Exit(1)

@@ -1,9 +1,4 @@
-"""`roster import` and `roster codes`.
-
-`leave import`.
-
-`roster sync`: the contacts of a platform as a roster, through the same comparison as a file.
-"""
+"""The command line for people: `roster import`, `roster codes`, `roster sync` (from a platform's contacts) and `leave import`."""
 
 from __future__ import annotations
 
@@ -48,50 +43,54 @@ def import_roster(
     as_json: Json = False,
 ) -> None:
     """导入花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
-    at = now()
+    moment = now()
     try:
-        read = roster_file.read_roster(file)
-    except BadRosterRows as bad:
+        listed = roster_file.read_roster(file)
+    except BadRosterRows as error:
         if not as_json:
             raise
-        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in error.faults]}, True, "")
         raise typer.Exit(1) from None
-    take(read, at, apply, leavers_ok, as_json, "花名册导入")
+    apply_roster(listed, moment, apply, leavers_ok, as_json, "花名册导入")
 
 
-def take(read: Roster, at: datetime, apply: bool, leavers_ok: bool, as_json: bool, source: str) -> None:
-    """Compare a roster with the roll, show the difference, and write it when it was asked for and nothing stands in the way."""
-    plan = reading(lambda session: roster.compare(session, read, at))
-    blocked = _blocked(plan, leavers_ok)
+def apply_roster(listed: Roster, moment: datetime, apply: bool, leavers_ok: bool, as_json: bool, source: str) -> None:
+    """Compare a roster with the database, show the difference, and write it when it was asked for and nothing stands in the way."""
+    plan = reading(lambda session: roster.compare(session, listed, moment))
+    blocked = _blocking_reason(plan, leavers_ok)
     if apply and not blocked:
-        plan = writing(lambda session: roster.apply(session, read, at, actor=operator(), via="cli", leavers_ok=leavers_ok, source=source))
-    done = apply and not blocked
-    end = NO_CHANGE if plan.is_empty else "已写入。" if done else "以上是预演，什么都没有写。"
-    show({"applied": done, "changed": len(plan.steps), "refused": blocked, **plan.as_json()}, as_json, plan.as_text() + ([] if blocked else [end]))
+        plan = writing(lambda session: roster.apply(session, listed, moment, actor=operator(), via="cli", leavers_ok=leavers_ok, source=source))
+    written = apply and not blocked
+    closing = NO_CHANGE if plan.is_empty else "已写入。" if written else "以上是预演，什么都没有写。"
+    show(
+        {"applied": written, "changed": len(plan.steps), "refused": blocked, **plan.as_json()},
+        as_json,
+        plan.as_text() + ([] if blocked else [closing]),
+    )
     if blocked:
         raise refuse(blocked)
 
 
-def _blocked(plan: RosterImportPlan, leavers_ok: bool) -> str:
+def _blocking_reason(plan: RosterImportPlan, leavers_ok: bool) -> str:
     if plan.conflicts:
-        return roster.CONFLICTS
-    return roster.loses_most(plan) if plan.loses_most and not leavers_ok else ""
+        return roster.CONFLICTS_NOTICE
+    return roster.loses_most_notice(plan) if plan.loses_most and not leavers_ok else ""
 
 
 @roster_group.command("codes")
-def codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单位及其下属")] = "", as_json: Json = False) -> None:
+def issue_codes(unit: Annotated[str, typer.Option("--unit", help="只发给这个单位及其下属")] = "", as_json: Json = False) -> None:
     """给还没有绑定微信的人发一次性验证码（10 分钟内有效，旧验证码作废）。"""
 
     def issue(session: Session) -> list[binding.BindingCode]:
         return binding.issue_codes(session, now(), actor=operator(), via="cli", unit=unit)
 
-    made = writing(issue)
+    issued = writing(issue)
     show(
-        [{"staff_no": one.staff_no, "code": one.code, "expires_at": stamp(one.expires_at)} for one in made],
+        [{"staff_no": code.staff_no, "code": code.code, "expires_at": stamp(code.expires_at)} for code in issued],
         as_json,
-        (f"{one.staff_no} {one.name} {one.code} {one.expires_at.astimezone(SHANGHAI).isoformat(timespec='seconds')}" for one in made),
+        (f"{code.staff_no} {code.name} {code.code} {code.expires_at.astimezone(SHANGHAI).isoformat(timespec='seconds')}" for code in issued),
     )
-    note = f"{len(made)} 个验证码，10 分钟内有效，以前发的已作废。请分别交给本人。" if made else "没有要发的：在册的人都已绑定微信。"
+    note = f"{len(issued)} 个验证码，10 分钟内有效，以前发的已作废。请分别交给本人。" if issued else "没有要发的：在册的人都已绑定微信。"
     progress.print(note, markup=False, highlight=False)
 
 
@@ -109,28 +108,28 @@ def import_leave(
     file: Annotated[Path, typer.Argument(help="xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")], apply: Apply = False, as_json: Json = False
 ) -> None:
     """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
-    at = now()
+    moment = now()
     try:
-        asked, notes = leave.read_leave(file)
+        lines, notes = leave.read_leave(file)
         if apply:
-            plan = writing(lambda session: leave.apply(session, asked, at, actor=operator(), via="cli"))
+            plan = writing(lambda session: leave.apply(session, lines, moment, actor=operator(), via="cli"))
         else:
-            plan = reading(lambda session: leave.compare(session, asked, at))
-    except leave.BadLeaveRows as bad:
+            plan = reading(lambda session: leave.compare(session, lines, moment))
+    except leave.BadLeaveRows as error:
         if not as_json:
             raise
-        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in error.faults]}, True, "")
         raise typer.Exit(1) from None
-    end = "没有变化，什么都没有改动。" if plan.is_empty else "已写入。" if apply else "以上是预演，什么都没有写。"
-    show({"applied": apply, "notes": list(notes), **plan.as_json()}, as_json, [*notes, *plan.as_text(), end])
+    closing = "没有变化，什么都没有改动。" if plan.is_empty else "已写入。" if apply else "以上是预演，什么都没有写。"
+    show({"applied": apply, "notes": list(notes), **plan.as_json()}, as_json, [*notes, *plan.as_text(), closing])
 
 
-LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
-SECONDS = 20.0
+PLATFORM_LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
+TIMEOUT_SECONDS = 20.0
 
 
-class OneRun:
-    """A token for one run of one command; the platforms hand out the same one to whoever asks again, so that nobody else's dies of it."""
+class SingleRunTokens:
+    """Access tokens kept for one run of one command. A platform returns the same token when asked again, so the service's own token stays valid."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}
@@ -146,7 +145,7 @@ class OneRun:
 
 
 @roster_group.command("sync")
-def sync(
+def sync_roster(
     platform: Annotated[Literal["wecom", "dingtalk"], typer.Argument(help="wecom（企业微信）或 dingtalk（钉钉）")],
     apply: Apply = False,
     leavers_ok: Annotated[bool, typer.Option("--leavers-ok", help="允许超过一半的人因不在通讯录里而记为离职")] = False,
@@ -159,39 +158,43 @@ def sync(
     """从企业微信或钉钉的通讯录同步花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
     settings = read_settings()
     if not settings.is_on(platform):
-        raise Refusal(f"{LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
+        raise Refusal(f"{PLATFORM_LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
     logs.set_up(settings.secrets(), level=logging.WARNING)
-    at = now()
+    moment = now()
     try:
-        found = asyncio.run(_fetched(settings, platform, staff_no))
-    except PlatformError as wrong:
-        raise Refusal(f"{LABELS[platform]}的通讯录没有读全（{wrong}），什么都没有改动。{_advice(wrong)}") from wrong
+        contacts_found = asyncio.run(_fetch_directory(settings, platform, staff_no))
+    except PlatformError as error:
+        raise Refusal(f"{PLATFORM_LABELS[platform]}的通讯录没有读全（{error}），什么都没有改动。{_platform_advice(error)}") from error
     try:
-        read = reading(lambda session: directory.roster_of_directory(found, people_roster.everybody(session), under=under))
+        listed = reading(lambda session: directory.roster_of_directory(contacts_found, people_roster.list_people(session), under=under))
     except BadRosterRows as bad:
         if not as_json:
             raise
-        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in bad.faults]}, True, "")
         raise typer.Exit(1) from None
-    take(read, at, apply, leavers_ok, as_json, f"通讯录同步（{LABELS[platform]}）")
+    apply_roster(listed, moment, apply, leavers_ok, as_json, f"通讯录同步（{PLATFORM_LABELS[platform]}）")
 
 
-async def _fetched(settings: Settings, platform: str, staff_no: str) -> Directory:
+async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> Directory:
     chosen = {"staff_no": staff_no} if staff_no else {}
-    async with Outbound(tokens=OneRun(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=SECONDS) as outbound:
+    async with Outbound(
+        tokens=SingleRunTokens(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=TIMEOUT_SECONDS
+    ) as outbound:
         if platform == "wecom":
-            on = settings.wecom
-            secret, agent = (on.contacts_secret, "contacts") if on.contacts_secret is not None else (on.secret, on.agent_id)
-            api = wecom_api(base=on.api_base, corp_id=on.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
+            wecom = settings.wecom
+            secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
+            api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
             return await contacts(outbound, api, **chosen)
-        ding = settings.dingtalk
-        secret = ding.client_secret
-        old = dingtalk_old_api(base=ding.oapi_base, client_id=ding.client_id, client_secret=secret.get_secret_value() if secret else "")
-        return await contacts_contacts(outbound, old, **chosen)
+        dingtalk = settings.dingtalk
+        secret = dingtalk.client_secret
+        dingtalk_api = dingtalk_old_api(
+            base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=secret.get_secret_value() if secret else ""
+        )
+        return await contacts_contacts(outbound, dingtalk_api, **chosen)
 
 
-def _advice(wrong: PlatformError) -> str:
-    match wrong.kind:
+def _platform_advice(error: PlatformError) -> str:
+    match error.kind:
         case "config":
             return "请检查密钥和可信 IP。"
         case "permission":

@@ -22,12 +22,12 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.common import Apply, Json, cli, now, operator, read_settings, show, writing
-from bot.cli.people import OneRun
+from bot.cli.people import SingleRunTokens
 from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
 from bot.domain.message import Refusal, Reply
 from bot.settings import Settings
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 from bot.storage.system import audit
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def draft(
     as_json: Json = False,
 ) -> None:
     """把一课做成公众号图文草稿；加 --apply 才放进草稿箱。"""
-    library, _ = load_library(home())
+    library, _ = load_library(data_root())
     chosen = library.lessons.get(lesson)
     if chosen is None:
         raise Refusal(f"没有编号为 {lesson} 的课。")
@@ -147,7 +147,7 @@ def _with_outbound(settings: Settings, work: Callable[[Outbound], Awaitable[T]])
     logs.set_up(settings.secrets(), level=logging.WARNING)
 
     async def run() -> T:
-        async with Outbound(tokens=OneRun(), clock=now, note=silent, holder="cli", secrets=settings.secrets()) as outbound:
+        async with Outbound(tokens=SingleRunTokens(), clock=now, note=silent, holder="cli", secrets=settings.secrets()) as outbound:
             return await work(outbound)
 
     try:

@@ -26,7 +26,7 @@ from bot.services.library import catalog
 from bot.services.reports.formats import BINARY, FORMATS
 from bot.storage.db.engine import ping
 from bot.storage.files import loader
-from bot.storage.files.strict_yaml import why_not
+from bot.storage.files.strict_yaml import os_error_text
 from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.reports.registry import REPORTS
 from bot.storage.system import audit
@@ -89,8 +89,8 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
     if not 2000 <= asked <= day.year:
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
-    calendar, _ = loader.load_calendar(loader.home())
-    return made.run(session, Scope(), ReportQuery(asked, day, today, catalog.stock(session, Library()).policy, about, calendar))
+    calendar, _ = loader.load_calendar(loader.data_root())
+    return made.run(session, Scope(), ReportQuery(asked, day, today, catalog.read_catalog(session, Library()).policy, about, calendar))
 
 
 def _day(text: str) -> date:
@@ -110,7 +110,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}：{why_not(wrong)}") from None
+        raise Refusal(f"写不了 {out}：{os_error_text(wrong)}") from None
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as target:
@@ -118,7 +118,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         part.chmod(0o640)
         part.replace(out)
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}：{why_not(wrong)}") from None
+        raise Refusal(f"写不了 {out}：{os_error_text(wrong)}") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -23,7 +23,7 @@ from bot.app import build, run
 from bot.channels.local import Persona
 from bot.cli.common import Json, cli, engine_of, progress, read_settings, show
 from bot.cli.common import now as common_now
-from bot.domain.calendar import warning
+from bot.domain.calendar import missing_year_warning
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.certificate import pdf
@@ -169,12 +169,12 @@ def check(as_json: Json = False) -> None:
         wrongs = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in wrongs]
     found += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
-    root = loader.home()
+    root = loader.data_root()
     library, faults = loader.load_library(root)
     faults += sorted(load_policy(root)[1])
     found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
     what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
-    if warned := warning(library.calendar, day_of(common_now())):
+    if warned := missing_year_warning(library.calendar, day_of(common_now())):
         progress.print(f"提醒：{warned}", markup=False, highlight=False)
     lines = [*(f"设置：{sentence}" for sentence in sentences), *map(str, faults)]
     show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])

@@ -10,7 +10,7 @@ from bot.domain.hours import policy
 from bot.domain.hours.policy import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
-from bot.domain.times import chinese_day, minutes_text
+from bot.domain.times import chinese_day, duration_text
 from bot.services.hours import forecast
 from bot.services.study import mistakes
 from bot.storage.hours import explanations, ledger
@@ -29,7 +29,7 @@ def my_hours(ctx: Context, _: str) -> Reply:
     for category in CATEGORY_LABELS:
         if seconds.get(category):
             hours = hours_text(shown_hours(seconds[category], per_hour))
-            lines.append(f"· {policy.category_label(category)}：{hours} 学时（{minutes_text(seconds[category])}）")
+            lines.append(f"· {policy.category_label(category)}：{hours} 学时（{duration_text(seconds[category])}）")
     lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     lines += _quota_lines(
         ctx,
@@ -75,8 +75,8 @@ def _caps_line(ctx: Context, per_hour: int) -> str:
     used_online = ledger.used_credit(ctx.session, ctx.me.id, "online", ctx.today)
     used_practice = ledger.used_credit(ctx.session, ctx.me.id, "practice", ctx.today)
     return (
-        f"今日上限：在线 {minutes_text(used_online.day_seconds)}/{minutes_text(int(online.number('day_cap') * per_hour))}，"
-        f"练习 {minutes_text(used_practice.day_seconds)}/{minutes_text(int(practice.number('day_cap') * per_hour))}；"
+        f"今日上限：在线 {duration_text(used_online.day_seconds)}/{duration_text(int(online.number('day_cap') * per_hour))}，"
+        f"练习 {duration_text(used_practice.day_seconds)}/{duration_text(int(practice.number('day_cap') * per_hour))}；"
         f"练习全年 {hours_text(shown_hours(used_practice.year_seconds, per_hour))}/{float(practice.number('year_cap')):g} 学时"
     )
 
@@ -90,7 +90,7 @@ def explain_hours(ctx: Context, entry_number: str) -> Reply:
     refused = explanations.refused(ctx.session, ctx.me.id, ctx.today)
     if refused:
         lines += ["", "今天没有计入的："] + [
-            f"· {minutes_text(entry.seconds)}：{entry.reason}（规则 {entry.rule} 第 {entry.version} 版）" for entry in refused
+            f"· {duration_text(entry.seconds)}：{entry.reason}（规则 {entry.rule} 第 {entry.version} 版）" for entry in refused
         ]
     entries = explanations.entries(ctx.session, ctx.me.id, top=5)
     if entries:
@@ -110,12 +110,12 @@ def _last_reading_lines(ctx: Context) -> list[str]:
     lines = [f"《{lesson.title if lesson else lesson_id}》{'' if state == 'done' else '（还没有学完，学完并答完课后题才计）'}"]
     for page in pages:
         lines.append(
-            f"第 {page.page} 页：看了 {minutes_text(page.seen)}，计 {minutes_text(page.credited)}" + (f"——{page.reason}" if page.reason else "")
+            f"第 {page.page} 页：看了 {duration_text(page.seen)}，计 {duration_text(page.credited)}" + (f"——{page.reason}" if page.reason else "")
         )
     seen, credited = sum(page.seen for page in pages), sum(page.credited for page in pages)
     rule = ctx.catalog.policy.at("D2", ctx.today)
     lines.append(
-        f"合计看了 {minutes_text(seen)}，可计 {minutes_text(credited)}，未计 {minutes_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
+        f"合计看了 {duration_text(seen)}，可计 {duration_text(credited)}，未计 {duration_text(seen - credited)}（规则 {rule.name}：{rule.title}）"
     )
     return lines
 
@@ -123,7 +123,7 @@ def _last_reading_lines(ctx: Context) -> list[str]:
 def _entry_line(ctx: Context, entry: explanations.LedgerLine) -> str:
     sign = "-" if entry.seconds < 0 else "+"
     source = explanations.source_name(ctx.session, ctx.library, entry.source_kind, entry.source_id)
-    return f"· #{entry.id} {entry.day} {policy.category_label(entry.category)} {sign}{minutes_text(abs(entry.seconds))} {source}"
+    return f"· #{entry.id} {entry.day} {policy.category_label(entry.category)} {sign}{duration_text(abs(entry.seconds))} {source}"
 
 
 def _explain_entry(ctx: Context, entry_number: str) -> Reply:

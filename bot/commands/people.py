@@ -1,9 +1,4 @@
-"""绑定: how somebody says who they are, once.
-
-请假: an administrator records who is away, so that nothing is sent to them and no streak breaks; each act is written down.
-
-设置: each person chooses the hour of the push, the quiet hours, the weekly digest and the channel that comes first.
-"""
+"""The commands 绑定 (bind an account), 请假 (an administrator records leave) and 设置 (a person's own settings)."""
 
 from __future__ import annotations
 
@@ -15,39 +10,41 @@ from datetime import date
 from bot.commands.help import START_BUTTONS
 from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.people.person import CHANNELS, QUIET, Preference, RoleName, read_channel, read_clock, read_span
+from bot.domain.people.person import CHANNELS, DEFAULT_QUIET_HOURS, Preference, RoleName, parse_channel, parse_clock, parse_clock_span
 from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET, parse_goal_day, parse_minutes, parse_target
 from bot.domain.times import clock_of
 from bot.services.people import binding, leave
-from bot.services.people.binding import DIGITS, BindingAttempt, BindingOutcome
+from bot.services.people.binding import CODE_DIGITS, BindingAttempt, BindingOutcome
 from bot.services.people.leave import LeaveLine
 from bot.services.study import mistakes
 from bot.storage.files import cells
 from bot.storage.people import accounts, admin_scope, roster
 from bot.storage.people import leave as people_leave
-from bot.storage.people.roster import KnownPerson
+from bot.storage.people.roster import PersonRecord
 
-USAGE = Reply(f"请发送「绑定 工号 验证码」，验证码是 {DIGITS} 位数字，10 分钟内有效，例如“绑定 1001 12345678”。验证码请向本单位管理员领取。")
-WRONG = "未绑定：工号或验证码不对，或者验证码已过期、已用过。请核对后再试，或请管理员重新发一个验证码。"
-_ASKED = re.compile(rf"(?P<staff_no>\S{{1,40}}?)[\s,、:+]+(?P<code>[0-9]{{{DIGITS}}})")
+BIND_USAGE = Reply(
+    f"请发送「绑定 工号 验证码」，验证码是 {CODE_DIGITS} 位数字，10 分钟内有效，例如“绑定 1001 12345678”。验证码请向本单位管理员领取。"
+)
+WRONG_CODE = "未绑定：工号或验证码不对，或者验证码已过期、已用过。请核对后再试，或请管理员重新发一个验证码。"
+_BIND_ARGUMENTS = re.compile(rf"(?P<staff_no>\S{{1,40}}?)[\s,、:+]+(?P<code>[0-9]{{{CODE_DIGITS}}})")
 
 
 @command("绑定", role=None, argument="<工号> <验证码>")
-def bind(ctx: Context, words: str) -> Reply:
+def bind_account(ctx: Context, words: str) -> Reply:
     """把这个聊天账号和您在花名册里的身份对上，一次即可。"""
-    asked = _ASKED.fullmatch(words.strip())
-    if asked is None:
+    match = _BIND_ARGUMENTS.fullmatch(words.strip())
+    if match is None:
         return (
-            USAGE
+            BIND_USAGE
             if ctx.learner is None
             else Reply(f"您的账号已经绑定：{ctx.learner.name}（工号 {ctx.learner.staff_no}），不用再绑。", buttons=START_BUTTONS[:3])
         )
     sender = ctx.incoming.sender
-    attempt = binding.bind(ctx.session, sender, asked["staff_no"], asked["code"], ctx.incoming.message_id, ctx.now)
-    return _answer(attempt)
+    attempt = binding.bind_account(ctx.session, sender, match["staff_no"], match["code"], ctx.incoming.message_id, ctx.now)
+    return _binding_reply(attempt)
 
 
-def _answer(attempt: BindingAttempt) -> Reply:
+def _binding_reply(attempt: BindingAttempt) -> Reply:
     match attempt.outcome:
         case BindingOutcome.BOUND:
             where = f"，{'、'.join(attempt.units)}" if attempt.units else ""
@@ -63,42 +60,42 @@ def _answer(attempt: BindingAttempt) -> Reply:
         case BindingOutcome.PERSON_TAKEN:
             return Reply(f"未绑定：工号 {attempt.staff_no} 在这个平台上已绑定了另一个账号，每人每个平台只绑一个。确需更换请联系管理员。")
         case BindingOutcome.WAITING:
-            return Reply(f"未绑定：不对的次数太多，请在{_moment(attempt)}之后再试。")
+            return Reply(f"未绑定：不对的次数太多，请在{_wait_clock(attempt)}之后再试。")
         case BindingOutcome.WRONG:
-            return Reply(WRONG + (f"不对的次数太多，请在{_moment(attempt)}之后再试。" if attempt.wait_until else ""))
+            return Reply(WRONG_CODE + (f"不对的次数太多，请在{_wait_clock(attempt)}之后再试。" if attempt.wait_until else ""))
 
 
-def _moment(attempt: BindingAttempt) -> str:
+def _wait_clock(attempt: BindingAttempt) -> str:
     return f" {clock_of(attempt.wait_until)} " if attempt.wait_until else ""
 
 
-HOW = "「请假 工号 2026-03-04 2026-03-06」「请假 工号 2026-03-04 2026-09-30 借调」「请假 工号 取消 2026-03-04」"
-SHOWN = 30
+LEAVE_USAGE = "「请假 工号 2026-03-04 2026-03-06」「请假 工号 2026-03-04 2026-09-30 借调」「请假 工号 取消 2026-03-04」"
+MAX_SHOWN = 30
 
 
 @command("请假", role=RoleName.ADMIN, argument="<工号 起 止 [借调]>")
-def record(ctx: Context, said: str) -> Reply:
+def record_leave(ctx: Context, text: str) -> Reply:
     """登记请假、借调：“请假 1001 2026-03-04 2026-03-06”，末尾可写 借调；单发“请假”看现在谁不在。"""
-    words = re.split(r"[\s,，]+", said.strip()) if said.strip() else []
+    words = re.split(r"[\s,，]+", text.strip()) if text.strip() else []
     if not words:
-        return _today(ctx)
-    person = _person(ctx, words[0])
+        return _absent_today(ctx)
+    person = _find_person(ctx, words[0])
     if len(words) == 1:
-        return _of(ctx, person)
+        return _leave_reply(ctx, person)
     kind = "secondment" if words[-1] == "借调" else "leave"
-    words = [one for one in words[1:] if one not in ("借调", "请假", "至", "到")]
+    words = [word for word in words[1:] if word not in ("借调", "请假", "至", "到")]
     actor, via = ctx.me.staff_no, ctx.incoming.sender.channel
     if words and words[0] in ("取消", "销假"):
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")
-        gone = leave.cancel(ctx.session, person, _day(words[1]), ctx.now, actor=actor, via=via)
-        return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.span(gone.kind, gone.since, gone.until)}。")
+        cancelled = leave.cancel(ctx.session, person, _parse_day(words[1]), ctx.now, actor=actor, via=via)
+        return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.leave_text(cancelled.kind, cancelled.since, cancelled.until)}。")
     if not 1 <= len(words) <= 2:
-        raise Refusal(f"没有看懂。可以这样说：{HOW}。")
-    since, until = _day(words[0]), _day(words[1]) if len(words) == 2 else None
+        raise Refusal(f"没有看懂。可以这样说：{LEAVE_USAGE}。")
+    since, until = _parse_day(words[0]), _parse_day(words[1]) if len(words) == 2 else None
     if until is None and kind == "leave":
         until = since
-    reason = leave.unsound(kind, since, until)
+    reason = leave.dates_fault(kind, since, until)
     if reason:
         raise Refusal(f"没有登记：{reason}。")
     try:
@@ -110,46 +107,55 @@ def record(ctx: Context, said: str) -> Reply:
     return Reply(f"✅ 已登记：{plan.steps[0]}。这段时间不推送，连续学法不中断。", buttons=(Option(f"请假 {person.staff_no}", "查看"),))
 
 
-def _person(ctx: Context, staff_no: str) -> KnownPerson:
+def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
     """Somebody in office within the administrator's reach; anybody else is answered as unknown."""
-    found = next((one for one in roster.everybody(ctx.session) if one.staff_no.casefold() == staff_no.casefold()), None)
-    gone = found is None or (found.left_on is not None and found.left_on < ctx.today)
-    if found is None or gone or not admin_scope.reaches(ctx.session, admin_scope.admin_roots(ctx.session, ctx.me.id), found.id, ctx.today):
-        raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{HOW}。")
-    return found
+    person = next((candidate for candidate in roster.list_people(ctx.session) if candidate.staff_no.casefold() == staff_no.casefold()), None)
+    has_left = person is None or (person.left_on is not None and person.left_on < ctx.today)
+    if (
+        person is None
+        or has_left
+        or not admin_scope.covers_person(ctx.session, admin_scope.admin_roots(ctx.session, ctx.me.id), person.id, ctx.today)
+    ):
+        raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{LEAVE_USAGE}。")
+    return person
 
 
-def _day(said: str) -> date:
+def _parse_day(text: str) -> date:
     try:
-        day = cells.day(said)
+        day = cells.parse_day(text)
     except cells.BadCell as bad:
         raise Refusal(f"没有登记：{bad}。") from None
     if day is None:
-        raise Refusal(f"没有登记：缺日期。可以这样说：{HOW}。")
+        raise Refusal(f"没有登记：缺日期。可以这样说：{LEAVE_USAGE}。")
     return day
 
 
-def _of(ctx: Context, person: KnownPerson) -> Reply:
-    rows = people_leave.of(ctx.session, person.id)
-    lines = [f"· {leave.span(one.kind, one.since, one.until)}" for one in rows[-SHOWN:]]
+def _leave_reply(ctx: Context, person: PersonRecord) -> Reply:
+    records = people_leave.records_of(ctx.session, person.id)
+    lines = [f"· {leave.leave_text(absence.kind, absence.since, absence.until)}" for absence in records[-MAX_SHOWN:]]
     return Reply("\n".join([f"{person.name}（{person.staff_no}）：", *(lines or ["没有登记请假或借调。"])]))
 
 
-def _today(ctx: Context) -> Reply:
+def _absent_today(ctx: Context) -> Reply:
     roots = admin_scope.admin_roots(ctx.session, ctx.me.id)
-    names = {one.id: one for one in roster.everybody(ctx.session)}
-    away = [one for rows in people_leave.everybody(ctx.session).values() for one in rows if one.until is None or one.until >= ctx.today]
-    away = [one for one in away if admin_scope.reaches(ctx.session, roots, one.person_id, ctx.today)]
-    now = sorted((one for one in away if one.since <= ctx.today), key=lambda one: names[one.person_id].staff_no)
-    lines = [f"今天不在岗 {len(now)} 人，以后 {len(away) - len(now)} 条。"]
-    for one in now[:SHOWN]:
-        who = names[one.person_id]
-        lines.append(f"· {who.name}（{who.staff_no}）{leave.span(one.kind, one.since, one.until)}")
-    lines += [f"…还有 {len(now) - SHOWN} 人"] if len(now) > SHOWN else []
-    return Reply("\n".join([*lines, f"登记：{HOW}。"]))
+    people = {person.id: person for person in roster.list_people(ctx.session)}
+    away = [
+        absence
+        for absences in people_leave.records_by_person(ctx.session).values()
+        for absence in absences
+        if absence.until is None or absence.until >= ctx.today
+    ]
+    away = [absence for absence in away if admin_scope.covers_person(ctx.session, roots, absence.person_id, ctx.today)]
+    away_today = sorted((absence for absence in away if absence.since <= ctx.today), key=lambda absence: people[absence.person_id].staff_no)
+    lines = [f"今天不在岗 {len(away_today)} 人，以后 {len(away) - len(away_today)} 条。"]
+    for absence in away_today[:MAX_SHOWN]:
+        person = people[absence.person_id]
+        lines.append(f"· {person.name}（{person.staff_no}）{leave.leave_text(absence.kind, absence.since, absence.until)}")
+    lines += [f"…还有 {len(away_today) - MAX_SHOWN} 人"] if len(away_today) > MAX_SHOWN else []
+    return Reply("\n".join([*lines, f"登记：{LEAVE_USAGE}。"]))
 
 
-DEFAULT = ("默认", "恢复默认", "不指定", "自动")
+DEFAULT_WORDS = ("默认", "恢复默认", "不指定", "自动")
 _ON, _OFF = ("开", "开启", "打开", "要"), ("关", "关闭", "关掉", "不要")
 EXAMPLES = (
     "「设置 推送 08:30」「设置 免打扰 20:00-08:00」「设置 周报 关」「设置 渠道 企业微信」「设置 考试日期 12-04」「设置 每日复习 6」"
@@ -158,87 +164,93 @@ EXAMPLES = (
 
 
 @command("设置", argument="<项目 内容>")
-def settings(ctx: Context, said: str) -> Reply:
+def change_settings(ctx: Context, text: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
-    had = accounts.preference_of(ctx.session, ctx.me.id)
-    if not said:
-        return Reply("\n".join(["⚙️ 您的设置：", *_lines(had), _reviews(ctx), "", f"修改：{EXAMPLES}。"]), buttons=_buttons(had))
-    word, _, value = said.partition(" ")
-    if word in _AIMS and value.strip():
-        _AIMS[word](ctx, value.strip())
-        return Reply("\n".join(["✅ 已修改。您的设置：", *_lines(had), _reviews(ctx)]), buttons=(Option("错题", "错题本"), *_buttons(had)))
-    change = _CHANGES.get(word)
+    current = accounts.get_preference(ctx.session, ctx.me.id)
+    if not text:
+        return Reply(
+            "\n".join(["⚙️ 您的设置：", *_preference_lines(current), _review_line(ctx), "", f"修改：{EXAMPLES}。"]), buttons=_buttons(current)
+        )
+    word, _, value = text.partition(" ")
+    if word in _GOAL_SETTERS and value.strip():
+        _GOAL_SETTERS[word](ctx, value.strip())
+        return Reply(
+            "\n".join(["✅ 已修改。您的设置：", *_preference_lines(current), _review_line(ctx)]),
+            buttons=(Option("错题", "错题本"), *_buttons(current)),
+        )
+    change = _PREFERENCE_SETTERS.get(word)
     if change is None or not value.strip():
-        raise Refusal(f"没有看懂「设置 {said[:20]}」。可以这样改：{EXAMPLES}。")
-    chosen = change(ctx, had, value.strip())
+        raise Refusal(f"没有看懂「设置 {text[:20]}」。可以这样改：{EXAMPLES}。")
+    chosen = change(ctx, current, value.strip())
     if chosen.push_at is not None and chosen.is_quiet(chosen.push_at):
         first, last = chosen.quiet
         raise Refusal(f"没有修改：推送时间 {chosen.push_at} 在免打扰 {first}—{last} 之内，请错开。")
-    accounts.keep_preference(ctx.session, ctx.me.id, chosen)
-    return Reply("\n".join(["✅ 已修改。您的设置：", *_lines(chosen), _reviews(ctx)]), buttons=_buttons(chosen))
+    accounts.save_preference(ctx.session, ctx.me.id, chosen)
+    return Reply("\n".join(["✅ 已修改。您的设置：", *_preference_lines(chosen), _review_line(ctx)]), buttons=_buttons(chosen))
 
 
-def _push(_: Context, had: Preference, value: str) -> Preference:
-    return replace(had, push_at=None if value in DEFAULT else read_clock(value))
+def _set_push_time(_: Context, current: Preference, value: str) -> Preference:
+    return replace(current, push_at=None if value in DEFAULT_WORDS else parse_clock(value))
 
 
-def _quiet(_: Context, had: Preference, value: str) -> Preference:
-    first, last = (None, None) if value in DEFAULT else read_span(value)
-    return replace(had, quiet_from=first, quiet_to=last)
+def _set_quiet_hours(_: Context, current: Preference, value: str) -> Preference:
+    first, last = (None, None) if value in DEFAULT_WORDS else parse_clock_span(value)
+    return replace(current, quiet_from=first, quiet_to=last)
 
 
-def _digest(_: Context, had: Preference, value: str) -> Preference:
-    if value not in (*_ON, *_OFF, *DEFAULT):
+def _set_digest(_: Context, current: Preference, value: str) -> Preference:
+    if value not in (*_ON, *_OFF, *DEFAULT_WORDS):
         raise Refusal(f"周报只有开和关，没有「{value[:20]}」。例如「设置 周报 关」。")
-    return replace(had, digest=value not in _OFF)
+    return replace(current, digest=value not in _OFF)
 
 
-def _channel(ctx: Context, had: Preference, value: str) -> Preference:
-    if value in DEFAULT:
-        return replace(had, channel="")
-    channel, bound = read_channel(value), accounts.preferred_channels(ctx.session, ctx.me.id)
+def _set_channel(ctx: Context, current: Preference, value: str) -> Preference:
+    if value in DEFAULT_WORDS:
+        return replace(current, channel="")
+    channel, bound = parse_channel(value), accounts.bound_channels(ctx.session, ctx.me.id)
     if channel not in bound:
-        raise Refusal(f"您还没有绑定{CHANNELS[channel]}，已绑定的有：{'、'.join(CHANNELS[one] for one in bound)}。")
-    return replace(had, channel=channel)
+        raise Refusal(f"您还没有绑定{CHANNELS[channel]}，已绑定的有：{'、'.join(CHANNELS[name] for name in bound)}。")
+    return replace(current, channel=channel)
 
 
-_CHANGES: dict[str, Callable[[Context, Preference, str], Preference]] = {
-    "推送": _push, "推送时间": _push, "免打扰": _quiet, "周报": _digest, "渠道": _channel,
+_PREFERENCE_SETTERS: dict[str, Callable[[Context, Preference, str], Preference]] = {
+    "推送": _set_push_time, "推送时间": _set_push_time, "免打扰": _set_quiet_hours, "周报": _set_digest, "渠道": _set_channel,
 }  # fmt: skip
 
 
-def _exam_day(ctx: Context, value: str) -> None:
-    mistakes.set_goal_day(ctx.session, ctx.me.id, None if value in (*DEFAULT, "取消", "无") else parse_goal_day(value, ctx.today))
+def _set_exam_day(ctx: Context, value: str) -> None:
+    mistakes.set_goal_day(ctx.session, ctx.me.id, None if value in (*DEFAULT_WORDS, "取消", "无") else parse_goal_day(value, ctx.today))
 
 
-def _minutes(ctx: Context, value: str) -> None:
-    mistakes.set_minutes(ctx.session, ctx.me.id, DEFAULT_MINUTES if value in DEFAULT else parse_minutes(value))
+def _set_review_minutes(ctx: Context, value: str) -> None:
+    mistakes.set_minutes(ctx.session, ctx.me.id, DEFAULT_MINUTES if value in DEFAULT_WORDS else parse_minutes(value))
 
 
-def _target(ctx: Context, value: str) -> None:
-    mistakes.set_target(ctx.session, ctx.me.id, DEFAULT_TARGET if value in DEFAULT else parse_target(value))
+def _set_target(ctx: Context, value: str) -> None:
+    mistakes.set_target(ctx.session, ctx.me.id, DEFAULT_TARGET if value in DEFAULT_WORDS else parse_target(value))
 
 
-_AIMS: dict[str, Callable[[Context, str], None]] = {
-    "考试日期": _exam_day, "考试": _exam_day, "每日复习": _minutes, "复习": _minutes, "考试目标": _target, "目标": _target,
+_GOAL_SETTERS: dict[str, Callable[[Context, str], None]] = {
+    "考试日期": _set_exam_day, "考试": _set_exam_day, "每日复习": _set_review_minutes, "复习": _set_review_minutes,
+    "考试目标": _set_target, "目标": _set_target,
 }  # fmt: skip
 
 
-def _reviews(ctx: Context) -> str:
+def _review_line(ctx: Context) -> str:
     plan, aim = mistakes.review_settings(ctx.session, ctx.me.id), mistakes.review_goal(ctx.session, ctx.me.id, ctx.now)
     day = "没有设考试日期" if aim is None else f"{aim.day} 考试{'' if aim.day == plan.day else '（按考试安排）'}，目标 {aim.target}%"
     return f"· 错题复习：每天 {plan.minutes} 分钟（最多 {mistakes.daily_review_limit(plan, aim)} 题），{day}"
 
 
-def _lines(had: Preference) -> list[str]:
-    first, last = had.quiet
+def _preference_lines(preference: Preference) -> list[str]:
+    first, last = preference.quiet
     return [
-        f"· 推送：{f'每天 {had.push_at}' if had.push_at else '按活动安排的时间'}",
-        f"· 免打扰：{first}—{last}{'（默认）' if (first, last) == QUIET else ''}，这段时间不推送，正在进行的考试除外",
-        f"· 周报：{'开，每周一' if had.digest else '关'}",
-        f"· 渠道：先发到{f'您指定的{CHANNELS[had.channel]}' if had.channel else '您最近用过的那个'}，发不到再换别的",
+        f"· 推送：{f'每天 {preference.push_at}' if preference.push_at else '按活动安排的时间'}",
+        f"· 免打扰：{first}—{last}{'（默认）' if (first, last) == DEFAULT_QUIET_HOURS else ''}，这段时间不推送，正在进行的考试除外",
+        f"· 周报：{'开，每周一' if preference.digest else '关'}",
+        f"· 渠道：先发到{f'您指定的{CHANNELS[preference.channel]}' if preference.channel else '您最近用过的那个'}，发不到再换别的",
     ]
 
 
-def _buttons(had: Preference) -> tuple[Option, ...]:
-    return (Option("设置 周报 关", "关闭周报") if had.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))
+def _buttons(preference: Preference) -> tuple[Option, ...]:
+    return (Option("设置 周报 关", "关闭周报") if preference.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))

@@ -56,8 +56,8 @@ def _told(ctx: Context, made: ReportKind, scope: Scope, ask: ReportQuery) -> Rep
 
 def _nobody_at_an_exam(ctx: Context) -> None:
     """Raises `Refusal` for somebody who sits an exam, or whose paper others may still be given: the report would tell them keys."""
-    key_visibility.free(ctx.session, ctx.me.id, ctx.now)
-    if key_visibility.hidden(ctx.session, ctx.me.id):
+    key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
+    if key_visibility.hidden_questions(ctx.session, ctx.me.id):
         raise Refusal("您参加的考试还没有结束，这张报表里有答案，等那场考试结束后再看。")
 
 

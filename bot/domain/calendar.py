@@ -1,4 +1,4 @@
-"""The working calendar: weekends, holidays and the weekend days worked in their stead (调休), year by year, as published and never guessed."""
+"""The working calendar, year by year as published: weekends, holidays and the weekend days worked instead (调休). Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Holiday:
 
     @property
     def days(self) -> tuple[date, ...]:
-        return tuple(self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
+        return tuple(self.first + timedelta(days=offset) for offset in range((self.last - self.first).days + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +86,32 @@ class Calendar:
             day -= ONE_DAY
         return day
 
-    def workday_after(self, day: date, n: int = 1) -> date:
+    def workday_after(self, day: date, count: int = 1) -> date:
         """The nth working day after a day."""
-        for _ in range(n):
+        for _ in range(count):
             day = self.workday_on_or_after(day + ONE_DAY)
         return day
 
-    def workday_before(self, day: date, n: int = 1) -> date:
+    def workday_before(self, day: date, count: int = 1) -> date:
         """The nth working day before a day."""
-        for _ in range(n):
+        for _ in range(count):
             day = self.workday_on_or_before(day - ONE_DAY)
         return day
 
     def workdays_between(self, since: date, until: date) -> int:
         """How many working days lie in [since, until)."""
-        return sum(self.is_workday(since + timedelta(days=n)) for n in range(max(0, (until - since).days)))
+        return sum(self.is_workday(since + timedelta(days=offset)) for offset in range(max(0, (until - since).days)))
 
 
-def last_of_month(year: int, month: int) -> date:
+def last_day_of_month(year: int, month: int) -> date:
     return (date(year + month // 12, month % 12 + 1, 1)) - ONE_DAY
 
 
 DECEMBER = 12
 
 
-def warning(calendar: Calendar, today: date) -> str:
-    """What administrators are told about a year that is missing: this one at any time, the next one in December; empty when all is known."""
+def missing_year_warning(calendar: Calendar, today: date) -> str:
+    """The sentence for administrators about a year that is missing: this one at any time, the next one in December; empty when all is known."""
     if not calendar.knows(today.year):
         return str(UnknownYear(today.year))
     if today.month == DECEMBER and not calendar.knows(today.year + 1):

@@ -1,4 +1,4 @@
-"""Moments and days as people in the agency see them: Asia/Shanghai, whatever the host thinks."""
+"""Moments and days in Asia/Shanghai, whatever the time zone of the host, and their Chinese forms."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
-def day_of(at: datetime) -> date:
+def day_of(moment: datetime) -> date:
     """The day in Asia/Shanghai on which a moment lies."""
-    return at.astimezone(SHANGHAI).date()
+    return moment.astimezone(SHANGHAI).date()
 
 
-def clock_of(at: datetime) -> str:
+def clock_of(moment: datetime) -> str:
     """08:05 in Asia/Shanghai."""
-    return at.astimezone(SHANGHAI).strftime("%H:%M")
+    return moment.astimezone(SHANGHAI).strftime("%H:%M")
 
 
 def chinese_day(day: date) -> str:
@@ -28,7 +28,7 @@ def chinese_date(day: date) -> str:
     return f"{day.year}年{chinese_day(day)}"
 
 
-def minutes_text(seconds: int) -> str:
+def duration_text(seconds: int) -> str:
     """A length of time in words: 6 分 5 秒, 40 秒."""
     minutes, rest = divmod(seconds, 60)
     if not minutes:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.activity import FORMS, ONLINE, DutyLine, duty_state, spread_days
-from bot.domain.calendar import last_of_month
+from bot.domain.calendar import last_day_of_month
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
@@ -27,7 +27,7 @@ from bot.domain.people.audience import Audience, PeopleAre, UnitIs
 from bot.domain.times import day_of
 from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
-from bot.services.people.roster_file import MOST_FAULTS, RowFault
+from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage import activity
 from bot.storage.activity import PlannedActivity, StoredDuty
 from bot.storage.files import cells
@@ -95,7 +95,7 @@ def compare_list(session: Session, lines: Sequence[DutyLine], year: int, now: da
     changes: list[DutyChange] = []
     for line in lines:
         try:
-            unit = people_audience.path_of(session, line.unit)
+            unit = people_audience.unit_path(session, line.unit)
             liaison = _liaison(session, line.liaison, unit, now)
         except Refusal as refusal:
             faults.append(RowFault(line.row, "联络员" if "联络员" in str(refusal) else "责任处室", str(refusal).rstrip("。")))
@@ -120,11 +120,11 @@ def _liaison(session: Session, typed: str, unit: str, now: datetime) -> tuple[in
     """(id, staff number) of a liaison by staff number, or by a name that only one person of the office has."""
     if not typed:
         return None
-    by_number = people_audience.person_numbered(session, typed)
+    by_number = people_audience.find_person_id(session, typed)
     if by_number is not None:
         return by_number, typed
     office = people_audience.evaluate(session, UnitIs(unit), day_of(now), now)
-    members = people_audience.named(session, [*office.people, *(person_id for person_id, _ in office.excluded)])
+    members = people_audience.list_people(session, [*office.people, *(person_id for person_id, _ in office.excluded)])
     matching = [(person_id, staff_no) for person_id, staff_no, name in members if name == typed]
     if len(matching) != 1:
         raise Refusal(f"联络员「{typed[:20]}」在 {unit} {'没有这个人' if not matching else '有重名'}，请写工号")
@@ -217,7 +217,7 @@ def _notice_day(catalog: Catalog, day: date) -> date:
 
 
 def _staff_no(session: Session, person_id: int) -> str:
-    person = people_audience.person(session, person_id)
+    person = people_audience.get_person(session, person_id)
     if person is None:
         raise AssertionError(person_id)
     return person[1]
@@ -284,7 +284,7 @@ class BadDutyRows(Refusal):
 
     def __init__(self, faults: list[RowFault]) -> None:
         self.faults = faults
-        super().__init__("\n".join([f"责任清单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MOST_FAULTS])]))
+        super().__init__("\n".join([f"责任清单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MAX_FAULTS])]))
 
 
 def read_duty_list(path: Path, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
@@ -314,7 +314,7 @@ def parse_duty_list(
         first_rows.setdefault(key, number)
         lines.append(line)
     if faults:
-        raise BadDutyRows(sorted(faults)[:MOST_FAULTS])
+        raise BadDutyRows(sorted(faults)[:MAX_FAULTS])
     if not lines:
         raise Refusal("责任清单里没有任何一行。")
     return tuple(lines), tuple(dict.fromkeys(notes))
@@ -414,10 +414,10 @@ class _DutyRowParser:
             if short in _DEADLINE_WORDS:
                 day = date(self.year, *_DEADLINE_WORDS[short])
             elif parsed is not None and 1 <= int(parsed[2]) <= 12:
-                day = last_of_month(int(parsed[1] or self.year), int(parsed[2]))
+                day = last_day_of_month(int(parsed[1] or self.year), int(parsed[2]))
             else:
                 try:
-                    day = cells.day(typed.removesuffix("前"))
+                    day = cells.parse_day(typed.removesuffix("前"))
                 except cells.BadCell as error:
                     self._bad("期限", str(error))
                     return None

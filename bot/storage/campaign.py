@@ -190,7 +190,7 @@ def add_occurrence(
 
 def queue_deliveries(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
     """Queue the occurrence for its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
-    selection, values = audience_rows.selection(session, audience, day_of(now), now)
+    selection, values = audience_rows.selection_statement(session, audience, day_of(now), now)
     Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
     queued, total = _INVITED.one(session, id=occurrence_id)
     invited, excluded = int(queued or 0), int(total) - int(queued or 0)

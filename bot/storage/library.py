@@ -1,4 +1,4 @@
-"""Questions taken out of the draw because the law's text no longer bears them, and put back when it does."""
+"""Withdraws questions that the text of their law contradicts, and restores them when it no longer does."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from sqlmodel import Session, col, select
 
 from bot.storage.tables.library import QuestionStateRow
 
-UNPROVEN = "与法律文本不符"
+CONTRADICTED = "与法律文本不符"
 
 
-def withdraw(session: Session, bad: Mapping[str, str], right: Collection[str], now: datetime) -> tuple[int, int]:
+def update_withdrawals(session: Session, reasons: Mapping[str, str], right: Collection[str], now: datetime) -> tuple[int, int]:
     """(taken out, put back). Only what was taken out for this reason is put back. Doing it twice changes nothing."""
-    out = back = 0
-    for state in session.exec(select(QuestionStateRow).where(col(QuestionStateRow.question).in_([*bad, *right]))):
-        if state.question in bad and state.state == "active":
-            state.state, state.reason, state.changed_at = "withdrawn", f"{UNPROVEN}：{bad[state.question]}", now
-            out += 1
-        elif state.question in right and state.state == "withdrawn" and state.reason.startswith(UNPROVEN):
+    withdrawn = restored = 0
+    for state in session.exec(select(QuestionStateRow).where(col(QuestionStateRow.question).in_([*reasons, *right]))):
+        if state.question in reasons and state.state == "active":
+            state.state, state.reason, state.changed_at = "withdrawn", f"{CONTRADICTED}：{reasons[state.question]}", now
+            withdrawn += 1
+        elif state.question in right and state.state == "withdrawn" and state.reason.startswith(CONTRADICTED):
             state.state, state.reason, state.changed_at = "active", "", now
-            back += 1
+            restored += 1
     session.flush()
-    return out, back
+    return withdrawn, restored

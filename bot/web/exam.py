@@ -242,6 +242,6 @@ def _answer(one: Reviewed) -> State:
         "mine": "" if one.choice is None else question.show(one.choice),
         "key": question.show_key(),
         "explanation": question.explanation,
-        "source": question.cited,
+        "source": question.citation,
         "note": "" if one.amended is None else f"本题已更正（{one.amended}）：{one.reason}",
     }

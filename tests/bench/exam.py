@@ -18,7 +18,7 @@ from bot.domain.exam.blueprint import parse_blueprint
 from bot.domain.exam.exam import WantedExam
 from bot.domain.people.audience import All
 from bot.services.exam import manage
-from bot.services.library.catalog import stock
+from bot.services.library.catalog import read_catalog
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
 from bot.storage.files.loader import load_library
@@ -72,7 +72,7 @@ def prepared(path: Path, crowd: int) -> None:
     now = datetime.now(UTC)
 
     def work(session: Session) -> None:
-        catalog, author = stock(session, library), Author("bench", "bench")
+        catalog, author = read_catalog(session, library), Author("bench", "bench")
         wanted = WantedExam("开考", parse_blueprint(BLUEPRINT), All(), now - timedelta(minutes=1), now + timedelta(hours=3))
         manage.publish(session, catalog, author, manage.create(session, catalog, author, wanted, now), now)
 

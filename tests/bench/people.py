@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.services.library.catalog import fill
+from bot.services.library.catalog import load_catalog
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
 from bot.storage.files.loader import load_library
@@ -32,7 +32,7 @@ def prepared(path: Path, people: int) -> None:
     assert policy is not None, [*faults, *wrong]
     database = Database(engine)
     now = datetime.now(UTC)
-    catalog = database.write_now(lambda session: fill(session, library, policy, now))
+    catalog = database.write_now(lambda session: load_catalog(session, library, policy, now))
     engine.dispose()
     singles = [(name, catalog.drawn[name]) for name in catalog.drawn if library.questions[name].kind == "single"]
     assert len(singles) >= ROUND, f"the banks hold {len(singles)} single-choice questions, {ROUND} are needed"

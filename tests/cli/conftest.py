@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.cli import common
 from bot.cli.main import main
 from bot.domain.library.library import Library
-from bot.services.library.catalog import fill
+from bot.services.library.catalog import load_catalog
 from bot.storage.db.database import Database
 from bot.storage.files.policies import load_policy
 from tests.conftest import NOW, ROOT, enroll
@@ -32,7 +32,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
     assert policy is not None
 
     def work(session: Session) -> None:
-        fill(session, shipped, policy, NOW)
+        load_catalog(session, shipped, policy, NOW)
         enroll(session, "1001", "学员甲")
         enroll(session, "1002", "学员乙", unit="某局/财务处")
 
@@ -62,7 +62,7 @@ def report_shell(engine: Engine, capsysbinary: pytest.CaptureFixture[bytes], mon
     agency = Agency(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    agency.database.write_now(lambda session: fill(session, Library(), policy, noon(TODAY)))
+    agency.database.write_now(lambda session: load_catalog(session, Library(), policy, noon(TODAY)))
     agency.earn(agency.person("1001", ["局/一处"], name="张三"), 40, "2026-03-01")
     agency.person("1002", ["局/二处"], name="=1+1")
     return ReportShell(agency, capsysbinary, monkeypatch)

@@ -21,7 +21,7 @@ from bot.domain.library.library import Library
 from bot.domain.message import Address, Incoming
 from bot.domain.people.person import Learner, RoleName
 from bot.services.contest import play
-from bot.services.library.catalog import Catalog, fill
+from bot.services.library.catalog import Catalog, load_catalog
 from bot.services.study import quiz
 from bot.storage.db.database import Database
 from bot.storage.files.policies import load_policy
@@ -97,7 +97,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
     assert policy is not None
 
     def work(session: Session) -> Catalog:
-        made = fill(session, shipped, policy, NOW)
+        made = load_catalog(session, shipped, policy, NOW)
         for staff_no, unit in (("1001", "某局/办公室"), ("1002", "某局/办公室"), ("1003", "某局/财务处")):
             enroll(session, staff_no, f"学员{staff_no}", unit=unit)
         return made

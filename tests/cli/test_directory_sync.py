@@ -77,7 +77,7 @@ def ding(shell: Shell) -> Iterator[FakeDingTalk]:
 
 
 def known(engine: Engine) -> dict[str, Any]:
-    return {one.staff_no: one for one in Database(engine).read_now(roster.everybody)}
+    return {one.staff_no: one for one in Database(engine).read_now(roster.list_people)}
 
 
 def test_the_contacts_of_wecom_are_shown_first_and_written_when_asked(shell: Shell, wecom: WeComPlatform, sqlite_engine: Engine) -> None:

@@ -95,7 +95,7 @@ def test_extra_time_at_the_shell_takes_two_people_and_results_are_exported(shell
     shell("exam", "publish", str(n), "--apply")
 
     def begin(session: Any) -> int:
-        stocked = catalog.stock(session, load_library(ROOT)[0])
+        stocked = catalog.read_catalog(session, load_library(ROOT)[0])
         return attempt.begin(session, stocked, 1, n, NOW, random.Random(1)).status.sitting_id
 
     sitting_id = shell.database.write_now(begin)

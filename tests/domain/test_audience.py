@@ -27,8 +27,8 @@ from bot.domain.people.audience import (
     audience_json,
     describe_audience,
     leaves,
-    lies_within,
-    limited,
+    lies_within_units,
+    limit_to_units,
     parse_audience,
 )
 
@@ -113,14 +113,14 @@ def test_an_administrator_of_one_office_reaches_no_further(said: str, inside: bo
     roots = ("某局/办公室",)
     audience = parse_audience(said)
 
-    assert lies_within(audience, roots) is inside
-    assert lies_within(limited(audience, roots), roots)
-    assert (limited(audience, roots) == audience) is inside
-    assert limited(audience, None) == audience
+    assert lies_within_units(audience, roots) is inside
+    assert lies_within_units(limit_to_units(audience, roots), roots)
+    assert (limit_to_units(audience, roots) == audience) is inside
+    assert limit_to_units(audience, None) == audience
 
 
 def test_everybody_of_an_administrator_of_two_offices_is_both_offices() -> None:
-    assert limited(All(), ("甲", "乙")) == Or((UnitIs("甲"), UnitIs("乙")))
+    assert limit_to_units(All(), ("甲", "乙")) == Or((UnitIs("甲"), UnitIs("乙")))
 
 
 def test_leaves_come_in_the_order_they_were_written() -> None:

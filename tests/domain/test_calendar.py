@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import chinese_calendar
 import pytest
 
-from bot.domain.calendar import Calendar, UnknownYear, warning
+from bot.domain.calendar import Calendar, UnknownYear, missing_year_warning
 from bot.domain.library.library import Library
 
 
@@ -70,7 +70,7 @@ def test_a_holiday_has_its_name_and_a_plain_sunday_has_none(calendar: Calendar) 
     [(date(2026, 11, 30), ""), (date(2026, 12, 1), "2027"), (date(2026, 12, 31), "2027"), (date(2027, 1, 1), "2027"), (date(2025, 12, 31), "")],
 )
 def test_administrators_are_told_in_december_that_the_next_year_is_missing(calendar: Calendar, today: date, asked: str) -> None:
-    told = warning(calendar, today)
+    told = missing_year_warning(calendar, today)
 
     assert (f"{asked} 年的放假安排还没有公布或录入" in told) is bool(asked)
     assert bool(told) is bool(asked)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.library.library import SYLLABUS, Bank, Law, LawSet, LawVersion, Lesson, Library, expected_seconds, plain
+from bot.domain.library.library import SYLLABUS_SET, Bank, Law, LawSet, LawVersion, Lesson, Library, expected_reading_seconds, page_to_chat_text
 from bot.domain.library.question import Judge
 from bot.domain.text import segmentation
 
@@ -50,7 +50,10 @@ LIBRARY = Library(
     banks={"jc": Bank("jc", "监察题库", ("q3", "q2"))},
     questions=QUESTIONS,
     laws={law.short: law for law in (JCF, ZWCF, XFF)},
-    sets={"两法": LawSet("两法", ("公职人员政务处分法", "监察法"), ("两部法",)), SYLLABUS: LawSet(SYLLABUS, ("监察法", "公职人员政务处分法"))},
+    sets={
+        "两法": LawSet("两法", ("公职人员政务处分法", "监察法"), ("两部法",)),
+        SYLLABUS_SET: LawSet(SYLLABUS_SET, ("监察法", "公职人员政务处分法")),
+    },
 )
 
 
@@ -82,7 +85,7 @@ def test_questions_are_found_by_law_set_and_bank() -> None:
 
 
 def test_the_names_on_offer_are_those_that_have_questions() -> None:
-    assert LIBRARY.names == ("监察法", "公职人员政务处分法", "两法", SYLLABUS, "监察题库")
+    assert LIBRARY.names == ("监察法", "公职人员政务处分法", "两法", SYLLABUS_SET, "监察题库")
 
 
 def test_lessons_come_in_the_order_of_the_syllabus() -> None:
@@ -120,19 +123,19 @@ def test_the_version_in_force_changes_on_the_day_the_new_one_begins() -> None:
     ],
 )
 def test_a_page_reads_as_plain_chat_text(page: str, said: str) -> None:
-    assert plain(page) == said
+    assert page_to_chat_text(page) == said
 
 
 @pytest.mark.parametrize("page", ["[" * 200_000, "**" * 100_000, "[a](" * 50_000, "> " * 100_000, "** a" * 50_000])
 @pytest.mark.timeout(60)
 def test_a_hostile_page_is_read_in_linear_time(page: str) -> None:
-    assert isinstance(plain(page), str)
+    assert isinstance(page_to_chat_text(page), str)
 
 
 def test_the_time_of_a_page_is_that_of_its_characters() -> None:
-    assert expected_seconds("字" * 400) == 60
-    assert expected_seconds("**字**" * 200, chars_a_minute=200) == 60
-    assert expected_seconds("") == 1
+    assert expected_reading_seconds("字" * 400) == 60
+    assert expected_reading_seconds("**字**" * 200, chars_a_minute=200) == 60
+    assert expected_reading_seconds("") == 1
 
 
 def test_text_is_cut_into_words_without_punctuation() -> None:

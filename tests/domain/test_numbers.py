@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.domain.text import numbers
 
 
-@given(st.integers(0, numbers.LARGEST - 1))
+@given(st.integers(0, numbers.UPPER_BOUND - 1))
 def test_every_number_written_in_chinese_is_read_again(number: int) -> None:
     assert numbers.to_int(numbers.to_chinese(number)) == number
 
@@ -37,7 +37,7 @@ def test_numbers_are_written_as_statutes_write_them(number: int, written: str) -
     assert numbers.to_chinese(number) == written
 
 
-@pytest.mark.parametrize("number", [-1, numbers.LARGEST])
+@pytest.mark.parametrize("number", [-1, numbers.UPPER_BOUND])
 def test_a_number_without_a_numeral_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match="no numeral"):
         numbers.to_chinese(number)
@@ -111,4 +111,4 @@ def test_a_label_is_written_with_its_branch() -> None:
     ],
 )
 def test_numerals_in_a_sentence_become_digits(said: str, written: str) -> None:
-    assert numbers.arabic(said) == written
+    assert numbers.to_arabic(said) == written

@@ -215,8 +215,8 @@ def test_what_is_chosen_on_a_shuffled_question_is_kept_in_the_letters_of_its_fil
         seen = as_shown(question, shuffle)
         assert as_file(seen.key, shuffle) == question.key
         assert shown_as(question.key, shuffle) == seen.key
-        assert seen.mark(seen.key).correct
-        assert question.mark(as_file(seen.key, shuffle)).correct
+        assert seen.grade(seen.key).correct
+        assert question.grade(as_file(seen.key, shuffle)).correct
         assert {said for _, said in seen.options} == {said for _, said in question.options}
         checked += 1
     assert checked > 200

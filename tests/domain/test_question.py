@@ -27,7 +27,7 @@ from bot.domain.library.question import (
     question_digest,
     question_from_body,
 )
-from bot.domain.text.typed_answers import LONGEST_ANSWER, parse_numbered
+from bot.domain.text.typed_answers import MAX_ANSWER_CHARS, parse_numbered
 
 COMMON: dict[str, Any] = {
     "id": "mfd-1191-01",
@@ -85,59 +85,59 @@ def test_every_kind_has_a_label_and_a_sample() -> None:
     ],
 )
 def test_one_letter_is_heard_in_all_the_ways_people_type_it(typed: str) -> None:
-    assert SINGLE.hear(typed) == "B"
+    assert SINGLE.parse_answer(typed) == "B"
 
 
 @pytest.mark.parametrize("typed", ["", " ", "E", "AB", "A B", "3B", "5", "0", "对", "帮助", "B因为单位", "不选B", "B" * 100, "\x00"])
 def test_what_is_no_single_choice_is_not_taken_for_one(typed: str) -> None:
-    assert SINGLE.hear(typed) is None
+    assert SINGLE.parse_answer(typed) is None
 
 
 @pytest.mark.parametrize(
     "typed", ["AC", "ac", "a c", "A、C", "ＡＣ", "选AC", "CA", "A,C", "A，C", "A和C", "13", "1、3", "AAC", "A.C.", "答案：A C", "A+C"]
 )
 def test_several_letters_are_heard_sorted(typed: str) -> None:
-    assert MULTIPLE.hear(typed) == "AC"
+    assert MULTIPLE.parse_answer(typed) == "AC"
 
 
 @pytest.mark.parametrize(("typed", "heard"), [("a", "A"), ("全选", "ABCD"), ("ABCDE", None), ("A对", None), ("", None), ("15", None)])
 def test_only_letters_that_exist_make_a_choice(typed: str, heard: str | None) -> None:
-    assert MULTIPLE.hear(typed) == heard
+    assert MULTIPLE.parse_answer(typed) == heard
 
 
 @pytest.mark.parametrize("typed", ["对", "正确", "√", "T", "t", "Y", "yes", "是", "A", "ａ", "对。", "对的", "选对", "✅", "✔️", "没错"])
 def test_a_yes_is_heard(typed: str) -> None:
-    assert JUDGE.hear(typed) == "对"
+    assert JUDGE.parse_answer(typed) == "对"
 
 
 @pytest.mark.parametrize("typed", ["错", "错误", "×", "x", "F", "N", "no", "否", "B", "不对", "不正确", "❌", "错！", "选错"])
 def test_a_no_is_heard(typed: str) -> None:
-    assert JUDGE.hear(typed) == "错"
+    assert JUDGE.parse_answer(typed) == "错"
 
 
 @pytest.mark.parametrize("typed", ["", "C", "对错", "可能对", "1", "帮助"])
 def test_what_is_neither_yes_nor_no_is_not_heard(typed: str) -> None:
-    assert JUDGE.hear(typed) is None
+    assert JUDGE.parse_answer(typed) is None
 
 
 def test_written_answers_are_any_text_within_bounds() -> None:
-    assert FILL.hear("  十五日\u200b \x00") == "十五日"
-    assert SHORT.hear("先垫付\n再追偿") == "先垫付\n再追偿"
-    assert SHORT.hear("字" * LONGEST_ANSWER) is not None
-    assert SHORT.hear("字" * (LONGEST_ANSWER + 1)) is None
-    assert FILL.hear("\u200b \n") is None
+    assert FILL.parse_answer("  十五日\u200b \x00") == "十五日"
+    assert SHORT.parse_answer("先垫付\n再追偿") == "先垫付\n再追偿"
+    assert SHORT.parse_answer("字" * MAX_ANSWER_CHARS) is not None
+    assert SHORT.parse_answer("字" * (MAX_ANSWER_CHARS + 1)) is None
+    assert FILL.parse_answer("\u200b \n") is None
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_heard_as_a_choice_that_can_be_marked_or_not_at_all(typed: str) -> None:
     for question in SAMPLES.values():
-        heard = question.hear(typed)
+        heard = question.parse_answer(typed)
         if heard is not None:
-            assert 0 <= question.mark(heard).earned <= 1
+            assert 0 <= question.grade(heard).earned <= 1
             heard.encode()
             if question.choices:
                 assert heard
-                assert question.hear(heard) == heard
+                assert question.parse_answer(heard) == heard
 
 
 @pytest.mark.parametrize(
@@ -169,32 +169,32 @@ def test_an_answer_that_begins_with_a_number_is_not_a_numbered_one(typed: str) -
 
 
 def test_a_single_choice_is_right_or_wrong() -> None:
-    assert (SINGLE.mark("B").correct, SINGLE.mark("B").earned) == (True, Fraction(1))
-    wrong = SINGLE.mark("A")
+    assert (SINGLE.grade("B").correct, SINGLE.grade("B").earned) == (True, Fraction(1))
+    wrong = SINGLE.grade("A")
     assert (wrong.correct, wrong.earned, wrong.missing) == (False, Fraction(0), ("B",))
 
 
 @pytest.mark.parametrize(("choice", "earned"), [("AC", "1"), ("A", "1/2"), ("C", "1/2"), ("AB", "0"), ("ABC", "0"), ("BD", "0")])
 def test_a_multiple_choice_short_of_an_option_earns_half_by_rule_m1(choice: str, earned: str) -> None:
-    mark = MULTIPLE.mark(choice)
+    mark = MULTIPLE.grade(choice)
     assert mark.earned == Fraction(earned)
     assert mark.correct == (choice == "AC")
     assert set(mark.found) | set(mark.missing) == {"A", "C"}
 
 
 def test_another_rule_gives_nothing_for_a_part() -> None:
-    assert MULTIPLE.mark("A", GradeRule("M0", half_for_subset=False)).earned == 0
-    assert MULTIPLE.mark("AC", GradeRule("M0", half_for_subset=False)).earned == 1
+    assert MULTIPLE.grade("A", GradeRule("M0", half_for_subset=False)).earned == 0
+    assert MULTIPLE.grade("AC", GradeRule("M0", half_for_subset=False)).earned == 1
 
 
 @pytest.mark.parametrize("typed", ["十五日", "15日", "１５日", "15 日。", "“十五日”", "15天", "十五天"])
 def test_a_fill_is_right_in_any_way_of_writing_it(typed: str) -> None:
-    assert FILL.mark(typed).correct
+    assert FILL.grade(typed).correct
 
 
 @pytest.mark.parametrize("typed", ["15", "五日", "五十日", "15日内", "1.5日", "。", "1 5 工作日"])
 def test_a_fill_that_says_something_else_is_wrong(typed: str) -> None:
-    assert not FILL.mark(typed).correct
+    assert not FILL.grade(typed).correct
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_fill_that_says_something_else_is_wrong(typed: str) -> None:
     ],
 )
 def test_amounts_and_shares_are_compared_by_what_they_mean(accepted: str, typed: str, correct: bool) -> None:
-    assert replace(FILL, accepted=(accepted,)).mark(typed).correct is correct
+    assert replace(FILL, accepted=(accepted,)).grade(typed).correct is correct
 
 
 def pairs(text: str) -> Iterator[str]:
@@ -219,7 +219,7 @@ def pairs(text: str) -> Iterator[str]:
 
 
 def test_a_short_answer_is_read_for_its_points_and_stays_provisional() -> None:
-    mark = SHORT.mark("由单位先行垫付,再向本人追偿")
+    mark = SHORT.grade("由单位先行垫付,再向本人追偿")
     assert mark.provisional
     assert not mark.correct
     assert mark.found == ("有重大过失时可以追偿", "先行垫付")
@@ -229,18 +229,18 @@ def test_a_short_answer_is_read_for_its_points_and_stays_provisional() -> None:
 
 def test_words_that_stand_apart_are_found_by_the_segmenter() -> None:
     answer = "承担侵权责任"
-    assert SHORT.mark(answer).found == ()
-    assert SHORT.mark(answer, words=pairs).found == ("单位对外承担责任",)
+    assert SHORT.grade(answer).found == ()
+    assert SHORT.grade(answer, segment=pairs).found == ("单位对外承担责任",)
 
 
 def test_repeating_the_question_earns_nothing() -> None:
     asked = replace(SHORT, stem="谁先行垫付,可以向谁追偿?")
-    assert asked.mark("谁先行垫付，可以向谁追偿？").earned == 0
-    assert asked.mark("谁先行垫付,可以向谁追偿? 单位垫付").found == ("先行垫付",)
+    assert asked.grade("谁先行垫付，可以向谁追偿？").earned == 0
+    assert asked.grade("谁先行垫付,可以向谁追偿? 单位垫付").found == ("先行垫付",)
 
 
 def test_all_points_found_is_correct_though_a_person_still_confirms_it() -> None:
-    mark = SHORT.mark("单位 赔,垫付,追偿")
+    mark = SHORT.grade("单位 赔,垫付,追偿")
     assert (mark.correct, mark.earned, mark.provisional) == (True, Fraction(1), True)
 
 

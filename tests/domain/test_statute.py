@@ -73,7 +73,7 @@ ASKED = Judge(
 
 
 def find(question: Question, on: date = TODAY, newest: date | None = LATER) -> tuple[CitationFinding, str]:
-    verdict = statute.prove(question, EDITIONS, on, newest)
+    verdict = statute.verify_citation(question, EDITIONS, on, newest)
     return verdict.finding, verdict.reason
 
 

@@ -106,7 +106,7 @@ async def test_copies_that_reach_two_replicas_bind_once_and_read_the_same(wechat
             said = await asyncio.gather(*(houses[turn % 2].handle(message) for turn in range(4)))
             assert {one.text[:5] for one in said} == {"✅ 已绑定"}
             assert len(set(said)) == 1
-            database.write_now(lambda session: roster.unbind(session, "wechat", "o-openid"))
+            database.write_now(lambda session: roster.unbind_account(session, "wechat", "o-openid"))
     finally:
         await asyncio.to_thread(database.stop)
 
@@ -155,7 +155,7 @@ async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
 
 async def test_a_leaver_is_a_stranger_from_the_next_day(wechat: Chat) -> None:
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
-    wechat.dispatcher.database.write_now(lambda session: roster.change(session, 1, "张三", "公务员", None, NOW.date()))
+    wechat.dispatcher.database.write_now(lambda session: roster.update_person(session, 1, "张三", "公务员", None, NOW.date()))
     assert "张三" in await wechat.say("我的学时")
     wechat.clock.pass_(days=1)
     assert "还没有和花名册对上" in await wechat.say("我的学时")

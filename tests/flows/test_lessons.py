@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.library.library import Lesson, expected_seconds
+from bot.domain.library.library import Lesson, expected_reading_seconds
 from tests.conftest import Chat
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 
@@ -13,7 +13,7 @@ def lesson_in_hand(chat: Chat) -> Lesson:
 
 
 def expected(lesson: Lesson) -> list[int]:
-    return [expected_seconds(page) for page in lesson.pages]
+    return [expected_reading_seconds(page) for page in lesson.pages]
 
 
 async def read_through(chat: Chat, lesson: Lesson, seconds: list[int]) -> str:

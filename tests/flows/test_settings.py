@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.people.person import Preference, within
+from bot.domain.people.person import Preference, clock_within
 from bot.storage.people import accounts
 from bot.storage.tables.people import AccountRow
 from tests.conftest import NOW, Chat, Clock, enroll
@@ -26,7 +26,7 @@ def person(house: Dispatcher) -> int:
 
 
 def kept(house: Dispatcher, person: int) -> Preference:
-    return house.database.read_now(lambda session: accounts.preference_of(session, person))
+    return house.database.read_now(lambda session: accounts.get_preference(session, person))
 
 
 async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: Clock, person: int) -> None:
@@ -81,5 +81,5 @@ async def test_quiet_hours_cannot_swallow_the_hour_of_the_push(house: Dispatcher
 )
 def test_quiet_hours_pass_midnight_and_end_with_their_last_minute(clock: str, quiet: bool) -> None:
     assert Preference().is_quiet(clock) is quiet
-    assert within("13:00", "12:00", "14:00")
-    assert not within("14:00", "12:00", "14:00")
+    assert clock_within("13:00", "12:00", "14:00")
+    assert not clock_within("14:00", "12:00", "14:00")

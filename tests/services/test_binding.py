@@ -37,7 +37,7 @@ class Office:
     def bind(self, user: str, staff_no: str, code: str, channel: str = "wechat", message: str = "") -> BindingAttempt:
         message = message or f"b{next(_ids)}"
         sender = Address(channel, "app", user)
-        return self.database.write_now(lambda session: binding.bind(session, sender, staff_no, code, message, self.now))
+        return self.database.write_now(lambda session: binding.bind_account(session, sender, staff_no, code, message, self.now))
 
     def wrong(self, user: str, times: int, staff_no: str = "1001") -> list[BindingOutcome]:
         return [self.bind(user, staff_no, "00000000").outcome for _ in range(times)]
@@ -118,7 +118,7 @@ def test_a_new_code_kills_the_old_one(office: Office) -> None:
 
 def test_a_guesser_learns_nothing_from_the_answer(office: Office) -> None:
     codes = office.codes()
-    office.database.write_now(lambda session: roster.change(session, 2, "李四", "", None, date(2026, 3, 1)))
+    office.database.write_now(lambda session: roster.update_person(session, 2, "李四", "", None, date(2026, 3, 1)))
     guesses = [("1001", "00000000"), ("8888", "00000000"), ("1003", "00000000"), ("1002", codes["1002"])]
     said = [office.bind(f"o-{n}", staff_no, code) for n, (staff_no, code) in enumerate(guesses)]
     assert said == [BindingAttempt(BindingOutcome.WRONG)] * 4, "wrong code, no such number, no code, left yesterday with a code that lives"
@@ -199,7 +199,7 @@ def test_binding_again_to_oneself_is_friendly(office: Office) -> None:
 
 
 def test_the_account_of_somebody_who_left_passes_to_the_next(office: Office) -> None:
-    office.database.write_now(lambda session: roster.change(session, 3, "王五", "", None, date(2026, 3, 1)))
+    office.database.write_now(lambda session: roster.update_person(session, 3, "王五", "", None, date(2026, 3, 1)))
     assert office.bind("1003", "1001", office.codes()["1001"]).outcome is BindingOutcome.BOUND
     assert office.all("""SELECT person_id FROM account WHERE channel = 'wechat' AND "user" = '1003'""") == [(1,)]
 

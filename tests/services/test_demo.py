@@ -19,7 +19,7 @@ from bot.services.demo import bureau, exams, seed
 from bot.services.exam import attempt
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
-from bot.storage.files.loader import home
+from bot.storage.files.loader import data_root
 from tests.conftest import NOW, enroll
 
 LATE = NOW.replace(month=11, day=20)
@@ -27,9 +27,9 @@ LATE = NOW.replace(month=11, day=20)
 
 def seeded(engine: Engine) -> tuple[Database, Catalog, float]:
     database = Database(engine)
-    stocked(database, home(), LATE, 400)
+    stocked(database, data_root(), LATE, 400)
     began = time.monotonic()
-    catalog = stocked(database, home(), LATE, 400, seed.seed)
+    catalog = stocked(database, data_root(), LATE, 400, seed.seed)
     return database, catalog, time.monotonic() - began
 
 
@@ -117,7 +117,7 @@ def test_real_people_are_never_joined_by_made_up_ones(sqlite_engine: Engine) -> 
     database = Database(sqlite_engine)
     database.write_now(lambda session: enroll(session, "real-1"))
     with pytest.raises(Refusal, match="演示模式"):
-        stocked(database, home(), LATE, 400, seed.seed)
+        stocked(database, data_root(), LATE, 400, seed.seed)
     assert database.read_now(lambda session: session.execute(text("SELECT count(*) FROM person")).scalar_one()) == 1
 
 

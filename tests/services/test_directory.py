@@ -35,7 +35,7 @@ def database(engine: Engine) -> Database:
 def sync(database: Database) -> Sync:
     def run(entries: tuple[DirectoryMember, ...] = STAFF, *, channel: str = "wecom", under: str = "", leavers_ok: bool = False) -> RosterImportPlan:
         found = Directory(channel, TREE, entries)
-        read = database.read_now(lambda session: directory.roster_of_directory(found, roster.everybody(session), under=under))
+        read = database.read_now(lambda session: directory.roster_of_directory(found, roster.list_people(session), under=under))
         return database.write_now(lambda session: people_roster.apply(session, read, NOW, actor="cli:test", via="cli", leavers_ok=leavers_ok))
 
     return run
@@ -73,7 +73,7 @@ def test_half_a_directory_is_not_a_farewell(sync: Sync) -> None:
     sync()
     with pytest.raises(Refusal, match="超过一半"):
         sync(STAFF[:1])
-    assert len(sync(STAFF[:1], leavers_ok=True).of("leaver")) == 2
+    assert len(sync(STAFF[:1], leavers_ok=True).steps_of("leaver")) == 2
 
 
 def test_those_of_whom_the_contacts_say_nothing_stay_as_they_are(database: Database, sync: Sync) -> None:
@@ -81,19 +81,19 @@ def test_those_of_whom_the_contacts_say_nothing_stay_as_they_are(database: Datab
     plan = sync((DirectoryMember("zs", "张三", (2,), "1001"),), channel="dingtalk")
     assert [(step.staff_no, step.bind, step.unbind) for step in plan.steps] == [("1001", [("dingtalk", "zs")], [])]
     assert plan.notes == ("没有绑定钉钉、通讯录里也没有的 2 人保持不变",)
-    known = {one.staff_no: one for one in database.read_now(roster.everybody)}
+    known = {one.staff_no: one for one in database.read_now(roster.list_people)}
     assert known["1001"].accounts == {"wecom": ("zhangsan", "roster"), "dingtalk": ("zs", "roster")}
     assert known["1003"].left_on is None
 
 
 def test_tier_and_roles_are_none_of_the_contacts_business(database: Database, sync: Sync) -> None:
     sync()
-    database.write_now(lambda session: roster.set_roles(session, desk_id(database, "1001"), ["admin"], []))
+    database.write_now(lambda session: roster.change_roles(session, desk_id(database, "1001"), ["admin"], []))
     assert sync().is_empty
 
 
 def desk_id(database: Database, staff_no: str) -> int:
-    return next(one.id for one in database.read_now(roster.everybody) if one.staff_no == staff_no)
+    return next(one.id for one in database.read_now(roster.list_people) if one.staff_no == staff_no)
 
 
 def test_an_account_that_belongs_to_somebody_else_is_a_conflict_for_a_person_to_decide(sync: Sync) -> None:
@@ -120,7 +120,7 @@ def test_a_path_may_stand_before_every_department(sync: Sync) -> None:
 def test_what_cannot_be_taken_is_named_and_nothing_is_written(database: Database, sync: Sync, entry: DirectoryMember, what: str) -> None:
     with pytest.raises(BadRosterRows, match=what):
         sync((*STAFF, entry))
-    assert database.read_now(roster.everybody) == []
+    assert database.read_now(roster.list_people) == []
 
 
 def test_contacts_without_a_single_staff_number_are_refused(sync: Sync) -> None:

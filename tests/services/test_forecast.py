@@ -21,7 +21,7 @@ from bot.services.hours import forecast
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.db.engine import ping
-from bot.storage.files.loader import home
+from bot.storage.files.loader import data_root
 from bot.storage.hours import ledger
 from bot.storage.people import leave
 from bot.storage.reports.registry import REPORTS
@@ -115,7 +115,7 @@ def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
 @pytest.mark.parametrize(("day", "error", "hits"), [(date(2026, 6, 30), 4, 75), (date(2026, 9, 30), 3, 85), (date(2026, 11, 20), 2, 90)])
 def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: Engine, day: date, error: float, hits: float) -> None:
     database = Database(sqlite_engine)
-    catalog = stocked(database, home(), LATE, 400, seed.seed)
+    catalog = stocked(database, data_root(), LATE, 400, seed.seed)
 
     def look(session: Session) -> Table:
         ping(session)

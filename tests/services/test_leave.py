@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 
 from bot.domain.message import Refusal
 from bot.services.people import leave
-from bot.services.people.leave import BadLeaveRows, leave_of
+from bot.services.people.leave import BadLeaveRows, parse_leave
 from bot.storage.db.database import Database
-from bot.storage.files.table import parse
+from bot.storage.files.table import parse_table
 from bot.storage.people import leave as people_leave
 from tests.conftest import NOW, enroll
 from tests.support.shell import ReportShell
@@ -32,7 +32,7 @@ def database_of(engine: Engine) -> Database:
 def faults(csv: str, path: Path) -> list[tuple[int, str]]:
     path.write_text(csv, encoding="utf-8")
     with pytest.raises(BadLeaveRows) as bad:
-        leave_of(parse(path))
+        parse_leave(parse_table(path))
     return [(one.row, one.column) for one in bad.value.faults]
 
 
@@ -43,12 +43,12 @@ def test_a_file_is_compared_then_recorded_and_the_second_time_changes_nothing(da
 
     plan = database_of.read_now(lambda session: leave.compare(session, asked, NOW))
     assert [str(one) for one in plan.steps] == ["1001 学员甲 请假 2026-03-04 至 2026-03-06", "1002 学员乙 借调 2026-03-01 至 未定"]
-    assert database_of.read_now(people_leave.everybody) == {}
+    assert database_of.read_now(people_leave.records_by_person) == {}
 
     for expected in (False, True):
         done = database_of.write_now(lambda session: leave.apply(session, asked, NOW, actor="cli:test", via="cli"))
         assert done.is_empty is expected
-    kept = [one for rows in database_of.read_now(people_leave.everybody).values() for one in rows]
+    kept = [one for rows in database_of.read_now(people_leave.records_by_person).values() for one in rows]
     assert [(one.kind, str(one.since), str(one.until)) for one in kept] == [
         ("leave", "2026-03-04", "2026-03-06"),
         ("secondment", "2026-03-01", "None"),
@@ -84,7 +84,7 @@ def test_strangers_leavers_and_days_already_taken_are_named_and_nothing_is_writt
         database_of.write_now(lambda session: leave.apply(session, more, NOW, actor="cli:test", via="cli"))
 
     assert [(one.row, one.column) for one in bad.value.faults] == [(2, "开始"), (3, "工号"), (4, "工号")]
-    assert sum(map(len, database_of.read_now(people_leave.everybody).values())) == 2
+    assert sum(map(len, database_of.read_now(people_leave.records_by_person).values())) == 2
 
 
 @pytest.mark.parametrize("csv", ["工号,姓名\n1001,甲\n", "工号,类别,开始\n1001,请假,2026-03-04\n", HEAD])
@@ -92,7 +92,7 @@ def test_a_file_without_its_columns_or_rows_is_refused_in_a_sentence(csv: str, t
     path = tmp_path / "x.csv"
     path.write_text(csv, encoding="utf-8")
     with pytest.raises(Refusal, match="表头"):
-        leave_of(parse(path))
+        parse_leave(parse_table(path))
 
 
 def test_the_command_line_plays_first_and_writes_when_told(
@@ -106,7 +106,7 @@ def test_the_command_line_plays_first_and_writes_when_told(
 
     status, out, _ = shell("leave", "import", str(path))
     assert (status, "以上是预演" in out, "新增 2" in out) == (0, True, True)
-    assert database_of.read_now(people_leave.everybody) == {}
+    assert database_of.read_now(people_leave.records_by_person) == {}
 
     assert shell.json("leave", "import", str(path), "--apply", "--json")["applied"] is True
     status, out, _ = shell("leave", "import", str(path), "--apply")

@@ -263,7 +263,7 @@ def test_a_head_who_is_late_is_told_of_to_the_unit_above_and_never_to_themself(o
 
 def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) -> None:
     office.send("第一课", FIRST, {"by": "2026-03-10"})
-    office.write(lambda session: accounts.keep_preference(session, office.people["1002"], Preference(digest=False)))
+    office.write(lambda session: accounts.save_preference(session, office.people["1002"], Preference(digest=False)))
 
     assert office.tick(at(9, "08:29")) == 0
     assert office.tick(at(9, "08:31")) == 4
@@ -276,7 +276,7 @@ def test_the_digest_comes_on_monday_once_to_those_who_want_it(office: Office) ->
     assert "· 第一课，还有 1 个工作日（3月10日截止）" in said
     assert office.tick(at(10, "08:31")) == 0
 
-    office.write(lambda session: accounts.keep_preference(session, office.people["1001"], Preference(digest=False)))
+    office.write(lambda session: accounts.save_preference(session, office.people["1001"], Preference(digest=False)))
     assert office.said(WEEKLY_DIGEST, at(9, "08:32"), "1001") == {"1001": None}
 
 

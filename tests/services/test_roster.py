@@ -14,11 +14,11 @@ from sqlmodel import Session
 from bot.domain.message import Refusal
 from bot.services.people import roster
 from bot.services.people.roster import RosterImportPlan
-from bot.services.people.roster_file import roster_of
+from bot.services.people.roster_file import parse_roster
 from bot.storage.db.database import Database
-from bot.storage.files.table import parse
+from bot.storage.files.table import parse_table
 from bot.storage.people import roster as people_roster
-from bot.storage.people.roster import KnownPerson
+from bot.storage.people.roster import PersonRecord
 from tests.conftest import NOW
 
 HEAD = "工号,姓名,单位,层级,角色,钉钉账号,企业微信账号,入职日期,离职日期\n"
@@ -38,13 +38,13 @@ class Roll:
 
     def give(self, csv: str, *, apply: bool = True, leavers_ok: bool = True) -> RosterImportPlan:
         self.path.write_text(csv, encoding="utf-8")
-        read = roster_of(parse(self.path))
+        read = parse_roster(parse_table(self.path))
         if not apply:
             return self.database.read_now(lambda session: roster.compare(session, read, self.now))
         return self.database.write_now(lambda session: roster.apply(session, read, self.now, actor="cli:test", via="cli", leavers_ok=leavers_ok))
 
-    def see(self) -> dict[str, KnownPerson]:
-        return {one.staff_no: one for one in self.database.read_now(people_roster.everybody)}
+    def see(self) -> dict[str, PersonRecord]:
+        return {one.staff_no: one for one in self.database.read_now(people_roster.list_people)}
 
     def count(self, table: str) -> int:
         def read(session: Session) -> int:
@@ -62,7 +62,7 @@ def roll(engine: Engine, tmp_path: Path) -> Roll:
 
 
 def numbers(plan: RosterImportPlan, kind: str) -> list[str]:
-    return [step.staff_no for step in plan.of(kind)]
+    return [step.staff_no for step in plan.steps_of(kind)]
 
 
 def test_a_dry_run_tells_all_and_writes_nothing(roll: Roll) -> None:
@@ -158,8 +158,8 @@ def test_a_change_is_said_and_made_once(roll: Roll, old: str, new: str, said: st
     roll.give(THREE)
     changed = THREE.replace(old, new)
     assert changed != THREE
-    (step,) = roll.give(changed).of("change")
-    assert ";".join(step.what) == said
+    (step,) = roll.give(changed).steps_of("change")
+    assert ";".join(step.changes) == said
     assert roll.give(changed).is_empty
 
 
@@ -184,7 +184,7 @@ def test_columns_that_the_file_does_not_have_change_nothing(roll: Roll) -> None:
 def test_an_empty_cell_does_not_unbind_what_its_owner_bound_in_chat(roll: Roll) -> None:
     roll.give(THREE)
     mine = roll.see()["1002"].id
-    roll.database.write_now(lambda session: people_roster.bind(session, "wecom", "li4", mine, NOW, "code"))
+    roll.database.write_now(lambda session: people_roster.bind_account(session, "wecom", "li4", mine, NOW, "code"))
     assert roll.give(THREE).is_empty
     assert roll.see()["1002"].accounts["wecom"] == ("li4", "code")
 
@@ -214,7 +214,7 @@ def test_a_number_that_comes_back_under_another_name_is_a_conflict_and_nothing_i
 def test_an_account_of_somebody_else_is_a_conflict(roll: Roll) -> None:
     roll.give(THREE)
     mine = roll.see()["1003"].id
-    roll.database.write_now(lambda session: people_roster.bind(session, "wecom", "chen", mine, NOW, "code"))
+    roll.database.write_now(lambda session: people_roster.bind_account(session, "wecom", "chen", mine, NOW, "code"))
     taken = THREE.replace("领导干部,,li,,", "领导干部,,li,chen,")
     (conflict,) = roll.give(taken, apply=False).conflicts
     assert (conflict.row, conflict.staff_no) == (3, "1002")
@@ -253,14 +253,14 @@ def test_the_audit_names_numbers_and_acts_but_neither_names_nor_accounts(roll: R
 def test_a_fault_in_the_middle_of_an_import_leaves_nothing_behind(roll: Roll, monkeypatch: pytest.MonkeyPatch) -> None:
     roll.give(THREE)
     before = roll.see()
-    bind: Callable[..., None] = people_roster.bind
+    bind: Callable[..., None] = people_roster.bind_account
 
     def fail(session: Session, channel: str, user: str, *rest: object) -> None:
         if user == "last":
             raise RuntimeError("power cut")
         bind(session, channel, user, *rest)
 
-    monkeypatch.setattr(people_roster, "bind", fail)
+    monkeypatch.setattr(people_roster, "bind_account", fail)
     with pytest.raises(RuntimeError, match="power cut"):
         roll.give(THREE.replace("李四", "李思") + "1004,赵六,某局/新处,,,first,last,,\n")
     assert roll.see() == before

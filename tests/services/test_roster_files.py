@@ -14,7 +14,7 @@ import xlsxwriter
 
 from bot.domain.message import Refusal
 from bot.domain.people.person import RoleName
-from bot.services.people.roster_file import BadRosterRows, Roster, read_roster, roster_of
+from bot.services.people.roster_file import BadRosterRows, Roster, parse_roster, read_roster
 from bot.storage.files import table as files_table
 
 HEAD = "工号,姓名,单位,层级,角色,钉钉账号,企业微信账号,入职日期,离职日期\n"
@@ -219,7 +219,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
         (b"PK\x03\x04" + b"junk" * 100, "这个 zip 压缩包已损坏，也不是 xlsx"),
         (rezipped(SMALL, lambda m: [m.update({f"word/{n}": m.pop(name)}) for n, name in enumerate(list(m))])[:-200], "这个 Word 文档已损坏"),
         (SMALL[: len(SMALL) // 2], "这个 xlsx 文件已损坏"),
-        (b"1" * (files_table.LARGEST + 1), "超过 20 MB"),
+        (b"1" * (files_table.MAX_BYTES + 1), "超过 20 MB"),
         (rezipped(SMALL, lambda m: m.pop("xl/workbook.xml")), "压缩包"),
         (rezipped(SMALL, lambda m: m.update({"word/document.xml": m.pop("xl/workbook.xml")})), "Word 文档"),
         (rezipped(SMALL, lambda m: m.update({"xl/vbaProject.bin": b"x"})), "带宏"),
@@ -272,14 +272,14 @@ def test_formatted_but_empty_cells_at_the_edge_of_the_sheet_do_no_harm(put: Put)
 
 
 def test_rows_beyond_the_cap_are_refused(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_table, "MOST_ROWS", 3)
+    monkeypatch.setattr(files_table, "MAX_ROWS", 3)
     rows = "".join(f"{n},甲,某局\n" for n in range(4))
     with pytest.raises(Refusal, match="超过 3 行"):
-        roster_of(files_table.parse(put("工号,姓名,单位\n" + rows)))
+        parse_roster(files_table.parse_table(put("工号,姓名,单位\n" + rows)))
     table = workbook([["工号", "姓名", "单位"], *([str(n), "甲", "某局"] for n in range(4))])
     with pytest.raises(Refusal, match="超过 3 行"):
-        roster_of(files_table.parse(put(table)))
-    assert len(roster_of(files_table.parse(put("工号,姓名,单位\n" + rows.removesuffix("3,甲,某局\n")))).people) == 3
+        parse_roster(files_table.parse_table(put(table)))
+    assert len(parse_roster(files_table.parse_table(put("工号,姓名,单位\n" + rows.removesuffix("3,甲,某局\n")))).people) == 3
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

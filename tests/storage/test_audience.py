@@ -15,7 +15,7 @@ from bot.domain.people.audience import parse_audience
 from bot.storage.db.database import Database
 from bot.storage.hours import ledger
 from bot.storage.people import audience
-from bot.storage.people.audience import Invited
+from bot.storage.people.audience import EvaluatedAudience
 from bot.storage.tables.people import AbsenceRow, AccountRow, PersonRow, PostRow, TagRow, UnitRow
 from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, enroll
@@ -25,9 +25,9 @@ TODAY = date(2026, 3, 2)
 Who = Callable[..., str]
 
 
-def invited(database: Database, said: str, on: date = TODAY) -> Invited:
-    def work(session: Session) -> Invited:
-        return audience.evaluate(session, audience.resolved(session, parse_audience(said)), on, NOW)
+def invited(database: Database, said: str, on: date = TODAY) -> EvaluatedAudience:
+    def work(session: Session) -> EvaluatedAudience:
+        return audience.evaluate(session, audience.resolve(session, parse_audience(said)), on, NOW)
 
     return database.read_now(work)
 
@@ -35,12 +35,12 @@ def invited(database: Database, said: str, on: date = TODAY) -> Invited:
 def numbers(database: Database, said: str, on: date = TODAY) -> str:
     """The staff numbers of those invited."""
     found = invited(database, said, on).people
-    return " ".join(one[1] for one in database.read_now(lambda session: audience.named(session, found)))
+    return " ".join(one[1] for one in database.read_now(lambda session: audience.list_people(session, found)))
 
 
 def left_out(database: Database, said: str, on: date = TODAY) -> dict[str, str]:
     found = invited(database, said, on).excluded
-    names = {one[0]: one[1] for one in database.read_now(lambda session: audience.named(session, [who for who, _ in found]))}
+    names = {one[0]: one[1] for one in database.read_now(lambda session: audience.list_people(session, [who for who, _ in found]))}
     return {names[who]: reason for who, reason in found}
 
 
@@ -91,7 +91,7 @@ def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_
     def sit(session: Session) -> None:
         put(session.connection(), "exam", GOOD["exam"])
         for staff_no, passed in (("1001", 1), ("1002", 0), ("1003", None)):
-            who = audience.person_numbered(session, staff_no)
+            who = audience.find_person_id(session, staff_no)
             put(session.connection(), "sitting", {**GOOD["sitting"], "id": who, "person_id": who, "kind": "exam", "scope": "900"})
             put(session.connection(), "attempt", {**GOOD["attempt"], "sitting_id": who, "person_id": who, "passed": passed})
 
@@ -107,7 +107,7 @@ def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_
 @pytest.mark.parametrize(("staff_no", "belongs"), [("1001", True), ("1004", False)])
 def test_somebody_belongs_to_an_audience_on_leave_or_not(bureau: Database, staff_no: str, belongs: bool) -> None:
     def work(session: Session) -> bool:
-        who = audience.person_numbered(session, staff_no)
+        who = audience.find_person_id(session, staff_no)
         assert who is not None
         session.add(AbsenceRow(person_id=who, kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW))
         session.flush()
@@ -138,7 +138,7 @@ def test_hours_below_a_share_of_the_quota_are_counted_as_reports_count_them(bure
 
 def test_a_lesson_not_finished_this_year_counts_as_not_finished(bureau: Database) -> None:
     def work(session: Session) -> None:
-        ids = {one[1]: one[0] for one in audience.named(session, audience.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
+        ids = {one[1]: one[0] for one in audience.list_people(session, audience.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
         done = datetime(2026, 2, 1, tzinfo=UTC)
         before = datetime(2025, 12, 31, 15, 59, tzinfo=UTC)
         for staff_no, state, opened, closed in (("1001", "done", done, done), ("1002", "done", before, before), ("1006", "open", done, None)):
@@ -151,7 +151,7 @@ def test_a_lesson_not_finished_this_year_counts_as_not_finished(bureau: Database
 
 def test_those_who_are_away_are_named_with_the_reason(bureau: Database) -> None:
     def work(session: Session) -> None:
-        ids = {one[1]: one[0] for one in audience.named(session, audience.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
+        ids = {one[1]: one[0] for one in audience.list_people(session, audience.evaluate(session, parse_audience("全员"), TODAY, NOW).people)}
         for staff_no, kind, since, until in (
             ("1001", "leave", date(2026, 3, 2), date(2026, 3, 2)),
             ("1002", "secondment", date(2026, 1, 1), None),
@@ -206,7 +206,7 @@ def test_a_unit_name_that_two_units_share_asks_for_the_path(bureau: Database) ->
 def test_what_people_write_is_a_value_and_never_a_statement(bureau: Database, hostile: str) -> None:
     found = bureau.read_now(lambda session: audience.evaluate(session, parse_audience(hostile), TODAY, NOW))
 
-    assert found == Invited([], [])
+    assert found == EvaluatedAudience([], [])
 
 
 def test_five_thousand_people_are_sorted_out_in_one_go(database: Database) -> None:
@@ -228,4 +228,4 @@ def test_five_thousand_people_are_sorted_out_in_one_go(database: Database) -> No
     found = invited(database, said)
 
     assert len(found.people) == 5001
-    assert database.read_now(lambda session: audience.by_channel(session, found.people)) == {"wecom": 5000, "local": 1}
+    assert database.read_now(lambda session: audience.count_by_channel(session, found.people)) == {"wecom": 5000, "local": 1}

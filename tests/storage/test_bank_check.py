@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.storage.files.bank_check import check_banks
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 from tests.storage.test_files import FRAME, JUDGE, MULTIPLE, REPOSITORY, SINGLE, TODAY, lay
 
 LAW_TEXTS = REPOSITORY.parent / "shared" / "laws"
@@ -33,7 +33,7 @@ def test_banks_are_checked_against_the_texts_in_a_folder(tmp_path: Path) -> None
     report = check_banks(library, laws, TODAY)
     assert {row.question: row.finding.value for row in report.rows} == {"m-01": "wrong", "m-02": "right", "m-03": "stale", "m-06": "unverifiable"}
     assert report.counts() == report.counts("m") == {"right": 1, "wrong": 1, "stale": 1, "unverifiable": 1}
-    assert not report.sound
+    assert not report.is_sound
     assert len(report.unread) == 2
     lines = report.lines()
     assert lines[:2] == ["m：相符 1，不符 1，过时 1，无法核对 1", "合计：相符 1，不符 1，过时 1，无法核对 1"]
@@ -45,7 +45,7 @@ def test_banks_are_checked_against_the_texts_in_a_folder(tmp_path: Path) -> None
 
 
 def test_the_total_stands_below_the_details_too_where_they_fill_the_screen() -> None:
-    library, _ = load_library(home())
+    library, _ = load_library(data_root())
     lines = check_banks(library, None, TODAY).lines()
     assert len(lines) > 20
     assert lines[-1] == lines[len(library.banks)]
@@ -55,13 +55,13 @@ def test_the_total_stands_below_the_details_too_where_they_fill_the_screen() -> 
 def test_without_a_folder_of_texts_nothing_is_wrong_and_nothing_is_proven(tmp_path: Path) -> None:
     library, _ = load_library(lay(tmp_path))
     report = check_banks(library, None, TODAY)
-    assert report.sound
+    assert report.is_sound
     assert report.counts()["unverifiable"] == len(library.questions) == 5
 
 
 @pytest.mark.skipif(not LAW_TEXTS.is_dir(), reason="the texts of the laws are not part of the repository; they stand beside it where it is developed")
 def test_what_we_ship_is_neither_wrong_nor_stale() -> None:
-    library, _ = load_library(home())
+    library, _ = load_library(data_root())
     report = check_banks(library, LAW_TEXTS, TODAY)
     assert [row for row in report.rows if row.finding in ("wrong", "stale")] == []
     assert report.unread == ()

@@ -28,7 +28,7 @@ from sqlmodel import Session
 
 from bot.dispatch import BUSY_REPLY, Dispatcher
 from bot.domain.library.library import Library
-from bot.services.library.catalog import Catalog, fill
+from bot.services.library.catalog import Catalog, load_catalog
 from bot.services.study import quiz
 from bot.services.study.quiz import AskedQuestion
 from bot.storage.db import engine as db_engine
@@ -290,7 +290,7 @@ async def test_while_the_disk_fills_the_hall_keeps_what_it_said(sqlite_engine: E
     policy, _ = load_policy(ROOT)
     assert policy is not None
     database = Database(sqlite_engine)
-    catalog = database.write_now(lambda session: fill(session, shipped, policy, NOW))
+    catalog = database.write_now(lambda session: load_catalog(session, shipped, policy, NOW))
     hall = Dispatcher(database, lambda: catalog, rng=rng)
     chats = [Chat(hall, clock, user) for user in people]
     database.write_now(lambda session: [practice_for(session, catalog, enroll(session, user), rng) for user in people])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.library.question import Fill, Judge, Multiple, Short, Single
-from bot.storage.files.loader import home, load_library
+from bot.storage.files.loader import data_root, load_library
 from bot.storage.files.strict_yaml import FileFault
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -292,9 +292,9 @@ def test_a_fault_reads_as_file_line_sentence() -> None:
 
 
 def test_what_we_ship_loads_without_a_fault() -> None:
-    library, faults = load_library(home())
+    library, faults = load_library(data_root())
     assert [str(fault) for fault in faults] == []
-    assert home() == REPOSITORY
+    assert data_root() == REPOSITORY
     assert library.lessons
     assert library.questions_of("两法一条例")
     assert library.lessons_for("公务员", TODAY)[0].law == "习近平法治思想"

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.domain.library.library import Library
-from bot.services.library.catalog import fill
+from bot.services.library.catalog import load_catalog
 from bot.services.study import quiz
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
@@ -79,7 +79,7 @@ def fill_tables(engine: Engine, library: Library) -> None:
     database = Database(engine)
 
     def live(session: Any) -> None:
-        catalog = fill(session, library, policy, NOW)
+        catalog = load_catalog(session, library, policy, NOW)
         for n in range(20):
             person_id = enroll(session, f"{n}", roles=("admin",) if n == 0 else ())
             quiz.start_practice(session, catalog, person_id, "", NOW, random.Random(n))

@@ -38,7 +38,7 @@ def held(agency: Agency, staff_nos: list[str], audience: Audience | None = None)
         number = contests.add(session, plan, "9001", at)
         contests.open_(session, number, at)
         for staff_no in staff_nos:
-            person = people_audience.person_numbered(session, staff_no)
+            person = people_audience.find_person_id(session, staff_no)
             assert person is not None
             players.join(session, number, person, None, 0, at)
             players.stand(session, number, person, ContestResult(8000, 0, 1, at))

@@ -14,7 +14,7 @@ import xlsxwriter
 
 from bot.domain.message import Refusal
 from bot.storage.files import sandbox
-from bot.storage.files.table import parse
+from bot.storage.files.table import parse_table
 
 
 def book(path: Path) -> Path:
@@ -33,7 +33,7 @@ def book(path: Path) -> Path:
 def test_the_child_reads_what_the_parser_reads(tmp_path: Path) -> None:
     path = book(tmp_path / "a.xlsx")
     read = sandbox.read_sheet(path)
-    assert read == parse(path)
+    assert read == parse_table(path)
     assert {type(cell).__name__ for row in read.rows for cell in row} >= {"str", "float", "bool", "date", "time", "timedelta", "datetime"}
 
 
@@ -61,7 +61,7 @@ def test_a_file_that_makes_the_reader_abort_is_refused_and_we_live(tmp_path: Pat
 
 
 def test_a_child_that_does_not_come_back_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "PATIENCE", 0.001)
+    monkeypatch.setattr(sandbox, "TIMEOUT_SECONDS", 0.001)
     with pytest.raises(Refusal, match="用尽"):
         sandbox.read_sheet(book(tmp_path / "a.xlsx"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.files.strict_yaml import UnreadableText, parse, text_of
+from bot.storage.files.strict_yaml import UnreadableText, parse_yaml, read_text
 
 
 @pytest.mark.parametrize(
@@ -35,26 +35,26 @@ from bot.storage.files.strict_yaml import UnreadableText, parse, text_of
 @pytest.mark.timeout(60)
 def test_yaml_that_is_more_than_plain_data_is_refused_with_its_line(text: str, line: int, sentence: str) -> None:
     with pytest.raises(UnreadableText) as refused:
-        parse(text)
+        parse_yaml(text)
     assert abs(refused.value.line - line) <= 1
     assert sentence in refused.value.sentence
 
 
 def test_more_values_than_anybody_writes_are_refused() -> None:
     with pytest.raises(UnreadableText, match="内容太多"):
-        parse("[" + "1," * 200_001 + "1]")
+        parse_yaml("[" + "1," * 200_001 + "1]")
 
 
 def test_plain_words_stay_words() -> None:
     text = "{a: no, b: 010, c: 12:30, d: 2020-01-01, e: on, f: 1.5, g: 0x10, h: '7', i: 7, j: -3, k: true, l: null, m: 1_000, n: .inf}"
-    assert parse(text).plain() == {
+    assert parse_yaml(text).plain() == {
         **{"a": "no", "b": "010", "c": "12:30", "d": "2020-01-01", "e": "on", "f": "1.5", "g": "0x10", "h": "7"},
         **{"i": 7, "j": -3, "k": True, "l": None, "m": "1_000", "n": ".inf"},
     }
 
 
 def test_keys_are_words_too() -> None:
-    assert parse("{no: 1, 1: 2, <<: 3}").plain() == {"no": 1, "1": 2, "<<": 3}
+    assert parse_yaml("{no: 1, 1: 2, <<: 3}").plain() == {"no": 1, "1": 2, "<<": 3}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,6 @@ def test_a_file_that_is_too_large_or_in_another_encoding_is_refused(tmp_path: Pa
     path = tmp_path / "x.yaml"
     path.write_bytes(raw)
     with pytest.raises(UnreadableText) as refused:
-        text_of(path)
+        read_text(path)
     assert refused.value.line == line
     assert sentence in refused.value.sentence

@@ -28,7 +28,7 @@ from tests.conftest import NOW, Chat, Clock, enroll
 
 def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
     """The seat of an administrator who is on the roll."""
-    learner = accounts.learner_at(session, Address("local", "test", staff_no), "2026-03-02")
+    learner = accounts.find_learner(session, Address("local", "test", staff_no), "2026-03-02")
     assert learner is not None
     return host_lock.host_of(session, learner, "local")
 

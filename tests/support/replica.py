@@ -71,7 +71,7 @@ async def push(url: str, platform: str, lease: float) -> None:
 async def tick(url: str, base: float, began: float, speed: float, log: Path) -> None:
     database = Database(open_engine(url))
     database.start()
-    calendar, _ = loader.load_calendar(loader.home())
+    calendar, _ = loader.load_calendar(loader.data_root())
     catalog = stock(calendar=calendar)
     start = datetime.fromtimestamp(base, UTC)
 

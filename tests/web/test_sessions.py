@@ -15,7 +15,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.library.library import Library
 from bot.domain.message import Address, Refusal
 from bot.services import links
-from bot.services.library.catalog import fill
+from bot.services.library.catalog import load_catalog
 from bot.storage.db.database import Database
 from bot.storage.files.policies import load_policy
 from bot.storage.people import accounts
@@ -202,7 +202,7 @@ async def test_a_visit_ends_by_its_time_and_an_administrators_by_silence_too(hou
 async def test_closing_ones_pages_from_the_chat_closes_them_everywhere(house: House, shipped: Library) -> None:
     policy, _ = load_policy(ROOT)
     assert policy is not None
-    catalog = house.database.write_now(lambda session: fill(session, shipped, policy, NOW))
+    catalog = house.database.write_now(lambda session: load_catalog(session, shipped, policy, NOW))
     chat = Chat(Dispatcher(house.database, lambda: catalog), house.clock, "1001")
     link = await house.link()
     async with browser() as session:
@@ -227,7 +227,7 @@ async def test_an_administrators_coming_and_going_stands_in_the_audit(house: Hou
 def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(database: Database, clock: Clock) -> None:
     def live(session: Session) -> tuple[int, int]:
         enroll(session, "1001")
-        learner = accounts.learner_at(session, CHAT, "2026-03-02")
+        learner = accounts.find_learner(session, CHAT, "2026-03-02")
         assert learner is not None
         spent = links.create_link(session, "https://x", "exam", "1", learner, CHAT, NOW).rpartition("/")[2]
         links.create_link(session, "https://x", "exam", "2", learner, CHAT, NOW)

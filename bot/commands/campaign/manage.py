@@ -69,7 +69,7 @@ def _list_campaigns(ctx: Context) -> Reply:
     lines = []
     if pause_switch is not None and pause_switch.is_on:
         lines.append(f"⛔ 全部推送已被 {pause_switch.by} 暂停：{pause_switch.reason or '没有写原因'}。恢复请发「恢复 全部」。")
-    if calendar_warning := calendar_values.warning(ctx.library.calendar, ctx.today):
+    if calendar_warning := calendar_values.missing_year_warning(ctx.library.calendar, ctx.today):
         lines.append(f"⚠ {calendar_warning}")
     if not visible:
         return Reply("\n".join([*lines, f"还没有活动。排一个请发：\n{NEW_EXAMPLE}"]), buttons=(Option("活动 包", "普法日活动包"),))

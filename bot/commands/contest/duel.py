@@ -9,7 +9,7 @@ from bot.commands.study import messages
 from bot.commands.study.quiz import ending
 from bot.domain.contest import duel as duel_values
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.times import minutes_text
+from bot.domain.times import duration_text
 from bot.services.contest import duel as contest_duel
 from bot.services.contest import duel_invitations, duel_notifications
 from bot.services.contest.duel_invitations import DuelInvitation, JoinedDuel
@@ -30,7 +30,7 @@ def duel(ctx: Context, said: str) -> Reply:
         return Reply("已取消，不再等对手。" if done else "现在没有在等对手。", buttons=(Option("对战", "找人对战"),))
     at = duel_invitations.current(ctx.session, ctx.me.id, ctx.now)
     if at is not None and at.state == "running":
-        left = minutes_text(max(0, int((at.until - ctx.now).total_seconds())))
+        left = duration_text(max(0, int((at.until - ctx.now).total_seconds())))
         return messages.question_reply(contest_duel.put(ctx.session, ctx.catalog, at, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {left}。")
     if not said or said in ("2", "双人", "两人") or said in FOUR:
         return _told(duel_invitations.look_for(ctx.session, ctx.catalog, ctx.me, 4 if said in FOUR else 2, ctx.now, ctx.rng))
@@ -57,7 +57,7 @@ def answer(ctx: Context, said: str) -> Reply:
 def _told(made: DuelInvitation | JoinedDuel) -> Reply:
     if isinstance(made, JoinedDuel):
         named = "、".join(one.name for one in made.others)
-        length = minutes_text(int(duel_values.LENGTH.total_seconds()))
+        length = duration_text(int(duel_values.LENGTH.total_seconds()))
         return messages.question_reply(
             made.put, f"⚔ 与 {named} 的对战开始：同样 {duel_values.QUESTIONS} 道题，{length}内答完，先比答对题数，再比用时。"
         )
@@ -66,7 +66,7 @@ def _told(made: DuelInvitation | JoinedDuel) -> Reply:
         named = "、".join(one.name for one in made.players if one.state == "invited")
         head = f"已邀请 {named}，" if made.duel.made_by in {one.id for one in made.players if one.is_in} and named else "还在等其他人，"
         return Reply(
-            f"{head}对方应战就开始，邀请 {minutes_text(made.seconds)}内有效。开始时会在这里告诉您。", buttons=(Option("对战 取消", "不等了"),)
+            f"{head}对方应战就开始，邀请 {duration_text(made.seconds)}内有效。开始时会在这里告诉您。", buttons=(Option("对战 取消", "不等了"),)
         )
     short = f"已有 {made.ready}/{wanted} 人" if wanted > 2 else "正在找对手"
     return Reply(
@@ -93,5 +93,5 @@ def _done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]
     if over.is_over:
         return "\n".join(["⚔ 对战结束。", *duel_notifications.results(over.players, ctx.me.id)]), AGAIN
     mine = next(one for one in over.players if one.id == ctx.me.id)
-    left = minutes_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
-    return f"⚔ 您答完了：对 {mine.correct} 题，用时 {minutes_text(mine.millis // 1000)}。等对手答完（最多 {left}），结果会发到这里。", AGAIN[1:]
+    left = duration_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
+    return f"⚔ 您答完了：对 {mine.correct} 题，用时 {duration_text(mine.millis // 1000)}。等对手答完（最多 {left}），结果会发到这里。", AGAIN[1:]

@@ -139,7 +139,7 @@ def _adjust(ctx: Context, said: str) -> Reply:
         raise Refusal("请写给谁、几分、原因，例如「主持 改分 一队 -5 超时」；给个人写工号。")
     of = _mine(ctx)
     names = {name: team for team, name in teams.names(ctx.session, of.id).items()}
-    person_id = None if found[1] in names else audience.person_numbered(ctx.session, found[1])
+    person_id = None if found[1] in names else audience.find_person_id(ctx.session, found[1])
     if found[1] not in names and person_id is None:
         raise Refusal(f"没有「{found[1][:20]}」这支队，也没有这个工号。")
     live_host.adjust(ctx.session, _host(ctx), of.id, int(found[2]), found[3], ctx.now, team_id=names.get(found[1]), person_id=person_id)

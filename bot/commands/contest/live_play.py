@@ -68,7 +68,7 @@ def _now(ctx: Context, seat: PlayerSeat, before: str) -> Reply:
     elif course.paused:
         line = f"{place}暂停中，恢复以后接着答。"
     elif course.phase not in ("reading", "open"):
-        exam = key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now)
+        exam = key_visibility.current_exam_name(ctx.session, ctx.me.id, ctx.now)
         told = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else live_broadcast.solved(found.item, found.question)
         line = f"{told}\n{f'您答 {found.said}。' if found.said else ''}{live_broadcast.after(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
     elif found.said:
@@ -92,7 +92,7 @@ def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
     found = live_play.view(ctx.session, ctx.catalog, seat)
     if normalize(text).rstrip("!。") in PRESS:
         return _pressed(ctx, seat, seat.stage.course.item)
-    if found.question is None or found.question.hear(text) is None:
+    if found.question is None or found.question.parse_answer(text) is None:
         return None
     return _answered(ctx, contest_id, seat.stage.course.item, text)
 

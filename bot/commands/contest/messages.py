@@ -8,7 +8,7 @@ from bot.domain.contest import contest, leaderboard
 from bot.domain.contest.contest import FORM_LABELS, STATE_LABELS, Contest, span_text
 from bot.domain.contest.scoring import ContestResult
 from bot.domain.text.numbers import points_text
-from bot.domain.times import minutes_text
+from bot.domain.times import duration_text
 from bot.services.contest.leaderboard import Board, league_of
 from bot.services.contest.play import ContestStanding
 
@@ -31,7 +31,7 @@ def plan(one: Contest) -> list[str]:
 
 
 def result(one: ContestResult) -> str:
-    return f"{points_text(one.points)} 分，答对 {one.correct} 题，用时 {minutes_text(one.millis // 1000)}"
+    return f"{points_text(one.points)} 分，答对 {one.correct} 题，用时 {duration_text(one.millis // 1000)}"
 
 
 def standing(one: ContestStanding) -> list[str]:

@@ -180,7 +180,7 @@ def _asked(ctx: Context, said: str) -> Reply:
     lines = []
     for one, stands in found:
         attempt = attempts.attempt(ctx.session, one.sitting_id)
-        who = audience.person(ctx.session, attempt.person_id) if attempt is not None else None
+        who = audience.get_person(ctx.session, attempt.person_id) if attempt is not None else None
         lines.append(messages.asked(one, who[1] if who is not None else "?", stands=stands))
     open_ones = [one for one, stands in found if stands]
     return Reply("\n".join(lines), buttons=tuple(Option(f"考试 批准 {one.id}", f"批准 {one.id}") for one in open_ones[:4]))

@@ -57,7 +57,7 @@ def _item(one: Reviewed) -> str:
         *(f"{letter}. {said}" for letter, said in question.options),
         *_answers(one, question.key or question.show_key()),
         f"解析：{question.explanation}",
-        question.cited,
+        question.citation,
     ]
     return "\n".join(lines)
 

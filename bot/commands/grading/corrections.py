@@ -35,7 +35,7 @@ def _author(ctx: Context) -> Author:
 @command("更正", role=RoleName.ADMIN, argument="<考试 编号 题号 改 B 原因=…>")
 def correct(ctx: Context, said: str) -> Reply:
     """改正考试、竞赛里标准答案错了的题：先看影响谁，再由另一位管理员“更正 确认 编号”；“更正 报告 12 改 B 原因=…”按纠错报告改。"""
-    key_visibility.free(ctx.session, ctx.me.id, ctx.now)
+    key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
     if not said:
         return _list(ctx)
     word, _, rest = said.partition(" ")
@@ -55,7 +55,7 @@ def _number(said: str, example: str) -> int:
 
 def _list(ctx: Context) -> Reply:
     found = []
-    hidden = key_visibility.hidden(ctx.session, ctx.me.id)
+    hidden = key_visibility.hidden_questions(ctx.session, ctx.me.id)
     for one in corrections.listed(ctx.session):
         if one.question in hidden:
             continue
@@ -103,7 +103,7 @@ def _wanted(ctx: Context, scope: str, ref: int, question: str, amended: str, rea
 
 def _not_on_own_paper(ctx: Context, question: str) -> None:
     """Raises `Refusal` for an item of an exam that this administrator has sat and others still may: the key stands in every answer here."""
-    if question.partition("@")[0].strip() in key_visibility.hidden(ctx.session, ctx.me.id):
+    if question.partition("@")[0].strip() in key_visibility.hidden_questions(ctx.session, ctx.me.id):
         raise Refusal(f"题目 {question[:40]} 在您的考试卷里，考试结束前请由另一位管理员更正。")
 
 

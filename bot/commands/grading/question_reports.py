@@ -29,13 +29,13 @@ def report(ctx: Context, said: str) -> Reply:
     if is_admin and found:
         return _answer(ctx, int(found[1]), found[2].strip())
     if is_admin and not said:
-        key_visibility.free(ctx.session, ctx.me.id, ctx.now)
+        key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
         return _list(ctx)
     if is_admin and _MEANT_AS_ANSWER.match(said):
         raise Refusal("没有答复：请发「纠错 回复 编号 内容」，例如“纠错 回复 1 已核对，谢谢”，内容不超过 300 字。")
     about = _what(ctx)
     if about is None:
-        key_visibility.free(ctx.session, ctx.me.id, ctx.now)
+        key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
         mine = _mine(ctx)
         return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = about
@@ -72,7 +72,7 @@ def _list(ctx: Context) -> Reply:
     if not rows:
         return Reply("没有待处理的纠错。")
     lines = ["待处理的纠错（回复“纠错 回复 编号 内容”答复）："]
-    hidden = key_visibility.hidden(ctx.session, ctx.me.id)
+    hidden = key_visibility.hidden_questions(ctx.session, ctx.me.id)
     for number, name, staff_no, version_id, choice, said, at in rows:
         question = ctx.catalog.question(ctx.session, version_id)
         lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(moment(at)))}报告 {question.id}")
@@ -96,7 +96,7 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
 def mark(ctx: Context, said: str) -> Reply:
     """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
     if not said:
-        key_visibility.free(ctx.session, ctx.me.id, ctx.now)
+        key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
         return _to_mark(ctx)
     number, _, word = said.partition(" ")
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from bot.commands.tasks import card_code
 from bot.domain.hours.policy import PageCredit
-from bot.domain.library.library import plain
+from bot.domain.library.library import page_to_chat_text
 from bot.domain.library.question import Question
 from bot.domain.message import Option, QuestionCard, Reply
 from bot.domain.study.sitting import FORMS
 from bot.domain.study.spaced_repetition import RIGHTS_TO_LEAVE, slow_after
-from bot.domain.times import chinese_day, day_of, minutes_text
+from bot.domain.times import chinese_day, day_of, duration_text
 from bot.services.hours.credit import EarnedCredit
 from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
@@ -66,7 +66,7 @@ def verdict_text(outcome: AnswerOutcome) -> str:
         lines = [f"{RECORDED}。🔸 选对了一部分，得一半分（规则 M1）。正确答案：{_key_text(question)}"]
     else:
         lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key_text(question)}"]
-    lines += [f"解析：{question.explanation}", question.cited]
+    lines += [f"解析：{question.explanation}", question.citation]
     lines += [line for line in (worth_line(outcome), notebook_line(outcome)) if line]
     return "\n".join(lines)
 
@@ -103,7 +103,7 @@ def notebook_line(outcome: AnswerOutcome) -> str:
 
 
 def earned_line(earned: EarnedCredit, activity: str) -> str:
-    parts = [f"{activity} +{minutes_text(earned.credited)}"] if earned.credited else []
+    parts = [f"{activity} +{duration_text(earned.credited)}"] if earned.credited else []
     if earned.refused:
         parts.append(earned.reason)
     return f"学时：{'；'.join(parts)}（规则 {earned.rule.name}）" if parts else ""
@@ -123,15 +123,15 @@ def page_reply(sent: SentPage, notices: str = "") -> Reply:
     if sent.credit is not None:
         lines.append(credit_line(sent.credit))
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
-    text = "\n".join([*lines, head]) + "\n\n" + plain(sent.lesson.pages[sent.number - 1])
+    text = "\n".join([*lines, head]) + "\n\n" + page_to_chat_text(sent.lesson.pages[sent.number - 1])
     label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}（课后题）" if sent.lesson.questions else f"{NEXT_PAGE}（完成）"
     return Reply(text, QuestionCard(card_code("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
 
 
 def credit_line(credit: PageCredit) -> str:
     if credit.reason:
-        return f"上一页：{credit.reason}；计 {minutes_text(credit.credited)}。" if credit.credited else f"上一页：{credit.reason}。"
-    return f"上一页计 {minutes_text(credit.credited)}。"
+        return f"上一页：{credit.reason}；计 {duration_text(credit.credited)}。" if credit.credited else f"上一页：{credit.reason}。"
+    return f"上一页计 {duration_text(credit.credited)}。"
 
 
 def paused_line(name: str) -> str:
@@ -147,9 +147,9 @@ def lesson_finished_text(finished: FinishedLesson) -> str:
     """A lesson's end: seen, credited, refused and why."""
     earned = finished.earned
     seen = sum(page.seen for page in finished.pages)
-    lines = [f"🎓 《{finished.lesson.title}》学完了。共停留 {minutes_text(seen)}，计 {minutes_text(earned.credited)}（规则 {earned.rule.name}）。"]
+    lines = [f"🎓 《{finished.lesson.title}》学完了。共停留 {duration_text(seen)}，计 {duration_text(earned.credited)}（规则 {earned.rule.name}）。"]
     if earned.refused:
-        lines.append(f"{minutes_text(earned.refused)}未计：{earned.reason}。")
+        lines.append(f"{duration_text(earned.refused)}未计：{earned.reason}。")
     uncounted = [page for page in finished.pages if page.reason]
     if uncounted:
         lines.append(f"有 {len(uncounted)} 页没有全计，回复「为什么」看每页明细。")

@@ -11,7 +11,7 @@ from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.message import Option, Reply
 from bot.domain.study.review_goal import MAX_MINUTES, RecallForecast, ReviewGoal
 from bot.domain.study.spaced_repetition import RIGHTS_TO_LEAVE
-from bot.domain.times import chinese_day, clock_of, minutes_text
+from bot.domain.times import chinese_day, clock_of, duration_text
 from bot.services.exam import mock_exam as exam_mock_exam
 from bot.services.study import quiz
 from bot.services.study.mistakes import NotebookStanding
@@ -122,7 +122,7 @@ def _mock_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Optio
     lines = [
         f"📝 模拟考试结束：得 {exact_points_text(result.got)} 分"
         f"（满分 {exact_points_text(result.total)} 分，{exact_points_text(blueprint.pass_line)} 分及格），"
-        f"{'✅ 达到及格线' if result.passed else '❌ 未达及格线'}；用时 {minutes_text(result.seconds)}，限时 {blueprint.minutes} 分钟。"
+        f"{'✅ 达到及格线' if result.passed else '❌ 未达及格线'}；用时 {duration_text(result.seconds)}，限时 {blueprint.minutes} 分钟。"
     ]
     if result.late:
         lines.append(f"有 {result.late} 题在限时之后才答，没有计分。")

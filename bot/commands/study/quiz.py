@@ -123,7 +123,7 @@ def _typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
     if numbered is not None and _names_other_question(ctx, asked, text, *numbered):
         asked = _question_by_number(ctx, asked, numbered[0])
         text = numbered[1]
-    choice = asked.question.hear(text)
+    choice = asked.question.parse_answer(text)
     if choice is None:
         return _refuse_non_answer(ctx, asked, text)
     return answer_reply(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, asked, choice, ctx.incoming, ctx.now))
@@ -132,14 +132,14 @@ def _typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
 def _names_other_question(ctx: Context, asked: AskedQuestion, text: str, number: int, answer: str) -> bool:
     """True when a numbered text (3B) is meant for the question of that number, and is no answer to the one in hand."""
     if asked.question.choices:
-        return asked.question.hear(text) is None
+        return asked.question.parse_answer(text) is None
     if number == asked.item.n:
         return "题" in text
     item = sittings.item(ctx.session, asked.sitting.id, number)
     if item is None:
         return False
     other = ctx.catalog.question(ctx.session, item.version_id)
-    return bool(other.choices) and other.hear(answer) is not None
+    return bool(other.choices) and other.parse_answer(answer) is not None
 
 
 def _question_by_number(ctx: Context, asked: AskedQuestion, number: int) -> AskedQuestion:
@@ -180,7 +180,7 @@ def tapped_answer(ctx: Context, sitting_id: int, number: int, text: str) -> tupl
     if sitting.state != "open" or item is None:
         raise Refusal(f"{messages.REFUSED}：这一组题已经结束，这张卡片不再有效。")
     question = ctx.catalog.question(ctx.session, item.version_id)
-    choice = question.hear(text)
+    choice = question.parse_answer(text)
     if choice is None:
         raise Refusal(f"{messages.REFUSED}：这道是{KINDS[question.kind].label}，{HOW_TO_ANSWER[question.kind]}。")
     return AskedQuestion(sitting, item, question), choice
@@ -267,7 +267,7 @@ def _lesson_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Opt
 
 def notices(ctx: Context) -> str:
     """Lines to say first; each is told once, and not in the middle of an exam: an answer about a question may hold its key."""
-    if key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now):
+    if key_visibility.current_exam_name(ctx.session, ctx.me.id, ctx.now):
         return ""
     answers = sittings.take_unseen_answers(ctx.session, ctx.me.id, ctx.now)
     return "\n".join(f"📮 您报告的题「{ctx.catalog.question(ctx.session, version_id).stem[:20]}…」有回复：{text}" for _, version_id, text in answers)

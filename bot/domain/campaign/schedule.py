@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import chain
 from typing import Any, Literal
 
-from bot.domain.calendar import Calendar, OnHoliday, UnknownYear, last_of_month
+from bot.domain.calendar import Calendar, OnHoliday, UnknownYear, last_day_of_month
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of, start_of
 
@@ -212,7 +212,7 @@ def _months(first: date, last: date) -> Iterator[tuple[int, int]]:
 
 
 def _nominal_days_of_month(schedule: Schedule, kind: str, year: int, month: int) -> list[date]:
-    last = last_of_month(year, month)
+    last = last_day_of_month(year, month)
     match kind:
         case "monthly_last_workday":
             return [last]

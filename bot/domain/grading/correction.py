@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bot.domain.library.question import Question, Words
+from bot.domain.library.question import Question, Segmenter
 from bot.domain.message import Refusal
 
 SCOPES = {"exam": "考试", "contest": "竞赛"}
@@ -75,7 +75,7 @@ def amendment(way: str, said: Sequence[str], question: Question) -> Amendment:
 
 
 def _heard(question: Question, said: str) -> str:
-    heard = question.hear(said)
+    heard = question.parse_answer(said)
     if heard is None:
         can = "、".join(option for option, _ in question.choices)
         raise Refusal(f"这道{question.label}没有「{said[:20]}」这个答案{'，可写：' + can if can else ''}。")
@@ -87,7 +87,7 @@ def keys_of(question: Question) -> tuple[str, ...]:
     return question.accepted or (question.key,)
 
 
-def regrade(question: Question, amended: Amendment, choice: str | None, words: Words | None = None) -> Regrade:
+def regrade(question: Question, amended: Amendment, choice: str | None, words: Segmenter | None = None) -> Regrade:
     """What a place is worth by an amendment, worked out anew from what was chosen (None: left blank), never from an earlier mark."""
     if amended.way == "full":
         return Regrade(1000)
@@ -102,9 +102,9 @@ def _with_key(question: Question, key: str) -> Question:
     return replace(question, accepted=(key,)) if question.accepted else replace(question, key=key)
 
 
-def share(question: Question, choice: str, words: Words | None = None) -> int:
+def share(question: Question, choice: str, words: Segmenter | None = None) -> int:
     """Thousandths of the item that a choice earns; all of them only when it is right."""
-    mark = question.mark(choice, words=words)
+    mark = question.grade(choice, segment=words)
     return 1000 if mark.correct else min(999, round(mark.earned * 1000))
 
 

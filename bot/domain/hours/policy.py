@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from bot.domain.times import minutes_text
+from bot.domain.times import duration_text
 
 CATEGORY_LABELS = {
     "online": "在线学习",
@@ -116,9 +116,9 @@ def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
     """Seconds credited for one page: nothing below the floor, at most the ceiling (rule D2). `seen` and `expected` in whole seconds."""
     floor, ceiling = rule.number("page_floor") * expected, int(rule.number("page_ceiling") * expected)
     if seen < floor:
-        return PageCredit(seen, 0, f"停留 {minutes_text(seen)}，不足应读 {minutes_text(expected)}的三分之一，不计")
+        return PageCredit(seen, 0, f"停留 {duration_text(seen)}，不足应读 {duration_text(expected)}的三分之一，不计")
     if seen > ceiling:
-        return PageCredit(seen, ceiling, f"停留 {minutes_text(seen)}，按应读 {minutes_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶")
+        return PageCredit(seen, ceiling, f"停留 {duration_text(seen)}，按应读 {duration_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶")
     return PageCredit(seen, seen)
 
 
@@ -161,7 +161,7 @@ def grant(wanted: int, caps: Sequence[CreditCap]) -> CreditGrant:
     room = max(0, tightest.limit - tightest.used)
     if wanted <= room:
         return CreditGrant(wanted)
-    return CreditGrant(room, wanted - room, f"{tightest.name}已满，本次多出的 {minutes_text(wanted - room)}不计")
+    return CreditGrant(room, wanted - room, f"{tightest.name}已满，本次多出的 {duration_text(wanted - room)}不计")
 
 
 # ── Rule D11: quotas ──

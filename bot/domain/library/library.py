@@ -1,6 +1,7 @@
-"""The library: laws with their names and versions, law sets, lessons in pages, banks of questions.
+"""The library of what can be studied: laws, law sets, lessons, question banks, the working calendar and the packs for law days.
 
-Packs for law days, as their files say them: what an agency sends around a day of the year (bot/docs/rules.md A25).
+A pack is what an agency sends around one law day of the year (bot/docs/rules.md A25). Lesson pages are Markdown; this module also turns them into
+chat text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 
 from bot.domain.calendar import Calendar, OnHoliday
 from bot.domain.library.question import Question
+from bot.domain.people.person import EVERYBODY, TIERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,8 @@ class LawDayPack:
     items: tuple[PackItem, ...]
 
 
-EVERYBODY = "全员"
-TIERS = (EVERYBODY, "局党组", "领导干部", "公务员", "事业人员", "执法人员")
-SYLLABUS = "起步必学"
+LESSON_TIERS = (EVERYBODY, *TIERS)
+SYLLABUS_SET = "起步必学"
 COUNTRY = "中华人民共和国"
 
 
@@ -64,8 +65,8 @@ class LawVersion:
     valid_from: date | None = None
     valid_to: date | None = None
 
-    def in_force(self, on: date) -> bool:
-        return (self.valid_from or self.version) <= on and (self.valid_to is None or on < self.valid_to)
+    def in_force(self, day: date) -> bool:
+        return (self.valid_from or self.version) <= day and (self.valid_to is None or day < self.valid_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,12 @@ class Law:
     def names(self) -> tuple[str, ...]:
         return (self.title, self.short, *self.aliases)
 
-    def in_force(self, on: date) -> LawVersion | None:
+    def in_force(self, day: date) -> LawVersion | None:
         """The newest version in force on a day."""
-        return max((one for one in self.versions if one.in_force(on)), key=lambda one: one.version, default=None)
+        return max((version for version in self.versions if version.in_force(day)), key=lambda version: version.version, default=None)
 
     def version_of(self, version: date) -> LawVersion | None:
-        return next((one for one in self.versions if one.version == version), None)
+        return next((known for known in self.versions if known.version == version), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ class Lesson:
     def is_for(self, tier: str) -> bool:
         return EVERYBODY in self.tiers or tier in self.tiers
 
-    def in_force(self, on: date) -> bool:
-        return self.valid_from <= on and (self.valid_to is None or on < self.valid_to)
+    def in_force(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +152,18 @@ class Library:
 
     def resolve_law(self, name: str) -> Law | None:
         """The law that goes by a name: title, short title or alias, with or without 《》 and 中华人民共和国. A misnomer resolves to nothing."""
-        return self._law_names.get(folded_name(name))
+        return self._law_names.get(fold_name(name))
 
     def misnomer(self, name: str) -> Law | None:
         """The law that a wrong name is taken to mean; None when the name is not a known misnomer."""
-        return self._misnomers.get(folded_name(name))
+        return self._misnomers.get(fold_name(name))
 
     def resolve_set(self, name: str) -> LawSet | None:
-        return self._set_names.get(folded_name(name))
+        return self._set_names.get(fold_name(name))
 
     def resolve_bank(self, name: str) -> Bank | None:
         """A bank by id or title, with or without 题库 at its end."""
-        return self._bank_names.get(folded_name(name))
+        return self._bank_names.get(fold_name(name))
 
     def questions_of(self, name: str) -> tuple[Question, ...] | None:
         """The questions of a law, a set or a bank, in the order of the files; None when nothing goes by that name."""
@@ -171,52 +172,52 @@ class Library:
         if (law_set := self.resolve_set(name)) is not None:
             return tuple(question for short in law_set.laws for question in self._by_law.get(short, ()))
         if (bank := self.resolve_bank(name)) is not None:
-            return tuple(self.questions[one] for one in bank.questions)
+            return tuple(self.questions[question_id] for question_id in bank.questions)
         return None
 
-    def lessons_for(self, tier: str, on: date) -> tuple[Lesson, ...]:
+    def lessons_for(self, tier: str, day: date) -> tuple[Lesson, ...]:
         """The lessons for a tier that are in force on a day, in the order of the syllabus: laws as 起步必学 lists them, then by id."""
-        return tuple(lesson for lesson in self._in_order if lesson.is_for(tier) and lesson.in_force(on))
+        return tuple(lesson for lesson in self._in_order if lesson.is_for(tier) and lesson.in_force(day))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Every name of something that has questions, canonical form: for help and for suggesting the nearest."""
         laws = [law.short for law in self.laws.values() if self._by_law.get(law.short)]
-        sets = [one.name for one in self.sets.values() if any(self._by_law.get(short) for short in one.laws)]
+        sets = [law_set.name for law_set in self.sets.values() if any(self._by_law.get(short) for short in law_set.laws)]
         return tuple(dict.fromkeys(laws + sets + [bank.title for bank in self.banks.values()]))
 
     @cached_property
     def _law_names(self) -> dict[str, Law]:
-        return {folded_name(name): law for law in self.laws.values() for name in law.names}
+        return {fold_name(name): law for law in self.laws.values() for name in law.names}
 
     @cached_property
     def _misnomers(self) -> dict[str, Law]:
-        return {folded_name(name): law for law in self.laws.values() for name in law.misnomers}
+        return {fold_name(name): law for law in self.laws.values() for name in law.misnomers}
 
     @cached_property
     def _set_names(self) -> dict[str, LawSet]:
-        return {folded_name(name): one for one in self.sets.values() for name in (one.name, *one.aliases)}
+        return {fold_name(name): law_set for law_set in self.sets.values() for name in (law_set.name, *law_set.aliases)}
 
     @cached_property
     def _bank_names(self) -> dict[str, Bank]:
-        return {folded_name(name): bank for bank in self.banks.values() for name in (bank.title.removesuffix("题库"), bank.title, bank.id)}
+        return {fold_name(name): bank for bank in self.banks.values() for name in (bank.title.removesuffix("题库"), bank.title, bank.id)}
 
     @cached_property
     def _by_law(self) -> dict[str, tuple[Question, ...]]:
-        found: dict[str, list[Question]] = {}
+        by_law: dict[str, list[Question]] = {}
         for question in self.questions.values():
-            found.setdefault(question.law, []).append(question)
-        return {law: tuple(questions) for law, questions in found.items()}
+            by_law.setdefault(question.law, []).append(question)
+        return {law: tuple(questions) for law, questions in by_law.items()}
 
     @cached_property
     def _in_order(self) -> tuple[Lesson, ...]:
-        syllabus = self.sets.get(SYLLABUS)
+        syllabus = self.sets.get(SYLLABUS_SET)
         laws = syllabus.laws if syllabus else tuple(self.laws)
-        place = {short: number for number, short in enumerate(laws)}
-        return tuple(sorted(self.lessons.values(), key=lambda lesson: (place.get(lesson.law, len(place)), lesson.id)))
+        rank = {short: number for number, short in enumerate(laws)}
+        return tuple(sorted(self.lessons.values(), key=lambda lesson: (rank.get(lesson.law, len(rank)), lesson.id)))
 
 
-def folded_name(name: str) -> str:
+def fold_name(name: str) -> str:
     """A name as names are compared: width and case folded, without 《》, spaces and the country's name in front."""
     plain = re.sub(r"[\s《》<>〈〉「」“”\"]", "", unicodedata.normalize("NFKC", name)).casefold()
     return plain.removeprefix(COUNTRY) or plain
@@ -229,13 +230,13 @@ _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.{1,300}?)(?<=\S)\1")
 _LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)")
 
 
-def plain(page: str) -> str:
+def page_to_chat_text(page: str) -> str:
     """A page as chat text: headings in 【】, lists with dots, quotes in 「」, no marks of emphasis; paragraphs apart, lines of one joined."""
     blocks: list[tuple[str, str]] = []
     quoted = False
     for line in page.splitlines():
-        found = _BLOCK.match(line)
-        mark, text = ((found["mark"] or "").strip(), _inline(found["text"].strip())) if found else ("", "")
+        match = _BLOCK.match(line)
+        mark, text = ((match["mark"] or "").strip(), _strip_inline_marks(match["text"].strip())) if match else ("", "")
         if not text:
             blocks.append(("", ""))
         elif mark.startswith("#"):
@@ -250,25 +251,25 @@ def plain(page: str) -> str:
         elif mark:
             blocks.append(("item", f"{mark.rstrip('.)、')}. {text}"))
         elif blocks and blocks[-1][0] in ("text", "item", "quote"):
-            blocks[-1] = (blocks[-1][0], _joined(blocks[-1][1], text))
+            blocks[-1] = (blocks[-1][0], _join_lines(blocks[-1][1], text))
         else:
             blocks.append(("text", text))
         quoted = bool(blocks) and blocks[-1][0] == "quote"
-    return _laid_out(blocks)
+    return _join_blocks(blocks)
 
 
-def _inline(text: str) -> str:
+def _strip_inline_marks(text: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _EMPHASIS.sub(r"\2", text)
     return text.replace("`", "").replace("\\*", "*").replace("\\_", "_")
 
 
-def _joined(before: str, after: str) -> str:
+def _join_lines(before: str, after: str) -> str:
     """Two lines of a paragraph: a space between them only where both sides are Latin."""
     return f"{before} {after}" if before[-1:].isascii() and after[:1].isascii() else before + after
 
 
-def _laid_out(blocks: list[tuple[str, str]]) -> str:
+def _join_blocks(blocks: list[tuple[str, str]]) -> str:
     lines: list[str] = []
     before = ""
     for kind, text in blocks:
@@ -283,7 +284,7 @@ def _laid_out(blocks: list[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def expected_seconds(page: str, chars_a_minute: int = 400) -> int:
+def expected_reading_seconds(page: str, chars_a_minute: int = 400) -> int:
     """How long a page takes to read, in whole seconds, at least one: its characters as shown, spaces not counted."""
-    letters = sum(1 for char in plain(page) if not char.isspace())
+    letters = sum(1 for char in page_to_chat_text(page) if not char.isspace())
     return max(1, round(letters * 60 / chars_a_minute))

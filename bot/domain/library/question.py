@@ -1,8 +1,6 @@
-"""What all kinds of question have in common, what an answer earns, and the register of the kinds.
+"""The kinds of question: how a typed answer is understood, what it earns, and how a question is written to and read from JSON.
 
-The kinds of question: how an answer to each is heard, and what it earns.
-
-Questions as JSON keeps them: one version of a question is one row, told apart by its digest.
+Each version of a question is stored once; the SHA-256 of its canonical JSON tells versions apart.
 """
 
 from __future__ import annotations
@@ -16,17 +14,27 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
 
-from bot.domain.text.typed_answers import EVERYTHING, RIGHT, VERDICTS, WRONG, bare, folded, letters_of, normalised, written
+from bot.domain.text.typed_answers import (
+    ALL_OPTIONS,
+    JUDGEMENTS,
+    RIGHT,
+    WRONG,
+    fold_text,
+    normalise_answer,
+    parse_free_text,
+    parse_letters,
+    strip_answer,
+)
 
 BLANK = "____"
 
-Words = Callable[[str], Iterable[str]]
+Segmenter = Callable[[str], Iterable[str]]
 """A segmenter: a text in, its words out."""
 
 
 @dataclass(frozen=True, slots=True)
 class GradeRule:
-    """A numbered rule of marking. M1: a multiple choice short of an option and without a wrong one earns half."""
+    """A numbered rule of grading. M1 (bot/docs/rules.md): a multiple choice that lacks an option and has no wrong one earns half."""
 
     number: str = "M1"
     half_for_subset: bool = True
@@ -59,7 +67,7 @@ class Grade:
 
 @dataclass(frozen=True, kw_only=True)
 class Question(ABC):
-    """What all kinds have in common. `key` holds letters or 对/错, `accepted` the forms of a fill, `points` those of a short answer."""
+    """What all kinds of question have in common. `key` holds letters or 对/错, `accepted` the forms of a fill, `points` those of a short answer."""
 
     kind: ClassVar[str]
     label: ClassVar[str]
@@ -87,11 +95,11 @@ class Question(ABC):
 
     @property
     def choices(self) -> tuple[tuple[str, str], ...]:
-        """What can be chosen, as (what it is heard as, what it says); empty where an answer is written."""
+        """What can be chosen, as (the answer it stands for, its text); empty where an answer is written."""
         return self.options
 
     @property
-    def cited(self) -> str:
+    def citation(self) -> str:
         """Where the key stands: law, version, article, and the words it rests on; or the public document."""
         if self.source:
             named = self.article and self.article not in self.source
@@ -100,17 +108,17 @@ class Question(ABC):
         return f"依据：《{self.law}》{self.article}（{self.version} 版）{quoted}"
 
     @abstractmethod
-    def hear(self, text: str) -> str | None:
+    def parse_answer(self, text: str) -> str | None:
         """The choice a typed text stands for, in one canonical form; None when it is no answer to this kind of question."""
 
     @abstractmethod
-    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
-        """What a choice earns, as `hear` gave it. `words` is the segmenter that short answers are read with."""
+    def grade(self, choice: str, rule: GradeRule = M1, segment: Segmenter | None = None) -> Grade:
+        """What a choice earns, as `parse_answer` gave it. `segment` is the segmenter that short answers are read with."""
 
     def show(self, choice: str) -> str:
         """A choice as a person reads it: the option's letter and its words."""
-        said = dict(self.options)
-        return "\n".join(f"{letter}. {said[letter]}" for letter in choice if letter in said) or choice
+        texts = dict(self.options)
+        return "\n".join(f"{letter}. {texts[letter]}" for letter in choice if letter in texts) or choice
 
     def show_key(self) -> str:
         """The right answer as a person reads it."""
@@ -122,7 +130,7 @@ KINDS: dict[str, type[Question]] = {}
 _Q = TypeVar("_Q", bound=type[Question])
 
 
-def kind(name: str) -> Callable[[_Q], _Q]:
+def register_kind(name: str) -> Callable[[_Q], _Q]:
     """Registers a class as a kind of question under the name that files use."""
 
     def register(cls: _Q) -> _Q:
@@ -133,32 +141,32 @@ def kind(name: str) -> Callable[[_Q], _Q]:
     return register
 
 
-@kind("single")
+@register_kind("single")
 class Single(Question):
     """One option is right."""
 
     label = "单选题"
 
-    def hear(self, text: str) -> str | None:
-        said = letters_of(text, self.letters)
-        return said if said is not None and len(said) == 1 else None
+    def parse_answer(self, text: str) -> str | None:
+        letters = parse_letters(text, self.letters)
+        return letters if letters is not None and len(letters) == 1 else None
 
-    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+    def grade(self, choice: str, rule: GradeRule = M1, segment: Segmenter | None = None) -> Grade:
         return _all_or_nothing(choice == self.key, self.key)
 
 
-@kind("multiple")
+@register_kind("multiple")
 class Multiple(Question):
     """Two or more options are right."""
 
     label = "多选题"
 
-    def hear(self, text: str) -> str | None:
-        if bare(text) in EVERYTHING:
+    def parse_answer(self, text: str) -> str | None:
+        if strip_answer(text) in ALL_OPTIONS:
             return self.letters
-        return letters_of(text, self.letters)
+        return parse_letters(text, self.letters)
 
-    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+    def grade(self, choice: str, rule: GradeRule = M1, segment: Segmenter | None = None) -> Grade:
         chosen, right = set(choice), set(self.key)
         found = tuple(letter for letter in self.key if letter in chosen)
         missing = tuple(letter for letter in self.key if letter not in chosen)
@@ -168,7 +176,7 @@ class Multiple(Question):
         return Grade(False, Fraction(1, 2) if half else Fraction(0), found=found, missing=missing)
 
 
-@kind("judge")
+@register_kind("judge")
 class Judge(Question):
     """A sentence that holds or does not."""
 
@@ -178,46 +186,46 @@ class Judge(Question):
     def choices(self) -> tuple[tuple[str, str], ...]:
         return ((RIGHT, RIGHT), (WRONG, WRONG))
 
-    def hear(self, text: str) -> str | None:
-        return VERDICTS.get(bare(text))
+    def parse_answer(self, text: str) -> str | None:
+        return JUDGEMENTS.get(strip_answer(text))
 
-    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+    def grade(self, choice: str, rule: GradeRule = M1, segment: Segmenter | None = None) -> Grade:
         return _all_or_nothing(choice == self.key, self.key)
 
 
-@kind("fill")
+@register_kind("fill")
 class Fill(Question):
     """A word or a number is missing from the sentence; several forms of it may be accepted."""
 
     label = "填空题"
 
-    def hear(self, text: str) -> str | None:
-        return written(text)
+    def parse_answer(self, text: str) -> str | None:
+        return parse_free_text(text)
 
-    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
-        said = normalised(choice)
-        return _all_or_nothing(bool(said) and any(said == normalised(form) for form in self.accepted), self.show_key())
+    def grade(self, choice: str, rule: GradeRule = M1, segment: Segmenter | None = None) -> Grade:
+        answer = normalise_answer(choice)
+        return _all_or_nothing(bool(answer) and any(answer == normalise_answer(form) for form in self.accepted), self.show_key())
 
     def show_key(self) -> str:
         return self.accepted[0]
 
 
-@kind("short")
+@register_kind("short")
 class Short(Question):
     """An answer in sentences, read for its key points; what the machine finds is provisional until a person confirms it."""
 
     label = "简答题"
 
-    def hear(self, text: str) -> str | None:
-        return written(text)
+    def parse_answer(self, text: str) -> str | None:
+        return parse_free_text(text)
 
-    def mark(self, choice: str, rule: GradeRule = M1, words: Words | None = None) -> Grade:
+    def grade(self, choice: str, rule: GradeRule = M1, segment: Segmenter | None = None) -> Grade:
         # Repeating the question is no answer, though its words may be those of a point.
-        answer = folded(choice).replace(folded(self.stem), "")
-        heard = frozenset(words(answer)) if words else frozenset()
-        said = {point.say: any(_stands(folded(word), answer, heard, words) for word in point.words) for point in self.points}
-        found = tuple(say for say, is_found in said.items() if is_found)
-        missing = tuple(say for say, is_found in said.items() if not is_found)
+        answer = fold_text(choice).replace(fold_text(self.stem), "")
+        answer_words = frozenset(segment(answer)) if segment else frozenset()
+        is_covered = {point.say: any(_mentions(fold_text(word), answer, answer_words, segment) for word in point.words) for point in self.points}
+        found = tuple(sentence for sentence, covered in is_covered.items() if covered)
+        missing = tuple(sentence for sentence, covered in is_covered.items() if not covered)
         return Grade(not missing, Fraction(len(found), len(self.points)), provisional=True, found=found, missing=missing)
 
     def show_key(self) -> str:
@@ -228,16 +236,16 @@ def _all_or_nothing(correct: bool, key: str) -> Grade:
     return Grade(True, Fraction(1), found=(key,)) if correct else Grade(False, Fraction(0), missing=(key,))
 
 
-def _stands(word: str, text: str, heard: frozenset[str], words: Words | None) -> bool:
+def _mentions(word: str, text: str, text_words: frozenset[str], segment: Segmenter | None) -> bool:
     """True when the word is among the words of the text, or all its parts are (承担责任 in 承担侵权责任), or it stands in the text as written."""
     if not word:
         return False
-    if word in heard:
+    if word in text_words:
         return True
-    if words is not None:
-        parts = [part for part in words(word) if part.strip()]
+    if segment is not None:
+        parts = [part for part in segment(word) if part.strip()]
         # A part of one character (不, 应) says too little to find a point by.
-        if len(parts) > 1 and all(len(part) > 1 and part in heard for part in parts):
+        if len(parts) > 1 and all(len(part) > 1 and part in text_words for part in parts):
             return True
     return word in text
 
@@ -248,27 +256,27 @@ def question_body(question: Question) -> dict[str, Any]:
     for field in fields(question):
         value = getattr(question, field.name)
         if value != field.default:
-            body[field.name] = _plain(value)
+            body[field.name] = _json_value(value)
     return body
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, KeyPoint):
         return {"say": value.say, "words": list(value.words)}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_json_value(item) for item in value]
     return value.isoformat() if isinstance(value, date) else value
 
 
 def question_from_body(body: Mapping[str, Any]) -> Question:
     """The question again, equal to the one that was kept. Raises KeyError for a kind nobody registered, TypeError for a missing field."""
-    kept = dict(body)
-    cls = KINDS[kept.pop("kind")]
-    kept["version"] = date.fromisoformat(kept["version"])
-    kept["options"] = tuple((letter, said) for letter, said in kept.get("options", ()))
-    kept["accepted"] = tuple(kept.get("accepted", ()))
-    kept["points"] = tuple(KeyPoint(point["say"], tuple(point["words"])) for point in kept.get("points", ()))
-    return cls(**kept)
+    values = dict(body)
+    cls = KINDS[values.pop("kind")]
+    values["version"] = date.fromisoformat(values["version"])
+    values["options"] = tuple((letter, text) for letter, text in values.get("options", ()))
+    values["accepted"] = tuple(values.get("accepted", ()))
+    values["points"] = tuple(KeyPoint(point["say"], tuple(point["words"])) for point in values.get("points", ()))
+    return cls(**values)
 
 
 def canonical_question(body: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Statutes: a published text read into its articles, and whether a question rests on them."""
+"""Statutes: a published text is split into articles, and a question's evidence is looked up in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from bot.domain.library.question import Fill, Question
 from bot.domain.text import numbers
-from bot.domain.text.typed_answers import normalised
+from bot.domain.text.typed_answers import normalise_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class StatuteEdition:
     articles: Articles
     valid_from: date | None = None
 
-    def began(self) -> date:
+    def begins(self) -> date:
         return self.valid_from or self.version
 
 
@@ -77,47 +77,47 @@ def read_statute(text: str) -> dict[str, StatuteArticle]:
         line = raw.strip()
         if not line:
             continue
-        if _headed(line, headings):
-            _close(articles, label, lines)
+        if _take_heading(line, headings):
+            _finish_article(articles, label, lines)
             label = ""
-        elif (found := _begun(line, last)) is not None:
-            _close(articles, label, lines)
-            last, lines = found
+        elif (begun := _match_article_start(line, last)) is not None:
+            _finish_article(articles, label, lines)
+            last, lines = begun
             label = numbers.article_label(*last)
             articles[label] = StatuteArticle(label, "", " · ".join(headings[rank] for rank in sorted(headings)))
         elif label:
             lines.append(line)
-    _close(articles, label, lines)
+    _finish_article(articles, label, lines)
     return articles
 
 
-def _close(articles: dict[str, StatuteArticle], label: str, lines: list[str]) -> None:
+def _finish_article(articles: dict[str, StatuteArticle], label: str, lines: list[str]) -> None:
     if label:
         articles[label] = StatuteArticle(label, "\n".join(line for line in lines if line), articles[label].chapter)
 
 
-def _begun(line: str, last: tuple[int, int]) -> tuple[tuple[int, int], list[str]] | None:
-    found = _LABEL.fullmatch(line)
-    number = numbers.article_number(found.group(1)) if found else None
-    if found is None or number is None or number <= last:
+def _match_article_start(line: str, last: tuple[int, int]) -> tuple[tuple[int, int], list[str]] | None:
+    match = _LABEL.fullmatch(line)
+    number = numbers.article_number(match.group(1)) if match else None
+    if match is None or number is None or number <= last:
         return None
-    return number, [(found.group(2) or "").strip()]
+    return number, [(match.group(2) or "").strip()]
 
 
-def _headed(line: str, headings: dict[int, str]) -> bool:
+def _take_heading(line: str, headings: dict[int, str]) -> bool:
     """True for a heading, which then replaces those of its rank and clears those below. Its rank is in its words, not in the number of #."""
     marked = line.startswith("#")
-    said = re.sub(r"[#\s\u3000*]", "", line)
-    found = _HEADING.fullmatch(said)
+    heading = re.sub(r"[#\s\u3000*]", "", line)
+    match = _HEADING.fullmatch(heading)
     # Without # a heading is a short line, else it is a sentence that cites a chapter.
-    if found and (marked or (len(said) <= 30 and not re.search("[,,。;;、]", said))):
-        rank, name = _RANKS[found.group(1)], f"{said[: found.start(2)]} {found.group(2)}".strip()
-    elif said in _BARE_HEADINGS:
+    if match and (marked or (len(heading) <= 30 and not re.search("[,,。;;、]", heading))):
+        rank, name = _RANKS[match.group(1)], f"{heading[: match.start(2)]} {match.group(2)}".strip()
+    elif heading in _BARE_HEADINGS:
         headings.clear()
-        rank, name = _RANKS["章"], said
+        rank, name = _RANKS["章"], heading
     else:
         return marked
-    for lower in [one for one in headings if one >= rank]:
+    for lower in [other for other in headings if other >= rank]:
         del headings[lower]
     headings[rank] = name
     return True
@@ -126,15 +126,15 @@ def _headed(line: str, headings: dict[int, str]) -> bool:
 # ── Proving ──
 
 
-def folded(text: str) -> str:
+def fold_statute_text(text: str) -> str:
     """A text as texts are compared: editions of one law differ in width, quotation marks and spaces where nobody changed a word."""
     plain = unicodedata.normalize("NFKC", text)
-    for marks, one in (("“”„‟「」『』", '"'), ("‘’", "'"), ("〈", "<"), ("〉", ">"), ("—–―-", "-"), ("·•・", "·")):
-        plain = re.sub(f"[{marks}]", one, plain)
+    for marks, mark in (("“”„‟「」『』", '"'), ("‘’", "'"), ("〈", "<"), ("〉", ">"), ("—–―-", "-"), ("·•・", "·")):
+        plain = re.sub(f"[{marks}]", mark, plain)
     return re.sub(r"[\s*]", "", plain)
 
 
-def prove(question: Question, texts: Mapping[str, Sequence[StatuteEdition]], on: date, newest: date | None = None) -> CitationVerdict:
+def verify_citation(question: Question, texts: Mapping[str, Sequence[StatuteEdition]], day: date, newest: date | None = None) -> CitationVerdict:
     """Whether the question's evidence stands where it says, in the version it cites, and still holds on a day.
 
     `texts` are the editions at hand by the law's short title; `newest` is the version in force by the register, whether or not its text is at hand.
@@ -145,45 +145,49 @@ def prove(question: Question, texts: Mapping[str, Sequence[StatuteEdition]], on:
     cited = editions.get(question.version)
     if cited is None:
         return CitationVerdict(CitationFinding.UNVERIFIABLE, f"手头没有《{question.law}》{question.version}版的文本")
-    if (fault := _fault(question, cited)) is not None:
+    if (fault := _citation_fault(question, cited)) is not None:
         return CitationVerdict(CitationFinding.WRONG, fault)
-    later = max((one for one in editions.values() if one.version > cited.version and one.began() <= on), key=lambda one: one.version, default=None)
+    later = max(
+        (other for other in editions.values() if other.version > cited.version and other.begins() <= day),
+        key=lambda other: other.version,
+        default=None,
+    )
     if newest is not None and newest > (later or cited).version:
         return CitationVerdict(CitationFinding.UNVERIFIABLE, f"{question.version}版相符，但{newest}版已施行，手头没有其文本")
-    return CitationVerdict(CitationFinding.RIGHT, "与条文相符") if later is None else _still(question, later)
+    return CitationVerdict(CitationFinding.RIGHT, "与条文相符") if later is None else _verdict_by_later_edition(question, later)
 
 
-def _fault(question: Question, cited: StatuteEdition) -> str | None:
+def _citation_fault(question: Question, cited: StatuteEdition) -> str | None:
     where = f"《{question.law}》（{question.version}）"
-    label = _label(question)
+    label = _article_label(question)
     article = cited.articles.get(label)
     if article is None:
         return f"{where}没有{question.article}"
-    if folded(question.evidence) not in folded(article.text):
-        elsewhere = _places(question.evidence, cited)
+    if fold_statute_text(question.evidence) not in fold_statute_text(article.text):
+        elsewhere = _articles_containing(question.evidence, cited)
         return f"依据“{question.evidence}”不在{where}{label}中" + (f"，而在{elsewhere}" if elsewhere else "")
-    if isinstance(question, Fill) and not any(normalised(form) in normalised(article.text) for form in question.accepted):
+    if isinstance(question, Fill) and not any(normalise_answer(form) in normalise_answer(article.text) for form in question.accepted):
         return f"答案“{question.show_key()}”不在{where}{label}中"
     return None
 
 
-def _still(question: Question, later: StatuteEdition) -> CitationVerdict:
-    label = _label(question)
+def _verdict_by_later_edition(question: Question, later: StatuteEdition) -> CitationVerdict:
+    label = _article_label(question)
     article = later.articles.get(label)
-    if article is not None and folded(question.evidence) in folded(article.text):
+    if article is not None and fold_statute_text(question.evidence) in fold_statute_text(article.text):
         return CitationVerdict(CitationFinding.RIGHT, f"与条文相符，{later.version}版未改")
-    elsewhere = _places(question.evidence, later)
+    elsewhere = _articles_containing(question.evidence, later)
     if elsewhere:
         return CitationVerdict(CitationFinding.STALE, f"{later.version}版已施行，依据移到了{elsewhere}")
     return CitationVerdict(CitationFinding.STALE, f"{later.version}版已施行，其中没有“{question.evidence}”的原话")
 
 
-def _label(question: Question) -> str:
+def _article_label(question: Question) -> str:
     number = numbers.article_number(question.article)
     return question.article if number is None else numbers.article_label(*number)
 
 
-def _places(evidence: str, edition: StatuteEdition) -> str:
+def _articles_containing(evidence: str, edition: StatuteEdition) -> str:
     """Where else the words stand, at most three places."""
-    words = folded(evidence)
-    return "、".join([label for label, article in edition.articles.items() if words in folded(article.text)][:3])
+    words = fold_statute_text(evidence)
+    return "、".join([label for label, article in edition.articles.items() if words in fold_statute_text(article.text)][:3])

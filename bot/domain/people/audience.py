@@ -1,6 +1,6 @@
-"""What an audience is: leaves that say something of a person, joined by and, or and not; as a value and as JSON.
+"""Audiences: conditions on people joined by and, or and not, with their JSON form and their Chinese form.
 
-An audience as a Chinese line, and read from one: 单位=某局/办公室(含下级) 且 层级=公务员 且 非 标签=借调.
+The Chinese form is what administrators write and what is shown to them: 单位=某局/办公室（含下级） 且 层级=公务员 且 非 标签=借调.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from bot.domain.message import Refusal
 from bot.domain.people.person import EVERYBODY, TIERS, RoleName
 
-MOST_LEAVES = 60
-MOST_PEOPLE = 2000
-DEEPEST = 12
+MAX_LEAVES = 60
+MAX_PEOPLE = 2000
+MAX_DEPTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ Audience = Leaf | And | Or | Not
 _KEYS: Mapping[type[Leaf], str] = {
     TierIs: "tier", RoleIs: "role", TagIs: "tag", LessonNotDone: "lesson_not_done", ExamNotTaken: "exam_not_taken", ExamNotPassed: "exam_not_passed",
 }  # fmt: skip
-"""Of the leaves that hold one word."""
+"""JSON keys of the leaves that hold one word."""
 
 
 def audience_json(audience: Audience) -> dict[str, Any]:
@@ -126,18 +126,18 @@ def audience_json(audience: Audience) -> dict[str, Any]:
         case Not(part):
             return {"not": audience_json(part)}
         case And(parts):
-            return {"and": [audience_json(one) for one in parts]}
+            return {"and": [audience_json(part) for part in parts]}
         case Or(parts):
-            return {"or": [audience_json(one) for one in parts]}
+            return {"or": [audience_json(part) for part in parts]}
 
 
-_READ: Mapping[str, Callable[[Any, Mapping[str, Any]], Audience]] = {
+_READERS: Mapping[str, Callable[[Any, Mapping[str, Any]], Audience]] = {
     "all": lambda _, __: All(),
     "unit": lambda value, node: UnitIs(str(value), bool(node.get("deep", True))),
     "tier": lambda value, _: TierIs(str(value)),
     "role": lambda value, _: RoleIs(str(value)),
     "tag": lambda value, _: TagIs(str(value)),
-    "people": lambda value, _: PeopleAre(tuple(str(one) for one in value)),
+    "people": lambda value, _: PeopleAre(tuple(str(staff_no) for staff_no in value)),
     "hours_below": lambda value, _: HoursBelow(Fraction(str(value))),
     "lesson_not_done": lambda value, _: LessonNotDone(str(value)),
     "exam_not_taken": lambda value, _: ExamNotTaken(str(value)),
@@ -147,17 +147,17 @@ _READ: Mapping[str, Callable[[Any, Mapping[str, Any]], Audience]] = {
 
 def audience_from_json(node: Any, depth: int = 0) -> Audience:
     """The audience of a row or a request. Raises ValueError for what is none, or too large or deep to be meant."""
-    if not isinstance(node, dict) or depth > DEEPEST:
+    if not isinstance(node, dict) or depth > MAX_DEPTH:
         raise ValueError("not an audience")
     if "not" in node:
         return Not(audience_from_json(node["not"], depth + 1))
     for key, join in (("and", And), ("or", Or)):
         if key in node:
             parts = node[key]
-            if not isinstance(parts, list) or not parts or len(parts) > MOST_LEAVES:
+            if not isinstance(parts, list) or not parts or len(parts) > MAX_LEAVES:
                 raise ValueError("not an audience")
-            return join(tuple(audience_from_json(one, depth + 1) for one in parts))
-    for key, read in _READ.items():
+            return join(tuple(audience_from_json(part, depth + 1) for part in parts))
+    for key, read in _READERS.items():
         if key in node:
             return read(node[key], node)
     raise ValueError("not an audience")
@@ -166,37 +166,37 @@ def audience_from_json(node: Any, depth: int = 0) -> Audience:
 def leaves(audience: Audience) -> Iterator[Leaf]:
     match audience:
         case And(parts) | Or(parts):
-            for one in parts:
-                yield from leaves(one)
+            for part in parts:
+                yield from leaves(part)
         case Not(part):
             yield from leaves(part)
         case _:
             yield audience
 
 
-def mapped(audience: Audience, change: Callable[[Leaf], Audience]) -> Audience:
+def map_leaves(audience: Audience, change: Callable[[Leaf], Audience]) -> Audience:
     """The same expression with every leaf changed."""
     match audience:
         case And(parts):
-            return And(tuple(mapped(one, change) for one in parts))
+            return And(tuple(map_leaves(part, change) for part in parts))
         case Or(parts):
-            return Or(tuple(mapped(one, change) for one in parts))
+            return Or(tuple(map_leaves(part, change) for part in parts))
         case Not(part):
-            return Not(mapped(part, change))
+            return Not(map_leaves(part, change))
         case _:
             return change(audience)
 
 
-def limited(audience: Audience, roots: Sequence[str] | None) -> Audience:
+def limit_to_units(audience: Audience, roots: Sequence[str] | None) -> Audience:
     """The audience cut down to the subtrees of some units; None for no limit. An administrator reaches no further than that."""
-    if roots is None or lies_within(audience, roots):
+    if roots is None or lies_within_units(audience, roots):
         return audience
     bounds: tuple[Audience, ...] = tuple(UnitIs(root) for root in roots)
     bound = bounds[0] if len(bounds) == 1 else Or(bounds)
     return bound if isinstance(audience, All) else And((bound, audience))
 
 
-def lies_within(audience: Audience, roots: Sequence[str] | None) -> bool:
+def lies_within_units(audience: Audience, roots: Sequence[str] | None) -> bool:
     """Whether the expression itself says that nobody outside the subtrees can be in it."""
     if roots is None:
         return True
@@ -204,9 +204,9 @@ def lies_within(audience: Audience, roots: Sequence[str] | None) -> bool:
         case UnitIs(path, _):
             return any(path == root or path.startswith(f"{root}/") for root in roots)
         case And(parts):
-            return any(lies_within(one, roots) for one in parts)
+            return any(lies_within_units(part, roots) for part in parts)
         case Or(parts):
-            return all(lies_within(one, roots) for one in parts)
+            return all(lies_within_units(part, roots) for part in parts)
         case _:
             return False
 
@@ -214,19 +214,19 @@ def lies_within(audience: Audience, roots: Sequence[str] | None) -> bool:
 EXAMPLE = "全员；单位=某局/办公室（含下级） 且 层级=公务员 且 非 标签=借调；工号=1001、1002；学时低于=50%；未学=mfd-1191"
 _ROLES = {role.label: role.value for role in RoleName}
 _ROLE_LABELS = {role.value: role.label for role in RoleName}
-_WORDS = {"且": "and", "并且": "and", "和": "and", "或": "or", "或者": "or", "非": "not", "不是": "not", "除": "not"}
+_OPERATORS = {"且": "and", "并且": "and", "和": "and", "或": "or", "或者": "or", "非": "not", "不是": "not", "除": "not"}
 _LABELS: Mapping[type[Leaf], str] = {TierIs: "层级", TagIs: "标签", LessonNotDone: "未学", ExamNotTaken: "未考", ExamNotPassed: "未合格"}
 _TOKEN = re.compile(r"\s*(?:(?P<mark>[()])|(?P<leaf>[^\s()=]+\s*=\s*(?:「[^」]*」|[^\s()「」]+)(?:\((?:含下级|仅本级)\))?)|(?P<word>[^\s()=]+))")
-_LONGEST = 8000
+_MAX_CHARS = 8000
 
 
 def describe_audience(audience: Audience) -> str:
     """The line that `parse_audience` reads back."""
     match audience:
         case And(parts):
-            return " 且 ".join(_bracketed(one, (Or,)) for one in parts)
+            return " 且 ".join(_bracketed(part, (Or,)) for part in parts)
         case Or(parts):
-            return " 或 ".join(_bracketed(one, (And, Or)) for one in parts)
+            return " 或 ".join(_bracketed(part, (And, Or)) for part in parts)
         case Not(part):
             return f"非 {_bracketed(part, (And, Or, Not))}"
         case All():
@@ -256,40 +256,40 @@ def _percent(share: Fraction) -> str:
     return f"{percent.numerator}%" if percent.denominator == 1 else f"{float(percent):g}%"
 
 
-def parse_audience(said: str) -> Audience:
+def parse_audience(line: str) -> Audience:
     """The audience that a person wrote. Raises `Refusal` with an example for what cannot be read; names are looked up later, by rows."""
-    text = unicodedata.normalize("NFKC", said).strip()
-    if not text or len(text) > _LONGEST:
+    text = unicodedata.normalize("NFKC", line).strip()
+    if not text or len(text) > _MAX_CHARS:
         raise Refusal(f"请写明对象，例如：{EXAMPLE}。")
-    reader = _Reader(_tokens(text, said), said)
-    made = reader.either(0)
+    reader = _Reader(_tokenize(text, line), line)
+    audience = reader.parse_or(0)
     if reader.left:
-        raise _unread(said)
-    return made
+        raise _unreadable(line)
+    return audience
 
 
-def _tokens(text: str, said: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    place = 0
-    while place < len(text):
-        match = _TOKEN.match(text, place)
+def _tokenize(text: str, line: str) -> list[tuple[str, str]]:
+    tokens: list[tuple[str, str]] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
         if match is None:
-            raise _unread(said)
-        place = match.end()
+            raise _unreadable(line)
+        position = match.end()
         kind = str(match.lastgroup)
         value = match[kind]
-        found.append((_WORDS.get(value, "leaf") if kind == "word" else value if kind == "mark" else "leaf", value))
-        if len(found) > MOST_LEAVES * 4:
+        tokens.append((_OPERATORS.get(value, "leaf") if kind == "word" else value if kind == "mark" else "leaf", value))
+        if len(tokens) > MAX_LEAVES * 4:
             raise Refusal("对象的条件太多了，请改用单位或标签。")
-    return found
+    return tokens
 
 
 class _Reader:
     """Tokens from left to right: 或 binds loosest, then 且, then 非."""
 
-    def __init__(self, tokens: list[tuple[str, str]], said: str) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], line: str) -> None:
         self.left = tokens[::-1]
-        self.said = said
+        self.line = line
 
     def _next_is(self, kind: str) -> bool:
         if self.left and self.left[-1][0] == kind:
@@ -297,36 +297,36 @@ class _Reader:
             return True
         return False
 
-    def either(self, depth: int) -> Audience:
-        parts = [self.both(depth)]
+    def parse_or(self, depth: int) -> Audience:
+        parts = [self.parse_and(depth)]
         while self._next_is("or"):
-            parts.append(self.both(depth))
+            parts.append(self.parse_and(depth))
         return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
-    def both(self, depth: int) -> Audience:
-        parts = [self.one(depth)]
+    def parse_and(self, depth: int) -> Audience:
+        parts = [self.parse_term(depth)]
         # Two conditions side by side mean both: 层级=公务员 非 标签=借调.
         while self.left and (self._next_is("and") or self.left[-1][0] in ("leaf", "not", "(")):
-            parts.append(self.one(depth))
+            parts.append(self.parse_term(depth))
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
-    def one(self, depth: int) -> Audience:
-        if not self.left or depth > DEEPEST:
-            raise _unread(self.said)
+    def parse_term(self, depth: int) -> Audience:
+        if not self.left or depth > MAX_DEPTH:
+            raise _unreadable(self.line)
         kind, value = self.left.pop()
         if kind == "not":
-            return Not(self.one(depth + 1))
+            return Not(self.parse_term(depth + 1))
         if kind == "(":
-            inner = self.either(depth + 1)
+            inner = self.parse_or(depth + 1)
             if not self._next_is(")"):
-                raise _unread(self.said)
+                raise _unreadable(self.line)
             return inner
         if kind != "leaf":
-            raise _unread(self.said)
-        return _leaf(value, self.said)
+            raise _unreadable(self.line)
+        return _parse_leaf(value, self.line)
 
 
-def _leaf(text: str, said: str) -> Audience:
+def _parse_leaf(text: str, line: str) -> Audience:
     if text in (EVERYBODY, "所有人", "全体"):
         return All()
     key, equals, value = text.partition("=")
@@ -335,27 +335,27 @@ def _leaf(text: str, said: str) -> Audience:
         if value.endswith(mark):
             value, deep = value.removesuffix(mark), means
             if key.strip() != "单位":
-                raise _unread(said)
+                raise _unreadable(line)
     value = value.strip()
     quoted = value.startswith("「")
-    values = [value.strip("「」")] if quoted else [one for one in re.split(r"[、,]", value) if one]
-    make = _LEAVES.get(key.strip())
+    values = [value.strip("「」")] if quoted else [item for item in re.split(r"[、,]", value) if item]
+    make = _LEAF_PARSERS.get(key.strip())
     if not equals or not values or not all(values):
-        raise _unread(said)
+        raise _unreadable(line)
     if key.strip() == "工号":
-        if len(values) > MOST_PEOPLE:
-            raise Refusal(f"一次最多写 {MOST_PEOPLE} 个工号，请改用单位或标签。")
+        if len(values) > MAX_PEOPLE:
+            raise Refusal(f"一次最多写 {MAX_PEOPLE} 个工号，请改用单位或标签。")
         return PeopleAre(tuple(dict.fromkeys(values)))
     if key.strip() == "单位":
-        made: list[Audience] = [UnitIs(one.strip("/"), deep) for one in values]
+        alternatives: list[Audience] = [UnitIs(item.strip("/"), deep) for item in values]
     elif make is not None:
-        made = [make(one) for one in values]
+        alternatives = [make(item) for item in values]
     else:
-        raise _unread(said)
-    return made[0] if len(made) == 1 else Or(tuple(made))
+        raise _unreadable(line)
+    return alternatives[0] if len(alternatives) == 1 else Or(tuple(alternatives))
 
 
-def _tier(value: str) -> Audience:
+def _parse_tier(value: str) -> Audience:
     if value == EVERYBODY:
         return All()
     if value not in TIERS:
@@ -363,29 +363,29 @@ def _tier(value: str) -> Audience:
     return TierIs(value)
 
 
-def _role(value: str) -> Audience:
+def _parse_role(value: str) -> Audience:
     if value not in _ROLES:
         raise Refusal(f"没有「{value[:20]}」这个角色，可写：{'、'.join(_ROLES)}。")
     return RoleIs(_ROLES[value])
 
 
-def _below(value: str) -> Audience:
-    found = re.fullmatch(r"(?:应达)?(\d{1,3}(?:\.\d)?)%?", value)
-    if found is None or not 0 < Fraction(found[1]) <= 100:
+def _parse_hours_below(value: str) -> Audience:
+    match = re.fullmatch(r"(?:应达)?(\d{1,3}(?:\.\d)?)%?", value)
+    if match is None or not 0 < Fraction(match[1]) <= 100:
         raise Refusal("学时低于 应写成应达学时的百分比，例如 学时低于=50%。")
-    return HoursBelow(Fraction(found[1]) / 100)
+    return HoursBelow(Fraction(match[1]) / 100)
 
 
-_LEAVES: Mapping[str, Callable[[str], Audience]] = {
-    "层级": _tier,
-    "角色": _role,
+_LEAF_PARSERS: Mapping[str, Callable[[str], Audience]] = {
+    "层级": _parse_tier,
+    "角色": _parse_role,
     "标签": TagIs,
-    "学时低于": _below,
+    "学时低于": _parse_hours_below,
     "未学": LessonNotDone,
     "未考": ExamNotTaken,
     "未合格": ExamNotPassed,
 }
 
 
-def _unread(said: str) -> Refusal:
-    return Refusal(f"没有看懂对象「{said[:60]}」。可以写：{EXAMPLE}。")
+def _unreadable(line: str) -> Refusal:
+    return Refusal(f"没有看懂对象「{line[:60]}」。可以写：{EXAMPLE}。")

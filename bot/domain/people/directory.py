@@ -1,4 +1,4 @@
-"""What a platform's contacts say of an agency: departments and who is in them; bot/services/people/directory.py makes a roster of it."""
+"""A platform's contacts: departments and their members, from which bot/services/people/directory.py makes a roster."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DirectoryMember:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Everything that was read, whole: whoever reads it gives nothing when a page is missing."""
+    """A complete reading: when a page is missing, the reader raises instead of returning a part."""
 
     channel: str
     departments: tuple[Department, ...]

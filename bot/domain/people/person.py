@@ -1,9 +1,4 @@
-"""Who somebody is to us: a person on the roll, with a tier and what they may do.
-
-What a person may choose of what reaches them: the hour of the push, the quiet hours, the weekly digest, the channel that comes first.
-
-连续学法: how many working days in a row somebody finished the daily set; duty, leave and one bad day are forgiven (features.md S20).
-"""
+"""People as the agency knows them: tier, roles, absences, and what each has chosen about messages sent to them."""
 
 from __future__ import annotations
 
@@ -27,7 +22,7 @@ class Absence:
 
 
 class RoleName(StrEnum):
-    """What a command may ask of its sender; everybody on the roll is a learner."""
+    """What a command may ask of its sender; everybody on the roster is a learner."""
 
     LEARNER = "learner"
     ADMIN = "admin"
@@ -44,7 +39,7 @@ EVERYBODY = "全员"
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """The person a message comes from, as the hall knows them; `id` is the row, `staff_no` the name for people."""
+    """The person a message comes from; `id` is the key of the row, `staff_no` what people call it."""
 
     id: int
     staff_no: str
@@ -56,12 +51,12 @@ class Learner:
         return role in self.roles
 
 
-QUIET = ("20:00", "08:00")
+DEFAULT_QUIET_HOURS = ("20:00", "08:00")
 """When nothing is sent unless somebody chose otherwise (bot/docs/rules.md S28)."""
-LEAST_OPEN = 4 * 60
+MIN_OPEN_MINUTES = 4 * 60
 """Minutes of a day that have to stay open: duties still arrive."""
 CHANNELS = {"wecom": "企业微信", "dingtalk": "钉钉", "wechat": "微信", "zwding": "专有钉钉", "local": "网页"}
-_SAID = {"企业微信": "wecom", "企微": "wecom", "钉钉": "dingtalk", "微信": "wechat", "公众号": "wechat", "微信公众号": "wechat"} | {
+_CHANNEL_NAMES = {"企业微信": "wecom", "企微": "wecom", "钉钉": "dingtalk", "微信": "wechat", "公众号": "wechat", "微信公众号": "wechat"} | {
     "专有钉钉": "zwding", "浙政钉": "zwding", "网页": "local", "本地": "local",
 }  # fmt: skip
 _CLOCK = re.compile(r"(\d{1,2})[:.点](\d{2})?分?")
@@ -70,7 +65,7 @@ _SPAN = re.compile(r"\s*(.+?)\s*(?:-|–|—|~|到|至)\s*(.+?)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One person's choices; None and "" are the house's default. Times are HH:MM in Asia/Shanghai; quiet hours may pass midnight."""
+    """One person's choices; None and "" stand for the default. Times are HH:MM in Asia/Shanghai; quiet hours may pass midnight."""
 
     push_at: str | None = None
     quiet_from: str | None = None
@@ -80,48 +75,48 @@ class Preference:
 
     @property
     def quiet(self) -> tuple[str, str]:
-        return self.quiet_from or QUIET[0], self.quiet_to or QUIET[1]
+        return self.quiet_from or DEFAULT_QUIET_HOURS[0], self.quiet_to or DEFAULT_QUIET_HOURS[1]
 
     def is_quiet(self, clock: str) -> bool:
         """Whether HH:MM lies in the quiet hours; their end does not."""
-        return within(clock, *self.quiet)
+        return clock_within(clock, *self.quiet)
 
 
-def within(clock: str, first: str, last: str) -> bool:
+def clock_within(clock: str, first: str, last: str) -> bool:
     """Whether HH:MM lies in [first, last), over midnight when `last` is the earlier."""
     return first <= clock < last if first <= last else clock >= first or clock < last
 
 
-def read_clock(said: str) -> str:
+def parse_clock(text: str) -> str:
     """8:30, 8点30, 08：30 as 08:30. Raises `Refusal`."""
-    found = _CLOCK.fullmatch(said.strip().replace("：", ":"))
+    match = _CLOCK.fullmatch(text.strip().replace("：", ":"))
     try:
-        if found is None:
-            raise ValueError(said)
-        return time(int(found[1]), int(found[2] or 0)).strftime("%H:%M")
+        if match is None:
+            raise ValueError(text)
+        return time(int(match[1]), int(match[2] or 0)).strftime("%H:%M")
     except ValueError:
-        raise Refusal(f"「{said[:20]}」不是时间，应写作 08:30。") from None
+        raise Refusal(f"「{text[:20]}」不是时间，应写作 08:30。") from None
 
 
-def read_span(said: str) -> tuple[str, str]:
+def parse_clock_span(text: str) -> tuple[str, str]:
     """20:00-08:00. Raises `Refusal` for what is no span, or leaves less than four hours of a day."""
-    found = _SPAN.fullmatch(said)
-    if found is None:
-        raise Refusal(f"「{said[:20]}」不是时段，应写作 20:00-08:00。")
-    first, last = read_clock(found[1]), read_clock(found[2])
-    if first == last or 24 * 60 - _minutes(first, last) < LEAST_OPEN:
-        raise Refusal(f"免打扰最长 {24 - LEAST_OPEN // 60} 小时，每天至少留出 {LEAST_OPEN // 60} 小时接收通知。")
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise Refusal(f"「{text[:20]}」不是时段，应写作 20:00-08:00。")
+    first, last = parse_clock(match[1]), parse_clock(match[2])
+    if first == last or 24 * 60 - _minutes_between(first, last) < MIN_OPEN_MINUTES:
+        raise Refusal(f"免打扰最长 {24 - MIN_OPEN_MINUTES // 60} 小时，每天至少留出 {MIN_OPEN_MINUTES // 60} 小时接收通知。")
     return first, last
 
 
-def _minutes(first: str, last: str) -> int:
-    begin, end = (int(one[:2]) * 60 + int(one[3:]) for one in (first, last))
+def _minutes_between(first: str, last: str) -> int:
+    begin, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in (first, last))
     return (end - begin) % (24 * 60)
 
 
-def read_channel(said: str) -> str:
+def parse_channel(text: str) -> str:
     """企业微信 as wecom. Raises `Refusal`."""
-    found = _SAID.get(said.strip())
-    if found is None:
-        raise Refusal(f"没有「{said[:20]}」这个渠道，可选：{'、'.join(CHANNELS.values())}、默认。")
-    return found
+    channel = _CHANNEL_NAMES.get(text.strip())
+    if channel is None:
+        raise Refusal(f"没有「{text[:20]}」这个渠道，可选：{'、'.join(CHANNELS.values())}、默认。")
+    return channel

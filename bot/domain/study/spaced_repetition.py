@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import fsrs
 
-from bot.domain.library.library import expected_seconds
+from bot.domain.library.library import expected_reading_seconds
 from bot.domain.library.question import Question
 from bot.domain.times import day_of
 
@@ -46,7 +46,7 @@ class MemoryCard:
 def slow_after(question: Question) -> int:
     """Seconds from the moment the question was put, after which a right answer to it counts as slow (Hard)."""
     text = "".join((question.stem, *(said for _, said in question.choices)))
-    return SLOW_FACTOR * expected_seconds(text) + SLOW_ALLOWANCE
+    return SLOW_FACTOR * expected_reading_seconds(text) + SLOW_ALLOWANCE
 
 
 def grade_answer(question: Question, seconds: float | None, *, correct: bool) -> Rating:

@@ -1,4 +1,4 @@
-"""Chinese numerals as statutes write them, and back: 第一百二十三条 is 123."""
+"""Chinese numerals as statutes write them, converted both ways: 第一百二十三条 is 123."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 DIGITS = "零一二三四五六七八九"
-LARGEST = 10**12
+UPPER_BOUND = 10**12
 
 _VALUES = {char: value for value, char in enumerate(DIGITS)} | {"〇": 0, "○": 0, "两": 2}
 _WRITTEN = "零〇○一二三四五六七八九两十百千万亿廿卅"
@@ -20,27 +20,27 @@ _ARTICLE = re.compile(rf"第({_PART})条(?:之({_PART}))?")
 
 def to_chinese(number: int) -> str:
     """123 as 一百二十三, 15 as 十五, 1001 as 一千零一. Raises ValueError below 0 and from 10^12 on."""
-    if not 0 <= number < LARGEST:
+    if not 0 <= number < UPPER_BOUND:
         raise ValueError(f"no numeral for {number}")
     if number == 0:
         return DIGITS[0]
-    said, rest = "", number
+    numeral, rest = "", number
     for unit, size in (("亿", 10**8), ("万", 10**4), ("", 1)):
         section, rest = divmod(rest, size)
         if section:
-            said += ("零" if said and section < 1000 else "") + _section(section) + unit
-    return said.removeprefix("一") if said.startswith("一十") else said
+            numeral += ("零" if numeral and section < 1000 else "") + _section_to_chinese(section) + unit
+    return numeral.removeprefix("一") if numeral.startswith("一十") else numeral
 
 
-def _section(number: int) -> str:
+def _section_to_chinese(number: int) -> str:
     """1 to 9999, with 一十 written out."""
-    said, gap = "", False
+    numeral, gap = "", False
     for unit, size in (("千", 1000), ("百", 100), ("十", 10), ("", 1)):
         digit = number // size % 10
         if digit:
-            said += ("零" if gap and said else "") + DIGITS[digit] + unit
+            numeral += ("零" if gap and numeral else "") + DIGITS[digit] + unit
         gap = digit == 0
-    return said
+    return numeral
 
 
 def to_int(text: str) -> int | None:
@@ -52,70 +52,70 @@ def to_int(text: str) -> int | None:
         return None
     if all(char in _VALUES for char in folded):
         return int("".join(str(_VALUES[char]) for char in folded)) if len(folded) <= 12 else None
-    plain = _plain(folded)
-    total = _read(plain)
-    if total is None or total >= LARGEST:
+    plain = _canonical_numerals(folded)
+    total = _numeral_to_int(plain)
+    if total is None or total >= UPPER_BOUND:
         return None
     # Only what would be written this way counts: 一百二 may mean 120 or 102, so it means nothing here.
     return total if to_chinese(total) == (plain.removeprefix("一") if plain.startswith("一十") else plain) else None
 
 
-def _plain(text: str) -> str:
+def _canonical_numerals(text: str) -> str:
     for written, meant in (("廿", "二十"), ("卅", "三十"), ("两", "二"), ("〇", "零"), ("○", "零"), ("百十", "百一十")):
         text = text.replace(written, meant)
     return text
 
 
-def _read(text: str) -> int | None:
+def _numeral_to_int(text: str) -> int | None:
     total = 0
     for unit, size in (("亿", 10**8), ("万", 10**4)):
-        head, found, tail = text.partition(unit)
-        if found:
-            section = _read_section(head)
+        head, separator, tail = text.partition(unit)
+        if separator:
+            section = _section_to_int(head)
             if section is None:
                 return None
             total, text = total + section * size, tail
     if not text:
         return total or None
-    section = _read_section(text)
+    section = _section_to_int(text)
     return None if section is None else total + section
 
 
-def _read_section(text: str) -> int | None:
-    found = _SECTION.fullmatch(text)
-    if found is None or not text:
+def _section_to_int(text: str) -> int | None:
+    match = _SECTION.fullmatch(text)
+    if match is None or not text:
         return None
-    thousands, hundreds, tens, ten, ones = found.groups()
+    thousands, hundreds, tens, ten, ones = match.groups()
     tens_value = (_VALUES[tens] if tens else 1) if ten else 0
     return sum(_VALUES[digit] * size for digit, size in ((thousands, 1000), (hundreds, 100), (ones, 1)) if digit) + tens_value * 10 or None
 
 
-def arabic(text: str) -> str:
+def to_arabic(text: str) -> str:
     """The text with its Chinese numerals in digits: 十五日 as 15日, 五万元 and 5万元 as 50000元, 百分之三十 as 30%, 三分之二 as 2/3."""
-    text = _RUN.sub(lambda run: _digits(run.group()), re.sub("百分之", "%之", text))
-    text = _MIXED.sub(_multiplied, text)
+    text = _RUN.sub(lambda run: _run_to_digits(run.group()), re.sub("百分之", "%之", text))
+    text = _MIXED.sub(_expand_multiplier, text)
     text = re.sub(r"%之(\d{1,15}(?:\.\d{1,15})?)", r"\1%", text).replace("%之", "百分之")
     return re.sub(r"(?<!\d)(\d{1,15})分之(\d{1,15})", r"\2/\1", text)
 
 
-def _digits(run: str) -> str:
+def _run_to_digits(run: str) -> str:
     value = to_int(run)
     return run if value is None else str(value)
 
 
-def _multiplied(found: re.Match[str]) -> str:
-    whole, _, part = found.group(1).partition(".")
-    zeros = {"万": 4, "亿": 8}[found.group(2)]
-    return str(int(whole + part.ljust(zeros, "0"))) if len(part) <= zeros and len(whole) <= 12 else found.group()
+def _expand_multiplier(match: re.Match[str]) -> str:
+    whole, _, part = match.group(1).partition(".")
+    zeros = {"万": 4, "亿": 8}[match.group(2)]
+    return str(int(whole + part.ljust(zeros, "0"))) if len(part) <= zeros and len(whole) <= 12 else match.group()
 
 
 def article_number(label: str) -> tuple[int, int] | None:
     """(123, 0) for 第一百二十三条 or 第123条, (120, 1) for 第一百二十条之一; None when the text is not an article's label and nothing else."""
-    found = _ARTICLE.fullmatch(re.sub(r"\s", "", unicodedata.normalize("NFKC", label)))
-    if found is None:
+    match = _ARTICLE.fullmatch(re.sub(r"\s", "", unicodedata.normalize("NFKC", label)))
+    if match is None:
         return None
-    number, branch = to_int(found.group(1)), 0 if found.group(2) is None else to_int(found.group(2))
-    return None if not number or branch is None or (found.group(2) and not branch) else (number, branch)
+    number, branch = to_int(match.group(1)), 0 if match.group(2) is None else to_int(match.group(2))
+    return None if not number or branch is None or (match.group(2) and not branch) else (number, branch)
 
 
 def article_label(number: int, branch: int = 0) -> str:

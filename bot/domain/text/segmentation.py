@@ -1,7 +1,7 @@
-"""Words: Chinese text cut into words with jieba, loaded when first needed.
+"""Chinese text cut into words with jieba, whose dictionary is loaded on first use.
 
-The dictionary takes about a second, so the start calls `warm` in a thread. jieba would keep a marshalled copy in the shared temporary folder,
-where another user of the machine could plant one of his own; ours is built in a private folder that is gone when it has been read.
+Loading takes about a second, so the app calls `load_dictionary` in a thread at start. jieba would cache a marshalled copy in the shared temporary
+folder, where another user of the machine could plant a file; here the cache is written to a private folder and removed after loading.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def load_dictionary() -> None:
     global _tokenizer
     with _lock:
         if _tokenizer is None:
-            _tokenizer = _loaded()
+            _tokenizer = _build_tokenizer()
 
 
 def cut_words(text: str) -> list[str]:
@@ -32,7 +32,7 @@ def cut_words(text: str) -> list[str]:
     return [word for word in _tokenizer.cut(text) if any(unicodedata.category(char)[0] in "LN" for char in word)]
 
 
-def _loaded() -> Any:
+def _build_tokenizer() -> Any:
     with warnings.catch_warnings():
         # jieba 0.42.1 writes regular expressions without raw strings and asks for pkg_resources where setuptools stands; both only warn at import.
         for message in (".*invalid escape sequence", "pkg_resources is deprecated", "Deprecated call to `pkg_resources"):

@@ -1,4 +1,4 @@
-"""How typed text is heard: the letters, judgements and words in what people really write on a phone."""
+"""Answers typed in chat, reduced to option letters, right-or-wrong judgements or comparable words."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from bot.domain.text import numbers
 
 RIGHT, WRONG = "对", "错"
 
-LONGEST_ANSWER = 2000
+MAX_ANSWER_CHARS = 2000
 
 _PREFIX = re.compile(r"^(?:我|就)?(?:的?答案是?|选项|选择?|回答|答)[::\s]*")
 _EDGES = " \t\r\n.。,,、;;:::!!??()()[]【】「」“”\"'‘’<>《》"
 _SUFFIX = re.compile(r"(?:选项|项|吧|的)$")
-_BETWEEN = re.compile(r"[\s,、;/+&|.和与及-]")
-EVERYTHING = frozenset({"全选", "都选", "全部", "全对", "都对", "选全部"})
+_SEPARATORS = re.compile(r"[\s,、;/+&|.和与及-]")
+ALL_OPTIONS = frozenset({"全选", "都选", "全部", "全对", "都对", "选全部"})
 
-VERDICTS = dict.fromkeys(("对", "正确", "是", "T", "TRUE", "Y", "YES", "√", "✓", "✔", "☑", "✅", "⭕", "A", "没错", "OK"), RIGHT) | dict.fromkeys(
+JUDGEMENTS = dict.fromkeys(("对", "正确", "是", "T", "TRUE", "Y", "YES", "√", "✓", "✔", "☑", "✅", "⭕", "A", "没错", "OK"), RIGHT) | dict.fromkeys(
     ("错", "错误", "否", "F", "FALSE", "N", "NO", "×", "✗", "✘", "✕", "✖", "❌", "X", "B", "不对", "不正确", "不是"), WRONG
 )
 
 
-def _visible(text: str) -> str:
+def _strip_invisible(text: str) -> str:
     """The text without what nobody sees: control and format characters (zero width, direction, variation), and halves of surrogate pairs."""
     return "".join(
         char for char in text if char in "\n\t" or (unicodedata.category(char) not in ("Cc", "Cf", "Cs") and char not in "\ufe0e\ufe0f\u20e3")
     )
 
 
-def bare(text: str) -> str:
+def strip_answer(text: str) -> str:
     """A short answer down to what counts in it: full width folded, capitals, no prefix (选, 答案), no punctuation around it."""
-    return _bare(text) if len(text) <= 40 else ""
+    return _strip_answer(text) if len(text) <= 40 else ""
 
 
 @lru_cache(maxsize=4096)
-def _bare(text: str) -> str:
+def _strip_answer(text: str) -> str:
     # Most people say the same few things: B, 对, AC.
-    said = unicodedata.normalize("NFKC", _visible(text)).upper().strip(_EDGES)
-    said = _PREFIX.sub("", said).strip(_EDGES)
-    return _SUFFIX.sub("", said).strip(_EDGES) if len(said) > 1 else said
+    answer = unicodedata.normalize("NFKC", _strip_invisible(text)).upper().strip(_EDGES)
+    answer = _PREFIX.sub("", answer).strip(_EDGES)
+    return _SUFFIX.sub("", answer).strip(_EDGES) if len(answer) > 1 else answer
 
 
-def letters_of(text: str, known: str) -> str | None:
+def parse_letters(text: str, known: str) -> str | None:
     """The options named in the text, sorted, each once; numbers count from 1 = A. None when anything else is said or an option does not exist."""
-    said = _BETWEEN.sub("", bare(text))
-    if said.isascii() and said.isdigit():
-        if not all(0 < int(digit) <= len(known) for digit in said):
+    letters = _SEPARATORS.sub("", strip_answer(text))
+    if letters.isascii() and letters.isdigit():
+        if not all(0 < int(digit) <= len(known) for digit in letters):
             return None
-        said = "".join(known[int(digit) - 1] for digit in said)
-    if not said or any(letter not in known for letter in said):
+        letters = "".join(known[int(digit) - 1] for digit in letters)
+    if not letters or any(letter not in known for letter in letters):
         return None
-    return "".join(sorted(set(said)))
+    return "".join(sorted(set(letters)))
 
 
-def written(text: str) -> str | None:
-    said = _visible(text).strip()
-    return said if said and len(said) <= LONGEST_ANSWER else None
+def parse_free_text(text: str) -> str | None:
+    answer = _strip_invisible(text).strip()
+    return answer if answer and len(answer) <= MAX_ANSWER_CHARS else None
 
 
 _NUMBERED = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(?:题\s*[::,,、.]?|[::、,.)]|\s)?\s*(\S.*)", re.DOTALL)
@@ -69,26 +69,26 @@ def parse_numbered(text: str) -> tuple[int, str] | None:
 
     Without 题 only letters and judgements count, so that 15日 and “1. 先核对…” stay answers and do not become those of questions 15 and 1.
     """
-    said = unicodedata.normalize("NFKC", _visible(text)).strip()
-    found = _NUMBERED.fullmatch(said) if len(said) <= LONGEST_ANSWER else None
-    if found is None:
+    typed = unicodedata.normalize("NFKC", _strip_invisible(text)).strip()
+    match = _NUMBERED.fullmatch(typed) if len(typed) <= MAX_ANSWER_CHARS else None
+    if match is None:
         return None
-    number, answer = numbers.to_int(found.group(1)), found.group(2).strip()
-    between = said[found.end(1) : found.start(2)]
-    if not number or number > 999 or (said.startswith("第") and "题" not in between):
+    number, answer = numbers.to_int(match.group(1)), match.group(2).strip()
+    separator = typed[match.end(1) : match.start(2)]
+    if not number or number > 999 or (typed.startswith("第") and "题" not in separator):
         return None
-    return (number, answer) if "题" in between or (said[0].isdigit() and _SHORT_ANSWER.fullmatch(answer)) else None
+    return (number, answer) if "题" in separator or (typed[0].isdigit() and _SHORT_ANSWER.fullmatch(answer)) else None
 
 
-_KEPT = re.compile(r"(?<=\d)[./](?=\d)|%")
+_MEANINGFUL_PUNCTUATION = re.compile(r"(?<=\d)[./](?=\d)|%")
 
 
-def normalised(text: str) -> str:
+def normalise_answer(text: str) -> str:
     """A filled-in word as it is compared: width and case folded, numerals in digits (十五日 as 15日), no spaces, no punctuation."""
-    said = numbers.arabic(re.sub(r"(?<=\d),(?=\d{3})", "", folded(text)))
-    kept = {found.start() for found in _KEPT.finditer(said)}
-    return "".join(char for place, char in enumerate(said) if place in kept or unicodedata.category(char)[0] not in "PSZ")
+    answer = numbers.to_arabic(re.sub(r"(?<=\d),(?=\d{3})", "", fold_text(text)))
+    kept_places = {match.start() for match in _MEANINGFUL_PUNCTUATION.finditer(answer)}
+    return "".join(char for place, char in enumerate(answer) if place in kept_places or unicodedata.category(char)[0] not in "PSZ")
 
 
-def folded(text: str) -> str:
-    return re.sub(r"\s", "", unicodedata.normalize("NFKC", _visible(text)).casefold())
+def fold_text(text: str) -> str:
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", _strip_invisible(text)).casefold())

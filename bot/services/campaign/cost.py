@@ -40,7 +40,7 @@ def schedule_cost(
         occurrences = 0
     messages_each = 1 if content is None else messages_per_person(content)
     return quota_cost(
-        session, audience.by_channel(session, invited), now, messages=messages_each, times_a_month=max(1, occurrences), limits=catalog.limits
+        session, audience.count_by_channel(session, invited), now, messages=messages_each, times_a_month=max(1, occurrences), limits=catalog.limits
     )
 
 

@@ -15,7 +15,7 @@ from bot.domain.campaign.campaign import MISSED_LABELS, STATE_LABELS, Author, Ca
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule, describe_schedule, due_between, next_due, without_date, without_series
 from bot.domain.message import Refusal
-from bot.domain.people.audience import Audience, describe_audience, lies_within, limited
+from bot.domain.people.audience import Audience, describe_audience, lies_within_units, limit_to_units
 from bot.domain.people.person import Learner
 from bot.domain.times import day_of
 from bot.services.campaign.cost import schedule_cost
@@ -49,14 +49,14 @@ def author_of(session: Session, learner: Learner, via: str) -> Author:
 def require_campaign(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:
     """A campaign that an administrator may see and steer. One that reaches beyond their units is refused like one that does not exist."""
     campaign = campaign_rows.get_locked(session, campaign_id) if hold else campaign_rows.get(session, campaign_id)
-    if campaign is None or not lies_within(campaign.audience, author.roots):
+    if campaign is None or not lies_within_units(campaign.audience, author.roots):
         raise Refusal(f"没有编号为 {campaign_id} 的活动。发送「活动」看列表。")
     return campaign
 
 
 def visible_campaigns(session: Session, author: Author) -> list[Campaign]:
     """The campaigns of an administrator, newest first, without those that the service made by itself."""
-    return [campaign for campaign in campaign_rows.all_campaigns(session) if lies_within(campaign.audience, author.roots)]
+    return [campaign for campaign in campaign_rows.all_campaigns(session) if lies_within_units(campaign.audience, author.roots)]
 
 
 # ── Before ──
@@ -64,7 +64,7 @@ def visible_campaigns(session: Session, author: Author) -> list[Campaign]:
 
 def reachable_audience(session: Session, author: Author, audience: Audience) -> Audience:
     """The audience with full unit names, cut down to what the author reaches. Raises `Refusal` for names that nobody has."""
-    return limited(people_audience.resolved(session, audience), author.roots)
+    return limit_to_units(people_audience.resolve(session, audience), author.roots)
 
 
 def preview(
@@ -78,9 +78,9 @@ def preview(
 ) -> CampaignPreview:
     """What would happen if it began now, at the cost of one plain message each where the content is not known yet; writes nothing."""
     evaluated = people_audience.evaluate(session, audience, day_of(now), now)
-    shown = people_audience.named(session, evaluated.people[:NAMES_SHOWN])
+    shown = people_audience.list_people(session, evaluated.people[:NAMES_SHOWN])
     reasons = dict(evaluated.excluded)
-    excluded = tuple((staff_no, name, reasons[person_id]) for person_id, staff_no, name in people_audience.named(session, list(reasons)))
+    excluded = tuple((staff_no, name, reasons[person_id]) for person_id, staff_no, name in people_audience.list_people(session, list(reasons)))
     due, unknown = next_due(schedule, now, calendar, DUE_SHOWN)
     asks = str(unknown) if unknown is not None else ""
     names = tuple(name for _, _, name in shown)

@@ -94,7 +94,7 @@ def notify_missed(session: Session, missed: Sequence[FiredCampaign], now: dateti
 
 def notify_calendar(session: Session, calendar: Calendar, now: datetime) -> None:
     """Once a week, as long as a year is asked for, whoever ticks first."""
-    text = calendar_values.warning(calendar, day_of(now))
+    text = calendar_values.missing_year_warning(calendar, day_of(now))
     if not text:
         return
     week = day_of(now).isocalendar()

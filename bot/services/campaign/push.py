@@ -79,7 +79,7 @@ def send_trial(session: Session, author: Author, campaign_id: int, person_id: in
     It is sent at once by the delivery worker, within the quotas like anything else, and answers to an occurrence of its own.
     """
     name, content, _ = _next_content(session, campaign_id, person_id)
-    channels = [channel_name for channel_name in accounts.preferred_channels(session, person_id) if channel_name != besides]
+    channels = [channel_name for channel_name in accounts.bound_channels(session, person_id) if channel_name != besides]
     for channel in channels:
         rule = {**TRIAL_RULE, "channels": [channel]}
         title = f"试发：{name}"[:80]
@@ -93,7 +93,7 @@ def send_trial(session: Session, author: Author, campaign_id: int, person_id: in
 
 def _next_content(session: Session, campaign_id: int, person_id: int) -> tuple[str, CampaignContent, Learner]:
     campaign = campaign_rows.get(session, campaign_id)
-    person = people_audience.person(session, person_id)
+    person = people_audience.get_person(session, person_id)
     if campaign is None or person is None:
         raise Refusal(f"没有编号为 {campaign_id} 的活动，或没有这个人。")
     content = campaign.content

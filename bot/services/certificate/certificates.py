@@ -57,7 +57,7 @@ def facts_of(
     session: Session, person_id: int, kind: str, title: str, day: date, *, result: str = "", hours: str = "", name: str = "", issuer: str = ""
 ) -> CertificateFacts:
     """What a certificate of a person would state: the name and the unit of that day from the roll, the head of the tree as issuer unless named."""
-    path = next(iter(roster.units_of(session, person_id, day)), "")
+    path = next(iter(roster.unit_paths_of(session, person_id, day)), "")
     head, _, rest = path.partition("/")
     unit = rest if len(rest) <= LONGEST_UNIT else rest.rpartition("/")[2]
     return CertificateFacts(

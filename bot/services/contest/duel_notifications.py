@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest import duel as contest_duel
-from bot.domain.times import minutes_text
+from bot.domain.times import duration_text
 from bot.storage.contest import duels
 from bot.storage.contest.duels import Duel, DuelPlayer
 from bot.storage.delivery import reminders
@@ -65,7 +65,7 @@ def _said(session: Session, duel: Duel, person_id: int, news: str, now: datetime
 
 
 def _minutes(span: timedelta) -> str:
-    return minutes_text(int(span.total_seconds()))
+    return duration_text(int(span.total_seconds()))
 
 
 def why_off(duel: Duel, everybody: Sequence[DuelPlayer]) -> str:
@@ -91,4 +91,4 @@ def results(everybody: Sequence[DuelPlayer], person_id: int) -> list[str]:
 
 
 def _came_out(one: DuelPlayer) -> str:
-    return f"对 {one.correct} 题，{minutes_text(one.millis // 1000)}，对战积分 +{one.points}"
+    return f"对 {one.correct} 题，{duration_text(one.millis // 1000)}，对战积分 +{one.points}"

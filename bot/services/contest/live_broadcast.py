@@ -122,7 +122,7 @@ def plan(
     """Who is called where: everybody on the account on which they spoke last; by channel in groups of one call, and how many people in all."""
     people = live_state.people_to_call(session, call.contest_id, call.team_id)
     if call.what == TOLD:
-        at_exams = key_visibility.all_at_exams(session, now)
+        at_exams = key_visibility.people_at_exams(session, now)
         people = [one for one in people if one not in at_exams]
     ready = []
     for person_id, accounts in recipients.reachable_accounts(session, people).items():

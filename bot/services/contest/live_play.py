@@ -108,12 +108,12 @@ def answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, 
         raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
     stage_scoring.check_phone(item, hand.team_id)
     question = catalog.question(session, item.version_id)
-    choice = question.hear(text)
+    choice = question.parse_answer(text)
     if choice is None:
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
     if not item.window.takes(incoming.arrived):
         raise Refusal(_late(hand.course, item))
-    mark = question.mark(choice)
+    mark = question.grade(choice)
     record_answer(session, person_id, hand.sitting_id, item, choice, mark, incoming, incoming.arrived)
     return hand.sitting_id, choice
 

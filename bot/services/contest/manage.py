@@ -13,7 +13,7 @@ from bot.domain.campaign.campaign import Author
 from bot.domain.contest import contest as contest_contest
 from bot.domain.contest.contest import FORM_LABELS, STATE_LABELS, Contest, ContestPlan, span_text
 from bot.domain.message import Refusal
-from bot.domain.people.audience import describe_audience, lies_within
+from bot.domain.people.audience import describe_audience, lies_within_units
 from bot.domain.times import day_of
 from bot.services.campaign import manage
 from bot.services.contest import notifications
@@ -31,14 +31,14 @@ MOST_ITEMS = 200
 def own(session: Session, author: Author, contest_id: int, *, hold: bool = False) -> Contest:
     """A contest that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
     found = contests.held(session, contest_id) if hold else contests.get(session, contest_id)
-    if found is None or not lies_within(found.plan.audience, author.roots):
+    if found is None or not lies_within_units(found.plan.audience, author.roots):
         raise Refusal(f"没有编号为 {contest_id} 的竞赛。发送「竞赛」看列表。")
     return found
 
 
 def listed(session: Session, author: Author) -> list[Contest]:
     """The contests of an administrator, newest first."""
-    return [one for one in contests.everything(session) if lies_within(one.plan.audience, author.roots)]
+    return [one for one in contests.everything(session) if lies_within_units(one.plan.audience, author.roots)]
 
 
 def checked(session: Session, catalog: Catalog, author: Author, plan: ContestPlan) -> ContestPlan:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlmodel import Session
 
 from bot.domain.message import Refusal
-from bot.services.people.roster_file import MOST_FAULTS, RowFault
+from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage.files import cells
 from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
@@ -27,7 +27,7 @@ class BadTeams(Refusal):
 
     def __init__(self, faults: list[RowFault]) -> None:
         self.faults = faults
-        super().__init__("\n".join([f"队员名单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MOST_FAULTS])]))
+        super().__init__("\n".join([f"队员名单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MAX_FAULTS])]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def teams_of(sheet: TableSheet) -> TeamFile:
             continue
         column = "队名"
         try:
-            name = cells.team(_cell(row, places, column))
+            name = cells.parse_team(_cell(row, places, column))
             column = "工号"
-            staff_no = cells.staff_no(_cell(row, places, column))
+            staff_no = cells.parse_staff_no(_cell(row, places, column))
             if staff_no in seen:
                 raise cells.BadCell(f"与第 {seen[staff_no]} 行是同一个人，一人只能在一队")
         except cells.BadCell as bad:
@@ -94,7 +94,7 @@ def known(session: Session, listed: TeamFile) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for name, members in listed.members.items():
         for row, staff_no in members:
-            person = audience.person_numbered(session, staff_no)
+            person = audience.find_person_id(session, staff_no)
             if person is None:
                 faults.append(RowFault(row, "工号", f"花名册里没有 {staff_no}"))
             else:

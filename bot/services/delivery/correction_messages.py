@@ -9,7 +9,7 @@ from sqlmodel import Session
 from bot.domain.grading.correction import SCOPES
 from bot.domain.message import Option, Reply
 from bot.domain.text.numbers import points_text
-from bot.domain.times import minutes_text
+from bot.domain.times import duration_text
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.storage.grading import corrections
@@ -35,7 +35,9 @@ def notices_for(session: Session, catalog: Catalog, target: str, people: Collect
     for person_id in people:
         effects = [effect for effect in corrections.ripples_of(session, correction.id, person_id) if effect.changes]
         if effects:
-            notices[person_id] = _notice(correction, name, stem, effects, keeps=correction.question in key_visibility.hidden(session, person_id))
+            notices[person_id] = _notice(
+                correction, name, stem, effects, keeps=correction.question in key_visibility.hidden_questions(session, person_id)
+            )
     return notices
 
 
@@ -63,9 +65,9 @@ def consequences(effect: CorrectionEffect) -> list[str]:
     if effect.passed_before != effect.passed_after:
         parts.append(f"{_PASS[effect.passed_before]} → {_PASS[effect.passed_after]}")
     if effect.seconds_after > effect.seconds_before:
-        parts.append(f"补计学时 {minutes_text(effect.seconds_after - effect.seconds_before)}")
+        parts.append(f"补计学时 {duration_text(effect.seconds_after - effect.seconds_before)}")
     if effect.seconds_after < effect.seconds_before:
-        parts.append(f"冲销学时 {minutes_text(effect.seconds_before - effect.seconds_after)}")
+        parts.append(f"冲销学时 {duration_text(effect.seconds_before - effect.seconds_after)}")
     if effect.certificate_before != effect.certificate_after:
         parts.append(f"证书 {effect.certificate_before or '无'} → {effect.certificate_after or '收回'}")
     return parts

@@ -127,7 +127,7 @@ def author_scope(session: Session, author: Author) -> Scope:
     """The units an administrator looks after, as reports know them."""
     if author.roots is None:
         return Scope()
-    ids = roster.units(session)
+    ids = roster.unit_ids(session)
     return Scope(tuple(ids[path] for path in author.roots if path in ids))
 
 
@@ -136,7 +136,7 @@ def people_behind(session: Session, catalog: Catalog, scope: Scope, today: date)
     year_quotas = quotas(catalog.policy, today)
     if not catalog.library.calendar.knows(today.year):
         raise UnknownYear(today.year)
-    year, absences = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
+    year, absences = WorkYear(today.year, catalog.library.calendar), leave.absences_by_person(session)
     person_ids: list[int] = []
     for person in forecast.people(session, scope, today, end_of(today)):
         quota = forecast.quota_of(person.tier, year_quotas, catalog.policy, today)

@@ -122,7 +122,7 @@ def _weekly_digests(
     return {
         person_id: _weekly_digest(session, catalog, person_id, name, tier, open_tasks.get(person_id, ()), now)
         for person_id, (name, _, tier) in delivery_reminders.names_by_id(session, people).items()
-        if accounts.preference_of(session, person_id).digest
+        if accounts.get_preference(session, person_id).digest
     }
 
 

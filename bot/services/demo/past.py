@@ -20,7 +20,7 @@ from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
-from bot.domain.library.library import Lesson, expected_seconds
+from bot.domain.library.library import Lesson, expected_reading_seconds
 from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, update_mistake
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.demo.bureau import PEOPLE, BureauMember, joined
@@ -188,7 +188,7 @@ class _Year:
         opened = at = self._at(day, self.rng.choice((9, 10, 14, 15, 19)))
         credited = 0
         for number, page in enumerate(lesson.pages, 1):
-            expected = expected_seconds(page, self.catalog.chars_a_minute)
+            expected = expected_reading_seconds(page, self.catalog.chars_a_minute)
             seen = int(expected * self.rng.uniform(0.6, float(rule.number("page_ceiling"))))
             view = {"page": number, "sent_at": at, "asked_at": at + timedelta(seconds=seen), "seen": seen, "credited": seen, "reason": ""}
             self.rows.views.append(((self.person_id, lesson.id, opened), view))

@@ -48,11 +48,11 @@ def answer(session: Session, catalog: Catalog, person_id: int, sitting_id: int, 
     if placed.choice is not None:
         return _again(session, exam, attempt, placed, incoming, now)
     question = as_seen(session, catalog, placed)
-    heard = question.hear(choice)
+    heard = question.parse_answer(choice)
     if heard is None:
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
     said = as_file(heard, placed.shuffle)
-    mark = catalog.question(session, placed.version_id).mark(said, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
+    mark = catalog.question(session, placed.version_id).grade(said, segment=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
     answer_id, _ = record_answer(session, person_id, sitting_id, placed, said, mark, incoming, now)
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.

@@ -100,7 +100,7 @@ def _fits(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:
 
 
 def _latest(session: Session, exam: Exam, staff_no: str) -> Attempt:
-    person_id = audience.person_numbered(session, staff_no)
+    person_id = audience.find_person_id(session, staff_no)
     tried = attempts.attempts(session, exam.id, person_id) if person_id is not None else []
     if not tried:
         raise Refusal(f"工号 {staff_no[:40]} 没有进入考试 {exam.id}《{exam.name}》，没有可以加时或重开的卷。")
@@ -108,7 +108,7 @@ def _latest(session: Session, exam: Exam, staff_no: str) -> Attempt:
 
 
 def _person(session: Session, person_id: int) -> tuple[str, str]:
-    row = audience.person(session, person_id)
+    row = audience.get_person(session, person_id)
     return (row[1], row[2]) if row is not None else ("", "")
 
 

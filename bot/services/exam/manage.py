@@ -16,7 +16,7 @@ from bot.domain.exam import blueprint as exam_blueprint
 from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Exam, WantedExam, best, target_of, when
 from bot.domain.message import Refusal
-from bot.domain.people.audience import All, And, Audience, ExamNotPassed, ExamNotTaken, Not, describe_audience, lies_within
+from bot.domain.people.audience import All, And, Audience, ExamNotPassed, ExamNotTaken, Not, describe_audience, lies_within_units
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.campaign import manage, notifications
 from bot.services.exam import finish, question_pool
@@ -58,14 +58,14 @@ class ExamProgress:
 def own(session: Session, author: Author, exam_id: int, *, hold: bool = False) -> Exam:
     """An exam that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
     found = exams.held(session, exam_id) if hold else exams.get(session, exam_id)
-    if found is None or not lies_within(found.audience, author.roots):
+    if found is None or not lies_within_units(found.audience, author.roots):
         raise Refusal(f"没有编号为 {exam_id} 的考试。发送「考试」看列表。")
     return found
 
 
 def listed(session: Session, author: Author) -> list[Exam]:
     """The exams of an administrator, newest first."""
-    return [one for one in exams.everything(session) if lies_within(one.audience, author.roots)]
+    return [one for one in exams.everything(session) if lies_within_units(one.audience, author.roots)]
 
 
 def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
@@ -93,7 +93,7 @@ def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedEx
 def seen(session: Session, catalog: Catalog, found: WantedExam | Exam, now: datetime) -> ExamPreview:
     """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
     invited = audience.evaluate(session, found.audience, day_of(now), now)
-    shown = audience.named(session, invited.people[:20])
+    shown = audience.list_people(session, invited.people[:20])
     return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, catalog, found.blueprint)))
 
 
@@ -284,7 +284,7 @@ def progress(session: Session, author: Author, exam_id: int, now: datetime) -> E
     expected = audience.evaluate(session, exam.audience, day, now)
     invited = set(expected.people) | {who for who, reason in expected.excluded if reason == "没有可用渠道"} | set(tried)
     states = Counter(one.state for one in tried.values())
-    absent = audience.named(session, sorted(invited - set(tried)))
+    absent = audience.list_people(session, sorted(invited - set(tried)))
     return ExamProgress(
         len(invited), len(tried), states["open"], states["closed"], sum(1 for one in tried.values() if one.passed),
         tuple((staff_no, name) for _, staff_no, name in absent),

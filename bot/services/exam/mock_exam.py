@@ -15,7 +15,7 @@ from bot.domain.message import Refusal
 from bot.services.exam.own_exams import coming
 from bot.services.exam.question_pool import scopes
 from bot.services.library.catalog import Catalog
-from bot.services.library.key_visibility import hidden
+from bot.services.library.key_visibility import hidden_questions
 from bot.services.study import quiz
 from bot.services.study.quiz import AskedQuestion
 from bot.storage.exam import exams
@@ -69,7 +69,7 @@ def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng
     """A mock paper in hand; an unfinished one makes way for good. Raises `Refusal` where the banks cannot give the paper."""
     exam = coming(session, person_id, now)
     mock = MockExam(USUAL) if exam is None or not exam.blueprint.rows else MockExam(like(exam.blueprint), exam.name)
-    pool, named = _pool(catalog, hidden(session, person_id)), scopes(catalog, mock.blueprint)
+    pool, named = _pool(catalog, hidden_questions(session, person_id)), scopes(catalog, mock.blueprint)
     if lacking := missing(mock.blueprint, pool, named):
         raise Refusal(f"现在出不了模拟卷：{'；'.join(lacking[:5])}。可以先发「练习」随机练。")
     paper = assemble(prepare(mock.blueprint, pool, named), (), {}, rng)

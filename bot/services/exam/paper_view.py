@@ -41,9 +41,9 @@ class Reviewed:
 
 def barred(session: Session, attempt: Attempt, now: datetime) -> str:
     """Why another exam lets somebody see no keys of this old paper yet, in a sentence; empty when none stands in the way."""
-    if name := key_visibility.at_exam(session, attempt.person_id, now):
+    if name := key_visibility.current_exam_name(session, attempt.person_id, now):
         return f"您正在考《{name}》，交卷以后再看答案和解析。"
-    hidden = key_visibility.hidden(session, attempt.person_id)
+    hidden = key_visibility.hidden_questions(session, attempt.person_id)
     if hidden and not hidden.isdisjoint(one.question for one in attempts.items(session, attempt.sitting_id)):
         return "这份卷里有您另一场考试的题，那场考试结束后再看答案和解析。"
     return ""

@@ -63,7 +63,7 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, s
 
 def within(session: Session, author: Author, today: date) -> list[ExamAppeal]:
     """The open appeals that an administrator answers: those of people they look after."""
-    return [one for one in appeals.open_ones(session) if admin_scope.reaches(session, author.roots, one.person_id, today)]
+    return [one for one in appeals.open_ones(session) if admin_scope.covers_person(session, author.roots, one.person_id, today)]
 
 
 def answer(
@@ -74,7 +74,7 @@ def answer(
     Raises `Refusal` for an appeal of one's own, one that is answered, and for a correction that is not of this exam.
     """
     found = appeals.get(session, number)
-    if found is None or not admin_scope.reaches(session, author.roots, found.person_id, day_of(now)):
+    if found is None or not admin_scope.covers_person(session, author.roots, found.person_id, day_of(now)):
         raise Refusal(f"没有编号为 #{number} 的申诉。发送「申诉」看列表。")
     if found.person_id == admin_id:
         raise Refusal("未记录：不能答复自己的申诉，请由另一位管理员答复。")

@@ -179,7 +179,7 @@ def apply(
 
     Worked out anew in the caller's transaction, so that what changed since the dry run counts.
     """
-    roster.lock_roll(session)
+    roster.lock_roster(session)
     plan = compare(session, results, meant, now)
     if not plan.fresh:
         return plan
@@ -308,11 +308,11 @@ def _line(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
     staff_no = name = unit = ""
     try:
         column = "工号"
-        staff_no = cells.staff_no(cell(column)) if _filled(cell(column)) else ""
+        staff_no = cells.parse_staff_no(cell(column)) if _filled(cell(column)) else ""
         column = "姓名"
-        name = cells.name(cell(column)) if _filled(cell(column)) else ""
+        name = cells.parse_name(cell(column)) if _filled(cell(column)) else ""
         column = "单位"
-        unit = cells.unit(cell(column)) if _filled(cell(column)) else ""
+        unit = cells.parse_unit(cell(column)) if _filled(cell(column)) else ""
         column = "成绩"
         score = _score(cell(column))
     except cells.BadCell as bad:

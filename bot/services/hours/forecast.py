@@ -39,7 +39,7 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
         year = WorkYear(today.year, catalog.library.calendar)
     except UnknownYear:
         return None
-    away = leave.stays(session, person_id)
+    away = leave.absences_of(session, person_id)
     span = year.span(today, forecast.joined_on(session, person_id), away)
     outlook = forecast_year(forecast.earned(session, person_id, today), today, span, quota)
     if outlook is None:

@@ -1,4 +1,4 @@
-"""What is at hand while the service runs: the library as loaded, the versions of its questions as rows, the policy of hours, the platforms' limits.
+"""The catalog: what the running service works with: the library, the versions of its questions in the database, the hours policy, platform limits.
 
 Loading is idempotent: a file that changed on disk becomes a new version, an unchanged one changes nothing, and a version that somebody has
 answered stays readable for ever.
@@ -26,15 +26,15 @@ from bot.storage.tables.hours import RuleRow
 from bot.storage.tables.library import QuestionStateRow, QuestionVersionRow
 
 _BODY = Statement("SELECT body FROM question_version WHERE id = :id")
-GONE = "题库中已无此题"
+REMOVED_FROM_BANK = "题库中已无此题"
 
 
 @dataclass
 class Catalog:
     """The library and what the rows add to it. `drawn` maps the questions that may be drawn to the row of their current version.
 
-    `papers` keeps the plans of exams (bot/services/exam/question_pool.py) as long as these questions are the ones at hand; `undrawn` is what was said
-    of exams that cannot be drawn from them.
+    `papers` keeps the plans of exams (bot/services/exam/question_pool.py) as long as these questions are the ones at hand; `undrawn` holds the reason
+    for each exam that cannot be drawn from them.
     """
 
     library: Library
@@ -48,22 +48,22 @@ class Catalog:
 
     def question(self, session: Session, version_id: int) -> Question:
         """A question in the version of a row, whatever its file says today."""
-        found = self._versions.get(version_id)
-        if found is None:
+        question = self._versions.get(version_id)
+        if question is None:
             row = _BODY.one(session, id=version_id)
-            found = self._versions[version_id] = question_from_body(json.loads(row[0]))
-        return found
+            question = self._versions[version_id] = question_from_body(json.loads(row[0]))
+        return question
 
 
-def fill(session: Session, library: Library, policy: PolicyFile, now: datetime, chars_a_minute: int = 400) -> Catalog:
-    """Bring the rows in line with the files, and give what is at hand from now on."""
+def load_catalog(session: Session, library: Library, policy: PolicyFile, now: datetime, chars_a_minute: int = 400) -> Catalog:
+    """Bring the rows in line with the files, and return the catalog."""
     _load_questions(session, library, now)
     _load_rules(session, policy, now)
-    return stock(session, library, chars_a_minute)
+    return read_catalog(session, library, chars_a_minute)
 
 
-def stock(session: Session, library: Library, chars_a_minute: int = 400) -> Catalog:
-    """The shelf as the rows stand, nothing written."""
+def read_catalog(session: Session, library: Library, chars_a_minute: int = 400) -> Catalog:
+    """The catalog as the database stands; writes nothing."""
     active = session.exec(select(QuestionStateRow.question, QuestionStateRow.version_id).where(QuestionStateRow.state == "active"))
     versions = tuple(
         RuleVersion(rule.line, rule.version, rule.valid_from, json.loads(rule.body))
@@ -82,16 +82,16 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
         row.id: (row.version, row.digest)
         for row in session.exec(select(QuestionVersionRow).where(col(QuestionVersionRow.id).in_(select(QuestionStateRow.version_id))))
     }
-    fresh: list[tuple[str, int, str]] = []
+    changed: list[tuple[str, int, str]] = []
     for name, question in library.questions.items():
         state = states.get(name)
-        made = question_digest(question)
-        version, kept = current[state.version_id] if state else (0, "")
-        if kept != made:
-            fresh.append((name, version + 1, made))
-        elif state is not None and state.state == "withdrawn" and state.reason == GONE:
+        digest = question_digest(question)
+        version, current_digest = current[state.version_id] if state else (0, "")
+        if current_digest != digest:
+            changed.append((name, version + 1, digest))
+        elif state is not None and state.state == "withdrawn" and state.reason == REMOVED_FROM_BANK:
             state.state, state.reason, state.changed_at = "active", "", now
-    if fresh:
+    if changed:
         session.execute(
             insert(QuestionVersionRow),
             [
@@ -99,17 +99,17 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
                     "question": name,
                     "version": version,
                     "bank": bank_of.get(name, ""),
-                    "digest": made,
+                    "digest": digest,
                     "body": canonical_question(question_body(library.questions[name])),
                     "loaded_at": now,
                 }
-                for name, version, made in fresh
+                for name, version, digest in changed
             ],
         )
         ids = {
             (row[0], row[1]): row[2] for row in session.exec(select(QuestionVersionRow.question, QuestionVersionRow.version, QuestionVersionRow.id))
         }
-        for name, version, _ in fresh:
+        for name, version, _ in changed:
             version_id = ids[name, version]
             assert version_id is not None
             state = states.get(name)
@@ -119,7 +119,7 @@ def _load_questions(session: Session, library: Library, now: datetime) -> None:
                 state.version_id, state.state, state.reason, state.changed_at = version_id, "active", "", now
     for name, state in states.items():
         if name not in library.questions and state.state == "active":
-            state.state, state.reason, state.changed_at = "withdrawn", GONE, now
+            state.state, state.reason, state.changed_at = "withdrawn", REMOVED_FROM_BANK, now
     session.flush()
 
 
@@ -128,16 +128,16 @@ def _load_rules(session: Session, policy: PolicyFile, now: datetime) -> None:
     newest: dict[str, RuleRow] = {}
     for rule in session.exec(select(RuleRow).order_by(col(RuleRow.version))):
         newest[rule.line] = rule
-    for line, (body, made) in policy.rules.items():
-        had = newest.get(line)
-        if had is not None and had.digest == made:
+    for line, (body, digest) in policy.rules.items():
+        current = newest.get(line)
+        if current is not None and current.digest == digest:
             continue
         session.add(
             RuleRow(
                 line=line,
-                version=1 if had is None else had.version + 1,
-                valid_from=policy.valid_from if had is None else max(policy.valid_from, day_of(now)),
-                digest=made,
+                version=1 if current is None else current.version + 1,
+                valid_from=policy.valid_from if current is None else max(policy.valid_from, day_of(now)),
+                digest=digest,
                 body=body,
                 loaded_at=now,
             )

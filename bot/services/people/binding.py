@@ -1,4 +1,7 @@
-"""Binding: one-time codes for those on the roll, and the account that presents one becomes theirs (bot/docs/rules.md S01, S02)."""
+"""Binding chat accounts to people: one-time codes are issued to people on the roster, and the account that presents a code is bound.
+
+See bot/docs/rules.md S01 and S02.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from bot.storage.people import roster
 from bot.storage.people.roster import BindingGuard
 from bot.storage.system import audit
 
-DIGITS = 8
-LIFE = timedelta(minutes=10)
-TRIES = 5
+CODE_DIGITS = 8
+CODE_LIFETIME = timedelta(minutes=10)
+MAX_TRIES = 5
 FIRST_WAIT = timedelta(minutes=10)
-LONGEST_WAIT = timedelta(days=1)
+MAX_WAIT = timedelta(days=1)
 BY_CODE = "code"
 """`bound_by` of an account that its owner bound in chat."""
 
@@ -64,24 +67,24 @@ def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: 
     Raises `Refusal` when no unit, or more than one, has the name.
     """
     today = day_of(now)
-    path = _path(session, unit) if unit else None
-    made: list[BindingCode] = []
-    for person_id, staff_no, name in roster.without_wechat(session, today, path):
-        code, salt = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}", secrets.token_hex(16)
-        roster.new_code(session, person_id, salt, _digest(salt, code), now, now + LIFE)
-        made.append(BindingCode(staff_no, name, code, now + LIFE))
+    path = _unit_path(session, unit) if unit else None
+    codes: list[BindingCode] = []
+    for person_id, staff_no, name in roster.people_without_wechat(session, today, path):
+        code, salt = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}", secrets.token_hex(16)
+        roster.save_code(session, person_id, salt, _digest(salt, code), now, now + CODE_LIFETIME)
+        codes.append(BindingCode(staff_no, name, code, now + CODE_LIFETIME))
         audit.record(session, now, actor, via, "发放验证码", staff_no)
-    return made
+    return codes
 
 
-def _path(session: Session, unit: str) -> str:
-    found = roster.units_named(session, unit.strip().strip("/"))
-    if not found:
+def _unit_path(session: Session, unit: str) -> str:
+    paths = roster.find_unit_paths(session, unit.strip().strip("/"))
+    if not paths:
         raise Refusal(f"没有「{unit[:80]}」这个单位，请写全路径，例如 某局/办公室。")
-    exact = [path for path in found if path == unit.strip().strip("/")]
-    if len(found) > 1 and not exact:
-        raise Refusal(f"叫「{unit[:80]}」的单位有 {len(found)} 个，请写全路径：{'、'.join(found[:10])}")
-    return (exact or found)[0]
+    exact = [path for path in paths if path == unit.strip().strip("/")]
+    if len(paths) > 1 and not exact:
+        raise Refusal(f"叫「{unit[:80]}」的单位有 {len(paths)} 个，请写全路径：{'、'.join(paths[:10])}")
+    return (exact or paths)[0]
 
 
 def _digest(salt: str, code: str) -> str:
@@ -90,69 +93,73 @@ def _digest(salt: str, code: str) -> str:
     return hashlib.sha256(f"{salt}:{code}".encode()).hexdigest()
 
 
-def bind(session: Session, sender: Address, staff_no: str, code: str, message_id: str, now: datetime) -> BindingAttempt:
+def bind_account(session: Session, sender: Address, staff_no: str, code: str, message_id: str, now: datetime) -> BindingAttempt:
     """Try to bind an account. Never raises for a wrong guess: the guess must be counted, so the transaction has to commit.
 
     `staff_no` and `code` are tidied text. A copy of the message counted last is not counted again.
     """
     today = day_of(now)
-    holder = roster.holder(session, sender.channel, sender.user)
+    holder = roster.account_holder(session, sender.channel, sender.user)
     if holder is not None and (holder[3] is None or holder[3] >= today):
-        return _bound_before(session, sender, holder, staff_no, now)
-    guard = roster.guard(session, sender.channel, sender.user)
-    waits = guard.wait_until is not None and now < guard.wait_until
-    if guard.heard == message_id:
-        return BindingAttempt(BindingOutcome.WRONG, wait_until=guard.wait_until if waits else None)
-    if waits:
+        return _answer_bound_account(session, sender, holder, staff_no, now)
+    guard = roster.get_guard(session, sender.channel, sender.user)
+    is_waiting = guard.wait_until is not None and now < guard.wait_until
+    if guard.last_message_id == message_id:
+        return BindingAttempt(BindingOutcome.WRONG, wait_until=guard.wait_until if is_waiting else None)
+    if is_waiting:
         return BindingAttempt(BindingOutcome.WAITING, wait_until=guard.wait_until)
-    claimed = roster.claimed(session, staff_no, now, today, TRIES)
-    if not _is_right(claimed, code) or claimed is None:
-        return _wrong(session, sender, guard, None if claimed is None else claimed[0], message_id, now)
-    person_id, staff_no = claimed[0], claimed[1]
+    claim = roster.find_code_claim(session, staff_no, now, today, MAX_TRIES)
+    if not _code_matches(claim, code) or claim is None:
+        return _count_wrong_guess(session, sender, guard, None if claim is None else claim[0], message_id, now)
+    person_id, staff_no = claim[0], claim[1]
     if roster.account_of(session, sender.channel, person_id) is not None:
         audit.record(session, now, staff_no, sender.channel, "绑定账号", staff_no, outcome="refused", detail="此人在该渠道已绑定另一个账号")
         return BindingAttempt(BindingOutcome.PERSON_TAKEN, staff_no)
     if holder is not None:
-        roster.unbind(session, sender.channel, sender.user)
+        roster.unbind_account(session, sender.channel, sender.user)
         audit.record(session, now, "system", sender.channel, "解绑账号", holder[1], detail="原持有人已离职，账号改绑他人")
     roster.use_code(session, person_id, now)
-    roster.bind(session, sender.channel, sender.user, person_id, now, BY_CODE)
-    roster.drop_guard(session, sender.channel, sender.user)
+    roster.bind_account(session, sender.channel, sender.user, person_id, now, BY_CODE)
+    roster.delete_guard(session, sender.channel, sender.user)
     audit.record(session, now, staff_no, sender.channel, "绑定账号", staff_no)
-    return _who(session, BindingOutcome.BOUND, person_id, staff_no, today)
+    return _attempt_with_person(session, BindingOutcome.BOUND, person_id, staff_no, today)
 
 
-def _is_right(claimed: tuple[int, str, str | None, str | None] | None, code: str) -> bool:
+def _code_matches(claim: tuple[int, str, str | None, str | None] | None, code: str) -> bool:
     """Constant time, and the same work whether or not there is such a person or such a code."""
-    salt, digest = (claimed[2], claimed[3]) if claimed is not None else (None, None)
+    salt, digest = (claim[2], claim[3]) if claim is not None else (None, None)
     same = hmac.compare_digest(_digest(salt or "0" * 32, code), digest or "0" * 64)
     return same and digest is not None
 
 
-def _bound_before(session: Session, sender: Address, holder: tuple[int, str, str, date | None], staff_no: str, now: datetime) -> BindingAttempt:
+def _answer_bound_account(
+    session: Session, sender: Address, holder: tuple[int, str, str, date | None], staff_no: str, now: datetime
+) -> BindingAttempt:
     """The account speaks for somebody in office: friendly to the same person, a no to another, whatever the code."""
     if staff_no.casefold() == holder[1].casefold():
-        return _who(session, BindingOutcome.ALREADY, holder[0], holder[1], day_of(now))
+        return _attempt_with_person(session, BindingOutcome.ALREADY, holder[0], holder[1], day_of(now))
     audit.record(session, now, holder[1], sender.channel, "绑定账号", staff_no[:40], outcome="refused", detail="账号已绑定本人，不能再绑他人")
     return BindingAttempt(BindingOutcome.ACCOUNT_TAKEN, holder[1], holder[2])
 
 
-def _wrong(session: Session, sender: Address, guard: BindingGuard, person_id: int | None, message_id: str, now: datetime) -> BindingAttempt:
+def _count_wrong_guess(
+    session: Session, sender: Address, guard: BindingGuard, person_id: int | None, message_id: str, now: datetime
+) -> BindingAttempt:
     if person_id is not None:
-        roster.tried(session, person_id, TRIES)
-    if guard.wait_until is not None and now - guard.wait_until > LONGEST_WAIT:
+        roster.count_wrong_guess(session, person_id, MAX_TRIES)
+    if guard.wait_until is not None and now - guard.wait_until > MAX_WAIT:
         guard = BindingGuard()
     fails = guard.fails + 1
     wait_until = guard.wait_until
-    if fails % TRIES == 0:
-        wait_until = now + min(FIRST_WAIT * 2 ** min(fails // TRIES - 1, 10), LONGEST_WAIT)
+    if fails % MAX_TRIES == 0:
+        wait_until = now + min(FIRST_WAIT * 2 ** min(fails // MAX_TRIES - 1, 10), MAX_WAIT)
         audit.record(
             session, now, "system", sender.channel, "绑定账号", outcome="refused", detail=f"同一账号连续 {fails} 次不对，暂停到 {wait_until:%H:%M}Z"
         )
-    roster.set_guard(session, sender.channel, sender.user, BindingGuard(fails, wait_until, message_id[:300]))
-    return BindingAttempt(BindingOutcome.WRONG, wait_until=wait_until if fails % TRIES == 0 else None)
+    roster.save_guard(session, sender.channel, sender.user, BindingGuard(fails, wait_until, message_id[:300]))
+    return BindingAttempt(BindingOutcome.WRONG, wait_until=wait_until if fails % MAX_TRIES == 0 else None)
 
 
-def _who(session: Session, outcome: BindingOutcome, person_id: int, staff_no: str, today: date) -> BindingAttempt:
+def _attempt_with_person(session: Session, outcome: BindingOutcome, person_id: int, staff_no: str, today: date) -> BindingAttempt:
     holder_name = roster.name_of(session, person_id)
-    return BindingAttempt(outcome, staff_no, holder_name, tuple(roster.units_of(session, person_id, today)))
+    return BindingAttempt(outcome, staff_no, holder_name, tuple(roster.unit_paths_of(session, person_id, today)))

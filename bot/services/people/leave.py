@@ -1,6 +1,6 @@
-"""Leave and secondment: recorded from a file or by an administrator, compared first, applied whole or not at all.
+"""Leave and secondment: read from a table file or recorded by an administrator, compared first, applied whole or not at all.
 
-Leave as a file lists it: columns found by name, every cell judged; a bad row names row, column and reason.
+The columns of a file are found by name; every wrong cell is listed with its row, its column and the reason.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sqlmodel import Session
 
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.people.roster_file import MOST_FAULTS, RowFault
+from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage.files import cells
 from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
 from bot.storage.people import leave, roster
-from bot.storage.people.leave import KINDS, KeptLeave
-from bot.storage.people.roster import KnownPerson
+from bot.storage.people.leave import KIND_LABELS, LeaveRecord
+from bot.storage.people.roster import PersonRecord
 from bot.storage.system import audit
 
 NEW, CHANGED, SAME = "new", "changed", "same"
@@ -33,14 +33,14 @@ NEW, CHANGED, SAME = "new", "changed", "same"
 class LeaveStep:
     """One absence against the rows: new, with another last day than is kept, or already there."""
 
-    away: LeaveLine
-    person: KnownPerson
+    line: LeaveLine
+    person: PersonRecord
     outcome: str
-    kept: KeptLeave | None = None
+    recorded: LeaveRecord | None = None
 
     def __str__(self) -> str:
-        was = f"（原来到 {self.kept.until or '未定'}）" if self.kept is not None and self.outcome == CHANGED else ""
-        return f"{self.person.staff_no} {self.person.name} {span(self.away.kind, self.away.since, self.away.until)}{was}"
+        previous = f"（原来到 {self.recorded.until or '未定'}）" if self.recorded is not None and self.outcome == CHANGED else ""
+        return f"{self.person.staff_no} {self.person.name} {leave_text(self.line.kind, self.line.since, self.line.until)}{previous}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,97 +49,101 @@ class LeaveImportPlan:
 
     steps: tuple[LeaveStep, ...]
 
-    def of(self, outcome: str) -> list[LeaveStep]:
-        return [one for one in self.steps if one.outcome == outcome]
+    def steps_with(self, outcome: str) -> list[LeaveStep]:
+        return [step for step in self.steps if step.outcome == outcome]
 
     @property
     def is_empty(self) -> bool:
-        return len(self.of(SAME)) == len(self.steps)
+        return len(self.steps_with(SAME)) == len(self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        def row(one: LeaveStep) -> dict[str, Any]:
+        def step_json(step: LeaveStep) -> dict[str, Any]:
             return {
-                "staff_no": one.person.staff_no,
-                "kind": one.away.kind,
-                "since": one.away.since.isoformat(),
-                "until": one.away.until and one.away.until.isoformat(),
+                "staff_no": step.person.staff_no,
+                "kind": step.line.kind,
+                "since": step.line.since.isoformat(),
+                "until": step.line.until and step.line.until.isoformat(),
             }
 
-        return {"new": [row(one) for one in self.of(NEW)], "changed": [row(one) for one in self.of(CHANGED)], "same": len(self.of(SAME))}
+        return {
+            "new": [step_json(step) for step in self.steps_with(NEW)],
+            "changed": [step_json(step) for step in self.steps_with(CHANGED)],
+            "same": len(self.steps_with(SAME)),
+        }
 
     def as_text(self) -> list[str]:
-        new, changed = self.of(NEW), self.of(CHANGED)
-        lines = [f"共 {len(self.steps)} 条：新增 {len(new)}，改结束日期 {len(changed)}，已登记 {len(self.of(SAME))}"]
+        new, changed = self.steps_with(NEW), self.steps_with(CHANGED)
+        lines = [f"共 {len(self.steps)} 条：新增 {len(new)}，改结束日期 {len(changed)}，已登记 {len(self.steps_with(SAME))}"]
         for label, steps in (("新增", new), ("改结束日期", changed)):
-            lines += [f"{label}：", *(f"  {one}" for one in steps)] if steps else []
+            lines += [f"{label}：", *(f"  {step}" for step in steps)] if steps else []
         return lines
 
 
-def span(kind: str, since: date, until: date | None) -> str:
-    return f"{KINDS[kind]} {since} 至 {until or '未定'}"
+def leave_text(kind: str, since: date, until: date | None) -> str:
+    return f"{KIND_LABELS[kind]} {since} 至 {until or '未定'}"
 
 
-def compare(session: Session, asked: Sequence[LeaveLine], now: datetime) -> LeaveImportPlan:
-    """What the absences would change; writes nothing. Raises `BadRows` for people nobody knows, who have left, and for days already taken."""
-    known = {one.staff_no.casefold(): one for one in roster.everybody(session)}
-    kept = leave.everybody(session)
+def compare(session: Session, lines: Sequence[LeaveLine], now: datetime) -> LeaveImportPlan:
+    """What the absences would change; writes nothing. Raises `BadLeaveRows` for people nobody knows, who have left, and for days already taken."""
+    known = {person.staff_no.casefold(): person for person in roster.list_people(session)}
+    recorded = leave.records_by_person(session)
     faults: list[RowFault] = []
     steps: list[LeaveStep] = []
-    for away in asked:
-        person = known.get(away.staff_no.casefold())
+    for line in lines:
+        person = known.get(line.staff_no.casefold())
         if person is None or (person.left_on is not None and person.left_on < day_of(now)):
-            faults.append(RowFault(away.row, "工号", f"花名册里没有 {away.staff_no}" if person is None else f"{away.staff_no} 已离职"))
+            faults.append(RowFault(line.row, "工号", f"花名册里没有 {line.staff_no}" if person is None else f"{line.staff_no} 已离职"))
             continue
-        rows = kept.get(person.id, [])
-        same = next((one for one in rows if one.kind == away.kind and one.since == away.since), None)
-        other = next((one for one in rows if one is not same and away.overlaps(one.since, one.until)), None)
+        records = recorded.get(person.id, [])
+        same = next((record for record in records if record.kind == line.kind and record.since == line.since), None)
+        other = next((record for record in records if record is not same and line.overlaps(record.since, record.until)), None)
         if other is not None:
-            faults.append(RowFault(away.row, "开始", f"{person.staff_no} 已登记 {span(other.kind, other.since, other.until)}，日期重叠"))
+            faults.append(RowFault(line.row, "开始", f"{person.staff_no} 已登记 {leave_text(other.kind, other.since, other.until)}，日期重叠"))
             continue
-        steps.append(LeaveStep(away, person, NEW if same is None else SAME if same.until == away.until else CHANGED, same))
+        steps.append(LeaveStep(line, person, NEW if same is None else SAME if same.until == line.until else CHANGED, same))
     if faults:
         raise BadLeaveRows(sorted(faults))
     return LeaveImportPlan(tuple(steps))
 
 
-def apply(session: Session, asked: Sequence[LeaveLine], now: datetime, *, actor: str, via: str) -> LeaveImportPlan:
+def apply(session: Session, lines: Sequence[LeaveLine], now: datetime, *, actor: str, via: str) -> LeaveImportPlan:
     """Record the absences in the caller's transaction, each with a line in the audit; worked out anew. Raises `Refusal`, nothing written."""
-    roster.lock_roll(session)
-    plan = compare(session, asked, now)
-    for one in plan.steps:
-        if one.outcome == SAME:
+    roster.lock_roster(session)
+    plan = compare(session, lines, now)
+    for step in plan.steps:
+        if step.outcome == SAME:
             continue
-        if one.kept is None:
-            leave.add(session, one.person.id, one.away.kind, one.away.since, one.away.until, actor, now)
+        if step.recorded is None:
+            leave.add(session, step.person.id, step.line.kind, step.line.since, step.line.until, actor, now)
         else:
-            leave.end(session, one.kept.id, one.away.until, actor, now)
-        action = f"登记{KINDS[one.away.kind]}" if one.kept is None else f"修改{KINDS[one.away.kind]}"
-        audit.record(session, now, actor, via, action, one.person.staff_no, detail=f"{one.away.since} 至 {one.away.until or '未定'}")
+            leave.change_end(session, step.recorded.id, step.line.until, actor, now)
+        action = f"登记{KIND_LABELS[step.line.kind]}" if step.recorded is None else f"修改{KIND_LABELS[step.line.kind]}"
+        audit.record(session, now, actor, via, action, step.person.staff_no, detail=f"{step.line.since} 至 {step.line.until or '未定'}")
     return plan
 
 
-def cancel(session: Session, person: KnownPerson, since: date, now: datetime, *, actor: str, via: str) -> KeptLeave:
+def cancel(session: Session, person: PersonRecord, since: date, now: datetime, *, actor: str, via: str) -> LeaveRecord:
     """Take back an absence by its first day; from today on when it has begun, so that days already paused stay so. Raises `Refusal`."""
     today = day_of(now)
-    found = next((one for one in leave.of(session, person.id) if one.since == since), None)
-    if found is None:
+    record = next((candidate for candidate in leave.records_of(session, person.id) if candidate.since == since), None)
+    if record is None:
         raise Refusal(f"{person.staff_no} 没有从 {since} 开始的请假或借调。发送「请假 {person.staff_no}」查看。")
-    if found.until is not None and found.until < today:
-        raise Refusal(f"{span(found.kind, found.since, found.until)} 已经结束，不能取消。")
+    if record.until is not None and record.until < today:
+        raise Refusal(f"{leave_text(record.kind, record.since, record.until)} 已经结束，不能取消。")
     if since >= today:
-        leave.drop(session, found.id)
+        leave.delete(session, record.id)
     else:
-        leave.end(session, found.id, date.fromordinal(today.toordinal() - 1), actor, now)
-    audit.record(session, now, actor, via, f"取消{KINDS[found.kind]}", person.staff_no, detail=f"{found.since} 至 {found.until or '未定'}")
-    return found
+        leave.change_end(session, record.id, date.fromordinal(today.toordinal() - 1), actor, now)
+    audit.record(session, now, actor, via, f"取消{KIND_LABELS[record.kind]}", person.staff_no, detail=f"{record.since} 至 {record.until or '未定'}")
+    return record
 
 
 T = TypeVar("T")
 
 COLUMNS = ("工号", "类别", "开始", "结束")
-LONGEST = timedelta(days=3 * 366)
-_CODES = {label: kind for kind, label in KINDS.items()}
-_HEADER_WITHIN = 10
+MAX_LEAVE = timedelta(days=3 * 366)
+_KINDS_BY_LABEL = {label: kind for kind, label in KIND_LABELS.items()}
+_MAX_HEADER_ROW = 10
 
 
 class BadLeaveRows(Refusal):
@@ -147,7 +151,7 @@ class BadLeaveRows(Refusal):
 
     def __init__(self, faults: list[RowFault]) -> None:
         self.faults = faults
-        some = f"（只列出前 {MOST_FAULTS} 处）" if len(faults) >= MOST_FAULTS else ""
+        some = f"（只列出前 {MAX_FAULTS} 处）" if len(faults) >= MAX_FAULTS else ""
         super().__init__("\n".join([f"请假表有 {len(faults)} 处不对{some}，什么都没有改动：", *map(str, faults)]))
 
 
@@ -166,33 +170,33 @@ class LeaveLine:
 
 
 def read_leave(path: Path) -> tuple[tuple[LeaveLine, ...], tuple[str, ...]]:
-    """The absences of a file, and what a reader ought to know of the reading. Raises `Refusal`, and `BadRows` when single cells are wrong."""
+    """The absences of a file, and what a reader ought to know of the reading. Raises `Refusal`, and `BadLeaveRows` when single cells are wrong."""
     sheet = read_sheet(path)
-    return leave_of(sheet), sheet.notes
+    return parse_leave(sheet), sheet.notes
 
 
-def leave_of(sheet: TableSheet) -> tuple[LeaveLine, ...]:
-    at, places = _header(sheet.rows)
+def parse_leave(sheet: TableSheet) -> tuple[LeaveLine, ...]:
+    header_index, columns = _find_header(sheet.rows)
     faults: list[RowFault] = []
-    found: list[LeaveLine] = []
-    for number, row in enumerate(sheet.rows[at + 1 :], start=at + 2):
+    lines: list[LeaveLine] = []
+    for number, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 2):
         if any(not isinstance(cell, str) or cell.strip() for cell in row):
-            away = _row(number, row, places, faults)
-            if away is not None:
-                found.append(away)
-        if len(faults) >= MOST_FAULTS:
-            raise BadLeaveRows(faults[:MOST_FAULTS])
-    faults += _twice(found)
+            line = _parse_row(number, row, columns, faults)
+            if line is not None:
+                lines.append(line)
+        if len(faults) >= MAX_FAULTS:
+            raise BadLeaveRows(faults[:MAX_FAULTS])
+    faults += _overlapping_rows(lines)
     if faults:
-        raise BadLeaveRows(sorted(faults)[:MOST_FAULTS])
-    if not found:
+        raise BadLeaveRows(sorted(faults)[:MAX_FAULTS])
+    if not lines:
         raise Refusal("请假表里除了表头没有一行。")
-    return tuple(found)
+    return tuple(lines)
 
 
-def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
+def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
     """Where the header stands (a title above it is common), and which column is where."""
-    for number, row in enumerate(rows[:_HEADER_WITHIN]):
+    for number, row in enumerate(rows[:_MAX_HEADER_ROW]):
         titles = [re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))).strip("*") for cell in row]
         if sum(name in titles for name in COLUMNS) >= 2:
             missing = [name for name in COLUMNS if titles.count(name) != 1]
@@ -202,57 +206,57 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
     raise Refusal(f"文件开头没有表头。第一行应是列名：{'、'.join(COLUMNS)}。")
 
 
-def _row(number: int, row: list[Cell], places: dict[str, int], faults: list[RowFault]) -> LeaveLine | None:
-    before = len(faults)
+def _parse_row(number: int, row: list[Cell], columns: dict[str, int], faults: list[RowFault]) -> LeaveLine | None:
+    fault_count = len(faults)
 
-    def take(column: str, judge: Callable[[Cell], T]) -> T | None:
-        index = places[column]
+    def take(column: str, parse: Callable[[Cell], T]) -> T | None:
+        index = columns[column]
         try:
-            return judge(row[index] if index < len(row) else "")
+            return parse(row[index] if index < len(row) else "")
         except cells.BadCell as bad:
             faults.append(RowFault(number, column, str(bad)))
             return None
 
-    staff_no, kind = take("工号", cells.staff_no), take("类别", _kind)
-    since, until = take("开始", cells.day), take("结束", cells.day)
-    if len(faults) > before or staff_no is None or kind is None:
+    staff_no, kind = take("工号", cells.parse_staff_no), take("类别", _parse_kind)
+    since, until = take("开始", cells.parse_day), take("结束", cells.parse_day)
+    if len(faults) > fault_count or staff_no is None or kind is None:
         return None
     if since is None:
         faults.append(RowFault(number, "开始", "没有填"))
         return None
-    reason = unsound(kind, since, until)
+    reason = dates_fault(kind, since, until)
     if reason:
         faults.append(RowFault(number, "结束", reason))
         return None
     return LeaveLine(staff_no, kind, since, until, number)
 
 
-def _kind(cell: Cell) -> str:
+def _parse_kind(cell: Cell) -> str:
     text = cell.strip() if isinstance(cell, str) else ""
-    if text not in _CODES:
-        raise cells.BadCell(f"应是 {'或'.join(_CODES)}" if text or cell == "" else f"这一格不是文字，应是 {'或'.join(_CODES)}")
-    return _CODES[text]
+    if text not in _KINDS_BY_LABEL:
+        raise cells.BadCell(f"应是 {'或'.join(_KINDS_BY_LABEL)}" if text or cell == "" else f"这一格不是文字，应是 {'或'.join(_KINDS_BY_LABEL)}")
+    return _KINDS_BY_LABEL[text]
 
 
-def unsound(kind: str, since: date, until: date | None) -> str:
+def dates_fault(kind: str, since: date, until: date | None) -> str:
     """Why two days make no absence; empty when they do."""
     if until is None:
         return "" if kind == "secondment" else "请假要写结束日期（借调可以留空，表示尚未结束）"
     if until < since:
         return f"{until} 早于开始 {since}"
-    if until - since > LONGEST:
+    if until - since > MAX_LEAVE:
         return f"从 {since} 到 {until} 超过三年，请核对"
     return ""
 
 
-def _twice(found: list[LeaveLine]) -> list[RowFault]:
+def _overlapping_rows(lines: list[LeaveLine]) -> list[RowFault]:
     """Rows of one person that overlap: nobody is away twice at a time."""
     faults: list[RowFault] = []
     by_person: dict[str, list[LeaveLine]] = {}
-    for one in found:
-        for had in by_person.setdefault(one.staff_no, []):
-            if one.overlaps(had.since, had.until):
-                faults.append(RowFault(one.row, "开始", f"与第 {had.row} 行的日期重叠"))
+    for line in lines:
+        for earlier in by_person.setdefault(line.staff_no, []):
+            if line.overlaps(earlier.since, earlier.until):
+                faults.append(RowFault(line.row, "开始", f"与第 {earlier.row} 行的日期重叠"))
                 break
-        by_person[one.staff_no].append(one)
+        by_person[line.staff_no].append(line)
     return faults

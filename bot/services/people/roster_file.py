@@ -1,4 +1,7 @@
-"""The roster as a file lists it: columns found by name, every cell judged, one person a staff number; a bad row names row, column and reason."""
+"""The roster as a table file lists it: columns found by name, one person for each staff number.
+
+Every wrong cell is listed with its row, its column and the reason.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ REQUIRED = ("工号", "姓名", "单位")
 CHANNELS = {"钉钉账号": "dingtalk", "企业微信账号": "wecom"}
 OPTIONAL = ("层级", "角色", *CHANNELS, "入职日期", "离职日期")
 COLUMNS = (*REQUIRED, *OPTIONAL)
-PASSED_OVER = ("序号", "备注")
+IGNORED = ("序号", "备注")
 """Columns that rosters have everywhere and that say nothing to us."""
 
-MOST_FAULTS = 1_000
-_HEADER_WITHIN = 10
+MAX_FAULTS = 1_000
+_MAX_HEADER_ROW = 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,7 +50,7 @@ class BadRosterRows(Refusal):
 
     def __init__(self, faults: list[RowFault]) -> None:
         self.faults = faults
-        some = f"（只列出前 {MOST_FAULTS} 处）" if len(faults) >= MOST_FAULTS else ""
+        some = f"（只列出前 {MAX_FAULTS} 处）" if len(faults) >= MAX_FAULTS else ""
         super().__init__("\n".join([f"花名册有 {len(faults)} 处不对{some}，什么都没有改动：", *map(str, faults)]))
 
 
@@ -78,63 +81,63 @@ class Roster:
 def read_roster(path: Path) -> Roster:
     """The roster in a file. Needs nothing but the file, so it can run in any thread or process.
 
-    Raises `Refusal` for a file that cannot be read as a roster and `BadRows` (a `Refusal`) when single cells are wrong.
+    Raises `Refusal` for a file that cannot be read as a roster and `BadRosterRows` (a `Refusal`) when single cells are wrong.
     """
-    return roster_of(read_sheet(path))
+    return parse_roster(read_sheet(path))
 
 
-def roster_of(sheet: TableSheet) -> Roster:
-    at, places, passed = _header(sheet.rows)
+def parse_roster(sheet: TableSheet) -> Roster:
+    header_index, columns, ignored = _find_header(sheet.rows)
     faults: list[RowFault] = []
-    found: list[RosterLine] = []
-    for number, row in enumerate(sheet.rows[at + 1 :], start=at + 2):
-        if any(_filled(cell) for cell in row):
-            listed = _row(number, row, places, faults)
-            if listed is not None:
-                found.append(listed)
-        if len(faults) >= MOST_FAULTS:
-            raise BadRosterRows(faults[:MOST_FAULTS])
-    people = _merged(found, faults)
-    _accounts_once(people, faults)
+    lines: list[RosterLine] = []
+    for number, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 2):
+        if any(_is_filled(cell) for cell in row):
+            line = _parse_row(number, row, columns, faults)
+            if line is not None:
+                lines.append(line)
+        if len(faults) >= MAX_FAULTS:
+            raise BadRosterRows(faults[:MAX_FAULTS])
+    people = _merge_lines(lines, faults)
+    _check_accounts_unique(people, faults)
     if faults:
-        raise BadRosterRows(sorted(faults)[:MOST_FAULTS])
+        raise BadRosterRows(sorted(faults)[:MAX_FAULTS])
     if not people:
         raise Refusal("花名册里除了表头没有一个人。")
-    notes = (f"没有用到的列：{'、'.join(passed)}",) if passed else ()
-    return Roster(people, frozenset(places), sheet.notes + notes)
+    notes = (f"没有用到的列：{'、'.join(ignored)}",) if ignored else ()
+    return Roster(people, frozenset(columns), sheet.notes + notes)
 
 
-def _filled(cell: Cell) -> bool:
+def _is_filled(cell: Cell) -> bool:
     return not isinstance(cell, str) or bool(cell.strip())
 
 
-def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int], list[str]]:
+def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int], list[str]]:
     """Where the header stands (a title above it is common), and which column is where."""
-    filled = [number for number, row in enumerate(rows[:_HEADER_WITHIN]) if any(_filled(cell) for cell in row)]
+    filled = [number for number, row in enumerate(rows[:_MAX_HEADER_ROW]) if any(_is_filled(cell) for cell in row)]
     if not filled:
         raise Refusal("文件开头没有表头。第一行应是列名：" + "、".join(COLUMNS) + "。")
-    at = next((number for number in filled if sum(_title(cell) in REQUIRED for cell in rows[number]) >= 2), filled[0])
-    titles = [_title(cell) for cell in rows[at]]
-    used = {index for row in rows[at + 1 :] for index, cell in enumerate(row) if _filled(cell)}
-    nameless = [column_letters(index) for index in sorted(used) if index >= len(titles) or not titles[index]]
+    header_index = next((number for number in filled if sum(_title(cell) in REQUIRED for cell in rows[number]) >= 2), filled[0])
+    titles = [_title(cell) for cell in rows[header_index]]
+    used_columns = {index for row in rows[header_index + 1 :] for index, cell in enumerate(row) if _is_filled(cell)}
+    nameless = [column_letters(index) for index in sorted(used_columns) if index >= len(titles) or not titles[index]]
     missing = [name for name in REQUIRED if name not in titles]
-    twice = [name for name in COLUMNS if titles.count(name) > 1]
-    unknown = [name for name in titles if name and name not in COLUMNS and name not in PASSED_OVER]
-    wrong = []
+    repeated = [name for name in COLUMNS if titles.count(name) > 1]
+    unknown = [name for name in titles if name and name not in COLUMNS and name not in IGNORED]
+    problems = []
     if missing:
-        wrong.append(f"缺少列：{'、'.join(missing)}")
-    if twice:
-        wrong.append(f"重复的列：{'、'.join(twice)}")
+        problems.append(f"缺少列：{'、'.join(missing)}")
+    if repeated:
+        problems.append(f"重复的列：{'、'.join(repeated)}")
     if unknown:
-        wrong.append(f"不认识的列：{'、'.join(_perhaps(name) for name in unknown)}")
+        problems.append(f"不认识的列：{'、'.join(_suggestion(name) for name in unknown)}")
     if nameless:
-        wrong.append(f"没有列名却有内容的列：{'、'.join(nameless[:10])}")
-    if wrong:
-        raise Refusal(f"表头（第 {at + 1} 行）不对：{'；'.join(wrong)}。可用的列：{'、'.join(COLUMNS)}，前三列必填；序号、备注会略过。")
-    return at, {name: titles.index(name) for name in COLUMNS if name in titles}, [name for name in titles if name in PASSED_OVER]
+        problems.append(f"没有列名却有内容的列：{'、'.join(nameless[:10])}")
+    if problems:
+        raise Refusal(f"表头（第 {header_index + 1} 行）不对：{'；'.join(problems)}。可用的列：{'、'.join(COLUMNS)}，前三列必填；序号、备注会略过。")
+    return header_index, {name: titles.index(name) for name in COLUMNS if name in titles}, [name for name in titles if name in IGNORED]
 
 
-def _perhaps(name: str) -> str:
+def _suggestion(name: str) -> str:
     near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.6)
     return f"「{name[:20]}」（是不是「{near[0]}」？）" if near else f"「{name[:20]}」"
 
@@ -143,75 +146,75 @@ def _title(cell: Cell) -> str:
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))).strip("*")
 
 
-def _row(number: int, row: list[Cell], places: dict[str, int], faults: list[RowFault]) -> RosterLine | None:
-    before = len(faults)
+def _parse_row(number: int, row: list[Cell], columns: dict[str, int], faults: list[RowFault]) -> RosterLine | None:
+    fault_count = len(faults)
 
-    def take(column: str, judge: Callable[[Cell], T], otherwise: T) -> T:
-        if column not in places:
+    def take(column: str, parse: Callable[[Cell], T], otherwise: T) -> T:
+        if column not in columns:
             return otherwise
-        index = places[column]
+        index = columns[column]
         try:
-            return judge(row[index] if index < len(row) else "")
+            return parse(row[index] if index < len(row) else "")
         except cells.BadCell as bad:
             faults.append(RowFault(number, column, str(bad)))
             return otherwise
 
-    listed = RosterLine(
+    line = RosterLine(
         row=number,
-        staff_no=take("工号", cells.staff_no, ""),
-        name=take("姓名", cells.name, ""),
-        units=(take("单位", cells.unit, ""),),
-        tier=take("层级", cells.tier, None),
-        roles=take("角色", cells.roles, None),
-        accounts={channel: take(column, cells.account, "") for column, channel in CHANNELS.items() if column in places},
-        joined_on=take("入职日期", cells.day, None),
-        left_on=take("离职日期", cells.day, None),
+        staff_no=take("工号", cells.parse_staff_no, ""),
+        name=take("姓名", cells.parse_name, ""),
+        units=(take("单位", cells.parse_unit, ""),),
+        tier=take("层级", cells.parse_tier, None),
+        roles=take("角色", cells.parse_roles, None),
+        accounts={channel: take(column, cells.parse_account, "") for column, channel in CHANNELS.items() if column in columns},
+        joined_on=take("入职日期", cells.parse_day, None),
+        left_on=take("离职日期", cells.parse_day, None),
     )
-    if listed.joined_on and listed.left_on and listed.left_on < listed.joined_on:
-        faults.append(RowFault(number, "离职日期", f"{listed.left_on} 早于入职日期 {listed.joined_on}"))
-    return listed if len(faults) == before else None
+    if line.joined_on and line.left_on and line.left_on < line.joined_on:
+        faults.append(RowFault(number, "离职日期", f"{line.left_on} 早于入职日期 {line.joined_on}"))
+    return line if len(faults) == fault_count else None
 
 
-def _merged(rows: list[RosterLine], faults: list[RowFault]) -> tuple[RosterLine, ...]:
+def _merge_lines(lines: list[RosterLine], faults: list[RowFault]) -> tuple[RosterLine, ...]:
     """One person a staff number: a second row is a second post, and says nothing else that differs."""
     people: dict[str, RosterLine] = {}
-    for row in rows:
-        had = people.get(row.staff_no.casefold())
-        people[row.staff_no.casefold()] = row if had is None else _second(had, row, faults)
+    for line in lines:
+        first = people.get(line.staff_no.casefold())
+        people[line.staff_no.casefold()] = line if first is None else _add_second_post(first, line, faults)
     return tuple(people.values())
 
 
-def _second(had: RosterLine, row: RosterLine, faults: list[RowFault]) -> RosterLine:
-    if had.staff_no != row.staff_no or had.name != row.name:
-        faults.append(RowFault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行的工号相同，姓名或写法却不同"))
-        return had
-    if row.units[0] in had.units:
-        faults.append(RowFault(row.row, "工号", f"{row.staff_no} 与第 {had.row} 行重复，工号和单位都相同"))
-        return had
-    for column, first, second in (
-        ("层级", had.tier, row.tier),
-        ("入职日期", had.joined_on, row.joined_on),
-        ("离职日期", had.left_on, row.left_on),
-        *((column, had.accounts.get(channel), row.accounts.get(channel)) for column, channel in CHANNELS.items()),
+def _add_second_post(first: RosterLine, second: RosterLine, faults: list[RowFault]) -> RosterLine:
+    if first.staff_no != second.staff_no or first.name != second.name:
+        faults.append(RowFault(second.row, "工号", f"{second.staff_no} 与第 {first.row} 行的工号相同，姓名或写法却不同"))
+        return first
+    if second.units[0] in first.units:
+        faults.append(RowFault(second.row, "工号", f"{second.staff_no} 与第 {first.row} 行重复，工号和单位都相同"))
+        return first
+    for column, first_value, second_value in (
+        ("层级", first.tier, second.tier),
+        ("入职日期", first.joined_on, second.joined_on),
+        ("离职日期", first.left_on, second.left_on),
+        *((column, first.accounts.get(channel), second.accounts.get(channel)) for column, channel in CHANNELS.items()),
     ):
-        if first and second and first != second:
-            faults.append(RowFault(row.row, column, f"同一个人（第 {had.row} 行）填的是 {first}"))
+        if first_value and second_value and first_value != second_value:
+            faults.append(RowFault(second.row, column, f"同一个人（第 {first.row} 行）填的是 {first_value}"))
     return replace(
-        had,
-        units=(*had.units, row.units[0]),
-        tier=had.tier or row.tier,
-        roles=None if had.roles is None or row.roles is None else had.roles | row.roles,
-        accounts={channel: user or row.accounts[channel] for channel, user in had.accounts.items()},
-        joined_on=had.joined_on or row.joined_on,
-        left_on=had.left_on or row.left_on,
+        first,
+        units=(*first.units, second.units[0]),
+        tier=first.tier or second.tier,
+        roles=None if first.roles is None or second.roles is None else first.roles | second.roles,
+        accounts={channel: user or second.accounts[channel] for channel, user in first.accounts.items()},
+        joined_on=first.joined_on or second.joined_on,
+        left_on=first.left_on or second.left_on,
     )
 
 
-def _accounts_once(people: tuple[RosterLine, ...], faults: list[RowFault]) -> None:
+def _check_accounts_unique(people: tuple[RosterLine, ...], faults: list[RowFault]) -> None:
     for column, channel in CHANNELS.items():
-        seen: dict[str, RosterLine] = {}
-        for one in people:
-            if user := one.accounts.get(channel):
-                first = seen.setdefault(user, one)
-                if first is not one:
-                    faults.append(RowFault(one.row, column, f"账号与第 {first.row} 行（工号 {first.staff_no}）相同，一个账号只能属于一个人"))
+        first_by_user: dict[str, RosterLine] = {}
+        for person in people:
+            if user := person.accounts.get(channel):
+                first = first_by_user.setdefault(user, person)
+                if first is not person:
+                    faults.append(RowFault(person.row, column, f"账号与第 {first.row} 行（工号 {first.staff_no}）相同，一个账号只能属于一个人"))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.hours.policy import PageCredit, page_credit
-from bot.domain.library.library import Lesson, expected_seconds
+from bot.domain.library.library import Lesson, expected_reading_seconds
 from bot.domain.message import Refusal
 from bot.domain.study.sitting import TaskClaim
 from bot.domain.times import SHANGHAI, day_of
@@ -165,7 +165,7 @@ def _close_page(session: Session, catalog: Catalog, reading: OpenReading, lesson
     if view is None:
         return PageCredit(0, 0)
     seen = max(0, int((now - view.sent_at) / timedelta(seconds=1)))
-    expected = expected_seconds(lesson.pages[reading.page - 1], catalog.chars_a_minute)
+    expected = expected_reading_seconds(lesson.pages[reading.page - 1], catalog.chars_a_minute)
     credit = page_credit(seen, expected, catalog.policy.at("D2", day_of(now)))
     readings.end_page(session, view.id, now, credit.seen, credit.credited, credit.reason)
     return credit

@@ -33,7 +33,7 @@ def streak_of(session: Session, calendar: Calendar, person_id: int, now: datetim
     sets = finished_daily_sets(session, person_id, day_of(now) - MAX_STREAK_SPAN)
     if not sets:
         return Streak()
-    return streak.count_streak(streak.finished_days(sets), now, calendar, leave.stays(session, person_id))
+    return streak.count_streak(streak.finished_days(sets), now, calendar, leave.absences_of(session, person_id))
 
 
 ExamDay = Callable[[Session, int, date], ReviewGoal | None]

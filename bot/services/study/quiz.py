@@ -128,7 +128,7 @@ def open_set(
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
     paused = current_task.pause(session, catalog, person_id, now, form.claim)
-    key_visibility.free(session, person_id, now)
+    key_visibility.require_not_at_exam(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     readings.set_focus(session, person_id, form.task, sitting_id, now)
     return replace(current_question(session, catalog, sitting_id), paused=paused)
@@ -145,7 +145,7 @@ def current_question(session: Session, catalog: Catalog, sitting_id: int) -> Ask
 
 def _drawable(session: Session, catalog: Catalog, person_id: int, names: Iterable[str]) -> list[str]:
     """What may be put to somebody now: not the items of an exam of theirs that is not over (bot/services/library/key_visibility.py)."""
-    hidden = key_visibility.hidden(session, person_id)
+    hidden = key_visibility.hidden_questions(session, person_id)
     return [name for name in names if name in catalog.drawn and name not in hidden]
 
 
@@ -257,10 +257,10 @@ def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuest
     question, item, sitting = asked.question, asked.item, asked.sitting
     if sitting.kind in ANSWER_GATES:
         ANSWER_GATES[sitting.kind](session, sitting, incoming, now)
-    mark = question.mark(choice, words=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
+    mark = question.grade(choice, segment=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
     answer_id, is_watched = record_answer(session, person_id, sitting.id, item, choice, mark, incoming, now)
     # Refused here, what was recorded is rolled back with everything else.
-    withheld = key_visibility.kept_back(session, person_id, item.question, incoming.arrived) if is_watched else ""
+    withheld = key_visibility.withheld_reason(session, person_id, item.question, incoming.arrived) if is_watched else ""
     form = FORMS[sitting.kind]
     notebook_move = mistakes.update_notebook(session, person_id, question, mark, (sitting.id, item.n), now) if form.updates_notebook else None
     credited = None

@@ -1,1 +1,1 @@
-"""Files that people bring or that ship: strict YAML, tables, banks, lessons, policies."""
+"""Files that ship with the service or that administrators bring: strict YAML, tables, banks, lessons, policies."""

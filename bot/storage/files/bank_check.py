@@ -1,4 +1,4 @@
-"""Banks against the texts of the laws: what is right, wrong, stale, and what no text at hand can prove."""
+"""Question banks checked against the texts of the laws: each question is right, wrong, stale, or cannot be verified."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from typing import Any
 from bot.domain.library import statute
 from bot.domain.library.library import Library
 from bot.domain.library.statute import CitationFinding, StatuteEdition
-from bot.storage.files.strict_yaml import UnreadableText, text_of
+from bot.storage.files.strict_yaml import UnreadableText, read_text
 
-LARGEST_LAW = 5_000_000
-SCREEN = 20
+MAX_LAW_BYTES = 5_000_000
+SCREEN_LINES = 20
 """Lines of details after which the first line is out of sight."""
 _FILE = re.compile(r"(.+)[((](\d{4}-\d{2}-\d{2})[))]\.(?:md|txt)")
-_CHINESE = {CitationFinding.RIGHT: "相符", CitationFinding.WRONG: "不符", CitationFinding.STALE: "过时", CitationFinding.UNVERIFIABLE: "无法核对"}
+_FINDING_LABELS = {
+    CitationFinding.RIGHT: "相符",
+    CitationFinding.WRONG: "不符",
+    CitationFinding.STALE: "过时",
+    CitationFinding.UNVERIFIABLE: "无法核对",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,14 @@ class BankCheck:
     unread: tuple[str, ...] = ()
 
     @property
-    def sound(self) -> bool:
+    def is_sound(self) -> bool:
         """True when nothing is wrong or stale: the exit status of `bank check`."""
         return not any(row.finding in (CitationFinding.WRONG, CitationFinding.STALE) for row in self.rows)
 
     def counts(self, bank: str | None = None) -> dict[str, int]:
         """How many of each finding, in all banks or in one."""
-        found = Counter(row.finding for row in self.rows if bank in (None, row.bank))
-        return {finding.value: found[finding] for finding in CitationFinding}
+        findings = Counter(row.finding for row in self.rows if bank in (None, row.bank))
+        return {finding.value: findings[finding] for finding in CitationFinding}
 
     @property
     def banks(self) -> tuple[str, ...]:
@@ -73,53 +78,55 @@ class BankCheck:
 
     def lines(self) -> list[str]:
         """For people: a line a bank, then a line for each question that is not right, the worst first; the total again where it has scrolled away."""
-        said = [f"{bank}：{_counted(self.counts(bank))}" for bank in self.banks]
-        total = f"合计：{_counted(self.counts())}"
-        head = len(said)
-        said.append(total)
-        said += [f"文本读不了：{one}" for one in self.unread]
+        report_lines = [f"{bank}：{_counts_text(self.counts(bank))}" for bank in self.banks]
+        total = f"合计：{_counts_text(self.counts())}"
+        head = len(report_lines)
+        report_lines.append(total)
+        report_lines += [f"文本读不了：{file}" for file in self.unread]
         order = (CitationFinding.WRONG, CitationFinding.STALE, CitationFinding.UNVERIFIABLE)
-        said += [f"[{_CHINESE[row.finding]}] {row.question}：{row.reason}" for finding in order for row in self.rows if row.finding == finding]
-        return [*said, total] if len(said) - head > SCREEN else said
+        report_lines += [
+            f"[{_FINDING_LABELS[row.finding]}] {row.question}：{row.reason}" for finding in order for row in self.rows if row.finding == finding
+        ]
+        return [*report_lines, total] if len(report_lines) - head > SCREEN_LINES else report_lines
 
 
-def _counted(counts: dict[str, int]) -> str:
-    return "，".join(f"{_CHINESE[finding]} {counts[finding.value]}" for finding in CitationFinding)
+def _counts_text(counts: dict[str, int]) -> str:
+    return "，".join(f"{_FINDING_LABELS[finding]} {counts[finding.value]}" for finding in CitationFinding)
 
 
-def check_banks(library: Library, laws_dir: Path | None, on: date) -> BankCheck:
+def check_banks(library: Library, laws_dir: Path | None, day: date) -> BankCheck:
     """Each question of each bank against the texts in a folder, as things stand on a day. Without a folder nothing is verifiable."""
     unread: list[str] = []
     wanted = {question.law for question in library.questions.values() if question.evidence}
-    texts = {} if laws_dir is None else editions(library, laws_dir, wanted, unread)
+    texts = {} if laws_dir is None else read_editions(library, laws_dir, wanted, unread)
     rows: list[BankCheckRow] = []
     for bank in library.banks.values():
-        for one in bank.questions:
-            question = library.questions[one]
+        for question_id in bank.questions:
+            question = library.questions[question_id]
             law = library.laws.get(question.law)
-            in_force = law.in_force(on) if law else None
-            verdict = statute.prove(question, texts, on, in_force.version if in_force else None)
-            rows.append(BankCheckRow(bank.id, one, question.law, question.version, question.article, verdict.finding, verdict.reason))
+            in_force = law.in_force(day) if law else None
+            verdict = statute.verify_citation(question, texts, day, in_force.version if in_force else None)
+            rows.append(BankCheckRow(bank.id, question_id, question.law, question.version, question.article, verdict.finding, verdict.reason))
     return BankCheck(tuple(rows), tuple(unread))
 
 
-def editions(library: Library, laws_dir: Path, wanted: set[str], unread: list[str]) -> dict[str, list[StatuteEdition]]:
+def read_editions(library: Library, laws_dir: Path, wanted: set[str], unread: list[str]) -> dict[str, list[StatuteEdition]]:
     """The editions of the wanted laws in a folder whose files are named 民法典(2020-05-28).md; files that name no law of the register are left."""
-    found: dict[str, list[StatuteEdition]] = {}
+    by_law: dict[str, list[StatuteEdition]] = {}
     for path in sorted(laws_dir.iterdir()):
-        named = _FILE.fullmatch(path.name)
-        law = library.resolve_law(named.group(1)) if named else None
-        if named is None or law is None or law.short not in wanted:
+        match = _FILE.fullmatch(path.name)
+        law = library.resolve_law(match.group(1)) if match else None
+        if match is None or law is None or law.short not in wanted:
             continue
         try:
-            version = date.fromisoformat(named.group(2))
-            articles = statute.read_statute(text_of(path, LARGEST_LAW))
-        except (UnreadableText, ValueError) as wrong:
-            unread.append(f"{path.name}：{wrong}")
+            version = date.fromisoformat(match.group(2))
+            articles = statute.read_statute(read_text(path, MAX_LAW_BYTES))
+        except (UnreadableText, ValueError) as error:
+            unread.append(f"{path.name}：{error}")
             continue
         if not articles:
             unread.append(f"{path.name}：里面没有找到条文")
             continue
         known = law.version_of(version)
-        found.setdefault(law.short, []).append(StatuteEdition(version, articles, known.valid_from if known else None))
-    return found
+        by_law.setdefault(law.short, []).append(StatuteEdition(version, articles, known.valid_from if known else None))
+    return by_law

@@ -1,4 +1,4 @@
-"""One cell of a roster, judged: what it says in our terms, or why it cannot be taken."""
+"""Cells of a people table (roster, leave, teams) parsed into values; `BadCell` says in Chinese why a cell cannot be used."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class BadCell(ValueError):
     """What is wrong with one cell."""
 
 
-def _words(cell: Cell, what: str) -> str:
+def _clean_text(cell: Cell, expected: str) -> str:
     """The text of a cell, clean; a number written by a table program loses its `.0`."""
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        raise BadCell(f"这一格是日期或真假值，应是{what}（把该列设为“文本”格式）")
+        raise BadCell(f"这一格是日期或真假值，应是{expected}（把该列设为“文本”格式）")
     if isinstance(cell, float) and not cell.is_integer():
-        raise BadCell(f"{cell:g} 带小数，应是{what}（把该列设为“文本”格式）")
+        raise BadCell(f"{cell:g} 带小数，应是{expected}（把该列设为“文本”格式）")
     if isinstance(cell, int | float):
         if abs(cell) >= 10**15:
             raise BadCell("数字过长，表格软件已丢掉末几位，请把该列设为“文本”格式后重填")
         return str(int(cell))
     text = unicodedata.normalize("NFC", cell).strip().strip("\ufeff\u200b\u200c\u200d").strip()
-    for one in text:
+    for char in text:
         # Cc, Co, Cs, Cn: what no keyboard types. Cf hides in text. U+FFFD is a character that was lost before it came to us.
-        if (unicodedata.category(one) in ("Cc", "Co", "Cs", "Cn", "Cf") and one not in "\t\r\n") or one == "\ufffd":
-            raise BadCell(f"有看不见或损坏的字符（U+{ord(one):04X}）")
+        if (unicodedata.category(char) in ("Cc", "Co", "Cs", "Cn", "Cf") and char not in "\t\r\n") or char == "\ufffd":
+            raise BadCell(f"有看不见或损坏的字符（U+{ord(char):04X}）")
     return re.sub(r"\s+", " ", text)
 
 
-def _narrow(cell: Cell, what: str) -> str:
-    return unicodedata.normalize("NFKC", _words(cell, what)).strip()
+def _normalised_text(cell: Cell, expected: str) -> str:
+    return unicodedata.normalize("NFKC", _clean_text(cell, expected)).strip()
 
 
-def staff_no(cell: Cell) -> str:
-    text = _narrow(cell, "工号")
+def parse_staff_no(cell: Cell) -> str:
+    text = _normalised_text(cell, "工号")
     if not text:
         raise BadCell("没有填")
     if not _STAFF_NO.fullmatch(text):
@@ -55,10 +55,10 @@ def staff_no(cell: Cell) -> str:
     return text
 
 
-def name(cell: Cell) -> str:
+def parse_name(cell: Cell) -> str:
     if not isinstance(cell, str):
         raise BadCell("这一格是数字、日期或算不出文字的公式，应是姓名（公式请先“粘贴为值”）")
-    text = _BETWEEN_HAN.sub("", _words(cell, "姓名"))
+    text = _BETWEEN_HAN.sub("", _clean_text(cell, "姓名"))
     if not text:
         raise BadCell("没有填")
     if len(text) > 60:
@@ -66,8 +66,8 @@ def name(cell: Cell) -> str:
     return text
 
 
-def unit(cell: Cell) -> str:
-    text = _words(cell, "单位").replace("\uff0f", "/")
+def parse_unit(cell: Cell) -> str:
+    text = _clean_text(cell, "单位").replace("\uff0f", "/")
     if not text:
         raise BadCell("没有填")
     parts = [part.strip() for part in text.split("/")]
@@ -78,8 +78,8 @@ def unit(cell: Cell) -> str:
     return "/".join(parts)
 
 
-def team(cell: Cell) -> str:
-    text = _words(cell, "队名")
+def parse_team(cell: Cell) -> str:
+    text = _clean_text(cell, "队名")
     if not text:
         raise BadCell("没有填")
     if len(text) > 80:
@@ -87,41 +87,41 @@ def team(cell: Cell) -> str:
     return text
 
 
-def tier(cell: Cell) -> str:
-    text = _narrow(cell, "层级")
+def parse_tier(cell: Cell) -> str:
+    text = _normalised_text(cell, "层级")
     if text and text not in TIERS:
         raise BadCell(f"没有「{text[:20]}」这个层级，可填：{'、'.join(TIERS)}，或留空")
     return text
 
 
-def roles(cell: Cell) -> frozenset[RoleName]:
+def parse_roles(cell: Cell) -> frozenset[RoleName]:
     """The roles beside learner, which everybody is."""
-    words = [word.strip() for word in re.split(r"[、,;]", _narrow(cell, "角色"))]
+    words = [word.strip() for word in re.split(r"[、,;]", _normalised_text(cell, "角色"))]
     unknown = [word for word in words if word and word not in _ROLES]
     if unknown:
         raise BadCell(f"没有「{unknown[0][:20]}」这个角色，可填：{'、'.join(_ROLES)}，多个用顿号隔开")
     return frozenset(_ROLES[word] for word in words if word) - {RoleName.LEARNER}
 
 
-def account(cell: Cell) -> str:
-    text = _narrow(cell, "账号").lower()
+def parse_account(cell: Cell) -> str:
+    text = _normalised_text(cell, "账号").lower()
     if text and not _ACCOUNT.fullmatch(text):
         raise BadCell("账号应为 1 到 64 个字符，不含空格、逗号和顿号（一格只填一个账号）")
     return text
 
 
-def day(cell: Cell) -> date | None:
+def parse_day(cell: Cell) -> date | None:
     if isinstance(cell, datetime):
-        return _sensible(cell.date())
+        return _check_year(cell.date())
     if isinstance(cell, date):
-        return _sensible(cell)
-    text = _narrow(cell, "日期") if isinstance(cell, str | int | float) else ""
+        return _check_year(cell)
+    text = _normalised_text(cell, "日期") if isinstance(cell, str | int | float) else ""
     if not text and isinstance(cell, str):
         return None
     for form in _DATES:
-        if found := form.fullmatch(text):
+        if match := form.fullmatch(text):
             try:
-                return _sensible(date(*map(int, found.groups())))
+                return _check_year(date(*map(int, match.groups())))
             except BadCell:
                 raise
             except ValueError:
@@ -129,7 +129,7 @@ def day(cell: Cell) -> date | None:
     raise BadCell(f"「{text[:20]}」不是完整的日期，应写作 2020-07-01（或把该列设为“日期”格式）")
 
 
-def _sensible(day: date) -> date:
+def _check_year(day: date) -> date:
     if not 1940 <= day.year <= 2100:
         raise BadCell(f"{day} 不像是真的，年份应在 1940 到 2100 之间")
     return day

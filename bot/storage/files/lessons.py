@@ -1,4 +1,4 @@
-"""Lessons: front matter between two lines of ---, then pages of Markdown between further ones."""
+"""Lessons from Markdown files: YAML front matter between two lines of ---, then pages separated by further such lines."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 import re
 
 from bot.domain.library.library import Lesson, Library
-from bot.storage.files.banks import name_faults
-from bot.storage.files.models import LessonFront, validated
-from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse
+from bot.storage.files.banks import law_name_faults
+from bot.storage.files.models import LessonFront, validate
+from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse_yaml
 
-LARGEST = 100_000
-FEWEST_PAGES, MOST_PAGES = 2, 5
+MAX_LESSON_BYTES = 100_000
+MIN_PAGES, MAX_PAGES = 2, 5
 # A page and its heading go out as one chat message, and WeChat takes 2,048 bytes.
-LONGEST_PAGE = 600
+MAX_PAGE_CHARS = 600
 
 _FORBIDDEN = (
     (re.compile(r"<[A-Za-z/!][^>]{0,200}>?"), "不能写 HTML"),
@@ -26,23 +26,23 @@ _FORBIDDEN = (
 
 def read_lesson(text: str, file: str, library: Library, faults: list[FileFault]) -> Lesson | None:
     """The lesson, or None with every fault noted. `library` holds the register and the questions that it may name."""
-    before = len(faults)
+    fault_count = len(faults)
     lines = text.split("\n")
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
     if lines[0].rstrip() != "---" or not end:
         faults.append(FileFault(file, 1, "文件应以两行 --- 之间的说明开头"))
         return None
-    pages = _pages(lines, end + 1, file, faults)
+    pages = _read_pages(lines, end + 1, file, faults)
     try:
-        node = parse("\n".join(lines[1:end]), first_line=2)
+        node = parse_yaml("\n".join(lines[1:end]), first_line=2)
     except UnreadableText as refused:
         faults.append(FileFault(file, refused.line, refused.sentence))
         return None
-    front = validated(LessonFront, node, file, faults)
+    front = validate(LessonFront, node, file, faults)
     if front is None:
         return None
     _check(front, node, file, library, faults)
-    if len(faults) > before:
+    if len(faults) > fault_count:
         return None
     return Lesson(
         id=front.id,
@@ -61,43 +61,43 @@ def read_lesson(text: str, file: str, library: Library, faults: list[FileFault])
     )
 
 
-def _pages(lines: list[str], start: int, file: str, faults: list[FileFault]) -> tuple[str, ...]:
+def _read_pages(lines: list[str], start: int, file: str, faults: list[FileFault]) -> tuple[str, ...]:
     pages: list[str] = []
     page: list[str] = []
     first = start + 1
     for number, line in enumerate([*lines[start:], "---"], start + 1):
         if line.rstrip() == "---":
-            _keep("\n".join(page).strip(), first, file, pages, faults)
+            _add_page("\n".join(page).strip(), first, file, pages, faults)
             page, first = [], number + 1
             continue
         faults.extend(FileFault(file, number, sentence) for pattern, sentence in _FORBIDDEN if pattern.search(line))
         page.append(line)
-    if not FEWEST_PAGES <= len(pages) <= MOST_PAGES:
-        faults.append(FileFault(file, start, f"一课应有 {FEWEST_PAGES} 至 {MOST_PAGES} 页（以单独一行 --- 分隔），现有 {len(pages)} 页"))
+    if not MIN_PAGES <= len(pages) <= MAX_PAGES:
+        faults.append(FileFault(file, start, f"一课应有 {MIN_PAGES} 至 {MAX_PAGES} 页（以单独一行 --- 分隔），现有 {len(pages)} 页"))
     return tuple(pages)
 
 
-def _keep(page: str, line: int, file: str, pages: list[str], faults: list[FileFault]) -> None:
+def _add_page(page: str, line: int, file: str, pages: list[str], faults: list[FileFault]) -> None:
     pages.append(page)
     if not page:
         faults.append(FileFault(file, line, f"第 {len(pages)} 页是空的"))
-    elif len(page) > LONGEST_PAGE:
-        faults.append(FileFault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字，最多 {LONGEST_PAGE} 个，请分页"))
+    elif len(page) > MAX_PAGE_CHARS:
+        faults.append(FileFault(file, line, f"第 {len(pages)} 页有 {len(page)} 个字，最多 {MAX_PAGE_CHARS} 个，请分页"))
 
 
 def _check(front: LessonFront, node: Node, file: str, library: Library, faults: list[FileFault]) -> None:
     def note(place: tuple[str | int, ...], sentence: str) -> None:
         faults.append(FileFault(file, node.line_at(place), sentence))
 
-    for place, sentence in name_faults(front.law, library):
+    for place, sentence in law_name_faults(front.law, library):
         note(place, sentence)
     law = library.laws.get(front.law)
     if law is not None and law.version_of(front.version) is None:
         note(("version",), f"法律登记里没有《{front.law}》{front.version} 的版本")
     if front.valid_to is not None and front.valid_to <= front.valid_from:
         note(("valid_to",), "失效日应晚于生效日")
-    for number, one in enumerate(front.questions):
-        if one not in library.questions:
-            note(("questions", number), f"题库里没有题目 {one}")
+    for number, question_id in enumerate(front.questions):
+        if question_id not in library.questions:
+            note(("questions", number), f"题库里没有题目 {question_id}")
     if len(set(front.questions)) < len(front.questions):
         note(("questions",), "题目有重复")

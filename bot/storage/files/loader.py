@@ -1,10 +1,8 @@
-"""Content and banks from disk: read strictly, every fault with file, line and a Chinese sentence, each file whole or not at all.
+"""Loads everything that ships as files (laws, law sets, banks, lessons, calendars, packs) into one `Library`.
 
-The working calendars: content/calendar/YYYY.yaml, one published year a file.
-
-The packs for law days: content/packs/*.yaml, one pack a file, each naming lessons that exist.
-
-The register of laws and the sets of laws, from their two files.
+The folders: content/laws.yaml, content/sets.yaml, content/lessons/*.md, content/calendar/YYYY.yaml (one published year a file),
+content/packs/*.yaml (one pack a file) and quiz_banks/*.yaml. Reading is strict: a file is taken whole or not at all, and every fault is listed with
+file, line and a Chinese sentence.
 """
 
 from __future__ import annotations
@@ -19,112 +17,114 @@ from typing import TypeVar
 from bot.domain.calendar import SATURDAY, Calendar, Holiday, Year
 from bot.domain.campaign.campaign import pack_item_content
 from bot.domain.campaign.schedule import LAW_DAYS
-from bot.domain.library.library import Bank, Law, LawDayPack, LawSet, LawVersion, Lesson, Library, PackItem, folded_name
+from bot.domain.library.library import Bank, Law, LawDayPack, LawSet, LawVersion, Lesson, Library, PackItem, fold_name
 from bot.domain.library.question import Question
 from bot.storage.files import banks, lessons
-from bot.storage.files.banks import name_faults
-from bot.storage.files.models import CalendarFile, LawEntry, LawsFile, PackFile, PackItemEntry, SetsFile, validated
-from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse, text_of
+from bot.storage.files.banks import law_name_faults
+from bot.storage.files.models import CalendarFile, LawEntry, LawsFile, PackFile, PackItemEntry, SetsFile, validate
+from bot.storage.files.strict_yaml import FileFault, Node, UnreadableText, parse_yaml, read_text
 
 CALENDARS_FOLDER = "calendar"
-LONGEST = 16
+MAX_HOLIDAY_DAYS = 16
 """Days that one festival may be off at the most."""
-STATUTORY = ((1, 1), (5, 1), (10, 1), (10, 2), (10, 3))
+STATUTORY_DAYS = ((1, 1), (5, 1), (10, 1), (10, 2), (10, 3))
 """Days off by the calendar of the sun in every year: a file without them is a file half written."""
 
 
 def read_calendar(node: Node, file: str, stem: str, faults: list[FileFault]) -> Year | None:
     """One year; None with the faults noted. `stem` is the file's name, which has to be the year."""
-    before = len(faults)
-    entry = validated(CalendarFile, node, file, faults)
+    fault_count = len(faults)
+    entry = validate(CalendarFile, node, file, faults)
     if entry is None:
         return None
     if stem != str(entry.year):
         faults.append(FileFault(file, node.line_at(("year",)), f"年份 {entry.year} 应与文件名 {stem} 相同"))
-    off: set[date] = set()
-    for n, one in enumerate(entry.holidays):
-        line = node.line_at(("holidays", n))
-        if not 0 <= (one.last - one.first).days < LONGEST or {one.first.year, one.last.year} != {entry.year}:
-            faults.append(FileFault(file, line, f"{one.name}：应从第一天到最后一天，都在 {entry.year} 年内，最多 {LONGEST} 天"))
+    days_off: set[date] = set()
+    for number, holiday in enumerate(entry.holidays):
+        line = node.line_at(("holidays", number))
+        if not 0 <= (holiday.last - holiday.first).days < MAX_HOLIDAY_DAYS or {holiday.first.year, holiday.last.year} != {entry.year}:
+            faults.append(FileFault(file, line, f"{holiday.name}：应从第一天到最后一天，都在 {entry.year} 年内，最多 {MAX_HOLIDAY_DAYS} 天"))
             continue
-        days = Holiday(one.name, one.first, one.last).days
-        if off.intersection(days):
-            faults.append(FileFault(file, line, f"{one.name}：有的日子前面已经放假"))
-        off.update(days)
-    for n, day in enumerate(entry.workdays):
-        line = node.line_at(("workdays", n))
-        if day.year != entry.year or day.weekday() < SATURDAY or day in off or day in entry.workdays[:n]:
+        days = Holiday(holiday.name, holiday.first, holiday.last).days
+        if days_off.intersection(days):
+            faults.append(FileFault(file, line, f"{holiday.name}：有的日子前面已经放假"))
+        days_off.update(days)
+    for number, day in enumerate(entry.workdays):
+        line = node.line_at(("workdays", number))
+        if day.year != entry.year or day.weekday() < SATURDAY or day in days_off or day in entry.workdays[:number]:
             faults.append(FileFault(file, line, f"调休上班日 {day} 应是 {entry.year} 年不放假的周六或周日，且只写一次"))
-    missing = [f"{month}月{day}日" for month, day in STATUTORY if date(entry.year, month, day) not in off]
+    missing = [f"{month}月{day}日" for month, day in STATUTORY_DAYS if date(entry.year, month, day) not in days_off]
     if missing:
         faults.append(FileFault(file, node.line_at(("holidays",)), f"法定放假日没有写全，缺 {'、'.join(missing)}"))
-    if len(faults) > before:
+    if len(faults) > fault_count:
         return None
-    return Year(entry.year, tuple(Holiday(one.name, one.first, one.last) for one in entry.holidays), frozenset(entry.workdays), entry.source)
+    return Year(
+        entry.year, tuple(Holiday(holiday.name, holiday.first, holiday.last) for holiday in entry.holidays), frozenset(entry.workdays), entry.source
+    )
 
 
 PACKS_FOLDER = "packs"
-_NOTHING = "-"
+_EMPTY = "-"
 
 
 def read_pack(node: Node, file: str, library: Library, faults: list[FileFault]) -> LawDayPack | None:
     """One pack; None with the faults noted."""
-    before = len(faults)
-    entry = validated(PackFile, node, file, faults)
+    fault_count = len(faults)
+    entry = validate(PackFile, node, file, faults)
     if entry is None:
         return None
     if entry.law_day not in LAW_DAYS:
         faults.append(FileFault(file, node.line_at(("law_day",)), f"没有普法日“{entry.law_day}”，可写：{'、'.join(LAW_DAYS)}"))
     items: list[PackItem] = []
-    for n, one in enumerate(entry.items):
-        line = node.line_at(("items", n))
-        if one.lesson not in library.lessons and (one.lesson != _NOTHING or one.kind == "lesson"):
-            faults.append(FileFault(file, line, f"{one.name}：没有课程 {one.lesson}"))
+    for number, item_entry in enumerate(entry.items):
+        line = node.line_at(("items", number))
+        if item_entry.lesson not in library.lessons and (item_entry.lesson != _EMPTY or item_entry.kind == "lesson"):
+            faults.append(FileFault(file, line, f"{item_entry.name}：没有课程 {item_entry.lesson}"))
         try:
-            item = _item(one)
+            item = _pack_item(item_entry)
             pack_item_content(item)
             items.append(item)
         except ValueError:
             needs = "notice 要 text，poll 要 text 和 2 到 6 个 options，invitation 要 target"
-            faults.append(FileFault(file, line, f"{one.name}：{one.kind} 缺少它要的内容（{needs}）"))
-    if len(faults) > before:
+            faults.append(FileFault(file, line, f"{item_entry.name}：{item_entry.kind} 缺少它要的内容（{needs}）"))
+    if len(faults) > fault_count:
         return None
     return LawDayPack(entry.name, entry.law_day, entry.on_holiday, entry.about, entry.clause, tuple(items))
 
 
-def _item(one: PackItemEntry) -> PackItem:
+def _pack_item(entry: PackItemEntry) -> PackItem:
     return PackItem(
-        one.name,
-        one.day,
-        one.time,
-        one.kind,
-        text=one.text.strip(),
-        options=tuple(one.options),
-        receipt=one.receipt,
-        lesson=one.lesson.removeprefix(_NOTHING),
-        target=one.target.removeprefix(_NOTHING),
+        entry.name,
+        entry.day,
+        entry.time,
+        entry.kind,
+        text=entry.text.strip(),
+        options=tuple(entry.options),
+        receipt=entry.receipt,
+        lesson=entry.lesson.removeprefix(_EMPTY),
+        target=entry.target.removeprefix(_EMPTY),
     )
 
 
 def read_laws(node: Node, file: str, faults: list[FileFault]) -> dict[str, Law]:
     """Laws by short title; empty with the faults noted when one name could mean two laws or anything else is wrong."""
-    before = len(faults)
-    entries = validated(LawsFile, node, file, faults)
+    fault_count = len(faults)
+    entries = validate(LawsFile, node, file, faults)
     if entries is None:
         return {}
-    taken: dict[str, str] = {}
+    owner_by_name: dict[str, str] = {}
     for number, entry in enumerate(entries.laws):
         line = node.line_at(("laws", number))
-        for name in dict.fromkeys(map(folded_name, (entry.title, entry.short, *entry.aliases, *entry.misnomers))):
-            if name in taken:
-                faults.append(FileFault(file, line, f"“{entry.short}”与“{taken[name]}”有相同的名称“{name}”"))
-            taken.setdefault(name, entry.short)
-        names = {folded_name(name) for name in (entry.title, entry.short, *entry.aliases)}
-        faults.extend(FileFault(file, line, f"“{wrong}”既是名称又是误称") for wrong in entry.misnomers if folded_name(wrong) in names)
-        days = [one.version for one in entry.versions]
+        for name in dict.fromkeys(map(fold_name, (entry.title, entry.short, *entry.aliases, *entry.misnomers))):
+            if name in owner_by_name:
+                faults.append(FileFault(file, line, f"“{entry.short}”与“{owner_by_name[name]}”有相同的名称“{name}”"))
+            owner_by_name.setdefault(name, entry.short)
+        names = {fold_name(name) for name in (entry.title, entry.short, *entry.aliases)}
+        faults.extend(FileFault(file, line, f"“{misnomer}”既是名称又是误称") for misnomer in entry.misnomers if fold_name(misnomer) in names)
+        days = [version.version for version in entry.versions]
         if sorted(set(days)) != days:
             faults.append(FileFault(file, node.line_at(("laws", number, "versions")), f"“{entry.short}”的版本应按日期从旧到新各写一次"))
-    return {entry.short: _law(entry) for entry in entries.laws} if len(faults) == before else {}
+    return {entry.short: _law(entry) for entry in entries.laws} if len(faults) == fault_count else {}
 
 
 def _law(entry: LawEntry) -> Law:
@@ -134,32 +134,32 @@ def _law(entry: LawEntry) -> Law:
         level=entry.level,
         aliases=tuple(entry.aliases),
         misnomers=tuple(entry.misnomers),
-        versions=tuple(LawVersion(one.version, one.in_force, one.valid_to) for one in entry.versions),
+        versions=tuple(LawVersion(version.version, version.in_force, version.valid_to) for version in entry.versions),
     )
 
 
 def read_sets(node: Node, file: str, laws: Library, faults: list[FileFault]) -> dict[str, LawSet]:
     """Sets by name; empty with the faults noted when a name is taken or a law is not in the register."""
-    before = len(faults)
-    entries = validated(SetsFile, node, file, faults)
+    fault_count = len(faults)
+    entries = validate(SetsFile, node, file, faults)
     if entries is None:
         return {}
-    taken: set[str] = set()
+    used_names: set[str] = set()
     for number, entry in enumerate(entries.sets):
         for name in (entry.name, *entry.aliases):
-            if folded_name(name) in taken or laws.resolve_law(name) is not None:
+            if fold_name(name) in used_names or laws.resolve_law(name) is not None:
                 faults.append(FileFault(file, node.line_at(("sets", number, "name")), f"名称“{name}”已经用过"))
-            taken.add(folded_name(name))
-        for place, law in enumerate(entry.laws):
-            for where, sentence in name_faults(law, laws, ("sets", number, "laws", place)):
-                faults.append(FileFault(file, node.line_at(where), f"法律组“{entry.name}”：{sentence}"))
-    return {entry.name: LawSet(entry.name, tuple(entry.laws), tuple(entry.aliases)) for entry in entries.sets} if len(faults) == before else {}
+            used_names.add(fold_name(name))
+        for number_in_set, law in enumerate(entry.laws):
+            for place, sentence in law_name_faults(law, laws, ("sets", number, "laws", number_in_set)):
+                faults.append(FileFault(file, node.line_at(place), f"法律组“{entry.name}”：{sentence}"))
+    return {entry.name: LawSet(entry.name, tuple(entry.laws), tuple(entry.aliases)) for entry in entries.sets} if len(faults) == fault_count else {}
 
 
 T = TypeVar("T")
 
 
-def home() -> Path:
+def data_root() -> Path:
     """Where content/ and quiz_banks/ stand: the source tree when there is one, else what the installed package brought along."""
     package = Path(__file__).resolve().parents[2]
     return package.parent if (package.parent / "content").is_dir() else package / "_data"
@@ -173,14 +173,14 @@ def load_library(root: Path) -> tuple[Library, list[FileFault]]:
     """
     faults: list[FileFault] = []
     content = root / "content"
-    library = Library(laws=_yaml(root, content / "laws.yaml", faults, lambda node, file: read_laws(node, file, faults)) or {})
+    library = Library(laws=_load_yaml(root, content / "laws.yaml", faults, lambda node, file: read_laws(node, file, faults)) or {})
     known = library
-    sets = _yaml(root, content / "sets.yaml", faults, lambda node, file: read_sets(node, file, known, faults)) or {}
+    sets = _load_yaml(root, content / "sets.yaml", faults, lambda node, file: read_sets(node, file, known, faults)) or {}
     library = replace(library, sets=sets)
     library = _with_banks(root, library, faults)
     library = _with_lessons(root, library, faults)
-    library = replace(library, calendar=_calendar(root, faults))
-    library = replace(library, packs=_packs(root, library, faults))
+    library = replace(library, calendar=_load_calendar(root, faults))
+    library = replace(library, packs=_load_packs(root, library, faults))
     order = {file: place for place, file in enumerate(dict.fromkeys(fault.file for fault in faults))}
     return library, sorted(faults, key=lambda fault: (order[fault.file], fault.line))
 
@@ -188,74 +188,74 @@ def load_library(root: Path) -> tuple[Library, list[FileFault]]:
 def load_calendar(root: Path) -> tuple[Calendar, list[FileFault]]:
     """The working calendars alone, for whoever needs no more of the files."""
     faults: list[FileFault] = []
-    return _calendar(root, faults), faults
+    return _load_calendar(root, faults), faults
 
 
 def _with_banks(root: Path, library: Library, faults: list[FileFault]) -> Library:
-    found: dict[str, Bank] = {}
+    loaded: dict[str, Bank] = {}
     questions: dict[str, Question] = {}
     for path in sorted((root / "quiz_banks").glob("*.yaml")):
-        read = _yaml(root, path, faults, lambda node, file: banks.read_bank(node, file, library, faults))
-        if read is None:
+        bank_and_questions = _load_yaml(root, path, faults, lambda node, file: banks.read_bank(node, file, library, faults))
+        if bank_and_questions is None:
             continue
-        bank, asked = read
-        twice = [question.id for question in asked if question.id in questions]
-        faults.extend(FileFault(_name(root, path), 0, f"题目 {one}：编号在别的题库里已经用过") for one in twice)
-        if bank.id in found:
-            faults.append(FileFault(_name(root, path), 1, f"题库编号 {bank.id} 已经用过"))
-        elif not twice:
-            found[bank.id] = bank
-            questions.update({question.id: question for question in asked})
-    return replace(library, banks=found, questions=questions)
+        bank, bank_questions = bank_and_questions
+        repeated = [question.id for question in bank_questions if question.id in questions]
+        faults.extend(FileFault(_relative_name(root, path), 0, f"题目 {question_id}：编号在别的题库里已经用过") for question_id in repeated)
+        if bank.id in loaded:
+            faults.append(FileFault(_relative_name(root, path), 1, f"题库编号 {bank.id} 已经用过"))
+        elif not repeated:
+            loaded[bank.id] = bank
+            questions.update({question.id: question for question in bank_questions})
+    return replace(library, banks=loaded, questions=questions)
 
 
 def _with_lessons(root: Path, library: Library, faults: list[FileFault]) -> Library:
-    found: dict[str, Lesson] = {}
+    loaded: dict[str, Lesson] = {}
     for path in sorted((root / "content" / "lessons").glob("*.md")):
-        file = _name(root, path)
+        file = _relative_name(root, path)
         try:
-            lesson = lessons.read_lesson(text_of(path, lessons.LARGEST), file, library, faults)
-        except UnreadableText as refused:
-            faults.append(FileFault(file, refused.line, refused.sentence))
+            lesson = lessons.read_lesson(read_text(path, lessons.MAX_LESSON_BYTES), file, library, faults)
+        except UnreadableText as error:
+            faults.append(FileFault(file, error.line, error.sentence))
             continue
         if lesson is None:
             continue
         if lesson.id != path.stem:
             faults.append(FileFault(file, 2, f"编号 {lesson.id} 应与文件名 {path.stem} 相同"))
         else:
-            found[lesson.id] = lesson
-    return replace(library, lessons=found)
+            loaded[lesson.id] = lesson
+    return replace(library, lessons=loaded)
 
 
-def _calendar(root: Path, faults: list[FileFault]) -> Calendar:
+def _load_calendar(root: Path, faults: list[FileFault]) -> Calendar:
     years: dict[int, Year] = {}
     for path in sorted((root / "content" / CALENDARS_FOLDER).glob("*.yaml")):
-        year = _yaml(root, path, faults, partial(read_calendar, stem=path.stem, faults=faults))
+        year = _load_yaml(root, path, faults, partial(read_calendar, stem=path.stem, faults=faults))
         if year is not None:
             years[year.year] = year
     return Calendar(years)
 
 
-def _packs(root: Path, library: Library, faults: list[FileFault]) -> dict[str, LawDayPack]:
-    found: dict[str, LawDayPack] = {}
+def _load_packs(root: Path, library: Library, faults: list[FileFault]) -> dict[str, LawDayPack]:
+    packs: dict[str, LawDayPack] = {}
     for path in sorted((root / "content" / PACKS_FOLDER).glob("*.yaml")):
-        pack = _yaml(root, path, faults, partial(read_pack, library=library, faults=faults))
-        if pack is not None and pack.name in found:
-            faults.append(FileFault(_name(root, path), 0, f"活动包“{pack.name}”已经有了"))
+        pack = _load_yaml(root, path, faults, partial(read_pack, library=library, faults=faults))
+        if pack is not None and pack.name in packs:
+            faults.append(FileFault(_relative_name(root, path), 0, f"活动包“{pack.name}”已经有了"))
         elif pack is not None:
-            found[pack.name] = pack
-    return found
+            packs[pack.name] = pack
+    return packs
 
 
-def _yaml(root: Path, path: Path, faults: list[FileFault], read: Callable[[Node, str], T]) -> T | None:
-    file = _name(root, path)
+def _load_yaml(root: Path, path: Path, faults: list[FileFault], read: Callable[[Node, str], T]) -> T | None:
+    file = _relative_name(root, path)
     try:
-        node = parse(text_of(path))
-    except UnreadableText as refused:
-        faults.append(FileFault(file, refused.line, refused.sentence))
+        node = parse_yaml(read_text(path))
+    except UnreadableText as error:
+        faults.append(FileFault(file, error.line, error.sentence))
         return None
     return read(node, file)
 
 
-def _name(root: Path, path: Path) -> str:
+def _relative_name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""What a file may say: its fields, their types and bounds, and what each fault is called in Chinese."""
+"""The fields that content and contest files may have, with types and bounds, and the Chinese sentence for each kind of fault."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from bot.domain.library.library import TIERS
+from bot.domain.library.library import LESSON_TIERS
 from bot.domain.times import SHANGHAI
 from bot.storage.files.strict_yaml import FileFault, Node
 
@@ -46,17 +46,17 @@ Minute = Annotated[datetime, BeforeValidator(_as_minute)]
 Text = Annotated[str, Field(min_length=1, max_length=2000), BeforeValidator(_as_written)]
 Name = Annotated[str, Field(min_length=1, max_length=80), BeforeValidator(_as_written)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
-Asked = Annotated[str, Field(pattern=r"^(?:\S{1,20} )?[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
+ContestQuestionId = Annotated[str, Field(pattern=r"^(?:\S{1,20} )?[a-z0-9][a-z0-9-]{0,47}$"), BeforeValidator(_as_written)]
 """A question of a contest, on a stage with its round before it: 抢答 jcf-d-01."""
 Evidence = Annotated[str, Field(min_length=4, max_length=40), BeforeValidator(_as_written)]
 Options = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_as_written)]], Field(min_length=3, max_length=5)]
 
 
-class _Part(BaseModel):
+class _FileModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
 
-class _Question(_Part):
+class QuestionEntry(_FileModel):
     id: Id
     kind: str
     level: Annotated[int, Field(ge=1, le=3)]
@@ -71,44 +71,43 @@ class _Question(_Part):
     explanation: Annotated[str, Field(min_length=4, max_length=800), BeforeValidator(_as_written)]
 
 
-class SingleEntry(_Question):
+class SingleEntry(QuestionEntry):
     options: Options
     key: Annotated[str, Field(pattern="^[A-H]$")]
 
 
-class MultipleEntry(_Question):
+class MultipleEntry(QuestionEntry):
     options: Annotated[Options, Field(min_length=4)]
     key: Annotated[str, Field(pattern="^[A-H]{2,8}$")]
 
 
-class JudgeEntry(_Question):
+class JudgeEntry(QuestionEntry):
     key: Literal["对", "错"]
 
 
-class FillEntry(_Question):
+class FillEntry(QuestionEntry):
     key: Annotated[list[Annotated[str, Field(min_length=1, max_length=60), BeforeValidator(_as_written)]], Field(min_length=1, max_length=12)]
 
 
-class PointEntry(_Part):
+class PointEntry(_FileModel):
     say: Annotated[str, Field(min_length=2, max_length=200), BeforeValidator(_as_written)]
     words: Annotated[list[Annotated[str, Field(min_length=2, max_length=12), BeforeValidator(_as_written)]], Field(min_length=1, max_length=20)]
 
 
-class ShortEntry(_Question):
+class ShortEntry(QuestionEntry):
     points: Annotated[list[PointEntry], Field(min_length=2, max_length=6)]
 
 
-ENTRIES: Mapping[str, type[_Question]] = {
+ENTRIES: Mapping[str, type[QuestionEntry]] = {
     "single": SingleEntry,
     "multiple": MultipleEntry,
     "judge": JudgeEntry,
     "fill": FillEntry,
     "short": ShortEntry,
 }
-QuestionEntry = _Question
 
 
-class BankFile(_Part):
+class BankFile(_FileModel):
     """The frame of a bank; its questions are checked one by one, each by its kind."""
 
     bank: Id
@@ -116,7 +115,7 @@ class BankFile(_Part):
     questions: Annotated[list[Any], Field(min_length=1, max_length=5000)]
 
 
-class LessonFront(_Part):
+class LessonFront(_FileModel):
     id: Id
     title: Annotated[str, Field(min_length=2, max_length=60), BeforeValidator(_as_written)]
     law: Name
@@ -130,13 +129,13 @@ class LessonFront(_Part):
     questions: Annotated[list[Id], Field(min_length=1, max_length=3)]
 
 
-class VersionEntry(_Part):
+class VersionEntry(_FileModel):
     version: Day
     in_force: Day | None = None
     valid_to: Day | None = None
 
 
-class LawEntry(_Part):
+class LawEntry(_FileModel):
     title: Name
     short: Name
     level: Name
@@ -145,34 +144,34 @@ class LawEntry(_Part):
     versions: Annotated[list[VersionEntry], Field(min_length=1)]
 
 
-class LawsFile(_Part):
+class LawsFile(_FileModel):
     laws: Annotated[list[LawEntry], Field(min_length=1, max_length=5000)]
 
 
-class SetEntry(_Part):
+class SetEntry(_FileModel):
     name: Name
     aliases: list[Name] = []
     laws: Annotated[list[Name], Field(min_length=1, max_length=200)]
 
 
-class SetsFile(_Part):
+class SetsFile(_FileModel):
     sets: Annotated[list[SetEntry], Field(max_length=500)]
 
 
-class HolidayEntry(_Part):
+class HolidayEntry(_FileModel):
     name: Name
     first: Day
     last: Day
 
 
-class CalendarFile(_Part):
+class CalendarFile(_FileModel):
     year: Annotated[int, Field(ge=2000, le=2100)]
     source: Text
     holidays: Annotated[list[HolidayEntry], Field(min_length=1, max_length=20)]
     workdays: Annotated[list[Day], Field(max_length=30)]
 
 
-class PackItemEntry(_Part):
+class PackItemEntry(_FileModel):
     name: Name
     day: Annotated[int, Field(ge=-15, le=15)]
     time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -184,7 +183,7 @@ class PackItemEntry(_Part):
     receipt: bool = False
 
 
-class PackFile(_Part):
+class PackFile(_FileModel):
     name: Name
     law_day: Name
     on_holiday: Literal["before", "after", "keep"]
@@ -193,7 +192,7 @@ class PackFile(_Part):
     items: Annotated[list[PackItemEntry], Field(min_length=1, max_length=20)]
 
 
-class ContestFile(_Part):
+class ContestFile(_FileModel):
     """A contest as an administrator writes it down; what `rules` may say is decided where rules are (bot/domain/contest/contest.py)."""
 
     name: Name
@@ -204,20 +203,20 @@ class ContestFile(_Part):
     to: Text = "全员"
     clause: Annotated[str, Field(max_length=200), BeforeValidator(_as_written)] = ""
     rules: dict[str, int | str] = {}
-    questions: Annotated[list[Asked], Field(max_length=200)] = []
+    questions: Annotated[list[ContestQuestionId], Field(max_length=200)] = []
 
 
-_M = TypeVar("_M", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-def validated(model: type[_M], node: Node, file: str, faults: list[FileFault], at: str = "") -> _M | None:
+def validate(model: type[_Model], node: Node, file: str, faults: list[FileFault], entry_name: str = "") -> _Model | None:
     """The node as the model has it; None when it is faulty, with every fault noted. `at` says which entry is meant, e.g. 题目 mfd-01."""
     try:
         return model.model_validate(node.plain())
-    except ValidationError as wrong:
-        for error in wrong.errors(include_url=False, include_input=False):
+    except ValidationError as failed:
+        for error in failed.errors(include_url=False, include_input=False):
             place = tuple(step for step in error["loc"] if step != "[key]")
-            faults.append(FileFault(file, node.line_at(place), (f"{at}：" if at else "") + _sentence(place, error)))
+            faults.append(FileFault(file, node.line_at(place), (f"{entry_name}：" if entry_name else "") + _fault_sentence(place, error)))
         return None
 
 
@@ -233,43 +232,43 @@ _FIELDS = {
     "text": "正文", "lesson": "课程", "target": "参加的命令", "receipt": "回执",
 }  # fmt: skip
 
-_Say = Callable[[str, Mapping[str, Any]], str]
-_SENTENCES: Mapping[str, _Say] = {
-    "missing": lambda at, _: f"缺少 {at}",
-    "extra_forbidden": lambda at, _: f"不认识 {at}，请检查拼写或删去",
-    "string_type": lambda at, _: f"{at} 应为文字",
-    "string_too_short": lambda at, ctx: f"{at} 太短，至少 {ctx['min_length']} 个字",
-    "string_too_long": lambda at, ctx: f"{at} 太长，最多 {ctx['max_length']} 个字",
-    "int_type": lambda at, _: f"{at} 应为整数",
-    "bool_type": lambda at, _: f"{at} 只能写 true 或 false",
-    "list_type": lambda at, _: f"{at} 应为列表",
-    "dict_type": lambda at, _: f"{at} 应为一组“键: 值”",
-    "model_type": lambda at, _: f"{at} 应为一组“键: 值”",
-    "greater_than_equal": lambda at, ctx: f"{at} 不能小于 {ctx['ge']}",
-    "less_than_equal": lambda at, ctx: f"{at} 不能大于 {ctx['le']}",
-    "too_short": lambda at, ctx: f"{at} 至少 {ctx['min_length']} 项",
-    "too_long": lambda at, ctx: f"{at} 最多 {ctx['max_length']} 项",
-    "not_a_date": lambda at, _: f"{at} 应为日期，写作 2021-01-01",
-    "not_a_minute": lambda at, _: f"{at} 应为时间，写作 2026-07-01 09:00",
-    "literal_error": lambda at, _: f"{at} 的写法不对",
-    "string_pattern_mismatch": lambda at, _: f"{at} 的写法不对",
+_SentenceTemplate = Callable[[str, Mapping[str, Any]], str]
+_SENTENCES: Mapping[str, _SentenceTemplate] = {
+    "missing": lambda field, _: f"缺少 {field}",
+    "extra_forbidden": lambda field, _: f"不认识 {field}，请检查拼写或删去",
+    "string_type": lambda field, _: f"{field} 应为文字",
+    "string_too_short": lambda field, ctx: f"{field} 太短，至少 {ctx['min_length']} 个字",
+    "string_too_long": lambda field, ctx: f"{field} 太长，最多 {ctx['max_length']} 个字",
+    "int_type": lambda field, _: f"{field} 应为整数",
+    "bool_type": lambda field, _: f"{field} 只能写 true 或 false",
+    "list_type": lambda field, _: f"{field} 应为列表",
+    "dict_type": lambda field, _: f"{field} 应为一组“键: 值”",
+    "model_type": lambda field, _: f"{field} 应为一组“键: 值”",
+    "greater_than_equal": lambda field, ctx: f"{field} 不能小于 {ctx['ge']}",
+    "less_than_equal": lambda field, ctx: f"{field} 不能大于 {ctx['le']}",
+    "too_short": lambda field, ctx: f"{field} 至少 {ctx['min_length']} 项",
+    "too_long": lambda field, ctx: f"{field} 最多 {ctx['max_length']} 项",
+    "not_a_date": lambda field, _: f"{field} 应为日期，写作 2021-01-01",
+    "not_a_minute": lambda field, _: f"{field} 应为时间，写作 2026-07-01 09:00",
+    "literal_error": lambda field, _: f"{field} 的写法不对",
+    "string_pattern_mismatch": lambda field, _: f"{field} 的写法不对",
 }
 _FORMS = {
     "id": "小写字母、数字和短横，最多 48 个字符", "bank": "小写字母、数字和短横，最多 48 个字符", "questions": "题目编号，小写字母、数字和短横",
-    "key": "单选写一个字母，多选写两个以上字母如 ACD，判断写 对 或 错", "tiers": f"{'、'.join(TIERS)} 之一",
+    "key": "单选写一个字母，多选写两个以上字母如 ACD，判断写 对 或 错", "tiers": f"{'、'.join(LESSON_TIERS)} 之一",
 }  # fmt: skip
 
 
-def _sentence(place: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
-    say = _SENTENCES.get(error["type"])
-    sentence = say(named(place), error.get("ctx", {})) if say else f"{named(place)} 的值不对"
+def _fault_sentence(place: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
+    template = _SENTENCES.get(error["type"])
+    sentence = template(place_text(place), error.get("ctx", {})) if template else f"{place_text(place)} 的值不对"
     form = _FORMS.get(next((step for step in reversed(place) if isinstance(step, str)), ""))
     return f"{sentence}（应为{form}）" if form and error["type"] in ("literal_error", "string_pattern_mismatch") else sentence
 
 
-def named(place: tuple[str | int, ...]) -> str:
+def place_text(place: tuple[str | int, ...]) -> str:
     """A place in a file as people say it: `words` 关键词 第 2 项."""
-    said = [
+    steps = [
         f"第 {step + 1} 项" if isinstance(step, int) else (f"{step}（{_FIELDS[step]}）" if step in _FIELDS else f"“{step[:40]}”") for step in place
     ]
-    return " ".join(said) or "内容"
+    return " ".join(steps) or "内容"

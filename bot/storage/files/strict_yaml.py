@@ -1,7 +1,7 @@
-"""YAML as people mean it: strict, small, and every value knows its line.
+"""A strict subset of YAML, in which every value knows its line.
 
-Read from PyYAML's events, so that what is refused is refused before anything is built. Plain words stay words: only `true`, `false`, `null` and
-whole numbers without leading zeros are anything else, so `no`, `010`, `12:30` and dates are text until a model asks for more.
+It is read from PyYAML's events, so that what is refused is refused before anything is built. Unquoted words stay text: only `true`, `false`,
+`null` and whole numbers without leading zeros are anything else, so `no`, `010`, `12:30` and dates are text until a model asks for more.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 import yaml
 
-DEEPEST = 12
-LARGEST = 2_000_000
-MOST_NODES = 200_000
+MAX_DEPTH = 12
+MAX_BYTES = 2_000_000
+MAX_NODES = 200_000
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_PLAIN_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,7 +71,7 @@ class Node:
         return node.line
 
 
-_WHY = {
+_OS_ERRORS = {
     errno.ENOENT: "没有这个文件或目录",
     errno.EISDIR: "这是目录，不是文件",
     errno.ENOTDIR: "路径里有一段不是目录",
@@ -84,43 +84,43 @@ _WHY = {
 }
 
 
-def why_not(wrong: OSError) -> str:
+def os_error_text(error: OSError) -> str:
     """Why the system would not read or write a file, in Chinese; the number of the error where it has no words here."""
-    return _WHY.get(wrong.errno or 0, f"系统错误 {wrong.errno}")
+    return _OS_ERRORS.get(error.errno or 0, f"系统错误 {error.errno}")
 
 
-def text_of(path: Path, largest: int = LARGEST) -> str:
-    """A file as text with \\n at the ends of its lines. Raises `Refused` for what is too large, not UTF-8 or not readable."""
+def read_text(path: Path, largest: int = MAX_BYTES) -> str:
+    """A file as text with \\n at the ends of its lines. Raises `UnreadableText` for what is too large, not UTF-8 or not readable."""
     try:
         with path.open("rb") as file:
             raw = file.read(largest + 1)
-    except OSError as wrong:
-        raise UnreadableText(0, f"读不了这个文件：{why_not(wrong)}") from wrong
+    except OSError as error:
+        raise UnreadableText(0, f"读不了这个文件：{os_error_text(error)}") from error
     if len(raw) > largest:
         raise UnreadableText(0, f"文件太大，最多 {largest // 1000} KB")
     try:
         text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        raise UnreadableText(raw[: wrong.start].count(b"\n") + 1, "不是 UTF-8 编码，请另存为 UTF-8") from wrong
+    except UnicodeDecodeError as error:
+        raise UnreadableText(raw[: error.start].count(b"\n") + 1, "不是 UTF-8 编码，请另存为 UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def parse(text: str, first_line: int = 1) -> Node:
-    """The one document in a text. Raises `Refused` with a line counted from `first_line`."""
-    if (unseen := _UNSEEN.search(text)) is not None:
-        raise UnreadableText(first_line + text.count("\n", 0, unseen.start()), "含有不能使用的控制字符")
+def parse_yaml(text: str, first_line: int = 1) -> Node:
+    """The one document in a text. Raises `UnreadableText` with a line counted from `first_line`."""
+    if (control := _CONTROL_CHARACTERS.search(text)) is not None:
+        raise UnreadableText(first_line + text.count("\n", 0, control.start()), "含有不能使用的控制字符")
     try:
-        return _document(yaml.parse(text, Loader=_Loader), first_line)
-    except yaml.MarkedYAMLError as wrong:
-        mark: Any = wrong.problem_mark or wrong.context_mark
-        raise UnreadableText(first_line + (mark.line if mark else 0), _said(wrong)) from wrong
-    except yaml.YAMLError as wrong:
-        raise UnreadableText(first_line, "YAML 读不了，请检查是否为纯文本") from wrong
-    except RecursionError as wrong:
-        raise UnreadableText(first_line, f"嵌套太深，最多 {DEEPEST} 层") from wrong
+        return _read_document(yaml.parse(text, Loader=_Loader), first_line)
+    except yaml.MarkedYAMLError as error:
+        mark: Any = error.problem_mark or error.context_mark
+        raise UnreadableText(first_line + (mark.line if mark else 0), _yaml_error_text(error)) from error
+    except yaml.YAMLError as error:
+        raise UnreadableText(first_line, "YAML 读不了，请检查是否为纯文本") from error
+    except RecursionError as error:
+        raise UnreadableText(first_line, f"嵌套太深，最多 {MAX_DEPTH} 层") from error
 
 
-_SAID = (
+_YAML_ERRORS = (
     ("mapping values are not allowed", "冒号后有空格的文字要加引号，或者缩进不对"),
     ("cannot start any token", "这里有不能开头的字符（如 @、`、% 或制表符），请加引号或改用空格缩进"),
     ("found a tab", "不能用制表符缩进，请改用空格"),
@@ -133,87 +133,87 @@ _SAID = (
     ("did not find expected node content", "这里缺少内容"),
     ("did not find expected <document start>", "文件里只能有一份内容"),
     ("unknown escape character", "双引号里的反斜杠写法不对，请改用单引号"),
-    ("nesting", f"嵌套太深，最多 {DEEPEST} 层"),
+    ("nesting", f"嵌套太深，最多 {MAX_DEPTH} 层"),
 )
 
 
-def _said(wrong: yaml.MarkedYAMLError) -> str:
-    told = f"{wrong.problem or ''} {wrong.context or ''}"
-    return next((f"YAML 写法有误：{said}" for part, said in _SAID if part in told), "YAML 写法有误，请检查这一行的缩进、冒号和引号")
+def _yaml_error_text(error: yaml.MarkedYAMLError) -> str:
+    message = f"{error.problem or ''} {error.context or ''}"
+    return next((f"YAML 写法有误：{sentence}" for part, sentence in _YAML_ERRORS if part in message), "YAML 写法有误，请检查这一行的缩进、冒号和引号")
 
 
-def _line(event: Any, first: int) -> int:
-    return int(event.start_mark.line) + first
+def _line_of(event: Any, first_line: int) -> int:
+    return int(event.start_mark.line) + first_line
 
 
 class _Budget:
     """How many values a text may still hold."""
 
     def __init__(self) -> None:
-        self.left = MOST_NODES
+        self.left = MAX_NODES
 
     def spend(self, line: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise UnreadableText(line, f"内容太多，最多 {MOST_NODES} 项")
+            raise UnreadableText(line, f"内容太多，最多 {MAX_NODES} 项")
 
 
-def _document(events: Iterator[Any], first_line: int) -> Node:
-    found: Node | None = None
+def _read_document(events: Iterator[Any], first_line: int) -> Node:
+    root: Node | None = None
     budget = _Budget()
     for event in events:
         if isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
             continue
         if isinstance(event, yaml.DocumentStartEvent):
-            if found is not None:
-                raise UnreadableText(_line(event, first_line), "文件里只能有一份内容，请去掉多余的 ---")
+            if root is not None:
+                raise UnreadableText(_line_of(event, first_line), "文件里只能有一份内容，请去掉多余的 ---")
             continue
-        found = _node(event, events, first_line, 1, budget)
-    if found is None:
+        root = _read_node(event, events, first_line, 1, budget)
+    if root is None:
         raise UnreadableText(first_line, "文件是空的")
-    return found
+    return root
 
 
-def _node(event: Any, events: Iterator[Any], first: int, depth: int, budget: _Budget) -> Node:
-    line = _line(event, first)
+def _read_node(event: Any, events: Iterator[Any], first_line: int, depth: int, budget: _Budget) -> Node:
+    line = _line_of(event, first_line)
     budget.spend(line)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
         raise UnreadableText(line, "不能使用锚点（&）和引用（*）；要写这个符号请加引号")
     if getattr(event, "tag", None) is not None:
         raise UnreadableText(line, "不能使用类型标签（!）；要写这个符号请加引号")
-    if depth > DEEPEST:
-        raise UnreadableText(line, f"嵌套太深，最多 {DEEPEST} 层")
+    if depth > MAX_DEPTH:
+        raise UnreadableText(line, f"嵌套太深，最多 {MAX_DEPTH} 层")
     if isinstance(event, yaml.ScalarEvent):
-        if _UNSEEN.search(event.value):
+        if _CONTROL_CHARACTERS.search(event.value):
             raise UnreadableText(line, "含有不能使用的控制字符")
-        return Node(_scalar(event), line)
+        return Node(_scalar_value(event), line)
     if isinstance(event, yaml.SequenceStartEvent):
         items: list[Node] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            items.append(_node(event, events, first, depth + 1, budget))
+            items.append(_read_node(event, events, first_line, depth + 1, budget))
         return Node(items, line)
-    return _mapping(events, first, line, depth, budget)
+    return _read_mapping(events, first_line, line, depth, budget)
 
 
-def _mapping(events: Iterator[Any], first: int, line: int, depth: int, budget: _Budget) -> Node:
-    found: dict[str, Node] = {}
+def _read_mapping(events: Iterator[Any], first_line: int, line: int, depth: int, budget: _Budget) -> Node:
+    values: dict[str, Node] = {}
     keys: dict[str, int] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        at = _line(event, first)
+        key_line = _line_of(event, first_line)
         if not isinstance(event, yaml.ScalarEvent) or not event.value:
-            raise UnreadableText(at, "键只能是一个词")
-        _node(event, events, first, depth + 1, budget)
-        if event.value in found:
-            raise UnreadableText(at, f"键“{event.value[:40]}”重复了，第 {keys[event.value]} 行已经写过")
-        keys[event.value] = at
-        found[event.value] = _node(next(events), events, first, depth + 1, budget)
-    return Node(found, line, keys)
+            raise UnreadableText(key_line, "键只能是一个词")
+        _read_node(event, events, first_line, depth + 1, budget)
+        if event.value in values:
+            raise UnreadableText(key_line, f"键“{event.value[:40]}”重复了，第 {keys[event.value]} 行已经写过")
+        keys[event.value] = key_line
+        values[event.value] = _read_node(next(events), events, first_line, depth + 1, budget)
+    return Node(values, line, keys)
 
 
-def _scalar(event: Any) -> Any:
-    written: str = event.value
+def _scalar_value(event: Any) -> Any:
+    text: str = event.value
     if not event.implicit[0]:
-        return written
-    if written in _WORDS:
-        return _WORDS[written]
-    return int(written) if _INTEGER.fullmatch(written) else written
+        return text
+    if text in _PLAIN_WORDS:
+        return _PLAIN_WORDS[text]
+    return int(text) if _INTEGER.fullmatch(text) else text

@@ -1,4 +1,4 @@
-"""A table file (xlsx or csv) as rows of cells: the type told by content, sizes checked before anything is unpacked, one sentence for a no.
+"""Table files (xlsx or csv) as rows of cells; the type is told by content, and sizes are checked before anything is unpacked.
 
 Services read through `bot.storage.files.sandbox`, which does this work in a child process with limits.
 """
@@ -21,20 +21,27 @@ import python_calamine as calamine
 
 from bot.domain.message import Refusal
 
-LARGEST = 20_000_000
-MOST_ROWS = 200_000
-MOST_CELLS = 4_000_000
-MOST_TEXT = 20_000_000
-MOST_MEMBERS = 1_000
+MAX_BYTES = 20_000_000
+MAX_ROWS = 200_000
+MAX_CELLS = 4_000_000
+MAX_TEXT_CHARS = 20_000_000
+MAX_MEMBERS = 1_000
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_OTHERS = {b"%PDF": "PDF", b"\x89PNG": "图片", b"\xff\xd8\xff": "图片", b"Rar!": "RAR 压缩包", b"7z\xbc\xaf": "7z 压缩包", b"\x1f\x8b": "gzip 压缩包"}
-_UNICODE = (b"\xff\xfe", b"\xfe\xff")
-_PART = re.compile(rb"PK\x03\x04.{26}(xl|word|ppt)/", re.DOTALL)
-_KINDS = {b"xl": "xlsx 文件", b"word": "Word 文档", b"ppt": "PowerPoint 文稿"}
+_OTHER_SIGNATURES = {
+    b"%PDF": "PDF",
+    b"\x89PNG": "图片",
+    b"\xff\xd8\xff": "图片",
+    b"Rar!": "RAR 压缩包",
+    b"7z\xbc\xaf": "7z 压缩包",
+    b"\x1f\x8b": "gzip 压缩包",
+}
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_OFFICE_PART = re.compile(rb"PK\x03\x04.{26}(xl|word|ppt)/", re.DOTALL)
+_OFFICE_KINDS = {b"xl": "xlsx 文件", b"word": "Word 文档", b"ppt": "PowerPoint 文稿"}
 _MARKUP = ("<html", "<!doctype", "<?xml", "<table")
 
 
@@ -46,39 +53,39 @@ class TableSheet:
     notes: tuple[str, ...] = ()
 
 
-def parse(path: Path) -> TableSheet:
+def parse_table(path: Path) -> TableSheet:
     """The cells of an xlsx or csv file; raises `Refusal` with one sentence for anything else, and never looks at the file's name."""
-    data = _bytes_of(path)
+    data = _read_bytes(path)
     if data.startswith(b"PK\x03\x04"):
-        return _xlsx(data)
+        return _parse_xlsx(data)
     if data.startswith(_OLE):
         if _ENCRYPTED in data:
             raise Refusal("这个 Excel 文件加了密码，请先取消密码再导入。")
         raise Refusal("这是旧版 Office 文件（.xls 等），请另存为 .xlsx 再导入。")
-    for signature, name in _OTHERS.items():
+    for signature, name in _OTHER_SIGNATURES.items():
         if data.startswith(signature):
             raise Refusal(f"这是{name}，不是表格。请用 .xlsx 或 .csv。")
-    return TableSheet(_csv(_text_of(data)))
+    return TableSheet(_parse_csv(_decode_text(data)))
 
 
-def _bytes_of(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise Refusal(f"找不到文件 {path}，或它不是普通文件。")
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as wrong:
-        raise Refusal(f"文件 {path} 读不了：{wrong.strerror or type(wrong).__name__}。") from None
-    if len(data) > LARGEST:
-        raise Refusal(f"文件超过 {LARGEST // 1_000_000} MB，请检查是不是选错了文件。")
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Refusal(f"文件 {path} 读不了：{error.strerror or type(error).__name__}。") from None
+    if len(data) > MAX_BYTES:
+        raise Refusal(f"文件超过 {MAX_BYTES // 1_000_000} MB，请检查是不是选错了文件。")
     if not data.strip():
         raise Refusal("文件是空的。")
     return data
 
 
-def _text_of(data: bytes) -> str:
+def _decode_text(data: bytes) -> str:
     """UTF-8 (with or without its mark) or GBK, strictly; text that is neither is refused by line."""
-    if data.startswith(_UNICODE):
+    if data.startswith(_UTF16_MARKS):
         raise Refusal("这个文本文件是 UTF-16 编码，请另存为“CSV UTF-8”再导入。")
     if b"\0" in data:
         raise Refusal("这不是 xlsx，也不是文本文件。请用 .xlsx 或 .csv。")
@@ -96,49 +103,49 @@ def _text_of(data: bytes) -> str:
     return text
 
 
-def _csv(text: str) -> list[list[Cell]]:
+def _parse_csv(text: str) -> list[list[Cell]]:
     head = next((line for line in text.splitlines() if line.strip()), "")
     # The commonest of the three separators in the first line; the comma when there is none.
-    between = max(",\t;", key=head.count)
+    separator = max(",\t;", key=head.count)
     rows: list[list[Cell]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for row in reader:
             rows.append(list(row))
-            if len(rows) > MOST_ROWS + 1:
-                raise _too_many()
+            if len(rows) > MAX_ROWS + 1:
+                raise _too_many_rows()
     except csv.Error:
         raise Refusal(f"第 {reader.line_num} 行的引号不成对，或有一格过长，请用表格软件重新另存为 CSV。") from None
     return rows
 
 
-def _too_many() -> Refusal:
-    return Refusal(f"超过 {MOST_ROWS:,} 行，请拆成几个文件，或检查是不是选错了文件。")
+def _too_many_rows() -> Refusal:
+    return Refusal(f"超过 {MAX_ROWS:,} 行，请拆成几个文件，或检查是不是选错了文件。")
 
 
-def _xlsx(data: bytes) -> TableSheet:
+def _parse_xlsx(data: bytes) -> TableSheet:
     """Only what was checked is handed on: the members are unpacked once, counted, and packed anew for the reader."""
     try:
-        checked = _checked(data)
+        checked = _repack_checked(data)
         with calamine.load_workbook(checked) as book:
-            return _first_sheet(book)
+            return _read_first_sheet(book)
     except calamine.PasswordError:
         raise Refusal("这个 Excel 文件加了密码，请先取消密码再导入。") from None
     except (calamine.CalamineError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, expat.ExpatError, ValueError, OSError):
-        what = _meant(data)
-        advice = "请用表格软件打开后重新另存一次" if what == "xlsx 文件" else "也不是 xlsx 表格，请用 .xlsx 或 .csv"
-        raise Refusal(f"这个 {what}已损坏，{advice}。") from None
+        kind = _likely_kind(data)
+        advice = "请用表格软件打开后重新另存一次" if kind == "xlsx 文件" else "也不是 xlsx 表格，请用 .xlsx 或 .csv"
+        raise Refusal(f"这个 {kind}已损坏，{advice}。") from None
 
 
-def _meant(data: bytes) -> str:
+def _likely_kind(data: bytes) -> str:
     """What a file that cannot be unpacked was meant to be, by the first part whose name tells."""
-    found = _PART.search(data)
-    return _KINDS[found[1]] if found else "zip 压缩包"
+    match = _OFFICE_PART.search(data)
+    return _OFFICE_KINDS[match[1]] if match else "zip 压缩包"
 
 
-def _checked(data: bytes) -> io.BytesIO:
+def _repack_checked(data: bytes) -> io.BytesIO:
     packed = io.BytesIO()
-    measure = _Measure()
+    measure = _SheetMeasure()
     with zipfile.ZipFile(io.BytesIO(data)) as outer:
         members = outer.infolist()
         _check_members(members)
@@ -148,7 +155,7 @@ def _checked(data: bytes) -> io.BytesIO:
                     continue
                 content = outer.read(member)
                 if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-                    measure.take(content)
+                    measure.add_part(content)
                 inner.writestr(member.filename, content)
     packed.seek(0)
     return packed
@@ -156,8 +163,8 @@ def _checked(data: bytes) -> io.BytesIO:
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
-    if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > LARGEST:
-        raise Refusal(f"文件解开后超过 {LARGEST // 1_000_000} MB（或部件过多），不予读取。")
+    if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > MAX_BYTES:
+        raise Refusal(f"文件解开后超过 {MAX_BYTES // 1_000_000} MB（或部件过多），不予读取。")
     if any(member.flag_bits & 1 for member in members):
         raise Refusal("这个文件加了密码，请先取消密码再导入。")
     if any(name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") for name in names) or any(
@@ -165,15 +172,15 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
     ):
         raise Refusal("这个文件里有指向外面的路径，不予读取。")
     if "xl/workbook.xml" not in names:
-        what = "Word 文档" if any(name.startswith("word/") for name in names) else "压缩包或别的文件"
-        raise Refusal(f"这是{what}，不是 xlsx 表格。请用 .xlsx 或 .csv。")
+        kind = "Word 文档" if any(name.startswith("word/") for name in names) else "压缩包或别的文件"
+        raise Refusal(f"这是{kind}，不是 xlsx 表格。请用 .xlsx 或 .csv。")
     if len(set(names)) != len(names):
         raise Refusal("这个 xlsx 文件里有重名的部件，不予读取。")
     if any(name.lower().endswith(("vbaproject.bin", ".exe", ".dll")) for name in names):
         raise Refusal("这个文件带宏，请另存为不带宏的 .xlsx 再导入。")
 
 
-class _Measure:
+class _SheetMeasure:
     """How much a reader would have to lay out: it fills the whole area between the cells, and copies a shared string into every cell that names it.
 
     Counted over all parts, as the reader counts: by `r` where it is given. A part with a DTD is refused.
@@ -184,19 +191,19 @@ class _Measure:
         self._row = self._column = 0
         self._shared = self._longest = self._length = 0
 
-    def take(self, content: bytes) -> None:
+    def add_part(self, content: bytes) -> None:
         self._row = self._column = 0
         # The reader takes every part for UTF-8, whatever the part says of itself.
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = _no_doctype
+        parser.StartDoctypeDeclHandler = _refuse_doctype
         parser.StartElementHandler = self._open
         if b"<si>" in content or b":si>" in content or b"<si " in content:
             parser.CharacterDataHandler = self._text
         parser.Parse(content, True)
-        if self._rows * self._columns > MOST_CELLS or self._rows > 5 * MOST_ROWS:
+        if self._rows * self._columns > MAX_CELLS or self._rows > 5 * MAX_ROWS:
             raise Refusal("表格的范围过大：离正文很远的地方还有内容，请删掉多余的行和列再导入。")
-        if self._shared * self._longest > MOST_TEXT:
+        if self._shared * self._longest > MAX_TEXT_CHARS:
             raise Refusal(f"表格里有一格文字过长（{self._longest} 字），请删掉它再导入。")
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
@@ -222,7 +229,7 @@ class _Measure:
         self._longest = max(self._longest, self._length)
 
 
-def _no_doctype(*_: Any) -> None:
+def _refuse_doctype(*_: Any) -> None:
     raise Refusal("这个 xlsx 文件里有不该有的 DTD，不予读取。")
 
 
@@ -245,15 +252,17 @@ def column_letters(index: int) -> str:
     return letters
 
 
-def _first_sheet(book: calamine.CalamineWorkbook) -> TableSheet:
+def _read_first_sheet(book: calamine.CalamineWorkbook) -> TableSheet:
     visible = [
-        one.name for one in book.sheets_metadata if one.visible == calamine.SheetVisibleEnum.Visible and one.typ == calamine.SheetTypeEnum.WorkSheet
+        metadata.name
+        for metadata in book.sheets_metadata
+        if metadata.visible == calamine.SheetVisibleEnum.Visible and metadata.typ == calamine.SheetTypeEnum.WorkSheet
     ]
     if not visible:
         raise Refusal("这个 xlsx 里没有可见的工作表。")
     sheet = book.get_sheet_by_name(visible[0])
-    if sheet.end is not None and sheet.end[0] > MOST_ROWS:
-        raise _too_many()
+    if sheet.end is not None and sheet.end[0] > MAX_ROWS:
+        raise _too_many_rows()
     rows: list[list[Cell]] = list(sheet.to_python(skip_empty_area=False))
     if not any(cell != "" for row in rows for cell in row):
         raise Refusal(f"工作表「{visible[0]}」是空的。")

@@ -1,7 +1,4 @@
-"""Who stands behind a chat account; the first question of every message.
-
-What people chose in 设置; nobody has a row who never chose.
-"""
+"""Chat accounts: the person behind an account, the locks that serialise one person's messages, and each person's preferences."""
 
 from __future__ import annotations
 
@@ -13,26 +10,26 @@ from bot.domain.message import Address
 from bot.domain.people.person import Learner, Preference, RoleName
 from bot.storage.db.query import Statement
 
-_WHO = Statement(
+_LEARNER = Statement(
     """SELECT p.id, p.staff_no, p.name, p.tier,
               EXISTS (SELECT 1 FROM role r WHERE r.person_id = p.id AND r.role = 'admin'),
               EXISTS (SELECT 1 FROM role r WHERE r.person_id = p.id AND r.role = 'supervisor')
        FROM account a JOIN person p ON p.id = a.person_id
        WHERE a.channel = :channel AND a."user" = :user AND (p.left_on IS NULL OR p.left_on >= :today)"""
 )
-_LOCK = Statement(
+_LOCK_PEOPLE = Statement(
     """SELECT p.id FROM person p WHERE p.id = ANY(:ids) OR p.id IN (
            SELECT a.person_id FROM account a JOIN unnest(CAST(:channels AS text[]), CAST(:users AS text[])) AS w(channel, "user")
            ON a.channel = w.channel AND a."user" = w."user")
        ORDER BY p.id FOR UPDATE"""
 )
 
-_LOCK_STRANGER = Statement("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account AS text), 0))")
+_LOCK_ACCOUNT = Statement("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account AS text), 0))")
 
 
-def learner_at(session: Session, sender: Address, today: str) -> Learner | None:
+def find_learner(session: Session, sender: Address, today: str) -> Learner | None:
     """The person bound to an account and still in office on a day (ISO text), or None."""
-    row = _WHO.one(session, channel=sender.channel, user=sender.user, today=today)
+    row = _LEARNER.one(session, channel=sender.channel, user=sender.user, today=today)
     if row is None:
         return None
     roles = {RoleName.LEARNER}
@@ -43,10 +40,10 @@ def learner_at(session: Session, sender: Address, today: str) -> Learner | None:
     return Learner(row[0], row[1], row[2], row[3], frozenset(roles))
 
 
-def lock_stranger(session: Session, sender: Address) -> None:
+def lock_unbound_account(session: Session, sender: Address) -> None:
     """PostgreSQL: one after the other for an account that nobody's row stands for yet, so that a copy at another replica sees what the first did."""
     if session.get_bind().dialect.name != "sqlite":
-        _LOCK_STRANGER.one(session, account=f"{sender.channel}:{sender.user}")
+        _LOCK_ACCOUNT.one(session, account=f"{sender.channel}:{sender.user}")
 
 
 def lock_people(session: Session, keys: Sequence[Hashable]) -> None:
@@ -54,11 +51,11 @@ def lock_people(session: Session, keys: Sequence[Hashable]) -> None:
     addresses = [key for key in keys if isinstance(key, Address)]
     ids = [key for key in keys if isinstance(key, int)]
     if addresses or ids:
-        _LOCK.all(session, ids=ids, channels=[a.channel for a in addresses], users=[a.user for a in addresses])
+        _LOCK_PEOPLE.all(session, ids=ids, channels=[a.channel for a in addresses], users=[a.user for a in addresses])
 
 
-_OF = Statement("SELECT push_at, quiet_from, quiet_to, digest, channel FROM preference WHERE person_id = :person_id")
-_KEEP = Statement(
+_PREFERENCE = Statement("SELECT push_at, quiet_from, quiet_to, digest, channel FROM preference WHERE person_id = :person_id")
+_SAVE_PREFERENCE = Statement(
     """INSERT INTO preference (person_id, push_at, quiet_from, quiet_to, digest, channel)
        VALUES (:person_id, :push_at, :quiet_from, :quiet_to, :digest, :channel)
        ON CONFLICT (person_id) DO UPDATE SET push_at = excluded.push_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
@@ -67,13 +64,13 @@ _KEEP = Statement(
 _CHANNELS = Statement("SELECT channel FROM account WHERE person_id = :person_id ORDER BY channel")
 
 
-def preference_of(session: Session, person_id: int) -> Preference:
-    row = _OF.one(session, person_id=person_id)
+def get_preference(session: Session, person_id: int) -> Preference:
+    row = _PREFERENCE.one(session, person_id=person_id)
     return Preference() if row is None else Preference(row[0], row[1], row[2], bool(row[3]), row[4])
 
 
-def keep_preference(session: Session, person_id: int, chosen: Preference) -> None:
-    _KEEP.run(
+def save_preference(session: Session, person_id: int, chosen: Preference) -> None:
+    _SAVE_PREFERENCE.run(
         session,
         person_id=person_id,
         push_at=chosen.push_at,
@@ -84,6 +81,6 @@ def keep_preference(session: Session, person_id: int, chosen: Preference) -> Non
     )
 
 
-def preferred_channels(session: Session, person_id: int) -> list[str]:
+def bound_channels(session: Session, person_id: int) -> list[str]:
     """Where a person can be reached."""
     return [row[0] for row in _CHANNELS.all(session, person_id=person_id)]

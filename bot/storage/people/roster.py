@@ -1,4 +1,4 @@
-"""Everybody on the roll with posts, roles and accounts, the tree of units, and the codes with which an account is bound."""
+"""The roster in the database: people with posts, roles and accounts, the tree of units, and the codes that bind accounts to people."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _ADD = Statement(
 _CHANGE = Statement("UPDATE person SET name = :name, tier = :tier, joined_on = :joined_on, left_on = :left_on WHERE id = :id")
 _ADD_POST = Statement("INSERT INTO post (person_id, unit_id, since, until) VALUES (:person_id, :unit_id, :since, :until)")
 _END_POST = Statement("UPDATE post SET until = :until WHERE id = :id")
-_DROP_POST = Statement("DELETE FROM post WHERE id = :id")
+_DELETE_POST = Statement("DELETE FROM post WHERE id = :id")
 _ADD_ROLE = Statement("INSERT INTO role (person_id, role) VALUES (:person_id, :role)")
-_DROP_ROLE = Statement("DELETE FROM role WHERE person_id = :person_id AND role = :role")
+_DELETE_ROLE = Statement("DELETE FROM role WHERE person_id = :person_id AND role = :role")
 _BIND = Statement("""INSERT INTO account (channel, "user", person_id, bound_at, bound_by) VALUES (:channel, :user, :person_id, :at, :bound_by)""")
 _UNBIND = Statement('DELETE FROM account WHERE channel = :channel AND "user" = :user')
-_DROP_CODE = Statement("DELETE FROM bind_code WHERE person_id = :person_id")
-_CODELESS = Statement(
+_DELETE_CODE = Statement("DELETE FROM bind_code WHERE person_id = :person_id")
+_WITHOUT_WECHAT = Statement(
     """SELECT p.id, p.staff_no, p.name FROM person p
        WHERE (p.left_on IS NULL OR p.left_on >= :today)
          AND NOT EXISTS (SELECT 1 FROM account a WHERE a.person_id = p.id AND a.channel = 'wechat')
        ORDER BY p.staff_no"""
 )
-_CODELESS_IN = Statement(
+_WITHOUT_WECHAT_IN_UNIT = Statement(
     """SELECT p.id, p.staff_no, p.name FROM person p
        WHERE (p.left_on IS NULL OR p.left_on >= :today)
          AND NOT EXISTS (SELECT 1 FROM account a WHERE a.person_id = p.id AND a.channel = 'wechat')
@@ -46,19 +46,19 @@ _CODELESS_IN = Statement(
        ORDER BY p.staff_no"""
 )
 _NAMED_UNITS = Statement("SELECT path FROM unit WHERE path = :name OR name = :name ORDER BY path")
-_NEW_CODE = Statement(
+_SAVE_CODE = Statement(
     """INSERT INTO bind_code (person_id, salt, hash, made_at, expires_at, tries, used_at) VALUES (:person_id, :salt, :hash, :at, :expires_at, 0, NULL)
        ON CONFLICT (person_id) DO UPDATE SET salt = excluded.salt, hash = excluded.hash, made_at = excluded.made_at,
            expires_at = excluded.expires_at, tries = 0, used_at = NULL"""
 )
-_CLAIMED = Statement(
+_CODE_CLAIM = Statement(
     """SELECT p.id, p.staff_no, c.salt, c.hash FROM person p LEFT JOIN bind_code c
            ON c.person_id = p.id AND c.used_at IS NULL AND c.expires_at > :now AND c.tries < :most
        WHERE p.staff_no IN (:staff_no, :upper, :lower) AND (p.left_on IS NULL OR p.left_on >= :today)
        ORDER BY p.staff_no = :staff_no DESC LIMIT 1"""
 )
-_TRIED = Statement("UPDATE bind_code SET tries = tries + 1 WHERE person_id = :person_id AND used_at IS NULL AND tries < :most")
-_USED = Statement("UPDATE bind_code SET used_at = :now WHERE person_id = :person_id AND used_at IS NULL")
+_COUNT_TRY = Statement("UPDATE bind_code SET tries = tries + 1 WHERE person_id = :person_id AND used_at IS NULL AND tries < :most")
+_USE_CODE = Statement("UPDATE bind_code SET used_at = :now WHERE person_id = :person_id AND used_at IS NULL")
 _HOLDER = Statement(
     """SELECT p.id, p.staff_no, p.name, p.left_on FROM account a JOIN person p ON p.id = a.person_id
        WHERE a.channel = :channel AND a."user" = :user"""
@@ -70,17 +70,17 @@ _UNITS_OF = Statement(
 )
 _NAME = Statement("SELECT name FROM person WHERE id = :id")
 _GUARD = Statement('SELECT fails, wait_until, heard FROM bind_guard WHERE channel = :channel AND "user" = :user')
-_SET_GUARD = Statement(
+_SAVE_GUARD = Statement(
     """INSERT INTO bind_guard (channel, "user", fails, wait_until, heard) VALUES (:channel, :user, :fails, :wait_until, :heard)
        ON CONFLICT (channel, "user") DO UPDATE SET fails = excluded.fails, wait_until = excluded.wait_until, heard = excluded.heard"""
 )
-_DROP_GUARD = Statement('DELETE FROM bind_guard WHERE channel = :channel AND "user" = :user')
+_DELETE_GUARD = Statement('DELETE FROM bind_guard WHERE channel = :channel AND "user" = :user')
 _LOCK_PERSON = Statement("SELECT id FROM person WHERE id = :id FOR UPDATE")
-_LOCK_ROLL = Statement("LOCK TABLE person, account IN SHARE ROW EXCLUSIVE MODE")
+_LOCK_ROSTER = Statement("LOCK TABLE person, account IN SHARE ROW EXCLUSIVE MODE")
 
 
 @dataclass(frozen=True, slots=True)
-class HeldPost:
+class PostRecord:
     """A post as it stands: the unit's path, first day, last day (None while it is open)."""
 
     id: int
@@ -90,7 +90,7 @@ class HeldPost:
 
 
 @dataclass(slots=True)
-class KnownPerson:
+class PersonRecord:
     """Somebody the database knows, whether in office or not; `accounts` is channel -> (user, bound by)."""
 
     id: int
@@ -99,7 +99,7 @@ class KnownPerson:
     tier: str
     joined_on: date | None
     left_on: date | None
-    posts: list[HeldPost] = field(default_factory=list)
+    posts: list[PostRecord] = field(default_factory=list)
     roles: set[str] = field(default_factory=set)
     accounts: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -110,32 +110,32 @@ class BindingGuard:
 
     fails: int = 0
     wait_until: datetime | None = None
-    heard: str = ""
+    last_message_id: str = ""
 
 
 def _day(text: str | None) -> date | None:
     return None if text is None else date.fromisoformat(text)
 
 
-def _text(day: date | None) -> str | None:
+def _day_text(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def _postgres(session: Session) -> bool:
+def _is_postgres(session: Session) -> bool:
     return session.get_bind().dialect.name != "sqlite"
 
 
-def lock_roll(session: Session) -> None:
+def lock_roster(session: Session) -> None:
     """Nobody else changes people or accounts until this transaction ends; SQLite's one writer needs no lock."""
-    if _postgres(session):
-        _LOCK_ROLL.run(session)
+    if _is_postgres(session):
+        _LOCK_ROSTER.run(session)
 
 
-def everybody(session: Session) -> list[KnownPerson]:
-    """Everyone ever on the roll, in order of id."""
-    people = {row[0]: KnownPerson(row[0], row[1], row[2], row[3], _day(row[4]), _day(row[5])) for row in _PEOPLE.all(session)}
+def list_people(session: Session) -> list[PersonRecord]:
+    """Everyone who was ever on the roster, in order of id."""
+    people = {row[0]: PersonRecord(row[0], row[1], row[2], row[3], _day(row[4]), _day(row[5])) for row in _PEOPLE.all(session)}
     for post_id, person_id, path, since, until in _POSTS.all(session):
-        people[person_id].posts.append(HeldPost(post_id, path, date.fromisoformat(since), _day(until)))
+        people[person_id].posts.append(PostRecord(post_id, path, date.fromisoformat(since), _day(until)))
     for person_id, role in _ROLES.all(session):
         people[person_id].roles.add(role)
     for person_id, channel, user, bound_by in _ACCOUNTS.all(session):
@@ -143,7 +143,7 @@ def everybody(session: Session) -> list[KnownPerson]:
     return list(people.values())
 
 
-def units(session: Session) -> dict[str, int]:
+def unit_ids(session: Session) -> dict[str, int]:
     """Path -> id of every unit."""
     return {row[0]: row[1] for row in _UNITS.all(session)}
 
@@ -152,93 +152,95 @@ def add_unit(session: Session, parent_id: int | None, path: str) -> int:
     return int(_ADD_UNIT.one(session, parent_id=parent_id, name=path.rpartition("/")[2], path=path)[0])
 
 
-def units_named(session: Session, name: str) -> list[str]:
+def find_unit_paths(session: Session, name: str) -> list[str]:
     """The paths that a path or a unit's own name stands for."""
     return [row[0] for row in _NAMED_UNITS.all(session, name=name)]
 
 
-def units_of(session: Session, person_id: int, today: date) -> list[str]:
+def unit_paths_of(session: Session, person_id: int, today: date) -> list[str]:
     """Where somebody works on a day, first post first."""
     return [row[0] for row in _UNITS_OF.all(session, person_id=person_id, today=today.isoformat())]
 
 
-def add(session: Session, staff_no: str, name: str, tier: str, joined_on: date | None, left_on: date | None, at: datetime) -> int:
-    row = _ADD.one(session, staff_no=staff_no, name=name, tier=tier, joined_on=_text(joined_on), left_on=_text(left_on), at=stamp(at))
+def add_person(session: Session, staff_no: str, name: str, tier: str, joined_on: date | None, left_on: date | None, now: datetime) -> int:
+    row = _ADD.one(session, staff_no=staff_no, name=name, tier=tier, joined_on=_day_text(joined_on), left_on=_day_text(left_on), at=stamp(now))
     return int(row[0])
 
 
-def change(session: Session, person_id: int, name: str, tier: str, joined_on: date | None, left_on: date | None) -> None:
-    _CHANGE.run(session, id=person_id, name=name, tier=tier, joined_on=_text(joined_on), left_on=_text(left_on))
+def update_person(session: Session, person_id: int, name: str, tier: str, joined_on: date | None, left_on: date | None) -> None:
+    _CHANGE.run(session, id=person_id, name=name, tier=tier, joined_on=_day_text(joined_on), left_on=_day_text(left_on))
 
 
 def add_post(session: Session, person_id: int, unit_id: int, since: date, until: date | None) -> None:
-    _ADD_POST.run(session, person_id=person_id, unit_id=unit_id, since=since.isoformat(), until=_text(until))
+    _ADD_POST.run(session, person_id=person_id, unit_id=unit_id, since=since.isoformat(), until=_day_text(until))
 
 
 def end_post(session: Session, post_id: int, until: date | None) -> None:
     """Give a post its last day, or open it again with None."""
-    _END_POST.run(session, id=post_id, until=_text(until))
+    _END_POST.run(session, id=post_id, until=_day_text(until))
 
 
-def drop_post(session: Session, post_id: int) -> None:
+def delete_post(session: Session, post_id: int) -> None:
     """For a post that never lasted a day."""
-    _DROP_POST.run(session, id=post_id)
+    _DELETE_POST.run(session, id=post_id)
 
 
-def set_roles(session: Session, person_id: int, add: Iterable[str], drop: Iterable[str]) -> None:
+def change_roles(session: Session, person_id: int, add: Iterable[str], drop: Iterable[str]) -> None:
     for role in drop:
-        _DROP_ROLE.run(session, person_id=person_id, role=role)
+        _DELETE_ROLE.run(session, person_id=person_id, role=role)
     for role in add:
         _ADD_ROLE.run(session, person_id=person_id, role=role)
 
 
-def bind(session: Session, channel: str, user: str, person_id: int, at: datetime, bound_by: str) -> None:
-    _BIND.run(session, channel=channel, user=user, person_id=person_id, at=stamp(at), bound_by=bound_by)
+def bind_account(session: Session, channel: str, user: str, person_id: int, now: datetime, bound_by: str) -> None:
+    _BIND.run(session, channel=channel, user=user, person_id=person_id, at=stamp(now), bound_by=bound_by)
 
 
-def unbind(session: Session, channel: str, user: str) -> None:
+def unbind_account(session: Session, channel: str, user: str) -> None:
     _UNBIND.run(session, channel=channel, user=user)
 
 
-def drop_code(session: Session, person_id: int) -> None:
-    _DROP_CODE.run(session, person_id=person_id)
+def delete_code(session: Session, person_id: int) -> None:
+    _DELETE_CODE.run(session, person_id=person_id)
 
 
-def without_wechat(session: Session, today: date, path: str | None = None) -> list[tuple[int, str, str]]:
+def people_without_wechat(session: Session, today: date, path: str | None = None) -> list[tuple[int, str, str]]:
     """Those in office who have no WeChat account bound, as (id, staff number, name); of a unit's whole subtree when `path` is given."""
     if path is None:
-        return [tuple(row) for row in _CODELESS.all(session, today=today.isoformat())]
-    return [tuple(row) for row in _CODELESS_IN.all(session, today=today.isoformat(), path=path)]
+        return [tuple(row) for row in _WITHOUT_WECHAT.all(session, today=today.isoformat())]
+    return [tuple(row) for row in _WITHOUT_WECHAT_IN_UNIT.all(session, today=today.isoformat(), path=path)]
 
 
-def new_code(session: Session, person_id: int, salt: str, digest: str, at: datetime, expires_at: datetime) -> None:
+def save_code(session: Session, person_id: int, salt: str, digest: str, now: datetime, expires_at: datetime) -> None:
     """Keep a code's hash; the code before it is gone."""
-    _NEW_CODE.run(session, person_id=person_id, salt=salt, hash=digest, at=stamp(at), expires_at=stamp(expires_at))
+    _SAVE_CODE.run(session, person_id=person_id, salt=salt, hash=digest, at=stamp(now), expires_at=stamp(expires_at))
 
 
-def claimed(session: Session, staff_no: str, now: datetime, today: date, most: int) -> tuple[int, str, str | None, str | None] | None:
+def find_code_claim(session: Session, staff_no: str, now: datetime, today: date, most: int) -> tuple[int, str, str | None, str | None] | None:
     """Who a staff number names, in office on the day, with the salt and hash of the code that still lives (None without one)."""
-    row = _CLAIMED.one(session, staff_no=staff_no, upper=staff_no.upper(), lower=staff_no.lower(), now=stamp(now), today=today.isoformat(), most=most)
-    if row is not None and _postgres(session):
+    row = _CODE_CLAIM.one(
+        session, staff_no=staff_no, upper=staff_no.upper(), lower=staff_no.lower(), now=stamp(now), today=today.isoformat(), most=most
+    )
+    if row is not None and _is_postgres(session):
         # Two replicas with two accounts and one code: the second waits here, then reads what the first left.
         _LOCK_PERSON.one(session, id=row[0])
-        row = _CLAIMED.one(
+        row = _CODE_CLAIM.one(
             session, staff_no=staff_no, upper=staff_no.upper(), lower=staff_no.lower(), now=stamp(now), today=today.isoformat(), most=most
         )
     return None if row is None else (row[0], row[1], row[2], row[3])
 
 
-def tried(session: Session, person_id: int, most: int) -> None:
+def count_wrong_guess(session: Session, person_id: int, most: int) -> None:
     """One wrong guess at a person's code."""
-    _TRIED.run(session, person_id=person_id, most=most)
+    _COUNT_TRY.run(session, person_id=person_id, most=most)
 
 
 def use_code(session: Session, person_id: int, now: datetime) -> bool:
     """True for the one caller that spent the code."""
-    return _USED.run(session, person_id=person_id, now=stamp(now)) == 1
+    return _USE_CODE.run(session, person_id=person_id, now=stamp(now)) == 1
 
 
-def holder(session: Session, channel: str, user: str) -> tuple[int, str, str, date | None] | None:
+def account_holder(session: Session, channel: str, user: str) -> tuple[int, str, str, date | None] | None:
     """Whose an account is, in office or not: id, staff number, name, left on."""
     row = _HOLDER.one(session, channel=channel, user=user)
     return None if row is None else (row[0], row[1], row[2], _day(row[3]))
@@ -253,15 +255,15 @@ def name_of(session: Session, person_id: int) -> str:
     return str(_NAME.one(session, id=person_id)[0])
 
 
-def guard(session: Session, channel: str, user: str) -> BindingGuard:
+def get_guard(session: Session, channel: str, user: str) -> BindingGuard:
     row = _GUARD.one(session, channel=channel, user=user)
     return BindingGuard() if row is None else BindingGuard(row[0], None if row[1] is None else moment(row[1]), row[2])
 
 
-def set_guard(session: Session, channel: str, user: str, to: BindingGuard) -> None:
-    wait = None if to.wait_until is None else stamp(to.wait_until)
-    _SET_GUARD.run(session, channel=channel, user=user, fails=to.fails, wait_until=wait, heard=to.heard)
+def save_guard(session: Session, channel: str, user: str, new_guard: BindingGuard) -> None:
+    wait_until = None if new_guard.wait_until is None else stamp(new_guard.wait_until)
+    _SAVE_GUARD.run(session, channel=channel, user=user, fails=new_guard.fails, wait_until=wait_until, heard=new_guard.last_message_id)
 
 
-def drop_guard(session: Session, channel: str, user: str) -> None:
-    _DROP_GUARD.run(session, channel=channel, user=user)
+def delete_guard(session: Session, channel: str, user: str) -> None:
+    _DELETE_GUARD.run(session, channel=channel, user=user)

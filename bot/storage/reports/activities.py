@@ -15,7 +15,7 @@ from bot.domain.activity import DUTY_STATES, duty_state
 from bot.domain.campaign.campaign import STATE_LABELS
 from bot.domain.campaign.content import KIND_LABELS, describe_content
 from bot.domain.campaign.schedule import describe_schedule
-from bot.domain.people.audience import lies_within
+from bot.domain.people.audience import lies_within_units
 from bot.domain.people.person import CHANNELS
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, rate
 from bot.domain.study.sitting import FORMS
@@ -41,7 +41,7 @@ def clauses(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年有改动或仍在进行的活动各依据哪一条，没有写依据的单独列出。"""
     scope, called = narrowed(session, scope, ask.about)
     roots = None if scope.roots is None else tuple(unit.path for unit in units_in(session, scope).values() if len(unit.above) == 1)
-    found = [one for one in campaign.all_campaigns(session) if lies_within(one.audience, roots) and one.state != "draft"]
+    found = [one for one in campaign.all_campaigns(session) if lies_within_units(one.audience, roots) and one.state != "draft"]
     found = [one for one in found if one.state in ("running", "paused") or day_of(one.changed_at).year == ask.year]
     rows: list[tuple[Cell, ...]] = [
         (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.schedule))

@@ -116,7 +116,7 @@ _TERMS = ("应考：考试当天在范围内的人和已参加的人，不含请
 
 def _one(session: Session, scope: Scope, ask: ReportQuery, exam: Exam, roll: _Roll, called: str) -> Table:
     units = units_in(session, scope)
-    who = {ident: (staff_no, name) for ident, staff_no, name in audience.named(session, sorted(roll.meant))}
+    who = {ident: (staff_no, name) for ident, staff_no, name in audience.list_people(session, sorted(roll.meant))}
     paths = {ident: "、".join(sorted(units[one].path for one in roll.at[ident])) for ident in roll.meant}
     absent: list[Row] = [(*who[ident], paths[ident]) for ident in roll.meant - roll.tried.keys()]
     parts = [Part("各单位", BY_UNIT, _by_unit(roll, units)), Part("缺考名单" if exam.is_over else "还没有考", ABSENT, sorted(absent, key=str))]

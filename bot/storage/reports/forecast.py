@@ -168,7 +168,7 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
 
 
 def _outlooks(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas, year: WorkYear) -> Iterator[tuple[EarningPerson, Outlook | None]]:
-    away = leave.everybody_stays(session)
+    away = leave.absences_by_person(session)
     for person in people(session, scope, ask.last, ask.until):
         quota = quota_of(person.tier, need, ask.policy, ask.last)
         if quota is not None:
@@ -214,7 +214,7 @@ def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | 
         return None
     cut = ask.last.replace(year=before, day=min(ask.last.day, 28) if ask.last.month == 2 else ask.last.day)
     year, then = WorkYear(before, ask.calendar), quotas(ask.policy, cut)
-    away = leave.everybody_stays(session)
+    away = leave.absences_by_person(session)
 
     def outcomes() -> Iterator[tuple[Outlook, Decimal, Decimal]]:
         for person in people(session, Scope(), cut, ask.until):

@@ -1,8 +1,8 @@
-"""The columns that all tables share a form of: moments, days, flags, and rules a row can state.
+"""Column types and constraints that all tables share: moments, days, flags.
 
-Only TEXT and INTEGER are used, so that SQLite's STRICT tables and PostgreSQL hold the same values, and the statements of the answer path read
-the same text from both; what FSRS computes is kept in the 64 bits it was computed in (`real`), which both give back
-unchanged. Moments are UTC with microseconds, days are days in Asia/Shanghai; both sort as text.
+Only TEXT and INTEGER are used, so that SQLite's STRICT tables and PostgreSQL hold the same values, and the statements of the answer path read the
+same text from both; the numbers that FSRS computes keep their 64 bits (`float_column`). Moments are UTC with microseconds, days are days in
+Asia/Shanghai; both sort as text.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
 """For short rows that are found by a key of several columns: in SQLite the key's tree holds the row, and every write touches one tree less."""
 
 
-def stamp(at: datetime) -> str:
+def stamp(aware: datetime) -> str:
     """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z."""
-    if at.tzinfo is None:
+    if aware.tzinfo is None:
         raise ValueError("a naive datetime reached a row")
-    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    utc = aware if aware.tzinfo is UTC else aware.astimezone(UTC)
     return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 

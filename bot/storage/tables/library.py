@@ -1,4 +1,4 @@
-"""Questions in their versions, what a person has open, every answer, what was reported about a question."""
+"""Tables of questions: their versions, and which version may be drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units, people, their posts and roles, and the chat accounts that speak for them."""
+"""Tables of people: units, persons, posts, roles, chat accounts, binding codes, absences, tags and preferences."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class UnitRow(SQLModel, table=True):
 
 
 class PersonRow(SQLModel, table=True):
-    """One person on the roll; `staff_no` (工号) is who they are on every channel and in every year."""
+    """One person on the roster; `staff_no` (工号) is who they are on every channel and in every year."""
 
     __tablename__ = "person"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""All tables: the modules of every noun, once; `metadata` is what the migrations are checked against."""
+"""The tables of every noun, imported once; migrations are checked against `metadata`."""
 
 from __future__ import annotations
 

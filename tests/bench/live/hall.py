@@ -26,7 +26,7 @@ from bot.domain.message import Address
 from bot.domain.people.audience import All
 from bot.jobs import live_broadcaster
 from bot.services.contest import host_lock, live_host, manage
-from bot.services.library.catalog import fill
+from bot.services.library.catalog import load_catalog
 from bot.storage.contest.contests import ContestItem
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
@@ -70,9 +70,9 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
     now = datetime.now(UTC)
 
     def work(session: Session) -> Prepared:
-        catalog = fill(session, library, policy, now)
+        catalog = load_catalog(session, library, policy, now)
         _seated(session, people, now)
-        by = accounts.learner_at(session, Address("wecom", AGENT, HOST), now.date().isoformat())
+        by = accounts.find_learner(session, Address("wecom", AGENT, HOST), now.date().isoformat())
         assert by is not None
         seated = host_lock.host_of(session, by, "wecom")
         names = [name for name in sorted(catalog.drawn) if library.questions[name].kind == "single"][:questions]
