@@ -51,8 +51,8 @@ def issue(
     as_json: Json = False,
 ) -> None:
     """给一个或多个人发证：先列出会发哪些；加 --apply 才签发。同一人、同一名称和日期只发一份，重复执行不变。"""
-    at = now()
-    held_on = _day(day) or day_of(at)
+    moment = now()
+    held_on = _day(day) or day_of(moment)
     if exam is None and not (staff_nos and title):
         raise typer.BadParameter("请写明工号和 --title，或用 --exam 指明一场考试。")
     if exam is not None and (staff_nos or title or day or result or hours or issuer):
@@ -62,41 +62,47 @@ def issue(
         wanted = (
             _of_exam(session, exam)
             if exam is not None
-            else [_named(session, one, kind, title or "", held_on, result or "", hours or "", issuer or "") for one in dict.fromkeys(staff_nos or ())]
+            else [
+                _named(session, staff_no, kind, title or "", held_on, result or "", hours or "", issuer or "")
+                for staff_no in dict.fromkeys(staff_nos or ())
+            ]
         )
-        return certificates.hand_out(session, wanted, at, by=operator(), via="cli", apply=apply)
+        return certificates.hand_out(session, wanted, moment, by=operator(), via="cli", apply=apply)
 
     steps = writing(work) if apply else reading(work)
     lines = [f"{name}：{ACTS[step.act]}{f' {step.after.number}' if step.after is not None else ''}" for name, step in steps]
-    fresh = sum(step.act == "issue" for _, step in steps)
-    lines.append(f"共 {len(steps)} 人，{'签发' if apply else '将签发'} {fresh} 份。" + ("" if apply or not fresh else "以上是预演，什么都没有写。"))
-    made = [{"staff_no": name, "act": step.act, "number": None if step.after is None else step.after.number} for name, step in steps]
-    show({"applied": apply and fresh > 0, "certificates": made}, as_json, lines)
+    issued_count = sum(step.act == "issue" for _, step in steps)
+    lines.append(
+        f"共 {len(steps)} 人，{'签发' if apply else '将签发'} {issued_count} 份。"
+        + ("" if apply or not issued_count else "以上是预演，什么都没有写。")
+    )
+    issued = [{"staff_no": name, "act": step.act, "number": None if step.after is None else step.after.number} for name, step in steps]
+    show({"applied": apply and issued_count > 0, "certificates": issued}, as_json, lines)
 
 
 def _of_exam(session: Session, exam_id: int) -> list[WantedCertificate]:
-    found = exams.get(session, exam_id)
-    if found is None:
+    exam = exams.get(session, exam_id)
+    if exam is None:
         raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
-    if not found.tells_score:
-        raise Refusal(f"考试 {exam_id}《{found.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
+    if not exam.tells_score:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
     library, _ = load_library(home())
-    return exam_certificates.wanted(session, catalog.stock(session, library), found)
+    return exam_certificates.wanted(session, catalog.stock(session, library), exam)
 
 
 def _named(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
-    found = certificate.holder(session, staff_no)
-    if found is None:
+    person = certificate.holder(session, staff_no)
+    if person is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
-    facts = certificates.facts_of(session, found[0], kind, title, day, result=result, hours=hours, name=found[1], issuer=issuer)
-    return WantedCertificate(staff_no, found[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
+    facts = certificates.facts_of(session, person[0], kind, title, day, result=result, hours=hours, name=person[1], issuer=issuer)
+    return WantedCertificate(staff_no, person[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
 
 
 @group.command("revoke")
 def revoke(number: Number, reason: Reason, as_json: Json = False) -> None:
     """撤销一份证书：公开页随即显示「已撤销」，不能恢复，只能换发。"""
-    made = writing(lambda session: certificates.revoke(session, certificates.find(session, number), reason, now(), by=operator(), via="cli"))
-    show(_row(made), as_json, f"已撤销：{made.number}（{made.staff_no} {made.body.facts.name}）。")
+    revoked = writing(lambda session: certificates.revoke(session, certificates.find(session, number), reason, now(), by=operator(), via="cli"))
+    show(_row(revoked), as_json, f"已撤销：{revoked.number}（{revoked.staff_no} {revoked.body.facts.name}）。")
 
 
 @group.command("replace")
@@ -113,15 +119,15 @@ def replace(
     as_json: Json = False,
 ) -> None:
     """换发：旧编号显示「已换发」，新证书只改写明的几项，其余照旧。"""
-    given: dict[str, Any] = {"name": name, "unit": unit, "title": title, "day": _day(day), "result": result, "hours": hours, "issuer": issuer}
-    changed = {key: value for key, value in given.items() if value is not None}
+    fields: dict[str, Any] = {"name": name, "unit": unit, "title": title, "day": _day(day), "result": result, "hours": hours, "issuer": issuer}
+    changed = {key: value for key, value in fields.items() if value is not None}
 
     def work(session: Session) -> HeldCertificate:
         held = certificates.find(session, number)
         return certificates.replace(session, held, other(held.body.facts, **changed), reason, now(), by=operator(), via="cli")
 
-    made = writing(work)
-    show(_row(made), as_json, [f"已换发，新编号 {made.number}，校验码 {shown_code(made.code)}。", made.body.sentence])
+    issued = writing(work)
+    show(_row(issued), as_json, [f"已换发，新编号 {issued.number}，校验码 {shown_code(issued.code)}。", issued.body.sentence])
 
 
 @group.command("list")
@@ -136,14 +142,14 @@ def list_(
         raise typer.BadParameter(f"--state 应为 {'、'.join(STATES)}。")
     if kind and kind not in HEADINGS:
         raise typer.BadParameter(f"--kind 应为 {'、'.join(HEADINGS)}。")
-    found = reading(lambda session: certificate.listed(session, staff_no, state, kind))
+    certificates = reading(lambda session: certificate.listed(session, staff_no, state, kind))
     lines = [
-        f"{one.number}　{STATES[one.state]}　{one.staff_no} {one.body.facts.name}　{one.body.facts.title}　{one.body.issued_on}"
-        + (f"　→ {one.replaced_by}" if one.replaced_by else "")
-        + (f"　（{one.reason}）" if one.reason else "")
-        for one in found
+        f"{held.number}　{STATES[held.state]}　{held.staff_no} {held.body.facts.name}　{held.body.facts.title}　{held.body.issued_on}"
+        + (f"　→ {held.replaced_by}" if held.replaced_by else "")
+        + (f"　（{held.reason}）" if held.reason else "")
+        for held in certificates
     ]
-    show([_row(one) for one in found], as_json, lines or ["没有证书。"])
+    show([_row(held) for held in certificates], as_json, lines or ["没有证书。"])
 
 
 @group.command("render")
@@ -154,43 +160,43 @@ def render(number: Number, out: Annotated[Path, typer.Argument(help="写到哪�
         raise typer.BadParameter("文件名应以 .pdf 或 .png 结尾。")
     settings = read_settings()
     held = reading(lambda session: certificates.find(session, number), settings)
-    drawn = CertificatePrinter(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
+    content = CertificatePrinter(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
     try:
-        out.write_bytes(drawn)
+        out.write_bytes(content)
     except OSError as wrong:
         raise Refusal(f"写不了 {out}（{why_not(wrong)}），请检查路径和权限。") from wrong
-    show({"number": held.number, "file": str(out), "bytes": len(drawn)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
+    show({"number": held.number, "file": str(out), "bytes": len(content)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
 
 
 def _form(word: str) -> Form:
     return "pdf" if word == "pdf" else "png"
 
 
-def _day(said: str | None) -> date | None:
+def _day(text: str | None) -> date | None:
     try:
-        return None if said is None else date.fromisoformat(said)
+        return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-07-01。") from None
 
 
-def _row(one: HeldCertificate) -> dict[str, Any]:
-    facts = one.body.facts
+def _row(held: HeldCertificate) -> dict[str, Any]:
+    facts = held.body.facts
     return {
-        "number": one.number,
-        "code": one.code,
-        "path": page_of(full_number(one.number, one.code)),
-        "staff_no": one.staff_no,
+        "number": held.number,
+        "code": held.code,
+        "path": page_of(full_number(held.number, held.code)),
+        "staff_no": held.staff_no,
         "name": facts.name,
-        "kind": one.kind,
+        "kind": held.kind,
         "title": facts.title,
         "day": facts.day.isoformat(),
         "result": facts.result,
         "hours": facts.hours,
         "issuer": facts.issuer,
-        "issued_on": one.body.issued_on.isoformat(),
-        "issued_by": one.issued_by,
-        "state": one.state,
-        "reason": one.reason,
-        "changed_at": one.changed_at,
-        "replaced_by": one.replaced_by or None,
+        "issued_on": held.body.issued_on.isoformat(),
+        "issued_by": held.issued_by,
+        "state": held.state,
+        "reason": held.reason,
+        "changed_at": held.changed_at,
+        "replaced_by": held.replaced_by or None,
     }

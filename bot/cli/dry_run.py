@@ -31,15 +31,15 @@ def with_catalog(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T
 
 def rehearsed(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
     """The outcome of the work, kept only when it is applied."""
-    made: list[T] = []
+    outcome: list[T] = []
 
     def run(session: Session, catalog: Catalog) -> T:
-        made.append(work(session, catalog))
+        outcome.append(work(session, catalog))
         if not apply:
             raise _Rehearsed
-        return made[0]
+        return outcome[0]
 
     try:
         return writing(with_catalog(run))
     except _Rehearsed:
-        return made[0]
+        return outcome[0]

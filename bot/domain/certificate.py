@@ -35,7 +35,7 @@ _MAY_BE_EMPTY = ("unit", "result", "hours")
 
 def check_character(text: str) -> str:
     """The check character of GB 32100-2015 (weights 3 ** n modulo 31): any one wrong character and any two exchanged ones change it."""
-    total = sum(ALPHABET.index(one) * pow(3, place, 31) for place, one in enumerate(text))
+    total = sum(ALPHABET.index(character) * pow(3, place, 31) for place, character in enumerate(text))
     return ALPHABET[-total % 31]
 
 
@@ -79,11 +79,11 @@ def read_number(text: str) -> CertificateQuery | None:
     Small letters, full-width ones, missing hyphens, and O and I for 0 and 1 are understood.
     """
     tidy = _SPACES.sub("", unicodedata.normalize("NFKC", text[:100])).upper().translate(_MISREAD)
-    found = _NUMBER.fullmatch(tidy)
-    if found is None:
+    match = _NUMBER.fullmatch(tidy)
+    if match is None:
         return None
-    number = number_of(int(found[1]), int(found[2]))
-    return None if number[-1] != found[3] else CertificateQuery(number, (found[4] or "") + (found[5] or ""))
+    number = number_of(int(match[1]), int(match[2]))
+    return None if number[-1] != match[3] else CertificateQuery(number, (match[4] or "") + (match[5] or ""))
 
 
 def masked(name: str) -> str:
@@ -122,7 +122,7 @@ class CertificateFacts:
 
 
 def _visible(text: str) -> str:
-    return _SPACES.sub(" ", "".join(one for one in text if unicodedata.category(one) not in ("Cc", "Cf", "Cs"))).strip()
+    return _SPACES.sub(" ", "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf", "Cs"))).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +155,20 @@ def worded(facts: CertificateFacts, issued_on: date) -> CertificateBody:
     return CertificateBody(facts, HEADINGS[facts.kind], "兹证明", after, "特发此证。", issued_on)
 
 
-def body_of(text: str) -> CertificateBody:
+def body_of(body: str) -> CertificateBody:
     """The content a row keeps."""
-    kept = json.loads(text)
-    facts = kept["facts"]
+    data = json.loads(body)
+    facts = data["facts"]
     return CertificateBody(
         CertificateFacts(**{**facts, "day": date.fromisoformat(facts["day"])}),
-        kept["heading"],
-        kept["before"],
-        kept["after"],
-        kept["closing"],
-        date.fromisoformat(kept["issued_on"]),
+        data["heading"],
+        data["before"],
+        data["after"],
+        data["closing"],
+        date.fromisoformat(data["issued_on"]),
     )
 
 
-def same_but_for_the_person(one: CertificateFacts, other: CertificateFacts) -> bool:
+def same_but_for_the_person(facts: CertificateFacts, other: CertificateFacts) -> bool:
     """Whether two say the same of the thing itself: who somebody was and where they worked then is no part of it."""
-    return replace(one, name=other.name, unit=other.unit, issuer=other.issuer) == other
+    return replace(facts, name=other.name, unit=other.unit, issuer=other.issuer) == other

@@ -71,18 +71,18 @@ class HeldCertificate:
 def _held(row: Any) -> HeldCertificate:
     ident, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces = row[:11]
     state, cause, reason, changed_at, changed_by, replaced_by, staff_no = row[11:]
-    changed = None if changed_at is None else moment(changed_at)
-    made, source = moment(issued_at), (source_kind, source_id)
+    changed_on = None if changed_at is None else moment(changed_at)
+    issued, source = moment(issued_at), (source_kind, source_id)
     return HeldCertificate(
-        ident, number, code, person_id, staff_no, kind, source, body_of(body), made, issued_by, replaces,
-        state, cause or "", reason, changed, changed_by, replaced_by or "",
+        ident, number, code, person_id, staff_no, kind, source, body_of(body), issued, issued_by, replaces,
+        state, cause or "", reason, changed_on, changed_by, replaced_by or "",
     )  # fmt: skip
 
 
 def next_id(session: Session) -> int:
     """The id of the next certificate, before it is there: its number is made of it. PostgreSQL gives each to one caller; SQLite has one writer."""
-    made = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
-    return int(made.one(session)[0])
+    statement = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
+    return int(statement.one(session)[0])
 
 
 def add(
@@ -117,9 +117,9 @@ def add(
     )
 
 
-def end(session: Session, held: HeldCertificate, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
+def end(session: Session, certificate: HeldCertificate, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
     """True for the one caller who changed it from the state it was read in."""
-    return _END.run(session, id=held.id, was=held.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
+    return _END.run(session, id=certificate.id, was=certificate.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
 
 
 def by_number(session: Session, number: str) -> HeldCertificate | None:

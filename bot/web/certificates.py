@@ -81,47 +81,49 @@ class CertificatePages:
         typed, code = (request.query.get(name, "").strip()[:LONGEST_TYPED] for name in ("number", "code"))
         if not typed:
             return self._show(typed)
-        asked = read_number(f"{typed}-{code}" if code else typed)
-        if asked is None:
+        query = read_number(f"{typed}-{code}" if code else typed)
+        if query is None:
             return self._show(typed, 404)
-        return web.Response(status=303, headers={"Location": page_of(full_number(asked.number, asked.code) if asked.code else asked.number)})
+        return web.Response(status=303, headers={"Location": page_of(full_number(query.number, query.code) if query.code else query.number)})
 
     async def _page(self, request: web.Request) -> web.Response:
         typed = request.match_info["number"][:LONGEST_TYPED]
-        asked, found, slow = await self._look(request, typed)
+        query, certificate, slow = await self._look(request, typed)
         if slow:
             return self._show(typed, 429, problem="slow")
-        if found is None:
-            return self._show(typed, 404, problem="code" if asked is not None and asked.code else "number")
-        unseen = "" if found.held is None or found.state != "valid" else await self._unseen(found.held)
-        return self._show(found.number, found=found, unseen=unseen)
+        if certificate is None:
+            return self._show(typed, 404, problem="code" if query is not None and query.code else "number")
+        unseen = "" if certificate.held is None or certificate.state != "valid" else await self._unseen(certificate.held)
+        return self._show(certificate.number, found=certificate, unseen=unseen)
 
     async def _file(self, form: Form, request: web.Request) -> web.Response:
         """The picture or the PDF; only for whoever has the code, and while the certificate holds."""
-        _, found, slow = await self._look(request, request.match_info["number"])
+        _, certificate, slow = await self._look(request, request.match_info["number"])
         if slow:
             return self._show("", 429, problem="slow")
-        if found is None or found.held is None or found.state != "valid":
+        if certificate is None or certificate.held is None or certificate.state != "valid":
             raise web.HTTPNotFound
         try:
-            drawn = await self._draw(found.held, form)
+            content = await self._draw(certificate.held, form)
         except Refusal as refusal:
             return web.Response(status=503, text=str(refusal))
-        return web.Response(body=drawn, content_type=FORMS[form], headers={"Content-Disposition": f'inline; filename="{found.number}.{form}"'})
+        return web.Response(
+            body=content, content_type=FORMS[form], headers={"Content-Disposition": f'inline; filename="{certificate.number}.{form}"'}
+        )
 
     async def _look(self, request: web.Request, typed: str) -> tuple[CertificateQuery | None, PublicCertificate | None, bool]:
         """What was asked, what may be shown of it, and whether the asker has to wait."""
-        asked = read_number(typed[:LONGEST_TYPED])
-        if asked is None:
+        query = read_number(typed[:LONGEST_TYPED])
+        if query is None:
             return None, None, False
         address, now = address_of(request), self._clock()
         if not self._pace.is_open(address, now):
             log.info("certificates asked for too fast")
-            return asked, None, True
-        found = await self._desk.read(lambda session: certificates.look_up(session, typed[:LONGEST_TYPED]))
-        if found is None or found.held is None:
+            return query, None, True
+        certificate = await self._desk.read(lambda session: certificates.look_up(session, typed[:LONGEST_TYPED]))
+        if certificate is None or certificate.held is None:
             self._pace.count(address, now)
-        return asked, found, False
+        return query, certificate, False
 
     async def _unseen(self, held: HeldCertificate) -> str:
         """Why there is no picture; empty when there is one. It is drawn here and kept, so that the page promises nothing that does not come."""
@@ -161,11 +163,11 @@ class CertificatePages:
 
 def address_of(request: web.Request) -> str:
     """Whose guesses are counted together: an address, of IPv6 the network of one line. Behind a proxy on this machine, whom the proxy names last."""
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
     try:
         peer = ipaddress.ip_address(request.remote or "")
-        if peer.is_loopback and told:
-            peer = ipaddress.ip_address(told)
+        if peer.is_loopback and forwarded:
+            peer = ipaddress.ip_address(forwarded)
     except ValueError:
         return request.remote or ""
     return str(ipaddress.ip_network(f"{peer}/64", strict=False)) if peer.version == 6 else str(peer)

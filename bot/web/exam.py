@@ -87,11 +87,11 @@ class ExamPage:
         now = self._now()
 
         def look(session: Session) -> State:
-            tried = attempts.attempts(session, int(visitor.ref), visitor.learner.id)
-            if not tried:
+            person_attempts = attempts.attempts(session, int(visitor.ref), visitor.learner.id)
+            if not person_attempts:
                 return {"phase": "ready", "sitting": 0}
-            last = tried[-1]
-            choices = {one.n: shown_as(one.choice, one.shuffle) for one in attempts.items(session, last.sitting_id) if one.choice is not None}
+            last = person_attempts[-1]
+            choices = {item.n: shown_as(item.choice, item.shuffle) for item in attempts.items(session, last.sitting_id) if item.choice is not None}
             return {"phase": last.state, "sitting": last.sitting_id, "deadline": last.deadline.isoformat(), "choices": choices}
 
         return web.json_response({"now": now.isoformat(), **await self._desk.read(look)})
@@ -115,14 +115,14 @@ class ExamPage:
             return web.json_response({"say": str(refusal)}, status=409)
         return await self._told(visitor)
 
-    async def _begin(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+    async def _begin(self, request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
         arrived = request[ARRIVED]
         return await self._done(
             visitor, lambda session: exam_attempt.begin(session, self._shelf(), visitor.learner.id, int(visitor.ref), arrived, self._rng)
         )
 
-    async def _answer(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
-        ident, sitting, n, choice = (said.get(name) for name in ("id", "sitting", "n", "choice"))
+    async def _answer(self, request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
+        ident, sitting, n, choice = (body.get(name) for name in ("id", "sitting", "n", "choice"))
         if not (isinstance(ident, str) and _ID.fullmatch(ident) and isinstance(choice, str) and 0 < len(choice) <= LONGEST_CHOICE):
             raise web.HTTPBadRequest
         if not (type(sitting) is int and type(n) is int and 0 < sitting < 10**9 and 0 < n < 10**4):
@@ -133,8 +133,8 @@ class ExamPage:
             raise web.HTTPServiceUnavailable
         return web.json_response({"now": self._now().isoformat(), "recorded": line.startswith(RECORDED), "say": line})
 
-    async def _hand_in(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
-        sitting, arrived = said.get("sitting"), request[ARRIVED]
+    async def _hand_in(self, request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
+        sitting, arrived = body.get("sitting"), request[ARRIVED]
         if type(sitting) is not int:
             raise web.HTTPBadRequest
 
@@ -153,16 +153,20 @@ class ExamPage:
 def state_of(session: Session, catalog: Catalog, person_id: int, exam_id: int, now: datetime) -> State:
     """Where an exam stands for somebody: `ready` with its rules, `open` with the paper, `over` with what may be told. Raises `Refusal`."""
     exam = exam_attempt.visible(session, person_id, exam_id, now)
-    tried = attempts.attempts(session, exam_id, person_id)
-    common = {"name": exam.name, "sitting": tried[-1].sitting_id if tried else 0}
-    if tried and tried[-1].state == "open":
-        found = paper_view.status(session, catalog, tried[-1].sitting_id, now)
-        items = [_item(one) for one in paper_view.paper_of(session, catalog, found.sitting_id)]
-        return {**common, "phase": "open", "place": found.place, "deadline": found.attempt.deadline.isoformat(), "items": items}
+    person_attempts = attempts.attempts(session, exam_id, person_id)
+    common = {"name": exam.name, "sitting": person_attempts[-1].sitting_id if person_attempts else 0}
+    if person_attempts and person_attempts[-1].state == "open":
+        status = paper_view.status(session, catalog, person_attempts[-1].sitting_id, now)
+        items = [_item(item) for item in paper_view.paper_of(session, catalog, status.sitting_id)]
+        return {**common, "phase": "open", "place": status.place, "deadline": status.attempt.deadline.isoformat(), "items": items}
     common["hindrance"] = exam_attempt.hindrance(session, catalog, exam, person_id, now)
-    if not tried:
+    if not person_attempts:
         return {**common, "phase": "ready", "facts": _facts(exam), "rules": _rules(catalog, exam)}
-    return {**common, "phase": "over", **_result(exam, tried[-1], review(session, catalog, exam, tried[-1], now), barred(session, tried[-1], now))}
+    return {
+        **common,
+        "phase": "over",
+        **_result(exam, person_attempts[-1], review(session, catalog, exam, person_attempts[-1], now), barred(session, person_attempts[-1], now)),
+    }
 
 
 def _rules(catalog: Catalog, exam: Exam) -> list[str]:
@@ -170,16 +174,16 @@ def _rules(catalog: Catalog, exam: Exam) -> list[str]:
     return [*RULES, f"{half}{exam.keys_kept}。"]
 
 
-def _item(one: ShownItem) -> State:
+def _item(item: ShownItem) -> State:
     return {
-        "n": one.n,
-        "kind": one.kind,
-        "label": one.label,
-        "stem": one.stem,
-        "options": one.options,
-        "several": one.several,
-        "points": exact_points_text(one.points),
-        "choice": one.choice,
+        "n": item.n,
+        "kind": item.kind,
+        "label": item.label,
+        "stem": item.stem,
+        "options": item.options,
+        "several": item.several,
+        "points": exact_points_text(item.points),
+        "choice": item.choice,
     }
 
 
@@ -200,15 +204,15 @@ ENDED = {"self": "您已于 {at} 交卷。", "clock": "{at} 到时自动交卷�
 VERDICTS = {True: ("合格", "good"), False: ("不合格", "bad"), None: ("有简答题待阅，分数暂定", "warn")}
 
 
-def _result(exam: Exam, attempt: Attempt, answers: Sequence[Reviewed], why_not: str) -> State:
-    at = attempt.closed_at if attempt.closed_by == "self" and attempt.closed_at is not None else attempt.deadline
-    ended = ENDED[attempt.closed_by or "clock"].format(at=when(at))
+def _result(exam: Exam, attempt: Attempt, answers: Sequence[Reviewed], review_obstacle: str) -> State:
+    ended_at = attempt.closed_at if attempt.closed_by == "self" and attempt.closed_at is not None else attempt.deadline
+    ended = ENDED[attempt.closed_by or "clock"].format(at=when(ended_at))
     score = None
     if exam.tells_score and attempt.score is not None:
         verdict, tone = VERDICTS[attempt.passed]
         score = {"got": exact_points_text(attempt.score), "total": exact_points_text(exam.total), "verdict": verdict, "tone": tone}
-    told = why_not if exam.tells_keys and why_not else _when_told(exam)
-    return {"ended": ended, "score": score, "told": told, "answers": [_answer(one) for one in answers]}
+    notice = review_obstacle if exam.tells_keys and review_obstacle else _when_told(exam)
+    return {"ended": ended, "score": score, "told": notice, "answers": [_answer(item) for item in answers]}
 
 
 def _when_told(exam: Exam) -> str:
@@ -223,25 +227,25 @@ def _when_told(exam: Exam) -> str:
     return f"考试 {when(exam.closes_at)} 结束后出分，届时发「考试 {exam.id}」查看。"
 
 
-def _answer(one: Reviewed) -> State:
-    mark, question = one.mark, one.question
+def _answer(item: Reviewed) -> State:
+    mark, question = item.mark, item.question
     if not mark.counts:
         verdict, tone = "本题不计", "warn"
     elif mark.waits:
         verdict, tone = "待人工阅卷", "warn"
-    elif one.choice is None and not mark.earned:
+    elif item.choice is None and not mark.earned:
         verdict, tone = "没有答", "bad"
     else:
         verdict, tone = ("✓ 答对", "good") if mark.earned == 1000 else ("部分得分", "warn") if mark.earned else ("✗ 答错", "bad")
     return {
-        "n": one.n,
+        "n": item.n,
         "label": question.label,
         "verdict": f"{verdict} · {exact_points_text(round(mark.points * mark.earned / 1000))}/{exact_points_text(mark.points)} 分",
         "tone": tone,
         "stem": question.stem,
-        "mine": "" if one.choice is None else question.show(one.choice),
+        "mine": "" if item.choice is None else question.show(item.choice),
         "key": question.show_key(),
         "explanation": question.explanation,
         "source": question.cited,
-        "note": "" if one.amended is None else f"本题已更正（{one.amended}）：{one.reason}",
+        "note": "" if item.amended is None else f"本题已更正（{item.amended}）：{item.reason}",
     }

@@ -72,9 +72,9 @@ async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
 
 
 @asynccontextmanager
-async def sitting(office: Office, made: Browser, size: str, **more: Any) -> AsyncIterator[tuple[Page, Seen]]:
+async def sitting(office: Office, browser: Browser, size: str, **more: Any) -> AsyncIterator[tuple[Page, Seen]]:
     """The page of 1001 with the exam begun."""
-    async with page_in(made, size, **more) as (page, seen):
+    async with page_in(browser, size, **more) as (page, seen):
 
         async def hear(response: Response) -> None:
             if "/exam/" in response.url and response.status == 200:

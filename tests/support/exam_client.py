@@ -32,8 +32,8 @@ class Visit:
     async def get(self, path: str) -> dict[str, Any]:
         async with self.session.get(f"{self.url}{path}", headers={"Accept": "application/json"}) as answer:
             assert answer.status == 200, await answer.text()
-            found: dict[str, Any] = await answer.json()
-            return found
+            body: dict[str, Any] = await answer.json()
+            return body
 
     async def post(self, path: str, **said: Any) -> tuple[int, dict[str, Any]]:
         headers = {**SAME, "Accept": "application/json", "X-Proof": self.proof}
@@ -41,9 +41,9 @@ class Visit:
             return answer.status, await answer.json() if answer.content_type == "application/json" else {}
 
     async def answer(self, sitting: int, n: int, choice: str, by: str = "") -> dict[str, Any]:
-        status, told = await self.post("/answer", id=by or ident(), sitting=sitting, n=n, choice=choice)
+        status, body = await self.post("/answer", id=by or ident(), sitting=sitting, n=n, choice=choice)
         assert status == 200
-        return told
+        return body
 
 
 @dataclass

@@ -60,13 +60,13 @@ class Hall:
         return exam_id
 
     def begin(self, person_id: int, exam_id: int, at: datetime = NOW, rng: random.Random | None = None) -> BegunAttempt:
-        made: BegunAttempt = self.run(lambda session: attempt.begin(session, self.catalog, person_id, exam_id, at, rng or random.Random(7)))
-        return made
+        begun: BegunAttempt = self.run(lambda session: attempt.begin(session, self.catalog, person_id, exam_id, at, rng or random.Random(7)))
+        return begun
 
     def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> Recorded:
         incoming = message(arrived or at)
-        made: Recorded = self.run(lambda session: answers.answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at))
-        return made
+        recorded: Recorded = self.run(lambda session: answers.answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at))
+        return recorded
 
     def answer_all(self, person_id: int, sitting_id: int, at: datetime = NOW, *, right: int = 1000) -> None:
         """Answer every item, the first `right` of them rightly."""
@@ -79,30 +79,30 @@ class Hall:
         def work(session: Session) -> list[tuple[str, str]]:
             from bot.domain.exam.paper import as_shown
 
-            found = []
-            for one in attempts.items(session, sitting_id):
-                question = as_shown(self.catalog.question(session, one.version_id), one.shuffle)
-                wrong = next(said for said, _ in question.choices if said not in question.key)
-                found.append((question.key, wrong))
-            return found
+            keys = []
+            for item in attempts.items(session, sitting_id):
+                question = as_shown(self.catalog.question(session, item.version_id), item.shuffle)
+                wrong = next(value for value, _ in question.choices if value not in question.key)
+                keys.append((question.key, wrong))
+            return keys
 
         return self.house.database.read_now(work)
 
     def hand_in(self, person_id: int, sitting_id: int, at: datetime = NOW, *, arrived: datetime | None = None) -> AttemptStatus:
-        made: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
-        return made
+        status: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
+        return status
 
     def tick(self, at: datetime) -> ClosedAttempt:
         """What the clock does at a moment."""
-        made: ClosedAttempt = self.run(lambda session: finish.close_due(session, self.catalog, at))
-        return made
+        summary: ClosedAttempt = self.run(lambda session: finish.close_due(session, self.catalog, at))
+        return summary
 
     def attempt(self, sitting_id: int) -> Attempt:
-        found = self.house.database.read_now(lambda session: attempts.attempt(session, sitting_id))
-        assert found is not None
-        return found
+        attempt_ = self.house.database.read_now(lambda session: attempts.attempt(session, sitting_id))
+        assert attempt_ is not None
+        return attempt_
 
     def exam(self, exam_id: int) -> Exam:
-        found = self.house.database.read_now(lambda session: exams.get(session, exam_id))
-        assert found is not None
-        return found
+        exam = self.house.database.read_now(lambda session: exams.get(session, exam_id))
+        assert exam is not None
+        return exam

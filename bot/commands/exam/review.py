@@ -19,55 +19,55 @@ def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
     if attempt is None:
         raise Refusal(f"您没有参加考试《{exam.name}》，没有可看的卷。")
     paper = review(ctx.session, ctx.catalog, exam, attempt, ctx.now)
-    if not paper and exam.tells_keys and (why := barred(ctx.session, attempt, ctx.now)):
-        raise Refusal(why)
+    if not paper and exam.tells_keys and (obstacle := barred(ctx.session, attempt, ctx.now)):
+        raise Refusal(obstacle)
     if not paper:
         raise Refusal(f"现在还不能看答案和解析。{messages.result(exam, attempt) if attempt.state == 'closed' else '您还没有交卷。'}")
     if n is not None and not 1 <= n <= len(paper):
         raise Refusal(f"这份卷没有第 {n} 题，共 {len(paper)} 题。")
-    wrong = [one for one in paper if one.mark.earned < 1000 and one.mark.counts]
-    chosen = paper[n - 1] if n is not None else next(iter(wrong), paper[0])
-    after = next((one for one in wrong if one.n > chosen.n), None)
+    wrong_items = [item for item in paper if item.mark.earned < 1000 and item.mark.counts]
+    chosen = paper[n - 1] if n is not None else next(iter(wrong_items), paper[0])
+    next_wrong = next((item for item in wrong_items if item.n > chosen.n), None)
     lines = [] if n is not None else [_marks(paper)]
-    buttons = (Option(f"考试 {exam_id} 解析 {after.n}", f"下一道错题（第 {after.n} 题）"),) if after is not None else ()
+    buttons = (Option(f"考试 {exam_id} 解析 {next_wrong.n}", f"下一道错题（第 {next_wrong.n} 题）"),) if next_wrong is not None else ()
     return Reply("\n".join([*lines, _item(chosen), f"看别的题发「考试 {exam_id} 解析 题号」。"]), buttons=buttons)
 
 
 def _marks(paper: list[Reviewed]) -> str:
-    cells = [f"{one.n}{_sign(one)}" for one in paper]
-    rows = ["　".join(cells[at : at + 10]) for at in range(0, len(cells), 10)]
-    amended = [one.n for one in paper if one.amended is not None]
+    cells = [f"{item.n}{_sign(item)}" for item in paper]
+    rows = ["　".join(cells[start : start + 10]) for start in range(0, len(cells), 10)]
+    amended = [item.n for item in paper if item.amended is not None]
     return "\n".join([*rows, *([f"后来更正过：第 {messages.places(amended)} 题"] if amended else [])])
 
 
-def _sign(one: Reviewed) -> str:
-    if not one.mark.counts:
+def _sign(item: Reviewed) -> str:
+    if not item.mark.counts:
         return "作废"
-    if one.choice is None:
+    if item.choice is None:
         return "—"
-    return "✓" if one.mark.earned == 1000 else "½" if one.mark.earned else "✗"
+    return "✓" if item.mark.earned == 1000 else "½" if item.mark.earned else "✗"
 
 
-def _item(one: Reviewed) -> str:
-    question = one.question
-    got = exact_points_text(one.mark.points * one.mark.earned // 1000)
+def _item(item: Reviewed) -> str:
+    question = item.question
+    earned = exact_points_text(item.mark.points * item.mark.earned // 1000)
     lines = [
-        f"第 {one.n} 题 · {question.label} · 得 {got}/{exact_points_text(one.mark.points)} 分",
+        f"第 {item.n} 题 · {question.label} · 得 {earned}/{exact_points_text(item.mark.points)} 分",
         question.stem,
-        *(f"{letter}. {said}" for letter, said in question.options),
-        *_answers(one, question.key or question.show_key()),
+        *(f"{letter}. {label}" for letter, label in question.options),
+        *_answers(item, question.key or question.show_key()),
         f"解析：{question.explanation}",
         question.cited,
     ]
     return "\n".join(lines)
 
 
-def _answers(one: Reviewed, key: str) -> list[str]:
+def _answers(item: Reviewed, key: str) -> list[str]:
     """The answer and the key; of a question that was put right those of then, and why it counts otherwise now (bot/docs/rules.md A08)."""
-    if one.amended is None:
-        return [f"您答：{one.choice or '没有答'}；正确答案：{key}"]
-    kept = "此题不计分，其余各题折算成满分" if not one.mark.counts else "得分按更正后计"
+    if item.amended is None:
+        return [f"您答：{item.choice or '没有答'}；正确答案：{key}"]
+    counting = "此题不计分，其余各题折算成满分" if not item.mark.counts else "得分按更正后计"
     return [
-        f"您当时答：{one.choice or '没有答'}；当时的标准答案：{key}",
-        f"📝 本题后来更正：{one.amended}。原因：{one.reason}。题目和作答保持原样，{kept}。",
+        f"您当时答：{item.choice or '没有答'}；当时的标准答案：{key}",
+        f"📝 本题后来更正：{item.amended}。原因：{item.reason}。题目和作答保持原样，{counting}。",
     ]

@@ -77,10 +77,12 @@ def whole(blueprint: Blueprint) -> Blueprint:
     """The blueprint, when it makes sense by itself. Raises `Refusal` with the reason when it does not."""
     for row in blueprint.rows:
         if row.kind not in KINDS:
-            raise Refusal(f"没有「{row.kind[:10]}」这种题型，可写：{'、'.join(one.label for one in KINDS.values())}。")
+            raise Refusal(f"没有「{row.kind[:10]}」这种题型，可写：{'、'.join(kind.label for kind in KINDS.values())}。")
         if row.count < 1 or not 0 < row.points <= MOST_POINTS:
             raise Refusal(f"{row.label} 的题数和每题分值都应大于 0。")
-        if row.levels and (sum(count for _, count in row.levels) != row.count or any(level not in LEVELS or n < 0 for level, n in row.levels)):
+        if row.levels and (
+            sum(count for _, count in row.levels) != row.count or any(level not in LEVELS or count < 0 for level, count in row.levels)
+        ):
             raise Refusal(f"{row.label} 各难度的题数相加应等于 {row.count}，难度只有 1、2、3。")
         if row.cases is not None and not 0 <= row.cases <= row.count:
             raise Refusal(f"{row.label} 的案例题应在 0 到 {row.count} 之间。")
@@ -101,22 +103,22 @@ def whole(blueprint: Blueprint) -> Blueprint:
 
 def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:
     """As a row keeps it: only what was said."""
-    made: dict[str, Any] = {"rows": [], "pass_line": blueprint.pass_line, "minutes": blueprint.minutes}
+    data: dict[str, Any] = {"rows": [], "pass_line": blueprint.pass_line, "minutes": blueprint.minutes}
     for row in blueprint.rows:
-        kept: dict[str, Any] = {"kind": row.kind, "count": row.count, "points": row.points}
-        kept |= {"scope": row.scope} if row.scope else {}
-        kept |= {"levels": [list(pair) for pair in row.levels]} if row.levels else {}
-        kept |= {"cases": row.cases, "at_least": row.at_least} if row.cases is not None else {}
-        made["rows"].append(kept)
-    made |= {"fixed": [list(pair) for pair in blueprint.fixed]} if blueprint.fixed else {}
-    made |= {"cases": blueprint.cases, "at_least": blueprint.at_least} if blueprint.cases is not None else {}
-    return made | {"avoid": blueprint.avoid, "most": blueprint.most}
+        row_data: dict[str, Any] = {"kind": row.kind, "count": row.count, "points": row.points}
+        row_data |= {"scope": row.scope} if row.scope else {}
+        row_data |= {"levels": [list(pair) for pair in row.levels]} if row.levels else {}
+        row_data |= {"cases": row.cases, "at_least": row.at_least} if row.cases is not None else {}
+        data["rows"].append(row_data)
+    data |= {"fixed": [list(pair) for pair in blueprint.fixed]} if blueprint.fixed else {}
+    data |= {"cases": blueprint.cases, "at_least": blueprint.at_least} if blueprint.cases is not None else {}
+    return data | {"avoid": blueprint.avoid, "most": blueprint.most}
 
 
-def blueprint_from_json(kept: Mapping[str, Any]) -> Blueprint:
+def blueprint_from_json(data: Mapping[str, Any]) -> Blueprint:
     """The blueprint of a row, equal to the one that was kept."""
-    rows = tuple(BlueprintRow(**{**row, "levels": tuple((level, count) for level, count in row.get("levels", ()))}) for row in kept["rows"])
-    return Blueprint(**{**kept, "rows": rows, "fixed": tuple((name, points) for name, points in kept.get("fixed", ()))})
+    rows = tuple(BlueprintRow(**{**row, "levels": tuple((level, count) for level, count in row.get("levels", ()))}) for row in data["rows"])
+    return Blueprint(**{**data, "rows": rows, "fixed": tuple((name, points) for name, points in data.get("fixed", ()))})
 
 
 EXAMPLE = "民法典 单选 10×2、监察法 单选 10×2、多选 10×3、判断 10×1；案例≥30%；60 分钟；及格 60%"
@@ -163,13 +165,13 @@ def _row_line(row: BlueprintRow) -> str:
 # ── A line ──
 
 
-def parse_blueprint(said: str) -> Blueprint:
+def parse_blueprint(line: str) -> Blueprint:
     """The blueprint that a person wrote. Raises `Refusal` with an example for what cannot be read."""
-    text = unicodedata.normalize("NFKC", said).strip()
+    text = unicodedata.normalize("NFKC", line).strip()
     if not text or len(text) > _LONGEST:
         raise Refusal(f"请写明考什么，例如：{EXAMPLE}。")
     reading = _Reading()
-    for piece in (one.strip() for one in re.split(r"[;\n,。]", text)):
+    for piece in (part.strip() for part in re.split(r"[;\n,。]", text)):
         if piece:
             reading.take(piece)
     return reading.made()
@@ -191,32 +193,32 @@ class _Reading:
             (_MINUTES, self._time), (_PASS, self._pass), (_AVOID, self._avoid), (_MOST, self._most), (_CASES, self._cases), (_FIXED, self._fixed),
         )  # fmt: skip
         for pattern, read in readers:
-            if (found := pattern.fullmatch(piece)) is not None:
-                read(found)
+            if (match := pattern.fullmatch(piece)) is not None:
+                read(match)
                 return
-        self.rows += [_row(one.strip()) for one in piece.split("、") if one.strip()]
+        self.rows += [_row(part.strip()) for part in piece.split("、") if part.strip()]
 
-    def _time(self, found: re.Match[str]) -> None:
-        self.minutes = int(found[1])
+    def _time(self, match: re.Match[str]) -> None:
+        self.minutes = int(match[1])
 
-    def _pass(self, found: re.Match[str]) -> None:
-        self.passing = (Fraction(found[1] or found[3]), (found[2] or found[4]) == "%")
+    def _pass(self, match: re.Match[str]) -> None:
+        self.passing = (Fraction(match[1] or match[3]), (match[2] or match[4]) == "%")
 
-    def _avoid(self, found: re.Match[str]) -> None:
-        self.avoid = int(found[1])
+    def _avoid(self, match: re.Match[str]) -> None:
+        self.avoid = int(match[1])
 
-    def _most(self, found: re.Match[str]) -> None:
-        self.most = int(found[1])
+    def _most(self, match: re.Match[str]) -> None:
+        self.most = int(match[1])
 
-    def _cases(self, found: re.Match[str]) -> None:
-        self.cases = (found["rule"] or "", int(found["many"]), bool(found["share"]))
+    def _cases(self, match: re.Match[str]) -> None:
+        self.cases = (match["rule"] or "", int(match["many"]), bool(match["share"]))
 
-    def _fixed(self, found: re.Match[str]) -> None:
-        for one in found[1].split("、"):
-            named = _ONE_FIXED.fullmatch(one.strip())
-            if named is None:
-                raise Refusal(f"没有看懂固定题「{one[:30]}」，请写题目编号，例如 固定 mfd-1191-01×2。")
-            self.fixed.append((named[1], _thousandths(named[2] or "1")))
+    def _fixed(self, match: re.Match[str]) -> None:
+        for part in match[1].split("、"):
+            item = _ONE_FIXED.fullmatch(part.strip())
+            if item is None:
+                raise Refusal(f"没有看懂固定题「{part[:30]}」，请写题目编号，例如 固定 mfd-1191-01×2。")
+            self.fixed.append((item[1], _thousandths(item[2] or "1")))
 
     def made(self) -> Blueprint:
         blueprint = Blueprint(tuple(self.rows), 1, self.minutes, tuple(self.fixed), avoid=self.avoid, most=self.most)
@@ -228,24 +230,24 @@ class _Reading:
         return whole(replace(blueprint, pass_line=ceil(blueprint.total * line / 100) if is_share else int(line * 1000)))
 
 
-def _row(said: str) -> BlueprintRow:
-    found = _ROW.fullmatch(said)
-    if found is None:
-        raise Refusal(f"没有看懂「{said[:40]}」。可以写：{EXAMPLE}。")
-    count = int(found["count"])
-    levels = _LEVELS.search(found["more"])
-    cases = _CASES.search(found["more"])
-    made = BlueprintRow(KIND_OF[found["kind"]], count, (found["scope"] or "").strip(), _thousandths(found["points"] or "1"))
+def _row(text: str) -> BlueprintRow:
+    match = _ROW.fullmatch(text)
+    if match is None:
+        raise Refusal(f"没有看懂「{text[:40]}」。可以写：{EXAMPLE}。")
+    count = int(match["count"])
+    levels = _LEVELS.search(match["more"])
+    cases = _CASES.search(match["more"])
+    row = BlueprintRow(KIND_OF[match["kind"]], count, (match["scope"] or "").strip(), _thousandths(match["points"] or "1"))
     if levels is not None:
-        made = replace(made, levels=_levels(dict(_pair(one, said) for one in levels[1].split("/")), count))
+        row = replace(row, levels=_levels(dict(_pair(pair, text) for pair in levels[1].split("/")), count))
     if cases is not None:
         at_least = _at_least(cases["rule"] or "")
-        made = replace(made, cases=_counted(int(cases["many"]), bool(cases["share"]), count, at_least=at_least), at_least=at_least)
-    return made
+        row = replace(row, cases=_counted(int(cases["many"]), bool(cases["share"]), count, at_least=at_least), at_least=at_least)
+    return row
 
 
-def _pair(said: str, row: str) -> tuple[int, str]:
-    level, _, count = said.partition(":")
+def _pair(text: str, row: str) -> tuple[int, str]:
+    level, _, count = text.partition(":")
     if level not in ("1", "2", "3") or not re.fullmatch(r"\d{1,3}%?", count):
         raise Refusal(f"「{row[:40]}」的难度请写成 难度1:3/2:5/3:2（难度：题数，也可写百分比）。")
     return int(level), count
@@ -263,20 +265,20 @@ def _counted(many: int, is_share: bool, size: int, *, at_least: bool) -> int:
     return ceil(exact) if at_least else floor(exact + Fraction(1, 2))
 
 
-def _levels(said: Mapping[int, str], count: int) -> tuple[tuple[int, int], ...]:
+def _levels(wanted: Mapping[int, str], count: int) -> tuple[tuple[int, int], ...]:
     """Counts of levels; shares are counted out by the largest remainder, so that they add up."""
-    if not any(one.endswith("%") for one in said.values()):
-        return tuple(sorted((level, int(one)) for level, one in said.items()))
-    exact = {level: Fraction(int(one.rstrip("%")) * count, 100) for level, one in said.items()}
-    dealt = {level: floor(one) for level, one in exact.items()}
-    spare = count - sum(dealt.values()) if sum(exact.values()) == count else 0
-    for level in sorted(exact, key=lambda level: (dealt[level] - exact[level], level))[:spare]:
-        dealt[level] += 1
-    return tuple(sorted(dealt.items()))
+    if not any(text.endswith("%") for text in wanted.values()):
+        return tuple(sorted((level, int(text)) for level, text in wanted.items()))
+    exact = {level: Fraction(int(text.rstrip("%")) * count, 100) for level, text in wanted.items()}
+    counts = {level: floor(share) for level, share in exact.items()}
+    spare = count - sum(counts.values()) if sum(exact.values()) == count else 0
+    for level in sorted(exact, key=lambda level: (counts[level] - exact[level], level))[:spare]:
+        counts[level] += 1
+    return tuple(sorted(counts.items()))
 
 
-def _thousandths(said: str) -> int:
-    return int(Fraction(said) * 1000)
+def _thousandths(text: str) -> int:
+    return int(Fraction(text) * 1000)
 
 
 # ── A file ──
@@ -294,52 +296,57 @@ _ROW_KEYS = {
 
 def read_blueprint(data: Any) -> Blueprint:
     """The blueprint of a YAML or JSON file, keys in Chinese or English. Raises `Refusal` for what is none, with the key that is wrong."""
-    kept = _named(data, _KEYS, "蓝图")
-    rows = kept.get("rows")
-    if not isinstance(rows, list) or len(rows) > MOST_ITEMS or (not rows and not kept.get("fixed")):
+    fields = _named(data, _KEYS, "蓝图")
+    rows = fields.get("rows")
+    if not isinstance(rows, list) or len(rows) > MOST_ITEMS or (not rows and not fields.get("fixed")):
         raise Refusal("蓝图里要有 rows（组成）：一行一种题，例如 {题型: 单选, 范围: 民法典, 题数: 10, 分值: 2}。")
     reading = _Reading()
-    worth = {KIND_OF.get(str(name), str(name)): _number(value, "分值") for name, value in _mapping(kept.get("points") or {}, "分值").items()}
-    reading.rows = [_file_row(_named(one, _ROW_KEYS, "rows 的一行"), worth) for one in rows]
-    for one in _listed(kept.get("fixed")):
-        reading._fixed(_match(_FIXED, f"固定 {one}", "fixed"))
+    kind_points = {KIND_OF.get(str(name), str(name)): _number(value, "分值") for name, value in _mapping(fields.get("points") or {}, "分值").items()}
+    reading.rows = [_file_row(_named(row, _ROW_KEYS, "rows 的一行"), kind_points) for row in rows]
+    for item in _listed(fields.get("fixed")):
+        reading._fixed(_match(_FIXED, f"固定 {item}", "fixed"))
     for key, pattern, form in (("minutes", _MINUTES, "{} 分钟"), ("avoid", _AVOID, "近 {} 份卷不重复"), ("most", _MOST, "每题最多用 {} 次")):
-        if kept.get(key) is not None:
-            reading.take(_match(pattern, form.format(kept[key]), key)[0])
-    if kept.get("pass") is not None:
-        reading.take(_match(_PASS, f"及格 {kept['pass']}", "pass")[0])
-    if kept.get("cases") is not None:
-        reading.take(_match(_CASES, f"案例{_folded(kept['cases'])}", "cases")[0])
+        if fields.get(key) is not None:
+            reading.take(_match(pattern, form.format(fields[key]), key)[0])
+    if fields.get("pass") is not None:
+        reading.take(_match(_PASS, f"及格 {fields['pass']}", "pass")[0])
+    if fields.get("cases") is not None:
+        reading.take(_match(_CASES, f"案例{_folded(fields['cases'])}", "cases")[0])
     return reading.made()
 
 
-def _file_row(kept: Mapping[str, Any], worth: Mapping[str, int]) -> BlueprintRow:
-    kind = KIND_OF.get(str(kept.get("kind", "")))
-    count = kept.get("count")
+def _file_row(fields: Mapping[str, Any], kind_points: Mapping[str, int]) -> BlueprintRow:
+    kind = KIND_OF.get(str(fields.get("kind", "")))
+    count = fields.get("count")
     if kind is None or not isinstance(count, int) or isinstance(count, bool):
-        raise Refusal(f"rows 的每一行都要有 kind（题型：{'、'.join(one.label for one in KINDS.values())}）和 count（题数）。")
-    row = BlueprintRow(kind, count, str(kept.get("scope") or "").strip("《》 "), worth.get(kind, 1000))
-    if kept.get("points") is not None:
-        row = replace(row, points=_number(kept["points"], "points"))
-    if kept.get("levels") is not None:
-        row = replace(row, levels=_levels(dict(_pair(f"{level}:{n}", row.label) for level, n in _mapping(kept["levels"], "levels").items()), count))
-    if kept.get("cases") is not None:
-        found = _match(_CASES, f"案例{_folded(kept['cases'])}", "cases")
-        at_least = _at_least(found["rule"] or "")
-        row = replace(row, cases=_counted(int(found["many"]), bool(found["share"]), count, at_least=at_least), at_least=at_least)
+        raise Refusal(f"rows 的每一行都要有 kind（题型：{'、'.join(question_kind.label for question_kind in KINDS.values())}）和 count（题数）。")
+    row = BlueprintRow(kind, count, str(fields.get("scope") or "").strip("《》 "), kind_points.get(kind, 1000))
+    if fields.get("points") is not None:
+        row = replace(row, points=_number(fields["points"], "points"))
+    if fields.get("levels") is not None:
+        row = replace(
+            row,
+            levels=_levels(
+                dict(_pair(f"{level}:{level_size}", row.label) for level, level_size in _mapping(fields["levels"], "levels").items()), count
+            ),
+        )
+    if fields.get("cases") is not None:
+        match = _match(_CASES, f"案例{_folded(fields['cases'])}", "cases")
+        at_least = _at_least(match["rule"] or "")
+        row = replace(row, cases=_counted(int(match["many"]), bool(match["share"]), count, at_least=at_least), at_least=at_least)
     return row
 
 
-def _named(data: Any, keys: Mapping[str, str], what: str) -> dict[str, Any]:
-    kept = _mapping(data, what)
-    if unknown := [str(one)[:20] for one in kept if one not in keys]:
-        raise Refusal(f"{what}里没有 {'、'.join(unknown[:5])} 这一项，可写：{'、'.join(dict.fromkeys(keys))}。")
-    return {keys[name]: value for name, value in kept.items()}
+def _named(data: Any, keys: Mapping[str, str], label: str) -> dict[str, Any]:
+    mapping = _mapping(data, label)
+    if unknown := [str(key)[:20] for key in mapping if key not in keys]:
+        raise Refusal(f"{label}里没有 {'、'.join(unknown[:5])} 这一项，可写：{'、'.join(dict.fromkeys(keys))}。")
+    return {keys[name]: value for name, value in mapping.items()}
 
 
-def _mapping(data: Any, what: str) -> Mapping[str, Any]:
+def _mapping(data: Any, label: str) -> Mapping[str, Any]:
     if not isinstance(data, dict):
-        raise Refusal(f"{what}应写成“项目: 内容”的样子。")
+        raise Refusal(f"{label}应写成“项目: 内容”的样子。")
     return data
 
 
@@ -352,10 +359,10 @@ def _folded(value: Any) -> str:
 
 
 def _match(pattern: re.Pattern[str], text: str, key: str) -> re.Match[str]:
-    found = pattern.fullmatch(unicodedata.normalize("NFKC", text))
-    if found is None:
+    match = pattern.fullmatch(unicodedata.normalize("NFKC", text))
+    if match is None:
         raise Refusal(f"蓝图的 {key} 没有看懂：「{text[:40]}」。")
-    return found
+    return match
 
 
 def _number(value: Any, key: str) -> int:

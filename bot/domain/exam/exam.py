@@ -32,18 +32,18 @@ class ExamGate:
     count: int = 0
     lessons: tuple[str, ...] = ()
 
-    def missing(self, done: Collection[str]) -> tuple[int, tuple[str, ...]]:
+    def missing(self, lessons_done: Collection[str]) -> tuple[int, tuple[str, ...]]:
         """(how many lessons are still missing, which of the named ones)."""
-        named = tuple(one for one in self.lessons if one not in done)
-        return max(len(named), self.count - len(set(done))), named
+        missing_lessons = tuple(lesson for lesson in self.lessons if lesson not in lessons_done)
+        return max(len(missing_lessons), self.count - len(set(lessons_done))), missing_lessons
 
 
 def gate_json(gate: ExamGate) -> dict[str, Any]:
     return ({"count": gate.count} if gate.count else {}) | ({"lessons": list(gate.lessons)} if gate.lessons else {})
 
 
-def gate_of(kept: Mapping[str, Any]) -> ExamGate:
-    return ExamGate(int(kept.get("count", 0)), tuple(str(one) for one in kept.get("lessons", ())))
+def gate_of(data: Mapping[str, Any]) -> ExamGate:
+    return ExamGate(int(data.get("count", 0)), tuple(str(lesson) for lesson in data.get("lessons", ())))
 
 
 def describe_gate(gate: ExamGate) -> str:
@@ -51,16 +51,16 @@ def describe_gate(gate: ExamGate) -> str:
     return "，".join(parts + ([f"课 {'、'.join(gate.lessons)}"] if gate.lessons else [])) or "无"
 
 
-def parse_gate(said: str) -> ExamGate:
+def parse_gate(line: str) -> ExamGate:
     """必修 2 课, 课 mfd-1191、xf-00, or 无. Raises `Refusal`."""
-    text = said.strip()
+    text = line.strip()
     if text in ("", "无", "没有"):
         return ExamGate()
     count = re.search(r"必修\s*(\d{1,3})\s*[课门]", text)
-    named = re.search(r"课程?\s*[:=：]?\s*([a-z0-9][a-z0-9、,\s-]*)$", text)
-    if count is None and named is None:
+    lesson_names = re.search(r"课程?\s*[:=：]?\s*([a-z0-9][a-z0-9、,\s-]*)$", text)
+    if count is None and lesson_names is None:
         raise Refusal(f"没有看懂条件「{text[:30]}」。可以写：必修 2 课；课 mfd-1191、xf-00；无。")
-    lessons = tuple(one for one in re.split(r"[、,\s]+", named[1]) if one) if named is not None else ()
+    lessons = tuple(name for name in re.split(r"[、,\s]+", lesson_names[1]) if name) if lesson_names is not None else ()
     return ExamGate(int(count[1]) if count is not None else 0, lessons)
 
 
@@ -84,9 +84,9 @@ class WantedExam:
     clause: str = ""
 
 
-def read_results(said: str) -> str:
+def read_results(text: str) -> str:
     """When results are told: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
-    word = said.strip()
+    word = text.strip()
     if word not in RESULT_WORDS and word not in RESULTS:
         raise Refusal(f"出分只能写 {'、'.join(RESULT_WORDS)}（{'；'.join(RESULT_LABELS.values())}）。")
     return RESULT_WORDS.get(word, word)
@@ -137,8 +137,12 @@ class Exam:
     @property
     def tells_score(self) -> bool:
         """Whether a result may be told now, by the rule of this exam; never while it is frozen for a correction."""
-        told = {"at_once": self.state in ("published", "closed", "released"), "after_close": self.is_over, "after_release": self.state == "released"}
-        return told[self.results] and self.frozen_at is None
+        by_rule = {
+            "at_once": self.state in ("published", "closed", "released"),
+            "after_close": self.is_over,
+            "after_release": self.state == "released",
+        }
+        return by_rule[self.results] and self.frozen_at is None
 
     @property
     def tells_keys(self) -> bool:
@@ -154,9 +158,9 @@ class Exam:
         """min(start + limit, close) (bot/docs/rules.md S12)."""
         return min(started + timedelta(minutes=self.minutes), self.closes_at)
 
-    def too_late(self, at: datetime) -> bool:
+    def too_late(self, moment: datetime) -> bool:
         """Whether the time for beginning is over: the window, or so many minutes after its opening."""
-        return at >= self.closes_at or (self.late_minutes is not None and at > self.opens_at + timedelta(minutes=self.late_minutes))
+        return moment >= self.closes_at or (self.late_minutes is not None and moment > self.opens_at + timedelta(minutes=self.late_minutes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +191,14 @@ class Attempt:
         return self.closed_by in (None, "clock") or (self.closed_by == "staff" and self.closed_at is not None and arrived <= self.closed_at)
 
 
-def best(tried: Sequence[Attempt]) -> dict[int, Attempt]:
+def best(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
     """The try of each person that counts: the best that is closed, else the one that is open."""
-    found: dict[int, Attempt] = {}
-    for one in tried:
-        had = found.get(one.person_id)
-        if had is None or (one.state == "closed", one.score or -1) > (had.state == "closed", had.score or -1):
-            found[one.person_id] = one
-    return found
+    counting: dict[int, Attempt] = {}
+    for attempt in attempts:
+        best_so_far = counting.get(attempt.person_id)
+        if best_so_far is None or (attempt.state == "closed", attempt.score or -1) > (best_so_far.state == "closed", best_so_far.score or -1):
+            counting[attempt.person_id] = attempt
+    return counting
 
 
 GO_ON = "继续"
@@ -209,19 +213,19 @@ def target_of(exam_id: int) -> str:
 
 def exam_of(target: str) -> int | None:
     """The exam that an invitation is for; None for any other command."""
-    found = _TARGET.fullmatch(target)
-    return None if found is None else int(found[1])
+    match = _TARGET.fullmatch(target)
+    return None if match is None else int(match[1])
 
 
-def when(at: datetime) -> str:
+def when(moment: datetime) -> str:
     """3月10日 09:00."""
-    local = at.astimezone(SHANGHAI)
+    local = moment.astimezone(SHANGHAI)
     return f"{local.month}月{local.day}日 {local:%H:%M}"
 
 
-def clock(at: datetime) -> str:
+def clock(moment: datetime) -> str:
     """09:00:05, as the end of an attempt is told."""
-    local = at.astimezone(SHANGHAI)
+    local = moment.astimezone(SHANGHAI)
     return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
 
 
@@ -234,24 +238,24 @@ _MOMENT = r"(\d{4}-\d{2}-\d{2})[T\s]+(\d{1,2}:\d{2})"
 _WINDOW = re.compile(rf"{_MOMENT}\s*(?:至|到|—|-|~|～)\s*(?:{_MOMENT}|(\d{{1,2}}:\d{{2}}))")
 
 
-def parse_moment(said: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     """2026-03-10 09:00 in Beijing time. Raises `Refusal`."""
-    found = re.fullmatch(_MOMENT, said.strip())
+    match = re.fullmatch(_MOMENT, text.strip())
     try:
-        if found is None:
-            raise ValueError(said)
-        return datetime.strptime(f"{found[1]} {found[2]}", "%Y-%m-%d %H:%M").replace(tzinfo=SHANGHAI)
+        if match is None:
+            raise ValueError(text)
+        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H:%M").replace(tzinfo=SHANGHAI)
     except ValueError:
-        raise Refusal(f"没有看懂时间「{said.strip()[:30]}」，请写成 2026-03-10 09:00（北京时间）。") from None
+        raise Refusal(f"没有看懂时间「{text.strip()[:30]}」，请写成 2026-03-10 09:00（北京时间）。") from None
 
 
-def parse_window(said: str) -> tuple[datetime, datetime]:
+def parse_window(text: str) -> tuple[datetime, datetime]:
     """2026-03-10 09:00 至 11:00, or 至 2026-03-12 18:00. Raises `Refusal`."""
-    found = _WINDOW.fullmatch(said.strip())
-    if found is None:
+    match = _WINDOW.fullmatch(text.strip())
+    if match is None:
         raise Refusal("请写明开放时间，例如 2026-03-10 09:00 至 2026-03-12 18:00，或 2026-03-10 09:00 至 11:00。")
-    opens = parse_moment(f"{found[1]} {found[2]}")
-    closes = parse_moment(f"{found[3] or found[1]} {found[4] or found[5]}")
+    opens = parse_moment(f"{match[1]} {match[2]}")
+    closes = parse_moment(f"{match[3] or match[1]} {match[4] or match[5]}")
     if closes <= opens:
         raise Refusal("截止时间应晚于开放时间。")
     return opens, closes

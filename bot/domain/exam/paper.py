@@ -74,8 +74,10 @@ class _Board:
     short: dict[int, list[str]] = field(default_factory=dict)
     """What each row lacks."""
 
-    def strata(self, n: int) -> list[Stratum]:
-        return sorted((one for one in self.of if n in one[0]), key=lambda one: (len(one[0]), sorted(one[0]), one[1], bool(one[2])))
+    def strata(self, row_index: int) -> list[Stratum]:
+        return sorted(
+            (stratum for stratum in self.of if row_index in stratum[0]), key=lambda key: (len(key[0]), sorted(key[0]), key[1], bool(key[2]))
+        )
 
 
 def missing(blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: Mapping[str, Collection[str]]) -> list[str]:
@@ -85,34 +87,34 @@ def missing(blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: Mapping
 
 def prepare(blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: Mapping[str, Collection[str]]) -> PaperPlan:
     """The plan of a blueprint. `scopes` maps the names of its rows to the questions they hold. Raises ValueError for what `missing` names."""
-    plan, wrong = _laid_out(blueprint, pool, scopes)
+    plan, faults = _laid_out(blueprint, pool, scopes)
     if plan is None:
-        raise ValueError("；".join(wrong))
+        raise ValueError("；".join(faults))
     return plan
 
 
 def _laid_out(blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: Mapping[str, Collection[str]]) -> tuple[PaperPlan | None, list[str]]:
-    wrong = [f"题库里没有「{name}」" for name in dict.fromkeys(row.scope for row in blueprint.rows) if name and name not in scopes]
+    faults = [f"题库里没有「{name}」" for name in dict.fromkeys(row.scope for row in blueprint.rows) if name and name not in scopes]
     known = {item.question: item for item in pool}
-    wrong += [f"没有编号为 {name} 的可用题" for name, _ in blueprint.fixed if name not in known]
-    if wrong:
-        return None, wrong
+    faults += [f"没有编号为 {name} 的可用题" for name, _ in blueprint.fixed if name not in known]
+    if faults:
+        return None, faults
     fixed = tuple((known[name], points) for name, points in blueprint.fixed)
     rows, short = _with_cases(blueprint, [known[name] for name, _ in blueprint.fixed], pool, scopes)
     board = _Board(_strata(rows, blueprint, pool, scopes))
-    board.left = {one: len(items) for one, items in board.of.items()}
+    board.left = {stratum: len(items) for stratum, items in board.of.items()}
     takes: dict[int, dict[Stratum, int]] = {}
     # Who has the least to choose from chooses first: a row of one law before a row of all laws.
-    for n in sorted(range(len(rows)), key=lambda n: sum(board.left[one] for one in board.strata(n))):
-        takes[n] = _taken(board, n, rows[n])
-    wrong = [short] if short else [said for n in sorted(board.short) for said in board.short[n]]
-    if wrong:
-        return None, wrong
-    made = tuple((rows[n], tuple(board.of[one]), count) for n in range(len(rows)) for one, count in takes[n].items() if count)
-    weights = [(sum(item.difficulty for item in items) / len(items), count) for _, items, count in made]
+    for index in sorted(range(len(rows)), key=lambda index: sum(board.left[stratum] for stratum in board.strata(index))):
+        takes[index] = _taken(board, index, rows[index])
+    faults = [short] if short else [shortage for index in sorted(board.short) for shortage in board.short[index]]
+    if faults:
+        return None, faults
+    plan_takes = tuple((row, tuple(board.of[stratum]), count) for index, row in enumerate(rows) for stratum, count in takes[index].items() if count)
+    weights = [(sum(item.difficulty for item in items) / len(items), count) for _, items, count in plan_takes]
     weights += [(item.difficulty, 1) for item, _ in fixed]
     mean = sum(value * count for value, count in weights) / max(1, sum(count for _, count in weights))
-    return PaperPlan(blueprint, made, fixed, mean), []
+    return PaperPlan(blueprint, plan_takes, fixed, mean), []
 
 
 def _fits(row: BlueprintRow, item: CandidateItem, scopes: Mapping[str, Collection[str]]) -> bool:
@@ -122,15 +124,15 @@ def _fits(row: BlueprintRow, item: CandidateItem, scopes: Mapping[str, Collectio
 def _strata(
     rows: Sequence[BlueprintRow], blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: Mapping[str, Collection[str]]
 ) -> dict[Stratum, list[CandidateItem]]:
-    held = {name: frozenset(questions) for name, questions in scopes.items()}
+    scope_items = {name: frozenset(questions) for name, questions in scopes.items()}
     fixed = {name for name, _ in blueprint.fixed}
-    found: dict[Stratum, list[CandidateItem]] = defaultdict(list)
-    for item in sorted(pool, key=lambda one: one.question):
-        wanted = frozenset(n for n, row in enumerate(rows) if _fits(row, item, held))
+    strata: dict[Stratum, list[CandidateItem]] = defaultdict(list)
+    for item in sorted(pool, key=lambda item: item.question):
+        wanted = frozenset(n for n, row in enumerate(rows) if _fits(row, item, scope_items))
         if wanted and item.question not in fixed:
             sort = item.case if any(rows[n].cases is not None for n in wanted) else None
-            found[wanted, item.level, sort].append(item)
-    return dict(found)
+            strata[wanted, item.level, sort].append(item)
+    return dict(strata)
 
 
 # ── Cases of the whole paper ──
@@ -142,28 +144,28 @@ def _with_cases(
     """The rows with the cases that are asked of the whole paper dealt out to those that say nothing themselves, and what is short of them."""
     if blueprint.cases is None:
         return blueprint.rows, ""
-    had = sum(1 for item in fixed if item.case) + sum(row.cases for row in blueprint.rows if row.cases is not None)
+    required_cases = sum(1 for item in fixed if item.case) + sum(row.cases for row in blueprint.rows if row.cases is not None)
     free = [n for n, row in enumerate(blueprint.rows) if row.cases is None]
-    need = max(0, blueprint.cases - had)
-    named = {name for name, _ in blueprint.fixed}
-    of_row = {n: [item for item in pool if item.question not in named and _fits(blueprint.rows[n], item, scopes)] for n in free}
+    missing_cases = max(0, blueprint.cases - required_cases)
+    fixed_names = {name for name, _ in blueprint.fixed}
+    of_row = {n: [item for item in pool if item.question not in fixed_names and _fits(blueprint.rows[n], item, scopes)] for n in free}
     room = {n: min(blueprint.rows[n].count, sum(1 for item in of_row[n] if item.case)) for n in free}
-    if sum(room.values()) < need:
-        return blueprint.rows, f"案例题 还差 {need - sum(room.values())} 道"
-    if had > blueprint.cases and not blueprint.at_least:
-        return blueprint.rows, f"案例题 多出 {had - blueprint.cases} 道，固定题和各行要求的案例题超过了全卷的数目"
-    shares = _dealt(need, {n: blueprint.rows[n].count for n in free}, room)
+    if sum(room.values()) < missing_cases:
+        return blueprint.rows, f"案例题 还差 {missing_cases - sum(room.values())} 道"
+    if required_cases > blueprint.cases and not blueprint.at_least:
+        return blueprint.rows, f"案例题 多出 {required_cases - blueprint.cases} 道，固定题和各行要求的案例题超过了全卷的数目"
+    shares = _dealt(missing_cases, {n: blueprint.rows[n].count for n in free}, room)
     return tuple(replace(row, cases=shares[n], at_least=blueprint.at_least) if n in shares else row for n, row in enumerate(blueprint.rows)), ""
 
 
-def _dealt(whole: int, weights: Mapping[int, int], room: Mapping[int, int]) -> dict[int, int]:
+def _dealt(total: int, weights: Mapping[int, int], room: Mapping[int, int]) -> dict[int, int]:
     """A number dealt out by weight, never beyond the room of each."""
-    dealt = dict.fromkeys(weights, 0)
-    for _ in range(whole):
-        open_ones = [n for n in weights if dealt[n] < room[n]]
-        best = max(open_ones, key=lambda n: (Fraction(weights[n] * whole, sum(weights.values())) - dealt[n], -n))
-        dealt[best] += 1
-    return dealt
+    shares = dict.fromkeys(weights, 0)
+    for _ in range(total):
+        candidates = [n for n in weights if shares[n] < room[n]]
+        chosen = max(candidates, key=lambda n: (Fraction(weights[n] * total, sum(weights.values())) - shares[n], -n))
+        shares[chosen] += 1
+    return shares
 
 
 # ── One row ──
@@ -183,14 +185,14 @@ class _Need:
         """(items short, fewest cases, most cases) with so much room by (level, case)."""
         short = fewest = most = 0
         for group, count in self.levels.items():
-            of_case, whole = 0, 0
+            available_cases, available = 0, 0
             for (level, case), left in room.items():
                 if self.groups.get(level) == group:
-                    whole += left
-                    of_case += left if case else 0
-            short += max(0, count - whole)
-            fewest += max(0, count - (whole - of_case))
-            most += min(count, of_case)
+                    available += left
+                    available_cases += left if case else 0
+            short += max(0, count - available)
+            fewest += max(0, count - (available - available_cases))
+            most += min(count, available_cases)
         return short, fewest, most
 
     def fits(self, room: Mapping[tuple[int, bool | None], int]) -> bool:
@@ -212,33 +214,33 @@ class _Need:
         return _Need({**self.levels, group: self.levels[group] - 1}, self.groups, cases, self.at_least)
 
 
-def _taken(board: _Board, n: int, row: BlueprintRow) -> dict[Stratum, int]:
+def _taken(board: _Board, row_index: int, row: BlueprintRow) -> dict[Stratum, int]:
     """How many of each stratum a row takes: as the library has them, as far as levels and cases allow. What is short is noted on the board."""
-    strata = board.strata(n)
+    strata = board.strata(row_index)
     levels = dict(row.levels) or {0: row.count}
     groups = {level: level for level in levels} if row.levels else {1: 0, 2: 0, 3: 0}
     need = _Need(levels, groups, row.cases, row.at_least)
     room = _room(board, strata)
     if not need.fits(room):
-        board.short[n] = _short(row, need, room)
+        board.short[row_index] = _short(row, need, room)
         return {}
-    usable = {one: board.left[one] for one in strata if one[1] in groups}
-    whole = {group: sum(left for one, left in usable.items() if groups[one[1]] == group) for group in levels}
+    usable = {stratum: board.left[stratum] for stratum in strata if stratum[1] in groups}
+    group_size = {group: sum(left for stratum, left in usable.items() if groups[stratum[1]] == group) for group in levels}
     taken = dict.fromkeys(strata, 0)
     for _ in range(row.count):
 
-        def lag(one: Stratum) -> float:
-            group = groups[one[1]]
-            return usable[one] * levels[group] / whole[group] - taken[one]
+        def lag(stratum: Stratum) -> float:
+            group = groups[stratum[1]]
+            return usable[stratum] * levels[group] / group_size[group] - taken[stratum]
 
-        for one in sorted((one for one in usable if board.left[one]), key=lag, reverse=True):
-            rest = need.less(one[1], one[2])
-            key = (one[1], one[2])
+        for stratum in sorted((stratum for stratum in usable if board.left[stratum]), key=lag, reverse=True):
+            remaining = need.less(stratum[1], stratum[2])
+            key = (stratum[1], stratum[2])
             room[key] -= 1
-            if rest is not None and rest.fits(room):
-                need = rest
-                taken[one] += 1
-                board.left[one] -= 1
+            if remaining is not None and remaining.fits(room):
+                need = remaining
+                taken[stratum] += 1
+                board.left[stratum] -= 1
                 break
             room[key] += 1
     return taken
@@ -246,20 +248,20 @@ def _taken(board: _Board, n: int, row: BlueprintRow) -> dict[Stratum, int]:
 
 def _room(board: _Board, strata: Iterable[Stratum]) -> dict[tuple[int, bool | None], int]:
     room: dict[tuple[int, bool | None], int] = defaultdict(int)
-    for one in strata:
-        room[one[1], one[2]] += board.left[one]
+    for stratum in strata:
+        room[stratum[1], stratum[2]] += board.left[stratum]
     return room
 
 
 def _short(row: BlueprintRow, need: _Need, room: Mapping[tuple[int, bool | None], int]) -> list[str]:
     """What of a row the library lacks, to the item."""
-    found: list[str] = []
+    shortages: list[str] = []
     for group, count in need.levels.items():
-        there = sum(left for (level, _), left in room.items() if need.groups.get(level) == group)
-        if there < count:
-            found.append(f"{row.label}{f'（难度 {group}）' if group else ''} 还差 {count - there} 道")
-    if found or need.cases is None:
-        return found
+        available = sum(left for (level, _), left in room.items() if need.groups.get(level) == group)
+        if available < count:
+            shortages.append(f"{row.label}{f'（难度 {group}）' if group else ''} 还差 {count - available} 道")
+    if shortages or need.cases is None:
+        return shortages
     _, fewest, most = need.bounds(room)
     if most < need.cases:
         return [f"{row.label}（案例） 还差 {need.cases - most} 道"]
@@ -292,58 +294,60 @@ class Paper:
     overused: int = 0
 
 
-def assemble(plan: PaperPlan, seen: Collection[str], uses: Mapping[str, int], rng: random.Random) -> Paper:
+def assemble(plan: PaperPlan, seen_questions: Collection[str], uses: Mapping[str, int], rng: random.Random) -> Paper:
     """A paper of one person. `seen` are the questions of the last papers, `uses` how many papers each question was in."""
-    barred = frozenset(seen)
+    barred = frozenset(seen_questions)
     most = plan.blueprint.most
-    worn = frozenset(name for name, count in uses.items() if count >= most) if most else frozenset()
+    overused = frozenset(name for name, count in uses.items() if count >= most) if most else frozenset()
     taken: set[str] = {item.question for item, _ in plan.fixed}
     drawn: list[tuple[int, CandidateItem, int]] = []
     """(take, item, points): which take of the plan an item came by, so that it can be swapped for another of the same."""
     for n, (row, items, count) in enumerate(plan.takes):
-        for item in _pick(items, count, taken, barred, worn, rng):
+        for item in _pick(items, count, taken, barred, overused, rng):
             taken.add(item.question)
             drawn.append((n, item, row.points))
-    _even_out(plan, drawn, taken, barred | worn, rng)
-    everything = [(item, points) for item, points in plan.fixed] + [(item, points) for _, item, points in drawn]
+    _even_out(plan, drawn, taken, barred | overused, rng)
+    paper_items = [(item, points) for item, points in plan.fixed] + [(item, points) for _, item, points in drawn]
     kinds = {kind: n for n, kind in enumerate(dict.fromkeys([row.kind for row, _, _ in plan.takes] + [item.kind for item, _ in plan.fixed]))}
-    everything.sort(key=lambda one: kinds[one[0].kind] + rng.random())
-    made = tuple(DrawnItem(item, points, shuffled(item.letters, rng)) for item, points in everything)
-    mean = sum(one.item.difficulty for one in made) / len(made)
-    return Paper(made, mean, sum(1 for _, one, _ in drawn if one.question in barred), sum(1 for _, one, _ in drawn if one.question in worn))
+    paper_items.sort(key=lambda entry: kinds[entry[0].kind] + rng.random())
+    drawn_items = tuple(DrawnItem(item, points, shuffled(item.letters, rng)) for item, points in paper_items)
+    mean = sum(drawn_item.item.difficulty for drawn_item in drawn_items) / len(drawn_items)
+    return Paper(
+        drawn_items, mean, sum(1 for _, item, _ in drawn if item.question in barred), sum(1 for _, item, _ in drawn if item.question in overused)
+    )
 
 
 def _pick(
-    items: Sequence[CandidateItem], count: int, taken: Collection[str], barred: Collection[str], worn: Collection[str], rng: random.Random
+    items: Sequence[CandidateItem], count: int, taken: Collection[str], barred: Collection[str], overused: Collection[str], rng: random.Random
 ) -> list[CandidateItem]:
     """So many of a stratum; those worn before those this person has seen where nothing else is left."""
-    some = rng.sample(items, min(len(items), count + SPARE))
-    good = [item for item in some if item.question not in taken and item.question not in barred and item.question not in worn]
-    if len(good) >= count:
-        return good[:count]
-    rest = [item for item in items if item.question not in taken]
-    rng.shuffle(rest)
-    rest.sort(key=lambda item: 2 * (item.question in barred) + (item.question in worn))
-    return rest[:count]
+    sample = rng.sample(items, min(len(items), count + SPARE))
+    preferred = [item for item in sample if item.question not in taken and item.question not in barred and item.question not in overused]
+    if len(preferred) >= count:
+        return preferred[:count]
+    remaining = [item for item in items if item.question not in taken]
+    rng.shuffle(remaining)
+    remaining.sort(key=lambda item: 2 * (item.question in barred) + (item.question in overused))
+    return remaining[:count]
 
 
 def _even_out(plan: PaperPlan, drawn: list[tuple[int, CandidateItem, int]], taken: set[str], barred: Collection[str], rng: random.Random) -> None:
     """Swap items for others of their stratum until the mean is near enough to that of all papers."""
     size = len(drawn) + len(plan.fixed)
-    off = sum(item.difficulty for _, item, _ in drawn) + sum(item.difficulty for item, _ in plan.fixed) - plan.mean * size
+    deviation = sum(item.difficulty for _, item, _ in drawn) + sum(item.difficulty for item, _ in plan.fixed) - plan.mean * size
     for _ in range(SWAPS):
-        if abs(off) <= TOLERANCE * size:
+        if abs(deviation) <= TOLERANCE * size:
             return
         place = rng.randrange(len(drawn))
-        n, item, points = drawn[place]
-        other = rng.choice(plan.takes[n][1])
-        change = other.difficulty - item.difficulty
-        if other.question in taken or other.question in barred or abs(off + change) >= abs(off):
+        take_index, item, points = drawn[place]
+        replacement = rng.choice(plan.takes[take_index][1])
+        change = replacement.difficulty - item.difficulty
+        if replacement.question in taken or replacement.question in barred or abs(deviation + change) >= abs(deviation):
             continue
-        drawn[place] = (n, other, points)
+        drawn[place] = (take_index, replacement, points)
         taken.discard(item.question)
-        taken.add(other.question)
-        off += change
+        taken.add(replacement.question)
+        deviation += change
 
 
 ALPHABET = "ABCDEFGH"
@@ -357,7 +361,7 @@ _REFERS = re.compile(
 
 def may_shuffle(question: Question) -> bool:
     """False for what has no options, and where an option speaks of others (以上都对, A和B): it would speak of the wrong ones."""
-    return len(question.options) > 1 and not any(_REFERS.search(said.strip()) for _, said in question.options)
+    return len(question.options) > 1 and not any(_REFERS.search(label.strip()) for _, label in question.options)
 
 
 def shuffled(letters: str, rng: random.Random) -> str:
@@ -369,7 +373,7 @@ def shuffled(letters: str, rng: random.Random) -> str:
 @lru_cache
 def _orders(letters: str) -> tuple[str, ...]:
     """Every order of some letters, the one of the file as empty: five thousand papers of fifty items are shuffled in the same second."""
-    return ("", *("".join(one) for one in permutations(letters) if "".join(one) != letters))
+    return ("", *("".join(order) for order in permutations(letters) if "".join(order) != letters))
 
 
 def as_file(choice: str, shuffle: str) -> str:
@@ -379,7 +383,11 @@ def as_file(choice: str, shuffle: str) -> str:
 
 def shown_as(choice: str, shuffle: str) -> str:
     """Letters of the file as this person sees them, in order."""
-    return _moved(choice, shuffle, {kept: seen for seen, kept in zip(ALPHABET, shuffle, strict=False)}) if shuffle else choice
+    return (
+        _moved(choice, shuffle, {file_letter: shown_letter for shown_letter, file_letter in zip(ALPHABET, shuffle, strict=False)})
+        if shuffle
+        else choice
+    )
 
 
 def _moved(choice: str, shuffle: str, to: dict[str, str]) -> str:
@@ -391,8 +399,8 @@ def as_shown(question: Question, shuffle: str) -> Question:
     """The question as this person sees it: options, key, and the letters that its explanation speaks of."""
     if not shuffle:
         return question
-    said = dict(question.options)
-    seen = {kept: letter for letter, kept in zip(ALPHABET, shuffle, strict=False)}
-    options = tuple((seen[kept], said[kept]) for kept in shuffle)
-    explanation = _LETTER.sub(lambda found: seen.get(found[0], found[0]), question.explanation)
+    labels = dict(question.options)
+    shown_letters = {file_letter: letter for letter, file_letter in zip(ALPHABET, shuffle, strict=False)}
+    options = tuple((shown_letters[file_letter], labels[file_letter]) for file_letter in shuffle)
+    explanation = _LETTER.sub(lambda found: shown_letters.get(found[0], found[0]), question.explanation)
     return replace(question, options=options, key=shown_as(question.key, shuffle), explanation=explanation)

@@ -58,10 +58,10 @@ def facts_of(
 ) -> CertificateFacts:
     """What a certificate of a person would state: the name and the unit of that day from the roll, the head of the tree as issuer unless named."""
     path = next(iter(roster.units_of(session, person_id, day)), "")
-    head, _, rest = path.partition("/")
-    unit = rest if len(rest) <= LONGEST_UNIT else rest.rpartition("/")[2]
+    root, _, below_root = path.partition("/")
+    unit = below_root if len(below_root) <= LONGEST_UNIT else below_root.rpartition("/")[2]
     return CertificateFacts(
-        kind, name or roster.name_of(session, person_id), unit or head, title, day, result, hours, issuer or head or certificate.head(session)
+        kind, name or roster.name_of(session, person_id), unit or root, title, day, result, hours, issuer or root or certificate.head(session)
     )
 
 
@@ -89,15 +89,15 @@ def hand_out(
     session: Session, wanted: Sequence[WantedCertificate], now: datetime, *, by: str, via: str, apply: bool
 ) -> list[tuple[str, CertificateStep]]:
     """Give many theirs: staff number and what is done, or what `apply` would do. Who ever had one of the source gets no second."""
-    found = []
-    for one in wanted:
-        before = certificate.latest(session, one.person_id, one.source)
-        if before is not None:
-            found.append((one.staff_no, CertificateStep("none", before, before)))
+    steps = []
+    for item in wanted:
+        existing = certificate.latest(session, item.person_id, item.source)
+        if existing is not None:
+            steps.append((item.staff_no, CertificateStep("none", existing, existing)))
         else:
-            after = issue(session, one.person_id, one.source, one.facts, now, by=by, via=via) if apply else None
-            found.append((one.staff_no, CertificateStep("issue", None, after)))
-    return found
+            issued = issue(session, item.person_id, item.source, item.facts, now, by=by, via=via) if apply else None
+            steps.append((item.staff_no, CertificateStep("issue", None, issued)))
+    return steps
 
 
 def revoke(session: Session, held: HeldCertificate, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION) -> HeldCertificate:
@@ -156,12 +156,12 @@ def settle(
 
 def find(session: Session, typed: str) -> HeldCertificate:
     """The certificate of a number, for staff. Raises `Refusal` for a number that is none or that nobody has."""
-    asked = read_number(typed)
-    if asked is None:
+    query = read_number(typed)
+    if query is None:
         raise Refusal(f"「{typed[:40]}」不是证书编号，编号形如 XF-2026-000123-K，请核对每一位。")
-    held = certificate.by_number(session, asked.number)
+    held = certificate.by_number(session, query.number)
     if held is None:
-        raise Refusal(f"没有编号为 {asked.number} 的证书，请核对。")
+        raise Refusal(f"没有编号为 {query.number} 的证书，请核对。")
     return held
 
 
@@ -184,12 +184,12 @@ class PublicCertificate:
 
 def look_up(session: Session, typed: str) -> PublicCertificate | None:
     """What anybody may learn of a number; None when it is none, when nobody has it, or when the code beside it is wrong."""
-    asked = read_number(typed)
-    held = None if asked is None else certificate.by_number(session, asked.number)
-    if asked is None or held is None:
+    query = read_number(typed)
+    held = None if query is None else certificate.by_number(session, query.number)
+    if query is None or held is None:
         return None
-    known = bool(asked.code)
-    if known and not hmac.compare_digest(asked.code, held.code):
+    with_code = bool(query.code)
+    if with_code and not hmac.compare_digest(query.code, held.code):
         return None
     body: CertificateBody = held.body
     return PublicCertificate(
@@ -200,10 +200,10 @@ def look_up(session: Session, typed: str) -> PublicCertificate | None:
         body.facts.title,
         body.facts.issuer,
         body.issued_on,
-        body.facts.name if known else masked(body.facts.name),
+        body.facts.name if with_code else masked(body.facts.name),
         None if held.changed_at is None else day_of(held.changed_at),
         held.replaced_by,
-        held if known else None,
+        held if with_code else None,
     )
 
 
@@ -218,29 +218,29 @@ def _put(
     *,
     replaces: HeldCertificate | None = None,
 ) -> HeldCertificate:
-    ident = certificate.next_id(session)
-    number = number_of(body.issued_on.year, ident)
-    before = None if replaces is None else replaces.id
-    certificate.add(session, ident, number, new_code(secrets.choice), person_id, source, body, now, by, before)
-    made = certificate.latest(session, person_id, source)
-    assert made is not None
-    if made.number == number and by != SYSTEM:
+    certificate_id = certificate.next_id(session)
+    number = number_of(body.issued_on.year, certificate_id)
+    replaced_id = None if replaces is None else replaces.id
+    certificate.add(session, certificate_id, number, new_code(secrets.choice), person_id, source, body, now, by, replaced_id)
+    issued = certificate.latest(session, person_id, source)
+    assert issued is not None
+    if issued.number == number and by != SYSTEM:
         detail = f"{body.heading}：{body.facts.title}" + (f"，换发自 {replaces.number}" if replaces is not None else "")
-        audit.record(session, now, by, via, "签发证书", f"{made.staff_no} {number}", detail=detail)
-    return made
+        audit.record(session, now, by, via, "签发证书", f"{issued.staff_no} {number}", detail=detail)
+    return issued
 
 
 def _end(
     session: Session, held: HeldCertificate, state: str, cause: str, reason: str, now: datetime, by: str, via: str, action: str
 ) -> HeldCertificate:
-    said = reason.strip()
-    if not said:
+    clean_reason = reason.strip()
+    if not clean_reason:
         raise Refusal(f"请写明{action[:2]}的原因，{held.number} 没有改动。")
-    if len(said) > LONGEST_REASON:
+    if len(clean_reason) > LONGEST_REASON:
         raise Refusal(f"原因请不要超过 {LONGEST_REASON} 个字，{held.number} 没有改动。")
-    if not certificate.end(session, held, state, cause, said, now, by):
+    if not certificate.end(session, held, state, cause, clean_reason, now, by):
         raise Refusal(f"证书 {held.number} 刚刚被别人改动过，这次没有改动，请再看一遍。")
-    audit.record(session, now, by, via, action, f"{held.staff_no} {held.number}", detail=said)
-    found = certificate.by_number(session, held.number)
-    assert found is not None
-    return found
+    audit.record(session, now, by, via, action, f"{held.staff_no} {held.number}", detail=clean_reason)
+    changed = certificate.by_number(session, held.number)
+    assert changed is not None
+    return changed

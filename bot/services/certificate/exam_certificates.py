@@ -49,23 +49,23 @@ def deserved(session: Session, catalog: Catalog, exam: Exam, person_id: int) -> 
 
     That results are frozen for a correction takes no certificate away.
     """
-    family = [one for one in (exams.get(session, exam.root), _makeup(session, exam.root)) if one is not None]
+    family = [member for member in (exams.get(session, exam.root), _makeup(session, exam.root)) if member is not None]
     passed = [
-        (one, tried)
-        for one in family
-        if replace(one, frozen_at=None).tells_score
-        for tried in attempts.attempts(session, one.id, person_id)
-        if tried.passed
+        (member, attempt)
+        for member in family
+        if replace(member, frozen_at=None).tells_score
+        for attempt in attempts.attempts(session, member.id, person_id)
+        if attempt.passed
     ]
     if not passed:
         return None
-    of, best = max(passed, key=lambda pair: (pair[1].score or 0, -pair[1].sitting_id))
-    return facts_of_try(session, catalog, of, best, credit.exam_seconds(session, person_id, exam.root))
+    best_exam, best_attempt = max(passed, key=lambda pair: (pair[1].score or 0, -pair[1].sitting_id))
+    return facts_of_try(session, catalog, best_exam, best_attempt, credit.exam_seconds(session, person_id, exam.root))
 
 
 def _makeup(session: Session, exam_id: int) -> Exam | None:
-    found = exams.makeup(session, exam_id)
-    return None if found is None else exams.get(session, found)
+    makeup_id = exams.makeup(session, exam_id)
+    return None if makeup_id is None else exams.get(session, makeup_id)
 
 
 def award(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
@@ -88,12 +88,12 @@ def settle_exam(session: Session, catalog: Catalog, exam: Exam, person_id: int, 
 
 def wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCertificate]:
     """Everybody who deserves a certificate of an exam, for handing them out by hand (`hand_out`)."""
-    found = []
-    for person_id in dict.fromkeys(one.person_id for one in attempts.of_exam(session, exam.id) if one.passed):
+    certificates = []
+    for person_id in dict.fromkeys(attempt.person_id for attempt in attempts.of_exam(session, exam.id) if attempt.passed):
         facts = deserved(session, catalog, exam, person_id)
         if facts is not None:
-            found.append(WantedCertificate(certificate.staff_no(session, person_id), person_id, source_of(exam), facts))
-    return found
+            certificates.append(WantedCertificate(certificate.staff_no(session, person_id), person_id, source_of(exam), facts))
+    return certificates
 
 
 def take_back(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:

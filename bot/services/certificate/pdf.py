@@ -54,38 +54,38 @@ class CertificatePrinter:
         inputs = _inputs(held, pages)
         digest = hashlib.sha256(f"{form}\0{inputs['qr']}\0{held.body.to_json()}".encode()).hexdigest()
         with self._lock:
-            drawn = self._kept.get(digest)
-            if drawn is None:
-                drawn = self._drawn(inputs, form, held)
-                self._kept[digest] = drawn
+            output = self._kept.get(digest)
+            if output is None:
+                output = self._drawn(inputs, form, held)
+                self._kept[digest] = output
                 while len(self._kept) > 1 and sum(map(len, self._kept.values())) > KEPT_BYTES:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(digest)
-        return drawn
+        return output
 
     def _drawn(self, inputs: dict[str, str], form: Form, held: HeldCertificate) -> bytes:
         try:
             import typst
-        except ImportError as wrong:
+        except ImportError as error:
             # Not published for every processor of an intranet; all else works without it.
-            raise Refusal(NOT_INSTALLED) from wrong
+            raise Refusal(NOT_INSTALLED) from error
         if self._typefaces is None:
             self._typefaces = typefaces(self._font, system=self._system)
         faces = self._typefaces
         data = json.dumps({**json.loads(inputs["data"]), "fonts": faces.text, "sans": faces.small}, ensure_ascii=False)
         compiler = typst.Compiler(font_paths=faces.loaded, ignore_system_fonts=True, root=str(Path(__file__).parent))
-        given = {"data": data, "qr": inputs["qr"]}
+        sys_inputs = {"data": data, "qr": inputs["qr"]}
         try:
             # PDF/A lets no character pass that has no glyph, so it comes first: a picture would show an empty box without a word.
-            pdf = compiler.compile(_TEMPLATE, format="pdf", pdf_standards=["a-2u"], sys_inputs=given, timestamp=int(held.issued_at.timestamp()))
-            made = pdf if form == "pdf" else compiler.compile(_TEMPLATE, format="png", ppi=PICTURE_PPI, sys_inputs=given)
-        except typst.TypstError as wrong:
-            unshown = _UNSHOWN.search(wrong.message)
+            pdf = compiler.compile(_TEMPLATE, format="pdf", pdf_standards=["a-2u"], sys_inputs=sys_inputs, timestamp=int(held.issued_at.timestamp()))
+            output = pdf if form == "pdf" else compiler.compile(_TEMPLATE, format="png", ppi=PICTURE_PPI, sys_inputs=sys_inputs)
+        except typst.TypstError as error:
+            unshown = _UNSHOWN.search(error.message)
             if unshown is None:
                 raise
-            raise Refusal(UNSHOWN.format(unshown[1])) from wrong
-        assert isinstance(made, bytes), "the certificate ran over its one page"
-        return made
+            raise Refusal(UNSHOWN.format(unshown[1])) from error
+        assert isinstance(output, bytes), "the certificate ran over its one page"
+        return output
 
 
 def _inputs(held: HeldCertificate, pages: str) -> dict[str, str]:
@@ -143,12 +143,12 @@ def typefaces(configured: str = "", *, system: bool = True) -> Typefaces:
         raise Refusal(f"BOT_WEB__FONT 指明的字体 {configured} 不存在，证书的图片和 PDF 没有生成，请检查路径。")
     folders = [] if chosen is None else [str(chosen if chosen.is_dir() else chosen.parent)]
     loaded = typst.Fonts(include_system_fonts=system, include_embedded_fonts=False, font_paths=folders)
-    own = [one.family for one in loaded.fonts() if chosen is not None and one.path and _is_in(Path(one.path), chosen)]
-    if chosen is not None and not own:
+    configured_families = [font.family for font in loaded.fonts() if chosen is not None and font.path and _is_in(Path(font.path), chosen)]
+    if chosen is not None and not configured_families:
         raise Refusal(f"BOT_WEB__FONT 指明的 {configured} 不是能用的字体（应为 ttf、otf 或 ttc），证书的图片和 PDF 没有生成。")
-    there = set(loaded.families())
-    serif, sans = [one for one in SERIF if one in there], [one for one in SANS if one in there]
-    text, small = tuple(dict.fromkeys([*own, *serif, *sans])), tuple(dict.fromkeys([*own, *sans, *serif]))
+    available = set(loaded.families())
+    serif, sans = [family for family in SERIF if family in available], [family for family in SANS if family in available]
+    text, small = tuple(dict.fromkeys([*configured_families, *serif, *sans])), tuple(dict.fromkeys([*configured_families, *sans, *serif]))
     if not text:
         raise Refusal(NO_FONT)
     return Typefaces(loaded, text, small)
@@ -167,5 +167,5 @@ def wrong(configured: str) -> str:
 
 
 def _is_in(path: Path, chosen: Path) -> bool:
-    there = path.resolve()
-    return there == chosen or (chosen.is_dir() and there.is_relative_to(chosen))
+    resolved = path.resolve()
+    return resolved == chosen or (chosen.is_dir() and resolved.is_relative_to(chosen))

@@ -30,7 +30,7 @@ class Character:
 
 
 def _character(staff_no: str, label: str, quick: tuple[str, ...] = LEARNER) -> Character:
-    return Character(staff_no, next(one.name for one in bureau.PEOPLE if one.staff_no == staff_no), label, quick)
+    return Character(staff_no, next(member.name for member in bureau.PEOPLE if member.staff_no == staff_no), label, quick)
 
 
 PERSONAS = (

@@ -40,36 +40,36 @@ def answer(session: Session, catalog: Catalog, person_id: int, sitting_id: int, 
     In time is what arrived at the edge by the deadline and the grace, however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
     """
     exam, attempt = own(session, person_id, sitting_id, hold=True)
-    placed = attempts.item(session, sitting_id, n)
-    if placed is None:
+    item = attempts.item(session, sitting_id, n)
+    if item is None:
         raise Refusal(f"未记录：这份卷没有第 {n} 题。")
     if not attempt.counts(incoming.arrived, exam.grace):
         raise Refusal(f"未记录：{over(exam, attempt)}")
-    if placed.choice is not None:
-        return _again(session, exam, attempt, placed, incoming, now)
-    question = as_seen(session, catalog, placed)
-    heard = question.hear(choice)
-    if heard is None:
+    if item.choice is not None:
+        return _again(session, exam, attempt, item, incoming, now)
+    question = as_seen(session, catalog, item)
+    shown_choice = question.hear(choice)
+    if shown_choice is None:
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
-    said = as_file(heard, placed.shuffle)
-    mark = catalog.question(session, placed.version_id).mark(said, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
-    answer_id, _ = write_down(session, person_id, sitting_id, placed, said, mark, incoming, now)
+    file_choice = as_file(shown_choice, item.shuffle)
+    mark = catalog.question(session, item.version_id).mark(file_choice, words=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
+    answer_id, _ = write_down(session, person_id, sitting_id, item, file_choice, mark, incoming, now)
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
         finish.settle(session, catalog, exam, sitting_id, now)
     else:
-        ahead = sittings.next_item(session, sitting_id, n + 1)
-        sittings.move(session, sitting_id, n if ahead is None else ahead.n)
-    return Recorded(answer_id, n, heard, standing(session, exam, attempt, now))
+        next_item = sittings.next_item(session, sitting_id, n + 1)
+        sittings.move(session, sitting_id, n if next_item is None else next_item.n)
+    return Recorded(answer_id, n, shown_choice, standing(session, exam, attempt, now))
 
 
-def _again(session: Session, exam: Exam, attempt: Attempt, placed: PaperItem, incoming: Incoming, now: datetime) -> Recorded:
+def _again(session: Session, exam: Exam, attempt: Attempt, item: PaperItem, incoming: Incoming, now: datetime) -> Recorded:
     """The same message once more gets what it got; anything else comes too late for this item."""
-    stands = attempts.answered_by_message(session, attempt.sitting_id, placed.n, incoming.sender.channel, incoming.message_id)
-    seen = shown_as(placed.choice or "", placed.shuffle)
-    if stands is None:
-        raise Refusal(f"未记录：第 {placed.n} 题已经答过（{seen[:20]}），以第一次为准。")
-    return Recorded(stands, placed.n, seen, standing(session, exam, attempt, now))
+    answer_id = attempts.answered_by_message(session, attempt.sitting_id, item.n, incoming.sender.channel, incoming.message_id)
+    shown_choice = shown_as(item.choice or "", item.shuffle)
+    if answer_id is None:
+        raise Refusal(f"未记录：第 {item.n} 题已经答过（{shown_choice[:20]}），以第一次为准。")
+    return Recorded(answer_id, item.n, shown_choice, standing(session, exam, attempt, now))
 
 
 def move(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:
@@ -89,7 +89,7 @@ def hand_in(session: Session, catalog: Catalog, person_id: int, sitting_id: int,
     exam, attempt = own(session, person_id, sitting_id)
     if attempt.state != "open":
         raise Refusal(over(exam, attempt))
-    by = "self" if attempt.counts(incoming.arrived, exam.grace) else "clock"
-    if not finish.end(session, catalog, exam, attempt, by, now):
+    closed_by = "self" if attempt.counts(incoming.arrived, exam.grace) else "clock"
+    if not finish.end(session, catalog, exam, attempt, closed_by, now):
         raise Refusal(over(exam, attempt))
     return paper_view_status(session, catalog, sitting_id, now)

@@ -29,8 +29,8 @@ from bot.storage.study import readings
 FORM = FORMS["exam"]
 
 
-def name_of_sitting(session: Session, catalog: Catalog, one: current_task.OpenSittingFacts) -> str:
-    exam = exams.get(session, int(one.scope))
+def name_of_sitting(session: Session, catalog: Catalog, sitting: current_task.OpenSittingFacts) -> str:
+    exam = exams.get(session, int(sitting.scope))
     return f"考试《{exam.name}》" if exam is not None else FORM.name
 
 
@@ -64,11 +64,11 @@ def hindrance(session: Session, catalog: Catalog, exam: Exam, person_id: int, no
     if exam.too_late(now):
         last = exam.opens_at + timedelta(minutes=exam.late_minutes or 0)
         return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{when(last)} 截止），您来晚了。确有原因请联系监考人员。"
-    had = attempts.attempts(session, exam.id, person_id)
-    if len(had) >= exam.attempts:
-        return f"考试《{exam.name}》您已参加过 {len(had)} 次，最多 {exam.attempts} 次。"
-    other = next((one for one in attempts.running(session, person_id) if one.exam_id != exam.id), None)
-    if other is not None:
+    earlier = attempts.attempts(session, exam.id, person_id)
+    if len(earlier) >= exam.attempts:
+        return f"考试《{exam.name}》您已参加过 {len(earlier)} 次，最多 {exam.attempts} 次。"
+    other_attempt = next((attempt for attempt in attempts.running(session, person_id) if attempt.exam_id != exam.id), None)
+    if other_attempt is not None:
         return "您还有一场考试没有交卷：回复「继续」接着考，交卷后再进入这一场。"
     return _gate(session, catalog, exam, person_id, now)
 
@@ -77,12 +77,12 @@ def _gate(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: d
     if not exam.gate.count and not exam.gate.lessons:
         return ""
     year = start_of(day_of(now).replace(month=1, day=1))
-    count, named = exam.gate.missing(readings.lessons_done(session, person_id, year, now))
+    count, missing_lessons = exam.gate.missing(readings.lessons_done(session, person_id, year, now))
     if not count:
         return ""
-    titles = [catalog.library.lessons[one].title if one in catalog.library.lessons else one for one in named]
-    which = f"：{'、'.join(f'《{one}》' for one in titles[:5])}" if titles else ""
-    return f"考试《{exam.name}》要先学完规定的课：还差 必修 {count} 课{which}。发送「学习」接着学。"
+    titles = [catalog.library.lessons[lesson].title if lesson in catalog.library.lessons else lesson for lesson in missing_lessons]
+    listed = f"：{'、'.join(f'《{title}》' for title in titles[:5])}" if titles else ""
+    return f"考试《{exam.name}》要先学完规定的课：还差 必修 {count} 课{listed}。发送「学习」接着学。"
 
 
 def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now: datetime, rng: random.Random) -> BegunAttempt:
@@ -91,34 +91,34 @@ def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now:
     The paper is drawn now and from now on stands in rows; the clock runs from now on, whatever happens to the line.
     """
     exam = visible(session, person_id, exam_id, now)
-    running = next((one for one in attempts.running(session, person_id) if one.exam_id == exam.id), None)
-    if running is not None and now <= running.deadline + exam.grace:
-        return resume(session, catalog, person_id, running.sitting_id, now)
-    if running is not None:
-        close_late(session, catalog, exam, running, now)
-    if why := hindrance(session, catalog, exam, person_id, now):
-        raise Refusal(why)
+    open_attempt = next((item for item in attempts.running(session, person_id) if item.exam_id == exam.id), None)
+    if open_attempt is not None and now <= open_attempt.deadline + exam.grace:
+        return resume(session, catalog, person_id, open_attempt.sitting_id, now)
+    if open_attempt is not None:
+        close_late(session, catalog, exam, open_attempt, now)
+    if obstacle := hindrance(session, catalog, exam, person_id, now):
+        raise Refusal(obstacle)
     try:
-        ready = question_pool.prepared(session, catalog, exam, now)
+        prepared = question_pool.prepared(session, catalog, exam, now)
     except ValueError as lacking:
         raise Refusal(f"考试《{exam.name}》现在出不了卷（{lacking}），请联系管理员。") from lacking
     blueprint = exam.blueprint
-    paper = assemble(ready.plan, attempts.seen_lately(session, person_id, blueprint.avoid), ready.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
+    paper = assemble(prepared.plan, attempts.seen_lately(session, person_id, blueprint.avoid), prepared.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
     if blueprint.most:
-        ready.uses.update(one.item.question for one in paper.items)
-    rows: Sequence[Mapping[str, Any]] = [
-        {"question": one.item.question, "version_id": one.item.version_id, "points": one.points, "shuffle": one.shuffle} for one in paper.items
+        prepared.uses.update(item.item.question for item in paper.items)
+    items: Sequence[Mapping[str, Any]] = [
+        {"question": item.item.question, "version_id": item.item.version_id, "points": item.points, "shuffle": item.shuffle} for item in paper.items
     ]
     n = len(attempts.attempts(session, exam.id, person_id)) + 1
     deadline = exam.deadline(now)
     put_down = current_task.make_way(session, catalog, person_id, now, FORM.claim)
-    sitting_id = attempts.begin(session, exam, person_id, n, rows, deadline, round(paper.difficulty * 1000), now)
+    sitting_id = attempts.begin(session, exam, person_id, n, items, deadline, round(paper.difficulty * 1000), now)
     if not exams.is_published(session, exam_id):
         # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
         raise Refusal(f"考试《{exam.name}》刚刚结束或取消，不能再进入。")
     readings.set_focus(session, person_id, FORM.task, sitting_id, now)
-    made = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
-    return BegunAttempt(AttemptStatus(exam, made, len(rows), 1, seconds_left(made, now), tuple(range(1, len(rows) + 1))), False, put_down)
+    attempt = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
+    return BegunAttempt(AttemptStatus(exam, attempt, len(items), 1, seconds_left(attempt, now), tuple(range(1, len(items) + 1))), False, put_down)
 
 
 def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> BegunAttempt:

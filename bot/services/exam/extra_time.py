@@ -24,8 +24,8 @@ def ask(session: Session, author: Author, exam_id: int, staff_no: str, kind: str
     """Ask for extra time in a running attempt, or for reopening one that is closed. Nothing changes before `approve`. Raises `Refusal`."""
     exam = own(session, author, exam_id)
     attempt = _latest(session, exam, staff_no)
-    said = clean_content(reason)
-    if kind not in EXTENSION_LABELS or not 1 <= minutes <= LONGEST_EXTENSION or not 1 <= len(said) <= 300:
+    clean_reason = clean_content(reason)
+    if kind not in EXTENSION_LABELS or not 1 <= minutes <= LONGEST_EXTENSION or not 1 <= len(clean_reason) <= 300:
         raise Refusal(f"请写明分钟数（1 到 {LONGEST_EXTENSION}）和原因（不超过 300 字），例如「考试 加时 12 1001 10 会议室断网」。")
     if staff_no == author.actor:
         raise Refusal("不能为自己的考试申请加时或重开，请由另一位管理员办理。")
@@ -33,19 +33,19 @@ def ask(session: Session, author: Author, exam_id: int, staff_no: str, kind: str
     attempts.attempt(session, attempt.sitting_id, hold=True)
     if (waiting := extra_time.waiting(session, attempt.sitting_id, kind, minutes)) is not None:
         raise Refusal(f"同样的申请（编号 {waiting}）还没有批准，请另一位管理员发「考试 批准 {waiting}」。")
-    extension_id = extra_time.ask(session, attempt.sitting_id, kind, minutes, said, author.actor, now)
-    detail = f"{staff_no}，{minutes} 分钟：{said}"
+    extension_id = extra_time.ask(session, attempt.sitting_id, kind, minutes, clean_reason, author.actor, now)
+    detail = f"{staff_no}，{minutes} 分钟：{clean_reason}"
     audit.record(session, now, author.actor, author.via, f"申请{EXTENSION_LABELS[kind]}", f"extension:{extension_id}", detail=detail)
-    found = extra_time.asked(session, extension_id)
-    assert found is not None
-    return found
+    request = extra_time.asked(session, extension_id)
+    assert request is not None
+    return request
 
 
 def approve(session: Session, author: Author, extension_id: int, now: datetime) -> tuple[ExtraTimeRequest, Attempt]:
     """Approve what another asked for; it counts at once, and the person is told. Raises `Refusal`, for the one who asked as well."""
-    found = extra_time.asked(session, extension_id)
-    attempt = attempts.attempt(session, found.sitting_id, hold=True) if found is not None else None
-    if found is None or attempt is None:
+    request = extra_time.asked(session, extension_id)
+    attempt = attempts.attempt(session, request.sitting_id, hold=True) if request is not None else None
+    if request is None or attempt is None:
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。")
     try:
         exam = own(session, author, attempt.exam_id)
@@ -53,24 +53,24 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
         # As if there were none: not even the number of an exam beyond one's units is told (bot/docs/reliability.md W7).
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。") from None
     staff_no, _ = _person(session, attempt.person_id)
-    if author.actor in (found.asked_by, staff_no):
+    if author.actor in (request.asked_by, staff_no):
         raise Refusal("申请和批准必须是两个人，也不能批准自己的考试，请由另一位管理员批准。")
-    if found.approved_by is not None:
-        raise Refusal(f"申请 {extension_id} 已由 {found.approved_by} 批准过。")
-    _fits(exam, attempt, found.kind, now)
+    if request.approved_by is not None:
+        raise Refusal(f"申请 {extension_id} 已由 {request.approved_by} 批准过。")
+    _fits(exam, attempt, request.kind, now)
     if not extra_time.approve(session, extension_id, author.actor, now):
         raise Refusal(f"申请 {extension_id} 刚刚已被批准。")
-    more = timedelta(minutes=found.minutes)
-    if found.kind == "time":
-        extra_time.lengthen(session, attempt.sitting_id, attempt.deadline + more)
+    extra = timedelta(minutes=request.minutes)
+    if request.kind == "time":
+        extra_time.lengthen(session, attempt.sitting_id, attempt.deadline + extra)
     else:
-        _reopen(session, attempt, now + more, now)
+        _reopen(session, attempt, now + extra, now)
     changed = attempts.attempt(session, attempt.sitting_id)
     assert changed is not None
-    label = EXTENSION_LABELS[found.kind]
-    detail = f"{staff_no}，{found.minutes} 分钟：{found.reason}；申请人 {found.asked_by}；截止 {clock(changed.deadline)}"
+    label = EXTENSION_LABELS[request.kind]
+    detail = f"{staff_no}，{request.minutes} 分钟：{request.reason}；申请人 {request.asked_by}；截止 {clock(changed.deadline)}"
     audit.record(session, now, author.actor, author.via, f"批准{label}", f"extension:{extension_id}", detail=detail)
-    text = f"考试《{exam.name}》已为您{label} {found.minutes} 分钟，新的截止时间 {clock(changed.deadline)}。"
+    text = f"考试《{exam.name}》已为您{label} {request.minutes} 分钟，新的截止时间 {clock(changed.deadline)}。"
     content = CampaignContent("invitation", title=f"考试{label}", text=text, target=GO_ON)
     owe_at_once(session, f"考试{label}", content, PeopleAre((staff_no,)), now, delivery={"quiet": False})
     approved = extra_time.asked(session, extension_id)
@@ -101,10 +101,10 @@ def _fits(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:
 
 def _latest(session: Session, exam: Exam, staff_no: str) -> Attempt:
     person_id = audience.person_numbered(session, staff_no)
-    tried = attempts.attempts(session, exam.id, person_id) if person_id is not None else []
-    if not tried:
+    person_attempts = attempts.attempts(session, exam.id, person_id) if person_id is not None else []
+    if not person_attempts:
         raise Refusal(f"工号 {staff_no[:40]} 没有进入考试 {exam.id}《{exam.name}》，没有可以加时或重开的卷。")
-    return tried[-1]
+    return person_attempts[-1]
 
 
 def _person(session: Session, person_id: int) -> tuple[str, str]:
@@ -115,15 +115,15 @@ def _person(session: Session, person_id: int) -> tuple[str, str]:
 def asked_of(session: Session, author: Author, exam_id: int, now: datetime) -> list[tuple[ExtraTimeRequest, bool]]:
     """What was asked for in an exam, newest first, each with whether it can still be approved."""
     exam = own(session, author, exam_id)
-    return [(one, one.approved_by is None and _still_fits(session, exam, one, now)) for one in extra_time.asked_of(session, exam.id)]
+    return [(request, request.approved_by is None and _still_fits(session, exam, request, now)) for request in extra_time.asked_of(session, exam.id)]
 
 
-def _still_fits(session: Session, exam: Exam, one: ExtraTimeRequest, now: datetime) -> bool:
-    attempt = attempts.attempt(session, one.sitting_id)
+def _still_fits(session: Session, exam: Exam, request: ExtraTimeRequest, now: datetime) -> bool:
+    attempt = attempts.attempt(session, request.sitting_id)
     if attempt is None:
         return False
     try:
-        _fits(exam, attempt, one.kind, now)
+        _fits(exam, attempt, request.kind, now)
     except Refusal:
         return False
     return True

@@ -67,16 +67,16 @@ def settle(session: Session, catalog: Catalog, exam: Exam, sitting_id: int, now:
 
     A make-up counts no more than its cap; whether it was passed goes by what was earned. `passed` stays unknown while a short answer waits.
     """
-    found = exam_attempts.attempt(session, sitting_id, hold=True)
-    assert found is not None
-    places = grades.of_sitting(session, sitting_id)
-    got = add_up(one.place for one in places).scaled(exam.total)
-    passed = None if any(one.waits for one in places) else got >= exam.pass_line
-    score = got if exam.cap is None else min(got, exam.cap)
+    attempt = exam_attempts.attempt(session, sitting_id, hold=True)
+    assert attempt is not None
+    item_grades = grades.of_sitting(session, sitting_id)
+    earned = add_up(grade.place for grade in item_grades).scaled(exam.total)
+    passed = None if any(grade.waits for grade in item_grades) else earned >= exam.pass_line
+    score = earned if exam.cap is None else min(earned, exam.cap)
     exam_attempts.mark(session, sitting_id, score, passed)
-    found = replace(found, score=score, passed=passed)
-    credit(session, catalog, exam, found, now)
-    return found
+    attempt = replace(attempt, score=score, passed=passed)
+    credit(session, catalog, exam, attempt, now)
+    return attempt
 
 
 def credit(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> hours_credit.EarnedCredit | None:
@@ -93,17 +93,17 @@ def close_due(session: Session, catalog: Catalog, now: datetime) -> ClosedAttemp
     Safe on any number of replicas: each step changes its row once. On PostgreSQL people whose own message is being served are left to the next
     turn, so that the message is written first.
     """
-    found = [(one, seconds) for one, seconds in exam_attempts.overdue(session, now - SETTLE, AT_ONCE) if _is_over(one, seconds, now)]
-    mine = exam_attempts.lock_people(session, {one.person_id for one, _ in found}) if found else set()
-    known: dict[int, Exam] = {}
+    overdue = [(attempt, seconds) for attempt, seconds in exam_attempts.overdue(session, now - SETTLE, AT_ONCE) if _is_over(attempt, seconds, now)]
+    locked_people = exam_attempts.lock_people(session, {attempt.person_id for attempt, _ in overdue}) if overdue else set()
+    exams: dict[int, Exam] = {}
     closed = 0
-    for one, _ in found:
-        exam = known.get(one.exam_id) or exam_exams.get(session, one.exam_id)
-        if exam is not None and one.person_id in mine:
-            known[exam.id] = exam
-            closed += end(session, catalog, exam, one, "clock", now)
-    over = sum(_shut(session, exam_id, now) for exam_id in exam_exams.ended(session, now - SETTLE))
-    return ClosedAttempt(closed, over, _tell(session, catalog, now))
+    for attempt, _ in overdue:
+        exam = exams.get(attempt.exam_id) or exam_exams.get(session, attempt.exam_id)
+        if exam is not None and attempt.person_id in locked_people:
+            exams[exam.id] = exam
+            closed += end(session, catalog, exam, attempt, "clock", now)
+    closed_exams = sum(_shut(session, exam_id, now) for exam_id in exam_exams.ended(session, now - SETTLE))
+    return ClosedAttempt(closed, closed_exams, _tell(session, catalog, now))
 
 
 def _shut(session: Session, exam_id: int, now: datetime) -> bool:
@@ -123,20 +123,20 @@ def _is_over(attempt: Attempt, grace_seconds: int, now: datetime) -> bool:
 
 def _tell(session: Session, catalog: Catalog, now: datetime) -> int:
     """Everything that follows from results and keys that may be told from now on: hours, the notebook of mistakes, what others hung on it."""
-    told = 0
-    known: dict[int, Exam] = {}
+    announced = 0
+    exams: dict[int, Exam] = {}
     waiting = exam_attempts.untold(session, AT_ONCE)
-    mine = exam_attempts.lock_people(session, {one.person_id for one in waiting}) if waiting else set()
-    for one in waiting:
-        exam = known.get(one.exam_id) or exam_exams.get(session, one.exam_id)
-        if exam is None or one.person_id not in mine or not exam_attempts.tell(session, one.sitting_id, now):
+    locked_people = exam_attempts.lock_people(session, {attempt.person_id for attempt in waiting}) if waiting else set()
+    for attempt in waiting:
+        exam = exams.get(attempt.exam_id) or exam_exams.get(session, attempt.exam_id)
+        if exam is None or attempt.person_id not in locked_people or not exam_attempts.tell(session, attempt.sitting_id, now):
             continue
-        known[exam.id] = exam
-        credit(session, catalog, exam, one, now)
-        for mark in grades.of_sitting(session, one.sitting_id):
-            if mark.answer_id is not None and mark.earned < 1000 and not mark.waits:
-                mistakes.missed(session, one.person_id, mark.question, now)
+        exams[exam.id] = exam
+        credit(session, catalog, exam, attempt, now)
+        for grade in grades.of_sitting(session, attempt.sitting_id):
+            if grade.answer_id is not None and grade.earned < 1000 and not grade.waits:
+                mistakes.missed(session, attempt.person_id, grade.question, now)
         for hook in ON_TOLD:
-            hook(session, catalog, exam, one, now)
-        told += 1
-    return told
+            hook(session, catalog, exam, attempt, now)
+        announced += 1
+    return announced

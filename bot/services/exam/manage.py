@@ -57,15 +57,15 @@ class ExamProgress:
 
 def own(session: Session, author: Author, exam_id: int, *, hold: bool = False) -> Exam:
     """An exam that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
-    found = exams.held(session, exam_id) if hold else exams.get(session, exam_id)
-    if found is None or not lies_within(found.audience, author.roots):
+    exam = exams.held(session, exam_id) if hold else exams.get(session, exam_id)
+    if exam is None or not lies_within(exam.audience, author.roots):
         raise Refusal(f"没有编号为 {exam_id} 的考试。发送「考试」看列表。")
-    return found
+    return exam
 
 
 def listed(session: Session, author: Author) -> list[Exam]:
     """The exams of an administrator, newest first."""
-    return [one for one in exams.everything(session) if lies_within(one.audience, author.roots)]
+    return [exam for exam in exams.everything(session) if lies_within(exam.audience, author.roots)]
 
 
 def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
@@ -75,7 +75,7 @@ def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedEx
         raise Refusal("考试名称应为 1 到 80 个字。")
     if wanted.closes_at <= max(wanted.opens_at, now):
         raise Refusal("截止时间应晚于开放时间，也应晚于现在。")
-    if missing := [one for one in wanted.gate.lessons if one not in catalog.library.lessons]:
+    if missing := [lesson for lesson in wanted.gate.lessons if lesson not in catalog.library.lessons]:
         raise Refusal(f"入场条件里没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。")
     if not 1 <= wanted.attempts <= 20 or not 0 <= wanted.grace_seconds <= 60 or (wanted.late_minutes is not None and wanted.late_minutes < 0):
         raise Refusal("次数应为 1 到 20 次，宽限 0 到 60 秒，迟到限制不能小于 0 分钟。")
@@ -87,29 +87,29 @@ def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedEx
     )
 
 
-def seen(session: Session, catalog: Catalog, found: WantedExam | Exam, now: datetime) -> ExamPreview:
+def seen(session: Session, catalog: Catalog, exam: WantedExam | Exam, now: datetime) -> ExamPreview:
     """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
-    invited = audience.evaluate(session, found.audience, day_of(now), now)
+    invited = audience.evaluate(session, exam.audience, day_of(now), now)
     shown = audience.named(session, invited.people[:20])
-    return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, catalog, found.blueprint)))
+    return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, catalog, exam.blueprint)))
 
 
 def create(
     session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime, *, makeup_of: int | None = None, cap: int | None = None
 ) -> int:
     """A draft; nobody sees it before `publish`. Raises `Refusal`, for an impossible blueprint with everything that is missing."""
-    made = checked(session, catalog, author, wanted, now)
-    if lacking := question_pool.lacking(session, catalog, made.blueprint):
+    draft = checked(session, catalog, author, wanted, now)
+    if lacking := question_pool.lacking(session, catalog, draft.blueprint):
         raise Refusal(f"这份蓝图出不了卷：{'；'.join(lacking)}。")
-    blueprint = made.blueprint
+    blueprint = draft.blueprint
     exam = Exam(
-        0, made.name, "draft", blueprint, made.audience, made.gate, made.opens_at, made.closes_at, blueprint.minutes, made.late_minutes,
-        made.attempts, blueprint.pass_line, blueprint.total, made.results, made.grace_seconds, makeup_of, cap, made.clause, None, author.actor,
+        0, draft.name, "draft", blueprint, draft.audience, draft.gate, draft.opens_at, draft.closes_at, blueprint.minutes, draft.late_minutes,
+        draft.attempts, blueprint.pass_line, blueprint.total, draft.results, draft.grace_seconds, makeup_of, cap, draft.clause, None, author.actor,
         None, None, None,
     )  # fmt: skip
     exam_id = exams.add(session, exam, author.actor, now)
-    window = f"{when(made.opens_at)}—{when(made.closes_at)}"
-    detail = f"{made.name}；{exam_blueprint.describe_blueprint(blueprint)}；{window}；{describe_audience(made.audience)}；{made.clause}"
+    window = f"{when(draft.opens_at)}—{when(draft.closes_at)}"
+    detail = f"{draft.name}；{exam_blueprint.describe_blueprint(blueprint)}；{window}；{describe_audience(draft.audience)}；{draft.clause}"
     audit.record(session, now, author.actor, author.via, "新建考试", f"exam:{exam_id}", detail=detail)
     return exam_id
 
@@ -138,10 +138,10 @@ def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, no
 def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
     """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
     content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=target_of(exam.id))
-    rhythm = at_once(opens) if opens == now else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
+    schedule = at_once(opens) if opens == now else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
     delivery = {"by": day_of(exam.closes_at).isoformat()}
     campaign_id = manage.create(
-        session, catalog, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
+        session, catalog, author, f"考试：{exam.name}"[:80], content, schedule, exam.audience, now, clause=exam.clause, delivery=delivery
     )
     manage.affordable(session, catalog, manage.own(session, author, campaign_id), now)
     campaign.set_state(session, campaign_id, "draft", "running", now)
@@ -199,28 +199,28 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
 
 def _take_back(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
     """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
-    elsewhere = corrected_papers.passed_exam(session, cancelled.root)
-    for one in attempts.of_exam(session, cancelled.id):
-        if one.passed:
-            if one.person_id not in elsewhere:
-                credit.lose_exam(session, one.person_id, cancelled.root, now, author.actor)
+    passed_otherwise = corrected_papers.passed_exam(session, cancelled.root)
+    for attempt in attempts.of_exam(session, cancelled.id):
+        if attempt.passed:
+            if attempt.person_id not in passed_otherwise:
+                credit.lose_exam(session, attempt.person_id, cancelled.root, now, author.actor)
             for hook in finish.ON_CANCELLED:
-                hook(session, catalog, cancelled, one, now)
+                hook(session, catalog, cancelled, attempt, now)
 
 
-def _with_reason(reason: str, what: str) -> None:
+def _with_reason(reason: str, action: str) -> None:
     if not reason.strip():
-        raise Refusal(f"请写明{what}的原因，例如「考试 {what} 12 机房断电」。")
+        raise Refusal(f"请写明{action}的原因，例如「考试 {action} 12 机房断电」。")
 
 
 def _end_all(session: Session, catalog: Catalog, exam: Exam, now: datetime) -> int:
-    return sum(finish.end(session, catalog, exam, one, "staff", now) for one in attempts.of_exam(session, exam.id) if one.state == "open")
+    return sum(finish.end(session, catalog, exam, attempt, "staff", now) for attempt in attempts.of_exam(session, exam.id) if attempt.state == "open")
 
 
 def _end_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
-    found = campaign.held(session, exam.campaign_id) if exam.campaign_id is not None else None
-    if found is not None and found.state in ("running", "paused", "done"):
-        manage.stop(session, author, found.id, f"考试 {exam.id} 已结束或取消", now)
+    invitation = campaign.held(session, exam.campaign_id) if exam.campaign_id is not None else None
+    if invitation is not None and invitation.state in ("running", "paused", "done"):
+        manage.stop(session, author, invitation.id, f"考试 {exam.id} 已结束或取消", now)
 
 
 def release(session: Session, author: Author, exam_id: int, now: datetime) -> Exam:
@@ -250,35 +250,35 @@ def makeup(
     exam = own(session, author, exam_id, hold=True)
     if exam.makeup_of is not None or not exam.is_over:
         raise Refusal(f"考试 {exam_id}《{exam.name}》{'本身就是补考' if exam.makeup_of is not None else '还没有结束'}，不能安排补考。")
-    if (had := exams.makeup(session, exam_id)) is not None:
-        raise Refusal(f"考试 {exam_id}《{exam.name}》已经有补考（考试 {had}），每场只补一次。")
+    if (makeup_id := exams.makeup(session, exam_id)) is not None:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》已经有补考（考试 {makeup_id}），每场只补一次。")
     if cap is not None and not 1 <= cap <= exam.total:
         raise Refusal(f"补考最多计的分应在 0 到满分 {exact_points_text(exam.total)} 分之间。")
     absent, failed = ExamNotTaken(str(exam_id)), And((Not(ExamNotTaken(str(exam_id))), ExamNotPassed(str(exam_id))))
-    whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
-    if rule not in whom:
+    audiences: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
+    if rule not in audiences:
         raise Refusal(f"补考对象只能是：{'、'.join(RULES.values())}。")
-    invited = whom[rule] if exam.audience == All() else And((exam.audience, whom[rule]))
+    invited = audiences[rule] if exam.audience == All() else And((exam.audience, audiences[rule]))
     blueprint = replace(exam.blueprint, avoid=max(exam.blueprint.avoid, exam.attempts))
     wanted = WantedExam(
         f"{exam.name}（补考）"[:80], blueprint, invited, opens_at, closes_at, exam.gate, late_minutes, 1, exam.results, exam.grace_seconds,
         exam.clause,
     )  # fmt: skip
-    made = create(session, catalog, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
-    audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{made}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
-    return made
+    new_id = create(session, catalog, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
+    audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{new_id}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
+    return new_id
 
 
 def progress(session: Session, author: Author, exam_id: int, now: datetime) -> ExamProgress:
     """Who was invited, who began, who is at it, who passed, who has not come."""
     exam = own(session, author, exam_id)
     day = day_of(min(now, exam.closes_at))
-    tried = best(attempts.of_exam(session, exam_id))
+    counting = best(attempts.of_exam(session, exam_id))
     expected = audience.evaluate(session, exam.audience, day, now)
-    invited = set(expected.people) | {who for who, reason in expected.excluded if reason == "没有可用渠道"} | set(tried)
-    states = Counter(one.state for one in tried.values())
-    absent = audience.named(session, sorted(invited - set(tried)))
+    invited = set(expected.people) | {person_id for person_id, reason in expected.excluded if reason == "没有可用渠道"} | set(counting)
+    states = Counter(attempt.state for attempt in counting.values())
+    absent = audience.named(session, sorted(invited - set(counting)))
     return ExamProgress(
-        len(invited), len(tried), states["open"], states["closed"], sum(1 for one in tried.values() if one.passed),
+        len(invited), len(counting), states["open"], states["closed"], sum(1 for attempt in counting.values() if attempt.passed),
         tuple((staff_no, name) for _, staff_no, name in absent),
     )  # fmt: skip

@@ -61,23 +61,23 @@ class OwnExam:
 
 
 def of(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> OwnExam:
-    tried = attempts.attempts(session, exam.id, person_id)
-    running = next((one for one in tried if one.state == "open" and now <= one.deadline + exam.grace), None)
-    why = "" if running is not None else attempt_hindrance(session, catalog, exam, person_id, now)
-    return OwnExam(exam, best(tried).get(person_id), running, why)
+    person_attempts = attempts.attempts(session, exam.id, person_id)
+    running = next((attempt for attempt in person_attempts if attempt.state == "open" and now <= attempt.deadline + exam.grace), None)
+    obstacle = "" if running is not None else attempt_hindrance(session, catalog, exam, person_id, now)
+    return OwnExam(exam, best(person_attempts).get(person_id), running, obstacle)
 
 
 def mine(session: Session, catalog: Catalog, person_id: int, now: datetime) -> tuple[list[OwnExam], list[OwnExam]]:
     """(open or to come, sat before with no try left), the first to close in front, the last to be over in front."""
     today = day_of(now)
-    coming = [one for one in exams.published(session, now + LISTED_AHEAD) if one.closes_at > now]
-    known = {one.id for one in coming}
+    upcoming = [exam for exam in exams.published(session, now + LISTED_AHEAD) if exam.closes_at > now]
+    upcoming_ids = {exam.id for exam in upcoming}
     sat = exams.of_person(session, person_id)
-    mine_ids = {one.id for one in sat}
-    concern = [one for one in coming if one.id in mine_ids or audience.includes(session, one.audience, person_id, today, now)]
-    found = [of(session, catalog, one, person_id, now) for one in concern]
-    past = [one for one in sat if one.id not in known and one.state != "cancelled"][:PAST_SHOWN]
-    return [one for one in found if not one.is_done], [
-        *(one for one in found if one.is_done),
-        *(of(session, catalog, one, person_id, now) for one in past),
+    sat_ids = {exam.id for exam in sat}
+    concerning = [exam for exam in upcoming if exam.id in sat_ids or audience.includes(session, exam.audience, person_id, today, now)]
+    own_exams = [of(session, catalog, exam, person_id, now) for exam in concerning]
+    past = [exam for exam in sat if exam.id not in upcoming_ids and exam.state != "cancelled"][:PAST_SHOWN]
+    return [own_exam for own_exam in own_exams if not own_exam.is_done], [
+        *(own_exam for own_exam in own_exams if own_exam.is_done),
+        *(of(session, catalog, exam, person_id, now) for exam in past),
     ]

@@ -44,7 +44,7 @@ def barred(session: Session, attempt: Attempt, now: datetime) -> str:
     if name := key_visibility.at_exam(session, attempt.person_id, now):
         return f"您正在考《{name}》，交卷以后再看答案和解析。"
     hidden = key_visibility.hidden(session, attempt.person_id)
-    if hidden and not hidden.isdisjoint(one.question for one in attempts.items(session, attempt.sitting_id)):
+    if hidden and not hidden.isdisjoint(item.question for item in attempts.items(session, attempt.sitting_id)):
         return "这份卷里有您另一场考试的题，那场考试结束后再看答案和解析。"
     return ""
 
@@ -53,18 +53,18 @@ def review(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now
     """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them."""
     if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
         return []
-    shuffles = {one.n: one.shuffle for one in attempts.items(session, attempt.sitting_id)}
-    return [_reviewed(session, catalog, mark, shuffles[mark.n]) for mark in grades.of_sitting(session, attempt.sitting_id)]
+    shuffles = {item.n: item.shuffle for item in attempts.items(session, attempt.sitting_id)}
+    return [_reviewed(session, catalog, grade, shuffles[grade.n]) for grade in grades.of_sitting(session, attempt.sitting_id)]
 
 
-def _reviewed(session: Session, catalog: Catalog, mark: CountingGrade, shuffle: str) -> Reviewed:
-    question = as_shown(catalog.question(session, mark.version_id), shuffle)
-    choice = None if mark.choice is None else shown_as(mark.choice, shuffle)
-    found = None if mark.correction is None else corrections.get(session, mark.correction)
-    if found is None:
-        return Reviewed(mark.n, question, choice, mark)
-    amended = replace(found.amendment, keys=tuple(shown_as(one, shuffle) for one in found.amendment.keys))
-    return Reviewed(mark.n, question, choice, mark, amended, found.reason)
+def _reviewed(session: Session, catalog: Catalog, grade: CountingGrade, shuffle: str) -> Reviewed:
+    question = as_shown(catalog.question(session, grade.version_id), shuffle)
+    choice = None if grade.choice is None else shown_as(grade.choice, shuffle)
+    correction = None if grade.correction is None else corrections.get(session, grade.correction)
+    if correction is None:
+        return Reviewed(grade.n, question, choice, grade)
+    amended = replace(correction.amendment, keys=tuple(shown_as(key, shuffle) for key in correction.amendment.keys))
+    return Reviewed(grade.n, question, choice, grade, amended, correction.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +149,27 @@ def seconds_left(attempt: Attempt, now: datetime) -> int:
 
 def paper_of(session: Session, catalog: Catalog, sitting_id: int) -> list[ShownItem]:
     """The whole paper in its order as its person sees it: options shuffled, what was answered, worth; never a key."""
-    return [_shown(session, catalog, one) for one in attempts.items(session, sitting_id)]
+    return [_shown(session, catalog, item) for item in attempts.items(session, sitting_id)]
 
 
 def item_of(session: Session, catalog: Catalog, sitting_id: int, n: int) -> ShownItem | None:
     """One item of a paper; None for a place that it does not have."""
-    placed = attempts.item(session, sitting_id, n)
-    return None if placed is None else _shown(session, catalog, placed)
+    item = attempts.item(session, sitting_id, n)
+    return None if item is None else _shown(session, catalog, item)
 
 
-def _shown(session: Session, catalog: Catalog, one: PaperItem) -> ShownItem:
-    question = as_seen(session, catalog, one)
-    choice = None if one.choice is None else shown_as(one.choice, one.shuffle)
+def _shown(session: Session, catalog: Catalog, item: PaperItem) -> ShownItem:
+    question = as_seen(session, catalog, item)
+    choice = None if item.choice is None else shown_as(item.choice, item.shuffle)
     label = KINDS[question.kind].label
-    return ShownItem(one.n, question.kind, label, question.law, question.stem, question.choices, question.kind == "multiple", one.points, choice)
+    return ShownItem(item.n, question.kind, label, question.law, question.stem, question.choices, question.kind == "multiple", item.points, choice)
 
 
-def as_seen(session: Session, catalog: Catalog, one: PaperItem) -> Question:
+def as_seen(session: Session, catalog: Catalog, item: PaperItem) -> Question:
     """The question with its options in the order of this person; it holds the key and goes no further than the services."""
-    return as_shown(catalog.question(session, one.version_id), one.shuffle)
+    return as_shown(catalog.question(session, item.version_id), item.shuffle)
 
 
-def time_left(found: AttemptStatus) -> str:
+def time_left(status: AttemptStatus) -> str:
     """还剩 42 分（截止 10:40）."""
-    return f"还剩 {left_text(found.left)}（截止 {clock(found.attempt.deadline)}）"
+    return f"还剩 {left_text(status.left)}（截止 {clock(status.attempt.deadline)}）"

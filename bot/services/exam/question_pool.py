@@ -36,24 +36,28 @@ class Prepared:
 
 def pool(session: Session, catalog: Catalog) -> list[CandidateItem]:
     """Every question that may be drawn, with its expected difficulty."""
-    known = attempts.first_answers(session)
-    found: list[CandidateItem] = []
+    answer_counts = attempts.first_answers(session)
+    items: list[CandidateItem] = []
     for name, version_id in catalog.drawn.items():
-        one = catalog.library.questions[name]
-        answered, right = known.get(version_id, (0, 0))
-        letters = one.letters if may_shuffle(one) else ""
-        found.append(CandidateItem(name, version_id, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
-    return found
+        question = catalog.library.questions[name]
+        answered, right = answer_counts.get(version_id, (0, 0))
+        letters = question.letters if may_shuffle(question) else ""
+        items.append(
+            CandidateItem(
+                name, version_id, question.kind, question.law, question.level, question.case, difficulty(question.level, answered, right), letters
+            )
+        )
+    return items
 
 
 def scopes(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
     """The questions behind each name that a blueprint uses; names that nobody has are left out."""
-    found: dict[str, frozenset[str]] = {}
+    scope_questions: dict[str, frozenset[str]] = {}
     for name in {row.scope for row in blueprint.rows if row.scope}:
         questions = catalog.library.questions_of(name)
         if questions is not None:
-            found[name] = frozenset(one.id for one in questions)
-    return found
+            scope_questions[name] = frozenset(question.id for question in questions)
+    return scope_questions
 
 
 def may_hold(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
@@ -73,13 +77,13 @@ def prepared(session: Session, catalog: Catalog, exam: Exam, now: datetime, fres
 
     Raises ValueError where questions have gone meanwhile.
     """
-    kept: Prepared | None = catalog.papers.get(exam.id)
-    if kept is None:
+    cached: Prepared | None = catalog.papers.get(exam.id)
+    if cached is None:
         plan = prepare(exam.blueprint, pool(session, catalog), scopes(catalog, exam.blueprint))
-        kept = catalog.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
-    elif exam.blueprint.most and now - kept.read_at > fresh:
-        kept.uses, kept.read_at = _uses(session, exam), now
-    return kept
+        cached = catalog.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
+    elif exam.blueprint.most and now - cached.read_at > fresh:
+        cached.uses, cached.read_at = _uses(session, exam), now
+    return cached
 
 
 def _uses(session: Session, exam: Exam) -> Counter[str]:
@@ -89,21 +93,21 @@ def _uses(session: Session, exam: Exam) -> Counter[str]:
 def prepare_ahead(session: Session, catalog: Catalog, now: datetime) -> int:
     """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
     ready = 0
-    at_hand = exams.published(session, now + AHEAD)
-    for over in {*catalog.papers, *catalog.undrawn} - {one.id for one in at_hand}:
+    upcoming = exams.published(session, now + AHEAD)
+    for exam_id in {*catalog.papers, *catalog.undrawn} - {exam.id for exam in upcoming}:
         # A plan holds every question of its banks: it goes with its exam, or a service that runs for years keeps them all.
-        catalog.papers.pop(over, None)
-        catalog.undrawn.pop(over, None)
-    for exam in at_hand:
+        catalog.papers.pop(exam_id, None)
+        catalog.undrawn.pop(exam_id, None)
+    for exam in upcoming:
         if exam.closes_at <= now:
             continue
         try:
             prepared(session, catalog, exam, now, FRESH)
             ready += 1
             catalog.undrawn.pop(exam.id, None)
-        except ValueError as lacking:
+        except ValueError as shortage:
             # This comes by every few seconds: what it says is news only while it changes.
-            if catalog.undrawn.get(exam.id) != str(lacking):
-                catalog.undrawn[exam.id] = str(lacking)
-                log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))
+            if catalog.undrawn.get(exam.id) != str(shortage):
+                catalog.undrawn[exam.id] = str(shortage)
+                log.warning("no papers can be drawn", exam=exam.id, lacking=str(shortage))
     return ready

@@ -30,12 +30,12 @@ _EVER = "9"
 """Later than any moment as text."""
 _MARK = Statement("UPDATE attempt SET score = :score, passed = :passed WHERE sitting_id = :id AND state = 'closed'")
 _DUE = Statement(
-    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
+    f"""SELECT {", ".join(f"a.{column.strip()}" for column in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
         WHERE a.state = 'open' AND a.deadline <= :until ORDER BY a.deadline LIMIT :n"""  # noqa: S608
 )
 _LOCK = Statement("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
 _UNTOLD = Statement(
-    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))} FROM exam e CROSS JOIN attempt a
+    f"""SELECT {", ".join(f"a.{column.strip()}" for column in _TRIED.split(","))} FROM exam e CROSS JOIN attempt a
         WHERE a.exam_id = e.id AND a.state = 'closed' AND a.told_at IS NULL AND e.frozen_at IS NULL
           AND (e.state = 'released' OR (e.state = 'closed' AND e.results <> 'after_release')) ORDER BY a.sitting_id LIMIT :n"""  # noqa: S608
 )
@@ -113,17 +113,18 @@ class PaperItem:
 
 
 def begin(
-    session: Session, exam: Exam, person_id: int, n: int, items: Sequence[Mapping[str, Any]], deadline: datetime, hard: int, at: datetime
+    session: Session, exam: Exam, person_id: int, n: int, items: Sequence[Mapping[str, Any]], deadline: datetime, difficulty: int, at: datetime
 ) -> int:
     """A sitting with its paper and the attempt; `items` hold question, version_id, points, shuffle in their order. The sitting's id."""
     sitting_id = int(_SITTING.one(session, person_id=person_id, kind="exam", scope=str(exam.id), size=len(items), at=stamp(at))[0])
-    placed = [{"n": place, **item} for place, item in enumerate(items, 1)]
+    numbered = [{"n": place, **item} for place, item in enumerate(items, 1)]
     if session.get_bind().dialect.name == "sqlite":
-        _ITEM_IN.many(session, [{"sitting_id": sitting_id, **one} for one in placed])
+        _ITEM_IN.many(session, [{"sitting_id": sitting_id, **placed} for placed in numbered])
     else:
-        _ITEMS_IN.run(session, sitting_id=sitting_id, **{name: [one[name] for one in placed] for name in placed[0]})
+        _ITEMS_IN.run(session, sitting_id=sitting_id, **{name: [placed[name] for placed in numbered] for name in numbered[0]})
     _BEGIN.run(
-        session, sitting_id=sitting_id, exam_id=exam.id, person_id=person_id, n=n, started_at=stamp(at), deadline=stamp(deadline), difficulty=hard
+        session, sitting_id=sitting_id, exam_id=exam.id, person_id=person_id, n=n, started_at=stamp(at), deadline=stamp(deadline),
+        difficulty=difficulty,
     )  # fmt: skip
     return sitting_id
 

@@ -153,11 +153,11 @@ _NAMES = (
 
 def exported(session: Session, exam_id: int) -> list[dict[str, Any]]:
     """Every try in the order in which they began; score in points, difficulty from 0 to 1."""
-    found = []
+    attempts = []
     for row in _EXPORT.all(session, exam_id=exam_id):
-        one = dict(zip(_NAMES, row, strict=True))
-        one["score"] = None if one["score"] is None else one["score"] / 1000
-        one["passed"] = None if one["passed"] is None else bool(one["passed"])
-        one["difficulty"] /= 1000
-        found.append(one)
-    return found
+        attempt = dict(zip(_NAMES, row, strict=True))
+        attempt["score"] = None if attempt["score"] is None else attempt["score"] / 1000
+        attempt["passed"] = None if attempt["passed"] is None else bool(attempt["passed"])
+        attempt["difficulty"] /= 1000
+        attempts.append(attempt)
+    return attempts

@@ -86,10 +86,10 @@ def lengthen(session: Session, sitting_id: int, deadline: datetime) -> bool:
     return _LENGTHEN.run(session, id=sitting_id, deadline=stamp(deadline)) == 1
 
 
-def reopen(session: Session, one: Attempt, deadline: datetime, next_place: int, at: datetime) -> bool:
+def reopen(session: Session, attempt: Attempt, deadline: datetime, next_place: int, at: datetime) -> bool:
     """A closed attempt goes on, with its answers; its exam counts as published again."""
-    if _REOPEN.run(session, id=one.sitting_id, deadline=stamp(deadline)) == 0:
+    if _REOPEN.run(session, id=attempt.sitting_id, deadline=stamp(deadline)) == 0:
         return False
-    _REOPEN_SITTING.run(session, id=one.sitting_id, next=next_place)
-    _REOPEN_EXAM.run(session, id=one.exam_id, at=stamp(at))
+    _REOPEN_SITTING.run(session, id=attempt.sitting_id, next=next_place)
+    _REOPEN_EXAM.run(session, id=attempt.exam_id, at=stamp(at))
     return True
