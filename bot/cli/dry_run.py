@@ -14,10 +14,10 @@ from bot.services.library.catalog import Catalog
 from bot.storage.files.loader import home, load_library
 
 T = TypeVar("T")
-REHEARSED = "以上是预演，什么都没有写；加 --apply 生效。"
+DRY_RUN_NOTE = "以上是预演，什么都没有写；加 --apply 生效。"
 
 
-class _Rehearsed(Exception):
+class _RolledBack(Exception):
     """Carries the work out of a transaction that is to leave nothing behind."""
 
 
@@ -29,17 +29,17 @@ def with_catalog(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T
     return lambda session: work(session, catalog.stock(session, library))
 
 
-def rehearsed(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
+def run_or_rehearse(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
     """The outcome of the work, kept only when it is applied."""
     outcome: list[T] = []
 
     def run(session: Session, catalog: Catalog) -> T:
         outcome.append(work(session, catalog))
         if not apply:
-            raise _Rehearsed
+            raise _RolledBack
         return outcome[0]
 
     try:
         return writing(with_catalog(run))
-    except _Rehearsed:
+    except _RolledBack:
         return outcome[0]

@@ -89,16 +89,16 @@ async def remind(database: Database, catalog: Catalog, now: datetime) -> int:
     return 0
 
 
-async def invigilate(database: Database, catalog: Catalog, now: datetime) -> finish.ClosedAttempt:
+async def invigilate(database: Database, catalog: Catalog, now: datetime) -> finish.CloseSummary:
     """End what is over, tell what may be told, and have papers ready before everybody begins. Goes on while all pushes are paused.
 
     A full turn is followed by another at once, so that five thousand papers do not end two hundred every two seconds.
     """
-    whole = finish.ClosedAttempt()
+    whole = finish.CloseSummary()
     try:
         await database.read(lambda session: question_pool.prepare_ahead(session, catalog, now))
         while done := await database.write(lambda session: finish.close_due(session, catalog, now), of="exams"):
-            whole = finish.ClosedAttempt(whole.attempts + done.attempts, whole.exams + done.exams, whole.told + done.told)
+            whole = finish.CloseSummary(whole.attempts + done.attempts, whole.exams + done.exams, whole.told + done.told)
     except Busy as busy:
         log.warning("exams not looked at", reason=str(busy))
     except Exception:

@@ -13,39 +13,39 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from bot.domain.certificate import CertificateQuery, full_number, page_of, read_number
+from bot.domain.certificate import CertificateQuery, full_number, page_path, parse_number
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date, clock_of, day_of
 from bot.services.certificate import certificates
 from bot.services.certificate.certificates import PublicCertificate
 from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
 
 log = structlog.get_logger(__name__)
 
-LONGEST_TYPED = 100
+MAX_TYPED_LENGTH = 100
 BURST = 20
-EVERY = timedelta(seconds=3)
+REFILL_EVERY = timedelta(seconds=3)
 """So many looks at once, and one more every three seconds, for each address; who shows a right code is not counted."""
-ADDRESSES = 4096
+MAX_ADDRESSES = 4096
 
 
-class LookUpRate:
+class LookUpRateLimit:
     """How often an address may still guess. In memory: the code is what keeps a name, this only keeps the noise down."""
 
     def __init__(self) -> None:
         self._spent: OrderedDict[str, datetime] = OrderedDict()
 
     def is_open(self, address: str, now: datetime) -> bool:
-        return self._spent.get(address, now) <= now + EVERY * (BURST - 1)
+        return self._spent.get(address, now) <= now + REFILL_EVERY * (BURST - 1)
 
     def count(self, address: str, now: datetime) -> None:
         """One more guess: the moment at which all of them will be forgotten moves on."""
-        self._spent[address] = max(self._spent.get(address, now), now) + EVERY
+        self._spent[address] = max(self._spent.get(address, now), now) + REFILL_EVERY
         self._spent.move_to_end(address)
-        while len(self._spent) > ADDRESSES:
+        while len(self._spent) > MAX_ADDRESSES:
             self._spent.popitem(last=False)
 
 
@@ -53,15 +53,15 @@ class CertificatePages:
     """The pages under `/certificates`."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], pages: Templates, press: CertificatePrinter, home: Callable[[], str]
+        self, database: Database, clock: Callable[[], datetime], pages: Templates, printer: CertificatePrinter, home: Callable[[], str]
     ) -> None:
         """`home` says where the pages stand for the world."""
-        self._desk = database
+        self._database = database
         self._clock = clock
         self._pages = pages
-        self._press = press
+        self._printer = printer
         self._home = home
-        self._pace = LookUpRate()
+        self._rate_limit = LookUpRateLimit()
         # One at a time: drawing takes a core for a tenth of a second, and people who answer come first.
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="press")
 
@@ -78,16 +78,16 @@ class CertificatePages:
 
     async def _form(self, request: web.Request) -> web.Response:
         """The empty form; with a number typed into it, the way to its page."""
-        typed, code = (request.query.get(name, "").strip()[:LONGEST_TYPED] for name in ("number", "code"))
+        typed, code = (request.query.get(name, "").strip()[:MAX_TYPED_LENGTH] for name in ("number", "code"))
         if not typed:
             return self._show(typed)
-        query = read_number(f"{typed}-{code}" if code else typed)
+        query = parse_number(f"{typed}-{code}" if code else typed)
         if query is None:
             return self._show(typed, 404)
-        return web.Response(status=303, headers={"Location": page_of(full_number(query.number, query.code) if query.code else query.number)})
+        return web.Response(status=303, headers={"Location": page_path(full_number(query.number, query.code) if query.code else query.number)})
 
     async def _page(self, request: web.Request) -> web.Response:
-        typed = request.match_info["number"][:LONGEST_TYPED]
+        typed = request.match_info["number"][:MAX_TYPED_LENGTH]
         query, certificate, slow = await self._look(request, typed)
         if slow:
             return self._show(typed, 429, problem="slow")
@@ -113,19 +113,19 @@ class CertificatePages:
 
     async def _look(self, request: web.Request, typed: str) -> tuple[CertificateQuery | None, PublicCertificate | None, bool]:
         """What was asked, what may be shown of it, and whether the asker has to wait."""
-        query = read_number(typed[:LONGEST_TYPED])
+        query = parse_number(typed[:MAX_TYPED_LENGTH])
         if query is None:
             return None, None, False
         address, now = address_of(request), self._clock()
-        if not self._pace.is_open(address, now):
+        if not self._rate_limit.is_open(address, now):
             log.info("certificates asked for too fast")
             return query, None, True
-        certificate = await self._desk.read(lambda session: certificates.look_up(session, typed[:LONGEST_TYPED]))
+        certificate = await self._database.read(lambda session: certificates.look_up(session, typed[:MAX_TYPED_LENGTH]))
         if certificate is None or certificate.held is None:
-            self._pace.count(address, now)
+            self._rate_limit.count(address, now)
         return query, certificate, False
 
-    async def _unseen(self, held: HeldCertificate) -> str:
+    async def _unseen(self, held: IssuedCertificate) -> str:
         """Why there is no picture; empty when there is one. It is drawn here and kept, so that the page promises nothing that does not come."""
         try:
             await self._draw(held, "png")
@@ -134,15 +134,15 @@ class CertificatePages:
             return "图片和 PDF 暂时不能生成，不影响证书效力；如有需要，请联系发证单位。"
         return ""
 
-    async def _draw(self, held: HeldCertificate, form: Form) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._drawing, self._press.draw, held, form, self._home())
+    async def _draw(self, held: IssuedCertificate, form: Form) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._drawing, self._printer.draw, held, form, self._home())
 
     def _show(self, typed: str, status: int = 200, *, problem: str = "", found: PublicCertificate | None = None, unseen: str = "") -> web.Response:
         if status == 404 and not problem:
             problem = "number"
         now = self._clock()
         asked_at = f"{chinese_date(day_of(now))} {clock_of(now)}"
-        full = "" if found is None or found.held is None else page_of(full_number(found.held.number, found.held.code))
+        full = "" if found is None or found.held is None else page_path(full_number(found.held.number, found.held.code))
         body = None if found is None or found.held is None else found.held.body
         response = self._pages.show(
             "certificates/check.html",

@@ -165,7 +165,7 @@ async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin
     said.append(await chat.say("交卷"))
     said.append(await chat.say("确认交卷"))
     catalog = hall.catalog
-    paper = hall.house.database.read_now(lambda session: paper_view.paper_of(session, catalog, sitting_id))
+    paper = hall.house.database.read_now(lambda session: paper_view.shown_paper(session, catalog, sitting_id))
     stems = {one.stem for one in paper}
     on_paper = [one for one in catalog.library.questions.values() if one.stem in stems]
     assert len(on_paper) >= 6
@@ -206,11 +206,11 @@ async def test_nobodys_answer_waits_for_a_question_about_exams_while_they_have_n
     await chat.say("每日")
     asked: list[int] = []
 
-    def watched(session: Session, person_id: int) -> list[attempts.WatchedAttempt]:
+    def watched(session: Session, person_id: int) -> list[attempts.OpenExamAttempt]:
         asked.append(person_id)
         return []
 
-    monkeypatch.setattr(attempts, "watched", watched)
+    monkeypatch.setattr(attempts, "attempts_at_open_exams", watched)
     assert (await chat.say("A")).startswith("已记录")
     assert asked == []
 

@@ -79,7 +79,7 @@ async def test_with_an_exam_announced_the_mock_is_like_it_and_keeps_its_fixed_it
 
 
 async def test_what_the_banks_cannot_give_is_said(chat: Chat, hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mock_exam, "USUAL", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
+    monkeypatch.setattr(mock_exam, "DEFAULT_BLUEPRINT", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
     said = await chat.say("练习 模拟")
     assert "现在出不了模拟卷" in said
     assert "还差" in said

@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
 from bot.services.certificate import certificates, exam_certificates
-from bot.services.certificate.certificates import CertificateStep
+from bot.services.certificate.certificates import CertificateChange
 from bot.services.exam import manage
 from bot.storage import certificate
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from tests.conftest import NOW, enroll
 from tests.support.exams import ADMIN, Hall
 
@@ -39,15 +39,15 @@ def sit(hall: Hall, person: int, exam_id: int, right: int, at: Any = NOW) -> int
     return sitting_id
 
 
-def mine(hall: Hall, person: int) -> list[HeldCertificate]:
-    found: list[HeldCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
+def mine(hall: Hall, person: int) -> list[IssuedCertificate]:
+    found: list[IssuedCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
     return found
 
 
-def settled(hall: Hall, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateStep:
+def settled(hall: Hall, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateChange:
     exam = hall.exam(exam_id)
-    made: CertificateStep = hall.run(
-        lambda session: exam_certificates.settle_exam(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
+    made: CertificateChange = hall.run(
+        lambda session: exam_certificates.update_certificate(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
     )
     return made
 
@@ -120,7 +120,7 @@ def test_a_make_up_that_was_passed_brings_the_certificate_of_the_exam(hall: Hall
     exam_id = hall.publish(results="after_close")
     sit(hall, person, exam_id, 1)
     hall.tick(OVER)
-    made = int(hall.run(lambda session: manage.makeup(session, hall.catalog, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
+    made = int(hall.run(lambda session: manage.create_makeup(session, hall.catalog, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
     hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, made, OVER))
     sit(hall, person, made, 6, OVER + MINUTE)
     hall.tick(OVER + 62 * MINUTE)
@@ -152,9 +152,9 @@ def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall:
     hall.run(lambda session: certificates.revoke(session, mine(hall, person)[0], "替考", OVER, by="9001", via="cli"))
     exam = hall.exam(exam_id)
 
-    def hand_out(session: Any) -> list[tuple[str, CertificateStep]]:
-        wanted = exam_certificates.wanted(session, hall.catalog, exam)
-        return certificates.hand_out(session, wanted, OVER, by="9001", via="cli", apply=True)
+    def hand_out(session: Any) -> list[tuple[str, CertificateChange]]:
+        wanted = exam_certificates.list_wanted(session, hall.catalog, exam)
+        return certificates.issue_many(session, wanted, OVER, by="9001", via="cli", apply=True)
 
     assert [(staff_no, step.act) for staff_no, step in hall.run(hand_out)] == [("1001", "none"), ("1002", "none")]
     assert [one.state for one in mine(hall, person)] == ["revoked"]

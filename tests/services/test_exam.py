@@ -160,7 +160,7 @@ def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_sa
 def test_what_is_shown_of_a_paper_holds_no_key(hall: Hall, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.answer(person, sitting_id, 2, hall.keys(sitting_id)[1][0])
-    shown = hall.house.database.read_now(lambda session: paper_view.paper_of(session, hall.catalog, sitting_id))
+    shown = hall.house.database.read_now(lambda session: paper_view.shown_paper(session, hall.catalog, sitting_id))
     assert [one.n for one in shown] == [1, 2, 3, 4, 5, 6]
     assert [one.points for one in shown] == [2000, 2000, 2000, 2000, 1000, 1000]
     assert [one.choice for one in shown] == [None, hall.keys(sitting_id)[1][0], None, None, None, None]
@@ -228,7 +228,7 @@ def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: i
 def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
     monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.append(f"closed {attempt.score}")])
-    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, catalog, exam, attempt, now: heard.append(f"told {attempt.passed}")])
+    monkeypatch.setattr(finish, "ON_ANNOUNCED", [lambda session, catalog, exam, attempt, now: heard.append(f"told {attempt.passed}")])
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.hand_in(person, sitting_id)
     for seconds in range(0, 10, 2):
@@ -267,7 +267,7 @@ def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall
 
     with ThreadPoolExecutor(1) as invigilator:
         with engine.connect() as connection, connection.begin():
-            answers.answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
+            answers.record_answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
             ending = invigilator.submit(ended)
             while engine.dialect.name != "sqlite" and not ending.done() and not waits(engine):
                 pass
@@ -313,7 +313,7 @@ def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: H
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     late = NOW + 31 * MINUTE
     seen = hall.house.database.read_now(lambda session: attempts.overdue(session, late, 10))
-    hall.run(lambda session: extra_time.lengthen(session, sitting_id, late + 10 * MINUTE))
+    hall.run(lambda session: extra_time.extend_deadline(session, sitting_id, late + 10 * MINUTE))
     monkeypatch.setattr(attempts, "overdue", lambda *_: seen)
 
     assert hall.tick(late).attempts == 0
@@ -363,13 +363,13 @@ def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Ha
 def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_not_wait(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
     with pytest.raises(Refusal, match=f"同样的申请（编号 {asked.id}）还没有批准"):
-        hall.run(lambda session: exam_extra_time.ask(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
-    other = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    other = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
 
     def standing() -> list[tuple[int, bool]]:
-        found = hall.run(lambda session: exam_extra_time.asked_of(session, ADMIN, exam_id, NOW + 3 * MINUTE))
+        found = hall.run(lambda session: exam_extra_time.list_requests(session, ADMIN, exam_id, NOW + 3 * MINUTE))
         return [(one.id, stands) for one, stands in found]
 
     hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
@@ -381,7 +381,7 @@ def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_n
 def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
     assert hall.attempt(sitting_id).deadline == NOW + 30 * MINUTE, "one word changes nothing"
     with pytest.raises(Refusal, match="必须是两个人"):
         hall.run(lambda session: exam_extra_time.approve(session, ADMIN, asked.id, NOW + MINUTE))
@@ -404,7 +404,7 @@ def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: Hall, perso
     keys = hall.keys(sitting_id)
     hall.answer(person, sitting_id, 1, keys[0][0])
     hall.hand_in(person, sitting_id)
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
     hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
     reopened = hall.attempt(sitting_id)
     assert (reopened.state, reopened.score, reopened.deadline) == ("open", None, NOW + 22 * MINUTE)
@@ -422,7 +422,7 @@ def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: H
     hall.hand_in(person, sitting_id)
     hall.tick(over)
     assert hall.exam(exam_id).is_over
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
     hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, over))
     assert (hall.attempt(sitting_id).state, hall.exam(exam_id).state) == ("open", "published")
     hall.answer_all(person, sitting_id, over + MINUTE)
@@ -433,18 +433,22 @@ def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: H
     hall.hand_in(person, other)
     hall.tick(over)
     with pytest.raises(Refusal, match="答案可以查看了，不能再重开"):
-        hall.run(lambda session: exam_extra_time.ask(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
 
 
 def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: Hall, person: int) -> None:
     exam_id = hall.publish()
     with pytest.raises(Refusal, match="没有进入考试"):
-        hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
     hall.begin(person, exam_id)
     with pytest.raises(Refusal, match="不能为自己的考试"):
-        hall.run(lambda session: exam_extra_time.ask(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
     with pytest.raises(Refusal, match="没有编号为"):
-        hall.run(lambda session: exam_extra_time.ask(session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(
+            lambda session: exam_extra_time.request_extra_time(
+                session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW
+            )
+        )
 
 
 def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person: int) -> None:
@@ -452,7 +456,7 @@ def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person:
     hall.answer_all(person, sitting_id, right=5)
 
     def difficulties(session: Session) -> dict[str, float]:
-        return {one.question: one.difficulty for one in question_pool.pool(session, hall.catalog)}
+        return {one.question: one.difficulty for one in question_pool.list_candidates(session, hall.catalog)}
 
     before = hall.house.database.read_now(difficulties)
     hall.hand_in(person, sitting_id)
@@ -478,7 +482,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     over = NOW + 121 * MINUTE
 
     def arrange(session: Session) -> int:
-        return manage.makeup(session, hall.catalog, ADMIN, exam_id, over, over + 60 * MINUTE, over)
+        return manage.create_makeup(session, hall.catalog, ADMIN, exam_id, over, over + 60 * MINUTE, over)
 
     with pytest.raises(Refusal, match="还没有结束"):
         hall.run(arrange)
@@ -505,7 +509,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     kinds = hall.run(lambda session: session.execute(text("SELECT source_kind FROM ledger WHERE person_id = :p"), {"p": person}).scalars().all())
     assert kinds == ["makeup"]
     with pytest.raises(Refusal, match="本身就是补考"):
-        hall.run(lambda session: manage.makeup(session, hall.catalog, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
+        hall.run(lambda session: manage.create_makeup(session, hall.catalog, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
 
 
 def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hall, person: int) -> None:
@@ -519,5 +523,5 @@ def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hal
         with pytest.raises(Refusal, match="没有编号"):
             hall.run(act)
     mine = hall.draft(author=local)
-    assert [one.id for one in hall.run(lambda session: manage.listed(session, local))] == [mine]
+    assert [one.id for one in hall.run(lambda session: manage.list_exams(session, local))] == [mine]
     assert replace(hall.exam(mine), id=0).audience == UnitIs("某局/办公室")

@@ -134,7 +134,7 @@ def test_extra_time_is_told_at_once_by_night_too(hall: Hall, person: int) -> Non
     evening = NOW.replace(hour=12, minute=30)
     exam_id = hall.publish(opens_at=evening, closes_at=evening + timedelta(hours=2))
     hall.begin(person, exam_id, evening)
-    asked = hall.run(lambda session: extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
+    asked = hall.run(lambda session: extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
     hall.run(lambda session: extra_time.approve(session, SECOND, asked.id, evening + MINUTE))
     ((ready),) = planned(hall, evening + MINUTE).ready
     assert "已为您加时 10 分钟，新的截止时间 21:10" in ready.parcel.reply.text

@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from bot.commands.tasks import card_of
 from bot.dispatch import Dispatcher
-from bot.domain.exam.paper import as_file
+from bot.domain.exam.paper import to_file_letters
 from bot.domain.message import Address, Incoming, Refusal
 from bot.services.exam import answers, finish, manage, paper_view
 from bot.services.exam import attempt as exam_attempt
@@ -59,7 +59,7 @@ def sitters(hall: Hall) -> list[Sitter]:
         found = []
         for name, person_id in zip(names, ids, strict=True):
             sitting_id = exam_attempt.begin(session, hall.catalog, person_id, exam_id, NOW, rng).status.sitting_id
-            paper = paper_view.paper_of(session, hall.catalog, sitting_id)
+            paper = paper_view.shown_paper(session, hall.catalog, sitting_id)
             found.append(Sitter(name, person_id, sitting_id, {one.n: tuple(said for said, _ in one.options) for one in paper}))
         return found
 
@@ -72,7 +72,7 @@ async def answered(hall: Hall, one: Sitter, n: int, choice: str, arrived: dateti
     incoming = message(arrived, one.staff_no)
     try:
         await hall.house.database.write(
-            lambda session: answers.answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
+            lambda session: answers.record_answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
             of=incoming.sender,
         )
     except Refusal as refusal:
@@ -90,7 +90,8 @@ def recorded(hall: Hall) -> dict[tuple[int, int], str]:
         # The letters of the file, put back through the shuffle of this very paper.
         seen = {letter: letter for letter in "ABCDEFGH"}
         return {
-            (row[0], row[1]): next((letter for letter in seen if as_file(letter, row[3]) == row[2]), row[2]) if row[3] else row[2] for row in rows
+            (row[0], row[1]): next((letter for letter in seen if to_file_letters(letter, row[3]) == row[2]), row[2]) if row[3] else row[2]
+            for row in rows
         }
 
     return hall.house.database.read_now(read)
@@ -281,7 +282,7 @@ async def test_two_replicas_that_knock_at_once_end_each_paper_once(
 ) -> None:
     heard: Counter[str] = Counter()
     monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
-    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, catalog, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
+    monkeypatch.setattr(finish, "ON_ANNOUNCED", [lambda session, catalog, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
     desks = [Database(engine), Database(engine)]
     for moment in (END + timedelta(seconds=9), NOW + timedelta(hours=2, seconds=9)):
         for _ in range(4):

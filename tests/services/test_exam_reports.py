@@ -59,14 +59,14 @@ class Room:
         ids = [one.id for one in self.questions]
 
         def work(session: Session) -> None:
-            from bot.domain.exam.paper import shown_as
+            from bot.domain.exam.paper import to_shown_letters
 
             for placed in exam_attempts.items(session, sitting):
-                choice = shown_as(chosen[ids.index(placed.question)], placed.shuffle)
+                choice = to_shown_letters(chosen[ids.index(placed.question)], placed.shuffle)
                 came = at + timedelta(seconds=seconds * placed.n)
                 channel = {"w": "wecom", "d": "dingtalk"}[channels[placed.n - 1]] if channels else "local"
                 incoming = Incoming(Address(channel, "test", str(person)), choice, f"{sitting}.{placed.n}", came)
-                answers.answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
+                answers.record_answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
 
         self.hall.run(work)
         self.hall.hand_in(person, sitting, at + timedelta(minutes=50))

@@ -54,10 +54,10 @@ def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(
         marked(hall, admin, answer_id)
 
     hall.run(lambda session: finish.close_due(session, hall.catalog, END))
-    assert hall.run(lambda session: attempts.attempt(session, sitting_id)).passed is None
+    assert hall.run(lambda session: attempts.get(session, sitting_id)).passed is None
     assert waiting(hall, admin) == [answer_id]
     marked(hall, admin, answer_id)
-    done = hall.run(lambda session: attempts.attempt(session, sitting_id))
+    done = hall.run(lambda session: attempts.get(session, sitting_id))
     assert (done.passed, done.score) == (True, 100_000)
     assert hall.run(lambda session: ledger.year_seconds(session, person, 2026))["exam"] == 2 * 2700
     assert hall.run(lambda session: certificate.latest(session, person, ("exam", str(exam_id)))).state == "valid"

@@ -17,9 +17,9 @@ from bot.domain.exam.exam import Attempt, Exam, WantedExam
 from bot.domain.message import Address, Incoming
 from bot.domain.people.audience import All
 from bot.services.exam import answers, attempt, finish, manage
-from bot.services.exam.answers import Recorded
+from bot.services.exam.answers import RecordedAnswer
 from bot.services.exam.attempt import BegunAttempt
-from bot.services.exam.finish import ClosedAttempt
+from bot.services.exam.finish import CloseSummary
 from bot.services.exam.paper_view import AttemptStatus
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts, exams
@@ -63,9 +63,11 @@ class Hall:
         begun: BegunAttempt = self.run(lambda session: attempt.begin(session, self.catalog, person_id, exam_id, at, rng or random.Random(7)))
         return begun
 
-    def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> Recorded:
+    def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> RecordedAnswer:
         incoming = message(arrived or at)
-        recorded: Recorded = self.run(lambda session: answers.answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at))
+        recorded: RecordedAnswer = self.run(
+            lambda session: answers.record_answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at)
+        )
         return recorded
 
     def answer_all(self, person_id: int, sitting_id: int, at: datetime = NOW, *, right: int = 1000) -> None:
@@ -77,11 +79,11 @@ class Hall:
         """(right, wrong) of each item in the letters that its person sees."""
 
         def work(session: Session) -> list[tuple[str, str]]:
-            from bot.domain.exam.paper import as_shown
+            from bot.domain.exam.paper import shuffle_question
 
             keys = []
             for item in attempts.items(session, sitting_id):
-                question = as_shown(self.catalog.question(session, item.version_id), item.shuffle)
+                question = shuffle_question(self.catalog.question(session, item.version_id), item.shuffle)
                 wrong = next(value for value, _ in question.choices if value not in question.key)
                 keys.append((question.key, wrong))
             return keys
@@ -92,13 +94,13 @@ class Hall:
         status: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
         return status
 
-    def tick(self, at: datetime) -> ClosedAttempt:
+    def tick(self, at: datetime) -> CloseSummary:
         """What the clock does at a moment."""
-        summary: ClosedAttempt = self.run(lambda session: finish.close_due(session, self.catalog, at))
+        summary: CloseSummary = self.run(lambda session: finish.close_due(session, self.catalog, at))
         return summary
 
     def attempt(self, sitting_id: int) -> Attempt:
-        attempt_ = self.house.database.read_now(lambda session: attempts.attempt(session, sitting_id))
+        attempt_ = self.house.database.read_now(lambda session: attempts.get(session, sitting_id))
         assert attempt_ is not None
         return attempt_
 

@@ -18,11 +18,11 @@ STATE_LABELS = {"draft": "草稿", "published": "已发布", "closed": "已结�
 RESULTS = ("at_once", "after_close", "after_release")
 RESULT_LABELS = {"at_once": "交卷后立即出分", "after_close": "考试结束后出分", "after_release": "公布后出分"}
 RESULT_WORDS = {"立即": "at_once", "交卷后": "at_once", "结束后": "after_close", "公布后": "after_release"}
-BY_LABELS = {"self": "本人交卷", "clock": "到时自动交卷", "staff": "监考交卷"}
+CLOSED_BY_LABELS = {"self": "本人交卷", "clock": "到时自动交卷", "staff": "监考交卷"}
 EXTENSION_LABELS = {"time": "加时", "reopen": "重开"}
-SETTLE = timedelta(seconds=5)
+CLOSE_DELAY = timedelta(seconds=5)
 """How long after an attempt's end it is closed by itself: longer than any message that arrived in time can wait for its turn (storage/db)."""
-LONGEST_EXTENSION = 600
+MAX_EXTENSION_MINUTES = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def gate_json(gate: ExamGate) -> dict[str, Any]:
     return ({"count": gate.count} if gate.count else {}) | ({"lessons": list(gate.lessons)} if gate.lessons else {})
 
 
-def gate_of(data: Mapping[str, Any]) -> ExamGate:
+def gate_from_json(data: Mapping[str, Any]) -> ExamGate:
     return ExamGate(int(data.get("count", 0)), tuple(str(lesson) for lesson in data.get("lessons", ())))
 
 
@@ -84,7 +84,7 @@ class WantedExam:
     clause: str = ""
 
 
-def read_results(text: str) -> str:
+def parse_results_rule(text: str) -> str:
     """When results are told: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
     word = text.strip()
     if word not in RESULT_WORDS and word not in RESULTS:
@@ -150,7 +150,7 @@ class Exam:
         return self.tells_score and self.is_over
 
     @property
-    def keys_kept(self) -> str:
+    def keys_withheld_until(self) -> str:
         """Until when no right answer is told, in the words of the rules."""
         return f"{'公布成绩' if self.results == 'after_release' else '考试结束'}前不公布答案"
 
@@ -158,7 +158,7 @@ class Exam:
         """min(start + limit, close) (bot/docs/rules.md S12)."""
         return min(started + timedelta(minutes=self.minutes), self.closes_at)
 
-    def too_late(self, moment: datetime) -> bool:
+    def is_entry_closed(self, moment: datetime) -> bool:
         """Whether the time for beginning is over: the window, or so many minutes after its opening."""
         return moment >= self.closes_at or (self.late_minutes is not None and moment > self.opens_at + timedelta(minutes=self.late_minutes))
 
@@ -180,7 +180,7 @@ class Attempt:
     passed: bool | None
     difficulty: int
 
-    def counts(self, arrived: datetime, grace: timedelta) -> bool:
+    def is_in_time(self, arrived: datetime, grace: timedelta) -> bool:
         """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (bot/docs/reliability.md D9).
 
         Who closed the paper says whether it waited for its turn: what came in time counts after the clock, and what came before the invigilator's
@@ -191,7 +191,7 @@ class Attempt:
         return self.closed_by in (None, "clock") or (self.closed_by == "staff" and self.closed_at is not None and arrived <= self.closed_at)
 
 
-def best(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
+def counting_attempts(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
     """The try of each person that counts: the best that is closed, else the one that is open."""
     counting: dict[int, Attempt] = {}
     for attempt in attempts:
@@ -201,35 +201,35 @@ def best(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
     return counting
 
 
-GO_ON = "继续"
+RESUME_TARGET = "继续"
 """The target of what is said about a running exam: it does not wait for the exam to end."""
 _TARGET = re.compile(r"考试 (\d{1,9})")
 
 
-def target_of(exam_id: int) -> str:
+def invitation_target(exam_id: int) -> str:
     """The command of an invitation to an exam."""
     return f"考试 {exam_id}"
 
 
-def exam_of(target: str) -> int | None:
+def exam_of_target(target: str) -> int | None:
     """The exam that an invitation is for; None for any other command."""
     match = _TARGET.fullmatch(target)
     return None if match is None else int(match[1])
 
 
-def when(moment: datetime) -> str:
+def date_time_text(moment: datetime) -> str:
     """3月10日 09:00."""
     local = moment.astimezone(SHANGHAI)
     return f"{local.month}月{local.day}日 {local:%H:%M}"
 
 
-def clock(moment: datetime) -> str:
+def clock_text(moment: datetime) -> str:
     """09:00:05, as the end of an attempt is told."""
     local = moment.astimezone(SHANGHAI)
     return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
 
 
-def left_text(seconds: int) -> str:
+def time_left_text(seconds: int) -> str:
     """58 分, 40 秒."""
     return f"{seconds // 60} 分" if seconds >= 120 else f"{max(0, seconds)} 秒"
 

@@ -17,7 +17,7 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.hours.policy import hours_text, shown_hours
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.certificate.certificates import SYSTEM, CertificateStep, Source, WantedCertificate, facts_of, settle
+from bot.services.certificate.certificates import SYSTEM, CertificateChange, Source, WantedCertificate, apply_change, build_facts
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage import certificate
@@ -25,8 +25,8 @@ from bot.storage.exam import attempts, exams
 
 log = structlog.get_logger(__name__)
 
-BETTER = "同一考试取得了更好的成绩"
-CANCELLED = "考试已取消"
+BETTER_REASON = "同一考试取得了更好的成绩"
+CANCELLED_REASON = "考试已取消"
 
 
 def source_of(exam: Exam) -> Source:
@@ -34,17 +34,17 @@ def source_of(exam: Exam) -> Source:
     return ("exam", str(exam.root))
 
 
-def facts_of_try(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, seconds: int) -> CertificateFacts:
+def facts_of_attempt(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, seconds: int) -> CertificateFacts:
     """What the certificate for a passed try states, `seconds` of credit included."""
     day = day_of(min(attempt.closed_at or attempt.deadline, attempt.deadline))
     line, total = exact_points_text(exam.pass_line), exact_points_text(exam.total)
     passed = "补考合格" if exam.makeup_of is not None else "考试合格"
     result = f"成绩 {exact_points_text(attempt.score or 0)} 分（满分 {total} 分，合格线 {line} 分），{passed}"
     earned = hours_text(shown_hours(seconds, catalog.policy.seconds_per_hour(day))) if seconds else ""
-    return facts_of(session, attempt.person_id, "exam", exam.name, day, result=result, hours=earned)
+    return build_facts(session, attempt.person_id, "exam", exam.name, day, result=result, hours=earned)
 
 
-def deserved(session: Session, catalog: Catalog, exam: Exam, person_id: int) -> CertificateFacts | None:
+def earned_facts(session: Session, catalog: Catalog, exam: Exam, person_id: int) -> CertificateFacts | None:
     """What somebody's certificate of an exam should state by the marks that count now; None when no try is passed that may be told.
 
     That results are frozen for a correction takes no certificate away.
@@ -54,17 +54,17 @@ def deserved(session: Session, catalog: Catalog, exam: Exam, person_id: int) -> 
         (member, attempt)
         for member in family
         if replace(member, frozen_at=None).tells_score
-        for attempt in attempts.attempts(session, member.id, person_id)
+        for attempt in attempts.of_person_at_exam(session, member.id, person_id)
         if attempt.passed
     ]
     if not passed:
         return None
     best_exam, best_attempt = max(passed, key=lambda pair: (pair[1].score or 0, -pair[1].sitting_id))
-    return facts_of_try(session, catalog, best_exam, best_attempt, credit.exam_seconds(session, person_id, exam.root))
+    return facts_of_attempt(session, catalog, best_exam, best_attempt, credit.exam_seconds(session, person_id, exam.root))
 
 
 def _makeup(session: Session, exam_id: int) -> Exam | None:
-    makeup_id = exams.makeup(session, exam_id)
+    makeup_id = exams.makeup_id(session, exam_id)
     return None if makeup_id is None else exams.get(session, makeup_id)
 
 
@@ -73,29 +73,31 @@ def award(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now:
     if not attempt.passed or not exam.tells_score:
         return
     try:
-        facts = deserved(session, catalog, exam, attempt.person_id)
+        facts = earned_facts(session, catalog, exam, attempt.person_id)
         if facts is not None:
-            settle(session, attempt.person_id, source_of(exam), facts, BETTER, now, by=SYSTEM, via=SYSTEM)
+            apply_change(session, attempt.person_id, source_of(exam), facts, BETTER_REASON, now, by=SYSTEM, via=SYSTEM)
     except Refusal as refusal:
         # The end of an exam waits for no paper; `certificate issue --exam` says the same to whoever mends it.
         log.warning("no certificate", exam=exam.id, person=attempt.person_id, reason=str(refusal))
 
 
-def settle_exam(session: Session, catalog: Catalog, exam: Exam, person_id: int, reason: str, now: datetime, *, by: str, via: str) -> CertificateStep:
+def update_certificate(
+    session: Session, catalog: Catalog, exam: Exam, person_id: int, reason: str, now: datetime, *, by: str, via: str
+) -> CertificateChange:
     """Bring somebody's certificate of an exam in line with the marks and hours that stand now. A second call changes nothing."""
-    return settle(session, person_id, source_of(exam), deserved(session, catalog, exam, person_id), reason, now, by=by, via=via)
+    return apply_change(session, person_id, source_of(exam), earned_facts(session, catalog, exam, person_id), reason, now, by=by, via=via)
 
 
-def wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCertificate]:
+def list_wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCertificate]:
     """Everybody who deserves a certificate of an exam, for handing them out by hand (`hand_out`)."""
     certificates = []
     for person_id in dict.fromkeys(attempt.person_id for attempt in attempts.of_exam(session, exam.id) if attempt.passed):
-        facts = deserved(session, catalog, exam, person_id)
+        facts = earned_facts(session, catalog, exam, person_id)
         if facts is not None:
-            certificates.append(WantedCertificate(certificate.staff_no(session, person_id), person_id, source_of(exam), facts))
+            certificates.append(WantedCertificate(certificate.staff_no_of(session, person_id), person_id, source_of(exam), facts))
     return certificates
 
 
-def take_back(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+def revoke_cancelled(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """The certificate for a try in an exam that was called off afterwards; it stays for a pass that counts all the same."""
-    settle_exam(session, catalog, exam, attempt.person_id, CANCELLED, now, by=SYSTEM, via=SYSTEM)
+    update_certificate(session, catalog, exam, attempt.person_id, CANCELLED_REASON, now, by=SYSTEM, via=SYSTEM)

@@ -13,7 +13,7 @@ from bot.domain.contest.contest import contest_of
 from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.delivery.platform_limits import WECHAT_HOURS
 from bot.domain.delivery.quiet_hours import MIDST, RANK, TURN, URGENT, DeliveryRule, chosen_hour, quiet_until
-from bot.domain.exam.exam import GO_ON, exam_of
+from bot.domain.exam.exam import RESUME_TARGET, exam_of_target
 from bot.domain.message import Address, Reply
 from bot.domain.people.person import Preference
 from bot.services.delivery import reminder_messages
@@ -139,7 +139,7 @@ def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignConte
         return GONE
     if who in facts.away:
         return facts.away[who]
-    trial, contest, exam = facts.rule[one.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
+    trial, contest, exam = facts.rule[one.occurrence_id].trial, contest_of(content.target), exam_of_target(content.target)
     if (contest in facts.ended or exam in facts.over) and not trial:
         return ENDED
     done = not trial and (
@@ -159,7 +159,7 @@ def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignConte
 
 def _wait(facts: RecipientFacts, one: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime) -> tuple[datetime, str] | None:
     """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (bot/docs/rules.md S28)."""
-    if (until := facts.examined.get(one.person_id)) is not None and content.target != GO_ON:
+    if (until := facts.examined.get(one.person_id)) is not None and content.target != RESUME_TARGET:
         return min(until, now + TURN), BUSY
     chosen = facts.chosen.get(one.person_id, Preference())
     if rule.quiet and (until := quiet_until(now, chosen)) is not None:

@@ -26,7 +26,7 @@ ORDINALS = "甲乙丙丁戊己庚辛壬癸"
 
 
 @dataclass(frozen=True, slots=True)
-class Staffed:
+class UnitStaffing:
     """How many work in a unit, how many of them lead it, the tier of the others, and how diligent the unit is on the whole (1 reaches the quota)."""
 
     unit: str
@@ -36,15 +36,15 @@ class Staffed:
     zeal: float
 
 
-STAFFED = (
-    Staffed(LEADERS, 5, 0, "局党组", 1.06),
-    Staffed(OFFICE, 16, 3, "公务员", 1.02),
-    Staffed(LEGAL, 12, 2, "公务员", 1.18),
-    Staffed(ASSETS, 17, 3, "公务员", 0.86),
-    Staffed(FORCE, 12, 3, "执法人员", 1.0),
-    Staffed(FIRST, 18, 2, "执法人员", 0.94),
-    Staffed(SECOND, 16, 2, "执法人员", 0.78),
-    Staffed(SERVICE, 24, 2, "事业人员", 0.9),
+STAFFING = (
+    UnitStaffing(LEADERS, 5, 0, "局党组", 1.06),
+    UnitStaffing(OFFICE, 16, 3, "公务员", 1.02),
+    UnitStaffing(LEGAL, 12, 2, "公务员", 1.18),
+    UnitStaffing(ASSETS, 17, 3, "公务员", 0.86),
+    UnitStaffing(FORCE, 12, 3, "执法人员", 1.0),
+    UnitStaffing(FIRST, 18, 2, "执法人员", 0.94),
+    UnitStaffing(SECOND, 16, 2, "执法人员", 0.78),
+    UnitStaffing(SERVICE, 24, 2, "事业人员", 0.9),
 )
 
 
@@ -62,7 +62,7 @@ class BureauMember:
 
 def _members() -> tuple[BureauMember, ...]:
     members: list[BureauMember] = []
-    for staffing in STAFFED:
+    for staffing in STAFFING:
         for place in range(staffing.size):
             number = len(members)
             # Surnames run faster than ordinals, so that neighbours do not look like one family.
@@ -88,9 +88,9 @@ MOVED = (("1040", ASSETS, OFFICE),)
 """(staff number, from, to): moved on the first of July last year."""
 
 
-def found(session: Session, today: date, now: datetime) -> dict[str, int]:
+def create_bureau(session: Session, today: date, now: datetime) -> dict[str, int]:
     """Write the bureau; the row of each person by staff number."""
-    units = _units(session)
+    units = _create_units(session)
     session.execute(
         insert(PersonRow),
         [
@@ -98,7 +98,7 @@ def found(session: Session, today: date, now: datetime) -> dict[str, int]:
                 "staff_no": member.staff_no,
                 "name": member.name,
                 "tier": member.tier,
-                "joined_on": joined(member.number, today),
+                "joined_on": join_date(member.number, today),
                 "left_on": None,
                 "recorded_at": now,
             }
@@ -106,7 +106,7 @@ def found(session: Session, today: date, now: datetime) -> dict[str, int]:
         ],
     )
     person_ids = {staff_no: person_id for staff_no, person_id in session.exec(select(PersonRow.staff_no, PersonRow.id)) if person_id is not None}
-    session.execute(insert(PostRow), _posts(units, person_ids, today))
+    session.execute(insert(PostRow), _post_rows(units, person_ids, today))
     session.execute(
         insert(AccountRow),
         [
@@ -121,12 +121,12 @@ def found(session: Session, today: date, now: datetime) -> dict[str, int]:
     return person_ids
 
 
-def joined(number: int, today: date) -> date:
+def join_date(number: int, today: date) -> date:
     """The day somebody joined: most of them long ago, every fortieth in the spring of last year."""
     return date(today.year - 1, 3, 1) if number % 40 == 39 else date(2010 + number % 12, 1 + number % 12, 1)
 
 
-def _units(session: Session) -> dict[str, int]:
+def _create_units(session: Session) -> dict[str, int]:
     unit_ids: dict[str, int] = {}
     for path in UNITS:
         parent, _, name = path.rpartition("/")
@@ -138,11 +138,11 @@ def _units(session: Session) -> dict[str, int]:
     return unit_ids
 
 
-def _posts(unit_ids: dict[str, int], person_ids: dict[str, int], today: date) -> list[dict[str, object]]:
+def _post_rows(unit_ids: dict[str, int], person_ids: dict[str, int], today: date) -> list[dict[str, object]]:
     moved = {staff_no: (old, new) for staff_no, old, new in MOVED}
     posts: list[dict[str, object]] = []
     for member in PEOPLE:
-        since, person_id = joined(member.number, today), person_ids[member.staff_no]
+        since, person_id = join_date(member.number, today), person_ids[member.staff_no]
         if member.staff_no in moved:
             old, new = moved[member.staff_no]
             posts.append({"person_id": person_id, "unit_id": unit_ids[old], "since": since, "until": date(today.year - 1, 6, 30)})

@@ -23,7 +23,7 @@ from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
 from bot.domain.library.library import Lesson, expected_seconds
 from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, answered
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.demo.bureau import PEOPLE, BureauMember, joined
+from bot.services.demo.bureau import PEOPLE, BureauMember, join_date
 from bot.services.library.catalog import Catalog
 from bot.services.study.quiz import DAILY_SIZE
 from bot.storage.study import mistakes
@@ -43,7 +43,7 @@ D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6
 TAPPED = ("single", "judge")
 
 
-def write(session: Session, catalog: Catalog, people: Mapping[str, int], now: datetime) -> None:
+def write_history(session: Session, catalog: Catalog, people: Mapping[str, int], now: datetime) -> None:
     """Everything until yesterday; today is left to the visitor."""
     today = day_of(now)
     policy = _with_meetings(session, catalog.policy, date(today.year - 1, 1, 1), now)
@@ -51,8 +51,8 @@ def write(session: Session, catalog: Catalog, people: Mapping[str, int], now: da
     for member in PEOPLE:
         rng = random.Random(f"{member.staff_no} {today.year}")  # noqa: S311 - makes a demo, guards nothing
         for year in (today.year - 1, today.year):
-            _Year(rows, catalog, policy, member, people[member.staff_no], year, today, rng).live()
-    keep(session, rows)
+            _PersonYear(rows, catalog, policy, member, people[member.staff_no], year, today, rng).live()
+    write_rows(session, rows)
 
 
 def _with_meetings(session: Session, policy: HoursPolicy, since: date, now: datetime) -> HoursPolicy:
@@ -64,7 +64,7 @@ def _with_meetings(session: Session, policy: HoursPolicy, since: date, now: date
     return policy
 
 
-def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
+def _spread_days(rng: random.Random, year: int, count: int) -> Iterator[date]:
     """`count` working days of a year, in order, about evenly apart."""
     step = 350 / max(1, count)
     for number in range(count):
@@ -73,7 +73,7 @@ def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
 
 
 @dataclass
-class _Year:
+class _PersonYear:
     """One person's year."""
 
     rows: DemoRows
@@ -86,13 +86,13 @@ class _Year:
     rng: random.Random
 
     def live(self) -> None:
-        since = max(joined(self.member.number, self.today), date(self.year, 1, 1))
+        since = max(join_date(self.member.number, self.today), date(self.year, 1, 1))
         zeal = self.member.zeal * self.rng.uniform(0.82, 1.16)
-        for day in _spread(self.rng, self.year, round(SETS * zeal)):
+        for day in _spread_days(self.rng, self.year, round(SETS * zeal)):
             if since <= day < self.today:
                 self._daily(day)
         lessons = [lesson for lesson in self.catalog.library.lessons_for(self.member.tier, self.today) if self.rng.random() < zeal * 0.8]
-        for lesson, day in zip(lessons, _spread(self.rng, self.year, len(lessons)), strict=True):
+        for lesson, day in zip(lessons, _spread_days(self.rng, self.year, len(lessons)), strict=True):
             if since <= day < self.today:
                 self._lesson(lesson, day)
         self._offline(zeal, since)
@@ -230,7 +230,7 @@ class _Year:
         fixed = random.Random(f"{tier} {self.year}")  # noqa: S311 - the calendar of a tier is the same for all of it
         fixed.shuffle(plan)
         counts: Counter[str] = Counter()
-        for (category, seconds, kind, line, name), day in zip(plan, _spread(fixed, self.year, len(plan)), strict=True):
+        for (category, seconds, kind, line, name), day in zip(plan, _spread_days(fixed, self.year, len(plan)), strict=True):
             counts[kind] += 1
             attends = self.rng.random() < min(0.97, zeal * (PASS_RATE if kind == "exam" else 0.93 if kind == "activity" else 0.7))
             if attends and since <= day < self.today:
@@ -250,7 +250,7 @@ class DemoRows:
     items: Counter[tuple[int, int, str]] = field(default_factory=Counter)
 
 
-def keep(session: Session, rows: DemoRows) -> None:
+def write_rows(session: Session, rows: DemoRows) -> None:
     """Write everything, in the order of time."""
     rows.entries.sort(key=lambda entry: entry["recorded_at"])
     rows.sittings.sort(key=lambda sitting: sitting["closed_at"])
@@ -277,7 +277,7 @@ def keep(session: Session, rows: DemoRows) -> None:
     }
     _insert(session, PageViewRow, [{"reading_id": reading_ids[reading_key], **view} for reading_key, view in rows.views])
     _insert(session, EntryRow, rows.entries)
-    _keep_totals(session, rows)
+    _write_totals(session, rows)
 
 
 def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
@@ -285,7 +285,7 @@ def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
         session.execute(insert(table), rows)
 
 
-def _keep_totals(session: Session, rows: DemoRows) -> None:
+def _write_totals(session: Session, rows: DemoRows) -> None:
     """The running totals, added up from the very entries."""
     years: Counter[tuple[int, int, str]] = Counter()
     items: Counter[tuple[int, int, str]] = Counter()

@@ -57,7 +57,7 @@ def seed(session: Session, catalog: Catalog, now: datetime) -> None:
         if not holds_demo(session):
             raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
         return
-    people = bureau.found(session, day_of(now), now)
-    past.write(session, catalog, people, now)
+    people = bureau.create_bureau(session, day_of(now), now)
+    past.write_history(session, catalog, people, now)
     session.flush()
-    exams.past_exam(session, catalog, people, now)
+    exams.create_past_exam(session, catalog, people, now)

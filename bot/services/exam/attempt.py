@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.exam.exam import SETTLE, Attempt, Exam, when
-from bot.domain.exam.paper import assemble
+from bot.domain.exam.exam import CLOSE_DELAY, Attempt, Exam, date_time_text
+from bot.domain.exam.paper import draw_paper
 from bot.domain.message import Refusal
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import day_of, start_of
 from bot.services.exam import finish, question_pool
-from bot.services.exam.paper_view import AttemptStatus, over, own, seconds_left, standing
+from bot.services.exam.paper_view import AttemptStatus, ended_sentence, require_attempt, seconds_left, status_of
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
@@ -29,7 +29,7 @@ from bot.storage.study import readings
 FORM = FORMS["exam"]
 
 
-def name_of_sitting(session: Session, catalog: Catalog, sitting: current_task.OpenSittingFacts) -> str:
+def sitting_name(session: Session, catalog: Catalog, sitting: current_task.OpenSittingFacts) -> str:
     exam = exams.get(session, int(sitting.scope))
     return f"考试《{exam.name}》" if exam is not None else FORM.name
 
@@ -43,7 +43,7 @@ class BegunAttempt:
     put_down: str = ""
 
 
-def visible(session: Session, person_id: int, exam_id: int, now: datetime) -> Exam:
+def visible_exam(session: Session, person_id: int, exam_id: int, now: datetime) -> Exam:
     """An exam that concerns somebody: published, and for them or sat by them. Raises `Refusal` as if there were none."""
     exam = exams.get(session, exam_id)
     if exam is None or exam.state in ("draft", "cancelled") or not _concerns(session, exam, person_id, now):
@@ -52,28 +52,28 @@ def visible(session: Session, person_id: int, exam_id: int, now: datetime) -> Ex
 
 
 def _concerns(session: Session, exam: Exam, person_id: int, now: datetime) -> bool:
-    return audience.includes(session, exam.audience, person_id, day_of(now), now) or bool(attempts.attempts(session, exam.id, person_id))
+    return audience.includes(session, exam.audience, person_id, day_of(now), now) or bool(attempts.of_person_at_exam(session, exam.id, person_id))
 
 
-def hindrance(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+def entry_obstacle(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
     """Why somebody cannot begin now, in a sentence; empty when they can."""
     if exam.state != "published" or now >= exam.closes_at:
-        return f"考试《{exam.name}》已于 {when(exam.closed_at or exam.closes_at)} 结束，不能再进入。"
+        return f"考试《{exam.name}》已于 {date_time_text(exam.closed_at or exam.closes_at)} 结束，不能再进入。"
     if now < exam.opens_at:
-        return f"考试《{exam.name}》{when(exam.opens_at)} 开始，还没到时间。"
-    if exam.too_late(now):
+        return f"考试《{exam.name}》{date_time_text(exam.opens_at)} 开始，还没到时间。"
+    if exam.is_entry_closed(now):
         last = exam.opens_at + timedelta(minutes=exam.late_minutes or 0)
-        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{when(last)} 截止），您来晚了。确有原因请联系监考人员。"
-    earlier = attempts.attempts(session, exam.id, person_id)
+        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{date_time_text(last)} 截止），您来晚了。确有原因请联系监考人员。"
+    earlier = attempts.of_person_at_exam(session, exam.id, person_id)
     if len(earlier) >= exam.attempts:
         return f"考试《{exam.name}》您已参加过 {len(earlier)} 次，最多 {exam.attempts} 次。"
-    other_attempt = next((attempt for attempt in attempts.running(session, person_id) if attempt.exam_id != exam.id), None)
+    other_attempt = next((attempt for attempt in attempts.open_attempts(session, person_id) if attempt.exam_id != exam.id), None)
     if other_attempt is not None:
         return "您还有一场考试没有交卷：回复「继续」接着考，交卷后再进入这一场。"
-    return _gate(session, catalog, exam, person_id, now)
+    return _gate_obstacle(session, catalog, exam, person_id, now)
 
 
-def _gate(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+def _gate_obstacle(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
     if not exam.gate.count and not exam.gate.lessons:
         return ""
     year = start_of(day_of(now).replace(month=1, day=1))
@@ -90,26 +90,27 @@ def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now:
 
     The paper is drawn now and from now on stands in rows; the clock runs from now on, whatever happens to the line.
     """
-    exam = visible(session, person_id, exam_id, now)
-    open_attempt = next((item for item in attempts.running(session, person_id) if item.exam_id == exam.id), None)
+    exam = visible_exam(session, person_id, exam_id, now)
+    open_attempt = next((item for item in attempts.open_attempts(session, person_id) if item.exam_id == exam.id), None)
     if open_attempt is not None and now <= open_attempt.deadline + exam.grace:
         return resume(session, catalog, person_id, open_attempt.sitting_id, now)
     if open_attempt is not None:
-        close_late(session, catalog, exam, open_attempt, now)
-    if obstacle := hindrance(session, catalog, exam, person_id, now):
+        close_overdue(session, catalog, exam, open_attempt, now)
+    if obstacle := entry_obstacle(session, catalog, exam, person_id, now):
         raise Refusal(obstacle)
     try:
-        prepared = question_pool.prepared(session, catalog, exam, now)
+        prepared = question_pool.prepared_plan(session, catalog, exam, now)
     except ValueError as lacking:
         raise Refusal(f"考试《{exam.name}》现在出不了卷（{lacking}），请联系管理员。") from lacking
     blueprint = exam.blueprint
-    paper = assemble(prepared.plan, attempts.seen_lately(session, person_id, blueprint.avoid), prepared.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
+    recent = attempts.recent_questions(session, person_id, blueprint.avoid)
+    paper = draw_paper(prepared.plan, recent, prepared.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
     if blueprint.most:
         prepared.uses.update(item.item.question for item in paper.items)
     items: Sequence[Mapping[str, Any]] = [
         {"question": item.item.question, "version_id": item.item.version_id, "points": item.points, "shuffle": item.shuffle} for item in paper.items
     ]
-    n = len(attempts.attempts(session, exam.id, person_id)) + 1
+    n = len(attempts.of_person_at_exam(session, exam.id, person_id)) + 1
     deadline = exam.deadline(now)
     put_down = current_task.make_way(session, catalog, person_id, now, FORM.claim)
     sitting_id = attempts.begin(session, exam, person_id, n, items, deadline, round(paper.difficulty * 1000), now)
@@ -123,15 +124,15 @@ def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now:
 
 def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> BegunAttempt:
     """Go on with an attempt of one's own, on whatever channel. Raises `Refusal` when it is over."""
-    exam, attempt = own(session, person_id, sitting_id)
+    exam, attempt = require_attempt(session, person_id, sitting_id)
     if attempt.state != "open" or now > attempt.deadline + exam.grace:
-        raise Refusal(over(exam, attempt))
+        raise Refusal(ended_sentence(exam, attempt))
     put_down = current_task.take(session, catalog, person_id, FORM.task, sitting_id, FORM.claim, now)
-    return BegunAttempt(standing(session, exam, attempt, now), True, put_down)
+    return BegunAttempt(status_of(session, exam, attempt, now), True, put_down)
 
 
-def close_late(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
+def close_overdue(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
     """Close what is over by the clock when somebody asks before the job came round; False while a message in time may still wait its turn."""
-    if now < attempt.deadline + exam.grace + SETTLE:
+    if now < attempt.deadline + exam.grace + CLOSE_DELAY:
         raise Refusal(f"考试《{exam.name}》时间已到，正在收卷，请过几秒再看。")
-    return finish.end(session, catalog, exam, attempt, "clock", now)
+    return finish.close_attempt(session, catalog, exam, attempt, "clock", now)

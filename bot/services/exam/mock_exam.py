@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.exam.blueprint import Blueprint, BlueprintRow
-from bot.domain.exam.paper import CandidateItem, assemble, difficulty, missing, prepare
+from bot.domain.exam.paper import CandidateItem, build_plan, draw_paper, expected_difficulty, find_shortages
 from bot.domain.message import Refusal
-from bot.services.exam.own_exams import coming
-from bot.services.exam.question_pool import scopes
+from bot.services.exam.own_exams import next_exam
+from bot.services.exam.question_pool import questions_by_scope
 from bot.services.library.catalog import Catalog
 from bot.services.library.key_visibility import hidden
 from bot.services.study import quiz
@@ -24,7 +24,7 @@ from bot.storage.study.sittings import OpenSitting
 from bot.storage.tables.columns import moment, stamp
 
 KIND = "mock"
-USUAL = Blueprint(
+DEFAULT_BLUEPRINT = Blueprint(
     (BlueprintRow("single", 10, points=4000), BlueprintRow("multiple", 5, points=8000), BlueprintRow("judge", 5, points=4000)),
     pass_line=60_000,
     minutes=20,
@@ -57,7 +57,7 @@ class MockResult:
         return self.got >= self.mock.blueprint.pass_line
 
 
-def like(blueprint: Blueprint) -> Blueprint:
+def mock_blueprint(blueprint: Blueprint) -> Blueprint:
     """The blueprint of an exam without its fixed items, which the exam keeps to itself; the pass line in the same share of the points."""
     if not blueprint.fixed or not blueprint.rows:
         return blueprint
@@ -67,12 +67,12 @@ def like(blueprint: Blueprint) -> Blueprint:
 
 def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> tuple[QuestionPut, MockExam]:
     """A mock paper in hand; an unfinished one makes way for good. Raises `Refusal` where the banks cannot give the paper."""
-    exam = coming(session, person_id, now)
-    mock = MockExam(USUAL) if exam is None or not exam.blueprint.rows else MockExam(like(exam.blueprint), exam.name)
-    pool, scope_questions = _pool(catalog, hidden(session, person_id)), scopes(catalog, mock.blueprint)
-    if lacking := missing(mock.blueprint, pool, scope_questions):
+    exam = next_exam(session, person_id, now)
+    mock = MockExam(DEFAULT_BLUEPRINT) if exam is None or not exam.blueprint.rows else MockExam(mock_blueprint(exam.blueprint), exam.name)
+    pool, scope_questions = _candidates(catalog, hidden(session, person_id)), questions_by_scope(catalog, mock.blueprint)
+    if lacking := find_shortages(mock.blueprint, pool, scope_questions):
         raise Refusal(f"现在出不了模拟卷：{'；'.join(lacking[:5])}。可以先发「练习」随机练。")
-    paper = assemble(prepare(mock.blueprint, pool, scope_questions), (), {}, rng)
+    paper = draw_paper(build_plan(mock.blueprint, pool, scope_questions), (), {}, rng)
     for sitting_id in sittings.open_of(session, person_id, KIND):
         sittings.close_sitting(session, sitting_id, "left", now)
     scope = f"{exam.id if exam is not None and mock.exam else 0}@{stamp(now)}"
@@ -80,13 +80,15 @@ def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng
     return quiz.open_set(session, catalog, person_id, KIND, scope, points, now, points), mock
 
 
-def _pool(catalog: Catalog, hidden_questions: frozenset[str]) -> list[CandidateItem]:
+def _candidates(catalog: Catalog, hidden_questions: frozenset[str]) -> list[CandidateItem]:
     """What can be drawn, of the difficulty that its level says; the options stay as in the file."""
     items = []
     for name, version_id in catalog.drawn.items():
         if name not in hidden_questions:
             question = catalog.library.questions[name]
-            items.append(CandidateItem(name, version_id, question.kind, question.law, question.level, question.case, difficulty(question.level)))
+            items.append(
+                CandidateItem(name, version_id, question.kind, question.law, question.level, question.case, expected_difficulty(question.level))
+            )
     return items
 
 
@@ -94,7 +96,7 @@ def result(session: Session, sitting: OpenSitting) -> MockResult:
     """The result of a mock exam that is over, on the server's clock: what arrived after its time does not count."""
     exam_id, _, began = sitting.scope.partition("@")
     exam = exams.get(session, int(exam_id)) if exam_id != "0" else None
-    mock = MockExam(USUAL) if exam is None else MockExam(like(exam.blueprint), exam.name)
+    mock = MockExam(DEFAULT_BLUEPRINT) if exam is None else MockExam(mock_blueprint(exam.blueprint), exam.name)
     arrived: Mapping[int, datetime] = sittings.arrivals(session, sitting.id)
     until = moment(began) + timedelta(minutes=mock.blueprint.minutes)
     late = {n for n, moment_arrived in arrived.items() if moment_arrived > until}

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.exam.exam import Attempt, Exam, clock, left_text
-from bot.domain.exam.paper import as_shown, shown_as
+from bot.domain.exam.exam import Attempt, Exam, clock_text, time_left_text
+from bot.domain.exam.paper import shuffle_question, to_shown_letters
 from bot.domain.grading.correction import Amendment
 from bot.domain.library.question import KINDS, Question
 from bot.domain.message import Refusal
@@ -25,7 +25,7 @@ from bot.storage.study.grades import CountingGrade
 
 
 @dataclass(frozen=True, slots=True)
-class Reviewed:
+class ReviewedItem:
     """One item looked at afterwards: the question with its options in the order seen, the recorded choice in those letters (None: not answered).
 
     The question keeps the key with which it was put; where a correction holds now, `amended` says which (in the letters seen) and `reason` why.
@@ -39,7 +39,7 @@ class Reviewed:
     reason: str = ""
 
 
-def barred(session: Session, attempt: Attempt, now: datetime) -> str:
+def why_not_reviewable(session: Session, attempt: Attempt, now: datetime) -> str:
     """Why another exam lets somebody see no keys of this old paper yet, in a sentence; empty when none stands in the way."""
     if name := key_visibility.at_exam(session, attempt.person_id, now):
         return f"您正在考《{name}》，交卷以后再看答案和解析。"
@@ -49,22 +49,22 @@ def barred(session: Session, attempt: Attempt, now: datetime) -> str:
     return ""
 
 
-def review(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> list[Reviewed]:
+def review_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> list[ReviewedItem]:
     """Every item of a paper with its key; nothing while it can be answered, its exam does not tell keys yet or another exam bars them."""
-    if attempt.state != "closed" or not exam.tells_keys or barred(session, attempt, now):
+    if attempt.state != "closed" or not exam.tells_keys or why_not_reviewable(session, attempt, now):
         return []
     shuffles = {item.n: item.shuffle for item in attempts.items(session, attempt.sitting_id)}
-    return [_reviewed(session, catalog, grade, shuffles[grade.n]) for grade in grades.of_sitting(session, attempt.sitting_id)]
+    return [_reviewed_item(session, catalog, grade, shuffles[grade.n]) for grade in grades.of_sitting(session, attempt.sitting_id)]
 
 
-def _reviewed(session: Session, catalog: Catalog, grade: CountingGrade, shuffle: str) -> Reviewed:
-    question = as_shown(catalog.question(session, grade.version_id), shuffle)
-    choice = None if grade.choice is None else shown_as(grade.choice, shuffle)
+def _reviewed_item(session: Session, catalog: Catalog, grade: CountingGrade, shuffle: str) -> ReviewedItem:
+    question = shuffle_question(catalog.question(session, grade.version_id), shuffle)
+    choice = None if grade.choice is None else to_shown_letters(grade.choice, shuffle)
     correction = None if grade.correction is None else corrections.get(session, grade.correction)
     if correction is None:
-        return Reviewed(grade.n, question, choice, grade)
-    amended = replace(correction.amendment, keys=tuple(shown_as(key, shuffle) for key in correction.amendment.keys))
-    return Reviewed(grade.n, question, choice, grade, amended, correction.reason)
+        return ReviewedItem(grade.n, question, choice, grade)
+    amended = replace(correction.amendment, keys=tuple(to_shown_letters(key, shuffle) for key in correction.amendment.keys))
+    return ReviewedItem(grade.n, question, choice, grade, amended, correction.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +106,35 @@ class AttemptStatus:
         return self.attempt.state == "open"
 
 
-def own(session: Session, person_id: int, sitting_id: int, *, hold: bool = False) -> tuple[Exam, Attempt]:
+def require_attempt(session: Session, person_id: int, sitting_id: int, *, hold: bool = False) -> tuple[Exam, Attempt]:
     """An attempt of this very person, with its exam. Raises `Refusal` for anybody else's.
 
     With `hold` it is not closed before this transaction ends: what is recorded now is in its result.
     """
-    attempt = attempts.attempt(session, sitting_id, hold=hold)
+    attempt = attempts.get(session, sitting_id, hold=hold)
     exam = exams.get(session, attempt.exam_id) if attempt is not None and attempt.person_id == person_id else None
     if attempt is None or exam is None:
         raise Refusal("未记录：这份试卷不是发给您的。")
     return exam, attempt
 
 
-def over(exam: Exam, attempt: Attempt) -> str:
+def ended_sentence(exam: Exam, attempt: Attempt) -> str:
     """That and how an attempt ended, in a sentence."""
     if attempt.closed_by == "self":
         return f"考试《{exam.name}》您已交卷。发送「考试 {exam.id}」看结果。"
-    return f"考试《{exam.name}》已于 {clock(attempt.deadline)} 到时结束，已答的都已保存并交卷。发送「考试 {exam.id}」看结果。"
+    return f"考试《{exam.name}》已于 {clock_text(attempt.deadline)} 到时结束，已答的都已保存并交卷。发送「考试 {exam.id}」看结果。"
 
 
-def status(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> AttemptStatus:
+def attempt_status(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> AttemptStatus:
     """How an attempt stands. Raises `Refusal` for a sitting that is no attempt."""
-    attempt = attempts.attempt(session, sitting_id)
+    attempt = attempts.get(session, sitting_id)
     exam = exams.get(session, attempt.exam_id) if attempt is not None else None
     if attempt is None or exam is None:
         raise Refusal("没有这场考试的记录。")
-    return standing(session, exam, attempt, now)
+    return status_of(session, exam, attempt, now)
 
 
-def standing(session: Session, exam: Exam, attempt: Attempt, now: datetime) -> AttemptStatus:
+def status_of(session: Session, exam: Exam, attempt: Attempt, now: datetime) -> AttemptStatus:
     """`status` for whoever has read the rows already."""
     sitting = sittings.sitting(session, attempt.sitting_id)
     assert sitting is not None
@@ -147,29 +147,29 @@ def seconds_left(attempt: Attempt, now: datetime) -> int:
     return max(0, int((attempt.deadline - now).total_seconds())) if attempt.state == "open" else 0
 
 
-def paper_of(session: Session, catalog: Catalog, sitting_id: int) -> list[ShownItem]:
+def shown_paper(session: Session, catalog: Catalog, sitting_id: int) -> list[ShownItem]:
     """The whole paper in its order as its person sees it: options shuffled, what was answered, worth; never a key."""
-    return [_shown(session, catalog, item) for item in attempts.items(session, sitting_id)]
+    return [_shown_item(session, catalog, item) for item in attempts.items(session, sitting_id)]
 
 
-def item_of(session: Session, catalog: Catalog, sitting_id: int, n: int) -> ShownItem | None:
+def shown_item(session: Session, catalog: Catalog, sitting_id: int, n: int) -> ShownItem | None:
     """One item of a paper; None for a place that it does not have."""
     item = attempts.item(session, sitting_id, n)
-    return None if item is None else _shown(session, catalog, item)
+    return None if item is None else _shown_item(session, catalog, item)
 
 
-def _shown(session: Session, catalog: Catalog, item: PaperItem) -> ShownItem:
-    question = as_seen(session, catalog, item)
-    choice = None if item.choice is None else shown_as(item.choice, item.shuffle)
+def _shown_item(session: Session, catalog: Catalog, item: PaperItem) -> ShownItem:
+    question = shown_question(session, catalog, item)
+    choice = None if item.choice is None else to_shown_letters(item.choice, item.shuffle)
     label = KINDS[question.kind].label
     return ShownItem(item.n, question.kind, label, question.law, question.stem, question.choices, question.kind == "multiple", item.points, choice)
 
 
-def as_seen(session: Session, catalog: Catalog, item: PaperItem) -> Question:
+def shown_question(session: Session, catalog: Catalog, item: PaperItem) -> Question:
     """The question with its options in the order of this person; it holds the key and goes no further than the services."""
-    return as_shown(catalog.question(session, item.version_id), item.shuffle)
+    return shuffle_question(catalog.question(session, item.version_id), item.shuffle)
 
 
-def time_left(status: AttemptStatus) -> str:
+def time_left_line(status: AttemptStatus) -> str:
     """还剩 42 分（截止 10:40）."""
-    return f"还剩 {left_text(status.left)}（截止 {clock(status.attempt.deadline)}）"
+    return f"还剩 {time_left_text(status.left)}（截止 {clock_text(status.attempt.deadline)}）"

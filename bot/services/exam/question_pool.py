@@ -11,22 +11,22 @@ from sqlmodel import Session
 
 from bot.domain.exam.blueprint import Blueprint
 from bot.domain.exam.exam import Exam
-from bot.domain.exam.paper import CandidateItem, PaperPlan, difficulty, may_shuffle, missing, prepare
+from bot.domain.exam.paper import CandidateItem, PaperPlan, build_plan, expected_difficulty, find_shortages, may_shuffle
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts, exams
 
 log = structlog.get_logger(__name__)
 
-AHEAD = timedelta(minutes=10)
+PREPARE_AHEAD = timedelta(minutes=10)
 """How long before its opening an exam is made ready."""
-FRESH = timedelta(seconds=10)
+USES_FRESH = timedelta(seconds=10)
 """How long the count of uses is believed; other replicas draw meanwhile."""
-STALE = timedelta(minutes=1)
+USES_STALE = timedelta(minutes=1)
 """After so long somebody who begins counts again themselves: `prepare_ahead` does it sooner, and on the readers, where nobody waits for it."""
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedPlan:
     """The plan of an exam, and how often each question was in a paper as far as this process knows."""
 
     plan: PaperPlan
@@ -34,9 +34,9 @@ class Prepared:
     uses: Counter[str] = field(default_factory=Counter)
 
 
-def pool(session: Session, catalog: Catalog) -> list[CandidateItem]:
+def list_candidates(session: Session, catalog: Catalog) -> list[CandidateItem]:
     """Every question that may be drawn, with its expected difficulty."""
-    answer_counts = attempts.first_answers(session)
+    answer_counts = attempts.first_answer_counts(session)
     items: list[CandidateItem] = []
     for name, version_id in catalog.drawn.items():
         question = catalog.library.questions[name]
@@ -44,13 +44,20 @@ def pool(session: Session, catalog: Catalog) -> list[CandidateItem]:
         letters = question.letters if may_shuffle(question) else ""
         items.append(
             CandidateItem(
-                name, version_id, question.kind, question.law, question.level, question.case, difficulty(question.level, answered, right), letters
+                name,
+                version_id,
+                question.kind,
+                question.law,
+                question.level,
+                question.case,
+                expected_difficulty(question.level, answered, right),
+                letters,
             )
         )
     return items
 
 
-def scopes(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
+def questions_by_scope(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
     """The questions behind each name that a blueprint uses; names that nobody has are left out."""
     scope_questions: dict[str, frozenset[str]] = {}
     for name in {row.scope for row in blueprint.rows if row.scope}:
@@ -60,40 +67,40 @@ def scopes(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
     return scope_questions
 
 
-def may_hold(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
+def may_contain_kind(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
     """Whether a paper of this blueprint can have an item of a kind."""
     questions = catalog.library.questions
     fixed = (questions[name].kind for name, _ in blueprint.fixed if name in questions)
     return kind in {*(row.kind for row in blueprint.rows), *fixed}
 
 
-def lacking(session: Session, catalog: Catalog, blueprint: Blueprint) -> list[str]:
+def blueprint_shortages(session: Session, catalog: Catalog, blueprint: Blueprint) -> list[str]:
     """What the banks lack for a blueprint, to the item."""
-    return missing(blueprint, pool(session, catalog), scopes(catalog, blueprint))
+    return find_shortages(blueprint, list_candidates(session, catalog), questions_by_scope(catalog, blueprint))
 
 
-def prepared(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = STALE) -> Prepared:
+def prepared_plan(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = USES_STALE) -> PreparedPlan:
     """The plan of an exam, made at the first call and kept with the shelf; its count of uses no older than `fresh`.
 
     Raises ValueError where questions have gone meanwhile.
     """
-    cached: Prepared | None = catalog.papers.get(exam.id)
+    cached: PreparedPlan | None = catalog.papers.get(exam.id)
     if cached is None:
-        plan = prepare(exam.blueprint, pool(session, catalog), scopes(catalog, exam.blueprint))
-        cached = catalog.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
+        plan = build_plan(exam.blueprint, list_candidates(session, catalog), questions_by_scope(catalog, exam.blueprint))
+        cached = catalog.papers[exam.id] = PreparedPlan(plan, now, _count_uses(session, exam))
     elif exam.blueprint.most and now - cached.read_at > fresh:
-        cached.uses, cached.read_at = _uses(session, exam), now
+        cached.uses, cached.read_at = _count_uses(session, exam), now
     return cached
 
 
-def _uses(session: Session, exam: Exam) -> Counter[str]:
-    return Counter(attempts.uses(session)) if exam.blueprint.most else Counter()
+def _count_uses(session: Session, exam: Exam) -> Counter[str]:
+    return Counter(attempts.question_uses(session)) if exam.blueprint.most else Counter()
 
 
 def prepare_ahead(session: Session, catalog: Catalog, now: datetime) -> int:
     """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
     ready = 0
-    upcoming = exams.published(session, now + AHEAD)
+    upcoming = exams.list_published(session, now + PREPARE_AHEAD)
     for exam_id in {*catalog.papers, *catalog.undrawn} - {exam.id for exam in upcoming}:
         # A plan holds every question of its banks: it goes with its exam, or a service that runs for years keeps them all.
         catalog.papers.pop(exam_id, None)
@@ -102,7 +109,7 @@ def prepare_ahead(session: Session, catalog: Catalog, now: datetime) -> int:
         if exam.closes_at <= now:
             continue
         try:
-            prepared(session, catalog, exam, now, FRESH)
+            prepared_plan(session, catalog, exam, now, USES_FRESH)
             ready += 1
             catalog.undrawn.pop(exam.id, None)
         except ValueError as shortage:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.exam.exam import when
+from bot.domain.exam.exam import date_time_text
 from bot.domain.message import Option, Refusal
 from bot.storage.exam import attempts
 
@@ -20,12 +20,12 @@ LONGEST_GRACE = timedelta(seconds=60)
 
 def hidden(session: Session, person_id: int) -> frozenset[str]:
     """The questions whose keys a person may not be told yet."""
-    return attempts.hidden(session, person_id)
+    return attempts.hidden_questions(session, person_id)
 
 
 def at_exam(session: Session, person_id: int, now: datetime) -> str:
     """The exam that a person is at, whose time is not over; empty when there is none."""
-    for one in attempts.watched(session, person_id):
+    for one in attempts.attempts_at_open_exams(session, person_id):
         if one.is_open and now <= one.deadline + timedelta(seconds=one.grace_seconds):
             return one.name
     return ""
@@ -33,7 +33,7 @@ def at_exam(session: Session, person_id: int, now: datetime) -> str:
 
 def all_at_exams(session: Session, now: datetime) -> frozenset[int]:
     """Everybody who is at an exam, or only just was: what is called out to many leaves them out."""
-    return attempts.at_it(session, now - LONGEST_GRACE)
+    return attempts.people_in_exams(session, now - LONGEST_GRACE)
 
 
 def free(session: Session, person_id: int, now: datetime) -> None:
@@ -47,11 +47,11 @@ def free(session: Session, person_id: int, now: datetime) -> None:
 
 def kept_back(session: Session, person_id: int, question: str, now: datetime) -> str:
     """Why the key of a question is not told to a person, in a sentence; empty when it may be. Raises `Refusal` as `free` does."""
-    watched = attempts.watched(session, person_id)
+    watched = attempts.attempts_at_open_exams(session, person_id)
     if not watched:
         return ""
     free(session, person_id, now)
     if question not in hidden(session, person_id):
         return ""
     last = max(one.closes_at for one in watched)
-    return f"这道题在您的考试卷里，对错、答案和解析在考试结束（{when(last)}）后再看。"
+    return f"这道题在您的考试卷里，对错、答案和解析在考试结束（{date_time_text(last)}）后再看。"

@@ -15,7 +15,7 @@ from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest.contest import contest_of
 from bot.domain.delivery.quiet_hours import DeliveryRule, delivery_rule
-from bot.domain.exam.exam import exam_of
+from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.person import Learner, Preference
 from bot.domain.times import day_of, start_of
 from bot.storage.db.query import Statement
@@ -162,7 +162,7 @@ def _finished(session: Session, found: RecipientFacts, owed: Sequence[QueuedDeli
     if contests:
         found.ended.update(row[0] for row in _rows(session, _ENDED, contests))
         found.played.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
-    exams = {number for content in found.content.values() if (number := exam_of(content.target)) is not None}
+    exams = {number for content in found.content.values() if (number := exam_of_target(content.target)) is not None}
     if exams:
         found.over.update(row[0] for row in _rows(session, _OVER, exams))
         found.sat.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)

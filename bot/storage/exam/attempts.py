@@ -89,13 +89,13 @@ _WATCHED = Statement(
 )
 
 
-def _at(text: str | None) -> datetime | None:
+def _optional_moment(text: str | None) -> datetime | None:
     return None if text is None else moment(text)
 
 
 def _attempt(row: Any) -> Attempt:
     return Attempt(
-        row[0], row[1], row[2], row[3], moment(row[4]), moment(row[5]), row[6], _at(row[7]), row[8], row[9],
+        row[0], row[1], row[2], row[3], moment(row[4]), moment(row[5]), row[6], _optional_moment(row[7]), row[8], row[9],
         None if row[10] is None else bool(row[10]), row[11],
     )  # fmt: skip
 
@@ -129,35 +129,35 @@ def begin(
     return sitting_id
 
 
-def attempt(session: Session, sitting_id: int, *, hold: bool = False) -> Attempt | None:
+def get(session: Session, sitting_id: int, *, hold: bool = False) -> Attempt | None:
     """An attempt; with `hold` nobody else records in it, closes or settles it until this transaction ends."""
     locked = hold and session.get_bind().dialect.name != "sqlite"
     row = (_HELD if locked else _ATTEMPT).one(session, id=sitting_id)
     return None if row is None else _attempt(row)
 
 
-def attempts(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
+def of_person_at_exam(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
     """A person's tries at an exam, in their order."""
     return [_attempt(row) for row in _ATTEMPTS.all(session, exam_id=exam_id, person_id=person_id)]
 
 
-def running(session: Session, person_id: int) -> list[Attempt]:
+def open_attempts(session: Session, person_id: int) -> list[Attempt]:
     """What a person sits, newest first."""
     return [_attempt(row) for row in _RUNNING.all(session, person_id=person_id)]
 
 
-def last(session: Session, person_id: int) -> Attempt | None:
+def latest(session: Session, person_id: int) -> Attempt | None:
     """What a person began last."""
     row = _LAST.one(session, person_id=person_id)
     return None if row is None else _attempt(row)
 
 
-def end(session: Session, sitting_id: int, by: str, at: datetime, until: datetime | None = None) -> bool:
+def close(session: Session, sitting_id: int, by: str, at: datetime, until: datetime | None = None) -> bool:
     """True for the one call that closed the attempt; with `until` only where its deadline is not later by now."""
     return _END.run(session, id=sitting_id, by=by, at=stamp(at), until=_EVER if until is None else stamp(until)) == 1
 
 
-def mark(session: Session, sitting_id: int, score: int, passed: bool | None) -> None:
+def set_result(session: Session, sitting_id: int, score: int, passed: bool | None) -> None:
     """The result of a closed attempt."""
     _MARK.run(session, id=sitting_id, score=score, passed=None if passed is None else int(passed))
 
@@ -167,12 +167,12 @@ def of_exam(session: Session, exam_id: int) -> list[Attempt]:
     return [_attempt(row) for row in _OF_EXAM.all(session, exam_id=exam_id)]
 
 
-def untold(session: Session, n: int) -> list[Attempt]:
+def unannounced(session: Session, n: int) -> list[Attempt]:
     """Closed attempts whose results and keys may be told by the rule of their exam, and of which nothing has followed yet."""
     return [_attempt(row) for row in _UNTOLD.all(session, n=n)]
 
 
-def tell(session: Session, sitting_id: int, at: datetime) -> bool:
+def mark_announced(session: Session, sitting_id: int, at: datetime) -> bool:
     """True for the one call from which on it counts as told."""
     return _TOLD.run(session, id=sitting_id, at=stamp(at)) == 1
 
@@ -204,7 +204,7 @@ def unanswered(session: Session, sitting_id: int) -> list[int]:
     return [row[0] for row in _UNANSWERED.all(session, id=sitting_id)]
 
 
-def answered_by_message(session: Session, sitting_id: int, n: int, channel: str, message_id: str) -> int | None:
+def answer_by_message(session: Session, sitting_id: int, n: int, channel: str, message_id: str) -> int | None:
     """The answer at a place, if it came with this very message."""
     row = _BY_MESSAGE.one(session, id=sitting_id, n=n, channel=channel, message_id=message_id)
     return None if row is None else int(row[0])
@@ -213,17 +213,17 @@ def answered_by_message(session: Session, sitting_id: int, n: int, channel: str,
 # ── What drawing has to know ──
 
 
-def seen_lately(session: Session, person_id: int, papers: int) -> frozenset[str]:
+def recent_questions(session: Session, person_id: int, papers: int) -> frozenset[str]:
     """The questions of a person's last papers."""
     return frozenset(row[0] for row in _SEEN.all(session, person_id=person_id, n=papers)) if papers else frozenset()
 
 
-def uses(session: Session) -> dict[str, int]:
+def question_uses(session: Session) -> dict[str, int]:
     """In how many papers each question was."""
     return {row[0]: int(row[1]) for row in _USES.all(session)}
 
 
-def first_answers(session: Session) -> dict[int, tuple[int, int]]:
+def first_answer_counts(session: Session) -> dict[int, tuple[int, int]]:
     """(answered, right) of each version in first attempts at exams."""
     return {row[0]: (int(row[1]), int(row[2] or 0)) for row in _FIRST_ANSWERS.all(session)}
 
@@ -231,13 +231,13 @@ def first_answers(session: Session) -> dict[int, tuple[int, int]]:
 # ── Keys that may not be told ──
 
 
-def hidden(session: Session, person_id: int) -> frozenset[str]:
+def hidden_questions(session: Session, person_id: int) -> frozenset[str]:
     """The questions of a person's papers of exams that others may still sit."""
     return frozenset(row[0] for row in _HIDDEN.all(session, person_id=person_id))
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedAttempt:
+class OpenExamAttempt:
     """An attempt at an exam that can still be sat by somebody."""
 
     name: str
@@ -247,12 +247,12 @@ class WatchedAttempt:
     grace_seconds: int
 
 
-def at_it(session: Session, since: datetime) -> frozenset[int]:
+def people_in_exams(session: Session, since: datetime) -> frozenset[int]:
     """Whose time at an exam was not over at a moment."""
     return frozenset(row[0] for row in _AT_IT.all(session, since=stamp(since)))
 
 
-def watched(session: Session, person_id: int) -> list[WatchedAttempt]:
+def attempts_at_open_exams(session: Session, person_id: int) -> list[OpenExamAttempt]:
     """A person's attempts at exams that are not over; nearly always none."""
     rows = _WATCHED.all(session, person_id=person_id)
-    return [WatchedAttempt(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]
+    return [OpenExamAttempt(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]

@@ -12,7 +12,7 @@ from typing import Any
 from bot.domain.contest import contest
 from bot.domain.contest.contest import ContestPlan
 from bot.domain.exam.blueprint import parse_blueprint, read_blueprint
-from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_moment, read_results
+from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_moment, parse_results_rule
 from bot.domain.message import Refusal
 from bot.domain.people.audience import parse_audience
 from bot.storage.files.models import ContestFile, validated
@@ -57,7 +57,7 @@ def _wanted(data: Any) -> WantedExam:
         parse_gate(str(kept["gate"])) if kept.get("gate") else NO_GATE,
         None if kept.get("late") is None else _count(kept["late"], "late"),
         _count(kept.get("attempts", 1), "attempts"),
-        read_results(str(kept["results"])) if kept.get("results") else "after_close",
+        parse_results_rule(str(kept["results"])) if kept.get("results") else "after_close",
         _count(kept.get("grace", 0), "grace"),
         str(kept.get("clause") or ""),
     )
