@@ -1,4 +1,4 @@
-"""`certificate …`: issue, take back, replace, list and draw."""
+"""`certificate …` on the command line: issue, revoke, replace, list and render certificates."""
 
 from __future__ import annotations
 

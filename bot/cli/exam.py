@@ -1,4 +1,4 @@
-"""`exam`: written down in a file, published, watched, lengthened, ended, released, made up for; for scripts and whoever sits at the shell."""
+"""`exam …` on the command line: draft from a file, publish, progress, extra time, close, cancel, release, make-up and export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""证书 in the chat: one's own certificates, each with its number and the page that shows it to anybody."""
+"""证书: a person's own certificates in the chat, each with its number and the page where anybody can verify it."""
 
 from __future__ import annotations
 

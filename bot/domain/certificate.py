@@ -1,8 +1,7 @@
-"""A certificate: what it says, fixed on the day of its issue, and the number under which anybody can ask whether it still holds.
+"""A certificate's number, its check character, and the content that is fixed when it is issued.
 
-The number is public and ends in a check character, so that a slip of the pen is noticed without looking anything up. Beside it stands a code
-that nobody can guess: whoever has both has the certificate in hand and may see all of it, whoever has the number alone sees a masked name
-(bot/docs/rules.md S22, S23).
+The number is public and ends in a check character, so that a typing error is noticed without a look-up. Next to it stands a code that nobody can
+guess: whoever has both may see the whole certificate, whoever has only the number sees a masked name (bot/docs/rules.md S22, S23).
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def code_text(code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CertificateQuery:
-    """A number as somebody typed it, put right; the code is empty when only the number was given."""
+    """A certificate number in its canonical form; the code is empty when only the number was typed."""
 
     number: str
     code: str
@@ -87,7 +86,7 @@ def parse_number(text: str) -> CertificateQuery | None:
 
 
 def mask_name(name: str) -> str:
-    """张*三 as 张**: enough to recognise one's own, too little to learn a stranger's."""
+    """张** for 张三丰: enough to recognise one's own name, too little to learn a stranger's."""
     return name[:1] + "*" * min(len(name) - 1, 2) if len(name) > 1 else "*"
 
 
@@ -137,7 +136,7 @@ class CertificateBody:
     issued_on: date
 
     def to_json(self) -> str:
-        """The one text that a row keeps."""
+        """The JSON text that a row stores."""
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, default=date.isoformat)
 
     @property
@@ -156,7 +155,7 @@ def compose_body(facts: CertificateFacts, issued_on: date) -> CertificateBody:
 
 
 def body_from_json(body: str) -> CertificateBody:
-    """The content a row keeps."""
+    """The inverse of `CertificateBody.to_json`."""
     data = json.loads(body)
     facts = data["facts"]
     return CertificateBody(
@@ -170,5 +169,5 @@ def body_from_json(body: str) -> CertificateBody:
 
 
 def states_same_achievement(facts: CertificateFacts, other: CertificateFacts) -> bool:
-    """Whether two say the same of the thing itself: who somebody was and where they worked then is no part of it."""
+    """Whether both state the same apart from name, unit and issuer, which change over time without any correction."""
     return replace(facts, name=other.name, unit=other.unit, issuer=other.issuer) == other

@@ -1,4 +1,4 @@
-"""Certificates as rows: put in once, found by number, by person and by what they were issued for."""
+"""Rows of certificates, found by number, by person and by what they were issued for."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _certificate(row: Any) -> IssuedCertificate:
 
 
 def next_id(session: Session) -> int:
-    """The id of the next certificate, before it is there: its number is made of it. PostgreSQL gives each to one caller; SQLite has one writer."""
+    """The id of the next certificate, before its row is written, for its number. PostgreSQL gives each to one caller; SQLite has one writer."""
     statement = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
     return int(statement.one(session)[0])
 
@@ -128,7 +128,7 @@ def by_number(session: Session, number: str) -> IssuedCertificate | None:
 
 
 def latest(session: Session, person_id: int, source: tuple[str, str]) -> IssuedCertificate | None:
-    """The newest certificate of a source, whether it holds or not."""
+    """The newest certificate of a source, valid or not; None when there is none."""
     row = _LATEST.one(session, person_id=person_id, source_kind=source[0], source_id=source[1])
     return None if row is None else _certificate(row)
 
@@ -149,7 +149,7 @@ def list_certificates(session: Session, staff_no: str = "", state: str = "", kin
 
 
 def root_unit_name(session: Session) -> str:
-    """The name of the unit above all others; empty while there is none."""
+    """The name of the unit at the root of the tree; empty while there is none."""
     row = _HEAD.one(session)
     return "" if row is None else str(row[0])
 

@@ -1,4 +1,4 @@
-"""The public check of certificates: a number says whether it holds, number and code show all of it, with picture and PDF (bot/docs/rules.md S23)."""
+"""The public verification pages of certificates: the number alone shows whether it holds, number and code show all (bot/docs/rules.md S23)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 MAX_TYPED_LENGTH = 100
 BURST = 20
 REFILL_EVERY = timedelta(seconds=3)
-"""So many looks at once, and one more every three seconds, for each address; who shows a right code is not counted."""
+"""Look-ups at once, and one more every three seconds, for each address; those with a right code are not counted."""
 MAX_ADDRESSES = 4096
 
 
@@ -55,7 +55,7 @@ class CertificatePages:
     def __init__(
         self, database: Database, clock: Callable[[], datetime], pages: Templates, printer: CertificatePrinter, home: Callable[[], str]
     ) -> None:
-        """`home` says where the pages stand for the world."""
+        """`home` returns the public base address of the pages."""
         self._database = database
         self._clock = clock
         self._pages = pages

@@ -1,7 +1,7 @@
-"""The exam on a page: the whole paper at once for whoever opened the link, every answer through the hall, the result as far as it may be told.
+"""The exam's web page: the paper for whoever opened the link, answers through the dispatcher, and the result as far as it may be told.
 
-An answer is said to the hall as a tap from the person's own chat account (its app is `page`), with an id that the page makes once: a copy that the
-network made gets the same reply, and what is recorded is recorded as it is from the chat. Nothing that leaves here before the end holds a key.
+An answer is handed to the dispatcher as a tap from the person's own chat account (its app is `page`), with an id that the page makes once: a copy
+made by the network gets the same reply, and answers are recorded as they are from the chat. Nothing sent before the end holds a key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bot.web.sessions import ARRIVED, Said, WebSessions
 
 PURPOSE = "exam"
 RECORDED, TRY_AGAIN = "已记录", "系统"
-"""How the hall's reply begins: recorded once and for all; busy or broken, nothing recorded and to be said again; anything else is a no."""
+"""How the dispatcher's reply begins: recorded; busy or broken, to be sent again. Any other reply is a refusal."""
 MAX_CHOICE_LENGTH = 2_000
 RULES = (
     "点「开始考试」起计时，以服务器的时间为准；中途离开、断网、换手机，时间照走，已保存的答案都在，可以在网页或聊天里接着考。",

@@ -1,4 +1,4 @@
-"""考试 新建, 发布, 进度, 加时 …: administrators make an exam in a line, watch it, give time, end it, release it, let it be made up for."""
+"""Chat commands for administrators (考试 新建, 发布, 进度, 加时 …): draft, publish, watch, extend, close, release and make up exams."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_exam_id(text: str, example: str) -> int:
 
 
 def read_extras(pieces: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """The pieces of a line that are no extra, and what the extras say, as values of `Wanted`. Raises `Refusal`."""
+    """The pieces of a line that are no extra, and what the extras say, as values of `WantedExam`. Raises `Refusal`."""
     rest: list[str] = []
     values: dict[str, str] = {}
     for piece in pieces:

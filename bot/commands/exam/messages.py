@@ -1,4 +1,4 @@
-"""Exams in sentences: the rules before the clock runs, a question of the paper, what is still open, the result as far as it may be told."""
+"""The texts of exams in the chat: rules, item cards, answer sheet, results, and what administrators see."""
 
 from __future__ import annotations
 

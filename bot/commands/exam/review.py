@@ -1,4 +1,4 @@
-"""考试 12 解析: one's own paper afterwards, item by item, with key, reason and source, as soon as the rule lets keys be told."""
+"""考试 12 解析: a person's own paper after the exam, item by item, with right answer, explanation and source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.storage.exam import attempts
 
 
 def review_exam(ctx: Context, exam_id: int, n: int | None) -> Reply:
-    """The n-th item of the try that counts; without a number the whole in marks, and the first item that was not (all) right."""
+    """The n-th item of the attempt that counts; without a number the whole in marks, and the first item that was not (all) right."""
     exam = exam_attempt.visible_exam(ctx.session, ctx.me.id, exam_id, ctx.now)
     attempt = counting_attempts(attempts.of_person_at_exam(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
     if attempt is None:

@@ -1,4 +1,4 @@
-"""考试, 答题卡, 交卷: the rules first, then the paper, an item at a time; left and taken up on any channel with the clock running."""
+"""Chat commands for taking an exam (考试, 答题卡, 交卷): the rules, the paper item by item, pausing and resuming while the clock runs."""
 
 from __future__ import annotations
 

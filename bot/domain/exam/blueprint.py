@@ -1,6 +1,7 @@
-"""What an exam asks for, as a value: rows of law, kind, count, levels and cases, items that everybody gets, points, pass line and time.
+"""An exam's blueprint: how many questions of which kind, law, level and worth a paper has, its pass line and its time limit.
 
-A blueprint as a Chinese line and as a file, both read back: 民法典 单选 10×2、判断 10×1；案例≥30%；60 分钟；及格 60%.
+Administrators write one as a line of Chinese (民法典 单选 10×2、判断 10×1；案例≥30%；60 分钟；及格 60%) or as a YAML or JSON file; both are
+read here, and the line can be written back from the value.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_POINTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class BlueprintRow:
-    """So many items of one kind. `scope` is a law, a set or a bank by name, empty for the whole library.
+    """A number of items of one kind. `scope` is a law, a set or a bank by name, empty for the whole library.
 
     `points` is what each is worth, in thousandths of a point; `levels` (level, count) pairs that add up to `count`, empty for whatever comes;
     `cases` how many are case items, exactly or `at_least`, None for whatever comes.
@@ -74,7 +75,7 @@ class Blueprint:
 
 
 def validate_blueprint(blueprint: Blueprint) -> Blueprint:
-    """The blueprint, when it makes sense by itself. Raises `Refusal` with the reason when it does not."""
+    """The blueprint itself when its numbers agree with each other. Raises `Refusal` with the reason when it does not."""
     for row in blueprint.rows:
         if row.kind not in KINDS:
             raise Refusal(f"没有「{row.kind[:10]}」这种题型，可写：{'、'.join(kind.label for kind in KINDS.values())}。")
@@ -102,7 +103,7 @@ def validate_blueprint(blueprint: Blueprint) -> Blueprint:
 
 
 def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:
-    """As a row keeps it: only what was said."""
+    """The JSON object that an exam row stores; what is at its default of "not asked" is left out."""
     data: dict[str, Any] = {"rows": [], "pass_line": blueprint.pass_line, "minutes": blueprint.minutes}
     for row in blueprint.rows:
         row_data: dict[str, Any] = {"kind": row.kind, "count": row.count, "points": row.points}
@@ -116,7 +117,7 @@ def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def blueprint_from_json(data: Mapping[str, Any]) -> Blueprint:
-    """The blueprint of a row, equal to the one that was kept."""
+    """The inverse of `blueprint_json`."""
     rows = tuple(BlueprintRow(**{**row, "levels": tuple((level, count) for level, count in row.get("levels", ()))}) for row in data["rows"])
     return Blueprint(**{**data, "rows": rows, "fixed": tuple((name, points) for name, points in data.get("fixed", ()))})
 
@@ -143,7 +144,7 @@ _FIXED_ITEM = re.compile(r"([a-z0-9][a-z0-9-]{0,47})(?:\s*[×x*]\s*(\d{1,4}(?:\.
 
 
 def exact_points_text(thousandths: int) -> str:
-    """2, 1.5: points without zeros that say nothing."""
+    """Points without trailing zeros (2, 1.5), from thousandths."""
     return f"{thousandths / 1000:.3f}".rstrip("0").rstrip(".")
 
 
@@ -168,7 +169,7 @@ def _describe_row(row: BlueprintRow) -> str:
 
 
 def parse_blueprint(line: str) -> Blueprint:
-    """The blueprint that a person wrote. Raises `Refusal` with an example for what cannot be read."""
+    """The blueprint that an administrator typed. Raises `Refusal` with an example for what cannot be read."""
     text = unicodedata.normalize("NFKC", line).strip()
     if not text or len(text) > _MAX_LENGTH:
         raise Refusal(f"请写明考什么，例如：{EXAMPLE}。")
@@ -180,7 +181,7 @@ def parse_blueprint(line: str) -> Blueprint:
 
 
 class _BlueprintReader:
-    """The pieces of a line, one after the other; shares are counted when all of them are known."""
+    """Collects the pieces of a blueprint line; shares become numbers in `build`, when the size of the paper is known."""
 
     def __init__(self) -> None:
         self.rows: list[BlueprintRow] = []
@@ -268,7 +269,7 @@ def _case_count(many: int, is_share: bool, size: int, *, at_least: bool) -> int:
 
 
 def _level_counts(wanted: Mapping[int, str], count: int) -> tuple[tuple[int, int], ...]:
-    """Counts of levels; shares are counted out by the largest remainder, so that they add up."""
+    """(level, count) pairs; percentages are rounded by the largest remainder, so that they add up to `count`."""
     if not any(text.endswith("%") for text in wanted.values()):
         return tuple(sorted((level, int(text)) for level, text in wanted.items()))
     exact = {level: Fraction(int(text.rstrip("%")) * count, 100) for level, text in wanted.items()}

@@ -1,4 +1,4 @@
-"""An exam as a value: its window, its rules, its states; until when an answer counts, and what has to be done before one may begin."""
+"""An exam and one attempt at it as values: window, rules and states, until when an answer counts, and which lessons come before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ RESULT_WORDS = {"立即": "at_once", "交卷后": "at_once", "结束后": "after
 CLOSED_BY_LABELS = {"self": "本人交卷", "clock": "到时自动交卷", "staff": "监考交卷"}
 EXTENSION_LABELS = {"time": "加时", "reopen": "重开"}
 CLOSE_DELAY = timedelta(seconds=5)
-"""How long after an attempt's end it is closed by itself: longer than any message that arrived in time can wait for its turn (storage/db)."""
+"""How long after an attempt's end it is closed by itself: longer than a message that arrived in time can wait for the writer
+(bot/docs/decisions/0001-one-writer.md)."""
 MAX_EXTENSION_MINUTES = 600
 
 
@@ -69,7 +70,7 @@ NO_GATE = ExamGate()
 
 @dataclass(frozen=True, slots=True)
 class WantedExam:
-    """What an administrator wants of an exam; the rest follows."""
+    """What an administrator asks for when drafting an exam; the other values of `Exam` follow from it."""
 
     name: str
     blueprint: Blueprint
@@ -85,7 +86,7 @@ class WantedExam:
 
 
 def parse_results_rule(text: str) -> str:
-    """When results are told: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
+    """The `results` rule from a word: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
     word = text.strip()
     if word not in RESULT_WORDS and word not in RESULTS:
         raise Refusal(f"出分只能写 {'、'.join(RESULT_WORDS)}（{'；'.join(RESULT_LABELS.values())}）。")
@@ -94,7 +95,7 @@ def parse_results_rule(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """A row read. Points in thousandths of a point."""
+    """An exam as stored. Points in thousandths of a point."""
 
     id: int
     name: str
@@ -131,7 +132,7 @@ class Exam:
 
     @property
     def is_over(self) -> bool:
-        """Nobody sits it any more, so that keys may be told."""
+        """Whether it can no longer be taken, so that right answers may be shown."""
         return self.state in ("closed", "released")
 
     @property
@@ -165,7 +166,7 @@ class Exam:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A row read: one person's n-th try. `deadline` holds what extra time was approved."""
+    """One person's n-th attempt as stored. `deadline` includes approved extra time."""
 
     sitting_id: int
     exam_id: int
@@ -192,7 +193,7 @@ class Attempt:
 
 
 def counting_attempts(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
-    """The try of each person that counts: the best that is closed, else the one that is open."""
+    """The attempt of each person that counts, by person id: the best closed one, else the open one."""
     counting: dict[int, Attempt] = {}
     for attempt in attempts:
         best_so_far = counting.get(attempt.person_id)
@@ -202,7 +203,7 @@ def counting_attempts(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
 
 
 RESUME_TARGET = "继续"
-"""The target of what is said about a running exam: it does not wait for the exam to end."""
+"""The target of notices about a running exam: they are delivered at once, not after the exam."""
 _TARGET = re.compile(r"考试 (\d{1,9})")
 
 
@@ -218,13 +219,13 @@ def exam_of_target(target: str) -> int | None:
 
 
 def date_time_text(moment: datetime) -> str:
-    """3月10日 09:00."""
+    """3月10日 09:00, Shanghai time."""
     local = moment.astimezone(SHANGHAI)
     return f"{local.month}月{local.day}日 {local:%H:%M}"
 
 
 def clock_text(moment: datetime) -> str:
-    """09:00:05, as the end of an attempt is told."""
+    """09:00:05, or 09:00 on a full minute; Shanghai time."""
     local = moment.astimezone(SHANGHAI)
     return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
 

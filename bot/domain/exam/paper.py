@@ -1,13 +1,10 @@
-"""A blueprint against the library: what is missing, to the item; or how many of which strata every paper takes, the same for everybody.
+"""How a person's paper is drawn from the question bank by a blueprint, and how its options are shuffled.
 
-Strata are items that the same rows want, of one level and (where cases are asked for) of one sort. Because each paper takes the same number of
-each stratum, shares hold exactly and papers are parallel by construction; `draw` evens out what is left within a stratum.
+`build_plan` groups the questions into strata: those that the same rows want, of one level and, where cases are asked for, case or not. Each paper
+takes the same number from each stratum, so that shares hold exactly and all papers are parallel. `draw_paper` then picks one paper, avoids what the
+person saw in earlier papers or what was used too often, and brings the mean difficulty close to that of the plan.
 
-One person's paper: drawn by a plan, spared what this person saw lately and what was used too often, brought to the mean difficulty of all.
-
-Options in another order for each person: which may be shuffled, how an item looks then, and what is chosen on it in the letters of its file.
-
-A shuffle is the letters of the file in the order in which they are seen: CABD means that what is seen as A is the file's C; empty, nothing moves.
+A shuffle is a string of the file's letters in the order in which they are shown: with CABD, what is shown as A is the file's C. Empty: not shuffled.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ from bot.domain.library.question import Question
 MISS_RATE_BY_LEVEL = {1: 0.15, 2: 0.30, 3: 0.50}
 """How many of a hundred are expected to miss an item that nobody has answered yet, by its level."""
 LEVEL_WEIGHT = 20
-"""So many answers count as much as the level does."""
+"""The level weighs as much as this many answers."""
 
 Stratum = tuple[frozenset[int], int, bool | None]
 """(rows that want it, level, case or not; None where no row asks)."""
@@ -40,7 +37,7 @@ def expected_difficulty(level: int, answered: int = 0, right: int = 0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class CandidateItem:
-    """A question as the drawing sees it. `letters` are those of options that may be shuffled, else empty."""
+    """A question that can be drawn. `letters` are those of options that may be shuffled, else empty."""
 
     question: str
     version_id: int
@@ -67,12 +64,12 @@ class PaperPlan:
 
 @dataclass(slots=True)
 class _RemainingItems:
-    """What is still there of each stratum while the rows take theirs."""
+    """How many items of each stratum are left while the rows of a blueprint take theirs."""
 
     items: dict[Stratum, list[CandidateItem]]
     left: dict[Stratum, int] = field(default_factory=dict)
     shortages: dict[int, list[str]] = field(default_factory=dict)
-    """What each row lacks."""
+    """What each row lacks, by its index."""
 
     def strata(self, row_index: int) -> list[Stratum]:
         return sorted(
@@ -273,7 +270,7 @@ def _row_shortages(row: BlueprintRow, need: _RowDemand, room: Mapping[tuple[int,
 
 
 SPARE_DRAWS = 8
-"""So many more than needed are drawn at once, so that one that is barred costs no second look at the whole stratum."""
+"""How many more than needed are drawn at once, so that an item to avoid costs no second pass over the whole stratum."""
 DIFFICULTY_TOLERANCE = 0.01
 """How far the mean difficulty of a paper may lie from that of all; two papers differ by twice as much at the most (bot/docs/rules.md A05: 0.03)."""
 MAX_SWAPS = 400
@@ -281,7 +278,7 @@ MAX_SWAPS = 400
 
 @dataclass(frozen=True, slots=True)
 class DrawnItem:
-    """One item of a paper: what it is worth, in thousandths of a point, and the order of its options (shuffle.py)."""
+    """One item of a paper: what it is worth, in thousandths of a point, and the order of its options (empty: that of the file)."""
 
     item: CandidateItem
     points: int
@@ -324,7 +321,7 @@ def draw_paper(plan: PaperPlan, seen_questions: Collection[str], uses: Mapping[s
 def _draw_items(
     items: Sequence[CandidateItem], count: int, taken: Collection[str], barred: Collection[str], overused: Collection[str], rng: random.Random
 ) -> list[CandidateItem]:
-    """So many of a stratum; those worn before those this person has seen where nothing else is left."""
+    """`count` items of a stratum; where fresh ones run out, overused ones come before those that this person has seen."""
     sample = rng.sample(items, min(len(items), count + SPARE_DRAWS))
     preferred = [item for item in sample if item.question not in taken and item.question not in barred and item.question not in overused]
     if len(preferred) >= count:

@@ -1,7 +1,7 @@
-"""Certificates: issued once for what they are issued for, taken back or replaced with a reason, and told to whoever holds the number.
+"""Issuing, revoking, replacing and looking up certificates.
 
-What asks for one names its source, as an exam's attempt does: ("sitting", its id). `issue` may be called as often as one likes. Whoever works out
-anew what somebody has reached (a corrected key) calls `foresee` for the dry run and `settle` for the deed.
+Whatever asks for a certificate names its source, such as ("exam", its id), and gets one valid certificate per person and source: `issue` may be
+called repeatedly. A correction that changes results calls `plan_change` for its dry run and `apply_change` for the change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class CertificateChange:
-    """What settling changes for one person: `act` is none, issue, revoke or replace; `before` the certificate there was, `after` the one there is.
+    """What `apply_change` does for one person: `act` is none, issue, revoke or replace; `before` the certificate there was, `after` the one there is.
 
     In a dry run `after` stays None where a certificate would be issued.
     """
@@ -84,7 +84,7 @@ def issue(
 
 @dataclass(frozen=True, slots=True)
 class WantedCertificate:
-    """A certificate that somebody is to be given; `staff_no` is for telling."""
+    """A certificate to be issued; `staff_no` is for the report."""
 
     staff_no: str
     person_id: int
@@ -95,7 +95,7 @@ class WantedCertificate:
 def issue_many(
     session: Session, wanted: Sequence[WantedCertificate], now: datetime, *, by: str, via: str, apply: bool
 ) -> list[tuple[str, CertificateChange]]:
-    """Give many theirs: staff number and what is done, or what `apply` would do. Who ever had one of the source gets no second."""
+    """Issue many: staff number and what was done, or would be with `apply`. Whoever ever had one of the source gets no second."""
     steps = []
     for item in wanted:
         existing = certificate.latest(session, item.person_id, item.source)
@@ -129,7 +129,7 @@ def replace(
 
 
 def plan_change(session: Session, person_id: int, source: Source, facts: CertificateFacts | None) -> CertificateChange:
-    """What `settle` would do; writes nothing. `facts` is what the certificate of this source should state now, None when none is deserved."""
+    """What `apply_change` would do; writes nothing. `facts` is what the certificate of this source should state now, None when none is deserved."""
     held = certificate.latest(session, person_id, source)
     if held is None:
         return CertificateChange("none" if facts is None else "issue")

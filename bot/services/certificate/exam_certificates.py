@@ -1,6 +1,7 @@
-"""Certificates of exams: whoever has passed gets one as soon as the result may be told; one an exam, for the best try, a make-up included.
+"""Certificates of exams: one per person and exam, for the best attempt, make-up included, issued as soon as the result may be told.
 
-Hangs itself on the exam's hooks (services/exam). A correction that has written the new marks and hours calls `settle_exam` for each person.
+`bot/services/hooks.py` registers `award` and `revoke_cancelled` with the exam's hooks; a correction that has written new marks and hours calls
+`update_certificate` for each person.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def source_of(exam: Exam) -> Source:
 
 
 def facts_of_attempt(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, seconds: int) -> CertificateFacts:
-    """What the certificate for a passed try states, `seconds` of credit included."""
+    """What the certificate for a passed attempt states, `seconds` of credit included."""
     day = day_of(min(attempt.closed_at or attempt.deadline, attempt.deadline))
     line, total = exact_points_text(exam.pass_line), exact_points_text(exam.total)
     passed = "补考合格" if exam.makeup_of is not None else "考试合格"
@@ -45,7 +46,7 @@ def facts_of_attempt(session: Session, catalog: Catalog, exam: Exam, attempt: At
 
 
 def earned_facts(session: Session, catalog: Catalog, exam: Exam, person_id: int) -> CertificateFacts | None:
-    """What somebody's certificate of an exam should state by the marks that count now; None when no try is passed that may be told.
+    """What somebody's certificate of an exam should state by the marks that count now; None when no attempt was passed whose result may be told.
 
     That results are frozen for a correction takes no certificate away.
     """
@@ -69,7 +70,7 @@ def _makeup(session: Session, exam_id: int) -> Exam | None:
 
 
 def award(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
-    """The certificate for a try that was passed and may be told; another in its place when a later try was better. What there is stays else."""
+    """Issue the certificate for a passed attempt whose result may be told, or replace it when a later attempt was better."""
     if not attempt.passed or not exam.tells_score:
         return
     try:
@@ -89,7 +90,7 @@ def update_certificate(
 
 
 def list_wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCertificate]:
-    """Everybody who deserves a certificate of an exam, for handing them out by hand (`hand_out`)."""
+    """Everybody who deserves a certificate of an exam, for handing them out by hand (`certificates.issue_many`)."""
     certificates = []
     for person_id in dict.fromkeys(attempt.person_id for attempt in attempts.of_exam(session, exam.id) if attempt.passed):
         facts = earned_facts(session, catalog, exam, person_id)
@@ -99,5 +100,5 @@ def list_wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCe
 
 
 def revoke_cancelled(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
-    """The certificate for a try in an exam that was called off afterwards; it stays for a pass that counts all the same."""
+    """Revoke the certificate of an exam that was cancelled afterwards, unless another pass earns it."""
     update_certificate(session, catalog, exam, attempt.person_id, CANCELLED_REASON, now, by=SYSTEM, via=SYSTEM)

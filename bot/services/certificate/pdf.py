@@ -1,6 +1,6 @@
-"""The press: a certificate as PDF and as picture, from one template, with what it says handed over as data.
+"""Certificates as PDF and PNG, drawn by typst from one template, with the Chinese typefaces that this machine has.
 
-The Chinese typefaces this machine has for a certificate: the configured one, then the free ones of the system (libraries.md, pitfalls 15–17).
+A configured typeface comes first, then the freely licensed ones of the system.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CertificatePrinter:
     """Draws certificates, keeps what was drawn last, looks for typefaces once. Plain and slow (a tenth of a second): not for the loop's thread."""
 
     def __init__(self, font: str = "", *, system: bool = True) -> None:
-        """`font` and `system` as `fonts.typefaces` takes them."""
+        """`font` and `system` as `load_typefaces` takes them."""
         self._font = font
         self._system = system
         self._typefaces: Typefaces | None = None

@@ -1,4 +1,4 @@
-"""The made-up bureau: its tree of units, its people, who leads, who administers, who supervises."""
+"""The demo's made-up bureau: units, people, posts and roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three campaigns for the demo bureau, of which one fires within the first minute."""
+"""The demo's campaigns, of which one fires within the first minute."""
 
 from __future__ import annotations
 

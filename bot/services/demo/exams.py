@@ -1,4 +1,4 @@
-"""What the bureau has to show of exams and contests: one exam over and told, one that can be sat now, a contest in its window, one for a hall."""
+"""The demo's exams and contests: a finished exam with results, an open exam, a contest in its window and a live contest that waits for its host."""
 
 from __future__ import annotations
 

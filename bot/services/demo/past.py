@@ -1,8 +1,6 @@
-"""What the bureau studied last year and this year: answers in closed sets, lessons read, entries in the ledger, mistakes noted.
+"""The demo's past: daily sets, lessons, ledger entries and mistakes of last year and this year, gathered as rows and written in bulk.
 
-Made by the same rules that credit the living (rules D2 to D5 with their versions; D6, that of meetings, is added for the demo), and written in bulk.
-
-The rows of the demo's past, gathered first and written in bulk.
+Credit follows the hour rules of the catalog (bot/docs/rules.md D2 to D5, with their versions); a rule D6 for meetings is added for the demo.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ PASS_RATE, RIGHT_RATE = 0.9, 0.78
 MEETINGS = {"局党组": 19, "领导干部": 19, "公务员": 19, "事业人员": 11, "执法人员": 28}
 """Meetings (two 学时 each) that a year holds for a tier."""
 EXAMS = {"局党组": 2, "领导干部": 2, "公务员": 2, "事业人员": 2, "执法人员": 5}
-"""Exams of a year; one of this year's is the one in trials.py, which is there with its papers."""
+"""Exams of a year; one of this year's is the one that services/demo/exams.py creates with its papers."""
 SETS = 14
 """Daily sets of a year at a zeal of 1; the kinds of question that can be answered with a tap are used."""
 D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6 学时（演示用）", "half_day_cap": "3", "day_cap": "6"}

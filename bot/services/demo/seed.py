@@ -1,6 +1,6 @@
-"""The demo: a made-up bureau of 120 people in 9 units, with what they studied last year and this year.
+"""Filling an empty database with the demo: a bureau of 120 people in 9 units, with what they studied last year and this year.
 
-Nobody in it exists: the names are surnames from the old primer with 甲乙丙丁 behind them. The same day gives the same rows.
+Nobody in it exists: the names are surnames with 甲乙丙丁 behind them. The same day gives the same rows.
 """
 
 from __future__ import annotations

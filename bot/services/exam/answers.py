@@ -1,4 +1,4 @@
-"""Answers: each recorded at once, the first stands; in time is what arrived in time; handed in once (bot/docs/reliability.md D6–D10)."""
+"""Recording answers and handing in: the first answer stands, and what arrived in time counts (bot/docs/reliability.md D6–D10)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEGMENTED_KINDS = ("short",)
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """An answer that is recorded, in the letters seen, and how the attempt stands after it."""
+    """A recorded answer, in the letters shown, and the state of the attempt after it."""
 
     answer_id: int
     n: int
@@ -74,7 +74,7 @@ def record_answer(
 
 
 def _repeated_answer(session: Session, exam: Exam, attempt: Attempt, item: PaperItem, incoming: Incoming, now: datetime) -> RecordedAnswer:
-    """The same message once more gets what it got; anything else comes too late for this item."""
+    """A copy of the same message gets the same result; any other answer to the item is refused."""
     answer_id = attempts.answer_by_message(session, attempt.sitting_id, item.n, incoming.sender.channel, incoming.message_id)
     shown_choice = to_shown_letters(item.choice or "", item.shuffle)
     if answer_id is None:
@@ -95,7 +95,7 @@ def turn_to_item(session: Session, catalog: Catalog, person_id: int, sitting_id:
 
 
 def hand_in(session: Session, catalog: Catalog, person_id: int, sitting_id: int, incoming: Incoming, now: datetime) -> AttemptStatus:
-    """Hand in by one's own word. Once: a second word, or one that races the clock, finds it closed and is told so by `Refusal`."""
+    """Hand in on the person's own request. Once: a second word, or one that races the clock, finds it closed and is told so by `Refusal`."""
     exam, attempt = require_attempt(session, person_id, sitting_id)
     if attempt.state != "open":
         raise Refusal(ended_sentence(exam, attempt))

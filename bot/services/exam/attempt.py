@@ -1,4 +1,4 @@
-"""Beginning an exam: whoever may gets a paper of their own, at once and however many begin together; and goes on with it anywhere.
+"""Beginning an attempt at an exam, with a paper drawn for this person, and resuming it on any channel.
 
 See bot/docs/rules.md S12, S13.
 """
@@ -36,7 +36,7 @@ def sitting_name(session: Session, catalog: Catalog, sitting: current_task.OpenS
 
 @dataclass(frozen=True, slots=True)
 class BegunAttempt:
-    """An attempt that was begun, or (`resumed`) goes on; what had to be put down for it."""
+    """An attempt that was begun or (`resumed`) continued; `put_down` names the task that was paused for it, empty for none."""
 
     status: AttemptStatus
     resumed: bool

@@ -1,4 +1,4 @@
-"""Extra time and reopening: one invigilator asks with a reason, another approves, and from that moment on it counts (bot/docs/rules.md S14)."""
+"""Extra time and reopening: one administrator requests it with a reason, another approves, and it takes effect at once (bot/docs/rules.md S14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of an attempt: closed once, by its person, by the clock or by the invigilator; marked, credited, and told when the rule says so."""
+"""Closing attempts and exams: by the person, the clock or the invigilator; grading, credit, and announcing results when the rule allows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.storage.study import grades, readings, sittings
 log = structlog.get_logger(__name__)
 
 BATCH_SIZE = 200
-"""Attempts that one turn of the clock closes or tells, so that answers are written in between."""
+"""How many attempts one run closes or announces, so that answers are written in between."""
 
 Hook = Callable[[Session, Catalog, Exam, Attempt, datetime], None]
 ON_CLOSED: list[Hook] = []
@@ -35,7 +35,7 @@ ON_ANNOUNCED: list[Hook] = []
 
 @dataclass(frozen=True, slots=True)
 class CloseSummary:
-    """What one turn of the clock did: attempts closed, exams over, results told."""
+    """What one run of `close_due` did: attempts closed, exams closed, results announced."""
 
     attempts: int = 0
     exams: int = 0
@@ -62,7 +62,7 @@ def close_attempt(session: Session, catalog: Catalog, exam: Exam, attempt: Attem
 def update_result(session: Session, catalog: Catalog, exam: Exam, sitting_id: int, now: datetime) -> Attempt:
     """Work out the result of a closed attempt from the marks that count, and credit a pass where it may be told. Idempotent.
 
-    The attempt is held first, so that of two who settle it together the later sees the marks of both.
+    The attempt is locked first, so that of two who update it together the later sees the marks of both.
 
     A make-up counts no more than its cap; whether it was passed goes by what was earned. `passed` stays unknown while a short answer waits.
     """
@@ -79,7 +79,7 @@ def update_result(session: Session, catalog: Catalog, exam: Exam, sitting_id: in
 
 
 def credit_pass(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> hours_credit.EarnedCredit | None:
-    """The hours of a pass (rule D4), once an exam; not before the result may be told, for the hours would tell it."""
+    """The hours of a pass (bot/docs/rules.md D4), once an exam; not before the result may be told, for the hours would tell it."""
     if not attempt.passed or not exam.tells_score or attempt.closed_at is None:
         return None
     day = day_of(min(attempt.closed_at, attempt.deadline))
@@ -87,7 +87,7 @@ def credit_pass(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt
 
 
 def close_due(session: Session, catalog: Catalog, now: datetime) -> CloseSummary:
-    """What the clock does: close attempts whose time is over, then exams that nobody sits any more, then tell what may be told.
+    """Close attempts whose time is over, then exams without open attempts, then announce the results that may be told.
 
     Safe on any number of replicas: each step changes its row once. On PostgreSQL people whose own message is being served are left to the next
     turn, so that the message is written first.
@@ -108,7 +108,7 @@ def close_due(session: Session, catalog: Catalog, now: datetime) -> CloseSummary
 
 
 def _close_exam(session: Session, exam_id: int, now: datetime) -> bool:
-    """An exam is over; nobody is reminded of it any more."""
+    """Close an exam and stop its reminders; False when another call was first."""
     exam = exams.get(session, exam_id)
     if exam is None or not exams.close(session, exam_id, now):
         return False
@@ -123,7 +123,7 @@ def _is_grace_over(attempt: Attempt, grace_seconds: int, now: datetime) -> bool:
 
 
 def _announce_results(session: Session, catalog: Catalog, now: datetime) -> int:
-    """Everything that follows from results and keys that may be told from now on: hours, the notebook of mistakes, what others hung on it."""
+    """Do what follows once results and keys may be told: hours, the notebook of mistakes, `ON_ANNOUNCED`. How many attempts."""
     announced = 0
     exams_by_id: dict[int, Exam] = {}
     waiting = attempts.unannounced(session, BATCH_SIZE)

@@ -1,4 +1,4 @@
-"""Exams as administrators make them: drafted, looked at, published with an invitation, ended, released, made up for; all audited."""
+"""What administrators do with exams: draft, preview, publish, close, cancel, release, make-up; everything is audited."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAKEUP_RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不
 
 @dataclass(frozen=True, slots=True)
 class ExamPreview:
-    """A look at an exam before anything happens: how many people, some by name, what the banks lack."""
+    """What an exam would mean today: how many people, some by name, and what the question banks lack."""
 
     count: int
     names: tuple[str, ...]
@@ -69,7 +69,7 @@ def list_exams(session: Session, author: Author) -> list[Exam]:
 
 
 def validate(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
-    """What is wanted, with full unit names and no further than the author reaches. Raises `Refusal` for what cannot be."""
+    """`wanted` with full unit names and an audience within the author's units. Raises `Refusal` for what is not possible."""
     name = campaign_content.clean_content(wanted.name).replace("\n", " ")
     if not 1 <= len(name) <= 80:
         raise Refusal("考试名称应为 1 到 80 个字。")
@@ -88,7 +88,7 @@ def validate(session: Session, catalog: Catalog, author: Author, wanted: WantedE
 
 
 def preview(session: Session, catalog: Catalog, exam: WantedExam | Exam, now: datetime) -> ExamPreview:
-    """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
+    """Whom the exam would concern today, and what the banks lack for its blueprint; writes nothing."""
     invited = audience.evaluate(session, exam.audience, day_of(now), now)
     shown = audience.named(session, invited.people[:20])
     return ExamPreview(
@@ -153,7 +153,7 @@ def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, open
 
 
 def announcement(exam: Exam) -> str:
-    """What everybody is told of an exam beforehand."""
+    """The text of the announcement and the invitation."""
     late = f"开考 {exam.late_minutes} 分钟后不得入场；" if exam.late_minutes is not None else ""
     return (
         f"{date_time_text(exam.opens_at)} 至 {date_time_text(exam.closes_at)}，{exam.blueprint.size} 题，满分 {exact_points_text(exam.total)} 分，"
@@ -200,7 +200,7 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
 
 
 def _revert_passes(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
-    """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
+    """Take back hours and certificates that were given for passes, unless they were earned in another way as well."""
     passed_otherwise = corrected_papers.passed_exam(session, cancelled.root)
     for attempt in attempts.of_exam(session, cancelled.id):
         if attempt.passed:
@@ -276,7 +276,7 @@ def create_makeup(
 
 
 def progress(session: Session, author: Author, exam_id: int, now: datetime) -> ExamProgress:
-    """Who was invited, who began, who is at it, who passed, who has not come."""
+    """How many were invited, began, are taking it, handed in and passed, and who has not begun."""
     exam = require_exam(session, author, exam_id)
     day = day_of(min(now, exam.closes_at))
     counting = counting_attempts(attempts.of_exam(session, exam_id))

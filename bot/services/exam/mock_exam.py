@@ -1,4 +1,4 @@
-"""模拟考试: a paper like that of the next exam, with the result at the end. It earns nothing as an exam; its items count as practice."""
+"""Mock exams (模拟考试): a paper by the blueprint of the next exam, with the result at the end. Its answers count as practice only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The next exam that concerns somebody: the day that their reviews aim at, and the paper that a mock exam is like.
-
-What of all exams concerns one person: open now, to come, sat before; each with what can be done about it.
-"""
+"""The exams that concern one person: which to take, which were taken, and the next one, which reviews and mock exams aim at."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How an attempt stands and what its paper shows: what the chat and the page may tell a person. No key and no explanation is in any of it.
+"""What a person may see of their paper: the state and the items during the attempt, and the review with right answers afterwards.
 
-A paper after the exam: every item as its person saw it, with the key and the mark that counts, once the rule lets keys be told.
+Nothing shown during the attempt holds a key or an explanation; `review_paper` gives them once the rule of the exam allows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ReviewedItem:
 
 
 def why_not_reviewable(session: Session, attempt: Attempt, now: datetime) -> str:
-    """Why another exam lets somebody see no keys of this old paper yet, in a sentence; empty when none stands in the way."""
+    """Why another exam still hides the keys of this paper, in a sentence; empty when none does."""
     if name := key_visibility.at_exam(session, attempt.person_id, now):
         return f"您正在考《{name}》，交卷以后再看答案和解析。"
     hidden = key_visibility.hidden(session, attempt.person_id)
@@ -84,7 +84,7 @@ class ShownItem:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStatus:
-    """How an attempt stands. `left` in whole seconds, 0 when it is over; `place` the item in hand; `unanswered` the places that are still open."""
+    """The state of an attempt. `left` in whole seconds, 0 when it is over; `place` the item in hand; `unanswered` the places that are still open."""
 
     exam: Exam
     attempt: Attempt
@@ -119,7 +119,7 @@ def require_attempt(session: Session, person_id: int, sitting_id: int, *, hold: 
 
 
 def ended_sentence(exam: Exam, attempt: Attempt) -> str:
-    """That and how an attempt ended, in a sentence."""
+    """How an attempt ended, in a sentence."""
     if attempt.closed_by == "self":
         return f"考试《{exam.name}》您已交卷。发送「考试 {exam.id}」看结果。"
     return f"考试《{exam.name}》已于 {clock_text(attempt.deadline)} 到时结束，已答的都已保存并交卷。发送「考试 {exam.id}」看结果。"
@@ -135,7 +135,7 @@ def attempt_status(session: Session, catalog: Catalog, sitting_id: int, now: dat
 
 
 def status_of(session: Session, exam: Exam, attempt: Attempt, now: datetime) -> AttemptStatus:
-    """`status` for whoever has read the rows already."""
+    """`attempt_status` for callers that have read the rows already."""
     sitting = sittings.sitting(session, attempt.sitting_id)
     assert sitting is not None
     open_places = tuple(attempts.unanswered(session, attempt.sitting_id))

@@ -1,4 +1,4 @@
-"""What papers are drawn from: made ready once for an exam, before everybody begins at the same moment (bot/docs/performance.md)."""
+"""The pool that papers are drawn from, and the plan of each exam, prepared before everybody begins at once (bot/docs/performance.md)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def blueprint_shortages(session: Session, catalog: Catalog, blueprint: Blueprint
 
 
 def prepared_plan(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = USES_STALE) -> PreparedPlan:
-    """The plan of an exam, made at the first call and kept with the shelf; its count of uses no older than `fresh`.
+    """The plan of an exam, made at the first call and kept with the catalog; its count of uses is no older than `fresh`.
 
     Raises ValueError where questions have gone meanwhile.
     """
@@ -98,7 +98,7 @@ def _count_uses(session: Session, exam: Exam) -> Counter[str]:
 
 
 def prepare_ahead(session: Session, catalog: Catalog, now: datetime) -> int:
-    """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
+    """Prepare the plans of exams that are open or open soon; reads rows only. How many are ready."""
     ready = 0
     upcoming = exams.list_published(session, now + PREPARE_AHEAD)
     for exam_id in {*catalog.papers, *catalog.undrawn} - {exam.id for exam in upcoming}:

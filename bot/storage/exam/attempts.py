@@ -1,4 +1,4 @@
-"""Who sits an exam until when, with which paper and result; what drawing has to know; whose keys may not be told yet."""
+"""Rows of attempts and their papers, and the queries that drawing a paper and hiding its right answers need."""
 
 from __future__ import annotations
 
@@ -137,17 +137,17 @@ def get(session: Session, sitting_id: int, *, hold: bool = False) -> Attempt | N
 
 
 def of_person_at_exam(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
-    """A person's tries at an exam, in their order."""
+    """A person's attempts at an exam, in their order."""
     return [_attempt(row) for row in _ATTEMPTS.all(session, exam_id=exam_id, person_id=person_id)]
 
 
 def open_attempts(session: Session, person_id: int) -> list[Attempt]:
-    """What a person sits, newest first."""
+    """A person's open attempts, newest first."""
     return [_attempt(row) for row in _RUNNING.all(session, person_id=person_id)]
 
 
 def latest(session: Session, person_id: int) -> Attempt | None:
-    """What a person began last."""
+    """The attempt that a person began last; None when there is none."""
     row = _LAST.one(session, person_id=person_id)
     return None if row is None else _attempt(row)
 
@@ -163,17 +163,17 @@ def set_result(session: Session, sitting_id: int, score: int, passed: bool | Non
 
 
 def of_exam(session: Session, exam_id: int) -> list[Attempt]:
-    """Everybody's tries, in the order in which they began."""
+    """Everybody's attempts at an exam, in the order in which they began."""
     return [_attempt(row) for row in _OF_EXAM.all(session, exam_id=exam_id)]
 
 
 def unannounced(session: Session, n: int) -> list[Attempt]:
-    """Closed attempts whose results and keys may be told by the rule of their exam, and of which nothing has followed yet."""
+    """At most `n` closed attempts whose results and keys may be told by the rule of their exam and were not announced yet."""
     return [_attempt(row) for row in _UNTOLD.all(session, n=n)]
 
 
 def mark_announced(session: Session, sitting_id: int, at: datetime) -> bool:
-    """True for the one call from which on it counts as told."""
+    """True for the one call that marked the results as told."""
     return _TOLD.run(session, id=sitting_id, at=stamp(at)) == 1
 
 
@@ -183,7 +183,7 @@ def overdue(session: Session, until: datetime, n: int) -> list[tuple[Attempt, in
 
 
 def lock_people(session: Session, people: Collection[int]) -> set[int]:
-    """Whom of some people this transaction may act for: on PostgreSQL those whose own messages are not being served right now."""
+    """Lock people's rows and return the ids that were free: on PostgreSQL, those whose own message is being served are skipped."""
     if session.get_bind().dialect.name == "sqlite":
         return set(people)
     return {row[0] for row in _LOCK.all(session, ids=sorted(people))}
@@ -200,7 +200,7 @@ def item(session: Session, sitting_id: int, n: int) -> PaperItem | None:
 
 
 def unanswered(session: Session, sitting_id: int) -> list[int]:
-    """The places that nothing is recorded for."""
+    """The places without a recorded answer."""
     return [row[0] for row in _UNANSWERED.all(session, id=sitting_id)]
 
 
@@ -238,7 +238,7 @@ def hidden_questions(session: Session, person_id: int) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class OpenExamAttempt:
-    """An attempt at an exam that can still be sat by somebody."""
+    """An attempt at an exam that others can still take."""
 
     name: str
     closes_at: datetime
@@ -248,11 +248,11 @@ class OpenExamAttempt:
 
 
 def people_in_exams(session: Session, since: datetime) -> frozenset[int]:
-    """Whose time at an exam was not over at a moment."""
+    """The ids of people whose open attempt had time left at a moment."""
     return frozenset(row[0] for row in _AT_IT.all(session, since=stamp(since)))
 
 
 def attempts_at_open_exams(session: Session, person_id: int) -> list[OpenExamAttempt]:
-    """A person's attempts at exams that are not over; nearly always none."""
+    """A person's attempts at published exams; nearly always none."""
     rows = _WATCHED.all(session, person_id=person_id)
     return [OpenExamAttempt(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]

@@ -1,6 +1,6 @@
-"""Exams as rows: every state is reached once, whoever is first.
+"""Rows of exams and the export of their attempts.
 
-Results of an exam for those who look after it: try by try for scripts, person by person for reports.
+Each change of state is one conditional UPDATE that returns True to the one call that made it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _exam(row: Any) -> Exam:
 
 
 def add(session: Session, exam: Exam, by: str, at: datetime) -> int:
-    """A draft over the values of `exam`, whose id and state do not count; the new id."""
+    """Insert a draft with the values of `exam` (id and state are ignored); returns the new id."""
     row = _ADD.one(
         session, name=exam.name, blueprint=_to_json(blueprint.blueprint_json(exam.blueprint)),
         audience=_to_json(audience.audience_json(exam.audience)), gate=_to_json(gate_json(exam.gate)), opens_at=stamp(exam.opens_at),
@@ -82,7 +82,7 @@ def get(session: Session, exam_id: int) -> Exam | None:
 
 
 def lock(session: Session, exam_id: int) -> Exam | None:
-    """An exam that nobody else changes until this transaction ends."""
+    """An exam whose row stays locked until this transaction ends; None when there is none."""
     if session.get_bind().dialect.name != "sqlite":
         _HOLD.one(session, id=exam_id)
     return get(session, exam_id)
@@ -94,7 +94,7 @@ def list_all(session: Session) -> list[Exam]:
 
 
 def list_published(session: Session, until: datetime) -> list[Exam]:
-    """What is published and opens by a moment, the one that closes first in front."""
+    """Published exams that open by a moment, the one that closes first in front."""
     return [_exam(row) for row in _PUBLISHED.all(session, until=stamp(until))]
 
 
@@ -103,12 +103,12 @@ def is_published(session: Session, exam_id: int) -> bool:
 
 
 def sat_by(session: Session, person_id: int) -> list[Exam]:
-    """What somebody has sat, newest first."""
+    """The exams that somebody has an attempt at, newest first."""
     return [_exam(row) for row in _OF_PERSON.all(session, person_id=person_id)]
 
 
 def makeup_id(session: Session, exam_id: int) -> int | None:
-    """The make-up of an exam, that was not cancelled."""
+    """The id of an exam's make-up that was not cancelled; None when there is none."""
     row = _MAKEUP.one(session, id=exam_id)
     return None if row is None else int(row[0])
 
@@ -136,7 +136,7 @@ def set_frozen(session: Session, exam_id: int, at: datetime | None) -> None:
 
 
 def list_ended(session: Session, until: datetime) -> list[int]:
-    """Published exams whose window is over and which nobody sits any more."""
+    """Ids of published exams whose window is over and that have no open attempt."""
     return [row[0] for row in _ENDED.all(session, until=stamp(until))]
 
 
@@ -154,7 +154,7 @@ _EXPORT_COLUMNS = (
 
 
 def export_attempts(session: Session, exam_id: int) -> list[dict[str, Any]]:
-    """Every try in the order in which they began; score in points, difficulty from 0 to 1."""
+    """Every attempt in the order in which they began; score in points, difficulty from 0 to 1."""
     attempts = []
     for row in _EXPORT.all(session, exam_id=exam_id):
         attempt = dict(zip(_EXPORT_COLUMNS, row, strict=True))

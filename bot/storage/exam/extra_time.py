@@ -1,4 +1,4 @@
-"""Extra time and reopening: asked for by one person, effective when another has approved (bot/docs/rules.md S14)."""
+"""Rows of requests for extra time or reopening, and what an approval changes (bot/docs/rules.md S14)."""
 
 from __future__ import annotations
 
