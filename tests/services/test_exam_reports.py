@@ -21,7 +21,7 @@ from bot.services.reports.formats import phone
 from bot.storage.exam import attempts as exam_attempts
 from bot.storage.reports.registry import REPORTS
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.exams import ADMIN, SECOND, ExamHarness
 from tests.support.rows import put
 
 AFTER = NOW + timedelta(hours=3)
@@ -31,7 +31,7 @@ class Room:
     """A house in which exams of fixed questions are sat; choices are given in the letters of the file."""
 
     def __init__(self, house: Dispatcher) -> None:
-        self.hall = Hall(house)
+        self.hall = ExamHarness(house)
         catalog = house.catalog()
         self.questions = [
             one for one in catalog.library.questions.values() if one.kind == "single" and one.id in catalog.drawn and len(one.options) == 4

@@ -19,7 +19,7 @@ from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.corrections import WantedCorrection
 from bot.storage.exam import attempts
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.exams import ADMIN, SECOND, ExamHarness
 
 AFTER = NOW + timedelta(hours=3)
 WHY = "解析与条文不符"
@@ -29,7 +29,7 @@ class Board:
     """An exam of five fixed questions worth 2 points each, pass line 60 %: 甲 has three right, 乙 two, 丙 four; all got the first one wrong."""
 
     def __init__(self, house: Dispatcher, **more: Any) -> None:
-        self.hall = Hall(house)
+        self.hall = ExamHarness(house)
         questions = house.catalog().library.questions.values()
         self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.catalog().drawn][:5]
         self.first = self.questions[0]

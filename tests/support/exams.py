@@ -1,4 +1,4 @@
-"""An exam for tests: published over the shipped banks, sat at the service level without a word of chat."""
+"""An exam for tests: published over the shipped question banks and taken through the services, without the chat."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def message(at: datetime, user: str = "1001", text: str = "", message_id: str = 
 
 
 @dataclass
-class Hall:
-    """An examination hall over a house: every call is a transaction of its own, as of a message."""
+class ExamHarness:
+    """Exams of a running app: every call is a transaction of its own, like a message."""
 
     house: Dispatcher
 
@@ -76,7 +76,7 @@ class Hall:
             self.answer(person_id, sitting_id, n, key if n <= right else wrong, at)
 
     def keys(self, sitting_id: int) -> list[tuple[str, str]]:
-        """(right, wrong) of each item in the letters that its person sees."""
+        """(right, wrong) answer of each item, in the letters shown to the person."""
 
         def work(session: Session) -> list[tuple[str, str]]:
             from bot.domain.exam.paper import shuffle_question
@@ -95,7 +95,7 @@ class Hall:
         return status
 
     def tick(self, at: datetime) -> CloseSummary:
-        """What the clock does at a moment."""
+        """Run what the clock does at a moment."""
         summary: CloseSummary = self.run(lambda session: finish.close_due(session, self.catalog, at))
         return summary
 
