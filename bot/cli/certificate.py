@@ -1,4 +1,4 @@
-"""`certificate …`: issue, take back, replace, list and draw."""
+"""`certificate …` on the command line: issue, revoke, replace, list and render certificates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, read_settings, reading, show, writing
-from bot.domain.certificate import HEADINGS, STATES, full_number, page_of, shown_code
+from bot.domain.certificate import HEADINGS, STATE_LABELS, code_text, full_number, page_path
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.certificate import certificates, exam_certificates
-from bot.services.certificate.certificates import CertificateStep, WantedCertificate
+from bot.services.certificate.certificates import CertificateChange, WantedCertificate
 from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
 from bot.services.library import catalog
 from bot.storage import certificate
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.exam import exams
 from bot.storage.files.loader import data_root, load_library
 from bot.storage.files.strict_yaml import os_error_text
@@ -33,8 +33,8 @@ Title = Annotated[str | None, typer.Option("--title", help="考试、竞赛或�
 Result = Annotated[str | None, typer.Option("--result", help="结果，照写在证书上，例如“成绩 92 分，考试合格”“荣获一等奖”")]
 Hours = Annotated[str | None, typer.Option("--hours", help="学时数")]
 Issuer = Annotated[str | None, typer.Option("--issuer", help="发证单位，不写即单位树的最上一级")]
-On = Annotated[str | None, typer.Option("--day", help="考试、竞赛或学习的日期，例如 2026-07-01")]
-ACTS = {"issue": "签发", "none": "早已签发"}
+Day = Annotated[str | None, typer.Option("--day", help="考试、竞赛或学习的日期，例如 2026-07-01")]
+ACT_LABELS = {"issue": "签发", "none": "早已签发"}
 
 
 @group.command("issue")
@@ -43,7 +43,7 @@ def issue(
     exam: Annotated[int | None, typer.Option("--exam", help="给这场考试所有合格的人，内容按成绩填写")] = None,
     title: Title = None,
     kind: Annotated[str, typer.Option("--kind", help="contest 竞赛、study 学习、exam 考试")] = "contest",
-    day: On = None,
+    day: Day = None,
     result: Result = None,
     hours: Hours = None,
     issuer: Issuer = None,
@@ -51,52 +51,60 @@ def issue(
     as_json: Json = False,
 ) -> None:
     """给一个或多个人发证：先列出会发哪些；加 --apply 才签发。同一人、同一名称和日期只发一份，重复执行不变。"""
-    at = now()
-    held_on = _day(day) or day_of(at)
+    moment = now()
+    held_on = _parse_day(day) or day_of(moment)
     if exam is None and not (staff_nos and title):
         raise typer.BadParameter("请写明工号和 --title，或用 --exam 指明一场考试。")
     if exam is not None and (staff_nos or title or day or result or hours or issuer):
         raise typer.BadParameter("--exam 按成绩填写证书，不能再写工号、名称、日期、结果、学时和发证单位。")
 
-    def work(session: Session) -> list[tuple[str, CertificateStep]]:
+    def work(session: Session) -> list[tuple[str, CertificateChange]]:
         wanted = (
-            _of_exam(session, exam)
+            _wanted_of_exam(session, exam)
             if exam is not None
-            else [_named(session, one, kind, title or "", held_on, result or "", hours or "", issuer or "") for one in dict.fromkeys(staff_nos or ())]
+            else [
+                _wanted_by_name(session, staff_no, kind, title or "", held_on, result or "", hours or "", issuer or "")
+                for staff_no in dict.fromkeys(staff_nos or ())
+            ]
         )
-        return certificates.hand_out(session, wanted, at, by=operator(), via="cli", apply=apply)
+        return certificates.issue_many(session, wanted, moment, by=operator(), via="cli", apply=apply)
 
     steps = writing(work) if apply else reading(work)
-    lines = [f"{name}：{ACTS[step.act]}{f' {step.after.number}' if step.after is not None else ''}" for name, step in steps]
-    fresh = sum(step.act == "issue" for _, step in steps)
-    lines.append(f"共 {len(steps)} 人，{'签发' if apply else '将签发'} {fresh} 份。" + ("" if apply or not fresh else "以上是预演，什么都没有写。"))
-    made = [{"staff_no": name, "act": step.act, "number": None if step.after is None else step.after.number} for name, step in steps]
-    show({"applied": apply and fresh > 0, "certificates": made}, as_json, lines)
+    lines = [f"{name}：{ACT_LABELS[step.act]}{f' {step.after.number}' if step.after is not None else ''}" for name, step in steps]
+    issued_count = sum(step.act == "issue" for _, step in steps)
+    lines.append(
+        f"共 {len(steps)} 人，{'签发' if apply else '将签发'} {issued_count} 份。"
+        + ("" if apply or not issued_count else "以上是预演，什么都没有写。")
+    )
+    issued = [{"staff_no": name, "act": step.act, "number": None if step.after is None else step.after.number} for name, step in steps]
+    show({"applied": apply and issued_count > 0, "certificates": issued}, as_json, lines)
 
 
-def _of_exam(session: Session, exam_id: int) -> list[WantedCertificate]:
-    found = exams.get(session, exam_id)
-    if found is None:
+def _wanted_of_exam(session: Session, exam_id: int) -> list[WantedCertificate]:
+    exam = exams.get(session, exam_id)
+    if exam is None:
         raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
-    if not found.tells_score:
-        raise Refusal(f"考试 {exam_id}《{found.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
+    if not exam.tells_score:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
     library, _ = load_library(data_root())
-    return exam_certificates.wanted(session, catalog.read_catalog(session, library), found)
+    return exam_certificates.list_wanted(session, catalog.read_catalog(session, library), exam)
 
 
-def _named(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
-    found = certificate.holder(session, staff_no)
-    if found is None:
+def _wanted_by_name(session: Session, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
+    person = certificate.person_by_staff_no(session, staff_no)
+    if person is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
-    facts = certificates.facts_of(session, found[0], kind, title, day, result=result, hours=hours, name=found[1], issuer=issuer)
-    return WantedCertificate(staff_no, found[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
+    facts = certificates.build_facts(session, person[0], kind, title, day, result=result, hours=hours, name=person[1], issuer=issuer)
+    return WantedCertificate(staff_no, person[0], ("named", f"{kind}:{day.isoformat()}:{facts.title}"), facts)
 
 
 @group.command("revoke")
 def revoke(number: Number, reason: Reason, as_json: Json = False) -> None:
     """撤销一份证书：公开页随即显示「已撤销」，不能恢复，只能换发。"""
-    made = writing(lambda session: certificates.revoke(session, certificates.find(session, number), reason, now(), by=operator(), via="cli"))
-    show(_row(made), as_json, f"已撤销：{made.number}（{made.staff_no} {made.body.facts.name}）。")
+    revoked = writing(
+        lambda session: certificates.revoke(session, certificates.require_certificate(session, number), reason, now(), by=operator(), via="cli")
+    )
+    show(_certificate_json(revoked), as_json, f"已撤销：{revoked.number}（{revoked.staff_no} {revoked.body.facts.name}）。")
 
 
 @group.command("replace")
@@ -106,22 +114,22 @@ def replace(
     name: Annotated[str | None, typer.Option("--name", help="姓名")] = None,
     unit: Annotated[str | None, typer.Option("--unit", help="单位")] = None,
     title: Title = None,
-    day: On = None,
+    day: Day = None,
     result: Result = None,
     hours: Hours = None,
     issuer: Issuer = None,
     as_json: Json = False,
 ) -> None:
     """换发：旧编号显示「已换发」，新证书只改写明的几项，其余照旧。"""
-    given: dict[str, Any] = {"name": name, "unit": unit, "title": title, "day": _day(day), "result": result, "hours": hours, "issuer": issuer}
-    changed = {key: value for key, value in given.items() if value is not None}
+    fields: dict[str, Any] = {"name": name, "unit": unit, "title": title, "day": _parse_day(day), "result": result, "hours": hours, "issuer": issuer}
+    changed = {key: value for key, value in fields.items() if value is not None}
 
-    def work(session: Session) -> HeldCertificate:
-        held = certificates.find(session, number)
+    def work(session: Session) -> IssuedCertificate:
+        held = certificates.require_certificate(session, number)
         return certificates.replace(session, held, other(held.body.facts, **changed), reason, now(), by=operator(), via="cli")
 
-    made = writing(work)
-    show(_row(made), as_json, [f"已换发，新编号 {made.number}，校验码 {shown_code(made.code)}。", made.body.sentence])
+    issued = writing(work)
+    show(_certificate_json(issued), as_json, [f"已换发，新编号 {issued.number}，校验码 {code_text(issued.code)}。", issued.body.sentence])
 
 
 @group.command("list")
@@ -132,18 +140,18 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """列出证书，新的在前，至多 1000 份。"""
-    if state and state not in STATES:
-        raise typer.BadParameter(f"--state 应为 {'、'.join(STATES)}。")
+    if state and state not in STATE_LABELS:
+        raise typer.BadParameter(f"--state 应为 {'、'.join(STATE_LABELS)}。")
     if kind and kind not in HEADINGS:
         raise typer.BadParameter(f"--kind 应为 {'、'.join(HEADINGS)}。")
-    found = reading(lambda session: certificate.listed(session, staff_no, state, kind))
+    certificates = reading(lambda session: certificate.list_certificates(session, staff_no, state, kind))
     lines = [
-        f"{one.number}　{STATES[one.state]}　{one.staff_no} {one.body.facts.name}　{one.body.facts.title}　{one.body.issued_on}"
-        + (f"　→ {one.replaced_by}" if one.replaced_by else "")
-        + (f"　（{one.reason}）" if one.reason else "")
-        for one in found
+        f"{held.number}　{STATE_LABELS[held.state]}　{held.staff_no} {held.body.facts.name}　{held.body.facts.title}　{held.body.issued_on}"
+        + (f"　→ {held.replaced_by}" if held.replaced_by else "")
+        + (f"　（{held.reason}）" if held.reason else "")
+        for held in certificates
     ]
-    show([_row(one) for one in found], as_json, lines or ["没有证书。"])
+    show([_certificate_json(held) for held in certificates], as_json, lines or ["没有证书。"])
 
 
 @group.command("render")
@@ -153,44 +161,44 @@ def render(number: Number, out: Annotated[Path, typer.Argument(help="写到哪�
     if form not in FORMS:
         raise typer.BadParameter("文件名应以 .pdf 或 .png 结尾。")
     settings = read_settings()
-    held = reading(lambda session: certificates.find(session, number), settings)
-    drawn = CertificatePrinter(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
+    held = reading(lambda session: certificates.require_certificate(session, number), settings)
+    content = CertificatePrinter(settings.web.font).draw(held, _form(form), settings.public_url.rstrip("/"))
     try:
-        out.write_bytes(drawn)
+        out.write_bytes(content)
     except OSError as wrong:
         raise Refusal(f"写不了 {out}（{os_error_text(wrong)}），请检查路径和权限。") from wrong
-    show({"number": held.number, "file": str(out), "bytes": len(drawn)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
+    show({"number": held.number, "file": str(out), "bytes": len(content)}, as_json, f"已生成 {out}（{held.body.facts.name}，{held.number}）。")
 
 
 def _form(word: str) -> Form:
     return "pdf" if word == "pdf" else "png"
 
 
-def _day(said: str | None) -> date | None:
+def _parse_day(text: str | None) -> date | None:
     try:
-        return None if said is None else date.fromisoformat(said)
+        return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter("日期应写作 2026-07-01。") from None
 
 
-def _row(one: HeldCertificate) -> dict[str, Any]:
-    facts = one.body.facts
+def _certificate_json(held: IssuedCertificate) -> dict[str, Any]:
+    facts = held.body.facts
     return {
-        "number": one.number,
-        "code": one.code,
-        "path": page_of(full_number(one.number, one.code)),
-        "staff_no": one.staff_no,
+        "number": held.number,
+        "code": held.code,
+        "path": page_path(full_number(held.number, held.code)),
+        "staff_no": held.staff_no,
         "name": facts.name,
-        "kind": one.kind,
+        "kind": held.kind,
         "title": facts.title,
         "day": facts.day.isoformat(),
         "result": facts.result,
         "hours": facts.hours,
         "issuer": facts.issuer,
-        "issued_on": one.body.issued_on.isoformat(),
-        "issued_by": one.issued_by,
-        "state": one.state,
-        "reason": one.reason,
-        "changed_at": one.changed_at,
-        "replaced_by": one.replaced_by or None,
+        "issued_on": held.body.issued_on.isoformat(),
+        "issued_by": held.issued_by,
+        "state": held.state,
+        "reason": held.reason,
+        "changed_at": held.changed_at,
+        "replaced_by": held.replaced_by or None,
     }

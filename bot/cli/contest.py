@@ -11,7 +11,7 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
-from bot.cli.dry_run import REHEARSED, rehearsed
+from bot.cli.dry_run import DRY_RUN_NOTE, run_or_rehearse
 from bot.commands.contest import messages
 from bot.domain.campaign.campaign import Author
 from bot.domain.contest import contest
@@ -111,8 +111,8 @@ def new(
         one = manage.own(session, _author(), made)
         return one, len(people_audience.evaluate(session, one.plan.audience, day_of(at), at).people)
 
-    one, count = rehearsed(work, apply=apply)
-    end = f"已起草，编号 {one.id}。开放：python -m bot contest open {one.id} --apply" if apply else REHEARSED
+    one, count = run_or_rehearse(work, apply=apply)
+    end = f"已起草，编号 {one.id}。开放：python -m bot contest open {one.id} --apply" if apply else DRY_RUN_NOTE
     shown = {**_plain(one), "id": one.id if apply else None, "applied": apply, "people": count}
     show(shown, as_json, [*messages.plan(one), f"对象：{audience.describe_audience(one.plan.audience)}，今天 {count} 人", end])
 
@@ -133,8 +133,8 @@ def edit(
         manage.change(session, catalog, _author(), contest_id, plan, now())
         return manage.own(session, _author(), contest_id)
 
-    one = rehearsed(work, apply=apply)
-    show({**_plain(one), "applied": apply}, as_json, [*messages.plan(one), "已改。" if apply else REHEARSED])
+    one = run_or_rehearse(work, apply=apply)
+    show({**_plain(one), "applied": apply}, as_json, [*messages.plan(one), "已改。" if apply else DRY_RUN_NOTE])
 
 
 @group.command("open")
@@ -152,8 +152,13 @@ def open_(
             notifications.invite(session, catalog, _author(), one, now())
         return one, len(leaderboard.board_of(session, one).teams)
 
-    one, made = rehearsed(work, apply=apply)
-    lines = [messages.line(one), f"组成 {made} 队。" if made else "", "邀请已排好。" if invite else "不发邀请。", "已开放。" if apply else REHEARSED]
+    one, made = run_or_rehearse(work, apply=apply)
+    lines = [
+        messages.line(one),
+        f"组成 {made} 队。" if made else "",
+        "邀请已排好。" if invite else "不发邀请。",
+        "已开放。" if apply else DRY_RUN_NOTE,
+    ]
     show({"id": one.id, "applied": apply, "teams": made, "invited": invite}, as_json, [each for each in lines if each])
 
 
@@ -168,19 +173,19 @@ def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
         return made or leaderboard.board_of(session, manage.own(session, _author(), contest_id))
 
     if apply:
-        rehearsed(lambda session, catalog: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
+        run_or_rehearse(lambda session, catalog: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
         sleep(leaderboard.GRACE.total_seconds())
-        made = rehearsed(freeze, apply=True)
+        made = run_or_rehearse(freeze, apply=True)
     else:
-        made = rehearsed(lambda session, catalog: leaderboard.close_by(session, catalog, _author(), contest_id, now()), apply=False)
-    show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*messages.whole(made), "已结束。" if apply else REHEARSED])
+        made = run_or_rehearse(lambda session, catalog: leaderboard.close_by(session, catalog, _author(), contest_id, now()), apply=False)
+    show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*messages.whole(made), "已结束。" if apply else DRY_RUN_NOTE])
 
 
 @group.command("cancel")
 def cancel(contest_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], apply: Apply = False, as_json: Json = False) -> None:
     """取消：成绩不计，已记的学时冲销，作答记录保留。"""
-    back = rehearsed(lambda session, catalog: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
-    end = "已取消。" if apply else REHEARSED
+    back = run_or_rehearse(lambda session, catalog: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
+    end = "已取消。" if apply else DRY_RUN_NOTE
     show({"id": contest_id, "applied": apply, "reversed": back}, as_json, [f"冲销 {back} 人的学时。", end])
 
 
@@ -220,7 +225,7 @@ def teams(
     """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
     try:
         read = team_file.read_teams(file)
-        whole = rehearsed(
+        whole = run_or_rehearse(
             lambda session, catalog: manage.set_teams(session, _author(), contest_id, team_file.known(session, read), now()), apply=apply
         )
     except team_file.BadTeams as bad:
@@ -228,7 +233,7 @@ def teams(
             raise
         show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
         raise typer.Exit(1) from None
-    lines = [*read.notes, f"名单 {len(read.members)} 队、{read.size} 人；连同已有的共 {whole} 人在队。", "已写入。" if apply else REHEARSED]
+    lines = [*read.notes, f"名单 {len(read.members)} 队、{read.size} 人；连同已有的共 {whole} 人在队。", "已写入。" if apply else DRY_RUN_NOTE]
     show({"applied": apply, "teams": len(read.members), "people": read.size, "members": whole}, as_json, lines)
 
 
@@ -242,9 +247,9 @@ def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
         return before, after
 
-    before, after = rehearsed(work, apply=apply)
+    before, after = run_or_rehearse(work, apply=apply)
     was = {one.player.id: one.place for one in before.places}
     moved = [(one.player.name, was.get(one.player.id), one.place) for one in after.places if was.get(one.player.id) != one.place]
     lines = [f"{name}：第 {old or '—'} 名 → 第 {new} 名" for name, old, new in moved] or ["重算结果与现在一致。"]
     changed = [{"name": name, "before": old, "after": new} for name, old, new in moved]
-    show({"id": contest_id, "applied": apply, "moved": changed}, as_json, [*lines, "已重算。" if apply else REHEARSED])
+    show({"id": contest_id, "applied": apply, "moved": changed}, as_json, [*lines, "已重算。" if apply else DRY_RUN_NOTE])

@@ -1,4 +1,4 @@
-"""Dry runs: the work goes all the way in one transaction, and leaves nothing behind unless it is applied."""
+"""Dry runs of commands: the work runs in one transaction that is rolled back unless --apply is given."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from bot.services.library.catalog import Catalog
 from bot.storage.files.loader import data_root, load_library
 
 T = TypeVar("T")
-REHEARSED = "以上是预演，什么都没有写；加 --apply 生效。"
+DRY_RUN_NOTE = "以上是预演，什么都没有写；加 --apply 生效。"
 
 
-class _Rehearsed(Exception):
-    """Carries the work out of a transaction that is to leave nothing behind."""
+class _RolledBack(Exception):
+    """Raised to roll the transaction of a dry run back."""
 
 
 def with_catalog(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T]:
-    """The work with the content of the files at hand. Raises `Refusal` when any of it is wrong."""
+    """The work with the catalog of the content files as its second argument. Raises `Refusal` when any of it is wrong."""
     library, faults = load_library(data_root())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
     return lambda session: work(session, catalog.read_catalog(session, library))
 
 
-def rehearsed(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
-    """The outcome of the work, kept only when it is applied."""
-    made: list[T] = []
+def run_or_rehearse(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
+    """The outcome of the work; its writes are committed only with `apply`."""
+    outcome: list[T] = []
 
     def run(session: Session, catalog: Catalog) -> T:
-        made.append(work(session, catalog))
+        outcome.append(work(session, catalog))
         if not apply:
-            raise _Rehearsed
-        return made[0]
+            raise _RolledBack
+        return outcome[0]
 
     try:
         return writing(with_catalog(run))
-    except _Rehearsed:
-        return made[0]
+    except _RolledBack:
+        return outcome[0]

@@ -1,4 +1,4 @@
-"""`exam`: written down in a file, published, watched, lengthened, ended, released, made up for; for scripts and whoever sits at the shell."""
+"""`exam …` on the command line: draft from a file, publish, progress, extra time, close, cancel, release, make-up and export."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writing
-from bot.cli.dry_run import REHEARSED, rehearsed, with_catalog
+from bot.cli.dry_run import DRY_RUN_NOTE, run_or_rehearse, with_catalog
 from bot.commands.exam import messages
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam import blueprint
-from bot.domain.exam.exam import Exam, clock, gate_json, parse_moment
+from bot.domain.exam.exam import Exam, clock_text, gate_json, parse_moment
 from bot.domain.people import audience
 from bot.services.exam import extra_time, manage
 from bot.services.exam.manage import ExamPreview, ExamProgress
@@ -35,64 +35,68 @@ def _author() -> Author:
     return Author(operator(), "cli")
 
 
-def _named(exam: Exam) -> str:
+def _title(exam: Exam) -> str:
     return f"考试 {exam.id}《{exam.name}》"
 
 
-def _plain(one: Exam) -> dict[str, Any]:
+def _exam_json(exam: Exam) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "name": one.name,
-        "state": one.state,
-        "opens_at": stamp(one.opens_at),
-        "closes_at": stamp(one.closes_at),
-        "minutes": one.minutes,
-        "late_minutes": one.late_minutes,
-        "attempts": one.attempts,
-        "items": one.blueprint.size,
-        "total": one.total / 1000,
-        "pass_line": one.pass_line / 1000,
-        "results": one.results,
-        "grace_seconds": one.grace_seconds,
-        "makeup_of": one.makeup_of,
-        "cap": None if one.cap is None else one.cap / 1000,
-        "audience": audience.describe_audience(one.audience),
-        "gate": gate_json(one.gate),
-        "blueprint": blueprint.describe_blueprint(one.blueprint),
-        "clause": one.clause,
-        "created_by": one.created_by,
+        "id": exam.id,
+        "name": exam.name,
+        "state": exam.state,
+        "opens_at": stamp(exam.opens_at),
+        "closes_at": stamp(exam.closes_at),
+        "minutes": exam.minutes,
+        "late_minutes": exam.late_minutes,
+        "attempts": exam.attempts,
+        "items": exam.blueprint.size,
+        "total": exam.total / 1000,
+        "pass_line": exam.pass_line / 1000,
+        "results": exam.results,
+        "grace_seconds": exam.grace_seconds,
+        "makeup_of": exam.makeup_of,
+        "cap": None if exam.cap is None else exam.cap / 1000,
+        "audience": audience.describe_audience(exam.audience),
+        "gate": gate_json(exam.gate),
+        "blueprint": blueprint.describe_blueprint(exam.blueprint),
+        "clause": exam.clause,
+        "created_by": exam.created_by,
     }
 
 
-def _counted(found: ExamProgress) -> dict[str, Any]:
+def _progress_json(counts: ExamProgress) -> dict[str, Any]:
     return {
-        "invited": found.invited,
-        "begun": found.begun,
-        "sitting": found.sitting,
-        "handed_in": found.handed_in,
-        "passed": found.passed,
-        "absent": [{"staff_no": staff_no, "name": name} for staff_no, name in found.absent],
+        "invited": counts.invited,
+        "begun": counts.begun,
+        "sitting": counts.sitting,
+        "handed_in": counts.handed_in,
+        "passed": counts.passed,
+        "absent": [{"staff_no": staff_no, "name": name} for staff_no, name in counts.absent],
     }
 
 
-def _drafted(session: Session, catalog: Catalog, exam_id: int) -> tuple[Exam, ExamPreview]:
-    exam = manage.own(session, _author(), exam_id)
-    return exam, manage.seen(session, catalog, exam, now())
+def _exam_and_preview(session: Session, catalog: Catalog, exam_id: int) -> tuple[Exam, ExamPreview]:
+    exam = manage.require_exam(session, _author(), exam_id)
+    return exam, manage.preview(session, catalog, exam, now())
 
 
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部考试，新的在前。"""
-    found = reading(lambda session: manage.listed(session, _author()))
-    show([_plain(one) for one in found], as_json, [messages.managed(one) for one in found] or ["还没有考试。"])
+    exam_list = reading(lambda session: manage.list_exams(session, _author()))
+    show([_exam_json(exam) for exam in exam_list], as_json, [messages.managed_exam_line(exam) for exam in exam_list] or ["还没有考试。"])
 
 
 @group.command("show")
 def show_(exam_id: Id, as_json: Json = False) -> None:
     """一场考试的蓝图、时间、规则，今天应考的人，题库够不够出卷。"""
-    exam, seen = reading(with_catalog(lambda session, catalog: _drafted(session, catalog, exam_id)))
-    lines = [*messages.plan(exam), messages.seen(seen.count, seen.names), *([f"现在出不了卷：{'；'.join(seen.lacking)}。"] if seen.lacking else [])]
-    show({**_plain(exam), "people": seen.count, "lacking": list(seen.lacking)}, as_json, lines)
+    exam, preview = reading(with_catalog(lambda session, catalog: _exam_and_preview(session, catalog, exam_id)))
+    lines = [
+        *messages.exam_lines(exam),
+        messages.invited_line(preview.count, preview.names),
+        *([f"现在出不了卷：{'；'.join(preview.lacking)}。"] if preview.lacking else []),
+    ]
+    show({**_exam_json(exam), "people": preview.count, "lacking": list(preview.lacking)}, as_json, lines)
 
 
 @group.command("new")
@@ -103,12 +107,12 @@ def new(
 ) -> None:
     """按文件起草一场考试；不加 --apply 只检查和预览。起草后用 exam publish 发布。"""
     wanted = read_exam(file)
-    exam, seen = rehearsed(
-        lambda session, catalog: _drafted(session, catalog, manage.create(session, catalog, _author(), wanted, now())), apply=apply
+    exam, preview = run_or_rehearse(
+        lambda session, catalog: _exam_and_preview(session, catalog, manage.create(session, catalog, _author(), wanted, now())), apply=apply
     )
-    end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else REHEARSED
-    shown = {**_plain(exam), "id": exam.id if apply else None, "applied": apply, "people": seen.count}
-    show(shown, as_json, [*messages.plan(exam), messages.seen(seen.count, seen.names), end])
+    end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else DRY_RUN_NOTE
+    shown = {**_exam_json(exam), "id": exam.id if apply else None, "applied": apply, "people": preview.count}
+    show(shown, as_json, [*messages.exam_lines(exam), messages.invited_line(preview.count, preview.names), end])
 
 
 @group.command("publish")
@@ -117,19 +121,19 @@ def publish(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
 
     def work(session: Session, catalog: Catalog) -> tuple[Exam, ExamPreview]:
         manage.publish(session, catalog, _author(), exam_id, now())
-        return _drafted(session, catalog, exam_id)
+        return _exam_and_preview(session, catalog, exam_id)
 
-    exam, seen = rehearsed(work, apply=apply)
+    exam, preview = run_or_rehearse(work, apply=apply)
     shown = exam if apply else replace(exam, state="draft")
-    lines = [*messages.plan(shown), messages.seen(seen.count, seen.names), "已发布。" if apply else REHEARSED]
-    show({**_plain(exam), "applied": apply, "people": seen.count}, as_json, lines)
+    lines = [*messages.exam_lines(shown), messages.invited_line(preview.count, preview.names), "已发布。" if apply else DRY_RUN_NOTE]
+    show({**_exam_json(exam), "applied": apply, "people": preview.count}, as_json, lines)
 
 
 @group.command("progress")
 def progress(exam_id: Id, as_json: Json = False) -> None:
     """应考、参考、在考、已交、合格，以及还没有考的人。"""
-    exam, found = reading(lambda session: (manage.own(session, _author(), exam_id), manage.progress(session, _author(), exam_id, now())))
-    show({**_plain(exam), **_counted(found)}, as_json, messages.progress(exam, found))
+    exam, counts = reading(lambda session: (manage.require_exam(session, _author(), exam_id), manage.progress(session, _author(), exam_id, now())))
+    show({**_exam_json(exam), **_progress_json(counts)}, as_json, messages.progress_lines(exam, counts))
 
 
 @group.command("extend")
@@ -143,17 +147,17 @@ def extend(
 ) -> None:
     """申请加时或重开；另一位管理员批准后才生效（exam approve，或聊天里「考试 批准 编号」）。"""
     kind = "reopen" if reopen else "time"
-    asked = writing(lambda session: extra_time.ask(session, _author(), exam_id, staff_no, kind, minutes, reason, now()))
-    line = messages.asked(asked, staff_no)
-    show({"id": asked.id, "kind": kind, "minutes": minutes, "asked_by": asked.asked_by, "approved_by": None}, as_json, line)
+    request = writing(lambda session: extra_time.request_extra_time(session, _author(), exam_id, staff_no, kind, minutes, reason, now()))
+    line = messages.request_line(request, staff_no)
+    show({"id": request.id, "kind": kind, "minutes": minutes, "asked_by": request.asked_by, "approved_by": None}, as_json, line)
 
 
 @group.command("approve")
 def approve(extension_id: Annotated[int, typer.Argument(help="申请编号")], as_json: Json = False) -> None:
     """批准另一个人的申请，马上生效并通知本人。"""
-    asked, attempt = writing(lambda session: extra_time.approve(session, _author(), extension_id, now()))
-    shown = {"id": asked.id, "asked_by": asked.asked_by, "approved_by": asked.approved_by, "deadline": stamp(attempt.deadline)}
-    show(shown, as_json, f"已批准，新的截止时间 {clock(attempt.deadline)}。")
+    request, attempt = writing(lambda session: extra_time.approve(session, _author(), extension_id, now()))
+    shown = {"id": request.id, "asked_by": request.asked_by, "approved_by": request.approved_by, "deadline": stamp(attempt.deadline)}
+    show(shown, as_json, f"已批准，新的截止时间 {clock_text(attempt.deadline)}。")
 
 
 @group.command("close")
@@ -162,12 +166,12 @@ def close(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = Fal
 
     def work(session: Session, catalog: Catalog) -> tuple[Exam, int]:
         handed_in = manage.close(session, catalog, _author(), exam_id, reason, now())
-        return manage.own(session, _author(), exam_id), handed_in
+        return manage.require_exam(session, _author(), exam_id), handed_in
 
-    exam, handed_in = rehearsed(work, apply=apply)
-    end = "已结束。" if apply else REHEARSED
+    exam, handed_in = run_or_rehearse(work, apply=apply)
+    end = "已结束。" if apply else DRY_RUN_NOTE
     shown = {"id": exam_id, "name": exam.name, "applied": apply, "handed_in": handed_in}
-    show(shown, as_json, [f"结束{_named(exam)}：代交 {handed_in} 份。", end])
+    show(shown, as_json, [f"结束{_title(exam)}：代交 {handed_in} 份。", end])
 
 
 @group.command("cancel")
@@ -176,19 +180,19 @@ def cancel(exam_id: Id, reason: Reason, apply: Apply = False, as_json: Json = Fa
 
     def work(session: Session, catalog: Catalog) -> tuple[Exam, int]:
         ended = manage.cancel(session, catalog, _author(), exam_id, reason, now())
-        return manage.own(session, _author(), exam_id), ended
+        return manage.require_exam(session, _author(), exam_id), ended
 
-    exam, ended = rehearsed(work, apply=apply)
-    end = "已取消。" if apply else REHEARSED
+    exam, ended = run_or_rehearse(work, apply=apply)
+    end = "已取消。" if apply else DRY_RUN_NOTE
     shown = {"id": exam_id, "name": exam.name, "applied": apply, "ended": ended}
-    show(shown, as_json, [f"取消{_named(exam)}：{ended} 人正在考。", end])
+    show(shown, as_json, [f"取消{_title(exam)}：{ended} 人正在考。", end])
 
 
 @group.command("release")
 def release(exam_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     """公布成绩，通知参考的人。不加 --apply 只预演。"""
-    exam = rehearsed(lambda session, _: manage.release(session, _author(), exam_id, now()), apply=apply)
-    show({**_plain(exam), "applied": apply}, as_json, [f"公布{_named(exam)}的成绩。", "成绩已公布。" if apply else REHEARSED])
+    exam = run_or_rehearse(lambda session, _: manage.release(session, _author(), exam_id, now()), apply=apply)
+    show({**_exam_json(exam), "applied": apply}, as_json, [f"公布{_title(exam)}的成绩。", "成绩已公布。" if apply else DRY_RUN_NOTE])
 
 
 @group.command("makeup")
@@ -205,13 +209,13 @@ def makeup(
 
     def work(session: Session, catalog: Catalog) -> tuple[Exam, ExamPreview]:
         limit = None if cap is None else round(cap * 1000)
-        made = manage.makeup(session, catalog, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
-        return _drafted(session, catalog, made)
+        makeup_id = manage.create_makeup(session, catalog, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
+        return _exam_and_preview(session, catalog, makeup_id)
 
-    exam, seen = rehearsed(work, apply=apply)
-    end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else REHEARSED
-    shown = {**_plain(exam), "id": exam.id if apply else None, "applied": apply, "people": seen.count}
-    show(shown, as_json, [*messages.plan(exam), messages.seen(seen.count, seen.names), end])
+    exam, preview = run_or_rehearse(work, apply=apply)
+    end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply" if apply else DRY_RUN_NOTE
+    shown = {**_exam_json(exam), "id": exam.id if apply else None, "applied": apply, "people": preview.count}
+    show(shown, as_json, [*messages.exam_lines(exam), messages.invited_line(preview.count, preview.names), end])
 
 
 @group.command("export")
@@ -219,9 +223,9 @@ def export(exam_id: Id) -> None:
     """每次应考一行 JSON：工号、姓名、单位、第几次、开始、交卷、方式、得分、是否合格、卷面难度。"""
 
     def work(session: Session) -> list[dict[str, Any]]:
-        manage.own(session, _author(), exam_id)
+        manage.require_exam(session, _author(), exam_id)
         audit.record(session, now(), operator(), "cli", "导出考试成绩", f"exam:{exam_id}")
-        return exams.exported(session, exam_id)
+        return exams.export_attempts(session, exam_id)
 
     for row in writing(work):
         show(row, True, "")

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.cli import contest, exam
 from bot.cli.common import Apply, Json, now, operator, reading, refuse, show, writing
-from bot.cli.dry_run import REHEARSED, with_catalog
+from bot.cli.dry_run import DRY_RUN_NOTE, with_catalog
 from bot.domain.campaign.campaign import Author
 from bot.domain.grading.correction import HOW, parse_amendment
 from bot.domain.message import Refusal
@@ -72,7 +72,7 @@ def _correct(scope: str, ref: int, question: str, amended: str, reason: str, sec
 
     impact = writing(with_catalog(work))
     done = apply and impact.is_new
-    end = "已更正，有变化的人会收到通知。" if done else "" if apply else REHEARSED
+    end = "已更正，有变化的人会收到通知。" if done else "" if apply else DRY_RUN_NOTE
     show({"applied": done, **impact.as_json()}, as_json, [*impact.as_text(shown=10_000), *([end] if end else [])])
 
 
@@ -105,7 +105,7 @@ def results(
 
     plan = writing(with_catalog(work)) if apply else reading(with_catalog(work))
     done = apply and bool(plan.fresh)
-    end = "已写入。" if done else "没有新的成绩，什么都没有改动。" if apply or not plan.fresh else REHEARSED
+    end = "已写入。" if done else "没有新的成绩，什么都没有改动。" if apply or not plan.fresh else DRY_RUN_NOTE
     show({"applied": done, **plan.as_json()}, as_json, [*plan.as_text(), end])
     if plan.conflicts:
         raise typer.Exit(1)

@@ -78,8 +78,8 @@ def demo_house(settings: Settings) -> build.App:
 def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
     """The bureau's people and past, campaigns of which one falls due within the first minute, an exam and contests to try."""
     seed.seed(session, catalog, now)
-    campaigns.demo_campaigns(session, catalog, now)
-    exams.to_take_part(session, catalog, now)
+    campaigns.create_campaigns(session, catalog, now)
+    exams.create_open_events(session, catalog, now)
 
 
 @cli.command()
@@ -164,7 +164,7 @@ def check(as_json: Json = False) -> None:
     found: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        wrongs = [*blank(settings), *filter(None, [pdf.wrong(settings.web.font)])]
+        wrongs = [*blank(settings), *filter(None, [pdf.font_problem(settings.web.font)])]
     except BadSettings as wrong:
         wrongs = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in wrongs]

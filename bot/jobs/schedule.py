@@ -88,16 +88,16 @@ async def run_reminders(database: Database, catalog: Catalog, now: datetime) -> 
     return 0
 
 
-async def run_exams(database: Database, catalog: Catalog, now: datetime) -> finish.ClosedAttempt:
+async def run_exams(database: Database, catalog: Catalog, now: datetime) -> finish.CloseSummary:
     """End what is over, tell what may be told, and have papers ready before everybody begins. Goes on while all pushes are paused.
 
     A full turn is followed by another at once, so that five thousand papers do not end two hundred every two seconds.
     """
-    total = finish.ClosedAttempt()
+    total = finish.CloseSummary()
     try:
         await database.read(lambda session: question_pool.prepare_ahead(session, catalog, now))
         while closed := await database.write(lambda session: finish.close_due(session, catalog, now), of="exams"):
-            total = finish.ClosedAttempt(total.attempts + closed.attempts, total.exams + closed.exams, total.told + closed.told)
+            total = finish.CloseSummary(total.attempts + closed.attempts, total.exams + closed.exams, total.told + closed.told)
     except Busy as busy:
         log.warning("exams not looked at", reason=str(busy))
     except Exception:

@@ -16,16 +16,16 @@ def install() -> None:
     """Fill the lists; a second time changes nothing. Called by every process before its first message, tick or command."""
     # Corrections before certificates: what follows from a result follows from the right one.
     finish.ON_CLOSED[:] = [correction_subjects.mark_late_paper, exam_certificates.award]
-    finish.ON_TOLD[:] = [exam_certificates.award]
-    finish.ON_CANCELLED[:] = [exam_certificates.take_back]
+    finish.ON_ANNOUNCED[:] = [exam_certificates.award]
+    finish.ON_CANCELLED[:] = [exam_certificates.revoke_cancelled]
     correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})
-    mistakes.EXAM_DAYS[:] = [own_exams.day_of_next]
+    mistakes.EXAM_DAYS[:] = [own_exams.next_exam_goal]
     quiz.ANSWER_GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
     current_task.WAITING_SOURCES[:] = [duel.waits]
     current_task.SITTING_NAMERS.update(
         {
             "lesson": current_task.name_closing_questions,
-            "exam": attempt.name_of_sitting,
+            "exam": attempt.sitting_name,
             "live": live_play.name_of_sitting,
             play.KIND: play.name_of_sitting,
         }

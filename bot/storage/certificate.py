@@ -1,4 +1,4 @@
-"""Certificates as rows: put in once, found by number, by person and by what they were issued for."""
+"""Rows of certificates, found by number, by person and by what they were issued for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.certificate import CertificateBody, body_of
+from bot.domain.certificate import CertificateBody, body_from_json
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
@@ -42,7 +42,7 @@ _HOLDER = Statement("SELECT id, name FROM person WHERE staff_no = :staff_no")
 
 
 @dataclass(frozen=True, slots=True)
-class HeldCertificate:
+class IssuedCertificate:
     """A certificate as its row stands; `replaced_by` is the number of the one issued in its place, empty without one."""
 
     id: int
@@ -68,21 +68,21 @@ class HeldCertificate:
         return self.state == "valid"
 
 
-def _held(row: Any) -> HeldCertificate:
+def _certificate(row: Any) -> IssuedCertificate:
     ident, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces = row[:11]
     state, cause, reason, changed_at, changed_by, replaced_by, staff_no = row[11:]
-    changed = None if changed_at is None else moment(changed_at)
-    made, source = moment(issued_at), (source_kind, source_id)
-    return HeldCertificate(
-        ident, number, code, person_id, staff_no, kind, source, body_of(body), made, issued_by, replaces,
-        state, cause or "", reason, changed, changed_by, replaced_by or "",
+    changed_on = None if changed_at is None else moment(changed_at)
+    issued, source = moment(issued_at), (source_kind, source_id)
+    return IssuedCertificate(
+        ident, number, code, person_id, staff_no, kind, source, body_from_json(body), issued, issued_by, replaces,
+        state, cause or "", reason, changed_on, changed_by, replaced_by or "",
     )  # fmt: skip
 
 
 def next_id(session: Session) -> int:
-    """The id of the next certificate, before it is there: its number is made of it. PostgreSQL gives each to one caller; SQLite has one writer."""
-    made = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
-    return int(made.one(session)[0])
+    """The id of the next certificate, before its row is written, for its number. PostgreSQL gives each to one caller; SQLite has one writer."""
+    statement = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
+    return int(statement.one(session)[0])
 
 
 def add(
@@ -117,48 +117,48 @@ def add(
     )
 
 
-def end(session: Session, held: HeldCertificate, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
+def set_state(session: Session, certificate: IssuedCertificate, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
     """True for the one caller who changed it from the state it was read in."""
-    return _END.run(session, id=held.id, was=held.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
+    return _END.run(session, id=certificate.id, was=certificate.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
 
 
-def by_number(session: Session, number: str) -> HeldCertificate | None:
+def by_number(session: Session, number: str) -> IssuedCertificate | None:
     row = _BY_NUMBER.one(session, number=number)
-    return None if row is None else _held(row)
+    return None if row is None else _certificate(row)
 
 
-def latest(session: Session, person_id: int, source: tuple[str, str]) -> HeldCertificate | None:
-    """The newest certificate of a source, whether it holds or not."""
+def latest(session: Session, person_id: int, source: tuple[str, str]) -> IssuedCertificate | None:
+    """The newest certificate of a source, valid or not; None when there is none."""
     row = _LATEST.one(session, person_id=person_id, source_kind=source[0], source_id=source[1])
-    return None if row is None else _held(row)
+    return None if row is None else _certificate(row)
 
 
-def of_person(session: Session, person_id: int, most: int = 50) -> list[HeldCertificate]:
+def of_person(session: Session, person_id: int, most: int = 50) -> list[IssuedCertificate]:
     """Newest first."""
-    return [_held(row) for row in _OF_PERSON.all(session, person_id=person_id, most=most)]
+    return [_certificate(row) for row in _OF_PERSON.all(session, person_id=person_id, most=most)]
 
 
-def of_source(session: Session, source: tuple[str, str]) -> list[HeldCertificate]:
+def of_source(session: Session, source: tuple[str, str]) -> list[IssuedCertificate]:
     """Everybody's certificates of a source, oldest first."""
-    return [_held(row) for row in _OF_SOURCE.all(session, source_kind=source[0], source_id=source[1])]
+    return [_certificate(row) for row in _OF_SOURCE.all(session, source_kind=source[0], source_id=source[1])]
 
 
-def listed(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[HeldCertificate]:
+def list_certificates(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[IssuedCertificate]:
     """Newest first; an empty word asks for all."""
-    return [_held(row) for row in _ALL.all(session, staff_no=staff_no, state=state, kind=kind, most=most)]
+    return [_certificate(row) for row in _ALL.all(session, staff_no=staff_no, state=state, kind=kind, most=most)]
 
 
-def head(session: Session) -> str:
-    """The name of the unit above all others; empty while there is none."""
+def root_unit_name(session: Session) -> str:
+    """The name of the unit at the root of the tree; empty while there is none."""
     row = _HEAD.one(session)
     return "" if row is None else str(row[0])
 
 
-def staff_no(session: Session, person_id: int) -> str:
+def staff_no_of(session: Session, person_id: int) -> str:
     return str(_STAFF_NO.one(session, id=person_id)[0])
 
 
-def holder(session: Session, staff_no: str) -> tuple[int, str] | None:
+def person_by_staff_no(session: Session, staff_no: str) -> tuple[int, str] | None:
     """The id and name behind a staff number, in office or not."""
     row = _HOLDER.one(session, staff_no=staff_no)
     return None if row is None else (int(row[0]), str(row[1]))

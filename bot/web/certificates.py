@@ -1,4 +1,4 @@
-"""The public check of certificates: a number says whether it holds, number and code show all of it, with picture and PDF (bot/docs/rules.md S23)."""
+"""The public verification pages of certificates: the number alone shows whether it holds, number and code show all (bot/docs/rules.md S23)."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from bot.domain.certificate import CertificateQuery, full_number, page_of, read_number
+from bot.domain.certificate import CertificateQuery, full_number, page_path, parse_number
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date, clock_of, day_of
 from bot.services.certificate import certificates
 from bot.services.certificate.certificates import PublicCertificate
 from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
 
 log = structlog.get_logger(__name__)
 
-LONGEST_TYPED = 100
+MAX_TYPED_LENGTH = 100
 BURST = 20
-EVERY = timedelta(seconds=3)
-"""So many looks at once, and one more every three seconds, for each address; who shows a right code is not counted."""
-ADDRESSES = 4096
+REFILL_EVERY = timedelta(seconds=3)
+"""Look-ups at once, and one more every three seconds, for each address; those with a right code are not counted."""
+MAX_ADDRESSES = 4096
 
 
-class LookUpRate:
+class LookUpRateLimit:
     """How often an address may still guess. In memory: the code is what keeps a name, this only keeps the noise down."""
 
     def __init__(self) -> None:
         self._spent: OrderedDict[str, datetime] = OrderedDict()
 
     def is_open(self, address: str, now: datetime) -> bool:
-        return self._spent.get(address, now) <= now + EVERY * (BURST - 1)
+        return self._spent.get(address, now) <= now + REFILL_EVERY * (BURST - 1)
 
     def count(self, address: str, now: datetime) -> None:
         """One more guess: the moment at which all of them will be forgotten moves on."""
-        self._spent[address] = max(self._spent.get(address, now), now) + EVERY
+        self._spent[address] = max(self._spent.get(address, now), now) + REFILL_EVERY
         self._spent.move_to_end(address)
-        while len(self._spent) > ADDRESSES:
+        while len(self._spent) > MAX_ADDRESSES:
             self._spent.popitem(last=False)
 
 
@@ -53,15 +53,15 @@ class CertificatePages:
     """The pages under `/certificates`."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], pages: Templates, press: CertificatePrinter, home: Callable[[], str]
+        self, database: Database, clock: Callable[[], datetime], pages: Templates, printer: CertificatePrinter, home: Callable[[], str]
     ) -> None:
-        """`home` says where the pages stand for the world."""
-        self._desk = database
+        """`home` returns the public base address of the pages."""
+        self._database = database
         self._clock = clock
         self._pages = pages
-        self._press = press
+        self._printer = printer
         self._home = home
-        self._pace = LookUpRate()
+        self._rate_limit = LookUpRateLimit()
         # One at a time: drawing takes a core for a tenth of a second, and people who answer come first.
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="press")
 
@@ -78,52 +78,54 @@ class CertificatePages:
 
     async def _form(self, request: web.Request) -> web.Response:
         """The empty form; with a number typed into it, the way to its page."""
-        typed, code = (request.query.get(name, "").strip()[:LONGEST_TYPED] for name in ("number", "code"))
+        typed, code = (request.query.get(name, "").strip()[:MAX_TYPED_LENGTH] for name in ("number", "code"))
         if not typed:
             return self._show(typed)
-        asked = read_number(f"{typed}-{code}" if code else typed)
-        if asked is None:
+        query = parse_number(f"{typed}-{code}" if code else typed)
+        if query is None:
             return self._show(typed, 404)
-        return web.Response(status=303, headers={"Location": page_of(full_number(asked.number, asked.code) if asked.code else asked.number)})
+        return web.Response(status=303, headers={"Location": page_path(full_number(query.number, query.code) if query.code else query.number)})
 
     async def _page(self, request: web.Request) -> web.Response:
-        typed = request.match_info["number"][:LONGEST_TYPED]
-        asked, found, slow = await self._look(request, typed)
+        typed = request.match_info["number"][:MAX_TYPED_LENGTH]
+        query, certificate, slow = await self._look(request, typed)
         if slow:
             return self._show(typed, 429, problem="slow")
-        if found is None:
-            return self._show(typed, 404, problem="code" if asked is not None and asked.code else "number")
-        unseen = "" if found.held is None or found.state != "valid" else await self._unseen(found.held)
-        return self._show(found.number, found=found, unseen=unseen)
+        if certificate is None:
+            return self._show(typed, 404, problem="code" if query is not None and query.code else "number")
+        unseen = "" if certificate.held is None or certificate.state != "valid" else await self._unseen(certificate.held)
+        return self._show(certificate.number, found=certificate, unseen=unseen)
 
     async def _file(self, form: Form, request: web.Request) -> web.Response:
         """The picture or the PDF; only for whoever has the code, and while the certificate holds."""
-        _, found, slow = await self._look(request, request.match_info["number"])
+        _, certificate, slow = await self._look(request, request.match_info["number"])
         if slow:
             return self._show("", 429, problem="slow")
-        if found is None or found.held is None or found.state != "valid":
+        if certificate is None or certificate.held is None or certificate.state != "valid":
             raise web.HTTPNotFound
         try:
-            drawn = await self._draw(found.held, form)
+            content = await self._draw(certificate.held, form)
         except Refusal as refusal:
             return web.Response(status=503, text=str(refusal))
-        return web.Response(body=drawn, content_type=FORMS[form], headers={"Content-Disposition": f'inline; filename="{found.number}.{form}"'})
+        return web.Response(
+            body=content, content_type=FORMS[form], headers={"Content-Disposition": f'inline; filename="{certificate.number}.{form}"'}
+        )
 
     async def _look(self, request: web.Request, typed: str) -> tuple[CertificateQuery | None, PublicCertificate | None, bool]:
         """What was asked, what may be shown of it, and whether the asker has to wait."""
-        asked = read_number(typed[:LONGEST_TYPED])
-        if asked is None:
+        query = parse_number(typed[:MAX_TYPED_LENGTH])
+        if query is None:
             return None, None, False
         address, now = address_of(request), self._clock()
-        if not self._pace.is_open(address, now):
+        if not self._rate_limit.is_open(address, now):
             log.info("certificates asked for too fast")
-            return asked, None, True
-        found = await self._desk.read(lambda session: certificates.look_up(session, typed[:LONGEST_TYPED]))
-        if found is None or found.held is None:
-            self._pace.count(address, now)
-        return asked, found, False
+            return query, None, True
+        certificate = await self._database.read(lambda session: certificates.look_up(session, typed[:MAX_TYPED_LENGTH]))
+        if certificate is None or certificate.held is None:
+            self._rate_limit.count(address, now)
+        return query, certificate, False
 
-    async def _unseen(self, held: HeldCertificate) -> str:
+    async def _unseen(self, held: IssuedCertificate) -> str:
         """Why there is no picture; empty when there is one. It is drawn here and kept, so that the page promises nothing that does not come."""
         try:
             await self._draw(held, "png")
@@ -132,15 +134,15 @@ class CertificatePages:
             return "图片和 PDF 暂时不能生成，不影响证书效力；如有需要，请联系发证单位。"
         return ""
 
-    async def _draw(self, held: HeldCertificate, form: Form) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._drawing, self._press.draw, held, form, self._home())
+    async def _draw(self, held: IssuedCertificate, form: Form) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._drawing, self._printer.draw, held, form, self._home())
 
     def _show(self, typed: str, status: int = 200, *, problem: str = "", found: PublicCertificate | None = None, unseen: str = "") -> web.Response:
         if status == 404 and not problem:
             problem = "number"
         now = self._clock()
         asked_at = f"{chinese_date(day_of(now))} {clock_of(now)}"
-        full = "" if found is None or found.held is None else page_of(full_number(found.held.number, found.held.code))
+        full = "" if found is None or found.held is None else page_path(full_number(found.held.number, found.held.code))
         body = None if found is None or found.held is None else found.held.body
         response = self._pages.show(
             "certificates/check.html",
@@ -161,11 +163,11 @@ class CertificatePages:
 
 def address_of(request: web.Request) -> str:
     """Whose guesses are counted together: an address, of IPv6 the network of one line. Behind a proxy on this machine, whom the proxy names last."""
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
     try:
         peer = ipaddress.ip_address(request.remote or "")
-        if peer.is_loopback and told:
-            peer = ipaddress.ip_address(told)
+        if peer.is_loopback and forwarded:
+            peer = ipaddress.ip_address(forwarded)
     except ValueError:
         return request.remote or ""
     return str(ipaddress.ip_network(f"{peer}/64", strict=False)) if peer.version == 6 else str(peer)

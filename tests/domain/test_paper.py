@@ -9,8 +9,19 @@ from typing import Any
 
 import pytest
 
-from bot.domain.exam.blueprint import MOST_ITEMS, Blueprint, blueprint_from_json, blueprint_json, describe_blueprint, parse_blueprint, read_blueprint
-from bot.domain.exam.paper import CandidateItem, PaperPlan, as_file, as_shown, assemble, difficulty, may_shuffle, missing, prepare, shown_as
+from bot.domain.exam.blueprint import MAX_ITEMS, Blueprint, blueprint_from_json, blueprint_json, describe_blueprint, parse_blueprint, read_blueprint
+from bot.domain.exam.paper import (
+    CandidateItem,
+    PaperPlan,
+    build_plan,
+    draw_paper,
+    expected_difficulty,
+    find_shortages,
+    may_shuffle,
+    shuffle_question,
+    to_file_letters,
+    to_shown_letters,
+)
 from bot.domain.library.library import Library
 from bot.domain.library.question import Judge, Multiple, Question, Single
 from bot.domain.message import Refusal
@@ -26,7 +37,7 @@ def pool_of(library: Library, rng: random.Random | None = None) -> list[Candidat
         answered = rng.randrange(0, 80) if rng else 0
         right = rng.randrange(0, answered + 1) if rng else 0
         letters = one.letters if may_shuffle(one) else ""
-        found.append(CandidateItem(one.id, n, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
+        found.append(CandidateItem(one.id, n, one.kind, one.law, one.level, one.case, expected_difficulty(one.level, answered, right), letters))
     return found
 
 
@@ -35,14 +46,14 @@ def scopes_of(library: Library) -> dict[str, frozenset[str]]:
 
 
 def plan_of(library: Library, line: str, rng: random.Random | None = None) -> PaperPlan:
-    return prepare(parse_blueprint(line), pool_of(library, rng), scopes_of(library))
+    return build_plan(parse_blueprint(line), pool_of(library, rng), scopes_of(library))
 
 
 def test_a_thousand_papers_hold_the_shares_exactly_and_are_equally_hard(shipped: Library, rng: random.Random) -> None:
     plan = plan_of(shipped, LINE, rng)
     means, different = [], set()
     for _ in range(1000):
-        paper = assemble(plan, (), {}, rng)
+        paper = draw_paper(plan, (), {}, rng)
         items = [one.item for one in paper.items]
         names = [item.question for item in items]
         assert len(set(names)) == len(names) == 32
@@ -65,7 +76,7 @@ def test_a_thousand_papers_hold_the_shares_exactly_and_are_equally_hard(shipped:
 def test_an_exact_share_of_cases_is_neither_less_nor_more(shipped: Library, rng: random.Random) -> None:
     plan = plan_of(shipped, "判断 20×1 案例=30%；60 分钟；及格 60%")
     for _ in range(200):
-        assert sum(one.item.case for one in assemble(plan, (), {}, rng).items) == 6
+        assert sum(one.item.case for one in draw_paper(plan, (), {}, rng).items) == 6
 
 
 def test_nothing_seen_lately_and_nothing_worn_comes_again_while_there_is_enough_else(shipped: Library, rng: random.Random) -> None:
@@ -73,14 +84,14 @@ def test_nothing_seen_lately_and_nothing_worn_comes_again_while_there_is_enough_
     uses: Counter[str] = Counter()
     seen: list[frozenset[str]] = []
     for _ in range(15):
-        paper = assemble(plan, [name for one in seen[-2:] for name in one], uses, rng)
+        paper = draw_paper(plan, [name for one in seen[-2:] for name in one], uses, rng)
         names = frozenset(one.item.question for one in paper.items)
         assert paper.seen_before == 0
         assert not any(names & before for before in seen[-2:])
         seen.append(names)
         uses.update(names)
     assert max(uses.values()) <= 4, "51 items carry 15 papers of ten with three uses each, but for the last of a stratum"
-    everything = assemble(plan, [item.question for item in pool_of(shipped)], {}, rng)
+    everything = draw_paper(plan, [item.question for item in pool_of(shipped)], {}, rng)
     assert (len(everything.items), everything.seen_before) == (10, 10), "a paper is drawn whatever has been seen, and says so"
 
 
@@ -100,15 +111,15 @@ def test_nothing_seen_lately_and_nothing_worn_comes_again_while_there_is_enough_
 )
 def test_an_impossible_blueprint_says_exactly_what_is_missing(shipped: Library, line: str, said: list[str]) -> None:
     blueprint = parse_blueprint(f"{line}；60 分钟；及格 1 分")
-    assert missing(blueprint, pool_of(shipped), scopes_of(shipped)) == said
+    assert find_shortages(blueprint, pool_of(shipped), scopes_of(shipped)) == said
     with pytest.raises(ValueError, match=said[0].partition("（")[0]):
-        prepare(blueprint, pool_of(shipped), scopes_of(shipped))
+        build_plan(blueprint, pool_of(shipped), scopes_of(shipped))
 
 
 def test_a_blueprint_that_just_fits_is_drawn(shipped: Library, rng: random.Random) -> None:
     for line in ("民法典 单选 67×1、单选 91×1", "判断 51×1", "监察法 单选 24×1 案例=23"):
         plan = plan_of(shipped, f"{line}；60 分钟；及格 60%")
-        assert len(assemble(plan, (), {}, rng).items) == plan.blueprint.size
+        assert len(draw_paper(plan, (), {}, rng).items) == plan.blueprint.size
 
 
 @pytest.mark.parametrize(
@@ -159,7 +170,7 @@ def test_a_file_that_makes_no_sense_is_refused_with_its_reason(data: Any, said: 
 
 
 def test_more_items_than_a_paper_holds_are_refused_with_the_limit() -> None:
-    with pytest.raises(Refusal, match=f"一份卷应有 1 到 {MOST_ITEMS} 道题"):
+    with pytest.raises(Refusal, match=f"一份卷应有 1 到 {MAX_ITEMS} 道题"):
         parse_blueprint("单选 1000×2；60 分钟；及格 60%")
 
 
@@ -197,11 +208,11 @@ def test_judgements_are_never_shuffled() -> None:
 
 def test_a_shuffled_question_keeps_its_key_and_its_explanation_speaks_of_the_letters_seen() -> None:
     question = single("甲", "乙", "丙", "丁")
-    seen = as_shown(question, "CABD")
+    seen = shuffle_question(question, "CABD")
     assert seen.options == (("A", "丙"), ("B", "甲"), ("C", "乙"), ("D", "丁"))
     assert seen.key == "C"
     assert seen.explanation == "C 对，B 混同了责任，WTO 不在其中。"
-    assert as_shown(question, "") is question
+    assert shuffle_question(question, "") is question
 
 
 def test_what_is_chosen_on_a_shuffled_question_is_kept_in_the_letters_of_its_file(shipped: Library, rng: random.Random) -> None:
@@ -212,22 +223,22 @@ def test_what_is_chosen_on_a_shuffled_question_is_kept_in_the_letters_of_its_fil
         order = list(question.letters)
         rng.shuffle(order)
         shuffle = "".join(order)
-        seen = as_shown(question, shuffle)
-        assert as_file(seen.key, shuffle) == question.key
-        assert shown_as(question.key, shuffle) == seen.key
+        seen = shuffle_question(question, shuffle)
+        assert to_file_letters(seen.key, shuffle) == question.key
+        assert to_shown_letters(question.key, shuffle) == seen.key
         assert seen.grade(seen.key).correct
-        assert question.grade(as_file(seen.key, shuffle)).correct
+        assert question.grade(to_file_letters(seen.key, shuffle)).correct
         assert {said for _, said in seen.options} == {said for _, said in question.options}
         checked += 1
     assert checked > 200
-    assert as_file("对", "CABD") == "对"
+    assert to_file_letters("对", "CABD") == "对"
     assert isinstance(next(one for one in shipped.questions.values() if one.kind == "multiple"), Multiple)
 
 
 def test_the_expected_difficulty_moves_from_the_level_to_what_was_observed() -> None:
-    assert difficulty(1) < difficulty(2) < difficulty(3)
-    assert difficulty(1, 10, 0) > difficulty(1)
-    assert abs(difficulty(3, 10_000, 9_000) - 0.1) < 0.01
+    assert expected_difficulty(1) < expected_difficulty(2) < expected_difficulty(3)
+    assert expected_difficulty(1, 10, 0) > expected_difficulty(1)
+    assert abs(expected_difficulty(3, 10_000, 9_000) - 0.1) < 0.01
 
 
 def test_a_blueprint_knows_its_size_and_what_it_is_worth() -> None:

@@ -9,16 +9,16 @@ from sqlmodel import Session
 from bot.domain.certificate import full_number
 from bot.domain.times import day_of
 from bot.services.certificate import certificates
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.people.accounts import find_learner
 from tests.conftest import NOW, Chat, enroll
 
 
-def give(chat: Chat, title: str = "年度学法考试", staff_no: str = "1001") -> HeldCertificate:
-    def work(session: Session) -> HeldCertificate:
+def give(chat: Chat, title: str = "年度学法考试", staff_no: str = "1001") -> IssuedCertificate:
+    def work(session: Session) -> IssuedCertificate:
         who = find_learner(session, chat.message("").sender, "2026-03-02") if staff_no == "1001" else None
         person = who.id if who is not None else enroll(session, staff_no, "别人")
-        facts = certificates.facts_of(session, person, "exam", title, day_of(NOW), result="成绩 92 分，考试合格")
+        facts = certificates.build_facts(session, person, "exam", title, day_of(NOW), result="成绩 92 分，考试合格")
         return certificates.issue(session, person, ("sitting", title), facts, NOW)
 
     return chat.dispatcher.database.write_now(work)

@@ -19,14 +19,14 @@ from bot.storage.study import readings, sittings
 from bot.storage.tables.people import AccountRow
 from bot.web.exam import state_of
 from tests.conftest import NOW, Chat, Clock, enroll
-from tests.support.exams import ADMIN, Hall
+from tests.support.exams import ADMIN, ExamHarness
 
 NEW = "考试 新建 年度学法考试；2026-03-02 09:00 至 11:00；全员；单选 4×2、判断 2×1；案例≥30%；30 分钟；及格 60%"
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(house: Dispatcher) -> ExamHarness:
+    return ExamHarness(house)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def begun(chat: Chat, exam_id: int) -> int:
     return int(chat.last.card.task[1:].split(".")[0])
 
 
-async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat, hall: Hall) -> None:
+async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat, hall: ExamHarness) -> None:
     exam_id = await published(admin)
     assert f"考试 {exam_id}《年度学法考试》可以考" in await chat.say("考试")
     rules = await chat.say(f"考试 {exam_id}")
@@ -71,7 +71,7 @@ async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat,
     assert "还剩 30 分" in started
 
 
-async def test_a_paper_is_answered_by_taps_and_letters_and_handed_in_after_a_look(chat: Chat, admin: Chat, hall: Hall) -> None:
+async def test_a_paper_is_answered_by_taps_and_letters_and_handed_in_after_a_look(chat: Chat, admin: Chat, hall: ExamHarness) -> None:
     exam_id = await published(admin)
     sitting_id = await begun(chat, exam_id)
     keys = hall.keys(sitting_id)
@@ -98,7 +98,7 @@ async def test_a_paper_is_answered_by_taps_and_letters_and_handed_in_after_a_loo
     assert "本人交卷" in await chat.say(f"考试 {exam_id}")
 
 
-async def test_the_first_answer_stands_and_a_card_of_long_ago_says_so(chat: Chat, admin: Chat, hall: Hall) -> None:
+async def test_the_first_answer_stands_and_a_card_of_long_ago_says_so(chat: Chat, admin: Chat, hall: ExamHarness) -> None:
     exam_id = await published(admin)
     sitting_id = await begun(chat, exam_id)
     first = chat.last.card
@@ -113,7 +113,7 @@ async def test_the_first_answer_stands_and_a_card_of_long_ago_says_so(chat: Chat
     assert "不是发给您的" in await other.tap_on(first, right)
 
 
-async def test_an_exam_goes_on_in_another_channel_with_the_clock_running(chat: Chat, admin: Chat, hall: Hall) -> None:
+async def test_an_exam_goes_on_in_another_channel_with_the_clock_running(chat: Chat, admin: Chat, hall: ExamHarness) -> None:
     def bind(session: Session) -> None:
         session.add(AccountRow(channel="wecom", user="zhang", person_id=1, bound_at=NOW, bound_by="test"))
 
@@ -130,7 +130,9 @@ async def test_an_exam_goes_on_in_another_channel_with_the_clock_running(chat: C
     assert (await other.tap(hall.keys(sitting_id)[1][0])).startswith("已记录：第 2 题")
 
 
-async def test_a_late_answer_is_not_recorded_and_the_paper_is_handed_in_by_the_clock(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
+async def test_a_late_answer_is_not_recorded_and_the_paper_is_handed_in_by_the_clock(
+    chat: Chat, admin: Chat, hall: ExamHarness, clock: Clock
+) -> None:
     sitting_id = await begun(chat, await published(admin))
     card = chat.last.card
     assert card is not None
@@ -147,7 +149,7 @@ async def test_a_late_answer_is_not_recorded_and_the_paper_is_handed_in_by_the_c
     assert hall.attempt(sitting_id).score == 2000
 
 
-async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
+async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin: Chat, hall: ExamHarness, clock: Clock) -> None:
     """Everything outbound during the exam is searched for the explanations of the paper and for verdicts."""
     await chat.say("每日")
     exam_id = await published(admin)
@@ -165,7 +167,7 @@ async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin
     said.append(await chat.say("交卷"))
     said.append(await chat.say("确认交卷"))
     catalog = hall.catalog
-    paper = hall.house.database.read_now(lambda session: paper_view.paper_of(session, catalog, sitting_id))
+    paper = hall.house.database.read_now(lambda session: paper_view.shown_paper(session, catalog, sitting_id))
     stems = {one.stem for one in paper}
     on_paper = [one for one in catalog.library.questions.values() if one.stem in stems]
     assert len(on_paper) >= 6
@@ -181,7 +183,9 @@ async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin
     assert "得分" in await chat.say(f"考试 {exam_id}")
 
 
-async def test_a_question_of_the_paper_that_stands_in_another_set_keeps_its_verdict_back(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
+async def test_a_question_of_the_paper_that_stands_in_another_set_keeps_its_verdict_back(
+    chat: Chat, admin: Chat, hall: ExamHarness, clock: Clock
+) -> None:
     sitting_id = await begun(chat, await published(admin))
 
     def slip_in(session: Session) -> None:
@@ -206,17 +210,17 @@ async def test_nobodys_answer_waits_for_a_question_about_exams_while_they_have_n
     await chat.say("每日")
     asked: list[int] = []
 
-    def watched(session: Session, person_id: int) -> list[attempts.WatchedAttempt]:
+    def watched(session: Session, person_id: int) -> list[attempts.OpenExamAttempt]:
         asked.append(person_id)
         return []
 
-    monkeypatch.setattr(attempts, "watched", watched)
+    monkeypatch.setattr(attempts, "attempts_at_open_exams", watched)
     assert (await chat.say("A")).startswith("已记录")
     assert asked == []
 
 
 async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command_of_theirs(
-    chat: Chat, admin: Chat, second: Chat, hall: Hall, clock: Clock
+    chat: Chat, admin: Chat, second: Chat, hall: ExamHarness, clock: Clock
 ) -> None:
     exam_id = await published(admin)
     sitting_id = await begun(second, exam_id)
@@ -241,7 +245,7 @@ async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command
 
 
 async def test_an_old_paper_is_shown_with_no_key_while_another_exam_with_its_items_can_be_sat(
-    chat: Chat, admin: Chat, hall: Hall, clock: Clock
+    chat: Chat, admin: Chat, hall: ExamHarness, clock: Clock
 ) -> None:
     items = "、".join(f"{name}×2" for name in sorted(hall.catalog.drawn)[:3])
     first, second = (hall.publish(f"固定 {items}；30 分钟；及格 60%", name=name) for name in ("上半年考试", "下半年考试"))
@@ -273,7 +277,7 @@ async def test_an_exam_is_put_down_for_a_live_contest_only(chat: Chat, admin: Ch
     assert "第1/5题" in await chat.say("继续"), "what was put off comes back"
 
 
-async def test_extra_time_is_asked_by_one_and_approved_by_another(chat: Chat, admin: Chat, second: Chat, hall: Hall) -> None:
+async def test_extra_time_is_asked_by_one_and_approved_by_another(chat: Chat, admin: Chat, second: Chat, hall: ExamHarness) -> None:
     exam_id = await published(admin)
     sitting_id = await begun(chat, exam_id)
     before = hall.attempt(sitting_id).deadline
@@ -291,7 +295,7 @@ async def test_extra_time_is_asked_by_one_and_approved_by_another(chat: Chat, ad
     assert ("已失效，没有批准" in listed, "待批准" in listed, second.last.buttons) == (True, False, ())
 
 
-async def test_administrators_see_progress_end_release_and_make_up(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
+async def test_administrators_see_progress_end_release_and_make_up(chat: Chat, admin: Chat, hall: ExamHarness, clock: Clock) -> None:
     exam_id = await published(admin, NEW.replace("及格 60%", "及格 60%；出分=公布后；依据=年度要点第三条"))
     sitting_id = await begun(chat, exam_id)
     assert "应考 2 人，参考 1 人（在考 1，已交 0）" in await admin.say(f"考试 进度 {exam_id}")
@@ -325,7 +329,7 @@ async def test_what_administrators_do_is_unknown_to_staff_and_bad_lines_say_how(
         assert said in drafted
 
 
-async def test_the_paper_is_looked_back_at_with_its_keys_after_the_end_only(chat: Chat, admin: Chat, hall: Hall, clock: Clock) -> None:
+async def test_the_paper_is_looked_back_at_with_its_keys_after_the_end_only(chat: Chat, admin: Chat, hall: ExamHarness, clock: Clock) -> None:
     exam_id = await published(admin, f"{NEW}；出分=立即")
     assert "您没有参加考试" in await chat.say(f"考试 {exam_id} 解析")
     sitting_id = await begun(chat, exam_id)
@@ -361,7 +365,7 @@ async def test_a_paper_that_was_handed_in_stands_among_those_sat(chat: Chat, adm
     assert [one.say for one in chat.last.buttons] == []
 
 
-async def test_the_hours_of_an_exam_name_it(chat: Chat, admin: Chat, hall: Hall) -> None:
+async def test_the_hours_of_an_exam_name_it(chat: Chat, admin: Chat, hall: ExamHarness) -> None:
     exam_id = await published(admin, f"{NEW}；出分=立即")
     keys = hall.keys(await begun(chat, exam_id))
     for n, (right, _) in enumerate(keys, 1):
@@ -396,7 +400,7 @@ async def test_an_administrator_finds_the_questions_of_an_exam_without_the_repor
     assert "没有看懂" in await chat.say(f"题目分析 {exam_id}")
 
 
-async def test_the_rules_name_what_holds_for_this_exam_only(chat: Chat, admin: Chat, hall: Hall) -> None:
+async def test_the_rules_name_what_holds_for_this_exam_only(chat: Chat, admin: Chat, hall: ExamHarness) -> None:
     plain = await published(admin)
     several = await published(admin, NEW.replace("年度学法考试", "多选小测").replace("判断 2×1", "多选 2×2") + "；出分=公布后")
 

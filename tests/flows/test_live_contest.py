@@ -14,7 +14,7 @@ from bot.domain.delivery.platform_limits import LIMITS, batch_sizes
 from bot.services.contest import live_broadcast
 from bot.services.delivery.plan import OpenChannels
 from tests.conftest import Chat, Clock, enroll
-from tests.support.exams import Hall
+from tests.support.exams import ExamHarness
 from tests.support.live_contests import Room, opened
 
 
@@ -130,7 +130,7 @@ async def test_another_operator_takes_over_and_it_is_seen(house: Dispatcher, clo
 
 
 async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, clock: Clock) -> None:
-    room, hall = opened(house, clock, players=2), Hall(house)
+    room, hall = opened(house, clock, players=2), ExamHarness(house)
     exam_id = hall.publish()
     sitting, free = room.players
     await free.say(f"竞赛 {room.code}")

@@ -13,12 +13,12 @@ from bot.storage.study import sittings
 from tests.conftest import NOW, Chat
 from tests.flows.test_daily import question_in_hand, right_answer, rows, wrong_answer
 from tests.flows.test_memory import missed, work_through
-from tests.support.exams import Hall
+from tests.support.exams import ExamHarness
 
 
 @pytest.fixture
-def hall(chat: Chat) -> Hall:
-    return Hall(chat.dispatcher)
+def hall(chat: Chat) -> ExamHarness:
+    return ExamHarness(chat.dispatcher)
 
 
 async def test_without_an_exam_the_usual_paper_is_drawn_by_its_blueprint(chat: Chat) -> None:
@@ -72,14 +72,14 @@ async def test_an_unfinished_mock_exam_waits_and_makes_way_for_the_next(chat: Ch
     assert rows(chat.dispatcher.database, "SELECT state, COUNT(*) FROM sitting GROUP BY state ORDER BY state") == [("left", 1), ("open", 1)]
 
 
-async def test_with_an_exam_announced_the_mock_is_like_it_and_keeps_its_fixed_items_out(chat: Chat, hall: Hall) -> None:
+async def test_with_an_exam_announced_the_mock_is_like_it_and_keeps_its_fixed_items_out(chat: Chat, hall: ExamHarness) -> None:
     fixed = next(name for name in hall.catalog.drawn if hall.catalog.library.questions[name].kind == "single")
     hall.publish(f"单选 4×2、判断 2×1；固定 {fixed}×10；30 分钟；及格 60%", opens_at=NOW + timedelta(days=3), closes_at=NOW + timedelta(days=4))
     assert "模拟考试（照《年度学法考试》的命题蓝图）：6 题，满分 10 分，6 分及格，限时 30 分钟" in await chat.say("练习 模拟")
 
 
-async def test_what_the_banks_cannot_give_is_said(chat: Chat, hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mock_exam, "USUAL", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
+async def test_what_the_banks_cannot_give_is_said(chat: Chat, hall: ExamHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mock_exam, "DEFAULT_BLUEPRINT", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
     said = await chat.say("练习 模拟")
     assert "现在出不了模拟卷" in said
     assert "还差" in said
@@ -88,7 +88,7 @@ async def test_what_the_banks_cannot_give_is_said(chat: Chat, hall: Hall, monkey
 # ── The exam's day ──
 
 
-async def test_the_day_of_the_next_exam_is_what_reviews_aim_at_unless_one_sets_another(chat: Chat, hall: Hall) -> None:
+async def test_the_day_of_the_next_exam_is_what_reviews_aim_at_unless_one_sets_another(chat: Chat, hall: ExamHarness) -> None:
     missed(chat.dispatcher, 5)
     hall.publish(opens_at=NOW + timedelta(days=18), closes_at=NOW + timedelta(days=20))
     assert "2026-03-20 考试（按考试安排）" in await chat.say("设置")
@@ -97,7 +97,7 @@ async def test_the_day_of_the_next_exam_is_what_reviews_aim_at_unless_one_sets_a
     assert "🎯 4月1日考试" in await chat.say("错题")
 
 
-async def test_an_exam_under_way_is_aimed_at_by_its_last_day_and_one_that_was_sat_by_none(chat: Chat, hall: Hall) -> None:
+async def test_an_exam_under_way_is_aimed_at_by_its_last_day_and_one_that_was_sat_by_none(chat: Chat, hall: ExamHarness) -> None:
     missed(chat.dispatcher, 5)
     exam_id = hall.publish(opens_at=NOW - timedelta(days=1), closes_at=NOW + timedelta(days=4))
     assert "🎯 3月6日考试截止（还有 4 天）" in await chat.say("错题")
@@ -106,7 +106,7 @@ async def test_an_exam_under_way_is_aimed_at_by_its_last_day_and_one_that_was_sa
     assert "🎯" not in await chat.say("错题")
 
 
-async def test_an_exam_that_opens_today_and_can_be_sat_for_two_weeks_is_aimed_at_by_its_last_day(chat: Chat, hall: Hall) -> None:
+async def test_an_exam_that_opens_today_and_can_be_sat_for_two_weeks_is_aimed_at_by_its_last_day(chat: Chat, hall: ExamHarness) -> None:
     missed(chat.dispatcher, 5)
     hall.publish(opens_at=NOW, closes_at=NOW + timedelta(days=14))
     assert "🎯 3月16日考试截止（还有 14 天）" in await chat.say("错题")
@@ -114,7 +114,7 @@ async def test_an_exam_that_opens_today_and_can_be_sat_for_two_weeks_is_aimed_at
     assert "🎯 今天考试截止：错题本里的题预计答对" in await chat.say("错题")
 
 
-async def test_a_mistake_of_an_exam_enters_the_notebook_when_its_keys_are_told(chat: Chat, hall: Hall) -> None:
+async def test_a_mistake_of_an_exam_enters_the_notebook_when_its_keys_are_told(chat: Chat, hall: ExamHarness) -> None:
     exam_id = hall.publish()
     begun = hall.begin(1, exam_id)
     hall.answer_all(1, begun.status.attempt.sitting_id, right=4)

@@ -501,14 +501,14 @@ def test_the_report_due_before_the_first_of_march_is_called_to_mind_twice(bureau
 
 def test_the_demo_has_three_campaigns_and_one_is_due_within_the_minute(bureau: Bureau) -> None:
     now = NOW + timedelta(seconds=17)
-    made = bureau.database.write_now(lambda session: campaigns.demo_campaigns(session, bureau.catalog, now))
+    made = bureau.database.write_now(lambda session: campaigns.create_campaigns(session, bureau.catalog, now))
     assert len(made) == 3
     assert bureau.tick(now) == []
 
     fired = bureau.tick(now + MINUTE)
 
     assert [(one.name, one.invited) for one in fired] == [("开机第一课", 4)]
-    assert len(bureau.database.write_now(lambda session: campaigns.demo_campaigns(session, bureau.catalog, now + HOUR))) == 1
+    assert len(bureau.database.write_now(lambda session: campaigns.create_campaigns(session, bureau.catalog, now + HOUR))) == 1
 
 
 def test_a_row_that_cannot_fire_twice_is_kept_by_the_database(bureau: Bureau) -> None:

@@ -17,7 +17,7 @@ from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.certificate import certificates
 from bot.storage import certificate
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
 from tests.conftest import NOW, enroll
 
@@ -37,14 +37,14 @@ class Office:
         return self.database.write_now(work)
 
     def facts(self, result: str = "成绩 92 分，考试合格") -> CertificateFacts:
-        return self.do(lambda session: certificates.facts_of(session, self.person, "exam", "年度学法考试", day_of(NOW), result=result, hours="2"))
+        return self.do(lambda session: certificates.build_facts(session, self.person, "exam", "年度学法考试", day_of(NOW), result=result, hours="2"))
 
-    def issue(self, by: str = "system") -> HeldCertificate:
+    def issue(self, by: str = "system") -> IssuedCertificate:
         facts = self.facts()
         return self.do(lambda session: certificates.issue(session, self.person, SOURCE, facts, NOW, by=by, via="cli"))
 
-    def settle(self, facts: CertificateFacts | None, reason: str = "第 3 题标准答案更正") -> certificates.CertificateStep:
-        return self.do(lambda session: certificates.settle(session, self.person, SOURCE, facts, reason, LATER, by="9001", via="cli"))
+    def settle(self, facts: CertificateFacts | None, reason: str = "第 3 题标准答案更正") -> certificates.CertificateChange:
+        return self.do(lambda session: certificates.apply_change(session, self.person, SOURCE, facts, reason, LATER, by="9001", via="cli"))
 
     def audit(self) -> list[tuple[str, str, str]]:
         return self.do(lambda session: [tuple(row) for row in session.execute(text("SELECT actor, action, target FROM audit ORDER BY id"))])
@@ -83,7 +83,7 @@ def test_codes_of_certificates_are_different_and_numbers_follow_each_other(offic
 def test_a_certificate_says_what_it_said_when_its_holder_moves_and_marries(office: Office) -> None:
     made = office.issue()
     office.do(lambda session: session.execute(text("UPDATE person SET name = '改名' WHERE staff_no = '1001'")))
-    found = office.do(lambda session: certificates.find(session, made.number))
+    found = office.do(lambda session: certificates.require_certificate(session, made.number))
     assert found.body == made.body
     assert office.settle(office.facts()).act == "none", "a new name is no correction"
 
@@ -105,7 +105,7 @@ def test_nothing_is_taken_back_without_a_reason_that_fits(office: Office, reason
     made = office.issue()
     with pytest.raises(Refusal, match="没有改动"):
         office.do(lambda session: certificates.revoke(session, made, reason, LATER, by="9001", via="cli"))
-    assert office.do(lambda session: certificates.find(session, made.number)).is_valid
+    assert office.do(lambda session: certificates.require_certificate(session, made.number)).is_valid
     assert office.audit() == []
 
 
@@ -113,7 +113,7 @@ def test_the_number_of_one_that_was_replaced_leads_to_the_new_one(office: Office
     made = office.issue()
     facts = other(made.body.facts, name="张龑")
     new = office.do(lambda session: certificates.replace(session, made, facts, "姓名有误", LATER, by="9001", via="cli"))
-    old = office.do(lambda session: certificates.find(session, made.number))
+    old = office.do(lambda session: certificates.require_certificate(session, made.number))
     assert (old.state, old.replaced_by, old.body) == ("replaced", new.number, made.body)
     assert (new.replaces, new.is_valid, new.body.facts.name, new.body.issued_on) == (made.id, True, "张龑", day_of(LATER))
     assert [action for _, action, _ in office.audit()] == ["换发证书", "签发证书"]
@@ -139,7 +139,7 @@ def test_a_corrected_key_issues_replaces_takes_back_and_gives_again(office: Offi
 def test_settling_twice_changes_nothing_and_foreseeing_never_does(office: Office, passed: bool) -> None:
     office.issue()
     facts = office.facts("成绩 70 分，考试合格") if passed else None
-    seen = office.do(lambda session: certificates.foresee(session, office.person, SOURCE, facts))
+    seen = office.do(lambda session: certificates.plan_change(session, office.person, SOURCE, facts))
     assert office.count() == 1
     assert office.settle(facts).act == seen.act == ("replace" if passed else "revoke")
     count, lines = office.count(), office.audit()
@@ -187,10 +187,10 @@ def test_the_database_itself_keeps_a_certificates_words_and_never_makes_one_vali
     gone = office.do(lambda session: certificates.revoke(session, made, "撤销", LATER, by="9001", via="cli"))
     with pytest.raises(DBAPIError, match=r"keeps its words|never made valid|stays"):
         office.do(lambda session: session.execute(text(act)))
-    assert office.do(lambda session: certificates.find(session, made.number)) == gone
+    assert office.do(lambda session: certificates.require_certificate(session, made.number)) == gone
 
 
 @pytest.mark.parametrize(("typed", "says"), [("XF-2026-1", "不是证书编号"), ("XF-2026-000777-F", "没有编号为|不是证书编号")])
 def test_a_number_that_is_none_is_told_to_staff_with_what_is_wrong(office: Office, typed: str, says: str) -> None:
     with pytest.raises(Refusal, match=says):
-        office.do(lambda session: certificates.find(session, typed))
+        office.do(lambda session: certificates.require_certificate(session, typed))

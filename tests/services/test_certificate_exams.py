@@ -10,28 +10,28 @@ from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
 from bot.services.certificate import certificates, exam_certificates
-from bot.services.certificate.certificates import CertificateStep
+from bot.services.certificate.certificates import CertificateChange
 from bot.services.exam import manage
 from bot.storage import certificate
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, Hall
+from tests.support.exams import ADMIN, ExamHarness
 
 MINUTE = timedelta(minutes=1)
 OVER = NOW + timedelta(hours=2, minutes=1)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(house: Dispatcher) -> ExamHarness:
+    return ExamHarness(house)
 
 
 @pytest.fixture
-def person(hall: Hall) -> int:
+def person(hall: ExamHarness) -> int:
     return int(hall.run(lambda session: enroll(session, "1001", "学员甲", unit="某局/办公室")))
 
 
-def sit(hall: Hall, person: int, exam_id: int, right: int, at: Any = NOW) -> int:
+def sit(hall: ExamHarness, person: int, exam_id: int, right: int, at: Any = NOW) -> int:
     """Take an exam from the first item to the last, so many of them right; the sitting."""
     sitting_id = int(hall.begin(person, exam_id, at).status.attempt.sitting_id)
     hall.answer_all(person, sitting_id, at, right=right)
@@ -39,20 +39,20 @@ def sit(hall: Hall, person: int, exam_id: int, right: int, at: Any = NOW) -> int
     return sitting_id
 
 
-def mine(hall: Hall, person: int) -> list[HeldCertificate]:
-    found: list[HeldCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
+def mine(hall: ExamHarness, person: int) -> list[IssuedCertificate]:
+    found: list[IssuedCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
     return found
 
 
-def settled(hall: Hall, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateStep:
+def settled(hall: ExamHarness, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateChange:
     exam = hall.exam(exam_id)
-    made: CertificateStep = hall.run(
-        lambda session: exam_certificates.settle_exam(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
+    made: CertificateChange = hall.run(
+        lambda session: exam_certificates.update_certificate(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
     )
     return made
 
 
-def test_a_pass_that_is_told_at_once_brings_its_certificate_at_once(hall: Hall, person: int) -> None:
+def test_a_pass_that_is_told_at_once_brings_its_certificate_at_once(hall: ExamHarness, person: int) -> None:
     sit(hall, person, hall.publish(results="at_once"), 6)
     [made] = mine(hall, person)
     assert made.body.heading == "合格证书"
@@ -62,7 +62,7 @@ def test_a_pass_that_is_told_at_once_brings_its_certificate_at_once(hall: Hall, 
     assert (made.issued_by, made.body.facts.issuer) == ("system", "某局")
 
 
-def test_before_the_result_may_be_told_no_certificate_tells_it(hall: Hall, person: int) -> None:
+def test_before_the_result_may_be_told_no_certificate_tells_it(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="after_release")
     sit(hall, person, exam_id, 6)
     hall.tick(OVER)
@@ -74,13 +74,13 @@ def test_before_the_result_may_be_told_no_certificate_tells_it(hall: Hall, perso
     assert len(mine(hall, person)) == 1
 
 
-def test_who_has_not_passed_has_none(hall: Hall, person: int) -> None:
+def test_who_has_not_passed_has_none(hall: ExamHarness, person: int) -> None:
     sit(hall, person, hall.publish(results="at_once"), 1)
     hall.tick(OVER)
     assert mine(hall, person) == []
 
 
-def test_two_passes_of_one_exam_are_one_certificate_and_the_better_counts(hall: Hall, person: int) -> None:
+def test_two_passes_of_one_exam_are_one_certificate_and_the_better_counts(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="at_once", attempts=3)
     sit(hall, person, exam_id, 4)
     sit(hall, person, exam_id, 6, NOW + 5 * MINUTE)
@@ -89,7 +89,7 @@ def test_two_passes_of_one_exam_are_one_certificate_and_the_better_counts(hall: 
     assert [(one.state, "成绩 10 分" in one.body.facts.result) for one in mine(hall, person)] == [("valid", True), ("replaced", False)]
 
 
-def test_a_corrected_mark_takes_it_back_and_gives_it_again(hall: Hall, person: int) -> None:
+def test_a_corrected_mark_takes_it_back_and_gives_it_again(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="after_close")
     sitting_id = sit(hall, person, exam_id, 6)
     hall.tick(OVER)
@@ -107,7 +107,7 @@ def test_a_corrected_mark_takes_it_back_and_gives_it_again(hall: Hall, person: i
     assert "成绩 7 分" in new.body.facts.result
 
 
-def test_an_exam_that_is_frozen_takes_no_certificate_away(hall: Hall, person: int) -> None:
+def test_an_exam_that_is_frozen_takes_no_certificate_away(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="after_close")
     sit(hall, person, exam_id, 6)
     hall.tick(OVER)
@@ -116,11 +116,11 @@ def test_an_exam_that_is_frozen_takes_no_certificate_away(hall: Hall, person: in
     assert [one.is_valid for one in mine(hall, person)] == [True]
 
 
-def test_a_make_up_that_was_passed_brings_the_certificate_of_the_exam(hall: Hall, person: int) -> None:
+def test_a_make_up_that_was_passed_brings_the_certificate_of_the_exam(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="after_close")
     sit(hall, person, exam_id, 1)
     hall.tick(OVER)
-    made = int(hall.run(lambda session: manage.makeup(session, hall.catalog, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
+    made = int(hall.run(lambda session: manage.create_makeup(session, hall.catalog, ADMIN, exam_id, OVER, OVER + 60 * MINUTE, OVER)))
     hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, made, OVER))
     sit(hall, person, made, 6, OVER + MINUTE)
     hall.tick(OVER + 62 * MINUTE)
@@ -129,21 +129,21 @@ def test_a_make_up_that_was_passed_brings_the_certificate_of_the_exam(hall: Hall
     assert "成绩 6 分（满分 10 分，合格线 6 分），补考合格" in held.body.facts.result
 
 
-def test_somebody_without_a_unit_is_certified_by_the_head_of_the_house(hall: Hall, person: int) -> None:
+def test_somebody_without_a_unit_is_certified_by_the_head_of_the_house(hall: ExamHarness, person: int) -> None:
     hall.run(lambda session: session.execute(text("UPDATE post SET until = '2026-01-31'")))
     sit(hall, person, hall.publish(results="at_once"), 6)
     [made] = mine(hall, person)
     assert (made.body.facts.unit, made.body.facts.issuer) == ("", "某局")
 
 
-def test_a_certificate_that_cannot_be_written_holds_up_no_exam(hall: Hall, person: int) -> None:
+def test_a_certificate_that_cannot_be_written_holds_up_no_exam(hall: ExamHarness, person: int) -> None:
     hall.run(lambda session: session.execute(text("UPDATE person SET name = :name"), {"name": "\u200b"}))
     sitting_id = sit(hall, person, hall.publish(results="at_once"), 6)
     assert hall.attempt(sitting_id).passed
     assert mine(hall, person) == []
 
 
-def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall: Hall, person: int) -> None:
+def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="after_close")
     other = int(hall.run(lambda session: enroll(session, "1002", "学员乙", unit="某局/办公室")))
     for one in (person, other):
@@ -152,9 +152,9 @@ def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall:
     hall.run(lambda session: certificates.revoke(session, mine(hall, person)[0], "替考", OVER, by="9001", via="cli"))
     exam = hall.exam(exam_id)
 
-    def hand_out(session: Any) -> list[tuple[str, CertificateStep]]:
-        wanted = exam_certificates.wanted(session, hall.catalog, exam)
-        return certificates.hand_out(session, wanted, OVER, by="9001", via="cli", apply=True)
+    def hand_out(session: Any) -> list[tuple[str, CertificateChange]]:
+        wanted = exam_certificates.list_wanted(session, hall.catalog, exam)
+        return certificates.issue_many(session, wanted, OVER, by="9001", via="cli", apply=True)
 
     assert [(staff_no, step.act) for staff_no, step in hall.run(hand_out)] == [("1001", "none"), ("1002", "none")]
     assert [one.state for one in mine(hall, person)] == ["revoked"]

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import typst
 
-from bot.domain.certificate import CertificateFacts, number_of, worded
+from bot.domain.certificate import CertificateFacts, certificate_number, compose_body
 from bot.domain.message import Refusal
 from bot.services.certificate import pdf
 from bot.services.certificate.pdf import CertificatePrinter
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 
 PAGES = "https://xuefa.example"
 FACTS = CertificateFacts("exam", "学员甲", "办公室", "年度学法考试", date(2026, 3, 1), "成绩 92 分，考试合格", "2", "某局")
@@ -32,11 +32,11 @@ def chinese() -> tuple[str, ...]:
 needs_chinese = pytest.mark.skipif(not chinese(), reason="no free Chinese typeface on this machine: apt install fonts-noto-cjk")
 
 
-def held(state: str = "valid", **facts: Any) -> HeldCertificate:
-    said = worded(other(FACTS, **facts), date(2026, 3, 2))
-    return HeldCertificate(
+def held(state: str = "valid", **facts: Any) -> IssuedCertificate:
+    said = compose_body(other(FACTS, **facts), date(2026, 3, 2))
+    return IssuedCertificate(
         id=123,
-        number=number_of(2026, 123),
+        number=certificate_number(2026, 123),
         code="7QK39MXT2A",
         person_id=1,
         staff_no="1001",
@@ -109,7 +109,7 @@ def test_the_same_certificate_is_drawn_once_and_byte_for_byte_the_same_elsewhere
 
 @needs_chinese
 def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf, "KEPT_BYTES", 1)
+    monkeypatch.setattr(pdf, "MAX_CACHE_BYTES", 1)
     made = CertificatePrinter()
     first = made.draw(held(), "pdf", PAGES)
     made.draw(held(name="学员乙"), "pdf", PAGES)
@@ -118,7 +118,7 @@ def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_chinese
 def test_the_configured_typeface_is_used_although_the_system_has_others() -> None:
-    faces = pdf.typefaces(chinese()[0])
+    faces = pdf.load_typefaces(chinese()[0])
     assert next(one.path for one in faces.loaded.fonts() if one.family == faces.text[0]) == str(Path(chinese()[0]).resolve())
     assert CertificatePrinter(chinese()[0], system=False).draw(held(), "pdf", PAGES).startswith(b"%PDF-")
 

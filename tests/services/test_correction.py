@@ -322,7 +322,7 @@ def test_a_pass_in_the_make_up_keeps_the_hours_that_the_exam_no_longer_gives(boa
     """乙 passes the make-up; when a correction makes 乙 pass the exam itself, nothing is credited twice."""
 
     def make_up(session: Session) -> int:
-        return manage.makeup(session, board.hall.catalog, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
+        return manage.create_makeup(session, board.hall.catalog, ADMIN, board.exam, AFTER, AFTER + timedelta(hours=2), AFTER)
 
     second = int(board.hall.run(make_up))
     board.hall.run(lambda session: manage.publish(session, board.hall.catalog, ADMIN, second, AFTER))
@@ -352,7 +352,7 @@ def test_a_paper_that_is_reopened_after_a_correction_is_marked_by_it(board: Boar
     board.apply(board.propose(wanted))
     assert hall.attempt(sitting).score == 0
 
-    asked = hall.run(lambda session: extra_time.ask(session, ADMIN, exam, "1003", "reopen", 20, "断网", AFTER))
+    asked = hall.run(lambda session: extra_time.request_extra_time(session, ADMIN, exam, "1003", "reopen", 20, "断网", AFTER))
     hall.run(lambda session: extra_time.approve(session, SECOND, asked.id, AFTER))
     hall.answer(person, sitting, place, corrections_shown(found, place, board.wrong), AFTER)
     hall.hand_in(person, sitting, AFTER)

@@ -24,37 +24,37 @@ from bot.storage.exam import attempts, extra_time
 from bot.storage.hours import ledger
 from bot.storage.study import readings
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, Hall, message
+from tests.support.exams import ADMIN, SECOND, ExamHarness, message
 
 MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(house: Dispatcher) -> ExamHarness:
+    return ExamHarness(house)
 
 
 @pytest.fixture
-def person(hall: Hall) -> int:
+def person(hall: ExamHarness) -> int:
     made = hall.run(lambda session: enroll(session, "1001", "学员甲"))
     assert isinstance(made, int)
     return made
 
 
-def hours_of(hall: Hall, person_id: int) -> int:
+def hours_of(hall: ExamHarness, person_id: int) -> int:
     return dict(hall.house.database.read_now(lambda session: ledger.year_seconds(session, person_id, 2026))).get("exam", 0)
 
 
 # ── Beginning ──
 
 
-def test_an_impossible_blueprint_is_refused_with_what_is_missing_and_leaves_nothing(hall: Hall) -> None:
+def test_an_impossible_blueprint_is_refused_with_what_is_missing_and_leaves_nothing(hall: ExamHarness) -> None:
     with pytest.raises(Refusal, match=r"民法典 单选题 还差 3 道；判断题（案例） 还差 1 道"):
         hall.draft("民法典 单选 71×1、判断 40×1 案例=28；30 分钟；及格 60%")
     assert hall.run(lambda session: session.execute(text("SELECT COUNT(*) FROM exam")).scalar()) == 0
 
 
-def test_a_draft_is_seen_by_nobody_and_published_once(hall: Hall, person: int) -> None:
+def test_a_draft_is_seen_by_nobody_and_published_once(hall: ExamHarness, person: int) -> None:
     exam_id = hall.draft()
     with pytest.raises(Refusal, match="没有编号"):
         hall.begin(person, exam_id)
@@ -64,7 +64,7 @@ def test_a_draft_is_seen_by_nobody_and_published_once(hall: Hall, person: int) -
     assert hall.begin(person, exam_id).status.size == 6
 
 
-def test_beginning_draws_a_paper_and_the_clock_runs_to_the_limit_or_the_close(hall: Hall, person: int) -> None:
+def test_beginning_draws_a_paper_and_the_clock_runs_to_the_limit_or_the_close(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     begun = hall.begin(person, exam_id)
     assert begun.status.attempt.deadline == NOW + 30 * MINUTE
@@ -74,7 +74,7 @@ def test_beginning_draws_a_paper_and_the_clock_runs_to_the_limit_or_the_close(ha
     assert late.status.attempt.deadline == NOW + 120 * MINUTE
 
 
-def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall: Hall, person: int) -> None:
+def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0], NOW + MINUTE)
@@ -85,7 +85,7 @@ def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall:
     assert hall.house.database.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
 
 
-def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: Hall, person: int) -> None:
+def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(audience=UnitIs("某局/办公室"))
     other = hall.run(lambda session: enroll(session, "2001", unit="某局/财务处"))
     with pytest.raises(Refusal, match="不在这场考试的范围里"):
@@ -93,7 +93,7 @@ def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: Hall, person: int)
     assert hall.begin(person, exam_id).status.size == 6
 
 
-def test_the_window_and_the_late_rule_hold_to_the_moment(hall: Hall, person: int) -> None:
+def test_the_window_and_the_late_rule_hold_to_the_moment(hall: ExamHarness, person: int) -> None:
     opens = NOW + 60 * MINUTE
     exam_id = hall.publish(opens_at=opens, closes_at=opens + 120 * MINUTE, late_minutes=15)
     with pytest.raises(Refusal, match="还没到时间"):
@@ -106,7 +106,7 @@ def test_the_window_and_the_late_rule_hold_to_the_moment(hall: Hall, person: int
         hall.begin(other, exam_id, opens + 120 * MINUTE)
 
 
-def test_the_gate_says_what_is_still_missing(hall: Hall, person: int) -> None:
+def test_the_gate_says_what_is_still_missing(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(gate=ExamGate(2, ("mfd-1191",)))
     with pytest.raises(Refusal, match=r"还差 必修 2 课：《[^》]+》"):
         hall.begin(person, exam_id)
@@ -122,7 +122,7 @@ def test_the_gate_says_what_is_still_missing(hall: Hall, person: int) -> None:
     assert hall.begin(person, exam_id).status.size == 6
 
 
-def test_attempts_are_counted_and_each_has_another_paper(hall: Hall, person: int) -> None:
+def test_attempts_are_counted_and_each_has_another_paper(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish("单选 10×1；30 分钟；及格 60%", attempts=2)
     first = hall.begin(person, exam_id).status.sitting_id
     hall.hand_in(person, first)
@@ -141,7 +141,7 @@ def test_attempts_are_counted_and_each_has_another_paper(hall: Hall, person: int
 # ── Answering ──
 
 
-def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_same(hall: Hall, person: int) -> None:
+def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_same(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     right, wrong = hall.keys(sitting_id)[0]
     done = hall.answer(person, sitting_id, 1, wrong, NOW + MINUTE)
@@ -157,10 +157,10 @@ def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_sa
         hall.answer(other, sitting_id, 2, "A", NOW + MINUTE)
 
 
-def test_what_is_shown_of_a_paper_holds_no_key(hall: Hall, person: int) -> None:
+def test_what_is_shown_of_a_paper_holds_no_key(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.answer(person, sitting_id, 2, hall.keys(sitting_id)[1][0])
-    shown = hall.house.database.read_now(lambda session: paper_view.paper_of(session, hall.catalog, sitting_id))
+    shown = hall.house.database.read_now(lambda session: paper_view.shown_paper(session, hall.catalog, sitting_id))
     assert [one.n for one in shown] == [1, 2, 3, 4, 5, 6]
     assert [one.points for one in shown] == [2000, 2000, 2000, 2000, 1000, 1000]
     assert [one.choice for one in shown] == [None, hall.keys(sitting_id)[1][0], None, None, None, None]
@@ -170,7 +170,7 @@ def test_what_is_shown_of_a_paper_holds_no_key(hall: Hall, person: int) -> None:
 # ── The end ──
 
 
-def test_handing_in_ends_it_once_and_the_score_counts_points(hall: Hall, person: int) -> None:
+def test_handing_in_ends_it_once_and_the_score_counts_points(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(results="at_once")
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer_all(person, sitting_id, right=3)
@@ -183,7 +183,7 @@ def test_handing_in_ends_it_once_and_the_score_counts_points(hall: Hall, person:
         hall.answer(person, sitting_id, 1, "A", NOW + MINUTE)
 
 
-def test_the_clock_closes_what_is_over_with_what_was_saved_within_ten_seconds(hall: Hall, person: int) -> None:
+def test_the_clock_closes_what_is_over_with_what_was_saved_within_ten_seconds(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0])
     end = NOW + 30 * MINUTE
@@ -195,7 +195,7 @@ def test_the_clock_closes_what_is_over_with_what_was_saved_within_ten_seconds(ha
     assert hours_of(hall, person) == 0
 
 
-def test_an_answer_counts_by_its_arrival_even_when_the_clock_was_faster(hall: Hall, person: int) -> None:
+def test_an_answer_counts_by_its_arrival_even_when_the_clock_was_faster(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish(grace_seconds=3)).status.sitting_id
     keys = hall.keys(sitting_id)
     end = NOW + 30 * MINUTE
@@ -208,7 +208,7 @@ def test_an_answer_counts_by_its_arrival_even_when_the_clock_was_faster(hall: Ha
 
 
 @pytest.mark.parametrize("rule", ["after_close", "after_release"])
-def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: int, rule: str) -> None:
+def test_results_are_told_by_rule_and_hours_come_with_them(hall: ExamHarness, person: int, rule: str) -> None:
     exam_id = hall.publish(results=rule)
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer_all(person, sitting_id)
@@ -225,10 +225,10 @@ def test_results_are_told_by_rule_and_hours_come_with_them(hall: Hall, person: i
     assert hours_of(hall, person) == 5400
 
 
-def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: ExamHarness, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
     monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.append(f"closed {attempt.score}")])
-    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, catalog, exam, attempt, now: heard.append(f"told {attempt.passed}")])
+    monkeypatch.setattr(finish, "ON_ANNOUNCED", [lambda session, catalog, exam, attempt, now: heard.append(f"told {attempt.passed}")])
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.hand_in(person, sitting_id)
     for seconds in range(0, 10, 2):
@@ -236,7 +236,7 @@ def test_hooks_hear_of_every_end_and_of_the_telling_once(hall: Hall, person: int
     assert heard == ["closed 0", "told False"]
 
 
-def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_nothing(hall: Hall, person: int) -> None:
+def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_nothing(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer_all(person, sitting_id)
@@ -256,7 +256,7 @@ def test_an_exam_ended_early_hands_in_for_everybody_and_a_cancelled_one_earns_no
         hall.begin(person, other, NOW + 5 * MINUTE)
 
 
-def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall: Hall, person: int) -> None:
+def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     key = hall.keys(sitting_id)[0][0]
@@ -267,7 +267,7 @@ def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall
 
     with ThreadPoolExecutor(1) as invigilator:
         with engine.connect() as connection, connection.begin():
-            answers.answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
+            answers.record_answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
             ending = invigilator.submit(ended)
             while engine.dialect.name != "sqlite" and not ending.done() and not waits(engine):
                 pass
@@ -281,7 +281,7 @@ def waits(engine: Engine) -> bool:
         return bool(connection.execute(text("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")).scalar())
 
 
-def test_what_arrived_before_the_invigilators_word_counts_though_it_waited_for_its_turn(hall: Hall, person: int) -> None:
+def test_what_arrived_before_the_invigilators_word_counts_though_it_waited_for_its_turn(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     keys = hall.keys(sitting_id)
@@ -294,7 +294,7 @@ def test_what_arrived_before_the_invigilators_word_counts_though_it_waited_for_i
     assert hall.attempt(sitting_id).score == 2000
 
 
-def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: ExamHarness, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     exam_id = hall.publish()
     begin = attempts.begin
 
@@ -309,18 +309,18 @@ def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Ha
     assert hall.house.database.read_now(lambda session: attempts.of_exam(session, exam_id)) == []
 
 
-def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: Hall, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: ExamHarness, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     late = NOW + 31 * MINUTE
     seen = hall.house.database.read_now(lambda session: attempts.overdue(session, late, 10))
-    hall.run(lambda session: extra_time.lengthen(session, sitting_id, late + 10 * MINUTE))
+    hall.run(lambda session: extra_time.extend_deadline(session, sitting_id, late + 10 * MINUTE))
     monkeypatch.setattr(attempts, "overdue", lambda *_: seen)
 
     assert hall.tick(late).attempts == 0
     assert hall.attempt(sitting_id).state == "open"
 
 
-def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: Hall, person: int) -> None:
+def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: ExamHarness, person: int) -> None:
     other = hall.run(lambda session: enroll(session, "1002"))
     first = hall.publish(name="上一场", results="at_once")
     exam_id = hall.publish(results="at_once")
@@ -337,7 +337,7 @@ def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: Hall, per
     assert [tuple(row) for row in kept] == [("valid", ""), ("revoked", "考试已取消"), ("revoked", "考试已取消")]
 
 
-def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: Hall, person: int) -> None:
+def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     hall.begin(person, exam_id)
     assert set(hall.catalog.papers) == {exam_id}
@@ -346,7 +346,7 @@ def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: Hall, person: int) -
     assert hall.catalog.papers == {}
 
 
-def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Hall) -> None:
+def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: ExamHarness) -> None:
     exam_id = hall.publish()
     kept = hall.catalog.drawn
     with capture_logs() as said:
@@ -360,16 +360,16 @@ def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Ha
 # ── Extra time ──
 
 
-def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_not_wait(hall: Hall, person: int) -> None:
+def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_not_wait(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW + MINUTE))
     with pytest.raises(Refusal, match=f"同样的申请（编号 {asked.id}）还没有批准"):
-        hall.run(lambda session: exam_extra_time.ask(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
-    other = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, SECOND, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    other = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 5, "断网", NOW + MINUTE))
 
     def standing() -> list[tuple[int, bool]]:
-        found = hall.run(lambda session: exam_extra_time.asked_of(session, ADMIN, exam_id, NOW + 3 * MINUTE))
+        found = hall.run(lambda session: exam_extra_time.list_requests(session, ADMIN, exam_id, NOW + 3 * MINUTE))
         return [(one.id, stands) for one, stands in found]
 
     hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
@@ -378,10 +378,10 @@ def test_the_same_request_is_not_taken_twice_and_one_that_came_to_nothing_does_n
     assert standing() == [(other.id, False), (asked.id, False)]
 
 
-def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int) -> None:
+def test_extra_time_takes_two_people_and_counts_at_once(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "会议室断网", NOW + MINUTE))
     assert hall.attempt(sitting_id).deadline == NOW + 30 * MINUTE, "one word changes nothing"
     with pytest.raises(Refusal, match="必须是两个人"):
         hall.run(lambda session: exam_extra_time.approve(session, ADMIN, asked.id, NOW + MINUTE))
@@ -398,13 +398,13 @@ def test_extra_time_takes_two_people_and_counts_at_once(hall: Hall, person: int)
     assert hall.tick(NOW + 41 * MINUTE).attempts == 1
 
 
-def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: Hall, person: int) -> None:
+def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     keys = hall.keys(sitting_id)
     hall.answer(person, sitting_id, 1, keys[0][0])
     hall.hand_in(person, sitting_id)
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "reopen", 20, "误触交卷", NOW + MINUTE))
     hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, NOW + 2 * MINUTE))
     reopened = hall.attempt(sitting_id)
     assert (reopened.state, reopened.score, reopened.deadline) == ("open", None, NOW + 22 * MINUTE)
@@ -415,14 +415,14 @@ def test_a_reopened_paper_keeps_its_answers_and_is_marked_anew(hall: Hall, perso
     assert hall.hand_in(person, sitting_id, NOW + 4 * MINUTE).attempt.score == 10_000
 
 
-def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: Hall, person: int) -> None:
+def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: ExamHarness, person: int) -> None:
     over = NOW + 121 * MINUTE
     exam_id = hall.publish(results="after_release")
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.hand_in(person, sitting_id)
     hall.tick(over)
     assert hall.exam(exam_id).is_over
-    asked = hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
+    asked = hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "reopen", 20, "平台故障", over))
     hall.run(lambda session: exam_extra_time.approve(session, SECOND, asked.id, over))
     assert (hall.attempt(sitting_id).state, hall.exam(exam_id).state) == ("open", "published")
     hall.answer_all(person, sitting_id, over + MINUTE)
@@ -433,26 +433,30 @@ def test_a_paper_is_reopened_after_the_end_only_while_no_key_can_be_told(hall: H
     hall.hand_in(person, other)
     hall.tick(over)
     with pytest.raises(Refusal, match="答案可以查看了，不能再重开"):
-        hall.run(lambda session: exam_extra_time.ask(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, told, "1001", "reopen", 20, "平台故障", over))
 
 
-def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: Hall, person: int) -> None:
+def test_nobody_asks_for_time_of_their_own_or_for_who_is_not_there(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     with pytest.raises(Refusal, match="没有进入考试"):
-        hall.run(lambda session: exam_extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "断网", NOW))
     hall.begin(person, exam_id)
     with pytest.raises(Refusal, match="不能为自己的考试"):
-        hall.run(lambda session: exam_extra_time.ask(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(lambda session: exam_extra_time.request_extra_time(session, Author("1001", "test"), exam_id, "1001", "time", 10, "断网", NOW))
     with pytest.raises(Refusal, match="没有编号为"):
-        hall.run(lambda session: exam_extra_time.ask(session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW))
+        hall.run(
+            lambda session: exam_extra_time.request_extra_time(
+                session, Author("9001", "t", ("某局/财务处",)), exam_id, "1001", "time", 10, "断网", NOW
+            )
+        )
 
 
-def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person: int) -> None:
+def test_what_first_attempts_missed_is_expected_to_be_harder(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish("判断 10×1；30 分钟；及格 60%")).status.sitting_id
     hall.answer_all(person, sitting_id, right=5)
 
     def difficulties(session: Session) -> dict[str, float]:
-        return {one.question: one.difficulty for one in question_pool.pool(session, hall.catalog)}
+        return {one.question: one.difficulty for one in question_pool.list_candidates(session, hall.catalog)}
 
     before = hall.house.database.read_now(difficulties)
     hall.hand_in(person, sitting_id)
@@ -466,7 +470,7 @@ def test_what_first_attempts_missed_is_expected_to_be_harder(hall: Hall, person:
 # ── Make-up ──
 
 
-def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_once(hall: Hall, person: int) -> None:
+def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_once(hall: ExamHarness, person: int) -> None:
     absent, passed = [hall.run(lambda session, no=no: enroll(session, no)) for no in ("1002", "1003")]
     exam_id = hall.publish(audience=PeopleAre(("1001", "1002", "1003")))
     first = hall.begin(person, exam_id).status.sitting_id
@@ -478,7 +482,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     over = NOW + 121 * MINUTE
 
     def arrange(session: Session) -> int:
-        return manage.makeup(session, hall.catalog, ADMIN, exam_id, over, over + 60 * MINUTE, over)
+        return manage.create_makeup(session, hall.catalog, ADMIN, exam_id, over, over + 60 * MINUTE, over)
 
     with pytest.raises(Refusal, match="还没有结束"):
         hall.run(arrange)
@@ -505,10 +509,10 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     kinds = hall.run(lambda session: session.execute(text("SELECT source_kind FROM ledger WHERE person_id = :p"), {"p": person}).scalars().all())
     assert kinds == ["makeup"]
     with pytest.raises(Refusal, match="本身就是补考"):
-        hall.run(lambda session: manage.makeup(session, hall.catalog, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
+        hall.run(lambda session: manage.create_makeup(session, hall.catalog, ADMIN, made, over, over + 300 * MINUTE, over + 62 * MINUTE))
 
 
-def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hall, person: int) -> None:
+def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: ExamHarness, person: int) -> None:
     whole = hall.publish()
     local = Author("9005", "test", ("某局/办公室",))
     for act in (
@@ -519,5 +523,5 @@ def test_an_administrator_of_a_unit_steers_only_the_exams_of_that_unit(hall: Hal
         with pytest.raises(Refusal, match="没有编号"):
             hall.run(act)
     mine = hall.draft(author=local)
-    assert [one.id for one in hall.run(lambda session: manage.listed(session, local))] == [mine]
+    assert [one.id for one in hall.run(lambda session: manage.list_exams(session, local))] == [mine]
     assert replace(hall.exam(mine), id=0).audience == UnitIs("某局/办公室")

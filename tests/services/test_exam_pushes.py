@@ -22,7 +22,7 @@ from bot.services.exam import extra_time
 from bot.storage.delivery import queue
 from bot.storage.study import readings
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.exams import ADMIN, SECOND, ExamHarness
 from tests.support.queued_deliveries import queue_campaign
 
 MINUTE = timedelta(minutes=1)
@@ -31,25 +31,25 @@ LESSON = CampaignContent("lesson", lesson="mfd-1191")
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(house: Dispatcher) -> ExamHarness:
+    return ExamHarness(house)
 
 
 @pytest.fixture
-def person(hall: Hall) -> int:
+def person(hall: ExamHarness) -> int:
     return int(hall.run(lambda session: enroll(session, "1001", "学员甲")))
 
 
-def planned(hall: Hall, now: Any = NOW) -> DeliveryPlan:
+def planned(hall: ExamHarness, now: Any = NOW) -> DeliveryPlan:
     owed = hall.run(lambda session: queue.claim(session, "h", now, 100, 0))
     return hall.house.database.read_now(lambda session: delivery_plan.plan_deliveries(session, hall.catalog, owed, now, DOORS))
 
 
-def fire(hall: Hall, now: Any = NOW) -> list[Any]:
+def fire(hall: ExamHarness, now: Any = NOW) -> list[Any]:
     return list(hall.run(lambda session: campaign_fire.fire_due(session, hall.catalog, hall.catalog.library.calendar, now)))
 
 
-def test_a_published_exam_invites_its_audience_when_it_opens_with_one_button(hall: Hall, person: int) -> None:
+def test_a_published_exam_invites_its_audience_when_it_opens_with_one_button(hall: ExamHarness, person: int) -> None:
     opens = NOW + timedelta(hours=2)
     exam_id = hall.publish(opens_at=opens, closes_at=opens + timedelta(days=3), clause="年度要点第三条")
     assert fire(hall) == []
@@ -62,14 +62,14 @@ def test_a_published_exam_invites_its_audience_when_it_opens_with_one_button(hal
     assert clause == "年度要点第三条"
 
 
-def test_an_exam_of_next_week_is_announced_at_once(hall: Hall, person: int) -> None:
+def test_an_exam_of_next_week_is_announced_at_once(hall: ExamHarness, person: int) -> None:
     opens = NOW + timedelta(days=7)
     hall.publish(opens_at=opens, closes_at=opens + timedelta(days=1))
     ((ready),) = planned(hall).ready
     assert "考试《年度学法考试》：3月9日 09:00 至 3月10日 09:00" in ready.message.reply.text
 
 
-def test_who_has_begun_is_not_invited_and_nobody_to_what_is_over(hall: Hall, person: int) -> None:
+def test_who_has_begun_is_not_invited_and_nobody_to_what_is_over(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     other = hall.run(lambda session: enroll(session, "1002"))
     fire(hall)
@@ -83,7 +83,7 @@ def test_who_has_begun_is_not_invited_and_nobody_to_what_is_over(hall: Hall, per
     assert planned(hall, NOW + timedelta(hours=3)).ready == []
 
 
-def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall: Hall, person: int) -> None:
+def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish(closes_at=NOW + timedelta(days=2))
     other = hall.run(lambda session: enroll(session, "1002"))
     fire(hall)
@@ -115,7 +115,7 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
     assert again == {1: None}
 
 
-def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(hall: Hall, person: int) -> None:
+def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.run(lambda session: readings.drop_focus(session, person))
     for content in (LESSON, CampaignContent("notice", text="明天停水"), CampaignContent("invitation", target="竞赛 1")):
@@ -128,24 +128,24 @@ def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(ha
     assert len(planned(hall, NOW + 25 * MINUTE).ready) == 1, "one at a time, the most urgent first"
 
 
-def test_a_push_waits_no_longer_than_the_exam(hall: Hall, person: int) -> None:
+def test_a_push_waits_no_longer_than_the_exam(hall: ExamHarness, person: int) -> None:
     hall.begin(person, hall.publish())
     hall.run(lambda session: queue_campaign(session, [person], content=LESSON))
     assert [when for _, when, _ in planned(hall, NOW + 28 * MINUTE).later] == [NOW + 30 * MINUTE]
 
 
-def test_extra_time_is_told_at_once_by_night_too(hall: Hall, person: int) -> None:
+def test_extra_time_is_told_at_once_by_night_too(hall: ExamHarness, person: int) -> None:
     evening = NOW.replace(hour=12, minute=30)
     exam_id = hall.publish(opens_at=evening, closes_at=evening + timedelta(hours=2))
     hall.begin(person, exam_id, evening)
-    asked = hall.run(lambda session: extra_time.ask(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
+    asked = hall.run(lambda session: extra_time.request_extra_time(session, ADMIN, exam_id, "1001", "time", 10, "断网", evening))
     hall.run(lambda session: extra_time.approve(session, SECOND, asked.id, evening + MINUTE))
     ((ready),) = planned(hall, evening + MINUTE).ready
     assert "已为您加时 10 分钟，新的截止时间 21:10" in ready.message.reply.text
     assert [one.say for one in ready.message.reply.buttons] == ["继续"]
 
 
-async def test_running_exams_finish_while_all_pushes_are_paused(hall: Hall, person: int) -> None:
+async def test_running_exams_finish_while_all_pushes_are_paused(hall: ExamHarness, person: int) -> None:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.run(lambda session: manage.pause_all(session, ADMIN, "台风", NOW))

@@ -18,14 +18,14 @@ from sqlmodel import Session
 
 from bot.commands.tasks import card_code
 from bot.dispatch import Dispatcher
-from bot.domain.exam.paper import as_file
+from bot.domain.exam.paper import to_file_letters
 from bot.domain.message import Address, Incoming, Refusal
 from bot.services.exam import answers, finish, manage, paper_view
 from bot.services.exam import attempt as exam_attempt
 from bot.storage.db.database import Database
 from bot.storage.exam import attempts
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, Hall, message
+from tests.support.exams import ADMIN, ExamHarness, message
 
 END = NOW + timedelta(minutes=30)
 PEOPLE = 150
@@ -43,12 +43,12 @@ class Sitter:
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(house: Dispatcher) -> ExamHarness:
+    return ExamHarness(house)
 
 
 @pytest.fixture
-def sitters(hall: Hall) -> list[Sitter]:
+def sitters(hall: ExamHarness) -> list[Sitter]:
     """A hundred and fifty people with ten items each, all begun at nine; a grace of three seconds."""
     names = [f"{1001 + n}" for n in range(PEOPLE)]
     ids = hall.run(lambda session: [enroll(session, one) for one in names])
@@ -59,7 +59,7 @@ def sitters(hall: Hall) -> list[Sitter]:
         found = []
         for name, person_id in zip(names, ids, strict=True):
             sitting_id = exam_attempt.begin(session, hall.catalog, person_id, exam_id, NOW, rng).status.sitting_id
-            paper = paper_view.paper_of(session, hall.catalog, sitting_id)
+            paper = paper_view.shown_paper(session, hall.catalog, sitting_id)
             found.append(Sitter(name, person_id, sitting_id, {one.n: tuple(said for said, _ in one.options) for one in paper}))
         return found
 
@@ -67,12 +67,12 @@ def sitters(hall: Hall) -> list[Sitter]:
     return made
 
 
-async def answered(hall: Hall, one: Sitter, n: int, choice: str, arrived: datetime, now: datetime | None = None) -> str:
+async def answered(hall: ExamHarness, one: Sitter, n: int, choice: str, arrived: datetime, now: datetime | None = None) -> str:
     """The answer through the desk, as a message of this person; 已记录 or the reason why not."""
     incoming = message(arrived, one.staff_no)
     try:
         await hall.house.database.write(
-            lambda session: answers.answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
+            lambda session: answers.record_answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
             of=incoming.sender,
         )
     except Refusal as refusal:
@@ -80,7 +80,7 @@ async def answered(hall: Hall, one: Sitter, n: int, choice: str, arrived: dateti
     return "已记录"
 
 
-def recorded(hall: Hall) -> dict[tuple[int, int], str]:
+def recorded(hall: ExamHarness) -> dict[tuple[int, int], str]:
     """(sitting, place) -> choice as its person saw it."""
 
     def read(session: Session) -> dict[tuple[int, int], str]:
@@ -90,13 +90,14 @@ def recorded(hall: Hall) -> dict[tuple[int, int], str]:
         # The letters of the file, put back through the shuffle of this very paper.
         seen = {letter: letter for letter in "ABCDEFGH"}
         return {
-            (row[0], row[1]): next((letter for letter in seen if as_file(letter, row[3]) == row[2]), row[2]) if row[3] else row[2] for row in rows
+            (row[0], row[1]): next((letter for letter in seen if to_file_letters(letter, row[3]) == row[2]), row[2]) if row[3] else row[2]
+            for row in rows
         }
 
     return hall.house.database.read_now(read)
 
 
-async def test_answers_in_any_order_never_land_on_another_item(hall: Hall, sitters: list[Sitter]) -> None:
+async def test_answers_in_any_order_never_land_on_another_item(hall: ExamHarness, sitters: list[Sitter]) -> None:
     """bot/docs/reliability.md D6."""
     rng = random.Random(6)
     said: dict[tuple[int, int], str] = {}
@@ -111,7 +112,7 @@ async def test_answers_in_any_order_never_land_on_another_item(hall: Hall, sitte
     assert recorded(hall) == said
 
 
-async def test_of_two_taps_the_first_stands_whichever_it_was(hall: Hall, sitters: list[Sitter]) -> None:
+async def test_of_two_taps_the_first_stands_whichever_it_was(hall: ExamHarness, sitters: list[Sitter]) -> None:
     """A double tap, and A then B within fifty milliseconds."""
     rng = random.Random(8)
     said: dict[tuple[int, int], str] = {}
@@ -129,7 +130,7 @@ async def test_of_two_taps_the_first_stands_whichever_it_was(hall: Hall, sitters
     assert recorded(hall) == said
 
 
-async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(hall: Hall, sitters: list[Sitter]) -> None:
+async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(hall: ExamHarness, sitters: list[Sitter]) -> None:
     """From one second before the end to one after it, in the grace and past it, while the clock closes papers in between."""
     rng = random.Random(9)
     last = END + timedelta(seconds=3)
@@ -163,7 +164,9 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
     assert all(score == earned for score, earned in closed), "what was recorded in time is in the result"
 
 
-async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_after_the_end_does_not(hall: Hall, sitters: list[Sitter]) -> None:
+async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_after_the_end_does_not(
+    hall: ExamHarness, sitters: list[Sitter]
+) -> None:
     """Through the hall, with the ids that platforms give: the retry gets the reply of the first copy, word for word."""
     rng = random.Random(99)
     last = END + timedelta(seconds=3)
@@ -189,7 +192,7 @@ async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_a
 
 
 async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_what_was_saved(
-    hall: Hall, sitters: list[Sitter], monkeypatch: pytest.MonkeyPatch
+    hall: ExamHarness, sitters: list[Sitter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """bot/docs/reliability.md D10."""
     rng = random.Random(10)
@@ -231,7 +234,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
     assert {hall.attempt(one.sitting_id).closed_by for one in silent} == {"clock"}
 
 
-async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(hall: Hall, sitters: list[Sitter]) -> None:
+async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(hall: ExamHarness, sitters: list[Sitter]) -> None:
     """Answers, doubles and the word to hand in, all in the same moment: what was told to be recorded is, nothing else, and it counts."""
     rng = random.Random(15)
     for one in sitters[:30]:
@@ -251,7 +254,7 @@ async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(h
         assert sorted(kept) == sorted(n for sitting_id, n in recorded(hall) if sitting_id == one.sitting_id)
 
 
-async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_change_nothing(hall: Hall, house: Dispatcher) -> None:
+async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_change_nothing(hall: ExamHarness, house: Dispatcher) -> None:
     """bot/docs/reliability.md D7."""
     rng = random.Random(7)
     ids = {name: int(hall.run(lambda session, name=name: enroll(session, name))) for name in ("1001", "1002")}
@@ -277,11 +280,11 @@ async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_chan
 
 
 async def test_two_replicas_that_knock_at_once_end_each_paper_once(
-    hall: Hall, sitters: list[Sitter], engine: Engine, monkeypatch: pytest.MonkeyPatch
+    hall: ExamHarness, sitters: list[Sitter], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: Counter[str] = Counter()
     monkeypatch.setattr(finish, "ON_CLOSED", [lambda session, catalog, exam, attempt, now: heard.update([f"closed {attempt.sitting_id}"])])
-    monkeypatch.setattr(finish, "ON_TOLD", [lambda session, catalog, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
+    monkeypatch.setattr(finish, "ON_ANNOUNCED", [lambda session, catalog, exam, attempt, now: heard.update([f"told {attempt.sitting_id}"])])
     desks = [Database(engine), Database(engine)]
     for moment in (END + timedelta(seconds=9), NOW + timedelta(hours=2, seconds=9)):
         for _ in range(4):

@@ -17,14 +17,14 @@ from bot.services.reports.formats import FORMATS
 from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.people import AbsenceRow, PostRow
 from tests.conftest import NOW, enroll
-from tests.support.exams import Hall
+from tests.support.exams import ExamHarness
 
 OVER = NOW + timedelta(hours=3)
 TODAY = NOW.date()
 OFFICES = {"1001": "某局/办公室", "1002": "某局/办公室", "1003": "某局/财务处", "1004": "某局/财务处", "1005": "某局/财务处"}
 
 
-class Bureau(Hall):
+class Bureau(ExamHarness):
     """Five people in two offices, one on leave; three sat, two passed."""
 
     def __init__(self, house: Dispatcher) -> None:

@@ -21,7 +21,7 @@ from bot.services.reports.formats import phone
 from bot.storage.exam import attempts as exam_attempts
 from bot.storage.reports.registry import REPORTS
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.exams import ADMIN, SECOND, ExamHarness
 from tests.support.rows import put
 
 AFTER = NOW + timedelta(hours=3)
@@ -31,7 +31,7 @@ class Room:
     """A house in which exams of fixed questions are sat; choices are given in the letters of the file."""
 
     def __init__(self, house: Dispatcher) -> None:
-        self.hall = Hall(house)
+        self.hall = ExamHarness(house)
         catalog = house.catalog()
         self.questions = [
             one for one in catalog.library.questions.values() if one.kind == "single" and one.id in catalog.drawn and len(one.options) == 4
@@ -59,14 +59,14 @@ class Room:
         ids = [one.id for one in self.questions]
 
         def work(session: Session) -> None:
-            from bot.domain.exam.paper import shown_as
+            from bot.domain.exam.paper import to_shown_letters
 
             for placed in exam_attempts.items(session, sitting):
-                choice = shown_as(chosen[ids.index(placed.question)], placed.shuffle)
+                choice = to_shown_letters(chosen[ids.index(placed.question)], placed.shuffle)
                 came = at + timedelta(seconds=seconds * placed.n)
                 channel = {"w": "wecom", "d": "dingtalk"}[channels[placed.n - 1]] if channels else "local"
                 incoming = Incoming(Address(channel, "test", str(person)), choice, f"{sitting}.{placed.n}", came)
-                answers.answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
+                answers.record_answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
 
         self.hall.run(work)
         self.hall.hand_in(person, sitting, at + timedelta(minutes=50))

@@ -18,25 +18,25 @@ from bot.storage.grading import short_answers
 from bot.storage.hours import ledger
 from bot.storage.tables.people import RoleRow
 from tests.conftest import NOW, enroll
-from tests.support.exams import Hall
+from tests.support.exams import ExamHarness
 
 END = NOW + timedelta(hours=3)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(house: Dispatcher) -> ExamHarness:
+    return ExamHarness(house)
 
 
-def waiting(hall: Hall, by: int) -> list[int]:
+def waiting(hall: ExamHarness, by: int) -> list[int]:
     return [row[0] for row in hall.run(lambda session: short_answers.waiting(session, by, END.date()))]
 
 
-def marked(hall: Hall, by: int, answer_id: int, earned: int = 1000) -> None:
+def marked(hall: ExamHarness, by: int, answer_id: int, earned: int = 1000) -> None:
     hall.run(lambda session: confirm(session, hall.catalog, answer_id, earned, "对", (by, "9001"), "local", END))
 
 
-def sat(hall: Hall) -> tuple[int, int, int]:
+def sat(hall: ExamHarness) -> tuple[int, int, int]:
     """(person, exam, sitting) of somebody who answered one short question, worth everything, and handed it in."""
     person = hall.run(lambda session: enroll(session, "1001"))
     exam_id = hall.publish("简答 1×100；30 分钟；及格 60%")
@@ -45,7 +45,7 @@ def sat(hall: Hall) -> tuple[int, int, int]:
     return person, exam_id, sitting_id
 
 
-def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(hall: Hall) -> None:
+def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(hall: ExamHarness) -> None:
     person, exam_id, sitting_id = sat(hall)
     admin = hall.run(lambda session: enroll(session, "9001", roles=("admin",)))
     (answer_id,) = hall.run(lambda session: session.execute(text("SELECT id FROM answer")).one())
@@ -54,10 +54,10 @@ def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(
         marked(hall, admin, answer_id)
 
     hall.run(lambda session: finish.close_due(session, hall.catalog, END))
-    assert hall.run(lambda session: attempts.attempt(session, sitting_id)).passed is None
+    assert hall.run(lambda session: attempts.get(session, sitting_id)).passed is None
     assert waiting(hall, admin) == [answer_id]
     marked(hall, admin, answer_id)
-    done = hall.run(lambda session: attempts.attempt(session, sitting_id))
+    done = hall.run(lambda session: attempts.get(session, sitting_id))
     assert (done.passed, done.score) == (True, 100_000)
     assert hall.run(lambda session: ledger.year_seconds(session, person, 2026))["exam"] == 2 * 2700
     assert hall.run(lambda session: certificate.latest(session, person, ("exam", str(exam_id)))).state == "valid"
@@ -70,7 +70,7 @@ def test_an_exams_short_answer_is_marked_after_the_exam_and_its_pass_earns_then(
     assert waiting(hall, admin) == []
 
 
-def test_a_unit_administrator_marks_the_people_of_that_unit_only(hall: Hall) -> None:
+def test_a_unit_administrator_marks_the_people_of_that_unit_only(hall: ExamHarness) -> None:
     sat(hall)
     hall.run(lambda session: finish.close_due(session, hall.catalog, END))
 
@@ -95,7 +95,7 @@ def test_a_unit_administrator_marks_the_people_of_that_unit_only(hall: Hall) -> 
         marked(hall, stranger, answer_id)
 
 
-def test_nobody_sees_or_marks_an_answer_of_their_own(hall: Hall) -> None:
+def test_nobody_sees_or_marks_an_answer_of_their_own(hall: ExamHarness) -> None:
     person, _, _ = sat(hall)
     hall.run(lambda session: finish.close_due(session, hall.catalog, END))
 

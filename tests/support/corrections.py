@@ -11,15 +11,15 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
-from bot.domain.exam.paper import shown_as
+from bot.domain.exam.paper import to_shown_letters
 from bot.domain.grading.correction import Amendment
-from bot.services.exam.paper_view import Reviewed, review
+from bot.services.exam.paper_view import ReviewedItem, review_paper
 from bot.services.grading import corrections
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.corrections import WantedCorrection
 from bot.storage.exam import attempts
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, Hall
+from tests.support.exams import ADMIN, SECOND, ExamHarness
 
 AFTER = NOW + timedelta(hours=3)
 WHY = "解析与条文不符"
@@ -29,7 +29,7 @@ class Board:
     """An exam of five fixed questions worth 2 points each, pass line 60 %: 甲 has three right, 乙 two, 丙 four; all got the first one wrong."""
 
     def __init__(self, house: Dispatcher, **more: Any) -> None:
-        self.hall = Hall(house)
+        self.hall = ExamHarness(house)
         questions = house.catalog().library.questions.values()
         self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.catalog().drawn][:5]
         self.first = self.questions[0]
@@ -85,10 +85,10 @@ class Board:
     def scores(self) -> list[tuple[int | None, bool | None]]:
         return [(one.score, one.passed) for one in map(self.hall.attempt, self.sittings)]
 
-    def review(self, n: int) -> list[Reviewed]:
+    def review(self, n: int) -> list[ReviewedItem]:
         """What the n-th of the people sees of their old paper."""
         exam, attempt = self.hall.exam(self.exam), self.hall.attempt(self.sittings[n])
-        return self.hall.house.database.read_now(lambda session: review(session, self.hall.catalog, exam, attempt, AFTER))
+        return self.hall.house.database.read_now(lambda session: review_paper(session, self.hall.catalog, exam, attempt, AFTER))
 
     def look(self, query: str) -> list[tuple[Any, ...]]:
         return self.hall.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
@@ -118,4 +118,4 @@ def items(session: Session, sitting: int) -> list[Any]:
 
 def shown(found: list[tuple[int, str, str]], n: int, letter: str) -> str:
     """A letter of the file as a person sees it."""
-    return shown_as(letter, next(shuffle for place, _, shuffle in found if place == n))
+    return to_shown_letters(letter, next(shuffle for place, _, shuffle in found if place == n))

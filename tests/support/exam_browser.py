@@ -1,4 +1,4 @@
-"""Somebody at an exam's page in a real browser, in a house that serves in this process."""
+"""A person at an exam's page in a real browser; the app is served in this process."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ADMIN = Author("9001", "test")
 
 
 @dataclass
-class Office:
-    """A house that serves, with an exam that is open now, and everything that its pages were told."""
+class ExamBrowserHarness:
+    """A served app with an exam that is open now, and everything that was sent to its pages."""
 
     house: Standing
     exam_id: int
@@ -55,8 +55,8 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
-    """A house in this process with 1001 on its roll, who can also talk on the local chat page, and an exam of ten items that is open."""
+async def open_exam_browser(engine: Engine, **more: Any) -> AsyncIterator[ExamBrowserHarness]:
+    """An app in this process with learner 1001, who can also use the local chat page, and an open exam of ten items."""
     async with standing(engine, [Persona("1001", "学员甲", "学员")], **more) as house:
         hall = house.house
         now = hall.clock()
@@ -68,13 +68,13 @@ async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
             manage.publish(session, hall.catalog, ADMIN, exam_id, now)
             return exam_id
 
-        yield Office(house, hall.database.write_now(publish))
+        yield ExamBrowserHarness(house, hall.database.write_now(publish))
 
 
 @asynccontextmanager
-async def sitting(office: Office, made: Browser, size: str, **more: Any) -> AsyncIterator[tuple[Page, Seen]]:
+async def sitting(office: ExamBrowserHarness, browser: Browser, size: str, **more: Any) -> AsyncIterator[tuple[Page, Seen]]:
     """The page of 1001 with the exam begun."""
-    async with page_in(made, size, **more) as (page, seen):
+    async with page_in(browser, size, **more) as (page, seen):
 
         async def hear(response: Response) -> None:
             if "/exam/" in response.url and response.status == 200:
@@ -85,7 +85,7 @@ async def sitting(office: Office, made: Browser, size: str, **more: Any) -> Asyn
         yield page, seen
 
 
-async def begin(office: Office, page: Page) -> None:
+async def begin(office: ExamBrowserHarness, page: Page) -> None:
     await page.goto(await office.link())
     await page.get_by_role("button", name="打开考试").click()
     await page.get_by_role("button", name="开始考试").click()
@@ -102,5 +102,5 @@ async def answer(page: Page) -> None:
     await page.locator(".sure").click()
 
 
-def saved(page: Page, n: int) -> Any:
+def expect_saved(page: Page, n: int) -> Any:
     return expect(page.locator(".strip .saved")).to_have_text(f"已保存 {n}/10")

@@ -1,4 +1,4 @@
-"""An exam for tests: published over the shipped banks, sat at the service level without a word of chat."""
+"""An exam for tests: published over the shipped question banks and taken through the services, without the chat."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bot.domain.exam.exam import Attempt, Exam, WantedExam
 from bot.domain.message import Address, Incoming
 from bot.domain.people.audience import All
 from bot.services.exam import answers, attempt, finish, manage
-from bot.services.exam.answers import Recorded
+from bot.services.exam.answers import RecordedAnswer
 from bot.services.exam.attempt import BegunAttempt
-from bot.services.exam.finish import ClosedAttempt
+from bot.services.exam.finish import CloseSummary
 from bot.services.exam.paper_view import AttemptStatus
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts, exams
@@ -37,8 +37,8 @@ def message(at: datetime, user: str = "1001", text: str = "", message_id: str = 
 
 
 @dataclass
-class Hall:
-    """An examination hall over a house: every call is a transaction of its own, as of a message."""
+class ExamHarness:
+    """Exams of a running app: every call is a transaction of its own, like a message."""
 
     house: Dispatcher
 
@@ -60,13 +60,15 @@ class Hall:
         return exam_id
 
     def begin(self, person_id: int, exam_id: int, at: datetime = NOW, rng: random.Random | None = None) -> BegunAttempt:
-        made: BegunAttempt = self.run(lambda session: attempt.begin(session, self.catalog, person_id, exam_id, at, rng or random.Random(7)))
-        return made
+        begun: BegunAttempt = self.run(lambda session: attempt.begin(session, self.catalog, person_id, exam_id, at, rng or random.Random(7)))
+        return begun
 
-    def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> Recorded:
+    def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> RecordedAnswer:
         incoming = message(arrived or at)
-        made: Recorded = self.run(lambda session: answers.answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at))
-        return made
+        recorded: RecordedAnswer = self.run(
+            lambda session: answers.record_answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at)
+        )
+        return recorded
 
     def answer_all(self, person_id: int, sitting_id: int, at: datetime = NOW, *, right: int = 1000) -> None:
         """Answer every item, the first `right` of them rightly."""
@@ -74,35 +76,35 @@ class Hall:
             self.answer(person_id, sitting_id, n, key if n <= right else wrong, at)
 
     def keys(self, sitting_id: int) -> list[tuple[str, str]]:
-        """(right, wrong) of each item in the letters that its person sees."""
+        """(right, wrong) answer of each item, in the letters shown to the person."""
 
         def work(session: Session) -> list[tuple[str, str]]:
-            from bot.domain.exam.paper import as_shown
+            from bot.domain.exam.paper import shuffle_question
 
-            found = []
-            for one in attempts.items(session, sitting_id):
-                question = as_shown(self.catalog.question(session, one.version_id), one.shuffle)
-                wrong = next(said for said, _ in question.choices if said not in question.key)
-                found.append((question.key, wrong))
-            return found
+            keys = []
+            for item in attempts.items(session, sitting_id):
+                question = shuffle_question(self.catalog.question(session, item.version_id), item.shuffle)
+                wrong = next(value for value, _ in question.choices if value not in question.key)
+                keys.append((question.key, wrong))
+            return keys
 
         return self.house.database.read_now(work)
 
     def hand_in(self, person_id: int, sitting_id: int, at: datetime = NOW, *, arrived: datetime | None = None) -> AttemptStatus:
-        made: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
-        return made
+        status: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
+        return status
 
-    def tick(self, at: datetime) -> ClosedAttempt:
-        """What the clock does at a moment."""
-        made: ClosedAttempt = self.run(lambda session: finish.close_due(session, self.catalog, at))
-        return made
+    def tick(self, at: datetime) -> CloseSummary:
+        """Run what the clock does at a moment."""
+        summary: CloseSummary = self.run(lambda session: finish.close_due(session, self.catalog, at))
+        return summary
 
     def attempt(self, sitting_id: int) -> Attempt:
-        found = self.house.database.read_now(lambda session: attempts.attempt(session, sitting_id))
-        assert found is not None
-        return found
+        attempt_ = self.house.database.read_now(lambda session: attempts.get(session, sitting_id))
+        assert attempt_ is not None
+        return attempt_
 
     def exam(self, exam_id: int) -> Exam:
-        found = self.house.database.read_now(lambda session: exams.get(session, exam_id))
-        assert found is not None
-        return found
+        exam = self.house.database.read_now(lambda session: exams.get(session, exam_id))
+        assert exam is not None
+        return exam

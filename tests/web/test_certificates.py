@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot.channels.local import Persona
-from bot.domain.certificate import full_number, number_of
+from bot.domain.certificate import certificate_number, full_number
 from bot.services.certificate import certificates
 from bot.services.certificate.pdf import CertificatePrinter
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
 from bot.web import middleware
 from bot.web.certificates import BURST, CertificatePages
@@ -42,7 +42,7 @@ class Counter:
     client: TestClient[web.Request, web.Application]
     database: Database
     clock: Clock
-    held: dict[str, HeldCertificate]
+    held: dict[str, IssuedCertificate]
 
     def full(self, name: str) -> str:
         one = self.held[name]
@@ -53,11 +53,11 @@ class Counter:
             return answer.status, await answer.text()
 
 
-def issued(session: Session) -> dict[str, HeldCertificate]:
+def issued(session: Session) -> dict[str, IssuedCertificate]:
     made = {}
     for staff_no, name in (("1001", "张䶮㛃"), ("1002", "李某某"), ("1003", "王某某"), ("1004", MARKUP)):
         person = enroll(session, staff_no, name, unit="某局/办公室")
-        facts = certificates.facts_of(session, person, "exam", TITLE, date(2026, 3, 1), result="成绩 92 分，考试合格", hours="2")
+        facts = certificates.build_facts(session, person, "exam", TITLE, date(2026, 3, 1), result="成绩 92 分，考试合格", hours="2")
         made[name] = certificates.issue(session, person, ("sitting", staff_no), facts, NOW)
     certificates.revoke(session, made["李某某"], "替考，经查属实", NOW, by="9001", via="cli")
     made["新"] = certificates.replace(session, made["王某某"], made["王某某"].body.facts, "姓名有误", NOW, by="9001", via="cli")
@@ -116,7 +116,7 @@ async def test_the_old_number_leads_to_the_new_one_without_its_code(counter: Cou
 async def test_a_number_of_nobody_a_wrong_code_and_a_slip_of_the_pen_are_not_found(counter: Counter) -> None:
     number = counter.held["张䶮㛃"].number
     wrong = number[:-1] + ("A" if number[-1] != "A" else "B")
-    for path in (number_of(2026, 999), f"{number}-0000000000", wrong, "..", "%00", "x" * 3000, "'; DROP TABLE certificate; --", "<script>"):
+    for path in (certificate_number(2026, 999), f"{number}-0000000000", wrong, "..", "%00", "x" * 3000, "'; DROP TABLE certificate; --", "<script>"):
         status, page = await counter.get(f"/certificates/{path}")
         assert status in (400, 404), path
         assert "张" not in page
@@ -170,7 +170,7 @@ async def test_picture_and_pdf_come_with_the_code_and_while_it_holds(database: D
 async def test_who_guesses_has_to_wait_and_who_has_the_code_is_not_counted(counter: Counter) -> None:
     for _ in range(BURST * 2):
         assert (await counter.get(counter.full("李某某")))[0] == 200
-    numbers = [number_of(2026, 1000 + n) for n in range(BURST)]
+    numbers = [certificate_number(2026, 1000 + n) for n in range(BURST)]
     assert {(await counter.get(f"/certificates/{number}"))[0] for number in numbers} == {404}
     for path in (f"/certificates/{counter.held['张䶮㛃'].number}", counter.full("李某某"), counter.full("张䶮㛃") + ".png"):
         status, page = await counter.get(path)
@@ -180,7 +180,7 @@ async def test_who_guesses_has_to_wait_and_who_has_the_code_is_not_counted(count
 
 
 async def test_guesses_are_counted_by_address_also_behind_a_proxy_of_this_machine(counter: Counter) -> None:
-    path = f"/certificates/{number_of(2026, 999)}"
+    path = f"/certificates/{certificate_number(2026, 999)}"
 
     async def asks(address: str) -> int:
         return (await counter.get(path, headers={"X-Forwarded-For": f"198.51.100.9, {address}"}))[0]

@@ -22,15 +22,15 @@ from bot.domain.message import Incoming, Reply
 from bot.web.exam import ExamPage
 from bot.web.sessions import WebSessions
 from tests.conftest import NOW, Chat, Clock, enroll
-from tests.support.exam_client import MIXED, Office, Visit, begun, ident, some_answer
-from tests.support.exams import Hall
+from tests.support.exam_client import MIXED, ExamPageHarness, ExamPageVisit, any_answer, begin_exam, new_message_id
+from tests.support.exams import ExamHarness
 from tests.support.service import settings
 from tests.support.web_client import SAME, browser, link_to, pages_at
 
 
 @pytest.fixture
-async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[Office]:
-    hall = Hall(house)
+async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[ExamPageHarness]:
+    hall = ExamHarness(house)
     hall.run(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙")))
     exam_id = hall.publish(MIXED, results="at_once")
 
@@ -38,10 +38,10 @@ async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[Office]:
         ExamPage(door, house.database, house.catalog, house.handle, partial(card_code, "exam"), clock).attach(application)
 
     async with pages_at(house.database, clock, attach) as url:
-        yield Office(hall, clock, url, exam_id)
+        yield ExamPageHarness(hall, clock, url, exam_id)
 
 
-async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_the_result_after_the_end(office: Office) -> None:
+async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_the_result_after_the_end(office: ExamPageHarness) -> None:
     chat = Chat(office.hall.house, office.clock, "1001")
     await chat.say(f"考试 {office.exam_id}")
     assert [button.label for button in chat.last.buttons] == ["开始考试"]
@@ -56,8 +56,8 @@ async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_t
     async with browser() as session, session.post(link, headers=SAME) as answer:
         assert answer.status == 200
         page = await answer.text()
-        visit = Visit(session, f"{office.url}/exam/{office.exam_id}", page.partition('name="proof" content="')[2].partition('"')[0])
-        sitting = (await begun(visit))["sitting"]
+        visit = ExamPageVisit(session, f"{office.url}/exam/{office.exam_id}", page.partition('name="proof" content="')[2].partition('"')[0])
+        sitting = (await begin_exam(visit))["sitting"]
         await chat.say("答题卡")
         assert f"考试 网页 {office.exam_id}" in [button.say for button in chat.last.buttons]
         await visit.post("/hand-in", sitting=sitting)
@@ -67,7 +67,7 @@ async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_t
     assert "逐题对照" in [button.label for button in chat.last.buttons]
 
 
-async def test_no_link_is_said_where_others_read_it(office: Office) -> None:
+async def test_no_link_is_said_where_others_read_it(office: ExamPageHarness) -> None:
     office.hall.house.pages = office.url
     chat = Chat(office.hall.house, office.clock, "1001")
     said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), in_group=True))
@@ -75,23 +75,23 @@ async def test_no_link_is_said_where_others_read_it(office: Office) -> None:
     assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 
 
-async def test_somebody_for_whom_an_exam_is_not_gets_no_link_to_it(office: Office) -> None:
+async def test_somebody_for_whom_an_exam_is_not_gets_no_link_to_it(office: ExamPageHarness) -> None:
     office.hall.house.pages = office.url
     chat = Chat(office.hall.house, office.clock, "1001")
     assert "没有编号" in await chat.say("考试 网页 999")
     assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 
 
-async def test_the_page_tells_the_rules_then_the_paper_then_the_result(office: Office) -> None:
+async def test_the_page_tells_the_rules_then_the_paper_then_the_result(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
         ready = await visit.get("/state")
         assert (ready["phase"], ready["hindrance"], "时间照走" in ready["rules"][0]) == ("ready", "", True)
-        state = await begun(visit)
+        state = await begin_exam(visit)
         assert [item["n"] for item in state["items"]] == list(range(1, 10))
         assert {item["choice"] for item in state["items"]} == {None}
         for item in state["items"]:
-            told = await visit.answer(state["sitting"], item["n"], some_answer(item))
+            told = await visit.answer(state["sitting"], item["n"], any_answer(item))
             assert (told["recorded"], told["say"][:3]) == (True, "已记录")
         progress = await visit.get("/progress")
         assert len(progress["choices"]) == 9
@@ -102,29 +102,29 @@ async def test_the_page_tells_the_rules_then_the_paper_then_the_result(office: O
         assert over["answers"] == [], "keys are told only when nobody sits the exam any more"
 
 
-async def test_what_is_recorded_from_the_page_is_an_answer_as_from_the_chat_and_tells_where_it_came_from(office: Office) -> None:
+async def test_what_is_recorded_from_the_page_is_an_answer_as_from_the_chat_and_tells_where_it_came_from(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
-        await visit.answer(state["sitting"], 1, some_answer(state["items"][0]), "page-" + "a" * 24)
+        state = await begin_exam(visit)
+        await visit.answer(state["sitting"], 1, any_answer(state["items"][0]), "page-" + "a" * 24)
     assert office.rows("SELECT channel, message_id, late FROM answer") == [("local", "page-" + "a" * 24, 0)]
     assert office.rows("SELECT app, sender FROM inbox WHERE message_id LIKE 'page-%'") == [("page", "1001")]
 
 
-async def test_twenty_copies_of_an_answer_record_it_once_and_all_get_the_same_words(office: Office) -> None:
+async def test_twenty_copies_of_an_answer_record_it_once_and_all_get_the_same_words(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
-        by = ident()
-        told = await asyncio.gather(*(visit.answer(state["sitting"], 1, some_answer(state["items"][0]), by) for _ in range(20)))
+        state = await begin_exam(visit)
+        by = new_message_id()
+        told = await asyncio.gather(*(visit.answer(state["sitting"], 1, any_answer(state["items"][0]), by) for _ in range(20)))
     assert {(one["recorded"], one["say"]) for one in told} == {(True, told[0]["say"])}
     assert office.rows("SELECT COUNT(*) FROM answer") == [(1,)]
 
 
-async def test_of_two_different_answers_at_once_the_first_stands_and_the_other_is_told_so(office: Office) -> None:
+async def test_of_two_different_answers_at_once_the_first_stands_and_the_other_is_told_so(office: ExamPageHarness) -> None:
     async with browser() as one, browser() as two:
         visit, other = await office.come(one), await office.come(two)
-        state = await begun(visit)
+        state = await begin_exam(visit)
         first, second = (said for said, _ in state["items"][0]["options"][:2])
         told = await asyncio.gather(visit.answer(state["sitting"], 1, first), other.answer(state["sitting"], 1, second))
         assert sorted(one["recorded"] for one in told) == [False, True]
@@ -134,10 +134,10 @@ async def test_of_two_different_answers_at_once_the_first_stands_and_the_other_i
         assert stands == (first if told[0]["recorded"] else second)
 
 
-async def test_what_the_chat_answers_meanwhile_is_seen_on_the_page_in_the_letters_of_the_page(office: Office) -> None:
+async def test_what_the_chat_answers_meanwhile_is_seen_on_the_page_in_the_letters_of_the_page(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
+        state = await begin_exam(visit)
         chat = Chat(office.hall.house, office.clock, "1001")
         shown = await chat.say("继续")
         item = state["items"][0]
@@ -147,16 +147,16 @@ async def test_what_the_chat_answers_meanwhile_is_seen_on_the_page_in_the_letter
         assert (await visit.get("/state"))["items"][0]["choice"] == "B"
 
 
-async def test_the_time_of_arrival_decides_and_a_copy_of_what_came_in_time_gets_its_answer_again(office: Office) -> None:
+async def test_the_time_of_arrival_decides_and_a_copy_of_what_came_in_time_gets_its_answer_again(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
-        in_time, sitting = ident(), state["sitting"]
+        state = await begin_exam(visit)
+        in_time, sitting = new_message_id(), state["sitting"]
         office.clock.now = NOW + timedelta(minutes=30)
-        assert (await visit.answer(sitting, 1, some_answer(state["items"][0]), in_time))["recorded"]
+        assert (await visit.answer(sitting, 1, any_answer(state["items"][0]), in_time))["recorded"]
         office.clock.now += timedelta(microseconds=1)
-        late = await visit.answer(sitting, 2, some_answer(state["items"][1]))
-        again = await visit.answer(sitting, 1, some_answer(state["items"][0]), in_time)
+        late = await visit.answer(sitting, 2, any_answer(state["items"][1]))
+        again = await visit.answer(sitting, 1, any_answer(state["items"][0]), in_time)
         assert (late["recorded"], late["say"][:3], again["recorded"]) == (False, "未记录", True)
         office.hall.tick(office.clock.now + timedelta(seconds=10))
         over = await visit.get("/state")
@@ -164,10 +164,10 @@ async def test_the_time_of_arrival_decides_and_a_copy_of_what_came_in_time_gets_
     assert office.rows("SELECT COUNT(*) FROM answer") == [(1,)]
 
 
-async def test_handing_in_twice_and_after_the_clock_is_told_as_it_stands(office: Office) -> None:
+async def test_handing_in_twice_and_after_the_clock_is_told_as_it_stands(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
+        state = await begin_exam(visit)
         told = await asyncio.gather(*(visit.post("/hand-in", sitting=state["sitting"]) for _ in range(5)))
         assert {(status, over["phase"]) for status, over in told} == {(200, "over")}
         status, refused = await visit.post("/begin")
@@ -175,13 +175,13 @@ async def test_handing_in_twice_and_after_the_clock_is_told_as_it_stands(office:
     assert office.rows("SELECT state, closed_by FROM attempt") == [("closed", "self")]
 
 
-async def test_nothing_that_the_page_is_told_before_the_end_holds_a_key_and_after_it_everything_is_told(office: Office) -> None:
+async def test_nothing_that_the_page_is_told_before_the_end_holds_a_key_and_after_it_everything_is_told(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
+        state = await begin_exam(visit)
         heard = [json.dumps(state, ensure_ascii=False)]
         for item in state["items"]:
-            heard.append(json.dumps(await visit.answer(state["sitting"], item["n"], some_answer(item)), ensure_ascii=False))
+            heard.append(json.dumps(await visit.answer(state["sitting"], item["n"], any_answer(item)), ensure_ascii=False))
         heard += [json.dumps(await visit.get(path), ensure_ascii=False) for path in ("/state", "/progress")]
         async with session.get(visit.url) as page:
             heard.append(await page.text())
@@ -196,11 +196,11 @@ async def test_nothing_that_the_page_is_told_before_the_end_holds_a_key_and_afte
     assert {name for item in state["items"] for name in item} == {"n", "kind", "label", "stem", "options", "several", "points", "choice"}
 
 
-async def test_the_paper_of_a_colleague_is_neither_answered_nor_handed_in(office: Office) -> None:
+async def test_the_paper_of_a_colleague_is_neither_answered_nor_handed_in(office: ExamPageHarness) -> None:
     async with browser() as one, browser() as two:
         mine, theirs = await office.come(one, "1001"), await office.come(two, "1002")
-        sitting = (await begun(mine))["sitting"]
-        state = await begun(theirs)
+        sitting = (await begin_exam(mine))["sitting"]
+        state = await begin_exam(theirs)
         told = await theirs.answer(sitting, 1, "A")
         assert (told["recorded"], told["say"]) == (False, "未记录：这份试卷不是发给您的。")
         assert (await theirs.post("/hand-in", sitting=sitting))[1]["phase"] == "open"
@@ -224,20 +224,20 @@ async def test_the_paper_of_a_colleague_is_neither_answered_nor_handed_in(office
         {"id": "page-" + "a" * 24, "sitting": 1, "n": 1, "choice": ["A"]},
     ],
 )
-async def test_an_answer_that_no_page_of_ours_sends_is_refused(office: Office, said: dict[str, Any]) -> None:
+async def test_an_answer_that_no_page_of_ours_sends_is_refused(office: ExamPageHarness, said: dict[str, Any]) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        await begun(visit)
+        await begin_exam(visit)
         assert (await visit.post("/answer", **said))[0] == 400
     assert office.rows("SELECT COUNT(*) FROM inbox WHERE message_id LIKE 'page-%'") == [(0,)]
 
 
-async def test_half_characters_and_nul_in_a_written_answer_break_nothing(office: Office) -> None:
+async def test_half_characters_and_nul_in_a_written_answer_break_nothing(office: ExamPageHarness) -> None:
     async with browser() as session:
         visit = await office.come(session)
-        state = await begun(visit)
+        state = await begin_exam(visit)
         n = next(item["n"] for item in state["items"] if item["kind"] == "short")
-        body = json.dumps({"id": ident(), "sitting": state["sitting"], "n": n, "choice": "\ud800甲\x00乙"})
+        body = json.dumps({"id": new_message_id(), "sitting": state["sitting"], "n": n, "choice": "\ud800甲\x00乙"})
         headers = {**SAME, "X-Proof": visit.proof, "Content-Type": "application/json"}
         async with session.post(f"{visit.url}/answer", data=body, headers=headers) as answer:
             assert (answer.status, (await answer.json())["recorded"]) == (200, True)
@@ -245,7 +245,7 @@ async def test_half_characters_and_nul_in_a_written_answer_break_nothing(office:
 
 
 async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refused(database: Any, house: Dispatcher, clock: Clock) -> None:
-    hall = Hall(house)
+    hall = ExamHarness(house)
     hall.run(lambda session: enroll(session, "1001", "学员甲"))
     exam_id = hall.publish(MIXED)
     replies = iter([BUSY_REPLY, None])
@@ -257,14 +257,14 @@ async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refus
         ExamPage(door, database, house.catalog, handle, partial(card_code, "exam"), clock).attach(application)
 
     async with pages_at(database, clock, attach) as url, browser() as session:
-        visit = await Office(hall, clock, url, exam_id).come(session)
-        state = await begun(visit)
-        said = {"id": ident(), "sitting": state["sitting"], "n": 1, "choice": some_answer(state["items"][0])}
+        visit = await ExamPageHarness(hall, clock, url, exam_id).come(session)
+        state = await begin_exam(visit)
+        said = {"id": new_message_id(), "sitting": state["sitting"], "n": 1, "choice": any_answer(state["items"][0])}
         assert (await visit.post("/answer", **said))[0] == 503
         assert (await visit.post("/answer", **said))[1]["recorded"]
 
 
-async def test_an_exam_that_is_not_for_somebody_is_none(office: Office) -> None:
+async def test_an_exam_that_is_not_for_somebody_is_none(office: ExamPageHarness) -> None:
     office.hall.run(lambda session: session.execute(text("UPDATE exam SET state = 'cancelled'")) and None)
     async with browser() as session:
         link = await link_to(office.hall.house.database, office.url, office.clock.now, "exam", str(office.exam_id), "1001")

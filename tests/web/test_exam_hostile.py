@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from bot.web.templates import Templates
 from tests.support.browser import browser, needs_chromium, page_in
-from tests.support.exam_browser import Office, open_office
+from tests.support.exam_browser import ExamBrowserHarness, open_exam_browser
 from tests.support.hostile_texts import HOSTILE
 
 NOBODY = "#exam img, #exam script, #exam svg, #exam a, #exam style, #exam iframe, #exam link, .top script, .top svg, [onerror], [onload], [onfocus]"
@@ -53,13 +53,13 @@ def test_sixty_hostile_texts_change_no_tag_of_a_page() -> None:
 
 
 @pytest.fixture
-async def office(sqlite_engine: Engine) -> AsyncIterator[Office]:
-    async with open_office(sqlite_engine) as made:
+async def office(sqlite_engine: Engine) -> AsyncIterator[ExamBrowserHarness]:
+    async with open_exam_browser(sqlite_engine) as made:
         yield made
 
 
 @needs_chromium
-async def test_sixty_hostile_texts_in_every_field_that_the_page_fetches_are_shown_and_not_obeyed(office: Office) -> None:
+async def test_sixty_hostile_texts_in_every_field_that_the_page_fetches_are_shown_and_not_obeyed(office: ExamBrowserHarness) -> None:
     asked: list[str] = []
     many = HOSTILE[0]
     now = datetime.now(UTC)

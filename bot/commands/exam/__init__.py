@@ -1,1 +1,1 @@
-"""Blueprints, papers, attempts, time and results."""
+"""Chat commands for exams: taking, reviewing and managing them."""

@@ -1,73 +1,73 @@
-"""考试 12 解析: one's own paper afterwards, item by item, with key, reason and source, as soon as the rule lets keys be told."""
+"""考试 12 解析: a person's own paper after the exam, item by item, with right answer, explanation and source."""
 
 from __future__ import annotations
 
 from bot.commands.exam import messages
 from bot.commands.router import Context
 from bot.domain.exam.blueprint import exact_points_text
-from bot.domain.exam.exam import best
+from bot.domain.exam.exam import counting_attempts
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.exam import attempt as exam_attempt
-from bot.services.exam.paper_view import Reviewed, barred, review
+from bot.services.exam.paper_view import ReviewedItem, review_paper, why_not_reviewable
 from bot.storage.exam import attempts
 
 
-def look_back(ctx: Context, exam_id: int, n: int | None) -> Reply:
-    """The n-th item of the try that counts; without a number the whole in marks, and the first item that was not (all) right."""
-    exam = exam_attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
-    attempt = best(attempts.attempts(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
+def review_exam(ctx: Context, exam_id: int, n: int | None) -> Reply:
+    """The n-th item of the attempt that counts; without a number the whole in marks, and the first item that was not (all) right."""
+    exam = exam_attempt.visible_exam(ctx.session, ctx.me.id, exam_id, ctx.now)
+    attempt = counting_attempts(attempts.of_person_at_exam(ctx.session, exam_id, ctx.me.id)).get(ctx.me.id)
     if attempt is None:
         raise Refusal(f"您没有参加考试《{exam.name}》，没有可看的卷。")
-    paper = review(ctx.session, ctx.catalog, exam, attempt, ctx.now)
-    if not paper and exam.tells_keys and (why := barred(ctx.session, attempt, ctx.now)):
-        raise Refusal(why)
+    paper = review_paper(ctx.session, ctx.catalog, exam, attempt, ctx.now)
+    if not paper and exam.tells_keys and (obstacle := why_not_reviewable(ctx.session, attempt, ctx.now)):
+        raise Refusal(obstacle)
     if not paper:
         raise Refusal(f"现在还不能看答案和解析。{messages.result(exam, attempt) if attempt.state == 'closed' else '您还没有交卷。'}")
     if n is not None and not 1 <= n <= len(paper):
         raise Refusal(f"这份卷没有第 {n} 题，共 {len(paper)} 题。")
-    wrong = [one for one in paper if one.mark.earned < 1000 and one.mark.counts]
-    chosen = paper[n - 1] if n is not None else next(iter(wrong), paper[0])
-    after = next((one for one in wrong if one.n > chosen.n), None)
-    lines = [] if n is not None else [_marks(paper)]
-    buttons = (Option(f"考试 {exam_id} 解析 {after.n}", f"下一道错题（第 {after.n} 题）"),) if after is not None else ()
-    return Reply("\n".join([*lines, _item(chosen), f"看别的题发「考试 {exam_id} 解析 题号」。"]), buttons=buttons)
+    wrong_items = [item for item in paper if item.mark.earned < 1000 and item.mark.counts]
+    chosen = paper[n - 1] if n is not None else next(iter(wrong_items), paper[0])
+    next_wrong = next((item for item in wrong_items if item.n > chosen.n), None)
+    lines = [] if n is not None else [_marks_overview(paper)]
+    buttons = (Option(f"考试 {exam_id} 解析 {next_wrong.n}", f"下一道错题（第 {next_wrong.n} 题）"),) if next_wrong is not None else ()
+    return Reply("\n".join([*lines, _item_text(chosen), f"看别的题发「考试 {exam_id} 解析 题号」。"]), buttons=buttons)
 
 
-def _marks(paper: list[Reviewed]) -> str:
-    cells = [f"{one.n}{_sign(one)}" for one in paper]
-    rows = ["　".join(cells[at : at + 10]) for at in range(0, len(cells), 10)]
-    amended = [one.n for one in paper if one.amended is not None]
-    return "\n".join([*rows, *([f"后来更正过：第 {messages.places(amended)} 题"] if amended else [])])
+def _marks_overview(paper: list[ReviewedItem]) -> str:
+    cells = [f"{item.n}{_mark_symbol(item)}" for item in paper]
+    rows = ["　".join(cells[start : start + 10]) for start in range(0, len(cells), 10)]
+    amended = [item.n for item in paper if item.amended is not None]
+    return "\n".join([*rows, *([f"后来更正过：第 {messages.places_text(amended)} 题"] if amended else [])])
 
 
-def _sign(one: Reviewed) -> str:
-    if not one.mark.counts:
+def _mark_symbol(item: ReviewedItem) -> str:
+    if not item.mark.counts:
         return "作废"
-    if one.choice is None:
+    if item.choice is None:
         return "—"
-    return "✓" if one.mark.earned == 1000 else "½" if one.mark.earned else "✗"
+    return "✓" if item.mark.earned == 1000 else "½" if item.mark.earned else "✗"
 
 
-def _item(one: Reviewed) -> str:
-    question = one.question
-    got = exact_points_text(one.mark.points * one.mark.earned // 1000)
+def _item_text(item: ReviewedItem) -> str:
+    question = item.question
+    earned = exact_points_text(item.mark.points * item.mark.earned // 1000)
     lines = [
-        f"第 {one.n} 题 · {question.label} · 得 {got}/{exact_points_text(one.mark.points)} 分",
+        f"第 {item.n} 题 · {question.label} · 得 {earned}/{exact_points_text(item.mark.points)} 分",
         question.stem,
-        *(f"{letter}. {said}" for letter, said in question.options),
-        *_answers(one, question.key or question.show_key()),
+        *(f"{letter}. {label}" for letter, label in question.options),
+        *_answer_lines(item, question.key or question.show_key()),
         f"解析：{question.explanation}",
         question.citation,
     ]
     return "\n".join(lines)
 
 
-def _answers(one: Reviewed, key: str) -> list[str]:
+def _answer_lines(item: ReviewedItem, key: str) -> list[str]:
     """The answer and the key; of a question that was put right those of then, and why it counts otherwise now (bot/docs/rules.md A08)."""
-    if one.amended is None:
-        return [f"您答：{one.choice or '没有答'}；正确答案：{key}"]
-    kept = "此题不计分，其余各题折算成满分" if not one.mark.counts else "得分按更正后计"
+    if item.amended is None:
+        return [f"您答：{item.choice or '没有答'}；正确答案：{key}"]
+    counting = "此题不计分，其余各题折算成满分" if not item.mark.counts else "得分按更正后计"
     return [
-        f"您当时答：{one.choice or '没有答'}；当时的标准答案：{key}",
-        f"📝 本题后来更正：{one.amended}。原因：{one.reason}。题目和作答保持原样，{kept}。",
+        f"您当时答：{item.choice or '没有答'}；当时的标准答案：{key}",
+        f"📝 本题后来更正：{item.amended}。原因：{item.reason}。题目和作答保持原样，{counting}。",
     ]

@@ -1,4 +1,4 @@
-"""考试, 答题卡, 交卷: the rules first, then the paper, an item at a time; left and taken up on any channel with the clock running."""
+"""Chat commands for taking an exam (考试, 答题卡, 交卷): the rules, the paper item by item, pausing and resuming while the clock runs."""
 
 from __future__ import annotations
 
@@ -10,88 +10,88 @@ from datetime import timedelta
 
 from bot.commands import links, tasks
 from bot.commands.exam import messages
-from bot.commands.exam.review import look_back
+from bot.commands.exam.review import review_exam
 from bot.commands.router import Context, command, normalize
 from bot.commands.study import messages as study_messages
 from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER
 from bot.commands.tasks import TaskKind
-from bot.domain.exam.exam import BY_LABELS, Exam, when
+from bot.domain.exam.exam import CLOSED_BY_LABELS, Exam, date_time_text
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.text import numbers
 from bot.domain.text.typed_answers import parse_numbered
 from bot.services.exam import answers, attempt, paper_view, question_pool
-from bot.services.exam.answers import Recorded
-from bot.services.exam.own_exams import mine, of
+from bot.services.exam.answers import RecordedAnswer
+from bot.services.exam.own_exams import list_own_exams, own_exam_of
 from bot.services.exam.paper_view import AttemptStatus, ShownItem
 from bot.services.study import current_task
-from bot.storage.exam import attempts
-from bot.storage.exam import exams as exam_exams
+from bot.storage.exam import attempts, exams
 from bot.storage.study import readings
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
-_LOOKS_BACK = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
-_ASKS = re.compile(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})(?:\s*(开始|进入|参加|网页))?")
-LATELY = timedelta(minutes=30)
+_REVIEW = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
+_EXAM = re.compile(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})(?:\s*(开始|进入|参加|网页))?")
+ENDED_RECENTLY = timedelta(minutes=30)
 """How long after its end an answer is still taken for one to the exam."""
-MANAGE: dict[str, Callable[[Context, str], Reply]] = {}
+ADMIN_VERBS: dict[str, Callable[[Context, str], Reply]] = {}
 """What 考试 does for administrators, by its second word (`manage`)."""
 
 
 @command("考试", argument="<编号>")
-def exams(ctx: Context, said: str) -> Reply:
+def exam_command(ctx: Context, text: str) -> Reply:
     """看要参加的考试和成绩；“考试 12”看规则并开始，“考试 网页 12”在网页上答，“考试 12 解析”考后看答案，考试中可随时“继续”。"""
-    word, _, rest = said.partition(" ")
-    if not said:
-        return _list(ctx)
-    if word in MANAGE and ctx.me.may(RoleName.ADMIN):
-        return MANAGE[word](ctx, rest.strip())
-    if (back := _LOOKS_BACK.fullmatch(said)) is not None:
-        return look_back(ctx, int(back[1]), int(back[2]) if back[2] else None)
-    found = _ASKS.fullmatch(said)
-    if found is None:
-        raise Refusal(f"没有看懂「考试 {said[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
-    exam_id, asked = int(found[2]), found[1] or found[3]
-    if asked == "网页":
-        attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
+    word, _, rest = text.partition(" ")
+    if not text:
+        return _list_exams(ctx)
+    if word in ADMIN_VERBS and ctx.me.may(RoleName.ADMIN):
+        return ADMIN_VERBS[word](ctx, rest.strip())
+    if (review_match := _REVIEW.fullmatch(text)) is not None:
+        return review_exam(ctx, int(review_match[1]), int(review_match[2]) if review_match[2] else None)
+    match = _EXAM.fullmatch(text)
+    if match is None:
+        raise Refusal(f"没有看懂「考试 {text[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
+    exam_id, verb = int(match[2]), match[1] or match[3]
+    if verb == "网页":
+        attempt.visible_exam(ctx.session, ctx.me.id, exam_id, ctx.now)
         return Reply(links.link_lines(ctx, "exam", str(exam_id)))
-    return _begin(ctx, exam_id) if asked else _one(ctx, exam_id)
+    return _begin(ctx, exam_id) if verb else _show_exam(ctx, exam_id)
 
 
-def _list(ctx: Context) -> Reply:
-    coming, past = mine(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
-    lines = ["📝 要参加的考试：", *(messages.line(one, ctx.now) for one in coming)] if coming else ["现在没有要参加的考试。"]
-    lines += ["考过的：", *(messages.line(one, ctx.now) for one in past)] if past else []
-    buttons = [Option("继续", "继续考试")] if any(one.running is not None for one in coming) else []
-    buttons += [Option(f"考试 {one.exam.id}", one.exam.name[:12]) for one in coming if one.running is None][:4]
+def _list_exams(ctx: Context) -> Reply:
+    coming, past = list_own_exams(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    lines = ["📝 要参加的考试：", *(messages.own_exam_line(own_exam, ctx.now) for own_exam in coming)] if coming else ["现在没有要参加的考试。"]
+    lines += ["考过的：", *(messages.own_exam_line(own_exam, ctx.now) for own_exam in past)] if past else []
+    buttons = [Option("继续", "继续考试")] if any(own_exam.running is not None for own_exam in coming) else []
+    buttons += [Option(f"考试 {own_exam.exam.id}", own_exam.exam.name[:12]) for own_exam in coming if own_exam.running is None][:4]
     if ctx.me.may(RoleName.ADMIN):
         lines.append("安排和监考发「考试 管理」。")
     return Reply("\n".join(lines), buttons=tuple(buttons))
 
 
-def _one(ctx: Context, exam_id: int) -> Reply:
-    exam = attempt.visible(ctx.session, ctx.me.id, exam_id, ctx.now)
-    found = of(ctx.session, ctx.catalog, exam, ctx.me.id, ctx.now)
-    if found.running is not None:
-        return _resume(ctx, found.running.sitting_id)
-    if found.hindrance and found.counts is not None and found.counts.state == "closed":
-        told = f"考试 {exam.id}《{exam.name}》已交卷（{BY_LABELS[found.counts.closed_by or 'self']}）。{messages.result(exam, found.counts)}"
-        looks = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_on_page(ctx, exam, "逐题对照")) if exam.tells_keys else ()
-        return Reply(told, buttons=looks)
-    if found.hindrance:
-        return Reply(f"{_rules(ctx, exam)}\n{found.hindrance}")
-    again = f"您已考过，{messages.result(exam, found.counts)}\n" if found.counts is not None else ""
+def _show_exam(ctx: Context, exam_id: int) -> Reply:
+    exam = attempt.visible_exam(ctx.session, ctx.me.id, exam_id, ctx.now)
+    own_exam = own_exam_of(ctx.session, ctx.catalog, exam, ctx.me.id, ctx.now)
+    if own_exam.running is not None:
+        return _resume(ctx, own_exam.running.sitting_id)
+    if own_exam.obstacle and own_exam.counts is not None and own_exam.counts.state == "closed":
+        how = CLOSED_BY_LABELS[own_exam.counts.closed_by or "self"]
+        result = f"考试 {exam.id}《{exam.name}》已交卷（{how}）。{messages.result(exam, own_exam.counts)}"
+        buttons = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_page_button(ctx, exam, "逐题对照")) if exam.tells_keys else ()
+        return Reply(result, buttons=buttons)
+    if own_exam.obstacle:
+        return Reply(f"{_rules(ctx, exam)}\n{own_exam.obstacle}")
+    again = f"您已考过，{messages.result(exam, own_exam.counts)}\n" if own_exam.counts is not None else ""
     return Reply(
         f"{again}{_rules(ctx, exam)}\n准备好了请点「开始考试」或回复「考试 开始 {exam_id}」。",
-        buttons=(Option(f"考试 开始 {exam_id}", "开始考试"), *_on_page(ctx, exam)),
+        buttons=(Option(f"考试 开始 {exam_id}", "开始考试"), *_page_button(ctx, exam)),
     )
 
 
 def _rules(ctx: Context, exam: Exam) -> str:
-    return messages.rules(exam, several=question_pool.may_hold(ctx.catalog, exam.blueprint, "multiple"))
+    return messages.rules(exam, several=question_pool.may_contain_kind(ctx.catalog, exam.blueprint, "multiple"))
 
 
-def _on_page(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[Option, ...]:
+def _page_button(ctx: Context, exam: Exam, label: str = "在网页上答") -> tuple[Option, ...]:
     """What asks for a link to the exam's page, where our pages stand somewhere."""
     return (Option(f"考试 网页 {exam.id}", label),) if ctx.pages else ()
 
@@ -100,49 +100,49 @@ def _begin(ctx: Context, exam_id: int) -> Reply:
     begun = attempt.begin(ctx.session, ctx.catalog, ctx.me.id, exam_id, ctx.now, ctx.rng)
     status = begun.status
     started = "接着考" if begun.resumed else "开始计时"
-    return _put(ctx, status, f"{study_messages.paused_line(begun.put_down)}考试《{status.exam.name}》{started}。")
+    return _show_item(ctx, status, f"{study_messages.paused_line(begun.put_down)}考试《{status.exam.name}》{started}。")
 
 
-def _put(ctx: Context, status: AttemptStatus, before: str = "", n: int | None = None) -> Reply:
+def _show_item(ctx: Context, status: AttemptStatus, preface: str = "", place: int | None = None) -> Reply:
     """An item of the paper (the one in hand), with something said before it."""
-    shown = paper_view.item_of(ctx.session, ctx.catalog, status.sitting_id, n or status.place)
+    shown = paper_view.shown_item(ctx.session, ctx.catalog, status.sitting_id, place or status.place)
     assert shown is not None
-    text = "\n".join(line for line in (before, messages.progress_line(status)) if line)
-    return Reply(text, messages.card(status, shown), buttons=messages.WHILE)
+    text = "\n".join(line for line in (preface, messages.status_line(status)) if line)
+    return Reply(text, messages.item_card(status, shown), buttons=messages.PAPER_BUTTONS)
 
 
-def _resume(ctx: Context, ref: int) -> Reply:
-    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    status, before = begun.status, study_messages.paused_line(begun.put_down)
+def _resume(ctx: Context, sitting_id: int) -> Reply:
+    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now)
+    status, preface = begun.status, study_messages.paused_line(begun.put_down)
     if status.unanswered and status.place not in status.unanswered:
-        return _turned(ctx, ref, next((n for n in status.unanswered if n > status.place), status.unanswered[0]), before)
-    return _put(ctx, status, before)
+        return _turn_to(ctx, sitting_id, next((place for place in status.unanswered if place > status.place), status.unanswered[0]), preface)
+    return _show_item(ctx, status, preface)
 
 
 # ── Answering ──
 
 
-def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    said = normalize(text)
-    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
-    shown = paper_view.item_of(ctx.session, ctx.catalog, ref, status.place)
+def _answer_typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
+    tidied = normalize(text)
+    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    shown = paper_view.shown_item(ctx.session, ctx.catalog, sitting_id, status.place)
     assert shown is not None
-    place = _place(said, shown)
+    place = _parse_place(tidied, shown)
     if place is not None:
-        return _turned(ctx, ref, place)
+        return _turn_to(ctx, sitting_id, place)
     numbered = parse_numbered(text)
-    if numbered is not None and (shown.options or "题" in said):
-        return _told(ctx, answers.answer(ctx.session, ctx.catalog, ctx.me.id, ref, *numbered, ctx.incoming, ctx.now))
+    if numbered is not None and (shown.options or "题" in tidied):
+        return _recorded_reply(ctx, answers.record_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, *numbered, ctx.incoming, ctx.now))
     if shown.choice is not None:
         raise Refusal(
             f"{study_messages.REFUSED}：第 {shown.n} 题已经答过（{shown.choice[:20]}），以第一次为准。没有答的题发「答题卡」看。", (messages.SHEET,)
         )
-    return _told(ctx, _answered(ctx, ref, shown, text))
+    return _recorded_reply(ctx, _record_typed(ctx, sitting_id, shown, text))
 
 
-def _answered(ctx: Context, ref: int, shown: ShownItem, text: str) -> Recorded:
+def _record_typed(ctx: Context, sitting_id: int, shown: ShownItem, text: str) -> RecordedAnswer:
     try:
-        return answers.answer(ctx.session, ctx.catalog, ctx.me.id, ref, shown.n, text, ctx.incoming, ctx.now)
+        return answers.record_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, shown.n, text, ctx.incoming, ctx.now)
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
@@ -150,142 +150,148 @@ def _answered(ctx: Context, ref: int, shown: ShownItem, text: str) -> Recorded:
         raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (messages.SHEET, messages.HAND_IN)) from None
 
 
-def _place(said: str, shown: ShownItem) -> int | None:
+def _parse_place(text: str, shown: ShownItem) -> int | None:
     """The place that a text turns to: 第 5 题, and 5 alone where no answer is written; None when it is anything else."""
-    found = _PLACE.fullmatch(unicodedata.normalize("NFKC", said))
-    if found is None or (not found[2] and (not shown.options or not said.isdigit())):
+    match = _PLACE.fullmatch(unicodedata.normalize("NFKC", text))
+    if match is None or (not match[2] and (not shown.options or not text.isdigit())):
         return None
-    return numbers.to_int(found[1])
+    return numbers.to_int(match[1])
 
 
-def _tapped(ctx: Context, ref: int, n: int, text: str) -> Reply:
-    done = answers.answer(ctx.session, ctx.catalog, ctx.me.id, ref, n, text, ctx.incoming, ctx.now)
-    if done.status.is_open:
+def _answer_tapped(ctx: Context, sitting_id: int, n: int, text: str) -> Reply:
+    recorded = answers.record_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, n, text, ctx.incoming, ctx.now)
+    if recorded.status.is_open:
         # A live contest in hand stays there; the answer is recorded all the same.
         with contextlib.suppress(Refusal):
-            attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    return _told(ctx, done)
+            attempt.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now)
+    return _recorded_reply(ctx, recorded)
 
 
-def _told(ctx: Context, done: Recorded) -> Reply:
+def _recorded_reply(ctx: Context, recorded: RecordedAnswer) -> Reply:
     """An answer is recorded; whether it is right is not said. Then the next item, or what there is to do at the end."""
-    status = done.status
-    text = f"{study_messages.RECORDED}：第 {done.n} 题 {done.choice[:20]}。"
+    status = recorded.status
+    text = f"{study_messages.RECORDED}：第 {recorded.n} 题 {recorded.choice[:20]}。"
     if not status.is_open:
         return Reply(text)
-    shown = f"已选 {done.choice}" if len(done.choice) <= 5 else "已作答"
+    answered = f"已选 {recorded.choice}" if len(recorded.choice) <= 5 else "已作答"
     if not status.unanswered:
         return Reply(
-            f"{text}\n{messages.progress_line(status)}可以发「答题卡」再看一遍，或「交卷」。", buttons=(messages.SHEET, messages.HAND_IN), done=shown
+            f"{text}\n{messages.status_line(status)}可以发「答题卡」再看一遍，或「交卷」。",
+            buttons=(messages.SHEET, messages.HAND_IN),
+            done=answered,
         )
-    put = _put(ctx, status, text)
-    return Reply(put.text, put.card, put.buttons, done=shown)
+    next_item = _show_item(ctx, status, text)
+    return Reply(next_item.text, next_item.card, next_item.buttons, done=answered)
 
 
 # ── Moving about ──
 
 
-def _turned(ctx: Context, ref: int, n: int, before: str = "") -> Reply:
-    status, shown = answers.move(ctx.session, ctx.catalog, ctx.me.id, ref, n, ctx.now)
-    return Reply("\n".join(line for line in (before, messages.progress_line(status)) if line), messages.card(status, shown), buttons=messages.WHILE)
+def _turn_to(ctx: Context, sitting_id: int, place: int, preface: str = "") -> Reply:
+    status, shown = answers.turn_to_item(ctx.session, ctx.catalog, ctx.me.id, sitting_id, place, ctx.now)
+    return Reply(
+        "\n".join(line for line in (preface, messages.status_line(status)) if line), messages.item_card(status, shown), buttons=messages.PAPER_BUTTONS
+    )
 
 
-def _step(ctx: Context, ref: int, by: int) -> Reply:
-    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
-    n = status.place + by
-    if n > status.size:
-        return _sheet(ctx, ref, "后面没有题了。")
-    return _turned(ctx, ref, max(1, n), "这就是第一题。" if n < 1 else "")
+def _step(ctx: Context, sitting_id: int, step: int) -> Reply:
+    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    place = status.place + step
+    if place > status.size:
+        return _sheet(ctx, sitting_id, "后面没有题了。")
+    return _turn_to(ctx, sitting_id, max(1, place), "这就是第一题。" if place < 1 else "")
 
 
-def _turn(ctx: Context, ref: int) -> Reply:
-    return _step(ctx, ref, 1)
+def _next_item(ctx: Context, sitting_id: int) -> Reply:
+    return _step(ctx, sitting_id, 1)
 
 
-def _skip(ctx: Context, ref: int) -> Reply:
+def _skip(ctx: Context, sitting_id: int) -> Reply:
     """跳过: the next item that is not answered."""
-    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
-    ahead = next((n for n in status.unanswered if n > status.place), None) or next(iter(status.unanswered), None)
-    if ahead is None or ahead == status.place:
-        return _sheet(ctx, ref, "没有别的未答题了。")
-    return _turned(ctx, ref, ahead)
+    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    next_place = next((place for place in status.unanswered if place > status.place), None) or next(iter(status.unanswered), None)
+    if next_place is None or next_place == status.place:
+        return _sheet(ctx, sitting_id, "没有别的未答题了。")
+    return _turn_to(ctx, sitting_id, next_place)
 
 
-def _leave(ctx: Context, ref: int) -> Reply:
+def _pause(ctx: Context, sitting_id: int) -> Reply:
     name = current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if not name:
         return Reply("手上没有打开的考试。发送「考试」看列表。")
-    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
-    return Reply(f"已放下{name}，已答的都已保存；⏱ 时间照走，{paper_view.time_left(status)}。回复「继续」接着考。", buttons=(study_messages.RESUME,))
+    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    return Reply(
+        f"已放下{name}，已答的都已保存；⏱ 时间照走，{paper_view.time_left_line(status)}。回复「继续」接着考。", buttons=(study_messages.RESUME,)
+    )
 
 
-def _writes(ctx: Context, ref: int) -> bool:
-    status = paper_view.status(ctx.session, ctx.catalog, ref, ctx.now)
-    shown = paper_view.item_of(ctx.session, ctx.catalog, ref, status.place)
+def _expects_text(ctx: Context, sitting_id: int) -> bool:
+    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
+    shown = paper_view.shown_item(ctx.session, ctx.catalog, sitting_id, status.place)
     return shown is not None and not shown.options
 
 
-tasks.register(TaskKind("exam", "e", _typed, _tapped, _resume, _turn, _skip, _leave, _writes))
+tasks.register(TaskKind("exam", "e", _answer_typed, _answer_tapped, _resume, _next_item, _skip, _pause, _expects_text))
 
 
-def _ended(ctx: Context) -> str:
+def _ended_sentence(ctx: Context) -> str:
     """What is to be said to an answer that comes when the exam it was meant for is over."""
-    last = attempts.last(ctx.session, ctx.me.id)
-    if last is None or last.closed_at is None or ctx.now - last.closed_at > LATELY:
+    last = attempts.latest(ctx.session, ctx.me.id)
+    if last is None or last.closed_at is None or ctx.now - last.closed_at > ENDED_RECENTLY:
         return ""
-    exam = exam_exams.get(ctx.session, last.exam_id)
-    return paper_view.over(exam, last) if exam is not None else ""
+    exam = exams.get(ctx.session, last.exam_id)
+    return paper_view.ended_sentence(exam, last) if exam is not None else ""
 
 
-ENDED_SOURCES.append(_ended)
+ENDED_SOURCES.append(_ended_sentence)
 
 
-def _running(ctx: Context) -> int:
+def _open_sitting_id(ctx: Context) -> int:
     """The exam that the sender is at, in hand or put down."""
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is not None and at[0] == "exam":
-        return at[1]
-    running = attempts.running(ctx.session, ctx.me.id)
-    if not running:
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is not None and focus[0] == "exam":
+        return focus[1]
+    open_attempts = attempts.open_attempts(ctx.session, ctx.me.id)
+    if not open_attempts:
         raise Refusal("您现在没有在考的考试。发送「考试」看列表。", (Option("考试", "考试"),))
-    return running[0].sitting_id
+    return open_attempts[0].sitting_id
 
 
 @command("上一题")
-def back(ctx: Context, _: str) -> Reply:
+def previous_item(ctx: Context, _: str) -> Reply:
     """考试中回看上一题；“下一题”“第 5 题”同样可用。"""
-    return _step(ctx, _running(ctx), -1)
+    return _step(ctx, _open_sitting_id(ctx), -1)
 
 
 @command("答题卡", "未答", "检查")
 def sheet(ctx: Context, _: str) -> Reply:
     """考试中看全部题答了没有、还剩多少时间。"""
-    return _sheet(ctx, _running(ctx))
+    return _sheet(ctx, _open_sitting_id(ctx))
 
 
-def _sheet(ctx: Context, ref: int, before: str = "") -> Reply:
-    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, ref, ctx.now)
-    text = messages.sheet(begun.status, paper_view.paper_of(ctx.session, ctx.catalog, ref))
-    first = begun.status.unanswered[:1]
-    buttons = tuple(Option(f"第 {n} 题", f"看第 {n} 题") for n in first)
-    return Reply("\n".join(line for line in (before, text) if line), buttons=(*buttons, messages.HAND_IN, *_on_page(ctx, begun.status.exam)))
+def _sheet(ctx: Context, sitting_id: int, preface: str = "") -> Reply:
+    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now)
+    text = messages.answer_sheet(begun.status, paper_view.shown_paper(ctx.session, ctx.catalog, sitting_id))
+    first_unanswered = begun.status.unanswered[:1]
+    buttons = tuple(Option(f"第 {place} 题", f"看第 {place} 题") for place in first_unanswered)
+    return Reply("\n".join(line for line in (preface, text) if line), buttons=(*buttons, messages.HAND_IN, *_page_button(ctx, begun.status.exam)))
 
 
 @command("交卷")
 def hand_in(ctx: Context, _: str) -> Reply:
     """考试中交卷：先列出没有答的题，确认后才交。"""
-    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, _running(ctx), ctx.now)
-    return Reply(messages.sure(begun.status), buttons=(messages.SURE, messages.SHEET, study_messages.RESUME))
+    begun = attempt.resume(ctx.session, ctx.catalog, ctx.me.id, _open_sitting_id(ctx), ctx.now)
+    return Reply(messages.confirm_question(begun.status), buttons=(messages.CONFIRM, messages.SHEET, study_messages.RESUME))
 
 
 @command("确认交卷")
 def hand_in_now(ctx: Context, _: str) -> Reply:
     """确认交卷：交了就不能再答。"""
-    status = answers.hand_in(ctx.session, ctx.catalog, ctx.me.id, _running(ctx), ctx.incoming, ctx.now)
+    status = answers.hand_in(ctx.session, ctx.catalog, ctx.me.id, _open_sitting_id(ctx), ctx.incoming, ctx.now)
     exam = status.exam
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [
-        f"{study_messages.RECORDED}：考试《{exam.name}》已于 {when(ctx.now)} 交卷，答了 {status.answered}/{status.size} 题。",
+        f"{study_messages.RECORDED}：考试《{exam.name}》已于 {date_time_text(ctx.now)} 交卷，答了 {status.answered}/{status.size} 题。",
         messages.result(exam, status.attempt),
         *([study_messages.waiting_line(waiting)] if waiting else []),
     ]

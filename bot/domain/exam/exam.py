@@ -1,4 +1,4 @@
-"""An exam as a value: its window, its rules, its states; until when an answer counts, and what has to be done before one may begin."""
+"""An exam and one attempt at it as values: window, rules and states, until when an answer counts, and which lessons come before."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ STATE_LABELS = {"draft": "草稿", "published": "已发布", "closed": "已结�
 RESULTS = ("at_once", "after_close", "after_release")
 RESULT_LABELS = {"at_once": "交卷后立即出分", "after_close": "考试结束后出分", "after_release": "公布后出分"}
 RESULT_WORDS = {"立即": "at_once", "交卷后": "at_once", "结束后": "after_close", "公布后": "after_release"}
-BY_LABELS = {"self": "本人交卷", "clock": "到时自动交卷", "staff": "监考交卷"}
+CLOSED_BY_LABELS = {"self": "本人交卷", "clock": "到时自动交卷", "staff": "监考交卷"}
 EXTENSION_LABELS = {"time": "加时", "reopen": "重开"}
-SETTLE = timedelta(seconds=5)
-"""How long after an attempt's end it is closed by itself: longer than any message that arrived in time can wait for its turn (storage/db)."""
-LONGEST_EXTENSION = 600
+CLOSE_DELAY = timedelta(seconds=5)
+"""How long after an attempt's end it is closed by itself: longer than a message that arrived in time can wait for the writer
+(bot/docs/decisions/0001-one-writer.md)."""
+MAX_EXTENSION_MINUTES = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,18 @@ class ExamGate:
     count: int = 0
     lessons: tuple[str, ...] = ()
 
-    def missing(self, done: Collection[str]) -> tuple[int, tuple[str, ...]]:
+    def missing(self, lessons_done: Collection[str]) -> tuple[int, tuple[str, ...]]:
         """(how many lessons are still missing, which of the named ones)."""
-        named = tuple(one for one in self.lessons if one not in done)
-        return max(len(named), self.count - len(set(done))), named
+        missing_lessons = tuple(lesson for lesson in self.lessons if lesson not in lessons_done)
+        return max(len(missing_lessons), self.count - len(set(lessons_done))), missing_lessons
 
 
 def gate_json(gate: ExamGate) -> dict[str, Any]:
     return ({"count": gate.count} if gate.count else {}) | ({"lessons": list(gate.lessons)} if gate.lessons else {})
 
 
-def gate_of(kept: Mapping[str, Any]) -> ExamGate:
-    return ExamGate(int(kept.get("count", 0)), tuple(str(one) for one in kept.get("lessons", ())))
+def gate_from_json(data: Mapping[str, Any]) -> ExamGate:
+    return ExamGate(int(data.get("count", 0)), tuple(str(lesson) for lesson in data.get("lessons", ())))
 
 
 def describe_gate(gate: ExamGate) -> str:
@@ -51,16 +52,16 @@ def describe_gate(gate: ExamGate) -> str:
     return "，".join(parts + ([f"课 {'、'.join(gate.lessons)}"] if gate.lessons else [])) or "无"
 
 
-def parse_gate(said: str) -> ExamGate:
+def parse_gate(line: str) -> ExamGate:
     """必修 2 课, 课 mfd-1191、xf-00, or 无. Raises `Refusal`."""
-    text = said.strip()
+    text = line.strip()
     if text in ("", "无", "没有"):
         return ExamGate()
     count = re.search(r"必修\s*(\d{1,3})\s*[课门]", text)
-    named = re.search(r"课程?\s*[:=：]?\s*([a-z0-9][a-z0-9、,\s-]*)$", text)
-    if count is None and named is None:
+    lesson_names = re.search(r"课程?\s*[:=：]?\s*([a-z0-9][a-z0-9、,\s-]*)$", text)
+    if count is None and lesson_names is None:
         raise Refusal(f"没有看懂条件「{text[:30]}」。可以写：必修 2 课；课 mfd-1191、xf-00；无。")
-    lessons = tuple(one for one in re.split(r"[、,\s]+", named[1]) if one) if named is not None else ()
+    lessons = tuple(name for name in re.split(r"[、,\s]+", lesson_names[1]) if name) if lesson_names is not None else ()
     return ExamGate(int(count[1]) if count is not None else 0, lessons)
 
 
@@ -69,7 +70,7 @@ NO_GATE = ExamGate()
 
 @dataclass(frozen=True, slots=True)
 class WantedExam:
-    """What an administrator wants of an exam; the rest follows."""
+    """What an administrator asks for when drafting an exam; the other values of `Exam` follow from it."""
 
     name: str
     blueprint: Blueprint
@@ -84,9 +85,9 @@ class WantedExam:
     clause: str = ""
 
 
-def read_results(said: str) -> str:
-    """When results are told: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
-    word = said.strip()
+def parse_results_rule(text: str) -> str:
+    """The `results` rule from a word: 立即, 结束后, 公布后, or as a row has it. Raises `Refusal`."""
+    word = text.strip()
     if word not in RESULT_WORDS and word not in RESULTS:
         raise Refusal(f"出分只能写 {'、'.join(RESULT_WORDS)}（{'；'.join(RESULT_LABELS.values())}）。")
     return RESULT_WORDS.get(word, word)
@@ -94,7 +95,7 @@ def read_results(said: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """A row read. Points in thousandths of a point."""
+    """An exam as stored. Points in thousandths of a point."""
 
     id: int
     name: str
@@ -131,14 +132,18 @@ class Exam:
 
     @property
     def is_over(self) -> bool:
-        """Nobody sits it any more, so that keys may be told."""
+        """Whether it can no longer be taken, so that right answers may be shown."""
         return self.state in ("closed", "released")
 
     @property
     def tells_score(self) -> bool:
         """Whether a result may be told now, by the rule of this exam; never while it is frozen for a correction."""
-        told = {"at_once": self.state in ("published", "closed", "released"), "after_close": self.is_over, "after_release": self.state == "released"}
-        return told[self.results] and self.frozen_at is None
+        by_rule = {
+            "at_once": self.state in ("published", "closed", "released"),
+            "after_close": self.is_over,
+            "after_release": self.state == "released",
+        }
+        return by_rule[self.results] and self.frozen_at is None
 
     @property
     def tells_keys(self) -> bool:
@@ -146,7 +151,7 @@ class Exam:
         return self.tells_score and self.is_over
 
     @property
-    def keys_kept(self) -> str:
+    def keys_withheld_until(self) -> str:
         """Until when no right answer is told, in the words of the rules."""
         return f"{'公布成绩' if self.results == 'after_release' else '考试结束'}前不公布答案"
 
@@ -154,14 +159,14 @@ class Exam:
         """min(start + limit, close) (bot/docs/rules.md S12)."""
         return min(started + timedelta(minutes=self.minutes), self.closes_at)
 
-    def too_late(self, at: datetime) -> bool:
+    def is_entry_closed(self, moment: datetime) -> bool:
         """Whether the time for beginning is over: the window, or so many minutes after its opening."""
-        return at >= self.closes_at or (self.late_minutes is not None and at > self.opens_at + timedelta(minutes=self.late_minutes))
+        return moment >= self.closes_at or (self.late_minutes is not None and moment > self.opens_at + timedelta(minutes=self.late_minutes))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A row read: one person's n-th try. `deadline` holds what extra time was approved."""
+    """One person's n-th attempt as stored. `deadline` includes approved extra time."""
 
     sitting_id: int
     exam_id: int
@@ -176,7 +181,7 @@ class Attempt:
     passed: bool | None
     difficulty: int
 
-    def counts(self, arrived: datetime, grace: timedelta) -> bool:
+    def is_in_time(self, arrived: datetime, grace: timedelta) -> bool:
         """Whether an answer that arrived at a moment is in time: at the edge, up to the last microsecond of the grace (bot/docs/reliability.md D9).
 
         Who closed the paper says whether it waited for its turn: what came in time counts after the clock, and what came before the invigilator's
@@ -187,45 +192,45 @@ class Attempt:
         return self.closed_by in (None, "clock") or (self.closed_by == "staff" and self.closed_at is not None and arrived <= self.closed_at)
 
 
-def best(tried: Sequence[Attempt]) -> dict[int, Attempt]:
-    """The try of each person that counts: the best that is closed, else the one that is open."""
-    found: dict[int, Attempt] = {}
-    for one in tried:
-        had = found.get(one.person_id)
-        if had is None or (one.state == "closed", one.score or -1) > (had.state == "closed", had.score or -1):
-            found[one.person_id] = one
-    return found
+def counting_attempts(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
+    """The attempt of each person that counts, by person id: the best closed one, else the open one."""
+    counting: dict[int, Attempt] = {}
+    for attempt in attempts:
+        best_so_far = counting.get(attempt.person_id)
+        if best_so_far is None or (attempt.state == "closed", attempt.score or -1) > (best_so_far.state == "closed", best_so_far.score or -1):
+            counting[attempt.person_id] = attempt
+    return counting
 
 
-GO_ON = "继续"
-"""The target of what is said about a running exam: it does not wait for the exam to end."""
+RESUME_TARGET = "继续"
+"""The target of notices about a running exam: they are delivered at once, not after the exam."""
 _TARGET = re.compile(r"考试 (\d{1,9})")
 
 
-def target_of(exam_id: int) -> str:
+def invitation_target(exam_id: int) -> str:
     """The command of an invitation to an exam."""
     return f"考试 {exam_id}"
 
 
-def exam_of(target: str) -> int | None:
+def exam_of_target(target: str) -> int | None:
     """The exam that an invitation is for; None for any other command."""
-    found = _TARGET.fullmatch(target)
-    return None if found is None else int(found[1])
+    match = _TARGET.fullmatch(target)
+    return None if match is None else int(match[1])
 
 
-def when(at: datetime) -> str:
-    """3月10日 09:00."""
-    local = at.astimezone(SHANGHAI)
+def date_time_text(moment: datetime) -> str:
+    """3月10日 09:00, Shanghai time."""
+    local = moment.astimezone(SHANGHAI)
     return f"{local.month}月{local.day}日 {local:%H:%M}"
 
 
-def clock(at: datetime) -> str:
-    """09:00:05, as the end of an attempt is told."""
-    local = at.astimezone(SHANGHAI)
+def clock_text(moment: datetime) -> str:
+    """09:00:05, or 09:00 on a full minute; Shanghai time."""
+    local = moment.astimezone(SHANGHAI)
     return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
 
 
-def left_text(seconds: int) -> str:
+def time_left_text(seconds: int) -> str:
     """58 分, 40 秒."""
     return f"{seconds // 60} 分" if seconds >= 120 else f"{max(0, seconds)} 秒"
 
@@ -234,24 +239,24 @@ _MOMENT = r"(\d{4}-\d{2}-\d{2})[T\s]+(\d{1,2}:\d{2})"
 _WINDOW = re.compile(rf"{_MOMENT}\s*(?:至|到|—|-|~|～)\s*(?:{_MOMENT}|(\d{{1,2}}:\d{{2}}))")
 
 
-def parse_moment(said: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     """2026-03-10 09:00 in Beijing time. Raises `Refusal`."""
-    found = re.fullmatch(_MOMENT, said.strip())
+    match = re.fullmatch(_MOMENT, text.strip())
     try:
-        if found is None:
-            raise ValueError(said)
-        return datetime.strptime(f"{found[1]} {found[2]}", "%Y-%m-%d %H:%M").replace(tzinfo=SHANGHAI)
+        if match is None:
+            raise ValueError(text)
+        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H:%M").replace(tzinfo=SHANGHAI)
     except ValueError:
-        raise Refusal(f"没有看懂时间「{said.strip()[:30]}」，请写成 2026-03-10 09:00（北京时间）。") from None
+        raise Refusal(f"没有看懂时间「{text.strip()[:30]}」，请写成 2026-03-10 09:00（北京时间）。") from None
 
 
-def parse_window(said: str) -> tuple[datetime, datetime]:
+def parse_window(text: str) -> tuple[datetime, datetime]:
     """2026-03-10 09:00 至 11:00, or 至 2026-03-12 18:00. Raises `Refusal`."""
-    found = _WINDOW.fullmatch(said.strip())
-    if found is None:
+    match = _WINDOW.fullmatch(text.strip())
+    if match is None:
         raise Refusal("请写明开放时间，例如 2026-03-10 09:00 至 2026-03-12 18:00，或 2026-03-10 09:00 至 11:00。")
-    opens = parse_moment(f"{found[1]} {found[2]}")
-    closes = parse_moment(f"{found[3] or found[1]} {found[4] or found[5]}")
+    opens = parse_moment(f"{match[1]} {match[2]}")
+    closes = parse_moment(f"{match[3] or match[1]} {match[4] or match[5]}")
     if closes <= opens:
         raise Refusal("截止时间应晚于开放时间。")
     return opens, closes

@@ -1,1 +1,1 @@
-"""Certificates, their numbers and their print."""
+"""Certificates: issue, revocation, replacement, public verification and PDF."""

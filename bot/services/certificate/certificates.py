@@ -1,7 +1,7 @@
-"""Certificates: issued once for what they are issued for, taken back or replaced with a reason, and told to whoever holds the number.
+"""Issuing, revoking, replacing and looking up certificates.
 
-What asks for one names its source, as an exam's attempt does: ("sitting", its id). `issue` may be called as often as one likes. Whoever works out
-anew what somebody has reached (a corrected key) calls `foresee` for the dry run and `settle` for the deed.
+Whatever asks for a certificate names its source, such as ("exam", its id), and gets one valid certificate per person and source: `issue` may be
+called repeatedly. A correction that changes results calls `plan_change` for its dry run and `apply_change` for the change.
 """
 
 from __future__ import annotations
@@ -15,69 +15,76 @@ from datetime import date, datetime
 from sqlmodel import Session
 
 from bot.domain.certificate import (
-    STATES,
+    STATE_LABELS,
     CertificateBody,
     CertificateFacts,
-    masked,
+    certificate_number,
+    compose_body,
+    mask_name,
     new_code,
-    number_of,
-    read_number,
-    same_but_for_the_person,
-    worded,
+    parse_number,
+    states_same_achievement,
 )
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.storage import certificate
-from bot.storage.certificate import HeldCertificate
+from bot.storage.certificate import IssuedCertificate
 from bot.storage.people import roster
 from bot.storage.system import audit
 
 SYSTEM = "system"
 DECISION, CORRECTION = "decision", "correction"
-LONGEST_REASON = 200
-LONGEST_UNIT = 60
+MAX_REASON_LENGTH = 200
+MAX_UNIT_LENGTH = 60
 """A longer path is given by its last part."""
 
 Source = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateStep:
-    """What settling changes for one person: `act` is none, issue, revoke or replace; `before` the certificate there was, `after` the one there is.
+class CertificateChange:
+    """What `apply_change` does for one person: `act` is none, issue, revoke or replace; `before` the certificate there was, `after` the one there is.
 
     In a dry run `after` stays None where a certificate would be issued.
     """
 
     act: str
-    before: HeldCertificate | None = None
-    after: HeldCertificate | None = None
+    before: IssuedCertificate | None = None
+    after: IssuedCertificate | None = None
 
 
-def facts_of(
+def build_facts(
     session: Session, person_id: int, kind: str, title: str, day: date, *, result: str = "", hours: str = "", name: str = "", issuer: str = ""
 ) -> CertificateFacts:
     """What a certificate of a person would state: the name and the unit of that day from the roll, the head of the tree as issuer unless named."""
     path = next(iter(roster.unit_paths_of(session, person_id, day)), "")
-    head, _, rest = path.partition("/")
-    unit = rest if len(rest) <= LONGEST_UNIT else rest.rpartition("/")[2]
+    root, _, below_root = path.partition("/")
+    unit = below_root if len(below_root) <= MAX_UNIT_LENGTH else below_root.rpartition("/")[2]
     return CertificateFacts(
-        kind, name or roster.name_of(session, person_id), unit or head, title, day, result, hours, issuer or head or certificate.head(session)
+        kind,
+        name or roster.name_of(session, person_id),
+        unit or root,
+        title,
+        day,
+        result,
+        hours,
+        issuer or root or certificate.root_unit_name(session),
     )
 
 
 def issue(
     session: Session, person_id: int, source: Source, facts: CertificateFacts, now: datetime, *, by: str = SYSTEM, via: str = SYSTEM
-) -> HeldCertificate:
+) -> IssuedCertificate:
     """The certificate of a source: issued now, or the one that was issued before, whether it still holds or not.
 
     One that was taken back does not come again by asking again: that takes `replace`. Raises `Refusal` for what does not fit on the paper.
     """
-    return certificate.latest(session, person_id, source) or _put(session, person_id, source, worded(facts, day_of(now)), now, by, via)
+    return certificate.latest(session, person_id, source) or _add(session, person_id, source, compose_body(facts, day_of(now)), now, by, via)
 
 
 @dataclass(frozen=True, slots=True)
 class WantedCertificate:
-    """A certificate that somebody is to be given; `staff_no` is for telling."""
+    """A certificate to be issued; `staff_no` is for the report."""
 
     staff_no: str
     person_id: int
@@ -85,83 +92,83 @@ class WantedCertificate:
     facts: CertificateFacts
 
 
-def hand_out(
+def issue_many(
     session: Session, wanted: Sequence[WantedCertificate], now: datetime, *, by: str, via: str, apply: bool
-) -> list[tuple[str, CertificateStep]]:
-    """Give many theirs: staff number and what is done, or what `apply` would do. Who ever had one of the source gets no second."""
-    found = []
-    for one in wanted:
-        before = certificate.latest(session, one.person_id, one.source)
-        if before is not None:
-            found.append((one.staff_no, CertificateStep("none", before, before)))
+) -> list[tuple[str, CertificateChange]]:
+    """Issue many: staff number and what was done, or would be with `apply`. Whoever ever had one of the source gets no second."""
+    steps = []
+    for item in wanted:
+        existing = certificate.latest(session, item.person_id, item.source)
+        if existing is not None:
+            steps.append((item.staff_no, CertificateChange("none", existing, existing)))
         else:
-            after = issue(session, one.person_id, one.source, one.facts, now, by=by, via=via) if apply else None
-            found.append((one.staff_no, CertificateStep("issue", None, after)))
-    return found
+            issued = issue(session, item.person_id, item.source, item.facts, now, by=by, via=via) if apply else None
+            steps.append((item.staff_no, CertificateChange("issue", None, issued)))
+    return steps
 
 
-def revoke(session: Session, held: HeldCertificate, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION) -> HeldCertificate:
+def revoke(session: Session, held: IssuedCertificate, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION) -> IssuedCertificate:
     """Take a certificate back, for everybody to see. Raises `Refusal` without a reason, or where it does not hold any more."""
     if not held.is_valid:
-        raise Refusal(f"证书 {held.number} 已是「{STATES[held.state]}」，不用再撤销。")
-    return _end(session, held, "revoked", cause, reason, now, by, via, "撤销证书")
+        raise Refusal(f"证书 {held.number} 已是「{STATE_LABELS[held.state]}」，不用再撤销。")
+    return _invalidate(session, held, "revoked", cause, reason, now, by, via, "撤销证书")
 
 
 def replace(
-    session: Session, held: HeldCertificate, facts: CertificateFacts, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION
-) -> HeldCertificate:
+    session: Session, held: IssuedCertificate, facts: CertificateFacts, reason: str, now: datetime, *, by: str, via: str, cause: str = DECISION
+) -> IssuedCertificate:
     """A new certificate in the place of one that holds, or that was taken back wrongly; the old number then says so.
 
     Raises `Refusal` without a reason and for one that was replaced already.
     """
     if held.state == "replaced":
         raise Refusal(f"证书 {held.number} 已换发为 {held.replaced_by}，请对新的编号操作。")
-    body = worded(facts, day_of(now))
-    _end(session, held, "replaced", cause, reason, now, by, via, "换发证书")
-    return _put(session, held.person_id, held.source, body, now, by, via, replaces=held)
+    body = compose_body(facts, day_of(now))
+    _invalidate(session, held, "replaced", cause, reason, now, by, via, "换发证书")
+    return _add(session, held.person_id, held.source, body, now, by, via, replaces=held)
 
 
-def foresee(session: Session, person_id: int, source: Source, facts: CertificateFacts | None) -> CertificateStep:
-    """What `settle` would do; writes nothing. `facts` is what the certificate of this source should state now, None when none is deserved."""
+def plan_change(session: Session, person_id: int, source: Source, facts: CertificateFacts | None) -> CertificateChange:
+    """What `apply_change` would do; writes nothing. `facts` is what the certificate of this source should state now, None when none is deserved."""
     held = certificate.latest(session, person_id, source)
     if held is None:
-        return CertificateStep("none" if facts is None else "issue")
+        return CertificateChange("none" if facts is None else "issue")
     if held.is_valid:
         if facts is None:
-            return CertificateStep("revoke", held)
-        return CertificateStep("none" if same_but_for_the_person(held.body.facts, facts) else "replace", held, held)
+            return CertificateChange("revoke", held)
+        return CertificateChange("none" if states_same_achievement(held.body.facts, facts) else "replace", held, held)
     # What a person decided stays decided: only a correction takes back what a correction did.
     again = facts is not None and held.state == "revoked" and held.cause == CORRECTION
-    return CertificateStep("replace" if again else "none", held)
+    return CertificateChange("replace" if again else "none", held)
 
 
-def settle(
+def apply_change(
     session: Session, person_id: int, source: Source, facts: CertificateFacts | None, reason: str, now: datetime, *, by: str, via: str
-) -> CertificateStep:
+) -> CertificateChange:
     """Bring the certificate of a source in line with what is true now: issue it, take it back, or put another in its place.
 
     A second call changes nothing. The name, unit and issuer of a certificate that is there are left alone: they were right when it was issued.
     """
-    step = foresee(session, person_id, source, facts)
+    step = plan_change(session, person_id, source, facts)
     match step:
-        case CertificateStep("issue") if facts is not None:
-            return CertificateStep("issue", None, issue(session, person_id, source, facts, now, by=by, via=via))
-        case CertificateStep("revoke", HeldCertificate() as held):
-            return CertificateStep("revoke", held, revoke(session, held, reason, now, by=by, via=via, cause=CORRECTION))
-        case CertificateStep("replace", HeldCertificate() as held) if facts is not None:
-            return CertificateStep("replace", held, replace(session, held, facts, reason, now, by=by, via=via, cause=CORRECTION))
+        case CertificateChange("issue") if facts is not None:
+            return CertificateChange("issue", None, issue(session, person_id, source, facts, now, by=by, via=via))
+        case CertificateChange("revoke", IssuedCertificate() as held):
+            return CertificateChange("revoke", held, revoke(session, held, reason, now, by=by, via=via, cause=CORRECTION))
+        case CertificateChange("replace", IssuedCertificate() as held) if facts is not None:
+            return CertificateChange("replace", held, replace(session, held, facts, reason, now, by=by, via=via, cause=CORRECTION))
         case _:
             return step
 
 
-def find(session: Session, typed: str) -> HeldCertificate:
+def require_certificate(session: Session, typed: str) -> IssuedCertificate:
     """The certificate of a number, for staff. Raises `Refusal` for a number that is none or that nobody has."""
-    asked = read_number(typed)
-    if asked is None:
+    query = parse_number(typed)
+    if query is None:
         raise Refusal(f"「{typed[:40]}」不是证书编号，编号形如 XF-2026-000123-K，请核对每一位。")
-    held = certificate.by_number(session, asked.number)
+    held = certificate.by_number(session, query.number)
     if held is None:
-        raise Refusal(f"没有编号为 {asked.number} 的证书，请核对。")
+        raise Refusal(f"没有编号为 {query.number} 的证书，请核对。")
     return held
 
 
@@ -179,17 +186,17 @@ class PublicCertificate:
     name: str
     changed_on: date | None
     replaced_by: str
-    held: HeldCertificate | None = None
+    held: IssuedCertificate | None = None
 
 
 def look_up(session: Session, typed: str) -> PublicCertificate | None:
     """What anybody may learn of a number; None when it is none, when nobody has it, or when the code beside it is wrong."""
-    asked = read_number(typed)
-    held = None if asked is None else certificate.by_number(session, asked.number)
-    if asked is None or held is None:
+    query = parse_number(typed)
+    held = None if query is None else certificate.by_number(session, query.number)
+    if query is None or held is None:
         return None
-    known = bool(asked.code)
-    if known and not hmac.compare_digest(asked.code, held.code):
+    with_code = bool(query.code)
+    if with_code and not hmac.compare_digest(query.code, held.code):
         return None
     body: CertificateBody = held.body
     return PublicCertificate(
@@ -200,14 +207,14 @@ def look_up(session: Session, typed: str) -> PublicCertificate | None:
         body.facts.title,
         body.facts.issuer,
         body.issued_on,
-        body.facts.name if known else masked(body.facts.name),
+        body.facts.name if with_code else mask_name(body.facts.name),
         None if held.changed_at is None else day_of(held.changed_at),
         held.replaced_by,
-        held if known else None,
+        held if with_code else None,
     )
 
 
-def _put(
+def _add(
     session: Session,
     person_id: int,
     source: Source,
@@ -216,31 +223,31 @@ def _put(
     by: str,
     via: str,
     *,
-    replaces: HeldCertificate | None = None,
-) -> HeldCertificate:
-    ident = certificate.next_id(session)
-    number = number_of(body.issued_on.year, ident)
-    before = None if replaces is None else replaces.id
-    certificate.add(session, ident, number, new_code(secrets.choice), person_id, source, body, now, by, before)
-    made = certificate.latest(session, person_id, source)
-    assert made is not None
-    if made.number == number and by != SYSTEM:
+    replaces: IssuedCertificate | None = None,
+) -> IssuedCertificate:
+    certificate_id = certificate.next_id(session)
+    number = certificate_number(body.issued_on.year, certificate_id)
+    replaced_id = None if replaces is None else replaces.id
+    certificate.add(session, certificate_id, number, new_code(secrets.choice), person_id, source, body, now, by, replaced_id)
+    issued = certificate.latest(session, person_id, source)
+    assert issued is not None
+    if issued.number == number and by != SYSTEM:
         detail = f"{body.heading}：{body.facts.title}" + (f"，换发自 {replaces.number}" if replaces is not None else "")
-        audit.record(session, now, by, via, "签发证书", f"{made.staff_no} {number}", detail=detail)
-    return made
+        audit.record(session, now, by, via, "签发证书", f"{issued.staff_no} {number}", detail=detail)
+    return issued
 
 
-def _end(
-    session: Session, held: HeldCertificate, state: str, cause: str, reason: str, now: datetime, by: str, via: str, action: str
-) -> HeldCertificate:
-    said = reason.strip()
-    if not said:
+def _invalidate(
+    session: Session, held: IssuedCertificate, state: str, cause: str, reason: str, now: datetime, by: str, via: str, action: str
+) -> IssuedCertificate:
+    clean_reason = reason.strip()
+    if not clean_reason:
         raise Refusal(f"请写明{action[:2]}的原因，{held.number} 没有改动。")
-    if len(said) > LONGEST_REASON:
-        raise Refusal(f"原因请不要超过 {LONGEST_REASON} 个字，{held.number} 没有改动。")
-    if not certificate.end(session, held, state, cause, said, now, by):
+    if len(clean_reason) > MAX_REASON_LENGTH:
+        raise Refusal(f"原因请不要超过 {MAX_REASON_LENGTH} 个字，{held.number} 没有改动。")
+    if not certificate.set_state(session, held, state, cause, clean_reason, now, by):
         raise Refusal(f"证书 {held.number} 刚刚被别人改动过，这次没有改动，请再看一遍。")
-    audit.record(session, now, by, via, action, f"{held.staff_no} {held.number}", detail=said)
-    found = certificate.by_number(session, held.number)
-    assert found is not None
-    return found
+    audit.record(session, now, by, via, action, f"{held.staff_no} {held.number}", detail=clean_reason)
+    changed = certificate.by_number(session, held.number)
+    assert changed is not None
+    return changed

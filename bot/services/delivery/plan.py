@@ -13,7 +13,7 @@ from bot.domain.contest.contest import contest_of
 from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.delivery.platform_limits import WECHAT_WINDOW
 from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
-from bot.domain.exam.exam import GO_ON, exam_of
+from bot.domain.exam.exam import RESUME_TARGET, exam_of_target
 from bot.domain.message import Address, Reply
 from bot.domain.people.person import Preference
 from bot.services.delivery import reminder_messages
@@ -146,7 +146,7 @@ def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: Campa
         return GONE
     if person_id in facts.away:
         return facts.away[person_id]
-    trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
+    trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of(content.target), exam_of_target(content.target)
     if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
         return ENDED
     done = not trial and (
@@ -168,7 +168,7 @@ def _waiting_until(
     facts: RecipientFacts, delivery: QueuedDelivery, content: CampaignContent, rule: DeliveryRule, now: datetime
 ) -> tuple[datetime, str] | None:
     """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (bot/docs/rules.md S28)."""
-    if (until := facts.exam_until.get(delivery.person_id)) is not None and content.target != GO_ON:
+    if (until := facts.exam_until.get(delivery.person_id)) is not None and content.target != RESUME_TARGET:
         return min(until, now + BUSY_DELAY), BUSY
     preference = facts.preference.get(delivery.person_id, Preference())
     if rule.quiet and (until := quiet_hours_end(now, preference)) is not None:

@@ -1,1 +1,1 @@
-"""The demo: a made-up bureau and its past."""
+"""The demo: a made-up bureau with a year of study behind it."""

@@ -1,4 +1,4 @@
-"""The made-up bureau: its tree of units, its people, who leads, who administers, who supervises."""
+"""The demo's made-up bureau: units, people, posts and roles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDINALS = "甲乙丙丁戊己庚辛壬癸"
 
 
 @dataclass(frozen=True, slots=True)
-class Staffed:
+class UnitStaffing:
     """How many work in a unit, how many of them lead it, the tier of the others, and how diligent the unit is on the whole (1 reaches the quota)."""
 
     unit: str
@@ -36,15 +36,15 @@ class Staffed:
     zeal: float
 
 
-STAFFED = (
-    Staffed(LEADERS, 5, 0, "局党组", 1.06),
-    Staffed(OFFICE, 16, 3, "公务员", 1.02),
-    Staffed(LEGAL, 12, 2, "公务员", 1.18),
-    Staffed(ASSETS, 17, 3, "公务员", 0.86),
-    Staffed(FORCE, 12, 3, "执法人员", 1.0),
-    Staffed(FIRST, 18, 2, "执法人员", 0.94),
-    Staffed(SECOND, 16, 2, "执法人员", 0.78),
-    Staffed(SERVICE, 24, 2, "事业人员", 0.9),
+STAFFING = (
+    UnitStaffing(LEADERS, 5, 0, "局党组", 1.06),
+    UnitStaffing(OFFICE, 16, 3, "公务员", 1.02),
+    UnitStaffing(LEGAL, 12, 2, "公务员", 1.18),
+    UnitStaffing(ASSETS, 17, 3, "公务员", 0.86),
+    UnitStaffing(FORCE, 12, 3, "执法人员", 1.0),
+    UnitStaffing(FIRST, 18, 2, "执法人员", 0.94),
+    UnitStaffing(SECOND, 16, 2, "执法人员", 0.78),
+    UnitStaffing(SERVICE, 24, 2, "事业人员", 0.9),
 )
 
 
@@ -61,15 +61,15 @@ class BureauMember:
 
 
 def _members() -> tuple[BureauMember, ...]:
-    found: list[BureauMember] = []
-    for part in STAFFED:
-        for place in range(part.size):
-            number = len(found)
+    members: list[BureauMember] = []
+    for staffing in STAFFING:
+        for place in range(staffing.size):
+            number = len(members)
             # Surnames run faster than ordinals, so that neighbours do not look like one family.
             name = SURNAMES[number % len(SURNAMES)] + ORDINALS[number // len(SURNAMES)]
-            tier = "领导干部" if place < part.heads else part.tier
-            found.append(BureauMember(number, str(1001 + number), name, tier, part.unit, part.zeal))
-    return tuple(found)
+            tier = "领导干部" if place < staffing.heads else staffing.tier
+            members.append(BureauMember(number, str(1001 + number), name, tier, staffing.unit, staffing.zeal))
+    return tuple(members)
 
 
 PEOPLE = _members()
@@ -88,64 +88,67 @@ MOVED = (("1040", ASSETS, OFFICE),)
 """(staff number, from, to): moved on the first of July last year."""
 
 
-def found(session: Session, today: date, now: datetime) -> dict[str, int]:
+def create_bureau(session: Session, today: date, now: datetime) -> dict[str, int]:
     """Write the bureau; the row of each person by staff number."""
-    units = _units(session)
+    units = _create_units(session)
     session.execute(
         insert(PersonRow),
         [
             {
-                "staff_no": one.staff_no,
-                "name": one.name,
-                "tier": one.tier,
-                "joined_on": joined(one.number, today),
+                "staff_no": member.staff_no,
+                "name": member.name,
+                "tier": member.tier,
+                "joined_on": join_date(member.number, today),
                 "left_on": None,
                 "recorded_at": now,
             }
-            for one in PEOPLE
+            for member in PEOPLE
         ],
     )
-    rows = {staff_no: person_id for staff_no, person_id in session.exec(select(PersonRow.staff_no, PersonRow.id)) if person_id is not None}
-    session.execute(insert(PostRow), _posts(units, rows, today))
+    person_ids = {staff_no: person_id for staff_no, person_id in session.exec(select(PersonRow.staff_no, PersonRow.id)) if person_id is not None}
+    session.execute(insert(PostRow), _post_rows(units, person_ids, today))
     session.execute(
         insert(AccountRow),
-        [{"channel": "local", "user": one.staff_no, "person_id": rows[one.staff_no], "bound_at": now, "bound_by": "demo"} for one in PEOPLE],
+        [
+            {"channel": "local", "user": member.staff_no, "person_id": person_ids[member.staff_no], "bound_at": now, "bound_by": "demo"}
+            for member in PEOPLE
+        ],
     )
     session.execute(
         insert(RoleRow),
-        [{"person_id": rows[staff_no], "role": role, "unit_id": units[unit] if unit else None} for staff_no, role, unit in ROLES],
+        [{"person_id": person_ids[staff_no], "role": role, "unit_id": units[unit] if unit else None} for staff_no, role, unit in ROLES],
     )
-    return rows
+    return person_ids
 
 
-def joined(number: int, today: date) -> date:
+def join_date(number: int, today: date) -> date:
     """The day somebody joined: most of them long ago, every fortieth in the spring of last year."""
     return date(today.year - 1, 3, 1) if number % 40 == 39 else date(2010 + number % 12, 1 + number % 12, 1)
 
 
-def _units(session: Session) -> dict[str, int]:
-    rows: dict[str, int] = {}
+def _create_units(session: Session) -> dict[str, int]:
+    unit_ids: dict[str, int] = {}
     for path in UNITS:
         parent, _, name = path.rpartition("/")
-        made = UnitRow(parent_id=rows.get(parent), name=name, path=path)
-        session.add(made)
+        unit = UnitRow(parent_id=unit_ids.get(parent), name=name, path=path)
+        session.add(unit)
         session.flush()
-        assert made.id is not None
-        rows[path] = made.id
-    return rows
+        assert unit.id is not None
+        unit_ids[path] = unit.id
+    return unit_ids
 
 
-def _posts(units: dict[str, int], rows: dict[str, int], today: date) -> list[dict[str, object]]:
+def _post_rows(unit_ids: dict[str, int], person_ids: dict[str, int], today: date) -> list[dict[str, object]]:
     moved = {staff_no: (old, new) for staff_no, old, new in MOVED}
     posts: list[dict[str, object]] = []
-    for one in PEOPLE:
-        since, person_id = joined(one.number, today), rows[one.staff_no]
-        if one.staff_no in moved:
-            old, new = moved[one.staff_no]
-            posts.append({"person_id": person_id, "unit_id": units[old], "since": since, "until": date(today.year - 1, 6, 30)})
-            posts.append({"person_id": person_id, "unit_id": units[new], "since": date(today.year - 1, 7, 1), "until": None})
+    for member in PEOPLE:
+        since, person_id = join_date(member.number, today), person_ids[member.staff_no]
+        if member.staff_no in moved:
+            old, new = moved[member.staff_no]
+            posts.append({"person_id": person_id, "unit_id": unit_ids[old], "since": since, "until": date(today.year - 1, 6, 30)})
+            posts.append({"person_id": person_id, "unit_id": unit_ids[new], "since": date(today.year - 1, 7, 1), "until": None})
         else:
-            posts.append({"person_id": person_id, "unit_id": units[one.unit], "since": since, "until": None})
+            posts.append({"person_id": person_id, "unit_id": unit_ids[member.unit], "since": since, "until": None})
     for staff_no, unit in SECOND_POSTS:
-        posts.append({"person_id": rows[staff_no], "unit_id": units[unit], "since": date(today.year - 1, 1, 1), "until": None})
+        posts.append({"person_id": person_ids[staff_no], "unit_id": unit_ids[unit], "since": date(today.year - 1, 1, 1), "until": None})
     return posts

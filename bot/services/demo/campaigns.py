@@ -1,4 +1,4 @@
-"""Three campaigns for the demo bureau, of which one fires within the first minute."""
+"""The demo's campaigns, of which one fires within the first minute."""
 
 from __future__ import annotations
 
@@ -18,46 +18,48 @@ from bot.storage import campaign
 from bot.storage.study import readings
 
 AUTHOR = Author("demo", "cli")
-FIRST = "开机第一课"
+FIRST_LESSON = "开机第一课"
 AT_ANY_HOUR = {"quiet": False}
 """A delivery rule: the demo is looked at when it is started, be it at night."""
 
 
-def demo_campaigns(session: Session, catalog: Catalog, now: datetime) -> list[int]:
+def create_campaigns(session: Session, catalog: Catalog, now: datetime) -> list[int]:
     """A lesson at the next full minute after each start, a daily set on working days, a poll on Constitution Day; the ids of what was made.
 
     Started again, only the lesson is made anew, and not while the last one still waits to fall due.
     """
-    had = [one for one in campaign.all_campaigns(session) if one.created_by == AUTHOR.actor]
-    made: list[int] = []
-    if not any(one.name == FIRST and one.state == "running" for one in had):
+    existing = [row for row in campaign.all_campaigns(session) if row.created_by == AUTHOR.actor]
+    created: list[int] = []
+    if not any(row.name == FIRST_LESSON and row.state == "running" for row in existing):
         minute = (now.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
-        rhythm = Schedule("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
+        schedule = Schedule("once", time=minute.strftime("%H:%M"), on=minute.date(), on_holiday="keep")
         # Who has finished a lesson this year is not sent it again: the one that most people still lack shows most.
-        done = readings.count_finished(session, start_of(day_of(now).replace(month=1, day=1)))
-        lesson = CampaignContent("lesson", lesson=min(catalog.library.lessons, key=lambda one: done.get(one, 0)))
-        made.append(_running(session, catalog, FIRST, lesson, rhythm, now, clause="演示", delivery=AT_ANY_HOUR))
-    if not had:
+        finished = readings.count_finished(session, start_of(day_of(now).replace(month=1, day=1)))
+        lesson = CampaignContent("lesson", lesson=min(catalog.library.lessons, key=lambda name: finished.get(name, 0)))
+        created.append(_create_started(session, catalog, FIRST_LESSON, lesson, schedule, now, clause="演示", delivery=AT_ANY_HOUR))
+    if not existing:
         daily = parse_schedule("每个工作日 08:30")
-        made.append(_running(session, catalog, "工作日每日一练", CampaignContent("daily"), daily, now, clause="年度学法计划 第二条"))
+        created.append(_create_started(session, catalog, "工作日每日一练", CampaignContent("daily"), daily, now, clause="年度学法计划 第二条"))
         poll = CampaignContent("poll", text="今年宪法宣传周，您最想参加哪一项？", options=("知识竞赛", "旁听庭审", "专题讲座", "参观学习"))
-        made.append(_running(session, catalog, "宪法宣传周意见征集", poll, parse_schedule("国家宪法日 09:30"), now, clause="普法工作要点 第六条"))
-    return made
+        created.append(
+            _create_started(session, catalog, "宪法宣传周意见征集", poll, parse_schedule("国家宪法日 09:30"), now, clause="普法工作要点 第六条")
+        )
+    return created
 
 
-def _running(
+def _create_started(
     session: Session,
     catalog: Catalog,
     name: str,
     content: CampaignContent,
-    rhythm: Schedule,
+    schedule: Schedule,
     now: datetime,
     *,
     clause: str,
     delivery: dict[str, Any] | None = None,
 ) -> int:
     """Started where the calendar lets it; in a year that is not known it stays a draft, which is what an agency would see too."""
-    made = manage.create(session, catalog, AUTHOR, name, content, rhythm, All(), now, clause=clause, delivery=delivery)
-    if manage.can_start(catalog.library.calendar, rhythm, now):
-        manage.start(session, catalog, AUTHOR, made, now)
-    return made
+    campaign_id = manage.create(session, catalog, AUTHOR, name, content, schedule, All(), now, clause=clause, delivery=delivery)
+    if manage.can_start(catalog.library.calendar, schedule, now):
+        manage.start(session, catalog, AUTHOR, campaign_id, now)
+    return campaign_id

@@ -1,8 +1,6 @@
-"""What the bureau studied last year and this year: answers in closed sets, lessons read, entries in the ledger, mistakes noted.
+"""The demo's past: daily sets, lessons, ledger entries and mistakes of last year and this year, gathered as rows and written in bulk.
 
-Made by the same rules that credit the living (rules D2 to D5 with their versions; D6, that of meetings, is added for the demo), and written in bulk.
-
-The rows of the demo's past, gathered first and written in bulk.
+Credit follows the hour rules of the catalog (bot/docs/rules.md D2 to D5, with their versions); a rule D6 for meetings is added for the demo.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
 from bot.domain.library.library import Lesson, expected_reading_seconds
 from bot.domain.study.spaced_repetition import AGAIN, GOOD, Mistake, update_mistake
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.demo.bureau import PEOPLE, BureauMember, joined
+from bot.services.demo.bureau import PEOPLE, BureauMember, join_date
 from bot.services.library.catalog import Catalog
 from bot.services.study.quiz import DAILY_SIZE
 from bot.storage.study import mistakes
@@ -36,14 +34,14 @@ PASS_RATE, RIGHT_RATE = 0.9, 0.78
 MEETINGS = {"局党组": 19, "领导干部": 19, "公务员": 19, "事业人员": 11, "执法人员": 28}
 """Meetings (two 学时 each) that a year holds for a tier."""
 EXAMS = {"局党组": 2, "领导干部": 2, "公务员": 2, "事业人员": 2, "执法人员": 5}
-"""Exams of a year; one of this year's is the one in trials.py, which is there with its papers."""
+"""Exams of a year; one of this year's is the one that services/demo/exams.py creates with its papers."""
 SETS = 14
 """Daily sets of a year at a zeal of 1; the kinds of question that can be answered with a tap are used."""
 D6 = {"title": "集体学法按实际分钟计，半天最多 3、全天最多 6 学时（演示用）", "half_day_cap": "3", "day_cap": "6"}
 TAPPED = ("single", "judge")
 
 
-def write(session: Session, catalog: Catalog, people: Mapping[str, int], now: datetime) -> None:
+def write_history(session: Session, catalog: Catalog, people: Mapping[str, int], now: datetime) -> None:
     """Everything until yesterday; today is left to the visitor."""
     today = day_of(now)
     policy = _with_meetings(session, catalog.policy, date(today.year - 1, 1, 1), now)
@@ -51,12 +49,12 @@ def write(session: Session, catalog: Catalog, people: Mapping[str, int], now: da
     for member in PEOPLE:
         rng = random.Random(f"{member.staff_no} {today.year}")  # noqa: S311 - makes a demo, guards nothing
         for year in (today.year - 1, today.year):
-            _Year(rows, catalog, policy, member, people[member.staff_no], year, today, rng).live()
-    keep(session, rows)
+            _PersonYear(rows, catalog, policy, member, people[member.staff_no], year, today, rng).live()
+    write_rows(session, rows)
 
 
 def _with_meetings(session: Session, policy: HoursPolicy, since: date, now: datetime) -> HoursPolicy:
-    if any(one.line == "D6" for one in policy.versions):
+    if any(rule.line == "D6" for rule in policy.versions):
         return policy
     body = json.dumps(D6, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     session.add(RuleRow(line="D6", version=1, valid_from=since, digest=sha256(body.encode()).hexdigest(), body=body, loaded_at=now))
@@ -64,7 +62,7 @@ def _with_meetings(session: Session, policy: HoursPolicy, since: date, now: date
     return policy
 
 
-def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
+def _spread_days(rng: random.Random, year: int, count: int) -> Iterator[date]:
     """`count` working days of a year, in order, about evenly apart."""
     step = 350 / max(1, count)
     for number in range(count):
@@ -73,7 +71,7 @@ def _spread(rng: random.Random, year: int, count: int) -> Iterator[date]:
 
 
 @dataclass
-class _Year:
+class _PersonYear:
     """One person's year."""
 
     rows: DemoRows
@@ -86,13 +84,13 @@ class _Year:
     rng: random.Random
 
     def live(self) -> None:
-        since = max(joined(self.member.number, self.today), date(self.year, 1, 1))
+        since = max(join_date(self.member.number, self.today), date(self.year, 1, 1))
         zeal = self.member.zeal * self.rng.uniform(0.82, 1.16)
-        for day in _spread(self.rng, self.year, round(SETS * zeal)):
+        for day in _spread_days(self.rng, self.year, round(SETS * zeal)):
             if since <= day < self.today:
                 self._daily(day)
-        lessons = [one for one in self.catalog.library.lessons_for(self.member.tier, self.today) if self.rng.random() < zeal * 0.8]
-        for lesson, day in zip(lessons, _spread(self.rng, self.year, len(lessons)), strict=True):
+        lessons = [lesson for lesson in self.catalog.library.lessons_for(self.member.tier, self.today) if self.rng.random() < zeal * 0.8]
+        for lesson, day in zip(lessons, _spread_days(self.rng, self.year, len(lessons)), strict=True):
             if since <= day < self.today:
                 self._lesson(lesson, day)
         self._offline(zeal, since)
@@ -100,21 +98,23 @@ class _Year:
     def _at(self, day: date, hour: int) -> datetime:
         return datetime.combine(day, time(hour, self.rng.randrange(60), self.rng.randrange(60)), SHANGHAI)
 
-    def _earn(self, category: str, seconds: int, at: datetime, source: tuple[str, str], line: str, *, law: str = "", required: bool = False) -> None:
-        version = 1 if line == "D6" else self.policy.at(line, day_of(at)).version
+    def _earn(
+        self, category: str, seconds: int, moment: datetime, source: tuple[str, str], line: str, *, law: str = "", required: bool = False
+    ) -> None:
+        version = 1 if line == "D6" else self.policy.at(line, day_of(moment)).version
         self.rows.entries.append(
             {
                 "person_id": self.person_id,
                 "category": category,
                 "credit_seconds": seconds,
-                "day": day_of(at),
+                "day": day_of(moment),
                 "law": law,
                 "required": required,
                 "source_kind": source[0],
                 "source_id": source[1],
                 "rule": line,
                 "rule_version": version,
-                "recorded_at": at,
+                "recorded_at": moment,
                 "recorded_by": "system",
                 "reverses": None,
             }
@@ -124,12 +124,12 @@ class _Year:
 
     def _daily(self, day: date) -> None:
         names = [name for name, version in self.catalog.drawn.items() if self.catalog.library.questions[name].kind in TAPPED]
-        at = self._at(day, self.rng.choice((8, 9, 12, 13, 18, 20)))
-        opened = at
+        moment = self._at(day, self.rng.choice((8, 9, 12, 13, 18, 20)))
+        opened = moment
         chosen = self.rng.sample(names, min(DAILY_SIZE, len(names)))
         for number, name in enumerate(chosen, 1):
-            at += timedelta(seconds=self.rng.randrange(15, 70))
-            self._answer(name, number, day, at)
+            moment += timedelta(seconds=self.rng.randrange(15, 70))
+            self._answer(name, number, day, moment)
         self.rows.sittings.append(
             {
                 "person_id": self.person_id,
@@ -139,14 +139,14 @@ class _Year:
                 "next": len(chosen) + 1,
                 "state": "done",
                 "opened_at": opened,
-                "closed_at": at,
+                "closed_at": moment,
             }
         )
 
-    def _answer(self, name: str, number: int, day: date, at: datetime) -> None:
+    def _answer(self, name: str, number: int, day: date, moment: datetime) -> None:
         question = self.catalog.library.questions[name]
         right = self.rng.random() < RIGHT_RATE
-        choice = question.key if right else self.rng.choice([said for said, _ in question.choices if said != question.key])
+        choice = question.key if right else self.rng.choice([value for value, _ in question.choices if value != question.key])
         self.rows.answers.append(
             {
                 "person_id": self.person_id,
@@ -160,40 +160,47 @@ class _Year:
                 "provisional": False,
                 "channel": "local",
                 "message_id": f"demo-{self.person_id}-{day.isoformat()}-{number}",
-                "arrived_at": at,
-                "recorded_at": at,
+                "arrived_at": moment,
+                "recorded_at": moment,
                 "late": False,
             }
         )
-        self._note(name, right, at)
+        self._note(name, right, moment)
         if self.rows.items[self.person_id, self.year, name]:
             return
         rule = self.policy.at("D3", day)
         counted = self.rows.items[self.person_id, self.year, ""]
         self.rows.items[self.person_id, self.year, name] += 1
         self.rows.items[self.person_id, self.year, ""] += 1
-        worth = item_seconds(counted, rule, self.policy.seconds_per_hour(day))
-        self._earn("practice", worth, at, ("item", f"{self.year}:{name}"), "D3", law=question.law)
+        seconds = item_seconds(counted, rule, self.policy.seconds_per_hour(day))
+        self._earn("practice", seconds, moment, ("item", f"{self.year}:{name}"), "D3", law=question.law)
 
-    def _note(self, name: str, right: bool, at: datetime) -> None:
+    def _note(self, name: str, right: bool, moment: datetime) -> None:
         key = (self.person_id, name)
-        kept = update_mistake(self.rows.notebook.get(key), name, GOOD if right else AGAIN, at)
-        if kept is not None:
-            self.rows.notebook[key] = kept
+        entry = update_mistake(self.rows.notebook.get(key), name, GOOD if right else AGAIN, moment)
+        if entry is not None:
+            self.rows.notebook[key] = entry
 
     # ── Lessons (rule D2) ──
 
     def _lesson(self, lesson: Lesson, day: date) -> None:
         rule = self.policy.at("D2", day)
-        opened = at = self._at(day, self.rng.choice((9, 10, 14, 15, 19)))
+        opened = moment = self._at(day, self.rng.choice((9, 10, 14, 15, 19)))
         credited = 0
         for number, page in enumerate(lesson.pages, 1):
             expected = expected_reading_seconds(page, self.catalog.chars_a_minute)
-            seen = int(expected * self.rng.uniform(0.6, float(rule.number("page_ceiling"))))
-            view = {"page": number, "sent_at": at, "asked_at": at + timedelta(seconds=seen), "seen": seen, "credited": seen, "reason": ""}
-            self.rows.views.append(((self.person_id, lesson.id, opened), view))
-            at += timedelta(seconds=seen)
-            credited += seen
+            seconds = int(expected * self.rng.uniform(0.6, float(rule.number("page_ceiling"))))
+            page_view = {
+                "page": number,
+                "sent_at": moment,
+                "asked_at": moment + timedelta(seconds=seconds),
+                "seen": seconds,
+                "credited": seconds,
+                "reason": "",
+            }
+            self.rows.views.append(((self.person_id, lesson.id, opened), page_view))
+            moment += timedelta(seconds=seconds)
+            credited += seconds
         self.rows.readings.append(
             {
                 "person_id": self.person_id,
@@ -202,11 +209,11 @@ class _Year:
                 "page": max(1, len(lesson.pages)),
                 "state": "done",
                 "opened_at": opened,
-                "closed_at": at,
+                "closed_at": moment,
             }
         )
         if credited:
-            self._earn("online", credited, at, ("lesson", f"{self.year}:{lesson.id}"), "D2", law=lesson.law, required=True)
+            self._earn("online", credited, moment, ("lesson", f"{self.year}:{lesson.id}"), "D2", law=lesson.law, required=True)
 
     # ── Meetings, exams, contests (rules D6, D4, D5) ──
 
@@ -220,12 +227,12 @@ class _Year:
         plan += [("contest", self.policy.seconds(self.policy.at("D5", self.today).number("join"), self.today), "contest", "D5", "第{}场学法竞赛")] * 3
         fixed = random.Random(f"{tier} {self.year}")  # noqa: S311 - the calendar of a tier is the same for all of it
         fixed.shuffle(plan)
-        held: Counter[str] = Counter()
-        for (category, seconds, kind, line, name), day in zip(plan, _spread(fixed, self.year, len(plan)), strict=True):
-            held[kind] += 1
-            goes = self.rng.random() < min(0.97, zeal * (PASS_RATE if kind == "exam" else 0.93 if kind == "activity" else 0.7))
-            if goes and since <= day < self.today:
-                self._earn(category, seconds, self._at(day, 16), (kind, f"{self.year}:{name.format(held[kind])}"), line, required=kind != "contest")
+        counts: Counter[str] = Counter()
+        for (category, seconds, kind, line, name), day in zip(plan, _spread_days(fixed, self.year, len(plan)), strict=True):
+            counts[kind] += 1
+            attends = self.rng.random() < min(0.97, zeal * (PASS_RATE if kind == "exam" else 0.93 if kind == "activity" else 0.7))
+            if attends and since <= day < self.today:
+                self._earn(category, seconds, self._at(day, 16), (kind, f"{self.year}:{name.format(counts[kind])}"), line, required=kind != "contest")
 
 
 @dataclass
@@ -241,34 +248,34 @@ class DemoRows:
     items: Counter[tuple[int, int, str]] = field(default_factory=Counter)
 
 
-def keep(session: Session, rows: DemoRows) -> None:
+def write_rows(session: Session, rows: DemoRows) -> None:
     """Write everything, in the order of time."""
-    rows.entries.sort(key=lambda one: one["recorded_at"])
-    rows.sittings.sort(key=lambda one: one["closed_at"])
-    rows.answers.sort(key=lambda one: one["recorded_at"])
-    rows.readings.sort(key=lambda one: one["closed_at"])
+    rows.entries.sort(key=lambda entry: entry["recorded_at"])
+    rows.sittings.sort(key=lambda sitting: sitting["closed_at"])
+    rows.answers.sort(key=lambda answer: answer["recorded_at"])
+    rows.readings.sort(key=lambda reading: reading["closed_at"])
     _insert(session, SittingRow, rows.sittings)
-    sets = {
+    sitting_ids = {
         (row[1], row[2]): row[0]
         for row in session.exec(select(SittingRow.id, SittingRow.person_id, SittingRow.scope).where(col(SittingRow.kind) == "daily"))
     }
-    for one in rows.answers:
-        one["sitting_id"] = sets[one["person_id"], day_of(one["recorded_at"]).isoformat()]
+    for answer in rows.answers:
+        answer["sitting_id"] = sitting_ids[answer["person_id"], day_of(answer["recorded_at"]).isoformat()]
     _insert(
         session,
         SittingItemRow,
-        [{"sitting_id": one["sitting_id"], "n": one["n"], "question": one["question"], "version_id": one["version_id"]} for one in rows.answers],
+        [{name: answer[name] for name in ("sitting_id", "n", "question", "version_id")} for answer in rows.answers],
     )
     _insert(session, AnswerRow, rows.answers)
     for (person_id, _), entry in rows.notebook.items():
         mistakes.save_entry(session, person_id, entry)
     _insert(session, ReadingRow, rows.readings)
-    ways = {
+    reading_ids = {
         (row[1], row[2], row[3]): row[0] for row in session.exec(select(ReadingRow.id, ReadingRow.person_id, ReadingRow.lesson, ReadingRow.opened_at))
     }
-    _insert(session, PageViewRow, [{"reading_id": ways[way], **view} for way, view in rows.views])
+    _insert(session, PageViewRow, [{"reading_id": reading_ids[reading_key], **view} for reading_key, view in rows.views])
     _insert(session, EntryRow, rows.entries)
-    _keep_totals(session, rows)
+    _write_totals(session, rows)
 
 
 def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
@@ -276,24 +283,26 @@ def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
         session.execute(insert(table), rows)
 
 
-def _keep_totals(session: Session, rows: DemoRows) -> None:
+def _write_totals(session: Session, rows: DemoRows) -> None:
     """The running totals, added up from the very entries."""
     years: Counter[tuple[int, int, str]] = Counter()
     items: Counter[tuple[int, int, str]] = Counter()
     days: Counter[tuple[int, date, str]] = Counter()
-    for one in rows.entries:
-        key = (one["person_id"], one["day"].year, one["category"])
-        years[key] += one["credit_seconds"]
-        items[key] += one["source_kind"] == "item"
-        days[one["person_id"], one["day"], one["category"]] += one["credit_seconds"]
+    for entry in rows.entries:
+        key = (entry["person_id"], entry["day"].year, entry["category"])
+        years[key] += entry["credit_seconds"]
+        items[key] += entry["source_kind"] == "item"
+        days[entry["person_id"], entry["day"], entry["category"]] += entry["credit_seconds"]
     _insert(
         session,
         YearTotalRow,
         [
-            {"person_id": who, "year": year, "category": what, "seconds": seconds, "items": items[who, year, what]}
-            for (who, year, what), seconds in years.items()
+            {"person_id": person_id, "year": year, "category": category, "seconds": seconds, "items": items[person_id, year, category]}
+            for (person_id, year, category), seconds in years.items()
         ],
     )
     _insert(
-        session, DayTotalRow, [{"person_id": who, "day": day, "category": what, "seconds": seconds} for (who, day, what), seconds in days.items()]
+        session,
+        DayTotalRow,
+        [{"person_id": person_id, "day": day, "category": category, "seconds": seconds} for (person_id, day, category), seconds in days.items()],
     )

@@ -1,6 +1,6 @@
-"""The demo: a made-up bureau of 120 people in 9 units, with what they studied last year and this year.
+"""Filling an empty database with the demo: a bureau of 120 people in 9 units, with what they studied last year and this year.
 
-Nobody in it exists: the names are surnames from the old primer with 甲乙丙丁 behind them. The same day gives the same rows.
+Nobody in it exists: the names are surnames with 甲乙丙丁 behind them. The same day gives the same rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Character:
 
 
 def _character(staff_no: str, label: str, quick: tuple[str, ...] = LEARNER) -> Character:
-    return Character(staff_no, next(one.name for one in bureau.PEOPLE if one.staff_no == staff_no), label, quick)
+    return Character(staff_no, next(member.name for member in bureau.PEOPLE if member.staff_no == staff_no), label, quick)
 
 
 PERSONAS = (
@@ -57,7 +57,7 @@ def seed(session: Session, catalog: Catalog, now: datetime) -> None:
         if not holds_demo(session):
             raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
         return
-    people = bureau.found(session, day_of(now), now)
-    past.write(session, catalog, people, now)
+    people = bureau.create_bureau(session, day_of(now), now)
+    past.write_history(session, catalog, people, now)
     session.flush()
-    exams.past_exam(session, catalog, people, now)
+    exams.create_past_exam(session, catalog, people, now)

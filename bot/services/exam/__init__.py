@@ -1,1 +1,1 @@
-"""Blueprints, papers, attempts, time and results."""
+"""Exams: drafting, taking, closing, results, extra time and mock exams."""

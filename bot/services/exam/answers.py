@@ -1,4 +1,4 @@
-"""Answers: each recorded at once, the first stands; in time is what arrived in time; handed in once (bot/docs/reliability.md D6–D10)."""
+"""Recording answers and handing in: the first answer stands, and what arrived in time counts (bot/docs/reliability.md D6–D10)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,33 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.exam.exam import Attempt, Exam
-from bot.domain.exam.paper import as_file, shown_as
+from bot.domain.exam.paper import to_file_letters, to_shown_letters
 from bot.domain.library.question import KINDS
 from bot.domain.message import Incoming, Refusal
 from bot.domain.text import segmentation
 from bot.services.exam import finish
-from bot.services.exam.paper_view import AttemptStatus, ShownItem, as_seen, item_of, over, own, standing
-from bot.services.exam.paper_view import status as paper_view_status
+from bot.services.exam.paper_view import (
+    AttemptStatus,
+    ShownItem,
+    attempt_status,
+    ended_sentence,
+    require_attempt,
+    shown_item,
+    shown_question,
+    status_of,
+)
 from bot.services.library.catalog import Catalog
 from bot.services.study.quiz import record_answer
 from bot.storage.exam import attempts
 from bot.storage.exam.attempts import PaperItem
 from bot.storage.study import sittings
 
-READ_BY_WORDS = ("short",)
+SEGMENTED_KINDS = ("short",)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """An answer that is recorded, in the letters seen, and how the attempt stands after it."""
+class RecordedAnswer:
+    """A recorded answer, in the letters shown, and the state of the attempt after it."""
 
     answer_id: int
     n: int
@@ -34,62 +42,64 @@ class Recorded:
     status: AttemptStatus
 
 
-def answer(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime) -> Recorded:
+def record_answer(
+    session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime
+) -> RecordedAnswer:
     """Record the answer to one item, as it was typed or tapped in the letters seen; the first stands.
 
     In time is what arrived at the edge by the deadline and the grace, however long it waited for its turn. Raises `Refusal` (未记录) otherwise.
     """
-    exam, attempt = own(session, person_id, sitting_id, hold=True)
-    placed = attempts.item(session, sitting_id, n)
-    if placed is None:
+    exam, attempt = require_attempt(session, person_id, sitting_id, hold=True)
+    item = attempts.item(session, sitting_id, n)
+    if item is None:
         raise Refusal(f"未记录：这份卷没有第 {n} 题。")
-    if not attempt.counts(incoming.arrived, exam.grace):
-        raise Refusal(f"未记录：{over(exam, attempt)}")
-    if placed.choice is not None:
-        return _again(session, exam, attempt, placed, incoming, now)
-    question = as_seen(session, catalog, placed)
-    heard = question.parse_answer(choice)
-    if heard is None:
+    if not attempt.is_in_time(incoming.arrived, exam.grace):
+        raise Refusal(f"未记录：{ended_sentence(exam, attempt)}")
+    if item.choice is not None:
+        return _repeated_answer(session, exam, attempt, item, incoming, now)
+    question = shown_question(session, catalog, item)
+    shown_choice = question.parse_answer(choice)
+    if shown_choice is None:
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
-    said = as_file(heard, placed.shuffle)
-    mark = catalog.question(session, placed.version_id).grade(said, segment=segmentation.cut_words if question.kind in READ_BY_WORDS else None)
-    answer_id, _ = record_answer(session, person_id, sitting_id, placed, said, mark, incoming, now)
+    file_choice = to_file_letters(shown_choice, item.shuffle)
+    mark = catalog.question(session, item.version_id).grade(file_choice, segment=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
+    answer_id, _ = record_answer(session, person_id, sitting_id, item, file_choice, mark, incoming, now)
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
-        finish.settle(session, catalog, exam, sitting_id, now)
+        finish.update_result(session, catalog, exam, sitting_id, now)
     else:
-        ahead = sittings.next_item(session, sitting_id, n + 1)
-        sittings.set_next_item(session, sitting_id, n if ahead is None else ahead.n)
-    return Recorded(answer_id, n, heard, standing(session, exam, attempt, now))
+        next_item = sittings.next_item(session, sitting_id, n + 1)
+        sittings.set_next_item(session, sitting_id, n if next_item is None else next_item.n)
+    return RecordedAnswer(answer_id, n, shown_choice, status_of(session, exam, attempt, now))
 
 
-def _again(session: Session, exam: Exam, attempt: Attempt, placed: PaperItem, incoming: Incoming, now: datetime) -> Recorded:
-    """The same message once more gets what it got; anything else comes too late for this item."""
-    stands = attempts.answered_by_message(session, attempt.sitting_id, placed.n, incoming.sender.channel, incoming.message_id)
-    seen = shown_as(placed.choice or "", placed.shuffle)
-    if stands is None:
-        raise Refusal(f"未记录：第 {placed.n} 题已经答过（{seen[:20]}），以第一次为准。")
-    return Recorded(stands, placed.n, seen, standing(session, exam, attempt, now))
+def _repeated_answer(session: Session, exam: Exam, attempt: Attempt, item: PaperItem, incoming: Incoming, now: datetime) -> RecordedAnswer:
+    """A copy of the same message gets the same result; any other answer to the item is refused."""
+    answer_id = attempts.answer_by_message(session, attempt.sitting_id, item.n, incoming.sender.channel, incoming.message_id)
+    shown_choice = to_shown_letters(item.choice or "", item.shuffle)
+    if answer_id is None:
+        raise Refusal(f"未记录：第 {item.n} 题已经答过（{shown_choice[:20]}），以第一次为准。")
+    return RecordedAnswer(answer_id, item.n, shown_choice, status_of(session, exam, attempt, now))
 
 
-def move(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:
+def turn_to_item(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:
     """Turn to an item, answered or not. Raises `Refusal` when the paper has no such place or is over."""
-    exam, attempt = own(session, person_id, sitting_id)
+    exam, attempt = require_attempt(session, person_id, sitting_id)
     if attempt.state != "open" or now > attempt.deadline + exam.grace:
-        raise Refusal(over(exam, attempt))
-    shown = item_of(session, catalog, sitting_id, n)
+        raise Refusal(ended_sentence(exam, attempt))
+    shown = shown_item(session, catalog, sitting_id, n)
     if shown is None:
         raise Refusal(f"这份卷没有第 {n} 题。")
     sittings.set_next_item(session, sitting_id, n)
-    return standing(session, exam, attempt, now), shown
+    return status_of(session, exam, attempt, now), shown
 
 
 def hand_in(session: Session, catalog: Catalog, person_id: int, sitting_id: int, incoming: Incoming, now: datetime) -> AttemptStatus:
-    """Hand in by one's own word. Once: a second word, or one that races the clock, finds it closed and is told so by `Refusal`."""
-    exam, attempt = own(session, person_id, sitting_id)
+    """Hand in on the person's own request. Once: a second word, or one that races the clock, finds it closed and is told so by `Refusal`."""
+    exam, attempt = require_attempt(session, person_id, sitting_id)
     if attempt.state != "open":
-        raise Refusal(over(exam, attempt))
-    by = "self" if attempt.counts(incoming.arrived, exam.grace) else "clock"
-    if not finish.end(session, catalog, exam, attempt, by, now):
-        raise Refusal(over(exam, attempt))
-    return paper_view_status(session, catalog, sitting_id, now)
+        raise Refusal(ended_sentence(exam, attempt))
+    closed_by = "self" if attempt.is_in_time(incoming.arrived, exam.grace) else "clock"
+    if not finish.close_attempt(session, catalog, exam, attempt, closed_by, now):
+        raise Refusal(ended_sentence(exam, attempt))
+    return attempt_status(session, catalog, sitting_id, now)

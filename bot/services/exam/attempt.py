@@ -1,4 +1,4 @@
-"""Beginning an exam: whoever may gets a paper of their own, at once and however many begin together; and goes on with it anywhere.
+"""Beginning an attempt at an exam, with a paper drawn for this person, and resuming it on any channel.
 
 See bot/docs/rules.md S12, S13.
 """
@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.exam.exam import SETTLE, Attempt, Exam, when
-from bot.domain.exam.paper import assemble
+from bot.domain.exam.exam import CLOSE_DELAY, Attempt, Exam, date_time_text
+from bot.domain.exam.paper import draw_paper
 from bot.domain.message import Refusal
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import day_of, start_of
 from bot.services.exam import finish, question_pool
-from bot.services.exam.paper_view import AttemptStatus, over, own, seconds_left, standing
+from bot.services.exam.paper_view import AttemptStatus, ended_sentence, require_attempt, seconds_left, status_of
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
@@ -29,21 +29,21 @@ from bot.storage.study import readings
 FORM = FORMS["exam"]
 
 
-def name_of_sitting(session: Session, catalog: Catalog, one: current_task.OpenSittingFacts) -> str:
-    exam = exams.get(session, int(one.scope))
+def sitting_name(session: Session, catalog: Catalog, sitting: current_task.OpenSittingFacts) -> str:
+    exam = exams.get(session, int(sitting.scope))
     return f"考试《{exam.name}》" if exam is not None else FORM.name
 
 
 @dataclass(frozen=True, slots=True)
 class BegunAttempt:
-    """An attempt that was begun, or (`resumed`) goes on; what had to be put down for it."""
+    """An attempt that was begun or (`resumed`) continued; `put_down` names the task that was paused for it, empty for none."""
 
     status: AttemptStatus
     resumed: bool
     put_down: str = ""
 
 
-def visible(session: Session, person_id: int, exam_id: int, now: datetime) -> Exam:
+def visible_exam(session: Session, person_id: int, exam_id: int, now: datetime) -> Exam:
     """An exam that concerns somebody: published, and for them or sat by them. Raises `Refusal` as if there were none."""
     exam = exams.get(session, exam_id)
     if exam is None or exam.state in ("draft", "cancelled") or not _concerns(session, exam, person_id, now):
@@ -52,37 +52,37 @@ def visible(session: Session, person_id: int, exam_id: int, now: datetime) -> Ex
 
 
 def _concerns(session: Session, exam: Exam, person_id: int, now: datetime) -> bool:
-    return audience.includes(session, exam.audience, person_id, day_of(now), now) or bool(attempts.attempts(session, exam.id, person_id))
+    return audience.includes(session, exam.audience, person_id, day_of(now), now) or bool(attempts.of_person_at_exam(session, exam.id, person_id))
 
 
-def hindrance(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+def entry_obstacle(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
     """Why somebody cannot begin now, in a sentence; empty when they can."""
     if exam.state != "published" or now >= exam.closes_at:
-        return f"考试《{exam.name}》已于 {when(exam.closed_at or exam.closes_at)} 结束，不能再进入。"
+        return f"考试《{exam.name}》已于 {date_time_text(exam.closed_at or exam.closes_at)} 结束，不能再进入。"
     if now < exam.opens_at:
-        return f"考试《{exam.name}》{when(exam.opens_at)} 开始，还没到时间。"
-    if exam.too_late(now):
+        return f"考试《{exam.name}》{date_time_text(exam.opens_at)} 开始，还没到时间。"
+    if exam.is_entry_closed(now):
         last = exam.opens_at + timedelta(minutes=exam.late_minutes or 0)
-        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{when(last)} 截止），您来晚了。确有原因请联系监考人员。"
-    had = attempts.attempts(session, exam.id, person_id)
-    if len(had) >= exam.attempts:
-        return f"考试《{exam.name}》您已参加过 {len(had)} 次，最多 {exam.attempts} 次。"
-    other = next((one for one in attempts.running(session, person_id) if one.exam_id != exam.id), None)
-    if other is not None:
+        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{date_time_text(last)} 截止），您来晚了。确有原因请联系监考人员。"
+    earlier = attempts.of_person_at_exam(session, exam.id, person_id)
+    if len(earlier) >= exam.attempts:
+        return f"考试《{exam.name}》您已参加过 {len(earlier)} 次，最多 {exam.attempts} 次。"
+    other_attempt = next((attempt for attempt in attempts.open_attempts(session, person_id) if attempt.exam_id != exam.id), None)
+    if other_attempt is not None:
         return "您还有一场考试没有交卷：回复「继续」接着考，交卷后再进入这一场。"
-    return _gate(session, catalog, exam, person_id, now)
+    return _gate_obstacle(session, catalog, exam, person_id, now)
 
 
-def _gate(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
+def _gate_obstacle(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> str:
     if not exam.gate.count and not exam.gate.lessons:
         return ""
     year = start_of(day_of(now).replace(month=1, day=1))
-    count, named = exam.gate.missing(readings.finished_lessons(session, person_id, year, now))
+    count, missing_lessons = exam.gate.missing(readings.finished_lessons(session, person_id, year, now))
     if not count:
         return ""
-    titles = [catalog.library.lessons[one].title if one in catalog.library.lessons else one for one in named]
-    which = f"：{'、'.join(f'《{one}》' for one in titles[:5])}" if titles else ""
-    return f"考试《{exam.name}》要先学完规定的课：还差 必修 {count} 课{which}。发送「学习」接着学。"
+    titles = [catalog.library.lessons[lesson].title if lesson in catalog.library.lessons else lesson for lesson in missing_lessons]
+    listed = f"：{'、'.join(f'《{title}》' for title in titles[:5])}" if titles else ""
+    return f"考试《{exam.name}》要先学完规定的课：还差 必修 {count} 课{listed}。发送「学习」接着学。"
 
 
 def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now: datetime, rng: random.Random) -> BegunAttempt:
@@ -90,48 +90,49 @@ def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now:
 
     The paper is drawn now and from now on stands in rows; the clock runs from now on, whatever happens to the line.
     """
-    exam = visible(session, person_id, exam_id, now)
-    running = next((one for one in attempts.running(session, person_id) if one.exam_id == exam.id), None)
-    if running is not None and now <= running.deadline + exam.grace:
-        return resume(session, catalog, person_id, running.sitting_id, now)
-    if running is not None:
-        close_late(session, catalog, exam, running, now)
-    if why := hindrance(session, catalog, exam, person_id, now):
-        raise Refusal(why)
+    exam = visible_exam(session, person_id, exam_id, now)
+    open_attempt = next((item for item in attempts.open_attempts(session, person_id) if item.exam_id == exam.id), None)
+    if open_attempt is not None and now <= open_attempt.deadline + exam.grace:
+        return resume(session, catalog, person_id, open_attempt.sitting_id, now)
+    if open_attempt is not None:
+        close_overdue(session, catalog, exam, open_attempt, now)
+    if obstacle := entry_obstacle(session, catalog, exam, person_id, now):
+        raise Refusal(obstacle)
     try:
-        ready = question_pool.prepared(session, catalog, exam, now)
+        prepared = question_pool.prepared_plan(session, catalog, exam, now)
     except ValueError as lacking:
         raise Refusal(f"考试《{exam.name}》现在出不了卷（{lacking}），请联系管理员。") from lacking
     blueprint = exam.blueprint
-    paper = assemble(ready.plan, attempts.seen_lately(session, person_id, blueprint.avoid), ready.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
+    recent = attempts.recent_questions(session, person_id, blueprint.avoid)
+    paper = draw_paper(prepared.plan, recent, prepared.uses, random.Random(rng.getrandbits(64)))  # noqa: S311
     if blueprint.most:
-        ready.uses.update(one.item.question for one in paper.items)
-    rows: Sequence[Mapping[str, Any]] = [
-        {"question": one.item.question, "version_id": one.item.version_id, "points": one.points, "shuffle": one.shuffle} for one in paper.items
+        prepared.uses.update(item.item.question for item in paper.items)
+    items: Sequence[Mapping[str, Any]] = [
+        {"question": item.item.question, "version_id": item.item.version_id, "points": item.points, "shuffle": item.shuffle} for item in paper.items
     ]
-    n = len(attempts.attempts(session, exam.id, person_id)) + 1
+    n = len(attempts.of_person_at_exam(session, exam.id, person_id)) + 1
     deadline = exam.deadline(now)
     put_down = current_task.pause(session, catalog, person_id, now, FORM.claim)
-    sitting_id = attempts.begin(session, exam, person_id, n, rows, deadline, round(paper.difficulty * 1000), now)
+    sitting_id = attempts.begin(session, exam, person_id, n, items, deadline, round(paper.difficulty * 1000), now)
     if not exams.is_published(session, exam_id):
         # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
         raise Refusal(f"考试《{exam.name}》刚刚结束或取消，不能再进入。")
     readings.set_focus(session, person_id, FORM.task, sitting_id, now)
-    made = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
-    return BegunAttempt(AttemptStatus(exam, made, len(rows), 1, seconds_left(made, now), tuple(range(1, len(rows) + 1))), False, put_down)
+    attempt = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
+    return BegunAttempt(AttemptStatus(exam, attempt, len(items), 1, seconds_left(attempt, now), tuple(range(1, len(items) + 1))), False, put_down)
 
 
 def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, now: datetime) -> BegunAttempt:
     """Go on with an attempt of one's own, on whatever channel. Raises `Refusal` when it is over."""
-    exam, attempt = own(session, person_id, sitting_id)
+    exam, attempt = require_attempt(session, person_id, sitting_id)
     if attempt.state != "open" or now > attempt.deadline + exam.grace:
-        raise Refusal(over(exam, attempt))
+        raise Refusal(ended_sentence(exam, attempt))
     put_down = current_task.take_up(session, catalog, person_id, FORM.task, sitting_id, FORM.claim, now)
-    return BegunAttempt(standing(session, exam, attempt, now), True, put_down)
+    return BegunAttempt(status_of(session, exam, attempt, now), True, put_down)
 
 
-def close_late(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
+def close_overdue(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> bool:
     """Close what is over by the clock when somebody asks before the job came round; False while a message in time may still wait its turn."""
-    if now < attempt.deadline + exam.grace + SETTLE:
+    if now < attempt.deadline + exam.grace + CLOSE_DELAY:
         raise Refusal(f"考试《{exam.name}》时间已到，正在收卷，请过几秒再看。")
-    return finish.end(session, catalog, exam, attempt, "clock", now)
+    return finish.close_attempt(session, catalog, exam, attempt, "clock", now)

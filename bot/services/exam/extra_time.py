@@ -1,4 +1,4 @@
-"""Extra time and reopening: one invigilator asks with a reason, another approves, and from that moment on it counts (bot/docs/rules.md S14)."""
+"""Extra time and reopening: one administrator requests it with a reason, another approves, and it takes effect at once (bot/docs/rules.md S14)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sqlmodel import Session
 
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent, clean_content
-from bot.domain.exam.exam import EXTENSION_LABELS, GO_ON, LONGEST_EXTENSION, SETTLE, Attempt, Exam, clock
+from bot.domain.exam.exam import CLOSE_DELAY, EXTENSION_LABELS, MAX_EXTENSION_MINUTES, RESUME_TARGET, Attempt, Exam, clock_text
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
 from bot.services.campaign.notifications import queue_now
-from bot.services.exam.manage import own
+from bot.services.exam.manage import require_exam
 from bot.storage.exam import attempts, extra_time
 from bot.storage.exam.extra_time import ExtraTimeRequest
 from bot.storage.people import audience
@@ -20,60 +20,62 @@ from bot.storage.study import readings, sittings
 from bot.storage.system import audit
 
 
-def ask(session: Session, author: Author, exam_id: int, staff_no: str, kind: str, minutes: int, reason: str, now: datetime) -> ExtraTimeRequest:
+def request_extra_time(
+    session: Session, author: Author, exam_id: int, staff_no: str, kind: str, minutes: int, reason: str, now: datetime
+) -> ExtraTimeRequest:
     """Ask for extra time in a running attempt, or for reopening one that is closed. Nothing changes before `approve`. Raises `Refusal`."""
-    exam = own(session, author, exam_id)
-    attempt = _latest(session, exam, staff_no)
-    said = clean_content(reason)
-    if kind not in EXTENSION_LABELS or not 1 <= minutes <= LONGEST_EXTENSION or not 1 <= len(said) <= 300:
-        raise Refusal(f"请写明分钟数（1 到 {LONGEST_EXTENSION}）和原因（不超过 300 字），例如「考试 加时 12 1001 10 会议室断网」。")
+    exam = require_exam(session, author, exam_id)
+    attempt = _latest_attempt(session, exam, staff_no)
+    clean_reason = clean_content(reason)
+    if kind not in EXTENSION_LABELS or not 1 <= minutes <= MAX_EXTENSION_MINUTES or not 1 <= len(clean_reason) <= 300:
+        raise Refusal(f"请写明分钟数（1 到 {MAX_EXTENSION_MINUTES}）和原因（不超过 300 字），例如「考试 加时 12 1001 10 会议室断网」。")
     if staff_no == author.actor:
         raise Refusal("不能为自己的考试申请加时或重开，请由另一位管理员办理。")
-    _fits(exam, attempt, kind, now)
-    attempts.attempt(session, attempt.sitting_id, hold=True)
-    if (waiting := extra_time.waiting(session, attempt.sitting_id, kind, minutes)) is not None:
+    _require_applicable(exam, attempt, kind, now)
+    attempts.get(session, attempt.sitting_id, hold=True)
+    if (waiting := extra_time.pending_request(session, attempt.sitting_id, kind, minutes)) is not None:
         raise Refusal(f"同样的申请（编号 {waiting}）还没有批准，请另一位管理员发「考试 批准 {waiting}」。")
-    extension_id = extra_time.ask(session, attempt.sitting_id, kind, minutes, said, author.actor, now)
-    detail = f"{staff_no}，{minutes} 分钟：{said}"
+    extension_id = extra_time.add_request(session, attempt.sitting_id, kind, minutes, clean_reason, author.actor, now)
+    detail = f"{staff_no}，{minutes} 分钟：{clean_reason}"
     audit.record(session, now, author.actor, author.via, f"申请{EXTENSION_LABELS[kind]}", f"extension:{extension_id}", detail=detail)
-    found = extra_time.asked(session, extension_id)
-    assert found is not None
-    return found
+    request = extra_time.get_request(session, extension_id)
+    assert request is not None
+    return request
 
 
 def approve(session: Session, author: Author, extension_id: int, now: datetime) -> tuple[ExtraTimeRequest, Attempt]:
     """Approve what another asked for; it counts at once, and the person is told. Raises `Refusal`, for the one who asked as well."""
-    found = extra_time.asked(session, extension_id)
-    attempt = attempts.attempt(session, found.sitting_id, hold=True) if found is not None else None
-    if found is None or attempt is None:
+    request = extra_time.get_request(session, extension_id)
+    attempt = attempts.get(session, request.sitting_id, hold=True) if request is not None else None
+    if request is None or attempt is None:
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。")
     try:
-        exam = own(session, author, attempt.exam_id)
+        exam = require_exam(session, author, attempt.exam_id)
     except Refusal:
         # As if there were none: not even the number of an exam beyond one's units is told (bot/docs/reliability.md W7).
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。") from None
     staff_no, _ = _person(session, attempt.person_id)
-    if author.actor in (found.asked_by, staff_no):
+    if author.actor in (request.asked_by, staff_no):
         raise Refusal("申请和批准必须是两个人，也不能批准自己的考试，请由另一位管理员批准。")
-    if found.approved_by is not None:
-        raise Refusal(f"申请 {extension_id} 已由 {found.approved_by} 批准过。")
-    _fits(exam, attempt, found.kind, now)
+    if request.approved_by is not None:
+        raise Refusal(f"申请 {extension_id} 已由 {request.approved_by} 批准过。")
+    _require_applicable(exam, attempt, request.kind, now)
     if not extra_time.approve(session, extension_id, author.actor, now):
         raise Refusal(f"申请 {extension_id} 刚刚已被批准。")
-    more = timedelta(minutes=found.minutes)
-    if found.kind == "time":
-        extra_time.lengthen(session, attempt.sitting_id, attempt.deadline + more)
+    extra = timedelta(minutes=request.minutes)
+    if request.kind == "time":
+        extra_time.extend_deadline(session, attempt.sitting_id, attempt.deadline + extra)
     else:
-        _reopen(session, attempt, now + more, now)
-    changed = attempts.attempt(session, attempt.sitting_id)
+        _reopen(session, attempt, now + extra, now)
+    changed = attempts.get(session, attempt.sitting_id)
     assert changed is not None
-    label = EXTENSION_LABELS[found.kind]
-    detail = f"{staff_no}，{found.minutes} 分钟：{found.reason}；申请人 {found.asked_by}；截止 {clock(changed.deadline)}"
+    label = EXTENSION_LABELS[request.kind]
+    detail = f"{staff_no}，{request.minutes} 分钟：{request.reason}；申请人 {request.asked_by}；截止 {clock_text(changed.deadline)}"
     audit.record(session, now, author.actor, author.via, f"批准{label}", f"extension:{extension_id}", detail=detail)
-    text = f"考试《{exam.name}》已为您{label} {found.minutes} 分钟，新的截止时间 {clock(changed.deadline)}。"
-    content = CampaignContent("invitation", title=f"考试{label}", text=text, target=GO_ON)
+    text = f"考试《{exam.name}》已为您{label} {request.minutes} 分钟，新的截止时间 {clock_text(changed.deadline)}。"
+    content = CampaignContent("invitation", title=f"考试{label}", text=text, target=RESUME_TARGET)
     queue_now(session, f"考试{label}", content, PeopleAre((staff_no,)), now, delivery={"quiet": False})
-    approved = extra_time.asked(session, extension_id)
+    approved = extra_time.get_request(session, extension_id)
     assert approved is not None
     return approved, changed
 
@@ -82,16 +84,16 @@ def _reopen(session: Session, attempt: Attempt, deadline: datetime, now: datetim
     open_places = attempts.unanswered(session, attempt.sitting_id)
     sitting = sittings.sitting(session, attempt.sitting_id)
     assert sitting is not None
-    extra_time.reopen(session, attempt, deadline, open_places[0] if open_places else sitting.size, now)
+    extra_time.reopen_attempt(session, attempt, deadline, open_places[0] if open_places else sitting.size, now)
     if readings.focus(session, attempt.person_id) is None:
         readings.set_focus(session, attempt.person_id, "exam", attempt.sitting_id, now)
 
 
-def _fits(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:
+def _require_applicable(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:
     """Raises `Refusal` where the attempt is not in the state that the kind is for."""
     if exam.state in ("cancelled", "released"):
         raise Refusal(f"考试 {exam.id}《{exam.name}》已取消或已公布成绩，不能再加时或重开。")
-    if kind == "time" and (attempt.state != "open" or now >= attempt.deadline + exam.grace + SETTLE):
+    if kind == "time" and (attempt.state != "open" or now >= attempt.deadline + exam.grace + CLOSE_DELAY):
         raise Refusal("这份卷已经交了，加时不起作用；要让本人接着答，请用「考试 重开」。")
     if kind == "reopen" and exam.tells_keys:
         raise Refusal(f"考试 {exam.id}《{exam.name}》已经结束，答案可以查看了，不能再重开；请安排补考：「考试 补考 {exam.id} …」。")
@@ -99,12 +101,12 @@ def _fits(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:
         raise Refusal("这份卷还没有交，不用重开；要延长时间请用「考试 加时」。")
 
 
-def _latest(session: Session, exam: Exam, staff_no: str) -> Attempt:
+def _latest_attempt(session: Session, exam: Exam, staff_no: str) -> Attempt:
     person_id = audience.find_person_id(session, staff_no)
-    tried = attempts.attempts(session, exam.id, person_id) if person_id is not None else []
-    if not tried:
+    person_attempts = attempts.of_person_at_exam(session, exam.id, person_id) if person_id is not None else []
+    if not person_attempts:
         raise Refusal(f"工号 {staff_no[:40]} 没有进入考试 {exam.id}《{exam.name}》，没有可以加时或重开的卷。")
-    return tried[-1]
+    return person_attempts[-1]
 
 
 def _person(session: Session, person_id: int) -> tuple[str, str]:
@@ -112,18 +114,21 @@ def _person(session: Session, person_id: int) -> tuple[str, str]:
     return (row[1], row[2]) if row is not None else ("", "")
 
 
-def asked_of(session: Session, author: Author, exam_id: int, now: datetime) -> list[tuple[ExtraTimeRequest, bool]]:
+def list_requests(session: Session, author: Author, exam_id: int, now: datetime) -> list[tuple[ExtraTimeRequest, bool]]:
     """What was asked for in an exam, newest first, each with whether it can still be approved."""
-    exam = own(session, author, exam_id)
-    return [(one, one.approved_by is None and _still_fits(session, exam, one, now)) for one in extra_time.asked_of(session, exam.id)]
+    exam = require_exam(session, author, exam_id)
+    return [
+        (request, request.approved_by is None and _is_applicable(session, exam, request, now))
+        for request in extra_time.requests_of_exam(session, exam.id)
+    ]
 
 
-def _still_fits(session: Session, exam: Exam, one: ExtraTimeRequest, now: datetime) -> bool:
-    attempt = attempts.attempt(session, one.sitting_id)
+def _is_applicable(session: Session, exam: Exam, request: ExtraTimeRequest, now: datetime) -> bool:
+    attempt = attempts.get(session, request.sitting_id)
     if attempt is None:
         return False
     try:
-        _fits(exam, attempt, one.kind, now)
+        _require_applicable(exam, attempt, request.kind, now)
     except Refusal:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Exams as administrators make them: drafted, looked at, published with an invitation, ended, released, made up for; all audited."""
+"""What administrators do with exams: draft, preview, publish, close, cancel, release, make-up; everything is audited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule, immediate_schedule
 from bot.domain.exam import blueprint as exam_blueprint
 from bot.domain.exam.blueprint import exact_points_text
-from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Exam, WantedExam, best, target_of, when
+from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Exam, WantedExam, counting_attempts, date_time_text, invitation_target
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All, And, Audience, ExamNotPassed, ExamNotTaken, Not, describe_audience, lies_within_units
 from bot.domain.times import SHANGHAI, day_of
@@ -28,14 +28,14 @@ from bot.storage.grading import corrected_papers
 from bot.storage.people import audience
 from bot.storage.system import audit
 
-BEFOREHAND = timedelta(hours=12)
+ANNOUNCE_AHEAD = timedelta(hours=12)
 """From so long before its opening on, an exam is announced when it is published, and invited to when it opens."""
-RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不及格"}
+MAKEUP_RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不及格"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExamPreview:
-    """A look at an exam before anything happens: how many people, some by name, what the banks lack."""
+    """What an exam would mean today: how many people, some by name, and what the question banks lack."""
 
     count: int
     names: tuple[str, ...]
@@ -55,33 +55,33 @@ class ExamProgress:
     """(staff number, name) of those who have not begun."""
 
 
-def own(session: Session, author: Author, exam_id: int, *, hold: bool = False) -> Exam:
+def require_exam(session: Session, author: Author, exam_id: int, *, hold: bool = False) -> Exam:
     """An exam that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
-    found = exams.held(session, exam_id) if hold else exams.get(session, exam_id)
-    if found is None or not lies_within_units(found.audience, author.roots):
+    exam = exams.lock(session, exam_id) if hold else exams.get(session, exam_id)
+    if exam is None or not lies_within_units(exam.audience, author.roots):
         raise Refusal(f"没有编号为 {exam_id} 的考试。发送「考试」看列表。")
-    return found
+    return exam
 
 
-def listed(session: Session, author: Author) -> list[Exam]:
+def list_exams(session: Session, author: Author) -> list[Exam]:
     """The exams of an administrator, newest first."""
-    return [one for one in exams.everything(session) if lies_within_units(one.audience, author.roots)]
+    return [exam for exam in exams.list_all(session) if lies_within_units(exam.audience, author.roots)]
 
 
-def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
-    """What is wanted, with full unit names and no further than the author reaches. Raises `Refusal` for what cannot be."""
+def validate(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
+    """`wanted` with full unit names and an audience within the author's units. Raises `Refusal` for what is not possible."""
     name = campaign_content.clean_content(wanted.name).replace("\n", " ")
     if not 1 <= len(name) <= 80:
         raise Refusal("考试名称应为 1 到 80 个字。")
     if wanted.closes_at <= max(wanted.opens_at, now):
         raise Refusal("截止时间应晚于开放时间，也应晚于现在。")
-    if missing := [one for one in wanted.gate.lessons if one not in catalog.library.lessons]:
+    if missing := [lesson for lesson in wanted.gate.lessons if lesson not in catalog.library.lessons]:
         raise Refusal(f"入场条件里没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。")
     if not 1 <= wanted.attempts <= 20 or not 0 <= wanted.grace_seconds <= 60 or (wanted.late_minutes is not None and wanted.late_minutes < 0):
         raise Refusal("次数应为 1 到 20 次，宽限 0 到 60 秒，迟到限制不能小于 0 分钟。")
     if wanted.results not in RESULT_LABELS:
         raise Refusal(f"出分规则只能是：{'、'.join(RESULT_LABELS.values())}。")
-    exam_blueprint.whole(wanted.blueprint)
+    exam_blueprint.validate_blueprint(wanted.blueprint)
     return replace(
         wanted,
         name=name,
@@ -90,29 +90,31 @@ def checked(session: Session, catalog: Catalog, author: Author, wanted: WantedEx
     )
 
 
-def seen(session: Session, catalog: Catalog, found: WantedExam | Exam, now: datetime) -> ExamPreview:
-    """Whom it would concern today, and what the banks lack for its blueprint; writes nothing."""
-    invited = audience.evaluate(session, found.audience, day_of(now), now)
+def preview(session: Session, catalog: Catalog, exam: WantedExam | Exam, now: datetime) -> ExamPreview:
+    """Whom the exam would concern today, and what the banks lack for its blueprint; writes nothing."""
+    invited = audience.evaluate(session, exam.audience, day_of(now), now)
     shown = audience.list_people(session, invited.people[:20])
-    return ExamPreview(len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.lacking(session, catalog, found.blueprint)))
+    return ExamPreview(
+        len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.blueprint_shortages(session, catalog, exam.blueprint))
+    )
 
 
 def create(
     session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime, *, makeup_of: int | None = None, cap: int | None = None
 ) -> int:
     """A draft; nobody sees it before `publish`. Raises `Refusal`, for an impossible blueprint with everything that is missing."""
-    made = checked(session, catalog, author, wanted, now)
-    if lacking := question_pool.lacking(session, catalog, made.blueprint):
+    draft = validate(session, catalog, author, wanted, now)
+    if lacking := question_pool.blueprint_shortages(session, catalog, draft.blueprint):
         raise Refusal(f"这份蓝图出不了卷：{'；'.join(lacking)}。")
-    blueprint = made.blueprint
+    blueprint = draft.blueprint
     exam = Exam(
-        0, made.name, "draft", blueprint, made.audience, made.gate, made.opens_at, made.closes_at, blueprint.minutes, made.late_minutes,
-        made.attempts, blueprint.pass_line, blueprint.total, made.results, made.grace_seconds, makeup_of, cap, made.clause, None, author.actor,
+        0, draft.name, "draft", blueprint, draft.audience, draft.gate, draft.opens_at, draft.closes_at, blueprint.minutes, draft.late_minutes,
+        draft.attempts, blueprint.pass_line, blueprint.total, draft.results, draft.grace_seconds, makeup_of, cap, draft.clause, None, author.actor,
         None, None, None,
     )  # fmt: skip
     exam_id = exams.add(session, exam, author.actor, now)
-    window = f"{when(made.opens_at)}—{when(made.closes_at)}"
-    detail = f"{made.name}；{exam_blueprint.describe_blueprint(blueprint)}；{window}；{describe_audience(made.audience)}；{made.clause}"
+    window = f"{date_time_text(draft.opens_at)}—{date_time_text(draft.closes_at)}"
+    detail = f"{draft.name}；{exam_blueprint.describe_blueprint(blueprint)}；{window}；{describe_audience(draft.audience)}；{draft.clause}"
     audit.record(session, now, author.actor, author.via, "新建考试", f"exam:{exam_id}", detail=detail)
     return exam_id
 
@@ -122,33 +124,33 @@ def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, no
 
     Raises `Refusal` when it is no draft any more, too late, the banks have changed meanwhile, or the send budgets do not carry the invitation.
     """
-    exam = own(session, author, exam_id, hold=True)
+    exam = require_exam(session, author, exam_id, hold=True)
     if exam.state != "draft":
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，只有草稿可以发布。")
     if exam.closes_at <= now:
-        raise Refusal(f"考试 {exam_id}《{exam.name}》的截止时间 {when(exam.closes_at)} 已过，请另建一场。")
-    if lacking := question_pool.lacking(session, catalog, exam.blueprint):
+        raise Refusal(f"考试 {exam_id}《{exam.name}》的截止时间 {date_time_text(exam.closes_at)} 已过，请另建一场。")
+    if lacking := question_pool.blueprint_shortages(session, catalog, exam.blueprint):
         raise Refusal(f"题库变了，这份蓝图出不了卷：{'；'.join(lacking)}。")
     opens = max(exam.opens_at, now)
     campaign_id = _invite(session, catalog, author, exam, opens, now)
-    if opens - now > BEFOREHAND:
+    if opens - now > ANNOUNCE_AHEAD:
         notifications.send_notice(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
     exams.publish(session, exam_id, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "发布考试", f"exam:{exam_id}", detail=f"活动 {campaign_id}")
-    return own(session, author, exam_id)
+    return require_exam(session, author, exam_id)
 
 
 def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
     """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
-    content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=target_of(exam.id))
-    rhythm = (
+    content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=invitation_target(exam.id))
+    schedule = (
         immediate_schedule(opens)
         if opens == now
         else Schedule("once", time=f"{opens.astimezone(SHANGHAI):%H:%M}", on=day_of(opens), on_holiday="keep")
     )
     delivery = {"by": day_of(exam.closes_at).isoformat()}
     campaign_id = manage.create(
-        session, catalog, author, f"考试：{exam.name}"[:80], content, rhythm, exam.audience, now, clause=exam.clause, delivery=delivery
+        session, catalog, author, f"考试：{exam.name}"[:80], content, schedule, exam.audience, now, clause=exam.clause, delivery=delivery
     )
     manage.require_quota(session, catalog, manage.require_campaign(session, author, campaign_id), now)
     campaign.set_state(session, campaign_id, "draft", "running", now)
@@ -158,25 +160,25 @@ def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, open
 
 
 def announcement(exam: Exam) -> str:
-    """What everybody is told of an exam beforehand."""
+    """The text of the announcement and the invitation."""
     late = f"开考 {exam.late_minutes} 分钟后不得入场；" if exam.late_minutes is not None else ""
     return (
-        f"{when(exam.opens_at)} 至 {when(exam.closes_at)}，{exam.blueprint.size} 题，满分 {exact_points_text(exam.total)} 分，"
+        f"{date_time_text(exam.opens_at)} 至 {date_time_text(exam.closes_at)}，{exam.blueprint.size} 题，满分 {exact_points_text(exam.total)} 分，"
         f"{exact_points_text(exam.pass_line)} 分及格，限时 {exam.minutes} 分钟；{late}发送「考试 {exam.id}」参加。"
     )
 
 
 def close(session: Session, catalog: Catalog, author: Author, exam_id: int, reason: str, now: datetime) -> int:
     """End an exam before its time: whoever is at it is handed in with what was saved. How many were."""
-    exam = own(session, author, exam_id, hold=True)
+    exam = require_exam(session, author, exam_id, hold=True)
     if exam.state != "published":
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，没有可以结束的。")
     if now < exam.opens_at:
-        raise Refusal(f"考试 {exam_id}《{exam.name}》{when(exam.opens_at)} 才开始，还没有人能考；不办了请发「考试 取消 {exam_id} 原因」。")
-    _with_reason(reason, "结束")
-    handed_in = _end_all(session, catalog, exam, now)
+        raise Refusal(f"考试 {exam_id}《{exam.name}》{date_time_text(exam.opens_at)} 才开始，还没有人能考；不办了请发「考试 取消 {exam_id} 原因」。")
+    _require_reason(reason, "结束")
+    handed_in = _close_open_attempts(session, catalog, exam, now)
     exams.close(session, exam_id, now)
-    _end_invitation(session, author, exam, now)
+    _stop_invitation(session, author, exam, now)
     audit.record(session, now, author.actor, author.via, "结束考试", f"exam:{exam_id}", detail=f"{reason}；代交 {handed_in} 份")
     return handed_in
 
@@ -186,16 +188,16 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
 
     Hours that were given already are taken back by reversal, certificates with them.
     """
-    exam = own(session, author, exam_id, hold=True)
+    exam = require_exam(session, author, exam_id, hold=True)
     if exam.state not in ("draft", "published"):
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，不能取消。")
-    _with_reason(reason, "取消")
+    _require_reason(reason, "取消")
     exams.cancel(session, exam_id, now)
     cancelled = exams.get(session, exam_id)
     assert cancelled is not None
-    ended = _end_all(session, catalog, cancelled, now)
-    _take_back(session, catalog, cancelled, author, now)
-    _end_invitation(session, author, exam, now)
+    ended = _close_open_attempts(session, catalog, cancelled, now)
+    _revert_passes(session, catalog, cancelled, author, now)
+    _stop_invitation(session, author, exam, now)
     if exam.state == "published":
         notifications.send_notice(
             session, f"考试《{exam.name}》取消", f"考试《{exam.name}》已取消：{campaign_content.clean_content(reason)[:200]}", now, exam.audience
@@ -204,35 +206,39 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
     return ended
 
 
-def _take_back(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
-    """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
-    elsewhere = corrected_papers.passed_exam(session, cancelled.root)
-    for one in attempts.of_exam(session, cancelled.id):
-        if one.passed:
-            if one.person_id not in elsewhere:
-                credit.reverse_exam(session, one.person_id, cancelled.root, now, author.actor)
+def _revert_passes(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
+    """Take back hours and certificates that were given for passes, unless they were earned in another way as well."""
+    passed_otherwise = corrected_papers.passed_exam(session, cancelled.root)
+    for attempt in attempts.of_exam(session, cancelled.id):
+        if attempt.passed:
+            if attempt.person_id not in passed_otherwise:
+                credit.reverse_exam(session, attempt.person_id, cancelled.root, now, author.actor)
             for hook in finish.ON_CANCELLED:
-                hook(session, catalog, cancelled, one, now)
+                hook(session, catalog, cancelled, attempt, now)
 
 
-def _with_reason(reason: str, what: str) -> None:
+def _require_reason(reason: str, action: str) -> None:
     if not reason.strip():
-        raise Refusal(f"请写明{what}的原因，例如「考试 {what} 12 机房断电」。")
+        raise Refusal(f"请写明{action}的原因，例如「考试 {action} 12 机房断电」。")
 
 
-def _end_all(session: Session, catalog: Catalog, exam: Exam, now: datetime) -> int:
-    return sum(finish.end(session, catalog, exam, one, "staff", now) for one in attempts.of_exam(session, exam.id) if one.state == "open")
+def _close_open_attempts(session: Session, catalog: Catalog, exam: Exam, now: datetime) -> int:
+    return sum(
+        finish.close_attempt(session, catalog, exam, attempt, "staff", now)
+        for attempt in attempts.of_exam(session, exam.id)
+        if attempt.state == "open"
+    )
 
 
-def _end_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
-    found = campaign.get_locked(session, exam.campaign_id) if exam.campaign_id is not None else None
-    if found is not None and found.state in ("running", "paused", "done"):
-        manage.stop(session, author, found.id, f"考试 {exam.id} 已结束或取消", now)
+def _stop_invitation(session: Session, author: Author, exam: Exam, now: datetime) -> None:
+    invitation = campaign.get_locked(session, exam.campaign_id) if exam.campaign_id is not None else None
+    if invitation is not None and invitation.state in ("running", "paused", "done"):
+        manage.stop(session, author, invitation.id, f"考试 {exam.id} 已结束或取消", now)
 
 
 def release(session: Session, author: Author, exam_id: int, now: datetime) -> Exam:
     """Tell the results of an exam that is over; whoever sat it gets a notice."""
-    exam = own(session, author, exam_id, hold=True)
+    exam = require_exam(session, author, exam_id, hold=True)
     if exam.state != "closed":
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，结束后才能公布成绩，且只公布一次。")
     if exam.results != "after_release":
@@ -243,10 +249,10 @@ def release(session: Session, author: Author, exam_id: int, now: datetime) -> Ex
     sat = And((exam.audience, Not(ExamNotTaken(str(exam_id)))))
     notifications.send_notice(session, f"考试《{exam.name}》成绩", f"考试《{exam.name}》成绩已公布，发送「考试 {exam_id}」查看。", now, sat)
     audit.record(session, now, author.actor, author.via, "公布成绩", f"exam:{exam_id}")
-    return own(session, author, exam_id)
+    return require_exam(session, author, exam_id)
 
 
-def makeup(
+def create_makeup(
     session: Session, catalog: Catalog, author: Author, exam_id: int, opens_at: datetime, closes_at: datetime, now: datetime, *,
     rule: str = "both", cap: int | None = None, late_minutes: int | None = None,
 ) -> int:  # fmt: skip
@@ -254,38 +260,38 @@ def makeup(
 
     Without `cap` a pass counts as the pass line. Raises `Refusal` for an exam that has one already or is one itself.
     """
-    exam = own(session, author, exam_id, hold=True)
+    exam = require_exam(session, author, exam_id, hold=True)
     if exam.makeup_of is not None or not exam.is_over:
         raise Refusal(f"考试 {exam_id}《{exam.name}》{'本身就是补考' if exam.makeup_of is not None else '还没有结束'}，不能安排补考。")
-    if (had := exams.makeup(session, exam_id)) is not None:
-        raise Refusal(f"考试 {exam_id}《{exam.name}》已经有补考（考试 {had}），每场只补一次。")
+    if (makeup_id := exams.makeup_id(session, exam_id)) is not None:
+        raise Refusal(f"考试 {exam_id}《{exam.name}》已经有补考（考试 {makeup_id}），每场只补一次。")
     if cap is not None and not 1 <= cap <= exam.total:
         raise Refusal(f"补考最多计的分应在 0 到满分 {exact_points_text(exam.total)} 分之间。")
     absent, failed = ExamNotTaken(str(exam_id)), And((Not(ExamNotTaken(str(exam_id))), ExamNotPassed(str(exam_id))))
-    whom: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
-    if rule not in whom:
-        raise Refusal(f"补考对象只能是：{'、'.join(RULES.values())}。")
-    invited = whom[rule] if exam.audience == All() else And((exam.audience, whom[rule]))
+    audiences: dict[str, Audience] = {"absent": absent, "failed": failed, "both": ExamNotPassed(str(exam_id))}
+    if rule not in audiences:
+        raise Refusal(f"补考对象只能是：{'、'.join(MAKEUP_RULES.values())}。")
+    invited = audiences[rule] if exam.audience == All() else And((exam.audience, audiences[rule]))
     blueprint = replace(exam.blueprint, avoid=max(exam.blueprint.avoid, exam.attempts))
     wanted = WantedExam(
         f"{exam.name}（补考）"[:80], blueprint, invited, opens_at, closes_at, exam.gate, late_minutes, 1, exam.results, exam.grace_seconds,
         exam.clause,
     )  # fmt: skip
-    made = create(session, catalog, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
-    audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{made}", detail=f"考试 {exam_id}，对象：{RULES[rule]}")
-    return made
+    new_id = create(session, catalog, author, wanted, now, makeup_of=exam_id, cap=exam.pass_line if cap is None else cap)
+    audit.record(session, now, author.actor, author.via, "安排补考", f"exam:{new_id}", detail=f"考试 {exam_id}，对象：{MAKEUP_RULES[rule]}")
+    return new_id
 
 
 def progress(session: Session, author: Author, exam_id: int, now: datetime) -> ExamProgress:
-    """Who was invited, who began, who is at it, who passed, who has not come."""
-    exam = own(session, author, exam_id)
+    """How many were invited, began, are taking it, handed in and passed, and who has not begun."""
+    exam = require_exam(session, author, exam_id)
     day = day_of(min(now, exam.closes_at))
-    tried = best(attempts.of_exam(session, exam_id))
+    counting = counting_attempts(attempts.of_exam(session, exam_id))
     expected = audience.evaluate(session, exam.audience, day, now)
-    invited = set(expected.people) | {who for who, reason in expected.excluded if reason == "没有可用渠道"} | set(tried)
-    states = Counter(one.state for one in tried.values())
-    absent = audience.list_people(session, sorted(invited - set(tried)))
+    invited = set(expected.people) | {person_id for person_id, reason in expected.excluded if reason == "没有可用渠道"} | set(counting)
+    states = Counter(attempt.state for attempt in counting.values())
+    absent = audience.list_people(session, sorted(invited - set(counting)))
     return ExamProgress(
-        len(invited), len(tried), states["open"], states["closed"], sum(1 for one in tried.values() if one.passed),
+        len(invited), len(counting), states["open"], states["closed"], sum(1 for attempt in counting.values() if attempt.passed),
         tuple((staff_no, name) for _, staff_no, name in absent),
     )  # fmt: skip

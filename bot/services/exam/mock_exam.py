@@ -1,4 +1,4 @@
-"""模拟考试: a paper like that of the next exam, with the result at the end. It earns nothing as an exam; its items count as practice."""
+"""Mock exams (模拟考试): a paper by the blueprint of the next exam, with the result at the end. Its answers count as practice only."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.exam.blueprint import Blueprint, BlueprintRow
-from bot.domain.exam.paper import CandidateItem, assemble, difficulty, missing, prepare
+from bot.domain.exam.paper import CandidateItem, build_plan, draw_paper, expected_difficulty, find_shortages
 from bot.domain.message import Refusal
-from bot.services.exam.own_exams import coming
-from bot.services.exam.question_pool import scopes
+from bot.services.exam.own_exams import next_exam
+from bot.services.exam.question_pool import questions_by_scope
 from bot.services.library.catalog import Catalog
 from bot.services.library.key_visibility import hidden_questions
 from bot.services.study import quiz
@@ -24,7 +24,7 @@ from bot.storage.study.sittings import OpenSitting
 from bot.storage.tables.columns import moment, stamp
 
 KIND = "mock"
-USUAL = Blueprint(
+DEFAULT_BLUEPRINT = Blueprint(
     (BlueprintRow("single", 10, points=4000), BlueprintRow("multiple", 5, points=8000), BlueprintRow("judge", 5, points=4000)),
     pass_line=60_000,
     minutes=20,
@@ -57,54 +57,56 @@ class MockResult:
         return self.got >= self.mock.blueprint.pass_line
 
 
-def like(blueprint: Blueprint) -> Blueprint:
+def mock_blueprint(blueprint: Blueprint) -> Blueprint:
     """The blueprint of an exam without its fixed items, which the exam keeps to itself; the pass line in the same share of the points."""
     if not blueprint.fixed or not blueprint.rows:
         return blueprint
-    rest = replace(blueprint, fixed=())
-    return replace(rest, pass_line=max(1, blueprint.pass_line * rest.total // blueprint.total))
+    without_fixed = replace(blueprint, fixed=())
+    return replace(without_fixed, pass_line=max(1, blueprint.pass_line * without_fixed.total // blueprint.total))
 
 
 def begin(session: Session, catalog: Catalog, person_id: int, now: datetime, rng: random.Random) -> tuple[AskedQuestion, MockExam]:
     """A mock paper in hand; an unfinished one makes way for good. Raises `Refusal` where the banks cannot give the paper."""
-    exam = coming(session, person_id, now)
-    mock = MockExam(USUAL) if exam is None or not exam.blueprint.rows else MockExam(like(exam.blueprint), exam.name)
-    pool, named = _pool(catalog, hidden_questions(session, person_id)), scopes(catalog, mock.blueprint)
-    if lacking := missing(mock.blueprint, pool, named):
+    exam = next_exam(session, person_id, now)
+    mock = MockExam(DEFAULT_BLUEPRINT) if exam is None or not exam.blueprint.rows else MockExam(mock_blueprint(exam.blueprint), exam.name)
+    pool, scope_questions = _candidates(catalog, hidden_questions(session, person_id)), questions_by_scope(catalog, mock.blueprint)
+    if lacking := find_shortages(mock.blueprint, pool, scope_questions):
         raise Refusal(f"现在出不了模拟卷：{'；'.join(lacking[:5])}。可以先发「练习」随机练。")
-    paper = assemble(prepare(mock.blueprint, pool, named), (), {}, rng)
+    paper = draw_paper(build_plan(mock.blueprint, pool, scope_questions), (), {}, rng)
     for sitting_id in sittings.open_sittings_of_kind(session, person_id, KIND):
         sittings.close_sitting(session, sitting_id, "left", now)
     scope = f"{exam.id if exam is not None and mock.exam else 0}@{stamp(now)}"
-    worth = {one.item.question: one.points for one in paper.items}
-    return quiz.open_set(session, catalog, person_id, KIND, scope, worth, now, worth), mock
+    points = {item.item.question: item.points for item in paper.items}
+    return quiz.open_set(session, catalog, person_id, KIND, scope, points, now, points), mock
 
 
-def _pool(catalog: Catalog, barred: frozenset[str]) -> list[CandidateItem]:
+def _candidates(catalog: Catalog, hidden_questions: frozenset[str]) -> list[CandidateItem]:
     """What can be drawn, of the difficulty that its level says; the options stay as in the file."""
-    found = []
+    items = []
     for name, version_id in catalog.drawn.items():
-        if name not in barred:
-            one = catalog.library.questions[name]
-            found.append(CandidateItem(name, version_id, one.kind, one.law, one.level, one.case, difficulty(one.level)))
-    return found
+        if name not in hidden_questions:
+            question = catalog.library.questions[name]
+            items.append(
+                CandidateItem(name, version_id, question.kind, question.law, question.level, question.case, expected_difficulty(question.level))
+            )
+    return items
 
 
 def result(session: Session, sitting: OpenSitting) -> MockResult:
     """The result of a mock exam that is over, on the server's clock: what arrived after its time does not count."""
     exam_id, _, began = sitting.scope.partition("@")
     exam = exams.get(session, int(exam_id)) if exam_id != "0" else None
-    mock = MockExam(USUAL) if exam is None else MockExam(like(exam.blueprint), exam.name)
+    mock = MockExam(DEFAULT_BLUEPRINT) if exam is None else MockExam(mock_blueprint(exam.blueprint), exam.name)
     arrived: Mapping[int, datetime] = sittings.answer_arrivals(session, sitting.id)
     until = moment(began) + timedelta(minutes=mock.blueprint.minutes)
-    late = {n for n, at in arrived.items() if at > until}
-    places = grades.grades_of_sitting(session, sitting.id)
+    late = {n for n, moment_arrived in arrived.items() if moment_arrived > until}
+    item_grades = grades.grades_of_sitting(session, sitting.id)
     return MockResult(
         mock,
-        sum(one.points * one.earned // 1000 for one in places if one.n not in late),
-        sum(one.points for one in places),
+        sum(grade.points * grade.earned // 1000 for grade in item_grades if grade.n not in late),
+        sum(grade.points for grade in item_grades),
         round((max(arrived.values(), default=until) - moment(began)).total_seconds()),
         len(late),
-        sum(one.earned < 1000 and not one.waits for one in places),
-        sum(one.waits for one in places),
+        sum(grade.earned < 1000 and not grade.waits for grade in item_grades),
+        sum(grade.waits for grade in item_grades),
     )

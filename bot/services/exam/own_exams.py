@@ -1,7 +1,4 @@
-"""The next exam that concerns somebody: the day that their reviews aim at, and the paper that a mock exam is like.
-
-What of all exams concerns one person: open now, to come, sat before; each with what can be done about it.
-"""
+"""The exams that concern one person: which to take, which were taken, and the next one, which reviews and mock exams aim at."""
 
 from __future__ import annotations
 
@@ -10,30 +7,30 @@ from datetime import date, datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.exam.exam import Attempt, Exam, best
+from bot.domain.exam.exam import Attempt, Exam, counting_attempts
 from bot.domain.study.review_goal import ReviewGoal
 from bot.domain.times import day_of, start_of
-from bot.services.exam.attempt import hindrance as attempt_hindrance
+from bot.services.exam.attempt import entry_obstacle
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts, exams
 from bot.storage.people import audience
 
-COMING_AHEAD = timedelta(days=366)
+GOAL_AHEAD = timedelta(days=366)
 """How far an exam may lie ahead to be aimed at."""
 
 
-def coming(session: Session, person_id: int, now: datetime) -> Exam | None:
+def next_exam(session: Session, person_id: int, now: datetime) -> Exam | None:
     """The published exam that closes next, is for this person and not sat by them yet; None when there is none."""
-    for exam in exams.published(session, now + COMING_AHEAD):
-        sat = exam.closes_at <= now or attempts.attempts(session, exam.id, person_id)
+    for exam in exams.list_published(session, now + GOAL_AHEAD):
+        sat = exam.closes_at <= now or attempts.of_person_at_exam(session, exam.id, person_id)
         if not sat and audience.includes(session, exam.audience, person_id, day_of(now), now):
             return exam
     return None
 
 
-def day_of_next(session: Session, person_id: int, today: date) -> ReviewGoal | None:
+def next_exam_goal(session: Session, person_id: int, today: date) -> ReviewGoal | None:
     """The day on which the next exam opens, or, once that has come, the last on which it can be sat."""
-    exam = coming(session, person_id, start_of(today))
+    exam = next_exam(session, person_id, start_of(today))
     if exam is None:
         return None
     opens, closes = day_of(exam.opens_at), day_of(exam.closes_at)
@@ -42,7 +39,7 @@ def day_of_next(session: Session, person_id: int, today: date) -> ReviewGoal | N
 
 LISTED_AHEAD = timedelta(days=60)
 """How long before its opening an exam is listed."""
-PAST_SHOWN = 5
+MAX_PAST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +49,32 @@ class OwnExam:
     exam: Exam
     counts: Attempt | None
     running: Attempt | None
-    hindrance: str
+    obstacle: str
 
     @property
     def is_done(self) -> bool:
         """Whether it was sat and cannot be begun again."""
-        return self.running is None and bool(self.hindrance) and self.counts is not None and self.counts.state == "closed"
+        return self.running is None and bool(self.obstacle) and self.counts is not None and self.counts.state == "closed"
 
 
-def of(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> OwnExam:
-    tried = attempts.attempts(session, exam.id, person_id)
-    running = next((one for one in tried if one.state == "open" and now <= one.deadline + exam.grace), None)
-    why = "" if running is not None else attempt_hindrance(session, catalog, exam, person_id, now)
-    return OwnExam(exam, best(tried).get(person_id), running, why)
+def own_exam_of(session: Session, catalog: Catalog, exam: Exam, person_id: int, now: datetime) -> OwnExam:
+    person_attempts = attempts.of_person_at_exam(session, exam.id, person_id)
+    running = next((attempt for attempt in person_attempts if attempt.state == "open" and now <= attempt.deadline + exam.grace), None)
+    obstacle = "" if running is not None else entry_obstacle(session, catalog, exam, person_id, now)
+    return OwnExam(exam, counting_attempts(person_attempts).get(person_id), running, obstacle)
 
 
-def mine(session: Session, catalog: Catalog, person_id: int, now: datetime) -> tuple[list[OwnExam], list[OwnExam]]:
+def list_own_exams(session: Session, catalog: Catalog, person_id: int, now: datetime) -> tuple[list[OwnExam], list[OwnExam]]:
     """(open or to come, sat before with no try left), the first to close in front, the last to be over in front."""
     today = day_of(now)
-    coming = [one for one in exams.published(session, now + LISTED_AHEAD) if one.closes_at > now]
-    known = {one.id for one in coming}
-    sat = exams.of_person(session, person_id)
-    mine_ids = {one.id for one in sat}
-    concern = [one for one in coming if one.id in mine_ids or audience.includes(session, one.audience, person_id, today, now)]
-    found = [of(session, catalog, one, person_id, now) for one in concern]
-    past = [one for one in sat if one.id not in known and one.state != "cancelled"][:PAST_SHOWN]
-    return [one for one in found if not one.is_done], [
-        *(one for one in found if one.is_done),
-        *(of(session, catalog, one, person_id, now) for one in past),
+    upcoming = [exam for exam in exams.list_published(session, now + LISTED_AHEAD) if exam.closes_at > now]
+    upcoming_ids = {exam.id for exam in upcoming}
+    sat = exams.sat_by(session, person_id)
+    sat_ids = {exam.id for exam in sat}
+    concerning = [exam for exam in upcoming if exam.id in sat_ids or audience.includes(session, exam.audience, person_id, today, now)]
+    own_exams = [own_exam_of(session, catalog, exam, person_id, now) for exam in concerning]
+    past = [exam for exam in sat if exam.id not in upcoming_ids and exam.state != "cancelled"][:MAX_PAST]
+    return [own_exam for own_exam in own_exams if not own_exam.is_done], [
+        *(own_exam for own_exam in own_exams if own_exam.is_done),
+        *(own_exam_of(session, catalog, exam, person_id, now) for exam in past),
     ]

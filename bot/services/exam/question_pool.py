@@ -1,4 +1,4 @@
-"""What papers are drawn from: made ready once for an exam, before everybody begins at the same moment (bot/docs/performance.md)."""
+"""The pool that papers are drawn from, and the plan of each exam, prepared before everybody begins at once (bot/docs/performance.md)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from sqlmodel import Session
 
 from bot.domain.exam.blueprint import Blueprint
 from bot.domain.exam.exam import Exam
-from bot.domain.exam.paper import CandidateItem, PaperPlan, difficulty, may_shuffle, missing, prepare
+from bot.domain.exam.paper import CandidateItem, PaperPlan, build_plan, expected_difficulty, find_shortages, may_shuffle
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts, exams
 
 log = structlog.get_logger(__name__)
 
-AHEAD = timedelta(minutes=10)
+PREPARE_AHEAD = timedelta(minutes=10)
 """How long before its opening an exam is made ready."""
-FRESH = timedelta(seconds=10)
+USES_FRESH = timedelta(seconds=10)
 """How long the count of uses is believed; other replicas draw meanwhile."""
-STALE = timedelta(minutes=1)
+USES_STALE = timedelta(minutes=1)
 """After so long somebody who begins counts again themselves: `prepare_ahead` does it sooner, and on the readers, where nobody waits for it."""
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedPlan:
     """The plan of an exam, and how often each question was in a paper as far as this process knows."""
 
     plan: PaperPlan
@@ -34,76 +34,87 @@ class Prepared:
     uses: Counter[str] = field(default_factory=Counter)
 
 
-def pool(session: Session, catalog: Catalog) -> list[CandidateItem]:
+def list_candidates(session: Session, catalog: Catalog) -> list[CandidateItem]:
     """Every question that may be drawn, with its expected difficulty."""
-    known = attempts.first_answers(session)
-    found: list[CandidateItem] = []
+    answer_counts = attempts.first_answer_counts(session)
+    items: list[CandidateItem] = []
     for name, version_id in catalog.drawn.items():
-        one = catalog.library.questions[name]
-        answered, right = known.get(version_id, (0, 0))
-        letters = one.letters if may_shuffle(one) else ""
-        found.append(CandidateItem(name, version_id, one.kind, one.law, one.level, one.case, difficulty(one.level, answered, right), letters))
-    return found
+        question = catalog.library.questions[name]
+        answered, right = answer_counts.get(version_id, (0, 0))
+        letters = question.letters if may_shuffle(question) else ""
+        items.append(
+            CandidateItem(
+                name,
+                version_id,
+                question.kind,
+                question.law,
+                question.level,
+                question.case,
+                expected_difficulty(question.level, answered, right),
+                letters,
+            )
+        )
+    return items
 
 
-def scopes(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
+def questions_by_scope(catalog: Catalog, blueprint: Blueprint) -> dict[str, frozenset[str]]:
     """The questions behind each name that a blueprint uses; names that nobody has are left out."""
-    found: dict[str, frozenset[str]] = {}
+    scope_questions: dict[str, frozenset[str]] = {}
     for name in {row.scope for row in blueprint.rows if row.scope}:
         questions = catalog.library.questions_of(name)
         if questions is not None:
-            found[name] = frozenset(one.id for one in questions)
-    return found
+            scope_questions[name] = frozenset(question.id for question in questions)
+    return scope_questions
 
 
-def may_hold(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
+def may_contain_kind(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
     """Whether a paper of this blueprint can have an item of a kind."""
     questions = catalog.library.questions
     fixed = (questions[name].kind for name, _ in blueprint.fixed if name in questions)
     return kind in {*(row.kind for row in blueprint.rows), *fixed}
 
 
-def lacking(session: Session, catalog: Catalog, blueprint: Blueprint) -> list[str]:
+def blueprint_shortages(session: Session, catalog: Catalog, blueprint: Blueprint) -> list[str]:
     """What the banks lack for a blueprint, to the item."""
-    return missing(blueprint, pool(session, catalog), scopes(catalog, blueprint))
+    return find_shortages(blueprint, list_candidates(session, catalog), questions_by_scope(catalog, blueprint))
 
 
-def prepared(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = STALE) -> Prepared:
-    """The plan of an exam, made at the first call and kept with the shelf; its count of uses no older than `fresh`.
+def prepared_plan(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = USES_STALE) -> PreparedPlan:
+    """The plan of an exam, made at the first call and kept with the catalog; its count of uses is no older than `fresh`.
 
     Raises ValueError where questions have gone meanwhile.
     """
-    kept: Prepared | None = catalog.papers.get(exam.id)
-    if kept is None:
-        plan = prepare(exam.blueprint, pool(session, catalog), scopes(catalog, exam.blueprint))
-        kept = catalog.papers[exam.id] = Prepared(plan, now, _uses(session, exam))
-    elif exam.blueprint.most and now - kept.read_at > fresh:
-        kept.uses, kept.read_at = _uses(session, exam), now
-    return kept
+    cached: PreparedPlan | None = catalog.papers.get(exam.id)
+    if cached is None:
+        plan = build_plan(exam.blueprint, list_candidates(session, catalog), questions_by_scope(catalog, exam.blueprint))
+        cached = catalog.papers[exam.id] = PreparedPlan(plan, now, _count_uses(session, exam))
+    elif exam.blueprint.most and now - cached.read_at > fresh:
+        cached.uses, cached.read_at = _count_uses(session, exam), now
+    return cached
 
 
-def _uses(session: Session, exam: Exam) -> Counter[str]:
-    return Counter(attempts.uses(session)) if exam.blueprint.most else Counter()
+def _count_uses(session: Session, exam: Exam) -> Counter[str]:
+    return Counter(attempts.question_uses(session)) if exam.blueprint.most else Counter()
 
 
 def prepare_ahead(session: Session, catalog: Catalog, now: datetime) -> int:
-    """Make ready what opens soon or is open; only reads rows. How many exams are ready."""
+    """Prepare the plans of exams that are open or open soon; reads rows only. How many are ready."""
     ready = 0
-    at_hand = exams.published(session, now + AHEAD)
-    for over in {*catalog.papers, *catalog.undrawn} - {one.id for one in at_hand}:
+    upcoming = exams.list_published(session, now + PREPARE_AHEAD)
+    for exam_id in {*catalog.papers, *catalog.undrawn} - {exam.id for exam in upcoming}:
         # A plan holds every question of its banks: it goes with its exam, or a service that runs for years keeps them all.
-        catalog.papers.pop(over, None)
-        catalog.undrawn.pop(over, None)
-    for exam in at_hand:
+        catalog.papers.pop(exam_id, None)
+        catalog.undrawn.pop(exam_id, None)
+    for exam in upcoming:
         if exam.closes_at <= now:
             continue
         try:
-            prepared(session, catalog, exam, now, FRESH)
+            prepared_plan(session, catalog, exam, now, USES_FRESH)
             ready += 1
             catalog.undrawn.pop(exam.id, None)
-        except ValueError as lacking:
+        except ValueError as shortage:
             # This comes by every few seconds: what it says is news only while it changes.
-            if catalog.undrawn.get(exam.id) != str(lacking):
-                catalog.undrawn[exam.id] = str(lacking)
-                log.warning("no papers can be drawn", exam=exam.id, lacking=str(lacking))
+            if catalog.undrawn.get(exam.id) != str(shortage):
+                catalog.undrawn[exam.id] = str(shortage)
+                log.warning("no papers can be drawn", exam=exam.id, lacking=str(shortage))
     return ready

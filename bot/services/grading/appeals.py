@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign.campaign import Author
-from bot.domain.exam.exam import best
+from bot.domain.exam.exam import counting_attempts
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
 from bot.domain.times import chinese_day, day_of
@@ -41,7 +41,7 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, s
     Raises `Refusal` for an exam one has not sat, a result that is not told yet, and an appeal without a reason.
     """
     exam = exams.get(session, exam_id)
-    closed = [one for one in attempts.attempts(session, exam_id, person_id) if one.state == "closed"] if exam is not None else []
+    closed = [one for one in attempts.of_person_at_exam(session, exam_id, person_id) if one.state == "closed"] if exam is not None else []
     if exam is None or not closed:
         raise Refusal(f"未记录：您没有参加过编号为 {exam_id} 的考试。发送「考试」看自己的考试。")
     if not exam.tells_score:
@@ -52,7 +52,7 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, s
         raise Refusal(f"未记录：请写明理由，例如「申诉 {exam_id} 第 5 题的标准答案与民法典第十条不符」。")
     if len(text) > LONGEST:
         raise Refusal(f"未记录：申诉理由最多 {LONGEST} 字，请写短一些再发。")
-    sitting_id = best(closed)[person_id].sitting_id
+    sitting_id = counting_attempts(closed)[person_id].sitting_id
     made = appeals.add(session, person_id, sitting_id, text, now, due(calendar, day_of(now)))
     found = appeals.waiting(session, sitting_id)
     assert found is not None

@@ -16,7 +16,7 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.grading.correction import places_of
 from bot.domain.message import Refusal
 from bot.services.certificate import certificates as certificate_certificates
-from bot.services.certificate.exam_certificates import deserved, settle_exam, source_of
+from bot.services.certificate.exam_certificates import earned_facts, source_of, update_certificate
 from bot.services.contest import leaderboard, live_results
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
@@ -38,16 +38,16 @@ class ExamSubject(CorrectionSubject):
     papers = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :ref AND t.state = 'closed'"
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        found = manage.own(session, author, ref)
+        found = manage.require_exam(session, author, ref)
         self.ref, self.name = ref, found.name
 
     def hold(self, session: Session) -> None:
-        found = exams.held(session, self.ref)
+        found = exams.lock(session, self.ref)
         if found is None or not found.is_over:
             raise Refusal(f"考试「{self.name}」还没有结束，有人可能正在答题；结束后再更正。")
 
     def freeze(self, session: Session, now: datetime | None) -> None:
-        exams.freeze(session, self.ref, now)
+        exams.set_frozen(session, self.ref, now)
 
     def is_told(self, session: Session) -> bool:
         return replace(self._exam(session), frozen_at=None).tells_score
@@ -80,7 +80,7 @@ class ExamSubject(CorrectionSubject):
 
     def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
-        done = [finish.settle(session, catalog, exam, sitting, deed.now) for sitting in sorted(sittings)]
+        done = [finish.update_result(session, catalog, exam, sitting, deed.now) for sitting in sorted(sittings)]
         passed = corrected_papers.passed_exam(session, exam.root)
         for person_id in {one.person_id for one in done} - passed:
             # A short answer that still waits for its mark has not failed anybody yet.
@@ -93,9 +93,9 @@ class ExamSubject(CorrectionSubject):
         foreseen: dict[int, str] = {}
         for person_id in sorted({one.person_id for one in done}):
             if not deed.rehearsal:
-                settle_exam(session, catalog, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
+                update_certificate(session, catalog, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
                 continue
-            step = certificate_certificates.foresee(session, person_id, source_of(exam), deserved(session, catalog, exam, person_id))
+            step = certificate_certificates.plan_change(session, person_id, source_of(exam), earned_facts(session, catalog, exam, person_id))
             before = step.before.number if step.before is not None and step.before.is_valid else ""
             number = {"issue": NEW, "replace": NEW, "revoke": ""}.get(step.act, before)
             foreseen |= {one.sitting_id: number for one in done if one.person_id == person_id}
@@ -105,7 +105,7 @@ class ExamSubject(CorrectionSubject):
 def mark_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
     for sitting_id in mark_late(session, catalog, ExamSubject(session, HOUSE, exam.id), now):
-        finish.settle(session, catalog, exam, sitting_id, now)
+        finish.update_result(session, catalog, exam, sitting_id, now)
 
 
 class ContestSubject(CorrectionSubject):

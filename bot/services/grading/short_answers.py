@@ -34,11 +34,11 @@ def confirm(session: Session, catalog: Catalog, answer_id: int, earned: int, sai
 
 
 def _follow(session: Session, catalog: Catalog, answered: short_answers.WaitingAnswer, earned: int, now: datetime) -> None:
-    attempt = attempts.attempt(session, answered.sitting_id)
+    attempt = attempts.get(session, answered.sitting_id)
     of = exams.get(session, attempt.exam_id) if attempt is not None else None
     if attempt is None or of is None or attempt.state != "closed":
         return
-    settled = finish.settle(session, catalog, of, attempt.sitting_id, now)
+    settled = finish.update_result(session, catalog, of, attempt.sitting_id, now)
     if earned < 1000 and of.tells_score:
         mistakes.add_missed(session, answered.person_id, answered.question, now)
     for hook in finish.ON_CLOSED:

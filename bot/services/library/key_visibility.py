@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.exam.exam import when
+from bot.domain.exam.exam import date_time_text
 from bot.domain.message import Option, Refusal
 from bot.storage.exam import attempts
 
@@ -20,12 +20,12 @@ MAX_GRACE = timedelta(seconds=60)
 
 def hidden_questions(session: Session, person_id: int) -> frozenset[str]:
     """The questions whose keys a person may not be shown yet."""
-    return attempts.hidden(session, person_id)
+    return attempts.hidden_questions(session, person_id)
 
 
 def current_exam_name(session: Session, person_id: int, now: datetime) -> str:
     """The exam that a person is at, whose time is not over; empty when there is none."""
-    for attempt in attempts.watched(session, person_id):
+    for attempt in attempts.attempts_at_open_exams(session, person_id):
         if attempt.is_open and now <= attempt.deadline + timedelta(seconds=attempt.grace_seconds):
             return attempt.name
     return ""
@@ -33,7 +33,7 @@ def current_exam_name(session: Session, person_id: int, now: datetime) -> str:
 
 def people_at_exams(session: Session, now: datetime) -> frozenset[int]:
     """Everybody who is at an exam, or only just was: messages to many leave them out."""
-    return attempts.at_it(session, now - MAX_GRACE)
+    return attempts.people_in_exams(session, now - MAX_GRACE)
 
 
 def require_not_at_exam(session: Session, person_id: int, now: datetime) -> None:
@@ -47,11 +47,11 @@ def require_not_at_exam(session: Session, person_id: int, now: datetime) -> None
 
 def withheld_reason(session: Session, person_id: int, question: str, now: datetime) -> str:
     """Why the key of a question is not shown to a person, in a sentence; empty when it may be. Raises `Refusal` as `require_not_at_exam` does."""
-    watched = attempts.watched(session, person_id)
+    watched = attempts.attempts_at_open_exams(session, person_id)
     if not watched:
         return ""
     require_not_at_exam(session, person_id, now)
     if question not in hidden_questions(session, person_id):
         return ""
     last_close = max(attempt.closes_at for attempt in watched)
-    return f"这道题在您的考试卷里，对错、答案和解析在考试结束（{when(last_close)}）后再看。"
+    return f"这道题在您的考试卷里，对错、答案和解析在考试结束（{date_time_text(last_close)}）后再看。"

@@ -15,7 +15,7 @@ from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest.contest import contest_of
 from bot.domain.delivery.quiet_hours import DeliveryRule, delivery_rule_from_json
-from bot.domain.exam.exam import exam_of
+from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.person import Learner, Preference
 from bot.domain.times import day_of, start_of
 from bot.storage.db.query import Statement
@@ -162,7 +162,7 @@ def _read_finished(session: Session, facts: RecipientFacts, deliveries: Sequence
     if contests:
         facts.ended_contests.update(row[0] for row in _rows(session, _ENDED, contests))
         facts.played_contests.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
-    exams = {subject_id for content in facts.content.values() if (subject_id := exam_of(content.target)) is not None}
+    exams = {subject_id for content in facts.content.values() if (subject_id := exam_of_target(content.target)) is not None}
     if exams:
         facts.ended_exams.update(row[0] for row in _rows(session, _OVER, exams))
         facts.sat_exams.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)

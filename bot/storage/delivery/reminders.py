@@ -16,7 +16,7 @@ from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
 from bot.domain.contest.contest import contest_of
 from bot.domain.delivery.reminders import ReminderTask
-from bot.domain.exam.exam import exam_of
+from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.audience import All
 from bot.domain.times import day_of, start_of
 from bot.storage import campaign
@@ -110,7 +110,7 @@ def done_by(content: CampaignContent) -> str | None:
             return "daily"
         case "invitation" if content.target == "每日":
             return "daily"
-        case "invitation" if exam_of(content.target) is not None:
+        case "invitation" if exam_of_target(content.target) is not None:
             return "exam"
         case "invitation" if contest_of(content.target) is not None:
             return "contest"
@@ -131,7 +131,7 @@ def last_task(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping
 def open_people(session: Session, task: ReminderTask, today: date, among: Collection[int] | None = None) -> list[int]:
     """To whom it was addressed and who has not done it, without those who are away or have left."""
     values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired_on.isoformat()}
-    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of(task.content.target)}
+    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of_target(task.content.target)}
     values["contest"] = contest_of(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
     if among is None:

@@ -1,1 +1,1 @@
-"""Blueprints, papers, attempts, time and results."""
+"""Rows of exams, attempts and extra time."""

@@ -1,4 +1,4 @@
-"""Who sits an exam until when, with which paper and result; what drawing has to know; whose keys may not be told yet."""
+"""Rows of attempts and their papers, and the queries that drawing a paper and hiding its right answers need."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _EVER = "9"
 """Later than any moment as text."""
 _MARK = Statement("UPDATE attempt SET score = :score, passed = :passed WHERE sitting_id = :id AND state = 'closed'")
 _DUE = Statement(
-    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
+    f"""SELECT {", ".join(f"a.{column.strip()}" for column in _TRIED.split(","))}, e.grace_seconds FROM attempt a JOIN exam e ON e.id = a.exam_id
         WHERE a.state = 'open' AND a.deadline <= :until ORDER BY a.deadline LIMIT :n"""  # noqa: S608
 )
 _LOCK = Statement("SELECT id FROM person WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED")
 _UNTOLD = Statement(
-    f"""SELECT {", ".join(f"a.{one.strip()}" for one in _TRIED.split(","))} FROM exam e CROSS JOIN attempt a
+    f"""SELECT {", ".join(f"a.{column.strip()}" for column in _TRIED.split(","))} FROM exam e CROSS JOIN attempt a
         WHERE a.exam_id = e.id AND a.state = 'closed' AND a.told_at IS NULL AND e.frozen_at IS NULL
           AND (e.state = 'released' OR (e.state = 'closed' AND e.results <> 'after_release')) ORDER BY a.sitting_id LIMIT :n"""  # noqa: S608
 )
@@ -89,13 +89,13 @@ _WATCHED = Statement(
 )
 
 
-def _at(text: str | None) -> datetime | None:
+def _optional_moment(text: str | None) -> datetime | None:
     return None if text is None else moment(text)
 
 
 def _attempt(row: Any) -> Attempt:
     return Attempt(
-        row[0], row[1], row[2], row[3], moment(row[4]), moment(row[5]), row[6], _at(row[7]), row[8], row[9],
+        row[0], row[1], row[2], row[3], moment(row[4]), moment(row[5]), row[6], _optional_moment(row[7]), row[8], row[9],
         None if row[10] is None else bool(row[10]), row[11],
     )  # fmt: skip
 
@@ -113,66 +113,67 @@ class PaperItem:
 
 
 def begin(
-    session: Session, exam: Exam, person_id: int, n: int, items: Sequence[Mapping[str, Any]], deadline: datetime, hard: int, at: datetime
+    session: Session, exam: Exam, person_id: int, n: int, items: Sequence[Mapping[str, Any]], deadline: datetime, difficulty: int, at: datetime
 ) -> int:
     """A sitting with its paper and the attempt; `items` hold question, version_id, points, shuffle in their order. The sitting's id."""
     sitting_id = int(_SITTING.one(session, person_id=person_id, kind="exam", scope=str(exam.id), size=len(items), at=stamp(at))[0])
-    placed = [{"n": place, **item} for place, item in enumerate(items, 1)]
+    numbered = [{"n": place, **item} for place, item in enumerate(items, 1)]
     if session.get_bind().dialect.name == "sqlite":
-        _ITEM_IN.many(session, [{"sitting_id": sitting_id, **one} for one in placed])
+        _ITEM_IN.many(session, [{"sitting_id": sitting_id, **placed} for placed in numbered])
     else:
-        _ITEMS_IN.run(session, sitting_id=sitting_id, **{name: [one[name] for one in placed] for name in placed[0]})
+        _ITEMS_IN.run(session, sitting_id=sitting_id, **{name: [placed[name] for placed in numbered] for name in numbered[0]})
     _BEGIN.run(
-        session, sitting_id=sitting_id, exam_id=exam.id, person_id=person_id, n=n, started_at=stamp(at), deadline=stamp(deadline), difficulty=hard
+        session, sitting_id=sitting_id, exam_id=exam.id, person_id=person_id, n=n, started_at=stamp(at), deadline=stamp(deadline),
+        difficulty=difficulty,
     )  # fmt: skip
     return sitting_id
 
 
-def attempt(session: Session, sitting_id: int, *, hold: bool = False) -> Attempt | None:
+def get(session: Session, sitting_id: int, *, hold: bool = False) -> Attempt | None:
     """An attempt; with `hold` nobody else records in it, closes or settles it until this transaction ends."""
     locked = hold and session.get_bind().dialect.name != "sqlite"
     row = (_HELD if locked else _ATTEMPT).one(session, id=sitting_id)
     return None if row is None else _attempt(row)
 
 
-def attempts(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
-    """A person's tries at an exam, in their order."""
+def of_person_at_exam(session: Session, exam_id: int, person_id: int) -> list[Attempt]:
+    """A person's attempts at an exam, in their order."""
     return [_attempt(row) for row in _ATTEMPTS.all(session, exam_id=exam_id, person_id=person_id)]
 
 
-def running(session: Session, person_id: int) -> list[Attempt]:
-    """What a person sits, newest first."""
+def open_attempts(session: Session, person_id: int) -> list[Attempt]:
+    """A person's open attempts, newest first."""
     return [_attempt(row) for row in _RUNNING.all(session, person_id=person_id)]
 
 
-def last(session: Session, person_id: int) -> Attempt | None:
-    """What a person began last."""
+def latest(session: Session, person_id: int) -> Attempt | None:
+    """The attempt that a person began last; None when there is none."""
     row = _LAST.one(session, person_id=person_id)
     return None if row is None else _attempt(row)
 
 
-def end(session: Session, sitting_id: int, by: str, at: datetime, until: datetime | None = None) -> bool:
+def close(session: Session, sitting_id: int, by: str, at: datetime, until: datetime | None = None) -> bool:
     """True for the one call that closed the attempt; with `until` only where its deadline is not later by now."""
     return _END.run(session, id=sitting_id, by=by, at=stamp(at), until=_EVER if until is None else stamp(until)) == 1
 
 
-def mark(session: Session, sitting_id: int, score: int, passed: bool | None) -> None:
+def set_result(session: Session, sitting_id: int, score: int, passed: bool | None) -> None:
     """The result of a closed attempt."""
     _MARK.run(session, id=sitting_id, score=score, passed=None if passed is None else int(passed))
 
 
 def of_exam(session: Session, exam_id: int) -> list[Attempt]:
-    """Everybody's tries, in the order in which they began."""
+    """Everybody's attempts at an exam, in the order in which they began."""
     return [_attempt(row) for row in _OF_EXAM.all(session, exam_id=exam_id)]
 
 
-def untold(session: Session, n: int) -> list[Attempt]:
-    """Closed attempts whose results and keys may be told by the rule of their exam, and of which nothing has followed yet."""
+def unannounced(session: Session, n: int) -> list[Attempt]:
+    """At most `n` closed attempts whose results and keys may be told by the rule of their exam and were not announced yet."""
     return [_attempt(row) for row in _UNTOLD.all(session, n=n)]
 
 
-def tell(session: Session, sitting_id: int, at: datetime) -> bool:
-    """True for the one call from which on it counts as told."""
+def mark_announced(session: Session, sitting_id: int, at: datetime) -> bool:
+    """True for the one call that marked the results as told."""
     return _TOLD.run(session, id=sitting_id, at=stamp(at)) == 1
 
 
@@ -182,7 +183,7 @@ def overdue(session: Session, until: datetime, n: int) -> list[tuple[Attempt, in
 
 
 def lock_people(session: Session, people: Collection[int]) -> set[int]:
-    """Whom of some people this transaction may act for: on PostgreSQL those whose own messages are not being served right now."""
+    """Lock people's rows and return the ids that were free: on PostgreSQL, those whose own message is being served are skipped."""
     if session.get_bind().dialect.name == "sqlite":
         return set(people)
     return {row[0] for row in _LOCK.all(session, ids=sorted(people))}
@@ -199,11 +200,11 @@ def item(session: Session, sitting_id: int, n: int) -> PaperItem | None:
 
 
 def unanswered(session: Session, sitting_id: int) -> list[int]:
-    """The places that nothing is recorded for."""
+    """The places without a recorded answer."""
     return [row[0] for row in _UNANSWERED.all(session, id=sitting_id)]
 
 
-def answered_by_message(session: Session, sitting_id: int, n: int, channel: str, message_id: str) -> int | None:
+def answer_by_message(session: Session, sitting_id: int, n: int, channel: str, message_id: str) -> int | None:
     """The answer at a place, if it came with this very message."""
     row = _BY_MESSAGE.one(session, id=sitting_id, n=n, channel=channel, message_id=message_id)
     return None if row is None else int(row[0])
@@ -212,17 +213,17 @@ def answered_by_message(session: Session, sitting_id: int, n: int, channel: str,
 # ── What drawing has to know ──
 
 
-def seen_lately(session: Session, person_id: int, papers: int) -> frozenset[str]:
+def recent_questions(session: Session, person_id: int, papers: int) -> frozenset[str]:
     """The questions of a person's last papers."""
     return frozenset(row[0] for row in _SEEN.all(session, person_id=person_id, n=papers)) if papers else frozenset()
 
 
-def uses(session: Session) -> dict[str, int]:
+def question_uses(session: Session) -> dict[str, int]:
     """In how many papers each question was."""
     return {row[0]: int(row[1]) for row in _USES.all(session)}
 
 
-def first_answers(session: Session) -> dict[int, tuple[int, int]]:
+def first_answer_counts(session: Session) -> dict[int, tuple[int, int]]:
     """(answered, right) of each version in first attempts at exams."""
     return {row[0]: (int(row[1]), int(row[2] or 0)) for row in _FIRST_ANSWERS.all(session)}
 
@@ -230,14 +231,14 @@ def first_answers(session: Session) -> dict[int, tuple[int, int]]:
 # ── Keys that may not be told ──
 
 
-def hidden(session: Session, person_id: int) -> frozenset[str]:
+def hidden_questions(session: Session, person_id: int) -> frozenset[str]:
     """The questions of a person's papers of exams that others may still sit."""
     return frozenset(row[0] for row in _HIDDEN.all(session, person_id=person_id))
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedAttempt:
-    """An attempt at an exam that can still be sat by somebody."""
+class OpenExamAttempt:
+    """An attempt at an exam that others can still take."""
 
     name: str
     closes_at: datetime
@@ -246,12 +247,12 @@ class WatchedAttempt:
     grace_seconds: int
 
 
-def at_it(session: Session, since: datetime) -> frozenset[int]:
-    """Whose time at an exam was not over at a moment."""
+def people_in_exams(session: Session, since: datetime) -> frozenset[int]:
+    """The ids of people whose open attempt had time left at a moment."""
     return frozenset(row[0] for row in _AT_IT.all(session, since=stamp(since)))
 
 
-def watched(session: Session, person_id: int) -> list[WatchedAttempt]:
-    """A person's attempts at exams that are not over; nearly always none."""
+def attempts_at_open_exams(session: Session, person_id: int) -> list[OpenExamAttempt]:
+    """A person's attempts at published exams; nearly always none."""
     rows = _WATCHED.all(session, person_id=person_id)
-    return [WatchedAttempt(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]
+    return [OpenExamAttempt(row[0], moment(row[1]), row[2] == "open", moment(row[3]), row[4]) for row in rows]

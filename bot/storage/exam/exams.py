@@ -1,6 +1,6 @@
-"""Exams as rows: every state is reached once, whoever is first.
+"""Rows of exams and the export of their attempts.
 
-Results of an exam for those who look after it: try by try for scripts, person by person for reports.
+Each change of state is one conditional UPDATE that returns True to the one call that made it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.exam import blueprint
-from bot.domain.exam.exam import Exam, gate_json, gate_of
+from bot.domain.exam.exam import Exam, gate_from_json, gate_json
 from bot.domain.people import audience
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
@@ -45,11 +45,11 @@ _ENDED = Statement(
 )
 
 
-def _text(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _at(text: str | None) -> datetime | None:
+def _optional_moment(text: str | None) -> datetime | None:
     return None if text is None else moment(text)
 
 
@@ -57,19 +57,21 @@ def _exam(row: Any) -> Exam:
     return Exam(
         id=row[0], name=row[1], state=row[2],
         blueprint=blueprint.blueprint_from_json(json.loads(row[3])), audience=audience.audience_from_json(json.loads(row[4])),
-        gate=gate_of(json.loads(row[5])), opens_at=moment(row[6]), closes_at=moment(row[7]), minutes=row[8], late_minutes=row[9], attempts=row[10],
-        pass_line=row[11], total=row[12], results=row[13], grace_seconds=row[14], makeup_of=row[15], cap=row[16], clause=row[17],
-        campaign_id=row[18], created_by=row[19], closed_at=_at(row[20]), released_at=_at(row[21]), frozen_at=_at(row[22]),
+        gate=gate_from_json(json.loads(row[5])), opens_at=moment(row[6]), closes_at=moment(row[7]), minutes=row[8], late_minutes=row[9],
+        attempts=row[10], pass_line=row[11], total=row[12], results=row[13], grace_seconds=row[14], makeup_of=row[15], cap=row[16], clause=row[17],
+        campaign_id=row[18], created_by=row[19], closed_at=_optional_moment(row[20]), released_at=_optional_moment(row[21]),
+        frozen_at=_optional_moment(row[22]),
     )  # fmt: skip
 
 
 def add(session: Session, exam: Exam, by: str, at: datetime) -> int:
-    """A draft over the values of `exam`, whose id and state do not count; the new id."""
+    """Insert a draft with the values of `exam` (id and state are ignored); returns the new id."""
     row = _ADD.one(
-        session, name=exam.name, blueprint=_text(blueprint.blueprint_json(exam.blueprint)), audience=_text(audience.audience_json(exam.audience)),
-        gate=_text(gate_json(exam.gate)), opens_at=stamp(exam.opens_at), closes_at=stamp(exam.closes_at), minutes=exam.minutes,
-        late_minutes=exam.late_minutes, attempts=exam.attempts, pass_line=exam.pass_line, total=exam.total, results=exam.results,
-        grace_seconds=exam.grace_seconds, makeup_of=exam.makeup_of, cap=exam.cap, clause=exam.clause, by=by, at=stamp(at),
+        session, name=exam.name, blueprint=_to_json(blueprint.blueprint_json(exam.blueprint)),
+        audience=_to_json(audience.audience_json(exam.audience)), gate=_to_json(gate_json(exam.gate)), opens_at=stamp(exam.opens_at),
+        closes_at=stamp(exam.closes_at), minutes=exam.minutes, late_minutes=exam.late_minutes, attempts=exam.attempts,
+        pass_line=exam.pass_line, total=exam.total, results=exam.results, grace_seconds=exam.grace_seconds, makeup_of=exam.makeup_of,
+        cap=exam.cap, clause=exam.clause, by=by, at=stamp(at),
     )  # fmt: skip
     return int(row[0])
 
@@ -79,20 +81,20 @@ def get(session: Session, exam_id: int) -> Exam | None:
     return None if row is None else _exam(row)
 
 
-def held(session: Session, exam_id: int) -> Exam | None:
-    """An exam that nobody else changes until this transaction ends."""
+def lock(session: Session, exam_id: int) -> Exam | None:
+    """An exam whose row stays locked until this transaction ends; None when there is none."""
     if session.get_bind().dialect.name != "sqlite":
         _HOLD.one(session, id=exam_id)
     return get(session, exam_id)
 
 
-def everything(session: Session) -> list[Exam]:
+def list_all(session: Session) -> list[Exam]:
     """All exams, newest first."""
     return [_exam(row) for row in _ALL.all(session)]
 
 
-def published(session: Session, until: datetime) -> list[Exam]:
-    """What is published and opens by a moment, the one that closes first in front."""
+def list_published(session: Session, until: datetime) -> list[Exam]:
+    """Published exams that open by a moment, the one that closes first in front."""
     return [_exam(row) for row in _PUBLISHED.all(session, until=stamp(until))]
 
 
@@ -100,13 +102,13 @@ def is_published(session: Session, exam_id: int) -> bool:
     return _IS_PUBLISHED.one(session, id=exam_id) is not None
 
 
-def of_person(session: Session, person_id: int) -> list[Exam]:
-    """What somebody has sat, newest first."""
+def sat_by(session: Session, person_id: int) -> list[Exam]:
+    """The exams that somebody has an attempt at, newest first."""
     return [_exam(row) for row in _OF_PERSON.all(session, person_id=person_id)]
 
 
-def makeup(session: Session, exam_id: int) -> int | None:
-    """The make-up of an exam, that was not cancelled."""
+def makeup_id(session: Session, exam_id: int) -> int | None:
+    """The id of an exam's make-up that was not cancelled; None when there is none."""
     row = _MAKEUP.one(session, id=exam_id)
     return None if row is None else int(row[0])
 
@@ -128,13 +130,13 @@ def release(session: Session, exam_id: int, at: datetime) -> bool:
     return _RELEASE.run(session, id=exam_id, at=stamp(at)) == 1
 
 
-def freeze(session: Session, exam_id: int, at: datetime | None) -> None:
+def set_frozen(session: Session, exam_id: int, at: datetime | None) -> None:
     """Hold results back from a moment on, or (None) let them be told again."""
     _FREEZE.run(session, id=exam_id, at=None if at is None else stamp(at))
 
 
-def ended(session: Session, until: datetime) -> list[int]:
-    """Published exams whose window is over and which nobody sits any more."""
+def list_ended(session: Session, until: datetime) -> list[int]:
+    """Ids of published exams whose window is over and that have no open attempt."""
     return [row[0] for row in _ENDED.all(session, until=stamp(until))]
 
 
@@ -145,19 +147,19 @@ _EXPORT = Statement(
               (SELECT COUNT(*) FROM answer a WHERE a.sitting_id = t.sitting_id)
        FROM attempt t JOIN person p ON p.id = t.person_id WHERE t.exam_id = :exam_id ORDER BY t.sitting_id"""
 )
-_NAMES = (
+_EXPORT_COLUMNS = (
     "staff_no", "name", "unit", "attempt", "session", "started_at", "deadline", "state", "closed_at", "closed_by", "score", "passed", "difficulty",
     "answered",
 )  # fmt: skip
 
 
-def exported(session: Session, exam_id: int) -> list[dict[str, Any]]:
-    """Every try in the order in which they began; score in points, difficulty from 0 to 1."""
-    found = []
+def export_attempts(session: Session, exam_id: int) -> list[dict[str, Any]]:
+    """Every attempt in the order in which they began; score in points, difficulty from 0 to 1."""
+    attempts = []
     for row in _EXPORT.all(session, exam_id=exam_id):
-        one = dict(zip(_NAMES, row, strict=True))
-        one["score"] = None if one["score"] is None else one["score"] / 1000
-        one["passed"] = None if one["passed"] is None else bool(one["passed"])
-        one["difficulty"] /= 1000
-        found.append(one)
-    return found
+        attempt = dict(zip(_EXPORT_COLUMNS, row, strict=True))
+        attempt["score"] = None if attempt["score"] is None else attempt["score"] / 1000
+        attempt["passed"] = None if attempt["passed"] is None else bool(attempt["passed"])
+        attempt["difficulty"] /= 1000
+        attempts.append(attempt)
+    return attempts

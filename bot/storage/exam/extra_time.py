@@ -1,4 +1,4 @@
-"""Extra time and reopening: asked for by one person, effective when another has approved (bot/docs/rules.md S14)."""
+"""Rows of requests for extra time or reopening, and what an approval changes (bot/docs/rules.md S14)."""
 
 from __future__ import annotations
 
@@ -51,27 +51,27 @@ class ExtraTimeRequest:
     approved_at: datetime | None
 
 
-def _asked(row: Any) -> ExtraTimeRequest:
+def _request(row: Any) -> ExtraTimeRequest:
     ident, sitting_id, kind, minutes, reason, by, at, approver, approved_at = row
     when = None if approved_at is None else moment(approved_at)
     return ExtraTimeRequest(ident, sitting_id, kind, minutes, reason, by, moment(at), approver, when)
 
 
-def ask(session: Session, sitting_id: int, kind: str, minutes: int, reason: str, by: str, at: datetime) -> int:
+def add_request(session: Session, sitting_id: int, kind: str, minutes: int, reason: str, by: str, at: datetime) -> int:
     return int(_ASK.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes, reason=reason, by=by, at=stamp(at))[0])
 
 
-def asked(session: Session, extension_id: int) -> ExtraTimeRequest | None:
+def get_request(session: Session, extension_id: int) -> ExtraTimeRequest | None:
     row = _ASKED.one(session, id=extension_id)
-    return None if row is None else _asked(row)
+    return None if row is None else _request(row)
 
 
-def asked_of(session: Session, exam_id: int, n: int = 20) -> list[ExtraTimeRequest]:
+def requests_of_exam(session: Session, exam_id: int, n: int = 20) -> list[ExtraTimeRequest]:
     """What was asked for in an exam, newest first."""
-    return [_asked(row) for row in _ASKED_OF.all(session, exam_id=exam_id, n=n)]
+    return [_request(row) for row in _ASKED_OF.all(session, exam_id=exam_id, n=n)]
 
 
-def waiting(session: Session, sitting_id: int, kind: str, minutes: int) -> int | None:
+def pending_request(session: Session, sitting_id: int, kind: str, minutes: int) -> int | None:
     """The same request, made before and not approved."""
     row = _WAITING.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes)
     return None if row is None else int(row[0])
@@ -81,15 +81,15 @@ def approve(session: Session, extension_id: int, by: str, at: datetime) -> bool:
     return _APPROVE.run(session, id=extension_id, by=by, at=stamp(at)) == 1
 
 
-def lengthen(session: Session, sitting_id: int, deadline: datetime) -> bool:
+def extend_deadline(session: Session, sitting_id: int, deadline: datetime) -> bool:
     """True when the attempt was still open."""
     return _LENGTHEN.run(session, id=sitting_id, deadline=stamp(deadline)) == 1
 
 
-def reopen(session: Session, one: Attempt, deadline: datetime, next_place: int, at: datetime) -> bool:
+def reopen_attempt(session: Session, attempt: Attempt, deadline: datetime, next_place: int, at: datetime) -> bool:
     """A closed attempt goes on, with its answers; its exam counts as published again."""
-    if _REOPEN.run(session, id=one.sitting_id, deadline=stamp(deadline)) == 0:
+    if _REOPEN.run(session, id=attempt.sitting_id, deadline=stamp(deadline)) == 0:
         return False
-    _REOPEN_SITTING.run(session, id=one.sitting_id, next=next_place)
-    _REOPEN_EXAM.run(session, id=one.exam_id, at=stamp(at))
+    _REOPEN_SITTING.run(session, id=attempt.sitting_id, next=next_place)
+    _REOPEN_EXAM.run(session, id=attempt.exam_id, at=stamp(at))
     return True

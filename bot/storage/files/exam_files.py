@@ -12,7 +12,7 @@ from typing import Any
 from bot.domain.contest import contest
 from bot.domain.contest.contest import ContestPlan
 from bot.domain.exam.blueprint import parse_blueprint, read_blueprint
-from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_moment, read_results
+from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_moment, parse_results_rule
 from bot.domain.message import Refusal
 from bot.domain.people.audience import parse_audience
 from bot.storage.files.models import ContestFile, validate
@@ -57,7 +57,7 @@ def _parse_exam(data: Any) -> WantedExam:
         parse_gate(str(values["gate"])) if values.get("gate") else NO_GATE,
         None if values.get("late") is None else _parse_count(values["late"], "late"),
         _parse_count(values.get("attempts", 1), "attempts"),
-        read_results(str(values["results"])) if values.get("results") else "after_close",
+        parse_results_rule(str(values["results"])) if values.get("results") else "after_close",
         _parse_count(values.get("grace", 0), "grace"),
         str(values.get("clause") or ""),
     )

@@ -66,7 +66,7 @@ def exam_of(session: Session, about: str) -> Exam:
         found = exams.get(session, int(said))
         named = [found] if found is not None else []
     else:
-        named = [one for one in exams.everything(session) if one.name == said]
+        named = [one for one in exams.list_all(session) if one.name == said]
     named = [one for one in named if one.state != "draft"]
     if not named:
         raise Refusal(NO_EXAM)

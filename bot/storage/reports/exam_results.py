@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlmodel import Session
 
 from bot.domain.exam.blueprint import exact_points_text
-from bot.domain.exam.exam import BY_LABELS, STATE_LABELS, Attempt, Exam, best, when
+from bot.domain.exam.exam import CLOSED_BY_LABELS, STATE_LABELS, Attempt, Exam, counting_attempts, date_time_text
 from bot.domain.message import Refusal
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Row, Scope, Table, rate
 from bot.domain.times import day_of
@@ -85,7 +85,7 @@ class _Roll:
 @report("考试", about="编号 单位")
 def held(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年各场考试的应考、参考、合格；写编号看一场：各单位、缺考名单、成绩，可再写单位，例如“报表 考试 12 某局/办公室”。"""
-    found = [one for one in exams.everything(session) if one.state in ("published", "closed", "released") and day_of(one.closes_at).year == ask.year]
+    found = [one for one in exams.list_all(session) if one.state in ("published", "closed", "released") and day_of(one.closes_at).year == ask.year]
     if not ask.about:
         return _all(session, scope, ask, found)
     number, _, unit = ask.about.strip().partition(" ")
@@ -105,7 +105,7 @@ def _all(session: Session, scope: Scope, ask: ReportQuery, found: list[Exam]) ->
     for exam in found:
         roll = _roll(session, scope, ask, exam)
         if roll.meant:
-            window = f"{when(exam.opens_at)}—{when(exam.closes_at)}"
+            window = f"{date_time_text(exam.opens_at)}—{date_time_text(exam.closes_at)}"
             rows.append((exam.name, exam.id, STATE_LABELS[exam.state], window, *roll.sum_of(roll.meant).cells(), exam.clause))
     notes = [f"共 {len(rows)} 场。看一场的各单位、缺考名单和成绩：报表 考试 编号"]
     return table(session, ask, "考试", "考试情况", Part("各场", EACH, rows), notes=notes, terms=_TERMS)
@@ -121,7 +121,8 @@ def _one(session: Session, scope: Scope, ask: ReportQuery, exam: Exam, roll: _Ro
     absent: list[Row] = [(*who[ident], paths[ident]) for ident in roll.meant - roll.tried.keys()]
     parts = [Part("各单位", BY_UNIT, _by_unit(roll, units)), Part("缺考名单" if exam.is_over else "还没有考", ABSENT, sorted(absent, key=str))]
     notes = [
-        f"{when(exam.opens_at)} 至 {when(exam.closes_at)}，满分 {exact_points_text(exam.total)} 分，{exact_points_text(exam.pass_line)} 分及格。",
+        f"{date_time_text(exam.opens_at)} 至 {date_time_text(exam.closes_at)}，满分 {exact_points_text(exam.total)} 分，"
+        f"{exact_points_text(exam.pass_line)} 分及格。",
         *([f"{len(roll.away)} 人请假或借调，不计应考。"] if roll.away else []),
     ]
     if exam.is_over:
@@ -136,9 +137,9 @@ def _one(session: Session, scope: Scope, ask: ReportQuery, exam: Exam, roll: _Ro
 def _result(exam: Exam, staff_no: str, name: str, unit: str, one: Attempt) -> Row:
     score = None if one.score is None else Decimal(one.score) / 1000
     verdict = "在考" if one.state == "open" else "待阅卷" if one.passed is None else "合格" if one.passed else "不合格"
-    closed = None if one.closed_at is None else when(one.closed_at)
+    closed = None if one.closed_at is None else date_time_text(one.closed_at)
     makeup = "（补考）" if exam.makeup_of is not None else ""
-    return (staff_no, name, unit, score, f"{verdict}{makeup}", one.n, closed, None if one.closed_by is None else BY_LABELS[one.closed_by])
+    return (staff_no, name, unit, score, f"{verdict}{makeup}", one.n, closed, None if one.closed_by is None else CLOSED_BY_LABELS[one.closed_by])
 
 
 def _by_unit(roll: _Roll, units: dict[int, ReportUnit]) -> list[Row]:
@@ -161,7 +162,7 @@ def _roll(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> _Roll
     at: dict[int, set[int]] = {}
     for person_id, unit_id in stream(session, text, values_of(replace(ask, as_of=day, year=day.year))):
         at.setdefault(person_id, set()).add(unit_id)
-    tried = {who: one for who, one in best(_until(attempts.of_exam(session, exam.id), ask.until)).items() if who in at}
+    tried = {who: one for who, one in counting_attempts(_until(attempts.of_exam(session, exam.id), ask.until)).items() if who in at}
     invited = audience.evaluate(session, exam.audience, day, min(ask.until, exam.closes_at))
     reasons = dict(invited.excluded)
     away = {who for who, why in reasons.items() if why in AWAY and who in at} - tried.keys()

@@ -1,4 +1,4 @@
-"""Certificates: their content stands as it was issued; only whether they hold changes, and that never back."""
+"""The table of certificates: the content never changes after the issue, the state only from valid to revoked or replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VALID = text("state = 'valid'")
 
 
 class CertificateRow(SQLModel, table=True):
-    """One certificate. `code` is what nobody can guess beside the number; `body` its whole content (bot/domain/certificate.py, `Body`).
+    """One certificate. `code` is what nobody can guess beside the number; `body` its whole content (bot/domain/certificate.py, `CertificateBody`).
 
     `source_kind` and `source_id` name what it was issued for; a person has one valid certificate of a source at a time. `cause` says whether a
     person decided that it no longer holds, or a corrected key did; `replaces` is the certificate it was issued in place of. Never deleted, and

@@ -1,4 +1,4 @@
-"""Exams with their windows and rules, who sat them until when and with what result, and the extra time that two people gave."""
+"""Tables of exams, of the attempts at them and of approved extra time."""
 
 from __future__ import annotations
 
