@@ -267,7 +267,7 @@ def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall
 
     with ThreadPoolExecutor(1) as invigilator:
         with engine.connect() as connection, connection.begin():
-            answers.record_answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
+            answers.record_exam_answer(session_on(connection), hall.catalog, person, sitting_id, 1, key, message(NOW), NOW)
             ending = invigilator.submit(ended)
             while engine.dialect.name != "sqlite" and not ending.done() and not waits(engine):
                 pass

@@ -72,7 +72,7 @@ async def answered(hall: ExamHarness, one: Sitter, n: int, choice: str, arrived:
     incoming = message(arrived, one.staff_no)
     try:
         await hall.house.database.write(
-            lambda session: answers.record_answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
+            lambda session: answers.record_exam_answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
             of=incoming.sender,
         )
     except Refusal as refusal:

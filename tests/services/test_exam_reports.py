@@ -66,7 +66,7 @@ class Room:
                 came = at + timedelta(seconds=seconds * placed.n)
                 channel = {"w": "wecom", "d": "dingtalk"}[channels[placed.n - 1]] if channels else "local"
                 incoming = Incoming(Address(channel, "test", str(person)), choice, f"{sitting}.{placed.n}", came)
-                answers.record_answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
+                answers.record_exam_answer(session, self.hall.catalog, person, sitting, placed.n, choice, incoming, came)
 
         self.hall.run(work)
         self.hall.hand_in(person, sitting, at + timedelta(minutes=50))

@@ -66,7 +66,7 @@ class ExamHarness:
     def answer(self, person_id: int, sitting_id: int, n: int, choice: str, at: datetime = NOW, *, arrived: datetime | None = None) -> RecordedAnswer:
         incoming = message(arrived or at)
         recorded: RecordedAnswer = self.run(
-            lambda session: answers.record_answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at)
+            lambda session: answers.record_exam_answer(session, self.catalog, person_id, sitting_id, n, choice, incoming, at)
         )
         return recorded
 

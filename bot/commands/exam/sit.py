@@ -132,7 +132,7 @@ def _answer_typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
         return _turn_to(ctx, sitting_id, place)
     numbered = parse_numbered(text)
     if numbered is not None and (shown.options or "题" in tidied):
-        return _recorded_reply(ctx, answers.record_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, *numbered, ctx.incoming, ctx.now))
+        return _recorded_reply(ctx, answers.record_exam_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, *numbered, ctx.incoming, ctx.now))
     if shown.choice is not None:
         raise Refusal(
             f"{study_messages.REFUSED}：第 {shown.n} 题已经答过（{shown.choice[:20]}），以第一次为准。没有答的题发「答题卡」看。", (messages.SHEET,)
@@ -142,7 +142,7 @@ def _answer_typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
 
 def _record_typed(ctx: Context, sitting_id: int, shown: ShownItem, text: str) -> RecordedAnswer:
     try:
-        return answers.record_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, shown.n, text, ctx.incoming, ctx.now)
+        return answers.record_exam_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, shown.n, text, ctx.incoming, ctx.now)
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
@@ -159,7 +159,7 @@ def _parse_place(text: str, shown: ShownItem) -> int | None:
 
 
 def _answer_tapped(ctx: Context, sitting_id: int, n: int, text: str) -> Reply:
-    recorded = answers.record_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, n, text, ctx.incoming, ctx.now)
+    recorded = answers.record_exam_answer(ctx.session, ctx.catalog, ctx.me.id, sitting_id, n, text, ctx.incoming, ctx.now)
     if recorded.status.is_open:
         # A live contest in hand stays there; the answer is recorded all the same.
         with contextlib.suppress(Refusal):

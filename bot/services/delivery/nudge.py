@@ -22,7 +22,7 @@ from bot.domain.reports import Scope
 from bot.domain.times import day_of, end_of, start_of
 from bot.services.campaign import manage
 from bot.services.campaign.push import DRAFT_VALID_FOR
-from bot.services.delivery import reminders
+from bot.services.delivery.open_tasks import last_task_of
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.delivery import reminders as delivery_reminders
@@ -58,7 +58,7 @@ def open_campaigns(session: Session, catalog: Catalog, author: Author, now: date
     for campaign in manage.visible_campaigns(session, author):
         if campaign.state not in ("running", "done") or NUDGE_KEY in campaign.delivery:
             continue
-        task = reminders.last_task_of(session, catalog.library.calendar, campaign.id, day_of(now))
+        task = last_task_of(session, catalog.library.calendar, campaign.id, day_of(now))
         if task is not None and (people := delivery_reminders.open_people(session, task, day_of(now))):
             open_list.append(OpenCampaign(campaign, task, tuple(people)))
     return open_list
@@ -117,7 +117,7 @@ def _recipients(session: Session, catalog: Catalog, author: Author, about: int |
     if about is None:
         return people_behind(session, catalog, author_scope(session, author), today)
     manage.require_campaign(session, author, about)
-    task = reminders.last_task_of(session, catalog.library.calendar, about, today)
+    task = last_task_of(session, catalog.library.calendar, about, today)
     if task is None:
         raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
     return delivery_reminders.open_people(session, task, today)

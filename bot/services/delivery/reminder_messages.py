@@ -25,7 +25,8 @@ from bot.domain.delivery.reminders import (
 from bot.domain.hours.policy import hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
 from bot.domain.times import chinese_day, day_of
-from bot.services.delivery import correction_messages, reminders
+from bot.services.delivery import correction_messages
+from bot.services.delivery.open_tasks import last_task_of, open_tasks_by_person, tasks_with_deadline
 from bot.services.hours import forecast
 from bot.services.library.catalog import Catalog
 from bot.services.study import mistakes
@@ -63,18 +64,16 @@ def _replies_for_target(session: Session, catalog: Catalog, target: str, people:
     today, calendar = day_of(now), catalog.library.calendar
     if target == ESCALATION:
         return _escalations(session, catalog, people, today)
-    tasks = [task for task in reminders.tasks_with_deadline(session, calendar, today) if task.is_near_deadline]
+    tasks = [task for task in tasks_with_deadline(session, calendar, today) if task.is_near_deadline]
     if target == DUE_REMINDER:
-        return {
-            person_id: reminder_reply(own_tasks) for person_id, own_tasks in reminders.open_tasks_by_person(session, tasks, today, people).items()
-        }
-    open_tasks = reminders.open_tasks_by_person(session, tasks, today, people)
+        return {person_id: reminder_reply(own_tasks) for person_id, own_tasks in open_tasks_by_person(session, tasks, today, people).items()}
+    open_tasks = open_tasks_by_person(session, tasks, today, people)
     if target == WEEKLY_DIGEST:
         return _weekly_digests(session, catalog, people, open_tasks, now)
     about = target.partition(":")[2]
     if about == HOURS_SUBJECT:
         return _hours_reminders(session, catalog, people, open_tasks, now)
-    asked_task = reminders.last_task_of(session, calendar, int(about), today)
+    asked_task = last_task_of(session, calendar, int(about), today)
     if asked_task is None:
         return {}
     others = {
@@ -153,7 +152,7 @@ def _weekly_digest(session: Session, catalog: Catalog, person_id: int, name: str
 
 def overdue_tasks(session: Session, catalog: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:
     """What is late enough for others to be told, with those who have not done it."""
-    late = [task for task in reminders.tasks_with_deadline(session, catalog.library.calendar, today) if task.offset >= LIAISON_OFFSET]
+    late = [task for task in tasks_with_deadline(session, catalog.library.calendar, today) if task.offset >= LIAISON_OFFSET]
     return [(task, delivery_reminders.open_people(session, task, today)) for task in late]
 
 

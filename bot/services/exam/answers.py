@@ -42,7 +42,7 @@ class RecordedAnswer:
     status: AttemptStatus
 
 
-def record_answer(
+def record_exam_answer(
     session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, choice: str, incoming: Incoming, now: datetime
 ) -> RecordedAnswer:
     """Record the answer to one item, as it was typed or tapped in the letters seen; the first stands.
