@@ -59,8 +59,8 @@ def report_(
 ) -> None:
     """看报表：达标率、名单、个人；不带名称则列出全部。"""
     if name is None:
-        rows = [{"name": one.name, "about": one.about, "needs": one.needs, "help": one.help} for one in REPORTS.values()]
-        show(rows, as_json or form == "json", [f"{one.name}\t{one.help}" for one in REPORTS.values()])
+        rows = [{"name": kind.name, "about": kind.about, "needs": kind.needs, "help": kind.help} for kind in REPORTS.values()]
+        show(rows, as_json or form == "json", [f"{kind.name}\t{kind.help}" for kind in REPORTS.values()])
         return
     form = "json" if as_json else form
     if form in LATER:
@@ -79,9 +79,9 @@ def report_(
 
 
 def _run(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
-    made, today = REPORTS[name], day_of(now())
-    if made.needs and not about:
-        raise Refusal(f"请写明{made.about}，例如：python -m bot report {name} {made.example}")
+    kind, today = REPORTS[name], day_of(now())
+    if kind.needs and not about:
+        raise Refusal(f"请写明{kind.about}，例如：python -m bot report {name} {kind.example}")
     day = _day(as_of) if as_of else today
     if day > today:
         raise Refusal(f"{day.isoformat()} 还没有到，最晚可看到今天（{today.isoformat()}）。")
@@ -90,7 +90,7 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
     calendar, _ = loader.load_calendar(loader.home())
-    return made.run(session, Scope(), ReportQuery(asked, day, today, catalog.stock(session, Library()).policy, about, calendar))
+    return kind.run(session, Scope(), ReportQuery(asked, day, today, catalog.stock(session, Library()).policy, about, calendar))
 
 
 def _day(text: str) -> date:
@@ -163,10 +163,10 @@ def _moment(text: str | None) -> datetime | None:
     try:
         if len(text) == 10:
             return start_of(date.fromisoformat(text))
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise refuse(f"「{text[:40]}」不是时间，应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", MISUSE) from None
-    return found if found.tzinfo else found.replace(tzinfo=SHANGHAI)
+    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
 
 
 # ── ledger ──
@@ -175,9 +175,9 @@ def _moment(text: str | None) -> datetime | None:
 @ledger.command("seal")
 def seal_(algorithm: Annotated[str, typer.Option("--algorithm", help="sha256 或 sm3")] = "sha256", as_json: Json = False) -> None:
     """给还没有封存的流水编号并接入哈希链，显示链头。"""
-    at, settings, sealed = now(), read_settings(), 0
-    while made := writing(lambda session: hash_chain.seal_some(session, at, algorithm), settings):
-        sealed += made
+    sealed_at, settings, sealed = now(), read_settings(), 0
+    while count := writing(lambda session: hash_chain.seal_some(session, sealed_at, algorithm), settings):
+        sealed += count
     head = reading(hash_chain.head, settings)
     writing(lambda session: audit.record(session, now(), operator(), "cli", "流水封存", f"{sealed} 笔"), settings)
     result = {"sealed": sealed, "head": None if head is None else asdict(head)}
@@ -195,13 +195,13 @@ def verify(
         ping(session)
         return hash_chain.verify(session, head)
 
-    found = reading(work)
-    result = {"ok": found.fault is None, **asdict(found)}
-    lines = [found.fault.sentence if found.fault else f"核验通过：已封存 {found.sealed} 笔，链头 {found.head or '（还没有封存）'}"]
-    if found.loose and not found.fault:
-        lines.append(f"另有 {found.loose} 笔还没有封存，不受哈希链保护，请运行 ledger seal。")
-    if found.note:
-        lines.append(found.note)
+    check = reading(work)
+    result = {"ok": check.fault is None, **asdict(check)}
+    lines = [check.fault.sentence if check.fault else f"核验通过：已封存 {check.sealed} 笔，链头 {check.head or '（还没有封存）'}"]
+    if check.loose and not check.fault:
+        lines.append(f"另有 {check.loose} 笔还没有封存，不受哈希链保护，请运行 ledger seal。")
+    if check.note:
+        lines.append(check.note)
     show(result, as_json, lines)
-    if found.fault is not None:
+    if check.fault is not None:
         raise typer.Exit(1)

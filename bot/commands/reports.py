@@ -18,40 +18,40 @@ from bot.storage.reports.scope import ReportKind, scope_of
 
 
 @command("报表", role=RoleName.SUPERVISOR, reads=True, takes="<名称>")
-def show(ctx: Context, said: str) -> Reply:
+def show(ctx: Context, text: str) -> Reply:
     """看报表：“报表 达标率”“报表 名单 某局/办公室”“报表 个人 1001”；末尾可加日期，如 2026-06-30。"""
-    if not said:
+    if not text:
         ctx.audited = ("报表 目录", "")
         return _list()
-    words = said.split()
+    words = text.split()
     as_of = _day(words[-1], ctx.today) if len(words) > 1 else None
     if as_of is not None:
         words.pop()
-    made = _named(words[0])
+    report = _named(words[0])
     about = " ".join(words[1:])
-    if made.needs and not about:
-        raise Refusal(f"请写明{made.about}，例如「报表 {made.name} {made.example}」。")
+    if report.needs and not about:
+        raise Refusal(f"请写明{report.about}，例如「报表 {report.name} {report.example}」。")
     day = as_of or ctx.today
     ask = ReportQuery(day.year, day, ctx.today, ctx.catalog.policy, about, ctx.library.calendar)
-    return _told(ctx, made, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
+    return _told(ctx, report, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
 
 
 @command("题目分析", role=RoleName.ADMIN, reads=True, takes="<考试编号>")
-def items(ctx: Context, said: str) -> Reply:
+def items(ctx: Context, text: str) -> Reply:
     """一场考试每道题的题号、难度、区分度和可疑之处，更正前先看：“题目分析 12”。"""
-    if not said:
+    if not text:
         raise Refusal("请写考试的编号，例如「题目分析 12」。发送「考试 管理」看列表。")
     author = manage.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
-    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, said, ctx.library.calendar)
+    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, text, ctx.library.calendar)
     return _told(ctx, REPORTS["题目分析"], nudge_scope_of(ctx.session, author), ask)
 
 
-def _told(ctx: Context, made: ReportKind, scope: Scope, ask: ReportQuery) -> Reply:
-    if made.tells_keys:
+def _told(ctx: Context, report: ReportKind, scope: Scope, ask: ReportQuery) -> Reply:
+    if report.tells_keys:
         _nobody_at_an_exam(ctx)
-    found = made.run(ctx.session, scope, ask)
-    ctx.audited = (f"报表 {made.name}", f"{ask.about or '全部'} 截至 {ask.as_of.isoformat()}")
-    return Reply(formats.phone(found))
+    table = report.run(ctx.session, scope, ask)
+    ctx.audited = (f"报表 {report.name}", f"{ask.about or '全部'} 截至 {ask.as_of.isoformat()}")
+    return Reply(formats.phone(table))
 
 
 def _nobody_at_an_exam(ctx: Context) -> None:
@@ -63,22 +63,22 @@ def _nobody_at_an_exam(ctx: Context) -> None:
 
 def _list() -> Reply:
     lines = ["现有报表："]
-    lines += [f"· {one.name}{_takes(one)}：{one.help}" for one in REPORTS.values()]
-    direct = [one for one in REPORTS.values() if not one.needs]
-    return Reply("\n".join(lines), buttons=tuple(Option(f"报表 {one.name}", one.name) for one in direct))
+    lines += [f"· {report.name}{_takes(report)}：{report.help}" for report in REPORTS.values()]
+    direct = [report for report in REPORTS.values() if not report.needs]
+    return Reply("\n".join(lines), buttons=tuple(Option(f"报表 {report.name}", report.name) for report in direct))
 
 
-def _takes(one: ReportKind) -> str:
-    return f" <{one.about}>" if one.needs else f" [{one.about}]"
+def _takes(report: ReportKind) -> str:
+    return f" <{report.about}>" if report.needs else f" [{report.about}]"
 
 
 def _named(name: str) -> ReportKind:
-    made = REPORTS.get(name)
-    if made is None:
+    report = REPORTS.get(name)
+    if report is None:
         near = difflib.get_close_matches(name, REPORTS, n=1, cutoff=0.4)
         hint = f"您是想看「报表 {near[0]}」吗？" if near else ""
         raise Refusal(f"没有这张报表。{hint}现有：{'、'.join(REPORTS)}。")
-    return made
+    return report
 
 
 def _day(word: str, today: date) -> date | None:

@@ -135,8 +135,8 @@ def rate(reached: int, counted: int) -> Decimal | None:
     """A percentage with one decimal, half up, but never 100.0 while one is short; None when nobody is counted."""
     if not counted:
         return None
-    shown = (Decimal(reached) * 100 / counted).quantize(Decimal("0.1"), ROUND_HALF_UP)
-    return min(shown, Decimal("99.9")) if reached < counted else shown
+    percent = (Decimal(reached) * 100 / counted).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return min(percent, Decimal("99.9")) if reached < counted else percent
 
 
 def mean(hours: Decimal, people: int) -> Decimal | None:

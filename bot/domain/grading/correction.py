@@ -42,21 +42,21 @@ class Regrade:
     counts: bool = True
 
 
-def parse_amendment(said: str, question: Question) -> Amendment:
+def parse_amendment(raw: str, question: Question) -> Amendment:
     """An amendment as people write it, for this question. Raises `Refusal` for what the question cannot be answered with, or what changes nothing."""
-    text = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", said)).strip(" ,;:")
-    found = re.fullmatch(rf"({'|'.join(sorted(_SAID, key=len, reverse=True))})[ :,]*(.*)", text, re.DOTALL)
-    if found is None:
+    text = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", raw)).strip(" ,;:")
+    match = re.fullmatch(rf"({'|'.join(sorted(_SAID, key=len, reverse=True))})[ :,]*(.*)", text, re.DOTALL)
+    if match is None:
         raise Refusal(f"没有看懂「{text[:20]}」。{HOW}。")
-    way, rest = _SAID[found[1]], found[2].strip()
+    way, answers = _SAID[match[1]], match[2].strip()
     if way in ("full", "void"):
-        if rest:
+        if answers:
             raise Refusal(f"「{WAYS[way]}」后面不用写答案；原因请写在“原因=”后面。")
         return Amendment(way)
-    return amendment(way, [one.strip() for one in re.split(r"[、,;/|]", rest) if one.strip()], question)
+    return amendment(way, [answer.strip() for answer in re.split(r"[、,;/|]", answers) if answer.strip()], question)
 
 
-def amendment(way: str, said: Sequence[str], question: Question) -> Amendment:
+def amendment(way: str, answers: Sequence[str], question: Question) -> Amendment:
     """The same from its parts. Raises `Refusal` as `parse_amendment` does."""
     if way not in WAYS:
         raise Refusal(f"没有「{way[:20]}」这种更正。可用：{'、'.join(WAYS)}。")
@@ -64,7 +64,7 @@ def amendment(way: str, said: Sequence[str], question: Question) -> Amendment:
         return Amendment(way)
     if question.points:
         raise Refusal(f"简答题由人阅卷，不能{WAYS[way]}；可以送分或作废，单份请用「阅卷」。")
-    keys = tuple(dict.fromkeys(_heard(question, one) for one in said))
+    keys = tuple(dict.fromkeys(_heard(question, answer) for answer in answers))
     if way == "rekey" and len(keys) != 1:
         raise Refusal("请写一个新的标准答案，例如「改 B」；有几个都对请写「认 A、C」。")
     if way == "accept" and not 2 <= len(keys) <= MOST_KEYS:
@@ -74,12 +74,12 @@ def amendment(way: str, said: Sequence[str], question: Question) -> Amendment:
     return Amendment(way, keys)
 
 
-def _heard(question: Question, said: str) -> str:
-    heard = question.hear(said)
-    if heard is None:
-        can = "、".join(option for option, _ in question.choices)
-        raise Refusal(f"这道{question.label}没有「{said[:20]}」这个答案{'，可写：' + can if can else ''}。")
-    return heard
+def _heard(question: Question, answer: str) -> str:
+    key = question.hear(answer)
+    if key is None:
+        options = "、".join(option for option, _ in question.choices)
+        raise Refusal(f"这道{question.label}没有「{answer[:20]}」这个答案{'，可写：' + options if options else ''}。")
+    return key
 
 
 def keys_of(question: Question) -> tuple[str, ...]:
@@ -137,14 +137,14 @@ class GradeSum:
 
 def add_up(places: Iterable[GradedPlace]) -> GradeSum:
     """The sum of a paper, in whole thousandths of a point."""
-    every = list(places)
-    counted = [one for one in every if one.counts]
-    got = sum(one.points * one.earned for one in counted) // 1000
-    return GradeSum(got, sum(one.points for one in counted), sum(one.points for one in every))
+    all_places = list(places)
+    counted = [place for place in all_places if place.counts]
+    earned = sum(place.points * place.earned for place in counted) // 1000
+    return GradeSum(earned, sum(place.points for place in counted), sum(place.points for place in all_places))
 
 
 def places_of(scores: Mapping[int, int]) -> dict[int, int]:
     """The place of each person by score, the best first; equal scores share a place and the next ones are skipped (1, 2, 2, 4)."""
     ordered = sorted(scores.values(), reverse=True)
-    first = {score: place for place, score in reversed(list(enumerate(ordered, 1)))}
-    return {person: first[score] for person, score in scores.items()}
+    rank_of_score = {score: place for place, score in reversed(list(enumerate(ordered, 1)))}
+    return {person: rank_of_score[score] for person, score in scores.items()}

@@ -53,34 +53,34 @@ class ChannelTurn:
     after: str
 
 
-def bursts(taps: Sequence[TimedAnswer]) -> list[Burst]:
+def bursts(answers: Sequence[TimedAnswer]) -> list[Burst]:
     """Stretches in which more answers came than anybody reads and taps; `taps` in any order."""
-    found: list[Burst] = []
-    at = sorted(one.at for one in taps)
+    bursts_found: list[Burst] = []
+    arrivals = sorted(answer.at for answer in answers)
     first = 0
-    while first + BURST <= len(at):
+    while first + BURST <= len(arrivals):
         last = first + BURST - 1
-        if at[last] - at[first] > WITHIN:
+        if arrivals[last] - arrivals[first] > WITHIN:
             first += 1
             continue
-        while last + 1 < len(at) and at[last + 1] - at[last + 2 - BURST] <= WITHIN:
+        while last + 1 < len(arrivals) and arrivals[last + 1] - arrivals[last + 2 - BURST] <= WITHIN:
             last += 1
-        found.append(Burst(at[first], last - first + 1, (at[last] - at[first]).total_seconds()))
+        bursts_found.append(Burst(arrivals[first], last - first + 1, (arrivals[last] - arrivals[first]).total_seconds()))
         first = last + 1
-    return found
+    return bursts_found
 
 
-def hasty(taps: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
+def hasty(answers: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
     """How many answers came sooner after the one before than a third of the reading time of their words."""
-    ordered = sorted(taps, key=lambda one: one.at)
-    times = [opened, *(one.at for one in ordered)]
+    ordered = sorted(answers, key=lambda answer: answer.at)
+    times = [opened, *(answer.at for answer in ordered)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    return sum(1 for gap, one in zip(gaps, ordered, strict=True) if gap * HASTE < one.chars * 60 / chars_a_minute)
+    return sum(1 for gap, answer in zip(gaps, ordered, strict=True) if gap * HASTE < answer.chars * 60 / chars_a_minute)
 
 
-def turns(taps: Sequence[TimedAnswer]) -> list[ChannelTurn]:
+def turns(answers: Sequence[TimedAnswer]) -> list[ChannelTurn]:
     """Where the channel changed, in order of time."""
-    ordered = sorted(taps, key=lambda one: one.at)
+    ordered = sorted(answers, key=lambda answer: answer.at)
     return [
         ChannelTurn(later.n, later.at, earlier.channel, later.channel) for earlier, later in pairwise(ordered) if earlier.channel != later.channel
     ]
@@ -121,20 +121,20 @@ def same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARE) -> list[Ans
     often wrong is often wrong together); their sum is a Poisson binomial, and its upper tail the probability that is compared, corrected for the
     number of pairs (Bonferroni).
     """
-    wrong: dict[tuple[str, str], int] = {}
+    bit_of_choice: dict[tuple[str, str], int] = {}
     masks = []
     for sheet in sheets:
         mask = 0
         for question, (choice, right) in sheet.chosen.items():
             if not right:
-                mask |= 1 << wrong.setdefault((question, choice), len(wrong))
+                mask |= 1 << bit_of_choice.setdefault((question, choice), len(bit_of_choice))
         masks.append(mask)
     pairs = len(sheets) * (len(sheets) - 1) // 2
     alike = [(same, i, j) for i, j in combinations(range(len(sheets)), 2) if (same := (masks[i] & masks[j]).bit_count()) >= LEAST_SAME]
-    alike.sort(key=lambda one: (-one[0], one[1], one[2]))
+    alike.sort(key=lambda overlap: (-overlap[0], overlap[1], overlap[2]))
     chances = _Chances(sheets)
-    found = [chances.of(sheets[i], sheets[j], pairs) for _, i, j in alike[:MOST_PAIRS]]
-    return sorted((one for one in found if one.rarity < rare), key=lambda one: (one.rarity, one.first, one.second))
+    pairs_found = [chances.of(sheets[i], sheets[j], pairs) for _, i, j in alike[:MOST_PAIRS]]
+    return sorted((pair for pair in pairs_found if pair.rarity < rare), key=lambda pair: (pair.rarity, pair.first, pair.second))
 
 
 class _Chances:
@@ -143,40 +143,40 @@ class _Chances:
     def __init__(self, sheets: Sequence[AnswerSheet]) -> None:
         self.wrong: dict[str, Counter[str]] = {}
         right: Counter[str] = Counter()
-        seen: Counter[str] = Counter()
+        answered: Counter[str] = Counter()
         for sheet in sheets:
             for question, (choice, is_right) in sheet.chosen.items():
-                seen[question] += 1
+                answered[question] += 1
                 if is_right:
                     right[question] += 1
                 else:
                     self.wrong.setdefault(question, Counter())[choice] += 1
-        self.item = {question: _logit(right[question], n) for question, n in seen.items()}
-        self.level = sum(self.item[question] * n for question, n in seen.items()) / max(1, sum(seen.values()))
+        self.item = {question: _logit(right[question], n) for question, n in answered.items()}
+        self.level = sum(self.item[question] * n for question, n in answered.items()) / max(1, sum(answered.values()))
         self.person = {sheet.person: _logit(sum(is_right for _, is_right in sheet.chosen.values()), len(sheet.chosen)) for sheet in sheets}
 
     def of(self, first: AnswerSheet, second: AnswerSheet, pairs: int) -> AnswerPair:
         common = [question for question in first.chosen if question in second.chosen]
-        chances, same, both = [], 0, 0
+        chances, same, both_wrong = [], 0, 0
         for question in common:
-            (one, one_right), (other, other_right) = first.chosen[question], second.chosen[question]
-            both += not one_right and not other_right
-            same += not one_right and not other_right and one == other
+            (choice_first, right_first), (choice_second, right_second) = first.chosen[question], second.chosen[question]
+            both_wrong += not right_first and not right_second
+            same += not right_first and not right_second and choice_first == choice_second
             by_item = self.item[question] - self.level
             fails = _unlikely(by_item + self.person[first.person]) * _unlikely(by_item + self.person[second.person])
             chances.append(
                 fails * self._meet(question, [choice for choice, is_right in (first.chosen[question], second.chosen[question]) if not is_right])
             )
-        return AnswerPair(first.person, second.person, same, both, len(common), sum(chances), min(1.0, tail(chances, same) * pairs))
+        return AnswerPair(first.person, second.person, same, both_wrong, len(common), sum(chances), min(1.0, tail(chances, same) * pairs))
 
-    def _meet(self, question: str, own: Sequence[str]) -> float:
+    def _meet(self, question: str, wrong_choices: Sequence[str]) -> float:
         """The chance that two who are wrong are wrong alike, by the choices of all others (with one more each, so that nothing is impossible)."""
         counts = self.wrong.get(question)
         if not counts:
             return 1.0
-        others = {choice: n - own.count(choice) + 1 for choice, n in counts.items()}
-        whole = sum(others.values())
-        return sum((n / whole) ** 2 for n in others.values())
+        others = {choice: count - wrong_choices.count(choice) + 1 for choice, count in counts.items()}
+        total = sum(others.values())
+        return sum((count / total) ** 2 for count in others.values())
 
 
 def _logit(right: int, n: int) -> float:
@@ -196,7 +196,7 @@ def tail(chances: Sequence[float], least: int) -> float:
         if not below:
             break
         reached += below[-1] * chance
-        for n in range(len(below) - 1, 0, -1):
-            below[n] = below[n] * (1 - chance) + below[n - 1] * chance
+        for index in range(len(below) - 1, 0, -1):
+            below[index] = below[index] * (1 - chance) + below[index - 1] * chance
         below[0] *= 1 - chance
     return reached

@@ -67,7 +67,7 @@ class CorrectionSubject(ABC):
         return set(touched) & set(standings)
 
     @abstractmethod
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
+    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         """Work out results, credit and certificates of these sittings from the marks that count now.
 
         By sitting: what becomes of its certificate, where a rehearsal must not do it. Called with the results let go (`freeze(None)`).

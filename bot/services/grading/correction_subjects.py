@@ -38,12 +38,12 @@ class ExamSubject(CorrectionSubject):
     papers = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :ref AND t.state = 'closed'"
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        found = manage.own(session, author, ref)
-        self.ref, self.name = ref, found.name
+        exam = manage.own(session, author, ref)
+        self.ref, self.name = ref, exam.name
 
     def hold(self, session: Session) -> None:
-        found = exams.held(session, self.ref)
-        if found is None or not found.is_over:
+        exam = exams.held(session, self.ref)
+        if exam is None or not exam.is_over:
             raise Refusal(f"考试「{self.name}」还没有结束，有人可能正在答题；结束后再更正。")
 
     def freeze(self, session: Session, now: datetime | None) -> None:
@@ -53,52 +53,52 @@ class ExamSubject(CorrectionSubject):
         return replace(self._exam(session), frozen_at=None).tells_score
 
     def _exam(self, session: Session) -> Exam:
-        found = exams.get(session, self.ref)
-        assert found is not None
-        return found
+        exam = exams.get(session, self.ref)
+        assert exam is not None
+        return exam
 
     def standings(self, session: Session) -> dict[int, PaperStanding]:
         exam = self._exam(session)
-        closed = [one for one in attempts.of_exam(session, self.ref) if one.state == "closed"]
+        closed = [attempt for attempt in attempts.of_exam(session, self.ref) if attempt.state == "closed"]
         best: dict[int, int] = {}
-        for one in closed:
-            best[one.person_id] = max(best.get(one.person_id, 0), one.score or 0)
+        for attempt in closed:
+            best[attempt.person_id] = max(best.get(attempt.person_id, 0), attempt.score or 0)
         places = places_of(best)
         seconds = corrected_papers.exam_seconds(session, exam.root)
         certificates = corrected_papers.exam_certificates(session, exam.root)
         return {
-            one.sitting_id: PaperStanding(
-                one.person_id,
-                one.score or 0,
-                places[one.person_id],
-                one.passed,
-                seconds.get(one.person_id, 0),
-                certificates.get(one.person_id, ""),
+            attempt.sitting_id: PaperStanding(
+                attempt.person_id,
+                attempt.score or 0,
+                places[attempt.person_id],
+                attempt.passed,
+                seconds.get(attempt.person_id, 0),
+                certificates.get(attempt.person_id, ""),
             )
-            for one in closed
+            for attempt in closed
         }
 
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
+    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
-        done = [finish.settle(session, catalog, exam, sitting, deed.now) for sitting in sorted(sittings)]
+        settled = [finish.settle(session, catalog, exam, sitting, act.now) for sitting in sorted(sittings)]
         passed = corrected_papers.passed_exam(session, exam.root)
-        for person_id in {one.person_id for one in done} - passed:
+        for person_id in {attempt.person_id for attempt in settled} - passed:
             # A short answer that still waits for its mark has not failed anybody yet.
-            if any(one.passed is False for one in done if one.person_id == person_id):
-                credit.lose_exam(session, person_id, exam.root, deed.now, deed.author.actor)
-        return self._certify(session, catalog, exam, done, deed)
+            if any(attempt.passed is False for attempt in settled if attempt.person_id == person_id):
+                credit.lose_exam(session, person_id, exam.root, act.now, act.author.actor)
+        return self._certify(session, catalog, exam, settled, act)
 
-    def _certify(self, session: Session, catalog: Catalog, exam: Exam, done: Collection[Attempt], deed: CorrectionAct) -> Mapping[int, str]:
+    def _certify(self, session: Session, catalog: Catalog, exam: Exam, settled: Collection[Attempt], act: CorrectionAct) -> Mapping[int, str]:
         """Certificates in line with marks and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
         foreseen: dict[int, str] = {}
-        for person_id in sorted({one.person_id for one in done}):
-            if not deed.rehearsal:
-                settle_exam(session, catalog, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
+        for person_id in sorted({attempt.person_id for attempt in settled}):
+            if not act.rehearsal:
+                settle_exam(session, catalog, exam, person_id, act.reason, act.now, by=act.author.actor, via=act.author.via)
                 continue
             step = certificate_certificates.foresee(session, person_id, source_of(exam), deserved(session, catalog, exam, person_id))
             before = step.before.number if step.before is not None and step.before.is_valid else ""
             number = {"issue": NEW, "replace": NEW, "revoke": ""}.get(step.act, before)
-            foreseen |= {one.sitting_id: number for one in done if one.person_id == person_id}
+            foreseen |= {attempt.sitting_id: number for attempt in settled if attempt.person_id == person_id}
         return foreseen
 
 
@@ -114,12 +114,12 @@ class ContestSubject(CorrectionSubject):
                 UNION SELECT s.id FROM sitting s WHERE s.kind = 'live' AND s.scope = CAST(:ref AS TEXT)"""
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        found = contest_manage.own(session, author, ref)
-        self.ref, self.name = ref, found.name
+        contest = contest_manage.own(session, author, ref)
+        self.ref, self.name = ref, contest.name
 
     def hold(self, session: Session) -> None:
-        found = contests.held(session, self.ref)
-        if found is None or found.state != "closed":
+        contest = contests.held(session, self.ref)
+        if contest is None or contest.state != "closed":
             raise Refusal(f"竞赛「{self.name}」还没有结束，结束后再更正；现场竞赛进行中请由主持人作废这道题。")
 
     def freeze(self, session: Session, now: datetime | None) -> None:
@@ -134,10 +134,10 @@ class ContestSubject(CorrectionSubject):
         }
 
     def keys(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
-        return {sitting for sitting, one in standings.items() if one.person_id in touched.values()}
+        return {sitting for sitting, standing in standings.items() if standing.person_id in touched.values()}
 
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
-        if (of := live_state.held(session, self.ref)) is not None:
-            live_results.keep(session, of)
-        leaderboard.recount(session, self.ref, deed.now)
+    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
+        if (live_contest := live_state.held(session, self.ref)) is not None:
+            live_results.keep(session, live_contest)
+        leaderboard.recount(session, self.ref, act.now)
         return {}

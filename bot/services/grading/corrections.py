@@ -55,25 +55,24 @@ class WantedCorrection:
 
 def version_of(session: Session, subject: CorrectionSubject, question: str) -> int:
     """The version of a question in the papers of an exam. Raises `Refusal` where no paper has it, or where it changed in between."""
-    found = corrected_papers.versions(session, subject.papers, subject.ref, question)
-    if not found:
+    version_ids = corrected_papers.versions(session, subject.papers, subject.ref, question)
+    if not version_ids:
         raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {question[:40]}，请核对题目编号。")
-    if len(found) > 1:
+    if len(version_ids) > 1:
         # Papers drawn before and after a new edition: which of the two is wrong, nobody may guess.
-        raise Refusal(
-            f"题目 {question} 在这场{SCOPES[subject.scope]}里有 {len(found)} 个版本，请写明版本：{'、'.join(f'{question}@{one}' for one in found)}。"
-        )
-    return found[0]
+        names = "、".join(f"{question}@{version_id}" for version_id in version_ids)
+        raise Refusal(f"题目 {question} 在这场{SCOPES[subject.scope]}里有 {len(version_ids)} 个版本，请写明版本：{names}。")
+    return version_ids[0]
 
 
-def named_version(session: Session, subject: CorrectionSubject, said: str) -> int:
+def named_version(session: Session, subject: CorrectionSubject, name: str) -> int:
     """The version row that "jcf-4-01" or "jcf-4-01@12" names within an exam. Raises `Refusal`."""
-    question, _, version = said.strip().partition("@")
+    question, _, version = name.strip().partition("@")
     if not version:
         return version_of(session, subject, question)
-    found = corrected_papers.versions(session, subject.papers, subject.ref, question)
-    if not version.isascii() or not version.isdigit() or int(version) not in found:
-        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {said[:40]}，请核对。")
+    version_ids = corrected_papers.versions(session, subject.papers, subject.ref, question)
+    if not version.isascii() or not version.isdigit() or int(version) not in version_ids:
+        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {name[:40]}，请核对。")
     return int(version)
 
 
@@ -103,12 +102,12 @@ def rehearse(session: Session, catalog: Catalog, author: Author, wanted: WantedC
 
 def look(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime) -> tuple[CorrectionRecord, CorrectionImpact]:
     """A correction with what it would change, or has changed."""
-    found = own(session, author, correction_id)
-    if found.state == "proposed":
-        return found, _rolled_back(session, lambda: _carried(session, catalog, author, correction_id, now, rehearsal=True))
-    subject, question = load_subject(session, author, found.scope, found.ref), catalog.question(session, found.version_id)
-    kept = corrections.ripples(session, correction_id)
-    return found, CorrectionImpact.of(session, subject, found, question, kept, corrections.marked(session, correction_id), 0)
+    correction = own(session, author, correction_id)
+    if correction.state == "proposed":
+        return correction, _rolled_back(session, lambda: _carried(session, catalog, author, correction_id, now, rehearsal=True))
+    subject, question = load_subject(session, author, correction.scope, correction.ref), catalog.question(session, correction.version_id)
+    effects = corrections.ripples(session, correction_id)
+    return correction, CorrectionImpact.of(session, subject, correction, question, effects, corrections.marked(session, correction_id), 0)
 
 
 def _rolled_back(session: Session, work: Callable[[], T]) -> T:
@@ -128,14 +127,14 @@ def _rolled_back(session: Session, work: Callable[[], T]) -> T:
 
 def own(session: Session, author: Author, correction_id: int) -> CorrectionRecord:
     """A correction that an administrator may see and decide."""
-    found = corrections.get(session, correction_id)
-    if found is None:
+    correction = corrections.get(session, correction_id)
+    if correction is None:
         raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。")
     try:
-        load_subject(session, author, found.scope, found.ref)
+        load_subject(session, author, correction.scope, correction.ref)
     except Refusal:
         raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。") from None
-    return found
+    return correction
 
 
 def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime, *, asks: bool = False) -> CorrectionRecord:
@@ -144,12 +143,14 @@ def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCo
     With `asks` the administrators are told that it waits, because until then nobody sees a result.
     """
     correction_id, is_new = _ensured(session, catalog, author, wanted, now)
-    found = _got(session, correction_id)
+    correction = _got(session, correction_id)
     if asks and is_new and names_needed(catalog, now) >= TWO:
-        name = load_subject(session, author, found.scope, found.ref).name
-        text = f"{SCOPES[found.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
+        name = load_subject(session, author, correction.scope, correction.ref).name
+        text = (
+            f"{SCOPES[correction.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
+        )
         announce(session, "更正待确认", text, now)
-    return found
+    return correction
 
 
 def apply(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, second: str = "") -> CorrectionImpact:
@@ -158,24 +159,24 @@ def apply(session: Session, catalog: Catalog, author: Author, correction_id: int
     `second` names the other person where whoever applies it also proposed it (at the shell). Raises `Refusal` where the rule (R1) asks for two
     names and there is one.
     """
-    found = own(session, author, correction_id)
-    if found.state == "dropped":
+    correction = own(session, author, correction_id)
+    if correction.state == "dropped":
         raise Refusal(f"更正 {correction_id} 已经撤回，要改请重新提出。")
-    other = _vouched(session, second, now) if second else author.actor
-    if found.state == "proposed" and names_needed(catalog, now) >= TWO and other == found.proposed_by:
+    confirmed_by = _vouched(session, second, now) if second else author.actor
+    if correction.state == "proposed" and names_needed(catalog, now) >= TWO and confirmed_by == correction.proposed_by:
         raise Refusal(f"更正 {correction_id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction_id}」。")
-    first = corrections.decide(session, correction_id, "applied", other, now)
+    is_first = corrections.decide(session, correction_id, "applied", confirmed_by, now)
     impact = _carried(session, catalog, author, correction_id, now, rehearsal=False)
-    if not first and not impact.papers:
+    if not is_first and not impact.papers:
         return replace(impact, is_new=False)
-    detail = f"提出 {found.proposed_by}，确认 {other if first else found.decided_by}；{impact.summary}；原因：{found.reason}"
-    audit.record(session, now, author.actor, author.via, "更正题目", f"{found.scope}:{found.ref} {found.question}", detail=detail)
-    if load_subject(session, author, found.scope, found.ref).is_told(session):
-        _tell(session, found, impact, now)
-    if found.report_id is not None and first:
-        who = corrected_papers.person_numbered(session, other) or corrected_papers.person_numbered(session, author.actor)
-        if who is not None:
-            sittings.answer_report(session, found.report_id, who, f"您报告得对，已更正：{found.amendment}。谢谢。", now)
+    detail = f"提出 {correction.proposed_by}，确认 {confirmed_by if is_first else correction.decided_by}；{impact.summary}；原因：{correction.reason}"
+    audit.record(session, now, author.actor, author.via, "更正题目", f"{correction.scope}:{correction.ref} {correction.question}", detail=detail)
+    if load_subject(session, author, correction.scope, correction.ref).is_told(session):
+        _tell(session, correction, impact, now)
+    if correction.report_id is not None and is_first:
+        answered_by = corrected_papers.person_numbered(session, confirmed_by) or corrected_papers.person_numbered(session, author.actor)
+        if answered_by is not None:
+            sittings.answer_report(session, correction.report_id, answered_by, f"您报告得对，已更正：{correction.amendment}。谢谢。", now)
     return impact
 
 
@@ -188,20 +189,28 @@ def _vouched(session: Session, staff_no: str, now: datetime) -> str:
 
 def drop(session: Session, author: Author, correction_id: int, now: datetime) -> CorrectionRecord:
     """A proposal is taken back; results are told again."""
-    found = own(session, author, correction_id)
+    correction = own(session, author, correction_id)
     if not corrections.decide(session, correction_id, "dropped", author.actor, now):
-        raise Refusal(f"更正 {correction_id} {'已经生效，不能撤回；要改回请另提一次更正' if found.state == 'applied' else '已经撤回'}。")
-    _thaw(session, load_subject(session, author, found.scope, found.ref))
-    audit.record(session, now, author.actor, author.via, "撤回更正", f"{found.scope}:{found.ref} {found.question}", detail=f"更正 {correction_id}")
-    return found
+        raise Refusal(f"更正 {correction_id} {'已经生效，不能撤回；要改回请另提一次更正' if correction.state == 'applied' else '已经撤回'}。")
+    _thaw(session, load_subject(session, author, correction.scope, correction.ref))
+    audit.record(
+        session,
+        now,
+        author.actor,
+        author.via,
+        "撤回更正",
+        f"{correction.scope}:{correction.ref} {correction.question}",
+        detail=f"更正 {correction_id}",
+    )
+    return correction
 
 
 def mark_late(session: Session, catalog: Catalog, subject: CorrectionSubject, now: datetime) -> set[int]:
     """Mark papers that came in after a correction by it too; which they are. Their results are for the caller to work out."""
-    late: set[int] = set()
-    for one in corrections.holding(session, subject.scope, subject.ref):
-        late |= set(_mark(session, subject, one, catalog.question(session, one.version_id), now))
-    return late
+    late_papers: set[int] = set()
+    for correction in corrections.holding(session, subject.scope, subject.ref):
+        late_papers |= set(_mark(session, subject, correction, catalog.question(session, correction.version_id), now))
+    return late_papers
 
 
 def _ensured(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> tuple[int, bool]:
@@ -222,39 +231,39 @@ def _ensured(session: Session, catalog: Catalog, author: Author, wanted: WantedC
         return waiting.id, False
     question = wanted.question.partition("@")[0].strip()
     scope = (wanted.scope, wanted.ref)
-    made = corrections.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
+    correction_id = corrections.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
     subject.freeze(session, now)
-    detail = f"更正 {made}；{wanted.amended}；{reason}"
+    detail = f"更正 {correction_id}；{wanted.amended}；{reason}"
     audit.record(session, now, author.actor, author.via, "提出更正", f"{wanted.scope}:{wanted.ref} {question}", detail=detail)
-    return made, True
+    return correction_id, True
 
 
 def _carried(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
-    found = _got(session, correction_id)
-    subject = load_subject(session, author, found.scope, found.ref)
+    correction = _got(session, correction_id)
+    subject = load_subject(session, author, correction.scope, correction.ref)
     subject.hold(session)
-    question = catalog.question(session, found.version_id)
+    question = catalog.question(session, correction.version_id)
     before = subject.standings(session)
-    touched = _mark(session, subject, found, question, now)
+    touched = _mark(session, subject, correction, question, now)
     subject.freeze(session, None)
-    ripples: list[CorrectionEffect] = []
+    effects: list[CorrectionEffect] = []
     moved = 0
     if touched:
-        foreseen = subject.redo(session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
+        foreseen = subject.redo(session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{correction.amendment}", author, now, rehearsal))
         after = subject.standings(session)
         keys = subject.keys(before, touched)
-        ripples = [
+        effects = [
             _ripple(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
             for sitting, standing in before.items()
             if sitting in keys and sitting in after
         ]
-        moved = sum(1 for sitting, one in before.items() if sitting in after and sitting not in keys and after[sitting].place != one.place)
+        moved = sum(1 for sitting, standing in before.items() if sitting in after and sitting not in keys and after[sitting].place != standing.place)
     if not rehearsal:
-        corrections.keep(session, correction_id, ripples, now)
-        if corrections.waiting(session, found.scope, found.ref):
+        corrections.keep(session, correction_id, effects, now)
+        if corrections.waiting(session, correction.scope, correction.ref):
             # Held back again for another proposal, but only now: hours that are not booked with this one nobody would book later.
             subject.freeze(session, now)
-    return CorrectionImpact.of(session, subject, found, question, ripples, len(touched), moved)
+    return CorrectionImpact.of(session, subject, correction, question, effects, len(touched), moved)
 
 
 def _ripple(sitting: int, before: PaperStanding, after: PaperStanding, certificate: str) -> CorrectionEffect:
@@ -262,20 +271,22 @@ def _ripple(sitting: int, before: PaperStanding, after: PaperStanding, certifica
     return CorrectionEffect(sitting, before.person_id, *score, *place, *passed, before.seconds, after.seconds, before.certificate, certificate)
 
 
-def _mark(session: Session, subject: CorrectionSubject, found: CorrectionRecord, question: Question, now: datetime) -> dict[int, int]:
+def _mark(session: Session, subject: CorrectionSubject, correction: CorrectionRecord, question: Question, now: datetime) -> dict[int, int]:
     """Mark the places that this correction has not marked yet: sitting -> person."""
     segmenter = segmentation.cut_words if question.points else None
-    blanks = found.amendment.way in ("full", "void") or corrections.newest_before(session, found) is not None
+    blanks = correction.amendment.way in ("full", "void") or corrections.newest_before(session, correction) is not None
     touched: dict[int, int] = {}
-    marks = []
-    for sitting, n, person, answer_id, choice in corrected_papers.unmarked(session, subject.papers, subject.ref, found.version_id, found.id):
+    grades = []
+    for sitting, place, person, answer_id, choice in corrected_papers.unmarked(
+        session, subject.papers, subject.ref, correction.version_id, correction.id
+    ):
         if choice is None and not blanks:
             # A place left blank is worth nothing either way; unmarked, it stays open to an answer after a reopening.
             continue
-        new = regrade(question, found.amendment, choice, segmenter)
-        marks.append((sitting, n, answer_id, new.earned, new.counts))
+        grade = regrade(question, correction.amendment, choice, segmenter)
+        grades.append((sitting, place, answer_id, grade.earned, grade.counts))
         touched[sitting] = person
-    corrections.remark(session, found.id, marks, now)
+    corrections.remark(session, correction.id, grades, now)
     return touched
 
 
@@ -285,18 +296,18 @@ def _thaw(session: Session, subject: CorrectionSubject) -> None:
         subject.freeze(session, None)
 
 
-def _tell(session: Session, found: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
+def _tell(session: Session, correction: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
     """One notice of the house for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
-    people = sorted({one.person_id for one in impact.ripples if one.changes})
+    people = sorted({effect.person_id for effect in impact.ripples if effect.changes})
     if not people:
         return
-    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=target_of(found.id))
+    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=target_of(correction.id))
     name = f"成绩更正：{impact.name}"[:80]
     campaign_id = campaign.add(session, name, content, at_once(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
     reminders.owe(session, campaign_id, now, people, now)
 
 
 def _got(session: Session, correction_id: int) -> CorrectionRecord:
-    found = corrections.get(session, correction_id)
-    assert found is not None
-    return found
+    correction = corrections.get(session, correction_id)
+    assert correction is not None
+    return correction

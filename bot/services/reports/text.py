@@ -49,7 +49,7 @@ def phone(table: Table, room: int = PHONE_BYTES) -> str:
     foot = ["", *(clean(note) for note in table.notes), f"规则 {table.rules}", seal]
     left = room - len("\n".join(head + foot).encode())
     body: list[str] = []
-    for part in sorted(table.parts, key=lambda one: not one.leads):
+    for part in sorted(table.parts, key=lambda part: not part.leads):
         lines = _fitting(part, left, titled=len(table.parts) > 1)
         body += lines
         left -= _size(lines)
@@ -84,7 +84,7 @@ def _shared_path(part: Part) -> str:
     place = next((n for n, column in enumerate(part.columns) if column.key == "unit"), None)
     if place is None:
         return ""
-    chains = {tuple(one.split("/")) for row in islice(part.rows, PHONE_ROWS) for one in str(row[place] or "").split("、") if one not in WHOLE}
+    chains = {tuple(path.split("/")) for row in islice(part.rows, PHONE_ROWS) for path in str(row[place] or "").split("、") if path not in WHOLE}
     if len(chains) < 2:
         return ""
     levels = zip(*(chain[:-1] or chain for chain in chains), strict=False)
@@ -97,7 +97,7 @@ def _shortened(columns: tuple[Column, ...], row: Row, shared: str) -> Row:
         return row
     top = f"{shared}/"
     return tuple(
-        "、".join(one.removeprefix(top) if one != shared else one.rpartition("/")[2] for one in cell.split("、"))
+        "、".join(path.removeprefix(top) if path != shared else path.rpartition("/")[2] for path in cell.split("、"))
         if column.key == "unit" and isinstance(cell, str)
         else cell
         for column, cell in zip(columns, row, strict=True)
@@ -105,11 +105,11 @@ def _shortened(columns: tuple[Column, ...], row: Row, shared: str) -> Row:
 
 
 def _block(columns: tuple[Column, ...], row: Row) -> list[str]:
-    told = [(column, cell) for column, cell in zip(columns, row, strict=True) if column.phone == "always" or (column.phone == "if any" and cell)]
+    visible = [(column, cell) for column, cell in zip(columns, row, strict=True) if column.phone == "always" or (column.phone == "if any" and cell)]
     # A row that opens with its number is known by it: 12 年度学法考试.
-    numbered = 1 if told and told[0][0].kind != "text" and len(told) > 1 and told[1][0].kind == "text" else 0
-    heads = [*told[:numbered], *takewhile(lambda pair: pair[0].kind == "text", told[numbered:])]
-    figures = [f"{column.title} {shown(cell, column)}" for column, cell in told[len(heads) :] if cell != ""]
+    numbered = 1 if visible and visible[0][0].kind != "text" and len(visible) > 1 and visible[1][0].kind == "text" else 0
+    heads = [*visible[:numbered], *takewhile(lambda pair: pair[0].kind == "text", visible[numbered:])]
+    figures = [f"{column.title} {shown(cell, column)}" for column, cell in visible[len(heads) :] if cell != ""]
     lines = ["· " + " ".join(shown(cell, column) for column, cell in heads if cell)]
     for figure in figures:
         if len(lines) > 1 and width(lines[-1]) + width(figure) + 3 <= PHONE_COLUMNS:

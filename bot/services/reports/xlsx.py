@@ -40,23 +40,23 @@ def write(table: Table, out: BinaryIO) -> None:
 
 def _styles(book: Any) -> dict[str, Any]:
     lined = {"border": 1, "border_color": "#BFBFBF", "font_name": "宋体", "font_size": 11, "valign": "vcenter"}
-    made = {
+    styles = {
         kind: book.add_format({**lined, "num_format": form, "align": "left" if kind == "text" else "right", "indent": int(kind == "text")})
         for kind, form in FORMATS.items()
     }
-    made["header"] = book.add_format({**lined, "bold": True, "bg_color": "#DDEBF7", "align": "center", "text_wrap": True})
-    made["title"] = book.add_format({"bold": True, "font_name": "宋体", "font_size": 14})
-    made["small"] = book.add_format({"font_name": "宋体", "font_size": 9, "font_color": "#595959"})
-    made["wrapped"] = book.add_format({"font_name": "宋体", "font_size": 11, "text_wrap": True, "valign": "top", "num_format": "@"})
-    return made
+    styles["header"] = book.add_format({**lined, "bold": True, "bg_color": "#DDEBF7", "align": "center", "text_wrap": True})
+    styles["title"] = book.add_format({"bold": True, "font_name": "宋体", "font_size": 14})
+    styles["small"] = book.add_format({"font_name": "宋体", "font_size": 9, "font_color": "#595959"})
+    styles["wrapped"] = book.add_format({"font_name": "宋体", "font_size": 11, "text_wrap": True, "valign": "top", "num_format": "@"})
+    return styles
 
 
 def _sheet(book: Any, table: Table, part: Part, styles: dict[str, Any]) -> None:
     sheet = book.add_worksheet(part.title)
     rows = iter(part.rows)
     first = list(islice(rows, MEASURED))
-    for n, found in enumerate(_widths(part, first)):
-        sheet.set_column(n, n, found)
+    for n, columns_wide in enumerate(_widths(part, first)):
+        sheet.set_column(n, n, columns_wide)
     sheet.freeze_panes(HEADER + 1, 0)
     sheet.set_landscape()
     sheet.set_paper(9)
@@ -96,8 +96,8 @@ def _text(words: str) -> str:
 
 def _widths(part: Part, rows: Sequence[Row]) -> list[float]:
     """Wide enough for the title and for what the first rows hold."""
-    found = [width(column.title) + 4 for column in part.columns]
+    widths = [width(column.title) + 4 for column in part.columns]
     for row in rows:
         for n, cell in enumerate(row):
-            found[n] = max(found[n], width(shown(cell, part.columns[n])) + 3)
-    return [min(max(one, NARROW), WIDE) for one in found]
+            widths[n] = max(widths[n], width(shown(cell, part.columns[n])) + 3)
+    return [min(max(columns_wide, NARROW), WIDE) for columns_wide in widths]

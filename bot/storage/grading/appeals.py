@@ -93,13 +93,13 @@ def waiting(session: Session, sitting_id: int) -> ExamAppeal | None:
     return None if row is None else _appeal(row)
 
 
-def add(session: Session, person_id: int, sitting_id: int, said: str, at: datetime, due_on: date) -> int | None:
+def add(session: Session, person_id: int, sitting_id: int, text: str, now: datetime, due_on: date) -> int | None:
     """The number of the new appeal; None when one about this paper waits already."""
-    row = _ADD.one(session, person_id=person_id, sitting_id=sitting_id, said=said, at=stamp(at), due_on=due_on.isoformat())
+    row = _ADD.one(session, person_id=person_id, sitting_id=sitting_id, said=text, at=stamp(now), due_on=due_on.isoformat())
     return None if row is None else int(row[0])
 
 
-def answer(session: Session, appeal_id: int, granted: bool, text: str, by: int, correction_id: int | None, at: datetime) -> bool:
+def answer(session: Session, appeal_id: int, granted: bool, text: str, by: int, correction_id: int | None, now: datetime) -> bool:
     """True for the one call that answered it."""
-    done = _ANSWER.run(session, id=appeal_id, granted=int(granted), text=text, by=by, correction_id=correction_id, at=stamp(at))
-    return done == 1
+    rows_changed = _ANSWER.run(session, id=appeal_id, granted=int(granted), text=text, by=by, correction_id=correction_id, at=stamp(now))
+    return rows_changed == 1

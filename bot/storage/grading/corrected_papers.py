@@ -64,14 +64,16 @@ class ReportedQuestion:
     uses: tuple[tuple[str, int], ...]
 
 
-def versions(session: Session, papers: str, ref: int, question: str) -> list[int]:
+def versions(session: Session, papers: str, subject_id: int, question: str) -> list[int]:
     """The versions of a question in some papers."""
-    return [row[0] for row in Statement(_VERSIONS.format(papers=papers)).all(session, question=question, ref=ref)]
+    return [row[0] for row in Statement(_VERSIONS.format(papers=papers)).all(session, question=question, ref=subject_id)]
 
 
-def unmarked(session: Session, papers: str, ref: int, version_id: int, correction_id: int) -> list[tuple[int, int, int, int | None, str | None]]:
+def unmarked(
+    session: Session, papers: str, subject_id: int, version_id: int, correction_id: int
+) -> list[tuple[int, int, int, int | None, str | None]]:
     """(sitting, place, person, answer, choice) of every place of a version, in papers that are over, that a correction has not marked yet."""
-    rows = Statement(_UNMARKED.format(papers=papers)).all(session, version_id=version_id, ref=ref, correction_id=correction_id)
+    rows = Statement(_UNMARKED.format(papers=papers)).all(session, version_id=version_id, ref=subject_id, correction_id=correction_id)
     return [tuple(row) for row in rows]
 
 
@@ -104,7 +106,7 @@ def reported(session: Session, report_id: int) -> ReportedQuestion | None:
     if exam_id is not None or contest_id is not None:
         uses: tuple[tuple[str, int], ...] = (("exam", exam_id) if exam_id is not None else ("contest", contest_id),)
     else:
-        uses = tuple((scope, ref) for scope, ref in _USES.all(session, version_id=version_id))
+        uses = tuple((scope, subject_id) for scope, subject_id in _USES.all(session, version_id=version_id))
     return ReportedQuestion(version_id, question, uses)
 
 
@@ -124,8 +126,8 @@ def person_numbered(session: Session, staff_no: str) -> int | None:
 def named(session: Session, people: Iterable[int]) -> dict[int, tuple[str, str]]:
     """(staff number, name) by id."""
     wanted = sorted(set(people))
-    found: dict[int, tuple[str, str]] = {}
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found |= {row[0]: (row[1], row[2]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
-    return found
+    names: dict[int, tuple[str, str]] = {}
+    for start in range(0, len(wanted), AT_ONCE):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + AT_ONCE])
+        names |= {row[0]: (row[1], row[2]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
+    return names

@@ -99,17 +99,31 @@ class CorrectionEffect:
 
 
 def _correction(row: Any) -> CorrectionRecord:
-    ident, scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at, decided_by, decided_at = row
-    amended = Amendment(way, tuple(keys.split("\n")) if keys else ())
+    correction_id, scope, subject_id, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at, decided_by, decided_at = (
+        row
+    )
+    amendment = Amendment(way, tuple(keys.split("\n")) if keys else ())
     decided = None if decided_at is None else moment(decided_at)
     return CorrectionRecord(
-        ident, scope, ref, question, version_id, amended, reason, report_id, state, proposed_by, moment(proposed_at), decided_by, decided
+        correction_id,
+        scope,
+        subject_id,
+        question,
+        version_id,
+        amendment,
+        reason,
+        report_id,
+        state,
+        proposed_by,
+        moment(proposed_at),
+        decided_by,
+        decided,
     )
 
 
 def _ripple(row: Any) -> CorrectionEffect:
     sitting_id, person_id, before, after, place_before, place_after, passed_before, passed_after, *credit = row
-    passed = [None if one is None else bool(one) for one in (passed_before, passed_after)]
+    passed = [None if flag is None else bool(flag) for flag in (passed_before, passed_after)]
     return CorrectionEffect(
         sitting_id, person_id, before, after, place_before, place_after, passed[0], passed[1], credit[0], credit[1], credit[2], credit[3]
     )
@@ -120,15 +134,15 @@ def get(session: Session, correction_id: int) -> CorrectionRecord | None:
     return None if row is None else _correction(row)
 
 
-def proposed(session: Session, scope: str, ref: int, version_id: int) -> CorrectionRecord | None:
+def proposed(session: Session, scope: str, subject_id: int, version_id: int) -> CorrectionRecord | None:
     """The one that waits for a second name."""
-    row = _PROPOSED.one(session, scope=scope, ref=ref, version_id=version_id)
+    row = _PROPOSED.one(session, scope=scope, ref=subject_id, version_id=version_id)
     return None if row is None else _correction(row)
 
 
-def newest(session: Session, scope: str, ref: int, version_id: int) -> CorrectionRecord | None:
+def newest(session: Session, scope: str, subject_id: int, version_id: int) -> CorrectionRecord | None:
     """The one that holds for a question of an exam."""
-    row = _NEWEST.one(session, scope=scope, ref=ref, version_id=version_id)
+    row = _NEWEST.one(session, scope=scope, ref=subject_id, version_id=version_id)
     return None if row is None else _correction(row)
 
 
@@ -137,64 +151,66 @@ def listed(session: Session, top: int = 20) -> list[CorrectionRecord]:
     return [_correction(row) for row in _LIST.all(session, top=top)]
 
 
-def applied(session: Session, scope: str, ref: int) -> list[CorrectionRecord]:
+def applied(session: Session, scope: str, subject_id: int) -> list[CorrectionRecord]:
     """All that were applied to an exam or a contest, in their order."""
-    return [_correction(row) for row in _OF.all(session, scope=scope, ref=ref)]
+    return [_correction(row) for row in _OF.all(session, scope=scope, ref=subject_id)]
 
 
 def propose(
     session: Session,
-    scope: tuple[str, int],
+    subject: tuple[str, int],
     question: str,
     version_id: int,
-    amended: Amendment,
+    amendment: Amendment,
     reason: str,
     report_id: int | None,
     by: str,
-    at: datetime,
+    now: datetime,
 ) -> int:
     row = _PROPOSE.one(
         session,
-        scope=scope[0],
-        ref=scope[1],
+        scope=subject[0],
+        ref=subject[1],
         question=question,
         version_id=version_id,
-        way=amended.way,
-        keys="\n".join(amended.keys),
+        way=amendment.way,
+        keys="\n".join(amendment.keys),
         reason=reason,
         report_id=report_id,
         by=by,
-        at=stamp(at),
+        at=stamp(now),
     )
     return int(row[0])
 
 
-def decide(session: Session, correction_id: int, state: str, by: str, at: datetime) -> bool:
+def decide(session: Session, correction_id: int, state: str, by: str, now: datetime) -> bool:
     """True for the one call that applied or dropped it."""
-    return _DECIDE.run(session, id=correction_id, state=state, by=by, at=stamp(at)) == 1
+    return _DECIDE.run(session, id=correction_id, state=state, by=by, at=stamp(now)) == 1
 
 
-def remark(session: Session, correction_id: int, marks: Iterable[tuple[int, int, int | None, int, bool]], at: datetime) -> None:
+def remark(session: Session, correction_id: int, grades: Iterable[tuple[int, int, int | None, int, bool]], now: datetime) -> None:
     """New marks as (sitting, place, answer, thousandths, counts); one that stands already stays."""
-    when = stamp(at)
+    when = stamp(now)
     names = ("sitting_id", "n", "answer_id", "earned", "counts")
-    _REMARK.many(session, [{"correction_id": correction_id, "at": when} | dict(zip(names, (*one[:4], int(one[4])), strict=True)) for one in marks])
+    _REMARK.many(
+        session, [{"correction_id": correction_id, "at": when} | dict(zip(names, (*grade[:4], int(grade[4])), strict=True)) for grade in grades]
+    )
 
 
-def keep(session: Session, correction_id: int, ripples: Sequence[CorrectionEffect], at: datetime) -> None:
+def keep(session: Session, correction_id: int, effects: Sequence[CorrectionEffect], now: datetime) -> None:
     """Keep what changed; what is there already stays."""
-    when = stamp(at)
+    when = stamp(now)
     _RIPPLE.many(
         session,
         [
             {
                 "correction_id": correction_id,
                 "at": when,
-                **{name: getattr(one, name) for name in CorrectionEffect.__slots__ if not name.startswith("passed")},
-                "passed_before": None if one.passed_before is None else int(one.passed_before),
-                "passed_after": None if one.passed_after is None else int(one.passed_after),
+                **{name: getattr(effect, name) for name in CorrectionEffect.__slots__ if not name.startswith("passed")},
+                "passed_before": None if effect.passed_before is None else int(effect.passed_before),
+                "passed_after": None if effect.passed_after is None else int(effect.passed_after),
             }
-            for one in ripples
+            for effect in effects
         ],
     )
 
@@ -213,23 +229,23 @@ def marked(session: Session, correction_id: int) -> int:
     return int(_MARKED.one(session, correction_id=correction_id)[0])
 
 
-def waiting(session: Session, scope: str, ref: int) -> int:
+def waiting(session: Session, scope: str, subject_id: int) -> int:
     """How many proposals wait for a second name."""
-    return int(_WAITING.one(session, scope=scope, ref=ref)[0])
+    return int(_WAITING.one(session, scope=scope, ref=subject_id)[0])
 
 
-def newest_before(session: Session, found: CorrectionRecord) -> int | None:
+def newest_before(session: Session, correction: CorrectionRecord) -> int | None:
     """The correction of the same question that held before this one."""
-    row = _BEFORE.one(session, scope=found.scope, ref=found.ref, version_id=found.version_id, id=found.id)
+    row = _BEFORE.one(session, scope=correction.scope, ref=correction.ref, version_id=correction.version_id, id=correction.id)
     return None if row[0] is None else int(row[0])
 
 
-def holding(session: Session, scope: str, ref: int) -> list[CorrectionRecord]:
+def holding(session: Session, scope: str, subject_id: int) -> list[CorrectionRecord]:
     """Of every corrected question the correction that holds."""
-    return list({one.version_id: one for one in applied(session, scope, ref)}.values())
+    return list({correction.version_id: correction for correction in applied(session, scope, subject_id)}.values())
 
 
-def name_of(session: Session, scope: str, ref: int) -> str:
+def name_of(session: Session, scope: str, subject_id: int) -> str:
     """What an exam or a contest is called."""
-    row = _NAME[scope].one(session, ref=ref)
+    row = _NAME[scope].one(session, ref=subject_id)
     return "" if row is None else str(row[0])

@@ -72,8 +72,8 @@ def everything(session: Session) -> list[tuple[OutsideExam, int, int]]:
     return [(OutsideExam(row[0], row[1], date.fromisoformat(row[2]), *row[3:6]), int(row[6]), int(row[7])) for row in _ALL.all(session)]
 
 
-def add(session: Session, name: str, held_on: date, pass_line: int, total: int, exam_id: int | None, by: str, at: datetime) -> int:
-    row = _ADD.one(session, name=name, held_on=held_on.isoformat(), pass_line=pass_line, total=total, exam_id=exam_id, by=by, at=stamp(at))
+def add(session: Session, name: str, held_on: date, pass_line: int, total: int, exam_id: int | None, by: str, now: datetime) -> int:
+    row = _ADD.one(session, name=name, held_on=held_on.isoformat(), pass_line=pass_line, total=total, exam_id=exam_id, by=by, at=stamp(now))
     return int(row[0])
 
 
@@ -82,9 +82,9 @@ def results(session: Session, outside_id: int) -> dict[int, int]:
     return {row[0]: row[1] for row in _RESULTS.all(session, outside_id=outside_id)}
 
 
-def keep(session: Session, outside_id: int, person_id: int, score: int, passed: bool, source: tuple[str, int], by: str, at: datetime) -> bool:
+def keep(session: Session, outside_id: int, person_id: int, score: int, passed: bool, source: tuple[str, int], by: str, now: datetime) -> bool:
     """True for the one call that wrote it. `source` is (file, row)."""
-    done = _RESULT.run(
+    rows_written = _RESULT.run(
         session,
         outside_id=outside_id,
         person_id=person_id,
@@ -93,9 +93,9 @@ def keep(session: Session, outside_id: int, person_id: int, score: int, passed: 
         file=source[0],
         row=source[1],
         by=by,
-        at=stamp(at),
+        at=stamp(now),
     )
-    return done == 1
+    return rows_written == 1
 
 
 def everybody(session: Session, day: date) -> Iterable[RosterPerson]:
@@ -103,7 +103,7 @@ def everybody(session: Session, day: date) -> Iterable[RosterPerson]:
     units: dict[int, list[str]] = {}
     for person_id, path in _POSTS.all(session, day=day.isoformat()):
         units.setdefault(person_id, []).append(path)
-    text = day.isoformat()
+    day_text = day.isoformat()
     for ident, staff_no, name, joined_on, left_on in _PEOPLE.all(session):
-        in_office = (joined_on is None or joined_on <= text) and (left_on is None or left_on >= text)
+        in_office = (joined_on is None or joined_on <= day_text) and (left_on is None or left_on >= day_text)
         yield RosterPerson(ident, staff_no, name, tuple(units.get(ident, ())) if in_office else ())

@@ -41,14 +41,14 @@ class WaitingAnswer:
     question: str
 
 
-def waiting(session: Session, by: int, on: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
+def waiting(session: Session, by: int, day: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
     """(answer, name, staff_no, version row, text, thousandths) of what waits for a mark of this administrator's, oldest first."""
-    return [tuple(row) for row in _WAITING.all(session, by=by, day=on.isoformat(), top=top)]
+    return [tuple(row) for row in _WAITING.all(session, by=by, day=day.isoformat(), top=top)]
 
 
-def may_mark(session: Session, answer_id: int, by: int, on: date) -> WaitingAnswer | None:
+def may_mark(session: Session, answer_id: int, by: int, day: date) -> WaitingAnswer | None:
     """The answer, when this administrator may mark it."""
-    row = _MAY.one(session, id=answer_id, by=by, day=on.isoformat())
+    row = _MAY.one(session, id=answer_id, by=by, day=day.isoformat())
     return None if row is None else WaitingAnswer(*row)
 
 
@@ -57,6 +57,6 @@ def is_own(session: Session, answer_id: int, by: int) -> bool:
     return row is not None and row[0] == by
 
 
-def confirm(session: Session, answer_id: int, earned: int, by: int, at: datetime) -> bool:
+def confirm(session: Session, answer_id: int, earned: int, by: int, now: datetime) -> bool:
     """True for the one call that confirmed it; `earned` in thousandths of the item."""
-    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(at)) == 1
+    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(now)) == 1

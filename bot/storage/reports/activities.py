@@ -39,17 +39,18 @@ NONE = "无依据"
 @report("活动依据", about="单位")
 def clauses(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年有改动或仍在进行的活动各依据哪一条，没有写依据的单独列出。"""
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrowed(session, scope, ask.about)
     roots = None if scope.roots is None else tuple(unit.path for unit in units_in(session, scope).values() if len(unit.above) == 1)
-    found = [one for one in campaign.everything(session) if lies_within(one.audience, roots) and one.state != "draft"]
-    found = [one for one in found if one.state in ("running", "paused") or day_of(one.changed_at).year == ask.year]
+    campaigns = [entry for entry in campaign.everything(session) if lies_within(entry.audience, roots) and entry.state != "draft"]
+    campaigns = [entry for entry in campaigns if entry.state in ("running", "paused") or day_of(entry.changed_at).year == ask.year]
     rows: list[tuple[Cell, ...]] = [
-        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.rhythm)) for one in found
+        (entry.name, entry.id, STATE_LABELS[entry.state], entry.clause or NONE, describe_content(entry.content), describe_schedule(entry.rhythm))
+        for entry in campaigns
     ]
     missing = [row for row in rows if row[3] == NONE]
     notes = [f"共 {len(rows)} 个活动，{len(missing)} 个没有写依据。补写请发：活动 改 编号 依据=…"]
     parts = (Part(NONE, CLAUSE_COLUMNS, missing), Part("全部", CLAUSE_COLUMNS, rows))
-    return table(session, ask, "活动依据", f"活动依据（{called}）" if called else "活动依据", *parts, notes=notes)
+    return table(session, ask, "活动依据", f"活动依据（{scope_name}）" if scope_name else "活动依据", *parts, notes=notes)
 
 
 DUTY_COLUMNS = (
@@ -76,7 +77,7 @@ EVENTS = (Column("unit", "责任处室"), Column("name", "活动"), Column("done
 @report("责任清单", about="单位")
 def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """普法责任清单逐行的应办、已办和状态，按形式汇总，并列出一项都没有开展的处室。"""
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrowed(session, scope, ask.about)
     units = units_in(session, scope)
     planned = activity.planned(session, ask.year)
     rows: list[tuple[Cell, ...]] = []
@@ -84,19 +85,19 @@ def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     forms: dict[str, list[int]] = {}
     by_unit: Counter[str] = Counter()
     states: Counter[str] = Counter()
-    for one in activity.of_year(session, ask.year):
-        if one.unit_id not in units:
+    for duty in activity.of_year(session, ask.year):
+        if duty.unit_id not in units:
             continue
-        ticked = [each for each in planned.get(one.id, []) if each.done_on is not None and each.done_on <= ask.last]
-        state = state_of(len(ticked), one.count, one.deadline, ask.last)
-        rows.append((one.unit, one.law, one.form, one.count, len(ticked), one.deadline.isoformat(), state, one.liaison, one.clause))
-        events += [(one.unit, each.name, str(each.done_on), each.note) for each in ticked]
-        sums = forms.setdefault(one.form, [0, 0, 0])
-        sums[0], sums[1], sums[2] = sums[0] + 1, sums[1] + one.count, sums[2] + len(ticked)
-        by_unit[one.unit] += len(ticked)
+        held_events = [event for event in planned.get(duty.id, []) if event.done_on is not None and event.done_on <= ask.last]
+        state = state_of(len(held_events), duty.count, duty.deadline, ask.last)
+        rows.append((duty.unit, duty.law, duty.form, duty.count, len(held_events), duty.deadline.isoformat(), state, duty.liaison, duty.clause))
+        events += [(duty.unit, event.name, str(event.done_on), event.note) for event in held_events]
+        sums = forms.setdefault(duty.form, [0, 0, 0])
+        sums[0], sums[1], sums[2] = sums[0] + 1, sums[1] + duty.count, sums[2] + len(held_events)
+        by_unit[duty.unit] += len(held_events)
         states[state] += 1
     idle = [unit for unit in sorted(by_unit) if not by_unit[unit]]
-    notes = [f"共 {len(rows)} 行，应办 {sum(one[1] for one in forms.values())} 次，已办 {len(events)} 次。" + _states(states)]
+    notes = [f"共 {len(rows)} 行，应办 {sum(counts[1] for counts in forms.values())} 次，已办 {len(events)} 次。" + _states(states)]
     if idle:
         notes.append(f"还没有开展任何一项的处室：{'、'.join(idle)}。")
     notes.append("每次活动只计一次，须有日期和依据；取消的不计。")
@@ -105,7 +106,7 @@ def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         Part("按形式", BY_FORM, [(form, *sums, rate(min(sums[2], sums[1]), sums[1])) for form, sums in sorted(forms.items())]),
         Part("已办", EVENTS, sorted(events, key=lambda event: str(event[2]))),
     )
-    return table(session, ask, "责任清单", f"普法责任清单（{called}）" if called else "普法责任清单", *parts, notes=notes)
+    return table(session, ask, "责任清单", f"普法责任清单（{scope_name}）" if scope_name else "普法责任清单", *parts, notes=notes)
 
 
 def _states(states: Counter[str]) -> str:
@@ -152,7 +153,7 @@ _READ = """WITH RECURSIVE {office}
 @report("形式", about="单位")
 def forms(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年用了哪些形式和渠道：推送的次数和送达人次，学课、答题的参与人数和完成率。"""
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrowed(session, scope, ask.about)
     values = {**values_of(ask), "since": stamp(start_of(ask.first))}
 
     def found(text: str) -> list[tuple[Cell, ...]]:
@@ -166,7 +167,7 @@ def forms(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     parts = (Part("推送", PUSHED, pushed), Part("参与", TAKEN, rows))
     notes = [f"共推送 {sum(int(row[2] or 0) for row in pushed)} 次；在机器人里学课、答题的形式 {len({row[0] for row in rows})} 种。"]
     terms = ["一份题在两个渠道上作答的，两个渠道各计一次；公众号公开系列的读者不在其中，另计。", "线下活动的形式见「报表 责任清单」。"]
-    return table(session, ask, "形式", f"学法形式（{called}）" if called else "学法形式", *parts, notes=notes, terms=terms)
+    return table(session, ask, "形式", f"学法形式（{scope_name}）" if scope_name else "学法形式", *parts, notes=notes, terms=terms)
 
 
 def _channel(name: Cell) -> str:

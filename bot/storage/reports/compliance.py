@@ -55,7 +55,7 @@ class _Sums:
 def compliance(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """各单位的应计人数、达标人数、达标率和学时，逐级汇总。"""
     need = quotas_of(ask)
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrowed(session, scope, ask.about)
     units = units_in(session, scope)
     sums = _sums(session, scope, ask, need, units)
     rows = [_row(unit.path, sums.of[unit.id], sums.own[unit.id]) for unit in units.values()]
@@ -74,7 +74,7 @@ def compliance(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     if sums.whole.apart:
         notes.append(f"{sums.whole.apart} 人未登记层级或该层级无年度要求，列为无应达，不计入分子分母。")
     return table(
-        session, ask, "达标率", f"学时达标率（{called}）" if called else "学时达标率", Part("各单位", COLUMNS, rows), notes=notes, terms=terms
+        session, ask, "达标率", f"学时达标率（{scope_name}）" if scope_name else "学时达标率", Part("各单位", COLUMNS, rows), notes=notes, terms=terms
     )
 
 

@@ -61,34 +61,34 @@ class ReportedVersion:
 
 def exam_of(session: Session, about: str) -> Exam:
     """The exam of a number or a full name. Raises `Refusal` for none, or where several are called so."""
-    said = about.strip().lstrip("#")
-    if said.isascii() and said.isdigit() and len(said) < 10:
-        found = exams.get(session, int(said))
-        named = [found] if found is not None else []
+    wanted = about.strip().lstrip("#")
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 10:
+        exam = exams.get(session, int(wanted))
+        matches = [exam] if exam is not None else []
     else:
-        named = [one for one in exams.everything(session) if one.name == said]
-    named = [one for one in named if one.state != "draft"]
-    if not named:
+        matches = [exam for exam in exams.everything(session) if exam.name == wanted]
+    matches = [exam for exam in matches if exam.state != "draft"]
+    if not matches:
         raise Refusal(NO_EXAM)
-    if len(named) > 1:
-        raise Refusal(f"叫这个名称的考试有 {len(named)} 场，请写编号：{'、'.join(str(one.id) for one in named[:10])}。")
-    return named[0]
+    if len(matches) > 1:
+        raise Refusal(f"叫这个名称的考试有 {len(matches)} 场，请写编号：{'、'.join(str(exam.id) for exam in matches[:10])}。")
+    return matches[0]
 
 
 def papers(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> list[ReportedPaper]:
     """The closed tries of those whom the asker may see, as they stood on the day asked for."""
     rows = _PAPERS.all(session, exam=exam.id, until=values_of(ask)["until"])
-    found = [ReportedPaper(row[0], row[1], row[2], moment(row[3]), row[4], row[5]) for row in rows]
+    closed_papers = [ReportedPaper(row[0], row[1], row[2], moment(row[3]), row[4], row[5]) for row in rows]
     if scope.roots is None:
-        return found
+        return closed_papers
     text = f"WITH RECURSIVE {office_of(scope)} SELECT DISTINCT person_id FROM office"  # noqa: S608
-    mine = {row[0] for row in stream(session, text, values_of(ask))}
-    return [one for one in found if one.person_id in mine]
+    visible = {row[0] for row in stream(session, text, values_of(ask))}
+    return [paper for paper in closed_papers if paper.person_id in visible]
 
 
 def marks_of(session: Session, exam: Exam, sittings: Collection[int]) -> list[CountingGrade]:
     """The marks that count of some papers of an exam."""
-    return [one for one in grades.of_sittings(session, _ALL, exam=exam.id) if one.sitting_id in sittings]
+    return [grade for grade in grades.of_sittings(session, _ALL, exam=exam.id) if grade.sitting_id in sittings]
 
 
 def versions(session: Session, exam: Exam) -> dict[int, ReportedVersion]:
@@ -100,10 +100,10 @@ def versions(session: Session, exam: Exam) -> dict[int, ReportedVersion]:
 
 def taps(session: Session, exam: Exam) -> dict[int, list[tuple[int, datetime, str]]]:
     """(place, arrival, channel) of the answers of each paper, in the order in which they came."""
-    found: dict[int, list[tuple[int, datetime, str]]] = {}
-    for sitting_id, n, arrived, channel in _TAPS.all(session, exam=exam.id):
-        found.setdefault(sitting_id, []).append((n, moment(arrived), channel))
-    return found
+    arrivals: dict[int, list[tuple[int, datetime, str]]] = {}
+    for sitting_id, place, arrived_at, channel in _TAPS.all(session, exam=exam.id):
+        arrivals.setdefault(sitting_id, []).append((place, moment(arrived_at), channel))
+    return arrivals
 
 
 def visits(session: Session, exam: Exam) -> dict[int, int]:

@@ -77,32 +77,34 @@ class _Roll:
     tried: dict[int, Attempt]
     at: dict[int, set[int]]
 
-    def sum_of(self, some: Collection[int]) -> _Sum:
-        sat = [self.tried[who] for who in some if who in self.tried]
-        return _Sum(len(some), len(sat), sum(1 for one in sat if one.passed))
+    def sum_of(self, people: Collection[int]) -> _Sum:
+        sat = [self.tried[person_id] for person_id in people if person_id in self.tried]
+        return _Sum(len(people), len(sat), sum(1 for attempt in sat if attempt.passed))
 
 
 @report("考试", about="编号 单位")
 def held(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年各场考试的应考、参考、合格；写编号看一场：各单位、缺考名单、成绩，可再写单位，例如“报表 考试 12 某局/办公室”。"""
-    found = [one for one in exams.everything(session) if one.state in ("published", "closed", "released") and day_of(one.closes_at).year == ask.year]
+    year_exams = [
+        exam for exam in exams.everything(session) if exam.state in ("published", "closed", "released") and day_of(exam.closes_at).year == ask.year
+    ]
     if not ask.about:
-        return _all(session, scope, ask, found)
+        return _all(session, scope, ask, year_exams)
     number, _, unit = ask.about.strip().partition(" ")
-    said = re.fullmatch(r"#?(\d{1,9})", number)
-    if said is None:
-        return _all(session, narrowed(session, scope, ask.about)[0], ask, found)
-    exam = next((one for one in found if one.id == int(said[1])), None)
-    within, called = narrowed(session, scope, unit.strip())
-    roll = None if exam is None else _roll(session, within, ask, exam)
+    exam_id = re.fullmatch(r"#?(\d{1,9})", number)
+    if exam_id is None:
+        return _all(session, narrowed(session, scope, ask.about)[0], ask, year_exams)
+    exam = next((item for item in year_exams if item.id == int(exam_id[1])), None)
+    unit_scope, scope_name = narrowed(session, scope, unit.strip())
+    roll = None if exam is None else _roll(session, unit_scope, ask, exam)
     if exam is None or roll is None or not roll.meant:
         raise Refusal(f"{ask.year} 年没有编号为「{number[:20]}」的考试，或它与您看的单位无关。发送「报表 考试」看编号。")
-    return _one(session, within, ask, exam, roll, called)
+    return _one(session, unit_scope, ask, exam, roll, scope_name)
 
 
-def _all(session: Session, scope: Scope, ask: ReportQuery, found: list[Exam]) -> Table:
+def _all(session: Session, scope: Scope, ask: ReportQuery, year_exams: list[Exam]) -> Table:
     rows: list[Row] = []
-    for exam in found:
+    for exam in year_exams:
         roll = _roll(session, scope, ask, exam)
         if roll.meant:
             window = f"{when(exam.opens_at)}—{when(exam.closes_at)}"
@@ -114,41 +116,50 @@ def _all(session: Session, scope: Scope, ask: ReportQuery, found: list[Exam]) ->
 _TERMS = ("应考：考试当天在范围内的人和已参加的人，不含请假、借调；参考率=参考/应考；合格率=合格/参考。",)
 
 
-def _one(session: Session, scope: Scope, ask: ReportQuery, exam: Exam, roll: _Roll, called: str) -> Table:
+def _one(session: Session, scope: Scope, ask: ReportQuery, exam: Exam, roll: _Roll, scope_name: str) -> Table:
     units = units_in(session, scope)
-    who = {ident: (staff_no, name) for ident, staff_no, name in audience.named(session, sorted(roll.meant))}
-    paths = {ident: "、".join(sorted(units[one].path for one in roll.at[ident])) for ident in roll.meant}
-    absent: list[Row] = [(*who[ident], paths[ident]) for ident in roll.meant - roll.tried.keys()]
+    names = {person_id: (staff_no, name) for person_id, staff_no, name in audience.named(session, sorted(roll.meant))}
+    paths = {person_id: "、".join(sorted(units[unit_id].path for unit_id in roll.at[person_id])) for person_id in roll.meant}
+    absent: list[Row] = [(*names[person_id], paths[person_id]) for person_id in roll.meant - roll.tried.keys()]
     parts = [Part("各单位", BY_UNIT, _by_unit(roll, units)), Part("缺考名单" if exam.is_over else "还没有考", ABSENT, sorted(absent, key=str))]
     notes = [
         f"{when(exam.opens_at)} 至 {when(exam.closes_at)}，满分 {exact_points_text(exam.total)} 分，{exact_points_text(exam.pass_line)} 分及格。",
         *([f"{len(roll.away)} 人请假或借调，不计应考。"] if roll.away else []),
     ]
     if exam.is_over:
-        results = [_result(exam, *who[ident], paths[ident], roll.tried[ident]) for ident in roll.meant & roll.tried.keys()]
+        results = [_result(exam, *names[person_id], paths[person_id], roll.tried[person_id]) for person_id in roll.meant & roll.tried.keys()]
         parts.append(Part("成绩", RESULTS, sorted(results, key=lambda row: str(row[0]))))
     else:
         notes.append("考试还没有结束，成绩暂不列出。")
-    title = f"考试情况（{exam.name}，{STATE_LABELS[exam.state]}{f'；{called}' if called else ''}）"
+    title = f"考试情况（{exam.name}，{STATE_LABELS[exam.state]}{f'；{scope_name}' if scope_name else ''}）"
     return table(session, ask, "考试", title, *parts, notes=notes, terms=_TERMS)
 
 
-def _result(exam: Exam, staff_no: str, name: str, unit: str, one: Attempt) -> Row:
-    score = None if one.score is None else Decimal(one.score) / 1000
-    verdict = "在考" if one.state == "open" else "待阅卷" if one.passed is None else "合格" if one.passed else "不合格"
-    closed = None if one.closed_at is None else when(one.closed_at)
+def _result(exam: Exam, staff_no: str, name: str, unit: str, attempt: Attempt) -> Row:
+    score = None if attempt.score is None else Decimal(attempt.score) / 1000
+    verdict = "在考" if attempt.state == "open" else "待阅卷" if attempt.passed is None else "合格" if attempt.passed else "不合格"
+    closed_at = None if attempt.closed_at is None else when(attempt.closed_at)
     makeup = "（补考）" if exam.makeup_of is not None else ""
-    return (staff_no, name, unit, score, f"{verdict}{makeup}", one.n, closed, None if one.closed_by is None else BY_LABELS[one.closed_by])
+    return (
+        staff_no,
+        name,
+        unit,
+        score,
+        f"{verdict}{makeup}",
+        attempt.n,
+        closed_at,
+        None if attempt.closed_by is None else BY_LABELS[attempt.closed_by],
+    )
 
 
 def _by_unit(roll: _Roll, units: dict[int, ReportUnit]) -> list[Row]:
     """Each unit with everything below it; somebody in two units counts once on every level."""
-    below: dict[int, set[int]] = {unit: set() for unit in units}
-    for ident in roll.meant:
-        for above in {one for unit in roll.at[ident] for one in units[unit].above}:
-            below[above].add(ident)
-    rows: list[Row] = [(units[unit].path, *roll.sum_of(some).cells()) for unit, some in below.items() if some]
-    tops = [unit for unit in units.values() if len(unit.above) == 1 and below[unit.id]]
+    people_below: dict[int, set[int]] = {unit_id: set() for unit_id in units}
+    for person_id in roll.meant:
+        for unit_above in {container_id for unit_id in roll.at[person_id] for container_id in units[unit_id].above}:
+            people_below[unit_above].add(person_id)
+    rows: list[Row] = [(units[unit].path, *roll.sum_of(people).cells()) for unit, people in people_below.items() if people]
+    tops = [unit for unit in units.values() if len(unit.above) == 1 and people_below[unit.id]]
     if len(tops) > 1:
         rows.insert(0, (WHOLE, *roll.sum_of(roll.meant).cells()))
     return rows
@@ -158,21 +169,27 @@ def _roll(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> _Roll
     """As the exam stood at the end of the day asked for, people where they were on its last day."""
     day = min(day_of(exam.closes_at), ask.last)
     text = f"WITH RECURSIVE {office_of(scope)} SELECT person_id, unit_id FROM office"  # noqa: S608
-    at: dict[int, set[int]] = {}
+    units_of_person: dict[int, set[int]] = {}
     for person_id, unit_id in stream(session, text, values_of(replace(ask, as_of=day, year=day.year))):
-        at.setdefault(person_id, set()).add(unit_id)
-    tried = {who: one for who, one in best(_until(attempts.of_exam(session, exam.id), ask.until)).items() if who in at}
+        units_of_person.setdefault(person_id, set()).add(unit_id)
+    attempt_of_person = {
+        person_id: attempt
+        for person_id, attempt in best(_until(attempts.of_exam(session, exam.id), ask.until)).items()
+        if person_id in units_of_person
+    }
     invited = audience.evaluate(session, exam.audience, day, min(ask.until, exam.closes_at))
     reasons = dict(invited.excluded)
-    away = {who for who, why in reasons.items() if why in AWAY and who in at} - tried.keys()
-    meant = {*invited.people, *(who for who, why in reasons.items() if why not in (*AWAY, *GONE)), *tried}
-    return _Roll({who for who in meant if who in at}, away, tried, at)
+    away = {person_id for person_id, reason in reasons.items() if reason in AWAY and person_id in units_of_person} - attempt_of_person.keys()
+    invited_ids = {*invited.people, *(person_id for person_id, reason in reasons.items() if reason not in (*AWAY, *GONE)), *attempt_of_person}
+    return _Roll({person_id for person_id in invited_ids if person_id in units_of_person}, away, attempt_of_person, units_of_person)
 
 
-def _until(tried: list[Attempt], until: datetime) -> list[Attempt]:
+def _until(all_attempts: list[Attempt], until: datetime) -> list[Attempt]:
     """What had begun by a moment; what was closed later was still open then."""
     return [
-        one if one.closed_at is None or one.closed_at < until else replace(one, state="open", closed_at=None, closed_by=None, score=None, passed=None)
-        for one in tried
-        if one.started_at < until
+        attempt
+        if attempt.closed_at is None or attempt.closed_at < until
+        else replace(attempt, state="open", closed_at=None, closed_by=None, score=None, passed=None)
+        for attempt in all_attempts
+        if attempt.started_at < until
     ]

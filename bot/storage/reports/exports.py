@@ -56,7 +56,7 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
         return str(json.loads(_BODY.one(session, id=version_id)[0])["kind"])
 
     for row in stream(session, _ANSWERS, between):
-        row_id, staff_no, question, version, sitting, version_id, choice, earned, correct, at, channel, message_id, late = row
+        row_id, staff_no, question, version, sitting, version_id, choice, earned, correct, recorded_at, channel, message_id, late = row
         yield {
             "id": row_id,
             "staff_no": staff_no,
@@ -67,7 +67,7 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "choice": choice,
             "correct": bool(correct),
             "earned": earned / 1000,
-            "recorded_at": at,
+            "recorded_at": recorded_at,
             "channel": channel,
             "message_id": message_id,
             "late": bool(late),
@@ -77,7 +77,25 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
 def ledger(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
     """Each entry with its place in the chain; `seq`, `algorithm` and `hash` are null until it is sealed."""
     for row in stream(session, _LEDGER, between):
-        row_id, seq, staff_no, category, seconds, day, kind, source, law, required, line, version, at, by, reverses, algorithm, made = row
+        (
+            row_id,
+            seq,
+            staff_no,
+            category,
+            seconds,
+            day,
+            kind,
+            source,
+            law,
+            required,
+            rule_line,
+            version,
+            recorded_at,
+            by,
+            reverses,
+            algorithm,
+            entry_hash,
+        ) = row
         yield {
             "id": row_id,
             "seq": seq,
@@ -86,12 +104,12 @@ def ledger(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "credit_seconds": seconds,
             "day": day,
             "source": source_text(kind, source, law, required),
-            "rule": rule_text(line, version),
-            "recorded_at": at,
+            "rule": rule_text(rule_line, version),
+            "recorded_at": recorded_at,
             "recorded_by": by,
             "reverses": reverses,
             "algorithm": algorithm,
-            "hash": made,
+            "hash": entry_hash,
         }
 
 
@@ -104,7 +122,7 @@ def audit(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
 
 def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
     """Each person on the roll with all posts, roles and the channels they are bound on (never the accounts)."""
-    for row_id, staff_no, name, tier, joined_on, left_on, at in stream(session, _PEOPLE, between):
+    for row_id, staff_no, name, tier, joined_on, left_on, recorded_at in stream(session, _PEOPLE, between):
         yield {
             "id": row_id,
             "staff_no": staff_no,
@@ -115,7 +133,7 @@ def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "channels": [channel for (channel,) in _CHANNELS.all(session, id=row_id)],
             "joined_on": joined_on,
             "left_on": left_on,
-            "recorded_at": at,
+            "recorded_at": recorded_at,
         }
 
 

@@ -50,19 +50,19 @@ class EarningPerson:
     final: dict[str, int] = field(default_factory=dict)
 
 
-def quota_of(tier: str, need: YearQuotas, policy: HoursPolicy, on: date) -> ForecastQuota | None:
+def quota_of(tier: str, need: YearQuotas, policy: HoursPolicy, day: date) -> ForecastQuota | None:
     """What a tier is asked for on a day; None when nothing is."""
     hours = need.need(tier)
     if hours is None:
         return None
     caps: dict[str, int] = {}
     for category, line in _CAPPED.items():
-        if any(one.line == line for one in policy.versions):
-            caps[category] = policy.seconds(policy.at(line, on).number("year_cap"), on)
+        if any(rule.line == line for rule in policy.versions):
+            caps[category] = policy.seconds(policy.at(line, day).number("year_cap"), day)
     return ForecastQuota(hours, need.floor(tier), need.seconds_per_hour, caps)
 
 
-def people(session: Session, scope: Scope, cut: date, known: datetime) -> Iterator[EarningPerson]:
+def people(session: Session, scope: Scope, cut: date, known_until: datetime) -> Iterator[EarningPerson]:
     """Everybody in office in a scope on a day, with the year until then as the ledger stood at the end of that day.
 
     `known` is the moment up to which the ledger is read for `final`, which holds the whole year.
@@ -72,7 +72,7 @@ def people(session: Session, scope: Scope, cut: date, known: datetime) -> Iterat
         "first": date(cut.year, 1, 1).isoformat(),
         "last": date(cut.year, 12, 31).isoformat(),
         "cut": stamp(end_of(cut)),
-        "known": stamp(known),
+        "known": stamp(known_until),
     }
     text = f"""WITH RECURSIVE {office_of(scope)},
         who AS (SELECT DISTINCT person_id FROM office)
@@ -82,21 +82,21 @@ def people(session: Session, scope: Scope, cut: date, known: datetime) -> Iterat
         LEFT JOIN ledger l ON l.person_id = p.id AND l.day >= :first AND l.day <= :last AND l.recorded_at < :known
         GROUP BY p.id, p.staff_no, p.name, p.tier, p.joined_on, l.category, l.day ORDER BY p.id"""  # noqa: S608
     for _, rows in groupby(stream(session, text, values), key=itemgetter(0)):
-        found: EarningPerson | None = None
-        for person_id, staff_no, name, tier, joined_on, category, day, seconds, then in rows:
-            if found is None:
-                found = EarningPerson(person_id, staff_no, name, tier, joined_on and date.fromisoformat(joined_on))
+        person: EarningPerson | None = None
+        for person_id, staff_no, name, tier, joined_on, category, day, seconds, seconds_known in rows:
+            if person is None:
+                person = EarningPerson(person_id, staff_no, name, tier, joined_on and date.fromisoformat(joined_on))
             if category is not None:
-                found.final[category] = found.final.get(category, 0) + int(seconds)
-                if then:
-                    found.earned.append(EarnedOnDay(category, date.fromisoformat(day), int(then)))
-        assert found is not None
-        yield found
+                person.final[category] = person.final.get(category, 0) + int(seconds)
+                if seconds_known:
+                    person.earned.append(EarnedOnDay(category, date.fromisoformat(day), int(seconds_known)))
+        assert person is not None
+        yield person
 
 
-def earned(session: Session, person_id: int, on: date) -> list[EarnedOnDay]:
+def earned(session: Session, person_id: int, day: date) -> list[EarnedOnDay]:
     """What one person earned this year until a day."""
-    rows = _OF.all(session, person_id=person_id, first=date(on.year, 1, 1).isoformat(), last=on.isoformat())
+    rows = _OF.all(session, person_id=person_id, first=date(day.year, 1, 1).isoformat(), last=day.isoformat())
     return [EarnedOnDay(row[0], date.fromisoformat(row[1]), int(row[2])) for row in rows]
 
 
@@ -135,9 +135,9 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     need = quotas_of(ask)
     if ask.last != ask.as_of:
         raise Refusal(f"{ask.year} 年度已经结束，不再预测，请看「报表 达标率」。")
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrowed(session, scope, ask.about)
     year = WorkYear(ask.year, ask.calendar)
-    ahead = year.between(ask.last + ONE_DAY, date(ask.year, 12, 31))
+    workdays_left = year.between(ask.last + ONE_DAY, date(ask.year, 12, 31))
     units = _units(session, scope, ask)
     listed: list[tuple[int, Decimal, Row]] = []
     counts = {"counted": 0, "surely": 0, "doubtful": 0, "early": 0}
@@ -150,8 +150,8 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         if outlook.will_miss:
             counts["surely"] += outlook.surely
             place, unit = units[person.id]
-            listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, ahead)))
-    rows = [row for _, _, row in sorted(listed, key=lambda one: (one[0], one[1], one[2][0]))]
+            listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, workdays_left)))
+    rows = [row for _, _, row in sorted(listed, key=lambda entry: (entry[0], entry[1], entry[2][0]))]
     notes = [
         f"{counts['counted']} 人中，按今年的进度 {len(rows)} 人年底不能达标（很可能 {counts['surely']} 人），"
         f"另有 {counts['doubtful']} 人在误差之内。",
@@ -163,7 +163,7 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         "进度：今年至今各类学时除以在岗工作日（请假、借调除外），照此推到年底；±：按本人各周的波动，五次里约四次落在这个范围内。",
         "每日分钟：从次日起每个工作日自学这么多分钟，到达标日补足差额；空着表示来不及只靠自学，集体学法的差额只能参加集体学法来补。",
     ]
-    title = f"学时预警（{called}）" if called else "学时预警"
+    title = f"学时预警（{scope_name}）" if scope_name else "学时预警"
     return table(session, ask, "预警", title, Part("预计不能达标的人", COLUMNS, rows), notes=notes, terms=terms)
 
 
@@ -176,8 +176,8 @@ def _outlooks(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas
             yield person, look_ahead(person.earned, ask.last, span, quota)
 
 
-def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[date]) -> Row:
-    plan = smallest_plan(int(outlook.missing * outlook.quota.per_hour), ahead, MOST_MINUTES)
+def _row(person: EarningPerson, unit: str, outlook: Outlook, workdays_left: Sequence[date]) -> Row:
+    plan = smallest_plan(int(outlook.missing * outlook.quota.per_hour), workdays_left, MOST_MINUTES)
     return (
         person.staff_no,
         person.name,
@@ -197,11 +197,11 @@ def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[dat
 def _units(session: Session, scope: Scope, ask: ReportQuery) -> dict[int, tuple[int, str]]:
     """The first unit of each person in the order of the tree, with its place there."""
     order = {unit.id: (place, unit.path) for place, unit in enumerate(units_in(session, scope).values())}
-    found: dict[int, tuple[int, str]] = {}
+    place_of_person: dict[int, tuple[int, str]] = {}
     for person_id, unit_id in stream(session, f"WITH RECURSIVE {office_of(scope)} SELECT person_id, unit_id FROM office", values_of(ask)):  # noqa: S608
         if unit_id in order:
-            found[person_id] = min(found.get(person_id, order[unit_id]), order[unit_id])
-    return found
+            place_of_person[person_id] = min(place_of_person.get(person_id, order[unit_id]), order[unit_id])
+    return place_of_person
 
 
 # ── The back-test ──
@@ -213,12 +213,12 @@ def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | 
     if not ask.calendar.knows(before):
         return None
     cut = ask.last.replace(year=before, day=min(ask.last.day, 28) if ask.last.month == 2 else ask.last.day)
-    year, then = WorkYear(before, ask.calendar), quotas(ask.policy, cut)
+    year, quotas_then = WorkYear(before, ask.calendar), quotas(ask.policy, cut)
     away = leave.everybody_stays(session)
 
     def outcomes() -> Iterator[tuple[Outlook, Decimal, Decimal]]:
         for person in people(session, Scope(), cut, ask.until):
-            quota = quota_of(person.tier, then, ask.policy, cut)
+            quota = quota_of(person.tier, quotas_then, ask.policy, cut)
             if quota is None or not person.final:
                 continue
             outlook = look_ahead(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
@@ -229,11 +229,11 @@ def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | 
     return back_test(cut, outcomes())
 
 
-def tested(found: BackTest | None) -> str:
+def tested(result: BackTest | None) -> str:
     """How far to trust the figures, in a sentence."""
-    if found is None:
+    if result is None:
         return "回测：没有上年同期的数据可以检验，误差未知，只供参考。"
     return (
-        f"回测：用同样的办法从 {found.cut.isoformat()} 推算上年年底，{found.people} 人平均绝对误差 {found.mean_error} 学时，"
-        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.held, found.people)}%。"
+        f"回测：用同样的办法从 {result.cut.isoformat()} 推算上年年底，{result.people} 人平均绝对误差 {result.mean_error} 学时，"
+        f"达标与否判对 {rate(result.hits, result.people)}%，± 范围说中 {rate(result.held, result.people)}%。"
     )

@@ -65,44 +65,44 @@ def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     if not exam.is_over:
         # The key stands beside every option: who may see this report may sit the exam, or know who does.
         raise Refusal(f"考试《{exam.name}》还没有结束。题目分析里有标准答案，结束后再看；进度发「考试 进度 {exam.id}」。")
-    first = {one.sitting_id: one for one in papers(session, scope, ask, exam) if one.n == 1}
-    known = versions(session, exam)
-    times = {sitting: _seconds(first[sitting].started_at, came) for sitting, came in taps(session, exam).items() if sitting in first}
-    marks = marks_of(session, exam, first.keys())
-    counted = [one for one in marks if one.counts and one.points]
+    first = {paper.sitting_id: paper for paper in papers(session, scope, ask, exam) if paper.n == 1}
+    version_of = versions(session, exam)
+    times = {sitting: _seconds(first[sitting].started_at, arrivals) for sitting, arrivals in taps(session, exam).items() if sitting in first}
+    paper_grades = marks_of(session, exam, first.keys())
+    counted = [grade for grade in paper_grades if grade.counts and grade.points]
     responses = [
         Response(
-            one.sitting_id,
-            str(one.version_id),
-            one.choice or "",
-            one.points * one.earned // 1000,
-            one.points,
-            times.get(one.sitting_id, {}).get(one.n),
+            grade.sitting_id,
+            str(grade.version_id),
+            grade.choice or "",
+            grade.points * grade.earned // 1000,
+            grade.points,
+            times.get(grade.sitting_id, {}).get(grade.n),
         )
-        for one in counted
+        for grade in counted
     ]
-    keys = {str(row): ([letter for letter, _ in one.question.choices], one.question.key) for row, one in known.items()}
-    found = analyse(responses, keys)
-    shown = sorted(found.items, key=lambda one: (not _doubtful(one), _order(one), known[int(one.question)].name))
-    taken_out = len({one.version_id for one in marks if not one.counts})
-    notes = [_sentence(found, exam.total)]
+    keys = {str(version_id): ([letter for letter, _ in version.question.choices], version.question.key) for version_id, version in version_of.items()}
+    analysis = analyse(responses, keys)
+    shown = sorted(analysis.items, key=lambda item: (not _doubtful(item), _order(item), version_of[int(item.question)].name))
+    taken_out = len({grade.version_id for grade in paper_grades if not grade.counts})
+    notes = [_sentence(analysis, exam.total)]
     notes += [f"已作废 {taken_out} 题。"] if taken_out else []
-    waiting = len({one.sitting_id for one in counted if one.waits})
+    waiting = len({grade.sitting_id for grade in counted if grade.waits})
     notes += [f"{waiting} 份答卷还有简答题待阅，暂按机器判分计。"] if waiting else []
-    doubtful = [known[int(one.question)].name for one in shown if _doubtful(one)]
+    doubtful = [version_of[int(item.question)].name for item in shown if _doubtful(item)]
     notes.append(f"请查看 {len(doubtful)} 题：{'、'.join(doubtful[:10])}{'……' if len(doubtful) > 10 else '。'}" if doubtful else "没有需要查看的题。")
     parts = (
-        Part("题目", COLUMNS, [_item(one, known[int(one.question)]) for one in shown]),
-        Part("整卷", WHOLE, [_whole(found, exam.total)], leads=True),
-        Part("选项", OPTIONS, [row for one in shown if one.n >= FEW for row in _options(one, known[int(one.question)])]),
+        Part("题目", COLUMNS, [_item(item, version_of[int(item.question)]) for item in shown]),
+        Part("整卷", WHOLE, [_whole(analysis, exam.total)], leads=True),
+        Part("选项", OPTIONS, [row for item in shown if item.n >= FEW for row in _options(item, version_of[int(item.question)])]),
     )
     return table(session, ask, "题目分析", f"《{exam.name}》题目分析", *parts, notes=notes, terms=TERMS)
 
 
-def _seconds(started: datetime, came: Sequence[tuple[int, datetime, str]]) -> dict[int, float]:
+def _seconds(started: datetime, arrivals: Sequence[tuple[int, datetime, str]]) -> dict[int, float]:
     """Seconds for each place, from the answer before it (or the beginning) to its own, on the server's clock."""
-    moments = [started, *(at for _, at, _ in came)]
-    return {n: (at - before).total_seconds() for (n, at, _), (before, _) in zip(came, pairwise(moments), strict=True)}
+    moments = [started, *(arrived_at for _, arrived_at, _ in arrivals)]
+    return {place: (arrived_at - before).total_seconds() for (place, arrived_at, _), (before, _) in zip(arrivals, pairwise(moments), strict=True)}
 
 
 def _time(times: Mapping[int, Mapping[int, float]], mark: CountingGrade) -> float | None:
@@ -117,51 +117,51 @@ def _percent(value: float | None) -> Decimal | None:
     return None if value is None else _figure(value * 100, "0.1")
 
 
-def _item(one: ItemFigures, version: ReportedVersion) -> tuple[Cell, ...]:
+def _item(item: ItemFigures, version: ReportedVersion) -> tuple[Cell, ...]:
     question = version.question
-    head = (version.name, "；".join(_flags(one)), KINDS[question.kind].label, question.stem, one.n)
-    if one.n < FEW:
+    head = (version.name, "；".join(_flags(item)), KINDS[question.kind].label, question.stem, item.n)
+    if item.n < FEW:
         return (*head, None, None, None, None, None)
-    seconds = None if one.seconds is None else round(one.seconds)
-    return (*head, _percent(one.facility), _figure(one.rest), _figure(one.tails if one.group >= FEW else None), seconds, one.blank)
+    seconds = None if item.seconds is None else round(item.seconds)
+    return (*head, _percent(item.facility), _figure(item.rest), _figure(item.tails if item.group >= FEW else None), seconds, item.blank)
 
 
-def _options(one: ItemFigures, version: ReportedVersion) -> list[tuple[Cell, ...]]:
-    said = dict(version.question.choices)
-    return [_option(version.name, picked, said[picked.choice], one.group >= FEW) for picked in one.options]
+def _options(item: ItemFigures, version: ReportedVersion) -> list[tuple[Cell, ...]]:
+    text_of = dict(version.question.choices)
+    return [_option(version.name, option, text_of[option.choice], item.group >= FEW) for option in item.options]
 
 
-def _flags(one: ItemFigures) -> list[ItemFlag]:
+def _flags(item: ItemFigures) -> list[ItemFlag]:
     """What may be said of a question: nothing of a few people, nothing of groups of a few."""
-    if one.n < FEW:
+    if item.n < FEW:
         return []
-    return [flag for flag in one.flags if flag is not ItemFlag.STRONG_DISTRACTOR or one.group >= FEW]
+    return [flag for flag in item.flags if flag is not ItemFlag.STRONG_DISTRACTOR or item.group >= FEW]
 
 
-def _doubtful(one: ItemFigures) -> bool:
-    return any(flag in DOUBTFUL for flag in _flags(one))
+def _doubtful(item: ItemFigures) -> bool:
+    return any(flag in DOUBTFUL for flag in _flags(item))
 
 
-def _order(one: ItemFigures) -> float:
+def _order(item: ItemFigures) -> float:
     """The worst first among the doubtful; all others by name."""
-    return one.rest if one.rest is not None and _doubtful(one) else 0.0
+    return item.rest if item.rest is not None and _doubtful(item) else 0.0
 
 
-def _option(name: str, picked: Picked, said: str, groups: bool) -> tuple[Cell, ...]:
-    upper, lower = (picked.upper, picked.lower) if groups else (None, None)
-    return (name, picked.choice, said, "✓" if picked.is_key else "", _percent(picked.share), _percent(upper), _percent(lower))
+def _option(name: str, option: Picked, text: str, groups: bool) -> tuple[Cell, ...]:
+    upper, lower = (option.upper, option.lower) if groups else (None, None)
+    return (name, option.choice, text, "✓" if option.is_key else "", _percent(option.share), _percent(upper), _percent(lower))
 
 
-def _whole(found: Analysis, total: int) -> tuple[Cell, ...]:
-    paper = found.paper
+def _whole(analysis: Analysis, total: int) -> tuple[Cell, ...]:
+    paper = analysis.paper
     if paper.n < FEW:
         return (paper.n, None, None, None, None, None)
     sem = None if paper.sem is None else _figure(paper.sem * total / 1000)
     return (paper.n, _figure(paper.items), _percent(paper.mean), _percent(paper.deviation), _figure(paper.alpha), sem)
 
 
-def _sentence(found: Analysis, total: int) -> str:
-    paper = found.paper
+def _sentence(analysis: Analysis, total: int) -> str:
+    paper = analysis.paper
     if paper.n < FEW:
         return f"首次参考 {paper.n} 人，不足 {FEW} 人，不作统计。"
     if paper.alpha is None or paper.sem is None or paper.mean is None:

@@ -34,10 +34,10 @@ _NOUGHT = hours_of(0)
 def members(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一个单位（含下级）的人员名单：各类学时、合计、应达、差额、是否达标。"""
     need = quotas_of(ask)
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrowed(session, scope, ask.about)
     rows = Members(session, scope, ask, need)
     terms = ["差额=应达-合计；集体学法差额=集体学法下限-已有集体学法；两项都为 0 即达标。"]
-    return table(session, ask, "名单", f"学时名单（{called}）", Part("人员", COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms)
+    return table(session, ask, "名单", f"学时名单（{scope_name}）", Part("人员", COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms)
 
 
 class Members:
@@ -62,32 +62,34 @@ class Members:
         for person_id, staff_no, name, tier, place, *seconds in stream(self.session, self._text(), self.values):
             if tier not in standings:
                 standings[tier] = (self.need.need(tier), self.need.floor(tier))
-            units = self.paths[place] if person_id not in several else "、".join(self.paths[one] for one in sorted(several[person_id]))
+            units = self.paths[place] if person_id not in several else "、".join(self.paths[place] for place in sorted(several[person_id]))
             yield (staff_no, name, units, tier, *self._hours(seconds, *standings[tier]))
 
     def _hours(self, seconds: list[int | None], wanted: Decimal | None, floor: Decimal) -> tuple[Cell, ...]:
         per_hour = self.need.seconds_per_hour
-        quarters = [int(shown_hours(one, per_hour) * QUARTERS) if one else 0 for one in seconds]
-        of_each = [hours_of(one) for one in quarters]
+        quarters = [int(shown_hours(seconds_each, per_hour) * QUARTERS) if seconds_each else 0 for seconds_each in seconds]
+        hours_each = [hours_of(count) for count in quarters]
         total = hours_of(sum(quarters))
         if wanted is None:
-            return (*of_each, total, None, None, None, "无应达")
-        missing, short = max(_NOUGHT, wanted - total), max(_NOUGHT, floor - of_each[_COLLECTIVE])
-        return (*of_each, total, wanted, missing, short, "否" if missing or short else "是")
+            return (*hours_each, total, None, None, None, "无应达")
+        missing, short = max(_NOUGHT, wanted - total), max(_NOUGHT, floor - hours_each[_COLLECTIVE])
+        return (*hours_each, total, wanted, missing, short, "否" if missing or short else "是")
 
     def _several(self) -> dict[int, list[int]]:
         """The places of those who are in more than one unit."""
         text = f"""{self.office} SELECT person_id, unit_id FROM office
                    WHERE person_id IN (SELECT person_id FROM office GROUP BY person_id HAVING COUNT(*) > 1)"""  # noqa: S608
-        found: dict[int, list[int]] = {}
+        places_of_person: dict[int, list[int]] = {}
         for person_id, unit_id in stream(self.session, text, self.values):
-            found.setdefault(person_id, []).append(self.places[unit_id])
-        return found
+            places_of_person.setdefault(person_id, []).append(self.places[unit_id])
+        return places_of_person
 
     def _text(self) -> str:
         """(person, staff_no, name, tier, place of the first unit, seconds of each category)."""
-        sums = ", ".join(f"CAST(SUM(CASE WHEN category = '{one}' THEN seconds ELSE 0 END) AS BIGINT) AS {one}" for one in CATEGORY_LABELS)
-        names = ", ".join(f"t.{one}" for one in CATEGORY_LABELS)
+        sums = ", ".join(
+            f"CAST(SUM(CASE WHEN category = '{category}' THEN seconds ELSE 0 END) AS BIGINT) AS {category}" for category in CATEGORY_LABELS
+        )
+        names = ", ".join(f"t.{category}" for category in CATEGORY_LABELS)
         places = ", ".join(f"({int(unit)}, {place})" for unit, place in self.places.items())
         return f"""{self.office},
             places(unit_id, place) AS (VALUES {places}),

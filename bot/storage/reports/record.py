@@ -61,8 +61,8 @@ def record(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     need = quotas_of(ask)
     person = _PERSON.one(session, staff_no=ask.about)
     units = units_in(session, scope)
-    here = [] if person is None else [units[unit].path for unit in units_on(session, person[0], ask.last) if unit in units]
-    if person is None or (scope.roots is not None and not here):
+    unit_paths = [] if person is None else [units[unit].path for unit in units_on(session, person[0], ask.last) if unit in units]
+    if person is None or (scope.roots is not None and not unit_paths):
         raise Refusal(NO_PERSON)
     person_id, staff_no, name, tier = person
     bounds = values_of(ask)
@@ -76,7 +76,7 @@ def record(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         Part("各类合计", BY_CATEGORY, _by_category(entries, need)),
         Part("流水", ENTRIES, [_entry(row) for row in entries]),
         Part("未计入", REFUSED, [_refused(row) for row in refused]),
-        notes=[f"单位：{'、'.join(sorted(here)) or '无'}；层级：{tier or '未登记'}。", _standing(entries, tier, need)],
+        notes=[f"单位：{'、'.join(sorted(unit_paths)) or '无'}；层级：{tier or '未登记'}。", _standing(entries, tier, need)],
     )
 
 
@@ -103,10 +103,10 @@ def _standing(entries: list[Any], tier: str, need: YearQuotas) -> str:
         return f"无应达：未登记层级或该层级无年度要求（{need.rule}）。"
     seconds = _seconds(entries)
     total, together = total_hours(seconds, need.seconds_per_hour), shown_hours(seconds["collective"], need.seconds_per_hour)
-    asked = f"应达 {hours_text(wanted)} 学时" + (f"，其中集体学法不少于 {hours_text(floor)}" if floor else "")
+    required = f"应达 {hours_text(wanted)} 学时" + (f"，其中集体学法不少于 {hours_text(floor)}" if floor else "")
     short = [("还差", wanted - total), ("集体学法还差", floor - together)]
-    missing = [f"{what} {hours_text(hours)}" for what, hours in short if hours > 0]
-    return f"{asked}；{'，'.join(missing) if missing else '已达标'}。"
+    missing = [f"{label} {hours_text(hours)}" for label, hours in short if hours > 0]
+    return f"{required}；{'，'.join(missing) if missing else '已达标'}。"
 
 
 def _source(kind: str, source_id: str) -> str:
@@ -116,8 +116,8 @@ def _source(kind: str, source_id: str) -> str:
 def _entry(row: Any) -> Row:
     entry_id, day, category, seconds, kind, source_id, line, version, recorded_at, by, reverses, reversed_by, seq = row
     reversal = f"冲销 #{reverses}" if reverses else f"已被 #{reversed_by} 冲销" if reversed_by else ""
-    at = moment(recorded_at).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-    return (day, CATEGORY_LABELS[category], _source(kind, source_id), seconds, rule_text(line, version), entry_id, reversal, at, by, seq)
+    recorded = moment(recorded_at).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+    return (day, CATEGORY_LABELS[category], _source(kind, source_id), seconds, rule_text(line, version), entry_id, reversal, recorded, by, seq)
 
 
 def _refused(row: Any) -> Row:

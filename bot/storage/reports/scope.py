@@ -113,20 +113,20 @@ class ReportUnit:
 def units_in(session: Session, scope: Scope) -> dict[int, ReportUnit]:
     """The units of a scope in the order of the tree."""
     rows = {row[0]: row for row in _UNITS.all(session)}
-    found: list[ReportUnit] = []
+    report_units: list[ReportUnit] = []
     for unit_id, _, name, path in rows.values():
         chain: list[int] = []
-        here: int | None = unit_id
-        while here is not None and here in rows and here not in chain:
-            chain.append(here)
-            here = rows[here][1]
+        unit_above: int | None = unit_id
+        while unit_above is not None and unit_above in rows and unit_above not in chain:
+            chain.append(unit_above)
+            unit_above = rows[unit_above][1]
         if scope.roots is not None:
-            tops = [place for place, one in enumerate(chain) if one in scope.roots]
+            tops = [place for place, container_id in enumerate(chain) if container_id in scope.roots]
             if not tops:
                 continue
             chain = chain[: tops[-1] + 1]
-        found.append(ReportUnit(unit_id, name, path, tuple(chain)))
-    return {unit.id: unit for unit in sorted(found, key=lambda unit: unit.path.split("/"))}
+        report_units.append(ReportUnit(unit_id, name, path, tuple(chain)))
+    return {unit.id: unit for unit in sorted(report_units, key=lambda unit: unit.path.split("/"))}
 
 
 def narrowed(session: Session, scope: Scope, about: str) -> tuple[Scope, str]:
@@ -189,9 +189,9 @@ _KNOWN: dict[int, Decimal] = {}
 
 def hours_of(quarters: int) -> Decimal:
     """Quarter hours as 学时; one object for equal values, because a long list holds the same few a hundred thousand times."""
-    found = _KNOWN.get(quarters)
-    if found is None:
-        found = Decimal(quarters) / QUARTERS
+    hours = _KNOWN.get(quarters)
+    if hours is None:
+        hours = Decimal(quarters) / QUARTERS
         if 0 <= quarters < 4000:
-            _KNOWN[quarters] = found
-    return found
+            _KNOWN[quarters] = hours
+    return hours
