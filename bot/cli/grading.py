@@ -13,14 +13,14 @@ from bot.cli import contest, exam
 from bot.cli.common import Apply, Json, now, operator, reading, refuse, show, writing
 from bot.cli.dry_run import REHEARSED, with_catalog
 from bot.domain.campaign.campaign import Author
-from bot.domain.grading.correction import HOW, parse_amendment
+from bot.domain.grading.correction import AMENDMENT_HELP, parse_amendment
 from bot.domain.message import Refusal
 from bot.domain.text.numbers import points_text
 from bot.domain.times import day_of
 from bot.services.grading import appeals, correction_subject, corrections, outside_results
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.corrections import WantedCorrection
-from bot.services.grading.outside_results import MeantExam
+from bot.services.grading.outside_results import TargetExam
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import exams
 from bot.storage.grading import outside_results as grading_outside_results
@@ -28,7 +28,7 @@ from bot.storage.tables.columns import stamp
 
 Ref = Annotated[int, typer.Argument(help="编号")]
 Question = Annotated[str, typer.Argument(help="题目编号，见 report 题目分析；有几个版本时写 题号@版本")]
-Amended = Annotated[str, typer.Argument(help=HOW)]
+Amended = Annotated[str, typer.Argument(help=AMENDMENT_HELP)]
 Reason = Annotated[str, typer.Option("--reason", help="原因，必填，会写进通知和审计")]
 Second = Annotated[str, typer.Option("--second", help="第二人：另一位管理员的工号（规则 R1 要两个人时必填）")]
 
@@ -91,17 +91,17 @@ def results(
 ) -> None:
     """导入外部平台的考试成绩：按工号、或单位内的姓名对人，冲突逐行列出，不猜；合格的计一次学时。重复导入不变。"""
     if file is None:
-        _listed(as_json)
+        _list_outside_exams(as_json)
         return
     if not named.strip():
         raise refuse("请用 --exam 写明是哪一场考试：本站考试的编号，或外部考试的名称。", 2)
     moment, rows = now(), outside_results.read_results(file)
 
     def work(session: Session, catalog: Catalog) -> outside_results.OutsideImportPlan:
-        target = _meant(session, named.strip(), held_on, line, total)
+        target = _target_exam(session, named.strip(), held_on, line, total)
         if not apply:
-            return outside_results.compare(session, rows, target, moment)
-        return outside_results.apply(session, catalog.policy, rows, target, _author(), file.name, moment)
+            return outside_results.plan_import(session, rows, target, moment)
+        return outside_results.import_results(session, catalog.policy, rows, target, _author(), file.name, moment)
 
     plan = writing(with_catalog(work)) if apply else reading(with_catalog(work))
     done = apply and bool(plan.fresh)
@@ -111,40 +111,40 @@ def results(
         raise typer.Exit(1)
 
 
-def _meant(session: Session, named: str, held_on: str, line: str, total: str) -> MeantExam:
+def _target_exam(session: Session, named: str, held_on: str, line: str, total: str) -> TargetExam:
     """The exam that a file is about: one of ours by number, one that was imported before by name, or a new one."""
     if named.isascii() and named.isdigit():
         exam_here = exams.get(session, int(named)) if len(named) < 10 else None
         if exam_here is None or exam_here.state in ("draft", "cancelled"):
             raise Refusal(f"没有编号为 {named} 的考试。python -m bot exam list 看编号；外部考试请写名称。")
-        day = _day(held_on) if held_on else day_of(exam_here.closes_at)
-        return MeantExam(exam_here.name, day, exam_here.pass_line, exam_here.total, exam_here.root)
-    known = grading_outside_results.named(session, named)
+        day = _parse_day(held_on) if held_on else day_of(exam_here.closes_at)
+        return TargetExam(exam_here.name, day, exam_here.pass_line, exam_here.total, exam_here.root)
+    known = grading_outside_results.find_by_name(session, named)
     if known is not None and not held_on:
-        return MeantExam(known.name, known.held_on, known.pass_line, known.total, known.exam_id)
+        return TargetExam(known.name, known.held_on, known.pass_line, known.total, known.exam_id)
     if not held_on:
         raise Refusal(f"「{named[:40]}」是第一次导入，请写明考试日期：--on 2026-11-20（合格线、满分用 --pass、--total，默认 60、100）。")
     if len(named) > 80:
         raise Refusal("外部考试的名称不超过 80 个字。")
-    return MeantExam(named, _day(held_on), _points(line, "--pass"), _points(total, "--total"))
+    return TargetExam(named, _parse_day(held_on), _parse_points(line, "--pass"), _parse_points(total, "--total"))
 
 
-def _day(text: str) -> date:
+def _parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
         raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-11-20。") from None
 
 
-def _points(text: str, option: str) -> int:
+def _parse_points(text: str, option: str) -> int:
     whole, _, part = text.strip().partition(".")
     if not (whole + part).isascii() or not (whole + part).isdigit() or len(whole) > 6 or len(part) > 3 or int(whole + part) == 0:
         raise Refusal(f"{option} 应是大于 0 的分数，例如 60。")
     return int(whole) * 1000 + int(part.ljust(3, "0"))
 
 
-def _listed(as_json: bool) -> None:
-    exams_held = reading(grading_outside_results.everything)
+def _list_outside_exams(as_json: bool) -> None:
+    exams_held = reading(grading_outside_results.list_exams)
     plain: list[dict[str, Any]] = [
         {
             "name": outside_exam.name,
@@ -172,7 +172,7 @@ def _listed(as_json: bool) -> None:
 def appeals_(as_json: Json = False) -> None:
     """待答复的申诉，最急的在前；答复在聊天里做（要本人具名）。"""
     today = day_of(now())
-    open_appeals = reading(lambda session: appeals.within(session, _author(), today))
+    open_appeals = reading(lambda session: appeals.open_appeals(session, _author(), today))
     plain = [
         {
             "id": item.id,

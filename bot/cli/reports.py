@@ -31,14 +31,14 @@ from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.reports.registry import REPORTS
 from bot.storage.system import audit
 
-LATER = {"docx": "Word 文档", "png": "图片"}
-MISUSE = 2
+UNSUPPORTED_FORMATS = {"docx": "Word 文档", "png": "图片"}
+EXIT_USAGE = 2
 
 ledger = typer.Typer(help="学时流水：封存与核验。", no_args_is_help=True)
 cli.add_typer(ledger, name="ledger")
 
 
-def _note(action: str, target: str) -> None:
+def _audit(action: str, target: str) -> None:
     """Who looked at what, in the audit before it is shown: what cannot be written down is not shown."""
     writing(lambda session: audit.record(session, now(), operator(), "cli", action, target))
 
@@ -63,26 +63,26 @@ def report_(
         show(rows, as_json or form == "json", [f"{kind.name}\t{kind.help}" for kind in REPORTS.values()])
         return
     form = "json" if as_json else form
-    if form in LATER:
-        raise refuse(f"本版还不能输出 {form}（{LATER[form]}），请改用 xlsx、csv、json 或 text。")
+    if form in UNSUPPORTED_FORMATS:
+        raise refuse(f"本版还不能输出 {form}（{UNSUPPORTED_FORMATS[form]}），请改用 xlsx、csv、json 或 text。")
     if form not in FORMATS:
-        raise refuse(f"没有 {form} 这种格式，可用：{'、'.join(FORMATS)}", MISUSE)
+        raise refuse(f"没有 {form} 这种格式，可用：{'、'.join(FORMATS)}", EXIT_USAGE)
     if name not in REPORTS:
         raise refuse(f"没有这张报表。现有：{'、'.join(REPORTS)}")
     if form in BINARY and out is None and sys.stdout.isatty():
-        raise refuse(f"{form} 不能显示在屏幕上，请加 --out 文件名.{form}", MISUSE)
-    _note(f"报表 {name}", f"{about or unit or '全部'} {as_of or ''} {year or ''} {form}".strip())
-    with _opened(out) as target:
-        reading(lambda session: FORMATS[form](_run(session, name, (about or unit or "").strip(), as_of, year), target))
+        raise refuse(f"{form} 不能显示在屏幕上，请加 --out 文件名.{form}", EXIT_USAGE)
+    _audit(f"报表 {name}", f"{about or unit or '全部'} {as_of or ''} {year or ''} {form}".strip())
+    with _open_output(out) as target:
+        reading(lambda session: FORMATS[form](_run_report(session, name, (about or unit or "").strip(), as_of, year), target))
     if out is not None:
         progress.print(f"已写入 {out}", markup=False, highlight=False)
 
 
-def _run(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
+def _run_report(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
     kind, today = REPORTS[name], day_of(now())
     if kind.needs and not about:
         raise Refusal(f"请写明{kind.about}，例如：python -m bot report {name} {kind.example}")
-    day = _day(as_of) if as_of else today
+    day = _parse_day(as_of) if as_of else today
     if day > today:
         raise Refusal(f"{day.isoformat()} 还没有到，最晚可看到今天（{today.isoformat()}）。")
     asked = year if year is not None else day.year
@@ -93,7 +93,7 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
     return kind.run(session, Scope(), ReportQuery(asked, day, today, catalog.stock(session, Library()).policy, about, calendar))
 
 
-def _day(text: str) -> date:
+def _parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -101,7 +101,7 @@ def _day(text: str) -> date:
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
+def _open_output(out: Path | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that appears whole or not at all."""
     if out is None:
         yield sys.stdout.buffer
@@ -136,12 +136,12 @@ def export(
 ) -> None:
     """逐行导出 JSON（每行一条，从旧到新）；服务运行时也可以导出。--json 与不加相同。"""
     if what not in EXPORTS:
-        raise refuse(f"没有 {what} 可导出，可用：{'、'.join(EXPORTS)}", MISUSE)
-    first, last = _moment(since), _moment(until)
+        raise refuse(f"没有 {what} 可导出，可用：{'、'.join(EXPORTS)}", EXIT_USAGE)
+    first, last = _parse_moment(since), _parse_moment(until)
     if first is not None and last is not None and first > last:
-        raise refuse(f"--since {since} 晚于 --until {until}，这样一行也没有，请对调。", MISUSE)
+        raise refuse(f"--since {since} 晚于 --until {until}，这样一行也没有，请对调。", EXIT_USAGE)
     between = bounds(first, last)
-    _note(f"导出 {what}", f"{since or ''}..{until or ''}")
+    _audit(f"导出 {what}", f"{since or ''}..{until or ''}")
 
     def work(session: Session, target: BinaryIO) -> int:
         ping(session)  # opens the transaction: one snapshot, however long it takes
@@ -151,12 +151,12 @@ def export(
             lines += 1
         return lines
 
-    with _opened(out) as target:
+    with _open_output(out) as target:
         lines = reading(lambda session: work(session, target))
     progress.print(f"共 {lines} 行", markup=False, highlight=False)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_moment(text: str | None) -> datetime | None:
     """A moment of ISO 8601; a day is its first moment in Shanghai, and so is a clock without a zone Shanghai's."""
     if text is None:
         return None
@@ -165,7 +165,7 @@ def _moment(text: str | None) -> datetime | None:
             return start_of(date.fromisoformat(text))
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise refuse(f"「{text[:40]}」不是时间，应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", MISUSE) from None
+        raise refuse(f"「{text[:40]}」不是时间，应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", EXIT_USAGE) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
 
 

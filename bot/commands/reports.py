@@ -24,16 +24,16 @@ def show(ctx: Context, text: str) -> Reply:
         ctx.audited = ("报表 目录", "")
         return _list()
     words = text.split()
-    as_of = _day(words[-1], ctx.today) if len(words) > 1 else None
+    as_of = _parse_day(words[-1], ctx.today) if len(words) > 1 else None
     if as_of is not None:
         words.pop()
-    report = _named(words[0])
+    report = _find_report(words[0])
     about = " ".join(words[1:])
     if report.needs and not about:
         raise Refusal(f"请写明{report.about}，例如「报表 {report.name} {report.example}」。")
     day = as_of or ctx.today
     ask = ReportQuery(day.year, day, ctx.today, ctx.catalog.policy, about, ctx.library.calendar)
-    return _told(ctx, report, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
+    return _run_report(ctx, report, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
 
 
 @command("题目分析", role=RoleName.ADMIN, reads=True, takes="<考试编号>")
@@ -43,18 +43,18 @@ def items(ctx: Context, text: str) -> Reply:
         raise Refusal("请写考试的编号，例如「题目分析 12」。发送「考试 管理」看列表。")
     author = manage.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
     ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, text, ctx.library.calendar)
-    return _told(ctx, REPORTS["题目分析"], nudge_scope_of(ctx.session, author), ask)
+    return _run_report(ctx, REPORTS["题目分析"], nudge_scope_of(ctx.session, author), ask)
 
 
-def _told(ctx: Context, report: ReportKind, scope: Scope, ask: ReportQuery) -> Reply:
+def _run_report(ctx: Context, report: ReportKind, scope: Scope, ask: ReportQuery) -> Reply:
     if report.tells_keys:
-        _nobody_at_an_exam(ctx)
+        _require_no_open_exam(ctx)
     table = report.run(ctx.session, scope, ask)
     ctx.audited = (f"报表 {report.name}", f"{ask.about or '全部'} 截至 {ask.as_of.isoformat()}")
     return Reply(formats.phone(table))
 
 
-def _nobody_at_an_exam(ctx: Context) -> None:
+def _require_no_open_exam(ctx: Context) -> None:
     """Raises `Refusal` for somebody who sits an exam, or whose paper others may still be given: the report would tell them keys."""
     key_visibility.free(ctx.session, ctx.me.id, ctx.now)
     if key_visibility.hidden(ctx.session, ctx.me.id):
@@ -63,16 +63,16 @@ def _nobody_at_an_exam(ctx: Context) -> None:
 
 def _list() -> Reply:
     lines = ["现有报表："]
-    lines += [f"· {report.name}{_takes(report)}：{report.help}" for report in REPORTS.values()]
+    lines += [f"· {report.name}{_argument_text(report)}：{report.help}" for report in REPORTS.values()]
     direct = [report for report in REPORTS.values() if not report.needs]
     return Reply("\n".join(lines), buttons=tuple(Option(f"报表 {report.name}", report.name) for report in direct))
 
 
-def _takes(report: ReportKind) -> str:
+def _argument_text(report: ReportKind) -> str:
     return f" <{report.about}>" if report.needs else f" [{report.about}]"
 
 
-def _named(name: str) -> ReportKind:
+def _find_report(name: str) -> ReportKind:
     report = REPORTS.get(name)
     if report is None:
         near = difflib.get_close_matches(name, REPORTS, n=1, cutoff=0.4)
@@ -81,7 +81,7 @@ def _named(name: str) -> ReportKind:
     return report
 
 
-def _day(word: str, today: date) -> date | None:
+def _parse_day(word: str, today: date) -> date | None:
     """A word that is a day; None when it is not one. A day still to come is refused."""
     try:
         day = date.fromisoformat(word)

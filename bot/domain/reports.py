@@ -13,8 +13,8 @@ from bot.domain.calendar import Calendar
 from bot.domain.hours.policy import HoursPolicy
 from bot.domain.times import end_of
 
-Kind = Literal["text", "int", "hours", "percent", "figure"]
-Phone = Literal["always", "if any", "never"]
+CellKind = Literal["text", "int", "hours", "percent", "figure"]
+PhoneVisibility = Literal["always", "if any", "never"]
 Cell = str | int | Decimal | None
 Row = tuple[Cell, ...]
 
@@ -28,8 +28,8 @@ class Column:
 
     key: str
     title: str
-    kind: Kind = "text"
-    phone: Phone = "always"
+    kind: CellKind = "text"
+    phone: PhoneVisibility = "always"
 
 
 class RowStream(Protocol):
@@ -53,7 +53,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHead:
     """The end of the seal chain: how many entries it holds, the last hash, and the algorithm that made it."""
 
     seq: int
@@ -74,7 +74,7 @@ class Table:
     as_of: date
     year: int
     rules: str
-    head: Head | None = None
+    head: ChainHead | None = None
     notes: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     """What the columns mean; a phone does without."""
@@ -126,12 +126,12 @@ class ReportQuery:
         return self.as_of >= self.today
 
 
-def clean(text: str) -> str:
+def plain_text(text: str) -> str:
     """A name as one line of plain text: characters that move the cursor, hide or reorder others become a space."""
     return _HIDDEN.sub(" ", text)
 
 
-def rate(reached: int, counted: int) -> Decimal | None:
+def percentage(reached: int, counted: int) -> Decimal | None:
     """A percentage with one decimal, half up, but never 100.0 while one is short; None when nobody is counted."""
     if not counted:
         return None
@@ -139,6 +139,6 @@ def rate(reached: int, counted: int) -> Decimal | None:
     return min(percent, Decimal("99.9")) if reached < counted else percent
 
 
-def mean(hours: Decimal, people: int) -> Decimal | None:
+def mean_hours(hours: Decimal, people: int) -> Decimal | None:
     """Hours a head, to the hundredth, rounded down so that the mean never promises more than was earned."""
     return (hours / people).quantize(Decimal("0.01"), ROUND_DOWN) if people else None

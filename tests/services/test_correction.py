@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
-from bot.domain.grading.correction import Amendment, add_up
+from bot.domain.grading.correction import Amendment, sum_grades
 from bot.domain.message import Refusal
 from bot.services.delivery import correction_messages, reminder_messages
 from bot.services.exam import extra_time, manage
@@ -173,7 +173,7 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.database.read_now(lambda session: add_up(one.place for one in grades.of_sitting(session, board.sittings[0])))
+    total = board.hall.house.database.read_now(lambda session: sum_grades(one.place for one in grades.of_sitting(session, board.sittings[0])))
     assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 
@@ -274,7 +274,7 @@ def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:
 
 
 def rows_of(board: Board) -> list[grading_corrections.CorrectionEffect]:
-    return board.hall.house.database.read_now(lambda session: grading_corrections.ripples(session, 1))
+    return board.hall.house.database.read_now(lambda session: grading_corrections.list_effects(session, 1))
 
 
 def test_a_running_exam_and_a_question_that_is_not_in_it_are_refused(board: Board) -> None:

@@ -29,7 +29,7 @@ def hall(house: Dispatcher) -> Hall:
 
 
 def waiting(hall: Hall, by: int) -> list[int]:
-    return [row[0] for row in hall.run(lambda session: short_answers.waiting(session, by, END.date()))]
+    return [row[0] for row in hall.run(lambda session: short_answers.list_ungraded(session, by, END.date()))]
 
 
 def marked(hall: Hall, by: int, answer_id: int, earned: int = 1000) -> None:

@@ -16,11 +16,11 @@ from bot.services.grading import appeals
 from bot.storage.grading import appeals as grading_appeals
 from bot.storage.grading.appeals import ExamAppeal
 
-SHOWN = 10
-_MADE = re.compile(r"(?:考试\s*)?#?(\d{1,9})\s*(.*)", re.DOTALL)
+LISTED = 10
+_FILE = re.compile(r"(?:考试\s*)?#?(\d{1,9})\s*(.*)", re.DOTALL)
 _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s*(准予|同意|维持|驳回)\s*(?:更正\s*#?(\d{1,9})\s*)?[:：,，]?\s*(.*)", re.DOTALL)
 _GRANTED = ("准予", "同意")
-HOW_TO_ANSWER = "答复请发「申诉 回复 编号 准予 理由」或「申诉 回复 编号 维持 理由」；成绩要改的先「更正」，再「申诉 回复 编号 准予 更正 7 理由」"
+ANSWER_HELP = "答复请发「申诉 回复 编号 准予 理由」或「申诉 回复 编号 维持 理由」；成绩要改的先「更正」，再「申诉 回复 编号 准予 更正 7 理由」"
 
 
 @command("申诉", takes="<考试编号 理由>")
@@ -30,17 +30,17 @@ def appeal(ctx: Context, text: str) -> Reply:
         return _answer(ctx, text)
     if not text:
         return _list(ctx)
-    match = _MADE.fullmatch(_typed(ctx)) or _MADE.fullmatch(text)
+    match = _FILE.fullmatch(_raw_text(ctx)) or _FILE.fullmatch(text)
     if match is None:
         raise Refusal(f"{messages.REFUSED}：请写考试编号和理由，例如「申诉 3 第 5 题的标准答案与条文不符」。编号在「考试」里。")
-    filed = appeals.appeal(ctx.session, ctx.library.calendar, ctx.me.id, int(match[1]), match[2], ctx.now)
+    filed = appeals.file_appeal(ctx.session, ctx.library.calendar, ctx.me.id, int(match[1]), match[2], ctx.now)
     return Reply(
         f"{messages.RECORDED}。申诉 #{filed.id}：考试《{filed.exam}》。"
         f"管理员将在 {chinese_day(filed.due_on)}前答复，结果会发给您；随时发「申诉」看办理情况。"
     )
 
 
-def _typed(ctx: Context) -> str:
+def _raw_text(ctx: Context) -> str:
     """What was typed after the word, in the sender's own punctuation: it will be read by others."""
     return clean_content(ctx.incoming.text.partition("申诉")[2])
 
@@ -48,17 +48,17 @@ def _typed(ctx: Context) -> str:
 def _list(ctx: Context) -> Reply:
     lines = []
     if ctx.me.may(RoleName.ADMIN):
-        waiting = appeals.within(ctx.session, author_of(ctx.session, ctx.me, ctx.incoming.sender.channel), ctx.today)
+        waiting = appeals.open_appeals(ctx.session, author_of(ctx.session, ctx.me, ctx.incoming.sender.channel), ctx.today)
         if waiting:
-            lines += [f"待答复的申诉 {len(waiting)} 件：", *(_line(item, ctx) for item in waiting[:SHOWN]), f"{HOW_TO_ANSWER}。", ""]
+            lines += [f"待答复的申诉 {len(waiting)} 件：", *(_open_line(item, ctx) for item in waiting[:LISTED]), f"{ANSWER_HELP}。", ""]
     own_appeals = grading_appeals.of_person(ctx.session, ctx.me.id)
-    lines += ["我的申诉：", *(_mine(item) for item in own_appeals)] if own_appeals else []
+    lines += ["我的申诉：", *(_own_line(item) for item in own_appeals)] if own_appeals else []
     if not lines:
         return Reply("没有申诉。对考试结果有异议，请发「申诉 考试编号 理由」；题目有错请发「纠错 哪里不对」。")
     return Reply("\n".join(lines).strip())
 
 
-def _line(item: ExamAppeal, ctx: Context) -> str:
+def _open_line(item: ExamAppeal, ctx: Context) -> str:
     late = "（已超期）" if item.due_on < ctx.today else ""
     passed = {True: "合格", False: "不合格", None: "待阅卷"}[item.passed]
     score = "" if item.score is None else f"{points_text(item.score)} 分，"
@@ -66,7 +66,7 @@ def _line(item: ExamAppeal, ctx: Context) -> str:
     return f"{head}\n{chinese_day(item.due_on)}前答复{late}：{item.said}"
 
 
-def _mine(item: ExamAppeal) -> str:
+def _own_line(item: ExamAppeal) -> str:
     if item.answered_at is None:
         return f"#{item.id} 考试《{item.exam}》：办理中，{chinese_day(item.due_on)}前答复"
     day = chinese_day(day_of(item.answered_at))
@@ -74,9 +74,9 @@ def _mine(item: ExamAppeal) -> str:
 
 
 def _answer(ctx: Context, text: str) -> Reply:
-    match = _ANSWER.fullmatch(_typed(ctx)) or _ANSWER.fullmatch(text)
+    match = _ANSWER.fullmatch(_raw_text(ctx)) or _ANSWER.fullmatch(text)
     if match is None:
-        raise Refusal(f"没有答复：{HOW_TO_ANSWER}。")
+        raise Refusal(f"没有答复：{ANSWER_HELP}。")
     author = author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
     correction_id = int(match[3]) if match[3] else None
     answered = appeals.answer(ctx.session, author, ctx.me.id, int(match[1]), match[2] in _GRANTED, match[4], ctx.now, correction_id)

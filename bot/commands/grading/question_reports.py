@@ -30,13 +30,13 @@ def report(ctx: Context, text: str) -> Reply:
         return _answer(ctx, int(match[1]), match[2].strip())
     if is_admin and not text:
         key_visibility.free(ctx.session, ctx.me.id, ctx.now)
-        return _list(ctx)
+        return _open_reports(ctx)
     if is_admin and _MEANT_AS_ANSWER.match(text):
         raise Refusal("没有答复：请发「纠错 回复 编号 内容」，例如“纠错 回复 1 已核对，谢谢”，内容不超过 300 字。")
-    reported = _what(ctx)
+    reported = _reported_question(ctx)
     if reported is None:
         key_visibility.free(ctx.session, ctx.me.id, ctx.now)
-        own_reports = _mine(ctx)
+        own_reports = _own_reports(ctx)
         return own_reports or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = reported
     number = sittings.report(ctx.session, ctx.me.id, version_id, answer_id, text, ctx.now)
@@ -47,7 +47,7 @@ def report(ctx: Context, text: str) -> Reply:
     )
 
 
-def _what(ctx: Context) -> tuple[int, int | None] | None:
+def _reported_question(ctx: Context) -> tuple[int, int | None] | None:
     """(version row, answer) of what is meant: the question answered last in this set, or the one in hand when none is answered yet."""
     last = sittings.last_answer(ctx.session, ctx.me.id)
     focus = readings.focus(ctx.session, ctx.me.id)
@@ -56,7 +56,7 @@ def _what(ctx: Context) -> tuple[int, int | None] | None:
     return None if last is None else (last[4], last[0])
 
 
-def _mine(ctx: Context) -> Reply | None:
+def _own_reports(ctx: Context) -> Reply | None:
     rows = sittings.my_reports(ctx.session, ctx.me.id)
     if not rows:
         return None
@@ -67,7 +67,7 @@ def _mine(ctx: Context) -> Reply | None:
     return Reply("\n".join(lines))
 
 
-def _list(ctx: Context) -> Reply:
+def _open_reports(ctx: Context) -> Reply:
     rows = sittings.open_reports(ctx.session)
     if not rows:
         return Reply("没有待处理的纠错。")
@@ -93,11 +93,11 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
 
 
 @command("阅卷", "批阅", role=RoleName.ADMIN, takes="<编号 对|半|错>")
-def mark(ctx: Context, text: str) -> Reply:
+def grade(ctx: Context, text: str) -> Reply:
     """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
     if not text:
         key_visibility.free(ctx.session, ctx.me.id, ctx.now)
-        return _to_mark(ctx)
+        return _ungraded_list(ctx)
     number, _, word = text.partition(" ")
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
@@ -109,8 +109,8 @@ def mark(ctx: Context, text: str) -> Reply:
     return Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
 
 
-def _to_mark(ctx: Context) -> Reply:
-    rows = grading_short_answers.waiting(ctx.session, ctx.me.id, ctx.today)
+def _ungraded_list(ctx: Context) -> Reply:
+    rows = grading_short_answers.list_ungraded(ctx.session, ctx.me.id, ctx.today)
     if not rows:
         return Reply("没有待确认的简答题。")
     lines = ["待确认的简答题（回复“阅卷 编号 对/半/错”）："]

@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from itertools import combinations, pairwise
 from math import exp, log
 
-BURST = 5
+BURST_ANSWERS = 5
 """This many answers within `WITHIN` are a burst; a page that was offline and sends what it kept looks the same."""
-WITHIN = timedelta(seconds=10)
-HASTE = 3
+BURST_WINDOW = timedelta(seconds=10)
+HASTE_FACTOR = 3
 """An answer given in less than a third of the time that its words take to read."""
-MOST_PAIRS = 5_000
+MAX_PAIRS = 5_000
 """Pairs that are weighed one by one, those with most in common first."""
-RARE = 0.01
+RARITY_LIMIT = 0.01
 """A pair is shown when chance alone would bring about as much in fewer than one exam of a hundred (after Bonferroni)."""
-LEAST_SAME = 3
+MIN_SAME_WRONG = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelTurn:
+class ChannelSwitch:
     """The channel changed before the answer to a place."""
 
     n: int
@@ -53,36 +53,36 @@ class ChannelTurn:
     after: str
 
 
-def bursts(answers: Sequence[TimedAnswer]) -> list[Burst]:
+def find_bursts(answers: Sequence[TimedAnswer]) -> list[Burst]:
     """Stretches in which more answers came than anybody reads and taps; `taps` in any order."""
     bursts_found: list[Burst] = []
     arrivals = sorted(answer.at for answer in answers)
     first = 0
-    while first + BURST <= len(arrivals):
-        last = first + BURST - 1
-        if arrivals[last] - arrivals[first] > WITHIN:
+    while first + BURST_ANSWERS <= len(arrivals):
+        last = first + BURST_ANSWERS - 1
+        if arrivals[last] - arrivals[first] > BURST_WINDOW:
             first += 1
             continue
-        while last + 1 < len(arrivals) and arrivals[last + 1] - arrivals[last + 2 - BURST] <= WITHIN:
+        while last + 1 < len(arrivals) and arrivals[last + 1] - arrivals[last + 2 - BURST_ANSWERS] <= BURST_WINDOW:
             last += 1
         bursts_found.append(Burst(arrivals[first], last - first + 1, (arrivals[last] - arrivals[first]).total_seconds()))
         first = last + 1
     return bursts_found
 
 
-def hasty(answers: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
+def count_hasty(answers: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
     """How many answers came sooner after the one before than a third of the reading time of their words."""
     ordered = sorted(answers, key=lambda answer: answer.at)
     times = [opened, *(answer.at for answer in ordered)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    return sum(1 for gap, answer in zip(gaps, ordered, strict=True) if gap * HASTE < answer.chars * 60 / chars_a_minute)
+    return sum(1 for gap, answer in zip(gaps, ordered, strict=True) if gap * HASTE_FACTOR < answer.chars * 60 / chars_a_minute)
 
 
-def turns(answers: Sequence[TimedAnswer]) -> list[ChannelTurn]:
+def find_channel_switches(answers: Sequence[TimedAnswer]) -> list[ChannelSwitch]:
     """Where the channel changed, in order of time."""
     ordered = sorted(answers, key=lambda answer: answer.at)
     return [
-        ChannelTurn(later.n, later.at, earlier.channel, later.channel) for earlier, later in pairwise(ordered) if earlier.channel != later.channel
+        ChannelSwitch(later.n, later.at, earlier.channel, later.channel) for earlier, later in pairwise(ordered) if earlier.channel != later.channel
     ]
 
 
@@ -113,7 +113,7 @@ class AnswerPair:
     rarity: float
 
 
-def same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARE) -> list[AnswerPair]:
+def find_same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARITY_LIMIT) -> list[AnswerPair]:
     """Pairs with more of the same wrong answers than chance explains, the rarest first.
 
     The statistic is the generalised binomial test of van der Linden and Sotaridona (2006) on identical wrong answers: the chance that two people
@@ -130,14 +130,14 @@ def same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARE) -> list[Ans
                 mask |= 1 << bit_of_choice.setdefault((question, choice), len(bit_of_choice))
         masks.append(mask)
     pairs = len(sheets) * (len(sheets) - 1) // 2
-    alike = [(same, i, j) for i, j in combinations(range(len(sheets)), 2) if (same := (masks[i] & masks[j]).bit_count()) >= LEAST_SAME]
+    alike = [(same, i, j) for i, j in combinations(range(len(sheets)), 2) if (same := (masks[i] & masks[j]).bit_count()) >= MIN_SAME_WRONG]
     alike.sort(key=lambda overlap: (-overlap[0], overlap[1], overlap[2]))
-    chances = _Chances(sheets)
-    pairs_found = [chances.of(sheets[i], sheets[j], pairs) for _, i, j in alike[:MOST_PAIRS]]
+    chances = _WrongAnswerChances(sheets)
+    pairs_found = [chances.of(sheets[i], sheets[j], pairs) for _, i, j in alike[:MAX_PAIRS]]
     return sorted((pair for pair in pairs_found if pair.rarity < rare), key=lambda pair: (pair.rarity, pair.first, pair.second))
 
 
-class _Chances:
+class _WrongAnswerChances:
     """How often each question is got wrong, with which option, and by whom."""
 
     def __init__(self, sheets: Sequence[AnswerSheet]) -> None:
@@ -163,11 +163,13 @@ class _Chances:
             both_wrong += not right_first and not right_second
             same += not right_first and not right_second and choice_first == choice_second
             by_item = self.item[question] - self.level
-            fails = _unlikely(by_item + self.person[first.person]) * _unlikely(by_item + self.person[second.person])
+            fails = _chance_wrong(by_item + self.person[first.person]) * _chance_wrong(by_item + self.person[second.person])
             chances.append(
                 fails * self._meet(question, [choice for choice, is_right in (first.chosen[question], second.chosen[question]) if not is_right])
             )
-        return AnswerPair(first.person, second.person, same, both_wrong, len(common), sum(chances), min(1.0, tail(chances, same) * pairs))
+        return AnswerPair(
+            first.person, second.person, same, both_wrong, len(common), sum(chances), min(1.0, poisson_binomial_tail(chances, same) * pairs)
+        )
 
     def _meet(self, question: str, wrong_choices: Sequence[str]) -> float:
         """The chance that two who are wrong are wrong alike, by the choices of all others (with one more each, so that nothing is impossible)."""
@@ -183,12 +185,12 @@ def _logit(right: int, n: int) -> float:
     return log((right + 0.5) / (n - right + 0.5))
 
 
-def _unlikely(level: float) -> float:
+def _chance_wrong(level: float) -> float:
     """The chance to be wrong of somebody at a level (logistic)."""
     return 1 / (1 + exp(level))
 
 
-def tail(chances: Sequence[float], least: int) -> float:
+def poisson_binomial_tail(chances: Sequence[float], least: int) -> float:
     """The probability that at least `least` of independent events with these chances come about (Poisson binomial, exactly)."""
     below = [1.0] + [0.0] * (least - 1) if least > 0 else []
     reached = 0.0 if least > 0 else 1.0

@@ -11,18 +11,18 @@ from enum import StrEnum
 from math import atanh, sqrt
 from statistics import median
 
-FEW = 5
+MIN_GROUP = 5
 """Figures of fewer people than this are not shown (bot/docs/rules.md V13): they would be figures of somebody."""
-TAIL = 0.27
+TAIL_SHARE = 0.27
 """Kelley (1939): the upper and lower 27 % tell most."""
-EASY, HARD = 0.70, 0.30
-DISCRIMINATES = 0.20
-UNCHOSEN = 0.05
-SURE = 1.645
+EASY_FACILITY, HARD_FACILITY = 0.70, 0.30
+MIN_DISCRIMINATION = 0.20
+IDLE_SHARE = 0.05
+CONFIDENCE_Z = 1.645
 """One-sided 95 %: what a question is suspected of by its correlation must not be what chance does to a few people (Fisher's z)."""
-ENOUGH = 10
+MIN_PEOPLE_FOR_IDLE = 10
 """Fewer people than this leave an option untouched by chance."""
-STRONGER = 0.05
+MIN_UPPER_LEAD = 0.05
 """How much larger the share of the upper group must be before a wrong option counts as preferred by the strong."""
 
 
@@ -38,7 +38,7 @@ class ItemFlag(StrEnum):
     IDLE_DISTRACTOR = "有选项几乎无人选"
 
 
-DOUBTFUL = (ItemFlag.AGAINST, ItemFlag.WEAK, ItemFlag.STRONG_DISTRACTOR, ItemFlag.KEY_MISSED)
+DOUBTFUL_FLAGS = (ItemFlag.AGAINST, ItemFlag.WEAK, ItemFlag.STRONG_DISTRACTOR, ItemFlag.KEY_MISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class OptionFigures:
     """One option: the share of all, of the upper and of the lower group that chose it (in a multiple choice: among others)."""
 
     choice: str
@@ -81,7 +81,7 @@ class ItemFigures:
     group: float
     seconds: float | None
     blank: int
-    options: tuple[Picked, ...]
+    options: tuple[OptionFigures, ...]
     flags: tuple[ItemFlag, ...]
 
 
@@ -100,12 +100,12 @@ class PaperFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
+class ItemAnalysis:
     items: tuple[ItemFigures, ...]
     paper: PaperFigures
 
 
-def analyse(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str], str]], tail: float = TAIL) -> Analysis:
+def analyse_responses(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str], str]], tail: float = TAIL_SHARE) -> ItemAnalysis:
     """Figures of every question and of the paper.
 
     `keys` holds for a question its (options, key): what can be chosen, and the letters (or the word) that are right; without options for what is
@@ -119,7 +119,7 @@ def analyse(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str
     earned = {paper: sum(response.earned for response in places) for paper, places in papers.items()}
     points = {paper: sum(response.points for response in places) for paper, places in papers.items()}
     scores = {paper: earned[paper] / points[paper] for paper in papers}
-    upper, lower = _tail(scores, tail, best=True), _tail(scores, tail, best=False)
+    upper, lower = _tail_weights(scores, tail, best=True), _tail_weights(scores, tail, best=False)
     items = []
     for question, places in questions.items():
         rest_shares = [
@@ -129,11 +129,11 @@ def analyse(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str
         ]
         shares = [response.share for response in places if points[response.paper] > response.points]
         options, key = keys.get(question, ((), ""))
-        items.append(_item(question, places, correlation(shares, rest_shares), upper, lower, options, key))
-    return Analysis(tuple(items), _paper(papers, scores))
+        items.append(_item_figures(question, places, correlation(shares, rest_shares), upper, lower, options, key))
+    return ItemAnalysis(tuple(items), _paper_figures(papers, scores))
 
 
-def _tail(scores: Mapping[int, float], share: float, *, best: bool) -> dict[int, float]:
+def _tail_weights(scores: Mapping[int, float], share: float, *, best: bool) -> dict[int, float]:
     """The weight of each paper in a tail; papers that tie at its border share the places that are left, so that no order decides."""
     if not scores:
         return {}
@@ -148,14 +148,14 @@ def _tail(scores: Mapping[int, float], share: float, *, best: bool) -> dict[int,
     return weights
 
 
-def _mean(weights: Mapping[int, float], values: Iterable[tuple[int, float]]) -> float | None:
+def _weighted_mean(weights: Mapping[int, float], values: Iterable[tuple[int, float]]) -> float | None:
     """The weighted mean of the values of those in a tail; None when none of them is."""
     inside = [(weights[paper], value) for paper, value in values if paper in weights]
     total = sum(weight for weight, _ in inside)
     return sum(weight * value for weight, value in inside) / total if total else None
 
 
-def _item(
+def _item_figures(
     question: str,
     places: Sequence[Response],
     rest_correlation: float | None,
@@ -165,10 +165,10 @@ def _item(
     key: str,
 ) -> ItemFigures:
     facility = sum(response.share for response in places) / len(places)
-    upper_facility = _mean(upper, ((response.paper, response.share) for response in places))
-    lower_facility = _mean(lower, ((response.paper, response.share) for response in places))
+    upper_facility = _weighted_mean(upper, ((response.paper, response.share) for response in places))
+    lower_facility = _weighted_mean(lower, ((response.paper, response.share) for response in places))
     tail_difference = None if upper_facility is None or lower_facility is None else upper_facility - lower_facility
-    option_figures = tuple(_picked(option, option in key, places, upper, lower) for option in options)
+    option_figures = tuple(_option_figures(option, option in key, places, upper, lower) for option in options)
     seconds = [response.seconds for response in places if response.seconds is not None and response.choice]
     return ItemFigures(
         question,
@@ -180,44 +180,46 @@ def _item(
         median(seconds) if seconds else None,
         sum(1 for response in places if not response.choice),
         option_figures,
-        _flags(len(places), facility, rest_correlation, option_figures),
+        _item_flags(len(places), facility, rest_correlation, option_figures),
     )
 
 
-def _picked(option: str, is_key: bool, places: Sequence[Response], upper: Mapping[int, float], lower: Mapping[int, float]) -> Picked:
+def _option_figures(option: str, is_key: bool, places: Sequence[Response], upper: Mapping[int, float], lower: Mapping[int, float]) -> OptionFigures:
     chosen = [(response.paper, float(option in response.choice)) for response in places]
-    return Picked(option, is_key, sum(value for _, value in chosen) / len(chosen), _mean(upper, chosen), _mean(lower, chosen))
+    return OptionFigures(
+        option, is_key, sum(value for _, value in chosen) / len(chosen), _weighted_mean(upper, chosen), _weighted_mean(lower, chosen)
+    )
 
 
 def _surely_below(r: float, threshold: float, n: int) -> bool:
     """Whether a correlation seen in n people lies below a line by more than chance does."""
     if n <= 3 or r >= threshold:
         return False
-    return r <= -1 or atanh(r) + SURE / sqrt(n - 3) < atanh(threshold)
+    return r <= -1 or atanh(r) + CONFIDENCE_Z / sqrt(n - 3) < atanh(threshold)
 
 
-def _flags(n: int, facility: float, rest_correlation: float | None, options: Sequence[Picked]) -> tuple[ItemFlag, ...]:
+def _item_flags(n: int, facility: float, rest_correlation: float | None, options: Sequence[OptionFigures]) -> tuple[ItemFlag, ...]:
     flags = []
     # What all get right, or all wrong, tells nobody apart; that it is too easy or too hard says so already.
     if rest_correlation is not None and _surely_below(rest_correlation, 0.0, n):
         flags.append(ItemFlag.AGAINST)
-    elif rest_correlation is not None and _surely_below(rest_correlation, DISCRIMINATES, n):
+    elif rest_correlation is not None and _surely_below(rest_correlation, MIN_DISCRIMINATION, n):
         flags.append(ItemFlag.WEAK)
     distractors = [option for option in options if not option.is_key]
-    if any(option.upper is not None and option.lower is not None and option.upper - option.lower > STRONGER for option in distractors):
+    if any(option.upper is not None and option.lower is not None and option.upper - option.lower > MIN_UPPER_LEAD for option in distractors):
         flags.append(ItemFlag.STRONG_DISTRACTOR)
     if any(option.share > 0.5 for option in distractors):
         flags.append(ItemFlag.KEY_MISSED)
-    if facility > EASY:
+    if facility > EASY_FACILITY:
         flags.append(ItemFlag.TOO_EASY)
-    elif facility < HARD:
+    elif facility < HARD_FACILITY:
         flags.append(ItemFlag.TOO_HARD)
-    if n >= ENOUGH and any(option.share < UNCHOSEN for option in distractors):
+    if n >= MIN_PEOPLE_FOR_IDLE and any(option.share < IDLE_SHARE for option in distractors):
         flags.append(ItemFlag.IDLE_DISTRACTOR)
     return tuple(flags)
 
 
-def _paper(papers: Mapping[int, Sequence[Response]], scores: Mapping[int, float]) -> PaperFigures:
+def _paper_figures(papers: Mapping[int, Sequence[Response]], scores: Mapping[int, float]) -> PaperFigures:
     responses = [response for places in papers.values() for response in places]
     forms = {frozenset(response.question for response in places) for places in papers.values()}
     dichotomous = all(response.earned in (0, response.points) for response in responses)
@@ -229,12 +231,12 @@ def _paper(papers: Mapping[int, Sequence[Response]], scores: Mapping[int, float]
         by_item: dict[str, list[float]] = {}
         for response in responses:
             by_item.setdefault(response.question, []).append(float(response.earned))
-        alpha = cronbach(
+        alpha = cronbach_alpha(
             [variance(points) for points in by_item.values()],
             variance([float(sum(response.earned for response in responses_of_paper)) for responses_of_paper in papers.values()]),
         )
     else:
-        alpha = hoyt((response.paper, response.question, float(response.earned)) for response in responses)
+        alpha = hoyt_reliability((response.paper, response.question, float(response.earned)) for response in responses)
     # A paper of chance can come out below nought; what is left is all error then.
     sem = None if alpha is None else sqrt(spread * n / (n - 1)) * sqrt(1 - min(1.0, max(0.0, alpha)))
     return PaperFigures(n, len(responses) / n, sum(scores.values()) / n, sqrt(spread * n / (n - 1)), alpha, sem, dichotomous, len(forms) > 1)
@@ -261,7 +263,7 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float | None
     return covariance_sum / sqrt(spread_first * spread_second)
 
 
-def cronbach(item_variances: Sequence[float], total_variance: float) -> float | None:
+def cronbach_alpha(item_variances: Sequence[float], total_variance: float) -> float | None:
     """Cronbach (1951): k/(k-1) × (1 - Σ item variances / variance of the totals). With items that are right or wrong it is KR-20.
 
     None for fewer than two items, or when all totals are equal.
@@ -270,7 +272,7 @@ def cronbach(item_variances: Sequence[float], total_variance: float) -> float | 
     return None if k < 2 or total_variance <= 0 else k / (k - 1) * (1 - sum(item_variances) / total_variance)
 
 
-def hoyt(scores: Iterable[tuple[Hashable, Hashable, float]]) -> float | None:
+def hoyt_reliability(scores: Iterable[tuple[Hashable, Hashable, float]]) -> float | None:
     """Hoyt (1941): 1 - residual mean square / mean square of persons, over (person, item, points) with each item's mean taken out.
 
     Equal to `cronbach` where everybody answers the same items; where papers were drawn apart it is an estimate for such a paper, because nobody

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlmodel import Session
 
-from bot.domain.grading.correction import SCOPES
+from bot.domain.grading.correction import SCOPE_LABELS
 from bot.domain.message import Option, Reply
 from bot.domain.text.numbers import points_text
 from bot.domain.times import minutes_text
@@ -30,10 +30,10 @@ def notices_for(session: Session, catalog: Catalog, target: str, people: Collect
     if found is None:
         return {}
     stem = catalog.question(session, found.version_id).stem
-    name = corrections.name_of(session, found.scope, found.ref)
+    name = corrections.subject_name(session, found.scope, found.ref)
     made: dict[int, Reply] = {}
     for person_id in people:
-        changed = [one for one in corrections.ripples_of(session, found.id, person_id) if one.changes]
+        changed = [one for one in corrections.effects_of(session, found.id, person_id) if one.changes]
         if changed:
             made[person_id] = _notice(found, name, stem, changed, keeps=found.question in key_visibility.hidden(session, person_id))
     return made
@@ -41,7 +41,7 @@ def notices_for(session: Session, catalog: Catalog, target: str, people: Collect
 
 def _notice(found: CorrectionRecord, name: str, stem: str, changed: list[CorrectionEffect], *, keeps: bool) -> Reply:
     """`keeps` holds the key back from somebody whose other exam has the question too and can still be sat."""
-    label = SCOPES[found.scope]
+    label = SCOPE_LABELS[found.scope]
     how = "怎样更正，等您参加的另一场考试结束后可看。" if keeps else f"{found.amendment}。原因：{found.reason}"
     lines = [f"📝 {label}《{name}》有一道题更正：", f"「{stem[:60]}{'…' if len(stem) > 60 else ''}」", how]
     lines += [f"您的{effect_line(one)}。" for one in changed]

@@ -136,8 +136,8 @@ def behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> lis
         raise UnknownYear(today.year)
     year, away = WorkYear(today.year, catalog.library.calendar), leave.everybody_stays(session)
     found: list[int] = []
-    for person in forecast.people(session, scope, today, end_of(today)):
-        quota = forecast.quota_of(person.tier, need, catalog.policy, today)
+    for person in forecast.people_with_earnings(session, scope, today, end_of(today)):
+        quota = forecast.forecast_quota(person.tier, need, catalog.policy, today)
         stays = away.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue

@@ -10,7 +10,7 @@ import structlog
 from sqlmodel import Session
 
 from bot.domain.exam.exam import SETTLE, Attempt, Exam
-from bot.domain.grading.correction import add_up
+from bot.domain.grading.correction import sum_grades
 from bot.domain.times import day_of
 from bot.services.hours import credit as hours_credit
 from bot.services.library.catalog import Catalog
@@ -70,7 +70,7 @@ def settle(session: Session, catalog: Catalog, exam: Exam, sitting_id: int, now:
     found = exam_attempts.attempt(session, sitting_id, hold=True)
     assert found is not None
     places = grades.of_sitting(session, sitting_id)
-    got = add_up(one.place for one in places).scaled(exam.total)
+    got = sum_grades(one.place for one in places).scaled(exam.total)
     passed = None if any(one.waits for one in places) else got >= exam.pass_line
     score = got if exam.cap is None else min(got, exam.cap)
     exam_attempts.mark(session, sitting_id, score, passed)

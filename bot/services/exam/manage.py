@@ -199,7 +199,7 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
 
 def _take_back(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
     """Where results were told at once, some have hours and certificates already: back they go, unless earned in another way as well."""
-    elsewhere = corrected_papers.passed_exam(session, cancelled.root)
+    elsewhere = corrected_papers.people_passed(session, cancelled.root)
     for one in attempts.of_exam(session, cancelled.id):
         if one.passed:
             if one.person_id not in elsewhere:

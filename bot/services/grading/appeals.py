@@ -22,20 +22,20 @@ from bot.storage.grading.appeals import ExamAppeal
 from bot.storage.people import admin_scope
 from bot.storage.system import audit
 
-WITHIN = 5
+ANSWER_WITHIN = 5
 """Working days within which an appeal is answered."""
-LONGEST = 500
+MAX_LENGTH = 500
 
 
-def due(calendar: Calendar, today: date) -> date:
+def due_day(calendar: Calendar, today: date) -> date:
     """The day by which an appeal is answered: so many working days on, or a week where nobody has entered the year."""
     try:
-        return calendar.workday_after(today, WITHIN)
+        return calendar.workday_after(today, ANSWER_WITHIN)
     except UnknownYear:
         return today + timedelta(days=7)
 
 
-def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, reason: str, now: datetime) -> ExamAppeal:
+def file_appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, reason: str, now: datetime) -> ExamAppeal:
     """A ticket about the try that counts of one's at an exam; the one that is open already is given again, so that nobody appeals twice at once.
 
     Raises `Refusal` for an exam one has not sat, a result that is not told yet, and an appeal without a reason.
@@ -50,11 +50,11 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, r
     text = reason.strip()
     if not text:
         raise Refusal(f"未记录：请写明理由，例如「申诉 {exam_id} 第 5 题的标准答案与民法典第十条不符」。")
-    if len(text) > LONGEST:
-        raise Refusal(f"未记录：申诉理由最多 {LONGEST} 字，请写短一些再发。")
+    if len(text) > MAX_LENGTH:
+        raise Refusal(f"未记录：申诉理由最多 {MAX_LENGTH} 字，请写短一些再发。")
     sitting_id = best(closed)[person_id].sitting_id
-    appeal_id = appeals.add(session, person_id, sitting_id, text, now, due(calendar, day_of(now)))
-    open_appeal = appeals.waiting(session, sitting_id)
+    appeal_id = appeals.add(session, person_id, sitting_id, text, now, due_day(calendar, day_of(now)))
+    open_appeal = appeals.open_of_sitting(session, sitting_id)
     assert open_appeal is not None
     if appeal_id is not None:
         announce(
@@ -63,9 +63,9 @@ def appeal(session: Session, calendar: Calendar, person_id: int, exam_id: int, r
     return open_appeal
 
 
-def within(session: Session, author: Author, today: date) -> list[ExamAppeal]:
+def open_appeals(session: Session, author: Author, today: date) -> list[ExamAppeal]:
     """The open appeals that an administrator answers: those of people they look after."""
-    return [open_appeal for open_appeal in appeals.open_ones(session) if admin_scope.reaches(session, author.roots, open_appeal.person_id, today)]
+    return [open_appeal for open_appeal in appeals.open_appeals(session) if admin_scope.reaches(session, author.roots, open_appeal.person_id, today)]
 
 
 def answer(
@@ -81,8 +81,8 @@ def answer(
     if target.person_id == admin_id:
         raise Refusal("未记录：不能答复自己的申诉，请由另一位管理员答复。")
     reason = text.strip()
-    if not reason or len(reason) > LONGEST:
-        raise Refusal(f"未记录：请写明答复的理由，不超过 {LONGEST} 字。")
+    if not reason or len(reason) > MAX_LENGTH:
+        raise Refusal(f"未记录：请写明答复的理由，不超过 {MAX_LENGTH} 字。")
     if correction_id is not None:
         correction = corrections.get(session, correction_id)
         if correction is None or (correction.scope, correction.ref) != ("exam", target.exam_id):

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.grading.correction import SCOPES, Amendment, keys_of
+from bot.domain.grading.correction import SCOPE_LABELS, Amendment, accepted_keys
 from bot.domain.library.question import Question
 from bot.services.delivery.correction_messages import effect_line
 from bot.services.grading.correction_subject import CorrectionSubject
 from bot.storage.grading import corrected_papers
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 
-SHOWN = 30
+SHOWN_CHANGES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class CorrectionImpact:
         papers: int,
         moved: int,
     ) -> CorrectionImpact:
-        people = corrected_papers.named(session, (effect.person_id for effect in effects))
-        keys = () if question.points else keys_of(question)
+        people = corrected_papers.names_of(session, (effect.person_id for effect in effects))
+        keys = () if question.points else accepted_keys(question)
         is_told = subject.is_told(session)
         return cls(correction, subject.name, question.stem, keys, papers, tuple(effects), moved, people, is_told=is_told)
 
@@ -90,17 +90,17 @@ class CorrectionImpact:
         parts.append(f"名次变动 {figures['places']} 人")
         return "，".join(parts)
 
-    def as_text(self, shown: int = SHOWN) -> list[str]:
+    def as_text(self, shown: int = SHOWN_CHANGES) -> list[str]:
         key = f"（原 {'、'.join(self.before)}）" if self.amended.keys and self.before else ""
         lines = [
-            f"{SCOPES[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{_short(self.stem)}",
+            f"{SCOPE_LABELS[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{_short_stem(self.stem)}",
             f"{self.amended}{key}；原因：{self.correction.reason}",
             self.summary + "。",
         ]
         if not self.is_new or not self.papers:
             lines.append("没有要重判的答卷：这次更正已经生效过，什么都没有改动。")
         changed = sorted(self.changed, key=lambda effect: self.people[effect.person_id])
-        lines += [f"· {' '.join(self.people[effect.person_id])}：{_line(effect)}" for effect in changed[:shown]]
+        lines += [f"· {' '.join(self.people[effect.person_id])}：{_effect_text(effect)}" for effect in changed[:shown]]
         if len(changed) > shown:
             lines.append(f"……共 {len(changed)} 份，全部见命令行 exam correct 或导出。")
         return lines
@@ -133,11 +133,11 @@ class CorrectionImpact:
         }
 
 
-def _short(stem: str) -> str:
+def _short_stem(stem: str) -> str:
     return stem if len(stem) <= 40 else f"{stem[:40]}…"
 
 
-def _line(effect: CorrectionEffect) -> str:
+def _effect_text(effect: CorrectionEffect) -> str:
     """What changed for one paper; the place is for those who decide, nobody else is told it."""
     place = [f"名次 {effect.place_before or '无'} → {effect.place_after or '无'}"] if effect.place_before != effect.place_after else []
     return "，".join([effect_line(effect), *place])

@@ -74,8 +74,8 @@ class CorrectionSubject(ABC):
         """
 
 
-Load = Callable[[Session, Author, int], CorrectionSubject]
-SUBJECTS: dict[str, Load] = {}
+SubjectLoader = Callable[[Session, Author, int], CorrectionSubject]
+SUBJECTS: dict[str, SubjectLoader] = {}
 """By scope (bot/domain/grading/correction.py, `SCOPES`): how one is found by who may steer it. Raises `Refusal` for what is not theirs."""
 
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign.campaign import SYSTEM, Author
 from bot.domain.exam.exam import Attempt, Exam
-from bot.domain.grading.correction import places_of
+from bot.domain.grading.correction import rank_by_score
 from bot.domain.message import Refusal
 from bot.services.certificate import certificates as certificate_certificates
 from bot.services.certificate.exam_certificates import deserved, settle_exam, source_of
@@ -21,15 +21,15 @@ from bot.services.contest import leaderboard, live_results
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding
-from bot.services.grading.corrections import mark_late
+from bot.services.grading.corrections import regrade_late_papers
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state
 from bot.storage.exam import attempts, exams
 from bot.storage.grading import corrected_papers
 
-HOUSE = Author(SYSTEM, SYSTEM)
-NEW = "新编号"
+SYSTEM_AUTHOR = Author(SYSTEM, SYSTEM)
+NEW_NUMBER = "新编号"
 """What a rehearsal says of a certificate that would be issued."""
 
 
@@ -63,8 +63,8 @@ class ExamSubject(CorrectionSubject):
         best: dict[int, int] = {}
         for attempt in closed:
             best[attempt.person_id] = max(best.get(attempt.person_id, 0), attempt.score or 0)
-        places = places_of(best)
-        seconds = corrected_papers.exam_seconds(session, exam.root)
+        places = rank_by_score(best)
+        seconds = corrected_papers.exam_credit_seconds(session, exam.root)
         certificates = corrected_papers.exam_certificates(session, exam.root)
         return {
             attempt.sitting_id: PaperStanding(
@@ -81,7 +81,7 @@ class ExamSubject(CorrectionSubject):
     def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
         settled = [finish.settle(session, catalog, exam, sitting, act.now) for sitting in sorted(sittings)]
-        passed = corrected_papers.passed_exam(session, exam.root)
+        passed = corrected_papers.people_passed(session, exam.root)
         for person_id in {attempt.person_id for attempt in settled} - passed:
             # A short answer that still waits for its mark has not failed anybody yet.
             if any(attempt.passed is False for attempt in settled if attempt.person_id == person_id):
@@ -97,14 +97,14 @@ class ExamSubject(CorrectionSubject):
                 continue
             step = certificate_certificates.foresee(session, person_id, source_of(exam), deserved(session, catalog, exam, person_id))
             before = step.before.number if step.before is not None and step.before.is_valid else ""
-            number = {"issue": NEW, "replace": NEW, "revoke": ""}.get(step.act, before)
+            number = {"issue": NEW_NUMBER, "replace": NEW_NUMBER, "revoke": ""}.get(step.act, before)
             foreseen |= {attempt.sitting_id: number for attempt in settled if attempt.person_id == person_id}
         return foreseen
 
 
-def mark_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+def regrade_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
     """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
-    for sitting_id in mark_late(session, catalog, ExamSubject(session, HOUSE, exam.id), now):
+    for sitting_id in regrade_late_papers(session, catalog, ExamSubject(session, SYSTEM_AUTHOR, exam.id), now):
         finish.settle(session, catalog, exam, sitting_id, now)
 
 

@@ -32,7 +32,7 @@ from bot.storage.system import audit
 
 
 @dataclass(frozen=True, slots=True)
-class MeantExam:
+class TargetExam:
     """Which exam a file is about: points in thousandths; `exam` is the exam here whose results these are, None for one held elsewhere only."""
 
     name: str
@@ -68,7 +68,7 @@ class OutsideConflict:
 class OutsideImportPlan:
     """What a file comes to: every row is matched or in conflict."""
 
-    meant: MeantExam
+    meant: TargetExam
     matched: tuple[MatchedResult, ...]
     conflicts: tuple[OutsideConflict, ...]
     notes: tuple[str, ...] = ()
@@ -116,20 +116,20 @@ class OutsideImportPlan:
         return [*self.notes, *lines]
 
 
-def source_of(target: MeantExam, known_exam: OutsideExam | None) -> str | None:
+def source_of(target: TargetExam, known_exam: OutsideExam | None) -> str | None:
     """What the ledger calls the exam; None while the exam has no row yet, and so nobody has earned by it."""
     if target.exam is not None:
         return str(target.exam)
     return None if known_exam is None else f"outside:{known_exam.id}"
 
 
-def compare(session: Session, results: OutsideResults, target: MeantExam, now: datetime) -> OutsideImportPlan:
+def plan_import(session: Session, results: OutsideResults, target: TargetExam, now: datetime) -> OutsideImportPlan:
     """What a file would change; writes nothing. Raises `Refusal` where the exam is known by other figures, or still to come."""
-    known_exam = _kept(session, target)
+    known_exam = _known_exam(session, target)
     if target.held_on > day_of(now):
         raise Refusal(f"「{target.name}」的日期 {target.held_on} 还没有到。")
-    earlier_scores = {} if known_exam is None else outside_results.results(session, known_exam.id)
-    roll = _Roll(outside_results.everybody(session, target.held_on))
+    earlier_scores = {} if known_exam is None else outside_results.scores_of(session, known_exam.id)
+    roll = _RosterIndex(outside_results.roster_on(session, target.held_on))
     matches = [(line, roll.who(line, target.held_on)) for line in results.lines]
     rows: dict[int, list[int]] = {}
     for line, person in matches:
@@ -139,7 +139,7 @@ def compare(session: Session, results: OutsideResults, target: MeantExam, now: d
     matched: list[MatchedResult] = []
     conflicts: list[OutsideConflict] = []
     for line, person in matches:
-        if isinstance(person, str) or (reason := _against(line, person, rows[person.id], target, earlier_scores.get(person.id))):
+        if isinstance(person, str) or (reason := _row_conflict(line, person, rows[person.id], target, earlier_scores.get(person.id))):
             conflicts.append(OutsideConflict(line.row, line.staff_no, line.name, line.wrong or (person if isinstance(person, str) else reason)))
             continue
         passed, is_new = line.score >= target.pass_line, person.id not in earlier_scores
@@ -148,7 +148,7 @@ def compare(session: Session, results: OutsideResults, target: MeantExam, now: d
     return OutsideImportPlan(target, tuple(matched), tuple(conflicts), results.notes)
 
 
-def _against(line: OutsideLine, person: RosterPerson, rows: Sequence[int], target: MeantExam, earlier_score: int | None) -> str:
+def _row_conflict(line: OutsideLine, person: RosterPerson, rows: Sequence[int], target: TargetExam, earlier_score: int | None) -> str:
     """What speaks against taking a row for a person; empty when nothing does."""
     if line.wrong:
         return line.wrong
@@ -162,40 +162,40 @@ def _against(line: OutsideLine, person: RosterPerson, rows: Sequence[int], targe
     return ""
 
 
-def _kept(session: Session, target: MeantExam) -> OutsideExam | None:
-    known_exam = outside_results.named(session, target.name) if target.exam is None else outside_results.of_exam(session, target.exam)
+def _known_exam(session: Session, target: TargetExam) -> OutsideExam | None:
+    known_exam = outside_results.find_by_name(session, target.name) if target.exam is None else outside_results.find_by_exam(session, target.exam)
     if known_exam is not None and (known_exam.held_on, known_exam.pass_line, known_exam.total) != (target.held_on, target.pass_line, target.total):
         raise Refusal(
             f"「{known_exam.name}」以前导入时记的是 {known_exam.held_on}、满分 {points_text(known_exam.total)}、"
             f"合格线 {points_text(known_exam.pass_line)}，与这次写的不同。"
             "如果是另一场考试，请用另一个名称。"
         )
-    if known_exam is None and target.exam is not None and (other := outside_results.named(session, target.name)) is not None:
+    if known_exam is None and target.exam is not None and (other := outside_results.find_by_name(session, target.name)) is not None:
         raise Refusal(f"「{other.name}」已作为另一场外部考试导入过，不能再记到编号 {target.exam} 的考试上。")
     return known_exam
 
 
-def apply(
-    session: Session, policy: HoursPolicy, results: OutsideResults, target: MeantExam, author: Author, file: str, now: datetime
+def import_results(
+    session: Session, policy: HoursPolicy, results: OutsideResults, target: TargetExam, author: Author, file: str, now: datetime
 ) -> OutsideImportPlan:
     """Keep the results that are matched and credit who passed (rule D4), once; rows in conflict stay out. A second time changes nothing.
 
     Worked out anew in the caller's transaction, so that what changed since the dry run counts.
     """
     roster.lock_roll(session)
-    plan = compare(session, results, target, now)
+    plan = plan_import(session, results, target, now)
     if not plan.fresh:
         return plan
-    known_exam = _kept(session, target)
+    known_exam = _known_exam(session, target)
     outside_id = (
         known_exam.id
         if known_exam is not None
-        else outside_results.add(session, target.name, target.held_on, target.pass_line, target.total, target.exam, author.actor, now)
+        else outside_results.add_exam(session, target.name, target.held_on, target.pass_line, target.total, target.exam, author.actor, now)
     )
     source = str(target.exam) if target.exam is not None else f"outside:{outside_id}"
     credited = 0
     for result in plan.fresh:
-        outside_results.keep(session, outside_id, result.person.id, result.score, result.passed, (file[:200], result.row), author.actor, now)
+        outside_results.add_result(session, outside_id, result.person.id, result.score, result.passed, (file[:200], result.row), author.actor, now)
         if result.passed and credit.earn_exam(session, policy, result.person.id, source, target.held_on, now, by=author.actor) is not None:
             credited += 1
     passed = sum(result.passed for result in plan.fresh)
@@ -204,7 +204,7 @@ def apply(
     return plan
 
 
-class _Roll:
+class _RosterIndex:
     """Everybody, to be found by number, or by name within a unit."""
 
     def __init__(self, people: Iterable[RosterPerson]) -> None:
@@ -226,7 +226,7 @@ class _Roll:
         if not line.unit:
             return "没有工号也没有单位，不能只按姓名认人"
         namesakes = [person for person in self.by_name.get(line.name, []) if person.units]
-        in_unit = [person for person in namesakes if any(_is_at(unit, line.unit) for unit in person.units)]
+        in_unit = [person for person in namesakes if any(_names_unit(unit, line.unit) for unit in person.units)]
         if len(in_unit) == 1:
             return in_unit[0]
         if in_unit:
@@ -235,7 +235,7 @@ class _Roll:
         return f"{line.unit} 没有 {line.name} 这个人{elsewhere}"
 
 
-def _is_at(path: str, unit: str) -> bool:
+def _names_unit(path: str, unit: str) -> bool:
     """Whether a unit's path is the one that a file calls by its path, or by the end of it, or lies below it."""
     parts, wanted = path.split("/"), unit.split("/")
     return any(parts[start : start + len(wanted)] == wanted for start in range(len(parts) - len(wanted) + 1))
@@ -248,7 +248,7 @@ ALIASES = {
     "部门": "单位", "所在单位": "单位", "所属单位": "单位", "工作单位": "单位", "处室": "单位", "所属部门": "单位", "组织": "单位",
     "分数": "成绩", "得分": "成绩", "考试成绩": "成绩", "总分": "成绩", "最终成绩": "成绩", "考试得分": "成绩", "最高分": "成绩",
 }  # fmt: skip
-_HEADER_WITHIN = 10
+_HEADER_ROWS = 10
 _SCORE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*分?")
 
 
@@ -279,9 +279,9 @@ def read_results(path: Path) -> OutsideResults:
 
 
 def results_of(sheet: TableSheet) -> OutsideResults:
-    header_index, places = _header(sheet.rows)
+    header_index, places = _find_header(sheet.rows)
     lines = tuple(
-        _line(number, row, places)
+        _parse_row(number, row, places)
         for number, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 2)
         if any(not isinstance(cell, str) or cell.strip() for cell in row)
     )
@@ -290,8 +290,8 @@ def results_of(sheet: TableSheet) -> OutsideResults:
     return OutsideResults(lines, sheet.notes)
 
 
-def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
-    for index, row in enumerate(rows[:_HEADER_WITHIN]):
+def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
+    for index, row in enumerate(rows[:_HEADER_ROWS]):
         titles = [re.sub(r"\s+|[(（].*?[)）]", "", unicodedata.normalize("NFKC", str(cell))).strip("*") for cell in row]
         names = [ALIASES.get(title, title) for title in titles]
         if "成绩" not in names or not {"工号", "姓名"} & set(names):
@@ -300,10 +300,10 @@ def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
             doubled_titles = "、".join(title for title, name in zip(titles, names, strict=True) if name == doubled[0])
             raise Refusal(f"表头（第 {index + 1} 行）里「{doubled[0]}」有两列：{doubled_titles}。请只留要用的一列。")
         return index, {name: names.index(name) for name in COLUMNS if name in names}
-    raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 成绩（或分数、得分）一列，和 工号、姓名 至少一列；按姓名认人还要有 单位 一列。")
+    raise Refusal(f"没有找到表头：前 {_HEADER_ROWS} 行里要有 成绩（或分数、得分）一列，和 工号、姓名 至少一列；按姓名认人还要有 单位 一列。")
 
 
-def _line(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
+def _parse_row(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
     def cell(column: str) -> Cell:
         place = places.get(column)
         return row[place] if place is not None and place < len(row) else ""
@@ -311,13 +311,13 @@ def _line(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
     staff_no = name = unit = ""
     try:
         column = "工号"
-        staff_no = cells.staff_no(cell(column)) if _filled(cell(column)) else ""
+        staff_no = cells.staff_no(cell(column)) if _is_filled(cell(column)) else ""
         column = "姓名"
-        name = cells.name(cell(column)) if _filled(cell(column)) else ""
+        name = cells.name(cell(column)) if _is_filled(cell(column)) else ""
         column = "单位"
-        unit = cells.unit(cell(column)) if _filled(cell(column)) else ""
+        unit = cells.unit(cell(column)) if _is_filled(cell(column)) else ""
         column = "成绩"
-        score = _score(cell(column))
+        score = _parse_score(cell(column))
     except cells.BadCell as bad:
         return OutsideLine(number, staff_no, name, unit, wrong=f"「{column}」{bad}")
     if not staff_no and not name:
@@ -325,11 +325,11 @@ def _line(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
     return OutsideLine(number, staff_no, name, unit, score)
 
 
-def _filled(cell: Cell) -> bool:
+def _is_filled(cell: Cell) -> bool:
     return not isinstance(cell, str) or bool(cell.strip())
 
 
-def _score(cell: Cell) -> int:
+def _parse_score(cell: Cell) -> int:
     if isinstance(cell, bool | date | time | timedelta):
         raise cells.BadCell("是日期或真假值，应是分数")
     text = f"{cell:.3f}".rstrip("0").rstrip(".") if isinstance(cell, float) else unicodedata.normalize("NFKC", str(cell)).strip()

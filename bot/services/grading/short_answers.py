@@ -22,18 +22,18 @@ def confirm(session: Session, catalog: Catalog, answer_id: int, earned: int, ver
     An attempt at an exam is worked out again with it: score, pass, hours and whatever hangs on `exam.ON_CLOSED`.
     """
     person_id, staff_no = by
-    if short_answers.is_own(session, answer_id, person_id):
+    if short_answers.is_own_answer(session, answer_id, person_id):
         raise Refusal("未记录：不能确认自己的作答，请由另一位管理员确认。")
-    answered = short_answers.may_mark(session, answer_id, person_id, day_of(now))
+    answered = short_answers.find_gradable(session, answer_id, person_id, day_of(now))
     if answered is None:
         raise Refusal(f"没有编号为 {answer_id} 的待确认作答。发送「阅卷」看列表；考试里的简答题在考试结束后确认。")
     if not short_answers.confirm(session, answer_id, earned, person_id, now):
         raise Refusal(f"编号 {answer_id} 已经确认过，以第一次为准。")
     audit.record(session, now, staff_no, via, "确认简答", f"answer:{answer_id}", detail=verdict)
-    _follow(session, catalog, answered, earned, now)
+    _settle_attempt(session, catalog, answered, earned, now)
 
 
-def _follow(session: Session, catalog: Catalog, answered: short_answers.WaitingAnswer, earned: int, now: datetime) -> None:
+def _settle_attempt(session: Session, catalog: Catalog, answered: short_answers.WaitingAnswer, earned: int, now: datetime) -> None:
     attempt = attempts.attempt(session, answered.sitting_id)
     exam = exams.get(session, attempt.exam_id) if attempt is not None else None
     if attempt is None or exam is None or attempt.state != "closed":

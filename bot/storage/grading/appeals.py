@@ -50,7 +50,7 @@ class ExamAppeal:
     correction_id: int | None
 
 
-def _appeal(row: Any) -> ExamAppeal:
+def _appeal_from_row(row: Any) -> ExamAppeal:
     *_, passed, said, appealed_at, due_on, granted, answered, answered_at, correction_id = row
     return ExamAppeal(
         id=row[0],
@@ -74,23 +74,23 @@ def _appeal(row: Any) -> ExamAppeal:
 
 def get(session: Session, appeal_id: int) -> ExamAppeal | None:
     row = _GET.one(session, id=appeal_id)
-    return None if row is None else _appeal(row)
+    return None if row is None else _appeal_from_row(row)
 
 
-def open_ones(session: Session, top: int = 200) -> list[ExamAppeal]:
+def open_appeals(session: Session, top: int = 200) -> list[ExamAppeal]:
     """What waits for an answer, the most urgent first."""
-    return [_appeal(row) for row in _OPEN.all(session, top=top)]
+    return [_appeal_from_row(row) for row in _OPEN.all(session, top=top)]
 
 
 def of_person(session: Session, person_id: int, top: int = 5) -> list[ExamAppeal]:
     """A person's own, newest first."""
-    return [_appeal(row) for row in _MINE.all(session, person_id=person_id, top=top)]
+    return [_appeal_from_row(row) for row in _MINE.all(session, person_id=person_id, top=top)]
 
 
-def waiting(session: Session, sitting_id: int) -> ExamAppeal | None:
+def open_of_sitting(session: Session, sitting_id: int) -> ExamAppeal | None:
     """The one about a paper that waits for an answer."""
     row = _OF_SITTING.one(session, sitting_id=sitting_id)
-    return None if row is None else _appeal(row)
+    return None if row is None else _appeal_from_row(row)
 
 
 def add(session: Session, person_id: int, sitting_id: int, text: str, now: datetime, due_on: date) -> int | None:

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import stamp
 
-_MAY_MARK = """a.provisional = 1 AND a.person_id <> :by
+_MAY_GRADE = """a.provisional = 1 AND a.person_id <> :by
     AND NOT EXISTS (SELECT 1 FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE t.sitting_id = a.sitting_id AND e.state = 'published')
     AND a.question NOT IN (SELECT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
                            WHERE t.person_id = :by AND e.state = 'published')
@@ -22,10 +22,10 @@ _MAY_MARK = """a.provisional = 1 AND a.person_id <> :by
 their own paper, for the key stands beside the answer."""
 _WAITING = Statement(
     f"""SELECT a.id, p.name, p.staff_no, a.version_id, a.choice, a.earned FROM answer a JOIN person p ON p.id = a.person_id
-        WHERE {_MAY_MARK} AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""  # noqa: S608
+        WHERE {_MAY_GRADE} AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""  # noqa: S608
 )
-_MAY = Statement(f"SELECT a.person_id, a.sitting_id, a.question FROM answer a WHERE a.id = :id AND {_MAY_MARK}")  # noqa: S608
-_OF = Statement("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
+_FIND_GRADABLE = Statement(f"SELECT a.person_id, a.sitting_id, a.question FROM answer a WHERE a.id = :id AND {_MAY_GRADE}")  # noqa: S608
+_AUTHOR = Statement("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
 _CONFIRM = Statement(
     """INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) VALUES (:answer_id, :earned, :by, :at)
        ON CONFLICT (answer_id) DO NOTHING"""
@@ -41,19 +41,19 @@ class WaitingAnswer:
     question: str
 
 
-def waiting(session: Session, by: int, day: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
+def list_ungraded(session: Session, by: int, day: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
     """(answer, name, staff_no, version row, text, thousandths) of what waits for a mark of this administrator's, oldest first."""
     return [tuple(row) for row in _WAITING.all(session, by=by, day=day.isoformat(), top=top)]
 
 
-def may_mark(session: Session, answer_id: int, by: int, day: date) -> WaitingAnswer | None:
+def find_gradable(session: Session, answer_id: int, by: int, day: date) -> WaitingAnswer | None:
     """The answer, when this administrator may mark it."""
-    row = _MAY.one(session, id=answer_id, by=by, day=day.isoformat())
+    row = _FIND_GRADABLE.one(session, id=answer_id, by=by, day=day.isoformat())
     return None if row is None else WaitingAnswer(*row)
 
 
-def is_own(session: Session, answer_id: int, by: int) -> bool:
-    row = _OF.one(session, id=answer_id)
+def is_own_answer(session: Session, answer_id: int, by: int) -> bool:
+    row = _AUTHOR.one(session, id=answer_id)
     return row is not None and row[0] == by
 
 

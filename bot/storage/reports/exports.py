@@ -16,11 +16,11 @@ from bot.storage.delivery import outcomes
 from bot.storage.study.grades import NEWEST
 from bot.storage.tables.columns import stamp
 
-Line = dict[str, Any]
-Export = Callable[[Session, Mapping[str, str]], Iterator[Line]]
+ExportLine = dict[str, Any]
+Export = Callable[[Session, Mapping[str, str]], Iterator[ExportLine]]
 
 # Bounds that every moment of a row lies between, so that one statement serves with and without them.
-BEGINNING, END = "0000", "9999"
+EARLIEST, LATEST = "0000", "9999"
 
 _ANSWERS = f"""SELECT a.id, p.staff_no, a.question, v.version, a.sitting_id, a.version_id, a.choice,
                      COALESCE(m.earned, c.earned, a.earned), COALESCE(m.earned, c.earned, a.earned) = 1000,
@@ -45,10 +45,10 @@ _BODY = Statement("SELECT body FROM question_version WHERE id = :id")
 
 def bounds(since: datetime | None, until: datetime | None) -> dict[str, str]:
     """Recorded at `since` or later and before `until`."""
-    return {"since": stamp(since) if since else BEGINNING, "until": stamp(until) if until else END}
+    return {"since": stamp(since) if since else EARLIEST, "until": stamp(until) if until else LATEST}
 
 
-def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
+def answers(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each recorded answer with the mark that counts (bot/storage/study/grades.py). `earned` is a share from 0 to 1."""
 
     @lru_cache(maxsize=4096)
@@ -74,7 +74,7 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
         }
 
 
-def ledger(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
+def ledger(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each entry with its place in the chain; `seq`, `algorithm` and `hash` are null until it is sealed."""
     for row in stream(session, _LEDGER, between):
         (
@@ -113,14 +113,14 @@ def ledger(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
         }
 
 
-def audit(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
+def audit(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each act of somebody with power."""
     keys = ("id", "at", "actor", "via", "action", "target", "outcome", "detail")
     for row in stream(session, _AUDIT, between):
         yield dict(zip(keys, row, strict=True))
 
 
-def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
+def people(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each person on the roll with all posts, roles and the channels they are bound on (never the accounts)."""
     for row_id, staff_no, name, tier, joined_on, left_on, recorded_at in stream(session, _PEOPLE, between):
         yield {
