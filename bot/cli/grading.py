@@ -1,4 +1,4 @@
-"""`exam correct`, `contest correct`, `exam results`, `exam appeals`: keys put right, results from elsewhere, what waits for an answer."""
+"""Commands `exam correct`, `contest correct`, `exam results` and `exam appeals`: corrections, imported results, open appeals."""
 
 from __future__ import annotations
 

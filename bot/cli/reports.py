@@ -1,4 +1,4 @@
-"""report, export and ledger: what was recorded, added up, line by line, and proved."""
+"""Commands `report`, `export` and `ledger`: reports as files, raw rows as JSON lines, sealing and checking the hash chain."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def report_(
 ) -> None:
     """看报表：达标率、名单、个人；不带名称则列出全部。"""
     if name is None:
-        rows = [{"name": kind.name, "about": kind.about, "needs": kind.needs, "help": kind.help} for kind in REPORTS.values()]
+        rows = [{"name": kind.name, "about": kind.about, "needs": kind.requires_about, "help": kind.help} for kind in REPORTS.values()]
         show(rows, as_json or form == "json", [f"{kind.name}\t{kind.help}" for kind in REPORTS.values()])
         return
     form = "json" if as_json else form
@@ -80,7 +80,7 @@ def report_(
 
 def _run_report(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
     kind, today = REPORTS[name], day_of(now())
-    if kind.needs and not about:
+    if kind.requires_about and not about:
         raise Refusal(f"请写明{kind.about}，例如：python -m bot report {name} {kind.example}")
     day = _parse_day(as_of) if as_of else today
     if day > today:

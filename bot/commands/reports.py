@@ -1,4 +1,4 @@
-"""报表 in the chat: a supervisor looks, each look is written down."""
+"""Commands 报表 and 题目分析: a supervisor or administrator reads a report in the chat; every reading goes into the audit log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show(ctx: Context, text: str) -> Reply:
         words.pop()
     report = _find_report(words[0])
     about = " ".join(words[1:])
-    if report.needs and not about:
+    if report.requires_about and not about:
         raise Refusal(f"请写明{report.about}，例如「报表 {report.name} {report.example}」。")
     day = as_of or ctx.today
     ask = ReportQuery(day.year, day, ctx.today, ctx.catalog.policy, about, ctx.library.calendar)
@@ -64,12 +64,12 @@ def _require_no_open_exam(ctx: Context) -> None:
 def _list() -> Reply:
     lines = ["现有报表："]
     lines += [f"· {report.name}{_argument_text(report)}：{report.help}" for report in REPORTS.values()]
-    direct = [report for report in REPORTS.values() if not report.needs]
+    direct = [report for report in REPORTS.values() if not report.requires_about]
     return Reply("\n".join(lines), buttons=tuple(Option(f"报表 {report.name}", report.name) for report in direct))
 
 
 def _argument_text(report: ReportKind) -> str:
-    return f" <{report.about}>" if report.needs else f" [{report.about}]"
+    return f" <{report.about}>" if report.requires_about else f" [{report.about}]"
 
 
 def _find_report(name: str) -> ReportKind:

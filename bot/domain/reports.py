@@ -1,4 +1,4 @@
-"""A report as a value: what stands in its rows, what kind each column is, and by which day, rules and seal it was made."""
+"""The data of a report: typed columns and rows, with the day, the rules and the head of the hash chain it was made from."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Table:
     terms: tuple[str, ...] = ()
     """What the columns mean; a phone does without."""
 
-    def held(self) -> Table:
+    def in_memory(self) -> Table:
         """The same with every row in memory: for whoever keeps a report beyond the transaction it was made in."""
         return replace(self, parts=tuple(replace(part, rows=list(part.rows)) for part in self.parts))
 

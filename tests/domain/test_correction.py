@@ -98,7 +98,7 @@ def test_an_item_taken_out_leaves_a_smaller_paper_that_is_scaled_to_the_whole() 
 
     found = sum_grades(paper)
 
-    assert (found.got, found.of, found.whole) == (3000, 5000, 10_000)
+    assert (found.earned, found.counted, found.total) == (3000, 5000, 10_000)
     assert found.scaled(10_000) == 6000
     assert sum_grades([GradedPlace(2000, 0, counts=False)]).scaled(2000) == 2000, "with nothing left to answer nobody loses"
 

@@ -46,7 +46,7 @@ def test_haste_is_less_than_a_third_of_the_time_that_the_words_take() -> None:
 def test_each_change_of_channel_is_told_with_its_place() -> None:
     found = find_channel_switches(taps(10, 20, 30, 40, channels="wwdw"))
 
-    assert [(one.n, one.before, one.after) for one in found] == [(3, "w", "d"), (4, "d", "w")]
+    assert [(one.place, one.before, one.after) for one in found] == [(3, "w", "d"), (4, "d", "w")]
 
 
 @pytest.mark.parametrize("least", range(5))

@@ -55,7 +55,7 @@ def test_upper_and_lower_groups_of_a_published_worksheet() -> None:
     """The worksheet compares the upper with the lower half; its difficulty and discrimination for all ten questions."""
     found = analyse_responses(matrix(WORKSHEET), {}, tail=0.5)
 
-    assert [item.tails for item in found.items] == pytest.approx([0.4, 0.0, 0.0, 0.6, 0.4, 0.4, 0.6, 0.4, -0.2, 0.4])
+    assert [item.tail_difference for item in found.items] == pytest.approx([0.4, 0.0, 0.0, 0.6, 0.4, 0.4, 0.6, 0.4, -0.2, 0.4])
     assert [round(item.facility, 2) for item in found.items] == [0.6, 1.0, 0.8, 0.5, 0.8, 0.8, 0.5, 0.6, 0.3, 0.6]
 
 
@@ -75,7 +75,7 @@ def test_discrimination_is_the_correlation_with_the_rest_of_the_paper(class_of_f
 
     for n, item in enumerate(found.items):
         rest = [sum(row) - row[n] for row in class_of_forty]
-        assert item.rest == pytest.approx(correlation([row[n] for row in class_of_forty], rest))
+        assert item.rest_correlation == pytest.approx(correlation([row[n] for row in class_of_forty], rest))
 
 
 def test_alpha_by_three_roads_is_one_number(class_of_forty: list[list[int]]) -> None:
@@ -125,7 +125,9 @@ def test_people_who_tie_at_the_border_share_its_places() -> None:
     rows = ["111", *(["110", "101", "011"] * 3)]
     forward, backward = analyse_responses(matrix(rows), {}), analyse_responses(matrix(rows[::-1]), {})
 
-    assert {item.question: item.tails for item in forward.items} == pytest.approx({item.question: item.tails for item in backward.items})
+    assert {item.question: item.tail_difference for item in forward.items} == pytest.approx(
+        {item.question: item.tail_difference for item in backward.items}
+    )
 
 
 def letters(chosen: list[str], key: str, skills: list[int]) -> list[Response]:
@@ -151,8 +153,8 @@ def test_what_chance_does_to_a_few_people_is_not_held_against_a_question() -> No
     """The second best and the third from the end were wrong: a little below nought, and nothing that ten people could prove."""
     found = analyse_responses(letters(list("ABAAAAABAA"), "A", list(range(30, 20, -1))), {"q": (("A", "B", "C"), "A")}).items[0]
 
-    assert found.rest is not None
-    assert found.rest < 0
+    assert found.rest_correlation is not None
+    assert found.rest_correlation < 0
     assert ItemFlag.AGAINST not in found.flags
     assert ItemFlag.WEAK not in found.flags
 
@@ -189,4 +191,4 @@ def test_nobody_and_one_person_give_no_figures_and_no_error() -> None:
     assert analyse_responses([], {}).items == ()
     alone = analyse_responses(matrix(["10"]), {})
     assert (alone.paper.n, alone.paper.alpha, alone.paper.sem) == (1, None, None)
-    assert [item.rest for item in alone.items] == [None, None]
+    assert [item.rest_correlation for item in alone.items] == [None, None]

@@ -48,7 +48,7 @@ def test_a_rehearsal_says_who_changes_and_leaves_nothing(board: Board) -> None:
     assert impact.figures == {
         "papers": 3, "people": 3, "up": 3, "down": 0, "now_pass": 1, "now_fail": 0, "credited": 1, "taken_back": 0, "certificates": 3, "places": 0,
     }  # fmt: skip
-    assert [(one.score_before, one.score_after, one.passed_before, one.passed_after, one.seconds_after) for one in impact.ripples] == [
+    assert [(one.score_before, one.score_after, one.passed_before, one.passed_after, one.seconds_after) for one in impact.effects] == [
         (6000, 8000, True, True, 5400),
         (4000, 6000, False, True, 5400),
         (8000, 10_000, True, True, 5400),
@@ -63,8 +63,8 @@ def test_what_was_rehearsed_is_what_comes_about(board: Board) -> None:
     done = board.apply(board.propose(wanted))
 
     assert done.figures == rehearsed.figures
-    assert [(one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in done.ripples] == [
-        (one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in rehearsed.ripples
+    assert [(one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in done.effects] == [
+        (one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in rehearsed.effects
     ]
     assert board.scores() == [(8000, True), (6000, True), (10_000, True)]
     assert board.look("SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(3, 3 * 5400)]
@@ -174,7 +174,7 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
 
     assert board.scores() == scores
     total = board.hall.house.database.read_now(lambda session: sum_grades(one.place for one in grades.of_sitting(session, board.sittings[0])))
-    assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
+    assert (total.counted, total.total) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 
 def test_an_old_mark_comes_back_when_the_correction_itself_was_wrong(board: Board) -> None:
@@ -221,7 +221,7 @@ def test_certificates_follow_issued_replaced_and_taken_back(board: Board) -> Non
         [(jia, "replaced", "correction"), (bing, "replaced", "correction"), (jia, "valid", None), (yi, "valid", None), (bing, "valid", None)]
     )
     numbers = dict(board.look("SELECT person_id, number FROM certificate WHERE state = 'valid'"))
-    assert {one.person_id: one.certificate_after for one in impact.ripples} == numbers
+    assert {one.person_id: one.certificate_after for one in impact.effects} == numbers
     board.correct("rekey", board.wrong)
     assert len(board.look(held)) == 5
 

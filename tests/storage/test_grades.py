@@ -44,7 +44,7 @@ class Paper:
 
     def total(self) -> tuple[int, int]:
         found = self.database.read_now(lambda session: sum_grades(one.place for one in grades.of_sitting(session, 900)))
-        return found.got, found.of
+        return found.earned, found.counted
 
     def exported(self) -> list[tuple[bool, float]]:
         lines: list[Any] = self.database.read_now(lambda session: list(EXPORTS["answers"](session, bounds(None, None))))

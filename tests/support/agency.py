@@ -43,7 +43,7 @@ def noon(day: date) -> datetime:
 
 
 class Agency:
-    """Writes through the desk, reads through the desk; days are text such as 2026-03-01."""
+    """Writes and reads through `Database`; days are text such as 2026-03-01."""
 
     def __init__(self, engine: Engine) -> None:
         self.database = Database(engine)
@@ -90,7 +90,7 @@ class Agency:
         return self.database.write_now(work)
 
     def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
-        """An entry in the ledger through the house's own door; returns its id."""
+        """An entry written by the ledger's own function; returns its id."""
         amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
         recorded_at = noon(date.fromisoformat(recorded or day))
         entry_id = self.database.write_now(
@@ -114,12 +114,12 @@ class Agency:
     def look(self, name: str, about: str = "", as_of: str = "", year: int = 0, scope: Scope | None = None, *, from_ledger: bool = False) -> Table:
         def work(session: Session) -> Table:
             ping(session)
-            return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).held()
+            return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).in_memory()
 
         return self.database.read_now(work)
 
     def run(self, statement: str, **values: Any) -> None:
-        """SQL past all doors."""
+        """SQL past every check of the app."""
         self.database.write_now(lambda session: session.execute(text(statement), values))
 
 

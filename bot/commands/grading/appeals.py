@@ -1,4 +1,4 @@
-"""申诉: against the result of an exam; everybody sees their own, administrators answer those of their people."""
+"""Command 申诉: everybody appeals and follows their own appeals, administrators answer those of the people they look after."""
 
 from __future__ import annotations
 

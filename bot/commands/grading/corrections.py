@@ -1,4 +1,4 @@
-"""更正: an administrator puts a wrong key right, sees whom it changes, and has it confirmed by another."""
+"""Command 更正: an administrator corrects a wrong key, sees whose result changes, and a second administrator confirms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""纠错: a reader reports a question, an administrator sees it with its text and the reader's answer, and answers."""
+"""Commands 纠错 (readers report a question, administrators answer) and 阅卷 (administrators grade short answers)."""
 
 from __future__ import annotations
 

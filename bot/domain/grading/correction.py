@@ -1,4 +1,4 @@
-"""A wrong key put right: the four ways to do it, what each makes of an answer, and what a paper comes to then (bot/docs/rules.md A13)."""
+"""Corrections of wrong keys: the four ways to correct, how each regrades an answer, and the score of a paper afterwards (bot/docs/rules.md A13)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_KEYS = 8
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What is to hold from now on: a way (`WAYS`) and, for `rekey` one key, for `accept` several, in the form in which the question hears them."""
+    """What counts as right from now on: a way (`WAY_LABELS`) with one key for `rekey` and several for `accept`, as `Question.hear` returns them."""
 
     way: str
     keys: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Regrade:
-    """The new mark of a place: thousandths of the item, and whether the item counts at all."""
+    """The new grade of a place: thousandths of the item, and whether the item counts at all."""
 
     earned: int
     counts: bool = True
@@ -88,7 +88,7 @@ def accepted_keys(question: Question) -> tuple[str, ...]:
 
 
 def regrade(question: Question, amended: Amendment, choice: str | None, words: Words | None = None) -> Regrade:
-    """What a place is worth by an amendment, worked out anew from what was chosen (None: left blank), never from an earlier mark."""
+    """What a place is worth by an amendment, worked out anew from what was chosen (None: left blank), never from an earlier grade."""
     if amended.way == "full":
         return Regrade(1000)
     if choice is None:
@@ -108,12 +108,12 @@ def earned_share(question: Question, choice: str, words: Words | None = None) ->
     return 1000 if mark.correct else min(999, round(mark.earned * 1000))
 
 
-# ── What a paper comes to ──
+# ── The score of a paper ──
 
 
 @dataclass(frozen=True, slots=True)
 class GradedPlace:
-    """One place of a paper with the mark that counts: points of the item (thousandths), thousandths of it earned, whether it counts."""
+    """One place of a paper with the grade that counts: points of the item (thousandths), thousandths of it earned, whether it counts."""
 
     points: int
     earned: int
@@ -122,17 +122,17 @@ class GradedPlace:
 
 @dataclass(frozen=True, slots=True)
 class GradeSum:
-    """Thousandths of a point: earned, out of how many that count, and what the whole paper was worth when it was drawn."""
+    """Thousandths of a point: earned, out of how many that still count, and the total of the paper as it was drawn."""
 
-    got: int
-    of: int
-    whole: int
+    earned: int
+    counted: int
+    total: int
 
     def scaled(self, full: int) -> int:
         """The score out of `full`: where an item was taken out, what is left carries the whole paper (half up); all taken out is full marks."""
-        if self.of == self.whole:
-            return self.got
-        return full if self.of == 0 else int(Fraction(self.got * full, self.of) + Fraction(1, 2))
+        if self.counted == self.total:
+            return self.earned
+        return full if self.counted == 0 else int(Fraction(self.earned * full, self.counted) + Fraction(1, 2))
 
 
 def sum_grades(places: Iterable[GradedPlace]) -> GradeSum:

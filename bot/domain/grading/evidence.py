@@ -1,6 +1,6 @@
-"""What a person who looks at an exam may want to know of how it was answered: pace, bursts, changes of channel, the same wrong answers.
+"""Signs of irregular answering in an exam: pace, bursts, channel switches, identical wrong answers.
 
-Each is a fact to be looked at with its other explanations, never a verdict (bot/docs/rules.md#evidence-not-verdicts).
+Each is a fact with other possible explanations, for a person to check, never a verdict (bot/docs/rules.md#evidence-not-verdicts).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import combinations, pairwise
 from math import exp, log
 
 BURST_ANSWERS = 5
-"""This many answers within `WITHIN` are a burst; a page that was offline and sends what it kept looks the same."""
+"""So many answers within `BURST_WINDOW` are a burst; a page that was offline and then sends its queue looks the same."""
 BURST_WINDOW = timedelta(seconds=10)
 HASTE_FACTOR = 3
 """An answer given in less than a third of the time that its words take to read."""
@@ -28,15 +28,15 @@ MIN_SAME_WRONG = 3
 class TimedAnswer:
     """One answer as it came: place, arrival at the server, characters that had to be read for it, the channel it came by."""
 
-    n: int
-    at: datetime
+    place: int
+    arrived_at: datetime
     chars: int
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Answers that came within `WITHIN` of each other."""
+    """Answers that arrived within `BURST_WINDOW` of each other."""
 
     began: datetime
     answers: int
@@ -47,16 +47,16 @@ class Burst:
 class ChannelSwitch:
     """The channel changed before the answer to a place."""
 
-    n: int
-    at: datetime
+    place: int
+    arrived_at: datetime
     before: str
     after: str
 
 
 def find_bursts(answers: Sequence[TimedAnswer]) -> list[Burst]:
-    """Stretches in which more answers came than anybody reads and taps; `taps` in any order."""
+    """Stretches in which more answers came than anybody reads and taps; `answers` in any order."""
     bursts_found: list[Burst] = []
-    arrivals = sorted(answer.at for answer in answers)
+    arrivals = sorted(answer.arrived_at for answer in answers)
     first = 0
     while first + BURST_ANSWERS <= len(arrivals):
         last = first + BURST_ANSWERS - 1
@@ -72,17 +72,19 @@ def find_bursts(answers: Sequence[TimedAnswer]) -> list[Burst]:
 
 def count_hasty(answers: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
     """How many answers came sooner after the one before than a third of the reading time of their words."""
-    ordered = sorted(answers, key=lambda answer: answer.at)
-    times = [opened, *(answer.at for answer in ordered)]
+    ordered = sorted(answers, key=lambda answer: answer.arrived_at)
+    times = [opened, *(answer.arrived_at for answer in ordered)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     return sum(1 for gap, answer in zip(gaps, ordered, strict=True) if gap * HASTE_FACTOR < answer.chars * 60 / chars_a_minute)
 
 
 def find_channel_switches(answers: Sequence[TimedAnswer]) -> list[ChannelSwitch]:
     """Where the channel changed, in order of time."""
-    ordered = sorted(answers, key=lambda answer: answer.at)
+    ordered = sorted(answers, key=lambda answer: answer.arrived_at)
     return [
-        ChannelSwitch(later.n, later.at, earlier.channel, later.channel) for earlier, later in pairwise(ordered) if earlier.channel != later.channel
+        ChannelSwitch(later.place, later.arrived_at, earlier.channel, later.channel)
+        for earlier, later in pairwise(ordered)
+        if earlier.channel != later.channel
     ]
 
 
@@ -133,7 +135,7 @@ def find_same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARITY_LIMIT
     alike = [(same, i, j) for i, j in combinations(range(len(sheets)), 2) if (same := (masks[i] & masks[j]).bit_count()) >= MIN_SAME_WRONG]
     alike.sort(key=lambda overlap: (-overlap[0], overlap[1], overlap[2]))
     chances = _WrongAnswerChances(sheets)
-    pairs_found = [chances.of(sheets[i], sheets[j], pairs) for _, i, j in alike[:MAX_PAIRS]]
+    pairs_found = [chances.compare(sheets[i], sheets[j], pairs) for _, i, j in alike[:MAX_PAIRS]]
     return sorted((pair for pair in pairs_found if pair.rarity < rare), key=lambda pair: (pair.rarity, pair.first, pair.second))
 
 
@@ -155,7 +157,7 @@ class _WrongAnswerChances:
         self.level = sum(self.item[question] * n for question, n in answered.items()) / max(1, sum(answered.values()))
         self.person = {sheet.person: _logit(sum(is_right for _, is_right in sheet.chosen.values()), len(sheet.chosen)) for sheet in sheets}
 
-    def of(self, first: AnswerSheet, second: AnswerSheet, pairs: int) -> AnswerPair:
+    def compare(self, first: AnswerSheet, second: AnswerSheet, pairs: int) -> AnswerPair:
         common = [question for question in first.chosen if question in second.chosen]
         chances, same, both_wrong = [], 0, 0
         for question in common:
@@ -165,13 +167,16 @@ class _WrongAnswerChances:
             by_item = self.item[question] - self.level
             fails = _chance_wrong(by_item + self.person[first.person]) * _chance_wrong(by_item + self.person[second.person])
             chances.append(
-                fails * self._meet(question, [choice for choice, is_right in (first.chosen[question], second.chosen[question]) if not is_right])
+                fails
+                * self._chance_of_same_wrong(
+                    question, [choice for choice, is_right in (first.chosen[question], second.chosen[question]) if not is_right]
+                )
             )
         return AnswerPair(
             first.person, second.person, same, both_wrong, len(common), sum(chances), min(1.0, poisson_binomial_tail(chances, same) * pairs)
         )
 
-    def _meet(self, question: str, wrong_choices: Sequence[str]) -> float:
+    def _chance_of_same_wrong(self, question: str, wrong_choices: Sequence[str]) -> float:
         """The chance that two who are wrong are wrong alike, by the choices of all others (with one more each, so that nothing is impossible)."""
         counts = self.wrong.get(question)
         if not counts:

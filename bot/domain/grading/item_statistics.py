@@ -1,6 +1,6 @@
-"""The figures of each question and of the paper, from the answers of those who sat it for the first time (bot/docs/rules.md V12).
+"""Item analysis of an exam: figures of each question and of the paper, from first attempts only (bot/docs/rules.md V12).
 
-How much of what a paper measured would come out again: Cronbach's alpha, and the same by analysis of variance for parallel papers.
+The reliability of a paper is Cronbach's alpha, or Hoyt's analysis of variance where people had parallel papers.
 """
 
 from __future__ import annotations
@@ -70,15 +70,16 @@ class OptionFigures:
 
 @dataclass(frozen=True, slots=True)
 class ItemFigures:
-    """One question. `facility` is the mean share of its points; `rest` the correlation of its points with the rest of the paper; `tails` the
-    facility of the upper group less that of the lower, `group` how many people the smaller of the two has here; `seconds` the median."""
+    """One question. `facility` is the mean share of its points; `rest_correlation` that of its points with the rest of the paper;
+    `tail_difference` the facility of the upper group less that of the lower, `group_size` how many people the smaller group has here;
+    `seconds` the median."""
 
     question: str
     n: int
     facility: float
-    rest: float | None
-    tails: float | None
-    group: float
+    rest_correlation: float | None
+    tail_difference: float | None
+    group_size: float
     seconds: float | None
     blank: int
     options: tuple[OptionFigures, ...]

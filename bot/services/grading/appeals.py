@@ -1,7 +1,4 @@
-"""申诉: a person does not agree with the result of an exam, gets a number and a day, and an answer that an administrator signs.
-
-See bot/docs/rules.md A17.
-"""
+"""Appeals (申诉) against exam results: filed by a person, due within working days, answered once by an administrator (bot/docs/rules.md A17)."""
 
 from __future__ import annotations
 
@@ -71,7 +68,7 @@ def open_appeals(session: Session, author: Author, today: date) -> list[ExamAppe
 def answer(
     session: Session, author: Author, admin_id: int, number: int, granted: bool, text: str, now: datetime, correction_id: int | None = None
 ) -> ExamAppeal:
-    """The answer, once; in the audit, and told to who appealed. Granting changes no mark by itself: a correction does, and may be named.
+    """The answer, once; in the audit, and told to who appealed. Granting changes no grade by itself: a correction does, and may be named.
 
     Raises `Refusal` for an appeal of one's own, one that is answered, and for a correction that is not of this exam.
     """

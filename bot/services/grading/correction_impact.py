@@ -1,4 +1,4 @@
-"""What a correction changes, as a value: for the dry run, for the answer after it, for scripts."""
+"""The impact of a correction on scores, credit, certificates and ranks: for the dry run, for the reply after it, for scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_CHANGES = 30
 
 @dataclass(frozen=True, slots=True)
 class CorrectionImpact:
-    """One correction of one exam or contest. `papers` were marked anew now, `ripples` tell of each; `moved` are others whose place changed.
+    """One correction of one exam or contest. `papers` were regraded now, `effects` tell of each; `moved` are others whose place changed.
 
     `is_new` is false where everything was done before, `is_told` while results are not told by the rule and so nobody is told of a change.
     """
@@ -30,14 +30,14 @@ class CorrectionImpact:
     stem: str
     before: tuple[str, ...]
     papers: int
-    ripples: tuple[CorrectionEffect, ...]
+    effects: tuple[CorrectionEffect, ...]
     moved: int
     people: Mapping[int, tuple[str, str]]
     is_new: bool = True
     is_told: bool = True
 
     @classmethod
-    def of(
+    def build(
         cls,
         session: Session,
         subject: CorrectionSubject,
@@ -58,7 +58,7 @@ class CorrectionImpact:
 
     @property
     def changed(self) -> list[CorrectionEffect]:
-        return [effect for effect in self.ripples if effect.changes]
+        return [effect for effect in self.effects if effect.changes]
 
     @property
     def figures(self) -> dict[str, int]:
@@ -74,7 +74,7 @@ class CorrectionImpact:
             "credited": len({effect.person_id for effect in changed if effect.seconds_after > effect.seconds_before}),
             "taken_back": len({effect.person_id for effect in changed if effect.seconds_after < effect.seconds_before}),
             "certificates": sum(effect.certificate_before != effect.certificate_after for effect in changed),
-            "places": len({effect.person_id for effect in self.ripples if effect.place_before != effect.place_after}) + self.moved,
+            "places": len({effect.person_id for effect in self.effects if effect.place_before != effect.place_after}) + self.moved,
         }
 
     @property
@@ -127,7 +127,7 @@ class CorrectionImpact:
                     "credit_seconds": [effect.seconds_before, effect.seconds_after],
                     "certificate": [effect.certificate_before, effect.certificate_after],
                 }
-                for effect in self.ripples
+                for effect in self.effects
                 if effect.changes
             ],
         }

@@ -1,6 +1,7 @@
-"""An exam as the subject of a correction: results from the marks that count, hours by reversal and new entry, certificates in line with both.
+"""Exams and contests as subjects of corrections.
 
-A contest as the subject of a correction: its board is counted again from the marks that count; hours are for taking part and stay.
+An exam gets its results from the grades that count, its hours by reversal and new entry, and certificates in line with both. A contest gets
+its leaderboard counted again; its hours are for taking part and stay.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ExamSubject(CorrectionSubject):
         exam = manage.own(session, author, ref)
         self.ref, self.name = ref, exam.name
 
-    def hold(self, session: Session) -> None:
+    def lock(self, session: Session) -> None:
         exam = exams.held(session, self.ref)
         if exam is None or not exam.is_over:
             raise Refusal(f"考试「{self.name}」还没有结束，有人可能正在答题；结束后再更正。")
@@ -78,18 +79,18 @@ class ExamSubject(CorrectionSubject):
             for attempt in closed
         }
 
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
+    def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
         settled = [finish.settle(session, catalog, exam, sitting, act.now) for sitting in sorted(sittings)]
         passed = corrected_papers.people_passed(session, exam.root)
         for person_id in {attempt.person_id for attempt in settled} - passed:
-            # A short answer that still waits for its mark has not failed anybody yet.
+            # A short answer that still waits for its grade has not failed anybody yet.
             if any(attempt.passed is False for attempt in settled if attempt.person_id == person_id):
                 credit.lose_exam(session, person_id, exam.root, act.now, act.author.actor)
         return self._certify(session, catalog, exam, settled, act)
 
     def _certify(self, session: Session, catalog: Catalog, exam: Exam, settled: Collection[Attempt], act: CorrectionAct) -> Mapping[int, str]:
-        """Certificates in line with marks and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
+        """Certificates in line with grades and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
         foreseen: dict[int, str] = {}
         for person_id in sorted({attempt.person_id for attempt in settled}):
             if not act.rehearsal:
@@ -103,7 +104,7 @@ class ExamSubject(CorrectionSubject):
 
 
 def regrade_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
-    """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
+    """A paper that is closed after a correction, as after a reopening, is regraded by it too; its result was not told before."""
     for sitting_id in regrade_late_papers(session, catalog, ExamSubject(session, SYSTEM_AUTHOR, exam.id), now):
         finish.settle(session, catalog, exam, sitting_id, now)
 
@@ -117,7 +118,7 @@ class ContestSubject(CorrectionSubject):
         contest = contest_manage.own(session, author, ref)
         self.ref, self.name = ref, contest.name
 
-    def hold(self, session: Session) -> None:
+    def lock(self, session: Session) -> None:
         contest = contests.held(session, self.ref)
         if contest is None or contest.state != "closed":
             raise Refusal(f"竞赛「{self.name}」还没有结束，结束后再更正；现场竞赛进行中请由主持人作废这道题。")
@@ -133,10 +134,10 @@ class ContestSubject(CorrectionSubject):
             sitting: PaperStanding(person, points, place) for person, sitting, points, place in corrected_papers.contest_standings(session, self.ref)
         }
 
-    def keys(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
+    def affected(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
         return {sitting for sitting, standing in standings.items() if standing.person_id in touched.values()}
 
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
+    def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         if (live_contest := live_state.held(session, self.ref)) is not None:
             live_results.keep(session, live_contest)
         leaderboard.recount(session, self.ref, act.now)

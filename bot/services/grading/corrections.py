@@ -1,4 +1,4 @@
-"""A correction from its proposal to its effect: results held back, rehearsed, done by a second name; a second time changes nothing."""
+"""Corrections from proposal to effect: results frozen, a dry run, confirmation by a second administrator; applying twice changes nothing."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def view_correction(
         return correction, _run_and_roll_back(session, lambda: _carry_out(session, catalog, author, correction_id, now, rehearsal=True))
     subject, question = load_subject(session, author, correction.scope, correction.ref), catalog.question(session, correction.version_id)
     effects = corrections.list_effects(session, correction_id)
-    return correction, CorrectionImpact.of(session, subject, correction, question, effects, corrections.count_regraded(session, correction_id), 0)
+    return correction, CorrectionImpact.build(session, subject, correction, question, effects, corrections.count_regraded(session, correction_id), 0)
 
 
 def _run_and_roll_back(session: Session, work: Callable[[], T]) -> T:
@@ -222,7 +222,7 @@ def _ensure_proposed(session: Session, catalog: Catalog, author: Author, wanted:
     if not 1 <= len(reason) <= MAX_REASON:
         raise Refusal(f"请写明更正的原因（不超过 {MAX_REASON} 字）。")
     subject = load_subject(session, author, wanted.scope, wanted.ref)
-    subject.hold(session)
+    subject.lock(session)
     version_id = named_version(session, subject, wanted.question)
     newest = corrections.find_applied(session, wanted.scope, wanted.ref, version_id)
     if newest is not None and newest.amendment == wanted.amended:
@@ -244,7 +244,7 @@ def _ensure_proposed(session: Session, catalog: Catalog, author: Author, wanted:
 def _carry_out(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
     correction = _require(session, correction_id)
     subject = load_subject(session, author, correction.scope, correction.ref)
-    subject.hold(session)
+    subject.lock(session)
     question = catalog.question(session, correction.version_id)
     before = subject.standings(session)
     touched = _regrade_places(session, subject, correction, question, now)
@@ -252,9 +252,11 @@ def _carry_out(session: Session, catalog: Catalog, author: Author, correction_id
     effects: list[CorrectionEffect] = []
     moved = 0
     if touched:
-        foreseen = subject.redo(session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{correction.amendment}", author, now, rehearsal))
+        foreseen = subject.recompute(
+            session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{correction.amendment}", author, now, rehearsal)
+        )
         after = subject.standings(session)
-        keys = subject.keys(before, touched)
+        keys = subject.affected(before, touched)
         effects = [
             _effect(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
             for sitting, standing in before.items()
@@ -266,7 +268,7 @@ def _carry_out(session: Session, catalog: Catalog, author: Author, correction_id
         if corrections.count_proposed(session, correction.scope, correction.ref):
             # Held back again for another proposal, but only now: hours that are not booked with this one nobody would book later.
             subject.freeze(session, now)
-    return CorrectionImpact.of(session, subject, correction, question, effects, len(touched), moved)
+    return CorrectionImpact.build(session, subject, correction, question, effects, len(touched), moved)
 
 
 def _effect(sitting: int, before: PaperStanding, after: PaperStanding, certificate: str) -> CorrectionEffect:
@@ -275,7 +277,7 @@ def _effect(sitting: int, before: PaperStanding, after: PaperStanding, certifica
 
 
 def _regrade_places(session: Session, subject: CorrectionSubject, correction: CorrectionRecord, question: Question, now: datetime) -> dict[int, int]:
-    """Mark the places that this correction has not marked yet: sitting -> person."""
+    """Regrade the places that this correction has not graded yet: sitting -> person."""
     segmenter = segmentation.cut_words if question.points else None
     blanks = correction.amendment.way in ("full", "void") or corrections.previous_applied(session, correction) is not None
     touched: dict[int, int] = {}
@@ -284,7 +286,7 @@ def _regrade_places(session: Session, subject: CorrectionSubject, correction: Co
         session, subject.papers, subject.ref, correction.version_id, correction.id
     ):
         if choice is None and not blanks:
-            # A place left blank is worth nothing either way; unmarked, it stays open to an answer after a reopening.
+            # A place left blank is worth nothing either way; ungraded, it stays open to an answer after a reopening.
             continue
         grade = regrade(question, correction.amendment, choice, segmenter)
         grades.append((sitting, place, answer_id, grade.earned, grade.counts))
@@ -300,8 +302,8 @@ def _unfreeze(session: Session, subject: CorrectionSubject) -> None:
 
 
 def _notify(session: Session, correction: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
-    """One notice of the house for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
-    people = sorted({effect.person_id for effect in impact.ripples if effect.changes})
+    """One notice of the app for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
+    people = sorted({effect.person_id for effect in impact.effects if effect.changes})
     if not people:
         return
     content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=target_of(correction.id))

@@ -1,6 +1,6 @@
-"""Results from another platform: each line matched to one person or listed with its reason, credited once, importable any number of times.
+"""Import of exam results from other platforms: each row is matched to one person or listed with its reason, and credited once.
 
-Results as another platform's file lists them: columns found by name under the words that platforms use, each row judged by itself.
+Columns are found by the titles that platforms use, rows are judged one by one, and importing a file again changes nothing.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class OutsideConflict:
 class OutsideImportPlan:
     """What a file comes to: every row is matched or in conflict."""
 
-    meant: TargetExam
+    target: TargetExam
     matched: tuple[MatchedResult, ...]
     conflicts: tuple[OutsideConflict, ...]
     notes: tuple[str, ...] = ()
@@ -79,10 +79,10 @@ class OutsideImportPlan:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "exam": self.meant.name,
-            "held_on": self.meant.held_on.isoformat(),
-            "pass_line": self.meant.pass_line / 1000,
-            "total": self.meant.total / 1000,
+            "exam": self.target.name,
+            "held_on": self.target.held_on.isoformat(),
+            "pass_line": self.target.pass_line / 1000,
+            "total": self.target.total / 1000,
             "matched": [
                 {
                     "row": result.row,
@@ -102,9 +102,9 @@ class OutsideImportPlan:
 
     def as_text(self) -> list[str]:
         fresh = self.fresh
-        line, total = points_text(self.meant.pass_line), points_text(self.meant.total)
+        line, total = points_text(self.target.pass_line), points_text(self.target.total)
         lines = [
-            f"「{self.meant.name}」{self.meant.held_on}，满分 {total}，合格线 {line}",
+            f"「{self.target.name}」{self.target.held_on}，满分 {total}，合格线 {line}",
             f"共 {len(self.matched) + len(self.conflicts)} 行：对上 {len(self.matched)} 人"
             f"（新增 {len(fresh)}，以前导入过 {len(self.matched) - len(fresh)}），冲突 {len(self.conflicts)} 行",
             f"新增的 {len(fresh)} 人中合格 {sum(result.passed for result in fresh)} 人，计学时 {sum(result.credits for result in fresh)} 人"
@@ -129,8 +129,8 @@ def plan_import(session: Session, results: OutsideResults, target: TargetExam, n
     if target.held_on > day_of(now):
         raise Refusal(f"「{target.name}」的日期 {target.held_on} 还没有到。")
     earlier_scores = {} if known_exam is None else outside_results.scores_of(session, known_exam.id)
-    roll = _RosterIndex(outside_results.roster_on(session, target.held_on))
-    matches = [(line, roll.who(line, target.held_on)) for line in results.lines]
+    roster_index = _RosterIndex(outside_results.roster_on(session, target.held_on))
+    matches = [(line, roster_index.match(line, target.held_on)) for line in results.lines]
     rows: dict[int, list[int]] = {}
     for line, person in matches:
         if isinstance(person, RosterPerson):
@@ -214,7 +214,7 @@ class _RosterIndex:
             self.by_number[person.staff_no.casefold()] = person
             self.by_name.setdefault(person.name, []).append(person)
 
-    def who(self, line: OutsideLine, day: date) -> RosterPerson | str:
+    def match(self, line: OutsideLine, day: date) -> RosterPerson | str:
         """The one person that a row means, or why there is none."""
         if line.staff_no:
             person = self.by_number.get(line.staff_no.casefold())

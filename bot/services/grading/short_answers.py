@@ -1,4 +1,4 @@
-"""A person's word on a short answer, and what follows from it where the answer was given in an exam."""
+"""Confirmation of the provisional grade of a short answer, and the new exam result that follows from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.storage.system import audit
 
 
 def confirm(session: Session, catalog: Catalog, answer_id: int, earned: int, verdict: str, by: tuple[int, str], via: str, now: datetime) -> None:
-    """Confirm a provisional mark; `earned` in thousandths, `said` as it was put, `by` (person, staff number). Raises `Refusal` (未记录).
+    """Confirm a provisional grade; `earned` in thousandths, `verdict` as it was typed, `by` (person, staff number). Raises `Refusal` (未记录).
 
     An attempt at an exam is worked out again with it: score, pass, hours and whatever hangs on `exam.ON_CLOSED`.
     """

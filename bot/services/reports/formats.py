@@ -1,7 +1,4 @@
-"""Reports rendered: one function a format, from a `Table` to text or bytes.
-
-Reports for programs: JSON with keys, CSV that a spreadsheet opens without running anything.
-"""
+"""Reports in every output format: `FORMATS` names the writers; JSON and CSV for programs are written here."""
 
 from __future__ import annotations
 

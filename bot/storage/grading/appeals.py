@@ -1,4 +1,4 @@
-"""Appeals against the result of an exam: a number, a day by which it is answered, an answer that stands."""
+"""Rows of appeals against exam results: filed, listed, answered once."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def of_person(session: Session, person_id: int, top: int = 5) -> list[ExamAppeal
 
 
 def open_of_sitting(session: Session, sitting_id: int) -> ExamAppeal | None:
-    """The one about a paper that waits for an answer."""
+    """The appeal about a paper that still waits for its answer."""
     row = _OF_SITTING.one(session, sitting_id=sitting_id)
     return None if row is None else _appeal_from_row(row)
 

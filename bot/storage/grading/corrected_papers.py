@@ -1,6 +1,6 @@
-"""The papers that a correction is about, who stands how, and who is behind a number.
+"""Papers, standings and people that a correction concerns.
 
-`papers` is a SELECT of sittings in our own words, with `:ref` bound (services/correction).
+`papers` is always SQL of our own: a SELECT of sitting ids with `:ref` bound (`CorrectionSubject.papers` in bot/services/grading).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def version_ids(session: Session, papers: str, subject_id: int, question: str) -
 def ungraded_places(
     session: Session, papers: str, subject_id: int, version_id: int, correction_id: int
 ) -> list[tuple[int, int, int, int | None, str | None]]:
-    """(sitting, place, person, answer, choice) of every place of a version, in papers that are over, that a correction has not marked yet."""
+    """(sitting, place, person, answer, choice) of every place of a version, in papers that are over, that a correction has not graded yet."""
     rows = Statement(_UNGRADED.format(papers=papers)).all(session, version_id=version_id, ref=subject_id, correction_id=correction_id)
     return [tuple(row) for row in rows]
 

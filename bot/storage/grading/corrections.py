@@ -1,4 +1,4 @@
-"""Corrections as rows: proposed, applied or dropped; the new marks they made, and what each of them changed for whom."""
+"""Rows of corrections (proposed, applied or dropped), of the regrades they made and of their effects on people."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SUBJECT_NAME = {"exam": Statement("SELECT name FROM exam WHERE id = :ref"), "co
 
 @dataclass(frozen=True, slots=True)
 class CorrectionRecord:
-    """A row read."""
+    """A correction as stored; `ref` is the id of the exam or contest that `scope` names."""
 
     id: int
     scope: str
@@ -189,7 +189,7 @@ def decide(session: Session, correction_id: int, state: str, by: str, now: datet
 
 
 def add_regrades(session: Session, correction_id: int, grades: Iterable[tuple[int, int, int | None, int, bool]], now: datetime) -> None:
-    """New marks as (sitting, place, answer, thousandths, counts); one that stands already stays."""
+    """New grades as (sitting, place, answer, thousandths, counts); one that stands already stays."""
     when = stamp(now)
     names = ("sitting_id", "n", "answer_id", "earned", "counts")
     _ADD_REGRADE.many(
@@ -225,7 +225,7 @@ def effects_of(session: Session, correction_id: int, person_id: int) -> list[Cor
 
 
 def count_regraded(session: Session, correction_id: int) -> int:
-    """How many papers a correction marked anew."""
+    """How many papers a correction regraded."""
     return int(_COUNT_REGRADED.one(session, correction_id=correction_id)[0])
 
 

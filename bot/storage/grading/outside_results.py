@@ -1,4 +1,4 @@
-"""Exams held on other platforms and their results as rows; and who a line of such a file can mean."""
+"""Rows of exams held on other platforms and of their results, and the roster that imported lines are matched against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short answers that wait for a person's mark: which of them somebody may mark, and the mark."""
+"""Short answers that wait for a person's grade: which of them an administrator may grade, and the confirmed grade."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAY_GRADE = """a.provisional = 1 AND a.person_id <> :by
          OR EXISTS (SELECT 1 FROM role r JOIN unit top ON top.id = r.unit_id JOIN post o ON o.person_id = a.person_id JOIN unit u ON u.id = o.unit_id
                     WHERE r.person_id = :by AND r.role = 'admin' AND o.since <= :day AND (o.until IS NULL OR o.until >= :day)
                       AND (u.path = top.path OR substr(u.path, 1, length(top.path) + 1) = top.path || '/')))"""
-"""Said of `answer a`: nobody marks an answer of their own, of people they do not look after, of an exam that can still be sat, or of an item of
+"""Said of `answer a`: nobody grades an answer of their own, of people they do not look after, of an exam that can still be sat, or of an item of
 their own paper, for the key stands beside the answer."""
 _WAITING = Statement(
     f"""SELECT a.id, p.name, p.staff_no, a.version_id, a.choice, a.earned FROM answer a JOIN person p ON p.id = a.person_id
@@ -34,7 +34,7 @@ _CONFIRM = Statement(
 
 @dataclass(frozen=True, slots=True)
 class WaitingAnswer:
-    """A short answer that somebody may mark: whose, in which sitting, to which question."""
+    """A short answer that somebody may grade: whose, in which sitting, to which question."""
 
     person_id: int
     sitting_id: int
@@ -42,12 +42,12 @@ class WaitingAnswer:
 
 
 def list_ungraded(session: Session, by: int, day: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
-    """(answer, name, staff_no, version row, text, thousandths) of what waits for a mark of this administrator's, oldest first."""
+    """(answer, name, staff_no, version row, text, thousandths) of what waits for a grade by this administrator, oldest first."""
     return [tuple(row) for row in _WAITING.all(session, by=by, day=day.isoformat(), top=top)]
 
 
 def find_gradable(session: Session, answer_id: int, by: int, day: date) -> WaitingAnswer | None:
-    """The answer, when this administrator may mark it."""
+    """The answer, when this administrator may grade it."""
     row = _FIND_GRADABLE.one(session, id=answer_id, by=by, day=day.isoformat())
     return None if row is None else WaitingAnswer(*row)
 

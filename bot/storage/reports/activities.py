@@ -1,9 +1,4 @@
-"""活动依据: every campaign with the clause it rests on, and those that name none.
-
-责任清单: every row of the duty list with what was done of it, by form, and the offices that have done nothing.
-
-形式: in which forms and on which channels the law was brought to people in a year, how many took part, and how much of it was finished.
-"""
+"""Reports on activities: 活动依据 (the clause each campaign rests on), 责任清单 (duties done, by row and form), 形式 (reach by form and channel)."""
 
 from __future__ import annotations
 

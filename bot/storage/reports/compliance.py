@@ -1,4 +1,4 @@
-"""达标率: how many of those who have a quota have reached it, rolled up the tree of units."""
+"""Report 达标率: how many of those with a quota have reached it, rolled up the tree of units."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class ComplianceFigures:
     counted: int = 0
     reached: int = 0
     quarters: int = 0
-    apart: int = 0
+    without_quota: int = 0
 
-    def add(self, counted: int, reached: int, quarters: int, apart: int) -> None:
+    def add(self, counted: int, reached: int, quarters: int, without_quota: int) -> None:
         self.counted += counted
         self.reached += reached
         self.quarters += quarters
-        self.apart += apart
+        self.without_quota += without_quota
 
 
 @dataclass(slots=True)
 class _ComplianceSums:
-    of: dict[int, ComplianceFigures] = field(default_factory=dict)
-    own: dict[int, int] = field(default_factory=dict)
-    whole: ComplianceFigures = field(default_factory=ComplianceFigures)
+    by_unit: dict[int, ComplianceFigures] = field(default_factory=dict)
+    own_level: dict[int, int] = field(default_factory=dict)
+    total: ComplianceFigures = field(default_factory=ComplianceFigures)
     shared: int = 0
 
 
@@ -70,10 +70,10 @@ def compliance(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     scope, scope_name = narrow_scope(session, scope, ask.about)
     units = units_in(session, scope)
     sums = _roll_up(session, scope, ask, need, units)
-    rows = [_unit_row(unit.path, sums.of[unit.id], sums.own[unit.id]) for unit in units.values()]
+    rows = [_unit_row(unit.path, sums.by_unit[unit.id], sums.own_level[unit.id]) for unit in units.values()]
     tops = [unit for unit in units.values() if len(unit.above) == 1]
     if len(tops) > 1:
-        rows.insert(0, _unit_row(TOTAL, sums.whole, None))
+        rows.insert(0, _unit_row(TOTAL, sums.total, None))
     terms = [
         "应计人数：当日在职且所属层级有年度应达学时的人；达标：合计学时不少于应达，且集体学法不少于下限。",
         "学时按人、按类向下取到 0.25 后相加；平均学时与学时合计只含应计人员。",
@@ -83,8 +83,8 @@ def compliance(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         notes.append(f"人员按 {ask.last.isoformat()} 在职计。")
     if sums.shared:
         notes.append(f"{sums.shared} 人在两个以上单位任职，在每个单位计入，在共同的上级只计一次。")
-    if sums.whole.apart:
-        notes.append(f"{sums.whole.apart} 人未登记层级或该层级无年度要求，列为无应达，不计入分子分母。")
+    if sums.total.without_quota:
+        notes.append(f"{sums.total.without_quota} 人未登记层级或该层级无年度要求，列为无应达，不计入分子分母。")
     return make_table(
         session, ask, "达标率", f"学时达标率（{scope_name}）" if scope_name else "学时达标率", Part("各单位", COLUMNS, rows), notes=notes, terms=terms
     )
@@ -100,32 +100,32 @@ def _unit_row(name: str, figures: ComplianceFigures, own: int | None) -> Row:
         mean_hours(hours, figures.counted),
         hours,
     )
-    return (*cells, own, figures.apart)
+    return (*cells, own, figures.without_quota)
 
 
 def _roll_up(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas, units: dict[int, ReportUnit]) -> _ComplianceSums:
     """People with one post come added up by unit; the few with several come one by one, so that each level counts them once."""
     sums = _ComplianceSums({unit: ComplianceFigures() for unit in units}, dict.fromkeys(units, 0))
     several: dict[int, tuple[set[int], tuple[int, int, int, int]]] = {}
-    for unit_id, person_id, counted, reached, quarters, apart in _figures_by_unit(session, scope, ask, need):
-        figures = (int(counted), int(reached), int(quarters), int(apart))
-        sums.own[unit_id] += figures[0]
+    for unit_id, person_id, counted, reached, quarters, without_quota in _figures_by_unit(session, scope, ask, need):
+        figures = (int(counted), int(reached), int(quarters), int(without_quota))
+        sums.own_level[unit_id] += figures[0]
         if person_id:
             several.setdefault(person_id, (set(), figures))[0].update(units[unit_id].above)
             continue
         for above in units[unit_id].above:
-            sums.of[above].add(*figures)
-        sums.whole.add(*figures)
+            sums.by_unit[above].add(*figures)
+        sums.total.add(*figures)
     for touched, figures in several.values():
         for above in touched:
-            sums.of[above].add(*figures)
-        sums.whole.add(*figures)
+            sums.by_unit[above].add(*figures)
+        sums.total.add(*figures)
     sums.shared = len(several)
     return sums
 
 
 def _figures_by_unit(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas) -> Iterable[tuple[int, int, int, int, int, int]]:
-    """(unit, person or 0, counted, reached, quarters of those counted, apart): one row a unit, and one for each person in several units.
+    """(unit, person or 0, counted, reached, quarters of those counted, without_quota): one row a unit, and one for each person in several units.
 
     Whole division of seconds gives the quarters that `shown_hours` rounds down to; a test holds the two together.
     """

@@ -1,4 +1,4 @@
-"""竞赛: who took part, by unit and fair to small ones; no name, no place of a person."""
+"""Report 竞赛: participation and mean points by unit; no names, no ranks of persons, no scores of very small units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""考试线索: how an exam was answered, for a person to look at; nothing of it takes a point from anybody (bot/docs/rules.md A17)."""
+"""Report 考试线索: signs of irregular answering in an exam, for a person to check; no score changes by it (bot/docs/rules.md A17)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TERMS = (
 )
 
 
-@report("考试线索", about="考试", needs=True)
+@report("考试线索", about="考试", requires_about=True)
 def evidence(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试的作答线索：过快、连发、换渠道、错得相同；只供人核实，不自动扣分。"""
     exam = find_exam(session, ask.about)

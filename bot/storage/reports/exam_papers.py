@@ -1,4 +1,4 @@
-"""What the reports on an exam share: which exam is meant, whose papers the asker may see, and the marks and moments of their answers."""
+"""What the reports on an exam share: the exam asked for, the papers that the asker may see, and the grades and arrival times of their answers."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def visible_papers(session: Session, scope: Scope, ask: ReportQuery, exam: Exam)
 
 
 def grades_of(session: Session, exam: Exam, sittings: Collection[int]) -> list[CountingGrade]:
-    """The marks that count of some papers of an exam."""
+    """The grades that count of some papers of an exam."""
     return [grade for grade in grades.of_sittings(session, _CLOSED_SITTINGS, exam=exam.id) if grade.sitting_id in sittings]
 
 

@@ -1,4 +1,4 @@
-"""考试： who was to sit, who sat, who passed, up the tree of units； who was absent, and the results of those in the asker's scope."""
+"""Report 考试: who was invited to an exam, who sat and passed it, by unit; the absent, and the results of people in the asker's scope."""
 
 from __future__ import annotations
 

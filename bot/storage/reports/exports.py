@@ -1,4 +1,4 @@
-"""What is recorded, line by line for scripts: the fields of the operator's contract, oldest first, in one snapshot and a few rows of memory."""
+"""Exports of recorded rows as JSON lines for scripts, oldest first; read as a stream within one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def bounds(since: datetime | None, until: datetime | None) -> dict[str, str]:
 
 
 def answers(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
-    """Each recorded answer with the mark that counts (bot/storage/study/grades.py). `earned` is a share from 0 to 1."""
+    """Each recorded answer with the grade that counts (bot/storage/study/grades.py). `earned` is a share from 0 to 1."""
 
     @lru_cache(maxsize=4096)
     def kind(version_id: int) -> str:
@@ -114,7 +114,7 @@ def ledger(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]
 
 
 def audit(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
-    """Each act of somebody with power."""
+    """Each entry of the audit log."""
     keys = ("id", "at", "actor", "via", "action", "target", "outcome", "detail")
     for row in stream(session, _AUDIT, between):
         yield dict(zip(keys, row, strict=True))

@@ -1,6 +1,6 @@
-"""预警: who will not reach the quota at the present pace, how sure that is, and what would still be enough each working day.
+"""Report 预警: who is forecast to miss the yearly quota, how sure that is, and what daily study would still be enough.
 
-What people earned day by day, for the forecast: one pass over the ledger, one person after another.
+The daily earnings behind it are read in one pass over the ledger, one person after another.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""题目分析: what an exam says of its questions and of itself, first tries only (bot/docs/rules.md V12)."""
+"""Report 题目分析: item analysis of an exam, first attempts only (bot/docs/rules.md V12)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
@@ -25,7 +25,6 @@ from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table
 from bot.domain.text.numbers import points_text
 from bot.storage.reports.exam_papers import ReportedVersion, answer_arrivals, find_exam, grades_of, question_versions, visible_papers
 from bot.storage.reports.scope import make_table, report
-from bot.storage.study.grades import CountingGrade
 
 COLUMNS = (
     Column("question", "题号"),
@@ -67,7 +66,7 @@ TERMS = (
 )
 
 
-@report("题目分析", about="考试", needs=True, tells_keys=True)
+@report("题目分析", about="考试", requires_about=True, tells_keys=True)
 def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试每道题的难度、区分度、各选项、用时和可疑之处，以及整卷信度。"""
     exam = find_exam(session, ask.about)
@@ -118,10 +117,6 @@ def _answer_seconds(started: datetime, arrivals: Sequence[tuple[int, datetime, s
     return {place: (arrived_at - before).total_seconds() for (place, arrived_at, _), (before, _) in zip(arrivals, pairwise(moments), strict=True)}
 
 
-def _time(times: Mapping[int, Mapping[int, float]], mark: CountingGrade) -> float | None:
-    return times.get(mark.sitting_id, {}).get(mark.n)
-
-
 def _figure(value: float | None, places: str = "0.01") -> Decimal | None:
     return None if value is None else Decimal(str(value)).quantize(Decimal(places), ROUND_HALF_UP) + 0
 
@@ -136,19 +131,26 @@ def _item_row(item: ItemFigures, version: ReportedVersion) -> tuple[Cell, ...]:
     if item.n < MIN_GROUP:
         return (*head, None, None, None, None, None)
     seconds = None if item.seconds is None else round(item.seconds)
-    return (*head, _percent(item.facility), _figure(item.rest), _figure(item.tails if item.group >= MIN_GROUP else None), seconds, item.blank)
+    return (
+        *head,
+        _percent(item.facility),
+        _figure(item.rest_correlation),
+        _figure(item.tail_difference if item.group_size >= MIN_GROUP else None),
+        seconds,
+        item.blank,
+    )
 
 
 def _option_rows(item: ItemFigures, version: ReportedVersion) -> list[tuple[Cell, ...]]:
     text_of = dict(version.question.choices)
-    return [_option_row(version.name, option, text_of[option.choice], item.group >= MIN_GROUP) for option in item.options]
+    return [_option_row(version.name, option, text_of[option.choice], item.group_size >= MIN_GROUP) for option in item.options]
 
 
 def _shown_flags(item: ItemFigures) -> list[ItemFlag]:
     """What may be said of a question: nothing of a few people, nothing of groups of a few."""
     if item.n < MIN_GROUP:
         return []
-    return [flag for flag in item.flags if flag is not ItemFlag.STRONG_DISTRACTOR or item.group >= MIN_GROUP]
+    return [flag for flag in item.flags if flag is not ItemFlag.STRONG_DISTRACTOR or item.group_size >= MIN_GROUP]
 
 
 def _is_doubtful(item: ItemFigures) -> bool:
@@ -157,7 +159,7 @@ def _is_doubtful(item: ItemFigures) -> bool:
 
 def _doubt_rank(item: ItemFigures) -> float:
     """The worst first among the doubtful; all others by name."""
-    return item.rest if item.rest is not None and _is_doubtful(item) else 0.0
+    return item.rest_correlation if item.rest_correlation is not None and _is_doubtful(item) else 0.0
 
 
 def _option_row(name: str, option: OptionFigures, text: str, groups: bool) -> tuple[Cell, ...]:

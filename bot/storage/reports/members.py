@@ -1,4 +1,4 @@
-"""名单: the people of a unit and the units below it, each with hours by category, quota and what is missing."""
+"""Report 名单: the people of a unit and the units below it, each with hours by category, quota and what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""个人: one person's year, from the total down to each entry of the ledger and each second that was refused."""
+"""Report 个人: one person's year, from the total down to each entry of the ledger and the time that was not credited."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _REFUSED = Statement(
 )
 
 
-@report("个人", about="工号", needs=True)
+@report("个人", about="工号", requires_about=True)
 def learning_record(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一个人的学时档案：各类合计、每笔流水的来源和规则、未计的时间和原因。"""
     need = quotas_for(ask)

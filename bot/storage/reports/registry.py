@@ -1,4 +1,4 @@
-"""Every report, once, in the order in which they are listed. A new one is a function under `@report` in a module named here."""
+"""The registry of reports, in the order in which they are listed. A new report is a function under `@report` in a module named here."""
 
 from __future__ import annotations
 

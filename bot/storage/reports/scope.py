@@ -1,4 +1,4 @@
-"""What every report stands on: how it is registered, whom the asker may see, who is in office, and where the seconds come from."""
+"""What all reports share: registration, the scope of units that the asker may see, and the SQL for people in office and their seconds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ReportKind:
     help: str
     run: ReportFunction
     about: str
-    needs: bool
+    requires_about: bool
     tells_keys: bool = False
 
     @property
@@ -45,7 +45,7 @@ REGISTERED: dict[str, ReportKind] = {}
 """Filled by `report`; bot/storage/reports/registry.py puts it into order."""
 
 
-def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = False) -> Callable[[ReportFunction], ReportFunction]:
+def report(name: str, *, about: str, requires_about: bool = False, tells_keys: bool = False) -> Callable[[ReportFunction], ReportFunction]:
     """Register a report under its name; the first line of its docstring is its help. Chat, web and command line show it by themselves."""
 
     def register(run: ReportFunction) -> ReportFunction:
@@ -54,7 +54,7 @@ def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = Fal
             raise ValueError(f"{name} has no help line")
         if name in REGISTERED:
             raise ValueError(f"{name} is taken")
-        REGISTERED[name] = ReportKind(name, lines[0].strip(), run, about, needs, tells_keys)
+        REGISTERED[name] = ReportKind(name, lines[0].strip(), run, about, requires_about, tells_keys)
         return run
 
     return register

@@ -1,4 +1,4 @@
-"""What comes after an exam: keys put right, the new marks of old answers, what that changed for whom, appeals, results from elsewhere."""
+"""Tables of grading: corrections with their regrades and effects, appeals, results from other platforms, confirmed grades, question reports."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CorrectionRow(SQLModel, table=True):
 
 
 class RegradeRow(SQLModel, table=True):
-    """The new mark of one place of one paper, beside the answer as it was recorded (none where the place was left blank). Never changed.
+    """The new grade of one place of one paper, beside the answer as it was recorded (none where the place was left blank). Never changed.
 
     `earned` in thousandths of the item; `counts` is false where the item was taken out. Of several, that of the newest correction counts.
     """
@@ -204,7 +204,7 @@ class OutsideResultRow(SQLModel, table=True):
 
 
 class ConfirmationRow(SQLModel, table=True):
-    """A person's word on a provisional mark; the answer itself stays as it was recorded."""
+    """A person's confirmation of a provisional grade; the answer itself stays as it was recorded."""
 
     __tablename__ = "confirmation"
     __table_args__ = (
