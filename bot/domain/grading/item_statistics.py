@@ -276,8 +276,8 @@ def cronbach_alpha(item_variances: Sequence[float], total_variance: float) -> fl
 def hoyt_reliability(scores: Iterable[tuple[Hashable, Hashable, float]]) -> float | None:
     """Hoyt (1941): 1 - residual mean square / mean square of persons, over (person, item, points) with each item's mean taken out.
 
-    Equal to `cronbach` where everybody answers the same items; where papers were drawn apart it is an estimate for such a paper, because nobody
-    answers all items. None when there is too little to tell.
+    Equal to `cronbach_alpha` where everybody answers the same items; where papers were drawn apart it is an estimate for such a paper,
+    because nobody answers all items. None when there is too little to tell.
     """
     responses = list(scores)
     items: dict[Hashable, list[float]] = {}
