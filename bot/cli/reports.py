@@ -1,4 +1,4 @@
-"""report, export and ledger: what was recorded, added up, line by line, and proved."""
+"""Commands `report`, `export` and `ledger`: reports as files, raw rows as JSON lines, sealing and checking the hash chain."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.reports.registry import REPORTS
 from bot.storage.system import audit
 
-LATER = {"docx": "Word 文档", "png": "图片"}
-MISUSE = 2
+UNSUPPORTED_FORMATS = {"docx": "Word 文档", "png": "图片"}
+EXIT_USAGE = 2
 
 ledger = typer.Typer(help="学时流水：封存与核验。", no_args_is_help=True)
 cli.add_typer(ledger, name="ledger")
 
 
-def _note(action: str, target: str) -> None:
+def _audit(action: str, target: str) -> None:
     """Who looked at what, in the audit before it is shown: what cannot be written down is not shown."""
     writing(lambda session: audit.record(session, now(), operator(), "cli", action, target))
 
@@ -59,30 +59,30 @@ def report_(
 ) -> None:
     """看报表：达标率、名单、个人；不带名称则列出全部。"""
     if name is None:
-        rows = [{"name": one.name, "about": one.about, "needs": one.needs, "help": one.help} for one in REPORTS.values()]
-        show(rows, as_json or form == "json", [f"{one.name}\t{one.help}" for one in REPORTS.values()])
+        rows = [{"name": kind.name, "about": kind.about, "needs": kind.requires_about, "help": kind.help} for kind in REPORTS.values()]
+        show(rows, as_json or form == "json", [f"{kind.name}\t{kind.help}" for kind in REPORTS.values()])
         return
     form = "json" if as_json else form
-    if form in LATER:
-        raise refuse(f"本版还不能输出 {form}（{LATER[form]}），请改用 xlsx、csv、json 或 text。")
+    if form in UNSUPPORTED_FORMATS:
+        raise refuse(f"本版还不能输出 {form}（{UNSUPPORTED_FORMATS[form]}），请改用 xlsx、csv、json 或 text。")
     if form not in FORMATS:
-        raise refuse(f"没有 {form} 这种格式，可用：{'、'.join(FORMATS)}", MISUSE)
+        raise refuse(f"没有 {form} 这种格式，可用：{'、'.join(FORMATS)}", EXIT_USAGE)
     if name not in REPORTS:
         raise refuse(f"没有这张报表。现有：{'、'.join(REPORTS)}")
     if form in BINARY and out is None and sys.stdout.isatty():
-        raise refuse(f"{form} 不能显示在屏幕上，请加 --out 文件名.{form}", MISUSE)
-    _note(f"报表 {name}", f"{about or unit or '全部'} {as_of or ''} {year or ''} {form}".strip())
-    with _opened(out) as target:
-        reading(lambda session: FORMATS[form](_run(session, name, (about or unit or "").strip(), as_of, year), target))
+        raise refuse(f"{form} 不能显示在屏幕上，请加 --out 文件名.{form}", EXIT_USAGE)
+    _audit(f"报表 {name}", f"{about or unit or '全部'} {as_of or ''} {year or ''} {form}".strip())
+    with _open_output(out) as target:
+        reading(lambda session: FORMATS[form](_run_report(session, name, (about or unit or "").strip(), as_of, year), target))
     if out is not None:
         progress.print(f"已写入 {out}", markup=False, highlight=False)
 
 
-def _run(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
-    made, today = REPORTS[name], day_of(now())
-    if made.needs and not about:
-        raise Refusal(f"请写明{made.about}，例如：python -m bot report {name} {made.example}")
-    day = _day(as_of) if as_of else today
+def _run_report(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
+    kind, today = REPORTS[name], day_of(now())
+    if kind.requires_about and not about:
+        raise Refusal(f"请写明{kind.about}，例如：python -m bot report {name} {kind.example}")
+    day = _parse_day(as_of) if as_of else today
     if day > today:
         raise Refusal(f"{day.isoformat()} 还没有到，最晚可看到今天（{today.isoformat()}）。")
     asked = year if year is not None else day.year
@@ -90,10 +90,10 @@ def _run(session: Session, name: str, about: str, as_of: str | None, year: int |
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
     calendar, _ = loader.load_calendar(loader.data_root())
-    return made.run(session, Scope(), ReportQuery(asked, day, today, catalog.read_catalog(session, Library()).policy, about, calendar))
+    return kind.run(session, Scope(), ReportQuery(asked, day, today, catalog.read_catalog(session, Library()).policy, about, calendar))
 
 
-def _day(text: str) -> date:
+def _parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -101,7 +101,7 @@ def _day(text: str) -> date:
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
+def _open_output(out: Path | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that appears whole or not at all."""
     if out is None:
         yield sys.stdout.buffer
@@ -136,12 +136,12 @@ def export(
 ) -> None:
     """逐行导出 JSON（每行一条，从旧到新）；服务运行时也可以导出。--json 与不加相同。"""
     if what not in EXPORTS:
-        raise refuse(f"没有 {what} 可导出，可用：{'、'.join(EXPORTS)}", MISUSE)
-    first, last = _moment(since), _moment(until)
+        raise refuse(f"没有 {what} 可导出，可用：{'、'.join(EXPORTS)}", EXIT_USAGE)
+    first, last = _parse_moment(since), _parse_moment(until)
     if first is not None and last is not None and first > last:
-        raise refuse(f"--since {since} 晚于 --until {until}，这样一行也没有，请对调。", MISUSE)
+        raise refuse(f"--since {since} 晚于 --until {until}，这样一行也没有，请对调。", EXIT_USAGE)
     between = bounds(first, last)
-    _note(f"导出 {what}", f"{since or ''}..{until or ''}")
+    _audit(f"导出 {what}", f"{since or ''}..{until or ''}")
 
     def work(session: Session, target: BinaryIO) -> int:
         ping(session)  # opens the transaction: one snapshot, however long it takes
@@ -151,22 +151,22 @@ def export(
             lines += 1
         return lines
 
-    with _opened(out) as target:
+    with _open_output(out) as target:
         lines = reading(lambda session: work(session, target))
     progress.print(f"共 {lines} 行", markup=False, highlight=False)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_moment(text: str | None) -> datetime | None:
     """A moment of ISO 8601; a day is its first moment in Shanghai, and so is a clock without a zone Shanghai's."""
     if text is None:
         return None
     try:
         if len(text) == 10:
             return start_of(date.fromisoformat(text))
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        raise refuse(f"「{text[:40]}」不是时间，应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", MISUSE) from None
-    return found if found.tzinfo else found.replace(tzinfo=SHANGHAI)
+        raise refuse(f"「{text[:40]}」不是时间，应写作 2026-06-30 或 2026-06-30T08:00:00+08:00。", EXIT_USAGE) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
 
 
 # ── ledger ──
@@ -175,9 +175,9 @@ def _moment(text: str | None) -> datetime | None:
 @ledger.command("seal")
 def seal_(algorithm: Annotated[str, typer.Option("--algorithm", help="sha256 或 sm3")] = "sha256", as_json: Json = False) -> None:
     """给还没有封存的流水编号并接入哈希链，显示链头。"""
-    at, settings, sealed = now(), read_settings(), 0
-    while made := writing(lambda session: hash_chain.seal_entries(session, at, algorithm), settings):
-        sealed += made
+    sealed_at, settings, sealed = now(), read_settings(), 0
+    while count := writing(lambda session: hash_chain.seal_entries(session, sealed_at, algorithm), settings):
+        sealed += count
     head = reading(hash_chain.head, settings)
     writing(lambda session: audit.record(session, now(), operator(), "cli", "流水封存", f"{sealed} 笔"), settings)
     result = {"sealed": sealed, "head": None if head is None else asdict(head)}
@@ -195,13 +195,13 @@ def verify(
         ping(session)
         return hash_chain.verify(session, head)
 
-    found = reading(work)
-    result = {"ok": found.fault is None, **asdict(found)}
-    lines = [found.fault.sentence if found.fault else f"核验通过：已封存 {found.sealed} 笔，链头 {found.head or '（还没有封存）'}"]
-    if found.loose and not found.fault:
-        lines.append(f"另有 {found.loose} 笔还没有封存，不受哈希链保护，请运行 ledger seal。")
-    if found.note:
-        lines.append(found.note)
+    check = reading(work)
+    result = {"ok": check.fault is None, **asdict(check)}
+    lines = [check.fault.sentence if check.fault else f"核验通过：已封存 {check.sealed} 笔，链头 {check.head or '（还没有封存）'}"]
+    if check.loose and not check.fault:
+        lines.append(f"另有 {check.loose} 笔还没有封存，不受哈希链保护，请运行 ledger seal。")
+    if check.note:
+        lines.append(check.note)
     show(result, as_json, lines)
-    if found.fault is not None:
+    if check.fault is not None:
         raise typer.Exit(1)

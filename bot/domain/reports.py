@@ -1,4 +1,4 @@
-"""A report as a value: what stands in its rows, what kind each column is, and by which day, rules and seal it was made."""
+"""The data of a report: typed columns and rows, with the day, the rules and the head of the hash chain it was made from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bot.domain.calendar import Calendar
 from bot.domain.hours.policy import HoursPolicy
 from bot.domain.times import end_of
 
-Kind = Literal["text", "int", "hours", "percent", "figure"]
-Phone = Literal["always", "if any", "never"]
+CellKind = Literal["text", "int", "hours", "percent", "figure"]
+PhoneVisibility = Literal["always", "if any", "never"]
 Cell = str | int | Decimal | None
 Row = tuple[Cell, ...]
 
@@ -28,8 +28,8 @@ class Column:
 
     key: str
     title: str
-    kind: Kind = "text"
-    phone: Phone = "always"
+    kind: CellKind = "text"
+    phone: PhoneVisibility = "always"
 
 
 class RowStream(Protocol):
@@ -53,7 +53,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHead:
     """The end of the seal chain: how many entries it holds, the last hash, and the algorithm that made it."""
 
     seq: int
@@ -74,12 +74,12 @@ class Table:
     as_of: date
     year: int
     rules: str
-    head: Head | None = None
+    head: ChainHead | None = None
     notes: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     """What the columns mean; a phone does without."""
 
-    def held(self) -> Table:
+    def in_memory(self) -> Table:
         """The same with every row in memory: for whoever keeps a report beyond the transaction it was made in."""
         return replace(self, parts=tuple(replace(part, rows=list(part.rows)) for part in self.parts))
 
@@ -126,19 +126,19 @@ class ReportQuery:
         return self.as_of >= self.today
 
 
-def clean(text: str) -> str:
+def plain_text(text: str) -> str:
     """A name as one line of plain text: characters that move the cursor, hide or reorder others become a space."""
     return _HIDDEN.sub(" ", text)
 
 
-def rate(reached: int, counted: int) -> Decimal | None:
+def percentage(reached: int, counted: int) -> Decimal | None:
     """A percentage with one decimal, half up, but never 100.0 while one is short; None when nobody is counted."""
     if not counted:
         return None
-    shown = (Decimal(reached) * 100 / counted).quantize(Decimal("0.1"), ROUND_HALF_UP)
-    return min(shown, Decimal("99.9")) if reached < counted else shown
+    percent = (Decimal(reached) * 100 / counted).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return min(percent, Decimal("99.9")) if reached < counted else percent
 
 
-def mean(hours: Decimal, people: int) -> Decimal | None:
+def mean_hours(hours: Decimal, people: int) -> Decimal | None:
     """Hours a head, to the hundredth, rounded down so that the mean never promises more than was earned."""
     return (hours / people).quantize(Decimal("0.01"), ROUND_DOWN) if people else None

@@ -15,7 +15,7 @@ from bot.services.study import current_task, mistakes, quiz
 def install() -> None:
     """Fill the lists; a second time changes nothing. Called by every process before its first message, tick or command."""
     # Corrections before certificates: what follows from a result follows from the right one.
-    finish.ON_CLOSED[:] = [correction_subjects.mark_late_paper, exam_certificates.award]
+    finish.ON_CLOSED[:] = [correction_subjects.regrade_late_paper, exam_certificates.award]
     finish.ON_ANNOUNCED[:] = [exam_certificates.award]
     finish.ON_CANCELLED[:] = [exam_certificates.revoke_cancelled]
     correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})

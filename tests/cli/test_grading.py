@@ -136,6 +136,6 @@ def test_an_exam_must_be_named_so_that_nobody_guesses_it(shell: Shell, tmp_path:
 def test_appeals_that_wait_are_listed(shell: Shell, board: Board) -> None:
     assert "没有待答复的申诉" in shell("exam", "appeals")
     calendar = board.hall.catalog.library.calendar
-    board.hall.run(lambda session: appeals.appeal(session, calendar, board.people[1], board.exam, "第 1 题有误", AFTER))
+    board.hall.run(lambda session: appeals.file_appeal(session, calendar, board.people[1], board.exam, "第 1 题有误", AFTER))
 
     assert [(one["id"], one["staff_no"], one["said"], one["late"]) for one in shell.json("exam", "appeals")] == [(1, "1002", "第 1 题有误", False)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.grading.correction import Amendment, GradedPlace, add_up, parse_amendment, places_of, regrade
+from bot.domain.grading.correction import Amendment, GradedPlace, parse_amendment, rank_by_score, regrade, sum_grades
 from bot.domain.library.question import KINDS, KeyPoint, Question
 from bot.domain.message import Refusal
 from bot.domain.text.numbers import points_text
@@ -96,25 +96,25 @@ def test_what_an_answer_is_worth_afterwards(kind: str, said: str, choice: str | 
 def test_an_item_taken_out_leaves_a_smaller_paper_that_is_scaled_to_the_whole() -> None:
     paper = [GradedPlace(2000, 1000), GradedPlace(2000, 500), GradedPlace(1000, 0), GradedPlace(5000, 1000, counts=False)]
 
-    found = add_up(paper)
+    found = sum_grades(paper)
 
-    assert (found.got, found.of, found.whole) == (3000, 5000, 10_000)
+    assert (found.earned, found.counted, found.total) == (3000, 5000, 10_000)
     assert found.scaled(10_000) == 6000
-    assert add_up([GradedPlace(2000, 0, counts=False)]).scaled(2000) == 2000, "with nothing left to answer nobody loses"
+    assert sum_grades([GradedPlace(2000, 0, counts=False)]).scaled(2000) == 2000, "with nothing left to answer nobody loses"
 
 
 def test_scaling_decides_passing_to_the_thousandth_of_a_point() -> None:
     """58 of 98 is 59.184 of 100; 58.8 of 98 is 60 exactly."""
 
     def score(right: int) -> int:
-        return add_up([GradedPlace(right, 1000), GradedPlace(98_000 - right, 0), GradedPlace(2000, 1000, counts=False)]).scaled(100_000)
+        return sum_grades([GradedPlace(right, 1000), GradedPlace(98_000 - right, 0), GradedPlace(2000, 1000, counts=False)]).scaled(100_000)
 
     assert (score(58_000), score(58_800), score(98_000)) == (59_184, 60_000, 100_000)
 
 
 def test_equal_scores_share_a_place() -> None:
-    assert places_of({1: 90, 2: 80, 3: 80, 4: 70}) == {1: 1, 2: 2, 3: 2, 4: 4}
-    assert places_of({}) == {}
+    assert rank_by_score({1: 90, 2: 80, 3: 80, 4: 70}) == {1: 1, 2: 2, 3: 2, 4: 4}
+    assert rank_by_score({}) == {}
 
 
 @pytest.mark.parametrize(("thousandths", "said"), [(86_000, "86"), (59_184, "59.18"), (500, "0.5"), (0, "0"), (100_000, "100"), (-2_500, "-2.5")])

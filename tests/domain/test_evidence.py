@@ -9,7 +9,15 @@ from math import exp, prod
 
 import pytest
 
-from bot.domain.grading.evidence import AnswerSheet, TimedAnswer, bursts, hasty, same_wrong, tail, turns
+from bot.domain.grading.evidence import (
+    AnswerSheet,
+    TimedAnswer,
+    count_hasty,
+    find_bursts,
+    find_channel_switches,
+    find_same_wrong,
+    poisson_binomial_tail,
+)
 from tests.conftest import NOW
 
 
@@ -19,26 +27,26 @@ def taps(*seconds: float, chars: int = 60, channels: str = "") -> list[TimedAnsw
 
 
 def test_fifty_answers_in_one_second_are_one_burst() -> None:
-    found = bursts(taps(*(n / 50 for n in range(50))))
+    found = find_bursts(taps(*(n / 50 for n in range(50))))
 
     assert [(one.answers, round(one.seconds, 2)) for one in found] == [(50, 0.98)]
 
 
 def test_steady_answers_are_no_burst_and_two_bursts_are_two() -> None:
-    assert bursts(taps(*range(0, 300, 12))) == []
+    assert find_bursts(taps(*range(0, 300, 12))) == []
     twice = taps(0, 1, 2, 3, 4, 100, 200, 201, 202, 203, 204, 205)
-    assert [one.answers for one in bursts(twice)] == [5, 6]
+    assert [one.answers for one in find_bursts(twice)] == [5, 6]
 
 
 def test_haste_is_less_than_a_third_of_the_time_that_the_words_take() -> None:
     """60 characters at 400 a minute take 9 seconds; 3 are enough not to be counted."""
-    assert hasty(taps(2, 5, 9, 20), NOW, 400) == 1
+    assert count_hasty(taps(2, 5, 9, 20), NOW, 400) == 1
 
 
 def test_each_change_of_channel_is_told_with_its_place() -> None:
-    found = turns(taps(10, 20, 30, 40, channels="wwdw"))
+    found = find_channel_switches(taps(10, 20, 30, 40, channels="wwdw"))
 
-    assert [(one.n, one.before, one.after) for one in found] == [(3, "w", "d"), (4, "d", "w")]
+    assert [(one.place, one.before, one.after) for one in found] == [(3, "w", "d"), (4, "d", "w")]
 
 
 @pytest.mark.parametrize("least", range(5))
@@ -50,7 +58,7 @@ def test_the_tail_is_the_sum_over_everything_that_can_happen(least: int) -> None
         if sum(outcome) >= least
     )
 
-    assert tail(chances, least) == pytest.approx(every)
+    assert poisson_binomial_tail(chances, least) == pytest.approx(every)
 
 
 def an_exam(seed: int, people: int = 120, items: int = 40) -> list[AnswerSheet]:
@@ -71,7 +79,7 @@ def an_exam(seed: int, people: int = 120, items: int = 40) -> list[AnswerSheet]:
 @pytest.mark.parametrize("seed", range(5))
 def test_people_who_answer_by_themselves_are_not_named(seed: int) -> None:
     """7,140 pairs each time, though many share the wrong option that tempts most."""
-    assert same_wrong(an_exam(seed)) == []
+    assert find_same_wrong(an_exam(seed)) == []
 
 
 def test_who_copied_is_named_with_whom_and_how_unlikely_it_is() -> None:
@@ -79,7 +87,7 @@ def test_who_copied_is_named_with_whom_and_how_unlikely_it_is() -> None:
     weak = min(sheets, key=lambda sheet: sum(right for _, right in sheet.chosen.values()))
     copied = AnswerSheet(999, dict(weak.chosen))
 
-    found = same_wrong([*sheets, copied])
+    found = find_same_wrong([*sheets, copied])
 
     assert (found[0].first, found[0].second) == (weak.person, 999)
     assert found[0].same == found[0].both_wrong > 15
@@ -92,4 +100,4 @@ def test_a_wrong_answer_that_everybody_gives_says_nothing() -> None:
     """A wrong key looks like this: all choose the same, and no pair stands out."""
     sheets = [AnswerSheet(n, {f"q{i}": ("B", False) if i < 10 else ("A", True) for i in range(20)}) for n in range(30)]
 
-    assert same_wrong(sheets) == []
+    assert find_same_wrong(sheets) == []

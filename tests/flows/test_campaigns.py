@@ -148,15 +148,17 @@ async def test_the_year_s_forms_and_channels_are_counted_with_who_took_part_and_
     catalog = admin.dispatcher.catalog()
     ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), catalog.policy)
 
-    found = admin.dispatcher.database.read_now(lambda session: REPORTS["形式"].run(session, Scope(), ask).held())
+    found = admin.dispatcher.database.read_now(lambda session: REPORTS["形式"].run(session, Scope(), ask).in_memory())
     assert list(found.parts[0].rows) == [("投票", "网页", 1, 4, 0, 1)]
     [row] = list(found.parts[1].rows)
     assert row[:4] == ("每日一练", "网页", 1, 1)
     office = rows(admin, "SELECT id FROM unit WHERE path = '某局/办公室'")
-    narrow = admin.dispatcher.database.read_now(lambda session: REPORTS["形式"].run(session, Scope((int(str(office[0][0])),)), ask).held())
+    narrow = admin.dispatcher.database.read_now(lambda session: REPORTS["形式"].run(session, Scope((int(str(office[0][0])),)), ask).in_memory())
     assert [list(part.rows) for part in narrow.parts] == [[("投票", "网页", 1, 2, 0, 0)], []], "another office's people are not in it"
     last_year = ReportQuery(2025, date(2025, 12, 31), date(2026, 3, 2), catalog.policy)
-    assert [len(part.rows) for part in admin.dispatcher.database.read_now(lambda s: REPORTS["形式"].run(s, Scope(), last_year).held()).parts] == [
+    assert [
+        len(part.rows) for part in admin.dispatcher.database.read_now(lambda s: REPORTS["形式"].run(s, Scope(), last_year).in_memory()).parts
+    ] == [
         0,
         0,
     ]

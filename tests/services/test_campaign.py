@@ -528,11 +528,11 @@ def test_a_campaign_without_a_clause_stands_in_the_list_of_those_without(bureau:
     bureau.database.write_now(lambda session: manage.change(session, bureau.catalog, CHIEF, without, NOW, clause=""))
     ask = ReportQuery(2026, date(2026, 3, 2), date(2026, 3, 2), bureau.catalog.policy)
 
-    found = bureau.database.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).held())
+    found = bureau.database.read_now(lambda session: REPORTS["活动依据"].run(session, Scope(), ask).in_memory())
 
     assert [[row[1] for row in part.rows] for part in found.parts] == [[without], [without, with_one]]
     assert "2 个活动，1 个没有写依据" in found.notes[0]
     office = bureau.rows("SELECT id FROM unit WHERE path = '某局/财务处'")[0][0]
     assert isinstance(office, int)
-    narrow = bureau.database.read_now(lambda session: REPORTS["活动依据"].run(session, Scope((office,)), ask).held())
+    narrow = bureau.database.read_now(lambda session: REPORTS["活动依据"].run(session, Scope((office,)), ask).in_memory())
     assert list(narrow.parts[1].rows) == []

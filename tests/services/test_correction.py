@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
-from bot.domain.grading.correction import Amendment, add_up
+from bot.domain.grading.correction import Amendment, sum_grades
 from bot.domain.message import Refusal
 from bot.services.delivery import correction_messages, reminder_messages
 from bot.services.exam import extra_time, manage
@@ -48,7 +48,7 @@ def test_a_rehearsal_says_who_changes_and_leaves_nothing(board: Board) -> None:
     assert impact.figures == {
         "papers": 3, "people": 3, "up": 3, "down": 0, "now_pass": 1, "now_fail": 0, "credited": 1, "taken_back": 0, "certificates": 3, "places": 0,
     }  # fmt: skip
-    assert [(one.score_before, one.score_after, one.passed_before, one.passed_after, one.seconds_after) for one in impact.ripples] == [
+    assert [(one.score_before, one.score_after, one.passed_before, one.passed_after, one.seconds_after) for one in impact.effects] == [
         (6000, 8000, True, True, 5400),
         (4000, 6000, False, True, 5400),
         (8000, 10_000, True, True, 5400),
@@ -63,8 +63,8 @@ def test_what_was_rehearsed_is_what_comes_about(board: Board) -> None:
     done = board.apply(board.propose(wanted))
 
     assert done.figures == rehearsed.figures
-    assert [(one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in done.ripples] == [
-        (one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in rehearsed.ripples
+    assert [(one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in done.effects] == [
+        (one.score_after, one.passed_after, one.seconds_after, one.place_after) for one in rehearsed.effects
     ]
     assert board.scores() == [(8000, True), (6000, True), (10_000, True)]
     assert board.look("SELECT COUNT(*), SUM(credit_seconds) FROM ledger") == [(3, 3 * 5400)]
@@ -173,8 +173,8 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.database.read_now(lambda session: add_up(one.place for one in grades.grades_of_sitting(session, board.sittings[0])))
-    assert (total.of, total.whole) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
+    total = board.hall.house.database.read_now(lambda session: sum_grades(one.place for one in grades.grades_of_sitting(session, board.sittings[0])))
+    assert (total.counted, total.total) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 
 def test_an_old_mark_comes_back_when_the_correction_itself_was_wrong(board: Board) -> None:
@@ -221,7 +221,7 @@ def test_certificates_follow_issued_replaced_and_taken_back(board: Board) -> Non
         [(jia, "replaced", "correction"), (bing, "replaced", "correction"), (jia, "valid", None), (yi, "valid", None), (bing, "valid", None)]
     )
     numbers = dict(board.look("SELECT person_id, number FROM certificate WHERE state = 'valid'"))
-    assert {one.person_id: one.certificate_after for one in impact.ripples} == numbers
+    assert {one.person_id: one.certificate_after for one in impact.effects} == numbers
     board.correct("rekey", board.wrong)
     assert len(board.look(held)) == 5
 
@@ -274,7 +274,7 @@ def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:
 
 
 def rows_of(board: Board) -> list[grading_corrections.CorrectionEffect]:
-    return board.hall.house.database.read_now(lambda session: grading_corrections.ripples(session, 1))
+    return board.hall.house.database.read_now(lambda session: grading_corrections.list_effects(session, 1))
 
 
 def test_a_running_exam_and_a_question_that_is_not_in_it_are_refused(board: Board) -> None:

@@ -83,11 +83,11 @@ def test_the_board_is_counted_again_once_however_often_it_is_applied(played: Pla
 
     impact = played.correct(question, Amendment("rekey", (choice,)))
 
-    found = [(one.person_id, one.score_after > one.score_before, one.place_before, one.place_after) for one in impact.ripples]
+    found = [(one.person_id, one.score_after > one.score_before, one.place_before, one.place_after) for one in impact.effects]
     assert found == [(second.id, True, 2, 1)]
     assert impact.moved == 1
     points = dict(played.look("SELECT person_id, points FROM participation"))
-    assert impact.ripples[0].score_after == points[second.id]
+    assert impact.effects[0].score_after == points[second.id]
     assert played.look(places) == [(second.id, 1), (first.id, 2)]
     board = json.loads(played.look("SELECT board FROM contest")[0][0])
     assert board["took_part"] == 2

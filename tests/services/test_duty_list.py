@@ -147,7 +147,7 @@ def test_thirteen_events_are_thirteen(office: Office) -> None:
     assert len(extra) == 1
     office.tick(int(str(extra[0][0])), date(2026, 11, 20))
 
-    found = office.database.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 12, 31))).held())
+    found = office.database.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 12, 31))).in_memory())
     assert [sum(int(str(row[column])) for row in found.parts[0].rows) for column in (3, 4)] == [13, 13]
     assert {str(row[6]) for row in found.parts[0].rows} == {"已完成"}
     assert len(found.parts[2].rows) == 13
@@ -165,7 +165,7 @@ def test_a_report_of_the_half_year_names_the_offices_with_nothing_done(office: O
 
     idle = office.database.read_now(lambda session: activity_rows.idle_units(session, 2026, date(2026, 6, 30)))
     assert idle == [("某局/办公室", 4, "学员甲"), ("某局/服务中心", 1, "学员乙")]
-    found = office.database.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 7, 1))).held())
+    found = office.database.read_now(lambda session: REPORTS["责任清单"].run(session, Scope(), _ask(office, date(2026, 7, 1))).in_memory())
     assert "还没有开展任何一项的处室：某局/办公室、某局/服务中心。" in found.notes
     states = {(str(row[1]), str(row[6])) for row in found.parts[0].rows}
     assert ("公共机构节能条例", "已逾期") in states

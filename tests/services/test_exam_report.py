@@ -40,7 +40,7 @@ class Bureau(ExamHarness):
 
     def look(self, about: str = "", scope: Scope | None = None, day: date = TODAY) -> Table:
         ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.catalog.policy, about, self.catalog.library.calendar)
-        return self.house.database.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).held())
+        return self.house.database.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).in_memory())
 
 
 @pytest.fixture

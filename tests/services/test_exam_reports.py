@@ -75,7 +75,7 @@ class Room:
     def look(self, name: str, exam: int | str, scope: Scope | None = None) -> Table:
         day = day_of(AFTER)
         ask = ReportQuery(day.year, day, day, self.hall.catalog.policy, str(exam))
-        return self.hall.house.database.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).held())
+        return self.hall.house.database.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).in_memory())
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: E
 
     def look(session: Session) -> Table:
         ping(session)
-        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), catalog.policy, "", catalog.library.calendar)).held()
+        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), catalog.policy, "", catalog.library.calendar)).in_memory()
 
     note = database.read_now(look).notes[1]
 

@@ -15,7 +15,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
 from bot.domain.message import Refusal
 from bot.services.grading import outside_results
-from bot.services.grading.outside_results import MeantExam, OutsideImportPlan
+from bot.services.grading.outside_results import OutsideImportPlan, TargetExam
 from bot.services.hours import credit
 from tests.conftest import NOW, enroll
 from tests.support import rows as rows_module
@@ -23,7 +23,7 @@ from tests.support.rows import put
 
 CHIEF = Author("9001", "cli")
 HELD = date(2026, 2, 27)
-EXAM = MeantExam("西湖先锋 2026 年度学法考试", HELD, 60_000, 100_000)
+EXAM = TargetExam("西湖先锋 2026 年度学法考试", HELD, 60_000, 100_000)
 HEADER = ("序号", "姓名", "工号", "所在单位", "得分")
 Row = tuple[Any, ...]
 
@@ -58,13 +58,13 @@ class Office:
                     sheet.write(at, column, cell)
         return path
 
-    def compare(self, rows: list[Row], meant: MeantExam = EXAM, header: Row = HEADER) -> OutsideImportPlan:
+    def compare(self, rows: list[Row], meant: TargetExam = EXAM, header: Row = HEADER) -> OutsideImportPlan:
         read = outside_results.read_results(self.file(rows, header))
-        return self.database.read_now(lambda session: outside_results.compare(session, read, meant, NOW))
+        return self.database.read_now(lambda session: outside_results.plan_import(session, read, meant, NOW))
 
-    def apply(self, rows: list[Row], meant: MeantExam = EXAM) -> OutsideImportPlan:
+    def apply(self, rows: list[Row], meant: TargetExam = EXAM) -> OutsideImportPlan:
         read = outside_results.read_results(self.file(rows))
-        return self.database.write_now(lambda session: outside_results.apply(session, self.policy, read, meant, CHIEF, "成绩.xlsx", NOW))
+        return self.database.write_now(lambda session: outside_results.import_results(session, self.policy, read, meant, CHIEF, "成绩.xlsx", NOW))
 
     def look(self, statement: str) -> list[tuple[Any, ...]]:
         return self.database.read_now(lambda session: [tuple(row) for row in session.execute(text(statement))])
@@ -155,7 +155,7 @@ def test_the_same_exam_sat_here_and_elsewhere_is_credited_once(office: Office) -
         credit.earn_exam(session, office.policy, int(found), "7", HELD, NOW)
 
     office.database.write_now(work)
-    plan = office.apply(GOOD, MeantExam("年度学法考试", HELD, 60_000, 100_000, exam=7))
+    plan = office.apply(GOOD, TargetExam("年度学法考试", HELD, 60_000, 100_000, exam=7))
 
     assert [(one.person.staff_no, one.credits) for one in plan.matched] == [("1001", False), ("1002", False), ("2001", True)]
     assert office.look("SELECT source_id, COUNT(*) FROM ledger GROUP BY source_id") == [("7", 2)]
@@ -164,9 +164,9 @@ def test_the_same_exam_sat_here_and_elsewhere_is_credited_once(office: Office) -
 def test_one_name_is_one_exam_with_one_pass_line(office: Office) -> None:
     office.apply(GOOD)
     with pytest.raises(Refusal, match="合格线 60，与这次写的不同"):
-        office.compare(GOOD, MeantExam(EXAM.name, HELD, 80_000, 100_000))
+        office.compare(GOOD, TargetExam(EXAM.name, HELD, 80_000, 100_000))
     with pytest.raises(Refusal, match="还没有到"):
-        office.compare(GOOD, MeantExam("明年的考试", date(2027, 1, 1), 60_000, 100_000))
+        office.compare(GOOD, TargetExam("明年的考试", date(2027, 1, 1), 60_000, 100_000))
 
 
 def test_the_columns_may_be_called_as_platforms_call_them(office: Office) -> None:

@@ -14,9 +14,9 @@ from decimal import Decimal
 import pytest
 from python_calamine import CalamineWorkbook
 
-from bot.domain.reports import Column, Head, Part, Table
-from bot.services.reports.formats import FORMATS, harmless, phone
-from bot.services.reports.text import PHONE_BYTES, PHONE_COLUMNS, width
+from bot.domain.reports import ChainHead, Column, Part, Table
+from bot.services.reports.formats import FORMATS, formula_safe, phone
+from bot.services.reports.text import PHONE_BYTES, PHONE_COLUMNS, display_width
 
 COLUMNS = (
     Column("name", "姓名"),
@@ -93,7 +93,7 @@ def test_an_xlsx_can_be_filtered_under_a_header_that_stays() -> None:
 
 @pytest.mark.parametrize("form", list(FORMATS))
 def test_the_same_report_is_the_same_bytes_and_says_what_it_rests_on(form: str) -> None:
-    made = table(head=Head(9, "ab" * 32, "sha256"), notes=("一条说明",))
+    made = table(head=ChainHead(9, "ab" * 32, "sha256"), notes=("一条说明",))
 
     assert written(form, made) == written(form, made)
     said = "".join(sheets(written(form, made)).values()) if form == "xlsx" else written(form, made).decode()
@@ -117,7 +117,7 @@ def test_two_hundred_names_like_formulas_are_harmless_in_csv() -> None:
 
 @pytest.mark.parametrize(("name", "expected"), [("张三", "张三"), ("=1", "'=1"), (" ＝1", "' ＝1"), ("张-三", "张-三"), ("", "")])
 def test_only_what_begins_like_a_formula_gets_an_apostrophe(name: str, expected: str) -> None:
-    assert harmless(name) == expected
+    assert formula_safe(name) == expected
 
 
 def test_a_csv_opens_in_a_spreadsheet_as_utf8() -> None:
@@ -125,7 +125,7 @@ def test_a_csv_opens_in_a_spreadsheet_as_utf8() -> None:
 
 
 def test_json_keeps_names_as_they_are_and_numbers_as_numbers() -> None:
-    made = json.loads(written("json", table(("=1+1\n甲",), head=Head(3, "cd" * 32, "sm3"))))
+    made = json.loads(written("json", table(("=1+1\n甲",), head=ChainHead(3, "cd" * 32, "sm3"))))
 
     assert made["rows"] == [{"name": "=1+1\n甲", "n": 1234, "hours": 12.25, "rate": 66.7, "few": 0.0}]
     assert made["head"] == {"seq": 3, "hash": "cd" * 32, "algorithm": "sm3"}
@@ -142,7 +142,7 @@ def test_names_with_control_characters_stay_on_their_line() -> None:
 def test_columns_stand_straight_though_chinese_is_wide() -> None:
     lines = [line for line in written("text", table(("张三", "Bob", "欧阳娜娜"))).decode().splitlines() if "1234" in line]
 
-    assert len({width(line.partition("1234")[0]) for line in lines}) == 1
+    assert len({display_width(line.partition("1234")[0]) for line in lines}) == 1
 
 
 def test_a_phone_gets_what_fits_and_the_number_of_the_rest() -> None:
@@ -153,7 +153,7 @@ def test_a_phone_gets_what_fits_and_the_number_of_the_rest() -> None:
     assert len(said.encode()) <= PHONE_BYTES
     shown = len(re.findall(r"^· 员", said, re.M))
     assert f"还有 {300 - shown} 行" in said
-    assert all(width(line) <= PHONE_COLUMNS for line in said.splitlines() if line.startswith("  "))
+    assert all(display_width(line) <= PHONE_COLUMNS for line in said.splitlines() if line.startswith("  "))
 
 
 def units(*paths: str) -> str:

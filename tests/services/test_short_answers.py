@@ -29,7 +29,7 @@ def hall(house: Dispatcher) -> ExamHarness:
 
 
 def waiting(hall: ExamHarness, by: int) -> list[int]:
-    return [row[0] for row in hall.run(lambda session: short_answers.waiting(session, by, END.date()))]
+    return [row[0] for row in hall.run(lambda session: short_answers.list_ungraded(session, by, END.date()))]
 
 
 def marked(hall: ExamHarness, by: int, answer_id: int, earned: int = 1000) -> None:

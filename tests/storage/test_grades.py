@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.domain.grading.correction import add_up
+from bot.domain.grading.correction import sum_grades
 from bot.storage.db.database import Database
 from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.study import grades
@@ -43,8 +43,8 @@ class Paper:
         return self.database.read_now(lambda session: grades.grades_of_sitting(session, 900))
 
     def total(self) -> tuple[int, int]:
-        found = self.database.read_now(lambda session: add_up(one.place for one in grades.grades_of_sitting(session, 900)))
-        return found.got, found.of
+        found = self.database.read_now(lambda session: sum_grades(one.place for one in grades.grades_of_sitting(session, 900)))
+        return found.earned, found.counted
 
     def exported(self) -> list[tuple[bool, float]]:
         lines: list[Any] = self.database.read_now(lambda session: list(EXPORTS["answers"](session, bounds(None, None))))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from bot.domain.message import Refusal
-from bot.domain.reports import Row, Scope, Table, mean, rate
+from bot.domain.reports import Row, Scope, Table, mean_hours, percentage
 from bot.storage.hours import ledger
 from tests.support.agency import POLICY, Agency, by_unit, figures, noon
 
@@ -168,12 +168,12 @@ def test_hours_round_down_once_for_each_person_and_category(agency: Agency) -> N
     [(0, 0, None), (0, 7, "0.0"), (1, 3, "33.3"), (2, 3, "66.7"), (1999, 2000, "99.9"), (99_999, 100_000, "99.9"), (5, 5, "100.0")],
 )
 def test_a_rate_says_a_hundred_only_when_everybody_is_there(reached: int, counted: int, expected: str | None) -> None:
-    assert rate(reached, counted) == (None if expected is None else Decimal(expected))
+    assert percentage(reached, counted) == (None if expected is None else Decimal(expected))
 
 
 def test_a_mean_is_never_more_than_was_earned() -> None:
-    assert mean(Decimal("79.99"), 2) == Decimal("39.99")
-    assert mean(Decimal(0), 0) is None
+    assert mean_hours(Decimal("79.99"), 2) == Decimal("39.99")
+    assert mean_hours(Decimal(0), 0) is None
 
 
 # ── What stands on a report ──

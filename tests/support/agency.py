@@ -43,7 +43,7 @@ def noon(day: date) -> datetime:
 
 
 class Agency:
-    """Writes through the desk, reads through the desk; days are text such as 2026-03-01."""
+    """Writes and reads through `Database`; days are text such as 2026-03-01."""
 
     def __init__(self, engine: Engine) -> None:
         self.database = Database(engine)
@@ -55,16 +55,16 @@ class Agency:
         def work(session: Session) -> int:
             parent: int | None = None
             parts = path.split("/")
-            for n in range(1, len(parts) + 1):
-                here = "/".join(parts[:n])
-                row = session.execute(text("SELECT id FROM unit WHERE path = :p"), {"p": here}).first()
+            for depth in range(1, len(parts) + 1):
+                path_so_far = "/".join(parts[:depth])
+                row = session.execute(text("SELECT id FROM unit WHERE path = :p"), {"p": path_so_far}).first()
                 if row is not None:
                     parent = row[0]
                     continue
-                made = UnitRow(parent_id=parent, name=parts[n - 1], path=here)
-                session.add(made)
+                unit = UnitRow(parent_id=parent, name=parts[depth - 1], path=path_so_far)
+                session.add(unit)
                 session.flush()
-                parent = made.id
+                parent = unit.id
             assert parent is not None
             return parent
 
@@ -78,31 +78,33 @@ class Agency:
         units = [self.unit(path) for path, _, _ in stays]
 
         def work(session: Session) -> int:
-            made = PersonRow(staff_no=staff_no, name=name or f"员{staff_no}", tier=tier, left_on=_day(left_on), recorded_at=noon(date(2020, 1, 1)))
-            session.add(made)
+            person = PersonRow(staff_no=staff_no, name=name or f"员{staff_no}", tier=tier, left_on=_day(left_on), recorded_at=noon(date(2020, 1, 1)))
+            session.add(person)
             session.flush()
-            assert made.id is not None
+            assert person.id is not None
             for unit_id, (_, since, until) in zip(units, stays, strict=True):
-                session.add(PostRow(person_id=made.id, unit_id=unit_id, since=date.fromisoformat(since), until=_day(until)))
+                session.add(PostRow(person_id=person.id, unit_id=unit_id, since=date.fromisoformat(since), until=_day(until)))
             session.flush()
-            return made.id
+            return person.id
 
         return self.database.write_now(work)
 
     def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
-        """An entry in the ledger through the house's own door; returns its id."""
+        """An entry written by the ledger's own function; returns its id."""
         amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
-        at = noon(date.fromisoformat(recorded or day))
-        made = self.database.write_now(
-            lambda session: ledger.add(session, person_id, category, amount, date.fromisoformat(day), ("lesson", source), ("D2", 1), at, law="民法典")
+        recorded_at = noon(date.fromisoformat(recorded or day))
+        entry_id = self.database.write_now(
+            lambda session: ledger.add(
+                session, person_id, category, amount, date.fromisoformat(day), ("lesson", source), ("D2", 1), recorded_at, law="民法典"
+            )
         )
-        assert made is not None
-        return made
+        assert entry_id is not None
+        return entry_id
 
     def take_back(self, entry_id: int, recorded: str) -> int:
-        made = self.database.write_now(lambda session: ledger.reverse(session, entry_id, noon(date.fromisoformat(recorded)), "9001"))
-        assert made is not None
-        return made
+        reversal_id = self.database.write_now(lambda session: ledger.reverse(session, entry_id, noon(date.fromisoformat(recorded)), "9001"))
+        assert reversal_id is not None
+        return reversal_id
 
     def ask(self, about: str = "", as_of: str = "", year: int = 0, *, from_ledger: bool = False) -> ReportQuery:
         """`from_ledger` asks for today as one would ask tomorrow, when the running totals do not serve any more."""
@@ -112,12 +114,12 @@ class Agency:
     def look(self, name: str, about: str = "", as_of: str = "", year: int = 0, scope: Scope | None = None, *, from_ledger: bool = False) -> Table:
         def work(session: Session) -> Table:
             ping(session)
-            return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).held()
+            return REPORTS[name].run(session, scope or Scope(), self.ask(about, as_of, year, from_ledger=from_ledger)).in_memory()
 
         return self.database.read_now(work)
 
     def run(self, statement: str, **values: Any) -> None:
-        """SQL past all doors."""
+        """SQL past every check of the app."""
         self.database.write_now(lambda session: session.execute(text(statement), values))
 
 

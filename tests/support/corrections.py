@@ -31,14 +31,14 @@ class Board:
     def __init__(self, house: Dispatcher, **more: Any) -> None:
         self.hall = ExamHarness(house)
         questions = house.catalog().library.questions.values()
-        self.questions = [one.id for one in questions if one.kind == "single" and one.id in house.catalog().drawn][:5]
+        self.questions = [question.id for question in questions if question.kind == "single" and question.id in house.catalog().drawn][:5]
         self.first = self.questions[0]
         self.people = [
             self.hall.run(lambda session, staff_no=staff_no: enroll(session, staff_no)) for staff_no in ("1001", "1002", "1003")
         ]  # fmt: skip
         for admin in ("9001", "9002"):
             self.hall.run(lambda session, staff_no=admin: enroll(session, staff_no, roles=("admin",)))
-        fixed = "、".join(f"{one}×2" for one in self.questions)
+        fixed = "、".join(f"{question_id}×2" for question_id in self.questions)
         self.exam = self.hall.publish(f"固定 {fixed}；30 分钟；及格 60%", **more)
         self.sittings = [self.sit(person, right) for person, right in zip(self.people, (3, 2, 4), strict=True)]
         self.hall.tick(AFTER)
@@ -46,14 +46,14 @@ class Board:
     def sit(self, person: int, right: int, at: Any = NOW) -> int:
         """Answers everything: the first question with the first wrong letter of the file, of the others so many right."""
         sitting = int(self.hall.begin(person, self.exam, at, random.Random(person)).status.sitting_id)
-        found = self.hall.house.database.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
+        places = self.hall.house.database.read_now(lambda session: [(item.n, item.question, item.shuffle) for item in items(session, sitting)])
         left = right
-        for n, question, _ in sorted(found, key=lambda one: self.questions.index(one[1])):
-            key, wrong = self.hall.keys(sitting)[n - 1]
+        for place, question, _ in sorted(places, key=lambda entry: self.questions.index(entry[1])):
+            key, wrong = self.hall.keys(sitting)[place - 1]
             if question == self.first:
-                self.hall.answer(person, sitting, n, shown(found, n, self.wrong), at)
+                self.hall.answer(person, sitting, place, shown(places, place, self.wrong), at)
                 continue
-            self.hall.answer(person, sitting, n, key if left > 0 else wrong, at)
+            self.hall.answer(person, sitting, place, key if left > 0 else wrong, at)
             left -= 1
         self.hall.hand_in(person, sitting, at)
         return sitting
@@ -69,21 +69,21 @@ class Board:
         return WantedCorrection("exam", self.exam, question or self.first, Amendment(way, tuple(keys)), WHY)
 
     def rehearse(self, wanted: WantedCorrection, author: Author = ADMIN) -> CorrectionImpact:
-        made: CorrectionImpact = self.hall.run(lambda session: corrections.rehearse(session, self.hall.catalog, author, wanted, AFTER))
-        return made
+        impact: CorrectionImpact = self.hall.run(lambda session: corrections.rehearse(session, self.hall.catalog, author, wanted, AFTER))
+        return impact
 
     def propose(self, wanted: WantedCorrection, author: Author = ADMIN) -> int:
         return int(self.hall.run(lambda session: corrections.propose(session, self.hall.catalog, author, wanted, AFTER)).id)
 
     def apply(self, number: int, author: Author = SECOND, second: str = "") -> CorrectionImpact:
-        made: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.catalog, author, number, AFTER, second=second))
-        return made
+        impact: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.catalog, author, number, AFTER, second=second))
+        return impact
 
     def correct(self, *amended: str) -> CorrectionImpact:
         return self.apply(self.propose(self.wanted(*amended)))
 
     def scores(self) -> list[tuple[int | None, bool | None]]:
-        return [(one.score, one.passed) for one in map(self.hall.attempt, self.sittings)]
+        return [(attempt.score, attempt.passed) for attempt in map(self.hall.attempt, self.sittings)]
 
     def review(self, n: int) -> list[ReviewedItem]:
         """What the n-th of the people sees of their old paper."""
@@ -116,6 +116,6 @@ def items(session: Session, sitting: int) -> list[Any]:
     return attempts.items(session, sitting)
 
 
-def shown(found: list[tuple[int, str, str]], n: int, letter: str) -> str:
+def shown(places: list[tuple[int, str, str]], place: int, letter: str) -> str:
     """A letter of the file as a person sees it."""
-    return to_shown_letters(letter, next(shuffle for place, _, shuffle in found if place == n))
+    return to_shown_letters(letter, next(shuffle for number, _, shuffle in places if number == place))

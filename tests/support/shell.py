@@ -23,13 +23,13 @@ class Shell:
     database: Database
     run: Callable[..., tuple[int, str, str]]
 
-    def __call__(self, *said: str) -> str:
-        status, out, err = self.run(*said)
+    def __call__(self, *words: str) -> str:
+        status, out, err = self.run(*words)
         assert status == 0, err
         return out
 
-    def json(self, *said: str) -> Any:
-        return json.loads(self(*said, "--json"))
+    def json(self, *words: str) -> Any:
+        return json.loads(self(*words, "--json"))
 
     def count(self, table: str) -> int:
         return int(self.database.read_now(lambda session: session.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()))

@@ -1,4 +1,4 @@
-"""纠错: a reader reports a question, an administrator sees it with its text and the reader's answer, and answers."""
+"""Commands 纠错 (readers report a question, administrators answer) and 阅卷 (administrators grade short answers)."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ _MEANT_AS_ANSWER = re.compile(r"回复\s*#?\d|#?\d{1,9}(\s|$)")
 
 
 @command("纠错", "报错", argument="<哪里不对>")
-def report(ctx: Context, said: str) -> Reply:
+def report(ctx: Context, text: str) -> Reply:
     """题目有错？答题后发“纠错 哪里不对”，管理员会看到并回复。"""
     is_admin = ctx.me.may(RoleName.ADMIN)
-    found = _ANSWER.fullmatch(said)
-    if is_admin and found:
-        return _answer(ctx, int(found[1]), found[2].strip())
-    if is_admin and not said:
+    match = _ANSWER.fullmatch(text)
+    if is_admin and match:
+        return _answer(ctx, int(match[1]), match[2].strip())
+    if is_admin and not text:
         key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
-        return _list(ctx)
-    if is_admin and _MEANT_AS_ANSWER.match(said):
+        return _open_reports(ctx)
+    if is_admin and _MEANT_AS_ANSWER.match(text):
         raise Refusal("没有答复：请发「纠错 回复 编号 内容」，例如“纠错 回复 1 已核对，谢谢”，内容不超过 300 字。")
-    about = _what(ctx)
-    if about is None:
+    reported = _reported_question(ctx)
+    if reported is None:
         key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
-        mine = _mine(ctx)
-        return mine or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
-    version_id, answer_id = about
-    number = sittings.add_report(ctx.session, ctx.me.id, version_id, answer_id, said, ctx.now)
+        own_reports = _own_reports(ctx)
+        return own_reports or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
+    version_id, answer_id = reported
+    number = sittings.add_report(ctx.session, ctx.me.id, version_id, answer_id, text, ctx.now)
     stem = ctx.catalog.question(ctx.session, version_id).stem
-    more = "" if said else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
+    hint = "" if text else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
     return Reply(
-        f"{messages.RECORDED}。报告 #{number} 已转管理员：「{stem[:30]}…」。{more}处理结果会在这里告诉您，谢谢。", buttons=(messages.RESUME,)
+        f"{messages.RECORDED}。报告 #{number} 已转管理员：「{stem[:30]}…」。{hint}处理结果会在这里告诉您，谢谢。", buttons=(messages.RESUME,)
     )
 
 
-def _what(ctx: Context) -> tuple[int, int | None] | None:
+def _reported_question(ctx: Context) -> tuple[int, int | None] | None:
     """(version row, answer) of what is meant: the question answered last in this set, or the one in hand when none is answered yet."""
     last = sittings.last_answer(ctx.session, ctx.me.id)
-    at = readings.focus(ctx.session, ctx.me.id)
-    if at is not None and at[0] in ("sitting", "exam") and (last is None or last[1] != at[1]):
-        return quiz.current_question(ctx.session, ctx.catalog, at[1]).item.version_id, None
+    focus = readings.focus(ctx.session, ctx.me.id)
+    if focus is not None and focus[0] in ("sitting", "exam") and (last is None or last[1] != focus[1]):
+        return quiz.current_question(ctx.session, ctx.catalog, focus[1]).item.version_id, None
     return None if last is None else (last[4], last[0])
 
 
-def _mine(ctx: Context) -> Reply | None:
+def _own_reports(ctx: Context) -> Reply | None:
     rows = sittings.reports_of_person(ctx.session, ctx.me.id)
     if not rows:
         return None
@@ -67,38 +67,38 @@ def _mine(ctx: Context) -> Reply | None:
     return Reply("\n".join(lines))
 
 
-def _list(ctx: Context) -> Reply:
+def _open_reports(ctx: Context) -> Reply:
     rows = sittings.open_reports(ctx.session)
     if not rows:
         return Reply("没有待处理的纠错。")
     lines = ["待处理的纠错（回复“纠错 回复 编号 内容”答复）："]
     hidden = key_visibility.hidden_questions(ctx.session, ctx.me.id)
-    for number, name, staff_no, version_id, choice, said, at in rows:
+    for number, name, staff_no, version_id, choice, comment, reported_at in rows:
         question = ctx.catalog.question(ctx.session, version_id)
-        lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(moment(at)))}报告 {question.id}")
+        lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(moment(reported_at)))}报告 {question.id}")
         lines.append(question.stem)
         lines += [f"{letter}. {text}" for letter, text in question.options]
         lines.append(f"标准答案：{question.show_key() if question.id not in hidden else '这道题在您的考试卷里，考试结束后再看'}")
         lines.append(f"报告人作答：{choice or '未作答'}")
-        lines.append(f"报告人说：{said or '（没有写）'}")
+        lines.append(f"报告人说：{comment or '（没有写）'}")
     return Reply("\n".join(lines))
 
 
 def _answer(ctx: Context, number: int, text: str) -> Reply:
-    done = sittings.answer_report(ctx.session, number, ctx.me.id, text, ctx.now)
-    if done is None:
+    answered = sittings.answer_report(ctx.session, number, ctx.me.id, text, ctx.now)
+    if answered is None:
         raise Refusal(f"没有编号为 #{number} 的待处理纠错。发送「纠错」看列表。")
     audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, "答复纠错", f"report:{number}", detail=text)
     return Reply(f"{messages.RECORDED}。#{number} 已答复，报告人下次使用时会看到。")
 
 
 @command("阅卷", "批阅", role=RoleName.ADMIN, argument="<编号 对|半|错>")
-def mark(ctx: Context, said: str) -> Reply:
+def grade(ctx: Context, text: str) -> Reply:
     """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
-    if not said:
+    if not text:
         key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
-        return _to_mark(ctx)
-    number, _, word = said.partition(" ")
+        return _ungraded_list(ctx)
+    number, _, word = text.partition(" ")
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
         raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
@@ -109,8 +109,8 @@ def mark(ctx: Context, said: str) -> Reply:
     return Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
 
 
-def _to_mark(ctx: Context) -> Reply:
-    rows = grading_short_answers.waiting(ctx.session, ctx.me.id, ctx.today)
+def _ungraded_list(ctx: Context) -> Reply:
+    rows = grading_short_answers.list_ungraded(ctx.session, ctx.me.id, ctx.today)
     if not rows:
         return Reply("没有待确认的简答题。")
     lines = ["待确认的简答题（回复“阅卷 编号 对/半/错”）："]

@@ -1,6 +1,6 @@
-"""What a person who looks at an exam may want to know of how it was answered: pace, bursts, changes of channel, the same wrong answers.
+"""Signs of irregular answering in an exam: pace, bursts, channel switches, identical wrong answers.
 
-Each is a fact to be looked at with its other explanations, never a verdict (bot/docs/rules.md#evidence-not-verdicts).
+Each is a fact with other possible explanations, for a person to check, never a verdict (bot/docs/rules.md#evidence-not-verdicts).
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from datetime import datetime, timedelta
 from itertools import combinations, pairwise
 from math import exp, log
 
-BURST = 5
-"""This many answers within `WITHIN` are a burst; a page that was offline and sends what it kept looks the same."""
-WITHIN = timedelta(seconds=10)
-HASTE = 3
+BURST_ANSWERS = 5
+"""So many answers within `BURST_WINDOW` are a burst; a page that was offline and then sends its queue looks the same."""
+BURST_WINDOW = timedelta(seconds=10)
+HASTE_FACTOR = 3
 """An answer given in less than a third of the time that its words take to read."""
-MOST_PAIRS = 5_000
+MAX_PAIRS = 5_000
 """Pairs that are weighed one by one, those with most in common first."""
-RARE = 0.01
+RARITY_LIMIT = 0.01
 """A pair is shown when chance alone would bring about as much in fewer than one exam of a hundred (after Bonferroni)."""
-LEAST_SAME = 3
+MIN_SAME_WRONG = 3
 
 
 @dataclass(frozen=True, slots=True)
 class TimedAnswer:
     """One answer as it came: place, arrival at the server, characters that had to be read for it, the channel it came by."""
 
-    n: int
-    at: datetime
+    place: int
+    arrived_at: datetime
     chars: int
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Answers that came within `WITHIN` of each other."""
+    """Answers that arrived within `BURST_WINDOW` of each other."""
 
     began: datetime
     answers: int
@@ -44,45 +44,47 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelTurn:
+class ChannelSwitch:
     """The channel changed before the answer to a place."""
 
-    n: int
-    at: datetime
+    place: int
+    arrived_at: datetime
     before: str
     after: str
 
 
-def bursts(taps: Sequence[TimedAnswer]) -> list[Burst]:
-    """Stretches in which more answers came than anybody reads and taps; `taps` in any order."""
-    found: list[Burst] = []
-    at = sorted(one.at for one in taps)
+def find_bursts(answers: Sequence[TimedAnswer]) -> list[Burst]:
+    """Stretches in which more answers came than anybody reads and taps; `answers` in any order."""
+    bursts_found: list[Burst] = []
+    arrivals = sorted(answer.arrived_at for answer in answers)
     first = 0
-    while first + BURST <= len(at):
-        last = first + BURST - 1
-        if at[last] - at[first] > WITHIN:
+    while first + BURST_ANSWERS <= len(arrivals):
+        last = first + BURST_ANSWERS - 1
+        if arrivals[last] - arrivals[first] > BURST_WINDOW:
             first += 1
             continue
-        while last + 1 < len(at) and at[last + 1] - at[last + 2 - BURST] <= WITHIN:
+        while last + 1 < len(arrivals) and arrivals[last + 1] - arrivals[last + 2 - BURST_ANSWERS] <= BURST_WINDOW:
             last += 1
-        found.append(Burst(at[first], last - first + 1, (at[last] - at[first]).total_seconds()))
+        bursts_found.append(Burst(arrivals[first], last - first + 1, (arrivals[last] - arrivals[first]).total_seconds()))
         first = last + 1
-    return found
+    return bursts_found
 
 
-def hasty(taps: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
+def count_hasty(answers: Sequence[TimedAnswer], opened: datetime, chars_a_minute: int) -> int:
     """How many answers came sooner after the one before than a third of the reading time of their words."""
-    ordered = sorted(taps, key=lambda one: one.at)
-    times = [opened, *(one.at for one in ordered)]
+    ordered = sorted(answers, key=lambda answer: answer.arrived_at)
+    times = [opened, *(answer.arrived_at for answer in ordered)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    return sum(1 for gap, one in zip(gaps, ordered, strict=True) if gap * HASTE < one.chars * 60 / chars_a_minute)
+    return sum(1 for gap, answer in zip(gaps, ordered, strict=True) if gap * HASTE_FACTOR < answer.chars * 60 / chars_a_minute)
 
 
-def turns(taps: Sequence[TimedAnswer]) -> list[ChannelTurn]:
+def find_channel_switches(answers: Sequence[TimedAnswer]) -> list[ChannelSwitch]:
     """Where the channel changed, in order of time."""
-    ordered = sorted(taps, key=lambda one: one.at)
+    ordered = sorted(answers, key=lambda answer: answer.arrived_at)
     return [
-        ChannelTurn(later.n, later.at, earlier.channel, later.channel) for earlier, later in pairwise(ordered) if earlier.channel != later.channel
+        ChannelSwitch(later.place, later.arrived_at, earlier.channel, later.channel)
+        for earlier, later in pairwise(ordered)
+        if earlier.channel != later.channel
     ]
 
 
@@ -113,7 +115,7 @@ class AnswerPair:
     rarity: float
 
 
-def same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARE) -> list[AnswerPair]:
+def find_same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARITY_LIMIT) -> list[AnswerPair]:
     """Pairs with more of the same wrong answers than chance explains, the rarest first.
 
     The statistic is the generalised binomial test of van der Linden and Sotaridona (2006) on identical wrong answers: the chance that two people
@@ -121,74 +123,79 @@ def same_wrong(sheets: Sequence[AnswerSheet], *, rare: float = RARE) -> list[Ans
     often wrong is often wrong together); their sum is a Poisson binomial, and its upper tail the probability that is compared, corrected for the
     number of pairs (Bonferroni).
     """
-    wrong: dict[tuple[str, str], int] = {}
+    bit_of_choice: dict[tuple[str, str], int] = {}
     masks = []
     for sheet in sheets:
         mask = 0
         for question, (choice, right) in sheet.chosen.items():
             if not right:
-                mask |= 1 << wrong.setdefault((question, choice), len(wrong))
+                mask |= 1 << bit_of_choice.setdefault((question, choice), len(bit_of_choice))
         masks.append(mask)
     pairs = len(sheets) * (len(sheets) - 1) // 2
-    alike = [(same, i, j) for i, j in combinations(range(len(sheets)), 2) if (same := (masks[i] & masks[j]).bit_count()) >= LEAST_SAME]
-    alike.sort(key=lambda one: (-one[0], one[1], one[2]))
-    chances = _Chances(sheets)
-    found = [chances.of(sheets[i], sheets[j], pairs) for _, i, j in alike[:MOST_PAIRS]]
-    return sorted((one for one in found if one.rarity < rare), key=lambda one: (one.rarity, one.first, one.second))
+    alike = [(same, i, j) for i, j in combinations(range(len(sheets)), 2) if (same := (masks[i] & masks[j]).bit_count()) >= MIN_SAME_WRONG]
+    alike.sort(key=lambda overlap: (-overlap[0], overlap[1], overlap[2]))
+    chances = _WrongAnswerChances(sheets)
+    pairs_found = [chances.compare(sheets[i], sheets[j], pairs) for _, i, j in alike[:MAX_PAIRS]]
+    return sorted((pair for pair in pairs_found if pair.rarity < rare), key=lambda pair: (pair.rarity, pair.first, pair.second))
 
 
-class _Chances:
+class _WrongAnswerChances:
     """How often each question is got wrong, with which option, and by whom."""
 
     def __init__(self, sheets: Sequence[AnswerSheet]) -> None:
         self.wrong: dict[str, Counter[str]] = {}
         right: Counter[str] = Counter()
-        seen: Counter[str] = Counter()
+        answered: Counter[str] = Counter()
         for sheet in sheets:
             for question, (choice, is_right) in sheet.chosen.items():
-                seen[question] += 1
+                answered[question] += 1
                 if is_right:
                     right[question] += 1
                 else:
                     self.wrong.setdefault(question, Counter())[choice] += 1
-        self.item = {question: _logit(right[question], n) for question, n in seen.items()}
-        self.level = sum(self.item[question] * n for question, n in seen.items()) / max(1, sum(seen.values()))
+        self.item = {question: _logit(right[question], n) for question, n in answered.items()}
+        self.level = sum(self.item[question] * n for question, n in answered.items()) / max(1, sum(answered.values()))
         self.person = {sheet.person: _logit(sum(is_right for _, is_right in sheet.chosen.values()), len(sheet.chosen)) for sheet in sheets}
 
-    def of(self, first: AnswerSheet, second: AnswerSheet, pairs: int) -> AnswerPair:
+    def compare(self, first: AnswerSheet, second: AnswerSheet, pairs: int) -> AnswerPair:
         common = [question for question in first.chosen if question in second.chosen]
-        chances, same, both = [], 0, 0
+        chances, same, both_wrong = [], 0, 0
         for question in common:
-            (one, one_right), (other, other_right) = first.chosen[question], second.chosen[question]
-            both += not one_right and not other_right
-            same += not one_right and not other_right and one == other
+            (choice_first, right_first), (choice_second, right_second) = first.chosen[question], second.chosen[question]
+            both_wrong += not right_first and not right_second
+            same += not right_first and not right_second and choice_first == choice_second
             by_item = self.item[question] - self.level
-            fails = _unlikely(by_item + self.person[first.person]) * _unlikely(by_item + self.person[second.person])
+            fails = _chance_wrong(by_item + self.person[first.person]) * _chance_wrong(by_item + self.person[second.person])
             chances.append(
-                fails * self._meet(question, [choice for choice, is_right in (first.chosen[question], second.chosen[question]) if not is_right])
+                fails
+                * self._chance_of_same_wrong(
+                    question, [choice for choice, is_right in (first.chosen[question], second.chosen[question]) if not is_right]
+                )
             )
-        return AnswerPair(first.person, second.person, same, both, len(common), sum(chances), min(1.0, tail(chances, same) * pairs))
+        return AnswerPair(
+            first.person, second.person, same, both_wrong, len(common), sum(chances), min(1.0, poisson_binomial_tail(chances, same) * pairs)
+        )
 
-    def _meet(self, question: str, own: Sequence[str]) -> float:
+    def _chance_of_same_wrong(self, question: str, wrong_choices: Sequence[str]) -> float:
         """The chance that two who are wrong are wrong alike, by the choices of all others (with one more each, so that nothing is impossible)."""
         counts = self.wrong.get(question)
         if not counts:
             return 1.0
-        others = {choice: n - own.count(choice) + 1 for choice, n in counts.items()}
-        whole = sum(others.values())
-        return sum((n / whole) ** 2 for n in others.values())
+        others = {choice: count - wrong_choices.count(choice) + 1 for choice, count in counts.items()}
+        total = sum(others.values())
+        return sum((count / total) ** 2 for count in others.values())
 
 
 def _logit(right: int, n: int) -> float:
     return log((right + 0.5) / (n - right + 0.5))
 
 
-def _unlikely(level: float) -> float:
+def _chance_wrong(level: float) -> float:
     """The chance to be wrong of somebody at a level (logistic)."""
     return 1 / (1 + exp(level))
 
 
-def tail(chances: Sequence[float], least: int) -> float:
+def poisson_binomial_tail(chances: Sequence[float], least: int) -> float:
     """The probability that at least `least` of independent events with these chances come about (Poisson binomial, exactly)."""
     below = [1.0] + [0.0] * (least - 1) if least > 0 else []
     reached = 0.0 if least > 0 else 1.0
@@ -196,7 +203,7 @@ def tail(chances: Sequence[float], least: int) -> float:
         if not below:
             break
         reached += below[-1] * chance
-        for n in range(len(below) - 1, 0, -1):
-            below[n] = below[n] * (1 - chance) + below[n - 1] * chance
+        for index in range(len(below) - 1, 0, -1):
+            below[index] = below[index] * (1 - chance) + below[index - 1] * chance
         below[0] *= 1 - chance
     return reached

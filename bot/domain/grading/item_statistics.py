@@ -1,6 +1,6 @@
-"""The figures of each question and of the paper, from the answers of those who sat it for the first time (bot/docs/rules.md V12).
+"""Item analysis of an exam: figures of each question and of the paper, from first attempts only (bot/docs/rules.md V12).
 
-How much of what a paper measured would come out again: Cronbach's alpha, and the same by analysis of variance for parallel papers.
+The reliability of a paper is Cronbach's alpha, or Hoyt's analysis of variance where people had parallel papers.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from enum import StrEnum
 from math import atanh, sqrt
 from statistics import median
 
-FEW = 5
+MIN_GROUP = 5
 """Figures of fewer people than this are not shown (bot/docs/rules.md V13): they would be figures of somebody."""
-TAIL = 0.27
+TAIL_SHARE = 0.27
 """Kelley (1939): the upper and lower 27 % tell most."""
-EASY, HARD = 0.70, 0.30
-DISCRIMINATES = 0.20
-UNCHOSEN = 0.05
-SURE = 1.645
+EASY_FACILITY, HARD_FACILITY = 0.70, 0.30
+MIN_DISCRIMINATION = 0.20
+IDLE_SHARE = 0.05
+CONFIDENCE_Z = 1.645
 """One-sided 95 %: what a question is suspected of by its correlation must not be what chance does to a few people (Fisher's z)."""
-ENOUGH = 10
+MIN_PEOPLE_FOR_IDLE = 10
 """Fewer people than this leave an option untouched by chance."""
-STRONGER = 0.05
+MIN_UPPER_LEAD = 0.05
 """How much larger the share of the upper group must be before a wrong option counts as preferred by the strong."""
 
 
@@ -38,7 +38,7 @@ class ItemFlag(StrEnum):
     IDLE_DISTRACTOR = "有选项几乎无人选"
 
 
-DOUBTFUL = (ItemFlag.AGAINST, ItemFlag.WEAK, ItemFlag.STRONG_DISTRACTOR, ItemFlag.KEY_MISSED)
+DOUBTFUL_FLAGS = (ItemFlag.AGAINST, ItemFlag.WEAK, ItemFlag.STRONG_DISTRACTOR, ItemFlag.KEY_MISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class OptionFigures:
     """One option: the share of all, of the upper and of the lower group that chose it (in a multiple choice: among others)."""
 
     choice: str
@@ -70,18 +70,19 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class ItemFigures:
-    """One question. `facility` is the mean share of its points; `rest` the correlation of its points with the rest of the paper; `tails` the
-    facility of the upper group less that of the lower, `group` how many people the smaller of the two has here; `seconds` the median."""
+    """One question. `facility` is the mean share of its points; `rest_correlation` that of its points with the rest of the paper;
+    `tail_difference` the facility of the upper group less that of the lower, `group_size` how many people the smaller group has here;
+    `seconds` the median."""
 
     question: str
     n: int
     facility: float
-    rest: float | None
-    tails: float | None
-    group: float
+    rest_correlation: float | None
+    tail_difference: float | None
+    group_size: float
     seconds: float | None
     blank: int
-    options: tuple[Picked, ...]
+    options: tuple[OptionFigures, ...]
     flags: tuple[ItemFlag, ...]
 
 
@@ -100,12 +101,12 @@ class PaperFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
+class ItemAnalysis:
     items: tuple[ItemFigures, ...]
     paper: PaperFigures
 
 
-def analyse(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str], str]], tail: float = TAIL) -> Analysis:
+def analyse_responses(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str], str]], tail: float = TAIL_SHARE) -> ItemAnalysis:
     """Figures of every question and of the paper.
 
     `keys` holds for a question its (options, key): what can be chosen, and the letters (or the word) that are right; without options for what is
@@ -113,130 +114,139 @@ def analyse(responses: Iterable[Response], keys: Mapping[str, tuple[Sequence[str
     """
     papers: dict[int, list[Response]] = {}
     questions: dict[str, list[Response]] = {}
-    for one in responses:
-        papers.setdefault(one.paper, []).append(one)
-        questions.setdefault(one.question, []).append(one)
-    earned = {paper: sum(one.earned for one in places) for paper, places in papers.items()}
-    points = {paper: sum(one.points for one in places) for paper, places in papers.items()}
+    for response in responses:
+        papers.setdefault(response.paper, []).append(response)
+        questions.setdefault(response.question, []).append(response)
+    earned = {paper: sum(response.earned for response in places) for paper, places in papers.items()}
+    points = {paper: sum(response.points for response in places) for paper, places in papers.items()}
     scores = {paper: earned[paper] / points[paper] for paper in papers}
-    upper, lower = _tail(scores, tail, best=True), _tail(scores, tail, best=False)
-    found = []
+    upper, lower = _tail_weights(scores, tail, best=True), _tail_weights(scores, tail, best=False)
+    items = []
     for question, places in questions.items():
-        rest = [(earned[one.paper] - one.earned) / (points[one.paper] - one.points) for one in places if points[one.paper] > one.points]
-        own = [one.share for one in places if points[one.paper] > one.points]
+        rest_shares = [
+            (earned[response.paper] - response.earned) / (points[response.paper] - response.points)
+            for response in places
+            if points[response.paper] > response.points
+        ]
+        shares = [response.share for response in places if points[response.paper] > response.points]
         options, key = keys.get(question, ((), ""))
-        found.append(_item(question, places, correlation(own, rest), upper, lower, options, key))
-    return Analysis(tuple(found), _paper(papers, scores))
+        items.append(_item_figures(question, places, correlation(shares, rest_shares), upper, lower, options, key))
+    return ItemAnalysis(tuple(items), _paper_figures(papers, scores))
 
 
-def _tail(scores: Mapping[int, float], share: float, *, best: bool) -> dict[int, float]:
+def _tail_weights(scores: Mapping[int, float], share: float, *, best: bool) -> dict[int, float]:
     """The weight of each paper in a tail; papers that tie at its border share the places that are left, so that no order decides."""
     if not scores:
         return {}
-    room = max(1.0, float(round(len(scores) * share)))
+    places_left = max(1.0, float(round(len(scores) * share)))
     weights: dict[int, float] = {}
     for value in sorted(set(scores.values()), reverse=best):
-        if room <= 0:
+        if places_left <= 0:
             break
         tied = [paper for paper, score in scores.items() if score == value]
-        weights |= dict.fromkeys(tied, min(1.0, room / len(tied)))
-        room -= len(tied)
+        weights |= dict.fromkeys(tied, min(1.0, places_left / len(tied)))
+        places_left -= len(tied)
     return weights
 
 
-def _mean(weights: Mapping[int, float], values: Iterable[tuple[int, float]]) -> float | None:
+def _weighted_mean(weights: Mapping[int, float], values: Iterable[tuple[int, float]]) -> float | None:
     """The weighted mean of the values of those in a tail; None when none of them is."""
     inside = [(weights[paper], value) for paper, value in values if paper in weights]
-    whole = sum(weight for weight, _ in inside)
-    return sum(weight * value for weight, value in inside) / whole if whole else None
+    total = sum(weight for weight, _ in inside)
+    return sum(weight * value for weight, value in inside) / total if total else None
 
 
-def _item(
+def _item_figures(
     question: str,
     places: Sequence[Response],
-    rest: float | None,
+    rest_correlation: float | None,
     upper: Mapping[int, float],
     lower: Mapping[int, float],
     options: Sequence[str],
     key: str,
 ) -> ItemFigures:
-    facility = sum(one.share for one in places) / len(places)
-    above = _mean(upper, ((one.paper, one.share) for one in places))
-    below = _mean(lower, ((one.paper, one.share) for one in places))
-    tails = None if above is None or below is None else above - below
-    picked = tuple(_picked(option, option in key, places, upper, lower) for option in options)
-    times = [one.seconds for one in places if one.seconds is not None and one.choice]
+    facility = sum(response.share for response in places) / len(places)
+    upper_facility = _weighted_mean(upper, ((response.paper, response.share) for response in places))
+    lower_facility = _weighted_mean(lower, ((response.paper, response.share) for response in places))
+    tail_difference = None if upper_facility is None or lower_facility is None else upper_facility - lower_facility
+    option_figures = tuple(_option_figures(option, option in key, places, upper, lower) for option in options)
+    seconds = [response.seconds for response in places if response.seconds is not None and response.choice]
     return ItemFigures(
         question,
         len(places),
         facility,
-        rest,
-        tails,
-        min(sum(group.get(one.paper, 0.0) for one in places) for group in (upper, lower)),
-        median(times) if times else None,
-        sum(1 for one in places if not one.choice),
-        picked,
-        _flags(len(places), facility, rest, picked),
+        rest_correlation,
+        tail_difference,
+        min(sum(group.get(response.paper, 0.0) for response in places) for group in (upper, lower)),
+        median(seconds) if seconds else None,
+        sum(1 for response in places if not response.choice),
+        option_figures,
+        _item_flags(len(places), facility, rest_correlation, option_figures),
     )
 
 
-def _picked(option: str, is_key: bool, places: Sequence[Response], upper: Mapping[int, float], lower: Mapping[int, float]) -> Picked:
-    chose = [(one.paper, float(option in one.choice)) for one in places]
-    return Picked(option, is_key, sum(value for _, value in chose) / len(chose), _mean(upper, chose), _mean(lower, chose))
+def _option_figures(option: str, is_key: bool, places: Sequence[Response], upper: Mapping[int, float], lower: Mapping[int, float]) -> OptionFigures:
+    chosen = [(response.paper, float(option in response.choice)) for response in places]
+    return OptionFigures(
+        option, is_key, sum(value for _, value in chosen) / len(chosen), _weighted_mean(upper, chosen), _weighted_mean(lower, chosen)
+    )
 
 
-def _surely_below(rest: float, line: float, n: int) -> bool:
+def _surely_below(r: float, threshold: float, n: int) -> bool:
     """Whether a correlation seen in n people lies below a line by more than chance does."""
-    if n <= 3 or rest >= line:
+    if n <= 3 or r >= threshold:
         return False
-    return rest <= -1 or atanh(rest) + SURE / sqrt(n - 3) < atanh(line)
+    return r <= -1 or atanh(r) + CONFIDENCE_Z / sqrt(n - 3) < atanh(threshold)
 
 
-def _flags(n: int, facility: float, rest: float | None, picked: Sequence[Picked]) -> tuple[ItemFlag, ...]:
-    found = []
+def _item_flags(n: int, facility: float, rest_correlation: float | None, options: Sequence[OptionFigures]) -> tuple[ItemFlag, ...]:
+    flags = []
     # What all get right, or all wrong, tells nobody apart; that it is too easy or too hard says so already.
-    if rest is not None and _surely_below(rest, 0.0, n):
-        found.append(ItemFlag.AGAINST)
-    elif rest is not None and _surely_below(rest, DISCRIMINATES, n):
-        found.append(ItemFlag.WEAK)
-    wrong = [one for one in picked if not one.is_key]
-    if any(one.upper is not None and one.lower is not None and one.upper - one.lower > STRONGER for one in wrong):
-        found.append(ItemFlag.STRONG_DISTRACTOR)
-    if any(one.share > 0.5 for one in wrong):
-        found.append(ItemFlag.KEY_MISSED)
-    if facility > EASY:
-        found.append(ItemFlag.TOO_EASY)
-    elif facility < HARD:
-        found.append(ItemFlag.TOO_HARD)
-    if n >= ENOUGH and any(one.share < UNCHOSEN for one in wrong):
-        found.append(ItemFlag.IDLE_DISTRACTOR)
-    return tuple(found)
+    if rest_correlation is not None and _surely_below(rest_correlation, 0.0, n):
+        flags.append(ItemFlag.AGAINST)
+    elif rest_correlation is not None and _surely_below(rest_correlation, MIN_DISCRIMINATION, n):
+        flags.append(ItemFlag.WEAK)
+    distractors = [option for option in options if not option.is_key]
+    if any(option.upper is not None and option.lower is not None and option.upper - option.lower > MIN_UPPER_LEAD for option in distractors):
+        flags.append(ItemFlag.STRONG_DISTRACTOR)
+    if any(option.share > 0.5 for option in distractors):
+        flags.append(ItemFlag.KEY_MISSED)
+    if facility > EASY_FACILITY:
+        flags.append(ItemFlag.TOO_EASY)
+    elif facility < HARD_FACILITY:
+        flags.append(ItemFlag.TOO_HARD)
+    if n >= MIN_PEOPLE_FOR_IDLE and any(option.share < IDLE_SHARE for option in distractors):
+        flags.append(ItemFlag.IDLE_DISTRACTOR)
+    return tuple(flags)
 
 
-def _paper(papers: Mapping[int, Sequence[Response]], scores: Mapping[int, float]) -> PaperFigures:
-    everywhere = [one for places in papers.values() for one in places]
-    forms = {frozenset(one.question for one in places) for places in papers.values()}
-    dichotomous = all(one.earned in (0, one.points) for one in everywhere)
+def _paper_figures(papers: Mapping[int, Sequence[Response]], scores: Mapping[int, float]) -> PaperFigures:
+    responses = [response for places in papers.values() for response in places]
+    forms = {frozenset(response.question for response in places) for places in papers.values()}
+    dichotomous = all(response.earned in (0, response.points) for response in responses)
     n = len(papers)
     if n < 2:
-        return PaperFigures(n, float(len(everywhere)), None, None, None, None, dichotomous, False)
+        return PaperFigures(n, float(len(responses)), None, None, None, None, dichotomous, False)
     spread = variance(list(scores.values()))
     if len(forms) == 1:
         by_item: dict[str, list[float]] = {}
-        for one in everywhere:
-            by_item.setdefault(one.question, []).append(float(one.earned))
-        alpha = cronbach([variance(points) for points in by_item.values()], variance([float(sum(one.earned for one in p)) for p in papers.values()]))
+        for response in responses:
+            by_item.setdefault(response.question, []).append(float(response.earned))
+        alpha = cronbach_alpha(
+            [variance(points) for points in by_item.values()],
+            variance([float(sum(response.earned for response in responses_of_paper)) for responses_of_paper in papers.values()]),
+        )
     else:
-        alpha = hoyt((one.paper, one.question, float(one.earned)) for one in everywhere)
+        alpha = hoyt_reliability((response.paper, response.question, float(response.earned)) for response in responses)
     # A paper of chance can come out below nought; what is left is all error then.
     sem = None if alpha is None else sqrt(spread * n / (n - 1)) * sqrt(1 - min(1.0, max(0.0, alpha)))
-    return PaperFigures(n, len(everywhere) / n, sum(scores.values()) / n, sqrt(spread * n / (n - 1)), alpha, sem, dichotomous, len(forms) > 1)
+    return PaperFigures(n, len(responses) / n, sum(scores.values()) / n, sqrt(spread * n / (n - 1)), alpha, sem, dichotomous, len(forms) > 1)
 
 
 def variance(values: Sequence[float]) -> float:
     """Of a whole population (divided by n): what KR-20 is written with. ZeroDivisionError for no values."""
     mean = sum(values) / len(values)
-    return sum((one - mean) ** 2 for one in values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / len(values)
 
 
 def correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -245,16 +255,16 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float | None
     if n < 2:
         return None
     mean_first, mean_second = sum(first) / n, sum(second) / n
-    spread_first = sum((one - mean_first) ** 2 for one in first)
-    spread_second = sum((one - mean_second) ** 2 for one in second)
+    spread_first = sum((value - mean_first) ** 2 for value in first)
+    spread_second = sum((value - mean_second) ** 2 for value in second)
     # What is left of equal numbers after adding them up is not a spread.
     if spread_first < 1e-9 or spread_second < 1e-9:
         return None
-    together = sum((one - mean_first) * (other - mean_second) for one, other in zip(first, second, strict=True))
-    return together / sqrt(spread_first * spread_second)
+    covariance_sum = sum((value - mean_first) * (other - mean_second) for value, other in zip(first, second, strict=True))
+    return covariance_sum / sqrt(spread_first * spread_second)
 
 
-def cronbach(item_variances: Sequence[float], total_variance: float) -> float | None:
+def cronbach_alpha(item_variances: Sequence[float], total_variance: float) -> float | None:
     """Cronbach (1951): k/(k-1) × (1 - Σ item variances / variance of the totals). With items that are right or wrong it is KR-20.
 
     None for fewer than two items, or when all totals are equal.
@@ -263,24 +273,24 @@ def cronbach(item_variances: Sequence[float], total_variance: float) -> float | 
     return None if k < 2 or total_variance <= 0 else k / (k - 1) * (1 - sum(item_variances) / total_variance)
 
 
-def hoyt(scores: Iterable[tuple[Hashable, Hashable, float]]) -> float | None:
+def hoyt_reliability(scores: Iterable[tuple[Hashable, Hashable, float]]) -> float | None:
     """Hoyt (1941): 1 - residual mean square / mean square of persons, over (person, item, points) with each item's mean taken out.
 
-    Equal to `cronbach` where everybody answers the same items; where papers were drawn apart it is an estimate for such a paper, because nobody
-    answers all items. None when there is too little to tell.
+    Equal to `cronbach_alpha` where everybody answers the same items; where papers were drawn apart it is an estimate for such a paper,
+    because nobody answers all items. None when there is too little to tell.
     """
-    rows = list(scores)
+    responses = list(scores)
     items: dict[Hashable, list[float]] = {}
-    for _, item, points in rows:
+    for _, item, points in responses:
         items.setdefault(item, []).append(points)
     means = {item: sum(points) / len(points) for item, points in items.items()}
     persons: dict[Hashable, list[float]] = {}
-    for person, item, points in rows:
+    for person, item, points in responses:
         persons.setdefault(person, []).append(points - means[item])
-    free = len(rows) - len(persons) - len(items) + 1
-    if len(persons) < 2 or free < 1:
+    degrees_of_freedom = len(responses) - len(persons) - len(items) + 1
+    if len(persons) < 2 or degrees_of_freedom < 1:
         return None
-    of_persons = sum(sum(one) ** 2 / len(one) for one in persons.values())
-    whole = sum(deviation**2 for one in persons.values() for deviation in one)
-    between = of_persons / (len(persons) - 1)
-    return None if between < 1e-12 else 1 - (whole - of_persons) / free / between
+    person_squares = sum(sum(deviations) ** 2 / len(deviations) for deviations in persons.values())
+    total_squares = sum(deviation**2 for deviations in persons.values() for deviation in deviations)
+    person_mean_square = person_squares / (len(persons) - 1)
+    return None if person_mean_square < 1e-12 else 1 - (total_squares - person_squares) / degrees_of_freedom / person_mean_square

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlmodel import Session
 
-from bot.domain.grading.correction import SCOPES
+from bot.domain.grading.correction import SCOPE_LABELS
 from bot.domain.message import Option, Reply
 from bot.domain.text.numbers import points_text
 from bot.domain.times import duration_text
@@ -30,10 +30,10 @@ def notices_for(session: Session, catalog: Catalog, target: str, people: Collect
     if correction is None:
         return {}
     stem = catalog.question(session, correction.version_id).stem
-    name = corrections.name_of(session, correction.scope, correction.ref)
+    name = corrections.subject_name(session, correction.scope, correction.ref)
     notices: dict[int, Reply] = {}
     for person_id in people:
-        effects = [effect for effect in corrections.ripples_of(session, correction.id, person_id) if effect.changes]
+        effects = [effect for effect in corrections.effects_of(session, correction.id, person_id) if effect.changes]
         if effects:
             notices[person_id] = _notice(
                 correction, name, stem, effects, keeps=correction.question in key_visibility.hidden_questions(session, person_id)
@@ -43,7 +43,7 @@ def notices_for(session: Session, catalog: Catalog, target: str, people: Collect
 
 def _notice(correction: CorrectionRecord, name: str, stem: str, effects: list[CorrectionEffect], *, keeps: bool) -> Reply:
     """`keeps` holds the key back from somebody whose other exam has the question too and can still be sat."""
-    label = SCOPES[correction.scope]
+    label = SCOPE_LABELS[correction.scope]
     explanation = "怎样更正，等您参加的另一场考试结束后可看。" if keeps else f"{correction.amendment}。原因：{correction.reason}"
     lines = [f"📝 {label}《{name}》有一道题更正：", f"「{stem[:60]}{'…' if len(stem) > 60 else ''}」", explanation]
     lines += [f"您的{effect_line(effect)}。" for effect in effects]

@@ -138,8 +138,8 @@ def people_behind(session: Session, catalog: Catalog, scope: Scope, today: date)
         raise UnknownYear(today.year)
     year, absences = WorkYear(today.year, catalog.library.calendar), leave.absences_by_person(session)
     person_ids: list[int] = []
-    for person in forecast.people(session, scope, today, end_of(today)):
-        quota = forecast.quota_of(person.tier, year_quotas, catalog.policy, today)
+    for person in forecast.people_with_earnings(session, scope, today, end_of(today)):
+        quota = forecast.forecast_quota(person.tier, year_quotas, catalog.policy, today)
         stays = absences.get(person.id, [])
         if quota is None or any(today in stay for stay in stays):
             continue

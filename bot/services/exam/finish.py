@@ -10,7 +10,7 @@ import structlog
 from sqlmodel import Session
 
 from bot.domain.exam.exam import CLOSE_DELAY, Attempt, Exam
-from bot.domain.grading.correction import add_up
+from bot.domain.grading.correction import sum_grades
 from bot.domain.times import day_of
 from bot.services.hours import credit as hours_credit
 from bot.services.library.catalog import Catalog
@@ -69,7 +69,7 @@ def update_result(session: Session, catalog: Catalog, exam: Exam, sitting_id: in
     attempt = attempts.get(session, sitting_id, hold=True)
     assert attempt is not None
     item_grades = grades.grades_of_sitting(session, sitting_id)
-    earned = add_up(grade.place for grade in item_grades).scaled(exam.total)
+    earned = sum_grades(grade.place for grade in item_grades).scaled(exam.total)
     passed = None if any(grade.waits for grade in item_grades) else earned >= exam.pass_line
     score = earned if exam.cap is None else min(earned, exam.cap)
     attempts.set_result(session, sitting_id, score, passed)

@@ -1,4 +1,4 @@
-"""What a correction changes, as a value: for the dry run, for the answer after it, for scripts."""
+"""The impact of a correction on scores, credit, certificates and ranks: for the dry run, for the reply after it, for scripts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.grading.correction import SCOPES, Amendment, keys_of
+from bot.domain.grading.correction import SCOPE_LABELS, Amendment, accepted_keys
 from bot.domain.library.question import Question
 from bot.services.delivery.correction_messages import effect_line
 from bot.services.grading.correction_subject import CorrectionSubject
 from bot.storage.grading import corrected_papers
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 
-SHOWN = 30
+SHOWN_CHANGES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectionImpact:
-    """One correction of one exam or contest. `papers` were marked anew now, `ripples` tell of each; `moved` are others whose place changed.
+    """One correction of one exam or contest. `papers` were regraded now, `effects` tell of each; `moved` are others whose place changed.
 
     `is_new` is false where everything was done before, `is_told` while results are not told by the rule and so nobody is told of a change.
     """
@@ -30,27 +30,27 @@ class CorrectionImpact:
     stem: str
     before: tuple[str, ...]
     papers: int
-    ripples: tuple[CorrectionEffect, ...]
+    effects: tuple[CorrectionEffect, ...]
     moved: int
     people: Mapping[int, tuple[str, str]]
     is_new: bool = True
     is_told: bool = True
 
     @classmethod
-    def of(
+    def build(
         cls,
         session: Session,
         subject: CorrectionSubject,
-        found: CorrectionRecord,
+        correction: CorrectionRecord,
         question: Question,
-        ripples: Sequence[CorrectionEffect],
+        effects: Sequence[CorrectionEffect],
         papers: int,
         moved: int,
     ) -> CorrectionImpact:
-        people = corrected_papers.named(session, (one.person_id for one in ripples))
-        keys = () if question.points else keys_of(question)
-        told = subject.is_told(session)
-        return cls(found, subject.name, question.stem, keys, papers, tuple(ripples), moved, people, is_told=told)
+        people = corrected_papers.names_of(session, (effect.person_id for effect in effects))
+        keys = () if question.points else accepted_keys(question)
+        is_told = subject.is_told(session)
+        return cls(correction, subject.name, question.stem, keys, papers, tuple(effects), moved, people, is_told=is_told)
 
     @property
     def amended(self) -> Amendment:
@@ -58,7 +58,7 @@ class CorrectionImpact:
 
     @property
     def changed(self) -> list[CorrectionEffect]:
-        return [one for one in self.ripples if one.changes]
+        return [effect for effect in self.effects if effect.changes]
 
     @property
     def figures(self) -> dict[str, int]:
@@ -66,41 +66,41 @@ class CorrectionImpact:
         changed = self.changed
         return {
             "papers": self.papers,
-            "people": len({one.person_id for one in changed}),
-            "up": sum(one.score_after > one.score_before for one in changed),
-            "down": sum(one.score_after < one.score_before for one in changed),
-            "now_pass": sum(one.passed_after is True and one.passed_before is not True for one in changed),
-            "now_fail": sum(one.passed_after is False and one.passed_before is True for one in changed),
-            "credited": len({one.person_id for one in changed if one.seconds_after > one.seconds_before}),
-            "taken_back": len({one.person_id for one in changed if one.seconds_after < one.seconds_before}),
-            "certificates": sum(one.certificate_before != one.certificate_after for one in changed),
-            "places": len({one.person_id for one in self.ripples if one.place_before != one.place_after}) + self.moved,
+            "people": len({effect.person_id for effect in changed}),
+            "up": sum(effect.score_after > effect.score_before for effect in changed),
+            "down": sum(effect.score_after < effect.score_before for effect in changed),
+            "now_pass": sum(effect.passed_after is True and effect.passed_before is not True for effect in changed),
+            "now_fail": sum(effect.passed_after is False and effect.passed_before is True for effect in changed),
+            "credited": len({effect.person_id for effect in changed if effect.seconds_after > effect.seconds_before}),
+            "taken_back": len({effect.person_id for effect in changed if effect.seconds_after < effect.seconds_before}),
+            "certificates": sum(effect.certificate_before != effect.certificate_after for effect in changed),
+            "places": len({effect.person_id for effect in self.effects if effect.place_before != effect.place_after}) + self.moved,
         }
 
     @property
     def summary(self) -> str:
-        n = self.figures
-        parts = [f"重判 {n['papers']} 份答卷", f"成绩有变化 {n['people']} 人（升 {n['up']} 份、降 {n['down']} 份）"]
-        parts += [f"改为合格 {n['now_pass']}、改为不合格 {n['now_fail']}"] if self.correction.scope == "exam" else []
+        figures = self.figures
+        parts = [f"重判 {figures['papers']} 份答卷", f"成绩有变化 {figures['people']} 人（升 {figures['up']} 份、降 {figures['down']} 份）"]
+        parts += [f"改为合格 {figures['now_pass']}、改为不合格 {figures['now_fail']}"] if self.correction.scope == "exam" else []
         parts += (
-            [f"补计学时 {n['credited']} 人、冲销学时 {n['taken_back']} 人", f"证书变动 {n['certificates']} 张"]
+            [f"补计学时 {figures['credited']} 人、冲销学时 {figures['taken_back']} 人", f"证书变动 {figures['certificates']} 张"]
             if self.correction.scope == "exam"
             else []
         )
-        parts.append(f"名次变动 {n['places']} 人")
+        parts.append(f"名次变动 {figures['places']} 人")
         return "，".join(parts)
 
-    def as_text(self, shown: int = SHOWN) -> list[str]:
+    def as_text(self, shown: int = SHOWN_CHANGES) -> list[str]:
         key = f"（原 {'、'.join(self.before)}）" if self.amended.keys and self.before else ""
         lines = [
-            f"{SCOPES[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{_short(self.stem)}",
+            f"{SCOPE_LABELS[self.correction.scope]}「{self.name}」题目 {self.correction.question}：{_short_stem(self.stem)}",
             f"{self.amended}{key}；原因：{self.correction.reason}",
             self.summary + "。",
         ]
         if not self.is_new or not self.papers:
             lines.append("没有要重判的答卷：这次更正已经生效过，什么都没有改动。")
-        changed = sorted(self.changed, key=lambda one: self.people[one.person_id])
-        lines += [f"· {' '.join(self.people[one.person_id])}：{_line(one)}" for one in changed[:shown]]
+        changed = sorted(self.changed, key=lambda effect: self.people[effect.person_id])
+        lines += [f"· {' '.join(self.people[effect.person_id])}：{_effect_text(effect)}" for effect in changed[:shown]]
         if len(changed) > shown:
             lines.append(f"……共 {len(changed)} 份，全部见命令行 exam correct 或导出。")
         return lines
@@ -119,25 +119,25 @@ class CorrectionImpact:
             **self.figures,
             "changes": [
                 {
-                    "staff_no": self.people[one.person_id][0],
-                    "name": self.people[one.person_id][1],
-                    "score": [one.score_before / 1000, one.score_after / 1000],
-                    "place": [one.place_before, one.place_after],
-                    "passed": [one.passed_before, one.passed_after],
-                    "credit_seconds": [one.seconds_before, one.seconds_after],
-                    "certificate": [one.certificate_before, one.certificate_after],
+                    "staff_no": self.people[effect.person_id][0],
+                    "name": self.people[effect.person_id][1],
+                    "score": [effect.score_before / 1000, effect.score_after / 1000],
+                    "place": [effect.place_before, effect.place_after],
+                    "passed": [effect.passed_before, effect.passed_after],
+                    "credit_seconds": [effect.seconds_before, effect.seconds_after],
+                    "certificate": [effect.certificate_before, effect.certificate_after],
                 }
-                for one in self.ripples
-                if one.changes
+                for effect in self.effects
+                if effect.changes
             ],
         }
 
 
-def _short(stem: str) -> str:
+def _short_stem(stem: str) -> str:
     return stem if len(stem) <= 40 else f"{stem[:40]}…"
 
 
-def _line(one: CorrectionEffect) -> str:
+def _effect_text(effect: CorrectionEffect) -> str:
     """What changed for one paper; the place is for those who decide, nobody else is told it."""
-    place = [f"名次 {one.place_before or '无'} → {one.place_after or '无'}"] if one.place_before != one.place_after else []
-    return "，".join([effect_line(one), *place])
+    place = [f"名次 {effect.place_before or '无'} → {effect.place_after or '无'}"] if effect.place_before != effect.place_after else []
+    return "，".join([effect_line(effect), *place])

@@ -1,4 +1,4 @@
-"""What a correction is about: an exam or a contest, as something whose papers can be marked anew and whose results are then worked out again."""
+"""The subject of a correction: an exam or a contest whose papers can be regraded and whose results are then recomputed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CorrectionAct:
 
 
 class CorrectionSubject(ABC):
-    """One exam or contest. `papers` is a SELECT of the sittings whose places are marked, with `:ref` bound."""
+    """One exam or contest. `papers` is a SELECT of the sittings whose places are graded, with `:ref` bound."""
 
     scope: ClassVar[str]
     papers: ClassVar[str]
@@ -47,7 +47,7 @@ class CorrectionSubject(ABC):
     name: str
 
     @abstractmethod
-    def hold(self, session: Session) -> None:
+    def lock(self, session: Session) -> None:
         """Let nobody else change it until this transaction ends. Raises `Refusal` while somebody still sits it."""
 
     @abstractmethod
@@ -62,20 +62,20 @@ class CorrectionSubject(ABC):
     def standings(self, session: Session) -> dict[int, PaperStanding]:
         """By sitting: how everything stands now. In a contest the first sitting of a person stands for the person."""
 
-    def keys(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
-        """Which of the standings tell of the papers that were marked anew, given as sitting -> person."""
+    def affected(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
+        """Which of the standings tell of the papers that were regraded, given as sitting -> person."""
         return set(touched) & set(standings)
 
     @abstractmethod
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
-        """Work out results, credit and certificates of these sittings from the marks that count now.
+    def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
+        """Work out results, credit and certificates of these sittings from the grades that count now.
 
         By sitting: what becomes of its certificate, where a rehearsal must not do it. Called with the results let go (`freeze(None)`).
         """
 
 
-Load = Callable[[Session, Author, int], CorrectionSubject]
-SUBJECTS: dict[str, Load] = {}
+SubjectLoader = Callable[[Session, Author, int], CorrectionSubject]
+SUBJECTS: dict[str, SubjectLoader] = {}
 """By scope (bot/domain/grading/correction.py, `SCOPES`): how one is found by who may steer it. Raises `Refusal` for what is not theirs."""
 
 

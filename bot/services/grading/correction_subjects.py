@@ -1,6 +1,7 @@
-"""An exam as the subject of a correction: results from the marks that count, hours by reversal and new entry, certificates in line with both.
+"""Exams and contests as subjects of corrections.
 
-A contest as the subject of a correction: its board is counted again from the marks that count; hours are for taking part and stay.
+An exam gets its results from the grades that count, its hours by reversal and new entry, and certificates in line with both. A contest gets
+its leaderboard counted again; its hours are for taking part and stay.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign.campaign import SYSTEM, Author
 from bot.domain.exam.exam import Attempt, Exam
-from bot.domain.grading.correction import places_of
+from bot.domain.grading.correction import rank_by_score
 from bot.domain.message import Refusal
 from bot.services.certificate import certificates as certificate_certificates
 from bot.services.certificate.exam_certificates import earned_facts, source_of, update_certificate
@@ -21,15 +22,15 @@ from bot.services.contest import leaderboard, live_results
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding
-from bot.services.grading.corrections import mark_late
+from bot.services.grading.corrections import regrade_late_papers
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state
 from bot.storage.exam import attempts, exams
 from bot.storage.grading import corrected_papers
 
-HOUSE = Author(SYSTEM, SYSTEM)
-NEW = "新编号"
+SYSTEM_AUTHOR = Author(SYSTEM, SYSTEM)
+NEW_NUMBER = "新编号"
 """What a rehearsal says of a certificate that would be issued."""
 
 
@@ -38,12 +39,12 @@ class ExamSubject(CorrectionSubject):
     papers = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :ref AND t.state = 'closed'"
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        found = manage.require_exam(session, author, ref)
-        self.ref, self.name = ref, found.name
+        exam = manage.require_exam(session, author, ref)
+        self.ref, self.name = ref, exam.name
 
-    def hold(self, session: Session) -> None:
-        found = exams.lock(session, self.ref)
-        if found is None or not found.is_over:
+    def lock(self, session: Session) -> None:
+        exam = exams.lock(session, self.ref)
+        if exam is None or not exam.is_over:
             raise Refusal(f"考试「{self.name}」还没有结束，有人可能正在答题；结束后再更正。")
 
     def freeze(self, session: Session, now: datetime | None) -> None:
@@ -53,58 +54,58 @@ class ExamSubject(CorrectionSubject):
         return replace(self._exam(session), frozen_at=None).tells_score
 
     def _exam(self, session: Session) -> Exam:
-        found = exams.get(session, self.ref)
-        assert found is not None
-        return found
+        exam = exams.get(session, self.ref)
+        assert exam is not None
+        return exam
 
     def standings(self, session: Session) -> dict[int, PaperStanding]:
         exam = self._exam(session)
-        closed = [one for one in attempts.of_exam(session, self.ref) if one.state == "closed"]
+        closed = [attempt for attempt in attempts.of_exam(session, self.ref) if attempt.state == "closed"]
         best: dict[int, int] = {}
-        for one in closed:
-            best[one.person_id] = max(best.get(one.person_id, 0), one.score or 0)
-        places = places_of(best)
-        seconds = corrected_papers.exam_seconds(session, exam.root)
+        for attempt in closed:
+            best[attempt.person_id] = max(best.get(attempt.person_id, 0), attempt.score or 0)
+        places = rank_by_score(best)
+        seconds = corrected_papers.exam_credit_seconds(session, exam.root)
         certificates = corrected_papers.exam_certificates(session, exam.root)
         return {
-            one.sitting_id: PaperStanding(
-                one.person_id,
-                one.score or 0,
-                places[one.person_id],
-                one.passed,
-                seconds.get(one.person_id, 0),
-                certificates.get(one.person_id, ""),
+            attempt.sitting_id: PaperStanding(
+                attempt.person_id,
+                attempt.score or 0,
+                places[attempt.person_id],
+                attempt.passed,
+                seconds.get(attempt.person_id, 0),
+                certificates.get(attempt.person_id, ""),
             )
-            for one in closed
+            for attempt in closed
         }
 
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
+    def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
-        done = [finish.update_result(session, catalog, exam, sitting, deed.now) for sitting in sorted(sittings)]
-        passed = corrected_papers.passed_exam(session, exam.root)
-        for person_id in {one.person_id for one in done} - passed:
-            # A short answer that still waits for its mark has not failed anybody yet.
-            if any(one.passed is False for one in done if one.person_id == person_id):
-                credit.reverse_exam(session, person_id, exam.root, deed.now, deed.author.actor)
-        return self._certify(session, catalog, exam, done, deed)
+        settled = [finish.update_result(session, catalog, exam, sitting, act.now) for sitting in sorted(sittings)]
+        passed = corrected_papers.people_passed(session, exam.root)
+        for person_id in {attempt.person_id for attempt in settled} - passed:
+            # A short answer that still waits for its grade has not failed anybody yet.
+            if any(attempt.passed is False for attempt in settled if attempt.person_id == person_id):
+                credit.reverse_exam(session, person_id, exam.root, act.now, act.author.actor)
+        return self._certify(session, catalog, exam, settled, act)
 
-    def _certify(self, session: Session, catalog: Catalog, exam: Exam, done: Collection[Attempt], deed: CorrectionAct) -> Mapping[int, str]:
-        """Certificates in line with marks and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
+    def _certify(self, session: Session, catalog: Catalog, exam: Exam, settled: Collection[Attempt], act: CorrectionAct) -> Mapping[int, str]:
+        """Certificates in line with grades and hours; what a rehearsal only foresees, because a number that was given out is never given again."""
         foreseen: dict[int, str] = {}
-        for person_id in sorted({one.person_id for one in done}):
-            if not deed.rehearsal:
-                update_certificate(session, catalog, exam, person_id, deed.reason, deed.now, by=deed.author.actor, via=deed.author.via)
+        for person_id in sorted({attempt.person_id for attempt in settled}):
+            if not act.rehearsal:
+                update_certificate(session, catalog, exam, person_id, act.reason, act.now, by=act.author.actor, via=act.author.via)
                 continue
             step = certificate_certificates.plan_change(session, person_id, source_of(exam), earned_facts(session, catalog, exam, person_id))
             before = step.before.number if step.before is not None and step.before.is_valid else ""
-            number = {"issue": NEW, "replace": NEW, "revoke": ""}.get(step.act, before)
-            foreseen |= {one.sitting_id: number for one in done if one.person_id == person_id}
+            number = {"issue": NEW_NUMBER, "replace": NEW_NUMBER, "revoke": ""}.get(step.act, before)
+            foreseen |= {attempt.sitting_id: number for attempt in settled if attempt.person_id == person_id}
         return foreseen
 
 
-def mark_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
-    """A paper that is closed after a correction, as after a reopening, is marked by it too; its result was not told before."""
-    for sitting_id in mark_late(session, catalog, ExamSubject(session, HOUSE, exam.id), now):
+def regrade_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> None:
+    """A paper that is closed after a correction, as after a reopening, is regraded by it too; its result was not told before."""
+    for sitting_id in regrade_late_papers(session, catalog, ExamSubject(session, SYSTEM_AUTHOR, exam.id), now):
         finish.update_result(session, catalog, exam, sitting_id, now)
 
 
@@ -114,12 +115,12 @@ class ContestSubject(CorrectionSubject):
                 UNION SELECT s.id FROM sitting s WHERE s.kind = 'live' AND s.scope = CAST(:ref AS TEXT)"""
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        found = contest_manage.own(session, author, ref)
-        self.ref, self.name = ref, found.name
+        contest = contest_manage.own(session, author, ref)
+        self.ref, self.name = ref, contest.name
 
-    def hold(self, session: Session) -> None:
-        found = contests.held(session, self.ref)
-        if found is None or found.state != "closed":
+    def lock(self, session: Session) -> None:
+        contest = contests.held(session, self.ref)
+        if contest is None or contest.state != "closed":
             raise Refusal(f"竞赛「{self.name}」还没有结束，结束后再更正；现场竞赛进行中请由主持人作废这道题。")
 
     def freeze(self, session: Session, now: datetime | None) -> None:
@@ -133,11 +134,11 @@ class ContestSubject(CorrectionSubject):
             sitting: PaperStanding(person, points, place) for person, sitting, points, place in corrected_papers.contest_standings(session, self.ref)
         }
 
-    def keys(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
-        return {sitting for sitting, one in standings.items() if one.person_id in touched.values()}
+    def affected(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:
+        return {sitting for sitting, standing in standings.items() if standing.person_id in touched.values()}
 
-    def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
-        if (of := live_state.held(session, self.ref)) is not None:
-            live_results.keep(session, of)
-        leaderboard.recount(session, self.ref, deed.now)
+    def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
+        if (live_contest := live_state.held(session, self.ref)) is not None:
+            live_results.keep(session, live_contest)
+        leaderboard.recount(session, self.ref, act.now)
         return {}

@@ -1,4 +1,4 @@
-"""A correction from its proposal to its effect: results held back, rehearsed, done by a second name; a second time changes nothing."""
+"""Corrections from proposal to effect: results frozen, a dry run, confirmation by a second administrator; applying twice changes nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.domain.campaign.campaign import SYSTEM, Author
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
-from bot.domain.grading.correction import SCOPES, Amendment, regrade
+from bot.domain.grading.correction import SCOPE_LABELS, Amendment, regrade
 from bot.domain.library.question import Question
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
@@ -33,10 +33,10 @@ from bot.storage.study import sittings
 from bot.storage.system import audit
 
 T = TypeVar("T")
-TWO = 2
+TWO_NAMES = 2
 NOBODY = PeopleAre(())
 """The audience of a notice whose readers are named one by one."""
-LONGEST_REASON = 500
+MAX_REASON = 500
 
 _BEGIN, _BACK, _END = Statement("SAVEPOINT rehearsal"), Statement("ROLLBACK TO SAVEPOINT rehearsal"), Statement("RELEASE SAVEPOINT rehearsal")
 
@@ -53,27 +53,26 @@ class WantedCorrection:
     report_id: int | None = None
 
 
-def version_of(session: Session, subject: CorrectionSubject, question: str) -> int:
+def sole_version(session: Session, subject: CorrectionSubject, question: str) -> int:
     """The version of a question in the papers of an exam. Raises `Refusal` where no paper has it, or where it changed in between."""
-    found = corrected_papers.versions(session, subject.papers, subject.ref, question)
-    if not found:
-        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {question[:40]}，请核对题目编号。")
-    if len(found) > 1:
+    version_ids = corrected_papers.version_ids(session, subject.papers, subject.ref, question)
+    if not version_ids:
+        raise Refusal(f"{SCOPE_LABELS[subject.scope]}「{subject.name}」的答卷里没有题目 {question[:40]}，请核对题目编号。")
+    if len(version_ids) > 1:
         # Papers drawn before and after a new edition: which of the two is wrong, nobody may guess.
-        raise Refusal(
-            f"题目 {question} 在这场{SCOPES[subject.scope]}里有 {len(found)} 个版本，请写明版本：{'、'.join(f'{question}@{one}' for one in found)}。"
-        )
-    return found[0]
+        names = "、".join(f"{question}@{version_id}" for version_id in version_ids)
+        raise Refusal(f"题目 {question} 在这场{SCOPE_LABELS[subject.scope]}里有 {len(version_ids)} 个版本，请写明版本：{names}。")
+    return version_ids[0]
 
 
-def named_version(session: Session, subject: CorrectionSubject, said: str) -> int:
+def named_version(session: Session, subject: CorrectionSubject, name: str) -> int:
     """The version row that "jcf-4-01" or "jcf-4-01@12" names within an exam. Raises `Refusal`."""
-    question, _, version = said.strip().partition("@")
+    question, _, version = name.strip().partition("@")
     if not version:
-        return version_of(session, subject, question)
-    found = corrected_papers.versions(session, subject.papers, subject.ref, question)
-    if not version.isascii() or not version.isdigit() or int(version) not in found:
-        raise Refusal(f"{SCOPES[subject.scope]}「{subject.name}」的答卷里没有题目 {said[:40]}，请核对。")
+        return sole_version(session, subject, question)
+    version_ids = corrected_papers.version_ids(session, subject.papers, subject.ref, question)
+    if not version.isascii() or not version.isdigit() or int(version) not in version_ids:
+        raise Refusal(f"{SCOPE_LABELS[subject.scope]}「{subject.name}」的答卷里没有题目 {name[:40]}，请核对。")
     return int(version)
 
 
@@ -82,7 +81,7 @@ def names_needed(catalog: Catalog, now: datetime) -> int:
     try:
         return int(catalog.policy.at("R1", day_of(now)).number("names"))
     except KeyError:
-        return TWO
+        return TWO_NAMES
 
 
 # ── Rehearsed ──
@@ -95,23 +94,25 @@ def rehearse(session: Session, catalog: Catalog, author: Author, wanted: WantedC
     """
 
     def work() -> CorrectionImpact:
-        correction_id, _ = _ensured(session, catalog, author, wanted, now)
-        return _carried(session, catalog, author, correction_id, now, rehearsal=True)
+        correction_id, _ = _ensure_proposed(session, catalog, author, wanted, now)
+        return _carry_out(session, catalog, author, correction_id, now, rehearsal=True)
 
-    return _rolled_back(session, work)
+    return _run_and_roll_back(session, work)
 
 
-def look(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime) -> tuple[CorrectionRecord, CorrectionImpact]:
+def view_correction(
+    session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime
+) -> tuple[CorrectionRecord, CorrectionImpact]:
     """A correction with what it would change, or has changed."""
-    found = own(session, author, correction_id)
-    if found.state == "proposed":
-        return found, _rolled_back(session, lambda: _carried(session, catalog, author, correction_id, now, rehearsal=True))
-    subject, question = load_subject(session, author, found.scope, found.ref), catalog.question(session, found.version_id)
-    kept = corrections.ripples(session, correction_id)
-    return found, CorrectionImpact.of(session, subject, found, question, kept, corrections.marked(session, correction_id), 0)
+    correction = require_correction(session, author, correction_id)
+    if correction.state == "proposed":
+        return correction, _run_and_roll_back(session, lambda: _carry_out(session, catalog, author, correction_id, now, rehearsal=True))
+    subject, question = load_subject(session, author, correction.scope, correction.ref), catalog.question(session, correction.version_id)
+    effects = corrections.list_effects(session, correction_id)
+    return correction, CorrectionImpact.build(session, subject, correction, question, effects, corrections.count_regraded(session, correction_id), 0)
 
 
-def _rolled_back(session: Session, work: Callable[[], T]) -> T:
+def _run_and_roll_back(session: Session, work: Callable[[], T]) -> T:
     ping(session)
     session.flush()
     _BEGIN.run(session)
@@ -126,16 +127,16 @@ def _rolled_back(session: Session, work: Callable[[], T]) -> T:
 # ── Proposed, applied, dropped ──
 
 
-def own(session: Session, author: Author, correction_id: int) -> CorrectionRecord:
+def require_correction(session: Session, author: Author, correction_id: int) -> CorrectionRecord:
     """A correction that an administrator may see and decide."""
-    found = corrections.get(session, correction_id)
-    if found is None:
+    correction = corrections.get(session, correction_id)
+    if correction is None:
         raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。")
     try:
-        load_subject(session, author, found.scope, found.ref)
+        load_subject(session, author, correction.scope, correction.ref)
     except Refusal:
         raise Refusal(f"没有编号为 {correction_id} 的更正。发送「更正」看列表。") from None
-    return found
+    return correction
 
 
 def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime, *, asks: bool = False) -> CorrectionRecord:
@@ -143,13 +144,16 @@ def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCo
 
     With `asks` the administrators are told that it waits, because until then nobody sees a result.
     """
-    correction_id, is_new = _ensured(session, catalog, author, wanted, now)
-    found = _got(session, correction_id)
-    if asks and is_new and names_needed(catalog, now) >= TWO:
-        name = load_subject(session, author, found.scope, found.ref).name
-        text = f"{SCOPES[found.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），确认前成绩不公布。发「更正 {correction_id}」看影响。"
+    correction_id, is_new = _ensure_proposed(session, catalog, author, wanted, now)
+    correction = _require(session, correction_id)
+    if asks and is_new and names_needed(catalog, now) >= TWO_NAMES:
+        name = load_subject(session, author, correction.scope, correction.ref).name
+        text = (
+            f"{SCOPE_LABELS[correction.scope]}「{name}」的一道题有更正待确认（{author.actor} 提出），"
+            f"确认前成绩不公布。发「更正 {correction_id}」看影响。"
+        )
         send_notice(session, "更正待确认", text, now)
-    return found
+    return correction
 
 
 def apply(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, second: str = "") -> CorrectionImpact:
@@ -158,28 +162,28 @@ def apply(session: Session, catalog: Catalog, author: Author, correction_id: int
     `second` names the other person where whoever applies it also proposed it (at the shell). Raises `Refusal` where the rule (R1) asks for two
     names and there is one.
     """
-    found = own(session, author, correction_id)
-    if found.state == "dropped":
+    correction = require_correction(session, author, correction_id)
+    if correction.state == "dropped":
         raise Refusal(f"更正 {correction_id} 已经撤回，要改请重新提出。")
-    other = _vouched(session, second, now) if second else author.actor
-    if found.state == "proposed" and names_needed(catalog, now) >= TWO and other == found.proposed_by:
+    confirmed_by = _require_second(session, second, now) if second else author.actor
+    if correction.state == "proposed" and names_needed(catalog, now) >= TWO_NAMES and confirmed_by == correction.proposed_by:
         raise Refusal(f"更正 {correction_id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction_id}」。")
-    first = corrections.decide(session, correction_id, "applied", other, now)
-    impact = _carried(session, catalog, author, correction_id, now, rehearsal=False)
-    if not first and not impact.papers:
+    is_first = corrections.decide(session, correction_id, "applied", confirmed_by, now)
+    impact = _carry_out(session, catalog, author, correction_id, now, rehearsal=False)
+    if not is_first and not impact.papers:
         return replace(impact, is_new=False)
-    detail = f"提出 {found.proposed_by}，确认 {other if first else found.decided_by}；{impact.summary}；原因：{found.reason}"
-    audit.record(session, now, author.actor, author.via, "更正题目", f"{found.scope}:{found.ref} {found.question}", detail=detail)
-    if load_subject(session, author, found.scope, found.ref).is_told(session):
-        _tell(session, found, impact, now)
-    if found.report_id is not None and first:
-        who = corrected_papers.person_numbered(session, other) or corrected_papers.person_numbered(session, author.actor)
-        if who is not None:
-            sittings.answer_report(session, found.report_id, who, f"您报告得对，已更正：{found.amendment}。谢谢。", now)
+    detail = f"提出 {correction.proposed_by}，确认 {confirmed_by if is_first else correction.decided_by}；{impact.summary}；原因：{correction.reason}"
+    audit.record(session, now, author.actor, author.via, "更正题目", f"{correction.scope}:{correction.ref} {correction.question}", detail=detail)
+    if load_subject(session, author, correction.scope, correction.ref).is_told(session):
+        _notify(session, correction, impact, now)
+    if correction.report_id is not None and is_first:
+        answered_by = corrected_papers.person_of_staff_no(session, confirmed_by) or corrected_papers.person_of_staff_no(session, author.actor)
+        if answered_by is not None:
+            sittings.answer_report(session, correction.report_id, answered_by, f"您报告得对，已更正：{correction.amendment}。谢谢。", now)
     return impact
 
 
-def _vouched(session: Session, staff_no: str, now: datetime) -> str:
+def _require_second(session: Session, staff_no: str, now: datetime) -> str:
     """The staff number of a second person, who must be an administrator in office."""
     if not corrected_papers.is_admin(session, staff_no, day_of(now)):
         raise Refusal(f"「{staff_no[:40]}」不是在职的管理员，不能作为第二人。")
@@ -188,115 +192,127 @@ def _vouched(session: Session, staff_no: str, now: datetime) -> str:
 
 def drop(session: Session, author: Author, correction_id: int, now: datetime) -> CorrectionRecord:
     """A proposal is taken back; results are told again."""
-    found = own(session, author, correction_id)
+    correction = require_correction(session, author, correction_id)
     if not corrections.decide(session, correction_id, "dropped", author.actor, now):
-        raise Refusal(f"更正 {correction_id} {'已经生效，不能撤回；要改回请另提一次更正' if found.state == 'applied' else '已经撤回'}。")
-    _thaw(session, load_subject(session, author, found.scope, found.ref))
-    audit.record(session, now, author.actor, author.via, "撤回更正", f"{found.scope}:{found.ref} {found.question}", detail=f"更正 {correction_id}")
-    return found
+        raise Refusal(f"更正 {correction_id} {'已经生效，不能撤回；要改回请另提一次更正' if correction.state == 'applied' else '已经撤回'}。")
+    _unfreeze(session, load_subject(session, author, correction.scope, correction.ref))
+    audit.record(
+        session,
+        now,
+        author.actor,
+        author.via,
+        "撤回更正",
+        f"{correction.scope}:{correction.ref} {correction.question}",
+        detail=f"更正 {correction_id}",
+    )
+    return correction
 
 
-def mark_late(session: Session, catalog: Catalog, subject: CorrectionSubject, now: datetime) -> set[int]:
+def regrade_late_papers(session: Session, catalog: Catalog, subject: CorrectionSubject, now: datetime) -> set[int]:
     """Mark papers that came in after a correction by it too; which they are. Their results are for the caller to work out."""
-    late: set[int] = set()
-    for one in corrections.holding(session, subject.scope, subject.ref):
-        late |= set(_mark(session, subject, one, catalog.question(session, one.version_id), now))
-    return late
+    late_papers: set[int] = set()
+    for correction in corrections.list_in_force(session, subject.scope, subject.ref):
+        late_papers |= set(_regrade_places(session, subject, correction, catalog.question(session, correction.version_id), now))
+    return late_papers
 
 
-def _ensured(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> tuple[int, bool]:
+def _ensure_proposed(session: Session, catalog: Catalog, author: Author, wanted: WantedCorrection, now: datetime) -> tuple[int, bool]:
     """The correction of these very words: a new one, or the one that there is. Raises `Refusal` for another one that waits."""
     reason = wanted.reason.strip()
-    if not 1 <= len(reason) <= LONGEST_REASON:
-        raise Refusal(f"请写明更正的原因（不超过 {LONGEST_REASON} 字）。")
+    if not 1 <= len(reason) <= MAX_REASON:
+        raise Refusal(f"请写明更正的原因（不超过 {MAX_REASON} 字）。")
     subject = load_subject(session, author, wanted.scope, wanted.ref)
-    subject.hold(session)
+    subject.lock(session)
     version_id = named_version(session, subject, wanted.question)
-    newest = corrections.newest(session, wanted.scope, wanted.ref, version_id)
+    newest = corrections.find_applied(session, wanted.scope, wanted.ref, version_id)
     if newest is not None and newest.amendment == wanted.amended:
         return newest.id, False
-    waiting = corrections.proposed(session, wanted.scope, wanted.ref, version_id)
+    waiting = corrections.find_proposed(session, wanted.scope, wanted.ref, version_id)
     if waiting is not None:
         if waiting.amendment != wanted.amended:
             raise Refusal(f"这道题已有一次更正等确认（编号 {waiting.id}，{waiting.amendment}），请先确认或撤回它。")
         return waiting.id, False
     question = wanted.question.partition("@")[0].strip()
     scope = (wanted.scope, wanted.ref)
-    made = corrections.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
+    correction_id = corrections.propose(session, scope, question, version_id, wanted.amended, reason, wanted.report_id, author.actor, now)
     subject.freeze(session, now)
-    detail = f"更正 {made}；{wanted.amended}；{reason}"
+    detail = f"更正 {correction_id}；{wanted.amended}；{reason}"
     audit.record(session, now, author.actor, author.via, "提出更正", f"{wanted.scope}:{wanted.ref} {question}", detail=detail)
-    return made, True
+    return correction_id, True
 
 
-def _carried(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
-    found = _got(session, correction_id)
-    subject = load_subject(session, author, found.scope, found.ref)
-    subject.hold(session)
-    question = catalog.question(session, found.version_id)
+def _carry_out(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, rehearsal: bool) -> CorrectionImpact:
+    correction = _require(session, correction_id)
+    subject = load_subject(session, author, correction.scope, correction.ref)
+    subject.lock(session)
+    question = catalog.question(session, correction.version_id)
     before = subject.standings(session)
-    touched = _mark(session, subject, found, question, now)
+    touched = _regrade_places(session, subject, correction, question, now)
     subject.freeze(session, None)
-    ripples: list[CorrectionEffect] = []
+    effects: list[CorrectionEffect] = []
     moved = 0
     if touched:
-        foreseen = subject.redo(session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{found.amendment}", author, now, rehearsal))
+        foreseen = subject.recompute(
+            session, catalog, touched, CorrectionAct(f"更正 {correction_id}：{correction.amendment}", author, now, rehearsal)
+        )
         after = subject.standings(session)
-        keys = subject.keys(before, touched)
-        ripples = [
-            _ripple(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
+        keys = subject.affected(before, touched)
+        effects = [
+            _effect(sitting, standing, after[sitting], foreseen.get(sitting, after[sitting].certificate))
             for sitting, standing in before.items()
             if sitting in keys and sitting in after
         ]
-        moved = sum(1 for sitting, one in before.items() if sitting in after and sitting not in keys and after[sitting].place != one.place)
+        moved = sum(1 for sitting, standing in before.items() if sitting in after and sitting not in keys and after[sitting].place != standing.place)
     if not rehearsal:
-        corrections.keep(session, correction_id, ripples, now)
-        if corrections.waiting(session, found.scope, found.ref):
+        corrections.add_effects(session, correction_id, effects, now)
+        if corrections.count_proposed(session, correction.scope, correction.ref):
             # Held back again for another proposal, but only now: hours that are not booked with this one nobody would book later.
             subject.freeze(session, now)
-    return CorrectionImpact.of(session, subject, found, question, ripples, len(touched), moved)
+    return CorrectionImpact.build(session, subject, correction, question, effects, len(touched), moved)
 
 
-def _ripple(sitting: int, before: PaperStanding, after: PaperStanding, certificate: str) -> CorrectionEffect:
+def _effect(sitting: int, before: PaperStanding, after: PaperStanding, certificate: str) -> CorrectionEffect:
     score, place, passed = (before.score, after.score), (before.place, after.place), (before.passed, after.passed)
     return CorrectionEffect(sitting, before.person_id, *score, *place, *passed, before.seconds, after.seconds, before.certificate, certificate)
 
 
-def _mark(session: Session, subject: CorrectionSubject, found: CorrectionRecord, question: Question, now: datetime) -> dict[int, int]:
-    """Mark the places that this correction has not marked yet: sitting -> person."""
+def _regrade_places(session: Session, subject: CorrectionSubject, correction: CorrectionRecord, question: Question, now: datetime) -> dict[int, int]:
+    """Regrade the places that this correction has not graded yet: sitting -> person."""
     segmenter = segmentation.cut_words if question.points else None
-    blanks = found.amendment.way in ("full", "void") or corrections.newest_before(session, found) is not None
+    blanks = correction.amendment.way in ("full", "void") or corrections.previous_applied(session, correction) is not None
     touched: dict[int, int] = {}
-    marks = []
-    for sitting, n, person, answer_id, choice in corrected_papers.unmarked(session, subject.papers, subject.ref, found.version_id, found.id):
+    grades = []
+    for sitting, place, person, answer_id, choice in corrected_papers.ungraded_places(
+        session, subject.papers, subject.ref, correction.version_id, correction.id
+    ):
         if choice is None and not blanks:
-            # A place left blank is worth nothing either way; unmarked, it stays open to an answer after a reopening.
+            # A place left blank is worth nothing either way; ungraded, it stays open to an answer after a reopening.
             continue
-        new = regrade(question, found.amendment, choice, segmenter)
-        marks.append((sitting, n, answer_id, new.earned, new.counts))
+        grade = regrade(question, correction.amendment, choice, segmenter)
+        grades.append((sitting, place, answer_id, grade.earned, grade.counts))
         touched[sitting] = person
-    corrections.remark(session, found.id, marks, now)
+    corrections.add_regrades(session, correction.id, grades, now)
     return touched
 
 
-def _thaw(session: Session, subject: CorrectionSubject) -> None:
+def _unfreeze(session: Session, subject: CorrectionSubject) -> None:
     """Results are told again, unless another proposal still waits."""
-    if not corrections.waiting(session, subject.scope, subject.ref):
+    if not corrections.count_proposed(session, subject.scope, subject.ref):
         subject.freeze(session, None)
 
 
-def _tell(session: Session, found: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
-    """One notice of the house for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
-    people = sorted({one.person_id for one in impact.ripples if one.changes})
+def _notify(session: Session, correction: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
+    """One notice of the app for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
+    people = sorted({effect.person_id for effect in impact.effects if effect.changes})
     if not people:
         return
-    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=notice_target(found.id))
+    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=notice_target(correction.id))
     name = f"成绩更正：{impact.name}"[:80]
     campaign_id = campaign.add(session, name, content, immediate_schedule(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
     reminders.queue_for_people(session, campaign_id, now, people, now)
 
 
-def _got(session: Session, correction_id: int) -> CorrectionRecord:
-    found = corrections.get(session, correction_id)
-    assert found is not None
-    return found
+def _require(session: Session, correction_id: int) -> CorrectionRecord:
+    correction = corrections.get(session, correction_id)
+    assert correction is not None
+    return correction

@@ -32,7 +32,7 @@ class PersonalOutlook:
 def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, now: datetime) -> PersonalOutlook | None:
     """The outlook of a person today; None without a quota, too early in the year, or where the calendar of the year is missing."""
     today = day_of(now)
-    quota = forecast.quota_of(tier, quotas(catalog.policy, today), catalog.policy, today)
+    quota = forecast.forecast_quota(tier, quotas(catalog.policy, today), catalog.policy, today)
     if quota is None:
         return None
     try:
@@ -41,7 +41,7 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
         return None
     away = leave.absences_of(session, person_id)
     span = year.span(today, forecast.joined_on(session, person_id), away)
-    outlook = forecast_year(forecast.earned(session, person_id, today), today, span, quota)
+    outlook = forecast_year(forecast.earned_by_day(session, person_id, today), today, span, quota)
     if outlook is None:
         return None
     lessons, items = _learnable_seconds(session, catalog, person_id, tier, today)

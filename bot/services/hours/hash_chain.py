@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.domain.hours import hash_chain
 from bot.domain.hours.hash_chain import GENESIS, SealedEntry
 from bot.domain.message import Refusal
-from bot.domain.reports import Head
+from bot.domain.reports import ChainHead
 from bot.storage.hours import hash_chain as hours_hash_chain
 from bot.storage.hours.hash_chain import SealedLine
 from bot.storage.tables.columns import moment
@@ -38,7 +38,7 @@ class ChainCheck:
     """What a look along the whole chain found: its length, its head, how many entries wait, the first fault if there is one."""
 
     sealed: int
-    head: Head | None
+    head: ChainHead | None
     loose: int
     fault: ChainFault | None = None
     note: str = ""
@@ -62,7 +62,7 @@ def seal_entries(session: Session, now: datetime, algorithm: str = "sha256", top
     return len(entries)
 
 
-def head(session: Session) -> Head | None:
+def head(session: Session) -> ChainHead | None:
     """The end of the chain, to be printed and kept elsewhere; None before anything is sealed."""
     return hours_hash_chain.head(session)
 
@@ -117,7 +117,7 @@ def _walk_chain(session: Session, known_head: str) -> ChainCheck:
             if fault.kind == "changed":
                 fault = _find_moved(hours_hash_chain.chain(session), place, walk) or fault
             return ChainCheck(walk.sealed, last, 0, fault)
-        last = Head(place.seq, place.hash, place.algorithm)
+        last = ChainHead(place.seq, place.hash, place.algorithm)
         if known_head and place.hash.startswith(known_head):
             head_seen = True
     note = ""

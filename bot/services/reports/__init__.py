@@ -1,1 +1,1 @@
-"""Figures from rows."""
+"""Reports written as text, JSON, CSV and xlsx."""

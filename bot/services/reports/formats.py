@@ -1,7 +1,4 @@
-"""Reports rendered: one function a format, from a `Table` to text or bytes.
-
-Reports for programs: JSON with keys, CSV that a spreadsheet opens without running anything.
-"""
+"""Reports in every output format: `FORMATS` names the writers; JSON and CSV for programs are written here."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from bot.domain.reports import Cell, Column, Part, Table, clean
+from bot.domain.reports import Cell, Column, Part, Table, plain_text
 from bot.services.reports import text as reports_text
 from bot.services.reports import xlsx
 
@@ -21,15 +18,15 @@ BOM = "\ufeff"
 _FORMULA = "=+-@"
 
 
-def _number(cell: Cell) -> str | int | float | None:
+def _json_number(cell: Cell) -> str | int | float | None:
     return float(cell) if isinstance(cell, Decimal) else cell
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part_json(part: Part) -> dict[str, Any]:
     keys = [column.key for column in part.columns]
     return {
         "columns": [{"key": column.key, "title": column.title, "kind": column.kind} for column in part.columns],
-        "rows": [dict(zip(keys, map(_number, row), strict=True)) for row in part.rows],
+        "rows": [dict(zip(keys, map(_json_number, row), strict=True)) for row in part.rows],
     }
 
 
@@ -43,8 +40,8 @@ def as_json(table: Table) -> dict[str, Any]:
         "year": table.year,
         "rules": table.rules,
         "head": head,
-        **_part(table.parts[0]),
-        "more": [{"title": part.title, **_part(part)} for part in table.parts[1:]],
+        **_part_json(table.parts[0]),
+        "more": [{"title": part.title, **_part_json(part)} for part in table.parts[1:]],
         "notes": [*table.notes, *table.terms],
     }
 
@@ -53,17 +50,17 @@ def write_json(table: Table, out: BinaryIO) -> None:
     out.write(json.dumps(as_json(table), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def harmless(text: str) -> str:
+def formula_safe(text: str) -> str:
     """Text that no spreadsheet takes for a formula: one that begins like one, full-width forms included, gets an apostrophe in front."""
-    plain = clean(text)
+    plain = plain_text(text)
     first = unicodedata.normalize("NFKC", plain.lstrip()[:1])
     return f"'{plain}" if first[:1] and first[0] in _FORMULA else plain
 
 
-def _written(cell: Cell, column: Column) -> str:
+def _cell_text(cell: Cell, column: Column) -> str:
     if cell is None:
         return ""
-    return harmless(cell) if isinstance(cell, str) else f"{cell:f}" if isinstance(cell, Decimal) else str(cell)
+    return formula_safe(cell) if isinstance(cell, str) else f"{cell:f}" if isinstance(cell, Decimal) else str(cell)
 
 
 def write_csv(table: Table, out: BinaryIO) -> None:
@@ -76,16 +73,16 @@ def write_csv(table: Table, out: BinaryIO) -> None:
             writer.writerows([[], [part.title]])
         writer.writerow([column.title for column in part.columns])
         for row in part.rows:
-            writer.writerow([_written(cell, column) for cell, column in zip(row, part.columns, strict=True)])
+            writer.writerow([_cell_text(cell, column) for cell, column in zip(row, part.columns, strict=True)])
     writer.writerow([])
     for line in (table.title, *table.basis, *table.notes, *table.terms):
-        writer.writerow([harmless(line)])
+        writer.writerow([formula_safe(line)])
     wrapped.detach()
 
 
-Write = Callable[[Table, BinaryIO], None]
+ReportWriter = Callable[[Table, BinaryIO], None]
 
-FORMATS: dict[str, Write] = {"text": reports_text.write, "json": write_json, "csv": write_csv, "xlsx": xlsx.write}
+FORMATS: dict[str, ReportWriter] = {"text": reports_text.write, "json": write_json, "csv": write_csv, "xlsx": xlsx.write}
 """What a report can be written as."""
 BINARY = frozenset({"xlsx"})
 

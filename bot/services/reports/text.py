@@ -9,9 +9,9 @@ from itertools import islice, takewhile
 from typing import BinaryIO
 
 from bot.domain.hours.policy import hours_text
-from bot.domain.reports import Cell, Column, Part, Row, Table, clean
+from bot.domain.reports import Cell, Column, Part, Row, Table, plain_text
 
-NOTHING = "—"
+EMPTY_CELL = "—"
 PHONE_BYTES = 1_800
 """WeCom cuts a text at 2,048 bytes (bot/docs/protocols.md#wecom-send); what follows the report needs room too."""
 PHONE_COLUMNS = 36
@@ -19,22 +19,22 @@ PHONE_COLUMNS = 36
 between figures are wider there than half of one, and a number must not stand on the line below its label."""
 PHONE_ROWS = 100
 """More rows than a phone is ever shown: what their units share is looked for among no more."""
-WHOLE = ("", "合计")
+TOTAL_ROWS = ("", "合计")
 """Rows that name no unit."""
 
 
-def shown(cell: Cell, column: Column) -> str:
+def cell_text(cell: Cell, column: Column) -> str:
     """One cell as people read it."""
     if cell is None:
-        return NOTHING
+        return EMPTY_CELL
     if isinstance(cell, str):
-        return clean(cell)
+        return plain_text(cell)
     if column.kind == "percent":
         return f"{cell:.1f}%"
     return hours_text(cell) if isinstance(cell, Decimal) else str(cell)
 
 
-def width(words: str) -> int:
+def display_width(words: str) -> int:
     """Columns of a terminal: a Chinese character takes two, a combining mark none."""
     return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in words)
 
@@ -44,38 +44,38 @@ def width(words: str) -> int:
 
 def phone(table: Table, room: int = PHONE_BYTES) -> str:
     """The report in a chat: the first text columns of a row as its head, the rest below; rows that do not fit are counted, not cut."""
-    head = [f"📋 {clean(table.title)}", f"{table.year} 年度 · 截至 {table.as_of.isoformat()}", ""]
+    head = [f"📋 {plain_text(table.title)}", f"{table.year} 年度 · 截至 {table.as_of.isoformat()}", ""]
     seal = f"封存 第 {table.head.seq} 号 {table.head.hash[:16]}" if table.head else "流水未封存"
-    foot = ["", *(clean(note) for note in table.notes), f"规则 {table.rules}", seal]
+    foot = ["", *(plain_text(note) for note in table.notes), f"规则 {table.rules}", seal]
     left = room - len("\n".join(head + foot).encode())
     body: list[str] = []
-    for part in sorted(table.parts, key=lambda one: not one.leads):
-        lines = _fitting(part, left, titled=len(table.parts) > 1)
+    for part in sorted(table.parts, key=lambda part: not part.leads):
+        lines = _part_lines(part, left, titled=len(table.parts) > 1)
         body += lines
-        left -= _size(lines)
+        left -= _byte_size(lines)
     return "\n".join([*head, *body, *foot])
 
 
-def _size(lines: list[str]) -> int:
+def _byte_size(lines: list[str]) -> int:
     return sum(len(line.encode()) + 1 for line in lines)
 
 
-def _fitting(part: Part, left: int, *, titled: bool) -> list[str]:
+def _part_lines(part: Part, left: int, *, titled: bool) -> list[str]:
     lines = [f"【{part.title}】"] if titled else []
     if not part.rows:
         return [*lines, "（没有）"]
-    left -= _size(lines)
+    left -= _byte_size(lines)
     shared = _shared_path(part)
     if shared:
         lines.append(f"（以下都在 {shared}）")
-        left -= _size(lines[-1:])
+        left -= _byte_size(lines[-1:])
     for n, whole in enumerate(part.rows):
-        row = _shortened(part.columns, whole, shared)
-        block, rest = _block(part.columns, row), f"…还有 {len(part.rows) - n} 行，请管理员用 report 命令导出 xlsx。"
-        if _size(block) + (_size([rest]) if n + 1 < len(part.rows) else 0) > left:
+        row = _shorten_units(part.columns, whole, shared)
+        block, rest = _row_lines(part.columns, row), f"…还有 {len(part.rows) - n} 行，请管理员用 report 命令导出 xlsx。"
+        if _byte_size(block) + (_byte_size([rest]) if n + 1 < len(part.rows) else 0) > left:
             return [*lines, rest]
         lines += block
-        left -= _size(block)
+        left -= _byte_size(block)
     return lines
 
 
@@ -84,35 +84,35 @@ def _shared_path(part: Part) -> str:
     place = next((n for n, column in enumerate(part.columns) if column.key == "unit"), None)
     if place is None:
         return ""
-    chains = {tuple(one.split("/")) for row in islice(part.rows, PHONE_ROWS) for one in str(row[place] or "").split("、") if one not in WHOLE}
+    chains = {tuple(path.split("/")) for row in islice(part.rows, PHONE_ROWS) for path in str(row[place] or "").split("、") if path not in TOTAL_ROWS}
     if len(chains) < 2:
         return ""
     levels = zip(*(chain[:-1] or chain for chain in chains), strict=False)
     return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
 
 
-def _shortened(columns: tuple[Column, ...], row: Row, shared: str) -> Row:
+def _shorten_units(columns: tuple[Column, ...], row: Row, shared: str) -> Row:
     """The row with its unit told from below what is shared; the shared unit itself keeps its name."""
     if not shared:
         return row
     top = f"{shared}/"
     return tuple(
-        "、".join(one.removeprefix(top) if one != shared else one.rpartition("/")[2] for one in cell.split("、"))
+        "、".join(path.removeprefix(top) if path != shared else path.rpartition("/")[2] for path in cell.split("、"))
         if column.key == "unit" and isinstance(cell, str)
         else cell
         for column, cell in zip(columns, row, strict=True)
     )
 
 
-def _block(columns: tuple[Column, ...], row: Row) -> list[str]:
-    told = [(column, cell) for column, cell in zip(columns, row, strict=True) if column.phone == "always" or (column.phone == "if any" and cell)]
+def _row_lines(columns: tuple[Column, ...], row: Row) -> list[str]:
+    visible = [(column, cell) for column, cell in zip(columns, row, strict=True) if column.phone == "always" or (column.phone == "if any" and cell)]
     # A row that opens with its number is known by it: 12 年度学法考试.
-    numbered = 1 if told and told[0][0].kind != "text" and len(told) > 1 and told[1][0].kind == "text" else 0
-    heads = [*told[:numbered], *takewhile(lambda pair: pair[0].kind == "text", told[numbered:])]
-    figures = [f"{column.title} {shown(cell, column)}" for column, cell in told[len(heads) :] if cell != ""]
-    lines = ["· " + " ".join(shown(cell, column) for column, cell in heads if cell)]
+    numbered = 1 if visible and visible[0][0].kind != "text" and len(visible) > 1 and visible[1][0].kind == "text" else 0
+    heads = [*visible[:numbered], *takewhile(lambda pair: pair[0].kind == "text", visible[numbered:])]
+    figures = [f"{column.title} {cell_text(cell, column)}" for column, cell in visible[len(heads) :] if cell != ""]
+    lines = ["· " + " ".join(cell_text(cell, column) for column, cell in heads if cell)]
     for figure in figures:
-        if len(lines) > 1 and width(lines[-1]) + width(figure) + 3 <= PHONE_COLUMNS:
+        if len(lines) > 1 and display_width(lines[-1]) + display_width(figure) + 3 <= PHONE_COLUMNS:
             lines[-1] += f" · {figure}"
         else:
             lines.append(f"  {figure}")
@@ -129,27 +129,27 @@ def write(table: Table, out: BinaryIO) -> None:
 
 
 def _lines(table: Table) -> Iterator[str]:
-    yield clean(table.title)
+    yield plain_text(table.title)
     yield from table.basis
     for part in table.parts:
         yield ""
         if len(table.parts) > 1:
             yield f"【{part.title}】"
-        yield from _grid(part)
+        yield from _aligned_lines(part)
     if table.notes or table.terms:
         yield ""
-        yield from (clean(note) for note in (*table.notes, *table.terms))
+        yield from (plain_text(note) for note in (*table.notes, *table.terms))
 
 
-def _grid(part: Part) -> Iterator[str]:
+def _aligned_lines(part: Part) -> Iterator[str]:
     cells = [[column.title for column in part.columns]]
-    cells += [[shown(cell, column) for cell, column in zip(row, part.columns, strict=True)] for row in part.rows]
-    widths = [max(width(row[n]) for row in cells) for n in range(len(part.columns))]
+    cells += [[cell_text(cell, column) for cell, column in zip(row, part.columns, strict=True)] for row in part.rows]
+    widths = [max(display_width(row[n]) for row in cells) for n in range(len(part.columns))]
     for row in cells:
-        padded = [_padded(text, widths[n], left=part.columns[n].kind == "text") for n, text in enumerate(row)]
+        padded = [_pad(text, widths[n], left=part.columns[n].kind == "text") for n, text in enumerate(row)]
         yield "  ".join(padded).rstrip()
 
 
-def _padded(text: str, to: int, *, left: bool) -> str:
-    gap = " " * (to - width(text))
+def _pad(text: str, to: int, *, left: bool) -> str:
+    gap = " " * (to - display_width(text))
     return text + gap if left else gap + text

@@ -1,4 +1,4 @@
-"""Appeals against the result of an exam: a number, a day by which it is answered, an answer that stands."""
+"""Rows of appeals against exam results: filed, listed, answered once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ExamAppeal:
     correction_id: int | None
 
 
-def _appeal(row: Any) -> ExamAppeal:
+def _appeal_from_row(row: Any) -> ExamAppeal:
     *_, passed, said, appealed_at, due_on, granted, answered, answered_at, correction_id = row
     return ExamAppeal(
         id=row[0],
@@ -74,32 +74,32 @@ def _appeal(row: Any) -> ExamAppeal:
 
 def get(session: Session, appeal_id: int) -> ExamAppeal | None:
     row = _GET.one(session, id=appeal_id)
-    return None if row is None else _appeal(row)
+    return None if row is None else _appeal_from_row(row)
 
 
-def open_ones(session: Session, top: int = 200) -> list[ExamAppeal]:
+def open_appeals(session: Session, top: int = 200) -> list[ExamAppeal]:
     """What waits for an answer, the most urgent first."""
-    return [_appeal(row) for row in _OPEN.all(session, top=top)]
+    return [_appeal_from_row(row) for row in _OPEN.all(session, top=top)]
 
 
 def of_person(session: Session, person_id: int, top: int = 5) -> list[ExamAppeal]:
     """A person's own, newest first."""
-    return [_appeal(row) for row in _MINE.all(session, person_id=person_id, top=top)]
+    return [_appeal_from_row(row) for row in _MINE.all(session, person_id=person_id, top=top)]
 
 
-def waiting(session: Session, sitting_id: int) -> ExamAppeal | None:
-    """The one about a paper that waits for an answer."""
+def open_of_sitting(session: Session, sitting_id: int) -> ExamAppeal | None:
+    """The appeal about a paper that still waits for its answer."""
     row = _OF_SITTING.one(session, sitting_id=sitting_id)
-    return None if row is None else _appeal(row)
+    return None if row is None else _appeal_from_row(row)
 
 
-def add(session: Session, person_id: int, sitting_id: int, said: str, at: datetime, due_on: date) -> int | None:
+def add(session: Session, person_id: int, sitting_id: int, text: str, now: datetime, due_on: date) -> int | None:
     """The number of the new appeal; None when one about this paper waits already."""
-    row = _ADD.one(session, person_id=person_id, sitting_id=sitting_id, said=said, at=stamp(at), due_on=due_on.isoformat())
+    row = _ADD.one(session, person_id=person_id, sitting_id=sitting_id, said=text, at=stamp(now), due_on=due_on.isoformat())
     return None if row is None else int(row[0])
 
 
-def answer(session: Session, appeal_id: int, granted: bool, text: str, by: int, correction_id: int | None, at: datetime) -> bool:
+def answer(session: Session, appeal_id: int, granted: bool, text: str, by: int, correction_id: int | None, now: datetime) -> bool:
     """True for the one call that answered it."""
-    done = _ANSWER.run(session, id=appeal_id, granted=int(granted), text=text, by=by, correction_id=correction_id, at=stamp(at))
-    return done == 1
+    rows_changed = _ANSWER.run(session, id=appeal_id, granted=int(granted), text=text, by=by, correction_id=correction_id, at=stamp(now))
+    return rows_changed == 1

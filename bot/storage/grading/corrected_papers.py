@@ -1,6 +1,6 @@
-"""The papers that a correction is about, who stands how, and who is behind a number.
+"""Papers, standings and people that a correction concerns.
 
-`papers` is a SELECT of sittings in our own words, with `:ref` bound (services/correction).
+`papers` is always SQL of our own: a SELECT of sitting ids with `:ref` bound (`CorrectionSubject.papers` in bot/services/grading).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlmodel import Session
 from bot.storage.db.query import Statement
 
 _VERSIONS = "SELECT DISTINCT i.version_id FROM sitting_item i WHERE i.question = :question AND i.sitting_id IN ({papers}) ORDER BY i.version_id"
-_UNMARKED = """SELECT i.sitting_id, i.n, s.person_id, a.id, a.choice FROM sitting_item i JOIN sitting s ON s.id = i.sitting_id
+_UNGRADED = """SELECT i.sitting_id, i.n, s.person_id, a.id, a.choice FROM sitting_item i JOIN sitting s ON s.id = i.sitting_id
     LEFT JOIN answer a ON a.sitting_id = i.sitting_id AND a.n = i.n
     WHERE i.version_id = :version_id AND s.state <> 'open' AND i.sitting_id IN ({papers})
       AND NOT EXISTS (SELECT 1 FROM remark m WHERE m.correction_id = :correction_id AND m.sitting_id = i.sitting_id AND m.n = i.n)
@@ -50,9 +50,9 @@ _ADMIN = Statement(
     """SELECT 1 FROM person p JOIN role r ON r.person_id = p.id AND r.role = 'admin'
        WHERE p.staff_no = :staff_no AND (p.left_on IS NULL OR p.left_on >= :day)"""
 )
-_NUMBERED = Statement("SELECT id FROM person WHERE staff_no = :staff_no")
+_BY_STAFF_NO = Statement("SELECT id FROM person WHERE staff_no = :staff_no")
 _NAMES = "SELECT id, staff_no, name FROM person WHERE id IN ({ids})"
-AT_ONCE = 500
+NAMES_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,16 @@ class ReportedQuestion:
     uses: tuple[tuple[str, int], ...]
 
 
-def versions(session: Session, papers: str, ref: int, question: str) -> list[int]:
+def version_ids(session: Session, papers: str, subject_id: int, question: str) -> list[int]:
     """The versions of a question in some papers."""
-    return [row[0] for row in Statement(_VERSIONS.format(papers=papers)).all(session, question=question, ref=ref)]
+    return [row[0] for row in Statement(_VERSIONS.format(papers=papers)).all(session, question=question, ref=subject_id)]
 
 
-def unmarked(session: Session, papers: str, ref: int, version_id: int, correction_id: int) -> list[tuple[int, int, int, int | None, str | None]]:
-    """(sitting, place, person, answer, choice) of every place of a version, in papers that are over, that a correction has not marked yet."""
-    rows = Statement(_UNMARKED.format(papers=papers)).all(session, version_id=version_id, ref=ref, correction_id=correction_id)
+def ungraded_places(
+    session: Session, papers: str, subject_id: int, version_id: int, correction_id: int
+) -> list[tuple[int, int, int, int | None, str | None]]:
+    """(sitting, place, person, answer, choice) of every place of a version, in papers that are over, that a correction has not graded yet."""
+    rows = Statement(_UNGRADED.format(papers=papers)).all(session, version_id=version_id, ref=subject_id, correction_id=correction_id)
     return [tuple(row) for row in rows]
 
 
@@ -80,7 +82,7 @@ def contest_standings(session: Session, contest_id: int) -> list[tuple[int, int,
     return [tuple(row) for row in _CONTEST.all(session, ref=contest_id)]
 
 
-def exam_seconds(session: Session, root: int) -> dict[int, int]:
+def exam_credit_seconds(session: Session, root: int) -> dict[int, int]:
     """Credit seconds that stand for an exam, make-ups included, by person who sat it: a reversal names the same source and takes away."""
     return {row[0]: int(row[1]) for row in _EXAM_SECONDS.all(session, root=root, source=str(root), again=f"{root}#%")}
 
@@ -90,12 +92,12 @@ def exam_certificates(session: Session, root: int) -> dict[int, str]:
     return {row[0]: row[1] for row in _CERTIFICATES.all(session, source=str(root))}
 
 
-def passed_exam(session: Session, root: int) -> set[int]:
+def people_passed(session: Session, root: int) -> set[int]:
     """Who has passed an exam in any way that counts: in it, in its make-up, on another platform; what was cancelled counts for nothing."""
     return {row[0] for row in _PASSED.all(session, root=root)}
 
 
-def reported(session: Session, report_id: int) -> ReportedQuestion | None:
+def reported_question(session: Session, report_id: int) -> ReportedQuestion | None:
     """What a reader's report is about; where it was answered in an exam or a contest, that one only."""
     row = _REPORTED.one(session, id=report_id)
     if row is None:
@@ -104,7 +106,7 @@ def reported(session: Session, report_id: int) -> ReportedQuestion | None:
     if exam_id is not None or contest_id is not None:
         uses: tuple[tuple[str, int], ...] = (("exam", exam_id) if exam_id is not None else ("contest", contest_id),)
     else:
-        uses = tuple((scope, ref) for scope, ref in _USES.all(session, version_id=version_id))
+        uses = tuple((scope, subject_id) for scope, subject_id in _USES.all(session, version_id=version_id))
     return ReportedQuestion(version_id, question, uses)
 
 
@@ -116,16 +118,16 @@ def is_admin(session: Session, staff_no: str, day: date) -> bool:
     return _ADMIN.one(session, staff_no=staff_no, day=day.isoformat()) is not None
 
 
-def person_numbered(session: Session, staff_no: str) -> int | None:
-    row = _NUMBERED.one(session, staff_no=staff_no)
+def person_of_staff_no(session: Session, staff_no: str) -> int | None:
+    row = _BY_STAFF_NO.one(session, staff_no=staff_no)
     return None if row is None else int(row[0])
 
 
-def named(session: Session, people: Iterable[int]) -> dict[int, tuple[str, str]]:
+def names_of(session: Session, people: Iterable[int]) -> dict[int, tuple[str, str]]:
     """(staff number, name) by id."""
     wanted = sorted(set(people))
-    found: dict[int, tuple[str, str]] = {}
-    for at in range(0, len(wanted), AT_ONCE):
-        ids = ", ".join(str(int(one)) for one in wanted[at : at + AT_ONCE])
-        found |= {row[0]: (row[1], row[2]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
-    return found
+    names: dict[int, tuple[str, str]] = {}
+    for start in range(0, len(wanted), NAMES_PER_QUERY):
+        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + NAMES_PER_QUERY])
+        names |= {row[0]: (row[1], row[2]) for row in Statement(_NAMES.format(ids=ids)).all(session)}
+    return names

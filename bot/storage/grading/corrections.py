@@ -1,4 +1,4 @@
-"""Corrections as rows: proposed, applied or dropped; the new marks they made, and what each of them changed for whom."""
+"""Rows of corrections (proposed, applied or dropped), of the regrades they made and of their effects on people."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _NEWEST = Statement(
     _CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.version_id = :version_id AND c.state = 'applied' ORDER BY c.id DESC LIMIT 1"
 )
 _LIST = Statement(_CORRECTIONS + "ORDER BY c.id DESC LIMIT :top")
-_OF = Statement(_CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.state = 'applied' ORDER BY c.id")
+_APPLIED = Statement(_CORRECTIONS + "WHERE c.scope = :scope AND c.ref = :ref AND c.state = 'applied' ORDER BY c.id")
 _PROPOSE = Statement(
     """INSERT INTO correction (scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at)
        VALUES (:scope, :ref, :question, :version_id, :way, :keys, :reason, :report_id, 'proposed', :by, :at) RETURNING id"""
 )
 _DECIDE = Statement("UPDATE correction SET state = :state, decided_by = :by, decided_at = :at WHERE id = :id AND state = 'proposed'")
-_REMARK = Statement(
+_ADD_REGRADE = Statement(
     """INSERT INTO remark (correction_id, sitting_id, n, answer_id, earned, counts, marked_at)
        VALUES (:correction_id, :sitting_id, :n, :answer_id, :earned, :counts, :at) ON CONFLICT (correction_id, sitting_id, n) DO NOTHING"""
 )
-_CHANGED = """SELECT r.sitting_id, r.person_id, r.score_before, r.score_after, r.place_before, r.place_after, r.passed_before, r.passed_after,
+_EFFECTS = """SELECT r.sitting_id, r.person_id, r.score_before, r.score_after, r.place_before, r.place_after, r.passed_before, r.passed_after,
     r.seconds_before, r.seconds_after, r.certificate_before, r.certificate_after FROM ripple r WHERE r.correction_id = :correction_id """
-_RIPPLE = Statement(
+_ADD_EFFECT = Statement(
     """INSERT INTO ripple (correction_id, sitting_id, person_id, score_before, score_after, place_before, place_after, passed_before, passed_after,
                            seconds_before, seconds_after, certificate_before, certificate_after, made_at)
        VALUES (:correction_id, :sitting_id, :person_id, :score_before, :score_after, :place_before, :place_after, :passed_before, :passed_after,
                :seconds_before, :seconds_after, :certificate_before, :certificate_after, :at)
        ON CONFLICT (correction_id, sitting_id) DO NOTHING"""
 )
-_RIPPLES = Statement(_CHANGED + "ORDER BY r.person_id, r.sitting_id")
-_OF_PERSON = Statement(_CHANGED + "AND r.person_id = :person_id ORDER BY r.sitting_id")
-_MARKED = Statement("SELECT COUNT(DISTINCT sitting_id) FROM remark WHERE correction_id = :correction_id")
-_WAITING = Statement("SELECT COUNT(*) FROM correction WHERE scope = :scope AND ref = :ref AND state = 'proposed'")
-_BEFORE = Statement(
+_EFFECTS_OF_CORRECTION = Statement(_EFFECTS + "ORDER BY r.person_id, r.sitting_id")
+_EFFECTS_OF_PERSON = Statement(_EFFECTS + "AND r.person_id = :person_id ORDER BY r.sitting_id")
+_COUNT_REGRADED = Statement("SELECT COUNT(DISTINCT sitting_id) FROM remark WHERE correction_id = :correction_id")
+_COUNT_PROPOSED = Statement("SELECT COUNT(*) FROM correction WHERE scope = :scope AND ref = :ref AND state = 'proposed'")
+_PREVIOUS = Statement(
     """SELECT MAX(id) FROM correction WHERE scope = :scope AND ref = :ref AND version_id = :version_id AND state = 'applied' AND id < :id"""
 )
-_NAME = {"exam": Statement("SELECT name FROM exam WHERE id = :ref"), "contest": Statement("SELECT name FROM contest WHERE id = :ref")}
+_SUBJECT_NAME = {"exam": Statement("SELECT name FROM exam WHERE id = :ref"), "contest": Statement("SELECT name FROM contest WHERE id = :ref")}
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectionRecord:
-    """A row read."""
+    """A correction as stored; `ref` is the id of the exam or contest that `scope` names."""
 
     id: int
     scope: str
@@ -98,18 +98,32 @@ class CorrectionEffect:
         )
 
 
-def _correction(row: Any) -> CorrectionRecord:
-    ident, scope, ref, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at, decided_by, decided_at = row
-    amended = Amendment(way, tuple(keys.split("\n")) if keys else ())
+def _correction_from_row(row: Any) -> CorrectionRecord:
+    correction_id, scope, subject_id, question, version_id, way, keys, reason, report_id, state, proposed_by, proposed_at, decided_by, decided_at = (
+        row
+    )
+    amendment = Amendment(way, tuple(keys.split("\n")) if keys else ())
     decided = None if decided_at is None else moment(decided_at)
     return CorrectionRecord(
-        ident, scope, ref, question, version_id, amended, reason, report_id, state, proposed_by, moment(proposed_at), decided_by, decided
+        correction_id,
+        scope,
+        subject_id,
+        question,
+        version_id,
+        amendment,
+        reason,
+        report_id,
+        state,
+        proposed_by,
+        moment(proposed_at),
+        decided_by,
+        decided,
     )
 
 
-def _ripple(row: Any) -> CorrectionEffect:
+def _effect_from_row(row: Any) -> CorrectionEffect:
     sitting_id, person_id, before, after, place_before, place_after, passed_before, passed_after, *credit = row
-    passed = [None if one is None else bool(one) for one in (passed_before, passed_after)]
+    passed = [None if flag is None else bool(flag) for flag in (passed_before, passed_after)]
     return CorrectionEffect(
         sitting_id, person_id, before, after, place_before, place_after, passed[0], passed[1], credit[0], credit[1], credit[2], credit[3]
     )
@@ -117,119 +131,121 @@ def _ripple(row: Any) -> CorrectionEffect:
 
 def get(session: Session, correction_id: int) -> CorrectionRecord | None:
     row = _GET.one(session, id=correction_id)
-    return None if row is None else _correction(row)
+    return None if row is None else _correction_from_row(row)
 
 
-def proposed(session: Session, scope: str, ref: int, version_id: int) -> CorrectionRecord | None:
+def find_proposed(session: Session, scope: str, subject_id: int, version_id: int) -> CorrectionRecord | None:
     """The one that waits for a second name."""
-    row = _PROPOSED.one(session, scope=scope, ref=ref, version_id=version_id)
-    return None if row is None else _correction(row)
+    row = _PROPOSED.one(session, scope=scope, ref=subject_id, version_id=version_id)
+    return None if row is None else _correction_from_row(row)
 
 
-def newest(session: Session, scope: str, ref: int, version_id: int) -> CorrectionRecord | None:
+def find_applied(session: Session, scope: str, subject_id: int, version_id: int) -> CorrectionRecord | None:
     """The one that holds for a question of an exam."""
-    row = _NEWEST.one(session, scope=scope, ref=ref, version_id=version_id)
-    return None if row is None else _correction(row)
+    row = _NEWEST.one(session, scope=scope, ref=subject_id, version_id=version_id)
+    return None if row is None else _correction_from_row(row)
 
 
-def listed(session: Session, top: int = 20) -> list[CorrectionRecord]:
+def list_newest(session: Session, top: int = 20) -> list[CorrectionRecord]:
     """The newest first."""
-    return [_correction(row) for row in _LIST.all(session, top=top)]
+    return [_correction_from_row(row) for row in _LIST.all(session, top=top)]
 
 
-def applied(session: Session, scope: str, ref: int) -> list[CorrectionRecord]:
+def list_applied(session: Session, scope: str, subject_id: int) -> list[CorrectionRecord]:
     """All that were applied to an exam or a contest, in their order."""
-    return [_correction(row) for row in _OF.all(session, scope=scope, ref=ref)]
+    return [_correction_from_row(row) for row in _APPLIED.all(session, scope=scope, ref=subject_id)]
 
 
 def propose(
     session: Session,
-    scope: tuple[str, int],
+    subject: tuple[str, int],
     question: str,
     version_id: int,
-    amended: Amendment,
+    amendment: Amendment,
     reason: str,
     report_id: int | None,
     by: str,
-    at: datetime,
+    now: datetime,
 ) -> int:
     row = _PROPOSE.one(
         session,
-        scope=scope[0],
-        ref=scope[1],
+        scope=subject[0],
+        ref=subject[1],
         question=question,
         version_id=version_id,
-        way=amended.way,
-        keys="\n".join(amended.keys),
+        way=amendment.way,
+        keys="\n".join(amendment.keys),
         reason=reason,
         report_id=report_id,
         by=by,
-        at=stamp(at),
+        at=stamp(now),
     )
     return int(row[0])
 
 
-def decide(session: Session, correction_id: int, state: str, by: str, at: datetime) -> bool:
+def decide(session: Session, correction_id: int, state: str, by: str, now: datetime) -> bool:
     """True for the one call that applied or dropped it."""
-    return _DECIDE.run(session, id=correction_id, state=state, by=by, at=stamp(at)) == 1
+    return _DECIDE.run(session, id=correction_id, state=state, by=by, at=stamp(now)) == 1
 
 
-def remark(session: Session, correction_id: int, marks: Iterable[tuple[int, int, int | None, int, bool]], at: datetime) -> None:
-    """New marks as (sitting, place, answer, thousandths, counts); one that stands already stays."""
-    when = stamp(at)
+def add_regrades(session: Session, correction_id: int, grades: Iterable[tuple[int, int, int | None, int, bool]], now: datetime) -> None:
+    """New grades as (sitting, place, answer, thousandths, counts); one that stands already stays."""
+    when = stamp(now)
     names = ("sitting_id", "n", "answer_id", "earned", "counts")
-    _REMARK.many(session, [{"correction_id": correction_id, "at": when} | dict(zip(names, (*one[:4], int(one[4])), strict=True)) for one in marks])
+    _ADD_REGRADE.many(
+        session, [{"correction_id": correction_id, "at": when} | dict(zip(names, (*grade[:4], int(grade[4])), strict=True)) for grade in grades]
+    )
 
 
-def keep(session: Session, correction_id: int, ripples: Sequence[CorrectionEffect], at: datetime) -> None:
+def add_effects(session: Session, correction_id: int, effects: Sequence[CorrectionEffect], now: datetime) -> None:
     """Keep what changed; what is there already stays."""
-    when = stamp(at)
-    _RIPPLE.many(
+    when = stamp(now)
+    _ADD_EFFECT.many(
         session,
         [
             {
                 "correction_id": correction_id,
                 "at": when,
-                **{name: getattr(one, name) for name in CorrectionEffect.__slots__ if not name.startswith("passed")},
-                "passed_before": None if one.passed_before is None else int(one.passed_before),
-                "passed_after": None if one.passed_after is None else int(one.passed_after),
+                **{name: getattr(effect, name) for name in CorrectionEffect.__slots__ if not name.startswith("passed")},
+                "passed_before": None if effect.passed_before is None else int(effect.passed_before),
+                "passed_after": None if effect.passed_after is None else int(effect.passed_after),
             }
-            for one in ripples
+            for effect in effects
         ],
     )
 
 
-def ripples(session: Session, correction_id: int) -> list[CorrectionEffect]:
-    return [_ripple(row) for row in _RIPPLES.all(session, correction_id=correction_id)]
+def list_effects(session: Session, correction_id: int) -> list[CorrectionEffect]:
+    return [_effect_from_row(row) for row in _EFFECTS_OF_CORRECTION.all(session, correction_id=correction_id)]
 
 
-def ripples_of(session: Session, correction_id: int, person_id: int) -> list[CorrectionEffect]:
+def effects_of(session: Session, correction_id: int, person_id: int) -> list[CorrectionEffect]:
     """What a correction changed for one person, paper by paper."""
-    return [_ripple(row) for row in _OF_PERSON.all(session, correction_id=correction_id, person_id=person_id)]
+    return [_effect_from_row(row) for row in _EFFECTS_OF_PERSON.all(session, correction_id=correction_id, person_id=person_id)]
 
 
-def marked(session: Session, correction_id: int) -> int:
-    """How many papers a correction marked anew."""
-    return int(_MARKED.one(session, correction_id=correction_id)[0])
+def count_regraded(session: Session, correction_id: int) -> int:
+    """How many papers a correction regraded."""
+    return int(_COUNT_REGRADED.one(session, correction_id=correction_id)[0])
 
 
-def waiting(session: Session, scope: str, ref: int) -> int:
+def count_proposed(session: Session, scope: str, subject_id: int) -> int:
     """How many proposals wait for a second name."""
-    return int(_WAITING.one(session, scope=scope, ref=ref)[0])
+    return int(_COUNT_PROPOSED.one(session, scope=scope, ref=subject_id)[0])
 
 
-def newest_before(session: Session, found: CorrectionRecord) -> int | None:
+def previous_applied(session: Session, correction: CorrectionRecord) -> int | None:
     """The correction of the same question that held before this one."""
-    row = _BEFORE.one(session, scope=found.scope, ref=found.ref, version_id=found.version_id, id=found.id)
+    row = _PREVIOUS.one(session, scope=correction.scope, ref=correction.ref, version_id=correction.version_id, id=correction.id)
     return None if row[0] is None else int(row[0])
 
 
-def holding(session: Session, scope: str, ref: int) -> list[CorrectionRecord]:
+def list_in_force(session: Session, scope: str, subject_id: int) -> list[CorrectionRecord]:
     """Of every corrected question the correction that holds."""
-    return list({one.version_id: one for one in applied(session, scope, ref)}.values())
+    return list({correction.version_id: correction for correction in list_applied(session, scope, subject_id)}.values())
 
 
-def name_of(session: Session, scope: str, ref: int) -> str:
+def subject_name(session: Session, scope: str, subject_id: int) -> str:
     """What an exam or a contest is called."""
-    row = _NAME[scope].one(session, ref=ref)
+    row = _SUBJECT_NAME[scope].one(session, ref=subject_id)
     return "" if row is None else str(row[0])

@@ -1,4 +1,4 @@
-"""Short answers that wait for a person's mark: which of them somebody may mark, and the mark."""
+"""Short answers that wait for a person's grade: which of them an administrator may grade, and the confirmed grade."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlmodel import Session
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import stamp
 
-_MAY_MARK = """a.provisional = 1 AND a.person_id <> :by
+_MAY_GRADE = """a.provisional = 1 AND a.person_id <> :by
     AND NOT EXISTS (SELECT 1 FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE t.sitting_id = a.sitting_id AND e.state = 'published')
     AND a.question NOT IN (SELECT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
                            WHERE t.person_id = :by AND e.state = 'published')
@@ -18,14 +18,14 @@ _MAY_MARK = """a.provisional = 1 AND a.person_id <> :by
          OR EXISTS (SELECT 1 FROM role r JOIN unit top ON top.id = r.unit_id JOIN post o ON o.person_id = a.person_id JOIN unit u ON u.id = o.unit_id
                     WHERE r.person_id = :by AND r.role = 'admin' AND o.since <= :day AND (o.until IS NULL OR o.until >= :day)
                       AND (u.path = top.path OR substr(u.path, 1, length(top.path) + 1) = top.path || '/')))"""
-"""Said of `answer a`: nobody marks an answer of their own, of people they do not look after, of an exam that can still be sat, or of an item of
+"""Said of `answer a`: nobody grades an answer of their own, of people they do not look after, of an exam that can still be sat, or of an item of
 their own paper, for the key stands beside the answer."""
 _WAITING = Statement(
     f"""SELECT a.id, p.name, p.staff_no, a.version_id, a.choice, a.earned FROM answer a JOIN person p ON p.id = a.person_id
-        WHERE {_MAY_MARK} AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""  # noqa: S608
+        WHERE {_MAY_GRADE} AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""  # noqa: S608
 )
-_MAY = Statement(f"SELECT a.person_id, a.sitting_id, a.question FROM answer a WHERE a.id = :id AND {_MAY_MARK}")  # noqa: S608
-_OF = Statement("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
+_FIND_GRADABLE = Statement(f"SELECT a.person_id, a.sitting_id, a.question FROM answer a WHERE a.id = :id AND {_MAY_GRADE}")  # noqa: S608
+_AUTHOR = Statement("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
 _CONFIRM = Statement(
     """INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) VALUES (:answer_id, :earned, :by, :at)
        ON CONFLICT (answer_id) DO NOTHING"""
@@ -34,29 +34,29 @@ _CONFIRM = Statement(
 
 @dataclass(frozen=True, slots=True)
 class WaitingAnswer:
-    """A short answer that somebody may mark: whose, in which sitting, to which question."""
+    """A short answer that somebody may grade: whose, in which sitting, to which question."""
 
     person_id: int
     sitting_id: int
     question: str
 
 
-def waiting(session: Session, by: int, on: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
-    """(answer, name, staff_no, version row, text, thousandths) of what waits for a mark of this administrator's, oldest first."""
-    return [tuple(row) for row in _WAITING.all(session, by=by, day=on.isoformat(), top=top)]
+def list_ungraded(session: Session, by: int, day: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
+    """(answer, name, staff_no, version row, text, thousandths) of what waits for a grade by this administrator, oldest first."""
+    return [tuple(row) for row in _WAITING.all(session, by=by, day=day.isoformat(), top=top)]
 
 
-def may_mark(session: Session, answer_id: int, by: int, on: date) -> WaitingAnswer | None:
-    """The answer, when this administrator may mark it."""
-    row = _MAY.one(session, id=answer_id, by=by, day=on.isoformat())
+def find_gradable(session: Session, answer_id: int, by: int, day: date) -> WaitingAnswer | None:
+    """The answer, when this administrator may grade it."""
+    row = _FIND_GRADABLE.one(session, id=answer_id, by=by, day=day.isoformat())
     return None if row is None else WaitingAnswer(*row)
 
 
-def is_own(session: Session, answer_id: int, by: int) -> bool:
-    row = _OF.one(session, id=answer_id)
+def is_own_answer(session: Session, answer_id: int, by: int) -> bool:
+    row = _AUTHOR.one(session, id=answer_id)
     return row is not None and row[0] == by
 
 
-def confirm(session: Session, answer_id: int, earned: int, by: int, at: datetime) -> bool:
+def confirm(session: Session, answer_id: int, earned: int, by: int, now: datetime) -> bool:
     """True for the one call that confirmed it; `earned` in thousandths of the item."""
-    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(at)) == 1
+    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(now)) == 1

@@ -11,7 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.hours.hash_chain import SealedEntry, rule_text, source_text
-from bot.domain.reports import Head
+from bot.domain.reports import ChainHead
 from bot.storage.db.query import Statement, stream
 from bot.storage.tables.columns import moment, stamp
 
@@ -62,9 +62,9 @@ def entry_from_row(row: Any) -> SealedEntry:
     return SealedEntry(entry_id, staff_no or "", category, seconds, day, source, rule, recorded_at, recorded_by, reverses)
 
 
-def head(session: Session) -> Head | None:
+def head(session: Session) -> ChainHead | None:
     row = _HEAD.one(session)
-    return None if row is None else Head(*row)
+    return None if row is None else ChainHead(*row)
 
 
 def sealed_at(session: Session) -> datetime | None:

@@ -1,1 +1,1 @@
-"""Figures from rows."""
+"""Reports and exports read from the database."""

@@ -1,9 +1,4 @@
-"""活动依据: every campaign with the clause it rests on, and those that name none.
-
-责任清单: every row of the duty list with what was done of it, by form, and the offices that have done nothing.
-
-形式: in which forms and on which channels the law was brought to people in a year, how many took part, and how much of it was finished.
-"""
+"""Reports on activities: 活动依据 (the clause each campaign rests on), 责任清单 (duties done, by row and form), 形式 (reach by form and channel)."""
 
 from __future__ import annotations
 
@@ -17,12 +12,12 @@ from bot.domain.campaign.content import KIND_LABELS, describe_content
 from bot.domain.campaign.schedule import describe_schedule
 from bot.domain.people.audience import lies_within_units
 from bot.domain.people.person import CHANNELS
-from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, rate
+from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, percentage
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import day_of, start_of
 from bot.storage import activity, campaign
 from bot.storage.db.query import Statement
-from bot.storage.reports.scope import narrowed, office_of, report, table, units_in, values_of
+from bot.storage.reports.scope import bind_values, make_table, narrow_scope, office_sql, report, units_in
 from bot.storage.tables.columns import stamp
 
 CLAUSE_COLUMNS = (
@@ -33,24 +28,31 @@ CLAUSE_COLUMNS = (
     Column("content", "内容", phone="never"),
     Column("rhythm", "频次", phone="never"),
 )
-NONE = "无依据"
+NO_CLAUSE = "无依据"
 
 
 @report("活动依据", about="单位")
 def clauses(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年有改动或仍在进行的活动各依据哪一条，没有写依据的单独列出。"""
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrow_scope(session, scope, ask.about)
     roots = None if scope.roots is None else tuple(unit.path for unit in units_in(session, scope).values() if len(unit.above) == 1)
-    found = [one for one in campaign.all_campaigns(session) if lies_within_units(one.audience, roots) and one.state != "draft"]
-    found = [one for one in found if one.state in ("running", "paused") or day_of(one.changed_at).year == ask.year]
+    campaigns = [entry for entry in campaign.all_campaigns(session) if lies_within_units(entry.audience, roots) and entry.state != "draft"]
+    campaigns = [entry for entry in campaigns if entry.state in ("running", "paused") or day_of(entry.changed_at).year == ask.year]
     rows: list[tuple[Cell, ...]] = [
-        (one.name, one.id, STATE_LABELS[one.state], one.clause or NONE, describe_content(one.content), describe_schedule(one.schedule))
-        for one in found
+        (
+            entry.name,
+            entry.id,
+            STATE_LABELS[entry.state],
+            entry.clause or NO_CLAUSE,
+            describe_content(entry.content),
+            describe_schedule(entry.schedule),
+        )
+        for entry in campaigns
     ]
-    missing = [row for row in rows if row[3] == NONE]
+    missing = [row for row in rows if row[3] == NO_CLAUSE]
     notes = [f"共 {len(rows)} 个活动，{len(missing)} 个没有写依据。补写请发：活动 改 编号 依据=…"]
-    parts = (Part(NONE, CLAUSE_COLUMNS, missing), Part("全部", CLAUSE_COLUMNS, rows))
-    return table(session, ask, "活动依据", f"活动依据（{called}）" if called else "活动依据", *parts, notes=notes)
+    parts = (Part(NO_CLAUSE, CLAUSE_COLUMNS, missing), Part("全部", CLAUSE_COLUMNS, rows))
+    return make_table(session, ask, "活动依据", f"活动依据（{scope_name}）" if scope_name else "活动依据", *parts, notes=notes)
 
 
 DUTY_COLUMNS = (
@@ -64,20 +66,20 @@ DUTY_COLUMNS = (
     Column("liaison", "联络员", phone="never"),
     Column("clause", "依据", phone="never"),
 )
-BY_FORM = (
+FORM_COLUMNS = (
     Column("form", "形式"),
     Column("rows", "清单行数", "int"),
     Column("count", "应办", "int"),
     Column("done", "已办", "int"),
     Column("rate", "完成率", "percent"),
 )
-EVENTS = (Column("unit", "责任处室"), Column("name", "活动"), Column("done_on", "日期"), Column("note", "依据"))
+EVENT_COLUMNS = (Column("unit", "责任处室"), Column("name", "活动"), Column("done_on", "日期"), Column("note", "依据"))
 
 
 @report("责任清单", about="单位")
 def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """普法责任清单逐行的应办、已办和状态，按形式汇总，并列出一项都没有开展的处室。"""
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrow_scope(session, scope, ask.about)
     units = units_in(session, scope)
     planned = activity.planned_by_duty(session, ask.year)
     rows: list[tuple[Cell, ...]] = []
@@ -85,35 +87,35 @@ def duties(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     forms: dict[str, list[int]] = {}
     by_unit: Counter[str] = Counter()
     states: Counter[str] = Counter()
-    for one in activity.duties_of_year(session, ask.year):
-        if one.unit_id not in units:
+    for duty in activity.duties_of_year(session, ask.year):
+        if duty.unit_id not in units:
             continue
-        ticked = [each for each in planned.get(one.id, []) if each.done_on is not None and each.done_on <= ask.last]
-        state = duty_state(len(ticked), one.count, one.deadline, ask.last)
-        rows.append((one.unit, one.law, one.form, one.count, len(ticked), one.deadline.isoformat(), state, one.liaison, one.clause))
-        events += [(one.unit, each.name, str(each.done_on), each.note) for each in ticked]
-        sums = forms.setdefault(one.form, [0, 0, 0])
-        sums[0], sums[1], sums[2] = sums[0] + 1, sums[1] + one.count, sums[2] + len(ticked)
-        by_unit[one.unit] += len(ticked)
+        held_events = [event for event in planned.get(duty.id, []) if event.done_on is not None and event.done_on <= ask.last]
+        state = duty_state(len(held_events), duty.count, duty.deadline, ask.last)
+        rows.append((duty.unit, duty.law, duty.form, duty.count, len(held_events), duty.deadline.isoformat(), state, duty.liaison, duty.clause))
+        events += [(duty.unit, event.name, str(event.done_on), event.note) for event in held_events]
+        sums = forms.setdefault(duty.form, [0, 0, 0])
+        sums[0], sums[1], sums[2] = sums[0] + 1, sums[1] + duty.count, sums[2] + len(held_events)
+        by_unit[duty.unit] += len(held_events)
         states[state] += 1
     idle = [unit for unit in sorted(by_unit) if not by_unit[unit]]
-    notes = [f"共 {len(rows)} 行，应办 {sum(one[1] for one in forms.values())} 次，已办 {len(events)} 次。" + _states(states)]
+    notes = [f"共 {len(rows)} 行，应办 {sum(counts[1] for counts in forms.values())} 次，已办 {len(events)} 次。" + _state_counts(states)]
     if idle:
         notes.append(f"还没有开展任何一项的处室：{'、'.join(idle)}。")
     notes.append("每次活动只计一次，须有日期和依据；取消的不计。")
     parts = (
         Part("逐行", DUTY_COLUMNS, rows),
-        Part("按形式", BY_FORM, [(form, *sums, rate(min(sums[2], sums[1]), sums[1])) for form, sums in sorted(forms.items())]),
-        Part("已办", EVENTS, sorted(events, key=lambda event: str(event[2]))),
+        Part("按形式", FORM_COLUMNS, [(form, *sums, percentage(min(sums[2], sums[1]), sums[1])) for form, sums in sorted(forms.items())]),
+        Part("已办", EVENT_COLUMNS, sorted(events, key=lambda event: str(event[2]))),
     )
-    return table(session, ask, "责任清单", f"普法责任清单（{called}）" if called else "普法责任清单", *parts, notes=notes)
+    return make_table(session, ask, "责任清单", f"普法责任清单（{scope_name}）" if scope_name else "普法责任清单", *parts, notes=notes)
 
 
-def _states(states: Counter[str]) -> str:
+def _state_counts(states: Counter[str]) -> str:
     return "，".join(f"{name} {states[name]}" for name in DUTY_STATES if states[name]) + ("。" if states else "")
 
 
-PUSHED = (
+PUSH_COLUMNS = (
     Column("form", "形式"),
     Column("channel", "渠道"),
     Column("times", "次数", "int"),
@@ -121,7 +123,7 @@ PUSHED = (
     Column("lost", "未送达人次", "int"),
     Column("answered", "已阅或投票人次", "int"),
 )
-TAKEN = (
+PARTICIPATION_COLUMNS = (
     Column("form", "形式"),
     Column("channel", "渠道"),
     Column("people", "参与人数", "int"),
@@ -129,7 +131,7 @@ TAKEN = (
     Column("done", "完成", "int"),
     Column("rate", "完成率", "percent"),
 )
-LESSON, ANY = "课程", "不分渠道"
+LESSON, ANY_CHANNEL = "课程", "不分渠道"
 
 _PUSHED = """WITH RECURSIVE {office}
     SELECT c.kind, d.channel, COUNT(DISTINCT d.occurrence_id), SUM(CASE WHEN d.state = 'sent' THEN 1 ELSE 0 END),
@@ -153,22 +155,22 @@ _READ = """WITH RECURSIVE {office}
 @report("形式", about="单位")
 def forms(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年用了哪些形式和渠道：推送的次数和送达人次，学课、答题的参与人数和完成率。"""
-    scope, called = narrowed(session, scope, ask.about)
-    values = {**values_of(ask), "since": stamp(start_of(ask.first))}
+    scope, scope_name = narrow_scope(session, scope, ask.about)
+    values = {**bind_values(ask), "since": stamp(start_of(ask.first))}
 
     def found(text: str) -> list[tuple[Cell, ...]]:
-        return [tuple(row) for row in Statement(text.format(office=office_of(scope))).all(session, **values)]
+        return [tuple(row) for row in Statement(text.format(office=office_sql(scope))).all(session, **values)]
 
-    pushed = [(KIND_LABELS[str(kind)], _channel(channel), *counts) for kind, channel, *counts in found(_PUSHED)]
+    pushed = [(KIND_LABELS[str(kind)], _channel_label(channel), *counts) for kind, channel, *counts in found(_PUSHED)]
     [(people, begun, done)] = found(_READ)
-    taken: list[tuple[Cell, ...]] = [(LESSON, ANY, people, begun, done or 0)]
-    taken += [(FORMS[str(kind)].name, _channel(channel), *counts) for kind, channel, *counts in found(_ANSWERED)]
-    rows = [(*row, rate(int(row[4] or 0), int(row[3] or 0))) for row in taken if row[3]]
-    parts = (Part("推送", PUSHED, pushed), Part("参与", TAKEN, rows))
+    taken: list[tuple[Cell, ...]] = [(LESSON, ANY_CHANNEL, people, begun, done or 0)]
+    taken += [(FORMS[str(kind)].name, _channel_label(channel), *counts) for kind, channel, *counts in found(_ANSWERED)]
+    rows = [(*row, percentage(int(row[4] or 0), int(row[3] or 0))) for row in taken if row[3]]
+    parts = (Part("推送", PUSH_COLUMNS, pushed), Part("参与", PARTICIPATION_COLUMNS, rows))
     notes = [f"共推送 {sum(int(row[2] or 0) for row in pushed)} 次；在机器人里学课、答题的形式 {len({row[0] for row in rows})} 种。"]
     terms = ["一份题在两个渠道上作答的，两个渠道各计一次；公众号公开系列的读者不在其中，另计。", "线下活动的形式见「报表 责任清单」。"]
-    return table(session, ask, "形式", f"学法形式（{called}）" if called else "学法形式", *parts, notes=notes, terms=terms)
+    return make_table(session, ask, "形式", f"学法形式（{scope_name}）" if scope_name else "学法形式", *parts, notes=notes, terms=terms)
 
 
-def _channel(name: Cell) -> str:
+def _channel_label(name: Cell) -> str:
     return CHANNELS.get(str(name), str(name))

@@ -1,4 +1,4 @@
-"""考试线索: how an exam was answered, for a person to look at; nothing of it takes a point from anybody (bot/docs/rules.md A17)."""
+"""Report 考试线索: signs of irregular answering in an exam, for a person to check; no score changes by it (bot/docs/rules.md A17)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from sqlmodel import Session
 
-from bot.domain.grading.evidence import BURST, MOST_PAIRS, WITHIN, AnswerPair, AnswerSheet, Burst, TimedAnswer, bursts, hasty, same_wrong, turns
+from bot.domain.grading.evidence import (
+    BURST_ANSWERS,
+    BURST_WINDOW,
+    MAX_PAIRS,
+    AnswerPair,
+    AnswerSheet,
+    Burst,
+    TimedAnswer,
+    count_hasty,
+    find_bursts,
+    find_channel_switches,
+    find_same_wrong,
+)
 from bot.domain.library.question import Question
 from bot.domain.people.person import CHANNELS
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table
 from bot.domain.times import SHANGHAI
-from bot.storage.reports.exam_papers import ReportedPaper, exam_of, marks_of, papers, taps, versions, visits
-from bot.storage.reports.scope import report, table
+from bot.storage.reports.exam_papers import ReportedPaper, answer_arrivals, browser_counts, find_exam, grades_of, question_versions, visible_papers
+from bot.storage.reports.scope import make_table, report
 from bot.storage.study.grades import CountingGrade
 
 CHARS_A_MINUTE = 400
-MOSTLY = 2
+HASTY_SHARE = 2
 """A paper is named when more than one in so many of its answers came faster than their words can be read."""
-PACE = (
+PACE_COLUMNS = (
     Column("staff_no", "工号"),
     Column("name", "姓名"),
     Column("n", "第几次", "int", phone="never"),
@@ -33,7 +45,7 @@ PACE = (
     Column("browsers", "打开网页", "int", phone="if any"),
     Column("channels", "渠道", phone="if any"),
 )
-PAIRS = (
+PAIR_COLUMNS = (
     Column("first", "工号甲"),
     Column("first_name", "姓名甲"),
     Column("second", "工号乙"),
@@ -46,79 +58,91 @@ PAIRS = (
 )
 TERMS = (
     "快于阅读：与上一题的间隔不到读完题目和选项所需时间（每分钟 400 字）的三分之一。",
-    f"连发：{WITHIN.seconds} 秒内收到 {BURST} 题以上；断网后页面补传、网络拥堵也会如此。",
+    f"连发：{BURST_WINDOW.seconds} 秒内收到 {BURST_ANSWERS} 题以上；断网后页面补传、网络拥堵也会如此。",
     "换渠道：前后两题来自不同渠道；打开网页：用几个浏览器打开过试卷，多于 1 个的列出；换手机、换电脑也会如此。",
     "错得相同：广义二项检验（van der Linden、Sotaridona 2006），按各题各错误项的选择率和各人水平算偶然相同的概率，"
     "再乘以比对的对数（Bonferroni），小于 0.01 才列出。",
 )
 
 
-@report("考试线索", about="考试", needs=True)
+@report("考试线索", about="考试", requires_about=True)
 def evidence(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试的作答线索：过快、连发、换渠道、错得相同；只供人核实，不自动扣分。"""
-    exam = exam_of(session, ask.about)
-    seen = {one.sitting_id: one for one in papers(session, scope, ask, exam)}
-    everybody = {one.sitting_id: one for one in papers(session, Scope(), ask, exam)}
-    known = {row: one.question for row, one in versions(session, exam).items()}
-    marks = marks_of(session, exam, everybody.keys())
-    chars = {(one.sitting_id, one.n): _chars(known[one.version_id]) for one in marks}
-    came, browsers = taps(session, exam), visits(session, exam)
+    exam = find_exam(session, ask.about)
+    shown_papers = {paper.sitting_id: paper for paper in visible_papers(session, scope, ask, exam)}
+    all_papers = {paper.sitting_id: paper for paper in visible_papers(session, Scope(), ask, exam)}
+    questions = {version_id: version.question for version_id, version in question_versions(session, exam).items()}
+    paper_grades = grades_of(session, exam, all_papers.keys())
+    chars = {(grade.sitting_id, grade.n): _reading_length(questions[grade.version_id]) for grade in paper_grades}
+    arrivals, browsers = answer_arrivals(session, exam), browser_counts(session, exam)
     pace = []
-    for sitting, paper in seen.items():
-        taps_ = [TimedAnswer(n, at, chars[sitting, n], channel) for n, at, channel in came.get(sitting, [])]
-        row = _pace(paper, taps_, browsers.get(paper.person_id, 0))
+    for sitting, paper in shown_papers.items():
+        timed = [TimedAnswer(place, arrived_at, chars[sitting, place], channel) for place, arrived_at, channel in arrivals.get(sitting, [])]
+        row = _pace_row(paper, timed, browsers.get(paper.person_id, 0))
         if row is not None:
             pace.append(row)
-    pairs = same_wrong(_sheets(marks, everybody))
-    people = {one.person_id: one for one in seen.values()}
-    mine = [one for one in pairs if one.first in people and one.second in people]
-    beyond = sum((one.first in people) != (one.second in people) for one in pairs)
+    pairs = find_same_wrong(_answer_sheets(paper_grades, all_papers))
+    people = {paper.person_id: paper for paper in shown_papers.values()}
+    visible_pairs = [pair for pair in pairs if pair.first in people and pair.second in people]
+    half_visible = sum((pair.first in people) != (pair.second in people) for pair in pairs)
     notes = ["以下只是线索，不是结论：请结合座位、网络和本人说明核实。系统不因此扣分，学员可以申诉。"]
-    notes.append(f"{len(seen)} 份答卷中，节奏或渠道有线索的 {len(pace)} 份，错得相同的 {len(mine)} 对。")
-    notes += [f"另有 {beyond} 对的另一人不在您的范围内。"] if beyond else []
+    notes.append(f"{len(shown_papers)} 份答卷中，节奏或渠道有线索的 {len(pace)} 份，错得相同的 {len(visible_pairs)} 对。")
+    notes += [f"另有 {half_visible} 对的另一人不在您的范围内。"] if half_visible else []
     parts = (
-        Part("节奏和渠道", PACE, sorted(pace, key=lambda row: (-int(str(row[5])), -int(str(row[4])), str(row[0])))),
-        Part("错得相同", PAIRS, [_pair(one, people) for one in mine]),
+        Part("节奏和渠道", PACE_COLUMNS, sorted(pace, key=lambda row: (-int(str(row[5])), -int(str(row[4])), str(row[0])))),
+        Part("错得相同", PAIR_COLUMNS, [_pair_row(pair, people) for pair in visible_pairs]),
     )
-    return table(session, ask, "考试线索", f"《{exam.name}》作答线索", *parts, notes=notes, terms=(*TERMS, f"最多比对最相近的 {MOST_PAIRS} 对。"))
+    return make_table(session, ask, "考试线索", f"《{exam.name}》作答线索", *parts, notes=notes, terms=(*TERMS, f"最多比对最相近的 {MAX_PAIRS} 对。"))
 
 
-def _chars(question: Question) -> int:
-    return len(question.stem) + sum(len(said) for _, said in question.options)
+def _reading_length(question: Question) -> int:
+    return len(question.stem) + sum(len(text) for _, text in question.options)
 
 
-def _pace(paper: ReportedPaper, came: list[TimedAnswer], browsers: int) -> tuple[Cell, ...] | None:
+def _pace_row(paper: ReportedPaper, answers: list[TimedAnswer], browsers: int) -> tuple[Cell, ...] | None:
     """The row of a paper that shows something; None for the others."""
-    quick, found, changes = hasty(came, paper.started_at, CHARS_A_MINUTE), bursts(came), turns(came)
-    if not found and not changes and browsers < 2 and quick * MOSTLY <= len(came):
+    hasty_count, bursts_found, switches = count_hasty(answers, paper.started_at, CHARS_A_MINUTE), find_bursts(answers), find_channel_switches(answers)
+    if not bursts_found and not switches and browsers < 2 and hasty_count * HASTY_SHARE <= len(answers):
         return None
-    largest = max(found, key=lambda one: one.answers, default=Burst(paper.started_at, 0, 0.0))
-    channels = Counter(one.channel for one in came)
-    named = "、".join(f"{CHANNELS.get(channel, channel)} {n} 题" for channel, n in channels.most_common()) if changes else ""
-    seconds, at = (_figure(largest.seconds), _clock(largest.began)) if found else (None, "")
-    return (paper.staff_no, paper.name, paper.n, len(came), quick, largest.answers, seconds, at, len(changes), browsers, named)
+    largest = max(bursts_found, key=lambda burst: burst.answers, default=Burst(paper.started_at, 0, 0.0))
+    channels = Counter(answer.channel for answer in answers)
+    channel_counts = "、".join(f"{CHANNELS.get(channel, channel)} {n} 题" for channel, n in channels.most_common()) if switches else ""
+    seconds, burst_at = (_figure(largest.seconds), _clock_text(largest.began)) if bursts_found else (None, "")
+    return (
+        paper.staff_no,
+        paper.name,
+        paper.n,
+        len(answers),
+        hasty_count,
+        largest.answers,
+        seconds,
+        burst_at,
+        len(switches),
+        browsers,
+        channel_counts,
+    )
 
 
-def _clock(at: datetime) -> str:
-    return at.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S")
+def _clock_text(moment: datetime) -> str:
+    return moment.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S")
 
 
 def _figure(value: float) -> Decimal:
     return Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def _sheets(marks: list[CountingGrade], everybody: dict[int, ReportedPaper]) -> list[AnswerSheet]:
+def _answer_sheets(paper_grades: list[CountingGrade], papers_by_sitting: dict[int, ReportedPaper]) -> list[AnswerSheet]:
     """What each person chose at first, whatever unit they are of; written answers and items taken out tell nothing."""
     chosen: dict[int, dict[str, tuple[str, bool]]] = {}
-    for one in marks:
-        paper = everybody[one.sitting_id]
-        if paper.n == 1 and one.choice and one.counts and not one.waits:
-            chosen.setdefault(paper.person_id, {})[str(one.version_id)] = (one.choice, one.earned == 1000)
+    for grade in paper_grades:
+        paper = papers_by_sitting[grade.sitting_id]
+        if paper.n == 1 and grade.choice and grade.counts and not grade.waits:
+            chosen.setdefault(paper.person_id, {})[str(grade.version_id)] = (grade.choice, grade.earned == 1000)
     return [AnswerSheet(person, answers) for person, answers in chosen.items()]
 
 
-def _pair(one: AnswerPair, people: dict[int, ReportedPaper]) -> tuple[Cell, ...]:
-    first, second = people[one.first], people[one.second]
+def _pair_row(pair: AnswerPair, people: dict[int, ReportedPaper]) -> tuple[Cell, ...]:
+    first, second = people[pair.first], people[pair.second]
     names = (first.staff_no, first.name, second.staff_no, second.name)
-    rarity = f"{one.rarity:.1e}" if one.rarity < 0.0001 else f"{one.rarity:.4f}"
-    return (*names, one.common, one.both_wrong, one.same, _figure(one.expected), rarity)
+    rarity = f"{pair.rarity:.1e}" if pair.rarity < 0.0001 else f"{pair.rarity:.4f}"
+    return (*names, pair.common, pair.both_wrong, pair.same, _figure(pair.expected), rarity)

@@ -1,4 +1,4 @@
-"""What is recorded, line by line for scripts: the fields of the operator's contract, oldest first, in one snapshot and a few rows of memory."""
+"""Exports of recorded rows as JSON lines for scripts, oldest first; read as a stream within one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bot.storage.delivery import outcomes
 from bot.storage.study.grades import IS_NEWEST_REMARK
 from bot.storage.tables.columns import stamp
 
-Line = dict[str, Any]
-Export = Callable[[Session, Mapping[str, str]], Iterator[Line]]
+ExportLine = dict[str, Any]
+Export = Callable[[Session, Mapping[str, str]], Iterator[ExportLine]]
 
 # Bounds that every moment of a row lies between, so that one statement serves with and without them.
-BEGINNING, END = "0000", "9999"
+EARLIEST, LATEST = "0000", "9999"
 
 _ANSWERS = f"""SELECT a.id, p.staff_no, a.question, v.version, a.sitting_id, a.version_id, a.choice,
                      COALESCE(m.earned, c.earned, a.earned), COALESCE(m.earned, c.earned, a.earned) = 1000,
@@ -45,18 +45,18 @@ _BODY = Statement("SELECT body FROM question_version WHERE id = :id")
 
 def bounds(since: datetime | None, until: datetime | None) -> dict[str, str]:
     """Recorded at `since` or later and before `until`."""
-    return {"since": stamp(since) if since else BEGINNING, "until": stamp(until) if until else END}
+    return {"since": stamp(since) if since else EARLIEST, "until": stamp(until) if until else LATEST}
 
 
-def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
-    """Each recorded answer with the mark that counts (bot/storage/study/grades.py). `earned` is a share from 0 to 1."""
+def answers(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
+    """Each recorded answer with the grade that counts (bot/storage/study/grades.py). `earned` is a share from 0 to 1."""
 
     @lru_cache(maxsize=4096)
     def kind(version_id: int) -> str:
         return str(json.loads(_BODY.one(session, id=version_id)[0])["kind"])
 
     for row in stream(session, _ANSWERS, between):
-        row_id, staff_no, question, version, sitting, version_id, choice, earned, correct, at, channel, message_id, late = row
+        row_id, staff_no, question, version, sitting, version_id, choice, earned, correct, recorded_at, channel, message_id, late = row
         yield {
             "id": row_id,
             "staff_no": staff_no,
@@ -67,17 +67,35 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "choice": choice,
             "correct": bool(correct),
             "earned": earned / 1000,
-            "recorded_at": at,
+            "recorded_at": recorded_at,
             "channel": channel,
             "message_id": message_id,
             "late": bool(late),
         }
 
 
-def ledger(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
+def ledger(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each entry with its place in the chain; `seq`, `algorithm` and `hash` are null until it is sealed."""
     for row in stream(session, _LEDGER, between):
-        row_id, seq, staff_no, category, seconds, day, kind, source, law, required, line, version, at, by, reverses, algorithm, made = row
+        (
+            row_id,
+            seq,
+            staff_no,
+            category,
+            seconds,
+            day,
+            kind,
+            source,
+            law,
+            required,
+            rule_line,
+            version,
+            recorded_at,
+            by,
+            reverses,
+            algorithm,
+            entry_hash,
+        ) = row
         yield {
             "id": row_id,
             "seq": seq,
@@ -86,25 +104,25 @@ def ledger(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "credit_seconds": seconds,
             "day": day,
             "source": source_text(kind, source, law, required),
-            "rule": rule_text(line, version),
-            "recorded_at": at,
+            "rule": rule_text(rule_line, version),
+            "recorded_at": recorded_at,
             "recorded_by": by,
             "reverses": reverses,
             "algorithm": algorithm,
-            "hash": made,
+            "hash": entry_hash,
         }
 
 
-def audit(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
-    """Each act of somebody with power."""
+def audit(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
+    """Each entry of the audit log."""
     keys = ("id", "at", "actor", "via", "action", "target", "outcome", "detail")
     for row in stream(session, _AUDIT, between):
         yield dict(zip(keys, row, strict=True))
 
 
-def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
+def people(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each person on the roll with all posts, roles and the channels they are bound on (never the accounts)."""
-    for row_id, staff_no, name, tier, joined_on, left_on, at in stream(session, _PEOPLE, between):
+    for row_id, staff_no, name, tier, joined_on, left_on, recorded_at in stream(session, _PEOPLE, between):
         yield {
             "id": row_id,
             "staff_no": staff_no,
@@ -115,7 +133,7 @@ def people(session: Session, between: Mapping[str, str]) -> Iterator[Line]:
             "channels": [channel for (channel,) in _CHANNELS.all(session, id=row_id)],
             "joined_on": joined_on,
             "left_on": left_on,
-            "recorded_at": at,
+            "recorded_at": recorded_at,
         }
 
 

@@ -1,6 +1,6 @@
-"""预警: who will not reach the quota at the present pace, how sure that is, and what would still be enough each working day.
+"""Report 预警: who is forecast to miss the yearly quota, how sure that is, and what daily study would still be enough.
 
-What people earned day by day, for the forecast: one pass over the ledger, one person after another.
+The daily earnings behind it are read in one pass over the ledger, one person after another.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from bot.domain.calendar import ONE_DAY
 from bot.domain.hours.forecast import BackTest, EarnedOnDay, ForecastQuota, Outlook, WorkYear, back_test, forecast_year, smallest_plan
 from bot.domain.hours.policy import HoursPolicy, YearQuotas, quotas, shown_hours, total_hours
 from bot.domain.message import Refusal
-from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table, rate
+from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table, percentage
 from bot.domain.times import end_of
 from bot.storage.db.query import Statement, stream
 from bot.storage.people import leave
-from bot.storage.reports.scope import narrowed, office_of, quotas_of, report, table, units_in, values_of
+from bot.storage.reports.scope import bind_values, make_table, narrow_scope, office_sql, quotas_for, report, units_in
 from bot.storage.tables.columns import stamp
 
-_CAPPED = {"practice": "D3", "contest": "D5"}
-_OF = Statement(
+_CAP_RULES = {"practice": "D3", "contest": "D5"}
+_EARNED = Statement(
     """SELECT category, day, SUM(credit_seconds) FROM ledger
        WHERE person_id = :person_id AND day >= :first AND day <= :last GROUP BY category, day"""
 )
@@ -50,19 +50,19 @@ class EarningPerson:
     final: dict[str, int] = field(default_factory=dict)
 
 
-def quota_of(tier: str, need: YearQuotas, policy: HoursPolicy, on: date) -> ForecastQuota | None:
+def forecast_quota(tier: str, need: YearQuotas, policy: HoursPolicy, day: date) -> ForecastQuota | None:
     """What a tier is asked for on a day; None when nothing is."""
     hours = need.need(tier)
     if hours is None:
         return None
     caps: dict[str, int] = {}
-    for category, line in _CAPPED.items():
-        if any(one.line == line for one in policy.versions):
-            caps[category] = policy.seconds(policy.at(line, on).number("year_cap"), on)
+    for category, line in _CAP_RULES.items():
+        if any(rule.line == line for rule in policy.versions):
+            caps[category] = policy.seconds(policy.at(line, day).number("year_cap"), day)
     return ForecastQuota(hours, need.floor(tier), need.seconds_per_hour, caps)
 
 
-def people(session: Session, scope: Scope, cut: date, known: datetime) -> Iterator[EarningPerson]:
+def people_with_earnings(session: Session, scope: Scope, cut: date, known_until: datetime) -> Iterator[EarningPerson]:
     """Everybody in office in a scope on a day, with the year until then as the ledger stood at the end of that day.
 
     `known` is the moment up to which the ledger is read for `final`, which holds the whole year.
@@ -72,9 +72,9 @@ def people(session: Session, scope: Scope, cut: date, known: datetime) -> Iterat
         "first": date(cut.year, 1, 1).isoformat(),
         "last": date(cut.year, 12, 31).isoformat(),
         "cut": stamp(end_of(cut)),
-        "known": stamp(known),
+        "known": stamp(known_until),
     }
-    text = f"""WITH RECURSIVE {office_of(scope)},
+    text = f"""WITH RECURSIVE {office_sql(scope)},
         who AS (SELECT DISTINCT person_id FROM office)
         SELECT p.id, p.staff_no, p.name, p.tier, p.joined_on, l.category, l.day, CAST(SUM(l.credit_seconds) AS BIGINT),
                CAST(SUM(CASE WHEN l.recorded_at < :cut AND l.day <= :day THEN l.credit_seconds ELSE 0 END) AS BIGINT)
@@ -82,21 +82,21 @@ def people(session: Session, scope: Scope, cut: date, known: datetime) -> Iterat
         LEFT JOIN ledger l ON l.person_id = p.id AND l.day >= :first AND l.day <= :last AND l.recorded_at < :known
         GROUP BY p.id, p.staff_no, p.name, p.tier, p.joined_on, l.category, l.day ORDER BY p.id"""  # noqa: S608
     for _, rows in groupby(stream(session, text, values), key=itemgetter(0)):
-        found: EarningPerson | None = None
-        for person_id, staff_no, name, tier, joined_on, category, day, seconds, then in rows:
-            if found is None:
-                found = EarningPerson(person_id, staff_no, name, tier, joined_on and date.fromisoformat(joined_on))
+        person: EarningPerson | None = None
+        for person_id, staff_no, name, tier, joined_on, category, day, seconds, seconds_known in rows:
+            if person is None:
+                person = EarningPerson(person_id, staff_no, name, tier, joined_on and date.fromisoformat(joined_on))
             if category is not None:
-                found.final[category] = found.final.get(category, 0) + int(seconds)
-                if then:
-                    found.earned.append(EarnedOnDay(category, date.fromisoformat(day), int(then)))
-        assert found is not None
-        yield found
+                person.final[category] = person.final.get(category, 0) + int(seconds)
+                if seconds_known:
+                    person.earned.append(EarnedOnDay(category, date.fromisoformat(day), int(seconds_known)))
+        assert person is not None
+        yield person
 
 
-def earned(session: Session, person_id: int, on: date) -> list[EarnedOnDay]:
+def earned_by_day(session: Session, person_id: int, day: date) -> list[EarnedOnDay]:
     """What one person earned this year until a day."""
-    rows = _OF.all(session, person_id=person_id, first=date(on.year, 1, 1).isoformat(), last=on.isoformat())
+    rows = _EARNED.all(session, person_id=person_id, first=date(day.year, 1, 1).isoformat(), last=day.isoformat())
     return [EarnedOnDay(row[0], date.fromisoformat(row[1]), int(row[2])) for row in rows]
 
 
@@ -125,20 +125,20 @@ COLUMNS = (
     Column("minutes", "每日分钟", "int"),
     Column("reached_on", "达标日", phone="never"),
 )
-MOST_MINUTES = 90
+MAX_MINUTES = 90
 """What a day can hold of online study (rule D2); a plan beyond it is none."""
 
 
 @report("预警", about="单位")
-def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
+def shortfall_forecast(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """按今年的进度，哪些人年底达不到学时，误差多大，每个工作日补多少分钟还来得及。"""
-    need = quotas_of(ask)
+    need = quotas_for(ask)
     if ask.last != ask.as_of:
         raise Refusal(f"{ask.year} 年度已经结束，不再预测，请看「报表 达标率」。")
-    scope, called = narrowed(session, scope, ask.about)
+    scope, scope_name = narrow_scope(session, scope, ask.about)
     year = WorkYear(ask.year, ask.calendar)
-    ahead = year.between(ask.last + ONE_DAY, date(ask.year, 12, 31))
-    units = _units(session, scope, ask)
+    workdays_left = year.between(ask.last + ONE_DAY, date(ask.year, 12, 31))
+    units = _unit_of_person(session, scope, ask)
     listed: list[tuple[int, Decimal, Row]] = []
     counts = {"counted": 0, "surely": 0, "doubtful": 0, "early": 0}
     for person, outlook in _outlooks(session, scope, ask, need, year):
@@ -150,12 +150,12 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         if outlook.will_miss:
             counts["surely"] += outlook.will_surely_miss
             place, unit = units[person.id]
-            listed.append((place, outlook.expected - outlook.quota.need, _row(person, unit, outlook, ahead)))
-    rows = [row for _, _, row in sorted(listed, key=lambda one: (one[0], one[1], one[2][0]))]
+            listed.append((place, outlook.expected - outlook.quota.need, _person_row(person, unit, outlook, workdays_left)))
+    rows = [row for _, _, row in sorted(listed, key=lambda entry: (entry[0], entry[1], entry[2][0]))]
     notes = [
         f"{counts['counted']} 人中，按今年的进度 {len(rows)} 人年底不能达标（很可能 {counts['surely']} 人），"
         f"另有 {counts['doubtful']} 人在误差之内。",
-        tested(_tested(session, ask, need)),
+        back_test_text(_back_test_last_year(session, ask, need)),
     ]
     if counts["early"]:
         notes.append(f"{counts['early']} 人今年在岗不足 20 个工作日，不作预测。")
@@ -163,21 +163,21 @@ def warning(session: Session, scope: Scope, ask: ReportQuery) -> Table:
         "进度：今年至今各类学时除以在岗工作日（请假、借调除外），照此推到年底；±：按本人各周的波动，五次里约四次落在这个范围内。",
         "每日分钟：从次日起每个工作日自学这么多分钟，到达标日补足差额；空着表示来不及只靠自学，集体学法的差额只能参加集体学法来补。",
     ]
-    title = f"学时预警（{called}）" if called else "学时预警"
-    return table(session, ask, "预警", title, Part("预计不能达标的人", COLUMNS, rows), notes=notes, terms=terms)
+    title = f"学时预警（{scope_name}）" if scope_name else "学时预警"
+    return make_table(session, ask, "预警", title, Part("预计不能达标的人", COLUMNS, rows), notes=notes, terms=terms)
 
 
 def _outlooks(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas, year: WorkYear) -> Iterator[tuple[EarningPerson, Outlook | None]]:
     away = leave.absences_by_person(session)
-    for person in people(session, scope, ask.last, ask.until):
-        quota = quota_of(person.tier, need, ask.policy, ask.last)
+    for person in people_with_earnings(session, scope, ask.last, ask.until):
+        quota = forecast_quota(person.tier, need, ask.policy, ask.last)
         if quota is not None:
             span = year.span(ask.last, person.joined_on, away.get(person.id, ()))
             yield person, forecast_year(person.earned, ask.last, span, quota)
 
 
-def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[date]) -> Row:
-    plan = smallest_plan(int(outlook.missing * outlook.quota.per_hour), ahead, MOST_MINUTES)
+def _person_row(person: EarningPerson, unit: str, outlook: Outlook, workdays_left: Sequence[date]) -> Row:
+    plan = smallest_plan(int(outlook.missing * outlook.quota.per_hour), workdays_left, MAX_MINUTES)
     return (
         person.staff_no,
         person.name,
@@ -194,31 +194,31 @@ def _row(person: EarningPerson, unit: str, outlook: Outlook, ahead: Sequence[dat
     )
 
 
-def _units(session: Session, scope: Scope, ask: ReportQuery) -> dict[int, tuple[int, str]]:
+def _unit_of_person(session: Session, scope: Scope, ask: ReportQuery) -> dict[int, tuple[int, str]]:
     """The first unit of each person in the order of the tree, with its place there."""
     order = {unit.id: (place, unit.path) for place, unit in enumerate(units_in(session, scope).values())}
-    found: dict[int, tuple[int, str]] = {}
-    for person_id, unit_id in stream(session, f"WITH RECURSIVE {office_of(scope)} SELECT person_id, unit_id FROM office", values_of(ask)):  # noqa: S608
+    place_of_person: dict[int, tuple[int, str]] = {}
+    for person_id, unit_id in stream(session, f"WITH RECURSIVE {office_sql(scope)} SELECT person_id, unit_id FROM office", bind_values(ask)):  # noqa: S608
         if unit_id in order:
-            found[person_id] = min(found.get(person_id, order[unit_id]), order[unit_id])
-    return found
+            place_of_person[person_id] = min(place_of_person.get(person_id, order[unit_id]), order[unit_id])
+    return place_of_person
 
 
 # ── The back-test ──
 
 
-def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | None:
+def _back_test_last_year(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | None:
     """The same day of the year before, over the whole agency: only sums leave here, so no scope is overstepped."""
     before = ask.year - 1
     if not ask.calendar.knows(before):
         return None
     cut = ask.last.replace(year=before, day=min(ask.last.day, 28) if ask.last.month == 2 else ask.last.day)
-    year, then = WorkYear(before, ask.calendar), quotas(ask.policy, cut)
+    year, quotas_then = WorkYear(before, ask.calendar), quotas(ask.policy, cut)
     away = leave.absences_by_person(session)
 
     def outcomes() -> Iterator[tuple[Outlook, Decimal, Decimal]]:
-        for person in people(session, Scope(), cut, ask.until):
-            quota = quota_of(person.tier, then, ask.policy, cut)
+        for person in people_with_earnings(session, Scope(), cut, ask.until):
+            quota = forecast_quota(person.tier, quotas_then, ask.policy, cut)
             if quota is None or not person.final:
                 continue
             outlook = forecast_year(person.earned, cut, year.span(cut, person.joined_on, away.get(person.id, ())), quota)
@@ -229,11 +229,11 @@ def _tested(session: Session, ask: ReportQuery, need: YearQuotas) -> BackTest | 
     return back_test(cut, outcomes())
 
 
-def tested(found: BackTest | None) -> str:
+def back_test_text(result: BackTest | None) -> str:
     """How far to trust the figures, in a sentence."""
-    if found is None:
+    if result is None:
         return "回测：没有上年同期的数据可以检验，误差未知，只供参考。"
     return (
-        f"回测：用同样的办法从 {found.cut.isoformat()} 推算上年年底，{found.people} 人平均绝对误差 {found.mean_error} 学时，"
-        f"达标与否判对 {rate(found.hits, found.people)}%，± 范围说中 {rate(found.ranges_held, found.people)}%。"
+        f"回测：用同样的办法从 {result.cut.isoformat()} 推算上年年底，{result.people} 人平均绝对误差 {result.mean_error} 学时，"
+        f"达标与否判对 {percentage(result.hits, result.people)}%，± 范围说中 {percentage(result.ranges_held, result.people)}%。"
     )

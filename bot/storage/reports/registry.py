@@ -1,4 +1,4 @@
-"""Every report, once, in the order in which they are listed. A new one is a function under `@report` in a module named here."""
+"""The registry of reports, in the order in which they are listed. A new report is a function under `@report` in a module named here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bot.storage.reports import activities, compliance, contests, evidence, exam
 from bot.storage.reports.scope import ReportKind
 
 MODULES = (compliance, members, record, forecast, exam_results, items, evidence, contests, activities)
-_PLACES = {module.__name__: place for place, module in enumerate(MODULES)}
+_ORDER = {module.__name__: place for place, module in enumerate(MODULES)}
 
-REPORTS: dict[str, ReportKind] = dict(sorted(scope.REGISTERED.items(), key=lambda entry: _PLACES[entry[1].run.__module__]))
+REPORTS: dict[str, ReportKind] = dict(sorted(scope.REGISTERED.items(), key=lambda entry: _ORDER[entry[1].run.__module__]))
 """By name. KeyError at import for a report whose module is not listed."""

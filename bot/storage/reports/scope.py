@@ -1,4 +1,4 @@
-"""What every report stands on: how it is registered, whom the asker may see, who is in office, and where the seconds come from."""
+"""What all reports share: registration, the scope of units that the asker may see, and the SQL for people in office and their seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.storage.db.query import Statement
 from bot.storage.hours import hash_chain
 from bot.storage.tables.columns import stamp
 
-Run = Callable[[Session, Scope, ReportQuery], Table]
+ReportFunction = Callable[[Session, Scope, ReportQuery], Table]
 NO_UNIT = "没有这个单位，请核对名称（可写全路径，例如「某局/办公室」）。"
 
 
@@ -30,9 +30,9 @@ class ReportKind:
 
     name: str
     help: str
-    run: Run
+    run: ReportFunction
     about: str
-    needs: bool
+    requires_about: bool
     tells_keys: bool = False
 
     @property
@@ -45,16 +45,16 @@ REGISTERED: dict[str, ReportKind] = {}
 """Filled by `report`; bot/storage/reports/registry.py puts it into order."""
 
 
-def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = False) -> Callable[[Run], Run]:
+def report(name: str, *, about: str, requires_about: bool = False, tells_keys: bool = False) -> Callable[[ReportFunction], ReportFunction]:
     """Register a report under its name; the first line of its docstring is its help. Chat, web and command line show it by themselves."""
 
-    def register(run: Run) -> Run:
+    def register(run: ReportFunction) -> ReportFunction:
         lines = (run.__doc__ or "").strip().splitlines()
         if not lines:
             raise ValueError(f"{name} has no help line")
         if name in REGISTERED:
             raise ValueError(f"{name} is taken")
-        REGISTERED[name] = ReportKind(name, lines[0].strip(), run, about, needs, tells_keys)
+        REGISTERED[name] = ReportKind(name, lines[0].strip(), run, about, requires_about, tells_keys)
         return run
 
     return register
@@ -63,7 +63,7 @@ def report(name: str, *, about: str, needs: bool = False, tells_keys: bool = Fal
 # ── Rules ──
 
 
-def quotas_of(ask: ReportQuery) -> YearQuotas:
+def quotas_for(ask: ReportQuery) -> YearQuotas:
     """What the year asks, by the rules in force on the last day that counts."""
     try:
         return quotas(ask.policy, ask.last)
@@ -71,7 +71,9 @@ def quotas_of(ask: ReportQuery) -> YearQuotas:
         raise Refusal("数据库里还没有学时规则，请先启动一次服务（python -m bot serve）装入规则。") from missing
 
 
-def table(session: Session, ask: ReportQuery, name: str, title: str, *parts: Part, notes: Sequence[str] = (), terms: Sequence[str] = ()) -> Table:
+def make_table(
+    session: Session, ask: ReportQuery, name: str, title: str, *parts: Part, notes: Sequence[str] = (), terms: Sequence[str] = ()
+) -> Table:
     """A report with what is printed on all of them: day, year, rules, head of the seal."""
     rules = "、".join(ask.policy.at(line, ask.last).name for line in ("D1", "D11"))
     return Table(name, title, parts, ask.as_of, ask.year, rules, hash_chain.head(session), tuple(notes), tuple(terms))
@@ -113,23 +115,23 @@ class ReportUnit:
 def units_in(session: Session, scope: Scope) -> dict[int, ReportUnit]:
     """The units of a scope in the order of the tree."""
     rows = {row[0]: row for row in _UNITS.all(session)}
-    found: list[ReportUnit] = []
+    report_units: list[ReportUnit] = []
     for unit_id, _, name, path in rows.values():
         chain: list[int] = []
-        here: int | None = unit_id
-        while here is not None and here in rows and here not in chain:
-            chain.append(here)
-            here = rows[here][1]
+        unit_above: int | None = unit_id
+        while unit_above is not None and unit_above in rows and unit_above not in chain:
+            chain.append(unit_above)
+            unit_above = rows[unit_above][1]
         if scope.roots is not None:
-            tops = [place for place, one in enumerate(chain) if one in scope.roots]
+            tops = [place for place, container_id in enumerate(chain) if container_id in scope.roots]
             if not tops:
                 continue
             chain = chain[: tops[-1] + 1]
-        found.append(ReportUnit(unit_id, name, path, tuple(chain)))
-    return {unit.id: unit for unit in sorted(found, key=lambda unit: unit.path.split("/"))}
+        report_units.append(ReportUnit(unit_id, name, path, tuple(chain)))
+    return {unit.id: unit for unit in sorted(report_units, key=lambda unit: unit.path.split("/"))}
 
 
-def narrowed(session: Session, scope: Scope, about: str) -> tuple[Scope, str]:
+def narrow_scope(session: Session, scope: Scope, about: str) -> tuple[Scope, str]:
     """The scope of one unit by path or name, and how it is called; a unit outside the scope is refused like one that does not exist."""
     units = units_in(session, scope)
     if not about:
@@ -154,7 +156,7 @@ _OFFICE = """office AS (
     AND (p.left_on IS NULL OR p.left_on >= :day))"""
 
 
-def office_of(scope: Scope) -> str:
+def office_sql(scope: Scope) -> str:
     """Two parts of a WITH: `tree`, the units of a scope, and `office`, who has a post in them on :day and has not left."""
     if scope.roots is None:
         tree = "SELECT id FROM unit"
@@ -164,7 +166,7 @@ def office_of(scope: Scope) -> str:
     return f"tree(id) AS ({tree}), {_OFFICE}"
 
 
-def seconds_of(ask: ReportQuery, scope: Scope) -> str:
+def seconds_sql(ask: ReportQuery, scope: Scope) -> str:
     """person_id, category, seconds of the year: the running totals for today, the ledger as it stood for any other day.
 
     A reversal carries the day of what it takes back, so an entry reversed after the day asked for still counts on that day.
@@ -178,20 +180,20 @@ def seconds_of(ask: ReportQuery, scope: Scope) -> str:
     )
 
 
-def values_of(ask: ReportQuery) -> dict[str, Any]:
+def bind_values(ask: ReportQuery) -> dict[str, Any]:
     """What the shared SQL binds. Both databases take names that a statement does not use."""
     return {"year": ask.year, "first": ask.first.isoformat(), "day": ask.last.isoformat(), "until": stamp(ask.until)}
 
 
-QUARTERS = 4
-_KNOWN: dict[int, Decimal] = {}
+QUARTERS_PER_HOUR = 4
+_HOURS_CACHE: dict[int, Decimal] = {}
 
 
-def hours_of(quarters: int) -> Decimal:
+def hours_of_quarters(quarters: int) -> Decimal:
     """Quarter hours as 学时; one object for equal values, because a long list holds the same few a hundred thousand times."""
-    found = _KNOWN.get(quarters)
-    if found is None:
-        found = Decimal(quarters) / QUARTERS
+    hours = _HOURS_CACHE.get(quarters)
+    if hours is None:
+        hours = Decimal(quarters) / QUARTERS_PER_HOUR
         if 0 <= quarters < 4000:
-            _KNOWN[quarters] = found
-    return found
+            _HOURS_CACHE[quarters] = hours
+    return hours

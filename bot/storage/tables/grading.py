@@ -1,4 +1,4 @@
-"""What comes after an exam: keys put right, the new marks of old answers, what that changed for whom, appeals, results from elsewhere."""
+"""Tables of grading: corrections with their regrades and effects, appeals, results from other platforms, confirmed grades, question reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.domain.grading.correction import SCOPES, WAYS
+from bot.domain.grading.correction import SCOPE_LABELS, WAY_LABELS
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
@@ -35,8 +35,8 @@ class CorrectionRow(SQLModel, table=True):
 
     __tablename__ = "correction"
     __table_args__ = (
-        one_of("scope", *SCOPES),
-        one_of("way", *WAYS),
+        one_of("scope", *SCOPE_LABELS),
+        one_of("way", *WAY_LABELS),
         one_of("state", "proposed", "applied", "dropped"),
         CheckConstraint("length(reason) BETWEEN 1 AND 500", name="reason_fits"),
         CheckConstraint("(way IN ('rekey', 'accept')) = (keys <> '')", name="keys_where_the_way_has_some"),
@@ -72,8 +72,8 @@ class CorrectionRow(SQLModel, table=True):
     decided_at: datetime | None = moment_column(default=None)
 
 
-class RemarkRow(SQLModel, table=True):
-    """The new mark of one place of one paper, beside the answer as it was recorded (none where the place was left blank). Never changed.
+class RegradeRow(SQLModel, table=True):
+    """The new grade of one place of one paper, beside the answer as it was recorded (none where the place was left blank). Never changed.
 
     `earned` in thousandths of the item; `counts` is false where the item was taken out. Of several, that of the newest correction counts.
     """
@@ -96,7 +96,7 @@ class RemarkRow(SQLModel, table=True):
     marked_at: datetime = moment_column()
 
 
-class RippleRow(SQLModel, table=True):
+class CorrectionEffectRow(SQLModel, table=True):
     """What a correction changed for one paper: score, place, pass, credit, certificate, before and after. Never changed.
 
     Scores in thousandths of a point, credit in seconds, certificates by number (empty for none).
@@ -204,7 +204,7 @@ class OutsideResultRow(SQLModel, table=True):
 
 
 class ConfirmationRow(SQLModel, table=True):
-    """A person's word on a provisional mark; the answer itself stays as it was recorded."""
+    """A person's confirmation of a provisional grade; the answer itself stays as it was recorded."""
 
     __tablename__ = "confirmation"
     __table_args__ = (
