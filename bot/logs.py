@@ -42,7 +42,7 @@ _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\ud
 
 def masker(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that takes secrets out of a text: the given values (and their JSON form), and what stands behind a telling name."""
-    values = sorted({form for one in secrets if len(one) >= MASKED_FROM for form in (one, json.dumps(one)[1:-1])}, key=len, reverse=True)
+    values = sorted({form for secret in secrets if len(secret) >= MASKED_FROM for form in (secret, json.dumps(secret)[1:-1])}, key=len, reverse=True)
     known = re.compile("|".join(re.escape(value) for value in values)) if values else None
 
     def mask(text: str) -> str:
@@ -63,8 +63,8 @@ def pseudonym(sender: Address) -> str:
 
 def _in_hand(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Adds the request and the message that a line belongs to: the message's id, and whose it is without saying who."""
-    if number := REQUEST.get():
-        event.setdefault("request_id", f"{_RUN}{number:x}")
+    if request_number := REQUEST.get():
+        event.setdefault("request_id", f"{_RUN}{request_number:x}")
     if (message := MESSAGE.get()) is not None:
         event.setdefault("message_id", message.message_id[:100])
         event.setdefault("person", pseudonym(message.sender))
@@ -84,9 +84,9 @@ class _Clean:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict) and depth < 4:
-            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._clean(one, depth + 1) for key, one in value.items()}
+            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._clean(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset) and depth < 4:
-            return [self._clean(one, depth + 1) for one in value]
+            return [self._clean(item, depth + 1) for item in value]
         text = value if isinstance(value, str) else str(value)
         masked = self._mask(text)
         return masked if len(masked) <= LONGEST else masked[:LONGEST] + "…"
@@ -99,7 +99,7 @@ def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
 
 def set_up(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Send what structlog and the libraries' own loggers say to one stream (stderr), in one form."""
-    out = stream or sys.stderr
+    output = stream or sys.stderr
     shared: list[Processor] = [
         _in_hand,
         structlog.stdlib.add_log_level,
@@ -110,10 +110,10 @@ def set_up(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: Te
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

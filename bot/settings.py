@@ -168,17 +168,17 @@ LEAST_ALLOWED = 2
 """What a platform allows at least, so that the share the house uses of it is not nothing."""
 
 
-def most_of(said: str) -> dict[str, int]:
+def most_of(text: str) -> dict[str, int]:
     """ "dingtalk/corp/month=205000,dingtalk/app/second=40" by title. Raises ValueError in a sentence for what is none of the limits."""
-    found: dict[str, int] = {}
-    for part in filter(str.strip, said.split(",")):
-        read = _MOST.fullmatch(part)
-        if read is None or int(read[2]) < LEAST_ALLOWED:
+    limits: dict[str, int] = {}
+    for part in filter(str.strip, text.split(",")):
+        match = _MOST.fullmatch(part)
+        if match is None or int(match[2]) < LEAST_ALLOWED:
             raise ValueError(f"「{part.strip()[:40]}」应写作 名称=数字，例如 dingtalk/corp/month=205000，多项用逗号隔开")
-        if read[1] not in (known := [limit.title for limit in LIMITS]):
-            raise ValueError(f"没有「{read[1][:40]}」这一项，可写的有：{'、'.join(known)}")
-        found[read[1]] = int(read[2])
-    return found
+        if match[1] not in (known := [limit.title for limit in LIMITS]):
+            raise ValueError(f"没有「{match[1][:40]}」这一项，可写的有：{'、'.join(known)}")
+        limits[match[1]] = int(match[2])
+    return limits
 
 
 PREFIX = "BOT_"
@@ -290,14 +290,14 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value in use, for the log filter that masks them."""
-        found = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
+        values = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
         for name in CHANNELS:
             section = getattr(self, name)
             for key in type(section).model_fields:
                 value = getattr(section, key)
                 if isinstance(value, SecretStr) and value.get_secret_value():
-                    found.append(value.get_secret_value())
-        return tuple(found)
+                    values.append(value.get_secret_value())
+        return tuple(values)
 
 
 _PLACE = re.compile(r"at line (\d+), column (\d+)")
@@ -318,7 +318,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **over: Any) -> Settings:
+def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """The settings of this process, or `BadSettings` with one Chinese sentence a fault."""
     path = config or (Path(environ["BOT_CONFIG"]) if environ.get("BOT_CONFIG") else None)
     known = {env_name(name) for name in Settings.model_fields} | {"BOT_CONFIG"}
@@ -327,7 +327,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
         raise BadSettings("\n".join(f"不认识的设置 {key}，请检查拼写（可用的设置见 README）" for key in sorted(unknown)))
     given = _from_file(path)
     try:
-        return Settings(**{**given, **over})
+        return Settings(**{**given, **overrides})
     except SettingsError:
         # A whole section in one variable is taken as JSON; what it says when it is none may quote a secret.
         sections = [env_name(name) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
@@ -357,18 +357,18 @@ def _from_file(path: Path | None) -> dict[str, Any]:
 
 def blank(settings: Settings) -> list[str]:
     """The needed settings that are written down and empty, of channels that are off for it: one sentence each, for `check`."""
-    found = []
+    sentences = []
     for name in CHANNELS:
         section = getattr(settings, name)
         empty = [key for key in section.needed if key in section.model_fields_set and not _is_set(getattr(section, key))]
-        found += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
-    return found
+        sentences += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
+    return sentences
 
 
 def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
     """A setting by the name it was written under: the variable's, or the file's own where only the file has it."""
     words = [str(part) for part in loc]
-    names = {env_name(*words[: n + 1]) for n in range(len(words))}
+    names = {env_name(*words[: count + 1]) for count in range(len(words))}
     inside: Any = given
     for word in words:
         inside = inside.get(word) if isinstance(inside, Mapping) else None
@@ -386,13 +386,13 @@ def _sentence(error: Any, place: str) -> str:
             return f"设置 {place} {error['ctx']['error']}" if place else f"设置 {error['ctx']['error']}"
         case "literal_error":
             return f"设置 {place} 只能是 {error['ctx']['expected'].replace(' or ', '、')}"
-        case what:
-            return f"设置 {place} 的值不对，{_SHOULD.get(what, _WHOLE).format(**error.get('ctx', {}))}"
+        case kind:
+            return f"设置 {place} 的值不对，{_EXPECTED.get(kind, _SEE_README).format(**error.get('ctx', {}))}"
 
 
-_WHOLE = "请对照 README 检查"
+_SEE_README = "请对照 README 检查"
 _NUMBER, _INTEGER, _FLAG, _TEXT = "应为数字", "应为整数", "应为 true 或 false", "应为文字"
-_SHOULD = {
+_EXPECTED = {
     "int_parsing": _INTEGER,
     "int_type": _INTEGER,
     "int_from_float": _INTEGER,

@@ -41,8 +41,8 @@ def utc_now() -> datetime:
 def content(root: Path) -> tuple[Library, PolicyFile]:
     """Everything that is read from files; refuses, with place and sentence, when any of it is wrong."""
     library, faults = loader.load_library(root)
-    policy, more = load_policy(root)
-    faults = [*faults, *more]
+    policy, policy_faults = load_policy(root)
+    faults = [*faults, *policy_faults]
     if faults or policy is None:
         shown = "\n".join(f"  {fault}" for fault in faults[:FAULTS_SHOWN])
         rest = f"\n  ……共 {len(faults)} 处" if len(faults) > FAULTS_SHOWN else ""
@@ -83,18 +83,18 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
     """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
     limits = settings.limits
     database = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
-    catalog = replace(stocked(database, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
+    loaded_catalog = replace(stocked(database, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
     metrics = Metrics()
-    dispatcher = Dispatcher(database, lambda: catalog, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note)
     dispatcher.pages = settings.public_url.rstrip("/")
     metrics.measure(lambda shown: _measure_desk(database, shown))
-    return App(settings, database, catalog, dispatcher, metrics, QuotaMeter(database, clock, catalog.limits), clock)
+    return App(settings, database, loaded_catalog, dispatcher, metrics, QuotaMeter(database, clock, loaded_catalog.limits), clock)
 
 
-def _measure_desk(database: Database, shown: Metrics) -> None:
+def _measure_desk(database: Database, metrics: Metrics) -> None:
     commits, database.gauges.committed = database.gauges.committed, []
     for size, seconds in commits:
-        shown.commit_size.observe(size)
-        shown.commit_seconds.observe(seconds)
-    shown.queue_depth.set(database.depth)
-    shown.commit_failures.set(database.gauges.failures)
+        metrics.commit_size.observe(size)
+        metrics.commit_seconds.observe(seconds)
+    metrics.queue_depth.set(database.depth)
+    metrics.commit_failures.set(database.gauges.failures)

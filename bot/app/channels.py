@@ -50,79 +50,79 @@ def secret_of(settings: Settings, key: str) -> str:
     return _plain(secrets[key.partition(":")[0]])
 
 
-def channels_on(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
+def channels_on(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
     """Every channel that is on. Raises `Refusal` for settings that a channel cannot work with."""
-    makers: dict[str, Callable[[], Channel]] = {
-        "wecom": lambda: _wecom(house, outbound),
-        "wechat": lambda: _wechat(house, outbound),
-        "dingtalk": lambda: _dingtalk(house, outbound, tokens, holder),
-        "zwding": lambda: _zwding(house, outbound),
+    factories: dict[str, Callable[[], Channel]] = {
+        "wecom": lambda: _wecom(app, outbound),
+        "wechat": lambda: _wechat(app, outbound),
+        "dingtalk": lambda: _dingtalk(app, outbound, tokens, holder),
+        "zwding": lambda: _zwding(app, outbound),
     }
-    found: list[Channel] = []
-    if house.settings.web.local_chat:
-        found.append(LocalChat(PAGE, clock=house.clock, note=house.metrics.note, personas=personas, quick=QUICK))
+    channels: list[Channel] = []
+    if app.settings.web.local_chat:
+        channels.append(LocalChat(PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK))
     for name in CHANNELS:
-        if not house.settings.is_on(name):
+        if not app.settings.is_on(name):
             continue
         try:
-            found.append(makers[name]())
+            channels.append(factories[name]())
         except ValueError as wrong:
             raise Refusal(f"{LABELS[name]}的设置不对（{wrong}），请对照平台后台重新填写 BOT_{name.upper()}__… 各项。") from wrong
     for name in LABELS:
-        house.metrics.channel_on.labels(name).set(any(channel.name == name for channel in found))
-    return found
+        app.metrics.channel_on.labels(name).set(any(channel.name == name for channel in channels))
+    return channels
 
 
-def _wecom(house: App, outbound: Outbound) -> WeComChannel:
-    on, limits = house.settings.wecom, house.settings.limits
+def _wecom(app: App, outbound: Outbound) -> WeComChannel:
+    wecom, limits = app.settings.wecom, app.settings.limits
     return WeComChannel(
-        corp_id=on.corp_id,
-        agent_id=on.agent_id,
-        secret=_plain(on.secret),
-        token=_plain(on.token),
-        aes_key=_plain(on.aes_key),
-        api_base=on.api_base,
-        cards=on.cards,
-        markdown=on.markdown,
-        page=on.page,
+        corp_id=wecom.corp_id,
+        agent_id=wecom.agent_id,
+        secret=_plain(wecom.secret),
+        token=_plain(wecom.token),
+        aes_key=_plain(wecom.aes_key),
+        api_base=wecom.api_base,
+        cards=wecom.cards,
+        markdown=wecom.markdown,
+        page=wecom.page,
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.of("wecom"),
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.of("wecom"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
     )
 
 
-def _wechat(house: App, outbound: Outbound) -> WeChatChannel:
-    on, limits = house.settings.wechat, house.settings.limits
+def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
+    wechat, limits = app.settings.wechat, app.settings.limits
 
     async def may_say(user: str, count: int) -> bool:
         try:
-            return await house.database.read(lambda session: quota.window_open(session, user, house.clock()))
+            return await app.database.read(lambda session: quota.window_open(session, user, app.clock()))
         except UNREADABLE:
             # The platform knows it too, and says so.
             return True
 
     async def finished(job: JobResult) -> None:
-        await house.database.write(lambda session: _finished(session, job, house.clock()))
+        await app.database.write(lambda session: _finished(session, job, app.clock()))
 
     return WeChatChannel(
-        app_id=on.app_id,
-        secret=_plain(on.secret),
-        token=_plain(on.token),
-        aes_key=_plain(on.aes_key),
-        api_base=on.api_base,
-        verified=on.verified,
-        template=TemplateNotice.of(on.template, on.template_fields, on.template_url),
-        subscription=TemplateNotice.of(on.subscription, on.subscription_fields, on.subscription_page),
+        app_id=wechat.app_id,
+        secret=_plain(wechat.secret),
+        token=_plain(wechat.token),
+        aes_key=_plain(wechat.aes_key),
+        api_base=wechat.api_base,
+        verified=wechat.verified,
+        template=TemplateNotice.of(wechat.template, wechat.template_fields, wechat.template_url),
+        subscription=TemplateNotice.of(wechat.subscription, wechat.subscription_fields, wechat.subscription_page),
         may_say=may_say,
         finished=finished,
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.of("wechat"),
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.of("wechat"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
@@ -138,78 +138,78 @@ def _finished(session: Session, job: JobResult, now: datetime) -> None:
         quota.came_to_nothing(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
-def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
-    on, limits, public = house.settings.dingtalk, house.settings.limits, house.settings.public_url.rstrip("/")
+def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
+    dingtalk, limits, public_url = app.settings.dingtalk, app.settings.limits, app.settings.public_url.rstrip("/")
 
     async def lease() -> bool:
-        return await tokens.lease(f"dingtalk-stream:{on.client_id}", holder, STREAM_LEASE_SECONDS)
+        return await tokens.lease(f"dingtalk-stream:{dingtalk.client_id}", holder, STREAM_LEASE_SECONDS)
 
     async def may_card(count: int) -> int:
-        now = house.clock()
+        now = app.clock()
         try:
-            return await house.database.write(
-                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.catalog.limits), of="courier"
+            return await app.database.write(
+                lambda session: quota_count.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="courier"
             )
         except UNREADABLE:
             # Without the row nobody knows what is left of the month; words cost less.
             return 0
 
     return DingTalkChannel(
-        client_id=on.client_id,
-        client_secret=_plain(on.client_secret),
-        robot_code=on.robot_code,
-        mode=on.mode,
-        api_base=on.api_base,
-        oapi_base=on.oapi_base,
-        card_template=on.card_template,
-        agent_id=on.agent_id,
-        may_card=may_card if on.card_calls else None,
-        group_token=_plain(on.group_token),
-        group_secret=_plain(on.group_secret),
-        callback_url=f"{public}/channels/dingtalk/card" if public else "",
+        client_id=dingtalk.client_id,
+        client_secret=_plain(dingtalk.client_secret),
+        robot_code=dingtalk.robot_code,
+        mode=dingtalk.mode,
+        api_base=dingtalk.api_base,
+        oapi_base=dingtalk.oapi_base,
+        card_template=dingtalk.card_template,
+        agent_id=dingtalk.agent_id,
+        may_card=may_card if dingtalk.card_calls else None,
+        group_token=_plain(dingtalk.group_token),
+        group_secret=_plain(dingtalk.group_secret),
+        callback_url=f"{public_url}/channels/dingtalk/card" if public_url else "",
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.of("dingtalk"),
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.of("dingtalk"),
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
         # One file has one process: nobody to share the connection with, and nobody's lease to wait for after a crash.
-        lease=None if is_sqlite(house.database.engine) else lease,
+        lease=None if is_sqlite(app.database.engine) else lease,
     )
 
 
-def _zwding(house: App, outbound: Outbound) -> ZwDingChannel:
-    on, limits, public = house.settings.zwding, house.settings.limits, house.settings.public_url.rstrip("/")
+def _zwding(app: App, outbound: Outbound) -> ZwDingChannel:
+    zwding, limits, public_url = app.settings.zwding, app.settings.limits, app.settings.public_url.rstrip("/")
     gateway = Gateway(
-        base=on.gateway,
-        app_key=on.app_key,
-        app_secret=_plain(on.app_secret),
-        tenant_id=on.tenant_id,
-        prefix=on.prefix,
-        sign_prefix=on.sign_prefix,
-        header_prefix=on.header_prefix,
-        key_header=on.key_header,
-        caller_ip=on.caller_ip,
-        caller_mac=on.caller_mac,
-        ca_file=on.ca_file,
-        token_path=on.token_path,
-        notify_path=on.notify_path,
-        change_path=on.change_path,
-        revoke_path=on.revoke_path,
-        login_path=on.login_path,
+        base=zwding.gateway,
+        app_key=zwding.app_key,
+        app_secret=_plain(zwding.app_secret),
+        tenant_id=zwding.tenant_id,
+        prefix=zwding.prefix,
+        sign_prefix=zwding.sign_prefix,
+        header_prefix=zwding.header_prefix,
+        key_header=zwding.key_header,
+        caller_ip=zwding.caller_ip,
+        caller_mac=zwding.caller_mac,
+        ca_file=zwding.ca_file,
+        token_path=zwding.token_path,
+        notify_path=zwding.notify_path,
+        change_path=zwding.change_path,
+        revoke_path=zwding.revoke_path,
+        login_path=zwding.login_path,
     )
     return ZwDingChannel(
         gateway=gateway,
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.of("zwding"),
-        page=on.page or public,
-        form=on.form,
-        receivers=on.receivers,
-        callback_secret=_plain(on.callback_secret),
-        sender_field=on.sender_field,
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.of("zwding"),
+        page=zwding.page or public_url,
+        form=zwding.form,
+        receivers=zwding.receivers,
+        callback_secret=_plain(zwding.callback_secret),
+        sender_field=zwding.sender_field,
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,

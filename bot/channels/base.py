@@ -97,5 +97,5 @@ class TokenStore(Protocol):
         ...
 
 
-def silent(what: str, channel: str, value: float) -> None:
+def silent(event: str, channel: str, value: float) -> None:
     """A `Note` for tests and tools that count nothing."""

@@ -43,13 +43,13 @@ def halts(receipt: SendReceipt) -> bool:
     return receipt.outcome == "later" and (receipt.stop or receipt.error.startswith(("rate ", "quota ")))
 
 
-def grouped(batch: Sequence[OutboundMessage], what: Callable[[OutboundMessage], Hashable], most: int) -> Iterator[list[int]]:
+def grouped(batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int) -> Iterator[list[int]]:
     """Places in the batch that get the same, at most so many at a time and nobody twice in one; in the order of the batch."""
     groups: dict[Hashable, list[int]] = {}
     for place, parcel in enumerate(batch):
-        groups.setdefault(what(parcel), []).append(place)
+        groups.setdefault(key(parcel), []).append(place)
     for places in groups.values():
-        yield from _once_each(places, batch, most)
+        yield from _once_each(places, batch, limit)
 
 
 Tell = Callable[[list[OutboundMessage]], Awaitable[Sequence[SendReceipt]]]
@@ -57,36 +57,36 @@ Tell = Callable[[list[OutboundMessage]], Awaitable[Sequence[SendReceipt]]]
 
 
 async def in_groups(
-    batch: Sequence[OutboundMessage], what: Callable[[OutboundMessage], Hashable], most: int, tell: Tell, at_once: int = AT_ONCE
+    batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int, send_group: Tell, at_once: int = AT_ONCE
 ) -> list[SendReceipt]:
     """`Channel.push` by groups, some of them under way at a time; receipts in the order of the batch.
 
     Once the platform asks to be left alone, what has not begun is left for later without asking it.
     """
-    gate = asyncio.Semaphore(at_once)
+    semaphore = asyncio.Semaphore(at_once)
     receipts: dict[int, SendReceipt] = {}
     halted: SendReceipt | None = None
 
-    async def one(places: list[int]) -> None:
+    async def send_places(places: list[int]) -> None:
         nonlocal halted
-        async with gate:
-            told = [halted for _ in places] if halted is not None else await tell([batch[place] for place in places])
-            receipts.update(zip(places, told, strict=True))
-            halted = halted or (told[0] if all(halts(receipt) for receipt in told) else None)
+        async with semaphore:
+            group = [halted for _ in places] if halted is not None else await send_group([batch[place] for place in places])
+            receipts.update(zip(places, group, strict=True))
+            halted = halted or (group[0] if all(halts(receipt) for receipt in group) else None)
 
-    await asyncio.gather(*(one(places) for places in grouped(batch, what, most)))
+    await asyncio.gather(*(send_places(places) for places in grouped(batch, key, limit)))
     return [receipts[place] for place in range(len(batch))]
 
 
-def _once_each(places: list[int], batch: Sequence[OutboundMessage], most: int) -> Iterator[list[int]]:
+def _once_each(places: list[int], batch: Sequence[OutboundMessage], limit: int) -> Iterator[list[int]]:
     while places:
-        taken: dict[str, int] = {}
+        place_by_user: dict[str, int] = {}
         for place in places:
-            if len(taken) < most:
-                taken.setdefault(batch[place].to.user.lower(), place)
-        yield list(taken.values())
-        chosen = set(taken.values())
-        places = [place for place in places if place not in chosen]
+            if len(place_by_user) < limit:
+                place_by_user.setdefault(batch[place].to.user.lower(), place)
+        yield list(place_by_user.values())
+        chosen_places = set(place_by_user.values())
+        places = [place for place in places if place not in chosen_places]
 
 
 def serial_of(marks: Iterable[str]) -> str:
@@ -96,20 +96,20 @@ def serial_of(marks: Iterable[str]) -> str:
 
 def ids_in(listed: object, separator: str = "|") -> frozenset[str]:
     """Ids that an answer names, in one text or in a list; in lower case, since the platforms return them so (bot/docs/protocols.md#wecom-send)."""
-    found = listed.split(separator) if isinstance(listed, str) else [str(one) for one in listed] if isinstance(listed, list) else []
-    return frozenset(one.strip().lower() for one in found if one.strip())
+    ids = listed.split(separator) if isinstance(listed, str) else [str(identifier) for identifier in listed] if isinstance(listed, list) else []
+    return frozenset(identifier.strip().lower() for identifier in ids if identifier.strip())
 
 
-async def taken_back(platform_ids: Sequence[str], take: Callable[[str], Awaitable[None]]) -> list[SendReceipt]:
+async def taken_back(platform_ids: Sequence[str], recall: Callable[[str], Awaitable[None]]) -> list[SendReceipt]:
     """`Recalls.recall` for a platform that takes back one call at a time; `take` raises `PlatformError`."""
-    found: list[SendReceipt] = []
-    for one in platform_ids:
+    receipts: list[SendReceipt] = []
+    for platform_id in platform_ids:
         try:
-            if not one:
+            if not platform_id:
                 raise PlatformError("content", "no-id", "nothing is known that could be taken back")
-            await take(one)
+            await recall(platform_id)
         except PlatformError as wrong:
-            found.append(receipt_of(wrong))
+            receipts.append(receipt_of(wrong))
         else:
-            found.append(sent(one))
-    return found
+            receipts.append(sent(platform_id))
+    return receipts

@@ -52,10 +52,10 @@ def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
 
 def once(request: web.Request, name: str) -> str:
     """The query's one value of that name; raises `BadEnvelope` when it is missing, empty or doubled."""
-    found = request.query.getall(name, [])
-    if len(found) != 1 or not found[0]:
+    values = request.query.getall(name, [])
+    if len(values) != 1 or not values[0]:
         raise BadEnvelope("query")
-    return found[0]
+    return values[0]
 
 
 def stamp(request: web.Request, signature: str = "msg_signature") -> EnvelopeStamp:
@@ -68,39 +68,39 @@ async def body(request: web.Request, cap: int) -> bytes:
         raise BadEnvelope("encoding")
     if (request.content_length or 0) > cap:
         raise BadEnvelope("size")
-    found = bytearray()
+    content = bytearray()
     try:
         if request.content.is_eof():
             # Nearly every body is all there with its head, and needs no timer.
-            found += request.content.read_nowait()
+            content += request.content.read_nowait()
         else:
             async with asyncio.timeout(BODY_SECONDS):
                 async for part in request.content.iter_any():
-                    found += part
-                    if len(found) > cap:
+                    content += part
+                    if len(content) > cap:
                         break
     except TimeoutError:
         raise BadEnvelope("slow") from None
     except (web.RequestPayloadError, aiohttp.ClientPayloadError, HttpProcessingError):
         raise BadEnvelope("body") from None
-    if len(found) > cap:
+    if len(content) > cap:
         raise BadEnvelope("size")
-    return bytes(found)
+    return bytes(content)
 
 
 async def _within(seconds: float, task: asyncio.Task[Any]) -> bool:
     """True when a task ends in time; it is left alone in any case. `asyncio.wait` for one task, at two thirds of its price."""
     loop = asyncio.get_running_loop()
-    enough: asyncio.Future[None] = loop.create_future()
+    woken: asyncio.Future[None] = loop.create_future()
 
     def wake(_: object = None) -> None:
-        if not enough.done():
-            enough.set_result(None)
+        if not woken.done():
+            woken.set_result(None)
 
     timer = loop.call_later(seconds, wake)
     task.add_done_callback(wake)
     try:
-        await enough
+        await woken
     finally:
         timer.cancel()
         task.remove_done_callback(wake)
@@ -139,8 +139,8 @@ class Patience:
         if key not in self._spoken:
             return reply
         # Another copy of this message was late. Its reply is on its way or said; only a different one is news (the first was shed, this one not).
-        said = self._spoken[key]
-        return None if said is None or said == reply else reply
+        late_reply = self._spoken[key]
+        return None if late_reply is None or late_reply == reply else reply
 
     async def _attend(self, handle: Handle, incoming: Incoming) -> Reply | None:
         try:
@@ -200,10 +200,10 @@ class Patience:
         """A cleanup context: what is in hand when the service stops is finished, for at most 8 seconds."""
         yield
         loop = asyncio.get_running_loop()
-        until = loop.time() + DRAIN_SECONDS
-        while self._tasks and loop.time() < until:
-            await asyncio.wait(tuple(self._tasks), timeout=until - loop.time())
-        left = tuple(self._tasks)
-        for task in left:
+        deadline = loop.time() + DRAIN_SECONDS
+        while self._tasks and loop.time() < deadline:
+            await asyncio.wait(tuple(self._tasks), timeout=deadline - loop.time())
+        unfinished = tuple(self._tasks)
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)

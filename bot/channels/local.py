@@ -75,7 +75,7 @@ class LocalChat:
         self._page = page
         self._clock = clock
         self._note = note
-        self._personas = {one.user: one for one in personas}
+        self._personas = {persona.user: persona for persona in personas}
         self._quick = tuple(quick)
         self._epoch = secrets.token_hex(8)
         self._seq = 0
@@ -136,8 +136,8 @@ class LocalChat:
 
     def _who(self, request: web.Request) -> str:
         if self._personas:
-            asked = request.query.get("as", "")
-            return asked if asked in self._personas else next(iter(self._personas))
+            user = request.query.get("as", "")
+            return user if user in self._personas else next(iter(self._personas))
         guest = request.cookies.get(COOKIE, "")
         if not _GUEST.fullmatch(guest):
             raise web.HTTPForbidden
@@ -173,20 +173,20 @@ class LocalChat:
         talk = self._talks.setdefault(user, _Talk())
         self._talks.move_to_end(user)
         if len(self._talks) > PEOPLE:
-            idle = next((name for name, one in self._talks.items() if not one.windows and not one.running and name != user), None)
+            idle = next((name for name, other in self._talks.items() if not other.windows and not other.running and name != user), None)
             if idle is not None:
                 del self._talks[idle]
         return talk
 
     def _hello(self, user: str, talk: _Talk, since: str) -> dict[str, Any]:
-        seen = _SINCE.fullmatch(since)
-        after = int(seen[2]) if seen and seen[1] == self._epoch else 0
+        match = _SINCE.fullmatch(since)
+        after = int(match[2]) if match and match[1] == self._epoch else 0
         persona = self._personas.get(user)
         return {
             "type": "hello",
             "epoch": self._epoch,
             "me": user,
-            "personas": [{"user": one.user, "name": one.name, "label": one.label} for one in self._personas.values()],
+            "personas": [{"user": person.user, "name": person.name, "label": person.label} for person in self._personas.values()],
             "quick": persona.quick if persona else self._quick,
             "turns": [turn for turn in talk.turns if turn["seq"] > after],
         }
@@ -205,7 +205,7 @@ class LocalChat:
             return
         kind: Heard = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
         incoming = Incoming(Address(self.name, APP, user), frame["text"], frame["id"], arrived, kind, frame["task"])
-        said = {
+        turn = {
             "id": frame["id"],
             "label": None if kind == "follow" else frame["label"] or frame["text"],
             "text": frame["text"],
@@ -213,29 +213,29 @@ class LocalChat:
         }
         # A task of its own: a window that closes in the middle must not take the message with it.
         talk.running += 1
-        task = asyncio.create_task(self._answer(handle, talk, incoming, said))
+        task = asyncio.create_task(self._answer(handle, talk, incoming, turn))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.shield(task)
 
-    async def _answer(self, handle: Handle, talk: _Talk, incoming: Incoming, said: Mapping[str, Any]) -> None:
+    async def _answer(self, handle: Handle, talk: _Talk, incoming: Incoming, turn: Mapping[str, Any]) -> None:
         self._note("heard", self.name, 1)
         try:
             reply = await handle(incoming)
         finally:
             talk.running -= 1
         self._note("reply_seconds", self.name, (self._clock() - incoming.arrived).total_seconds())
-        self._keep(incoming.sender.user, said, reply)
+        self._keep(incoming.sender.user, turn, reply)
 
-    def _keep(self, user: str, said: Mapping[str, Any], reply: Reply) -> None:
+    def _keep(self, user: str, turn: Mapping[str, Any], reply: Reply) -> None:
         self._seq += 1
         talk = self._talk(user)
-        turn = {"type": "turn", "seq": self._seq, **said, "reply": reply_json(reply), "at": self._clock().isoformat()}
-        for old in [one for one in talk.turns if one["id"] == said["id"]]:
+        frame = {"type": "turn", "seq": self._seq, **turn, "reply": reply_json(reply), "at": self._clock().isoformat()}
+        for old in [former for former in talk.turns if former["id"] == turn["id"]]:
             talk.turns.remove(old)
-        talk.turns.append(turn)
+        talk.turns.append(frame)
         for socket in tuple(talk.windows):
-            task = asyncio.ensure_future(_tell(socket, written(turn)))
+            task = asyncio.ensure_future(_tell(socket, written(frame)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -254,9 +254,9 @@ class LocalChat:
 
     async def _quiet(self) -> None:
         while self._tasks:
-            _, left = await asyncio.wait(tuple(self._tasks), timeout=SAVE_SECONDS)
-            if left:
-                log.warning("left unfinished", channel=self.name, count=len(left))
+            _, unfinished = await asyncio.wait(tuple(self._tasks), timeout=SAVE_SECONDS)
+            if unfinished:
+                log.warning("left unfinished", channel=self.name, count=len(unfinished))
                 return
 
 
@@ -302,16 +302,16 @@ def read(data: str) -> dict[str, str]:
         raise MalformedFrame("unknown type")
     if frame["type"] == "ping":
         return {"type": "ping"}
-    read = {
+    fields = {
         "type": frame["type"],
         "id": frame.get("id"),
         "text": frame.get("text", ""),
         "task": frame.get("task", ""),
         "label": frame.get("label", ""),
     }
-    if not all(isinstance(value, str) for value in read.values()) or not _ID.fullmatch(read["id"]):
+    if not all(isinstance(value, str) for value in fields.values()) or not _ID.fullmatch(fields["id"]):
         raise MalformedFrame("wrong field")
-    if len(read["text"]) > TEXT_CHARS or len(read["label"]) > TEXT_CHARS or len(read["task"]) > TASK_CHARS:
+    if len(fields["text"]) > TEXT_CHARS or len(fields["label"]) > TEXT_CHARS or len(fields["task"]) > TASK_CHARS:
         raise MalformedFrame("too long")
     # A lone surrogate is text to JSON and to nobody else.
-    return {key: value.encode("utf-8", "replace").decode() for key, value in read.items()}
+    return {key: value.encode("utf-8", "replace").decode() for key, value in fields.items()}

@@ -173,9 +173,9 @@ def sealed_part(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
         whole = _OUTER.fullmatch(body)
         if whole is None:
             raise BadEnvelope("outer")
-        found = _PART.findall(whole[1])
-        parts = dict(found)
-        if len(parts) != len(found):
+        parts_found = _PART.findall(whole[1])
+        parts = dict(parts_found)
+        if len(parts) != len(parts_found):
             raise BadEnvelope("doubled")
     sealed = parts.pop(b"Encrypt", b"")
     if not sealed or not _PLAIN_PARTS.isdisjoint(parts):
@@ -199,14 +199,14 @@ def parse(plain: bytes) -> Element:
 
 def fields(root: Element, wanted: frozenset[str]) -> dict[str, str]:
     """The wanted children of the root, each at most once and nothing but text; raises `BadEnvelope`."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for child in root:
         name = child.tag
         if name in wanted:
-            if name in found or len(child):
+            if name in values or len(child):
                 raise BadEnvelope("fields")
-            found[name] = child.text or ""
-    return found
+            values[name] = child.text or ""
+    return values
 
 
 def fields_of_json(plain: bytes, wanted: frozenset[str]) -> dict[str, str]:
@@ -221,17 +221,17 @@ def _flat_json(raw: bytes, wanted: frozenset[str], also: frozenset[str] = frozen
         raise BadEnvelope("json") from None
     if not isinstance(pairs, _Pairs):
         raise BadEnvelope("json")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
         if name in also:
-            found[name] = ""
+            values[name] = ""
         elif name in wanted:
-            if name in found or isinstance(value, bool) or not isinstance(value, str | int):
+            if name in values or isinstance(value, bool) or not isinstance(value, str | int):
                 raise BadEnvelope("fields")
-            found[name] = text = str(value)
+            values[name] = text = str(value)
             if _UNSPEAKABLE.search(text):
                 raise BadEnvelope("characters")
-    return found
+    return values
 
 
 class _Pairs(list[tuple[str, Any]]):

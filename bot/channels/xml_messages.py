@@ -19,26 +19,26 @@ _TEXT = (
 )
 
 
-def kind_of(found: dict[str, str]) -> tuple[str, str]:
+def kind_of(parts: dict[str, str]) -> tuple[str, str]:
     """("text", its MsgId) or ("event", the event's name), in lower case since the platforms vary theirs; raises `BadEnvelope`."""
-    kind = found.get("MsgType", "")
-    if not _KIND.fullmatch(kind) or not _TIME.fullmatch(found.get("CreateTime", "")):
+    kind = parts.get("MsgType", "")
+    if not _KIND.fullmatch(kind) or not _TIME.fullmatch(parts.get("CreateTime", "")):
         raise BadEnvelope("fields")
     if kind.lower() == "event":
-        event = found.get("Event", "")
+        event = parts.get("Event", "")
         if not _KIND.fullmatch(event):
             raise BadEnvelope("fields")
         return "event", event.lower()
-    message_id = found.get("MsgId", "")
-    if not _MESSAGE_ID.fullmatch(message_id) or (kind.lower() == "text" and "Content" not in found):
+    message_id = parts.get("MsgId", "")
+    if not _MESSAGE_ID.fullmatch(message_id) or (kind.lower() == "text" and "Content" not in parts):
         raise BadEnvelope("fields")
     return kind.lower(), message_id
 
 
-def event_id(made: str, *what: str) -> str:
+def event_id(created: str, *parts: str) -> str:
     """Events carry no id: the second they were made in and what they are about is what their copies share."""
-    digest = sha256("\n".join(f"{len(one)} {one}" for one in what).encode()).hexdigest()
-    return f"{made}-{digest[:24]}"
+    digest = sha256("\n".join(f"{len(part)} {part}" for part in parts).encode()).hexdigest()
+    return f"{created}-{digest[:24]}"
 
 
 def echo(text: str) -> str:
@@ -48,6 +48,6 @@ def echo(text: str) -> str:
     return text
 
 
-def text_reply(user: str, sender: str, made: int, text: str) -> str:
+def text_reply(user: str, sender: str, created: int, text: str) -> str:
     """A passive text reply; `made` in Unix seconds."""
-    return _TEXT.format(cdata(user), cdata(sender), made, cdata(text))
+    return _TEXT.format(cdata(user), cdata(sender), created, cdata(text))

@@ -39,22 +39,22 @@ def chat(
     settings = read_settings()
     if demo or _is_fresh(settings):
         progress.print("使用演示的机关（虚构数据）。")
-        house = demo_house(settings)
+        app = demo_house(settings)
         staff_no = staff_no or PERSONAS[0].staff_no
     else:
-        house = build.build(settings, engine_of(settings))
-        if not staff_no and _nothing_set() and house.database.read_now(holds_demo):
+        app = build.build(settings, engine_of(settings))
+        if not staff_no and _nothing_set() and app.database.read_now(holds_demo):
             staff_no = PERSONAS[0].staff_no
     try:
-        user, name = house.database.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
+        user, name = app.database.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
         progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
-        asyncio.run(_talk(house, user))
+        asyncio.run(_talk(app, user))
     finally:
-        house.database.engine.dispose()
+        app.database.engine.dispose()
 
 
 def _who_is_there() -> str:
-    return f"演示的机关里可以用：{'、'.join(f'{one.staff_no}（{one.label}）' for one in PERSONAS)}。"
+    return f"演示的机关里可以用：{'、'.join(f'{persona.staff_no}（{persona.label}）' for persona in PERSONAS)}。"
 
 
 def _is_fresh(settings: Settings) -> bool:
@@ -80,32 +80,32 @@ def _bound(session: Session, staff_no: str) -> tuple[str, str]:
         raise Refusal(f"花名册里没有工号 {staff_no}。" + (_who_is_there() if holds_demo(session) else ""))
     account = session.exec(select(AccountRow).where(AccountRow.channel == CHANNEL, AccountRow.person_id == person.id)).first()
     if account is None:
-        at = now()
-        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=at, bound_by=operator())
+        bound_at = now()
+        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=bound_at, bound_by=operator())
         session.add(account)
-        audit.record(session, at, operator(), "cli", "绑定终端账号", staff_no)
+        audit.record(session, bound_at, operator(), "cli", "绑定终端账号", staff_no)
     return account.user, person.name
 
 
-async def _talk(house: build.App, user: str) -> None:
+async def _talk(app: build.App, user: str) -> None:
     screen = Console(highlight=False, soft_wrap=True)
-    house.database.start()
+    app.database.start()
     last = Reply()
     sender = Address(CHANNEL, APP, user)
     try:
-        while (line := await asyncio.to_thread(_line)) is not None:
-            words = line.strip()
+        while (typed := await asyncio.to_thread(_line)) is not None:
+            words = typed.strip()
             if words in LEAVE:
                 break
             if not words:
                 continue
             text, task = choice(last, words)
-            incoming = Incoming(sender, text, f"t{secrets.token_hex(12)}", house.clock(), "tap" if task else "text", task)
-            last = await house.dispatcher.handle(incoming)
-            for shown in rendered(last):
-                screen.print(shown)
+            incoming = Incoming(sender, text, f"t{secrets.token_hex(12)}", app.clock(), "tap" if task else "text", task)
+            last = await app.dispatcher.handle(incoming)
+            for line in rendered(last):
+                screen.print(line)
     finally:
-        await asyncio.to_thread(house.database.stop)
+        await asyncio.to_thread(app.database.stop)
 
 
 def _line() -> str | None:
@@ -142,7 +142,7 @@ def rendered(reply: Reply) -> list[str]:
             lines.append(f"  [cyan]{number})[/cyan] {escape(label)}")
         if reply.ask.several:
             lines.append("  （可多选，例如 13 或 AC）")
-    chips = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
-    if chips:
-        lines.append("  " + "  ".join(chips))
+    commands = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
+    if commands:
+        lines.append("  " + "  ".join(commands))
     return lines

@@ -26,12 +26,12 @@ _MISUSES = (
 )
 
 
-def misuse(said: str) -> str:
+def misuse(message: str) -> str:
     """What was typed wrongly, in Chinese; a sentence of typer's that is not known stays as it is."""
-    for form, ours in _MISUSES:
-        if found := re.fullmatch(form, said, re.DOTALL):
-            return ours.format(*(one.strip("'").replace(", ", "、") for one in found.groups()))
-    return said
+    for pattern, ours in _MISUSES:
+        if match := re.fullmatch(pattern, message, re.DOTALL):
+            return ours.format(*(part.strip("'").replace(", ", "、") for part in match.groups()))
+    return message
 
 
 def _format_error(wrong: Any) -> None:
@@ -53,16 +53,16 @@ def in_chinese() -> None:
 
 
 def _translate(kind: Any) -> None:
-    usage, option = kind.get_usage, kind.get_help_option
+    original_usage, original_option = kind.get_usage, kind.get_help_option
 
     def get_usage(self: Any, ctx: Any) -> str:
-        said: str = usage(self, ctx)
+        said: str = original_usage(self, ctx)
         for theirs, ours in _USAGE:
             said = said.replace(theirs, ours, 1)
         return said
 
     def get_help_option(self: Any, ctx: Any) -> Any:
-        found = option(self, ctx)
+        found = original_option(self, ctx)
         if found is not None:
             found.help = "显示这份说明"
         return found

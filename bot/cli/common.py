@@ -47,8 +47,8 @@ def _common(config: Annotated[Path | None, typer.Option("--config", help="TOML �
     _config = config
 
 
-def read_settings(**over: Any) -> Settings:
-    return settings_module.load(_config, **over)
+def read_settings(**overrides: Any) -> Settings:
+    return settings_module.load(_config, **overrides)
 
 
 def now() -> datetime:
@@ -67,10 +67,10 @@ def operator() -> str:
 def engine_of(settings: Settings) -> Engine:
     """The engine of the settings, on a schema this program knows; refuses otherwise and says what to do."""
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
-    found = migrate.current(engine)
-    if found != migrate.head():
-        what = "还没有建表" if found is None else f"停在版本 {found}，本程序需要 {migrate.head()}"
-        raise Refusal(f"数据库{what}，请先运行 python -m bot migrate")
+    revision = migrate.current(engine)
+    if revision != migrate.head():
+        state = "还没有建表" if revision is None else f"停在版本 {revision}，本程序需要 {migrate.head()}"
+        raise Refusal(f"数据库{state}，请先运行 python -m bot migrate")
     return engine
 
 
@@ -138,13 +138,13 @@ def database_fault(wrong: BaseException | None) -> str:
     if isinstance(wrong, sqlite3.Error):
         code = getattr(wrong, "sqlite_errorcode", 0) & 0xFF
         name = getattr(wrong, "sqlite_errorname", type(wrong).__name__)
-        found = _KEPT if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
+        sentence = _KEPT if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
     else:
         name = code = getattr(wrong, "sqlstate", None) or ""
-        found = _FAULTS.get(code) or _FAULTS.get(code[:2])
+        sentence = _FAULTS.get(code) or _FAULTS.get(code[:2])
         if not code and isinstance(wrong, psycopg.OperationalError):
-            found = "连不上 PostgreSQL，请检查它是否在运行，以及 BOT_DATABASE_URL 里的地址、端口、用户名、密码和库名"
-    return f"数据库不能用：{found or f'出错代码 {name or type(wrong).__name__}'}。"
+            sentence = "连不上 PostgreSQL，请检查它是否在运行，以及 BOT_DATABASE_URL 里的地址、端口、用户名、密码和库名"
+    return f"数据库不能用：{sentence or f'出错代码 {name or type(wrong).__name__}'}。"
 
 
 def _say(sentence: str, status: int) -> int:

@@ -49,15 +49,15 @@ def opened(settings: Settings) -> Engine:
         ) from wrong
 
 
-def move(engine: Engine, to: str) -> tuple[str | None, str | None]:
+def move(engine: Engine, revision: str) -> tuple[str | None, str | None]:
     """Bring the schema to a revision; refuses a revision that nobody knows, asked for or found."""
-    found = migrations_migrate.current(engine)
-    if found is not None and found not in migrations_migrate.known():
-        raise Refusal(f"数据库停在版本 {found}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
+    current = migrations_migrate.current(engine)
+    if current is not None and current not in migrations_migrate.known():
+        raise Refusal(f"数据库停在版本 {current}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
     try:
-        return migrations_migrate.migrate(engine, to)
+        return migrations_migrate.migrate(engine, revision)
     except CommandError as wrong:
-        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
+        raise Refusal(f"没有「{revision}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
 
 
 def _must_write(engine: Engine) -> None:
@@ -92,14 +92,14 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
     logs.set_up(settings.secrets())
     if demo:
         progress.print("正在准备演示数据…")
-        house = demo_house(settings)
+        app = demo_house(settings)
     else:
         opened(settings).dispose()
         engine = engine_of(settings)
         _must_write(engine)
-        house = build.build(settings, engine)
-    personas = [Persona(one.staff_no, one.name, one.label, one.quick) for one in seed.PERSONAS] if demo else []
-    if not asyncio.run(_until_told(house, personas)):
+        app = build.build(settings, engine)
+    personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
+    if not asyncio.run(_until_told(app, personas)):
         # Something outside still holds a thread; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()
@@ -119,12 +119,12 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-async def _until_told(house: build.App, personas: Sequence[Persona]) -> bool:
+async def _until_told(app: build.App, personas: Sequence[Persona]) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await run.serve(house, stop, lambda sentence: print(sentence, flush=True), personas)
+    return await run.serve(app, stop, lambda sentence: print(sentence, flush=True), personas)
 
 
 @cli.command()
@@ -136,14 +136,14 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
         before, after = move(engine, to)
     finally:
         engine.dispose()
-    said = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
-    show({"before": before, "after": after, "copy": copy}, as_json, said)
+    sentence = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
+    show({"before": before, "after": after, "copy": copy}, as_json, sentence)
 
 
-def _keep(engine: Engine, to: str) -> str | None:
+def _keep(engine: Engine, revision: str) -> str | None:
     """The copy that was made because the way goes down and hours are recorded; None when there is nothing to lose, or no way to copy it from here."""
     before = migrations_migrate.current(engine)
-    if before not in migrations_migrate.known() or migrations_migrate.is_up(before, to) or not backup.has_entries(engine):
+    if before not in migrations_migrate.known() or migrations_migrate.is_up(before, revision) or not backup.has_entries(engine):
         return None
     if not is_sqlite(engine):
         print(
@@ -161,22 +161,22 @@ def _keep(engine: Engine, to: str) -> str | None:
 @cli.command()
 def check(as_json: Json = False) -> None:
     """检查设置、课程、题库和学时规则：每处错误给出文件和行号。"""
-    found: list[dict[str, object]] = []
+    errors: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        wrongs = [*blank(settings), *filter(None, [pdf.wrong(settings.web.font)])]
+        setting_faults = [*blank(settings), *filter(None, [pdf.wrong(settings.web.font)])]
     except BadSettings as wrong:
-        wrongs = str(wrong).splitlines()
-    sentences = [line.removeprefix("设置").lstrip() for line in wrongs]
-    found += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
+        setting_faults = str(wrong).splitlines()
+    sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]
+    errors += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
     root = loader.home()
     library, faults = loader.load_library(root)
     faults += sorted(load_policy(root)[1])
-    found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
-    what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
-    if warned := warning(library.calendar, day_of(common_now())):
-        progress.print(f"提醒：{warned}", markup=False, highlight=False)
+    errors += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
+    contents = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
+    if reminder := warning(library.calendar, day_of(common_now())):
+        progress.print(f"提醒：{reminder}", markup=False, highlight=False)
     lines = [*(f"设置：{sentence}" for sentence in sentences), *map(str, faults)]
-    show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])
-    if found:
+    show(errors, as_json, [*lines, f"发现 {len(errors)} 处错误（{contents}可用）" if errors else f"没有发现错误（{contents}）"])
+    if errors:
         raise typer.Exit(1)

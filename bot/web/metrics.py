@@ -46,26 +46,26 @@ class Metrics:
         self._measures: list[Measure] = []
         self._noted: dict[tuple[str, str], Callable[[float], None]] = {}
 
-    def _counter(self, name: str, words: str) -> Counter:
-        return Counter(name, words, ("channel",), registry=self.registry)
+    def _counter(self, name: str, description: str) -> Counter:
+        return Counter(name, description, ("channel",), registry=self.registry)
 
-    def _histogram(self, name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, words, ("channel",), buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, description: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, description, ("channel",), buckets=buckets, registry=self.registry)
 
-    def note(self, what: str, channel: str, value: float) -> None:
+    def note(self, event: str, channel: str, value: float) -> None:
         """Count something or measure something (channels/base.py, `Note`). KeyError for a name that nobody declared."""
-        noted = self._noted.get((what, channel))
-        if noted is None:
-            noted = self._noted[what, channel] = self._series(what, channel)
-        noted(value)
+        record = self._noted.get((event, channel))
+        if record is None:
+            record = self._noted[event, channel] = self._series(event, channel)
+        record(value)
 
-    def _series(self, what: str, channel: str) -> Callable[[float], None]:
+    def _series(self, event: str, channel: str) -> Callable[[float], None]:
         """Finding a series by its labels takes longer than counting in it, and every answer counts five times."""
-        if (state := self._states.get(what)) is not None:
+        if (state := self._states.get(event)) is not None:
             return self._deliveries.labels(channel, state).inc
-        if (counter := self._counters.get(what)) is not None:
+        if (counter := self._counters.get(event)) is not None:
             return counter.labels(channel).inc
-        return self._histograms[what].labels(channel).observe
+        return self._histograms[event].labels(channel).observe
 
     def outbox(self, queued: int, sending: int, overdue: float) -> None:
         """What is owed now, and for how many seconds the oldest of it has been due."""
@@ -73,14 +73,14 @@ class Metrics:
         self._owed.labels("sending").set(sending)
         self._overdue.set(overdue)
 
-    def measure(self, how: Measure) -> None:
+    def measure(self, measure: Measure) -> None:
         """Have something measured whenever the page is asked for."""
-        self._measures.append(how)
+        self._measures.append(measure)
 
     def collect(self) -> None:
         """Take in what others have counted by themselves since the last time."""
-        for how in self._measures:
-            how(self)
+        for measure in self._measures:
+            measure(self)
 
     def page(self) -> bytes:
         self.collect()

@@ -50,11 +50,11 @@ async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
     timer = None
     if request.can_read_body and not request.content.is_eof():
         timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _show_out, request)
-    number = logs.REQUEST.set(next(_REQUESTS))
+    token = logs.REQUEST.set(next(_REQUESTS))
     try:
         return await _answered(request, handler)
     finally:
-        logs.REQUEST.reset(number)
+        logs.REQUEST.reset(token)
         if timer is not None:
             timer.cancel()
 
@@ -62,10 +62,10 @@ async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except web.HTTPException as told:
-        if told.status < 400:
+    except web.HTTPException as error:
+        if error.status < 400:
             raise
-        return plain(told.status)
+        return plain(error.status)
     except (ConnectionError, asyncio.CancelledError):
         raise
     except web.RequestPayloadError:

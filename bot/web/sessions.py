@@ -65,42 +65,48 @@ class WebSessions:
         self._home = URL(public_url).origin() if public_url else None
         self._secure = self._home is not None and self._home.scheme == "https"
 
-    def enter(self, app: web.Application, purpose: str, to: Callable[[PageVisitor], str]) -> None:
+    def enter(self, app: web.Application, purpose: str, destination: Callable[[PageVisitor], str]) -> None:
         """Add the ways in and out of a purpose's pages; a visitor who comes in is sent `to` an address of ours."""
-        of = PURPOSES[purpose]
+        link_purpose = PURPOSES[purpose]
 
         async def look(request: web.Request) -> web.Response:
             # A chat looks at links to show a preview of them: looking spends nothing and tells nothing.
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
             if await self._desk.read(lambda session: links.is_good(session, purpose, token, now)):
-                return self.pages.show("door/open.html", purpose=of)
-            return await self._closed(request, of, to)
+                return self.pages.show("door/open.html", purpose=link_purpose)
+            return await self._closed(request, link_purpose, destination)
 
         async def step_in(request: web.Request) -> web.Response:
             if not self._is_from_here(request):
-                return self._turned_away(request, of, FOREIGN, 403)
+                return self._turned_away(request, link_purpose, FOREIGN, 403)
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
             entered = await self._desk.write(lambda session: links.enter(session, purpose, token, now))
             if entered is None:
-                return await self._closed(request, of, to)
+                return await self._closed(request, link_purpose, destination)
             secret, visitor = entered
-            response = web.Response(status=303, headers={"Location": to(visitor)})
+            response = web.Response(status=303, headers={"Location": destination(visitor)})
             # Always a new one: what a browser was made to carry before opens nothing.
             response.set_cookie(
-                self._cookie(of), secret, path="/", max_age=int(of.life.total_seconds()), httponly=True, secure=self._secure, samesite="Strict"
+                self._cookie(link_purpose),
+                secret,
+                path="/",
+                max_age=int(link_purpose.life.total_seconds()),
+                httponly=True,
+                secure=self._secure,
+                samesite="Strict",
             )
             return response
 
-        async def step_out(request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+        async def step_out(request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
             now = self._clock()
             await self._desk.write(lambda session: links.leave(session, visitor, now))
             response = self.pages.show("door/closed.html", head="已退出", sentence="这个页面已经关上，可以回到聊天了。", onward="")
-            response.del_cookie(self._cookie(of), path="/", secure=self._secure, httponly=True, samesite="Strict")
+            response.del_cookie(self._cookie(link_purpose), path="/", secure=self._secure, httponly=True, samesite="Strict")
             return response
 
-        app.router.add_get(f"{of.path}/in/{{token}}", look)
-        app.router.add_post(f"{of.path}/in/{{token}}", step_in)
-        app.router.add_post(f"{of.path}/out", self.acts(purpose, step_out))
+        app.router.add_get(f"{link_purpose.path}/in/{{token}}", look)
+        app.router.add_post(f"{link_purpose.path}/in/{{token}}", step_in)
+        app.router.add_post(f"{link_purpose.path}/out", self.acts(purpose, step_out))
 
     def shows(self, purpose: str, handler: Shown) -> Handler:
         """A handler for a page or its data: reached by the visitor of the purpose (and of the route's `{ref}`) alone. It must change nothing."""
@@ -138,19 +144,19 @@ class WebSessions:
         if not 0 < len(secret) <= LONGEST_TOKEN:
             return None
         now = self._clock()
-        found = await self._desk.read(lambda session: links.visitor(session, purpose, secret, now))
-        if found is None or request.match_info.get("ref", found.ref) != found.ref:
+        visitor = await self._desk.read(lambda session: links.visitor(session, purpose, secret, now))
+        if visitor is None or request.match_info.get("ref", visitor.ref) != visitor.ref:
             return None
-        if now - found.seen_at >= SEEN_EVERY:
+        if now - visitor.seen_at >= SEEN_EVERY:
             try:
-                await self._desk.write(lambda session: links.seen(session, found, now))
+                await self._desk.write(lambda session: links.seen(session, visitor, now))
             except Busy:
                 # A page can be read while nothing can be written.
                 log.info("visit not written down", purpose=purpose)
-        return found
+        return visitor
 
-    def _cookie(self, of: LinkPurpose) -> str:
-        return f"__Host-{of.name}" if self._secure else f"visit-{of.name}"
+    def _cookie(self, purpose: LinkPurpose) -> str:
+        return f"__Host-{purpose.name}" if self._secure else f"visit-{purpose.name}"
 
     def _is_from_here(self, request: web.Request) -> bool:
         """True for what a page of ours sends. A browser says where a request comes from, in one header or in both; silence is no answer."""
@@ -166,17 +172,17 @@ class WebSessions:
         except ValueError:
             return False
 
-    async def _closed(self, request: web.Request, of: LinkPurpose, to: Callable[[PageVisitor], str]) -> web.Response:
+    async def _closed(self, request: web.Request, purpose: LinkPurpose, destination: Callable[[PageVisitor], str]) -> web.Response:
         """One answer for a link that was opened, is too old, or never was; with the way on for whoever opened it in this very browser."""
-        visitor = await self.visitor(request, of.name)
+        visitor = await self.visitor(request, purpose.name)
         head, sentence = GONE
         return self.pages.show(
-            "door/closed.html", 404, head=head, sentence=sentence.format(back=of.back), onward="" if visitor is None else to(visitor)
+            "door/closed.html", 404, head=head, sentence=sentence.format(back=purpose.back), onward="" if visitor is None else destination(visitor)
         )
 
-    def _turned_away(self, request: web.Request, of: LinkPurpose, why: tuple[str, str], status: int) -> web.Response:
+    def _turned_away(self, request: web.Request, purpose: LinkPurpose, message: tuple[str, str], status: int) -> web.Response:
         """No, to a person as a page, to a script as JSON: {"say": …}."""
-        head, sentence = why[0], why[1].format(back=of.back)
+        head, sentence = message[0], message[1].format(back=purpose.back)
         if "application/json" in (request.headers.get("Accept") or ""):
             return web.json_response({"say": sentence}, status=status)
         return self.pages.show("door/closed.html", status, head=head, sentence=sentence, onward="")
@@ -188,13 +194,13 @@ async def _said(request: web.Request) -> dict[str, Any]:
         raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_SAID, actual_size=request.content_length or 0)
     if request.content_type == "application/x-www-form-urlencoded":
         return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-    body = await request.read()
-    if len(body) > LARGEST_SAID or request.content_type != "application/json":
+    raw = await request.read()
+    if len(raw) > LARGEST_SAID or request.content_type != "application/json":
         raise web.HTTPBadRequest
     try:
-        said = json.loads(body)
+        body = json.loads(raw)
     except (ValueError, RecursionError) as wrong:
         raise web.HTTPBadRequest from wrong
-    if not isinstance(said, dict):
+    if not isinstance(body, dict):
         raise web.HTTPBadRequest
-    return said
+    return body

@@ -65,7 +65,7 @@ class Templates:
         return web.Response(body=body, content_type=TYPES[Path(name).suffix], charset="utf-8", headers=headers)
 
 
-def _moment(at: datetime) -> str:
+def _moment(moment: datetime) -> str:
     """3月2日 09:05, in Shanghai."""
-    there = at.astimezone(SHANGHAI)
-    return f"{there.month}月{there.day}日 {there:%H:%M}"
+    local = moment.astimezone(SHANGHAI)
+    return f"{local.month}月{local.day}日 {local:%H:%M}"

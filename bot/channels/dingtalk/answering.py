@@ -44,39 +44,39 @@ class AnswerFlow:
         """The decision in a task of its own, which no connection and no time-out cancels."""
         self._note("heard", NAME, 1)
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
         task = loop.create_task(_awaited(self._handle, incoming), name="dingtalk decision")
-        task.add_done_callback(lambda _: self._note("reply_seconds", NAME, loop.time() - began))
+        task.add_done_callback(lambda _: self._note("reply_seconds", NAME, loop.time() - started))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def answer(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
+    async def answer(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         """Say the reply by ourselves, when it is there, unless this process has said it."""
         await asyncio.wait({deciding})
-        self._speaker.remember(spoken)
+        self._speaker.remember(message)
         reply = result(deciding)
-        if reply and self.claim(spoken.incoming, "active") is None:
-            await self._speak(self._speaker.answer(spoken, reply), spoken.incoming)
+        if reply and self.claim(message.incoming, "active") is None:
+            await self._speak(self._speaker.answer(message, reply), message.incoming)
 
-    def late(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
+    def late(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         """The platform's time is over: from now on the answer is ours to send, and a copy that comes in time has none."""
         self._note("late", NAME, 1)
-        if self.claim(spoken.incoming, "active") is None:
-            self.spawn(self._answer_late(spoken, deciding))
+        if self.claim(message.incoming, "active") is None:
+            self.spawn(self._answer_late(message, deciding))
 
-    def passive(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> dict[str, Any]:
+    def passive(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> dict[str, Any]:
         """The body of an HTTP answer; what does not fit into it follows by itself. A copy gets the same body, its twin may have been lost."""
-        self._speaker.remember(spoken)
+        self._speaker.remember(message)
         reply = result(deciding)
-        messages = self._speaker.passive(spoken, reply) if reply else []
+        messages = self._speaker.passive(message, reply) if reply else []
         if not messages:
             return {}
-        before = self.claim(spoken.incoming, "passive")
-        if before == "active":
+        claimed = self.claim(message.incoming, "passive")
+        if claimed == "active":
             return {}
-        if before is None:
-            self.spawn(self._speak(self._speaker.answer(spoken, reply, said=1), spoken.incoming))
+        if claimed is None:
+            self.spawn(self._speak(self._speaker.answer(message, reply, said=1), message.incoming))
         return messages[0]
 
     async def tapped(self, tap: CardTap, message_id: str) -> dict[str, Any]:
@@ -117,9 +117,9 @@ class AnswerFlow:
             self._said.popitem(last=False)
         return None
 
-    def refuse(self, why: str) -> None:
+    def refuse(self, reason: str) -> None:
         self._note("refused", NAME, 1)
-        log.info("callback refused", channel=NAME, reason=why)
+        log.info("callback refused", channel=NAME, reason=reason)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -129,9 +129,9 @@ class AnswerFlow:
     async def drain(self) -> None:
         """Wait for what is being decided and said, for as long as a stop may take."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + DRAIN_SECONDS
-        while self._tasks and (left := end - loop.time()) > 0:
-            await asyncio.wait(tuple(self._tasks), timeout=left)
+        deadline = loop.time() + DRAIN_SECONDS
+        while self._tasks and (remaining := deadline - loop.time()) > 0:
+            await asyncio.wait(tuple(self._tasks), timeout=remaining)
         for task in tuple(self._tasks):
             task.cancel()
 
@@ -142,11 +142,11 @@ class AnswerFlow:
         chosen = self._choices.flip(tap.track, person, tap.choice, tap.chosen)
         return cards.private(chosen=chosen, result=f"已选 {chosen}，点“{WHOLE_CARD}”作答。" if chosen else cards.FIRST_CHOICE)
 
-    async def _answer_late(self, spoken: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
+    async def _answer_late(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         await asyncio.wait({deciding})
-        self._speaker.remember(spoken)
+        self._speaker.remember(message)
         if reply := result(deciding):
-            await self._speak(self._speaker.answer(spoken, reply), spoken.incoming)
+            await self._speak(self._speaker.answer(message, reply), message.incoming)
 
     async def _tapped_late(self, tap: CardTap, incoming: Incoming, deciding: asyncio.Task[Reply], *, command: bool) -> None:
         await asyncio.wait({deciding})
@@ -164,9 +164,9 @@ class AnswerFlow:
         if (reply or reply.buttons) and self.claim(incoming, "active") is None:
             self.spawn(self._speak(self._speaker.follow(incoming.sender.user, tap.staff, reply), incoming))
 
-    async def _speak(self, saying: Coroutine[Any, Any, None], answered: Incoming) -> None:
+    async def _speak(self, sending: Coroutine[Any, Any, None], incoming: Incoming) -> None:
         try:
-            await saying
+            await sending
         except Exception as wrong:
             self._note("send_failed", NAME, 1)
             if not isinstance(wrong, PlatformError):
@@ -175,7 +175,7 @@ class AnswerFlow:
             log.warning("reply not sent", kind=wrong.kind, code=wrong.code)
             if wrong.kind != "unknown":
                 # Another copy of the message may yet bring the answer.
-                self._said.pop((answered.sender.user, answered.message_id), None)
+                self._said.pop((incoming.sender.user, incoming.message_id), None)
 
 
 def result(deciding: asyncio.Task[Reply]) -> Reply:

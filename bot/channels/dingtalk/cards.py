@@ -47,14 +47,14 @@ def new_track(ask: QuestionCard | None) -> str:
 
 def read_track(track: str) -> Track | None:
     """None for an id that is none of ours."""
-    found = _TRACK.fullmatch(track)
-    if found is None:
+    match = _TRACK.fullmatch(track)
+    if match is None:
         return None
     try:
-        task = base64.urlsafe_b64decode(found[2] + "=" * (-len(found[2]) % 4)).decode()
+        task = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return Track(task, found[1] == "m")
+    return Track(task, match[1] == "m")
 
 
 def fits(reply: Reply) -> bool:
@@ -99,7 +99,7 @@ def _verdict(reply: Reply) -> str:
 
 
 def _commands(reply: Reply) -> str:
-    return _list(tuple(Option(COMMAND + one.say, one.label) for one in reply.buttons))
+    return _list(tuple(Option(COMMAND + button.say, button.label) for button in reply.buttons))
 
 
 def _closing(reply: Reply) -> bool:
@@ -130,8 +130,8 @@ class Choices:
 
     def now(self, track: str, person: str, claimed: str | None) -> str:
         """What is chosen: what the card says, else what this process remembers."""
-        found = self._chosen.get((track, person), "") if claimed is None else claimed
-        return "".join(sorted({letter for letter in found if letter.isascii() and letter.isalnum()}))[:26]
+        letters = self._chosen.get((track, person), "") if claimed is None else claimed
+        return "".join(sorted({letter for letter in letters if letter.isascii() and letter.isalnum()}))[:26]
 
 
 def _values(reply: Reply) -> dict[str, str]:
@@ -146,4 +146,4 @@ def _values(reply: Reply) -> dict[str, str]:
 
 
 def _list(options: tuple[Option, ...]) -> str:
-    return json.dumps([{"k": one.say, "t": one.label} for one in options], ensure_ascii=False, separators=(",", ":"))
+    return json.dumps([{"k": option.say, "t": option.label} for option in options], ensure_ascii=False, separators=(",", ":"))

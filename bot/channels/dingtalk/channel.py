@@ -125,11 +125,11 @@ class DingTalkChannel:
         return self._mode == "http" or (self._stream is not None and self._stream.connected)
 
     def attach(self, app: web.Application, handle: Handle) -> None:
-        hearing = AnswerFlow(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
+        flow = AnswerFlow(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
         if self._mode == "http":
-            app.router.add_post(PATH, self._guarded(hearing, self._receive))
-            app.router.add_post(CARD_PATH, self._guarded(hearing, self._receive_tap))
-        app.cleanup_ctx.append(lambda _: self._life(hearing))
+            app.router.add_post(PATH, self._guarded(flow, self._receive))
+            app.router.add_post(CARD_PATH, self._guarded(flow, self._receive_tap))
+        app.cleanup_ctx.append(lambda _: self._life(flow))
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises PlatformError."""
@@ -142,94 +142,94 @@ class DingTalkChannel:
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         return await self._post.recall(platform_ids)
 
-    async def _life(self, hearing: AnswerFlow) -> AsyncIterator[None]:
+    async def _life(self, flow: AnswerFlow) -> AsyncIterator[None]:
         running: asyncio.Task[None] | None = None
         if self._mode == "stream":
 
-            async def robot(data: str, message_id: str, ack: Ack) -> None:
-                await self._hear_frame(hearing, data, ack)
+            async def on_robot_message(data: str, message_id: str, ack: Ack) -> None:
+                await self._hear_frame(flow, data, ack)
 
-            async def card(data: str, message_id: str, ack: Ack) -> None:
-                await self._tap_frame(hearing, data, message_id, ack)
+            async def on_card_tap(data: str, message_id: str, ack: Ack) -> None:
+                await self._tap_frame(flow, data, message_id, ack)
 
             self._stream = self._make_stream(
                 api_base=self._api_base,
                 client_id=self._client_id,
                 client_secret=self._secret,
-                topics={websocket.ROBOT: robot, websocket.CARDS: card},
+                topics={websocket.ROBOT: on_robot_message, websocket.CARDS: on_card_tap},
                 note=self._note,
                 rng=self._rng,
                 lease=self._lease,
             )
             running = asyncio.create_task(self._stream.run(), name="dingtalk stream")
         elif self._callback_url:
-            hearing.spawn(self._register())
+            flow.spawn(self._register())
         yield
         if running is not None:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
-        await hearing.drain()
+        await flow.drain()
 
-    async def _hear_frame(self, hearing: AnswerFlow, data: str, ack: Ack) -> None:
+    async def _hear_frame(self, flow: AnswerFlow, data: str, ack: Ack) -> None:
         try:
-            spoken = robot_message(self._sized(data), app=self._client_id, arrived=self._clock())
+            message = robot_message(self._sized(data), app=self._client_id, arrived=self._clock())
         except MalformedMessage as wrong:
-            hearing.refuse(str(wrong))
+            flow.refuse(str(wrong))
             await ack(400, websocket.EMPTY)
             return
         except UnknownSender:
-            hearing.refuse("nobody")
+            flow.refuse("nobody")
             await ack(200, websocket.response(None))
             return
-        deciding = hearing.decide(spoken.incoming)
+        deciding = flow.decide(message.incoming)
         await asyncio.wait({deciding}, timeout=ACK_SECONDS)
         failed = deciding.done() and deciding.exception() is not None
         await ack(*((500, websocket.EMPTY) if failed else (200, websocket.response(None))))
         # The slot of this frame is given back when the decision is there; saying it may take its time.
         await asyncio.wait({deciding})
-        hearing.spawn(hearing.answer(spoken, deciding))
+        flow.spawn(flow.answer(message, deciding))
 
-    async def _tap_frame(self, hearing: AnswerFlow, data: str, message_id: str, ack: Ack) -> None:
+    async def _tap_frame(self, flow: AnswerFlow, data: str, message_id: str, ack: Ack) -> None:
         try:
             tap = card_tap(self._sized(data))
         except MalformedMessage as wrong:
-            hearing.refuse(str(wrong))
+            flow.refuse(str(wrong))
             await ack(400, websocket.EMPTY)
             return
         except UnknownSender:
-            hearing.refuse("nobody")
+            flow.refuse("nobody")
             tap = None
-        await ack(200, websocket.response({} if tap is None else await hearing.tapped(tap, f"card:{message_id}")))
+        await ack(200, websocket.response({} if tap is None else await flow.tapped(tap, f"card:{message_id}")))
 
-    async def _receive(self, hearing: AnswerFlow, request: web.Request) -> dict[str, Any]:
+    async def _receive(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
         signature.check_robot(request, self._secret, self._clock(), self._freshness)
-        spoken = robot_message(as_object(await body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
-        deciding = hearing.decide(spoken.incoming)
+        message = robot_message(as_object(await body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
+        deciding = flow.decide(message.incoming)
         await asyncio.wait({deciding}, timeout=self._reply_seconds)
         if not deciding.done():
-            hearing.late(spoken, deciding)
+            flow.late(message, deciding)
             return {}
-        return hearing.passive(spoken, deciding)
+        return flow.passive(message, deciding)
 
-    async def _receive_tap(self, hearing: AnswerFlow, request: web.Request) -> dict[str, Any]:
-        signed = signature.check_card(request, self._secret, self._clock(), self._freshness)
+    async def _receive_tap(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
+        timestamp = signature.check_card(request, self._secret, self._clock(), self._freshness)
         raw = await body(request, self._body_cap)
         tap = card_tap(as_object(raw))
         # The platform gives taps no id: what was signed when, and the whole of it, is the key.
-        key = hashlib.sha256(signed.encode() + b"\0" + raw).hexdigest()[:40]
-        return {} if tap is None else await hearing.tapped(tap, f"card:{key}")
+        key = hashlib.sha256(timestamp.encode() + b"\0" + raw).hexdigest()[:40]
+        return {} if tap is None else await flow.tapped(tap, f"card:{key}")
 
     def _guarded(
-        self, hearing: AnswerFlow, receive: Callable[[AnswerFlow, web.Request], Awaitable[dict[str, Any]]]
+        self, flow: AnswerFlow, receive: Callable[[AnswerFlow, web.Request], Awaitable[dict[str, Any]]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def route(request: web.Request) -> web.Response:
             try:
-                answer = await receive(hearing, request)
+                answer = await receive(flow, request)
             except (BadEnvelope, MalformedMessage) as wrong:
                 return refused(NAME, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
             except UnknownSender:
-                hearing.refuse("nobody")
+                flow.refuse("nobody")
                 answer = {}
             return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=HEADERS)
 

@@ -25,21 +25,22 @@ async def contacts(outbound: Outbound, api: Api, *, staff_no: str = "job_number"
     departments = {ROOT: Department(ROOT, 0, word(root, "name"))}
     waiting = deque([ROOT])
     while waiting:
-        above = waiting.popleft()
-        for one in rows(await outbound.call(api, "POST", BELOW, json={"dept_id": above}), "result"):
-            made = Department(number(one, "dept_id"), above, word(one, "name"))
-            if made.id not in departments:
-                departments[made.id] = made
-                waiting.append(made.id)
-    found: dict[str, DirectoryMember] = {}
+        parent = waiting.popleft()
+        for entry in rows(await outbound.call(api, "POST", BELOW, json={"dept_id": parent}), "result"):
+            child = Department(number(entry, "dept_id"), parent, word(entry, "name"))
+            if child.id not in departments:
+                departments[child.id] = child
+                waiting.append(child.id)
+    members: dict[str, DirectoryMember] = {}
     for department in departments:
-        for one in await _members(outbound, api, department):
-            user = word(one, "userid").lower()
-            had = found.get(user)
-            given = one.get(staff_no)
-            into = dict.fromkeys([*(had.departments if had else ()), department])
-            found[user] = DirectoryMember(user, word(one, "name"), tuple(into), given.strip() if isinstance(given, str) else "")
-    return Directory("dingtalk", tuple(departments.values()), tuple(found.values()))
+        for entry in await _members(outbound, api, department):
+            user = word(entry, "userid").lower()
+            known = members.get(user)
+            given = entry.get(staff_no)
+            staff_number = given.strip() if isinstance(given, str) else ""
+            member_of = dict.fromkeys([*(known.departments if known else ()), department])
+            members[user] = DirectoryMember(user, word(entry, "name"), tuple(member_of), staff_number)
+    return Directory("dingtalk", tuple(departments.values()), tuple(members.values()))
 
 
 async def _members(outbound: Outbound, api: Api, department: int) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ async def _members(outbound: Outbound, api: Api, department: int) -> list[dict[s
 
 
 def _result(answer: dict[str, Any]) -> dict[str, Any]:
-    found = answer.get("result")
-    if not isinstance(found, dict):
+    result = answer.get("result")
+    if not isinstance(result, dict):
         raise PlatformError("unknown", "directory", "the answer has no result")
-    return found
+    return result

@@ -37,16 +37,16 @@ class Groups:
 
     async def say(self, conversation: str, reply: Reply) -> SendReceipt:
         """Into a group that the app's robot is in, named by its openConversationId."""
-        keys: list[str] = []
+        query_keys: list[str] = []
         try:
             for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
                 key, param = dingtalk_reply.as_robot(message)
                 body = {"robotCode": self._robot_code, "openConversationId": conversation, "msgKey": key, "msgParam": param}
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
-                keys.append(str(answer.get("processQueryKey") or ""))
+                query_keys.append(str(answer.get("processQueryKey") or ""))
         except PlatformError as wrong:
-            return SendReceipt("sent", f"partly: {wrong}", " ".join(keys)) if keys else receipt_of(wrong)
-        return SendReceipt("sent", platform_id=" ".join(keys))
+            return SendReceipt("sent", f"partly: {wrong}", " ".join(query_keys)) if query_keys else receipt_of(wrong)
+        return SendReceipt("sent", platform_id=" ".join(query_keys))
 
     async def take_back(self, conversation: str, platform_id: str) -> None:
         """Raises `PlatformError` where the platform keeps it."""
@@ -69,9 +69,9 @@ class Groups:
         return SendReceipt("sent")
 
     def _address(self) -> str:
-        made = str(int(self._clock().timestamp() * 1000))
-        asked: dict[str, Any] = {"access_token": self._token}
+        timestamp = str(int(self._clock().timestamp() * 1000))
+        query: dict[str, Any] = {"access_token": self._token}
         if self._secret:
-            asked |= {"timestamp": made, "sign": signature.robot_sign(made, self._secret)}
+            query |= {"timestamp": timestamp, "sign": signature.robot_sign(timestamp, self._secret)}
         # Encoded by hand: base64's plus sign must not be read as a blank.
-        return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(asked)).replace("+", "%2B")
+        return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(query)).replace("+", "%2B")

@@ -52,12 +52,12 @@ class CardTap:
 def as_object(raw: str | bytes) -> dict[str, Any]:
     """A JSON object, or Malformed."""
     try:
-        found = json.loads(raw)
+        value = json.loads(raw)
     except (ValueError, RecursionError) as wrong:
         raise MalformedMessage("json") from wrong
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise MalformedMessage("object")
-    return found
+    return value
 
 
 def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> RobotMessage:
@@ -118,14 +118,14 @@ def _content(data: dict[str, Any]) -> tuple[Heard, str]:
         case "text":
             return "text", clean(_text(_dict(data, "text"), "content"))
         case "audio":
-            heard = _content_of(data).get("recognition")
-            return ("voice", clean(heard)) if isinstance(heard, str) and heard.strip() else ("other", "")
+            recognised = _content_of(data).get("recognition")
+            return ("voice", clean(recognised)) if isinstance(recognised, str) and recognised.strip() else ("other", "")
         case "richText":
             parts = _content_of(data).get("richText")
             if not isinstance(parts, list):
                 raise MalformedMessage("richText")
-            said = " ".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
-            return ("text", clean(said)) if said.strip() else ("other", "")
+            text = " ".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+            return ("text", clean(text)) if text.strip() else ("other", "")
         case _:
             return "other", ""
 
@@ -137,24 +137,24 @@ def _content_of(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dict(data: dict[str, Any], key: str) -> dict[str, Any]:
-    found = data.get(key)
-    if not isinstance(found, dict):
+    value = data.get(key)
+    if not isinstance(value, dict):
         raise MalformedMessage(key)
-    return found
+    return value
 
 
 def _text(data: dict[str, Any], key: str) -> str:
-    found = data.get(key)
-    if not isinstance(found, str):
+    value = data.get(key)
+    if not isinstance(value, str):
         raise MalformedMessage(key)
-    return found
+    return value
 
 
 def _identifier(data: dict[str, Any], key: str, longest: int = LONGEST_ID) -> str:
-    found = _text(data, key)
-    if not 0 < len(found) <= longest or not found.isprintable() or found != found.strip():
+    value = _text(data, key)
+    if not 0 < len(value) <= longest or not value.isprintable() or value != value.strip():
         raise MalformedMessage(key)
-    return found
+    return value
 
 
 def _moment(milliseconds: Any) -> datetime:

@@ -92,11 +92,11 @@ class DingTalkPush:
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel: cards first, as far as the budget goes, then everybody else in as few calls as can be."""
         receipts = await self._cards(batch)
-        left = [place for place in range(len(batch)) if place not in receipts]
-        rest = [batch[place] for place in left]
-        most = MOST_NOTIFIED if self._agent_id else MOST_ROBOT
-        told = await in_groups(rest, lambda parcel: replace(parcel.reply, done=""), most, self._tell)
-        receipts |= dict(zip(left, told, strict=True))
+        without_card = [place for place in range(len(batch)) if place not in receipts]
+        rest = [batch[place] for place in without_card]
+        limit = MOST_NOTIFIED if self._agent_id else MOST_ROBOT
+        rest_receipts = await in_groups(rest, lambda parcel: replace(parcel.reply, done=""), limit, self._tell)
+        receipts |= dict(zip(without_card, rest_receipts, strict=True))
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts.values()))
         return [receipts[place] for place in range(len(batch))]
 
@@ -108,7 +108,7 @@ class DingTalkPush:
         """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
         fitting = [place for place, parcel in enumerate(batch) if self._speaker.cardable(parcel.reply)]
         granted = await self._may_card(len(fitting)) if self._may_card is not None and fitting else 0
-        found: dict[int, SendReceipt] = {}
+        receipts: dict[int, SendReceipt] = {}
         for place in fitting[:granted]:
             await self._spending.spend("", messages=0, granted=True)
             try:
@@ -116,12 +116,12 @@ class DingTalkPush:
             except PlatformError as wrong:
                 # What is wrong with the template is not wrong with words.
                 if wrong.kind not in ("content", "permission"):
-                    found[place] = receipt_of(wrong)
+                    receipts[place] = receipt_of(wrong)
                     continue
                 log.warning("card not pushed, words instead", code=wrong.code)
             else:
-                found[place] = SendReceipt("sent", platform_id=TRACK + track)
-        return found
+                receipts[place] = SendReceipt("sent", platform_id=TRACK + track)
+        return receipts
 
     async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         reply = people[0].reply
@@ -129,57 +129,57 @@ class DingTalkPush:
         if not reply:
             return [failed("content empty") for _ in users]
         if self._agent_id and (message := notification(reply, self._day_mark(people))) is not None:
-            told = await self._notify(users, message)
-            return [told.receipt(user) for user in users]
-        found: list[SendReceipt] = []
+            result = await self._notify(users, message)
+            return [result.receipt(user) for user in users]
+        receipts: list[SendReceipt] = []
         messages = dingtalk_reply.robot(reply, buttons=True)
         for begin in range(0, len(users), MOST_ROBOT):
-            some = users[begin : begin + MOST_ROBOT]
+            group = users[begin : begin + MOST_ROBOT]
             if begin:
                 # One notification was reserved for all of them; twenty at a time it takes more calls.
                 await self._spending.spend("", calls=len(messages), messages=0)
-            told = await self._by_robot(some, messages)
-            found += [told.receipt(user) for user in some]
-        return found
+            result = await self._by_robot(group, messages)
+            receipts += [result.receipt(user) for user in group]
+        return receipts
 
     def _day_mark(self, people: list[OutboundMessage]) -> str:
         """A line that no other notification of the day has: the same words to the same person are dropped without a word."""
         return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {serial_of(parcel.mark for parcel in people)[:4]}"
 
     async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _Told:
-        told = _Told([], {})
+        result = _Told([], {})
         for key, param in messages:
-            left = [user for user in users if user.lower() not in told.refused]
-            if not left:
+            remaining = [user for user in users if user.lower() not in result.refused]
+            if not remaining:
                 break
-            body = {"robotCode": self._robot_code, "userIds": left, "msgKey": key, "msgParam": param}
+            body = {"robotCode": self._robot_code, "userIds": remaining, "msgKey": key, "msgParam": param}
             try:
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
             except PlatformError as wrong:
-                if told.ids:
-                    told.trouble = f"partly: {wrong}"
+                if result.ids:
+                    result.trouble = f"partly: {wrong}"
                 else:
-                    told.refused |= dict.fromkeys((user.lower() for user in left), receipt_of(wrong))
+                    result.refused |= dict.fromkeys((user.lower() for user in remaining), receipt_of(wrong))
                 break
-            if isinstance(found := answer.get("processQueryKey"), str) and found:
-                told.ids.append(QUERY + found)
-            _strike_out(told, answer, begun=len(told.ids) > 1)
-        return told
+            if isinstance(query_key := answer.get("processQueryKey"), str) and query_key:
+                result.ids.append(QUERY + query_key)
+            _strike_out(result, answer, begun=len(result.ids) > 1)
+        return result
 
     async def _notify(self, users: list[str], message: dict[str, Any]) -> _Told:
-        told = _Told([], {})
+        result = _Told([], {})
         body = {"agent_id": self._agent_id, "userid_list": ",".join(users), "msg": message}
         try:
             answer = await self._outbound.call(self._old_api, "POST", NOTIFY, json=body)
         except PlatformError as wrong:
-            told.refused = dict.fromkeys((user.lower() for user in users), receipt_of(wrong))
-            return told
+            result.refused = dict.fromkeys((user.lower() for user in users), receipt_of(wrong))
+            return result
         task = answer.get("task_id")
         if isinstance(task, bool) or not isinstance(task, int | str) or not str(task).isdigit():
-            return told
-        told.ids.append(f"{TASK}{task}")
-        told.refused = await self._result(int(task), {user.lower() for user in users})
-        return told
+            return result
+        result.ids.append(f"{TASK}{task}")
+        result.refused = await self._result(int(task), {user.lower() for user in users})
+        return result
 
     async def _result(self, task: int, users: set[str]) -> dict[str, SendReceipt]:
         """Who of these did not get it after all; who is not named yet was taken by the platform."""
@@ -201,17 +201,17 @@ class DingTalkPush:
         return refused
 
     async def _take_back(self, platform_id: str) -> None:
-        for one in platform_id.split():
-            value = one[2:]
+        for prefixed in platform_id.split():
+            value = prefixed[2:]
             await self._spending.spend("", messages=0)
-            if one.startswith(QUERY):
+            if prefixed.startswith(QUERY):
                 body: dict[str, Any] = {"robotCode": self._robot_code, "processQueryKeys": [value]}
                 answer = await self._outbound.call(self._api, "POST", ROBOT_RECALL, json=body)
                 if answer.get("failedResult"):
                     raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
-            elif one.startswith(TASK):
+            elif prefixed.startswith(TASK):
                 await self._outbound.call(self._old_api, "POST", TAKE_BACK, json={"agent_id": self._agent_id, "msg_task_id": int(value)})
-            elif one.startswith(TRACK):
+            elif prefixed.startswith(TRACK):
                 body = {
                     "outTrackId": value,
                     "cardData": {"cardParamMap": cards.WITHDRAWN},
@@ -222,49 +222,49 @@ class DingTalkPush:
 
 def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
     """The `msg` of a work notification, or None where it would be longer than the platform takes."""
-    [spoken, *more] = dingtalk_reply.webhook(reply, "", group=False, buttons=True)
+    [message_card, *more] = dingtalk_reply.webhook(reply, "", group=False, buttons=True)
     if more:
         return None
-    if spoken["msgtype"] == "text":
-        message: dict[str, Any] = {"msgtype": "text", "text": {"content": f"{spoken['text']['content']}\n{mark}"}}
+    if message_card["msgtype"] == "text":
+        message: dict[str, Any] = {"msgtype": "text", "text": {"content": f"{message_card['text']['content']}\n{mark}"}}
     else:
-        card = spoken["actionCard"]
-        buttons = [{"title": one["title"], "action_url": one["actionURL"]} for one in card["btns"]]
-        shown = {"title": card["title"], "markdown": f"{card['text']}\n\n{mark}", "btn_orientation": "0", "btn_json_list": buttons}
+        card = message_card["actionCard"]
+        buttons = [{"title": button["title"], "action_url": button["actionURL"]} for button in card["btns"]]
+        action_card = {"title": card["title"], "markdown": f"{card['text']}\n\n{mark}", "btn_orientation": "0", "btn_json_list": buttons}
         if len(buttons) == 1:
-            shown = {
+            action_card = {
                 "title": card["title"],
-                "markdown": shown["markdown"],
+                "markdown": action_card["markdown"],
                 "single_title": buttons[0]["title"],
                 "single_url": buttons[0]["action_url"],
             }
-        message = {"msgtype": "action_card", "action_card": shown}
+        message = {"msgtype": "action_card", "action_card": action_card}
     return message if len(json.dumps(message, ensure_ascii=False).encode()) <= MESSAGE_BYTES else None
 
 
-def _strike_out(told: _Told, answer: dict[str, Any], *, begun: bool) -> None:
+def _strike_out(result: _Told, answer: dict[str, Any], *, begun: bool) -> None:
     """200 does not mean that all were sent; who got a first part already is not put off, lest it come twice."""
-    for where, receipt in (
+    for field, receipt in (
         ("invalidStaffIdList", failed("recipient invalidStaffId")),
         ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
         ("flowControlledStaffIdList", SendReceipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
     ):
-        for user in ids_in(answer.get(where)):
-            told.refused.setdefault(user, SendReceipt("sent", f"partly: {receipt.error}", " ".join(told.ids)) if begun else receipt)
+        for user in ids_in(answer.get(field)):
+            result.refused.setdefault(user, SendReceipt("sent", f"partly: {receipt.error}", " ".join(result.ids)) if begun else receipt)
 
 
 def _refusals(result: dict[str, Any]) -> dict[str, SendReceipt]:
-    found: dict[str, SendReceipt] = {}
-    for where, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
-        found |= dict.fromkeys(ids_in(result.get(where)), failed(error))
-    found |= dict.fromkeys(ids_in(result.get("forbidden_user_id_list")), failed("recipient forbidden_user_id"))
+    refusals: dict[str, SendReceipt] = {}
+    for field, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
+        refusals |= dict.fromkeys(ids_in(result.get(field)), failed(error))
+    refusals |= dict.fromkeys(ids_in(result.get("forbidden_user_id_list")), failed("recipient forbidden_user_id"))
     listed = result.get("forbidden_list")
-    for one in listed if isinstance(listed, list) else []:
-        if not isinstance(one, dict):
+    for entry in listed if isinstance(listed, list) else []:
+        if not isinstance(entry, dict):
             continue
-        for user in ids_in(one.get("userid")) or ids_in(one.get("user_id")):
-            found[user] = _forbidden(str(one.get("code", "")))
-    return found
+        for user in ids_in(entry.get("userid")) or ids_in(entry.get("user_id")):
+            refusals[user] = _forbidden(str(entry.get("code", "")))
+    return refusals
 
 
 def _forbidden(code: str) -> SendReceipt:

@@ -37,10 +37,10 @@ _INERT = str.maketrans({char: chr(ord(char) + 0xFEE0) for char in "*_#[]<>`~|\\!
 def webhook(reply: Reply, staff: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
     """The messages for a sessionWebhook or an HTTP answer, the first holding what counts; buttons only where one person reads."""
     if buttons and not group and (offered := _offered(reply)) and (text := _card_text(reply)):
-        shown = [{"title": option.label[:LABEL], "actionURL": _says(option)} for option in offered]
-        return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": shown}}]
-    at = {"at": {"atUserIds": [staff], "isAtAll": False}} if group else {}
-    return [{"msgtype": "text", "text": {"content": part}, **at} for part in parts(lettered(reply))]
+        card_buttons = [{"title": option.label[:LABEL], "actionURL": _says(option)} for option in offered]
+        return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": card_buttons}}]
+    mention = {"at": {"atUserIds": [staff], "isAtAll": False}} if group else {}
+    return [{"msgtype": "text", "text": {"content": part}, **mention} for part in parts(lettered(reply))]
 
 
 def robot(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
@@ -53,25 +53,25 @@ def as_robot(message: dict[str, Any]) -> tuple[str, str]:
     if message["msgtype"] == "text":
         return "sampleText", _json(content=message["text"]["content"])
     card = message["actionCard"]
-    title, text, shown = card["title"], card["text"], card["btns"]
-    if len(shown) == 1:
-        return "sampleActionCard", _json(title=title, text=text, singleTitle=shown[0]["title"], singleURL=shown[0]["actionURL"])
-    named = {f"actionTitle{n}": button["title"] for n, button in enumerate(shown, 1)}
-    leading = {f"actionURL{n}": button["actionURL"] for n, button in enumerate(shown, 1)}
-    return f"sampleActionCard{len(shown)}", _json(title=title, text=text, **named, **leading)
+    title, text, buttons = card["title"], card["text"], card["btns"]
+    if len(buttons) == 1:
+        return "sampleActionCard", _json(title=title, text=text, singleTitle=buttons[0]["title"], singleURL=buttons[0]["actionURL"])
+    titles = {f"actionTitle{number}": button["title"] for number, button in enumerate(buttons, 1)}
+    addresses = {f"actionURL{number}": button["actionURL"] for number, button in enumerate(buttons, 1)}
+    return f"sampleActionCard{len(buttons)}", _json(title=title, text=text, **titles, **addresses)
 
 
 def parts(text: str, limit: int = TEXT_BYTES) -> list[str]:
     """The text in pieces of at most `limit` bytes, cut between characters, at a line end where one is near."""
-    found = []
+    pieces = []
     while len(text.encode()) > limit:
         head = cut(text, limit)
         line = head.rfind("\n")
         if line > len(head) // 2:
             head = head[:line]
-        found.append(head)
+        pieces.append(head)
         text = text[len(head) :].lstrip("\n")
-    return [*found, text] if text else found
+    return [*pieces, text] if text else pieces
 
 
 def cut(text: str, limit: int) -> str:
@@ -87,8 +87,8 @@ def inert(text: str) -> str:
 def _offered(reply: Reply) -> tuple[Option, ...]:
     """The buttons that can be expressed: one tap each, so none for several choices at once; nothing when there are too many."""
     options = reply.ask.options if reply.ask is not None and not reply.ask.several else ()
-    every = (*options, *reply.buttons)
-    return every if len(every) <= MOST_BUTTONS else options if 0 < len(options) <= MOST_BUTTONS else ()
+    everything = (*options, *reply.buttons)
+    return everything if len(everything) <= MOST_BUTTONS else options if 0 < len(options) <= MOST_BUTTONS else ()
 
 
 def _card_text(reply: Reply) -> str:
@@ -148,33 +148,33 @@ class ReplySender:
         self._spending = spending
         self._last: OrderedDict[str, RobotMessage] = OrderedDict()
 
-    def remember(self, spoken: RobotMessage) -> None:
+    def remember(self, message: RobotMessage) -> None:
         """Keep how a person's id is spelt, and the webhook of the single chat: what follows a tap may use it."""
-        if spoken.group:
+        if message.group:
             return
-        user = spoken.incoming.sender.user
-        self._last[user] = spoken
+        user = message.incoming.sender.user
+        self._last[user] = message
         self._last.move_to_end(user)
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
 
-    def passive(self, spoken: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
+    def passive(self, message: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
         """The messages that carry the whole reply; with cards the buttons follow in one."""
-        return webhook(reply, spoken.staff, group=spoken.group, buttons=not self._template)
+        return webhook(reply, message.staff, group=message.group, buttons=not self._template)
 
-    async def answer(self, spoken: RobotMessage, reply: Reply, *, said: int = 0) -> None:
+    async def answer(self, message: RobotMessage, reply: Reply, *, said: int = 0) -> None:
         """Answer a message; `said` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
-        for message in self.passive(spoken, reply)[said:]:
-            await self._by_webhook(spoken, message)
-        if not spoken.group:
-            await self._card_too(spoken.staff, Reply(ask=reply.ask, buttons=reply.buttons))
+        for part in self.passive(message, reply)[said:]:
+            await self._by_webhook(message, part)
+        if not message.group:
+            await self._card_too(message.staff, Reply(ask=reply.ask, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
     async def follow(self, user: str, staff: str, reply: Reply) -> None:
         """Say what comes after a tap: by the last webhook of the chat if it lives, else by the robot."""
-        spoken = self._last.get(user)
-        if spoken is not None and self._lives(spoken):
-            await self.answer(spoken, reply)
+        message = self._last.get(user)
+        if message is not None and self._lives(message):
+            await self.answer(message, reply)
         else:
             await self.send(Address(NAME, "", staff), reply)
 
@@ -214,32 +214,32 @@ class ReplySender:
         body = {"apiSecret": secret, "callbackUrl": callback_url, "callbackRouteKey": ROUTE_KEY, "forceUpdate": True}
         await self._outbound.call(self._api, "POST", REGISTER, json=body)
 
-    def _lives(self, spoken: RobotMessage) -> bool:
-        return bool(spoken.webhook) and spoken.webhook_until > self._clock()
+    def _lives(self, message: RobotMessage) -> bool:
+        return bool(message.webhook) and message.webhook_until > self._clock()
 
-    async def _by_webhook(self, spoken: RobotMessage, message: dict[str, Any]) -> None:
+    async def _by_webhook(self, message: RobotMessage, part: dict[str, Any]) -> None:
         """One message; where the webhook cannot be used the robot says it to the person."""
-        if self._lives(spoken):
+        if self._lives(message):
             try:
-                await self._outbound.post(spoken.webhook, message, allowed_hosts=self._origins, name=NAME)
+                await self._outbound.post(message.webhook, part, allowed_hosts=self._origins, name=NAME)
                 return
             except PlatformError as wrong:
                 if wrong.kind == "unknown":
                     raise
-        key, param = as_robot(message)
-        await self._by_robot(spoken.staff, key, param)
+        key, param = as_robot(part)
+        await self._by_robot(message.staff, key, param)
 
     async def _by_robot(self, staff: str, key: str, param: str) -> None:
         body = {"robotCode": self._robot_code, "userIds": [staff], "msgKey": key, "msgParam": param}
         await self._spending.spend(staff)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
         # 200 does not mean that it was sent.
-        for where, wrong in (
+        for field, wrong in (
             ("invalidStaffIdList", PlatformError("recipient", "invalidStaffId")),
             ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),
             ("flowControlledStaffIdList", PlatformError("rate", "flowControlledStaffId", retry_after=60)),
         ):
-            if _holds(answer.get(where), staff):
+            if _holds(answer.get(field), staff):
                 raise wrong
 
     async def _card_too(self, staff: str, reply: Reply) -> None:
@@ -287,13 +287,13 @@ class ReplySender:
         answer = await self._outbound.call(self._api, "POST", CARD, json=body)
         result = answer.get("result")
         delivered = result.get("deliverResults") if isinstance(result, dict) else None
-        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_succeeded(one) for one in delivered):
+        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_succeeded(result_part) for result_part in delivered):
             raise PlatformError("content", "card-not-delivered")
         return track
 
 
 def _holds(listed: Any, staff: str) -> bool:
-    return isinstance(listed, list) and staff.lower() in {str(one).lower() for one in listed}
+    return isinstance(listed, list) and staff.lower() in {str(identifier).lower() for identifier in listed}
 
 
 def _succeeded(delivered: Any) -> bool:

@@ -47,19 +47,19 @@ def _equal(given: str, right: str) -> None:
 
 def _one(request: web.Request, name: str) -> str:
     """A header that stands there exactly once."""
-    found = request.headers.getall(name, [])
-    if len(found) != 1 or not found[0]:
+    values = request.headers.getall(name, [])
+    if len(values) != 1 or not values[0]:
         raise BadEnvelope("header")
-    return found[0]
+    return values[0]
 
 
 def _fresh(request: web.Request, name: str, now: datetime, freshness: float) -> str:
     """The header's time in ms, no further from now than `freshness` seconds."""
-    text = _one(request, name)
-    if not (text.isascii() and text.isdigit() and len(text) <= 13):
+    timestamp = _one(request, name)
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 13):
         raise BadEnvelope("timestamp")
     # Seconds are told from milliseconds by their length: ten digits reach to the year 2286.
-    age = now.timestamp() - (int(text) / 1000 if len(text) > 10 else int(text))
+    age = now.timestamp() - (int(timestamp) / 1000 if len(timestamp) > 10 else int(timestamp))
     if abs(age) > timedelta(seconds=freshness).total_seconds():
         raise BadEnvelope("stale")
-    return text
+    return timestamp

@@ -79,7 +79,7 @@ class StreamConnection:
 
     @property
     def connected(self) -> bool:
-        return any(not link.over.done() for link in self._links)
+        return any(not socket.over.done() for socket in self._links)
 
     async def run(self) -> None:
         """Until cancelled. At the end: no new frames, what is being served finishes and is acknowledged, then the sockets close."""
@@ -87,11 +87,11 @@ class StreamConnection:
             try:
                 await self._keep(session)
             finally:
-                for link in self._links:
-                    link.deaf = True
+                for socket in self._links:
+                    socket.deaf = True
                 if self._work:
                     await asyncio.wait(self._work, timeout=self._drain)
-                await asyncio.gather(*(link.close() for link in tuple(self._links)))
+                await asyncio.gather(*(socket.close() for socket in tuple(self._links)))
 
     async def _keep(self, session: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ class StreamConnection:
         while True:
             await self._leased()
             try:
-                link = await self._connect(session)
+                socket = await self._connect(session)
             except PlatformError as wrong:
                 failures += 1
                 wait = LONGEST_WAIT if wrong.kind == "config" else self._wait(failures)
@@ -113,10 +113,10 @@ class StreamConnection:
                 log.exception("stream not opened")
                 await asyncio.sleep(self._wait(failures))
                 continue
-            began = loop.time()
-            reason = await self._until_over(link)
-            good = link.served or loop.time() - began > STEADY_SECONDS
-            failures = 0 if good else failures + 1
+            opened_at = loop.time()
+            reason = await self._until_over(socket)
+            succeeded = socket.served or loop.time() - opened_at > STEADY_SECONDS
+            failures = 0 if succeeded else failures + 1
             log.info("stream ended", reason=reason)
             if reason in ("gone", "idle"):
                 self._note("outbound_error", NAME, 1)
@@ -144,17 +144,17 @@ class StreamConnection:
             log.warning("stream lease not read", error=type(wrong).__name__)
             return False
 
-    async def _until_over(self, link: StreamSocket) -> str:
+    async def _until_over(self, socket: StreamSocket) -> str:
         """Why the connection must be replaced: gone, disconnect, idle or lease."""
         while True:
-            await asyncio.wait({link.over}, timeout=self._lease_every if self._lease is not None else None)
-            if link.over.done():
-                return link.over.result()
+            await asyncio.wait({socket.over}, timeout=self._lease_every if self._lease is not None else None)
+            if socket.over.done():
+                return socket.over.result()
             if self._lease is not None and not await self._holds(self._lease):
-                link.end("lease")
+                socket.end("lease")
                 if self._work:
                     await asyncio.wait(self._work, timeout=2.0)
-                await link.close()
+                await socket.close()
 
     async def _connect(self, session: aiohttp.ClientSession) -> StreamSocket:
         """A new connection with a ticket of its own; raises PlatformError that knows neither address nor ticket."""
@@ -162,21 +162,21 @@ class StreamConnection:
         fault: PlatformError
         try:
             async with asyncio.timeout(10):
-                socket = await session.ws_connect(
+                websocket_response = await session.ws_connect(
                     address, heartbeat=self._heartbeat, max_msg_size=FRAME_BYTES, timeout=aiohttp.ClientWSTimeout(ws_close=2.0), compress=0
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as wrong:
             fault = PlatformError("transient", "websocket", type(wrong).__name__)
         else:
-            link = StreamSocket(socket, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
-            self._links.add(link)
-            link.start(on_end=self._links.discard)
+            socket = StreamSocket(websocket_response, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
+            self._links.add(socket)
+            socket.start(on_end=self._links.discard)
             log.info("stream open", host=address.host)
-            return link
+            return socket
         raise fault
 
     async def _open(self, session: aiohttp.ClientSession) -> URL:
-        asked = {
+        request = {
             "clientId": self._client_id,
             "clientSecret": self._client_secret,
             "ua": AGENT,
@@ -185,7 +185,7 @@ class StreamConnection:
         }
         headers = {"Accept": "application/json"}
         status, answer = await exchange(
-            session, "POST", URL(self._api_base + OPEN), headers=headers, json=asked, total=10.0, read=8.0, cap=ANSWER_BYTES
+            session, "POST", URL(self._api_base + OPEN), headers=headers, json=request, total=10.0, read=8.0, cap=ANSWER_BYTES
         )
         wrong = dingtalk_new(status, answer)
         if wrong is not None:
@@ -208,7 +208,7 @@ class StreamConnection:
         log.error("stream silent", seconds=self._idle)
         self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
 
-    async def _frame(self, link: StreamSocket, raw: str) -> None:
+    async def _frame(self, socket: StreamSocket, raw: str) -> None:
         """Read one frame and see that it is served; waits only while too many are."""
         try:
             frame = websocket.read(raw)
@@ -220,29 +220,29 @@ class StreamConnection:
             case "SYSTEM", "ping":
                 # Only of a gateway that pings can it be said that its silence means something.
                 self._idle = self._idle_least
-                await link.say(websocket.acknowledgement(frame.message_id, 200, frame.data))
+                await socket.say(websocket.acknowledgement(frame.message_id, 200, frame.data))
             case "SYSTEM", "disconnect":
-                link.end("disconnect")
+                socket.end("disconnect")
             case "SYSTEM", _:
                 pass
             case "EVENT", _:
-                await link.say(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
+                await socket.say(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
             case "CALLBACK", topic if topic in self._topics:
-                link.served = True
-                await self._serve(link, frame)
+                socket.served = True
+                await self._serve(socket, frame)
             case _:
-                await link.say(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
+                await socket.say(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
 
-    async def _serve(self, link: StreamSocket, frame: websocket.Frame) -> None:
+    async def _serve(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         await self._slots.acquire()
         # A task of its own: the end of the connection, or of `run`, does not touch what is being decided.
-        task = asyncio.create_task(self._served(link, frame), name="dingtalk frame")
+        task = asyncio.create_task(self._served(socket, frame), name="dingtalk frame")
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _served(self, link: StreamSocket, frame: websocket.Frame) -> None:
+    async def _served(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         async def ack(code: int, data: str) -> None:
-            await link.say(websocket.acknowledgement(frame.message_id, code, data))
+            await socket.say(websocket.acknowledgement(frame.message_id, code, data))
 
         try:
             await self._topics[frame.topic](frame.data, frame.message_id, ack)

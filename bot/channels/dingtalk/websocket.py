@@ -78,12 +78,12 @@ class StreamSocket:
         """Ask for another connection after a long silence; close this one some time after it was replaced."""
         loop = asyncio.get_running_loop()
         while not self.over.done():
-            left = self._seen + self._idle - loop.time()
-            if left <= 0:
+            remaining = self._seen + self._idle - loop.time()
+            if remaining <= 0:
                 self._on_idle()
                 self.end("idle")
                 break
-            await asyncio.wait({self.over}, timeout=left)
+            await asyncio.wait({self.over}, timeout=remaining)
         await asyncio.wait({reading}, timeout=self._linger)
         if not reading.done():
             reading.cancel()

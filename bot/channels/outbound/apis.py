@@ -97,9 +97,9 @@ def token_in(raw: Raw, judge: Judge, status: int, answer: dict[str, Any], *, val
         # "Token refused" makes no sense where none was shown: it is the id or the secret.
         kind: errors.Kind = "config" if failed.kind in ("token", "content") else failed.kind
         raise PlatformError(kind, failed.code, failed.message, retry_after=failed.retry_after)
-    found, seconds = answer.get(value), answer.get(life, LIFE)
-    if not isinstance(found, str) or not 0 < len(found) <= 4096 or not found.isascii() or not found.isprintable():
+    token, seconds = answer.get(value), answer.get(life, LIFE)
+    if not isinstance(token, str) or not 0 < len(token) <= 4096 or not token.isascii() or not token.isprintable():
         raise PlatformError("transient", "no-token", "the answer holds no token")
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= 30 * 86400:
         seconds = LIFE
-    return Token(found, raw.now() + timedelta(seconds=seconds))
+    return Token(token, raw.now() + timedelta(seconds=seconds))

@@ -121,16 +121,16 @@ class Outbound:
             raise self._told(name, "", wrong) from None
         return answer
 
-    async def _attempts(self, api: Api, asked: _Asked, deadline: float) -> dict[str, Any]:
+    async def _attempts(self, api: Api, request: _Asked, deadline: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         refused: HeldToken | None = None
-        for left in reversed(range(TRIES)):
+        for tries_left in reversed(range(TRIES)):
             held = NO_TOKEN if api.place == "none" else await self._token(api, refused, deadline - loop.time())
             try:
-                answer = self._judged(api.judge, await self._with_token(api, asked, held.token, deadline - loop.time()))
+                answer = self._judged(api.judge, await self._with_token(api, request, held.token, deadline - loop.time()))
             except PlatformError as wrong:
-                wait = self._again_in(wrong, deadline - loop.time()) if left else None
-                if wrong.kind == "token" and refused is None and left:
+                wait = self._again_in(wrong, deadline - loop.time()) if tries_left else None
+                if wrong.kind == "token" and refused is None and tries_left:
                     refused, wait = held, 0.0
                 elif wrong.kind == "token":
                     self._tokens.refuse(api, held)
@@ -138,7 +138,7 @@ class Outbound:
                 elif wrong.kind in ("recipient", "content", "window"):
                     self._tokens.worked(api)
                 if wait is None:
-                    self._pauses.heard(api.key, asked.path, wrong)
+                    self._pauses.heard(api.key, request.path, wrong)
                     raise
                 await asyncio.sleep(wait)
             else:
@@ -146,13 +146,13 @@ class Outbound:
                 return answer
         raise PlatformError("transient", "tries")
 
-    async def _token(self, api: Api, refused: HeldToken | None, left: float) -> HeldToken:
+    async def _token(self, api: Api, refused: HeldToken | None, seconds: float) -> HeldToken:
         try:
-            return await asyncio.wait_for(self._tokens.get(api, refused), max(left, 0.001))
+            return await asyncio.wait_for(self._tokens.get(api, refused), max(seconds, 0.001))
         except TimeoutError:
             raise PlatformError("transient", "token-timeout", "no token in time") from None
 
-    def _again_in(self, wrong: PlatformError, left: float) -> float | None:
+    def _again_in(self, wrong: PlatformError, seconds: float) -> float | None:
         """Seconds until another try within this call, or None when there is none."""
         if wrong.kind == "rate" and wrong.retry_after is not None and wrong.retry_after <= SHORT_WAIT:
             wait = wrong.retry_after * self._rng.uniform(1.0, 1.3)
@@ -160,22 +160,22 @@ class Outbound:
             wait = self._rng.uniform(0.2, 0.6)
         else:
             return None
-        return wait if wait < left / 2 else None
+        return wait if wait < seconds / 2 else None
 
-    async def _with_token(self, api: Api, asked: _Asked, token: Token, left: float) -> Answer:
+    async def _with_token(self, api: Api, request: _Asked, token: Token, seconds: float) -> Answer:
         place, _, name = api.place.partition(":")
-        params = [*asked.params, *([(name, token.value)] if place in ("query", "param") else [])]
+        params = [*request.params, *([(name, token.value)] if place in ("query", "param") else [])]
         headers = {name: token.value} if place == "header" else {}
-        return await self._speak(api, asked.method, asked.path, params, headers, asked.json, left)
+        return await self._speak(api, request.method, request.path, params, headers, request.json, seconds)
 
-    async def _speak(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, left: float) -> Answer:
+    async def _speak(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, seconds: float) -> Answer:
         url = URL(api.base.rstrip("/") + path)
         if api.sign is None:
-            return await self._exchange(method, url.with_query(params), headers, json, left, trust=api.trust)
+            return await self._exchange(method, url.with_query(params), headers, json, seconds, trust=api.trust)
         signed = {**headers, **api.sign(method, url.path, params)}
         if method == "GET":
-            return await self._exchange(method, url.with_query(params), signed, None, left, trust=api.trust)
-        return await self._exchange(method, url, signed, None, left, form=params, trust=api.trust)
+            return await self._exchange(method, url.with_query(params), signed, None, seconds, trust=api.trust)
+        return await self._exchange(method, url, signed, None, seconds, form=params, trust=api.trust)
 
     async def _exchange(
         self,
@@ -183,7 +183,7 @@ class Outbound:
         url: URL,
         headers: dict[str, str],
         json: Any,
-        left: float,
+        seconds: float,
         *,
         form: Params | None = None,
         trust: ssl.SSLContext | None = None,
@@ -191,7 +191,7 @@ class Outbound:
         if self._session is None:
             raise RuntimeError("Outbound speaks between start() and close()")
         return await exchange(
-            self._session, method, url, headers=headers, json=json, total=left, read=self._read, cap=self._cap, form=form, trust=trust
+            self._session, method, url, headers=headers, json=json, total=seconds, read=self._read, cap=self._cap, form=form, trust=trust
         )
 
     async def _fetch(self, api: Api, refused: bool) -> Token:
@@ -200,8 +200,8 @@ class Outbound:
         except PlatformError as wrong:
             raise self._scrubbed(wrong) from None
 
-    def _judged(self, judge: Judge, answered: Answer) -> dict[str, Any]:
-        status, answer = answered
+    def _judged(self, judge: Judge, response: Answer) -> dict[str, Any]:
+        status, answer = response
         wrong = judge(status, answer)
         if wrong is None and UNREADABLE in answer:
             wrong = PlatformError("unknown", "not-json", f"HTTP {status} without a JSON object")
@@ -214,10 +214,18 @@ class Outbound:
         return PlatformError(wrong.kind, redact(wrong.code, secrets)[:80], redact(wrong.message, secrets), retry_after=wrong.retry_after)
 
     def _told(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
-        told = self._scrubbed(wrong)
-        log.warning("outbound failed", platform=name, path=path, kind=told.kind, code=told.code, said=told.message, retry_after=told.retry_after)
+        scrubbed = self._scrubbed(wrong)
+        log.warning(
+            "outbound failed",
+            platform=name,
+            path=path,
+            kind=scrubbed.kind,
+            code=scrubbed.code,
+            said=scrubbed.message,
+            retry_after=scrubbed.retry_after,
+        )
         self._note("outbound_error", name, 1)
-        return told
+        return scrubbed
 
 
 class _Fetcher:

@@ -42,7 +42,7 @@ class ErrorMeaning(NamedTuple):
 
 
 def _table(*rows: tuple[ErrorMeaning, Iterable[int]]) -> dict[int, ErrorMeaning]:
-    return {code: verdict for verdict, codes in rows for code in codes}
+    return {code: meaning for meaning, codes in rows for code in codes}
 
 
 WECOM = _table(
@@ -120,8 +120,8 @@ def dingtalk_old(status: int, answer: dict[str, Any]) -> PlatformError | None:
         text = str(answer.get("sub_msg") or answer.get("errmsg") or "")
         if inner is None:
             return PlatformError("token", "88", text)
-        verdict = DINGTALK_OLD.get(inner, ErrorMeaning("content"))
-        return PlatformError(verdict.kind, f"88/{inner}", text, retry_after=verdict.wait)
+        meaning = DINGTALK_OLD.get(inner, ErrorMeaning("content"))
+        return PlatformError(meaning.kind, f"88/{inner}", text, retry_after=meaning.wait)
     return _by_number(DINGTALK_OLD, status, answer)
 
 
@@ -134,9 +134,9 @@ def dingtalk_new(status: int, answer: dict[str, Any]) -> PlatformError | None:
     detail = answer.get("accessdenieddetail")
     if isinstance(detail, dict) and detail.get("requiredScopes"):
         message = f"{message} requiredScopes={detail['requiredScopes']}"
-    for prefix, verdict in DINGTALK_NEW:
+    for prefix, meaning in DINGTALK_NEW:
         if code.lower().startswith(prefix):
-            return PlatformError(verdict.kind, code, message, retry_after=verdict.wait)
+            return PlatformError(meaning.kind, code, message, retry_after=meaning.wait)
     if status == 401:
         return PlatformError("token", code or "http-401", message)
     failed = by_status(status)
@@ -169,8 +169,8 @@ def _by_number(table: dict[int, ErrorMeaning], status: int, answer: dict[str, An
         return PlatformError("unknown", "errcode", "an errcode that is no number")
     if number == 0:
         return by_status(status)
-    verdict = table.get(number, ErrorMeaning("content"))
-    return PlatformError(verdict.kind, str(number), str(answer.get("errmsg") or ""), retry_after=verdict.wait)
+    meaning = table.get(number, ErrorMeaning("content"))
+    return PlatformError(meaning.kind, str(number), str(answer.get("errmsg") or ""), retry_after=meaning.wait)
 
 
 def _number(value: Any) -> int | None:

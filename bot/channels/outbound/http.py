@@ -32,7 +32,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         if secret:
             text = text.replace(secret, MASK)
     text = _PAIRS.sub(rf"\1\2{MASK}", text)
-    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_LOGGED]
+    return "".join(char if char.isprintable() else " " for char in text)[:LONGEST_LOGGED]
 
 
 SHOWN = 2000
@@ -68,20 +68,20 @@ async def exchange(
         body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded; charset=utf-8"
     else:
         body, kind = (b"" if json is None else encode(json)), "application/json; charset=utf-8"
-    sent = {**headers, **({"Content-Type": kind} if body else {})}
-    lost: Kind = "transient" if method == "GET" else "unknown"
+    request_headers = {**headers, **({"Content-Type": kind} if body else {})}
+    unanswered: Kind = "transient" if method == "GET" else "unknown"
     try:
         async with session.request(
-            method, url, data=body or None, headers=sent, timeout=timeout, allow_redirects=False, ssl=trust if trust is not None else True
+            method, url, data=body or None, headers=request_headers, timeout=timeout, allow_redirects=False, ssl=trust if trust is not None else True
         ) as response:
             raw = await _read(response, cap)
             return response.status, {UNREADABLE: "the answer is too large"} if raw is None else _object(raw)
     except _NOT_SENT as wrong:
         fault = PlatformError("transient", "no-connection", type(wrong).__name__)
     except TimeoutError:
-        fault = PlatformError(lost, "timeout")
+        fault = PlatformError(unanswered, "timeout")
     except (aiohttp.ClientError, OSError, ValueError) as wrong:
-        fault = PlatformError(lost, "broken", type(wrong).__name__)
+        fault = PlatformError(unanswered, "broken", type(wrong).__name__)
     # Raised out here, so that no exception that carries the URL hangs on it.
     raise fault
 
@@ -101,10 +101,10 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        found = jsonlib.loads(raw.decode("utf-8-sig"))
+        value = jsonlib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return {UNREADABLE: raw[:SHOWN].decode("utf-8", "replace")}
-    return found if isinstance(found, dict) else {UNREADABLE: "the answer is no object"}
+    return value if isinstance(value, dict) else {UNREADABLE: "the answer is no object"}
 
 
 LONGEST_HOST = 2048
@@ -136,5 +136,5 @@ def is_allowed_host(address: str, allowed: frozenset[str]) -> URL | None:
         url = URL(address)
     except ValueError:
         return None
-    found = origin(address)
-    return url if found is not None and found in {origin(one) for one in allowed} else None
+    address_origin = origin(address)
+    return url if address_origin is not None and address_origin in {origin(base) for base in allowed} else None

@@ -36,40 +36,40 @@ class Pauses:
 
     def check(self, key: str, path: str) -> None:
         """Raise the error that closed the door, with what is left of the pause."""
-        door = self._doors.get((key, path))
-        if door is None or door.until is None or door.why is None:
+        pause = self._doors.get((key, path))
+        if pause is None or pause.until is None or pause.why is None:
             return
-        left = (door.until - self._clock()).total_seconds()
-        if left > 0:
+        seconds = (pause.until - self._clock()).total_seconds()
+        if seconds > 0:
             # What was not sent is not in doubt, whatever the doubts were that closed the door.
-            kind: Kind = "transient" if door.why.kind == "unknown" else door.why.kind
-            raise PlatformError(kind, door.why.code, "paused: " + door.why.message, retry_after=left)
+            kind: Kind = "transient" if pause.why.kind == "unknown" else pause.why.kind
+            raise PlatformError(kind, pause.why.code, "paused: " + pause.why.message, retry_after=seconds)
 
     def heard(self, key: str, path: str, error: PlatformError | None) -> None:
         """Count what came back; `error.retry_after` is set to the pause where there is one."""
-        door = self._doors.setdefault((key, path), _Door())
+        pause = self._doors.setdefault((key, path), _Door())
         if error is None or error.kind in ("recipient", "content", "window"):
             # A call that was under way when the limit was reached says nothing about the limit.
-            if door.until is None or door.until <= self._clock():
-                door.kind, door.count, door.until, door.why = None, 0, None, None
+            if pause.until is None or pause.until <= self._clock():
+                pause.kind, pause.count, pause.until, pause.why = None, 0, None, None
             return
-        door.count = door.count + 1 if door.kind == error.kind else 1
-        door.kind = error.kind
-        pause = self._pause(door.count, error)
-        if pause is not None:
-            error.retry_after = pause
-            door.until = self._clock() + timedelta(seconds=pause)
-            door.why = error
+        pause.count = pause.count + 1 if pause.kind == error.kind else 1
+        pause.kind = error.kind
+        seconds = self._pause(pause.count, error)
+        if seconds is not None:
+            error.retry_after = seconds
+            pause.until = self._clock() + timedelta(seconds=seconds)
+            pause.why = error
 
     def _pause(self, count: int, error: PlatformError) -> float | None:
         """Seconds to stay away, or None to go on."""
         if error.kind == "quota":
             return self._until_tomorrow()
         if error.kind == "rate":
-            asked = error.retry_after or STEPS[0]
-            if asked < STEPS[0] or count == 1:
-                return asked
-            return max(asked, STEPS[1]) if count == 2 else self._until_tomorrow()
+            seconds = error.retry_after or STEPS[0]
+            if seconds < STEPS[0] or count == 1:
+                return seconds
+            return max(seconds, STEPS[1]) if count == 2 else self._until_tomorrow()
         if count < PATIENCE[error.kind]:
             return None
         return min(FIRST_PAUSE[error.kind] * 2.0 ** min(count - PATIENCE[error.kind], 10), LONGEST_PAUSE[error.kind])

@@ -113,20 +113,20 @@ class Tokens:
         return state.flight
 
     async def _obtain(self, api: Api, state: _State) -> HeldToken:
-        if (found := await self._stored(api, state)) is not None:
-            return found
+        if (stored := await self._stored(api, state)) is not None:
+            return stored
         self._admit(state)
         loop = asyncio.get_running_loop()
-        patience = loop.time() + 2 * self._lease_seconds
+        deadline = loop.time() + 2 * self._lease_seconds
         while not await self._leased(api):
-            if loop.time() > patience:
+            if loop.time() > deadline:
                 raise PlatformError("transient", "lease", "somebody else keeps the token's lease")
             await asyncio.sleep(POLL_SECONDS)
-            if (found := await self._stored(api, state)) is not None:
-                return found
+            if (stored := await self._stored(api, state)) is not None:
+                return stored
         # Whoever held the lease before may have saved one between the look and the lease.
-        if (found := await self._stored(api, state)) is not None:
-            return found
+        if (stored := await self._stored(api, state)) is not None:
+            return stored
         forced = bool(state.refused)
         if forced:
             state.forced_at = self._clock()
@@ -140,12 +140,12 @@ class Tokens:
         """Raise while fetching is closed: after failures, and between two forced renewals."""
         now = self._clock()
         if state.closed_until is not None and now < state.closed_until:
-            why = state.why
-            raise PlatformError(why.kind, why.code, why.message, retry_after=(state.closed_until - now).total_seconds())
+            error = state.why
+            raise PlatformError(error.kind, error.code, error.message, retry_after=(state.closed_until - now).total_seconds())
         if state.refused and state.forced_at is not None:
-            free = state.forced_at + max(FORCED_PAUSE, _doubled(FIRST_WAIT, state.strikes))
-            if now < free:
-                raise PlatformError("token", "refused", "the platform refuses every token", retry_after=(free - now).total_seconds())
+            open_at = state.forced_at + max(FORCED_PAUSE, _doubled(FIRST_WAIT, state.strikes))
+            if now < open_at:
+                raise PlatformError("token", "refused", "the platform refuses every token", retry_after=(open_at - now).total_seconds())
 
     async def _fetched(self, api: Api, state: _State, forced: bool) -> Token:
         try:

@@ -133,29 +133,29 @@ class WeChatChannel:
         arrived = self._clock()
         try:
             stamp = self._stamp(request, arrived)
-            letter, key = self.open(stamp, await callback.body(request, self._cap), arrived)
+            message, key = self.open(stamp, await callback.body(request, self._cap), arrived)
         except BadEnvelope as wrong:
             return callback.refused(self.name, wrong, self._note)
-        if isinstance(letter, JobResult):
+        if isinstance(message, JobResult):
             if self._finished is not None:
-                self._patience.follow(self._finished(letter))
+                self._patience.follow(self._finished(message))
             return callback.plain("success")
-        if letter is None:
+        if message is None:
             return callback.plain("success")
-        sender = letter.incoming.sender
-        reply = await self._patience.reply(handle, letter.incoming, partial(self._answer_late, letter.incoming))
-        if letter.incoming.kind == "unfollow":
+        sender = message.incoming.sender
+        reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+        if message.incoming.kind == "unfollow":
             return callback.plain("success")
         text, *further = self._texts(sender, reply)
         menu = self.menu(reply) if reply else None
-        if (further or menu) and self._patience.first(letter.incoming):
+        if (further or menu) and self._patience.first(message.incoming):
             self._patience.follow(self._say(sender, tuple(further), menu))
         if not text:
             return callback.plain("success")
         now = self._clock()
-        said = self.passive(letter, text, int(now.timestamp()))
-        kind = "application/json" if letter.as_json else "application/xml"
-        return callback.sealed(self._codec.reply(said, key, now.timestamp(), as_json=letter.as_json), kind)
+        answer = self.passive(message, text, int(now.timestamp()))
+        kind = "application/json" if message.as_json else "application/xml"
+        return callback.sealed(self._codec.reply(answer, key, now.timestamp(), as_json=message.as_json), kind)
 
     def _stamp(self, request: web.Request, arrived: datetime) -> EnvelopeStamp:
         """The stamp that covers the ciphertext; the older signature beside it has to be right too where it is sent."""
@@ -171,51 +171,51 @@ class WeChatChannel:
         sealed, _ = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
         as_json = opened.plain[:1] == b"{"
-        found = fields_of_json(opened.plain, WANTED) if as_json else fields(parse(opened.plain), WANTED)
-        return self._heard(found, as_json, arrived), opened.key
+        parts = fields_of_json(opened.plain, WANTED) if as_json else fields(parse(opened.plain), WANTED)
+        return self._heard(parts, as_json, arrived), opened.key
 
-    def _heard(self, found: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
-        kind, what = kind_of(found)
-        key = found.get("EventKey", "")
-        if kind == "event" and what not in _PRESENCE and what != "click":
-            return job_of(what, found)
-        user, account = found.get("FromUserName", ""), found.get("ToUserName", "")
+    def _heard(self, parts: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
+        kind, event = kind_of(parts)
+        key = parts.get("EventKey", "")
+        if kind == "event" and event not in _PRESENCE and event != "click":
+            return job_of(event, parts)
+        user, account = parts.get("FromUserName", ""), parts.get("ToUserName", "")
         if not (_ID.fullmatch(user) and _ID.fullmatch(account)):
             raise BadEnvelope("fields")
         sender = Address(self.name, self._app_id, user)
         if kind != "event":
-            heard = _message(sender, kind, what, found, arrived)
-        elif what in _PRESENCE:
-            scene = key.removeprefix(_SCENE) if what == "scan" or key.startswith(_SCENE) else ""
-            heard = Incoming(sender, scene, event_id(found["CreateTime"], what, key), arrived, _PRESENCE[what])
+            incoming = _message(sender, kind, event, parts, arrived)
+        elif event in _PRESENCE:
+            scene = key.removeprefix(_SCENE) if event == "scan" or key.startswith(_SCENE) else ""
+            incoming = Incoming(sender, scene, event_id(parts["CreateTime"], event, key), arrived, _PRESENCE[event])
         elif key:
             task, say = of_key(key)
-            heard = Incoming(sender, say, event_id(found["CreateTime"], what, key), arrived, "tap", task)
+            incoming = Incoming(sender, say, event_id(parts["CreateTime"], event, key), arrived, "tap", task)
         else:
             raise BadEnvelope("fields")
-        return WeChatMessage(heard, account, as_json)
+        return WeChatMessage(incoming, account, as_json)
 
     def _texts(self, to: Address, reply: Reply | None) -> list[str]:
         """What is said passively, and the further texts that do not fit in with it.
 
         An account that is not verified has no other way to speak than to answer: what came too late for its own message goes before the next.
         """
-        said = lettered(reply) if reply else ""
+        text = lettered(reply) if reply else ""
         if not self._verified:
             held = self._held.pop(to.user, "")
-            said = "\n\n".join(part for part in (held, said) if part) or (BUSY if reply is None else "")
-        texts = pieces(said, TEXT_BYTES) or [""]
+            text = "\n\n".join(part for part in (held, text) if part) or (BUSY if reply is None else "")
+        texts = pieces(text, TEXT_BYTES) or [""]
         if len(texts) > 1 and not self._verified:
-            return [pieces(said, TEXT_BYTES - len(LEFT_OUT.encode()))[0] + LEFT_OUT]
+            return [pieces(text, TEXT_BYTES - len(LEFT_OUT.encode()))[0] + LEFT_OUT]
         return texts
 
-    def passive(self, letter: WeChatMessage, text: str, made: int) -> str:
+    def passive(self, message: WeChatMessage, text: str, created: int) -> str:
         """The answer inside the callback, before it is sealed."""
-        user = letter.incoming.sender.user
-        if letter.as_json:
-            said = {"ToUserName": user, "FromUserName": letter.account, "CreateTime": made, "MsgType": "text", "Content": text}
-            return json.dumps(said, ensure_ascii=False)
-        return text_reply(user, letter.account, made, text)
+        user = message.incoming.sender.user
+        if message.as_json:
+            answer = {"ToUserName": user, "FromUserName": message.account, "CreateTime": created, "MsgType": "text", "Content": text}
+            return json.dumps(answer, ensure_ascii=False)
+        return text_reply(user, message.account, created, text)
 
     def menu(self, reply: Reply) -> dict[str, Any] | None:
         """The tappable list that goes after a text; None for an account that is not verified and where there is nothing to tap.
@@ -225,8 +225,8 @@ class WeChatChannel:
         ask = reply.ask
         options = ask.options if ask is not None and not ask.several else ()
         task = ask.task if ask is not None else ""
-        items = [{"id": key_of(task, one.say), "content": _item(one)} for one in options]
-        items += [{"id": key_of("", one.say), "content": _item(one)} for one in reply.buttons]
+        items = [{"id": key_of(task, option.say), "content": _item(option)} for option in options]
+        items += [{"id": key_of("", option.say), "content": _item(option)} for option in reply.buttons]
         if not self._verified or not 0 < len(items) <= MENU_ITEMS:
             return None
         head = speakable(ask.head) if ask is not None and ask.head else "请点选"
@@ -255,9 +255,9 @@ class WeChatChannel:
 
     def messages(self, reply: Reply) -> list[tuple[str, dict[str, Any]]]:
         """A reply as customer-service messages: the words, then the list to tap."""
-        said: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in pieces(lettered(reply), TEXT_BYTES)]
+        texts: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in pieces(lettered(reply), TEXT_BYTES)]
         menu = self.menu(reply)
-        return said if menu is None else [*said, ("msgmenu", menu)]
+        return texts if menu is None else [*texts, ("msgmenu", menu)]
 
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         if incoming.kind == "unfollow":
@@ -281,14 +281,14 @@ class WeChatChannel:
         self._note("sent", self.name, 1)
 
 
-def _message(sender: Address, kind: str, message_id: str, found: dict[str, str], arrived: datetime) -> Incoming:
+def _message(sender: Address, kind: str, message_id: str, parts: dict[str, str], arrived: datetime) -> Incoming:
     if kind == "text":
-        item = found.get("bizmsgmenuid", "")
+        item = parts.get("bizmsgmenuid", "")
         if is_key(item):
             task, say = of_key(item)
             return Incoming(sender, say, message_id, arrived, "tap", task)
-        return Incoming(sender, found["Content"], message_id, arrived)
-    if kind == "voice" and (words := found.get("Recognition", "").strip()):
+        return Incoming(sender, parts["Content"], message_id, arrived)
+    if kind == "voice" and (words := parts.get("Recognition", "").strip()):
         return Incoming(sender, words, message_id, arrived, "voice")
     return Incoming(sender, "", message_id, arrived, "other")
 

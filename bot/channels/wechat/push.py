@@ -82,9 +82,9 @@ class TemplateNotice:
 
     def data(self, reply: Reply, now: datetime) -> dict[str, dict[str, str]]:
         title, text = _parts(reply)
-        here = now.astimezone(ZONE)
-        known = {"title": title, "text": text or title, "time": f"{here:%Y-%m-%d %H:%M}", "date": f"{here:%Y-%m-%d}"}
-        return {field: {"value": _capped(field, source[1:] if source.startswith("=") else known[source])} for field, source in self.fields}
+        local = now.astimezone(ZONE)
+        values = {"title": title, "text": text or title, "time": f"{local:%Y-%m-%d %H:%M}", "date": f"{local:%Y-%m-%d}"}
+        return {field: {"value": _capped(field, source[1:] if source.startswith("=") else values[source])} for field, source in self.fields}
 
     def address(self, reply: Reply) -> str:
         if not self.page or not reply.buttons:
@@ -147,11 +147,11 @@ class WeChatPush:
 
     async def _by_customer_service(self, parcel: OutboundMessage, messages: list[tuple[str, dict[str, Any]]]) -> SendReceipt | None:
         """None where the window turned out to be closed before anything was said."""
-        for said, (kind, content) in enumerate(messages):
+        for sent_before, (kind, content) in enumerate(messages):
             try:
                 await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": parcel.to.user, "msgtype": kind, kind: content})
             except PlatformError as wrong:
-                if said:
+                if sent_before:
                     return SendReceipt("sent", f"partly: {wrong}")
                 return None if wrong.kind == "window" else receipt_of(wrong)
         return SendReceipt("sent")
@@ -171,21 +171,21 @@ class WeChatPush:
             answer = await self._outbound.call(self._api, "POST", TEMPLATE if notice is self._template else SUBSCRIBED, json=body)
         except PlatformError as wrong:
             return receipt_of(wrong)
-        found = answer.get("msgid")
-        return SendReceipt("sent", platform_id=f"{JOB}{found}" if isinstance(found, int | str) and found != "" else "")
+        message_id = answer.get("msgid")
+        return SendReceipt("sent", platform_id=f"{JOB}{message_id}" if isinstance(message_id, int | str) and message_id != "" else "")
 
 
-def job_of(event: str, found: dict[str, str]) -> JobResult | None:
+def job_of(event: str, parts: dict[str, str]) -> JobResult | None:
     """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says, or None for another event or one without an id."""
     names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
-    identity, status = found.get("MsgID") or found.get("MsgId") or "", found.get("Status", "")[:80]
+    identity, status = parts.get("MsgID") or parts.get("MsgId") or "", parts.get("Status", "")[:80]
     if event not in names or not re.fullmatch(r"[0-9]{1,20}", identity):
         return None
-    kind, fine = names[event]
-    total, filtered, sent, errors = (_count(found.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
-    made: Literal["template", "mass"] = "template" if kind == "template" else "mass"
+    kind, success = names[event]
+    total, filtered, sent, errors = (_count(parts.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
+    job_kind: Literal["template", "mass"] = "template" if kind == "template" else "mass"
     return JobResult(
-        made, identity, status == fine or status.replace(" ", "") == fine.replace(" ", ""), speakable(status), total, filtered, sent, errors
+        job_kind, identity, status == success or status.replace(" ", "") == success.replace(" ", ""), speakable(status), total, filtered, sent, errors
     )
 
 
@@ -203,5 +203,5 @@ def _parts(reply: Reply) -> tuple[str, str]:
 
 def _capped(field: str, value: str) -> str:
     """A value its keyword can hold: shortened by kind, on one line."""
-    most = CAPS.get(field.rstrip("0123456789"), 200)
-    return truncated(" ".join(value.split()), most)
+    limit = CAPS.get(field.rstrip("0123456789"), 200)
+    return truncated(" ".join(value.split()), limit)

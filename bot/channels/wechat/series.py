@@ -60,19 +60,19 @@ class PublicSeries:
         """A draft of one to eight articles that an administrator can look at in the console; its media id."""
         if not 1 <= len(articles) <= 8 or any(not article.title or len(article.title) > TITLE or not article.cover for article in articles):
             raise PlatformError("content", "articles", "one to eight articles, each with a title of at most 64 characters and a cover")
-        shown = [
+        entries = [
             {
-                "title": one.title,
-                "author": one.author,
-                "digest": one.digest[:DIGEST],
-                "content": one.html,
-                "content_source_url": one.source,
-                "thumb_media_id": one.cover,
+                "title": entry.title,
+                "author": entry.author,
+                "digest": entry.digest[:DIGEST],
+                "content": entry.html,
+                "content_source_url": entry.source,
+                "thumb_media_id": entry.cover,
                 "need_open_comment": 0,
             }
-            for one in articles
+            for entry in articles
         ]
-        answer = await self._outbound.call(self._api, "POST", DRAFT, json={"articles": shown})
+        answer = await self._outbound.call(self._api, "POST", DRAFT, json={"articles": entries})
         if not isinstance(media := answer.get("media_id"), str) or not media:
             raise PlatformError("unknown", "no-media-id", "the answer names no draft")
         return media
@@ -109,13 +109,13 @@ class PublicSeries:
         """What the platform counts for the articles sent on a day, as far as it has counted."""
         answer = await self._outbound.call(self._api, "POST", READERS, json={"begin_date": day.isoformat(), "end_date": day.isoformat()})
         listed = answer.get("list")
-        return [_readers(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return [_readers(article) for article in listed if isinstance(article, dict)] if isinstance(listed, list) else []
 
 
 def _readers(article: dict[str, Any]) -> ReaderCounts:
     days = article.get("details")
     last = (
-        max((one for one in days if isinstance(one, dict)), key=lambda one: str(one.get("stat_date", "")), default={})
+        max((day for day in days if isinstance(day, dict)), key=lambda one: str(one.get("stat_date", "")), default={})
         if isinstance(days, list)
         else {}
     )
@@ -124,6 +124,6 @@ def _readers(article: dict[str, Any]) -> ReaderCounts:
     )
 
 
-def _number(found: dict[str, Any], name: str) -> int:
-    value = found.get(name)
+def _number(counts: dict[str, Any], name: str) -> int:
+    value = counts.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

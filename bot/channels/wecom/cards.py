@@ -56,18 +56,18 @@ def _choice(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> Tem
     on_buttons = all(len(option.label) <= BUTTON_TEXT for option in ask.options)
     rows: list[dict[str, Any]] = []
     subtitle = stem
-    whole = len(title) <= TITLE and len(commands) <= MENU
+    complete = len(title) <= TITLE and len(commands) <= MENU
     if not on_buttons:
         listed = "\n".join([stem, *(line(option) for option in ask.options)])
         if any(len(body) > ROW_VALUE for body in bodies) and len(listed) <= SUBTITLE:
             subtitle = listed
         else:
-            whole = whole and all(len(body) <= ROW_VALUE for body in bodies)
+            complete = complete and all(len(body) <= ROW_VALUE for body in bodies)
             rows = [
                 {"type": 0, "keyname": truncated(option.say, ROW_NAME), "value": truncated(body, ROW_VALUE)}
                 for option, body in zip(ask.options, bodies, strict=True)
             ]
-    whole = whole and len(subtitle) <= SUBTITLE
+    complete = complete and len(subtitle) <= SUBTITLE
     body = {
         **_start("button_interaction", ask.task, serial, title),
         "sub_title_text": truncated(subtitle, SUBTITLE),
@@ -78,7 +78,7 @@ def _choice(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> Tem
     if commands:
         actions = [{"text": truncated(command.label, BUTTON_TEXT), "key": key_of("", command.say)} for command in commands[:MENU]]
         body["action_menu"] = {"desc": "更多操作", "action_list": actions}
-    return TemplateCard(body, whole)
+    return TemplateCard(body, complete)
 
 
 def _vote(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> TemplateCard | None:
@@ -88,23 +88,23 @@ def _vote(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> Templ
         return None
     texts = [line(option) for option in ask.options]
     head = ask.head or "请作答（可多选）"
-    whole = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
+    complete = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
     body = _start("vote_interaction", ask.task, serial, head)
     body["main_title"]["desc"] = truncated(ask.stem, DESC)
     ticks = [{"id": say, "text": truncated(text, TICK_TEXT), "is_checked": False} for say, text in zip(says, texts, strict=True)]
     body["checkbox"] = {"question_key": "answer", "option_list": ticks, "mode": 1}
     body["submit_button"] = {"text": "提交", "key": key_of(ask.task, "")}
-    return TemplateCard(body, whole)
+    return TemplateCard(body, complete)
 
 
 def _commands(reply: Reply, serial: str) -> TemplateCard:
     title, _, rest = reply.text.partition("\n")
-    whole = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.ask is None
-    body = _start("button_interaction", "", serial, title if whole else "请选择")
-    if whole and rest.strip():
+    complete = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.ask is None
+    body = _start("button_interaction", "", serial, title if complete else "请选择")
+    if complete and rest.strip():
         body["sub_title_text"] = rest.strip()
     body["button_list"] = [_button("", button, button.label) for button in reply.buttons[:BUTTONS]]
-    return TemplateCard(body, whole)
+    return TemplateCard(body, complete)
 
 
 def _start(kind: str, task: str, serial: str, title: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _button(task: str, option: Option, text: str) -> dict[str, Any]:
 
 def _carriable(body: dict[str, Any]) -> bool:
     """Keys are short enough and unique in their card."""
-    keys = [one["key"] for one in (*body.get("button_list", ()), *body.get("action_menu", {}).get("action_list", ()))]
+    keys = [action["key"] for action in (*body.get("button_list", ()), *body.get("action_menu", {}).get("action_list", ()))]
     keys += [body["submit_button"]["key"]] if "submit_button" in body else []
     return len(set(keys)) == len(keys) and all(len(key.encode()) <= KEY_BYTES for key in keys)
 
@@ -150,7 +150,7 @@ def verdict_fits(reply: Reply) -> bool:
     return len(reply.text) <= SUBTITLE
 
 
-def verdict(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, made: int) -> str:
+def verdict(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, created: int) -> str:
     """The passive reply that puts the verdict in place of the card that was tapped, for the one who tapped it."""
     done = truncated(reply.done or "已作答", BUTTON_TEXT)
     title = asked.head if asked is not None and asked.head else done
@@ -159,7 +159,7 @@ def verdict(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, m
         lines = "\n".join([asked.stem, *(line(option) for option in asked.options)])
         quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(truncated(lines, QUOTE))}</QuoteText></QuoteArea>"
     return (
-        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
+        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{created}</CreateTime>"
         "<MsgType><![CDATA[update_template_card]]></MsgType><TemplateCard><CardType><![CDATA[button_interaction]]></CardType>"
         f"<MainTitle><Title>{cdata(truncated(title, TITLE))}</Title></MainTitle>{quote}"
         f"<SubTitleText>{cdata(truncated(speakable(reply.text) or done, SUBTITLE))}</SubTitleText>"
@@ -168,9 +168,9 @@ def verdict(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, m
     )
 
 
-def replaced(done: str, user: str, corp_id: str, made: int) -> str:
+def replaced(done: str, user: str, corp_id: str, created: int) -> str:
     """The passive reply that only locks the buttons of the card that was tapped."""
     return (
-        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
+        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{created}</CreateTime>"
         f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(truncated(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"
     )

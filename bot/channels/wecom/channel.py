@@ -106,19 +106,19 @@ class WeComChannel:
     async def receive(self, handle: Handle, request: web.Request) -> web.Response:
         arrived = self._clock()
         try:
-            letter, key = self.open(callback.stamp(request), await callback.body(request, self._cap), arrived)
+            message, key = self.open(callback.stamp(request), await callback.body(request, self._cap), arrived)
         except BadEnvelope as wrong:
             return callback.refused(self.name, wrong, self._note)
-        if letter is None:
+        if message is None:
             return callback.plain("success")
-        reply = await self._patience.reply(handle, letter.incoming, partial(self._answer_late, letter))
-        if not reply or letter.incoming.kind == "unfollow":
+        reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message))
+        if not reply or message.incoming.kind == "unfollow":
             return callback.plain("success")
         now = self._clock()
-        said, beside = self.passive(letter, reply, now)
-        if beside and self._patience.first(letter.incoming):
-            self._patience.follow(self._say(letter.incoming.sender, beside))
-        return callback.sealed(self._codec.reply(said, key, now.timestamp())) if said else callback.plain("success")
+        answer, beside = self.passive(message, reply, now)
+        if beside and self._patience.first(message.incoming):
+            self._patience.follow(self._say(message.incoming.sender, beside))
+        return callback.sealed(self._codec.reply(answer, key, now.timestamp())) if answer else callback.plain("success")
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeComMessage | None, EncryptionKey]:
         """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
@@ -128,25 +128,27 @@ class WeComChannel:
             raise BadEnvelope("agent")
         return hear(parse(opened.plain), self._agent_id, arrived), opened.key
 
-    def passive(self, letter: WeComMessage, reply: Reply, now: datetime) -> tuple[str, WeComSpeech]:
+    def passive(self, message: WeComMessage, reply: Reply, now: datetime) -> tuple[str, WeComSpeech]:
         """The answer inside the callback, empty when there is none, and what is sent beside it.
 
         A tapped question card turns into its verdict; everything else is answered with the complete text, and a card follows.
         """
-        made = int(now.timestamp())
-        if letter.card and letter.incoming.task:
+        created = int(now.timestamp())
+        if message.card and message.incoming.task:
             if not reply.text:
-                return replaced(reply.done or "已作答", letter.user, self._corp_id, made), self._post.forms.speech(reply, _serial(letter.incoming))
+                return replaced(reply.done or "已作答", message.user, self._corp_id, created), self._post.forms.speech(
+                    reply, _serial(message.incoming)
+                )
             rest = Reply(ask=reply.ask, buttons=reply.buttons) if verdict_fits(reply) else reply
-            return verdict(reply, self._shown.get(letter.card), letter.user, self._corp_id, made), self._post.forms.speech(
-                rest, _serial(letter.incoming)
+            return verdict(reply, self._shown.get(message.card), message.user, self._corp_id, created), self._post.forms.speech(
+                rest, _serial(message.incoming)
             )
         texts = pieces(lettered(reply), TEXT_BYTES)
         # The text says everything: where the member has had enough for a minute, the card beside it stays away.
-        has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(letter.user)
-        card = card_of(reply, _serial(letter.incoming)) if has_card else None
-        said = text_reply(letter.user, self._corp_id, made, texts[0]) if texts else ""
-        return said, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
+        has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(message.user)
+        card = card_of(reply, _serial(message.incoming)) if has_card else None
+        answer = text_reply(message.user, self._corp_id, created, texts[0]) if texts else ""
+        return answer, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""
@@ -162,13 +164,13 @@ class WeComChannel:
         """Put a word such as 已截止 in place of the buttons of a pushed card; raises `PlatformError`."""
         await self._post.close_card(platform_id, users, done)
 
-    async def _answer_late(self, letter: WeComMessage, reply: Reply) -> None:
-        incoming = letter.incoming
+    async def _answer_late(self, message: WeComMessage, reply: Reply) -> None:
+        incoming = message.incoming
         if incoming.kind == "unfollow":
             return
         await self._say(incoming.sender, self._post.forms.speech(reply, _serial(incoming)))
-        if letter.code and incoming.task:
-            await self._post.close_card(CODE + letter.code, [incoming.sender.user], reply.done or "已作答")
+        if message.code and incoming.task:
+            await self._post.close_card(CODE + message.code, [incoming.sender.user], reply.done or "已作答")
 
     async def _say(self, to: Address, speech: WeComSpeech) -> None:
         for kind, content in speech.texts:

@@ -108,13 +108,13 @@ class WeComPush:
             return [failed("content empty") for _ in users]
         ids: list[str] = []
         refused: dict[str, str] = {}
-        trouble = ""
+        partial_error = ""
         instead = list(speech.instead)
         while messages:
             kind, content = messages.pop(0)
-            left = [user for user in users if user.lower() not in refused]
+            remaining = [user for user in users if user.lower() not in refused]
             try:
-                answer = await self.send(left, kind, content)
+                answer = await self.send(remaining, kind, content)
             except PlatformError as wrong:
                 if kind == "template_card" and instead and wrong.kind in ("content", "permission"):
                     log.warning("card refused, words instead", channel=NAME, code=wrong.code)
@@ -123,7 +123,7 @@ class WeComPush:
                 if not ids:
                     receipt = receipt_of(wrong)
                     return [failed(refused[user.lower()]) if user.lower() in refused else receipt for user in users]
-                trouble = f"partly: {wrong}"
+                partial_error = f"partly: {wrong}"
                 break
             ids += ids_of(answer)
             refused |= dict.fromkeys(ids_in(answer.get("unlicenseduser")), "recipient unlicenseduser")
@@ -132,10 +132,10 @@ class WeComPush:
                 break
         if speech.card is not None:
             self._shown.keep(speech.card, speech.ask)
-        done = SendReceipt("sent", error=trouble, platform_id=" ".join(ids)) if trouble else sent(" ".join(ids))
-        told = [failed(refused[user.lower()]) if user.lower() in refused else done for user in users]
-        self._note("sent", NAME, sum(one.outcome == "sent" for one in told))
-        return told
+        done = SendReceipt("sent", error=partial_error, platform_id=" ".join(ids)) if partial_error else sent(" ".join(ids))
+        receipts = [failed(refused[user.lower()]) if user.lower() in refused else done for user in users]
+        self._note("sent", NAME, sum(each.outcome == "sent" for each in receipts))
+        return receipts
 
     async def send(self, users: Sequence[str], kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """One message; the platform's answer names who could not be reached. Raises `PlatformError`."""
@@ -148,19 +148,19 @@ class WeComPush:
         return await taken_back(platform_ids, self._take_back)
 
     async def _take_back(self, platform_id: str) -> None:
-        for one in platform_id.split():
-            if one.startswith(MESSAGE):
+        for prefixed in platform_id.split():
+            if prefixed.startswith(MESSAGE):
                 await self._spending.spend("", messages=0)
-                await self._outbound.call(self._api, "POST", RECALL, json={"msgid": one.removeprefix(MESSAGE)})
+                await self._outbound.call(self._api, "POST", RECALL, json={"msgid": prefixed.removeprefix(MESSAGE)})
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
         """Put a word such as 已截止 in place of a card's buttons, once, within 72 hours; raises `PlatformError`."""
-        for one in platform_id.split():
-            if one.startswith(CODE):
+        for prefixed in platform_id.split():
+            if prefixed.startswith(CODE):
                 body = {
                     "userids": list(users),
                     "agentid": self._agent_id,
-                    "response_code": one.removeprefix(CODE),
+                    "response_code": prefixed.removeprefix(CODE),
                     "button": {"replace_name": truncated(done, BUTTON_TEXT)},
                 }
                 await self._spending.spend("", messages=0)
@@ -170,14 +170,14 @@ class WeComPush:
 def ids_of(answer: dict[str, Any]) -> list[str]:
     """What the platform calls the message, and the code that updates its card."""
     named = ((MESSAGE, answer.get("msgid")), (CODE, answer.get("response_code")))
-    return [mark + value for mark, value in named if isinstance(value, str) and value and not any(c.isspace() for c in value)]
+    return [mark + value for mark, value in named if isinstance(value, str) and value and not any(char.isspace() for char in value)]
 
 
 def _textcard(reply: Reply, page: str) -> Message | None:
     title, _, rest = speakable(reply.text).strip().partition("\n")
-    first = reply.buttons[0]
-    url = f"{page}{'&' if '?' in page else '?'}say={quote(first.say, safe='')}"
+    button = reply.buttons[0]
+    url = f"{page}{'&' if '?' in page else '?'}say={quote(button.say, safe='')}"
     if not title or len(title.encode()) > TITLE_BYTES or len(rest.encode()) > DESCRIPTION_BYTES or len(url.encode()) > 2048:
         return None
-    description = rest.strip() or first.label
-    return "textcard", {"title": title, "description": description, "url": url, "btntxt": truncated(first.label, BUTTON_CHARS)}
+    description = rest.strip() or button.label
+    return "textcard", {"title": title, "description": description, "url": url, "btntxt": truncated(button.label, BUTTON_CHARS)}

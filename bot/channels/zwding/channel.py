@@ -88,17 +88,17 @@ class ZwDingChannel:
 
     async def receive(self, handle: Handle, request: web.Request) -> web.Response:
         try:
-            heard = await self._heard(request)
+            message = await self._heard(request)
         except (BadEnvelope, MalformedMessage) as wrong:
             return callback.refused(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
         except UnknownSender:
             self._note("refused", self.name, 1)
             return _answer({})
-        reply = await self._patience.reply(handle, heard.incoming, partial(self._answer_late, heard.incoming))
-        said = dingtalk_reply.webhook(reply, heard.staff, group=heard.group, buttons=False) if reply else []
-        if said[1:] and reply and self._patience.first(heard.incoming):
-            self._patience.follow(self.send(heard.incoming.sender, reply))
-        return _answer(said[0] if said else {})
+        reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+        messages = dingtalk_reply.webhook(reply, message.staff, group=message.group, buttons=False) if reply else []
+        if messages[1:] and reply and self._patience.first(message.incoming):
+            self._patience.follow(self.send(message.incoming.sender, reply))
+        return _answer(messages[0] if messages else {})
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""
@@ -152,8 +152,8 @@ class ZwDingChannel:
 
     async def signed_in(self, code: str) -> SignedInMember:
         """Whose one-time code our page was handed (免登); raises `PlatformError`."""
-        found = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
-        account, employee = (found.get("accountId"), found.get("employeeCode")) if isinstance(found, dict) else (None, None)
+        data = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
+        account, employee = (data.get("accountId"), data.get("employeeCode")) if isinstance(data, dict) else (None, None)
         if isinstance(account, bool) or not isinstance(account, str | int) or not str(account):
             raise PlatformError("content", "no-account", "the answer names no account")
         return SignedInMember(str(account), str(employee or ""))
@@ -173,9 +173,9 @@ class ZwDingChannel:
             raise BadEnvelope("closed")
         check_robot(request, self._secret, self._clock(), self._freshness)
         data = as_object(await callback.body(request, self._cap))
-        found = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
-        sender = Address(self.name, self._gateway.app_key, found.staff)
-        return replace(found, incoming=replace(found.incoming, sender=sender))
+        message = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
+        sender = Address(self.name, self._gateway.app_key, message.staff)
+        return replace(message, incoming=replace(message.incoming, sender=sender))
 
 
 def _answer(message: dict[str, Any]) -> web.Response:

@@ -82,13 +82,13 @@ def stamp_of(now: datetime) -> str:
 
 def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Sign:
     """The headers of a request; `four_digits` gives 0 to 9999 for the nonce."""
-    cut = "" if gateway.sign_prefix else gateway.prefix
+    unsigned_prefix = "" if gateway.sign_prefix else gateway.prefix
 
     def sign(method: str, path: str, params: Params) -> dict[str, str]:
         now = clock()
         made = stamp_of(now)
         nonce = f"{int(now.timestamp() * 1000):013d}{four_digits():04d}"
-        text = signed_text(method, made, nonce, path.removeprefix(cut), params)
+        text = signed_text(method, made, nonce, path.removeprefix(unsigned_prefix), params)
         named = {
             "Timestamp": made,
             "Version": VERSION,
@@ -149,8 +149,8 @@ def _refusal(status: int, code: str, message: str) -> PlatformError:
     return PlatformError(kind, code or f"http-{status}", message, retry_after=MINUTE if kind == "rate" else None)
 
 
-def _dict(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _trust(ca_file: str) -> ssl.SSLContext | None:

@@ -32,8 +32,8 @@ def copy_beside(engine: Engine, ending: str) -> Path:
             connection.cursor().execute("VACUUM INTO ?", (str(copy),))
         finally:
             connection.close()
-        with copy.open("rb") as made:
-            os.fsync(made.fileno())
+        with copy.open("rb") as written:
+            os.fsync(written.fileno())
     except BaseException:
         copy.unlink()
         raise

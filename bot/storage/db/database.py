@@ -47,11 +47,11 @@ class Database:
 
     def stop(self, timeout: float = 8.0) -> None:
         """Finish what is queued, then end; what comes later is refused."""
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         for writer in self._writers:
             writer.finish()
         for writer in self._writers:
-            writer.join(max(0.1, until - time.monotonic()))
+            writer.join(max(0.1, deadline - time.monotonic()))
         self._readers.shutdown(wait=True, cancel_futures=True)
         for connection in self._open:
             connection.close()
@@ -90,10 +90,10 @@ class Database:
 
     def _read(self, work: Work[T]) -> T:
         """`read`, in a reader's thread, over the connection that it keeps: opening one takes longer than most of what is asked of it."""
-        kept: Connection | None = getattr(self._kept, "connection", None)
-        if kept is not None:
+        connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is not None:
             try:
-                return self._read_over(kept, work)
+                return self._read_over(connection, work)
             except (DBAPIError, *DRIVER_ERRORS):
                 # Perhaps only the connection is at fault, which has stood since before the database was away: a fresh one tells.
                 pass

@@ -39,10 +39,10 @@ class Statement:
     __slots__ = ("in_order", "postgres", "sqlite")
 
     def __init__(self, text: str) -> None:
-        words = " ".join(text.split())
-        self.sqlite = _NAME.sub("?", words)
-        self.postgres = _NAME.sub(r"%(\1)s", words.replace("%", "%%"))
-        self.in_order = _in_order(_NAME.findall(words))
+        statement = " ".join(text.split())
+        self.sqlite = _NAME.sub("?", statement)
+        self.postgres = _NAME.sub(r"%(\1)s", statement.replace("%", "%%"))
+        self.in_order = _in_order(_NAME.findall(statement))
 
     def _cursor(self, session: Session, values: dict[str, Any]) -> Any:
         raw = session.info["raw"]
@@ -75,12 +75,12 @@ _numbers = itertools.count(1)
 
 def stream(session: Session, text: str, values: Mapping[str, Any]) -> Iterator[Any]:
     """The rows of one statement. On PostgreSQL through a cursor of the server's, inside the caller's transaction."""
-    made = Statement(text)
+    statement = Statement(text)
     raw = session.info["raw"]
     if isinstance(raw, sqlite3.Connection):
-        yield from raw.execute(made.sqlite, made.in_order(values))
+        yield from raw.execute(statement.sqlite, statement.in_order(values))
         return
     with raw.cursor(name=f"stream{next(_numbers)}") as cursor:
         cursor.itersize = AT_ONCE
-        cursor.execute(made.postgres, values)
+        cursor.execute(statement.postgres, values)
         yield from cursor

@@ -111,16 +111,16 @@ class Writer(threading.Thread):
 
     def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
-        until = time.monotonic() - patience
-        lost: list[WriteJob] = []
+        deadline = time.monotonic() - patience
+        expired: list[WriteJob] = []
         with self._wake:
-            while self.waiting and self.waiting[0].since <= until:
-                lost.append(self.waiting.popleft())
-            go_on = bool(self.waiting)
-        for job in lost:
+            while self.waiting and self.waiting[0].since <= deadline:
+                expired.append(self.waiting.popleft())
+            more_waiting = bool(self.waiting)
+        for job in expired:
             job.error = Busy("patience")
-        _let_go(lost)
-        if go_on:
+        _let_go(expired)
+        if more_waiting:
             loop.call_later(SWEEP, self.sweep, loop, patience)
         else:
             self.watched_by.discard(loop)
@@ -148,10 +148,10 @@ class Writer(threading.Thread):
                 self._gauges.failures += 1
                 log.warning("batch failed", size=len(batch), error=type(wrong).__name__, reason=str(getattr(wrong, "orig", wrong))[:200])
                 # What was taken alone before the fault is committed, and its caller is told so.
-                lost = [job for job in batch if not job.settled] + self._leave_out()
-                for job in lost:
+                uncommitted = [job for job in batch if not job.settled] + self._leave_out()
+                for job in uncommitted:
                     job.outcome, job.error = None, Busy(type(wrong).__name__)
-                batch = [job for job in batch if job.settled] + lost
+                batch = [job for job in batch if job.settled] + uncommitted
                 if connection is not None:
                     with contextlib.suppress(Exception):  # the connection is being thrown away, whatever its state
                         connection.close()
@@ -175,9 +175,9 @@ class Writer(threading.Thread):
         """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
         now = time.monotonic()
         with self._wake:
-            long = [job for job in self.waiting if now - job.since >= WAITED_LONG]
+            expired = [job for job in self.waiting if now - job.since >= WAITED_LONG]
             self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
-            return long
+            return expired
 
     def _serve(self, connection: Any, batch: list[WriteJob]) -> None:
         """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
@@ -195,7 +195,7 @@ class Writer(threading.Thread):
             self._alone(connection, job)
 
     def _alone(self, connection: Any, job: WriteJob) -> None:
-        for turn in range(RETRIED):
+        for attempt in range(RETRIED):
             try:
                 self._transact(connection, [job], apart=True)
                 return
@@ -203,7 +203,7 @@ class Writer(threading.Thread):
                 if not _is_of_one(wrong):
                     raise
                 job.outcome, job.error = None, wrong
-                if getattr(wrong.orig, "sqlstate", None) not in _AGAIN or turn == RETRIED - 1:
+                if getattr(wrong.orig, "sqlstate", None) not in _AGAIN or attempt == RETRIED - 1:
                     job.settled = True
                     return
 

@@ -22,10 +22,10 @@ def _config(engine: Engine) -> Config:
 
 def head() -> str:
     """The newest revision this program knows."""
-    found = ScriptDirectory(str(HERE)).get_current_head()
-    if found is None:
+    revision = ScriptDirectory(str(HERE)).get_current_head()
+    if revision is None:
         raise RuntimeError("no migrations are packaged")
-    return found
+    return revision
 
 
 def known() -> set[str]:

@@ -49,6 +49,6 @@ def forget(session: Session, now: datetime, days: int = 7) -> int:
     return _FORGET.run(session, before=stamp(now - timedelta(days=days)))
 
 
-def count(session: Session, what: str, day: date) -> None:
+def count(session: Session, kind: str, day: date) -> None:
     """One more of something that belongs to nobody (a stranger's message)."""
-    _COUNT.run(session, day=day.isoformat(), what=what)
+    _COUNT.run(session, day=day.isoformat(), what=kind)

@@ -57,7 +57,7 @@ def held(session: Session, since: date, until: date, at: datetime) -> None:
 
 def spans(session: Session) -> list[tuple[date, date]]:
     """When all pushes were paused: from the first day to the day on which they went on."""
-    return [(date.fromisoformat(one[5:15]), date.fromisoformat(one[16:26])) for (one,) in _SPANS.all(session)]
+    return [(date.fromisoformat(name[5:15]), date.fromisoformat(name[16:26])) for (name,) in _SPANS.all(session)]
 
 
 def first_to(session: Session, name: str, at: datetime) -> bool:
