@@ -97,10 +97,10 @@ class Dispatcher:
         ctx = self._context(session, incoming)
         if ctx.learner is None:
             return self._meet(ctx)
-        if (said := inbox.heard(session, incoming)) is not None:
+        if (said := inbox.stored_reply(session, incoming)) is not None:
             return said
         reply = respond(ctx)
-        inbox.keep(session, incoming, ctx.learner.id, reply)
+        inbox.store_reply(session, incoming, ctx.learner.id, reply)
         return reply
 
     def _meet(self, ctx: Context) -> Reply:
@@ -113,12 +113,12 @@ class Dispatcher:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER
         accounts.lock_stranger(ctx.session, incoming.sender)
-        if (said := inbox.heard(ctx.session, incoming)) is not None:
+        if (said := inbox.stored_reply(ctx.session, incoming)) is not None:
             return said
         reply = found[0].do(ctx, found[1])
         bound = accounts.learner_at(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:
-            inbox.keep(ctx.session, incoming, bound.id, reply)
+            inbox.store_reply(ctx.session, incoming, bound.id, reply)
         return reply
 
     async def _look_up(self, incoming: Incoming, command: Command, argument: str) -> Reply:
@@ -126,7 +126,7 @@ class Dispatcher:
 
         def read(session: Session) -> tuple[Context, Reply] | None:
             ctx = self._context(session, incoming)
-            if ctx.learner is None or inbox.heard(session, incoming) is not None or not command.is_for(ctx.learner):
+            if ctx.learner is None or inbox.stored_reply(session, incoming) is not None or not command.is_for(ctx.learner):
                 return None
             return ctx, command.do(ctx, argument)
 
@@ -136,9 +136,9 @@ class Dispatcher:
         ctx, reply = looked
 
         def keep(session: Session) -> Reply:
-            if (said := inbox.heard(session, incoming)) is not None:
+            if (said := inbox.stored_reply(session, incoming)) is not None:
                 return said
-            inbox.keep(session, incoming, ctx.me.id, reply)
+            inbox.store_reply(session, incoming, ctx.me.id, reply)
             if ctx.audited is not None:
                 audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audited)
             return reply

@@ -21,28 +21,30 @@ REQUEST: ContextVar[int] = ContextVar("request", default=0)
 """The number of the HTTP request in hand. Only a line that is written asks for it, so nothing is made of it (or of the message) before."""
 MESSAGE: ContextVar[Incoming | None] = ContextVar("message", default=None)
 """The message in hand."""
-_RUN = os.urandom(4).hex()
+_PROCESS_ID = os.urandom(4).hex()
 
 MASK = "***"
-LONGEST = 4_000
-MASKED_FROM = 6
+LONGEST_VALUE = 4_000
+SHORTEST_MASKED = 6
 """Characters a secret has at least: anything shorter would mask half the words of a log."""
 
-_TELLING = (
+_SENSITIVE_NAMES = (
     r"access_?token|refresh_?token|corp_?secret|app_?secret|client_?secret|api_?secret|secret|password|passwd|passphrase|aes_?key|encoding_?aes_?key"
     r"|session_?webhook|ticket|authorization|cookie|x-acs-dingtalk-access-token|bind_?code"
 )
-_PAIR = re.compile(rf"""(?i)\b({_TELLING})\b(\\?["']?\s*[=:]\s*\\?["']?)(?:bearer\s+|basic\s+)?[^&\s"',;}}\\]+""")
+_PAIR = re.compile(rf"""(?i)\b({_SENSITIVE_NAMES})\b(\\?["']?\s*[=:]\s*\\?["']?)(?:bearer\s+|basic\s+)?[^&\s"',;}}\\]+""")
 _IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
-_NAME = re.compile(rf"(?i)(?:.*_)?(?:{_TELLING}|token)")
+_NAME = re.compile(rf"(?i)(?:.*_)?(?:{_SENSITIVE_NAMES}|token)")
 _ROW = re.compile(r"(?m)^(.*\bDETAIL:).*$")
 """Where PostgreSQL quotes the row it refused: somebody's words or account."""
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-def masker(secrets: Iterable[str]) -> Callable[[str], str]:
+def build_masker(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that takes secrets out of a text: the given values (and their JSON form), and what stands behind a telling name."""
-    values = sorted({form for secret in secrets if len(secret) >= MASKED_FROM for form in (secret, json.dumps(secret)[1:-1])}, key=len, reverse=True)
+    values = sorted(
+        {form for secret in secrets if len(secret) >= SHORTEST_MASKED for form in (secret, json.dumps(secret)[1:-1])}, key=len, reverse=True
+    )
     known = re.compile("|".join(re.escape(value) for value in values)) if values else None
 
     def mask(text: str) -> str:
@@ -61,21 +63,21 @@ def pseudonym(sender: Address) -> str:
     return sha256(f"{sender.channel}:{sender.user}".encode()).hexdigest()[:12]
 
 
-def _in_hand(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+def _add_context(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Adds the request and the message that a line belongs to: the message's id, and whose it is without saying who."""
     if request_number := REQUEST.get():
-        event.setdefault("request_id", f"{_RUN}{request_number:x}")
+        event.setdefault("request_id", f"{_PROCESS_ID}{request_number:x}")
     if (message := MESSAGE.get()) is not None:
         event.setdefault("message_id", message.message_id[:100])
         event.setdefault("person", pseudonym(message.sender))
     return event
 
 
-class _Clean:
+class _MaskSecrets:
     """Masks every value, wherever it hides, and cuts what is too long to be a line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._mask = masker(secrets)
+        self._mask = build_masker(secrets)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         return {key: MASK if _NAME.fullmatch(key) and value else self._clean(value) for key, value in event.items()}
@@ -89,24 +91,24 @@ class _Clean:
             return [self._clean(item, depth + 1) for item in value]
         text = value if isinstance(value, str) else str(value)
         masked = self._mask(text)
-        return masked if len(masked) <= LONGEST else masked[:LONGEST] + "…"
+        return masked if len(masked) <= LONGEST_VALUE else masked[:LONGEST_VALUE] + "…"
 
 
-def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """JSON escapes CR, LF and ESC by itself; what else a terminal obeys or a reader cannot see is escaped after it."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str))
 
 
-def set_up(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def configure(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Send what structlog and the libraries' own loggers say to one stream (stderr), in one form."""
     output = stream or sys.stderr
     shared: list[Processor] = [
-        _in_hand,
+        _add_context,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
     ]
-    finish: list[Processor] = [_Clean(secrets), _line]
+    finish: list[Processor] = [_MaskSecrets(secrets), _render_json]
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, limits_with
 
-LEAST_SECRET = 8
+SHORTEST_SECRET = 8
 AES_KEY_LENGTH = 43
 
 
@@ -30,13 +30,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-def _secret(value: SecretStr | None, least: int = LEAST_SECRET) -> SecretStr | None:
+def _check_secret(value: SecretStr | None, least: int = SHORTEST_SECRET) -> SecretStr | None:
     if value is not None and len(value.get_secret_value()) < least:
         raise ValueError(f"太短（至少 {least} 个字符），请从平台后台重新复制")
     return value
 
 
-def _aes_key(value: SecretStr | None) -> SecretStr | None:
+def _check_aes_key(value: SecretStr | None) -> SecretStr | None:
     if value is not None and len(value.get_secret_value()) != AES_KEY_LENGTH:
         raise ValueError(f"应为 {AES_KEY_LENGTH} 个字符的 EncodingAESKey")
     return value
@@ -57,8 +57,8 @@ class WeComSettings(_Section):
     contacts_secret: SecretStr | None = None
 
     needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token", "contacts_secret")(_secret)
-    whole_key = field_validator("aes_key")(_aes_key)
+    long_enough = field_validator("secret", "token", "contacts_secret")(_check_secret)
+    whole_key = field_validator("aes_key")(_check_aes_key)
 
 
 class WeChatSettings(_Section):
@@ -79,8 +79,8 @@ class WeChatSettings(_Section):
     subscription_page: str = ""
 
     needed: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token")(_secret)
-    whole_key = field_validator("aes_key")(_aes_key)
+    long_enough = field_validator("secret", "token")(_check_secret)
+    whole_key = field_validator("aes_key")(_check_aes_key)
 
     @field_validator("mode")
     @classmethod
@@ -106,7 +106,7 @@ class DingTalkSettings(_Section):
     group_secret: SecretStr | None = None
 
     needed: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
-    long_enough = field_validator("client_secret", "group_token", "group_secret")(_secret)
+    long_enough = field_validator("client_secret", "group_token", "group_secret")(_check_secret)
 
 
 class ZwDingSettings(_Section):
@@ -135,7 +135,7 @@ class ZwDingSettings(_Section):
     sender_field: str = "senderStaffId"
 
     needed: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
-    long_enough = field_validator("app_secret", "callback_secret")(_secret)
+    long_enough = field_validator("app_secret", "callback_secret")(_check_secret)
 
 
 class WebSettings(_Section):
@@ -159,21 +159,21 @@ class LimitSettings(_Section):
     @field_validator("platform")
     @classmethod
     def known_limits(cls, value: str) -> str:
-        most_of(value)
+        parse_limits(value)
         return value
 
 
-_MOST = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
-LEAST_ALLOWED = 2
+_LIMIT = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
+LOWEST_LIMIT = 2
 """What a platform allows at least, so that the share the house uses of it is not nothing."""
 
 
-def most_of(text: str) -> dict[str, int]:
+def parse_limits(text: str) -> dict[str, int]:
     """ "dingtalk/corp/month=205000,dingtalk/app/second=40" by title. Raises ValueError in a sentence for what is none of the limits."""
     limits: dict[str, int] = {}
     for part in filter(str.strip, text.split(",")):
-        match = _MOST.fullmatch(part)
-        if match is None or int(match[2]) < LEAST_ALLOWED:
+        match = _LIMIT.fullmatch(part)
+        if match is None or int(match[2]) < LOWEST_LIMIT:
             raise ValueError(f"「{part.strip()[:40]}」应写作 名称=数字，例如 dingtalk/corp/month=205000，多项用逗号隔开")
         if match[1] not in (known := [limit.title for limit in LIMITS]):
             raise ValueError(f"没有「{match[1][:40]}」这一项，可写的有：{'、'.join(known)}")
@@ -277,7 +277,7 @@ class Settings(BaseSettings):
     @property
     def platform_limits(self) -> tuple[PlatformLimit, ...]:
         """What the platforms allow this agency, for budgets and for what a campaign will cost."""
-        return limits_with(most_of(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
+        return limits_with(parse_limits(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -300,7 +300,7 @@ class Settings(BaseSettings):
         return tuple(values)
 
 
-_PLACE = re.compile(r"at line (\d+), column (\d+)")
+_LINE_AND_COLUMN = re.compile(r"at line (\d+), column (\d+)")
 CHANNELS = ("wecom", "wechat", "dingtalk", "zwding")
 
 
@@ -325,7 +325,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
     unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
     if unknown:
         raise BadSettings("\n".join(f"不认识的设置 {key}，请检查拼写（可用的设置见 README）" for key in sorted(unknown)))
-    given = _from_file(path)
+    given = _read_file(path)
     try:
         return Settings(**{**given, **overrides})
     except SettingsError:
@@ -335,10 +335,10 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
         raise BadSettings("\n".join(f"设置 {key} 读不了，请逐项写作 {key}__…（各项见 README）" for key in sorted(broken))) from None
     except ValidationError as wrong:
         errors = wrong.errors(include_input=False, include_url=False)
-        raise BadSettings("\n".join(_sentence(error, _place(error["loc"], environ, path, given)) for error in errors)) from None
+        raise BadSettings("\n".join(_describe_error(error, _setting_name(error["loc"], environ, path, given)) for error in errors)) from None
 
 
-def _from_file(path: Path | None) -> dict[str, Any]:
+def _read_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
@@ -346,7 +346,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadSettings(f"找不到配置文件 {path}") from None
     except tomllib.TOMLDecodeError as wrong:
-        place = _PLACE.search(str(wrong))
+        place = _LINE_AND_COLUMN.search(str(wrong))
         where = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
         raise BadSettings(f"配置文件 {path} {where}写得不对，应为 TOML 格式") from None
     except UnicodeDecodeError:
@@ -355,7 +355,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         raise BadSettings(f"配置文件 {path} 读不了（{wrong.strerror}），请检查路径和权限") from None
 
 
-def blank(settings: Settings) -> list[str]:
+def blank_setting_faults(settings: Settings) -> list[str]:
     """The needed settings that are written down and empty, of channels that are off for it: one sentence each, for `check`."""
     sentences = []
     for name in CHANNELS:
@@ -365,7 +365,7 @@ def blank(settings: Settings) -> list[str]:
     return sentences
 
 
-def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
+def _setting_name(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
     """A setting by the name it was written under: the variable's, or the file's own where only the file has it."""
     words = [str(part) for part in loc]
     names = {env_name(*words[: count + 1]) for count in range(len(words))}
@@ -378,7 +378,7 @@ def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | No
     return f"{section}{words[-1]}（配置文件 {path}）"
 
 
-def _sentence(error: Any, place: str) -> str:
+def _describe_error(error: Any, place: str) -> str:
     match error["type"]:
         case "extra_forbidden":
             return f"不认识的设置 {place}，请检查拼写（可用的设置见 README）"

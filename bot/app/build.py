@@ -38,7 +38,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def content(root: Path) -> tuple[Library, PolicyFile]:
+def load_content(root: Path) -> tuple[Library, PolicyFile]:
     """Everything that is read from files; refuses, with place and sentence, when any of it is wrong."""
     library, faults = loader.load_library(root)
     policy, policy_faults = load_policy(root)
@@ -50,9 +50,9 @@ def content(root: Path) -> tuple[Library, PolicyFile]:
     return library, policy
 
 
-def stocked(database: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
+def load_catalog(database: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
     """The shelf, with the rows brought in line with the files, and the demo's people when there is a `seed`."""
-    library, policy = content(root)
+    library, policy = load_content(root)
 
     def load(session: Session) -> Catalog:
         if not is_sqlite(database.engine):
@@ -83,15 +83,17 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
     """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
     limits = settings.limits
     database = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
-    loaded_catalog = replace(stocked(database, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
+    loaded_catalog = replace(
+        load_catalog(database, root or loader.home(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits
+    )
     metrics = Metrics()
     dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note)
     dispatcher.pages = settings.public_url.rstrip("/")
-    metrics.measure(lambda shown: _measure_desk(database, shown))
+    metrics.measure(lambda shown: _measure_database(database, shown))
     return App(settings, database, loaded_catalog, dispatcher, metrics, QuotaMeter(database, clock, loaded_catalog.limits), clock)
 
 
-def _measure_desk(database: Database, metrics: Metrics) -> None:
+def _measure_database(database: Database, metrics: Metrics) -> None:
     commits, database.gauges.committed = database.gauges.committed, []
     for size, seconds in commits:
         metrics.commit_size.observe(size)

@@ -29,12 +29,12 @@ from bot.storage.db.writer import Busy
 from bot.storage.delivery import quota
 from bot.storage.system.tokens import SealedTokens
 
-PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
+CHAT_PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
-QUICK = ("每日", "学习", "错题", "我的学时", "帮助")
+QUICK_COMMANDS = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
 JOB_LIFE = timedelta(days=2)
-UNREADABLE = (Busy, DBAPIError, *DRIVER_ERRORS)
+DATABASE_ERRORS = (Busy, DBAPIError, *DRIVER_ERRORS)
 
 T = TypeVar("T", bound=Channel)
 
@@ -47,10 +47,10 @@ def secret_of(settings: Settings, key: str) -> str:
         "dingtalk": settings.dingtalk.client_secret,
         "zwding": settings.zwding.app_secret,
     }
-    return _plain(secrets[key.partition(":")[0]])
+    return _reveal(secrets[key.partition(":")[0]])
 
 
-def channels_on(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
+def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
     """Every channel that is on. Raises `Refusal` for settings that a channel cannot work with."""
     factories: dict[str, Callable[[], Channel]] = {
         "wecom": lambda: _wecom(app, outbound),
@@ -60,7 +60,7 @@ def channels_on(app: App, outbound: Outbound, tokens: SealedTokens[Token], holde
     }
     channels: list[Channel] = []
     if app.settings.web.local_chat:
-        channels.append(LocalChat(PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK))
+        channels.append(LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS))
     for name in CHANNELS:
         if not app.settings.is_on(name):
             continue
@@ -78,9 +78,9 @@ def _wecom(app: App, outbound: Outbound) -> WeComChannel:
     return WeComChannel(
         corp_id=wecom.corp_id,
         agent_id=wecom.agent_id,
-        secret=_plain(wecom.secret),
-        token=_plain(wecom.token),
-        aes_key=_plain(wecom.aes_key),
+        secret=_reveal(wecom.secret),
+        token=_reveal(wecom.token),
+        aes_key=_reveal(wecom.aes_key),
         api_base=wecom.api_base,
         cards=wecom.cards,
         markdown=wecom.markdown,
@@ -101,18 +101,18 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
     async def may_say(user: str, count: int) -> bool:
         try:
             return await app.database.read(lambda session: quota.window_open(session, user, app.clock()))
-        except UNREADABLE:
+        except DATABASE_ERRORS:
             # The platform knows it too, and says so.
             return True
 
     async def finished(job: JobResult) -> None:
-        await app.database.write(lambda session: _finished(session, job, app.clock()))
+        await app.database.write(lambda session: _record_job_result(session, job, app.clock()))
 
     return WeChatChannel(
         app_id=wechat.app_id,
-        secret=_plain(wechat.secret),
-        token=_plain(wechat.token),
-        aes_key=_plain(wechat.aes_key),
+        secret=_reveal(wechat.secret),
+        token=_reveal(wechat.token),
+        aes_key=_reveal(wechat.aes_key),
         api_base=wechat.api_base,
         verified=wechat.verified,
         template=TemplateNotice.of(wechat.template, wechat.template_fields, wechat.template_url),
@@ -129,7 +129,7 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
     )
 
 
-def _finished(session: Session, job: JobResult, now: datetime) -> None:
+def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
     """A template that did not arrive fails its delivery; what a mass send reached is counted apart from the staff."""
     if job.kind == "mass":
         quota.count_public(session, "公众号群发送达", job.sent, now)
@@ -150,13 +150,13 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
             return await app.database.write(
                 lambda session: quota_count.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="courier"
             )
-        except UNREADABLE:
+        except DATABASE_ERRORS:
             # Without the row nobody knows what is left of the month; words cost less.
             return 0
 
     return DingTalkChannel(
         client_id=dingtalk.client_id,
-        client_secret=_plain(dingtalk.client_secret),
+        client_secret=_reveal(dingtalk.client_secret),
         robot_code=dingtalk.robot_code,
         mode=dingtalk.mode,
         api_base=dingtalk.api_base,
@@ -164,8 +164,8 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
         card_template=dingtalk.card_template,
         agent_id=dingtalk.agent_id,
         may_card=may_card if dingtalk.card_calls else None,
-        group_token=_plain(dingtalk.group_token),
-        group_secret=_plain(dingtalk.group_secret),
+        group_token=_reveal(dingtalk.group_token),
+        group_secret=_reveal(dingtalk.group_secret),
         callback_url=f"{public_url}/channels/dingtalk/card" if public_url else "",
         outbound=outbound,
         clock=app.clock,
@@ -184,7 +184,7 @@ def _zwding(app: App, outbound: Outbound) -> ZwDingChannel:
     gateway = Gateway(
         base=zwding.gateway,
         app_key=zwding.app_key,
-        app_secret=_plain(zwding.app_secret),
+        app_secret=_reveal(zwding.app_secret),
         tenant_id=zwding.tenant_id,
         prefix=zwding.prefix,
         sign_prefix=zwding.sign_prefix,
@@ -208,7 +208,7 @@ def _zwding(app: App, outbound: Outbound) -> ZwDingChannel:
         page=zwding.page or public_url,
         form=zwding.form,
         receivers=zwding.receivers,
-        callback_secret=_plain(zwding.callback_secret),
+        callback_secret=_reveal(zwding.callback_secret),
         sender_field=zwding.sender_field,
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
@@ -216,5 +216,5 @@ def _zwding(app: App, outbound: Outbound) -> ZwDingChannel:
     )
 
 
-def _plain(secret: SecretStr | None) -> str:
+def _reveal(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret is not None else ""

@@ -23,7 +23,7 @@ from sqlmodel import Session
 
 from bot import logs
 from bot.app.build import App
-from bot.app.channels import LABELS, channels_on, secret_of
+from bot.app.channels import LABELS, build_channels, secret_of
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
@@ -48,15 +48,15 @@ from bot.web.templates import Templates
 log = structlog.get_logger(__name__)
 
 BACKLOG = 4096
-REQUESTS_END = 4.0
+REQUEST_SHUTDOWN_SECONDS = 4.0
 """Seconds that requests in hand have after the signal; then the channels' own tasks, then the writers: together less than ten."""
-CHANNELS_END = 6.0
-WRITERS_END = 2.5
+CHANNEL_SHUTDOWN_SECONDS = 6.0
+WRITER_SHUTDOWN_SECONDS = 2.5
 
 Announce = Callable[[str], None]
 
 
-def traced(handle: Handle) -> Handle:
+def with_log_context(handle: Handle) -> Handle:
     """The hall, with every line of the log told which message it is about."""
 
     async def handle_traced(incoming: Incoming) -> Reply:
@@ -69,10 +69,10 @@ def traced(handle: Handle) -> Handle:
     return handle_traced
 
 
-def application(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
+def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
     """The whole web application, and the names of the channels that are on."""
     web_app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
-    web_app.on_response_prepare.append(middleware.dress)
+    web_app.on_response_prepare.append(middleware.add_headers)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tokens = SealedTokens(app.database, lambda key: secret_of(app.settings, key), Token, app.clock)
     outbound = Outbound(tokens=tokens, clock=app.clock, note=app.metrics.note, holder=holder, secrets=app.settings.secrets())
@@ -104,7 +104,7 @@ def application(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Applica
             app.database,
             app.clock,
             app.metrics.collect,
-            *_rounds(app, worker.wake),
+            *_scheduled_jobs(app, worker.wake),
         )
         ticking.start()
         yield
@@ -113,9 +113,9 @@ def application(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Applica
     # Ended in the opposite order: the clock first, then the delivery worker, then the channels; what they say last still goes out and is counted.
     web_app.cleanup_ctx.append(outbound_context)
     web_app.cleanup_ctx.append(quota_context)
-    channels = channels_on(app, outbound, tokens, holder, personas)
+    channels = build_channels(app, outbound, tokens, holder, personas)
     for channel in channels:
-        channel.attach(web_app, traced(app.dispatcher.handle))
+        channel.attach(web_app, with_log_context(app.dispatcher.handle))
     worker = delivery_worker.DeliveryWorker(
         app.database,
         lambda: app.catalog,
@@ -139,13 +139,13 @@ def application(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Applica
     web_app.cleanup_ctx.append(delivery_context)
     web_app.cleanup_ctx.append(broadcast_context)
     web_app.cleanup_ctx.append(schedule_context)
-    attach(web_app, app, traced(app.dispatcher.handle))
-    health.attach(web_app, _readiness(app))
+    attach_pages(web_app, app, with_log_context(app.dispatcher.handle))
+    health.attach(web_app, _readiness_check(app))
     app.metrics.attach(web_app)
     return web_app, [channel.name for channel in channels]
 
 
-def _rounds(app: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
+def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
     """What the clock does again and again; `wake` tells the courier that something is owed."""
 
     async def campaigns() -> None:
@@ -184,7 +184,7 @@ async def _measure_outbox(app: App) -> None:
     app.metrics.outbox(queued, sending, overdue)
 
 
-def _readiness(app: App) -> health.Check:
+def _readiness_check(app: App) -> health.Check:
     head = migrate.head()
 
     def look(session: Session) -> str:
@@ -201,45 +201,45 @@ def _readiness(app: App) -> health.Check:
 async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
     """Serve until `stop` is set; True when everything in hand was finished in time. Raises `Refusal` when the address cannot be had."""
     settings, dispatcher = app.settings, app.dispatcher
-    web_app, enabled = application(app, personas)
-    runner = web.AppRunner(web_app, handle_signals=False, shutdown_timeout=REQUESTS_END)
+    web_app, enabled = build_web_app(app, personas)
+    runner = web.AppRunner(web_app, handle_signals=False, shutdown_timeout=REQUEST_SHUTDOWN_SECONDS)
     app.database.start()
     try:
         await runner.setup()
         assert runner.server is not None
-        listener = await _listen(settings.host, settings.port, middleware.connections(runner.server, asyncio.get_running_loop()))
+        listener = await _open_listener(settings.host, settings.port, middleware.connection_factory(runner.server, asyncio.get_running_loop()))
         port = listener.sockets[0].getsockname()[1]
         if not dispatcher.pages and "local" in enabled:
-            dispatcher.pages = _address(settings.host, port)
+            dispatcher.pages = _base_url(settings.host, port)
         disabled = [name for name in LABELS if name not in enabled]
         # What was loaded stays for good: the collector need not look through the library again and again while people answer.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled)
-        _say(announce, settings.host, port, enabled, disabled)
+        _announce_start(announce, settings.host, port, enabled, disabled)
         await stop.wait()
         log.info("stopping", waiting=app.database.depth)
         listener.close()
     finally:
-        in_time = await _end(app, runner)
+        in_time = await _shut_down(app, runner)
     log.info("stopped", in_time=in_time)
     return in_time
 
 
-def _address(host: str, port: int) -> str:
+def _base_url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _say(announce: Announce, host: str, port: int, enabled: Sequence[str], disabled: Sequence[str]) -> None:
-    address = _address(host, port)
+def _announce_start(announce: Announce, host: str, port: int, enabled: Sequence[str], disabled: Sequence[str]) -> None:
+    address = _base_url(host, port)
     announce(f"学法机器人已启动：{address}{'/chat' if 'local' in enabled else ''}")
     announce(f"已开启的通道：{'、'.join(LABELS[name] for name in enabled) or '无'}；未开启：{'、'.join(LABELS[name] for name in disabled) or '无'}")
     if not enabled:
         announce("现在没有人能和机器人说话：请填好至少一个通道的设置（各项见 README）再启动，或运行 serve --demo 看演示。")
 
 
-async def _listen(host: str, port: int, make_connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+async def _open_listener(host: str, port: int, make_connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
     try:
         return await asyncio.get_running_loop().create_server(make_connection, host, port, backlog=BACKLOG)
     except OSError as wrong:
@@ -252,25 +252,25 @@ async def _listen(host: str, port: int, make_connection: Callable[[], asyncio.Pr
         raise Refusal(f"不能在 {host}:{port} 上监听（{os.strerror(wrong.errno) if wrong.errno else wrong}），请检查 BOT_LISTEN。") from wrong
 
 
-async def _end(app: App, runner: web.AppRunner) -> bool:
+async def _shut_down(app: App, runner: web.AppRunner) -> bool:
     """Requests in hand, then the channels' tasks, then what waits for the writers."""
     in_time = True
     try:
-        async with asyncio.timeout(CHANNELS_END):
+        async with asyncio.timeout(CHANNEL_SHUTDOWN_SECONDS):
             await runner.cleanup()
     except TimeoutError:
         log.warning("channels left unfinished")
         in_time = False
-    stopping = threading.Thread(target=app.database.stop, args=(WRITERS_END,), daemon=True)
+    stopping = threading.Thread(target=app.database.stop, args=(WRITER_SHUTDOWN_SECONDS,), daemon=True)
     stopping.start()
-    await asyncio.to_thread(stopping.join, WRITERS_END + 0.5)
+    await asyncio.to_thread(stopping.join, WRITER_SHUTDOWN_SECONDS + 0.5)
     if stopping.is_alive():
         log.warning("desk left unfinished")
         in_time = False
     return in_time
 
 
-def attach(web_app: web.Application, app: App, handle: Handle) -> WebSessions:
+def attach_pages(web_app: web.Application, app: App, handle: Handle) -> WebSessions:
     """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
     pages = Templates()
     pages.attach(web_app)

@@ -62,7 +62,7 @@ class Spending(Protocol):
         ...
 
 
-class _Free:
+class _UncountedSpending:
     """For tests and tools that count nothing."""
 
     def may(self, user: str) -> bool:
@@ -72,7 +72,7 @@ class _Free:
         return None
 
 
-FREE: Spending = _Free()
+FREE: Spending = _UncountedSpending()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +97,5 @@ class TokenStore(Protocol):
         ...
 
 
-def silent(event: str, channel: str, value: float) -> None:
+def ignore_note(event: str, channel: str, value: float) -> None:
     """A `Note` for tests and tools that count nothing."""

@@ -12,52 +12,52 @@ from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 
 T = TypeVar("T")
 
-LATER: dict[Kind, float] = {"rate": 60.0, "quota": 3600.0, "transient": 30.0, "token": 60.0, "config": 600.0, "permission": 600.0}
+RETRY_SECONDS: dict[Kind, float] = {"rate": 60.0, "quota": 3600.0, "transient": 30.0, "token": 60.0, "config": 600.0, "permission": 600.0}
 """Nobody got it and it may go another time, in so many seconds where the platform does not say."""
 
-AT_ONCE = 8
+CONCURRENT_CALLS = 8
 """Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (45033)."""
-STOP: frozenset[Kind] = frozenset(("token", "config", "permission"))
+STOPPING_KINDS: frozenset[Kind] = frozenset(("token", "config", "permission"))
 """The fault is ours or our setup's, and would be the next parcel's too."""
 
 
-def sent(platform_id: str = "") -> SendReceipt:
+def sent_receipt(platform_id: str = "") -> SendReceipt:
     return SendReceipt("sent", platform_id=platform_id)
 
 
-def failed(error: str) -> SendReceipt:
+def failed_receipt(error: str) -> SendReceipt:
     return SendReceipt("failed", error=error)
 
 
-def receipt_of(wrong: PlatformError) -> SendReceipt:
+def error_receipt(wrong: PlatformError) -> SendReceipt:
     """What a refusal of the whole call means for each who was in it."""
     if wrong.kind == "unknown":
         return SendReceipt("unknown", error=str(wrong))
-    if wrong.kind in LATER:
-        return SendReceipt("later", error=str(wrong), retry_after=wrong.retry_after or LATER[wrong.kind], stop=wrong.kind in STOP)
-    return failed(str(wrong))
+    if wrong.kind in RETRY_SECONDS:
+        return SendReceipt("later", error=str(wrong), retry_after=wrong.retry_after or RETRY_SECONDS[wrong.kind], stop=wrong.kind in STOPPING_KINDS)
+    return failed_receipt(str(wrong))
 
 
-def halts(receipt: SendReceipt) -> bool:
+def halts_batch(receipt: SendReceipt) -> bool:
     """True when the refusal was about all of us, not about this person."""
     return receipt.outcome == "later" and (receipt.stop or receipt.error.startswith(("rate ", "quota ")))
 
 
-def grouped(batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int) -> Iterator[list[int]]:
+def group_places(batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int) -> Iterator[list[int]]:
     """Places in the batch that get the same, at most so many at a time and nobody twice in one; in the order of the batch."""
     groups: dict[Hashable, list[int]] = {}
     for place, parcel in enumerate(batch):
         groups.setdefault(key(parcel), []).append(place)
     for places in groups.values():
-        yield from _once_each(places, batch, limit)
+        yield from _split_places(places, batch, limit)
 
 
-Tell = Callable[[list[OutboundMessage]], Awaitable[Sequence[SendReceipt]]]
+SendGroup = Callable[[list[OutboundMessage]], Awaitable[Sequence[SendReceipt]]]
 """One call for people who get the same: a receipt for each, nothing raised."""
 
 
-async def in_groups(
-    batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int, send_group: Tell, at_once: int = AT_ONCE
+async def push_in_groups(
+    batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int, send_group: SendGroup, at_once: int = CONCURRENT_CALLS
 ) -> list[SendReceipt]:
     """`Channel.push` by groups, some of them under way at a time; receipts in the order of the batch.
 
@@ -72,13 +72,13 @@ async def in_groups(
         async with semaphore:
             group = [halted for _ in places] if halted is not None else await send_group([batch[place] for place in places])
             receipts.update(zip(places, group, strict=True))
-            halted = halted or (group[0] if all(halts(receipt) for receipt in group) else None)
+            halted = halted or (group[0] if all(halts_batch(receipt) for receipt in group) else None)
 
-    await asyncio.gather(*(send_places(places) for places in grouped(batch, key, limit)))
+    await asyncio.gather(*(send_places(places) for places in group_places(batch, key, limit)))
     return [receipts[place] for place in range(len(batch))]
 
 
-def _once_each(places: list[int], batch: Sequence[OutboundMessage], limit: int) -> Iterator[list[int]]:
+def _split_places(places: list[int], batch: Sequence[OutboundMessage], limit: int) -> Iterator[list[int]]:
     while places:
         place_by_user: dict[str, int] = {}
         for place in places:
@@ -89,18 +89,18 @@ def _once_each(places: list[int], batch: Sequence[OutboundMessage], limit: int) 
         places = [place for place in places if place not in chosen_places]
 
 
-def serial_of(marks: Iterable[str]) -> str:
+def batch_serial(marks: Iterable[str]) -> str:
     """One short word for a call, the same when the same people's parcels are tried again together."""
     return sha256("\n".join(sorted(marks)).encode()).hexdigest()[:24]
 
 
-def ids_in(listed: object, separator: str = "|") -> frozenset[str]:
+def parse_ids(listed: object, separator: str = "|") -> frozenset[str]:
     """Ids that an answer names, in one text or in a list; in lower case, since the platforms return them so (bot/docs/protocols.md#wecom-send)."""
     ids = listed.split(separator) if isinstance(listed, str) else [str(identifier) for identifier in listed] if isinstance(listed, list) else []
     return frozenset(identifier.strip().lower() for identifier in ids if identifier.strip())
 
 
-async def taken_back(platform_ids: Sequence[str], recall: Callable[[str], Awaitable[None]]) -> list[SendReceipt]:
+async def recall_each(platform_ids: Sequence[str], recall: Callable[[str], Awaitable[None]]) -> list[SendReceipt]:
     """`Recalls.recall` for a platform that takes back one call at a time; `take` raises `PlatformError`."""
     receipts: list[SendReceipt] = []
     for platform_id in platform_ids:
@@ -109,7 +109,7 @@ async def taken_back(platform_ids: Sequence[str], recall: Callable[[str], Awaita
                 raise PlatformError("content", "no-id", "nothing is known that could be taken back")
             await recall(platform_id)
         except PlatformError as wrong:
-            receipts.append(receipt_of(wrong))
+            receipts.append(error_receipt(wrong))
         else:
-            receipts.append(sent(platform_id))
+            receipts.append(sent_receipt(platform_id))
     return receipts

@@ -5,12 +5,12 @@ from __future__ import annotations
 _BAR = "|"
 
 
-def key_of(task: str, say: str) -> str:
+def encode_key(task: str, say: str) -> str:
     """ "q17" and "A" make "q17|A"; a command belongs to no task: "|每日"."""
     return f"{task.replace('%', '%25').replace(_BAR, '%7C')}{_BAR}{say}"
 
 
-def of_key(key: str) -> tuple[str, str]:
+def decode_key(key: str) -> tuple[str, str]:
     """Task and text of a button; a key that is not of our making is a text, as the keys of a menu are."""
     task, bar, say = key.partition(_BAR)
     return (task.replace("%7C", _BAR).replace("%25", "%"), say) if bar else ("", key)

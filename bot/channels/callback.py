@@ -26,20 +26,20 @@ REMEMBERED = 20_000
 STALE = "stale"
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 
-Later = Callable[[Reply], Awaitable[None]]
-Copies = tuple[str, str, str]
+SendLate = Callable[[Reply], Awaitable[None]]
+CopyKey = tuple[str, str, str]
 """How we spoke ("late", "beside"), the sender and the message's id: the last two are what four copies of a message have in common."""
 
 
-def plain(text: str) -> web.Response:
+def text_response(text: str) -> web.Response:
     return web.Response(text=text, headers=HEADERS)
 
 
-def sealed(text: str, content_type: str = "application/xml") -> web.Response:
+def sealed_response(text: str, content_type: str = "application/xml") -> web.Response:
     return web.Response(text=text, content_type=content_type, headers=HEADERS)
 
 
-def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
+def refusal_response(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
     """The one answer to everything that is not a genuine, fresh, well-formed callback; only the log knows the reason."""
     log.info("callback refused", channel=channel, reason=wrong.reason)
     if wrong.reason == STALE:
@@ -50,7 +50,7 @@ def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
     return web.Response(status=400, text="bad request", headers=HEADERS)
 
 
-def once(request: web.Request, name: str) -> str:
+def query_value(request: web.Request, name: str) -> str:
     """The query's one value of that name; raises `BadEnvelope` when it is missing, empty or doubled."""
     values = request.query.getall(name, [])
     if len(values) != 1 or not values[0]:
@@ -58,11 +58,11 @@ def once(request: web.Request, name: str) -> str:
     return values[0]
 
 
-def stamp(request: web.Request, signature: str = "msg_signature") -> EnvelopeStamp:
-    return EnvelopeStamp(once(request, signature), once(request, "timestamp"), once(request, "nonce"))
+def query_stamp(request: web.Request, signature: str = "msg_signature") -> EnvelopeStamp:
+    return EnvelopeStamp(query_value(request, signature), query_value(request, "timestamp"), query_value(request, "nonce"))
 
 
-async def body(request: web.Request, cap: int) -> bytes:
+async def read_body(request: web.Request, cap: int) -> bytes:
     """The body, at most `cap` bytes, read within 5 seconds and never unpacked; raises `BadEnvelope`."""
     if "Content-Encoding" in request.headers:
         raise BadEnvelope("encoding")
@@ -88,7 +88,7 @@ async def body(request: web.Request, cap: int) -> bytes:
     return bytes(content)
 
 
-async def _within(seconds: float, task: asyncio.Task[Any]) -> bool:
+async def _ends_within(seconds: float, task: asyncio.Task[Any]) -> bool:
     """True when a task ends in time; it is left alone in any case. `asyncio.wait` for one task, at two thirds of its price."""
     loop = asyncio.get_running_loop()
     woken: asyncio.Future[None] = loop.create_future()
@@ -107,7 +107,7 @@ async def _within(seconds: float, task: asyncio.Task[Any]) -> bool:
     return task.done()
 
 
-class Patience:
+class ReplyDeadline:
     """Waits for a reply as long as the platform does; what comes later is said later, once however many copies there were."""
 
     def __init__(self, channel: str, seconds: float, note: Note) -> None:
@@ -115,9 +115,9 @@ class Patience:
         self._seconds = seconds
         self._note = note
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._spoken: OrderedDict[Copies, Reply | None] = OrderedDict()
+        self._spoken: OrderedDict[CopyKey, Reply | None] = OrderedDict()
 
-    async def reply(self, handle: Handle, incoming: Incoming, later: Later) -> Reply | None:
+    async def reply(self, handle: Handle, incoming: Incoming, later: SendLate) -> Reply | None:
         """The reply to be said passively, or None when nothing is to be said now because `later` says it."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -125,7 +125,7 @@ class Patience:
         key = ("late", incoming.sender.user, incoming.message_id)
         task = self._keep(self._attend(handle, incoming))
         try:
-            done = await _within(self._seconds, task)
+            done = await _ends_within(self._seconds, task)
         except asyncio.CancelledError:
             # The server goes down or the platform hung up: the message is still being recorded, and its reply is owed.
             self._owe(key, task, later)
@@ -149,7 +149,7 @@ class Patience:
             log.exception("message failed", channel=self._channel, message_id=incoming.message_id)
             return None
 
-    def _owe(self, key: Copies, task: asyncio.Task[Reply | None], later: Later) -> None:
+    def _owe(self, key: CopyKey, task: asyncio.Task[Reply | None], later: SendLate) -> None:
         if not self._first(key):
             return
 
@@ -164,7 +164,7 @@ class Patience:
         """True for the first copy of a message that is replied to: what is sent actively beside the reply goes out with that one."""
         return self._first(("beside", incoming.sender.user, incoming.message_id))
 
-    def _first(self, key: Copies) -> bool:
+    def _first(self, key: CopyKey) -> bool:
         if key in self._spoken:
             return False
         self._spoken[key] = None
@@ -172,7 +172,7 @@ class Patience:
             self._spoken.popitem(last=False)
         return True
 
-    def follow(self, speaking: Coroutine[Any, Any, None], *, forget: Copies | None = None) -> None:
+    def follow(self, speaking: Coroutine[Any, Any, None], *, forget: CopyKey | None = None) -> None:
         """Speak in the background; a failure is counted, and `forget` lets a later copy of the message be answered after all."""
 
         async def speak() -> None:

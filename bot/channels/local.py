@@ -33,10 +33,10 @@ log = structlog.get_logger(__name__)
 PATH = "/chat"
 APP = "page"
 FRAME_BYTES = 16_384
-KEPT = 200
-PEOPLE = 1_000
-WINDOWS = 300
-WAITING = 20
+TURNS_KEPT = 200
+MOST_PEOPLE = 1_000
+MOST_WINDOWS = 300
+MOST_WAITING = 20
 SAVE_SECONDS = 4.0
 FILES = ("chat.css", "chat.js", "link.js", "view.js", "icon.svg")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -57,10 +57,10 @@ class Persona:
 
 
 @dataclass(slots=True)
-class _Talk:
+class _Conversation:
     """One person's conversation: the newest turns, and the windows that show it."""
 
-    turns: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    turns: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=TURNS_KEPT))
     windows: set[web.WebSocketResponse] = field(default_factory=set)
     running: int = 0
 
@@ -79,7 +79,7 @@ class LocalChat:
         self._quick = tuple(quick)
         self._epoch = secrets.token_hex(8)
         self._seq = 0
-        self._talks: OrderedDict[str, _Talk] = OrderedDict()
+        self._talks: OrderedDict[str, _Conversation] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -146,7 +146,7 @@ class LocalChat:
     async def _window(self, handle: Handle, request: web.Request) -> web.StreamResponse:
         self._check_host(request)
         user = self._who(request)
-        if self._closing or sum(len(talk.windows) for talk in self._talks.values()) >= WINDOWS:
+        if self._closing or sum(len(talk.windows) for talk in self._talks.values()) >= MOST_WINDOWS:
             raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(heartbeat=20, timeout=1.0, max_msg_size=FRAME_BYTES, compress=False)
         await socket.prepare(request)
@@ -154,7 +154,7 @@ class LocalChat:
         # Registered before what was missed is collected: a turn that ends meanwhile is in one of the two, and the page knows a turn by its id.
         talk.windows.add(socket)
         try:
-            await socket.send_str(written(self._hello(user, talk, request.query.get("since", ""))))
+            await socket.send_str(encode_frame(self._hello(user, talk, request.query.get("since", ""))))
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     raise MalformedFrame("not text")
@@ -169,16 +169,16 @@ class LocalChat:
             talk.windows.discard(socket)
         return socket
 
-    def _talk(self, user: str) -> _Talk:
-        talk = self._talks.setdefault(user, _Talk())
+    def _talk(self, user: str) -> _Conversation:
+        talk = self._talks.setdefault(user, _Conversation())
         self._talks.move_to_end(user)
-        if len(self._talks) > PEOPLE:
+        if len(self._talks) > MOST_PEOPLE:
             idle = next((name for name, other in self._talks.items() if not other.windows and not other.running and name != user), None)
             if idle is not None:
                 del self._talks[idle]
         return talk
 
-    def _hello(self, user: str, talk: _Talk, since: str) -> dict[str, Any]:
+    def _hello(self, user: str, talk: _Conversation, since: str) -> dict[str, Any]:
         match = _SINCE.fullmatch(since)
         after = int(match[2]) if match and match[1] == self._epoch else 0
         persona = self._personas.get(user)
@@ -191,17 +191,17 @@ class LocalChat:
             "turns": [turn for turn in talk.turns if turn["seq"] > after],
         }
 
-    async def _hear(self, handle: Handle, user: str, talk: _Talk, socket: web.WebSocketResponse, data: str) -> None:
+    async def _hear(self, handle: Handle, user: str, talk: _Conversation, socket: web.WebSocketResponse, data: str) -> None:
         arrived = self._clock()
-        frame = read(data)
+        frame = parse_frame(data)
         if frame["type"] == "ping":
             await socket.send_str('{"type":"pong"}')
             return
         if self._closing:
             return  # not acknowledged: the page says it again, with the same id, to the next process
-        if talk.running >= WAITING:
+        if talk.running >= MOST_WAITING:
             self._note("shed", self.name, 1)
-            await socket.send_str(written({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
+            await socket.send_str(encode_frame({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
             return
         kind: Heard = "follow" if frame["type"] == "enter" else "tap" if frame["task"] else "text"
         incoming = Incoming(Address(self.name, APP, user), frame["text"], frame["id"], arrived, kind, frame["task"])
@@ -218,7 +218,7 @@ class LocalChat:
         task.add_done_callback(self._tasks.discard)
         await asyncio.shield(task)
 
-    async def _answer(self, handle: Handle, talk: _Talk, incoming: Incoming, turn: Mapping[str, Any]) -> None:
+    async def _answer(self, handle: Handle, talk: _Conversation, incoming: Incoming, turn: Mapping[str, Any]) -> None:
         self._note("heard", self.name, 1)
         try:
             reply = await handle(incoming)
@@ -235,7 +235,7 @@ class LocalChat:
             talk.turns.remove(old)
         talk.turns.append(frame)
         for socket in tuple(talk.windows):
-            task = asyncio.ensure_future(_tell(socket, written(frame)))
+            task = asyncio.ensure_future(_send_frame(socket, encode_frame(frame)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -246,7 +246,7 @@ class LocalChat:
         self._closing = True
         await self._quiet()
         sockets = [socket for talk in self._talks.values() for socket in talk.windows]
-        await asyncio.gather(*(_hang_up(socket) for socket in sockets))
+        await asyncio.gather(*(_close_socket(socket) for socket in sockets))
 
     async def _until_quiet(self, app: web.Application) -> AsyncIterator[None]:
         yield
@@ -260,16 +260,16 @@ class LocalChat:
                 return
 
 
-async def _tell(socket: web.WebSocketResponse, frame: str) -> None:
+async def _send_frame(socket: web.WebSocketResponse, frame: str) -> None:
     try:
         async with asyncio.timeout(5):
             await socket.send_str(frame)
     except (ConnectionError, RuntimeError, TimeoutError):
         # The window will come back and ask for what it missed.
-        await _hang_up(socket)
+        await _close_socket(socket)
 
 
-async def _hang_up(socket: web.WebSocketResponse) -> None:
+async def _close_socket(socket: web.WebSocketResponse) -> None:
     try:
         async with asyncio.timeout(1):
             await socket.close(code=WSCloseCode.GOING_AWAY)
@@ -287,12 +287,12 @@ class MalformedFrame(Exception):
     """A frame that no page of ours sends."""
 
 
-def written(value: Mapping[str, Any]) -> str:
+def encode_frame(value: Mapping[str, Any]) -> str:
     """A frame as it is sent."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def read(data: str) -> dict[str, str]:
+def parse_frame(data: str) -> dict[str, str]:
     """A frame with exactly the fields that are known, all of them short texts."""
     try:
         frame = json.loads(data)

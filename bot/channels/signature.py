@@ -41,7 +41,7 @@ _PART = re.compile(rb"<([A-Za-z]++)>(?:<!\[CDATA\[)?+([^\]<>]*+)(?:\]\]>)?</")
 _PLAIN_PARTS = frozenset((b"FromUserName", b"MsgType", b"CreateTime", b"Content", b"Event", b"EventKey", b"MsgId"))
 _PLAIN_NAMES = frozenset(name.decode() for name in _PLAIN_PARTS)
 _INNER = re.compile(rb"""\s*+(?:<\?xml version=["']1\.0["'](?: encoding=["'][Uu][Tt][Ff]-8["'])? ?\?>\s*+)?<xml[\s>]""")
-_UNSPEAKABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNENCODABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CDATA_END = "]]>"
 _CDATA_SPLIT = "]]]]><![CDATA[>"
 
@@ -229,7 +229,7 @@ def _flat_json(raw: bytes, wanted: frozenset[str], also: frozenset[str] = frozen
             if name in values or isinstance(value, bool) or not isinstance(value, str | int):
                 raise BadEnvelope("fields")
             values[name] = text = str(value)
-            if _UNSPEAKABLE.search(text):
+            if _UNENCODABLE.search(text):
                 raise BadEnvelope("characters")
     return values
 
@@ -238,12 +238,12 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object as it was written, so that a name written twice is seen."""
 
 
-def speakable(text: str) -> str:
+def strip_unencodable(text: str) -> str:
     """The text without what neither XML nor UTF-8 can carry: control characters and halves of surrogate pairs."""
-    return text if text.isprintable() else _UNSPEAKABLE.sub("", text)
+    return text if text.isprintable() else _UNENCODABLE.sub("", text)
 
 
 def cdata(text: str) -> str:
     """The text as a CDATA section, whatever it holds."""
-    text = speakable(text)
+    text = strip_unencodable(text)
     return f"<![CDATA[{text.replace(_CDATA_END, _CDATA_SPLIT) if _CDATA_END in text else text}]]>"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bot.channels.signature import speakable
+from bot.channels.signature import strip_unencodable
 from bot.domain.message import Option
 
 ELLIPSIS = "…"
 
 
-def pieces(text: str, limit: int) -> list[str]:
+def split_text(text: str, limit: int) -> list[str]:
     """The text in parts of at most `most` bytes of UTF-8, cut between lines where that leaves no part half empty, never inside a character."""
-    text = speakable(text).strip("\n")
+    text = strip_unencodable(text).strip("\n")
     parts: list[str] = []
     while text:
         head = _head(text, limit)
@@ -23,12 +23,12 @@ def pieces(text: str, limit: int) -> list[str]:
     return parts
 
 
-def truncated(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """At most `most` characters, an ellipsis among them where something was left out."""
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
-def line(option: Option) -> str:
+def option_line(option: Option) -> str:
     """An option as a line that can be answered by typing its letter: "A. 合法", or just "对"."""
     return option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
 

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class AddressCheck:
+class WechatpyCheck:
     """What wechatpy needs to know of an app: token, receiver's id, and the keys in use, the newest first."""
 
     token: str = field(repr=False)

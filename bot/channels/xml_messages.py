@@ -41,7 +41,7 @@ def event_id(created: str, *parts: str) -> str:
     return f"{created}-{digest[:24]}"
 
 
-def echo(text: str) -> str:
+def check_echo(text: str) -> str:
     """The word of an address check, when it is one that a browser could make nothing of; raises `BadEnvelope`."""
     if not _ECHO.fullmatch(text):
         raise BadEnvelope("echo")

@@ -16,8 +16,8 @@ from sqlmodel import Session, select
 
 from bot import logs
 from bot.app import build
-from bot.cli.common import cli, engine_of, now, operator, progress, read_settings
-from bot.cli.serve import demo_house, opened
+from bot.cli.common import cli, now, open_checked_engine, operator, progress, read_settings
+from bot.cli.serve import build_demo_app, open_writable_engine
 from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.services.demo.seed import PERSONAS, holds_demo
 from bot.settings import PREFIX, Settings, env_name
@@ -35,49 +35,49 @@ def chat(
     demo: Annotated[bool, typer.Option("--demo", help="在演示的机关里说话（空库会先建好）")] = False,
 ) -> None:
     """在终端里和机器人对话；选项可输入字母，也可输入编号；Ctrl-D 结束。"""
-    logs.set_up(level=logging.ERROR)
+    logs.configure(level=logging.ERROR)
     settings = read_settings()
     if demo or _is_fresh(settings):
         progress.print("使用演示的机关（虚构数据）。")
-        app = demo_house(settings)
+        app = build_demo_app(settings)
         staff_no = staff_no or PERSONAS[0].staff_no
     else:
-        app = build.build(settings, engine_of(settings))
-        if not staff_no and _nothing_set() and app.database.read_now(holds_demo):
+        app = build.build(settings, open_checked_engine(settings))
+        if not staff_no and _is_unconfigured() and app.database.read_now(holds_demo):
             staff_no = PERSONAS[0].staff_no
     try:
-        user, name = app.database.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
+        user, name = app.database.write_now(lambda session: _bind_account(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
         progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
         asyncio.run(_talk(app, user))
     finally:
         app.database.engine.dispose()
 
 
-def _who_is_there() -> str:
+def _persona_hint() -> str:
     return f"演示的机关里可以用：{'、'.join(f'{persona.staff_no}（{persona.label}）' for persona in PERSONAS)}。"
 
 
 def _is_fresh(settings: Settings) -> bool:
     """Nothing was set and nothing was made yet: somebody is trying the bot out."""
-    if not _nothing_set():
+    if not _is_unconfigured():
         return False
-    engine = opened(settings)
+    engine = open_writable_engine(settings)
     try:
         return migrate.current(engine) is None
     finally:
         engine.dispose()
 
 
-def _nothing_set() -> bool:
+def _is_unconfigured() -> bool:
     """True when the environment says at most where to listen, which says nothing about whom the bot serves (deploy/start.py judges alike)."""
     return not any(key.upper().startswith(PREFIX) and key.upper() != env_name("listen") for key in os.environ)
 
 
-def _bound(session: Session, staff_no: str) -> tuple[str, str]:
+def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
     """The account under which a person speaks here; made, and audited, when there is none. Raises `Refusal` for a number nobody has."""
     person = session.exec(select(PersonRow).where(PersonRow.staff_no == staff_no)).first()
     if person is None or person.id is None:
-        raise Refusal(f"花名册里没有工号 {staff_no}。" + (_who_is_there() if holds_demo(session) else ""))
+        raise Refusal(f"花名册里没有工号 {staff_no}。" + (_persona_hint() if holds_demo(session) else ""))
     account = session.exec(select(AccountRow).where(AccountRow.channel == CHANNEL, AccountRow.person_id == person.id)).first()
     if account is None:
         bound_at = now()
@@ -93,22 +93,22 @@ async def _talk(app: build.App, user: str) -> None:
     last = Reply()
     sender = Address(CHANNEL, APP, user)
     try:
-        while (typed := await asyncio.to_thread(_line)) is not None:
+        while (typed := await asyncio.to_thread(_read_line)) is not None:
             words = typed.strip()
             if words in LEAVE:
                 break
             if not words:
                 continue
-            text, task = choice(last, words)
+            text, task = resolve_choice(last, words)
             incoming = Incoming(sender, text, f"t{secrets.token_hex(12)}", app.clock(), "tap" if task else "text", task)
             last = await app.dispatcher.handle(incoming)
-            for line in rendered(last):
+            for line in render_reply(last):
                 screen.print(line)
     finally:
         await asyncio.to_thread(app.database.stop)
 
 
-def _line() -> str | None:
+def _read_line() -> str | None:
     if sys.stdin.isatty():
         try:
             return input("› ")
@@ -117,7 +117,7 @@ def _line() -> str | None:
     return sys.stdin.readline() or None
 
 
-def choice(last: Reply, words: str) -> tuple[str, str]:
+def resolve_choice(last: Reply, words: str) -> tuple[str, str]:
     """(text, task) of what was typed: a number picks an option of the open question or one of the commands below it; words stay words."""
     if words.isascii() and words.isdigit():
         options = last.ask.options if last.ask is not None else ()
@@ -131,7 +131,7 @@ def choice(last: Reply, words: str) -> tuple[str, str]:
     return words, ""
 
 
-def rendered(reply: Reply) -> list[str]:
+def render_reply(reply: Reply) -> list[str]:
     """The reply in lines for a terminal, with a number before everything that can be chosen."""
     lines = [escape(reply.text)] if reply.text else []
     number = 0

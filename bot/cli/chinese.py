@@ -11,7 +11,7 @@ from typer import core, rich_utils
 _TITLES = {"ARGUMENTS_PANEL_TITLE": "参数", "OPTIONS_PANEL_TITLE": "选项", "COMMANDS_PANEL_TITLE": "命令", "ABORTED_TEXT": "已中止。"}
 _TITLES |= {"DEFAULT_STRING": "[默认：{}]", "REQUIRED_LONG_STRING": "[必填]", "ENVVAR_STRING": "[环境变量：{}]"}
 _USAGE = (("Usage: ", "用法："), ("[OPTIONS]", "[选项]"), ("COMMAND [ARGS]...", "命令 [参数]…"))
-_MISUSES = (
+_ERRORS = (
     (r"Missing argument (.+)\.", "缺少参数 {}。"),
     (r"Missing option (.+)\.", "缺少选项 {}。"),
     (r"Missing command\.", "缺少命令。"),
@@ -26,33 +26,33 @@ _MISUSES = (
 )
 
 
-def misuse(message: str) -> str:
+def translate_error(message: str) -> str:
     """What was typed wrongly, in Chinese; a sentence of typer's that is not known stays as it is."""
-    for pattern, ours in _MISUSES:
+    for pattern, ours in _ERRORS:
         if match := re.fullmatch(pattern, message, re.DOTALL):
             return ours.format(*(part.strip("'").replace(", ", "、") for part in match.groups()))
     return message
 
 
-def _format_error(wrong: Any) -> None:
+def _print_error(wrong: Any) -> None:
     if type(wrong).__name__ == "NoArgsIsHelpError":  # its help has been shown
         return
     ctx = getattr(wrong, "ctx", None)
-    print(misuse(wrong.format_message()), file=sys.stderr)
+    print(translate_error(wrong.format_message()), file=sys.stderr)
     if ctx is not None:
         print(f"{ctx.get_usage()}\n用 {ctx.command_path} --help 看说明。", file=sys.stderr)
 
 
-def in_chinese() -> None:
+def translate_typer() -> None:
     """Make typer say it; before the first command is run."""
     for name, ours in _TITLES.items():
         setattr(rich_utils, name, ours)
-    setattr(rich_utils, "rich_format_error", _format_error)  # noqa: B010 - mypy knows no function that is replaced
+    setattr(rich_utils, "rich_format_error", _print_error)  # noqa: B010 - mypy knows no function that is replaced
     for kind in (core.TyperCommand, core.TyperGroup):
-        _translate(kind)
+        _translate_command(kind)
 
 
-def _translate(kind: Any) -> None:
+def _translate_command(kind: Any) -> None:
     original_usage, original_option = kind.get_usage, kind.get_help_option
 
     def get_usage(self: Any, ctx: Any) -> str:

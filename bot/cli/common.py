@@ -42,7 +42,7 @@ progress = Console(stderr=True)
 
 
 @cli.callback()
-def _common(config: Annotated[Path | None, typer.Option("--config", help="TOML 配置文件")] = None) -> None:
+def _read_global_options(config: Annotated[Path | None, typer.Option("--config", help="TOML 配置文件")] = None) -> None:
     global _config
     _config = config
 
@@ -64,7 +64,7 @@ def operator() -> str:
         return "cli:unknown"
 
 
-def engine_of(settings: Settings) -> Engine:
+def open_checked_engine(settings: Settings) -> Engine:
     """The engine of the settings, on a schema this program knows; refuses otherwise and says what to do."""
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     revision = migrate.current(engine)
@@ -76,7 +76,7 @@ def engine_of(settings: Settings) -> Engine:
 
 def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T:
     """Run something that only reads."""
-    database = Database(engine_of(settings or read_settings()))
+    database = Database(open_checked_engine(settings or read_settings()))
     try:
         return database.read_now(work)
     finally:
@@ -85,7 +85,7 @@ def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T
 
 def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T:
     """Run something in one transaction; a `Refusal` in it leaves nothing behind."""
-    database = Database(engine_of(settings or read_settings()))
+    database = Database(open_checked_engine(settings or read_settings()))
     try:
         return database.write_now(work)
     finally:
@@ -105,7 +105,7 @@ def refuse(sentence: str, status: int = 1) -> typer.Exit:
     return typer.Exit(status)
 
 
-_KEPT = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
+_APPEND_ONLY = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
 _READ_ONLY, _FULL, _BUSY = "数据库是只读的，写不进去，请检查数据库文件和目录的权限", "磁盘满了，请腾出空间", "数据库正忙，请稍后再试"
 _FAULTS = {
     sqlite3.SQLITE_READONLY: _READ_ONLY,
@@ -119,7 +119,7 @@ _FAULTS = {
     sqlite3.SQLITE_CONSTRAINT: "数据与库里的约束冲突",
     "08": "和 PostgreSQL 的连接断了，请检查它是否在运行",
     "23": "数据与库里的约束冲突",
-    "23000": _KEPT,
+    "23000": _APPEND_ONLY,
     "25006": "这个 PostgreSQL 是只读的（可能是备库），请检查 BOT_DATABASE_URL",
     "28": "PostgreSQL 拒绝登录，请检查用户名和密码",
     "3D": "PostgreSQL 里没有这个库，请先建库",
@@ -138,7 +138,7 @@ def database_fault(wrong: BaseException | None) -> str:
     if isinstance(wrong, sqlite3.Error):
         code = getattr(wrong, "sqlite_errorcode", 0) & 0xFF
         name = getattr(wrong, "sqlite_errorname", type(wrong).__name__)
-        sentence = _KEPT if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
+        sentence = _APPEND_ONLY if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
     else:
         name = code = getattr(wrong, "sqlstate", None) or ""
         sentence = _FAULTS.get(code) or _FAULTS.get(code[:2])
@@ -147,6 +147,6 @@ def database_fault(wrong: BaseException | None) -> str:
     return f"数据库不能用：{sentence or f'出错代码 {name or type(wrong).__name__}'}。"
 
 
-def _say(sentence: str, status: int) -> int:
+def print_error(sentence: str, status: int) -> int:
     print(sentence, file=sys.stderr)
     return status

@@ -17,12 +17,12 @@ import typer
 from sqlmodel import Session
 
 from bot import logs
-from bot.channels.base import Token, silent
-from bot.channels.dingtalk.contacts import contacts as contacts_contacts
+from bot.channels.base import Token, ignore_note
+from bot.channels.dingtalk.contacts import read_directory as contacts_contacts
 from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.wecom.contacts import contacts
+from bot.channels.wecom.contacts import read_directory
 from bot.cli.common import Apply, Json, cli, now, operator, progress, read_settings, reading, refuse, show, writing
 from bot.domain.message import Refusal
 from bot.domain.people.directory import Directory
@@ -160,7 +160,7 @@ def sync(
     settings = read_settings()
     if not settings.is_on(platform):
         raise Refusal(f"{LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
-    logs.set_up(settings.secrets(), level=logging.WARNING)
+    logs.configure(settings.secrets(), level=logging.WARNING)
     at = now()
     try:
         found = asyncio.run(_fetched(settings, platform, staff_no))
@@ -178,12 +178,12 @@ def sync(
 
 async def _fetched(settings: Settings, platform: str, staff_no: str) -> Directory:
     chosen = {"staff_no": staff_no} if staff_no else {}
-    async with Outbound(tokens=OneRun(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=SECONDS) as outbound:
+    async with Outbound(tokens=OneRun(), clock=now, note=ignore_note, holder="cli", secrets=settings.secrets(), total=SECONDS) as outbound:
         if platform == "wecom":
             on = settings.wecom
             secret, agent = (on.contacts_secret, "contacts") if on.contacts_secret is not None else (on.secret, on.agent_id)
             api = wecom_api(base=on.api_base, corp_id=on.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
-            return await contacts(outbound, api, **chosen)
+            return await read_directory(outbound, api, **chosen)
         ding = settings.dingtalk
         secret = ding.client_secret
         old = dingtalk_old_api(base=ding.oapi_base, client_id=ding.client_id, client_secret=secret.get_secret_value() if secret else "")

@@ -15,7 +15,7 @@ import typer
 from markdown_it import MarkdownIt
 
 from bot import logs
-from bot.channels.base import silent
+from bot.channels.base import ignore_note
 from bot.channels.dingtalk.groups import Groups
 from bot.channels.outbound.apis import dingtalk_api, wechat_api
 from bot.channels.outbound.client import Outbound
@@ -142,10 +142,10 @@ def _series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
 
 
 def _spoken(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
-    logs.set_up(settings.secrets(), level=logging.WARNING)
+    logs.configure(settings.secrets(), level=logging.WARNING)
 
     async def run() -> T:
-        async with Outbound(tokens=OneRun(), clock=now, note=silent, holder="cli", secrets=settings.secrets()) as outbound:
+        async with Outbound(tokens=OneRun(), clock=now, note=ignore_note, holder="cli", secrets=settings.secrets()) as outbound:
             return await work(outbound)
 
     try:

@@ -21,7 +21,7 @@ from sqlmodel import Session
 from bot import logs
 from bot.app import build, run
 from bot.channels.local import Persona
-from bot.cli.common import Json, cli, engine_of, progress, read_settings, show
+from bot.cli.common import Json, cli, open_checked_engine, progress, read_settings, show
 from bot.cli.common import now as common_now
 from bot.domain.calendar import warning
 from bot.domain.message import Refusal
@@ -29,7 +29,7 @@ from bot.domain.times import SHANGHAI, day_of
 from bot.services.certificate import pdf
 from bot.services.demo import campaigns, exams, seed
 from bot.services.library.catalog import Catalog
-from bot.settings import BadSettings, Settings, blank
+from bot.settings import BadSettings, Settings, blank_setting_faults
 from bot.storage.db import backup
 from bot.storage.db.engine import is_sqlite, open_engine
 from bot.storage.files import loader
@@ -39,7 +39,7 @@ from bot.storage.migrations import migrate as migrations_migrate
 OPEN_FILES = 65_536
 
 
-def opened(settings: Settings) -> Engine:
+def open_writable_engine(settings: Settings) -> Engine:
     """An engine for a database that may still have to be made; refuses where nothing can be written."""
     try:
         return open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
@@ -49,7 +49,7 @@ def opened(settings: Settings) -> Engine:
         ) from wrong
 
 
-def move(engine: Engine, revision: str) -> tuple[str | None, str | None]:
+def move_schema(engine: Engine, revision: str) -> tuple[str | None, str | None]:
     """Bring the schema to a revision; refuses a revision that nobody knows, asked for or found."""
     current = migrations_migrate.current(engine)
     if current is not None and current not in migrations_migrate.known():
@@ -60,22 +60,22 @@ def move(engine: Engine, revision: str) -> tuple[str | None, str | None]:
         raise Refusal(f"没有「{revision}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
 
 
-def _must_write(engine: Engine) -> None:
+def _check_writable(engine: Engine) -> None:
     """Raises the driver's error when nothing can be written: where nothing has changed since the last start, the start itself writes nothing."""
     with engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
         connection.rollback()
 
 
-def demo_house(settings: Settings) -> build.App:
+def build_demo_app(settings: Settings) -> build.App:
     """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
-    engine = opened(settings)
-    move(engine, "head")
-    _must_write(engine)
-    return build.build(settings, engine, seed=_furnish)
+    engine = open_writable_engine(settings)
+    move_schema(engine, "head")
+    _check_writable(engine)
+    return build.build(settings, engine, seed=_seed_demo)
 
 
-def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
+def _seed_demo(session: Session, catalog: Catalog, now: datetime) -> None:
     """The bureau's people and past, campaigns of which one falls due within the first minute, an exam and contests to try."""
     seed.seed(session, catalog, now)
     campaigns.demo_campaigns(session, catalog, now)
@@ -85,28 +85,28 @@ def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
 @cli.command()
 def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的机关，本地聊天页可切换身份")] = False) -> None:
     """启动服务；收到 SIGTERM 后停止接收，处理完手头的消息再退出。"""
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
-    _room_for_connections()
+    signal.signal(signal.SIGTERM, _exit_at_once)
+    signal.signal(signal.SIGINT, _exit_at_once)
+    _raise_file_limit()
     settings = read_settings(**({"web": {"local_chat": True}} if demo else {}))
-    logs.set_up(settings.secrets())
+    logs.configure(settings.secrets())
     if demo:
         progress.print("正在准备演示数据…")
-        app = demo_house(settings)
+        app = build_demo_app(settings)
     else:
-        opened(settings).dispose()
-        engine = engine_of(settings)
-        _must_write(engine)
+        open_writable_engine(settings).dispose()
+        engine = open_checked_engine(settings)
+        _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
-    if not asyncio.run(_until_told(app, personas)):
+    if not asyncio.run(_serve_until_signal(app, personas)):
         # Something outside still holds a thread; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)
 
 
-def _room_for_connections() -> None:
+def _raise_file_limit() -> None:
     """As many open files as the system allows: two thousand people who dribble must not keep the next one out."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
@@ -114,12 +114,12 @@ def _room_for_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
     """A signal before anything was heard: nothing is in hand."""
     raise SystemExit(0)
 
 
-async def _until_told(app: build.App, personas: Sequence[Persona]) -> bool:
+async def _serve_until_signal(app: build.App, personas: Sequence[Persona]) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,17 +130,17 @@ async def _until_told(app: build.App, personas: Sequence[Persona]) -> bool:
 @cli.command()
 def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写即最新，base 为清空")] = "head", as_json: Json = False) -> None:
     """升级（或降级）数据库结构。"""
-    engine = opened(read_settings())
+    engine = open_writable_engine(read_settings())
     try:
-        copy = _keep(engine, to)
-        before, after = move(engine, to)
+        copy = _copy_before_downgrade(engine, to)
+        before, after = move_schema(engine, to)
     finally:
         engine.dispose()
     sentence = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
     show({"before": before, "after": after, "copy": copy}, as_json, sentence)
 
 
-def _keep(engine: Engine, revision: str) -> str | None:
+def _copy_before_downgrade(engine: Engine, revision: str) -> str | None:
     """The copy that was made because the way goes down and hours are recorded; None when there is nothing to lose, or no way to copy it from here."""
     before = migrations_migrate.current(engine)
     if before not in migrations_migrate.known() or migrations_migrate.is_up(before, revision) or not backup.has_entries(engine):
@@ -164,7 +164,7 @@ def check(as_json: Json = False) -> None:
     errors: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        setting_faults = [*blank(settings), *filter(None, [pdf.wrong(settings.web.font)])]
+        setting_faults = [*blank_setting_faults(settings), *filter(None, [pdf.wrong(settings.web.font)])]
     except BadSettings as wrong:
         setting_faults = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]

@@ -27,7 +27,7 @@ from bot.services.exam.paper_view import Reviewed, ShownItem, barred, review
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.exam import attempts
-from bot.web.sessions import ARRIVED, Said, WebSessions
+from bot.web.sessions import ARRIVED, RequestBody, WebSessions
 
 PURPOSE = "exam"
 RECORDED, AGAIN = "已记录", "系统"
@@ -115,13 +115,13 @@ class ExamPage:
             return web.json_response({"say": str(refusal)}, status=409)
         return await self._told(visitor)
 
-    async def _begin(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+    async def _begin(self, request: web.Request, visitor: PageVisitor, said: RequestBody) -> web.Response:
         arrived = request[ARRIVED]
         return await self._done(
             visitor, lambda session: exam_attempt.begin(session, self._shelf(), visitor.learner.id, int(visitor.ref), arrived, self._rng)
         )
 
-    async def _answer(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+    async def _answer(self, request: web.Request, visitor: PageVisitor, said: RequestBody) -> web.Response:
         ident, sitting, n, choice = (said.get(name) for name in ("id", "sitting", "n", "choice"))
         if not (isinstance(ident, str) and _ID.fullmatch(ident) and isinstance(choice, str) and 0 < len(choice) <= LONGEST_CHOICE):
             raise web.HTTPBadRequest
@@ -133,7 +133,7 @@ class ExamPage:
             raise web.HTTPServiceUnavailable
         return web.json_response({"now": self._now().isoformat(), "recorded": line.startswith(RECORDED), "say": line})
 
-    async def _hand_in(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+    async def _hand_in(self, request: web.Request, visitor: PageVisitor, said: RequestBody) -> web.Response:
         sitting, arrived = said.get("sitting"), request[ARRIVED]
         if type(sitting) is not int:
             raise web.HTTPBadRequest

@@ -10,7 +10,7 @@ from aiohttp import web
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 3.0
+CHECK_SECONDS = 3.0
 """Seconds the database may take to say that it is there."""
 
 Check = Callable[[], Awaitable[str]]
@@ -23,7 +23,7 @@ def attach(app: web.Application, check: Check) -> None:
 
     async def ready(request: web.Request) -> web.Response:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CHECK_SECONDS):
                 wrong = await check()
         except Exception as failed:
             log.warning("not ready", error=type(failed).__name__)

@@ -29,7 +29,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_WORDS = {
+_STATUS_TEXTS = {
     400: "bad request",
     403: "没有权限",
     404: "没有这个页面",
@@ -49,17 +49,17 @@ async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A number for the log, a deadline for a body that is not there yet, and one form for everything that goes wrong."""
     timer = None
     if request.can_read_body and not request.content.is_eof():
-        timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _show_out, request)
+        timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _drop_slow_body, request)
     token = logs.REQUEST.set(next(_REQUESTS))
     try:
-        return await _answered(request, handler)
+        return await _answer_errors(request, handler)
     finally:
         logs.REQUEST.reset(token)
         if timer is not None:
             timer.cancel()
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -73,11 +73,11 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except Busy:
         return plain(503)
     except Exception:
-        log.exception("request failed", path=_where(request))
+        log.exception("request failed", path=_route_of(request))
         return plain(500)
 
 
-def _where(request: web.Request) -> str:
+def _route_of(request: web.Request) -> str:
     """The route and not the path: what stands in a path may be a key (a one-time link)."""
     resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical
@@ -85,17 +85,17 @@ def _where(request: web.Request) -> str:
 
 def plain(status: int) -> web.Response:
     """An error in a few words that are the same for everybody."""
-    return web.Response(status=status, text=_WORDS.get(status, "系统出了点问题，请稍后再试" if status >= 500 else "bad request"))
+    return web.Response(status=status, text=_STATUS_TEXTS.get(status, "系统出了点问题，请稍后再试" if status >= 500 else "bad request"))
 
 
-def _show_out(request: web.Request) -> None:
+def _drop_slow_body(request: web.Request) -> None:
     transport = request.transport
     if transport is not None and not request.content.is_eof():
-        log.info("slow body dropped", path=_where(request))
+        log.info("slow body dropped", path=_route_of(request))
         transport.abort()
 
 
-async def dress(request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer carries, and no word about which software gave it."""
     response.headers.pop("Server", None)
     for name, value in HEADERS.items():
@@ -121,7 +121,7 @@ class _Connection(web.RequestHandler):
         return response
 
 
-def connections(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
+def connection_factory(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
     """What a listening socket makes of each who comes: the keep-alive deadline holds from the first moment, so that it bounds heads too."""
 
     def connection() -> Any:

@@ -36,7 +36,7 @@ from bot.web.templates import Templates
 
 log = structlog.get_logger(__name__)
 
-LARGEST_SAID = 32_768
+LARGEST_BODY_BYTES = 32_768
 LONGEST_TOKEN = 100
 SEEN_EVERY = timedelta(minutes=1)
 """How often a visitor who keeps doing something is written down as being there."""
@@ -48,10 +48,10 @@ ARRIVED = web.RequestKey("arrived", datetime)
 
 FOREIGN = ("没有办成", "这一步不是从本页面发出的，未记录。请回到聊天，重新打开页面再试。")
 
-Said = Mapping[str, Any]
+RequestBody = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Shown = Callable[[web.Request, PageVisitor], Awaitable[web.StreamResponse]]
-Acted = Callable[[web.Request, PageVisitor, Said], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[web.Request, PageVisitor], Awaitable[web.StreamResponse]]
+ActionHandler = Callable[[web.Request, PageVisitor, RequestBody], Awaitable[web.StreamResponse]]
 
 
 class WebSessions:
@@ -97,7 +97,7 @@ class WebSessions:
             )
             return response
 
-        async def step_out(request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
+        async def step_out(request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
             now = self._clock()
             await self._desk.write(lambda session: links.leave(session, visitor, now))
             response = self.pages.show("door/closed.html", head="已退出", sentence="这个页面已经关上，可以回到聊天了。", onward="")
@@ -108,7 +108,7 @@ class WebSessions:
         app.router.add_post(f"{link_purpose.path}/in/{{token}}", step_in)
         app.router.add_post(f"{link_purpose.path}/out", self.acts(purpose, step_out))
 
-    def shows(self, purpose: str, handler: Shown) -> Handler:
+    def shows(self, purpose: str, handler: PageHandler) -> Handler:
         """A handler for a page or its data: reached by the visitor of the purpose (and of the route's `{ref}`) alone. It must change nothing."""
 
         async def show(request: web.Request) -> web.StreamResponse:
@@ -119,14 +119,14 @@ class WebSessions:
 
         return show
 
-    def acts(self, purpose: str, handler: Acted) -> Handler:
+    def acts(self, purpose: str, handler: ActionHandler) -> Handler:
         """A handler for what changes something: as `shows`, and only for what one of the visitor's own pages has sent. Add it by POST only."""
 
         async def act(request: web.Request) -> web.StreamResponse:
             of = PURPOSES[purpose]
             if not self._is_from_here(request):
                 return self._turned_away(request, of, FOREIGN, 403)
-            said = await _said(request)
+            said = await _read_body(request)
             request[ARRIVED] = self._clock()
             visitor = await self.visitor(request, purpose)
             if visitor is None:
@@ -188,14 +188,14 @@ class WebSessions:
         return self.pages.show("door/closed.html", status, head=head, sentence=sentence, onward="")
 
 
-async def _said(request: web.Request) -> dict[str, Any]:
+async def _read_body(request: web.Request) -> dict[str, Any]:
     """The body of a request as names and values: a JSON object or a form. Raises HTTPBadRequest for anything else or too much of it."""
-    if (request.content_length or 0) > LARGEST_SAID:
-        raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_SAID, actual_size=request.content_length or 0)
+    if (request.content_length or 0) > LARGEST_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_BODY_BYTES, actual_size=request.content_length or 0)
     if request.content_type == "application/x-www-form-urlencoded":
         return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
     raw = await request.read()
-    if len(raw) > LARGEST_SAID or request.content_type != "application/json":
+    if len(raw) > LARGEST_BODY_BYTES or request.content_type != "application/json":
         raise web.HTTPBadRequest
     try:
         body = json.loads(raw)

@@ -19,7 +19,7 @@ from bot.domain.times import SHANGHAI, chinese_date
 HERE = Path(__file__).parent / "pages"
 EMBLEM = HERE.parent / "chat" / "icon.svg"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-FOR_EVER = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class Templates:
@@ -34,7 +34,7 @@ class Templates:
             loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._environment.globals["static"] = self.static
-        self._environment.filters["moment"] = _moment
+        self._environment.filters["moment"] = _format_moment
         self._environment.filters["day"] = chinese_date
 
     def attach(self, app: web.Application) -> None:
@@ -59,13 +59,13 @@ class Templates:
             raise web.HTTPNotFound
         tag = f'"{self._digest}"'
         # A replica of another release asks by another digest: it is served, and asks again the next time.
-        headers = {"ETag": tag, "Cache-Control": FOR_EVER if request.match_info["digest"] == self._digest else "no-cache"}
+        headers = {"ETag": tag, "Cache-Control": IMMUTABLE if request.match_info["digest"] == self._digest else "no-cache"}
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type=TYPES[Path(name).suffix], charset="utf-8", headers=headers)
 
 
-def _moment(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     """3月2日 09:05, in Shanghai."""
     local = moment.astimezone(SHANGHAI)
     return f"{local.month}月{local.day}日 {local:%H:%M}"

@@ -22,7 +22,7 @@ from aiohttp.test_utils import TestServer
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import engine_of
+from bot.cli.common import open_checked_engine
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
 from bot.jobs import delivery_worker
@@ -71,9 +71,9 @@ async def serve(database: Path, platform: str) -> None:
     config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform, "cards": False}
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{database}", listen=f"127.0.0.1:{port}", wecom=config)
-    logs.set_up(found.secrets())
+    logs.configure(found.secrets())
     delivery_worker.DeliveryWorker = partial(delivery_worker.DeliveryWorker, sizes={"wecom": 1})  # type: ignore[misc, assignment]
-    house = build.build(found, engine_of(found))
+    house = build.build(found, open_checked_engine(found))
     house.catalog.limits = (SECOND,)
     told: list[str] = []
 

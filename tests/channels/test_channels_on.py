@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from bot.app import build
 from bot.app.build import App
-from bot.app.channels import channels_on, secret_of
+from bot.app.channels import build_channels, secret_of
 from bot.channels.base import Channel, Token
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
@@ -48,7 +48,7 @@ async def built(engine: Engine, name: str, section: dict[str, Any]) -> AsyncIter
     outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder="test", total=PATIENT)
     try:
         async with outbound:
-            [channel] = channels_on(house, outbound, tokens, "test")
+            [channel] = build_channels(house, outbound, tokens, "test")
             yield house, channel
     finally:
         await asyncio.to_thread(house.database.stop)
@@ -84,7 +84,7 @@ async def test_who_spoke_is_answered_in_the_chat_and_who_did_not_gets_the_templa
 
     def heard(session: Session) -> None:
         [person] = crowd(session, 1)
-        inbox.keep(session, Incoming(Address("wechat", APP, FOLLOWER), "你好", "m1", NOW), person, Reply("好"))
+        inbox.store_reply(session, Incoming(Address("wechat", APP, FOLLOWER), "你好", "m1", NOW), person, Reply("好"))
 
     house.database.write_now(heard)
     receipts = await channel.push([OutboundMessage(Address("wechat", APP, user), LESSON, f"1:{user}") for user in (FOLLOWER, "oSilent")])

@@ -21,7 +21,7 @@ from bot.domain.message import Reply
 from tests.support.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET, FakeDingTalk, Json, dingtalk
 from tests.support.platforms.dingtalk_bot import QUESTION, house
 
-UPDATE = cards.private(answered="true", result="已选 A\n已记录。", commands="[]")
+UPDATE = cards.private_update(answered="true", result="已选 A\n已记录。", commands="[]")
 
 assert issubclass(websockets.exceptions.ConnectionClosedError, Exception)
 

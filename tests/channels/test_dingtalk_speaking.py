@@ -204,7 +204,7 @@ async def test_an_outage_of_the_way_out_leaves_the_way_in_alone() -> None:
 
 
 def texts(reply: Reply) -> list[str]:
-    return [message["text"]["content"] for message in dingtalk_reply.webhook(reply, "s", group=False, buttons=True)]
+    return [message["text"]["content"] for message in dingtalk_reply.webhook_messages(reply, "s", group=False, buttons=True)]
 
 
 def test_a_long_text_is_cut_between_characters_and_nothing_is_lost() -> None:
@@ -234,7 +234,7 @@ def test_several_choices_and_too_many_buttons_are_typed() -> None:
     "name", ["[点我](https://evil.example)", "![](https://evil.example/x.png)", "<font color=red>", "**粗**", "# 题", "`x`", "@所有人"]
 )
 def test_markup_in_a_name_stays_a_name(name: str) -> None:
-    (message,) = dingtalk_reply.webhook(Reply(f"{name} 您好", buttons=(Option("好", "好"),)), "s", group=False, buttons=True)
+    (message,) = dingtalk_reply.webhook_messages(Reply(f"{name} 您好", buttons=(Option("好", "好"),)), "s", group=False, buttons=True)
 
     assert not set("*_#[]<>`~|\\!") & set(message["actionCard"]["text"])
 

@@ -207,7 +207,7 @@ async def test_half_a_character_is_heard_as_a_question_mark_and_hurts_nobody(cli
 
 
 async def test_whoever_floods_is_told_so_and_nothing_is_recorded_of_it(client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "WAITING", 1)
+    monkeypatch.setattr(local, "MOST_WAITING", 1)
     async with house() as made, window(client, made.url) as one, window(client, made.url) as two:
         made.hall.gate.clear()
         await one.send(type="say", id="the-slow-one", text="一")

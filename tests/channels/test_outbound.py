@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from bot.channels.base import Token, silent
+from bot.channels.base import Token, ignore_note
 from bot.channels.outbound.apis import dingtalk_api, wechat_api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
@@ -209,7 +209,7 @@ async def test_every_failure_is_counted(house: House) -> None:
 
 async def test_a_closed_client_says_so() -> None:
     clock = Time()
-    outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=silent, holder="one")
+    outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=ignore_note, holder="one")
 
     with pytest.raises(RuntimeError):
         await outbound.post("https://oapi.dingtalk.com/robot", {}, allowed_hosts=frozenset({"oapi.dingtalk.com"}))

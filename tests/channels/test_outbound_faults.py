@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import wecom_api
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.outbound.http import is_allowed_host
+from bot.channels.outbound.http import allowed_url
 from tests.support.platforms.plain import SECRET, SEND, Answer, House, Platform, refused, replying, stand
 
 
@@ -236,7 +236,7 @@ async def test_a_webhook_answer_is_judged_like_any_other(house: House) -> None:
     ],
 )
 def test_only_a_configured_origin_is_spoken_to(address: str, allowed: bool) -> None:
-    assert (is_allowed_host(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
+    assert (allowed_url(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.zwding.gateway import judged, signature, signed_text
+from bot.channels.zwding.gateway import judge, signature, signed_text
 from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.message import Address, Reply
 from tests.support.platforms.faults import IMPATIENT
@@ -191,6 +191,6 @@ async def test_without_a_page_the_words_go_out_alone() -> None:
 
 
 def test_a_gateway_without_a_word_we_know_is_judged_by_its_status() -> None:
-    assert judged(200, fine()) is None
-    assert (judged(500, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "transient"
-    assert (judged(504, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "unknown"
+    assert judge(200, fine()) is None
+    assert (judge(500, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "transient"
+    assert (judge(504, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "unknown"

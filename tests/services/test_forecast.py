@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot.app.build import stocked
+from bot.app.build import load_catalog
 from bot.dispatch import Dispatcher
 from bot.domain.calendar import UnknownYear
 from bot.domain.hours.forecast import CatchUpPlan
@@ -115,7 +115,7 @@ def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
 @pytest.mark.parametrize(("day", "error", "hits"), [(date(2026, 6, 30), 4, 75), (date(2026, 9, 30), 3, 85), (date(2026, 11, 20), 2, 90)])
 def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: Engine, day: date, error: float, hits: float) -> None:
     database = Database(sqlite_engine)
-    catalog = stocked(database, home(), LATE, 400, seed.seed)
+    catalog = load_catalog(database, home(), LATE, 400, seed.seed)
 
     def look(session: Session) -> Table:
         ping(session)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot.domain.links import PageVisitor
 from bot.storage.db.database import Database
-from bot.web.sessions import Said, WebSessions
+from bot.web.sessions import RequestBody, WebSessions
 from tests.conftest import Clock, enroll
 from tests.support.web_client import SAME, link_to, pages_at
 
@@ -37,7 +37,7 @@ async def standing(database: Database, clock: Clock, public_url: str = "") -> As
     async def page(request: web.Request, visitor: PageVisitor) -> web.Response:
         return web.json_response({"name": visitor.learner.name, "ref": visitor.ref, "proof": visitor.proof, "sender": visitor.sender.app})
 
-    async def change(request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+    async def change(request: web.Request, visitor: PageVisitor, said: RequestBody) -> web.Response:
         changed.append((visitor.learner.staff_no, dict(said)))
         return web.json_response({"say": "已办"})
 

@@ -28,7 +28,7 @@ async def pages_at(
 ) -> AsyncIterator[str]:
     """The address of an application that has the pages' files and whatever `attach` adds."""
     app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
-    app.on_response_prepare.append(middleware.dress)
+    app.on_response_prepare.append(middleware.add_headers)
     door = WebSessions(database, clock, Templates(), public_url)
     door.pages.attach(app)
     attach(app, door)

@@ -67,8 +67,8 @@ async def test_a_signal_under_load_ends_the_service_in_order_and_loses_nothing_a
 
 def test_the_limits_of_an_end_add_up_to_ten_seconds() -> None:
     """What is waited for when a signal comes: the channels' tasks, then the writers, each for no longer than this."""
-    assert run.REQUESTS_END <= run.CHANNELS_END
-    assert run.CHANNELS_END + run.WRITERS_END <= 10
+    assert run.REQUEST_SHUTDOWN_SECONDS <= run.CHANNEL_SHUTDOWN_SECONDS
+    assert run.CHANNEL_SHUTDOWN_SECONDS + run.WRITER_SHUTDOWN_SECONDS <= 10
 
 
 async def test_a_message_said_again_to_the_next_process_gets_the_reply_it_got_then(demo: Path) -> None:
@@ -178,7 +178,7 @@ async def test_a_fault_in_the_files_stops_the_start_with_place_and_sentence(sqli
 async def test_a_channel_that_cannot_work_with_its_settings_is_refused(sqlite_engine: Engine) -> None:
     broken = {"corp_id": "ww1", "agent_id": "no number", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43}
     with pytest.raises(Refusal, match="企业微信的设置不对"):
-        run.application(build.build(Settings(wecom=broken), sqlite_engine))
+        run.build_web_app(build.build(Settings(wecom=broken), sqlite_engine))
 
 
 async def test_every_channel_can_be_on_at_once_on_either_database(engine: Engine) -> None:

@@ -67,7 +67,7 @@ def issued(session: Session) -> dict[str, HeldCertificate]:
 @asynccontextmanager
 async def standing(database: Database, clock: Clock, press: CertificatePrinter) -> AsyncIterator[Counter]:
     app = web.Application(middlewares=[middleware.protect])
-    app.on_response_prepare.append(middleware.dress)
+    app.on_response_prepare.append(middleware.add_headers)
     pages = Templates()
     pages.attach(app)
     CertificatePages(database, clock, pages, press, lambda: "https://xuefa.example").attach(app)

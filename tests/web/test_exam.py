@@ -275,7 +275,7 @@ async def test_an_exam_that_is_not_for_somebody_is_none(office: Office) -> None:
 async def test_every_changing_route_of_the_house_wants_the_proof_of_its_own_page(sqlite_engine: Engine) -> None:
     """bot/docs/reliability.md W6 over the whole application: whatever is added later is tried too."""
     made = build.build(settings(), sqlite_engine)
-    application, _ = run.application(made)
+    application, _ = run.build_web_app(made)
     routes = [route for route in application.router.routes() if route.method not in ("GET", "HEAD")]
     ours = [route.resource.canonical for route in routes if route.resource is not None and not route.resource.canonical.startswith("/channels/")]
     assert {"/exam/in/{token}", "/exam/out", "/exam/{ref}/answer", "/exam/{ref}/begin", "/exam/{ref}/hand-in"} <= set(ours)

@@ -113,13 +113,13 @@ async def door() -> AsyncIterator[int]:
         raise ValueError("the password is hunter2-hunter2")
 
     made = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
-    made.on_response_prepare.append(middleware.dress)
+    made.on_response_prepare.append(middleware.add_headers)
     made.router.add_post("/swallow", swallow)
     made.router.add_get("/fail", fail)
     runner = web.AppRunner(made)
     await runner.setup()
     assert runner.server is not None
-    server = await asyncio.get_running_loop().create_server(middleware.connections(runner.server, asyncio.get_running_loop()), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(middleware.connection_factory(runner.server, asyncio.get_running_loop()), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -152,7 +152,7 @@ def written() -> Iterator[io.StringIO]:
     """Everything that the service and its libraries write down, at their most talkative."""
     stream, root = io.StringIO(), logging.getLogger()
     before = root.handlers, root.level
-    logs.set_up(level=logging.DEBUG, stream=stream)
+    logs.configure(level=logging.DEBUG, stream=stream)
     root.setLevel(logging.DEBUG)
     yield stream
     structlog.reset_defaults()

@@ -22,7 +22,7 @@ TAP_SECONDS = 1.5
 """The platform waits 2 s for the answer to a tap."""
 DRAIN_SECONDS = 8.0
 REMEMBERED = 10_000
-WHOLE_CARD = "提交"
+SUBMIT_LABEL = "提交"
 
 Way = Literal["passive", "active"]
 
@@ -45,7 +45,7 @@ class AnswerFlow:
         self._note("heard", NAME, 1)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        task = loop.create_task(_awaited(self._handle, incoming), name="dingtalk decision")
+        task = loop.create_task(_decide(self._handle, incoming), name="dingtalk decision")
         task.add_done_callback(lambda _: self._note("reply_seconds", NAME, loop.time() - started))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -55,7 +55,7 @@ class AnswerFlow:
         """Say the reply by ourselves, when it is there, unless this process has said it."""
         await asyncio.wait({deciding})
         self._speaker.remember(message)
-        reply = result(deciding)
+        reply = reply_of(deciding)
         if reply and self.claim(message.incoming, "active") is None:
             await self._speak(self._speaker.answer(message, reply), message.incoming)
 
@@ -68,7 +68,7 @@ class AnswerFlow:
     def passive(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> dict[str, Any]:
         """The body of an HTTP answer; what does not fit into it follows by itself. A copy gets the same body, its twin may have been lost."""
         self._speaker.remember(message)
-        reply = result(deciding)
+        reply = reply_of(deciding)
         messages = self._speaker.passive(message, reply) if reply else []
         if not messages:
             return {}
@@ -92,7 +92,7 @@ class AnswerFlow:
         elif text == cards.SUBMIT:
             text = self._choices.now(tap.track, person, tap.chosen)
             if not text:
-                return cards.private(result=cards.FIRST_CHOICE)
+                return cards.private_update(result=cards.FIRST_CHOICE)
         elif track.several:
             return self._flipped(tap, person)
         incoming = Incoming(Address(NAME, self._app, person), text, message_id, self._clock(), "tap", task)
@@ -103,9 +103,9 @@ class AnswerFlow:
             self._note("late", NAME, 1)
             self.spawn(self._tapped_late(tap, incoming, deciding, command=command))
             return {}
-        reply = result(deciding)
-        self._follow(tap, incoming, reply if command else cards.rest(reply))
-        return {} if command or not (reply or reply.done) else cards.private(**cards.settled(reply))
+        reply = reply_of(deciding)
+        self._follow(tap, incoming, reply if command else cards.remaining_reply(reply))
+        return {} if command or not (reply or reply.done) else cards.private_update(**cards.answered_variables(reply))
 
     def claim(self, incoming: Incoming, way: Way) -> Way | None:
         """How this process has answered the message before; None for the first, who answers it now."""
@@ -140,24 +140,24 @@ class AnswerFlow:
             self.refuse("letter")
             return {}
         chosen = self._choices.flip(tap.track, person, tap.choice, tap.chosen)
-        return cards.private(chosen=chosen, result=f"已选 {chosen}，点“{WHOLE_CARD}”作答。" if chosen else cards.FIRST_CHOICE)
+        return cards.private_update(chosen=chosen, result=f"已选 {chosen}，点“{SUBMIT_LABEL}”作答。" if chosen else cards.FIRST_CHOICE)
 
     async def _answer_late(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         await asyncio.wait({deciding})
         self._speaker.remember(message)
-        if reply := result(deciding):
+        if reply := reply_of(deciding):
             await self._speak(self._speaker.answer(message, reply), message.incoming)
 
     async def _tapped_late(self, tap: CardTap, incoming: Incoming, deciding: asyncio.Task[Reply], *, command: bool) -> None:
         await asyncio.wait({deciding})
-        reply = result(deciding)
+        reply = reply_of(deciding)
         if not command and (reply or reply.done):
             try:
-                await self._speaker.update(tap.track, tap.staff, cards.settled(reply))
+                await self._speaker.update(tap.track, tap.staff, cards.answered_variables(reply))
             except PlatformError as wrong:
                 log.warning("card not updated, message instead", code=wrong.code)
             else:
-                reply = cards.rest(reply)
+                reply = cards.remaining_reply(reply)
         self._follow(tap, incoming, reply)
 
     def _follow(self, tap: CardTap, incoming: Incoming, reply: Reply) -> None:
@@ -178,7 +178,7 @@ class AnswerFlow:
                 self._said.pop((incoming.sender.user, incoming.message_id), None)
 
 
-def result(deciding: asyncio.Task[Reply]) -> Reply:
+def reply_of(deciding: asyncio.Task[Reply]) -> Reply:
     """The reply, or nothing where `handle` itself failed; the failure is logged with its trace."""
     if deciding.cancelled():
         return Reply()
@@ -189,5 +189,5 @@ def result(deciding: asyncio.Task[Reply]) -> Reply:
     return deciding.result()
 
 
-async def _awaited(handle: Handle, incoming: Incoming) -> Reply:
+async def _decide(handle: Handle, incoming: Incoming) -> Reply:
     return await handle(incoming)

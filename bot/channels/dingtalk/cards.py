@@ -19,7 +19,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.dingtalk.reply import cut
+from bot.channels.dingtalk.reply import truncate_bytes
 from bot.domain.message import Option, QuestionCard, Reply
 
 VALUE_BYTES = 1000
@@ -27,7 +27,7 @@ VALUE_BYTES = 1000
 SUBMIT = "submit"
 COMMAND = "cmd:"
 FIRST_CHOICE = "请先选择，再提交。"
-KEPT = 5_000
+REMEMBERED = 5_000
 _TRACK = re.compile(r"xf([sm])\.([A-Za-z0-9_-]{0,400})\.[0-9a-f]{16}")
 
 
@@ -59,20 +59,20 @@ def read_track(track: str) -> Track | None:
 
 def fits(reply: Reply) -> bool:
     """True when the card alone can hold the reply."""
-    return all(len(value.encode()) <= VALUE_BYTES for value in _values(reply).values())
+    return all(len(value.encode()) <= VALUE_BYTES for value in _variables(reply).values())
 
 
 def new_card(reply: Reply) -> dict[str, str] | None:
     """The variables of a card for this reply, or None when it offers nothing to tap or its buttons do not fit."""
     if not ((reply.ask is not None and reply.ask.options) or reply.buttons):
         return None
-    values = _values(reply)
+    values = _variables(reply)
     if any(len(values[key].encode()) > VALUE_BYTES for key in ("options", "commands")):
         return None
-    return {key: value if key in ("options", "commands") else cut(value, VALUE_BYTES) for key, value in values.items()}
+    return {key: value if key in ("options", "commands") else truncate_bytes(value, VALUE_BYTES) for key, value in values.items()}
 
 
-def private(**values: str) -> dict[str, Any]:
+def private_update(**values: str) -> dict[str, Any]:
     """The answer to a tap: these variables of the person who tapped, and no other, take a new value."""
     return {
         "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
@@ -80,18 +80,18 @@ def private(**values: str) -> dict[str, Any]:
     }
 
 
-def settled(reply: Reply) -> dict[str, str]:
+def answered_variables(reply: Reply) -> dict[str, str]:
     """What the card shows for a reply: the verdict, and its options gone when the reply says that it is done."""
-    values = {"result": cut(_verdict(reply), VALUE_BYTES)}
+    values = {"result": truncate_bytes(_verdict(reply), VALUE_BYTES)}
     if reply.done:
-        values |= {"answered": "true", "commands": _commands(reply) if _closing(reply) else "[]"}
+        values |= {"answered": "true", "commands": _commands(reply) if _is_final(reply) else "[]"}
     return values
 
 
-def rest(reply: Reply) -> Reply:
+def remaining_reply(reply: Reply) -> Reply:
     """What is still to be said when the card has shown `settled(reply)`."""
     text = "" if len(_verdict(reply).encode()) <= VALUE_BYTES else reply.text
-    return Reply(text=text, ask=reply.ask, buttons=() if _closing(reply) and not text else reply.buttons)
+    return Reply(text=text, ask=reply.ask, buttons=() if _is_final(reply) and not text else reply.buttons)
 
 
 def _verdict(reply: Reply) -> str:
@@ -99,17 +99,17 @@ def _verdict(reply: Reply) -> str:
 
 
 def _commands(reply: Reply) -> str:
-    return _list(tuple(Option(COMMAND + button.say, button.label) for button in reply.buttons))
+    return _encode_options(tuple(Option(COMMAND + button.say, button.label) for button in reply.buttons))
 
 
-def _closing(reply: Reply) -> bool:
+def _is_final(reply: Reply) -> bool:
     """True when the card itself can offer what comes next: no further question, and the buttons fit."""
     return bool(reply.done) and reply.ask is None and len(_commands(reply).encode()) <= VALUE_BYTES
 
 
 WITHDRAWN = {"stem": "（已撤回）", "options": "[]", "commands": "[]"}
 """What a card shows that was taken back: the platform takes back messages, and a card only changes."""
-FRESH = {"answered": "false", "chosen": "", "result": ""}
+UNANSWERED = {"answered": "false", "chosen": "", "result": ""}
 """What a person's own view of a card begins with."""
 
 
@@ -124,7 +124,7 @@ class Choices:
         after = "".join(sorted(before ^ {letter}))
         self._chosen[track, person] = after
         self._chosen.move_to_end((track, person))
-        while len(self._chosen) > KEPT:
+        while len(self._chosen) > REMEMBERED:
             self._chosen.popitem(last=False)
         return after
 
@@ -134,16 +134,16 @@ class Choices:
         return "".join(sorted({letter for letter in letters if letter.isascii() and letter.isalnum()}))[:26]
 
 
-def _values(reply: Reply) -> dict[str, str]:
+def _variables(reply: Reply) -> dict[str, str]:
     ask = reply.ask
     return {
         "title": ask.head if ask is not None else "",
         "stem": "\n\n".join(part for part in (reply.text, ask.stem if ask is not None else "") if part),
-        "options": _list(ask.options if ask is not None else ()),
+        "options": _encode_options(ask.options if ask is not None else ()),
         "commands": _commands(reply),
         "multiple": "true" if ask is not None and ask.several else "false",
     }
 
 
-def _list(options: tuple[Option, ...]) -> str:
+def _encode_options(options: tuple[Option, ...]) -> str:
     return json.dumps([{"k": option.say, "t": option.label} for option in options], ensure_ascii=False, separators=(",", ":"))

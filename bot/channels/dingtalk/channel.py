@@ -14,12 +14,12 @@ from aiohttp import web
 from yarl import URL
 
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.callback import HEADERS, body, refused
+from bot.channels.callback import HEADERS, read_body, refusal_response
 from bot.channels.dingtalk import signature, websocket
 from bot.channels.dingtalk.answering import AnswerFlow
 from bot.channels.dingtalk.groups import Groups
-from bot.channels.dingtalk.incoming import NAME, MalformedMessage, UnknownSender, as_object, card_tap, robot_message
-from bot.channels.dingtalk.push import DingTalkPush, May
+from bot.channels.dingtalk.incoming import NAME, MalformedMessage, UnknownSender, card_tap, parse_object, robot_message
+from bot.channels.dingtalk.push import DingTalkPush, GrantCards
 from bot.channels.dingtalk.reply import ReplySender
 from bot.channels.dingtalk.stream import Ack, Lease, StreamConnection
 from bot.channels.outbound.apis import dingtalk_api, dingtalk_old_api
@@ -60,7 +60,7 @@ class DingTalkChannel:
         agent_id: str = "",
         group_token: str = "",
         group_secret: str = "",
-        may_card: May | None = None,
+        may_card: GrantCards | None = None,
         callback_url: str = "",
         reply_seconds: float = 4.0,
         freshness: float = 600.0,
@@ -204,7 +204,7 @@ class DingTalkChannel:
 
     async def _receive(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
         signature.check_robot(request, self._secret, self._clock(), self._freshness)
-        message = robot_message(as_object(await body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
+        message = robot_message(parse_object(await read_body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
         deciding = flow.decide(message.incoming)
         await asyncio.wait({deciding}, timeout=self._reply_seconds)
         if not deciding.done():
@@ -214,8 +214,8 @@ class DingTalkChannel:
 
     async def _receive_tap(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
         timestamp = signature.check_card(request, self._secret, self._clock(), self._freshness)
-        raw = await body(request, self._body_cap)
-        tap = card_tap(as_object(raw))
+        raw = await read_body(request, self._body_cap)
+        tap = card_tap(parse_object(raw))
         # The platform gives taps no id: what was signed when, and the whole of it, is the key.
         key = hashlib.sha256(timestamp.encode() + b"\0" + raw).hexdigest()[:40]
         return {} if tap is None else await flow.tapped(tap, f"card:{key}")
@@ -227,7 +227,7 @@ class DingTalkChannel:
             try:
                 answer = await receive(flow, request)
             except (BadEnvelope, MalformedMessage) as wrong:
-                return refused(NAME, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
+                return refusal_response(NAME, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
             except UnknownSender:
                 flow.refuse("nobody")
                 answer = {}
@@ -244,4 +244,4 @@ class DingTalkChannel:
     def _sized(self, data: str) -> dict[str, Any]:
         if len(data) > self._body_cap:
             raise MalformedMessage("size")
-        return as_object(data)
+        return parse_object(data)

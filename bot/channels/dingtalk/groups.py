@@ -7,7 +7,7 @@ from typing import Any
 from yarl import URL
 
 from bot.channels.base import Clock
-from bot.channels.batch_push import receipt_of
+from bot.channels.batch_push import error_receipt
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk import signature
 from bot.channels.dingtalk.incoming import NAME
@@ -39,13 +39,13 @@ class Groups:
         """Into a group that the app's robot is in, named by its openConversationId."""
         query_keys: list[str] = []
         try:
-            for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
-                key, param = dingtalk_reply.as_robot(message)
+            for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
+                key, param = dingtalk_reply.robot_message_of(message)
                 body = {"robotCode": self._robot_code, "openConversationId": conversation, "msgKey": key, "msgParam": param}
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
                 query_keys.append(str(answer.get("processQueryKey") or ""))
         except PlatformError as wrong:
-            return SendReceipt("sent", f"partly: {wrong}", " ".join(query_keys)) if query_keys else receipt_of(wrong)
+            return SendReceipt("sent", f"partly: {wrong}", " ".join(query_keys)) if query_keys else error_receipt(wrong)
         return SendReceipt("sent", platform_id=" ".join(query_keys))
 
     async def take_back(self, conversation: str, platform_id: str) -> None:
@@ -58,14 +58,14 @@ class Groups:
     async def broadcast(self, reply: Reply) -> SendReceipt:
         """By the custom robot: twenty a minute, beyond that it is silenced for ten."""
         if not self._token:
-            return receipt_of(PlatformError("config", "no-group-robot", "no custom group robot is set"))
+            return error_receipt(PlatformError("config", "no-group-robot", "no custom group robot is set"))
         sent = 0
         try:
-            for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
+            for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
                 await self._outbound.post(self._address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
                 sent += 1
         except PlatformError as wrong:
-            return SendReceipt("sent", f"partly: {wrong}") if sent else receipt_of(wrong)
+            return SendReceipt("sent", f"partly: {wrong}") if sent else error_receipt(wrong)
         return SendReceipt("sent")
 
     def _address(self) -> str:

@@ -49,7 +49,7 @@ class CardTap:
     chosen: str | None
 
 
-def as_object(raw: str | bytes) -> dict[str, Any]:
+def parse_object(raw: str | bytes) -> dict[str, Any]:
     """A JSON object, or Malformed."""
     try:
         value = json.loads(raw)
@@ -62,11 +62,11 @@ def as_object(raw: str | bytes) -> dict[str, Any]:
 
 def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> RobotMessage:
     """The message in our words; raises Malformed or Nobody."""
-    message_id = _identifier(data, "msgId")
+    message_id = _require_identifier(data, "msgId")
     staff = data.get("senderStaffId")
     if staff is None or staff == "":
         raise UnknownSender
-    staff = _identifier(data, "senderStaffId")
+    staff = _require_identifier(data, "senderStaffId")
     kind, text = _content(data)
     webhook = data.get("sessionWebhook", "")
     group = data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT
@@ -85,10 +85,10 @@ def card_tap(data: dict[str, Any]) -> CardTap | None:
         return None
     if data.get("userId") == "" or data.get("userIdType", 1) not in (1, "1"):
         raise UnknownSender
-    staff = _identifier(data, "userId")
+    staff = _require_identifier(data, "userId")
     content = data.get("content", data.get("value"))
     if isinstance(content, str):
-        content = as_object(content)
+        content = parse_object(content)
     private = content.get("cardPrivateData") if isinstance(content, dict) else None
     if not isinstance(private, dict):
         raise MalformedMessage("cardPrivateData")
@@ -102,10 +102,12 @@ def card_tap(data: dict[str, Any]) -> CardTap | None:
     if not isinstance(choice, str) or not choice:
         raise MalformedMessage("choice")
     chosen = params.get("chosen")
-    return CardTap(staff, _identifier(data, "outTrackId", 512), clean(choice)[:256], clean(chosen) if isinstance(chosen, str) else None)
+    return CardTap(
+        staff, _require_identifier(data, "outTrackId", 512), clean_text(choice)[:256], clean_text(chosen) if isinstance(chosen, str) else None
+    )
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Text that every database keeps: no NUL, no half characters, no blanks around it, no more than 4,000 characters."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()[:LONGEST_TEXT]
 
@@ -116,16 +118,16 @@ def _content(data: dict[str, Any]) -> tuple[Heard, str]:
         raise MalformedMessage("msgtype")
     match kind:
         case "text":
-            return "text", clean(_text(_dict(data, "text"), "content"))
+            return "text", clean_text(_require_text(_require_object(data, "text"), "content"))
         case "audio":
             recognised = _content_of(data).get("recognition")
-            return ("voice", clean(recognised)) if isinstance(recognised, str) and recognised.strip() else ("other", "")
+            return ("voice", clean_text(recognised)) if isinstance(recognised, str) and recognised.strip() else ("other", "")
         case "richText":
             parts = _content_of(data).get("richText")
             if not isinstance(parts, list):
                 raise MalformedMessage("richText")
             text = " ".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
-            return ("text", clean(text)) if text.strip() else ("other", "")
+            return ("text", clean_text(text)) if text.strip() else ("other", "")
         case _:
             return "other", ""
 
@@ -133,25 +135,25 @@ def _content(data: dict[str, Any]) -> tuple[Heard, str]:
 def _content_of(data: dict[str, Any]) -> dict[str, Any]:
     """`content` is an object, and in some versions a JSON string of one."""
     content = data.get("content")
-    return as_object(content) if isinstance(content, str) else _dict(data, "content")
+    return parse_object(content) if isinstance(content, str) else _require_object(data, "content")
 
 
-def _dict(data: dict[str, Any], key: str) -> dict[str, Any]:
+def _require_object(data: dict[str, Any], key: str) -> dict[str, Any]:
     value = data.get(key)
     if not isinstance(value, dict):
         raise MalformedMessage(key)
     return value
 
 
-def _text(data: dict[str, Any], key: str) -> str:
+def _require_text(data: dict[str, Any], key: str) -> str:
     value = data.get(key)
     if not isinstance(value, str):
         raise MalformedMessage(key)
     return value
 
 
-def _identifier(data: dict[str, Any], key: str, longest: int = LONGEST_ID) -> str:
-    value = _text(data, key)
+def _require_identifier(data: dict[str, Any], key: str, longest: int = LONGEST_ID) -> str:
+    value = _require_text(data, key)
     if not 0 < len(value) <= longest or not value.isprintable() or value != value.strip():
         raise MalformedMessage(key)
     return value

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.batch_push import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import NAME
@@ -34,18 +34,18 @@ NOTIFY = "/topapi/message/corpconversation/asyncsend_v2"
 RESULT = "/topapi/message/corpconversation/getsendresult"
 TAKE_BACK = "/topapi/message/corpconversation/recall"
 ROBOT_RECALL = "/v1.0/robot/otoMessages/batchRecall"
-MOST_ROBOT, MOST_NOTIFIED = 20, 100
+ROBOT_RECEIVERS, NOTIFICATION_RECEIVERS = 20, 100
 MESSAGE_BYTES = 2048
 FLOW_SECONDS = 60.0
 QUERY, TASK, TRACK = "q:", "t:", "c:"
 """What stands before the ids in `platform_id`: robot messages, a work notification's task, a card of ours."""
 
-May = Callable[[int], Awaitable[int]]
+GrantCards = Callable[[int], Awaitable[int]]
 """How many of so many cards may be created now, by a budget that all replicas share."""
 
 
 @dataclass(slots=True)
-class _Told:
+class _GroupResult:
     """What became of each in one group, by lower-case id; who is in neither got it."""
 
     ids: list[str]
@@ -70,7 +70,7 @@ class DingTalkPush:
         agent_id: str,
         clock: Clock,
         note: Note,
-        may_card: May | None,
+        may_card: GrantCards | None,
         spending: Spending = FREE,
         looks: int = LOOKS,
         look_seconds: float = 1.5,
@@ -94,15 +94,15 @@ class DingTalkPush:
         receipts = await self._cards(batch)
         without_card = [place for place in range(len(batch)) if place not in receipts]
         rest = [batch[place] for place in without_card]
-        limit = MOST_NOTIFIED if self._agent_id else MOST_ROBOT
-        rest_receipts = await in_groups(rest, lambda parcel: replace(parcel.reply, done=""), limit, self._tell)
+        limit = NOTIFICATION_RECEIVERS if self._agent_id else ROBOT_RECEIVERS
+        rest_receipts = await push_in_groups(rest, lambda parcel: replace(parcel.reply, done=""), limit, self._tell)
         receipts |= dict(zip(without_card, rest_receipts, strict=True))
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts.values()))
         return [receipts[place] for place in range(len(batch))]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Take messages and notifications back; a card cannot be taken back and is emptied."""
-        return await taken_back(platform_ids, self._take_back)
+        return await recall_each(platform_ids, self._take_back)
 
     async def _cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
         """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
@@ -116,7 +116,7 @@ class DingTalkPush:
             except PlatformError as wrong:
                 # What is wrong with the template is not wrong with words.
                 if wrong.kind not in ("content", "permission"):
-                    receipts[place] = receipt_of(wrong)
+                    receipts[place] = error_receipt(wrong)
                     continue
                 log.warning("card not pushed, words instead", code=wrong.code)
             else:
@@ -127,14 +127,14 @@ class DingTalkPush:
         reply = people[0].reply
         users = [self._speaker.spelling(parcel.to.user) for parcel in people]
         if not reply:
-            return [failed("content empty") for _ in users]
+            return [failed_receipt("content empty") for _ in users]
         if self._agent_id and (message := notification(reply, self._day_mark(people))) is not None:
             result = await self._notify(users, message)
             return [result.receipt(user) for user in users]
         receipts: list[SendReceipt] = []
-        messages = dingtalk_reply.robot(reply, buttons=True)
-        for begin in range(0, len(users), MOST_ROBOT):
-            group = users[begin : begin + MOST_ROBOT]
+        messages = dingtalk_reply.robot_messages(reply, buttons=True)
+        for begin in range(0, len(users), ROBOT_RECEIVERS):
+            group = users[begin : begin + ROBOT_RECEIVERS]
             if begin:
                 # One notification was reserved for all of them; twenty at a time it takes more calls.
                 await self._spending.spend("", calls=len(messages), messages=0)
@@ -144,10 +144,10 @@ class DingTalkPush:
 
     def _day_mark(self, people: list[OutboundMessage]) -> str:
         """A line that no other notification of the day has: the same words to the same person are dropped without a word."""
-        return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {serial_of(parcel.mark for parcel in people)[:4]}"
+        return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {batch_serial(parcel.mark for parcel in people)[:4]}"
 
-    async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _Told:
-        result = _Told([], {})
+    async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _GroupResult:
+        result = _GroupResult([], {})
         for key, param in messages:
             remaining = [user for user in users if user.lower() not in result.refused]
             if not remaining:
@@ -159,20 +159,20 @@ class DingTalkPush:
                 if result.ids:
                     result.trouble = f"partly: {wrong}"
                 else:
-                    result.refused |= dict.fromkeys((user.lower() for user in remaining), receipt_of(wrong))
+                    result.refused |= dict.fromkeys((user.lower() for user in remaining), error_receipt(wrong))
                 break
             if isinstance(query_key := answer.get("processQueryKey"), str) and query_key:
                 result.ids.append(QUERY + query_key)
-            _strike_out(result, answer, begun=len(result.ids) > 1)
+            _mark_refused(result, answer, begun=len(result.ids) > 1)
         return result
 
-    async def _notify(self, users: list[str], message: dict[str, Any]) -> _Told:
-        result = _Told([], {})
+    async def _notify(self, users: list[str], message: dict[str, Any]) -> _GroupResult:
+        result = _GroupResult([], {})
         body = {"agent_id": self._agent_id, "userid_list": ",".join(users), "msg": message}
         try:
             answer = await self._outbound.call(self._old_api, "POST", NOTIFY, json=body)
         except PlatformError as wrong:
-            result.refused = dict.fromkeys((user.lower() for user in users), receipt_of(wrong))
+            result.refused = dict.fromkeys((user.lower() for user in users), error_receipt(wrong))
             return result
         task = answer.get("task_id")
         if isinstance(task, bool) or not isinstance(task, int | str) or not str(task).isdigit():
@@ -195,7 +195,7 @@ class DingTalkPush:
             if not isinstance(result, dict):
                 break
             refused = _refusals(result)
-            arrived = ids_in(result.get("read_user_id_list")) | ids_in(result.get("unread_user_id_list"))
+            arrived = parse_ids(result.get("read_user_id_list")) | parse_ids(result.get("unread_user_id_list"))
             if users <= arrived | refused.keys():
                 break
         return refused
@@ -222,7 +222,7 @@ class DingTalkPush:
 
 def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
     """The `msg` of a work notification, or None where it would be longer than the platform takes."""
-    [message_card, *more] = dingtalk_reply.webhook(reply, "", group=False, buttons=True)
+    [message_card, *more] = dingtalk_reply.webhook_messages(reply, "", group=False, buttons=True)
     if more:
         return None
     if message_card["msgtype"] == "text":
@@ -242,27 +242,27 @@ def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
     return message if len(json.dumps(message, ensure_ascii=False).encode()) <= MESSAGE_BYTES else None
 
 
-def _strike_out(result: _Told, answer: dict[str, Any], *, begun: bool) -> None:
+def _mark_refused(result: _GroupResult, answer: dict[str, Any], *, begun: bool) -> None:
     """200 does not mean that all were sent; who got a first part already is not put off, lest it come twice."""
     for field, receipt in (
-        ("invalidStaffIdList", failed("recipient invalidStaffId")),
-        ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
+        ("invalidStaffIdList", failed_receipt("recipient invalidStaffId")),
+        ("filteredStaffIdList", failed_receipt("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
         ("flowControlledStaffIdList", SendReceipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
     ):
-        for user in ids_in(answer.get(field)):
+        for user in parse_ids(answer.get(field)):
             result.refused.setdefault(user, SendReceipt("sent", f"partly: {receipt.error}", " ".join(result.ids)) if begun else receipt)
 
 
 def _refusals(result: dict[str, Any]) -> dict[str, SendReceipt]:
     refusals: dict[str, SendReceipt] = {}
     for field, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
-        refusals |= dict.fromkeys(ids_in(result.get(field)), failed(error))
-    refusals |= dict.fromkeys(ids_in(result.get("forbidden_user_id_list")), failed("recipient forbidden_user_id"))
+        refusals |= dict.fromkeys(parse_ids(result.get(field)), failed_receipt(error))
+    refusals |= dict.fromkeys(parse_ids(result.get("forbidden_user_id_list")), failed_receipt("recipient forbidden_user_id"))
     listed = result.get("forbidden_list")
     for entry in listed if isinstance(listed, list) else []:
         if not isinstance(entry, dict):
             continue
-        for user in ids_in(entry.get("userid")) or ids_in(entry.get("user_id")):
+        for user in parse_ids(entry.get("userid")) or parse_ids(entry.get("user_id")):
             refusals[user] = _forbidden(str(entry.get("code", "")))
     return refusals
 
@@ -270,5 +270,5 @@ def _refusals(result: dict[str, Any]) -> dict[str, SendReceipt]:
 def _forbidden(code: str) -> SendReceipt:
     verdict = DINGTALK_OLD.get(int(code)) if code.isdigit() else None
     if verdict is None:
-        return failed(f"recipient forbidden {code}")
-    return receipt_of(PlatformError(verdict.kind, code, retry_after=verdict.wait))
+        return failed_receipt(f"recipient forbidden {code}")
+    return error_receipt(PlatformError(verdict.kind, code, retry_after=verdict.wait))

@@ -34,21 +34,21 @@ MOST_BUTTONS = 5
 _INERT = str.maketrans({char: chr(ord(char) + 0xFEE0) for char in "*_#[]<>`~|\\!"})
 
 
-def webhook(reply: Reply, staff: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
+def webhook_messages(reply: Reply, staff: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
     """The messages for a sessionWebhook or an HTTP answer, the first holding what counts; buttons only where one person reads."""
-    if buttons and not group and (offered := _offered(reply)) and (text := _card_text(reply)):
-        card_buttons = [{"title": option.label[:LABEL], "actionURL": _says(option)} for option in offered]
+    if buttons and not group and (offered := _card_options(reply)) and (text := _card_text(reply)):
+        card_buttons = [{"title": option.label[:LABEL], "actionURL": _say_address(option)} for option in offered]
         return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": card_buttons}}]
     mention = {"at": {"atUserIds": [staff], "isAtAll": False}} if group else {}
-    return [{"msgtype": "text", "text": {"content": part}, **mention} for part in parts(lettered(reply))]
+    return [{"msgtype": "text", "text": {"content": part}, **mention} for part in split_text(lettered(reply))]
 
 
-def robot(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
+def robot_messages(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
     """The same as (msgKey, msgParam) for the robot's own messages."""
-    return [as_robot(message) for message in webhook(reply, "", group=False, buttons=buttons)]
+    return [robot_message_of(message) for message in webhook_messages(reply, "", group=False, buttons=buttons)]
 
 
-def as_robot(message: dict[str, Any]) -> tuple[str, str]:
+def robot_message_of(message: dict[str, Any]) -> tuple[str, str]:
     """A webhook message in the robot's words; msgParam is a JSON string."""
     if message["msgtype"] == "text":
         return "sampleText", _json(content=message["text"]["content"])
@@ -61,11 +61,11 @@ def as_robot(message: dict[str, Any]) -> tuple[str, str]:
     return f"sampleActionCard{len(buttons)}", _json(title=title, text=text, **titles, **addresses)
 
 
-def parts(text: str, limit: int = TEXT_BYTES) -> list[str]:
+def split_text(text: str, limit: int = TEXT_BYTES) -> list[str]:
     """The text in pieces of at most `limit` bytes, cut between characters, at a line end where one is near."""
     pieces = []
     while len(text.encode()) > limit:
-        head = cut(text, limit)
+        head = truncate_bytes(text, limit)
         line = head.rfind("\n")
         if line > len(head) // 2:
             head = head[:line]
@@ -74,17 +74,17 @@ def parts(text: str, limit: int = TEXT_BYTES) -> list[str]:
     return [*pieces, text] if text else pieces
 
 
-def cut(text: str, limit: int) -> str:
+def truncate_bytes(text: str, limit: int) -> str:
     """At most `limit` bytes of UTF-8, never half a character."""
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def inert(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that means nothing to Markdown: the signs in their wide form, each line a paragraph."""
     return "\n\n".join(line for line in text.translate(_INERT).splitlines() if line.strip())
 
 
-def _offered(reply: Reply) -> tuple[Option, ...]:
+def _card_options(reply: Reply) -> tuple[Option, ...]:
     """The buttons that can be expressed: one tap each, so none for several choices at once; nothing when there are too many."""
     options = reply.ask.options if reply.ask is not None and not reply.ask.several else ()
     everything = (*options, *reply.buttons)
@@ -93,17 +93,17 @@ def _offered(reply: Reply) -> tuple[Option, ...]:
 
 def _card_text(reply: Reply) -> str:
     """The whole reply as inert Markdown, or nothing when it is too long for a card."""
-    text = inert(lettered(reply))
+    text = escape_markdown(lettered(reply))
     return text if len(text.encode()) <= CARD_BYTES else ""
 
 
 def _title(reply: Reply) -> str:
     """What the list of chats shows."""
     head = reply.ask.head if reply.ask is not None and reply.ask.head else reply.text.partition("\n")[0]
-    return inert(head.strip().partition("\n")[0])[:TITLE] or "学法"
+    return escape_markdown(head.strip().partition("\n")[0])[:TITLE] or "学法"
 
 
-def _says(option: Option) -> str:
+def _say_address(option: Option) -> str:
     return f"dtmd://dingtalkclient/sendMessage?content={quote(option.say, safe='')}"
 
 
@@ -160,7 +160,7 @@ class ReplySender:
 
     def passive(self, message: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
         """The messages that carry the whole reply; with cards the buttons follow in one."""
-        return webhook(reply, message.staff, group=message.group, buttons=not self._template)
+        return webhook_messages(reply, message.staff, group=message.group, buttons=not self._template)
 
     async def answer(self, message: RobotMessage, reply: Reply, *, said: int = 0) -> None:
         """Answer a message; `said` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
@@ -192,7 +192,7 @@ class ReplySender:
             else:
                 self._note("sent", NAME, 1)
                 return
-        for key, param in robot(reply, buttons=not self._template):
+        for key, param in robot_messages(reply, buttons=not self._template):
             await self._by_robot(staff, key, param)
         if self._template and not cards.fits(reply):
             await self._card_too(staff, Reply(ask=reply.ask, buttons=reply.buttons))
@@ -226,7 +226,7 @@ class ReplySender:
             except PlatformError as wrong:
                 if wrong.kind == "unknown":
                     raise
-        key, param = as_robot(part)
+        key, param = robot_message_of(part)
         await self._by_robot(message.staff, key, param)
 
     async def _by_robot(self, staff: str, key: str, param: str) -> None:
@@ -239,7 +239,7 @@ class ReplySender:
             ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),
             ("flowControlledStaffIdList", PlatformError("rate", "flowControlledStaffId", retry_after=60)),
         ):
-            if _holds(answer.get(field), staff):
+            if _lists(answer.get(field), staff):
                 raise wrong
 
     async def _card_too(self, staff: str, reply: Reply) -> None:
@@ -279,7 +279,7 @@ class ReplySender:
             **callback,
             "userIdType": 1,
             "cardData": {"cardParamMap": values},
-            "privateData": {staff: {"cardParamMap": cards.FRESH}},
+            "privateData": {staff: {"cardParamMap": cards.UNANSWERED}},
             "openSpaceId": f"dtv1.card//IM_ROBOT.{staff}",
             "imRobotOpenSpaceModel": {"supportForward": False, "lastMessageI18n": {"ZH_CN": values["title"][:20] or "学法"}},
             "imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT", "robotCode": self._robot_code},
@@ -287,14 +287,14 @@ class ReplySender:
         answer = await self._outbound.call(self._api, "POST", CARD, json=body)
         result = answer.get("result")
         delivered = result.get("deliverResults") if isinstance(result, dict) else None
-        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_succeeded(result_part) for result_part in delivered):
+        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_is_delivered(result_part) for result_part in delivered):
             raise PlatformError("content", "card-not-delivered")
         return track
 
 
-def _holds(listed: Any, staff: str) -> bool:
+def _lists(listed: Any, staff: str) -> bool:
     return isinstance(listed, list) and staff.lower() in {str(identifier).lower() for identifier in listed}
 
 
-def _succeeded(delivered: Any) -> bool:
+def _is_delivered(delivered: Any) -> bool:
     return isinstance(delivered, dict) and delivered.get("success") is True

@@ -24,15 +24,15 @@ def card_sign(timestamp: str, secret: str) -> str:
 
 def check_robot(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh(request, "timestamp", now, freshness)
-    _equal(_one(request, "sign"), robot_sign(timestamp, secret))
+    timestamp = _fresh_timestamp(request, "timestamp", now, freshness)
+    _check_equal(_header(request, "sign"), robot_sign(timestamp, secret))
     return timestamp
 
 
 def check_card(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh(request, "x-ddpaas-signature-timestamp", now, freshness)
-    _equal(_one(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
+    timestamp = _fresh_timestamp(request, "x-ddpaas-signature-timestamp", now, freshness)
+    _check_equal(_header(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
     return timestamp
 
 
@@ -40,12 +40,12 @@ def _sign(secret: str, text: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
-def _equal(given: str, right: str) -> None:
+def _check_equal(given: str, right: str) -> None:
     if not hmac.compare_digest(given.encode("utf-8", "replace"), right.encode()):
         raise BadEnvelope("signature")
 
 
-def _one(request: web.Request, name: str) -> str:
+def _header(request: web.Request, name: str) -> str:
     """A header that stands there exactly once."""
     values = request.headers.getall(name, [])
     if len(values) != 1 or not values[0]:
@@ -53,9 +53,9 @@ def _one(request: web.Request, name: str) -> str:
     return values[0]
 
 
-def _fresh(request: web.Request, name: str, now: datetime, freshness: float) -> str:
+def _fresh_timestamp(request: web.Request, name: str, now: datetime, freshness: float) -> str:
     """The header's time in ms, no further from now than `freshness` seconds."""
-    timestamp = _one(request, name)
+    timestamp = _header(request, name)
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 13):
         raise BadEnvelope("timestamp")
     # Seconds are told from milliseconds by their length: ten digits reach to the year 2286.

@@ -211,7 +211,7 @@ class StreamConnection:
     async def _frame(self, socket: StreamSocket, raw: str) -> None:
         """Read one frame and see that it is served; waits only while too many are."""
         try:
-            frame = websocket.read(raw)
+            frame = websocket.parse_frame(raw)
         except MalformedMessage as wrong:
             log.warning("frame refused", field=str(wrong))
             self._note("refused", NAME, 1)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from bot.channels.dingtalk.incoming import LONGEST_ID, MalformedMessage, as_object
+from bot.channels.dingtalk.incoming import LONGEST_ID, MalformedMessage, parse_object
 
 log = structlog.get_logger(__name__)
 
@@ -104,9 +104,9 @@ class Frame:
     data: str
 
 
-def read(raw: str) -> Frame:
+def parse_frame(raw: str) -> Frame:
     """Raises Malformed."""
-    frame = as_object(raw)
+    frame = parse_object(raw)
     headers = frame.get("headers")
     if not isinstance(headers, dict):
         raise MalformedMessage("headers")
@@ -120,10 +120,10 @@ def read(raw: str) -> Frame:
 
 def acknowledgement(message_id: str, code: int, data: str) -> str:
     headers = {"messageId": message_id, "contentType": "application/json"}
-    return json.dumps({"code": code, "headers": headers, "message": WORDS.get(code, "failed"), "data": data}, ensure_ascii=False)
+    return json.dumps({"code": code, "headers": headers, "message": STATUS_TEXTS.get(code, "failed"), "data": data}, ensure_ascii=False)
 
 
-WORDS = {200: "OK", 400: "bad request", 404: "no handler"}
+STATUS_TEXTS = {200: "OK", 400: "bad request", 404: "no handler"}
 
 
 def response(answer: dict[str, Any] | None) -> str:

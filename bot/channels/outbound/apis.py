@@ -19,11 +19,11 @@ Sign = Callable[[str, str, Params], dict[str, str]]
 """(method, path, parameters): the headers of one signed request. Asked anew for each try, since a nonce serves once."""
 Judge = Callable[[int, dict[str, Any]], PlatformError | None]
 
-LIFE = 7200
+DEFAULT_LIFE_SECONDS = 7200
 """Seconds a token lives where the platform does not say."""
 
 
-class Raw(Protocol):
+class TokenRequest(Protocol):
     """One request without a token, as a fetcher makes it: the status and the JSON object; raises `PlatformError` when there was no such answer."""
 
     refused: bool
@@ -41,7 +41,7 @@ class Api:
     name: str
     base: str
     key: str
-    fetch: Callable[[Raw], Awaitable[Token]] = field(repr=False)
+    fetch: Callable[[TokenRequest], Awaitable[Token]] = field(repr=False)
     place: Place
     judge: Judge
     sign: Sign | None = field(default=None, repr=False)
@@ -52,7 +52,7 @@ class Api:
 def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
     """bot/docs/protocols.md#wecom-token: one secret an app, so one token for (corp, app)."""
 
-    async def fetch(raw: Raw) -> Token:
+    async def fetch(raw: TokenRequest) -> Token:
         answer = await raw("GET", "/cgi-bin/gettoken", params={"corpid": corp_id, "corpsecret": secret})
         return token_in(raw, errors.wecom, *answer, value="access_token", life="expires_in")
 
@@ -62,7 +62,7 @@ def wecom_api(*, base: str, corp_id: str, agent_id: str, secret: str) -> Api:
 def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
     """bot/docs/protocols.md#wechat-token: stable_token; the forced form only after a refusal, since the platform counts those (20 a day)."""
 
-    async def fetch(raw: Raw) -> Token:
+    async def fetch(raw: TokenRequest) -> Token:
         asked = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": raw.refused}
         answer = await raw("POST", "/cgi-bin/stable_token", json=asked)
         return token_in(raw, errors.wechat, *answer, value="access_token", life="expires_in")
@@ -73,7 +73,7 @@ def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
 def dingtalk_api(*, base: str, client_id: str, client_secret: str) -> Api:
     """bot/docs/protocols.md#dingtalk-tokens: the new API, token in a header."""
 
-    async def fetch(raw: Raw) -> Token:
+    async def fetch(raw: TokenRequest) -> Token:
         answer = await raw("POST", "/v1.0/oauth2/accessToken", json={"appKey": client_id, "appSecret": client_secret})
         return token_in(raw, errors.dingtalk_new, *answer, value="accessToken", life="expireIn")
 
@@ -83,23 +83,23 @@ def dingtalk_api(*, base: str, client_id: str, client_secret: str) -> Api:
 def dingtalk_old_api(*, base: str, client_id: str, client_secret: str) -> Api:
     """bot/docs/protocols.md#dingtalk-tokens: the old API, whose token is fetched and kept apart since nobody promises that the two are one."""
 
-    async def fetch(raw: Raw) -> Token:
+    async def fetch(raw: TokenRequest) -> Token:
         answer = await raw("GET", "/gettoken", params={"appkey": client_id, "appsecret": client_secret})
         return token_in(raw, errors.dingtalk_old, *answer, value="access_token", life="expires_in")
 
     return Api("dingtalk", base, f"dingtalk:{client_id}:old", fetch, "query:access_token", errors.dingtalk_old)
 
 
-def token_in(raw: Raw, judge: Judge, status: int, answer: dict[str, Any], *, value: str, life: str) -> Token:
+def token_in(raw: TokenRequest, judge: Judge, status: int, answer: dict[str, Any], *, value: str, life: str) -> Token:
     """The token of an answer; raises `PlatformError` where there is none."""
     failed = judge(status, answer)
     if failed is not None:
         # "Token refused" makes no sense where none was shown: it is the id or the secret.
         kind: errors.Kind = "config" if failed.kind in ("token", "content") else failed.kind
         raise PlatformError(kind, failed.code, failed.message, retry_after=failed.retry_after)
-    token, seconds = answer.get(value), answer.get(life, LIFE)
+    token, seconds = answer.get(value), answer.get(life, DEFAULT_LIFE_SECONDS)
     if not isinstance(token, str) or not 0 < len(token) <= 4096 or not token.isascii() or not token.isprintable():
         raise PlatformError("transient", "no-token", "the answer holds no token")
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= 30 * 86400:
-        seconds = LIFE
+        seconds = DEFAULT_LIFE_SECONDS
     return Token(token, raw.now() + timedelta(seconds=seconds))

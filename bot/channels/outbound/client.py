@@ -18,24 +18,24 @@ from bot.channels.base import Clock, Note, Token, TokenStore
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import Api, Judge, Params
 from bot.channels.outbound.errors import UNREADABLE, PlatformError
-from bot.channels.outbound.http import Answer, exchange, is_allowed_host, redact
+from bot.channels.outbound.http import Answer, allowed_url, exchange, redact
 from bot.channels.outbound.rate_limit import Pauses
 from bot.channels.outbound.tokens import HeldToken, Tokens
 
 log = structlog.get_logger(__name__)
 
-AGENT = "xuefa-bot"
+USER_AGENT = "xuefa-bot"
 CONNECTIONS = 50
 IDLE_SECONDS = 15
 """How long an idle connection is kept: shorter than any platform's, so that a message does not go out on one that is just being closed."""
 SHORT_WAIT = 1.5
 """A limit of at most so many seconds is waited out within the call."""
-TRIES = 3
+ATTEMPTS = 3
 NO_TOKEN = HeldToken(Token("", datetime.max.replace(tzinfo=UTC)), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ApiRequest:
     method: str
     path: str
     params: Params
@@ -74,7 +74,7 @@ class Outbound:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": AGENT, "Accept": "application/json"},
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             trust_env=False,
         )
 
@@ -99,7 +99,7 @@ class Outbound:
         deadline = asyncio.get_running_loop().time() + self._total
         try:
             self._pauses.check(api.key, path)
-            answer = await self._attempts(api, _Asked(method, path, _pairs(params), json), deadline)
+            answer = await self._attempts(api, _ApiRequest(method, path, _pairs(params), json), deadline)
         except PlatformError as wrong:
             raise self._told(api.name, path, wrong) from None
         self._pauses.heard(api.key, path, None)
@@ -112,7 +112,7 @@ class Outbound:
 
         The address is never logged: whoever knows it can speak in our name.
         """
-        target = is_allowed_host(url, allowed_hosts)
+        target = allowed_url(url, allowed_hosts)
         try:
             if target is None:
                 raise PlatformError("config", "host-refused", "the address does not lead to a configured host")
@@ -121,10 +121,10 @@ class Outbound:
             raise self._told(name, "", wrong) from None
         return answer
 
-    async def _attempts(self, api: Api, request: _Asked, deadline: float) -> dict[str, Any]:
+    async def _attempts(self, api: Api, request: _ApiRequest, deadline: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         refused: HeldToken | None = None
-        for tries_left in reversed(range(TRIES)):
+        for tries_left in reversed(range(ATTEMPTS)):
             held = NO_TOKEN if api.place == "none" else await self._token(api, refused, deadline - loop.time())
             try:
                 answer = self._judged(api.judge, await self._with_token(api, request, held.token, deadline - loop.time()))
@@ -162,7 +162,7 @@ class Outbound:
             return None
         return wait if wait < seconds / 2 else None
 
-    async def _with_token(self, api: Api, request: _Asked, token: Token, seconds: float) -> Answer:
+    async def _with_token(self, api: Api, request: _ApiRequest, token: Token, seconds: float) -> Answer:
         place, _, name = api.place.partition(":")
         params = [*request.params, *([(name, token.value)] if place in ("query", "param") else [])]
         headers = {name: token.value} if place == "header" else {}

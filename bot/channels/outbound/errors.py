@@ -16,8 +16,8 @@ person speaks. transient: surely not done, may be repeated. unknown: may have be
 UNREADABLE = "_unreadable"
 """The key under which a judge finds the first characters of an answer that was no JSON object."""
 
-MINUTE = 60.0
-PUNISHED = 300.0
+MINUTE_SECONDS = 60.0
+BAN_SECONDS = 300.0
 
 
 class PlatformError(Exception):
@@ -53,7 +53,7 @@ WECOM = _table(
     (ErrorMeaning("recipient"), (40003, 60111, 81013, 50002)),
     (ErrorMeaning("permission"), (48002, 60003, 60011, 60123)),
     (ErrorMeaning("content"), (40029, 40058, 42022, *range(42014, 42021), 42044, 42045, 44004, 45001, 45002, 45008, 82001, 85002)),
-    (ErrorMeaning("rate", MINUTE), (45009,)),
+    (ErrorMeaning("rate", MINUTE_SECONDS), (45009,)),
     (ErrorMeaning("rate", 1.0), (45033,)),
 )
 
@@ -65,7 +65,7 @@ WECHAT = _table(
     (ErrorMeaning("content"), (40029, 40163, 40200, 44002, 45002, 45065, 45067, 47001, 47003)),
     (ErrorMeaning("window"), (45015, 45047)),
     (ErrorMeaning("quota"), (45009, 45028)),
-    (ErrorMeaning("rate", MINUTE), (45011, 45066)),
+    (ErrorMeaning("rate", MINUTE_SECONDS), (45011, 45066)),
     (ErrorMeaning("permission"), (48001, 48004, 48006, 48008, 50001)),
 )
 
@@ -77,7 +77,7 @@ DINGTALK_OLD = _table(
     (ErrorMeaning("recipient"), (33012, 60121)),
     (ErrorMeaning("content"), (40035, 40078, 143106, 400002, 1430002)),
     (ErrorMeaning("rate", 1.0), (90002, 90018)),
-    (ErrorMeaning("rate", MINUTE), (143103, 143104)),
+    (ErrorMeaning("rate", MINUTE_SECONDS), (143103, 143104)),
     (ErrorMeaning("rate", 600.0), (130101,)),
     (ErrorMeaning("quota"), (90020, 143105)),
 )
@@ -86,12 +86,12 @@ DINGTALK_NEW: tuple[tuple[str, ErrorMeaning], ...] = (
     ("invalidauthentication", ErrorMeaning("token")),
     ("forbidden.accessdenied.apicountlimit", ErrorMeaning("quota")),
     ("forbidden.accessdenied.qpslimit", ErrorMeaning("rate", 1.0)),
-    ("forbidden.accessdenied.iplimit", ErrorMeaning("rate", PUNISHED)),
+    ("forbidden.accessdenied.iplimit", ErrorMeaning("rate", BAN_SECONDS)),
     ("forbidden", ErrorMeaning("permission")),
     ("throttling", ErrorMeaning("rate", 1.0)),
-    ("send.too.fast", ErrorMeaning("rate", MINUTE)),
-    ("send.bytoken.toofast", ErrorMeaning("rate", MINUTE)),
-    ("too.many.", ErrorMeaning("rate", MINUTE)),
+    ("send.too.fast", ErrorMeaning("rate", MINUTE_SECONDS)),
+    ("send.bytoken.toofast", ErrorMeaning("rate", MINUTE_SECONDS)),
+    ("too.many.", ErrorMeaning("rate", MINUTE_SECONDS)),
     ("staffid.notexisted", ErrorMeaning("recipient")),
     ("invalid.client", ErrorMeaning("config")),
     ("unsupported.grant.type", ErrorMeaning("config")),
@@ -113,7 +113,7 @@ def wechat(status: int, answer: dict[str, Any]) -> PlatformError | None:
 
 def dingtalk_old(status: int, answer: dict[str, Any]) -> PlatformError | None:
     """The old API and the sessionWebhook: HTTP 200 with `errcode`; 88 wraps another code."""
-    if (punished := _punished(answer)) is not None:
+    if (punished := _ban(answer)) is not None:
         return punished
     if _number(answer.get("errcode")) == 88:
         inner = _number(answer.get("sub_code"))
@@ -127,7 +127,7 @@ def dingtalk_old(status: int, answer: dict[str, Any]) -> PlatformError | None:
 
 def dingtalk_new(status: int, answer: dict[str, Any]) -> PlatformError | None:
     """The new API: an HTTP status and a code in words, compared without regard to case."""
-    if (punished := _punished(answer)) is not None:
+    if (punished := _ban(answer)) is not None:
         return punished
     code = str(answer.get("code") or "") if status >= 400 else ""
     message = str(answer.get("message") or "")
@@ -153,7 +153,7 @@ def by_status(status: int) -> PlatformError | None:
     if status < 400:
         return PlatformError("config", code, "a redirect is not followed")
     if status == 429:
-        return PlatformError("rate", code, retry_after=MINUTE)
+        return PlatformError("rate", code, retry_after=MINUTE_SECONDS)
     if status in (401, 403):
         return PlatformError("permission", code)
     if status in (502, 504):
@@ -183,8 +183,8 @@ def _number(value: Any) -> int | None:
         return None
 
 
-def _punished(answer: dict[str, Any]) -> PlatformError | None:
+def _ban(answer: dict[str, Any]) -> PlatformError | None:
     """The ban of an address comes as JSON without errcode or as a page."""
     if "punish" in answer or "punish" in str(answer.get(UNREADABLE, "")).lower():
-        return PlatformError("rate", "punish", "this address is banned for a while", retry_after=PUNISHED)
+        return PlatformError("rate", "punish", "this address is banned for a while", retry_after=BAN_SECONDS)
     return None

@@ -35,7 +35,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[:LONGEST_LOGGED]
 
 
-SHOWN = 2000
+SHOWN_BYTES = 2000
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 Answer = tuple[int, dict[str, Any]]
@@ -103,12 +103,12 @@ def _object(raw: bytes) -> dict[str, Any]:
     try:
         value = jsonlib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return {UNREADABLE: raw[:SHOWN].decode("utf-8", "replace")}
+        return {UNREADABLE: raw[:SHOWN_BYTES].decode("utf-8", "replace")}
     return value if isinstance(value, dict) else {UNREADABLE: "the answer is no object"}
 
 
-LONGEST_HOST = 2048
-_PLAIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", re.IGNORECASE | re.ASCII)
+LONGEST_ADDRESS = 2048
+_ADDRESS = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", re.IGNORECASE | re.ASCII)
 """Scheme, host, port, path: no user, no blanks, nothing that two parsers could read in two ways."""
 
 
@@ -124,13 +124,13 @@ def origin(base: str) -> tuple[str, str, int] | None:
     return url.scheme, host.lower(), port
 
 
-def is_allowed_host(address: str, allowed: frozenset[str]) -> URL | None:
+def allowed_url(address: str, allowed: frozenset[str]) -> URL | None:
     """The parsed address when it leads to one of the allowed origins, else None.
 
     The very object that was judged is what is requested, so that no second parser can read the address differently. A plain http origin is
     allowed only when it was configured as such.
     """
-    if len(address) > LONGEST_HOST or not _PLAIN.fullmatch(address) or "\\" in address or "#" in address:
+    if len(address) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(address) or "\\" in address or "#" in address:
         return None
     try:
         url = URL(address)

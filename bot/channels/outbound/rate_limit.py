@@ -11,16 +11,16 @@ from bot.channels.base import Clock
 from bot.channels.outbound.errors import Kind, PlatformError
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
-PATIENCE: dict[Kind, int] = {"transient": 5, "unknown": 5, "permission": 3, "config": 3, "token": 3}
+REFUSALS_HEARD: dict[Kind, int] = {"transient": 5, "unknown": 5, "permission": 3, "config": 3, "token": 3}
 """How many refusals of one class in a row are heard before a pause. Limits pause at once; what concerns one person or one text never does."""
 FIRST_PAUSE: dict[Kind, float] = {"transient": 2.0, "unknown": 2.0, "permission": 60.0, "config": 60.0, "token": 60.0}
 LONGEST_PAUSE: dict[Kind, float] = {"transient": 60.0, "unknown": 60.0, "permission": 600.0, "config": 600.0, "token": 600.0}
-STEPS = (60.0, 3600.0)
+LIMIT_PAUSES = (60.0, 3600.0)
 """A limit that is still there after its minute is taken for the hour's, and after the hour for the day's (bot/docs/protocols.md#wecom-limits)."""
 
 
 @dataclass(slots=True)
-class _Door:
+class _Pause:
     kind: Kind | None = None
     count: int = 0
     until: datetime | None = None
@@ -32,7 +32,7 @@ class Pauses:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._doors: dict[tuple[str, str], _Door] = {}
+        self._doors: dict[tuple[str, str], _Pause] = {}
 
     def check(self, key: str, path: str) -> None:
         """Raise the error that closed the door, with what is left of the pause."""
@@ -47,7 +47,7 @@ class Pauses:
 
     def heard(self, key: str, path: str, error: PlatformError | None) -> None:
         """Count what came back; `error.retry_after` is set to the pause where there is one."""
-        pause = self._doors.setdefault((key, path), _Door())
+        pause = self._doors.setdefault((key, path), _Pause())
         if error is None or error.kind in ("recipient", "content", "window"):
             # A call that was under way when the limit was reached says nothing about the limit.
             if pause.until is None or pause.until <= self._clock():
@@ -66,13 +66,13 @@ class Pauses:
         if error.kind == "quota":
             return self._until_tomorrow()
         if error.kind == "rate":
-            seconds = error.retry_after or STEPS[0]
-            if seconds < STEPS[0] or count == 1:
+            seconds = error.retry_after or LIMIT_PAUSES[0]
+            if seconds < LIMIT_PAUSES[0] or count == 1:
                 return seconds
-            return max(seconds, STEPS[1]) if count == 2 else self._until_tomorrow()
-        if count < PATIENCE[error.kind]:
+            return max(seconds, LIMIT_PAUSES[1]) if count == 2 else self._until_tomorrow()
+        if count < REFUSALS_HEARD[error.kind]:
             return None
-        return min(FIRST_PAUSE[error.kind] * 2.0 ** min(count - PATIENCE[error.kind], 10), LONGEST_PAUSE[error.kind])
+        return min(FIRST_PAUSE[error.kind] * 2.0 ** min(count - REFUSALS_HEARD[error.kind], 10), LONGEST_PAUSE[error.kind])
 
     def _until_tomorrow(self) -> float:
         now = self._clock().astimezone(ZONE)

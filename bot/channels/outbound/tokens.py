@@ -15,16 +15,16 @@ from bot.channels.outbound.errors import PlatformError
 
 log = structlog.get_logger(__name__)
 
-AHEAD = timedelta(minutes=5)
+RENEW_BEFORE = timedelta(minutes=5)
 """How long before its death a token is renewed."""
-AHEAD_PAUSE = timedelta(seconds=60)
+EARLY_RENEWAL_PAUSE = timedelta(seconds=60)
 """Between two early renewals: some platforms hand out the same token until it dies."""
-FORCED_PAUSE = timedelta(seconds=30)
+FORCED_RENEWAL_PAUSE = timedelta(seconds=30)
 """Between two renewals of a token that should still be good."""
 FIRST_WAIT = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=2)
 """Waits after failures: 60 s, doubled each time. Five fetches in ten minutes at most, and fewer forced ones a day than WeChat allows (20)."""
-SOON = timedelta(seconds=2)
+UNANSWERED_WAIT = timedelta(seconds=2)
 """The first waits after a fetch that got no answer at all; nobody has refused anything."""
 POLL_SECONDS = 0.2
 
@@ -40,7 +40,7 @@ class HeldToken:
 
 
 @dataclass(slots=True)
-class _State:
+class _TokenState:
     """What this process knows about one token."""
 
     held: HeldToken | None = None
@@ -63,7 +63,7 @@ class Tokens:
         self._holder = holder
         self._fetch = fetch
         self._lease_seconds = lease_seconds
-        self._states: dict[str, _State] = {}
+        self._states: dict[str, _TokenState] = {}
         self._serial = 0
 
     def values(self) -> tuple[str, ...]:
@@ -72,15 +72,15 @@ class Tokens:
 
     async def get(self, api: Api, refused: HeldToken | None = None) -> HeldToken:
         """A token to use now; `refused` is the one the platform has just turned down. Raises `PlatformError`."""
-        state = self._states.setdefault(api.key, _State())
+        state = self._states.setdefault(api.key, _TokenState())
         now = self._clock()
         if refused is not None:
             self.refuse(api, refused)
         held = state.held
         if held is not None and held.token.expires_at > now:
-            if held.token.expires_at - now > AHEAD or (state.early_at is not None and now < state.early_at):
+            if held.token.expires_at - now > RENEW_BEFORE or (state.early_at is not None and now < state.early_at):
                 return held
-            state.early_at = now + AHEAD_PAUSE
+            state.early_at = now + EARLY_RENEWAL_PAUSE
             self._fly(api, state)
             return held
         # All who wait share one flight; one who gives up leaves it flying for the others.
@@ -88,14 +88,14 @@ class Tokens:
 
     def refuse(self, api: Api, refused: HeldToken) -> None:
         """The platform turned this token down: it is not used again unless the platform hands it out anew."""
-        state = self._states.setdefault(api.key, _State())
+        state = self._states.setdefault(api.key, _TokenState())
         if state.held is not None and state.held.serial == refused.serial:
             state.refused = refused.token.value
             state.held = None
 
     def worked(self, api: Api) -> None:
         """The platform accepted the token: what was held against it is forgotten."""
-        state = self._states.setdefault(api.key, _State())
+        state = self._states.setdefault(api.key, _TokenState())
         state.strikes = 0
         state.refused = ""
 
@@ -105,14 +105,14 @@ class Tokens:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _fly(self, api: Api, state: _State) -> asyncio.Task[HeldToken]:
+    def _fly(self, api: Api, state: _TokenState) -> asyncio.Task[HeldToken]:
         """The flight that is under way, or a new one."""
         if state.flight is None or state.flight.done():
             state.flight = asyncio.create_task(self._obtain(api, state), name=f"token {api.name}")
-            state.flight.add_done_callback(_look)
+            state.flight.add_done_callback(_retrieve_exception)
         return state.flight
 
-    async def _obtain(self, api: Api, state: _State) -> HeldToken:
+    async def _obtain(self, api: Api, state: _TokenState) -> HeldToken:
         if (stored := await self._stored(api, state)) is not None:
             return stored
         self._admit(state)
@@ -136,30 +136,30 @@ class Tokens:
         state.failures = 0
         return self._hold(state, token)
 
-    def _admit(self, state: _State) -> None:
+    def _admit(self, state: _TokenState) -> None:
         """Raise while fetching is closed: after failures, and between two forced renewals."""
         now = self._clock()
         if state.closed_until is not None and now < state.closed_until:
             error = state.why
             raise PlatformError(error.kind, error.code, error.message, retry_after=(state.closed_until - now).total_seconds())
         if state.refused and state.forced_at is not None:
-            open_at = state.forced_at + max(FORCED_PAUSE, _doubled(FIRST_WAIT, state.strikes))
+            open_at = state.forced_at + max(FORCED_RENEWAL_PAUSE, _doubled(FIRST_WAIT, state.strikes))
             if now < open_at:
                 raise PlatformError("token", "refused", "the platform refuses every token", retry_after=(open_at - now).total_seconds())
 
-    async def _fetched(self, api: Api, state: _State, forced: bool) -> Token:
+    async def _fetched(self, api: Api, state: _TokenState, forced: bool) -> Token:
         try:
             return await self._fetch(api, forced)
         except PlatformError as wrong:
             state.failures += 1
-            first = SOON if wrong.kind in ("transient", "unknown") else FIRST_WAIT
+            first = UNANSWERED_WAIT if wrong.kind in ("transient", "unknown") else FIRST_WAIT
             wait = max(_doubled(first, state.failures), timedelta(seconds=wrong.retry_after or 0))
             state.closed_until = self._clock() + wait
             state.why = wrong
             log.error("token not fetched", platform=api.name, kind=wrong.kind, code=wrong.code, again_in=wait.total_seconds())
             raise
 
-    async def _stored(self, api: Api, state: _State) -> HeldToken | None:
+    async def _stored(self, api: Api, state: _TokenState) -> HeldToken | None:
         """What another replica left, when it is good and not the one that was refused."""
         try:
             token = await self._store.read(api.key)
@@ -170,7 +170,7 @@ class Tokens:
         now = self._clock()
         if token is None or token.expires_at <= now or token.value == state.refused:
             return None
-        if token.expires_at - now <= AHEAD and state.held is not None and token.value == state.held.token.value:
+        if token.expires_at - now <= RENEW_BEFORE and state.held is not None and token.value == state.held.token.value:
             return None
         return self._hold(state, token)
 
@@ -187,7 +187,7 @@ class Tokens:
         except Exception as wrong:
             log.warning("token row not saved", platform=api.name, error=type(wrong).__name__)
 
-    def _hold(self, state: _State, token: Token) -> HeldToken:
+    def _hold(self, state: _TokenState, token: Token) -> HeldToken:
         self._serial += 1
         state.held = HeldToken(token, self._serial)
         return state.held
@@ -198,7 +198,7 @@ def _doubled(first: timedelta, times: int) -> timedelta:
     return min(first * 2 ** min(times - 1, 12), LONGEST_WAIT) if times > 0 else timedelta(0)
 
 
-def _look(flight: asyncio.Task[HeldToken]) -> None:
+def _retrieve_exception(flight: asyncio.Task[HeldToken]) -> None:
     """Everybody may have given up waiting; what went wrong was logged where it happened."""
     if not flight.cancelled():
         flight.exception()

@@ -18,18 +18,28 @@ from aiohttp import web
 
 from bot.channels import callback
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.batch_push import taken_back
-from bot.channels.button_keys import is_key, key_of, of_key
-from bot.channels.callback import Patience
+from bot.channels.batch_push import recall_each
+from bot.channels.button_keys import decode_key, encode_key, is_key
+from bot.channels.callback import ReplyDeadline
 from bot.channels.outbound.apis import wechat_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, fields, fields_of_json, parse, sealed_part, speakable
-from bot.channels.truncate import line, pieces, truncated
-from bot.channels.wechat.push import CUSTOM, Finished, JobResult, MaySay, TemplateNotice, WeChatPush, job_of
+from bot.channels.signature import (
+    BadEnvelope,
+    EncryptionKey,
+    EnvelopeCodec,
+    EnvelopeStamp,
+    fields,
+    fields_of_json,
+    parse,
+    sealed_part,
+    strip_unencodable,
+)
+from bot.channels.truncate import option_line, split_text, truncate
+from bot.channels.wechat.push import CUSTOM, JobResult, OnJobResult, TemplateNotice, WeChatPush, WindowCheck, parse_job_result
 from bot.channels.wechat.series import MASS, PublicSeries
-from bot.channels.wechatpy_check import AddressCheck
-from bot.channels.xml_messages import COMMON, echo, event_id, kind_of, text_reply
+from bot.channels.wechatpy_check import WechatpyCheck
+from bot.channels.xml_messages import COMMON, check_echo, event_id, kind_of, text_reply
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Heard, Incoming, Option, Reply, lettered
 
@@ -41,7 +51,7 @@ HELD = 5000
 BUSY = "系统繁忙，正在处理。请稍后回复「继续」查看。"
 LEFT_OUT = "\n…（内容较长，未显示完）"
 
-WANTED = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition", "MsgID", "Status", "TotalCount", "FilterCount", "SentCount", "ErrorCount"}
+FIELDS = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition", "MsgID", "Status", "TotalCount", "FilterCount", "SentCount", "ErrorCount"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SCENE = "qrscene_"
 _PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "scan": "enter"}
@@ -77,8 +87,8 @@ class WeChatChannel:
         verified: bool = False,
         template: TemplateNotice | None = None,
         subscription: TemplateNotice | None = None,
-        may_say: MaySay | None = None,
-        finished: Finished | None = None,
+        may_say: WindowCheck | None = None,
+        finished: OnJobResult | None = None,
         reply_seconds: float = 4.0,
         freshness: int = 600,
         body_cap: int = 65536,
@@ -89,7 +99,7 @@ class WeChatChannel:
         """
         self._app_id = app_id
         self._codec = EnvelopeCodec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._second = AddressCheck(token, app_id, (aes_key,))
+        self._second = WechatpyCheck(token, app_id, (aes_key,))
         self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
         self._outbound = outbound
         self._clock = clock
@@ -97,7 +107,7 @@ class WeChatChannel:
         self._spending = spending
         self._verified = verified
         self._cap = body_cap
-        self._patience = Patience(self.name, reply_seconds, note)
+        self._patience = ReplyDeadline(self.name, reply_seconds, note)
         self._finished = finished
         self.series = PublicSeries(outbound, self._api)
         self._post = WeChatPush(
@@ -121,49 +131,49 @@ class WeChatChannel:
     async def verify(self, request: web.Request) -> web.Response:
         """The console's check of the address: its signature does not cover the echostr, so that only a plain word is echoed."""
         try:
-            stamp = callback.stamp(request, "signature")
+            stamp = callback.query_stamp(request, "signature")
             self._codec.check(stamp, self._clock().timestamp())
             await self._second.signature(stamp)
-            word = echo(callback.once(request, "echostr"))
+            word = check_echo(callback.query_value(request, "echostr"))
         except BadEnvelope as wrong:
-            return callback.refused(self.name, wrong, self._note)
-        return callback.plain(word)
+            return callback.refusal_response(self.name, wrong, self._note)
+        return callback.text_response(word)
 
     async def receive(self, handle: Handle, request: web.Request) -> web.Response:
         arrived = self._clock()
         try:
             stamp = self._stamp(request, arrived)
-            message, key = self.open(stamp, await callback.body(request, self._cap), arrived)
+            message, key = self.open(stamp, await callback.read_body(request, self._cap), arrived)
         except BadEnvelope as wrong:
-            return callback.refused(self.name, wrong, self._note)
+            return callback.refusal_response(self.name, wrong, self._note)
         if isinstance(message, JobResult):
             if self._finished is not None:
                 self._patience.follow(self._finished(message))
-            return callback.plain("success")
+            return callback.text_response("success")
         if message is None:
-            return callback.plain("success")
+            return callback.text_response("success")
         sender = message.incoming.sender
         reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
         if message.incoming.kind == "unfollow":
-            return callback.plain("success")
+            return callback.text_response("success")
         text, *further = self._texts(sender, reply)
         menu = self.menu(reply) if reply else None
         if (further or menu) and self._patience.first(message.incoming):
             self._patience.follow(self._say(sender, tuple(further), menu))
         if not text:
-            return callback.plain("success")
+            return callback.text_response("success")
         now = self._clock()
         answer = self.passive(message, text, int(now.timestamp()))
         kind = "application/json" if message.as_json else "application/xml"
-        return callback.sealed(self._codec.reply(answer, key, now.timestamp(), as_json=message.as_json), kind)
+        return callback.sealed_response(self._codec.reply(answer, key, now.timestamp(), as_json=message.as_json), kind)
 
     def _stamp(self, request: web.Request, arrived: datetime) -> EnvelopeStamp:
         """The stamp that covers the ciphertext; the older signature beside it has to be right too where it is sent."""
-        stamp = callback.stamp(request)
-        if "encrypt_type" in request.query and callback.once(request, "encrypt_type") != "aes":
+        stamp = callback.query_stamp(request)
+        if "encrypt_type" in request.query and callback.query_value(request, "encrypt_type") != "aes":
             raise BadEnvelope("plain")
         if "signature" in request.query:
-            self._codec.check(callback.stamp(request, "signature"), arrived.timestamp())
+            self._codec.check(callback.query_stamp(request, "signature"), arrived.timestamp())
         return stamp
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeChatMessage | JobResult | None, EncryptionKey]:
@@ -171,14 +181,14 @@ class WeChatChannel:
         sealed, _ = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
         as_json = opened.plain[:1] == b"{"
-        parts = fields_of_json(opened.plain, WANTED) if as_json else fields(parse(opened.plain), WANTED)
+        parts = fields_of_json(opened.plain, FIELDS) if as_json else fields(parse(opened.plain), FIELDS)
         return self._heard(parts, as_json, arrived), opened.key
 
     def _heard(self, parts: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
         kind, event = kind_of(parts)
         key = parts.get("EventKey", "")
         if kind == "event" and event not in _PRESENCE and event != "click":
-            return job_of(event, parts)
+            return parse_job_result(event, parts)
         user, account = parts.get("FromUserName", ""), parts.get("ToUserName", "")
         if not (_ID.fullmatch(user) and _ID.fullmatch(account)):
             raise BadEnvelope("fields")
@@ -189,7 +199,7 @@ class WeChatChannel:
             scene = key.removeprefix(_SCENE) if event == "scan" or key.startswith(_SCENE) else ""
             incoming = Incoming(sender, scene, event_id(parts["CreateTime"], event, key), arrived, _PRESENCE[event])
         elif key:
-            task, say = of_key(key)
+            task, say = decode_key(key)
             incoming = Incoming(sender, say, event_id(parts["CreateTime"], event, key), arrived, "tap", task)
         else:
             raise BadEnvelope("fields")
@@ -204,9 +214,9 @@ class WeChatChannel:
         if not self._verified:
             held = self._held.pop(to.user, "")
             text = "\n\n".join(part for part in (held, text) if part) or (BUSY if reply is None else "")
-        texts = pieces(text, TEXT_BYTES) or [""]
+        texts = split_text(text, TEXT_BYTES) or [""]
         if len(texts) > 1 and not self._verified:
-            return [pieces(text, TEXT_BYTES - len(LEFT_OUT.encode()))[0] + LEFT_OUT]
+            return [split_text(text, TEXT_BYTES - len(LEFT_OUT.encode()))[0] + LEFT_OUT]
         return texts
 
     def passive(self, message: WeChatMessage, text: str, created: int) -> str:
@@ -225,16 +235,16 @@ class WeChatChannel:
         ask = reply.ask
         options = ask.options if ask is not None and not ask.several else ()
         task = ask.task if ask is not None else ""
-        items = [{"id": key_of(task, option.say), "content": _item(option)} for option in options]
-        items += [{"id": key_of("", option.say), "content": _item(option)} for option in reply.buttons]
+        items = [{"id": encode_key(task, option.say), "content": _item(option)} for option in options]
+        items += [{"id": encode_key("", option.say), "content": _item(option)} for option in reply.buttons]
         if not self._verified or not 0 < len(items) <= MENU_ITEMS:
             return None
-        head = speakable(ask.head) if ask is not None and ask.head else "请点选"
+        head = strip_unencodable(ask.head) if ask is not None and ask.head else "请点选"
         return {"head_content": head, "list": items, "tail_content": "点选即可，也可以直接回复"}
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
-        await self._say(to, tuple(pieces(lettered(reply), TEXT_BYTES)), self.menu(reply))
+        await self._say(to, tuple(split_text(lettered(reply), TEXT_BYTES)), self.menu(reply))
 
     @property
     def beyond_window(self) -> bool:
@@ -246,7 +256,7 @@ class WeChatChannel:
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Only a mass send can be taken back here (bot/docs/protocols.md#channel-shapes)."""
-        return await taken_back(platform_ids, self._take_back)
+        return await recall_each(platform_ids, self._take_back)
 
     async def _take_back(self, platform_id: str) -> None:
         if not platform_id.startswith(MASS):
@@ -255,7 +265,7 @@ class WeChatChannel:
 
     def messages(self, reply: Reply) -> list[tuple[str, dict[str, Any]]]:
         """A reply as customer-service messages: the words, then the list to tap."""
-        texts: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in pieces(lettered(reply), TEXT_BYTES)]
+        texts: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in split_text(lettered(reply), TEXT_BYTES)]
         menu = self.menu(reply)
         return texts if menu is None else [*texts, ("msgmenu", menu)]
 
@@ -285,7 +295,7 @@ def _message(sender: Address, kind: str, message_id: str, parts: dict[str, str],
     if kind == "text":
         item = parts.get("bizmsgmenuid", "")
         if is_key(item):
-            task, say = of_key(item)
+            task, say = decode_key(item)
             return Incoming(sender, say, message_id, arrived, "tap", task)
         return Incoming(sender, parts["Content"], message_id, arrived)
     if kind == "voice" and (words := parts.get("Recognition", "").strip()):
@@ -295,4 +305,4 @@ def _message(sender: Address, kind: str, message_id: str, parts: dict[str, str],
 
 def _item(option: Option) -> str:
     """What an item of the list shows: the letter stands before its words, so that it can be typed as well."""
-    return truncated(speakable(line(option)), MENU_TEXT)
+    return truncate(strip_unencodable(option_line(option)), MENU_TEXT)

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.channels.base import Clock, Note
-from bot.channels.batch_push import failed, in_groups, receipt_of, serial_of
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.signature import speakable
-from bot.channels.truncate import truncated
+from bot.channels.signature import strip_unencodable
+from bot.channels.truncate import truncate
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Reply
 
@@ -30,12 +30,12 @@ CUSTOM = "/cgi-bin/message/custom/send"
 TEMPLATE = "/cgi-bin/message/template/send"
 SUBSCRIBED = "/cgi-bin/message/subscribe/bizsend"
 JOB = "t:"
-CAPS = {"thing": 20, "short_thing": 5, "phrase": 5, "name": 10, "character_string": 32, "number": 32, "letter": 32, "symbol": 5}
+KEYWORD_CHARS = {"thing": 20, "short_thing": 5, "phrase": 5, "name": 10, "character_string": 32, "number": 32, "letter": 32, "symbol": 5}
 """Characters that a keyword of each kind may have; 47003 names the one that has more."""
 _FIELD = re.compile(r"[A-Za-z_]{1,30}\d{0,3}")
 _SOURCES = ("title", "text", "time", "date")
 
-MaySay = Callable[[str, int], Awaitable[bool]]
+WindowCheck = Callable[[str, int], Awaitable[bool]]
 """True when the person spoke less than 48 hours ago and so many more messages fit into what that opened."""
 
 
@@ -53,7 +53,7 @@ class JobResult:
     errors: int = 0
 
 
-Finished = Callable[[JobResult], Coroutine[Any, Any, None]]
+OnJobResult = Callable[[JobResult], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class TemplateNotice:
         return cls(template, tuple(pairs), page)
 
     def data(self, reply: Reply, now: datetime) -> dict[str, dict[str, str]]:
-        title, text = _parts(reply)
+        title, text = _title_and_text(reply)
         local = now.astimezone(ZONE)
         values = {"title": title, "text": text or title, "time": f"{local:%Y-%m-%d %H:%M}", "date": f"{local:%Y-%m-%d}"}
-        return {field: {"value": _capped(field, source[1:] if source.startswith("=") else values[source])} for field, source in self.fields}
+        return {field: {"value": _fit_keyword(field, source[1:] if source.startswith("=") else values[source])} for field, source in self.fields}
 
     def address(self, reply: Reply) -> str:
         if not self.page or not reply.buttons:
@@ -102,7 +102,7 @@ class WeChatPush:
         api: Api,
         verified: bool,
         say: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
-        may_say: MaySay | None,
+        may_say: WindowCheck | None,
         template: TemplateNotice | None,
         subscription: TemplateNotice | None,
         clock: Clock,
@@ -126,7 +126,7 @@ class WeChatPush:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
-        receipts = await in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
+        receipts = await push_in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts))
         return receipts
 
@@ -136,9 +136,9 @@ class WeChatPush:
     async def _one(self, parcel: OutboundMessage) -> SendReceipt:
         messages = self._say(parcel.reply)
         if not messages:
-            return failed("content empty")
+            return failed_receipt("content empty")
         if not self._verified:
-            return failed("permission 公众号未认证，只能回复，不能主动推送")
+            return failed_receipt("permission 公众号未认证，只能回复，不能主动推送")
         if self._may_say is None or await self._may_say(parcel.to.user, len(messages)):
             receipt = await self._by_customer_service(parcel, messages)
             if receipt is not None:
@@ -153,29 +153,29 @@ class WeChatPush:
             except PlatformError as wrong:
                 if sent_before:
                     return SendReceipt("sent", f"partly: {wrong}")
-                return None if wrong.kind == "window" else receipt_of(wrong)
+                return None if wrong.kind == "window" else error_receipt(wrong)
         return SendReceipt("sent")
 
     async def _by_template(self, parcel: OutboundMessage) -> SendReceipt:
         notice = self._template or self._subscription
         if notice is None:
-            return failed("window 对方超过 48 小时没有说话，又没有设置模板或订阅通知")
+            return failed_receipt("window 对方超过 48 小时没有说话，又没有设置模板或订阅通知")
         data = notice.data(parcel.reply, self._clock())
         body: dict[str, Any] = {"touser": parcel.to.user, "template_id": notice.template, "data": data}
         if notice is self._template:
             # The same parcel tried again within ten minutes is known to the platform by this word.
-            body |= {"url": notice.address(parcel.reply), "client_msg_id": serial_of((parcel.mark, parcel.to.user))}
+            body |= {"url": notice.address(parcel.reply), "client_msg_id": batch_serial((parcel.mark, parcel.to.user))}
         elif notice.page:
             body["page"] = notice.address(parcel.reply)
         try:
             answer = await self._outbound.call(self._api, "POST", TEMPLATE if notice is self._template else SUBSCRIBED, json=body)
         except PlatformError as wrong:
-            return receipt_of(wrong)
+            return error_receipt(wrong)
         message_id = answer.get("msgid")
         return SendReceipt("sent", platform_id=f"{JOB}{message_id}" if isinstance(message_id, int | str) and message_id != "" else "")
 
 
-def job_of(event: str, parts: dict[str, str]) -> JobResult | None:
+def parse_job_result(event: str, parts: dict[str, str]) -> JobResult | None:
     """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says, or None for another event or one without an id."""
     names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
     identity, status = parts.get("MsgID") or parts.get("MsgId") or "", parts.get("Status", "")[:80]
@@ -185,7 +185,14 @@ def job_of(event: str, parts: dict[str, str]) -> JobResult | None:
     total, filtered, sent, errors = (_count(parts.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
     job_kind: Literal["template", "mass"] = "template" if kind == "template" else "mass"
     return JobResult(
-        job_kind, identity, status == success or status.replace(" ", "") == success.replace(" ", ""), speakable(status), total, filtered, sent, errors
+        job_kind,
+        identity,
+        status == success or status.replace(" ", "") == success.replace(" ", ""),
+        strip_unencodable(status),
+        total,
+        filtered,
+        sent,
+        errors,
     )
 
 
@@ -193,15 +200,15 @@ def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
 
 
-def _parts(reply: Reply) -> tuple[str, str]:
+def _title_and_text(reply: Reply) -> tuple[str, str]:
     """The first line, and the next one or what is asked."""
-    lines = [line.strip() for line in speakable(reply.text).splitlines() if line.strip()]
+    lines = [line.strip() for line in strip_unencodable(reply.text).splitlines() if line.strip()]
     if reply.ask is not None:
         lines += [line for line in (reply.ask.head, reply.ask.stem) if line]
     return (lines[0] if lines else "学法", lines[1] if len(lines) > 1 else "")
 
 
-def _capped(field: str, value: str) -> str:
+def _fit_keyword(field: str, value: str) -> str:
     """A value its keyword can hold: shortened by kind, on one line."""
-    limit = CAPS.get(field.rstrip("0123456789"), 200)
-    return truncated(" ".join(value.split()), limit)
+    limit = KEYWORD_CHARS.get(field.rstrip("0123456789"), 200)
+    return truncate(" ".join(value.split()), limit)

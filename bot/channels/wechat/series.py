@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from bot.channels.batch_push import receipt_of
+from bot.channels.batch_push import error_receipt
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
@@ -98,7 +98,7 @@ class PublicSeries:
         except PlatformError as wrong:
             if wrong.code == "45065":
                 return SendReceipt("sent", error="sent before under this mark")
-            return receipt_of(wrong)
+            return error_receipt(wrong)
         return SendReceipt("sent", platform_id=f"{MASS}{answer.get('msg_id', '')}")
 
     async def take_back(self, platform_id: str) -> None:

@@ -14,17 +14,17 @@ from aiohttp import web
 
 from bot.channels import callback
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.callback import Patience
+from bot.channels.callback import ReplyDeadline
 from bot.channels.outbound.apis import wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, parse, sealed_part
-from bot.channels.truncate import pieces
-from bot.channels.wechatpy_check import AddressCheck
-from bot.channels.wecom.cards import ShownVerdict, card_of, replaced, verdict, verdict_fits
-from bot.channels.wecom.incoming import WeComMessage, hear
+from bot.channels.truncate import split_text
+from bot.channels.wechatpy_check import WechatpyCheck
+from bot.channels.wecom.cards import ShownVerdict, button_update, card_of, verdict_fits, verdict_update
+from bot.channels.wecom.incoming import WeComMessage, parse_message
 from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComForms, WeComPush, WeComSpeech
-from bot.channels.xml_messages import echo, text_reply
+from bot.channels.xml_messages import check_echo, text_reply
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Incoming, Reply, lettered
 
@@ -67,13 +67,13 @@ class WeComChannel:
         self._corp_id = corp_id
         self._agent_id = str(int(agent_id))
         self._codec = EnvelopeCodec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._second = AddressCheck(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
+        self._second = WechatpyCheck(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
         self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
         self._clock = clock
         self._note = note
         self._spending = spending
         self._cap = body_cap
-        self._patience = Patience(self.name, reply_seconds, note)
+        self._patience = ReplyDeadline(self.name, reply_seconds, note)
         self._shown = ShownVerdict()
         self._post = WeComPush(
             outbound=outbound,
@@ -93,32 +93,32 @@ class WeComChannel:
     async def verify(self, request: web.Request) -> web.Response:
         """The console's check of the address: the opened echostr, which is a plain word and nothing a browser could run."""
         try:
-            stamp = callback.stamp(request)
+            stamp = callback.query_stamp(request)
             # A plus sign that was not escaped arrives as a space, and base64 knows no spaces.
-            sealed = callback.once(request, "echostr").replace(" ", "+")
+            sealed = callback.query_value(request, "echostr").replace(" ", "+")
             opened = self._codec.open(stamp, sealed.encode("utf-8", "replace"), self._clock().timestamp())
-            word = echo(opened.plain.decode("ascii", "replace"))
+            word = check_echo(opened.plain.decode("ascii", "replace"))
             await self._second.echo(stamp, sealed, word)
         except BadEnvelope as wrong:
-            return callback.refused(self.name, wrong, self._note)
-        return callback.plain(word)
+            return callback.refusal_response(self.name, wrong, self._note)
+        return callback.text_response(word)
 
     async def receive(self, handle: Handle, request: web.Request) -> web.Response:
         arrived = self._clock()
         try:
-            message, key = self.open(callback.stamp(request), await callback.body(request, self._cap), arrived)
+            message, key = self.open(callback.query_stamp(request), await callback.read_body(request, self._cap), arrived)
         except BadEnvelope as wrong:
-            return callback.refused(self.name, wrong, self._note)
+            return callback.refusal_response(self.name, wrong, self._note)
         if message is None:
-            return callback.plain("success")
+            return callback.text_response("success")
         reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message))
         if not reply or message.incoming.kind == "unfollow":
-            return callback.plain("success")
+            return callback.text_response("success")
         now = self._clock()
         answer, beside = self.passive(message, reply, now)
         if beside and self._patience.first(message.incoming):
             self._patience.follow(self._say(message.incoming.sender, beside))
-        return callback.sealed(self._codec.reply(answer, key, now.timestamp())) if answer else callback.plain("success")
+        return callback.sealed_response(self._codec.reply(answer, key, now.timestamp())) if answer else callback.text_response("success")
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeComMessage | None, EncryptionKey]:
         """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
@@ -126,7 +126,7 @@ class WeComChannel:
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
         if parts.get(b"AgentID", b"") not in (b"", self._agent_id.encode()):
             raise BadEnvelope("agent")
-        return hear(parse(opened.plain), self._agent_id, arrived), opened.key
+        return parse_message(parse(opened.plain), self._agent_id, arrived), opened.key
 
     def passive(self, message: WeComMessage, reply: Reply, now: datetime) -> tuple[str, WeComSpeech]:
         """The answer inside the callback, empty when there is none, and what is sent beside it.
@@ -136,14 +136,14 @@ class WeComChannel:
         created = int(now.timestamp())
         if message.card and message.incoming.task:
             if not reply.text:
-                return replaced(reply.done or "已作答", message.user, self._corp_id, created), self._post.forms.speech(
+                return button_update(reply.done or "已作答", message.user, self._corp_id, created), self._post.forms.speech(
                     reply, _serial(message.incoming)
                 )
             rest = Reply(ask=reply.ask, buttons=reply.buttons) if verdict_fits(reply) else reply
-            return verdict(reply, self._shown.get(message.card), message.user, self._corp_id, created), self._post.forms.speech(
+            return verdict_update(reply, self._shown.get(message.card), message.user, self._corp_id, created), self._post.forms.speech(
                 rest, _serial(message.incoming)
             )
-        texts = pieces(lettered(reply), TEXT_BYTES)
+        texts = split_text(lettered(reply), TEXT_BYTES)
         # The text says everything: where the member has had enough for a minute, the card beside it stays away.
         has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(message.user)
         card = card_of(reply, _serial(message.incoming)) if has_card else None

@@ -13,25 +13,25 @@ from bot.domain.people.directory import Department, Directory, DirectoryMember
 DEPARTMENTS = "/cgi-bin/department/list"
 MEMBERS = "/cgi-bin/user/list"
 STAFF_NO = "工号"
-LEFT = 5
+LEFT_STATUS = 5
 
 
-async def contacts(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) -> Directory:
+async def read_directory(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) -> Directory:
     """Everybody the app may see. `staff_no` names the extended attribute that holds the staff number, or is "userid". Raises `PlatformError`."""
-    listed = rows(await outbound.call(api, "GET", DEPARTMENTS), "department")
-    departments = [Department(number(entry, "id"), number(entry, "parentid"), word(entry, "name")) for entry in listed]
+    listed = require_list(await outbound.call(api, "GET", DEPARTMENTS), "department")
+    departments = [Department(require_number(entry, "id"), require_number(entry, "parentid"), require_text(entry, "name")) for entry in listed]
     members: dict[str, DirectoryMember] = {}
     for department in departments:
         answer = await outbound.call(api, "GET", MEMBERS, params={"department_id": str(department.id)})
-        for entry in rows(answer, "userlist"):
-            user = word(entry, "userid").lower()
-            if entry.get("status") == LEFT:
+        for entry in require_list(answer, "userlist"):
+            user = require_text(entry, "userid").lower()
+            if entry.get("status") == LEFT_STATUS:
                 continue
             before = members.get(user)
             main = entry.get("main_department")
             main_departments = [main] if isinstance(main, int) and not isinstance(main, bool) else []
             member_of = dict.fromkeys([*main_departments, *(before.departments if before else ()), department.id])
-            members[user] = DirectoryMember(user, word(entry, "name"), tuple(member_of), _staff_no(entry, user, staff_no))
+            members[user] = DirectoryMember(user, require_text(entry, "name"), tuple(member_of), _staff_no(entry, user, staff_no))
     known = {department.id for department in departments}
     entries = [replace(member, departments=tuple(number for number in member.departments if number in known)) for member in members.values()]
     return Directory("wecom", tuple(departments), tuple(entries))
@@ -50,7 +50,7 @@ def _staff_no(member: dict[str, Any], user: str, attribute: str) -> str:
     return ""
 
 
-def rows(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def require_list(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """A list of objects, or PlatformError: half a directory must not pass for a whole one."""
     listed = answer.get(name)
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
@@ -58,14 +58,14 @@ def rows(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return listed
 
 
-def number(entry: dict[str, Any], name: str) -> int:
+def require_number(entry: dict[str, Any], name: str) -> int:
     value = entry.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
         raise PlatformError("unknown", "directory", f"{name} is no number")
     return value
 
 
-def word(entry: dict[str, Any], name: str) -> str:
+def require_text(entry: dict[str, Any], name: str) -> str:
     value = entry.get(name)
     if not isinstance(value, str) or not value.strip():
         raise PlatformError("unknown", "directory", f"{name} is missing")

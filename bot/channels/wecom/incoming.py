@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from bot.channels.button_keys import of_key
+from bot.channels.button_keys import decode_key
 from bot.channels.signature import BadEnvelope, fields
 from bot.channels.xml_messages import COMMON, event_id, kind_of
 from bot.domain.message import Address, Heard, Incoming
 
-WANTED = COMMON | {"AgentID", "TaskId", "ResponseCode"}
+FIELDS = COMMON | {"AgentID", "TaskId", "ResponseCode"}
 _USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.@/-]{0,63}")
 _CARD_EVENTS = ("template_card_event", "template_card_menu_event")
 _PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow", "enter_agent": "enter"}
@@ -28,9 +28,9 @@ class WeComMessage:
     code: str = ""
 
 
-def hear(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:
+def parse_message(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:
     """None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
-    parts = fields(root, WANTED)
+    parts = fields(root, FIELDS)
     if parts.get("AgentID", agent_id) != agent_id:
         raise BadEnvelope("agent")
     kind, event = kind_of(parts)
@@ -49,18 +49,18 @@ def hear(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None
 
 def _event(root: Element, parts: dict[str, str], sender: Address, event: str, arrived: datetime) -> WeComMessage:
     user, key, card = parts["FromUserName"], parts.get("EventKey", ""), parts.get("TaskId", "")
-    chosen = selected(root) if event in _CARD_EVENTS else ()
+    chosen = selected_options(root) if event in _CARD_EVENTS else ()
     message_id = event_id(parts["CreateTime"], event, key, card, *chosen)
     if event in _PRESENCE:
         return WeComMessage(Incoming(sender, "", message_id, arrived, _PRESENCE[event]), user)
     if not key:
         raise BadEnvelope("fields")
-    task, say = of_key(key)
-    tap = Incoming(sender, together(chosen) if chosen and not say else say, message_id, arrived, "tap", task)
+    task, say = decode_key(key)
+    tap = Incoming(sender, join_choices(chosen) if chosen and not say else say, message_id, arrived, "tap", task)
     return WeComMessage(tap, user, card, parts.get("ResponseCode", "")) if event == "template_card_event" else WeComMessage(tap, user)
 
 
-def selected(root: Element) -> tuple[str, ...]:
+def selected_options(root: Element) -> tuple[str, ...]:
     """The options of a submitted vote, in one order whatever order they were ticked in; raises `BadEnvelope`."""
     options: set[str] = set()
     for option in root.iterfind("SelectedItems/SelectedItem/OptionIds/OptionId"):
@@ -70,6 +70,6 @@ def selected(root: Element) -> tuple[str, ...]:
     return tuple(sorted(options))
 
 
-def together(chosen: tuple[str, ...]) -> str:
+def join_choices(chosen: tuple[str, ...]) -> str:
     """The choice as a person would type it: AC; anything longer than letters is listed."""
     return ("" if all(len(option) == 1 for option in chosen) else "、").join(chosen)

@@ -13,12 +13,12 @@ from urllib.parse import quote
 import structlog
 
 from bot.channels.base import FREE, Note, Spending
-from bot.channels.batch_push import failed, ids_in, in_groups, receipt_of, sent, serial_of, taken_back
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each, sent_receipt
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.signature import speakable
-from bot.channels.truncate import pieces, truncated
+from bot.channels.signature import strip_unencodable
+from bot.channels.truncate import split_text, truncate
 from bot.channels.wecom.cards import BUTTON_TEXT, ShownVerdict, TemplateCard, card_of
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import QuestionCard, Reply, lettered
@@ -79,7 +79,7 @@ class WeComForms:
 
     def letters(self, reply: Reply) -> tuple[Message, ...]:
         kind = "markdown" if self.markdown else "text"
-        return tuple((kind, {"content": part}) for part in pieces(lettered(reply), TEXT_BYTES))
+        return tuple((kind, {"content": part}) for part in split_text(lettered(reply), TEXT_BYTES))
 
 
 class WeComPush:
@@ -98,14 +98,14 @@ class WeComPush:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
-        return await in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._tell)
+        return await push_in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._tell)
 
     async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         users = [parcel.to.user for parcel in people]
-        speech = self.forms.speech(people[0].reply, serial_of(parcel.mark for parcel in people))
+        speech = self.forms.speech(people[0].reply, batch_serial(parcel.mark for parcel in people))
         messages: list[Message] = [*speech.texts, *([("template_card", speech.card.body)] if speech.card is not None else [])]
         if not messages:
-            return [failed("content empty") for _ in users]
+            return [failed_receipt("content empty") for _ in users]
         ids: list[str] = []
         refused: dict[str, str] = {}
         partial_error = ""
@@ -121,19 +121,19 @@ class WeComPush:
                     messages, instead = instead, []
                     continue
                 if not ids:
-                    receipt = receipt_of(wrong)
-                    return [failed(refused[user.lower()]) if user.lower() in refused else receipt for user in users]
+                    receipt = error_receipt(wrong)
+                    return [failed_receipt(refused[user.lower()]) if user.lower() in refused else receipt for user in users]
                 partial_error = f"partly: {wrong}"
                 break
-            ids += ids_of(answer)
-            refused |= dict.fromkeys(ids_in(answer.get("unlicenseduser")), "recipient unlicenseduser")
-            refused |= dict.fromkeys(ids_in(answer.get("invaliduser")), "recipient invaliduser")
+            ids += message_ids(answer)
+            refused |= dict.fromkeys(parse_ids(answer.get("unlicenseduser")), "recipient unlicenseduser")
+            refused |= dict.fromkeys(parse_ids(answer.get("invaliduser")), "recipient invaliduser")
             if all(user.lower() in refused for user in users):
                 break
         if speech.card is not None:
             self._shown.keep(speech.card, speech.ask)
-        done = SendReceipt("sent", error=partial_error, platform_id=" ".join(ids)) if partial_error else sent(" ".join(ids))
-        receipts = [failed(refused[user.lower()]) if user.lower() in refused else done for user in users]
+        done = SendReceipt("sent", error=partial_error, platform_id=" ".join(ids)) if partial_error else sent_receipt(" ".join(ids))
+        receipts = [failed_receipt(refused[user.lower()]) if user.lower() in refused else done for user in users]
         self._note("sent", NAME, sum(each.outcome == "sent" for each in receipts))
         return receipts
 
@@ -145,7 +145,7 @@ class WeComPush:
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Take back, within 24 hours, every message that these pushes sent, from everybody who got it."""
-        return await taken_back(platform_ids, self._take_back)
+        return await recall_each(platform_ids, self._take_back)
 
     async def _take_back(self, platform_id: str) -> None:
         for prefixed in platform_id.split():
@@ -161,23 +161,23 @@ class WeComPush:
                     "userids": list(users),
                     "agentid": self._agent_id,
                     "response_code": prefixed.removeprefix(CODE),
-                    "button": {"replace_name": truncated(done, BUTTON_TEXT)},
+                    "button": {"replace_name": truncate(done, BUTTON_TEXT)},
                 }
                 await self._spending.spend("", messages=0)
                 await self._outbound.call(self._api, "POST", UPDATE, json=body)
 
 
-def ids_of(answer: dict[str, Any]) -> list[str]:
+def message_ids(answer: dict[str, Any]) -> list[str]:
     """What the platform calls the message, and the code that updates its card."""
     named = ((MESSAGE, answer.get("msgid")), (CODE, answer.get("response_code")))
     return [mark + value for mark, value in named if isinstance(value, str) and value and not any(char.isspace() for char in value)]
 
 
 def _textcard(reply: Reply, page: str) -> Message | None:
-    title, _, rest = speakable(reply.text).strip().partition("\n")
+    title, _, rest = strip_unencodable(reply.text).strip().partition("\n")
     button = reply.buttons[0]
     url = f"{page}{'&' if '?' in page else '?'}say={quote(button.say, safe='')}"
     if not title or len(title.encode()) > TITLE_BYTES or len(rest.encode()) > DESCRIPTION_BYTES or len(url.encode()) > 2048:
         return None
     description = rest.strip() or button.label
-    return "textcard", {"title": title, "description": description, "url": url, "btntxt": truncated(button.label, BUTTON_CHARS)}
+    return "textcard", {"title": title, "description": description, "url": url, "btntxt": truncate(button.label, BUTTON_CHARS)}

@@ -12,18 +12,18 @@ from aiohttp import web
 
 from bot.channels import callback
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.batch_push import failed, in_groups, receipt_of, sent, serial_of, taken_back
-from bot.channels.callback import HEADERS, Patience
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups, recall_each, sent_receipt
+from bot.channels.callback import HEADERS, ReplyDeadline
 from bot.channels.dingtalk import reply as dingtalk_reply
-from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, as_object, robot_message
+from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, parse_object, robot_message
 from bot.channels.dingtalk.signature import check_robot
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope
-from bot.channels.zwding.gateway import NAME, Gateway, apis, data_of
-from bot.channels.zwding.notification import Form, spoken
+from bot.channels.zwding.gateway import NAME, Gateway, build_apis, data_of
+from bot.channels.zwding.notification import Form, notification_json
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Handle, Incoming, Reply
 
@@ -68,7 +68,7 @@ class ZwDingChannel:
     ) -> None:
         """`page` is the H5 address that notifications open; `receivers` how many accounts go into one call; `sender_field` names the account."""
         self._gateway = gateway
-        self._plain, self._with_token = apis(gateway, clock, four_digits)
+        self._plain, self._with_token = build_apis(gateway, clock, four_digits)
         self._outbound = outbound
         self._clock = clock
         self._spending = spending
@@ -80,7 +80,7 @@ class ZwDingChannel:
         self._sender_field = sender_field
         self._freshness = freshness
         self._cap = body_cap
-        self._patience = Patience(self.name, reply_seconds, note)
+        self._patience = ReplyDeadline(self.name, reply_seconds, note)
 
     def attach(self, app: web.Application, handle: Handle) -> None:
         app.router.add_post(PATH, partial(self.receive, handle))
@@ -90,12 +90,12 @@ class ZwDingChannel:
         try:
             message = await self._heard(request)
         except (BadEnvelope, MalformedMessage) as wrong:
-            return callback.refused(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
+            return callback.refusal_response(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
         except UnknownSender:
             self._note("refused", self.name, 1)
             return _answer({})
         reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
-        messages = dingtalk_reply.webhook(reply, message.staff, group=message.group, buttons=False) if reply else []
+        messages = dingtalk_reply.webhook_messages(reply, message.staff, group=message.group, buttons=False) if reply else []
         if messages[1:] and reply and self._patience.first(message.incoming):
             self._patience.follow(self.send(message.incoming.sender, reply))
         return _answer(messages[0] if messages else {})
@@ -104,27 +104,27 @@ class ZwDingChannel:
         """Say something unasked; raises `PlatformError`."""
         if reply:
             await self._spending.spend(to.user)
-            await self._notify([to.user], spoken(reply, self._form, self._page), secrets.token_hex(12))
+            await self._notify([to.user], notification_json(reply, self._form, self._page), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
-        return await in_groups(batch, lambda parcel: spoken(parcel.reply, self._form, self._page), self._receivers, self._tell)
+        return await push_in_groups(batch, lambda parcel: notification_json(parcel.reply, self._form, self._page), self._receivers, self._tell)
 
     async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
-        serial = serial_of(parcel.mark for parcel in people)
+        serial = batch_serial(parcel.mark for parcel in people)
         if not people[0].reply:
-            return [failed("content empty") for _ in people]
+            return [failed_receipt("content empty") for _ in people]
         try:
-            await self._notify([parcel.to.user for parcel in people], spoken(people[0].reply, self._form, self._page), serial)
+            await self._notify([parcel.to.user for parcel in people], notification_json(people[0].reply, self._form, self._page), serial)
         except PlatformError as wrong:
-            return [receipt_of(wrong) for _ in people]
+            return [error_receipt(wrong) for _ in people]
         self._note("sent", self.name, len(people))
-        return [sent(serial) for _ in people]
+        return [sent_receipt(serial) for _ in people]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Take notifications back from everybody who got them, where the tenant allows it."""
-        return await taken_back(platform_ids, self._revoke)
+        return await recall_each(platform_ids, self._revoke)
 
     async def _revoke(self, platform_id: str) -> None:
         await self._spending.spend("", messages=0)
@@ -145,7 +145,7 @@ class ZwDingChannel:
             self._gateway.change_path,
             msgType="workNotification",
             accountIds=",".join(users),
-            jsonContent=spoken(reply, self._form, self._page),
+            jsonContent=notification_json(reply, self._form, self._page),
             tenantId=self._gateway.tenant_id,
             bizMsgId=platform_id,
         )
@@ -172,7 +172,7 @@ class ZwDingChannel:
         if not self._secret:
             raise BadEnvelope("closed")
         check_robot(request, self._secret, self._clock(), self._freshness)
-        data = as_object(await callback.body(request, self._cap))
+        data = parse_object(await callback.read_body(request, self._cap))
         message = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
         sender = Address(self.name, self._gateway.app_key, message.staff)
         return replace(message, incoming=replace(message.incoming, sender=sender))

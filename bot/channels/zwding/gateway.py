@@ -16,8 +16,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bot.channels.base import Clock, Token
-from bot.channels.outbound.apis import Api, Params, Place, Raw, Sign, token_in
-from bot.channels.outbound.errors import MINUTE, UNREADABLE, Kind, PlatformError, by_status
+from bot.channels.outbound.apis import Api, Params, Place, Sign, TokenRequest, token_in
+from bot.channels.outbound.errors import MINUTE_SECONDS, UNREADABLE, Kind, PlatformError, by_status
 
 NAME = "zwding"
 ZONE: Final = ZoneInfo("Asia/Shanghai")
@@ -102,24 +102,24 @@ def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Si
     return sign
 
 
-def apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
+def build_apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
     """The gateway as it is called with the signature alone, and as it is called with a token beside it. Raises ValueError for a bad CA file."""
     sign = signer(gateway, clock, four_digits)
-    trust = _trust(gateway.ca_file)
+    trust = _load_ca(gateway.ca_file)
 
-    async def fetch(raw: Raw) -> Token:
+    async def fetch(raw: TokenRequest) -> Token:
         status, answer = await raw("POST", gateway.token_path, params={"appkey": gateway.app_key, "appsecret": gateway.app_secret})
-        found = judged(status, answer)
-        return token_in(raw, lambda *_: found, status, _dict(data_of(answer)), value="accessToken", life="expiresIn")
+        found = judge(status, answer)
+        return token_in(raw, lambda *_: found, status, _object_or_empty(data_of(answer)), value="accessToken", life="expiresIn")
 
     def api(place: Place) -> Api:
         base = gateway.base.rstrip("/") + gateway.prefix.rstrip("/")
-        return Api(NAME, base, f"zwding:{gateway.app_key}", fetch, place, judged, sign, trust)
+        return Api(NAME, base, f"zwding:{gateway.app_key}", fetch, place, judge, sign, trust)
 
     return api("none"), api("param:access_token")
 
 
-def judged(status: int, answer: dict[str, Any]) -> PlatformError | None:
+def judge(status: int, answer: dict[str, Any]) -> PlatformError | None:
     """None only where the gateway's own flag and the one inside its content are both true."""
     if UNREADABLE in answer:
         return by_status(status)
@@ -137,7 +137,7 @@ def judged(status: int, answer: dict[str, Any]) -> PlatformError | None:
 
 def data_of(answer: dict[str, Any]) -> Any:
     """`content.data`, or None."""
-    return _dict(answer.get("content")).get("data")
+    return _object_or_empty(answer.get("content")).get("data")
 
 
 def _refusal(status: int, code: str, message: str) -> PlatformError:
@@ -146,14 +146,14 @@ def _refusal(status: int, code: str, message: str) -> PlatformError:
     if kind is None:
         failed = by_status(status)
         kind = failed.kind if failed is not None else "content"
-    return PlatformError(kind, code or f"http-{status}", message, retry_after=MINUTE if kind == "rate" else None)
+    return PlatformError(kind, code or f"http-{status}", message, retry_after=MINUTE_SECONDS if kind == "rate" else None)
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _object_or_empty(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _trust(ca_file: str) -> ssl.SSLContext | None:
+def _load_ca(ca_file: str) -> ssl.SSLContext | None:
     if not ca_file:
         return None
     try:

@@ -227,7 +227,7 @@ def resume_all(session: Session, author: Author, now: datetime) -> bool:
     turned = switches.switch(session, switches.PAUSED)
     done = switches.turn(session, switches.PAUSED, False, author.actor, now)
     if done and turned is not None and day_of(turned.at) < day_of(now):
-        switches.held(session, day_of(turned.at), day_of(now), now)
+        switches.record_pause(session, day_of(turned.at), day_of(now), now)
     audit.record(session, now, author.actor, author.via, "恢复全部推送")
     return done
 

@@ -44,7 +44,7 @@ from bot.storage.system import switches
 def with_deadline(session: Session, calendar: Calendar, today: date) -> list[ReminderTask]:
     """What has a deadline that is not long over, with the working days from it to today."""
     found: list[ReminderTask] = []
-    held = switches.spans(session)
+    held = switches.pause_spans(session)
     for task, rule in reminders.sent_with_deadline(session, start_of(today) - KNOWN):
         try:
             deadline = deadline_of(rule, task.fired, calendar, held)

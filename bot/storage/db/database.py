@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
-from bot.storage.db.writer import SWEEP, Busy, Gauges, Prelock, T, Work, WriteJob, Writer
+from bot.storage.db.writer import SWEEP_SECONDS, Busy, Gauges, Prelock, T, Work, WriteJob, Writer
 
 
 class Database:
@@ -63,7 +63,7 @@ class Database:
         `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Raises `Busy` when the database cannot be
         written within the patience of the desk; then nothing was recorded and nothing will be.
         """
-        writer = self._writers[_share(of, len(self._writers))]
+        writer = self._writers[_writer_index(of, len(self._writers))]
         if len(writer.waiting) >= self._limit:
             raise Busy("queue")
         loop = asyncio.get_running_loop()
@@ -74,7 +74,7 @@ class Database:
             loop.call_soon(writer.nudge)
         if loop not in writer.watched_by:
             writer.watched_by.add(loop)
-            loop.call_later(SWEEP, writer.sweep, loop, self._patience)
+            loop.call_later(SWEEP_SECONDS, writer.sweep, loop, self._patience)
         # A caller that hangs up cancels its future and not the work: what was taken in is done, and its reply is kept for the retry.
         result: T = await job.future
         return result
@@ -86,7 +86,7 @@ class Database:
     def read_now(self, work: Work[T]) -> T:
         """`read`, from a plain thread (command line, tests)."""
         with self.engine.connect() as connection:
-            return work(session_on(_for_reading(connection)))
+            return work(session_on(_make_read_only(connection)))
 
     def _read(self, work: Work[T]) -> T:
         """`read`, in a reader's thread, over the connection that it keeps: opening one takes longer than most of what is asked of it."""
@@ -97,7 +97,7 @@ class Database:
             except (DBAPIError, *DRIVER_ERRORS):
                 # Perhaps only the connection is at fault, which has stood since before the database was away: a fresh one tells.
                 pass
-        fresh = self._kept.connection = _for_reading(self.engine.connect())
+        fresh = self._kept.connection = _make_read_only(self.engine.connect())
         self._open.append(fresh)
         return self._read_over(fresh, work)
 
@@ -127,7 +127,7 @@ class Database:
             return result
 
 
-def _for_reading(connection: Connection) -> Connection:
+def _make_read_only(connection: Connection) -> Connection:
     if is_sqlite(connection.engine):
         # A long report goes through its pages once: a large cache would only be memory.
         connection.execution_options(reading=True).connection.cursor().executescript("PRAGMA query_only=ON; PRAGMA cache_size=-8192")
@@ -136,5 +136,5 @@ def _for_reading(connection: Connection) -> Connection:
     return connection
 
 
-def _share(key: Hashable, parts: int) -> int:
+def _writer_index(key: Hashable, parts: int) -> int:
     return 0 if parts == 1 else crc32(repr(key).encode()) % parts

@@ -19,7 +19,7 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-_REACH = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 4_000}
+_POSTGRES_TIMEOUTS = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 4_000}
 """How long a silent PostgreSQL is waited for: 3 s for a connection, 4 s for a packet to be taken, 19 s (10 + 3 x 3) under a statement that runs."""
 
 
@@ -30,16 +30,16 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
         if path and path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False}, hide_parameters=True)
-        event.listen(engine, "connect", partial(_dress_sqlite, busy_seconds))
+        event.listen(engine, "connect", partial(_configure_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_immediate)
         return engine
     driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=_REACH, hide_parameters=True)
-    event.listen(engine, "connect", partial(_dress_postgres, busy_seconds))
+    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=_POSTGRES_TIMEOUTS, hide_parameters=True)
+    event.listen(engine, "connect", partial(_configure_postgres, busy_seconds))
     return engine
 
 
-def _dress_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:
+def _configure_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:
     # The driver would open deferred transactions by itself; a read that turns into a write in one of those fails at once with BUSY_SNAPSHOT.
     connection.isolation_level = None
     for pragma in (
@@ -63,7 +63,7 @@ def _begin_immediate(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
 
 
-def _dress_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
+def _configure_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('TimeZone', 'UTC', false), set_config('lock_timeout', %s, false)", (f"{int(busy_seconds * 1000)}ms",))
     connection.commit()

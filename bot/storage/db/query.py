@@ -19,10 +19,10 @@ from typing import Any
 
 from sqlmodel import Session
 
-_NAME = re.compile(r"(?<![:\w]):(\w+)")
+_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 
 
-def _in_order(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+def _value_getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     """Takes the values of the names, in their order, out of a dict."""
     if len(names) > 1:
         return itemgetter(*names)
@@ -40,9 +40,9 @@ class Statement:
 
     def __init__(self, text: str) -> None:
         statement = " ".join(text.split())
-        self.sqlite = _NAME.sub("?", statement)
-        self.postgres = _NAME.sub(r"%(\1)s", statement.replace("%", "%%"))
-        self.in_order = _in_order(_NAME.findall(statement))
+        self.sqlite = _PARAMETER.sub("?", statement)
+        self.postgres = _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%"))
+        self.in_order = _value_getter(_PARAMETER.findall(statement))
 
     def _cursor(self, session: Session, values: dict[str, Any]) -> Any:
         raw = session.info["raw"]
@@ -69,7 +69,7 @@ class Statement:
                 cursor.executemany(self.postgres, rows)
 
 
-AT_ONCE = 2_000
+ROWS_PER_FETCH = 2_000
 _numbers = itertools.count(1)
 
 
@@ -81,6 +81,6 @@ def stream(session: Session, text: str, values: Mapping[str, Any]) -> Iterator[A
         yield from raw.execute(statement.sqlite, statement.in_order(values))
         return
     with raw.cursor(name=f"stream{next(_numbers)}") as cursor:
-        cursor.itersize = AT_ONCE
+        cursor.itersize = ROWS_PER_FETCH
         cursor.execute(statement.postgres, values)
         yield from cursor

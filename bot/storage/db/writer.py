@@ -26,14 +26,14 @@ T = TypeVar("T")
 Work = Callable[[Session], T]
 Prelock = Callable[[Session, Sequence[Hashable]], None]
 
-BATCH = 200
-RETRIED = 3
-SWEEP = 0.1
+BATCH_SIZE = 200
+ATTEMPTS = 3
+SWEEP_SECONDS = 0.1
 """Seconds between two looks at who has waited too long."""
-WAITED_LONG = 1.0
+LONG_WAIT_SECONDS = 1.0
 """Seconds after which somebody who waits is not made to wait for a second try, once the database has failed a first."""
-_AGAIN = ("40P01", "40001")
-_SQLITE_ILL = (
+_RETRYABLE_STATES = ("40P01", "40001")
+_SQLITE_DATABASE_FAULTS = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
@@ -53,7 +53,7 @@ class Stopped(Busy):
     """The desk no longer takes work."""
 
 
-class _Spoilt(Exception):
+class _BatchSpoilt(Exception):
     """A piece of work wrote and then raised where nothing stands between it and the others of its batch."""
 
 
@@ -119,9 +119,9 @@ class Writer(threading.Thread):
             more_waiting = bool(self.waiting)
         for job in expired:
             job.error = Busy("patience")
-        _let_go(expired)
+        _release(expired)
         if more_waiting:
-            loop.call_later(SWEEP, self.sweep, loop, patience)
+            loop.call_later(SWEEP_SECONDS, self.sweep, loop, patience)
         else:
             self.watched_by.discard(loop)
 
@@ -156,7 +156,7 @@ class Writer(threading.Thread):
                     with contextlib.suppress(Exception):  # the connection is being thrown away, whatever its state
                         connection.close()
                     connection = None
-            _let_go(batch)
+            _release(batch)
         if connection is not None:
             connection.close()
 
@@ -167,7 +167,7 @@ class Writer(threading.Thread):
                     return None
                 self._wake.wait()
             batch: list[WriteJob] = []
-            while self.waiting and len(batch) < BATCH:
+            while self.waiting and len(batch) < BATCH_SIZE:
                 batch.append(self.waiting.popleft())
             return batch
 
@@ -175,8 +175,8 @@ class Writer(threading.Thread):
         """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
         now = time.monotonic()
         with self._wake:
-            expired = [job for job in self.waiting if now - job.since >= WAITED_LONG]
-            self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
+            expired = [job for job in self.waiting if now - job.since >= LONG_WAIT_SECONDS]
+            self.waiting = deque(job for job in self.waiting if now - job.since < LONG_WAIT_SECONDS)
             return expired
 
     def _serve(self, connection: Any, batch: list[WriteJob]) -> None:
@@ -184,26 +184,26 @@ class Writer(threading.Thread):
         try:
             try:
                 self._transact(connection, batch, apart=self._always_apart)
-            except _Spoilt:
+            except _BatchSpoilt:
                 self._transact(connection, batch, apart=True)
             return
         except DBAPIError as wrong:
-            if not _is_of_one(wrong):
+            if not _is_job_fault(wrong):
                 raise
             log.info("batch split", size=len(batch), error=type(wrong.orig).__name__)
         for job in batch:
             self._alone(connection, job)
 
     def _alone(self, connection: Any, job: WriteJob) -> None:
-        for attempt in range(RETRIED):
+        for attempt in range(ATTEMPTS):
             try:
                 self._transact(connection, [job], apart=True)
                 return
             except DBAPIError as wrong:
-                if not _is_of_one(wrong):
+                if not _is_job_fault(wrong):
                     raise
                 job.outcome, job.error = None, wrong
-                if getattr(wrong.orig, "sqlstate", None) not in _AGAIN or attempt == RETRIED - 1:
+                if getattr(wrong.orig, "sqlstate", None) not in _RETRYABLE_STATES or attempt == ATTEMPTS - 1:
                     job.settled = True
                     return
 
@@ -242,15 +242,15 @@ class Writer(threading.Thread):
                         raw.execute("ROLLBACK TO SAVEPOINT job")
                         raw.execute("RELEASE SAVEPOINT job")
                     elif raw.total_changes != written:
-                        raise _Spoilt from wrong
+                        raise _BatchSpoilt from wrong
         for job in batch:
             job.settled = True
 
 
-def _is_of_one(wrong: DBAPIError) -> bool:
+def _is_job_fault(wrong: DBAPIError) -> bool:
     """True for a fault that belongs to one piece of work; false for one of the database itself: locked, full, read-only, disconnected."""
     if isinstance(wrong.orig, sqlite3.Error):
-        return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_ILL
+        return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_DATABASE_FAULTS
     state = getattr(wrong.orig, "sqlstate", None)
     if state is None and isinstance(wrong.orig, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError):
         # The driver itself would not send it (a NUL in a text): the database has not even heard of it.
@@ -258,17 +258,17 @@ def _is_of_one(wrong: DBAPIError) -> bool:
     return not wrong.connection_invalidated and state is not None and not state.startswith(("08", "25006", "53", "55P03", "57", "58"))
 
 
-def _let_go(batch: list[WriteJob]) -> None:
+def _release(batch: list[WriteJob]) -> None:
     """One call into each loop for the whole batch."""
     loops: dict[asyncio.AbstractEventLoop, list[WriteJob]] = {}
     for job in batch:
         loops.setdefault(job.loop, []).append(job)
     for loop, jobs in loops.items():
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell, jobs)
+            loop.call_soon_threadsafe(_set_results, jobs)
 
 
-def _tell(jobs: list[WriteJob]) -> None:
+def _set_results(jobs: list[WriteJob]) -> None:
     for job in jobs:
         if job.future.done():
             continue

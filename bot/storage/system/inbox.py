@@ -11,10 +11,10 @@ from bot.domain.message import Incoming, Reply, reply_from_json, reply_json
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import stamp
 
-_WRITTEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_HEARD = Statement("SELECT reply FROM inbox WHERE channel = :channel AND app = :app AND sender = :sender AND message_id = :message_id")
-_KEEP = Statement(
+_FIND_REPLY = Statement("SELECT reply FROM inbox WHERE channel = :channel AND app = :app AND sender = :sender AND message_id = :message_id")
+_STORE_REPLY = Statement(
     """INSERT INTO inbox (channel, app, sender, message_id, person_id, arrived_at, reply)
        VALUES (:channel, :app, :sender, :message_id, :person_id, :arrived_at, :reply) ON CONFLICT DO NOTHING"""
 )
@@ -22,17 +22,17 @@ _FORGET = Statement("DELETE FROM inbox WHERE arrived_at < :before")
 _COUNT = Statement("INSERT INTO tally (day, what, n) VALUES (:day, :what, 1) ON CONFLICT (day, what) DO UPDATE SET n = tally.n + 1")
 
 
-def heard(session: Session, incoming: Incoming) -> Reply | None:
+def stored_reply(session: Session, incoming: Incoming) -> Reply | None:
     """The reply this very message got before, or None when it is new."""
     sender = incoming.sender
-    row = _HEARD.one(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
+    row = _FIND_REPLY.one(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
     return None if row is None else reply_from_json(json.loads(row[0]))
 
 
-def keep(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> None:
+def store_reply(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> None:
     """Keep the reply with its message, in the transaction that made it."""
     sender = incoming.sender
-    _KEEP.run(
+    _STORE_REPLY.run(
         session,
         channel=sender.channel,
         app=sender.app,
@@ -40,7 +40,7 @@ def keep(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> 
         message_id=incoming.message_id,
         person_id=person_id,
         arrived_at=stamp(incoming.arrived),
-        reply=_WRITTEN(reply_json(reply)),
+        reply=_encode(reply_json(reply)),
     )
 
 

@@ -50,16 +50,16 @@ def turn(session: Session, name: str, on: bool, by: str, at: datetime, reason: s
     return _TURN.run(session, name=name, is_on=int(on), by=by, at=stamp(at), reason=reason) == 1
 
 
-def held(session: Session, since: date, until: date, at: datetime) -> None:
+def record_pause(session: Session, since: date, until: date, at: datetime) -> None:
     """Note that all pushes were paused from one day to another."""
-    first_to(session, f"held:{since.isoformat()}:{until.isoformat()}", at)
+    claim_latch(session, f"held:{since.isoformat()}:{until.isoformat()}", at)
 
 
-def spans(session: Session) -> list[tuple[date, date]]:
+def pause_spans(session: Session) -> list[tuple[date, date]]:
     """When all pushes were paused: from the first day to the day on which they went on."""
     return [(date.fromisoformat(name[5:15]), date.fromisoformat(name[16:26])) for (name,) in _SPANS.all(session)]
 
 
-def first_to(session: Session, name: str, at: datetime) -> bool:
+def claim_latch(session: Session, name: str, at: datetime) -> bool:
     """True for the one caller that ever says so."""
     return _LATCH.run(session, name=name, at=stamp(at)) == 1

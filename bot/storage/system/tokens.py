@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 NONCE_BYTES = 12
 _INFO = b"xuefa-bot platform token v1"
-_MAKE = Statement("INSERT INTO platform_token (name, sealed, holder) VALUES (:name, '', '') ON CONFLICT DO NOTHING")
+_INSERT = Statement("INSERT INTO platform_token (name, sealed, holder) VALUES (:name, '', '') ON CONFLICT DO NOTHING")
 _READ = Statement("SELECT sealed, expires_at FROM platform_token WHERE name = :name")
 _LEASE = Statement(
     """UPDATE platform_token SET holder = :holder, lease_until = :until
@@ -36,7 +36,7 @@ _SAVE = Statement(
 )
 
 
-class Lived(Protocol):
+class ExpiringToken(Protocol):
     """What is kept: a value, and the moment it dies (aware)."""
 
     @property
@@ -46,7 +46,7 @@ class Lived(Protocol):
     def expires_at(self) -> datetime: ...
 
 
-T = TypeVar("T", bound=Lived)
+T = TypeVar("T", bound=ExpiringToken)
 
 
 class SealedTokens(Generic[T]):
@@ -76,7 +76,7 @@ class SealedTokens(Generic[T]):
 
         def take(session: Session) -> bool:
             now = self._clock()
-            _MAKE.run(session, name=key)
+            _INSERT.run(session, name=key)
             return _LEASE.run(session, name=key, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=seconds))) == 1
 
         return await self._desk.write(take, of=("token", key))
@@ -86,7 +86,7 @@ class SealedTokens(Generic[T]):
         sealed = self._seal(key, token.value)
 
         def keep(session: Session) -> bool:
-            _MAKE.run(session, name=key)
+            _INSERT.run(session, name=key)
             now = stamp(self._clock())
             return _SAVE.run(session, name=key, holder=holder, sealed=sealed, expires_at=stamp(token.expires_at), now=now) == 1
 
