@@ -80,15 +80,15 @@ class _MaskSecrets:
         self._mask = build_masker(secrets)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        return {key: MASK if _NAME.fullmatch(key) and value else self._clean(value) for key, value in event.items()}
+        return {key: MASK if _NAME.fullmatch(key) and value else self._mask_value(value) for key, value in event.items()}
 
-    def _clean(self, value: Any, depth: int = 0) -> Any:
+    def _mask_value(self, value: Any, depth: int = 0) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict) and depth < 4:
-            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._clean(item, depth + 1) for key, item in value.items()}
+            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._mask_value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset) and depth < 4:
-            return [self._clean(item, depth + 1) for item in value]
+            return [self._mask_value(item, depth + 1) for item in value]
         text = value if isinstance(value, str) else str(value)
         masked = self._mask(text)
         return masked if len(masked) <= LONGEST_VALUE else masked[:LONGEST_VALUE] + "…"

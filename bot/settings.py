@@ -56,7 +56,7 @@ class WeComSettings(_Section):
     page: str = ""
     contacts_secret: SecretStr | None = None
 
-    needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
+    required: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
     long_enough = field_validator("secret", "token", "contacts_secret")(_check_secret)
     whole_key = field_validator("aes_key")(_check_aes_key)
 
@@ -78,7 +78,7 @@ class WeChatSettings(_Section):
     subscription_fields: str = "thing1:title,thing2:text,time3:time"
     subscription_page: str = ""
 
-    needed: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
+    required: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
     long_enough = field_validator("secret", "token")(_check_secret)
     whole_key = field_validator("aes_key")(_check_aes_key)
 
@@ -105,7 +105,7 @@ class DingTalkSettings(_Section):
     group_token: SecretStr | None = None
     group_secret: SecretStr | None = None
 
-    needed: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
+    required: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
     long_enough = field_validator("client_secret", "group_token", "group_secret")(_check_secret)
 
 
@@ -134,7 +134,7 @@ class ZwDingSettings(_Section):
     callback_secret: SecretStr | None = None
     sender_field: str = "senderStaffId"
 
-    needed: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
+    required: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
     long_enough = field_validator("app_secret", "callback_secret")(_check_secret)
 
 
@@ -249,8 +249,8 @@ class Settings(BaseSettings):
         """A channel is either off or whole; the local chat page never stands on a public address."""
         for name in CHANNELS:
             section = getattr(self, name)
-            given = [key for key in section.needed if _is_set(getattr(section, key))]
-            missing = [key for key in section.needed if key not in given]
+            given = [key for key in section.required if _is_set(getattr(section, key))]
+            missing = [key for key in section.required if key not in given]
             if given and missing:
                 raise ValueError(f"{name}：还缺 {'、'.join(env_name(name, key) for key in missing)}")
         if self.web.local_chat and not is_loopback(self.host):
@@ -286,7 +286,7 @@ class Settings(BaseSettings):
     def is_on(self, channel: str) -> bool:
         """True when the channel has its settings."""
         section = getattr(self, channel)
-        return all(_is_set(getattr(section, key)) for key in section.needed)
+        return all(_is_set(getattr(section, key)) for key in section.required)
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value in use, for the log filter that masks them."""
@@ -360,7 +360,7 @@ def blank_setting_faults(settings: Settings) -> list[str]:
     sentences = []
     for name in CHANNELS:
         section = getattr(settings, name)
-        empty = [key for key in section.needed if key in section.model_fields_set and not _is_set(getattr(section, key))]
+        empty = [key for key in section.required if key in section.model_fields_set and not _is_set(getattr(section, key))]
         sentences += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
     return sentences
 

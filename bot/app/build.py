@@ -89,7 +89,7 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
     metrics = Metrics()
     dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note)
     dispatcher.pages = settings.public_url.rstrip("/")
-    metrics.measure(lambda shown: _measure_database(database, shown))
+    metrics.add_measure(lambda registry: _measure_database(database, registry))
     return App(settings, database, loaded_catalog, dispatcher, metrics, QuotaMeter(database, clock, loaded_catalog.limits), clock)
 
 

@@ -98,14 +98,14 @@ def _wecom(app: App, outbound: Outbound) -> WeComChannel:
 def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
     wechat, limits = app.settings.wechat, app.settings.limits
 
-    async def may_say(user: str, count: int) -> bool:
+    async def window_open(user: str, count: int) -> bool:
         try:
             return await app.database.read(lambda session: quota.window_open(session, user, app.clock()))
         except DATABASE_ERRORS:
             # The platform knows it too, and says so.
             return True
 
-    async def finished(job: JobResult) -> None:
+    async def on_job_result(job: JobResult) -> None:
         await app.database.write(lambda session: _record_job_result(session, job, app.clock()))
 
     return WeChatChannel(
@@ -115,10 +115,10 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
         aes_key=_reveal(wechat.aes_key),
         api_base=wechat.api_base,
         verified=wechat.verified,
-        template=TemplateNotice.of(wechat.template, wechat.template_fields, wechat.template_url),
-        subscription=TemplateNotice.of(wechat.subscription, wechat.subscription_fields, wechat.subscription_page),
-        may_say=may_say,
-        finished=finished,
+        template=TemplateNotice.parse(wechat.template, wechat.template_fields, wechat.template_url),
+        subscription=TemplateNotice.parse(wechat.subscription, wechat.subscription_fields, wechat.subscription_page),
+        window_open=window_open,
+        on_job_result=on_job_result,
         outbound=outbound,
         clock=app.clock,
         note=app.metrics.note,
@@ -144,7 +144,7 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
     async def lease() -> bool:
         return await tokens.lease(f"dingtalk-stream:{dingtalk.client_id}", holder, STREAM_LEASE_SECONDS)
 
-    async def may_card(count: int) -> int:
+    async def grant_cards(count: int) -> int:
         now = app.clock()
         try:
             return await app.database.write(
@@ -163,7 +163,7 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
         oapi_base=dingtalk.oapi_base,
         card_template=dingtalk.card_template,
         agent_id=dingtalk.agent_id,
-        may_card=may_card if dingtalk.card_calls else None,
+        grant_cards=grant_cards if dingtalk.card_calls else None,
         group_token=_reveal(dingtalk.group_token),
         group_secret=_reveal(dingtalk.group_secret),
         callback_url=f"{public_url}/channels/dingtalk/card" if public_url else "",

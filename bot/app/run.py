@@ -181,7 +181,7 @@ async def _measure_outbox(app: App) -> None:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return
     overdue = 0.0 if oldest is None else max(0.0, (app.clock() - oldest).total_seconds())
-    app.metrics.outbox(queued, sending, overdue)
+    app.metrics.set_outbox(queued, sending, overdue)
 
 
 def _readiness_check(app: App) -> health.Check:

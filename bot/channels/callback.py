@@ -108,76 +108,76 @@ async def _ends_within(seconds: float, task: asyncio.Task[Any]) -> bool:
 
 
 class ReplyDeadline:
-    """Waits for a reply as long as the platform does; what comes later is said later, once however many copies there were."""
+    """Waits for a reply as long as the platform does; what comes later is said send_late, once however many copies there were."""
 
     def __init__(self, channel: str, seconds: float, note: Note) -> None:
         self._channel = channel
         self._seconds = seconds
         self._note = note
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._spoken: OrderedDict[CopyKey, Reply | None] = OrderedDict()
+        self._answered: OrderedDict[CopyKey, Reply | None] = OrderedDict()
 
-    async def reply(self, handle: Handle, incoming: Incoming, later: SendLate) -> Reply | None:
-        """The reply to be said passively, or None when nothing is to be said now because `later` says it."""
+    async def reply(self, handle: Handle, incoming: Incoming, send_late: SendLate) -> Reply | None:
+        """The reply to be said passively, or None when nothing is to be said now because `send_late` says it."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._note("heard", self._channel, 1)
         key = ("late", incoming.sender.user, incoming.message_id)
-        task = self._keep(self._attend(handle, incoming))
+        task = self._start(self._decide(handle, incoming))
         try:
             done = await _ends_within(self._seconds, task)
         except asyncio.CancelledError:
             # The server goes down or the platform hung up: the message is still being recorded, and its reply is owed.
-            self._owe(key, task, later)
+            self._answer_late(key, task, send_late)
             raise
         self._note("reply_seconds", self._channel, loop.time() - started)
         if not done:
             self._note("late", self._channel, 1)
-            self._owe(key, task, later)
+            self._answer_late(key, task, send_late)
             return None
         reply: Reply | None = task.result()
-        if key not in self._spoken:
+        if key not in self._answered:
             return reply
         # Another copy of this message was late. Its reply is on its way or said; only a different one is news (the first was shed, this one not).
-        late_reply = self._spoken[key]
+        late_reply = self._answered[key]
         return None if late_reply is None or late_reply == reply else reply
 
-    async def _attend(self, handle: Handle, incoming: Incoming) -> Reply | None:
+    async def _decide(self, handle: Handle, incoming: Incoming) -> Reply | None:
         try:
             return await handle(incoming)
         except Exception:
             log.exception("message failed", channel=self._channel, message_id=incoming.message_id)
             return None
 
-    def _owe(self, key: CopyKey, task: asyncio.Task[Reply | None], later: SendLate) -> None:
-        if not self._first(key):
+    def _answer_late(self, key: CopyKey, task: asyncio.Task[Reply | None], send_late: SendLate) -> None:
+        if not self._claim(key):
             return
 
-        async def speak() -> None:
+        async def answer() -> None:
             if reply := await task:
-                await later(reply)
-                self._spoken[key] = reply
+                await send_late(reply)
+                self._answered[key] = reply
 
-        self.follow(speak(), forget=key)
+        self.run_in_background(answer(), forget=key)
 
-    def first(self, incoming: Incoming) -> bool:
+    def is_first_copy(self, incoming: Incoming) -> bool:
         """True for the first copy of a message that is replied to: what is sent actively beside the reply goes out with that one."""
-        return self._first(("beside", incoming.sender.user, incoming.message_id))
+        return self._claim(("beside", incoming.sender.user, incoming.message_id))
 
-    def _first(self, key: CopyKey) -> bool:
-        if key in self._spoken:
+    def _claim(self, key: CopyKey) -> bool:
+        if key in self._answered:
             return False
-        self._spoken[key] = None
-        while len(self._spoken) > REMEMBERED:
-            self._spoken.popitem(last=False)
+        self._answered[key] = None
+        while len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
         return True
 
-    def follow(self, speaking: Coroutine[Any, Any, None], *, forget: CopyKey | None = None) -> None:
+    def run_in_background(self, work: Coroutine[Any, Any, None], *, forget: CopyKey | None = None) -> None:
         """Speak in the background; a failure is counted, and `forget` lets a later copy of the message be answered after all."""
 
-        async def speak() -> None:
+        async def answer() -> None:
             try:
-                await speaking
+                await work
             except PlatformError as wrong:
                 log.warning("active reply failed", channel=self._channel, kind=wrong.kind, code=wrong.code)
             except Exception:
@@ -186,17 +186,17 @@ class ReplyDeadline:
                 return
             self._note("send_failed", self._channel, 1)
             if forget is not None:
-                self._spoken.pop(forget, None)
+                self._answered.pop(forget, None)
 
-        self._keep(speak())
+        self._start(answer())
 
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def until_quiet(self, app: web.Application) -> AsyncIterator[None]:
+    async def drain(self, app: web.Application) -> AsyncIterator[None]:
         """A cleanup context: what is in hand when the service stops is finished, for at most 8 seconds."""
         yield
         loop = asyncio.get_running_loop()

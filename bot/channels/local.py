@@ -79,35 +79,35 @@ class LocalChat:
         self._quick = tuple(quick)
         self._epoch = secrets.token_hex(8)
         self._seq = 0
-        self._talks: OrderedDict[str, _Conversation] = OrderedDict()
+        self._conversations: OrderedDict[str, _Conversation] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     def attach(self, app: web.Application, handle: Handle) -> None:
-        app.router.add_get("/", self._to_page)
+        app.router.add_get("/", self._redirect)
         app.router.add_get(PATH, self._index)
-        app.router.add_get(f"{PATH}/", self._to_page)
+        app.router.add_get(f"{PATH}/", self._redirect)
         for file in FILES:
             app.router.add_get(f"{PATH}/{file}", partial(self._file, file))
         app.router.add_get(f"{PATH}/ws", partial(self._window, handle))
         app.on_shutdown.append(self._close)
-        app.cleanup_ctx.append(self._until_quiet)
+        app.cleanup_ctx.append(self._drain_on_cleanup)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked: to the windows that are open, and to those that come back for what they missed."""
-        self._keep(to.user, {"id": f"push-{self._seq + 1}", "label": None, "text": "", "task": ""}, reply)
+        self._add_turn(to.user, {"id": f"push-{self._seq + 1}", "label": None, "text": "", "task": ""}, reply)
         self._note("sent", self.name, 1)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """Into the open pages at once. The mark is the turn's id, so that a parcel that is handed over twice is seen once."""
         for parcel in batch:
-            self._keep(parcel.to.user, {"id": f"push-{parcel.mark}", "label": None, "text": "", "task": ""}, parcel.reply)
+            self._add_turn(parcel.to.user, {"id": f"push-{parcel.mark}", "label": None, "text": "", "task": ""}, parcel.reply)
         self._note("sent", self.name, len(batch))
         return [SendReceipt("sent", platform_id=f"push-{parcel.mark}") for parcel in batch]
 
     # ── The page ──
 
-    async def _to_page(self, request: web.Request) -> web.Response:
+    async def _redirect(self, request: web.Request) -> web.Response:
         raise web.HTTPFound(PATH)
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
@@ -134,7 +134,7 @@ class LocalChat:
             log.warning("foreign page refused", channel=self.name)
             raise web.HTTPForbidden
 
-    def _who(self, request: web.Request) -> str:
+    def _user_of(self, request: web.Request) -> str:
         if self._personas:
             user = request.query.get("as", "")
             return user if user in self._personas else next(iter(self._personas))
@@ -145,20 +145,20 @@ class LocalChat:
 
     async def _window(self, handle: Handle, request: web.Request) -> web.StreamResponse:
         self._check_host(request)
-        user = self._who(request)
-        if self._closing or sum(len(talk.windows) for talk in self._talks.values()) >= MOST_WINDOWS:
+        user = self._user_of(request)
+        if self._closing or sum(len(conversation.windows) for conversation in self._conversations.values()) >= MOST_WINDOWS:
             raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(heartbeat=20, timeout=1.0, max_msg_size=FRAME_BYTES, compress=False)
         await socket.prepare(request)
-        talk = self._talk(user)
+        conversation = self._conversation(user)
         # Registered before what was missed is collected: a turn that ends meanwhile is in one of the two, and the page knows a turn by its id.
-        talk.windows.add(socket)
+        conversation.windows.add(socket)
         try:
-            await socket.send_str(encode_frame(self._hello(user, talk, request.query.get("since", ""))))
+            await socket.send_str(encode_frame(self._hello(user, conversation, request.query.get("since", ""))))
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     raise MalformedFrame("not text")
-                await self._hear(handle, user, talk, socket, message.data)
+                await self._receive(handle, user, conversation, socket, message.data)
         except MalformedFrame as wrong:
             self._note("refused", self.name, 1)
             log.info("frame refused", channel=self.name, reason=str(wrong))
@@ -166,19 +166,19 @@ class LocalChat:
         except (ConnectionError, RuntimeError) as gone:
             log.debug("window gone", channel=self.name, error=type(gone).__name__)
         finally:
-            talk.windows.discard(socket)
+            conversation.windows.discard(socket)
         return socket
 
-    def _talk(self, user: str) -> _Conversation:
-        talk = self._talks.setdefault(user, _Conversation())
-        self._talks.move_to_end(user)
-        if len(self._talks) > MOST_PEOPLE:
-            idle = next((name for name, other in self._talks.items() if not other.windows and not other.running and name != user), None)
+    def _conversation(self, user: str) -> _Conversation:
+        conversation = self._conversations.setdefault(user, _Conversation())
+        self._conversations.move_to_end(user)
+        if len(self._conversations) > MOST_PEOPLE:
+            idle = next((name for name, other in self._conversations.items() if not other.windows and not other.running and name != user), None)
             if idle is not None:
-                del self._talks[idle]
-        return talk
+                del self._conversations[idle]
+        return conversation
 
-    def _hello(self, user: str, talk: _Conversation, since: str) -> dict[str, Any]:
+    def _hello(self, user: str, conversation: _Conversation, since: str) -> dict[str, Any]:
         match = _SINCE.fullmatch(since)
         after = int(match[2]) if match and match[1] == self._epoch else 0
         persona = self._personas.get(user)
@@ -188,10 +188,10 @@ class LocalChat:
             "me": user,
             "personas": [{"user": person.user, "name": person.name, "label": person.label} for person in self._personas.values()],
             "quick": persona.quick if persona else self._quick,
-            "turns": [turn for turn in talk.turns if turn["seq"] > after],
+            "turns": [turn for turn in conversation.turns if turn["seq"] > after],
         }
 
-    async def _hear(self, handle: Handle, user: str, talk: _Conversation, socket: web.WebSocketResponse, data: str) -> None:
+    async def _receive(self, handle: Handle, user: str, conversation: _Conversation, socket: web.WebSocketResponse, data: str) -> None:
         arrived = self._clock()
         frame = parse_frame(data)
         if frame["type"] == "ping":
@@ -199,7 +199,7 @@ class LocalChat:
             return
         if self._closing:
             return  # not acknowledged: the page says it again, with the same id, to the next process
-        if talk.running >= MOST_WAITING:
+        if conversation.running >= MOST_WAITING:
             self._note("shed", self.name, 1)
             await socket.send_str(encode_frame({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
             return
@@ -212,29 +212,29 @@ class LocalChat:
             "task": frame["task"],
         }
         # A task of its own: a window that closes in the middle must not take the message with it.
-        talk.running += 1
-        task = asyncio.create_task(self._answer(handle, talk, incoming, turn))
+        conversation.running += 1
+        task = asyncio.create_task(self._answer(handle, conversation, incoming, turn))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.shield(task)
 
-    async def _answer(self, handle: Handle, talk: _Conversation, incoming: Incoming, turn: Mapping[str, Any]) -> None:
+    async def _answer(self, handle: Handle, conversation: _Conversation, incoming: Incoming, turn: Mapping[str, Any]) -> None:
         self._note("heard", self.name, 1)
         try:
             reply = await handle(incoming)
         finally:
-            talk.running -= 1
+            conversation.running -= 1
         self._note("reply_seconds", self.name, (self._clock() - incoming.arrived).total_seconds())
-        self._keep(incoming.sender.user, turn, reply)
+        self._add_turn(incoming.sender.user, turn, reply)
 
-    def _keep(self, user: str, turn: Mapping[str, Any], reply: Reply) -> None:
+    def _add_turn(self, user: str, turn: Mapping[str, Any], reply: Reply) -> None:
         self._seq += 1
-        talk = self._talk(user)
+        conversation = self._conversation(user)
         frame = {"type": "turn", "seq": self._seq, **turn, "reply": reply_json(reply), "at": self._clock().isoformat()}
-        for old in [former for former in talk.turns if former["id"] == turn["id"]]:
-            talk.turns.remove(old)
-        talk.turns.append(frame)
-        for socket in tuple(talk.windows):
+        for old in [former for former in conversation.turns if former["id"] == turn["id"]]:
+            conversation.turns.remove(old)
+        conversation.turns.append(frame)
+        for socket in tuple(conversation.windows):
             task = asyncio.ensure_future(_send_frame(socket, encode_frame(frame)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -244,15 +244,15 @@ class LocalChat:
     async def _close(self, app: web.Application) -> None:
         """Take nothing more, finish what is in hand, then hang up so that the pages look for the next process."""
         self._closing = True
-        await self._quiet()
-        sockets = [socket for talk in self._talks.values() for socket in talk.windows]
+        await self._drain()
+        sockets = [socket for conversation in self._conversations.values() for socket in conversation.windows]
         await asyncio.gather(*(_close_socket(socket) for socket in sockets))
 
-    async def _until_quiet(self, app: web.Application) -> AsyncIterator[None]:
+    async def _drain_on_cleanup(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        await self._quiet()
+        await self._drain()
 
-    async def _quiet(self) -> None:
+    async def _drain(self) -> None:
         while self._tasks:
             _, unfinished = await asyncio.wait(tuple(self._tasks), timeout=SAVE_SECONDS)
             if unfinished:

@@ -29,7 +29,7 @@ class WechatpyCheck:
     async def echo(self, stamp: EnvelopeStamp, sealed: str, word: str) -> None:
         """Raises `BadEnvelope` unless wechatpy opens WeCom's echostr to the same word."""
         if word not in await asyncio.to_thread(self._opened, stamp, sealed):
-            raise BadEnvelope("second opinion")
+            raise BadEnvelope("wechatpy check")
 
     async def signature(self, stamp: EnvelopeStamp) -> None:
         """Raises `BadEnvelope` unless wechatpy finds the plain signature of WeChat's check right."""
@@ -43,7 +43,7 @@ class WechatpyCheck:
             try:
                 word = WeChatCrypto(self.token, key, self.receiver).check_signature(stamp.signature, stamp.timestamp, stamp.nonce, sealed)
             except Exception as wrong:  # anything at all, by bot/docs/protocols.md#wechatpy
-                log.info("second opinion differs", error=type(wrong).__name__)
+                log.info("wechatpy check differs", error=type(wrong).__name__)
                 continue
             words.append(word.decode() if isinstance(word, bytes) else str(word))
         return words
@@ -55,4 +55,4 @@ class WechatpyCheck:
         try:
             check_signature(self.token, stamp.signature, stamp.timestamp, stamp.nonce)
         except InvalidSignatureException as wrong:
-            raise BadEnvelope("second opinion") from wrong
+            raise BadEnvelope("wechatpy check") from wrong

@@ -51,7 +51,7 @@ def draft(
     if found is None:
         raise Refusal(f"没有编号为 {lesson} 的课。")
     article = article_of(found, cover)
-    media = _series(lambda series: series.draft([article])) if apply else ""
+    media = _series(lambda series: series.create_draft([article])) if apply else ""
     if apply:
         _note("公众号草稿", media, lesson)
     text = [f"《{article.title}》{len(article.html)} 字符", f"草稿 {media}" if apply else REHEARSAL]

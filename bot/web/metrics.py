@@ -44,7 +44,7 @@ class Metrics:
         self.commit_failures = Gauge("bot_commit_failures", "Commits that failed as a whole since the start", registry=self.registry)
         self.channel_on = Gauge("bot_channel_on", "1 for a channel that is on", ("channel",), registry=self.registry)
         self._measures: list[Measure] = []
-        self._noted: dict[tuple[str, str], Callable[[float], None]] = {}
+        self._recorders: dict[tuple[str, str], Callable[[float], None]] = {}
 
     def _counter(self, name: str, description: str) -> Counter:
         return Counter(name, description, ("channel",), registry=self.registry)
@@ -54,9 +54,9 @@ class Metrics:
 
     def note(self, event: str, channel: str, value: float) -> None:
         """Count something or measure something (channels/base.py, `Note`). KeyError for a name that nobody declared."""
-        record = self._noted.get((event, channel))
+        record = self._recorders.get((event, channel))
         if record is None:
-            record = self._noted[event, channel] = self._series(event, channel)
+            record = self._recorders[event, channel] = self._series(event, channel)
         record(value)
 
     def _series(self, event: str, channel: str) -> Callable[[float], None]:
@@ -67,13 +67,13 @@ class Metrics:
             return counter.labels(channel).inc
         return self._histograms[event].labels(channel).observe
 
-    def outbox(self, queued: int, sending: int, overdue: float) -> None:
+    def set_outbox(self, queued: int, sending: int, overdue: float) -> None:
         """What is owed now, and for how many seconds the oldest of it has been due."""
         self._owed.labels("queued").set(queued)
         self._owed.labels("sending").set(sending)
         self._overdue.set(overdue)
 
-    def measure(self, measure: Measure) -> None:
+    def add_measure(self, measure: Measure) -> None:
         """Have something measured whenever the page is asked for."""
         self._measures.append(measure)
 
@@ -82,12 +82,12 @@ class Metrics:
         for measure in self._measures:
             measure(self)
 
-    def page(self) -> bytes:
+    def render(self) -> bytes:
         self.collect()
         return generate_latest(self.registry)
 
     def attach(self, app: web.Application) -> None:
         async def show(request: web.Request) -> web.Response:
-            return web.Response(body=self.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return web.Response(body=self.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         app.router.add_get("/metrics", show)

@@ -60,29 +60,29 @@ class WebSessions:
     def __init__(self, database: Database, clock: Callable[[], datetime], pages: Templates, public_url: str = "") -> None:
         """`public_url` is where the pages stand for the world; with https the cookies are for this host and encrypted lines alone."""
         self.pages = pages
-        self._desk = database
+        self._database = database
         self._clock = clock
-        self._home = URL(public_url).origin() if public_url else None
-        self._secure = self._home is not None and self._home.scheme == "https"
+        self._public_origin = URL(public_url).origin() if public_url else None
+        self._secure = self._public_origin is not None and self._public_origin.scheme == "https"
 
     def enter(self, app: web.Application, purpose: str, destination: Callable[[PageVisitor], str]) -> None:
         """Add the ways in and out of a purpose's pages; a visitor who comes in is sent `to` an address of ours."""
         link_purpose = PURPOSES[purpose]
 
-        async def look(request: web.Request) -> web.Response:
+        async def preview(request: web.Request) -> web.Response:
             # A chat looks at links to show a preview of them: looking spends nothing and tells nothing.
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
-            if await self._desk.read(lambda session: links.is_good(session, purpose, token, now)):
+            if await self._database.read(lambda session: links.is_good(session, purpose, token, now)):
                 return self.pages.show("door/open.html", purpose=link_purpose)
-            return await self._closed(request, link_purpose, destination)
+            return await self._refuse_link(request, link_purpose, destination)
 
-        async def step_in(request: web.Request) -> web.Response:
-            if not self._is_from_here(request):
-                return self._turned_away(request, link_purpose, FOREIGN, 403)
+        async def open_link(request: web.Request) -> web.Response:
+            if not self._is_same_origin(request):
+                return self._refuse(request, link_purpose, FOREIGN, 403)
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
-            entered = await self._desk.write(lambda session: links.enter(session, purpose, token, now))
+            entered = await self._database.write(lambda session: links.enter(session, purpose, token, now))
             if entered is None:
-                return await self._closed(request, link_purpose, destination)
+                return await self._refuse_link(request, link_purpose, destination)
             secret, visitor = entered
             response = web.Response(status=303, headers={"Location": destination(visitor)})
             # Always a new one: what a browser was made to carry before opens nothing.
@@ -97,16 +97,16 @@ class WebSessions:
             )
             return response
 
-        async def step_out(request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
+        async def leave(request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
             now = self._clock()
-            await self._desk.write(lambda session: links.leave(session, visitor, now))
+            await self._database.write(lambda session: links.leave(session, visitor, now))
             response = self.pages.show("door/closed.html", head="已退出", sentence="这个页面已经关上，可以回到聊天了。", onward="")
             response.del_cookie(self._cookie(link_purpose), path="/", secure=self._secure, httponly=True, samesite="Strict")
             return response
 
-        app.router.add_get(f"{link_purpose.path}/in/{{token}}", look)
-        app.router.add_post(f"{link_purpose.path}/in/{{token}}", step_in)
-        app.router.add_post(f"{link_purpose.path}/out", self.acts(purpose, step_out))
+        app.router.add_get(f"{link_purpose.path}/in/{{token}}", preview)
+        app.router.add_post(f"{link_purpose.path}/in/{{token}}", open_link)
+        app.router.add_post(f"{link_purpose.path}/out", self.acts(purpose, leave))
 
     def shows(self, purpose: str, handler: PageHandler) -> Handler:
         """A handler for a page or its data: reached by the visitor of the purpose (and of the route's `{ref}`) alone. It must change nothing."""
@@ -114,7 +114,7 @@ class WebSessions:
         async def show(request: web.Request) -> web.StreamResponse:
             visitor = await self.visitor(request, purpose)
             if visitor is None:
-                return self._turned_away(request, PURPOSES[purpose], STRANGER, 403)
+                return self._refuse(request, PURPOSES[purpose], STRANGER, 403)
             return await handler(request, visitor)
 
         return show
@@ -124,16 +124,16 @@ class WebSessions:
 
         async def act(request: web.Request) -> web.StreamResponse:
             of = PURPOSES[purpose]
-            if not self._is_from_here(request):
-                return self._turned_away(request, of, FOREIGN, 403)
+            if not self._is_same_origin(request):
+                return self._refuse(request, of, FOREIGN, 403)
             said = await _read_body(request)
             request[ARRIVED] = self._clock()
             visitor = await self.visitor(request, purpose)
             if visitor is None:
-                return self._turned_away(request, of, STRANGER, 403)
+                return self._refuse(request, of, STRANGER, 403)
             proof = request.headers.get("X-Proof") or said.pop("proof", "")
             if not isinstance(proof, str) or not hmac.compare_digest(proof.encode(), visitor.proof.encode()):
-                return self._turned_away(request, of, FOREIGN, 403)
+                return self._refuse(request, of, FOREIGN, 403)
             return await handler(request, visitor, said)
 
         return act
@@ -144,12 +144,12 @@ class WebSessions:
         if not 0 < len(secret) <= LONGEST_TOKEN:
             return None
         now = self._clock()
-        visitor = await self._desk.read(lambda session: links.visitor(session, purpose, secret, now))
+        visitor = await self._database.read(lambda session: links.visitor(session, purpose, secret, now))
         if visitor is None or request.match_info.get("ref", visitor.ref) != visitor.ref:
             return None
         if now - visitor.seen_at >= SEEN_EVERY:
             try:
-                await self._desk.write(lambda session: links.seen(session, visitor, now))
+                await self._database.write(lambda session: links.seen(session, visitor, now))
             except Busy:
                 # A page can be read while nothing can be written.
                 log.info("visit not written down", purpose=purpose)
@@ -158,21 +158,21 @@ class WebSessions:
     def _cookie(self, purpose: LinkPurpose) -> str:
         return f"__Host-{purpose.name}" if self._secure else f"visit-{purpose.name}"
 
-    def _is_from_here(self, request: web.Request) -> bool:
+    def _is_same_origin(self, request: web.Request) -> bool:
         """True for what a page of ours sends. A browser says where a request comes from, in one header or in both; silence is no answer."""
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         if site is None and origin is None:
             return False
-        return site in (None, "same-origin") and (origin is None or self._is_ours(origin, request.host))
+        return site in (None, "same-origin") and (origin is None or self._is_own_origin(origin, request.host))
 
-    def _is_ours(self, origin: str, host: str) -> bool:
+    def _is_own_origin(self, origin: str, host: str) -> bool:
         try:
             url = URL(origin)
-            return url.host is not None and (url.origin() == self._home or url.authority == host)
+            return url.host is not None and (url.origin() == self._public_origin or url.authority == host)
         except ValueError:
             return False
 
-    async def _closed(self, request: web.Request, purpose: LinkPurpose, destination: Callable[[PageVisitor], str]) -> web.Response:
+    async def _refuse_link(self, request: web.Request, purpose: LinkPurpose, destination: Callable[[PageVisitor], str]) -> web.Response:
         """One answer for a link that was opened, is too old, or never was; with the way on for whoever opened it in this very browser."""
         visitor = await self.visitor(request, purpose.name)
         head, sentence = GONE
@@ -180,7 +180,7 @@ class WebSessions:
             "door/closed.html", 404, head=head, sentence=sentence.format(back=purpose.back), onward="" if visitor is None else destination(visitor)
         )
 
-    def _turned_away(self, request: web.Request, purpose: LinkPurpose, message: tuple[str, str], status: int) -> web.Response:
+    def _refuse(self, request: web.Request, purpose: LinkPurpose, message: tuple[str, str], status: int) -> web.Response:
         """No, to a person as a page, to a script as JSON: {"say": …}."""
         head, sentence = message[0], message[1].format(back=purpose.back)
         if "application/json" in (request.headers.get("Accept") or ""):

@@ -103,10 +103,10 @@ async def test_a_template_that_the_platform_could_not_deliver_fails_its_delivery
 
     house.database.write_now(sent)
     first = house.database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).scalar_one())
-    assert channel._finished is not None
-    await channel._finished(JobResult("template", str(first), False, "failed:user block"))
-    await channel._finished(JobResult("template", str(first + 1), True, "success"))
-    await channel._finished(JobResult("mass", "34182", True, "send success", 500, 480, 470, 10))
+    assert channel._on_job_result is not None
+    await channel._on_job_result(JobResult("template", str(first), False, "failed:user block"))
+    await channel._on_job_result(JobResult("template", str(first + 1), True, "success"))
+    await channel._on_job_result(JobResult("mass", "34182", True, "send success", 500, 480, 470, 10))
 
     assert states(house.database) == {"failed": 1, "sent": 1}
     tally = house.database.read_now(lambda session: session.execute(text("SELECT what, n FROM tally ORDER BY n")).all())

@@ -38,7 +38,7 @@ def test_a_robot_message_with_any_fields_is_read_or_refused(over: dict[str, Any]
     assert incoming.sender.user == incoming.sender.user.lower() != ""
     assert "\0" not in incoming.text
     assert incoming.text.encode().decode() == incoming.text
-    assert spoken.webhook_until.tzinfo is not None
+    assert spoken.webhook_expires_at.tzinfo is not None
 
 
 @settings(max_examples=300)
@@ -49,10 +49,10 @@ def test_a_tap_with_any_fields_is_read_or_refused(over: dict[str, Any], content:
         found = card_tap(data)
     except (MalformedMessage, UnknownSender):
         return
-    assert found is None or (found.staff and found.choice.encode())
+    assert found is None or (found.staff_id and found.choice.encode())
     if found is not None:
         cards.read_track(found.track)
-        cards.Choices().flip(found.track, found.staff, "A", found.chosen)
+        cards.Choices().toggle(found.track, found.staff_id, "A", found.chosen)
 
 
 @settings(max_examples=300)

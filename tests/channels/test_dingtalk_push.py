@@ -151,7 +151,7 @@ async def test_cards_go_out_as_far_as_the_budget_and_words_to_the_rest() -> None
         asked.append(count)
         return 2
 
-    async with house(cards=True, may_card=may) as home:
+    async with house(cards=True, grant_cards=may) as home:
         receipts = await home.channel.push([*parcels(3, Reply(ask=QUESTION)), *parcels(1, NOTICE, 8)])
         assert asked == [3]
         assert [card["openSpaceId"].rpartition(".")[2] for card in home.platform.cards] == ["u0", "u1"]
@@ -169,7 +169,7 @@ async def test_a_card_that_did_not_come_through_is_said_in_words() -> None:
     async def may(count: int) -> int:
         return count
 
-    async with house(cards=True, may_card=may) as home:
+    async with house(cards=True, grant_cards=may) as home:
         undelivered = {"success": True, "result": {"deliverResults": [{"success": False, "errorMsg": "no"}]}}
         home.platform.faults.on("/v1.0/card/instances/createAndDeliver", says(undelivered))
         assert outcomes(await home.channel.push(parcels(1, Reply(ask=QUESTION)))) == ["sent"]
@@ -189,10 +189,10 @@ async def test_what_was_sent_is_taken_back_by_its_kind() -> None:
 
 async def test_a_group_is_spoken_to_and_what_was_said_is_taken_back() -> None:
     async with house() as home:
-        receipt = await home.channel.groups.say("cid-group", NOTICE)
+        receipt = await home.channel.groups.send("cid-group", NOTICE)
         assert (receipt.outcome, receipt.platform_id) == ("sent", "g1")
         assert home.platform.groups[0]["openConversationId"] == "cid-group"
-        await home.channel.groups.take_back("cid-group", receipt.platform_id)
+        await home.channel.groups.recall("cid-group", receipt.platform_id)
         assert home.platform.recalls[0][1]["openConversationId"] == "cid-group"
 
 

@@ -107,7 +107,7 @@ async def test_cards_that_were_granted_wait_their_turn_and_cost_the_month_nothin
     async def two(wanted: int) -> int:
         return 2
 
-    async with house(cards=True, may_card=two, spending=book) as home:
+    async with house(cards=True, grant_cards=two, spending=book) as home:
         people = [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(ask=dingtalk_bot_QUESTION), f"d{n}") for n in range(5)]
         await home.channel.push(people)
         assert (len(home.platform.cards), len(home.platform.robots)) == (2, 1)

@@ -45,7 +45,7 @@ async def test_every_outcome_is_counted(database: Database) -> None:
     await database.write(lambda session: owe(session, crowd(session, 4)))
     office = Office(script=lambda parcel: outcomes.get(parcel.to.user) or taken(parcel))
     await worked(courier(database, office, clock=Clock(NOW), note=metrics.note))
-    page = metrics.page().decode()
+    page = metrics.render().decode()
     for state in ("failed", "unknown", "later", "stopped"):
         assert f'bot_deliveries{{channel="wecom",state="{state}"}} 1.0' in page
     run(database, "DELETE FROM delivery")

@@ -30,14 +30,14 @@ Way = Literal["passive", "active"]
 class AnswerFlow:
     """What happens between a checked message and what is said; holds every task that outlives its connection."""
 
-    def __init__(self, *, handle: Handle, speaker: ReplySender, app: str, clock: Clock, note: Note) -> None:
+    def __init__(self, *, handle: Handle, sender: ReplySender, app: str, clock: Clock, note: Note) -> None:
         self._handle = handle
-        self._speaker = speaker
+        self._sender = sender
         self._app = app
         self._clock = clock
         self._note = note
         self._choices = cards.Choices()
-        self._said: OrderedDict[tuple[str, str], Way] = OrderedDict()
+        self._answered: OrderedDict[tuple[str, str], Way] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def decide(self, incoming: Incoming) -> asyncio.Task[Reply]:
@@ -54,10 +54,10 @@ class AnswerFlow:
     async def answer(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         """Say the reply by ourselves, when it is there, unless this process has said it."""
         await asyncio.wait({deciding})
-        self._speaker.remember(message)
+        self._sender.remember(message)
         reply = reply_of(deciding)
         if reply and self.claim(message.incoming, "active") is None:
-            await self._speak(self._speaker.answer(message, reply), message.incoming)
+            await self._send(self._sender.answer(message, reply), message.incoming)
 
     def late(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         """The platform's time is over: from now on the answer is ours to send, and a copy that comes in time has none."""
@@ -67,54 +67,54 @@ class AnswerFlow:
 
     def passive(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> dict[str, Any]:
         """The body of an HTTP answer; what does not fit into it follows by itself. A copy gets the same body, its twin may have been lost."""
-        self._speaker.remember(message)
+        self._sender.remember(message)
         reply = reply_of(deciding)
-        messages = self._speaker.passive(message, reply) if reply else []
+        messages = self._sender.passive(message, reply) if reply else []
         if not messages:
             return {}
         claimed = self.claim(message.incoming, "passive")
         if claimed == "active":
             return {}
         if claimed is None:
-            self.spawn(self._speak(self._speaker.answer(message, reply, said=1), message.incoming))
+            self.spawn(self._send(self._sender.answer(message, reply, sent=1), message.incoming))
         return messages[0]
 
-    async def tapped(self, tap: CardTap, message_id: str) -> dict[str, Any]:
+    async def answer_tap(self, tap: CardTap, message_id: str) -> dict[str, Any]:
         """The update of the card, in time; what comes later is put there afterwards. An empty one changes nothing."""
         track = cards.read_track(tap.track)
         if track is None:
             self.refuse("track")
             return {}
-        person = tap.staff.lower()
+        person = tap.staff_id.lower()
         text, task = tap.choice, track.task
         if text.startswith(cards.COMMAND):
             text, task = text.removeprefix(cards.COMMAND), ""
         elif text == cards.SUBMIT:
-            text = self._choices.now(tap.track, person, tap.chosen)
+            text = self._choices.chosen(tap.track, person, tap.chosen)
             if not text:
                 return cards.private_update(result=cards.FIRST_CHOICE)
         elif track.several:
-            return self._flipped(tap, person)
+            return self._toggle_choice(tap, person)
         incoming = Incoming(Address(NAME, self._app, person), text, message_id, self._clock(), "tap", task)
         deciding = self.decide(incoming)
         await asyncio.wait({deciding}, timeout=TAP_SECONDS)
         command = tap.choice.startswith(cards.COMMAND)
         if not deciding.done():
             self._note("late", NAME, 1)
-            self.spawn(self._tapped_late(tap, incoming, deciding, command=command))
+            self.spawn(self._answer_tap_late(tap, incoming, deciding, command=command))
             return {}
         reply = reply_of(deciding)
-        self._follow(tap, incoming, reply if command else cards.remaining_reply(reply))
+        self._send_follow_up(tap, incoming, reply if command else cards.remaining_reply(reply))
         return {} if command or not (reply or reply.done) else cards.private_update(**cards.answered_variables(reply))
 
     def claim(self, incoming: Incoming, way: Way) -> Way | None:
         """How this process has answered the message before; None for the first, who answers it now."""
         key = (incoming.sender.user, incoming.message_id)
-        if key in self._said:
-            return self._said[key]
-        self._said[key] = way
-        while len(self._said) > REMEMBERED:
-            self._said.popitem(last=False)
+        if key in self._answered:
+            return self._answered[key]
+        self._answered[key] = way
+        while len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
         return None
 
     def refuse(self, reason: str) -> None:
@@ -135,36 +135,36 @@ class AnswerFlow:
         for task in tuple(self._tasks):
             task.cancel()
 
-    def _flipped(self, tap: CardTap, person: str) -> dict[str, Any]:
+    def _toggle_choice(self, tap: CardTap, person: str) -> dict[str, Any]:
         if len(tap.choice) != 1:
             self.refuse("letter")
             return {}
-        chosen = self._choices.flip(tap.track, person, tap.choice, tap.chosen)
+        chosen = self._choices.toggle(tap.track, person, tap.choice, tap.chosen)
         return cards.private_update(chosen=chosen, result=f"已选 {chosen}，点“{SUBMIT_LABEL}”作答。" if chosen else cards.FIRST_CHOICE)
 
     async def _answer_late(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
         await asyncio.wait({deciding})
-        self._speaker.remember(message)
+        self._sender.remember(message)
         if reply := reply_of(deciding):
-            await self._speak(self._speaker.answer(message, reply), message.incoming)
+            await self._send(self._sender.answer(message, reply), message.incoming)
 
-    async def _tapped_late(self, tap: CardTap, incoming: Incoming, deciding: asyncio.Task[Reply], *, command: bool) -> None:
+    async def _answer_tap_late(self, tap: CardTap, incoming: Incoming, deciding: asyncio.Task[Reply], *, command: bool) -> None:
         await asyncio.wait({deciding})
         reply = reply_of(deciding)
         if not command and (reply or reply.done):
             try:
-                await self._speaker.update(tap.track, tap.staff, cards.answered_variables(reply))
+                await self._sender.update_card(tap.track, tap.staff_id, cards.answered_variables(reply))
             except PlatformError as wrong:
                 log.warning("card not updated, message instead", code=wrong.code)
             else:
                 reply = cards.remaining_reply(reply)
-        self._follow(tap, incoming, reply)
+        self._send_follow_up(tap, incoming, reply)
 
-    def _follow(self, tap: CardTap, incoming: Incoming, reply: Reply) -> None:
+    def _send_follow_up(self, tap: CardTap, incoming: Incoming, reply: Reply) -> None:
         if (reply or reply.buttons) and self.claim(incoming, "active") is None:
-            self.spawn(self._speak(self._speaker.follow(incoming.sender.user, tap.staff, reply), incoming))
+            self.spawn(self._send(self._sender.follow_up(incoming.sender.user, tap.staff_id, reply), incoming))
 
-    async def _speak(self, sending: Coroutine[Any, Any, None], incoming: Incoming) -> None:
+    async def _send(self, sending: Coroutine[Any, Any, None], incoming: Incoming) -> None:
         try:
             await sending
         except Exception as wrong:
@@ -175,7 +175,7 @@ class AnswerFlow:
             log.warning("reply not sent", kind=wrong.kind, code=wrong.code)
             if wrong.kind != "unknown":
                 # Another copy of the message may yet bring the answer.
-                self._said.pop((incoming.sender.user, incoming.message_id), None)
+                self._answered.pop((incoming.sender.user, incoming.message_id), None)
 
 
 def reply_of(deciding: asyncio.Task[Reply]) -> Reply:

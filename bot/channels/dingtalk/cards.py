@@ -119,8 +119,8 @@ class Choices:
     def __init__(self) -> None:
         self._chosen: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    def flip(self, track: str, person: str, letter: str, claimed: str | None) -> str:
-        before = set(self.now(track, person, claimed))
+    def toggle(self, track: str, person: str, letter: str, claimed: str | None) -> str:
+        before = set(self.chosen(track, person, claimed))
         after = "".join(sorted(before ^ {letter}))
         self._chosen[track, person] = after
         self._chosen.move_to_end((track, person))
@@ -128,7 +128,7 @@ class Choices:
             self._chosen.popitem(last=False)
         return after
 
-    def now(self, track: str, person: str, claimed: str | None) -> str:
+    def chosen(self, track: str, person: str, claimed: str | None) -> str:
         """What is chosen: what the card says, else what this process remembers."""
         letters = self._chosen.get((track, person), "") if claimed is None else claimed
         return "".join(sorted({letter for letter in letters if letter.isascii() and letter.isalnum()}))[:26]

@@ -60,7 +60,7 @@ class DingTalkChannel:
         agent_id: str = "",
         group_token: str = "",
         group_secret: str = "",
-        may_card: GrantCards | None = None,
+        grant_cards: GrantCards | None = None,
         callback_url: str = "",
         reply_seconds: float = 4.0,
         freshness: float = 600.0,
@@ -72,7 +72,7 @@ class DingTalkChannel:
     ) -> None:
         """`callback_url` is where taps on cards go in HTTP mode; `lease` says whether this replica may hold the Stream connection.
 
-        With an `agent_id` pushes go out as work notifications; `group_token` and `group_secret` are a custom group robot's; `may_card` says how
+        With an `agent_id` pushes go out as work notifications; `group_token` and `group_secret` are a custom group robot's; `grant_cards` says how
         many of so many cards may be pushed now (without it none are: each is a call of the month's quota).
         """
         self._client_id = client_id
@@ -91,7 +91,7 @@ class DingTalkChannel:
         self._stream: StreamConnection | None = None
         api = dingtalk_api(base=api_base, client_id=client_id, client_secret=client_secret)
         robot_code = robot_code or client_id
-        self._speaker = ReplySender(
+        self._sender = ReplySender(
             outbound=outbound,
             api=api,
             robot_code=robot_code,
@@ -102,16 +102,16 @@ class DingTalkChannel:
             note=note,
             spending=spending,
         )
-        self._post = DingTalkPush(
+        self._pusher = DingTalkPush(
             outbound=outbound,
             api=api,
             old_api=dingtalk_old_api(base=oapi_base, client_id=client_id, client_secret=client_secret),
-            speaker=self._speaker,
+            sender=self._sender,
             robot_code=robot_code,
             agent_id=agent_id,
             clock=clock,
             note=note,
-            may_card=may_card,
+            grant_cards=grant_cards,
             spending=spending,
             look_seconds=look_seconds,
         )
@@ -125,24 +125,24 @@ class DingTalkChannel:
         return self._mode == "http" or (self._stream is not None and self._stream.connected)
 
     def attach(self, app: web.Application, handle: Handle) -> None:
-        flow = AnswerFlow(handle=handle, speaker=self._speaker, app=self._client_id, clock=self._clock, note=self._note)
+        flow = AnswerFlow(handle=handle, sender=self._sender, app=self._client_id, clock=self._clock, note=self._note)
         if self._mode == "http":
-            app.router.add_post(PATH, self._guarded(flow, self._receive))
-            app.router.add_post(CARD_PATH, self._guarded(flow, self._receive_tap))
-        app.cleanup_ctx.append(lambda _: self._life(flow))
+            app.router.add_post(PATH, self._route(flow, self._receive))
+            app.router.add_post(CARD_PATH, self._route(flow, self._receive_tap))
+        app.cleanup_ctx.append(lambda _: self._run(flow))
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises PlatformError."""
         if reply:
-            await self._speaker.send(to, reply)
+            await self._sender.send(to, reply)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        return await self._post.push(batch)
+        return await self._pusher.push(batch)
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        return await self._post.recall(platform_ids)
+        return await self._pusher.recall(platform_ids)
 
-    async def _life(self, flow: AnswerFlow) -> AsyncIterator[None]:
+    async def _run(self, flow: AnswerFlow) -> AsyncIterator[None]:
         running: asyncio.Task[None] | None = None
         if self._mode == "stream":
 
@@ -173,7 +173,7 @@ class DingTalkChannel:
 
     async def _hear_frame(self, flow: AnswerFlow, data: str, ack: Ack) -> None:
         try:
-            message = robot_message(self._sized(data), app=self._client_id, arrived=self._clock())
+            message = robot_message(self._parse_data(data), app=self._client_id, arrived=self._clock())
         except MalformedMessage as wrong:
             flow.refuse(str(wrong))
             await ack(400, websocket.EMPTY)
@@ -192,7 +192,7 @@ class DingTalkChannel:
 
     async def _tap_frame(self, flow: AnswerFlow, data: str, message_id: str, ack: Ack) -> None:
         try:
-            tap = card_tap(self._sized(data))
+            tap = card_tap(self._parse_data(data))
         except MalformedMessage as wrong:
             flow.refuse(str(wrong))
             await ack(400, websocket.EMPTY)
@@ -200,7 +200,7 @@ class DingTalkChannel:
         except UnknownSender:
             flow.refuse("nobody")
             tap = None
-        await ack(200, websocket.response({} if tap is None else await flow.tapped(tap, f"card:{message_id}")))
+        await ack(200, websocket.response({} if tap is None else await flow.answer_tap(tap, f"card:{message_id}")))
 
     async def _receive(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
         signature.check_robot(request, self._secret, self._clock(), self._freshness)
@@ -218,12 +218,12 @@ class DingTalkChannel:
         tap = card_tap(parse_object(raw))
         # The platform gives taps no id: what was signed when, and the whole of it, is the key.
         key = hashlib.sha256(timestamp.encode() + b"\0" + raw).hexdigest()[:40]
-        return {} if tap is None else await flow.tapped(tap, f"card:{key}")
+        return {} if tap is None else await flow.answer_tap(tap, f"card:{key}")
 
-    def _guarded(
+    def _route(
         self, flow: AnswerFlow, receive: Callable[[AnswerFlow, web.Request], Awaitable[dict[str, Any]]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def route(request: web.Request) -> web.Response:
+        async def handle_request(request: web.Request) -> web.Response:
             try:
                 answer = await receive(flow, request)
             except (BadEnvelope, MalformedMessage) as wrong:
@@ -233,15 +233,15 @@ class DingTalkChannel:
                 answer = {}
             return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=HEADERS)
 
-        return route
+        return handle_request
 
     async def _register(self) -> None:
         try:
-            await self._speaker.register(self._callback_url, self._secret)
+            await self._sender.register_callback(self._callback_url, self._secret)
         except PlatformError as wrong:
             log.error("card callback not registered", code=wrong.code)
 
-    def _sized(self, data: str) -> dict[str, Any]:
+    def _parse_data(self, data: str) -> dict[str, Any]:
         if len(data) > self._body_cap:
             raise MalformedMessage("size")
         return parse_object(data)

@@ -35,7 +35,7 @@ class Groups:
         self._secret = secret
         self._clock = clock
 
-    async def say(self, conversation: str, reply: Reply) -> SendReceipt:
+    async def send(self, conversation: str, reply: Reply) -> SendReceipt:
         """Into a group that the app's robot is in, named by its openConversationId."""
         query_keys: list[str] = []
         try:
@@ -48,7 +48,7 @@ class Groups:
             return SendReceipt("sent", f"partly: {wrong}", " ".join(query_keys)) if query_keys else error_receipt(wrong)
         return SendReceipt("sent", platform_id=" ".join(query_keys))
 
-    async def take_back(self, conversation: str, platform_id: str) -> None:
+    async def recall(self, conversation: str, platform_id: str) -> None:
         """Raises `PlatformError` where the platform keeps it."""
         body = {"robotCode": self._robot_code, "openConversationId": conversation, "processQueryKeys": platform_id.split()}
         answer = await self._outbound.call(self._api, "POST", RECALL, json=body)
@@ -62,13 +62,13 @@ class Groups:
         sent = 0
         try:
             for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
-                await self._outbound.post(self._address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
+                await self._outbound.post(self._webhook_address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
                 sent += 1
         except PlatformError as wrong:
             return SendReceipt("sent", f"partly: {wrong}") if sent else error_receipt(wrong)
         return SendReceipt("sent")
 
-    def _address(self) -> str:
+    def _webhook_address(self) -> str:
         timestamp = str(int(self._clock().timestamp() * 1000))
         query: dict[str, Any] = {"access_token": self._token}
         if self._secret:

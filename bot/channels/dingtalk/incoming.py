@@ -29,13 +29,13 @@ class UnknownSender(Exception):
 class RobotMessage:
     """A robot message: what dispatch hears, and where the answer may go.
 
-    `staff` is the id as the platform spells it; `webhook` is unchecked; `group` says that others read the answer.
+    `staff_id` is the id as the platform spells it; `webhook` is unchecked; `group` says that others read the answer.
     """
 
     incoming: Incoming
-    staff: str
+    staff_id: str
     webhook: str
-    webhook_until: datetime
+    webhook_expires_at: datetime
     group: bool
 
 
@@ -43,7 +43,7 @@ class RobotMessage:
 class CardTap:
     """A tap on a card. The person is the envelope's `userId`; `choice` and `chosen` are what the card's parameters claim."""
 
-    staff: str
+    staff_id: str
     track: str
     choice: str
     chosen: str | None
@@ -63,18 +63,18 @@ def parse_object(raw: str | bytes) -> dict[str, Any]:
 def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> RobotMessage:
     """The message in our words; raises Malformed or Nobody."""
     message_id = _require_identifier(data, "msgId")
-    staff = data.get("senderStaffId")
-    if staff is None or staff == "":
+    staff_id = data.get("senderStaffId")
+    if staff_id is None or staff_id == "":
         raise UnknownSender
-    staff = _require_identifier(data, "senderStaffId")
+    staff_id = _require_identifier(data, "senderStaffId")
     kind, text = _content(data)
     webhook = data.get("sessionWebhook", "")
     group = data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT
     return RobotMessage(
-        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind, overheard=group),
-        staff=staff,
+        incoming=Incoming(Address(NAME, app, staff_id.lower()), text, message_id, arrived, kind, overheard=group),
+        staff_id=staff_id,
         webhook=webhook if isinstance(webhook, str) else "",
-        webhook_until=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
+        webhook_expires_at=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
         group=group,
     )
 
@@ -85,7 +85,7 @@ def card_tap(data: dict[str, Any]) -> CardTap | None:
         return None
     if data.get("userId") == "" or data.get("userIdType", 1) not in (1, "1"):
         raise UnknownSender
-    staff = _require_identifier(data, "userId")
+    staff_id = _require_identifier(data, "userId")
     content = data.get("content", data.get("value"))
     if isinstance(content, str):
         content = parse_object(content)
@@ -103,7 +103,7 @@ def card_tap(data: dict[str, Any]) -> CardTap | None:
         raise MalformedMessage("choice")
     chosen = params.get("chosen")
     return CardTap(
-        staff, _require_identifier(data, "outTrackId", 512), clean_text(choice)[:256], clean_text(chosen) if isinstance(chosen, str) else None
+        staff_id, _require_identifier(data, "outTrackId", 512), clean_text(choice)[:256], clean_text(chosen) if isinstance(chosen, str) else None
     )
 
 

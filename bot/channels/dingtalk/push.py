@@ -65,37 +65,37 @@ class DingTalkPush:
         outbound: Outbound,
         api: Api,
         old_api: Api,
-        speaker: ReplySender,
+        sender: ReplySender,
         robot_code: str,
         agent_id: str,
         clock: Clock,
         note: Note,
-        may_card: GrantCards | None,
+        grant_cards: GrantCards | None,
         spending: Spending = FREE,
         looks: int = LOOKS,
         look_seconds: float = 1.5,
     ) -> None:
-        """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `may_card` no cards are pushed."""
+        """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `grant_cards` no card is pushed."""
         self._outbound = outbound
         self._api = api
         self._old_api = old_api
-        self._speaker = speaker
+        self._sender = sender
         self._robot_code = robot_code
         self._agent_id = agent_id
         self._clock = clock
         self._note = note
-        self._may_card = may_card
+        self._grant_cards = grant_cards
         self._spending = spending
         self._looks = looks
         self._look_seconds = look_seconds
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel: cards first, as far as the budget goes, then everybody else in as few calls as can be."""
-        receipts = await self._cards(batch)
+        receipts = await self._push_cards(batch)
         without_card = [place for place in range(len(batch)) if place not in receipts]
         rest = [batch[place] for place in without_card]
         limit = NOTIFICATION_RECEIVERS if self._agent_id else ROBOT_RECEIVERS
-        rest_receipts = await push_in_groups(rest, lambda parcel: replace(parcel.reply, done=""), limit, self._tell)
+        rest_receipts = await push_in_groups(rest, lambda parcel: replace(parcel.reply, done=""), limit, self._send_group)
         receipts |= dict(zip(without_card, rest_receipts, strict=True))
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts.values()))
         return [receipts[place] for place in range(len(batch))]
@@ -104,15 +104,15 @@ class DingTalkPush:
         """Take messages and notifications back; a card cannot be taken back and is emptied."""
         return await recall_each(platform_ids, self._take_back)
 
-    async def _cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
+    async def _push_cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
         """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
-        fitting = [place for place, parcel in enumerate(batch) if self._speaker.cardable(parcel.reply)]
-        granted = await self._may_card(len(fitting)) if self._may_card is not None and fitting else 0
+        fitting = [place for place, parcel in enumerate(batch) if self._sender.fits_card(parcel.reply)]
+        granted = await self._grant_cards(len(fitting)) if self._grant_cards is not None and fitting else 0
         receipts: dict[int, SendReceipt] = {}
         for place in fitting[:granted]:
             await self._spending.spend("", messages=0, granted=True)
             try:
-                track = await self._speaker.card(batch[place].to.user, batch[place].reply)
+                track = await self._sender.send_card(batch[place].to.user, batch[place].reply)
             except PlatformError as wrong:
                 # What is wrong with the template is not wrong with words.
                 if wrong.kind not in ("content", "permission"):
@@ -123,9 +123,9 @@ class DingTalkPush:
                 receipts[place] = SendReceipt("sent", platform_id=TRACK + track)
         return receipts
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         reply = people[0].reply
-        users = [self._speaker.spelling(parcel.to.user) for parcel in people]
+        users = [self._sender.staff_id_of(parcel.to.user) for parcel in people]
         if not reply:
             return [failed_receipt("content empty") for _ in users]
         if self._agent_id and (message := notification(reply, self._day_mark(people))) is not None:

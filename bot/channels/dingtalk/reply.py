@@ -34,12 +34,12 @@ MOST_BUTTONS = 5
 _INERT = str.maketrans({char: chr(ord(char) + 0xFEE0) for char in "*_#[]<>`~|\\!"})
 
 
-def webhook_messages(reply: Reply, staff: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
+def webhook_messages(reply: Reply, staff_id: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
     """The messages for a sessionWebhook or an HTTP answer, the first holding what counts; buttons only where one person reads."""
     if buttons and not group and (offered := _card_options(reply)) and (text := _card_text(reply)):
         card_buttons = [{"title": option.label[:LABEL], "actionURL": _say_address(option)} for option in offered]
         return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": card_buttons}}]
-    mention = {"at": {"atUserIds": [staff], "isAtAll": False}} if group else {}
+    mention = {"at": {"atUserIds": [staff_id], "isAtAll": False}} if group else {}
     return [{"msgtype": "text", "text": {"content": part}, **mention} for part in split_text(lettered(reply))]
 
 
@@ -146,45 +146,45 @@ class ReplySender:
         self._clock = clock
         self._note = note
         self._spending = spending
-        self._last: OrderedDict[str, RobotMessage] = OrderedDict()
+        self._last_messages: OrderedDict[str, RobotMessage] = OrderedDict()
 
     def remember(self, message: RobotMessage) -> None:
         """Keep how a person's id is spelt, and the webhook of the single chat: what follows a tap may use it."""
         if message.group:
             return
         user = message.incoming.sender.user
-        self._last[user] = message
-        self._last.move_to_end(user)
-        while len(self._last) > REMEMBERED:
-            self._last.popitem(last=False)
+        self._last_messages[user] = message
+        self._last_messages.move_to_end(user)
+        while len(self._last_messages) > REMEMBERED:
+            self._last_messages.popitem(last=False)
 
     def passive(self, message: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
         """The messages that carry the whole reply; with cards the buttons follow in one."""
-        return webhook_messages(reply, message.staff, group=message.group, buttons=not self._template)
+        return webhook_messages(reply, message.staff_id, group=message.group, buttons=not self._template)
 
-    async def answer(self, message: RobotMessage, reply: Reply, *, said: int = 0) -> None:
-        """Answer a message; `said` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
-        for part in self.passive(message, reply)[said:]:
+    async def answer(self, message: RobotMessage, reply: Reply, *, sent: int = 0) -> None:
+        """Answer a message; `sent` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
+        for part in self.passive(message, reply)[sent:]:
             await self._by_webhook(message, part)
         if not message.group:
-            await self._card_too(message.staff, Reply(ask=reply.ask, buttons=reply.buttons))
+            await self._send_card_beside(message.staff_id, Reply(ask=reply.ask, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
-    async def follow(self, user: str, staff: str, reply: Reply) -> None:
+    async def follow_up(self, user: str, staff_id: str, reply: Reply) -> None:
         """Say what comes after a tap: by the last webhook of the chat if it lives, else by the robot."""
-        message = self._last.get(user)
-        if message is not None and self._lives(message):
+        message = self._last_messages.get(user)
+        if message is not None and self._webhook_open(message):
             await self.answer(message, reply)
         else:
-            await self.send(Address(NAME, "", staff), reply)
+            await self.send(Address(NAME, "", staff_id), reply)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises PlatformError. A card that holds everything is enough; without one the text goes out."""
-        staff = self.spelling(to.user)
+        staff_id = self.staff_id_of(to.user)
         if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
             try:
-                await self._spending.spend(staff)
-                await self._create(staff, reply, values)
+                await self._spending.spend(staff_id)
+                await self._create_card(staff_id, reply, values)
             except PlatformError as wrong:
                 if wrong.kind in ("unknown", "rate", "quota", "token"):
                     raise
@@ -193,33 +193,33 @@ class ReplySender:
                 self._note("sent", NAME, 1)
                 return
         for key, param in robot_messages(reply, buttons=not self._template):
-            await self._by_robot(staff, key, param)
+            await self._by_robot(staff_id, key, param)
         if self._template and not cards.fits(reply):
-            await self._card_too(staff, Reply(ask=reply.ask, buttons=reply.buttons))
+            await self._send_card_beside(staff_id, Reply(ask=reply.ask, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
-    async def update(self, track: str, staff: str, values: dict[str, str]) -> None:
+    async def update_card(self, track: str, staff_id: str, values: dict[str, str]) -> None:
         """Change one person's view of a card when the answer to the tap came too late for it."""
         body = {
             "outTrackId": track,
             "userIdType": 1,
-            "privateData": {staff: {"cardParamMap": values}},
+            "privateData": {staff_id: {"cardParamMap": values}},
             "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
         }
         await self._spending.spend("", messages=0)
         await self._outbound.call(self._api, "PUT", CARDS, json=body)
 
-    async def register(self, callback_url: str, secret: str) -> None:
+    async def register_callback(self, callback_url: str, secret: str) -> None:
         """Tell the platform where taps on HTTP cards go."""
         body = {"apiSecret": secret, "callbackUrl": callback_url, "callbackRouteKey": ROUTE_KEY, "forceUpdate": True}
         await self._outbound.call(self._api, "POST", REGISTER, json=body)
 
-    def _lives(self, message: RobotMessage) -> bool:
-        return bool(message.webhook) and message.webhook_until > self._clock()
+    def _webhook_open(self, message: RobotMessage) -> bool:
+        return bool(message.webhook) and message.webhook_expires_at > self._clock()
 
     async def _by_webhook(self, message: RobotMessage, part: dict[str, Any]) -> None:
         """One message; where the webhook cannot be used the robot says it to the person."""
-        if self._lives(message):
+        if self._webhook_open(message):
             try:
                 await self._outbound.post(message.webhook, part, allowed_hosts=self._origins, name=NAME)
                 return
@@ -227,11 +227,11 @@ class ReplySender:
                 if wrong.kind == "unknown":
                     raise
         key, param = robot_message_of(part)
-        await self._by_robot(message.staff, key, param)
+        await self._by_robot(message.staff_id, key, param)
 
-    async def _by_robot(self, staff: str, key: str, param: str) -> None:
-        body = {"robotCode": self._robot_code, "userIds": [staff], "msgKey": key, "msgParam": param}
-        await self._spending.spend(staff)
+    async def _by_robot(self, staff_id: str, key: str, param: str) -> None:
+        body = {"robotCode": self._robot_code, "userIds": [staff_id], "msgKey": key, "msgParam": param}
+        await self._spending.spend(staff_id)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
         # 200 does not mean that it was sent.
         for field, wrong in (
@@ -239,38 +239,38 @@ class ReplySender:
             ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),
             ("flowControlledStaffIdList", PlatformError("rate", "flowControlledStaffId", retry_after=60)),
         ):
-            if _lists(answer.get(field), staff):
+            if _lists(answer.get(field), staff_id):
                 raise wrong
 
-    async def _card_too(self, staff: str, reply: Reply) -> None:
+    async def _send_card_beside(self, staff_id: str, reply: Reply) -> None:
         """The buttons beside a text that already says everything: a failure costs a tap and nothing else."""
         values = cards.new_card(reply) if self._template else None
-        if values is None or not self._spending.may(staff):
+        if values is None or not self._spending.may(staff_id):
             return
-        await self._spending.spend(staff)
+        await self._spending.spend(staff_id)
         try:
-            await self._create(staff, reply, values)
+            await self._create_card(staff_id, reply, values)
         except PlatformError as wrong:
             self._note("send_failed", NAME, 1)
             log.warning("card not sent", code=wrong.code)
 
-    def spelling(self, user: str) -> str:
+    def staff_id_of(self, user: str) -> str:
         """A person's id as the platform spells it, where it was ever heard."""
-        known = self._last.get(user)
-        return known.staff if known is not None else user
+        known = self._last_messages.get(user)
+        return known.staff_id if known is not None else user
 
-    def cardable(self, reply: Reply) -> bool:
+    def fits_card(self, reply: Reply) -> bool:
         """True when a card alone can say all of it."""
         return bool(self._template) and cards.fits(reply) and cards.new_card(reply) is not None
 
-    async def card(self, user: str, reply: Reply) -> str:
-        """A card for one person, by whose id it can be changed later; raises PlatformError. Only for what is `cardable`."""
+    async def send_card(self, user: str, reply: Reply) -> str:
+        """A card for one person, by whose id it can be changed later; raises PlatformError. Only for what is `fits_card`."""
         values = cards.new_card(reply)
         if values is None:
             raise PlatformError("content", "nothing to tap")
-        return await self._create(self.spelling(user), reply, values)
+        return await self._create_card(self.staff_id_of(user), reply, values)
 
-    async def _create(self, staff: str, reply: Reply, values: dict[str, str]) -> str:
+    async def _create_card(self, staff_id: str, reply: Reply, values: dict[str, str]) -> str:
         callback = {"callbackType": "HTTP", "callbackRouteKey": ROUTE_KEY} if self._http_cards else {"callbackType": "STREAM"}
         track = cards.new_track(reply.ask)
         body = {
@@ -279,8 +279,8 @@ class ReplySender:
             **callback,
             "userIdType": 1,
             "cardData": {"cardParamMap": values},
-            "privateData": {staff: {"cardParamMap": cards.UNANSWERED}},
-            "openSpaceId": f"dtv1.card//IM_ROBOT.{staff}",
+            "privateData": {staff_id: {"cardParamMap": cards.UNANSWERED}},
+            "openSpaceId": f"dtv1.card//IM_ROBOT.{staff_id}",
             "imRobotOpenSpaceModel": {"supportForward": False, "lastMessageI18n": {"ZH_CN": values["title"][:20] or "学法"}},
             "imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT", "robotCode": self._robot_code},
         }
@@ -292,8 +292,8 @@ class ReplySender:
         return track
 
 
-def _lists(listed: Any, staff: str) -> bool:
-    return isinstance(listed, list) and staff.lower() in {str(identifier).lower() for identifier in listed}
+def _lists(listed: Any, staff_id: str) -> bool:
+    return isinstance(listed, list) and staff_id.lower() in {str(identifier).lower() for identifier in listed}
 
 
 def _is_delivered(delivered: Any) -> bool:

@@ -23,7 +23,7 @@ from bot.channels.outbound.http import exchange
 log = structlog.get_logger(__name__)
 
 OPEN = "/v1.0/gateway/connections/open"
-AGENT = "xuefa-bot/1.0"
+USER_AGENT = "xuefa-bot/1.0"
 ANSWER_BYTES = 65_536
 FRAME_BYTES = 1_048_576
 LONGEST_WAIT = 60.0
@@ -75,29 +75,29 @@ class StreamConnection:
         self._lease_every = lease_every
         self._slots = asyncio.Semaphore(limit)
         self._work: set[asyncio.Task[None]] = set()
-        self._links: set[StreamSocket] = set()
+        self._sockets: set[StreamSocket] = set()
 
     @property
     def connected(self) -> bool:
-        return any(not socket.over.done() for socket in self._links)
+        return any(not socket.ended.done() for socket in self._sockets)
 
     async def run(self) -> None:
         """Until cancelled. At the end: no new frames, what is being served finishes and is acknowledged, then the sockets close."""
-        async with aiohttp.ClientSession(headers={"User-Agent": AGENT}, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
             try:
-                await self._keep(session)
+                await self._keep_connected(session)
             finally:
-                for socket in self._links:
-                    socket.deaf = True
+                for socket in self._sockets:
+                    socket.ignores_frames = True
                 if self._work:
                     await asyncio.wait(self._work, timeout=self._drain)
-                await asyncio.gather(*(socket.close() for socket in tuple(self._links)))
+                await asyncio.gather(*(socket.close() for socket in tuple(self._sockets)))
 
-    async def _keep(self, session: aiohttp.ClientSession) -> None:
+    async def _keep_connected(self, session: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            await self._leased()
+            await self._wait_for_lease()
             try:
                 socket = await self._connect(session)
             except PlatformError as wrong:
@@ -114,7 +114,7 @@ class StreamConnection:
                 await asyncio.sleep(self._wait(failures))
                 continue
             opened_at = loop.time()
-            reason = await self._until_over(socket)
+            reason = await self._until_ended(socket)
             succeeded = socket.served or loop.time() - opened_at > STEADY_SECONDS
             failures = 0 if succeeded else failures + 1
             log.info("stream ended", reason=reason)
@@ -130,13 +130,13 @@ class StreamConnection:
         """Seconds: 1, 2, 4 … 60, the upper half of each at random."""
         return float(min(2.0 ** min(failures - 1, 10), LONGEST_WAIT) * self._rng.uniform(0.5, 1.0))
 
-    async def _leased(self) -> None:
+    async def _wait_for_lease(self) -> None:
         """Wait until this replica may hold the connection."""
         # The lease is a row elsewhere; nothing in this process could set an event when it becomes free.
-        while self._lease is not None and not await self._holds(self._lease):  # noqa: ASYNC110
+        while self._lease is not None and not await self._may_hold(self._lease):  # noqa: ASYNC110
             await asyncio.sleep(self._lease_every)
 
-    async def _holds(self, lease: Lease) -> bool:
+    async def _may_hold(self, lease: Lease) -> bool:
         try:
             return await lease()
         except Exception as wrong:
@@ -144,13 +144,13 @@ class StreamConnection:
             log.warning("stream lease not read", error=type(wrong).__name__)
             return False
 
-    async def _until_over(self, socket: StreamSocket) -> str:
+    async def _until_ended(self, socket: StreamSocket) -> str:
         """Why the connection must be replaced: gone, disconnect, idle or lease."""
         while True:
-            await asyncio.wait({socket.over}, timeout=self._lease_every if self._lease is not None else None)
-            if socket.over.done():
-                return socket.over.result()
-            if self._lease is not None and not await self._holds(self._lease):
+            await asyncio.wait({socket.ended}, timeout=self._lease_every if self._lease is not None else None)
+            if socket.ended.done():
+                return socket.ended.result()
+            if self._lease is not None and not await self._may_hold(self._lease):
                 socket.end("lease")
                 if self._work:
                     await asyncio.wait(self._work, timeout=2.0)
@@ -168,9 +168,9 @@ class StreamConnection:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as wrong:
             fault = PlatformError("transient", "websocket", type(wrong).__name__)
         else:
-            socket = StreamSocket(websocket_response, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
-            self._links.add(socket)
-            socket.start(on_end=self._links.discard)
+            socket = StreamSocket(websocket_response, self._receive_frame, idle=self._idle, on_idle=self._replace_silent, linger=self._linger)
+            self._sockets.add(socket)
+            socket.start(on_end=self._sockets.discard)
             log.info("stream open", host=address.host)
             return socket
         raise fault
@@ -179,7 +179,7 @@ class StreamConnection:
         request = {
             "clientId": self._client_id,
             "clientSecret": self._client_secret,
-            "ua": AGENT,
+            "ua": USER_AGENT,
             "localIp": "127.0.0.1",
             "subscriptions": [{"type": "CALLBACK", "topic": topic} for topic in self._topics],
         }
@@ -203,12 +203,12 @@ class StreamConnection:
             raise PlatformError("transient", "endpoint")
         return address
 
-    def _quiet(self) -> None:
+    def _replace_silent(self) -> None:
         """A socket that answers pings and brings nothing is replaced; where all stay quiet, ever less often."""
         log.error("stream silent", seconds=self._idle)
         self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
 
-    async def _frame(self, socket: StreamSocket, raw: str) -> None:
+    async def _receive_frame(self, socket: StreamSocket, raw: str) -> None:
         """Read one frame and see that it is served; waits only while too many are."""
         try:
             frame = websocket.parse_frame(raw)
@@ -220,29 +220,29 @@ class StreamConnection:
             case "SYSTEM", "ping":
                 # Only of a gateway that pings can it be said that its silence means something.
                 self._idle = self._idle_least
-                await socket.say(websocket.acknowledgement(frame.message_id, 200, frame.data))
+                await socket.send(websocket.acknowledgement(frame.message_id, 200, frame.data))
             case "SYSTEM", "disconnect":
                 socket.end("disconnect")
             case "SYSTEM", _:
                 pass
             case "EVENT", _:
-                await socket.say(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
+                await socket.send(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
             case "CALLBACK", topic if topic in self._topics:
                 socket.served = True
                 await self._serve(socket, frame)
             case _:
-                await socket.say(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
+                await socket.send(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
 
     async def _serve(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         await self._slots.acquire()
         # A task of its own: the end of the connection, or of `run`, does not touch what is being decided.
-        task = asyncio.create_task(self._served(socket, frame), name="dingtalk frame")
+        task = asyncio.create_task(self._run_topic(socket, frame), name="dingtalk frame")
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _served(self, socket: StreamSocket, frame: websocket.Frame) -> None:
+    async def _run_topic(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         async def ack(code: int, data: str) -> None:
-            await socket.say(websocket.acknowledgement(frame.message_id, code, data))
+            await socket.send(websocket.acknowledgement(frame.message_id, code, data))
 
         try:
             await self._topics[frame.topic](frame.data, frame.message_id, ack)

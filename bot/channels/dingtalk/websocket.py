@@ -22,20 +22,20 @@ OnFrame = Callable[["StreamSocket", str], Awaitable[None]]
 
 
 class StreamSocket:
-    """`over` resolves once, with the reason for which another connection is needed; the socket may outlive that for a while, for acknowledgements."""
+    """`ended` resolves once, with the reason why another connection is needed; the socket may outlive that a while, for acknowledgements."""
 
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, on_frame: OnFrame, *, idle: float, on_idle: Callable[[], None], linger: float
     ) -> None:
-        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.served = False
-        self.deaf = False
+        self.ignores_frames = False
         self._socket = socket
         self._on_frame = on_frame
         self._on_idle = on_idle
         self._idle = idle
         self._linger = linger
-        self._seen = asyncio.get_running_loop().time()
+        self._last_frame_at = asyncio.get_running_loop().time()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     def start(self, on_end: Callable[[StreamSocket], None]) -> None:
@@ -44,10 +44,10 @@ class StreamSocket:
         self._tasks = (reading, asyncio.create_task(self._watch(reading), name="dingtalk watch"))
 
     def end(self, reason: str) -> None:
-        if not self.over.done():
-            self.over.set_result(reason)
+        if not self.ended.done():
+            self.ended.set_result(reason)
 
-    async def say(self, text: str) -> None:
+    async def send(self, text: str) -> None:
         """Send an acknowledgement; one that has no connection any more is lost, and the platform asks again."""
         try:
             await self._socket.send_str(text)
@@ -64,8 +64,8 @@ class StreamSocket:
     async def _read(self) -> None:
         try:
             async for message in self._socket:
-                self._seen = asyncio.get_running_loop().time()
-                if message.type is aiohttp.WSMsgType.TEXT and not self.deaf:
+                self._last_frame_at = asyncio.get_running_loop().time()
+                if message.type is aiohttp.WSMsgType.TEXT and not self.ignores_frames:
                     await self._on_frame(self, message.data)
         except (ConnectionError, aiohttp.ClientError) as wrong:
             log.info("stream broken", error=type(wrong).__name__)
@@ -77,13 +77,13 @@ class StreamSocket:
     async def _watch(self, reading: asyncio.Task[None]) -> None:
         """Ask for another connection after a long silence; close this one some time after it was replaced."""
         loop = asyncio.get_running_loop()
-        while not self.over.done():
-            remaining = self._seen + self._idle - loop.time()
+        while not self.ended.done():
+            remaining = self._last_frame_at + self._idle - loop.time()
             if remaining <= 0:
                 self._on_idle()
                 self.end("idle")
                 break
-            await asyncio.wait({self.over}, timeout=remaining)
+            await asyncio.wait({self.ended}, timeout=remaining)
         await asyncio.wait({reading}, timeout=self._linger)
         if not reading.done():
             reading.cancel()

@@ -99,10 +99,10 @@ class Outbound:
         deadline = asyncio.get_running_loop().time() + self._total
         try:
             self._pauses.check(api.key, path)
-            answer = await self._attempts(api, _ApiRequest(method, path, _pairs(params), json), deadline)
+            answer = await self._try_call(api, _ApiRequest(method, path, _pairs(params), json), deadline)
         except PlatformError as wrong:
-            raise self._told(api.name, path, wrong) from None
-        self._pauses.heard(api.key, path, None)
+            raise self._report(api.name, path, wrong) from None
+        self._pauses.record(api.key, path, None)
         return answer
 
     async def post(
@@ -116,33 +116,33 @@ class Outbound:
         try:
             if target is None:
                 raise PlatformError("config", "host-refused", "the address does not lead to a configured host")
-            answer = self._judged(judge, await self._exchange("POST", target, {}, json, self._total))
+            answer = self._judge(judge, await self._exchange("POST", target, {}, json, self._total))
         except PlatformError as wrong:
-            raise self._told(name, "", wrong) from None
+            raise self._report(name, "", wrong) from None
         return answer
 
-    async def _attempts(self, api: Api, request: _ApiRequest, deadline: float) -> dict[str, Any]:
+    async def _try_call(self, api: Api, request: _ApiRequest, deadline: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         refused: HeldToken | None = None
         for tries_left in reversed(range(ATTEMPTS)):
             held = NO_TOKEN if api.place == "none" else await self._token(api, refused, deadline - loop.time())
             try:
-                answer = self._judged(api.judge, await self._with_token(api, request, held.token, deadline - loop.time()))
+                answer = self._judge(api.judge, await self._with_token(api, request, held.token, deadline - loop.time()))
             except PlatformError as wrong:
-                wait = self._again_in(wrong, deadline - loop.time()) if tries_left else None
+                wait = self._retry_delay(wrong, deadline - loop.time()) if tries_left else None
                 if wrong.kind == "token" and refused is None and tries_left:
                     refused, wait = held, 0.0
                 elif wrong.kind == "token":
                     self._tokens.refuse(api, held)
                     log.error("token refused after renewal", platform=api.name, code=wrong.code)
                 elif wrong.kind in ("recipient", "content", "window"):
-                    self._tokens.worked(api)
+                    self._tokens.accept(api)
                 if wait is None:
-                    self._pauses.heard(api.key, request.path, wrong)
+                    self._pauses.record(api.key, request.path, wrong)
                     raise
                 await asyncio.sleep(wait)
             else:
-                self._tokens.worked(api)
+                self._tokens.accept(api)
                 return answer
         raise PlatformError("transient", "tries")
 
@@ -152,7 +152,7 @@ class Outbound:
         except TimeoutError:
             raise PlatformError("transient", "token-timeout", "no token in time") from None
 
-    def _again_in(self, wrong: PlatformError, seconds: float) -> float | None:
+    def _retry_delay(self, wrong: PlatformError, seconds: float) -> float | None:
         """Seconds until another try within this call, or None when there is none."""
         if wrong.kind == "rate" and wrong.retry_after is not None and wrong.retry_after <= SHORT_WAIT:
             wait = wrong.retry_after * self._rng.uniform(1.0, 1.3)
@@ -166,9 +166,9 @@ class Outbound:
         place, _, name = api.place.partition(":")
         params = [*request.params, *([(name, token.value)] if place in ("query", "param") else [])]
         headers = {name: token.value} if place == "header" else {}
-        return await self._speak(api, request.method, request.path, params, headers, request.json, seconds)
+        return await self._send(api, request.method, request.path, params, headers, request.json, seconds)
 
-    async def _speak(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, seconds: float) -> Answer:
+    async def _send(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, seconds: float) -> Answer:
         url = URL(api.base.rstrip("/") + path)
         if api.sign is None:
             return await self._exchange(method, url.with_query(params), headers, json, seconds, trust=api.trust)
@@ -198,23 +198,23 @@ class Outbound:
         try:
             return await api.fetch(_Fetcher(self, api, refused))
         except PlatformError as wrong:
-            raise self._scrubbed(wrong) from None
+            raise self._scrub(wrong) from None
 
-    def _judged(self, judge: Judge, response: Answer) -> dict[str, Any]:
+    def _judge(self, judge: Judge, response: Answer) -> dict[str, Any]:
         status, answer = response
         wrong = judge(status, answer)
         if wrong is None and UNREADABLE in answer:
             wrong = PlatformError("unknown", "not-json", f"HTTP {status} without a JSON object")
         if wrong is not None:
-            raise self._scrubbed(wrong)
+            raise self._scrub(wrong)
         return answer
 
-    def _scrubbed(self, wrong: PlatformError) -> PlatformError:
+    def _scrub(self, wrong: PlatformError) -> PlatformError:
         secrets = (*self._secrets, *self._tokens.values())
         return PlatformError(wrong.kind, redact(wrong.code, secrets)[:80], redact(wrong.message, secrets), retry_after=wrong.retry_after)
 
-    def _told(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
-        scrubbed = self._scrubbed(wrong)
+    def _report(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
+        scrubbed = self._scrub(wrong)
         log.warning(
             "outbound failed",
             platform=name,
@@ -241,7 +241,7 @@ class _Fetcher:
 
     async def __call__(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> Answer:
         try:
-            return await self._outbound._speak(self._api, method, path, _pairs(params), {}, json, self._outbound._total)
+            return await self._outbound._send(self._api, method, path, _pairs(params), {}, json, self._outbound._total)
         except PlatformError as wrong:
             # Fetching a token twice does no harm, so nobody needs to wonder what became of the first.
             raise PlatformError("transient" if wrong.kind == "unknown" else wrong.kind, wrong.code, wrong.message) from None

@@ -24,7 +24,7 @@ class _Pause:
     kind: Kind | None = None
     count: int = 0
     until: datetime | None = None
-    why: PlatformError | None = None
+    error: PlatformError | None = None
 
 
 class Pauses:
@@ -32,26 +32,26 @@ class Pauses:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._doors: dict[tuple[str, str], _Pause] = {}
+        self._pauses: dict[tuple[str, str], _Pause] = {}
 
     def check(self, key: str, path: str) -> None:
         """Raise the error that closed the door, with what is left of the pause."""
-        pause = self._doors.get((key, path))
-        if pause is None or pause.until is None or pause.why is None:
+        pause = self._pauses.get((key, path))
+        if pause is None or pause.until is None or pause.error is None:
             return
         seconds = (pause.until - self._clock()).total_seconds()
         if seconds > 0:
             # What was not sent is not in doubt, whatever the doubts were that closed the door.
-            kind: Kind = "transient" if pause.why.kind == "unknown" else pause.why.kind
-            raise PlatformError(kind, pause.why.code, "paused: " + pause.why.message, retry_after=seconds)
+            kind: Kind = "transient" if pause.error.kind == "unknown" else pause.error.kind
+            raise PlatformError(kind, pause.error.code, "paused: " + pause.error.message, retry_after=seconds)
 
-    def heard(self, key: str, path: str, error: PlatformError | None) -> None:
+    def record(self, key: str, path: str, error: PlatformError | None) -> None:
         """Count what came back; `error.retry_after` is set to the pause where there is one."""
-        pause = self._doors.setdefault((key, path), _Pause())
+        pause = self._pauses.setdefault((key, path), _Pause())
         if error is None or error.kind in ("recipient", "content", "window"):
             # A call that was under way when the limit was reached says nothing about the limit.
             if pause.until is None or pause.until <= self._clock():
-                pause.kind, pause.count, pause.until, pause.why = None, 0, None, None
+                pause.kind, pause.count, pause.until, pause.error = None, 0, None, None
             return
         pause.count = pause.count + 1 if pause.kind == error.kind else 1
         pause.kind = error.kind
@@ -59,7 +59,7 @@ class Pauses:
         if seconds is not None:
             error.retry_after = seconds
             pause.until = self._clock() + timedelta(seconds=seconds)
-            pause.why = error
+            pause.error = error
 
     def _pause(self, count: int, error: PlatformError) -> float | None:
         """Seconds to stay away, or None to go on."""

@@ -45,13 +45,13 @@ class _TokenState:
 
     held: HeldToken | None = None
     refused: str = ""
-    strikes: int = 0
+    forced_renewals: int = 0
     forced_at: datetime | None = None
     early_at: datetime | None = None
     closed_until: datetime | None = None
     failures: int = 0
-    flight: asyncio.Task[HeldToken] | None = None
-    why: PlatformError = field(default_factory=lambda: PlatformError("transient", "no-token"))
+    fetching: asyncio.Task[HeldToken] | None = None
+    last_error: PlatformError = field(default_factory=lambda: PlatformError("transient", "no-token"))
 
 
 class Tokens:
@@ -81,10 +81,10 @@ class Tokens:
             if held.token.expires_at - now > RENEW_BEFORE or (state.early_at is not None and now < state.early_at):
                 return held
             state.early_at = now + EARLY_RENEWAL_PAUSE
-            self._fly(api, state)
+            self._fetch_once(api, state)
             return held
-        # All who wait share one flight; one who gives up leaves it flying for the others.
-        return await asyncio.shield(self._fly(api, state))
+        # All who wait share one fetching; one who gives up leaves it flying for the others.
+        return await asyncio.shield(self._fetch_once(api, state))
 
     def refuse(self, api: Api, refused: HeldToken) -> None:
         """The platform turned this token down: it is not used again unless the platform hands it out anew."""
@@ -93,61 +93,61 @@ class Tokens:
             state.refused = refused.token.value
             state.held = None
 
-    def worked(self, api: Api) -> None:
+    def accept(self, api: Api) -> None:
         """The platform accepted the token: what was held against it is forgotten."""
         state = self._states.setdefault(api.key, _TokenState())
-        state.strikes = 0
+        state.forced_renewals = 0
         state.refused = ""
 
     async def close(self) -> None:
-        flights = [state.flight for state in self._states.values() if state.flight is not None]
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        fetches = [state.fetching for state in self._states.values() if state.fetching is not None]
+        for fetching in fetches:
+            fetching.cancel()
+        await asyncio.gather(*fetches, return_exceptions=True)
 
-    def _fly(self, api: Api, state: _TokenState) -> asyncio.Task[HeldToken]:
-        """The flight that is under way, or a new one."""
-        if state.flight is None or state.flight.done():
-            state.flight = asyncio.create_task(self._obtain(api, state), name=f"token {api.name}")
-            state.flight.add_done_callback(_retrieve_exception)
-        return state.flight
+    def _fetch_once(self, api: Api, state: _TokenState) -> asyncio.Task[HeldToken]:
+        """The fetching that is under way, or a new one."""
+        if state.fetching is None or state.fetching.done():
+            state.fetching = asyncio.create_task(self._obtain(api, state), name=f"token {api.name}")
+            state.fetching.add_done_callback(_retrieve_exception)
+        return state.fetching
 
     async def _obtain(self, api: Api, state: _TokenState) -> HeldToken:
-        if (stored := await self._stored(api, state)) is not None:
+        if (stored := await self._read_stored(api, state)) is not None:
             return stored
-        self._admit(state)
+        self._check_open(state)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + 2 * self._lease_seconds
-        while not await self._leased(api):
+        while not await self._take_lease(api):
             if loop.time() > deadline:
                 raise PlatformError("transient", "lease", "somebody else keeps the token's lease")
             await asyncio.sleep(POLL_SECONDS)
-            if (stored := await self._stored(api, state)) is not None:
+            if (stored := await self._read_stored(api, state)) is not None:
                 return stored
         # Whoever held the lease before may have saved one between the look and the lease.
-        if (stored := await self._stored(api, state)) is not None:
+        if (stored := await self._read_stored(api, state)) is not None:
             return stored
         forced = bool(state.refused)
         if forced:
             state.forced_at = self._clock()
-            state.strikes += 1
-        token = await self._fetched(api, state, forced)
+            state.forced_renewals += 1
+        token = await self._fetch_token(api, state, forced)
         await self._save(api, token)
         state.failures = 0
         return self._hold(state, token)
 
-    def _admit(self, state: _TokenState) -> None:
+    def _check_open(self, state: _TokenState) -> None:
         """Raise while fetching is closed: after failures, and between two forced renewals."""
         now = self._clock()
         if state.closed_until is not None and now < state.closed_until:
-            error = state.why
+            error = state.last_error
             raise PlatformError(error.kind, error.code, error.message, retry_after=(state.closed_until - now).total_seconds())
         if state.refused and state.forced_at is not None:
-            open_at = state.forced_at + max(FORCED_RENEWAL_PAUSE, _doubled(FIRST_WAIT, state.strikes))
+            open_at = state.forced_at + max(FORCED_RENEWAL_PAUSE, _doubled(FIRST_WAIT, state.forced_renewals))
             if now < open_at:
                 raise PlatformError("token", "refused", "the platform refuses every token", retry_after=(open_at - now).total_seconds())
 
-    async def _fetched(self, api: Api, state: _TokenState, forced: bool) -> Token:
+    async def _fetch_token(self, api: Api, state: _TokenState, forced: bool) -> Token:
         try:
             return await self._fetch(api, forced)
         except PlatformError as wrong:
@@ -155,11 +155,11 @@ class Tokens:
             first = UNANSWERED_WAIT if wrong.kind in ("transient", "unknown") else FIRST_WAIT
             wait = max(_doubled(first, state.failures), timedelta(seconds=wrong.retry_after or 0))
             state.closed_until = self._clock() + wait
-            state.why = wrong
+            state.last_error = wrong
             log.error("token not fetched", platform=api.name, kind=wrong.kind, code=wrong.code, again_in=wait.total_seconds())
             raise
 
-    async def _stored(self, api: Api, state: _TokenState) -> HeldToken | None:
+    async def _read_stored(self, api: Api, state: _TokenState) -> HeldToken | None:
         """What another replica left, when it is good and not the one that was refused."""
         try:
             token = await self._store.read(api.key)
@@ -174,7 +174,7 @@ class Tokens:
             return None
         return self._hold(state, token)
 
-    async def _leased(self, api: Api) -> bool:
+    async def _take_lease(self, api: Api) -> bool:
         try:
             return await self._store.lease(api.key, self._holder, self._lease_seconds)
         except Exception as wrong:
@@ -198,7 +198,7 @@ def _doubled(first: timedelta, times: int) -> timedelta:
     return min(first * 2 ** min(times - 1, 12), LONGEST_WAIT) if times > 0 else timedelta(0)
 
 
-def _retrieve_exception(flight: asyncio.Task[HeldToken]) -> None:
+def _retrieve_exception(fetching: asyncio.Task[HeldToken]) -> None:
     """Everybody may have given up waiting; what went wrong was logged where it happened."""
-    if not flight.cancelled():
-        flight.exception()
+    if not fetching.cancelled():
+        fetching.exception()

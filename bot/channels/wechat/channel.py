@@ -47,7 +47,7 @@ PATH = "/channels/wechat"
 API_BASE = "https://api.weixin.qq.com"
 TEXT_BYTES = 2048
 MENU_ITEMS, MENU_TEXT = 12, 40
-HELD = 5000
+MOST_UNSENT = 5000
 BUSY = "系统繁忙，正在处理。请稍后回复「继续」查看。"
 LEFT_OUT = "\n…（内容较长，未显示完）"
 
@@ -87,19 +87,19 @@ class WeChatChannel:
         verified: bool = False,
         template: TemplateNotice | None = None,
         subscription: TemplateNotice | None = None,
-        may_say: WindowCheck | None = None,
-        finished: OnJobResult | None = None,
+        window_open: WindowCheck | None = None,
+        on_job_result: OnJobResult | None = None,
         reply_seconds: float = 4.0,
         freshness: int = 600,
         body_cap: int = 65536,
     ) -> None:
         """Seconds and bytes; `verified` where the account is 认证 and may send customer-service messages. Raises ValueError for a bad key.
 
-        `template` and `subscription` are what is pushed where the window is closed; `finished` is told what became of them afterwards.
+        `template` and `subscription` are what is pushed where the window is closed; `on_job_result` is told what became of them afterwards.
         """
         self._app_id = app_id
         self._codec = EnvelopeCodec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._second = WechatpyCheck(token, app_id, (aes_key,))
+        self._wechatpy_check = WechatpyCheck(token, app_id, (aes_key,))
         self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
         self._outbound = outbound
         self._clock = clock
@@ -107,33 +107,33 @@ class WeChatChannel:
         self._spending = spending
         self._verified = verified
         self._cap = body_cap
-        self._patience = ReplyDeadline(self.name, reply_seconds, note)
-        self._finished = finished
+        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
+        self._on_job_result = on_job_result
         self.series = PublicSeries(outbound, self._api)
-        self._post = WeChatPush(
+        self._pusher = WeChatPush(
             outbound=outbound,
             api=self._api,
             verified=verified,
-            say=self.messages,
-            may_say=may_say,
+            render=self.messages,
+            window_open=window_open,
             template=template,
             subscription=subscription,
             clock=clock,
             note=note,
         )
-        self._held: OrderedDict[str, str] = OrderedDict()
+        self._unsent: OrderedDict[str, str] = OrderedDict()
 
     def attach(self, app: web.Application, handle: Handle) -> None:
         app.router.add_get(PATH, self.verify, allow_head=False)
         app.router.add_post(PATH, partial(self.receive, handle))
-        app.cleanup_ctx.append(self._patience.until_quiet)
+        app.cleanup_ctx.append(self._deadline.drain)
 
     async def verify(self, request: web.Request) -> web.Response:
         """The console's check of the address: its signature does not cover the echostr, so that only a plain word is echoed."""
         try:
             stamp = callback.query_stamp(request, "signature")
             self._codec.check(stamp, self._clock().timestamp())
-            await self._second.signature(stamp)
+            await self._wechatpy_check.signature(stamp)
             word = check_echo(callback.query_value(request, "echostr"))
         except BadEnvelope as wrong:
             return callback.refusal_response(self.name, wrong, self._note)
@@ -147,19 +147,19 @@ class WeChatChannel:
         except BadEnvelope as wrong:
             return callback.refusal_response(self.name, wrong, self._note)
         if isinstance(message, JobResult):
-            if self._finished is not None:
-                self._patience.follow(self._finished(message))
+            if self._on_job_result is not None:
+                self._deadline.run_in_background(self._on_job_result(message))
             return callback.text_response("success")
         if message is None:
             return callback.text_response("success")
         sender = message.incoming.sender
-        reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
         if message.incoming.kind == "unfollow":
             return callback.text_response("success")
         text, *further = self._texts(sender, reply)
         menu = self.menu(reply) if reply else None
-        if (further or menu) and self._patience.first(message.incoming):
-            self._patience.follow(self._say(sender, tuple(further), menu))
+        if (further or menu) and self._deadline.is_first_copy(message.incoming):
+            self._deadline.run_in_background(self._send_reply(sender, tuple(further), menu))
         if not text:
             return callback.text_response("success")
         now = self._clock()
@@ -182,9 +182,9 @@ class WeChatChannel:
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
         as_json = opened.plain[:1] == b"{"
         parts = fields_of_json(opened.plain, FIELDS) if as_json else fields(parse(opened.plain), FIELDS)
-        return self._heard(parts, as_json, arrived), opened.key
+        return self._parse(parts, as_json, arrived), opened.key
 
-    def _heard(self, parts: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
+    def _parse(self, parts: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
         kind, event = kind_of(parts)
         key = parts.get("EventKey", "")
         if kind == "event" and event not in _PRESENCE and event != "click":
@@ -212,7 +212,7 @@ class WeChatChannel:
         """
         text = lettered(reply) if reply else ""
         if not self._verified:
-            held = self._held.pop(to.user, "")
+            held = self._unsent.pop(to.user, "")
             text = "\n\n".join(part for part in (held, text) if part) or (BUSY if reply is None else "")
         texts = split_text(text, TEXT_BYTES) or [""]
         if len(texts) > 1 and not self._verified:
@@ -244,15 +244,15 @@ class WeChatChannel:
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
-        await self._say(to, tuple(split_text(lettered(reply), TEXT_BYTES)), self.menu(reply))
+        await self._send_reply(to, tuple(split_text(lettered(reply), TEXT_BYTES)), self.menu(reply))
 
     @property
     def beyond_window(self) -> bool:
         """True where templates or subscriptions reach whoever has not spoken for 48 hours."""
-        return self._post.beyond_window
+        return self._pusher.beyond_window
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        return await self._post.push(batch)
+        return await self._pusher.push(batch)
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
         """Only a mass send can be taken back here (bot/docs/protocols.md#channel-shapes)."""
@@ -261,7 +261,7 @@ class WeChatChannel:
     async def _take_back(self, platform_id: str) -> None:
         if not platform_id.startswith(MASS):
             raise PlatformError("content", "not-recallable", "the platform takes nothing back that went to one person")
-        await self.series.take_back(platform_id)
+        await self.series.recall(platform_id)
 
     def messages(self, reply: Reply) -> list[tuple[str, dict[str, Any]]]:
         """A reply as customer-service messages: the words, then the list to tap."""
@@ -275,11 +275,11 @@ class WeChatChannel:
         if self._verified:
             await self.send(incoming.sender, reply)
             return
-        self._held[incoming.sender.user] = lettered(reply)
-        while len(self._held) > HELD:
-            self._held.popitem(last=False)
+        self._unsent[incoming.sender.user] = lettered(reply)
+        while len(self._unsent) > MOST_UNSENT:
+            self._unsent.popitem(last=False)
 
-    async def _say(self, to: Address, texts: tuple[str, ...], menu: dict[str, Any] | None) -> None:
+    async def _send_reply(self, to: Address, texts: tuple[str, ...], menu: dict[str, Any] | None) -> None:
         for text in texts:
             await self._send(to, "text", {"content": text})
         if menu is not None:

@@ -68,7 +68,7 @@ class TemplateNotice:
     page: str = ""
 
     @classmethod
-    def of(cls, template: str, fields: str, page: str) -> TemplateNotice | None:
+    def parse(cls, template: str, fields: str, page: str) -> TemplateNotice | None:
         """None where no template is set; raises ValueError for fields that cannot be read."""
         if not template:
             return None
@@ -101,19 +101,19 @@ class WeChatPush:
         outbound: Outbound,
         api: Api,
         verified: bool,
-        say: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
-        may_say: WindowCheck | None,
+        render: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
+        window_open: WindowCheck | None,
         template: TemplateNotice | None,
         subscription: TemplateNotice | None,
         clock: Clock,
         note: Note,
     ) -> None:
-        """`say` turns a reply into customer-service messages; without `may_say` the platform itself is asked whether the window is open."""
+        """`render` turns a reply into customer-service messages; without `window_open` the platform itself is asked whether the window is open."""
         self._outbound = outbound
         self._api = api
         self._verified = verified
-        self._say = say
-        self._may_say = may_say
+        self._render = render
+        self._window_open = window_open
         self._template = template
         self._subscription = subscription
         self._clock = clock
@@ -126,20 +126,20 @@ class WeChatPush:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
-        receipts = await push_in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
+        receipts = await push_in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._send_group)
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts))
         return receipts
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
-        return [await self._one(parcel) for parcel in people]
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+        return [await self._push_one(parcel) for parcel in people]
 
-    async def _one(self, parcel: OutboundMessage) -> SendReceipt:
-        messages = self._say(parcel.reply)
+    async def _push_one(self, parcel: OutboundMessage) -> SendReceipt:
+        messages = self._render(parcel.reply)
         if not messages:
             return failed_receipt("content empty")
         if not self._verified:
             return failed_receipt("permission 公众号未认证，只能回复，不能主动推送")
-        if self._may_say is None or await self._may_say(parcel.to.user, len(messages)):
+        if self._window_open is None or await self._window_open(parcel.to.user, len(messages)):
             receipt = await self._by_customer_service(parcel, messages)
             if receipt is not None:
                 return receipt

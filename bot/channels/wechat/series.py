@@ -56,7 +56,7 @@ class PublicSeries:
         self._outbound = outbound
         self._api = api
 
-    async def draft(self, articles: Sequence[SeriesArticle]) -> str:
+    async def create_draft(self, articles: Sequence[SeriesArticle]) -> str:
         """A draft of one to eight articles that an administrator can look at in the console; its media id."""
         if not 1 <= len(articles) <= 8 or any(not article.title or len(article.title) > TITLE or not article.cover for article in articles):
             raise PlatformError("content", "articles", "one to eight articles, each with a title of at most 64 characters and a cover")
@@ -77,7 +77,7 @@ class PublicSeries:
             raise PlatformError("unknown", "no-media-id", "the answer names no draft")
         return media
 
-    async def drop(self, media: str) -> None:
+    async def delete_draft(self, media: str) -> None:
         await self._outbound.call(self._api, "POST", DROP, json={"media_id": media})
 
     async def preview(self, media: str, to: str) -> None:
@@ -101,7 +101,7 @@ class PublicSeries:
             return error_receipt(wrong)
         return SendReceipt("sent", platform_id=f"{MASS}{answer.get('msg_id', '')}")
 
-    async def take_back(self, platform_id: str) -> None:
+    async def recall(self, platform_id: str) -> None:
         """Delete a mass send; those who opened it have read it."""
         await self._outbound.call(self._api, "POST", DELETE, json={"msg_id": int(platform_id.removeprefix(MASS)), "article_idx": 0})
 

@@ -130,7 +130,7 @@ def label_without_letter(option: Option) -> str:
     return rest.lstrip(" .、:：．") or option.label
 
 
-class ShownVerdict:
+class ShownQuestions:
     """What the questions on recent cards were, so that the verdict can stand beside its question; forgotten, the verdict stands alone."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, parse, sealed_part
 from bot.channels.truncate import split_text
 from bot.channels.wechatpy_check import WechatpyCheck
-from bot.channels.wecom.cards import ShownVerdict, button_update, card_of, verdict_fits, verdict_update
+from bot.channels.wecom.cards import ShownQuestions, button_update, card_of, verdict_fits, verdict_update
 from bot.channels.wecom.incoming import WeComMessage, parse_message
 from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComForms, WeComPush, WeComSpeech
 from bot.channels.xml_messages import check_echo, text_reply
@@ -67,15 +67,15 @@ class WeComChannel:
         self._corp_id = corp_id
         self._agent_id = str(int(agent_id))
         self._codec = EnvelopeCodec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._second = WechatpyCheck(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
+        self._wechatpy_check = WechatpyCheck(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
         self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
         self._clock = clock
         self._note = note
         self._spending = spending
         self._cap = body_cap
-        self._patience = ReplyDeadline(self.name, reply_seconds, note)
-        self._shown = ShownVerdict()
-        self._post = WeComPush(
+        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
+        self._shown = ShownQuestions()
+        self._pusher = WeComPush(
             outbound=outbound,
             api=self._api,
             agent_id=int(self._agent_id),
@@ -88,7 +88,7 @@ class WeComChannel:
     def attach(self, app: web.Application, handle: Handle) -> None:
         app.router.add_get(PATH, self.verify, allow_head=False)
         app.router.add_post(PATH, partial(self.receive, handle))
-        app.cleanup_ctx.append(self._patience.until_quiet)
+        app.cleanup_ctx.append(self._deadline.drain)
 
     async def verify(self, request: web.Request) -> web.Response:
         """The console's check of the address: the opened echostr, which is a plain word and nothing a browser could run."""
@@ -98,7 +98,7 @@ class WeComChannel:
             sealed = callback.query_value(request, "echostr").replace(" ", "+")
             opened = self._codec.open(stamp, sealed.encode("utf-8", "replace"), self._clock().timestamp())
             word = check_echo(opened.plain.decode("ascii", "replace"))
-            await self._second.echo(stamp, sealed, word)
+            await self._wechatpy_check.echo(stamp, sealed, word)
         except BadEnvelope as wrong:
             return callback.refusal_response(self.name, wrong, self._note)
         return callback.text_response(word)
@@ -111,13 +111,13 @@ class WeComChannel:
             return callback.refusal_response(self.name, wrong, self._note)
         if message is None:
             return callback.text_response("success")
-        reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message))
+        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message))
         if not reply or message.incoming.kind == "unfollow":
             return callback.text_response("success")
         now = self._clock()
         answer, beside = self.passive(message, reply, now)
-        if beside and self._patience.first(message.incoming):
-            self._patience.follow(self._say(message.incoming.sender, beside))
+        if beside and self._deadline.is_first_copy(message.incoming):
+            self._deadline.run_in_background(self._send_reply(message.incoming.sender, beside))
         return callback.sealed_response(self._codec.reply(answer, key, now.timestamp())) if answer else callback.text_response("success")
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeComMessage | None, EncryptionKey]:
@@ -134,45 +134,45 @@ class WeComChannel:
         A tapped question card turns into its verdict; everything else is answered with the complete text, and a card follows.
         """
         created = int(now.timestamp())
-        if message.card and message.incoming.task:
+        if message.card_task_id and message.incoming.task:
             if not reply.text:
-                return button_update(reply.done or "已作答", message.user, self._corp_id, created), self._post.forms.speech(
+                return button_update(reply.done or "已作答", message.user, self._corp_id, created), self._pusher.forms.speech(
                     reply, _serial(message.incoming)
                 )
             rest = Reply(ask=reply.ask, buttons=reply.buttons) if verdict_fits(reply) else reply
-            return verdict_update(reply, self._shown.get(message.card), message.user, self._corp_id, created), self._post.forms.speech(
+            return verdict_update(reply, self._shown.get(message.card_task_id), message.user, self._corp_id, created), self._pusher.forms.speech(
                 rest, _serial(message.incoming)
             )
         texts = split_text(lettered(reply), TEXT_BYTES)
         # The text says everything: where the member has had enough for a minute, the card beside it stays away.
-        has_card = self._post.forms.cards and (reply.ask or reply.buttons) and self._spending.may(message.user)
+        has_card = self._pusher.forms.cards and (reply.ask or reply.buttons) and self._spending.may(message.user)
         card = card_of(reply, _serial(message.incoming)) if has_card else None
         answer = text_reply(message.user, self._corp_id, created, texts[0]) if texts else ""
         return answer, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Say something unasked; raises `PlatformError`."""
-        await self._say(to, self._post.forms.speech(reply, secrets.token_hex(5)))
+        await self._send_reply(to, self._pusher.forms.speech(reply, secrets.token_hex(5)))
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        return await self._post.push(batch)
+        return await self._pusher.push(batch)
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        return await self._post.recall(platform_ids)
+        return await self._pusher.recall(platform_ids)
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
         """Put a word such as 已截止 in place of the buttons of a pushed card; raises `PlatformError`."""
-        await self._post.close_card(platform_id, users, done)
+        await self._pusher.close_card(platform_id, users, done)
 
     async def _answer_late(self, message: WeComMessage, reply: Reply) -> None:
         incoming = message.incoming
         if incoming.kind == "unfollow":
             return
-        await self._say(incoming.sender, self._post.forms.speech(reply, _serial(incoming)))
-        if message.code and incoming.task:
-            await self._post.close_card(CODE + message.code, [incoming.sender.user], reply.done or "已作答")
+        await self._send_reply(incoming.sender, self._pusher.forms.speech(reply, _serial(incoming)))
+        if message.response_code and incoming.task:
+            await self._pusher.close_card(CODE + message.response_code, [incoming.sender.user], reply.done or "已作答")
 
-    async def _say(self, to: Address, speech: WeComSpeech) -> None:
+    async def _send_reply(self, to: Address, speech: WeComSpeech) -> None:
         for kind, content in speech.texts:
             await self._send(to, kind, content)
         if speech.card is None:
@@ -189,7 +189,7 @@ class WeComChannel:
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
         await self._spending.spend(to.user)
-        answer = await self._post.send([to.user], kind, content)
+        answer = await self._pusher.send([to.user], kind, content)
         if answer.get("invaliduser") or answer.get("unlicenseduser"):
             raise PlatformError("recipient", "invaliduser", "nobody of that id can be reached")
         self._note("sent", self.name, 1)

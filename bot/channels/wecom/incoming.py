@@ -24,8 +24,8 @@ class WeComMessage:
 
     incoming: Incoming
     user: str
-    card: str = ""
-    code: str = ""
+    card_task_id: str = ""
+    response_code: str = ""
 
 
 def parse_message(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:

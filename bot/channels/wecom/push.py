@@ -19,7 +19,7 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import strip_unencodable
 from bot.channels.truncate import split_text, truncate
-from bot.channels.wecom.cards import BUTTON_TEXT, ShownVerdict, TemplateCard, card_of
+from bot.channels.wecom.cards import BUTTON_TEXT, ShownQuestions, TemplateCard, card_of
 from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 from bot.domain.message import QuestionCard, Reply, lettered
 
@@ -63,21 +63,21 @@ class WeComForms:
         """A reply as it is said actively: by its card alone where that shows everything, else by text and card."""
         card = card_of(reply, serial) if self.cards else None
         if card is None:
-            return WeComSpeech(self.plain(reply))
+            return WeComSpeech(self.without_card(reply))
         if not card.whole:
-            return WeComSpeech(self.letters(reply), card, reply.ask)
+            return WeComSpeech(self.text_messages(reply), card, reply.ask)
         if reply.ask is None:
-            return WeComSpeech((), card, None, self.letters(reply))
+            return WeComSpeech((), card, None, self.text_messages(reply))
         # The card of a question shows the question; what was said before it goes before it.
-        return WeComSpeech(self.letters(Reply(reply.text)), card, reply.ask, self.letters(Reply(ask=reply.ask, buttons=reply.buttons)))
+        return WeComSpeech(self.text_messages(Reply(reply.text)), card, reply.ask, self.text_messages(Reply(ask=reply.ask, buttons=reply.buttons)))
 
-    def plain(self, reply: Reply) -> tuple[Message, ...]:
+    def without_card(self, reply: Reply) -> tuple[Message, ...]:
         """Without a card: a textcard that opens the page where there is one and a command to offer, else the words."""
         if self.page and reply.buttons and reply.ask is None and not self.cards and (linked := _textcard(reply, self.page)) is not None:
             return (linked,)
-        return self.letters(reply)
+        return self.text_messages(reply)
 
-    def letters(self, reply: Reply) -> tuple[Message, ...]:
+    def text_messages(self, reply: Reply) -> tuple[Message, ...]:
         kind = "markdown" if self.markdown else "text"
         return tuple((kind, {"content": part}) for part in split_text(lettered(reply), TEXT_BYTES))
 
@@ -86,7 +86,7 @@ class WeComPush:
     """The app's outgoing mail to its members."""
 
     def __init__(
-        self, *, outbound: Outbound, api: Api, agent_id: int, forms: WeComForms, shown: ShownVerdict, note: Note, spending: Spending = FREE
+        self, *, outbound: Outbound, api: Api, agent_id: int, forms: WeComForms, shown: ShownQuestions, note: Note, spending: Spending = FREE
     ) -> None:
         self._outbound = outbound
         self._api = api
@@ -98,9 +98,9 @@ class WeComPush:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
-        return await push_in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._tell)
+        return await push_in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._send_group)
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         users = [parcel.to.user for parcel in people]
         speech = self.forms.speech(people[0].reply, batch_serial(parcel.mark for parcel in people))
         messages: list[Message] = [*speech.texts, *([("template_card", speech.card.body)] if speech.card is not None else [])]

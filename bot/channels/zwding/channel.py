@@ -80,24 +80,24 @@ class ZwDingChannel:
         self._sender_field = sender_field
         self._freshness = freshness
         self._cap = body_cap
-        self._patience = ReplyDeadline(self.name, reply_seconds, note)
+        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
 
     def attach(self, app: web.Application, handle: Handle) -> None:
         app.router.add_post(PATH, partial(self.receive, handle))
-        app.cleanup_ctx.append(self._patience.until_quiet)
+        app.cleanup_ctx.append(self._deadline.drain)
 
     async def receive(self, handle: Handle, request: web.Request) -> web.Response:
         try:
-            message = await self._heard(request)
+            message = await self._read_message(request)
         except (BadEnvelope, MalformedMessage) as wrong:
             return callback.refusal_response(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
         except UnknownSender:
             self._note("refused", self.name, 1)
             return _answer({})
-        reply = await self._patience.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
-        messages = dingtalk_reply.webhook_messages(reply, message.staff, group=message.group, buttons=False) if reply else []
-        if messages[1:] and reply and self._patience.first(message.incoming):
-            self._patience.follow(self.send(message.incoming.sender, reply))
+        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+        messages = dingtalk_reply.webhook_messages(reply, message.staff_id, group=message.group, buttons=False) if reply else []
+        if messages[1:] and reply and self._deadline.is_first_copy(message.incoming):
+            self._deadline.run_in_background(self.send(message.incoming.sender, reply))
         return _answer(messages[0] if messages else {})
 
     async def send(self, to: Address, reply: Reply) -> None:
@@ -109,9 +109,9 @@ class ZwDingChannel:
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
-        return await push_in_groups(batch, lambda parcel: notification_json(parcel.reply, self._form, self._page), self._receivers, self._tell)
+        return await push_in_groups(batch, lambda parcel: notification_json(parcel.reply, self._form, self._page), self._receivers, self._send_group)
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         serial = batch_serial(parcel.mark for parcel in people)
         if not people[0].reply:
             return [failed_receipt("content empty") for _ in people]
@@ -137,7 +137,7 @@ class ZwDingChannel:
             bizMsgId=platform_id,
         )
 
-    async def change(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
+    async def update_notification(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
         """Put other words into a notification these people got, such as 已完成; raises `PlatformError`."""
         await self._spending.spend("", messages=0)
         await self._call(
@@ -150,7 +150,7 @@ class ZwDingChannel:
             bizMsgId=platform_id,
         )
 
-    async def signed_in(self, code: str) -> SignedInMember:
+    async def read_member(self, code: str) -> SignedInMember:
         """Whose one-time code our page was handed (免登); raises `PlatformError`."""
         data = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
         account, employee = (data.get("accountId"), data.get("employeeCode")) if isinstance(data, dict) else (None, None)
@@ -168,13 +168,13 @@ class ZwDingChannel:
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         await self.send(incoming.sender, reply)
 
-    async def _heard(self, request: web.Request) -> RobotMessage:
+    async def _read_message(self, request: web.Request) -> RobotMessage:
         if not self._secret:
             raise BadEnvelope("closed")
         check_robot(request, self._secret, self._clock(), self._freshness)
         data = parse_object(await callback.read_body(request, self._cap))
         message = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
-        sender = Address(self.name, self._gateway.app_key, message.staff)
+        sender = Address(self.name, self._gateway.app_key, message.staff_id)
         return replace(message, incoming=replace(message.incoming, sender=sender))
 
 

@@ -30,11 +30,11 @@ class Database:
         self.gauges = Gauges()
         self._limit = limit
         self._patience = patience
-        alone = is_sqlite(engine)
-        self._writers = [Writer(engine, self.gauges, None if alone else prelock, n) for n in range(1 if alone else writers)]
+        single_writer = is_sqlite(engine)
+        self._writers = [Writer(engine, self.gauges, None if single_writer else prelock, n) for n in range(1 if single_writer else writers)]
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
-        self._kept = threading.local()
-        self._open: list[Connection] = []
+        self._thread = threading.local()
+        self._reader_connections: list[Connection] = []
 
     @property
     def depth(self) -> int:
@@ -53,7 +53,7 @@ class Database:
         for writer in self._writers:
             writer.join(max(0.1, deadline - time.monotonic()))
         self._readers.shutdown(wait=True, cancel_futures=True)
-        for connection in self._open:
+        for connection in self._reader_connections:
             connection.close()
         self.engine.dispose()
 
@@ -69,11 +69,11 @@ class Database:
         loop = asyncio.get_running_loop()
         job = WriteJob(work, of, loop, loop.create_future(), time.monotonic())
         writer.put(job)
-        if not writer.nudged:
-            writer.nudged = True
-            loop.call_soon(writer.nudge)
-        if loop not in writer.watched_by:
-            writer.watched_by.add(loop)
+        if not writer.wake_scheduled:
+            writer.wake_scheduled = True
+            loop.call_soon(writer.wake)
+        if loop not in writer.sweeping_loops:
+            writer.sweeping_loops.add(loop)
             loop.call_later(SWEEP_SECONDS, writer.sweep, loop, self._patience)
         # A caller that hangs up cancels its future and not the work: what was taken in is done, and its reply is kept for the retry.
         result: T = await job.future
@@ -90,15 +90,15 @@ class Database:
 
     def _read(self, work: Work[T]) -> T:
         """`read`, in a reader's thread, over the connection that it keeps: opening one takes longer than most of what is asked of it."""
-        connection: Connection | None = getattr(self._kept, "connection", None)
+        connection: Connection | None = getattr(self._thread, "connection", None)
         if connection is not None:
             try:
                 return self._read_over(connection, work)
             except (DBAPIError, *DRIVER_ERRORS):
                 # Perhaps only the connection is at fault, which has stood since before the database was away: a fresh one tells.
                 pass
-        fresh = self._kept.connection = _make_read_only(self.engine.connect())
-        self._open.append(fresh)
+        fresh = self._thread.connection = _make_read_only(self.engine.connect())
+        self._reader_connections.append(fresh)
         return self._read_over(fresh, work)
 
     def _read_over(self, connection: Connection, work: Work[T]) -> T:
@@ -113,8 +113,8 @@ class Database:
                 # what is read next sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
         except (DBAPIError, *DRIVER_ERRORS):
-            self._kept.connection = None
-            self._open.remove(connection)
+            self._thread.connection = None
+            self._reader_connections.remove(connection)
             connection.close()
             raise
 

@@ -59,15 +59,15 @@ class _BatchSpoilt(Exception):
 
 @dataclass(slots=True, eq=False)
 class WriteJob:
-    """A piece of work that waits, whose it is, and who is to be told where; `outcome` or `error` count once it is `settled`."""
+    """A piece of work that waits, whose it is, and who is to be told where; `result` or `error` count once it is `settled`."""
 
     work: Work[Any]
     key: Hashable
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    since: float
+    queued_at: float
     settled: bool = False
-    outcome: Any = None
+    result: Any = None
     error: BaseException | None = None
 
 
@@ -90,31 +90,31 @@ class Writer(threading.Thread):
         self._engine = engine
         self._gauges = gauges
         self._prelock = prelock
-        self._always_apart = not is_sqlite(engine)
+        self._always_savepoints = not is_sqlite(engine)
         self.waiting: deque[WriteJob] = deque()
-        self.nudged = False
-        self.watched_by: set[asyncio.AbstractEventLoop] = set()
-        self._wake = threading.Condition()
+        self.wake_scheduled = False
+        self.sweeping_loops: set[asyncio.AbstractEventLoop] = set()
+        self._condition = threading.Condition()
         self._finishing = False
 
     def put(self, job: WriteJob) -> None:
-        with self._wake:
+        with self._condition:
             if self._finishing:
                 raise Stopped("stopped")
             self.waiting.append(job)
 
-    def nudge(self) -> None:
+    def wake(self) -> None:
         """Called in the loop when it has heard everybody who spoke at once: begun at the first, the writer would wrestle with it for the GIL."""
-        self.nudged = False
-        with self._wake:
-            self._wake.notify()
+        self.wake_scheduled = False
+        with self._condition:
+            self._condition.notify()
 
     def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
         deadline = time.monotonic() - patience
         expired: list[WriteJob] = []
-        with self._wake:
-            while self.waiting and self.waiting[0].since <= deadline:
+        with self._condition:
+            while self.waiting and self.waiting[0].queued_at <= deadline:
                 expired.append(self.waiting.popleft())
             more_waiting = bool(self.waiting)
         for job in expired:
@@ -123,21 +123,21 @@ class Writer(threading.Thread):
         if more_waiting:
             loop.call_later(SWEEP_SECONDS, self.sweep, loop, patience)
         else:
-            self.watched_by.discard(loop)
+            self.sweeping_loops.discard(loop)
 
     def finish(self) -> None:
-        with self._wake:
+        with self._condition:
             self._finishing = True
-            self._wake.notify()
+            self._condition.notify()
 
     def run(self) -> None:
         connection: Any = None
-        while (batch := self._take()) is not None:
+        while (batch := self._take_batch()) is not None:
             started = time.monotonic()
             try:
                 if connection is None or connection.closed or connection.invalidated:
                     connection = self._engine.connect()
-                self._serve(connection, batch)
+                self._run_batch(connection, batch)
                 gauges = self._gauges
                 gauges.commits += 1
                 gauges.batch = len(batch)
@@ -148,9 +148,9 @@ class Writer(threading.Thread):
                 self._gauges.failures += 1
                 log.warning("batch failed", size=len(batch), error=type(wrong).__name__, reason=str(getattr(wrong, "orig", wrong))[:200])
                 # What was taken alone before the fault is committed, and its caller is told so.
-                uncommitted = [job for job in batch if not job.settled] + self._leave_out()
+                uncommitted = [job for job in batch if not job.settled] + self._take_long_waiting()
                 for job in uncommitted:
-                    job.outcome, job.error = None, Busy(type(wrong).__name__)
+                    job.result, job.error = None, Busy(type(wrong).__name__)
                 batch = [job for job in batch if job.settled] + uncommitted
                 if connection is not None:
                     with contextlib.suppress(Exception):  # the connection is being thrown away, whatever its state
@@ -160,55 +160,55 @@ class Writer(threading.Thread):
         if connection is not None:
             connection.close()
 
-    def _take(self) -> list[WriteJob] | None:
-        with self._wake:
+    def _take_batch(self) -> list[WriteJob] | None:
+        with self._condition:
             while not self.waiting:
                 if self._finishing:
                     return None
-                self._wake.wait()
+                self._condition.wait()
             batch: list[WriteJob] = []
             while self.waiting and len(batch) < BATCH_SIZE:
                 batch.append(self.waiting.popleft())
             return batch
 
-    def _leave_out(self) -> list[WriteJob]:
+    def _take_long_waiting(self) -> list[WriteJob]:
         """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
         now = time.monotonic()
-        with self._wake:
-            expired = [job for job in self.waiting if now - job.since >= LONG_WAIT_SECONDS]
-            self.waiting = deque(job for job in self.waiting if now - job.since < LONG_WAIT_SECONDS)
+        with self._condition:
+            expired = [job for job in self.waiting if now - job.queued_at >= LONG_WAIT_SECONDS]
+            self.waiting = deque(job for job in self.waiting if now - job.queued_at < LONG_WAIT_SECONDS)
             return expired
 
-    def _serve(self, connection: Any, batch: list[WriteJob]) -> None:
+    def _run_batch(self, connection: Any, batch: list[WriteJob]) -> None:
         """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
         try:
             try:
-                self._transact(connection, batch, apart=self._always_apart)
+                self._run_in_transaction(connection, batch, savepoints=self._always_savepoints)
             except _BatchSpoilt:
-                self._transact(connection, batch, apart=True)
+                self._run_in_transaction(connection, batch, savepoints=True)
             return
         except DBAPIError as wrong:
             if not _is_job_fault(wrong):
                 raise
             log.info("batch split", size=len(batch), error=type(wrong.orig).__name__)
         for job in batch:
-            self._alone(connection, job)
+            self._run_alone(connection, job)
 
-    def _alone(self, connection: Any, job: WriteJob) -> None:
+    def _run_alone(self, connection: Any, job: WriteJob) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                self._transact(connection, [job], apart=True)
+                self._run_in_transaction(connection, [job], savepoints=True)
                 return
             except DBAPIError as wrong:
                 if not _is_job_fault(wrong):
                     raise
-                job.outcome, job.error = None, wrong
+                job.result, job.error = None, wrong
                 if getattr(wrong.orig, "sqlstate", None) not in _RETRYABLE_STATES or attempt == ATTEMPTS - 1:
                     job.settled = True
                     return
 
-    def _transact(self, connection: Any, batch: list[WriteJob], *, apart: bool) -> None:
-        """The batch in one transaction; `apart` gives each job a savepoint of its own.
+    def _run_in_transaction(self, connection: Any, batch: list[WriteJob], *, savepoints: bool) -> None:
+        """The batch in one transaction; `savepoints` gives each job a savepoint of its own.
 
         Without one (a savepoint is two statements and a copy of every page that is touched, and nearly nobody needs it) a refusal costs
         nothing as long as nothing was written before it. SQLite counts what was written; `_Spoilt` when a refusal came after it.
@@ -219,26 +219,26 @@ class Writer(threading.Thread):
             if self._prelock is not None:
                 self._prelock(session, [job.key for job in batch if job.key is not None])
             for job in batch:
-                if apart:
+                if savepoints:
                     raw.execute("SAVEPOINT job")
-                written = 0 if apart else raw.total_changes
+                written = 0 if savepoints else raw.total_changes
                 try:
-                    job.outcome = job.work(session)
+                    job.result = job.work(session)
                     if session.in_transaction():
                         # Somebody used objects: the session has begun only then.
                         session.flush()
                         session.expunge_all()
                     job.error = None
-                    if apart:
+                    if savepoints:
                         raw.execute("RELEASE SAVEPOINT job")
                 except DBAPIError:
                     raise
                 except DRIVER_ERRORS as wrong:
                     raise DBAPIError(None, None, wrong) from wrong
                 except Exception as wrong:
-                    job.outcome, job.error = None, wrong
+                    job.result, job.error = None, wrong
                     session.expunge_all()
-                    if apart:
+                    if savepoints:
                         raw.execute("ROLLBACK TO SAVEPOINT job")
                         raw.execute("RELEASE SAVEPOINT job")
                     elif raw.total_changes != written:
@@ -275,4 +275,4 @@ def _set_results(jobs: list[WriteJob]) -> None:
         if job.error is not None:
             job.future.set_exception(job.error)
         else:
-            job.future.set_result(job.outcome)
+            job.future.set_result(job.result)

@@ -59,13 +59,13 @@ class SealedTokens(Generic[T]):
     def __init__(
         self, database: Database, secret_of: Callable[[str], str], make: Callable[[str, datetime], T], clock: Callable[[], datetime]
     ) -> None:
-        self._desk = database
+        self._database = database
         self._secret_of = secret_of
         self._make = make
         self._clock = clock
 
     async def read(self, key: str) -> T | None:
-        row = await self._desk.read(lambda session: _READ.one(session, name=key))
+        row = await self._database.read(lambda session: _READ.one(session, name=key))
         if row is None or not row[0] or row[1] is None:
             return None
         value = self._open(key, row[0])
@@ -74,23 +74,23 @@ class SealedTokens(Generic[T]):
     async def lease(self, key: str, holder: str, seconds: float) -> bool:
         """True for the one who may fetch now; a lease that is not given back ends after `seconds`."""
 
-        def take(session: Session) -> bool:
+        def take_lease(session: Session) -> bool:
             now = self._clock()
             _INSERT.run(session, name=key)
             return _LEASE.run(session, name=key, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=seconds))) == 1
 
-        return await self._desk.write(take, of=("token", key))
+        return await self._database.write(take_lease, of=("token", key))
 
     async def save(self, key: str, holder: str, token: T) -> None:
         """Keep the token and end the lease; nothing when somebody else has taken the lease meanwhile: theirs is the newer token."""
         sealed = self._seal(key, token.value)
 
-        def keep(session: Session) -> bool:
+        def store(session: Session) -> bool:
             _INSERT.run(session, name=key)
             now = stamp(self._clock())
             return _SAVE.run(session, name=key, holder=holder, sealed=sealed, expires_at=stamp(token.expires_at), now=now) == 1
 
-        if not await self._desk.write(keep, of=("token", key)):
+        if not await self._database.write(store, of=("token", key)):
             log.info("token came too late", key=key)
 
     def _cipher(self, key: str) -> AESGCM:
