@@ -1,9 +1,7 @@
-"""What the environment decides, read once at the start (deploy/docs/operate.md).
+"""The settings of the service: a section for each channel, one for the pages and one for the limits, read once at the start.
 
-Environment variables (`BOT_` prefix, `__` between levels) stand over a TOML file. A key that nobody knows is refused by name, a secret that is
-too short to be one is refused before a socket opens, and no secret shows itself in `repr`, logs or errors.
-
-The sections of the settings: one for each channel, and what protects the service.
+Environment variables (`BOT_` prefix, `__` between levels) override a TOML file (deploy/docs/operate.md). An unknown key is refused by name, a
+secret that is too short to be one is refused before a socket opens, and no secret appears in `repr`, logs or errors.
 """
 
 from __future__ import annotations
@@ -139,7 +137,7 @@ class ZwDingSettings(_Section):
 
 
 class WebSettings(_Section):
-    """Pages of our own."""
+    """The web pages: the local chat page, and the font of printed certificates."""
 
     local_chat: bool = False
     font: str = ""
@@ -165,11 +163,11 @@ class LimitSettings(_Section):
 
 _LIMIT = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
 LOWEST_LIMIT = 2
-"""What a platform allows at least, so that the share the house uses of it is not nothing."""
+"""The smallest limit that can be set: the share of it that the service uses (80 %) must not round down to nothing."""
 
 
 def parse_limits(text: str) -> dict[str, int]:
-    """ "dingtalk/corp/month=205000,dingtalk/app/second=40" by title. Raises ValueError in a sentence for what is none of the limits."""
+    """Limits by their title, from "dingtalk/corp/month=205000,dingtalk/app/second=40". ValueError, in a Chinese sentence, for any other text."""
     limits: dict[str, int] = {}
     for part in filter(str.strip, text.split(",")):
         match = _LIMIT.fullmatch(part)
@@ -187,11 +185,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 class BadSettings(Exception):
-    """One Chinese sentence a line: which key, what is wrong with it, what to do. Never the value of a secret."""
+    """Settings that cannot be used: one Chinese sentence a line, with the key, its fault and the remedy, never the value of a secret."""
 
 
 class Settings(BaseSettings):
-    """Everything that is decided outside the program."""
+    """All settings of one process."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True)
 
@@ -233,7 +231,7 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as wrong:
             raise ValueError("不是已知的时区，例如 Asia/Shanghai") from wrong
         if value not in BEIJING_TIME:
-            # A year, a day's cap and a deadline are all Beijing time by rule D14; another zone would be accepted and then not kept.
+            # Years, daily caps and deadlines are in Beijing time (bot/docs/rules.md D14); any other zone would be accepted and then ignored.
             raise ValueError("只能是 Asia/Shanghai：年度、每日上限和截止时间都按北京时间计（规则 D14）")
         return value
 
@@ -246,12 +244,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def whole_channels(self) -> Settings:
-        """A channel is either off or whole; the local chat page never stands on a public address."""
+        """A channel has all of its required settings or none; the local chat page is never served on a public address."""
         for name in CHANNELS:
             section = getattr(self, name)
-            given = [key for key in section.required if _is_set(getattr(section, key))]
-            missing = [key for key in section.required if key not in given]
-            if given and missing:
+            set_keys = [key for key in section.required if _is_set(getattr(section, key))]
+            missing = [key for key in section.required if key not in set_keys]
+            if set_keys and missing:
                 raise ValueError(f"{name}：还缺 {'、'.join(env_name(name, key) for key in missing)}")
         if self.web.local_chat and not is_loopback(self.host):
             raise ValueError(f"web.local_chat：本地聊天页不能开在公开地址 {self.listen} 上，请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
@@ -259,7 +257,7 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The database's URL; a relative SQLite path counts from the project, so that a command run elsewhere meets the same file."""
+        """The database's URL; a relative SQLite path is taken from the project's folder, so that a command run elsewhere opens the same file."""
         url = self.database_url.get_secret_value()
         path = url.removeprefix("sqlite:///")
         if path == url or not path or path == ":memory:" or Path(path).is_absolute() or not (PROJECT / "content").is_dir():
@@ -276,7 +274,7 @@ class Settings(BaseSettings):
 
     @property
     def platform_limits(self) -> tuple[PlatformLimit, ...]:
-        """What the platforms allow this agency, for budgets and for what a campaign will cost."""
+        """The platforms' limits for this agency, for quotas and for the forecast of a campaign's cost."""
         return limits_with(parse_limits(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
 
     @property
@@ -325,17 +323,17 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **
     unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
     if unknown:
         raise BadSettings("\n".join(f"不认识的设置 {key}，请检查拼写（可用的设置见 README）" for key in sorted(unknown)))
-    given = _read_file(path)
+    file_values = _read_file(path)
     try:
-        return Settings(**{**given, **overrides})
+        return Settings(**{**file_values, **overrides})
     except SettingsError:
-        # A whole section in one variable is taken as JSON; what it says when it is none may quote a secret.
+        # A whole section in one variable is parsed as JSON, and the error of a text that is none may quote a secret.
         sections = [env_name(name) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
         broken = [key for key in environ if key.upper() in sections]
         raise BadSettings("\n".join(f"设置 {key} 读不了，请逐项写作 {key}__…（各项见 README）" for key in sorted(broken))) from None
     except ValidationError as wrong:
         errors = wrong.errors(include_input=False, include_url=False)
-        raise BadSettings("\n".join(_describe_error(error, _setting_name(error["loc"], environ, path, given)) for error in errors)) from None
+        raise BadSettings("\n".join(_describe_error(error, _setting_name(error["loc"], environ, path, file_values)) for error in errors)) from None
 
 
 def _read_file(path: Path | None) -> dict[str, Any]:
@@ -347,8 +345,8 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         raise BadSettings(f"找不到配置文件 {path}") from None
     except tomllib.TOMLDecodeError as wrong:
         place = _LINE_AND_COLUMN.search(str(wrong))
-        where = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
-        raise BadSettings(f"配置文件 {path} {where}写得不对，应为 TOML 格式") from None
+        position = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
+        raise BadSettings(f"配置文件 {path} {position}写得不对，应为 TOML 格式") from None
     except UnicodeDecodeError:
         raise BadSettings(f"配置文件 {path} 读不了，应为 UTF-8 编码") from None
     except OSError as wrong:
@@ -356,7 +354,7 @@ def _read_file(path: Path | None) -> dict[str, Any]:
 
 
 def blank_setting_faults(settings: Settings) -> list[str]:
-    """The needed settings that are written down and empty, of channels that are off for it: one sentence each, for `check`."""
+    """One sentence for each required setting that is written but empty, so that its channel stays off; for the command `check`."""
     sentences = []
     for name in CHANNELS:
         section = getattr(settings, name)
@@ -365,11 +363,11 @@ def blank_setting_faults(settings: Settings) -> list[str]:
     return sentences
 
 
-def _setting_name(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
-    """A setting by the name it was written under: the variable's, or the file's own where only the file has it."""
+def _setting_name(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, file_values: Mapping[str, Any]) -> str:
+    """The name a setting was written under: the environment variable, or the key in the file where only the file has it."""
     words = [str(part) for part in loc]
     names = {env_name(*words[: count + 1]) for count in range(len(words))}
-    inside: Any = given
+    inside: Any = file_values
     for word in words:
         inside = inside.get(word) if isinstance(inside, Mapping) else None
     if not words or inside is None or any(key.upper() in names for key in environ):
@@ -406,7 +404,7 @@ _EXPECTED = {
     "greater_than_equal": "不能小于 {ge:g}",
     "less_than_equal": "不能大于 {le:g}",
 }
-"""What a value should have been, by pydantic's kinds of error."""
+"""What the value should be, by pydantic's type of error."""
 
 
 def _is_set(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The channels whose settings are there, each built from plain values."""
+"""Builds the channels that are configured, each from plain values of the settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T", bound=Channel)
 
 
 def secret_of(settings: Settings, key: str) -> str:
-    """The secret of the app that a token's row belongs to; the row's name begins with the platform."""
+    """The secret that seals a platform token's row; the row's name begins with the platform."""
     secrets = {
         "wecom": settings.wecom.secret,
         "wechat": settings.wechat.secret,
@@ -51,7 +51,7 @@ def secret_of(settings: Settings, key: str) -> str:
 
 
 def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
-    """Every channel that is on. Raises `Refusal` for settings that a channel cannot work with."""
+    """Every channel that is configured. Raises `Refusal` for settings that a channel cannot work with."""
     factories: dict[str, Callable[[], Channel]] = {
         "wecom": lambda: _wecom(app, outbound),
         "wechat": lambda: _wechat(app, outbound),
@@ -102,7 +102,7 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
         try:
             return await app.database.read(lambda session: quota.window_open(session, user, app.clock()))
         except DATABASE_ERRORS:
-            # The platform knows it too, and says so.
+            # The platform keeps the window itself and refuses a message outside it.
             return True
 
     async def on_job_result(job: JobResult) -> None:
@@ -130,7 +130,7 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
 
 
 def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
-    """A template that did not arrive fails its delivery; what a mass send reached is counted apart from the staff."""
+    """Fail the delivery of a template message that did not arrive; count a mass send's receivers apart from the staff."""
     if job.kind == "mass":
         quota.count_public(session, "公众号群发送达", job.sent, now)
         quota.count_public(session, "公众号群发失败", job.errors, now)
@@ -151,7 +151,7 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
                 lambda session: quota_count.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="courier"
             )
         except DATABASE_ERRORS:
-            # Without the row nobody knows what is left of the month; words cost less.
+            # Without the row nobody knows how much of the month's quota is left; plain text costs less of it.
             return 0
 
     return DingTalkChannel(
@@ -174,7 +174,7 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
-        # One file has one process: nobody to share the connection with, and nobody's lease to wait for after a crash.
+        # An SQLite file serves one process: the connection is not shared, and after a crash there is no lease to wait for.
         lease=None if is_sqlite(app.database.engine) else lease,
     )
 

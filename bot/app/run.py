@@ -1,7 +1,4 @@
-"""The service: a web application around the house, its start and its end in good order.
-
-Our own pages: those behind their door, and the one that everybody may see.
-"""
+"""The running service: the web application with channels, jobs and pages, its start, and its shutdown in order."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 BACKLOG = 4096
 REQUEST_SHUTDOWN_SECONDS = 4.0
-"""Seconds that requests in hand have after the signal; then the channels' own tasks, then the writers: together less than ten."""
+"""Seconds that running requests have after the signal, then the channels' tasks, then the writers: together less than ten."""
 CHANNEL_SHUTDOWN_SECONDS = 6.0
 WRITER_SHUTDOWN_SECONDS = 2.5
 
@@ -57,7 +54,7 @@ Announce = Callable[[str], None]
 
 
 def with_log_context(handle: Handle) -> Handle:
-    """The hall, with every line of the log told which message it is about."""
+    """The handler, with the message in the context of every log line."""
 
     async def handle_traced(incoming: Incoming) -> Reply:
         before = logs.MESSAGE.set(incoming)
@@ -110,7 +107,7 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
         yield
         ticking.shutdown(wait=False)
 
-    # Ended in the opposite order: the clock first, then the delivery worker, then the channels; what they say last still goes out and is counted.
+    # Ended in the opposite order: the schedule first, then the delivery worker, then the channels; their last messages still go out and are counted.
     web_app.cleanup_ctx.append(outbound_context)
     web_app.cleanup_ctx.append(quota_context)
     channels = build_channels(app, outbound, tokens, holder, personas)
@@ -146,7 +143,7 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
 
 
 def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
-    """What the clock does again and again; `wake` tells the courier that something is owed."""
+    """What runs on a schedule; `wake` tells the delivery worker that deliveries are due."""
 
     async def campaigns() -> None:
         if await schedule.run_campaigns(app.database, app.catalog, app.clock()):
@@ -174,7 +171,7 @@ def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.Schedu
 
 
 async def _measure_outbox(app: App) -> None:
-    """What waits and what is under way, for /metrics."""
+    """Measure the deliveries that wait and that are being sent, for /metrics."""
     try:
         queued, oldest, sending = await app.database.read(queue.waiting)
     except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
@@ -187,19 +184,19 @@ async def _measure_outbox(app: App) -> None:
 def _readiness_check(app: App) -> health.Check:
     head = migrate.head()
 
-    def look(session: Session) -> str:
-        found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return "" if found == head else "schema"
+    def compare_schema(session: Session) -> str:
+        revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return "" if revision == head else "schema"
 
     async def check() -> str:
-        # Not on the readers: two long reports must not make a replica look dead.
-        return await asyncio.to_thread(app.database.read_now, look)
+        # Not on the reader threads: two long reports must not make a replica look dead.
+        return await asyncio.to_thread(app.database.read_now, compare_schema)
 
     return check
 
 
 async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
-    """Serve until `stop` is set; True when everything in hand was finished in time. Raises `Refusal` when the address cannot be had."""
+    """Serve until `stop` is set; True when all work was finished in time. Raises `Refusal` when the address cannot be listened on."""
     settings, dispatcher = app.settings, app.dispatcher
     web_app, enabled = build_web_app(app, personas)
     runner = web.AppRunner(web_app, handle_signals=False, shutdown_timeout=REQUEST_SHUTDOWN_SECONDS)
@@ -212,7 +209,7 @@ async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Seq
         if not dispatcher.pages and "local" in enabled:
             dispatcher.pages = _base_url(settings.host, port)
         disabled = [name for name in LABELS if name not in enabled]
-        # What was loaded stays for good: the collector need not look through the library again and again while people answer.
+        # The library stays for good: the garbage collector need not scan it again and again while people answer.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
@@ -253,7 +250,7 @@ async def _open_listener(host: str, port: int, make_connection: Callable[[], asy
 
 
 async def _shut_down(app: App, runner: web.AppRunner) -> bool:
-    """Requests in hand, then the channels' tasks, then what waits for the writers."""
+    """Finish the running requests, then the channels' tasks, then the writers' queue; True when all of it was in time."""
     in_time = True
     try:
         async with asyncio.timeout(CHANNEL_SHUTDOWN_SECONDS):
@@ -271,7 +268,7 @@ async def _shut_down(app: App, runner: web.AppRunner) -> bool:
 
 
 def attach_pages(web_app: web.Application, app: App, handle: Handle) -> WebSessions:
-    """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
+    """Add the web pages and the files they share; `handle` answers the messages that a page sends."""
     pages = Templates()
     pages.attach(web_app)
     CertificatePages(app.database, app.clock, pages, CertificatePrinter(app.settings.web.font), lambda: app.dispatcher.pages).attach(web_app)

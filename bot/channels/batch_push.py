@@ -1,4 +1,4 @@
-"""Pushing in batches: who gets the same thing goes into one call, and what came back is told for each."""
+"""Batched pushes: receivers of the same message share a call, and each gets a receipt of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bot.domain.delivery.parcel import OutboundMessage, SendReceipt
 T = TypeVar("T")
 
 RETRY_SECONDS: dict[Kind, float] = {"rate": 60.0, "quota": 3600.0, "transient": 30.0, "token": 60.0, "config": 600.0, "permission": 600.0}
-"""Nobody got it and it may go another time, in so many seconds where the platform does not say."""
+"""Kinds of error after which nobody got the message and it may be sent again, in so many seconds where the platform does not say."""
 
 CONCURRENT_CALLS = 8
-"""Calls under way at a time: enough to hide a platform's slowness, few enough for WeCom's limit on concurrency (45033)."""
+"""Calls at a time: enough to hide a platform's latency, few enough for WeCom's limit on concurrency (45033)."""
 STOPPING_KINDS: frozenset[Kind] = frozenset(("token", "config", "permission"))
-"""The fault is ours or our setup's, and would be the next parcel's too."""
+"""The fault is ours or of our settings, and would fail the next parcel too."""
 
 
 def sent_receipt(platform_id: str = "") -> SendReceipt:
@@ -30,7 +30,7 @@ def failed_receipt(error: str) -> SendReceipt:
 
 
 def error_receipt(wrong: PlatformError) -> SendReceipt:
-    """What a refusal of the whole call means for each who was in it."""
+    """The receipt of everybody in a call that was refused as a whole."""
     if wrong.kind == "unknown":
         return SendReceipt("unknown", error=str(wrong))
     if wrong.kind in RETRY_SECONDS:
@@ -39,12 +39,12 @@ def error_receipt(wrong: PlatformError) -> SendReceipt:
 
 
 def halts_batch(receipt: SendReceipt) -> bool:
-    """True when the refusal was about all of us, not about this person."""
+    """True when the refusal concerns the whole app and not this receiver."""
     return receipt.outcome == "later" and (receipt.stop or receipt.error.startswith(("rate ", "quota ")))
 
 
 def group_places(batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int) -> Iterator[list[int]]:
-    """Places in the batch that get the same, at most so many at a time and nobody twice in one; in the order of the batch."""
+    """Places in the batch with the same `key`, in groups of at most `limit` and with nobody twice in a group; in the order of the batch."""
     groups: dict[Hashable, list[int]] = {}
     for place, parcel in enumerate(batch):
         groups.setdefault(key(parcel), []).append(place)
@@ -53,15 +53,15 @@ def group_places(batch: Sequence[OutboundMessage], key: Callable[[OutboundMessag
 
 
 SendGroup = Callable[[list[OutboundMessage]], Awaitable[Sequence[SendReceipt]]]
-"""One call for people who get the same: a receipt for each, nothing raised."""
+"""Sends one group of parcels with the same content; returns a receipt for each and raises nothing."""
 
 
 async def push_in_groups(
     batch: Sequence[OutboundMessage], key: Callable[[OutboundMessage], Hashable], limit: int, send_group: SendGroup, at_once: int = CONCURRENT_CALLS
 ) -> list[SendReceipt]:
-    """`Channel.push` by groups, some of them under way at a time; receipts in the order of the batch.
+    """`Channel.push` by groups, `at_once` of them at a time; receipts in the order of the batch.
 
-    Once the platform asks to be left alone, what has not begun is left for later without asking it.
+    Once a receipt halts the batch, groups that have not begun get the same receipt without a call.
     """
     semaphore = asyncio.Semaphore(at_once)
     receipts: dict[int, SendReceipt] = {}
@@ -90,18 +90,18 @@ def _split_places(places: list[int], batch: Sequence[OutboundMessage], limit: in
 
 
 def batch_serial(marks: Iterable[str]) -> str:
-    """One short word for a call, the same when the same people's parcels are tried again together."""
+    """An idempotency key of a call, the same when the same parcels are sent again together."""
     return sha256("\n".join(sorted(marks)).encode()).hexdigest()[:24]
 
 
 def parse_ids(listed: object, separator: str = "|") -> frozenset[str]:
-    """Ids that an answer names, in one text or in a list; in lower case, since the platforms return them so (bot/docs/protocols.md#wecom-send)."""
+    """Ids in an answer, from a text or a list; in lower case, as the platforms return them (bot/docs/protocols.md#wecom-send)."""
     ids = listed.split(separator) if isinstance(listed, str) else [str(identifier) for identifier in listed] if isinstance(listed, list) else []
     return frozenset(identifier.strip().lower() for identifier in ids if identifier.strip())
 
 
 async def recall_each(platform_ids: Sequence[str], recall: Callable[[str], Awaitable[None]]) -> list[SendReceipt]:
-    """`Recalls.recall` for a platform that takes back one call at a time; `take` raises `PlatformError`."""
+    """`RecallingChannel.recall` for a platform that recalls one message a call; `recall` raises `PlatformError`."""
     receipts: list[SendReceipt] = []
     for platform_id in platform_ids:
         try:

@@ -1,4 +1,4 @@
-"""What a button carries: the task it belongs to and the text it is heard as. Who tapped it is never in it, the envelope says that."""
+"""Keys of buttons: the task a button belongs to and the text it stands for. Who tapped it is read from the envelope, never from the key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def encode_key(task: str, say: str) -> str:
 
 
 def decode_key(key: str) -> tuple[str, str]:
-    """Task and text of a button; a key that is not of our making is a text, as the keys of a menu are."""
+    """Task and text of a button; a key that was not made here is taken as text, as the keys of a menu are."""
     task, bar, say = key.partition(_BAR)
     return (task.replace("%7C", _BAR).replace("%25", "%"), say) if bar else ("", key)
 
 
 def is_key(text: str) -> bool:
-    """True when the text may be a key of our making."""
+    """True when the text may be a key made here."""
     return _BAR in text

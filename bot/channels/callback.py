@@ -1,4 +1,4 @@
-"""The doorstep of an HTTP callback: how much is read, how a refusal looks, and who answers when the platform will not wait any longer."""
+"""What HTTP callbacks share: reading the request, the responses, and answering in the background when the platform stops waiting."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ log = structlog.get_logger(__name__)
 BODY_SECONDS = 5.0
 DRAIN_SECONDS = 8.0
 REMEMBERED = 20_000
-"""How many recent messages are known as already spoken to; what is forgotten can at worst be said twice."""
+"""How many recent messages are remembered as answered; a copy of a forgotten one may be answered twice."""
 STALE = "stale"
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 
 SendLate = Callable[[Reply], Awaitable[None]]
 CopyKey = tuple[str, str, str]
-"""How we spoke ("late", "beside"), the sender and the message's id: the last two are what four copies of a message have in common."""
+"""How it was answered ("late", "beside"), the sender and the message's id, which all copies of a message share."""
 
 
 def text_response(text: str) -> web.Response:
@@ -40,10 +40,10 @@ def sealed_response(text: str, content_type: str = "application/xml") -> web.Res
 
 
 def refusal_response(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
-    """The one answer to everything that is not a genuine, fresh, well-formed callback; only the log knows the reason."""
+    """The same response to everything that is no genuine, fresh, well-formed callback; the reason is only logged."""
     log.info("callback refused", channel=channel, reason=wrong.reason)
     if wrong.reason == STALE:
-        # Either somebody replays old letters, or it is our clock, and then everybody is refused: that must not stay silent.
+        # Either somebody replays old messages, or our clock is wrong and everybody is refused: an operator has to see it.
         log.error("callbacks from another hour: is this host's clock right?", channel=channel)
         note("stale", channel, 1)
     note("refused", channel, 1)
@@ -51,7 +51,7 @@ def refusal_response(channel: str, wrong: BadEnvelope, note: Note) -> web.Respon
 
 
 def query_value(request: web.Request, name: str) -> str:
-    """The query's one value of that name; raises `BadEnvelope` when it is missing, empty or doubled."""
+    """The only query value of that name; raises `BadEnvelope` when it is missing, empty or repeated."""
     values = request.query.getall(name, [])
     if len(values) != 1 or not values[0]:
         raise BadEnvelope("query")
@@ -63,7 +63,7 @@ def query_stamp(request: web.Request, signature: str = "msg_signature") -> Envel
 
 
 async def read_body(request: web.Request, cap: int) -> bytes:
-    """The body, at most `cap` bytes, read within 5 seconds and never unpacked; raises `BadEnvelope`."""
+    """The body, at most `cap` bytes, read within 5 seconds and never decompressed; raises `BadEnvelope`."""
     if "Content-Encoding" in request.headers:
         raise BadEnvelope("encoding")
     if (request.content_length or 0) > cap:
@@ -71,7 +71,7 @@ async def read_body(request: web.Request, cap: int) -> bytes:
     content = bytearray()
     try:
         if request.content.is_eof():
-            # Nearly every body is all there with its head, and needs no timer.
+            # Most bodies arrive together with the head and need no timer.
             content += request.content.read_nowait()
         else:
             async with asyncio.timeout(BODY_SECONDS):
@@ -89,7 +89,7 @@ async def read_body(request: web.Request, cap: int) -> bytes:
 
 
 async def _ends_within(seconds: float, task: asyncio.Task[Any]) -> bool:
-    """True when a task ends in time; it is left alone in any case. `asyncio.wait` for one task, at two thirds of its price."""
+    """True when the task ends in time; it is never cancelled. For one task this costs two thirds of `asyncio.wait`."""
     loop = asyncio.get_running_loop()
     woken: asyncio.Future[None] = loop.create_future()
 
@@ -108,7 +108,7 @@ async def _ends_within(seconds: float, task: asyncio.Task[Any]) -> bool:
 
 
 class ReplyDeadline:
-    """Waits for a reply as long as the platform does; what comes later is said send_late, once however many copies there were."""
+    """Waits for a reply as long as the platform does; a later reply is sent in the background, once for all copies of the message."""
 
     def __init__(self, channel: str, seconds: float, note: Note) -> None:
         self._channel = channel
@@ -118,7 +118,7 @@ class ReplyDeadline:
         self._answered: OrderedDict[CopyKey, Reply | None] = OrderedDict()
 
     async def reply(self, handle: Handle, incoming: Incoming, send_late: SendLate) -> Reply | None:
-        """The reply to be said passively, or None when nothing is to be said now because `send_late` says it."""
+        """The reply for the response, or None when there is none in time and `send_late` will be called with it."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._note("heard", self._channel, 1)
@@ -127,7 +127,7 @@ class ReplyDeadline:
         try:
             done = await _ends_within(self._seconds, task)
         except asyncio.CancelledError:
-            # The server goes down or the platform hung up: the message is still being recorded, and its reply is owed.
+            # The server stops or the platform hung up: the message is still being recorded, and its reply must be sent.
             self._answer_late(key, task, send_late)
             raise
         self._note("reply_seconds", self._channel, loop.time() - started)
@@ -138,7 +138,7 @@ class ReplyDeadline:
         reply: Reply | None = task.result()
         if key not in self._answered:
             return reply
-        # Another copy of this message was late. Its reply is on its way or said; only a different one is news (the first was shed, this one not).
+        # Another copy of this message was late and its reply is sent separately; only a different reply (the first was shed) is given here.
         late_reply = self._answered[key]
         return None if late_reply is None or late_reply == reply else reply
 
@@ -161,7 +161,7 @@ class ReplyDeadline:
         self.run_in_background(answer(), forget=key)
 
     def is_first_copy(self, incoming: Incoming) -> bool:
-        """True for the first copy of a message that is replied to: what is sent actively beside the reply goes out with that one."""
+        """True for the first answered copy of a message, with which the messages beside the reply are sent."""
         return self._claim(("beside", incoming.sender.user, incoming.message_id))
 
     def _claim(self, key: CopyKey) -> bool:
@@ -173,7 +173,7 @@ class ReplyDeadline:
         return True
 
     def run_in_background(self, work: Coroutine[Any, Any, None], *, forget: CopyKey | None = None) -> None:
-        """Speak in the background; a failure is counted, and `forget` lets a later copy of the message be answered after all."""
+        """Run `work` in a task; a failure is counted, and `forget` lets a later copy of the message be answered again."""
 
         async def answer() -> None:
             try:
@@ -197,7 +197,7 @@ class ReplyDeadline:
         return task
 
     async def drain(self, app: web.Application) -> AsyncIterator[None]:
-        """A cleanup context: what is in hand when the service stops is finished, for at most 8 seconds."""
+        """A cleanup context: when the service stops, running tasks are waited for, at most 8 seconds."""
         yield
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_SECONDS

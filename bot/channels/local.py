@@ -1,10 +1,8 @@
-"""The local chat page: a phone in the browser of this very machine, for the demo and for trying things out.
+"""The local chat page: a chat in the browser of this machine, for the demo and for trying the bot out.
 
-One WebSocket a window. What is said carries an id made by the page, so that saying it again after a broken line is one effect; what is answered is
-kept in memory for a while, so that a window that was away is shown what it missed. Nothing here reaches further than the loopback: the settings
-refuse the page on a public address, and a page of another origin is refused here.
-
-What goes over the line between the page and the service: small JSON objects, read strictly.
+Each window has one WebSocket, over which small JSON objects are exchanged and parsed strictly. A message carries an id made by the page, so that
+sending it again after a lost connection has one effect; recent turns are kept in memory, so that a window that reconnects is sent what it missed.
+The page is reachable on the loopback only: the settings refuse it on a public address, and requests of another origin are refused here.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ _SINCE = re.compile(r"([0-9a-f]{16})\.([0-9]{1,15})")
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """Somebody the demo's visitor can be: the account on this channel, how it is shown, and the commands offered below."""
+    """A person whom a visitor of the demo can act as: the account on this channel, its labels, and its quick commands."""
 
     user: str
     name: str
@@ -66,12 +64,12 @@ class _Conversation:
 
 
 class LocalChat:
-    """`Channel` for the page. With personas (the demo) a window says whom it speaks for; without, a cookie names the browser, which then binds."""
+    """The channel of the page. With personas (the demo) a window names its persona; without, a cookie identifies the browser, which then binds."""
 
     name = "local"
 
     def __init__(self, page: Path, *, clock: Clock, note: Note, personas: Sequence[Persona] = (), quick: Sequence[str] = ("帮助",)) -> None:
-        """`page` is the folder of the page's files; `quick` the commands offered to whoever is no persona."""
+        """`page` is the folder of the page's files; `quick` the commands offered to a visitor without a persona."""
         self._page = page
         self._clock = clock
         self._note = note
@@ -94,12 +92,12 @@ class LocalChat:
         app.cleanup_ctx.append(self._drain_on_cleanup)
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked: to the windows that are open, and to those that come back for what they missed."""
+        """Send to the open windows, and to those that reconnect for what they missed."""
         self._add_turn(to.user, {"id": f"push-{self._seq + 1}", "label": None, "text": "", "task": ""}, reply)
         self._note("sent", self.name, 1)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """Into the open pages at once. The mark is the turn's id, so that a parcel that is handed over twice is seen once."""
+        """Send to the open windows. The mark is the turn's id, so that a parcel that is pushed twice is shown once."""
         for parcel in batch:
             self._add_turn(parcel.to.user, {"id": f"push-{parcel.mark}", "label": None, "text": "", "task": ""}, parcel.reply)
         self._note("sent", self.name, len(batch))
@@ -123,7 +121,7 @@ class LocalChat:
     # ── One window ──
 
     def _check_host(self, request: web.Request) -> None:
-        """A name that a stranger points at the loopback (DNS rebinding) and a page of another origin are both turned away."""
+        """Refuse host names that do not mean the loopback (DNS rebinding), and pages of another origin."""
         try:
             host, origin = URL(f"http://{request.host}").host, request.headers.get("Origin")
             foreign = host not in LOOPBACK or (origin is not None and URL(origin).authority != request.host)
@@ -151,7 +149,7 @@ class LocalChat:
         socket = web.WebSocketResponse(heartbeat=20, timeout=1.0, max_msg_size=FRAME_BYTES, compress=False)
         await socket.prepare(request)
         conversation = self._conversation(user)
-        # Registered before what was missed is collected: a turn that ends meanwhile is in one of the two, and the page knows a turn by its id.
+        # Registered before the missed turns are collected: a turn that ends meanwhile may be sent twice, and the page knows it by its id.
         conversation.windows.add(socket)
         try:
             await socket.send_str(encode_frame(self._hello(user, conversation, request.query.get("since", ""))))
@@ -198,7 +196,7 @@ class LocalChat:
             await socket.send_str('{"type":"pong"}')
             return
         if self._closing:
-            return  # not acknowledged: the page says it again, with the same id, to the next process
+            return  # not acknowledged: the page sends it again, with the same id, to the next process
         if conversation.running >= MOST_WAITING:
             self._note("shed", self.name, 1)
             await socket.send_str(encode_frame({"type": "bad", "id": frame["id"], "reason": "发得太快了，未记录，请稍等"}))
@@ -211,7 +209,7 @@ class LocalChat:
             "text": frame["text"],
             "task": frame["task"],
         }
-        # A task of its own: a window that closes in the middle must not take the message with it.
+        # A task of its own: a window that closes meanwhile must not cancel the message.
         conversation.running += 1
         task = asyncio.create_task(self._answer(handle, conversation, incoming, turn))
         self._tasks.add(task)
@@ -242,7 +240,7 @@ class LocalChat:
     # ── The end ──
 
     async def _close(self, app: web.Application) -> None:
-        """Take nothing more, finish what is in hand, then hang up so that the pages look for the next process."""
+        """Refuse new frames, finish running messages, then close the sockets so that the pages reconnect to the next process."""
         self._closing = True
         await self._drain()
         sockets = [socket for conversation in self._conversations.values() for socket in conversation.windows]
@@ -265,7 +263,7 @@ async def _send_frame(socket: web.WebSocketResponse, frame: str) -> None:
         async with asyncio.timeout(5):
             await socket.send_str(frame)
     except (ConnectionError, RuntimeError, TimeoutError):
-        # The window will come back and ask for what it missed.
+        # The window will reconnect and ask for what it missed.
         await _close_socket(socket)
 
 
@@ -284,16 +282,16 @@ _ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
 
 
 class MalformedFrame(Exception):
-    """A frame that no page of ours sends."""
+    """A frame that the page does not send."""
 
 
 def encode_frame(value: Mapping[str, Any]) -> str:
-    """A frame as it is sent."""
+    """A frame as JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def parse_frame(data: str) -> dict[str, str]:
-    """A frame with exactly the fields that are known, all of them short texts."""
+    """A received frame, reduced to its known fields, all of them short texts; raises `MalformedFrame`."""
     try:
         frame = json.loads(data)
     except (ValueError, RecursionError) as wrong:

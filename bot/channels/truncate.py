@@ -1,4 +1,4 @@
-"""Cutting what is said to what a platform carries."""
+"""Splits and truncates texts to the limits of a platform."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def truncate(text: str, limit: int) -> str:
 
 
 def option_line(option: Option) -> str:
-    """An option as a line that can be answered by typing its letter: "A. 合法", or just "对"."""
+    """An option as a line with the letter to type: "A. 合法", or just "对"."""
     return option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
 
 

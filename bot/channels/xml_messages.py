@@ -1,4 +1,4 @@
-"""What the messages of WeCom and WeChat have in common once they are opened (bot/docs/protocols.md#sealed-letters)."""
+"""What decrypted messages of WeCom and WeChat have in common (bot/docs/protocols.md#sealed-letters)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEXT = (
 
 
 def kind_of(parts: dict[str, str]) -> tuple[str, str]:
-    """("text", its MsgId) or ("event", the event's name), in lower case since the platforms vary theirs; raises `BadEnvelope`."""
+    """("text", its MsgId) or ("event", the event's name), in lower case, since the platforms vary it; raises `BadEnvelope`."""
     kind = parts.get("MsgType", "")
     if not _KIND.fullmatch(kind) or not _TIME.fullmatch(parts.get("CreateTime", "")):
         raise BadEnvelope("fields")
@@ -36,13 +36,13 @@ def kind_of(parts: dict[str, str]) -> tuple[str, str]:
 
 
 def event_id(created: str, *parts: str) -> str:
-    """Events carry no id: the second they were made in and what they are about is what their copies share."""
+    """An id for an event, which carries none: copies share the second it was created in and its fields."""
     digest = sha256("\n".join(f"{len(part)} {part}" for part in parts).encode()).hexdigest()
     return f"{created}-{digest[:24]}"
 
 
 def check_echo(text: str) -> str:
-    """The word of an address check, when it is one that a browser could make nothing of; raises `BadEnvelope`."""
+    """The word of an address check, if it holds nothing that a browser could interpret; raises `BadEnvelope`."""
     if not _ECHO.fullmatch(text):
         raise BadEnvelope("echo")
     return text

@@ -1,4 +1,4 @@
-"""chat: the bot in a terminal, through the same hall as every other channel."""
+"""chat: the bot in a terminal, through the same dispatcher as every other channel."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _persona_hint() -> str:
 
 
 def _is_fresh(settings: Settings) -> bool:
-    """Nothing was set and nothing was made yet: somebody is trying the bot out."""
+    """True when nothing is configured and the database is empty: somebody is trying the bot out."""
     if not _is_unconfigured():
         return False
     engine = open_writable_engine(settings)
@@ -69,12 +69,12 @@ def _is_fresh(settings: Settings) -> bool:
 
 
 def _is_unconfigured() -> bool:
-    """True when the environment says at most where to listen, which says nothing about whom the bot serves (deploy/start.py judges alike)."""
+    """True when the environment sets at most the listen address, which does not tell whom the bot serves (deploy/start.py decides alike)."""
     return not any(key.upper().startswith(PREFIX) and key.upper() != env_name("listen") for key in os.environ)
 
 
 def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
-    """The account under which a person speaks here; made, and audited, when there is none. Raises `Refusal` for a number nobody has."""
+    """The account and name of a person in the terminal; the account is created and audited if missing. `Refusal` for an unknown staff number."""
     person = session.exec(select(PersonRow).where(PersonRow.staff_no == staff_no)).first()
     if person is None or person.id is None:
         raise Refusal(f"花名册里没有工号 {staff_no}。" + (_persona_hint() if holds_demo(session) else ""))
@@ -118,7 +118,7 @@ def _read_line() -> str | None:
 
 
 def resolve_choice(last: Reply, words: str) -> tuple[str, str]:
-    """(text, task) of what was typed: a number picks an option of the open question or one of the commands below it; words stay words."""
+    """(text, task) of what was typed: a number picks an option of the open question or a command below it; other text is kept."""
     if words.isascii() and words.isdigit():
         options = last.ask.options if last.ask is not None else ()
         number = int(words) - 1
@@ -132,7 +132,7 @@ def resolve_choice(last: Reply, words: str) -> tuple[str, str]:
 
 
 def render_reply(reply: Reply) -> list[str]:
-    """The reply in lines for a terminal, with a number before everything that can be chosen."""
+    """The reply as lines for a terminal, with a number before everything that can be chosen."""
     lines = [escape(reply.text)] if reply.text else []
     number = 0
     if reply.ask is not None:

@@ -1,4 +1,4 @@
-"""The frame around our commands, which typer says in English, in Chinese: help, usage, and what was typed wrongly."""
+"""Translates typer's own texts into Chinese: help, usage and error messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ERRORS = (
 
 
 def translate_error(message: str) -> str:
-    """What was typed wrongly, in Chinese; a sentence of typer's that is not known stays as it is."""
+    """An error message of typer in Chinese; an unknown one is kept."""
     for pattern, ours in _ERRORS:
         if match := re.fullmatch(pattern, message, re.DOTALL):
             return ours.format(*(part.strip("'").replace(", ", "、") for part in match.groups()))
@@ -35,7 +35,7 @@ def translate_error(message: str) -> str:
 
 
 def _print_error(wrong: Any) -> None:
-    if type(wrong).__name__ == "NoArgsIsHelpError":  # its help has been shown
+    if type(wrong).__name__ == "NoArgsIsHelpError":  # the help was printed already
         return
     ctx = getattr(wrong, "ctx", None)
     print(translate_error(wrong.format_message()), file=sys.stderr)
@@ -44,7 +44,7 @@ def _print_error(wrong: Any) -> None:
 
 
 def translate_typer() -> None:
-    """Make typer say it; before the first command is run."""
+    """Patch typer's texts; call before the first command runs."""
     for name, ours in _TITLES.items():
         setattr(rich_utils, name, ours)
     setattr(rich_utils, "rich_format_error", _print_error)  # noqa: B010 - mypy knows no function that is replaced
@@ -56,15 +56,15 @@ def _translate_command(kind: Any) -> None:
     original_usage, original_option = kind.get_usage, kind.get_help_option
 
     def get_usage(self: Any, ctx: Any) -> str:
-        said: str = original_usage(self, ctx)
+        text: str = original_usage(self, ctx)
         for theirs, ours in _USAGE:
-            said = said.replace(theirs, ours, 1)
-        return said
+            text = text.replace(theirs, ours, 1)
+        return text
 
     def get_help_option(self: Any, ctx: Any) -> Any:
-        found = original_option(self, ctx)
-        if found is not None:
-            found.help = "显示这份说明"
-        return found
+        help_option = original_option(self, ctx)
+        if help_option is not None:
+            help_option.help = "显示这份说明"
+        return help_option
 
     kind.get_usage, kind.get_help_option = get_usage, get_help_option

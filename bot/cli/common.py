@@ -1,4 +1,4 @@
-"""What all commands share: the settings, the database, how a result and a refusal are shown, the exit status (0 done, 1 refused, 2 misuse)."""
+"""What all commands share: settings, database access, output as text or JSON, and the exit status (0 done, 1 refused, 2 misuse)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def now() -> datetime:
 
 
 def operator() -> str:
-    """Who sits at the shell, for the audit."""
+    """The operating system's user, as the actor of audit entries."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
@@ -65,7 +65,7 @@ def operator() -> str:
 
 
 def open_checked_engine(settings: Settings) -> Engine:
-    """The engine of the settings, on a schema this program knows; refuses otherwise and says what to do."""
+    """The engine of the settings. Raises `Refusal` with the remedy when its schema is not at this program's revision."""
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     revision = migrate.current(engine)
     if revision != migrate.head():
@@ -75,7 +75,7 @@ def open_checked_engine(settings: Settings) -> Engine:
 
 
 def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T:
-    """Run something that only reads."""
+    """Run read-only work on a database opened for it."""
     database = Database(open_checked_engine(settings or read_settings()))
     try:
         return database.read_now(work)
@@ -84,7 +84,7 @@ def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T
 
 
 def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T:
-    """Run something in one transaction; a `Refusal` in it leaves nothing behind."""
+    """Run work in one transaction on a database opened for it; an exception rolls it back."""
     database = Database(open_checked_engine(settings or read_settings()))
     try:
         return database.write_now(work)
@@ -93,7 +93,7 @@ def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T
 
 
 def show(result: Any, as_json: bool, text: str | Iterable[str]) -> None:
-    """The result for a script or for a person."""
+    """Print the result as JSON for a script or as text for a person."""
     if as_json:
         print(json.dumps(result, ensure_ascii=False, indent=None, default=str))
     else:
@@ -133,7 +133,7 @@ _FAULTS = {
 
 
 def database_fault(wrong: BaseException | None) -> str:
-    """A driver's error as one Chinese sentence, told by its code; what has no sentence of its own is named by the code."""
+    """A driver's error as one Chinese sentence, looked up by its code; an error without a sentence is named by the code."""
     code: int | str = ""
     if isinstance(wrong, sqlite3.Error):
         code = getattr(wrong, "sqlite_errorcode", 0) & 0xFF
@@ -148,5 +148,6 @@ def database_fault(wrong: BaseException | None) -> str:
 
 
 def print_error(sentence: str, status: int) -> int:
+    """Print to stderr; returns the status, for `sys.exit`."""
     print(sentence, file=sys.stderr)
     return status

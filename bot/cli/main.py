@@ -1,4 +1,4 @@
-"""`python -m bot`: every group of commands, once, and what becomes of a fault that a person can do something about."""
+"""`python -m bot`: registers every group of commands and turns known faults into one sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MODULES = (
     certificate,
     reports,
 )
-"""What adds commands to `cli`, by being imported here."""
+"""Modules that register their commands on `cli` when they are imported."""
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one Chinese sentence and a status, never a stack trace for a known fault."""
+    """Run the command line; a known fault ends in one Chinese sentence and an exit status, never in a stack trace."""
     translate_typer()
     hooks.install()
     try:
@@ -44,7 +44,7 @@ def main() -> None:
         sys.exit(print_error(str(refusal), 1))
     except Busy:
         sys.exit(print_error("数据库正忙或写不了，什么都没有改动，请稍后再试。", 1))
-    except DRIVER_ERRORS as wrong:  # from the statements that go to the driver directly
+    except DRIVER_ERRORS as wrong:  # raised by statements that go to the driver directly
         sys.exit(print_error(database_fault(wrong), 1))
     except DBAPIError as wrong:
         sys.exit(print_error(database_fault(wrong.orig), 1))

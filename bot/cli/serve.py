@@ -1,4 +1,4 @@
-"""serve, migrate, check: the service, its schema, its files."""
+"""serve, migrate, check: run the service, change its schema, check its settings and files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPEN_FILES = 65_536
 
 
 def open_writable_engine(settings: Settings) -> Engine:
-    """An engine for a database that may still have to be made; refuses where nothing can be written."""
+    """An engine for a database that may not exist yet. Raises `Refusal` where its folder cannot be written."""
     try:
         return open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     except OSError as wrong:
@@ -50,7 +50,7 @@ def open_writable_engine(settings: Settings) -> Engine:
 
 
 def move_schema(engine: Engine, revision: str) -> tuple[str | None, str | None]:
-    """Bring the schema to a revision; refuses a revision that nobody knows, asked for or found."""
+    """Bring the schema to a revision; the revisions before and after. Raises `Refusal` for an unknown one, wanted or found."""
     current = migrations_migrate.current(engine)
     if current is not None and current not in migrations_migrate.known():
         raise Refusal(f"数据库停在版本 {current}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
@@ -61,14 +61,14 @@ def move_schema(engine: Engine, revision: str) -> tuple[str | None, str | None]:
 
 
 def _check_writable(engine: Engine) -> None:
-    """Raises the driver's error when nothing can be written: where nothing has changed since the last start, the start itself writes nothing."""
+    """Raise the driver's error when the database is read-only: a start that finds nothing changed writes nothing and would not notice."""
     with engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
         connection.rollback()
 
 
 def build_demo_app(settings: Settings) -> build.App:
-    """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
+    """The app of the demo agency: schema, content and people are created where missing. Raises `Refusal` on a database of real people."""
     engine = open_writable_engine(settings)
     move_schema(engine, "head")
     _check_writable(engine)
@@ -76,7 +76,7 @@ def build_demo_app(settings: Settings) -> build.App:
 
 
 def _seed_demo(session: Session, catalog: Catalog, now: datetime) -> None:
-    """The bureau's people and past, campaigns of which one falls due within the first minute, an exam and contests to try."""
+    """Add the agency's people and history, campaigns of which one falls due within a minute, an exam and contests."""
     seed.seed(session, catalog, now)
     campaigns.demo_campaigns(session, catalog, now)
     exams.to_take_part(session, catalog, now)
@@ -100,14 +100,14 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
     if not asyncio.run(_serve_until_signal(app, personas)):
-        # Something outside still holds a thread; everything that was acknowledged is on disk.
+        # A thread is still blocked outside the program; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)
 
 
 def _raise_file_limit() -> None:
-    """As many open files as the system allows: two thousand people who dribble must not keep the next one out."""
+    """Allow as many open files as the system does: two thousand slow connections must not exhaust them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -115,7 +115,7 @@ def _raise_file_limit() -> None:
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> None:
-    """A signal before anything was heard: nothing is in hand."""
+    """A signal before the service runs: there is nothing to finish."""
     raise SystemExit(0)
 
 
@@ -141,7 +141,7 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
 
 
 def _copy_before_downgrade(engine: Engine, revision: str) -> str | None:
-    """The copy that was made because the way goes down and hours are recorded; None when there is nothing to lose, or no way to copy it from here."""
+    """Path of the copy made before a downgrade that would lose recorded hours; None when none is needed, or on PostgreSQL."""
     before = migrations_migrate.current(engine)
     if before not in migrations_migrate.known() or migrations_migrate.is_up(before, revision) or not backup.has_entries(engine):
         return None

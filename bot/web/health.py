@@ -1,4 +1,4 @@
-"""Is the process there, and can it work."""
+"""Health endpoints: /healthz says that the process runs, /readyz that it can work."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aiohttp import web
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 3.0
-"""Seconds the database may take to say that it is there."""
+"""Seconds the readiness check may take."""
 
 Check = Callable[[], Awaitable[str]]
-"""An empty text when all is well, else what is wrong in a few words; what it raises counts as wrong."""
+"""Returns an empty text when the service is ready, else the cause in a few words; an exception counts as not ready."""
 
 
 def attach(app: web.Application, check: Check) -> None:

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus: the numbers an operator looks at when people say that it is slow."""
+"""Prometheus metrics of the service, served at /metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Measure = Callable[["Metrics"], None]
 
 
 class Metrics:
-    """One registry of our own. `note` is what channels and the hall are handed; an unknown name is an error of ours, not a new series."""
+    """The registry. Channels and the dispatcher are handed `note`; an unknown name raises KeyError instead of opening a new series."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -53,14 +53,14 @@ class Metrics:
         return Histogram(name, description, ("channel",), buckets=buckets, registry=self.registry)
 
     def note(self, event: str, channel: str, value: float) -> None:
-        """Count something or measure something (channels/base.py, `Note`). KeyError for a name that nobody declared."""
+        """Count or observe an event (bot/channels/base.py, `Note`). KeyError for an undeclared name."""
         record = self._recorders.get((event, channel))
         if record is None:
             record = self._recorders[event, channel] = self._series(event, channel)
         record(value)
 
     def _series(self, event: str, channel: str) -> Callable[[float], None]:
-        """Finding a series by its labels takes longer than counting in it, and every answer counts five times."""
+        """The function that records in a series; `note` caches it, since a lookup by labels takes longer than the count itself."""
         if (state := self._states.get(event)) is not None:
             return self._deliveries.labels(channel, state).inc
         if (counter := self._counters.get(event)) is not None:
@@ -68,17 +68,17 @@ class Metrics:
         return self._histograms[event].labels(channel).observe
 
     def set_outbox(self, queued: int, sending: int, overdue: float) -> None:
-        """What is owed now, and for how many seconds the oldest of it has been due."""
+        """Set the number of queued and sending deliveries, and for how many seconds the oldest has been due."""
         self._owed.labels("queued").set(queued)
         self._owed.labels("sending").set(sending)
         self._overdue.set(overdue)
 
     def add_measure(self, measure: Measure) -> None:
-        """Have something measured whenever the page is asked for."""
+        """Register a function that updates metrics before each scrape."""
         self._measures.append(measure)
 
     def collect(self) -> None:
-        """Take in what others have counted by themselves since the last time."""
+        """Run the registered measures."""
         for measure in self._measures:
             measure(self)
 

@@ -89,7 +89,7 @@ async def test_four_copies_get_four_acknowledgements_and_one_text() -> None:
 async def test_the_same_id_from_two_people_is_two_messages() -> None:
     async with house() as home:
         for staff in ("one", "two"):
-            await home.platform.push(home.platform.robot_frame("A", staff_id=staff, msg_id="m1"))
+            await home.platform.push(home.platform.robot_frame("A", staff=staff, msg_id="m1"))
         await home.platform.until(lambda: len(home.platform.webhooks) == 2)
 
     assert {one.sender.user for one in home.heard} == {"one", "two"}

@@ -1,4 +1,4 @@
-"""From a message to its answer, the same for both ways in: decide, say it once, keep taps inside their two seconds."""
+"""Answers messages and card taps, for the Stream and the HTTP mode alike: once for each message, taps within two seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Way = Literal["passive", "active"]
 
 
 class AnswerFlow:
-    """What happens between a checked message and what is said; holds every task that outlives its connection."""
+    """Hands checked messages to the dispatcher and sends the replies; holds every task that outlives its connection."""
 
     def __init__(self, *, handle: Handle, sender: ReplySender, app: str, clock: Clock, note: Note) -> None:
         self._handle = handle
@@ -41,7 +41,7 @@ class AnswerFlow:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def decide(self, incoming: Incoming) -> asyncio.Task[Reply]:
-        """The decision in a task of its own, which no connection and no time-out cancels."""
+        """The dispatcher's reply in a task of its own, which no connection and no time-out cancels."""
         self._note("heard", NAME, 1)
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -52,7 +52,7 @@ class AnswerFlow:
         return task
 
     async def answer(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
-        """Say the reply by ourselves, when it is there, unless this process has said it."""
+        """Send the reply actively when it is ready, unless this process has sent it."""
         await asyncio.wait({deciding})
         self._sender.remember(message)
         reply = reply_of(deciding)
@@ -60,13 +60,13 @@ class AnswerFlow:
             await self._send(self._sender.answer(message, reply), message.incoming)
 
     def late(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> None:
-        """The platform's time is over: from now on the answer is ours to send, and a copy that comes in time has none."""
+        """The platform's deadline has passed: send the reply actively, and leave a later copy of the message unanswered."""
         self._note("late", NAME, 1)
         if self.claim(message.incoming, "active") is None:
             self.spawn(self._answer_late(message, deciding))
 
     def passive(self, message: RobotMessage, deciding: asyncio.Task[Reply]) -> dict[str, Any]:
-        """The body of an HTTP answer; what does not fit into it follows by itself. A copy gets the same body, its twin may have been lost."""
+        """The body of the HTTP response; further messages are sent actively. A copy gets the same body, since the first may have been lost."""
         self._sender.remember(message)
         reply = reply_of(deciding)
         messages = self._sender.passive(message, reply) if reply else []
@@ -80,7 +80,7 @@ class AnswerFlow:
         return messages[0]
 
     async def answer_tap(self, tap: CardTap, message_id: str) -> dict[str, Any]:
-        """The update of the card, in time; what comes later is put there afterwards. An empty one changes nothing."""
+        """The update of the card that answers a tap; empty where nothing changes or a late reply updates the card afterwards."""
         track = cards.read_track(tap.track)
         if track is None:
             self.refuse("track")
@@ -108,7 +108,7 @@ class AnswerFlow:
         return {} if command or not (reply or reply.done) else cards.private_update(**cards.answered_variables(reply))
 
     def claim(self, incoming: Incoming, way: Way) -> Way | None:
-        """How this process has answered the message before; None for the first, who answers it now."""
+        """How this process has answered the message already; None for the first caller, who answers it now."""
         key = (incoming.sender.user, incoming.message_id)
         if key in self._answered:
             return self._answered[key]
@@ -127,7 +127,7 @@ class AnswerFlow:
         task.add_done_callback(self._tasks.discard)
 
     async def drain(self) -> None:
-        """Wait for what is being decided and said, for as long as a stop may take."""
+        """At the stop: wait for running tasks, at most 8 seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_SECONDS
         while self._tasks and (remaining := deadline - loop.time()) > 0:
@@ -174,7 +174,7 @@ class AnswerFlow:
                 return
             log.warning("reply not sent", kind=wrong.kind, code=wrong.code)
             if wrong.kind != "unknown":
-                # Another copy of the message may yet bring the answer.
+                # Let another copy of the message be answered.
                 self._answered.pop((incoming.sender.user, incoming.message_id), None)
 
 

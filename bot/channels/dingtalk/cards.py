@@ -1,8 +1,6 @@
-"""The interactive card of a question: what is put into it, what a tap on it means, and what it shows afterwards.
+"""The interactive card of a question: its variables, what a tap means, and what it shows afterwards (bot/docs/protocols.md#dingtalk-cards).
 
-See bot/docs/protocols.md#dingtalk-cards.
-
-The template is built by an administrator on DingTalk's card platform and names these variables, all strings:
+An administrator builds the template on DingTalk's card platform with these variables, all strings:
 `title`, `stem`, `options` and `commands` (JSON lists of {"k","t"}: key and label), `multiple`, and for each person `answered`, `chosen`, `result`.
 Each button binds the parameter `choice` to its k; where `multiple` is "true" a button binds `chosen` to the variable of that name as well, and one
 more button, 提交, sends the choice "submit". Buttons hide while `answered` is "true".
@@ -33,20 +31,20 @@ _TRACK = re.compile(r"xf([sm])\.([A-Za-z0-9_-]{0,400})\.[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What our own id of a card says: the task it belongs to, and whether several may be chosen."""
+    """What is encoded in our id of a card: its task, and whether several options may be chosen."""
 
     task: str
     several: bool
 
 
 def new_track(ask: QuestionCard | None) -> str:
-    """A fresh id for a card; the task travels in it, so that nothing has to be remembered to understand a tap."""
+    """A new id for a card; it contains the task, so that a tap can be understood without stored state."""
     task = base64.urlsafe_b64encode((ask.task if ask else "").encode()).decode().rstrip("=")
     return f"xf{'m' if ask is not None and ask.several else 's'}.{task}.{secrets.token_hex(8)}"
 
 
 def read_track(track: str) -> Track | None:
-    """None for an id that is none of ours."""
+    """What an id says; None for an id that was not made here."""
     match = _TRACK.fullmatch(track)
     if match is None:
         return None
@@ -58,7 +56,7 @@ def read_track(track: str) -> Track | None:
 
 
 def fits(reply: Reply) -> bool:
-    """True when the card alone can hold the reply."""
+    """True when a card alone can hold the whole reply."""
     return all(len(value.encode()) <= VALUE_BYTES for value in _variables(reply).values())
 
 
@@ -73,7 +71,7 @@ def new_card(reply: Reply) -> dict[str, str] | None:
 
 
 def private_update(**values: str) -> dict[str, Any]:
-    """The answer to a tap: these variables of the person who tapped, and no other, take a new value."""
+    """The response to a tap that sets only these variables, for the person who tapped."""
     return {
         "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
         "userPrivateData": {"cardParamMap": values},
@@ -81,7 +79,7 @@ def private_update(**values: str) -> dict[str, Any]:
 
 
 def answered_variables(reply: Reply) -> dict[str, str]:
-    """What the card shows for a reply: the verdict, and its options gone when the reply says that it is done."""
+    """The variables after a reply: the verdict, and no options once the reply says that the question is done."""
     values = {"result": truncate_bytes(_verdict(reply), VALUE_BYTES)}
     if reply.done:
         values |= {"answered": "true", "commands": _commands(reply) if _is_final(reply) else "[]"}
@@ -89,7 +87,7 @@ def answered_variables(reply: Reply) -> dict[str, str]:
 
 
 def remaining_reply(reply: Reply) -> Reply:
-    """What is still to be said when the card has shown `settled(reply)`."""
+    """What is still to be sent when the card shows `answered_variables(reply)`."""
     text = "" if len(_verdict(reply).encode()) <= VALUE_BYTES else reply.text
     return Reply(text=text, ask=reply.ask, buttons=() if _is_final(reply) and not text else reply.buttons)
 
@@ -103,18 +101,18 @@ def _commands(reply: Reply) -> str:
 
 
 def _is_final(reply: Reply) -> bool:
-    """True when the card itself can offer what comes next: no further question, and the buttons fit."""
+    """True when the card itself can offer the next commands: there is no further question, and the buttons fit."""
     return bool(reply.done) and reply.ask is None and len(_commands(reply).encode()) <= VALUE_BYTES
 
 
 WITHDRAWN = {"stem": "（已撤回）", "options": "[]", "commands": "[]"}
-"""What a card shows that was taken back: the platform takes back messages, and a card only changes."""
+"""The variables of a recalled card: the platform recalls messages, but a card can only be changed."""
 UNANSWERED = {"answered": "false", "chosen": "", "result": ""}
-"""What a person's own view of a card begins with."""
+"""A person's own variables on a new card."""
 
 
 class Choices:
-    """Letters flipped on cards that are not submitted yet, for templates that do not send them back; the oldest are forgotten."""
+    """Letters chosen on cards that are not submitted yet, for templates that do not send them along; the oldest are forgotten."""
 
     def __init__(self) -> None:
         self._chosen: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -129,7 +127,7 @@ class Choices:
         return after
 
     def chosen(self, track: str, person: str, claimed: str | None) -> str:
-        """What is chosen: what the card says, else what this process remembers."""
+        """The chosen letters: what the card sends, else what this process remembers."""
         letters = self._chosen.get((track, person), "") if claimed is None else claimed
         return "".join(sorted({letter for letter in letters if letter.isascii() and letter.isalnum()}))[:26]
 

@@ -1,4 +1,4 @@
-"""The channel: callbacks are checked and read here, in both ways in, and handed to `Hearing`."""
+"""The DingTalk channel: checks and parses callbacks, in Stream or HTTP mode, and hands them to `AnswerFlow`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ log = structlog.get_logger(__name__)
 PATH = "/channels/dingtalk"
 CARD_PATH = "/channels/dingtalk/card"
 ACK_SECONDS = 1.0
-"""How long the acknowledgement of a message waits for the commit; what takes longer is acknowledged first."""
+"""How long the acknowledgement of a message waits for the commit; a slower message is acknowledged first."""
 
 
 class DingTalkChannel:
-    """`Channel` for an app of one corporation. Plain values in, `attach` and `send` out."""
+    """The channel of one app of one corporation."""
 
     name = NAME
 
@@ -132,7 +132,7 @@ class DingTalkChannel:
         app.cleanup_ctx.append(lambda _: self._run(flow))
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises PlatformError."""
+        """Send a message unprompted; raises PlatformError."""
         if reply:
             await self._sender.send(to, reply)
 
@@ -186,7 +186,7 @@ class DingTalkChannel:
         await asyncio.wait({deciding}, timeout=ACK_SECONDS)
         failed = deciding.done() and deciding.exception() is not None
         await ack(*((500, websocket.EMPTY) if failed else (200, websocket.response(None))))
-        # The slot of this frame is given back when the decision is there; saying it may take its time.
+        # The slot of this frame is given back once the reply is decided; sending it may take longer.
         await asyncio.wait({deciding})
         flow.spawn(flow.answer(message, deciding))
 
@@ -216,7 +216,7 @@ class DingTalkChannel:
         timestamp = signature.check_card(request, self._secret, self._clock(), self._freshness)
         raw = await read_body(request, self._body_cap)
         tap = card_tap(parse_object(raw))
-        # The platform gives taps no id: what was signed when, and the whole of it, is the key.
+        # The platform gives taps no id: the signed timestamp and the body make one.
         key = hashlib.sha256(timestamp.encode() + b"\0" + raw).hexdigest()[:40]
         return {} if tap is None else await flow.answer_tap(tap, f"card:{key}")
 

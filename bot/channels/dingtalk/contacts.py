@@ -1,4 +1,4 @@
-"""The contacts of a corporation as DingTalk lists them: level by level, page by page (bot/docs/protocols.md#dingtalk-contacts)."""
+"""Reads departments and members of a corporation from DingTalk (bot/docs/protocols.md#dingtalk-contacts)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_PAGES = 1_000
 
 
 async def read_directory(outbound: Outbound, api: Api, *, staff_no: str = "job_number") -> Directory:
-    """Everybody the app may see. `staff_no` is the member's field that holds the staff number: job_number or userid. Raises `PlatformError`."""
+    """All members the app may see. `staff_no` is the member's field with the staff number: job_number or userid. Raises `PlatformError`."""
     root = _result(await outbound.call(api, "POST", DEPARTMENT, json={"dept_id": ROOT}))
     departments = {ROOT: Department(ROOT, 0, require_text(root, "name"))}
     waiting = deque([ROOT])

@@ -1,4 +1,4 @@
-"""Speaking in groups: by the app's own robot, and by a custom group robot, which can only push (bot/docs/protocols.md#dingtalk-group-robot)."""
+"""Messages to groups, by the app's robot or by a custom group robot, which can only push (bot/docs/protocols.md#dingtalk-group-robot)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CUSTOM = "/robot/send"
 
 
 class Groups:
-    """What goes to many at once in one place; nobody's answer is asked for there."""
+    """Sends to groups; nobody answers questions there."""
 
     def __init__(self, *, outbound: Outbound, api: Api, oapi_base: str, robot_code: str, token: str, secret: str, clock: Clock) -> None:
-        """`token` and `secret` of a custom robot, which signs what it says; both empty where there is none."""
+        """`token` and `secret` (which signs requests) of a custom robot; both empty where there is none."""
         self._outbound = outbound
         self._api = api
         self._oapi_base = oapi_base
@@ -36,7 +36,7 @@ class Groups:
         self._clock = clock
 
     async def send(self, conversation: str, reply: Reply) -> SendReceipt:
-        """Into a group that the app's robot is in, named by its openConversationId."""
+        """Send to a group that the app's robot is in, named by its openConversationId."""
         query_keys: list[str] = []
         try:
             for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
@@ -49,14 +49,14 @@ class Groups:
         return SendReceipt("sent", platform_id=" ".join(query_keys))
 
     async def recall(self, conversation: str, platform_id: str) -> None:
-        """Raises `PlatformError` where the platform keeps it."""
+        """Recall what `send` sent; raises `PlatformError` where the platform refuses."""
         body = {"robotCode": self._robot_code, "openConversationId": conversation, "processQueryKeys": platform_id.split()}
         answer = await self._outbound.call(self._api, "POST", RECALL, json=body)
         if answer.get("failedResult"):
             raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
 
     async def broadcast(self, reply: Reply) -> SendReceipt:
-        """By the custom robot: twenty a minute, beyond that it is silenced for ten."""
+        """Send by the custom robot, which may send twenty messages a minute and is blocked for ten minutes beyond that."""
         if not self._token:
             return error_receipt(PlatformError("config", "no-group-robot", "no custom group robot is set"))
         sent = 0
@@ -73,5 +73,5 @@ class Groups:
         query: dict[str, Any] = {"access_token": self._token}
         if self._secret:
             query |= {"timestamp": timestamp, "sign": signature.robot_sign(timestamp, self._secret)}
-        # Encoded by hand: base64's plus sign must not be read as a blank.
+        # Encoded by hand: base64's plus sign must not be read as a space.
         return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(query)).replace("+", "%2B")

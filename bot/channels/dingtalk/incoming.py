@@ -1,4 +1,4 @@
-"""What DingTalk sends us, checked field by field (bot/docs/protocols.md#dingtalk-messages, #dingtalk-cards)."""
+"""Parses robot messages and card taps, checked field by field (bot/docs/protocols.md#dingtalk-messages, #dingtalk-cards)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LONGEST_ID = 128
 LONGEST_TEXT = 4000
 SINGLE_CHAT = "1"
 WEBHOOK_LIFE = timedelta(minutes=90)
-"""How long a webhook lives where the message does not say."""
+"""How long a webhook is valid where the message does not say."""
 
 
 class MalformedMessage(Exception):
-    """Not what the platform sends; the message names the field and never its value."""
+    """Not what the platform sends; the exception names the field and never its value."""
 
 
 class UnknownSender(Exception):
@@ -27,7 +27,7 @@ class UnknownSender(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RobotMessage:
-    """A robot message: what dispatch hears, and where the answer may go.
+    """A robot message: what the dispatcher is handed, and where the answer may go.
 
     `staff_id` is the id as the platform spells it; `webhook` is unchecked; `group` says that others read the answer.
     """
@@ -50,7 +50,7 @@ class CardTap:
 
 
 def parse_object(raw: str | bytes) -> dict[str, Any]:
-    """A JSON object, or Malformed."""
+    """A JSON object; raises `MalformedMessage`."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as wrong:
@@ -61,7 +61,7 @@ def parse_object(raw: str | bytes) -> dict[str, Any]:
 
 
 def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> RobotMessage:
-    """The message in our words; raises Malformed or Nobody."""
+    """The parsed message; raises `MalformedMessage` or `UnknownSender`."""
     message_id = _require_identifier(data, "msgId")
     staff_id = data.get("senderStaffId")
     if staff_id is None or staff_id == "":
@@ -80,7 +80,7 @@ def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> Robot
 
 
 def card_tap(data: dict[str, Any]) -> CardTap | None:
-    """The tap, or None for a callback of another kind; raises Malformed or Nobody."""
+    """The tap, or None for a callback of another kind; raises `MalformedMessage` or `UnknownSender`."""
     if data.get("type", "actionCallback") != "actionCallback":
         return None
     if data.get("userId") == "" or data.get("userIdType", 1) not in (1, "1"):
@@ -108,7 +108,7 @@ def card_tap(data: dict[str, Any]) -> CardTap | None:
 
 
 def clean_text(text: str) -> str:
-    """Text that every database keeps: no NUL, no half characters, no blanks around it, no more than 4,000 characters."""
+    """Text that every database can store: no NUL, no lone surrogates, stripped, at most 4,000 characters."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()[:LONGEST_TEXT]
 
 
@@ -160,7 +160,7 @@ def _require_identifier(data: dict[str, Any], key: str, longest: int = LONGEST_I
 
 
 def _moment(milliseconds: Any) -> datetime:
-    """A time in ms since 1970; anything odd counts as long past."""
+    """A time in ms since 1970; anything else counts as long past."""
     if isinstance(milliseconds, str) and milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= 14:
         milliseconds = int(milliseconds)
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or not 0 < milliseconds < 10**14:

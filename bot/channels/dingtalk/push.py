@@ -1,4 +1,4 @@
-"""Pushing to many: by the robot twenty a call, by work notification a hundred, by a card each where the budget allows.
+"""Pushes: robot messages to twenty people a call, work notifications to a hundred, cards one by one within their quota.
 
 See bot/docs/protocols.md#dingtalk-notification.
 """
@@ -38,15 +38,15 @@ ROBOT_RECEIVERS, NOTIFICATION_RECEIVERS = 20, 100
 MESSAGE_BYTES = 2048
 FLOW_SECONDS = 60.0
 QUERY, TASK, TRACK = "q:", "t:", "c:"
-"""What stands before the ids in `platform_id`: robot messages, a work notification's task, a card of ours."""
+"""Prefixes of the ids in `platform_id`: a robot message, the task of a work notification, a card."""
 
 GrantCards = Callable[[int], Awaitable[int]]
-"""How many of so many cards may be created now, by a budget that all replicas share."""
+"""How many of so many cards may be created now, by a quota that all replicas share."""
 
 
 @dataclass(slots=True)
 class _GroupResult:
-    """What became of each in one group, by lower-case id; who is in neither got it."""
+    """The result of one group: ids of what was sent, and the receipts of those who were refused, by lower-case user id."""
 
     ids: list[str]
     refused: dict[str, SendReceipt]
@@ -57,7 +57,7 @@ class _GroupResult:
 
 
 class DingTalkPush:
-    """The app's outgoing mail to the members of its corporation."""
+    """Pushes to the members of the corporation."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class DingTalkPush:
         looks: int = LOOKS,
         look_seconds: float = 1.5,
     ) -> None:
-        """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `grant_cards` no card is pushed."""
+        """`agent_id` empty: no work notifications, whose result is read `looks` times, so many seconds apart. `grant_cards` None: no cards."""
         self._outbound = outbound
         self._api = api
         self._old_api = old_api
@@ -90,7 +90,7 @@ class DingTalkPush:
         self._look_seconds = look_seconds
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One receipt a parcel: cards first, as far as the budget goes, then everybody else in as few calls as can be."""
+        """One receipt a parcel: cards as far as the quota goes, then everybody else in as few calls as possible."""
         receipts = await self._push_cards(batch)
         without_card = [place for place in range(len(batch)) if place not in receipts]
         rest = [batch[place] for place in without_card]
@@ -101,11 +101,11 @@ class DingTalkPush:
         return [receipts[place] for place in range(len(batch))]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Take messages and notifications back; a card cannot be taken back and is emptied."""
+        """Recall messages and notifications; a card cannot be recalled and is emptied."""
         return await recall_each(platform_ids, self._take_back)
 
     async def _push_cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
-        """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
+        """Receipts of those who got a card, or were refused in a way that would refuse a text too."""
         fitting = [place for place, parcel in enumerate(batch) if self._sender.fits_card(parcel.reply)]
         granted = await self._grant_cards(len(fitting)) if self._grant_cards is not None and fitting else 0
         receipts: dict[int, SendReceipt] = {}
@@ -114,7 +114,7 @@ class DingTalkPush:
             try:
                 track = await self._sender.send_card(batch[place].to.user, batch[place].reply)
             except PlatformError as wrong:
-                # What is wrong with the template is not wrong with words.
+                # A fault of the template does not concern plain text.
                 if wrong.kind not in ("content", "permission"):
                     receipts[place] = error_receipt(wrong)
                     continue
@@ -136,14 +136,14 @@ class DingTalkPush:
         for begin in range(0, len(users), ROBOT_RECEIVERS):
             group = users[begin : begin + ROBOT_RECEIVERS]
             if begin:
-                # One notification was reserved for all of them; twenty at a time it takes more calls.
+                # One call was reserved for all of them; twenty at a time take more.
                 await self._spending.spend("", calls=len(messages), messages=0)
             result = await self._by_robot(group, messages)
             receipts += [result.receipt(user) for user in group]
         return receipts
 
     def _day_mark(self, people: list[OutboundMessage]) -> str:
-        """A line that no other notification of the day has: the same words to the same person are dropped without a word."""
+        """A line that makes the notification unique in its day: the platform silently drops the same text to the same person."""
         return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {batch_serial(parcel.mark for parcel in people)[:4]}"
 
     async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _GroupResult:
@@ -182,7 +182,7 @@ class DingTalkPush:
         return result
 
     async def _result(self, task: int, users: set[str]) -> dict[str, SendReceipt]:
-        """Who of these did not get it after all; who is not named yet was taken by the platform."""
+        """Receipts of those who did not get the notification; whoever is not listed yet counts as sent."""
         refused: dict[str, SendReceipt] = {}
         for _ in range(self._looks):
             await asyncio.sleep(self._look_seconds)
@@ -222,8 +222,8 @@ class DingTalkPush:
 
 def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
     """The `msg` of a work notification, or None where it would be longer than the platform takes."""
-    [message_card, *more] = dingtalk_reply.webhook_messages(reply, "", group=False, buttons=True)
-    if more:
+    [message_card, *further] = dingtalk_reply.webhook_messages(reply, "", group=False, buttons=True)
+    if further:
         return None
     if message_card["msgtype"] == "text":
         message: dict[str, Any] = {"msgtype": "text", "text": {"content": f"{message_card['text']['content']}\n{mark}"}}
@@ -243,7 +243,7 @@ def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
 
 
 def _mark_refused(result: _GroupResult, answer: dict[str, Any], *, begun: bool) -> None:
-    """200 does not mean that all were sent; who got a first part already is not put off, lest it come twice."""
+    """Record who was not sent to in spite of status 200; whoever got a first part counts as sent, so that it is not repeated."""
     for field, receipt in (
         ("invalidStaffIdList", failed_receipt("recipient invalidStaffId")),
         ("filteredStaffIdList", failed_receipt("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),

@@ -1,11 +1,8 @@
-"""Saying a reply in DingTalk: by the message's own webhook while it lives, else by the robot; a card where a template is set.
+"""Renders a reply as DingTalk messages and sends them: by the message's webhook while it is valid, else by the robot.
 
-A reply in DingTalk's words: plain text, or an ActionCard whose buttons say their text for the person.
-
-See bot/docs/protocols.md#dingtalk-webhook, #dingtalk-robot.
-
-Buttons of an ActionCard open an address; the address `dtmd://dingtalkclient/sendMessage` makes the client send a text as the person. Where that
-is not understood nothing is lost: the card holds the whole text, and a typed letter is always heard.
+A reply becomes plain text, or an ActionCard whose buttons open `dtmd://dingtalkclient/sendMessage`, which makes the client send a text as the
+person; a client that does not know this address still shows the whole text, and the letter can be typed. Where a card template is set, buttons
+go on an interactive card instead (bot/channels/dingtalk/cards.py). See bot/docs/protocols.md#dingtalk-webhook, #dingtalk-robot.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.domain.message import Address, Option, Reply, lettered
 
 TEXT_BYTES = 12_000
-"""Of one text message; the robot's parameters may have 15,000 in all."""
+"""The limit of one text message; the robot's parameters may have 15,000 bytes in all."""
 CARD_BYTES = 4_000
 TITLE = 20
 LABEL = 20
@@ -35,7 +32,7 @@ _INERT = str.maketrans({char: chr(ord(char) + 0xFEE0) for char in "*_#[]<>`~|\\!
 
 
 def webhook_messages(reply: Reply, staff_id: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
-    """The messages for a sessionWebhook or an HTTP answer, the first holding what counts; buttons only where one person reads."""
+    """The messages for a sessionWebhook or an HTTP response, the first with the essential part; buttons only in single chats."""
     if buttons and not group and (offered := _card_options(reply)) and (text := _card_text(reply)):
         card_buttons = [{"title": option.label[:LABEL], "actionURL": _say_address(option)} for option in offered]
         return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": card_buttons}}]
@@ -44,12 +41,12 @@ def webhook_messages(reply: Reply, staff_id: str, *, group: bool, buttons: bool)
 
 
 def robot_messages(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
-    """The same as (msgKey, msgParam) for the robot's own messages."""
+    """The same messages as (msgKey, msgParam) for the robot's API."""
     return [robot_message_of(message) for message in webhook_messages(reply, "", group=False, buttons=buttons)]
 
 
 def robot_message_of(message: dict[str, Any]) -> tuple[str, str]:
-    """A webhook message in the robot's words; msgParam is a JSON string."""
+    """A webhook message as (msgKey, msgParam) of the robot's API; msgParam is a JSON string."""
     if message["msgtype"] == "text":
         return "sampleText", _json(content=message["text"]["content"])
     card = message["actionCard"]
@@ -62,7 +59,7 @@ def robot_message_of(message: dict[str, Any]) -> tuple[str, str]:
 
 
 def split_text(text: str, limit: int = TEXT_BYTES) -> list[str]:
-    """The text in pieces of at most `limit` bytes, cut between characters, at a line end where one is near."""
+    """The text in parts of at most `limit` bytes, split between characters, at a line end where one is near."""
     pieces = []
     while len(text.encode()) > limit:
         head = truncate_bytes(text, limit)
@@ -75,30 +72,30 @@ def split_text(text: str, limit: int = TEXT_BYTES) -> list[str]:
 
 
 def truncate_bytes(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, never half a character."""
+    """At most `limit` bytes of UTF-8, never a partial character."""
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
 def escape_markdown(text: str) -> str:
-    """Text that means nothing to Markdown: the signs in their wide form, each line a paragraph."""
+    """Text without Markdown syntax: its characters in their full-width form, each line a paragraph."""
     return "\n\n".join(line for line in text.translate(_INERT).splitlines() if line.strip())
 
 
 def _card_options(reply: Reply) -> tuple[Option, ...]:
-    """The buttons that can be expressed: one tap each, so none for several choices at once; nothing when there are too many."""
+    """The options and commands for buttons, of which one can be tapped: none for several choices, none when there are too many."""
     options = reply.ask.options if reply.ask is not None and not reply.ask.several else ()
     everything = (*options, *reply.buttons)
     return everything if len(everything) <= MOST_BUTTONS else options if 0 < len(options) <= MOST_BUTTONS else ()
 
 
 def _card_text(reply: Reply) -> str:
-    """The whole reply as inert Markdown, or nothing when it is too long for a card."""
+    """The whole reply as escaped Markdown, or "" when it is too long for a card."""
     text = escape_markdown(lettered(reply))
     return text if len(text.encode()) <= CARD_BYTES else ""
 
 
 def _title(reply: Reply) -> str:
-    """What the list of chats shows."""
+    """The title that the list of chats shows."""
     head = reply.ask.head if reply.ask is not None and reply.ask.head else reply.text.partition("\n")[0]
     return escape_markdown(head.strip().partition("\n")[0])[:TITLE] or "学法"
 
@@ -122,7 +119,7 @@ REMEMBERED = 20_000
 
 
 class ReplySender:
-    """Everything the bot says in DingTalk."""
+    """Sends replies in DingTalk: answers, follow-ups and unprompted messages, each with its card where one is set."""
 
     def __init__(
         self,
@@ -149,7 +146,7 @@ class ReplySender:
         self._last_messages: OrderedDict[str, RobotMessage] = OrderedDict()
 
     def remember(self, message: RobotMessage) -> None:
-        """Keep how a person's id is spelt, and the webhook of the single chat: what follows a tap may use it."""
+        """Remember the spelling of a person's id and the webhook of the single chat, which follow-ups to a tap may use."""
         if message.group:
             return
         user = message.incoming.sender.user
@@ -159,11 +156,11 @@ class ReplySender:
             self._last_messages.popitem(last=False)
 
     def passive(self, message: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
-        """The messages that carry the whole reply; with cards the buttons follow in one."""
+        """The messages that carry the whole reply; where cards are set, a card with the buttons follows."""
         return webhook_messages(reply, message.staff_id, group=message.group, buttons=not self._template)
 
     async def answer(self, message: RobotMessage, reply: Reply, *, sent: int = 0) -> None:
-        """Answer a message; `sent` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
+        """Answer a message; the first `sent` messages of `passive` have gone out already. Raises PlatformError when the text was not sent."""
         for part in self.passive(message, reply)[sent:]:
             await self._by_webhook(message, part)
         if not message.group:
@@ -171,7 +168,7 @@ class ReplySender:
         self._note("sent", NAME, 1)
 
     async def follow_up(self, user: str, staff_id: str, reply: Reply) -> None:
-        """Say what comes after a tap: by the last webhook of the chat if it lives, else by the robot."""
+        """Send what follows a tap: by the last webhook of the chat if it is valid, else by the robot."""
         message = self._last_messages.get(user)
         if message is not None and self._webhook_open(message):
             await self.answer(message, reply)
@@ -179,7 +176,7 @@ class ReplySender:
             await self.send(Address(NAME, "", staff_id), reply)
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises PlatformError. A card that holds everything is enough; without one the text goes out."""
+        """Send a message unprompted, as a card where one can hold all of it, else as text; raises PlatformError."""
         staff_id = self.staff_id_of(to.user)
         if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
             try:
@@ -218,7 +215,7 @@ class ReplySender:
         return bool(message.webhook) and message.webhook_expires_at > self._clock()
 
     async def _by_webhook(self, message: RobotMessage, part: dict[str, Any]) -> None:
-        """One message; where the webhook cannot be used the robot says it to the person."""
+        """Send one message by the webhook, or by the robot where the webhook cannot be used."""
         if self._webhook_open(message):
             try:
                 await self._outbound.post(message.webhook, part, allowed_hosts=self._origins, name=NAME)
@@ -233,7 +230,7 @@ class ReplySender:
         body = {"robotCode": self._robot_code, "userIds": [staff_id], "msgKey": key, "msgParam": param}
         await self._spending.spend(staff_id)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
-        # 200 does not mean that it was sent.
+        # Status 200 does not mean that it was sent.
         for field, wrong in (
             ("invalidStaffIdList", PlatformError("recipient", "invalidStaffId")),
             ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),
@@ -243,7 +240,7 @@ class ReplySender:
                 raise wrong
 
     async def _send_card_beside(self, staff_id: str, reply: Reply) -> None:
-        """The buttons beside a text that already says everything: a failure costs a tap and nothing else."""
+        """Send the buttons beside a text that is complete without them; a failure is logged and otherwise ignored."""
         values = cards.new_card(reply) if self._template else None
         if values is None or not self._spending.may(staff_id):
             return
@@ -255,12 +252,12 @@ class ReplySender:
             log.warning("card not sent", code=wrong.code)
 
     def staff_id_of(self, user: str) -> str:
-        """A person's id as the platform spells it, where it was ever heard."""
+        """A person's id as the platform spells it, if a message of theirs is remembered."""
         known = self._last_messages.get(user)
         return known.staff_id if known is not None else user
 
     def fits_card(self, reply: Reply) -> bool:
-        """True when a card alone can say all of it."""
+        """True when a card alone can hold the reply, which has something to tap."""
         return bool(self._template) and cards.fits(reply) and cards.new_card(reply) is not None
 
     async def send_card(self, user: str, reply: Reply) -> str:

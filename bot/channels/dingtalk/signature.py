@@ -1,4 +1,4 @@
-"""The signatures of HTTP callbacks: when the platform says it sent them, and that it was the platform (bot/docs/protocols.md#dingtalk-callbacks)."""
+"""Checks signature and timestamp of HTTP callbacks (bot/docs/protocols.md#dingtalk-callbacks)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bot.channels.signature import BadEnvelope
 
 
 def robot_sign(timestamp: str, secret: str) -> str:
-    """Of a robot message: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
+    """The signature of a robot message: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
     return _sign(secret, f"{timestamp}\n{secret}")
 
 
 def card_sign(timestamp: str, secret: str) -> str:
-    """Of a tap on a card: base64(HMAC-SHA256(secret, timestamp))."""
+    """The signature of a tap on a card: base64(HMAC-SHA256(secret, timestamp))."""
     return _sign(secret, timestamp)
 
 
@@ -46,7 +46,7 @@ def _check_equal(given: str, right: str) -> None:
 
 
 def _header(request: web.Request, name: str) -> str:
-    """A header that stands there exactly once."""
+    """A header that is present exactly once."""
     values = request.headers.getall(name, [])
     if len(values) != 1 or not values[0]:
         raise BadEnvelope("header")
@@ -58,7 +58,7 @@ def _fresh_timestamp(request: web.Request, name: str, now: datetime, freshness: 
     timestamp = _header(request, name)
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 13):
         raise BadEnvelope("timestamp")
-    # Seconds are told from milliseconds by their length: ten digits reach to the year 2286.
+    # Ten digits are seconds, up to the year 2286; more are milliseconds.
     age = now.timestamp() - (int(timestamp) / 1000 if len(timestamp) > 10 else int(timestamp))
     if abs(age) > timedelta(seconds=freshness).total_seconds():
         raise BadEnvelope("stale")

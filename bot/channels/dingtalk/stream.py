@@ -1,7 +1,4 @@
-"""The Stream connection: opened anew whenever it ends, the new one before the old one where the gateway says so.
-
-See bot/docs/protocols.md#dingtalk-stream.
-"""
+"""The Stream connection: keeps one open, reconnects when it ends, and serves its callbacks (bot/docs/protocols.md#dingtalk-stream)."""
 
 from __future__ import annotations
 
@@ -28,18 +25,18 @@ ANSWER_BYTES = 65_536
 FRAME_BYTES = 1_048_576
 LONGEST_WAIT = 60.0
 STEADY_SECONDS = 30.0
-"""A connection that lived so long, or brought a message, counts as a good one."""
+"""A connection that was open for so long, or brought a message, counts as a success."""
 LONGEST_IDLE = 600.0
 
 Ack = Callable[[int, str], Awaitable[None]]
 Topic = Callable[[str, str, Ack], Awaitable[None]]
-"""(data, message id, ack): serves one callback and acknowledges it itself, before anything that takes long."""
+"""(data, message id, ack): serves one callback, and acknowledges it before anything that takes long."""
 Lease = Callable[[], Awaitable[bool]]
 """True while this replica may hold the connection."""
 
 
 class StreamConnection:
-    """Keeps one connection for as long as `run` runs; what is being served is never cancelled by a connection that ends."""
+    """Keeps one connection while `run` runs; the end of a connection never cancels a callback that is being served."""
 
     def __init__(
         self,
@@ -82,7 +79,7 @@ class StreamConnection:
         return any(not socket.ended.done() for socket in self._sockets)
 
     async def run(self) -> None:
-        """Until cancelled. At the end: no new frames, what is being served finishes and is acknowledged, then the sockets close."""
+        """Run until cancelled; then ignore new frames, finish and acknowledge running callbacks, and close the sockets."""
         async with aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
             try:
                 await self._keep_connected(session)
@@ -108,7 +105,7 @@ class StreamConnection:
                 await asyncio.sleep(wait)
                 continue
             except Exception:
-                # A fault of ours must not leave the channel deaf.
+                # A bug here must not leave the channel disconnected.
                 failures += 1
                 log.exception("stream not opened")
                 await asyncio.sleep(self._wait(failures))
@@ -123,7 +120,7 @@ class StreamConnection:
             if reason in ("gone", "lease"):
                 await asyncio.sleep(self._wait(max(failures, 1)))
             elif failures > 1:
-                # A gateway that sends everybody away at once is not stormed.
+                # Do not flood a gateway that closes every connection at once.
                 await asyncio.sleep(self._wait(failures - 1))
 
     def _wait(self, failures: int) -> float:
@@ -140,7 +137,7 @@ class StreamConnection:
         try:
             return await lease()
         except Exception as wrong:
-            # Whoever cannot ask does not hold it: two connections steal messages from each other.
+            # When in doubt the lease is not held: two connections would take messages from each other.
             log.warning("stream lease not read", error=type(wrong).__name__)
             return False
 
@@ -157,7 +154,7 @@ class StreamConnection:
                 await socket.close()
 
     async def _connect(self, session: aiohttp.ClientSession) -> StreamSocket:
-        """A new connection with a ticket of its own; raises PlatformError that knows neither address nor ticket."""
+        """A new connection with a new ticket; raises PlatformError without the address or ticket in it."""
         address = await self._open(session)
         fault: PlatformError
         try:
@@ -204,12 +201,12 @@ class StreamConnection:
         return address
 
     def _replace_silent(self) -> None:
-        """A socket that answers pings and brings nothing is replaced; where all stay quiet, ever less often."""
+        """Called for a socket that answers pings but brings no frame: it is replaced, at growing intervals while all stay silent."""
         log.error("stream silent", seconds=self._idle)
         self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
 
     async def _receive_frame(self, socket: StreamSocket, raw: str) -> None:
-        """Read one frame and see that it is served; waits only while too many are."""
+        """Parse one frame and start serving it; waits only while too many are being served."""
         try:
             frame = websocket.parse_frame(raw)
         except MalformedMessage as wrong:
@@ -218,7 +215,7 @@ class StreamConnection:
             return
         match frame.type, frame.topic:
             case "SYSTEM", "ping":
-                # Only of a gateway that pings can it be said that its silence means something.
+                # The gateway pings, so that its silence means something.
                 self._idle = self._idle_least
                 await socket.send(websocket.acknowledgement(frame.message_id, 200, frame.data))
             case "SYSTEM", "disconnect":
@@ -235,7 +232,7 @@ class StreamConnection:
 
     async def _serve(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         await self._slots.acquire()
-        # A task of its own: the end of the connection, or of `run`, does not touch what is being decided.
+        # A task of its own: the end of the connection, or of `run`, must not cancel it.
         task = asyncio.create_task(self._run_topic(socket, frame), name="dingtalk frame")
         self._work.add(task)
         task.add_done_callback(self._work.discard)

@@ -1,7 +1,4 @@
-"""One websocket to the gateway, from its first frame to its end.
-
-The frames of a Stream connection and their acknowledgements (protocols.md C1).
-"""
+"""One WebSocket of the Stream connection, and the format of its frames and acknowledgements (bot/docs/protocols.md#dingtalk-stream)."""
 
 from __future__ import annotations
 
@@ -48,7 +45,7 @@ class StreamSocket:
             self.ended.set_result(reason)
 
     async def send(self, text: str) -> None:
-        """Send an acknowledgement; one that has no connection any more is lost, and the platform asks again."""
+        """Send an acknowledgement; without a connection it is lost, and the platform sends its frame again."""
         try:
             await self._socket.send_str(text)
         except (ConnectionError, aiohttp.ClientError, RuntimeError) as wrong:
@@ -75,7 +72,7 @@ class StreamSocket:
             self.end("gone")
 
     async def _watch(self, reading: asyncio.Task[None]) -> None:
-        """Ask for another connection after a long silence; close this one some time after it was replaced."""
+        """End the socket after a long silence; close it `linger` seconds after it has ended."""
         loop = asyncio.get_running_loop()
         while not self.ended.done():
             remaining = self._last_frame_at + self._idle - loop.time()
@@ -105,7 +102,7 @@ class Frame:
 
 
 def parse_frame(raw: str) -> Frame:
-    """Raises Malformed."""
+    """Parse a frame; raises `MalformedMessage`."""
     frame = parse_object(raw)
     headers = frame.get("headers")
     if not isinstance(headers, dict):

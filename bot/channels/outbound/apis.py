@@ -63,8 +63,8 @@ def wechat_api(*, base: str, app_id: str, secret: str) -> Api:
     """bot/docs/protocols.md#wechat-token: stable_token; the forced form only after a refusal, since the platform counts those (20 a day)."""
 
     async def fetch(raw: TokenRequest) -> Token:
-        asked = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": raw.refused}
-        answer = await raw("POST", "/cgi-bin/stable_token", json=asked)
+        request = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": raw.refused}
+        answer = await raw("POST", "/cgi-bin/stable_token", json=request)
         return token_in(raw, errors.wechat, *answer, value="access_token", life="expires_in")
 
     return Api("wechat", base, f"wechat:{app_id}", fetch, "query:access_token", errors.wechat)

@@ -150,13 +150,13 @@ def verdict_fits(reply: Reply) -> bool:
     return len(reply.text) <= SUBTITLE
 
 
-def verdict_update(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, created: int) -> str:
+def verdict_update(reply: Reply, question: QuestionCard | None, user: str, corp_id: str, created: int) -> str:
     """The passive reply that puts the verdict in place of the card that was tapped, for the one who tapped it."""
     done = truncate(reply.done or "已作答", BUTTON_TEXT)
-    title = asked.head if asked is not None and asked.head else done
+    title = question.head if question is not None and question.head else done
     quote = ""
-    if asked is not None and asked.stem:
-        lines = "\n".join([asked.stem, *(option_line(option) for option in asked.options)])
+    if question is not None and question.stem:
+        lines = "\n".join([question.stem, *(option_line(option) for option in question.options)])
         quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(truncate(lines, QUOTE))}</QuoteText></QuoteArea>"
     return (
         f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{created}</CreateTime>"

@@ -86,11 +86,11 @@ def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Si
 
     def sign(method: str, path: str, params: Params) -> dict[str, str]:
         now = clock()
-        made = stamp_of(now)
+        timestamp = stamp_of(now)
         nonce = f"{int(now.timestamp() * 1000):013d}{four_digits():04d}"
-        text = signed_text(method, made, nonce, path.removeprefix(unsigned_prefix), params)
+        text = signed_text(method, timestamp, nonce, path.removeprefix(unsigned_prefix), params)
         named = {
-            "Timestamp": made,
+            "Timestamp": timestamp,
             "Version": VERSION,
             "Nonce": nonce,
             "Signature": signature(gateway.app_secret, text),
@@ -109,8 +109,8 @@ def build_apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -
 
     async def fetch(raw: TokenRequest) -> Token:
         status, answer = await raw("POST", gateway.token_path, params={"appkey": gateway.app_key, "appsecret": gateway.app_secret})
-        found = judge(status, answer)
-        return token_in(raw, lambda *_: found, status, _object_or_empty(data_of(answer)), value="accessToken", life="expiresIn")
+        failed = judge(status, answer)
+        return token_in(raw, lambda *_: failed, status, _object_or_empty(data_of(answer)), value="accessToken", life="expiresIn")
 
     def api(place: Place) -> Api:
         base = gateway.base.rstrip("/") + gateway.prefix.rstrip("/")

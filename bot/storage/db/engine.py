@@ -1,4 +1,4 @@
-"""Connections that keep the promises of the house: foreign keys, WAL, FULL, explicit transactions, UTC."""
+"""Engines whose connections are configured for durability: foreign keys, WAL, FULL, explicit transactions, UTC."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POSTGRES_TIMEOUTS = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_i
 
 
 def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
-    """An engine whose connections keep the promises of the house: foreign keys, WAL, FULL, explicit transactions."""
+    """An engine for an `sqlite:///` or `postgresql://` URL. `busy_seconds`: how long a connection waits for a lock."""
     if url.startswith("sqlite:///"):
         path = url.removeprefix("sqlite:///")
         if path and path != ":memory:":
@@ -40,7 +40,7 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
 
 
 def _configure_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would open deferred transactions by itself; a read that turns into a write in one of those fails at once with BUSY_SNAPSHOT.
+    # The driver would open deferred transactions by itself; in one of those a read that becomes a write fails at once with BUSY_SNAPSHOT.
     connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
@@ -50,10 +50,10 @@ def _configure_sqlite(busy_seconds: float, connection: sqlite3.Connection, _reco
         "cache_size=-32768",
         # A batch touches more pages than the 1,000 after which SQLite would copy them back by default; 8,000 are 32 MiB.
         "wal_autocheckpoint=8000",
-        # What a savepoint may have to bring back is more than SQLite keeps in memory by default.
+        # Savepoints need more rollback space than SQLite keeps in memory by default.
         "temp_store=MEMORY",
         "trusted_schema=OFF",
-        # Without it REPLACE deletes a row past the trigger that refuses to have it deleted.
+        # Without it REPLACE deletes rows without firing the triggers that forbid it.
         "recursive_triggers=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -1,11 +1,8 @@
-"""The handful of statements that every answer runs, as the driver's own SQL.
+"""Raw SQL statements for the answer path, and a stream of rows for results of any size.
 
-40,800/s against 2,700/s through Core: bot/docs/decisions/0002-raw-drivers-under-sqlalchemy.md.
-
-Written once with `:name`; the placeholders of both drivers are made from it, by place for SQLite (looking up thirteen names takes longer than
+They bypass SQLAlchemy Core for speed: 40,800/s against 2,700/s (bot/docs/decisions/0002-raw-drivers-under-sqlalchemy.md). A statement is written
+once with `:name`; the placeholders of both drivers are derived from it, positional for SQLite (looking up thirteen names takes longer than
 thirteen values) and `%(name)s` for psycopg. Everything that is not on the answer path goes through SQLModel.
-
-Rows as they come, a few at a time: for reports, exports and the chain, whatever their number.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 
 
 def _value_getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Takes the values of the names, in their order, out of a dict."""
+    """A function that takes the values of the names, in their order, out of a mapping."""
     if len(names) > 1:
         return itemgetter(*names)
     if not names:
@@ -60,7 +57,7 @@ class Statement:
         return self._cursor(session, values).rowcount  # type: ignore[no-any-return]
 
     def many(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """The statement once for each row, handed to the driver together."""
+        """Run the statement once for each row, in one call of the driver."""
         raw = session.info["raw"]
         if isinstance(raw, sqlite3.Connection):
             raw.executemany(self.sqlite, map(self.in_order, rows))
@@ -74,7 +71,7 @@ _numbers = itertools.count(1)
 
 
 def stream(session: Session, text: str, values: Mapping[str, Any]) -> Iterator[Any]:
-    """The rows of one statement. On PostgreSQL through a cursor of the server's, inside the caller's transaction."""
+    """The rows of one statement, fetched a few at a time; on PostgreSQL by a server-side cursor in the caller's transaction."""
     statement = Statement(text)
     raw = session.info["raw"]
     if isinstance(raw, sqlite3.Connection):

@@ -1,4 +1,4 @@
-"""The writer: a thread that takes all who wait into one transaction, and lets their results go once it is committed."""
+"""The writer thread: runs all waiting work in one transaction and returns the results once it is committed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Prelock = Callable[[Session, Sequence[Hashable]], None]
 BATCH_SIZE = 200
 ATTEMPTS = 3
 SWEEP_SECONDS = 0.1
-"""Seconds between two looks at who has waited too long."""
+"""Seconds between two checks for work that has waited too long."""
 LONG_WAIT_SECONDS = 1.0
-"""Seconds after which somebody who waits is not made to wait for a second try, once the database has failed a first."""
+"""Seconds of waiting after which work is not kept for another batch once a batch has failed."""
 _RETRYABLE_STATES = ("40P01", "40001")
 _SQLITE_DATABASE_FAULTS = (
     sqlite3.SQLITE_BUSY,
@@ -50,16 +50,16 @@ class Busy(Exception):
 
 
 class Stopped(Busy):
-    """The desk no longer takes work."""
+    """The database no longer accepts work: it is being stopped."""
 
 
 class _BatchSpoilt(Exception):
-    """A piece of work wrote and then raised where nothing stands between it and the others of its batch."""
+    """Work in a batch without savepoints wrote and then raised, so that the batch must be rolled back and run again with them."""
 
 
 @dataclass(slots=True, eq=False)
 class WriteJob:
-    """A piece of work that waits, whose it is, and who is to be told where; `result` or `error` count once it is `settled`."""
+    """A piece of work, its key, and the future in its loop that waits for it; `result` and `error` are final once it is `settled`."""
 
     work: Work[Any]
     key: Hashable
@@ -73,7 +73,7 @@ class WriteJob:
 
 @dataclass(slots=True)
 class Gauges:
-    """What /metrics shows of the desk; written by the writers, read by anyone."""
+    """Numbers of the writers for /metrics."""
 
     commits: int = 0
     batch: int = 0
@@ -83,7 +83,7 @@ class Gauges:
 
 
 class Writer(threading.Thread):
-    """Takes all who wait into one transaction."""
+    """One writer thread with its connection and its queue."""
 
     def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int) -> None:
         super().__init__(name=f"writer-{number}", daemon=True)
@@ -104,13 +104,13 @@ class Writer(threading.Thread):
             self.waiting.append(job)
 
     def wake(self) -> None:
-        """Called in the loop when it has heard everybody who spoke at once: begun at the first, the writer would wrestle with it for the GIL."""
+        """Called in the loop after the current round of callbacks: woken by the first job, the thread would contend with the loop for the GIL."""
         self.wake_scheduled = False
         with self._condition:
             self._condition.notify()
 
     def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
-        """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
+        """Called in a loop while work waits: refuse work that has not begun after `patience` seconds; work in a running batch is waited for."""
         deadline = time.monotonic() - patience
         expired: list[WriteJob] = []
         with self._condition:
@@ -147,7 +147,7 @@ class Writer(threading.Thread):
             except BaseException as wrong:
                 self._gauges.failures += 1
                 log.warning("batch failed", size=len(batch), error=type(wrong).__name__, reason=str(getattr(wrong, "orig", wrong))[:200])
-                # What was taken alone before the fault is committed, and its caller is told so.
+                # Jobs that ran alone before the fault are committed, and keep their result.
                 uncommitted = [job for job in batch if not job.settled] + self._take_long_waiting()
                 for job in uncommitted:
                     job.result, job.error = None, Busy(type(wrong).__name__)
@@ -172,7 +172,7 @@ class Writer(threading.Thread):
             return batch
 
     def _take_long_waiting(self) -> list[WriteJob]:
-        """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
+        """Remove and return jobs that have waited long: a database that fails once mostly fails again, and they would be refused too late."""
         now = time.monotonic()
         with self._condition:
             expired = [job for job in self.waiting if now - job.queued_at >= LONG_WAIT_SECONDS]
@@ -180,7 +180,7 @@ class Writer(threading.Thread):
             return expired
 
     def _run_batch(self, connection: Any, batch: list[WriteJob]) -> None:
-        """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
+        """All jobs in one transaction; when a statement fails, each alone, so that one bad job does not fail the others."""
         try:
             try:
                 self._run_in_transaction(connection, batch, savepoints=self._always_savepoints)
@@ -210,8 +210,8 @@ class Writer(threading.Thread):
     def _run_in_transaction(self, connection: Any, batch: list[WriteJob], *, savepoints: bool) -> None:
         """The batch in one transaction; `savepoints` gives each job a savepoint of its own.
 
-        Without one (a savepoint is two statements and a copy of every page that is touched, and nearly nobody needs it) a refusal costs
-        nothing as long as nothing was written before it. SQLite counts what was written; `_Spoilt` when a refusal came after it.
+        A savepoint costs two statements and a copy of every touched page, and is rarely needed: an exception before any write leaves nothing
+        to undo. SQLite counts the writes; raises `_BatchSpoilt` when a job without a savepoint wrote before its exception.
         """
         with connection.begin():
             session = session_on(connection)
@@ -225,7 +225,7 @@ class Writer(threading.Thread):
                 try:
                     job.result = job.work(session)
                     if session.in_transaction():
-                        # Somebody used objects: the session has begun only then.
+                        # The session is in a transaction only when the job used mapped objects.
                         session.flush()
                         session.expunge_all()
                     job.error = None
@@ -248,23 +248,23 @@ class Writer(threading.Thread):
 
 
 def _is_job_fault(wrong: DBAPIError) -> bool:
-    """True for a fault that belongs to one piece of work; false for one of the database itself: locked, full, read-only, disconnected."""
+    """True for a fault of one job; false for one of the database itself: locked, full, read-only, disconnected."""
     if isinstance(wrong.orig, sqlite3.Error):
         return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_DATABASE_FAULTS
     state = getattr(wrong.orig, "sqlstate", None)
     if state is None and isinstance(wrong.orig, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError):
-        # The driver itself would not send it (a NUL in a text): the database has not even heard of it.
+        # The driver refused to send it (a NUL in a text); the database is fine.
         return True
     return not wrong.connection_invalidated and state is not None and not state.startswith(("08", "25006", "53", "55P03", "57", "58"))
 
 
 def _release(batch: list[WriteJob]) -> None:
-    """One call into each loop for the whole batch."""
+    """Hand the results to their loops, with one call into each."""
     loops: dict[asyncio.AbstractEventLoop, list[WriteJob]] = {}
     for job in batch:
         loops.setdefault(job.loop, []).append(job)
     for loop, jobs in loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so that nobody waits any more
             loop.call_soon_threadsafe(_set_results, jobs)
 
 

@@ -1,4 +1,4 @@
-"""Messages heard, each with the reply it got (bot/docs/rules.md#one-message-one-effect)."""
+"""The inbox: each received message with its reply, so that a repeated message has one effect (bot/docs/rules.md#one-message-one-effect)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _COUNT = Statement("INSERT INTO tally (day, what, n) VALUES (:day, :what, 1) ON 
 
 
 def stored_reply(session: Session, incoming: Incoming) -> Reply | None:
-    """The reply this very message got before, or None when it is new."""
+    """The reply that was stored for this message, or None when it is new."""
     sender = incoming.sender
     row = _FIND_REPLY.one(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
     return None if row is None else reply_from_json(json.loads(row[0]))
 
 
 def store_reply(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> None:
-    """Keep the reply with its message, in the transaction that made it."""
+    """Store the reply with its message, in the transaction that made it."""
     sender = incoming.sender
     _STORE_REPLY.run(
         session,
@@ -45,10 +45,10 @@ def store_reply(session: Session, incoming: Incoming, person_id: int, reply: Rep
 
 
 def forget(session: Session, now: datetime, days: int = 7) -> int:
-    """Drop what is older than any platform's retry; the freshness window (10 minutes) is far shorter, so nothing dropped can be replayed."""
+    """Delete what is older than any platform retries; the freshness window (10 minutes) is far shorter, so no deleted message can be replayed."""
     return _FORGET.run(session, before=stamp(now - timedelta(days=days)))
 
 
 def count(session: Session, kind: str, day: date) -> None:
-    """One more of something that belongs to nobody (a stranger's message)."""
+    """Count one event of a day that belongs to no person, such as a stranger's message."""
     _COUNT.run(session, day=day.isoformat(), what=kind)

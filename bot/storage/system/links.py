@@ -1,4 +1,4 @@
-"""One-time links and the visits they open, by the hash of the secret that the browser holds."""
+"""Rows of one-time links and of the visits (web sessions) they open, keyed by the hash of a secret that the browser holds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FORGET_LINKS = Statement("DELETE FROM link WHERE expires_at < :before AND NOT E
 
 @dataclass(frozen=True, slots=True)
 class SpentLink:
-    """A link at the moment of its one opening: its row, what it is bound to, and the account it was sent to."""
+    """A link that was just opened: its row, what it is bound to, and the account it was sent to."""
 
     id: int
     ref: str
@@ -49,7 +49,7 @@ class SpentLink:
 
 @dataclass(frozen=True, slots=True)
 class OpenVisit:
-    """A visit that has not ended, as its row stands."""
+    """A visit that has not ended."""
 
     id: int
     ref: str
@@ -75,12 +75,12 @@ def add(session: Session, digest: str, purpose: str, ref: str, person_id: int, t
 
 
 def is_unspent(session: Session, digest: str, purpose: str, now: datetime) -> bool:
-    """True while a link can still be opened."""
+    """True while the link can still be opened."""
     return _IS_GOOD.one(session, hash=digest, purpose=purpose, now=stamp(now)) is not None
 
 
 def spend(session: Session, digest: str, purpose: str, now: datetime) -> SpentLink | None:
-    """The link, for the one caller that opens it; None for everybody after, for a link that is too old, and for none of ours."""
+    """The link, for the one caller that opens it; None for every later caller, and for an expired or unknown link."""
     row = _SPEND.one(session, hash=digest, purpose=purpose, now=stamp(now))
     return None if row is None else SpentLink(*row)
 
@@ -95,7 +95,7 @@ def open_visit(session: Session, digest: str, purpose: str, now: datetime) -> Op
 
 
 def touch_visit(session: Session, visit_id: int, now: datetime) -> None:
-    """The visitor has just done something."""
+    """Record activity in the visit."""
     _TOUCH.run(session, id=visit_id, now=stamp(now))
 
 
@@ -105,12 +105,12 @@ def end_visit(session: Session, visit_id: int, now: datetime) -> bool:
 
 
 def end_visits_of(session: Session, person_id: int, now: datetime) -> int:
-    """End every visit of a person and spoil their unopened links; how many visits."""
+    """End every visit of a person and expire their unopened links; the number of visits."""
     _EXPIRE_ALL.run(session, person_id=person_id, now=stamp(now))
     return _END_ALL.run(session, person_id=person_id, now=stamp(now))
 
 
 def forget(session: Session, before: datetime) -> int:
-    """Drop what has been over since before a moment; how many links."""
+    """Delete visits and links that expired before a moment; the number of links."""
     _FORGET_VISITS.run(session, before=stamp(before))
     return _FORGET_LINKS.run(session, before=stamp(before))

@@ -1,4 +1,4 @@
-"""The platforms' access tokens: one row for all replicas, sealed under the app's own secret, with a lease for whoever fetches the next."""
+"""The platforms' access tokens: one row shared by all replicas, encrypted under the app's secret, with a lease for fetching the next."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SAVE = Statement(
 
 
 class ExpiringToken(Protocol):
-    """What is kept: a value, and the moment it dies (aware)."""
+    """What is stored: a value and the moment it expires (aware)."""
 
     @property
     def value(self) -> str: ...
@@ -50,10 +50,10 @@ T = TypeVar("T", bound=ExpiringToken)
 
 
 class SealedTokens(Generic[T]):
-    """The shared rows through the desk; raises `Busy` when the database cannot answer.
+    """The shared rows; raises `Busy` when the database cannot be written.
 
-    `secret_of` gives the app's secret for a row's name: who does not hold it cannot read the token, and a token sealed under a former secret is
-    as good as none. `make` builds what `read` returns.
+    `secret_of` gives the app's secret for a row's name: without it a token cannot be decrypted, and a token sealed under a former
+    secret counts as missing. `make` builds what `read` returns.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SealedTokens(Generic[T]):
         return None if value is None else self._make(value, moment(row[1]))
 
     async def lease(self, key: str, holder: str, seconds: float) -> bool:
-        """True for the one who may fetch now; a lease that is not given back ends after `seconds`."""
+        """True for the one holder who may fetch now; a lease that is not given back ends after `seconds`."""
 
         def take_lease(session: Session) -> bool:
             now = self._clock()
@@ -82,7 +82,7 @@ class SealedTokens(Generic[T]):
         return await self._database.write(take_lease, of=("token", key))
 
     async def save(self, key: str, holder: str, token: T) -> None:
-        """Keep the token and end the lease; nothing when somebody else has taken the lease meanwhile: theirs is the newer token."""
+        """Store the token and end the lease; does nothing when another holder took the lease meanwhile, whose token is newer."""
         sealed = self._seal(key, token.value)
 
         def store(session: Session) -> bool:
