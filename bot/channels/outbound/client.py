@@ -1,4 +1,4 @@
-"""The one HTTP client of the house for everything said to a platform."""
+"""The HTTP client for all calls to a platform: tokens, retries, pauses, and errors without secrets in them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 USER_AGENT = "xuefa-bot"
 CONNECTIONS = 50
 IDLE_SECONDS = 15
-"""How long an idle connection is kept: shorter than any platform's, so that a message does not go out on one that is just being closed."""
+"""How long an idle connection is kept: shorter than the platforms do, so that no message is sent on one that is being closed."""
 SHORT_WAIT = 1.5
-"""A limit of at most so many seconds is waited out within the call."""
+"""A rate limit of at most so many seconds is waited for within the call."""
 ATTEMPTS = 3
 NO_TOKEN = HeldToken(Token("", datetime.max.replace(tzinfo=UTC)), 0)
 
@@ -58,7 +58,7 @@ class Outbound:
         cap: int = 1_048_576,
         rng: Random | None = None,
     ) -> None:
-        """`holder` names this replica in leases; `total` bounds a whole call in seconds, `read` each silence in it; `cap` is in bytes."""
+        """`holder` names this replica in leases; `total` bounds a call and `read` each wait for data, in seconds; `cap` is in bytes."""
         self._clock = clock
         self._note = note
         self._secrets = secrets
@@ -94,7 +94,7 @@ class Outbound:
     async def call(self, api: Api, method: str, path: str, *, params: dict[str, str] | Params | None = None, json: Any = None) -> dict[str, Any]:
         """The platform's answer to a call that carries the token; raises `PlatformError`. Parameters as pairs where a name comes twice.
 
-        A refused token is renewed once; what surely was not done is tried again within the call's time; nothing else is.
+        A refused token is renewed once; what was certainly not done is tried again within `total` seconds; nothing else is.
         """
         deadline = asyncio.get_running_loop().time() + self._total
         try:
@@ -108,9 +108,9 @@ class Outbound:
     async def post(
         self, url: str, json: Any, *, allowed_hosts: frozenset[str], judge: Judge = errors.dingtalk_old, name: str = "webhook"
     ) -> dict[str, Any]:
-        """Post to an address that came in a message, when its origin was configured; entries are hosts (https) or whole origins.
+        """Post to an address from a message, if its origin is configured; entries of `allowed_hosts` are hosts (https) or whole origins.
 
-        The address is never logged: whoever knows it can speak in our name.
+        The address is never logged: whoever knows it can send in our name.
         """
         target = allowed_url(url, allowed_hosts)
         try:
@@ -153,7 +153,7 @@ class Outbound:
             raise PlatformError("transient", "token-timeout", "no token in time") from None
 
     def _retry_delay(self, wrong: PlatformError, seconds: float) -> float | None:
-        """Seconds until another try within this call, or None when there is none."""
+        """Seconds until another attempt within this call, or None for no other attempt."""
         if wrong.kind == "rate" and wrong.retry_after is not None and wrong.retry_after <= SHORT_WAIT:
             wait = wrong.retry_after * self._rng.uniform(1.0, 1.3)
         elif wrong.kind == "transient":
@@ -229,7 +229,7 @@ class Outbound:
 
 
 class _Fetcher:
-    """What a token fetcher calls with: no token, the same wire (`apis.Raw`)."""
+    """Requests without a token, for fetching one (`apis.TokenRequest`)."""
 
     def __init__(self, outbound: Outbound, api: Api, refused: bool) -> None:
         self._outbound = outbound
@@ -243,7 +243,7 @@ class _Fetcher:
         try:
             return await self._outbound._send(self._api, method, path, _pairs(params), {}, json, self._outbound._total)
         except PlatformError as wrong:
-            # Fetching a token twice does no harm, so nobody needs to wonder what became of the first.
+            # Fetching a token twice does no harm, so an unknown outcome may be retried.
             raise PlatformError("transient" if wrong.kind == "unknown" else wrong.kind, wrong.code, wrong.message) from None
 
 

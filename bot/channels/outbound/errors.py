@@ -1,4 +1,4 @@
-"""What the platforms' error codes mean for us (bot/docs/protocols.md#outbound-calls)."""
+"""The platforms' error codes, and what to do about each (bot/docs/protocols.md#outbound-calls)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ Kind = Literal["token", "rate", "quota", "permission", "recipient", "content", "
 """What to do about a refusal.
 
 token: the access token is not accepted, also after a refresh. rate: wait `retry_after`. quota: used up until tomorrow. permission: the app lacks a
-right. recipient: this person cannot be reached. content: a fault in what was said, never repeat it. window: the platform only allows it after the
-person speaks. transient: surely not done, may be repeated. unknown: may have been done, never repeat blindly. config: stop and call somebody.
+right. recipient: this person cannot be reached. content: a fault in the message, never repeat it. window: the platform only allows it after the
+person writes. transient: certainly not done, may be repeated. unknown: may have been done, never repeat blindly. config: stop, the setup is wrong.
 """
 
 UNREADABLE = "_unreadable"
-"""The key under which a judge finds the first characters of an answer that was no JSON object."""
+"""The key of the first characters of an answer that was no JSON object."""
 
 MINUTE_SECONDS = 60.0
 BAN_SECONDS = 300.0
 
 
 class PlatformError(Exception):
-    """A platform's refusal, or the silence of one; `message` has been scrubbed, so that `str()` never holds a secret."""
+    """A platform's refusal, or no answer from it; `message` is redacted before it is raised, so that `str()` never holds a secret."""
 
     def __init__(self, kind: Kind, code: str, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(kind, code, message)
@@ -35,7 +35,7 @@ class PlatformError(Exception):
 
 
 class ErrorMeaning(NamedTuple):
-    """What one code means; `wait` in seconds where the platform names a window."""
+    """What one code means; `wait` in seconds where the platform documents one."""
 
     kind: Kind
     wait: float | None = None
@@ -47,7 +47,7 @@ def _table(*rows: tuple[ErrorMeaning, Iterable[int]]) -> dict[int, ErrorMeaning]
 
 WECOM = _table(
     (ErrorMeaning("transient"), (-1,)),
-    # 40001 names a wrong secret; beside a call that carries a token it is the token that is meant, and one refresh does no harm.
+    # 40001 is documented as a wrong secret; on a call with a token it means the token, and one refresh does no harm.
     (ErrorMeaning("token"), (40001, 40014, 41001, 42001)),
     (ErrorMeaning("config"), (40013, 40056, 40057, 50001, 50003, 60020, 301002)),
     (ErrorMeaning("recipient"), (40003, 60111, 81013, 50002)),
@@ -146,7 +146,7 @@ def dingtalk_new(status: int, answer: dict[str, Any]) -> PlatformError | None:
 
 
 def by_status(status: int) -> PlatformError | None:
-    """What the HTTP status alone says. 502 and 504 are a gateway without an answer to work that may have been done."""
+    """What the HTTP status alone means. With 502 and 504 a gateway had no answer, and the work may have been done."""
     code = f"http-{status}"
     if status < 300:
         return None
@@ -184,7 +184,7 @@ def _number(value: Any) -> int | None:
 
 
 def _ban(answer: dict[str, Any]) -> PlatformError | None:
-    """The ban of an address comes as JSON without errcode or as a page."""
+    """The error for a banned address, which comes as JSON without errcode or as a page."""
     if "punish" in answer or "punish" in str(answer.get(UNREADABLE, "")).lower():
         return PlatformError("rate", "punish", "this address is banned for a while", retry_after=BAN_SECONDS)
     return None

@@ -1,4 +1,4 @@
-"""One token for all who speak: fetched once at a time, shared between replicas, never asked for in a loop (bot/docs/reliability.md O1, O2)."""
+"""Access tokens: fetched once at a time, shared between replicas, with growing waits after failures (bot/docs/reliability.md O1, O2)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bot.channels.outbound.errors import PlatformError
 log = structlog.get_logger(__name__)
 
 RENEW_BEFORE = timedelta(minutes=5)
-"""How long before its death a token is renewed."""
+"""How long before its expiry a token is renewed."""
 EARLY_RENEWAL_PAUSE = timedelta(seconds=60)
-"""Between two early renewals: some platforms hand out the same token until it dies."""
+"""Between two early renewals: some platforms return the same token until it expires."""
 FORCED_RENEWAL_PAUSE = timedelta(seconds=30)
-"""Between two renewals of a token that should still be good."""
+"""Between two renewals of a token that should still be valid."""
 FIRST_WAIT = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=2)
 """Waits after failures: 60 s, doubled each time. Five fetches in ten minutes at most, and fewer forced ones a day than WeChat allows (20)."""
 UNANSWERED_WAIT = timedelta(seconds=2)
-"""The first waits after a fetch that got no answer at all; nobody has refused anything."""
+"""The first wait after a fetch without any answer, where nothing was refused."""
 POLL_SECONDS = 0.2
 
 Fetch = Callable[[Api, bool], Awaitable[Token]]
@@ -33,7 +33,7 @@ Fetch = Callable[[Api, bool], Awaitable[Token]]
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """A token in hand; `serial` grows with each new one, so that a refusal is known to be about this one."""
+    """A token of this process; `serial` grows with each new one, so that a refusal can be matched to it."""
 
     token: Token
     serial: int
@@ -41,7 +41,7 @@ class HeldToken:
 
 @dataclass(slots=True)
 class _TokenState:
-    """What this process knows about one token."""
+    """The state of one token in this process."""
 
     held: HeldToken | None = None
     refused: str = ""
@@ -67,11 +67,11 @@ class Tokens:
         self._serial = 0
 
     def values(self) -> tuple[str, ...]:
-        """Every token in hand, for the scrubber."""
+        """Every current token, for redaction."""
         return tuple(state.held.token.value for state in self._states.values() if state.held is not None)
 
     async def get(self, api: Api, refused: HeldToken | None = None) -> HeldToken:
-        """A token to use now; `refused` is the one the platform has just turned down. Raises `PlatformError`."""
+        """A token to use now; `refused` is the one that the platform has just refused. Raises `PlatformError`."""
         state = self._states.setdefault(api.key, _TokenState())
         now = self._clock()
         if refused is not None:
@@ -83,18 +83,18 @@ class Tokens:
             state.early_at = now + EARLY_RENEWAL_PAUSE
             self._fetch_once(api, state)
             return held
-        # All who wait share one fetching; one who gives up leaves it flying for the others.
+        # All waiters share one fetch; a waiter that is cancelled does not cancel it for the others.
         return await asyncio.shield(self._fetch_once(api, state))
 
     def refuse(self, api: Api, refused: HeldToken) -> None:
-        """The platform turned this token down: it is not used again unless the platform hands it out anew."""
+        """Drop a token that the platform refused; it is not used again unless the platform returns it anew."""
         state = self._states.setdefault(api.key, _TokenState())
         if state.held is not None and state.held.serial == refused.serial:
             state.refused = refused.token.value
             state.held = None
 
     def accept(self, api: Api) -> None:
-        """The platform accepted the token: what was held against it is forgotten."""
+        """The platform accepted the token: forget earlier refusals."""
         state = self._states.setdefault(api.key, _TokenState())
         state.forced_renewals = 0
         state.refused = ""
@@ -106,7 +106,7 @@ class Tokens:
         await asyncio.gather(*fetches, return_exceptions=True)
 
     def _fetch_once(self, api: Api, state: _TokenState) -> asyncio.Task[HeldToken]:
-        """The fetching that is under way, or a new one."""
+        """The running fetch, or a new one."""
         if state.fetching is None or state.fetching.done():
             state.fetching = asyncio.create_task(self._obtain(api, state), name=f"token {api.name}")
             state.fetching.add_done_callback(_retrieve_exception)
@@ -124,7 +124,7 @@ class Tokens:
             await asyncio.sleep(POLL_SECONDS)
             if (stored := await self._read_stored(api, state)) is not None:
                 return stored
-        # Whoever held the lease before may have saved one between the look and the lease.
+        # The former holder of the lease may have saved a token between the read and the lease.
         if (stored := await self._read_stored(api, state)) is not None:
             return stored
         forced = bool(state.refused)
@@ -137,7 +137,7 @@ class Tokens:
         return self._hold(state, token)
 
     def _check_open(self, state: _TokenState) -> None:
-        """Raise while fetching is closed: after failures, and between two forced renewals."""
+        """Raise `PlatformError` while no fetch is allowed: after failures, and between two forced renewals."""
         now = self._clock()
         if state.closed_until is not None and now < state.closed_until:
             error = state.last_error
@@ -160,11 +160,11 @@ class Tokens:
             raise
 
     async def _read_stored(self, api: Api, state: _TokenState) -> HeldToken | None:
-        """What another replica left, when it is good and not the one that was refused."""
+        """The token that another replica stored, if it is valid and not the refused one."""
         try:
             token = await self._store.read(api.key)
         except Exception as wrong:
-            # Without the shared row each replica still speaks for itself.
+            # Without the shared row each replica fetches a token of its own.
             log.warning("token row not read", platform=api.name, error=type(wrong).__name__)
             return None
         now = self._clock()
@@ -199,6 +199,6 @@ def _doubled(first: timedelta, times: int) -> timedelta:
 
 
 def _retrieve_exception(fetching: asyncio.Task[HeldToken]) -> None:
-    """Everybody may have given up waiting; what went wrong was logged where it happened."""
+    """Retrieve the exception, which was logged already, in case every waiter has been cancelled."""
     if not fetching.cancelled():
         fetching.exception()

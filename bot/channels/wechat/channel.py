@@ -1,4 +1,4 @@
-"""微信公众号: encrypted callbacks in 安全模式, passive replies, customer-service messages where the account is verified.
+"""The 微信公众号 channel: encrypted callbacks in 安全模式, passive replies, customer-service messages where the account is verified.
 
 See bot/docs/protocols.md#wechat.
 """
@@ -59,7 +59,7 @@ _PRESENCE: dict[str, Heard] = {"subscribe": "follow", "unsubscribe": "unfollow",
 
 @dataclass(frozen=True, slots=True)
 class WeChatMessage:
-    """A message, our account's own id as the reply's sender, and whether the platform pushes (and reads) JSON."""
+    """A message, the id of our account as the reply's sender, and whether the platform sends and reads JSON."""
 
     incoming: Incoming
     account: str
@@ -67,7 +67,7 @@ class WeChatMessage:
 
 
 class WeChatChannel:
-    """One Official Account. One-tap answers and late ones need a verified account; every question can be answered by typing."""
+    """One Official Account. Menus to tap and late replies need a verified account; every question can be answered by typing."""
 
     name = "wechat"
 
@@ -95,7 +95,7 @@ class WeChatChannel:
     ) -> None:
         """Seconds and bytes; `verified` where the account is 认证 and may send customer-service messages. Raises ValueError for a bad key.
 
-        `template` and `subscription` are what is pushed where the window is closed; `on_job_result` is told what became of them afterwards.
+        `template` and `subscription` are pushed where the window is closed; `on_job_result` receives their later result.
         """
         self._app_id = app_id
         self._codec = EnvelopeCodec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
@@ -129,7 +129,7 @@ class WeChatChannel:
         app.cleanup_ctx.append(self._deadline.drain)
 
     async def verify(self, request: web.Request) -> web.Response:
-        """The console's check of the address: its signature does not cover the echostr, so that only a plain word is echoed."""
+        """The console's address check: its signature does not cover the echostr, so that only a plain word is echoed."""
         try:
             stamp = callback.query_stamp(request, "signature")
             self._codec.check(stamp, self._clock().timestamp())
@@ -168,7 +168,7 @@ class WeChatChannel:
         return callback.sealed_response(self._codec.reply(answer, key, now.timestamp(), as_json=message.as_json), kind)
 
     def _stamp(self, request: web.Request, arrived: datetime) -> EnvelopeStamp:
-        """The stamp that covers the ciphertext; the older signature beside it has to be right too where it is sent."""
+        """The stamp that covers the ciphertext; the older signature, if sent, must be valid too."""
         stamp = callback.query_stamp(request)
         if "encrypt_type" in request.query and callback.query_value(request, "encrypt_type") != "aes":
             raise BadEnvelope("plain")
@@ -177,7 +177,7 @@ class WeChatChannel:
         return stamp
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeChatMessage | JobResult | None, EncryptionKey]:
-        """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
+        """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, _ = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
         as_json = opened.plain[:1] == b"{"
@@ -206,9 +206,9 @@ class WeChatChannel:
         return WeChatMessage(incoming, account, as_json)
 
     def _texts(self, to: Address, reply: Reply | None) -> list[str]:
-        """What is said passively, and the further texts that do not fit in with it.
+        """The text of the passive reply, and the further texts that do not fit into it.
 
-        An account that is not verified has no other way to speak than to answer: what came too late for its own message goes before the next.
+        An unverified account can only answer: a reply that was too late for its message is put before the next one.
         """
         text = lettered(reply) if reply else ""
         if not self._verified:
@@ -220,7 +220,7 @@ class WeChatChannel:
         return texts
 
     def passive(self, message: WeChatMessage, text: str, created: int) -> str:
-        """The answer inside the callback, before it is sealed."""
+        """The passive reply, before it is encrypted."""
         user = message.incoming.sender.user
         if message.as_json:
             answer = {"ToUserName": user, "FromUserName": message.account, "CreateTime": created, "MsgType": "text", "Content": text}
@@ -228,9 +228,9 @@ class WeChatChannel:
         return text_reply(user, message.account, created, text)
 
     def menu(self, reply: Reply) -> dict[str, Any] | None:
-        """The tappable list that goes after a text; None for an account that is not verified and where there is nothing to tap.
+        """The menu that is sent after a text; None for an unverified account and where there is nothing to tap.
 
-        Several choices cannot be ticked in it, they are typed. Its items stay tappable for ever, so each carries its task.
+        Questions with several choices are answered by typing. Items of a menu can be tapped at any later time, so each carries its task.
         """
         ask = reply.ask
         options = ask.options if ask is not None and not ask.several else ()
@@ -243,19 +243,19 @@ class WeChatChannel:
         return {"head_content": head, "list": items, "tail_content": "点选即可，也可以直接回复"}
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises `PlatformError`, of kind "window" where the platform waits for the person to speak first."""
+        """Send a message unprompted; raises `PlatformError`, of kind "window" where the person has to write first."""
         await self._send_reply(to, tuple(split_text(lettered(reply), TEXT_BYTES)), self.menu(reply))
 
     @property
     def beyond_window(self) -> bool:
-        """True where templates or subscriptions reach whoever has not spoken for 48 hours."""
+        """True where templates or subscriptions reach people who have not written for 48 hours."""
         return self._pusher.beyond_window
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         return await self._pusher.push(batch)
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Only a mass send can be taken back here (bot/docs/protocols.md#channel-shapes)."""
+        """Only a mass send can be recalled (bot/docs/protocols.md#channel-shapes)."""
         return await recall_each(platform_ids, self._take_back)
 
     async def _take_back(self, platform_id: str) -> None:
@@ -264,7 +264,7 @@ class WeChatChannel:
         await self.series.recall(platform_id)
 
     def messages(self, reply: Reply) -> list[tuple[str, dict[str, Any]]]:
-        """A reply as customer-service messages: the words, then the list to tap."""
+        """A reply as customer-service messages: the texts, then the menu."""
         texts: list[tuple[str, dict[str, Any]]] = [("text", {"content": text}) for text in split_text(lettered(reply), TEXT_BYTES)]
         menu = self.menu(reply)
         return texts if menu is None else [*texts, ("msgmenu", menu)]
@@ -304,5 +304,5 @@ def _message(sender: Address, kind: str, message_id: str, parts: dict[str, str],
 
 
 def _item(option: Option) -> str:
-    """What an item of the list shows: the letter stands before its words, so that it can be typed as well."""
+    """The text of a menu item, with its letter in front, so that it can be typed as well."""
     return truncate(strip_unencodable(option_line(option)), MENU_TEXT)

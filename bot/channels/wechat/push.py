@@ -1,4 +1,4 @@
-"""Pushing to followers, one by one: as a customer-service message while their window is open, else as a template or subscription message."""
+"""Pushes to followers, one by one: customer-service messages while the window is open, else template or subscription messages."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _FIELD = re.compile(r"[A-Za-z_]{1,30}\d{0,3}")
 _SOURCES = ("title", "text", "time", "date")
 
 WindowCheck = Callable[[str, int], Awaitable[bool]]
-"""True when the person spoke less than 48 hours ago and so many more messages fit into what that opened."""
+"""(user, count): True when the person wrote less than 48 hours ago and so many more messages are allowed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What the platform tells afterwards of a template message or a mass send; counts only of the latter."""
+    """The platform's later report on a template message or a mass send; only the latter has counts."""
 
     kind: Literal["template", "mass"]
     id: str
@@ -58,9 +58,9 @@ OnJobResult = Callable[[JobResult], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class TemplateNotice:
-    """A template of the account: its id, what stands in which keyword, and the page that a tap opens.
+    """A template of the account: its id, the source of each keyword, and the page that a tap opens.
 
-    Fields are written "thing1:title,thing2:text,time3:time,phrase4:=学法"; a word behind "=" stands as it is.
+    Fields are written "thing1:title,thing2:text,time3:time,phrase4:=学法"; a text after "=" is used as it is.
     """
 
     template: str
@@ -93,7 +93,7 @@ class TemplateNotice:
 
 
 class WeChatPush:
-    """The account's outgoing mail to its followers."""
+    """Pushes to the followers of the account."""
 
     def __init__(
         self,
@@ -121,11 +121,11 @@ class WeChatPush:
 
     @property
     def beyond_window(self) -> bool:
-        """True where somebody who has not spoken for 48 hours can be reached all the same."""
+        """True where people who have not written for 48 hours can be reached."""
         return self._verified and (self._template is not None or self._subscription is not None)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
+        """One receipt a parcel. Each parcel is a call of its own; several calls run at a time."""
         receipts = await push_in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._send_group)
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts))
         return receipts
@@ -146,7 +146,7 @@ class WeChatPush:
         return await self._by_template(parcel)
 
     async def _by_customer_service(self, parcel: OutboundMessage, messages: list[tuple[str, dict[str, Any]]]) -> SendReceipt | None:
-        """None where the window turned out to be closed before anything was said."""
+        """None where the window turned out to be closed before anything was sent."""
         for sent_before, (kind, content) in enumerate(messages):
             try:
                 await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": parcel.to.user, "msgtype": kind, kind: content})
@@ -163,7 +163,7 @@ class WeChatPush:
         data = notice.data(parcel.reply, self._clock())
         body: dict[str, Any] = {"touser": parcel.to.user, "template_id": notice.template, "data": data}
         if notice is self._template:
-            # The same parcel tried again within ten minutes is known to the platform by this word.
+            # By this id the platform recognises the same parcel within ten minutes.
             body |= {"url": notice.address(parcel.reply), "client_msg_id": batch_serial((parcel.mark, parcel.to.user))}
         elif notice.page:
             body["page"] = notice.address(parcel.reply)
@@ -176,7 +176,7 @@ class WeChatPush:
 
 
 def parse_job_result(event: str, parts: dict[str, str]) -> JobResult | None:
-    """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says, or None for another event or one without an id."""
+    """The result in TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH; None for another event or one without an id."""
     names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
     identity, status = parts.get("MsgID") or parts.get("MsgId") or "", parts.get("Status", "")[:80]
     if event not in names or not re.fullmatch(r"[0-9]{1,20}", identity):
@@ -201,7 +201,7 @@ def _count(text: str) -> int:
 
 
 def _title_and_text(reply: Reply) -> tuple[str, str]:
-    """The first line, and the next one or what is asked."""
+    """The first line of the reply, and its second line or the question."""
     lines = [line.strip() for line in strip_unencodable(reply.text).splitlines() if line.strip()]
     if reply.ask is not None:
         lines += [line for line in (reply.ask.head, reply.ask.stem) if line]
@@ -209,6 +209,6 @@ def _title_and_text(reply: Reply) -> tuple[str, str]:
 
 
 def _fit_keyword(field: str, value: str) -> str:
-    """A value its keyword can hold: shortened by kind, on one line."""
+    """The value on one line, truncated to the limit of its kind of keyword."""
     limit = KEYWORD_CHARS.get(field.rstrip("0123456789"), 200)
     return truncate(" ".join(value.split()), limit)

@@ -1,4 +1,4 @@
-"""Questions and commands as WeCom template cards, and the card that shows the verdict after a tap (bot/docs/protocols.md#wecom-cards)."""
+"""Renders questions and commands as WeCom template cards, and the card with the verdict after a tap (bot/docs/protocols.md#wecom-cards)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _NOT_TASK_ID = re.compile(r"[^0-9A-Za-z_@-]")
 
 @dataclass(frozen=True, slots=True)
 class TemplateCard:
-    """A card; `whole` when it shows everything that there is to be read about what it asks, so that no text needs to go before it."""
+    """A card; `whole` when it shows the complete question or text, so that no text has to be sent before it."""
 
     body: dict[str, Any]
     whole: bool
 
 
 def card_of(reply: Reply, serial: str) -> TemplateCard | None:
-    """The card of a reply, or None when there is nothing to tap or no card can carry it; `serial` makes its task id unique in the app."""
+    """The card of a reply, or None when there is nothing to tap or it fits no card; `serial` makes its task id unique in the app."""
     ask = reply.ask
     if ask is not None and ask.options:
         card = _vote(ask, reply.buttons, serial) if ask.several else _choice(ask, reply.buttons, serial)
@@ -45,7 +45,7 @@ def card_of(reply: Reply, serial: str) -> TemplateCard | None:
 
 
 def task_id(task: str, serial: str) -> str:
-    """At most 128 bytes of the few characters a task id may have; the task itself travels in the keys."""
+    """A task id of at most 128 bytes and of the allowed characters; the task itself is in the keys of the buttons."""
     return f"{_NOT_TASK_ID.sub('-', task)[: TASK_ID_BYTES - 1 - len(serial)]}@{serial}"
 
 
@@ -82,7 +82,7 @@ def _choice(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> Tem
 
 
 def _vote(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> TemplateCard | None:
-    """A vote has no room for a long stem, nor for commands: then the text goes before it."""
+    """The card of a question with several choices; where it has no room for the stem or for commands, a text is sent before it."""
     says = [option.say for option in ask.options]
     if len(says) > TICKS or len(set(says)) != len(says) or any(not 0 < len(say.encode()) <= TICK_ID_BYTES for say in says):
         return None
@@ -116,14 +116,14 @@ def _button(task: str, option: Option, text: str) -> dict[str, Any]:
 
 
 def _keys_fit(body: dict[str, Any]) -> bool:
-    """Keys are short enough and unique in their card."""
+    """True when all keys are short enough and unique in their card."""
     keys = [action["key"] for action in (*body.get("button_list", ()), *body.get("action_menu", {}).get("action_list", ()))]
     keys += [body["submit_button"]["key"]] if "submit_button" in body else []
     return len(set(keys)) == len(keys) and all(len(key.encode()) <= KEY_BYTES for key in keys)
 
 
 def label_without_letter(option: Option) -> str:
-    """The option's words without the letter that may stand before them: "A. 合法" is "合法"."""
+    """The option's label without the letter in front: "合法" for "A. 合法"."""
     rest = option.label.removeprefix(option.say)
     if rest == option.label:
         return option.label
@@ -131,7 +131,7 @@ def label_without_letter(option: Option) -> str:
 
 
 class ShownQuestions:
-    """What the questions on recent cards were, so that the verdict can stand beside its question; forgotten, the verdict stands alone."""
+    """The questions on recent cards, so that the verdict can be shown with its question; without it the verdict is shown alone."""
 
     def __init__(self) -> None:
         self._asks: OrderedDict[str, QuestionCard] = OrderedDict()
@@ -151,7 +151,7 @@ def verdict_fits(reply: Reply) -> bool:
 
 
 def verdict_update(reply: Reply, question: QuestionCard | None, user: str, corp_id: str, created: int) -> str:
-    """The passive reply that puts the verdict in place of the card that was tapped, for the one who tapped it."""
+    """The passive reply that replaces the tapped card by the verdict, for the person who tapped it."""
     done = truncate(reply.done or "已作答", BUTTON_TEXT)
     title = question.head if question is not None and question.head else done
     quote = ""
@@ -169,7 +169,7 @@ def verdict_update(reply: Reply, question: QuestionCard | None, user: str, corp_
 
 
 def button_update(done: str, user: str, corp_id: str, created: int) -> str:
-    """The passive reply that only locks the buttons of the card that was tapped."""
+    """The passive reply that only disables the buttons of the tapped card."""
     return (
         f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{created}</CreateTime>"
         f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(truncate(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"

@@ -1,4 +1,4 @@
-"""The WeCom channel: hears callbacks, says replies."""
+"""The WeCom channel: encrypted callbacks, passive replies, and messages beside or after them (bot/docs/protocols.md#wecom)."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class WeComChannel:
         freshness: int = 600,
         body_cap: int = 65536,
     ) -> None:
-        """Seconds and bytes; `cards` off where the clients show none (private deployments, the WeChat plug-in); `page` is what textcards open there.
+        """Seconds and bytes; `cards` off where clients show none (private deployments, the WeChat plug-in); `page` is what textcards open then.
 
-        Raises ValueError when the agent id is no number or a key is none.
+        Raises ValueError for an agent id that is no number and for an invalid key.
         """
         self._corp_id = corp_id
         self._agent_id = str(int(agent_id))
@@ -91,10 +91,10 @@ class WeComChannel:
         app.cleanup_ctx.append(self._deadline.drain)
 
     async def verify(self, request: web.Request) -> web.Response:
-        """The console's check of the address: the opened echostr, which is a plain word and nothing a browser could run."""
+        """The console's address check: echoes the decrypted echostr, which must be a plain word that no browser could interpret."""
         try:
             stamp = callback.query_stamp(request)
-            # A plus sign that was not escaped arrives as a space, and base64 knows no spaces.
+            # An unescaped plus sign arrives as a space, which base64 does not contain.
             sealed = callback.query_value(request, "echostr").replace(" ", "+")
             opened = self._codec.open(stamp, sealed.encode("utf-8", "replace"), self._clock().timestamp())
             word = check_echo(opened.plain.decode("ascii", "replace"))
@@ -121,7 +121,7 @@ class WeComChannel:
         return callback.sealed_response(self._codec.reply(answer, key, now.timestamp())) if answer else callback.text_response("success")
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeComMessage | None, EncryptionKey]:
-        """What a pushed body says, and the key to seal the reply with; raises `BadEnvelope`."""
+        """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, parts = sealed_part(body)
         opened = self._codec.open(stamp, sealed, arrived.timestamp())
         if parts.get(b"AgentID", b"") not in (b"", self._agent_id.encode()):
@@ -129,9 +129,9 @@ class WeComChannel:
         return parse_message(parse(opened.plain), self._agent_id, arrived), opened.key
 
     def passive(self, message: WeComMessage, reply: Reply, now: datetime) -> tuple[str, WeComSpeech]:
-        """The answer inside the callback, empty when there is none, and what is sent beside it.
+        """The passive reply, empty when there is none, and what is sent actively beside it.
 
-        A tapped question card turns into its verdict; everything else is answered with the complete text, and a card follows.
+        A tapped question card is replaced by its verdict; everything else is answered with the complete text, and a card follows.
         """
         created = int(now.timestamp())
         if message.card_task_id and message.incoming.task:
@@ -144,14 +144,14 @@ class WeComChannel:
                 rest, _serial(message.incoming)
             )
         texts = split_text(lettered(reply), TEXT_BYTES)
-        # The text says everything: where the member has had enough for a minute, the card beside it stays away.
+        # The text is complete: the card beside it is left out where the member's limit for the minute is reached.
         has_card = self._pusher.forms.cards and (reply.ask or reply.buttons) and self._spending.may(message.user)
         card = card_of(reply, _serial(message.incoming)) if has_card else None
         answer = text_reply(message.user, self._corp_id, created, texts[0]) if texts else ""
         return answer, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.ask)
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises `PlatformError`."""
+        """Send a message unprompted; raises `PlatformError`."""
         await self._send_reply(to, self._pusher.forms.speech(reply, secrets.token_hex(5)))
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
@@ -161,7 +161,7 @@ class WeComChannel:
         return await self._pusher.recall(platform_ids)
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
-        """Put a word such as 已截止 in place of the buttons of a pushed card; raises `PlatformError`."""
+        """Replace the buttons of a pushed card by a word such as 已截止; raises `PlatformError`."""
         await self._pusher.close_card(platform_id, users, done)
 
     async def _answer_late(self, message: WeComMessage, reply: Reply) -> None:
@@ -196,5 +196,5 @@ class WeComChannel:
 
 
 def _serial(incoming: Incoming) -> str:
-    """The same for all copies of a message, so that two replicas that answer two copies make one card and not two."""
+    """The same for all copies of a message, so that two replicas that answer two copies make one card."""
     return sha256(f"{incoming.sender.user}\n{incoming.message_id}".encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The contacts of a corporation as WeCom lists them: departments, then the members of each (bot/docs/protocols.md#wecom-contacts)."""
+"""Reads departments and members of a corporation from WeCom (bot/docs/protocols.md#wecom-contacts)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEFT_STATUS = 5
 
 
 async def read_directory(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) -> Directory:
-    """Everybody the app may see. `staff_no` names the extended attribute that holds the staff number, or is "userid". Raises `PlatformError`."""
+    """All members the app may see. `staff_no` names the extended attribute that holds the staff number, or is "userid". Raises `PlatformError`."""
     listed = require_list(await outbound.call(api, "GET", DEPARTMENTS), "department")
     departments = [Department(require_number(entry, "id"), require_number(entry, "parentid"), require_text(entry, "name")) for entry in listed]
     members: dict[str, DirectoryMember] = {}
@@ -51,7 +51,7 @@ def _staff_no(member: dict[str, Any], user: str, attribute: str) -> str:
 
 
 def require_list(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list of objects, or PlatformError: half a directory must not pass for a whole one."""
+    """A list of objects in an answer; raises PlatformError otherwise, so that a partial directory is not taken for a complete one."""
     listed = answer.get(name)
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise PlatformError("unknown", "directory", f"the answer has no list named {name}")

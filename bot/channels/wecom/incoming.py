@@ -1,4 +1,4 @@
-"""What WeCom pushes, as what was heard (bot/docs/protocols.md#wecom-callback)."""
+"""Parses the messages and events that WeCom pushes (bot/docs/protocols.md#wecom-callback)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WeComMessage:
 
 
 def parse_message(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:
-    """None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
+    """The message; None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
     parts = fields(root, FIELDS)
     if parts.get("AgentID", agent_id) != agent_id:
         raise BadEnvelope("agent")
@@ -61,7 +61,7 @@ def _event(root: Element, parts: dict[str, str], sender: Address, event: str, ar
 
 
 def selected_options(root: Element) -> tuple[str, ...]:
-    """The options of a submitted vote, in one order whatever order they were ticked in; raises `BadEnvelope`."""
+    """The chosen options of a submitted vote, sorted; raises `BadEnvelope`."""
     options: set[str] = set()
     for option in root.iterfind("SelectedItems/SelectedItem/OptionIds/OptionId"):
         if len(option) or not option.text:
@@ -71,5 +71,5 @@ def selected_options(root: Element) -> tuple[str, ...]:
 
 
 def join_choices(chosen: tuple[str, ...]) -> str:
-    """The choice as a person would type it: AC; anything longer than letters is listed."""
+    """The choice as a person would type it: AC; options longer than a letter are joined with 、."""
     return ("" if all(len(option) == 1 for option in chosen) else "、").join(chosen)

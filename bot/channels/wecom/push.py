@@ -1,4 +1,4 @@
-"""Pushing to many at once: one call for all who get the same, told apart again by who could not be reached.
+"""Pushes: one call for all receivers of the same message, with a receipt for each by what the answer says.
 
 See bot/docs/protocols.md#wecom-send, #wecom-cards.
 """
@@ -33,14 +33,14 @@ MOST_USERS = 1000
 TEXT_BYTES = 2048
 TITLE_BYTES, DESCRIPTION_BYTES, BUTTON_CHARS = 128, 512, 4
 MESSAGE, CODE = "m:", "r:"
-"""What stands before the ids in `platform_id`: of a message, by which it is recalled; of a card, by which it is updated once within 72 hours."""
+"""Prefixes of the ids in `platform_id`: of a message, to recall it; of a card's response code, to update it once within 72 hours."""
 
 Message = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class WeComSpeech:
-    """What is sent actively, in this order; `instead` is said when the platform will not have the card."""
+    """What is sent actively, in this order; `instead` is sent where the platform refuses the card."""
 
     texts: tuple[Message, ...] = ()
     card: TemplateCard | None = None
@@ -53,14 +53,14 @@ class WeComSpeech:
 
 @dataclass(frozen=True, slots=True)
 class WeComForms:
-    """How things are said where there is a choice: template cards, markdown in place of text, and a page that textcards open."""
+    """The forms of a message that are configured: template cards, markdown instead of text, and a page that textcards open."""
 
     cards: bool = True
     markdown: bool = False
     page: str = ""
 
     def speech(self, reply: Reply, serial: str) -> WeComSpeech:
-        """A reply as it is said actively: by its card alone where that shows everything, else by text and card."""
+        """A reply as active messages: its card alone where that shows everything, else text and card."""
         card = card_of(reply, serial) if self.cards else None
         if card is None:
             return WeComSpeech(self.without_card(reply))
@@ -68,11 +68,11 @@ class WeComForms:
             return WeComSpeech(self.text_messages(reply), card, reply.ask)
         if reply.ask is None:
             return WeComSpeech((), card, None, self.text_messages(reply))
-        # The card of a question shows the question; what was said before it goes before it.
+        # The card shows the question alone; the text before it is sent first.
         return WeComSpeech(self.text_messages(Reply(reply.text)), card, reply.ask, self.text_messages(Reply(ask=reply.ask, buttons=reply.buttons)))
 
     def without_card(self, reply: Reply) -> tuple[Message, ...]:
-        """Without a card: a textcard that opens the page where there is one and a command to offer, else the words."""
+        """Without a card: a textcard that opens the page where there is a page and a command, else the text."""
         if self.page and reply.buttons and reply.ask is None and not self.cards and (linked := _textcard(reply, self.page)) is not None:
             return (linked,)
         return self.text_messages(reply)
@@ -83,7 +83,7 @@ class WeComForms:
 
 
 class WeComPush:
-    """The app's outgoing mail to its members."""
+    """Pushes to the members of the app."""
 
     def __init__(
         self, *, outbound: Outbound, api: Api, agent_id: int, forms: WeComForms, shown: ShownQuestions, note: Note, spending: Spending = FREE
@@ -97,7 +97,7 @@ class WeComPush:
         self._spending = spending
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One receipt a parcel. Who got a first message is "sent", whatever became of those after it: nothing may be said twice."""
+        """One receipt a parcel. Whoever got the first message is "sent", even if a later one failed: nothing may be sent twice."""
         return await push_in_groups(batch, lambda parcel: replace(parcel.reply, done=""), MOST_USERS, self._send_group)
 
     async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
@@ -138,13 +138,13 @@ class WeComPush:
         return receipts
 
     async def send(self, users: Sequence[str], kind: str, content: dict[str, Any]) -> dict[str, Any]:
-        """One message; the platform's answer names who could not be reached. Raises `PlatformError`."""
-        # The duplicate check would swallow a sentence that is said twice within half an hour, as verdicts are.
+        """Send one message; the platform's answer names who could not be reached. Raises `PlatformError`."""
+        # The duplicate check would drop a text that is repeated within half an hour, as verdicts are.
         message = {"touser": "|".join(users), "msgtype": kind, "agentid": self._agent_id, kind: content, "enable_duplicate_check": 0}
         return await self._outbound.call(self._api, "POST", SEND, json=message)
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Take back, within 24 hours, every message that these pushes sent, from everybody who got it."""
+        """Recall, within 24 hours, every message of these pushes, for everybody who got it."""
         return await recall_each(platform_ids, self._take_back)
 
     async def _take_back(self, platform_id: str) -> None:
@@ -154,7 +154,7 @@ class WeComPush:
                 await self._outbound.call(self._api, "POST", RECALL, json={"msgid": prefixed.removeprefix(MESSAGE)})
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
-        """Put a word such as 已截止 in place of a card's buttons, once, within 72 hours; raises `PlatformError`."""
+        """Replace a card's buttons by a word such as 已截止, once, within 72 hours; raises `PlatformError`."""
         for prefixed in platform_id.split():
             if prefixed.startswith(CODE):
                 body = {
@@ -168,7 +168,7 @@ class WeComPush:
 
 
 def message_ids(answer: dict[str, Any]) -> list[str]:
-    """What the platform calls the message, and the code that updates its card."""
+    """The prefixed ids in an answer: of the message, and the code that updates its card."""
     named = ((MESSAGE, answer.get("msgid")), (CODE, answer.get("response_code")))
     return [mark + value for mark, value in named if isinstance(value, str) and value and not any(char.isspace() for char in value)]
 

@@ -1,4 +1,4 @@
-"""The channel: work notifications through the signed gateway, robot messages by a signed callback."""
+"""The 专有钉钉 channel: work notifications through the signed gateway, robot messages by a signed callback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATH = "/channels/zwding"
 
 @dataclass(frozen=True, slots=True)
 class SignedInMember:
-    """Who signed in on our page: the id that messages go to, and the one that the organisation knows."""
+    """A member who signed in on our page: the id that messages are sent to, and the employee code."""
 
     account_id: str
     employee_code: str
@@ -41,9 +41,9 @@ class SignedInMember:
 class ZwDingChannel:
     """One app of one tenant.
 
-    Its callback takes the robot's JSON as 钉钉 sends it, and only behind this signature: header `timestamp` in ms, at most `freshness` seconds
+    Its callback accepts the robot's JSON as 钉钉 sends it, and only with this signature: header `timestamp` in ms, at most `freshness` seconds
     from now, and header `sign` = base64(HMAC-SHA256(callback secret, timestamp + newline + callback secret)), 钉钉's rule. That tenants send
-    either is known from third parties only; without a callback secret everything that knocks is refused.
+    either is known from third parties only; without a callback secret every callback is refused.
     """
 
     name = NAME
@@ -101,14 +101,14 @@ class ZwDingChannel:
         return _answer(messages[0] if messages else {})
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises `PlatformError`."""
+        """Send a message unprompted; raises `PlatformError`."""
         if reply:
             await self._spending.spend(to.user)
             await self._notify([to.user], notification_json(reply, self._form, self._page), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
+        """One notification for all receivers of the same message; its id is made here, so that it can be changed or recalled later."""
         return await push_in_groups(batch, lambda parcel: notification_json(parcel.reply, self._form, self._page), self._receivers, self._send_group)
 
     async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
@@ -123,7 +123,7 @@ class ZwDingChannel:
         return [sent_receipt(serial) for _ in people]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Take notifications back from everybody who got them, where the tenant allows it."""
+        """Recall notifications for everybody who got them, where the tenant allows it."""
         return await recall_each(platform_ids, self._revoke)
 
     async def _revoke(self, platform_id: str) -> None:
@@ -138,7 +138,7 @@ class ZwDingChannel:
         )
 
     async def update_notification(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
-        """Put other words into a notification these people got, such as 已完成; raises `PlatformError`."""
+        """Replace the text of a notification, for instance by 已完成; raises `PlatformError`."""
         await self._spending.spend("", messages=0)
         await self._call(
             self._plain,
@@ -151,7 +151,7 @@ class ZwDingChannel:
         )
 
     async def read_member(self, code: str) -> SignedInMember:
-        """Whose one-time code our page was handed (免登); raises `PlatformError`."""
+        """The member of a one-time sign-in code (免登); raises `PlatformError`."""
         data = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
         account, employee = (data.get("accountId"), data.get("employeeCode")) if isinstance(data, dict) else (None, None)
         if isinstance(account, bool) or not isinstance(account, str | int) or not str(account):

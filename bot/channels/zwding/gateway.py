@@ -1,6 +1,6 @@
-"""The EPaaS gateway: how a request is signed, what an answer means, how a token is fetched (bot/docs/protocols.md#zwding-gateway).
+"""The EPaaS gateway: signs requests, judges answers, fetches tokens (bot/docs/protocols.md#zwding-gateway).
 
-Nothing of this could be tried on a live gateway; the rule is the one of the vendor's SDK 1.2.0.
+This was never tried on a live gateway; it follows the vendor's SDK 1.2.0.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _WORDS: tuple[tuple[str, Kind], ...] = (
     ("auth", "permission"),
     ("busy", "transient"),
 )
-"""The platform's list of codes is not known; what the code's own words say is better than nothing."""
+"""The platform's error codes are not documented; these words in a code or message hint at its kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One tenant's gateway and our app at it. `prefix` is a path before every call, signed along unless `sign_prefix` is off."""
+    """One tenant's gateway and our app at it. `prefix` is a path before every call, and signed unless `sign_prefix` is off."""
 
     base: str
     app_key: str
@@ -64,7 +64,7 @@ class Gateway:
 
 
 def signed_text(method: str, timestamp: str, nonce: str, path: str, params: Params) -> str:
-    """What is signed: four lines, and a fifth with the parameters sorted by name and value and not encoded where there are any."""
+    """The text to sign: four lines, and a fifth with the unencoded parameters, sorted by name and value, if there are any."""
     lines = [method, timestamp, nonce, path]
     if params:
         lines.append("&".join(f"{name}={value}" for name, value in sorted(params)))
@@ -76,12 +76,12 @@ def signature(secret: str, text: str) -> str:
 
 
 def stamp_of(now: datetime) -> str:
-    """Shanghai's clock with milliseconds and its offset: 2026-11-23T09:00:00.000+08:00."""
+    """The time in Shanghai with milliseconds and offset: 2026-11-23T09:00:00.000+08:00."""
     return now.astimezone(ZONE).isoformat(timespec="milliseconds")
 
 
 def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Sign:
-    """The headers of a request; `four_digits` gives 0 to 9999 for the nonce."""
+    """A function that signs requests; `four_digits` gives 0 to 9999 for the nonce."""
     unsigned_prefix = "" if gateway.sign_prefix else gateway.prefix
 
     def sign(method: str, path: str, params: Params) -> dict[str, str]:
@@ -103,7 +103,7 @@ def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Si
 
 
 def build_apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
-    """The gateway as it is called with the signature alone, and as it is called with a token beside it. Raises ValueError for a bad CA file."""
+    """The API with the signature alone, and the API with a token as well. Raises ValueError for a bad CA file."""
     sign = signer(gateway, clock, four_digits)
     trust = _load_ca(gateway.ca_file)
 
@@ -120,7 +120,7 @@ def build_apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -
 
 
 def judge(status: int, answer: dict[str, Any]) -> PlatformError | None:
-    """None only where the gateway's own flag and the one inside its content are both true."""
+    """The error of an answer; None only where the gateway's flag and the one inside its content are both true."""
     if UNREADABLE in answer:
         return by_status(status)
     if "Code" in answer:

@@ -1,4 +1,4 @@
-"""What a work notification says: the whole text, and one button that opens our page (bot/docs/protocols.md#zwding-calls)."""
+"""Renders a reply as a work notification: its text, and one button that opens our page (bot/docs/protocols.md#zwding-calls)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.channels.dingtalk.reply import escape_markdown, truncate_bytes
 from bot.domain.message import Reply, lettered
 
 TEXT_BYTES = 2000
-"""Of one message; the platform states no limit, its sibling's work notifications have 2,048."""
+"""The limit of one message; the platform documents none, and 钉钉's work notifications have 2,048 bytes."""
 TITLE = 20
 OPEN = "打开"
 
@@ -18,7 +18,7 @@ Form = Literal["action_card", "link", "text"]
 
 
 def notification_json(reply: Reply, form: Form, page: str) -> str:
-    """The `msg` parameter, a JSON string. Without a page there is nothing to open and it is plain text."""
+    """The `msg` parameter, a JSON string; plain text where there is no page to open."""
     text = lettered(reply)
     if not page or form == "text":
         return _json({"msgtype": "text", "text": {"content": shorten(text)}})
@@ -32,7 +32,7 @@ def notification_json(reply: Reply, form: Form, page: str) -> str:
 
 
 def page_address(reply: Reply, page: str) -> str:
-    """Our page, told by `say` which command the reply offers first; the page asks who it is before it does anything."""
+    """The address of our page, with the first command of the reply in `say`; the page authenticates the member before it acts."""
     if not reply.buttons:
         return page
     return f"{page}{'&' if '?' in page else '?'}say={quote(reply.buttons[0].say, safe='')}"
@@ -44,7 +44,7 @@ def title_of(reply: Reply) -> str:
 
 
 def shorten(text: str) -> str:
-    """What one message holds; the page has the rest."""
+    """The text, truncated to the limit of one message."""
     return text if len(text.encode()) <= TEXT_BYTES else truncate_bytes(text, TEXT_BYTES - 3) + "…"
 
 
