@@ -219,7 +219,7 @@ def rng() -> random.Random:
 
 
 @pytest.fixture
-def house(database: Database, shipped: Library, rng: random.Random) -> Dispatcher:
+def dispatcher(database: Database, shipped: Library, rng: random.Random) -> Dispatcher:
     """The hall over an empty roll and the shipped library."""
     policy, faults = load_policy(ROOT)
     assert policy is not None, faults
@@ -228,7 +228,7 @@ def house(database: Database, shipped: Library, rng: random.Random) -> Dispatche
 
 
 @pytest.fixture
-def chat(house: Dispatcher, clock: Clock) -> Chat:
+def chat(dispatcher: Dispatcher, clock: Clock) -> Chat:
     """The chat of 1001, a civil servant in 某局/办公室."""
-    house.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
-    return Chat(house, clock, "1001")
+    dispatcher.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    return Chat(dispatcher, clock, "1001")

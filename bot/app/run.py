@@ -262,7 +262,7 @@ async def _shut_down(app: App, runner: web.AppRunner) -> bool:
     stopping.start()
     await asyncio.to_thread(stopping.join, WRITER_SHUTDOWN_SECONDS + 0.5)
     if stopping.is_alive():
-        log.warning("desk left unfinished")
+        log.warning("writers left unfinished")
         in_time = False
     return in_time
 

@@ -73,8 +73,8 @@ async def serve(database: Path, platform: str) -> None:
     found = settings.load(environ={}, database_url=f"sqlite:///{database}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.configure(found.secrets())
     delivery_worker.DeliveryWorker = partial(delivery_worker.DeliveryWorker, sizes={"wecom": 1})  # type: ignore[misc, assignment]
-    house = build.build(found, open_checked_engine(found))
-    house.catalog.limits = (SECOND,)
+    app = build.build(found, open_checked_engine(found))
+    app.catalog.limits = (SECOND,)
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -82,7 +82,7 @@ async def serve(database: Path, platform: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stopping(600), announce)
+    await run.serve(app, stopping(600), announce)
 
 
 @contextmanager

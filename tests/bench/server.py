@@ -53,7 +53,7 @@ async def product(path: Path, seconds: float) -> None:
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{path}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.configure(found.secrets())
-    house = build.build(found, open_checked_engine(found))
+    app = build.build(found, open_checked_engine(found))
     stop = stopping(seconds)
     told: list[str] = []
 
@@ -62,7 +62,7 @@ async def product(path: Path, seconds: float) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stop, announce)
+    await run.serve(app, stop, announce)
 
 
 def free_port() -> int:

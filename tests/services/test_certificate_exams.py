@@ -22,8 +22,8 @@ OVER = NOW + timedelta(hours=2, minutes=1)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(dispatcher: Dispatcher) -> Hall:
+    return Hall(dispatcher)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def sit(hall: Hall, person: int, exam_id: int, right: int, at: Any = NOW) -> int
 
 
 def mine(hall: Hall, person: int) -> list[HeldCertificate]:
-    found: list[HeldCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
+    found: list[HeldCertificate] = hall.dispatcher.database.read_now(lambda session: certificate.of_person(session, person))
     return found
 
 

@@ -31,8 +31,8 @@ LESSON = CampaignContent("lesson", lesson="mfd-1191")
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(dispatcher: Dispatcher) -> Hall:
+    return Hall(dispatcher)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def person(hall: Hall) -> int:
 
 def planned(hall: Hall, now: Any = NOW) -> DeliveryPlan:
     owed = hall.run(lambda session: queue.claim(session, "h", now, 100, 0))
-    return hall.house.database.read_now(lambda session: delivery_plan.plan(session, hall.catalog, owed, now, DOORS))
+    return hall.dispatcher.database.read_now(lambda session: delivery_plan.plan(session, hall.catalog, owed, now, DOORS))
 
 
 def fire(hall: Hall, now: Any = NOW) -> list[Any]:
@@ -97,7 +97,7 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
         return list(session.execute(text(query), {"name": DUE}).scalars())
 
     assert hall.run(reminded) == [other]
-    told = hall.house.database.read_now(
+    told = hall.dispatcher.database.read_now(
         lambda session: reminder_messages.told(session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE))}, last_day)
     )[1]
     assert told is not None
@@ -105,7 +105,7 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
     hall.tick(NOW + timedelta(days=2, hours=1))
     after = NOW + timedelta(days=3, hours=1)
     hall.run(lambda session: reminders.tick(session, hall.catalog, after))
-    again = hall.house.database.read_now(
+    again = hall.dispatcher.database.read_now(
         lambda session: reminder_messages.told(session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE))}, after)
     )
     assert again == {1: None}
@@ -146,8 +146,8 @@ async def test_running_exams_finish_while_all_pushes_are_paused(hall: Hall, pers
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.run(lambda session: manage.pause_all(session, ADMIN, "台风", NOW))
     hall.answer_all(person, sitting_id, NOW + MINUTE)
-    done = await schedule.invigilate(hall.house.database, hall.catalog, NOW + 31 * MINUTE)
+    done = await schedule.invigilate(hall.dispatcher.database, hall.catalog, NOW + 31 * MINUTE)
     assert done.attempts == 1
     assert (hall.attempt(sitting_id).closed_by, hall.attempt(sitting_id).passed) == ("clock", True)
-    done = await schedule.invigilate(hall.house.database, hall.catalog, NOW + 121 * MINUTE)
+    done = await schedule.invigilate(hall.dispatcher.database, hall.catalog, NOW + 121 * MINUTE)
     assert (done.exams, done.told) == (1, 1)

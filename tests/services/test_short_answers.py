@@ -24,8 +24,8 @@ END = NOW + timedelta(hours=3)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> Hall:
-    return Hall(house)
+def hall(dispatcher: Dispatcher) -> Hall:
+    return Hall(dispatcher)
 
 
 def waiting(hall: Hall, by: int) -> list[int]:

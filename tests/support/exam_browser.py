@@ -31,34 +31,34 @@ ADMIN = Author("9001", "test")
 class Office:
     """A house that serves, with an exam that is open now, and everything that its pages were told."""
 
-    house: Standing
+    service: Standing
     exam_id: int
     heard: list[str] = field(default_factory=list)
 
     def run(self, work: Any) -> Any:
-        return self.house.house.database.write_now(work)
+        return self.service.app.database.write_now(work)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self.house.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.service.app.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     async def link(self, staff_no: str = "1001") -> str:
-        return await link_to(self.house.house.database, self.house.url, self.house.house.clock(), "exam", str(self.exam_id), staff_no)
+        return await link_to(self.service.app.database, self.service.url, self.service.app.clock(), "exam", str(self.exam_id), staff_no)
 
     async def say(self, words: str) -> str:
-        hall = self.house.house
+        hall = self.service.app
         incoming = Incoming(Address("local", "test", "1001"), words, f"chat-{len(self.heard)}-{words}", hall.clock())
         return (await hall.dispatcher.handle(incoming)).text
 
     def close_due(self, after: timedelta) -> None:
-        now = self.house.house.clock() + after
-        self.run(lambda session: finish.close_due(session, self.house.house.catalog, now))
+        now = self.service.app.clock() + after
+        self.run(lambda session: finish.close_due(session, self.service.app.catalog, now))
 
 
 @asynccontextmanager
 async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
     """A house in this process with 1001 on its roll, who can also talk on the local chat page, and an exam of ten items that is open."""
-    async with standing(engine, [Persona("1001", "学员甲", "学员")], **more) as house:
-        hall = house.house
+    async with standing(engine, [Persona("1001", "学员甲", "学员")], **more) as service:
+        hall = service.app
         now = hall.clock()
         wanted = exam.WantedExam("年度学法考试", parse_blueprint(MIXED), All(), now, now + timedelta(hours=2), results="at_once")
 
@@ -68,7 +68,7 @@ async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
             manage.publish(session, hall.catalog, ADMIN, exam_id, now)
             return exam_id
 
-        yield Office(house, hall.database.write_now(publish))
+        yield Office(service, hall.database.write_now(publish))
 
 
 @asynccontextmanager

@@ -40,14 +40,14 @@ def message(at: datetime, user: str = "1001", text: str = "", message_id: str = 
 class Hall:
     """An examination hall over a house: every call is a transaction of its own, as of a message."""
 
-    house: Dispatcher
+    dispatcher: Dispatcher
 
     @property
     def catalog(self) -> Catalog:
-        return self.house.catalog()
+        return self.dispatcher.catalog()
 
     def run(self, work: Any) -> Any:
-        return self.house.database.write_now(work)
+        return self.dispatcher.database.write_now(work)
 
     def draft(self, blueprint: str = BLUEPRINT, author: Author = ADMIN, **more: Any) -> int:
         """A draft that opens now for two hours; `more` replaces what is wanted."""
@@ -86,7 +86,7 @@ class Hall:
                 found.append((question.key, wrong))
             return found
 
-        return self.house.database.read_now(work)
+        return self.dispatcher.database.read_now(work)
 
     def hand_in(self, person_id: int, sitting_id: int, at: datetime = NOW, *, arrived: datetime | None = None) -> AttemptStatus:
         made: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
@@ -98,11 +98,11 @@ class Hall:
         return made
 
     def attempt(self, sitting_id: int) -> Attempt:
-        found = self.house.database.read_now(lambda session: attempts.attempt(session, sitting_id))
+        found = self.dispatcher.database.read_now(lambda session: attempts.attempt(session, sitting_id))
         assert found is not None
         return found
 
     def exam(self, exam_id: int) -> Exam:
-        found = self.house.database.read_now(lambda session: exams.get(session, exam_id))
+        found = self.dispatcher.database.read_now(lambda session: exams.get(session, exam_id))
         assert found is not None
         return found

@@ -30,7 +30,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 class Standing:
     """A house that serves in this process."""
 
-    house: build.App
+    app: build.App
     port: int
     stop: asyncio.Event
     said: list[str]
@@ -53,7 +53,7 @@ def settings(**more: Any) -> Settings:
 @asynccontextmanager
 async def standing(engine: Engine, personas: Sequence[Persona] = (), **more: Any) -> AsyncIterator[Standing]:
     """Serve on a free port for as long as the block lasts."""
-    house = build.build(settings(**more), engine)
+    app = build.build(settings(**more), engine)
     stop = asyncio.Event()
     said: list[str] = []
     ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -64,11 +64,11 @@ async def standing(engine: Engine, personas: Sequence[Persona] = (), **more: Any
         if found and not ready.done():
             ready.set_result(int(found[1]))
 
-    task = asyncio.create_task(run.serve(house, stop, announce, personas))
+    task = asyncio.create_task(run.serve(app, stop, announce, personas))
     task.add_done_callback(lambda ended: None if ready.done() else ready.set_exception(ended.exception() or AssertionError("never ready")))
     await ready
     try:
-        yield Standing(house, ready.result(), stop, said)
+        yield Standing(app, ready.result(), stop, said)
     finally:
         stop.set()
         assert await task, "the house did not end in time"

@@ -18,7 +18,7 @@ from tests.support.web_client import SAME, link_to, pages_at
 
 
 @dataclass
-class House:
+class SessionApp:
     """A small house with one page of each purpose, and what its changing routes were told."""
 
     url: str
@@ -31,7 +31,7 @@ class House:
 
 
 @asynccontextmanager
-async def standing(database: Database, clock: Clock, public_url: str = "") -> AsyncIterator[House]:
+async def standing(database: Database, clock: Clock, public_url: str = "") -> AsyncIterator[SessionApp]:
     changed: list[tuple[str, dict[str, Any]]] = []
 
     async def page(request: web.Request, visitor: PageVisitor) -> web.Response:
@@ -48,20 +48,22 @@ async def standing(database: Database, clock: Clock, public_url: str = "") -> As
             app.router.add_post(f"/{purpose}/{{ref}}/change", door.acts(purpose, change))
 
     async with pages_at(database, clock, attach, public_url) as url:
-        yield House(url, database, clock, changed)
+        yield SessionApp(url, database, clock, changed)
 
 
 @asynccontextmanager
-async def furnished(database: Database, clock: Clock) -> AsyncIterator[House]:
+async def furnished(database: Database, clock: Clock) -> AsyncIterator[SessionApp]:
     """The house with 1001, who is a learner, and 1002, who is an administrator too."""
     database.write_now(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙", roles=("admin",))))
     async with standing(database, clock) as made:
         yield made
 
 
-async def entered(session: aiohttp.ClientSession, house: House, purpose: str = "exam", ref: str = "7", staff_no: str = "1001") -> dict[str, Any]:
+async def entered(
+    session: aiohttp.ClientSession, session_app: SessionApp, purpose: str = "exam", ref: str = "7", staff_no: str = "1001"
+) -> dict[str, Any]:
     """What the page says to whoever has just opened a fresh link to it."""
-    async with session.post(await house.link(purpose, ref, staff_no), headers=SAME) as answer:
+    async with session.post(await session_app.link(purpose, ref, staff_no), headers=SAME) as answer:
         assert answer.status == 200, await answer.text()
         page: dict[str, Any] = await answer.json()
         return page

@@ -233,7 +233,7 @@ async def test_the_page_fits_and_works_without_a_script(database: Database, cloc
 
 async def test_the_link_that_the_chat_gives_opens_on_the_service_itself(sqlite_engine: Engine) -> None:
     async with service_standing(sqlite_engine, [Persona("1001", "张䶮㛃", "学员", ())]) as service, aiohttp.ClientSession() as session:
-        held = await service.house.database.write(issued)
+        held = await service.app.database.write(issued)
         async with window(session, service.url) as page:
             told = (await page.say("message-0001", "证书"))["reply"]["text"]
         link = re.search(r"http://\S+/certificates/\S+", told)

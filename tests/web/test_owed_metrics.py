@@ -23,12 +23,12 @@ async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_
     # Nobody can be reached on a channel that is off, and a paused campaign waits: both are seen without anything being sent.
     database.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
     monkeypatch.setattr(schedule, "MEASURE_EVERY", schedule.CAMPAIGNS_EVERY)
-    async with standing(engine) as house, aiohttp.ClientSession() as session:
+    async with standing(engine) as service, aiohttp.ClientSession() as session:
         wanted = 'bot_deliveries_owed{state="queued"} 3.0'
         page = ""
         async with asyncio.timeout(60):
             while wanted not in page:
-                async with session.get(f"{house.url}/metrics") as answer:
+                async with session.get(f"{service.url}/metrics") as answer:
                     page = await answer.text()
         overdue = next(line for line in page.splitlines() if line.startswith("bot_deliveries_overdue_seconds "))
         assert float(overdue.split()[1]) > 0

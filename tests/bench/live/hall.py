@@ -185,7 +185,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
                 super().__init__(*given, limits=(), **more)
 
         live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
-    house = build.build(found, open_checked_engine(found))
+    app = build.build(found, open_checked_engine(found))
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -193,7 +193,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stopping(600), announce)
+    await run.serve(app, stopping(600), announce)
 
 
 @contextmanager

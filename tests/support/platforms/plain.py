@@ -87,7 +87,7 @@ async def stand(platform: Platform) -> AsyncIterator[Platform]:
         yield platform
 
 
-class House:
+class OutboundSetup:
     """Everything a test holds: the platform, the clock, the shared row, and as many clients as it asks for."""
 
     def __init__(self, platform: Platform, stack: AsyncExitStack) -> None:
