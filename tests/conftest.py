@@ -1,4 +1,4 @@
-"""What the tests stand on: a real SQLite file, a real PostgreSQL, a desk on either, and a chat that talks through the hall."""
+"""Fixtures of all tests: an SQLite file, a PostgreSQL server, a database on either, and a chat through the dispatcher."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def enroll(
     roles: tuple[str, ...] = (),
     channel: str = "local",
 ) -> int:
-    """One more person on the roll, bound on a channel under their staff number; returns the id."""
+    """One more person on the roster, bound on a channel under their staff number; returns the id."""
     parent: int | None = None
     path = ""
     for part in unit.split("/"):
@@ -220,7 +220,7 @@ def rng() -> random.Random:
 
 @pytest.fixture
 def dispatcher(database: Database, shipped: Library, rng: random.Random) -> Dispatcher:
-    """The hall over an empty roll and the shipped library."""
+    """A dispatcher over an empty roster and the shipped library."""
     policy, faults = load_policy(ROOT)
     assert policy is not None, faults
     catalog = database.write_now(lambda session: fill(session, shipped, policy, NOW))

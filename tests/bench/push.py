@@ -1,7 +1,7 @@
 """A push to five thousand while others answer: `python -m tests.bench push`; killed in the middle with `--kill`; occurrences under kills.
 
 The service stands in a process of its own, as `python -m bot serve` builds it. Two things are simulated: the platform, which answers after 20 ms,
-and its limit (200 calls a second, of which the house allows itself 160), so that the budget is what bounds the push and not the machine.
+and its limit (200 calls a second, of which the service uses 160), so that the budget is what bounds the push and not the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The channels as the house puts them together: budgets, windows and outcomes are rows that all replicas share."""
+"""The channels as the app builds them: budgets, windows and outcomes are rows that all replicas share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.queued_deliveries import crowd, owe, states
 
 @asynccontextmanager
 async def built(engine: Engine, name: str, section: dict[str, Any]) -> AsyncIterator[tuple[App, Any]]:
-    """A house with one channel on, speaking; its clock stands at NOW."""
+    """An app with one channel on, and a started outbound client; its clock stands at NOW."""
     given: dict[str, Any] = {name: section}
     settings = Settings(**given)
     loopback_bot = build.build(settings, engine, clock=lambda: NOW)

@@ -1,4 +1,4 @@
-"""In the house as it serves: a campaign falls due and appears in the page that is open, without anybody asking."""
+"""In the running service: a campaign falls due and appears in the page that is open, without anybody asking."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.storage import campaign
 from bot.storage.db.database import Database
 from tests.conftest import Chat, enroll
 from tests.support.queued_deliveries import crowd, owe, rows, states
-from tests.support.service import standing, window
+from tests.support.service import running_service, window
 
 
 async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(engine: Engine) -> None:
@@ -35,7 +35,7 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
         campaign.plan_from(session, made, began.replace(second=0, microsecond=0))
 
     async with (
-        standing(engine, [Persona("1001", "学员甲", "学员"), Persona("1002", "学员乙", "学员")]) as service,
+        running_service(engine, [Persona("1001", "学员甲", "学员"), Persona("1002", "学员乙", "学员")]) as service,
         aiohttp.ClientSession() as session,
         window(session, service.url, "1001") as page,
     ):

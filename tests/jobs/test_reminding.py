@@ -1,4 +1,4 @@
-"""From the clock to the chat: the house reminds through the same courier as everything else, and says nothing to whoever did it meanwhile."""
+"""From the clock to the chat: the service reminds through the same delivery worker as everything else, and leaves out whoever did it meanwhile."""
 
 from __future__ import annotations
 

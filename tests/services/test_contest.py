@@ -39,7 +39,7 @@ class Sorted:
 
 
 class Field:
-    """A house with people in it, who play with a clock of their own."""
+    """A dispatcher with people on its roster, who play with a clock of their own."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher

@@ -28,7 +28,7 @@ AFTER = NOW + timedelta(hours=3)
 
 
 class Room:
-    """A house in which exams of fixed questions are sat; choices are given in the letters of the file."""
+    """A dispatcher over which exams of fixed questions are sat; choices are given in the letters of the file."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.hall = Hall(dispatcher)

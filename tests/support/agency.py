@@ -43,7 +43,7 @@ def noon(day: date) -> datetime:
 
 
 class Agency:
-    """Writes through the desk, reads through the desk; days are text such as 2026-03-01."""
+    """Writes and reads through the database; days are text such as 2026-03-01."""
 
     def __init__(self, engine: Engine) -> None:
         self.database = Database(engine)
@@ -90,7 +90,7 @@ class Agency:
         return self.database.write_now(work)
 
     def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
-        """An entry in the ledger through the house's own door; returns its id."""
+        """An entry in the ledger through the service's own function; returns its id."""
         amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
         at = noon(date.fromisoformat(recorded or day))
         made = self.database.write_now(

@@ -1,4 +1,4 @@
-"""Somebody at an exam's page in a real browser, in a house that serves in this process."""
+"""Somebody at an exam's page in a real browser, served in this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.domain.people.audience import All
 from bot.services.exam import finish, manage
 from tests.conftest import enroll
 from tests.support.browser import Seen, page_in
-from tests.support.service import Standing, standing
+from tests.support.service import RunningService, running_service
 from tests.support.web_client import link_to
 
 MIXED = "单选 4×2、多选 2×2、判断 2×1、填空 1×2、简答 1×4；30 分钟；及格 60%"
@@ -29,9 +29,9 @@ ADMIN = Author("9001", "test")
 
 @dataclass
 class Office:
-    """A house that serves, with an exam that is open now, and everything that its pages were told."""
+    """A running service with an exam that is open now, and everything that its pages were told."""
 
-    service: Standing
+    service: RunningService
     exam_id: int
     heard: list[str] = field(default_factory=list)
 
@@ -56,8 +56,8 @@ class Office:
 
 @asynccontextmanager
 async def open_office(engine: Engine, **more: Any) -> AsyncIterator[Office]:
-    """A house in this process with 1001 on its roll, who can also talk on the local chat page, and an exam of ten items that is open."""
-    async with standing(engine, [Persona("1001", "学员甲", "学员")], **more) as service:
+    """A running service in this process with 1001 on its roll, who can also talk on the local chat page, and an exam of ten items that is open."""
+    async with running_service(engine, [Persona("1001", "学员甲", "学员")], **more) as service:
         hall = service.app
         now = hall.clock()
         wanted = exam.WantedExam("年度学法考试", parse_blueprint(MIXED), All(), now, now + timedelta(hours=2), results="at_once")

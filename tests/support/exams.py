@@ -38,7 +38,7 @@ def message(at: datetime, user: str = "1001", text: str = "", message_id: str = 
 
 @dataclass
 class Hall:
-    """An examination hall over a house: every call is a transaction of its own, as of a message."""
+    """Exams over a dispatcher: every call is a transaction of its own, as of a message."""
 
     dispatcher: Dispatcher
 

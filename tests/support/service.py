@@ -1,4 +1,4 @@
-"""The service as a test stands it up: in this process on a free port, or as a process of its own."""
+"""The service as a test starts it: in this process on a free port, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 @dataclass
-class Standing:
-    """A house that serves in this process."""
+class RunningService:
+    """A service that runs in this process."""
 
     app: build.App
     port: int
@@ -51,7 +51,7 @@ def settings(**more: Any) -> Settings:
 
 
 @asynccontextmanager
-async def standing(engine: Engine, personas: Sequence[Persona] = (), **more: Any) -> AsyncIterator[Standing]:
+async def running_service(engine: Engine, personas: Sequence[Persona] = (), **more: Any) -> AsyncIterator[RunningService]:
     """Serve on a free port for as long as the block lasts."""
     app = build.build(settings(**more), engine)
     stop = asyncio.Event()
@@ -68,10 +68,10 @@ async def standing(engine: Engine, personas: Sequence[Persona] = (), **more: Any
     task.add_done_callback(lambda ended: None if ready.done() else ready.set_exception(ended.exception() or AssertionError("never ready")))
     await ready
     try:
-        yield Standing(app, ready.result(), stop, said)
+        yield RunningService(app, ready.result(), stop, said)
     finally:
         stop.set()
-        assert await task, "the house did not end in time"
+        assert await task, "the service did not end in time"
 
 
 @dataclass

@@ -28,7 +28,7 @@ from bot.web.templates import Templates
 from tests.conftest import NOW, Clock, enroll
 from tests.services.test_certificate_pdf import needs_chinese
 from tests.support.browser import CHROMIUM, SIZES, browser
-from tests.support.service import standing as service_standing
+from tests.support.service import running_service as service_standing
 from tests.support.service import window
 
 MARKUP = "<b onclick=x>甲</b>#panic()"

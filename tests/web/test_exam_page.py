@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from tests.support.browser import SIZES, browser, contrast, fits, needs_chromium, page_in, small_targets
 from tests.support.exam_browser import Office, answer, begin, open_office, saved, sitting
-from tests.support.service import free_port, standing
+from tests.support.service import free_port, running_service
 
 pytestmark = needs_chromium
 
@@ -77,7 +77,7 @@ async def test_a_restart_in_the_middle_is_bridged_and_the_visit_goes_on(sqlite_e
             await saved(page, 1)
         await answer(page)
         await expect(page.get_by_text("没有连上网")).to_be_visible()
-        async with standing(sqlite_engine, **where):
+        async with running_service(sqlite_engine, **where):
             await saved(page, 2)
             await page.reload()
             await saved(page, 2)

@@ -1,4 +1,4 @@
-"""The house says whether it is there, whether it can work, and what it has counted; and the door is shut to whoever does not finish a sentence."""
+"""Health, readiness and metrics of the service; and connections that do not finish a request are dropped."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sqlalchemy import Engine, text
 
 from bot.channels.local import Persona
 from bot.web import middleware
-from tests.support.service import standing, window
+from tests.support.service import running_service, window
 
 ZHANG = Persona("nobody-1", "赵甲", "学员")
 
 
 async def test_a_house_on_either_database_is_alive_and_ready(engine: Engine) -> None:
-    async with standing(engine) as service, aiohttp.ClientSession() as session:
+    async with running_service(engine) as service, aiohttp.ClientSession() as session:
         async with session.get(f"{service.url}/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
         async with session.get(f"{service.url}/readyz") as answer:
@@ -30,7 +30,7 @@ async def test_a_house_on_either_database_is_alive_and_ready(engine: Engine) -> 
 
 
 async def test_a_house_on_a_schema_of_tomorrow_is_alive_but_not_ready(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as service, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
         with sqlite_engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         async with session.get(f"{service.url}/readyz") as answer:
@@ -40,7 +40,7 @@ async def test_a_house_on_a_schema_of_tomorrow_is_alive_but_not_ready(sqlite_eng
 
 
 async def test_a_house_whose_database_is_gone_is_not_ready(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as service, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
         with sqlite_engine.begin() as connection:
             connection.execute(text("ALTER TABLE alembic_version RENAME TO gone"))
         async with session.get(f"{service.url}/readyz") as answer:
@@ -48,7 +48,7 @@ async def test_a_house_whose_database_is_gone_is_not_ready(sqlite_engine: Engine
 
 
 async def test_what_was_heard_answered_and_committed_is_counted(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine, [ZHANG]) as service, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine, [ZHANG]) as service, aiohttp.ClientSession() as session:
         async with window(session, service.url) as chat:
             await chat.say("count-me-1", "帮助")
             await chat.say("count-me-2", "每日")
@@ -66,13 +66,13 @@ async def test_what_was_heard_answered_and_committed_is_counted(sqlite_engine: E
 
 
 async def test_a_name_that_nobody_declared_is_not_counted_in_silence(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as service:
+    async with running_service(sqlite_engine) as service:
         with pytest.raises(KeyError):
             service.app.metrics.note("answerd", "local", 1)
 
 
 async def test_every_answer_wears_the_same_coat(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as service, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
         for path, status in (("/healthz", 200), ("/chat", 200), ("/chat/chat.css", 200), ("/nowhere", 404), ("/metrics", 200)):
             async with session.get(f"{service.url}{path}") as answer:
                 assert answer.status == status, path
@@ -85,7 +85,7 @@ async def test_every_answer_wears_the_same_coat(sqlite_engine: Engine) -> None:
 
 
 async def test_a_request_that_is_none_gets_one_short_answer(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as service:
+    async with running_service(sqlite_engine) as service:
         for rubbish in (b"HELLO\r\n\r\n", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 20_000 + b"\r\n\r\n"):
             reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
             writer.write(rubbish)

@@ -25,7 +25,7 @@ from bot.storage.contest import live_state
 from tests.conftest import enroll
 from tests.support.browser import browser, fits, needs_chromium
 from tests.support.live_contests import hosted, plan
-from tests.support.service import Standing, standing
+from tests.support.service import RunningService, running_service
 
 HOSTS = (Persona("9001", "管理员甲", "管理员"), Persona("9002", "管理员乙", "管理员"))
 PLAYERS = tuple(Persona(f"{2001 + n}", f"选手{n + 1}", "学员") for n in range(3))
@@ -33,9 +33,9 @@ PLAYERS = tuple(Persona(f"{2001 + n}", f"选手{n + 1}", "学员") for n in rang
 
 @dataclass
 class Hall:
-    """A house that serves, with a contest whose room is open."""
+    """A running service with a contest whose room is open."""
 
-    service: Standing
+    service: RunningService
     id: int
     code: str
     secret: str
@@ -66,7 +66,7 @@ class Hall:
 
 @asynccontextmanager
 async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
-    async with standing(engine, [*HOSTS, *PLAYERS]) as service:
+    async with running_service(engine, [*HOSTS, *PLAYERS]) as service:
 
         def work(session: Session) -> tuple[int, str, str]:
             for one in HOSTS:

@@ -15,7 +15,7 @@ from bot.web.metrics import Metrics
 from tests.conftest import NOW, Clock
 from tests.support.push_channel import Office, courier, taken, worked
 from tests.support.queued_deliveries import crowd, owe, run, states
-from tests.support.service import standing
+from tests.support.service import running_service
 
 
 async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_due(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ async def test_the_page_tells_how_much_is_owed_and_how_long_the_oldest_has_been_
     # Nobody can be reached on a channel that is off, and a paused campaign waits: both are seen without anything being sent.
     database.write_now(lambda session: owe(session, crowd(session, 3), state="paused"))
     monkeypatch.setattr(schedule, "MEASURE_EVERY", schedule.CAMPAIGNS_EVERY)
-    async with standing(engine) as service, aiohttp.ClientSession() as session:
+    async with running_service(engine) as service, aiohttp.ClientSession() as session:
         wanted = 'bot_deliveries_owed{state="queued"} 3.0'
         page = ""
         async with asyncio.timeout(60):

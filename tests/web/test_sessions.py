@@ -21,8 +21,7 @@ from bot.storage.files.policies import load_policy
 from bot.storage.people import accounts
 from bot.storage.system import links as system_links
 from tests.conftest import NOW, ROOT, Chat, Clock, enroll
-from tests.support.session_app import SessionApp, furnished, secret_of
-from tests.support.session_app import entered as session_app_entered
+from tests.support.session_app import SessionApp, app_with_people, open_page, secret_of
 from tests.support.web_client import SAME, browser
 
 CHAT = Address("local", "test", "1001")
@@ -30,7 +29,7 @@ CHAT = Address("local", "test", "1001")
 
 @pytest.fixture
 async def session_app(database: Database, clock: Clock) -> AsyncIterator[SessionApp]:
-    async with furnished(database, clock) as made:
+    async with app_with_people(database, clock) as made:
         yield made
 
 
@@ -42,7 +41,7 @@ async def test_a_link_is_opened_by_its_button_and_leads_to_the_page_as_that_pers
         async with session.get(await session_app.link()) as shown:
             page = await shown.text()
         assert (shown.status, "打开考试" in page, "学员甲" in page) == (200, True, False)
-        assert await session_app_entered(session, session_app) == {
+        assert await open_page(session, session_app) == {
             "name": "学员甲",
             "ref": "7",
             "proof": await _proof(session, session_app),
@@ -145,7 +144,7 @@ async def test_no_link_is_made_where_the_pages_stand_nowhere_or_for_whom_they_ar
 
 async def test_a_visit_is_bound_to_its_purpose_and_to_what_it_was_opened_for(session_app: SessionApp) -> None:
     async with browser() as session:
-        await session_app_entered(session, session_app, "exam", "7", "1002")
+        await open_page(session, session_app, "exam", "7", "1002")
         for path, status in (("/exam/7", 200), ("/exam/8", 403), ("/console/7", 403)):
             async with session.get(f"{session_app.url}{path}") as answer:
                 assert answer.status == status, path
@@ -156,15 +155,15 @@ async def test_what_a_browser_was_made_to_carry_before_opens_nothing_and_is_repl
         session.cookie_jar.update_cookies({"visit-exam": "preset-by-somebody"}, response_url=URL(session_app.url))
         async with session.get(f"{session_app.url}/exam/7") as answer:
             assert answer.status == 403
-        await session_app_entered(session, session_app)
+        await open_page(session, session_app)
         first = secret_of(session)
-        await session_app_entered(session, session_app)
+        await open_page(session, session_app)
         assert len({"preset-by-somebody", first, secret_of(session)}) == 3
 
 
 async def test_a_visit_that_was_left_is_over_for_a_copied_cookie_too(session_app: SessionApp) -> None:
     async with browser() as session:
-        page = await session_app_entered(session, session_app)
+        page = await open_page(session, session_app)
         secret = secret_of(session)
         async with session.post(f"{session_app.url}/exam/out", data={"proof": page["proof"]}, headers=SAME) as answer:
             assert (answer.status, "已退出" in await answer.text()) == (200, True)
@@ -183,7 +182,7 @@ async def test_a_visit_that_was_left_is_over_for_a_copied_cookie_too(session_app
 )
 async def test_who_has_left_or_was_demoted_or_unbound_is_out_at_the_next_request(session_app: SessionApp, fate: str) -> None:
     async with browser() as session:
-        page = await session_app_entered(session, session_app, "console", "7", "1002")
+        page = await open_page(session, session_app, "console", "7", "1002")
         await session_app.database.write(lambda rows: rows.execute(text(fate)) and None)
         async with session.get(f"{session_app.url}/console/7") as answer:
             assert answer.status == 403
@@ -194,8 +193,8 @@ async def test_who_has_left_or_was_demoted_or_unbound_is_out_at_the_next_request
 
 async def test_a_visit_ends_by_its_time_and_an_administrators_by_silence_too(session_app: SessionApp) -> None:
     async with browser() as session:
-        await session_app_entered(session, session_app, "console", "7", "1002")
-        await session_app_entered(session, session_app, "exam", "7", "1002")
+        await open_page(session, session_app, "console", "7", "1002")
+        await open_page(session, session_app, "exam", "7", "1002")
         seen = []
         for minutes in (14, 14, 16, 435, 2):
             session_app.clock.pass_(minutes=minutes)
@@ -211,7 +210,7 @@ async def test_closing_ones_pages_from_the_chat_closes_them_everywhere(session_a
     chat = Chat(Dispatcher(session_app.database, lambda: catalog), session_app.clock, "1001")
     link = await session_app.link()
     async with browser() as session:
-        await session_app_entered(session, session_app)
+        await open_page(session, session_app)
         assert "1 个网页" in await chat.say("退出网页")
         async with session.get(f"{session_app.url}/exam/7") as answer:
             assert answer.status == 403
@@ -222,7 +221,7 @@ async def test_closing_ones_pages_from_the_chat_closes_them_everywhere(session_a
 
 async def test_an_administrators_coming_and_going_stands_in_the_audit(session_app: SessionApp) -> None:
     async with browser() as session:
-        page = await session_app_entered(session, session_app, "console", "7", "1002")
+        page = await open_page(session, session_app, "console", "7", "1002")
         async with session.post(f"{session_app.url}/console/out", data={"proof": page["proof"]}, headers=SAME):
             pass
     acts = await session_app.database.read(

@@ -15,14 +15,14 @@ from bot import logs
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
 from tests.conftest import Clock, enroll
-from tests.support.service import standing as service_standing
-from tests.support.session_app import SessionApp, entered, furnished, standing
+from tests.support.service import running_service as service_standing
+from tests.support.session_app import SessionApp, app_with_people, open_page, running_app
 from tests.support.web_client import SAME, browser, link_to
 
 
 @pytest.fixture
 async def session_app(database: Database, clock: Clock) -> AsyncIterator[SessionApp]:
-    async with furnished(database, clock) as made:
+    async with app_with_people(database, clock) as made:
         yield made
 
 
@@ -31,7 +31,7 @@ async def session_app(database: Database, clock: Clock) -> AsyncIterator[Session
 
 async def test_only_a_page_of_ours_with_its_proof_changes_anything(session_app: SessionApp) -> None:
     async with browser() as session, browser() as other:
-        page, others = await entered(session, session_app), await entered(other, session_app, staff_no="1002")
+        page, others = await open_page(session, session_app), await open_page(other, session_app, staff_no="1002")
         proof, address = page["proof"], f"{session_app.url}/exam/7/change"
         wrong: list[dict[str, str]] = [
             {},
@@ -92,7 +92,7 @@ async def test_a_script_is_told_no_in_json_and_a_person_on_a_page(session_app: S
 )
 async def test_a_body_that_is_none_of_ours_is_refused(session_app: SessionApp, body: bytes, kind: str) -> None:
     async with browser() as session:
-        page = await entered(session, session_app)
+        page = await open_page(session, session_app)
         headers = {**SAME, "X-Proof": page["proof"], "Content-Type": kind}
         async with session.post(f"{session_app.url}/exam/7/change", data=body, headers=headers) as answer:
             assert answer.status in (400, 413)
@@ -104,7 +104,7 @@ async def test_a_body_that_is_none_of_ours_is_refused(session_app: SessionApp, b
 
 async def test_behind_https_the_cookie_is_for_this_host_and_encrypted_lines_alone(database: Database, clock: Clock) -> None:
     database.write_now(lambda session: enroll(session, "1001", "学员甲"))
-    async with standing(database, clock, "https://law.example.gov.cn") as session_app, browser() as session:
+    async with running_app(database, clock, "https://law.example.gov.cn") as session_app, browser() as session:
         headers = {"Origin": "https://law.example.gov.cn", "Sec-Fetch-Site": "same-origin"}
         async with session.post(await session_app.link(), headers=headers, allow_redirects=False) as answer:
             cookie = answer.headers["Set-Cookie"]

@@ -1,4 +1,4 @@
-"""The house of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
+"""The set-up of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bot of ours with 钉钉 beside it: what the tests of the channel share."""
+"""The channel connected to a fake 钉钉, which the tests of the channel share."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def loopback_bot(*, mode: str = "stream", cards: bool = False, stream: dic
         app.cleanup_ctx.append(speaking)
         loopback.channel.attach(app, loopback.handle)
         server = TestServer(app)
-        # As the house's own door does it (bot/web/middleware.py): bodies are never unpacked.
+        # As in the service (bot/web/middleware.py): bodies are never decompressed.
         await server.start_server(auto_decompress=False)
         async with TestClient(server, timeout=aiohttp.ClientTimeout(total=PATIENT)) as loopback.http:
             if mode == "stream" and "lease" not in over:

@@ -1,4 +1,4 @@
-"""A platform that hands out numbered tokens and answers by script, and a house that speaks to it: what the tests of the outbound client share."""
+"""A platform that hands out numbered tokens and answers by script, and the set-up that the tests of the outbound client share."""
 
 from __future__ import annotations
 
