@@ -97,10 +97,10 @@ class Dispatcher:
         ctx = self._context(session, incoming)
         if ctx.learner is None:
             return self._meet(ctx)
-        if (known_reply := inbox.heard(session, incoming)) is not None:
+        if (known_reply := inbox.stored_reply(session, incoming)) is not None:
             return known_reply
         reply = respond(ctx)
-        inbox.keep(session, incoming, ctx.learner.id, reply)
+        inbox.store_reply(session, incoming, ctx.learner.id, reply)
         return reply
 
     def _meet(self, ctx: Context) -> Reply:
@@ -113,12 +113,12 @@ class Dispatcher:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER_REPLY
         accounts.lock_unbound_account(ctx.session, incoming.sender)
-        if (known_reply := inbox.heard(ctx.session, incoming)) is not None:
+        if (known_reply := inbox.stored_reply(ctx.session, incoming)) is not None:
             return known_reply
         reply = named[0].handler(ctx, named[1])
         bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today.isoformat())
         if bound is not None:
-            inbox.keep(ctx.session, incoming, bound.id, reply)
+            inbox.store_reply(ctx.session, incoming, bound.id, reply)
         return reply
 
     async def _look_up(self, incoming: Incoming, command: Command, argument: str) -> Reply:
@@ -126,7 +126,7 @@ class Dispatcher:
 
         def read(session: Session) -> tuple[Context, Reply] | None:
             ctx = self._context(session, incoming)
-            if ctx.learner is None or inbox.heard(session, incoming) is not None or not command.is_for(ctx.learner):
+            if ctx.learner is None or inbox.stored_reply(session, incoming) is not None or not command.is_for(ctx.learner):
                 return None
             return ctx, command.handler(ctx, argument)
 
@@ -136,9 +136,9 @@ class Dispatcher:
         ctx, reply = outcome
 
         def keep(session: Session) -> Reply:
-            if (known_reply := inbox.heard(session, incoming)) is not None:
+            if (known_reply := inbox.stored_reply(session, incoming)) is not None:
                 return known_reply
-            inbox.keep(session, incoming, ctx.me.id, reply)
+            inbox.store_reply(session, incoming, ctx.me.id, reply)
             if ctx.audit_entry is not None:
                 audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audit_entry)
             return reply

@@ -1,4 +1,4 @@
-"""What the service writes down about itself: one event, one line of JSON, with the request it belongs to and without a secret in it."""
+"""Structured logs: one line of JSON for each event, with the request and message it belongs to and with secrets masked."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from bot.domain.message import Address, Incoming
 
 REQUEST: ContextVar[int] = ContextVar("request", default=0)
-"""The number of the HTTP request in hand. Only a line that is written asks for it, so nothing is made of it (or of the message) before."""
+"""The number of the HTTP request being served; formatted only when a line is logged, as the message is."""
 MESSAGE: ContextVar[Incoming | None] = ContextVar("message", default=None)
-"""The message in hand."""
-_RUN = os.urandom(4).hex()
+"""The message being answered."""
+_PROCESS_ID = os.urandom(4).hex()
 
 MASK = "***"
-LONGEST = 4_000
-MASKED_FROM = 6
-"""Characters a secret has at least: anything shorter would mask half the words of a log."""
+LONGEST_VALUE = 4_000
+SHORTEST_MASKED = 6
+"""The fewest characters of a secret that is masked: masking a shorter one would hide half the words of a log."""
 
-_TELLING = (
+_SENSITIVE_NAMES = (
     r"access_?token|refresh_?token|corp_?secret|app_?secret|client_?secret|api_?secret|secret|password|passwd|passphrase|aes_?key|encoding_?aes_?key"
     r"|session_?webhook|ticket|authorization|cookie|x-acs-dingtalk-access-token|bind_?code"
 )
-_PAIR = re.compile(rf"""(?i)\b({_TELLING})\b(\\?["']?\s*[=:]\s*\\?["']?)(?:bearer\s+|basic\s+)?[^&\s"',;}}\\]+""")
+_PAIR = re.compile(rf"""(?i)\b({_SENSITIVE_NAMES})\b(\\?["']?\s*[=:]\s*\\?["']?)(?:bearer\s+|basic\s+)?[^&\s"',;}}\\]+""")
 _IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
-_NAME = re.compile(rf"(?i)(?:.*_)?(?:{_TELLING}|token)")
+_NAME = re.compile(rf"(?i)(?:.*_)?(?:{_SENSITIVE_NAMES}|token)")
 _ROW = re.compile(r"(?m)^(.*\bDETAIL:).*$")
-"""Where PostgreSQL quotes the row it refused: somebody's words or account."""
+"""PostgreSQL quotes the refused row here, and with it somebody's words or account."""
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-def masker(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that takes secrets out of a text: the given values (and their JSON form), and what stands behind a telling name."""
-    values = sorted({form for one in secrets if len(one) >= MASKED_FROM for form in (one, json.dumps(one)[1:-1])}, key=len, reverse=True)
+def build_masker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that masks secrets in a text: the given values, also as JSON writes them, and what follows names such as access_token."""
+    values = sorted(
+        {form for secret in secrets if len(secret) >= SHORTEST_MASKED for form in (secret, json.dumps(secret)[1:-1])}, key=len, reverse=True
+    )
     known = re.compile("|".join(re.escape(value) for value in values)) if values else None
 
     def mask(text: str) -> str:
@@ -57,63 +59,63 @@ def masker(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def pseudonym(sender: Address) -> str:
-    """The same short word for the same account in every line; who holds the roster can work out whose it is."""
+    """A hash of the account, the same in every line; whoever holds the roster can work out whose it is."""
     return sha256(f"{sender.channel}:{sender.user}".encode()).hexdigest()[:12]
 
 
-def _in_hand(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Adds the request and the message that a line belongs to: the message's id, and whose it is without saying who."""
-    if number := REQUEST.get():
-        event.setdefault("request_id", f"{_RUN}{number:x}")
+def _add_context(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Add the number of the request, the id of the message and the pseudonym of its sender."""
+    if request_number := REQUEST.get():
+        event.setdefault("request_id", f"{_PROCESS_ID}{request_number:x}")
     if (message := MESSAGE.get()) is not None:
         event.setdefault("message_id", message.message_id[:100])
         event.setdefault("person", pseudonym(message.sender))
     return event
 
 
-class _Clean:
-    """Masks every value, wherever it hides, and cuts what is too long to be a line."""
+class _MaskSecrets:
+    """Masks secrets in every value, nested ones too, and truncates long values."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._mask = masker(secrets)
+        self._mask = build_masker(secrets)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        return {key: MASK if _NAME.fullmatch(key) and value else self._clean(value) for key, value in event.items()}
+        return {key: MASK if _NAME.fullmatch(key) and value else self._mask_value(value) for key, value in event.items()}
 
-    def _clean(self, value: Any, depth: int = 0) -> Any:
+    def _mask_value(self, value: Any, depth: int = 0) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict) and depth < 4:
-            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._clean(one, depth + 1) for key, one in value.items()}
+            return {str(key): MASK if _NAME.fullmatch(str(key)) else self._mask_value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset) and depth < 4:
-            return [self._clean(one, depth + 1) for one in value]
+            return [self._mask_value(item, depth + 1) for item in value]
         text = value if isinstance(value, str) else str(value)
         masked = self._mask(text)
-        return masked if len(masked) <= LONGEST else masked[:LONGEST] + "…"
+        return masked if len(masked) <= LONGEST_VALUE else masked[:LONGEST_VALUE] + "…"
 
 
-def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """JSON escapes CR, LF and ESC by itself; what else a terminal obeys or a reader cannot see is escaped after it."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str))
+def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """One line of JSON. It escapes CR, LF and ESC itself; other control and invisible characters are escaped here."""
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str))
 
 
-def set_up(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Send what structlog and the libraries' own loggers say to one stream (stderr), in one form."""
-    out = stream or sys.stderr
+def configure(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Write what structlog and the libraries' loggers report to one stream (stderr by default), in one format."""
+    output = stream or sys.stderr
     shared: list[Processor] = [
-        _in_hand,
+        _add_context,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
     ]
-    finish: list[Processor] = [_Clean(secrets), _line]
+    finish: list[Processor] = [_MaskSecrets(secrets), _render_json]
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

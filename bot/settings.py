@@ -1,9 +1,7 @@
-"""What the environment decides, read once at the start (deploy/docs/operate.md).
+"""The settings of the service: a section for each channel, one for the pages and one for the limits, read once at the start.
 
-Environment variables (`BOT_` prefix, `__` between levels) stand over a TOML file. A key that nobody knows is refused by name, a secret that is
-too short to be one is refused before a socket opens, and no secret shows itself in `repr`, logs or errors.
-
-The sections of the settings: one for each channel, and what protects the service.
+Environment variables (`BOT_` prefix, `__` between levels) override a TOML file (deploy/docs/operate.md). An unknown key is refused by name, a
+secret that is too short to be one is refused before a socket opens, and no secret appears in `repr`, logs or errors.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, limits_with
 
-LEAST_SECRET = 8
+SHORTEST_SECRET = 8
 AES_KEY_LENGTH = 43
 
 
@@ -30,13 +28,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-def _secret(value: SecretStr | None, least: int = LEAST_SECRET) -> SecretStr | None:
+def _check_secret(value: SecretStr | None, least: int = SHORTEST_SECRET) -> SecretStr | None:
     if value is not None and len(value.get_secret_value()) < least:
         raise ValueError(f"太短（至少 {least} 个字符），请从平台后台重新复制")
     return value
 
 
-def _aes_key(value: SecretStr | None) -> SecretStr | None:
+def _check_aes_key(value: SecretStr | None) -> SecretStr | None:
     if value is not None and len(value.get_secret_value()) != AES_KEY_LENGTH:
         raise ValueError(f"应为 {AES_KEY_LENGTH} 个字符的 EncodingAESKey")
     return value
@@ -56,9 +54,9 @@ class WeComSettings(_Section):
     page: str = ""
     contacts_secret: SecretStr | None = None
 
-    needed: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token", "contacts_secret")(_secret)
-    whole_key = field_validator("aes_key")(_aes_key)
+    required: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
+    long_enough = field_validator("secret", "token", "contacts_secret")(_check_secret)
+    whole_key = field_validator("aes_key")(_check_aes_key)
 
 
 class WeChatSettings(_Section):
@@ -78,9 +76,9 @@ class WeChatSettings(_Section):
     subscription_fields: str = "thing1:title,thing2:text,time3:time"
     subscription_page: str = ""
 
-    needed: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token")(_secret)
-    whole_key = field_validator("aes_key")(_aes_key)
+    required: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
+    long_enough = field_validator("secret", "token")(_check_secret)
+    whole_key = field_validator("aes_key")(_check_aes_key)
 
     @field_validator("mode")
     @classmethod
@@ -105,8 +103,8 @@ class DingTalkSettings(_Section):
     group_token: SecretStr | None = None
     group_secret: SecretStr | None = None
 
-    needed: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
-    long_enough = field_validator("client_secret", "group_token", "group_secret")(_secret)
+    required: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
+    long_enough = field_validator("client_secret", "group_token", "group_secret")(_check_secret)
 
 
 class ZwDingSettings(_Section):
@@ -134,12 +132,12 @@ class ZwDingSettings(_Section):
     callback_secret: SecretStr | None = None
     sender_field: str = "senderStaffId"
 
-    needed: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
-    long_enough = field_validator("app_secret", "callback_secret")(_secret)
+    required: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
+    long_enough = field_validator("app_secret", "callback_secret")(_check_secret)
 
 
 class WebSettings(_Section):
-    """Pages of our own."""
+    """The web pages: the local chat page, and the font of printed certificates."""
 
     local_chat: bool = False
     font: str = ""
@@ -159,26 +157,26 @@ class LimitSettings(_Section):
     @field_validator("platform")
     @classmethod
     def known_limits(cls, value: str) -> str:
-        most_of(value)
+        parse_limits(value)
         return value
 
 
-_MOST = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
-LEAST_ALLOWED = 2
-"""What a platform allows at least, so that the share the house uses of it is not nothing."""
+_LIMIT = re.compile(r"\s*([a-z0-9/]+)\s*=\s*([1-9][0-9]{0,11})\s*")
+LOWEST_LIMIT = 2
+"""The smallest limit that can be set: the share of it that the service uses (80 %) must not round down to nothing."""
 
 
-def most_of(said: str) -> dict[str, int]:
-    """ "dingtalk/corp/month=205000,dingtalk/app/second=40" by title. Raises ValueError in a sentence for what is none of the limits."""
-    found: dict[str, int] = {}
-    for part in filter(str.strip, said.split(",")):
-        read = _MOST.fullmatch(part)
-        if read is None or int(read[2]) < LEAST_ALLOWED:
+def parse_limits(text: str) -> dict[str, int]:
+    """Limits by their title, from "dingtalk/corp/month=205000,dingtalk/app/second=40". ValueError, in a Chinese sentence, for any other text."""
+    limits: dict[str, int] = {}
+    for part in filter(str.strip, text.split(",")):
+        match = _LIMIT.fullmatch(part)
+        if match is None or int(match[2]) < LOWEST_LIMIT:
             raise ValueError(f"「{part.strip()[:40]}」应写作 名称=数字，例如 dingtalk/corp/month=205000，多项用逗号隔开")
-        if read[1] not in (known := [limit.title for limit in LIMITS]):
-            raise ValueError(f"没有「{read[1][:40]}」这一项，可写的有：{'、'.join(known)}")
-        found[read[1]] = int(read[2])
-    return found
+        if match[1] not in (known := [limit.title for limit in LIMITS]):
+            raise ValueError(f"没有「{match[1][:40]}」这一项，可写的有：{'、'.join(known)}")
+        limits[match[1]] = int(match[2])
+    return limits
 
 
 PREFIX = "BOT_"
@@ -187,11 +185,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 class BadSettings(Exception):
-    """One Chinese sentence a line: which key, what is wrong with it, what to do. Never the value of a secret."""
+    """Settings that cannot be used: one Chinese sentence a line, with the key, its fault and the remedy, never the value of a secret."""
 
 
 class Settings(BaseSettings):
-    """Everything that is decided outside the program."""
+    """All settings of one process."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True)
 
@@ -233,7 +231,7 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as wrong:
             raise ValueError("不是已知的时区，例如 Asia/Shanghai") from wrong
         if value not in BEIJING_TIME:
-            # A year, a day's cap and a deadline are all Beijing time by rule D14; another zone would be accepted and then not kept.
+            # Years, daily caps and deadlines are in Beijing time (bot/docs/rules.md D14); any other zone would be accepted and then ignored.
             raise ValueError("只能是 Asia/Shanghai：年度、每日上限和截止时间都按北京时间计（规则 D14）")
         return value
 
@@ -246,12 +244,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def whole_channels(self) -> Settings:
-        """A channel is either off or whole; the local chat page never stands on a public address."""
+        """A channel has all of its required settings or none; the local chat page is never served on a public address."""
         for name in CHANNELS:
             section = getattr(self, name)
-            given = [key for key in section.needed if _is_set(getattr(section, key))]
-            missing = [key for key in section.needed if key not in given]
-            if given and missing:
+            set_keys = [key for key in section.required if _is_set(getattr(section, key))]
+            missing = [key for key in section.required if key not in set_keys]
+            if set_keys and missing:
                 raise ValueError(f"{name}：还缺 {'、'.join(env_name(name, key) for key in missing)}")
         if self.web.local_chat and not is_loopback(self.host):
             raise ValueError(f"web.local_chat：本地聊天页不能开在公开地址 {self.listen} 上，请把 BOT_LISTEN 改为 127.0.0.1 或关闭该页")
@@ -259,7 +257,7 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The database's URL; a relative SQLite path counts from the project, so that a command run elsewhere meets the same file."""
+        """The database's URL; a relative SQLite path is taken from the project's folder, so that a command run elsewhere opens the same file."""
         url = self.database_url.get_secret_value()
         path = url.removeprefix("sqlite:///")
         if path == url or not path or path == ":memory:" or Path(path).is_absolute() or not (PROJECT / "content").is_dir():
@@ -276,8 +274,8 @@ class Settings(BaseSettings):
 
     @property
     def platform_limits(self) -> tuple[PlatformLimit, ...]:
-        """What the platforms allow this agency, for budgets and for what a campaign will cost."""
-        return limits_with(most_of(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
+        """The platforms' limits for this agency, for quotas and for the forecast of a campaign's cost."""
+        return limits_with(parse_limits(self.limits.platform), notifications=bool(self.dingtalk.agent_id))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -286,21 +284,21 @@ class Settings(BaseSettings):
     def is_on(self, channel: str) -> bool:
         """True when the channel has its settings."""
         section = getattr(self, channel)
-        return all(_is_set(getattr(section, key)) for key in section.needed)
+        return all(_is_set(getattr(section, key)) for key in section.required)
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value in use, for the log filter that masks them."""
-        found = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
+        values = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
         for name in CHANNELS:
             section = getattr(self, name)
             for key in type(section).model_fields:
                 value = getattr(section, key)
                 if isinstance(value, SecretStr) and value.get_secret_value():
-                    found.append(value.get_secret_value())
-        return tuple(found)
+                    values.append(value.get_secret_value())
+        return tuple(values)
 
 
-_PLACE = re.compile(r"at line (\d+), column (\d+)")
+_LINE_AND_COLUMN = re.compile(r"at line (\d+), column (\d+)")
 CHANNELS = ("wecom", "wechat", "dingtalk", "zwding")
 
 
@@ -318,27 +316,27 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **over: Any) -> Settings:
+def load(config: Path | None = None, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """The settings of this process, or `BadSettings` with one Chinese sentence a fault."""
     path = config or (Path(environ["BOT_CONFIG"]) if environ.get("BOT_CONFIG") else None)
     known = {env_name(name) for name in Settings.model_fields} | {"BOT_CONFIG"}
     unknown = [key for key in environ if key.startswith(PREFIX) and key.split("__")[0] not in known]
     if unknown:
         raise BadSettings("\n".join(f"不认识的设置 {key}，请检查拼写（可用的设置见 README）" for key in sorted(unknown)))
-    given = _from_file(path)
+    file_values = _read_file(path)
     try:
-        return Settings(**{**given, **over})
+        return Settings(**{**file_values, **overrides})
     except SettingsError:
-        # A whole section in one variable is taken as JSON; what it says when it is none may quote a secret.
+        # A whole section in one variable is parsed as JSON, and the error of a text that is none may quote a secret.
         sections = [env_name(name) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
         broken = [key for key in environ if key.upper() in sections]
         raise BadSettings("\n".join(f"设置 {key} 读不了，请逐项写作 {key}__…（各项见 README）" for key in sorted(broken))) from None
     except ValidationError as wrong:
         errors = wrong.errors(include_input=False, include_url=False)
-        raise BadSettings("\n".join(_sentence(error, _place(error["loc"], environ, path, given)) for error in errors)) from None
+        raise BadSettings("\n".join(_describe_error(error, _setting_name(error["loc"], environ, path, file_values)) for error in errors)) from None
 
 
-def _from_file(path: Path | None) -> dict[str, Any]:
+def _read_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
@@ -346,30 +344,30 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadSettings(f"找不到配置文件 {path}") from None
     except tomllib.TOMLDecodeError as wrong:
-        place = _PLACE.search(str(wrong))
-        where = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
-        raise BadSettings(f"配置文件 {path} {where}写得不对，应为 TOML 格式") from None
+        place = _LINE_AND_COLUMN.search(str(wrong))
+        position = f"第 {place[1]} 行第 {place[2]} 列" if place else "末尾"
+        raise BadSettings(f"配置文件 {path} {position}写得不对，应为 TOML 格式") from None
     except UnicodeDecodeError:
         raise BadSettings(f"配置文件 {path} 读不了，应为 UTF-8 编码") from None
     except OSError as wrong:
         raise BadSettings(f"配置文件 {path} 读不了（{wrong.strerror}），请检查路径和权限") from None
 
 
-def blank(settings: Settings) -> list[str]:
-    """The needed settings that are written down and empty, of channels that are off for it: one sentence each, for `check`."""
-    found = []
+def blank_setting_faults(settings: Settings) -> list[str]:
+    """One sentence for each required setting that is written but empty, so that its channel stays off; for the command `check`."""
+    sentences = []
     for name in CHANNELS:
         section = getattr(settings, name)
-        empty = [key for key in section.needed if key in section.model_fields_set and not _is_set(getattr(section, key))]
-        found += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
-    return found
+        empty = [key for key in section.required if key in section.model_fields_set and not _is_set(getattr(section, key))]
+        sentences += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
+    return sentences
 
 
-def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, given: Mapping[str, Any]) -> str:
-    """A setting by the name it was written under: the variable's, or the file's own where only the file has it."""
+def _setting_name(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | None, file_values: Mapping[str, Any]) -> str:
+    """The name a setting was written under: the environment variable, or the key in the file where only the file has it."""
     words = [str(part) for part in loc]
-    names = {env_name(*words[: n + 1]) for n in range(len(words))}
-    inside: Any = given
+    names = {env_name(*words[: count + 1]) for count in range(len(words))}
+    inside: Any = file_values
     for word in words:
         inside = inside.get(word) if isinstance(inside, Mapping) else None
     if not words or inside is None or any(key.upper() in names for key in environ):
@@ -378,7 +376,7 @@ def _place(loc: Sequence[int | str], environ: Mapping[str, str], path: Path | No
     return f"{section}{words[-1]}（配置文件 {path}）"
 
 
-def _sentence(error: Any, place: str) -> str:
+def _describe_error(error: Any, place: str) -> str:
     match error["type"]:
         case "extra_forbidden":
             return f"不认识的设置 {place}，请检查拼写（可用的设置见 README）"
@@ -386,13 +384,13 @@ def _sentence(error: Any, place: str) -> str:
             return f"设置 {place} {error['ctx']['error']}" if place else f"设置 {error['ctx']['error']}"
         case "literal_error":
             return f"设置 {place} 只能是 {error['ctx']['expected'].replace(' or ', '、')}"
-        case what:
-            return f"设置 {place} 的值不对，{_SHOULD.get(what, _WHOLE).format(**error.get('ctx', {}))}"
+        case kind:
+            return f"设置 {place} 的值不对，{_EXPECTED.get(kind, _SEE_README).format(**error.get('ctx', {}))}"
 
 
-_WHOLE = "请对照 README 检查"
+_SEE_README = "请对照 README 检查"
 _NUMBER, _INTEGER, _FLAG, _TEXT = "应为数字", "应为整数", "应为 true 或 false", "应为文字"
-_SHOULD = {
+_EXPECTED = {
     "int_parsing": _INTEGER,
     "int_type": _INTEGER,
     "int_from_float": _INTEGER,
@@ -406,7 +404,7 @@ _SHOULD = {
     "greater_than_equal": "不能小于 {ge:g}",
     "less_than_equal": "不能大于 {le:g}",
 }
-"""What a value should have been, by pydantic's kinds of error."""
+"""What the value should be, by pydantic's type of error."""
 
 
 def _is_set(value: Any) -> bool:

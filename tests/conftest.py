@@ -1,4 +1,4 @@
-"""What the tests stand on: a real SQLite file, a real PostgreSQL, a desk on either, and a chat that talks through the hall."""
+"""Fixtures of all tests: an SQLite file, a PostgreSQL server, a database on either, and a chat through the dispatcher."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def enroll(
     roles: tuple[str, ...] = (),
     channel: str = "local",
 ) -> int:
-    """One more person on the roll, bound on a channel under their staff number; returns the id."""
+    """One more person on the roster, bound on a channel under their staff number; returns the id."""
     parent: int | None = None
     path = ""
     for part in unit.split("/"):
@@ -219,8 +219,8 @@ def rng() -> random.Random:
 
 
 @pytest.fixture
-def house(database: Database, shipped: Library, rng: random.Random) -> Dispatcher:
-    """The hall over an empty roll and the shipped library."""
+def dispatcher(database: Database, shipped: Library, rng: random.Random) -> Dispatcher:
+    """A dispatcher over an empty roster and the shipped library."""
     policy, faults = load_policy(ROOT)
     assert policy is not None, faults
     catalog = database.write_now(lambda session: load_catalog(session, shipped, policy, NOW))
@@ -228,7 +228,7 @@ def house(database: Database, shipped: Library, rng: random.Random) -> Dispatche
 
 
 @pytest.fixture
-def chat(house: Dispatcher, clock: Clock) -> Chat:
+def chat(dispatcher: Dispatcher, clock: Clock) -> Chat:
     """The chat of 1001, a civil servant in 某局/办公室."""
-    house.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
-    return Chat(house, clock, "1001")
+    dispatcher.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
+    return Chat(dispatcher, clock, "1001")

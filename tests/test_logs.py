@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from bot import logs
-from bot.app.run import traced
+from bot.app.run import with_log_context
 from bot.domain.message import Address, Incoming, Reply
 from tests.conftest import NOW
 
@@ -25,7 +25,7 @@ def written() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers, root.level
-    logs.set_up([SECRET, TOKEN, "ab"], stream=stream)
+    logs.configure([SECRET, TOKEN, "ab"], stream=stream)
     yield stream
     structlog.reset_defaults()
     root.handlers, level = before
@@ -125,7 +125,7 @@ async def test_a_line_carries_its_request_its_message_and_whose_it_is_without_sa
 
     before = logs.REQUEST.set(26)
     heard = Incoming(Address("wecom", "1000002", "zhaojia"), "B", "m-1" * 50, NOW)
-    await traced(answer)(heard)
+    await with_log_context(answer)(heard)
     logs.REQUEST.reset(before)
     structlog.get_logger().info("afterwards")
 
@@ -142,7 +142,7 @@ def test_a_short_word_is_no_secret_and_a_long_one_is_cut(written: io.StringIO) -
     structlog.get_logger().info("about abbeys", text="x" * 10_000)
     (line,) = lines(written)
     assert line["event"] == "about abbeys"
-    assert len(line["text"]) == logs.LONGEST + 1
+    assert len(line["text"]) == logs.LONGEST_VALUE + 1
 
 
 def test_a_moment_stands_in_every_line_in_utc(written: io.StringIO) -> None:

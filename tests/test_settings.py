@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.delivery.platform_limits import LIMITS
-from bot.settings import CHANNELS, BadSettings, Settings, blank, load
+from bot.settings import CHANNELS, BadSettings, Settings, blank_setting_faults, load
 
 SECRET, TOKEN, KEY = "canary-secret-4711", "canary-token-4712", "canaryKey" + "k" * 34
 WECOM = {"CORP_ID": "ww1", "AGENT_ID": "1000002", "SECRET": SECRET, "TOKEN": TOKEN, "AES_KEY": KEY}
@@ -217,8 +217,8 @@ def test_what_the_environment_says_wrongly_over_the_file_is_named_as_the_environ
 
 
 def test_a_channel_that_is_off_because_its_settings_are_empty_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert blank(read(monkeypatch, {})) == []
-    (said,) = blank(read(monkeypatch, {"BOT_WECOM__CORP_ID": ""}))
+    assert blank_setting_faults(read(monkeypatch, {})) == []
+    (said,) = blank_setting_faults(read(monkeypatch, {"BOT_WECOM__CORP_ID": ""}))
     assert "BOT_WECOM__CORP_ID" in said
 
 

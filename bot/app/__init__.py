@@ -1,1 +1,1 @@
-"""The one place that knows every part."""
+"""Puts the parts together: the app, its channels, the web application."""

@@ -1,4 +1,4 @@
-"""The parts that the service and the terminal share: the desk, the shelf, the hall, the numbers."""
+"""Builds the app that the service and the terminal share: database, catalog, dispatcher, metrics and quota meter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bot.storage.people import accounts
 from bot.web.metrics import Metrics
 
 LOADING_LOCK = 7_235_001
-"""PostgreSQL's advisory lock under which one replica after the other brings the rows in line with the files."""
+"""The PostgreSQL advisory lock under which replicas load the content files into the database one after the other."""
 FAULTS_SHOWN = 20
 
 Seed = Callable[[Session, Catalog, datetime], None]
@@ -38,11 +38,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def content(root: Path) -> tuple[Library, PolicyFile]:
-    """Everything that is read from files; refuses, with place and sentence, when any of it is wrong."""
+def load_content(root: Path) -> tuple[Library, PolicyFile]:
+    """The library and the policies from their files. Raises `Refusal` with file, line and sentence of every fault."""
     library, faults = loader.load_library(root)
-    policy, more = load_policy(root)
-    faults = [*faults, *more]
+    policy, policy_faults = load_policy(root)
+    faults = [*faults, *policy_faults]
     if faults or policy is None:
         shown = "\n".join(f"  {fault}" for fault in faults[:FAULTS_SHOWN])
         rest = f"\n  ……共 {len(faults)} 处" if len(faults) > FAULTS_SHOWN else ""
@@ -50,17 +50,17 @@ def content(root: Path) -> tuple[Library, PolicyFile]:
     return library, policy
 
 
-def stocked(database: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
-    """The shelf, with the rows brought in line with the files, and the demo's people when there is a `seed`."""
-    library, policy = content(root)
+def load_catalog(database: Database, root: Path, now: datetime, chars_a_minute: int, seed: Seed | None = None) -> Catalog:
+    """The catalog, after the rows were brought in line with the files and `seed`, if given, has added the demo's people."""
+    library, policy = load_content(root)
 
     def load(session: Session) -> Catalog:
         if not is_sqlite(database.engine):
             session.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOADING_LOCK})
-        made = catalog.load_catalog(session, library, policy, now, chars_a_minute)
+        filled = catalog.load_catalog(session, library, policy, now, chars_a_minute)
         if seed is None:
-            return made
-        seed(session, made, now)
+            return filled
+        seed(session, filled, now)
         return catalog.read_catalog(session, library, chars_a_minute)
 
     return database.write_now(load)
@@ -68,7 +68,7 @@ def stocked(database: Database, root: Path, now: datetime, chars_a_minute: int, 
 
 @dataclass
 class App:
-    """The parts that are the same for the service and for the terminal."""
+    """What every entry point works with: the settings, the database, the catalog and what answers messages over them."""
 
     settings: Settings
     database: Database
@@ -80,21 +80,26 @@ class App:
 
 
 def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock: Clock = utc_now, seed: Seed | None = None) -> App:
-    """A house on a schema that was checked (cli/common.py, `engine_of`); nothing runs yet. Raises `Refusal` for faults in the files."""
+    """The app over an engine whose schema was checked (bot/cli/common.py, `open_checked_engine`), with nothing running yet.
+
+    Raises `Refusal` for faults in the files.
+    """
     limits = settings.limits
     database = Database(engine, prelock=accounts.lock_people, limit=limits.queue)
-    catalog = replace(stocked(database, root or loader.data_root(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits)
+    loaded_catalog = replace(
+        load_catalog(database, root or loader.data_root(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits
+    )
     metrics = Metrics()
-    dispatcher = Dispatcher(database, lambda: catalog, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note)
     dispatcher.pages = settings.public_url.rstrip("/")
-    metrics.measure(lambda shown: _measure_desk(database, shown))
-    return App(settings, database, catalog, dispatcher, metrics, QuotaMeter(database, clock, catalog.limits), clock)
+    metrics.add_measure(lambda registry: _measure_database(database, registry))
+    return App(settings, database, loaded_catalog, dispatcher, metrics, QuotaMeter(database, clock, loaded_catalog.limits), clock)
 
 
-def _measure_desk(database: Database, shown: Metrics) -> None:
+def _measure_database(database: Database, metrics: Metrics) -> None:
     commits, database.gauges.committed = database.gauges.committed, []
     for size, seconds in commits:
-        shown.commit_size.observe(size)
-        shown.commit_seconds.observe(seconds)
-    shown.queue_depth.set(database.depth)
-    shown.commit_failures.set(database.gauges.failures)
+        metrics.commit_size.observe(size)
+        metrics.commit_seconds.observe(seconds)
+    metrics.queue_depth.set(database.depth)
+    metrics.commit_failures.set(database.gauges.failures)

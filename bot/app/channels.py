@@ -1,4 +1,4 @@
-"""The channels whose settings are there, each built from plain values."""
+"""Builds the channels that are configured, each from plain values of the settings."""
 
 from __future__ import annotations
 
@@ -29,108 +29,108 @@ from bot.storage.db.writer import Busy
 from bot.storage.delivery import quota
 from bot.storage.system.tokens import SealedTokens
 
-PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
+CHAT_PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
-QUICK = ("每日", "学习", "错题", "我的学时", "帮助")
+QUICK_COMMANDS = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
 JOB_LIFE = timedelta(days=2)
-UNREADABLE = (Busy, DBAPIError, *DRIVER_ERRORS)
+DATABASE_ERRORS = (Busy, DBAPIError, *DRIVER_ERRORS)
 
 T = TypeVar("T", bound=Channel)
 
 
 def secret_of(settings: Settings, key: str) -> str:
-    """The secret of the app that a token's row belongs to; the row's name begins with the platform."""
+    """The secret that seals a platform token's row; the row's name begins with the platform."""
     secrets = {
         "wecom": settings.wecom.secret,
         "wechat": settings.wechat.secret,
         "dingtalk": settings.dingtalk.client_secret,
         "zwding": settings.zwding.app_secret,
     }
-    return _plain(secrets[key.partition(":")[0]])
+    return _reveal(secrets[key.partition(":")[0]])
 
 
-def channels_on(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
-    """Every channel that is on. Raises `Refusal` for settings that a channel cannot work with."""
-    makers: dict[str, Callable[[], Channel]] = {
-        "wecom": lambda: _wecom(house, outbound),
-        "wechat": lambda: _wechat(house, outbound),
-        "dingtalk": lambda: _dingtalk(house, outbound, tokens, holder),
-        "zwding": lambda: _zwding(house, outbound),
+def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
+    """Every channel that is configured. Raises `Refusal` for settings that a channel cannot work with."""
+    factories: dict[str, Callable[[], Channel]] = {
+        "wecom": lambda: _wecom(app, outbound),
+        "wechat": lambda: _wechat(app, outbound),
+        "dingtalk": lambda: _dingtalk(app, outbound, tokens, holder),
+        "zwding": lambda: _zwding(app, outbound),
     }
-    found: list[Channel] = []
-    if house.settings.web.local_chat:
-        found.append(LocalChat(PAGE, clock=house.clock, note=house.metrics.note, personas=personas, quick=QUICK))
+    channels: list[Channel] = []
+    if app.settings.web.local_chat:
+        channels.append(LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS))
     for name in CHANNELS:
-        if not house.settings.is_on(name):
+        if not app.settings.is_on(name):
             continue
         try:
-            found.append(makers[name]())
+            channels.append(factories[name]())
         except ValueError as wrong:
             raise Refusal(f"{LABELS[name]}的设置不对（{wrong}），请对照平台后台重新填写 BOT_{name.upper()}__… 各项。") from wrong
     for name in LABELS:
-        house.metrics.channel_on.labels(name).set(any(channel.name == name for channel in found))
-    return found
+        app.metrics.channel_on.labels(name).set(any(channel.name == name for channel in channels))
+    return channels
 
 
-def _wecom(house: App, outbound: Outbound) -> WeComChannel:
-    on, limits = house.settings.wecom, house.settings.limits
+def _wecom(app: App, outbound: Outbound) -> WeComChannel:
+    wecom, limits = app.settings.wecom, app.settings.limits
     return WeComChannel(
-        corp_id=on.corp_id,
-        agent_id=on.agent_id,
-        secret=_plain(on.secret),
-        token=_plain(on.token),
-        aes_key=_plain(on.aes_key),
-        api_base=on.api_base,
-        cards=on.cards,
-        markdown=on.markdown,
-        page=on.page,
+        corp_id=wecom.corp_id,
+        agent_id=wecom.agent_id,
+        secret=_reveal(wecom.secret),
+        token=_reveal(wecom.token),
+        aes_key=_reveal(wecom.aes_key),
+        api_base=wecom.api_base,
+        cards=wecom.cards,
+        markdown=wecom.markdown,
+        page=wecom.page,
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.for_channel("wecom"),
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.for_channel("wecom"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
     )
 
 
-def _wechat(house: App, outbound: Outbound) -> WeChatChannel:
-    on, limits = house.settings.wechat, house.settings.limits
+def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
+    wechat, limits = app.settings.wechat, app.settings.limits
 
-    async def may_say(user: str, count: int) -> bool:
+    async def window_open(user: str, count: int) -> bool:
         try:
-            return await house.database.read(lambda session: quota.is_wechat_open(session, user, house.clock()))
-        except UNREADABLE:
-            # The platform knows it too, and says so.
+            return await app.database.read(lambda session: quota.is_wechat_open(session, user, app.clock()))
+        except DATABASE_ERRORS:
+            # The platform keeps the window itself and refuses a message outside it.
             return True
 
-    async def finished(job: JobResult) -> None:
-        await house.database.write(lambda session: _finished(session, job, house.clock()))
+    async def on_job_result(job: JobResult) -> None:
+        await app.database.write(lambda session: _record_job_result(session, job, app.clock()))
 
     return WeChatChannel(
-        app_id=on.app_id,
-        secret=_plain(on.secret),
-        token=_plain(on.token),
-        aes_key=_plain(on.aes_key),
-        api_base=on.api_base,
-        verified=on.verified,
-        template=TemplateNotice.of(on.template, on.template_fields, on.template_url),
-        subscription=TemplateNotice.of(on.subscription, on.subscription_fields, on.subscription_page),
-        may_say=may_say,
-        finished=finished,
+        app_id=wechat.app_id,
+        secret=_reveal(wechat.secret),
+        token=_reveal(wechat.token),
+        aes_key=_reveal(wechat.aes_key),
+        api_base=wechat.api_base,
+        verified=wechat.verified,
+        template=TemplateNotice.parse(wechat.template, wechat.template_fields, wechat.template_url),
+        subscription=TemplateNotice.parse(wechat.subscription, wechat.subscription_fields, wechat.subscription_page),
+        window_open=window_open,
+        on_job_result=on_job_result,
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.for_channel("wechat"),
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.for_channel("wechat"),
         reply_seconds=limits.reply_seconds,
         freshness=limits.freshness_seconds,
         body_cap=limits.callback_bytes,
     )
 
 
-def _finished(session: Session, job: JobResult, now: datetime) -> None:
-    """A template that did not arrive fails its delivery; what a mass send reached is counted apart from the staff."""
+def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
+    """Fail the delivery of a template message that did not arrive; count a mass send's receivers apart from the staff."""
     if job.kind == "mass":
         quota.count_public(session, "公众号群发送达", job.sent, now)
         quota.count_public(session, "公众号群发失败", job.errors, now)
@@ -138,83 +138,83 @@ def _finished(session: Session, job: JobResult, now: datetime) -> None:
         quota.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
-def _dingtalk(house: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
-    on, limits, public = house.settings.dingtalk, house.settings.limits, house.settings.public_url.rstrip("/")
+def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
+    dingtalk, limits, public_url = app.settings.dingtalk, app.settings.limits, app.settings.public_url.rstrip("/")
 
     async def lease() -> bool:
-        return await tokens.lease(f"dingtalk-stream:{on.client_id}", holder, STREAM_LEASE_SECONDS)
+        return await tokens.lease(f"dingtalk-stream:{dingtalk.client_id}", holder, STREAM_LEASE_SECONDS)
 
-    async def may_card(count: int) -> int:
-        now = house.clock()
+    async def grant_cards(count: int) -> int:
+        now = app.clock()
         try:
-            return await house.database.write(
-                lambda session: quota_count.grant_cards(session, count, on.card_calls, now, house.catalog.limits), of="delivery"
+            return await app.database.write(
+                lambda session: quota_count.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="delivery"
             )
-        except UNREADABLE:
-            # Without the row nobody knows what is left of the month; words cost less.
+        except DATABASE_ERRORS:
+            # Without the row nobody knows how much of the month's quota is left; plain text costs less of it.
             return 0
 
     return DingTalkChannel(
-        client_id=on.client_id,
-        client_secret=_plain(on.client_secret),
-        robot_code=on.robot_code,
-        mode=on.mode,
-        api_base=on.api_base,
-        oapi_base=on.oapi_base,
-        card_template=on.card_template,
-        agent_id=on.agent_id,
-        may_card=may_card if on.card_calls else None,
-        group_token=_plain(on.group_token),
-        group_secret=_plain(on.group_secret),
-        callback_url=f"{public}/channels/dingtalk/card" if public else "",
+        client_id=dingtalk.client_id,
+        client_secret=_reveal(dingtalk.client_secret),
+        robot_code=dingtalk.robot_code,
+        mode=dingtalk.mode,
+        api_base=dingtalk.api_base,
+        oapi_base=dingtalk.oapi_base,
+        card_template=dingtalk.card_template,
+        agent_id=dingtalk.agent_id,
+        grant_cards=grant_cards if dingtalk.card_calls else None,
+        group_token=_reveal(dingtalk.group_token),
+        group_secret=_reveal(dingtalk.group_secret),
+        callback_url=f"{public_url}/channels/dingtalk/card" if public_url else "",
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.for_channel("dingtalk"),
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.for_channel("dingtalk"),
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
-        # One file has one process: nobody to share the connection with, and nobody's lease to wait for after a crash.
-        lease=None if is_sqlite(house.database.engine) else lease,
+        # An SQLite file serves one process: the connection is not shared, and after a crash there is no lease to wait for.
+        lease=None if is_sqlite(app.database.engine) else lease,
     )
 
 
-def _zwding(house: App, outbound: Outbound) -> ZwDingChannel:
-    on, limits, public = house.settings.zwding, house.settings.limits, house.settings.public_url.rstrip("/")
+def _zwding(app: App, outbound: Outbound) -> ZwDingChannel:
+    zwding, limits, public_url = app.settings.zwding, app.settings.limits, app.settings.public_url.rstrip("/")
     gateway = Gateway(
-        base=on.gateway,
-        app_key=on.app_key,
-        app_secret=_plain(on.app_secret),
-        tenant_id=on.tenant_id,
-        prefix=on.prefix,
-        sign_prefix=on.sign_prefix,
-        header_prefix=on.header_prefix,
-        key_header=on.key_header,
-        caller_ip=on.caller_ip,
-        caller_mac=on.caller_mac,
-        ca_file=on.ca_file,
-        token_path=on.token_path,
-        notify_path=on.notify_path,
-        change_path=on.change_path,
-        revoke_path=on.revoke_path,
-        login_path=on.login_path,
+        base=zwding.gateway,
+        app_key=zwding.app_key,
+        app_secret=_reveal(zwding.app_secret),
+        tenant_id=zwding.tenant_id,
+        prefix=zwding.prefix,
+        sign_prefix=zwding.sign_prefix,
+        header_prefix=zwding.header_prefix,
+        key_header=zwding.key_header,
+        caller_ip=zwding.caller_ip,
+        caller_mac=zwding.caller_mac,
+        ca_file=zwding.ca_file,
+        token_path=zwding.token_path,
+        notify_path=zwding.notify_path,
+        change_path=zwding.change_path,
+        revoke_path=zwding.revoke_path,
+        login_path=zwding.login_path,
     )
     return ZwDingChannel(
         gateway=gateway,
         outbound=outbound,
-        clock=house.clock,
-        note=house.metrics.note,
-        spending=house.meter.for_channel("zwding"),
-        page=on.page or public,
-        form=on.form,
-        receivers=on.receivers,
-        callback_secret=_plain(on.callback_secret),
-        sender_field=on.sender_field,
+        clock=app.clock,
+        note=app.metrics.note,
+        spending=app.meter.for_channel("zwding"),
+        page=zwding.page or public_url,
+        form=zwding.form,
+        receivers=zwding.receivers,
+        callback_secret=_reveal(zwding.callback_secret),
+        sender_field=zwding.sender_field,
         reply_seconds=limits.reply_seconds,
         freshness=float(limits.freshness_seconds),
         body_cap=limits.callback_bytes,
     )
 
 
-def _plain(secret: SecretStr | None) -> str:
+def _reveal(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret is not None else ""

@@ -1,7 +1,4 @@
-"""The service: a web application around the house, its start and its end in good order.
-
-Our own pages: those behind their door, and the one that everybody may see.
-"""
+"""The running service: the web application with channels, jobs and pages, its start, and its shutdown in order."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from sqlmodel import Session
 
 from bot import logs
 from bot.app.build import App
-from bot.app.channels import LABELS, channels_on, secret_of
+from bot.app.channels import LABELS, build_channels, secret_of
 from bot.channels.base import Token
 from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
@@ -48,200 +45,200 @@ from bot.web.templates import Templates
 log = structlog.get_logger(__name__)
 
 BACKLOG = 4096
-REQUESTS_END = 4.0
-"""Seconds that requests in hand have after the signal; then the channels' own tasks, then the writers: together less than ten."""
-CHANNELS_END = 6.0
-WRITERS_END = 2.5
+REQUEST_SHUTDOWN_SECONDS = 4.0
+"""Seconds that running requests have after the signal, then the channels' tasks, then the writers: together less than ten."""
+CHANNEL_SHUTDOWN_SECONDS = 6.0
+WRITER_SHUTDOWN_SECONDS = 2.5
 
 Announce = Callable[[str], None]
 
 
-def traced(handle: IncomingHandler) -> IncomingHandler:
-    """The hall, with every line of the log told which message it is about."""
+def with_log_context(handle: IncomingHandler) -> IncomingHandler:
+    """The handler, with the message in the context of every log line."""
 
-    async def heard(incoming: Incoming) -> Reply:
+    async def handle_traced(incoming: Incoming) -> Reply:
         before = logs.MESSAGE.set(incoming)
         try:
             return await handle(incoming)
         finally:
             logs.MESSAGE.reset(before)
 
-    return heard
+    return handle_traced
 
 
-def application(house: App, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
+def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
     """The whole web application, and the names of the channels that are on."""
-    app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
-    app.on_response_prepare.append(middleware.dress)
+    web_app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
+    web_app.on_response_prepare.append(middleware.add_headers)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    tokens = SealedTokens(house.database, lambda key: secret_of(house.settings, key), Token, house.clock)
-    outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder=holder, secrets=house.settings.secrets())
+    tokens = SealedTokens(app.database, lambda key: secret_of(app.settings, key), Token, app.clock)
+    outbound = Outbound(tokens=tokens, clock=app.clock, note=app.metrics.note, holder=holder, secrets=app.settings.secrets())
 
-    async def post_office(_: web.Application) -> AsyncIterator[None]:
+    async def outbound_context(_: web.Application) -> AsyncIterator[None]:
         await outbound.start()
         yield
         await outbound.close()
 
-    async def post_round(_: web.Application) -> AsyncIterator[None]:
-        walking = asyncio.create_task(courier.run())
+    async def delivery_context(_: web.Application) -> AsyncIterator[None]:
+        walking = asyncio.create_task(worker.run())
         yield
-        await courier.stop()
+        await worker.stop()
         await walking
 
-    async def heralded(_: web.Application) -> AsyncIterator[None]:
-        watching = asyncio.create_task(herald.run())
+    async def broadcast_context(_: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(broadcaster.run())
         yield
-        await herald.stop()
+        await broadcaster.stop()
         await watching
 
-    async def accounts(_: web.Application) -> AsyncIterator[None]:
-        await house.meter.flush()
+    async def quota_context(_: web.Application) -> AsyncIterator[None]:
+        await app.meter.flush()
         yield
-        await house.meter.flush()
+        await app.meter.flush()
 
-    async def clockwork(_: web.Application) -> AsyncIterator[None]:
+    async def schedule_context(_: web.Application) -> AsyncIterator[None]:
         ticking = schedule.build_scheduler(
-            house.database,
-            house.clock,
-            house.metrics.collect,
-            *_rounds(house, courier.wake),
+            app.database,
+            app.clock,
+            app.metrics.collect,
+            *_scheduled_jobs(app, worker.wake),
         )
         ticking.start()
         yield
         ticking.shutdown(wait=False)
 
-    # Ended in the opposite order: the clock first, then the courier, then the channels; what they say last still goes out and is counted.
-    app.cleanup_ctx.append(post_office)
-    app.cleanup_ctx.append(accounts)
-    on = channels_on(house, outbound, tokens, holder, personas)
-    for channel in on:
-        channel.attach(app, traced(house.dispatcher.handle))
-    courier = delivery_worker.DeliveryWorker(
-        house.database,
-        lambda: house.catalog,
-        on,
-        clock=house.clock,
+    # Ended in the opposite order: the schedule first, then the delivery worker, then the channels; their last messages still go out and are counted.
+    web_app.cleanup_ctx.append(outbound_context)
+    web_app.cleanup_ctx.append(quota_context)
+    channels = build_channels(app, outbound, tokens, holder, personas)
+    for channel in channels:
+        channel.attach(web_app, with_log_context(app.dispatcher.handle))
+    worker = delivery_worker.DeliveryWorker(
+        app.database,
+        lambda: app.catalog,
+        channels,
+        clock=app.clock,
         holder=holder,
-        note=house.metrics.note,
-        limits=house.catalog.limits,
-        beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
+        note=app.metrics.note,
+        limits=app.catalog.limits,
+        beyond_window=[channel.name for channel in channels if getattr(channel, "beyond_window", False)],
     )
-    herald = live_broadcaster.LiveBroadcaster(
-        house.database,
-        lambda: house.catalog,
-        on,
-        clock=house.clock,
+    broadcaster = live_broadcaster.LiveBroadcaster(
+        app.database,
+        lambda: app.catalog,
+        channels,
+        clock=app.clock,
         holder=holder,
-        note=house.metrics.note,
-        limits=house.catalog.limits,
-        beyond_window=[channel.name for channel in on if getattr(channel, "beyond_window", False)],
+        note=app.metrics.note,
+        limits=app.catalog.limits,
+        beyond_window=[channel.name for channel in channels if getattr(channel, "beyond_window", False)],
     )
-    app.cleanup_ctx.append(post_round)
-    app.cleanup_ctx.append(heralded)
-    app.cleanup_ctx.append(clockwork)
-    attach(app, house, traced(house.dispatcher.handle))
-    health.attach(app, _readiness(house))
-    house.metrics.attach(app)
-    return app, [channel.name for channel in on]
+    web_app.cleanup_ctx.append(delivery_context)
+    web_app.cleanup_ctx.append(broadcast_context)
+    web_app.cleanup_ctx.append(schedule_context)
+    attach_pages(web_app, app, with_log_context(app.dispatcher.handle))
+    health.attach(web_app, _readiness_check(app))
+    app.metrics.attach(web_app)
+    return web_app, [channel.name for channel in channels]
 
 
-def _rounds(house: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
-    """What the clock does again and again; `wake` tells the courier that something is owed."""
+def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
+    """What runs on a schedule; `wake` tells the delivery worker that deliveries are due."""
 
     async def campaigns() -> None:
-        if await schedule.run_campaigns(house.database, house.catalog, house.clock()):
+        if await schedule.run_campaigns(app.database, app.catalog, app.clock()):
             wake()
 
     async def reminders() -> None:
-        if await schedule.run_reminders(house.database, house.catalog, house.clock()):
+        if await schedule.run_reminders(app.database, app.catalog, app.clock()):
             wake()
 
     async def contests() -> None:
-        if await schedule.run_contests(house.database, house.catalog, house.clock()):
+        if await schedule.run_contests(app.database, app.catalog, app.clock()):
             wake()
 
     async def exams() -> None:
-        await schedule.run_exams(house.database, house.catalog, house.clock())
+        await schedule.run_exams(app.database, app.catalog, app.clock())
 
     return (
         schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
-        schedule.ScheduledJob("meter", quota_meter.FLUSH_EVERY, house.meter.flush),
+        schedule.ScheduledJob("meter", quota_meter.FLUSH_EVERY, app.meter.flush),
         schedule.ScheduledJob("reminders", schedule.REMIND_EVERY, reminders),
         schedule.ScheduledJob("contests", schedule.CONTESTS_EVERY, contests),
         schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),
-        schedule.ScheduledJob("outbox", schedule.MEASURE_EVERY, partial(_measure_outbox, house)),
+        schedule.ScheduledJob("outbox", schedule.MEASURE_EVERY, partial(_measure_outbox, app)),
     )
 
 
-async def _measure_outbox(house: App) -> None:
-    """What waits and what is under way, for /metrics."""
+async def _measure_outbox(app: App) -> None:
+    """Measure the deliveries that wait and that are being sent, for /metrics."""
     try:
-        queued, oldest, sending = await house.database.read(queue.queue_depth)
+        queued, oldest, sending = await app.database.read(queue.queue_depth)
     except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return
-    overdue = 0.0 if oldest is None else max(0.0, (house.clock() - oldest).total_seconds())
-    house.metrics.outbox(queued, sending, overdue)
+    overdue = 0.0 if oldest is None else max(0.0, (app.clock() - oldest).total_seconds())
+    app.metrics.set_outbox(queued, sending, overdue)
 
 
-def _readiness(house: App) -> health.Check:
+def _readiness_check(app: App) -> health.Check:
     head = migrate.head()
 
-    def look(session: Session) -> str:
-        found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return "" if found == head else "schema"
+    def compare_schema(session: Session) -> str:
+        revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return "" if revision == head else "schema"
 
     async def check() -> str:
-        # Not on the readers: two long reports must not make a replica look dead.
-        return await asyncio.to_thread(house.database.read_now, look)
+        # Not on the reader threads: two long reports must not make a replica look dead.
+        return await asyncio.to_thread(app.database.read_now, compare_schema)
 
     return check
 
 
-async def serve(house: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
-    """Serve until `stop` is set; True when everything in hand was finished in time. Raises `Refusal` when the address cannot be had."""
-    settings, dispatcher = house.settings, house.dispatcher
-    app, on = application(house, personas)
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=REQUESTS_END)
-    house.database.start()
+async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
+    """Serve until `stop` is set; True when all work was finished in time. Raises `Refusal` when the address cannot be listened on."""
+    settings, dispatcher = app.settings, app.dispatcher
+    web_app, enabled = build_web_app(app, personas)
+    runner = web.AppRunner(web_app, handle_signals=False, shutdown_timeout=REQUEST_SHUTDOWN_SECONDS)
+    app.database.start()
     try:
         await runner.setup()
         assert runner.server is not None
-        door = await _listen(settings.host, settings.port, middleware.connections(runner.server, asyncio.get_running_loop()))
-        port = door.sockets[0].getsockname()[1]
-        if not dispatcher.pages and "local" in on:
-            dispatcher.pages = _address(settings.host, port)
-        off = [name for name in LABELS if name not in on]
-        # What was loaded stays for good: the collector need not look through the library again and again while people answer.
+        listener = await _open_listener(settings.host, settings.port, middleware.connection_factory(runner.server, asyncio.get_running_loop()))
+        port = listener.sockets[0].getsockname()[1]
+        if not dispatcher.pages and "local" in enabled:
+            dispatcher.pages = _base_url(settings.host, port)
+        disabled = [name for name in LABELS if name not in enabled]
+        # The library stays for good: the garbage collector need not scan it again and again while people answer.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        log.info("serving", host=settings.host, port=port, channels=on, off=off)
-        _say(announce, settings.host, port, on, off)
+        log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled)
+        _announce_start(announce, settings.host, port, enabled, disabled)
         await stop.wait()
-        log.info("stopping", waiting=house.database.depth)
-        door.close()
+        log.info("stopping", waiting=app.database.depth)
+        listener.close()
     finally:
-        in_time = await _end(house, runner)
+        in_time = await _shut_down(app, runner)
     log.info("stopped", in_time=in_time)
     return in_time
 
 
-def _address(host: str, port: int) -> str:
+def _base_url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _say(announce: Announce, host: str, port: int, on: Sequence[str], off: Sequence[str]) -> None:
-    address = _address(host, port)
-    announce(f"学法机器人已启动：{address}{'/chat' if 'local' in on else ''}")
-    announce(f"已开启的通道：{'、'.join(LABELS[name] for name in on) or '无'}；未开启：{'、'.join(LABELS[name] for name in off) or '无'}")
-    if not on:
+def _announce_start(announce: Announce, host: str, port: int, enabled: Sequence[str], disabled: Sequence[str]) -> None:
+    address = _base_url(host, port)
+    announce(f"学法机器人已启动：{address}{'/chat' if 'local' in enabled else ''}")
+    announce(f"已开启的通道：{'、'.join(LABELS[name] for name in enabled) or '无'}；未开启：{'、'.join(LABELS[name] for name in disabled) or '无'}")
+    if not enabled:
         announce("现在没有人能和机器人说话：请填好至少一个通道的设置（各项见 README）再启动，或运行 serve --demo 看演示。")
 
 
-async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+async def _open_listener(host: str, port: int, make_connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
     try:
-        return await asyncio.get_running_loop().create_server(connection, host, port, backlog=BACKLOG)
+        return await asyncio.get_running_loop().create_server(make_connection, host, port, backlog=BACKLOG)
     except OSError as wrong:
         if wrong.errno == errno.EADDRINUSE:
             raise Refusal(
@@ -252,33 +249,33 @@ async def _listen(host: str, port: int, connection: Callable[[], asyncio.Protoco
         raise Refusal(f"不能在 {host}:{port} 上监听（{os.strerror(wrong.errno) if wrong.errno else wrong}），请检查 BOT_LISTEN。") from wrong
 
 
-async def _end(house: App, runner: web.AppRunner) -> bool:
-    """Requests in hand, then the channels' tasks, then what waits for the writers."""
+async def _shut_down(app: App, runner: web.AppRunner) -> bool:
+    """Finish the running requests, then the channels' tasks, then the writers' queue; True when all of it was in time."""
     in_time = True
     try:
-        async with asyncio.timeout(CHANNELS_END):
+        async with asyncio.timeout(CHANNEL_SHUTDOWN_SECONDS):
             await runner.cleanup()
     except TimeoutError:
         log.warning("channels left unfinished")
         in_time = False
-    ending = threading.Thread(target=house.database.stop, args=(WRITERS_END,), daemon=True)
-    ending.start()
-    await asyncio.to_thread(ending.join, WRITERS_END + 0.5)
-    if ending.is_alive():
-        log.warning("desk left unfinished")
+    stopping = threading.Thread(target=app.database.stop, args=(WRITER_SHUTDOWN_SECONDS,), daemon=True)
+    stopping.start()
+    await asyncio.to_thread(stopping.join, WRITER_SHUTDOWN_SECONDS + 0.5)
+    if stopping.is_alive():
+        log.warning("writers left unfinished")
         in_time = False
     return in_time
 
 
-def attach(app: web.Application, house: App, handle: IncomingHandler) -> WebSessions:
-    """Add the pages, each under its path, and the files they share. `handle` is the hall, for what people say on a page."""
+def attach_pages(web_app: web.Application, app: App, handle: IncomingHandler) -> WebSessions:
+    """Add the web pages and the files they share; `handle` answers the messages that a page sends."""
     pages = Templates()
-    pages.attach(app)
-    CertificatePages(house.database, house.clock, pages, CertificatePrinter(house.settings.web.font), lambda: house.dispatcher.pages).attach(app)
-    door = WebSessions(house.database, house.clock, pages, house.settings.public_url)
-    ExamPage(door, house.database, lambda: house.catalog, handle, partial(card_code, "exam"), house.clock).attach(app)
-    feed = LiveFeed(house.database, lambda: house.catalog, house.clock)
-    feed.attach(app)
-    ScreenPage(house.database, feed, pages, lambda: house.dispatcher.pages, chat=house.settings.web.local_chat).attach(app)
-    ConsolePage(house.database, lambda: house.catalog, house.clock, feed, door, pages).attach(app)
-    return door
+    pages.attach(web_app)
+    CertificatePages(app.database, app.clock, pages, CertificatePrinter(app.settings.web.font), lambda: app.dispatcher.pages).attach(web_app)
+    sessions = WebSessions(app.database, app.clock, pages, app.settings.public_url)
+    ExamPage(sessions, app.database, lambda: app.catalog, handle, partial(card_code, "exam"), app.clock).attach(web_app)
+    feed = LiveFeed(app.database, lambda: app.catalog, app.clock)
+    feed.attach(web_app)
+    ScreenPage(app.database, feed, pages, lambda: app.dispatcher.pages, chat=app.settings.web.local_chat).attach(web_app)
+    ConsolePage(app.database, lambda: app.catalog, app.clock, feed, sessions, pages).attach(web_app)
+    return sessions

@@ -1,1 +1,1 @@
-"""The platforms: what they say to us and how they are spoken to."""
+"""The channels: what each platform sends us, and how messages are sent to it."""

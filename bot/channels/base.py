@@ -1,4 +1,4 @@
-"""What every channel is, and what each is handed by app.py."""
+"""The protocols of a channel, and the types of what it is built with (bot/app/channels.py)."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ Clock = Callable[[], datetime]
 """Aware UTC now; the only way a channel learns the time."""
 
 Note = Callable[[str, str, float], None]
-"""(what happened, channel, value): one count or one measurement for /metrics; see `web/metrics.py` for the names."""
+"""(event, channel, value): one count or one measurement for /metrics; bot/web/metrics.py declares the names."""
 
 
 class Channel(Protocol):
-    """Hears and says. A webhook adds routes, a stream adds a cleanup context; both in `attach`."""
+    """Receives messages and sends replies. A webhook adds routes, a stream adds a cleanup context, both in `attach`."""
 
     name: str
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None: ...
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises `outbound.PlatformError` when the platform refuses."""
+        """Send a message unprompted; raises `PlatformError` when the platform refuses."""
         ...
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """Say many things unasked: one receipt for each parcel, in the order of the batch. Refusals are receipts; nothing is raised for them.
+        """Send many messages unprompted: one receipt for each parcel, in the order of the batch. Refusals are receipts; nothing is raised for them.
 
-        Who gets the same thing goes into one call where the platform joins people; `batches` holds what the channels share for it.
+        Receivers of the same message share a call where the platform allows it (bot/channels/batch_push.py).
         """
         ...
 
 
 @runtime_checkable
 class RecallingChannel(Protocol):
-    """A channel whose platform can take back what was sent."""
+    """A channel whose platform can recall messages."""
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """`sent` for each that was taken back, otherwise what stood in the way; in the order asked."""
+        """A receipt for each id, in order: `sent` for a recalled message, otherwise what prevented it."""
         ...
 
 
 class Spending(Protocol):
-    """What is said without having been reserved: late answers, further pieces, cards beside an answer. What is pushed was reserved before."""
+    """Counts calls that were not reserved before: late answers, further parts, cards beside an answer. Pushes are reserved before."""
 
     def may(self, user: str) -> bool:
-        """Whether there is room for something that could as well be left out; looks and does not count."""
+        """Whether the quota has room for an optional message; counts nothing."""
         ...
 
     async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
-        """Count what is said next, once its turn has come; never asks the database. `user` is empty where a call concerns nobody.
+        """Wait for the rate limit and count the next call; never asks the database. `user` is empty where a call concerns nobody.
 
-        `granted`: the day's and the month's share of it was taken before, only its turn is waited for.
+        `granted`: the daily and monthly quota was taken before; only the rate limit is waited for.
         """
         ...
 
 
-class _Free:
-    """For tests and tools that count nothing."""
+class _UncountedSpending:
+    """For tests and tools without quotas."""
 
     def may(self, user: str) -> bool:
         return True
@@ -72,30 +72,30 @@ class _Free:
         return None
 
 
-FREE: Spending = _Free()
+FREE: Spending = _UncountedSpending()
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A platform's access token and the moment it dies (aware UTC)."""
+    """A platform's access token and the moment it expires (aware UTC)."""
 
     value: str
     expires_at: datetime
 
 
 class TokenStore(Protocol):
-    """One row shared by all replicas; the value is encrypted at rest by the storage that implements this."""
+    """Tokens shared by all replicas; implemented by bot/storage/system/tokens.py, which encrypts the values."""
 
     async def read(self, key: str) -> Token | None: ...
 
     async def lease(self, key: str, holder: str, seconds: float) -> bool:
-        """True for the one who may fetch now; a lease that is not given back ends by itself."""
+        """True for the one holder who may fetch now; a lease that is not given back ends after `seconds`."""
         ...
 
     async def save(self, key: str, holder: str, token: Token) -> None:
-        """Keep the token and end the lease."""
+        """Store the token and end the lease."""
         ...
 
 
-def silent(what: str, channel: str, value: float) -> None:
+def ignore_note(event: str, channel: str, value: float) -> None:
     """A `Note` for tests and tools that count nothing."""

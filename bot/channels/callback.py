@@ -1,4 +1,4 @@
-"""The doorstep of an HTTP callback: how much is read, how a refusal looks, and who answers when the platform will not wait any longer."""
+"""What HTTP callbacks share: reading the request, the responses, and answering in the background when the platform stops waiting."""
 
 from __future__ import annotations
 
@@ -22,162 +22,162 @@ log = structlog.get_logger(__name__)
 BODY_SECONDS = 5.0
 DRAIN_SECONDS = 8.0
 REMEMBERED = 20_000
-"""How many recent messages are known as already spoken to; what is forgotten can at worst be said twice."""
+"""How many recent messages are remembered as answered; a copy of a forgotten one may be answered twice."""
 STALE = "stale"
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 
-Later = Callable[[Reply], Awaitable[None]]
-Copies = tuple[str, str, str]
-"""How we spoke ("late", "beside"), the sender and the message's id: the last two are what four copies of a message have in common."""
+SendLate = Callable[[Reply], Awaitable[None]]
+CopyKey = tuple[str, str, str]
+"""How it was answered ("late", "beside"), the sender and the message's id, which all copies of a message share."""
 
 
-def plain(text: str) -> web.Response:
+def text_response(text: str) -> web.Response:
     return web.Response(text=text, headers=HEADERS)
 
 
-def sealed(text: str, content_type: str = "application/xml") -> web.Response:
+def sealed_response(text: str, content_type: str = "application/xml") -> web.Response:
     return web.Response(text=text, content_type=content_type, headers=HEADERS)
 
 
-def refused(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
-    """The one answer to everything that is not a genuine, fresh, well-formed callback; only the log knows the reason."""
+def refusal_response(channel: str, wrong: BadEnvelope, note: Note) -> web.Response:
+    """The same response to everything that is no genuine, fresh, well-formed callback; the reason is only logged."""
     log.info("callback refused", channel=channel, reason=wrong.reason)
     if wrong.reason == STALE:
-        # Either somebody replays old letters, or it is our clock, and then everybody is refused: that must not stay silent.
+        # Either somebody replays old messages, or our clock is wrong and everybody is refused: an operator has to see it.
         log.error("callbacks from another hour: is this host's clock right?", channel=channel)
         note("stale", channel, 1)
     note("refused", channel, 1)
     return web.Response(status=400, text="bad request", headers=HEADERS)
 
 
-def once(request: web.Request, name: str) -> str:
-    """The query's one value of that name; raises `BadEnvelope` when it is missing, empty or doubled."""
-    found = request.query.getall(name, [])
-    if len(found) != 1 or not found[0]:
+def query_value(request: web.Request, name: str) -> str:
+    """The only query value of that name; raises `BadEnvelope` when it is missing, empty or repeated."""
+    values = request.query.getall(name, [])
+    if len(values) != 1 or not values[0]:
         raise BadEnvelope("query")
-    return found[0]
+    return values[0]
 
 
-def stamp(request: web.Request, signature: str = "msg_signature") -> EnvelopeStamp:
-    return EnvelopeStamp(once(request, signature), once(request, "timestamp"), once(request, "nonce"))
+def query_stamp(request: web.Request, signature: str = "msg_signature") -> EnvelopeStamp:
+    return EnvelopeStamp(query_value(request, signature), query_value(request, "timestamp"), query_value(request, "nonce"))
 
 
-async def body(request: web.Request, cap: int) -> bytes:
-    """The body, at most `cap` bytes, read within 5 seconds and never unpacked; raises `BadEnvelope`."""
+async def read_body(request: web.Request, cap: int) -> bytes:
+    """The body, at most `cap` bytes, read within 5 seconds and never decompressed; raises `BadEnvelope`."""
     if "Content-Encoding" in request.headers:
         raise BadEnvelope("encoding")
     if (request.content_length or 0) > cap:
         raise BadEnvelope("size")
-    found = bytearray()
+    content = bytearray()
     try:
         if request.content.is_eof():
-            # Nearly every body is all there with its head, and needs no timer.
-            found += request.content.read_nowait()
+            # Most bodies arrive together with the head and need no timer.
+            content += request.content.read_nowait()
         else:
             async with asyncio.timeout(BODY_SECONDS):
                 async for part in request.content.iter_any():
-                    found += part
-                    if len(found) > cap:
+                    content += part
+                    if len(content) > cap:
                         break
     except TimeoutError:
         raise BadEnvelope("slow") from None
     except (web.RequestPayloadError, aiohttp.ClientPayloadError, HttpProcessingError):
         raise BadEnvelope("body") from None
-    if len(found) > cap:
+    if len(content) > cap:
         raise BadEnvelope("size")
-    return bytes(found)
+    return bytes(content)
 
 
-async def _within(seconds: float, task: asyncio.Task[Any]) -> bool:
-    """True when a task ends in time; it is left alone in any case. `asyncio.wait` for one task, at two thirds of its price."""
+async def _ends_within(seconds: float, task: asyncio.Task[Any]) -> bool:
+    """True when the task ends in time; it is never cancelled. For one task this costs two thirds of `asyncio.wait`."""
     loop = asyncio.get_running_loop()
-    enough: asyncio.Future[None] = loop.create_future()
+    woken: asyncio.Future[None] = loop.create_future()
 
     def wake(_: object = None) -> None:
-        if not enough.done():
-            enough.set_result(None)
+        if not woken.done():
+            woken.set_result(None)
 
     timer = loop.call_later(seconds, wake)
     task.add_done_callback(wake)
     try:
-        await enough
+        await woken
     finally:
         timer.cancel()
         task.remove_done_callback(wake)
     return task.done()
 
 
-class Patience:
-    """Waits for a reply as long as the platform does; what comes later is said later, once however many copies there were."""
+class ReplyDeadline:
+    """Waits for a reply as long as the platform does; a later reply is sent in the background, once for all copies of the message."""
 
     def __init__(self, channel: str, seconds: float, note: Note) -> None:
         self._channel = channel
         self._seconds = seconds
         self._note = note
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._spoken: OrderedDict[Copies, Reply | None] = OrderedDict()
+        self._answered: OrderedDict[CopyKey, Reply | None] = OrderedDict()
 
-    async def reply(self, handle: IncomingHandler, incoming: Incoming, later: Later) -> Reply | None:
-        """The reply to be said passively, or None when nothing is to be said now because `later` says it."""
+    async def reply(self, handle: IncomingHandler, incoming: Incoming, send_late: SendLate) -> Reply | None:
+        """The reply for the response, or None when there is none in time and `send_late` will be called with it."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._note("heard", self._channel, 1)
         key = ("late", incoming.sender.user, incoming.message_id)
-        task = self._keep(self._attend(handle, incoming))
+        task = self._start(self._decide(handle, incoming))
         try:
-            done = await _within(self._seconds, task)
+            done = await _ends_within(self._seconds, task)
         except asyncio.CancelledError:
-            # The server goes down or the platform hung up: the message is still being recorded, and its reply is owed.
-            self._owe(key, task, later)
+            # The server stops or the platform hung up: the message is still being recorded, and its reply must be sent.
+            self._answer_late(key, task, send_late)
             raise
         self._note("reply_seconds", self._channel, loop.time() - started)
         if not done:
             self._note("late", self._channel, 1)
-            self._owe(key, task, later)
+            self._answer_late(key, task, send_late)
             return None
         reply: Reply | None = task.result()
-        if key not in self._spoken:
+        if key not in self._answered:
             return reply
-        # Another copy of this message was late. Its reply is on its way or said; only a different one is news (the first was shed, this one not).
-        said = self._spoken[key]
-        return None if said is None or said == reply else reply
+        # Another copy of this message was late and its reply is sent separately; only a different reply (the first was shed) is given here.
+        late_reply = self._answered[key]
+        return None if late_reply is None or late_reply == reply else reply
 
-    async def _attend(self, handle: IncomingHandler, incoming: Incoming) -> Reply | None:
+    async def _decide(self, handle: IncomingHandler, incoming: Incoming) -> Reply | None:
         try:
             return await handle(incoming)
         except Exception:
             log.exception("message failed", channel=self._channel, message_id=incoming.message_id)
             return None
 
-    def _owe(self, key: Copies, task: asyncio.Task[Reply | None], later: Later) -> None:
-        if not self._first(key):
+    def _answer_late(self, key: CopyKey, task: asyncio.Task[Reply | None], send_late: SendLate) -> None:
+        if not self._claim(key):
             return
 
-        async def speak() -> None:
+        async def answer() -> None:
             if reply := await task:
-                await later(reply)
-                self._spoken[key] = reply
+                await send_late(reply)
+                self._answered[key] = reply
 
-        self.follow(speak(), forget=key)
+        self.run_in_background(answer(), forget=key)
 
-    def first(self, incoming: Incoming) -> bool:
-        """True for the first copy of a message that is replied to: what is sent actively beside the reply goes out with that one."""
-        return self._first(("beside", incoming.sender.user, incoming.message_id))
+    def is_first_copy(self, incoming: Incoming) -> bool:
+        """True for the first answered copy of a message, with which the messages beside the reply are sent."""
+        return self._claim(("beside", incoming.sender.user, incoming.message_id))
 
-    def _first(self, key: Copies) -> bool:
-        if key in self._spoken:
+    def _claim(self, key: CopyKey) -> bool:
+        if key in self._answered:
             return False
-        self._spoken[key] = None
-        while len(self._spoken) > REMEMBERED:
-            self._spoken.popitem(last=False)
+        self._answered[key] = None
+        while len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
         return True
 
-    def follow(self, speaking: Coroutine[Any, Any, None], *, forget: Copies | None = None) -> None:
-        """Speak in the background; a failure is counted, and `forget` lets a later copy of the message be answered after all."""
+    def run_in_background(self, work: Coroutine[Any, Any, None], *, forget: CopyKey | None = None) -> None:
+        """Run `work` in a task; a failure is counted, and `forget` lets a later copy of the message be answered again."""
 
-        async def speak() -> None:
+        async def answer() -> None:
             try:
-                await speaking
+                await work
             except PlatformError as wrong:
                 log.warning("active reply failed", channel=self._channel, kind=wrong.kind, code=wrong.code)
             except Exception:
@@ -186,24 +186,24 @@ class Patience:
                 return
             self._note("send_failed", self._channel, 1)
             if forget is not None:
-                self._spoken.pop(forget, None)
+                self._answered.pop(forget, None)
 
-        self._keep(speak())
+        self._start(answer())
 
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def until_quiet(self, app: web.Application) -> AsyncIterator[None]:
-        """A cleanup context: what is in hand when the service stops is finished, for at most 8 seconds."""
+    async def drain(self, app: web.Application) -> AsyncIterator[None]:
+        """A cleanup context: when the service stops, running tasks are waited for, at most 8 seconds."""
         yield
         loop = asyncio.get_running_loop()
-        until = loop.time() + DRAIN_SECONDS
-        while self._tasks and loop.time() < until:
-            await asyncio.wait(tuple(self._tasks), timeout=until - loop.time())
-        left = tuple(self._tasks)
-        for task in left:
+        deadline = loop.time() + DRAIN_SECONDS
+        while self._tasks and loop.time() < deadline:
+            await asyncio.wait(tuple(self._tasks), timeout=deadline - loop.time())
+        unfinished = tuple(self._tasks)
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)

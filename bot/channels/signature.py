@@ -1,7 +1,6 @@
-"""The sealed letters of WeCom and WeChat: checked, opened, read, and sealed again.
+"""The encrypted envelopes of WeCom and WeChat: signature check, decryption, parsing and encryption (bot/docs/protocols.md#sealed-letters).
 
-See bot/docs/protocols.md#sealed-letters.
-The signature is compared before anything else is looked at; whatever is wrong with a letter is one `BadEnvelope`.
+The signature is compared before anything else is read; every fault of an envelope is a `BadEnvelope`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _PART = re.compile(rb"<([A-Za-z]++)>(?:<!\[CDATA\[)?+([^\]<>]*+)(?:\]\]>)?</")
 _PLAIN_PARTS = frozenset((b"FromUserName", b"MsgType", b"CreateTime", b"Content", b"Event", b"EventKey", b"MsgId"))
 _PLAIN_NAMES = frozenset(name.decode() for name in _PLAIN_PARTS)
 _INNER = re.compile(rb"""\s*+(?:<\?xml version=["']1\.0["'](?: encoding=["'][Uu][Tt][Ff]-8["'])? ?\?>\s*+)?<xml[\s>]""")
-_UNSPEAKABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNENCODABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CDATA_END = "]]>"
 _CDATA_SPLIT = "]]]]><![CDATA[>"
 
@@ -59,7 +58,7 @@ class BadEnvelope(Exception):
 
 
 class EnvelopeStamp(NamedTuple):
-    """What stands in the query beside every letter."""
+    """The query parameters that sign an envelope."""
 
     signature: str
     timestamp: str
@@ -68,7 +67,7 @@ class EnvelopeStamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EncryptionKey:
-    """One EncodingAESKey with its cipher, which is made once and serves every letter."""
+    """One EncodingAESKey with its cipher, which is made once and used for every message."""
 
     cipher: Cipher[CBC]
 
@@ -85,7 +84,7 @@ class EncryptionKey:
 
 
 class OpenedEnvelope(NamedTuple):
-    """The message and the key that opened it, with which the reply is sealed."""
+    """A decrypted message and its key, with which the reply is encrypted."""
 
     plain: bytes
     key: EncryptionKey
@@ -119,7 +118,7 @@ class EnvelopeCodec:
             raise BadEnvelope("stale")
 
     def open(self, stamp: EnvelopeStamp, sealed: bytes, now: float) -> OpenedEnvelope:
-        """The message in a letter that is genuine, fresh, whole and meant for us; raises `BadEnvelope`."""
+        """The decrypted message of an envelope that is genuine, fresh, intact and addressed to us; raises `BadEnvelope`."""
         self.check(stamp, now, sealed)
         try:
             raw = binascii.a2b_base64(sealed, strict_mode=True)
@@ -145,14 +144,14 @@ class EnvelopeCodec:
         return whole[_HEAD:end]
 
     def seal(self, text: str, key: EncryptionKey | None = None, *, random: bytes = b"") -> bytes:
-        """base64 of the sealed text; `random` (16 bytes) only where a test needs to know it."""
+        """base64 of the encrypted text; `random` (16 bytes) is given by tests only."""
         message = text.encode()
         body = b"".join((random or os.urandom(16), len(message).to_bytes(4, "big"), message, self._receiver))
         encryptor = (key or self._keys[0]).cipher.encryptor()
         return binascii.b2a_base64(encryptor.update(body + _PADS[BLOCK - len(body) % BLOCK]) + encryptor.finalize(), newline=False)
 
     def reply(self, text: str, key: EncryptionKey | None, now: float, *, as_json: bool = False) -> str:
-        """The sealed and signed answer to a callback, in XML or, where the platform pushes JSON, in that."""
+        """The encrypted and signed answer to a callback, in XML or, where the platform pushes JSON, in JSON."""
         random = os.urandom(24)
         sealed, timestamp, nonce = self.seal(text, key, random=random[:16]), str(int(now)), random[16:].hex()
         signature = self.sign(timestamp.encode(), nonce.encode(), sealed)
@@ -162,10 +161,10 @@ class EnvelopeCodec:
 
 
 def sealed_part(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """The ciphertext of a pushed body, and the body's other parts, which nothing vouches for; raises `BadEnvelope`.
+    """The ciphertext of a pushed body, and the body's other parts, which are not signed; raises `BadEnvelope`.
 
-    No XML parser sees the body: its grammar is flat and small. A body that also carries plain fields (明文 or 兼容 mode) is refused, since
-    the signature does not cover them.
+    The body is matched by a pattern and not by an XML parser: its grammar is flat and small. A body that also carries plain fields (明文 or 兼容
+    mode) is refused, since the signature does not cover them.
     """
     if body[:1] == b"{":
         parts = {name.encode(): value.encode() for name, value in _flat_json(body, frozenset(("Encrypt",)), also=_PLAIN_NAMES).items()}
@@ -173,9 +172,9 @@ def sealed_part(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
         whole = _OUTER.fullmatch(body)
         if whole is None:
             raise BadEnvelope("outer")
-        found = _PART.findall(whole[1])
-        parts = dict(found)
-        if len(parts) != len(found):
+        parts_found = _PART.findall(whole[1])
+        parts = dict(parts_found)
+        if len(parts) != len(parts_found):
             raise BadEnvelope("doubled")
     sealed = parts.pop(b"Encrypt", b"")
     if not sealed or not _PLAIN_PARTS.isdisjoint(parts):
@@ -191,7 +190,7 @@ def parse(plain: bytes) -> Element:
         root = ElementTree.fromstring(plain)  # noqa: S314 - no DTD passes the line above, and expat bounds the rest
     except (ElementTree.ParseError, ValueError):
         raise BadEnvelope("xml") from None
-    # Counting angle brackets is nearly free, and there are no more elements than those.
+    # Counting angle brackets is nearly free, and there are never more elements than brackets.
     if plain.count(b"<") > MOST_ELEMENTS and sum(1 for _ in root.iter()) > MOST_ELEMENTS:
         raise BadEnvelope("elements")
     return root
@@ -199,14 +198,14 @@ def parse(plain: bytes) -> Element:
 
 def fields(root: Element, wanted: frozenset[str]) -> dict[str, str]:
     """The wanted children of the root, each at most once and nothing but text; raises `BadEnvelope`."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for child in root:
         name = child.tag
         if name in wanted:
-            if name in found or len(child):
+            if name in values or len(child):
                 raise BadEnvelope("fields")
-            found[name] = child.text or ""
-    return found
+            values[name] = child.text or ""
+    return values
 
 
 def fields_of_json(plain: bytes, wanted: frozenset[str]) -> dict[str, str]:
@@ -221,29 +220,29 @@ def _flat_json(raw: bytes, wanted: frozenset[str], also: frozenset[str] = frozen
         raise BadEnvelope("json") from None
     if not isinstance(pairs, _Pairs):
         raise BadEnvelope("json")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
         if name in also:
-            found[name] = ""
+            values[name] = ""
         elif name in wanted:
-            if name in found or isinstance(value, bool) or not isinstance(value, str | int):
+            if name in values or isinstance(value, bool) or not isinstance(value, str | int):
                 raise BadEnvelope("fields")
-            found[name] = text = str(value)
-            if _UNSPEAKABLE.search(text):
+            values[name] = text = str(value)
+            if _UNENCODABLE.search(text):
                 raise BadEnvelope("characters")
-    return found
+    return values
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written, so that a name written twice is seen."""
+    """A JSON object as its pairs, so that a repeated name is noticed."""
 
 
-def speakable(text: str) -> str:
-    """The text without what neither XML nor UTF-8 can carry: control characters and halves of surrogate pairs."""
-    return text if text.isprintable() else _UNSPEAKABLE.sub("", text)
+def strip_unencodable(text: str) -> str:
+    """The text without what XML or UTF-8 cannot encode: control characters and lone surrogates."""
+    return text if text.isprintable() else _UNENCODABLE.sub("", text)
 
 
 def cdata(text: str) -> str:
     """The text as a CDATA section, whatever it holds."""
-    text = speakable(text)
+    text = strip_unencodable(text)
     return f"<![CDATA[{text.replace(_CDATA_END, _CDATA_SPLIT) if _CDATA_END in text else text}]]>"

@@ -1,39 +1,39 @@
-"""Cutting what is said to what a platform carries."""
+"""Splits and truncates texts to the limits of a platform."""
 
 from __future__ import annotations
 
-from bot.channels.signature import speakable
+from bot.channels.signature import strip_unencodable
 from bot.domain.message import Option
 
 ELLIPSIS = "…"
 
 
-def pieces(text: str, most: int) -> list[str]:
+def split_text(text: str, limit: int) -> list[str]:
     """The text in parts of at most `most` bytes of UTF-8, cut between lines where that leaves no part half empty, never inside a character."""
-    text = speakable(text).strip("\n")
-    found: list[str] = []
+    text = strip_unencodable(text).strip("\n")
+    parts: list[str] = []
     while text:
-        head = _head(text, most)
+        head = _head(text, limit)
         if len(head) < len(text):
             line = head.rfind("\n")
             if line > len(head) // 2:
                 head = head[:line]
-        found.append(head.rstrip("\n"))
+        parts.append(head.rstrip("\n"))
         text = text[len(head) :].lstrip("\n")
-    return found
+    return parts
 
 
-def truncated(text: str, most: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """At most `most` characters, an ellipsis among them where something was left out."""
-    return text if len(text) <= most else text[: most - 1] + ELLIPSIS
+    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
-def line(option: Option) -> str:
-    """An option as a line that can be answered by typing its letter: "A. 合法", or just "对"."""
+def option_line(option: Option) -> str:
+    """An option as a line with the letter to type: "A. 合法", or just "对"."""
     return option.label if option.label.startswith(option.say) else f"{option.say}. {option.label}"
 
 
-def _head(text: str, most: int) -> str:
-    if len(text) * 4 <= most:
+def _head(text: str, limit: int) -> str:
+    if len(text) * 4 <= limit:
         return text
-    return text.encode()[:most].decode(errors="ignore")
+    return text.encode()[:limit].decode(errors="ignore")

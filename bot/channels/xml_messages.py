@@ -1,4 +1,4 @@
-"""What the messages of WeCom and WeChat have in common once they are opened (bot/docs/protocols.md#sealed-letters)."""
+"""What decrypted messages of WeCom and WeChat have in common (bot/docs/protocols.md#sealed-letters)."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _TEXT = (
 )
 
 
-def kind_of(found: dict[str, str]) -> tuple[str, str]:
-    """("text", its MsgId) or ("event", the event's name), in lower case since the platforms vary theirs; raises `BadEnvelope`."""
-    kind = found.get("MsgType", "")
-    if not _KIND.fullmatch(kind) or not _TIME.fullmatch(found.get("CreateTime", "")):
+def kind_of(parts: dict[str, str]) -> tuple[str, str]:
+    """("text", its MsgId) or ("event", the event's name), in lower case, since the platforms vary it; raises `BadEnvelope`."""
+    kind = parts.get("MsgType", "")
+    if not _KIND.fullmatch(kind) or not _TIME.fullmatch(parts.get("CreateTime", "")):
         raise BadEnvelope("fields")
     if kind.lower() == "event":
-        event = found.get("Event", "")
+        event = parts.get("Event", "")
         if not _KIND.fullmatch(event):
             raise BadEnvelope("fields")
         return "event", event.lower()
-    message_id = found.get("MsgId", "")
-    if not _MESSAGE_ID.fullmatch(message_id) or (kind.lower() == "text" and "Content" not in found):
+    message_id = parts.get("MsgId", "")
+    if not _MESSAGE_ID.fullmatch(message_id) or (kind.lower() == "text" and "Content" not in parts):
         raise BadEnvelope("fields")
     return kind.lower(), message_id
 
 
-def event_id(made: str, *what: str) -> str:
-    """Events carry no id: the second they were made in and what they are about is what their copies share."""
-    digest = sha256("\n".join(f"{len(one)} {one}" for one in what).encode()).hexdigest()
-    return f"{made}-{digest[:24]}"
+def event_id(created: str, *parts: str) -> str:
+    """An id for an event, which carries none: copies share the second it was created in and its fields."""
+    digest = sha256("\n".join(f"{len(part)} {part}" for part in parts).encode()).hexdigest()
+    return f"{created}-{digest[:24]}"
 
 
-def echo(text: str) -> str:
-    """The word of an address check, when it is one that a browser could make nothing of; raises `BadEnvelope`."""
+def check_echo(text: str) -> str:
+    """The word of an address check, if it holds nothing that a browser could interpret; raises `BadEnvelope`."""
     if not _ECHO.fullmatch(text):
         raise BadEnvelope("echo")
     return text
 
 
-def text_reply(user: str, sender: str, made: int, text: str) -> str:
+def text_reply(user: str, sender: str, created: int, text: str) -> str:
     """A passive text reply; `made` in Unix seconds."""
-    return _TEXT.format(cdata(user), cdata(sender), made, cdata(text))
+    return _TEXT.format(cdata(user), cdata(sender), created, cdata(text))

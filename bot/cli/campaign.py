@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from sqlmodel import Session
 
-from bot.cli.common import Apply, Json, cli, engine_of, now, operator, progress, read_settings, reading, show, writing
+from bot.cli.common import Apply, Json, cli, now, open_checked_engine, operator, progress, read_settings, reading, show, writing
 from bot.commands.campaign import messages
 from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, pack_item_content
 from bot.domain.campaign.content import describe_content, parse_content
@@ -447,7 +447,7 @@ def progress_(
     as_json: Json = False,
 ) -> None:
     """看一个活动最近一次发到哪里了：进度条、各状态人数、没有送达的名单和原因。"""
-    database = Database(engine_of(read_settings()))
+    database = Database(open_checked_engine(read_settings()))
     try:
         latest = database.read_now(lambda session: delivery_progress.latest_progress(session, campaign_id))
         if watch and not as_json and not latest.is_over and progress.is_terminal:

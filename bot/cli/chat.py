@@ -1,4 +1,4 @@
-"""chat: the bot in a terminal, through the same hall as every other channel."""
+"""chat: the bot in a terminal, through the same dispatcher as every other channel."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sqlmodel import Session, select
 
 from bot import logs
 from bot.app import build
-from bot.cli.common import cli, engine_of, now, operator, progress, read_settings
-from bot.cli.serve import demo_house, opened
+from bot.cli.common import cli, now, open_checked_engine, operator, progress, read_settings
+from bot.cli.serve import build_demo_app, open_writable_engine
 from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.services.demo.seed import PERSONAS, holds_demo
 from bot.settings import PREFIX, Settings, env_name
@@ -35,80 +35,80 @@ def chat(
     demo: Annotated[bool, typer.Option("--demo", help="在演示的机关里说话（空库会先建好）")] = False,
 ) -> None:
     """在终端里和机器人对话；选项可输入字母，也可输入编号；Ctrl-D 结束。"""
-    logs.set_up(level=logging.ERROR)
+    logs.configure(level=logging.ERROR)
     settings = read_settings()
     if demo or _is_fresh(settings):
         progress.print("使用演示的机关（虚构数据）。")
-        house = demo_house(settings)
+        app = build_demo_app(settings)
         staff_no = staff_no or PERSONAS[0].staff_no
     else:
-        house = build.build(settings, engine_of(settings))
-        if not staff_no and _nothing_set() and house.database.read_now(holds_demo):
+        app = build.build(settings, open_checked_engine(settings))
+        if not staff_no and _is_unconfigured() and app.database.read_now(holds_demo):
             staff_no = PERSONAS[0].staff_no
     try:
-        user, name = house.database.write_now(lambda session: _bound(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
+        user, name = app.database.write_now(lambda session: _bind_account(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
         progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
-        asyncio.run(_talk(house, user))
+        asyncio.run(_talk(app, user))
     finally:
-        house.database.engine.dispose()
+        app.database.engine.dispose()
 
 
-def _who_is_there() -> str:
-    return f"演示的机关里可以用：{'、'.join(f'{one.staff_no}（{one.label}）' for one in PERSONAS)}。"
+def _persona_hint() -> str:
+    return f"演示的机关里可以用：{'、'.join(f'{persona.staff_no}（{persona.label}）' for persona in PERSONAS)}。"
 
 
 def _is_fresh(settings: Settings) -> bool:
-    """Nothing was set and nothing was made yet: somebody is trying the bot out."""
-    if not _nothing_set():
+    """True when nothing is configured and the database is empty: somebody is trying the bot out."""
+    if not _is_unconfigured():
         return False
-    engine = opened(settings)
+    engine = open_writable_engine(settings)
     try:
         return migrate.current(engine) is None
     finally:
         engine.dispose()
 
 
-def _nothing_set() -> bool:
-    """True when the environment says at most where to listen, which says nothing about whom the bot serves (deploy/start.py judges alike)."""
+def _is_unconfigured() -> bool:
+    """True when the environment sets at most the listen address, which does not tell whom the bot serves (deploy/start.py decides alike)."""
     return not any(key.upper().startswith(PREFIX) and key.upper() != env_name("listen") for key in os.environ)
 
 
-def _bound(session: Session, staff_no: str) -> tuple[str, str]:
-    """The account under which a person speaks here; made, and audited, when there is none. Raises `Refusal` for a number nobody has."""
+def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
+    """The account and name of a person in the terminal; the account is created and audited if missing. `Refusal` for an unknown staff number."""
     person = session.exec(select(PersonRow).where(PersonRow.staff_no == staff_no)).first()
     if person is None or person.id is None:
-        raise Refusal(f"花名册里没有工号 {staff_no}。" + (_who_is_there() if holds_demo(session) else ""))
+        raise Refusal(f"花名册里没有工号 {staff_no}。" + (_persona_hint() if holds_demo(session) else ""))
     account = session.exec(select(AccountRow).where(AccountRow.channel == CHANNEL, AccountRow.person_id == person.id)).first()
     if account is None:
-        at = now()
-        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=at, bound_by=operator())
+        bound_at = now()
+        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=bound_at, bound_by=operator())
         session.add(account)
-        audit.record(session, at, operator(), "cli", "绑定终端账号", staff_no)
+        audit.record(session, bound_at, operator(), "cli", "绑定终端账号", staff_no)
     return account.user, person.name
 
 
-async def _talk(house: build.App, user: str) -> None:
+async def _talk(app: build.App, user: str) -> None:
     screen = Console(highlight=False, soft_wrap=True)
-    house.database.start()
+    app.database.start()
     last = Reply()
     sender = Address(CHANNEL, APP, user)
     try:
-        while (line := await asyncio.to_thread(_line)) is not None:
-            words = line.strip()
+        while (typed := await asyncio.to_thread(_read_line)) is not None:
+            words = typed.strip()
             if words in LEAVE:
                 break
             if not words:
                 continue
-            text, task = choice(last, words)
-            incoming = Incoming(sender, text, f"t{secrets.token_hex(12)}", house.clock(), "tap" if task else "text", task)
-            last = await house.dispatcher.handle(incoming)
-            for shown in rendered(last):
-                screen.print(shown)
+            text, task = resolve_choice(last, words)
+            incoming = Incoming(sender, text, f"t{secrets.token_hex(12)}", app.clock(), "tap" if task else "text", task)
+            last = await app.dispatcher.handle(incoming)
+            for line in render_reply(last):
+                screen.print(line)
     finally:
-        await asyncio.to_thread(house.database.stop)
+        await asyncio.to_thread(app.database.stop)
 
 
-def _line() -> str | None:
+def _read_line() -> str | None:
     if sys.stdin.isatty():
         try:
             return input("› ")
@@ -117,8 +117,8 @@ def _line() -> str | None:
     return sys.stdin.readline() or None
 
 
-def choice(last: Reply, words: str) -> tuple[str, str]:
-    """(text, task) of what was typed: a number picks an option of the open question or one of the commands below it; words stay words."""
+def resolve_choice(last: Reply, words: str) -> tuple[str, str]:
+    """(text, task) of what was typed: a number picks an option of the open question or a command below it; other text is kept."""
     if words.isascii() and words.isdigit():
         options = last.card.options if last.card is not None else ()
         number = int(words) - 1
@@ -131,8 +131,8 @@ def choice(last: Reply, words: str) -> tuple[str, str]:
     return words, ""
 
 
-def rendered(reply: Reply) -> list[str]:
-    """The reply in lines for a terminal, with a number before everything that can be chosen."""
+def render_reply(reply: Reply) -> list[str]:
+    """The reply as lines for a terminal, with a number before everything that can be chosen."""
     lines = [escape(reply.text)] if reply.text else []
     number = 0
     if reply.card is not None:
@@ -142,7 +142,7 @@ def rendered(reply: Reply) -> list[str]:
             lines.append(f"  [cyan]{number})[/cyan] {escape(label)}")
         if reply.card.several:
             lines.append("  （可多选，例如 13 或 AC）")
-    chips = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
-    if chips:
-        lines.append("  " + "  ".join(chips))
+    commands = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
+    if commands:
+        lines.append("  " + "  ".join(commands))
     return lines

@@ -1,4 +1,4 @@
-"""The frame around our commands, which typer says in English, in Chinese: help, usage, and what was typed wrongly."""
+"""Translates typer's own texts into Chinese: help, usage and error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typer import core, rich_utils
 _TITLES = {"ARGUMENTS_PANEL_TITLE": "参数", "OPTIONS_PANEL_TITLE": "选项", "COMMANDS_PANEL_TITLE": "命令", "ABORTED_TEXT": "已中止。"}
 _TITLES |= {"DEFAULT_STRING": "[默认：{}]", "REQUIRED_LONG_STRING": "[必填]", "ENVVAR_STRING": "[环境变量：{}]"}
 _USAGE = (("Usage: ", "用法："), ("[OPTIONS]", "[选项]"), ("COMMAND [ARGS]...", "命令 [参数]…"))
-_MISUSES = (
+_ERRORS = (
     (r"Missing argument (.+)\.", "缺少参数 {}。"),
     (r"Missing option (.+)\.", "缺少选项 {}。"),
     (r"Missing command\.", "缺少命令。"),
@@ -26,45 +26,45 @@ _MISUSES = (
 )
 
 
-def misuse(said: str) -> str:
-    """What was typed wrongly, in Chinese; a sentence of typer's that is not known stays as it is."""
-    for form, ours in _MISUSES:
-        if found := re.fullmatch(form, said, re.DOTALL):
-            return ours.format(*(one.strip("'").replace(", ", "、") for one in found.groups()))
-    return said
+def translate_error(message: str) -> str:
+    """An error message of typer in Chinese; an unknown one is kept."""
+    for pattern, ours in _ERRORS:
+        if match := re.fullmatch(pattern, message, re.DOTALL):
+            return ours.format(*(part.strip("'").replace(", ", "、") for part in match.groups()))
+    return message
 
 
-def _format_error(wrong: Any) -> None:
-    if type(wrong).__name__ == "NoArgsIsHelpError":  # its help has been shown
+def _print_error(wrong: Any) -> None:
+    if type(wrong).__name__ == "NoArgsIsHelpError":  # the help was printed already
         return
     ctx = getattr(wrong, "ctx", None)
-    print(misuse(wrong.format_message()), file=sys.stderr)
+    print(translate_error(wrong.format_message()), file=sys.stderr)
     if ctx is not None:
         print(f"{ctx.get_usage()}\n用 {ctx.command_path} --help 看说明。", file=sys.stderr)
 
 
-def in_chinese() -> None:
-    """Make typer say it; before the first command is run."""
+def translate_typer() -> None:
+    """Patch typer's texts; call before the first command runs."""
     for name, ours in _TITLES.items():
         setattr(rich_utils, name, ours)
-    setattr(rich_utils, "rich_format_error", _format_error)  # noqa: B010 - mypy knows no function that is replaced
+    setattr(rich_utils, "rich_format_error", _print_error)  # noqa: B010 - mypy knows no function that is replaced
     for kind in (core.TyperCommand, core.TyperGroup):
-        _translate(kind)
+        _translate_command(kind)
 
 
-def _translate(kind: Any) -> None:
-    usage, option = kind.get_usage, kind.get_help_option
+def _translate_command(kind: Any) -> None:
+    original_usage, original_option = kind.get_usage, kind.get_help_option
 
     def get_usage(self: Any, ctx: Any) -> str:
-        said: str = usage(self, ctx)
+        text: str = original_usage(self, ctx)
         for theirs, ours in _USAGE:
-            said = said.replace(theirs, ours, 1)
-        return said
+            text = text.replace(theirs, ours, 1)
+        return text
 
     def get_help_option(self: Any, ctx: Any) -> Any:
-        found = option(self, ctx)
-        if found is not None:
-            found.help = "显示这份说明"
-        return found
+        help_option = original_option(self, ctx)
+        if help_option is not None:
+            help_option.help = "显示这份说明"
+        return help_option
 
     kind.get_usage, kind.get_help_option = get_usage, get_help_option

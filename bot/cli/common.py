@@ -1,4 +1,4 @@
-"""What all commands share: the settings, the database, how a result and a refusal are shown, the exit status (0 done, 1 refused, 2 misuse)."""
+"""What all commands share: settings, database access, output as text or JSON, and the exit status (0 done, 1 refused, 2 misuse)."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ progress = Console(stderr=True)
 
 
 @cli.callback()
-def _common(config: Annotated[Path | None, typer.Option("--config", help="TOML 配置文件")] = None) -> None:
+def _read_global_options(config: Annotated[Path | None, typer.Option("--config", help="TOML 配置文件")] = None) -> None:
     global _config
     _config = config
 
 
-def read_settings(**over: Any) -> Settings:
-    return settings_module.load(_config, **over)
+def read_settings(**overrides: Any) -> Settings:
+    return settings_module.load(_config, **overrides)
 
 
 def now() -> datetime:
@@ -57,26 +57,26 @@ def now() -> datetime:
 
 
 def operator() -> str:
-    """Who sits at the shell, for the audit."""
+    """The operating system's user, as the actor of audit entries."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli:unknown"
 
 
-def engine_of(settings: Settings) -> Engine:
-    """The engine of the settings, on a schema this program knows; refuses otherwise and says what to do."""
+def open_checked_engine(settings: Settings) -> Engine:
+    """The engine of the settings. Raises `Refusal` with the remedy when its schema is not at this program's revision."""
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
-    found = migrate.current(engine)
-    if found != migrate.head():
-        what = "还没有建表" if found is None else f"停在版本 {found}，本程序需要 {migrate.head()}"
-        raise Refusal(f"数据库{what}，请先运行 python -m bot migrate")
+    revision = migrate.current(engine)
+    if revision != migrate.head():
+        state = "还没有建表" if revision is None else f"停在版本 {revision}，本程序需要 {migrate.head()}"
+        raise Refusal(f"数据库{state}，请先运行 python -m bot migrate")
     return engine
 
 
 def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T:
-    """Run something that only reads."""
-    database = Database(engine_of(settings or read_settings()))
+    """Run read-only work on a database opened for it."""
+    database = Database(open_checked_engine(settings or read_settings()))
     try:
         return database.read_now(work)
     finally:
@@ -84,8 +84,8 @@ def reading(work: Callable[[Session], T], settings: Settings | None = None) -> T
 
 
 def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T:
-    """Run something in one transaction; a `Refusal` in it leaves nothing behind."""
-    database = Database(engine_of(settings or read_settings()))
+    """Run work in one transaction on a database opened for it; an exception rolls it back."""
+    database = Database(open_checked_engine(settings or read_settings()))
     try:
         return database.write_now(work)
     finally:
@@ -93,7 +93,7 @@ def writing(work: Callable[[Session], T], settings: Settings | None = None) -> T
 
 
 def show(result: Any, as_json: bool, text: str | Iterable[str]) -> None:
-    """The result for a script or for a person."""
+    """Print the result as JSON for a script or as text for a person."""
     if as_json:
         print(json.dumps(result, ensure_ascii=False, indent=None, default=str))
     else:
@@ -105,7 +105,7 @@ def refuse(sentence: str, status: int = 1) -> typer.Exit:
     return typer.Exit(status)
 
 
-_KEPT = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
+_APPEND_ONLY = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
 _READ_ONLY, _FULL, _BUSY = "数据库是只读的，写不进去，请检查数据库文件和目录的权限", "磁盘满了，请腾出空间", "数据库正忙，请稍后再试"
 _FAULTS = {
     sqlite3.SQLITE_READONLY: _READ_ONLY,
@@ -119,7 +119,7 @@ _FAULTS = {
     sqlite3.SQLITE_CONSTRAINT: "数据与库里的约束冲突",
     "08": "和 PostgreSQL 的连接断了，请检查它是否在运行",
     "23": "数据与库里的约束冲突",
-    "23000": _KEPT,
+    "23000": _APPEND_ONLY,
     "25006": "这个 PostgreSQL 是只读的（可能是备库），请检查 BOT_DATABASE_URL",
     "28": "PostgreSQL 拒绝登录，请检查用户名和密码",
     "3D": "PostgreSQL 里没有这个库，请先建库",
@@ -133,20 +133,21 @@ _FAULTS = {
 
 
 def database_fault(wrong: BaseException | None) -> str:
-    """A driver's error as one Chinese sentence, told by its code; what has no sentence of its own is named by the code."""
+    """A driver's error as one Chinese sentence, looked up by its code; an error without a sentence is named by the code."""
     code: int | str = ""
     if isinstance(wrong, sqlite3.Error):
         code = getattr(wrong, "sqlite_errorcode", 0) & 0xFF
         name = getattr(wrong, "sqlite_errorname", type(wrong).__name__)
-        found = _KEPT if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
+        sentence = _APPEND_ONLY if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
     else:
         name = code = getattr(wrong, "sqlstate", None) or ""
-        found = _FAULTS.get(code) or _FAULTS.get(code[:2])
+        sentence = _FAULTS.get(code) or _FAULTS.get(code[:2])
         if not code and isinstance(wrong, psycopg.OperationalError):
-            found = "连不上 PostgreSQL，请检查它是否在运行，以及 BOT_DATABASE_URL 里的地址、端口、用户名、密码和库名"
-    return f"数据库不能用：{found or f'出错代码 {name or type(wrong).__name__}'}。"
+            sentence = "连不上 PostgreSQL，请检查它是否在运行，以及 BOT_DATABASE_URL 里的地址、端口、用户名、密码和库名"
+    return f"数据库不能用：{sentence or f'出错代码 {name or type(wrong).__name__}'}。"
 
 
-def _say(sentence: str, status: int) -> int:
+def print_error(sentence: str, status: int) -> int:
+    """Print to stderr; returns the status, for `sys.exit`."""
     print(sentence, file=sys.stderr)
     return status

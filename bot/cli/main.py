@@ -1,4 +1,4 @@
-"""`python -m bot`: every group of commands, once, and what becomes of a fault that a person can do something about."""
+"""`python -m bot`: registers every group of commands and turns known faults into one sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from sqlalchemy.exc import DBAPIError
 
 from bot.cli import activity, campaign, certificate, chat, contest, exam, grading, library, people, public_series, reports, serve
-from bot.cli.chinese import in_chinese
-from bot.cli.common import _say, cli, database_fault
+from bot.cli.chinese import translate_typer
+from bot.cli.common import cli, database_fault, print_error
 from bot.domain.message import Refusal
 from bot.services import hooks
 from bot.settings import BadSettings
@@ -29,22 +29,22 @@ MODULES = (
     certificate,
     reports,
 )
-"""What adds commands to `cli`, by being imported here."""
+"""Modules that register their commands on `cli` when they are imported."""
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one Chinese sentence and a status, never a stack trace for a known fault."""
-    in_chinese()
+    """Run the command line; a known fault ends in one Chinese sentence and an exit status, never in a stack trace."""
+    translate_typer()
     hooks.install()
     try:
         cli()
     except BadSettings as wrong:
-        sys.exit(_say(str(wrong), 2))
+        sys.exit(print_error(str(wrong), 2))
     except Refusal as refusal:
-        sys.exit(_say(str(refusal), 1))
+        sys.exit(print_error(str(refusal), 1))
     except Busy:
-        sys.exit(_say("数据库正忙或写不了，什么都没有改动，请稍后再试。", 1))
-    except DRIVER_ERRORS as wrong:  # from the statements that go to the driver directly
-        sys.exit(_say(database_fault(wrong), 1))
+        sys.exit(print_error("数据库正忙或写不了，什么都没有改动，请稍后再试。", 1))
+    except DRIVER_ERRORS as wrong:  # raised by statements that go to the driver directly
+        sys.exit(print_error(database_fault(wrong), 1))
     except DBAPIError as wrong:
-        sys.exit(_say(database_fault(wrong.orig), 1))
+        sys.exit(print_error(database_fault(wrong.orig), 1))

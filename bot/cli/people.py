@@ -12,12 +12,12 @@ import typer
 from sqlmodel import Session
 
 from bot import logs
-from bot.channels.base import Token, silent
-from bot.channels.dingtalk.contacts import contacts as contacts_contacts
+from bot.channels.base import Token, ignore_note
+from bot.channels.dingtalk.contacts import read_directory as contacts_contacts
 from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.wecom.contacts import contacts
+from bot.channels.wecom.contacts import read_directory
 from bot.cli.common import Apply, Json, cli, now, operator, progress, read_settings, reading, refuse, show, writing
 from bot.domain.message import Refusal
 from bot.domain.people.directory import Directory
@@ -159,7 +159,7 @@ def sync_roster(
     settings = read_settings()
     if not settings.is_on(platform):
         raise Refusal(f"{PLATFORM_LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
-    logs.set_up(settings.secrets(), level=logging.WARNING)
+    logs.configure(settings.secrets(), level=logging.WARNING)
     moment = now()
     try:
         contacts_found = asyncio.run(_fetch_directory(settings, platform, staff_no))
@@ -178,13 +178,13 @@ def sync_roster(
 async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> Directory:
     chosen = {"staff_no": staff_no} if staff_no else {}
     async with Outbound(
-        tokens=SingleRunTokens(), clock=now, note=silent, holder="cli", secrets=settings.secrets(), total=TIMEOUT_SECONDS
+        tokens=SingleRunTokens(), clock=now, note=ignore_note, holder="cli", secrets=settings.secrets(), total=TIMEOUT_SECONDS
     ) as outbound:
         if platform == "wecom":
             wecom = settings.wecom
             secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
             api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
-            return await contacts(outbound, api, **chosen)
+            return await read_directory(outbound, api, **chosen)
         dingtalk = settings.dingtalk
         secret = dingtalk.client_secret
         dingtalk_api = dingtalk_old_api(

@@ -15,7 +15,7 @@ import typer
 from markdown_it import MarkdownIt
 
 from bot import logs
-from bot.channels.base import silent
+from bot.channels.base import ignore_note
 from bot.channels.dingtalk.groups import Groups
 from bot.channels.outbound.apis import dingtalk_api, wechat_api
 from bot.channels.outbound.client import Outbound
@@ -51,7 +51,7 @@ def draft(
     if chosen is None:
         raise Refusal(f"没有编号为 {lesson} 的课。")
     article = lesson_article(chosen, cover)
-    media = _with_series(lambda series: series.draft([article])) if apply else ""
+    media = _with_series(lambda series: series.create_draft([article])) if apply else ""
     if apply:
         _audit("公众号草稿", media, lesson)
     text = [f"《{article.title}》{len(article.html)} 字符", f"草稿 {media}" if apply else DRY_RUN_NOTE]
@@ -144,10 +144,10 @@ def _with_series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
 
 
 def _with_outbound(settings: Settings, work: Callable[[Outbound], Awaitable[T]]) -> T:
-    logs.set_up(settings.secrets(), level=logging.WARNING)
+    logs.configure(settings.secrets(), level=logging.WARNING)
 
     async def run() -> T:
-        async with Outbound(tokens=SingleRunTokens(), clock=now, note=silent, holder="cli", secrets=settings.secrets()) as outbound:
+        async with Outbound(tokens=SingleRunTokens(), clock=now, note=ignore_note, holder="cli", secrets=settings.secrets()) as outbound:
             return await work(outbound)
 
     try:

@@ -1,4 +1,4 @@
-"""serve, migrate, check: the service, its schema, its files."""
+"""serve, migrate, check: run the service, change its schema, check its settings and files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sqlmodel import Session
 from bot import logs
 from bot.app import build, run
 from bot.channels.local import Persona
-from bot.cli.common import Json, cli, engine_of, progress, read_settings, show
+from bot.cli.common import Json, cli, open_checked_engine, progress, read_settings, show
 from bot.cli.common import now as common_now
 from bot.domain.calendar import missing_year_warning
 from bot.domain.message import Refusal
@@ -29,7 +29,7 @@ from bot.domain.times import SHANGHAI, day_of
 from bot.services.certificate import pdf
 from bot.services.demo import campaigns, exams, seed
 from bot.services.library.catalog import Catalog
-from bot.settings import BadSettings, Settings, blank
+from bot.settings import BadSettings, Settings, blank_setting_faults
 from bot.storage.db import backup
 from bot.storage.db.engine import is_sqlite, open_engine
 from bot.storage.files import loader
@@ -39,8 +39,8 @@ from bot.storage.migrations import migrate as migrations_migrate
 OPEN_FILES = 65_536
 
 
-def opened(settings: Settings) -> Engine:
-    """An engine for a database that may still have to be made; refuses where nothing can be written."""
+def open_writable_engine(settings: Settings) -> Engine:
+    """An engine for a database that may not exist yet. Raises `Refusal` where its folder cannot be written."""
     try:
         return open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     except OSError as wrong:
@@ -49,34 +49,34 @@ def opened(settings: Settings) -> Engine:
         ) from wrong
 
 
-def move(engine: Engine, to: str) -> tuple[str | None, str | None]:
-    """Bring the schema to a revision; refuses a revision that nobody knows, asked for or found."""
-    found = migrations_migrate.current(engine)
-    if found is not None and found not in migrations_migrate.known():
-        raise Refusal(f"数据库停在版本 {found}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
+def move_schema(engine: Engine, revision: str) -> tuple[str | None, str | None]:
+    """Bring the schema to a revision; the revisions before and after. Raises `Refusal` for an unknown one, wanted or found."""
+    current = migrations_migrate.current(engine)
+    if current is not None and current not in migrations_migrate.known():
+        raise Refusal(f"数据库停在版本 {current}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
     try:
-        return migrations_migrate.migrate(engine, to)
+        return migrations_migrate.migrate(engine, revision)
     except CommandError as wrong:
-        raise Refusal(f"没有「{to}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
+        raise Refusal(f"没有「{revision}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
 
 
-def _must_write(engine: Engine) -> None:
-    """Raises the driver's error when nothing can be written: where nothing has changed since the last start, the start itself writes nothing."""
+def _check_writable(engine: Engine) -> None:
+    """Raise the driver's error when the database is read-only: a start that finds nothing changed writes nothing and would not notice."""
     with engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
         connection.rollback()
 
 
-def demo_house(settings: Settings) -> build.App:
-    """The house of the demo bureau: schema, content and people made where they are missing; refuses a database that holds real people."""
-    engine = opened(settings)
-    move(engine, "head")
-    _must_write(engine)
-    return build.build(settings, engine, seed=_furnish)
+def build_demo_app(settings: Settings) -> build.App:
+    """The app of the demo agency: schema, content and people are created where missing. Raises `Refusal` on a database of real people."""
+    engine = open_writable_engine(settings)
+    move_schema(engine, "head")
+    _check_writable(engine)
+    return build.build(settings, engine, seed=_seed_demo)
 
 
-def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
-    """The bureau's people and past, campaigns of which one falls due within the first minute, an exam and contests to try."""
+def _seed_demo(session: Session, catalog: Catalog, now: datetime) -> None:
+    """Add the agency's people and history, campaigns of which one falls due within a minute, an exam and contests."""
     seed.seed(session, catalog, now)
     campaigns.create_campaigns(session, catalog, now)
     exams.create_open_events(session, catalog, now)
@@ -85,65 +85,65 @@ def _furnish(session: Session, catalog: Catalog, now: datetime) -> None:
 @cli.command()
 def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的机关，本地聊天页可切换身份")] = False) -> None:
     """启动服务；收到 SIGTERM 后停止接收，处理完手头的消息再退出。"""
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
-    _room_for_connections()
+    signal.signal(signal.SIGTERM, _exit_at_once)
+    signal.signal(signal.SIGINT, _exit_at_once)
+    _raise_file_limit()
     settings = read_settings(**({"web": {"local_chat": True}} if demo else {}))
-    logs.set_up(settings.secrets())
+    logs.configure(settings.secrets())
     if demo:
         progress.print("正在准备演示数据…")
-        house = demo_house(settings)
+        app = build_demo_app(settings)
     else:
-        opened(settings).dispose()
-        engine = engine_of(settings)
-        _must_write(engine)
-        house = build.build(settings, engine)
-    personas = [Persona(one.staff_no, one.name, one.label, one.quick) for one in seed.PERSONAS] if demo else []
-    if not asyncio.run(_until_told(house, personas)):
-        # Something outside still holds a thread; everything that was acknowledged is on disk.
+        open_writable_engine(settings).dispose()
+        engine = open_checked_engine(settings)
+        _check_writable(engine)
+        app = build.build(settings, engine)
+    personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
+    if not asyncio.run(_serve_until_signal(app, personas)):
+        # A thread is still blocked outside the program; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)
 
 
-def _room_for_connections() -> None:
-    """As many open files as the system allows: two thousand people who dribble must not keep the next one out."""
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system does: two thousand slow connections must not exhaust them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    """A signal before anything was heard: nothing is in hand."""
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    """A signal before the service runs: there is nothing to finish."""
     raise SystemExit(0)
 
 
-async def _until_told(house: build.App, personas: Sequence[Persona]) -> bool:
+async def _serve_until_signal(app: build.App, personas: Sequence[Persona]) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await run.serve(house, stop, lambda sentence: print(sentence, flush=True), personas)
+    return await run.serve(app, stop, lambda sentence: print(sentence, flush=True), personas)
 
 
 @cli.command()
 def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写即最新，base 为清空")] = "head", as_json: Json = False) -> None:
     """升级（或降级）数据库结构。"""
-    engine = opened(read_settings())
+    engine = open_writable_engine(read_settings())
     try:
-        copy = _keep(engine, to)
-        before, after = move(engine, to)
+        copy = _copy_before_downgrade(engine, to)
+        before, after = move_schema(engine, to)
     finally:
         engine.dispose()
-    said = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
-    show({"before": before, "after": after, "copy": copy}, as_json, said)
+    sentence = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
+    show({"before": before, "after": after, "copy": copy}, as_json, sentence)
 
 
-def _keep(engine: Engine, to: str) -> str | None:
-    """The copy that was made because the way goes down and hours are recorded; None when there is nothing to lose, or no way to copy it from here."""
+def _copy_before_downgrade(engine: Engine, revision: str) -> str | None:
+    """Path of the copy made before a downgrade that would lose recorded hours; None when none is needed, or on PostgreSQL."""
     before = migrations_migrate.current(engine)
-    if before not in migrations_migrate.known() or migrations_migrate.is_up(before, to) or not backup.has_entries(engine):
+    if before not in migrations_migrate.known() or migrations_migrate.is_up(before, revision) or not backup.has_entries(engine):
         return None
     if not is_sqlite(engine):
         print(
@@ -161,22 +161,22 @@ def _keep(engine: Engine, to: str) -> str | None:
 @cli.command()
 def check(as_json: Json = False) -> None:
     """检查设置、课程、题库和学时规则：每处错误给出文件和行号。"""
-    found: list[dict[str, object]] = []
+    errors: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        wrongs = [*blank(settings), *filter(None, [pdf.font_problem(settings.web.font)])]
+        setting_faults = [*blank_setting_faults(settings), *filter(None, [pdf.font_problem(settings.web.font)])]
     except BadSettings as wrong:
-        wrongs = str(wrong).splitlines()
-    sentences = [line.removeprefix("设置").lstrip() for line in wrongs]
-    found += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
+        setting_faults = str(wrong).splitlines()
+    sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]
+    errors += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
     root = loader.data_root()
     library, faults = loader.load_library(root)
     faults += sorted(load_policy(root)[1])
-    found += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
-    what = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
-    if warned := missing_year_warning(library.calendar, day_of(common_now())):
-        progress.print(f"提醒：{warned}", markup=False, highlight=False)
+    errors += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
+    contents = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
+    if reminder := missing_year_warning(library.calendar, day_of(common_now())):
+        progress.print(f"提醒：{reminder}", markup=False, highlight=False)
     lines = [*(f"设置：{sentence}" for sentence in sentences), *map(str, faults)]
-    show(found, as_json, [*lines, f"发现 {len(found)} 处错误（{what}可用）" if found else f"没有发现错误（{what}）"])
-    if found:
+    show(errors, as_json, [*lines, f"发现 {len(errors)} 处错误（{contents}可用）" if errors else f"没有发现错误（{contents}）"])
+    if errors:
         raise typer.Exit(1)

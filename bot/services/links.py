@@ -36,7 +36,7 @@ def create_link(session: Session, pages: str, purpose: str, ref: str, learner: L
 
 def is_good(session: Session, purpose: str, token: str, now: datetime) -> bool:
     """True while a link can still be opened; looking spends nothing."""
-    return links.is_good(session, _digest(token), purpose, now)
+    return links.is_unspent(session, _digest(token), purpose, now)
 
 
 def open_link(session: Session, purpose: str, token: str, now: datetime) -> tuple[str, PageVisitor] | None:
@@ -46,12 +46,12 @@ def open_link(session: Session, purpose: str, token: str, now: datetime) -> tupl
     if link is None:
         return None
     secret = secrets.token_urlsafe(32)
-    visit_id = links.begin(session, link.id, _digest(secret), now, now + kind.life)
+    visit_id = links.begin_visit(session, link.id, _digest(secret), now, now + kind.life)
     page_visitor = _current_visitor(
         session, kind, secret, OpenVisit(visit_id, link.ref, link.person_id, link.channel, link.user, now, now + kind.life), now
     )
     if page_visitor is None:
-        links.end(session, visit_id, now)
+        links.end_visit(session, visit_id, now)
         return None
     if kind.role is not None:
         audit.record(session, now, page_visitor.learner.staff_no, link.channel, "打开网页", f"{purpose} {link.ref}".strip())
@@ -61,7 +61,7 @@ def open_link(session: Session, purpose: str, token: str, now: datetime) -> tupl
 def find_visitor(session: Session, purpose: str, secret: str, now: datetime) -> PageVisitor | None:
     """Whose visit a secret belongs to, with the rights the person has now; None when it is over or they may no longer see the page."""
     kind = PURPOSES[purpose]
-    visit = links.visit(session, _digest(secret), purpose, now)
+    visit = links.open_visit(session, _digest(secret), purpose, now)
     if visit is None or (kind.idle is not None and visit.seen_at + kind.idle <= now):
         return None
     return _current_visitor(session, kind, secret, visit, now)
@@ -78,18 +78,18 @@ def _current_visitor(session: Session, kind: LinkPurpose, secret: str, visit: Op
 
 def mark_seen(session: Session, visitor: PageVisitor, now: datetime) -> None:
     """The visitor is still there: silence counts from now."""
-    links.seen(session, visitor.visit_id, now)
+    links.touch_visit(session, visitor.visit_id, now)
 
 
 def end_visit(session: Session, visitor: PageVisitor, now: datetime) -> None:
     """End a visit by the visitor's own word: its secret opens nothing any more."""
-    if links.end(session, visitor.visit_id, now) and PURPOSES[visitor.purpose].role is not None:
+    if links.end_visit(session, visitor.visit_id, now) and PURPOSES[visitor.purpose].role is not None:
         audit.record(session, now, visitor.learner.staff_no, visitor.sender.channel, "关闭网页", f"{visitor.purpose} {visitor.ref}".strip())
 
 
 def end_all_visits(session: Session, person_id: int, now: datetime) -> int:
     """End every visit of a person at once, and spoil the links they have not opened; how many visits."""
-    return links.end_all(session, person_id, now)
+    return links.end_visits_of(session, person_id, now)
 
 
 def _digest(secret: str) -> str:

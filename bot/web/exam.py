@@ -27,7 +27,7 @@ from bot.services.exam.paper_view import ReviewedItem, ShownItem, review_paper, 
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.exam import attempts
-from bot.web.sessions import ARRIVED, Said, WebSessions
+from bot.web.sessions import ARRIVED, RequestBody, WebSessions
 
 PURPOSE = "exam"
 RECORDED, TRY_AGAIN = "已记录", "系统"
@@ -117,13 +117,13 @@ class ExamPage:
             return web.json_response({"say": str(refusal)}, status=409)
         return await self._state_response(visitor)
 
-    async def _begin(self, request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
+    async def _begin(self, request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
         arrived = request[ARRIVED]
         return await self._act(
             visitor, lambda session: exam_attempt.begin(session, self._catalog(), visitor.learner.id, int(visitor.ref), arrived, self._rng)
         )
 
-    async def _answer(self, request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
+    async def _answer(self, request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
         ident, sitting, n, choice = (body.get(name) for name in ("id", "sitting", "n", "choice"))
         if not (isinstance(ident, str) and _ID.fullmatch(ident) and isinstance(choice, str) and 0 < len(choice) <= MAX_CHOICE_LENGTH):
             raise web.HTTPBadRequest
@@ -135,7 +135,7 @@ class ExamPage:
             raise web.HTTPServiceUnavailable
         return web.json_response({"now": self._now().isoformat(), "recorded": line.startswith(RECORDED), "say": line})
 
-    async def _hand_in(self, request: web.Request, visitor: PageVisitor, body: Said) -> web.Response:
+    async def _hand_in(self, request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
         sitting, arrived = body.get("sitting"), request[ARRIVED]
         if type(sitting) is not int:
             raise web.HTTPBadRequest

@@ -1,4 +1,4 @@
-"""Is the process there, and can it work."""
+"""Health endpoints: /healthz says that the process runs, /readyz that it can work."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aiohttp import web
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 3.0
-"""Seconds the database may take to say that it is there."""
+CHECK_SECONDS = 3.0
+"""Seconds the readiness check may take."""
 
 Check = Callable[[], Awaitable[str]]
-"""An empty text when all is well, else what is wrong in a few words; what it raises counts as wrong."""
+"""Returns an empty text when the service is ready, else the cause in a few words; an exception counts as not ready."""
 
 
 def attach(app: web.Application, check: Check) -> None:
@@ -23,7 +23,7 @@ def attach(app: web.Application, check: Check) -> None:
 
     async def ready(request: web.Request) -> web.Response:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CHECK_SECONDS):
                 wrong = await check()
         except Exception as failed:
             log.warning("not ready", error=type(failed).__name__)

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus: the numbers an operator looks at when people say that it is slow."""
+"""Prometheus metrics of the service, served at /metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Measure = Callable[["Metrics"], None]
 
 
 class Metrics:
-    """One registry of our own. `note` is what channels and the hall are handed; an unknown name is an error of ours, not a new series."""
+    """The registry. Channels and the dispatcher are handed `note`; an unknown name raises KeyError instead of opening a new series."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -44,50 +44,50 @@ class Metrics:
         self.commit_failures = Gauge("bot_commit_failures", "Commits that failed as a whole since the start", registry=self.registry)
         self.channel_on = Gauge("bot_channel_on", "1 for a channel that is on", ("channel",), registry=self.registry)
         self._measures: list[Measure] = []
-        self._noted: dict[tuple[str, str], Callable[[float], None]] = {}
+        self._recorders: dict[tuple[str, str], Callable[[float], None]] = {}
 
-    def _counter(self, name: str, words: str) -> Counter:
-        return Counter(name, words, ("channel",), registry=self.registry)
+    def _counter(self, name: str, description: str) -> Counter:
+        return Counter(name, description, ("channel",), registry=self.registry)
 
-    def _histogram(self, name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, words, ("channel",), buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, description: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, description, ("channel",), buckets=buckets, registry=self.registry)
 
-    def note(self, what: str, channel: str, value: float) -> None:
-        """Count something or measure something (channels/base.py, `Note`). KeyError for a name that nobody declared."""
-        noted = self._noted.get((what, channel))
-        if noted is None:
-            noted = self._noted[what, channel] = self._series(what, channel)
-        noted(value)
+    def note(self, event: str, channel: str, value: float) -> None:
+        """Count or observe an event (bot/channels/base.py, `Note`). KeyError for an undeclared name."""
+        record = self._recorders.get((event, channel))
+        if record is None:
+            record = self._recorders[event, channel] = self._series(event, channel)
+        record(value)
 
-    def _series(self, what: str, channel: str) -> Callable[[float], None]:
-        """Finding a series by its labels takes longer than counting in it, and every answer counts five times."""
-        if (state := self._states.get(what)) is not None:
+    def _series(self, event: str, channel: str) -> Callable[[float], None]:
+        """The function that records in a series; `note` caches it, since a lookup by labels takes longer than the count itself."""
+        if (state := self._states.get(event)) is not None:
             return self._deliveries.labels(channel, state).inc
-        if (counter := self._counters.get(what)) is not None:
+        if (counter := self._counters.get(event)) is not None:
             return counter.labels(channel).inc
-        return self._histograms[what].labels(channel).observe
+        return self._histograms[event].labels(channel).observe
 
-    def outbox(self, queued: int, sending: int, overdue: float) -> None:
-        """What is owed now, and for how many seconds the oldest of it has been due."""
+    def set_outbox(self, queued: int, sending: int, overdue: float) -> None:
+        """Set the number of queued and sending deliveries, and for how many seconds the oldest has been due."""
         self._owed.labels("queued").set(queued)
         self._owed.labels("sending").set(sending)
         self._overdue.set(overdue)
 
-    def measure(self, how: Measure) -> None:
-        """Have something measured whenever the page is asked for."""
-        self._measures.append(how)
+    def add_measure(self, measure: Measure) -> None:
+        """Register a function that updates metrics before each scrape."""
+        self._measures.append(measure)
 
     def collect(self) -> None:
-        """Take in what others have counted by themselves since the last time."""
-        for how in self._measures:
-            how(self)
+        """Run the registered measures."""
+        for measure in self._measures:
+            measure(self)
 
-    def page(self) -> bytes:
+    def render(self) -> bytes:
         self.collect()
         return generate_latest(self.registry)
 
     def attach(self, app: web.Application) -> None:
         async def show(request: web.Request) -> web.Response:
-            return web.Response(body=self.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return web.Response(body=self.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         app.router.add_get("/metrics", show)

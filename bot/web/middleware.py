@@ -1,4 +1,4 @@
-"""The door of the HTTP server: who does not finish a request is shown out, every answer wears the same coat, no error tells a stranger anything."""
+"""HTTP middleware: slow requests are dropped, every response carries the same security headers, errors disclose nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.storage.db.writer import Busy
 log = structlog.get_logger(__name__)
 
 WHOLE_REQUEST_SECONDS = 12.0
-"""For the head and, from there, for the body. Proxies in front must let go of idle connections sooner than this."""
+"""For the head and, from there, for the body. A reverse proxy must close idle connections sooner than this."""
 LARGEST_BODY = 1_048_576
 SERVER = "xuefa-bot"
 
@@ -29,7 +29,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_WORDS = {
+_STATUS_TEXTS = {
     400: "bad request",
     403: "没有权限",
     404: "没有这个页面",
@@ -46,26 +46,26 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A number for the log, a deadline for a body that is not there yet, and one form for everything that goes wrong."""
+    """Number the request for the log, set a deadline for its body, and turn every error into a plain response."""
     timer = None
     if request.can_read_body and not request.content.is_eof():
-        timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _show_out, request)
-    number = logs.REQUEST.set(next(_REQUESTS))
+        timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _drop_slow_body, request)
+    token = logs.REQUEST.set(next(_REQUESTS))
     try:
-        return await _answered(request, handler)
+        return await _answer_errors(request, handler)
     finally:
-        logs.REQUEST.reset(number)
+        logs.REQUEST.reset(token)
         if timer is not None:
             timer.cancel()
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except web.HTTPException as told:
-        if told.status < 400:
+    except web.HTTPException as error:
+        if error.status < 400:
             raise
-        return plain(told.status)
+        return plain(error.status)
     except (ConnectionError, asyncio.CancelledError):
         raise
     except web.RequestPayloadError:
@@ -73,30 +73,30 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except Busy:
         return plain(503)
     except Exception:
-        log.exception("request failed", path=_where(request))
+        log.exception("request failed", path=_route_of(request))
         return plain(500)
 
 
-def _where(request: web.Request) -> str:
-    """The route and not the path: what stands in a path may be a key (a one-time link)."""
+def _route_of(request: web.Request) -> str:
+    """The route and not the path: a path may contain a secret (a one-time link)."""
     resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical
 
 
 def plain(status: int) -> web.Response:
-    """An error in a few words that are the same for everybody."""
-    return web.Response(status=status, text=_WORDS.get(status, "系统出了点问题，请稍后再试" if status >= 500 else "bad request"))
+    """An error response whose text depends on the status alone."""
+    return web.Response(status=status, text=_STATUS_TEXTS.get(status, "系统出了点问题，请稍后再试" if status >= 500 else "bad request"))
 
 
-def _show_out(request: web.Request) -> None:
+def _drop_slow_body(request: web.Request) -> None:
     transport = request.transport
     if transport is not None and not request.content.is_eof():
-        log.info("slow body dropped", path=_where(request))
+        log.info("slow body dropped", path=_route_of(request))
         transport.abort()
 
 
-async def dress(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers that every answer carries, and no word about which software gave it."""
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that every response carries, and remove the one that names the server software."""
     response.headers.pop("Server", None)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -104,7 +104,7 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
 
 
 class _Connection(web.RequestHandler):
-    """A connection whose unreadable requests get the same short answer as any other bad one."""
+    """A connection that answers unparsable requests as any other bad request."""
 
     __slots__ = ()
 
@@ -121,12 +121,12 @@ class _Connection(web.RequestHandler):
         return response
 
 
-def connections(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
-    """What a listening socket makes of each who comes: the keep-alive deadline holds from the first moment, so that it bounds heads too."""
+def connection_factory(server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
+    """The protocol factory of the listening socket: its keep-alive time-out counts from the first byte, so that it bounds heads too."""
 
     def connection() -> Any:
-        # Bodies are never unpacked, refused ones neither: a bomb costs what it weighs.
-        # No log of who asked for what: a path may be a key (a one-time link), and the reverse proxy counts requests anyway.
+        # Bodies are never decompressed, so that a decompression bomb costs no more than its size.
+        # No access log: a path may contain a secret (a one-time link), and the reverse proxy logs requests anyway.
         return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False, access_log=None)  # type: ignore[arg-type]
 
     return connection

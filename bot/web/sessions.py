@@ -1,19 +1,19 @@
-"""The door of our own pages: a one-time link is opened by a button, a cookie then says who is there, and nothing is changed by a foreign hand.
+"""Web sessions of the pages: a one-time link opens one, a cookie keeps it, and only same-origin requests with its proof change anything.
 
-For a page of your own:
+To add a page:
 
-1. Its purpose stands in `bot/domain/links.py` (path, title, role, how long a visit lasts).
-2. `door.enter("console", to)` adds the ways in and out under the purpose's path: `GET|POST /console/in/{token}` and `POST /console/out`. `to` says
-   where a visitor goes from there.
-3. Whatever shows something is added as `door.shows("console", handler)` with `handler(request, visitor)`; whatever changes something is added by
-   POST as `door.acts("console", handler)` with `handler(request, visitor, said)`, where `said` is the body (JSON object or form) without the proof;
-   `request[ARRIVED]` is the moment at which it was all there.
-   A route with `{ref}` in it is open to the visit of that ref alone; whether there is anything at another ref nobody learns.
-4. `await door.visitor(request, "console")` asks again, for instance at least once a minute while events are sent: None ends the stream.
-5. A link is made in the chat: `bot/services/links.py`, `offer`.
+1. Declare its purpose in `bot/domain/links.py` (path, title, role, how long a visit lasts).
+2. `sessions.enter(app, "console", destination)` adds the routes that open and end a session: `GET|POST /console/in/{token}` and
+   `POST /console/out`. `destination` gives the address that a visitor is sent to.
+3. Add a route that only shows something as `sessions.shows("console", handler)` with `handler(request, visitor)`; add one that changes something
+   by POST as `sessions.acts("console", handler)` with `handler(request, visitor, body)`, where `body` is the JSON object or form without the
+   proof; `request[ARRIVED]` is the moment at which the whole of it had arrived.
+   A route with `{ref}` in it is open to the session of that ref alone; whether anything exists at another ref is not disclosed.
+4. Ask `await sessions.visitor(request, "console")` again, for instance once a minute while events are sent: None ends the stream.
+5. A link is offered in the chat: `bot/services/links.py`, `offer`.
 
-A page is shown by `door.pages.show(template, visitor=visitor, …)`. Its proof stands in `<meta name="proof">`, from where `ask.js` takes it; a plain
-form carries it as `<input type="hidden" name="proof" value="{{ visitor.proof }}">`.
+A page is rendered by `sessions.pages.show(template, visitor=visitor, …)`. Its proof is in `<meta name="proof">`, where `ask.js` reads it; a
+plain form carries it as `<input type="hidden" name="proof" value="{{ visitor.proof }}">`.
 """
 
 from __future__ import annotations
@@ -36,165 +36,171 @@ from bot.web.templates import Templates
 
 log = structlog.get_logger(__name__)
 
-LARGEST_SAID = 32_768
+LARGEST_BODY_BYTES = 32_768
 LONGEST_TOKEN = 100
 SEEN_EVERY = timedelta(minutes=1)
-"""How often a visitor who keeps doing something is written down as being there."""
+"""How often the last activity of a session is recorded."""
 
 GONE = ("这个链接打不开", "链接只能打开一次，10 分钟内有效。请回到聊天，发送「{back}」重新要一个。")
 STRANGER = ("请从聊天里打开", "这个页面要从聊天里打开：请回到聊天，发送「{back}」。已经记录的都还在。")
 ARRIVED = web.RequestKey("arrived", datetime)
-"""When what a request says was all there, by our clock: set for whatever is added by `acts`, before anything waits for the database."""
+"""When the whole body of a request had arrived, by the service's clock: set in `acts` before anything waits for the database."""
 
 FOREIGN = ("没有办成", "这一步不是从本页面发出的，未记录。请回到聊天，重新打开页面再试。")
 
-Said = Mapping[str, Any]
+RequestBody = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Shown = Callable[[web.Request, PageVisitor], Awaitable[web.StreamResponse]]
-Acted = Callable[[web.Request, PageVisitor, Said], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[web.Request, PageVisitor], Awaitable[web.StreamResponse]]
+ActionHandler = Callable[[web.Request, PageVisitor, RequestBody], Awaitable[web.StreamResponse]]
 
 
 class WebSessions:
-    """Lets people in by their links, knows them by their cookies, and tells apart what their own pages send."""
+    """Opens sessions by one-time links, recognises them by their cookies, and refuses what other origins send."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], pages: Templates, public_url: str = "") -> None:
-        """`public_url` is where the pages stand for the world; with https the cookies are for this host and encrypted lines alone."""
+        """`public_url` is the pages' public address; with https the cookies are for this host and for TLS alone."""
         self.pages = pages
-        self._desk = database
+        self._database = database
         self._clock = clock
-        self._home = URL(public_url).origin() if public_url else None
-        self._secure = self._home is not None and self._home.scheme == "https"
+        self._public_origin = URL(public_url).origin() if public_url else None
+        self._secure = self._public_origin is not None and self._public_origin.scheme == "https"
 
-    def enter(self, app: web.Application, purpose: str, to: Callable[[PageVisitor], str]) -> None:
-        """Add the ways in and out of a purpose's pages; a visitor who comes in is sent `to` an address of ours."""
-        of = PURPOSES[purpose]
+    def enter(self, app: web.Application, purpose: str, destination: Callable[[PageVisitor], str]) -> None:
+        """Add the routes that open and end a session of the purpose; a new visitor is redirected to the `destination`."""
+        link_purpose = PURPOSES[purpose]
 
-        async def look(request: web.Request) -> web.Response:
-            # A chat looks at links to show a preview of them: looking spends nothing and tells nothing.
+        async def preview(request: web.Request) -> web.Response:
+            # Chat clients fetch links to preview them: a GET neither spends the link nor discloses anything.
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
-            if await self._desk.read(lambda session: links.is_good(session, purpose, token, now)):
-                return self.pages.show("door/open.html", purpose=of)
-            return await self._closed(request, of, to)
+            if await self._database.read(lambda session: links.is_good(session, purpose, token, now)):
+                return self.pages.show("door/open.html", purpose=link_purpose)
+            return await self._refuse_link(request, link_purpose, destination)
 
-        async def step_in(request: web.Request) -> web.Response:
-            if not self._is_from_here(request):
-                return self._turned_away(request, of, FOREIGN, 403)
+        async def open_link(request: web.Request) -> web.Response:
+            if not self._is_same_origin(request):
+                return self._refuse(request, link_purpose, FOREIGN, 403)
             token, now = request.match_info["token"][:LONGEST_TOKEN], self._clock()
-            entered = await self._desk.write(lambda session: links.open_link(session, purpose, token, now))
+            entered = await self._database.write(lambda session: links.open_link(session, purpose, token, now))
             if entered is None:
-                return await self._closed(request, of, to)
+                return await self._refuse_link(request, link_purpose, destination)
             secret, visitor = entered
-            response = web.Response(status=303, headers={"Location": to(visitor)})
-            # Always a new one: what a browser was made to carry before opens nothing.
+            response = web.Response(status=303, headers={"Location": destination(visitor)})
+            # Always a new secret, so that a cookie planted in the browser before opens nothing.
             response.set_cookie(
-                self._cookie(of), secret, path="/", max_age=int(of.life.total_seconds()), httponly=True, secure=self._secure, samesite="Strict"
+                self._cookie(link_purpose),
+                secret,
+                path="/",
+                max_age=int(link_purpose.life.total_seconds()),
+                httponly=True,
+                secure=self._secure,
+                samesite="Strict",
             )
             return response
 
-        async def step_out(request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+        async def leave(request: web.Request, visitor: PageVisitor, body: RequestBody) -> web.Response:
             now = self._clock()
-            await self._desk.write(lambda session: links.end_visit(session, visitor, now))
+            await self._database.write(lambda session: links.end_visit(session, visitor, now))
             response = self.pages.show("door/closed.html", head="已退出", sentence="这个页面已经关上，可以回到聊天了。", onward="")
-            response.del_cookie(self._cookie(of), path="/", secure=self._secure, httponly=True, samesite="Strict")
+            response.del_cookie(self._cookie(link_purpose), path="/", secure=self._secure, httponly=True, samesite="Strict")
             return response
 
-        app.router.add_get(f"{of.path}/in/{{token}}", look)
-        app.router.add_post(f"{of.path}/in/{{token}}", step_in)
-        app.router.add_post(f"{of.path}/out", self.acts(purpose, step_out))
+        app.router.add_get(f"{link_purpose.path}/in/{{token}}", preview)
+        app.router.add_post(f"{link_purpose.path}/in/{{token}}", open_link)
+        app.router.add_post(f"{link_purpose.path}/out", self.acts(purpose, leave))
 
-    def shows(self, purpose: str, handler: Shown) -> Handler:
-        """A handler for a page or its data: reached by the visitor of the purpose (and of the route's `{ref}`) alone. It must change nothing."""
+    def shows(self, purpose: str, handler: PageHandler) -> Handler:
+        """A handler for a page or its data, for a session of the purpose (and of the route's `{ref}`) alone. It must change nothing."""
 
         async def show(request: web.Request) -> web.StreamResponse:
             visitor = await self.visitor(request, purpose)
             if visitor is None:
-                return self._turned_away(request, PURPOSES[purpose], STRANGER, 403)
+                return self._refuse(request, PURPOSES[purpose], STRANGER, 403)
             return await handler(request, visitor)
 
         return show
 
-    def acts(self, purpose: str, handler: Acted) -> Handler:
-        """A handler for what changes something: as `shows`, and only for what one of the visitor's own pages has sent. Add it by POST only."""
+    def acts(self, purpose: str, handler: ActionHandler) -> Handler:
+        """A handler for what changes something: as `shows`, and only for requests that the visitor's own page has sent. Add it by POST only."""
 
         async def act(request: web.Request) -> web.StreamResponse:
-            of = PURPOSES[purpose]
-            if not self._is_from_here(request):
-                return self._turned_away(request, of, FOREIGN, 403)
-            said = await _said(request)
+            link_purpose = PURPOSES[purpose]
+            if not self._is_same_origin(request):
+                return self._refuse(request, link_purpose, FOREIGN, 403)
+            body = await _read_body(request)
             request[ARRIVED] = self._clock()
             visitor = await self.visitor(request, purpose)
             if visitor is None:
-                return self._turned_away(request, of, STRANGER, 403)
-            proof = request.headers.get("X-Proof") or said.pop("proof", "")
+                return self._refuse(request, link_purpose, STRANGER, 403)
+            proof = request.headers.get("X-Proof") or body.pop("proof", "")
             if not isinstance(proof, str) or not hmac.compare_digest(proof.encode(), visitor.proof.encode()):
-                return self._turned_away(request, of, FOREIGN, 403)
-            return await handler(request, visitor, said)
+                return self._refuse(request, link_purpose, FOREIGN, 403)
+            return await handler(request, visitor, body)
 
         return act
 
     async def visitor(self, request: web.Request, purpose: str) -> PageVisitor | None:
-        """Who is there at this moment, with the rights they have now; None for nobody, for somebody else's page, for a visit that is over."""
+        """The visitor with the rights they have at this moment; None without a session, for another ref, and for a session that has ended."""
         secret = request.cookies.get(self._cookie(PURPOSES[purpose]), "")
         if not 0 < len(secret) <= LONGEST_TOKEN:
             return None
         now = self._clock()
-        found = await self._desk.read(lambda session: links.find_visitor(session, purpose, secret, now))
-        if found is None or request.match_info.get("ref", found.ref) != found.ref:
+        visitor = await self._database.read(lambda session: links.find_visitor(session, purpose, secret, now))
+        if visitor is None or request.match_info.get("ref", visitor.ref) != visitor.ref:
             return None
-        if now - found.seen_at >= SEEN_EVERY:
+        if now - visitor.seen_at >= SEEN_EVERY:
             try:
-                await self._desk.write(lambda session: links.mark_seen(session, found, now))
+                await self._database.write(lambda session: links.mark_seen(session, visitor, now))
             except Busy:
-                # A page can be read while nothing can be written.
+                # A page can be read while the database cannot be written.
                 log.info("visit not written down", purpose=purpose)
-        return found
+        return visitor
 
-    def _cookie(self, of: LinkPurpose) -> str:
-        return f"__Host-{of.name}" if self._secure else f"visit-{of.name}"
+    def _cookie(self, purpose: LinkPurpose) -> str:
+        return f"__Host-{purpose.name}" if self._secure else f"visit-{purpose.name}"
 
-    def _is_from_here(self, request: web.Request) -> bool:
-        """True for what a page of ours sends. A browser says where a request comes from, in one header or in both; silence is no answer."""
+    def _is_same_origin(self, request: web.Request) -> bool:
+        """True for what one of our pages sends. A browser names the origin in one header or in both; without either the request is refused."""
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         if site is None and origin is None:
             return False
-        return site in (None, "same-origin") and (origin is None or self._is_ours(origin, request.host))
+        return site in (None, "same-origin") and (origin is None or self._is_own_origin(origin, request.host))
 
-    def _is_ours(self, origin: str, host: str) -> bool:
+    def _is_own_origin(self, origin: str, host: str) -> bool:
         try:
             url = URL(origin)
-            return url.host is not None and (url.origin() == self._home or url.authority == host)
+            return url.host is not None and (url.origin() == self._public_origin or url.authority == host)
         except ValueError:
             return False
 
-    async def _closed(self, request: web.Request, of: LinkPurpose, to: Callable[[PageVisitor], str]) -> web.Response:
-        """One answer for a link that was opened, is too old, or never was; with the way on for whoever opened it in this very browser."""
-        visitor = await self.visitor(request, of.name)
+    async def _refuse_link(self, request: web.Request, purpose: LinkPurpose, destination: Callable[[PageVisitor], str]) -> web.Response:
+        """One answer for a link that was used, has expired or never existed; with a link onward for whoever opened it in this very browser."""
+        visitor = await self.visitor(request, purpose.name)
         head, sentence = GONE
         return self.pages.show(
-            "door/closed.html", 404, head=head, sentence=sentence.format(back=of.command), onward="" if visitor is None else to(visitor)
+            "door/closed.html", 404, head=head, sentence=sentence.format(back=purpose.command), onward="" if visitor is None else destination(visitor)
         )
 
-    def _turned_away(self, request: web.Request, of: LinkPurpose, why: tuple[str, str], status: int) -> web.Response:
-        """No, to a person as a page, to a script as JSON: {"say": …}."""
-        head, sentence = why[0], why[1].format(back=of.command)
+    def _refuse(self, request: web.Request, purpose: LinkPurpose, message: tuple[str, str], status: int) -> web.Response:
+        """The refusal, as a page for a person and as JSON for a script: {"say": …}."""
+        head, sentence = message[0], message[1].format(back=purpose.command)
         if "application/json" in (request.headers.get("Accept") or ""):
             return web.json_response({"say": sentence}, status=status)
         return self.pages.show("door/closed.html", status, head=head, sentence=sentence, onward="")
 
 
-async def _said(request: web.Request) -> dict[str, Any]:
+async def _read_body(request: web.Request) -> dict[str, Any]:
     """The body of a request as names and values: a JSON object or a form. Raises HTTPBadRequest for anything else or too much of it."""
-    if (request.content_length or 0) > LARGEST_SAID:
-        raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_SAID, actual_size=request.content_length or 0)
+    if (request.content_length or 0) > LARGEST_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_BODY_BYTES, actual_size=request.content_length or 0)
     if request.content_type == "application/x-www-form-urlencoded":
         return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-    body = await request.read()
-    if len(body) > LARGEST_SAID or request.content_type != "application/json":
+    raw = await request.read()
+    if len(raw) > LARGEST_BODY_BYTES or request.content_type != "application/json":
         raise web.HTTPBadRequest
     try:
-        said = json.loads(body)
+        body = json.loads(raw)
     except (ValueError, RecursionError) as wrong:
         raise web.HTTPBadRequest from wrong
-    if not isinstance(said, dict):
+    if not isinstance(body, dict):
         raise web.HTTPBadRequest
-    return said
+    return body

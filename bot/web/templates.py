@@ -1,7 +1,7 @@
-"""Our own pages: templates that escape whatever they are given, and the few files of style and behaviour that go with them.
+"""Jinja templates of the pages, which escape every value, and the static files that go with them.
 
-A page of a noun is `templates/<noun>/….html` over `base.html`, with `static/<noun>.js` for what moves in it. Nothing is loaded from elsewhere and no
-script or style stands in a page itself: the guard's content policy would not run it.
+A page of a noun is `templates/<noun>/….html` over `base.html`, with its script in `static/<noun>.js`. Nothing is loaded from elsewhere and no
+script or style is inline in a page: the content security policy (bot/web/middleware.py) would block it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from bot.domain.times import SHANGHAI, chinese_date
 HERE = Path(__file__).parent / "pages"
 EMBLEM = HERE.parent / "chat" / "icon.svg"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-FOR_EVER = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class Templates:
-    """Renders templates and hands out their files under an address that changes with their content."""
+    """Renders templates and serves their static files under an address that changes with their content."""
 
     def __init__(self, templates: Path = HERE / "templates", static: Path = HERE / "static") -> None:
         self._files = {path.name: path.read_bytes() for path in sorted(static.iterdir()) if path.suffix in TYPES}
         self._files["emblem.svg"] = EMBLEM.read_bytes()
-        # One for all of them: modules that import each other by their plain names stay of one kind.
+        # One digest for all files: modules that import each other by relative names stay of the same release.
         self._digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in self._files.items())).hexdigest()[:16]
         self._environment = Environment(
             loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._environment.globals["static"] = self.static
-        self._environment.filters["moment"] = _moment
+        self._environment.filters["moment"] = _format_moment
         self._environment.filters["day"] = chinese_date
 
     def attach(self, app: web.Application) -> None:
@@ -45,9 +45,9 @@ class Templates:
         return f"/static/{self._digest}/{name}" if name in self._files else self._missing(name)
 
     def show(self, template: str, status: int = 200, **values: Any) -> web.Response:
-        """A page. `values` enter as text, never as markup; a name that the template uses and nobody gives is an error."""
+        """A page. `values` are inserted as text, never as markup; a name that the template uses and nobody gives is an error."""
         text = self._environment.get_template(template).render({"visitor": None, **values})
-        # A form of ours must say where it comes from (door.py); to other sites nothing is said.
+        # Our forms must send their origin (bot/web/sessions.py); other sites are sent no referrer.
         return web.Response(status=status, text=text, content_type="text/html", headers={"Referrer-Policy": "same-origin"})
 
     def _missing(self, name: str) -> str:
@@ -58,14 +58,14 @@ class Templates:
         if body is None:
             raise web.HTTPNotFound
         tag = f'"{self._digest}"'
-        # A replica of another release asks by another digest: it is served, and asks again the next time.
-        headers = {"ETag": tag, "Cache-Control": FOR_EVER if request.match_info["digest"] == self._digest else "no-cache"}
+        # A page of another release asks with another digest: it is served, but must not cache.
+        headers = {"ETag": tag, "Cache-Control": IMMUTABLE if request.match_info["digest"] == self._digest else "no-cache"}
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type=TYPES[Path(name).suffix], charset="utf-8", headers=headers)
 
 
-def _moment(at: datetime) -> str:
-    """3月2日 09:05, in Shanghai."""
-    there = at.astimezone(SHANGHAI)
-    return f"{there.month}月{there.day}日 {there:%H:%M}"
+def _format_moment(moment: datetime) -> str:
+    """A moment in Shanghai's time: 3月2日 09:05."""
+    local = moment.astimezone(SHANGHAI)
+    return f"{local.month}月{local.day}日 {local:%H:%M}"

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from wechatpy.enterprise import create_reply, parse_message
 from wechatpy.enterprise.crypto import WeChatCrypto
 
-from bot.channels.base import silent
+from bot.channels.base import ignore_note
 from bot.channels.signature import EnvelopeStamp
 from bot.channels.wecom.channel import WeComChannel
 from bot.domain.message import Reply
@@ -57,7 +57,14 @@ def paths(messages: int) -> tuple[Callable[[], str], Callable[[], str]]:
     pushed = [platform.sealer.seal(platform.text(f"选{'ABCD'[n % 4]}"), at, nonce=str(10_000 + n)) for n in range(messages)]
     outbound: Any = None  # nothing is sent actively here
     channel = WeComChannel(
-        corp_id=CORP, agent_id=AGENT, secret=SECRET, token=TOKEN, aes_key=AES_KEY, outbound=outbound, clock=lambda: datetime.now(UTC), note=silent
+        corp_id=CORP,
+        agent_id=AGENT,
+        secret=SECRET,
+        token=TOKEN,
+        aes_key=AES_KEY,
+        outbound=outbound,
+        clock=lambda: datetime.now(UTC),
+        note=ignore_note,
     )
     crypto = WeChatCrypto(TOKEN, AES_KEY, CORP)
     arrived = datetime.fromtimestamp(at, UTC)

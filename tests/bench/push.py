@@ -1,7 +1,7 @@
 """A push to five thousand while others answer: `python -m tests.bench push`; killed in the middle with `--kill`; occurrences under kills.
 
 The service stands in a process of its own, as `python -m bot serve` builds it. Two things are simulated: the platform, which answers after 20 ms,
-and its limit (200 calls a second, of which the house allows itself 160), so that the budget is what bounds the push and not the machine.
+and its limit (200 calls a second, of which the service uses 160), so that the budget is what bounds the push and not the machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aiohttp.test_utils import TestServer
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import engine_of
+from bot.cli.common import open_checked_engine
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
 from bot.jobs import delivery_worker
@@ -71,10 +71,10 @@ async def serve(database: Path, platform: str) -> None:
     config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform, "cards": False}
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{database}", listen=f"127.0.0.1:{port}", wecom=config)
-    logs.set_up(found.secrets())
+    logs.configure(found.secrets())
     delivery_worker.DeliveryWorker = partial(delivery_worker.DeliveryWorker, sizes={"wecom": 1})  # type: ignore[misc, assignment]
-    house = build.build(found, engine_of(found))
-    house.catalog.limits = (SECOND,)
+    app = build.build(found, open_checked_engine(found))
+    app.catalog.limits = (SECOND,)
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -82,7 +82,7 @@ async def serve(database: Path, platform: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stopping(600), announce)
+    await run.serve(app, stopping(600), announce)
 
 
 @contextmanager

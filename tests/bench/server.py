@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import engine_of
+from bot.cli.common import open_checked_engine
 from tests.bench.load import AES_KEY, AGENT, CORP, PATH, SECRET, TOKEN
 
 
@@ -52,8 +52,8 @@ async def product(path: Path, seconds: float) -> None:
     }
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{path}", listen=f"127.0.0.1:{port}", wecom=config)
-    logs.set_up(found.secrets())
-    house = build.build(found, engine_of(found))
+    logs.configure(found.secrets())
+    app = build.build(found, open_checked_engine(found))
     stop = stopping(seconds)
     told: list[str] = []
 
@@ -62,7 +62,7 @@ async def product(path: Path, seconds: float) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stop, announce)
+    await run.serve(app, stop, announce)
 
 
 def free_port() -> int:

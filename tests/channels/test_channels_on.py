@@ -1,4 +1,4 @@
-"""The channels as the house puts them together: budgets, windows and outcomes are rows that all replicas share."""
+"""The channels as the app builds them: budgets, windows and outcomes are rows that all replicas share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from bot.app import build
 from bot.app.build import App
-from bot.app.channels import channels_on, secret_of
+from bot.app.channels import build_channels, secret_of
 from bot.channels.base import Channel, Token
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
@@ -39,19 +39,19 @@ from tests.support.queued_deliveries import add_people, queue_campaign, states
 
 @asynccontextmanager
 async def built(engine: Engine, name: str, section: dict[str, Any]) -> AsyncIterator[tuple[App, Any]]:
-    """A house with one channel on, speaking; its clock stands at NOW."""
+    """An app with one channel on, and a started outbound client; its clock stands at NOW."""
     given: dict[str, Any] = {name: section}
     settings = Settings(**given)
-    house = build.build(settings, engine, clock=lambda: NOW)
-    house.database.start()
-    tokens = SealedTokens(house.database, lambda key: secret_of(settings, key), Token, house.clock)
-    outbound = Outbound(tokens=tokens, clock=house.clock, note=house.metrics.note, holder="test", total=PATIENT)
+    loopback_bot = build.build(settings, engine, clock=lambda: NOW)
+    loopback_bot.database.start()
+    tokens = SealedTokens(loopback_bot.database, lambda key: secret_of(settings, key), Token, loopback_bot.clock)
+    outbound = Outbound(tokens=tokens, clock=loopback_bot.clock, note=loopback_bot.metrics.note, holder="test", total=PATIENT)
     try:
         async with outbound:
-            [channel] = channels_on(house, outbound, tokens, "test")
-            yield house, channel
+            [channel] = build_channels(loopback_bot, outbound, tokens, "test")
+            yield loopback_bot, channel
     finally:
-        await asyncio.to_thread(house.database.stop)
+        await asyncio.to_thread(loopback_bot.database.stop)
 
 
 def asked(count: int, batch: str) -> list[OutboundMessage]:
@@ -80,13 +80,13 @@ async def wechat(engine: Engine) -> AsyncIterator[tuple[WeChatPlatform, App, WeC
 
 
 async def test_who_spoke_is_answered_in_the_chat_and_who_did_not_gets_the_template(wechat: tuple[WeChatPlatform, App, WeChatChannel]) -> None:
-    platform, house, channel = wechat
+    platform, loopback_bot, channel = wechat
 
     def heard(session: Session) -> None:
         [person] = add_people(session, 1)
-        inbox.keep(session, Incoming(Address("wechat", APP, FOLLOWER), "你好", "m1", NOW), person, Reply("好"))
+        inbox.store_reply(session, Incoming(Address("wechat", APP, FOLLOWER), "你好", "m1", NOW), person, Reply("好"))
 
-    house.database.write_now(heard)
+    loopback_bot.database.write_now(heard)
     receipts = await channel.push([OutboundMessage(Address("wechat", APP, user), LESSON, f"1:{user}") for user in (FOLLOWER, "oSilent")])
 
     assert [one.outcome for one in receipts] == ["sent", "sent"]
@@ -95,21 +95,21 @@ async def test_who_spoke_is_answered_in_the_chat_and_who_did_not_gets_the_templa
 
 
 async def test_a_template_that_the_platform_could_not_deliver_fails_its_delivery(wechat: tuple[WeChatPlatform, App, WeChatChannel]) -> None:
-    _, house, channel = wechat
+    _, loopback_bot, channel = wechat
 
     def sent(session: Session) -> None:
         queue_campaign(session, add_people(session, 2, ("wechat",)))
         session.execute(text("UPDATE delivery SET state = 'sent', channel = 'wechat', sent_at = created_at, platform_id = 't:' || id"))
 
-    house.database.write_now(sent)
-    first = house.database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).scalar_one())
-    assert channel._finished is not None
-    await channel._finished(JobResult("template", str(first), False, "failed:user block"))
-    await channel._finished(JobResult("template", str(first + 1), True, "success"))
-    await channel._finished(JobResult("mass", "34182", True, "send success", 500, 480, 470, 10))
+    loopback_bot.database.write_now(sent)
+    first = loopback_bot.database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).scalar_one())
+    assert channel._on_job_result is not None
+    await channel._on_job_result(JobResult("template", str(first), False, "failed:user block"))
+    await channel._on_job_result(JobResult("template", str(first + 1), True, "success"))
+    await channel._on_job_result(JobResult("mass", "34182", True, "send success", 500, 480, 470, 10))
 
-    assert states(house.database) == {"failed": 1, "sent": 1}
-    tally = house.database.read_now(lambda session: session.execute(text("SELECT what, n FROM tally ORDER BY n")).all())
+    assert states(loopback_bot.database) == {"failed": 1, "sent": 1}
+    tally = loopback_bot.database.read_now(lambda session: session.execute(text("SELECT what, n FROM tally ORDER BY n")).all())
     assert [tuple(row) for row in tally] == [("公众号群发失败", 10), ("公众号群发送达", 470)]
 
 

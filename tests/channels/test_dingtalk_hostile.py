@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.channels.dingtalk import cards, websocket
 from bot.channels.dingtalk import reply as dingtalk_reply
-from bot.channels.dingtalk.incoming import MalformedMessage, UnknownSender, as_object, card_tap, robot_message
+from bot.channels.dingtalk.incoming import MalformedMessage, UnknownSender, card_tap, parse_object, robot_message
 from bot.domain.message import Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import FakeDingTalk, tap
 from tests.support.platforms.dingtalk_bot import NOW
@@ -38,7 +38,7 @@ def test_a_robot_message_with_any_fields_is_read_or_refused(over: dict[str, Any]
     assert incoming.sender.user == incoming.sender.user.lower() != ""
     assert "\0" not in incoming.text
     assert incoming.text.encode().decode() == incoming.text
-    assert spoken.webhook_until.tzinfo is not None
+    assert spoken.webhook_expires_at.tzinfo is not None
 
 
 @settings(max_examples=300)
@@ -49,17 +49,17 @@ def test_a_tap_with_any_fields_is_read_or_refused(over: dict[str, Any], content:
         found = card_tap(data)
     except (MalformedMessage, UnknownSender):
         return
-    assert found is None or (found.staff and found.choice.encode())
+    assert found is None or (found.staff_id and found.choice.encode())
     if found is not None:
         cards.read_track(found.track)
-        cards.Choices().flip(found.track, found.staff, "A", found.chosen)
+        cards.Choices().toggle(found.track, found.staff_id, "A", found.chosen)
 
 
 @settings(max_examples=300)
 @given(st.text(st.characters()) | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")) | anything.map(json.dumps))
 def test_a_frame_of_any_text_is_read_or_refused(raw: str) -> None:
     try:
-        frame = websocket.read(raw)
+        frame = websocket.parse_frame(raw)
     except MalformedMessage:
         return
     json.loads(websocket.acknowledgement(frame.message_id, 200, frame.data))
@@ -68,7 +68,7 @@ def test_a_frame_of_any_text_is_read_or_refused(raw: str) -> None:
 @given(st.binary(max_size=200))
 def test_a_body_of_any_bytes_is_read_or_refused(raw: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
-        assert isinstance(as_object(raw), dict)
+        assert isinstance(parse_object(raw), dict)
 
 
 ours = st.text(st.characters(codec="utf-8"), max_size=700)
@@ -79,10 +79,10 @@ replies = st.builds(Reply, text=ours, card=st.none() | st.builds(QuestionCard, o
 @settings(max_examples=200)
 @given(replies, st.booleans(), st.booleans())
 def test_every_reply_has_a_form_within_the_platforms_limits(reply: Reply, group: bool, buttons: bool) -> None:
-    for message in dingtalk_reply.webhook(reply, "staff", group=group, buttons=buttons):
-        key, param = dingtalk_reply.as_robot(message)
+    for message in dingtalk_reply.webhook_messages(reply, "staff", group=group, buttons=buttons):
+        key, param = dingtalk_reply.robot_message_of(message)
         assert key.startswith("sample")
         assert all(isinstance(value, str) for value in json.loads(param).values())
     values = cards.new_card(reply)
     assert values is None or all(isinstance(value, str) and len(value.encode()) <= cards.VALUE_BYTES for value in values.values())
-    assert len(cards.settled(reply)["result"].encode()) <= cards.VALUE_BYTES
+    assert len(cards.answered_variables(reply)["result"].encode()) <= cards.VALUE_BYTES

@@ -18,7 +18,7 @@ from bot.channels.dingtalk import cards
 from bot.channels.dingtalk.signature import card_sign, robot_sign
 from bot.domain.message import Incoming, Option, Reply
 from tests.support.platforms.dingtalk import SECRET, Json, tap
-from tests.support.platforms.dingtalk_bot import NOW, QUESTION, House, house
+from tests.support.platforms.dingtalk_bot import NOW, QUESTION, LoopbackBot, loopback_bot
 
 ROBOT, CARD = "/channels/dingtalk", "/channels/dingtalk/card"
 STAMP = str(int(NOW.timestamp() * 1000))
@@ -32,13 +32,13 @@ def card_signed(timestamp: str = STAMP, secret: str = SECRET) -> dict[str, str]:
     return {"x-ddpaas-signature-timestamp": timestamp, "x-ddpaas-signature": card_sign(timestamp, secret)}
 
 
-def message(home: House, text: str = "A", **over: Any) -> bytes:
-    data: str = home.platform.robot_frame(text, **over)["data"]
+def message(loopback: LoopbackBot, text: str = "A", **over: Any) -> bytes:
+    data: str = loopback.platform.robot_frame(text, **over)["data"]
     return data.encode()
 
 
-async def post(home: House, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-    async with home.http.post(path, data=body, headers=headers) as response:
+async def post(loopback: LoopbackBot, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    async with loopback.http.post(path, data=body, headers=headers) as response:
         return response.status, await response.read()
 
 
@@ -49,19 +49,19 @@ def test_the_signatures_are_those_of_the_protocol() -> None:
 
 
 async def test_a_signed_message_is_answered_in_the_body() -> None:
-    async with house(mode="http") as home:
-        status, body = await post(home, ROBOT, signed(), message(home, " A", msg_id="m1"))
+    async with loopback_bot(mode="http") as loopback:
+        status, body = await post(loopback, ROBOT, signed(), message(loopback, " A", msg_id="m1"))
         await asyncio.sleep(0.1)
 
     assert (status, json.loads(body)) == (200, {"msgtype": "text", "text": {"content": "已记录 A"}})
-    assert [(one.text, one.message_id, one.sender.user) for one in home.heard] == [("A", "m1", "staff01")]
-    assert home.platform.said() == []
+    assert [(one.text, one.message_id, one.sender.user) for one in loopback.heard] == [("A", "m1", "staff01")]
+    assert loopback.platform.said() == []
 
 
 async def test_a_question_is_answered_with_buttons_that_speak_for_the_person() -> None:
-    async with house(mode="http") as home:
-        home.reply = lambda _: Reply(card=QUESTION, buttons=(Option("跳过", "跳过"),))
-        _, body = await post(home, ROBOT, signed(), message(home))
+    async with loopback_bot(mode="http") as loopback:
+        loopback.reply = lambda _: Reply(card=QUESTION, buttons=(Option("跳过", "跳过"),))
+        _, body = await post(loopback, ROBOT, signed(), message(loopback))
 
     card = json.loads(body)["actionCard"]
     assert "合同自何时成立？" in card["text"]
@@ -75,51 +75,51 @@ async def test_a_late_answer_is_empty_in_time_and_sent_once_afterwards() -> None
     async def slow(incoming: Incoming) -> None:
         await told.wait()
 
-    async with house(mode="http", reply_seconds=1.0) as home:
-        home.before = slow
-        copies = [await post(home, ROBOT, signed(), message(home, msg_id="m1")) for _ in range(3)]
-        home.before = None
+    async with loopback_bot(mode="http", reply_seconds=1.0) as loopback:
+        loopback.before = slow
+        copies = [await post(loopback, ROBOT, signed(), message(loopback, msg_id="m1")) for _ in range(3)]
+        loopback.before = None
         told.set()
-        copies.append(await post(home, ROBOT, signed(), message(home, msg_id="m1")))
-        await home.platform.until(lambda: bool(home.platform.webhooks))
+        copies.append(await post(loopback, ROBOT, signed(), message(loopback, msg_id="m1")))
+        await loopback.platform.until(lambda: bool(loopback.platform.webhooks))
         await asyncio.sleep(0.8)
 
     assert copies == [(200, b"{}")] * 4
-    assert home.platform.said() == ["已记录 A"]
-    assert home.count("late") == 3
+    assert loopback.platform.said() == ["已记录 A"]
+    assert loopback.count("late") == 3
 
 
 async def test_copies_in_time_get_the_same_text() -> None:
-    async with house(mode="http") as home:
-        copies = await asyncio.gather(*(post(home, ROBOT, signed(), message(home, msg_id="m1")) for _ in range(4)))
+    async with loopback_bot(mode="http") as loopback:
+        copies = await asyncio.gather(*(post(loopback, ROBOT, signed(), message(loopback, msg_id="m1")) for _ in range(4)))
 
     assert len(set(copies)) == 1
 
 
 async def test_a_card_is_created_for_http_and_its_tap_answered_in_the_body() -> None:
-    async with house(mode="http", cards=True, callback_url="https://bot.example.gov.cn/channels/dingtalk/card") as home:
-        await home.platform.until(lambda: bool(home.platform.registered))
-        home.reply = lambda _: Reply(card=QUESTION)
-        await post(home, ROBOT, signed(), message(home))
-        await home.platform.until(lambda: bool(home.platform.cards))
-        home.reply = lambda _: Reply(text="已记录。", done="已选 A")
+    async with loopback_bot(mode="http", cards=True, callback_url="https://bot.example.gov.cn/channels/dingtalk/card") as loopback:
+        await loopback.platform.until(lambda: bool(loopback.platform.registered))
+        loopback.reply = lambda _: Reply(card=QUESTION)
+        await post(loopback, ROBOT, signed(), message(loopback))
+        await loopback.platform.until(lambda: bool(loopback.platform.cards))
+        loopback.reply = lambda _: Reply(text="已记录。", done="已选 A")
 
-        status, body = await post(home, CARD, card_signed(), json.dumps(tap(home.platform.cards[0]["outTrackId"], "A")).encode())
+        status, body = await post(loopback, CARD, card_signed(), json.dumps(tap(loopback.platform.cards[0]["outTrackId"], "A")).encode())
 
-    assert home.platform.registered[0]["callbackRouteKey"] == home.platform.cards[0]["callbackRouteKey"]
-    assert home.platform.cards[0]["callbackType"] == "HTTP"
+    assert loopback.platform.registered[0]["callbackRouteKey"] == loopback.platform.cards[0]["callbackRouteKey"]
+    assert loopback.platform.cards[0]["callbackType"] == "HTTP"
     assert status == 200
     assert json.loads(body)["userPrivateData"]["cardParamMap"]["answered"] == "true"
-    assert (home.heard[-1].kind, home.heard[-1].task) == ("tap", "attempt7:2")
+    assert (loopback.heard[-1].kind, loopback.heard[-1].task) == ("tap", "attempt7:2")
 
 
 async def test_a_tap_sent_twice_has_one_key_and_another_tap_another() -> None:
     track = cards.new_track(QUESTION)
-    async with house(mode="http", cards=True) as home:
+    async with loopback_bot(mode="http", cards=True) as loopback:
         for headers, choice in ((card_signed(), "A"), (card_signed(), "A"), (card_signed(str(int(STAMP) + 1)), "A"), (card_signed(), "B")):
-            await post(home, CARD, headers, json.dumps(tap(track, choice)).encode())
+            await post(loopback, CARD, headers, json.dumps(tap(track, choice)).encode())
 
-    ids = [one.message_id for one in home.heard]
+    ids = [one.message_id for one in loopback.heard]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
 
@@ -164,24 +164,24 @@ BODIES: list[tuple[str, bytes]] = [
 
 async def test_everything_forged_stale_or_malformed_gets_the_same_refusal_and_leaves_nothing() -> None:
     answers: set[tuple[int, bytes]] = set()
-    async with house(mode="http", cards=True) as home:
-        good, good_tap = message(home), json.dumps(tap(cards.new_track(QUESTION), "A")).encode()
+    async with loopback_bot(mode="http", cards=True) as loopback:
+        good, good_tap = message(loopback), json.dumps(tap(cards.new_track(QUESTION), "A")).encode()
         with capture_logs() as logs:
             for name, headers in FORGED:
                 body = gzip.compress(good) if name == "packed" else good
-                answers.add(await post(home, ROBOT, headers, body))
-                answers.add(await post(home, CARD, {RENAMED.get(key, key): value for key, value in headers.items()}, good_tap))
+                answers.add(await post(loopback, ROBOT, headers, body))
+                answers.add(await post(loopback, CARD, {RENAMED.get(key, key): value for key, value in headers.items()}, good_tap))
             # Each door has a formula of its own.
-            answers.add(await post(home, ROBOT, {**signed(), "sign": card_sign(STAMP, SECRET)}, good))
-            answers.add(await post(home, CARD, {**card_signed(), "x-ddpaas-signature": robot_sign(STAMP, SECRET)}, good_tap))
+            answers.add(await post(loopback, ROBOT, {**signed(), "sign": card_sign(STAMP, SECRET)}, good))
+            answers.add(await post(loopback, CARD, {**card_signed(), "x-ddpaas-signature": robot_sign(STAMP, SECRET)}, good_tap))
             for _, body in BODIES:
-                answers.add(await post(home, ROBOT, signed(), body))
-                answers.add(await post(home, CARD, card_signed(), body))
+                answers.add(await post(loopback, ROBOT, signed(), body))
+                answers.add(await post(loopback, CARD, card_signed(), body))
         tries = 2 * (len(FORGED) + 1 + len(BODIES))
 
-        assert home.count("refused") == tries
-        assert home.heard == []
-        assert (await post(home, ROBOT, signed(), good))[0] == 200
+        assert loopback.count("refused") == tries
+        assert loopback.heard == []
+        assert (await post(loopback, ROBOT, signed(), good))[0] == 200
 
     assert answers == {(400, b"bad request")}
     assert len([one for one in logs if one["event"] == "callback refused"]) == tries
@@ -189,7 +189,7 @@ async def test_everything_forged_stale_or_malformed_gets_the_same_refusal_and_le
 
 
 async def test_a_refusal_says_nothing_about_itself() -> None:
-    async with house(mode="http") as home, home.http.post("/channels/dingtalk", data=b"x") as response:
+    async with loopback_bot(mode="http") as loopback, loopback.http.post("/channels/dingtalk", data=b"x") as response:
         assert response.content_type == "text/plain"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
@@ -199,20 +199,20 @@ async def test_an_endless_body_is_cut_at_the_cap() -> None:
         for _ in range(1000):
             yield b"x" * 1000
 
-    async with house(mode="http") as home, home.http.post(ROBOT, data=endless(), headers=signed()) as response:
+    async with loopback_bot(mode="http") as loopback, loopback.http.post(ROBOT, data=endless(), headers=signed()) as response:
         assert response.status == 400
 
 
 @pytest.mark.parametrize("edge", [-599, 599])
 async def test_ten_minutes_of_difference_are_allowed(edge: int) -> None:
-    async with house(mode="http") as home:
-        assert (await post(home, ROBOT, signed(shifted(seconds=edge)), message(home)))[0] == 200
+    async with loopback_bot(mode="http") as loopback:
+        assert (await post(loopback, ROBOT, signed(shifted(seconds=edge)), message(loopback)))[0] == 200
 
 
 async def test_a_person_without_an_identity_is_not_recorded() -> None:
-    async with house(mode="http") as home:
-        assert await post(home, ROBOT, signed(), message(home, staff=None)) == (200, b"{}")
-        assert home.heard == []
+    async with loopback_bot(mode="http") as loopback:
+        assert await post(loopback, ROBOT, signed(), message(loopback, staff=None)) == (200, b"{}")
+        assert loopback.heard == []
 
 
 @pytest.mark.parametrize(
@@ -229,22 +229,22 @@ async def test_a_person_without_an_identity_is_not_recorded() -> None:
     ],
 )
 async def test_each_kind_of_message_is_heard_for_what_it_is(over: Json, kind: str, text: str) -> None:
-    async with house(mode="http") as home:
-        data = json.loads(home.platform.robot_frame("x")["data"])
-        await post(home, ROBOT, signed(), json.dumps({**data, "text": None, **over}).encode())
+    async with loopback_bot(mode="http") as loopback:
+        data = json.loads(loopback.platform.robot_frame("x")["data"])
+        await post(loopback, ROBOT, signed(), json.dumps({**data, "text": None, **over}).encode())
 
-    assert [(one.kind, one.text) for one in home.heard] == [(kind, text)]
+    assert [(one.kind, one.text) for one in loopback.heard] == [(kind, text)]
 
 
 async def test_a_hall_that_fails_is_no_fault_of_the_platform() -> None:
     async def broken(incoming: Incoming) -> None:
         raise OSError("disk")
 
-    async with house(mode="http") as home:
-        home.before = broken
-        assert await post(home, ROBOT, signed(), message(home)) == (200, b"{}")
+    async with loopback_bot(mode="http") as loopback:
+        loopback.before = broken
+        assert await post(loopback, ROBOT, signed(), message(loopback)) == (200, b"{}")
 
 
 async def test_in_stream_mode_there_is_no_callback() -> None:
-    async with house() as home:
-        assert (await post(home, ROBOT, signed(), message(home)))[0] == 404
+    async with loopback_bot() as loopback:
+        assert (await post(loopback, ROBOT, signed(), message(loopback)))[0] == 404

@@ -19,9 +19,9 @@ from dingtalk_stream.card_callback import CardCallbackMessage
 from bot.channels.dingtalk import cards
 from bot.domain.message import Reply
 from tests.support.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET, FakeDingTalk, Json, dingtalk
-from tests.support.platforms.dingtalk_bot import QUESTION, house
+from tests.support.platforms.dingtalk_bot import QUESTION, loopback_bot
 
-UPDATE = cards.private(answered="true", result="已选 A\n已记录。", commands="[]")
+UPDATE = cards.private_update(answered="true", result="已选 A\n已记录。", commands="[]")
 
 assert issubclass(websockets.exceptions.ConnectionClosedError, Exception)
 
@@ -110,12 +110,12 @@ async def test_the_sdk_hears_our_gateway_and_both_clients_acknowledge_alike(monk
     assert {one["topic"] for one in gateway.opens[0]["subscriptions"]} == {ROBOT, CARDS}
 
     ours: list[Json] = []
-    async with house(cards=True) as home:
-        home.reply = lambda incoming: Reply("已记录。", done="已选 A")
+    async with loopback_bot(cards=True) as loopback:
+        loopback.reply = lambda incoming: Reply("已记录。", done="已选 A")
         for frame in frames:
-            await home.platform.push(frame)
-            ours.append(bare(await home.platform.ack(frame["headers"]["messageId"])))
-        keys = set(home.platform.opens[0])
+            await loopback.platform.push(frame)
+            ours.append(bare(await loopback.platform.ack(frame["headers"]["messageId"])))
+        keys = set(loopback.platform.opens[0])
 
     assert ours == theirs
     assert keys == set(gateway.opens[0])

@@ -19,7 +19,7 @@ from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.outbound.errors import PlatformError
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, Json
-from tests.support.platforms.dingtalk_bot import NOW, QUESTION, SEVERAL, House, house
+from tests.support.platforms.dingtalk_bot import NOW, QUESTION, SEVERAL, LoopbackBot, loopback_bot
 from tests.support.platforms.faults import IMPATIENT
 
 PERSON = Address("dingtalk", CLIENT_ID, "staff01")
@@ -64,43 +64,43 @@ def hostile(trap: int, good: int) -> list[str]:
 
 
 async def test_a_hostile_webhook_is_never_called_and_the_answer_goes_by_the_robot() -> None:
-    async with canary() as (trap, hits), house() as home:
-        forms = hostile(trap.port or 0, int(home.platform.url.rpartition(":")[2]))
+    async with canary() as (trap, hits), loopback_bot() as loopback:
+        forms = hostile(trap.port or 0, int(loopback.platform.url.rpartition(":")[2]))
         for n, form in enumerate(forms):
-            await home.platform.push(home.platform.robot_frame(f"{n}", staff=f"p{n}", sessionWebhook=form))
-        await home.platform.until(lambda: len(home.platform.robots) == len(forms), 30)
+            await loopback.platform.push(loopback.platform.robot_frame(f"{n}", staff=f"p{n}", sessionWebhook=form))
+        await loopback.platform.until(lambda: len(loopback.platform.robots) == len(forms), 30)
 
     assert len(forms) >= 60
     assert len(set(forms)) == len(forms)
     assert hits == []
-    assert home.platform.webhooks == []
-    assert {message["userIds"][0] for message in home.platform.robots} == {f"p{n}" for n in range(len(forms))}
+    assert loopback.platform.webhooks == []
+    assert {message["userIds"][0] for message in loopback.platform.robots} == {f"p{n}" for n in range(len(forms))}
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_webhook_that_redirects_is_not_followed(status: int) -> None:
-    async with canary() as (trap, hits), house() as home:
+    async with canary() as (trap, hits), loopback_bot() as loopback:
 
         async def elsewhere(body: Json) -> web.StreamResponse:
             return web.Response(status=status, headers={"Location": str(trap / "robot/sendBySession")})
 
-        home.platform.scripts["/robot/sendBySession"] = elsewhere
-        await home.platform.push(home.platform.robot_frame("A"))
-        await home.platform.until(lambda: len(home.platform.robots) == 1)
+        loopback.platform.scripts["/robot/sendBySession"] = elsewhere
+        await loopback.platform.push(loopback.platform.robot_frame("A"))
+        await loopback.platform.until(lambda: len(loopback.platform.robots) == 1)
 
     assert hits == []
 
 
 @pytest.mark.parametrize("until", [int(NOW.timestamp() * 1000) - 1, 0, -5, "soon", None, 1e400, 10**30, True, str(int(NOW.timestamp() * 1000) - 1)])
 async def test_an_expired_webhook_is_not_used(until: object) -> None:
-    async with house() as home:
-        frame = home.platform.robot_frame("A")
+    async with loopback_bot() as loopback:
+        frame = loopback.platform.robot_frame("A")
         data = {**json.loads(frame["data"]), "sessionWebhookExpiredTime": until}
-        await home.platform.push({**frame, "data": json.dumps(data)})
-        await home.platform.until(lambda: len(home.platform.robots) == 1)
+        await loopback.platform.push({**frame, "data": json.dumps(data)})
+        await loopback.platform.until(lambda: len(loopback.platform.robots) == 1)
 
-    assert home.platform.webhooks == []
-    sent = home.platform.robots[0]
+    assert loopback.platform.webhooks == []
+    sent = loopback.platform.robots[0]
     assert (sent["robotCode"], sent["userIds"], sent["msgKey"]) == (CLIENT_ID, ["Staff01"], "sampleText")
     assert json.loads(sent["msgParam"]) == {"content": "已记录 A"}
 
@@ -113,33 +113,33 @@ async def test_a_webhook_that_refuses_is_replaced_and_one_that_stays_silent_is_n
         await asyncio.sleep(IMPATIENT + 1)
         return web.json_response({"errcode": 0})
 
-    async with house() as home:
-        home.platform.scripts["/robot/sendBySession"] = refuse
-        await home.platform.push(home.platform.robot_frame("A"))
-        await home.platform.until(lambda: len(home.platform.robots) == 1)
-        home.platform.scripts["/robot/sendBySession"] = vanish
-        home.platform.faults.hurry()
-        await home.platform.push(home.platform.robot_frame("B"))
-        await home.settle(lambda: home.count("send_failed") == 1)
+    async with loopback_bot() as loopback:
+        loopback.platform.scripts["/robot/sendBySession"] = refuse
+        await loopback.platform.push(loopback.platform.robot_frame("A"))
+        await loopback.platform.until(lambda: len(loopback.platform.robots) == 1)
+        loopback.platform.scripts["/robot/sendBySession"] = vanish
+        loopback.platform.faults.hurry()
+        await loopback.platform.push(loopback.platform.robot_frame("B"))
+        await loopback.settle(lambda: loopback.count("send_failed") == 1)
 
-        assert len(home.platform.robots) == 1
+        assert len(loopback.platform.robots) == 1
 
 
 async def test_unasked_a_person_is_told_by_the_robot() -> None:
-    async with house(robot_code="robot7") as home:
-        await home.channel.send(PERSON, Reply("今天的每日一题到了"))
+    async with loopback_bot(robot_code="robot7") as loopback:
+        await loopback.channel.send(PERSON, Reply("今天的每日一题到了"))
 
-    (sent,) = home.platform.robots
+    (sent,) = loopback.platform.robots
     assert (sent["robotCode"], sent["userIds"]) == ("robot7", ["staff01"])
-    assert home.platform.said() == ["今天的每日一题到了"]
+    assert loopback.platform.said() == ["今天的每日一题到了"]
 
 
 async def test_unasked_buttons_go_as_an_action_card() -> None:
-    async with house() as home:
-        await home.channel.send(PERSON, Reply(card=QUESTION))
-        await home.channel.send(PERSON, Reply("学完了", buttons=(Option("下一页", "下一页"),)))
+    async with loopback_bot() as loopback:
+        await loopback.channel.send(PERSON, Reply(card=QUESTION))
+        await loopback.channel.send(PERSON, Reply("学完了", buttons=(Option("下一页", "下一页"),)))
 
-    two, one = home.platform.robots
+    two, one = loopback.platform.robots
     assert (two["msgKey"], one["msgKey"]) == ("sampleActionCard2", "sampleActionCard")
     assert json.loads(two["msgParam"])["actionTitle2"] == "B. 交付时"
     assert json.loads(one["msgParam"])["singleURL"].startswith("dtmd://dingtalkclient/sendMessage?content=")
@@ -152,36 +152,36 @@ async def test_a_success_that_names_the_person_as_left_out_is_a_failure(listed: 
     async def partly(body: Json) -> web.StreamResponse:
         return web.json_response({"processQueryKey": "k", listed: ["STAFF01"]})
 
-    async with house() as home:
-        home.platform.scripts["/v1.0/robot/oToMessages/batchSend"] = partly
+    async with loopback_bot() as loopback:
+        loopback.platform.scripts["/v1.0/robot/oToMessages/batchSend"] = partly
         with pytest.raises(PlatformError) as caught:
-            await home.channel.send(PERSON, Reply("题"))
+            await loopback.channel.send(PERSON, Reply("题"))
 
     assert caught.value.kind == kind
 
 
 async def test_in_a_group_the_answer_names_the_person_and_offers_no_buttons() -> None:
-    async with house(cards=True) as home:
-        home.reply = lambda _: Reply(card=QUESTION)
-        await home.platform.push(home.platform.robot_frame(" A", conversationType="2", isInAtList=True))
-        await home.platform.until(lambda: len(home.platform.webhooks) == 1)
+    async with loopback_bot(cards=True) as loopback:
+        loopback.reply = lambda _: Reply(card=QUESTION)
+        await loopback.platform.push(loopback.platform.robot_frame(" A", conversationType="2", isInAtList=True))
+        await loopback.platform.until(lambda: len(loopback.platform.webhooks) == 1)
         await asyncio.sleep(0.1)
 
-    assert (home.heard[0].text, home.heard[0].in_group) == ("A", True)
-    assert home.platform.webhooks[0]["at"] == {"atUserIds": ["Staff01"], "isAtAll": False}
-    assert home.platform.cards == []
+    assert (loopback.heard[0].text, loopback.heard[0].in_group) == ("A", True)
+    assert loopback.platform.webhooks[0]["at"] == {"atUserIds": ["Staff01"], "isAtAll": False}
+    assert loopback.platform.cards == []
 
 
 async def test_an_empty_reply_says_nothing() -> None:
-    async with house() as home:
-        home.reply = lambda _: Reply()
-        frame = home.platform.robot_frame("A")
-        await home.platform.push(frame)
-        await home.platform.ack(frame["headers"]["messageId"])
-        await home.channel.send(PERSON, Reply())
+    async with loopback_bot() as loopback:
+        loopback.reply = lambda _: Reply()
+        frame = loopback.platform.robot_frame("A")
+        await loopback.platform.push(frame)
+        await loopback.platform.ack(frame["headers"]["messageId"])
+        await loopback.channel.send(PERSON, Reply())
         await asyncio.sleep(0.1)
 
-    assert home.platform.said() == []
+    assert loopback.platform.said() == []
 
 
 async def test_an_outage_of_the_way_out_leaves_the_way_in_alone() -> None:
@@ -191,20 +191,20 @@ async def test_an_outage_of_the_way_out_leaves_the_way_in_alone() -> None:
         await back.wait()
         return web.Response(status=500)
 
-    async with house(stream={"limit": 4}) as home:
-        home.platform.scripts = {"/robot/sendBySession": hang, "/v1.0/robot/oToMessages/batchSend": hang}
-        frames = [home.platform.robot_frame(str(n), msg_id=f"m{n}") for n in range(100)]
+    async with loopback_bot(stream={"limit": 4}) as loopback:
+        loopback.platform.scripts = {"/robot/sendBySession": hang, "/v1.0/robot/oToMessages/batchSend": hang}
+        frames = [loopback.platform.robot_frame(str(n), msg_id=f"m{n}") for n in range(100)]
         for frame in frames:
-            await home.platform.push(frame)
+            await loopback.platform.push(frame)
         for frame in frames:
-            await home.platform.ack(frame["headers"]["messageId"])
+            await loopback.platform.ack(frame["headers"]["messageId"])
 
-        assert len(home.committed) == 100
+        assert len(loopback.committed) == 100
         back.set()
 
 
 def texts(reply: Reply) -> list[str]:
-    return [message["text"]["content"] for message in dingtalk_reply.webhook(reply, "s", group=False, buttons=True)]
+    return [message["text"]["content"] for message in dingtalk_reply.webhook_messages(reply, "s", group=False, buttons=True)]
 
 
 def test_a_long_text_is_cut_between_characters_and_nothing_is_lost() -> None:
@@ -234,27 +234,27 @@ def test_several_choices_and_too_many_buttons_are_typed() -> None:
     "name", ["[点我](https://evil.example)", "![](https://evil.example/x.png)", "<font color=red>", "**粗**", "# 题", "`x`", "@所有人"]
 )
 def test_markup_in_a_name_stays_a_name(name: str) -> None:
-    (message,) = dingtalk_reply.webhook(Reply(f"{name} 您好", buttons=(Option("好", "好"),)), "s", group=False, buttons=True)
+    (message,) = dingtalk_reply.webhook_messages(Reply(f"{name} 您好", buttons=(Option("好", "好"),)), "s", group=False, buttons=True)
 
     assert not set("*_#[]<>`~|\\!") & set(message["actionCard"]["text"])
 
 
 async def test_the_secret_travels_only_in_the_token_request() -> None:
-    async with house() as home:
-        await home.channel.send(PERSON, Reply("题"))
+    async with loopback_bot() as loopback:
+        await loopback.channel.send(PERSON, Reply("题"))
 
-    assert SECRET not in json.dumps(home.platform.robots)
+    assert SECRET not in json.dumps(loopback.platform.robots)
 
 
 async def test_a_refused_answer_is_counted_and_a_copy_may_bring_it() -> None:
     async def refuse(body: Json) -> web.StreamResponse:
         return web.json_response({"code": "param.error"}, status=400)
 
-    home: House
-    async with house() as home:
-        home.platform.scripts["/v1.0/robot/oToMessages/batchSend"] = refuse
-        await home.platform.push(home.platform.robot_frame("A", msg_id="m1", sessionWebhook=""))
-        await home.settle(lambda: home.count("send_failed") == 1)
-        home.platform.scripts.clear()
-        await home.platform.push(home.platform.robot_frame("A", msg_id="m1", sessionWebhook=""))
-        await home.platform.until(lambda: len(home.platform.robots) == 1)
+    loopback: LoopbackBot
+    async with loopback_bot() as loopback:
+        loopback.platform.scripts["/v1.0/robot/oToMessages/batchSend"] = refuse
+        await loopback.platform.push(loopback.platform.robot_frame("A", msg_id="m1", sessionWebhook=""))
+        await loopback.settle(lambda: loopback.count("send_failed") == 1)
+        loopback.platform.scripts.clear()
+        await loopback.platform.push(loopback.platform.robot_frame("A", msg_id="m1", sessionWebhook=""))
+        await loopback.platform.until(lambda: len(loopback.platform.robots) == 1)

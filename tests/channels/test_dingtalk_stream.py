@@ -11,14 +11,14 @@ from structlog.testing import capture_logs
 
 from bot.domain.message import Address, Incoming
 from tests.support.platforms.dingtalk import CARDS, CLIENT_ID, ROBOT, SECRET
-from tests.support.platforms.dingtalk_bot import house
+from tests.support.platforms.dingtalk_bot import loopback_bot
 
 OK = {"response": None}
 
 
 async def test_a_connection_is_opened_as_the_protocol_says() -> None:
-    async with house() as home:
-        asked, headers = home.platform.opens[0], home.platform.open_headers[0]
+    async with loopback_bot() as loopback:
+        asked, headers = loopback.platform.opens[0], loopback.platform.open_headers[0]
 
     assert headers["Accept"] == "application/json"
     assert (asked["clientId"], asked["clientSecret"]) == (CLIENT_ID, SECRET)
@@ -26,12 +26,12 @@ async def test_a_connection_is_opened_as_the_protocol_says() -> None:
 
 
 async def test_a_letter_typed_with_a_blank_before_it_is_heard_acknowledged_and_answered() -> None:
-    async with house() as home:
-        frame = home.platform.robot_frame(" A", msg_id="m1")
-        await home.platform.push(frame)
+    async with loopback_bot() as loopback:
+        frame = loopback.platform.robot_frame(" A", msg_id="m1")
+        await loopback.platform.push(frame)
 
-        ack = await home.platform.ack(frame["headers"]["messageId"])
-        await home.platform.until(lambda: bool(home.platform.webhooks))
+        ack = await loopback.platform.ack(frame["headers"]["messageId"])
+        await loopback.platform.until(lambda: bool(loopback.platform.webhooks))
 
     assert ack == {
         "code": 200,
@@ -39,10 +39,10 @@ async def test_a_letter_typed_with_a_blank_before_it_is_heard_acknowledged_and_a
         "message": "OK",
         "data": OK,
     }
-    assert [(one.sender, one.text, one.message_id, one.kind) for one in home.heard] == [
+    assert [(one.sender, one.text, one.message_id, one.kind) for one in loopback.heard] == [
         (Address("dingtalk", CLIENT_ID, "staff01"), "A", "m1", "text")
     ]
-    assert home.platform.said() == ["已记录 A"]
+    assert loopback.platform.said() == ["已记录 A"]
 
 
 async def test_the_acknowledgement_does_not_wait_for_long_work() -> None:
@@ -51,19 +51,19 @@ async def test_the_acknowledgement_does_not_wait_for_long_work() -> None:
     async def long(incoming: Incoming) -> None:
         await release.wait()
 
-    async with house() as home:
-        home.before = long
-        frame = home.platform.robot_frame()
-        await home.platform.push(frame)
-        await home.platform.ack(frame["headers"]["messageId"], 2.0)
-        assert home.committed == []
+    async with loopback_bot() as loopback:
+        loopback.before = long
+        frame = loopback.platform.robot_frame()
+        await loopback.platform.push(frame)
+        await loopback.platform.ack(frame["headers"]["messageId"], 2.0)
+        assert loopback.committed == []
         release.set()
-        await home.platform.until(lambda: bool(home.platform.webhooks))
+        await loopback.platform.until(lambda: bool(loopback.platform.webhooks))
 
 
 async def test_pings_and_events_are_answered_and_unknown_topics_refused() -> None:
-    async with house() as home:
-        to = home.platform
+    async with loopback_bot() as loopback:
+        to = loopback.platform
         await to.push(to.frame("ping", '{"opaque":"x"}', "p1", "SYSTEM"))
         await to.push(to.frame("*", '{"any":1}', "e1", "EVENT"))
         await to.push(to.frame("/v1.0/graph/api/invoke", "{}", "u1"))
@@ -84,15 +84,15 @@ MALFORMED: list[Any] = [
 
 
 async def test_malformed_frames_are_counted_and_the_good_ones_between_them_served() -> None:
-    async with house() as home:
+    async with loopback_bot() as loopback:
         for n, rubbish in enumerate(MALFORMED):
-            await home.platform.push(rubbish)
-            await home.platform.push(home.platform.robot_frame(str(n), msg_id=f"good{n}"))
-        await home.platform.until(lambda: len(home.platform.webhooks) == len(MALFORMED))
+            await loopback.platform.push(rubbish)
+            await loopback.platform.push(loopback.platform.robot_frame(str(n), msg_id=f"good{n}"))
+        await loopback.platform.until(lambda: len(loopback.platform.webhooks) == len(MALFORMED))
 
-        assert sorted(one.message_id for one in home.heard) == sorted(f"good{n}" for n in range(len(MALFORMED)))
-        assert home.count("refused") == len(MALFORMED)
-        assert len(home.platform.connections) == 1
+        assert sorted(one.message_id for one in loopback.heard) == sorted(f"good{n}" for n in range(len(MALFORMED)))
+        assert loopback.count("refused") == len(MALFORMED)
+        assert len(loopback.platform.connections) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,47 +103,47 @@ async def test_malformed_frames_are_counted_and_the_good_ones_between_them_serve
     ],
 )  # fmt: skip
 async def test_a_message_with_a_field_of_the_wrong_kind_is_refused(wrong: dict[str, Any]) -> None:
-    async with house() as home:
+    async with loopback_bot() as loopback:
         staff = wrong.pop("senderStaffId", "Staff01")
-        frame = home.platform.robot_frame("A")
+        frame = loopback.platform.robot_frame("A")
         data = {**json.loads(frame["data"]), "senderStaffId": staff, **wrong}
-        await home.platform.push({**frame, "data": json.dumps(data)})
+        await loopback.platform.push({**frame, "data": json.dumps(data)})
 
-        assert (await home.platform.ack(frame["headers"]["messageId"]))["code"] == 400
-        assert home.heard == []
+        assert (await loopback.platform.ack(frame["headers"]["messageId"]))["code"] == 400
+        assert loopback.heard == []
 
 
 async def test_somebody_without_an_identity_is_not_recorded() -> None:
-    async with house() as home:
-        frame = home.platform.robot_frame("A", staff=None)
-        await home.platform.push(frame)
+    async with loopback_bot() as loopback:
+        frame = loopback.platform.robot_frame("A", staff=None)
+        await loopback.platform.push(frame)
 
-        assert (await home.platform.ack(frame["headers"]["messageId"]))["code"] == 200
-        assert home.heard == []
+        assert (await loopback.platform.ack(frame["headers"]["messageId"]))["code"] == 200
+        assert loopback.heard == []
 
 
 async def test_a_failing_hall_is_acknowledged_as_failed() -> None:
     async def broken(incoming: Incoming) -> None:
         raise OSError("disk")
 
-    async with house() as home:
-        home.before = broken
-        frame = home.platform.robot_frame("A")
-        await home.platform.push(frame)
+    async with loopback_bot() as loopback:
+        loopback.before = broken
+        frame = loopback.platform.robot_frame("A")
+        await loopback.platform.push(frame)
 
-        assert (await home.platform.ack(frame["headers"]["messageId"]))["code"] == 500
+        assert (await loopback.platform.ack(frame["headers"]["messageId"]))["code"] == 500
 
 
 async def test_neither_ticket_nor_secret_nor_webhook_shows_in_the_log() -> None:
     with capture_logs() as logs:
-        async with house() as home:
-            home.platform.tickets.add("x")
-            await home.platform.push(home.platform.robot_frame("A"))
-            await home.platform.until(lambda: bool(home.platform.webhooks))
-            home.platform.open_status = [401]
-            home.platform.url = "http://127.0.0.1:1"
-            await home.platform.live[0].socket.close()
-            await home.settle(lambda: any(one["event"] == "stream not opened" for one in logs))
+        async with loopback_bot() as loopback:
+            loopback.platform.tickets.add("x")
+            await loopback.platform.push(loopback.platform.robot_frame("A"))
+            await loopback.platform.until(lambda: bool(loopback.platform.webhooks))
+            loopback.platform.open_status = [401]
+            loopback.platform.url = "http://127.0.0.1:1"
+            await loopback.platform.live[0].socket.close()
+            await loopback.settle(lambda: any(one["event"] == "stream not opened" for one in logs))
 
     assert logs
     assert "canary" not in json.dumps(logs, default=repr)

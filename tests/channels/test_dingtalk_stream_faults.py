@@ -13,23 +13,23 @@ from aiohttp.typedefs import Handler
 from bot.channels.dingtalk.stream import OPEN, StreamConnection
 from bot.domain.message import Incoming, Reply
 from tests.support.platforms.dingtalk import SECRET
-from tests.support.platforms.dingtalk_bot import House, house
+from tests.support.platforms.dingtalk_bot import LoopbackBot, loopback_bot
 
 
 async def test_after_a_disconnect_the_new_connection_is_there_before_the_old_one_goes() -> None:
-    async with house() as home:
-        old = home.platform.live[0]
-        await home.platform.push(home.platform.frame("disconnect", '{"reason":"x"}', "d", "SYSTEM"))
-        await home.platform.until(lambda: len(home.platform.live) == 2)
-        assert old in home.platform.live
+    async with loopback_bot() as loopback:
+        old = loopback.platform.live[0]
+        await loopback.platform.push(loopback.platform.frame("disconnect", '{"reason":"x"}', "d", "SYSTEM"))
+        await loopback.platform.until(lambda: len(loopback.platform.live) == 2)
+        assert old in loopback.platform.live
 
-        late = home.platform.robot_frame("late", msg_id="late")
-        await home.platform.push(late, to=old)
-        await home.platform.ack(late["headers"]["messageId"])
+        late = loopback.platform.robot_frame("late", msg_id="late")
+        await loopback.platform.push(late, to=old)
+        await loopback.platform.ack(late["headers"]["messageId"])
 
     assert [ack["headers"]["messageId"] for ack in old.acks] == [late["headers"]["messageId"]]
-    assert [one.message_id for one in home.heard] == ["late"]
-    assert home.platform.connections[0].ticket != home.platform.connections[1].ticket
+    assert [one.message_id for one in loopback.heard] == ["late"]
+    assert loopback.platform.connections[0].ticket != loopback.platform.connections[1].ticket
 
 
 async def test_fifty_in_hand_when_the_gateway_says_disconnect_are_all_whole() -> None:
@@ -38,61 +38,61 @@ async def test_fifty_in_hand_when_the_gateway_says_disconnect_are_all_whole() ->
     async def held(incoming: Incoming) -> None:
         await gate.wait()
 
-    async with house() as home:
-        home.before = held
-        old = home.platform.live[0]
+    async with loopback_bot() as loopback:
+        loopback.before = held
+        old = loopback.platform.live[0]
         for n in range(50):
-            await home.platform.push(home.platform.robot_frame(str(n), msg_id=f"m{n}"))
-        await home.settle(lambda: len(home.heard) == 50)
-        await home.platform.push(home.platform.frame("disconnect", "{}", "d", "SYSTEM"))
-        await home.platform.until(lambda: len(home.platform.live) == 2)
+            await loopback.platform.push(loopback.platform.robot_frame(str(n), msg_id=f"m{n}"))
+        await loopback.settle(lambda: len(loopback.heard) == 50)
+        await loopback.platform.push(loopback.platform.frame("disconnect", "{}", "d", "SYSTEM"))
+        await loopback.platform.until(lambda: len(loopback.platform.live) == 2)
         await old.socket.close()
         gate.set()
-        await home.platform.until(lambda: len(home.platform.webhooks) == 50)
+        await loopback.platform.until(lambda: len(loopback.platform.webhooks) == 50)
 
-    assert sorted(home.committed) == sorted(f"m{n}" for n in range(50))
+    assert sorted(loopback.committed) == sorted(f"m{n}" for n in range(50))
 
 
 async def test_a_message_whose_acknowledgement_was_lost_is_decided_and_comes_again_under_the_same_id() -> None:
-    async with house() as home:
-        frame = home.platform.robot_frame("A", msg_id="m1")
+    async with loopback_bot() as loopback:
+        frame = loopback.platform.robot_frame("A", msg_id="m1")
 
         async def cut(incoming: Incoming) -> None:
-            home.before = None
-            home.platform.cut(home.platform.live[0])
+            loopback.before = None
+            loopback.platform.cut(loopback.platform.live[0])
             await asyncio.sleep(0.2)
 
-        home.before = cut
-        await home.platform.push(frame)
-        await home.platform.until(lambda: len(home.platform.connections) == 2)
-        await home.platform.push(frame)
-        await home.platform.ack(frame["headers"]["messageId"])
-        await home.settle(lambda: len(home.committed) == 2)
+        loopback.before = cut
+        await loopback.platform.push(frame)
+        await loopback.platform.until(lambda: len(loopback.platform.connections) == 2)
+        await loopback.platform.push(frame)
+        await loopback.platform.ack(frame["headers"]["messageId"])
+        await loopback.settle(lambda: len(loopback.committed) == 2)
         await asyncio.sleep(0.1)
 
-    assert home.committed == ["m1", "m1"]
-    assert home.platform.said() == ["已记录 A"]
+    assert loopback.committed == ["m1", "m1"]
+    assert loopback.platform.said() == ["已记录 A"]
 
 
 async def test_four_copies_get_four_acknowledgements_and_one_text() -> None:
-    async with house() as home:
-        frames = [home.platform.robot_frame("A", msg_id="m1") for _ in range(4)]
+    async with loopback_bot() as loopback:
+        frames = [loopback.platform.robot_frame("A", msg_id="m1") for _ in range(4)]
         for frame in frames:
-            await home.platform.push(frame)
+            await loopback.platform.push(frame)
         for frame in frames:
-            await home.platform.ack(frame["headers"]["messageId"])
+            await loopback.platform.ack(frame["headers"]["messageId"])
         await asyncio.sleep(0.2)
 
-    assert home.platform.said() == ["已记录 A"]
+    assert loopback.platform.said() == ["已记录 A"]
 
 
 async def test_the_same_id_from_two_people_is_two_messages() -> None:
-    async with house() as home:
+    async with loopback_bot() as loopback:
         for staff in ("one", "two"):
-            await home.platform.push(home.platform.robot_frame("A", staff=staff, msg_id="m1"))
-        await home.platform.until(lambda: len(home.platform.webhooks) == 2)
+            await loopback.platform.push(loopback.platform.robot_frame("A", staff=staff, msg_id="m1"))
+        await loopback.platform.until(lambda: len(loopback.platform.webhooks) == 2)
 
-    assert {one.sender.user for one in home.heard} == {"one", "two"}
+    assert {one.sender.user for one in loopback.heard} == {"one", "two"}
 
 
 async def test_five_thousand_at_once_are_served_a_bounded_number_at_a_time() -> None:
@@ -105,39 +105,39 @@ async def test_five_thousand_at_once_are_served_a_bounded_number_at_a_time() -> 
         await asyncio.sleep(0.001)
         busy -= 1
 
-    async with house(stream={"limit": 64}) as home:
-        home.before = work
-        home.reply = lambda _: Reply()
+    async with loopback_bot(stream={"limit": 64}) as loopback:
+        loopback.before = work
+        loopback.reply = lambda _: Reply()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for n in range(5000):
-            await home.platform.push(home.platform.robot_frame("A", msg_id=f"m{n}"))
+            await loopback.platform.push(loopback.platform.robot_frame("A", msg_id=f"m{n}"))
             if n % 50 == 0:
-                await home.platform.push("rubbish")
-        await home.settle(lambda: len(home.committed) == 5000, 60)
+                await loopback.platform.push("rubbish")
+        await loopback.settle(lambda: len(loopback.committed) == 5000, 60)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
-        assert len(home.platform.connections) == 1
+        assert len(loopback.platform.connections) == 1
     assert most <= 64
     assert grown < 50_000
-    assert len(set(home.committed)) == 5000
+    assert len(set(loopback.committed)) == 5000
 
 
 @pytest.mark.parametrize("pongs", [True, False])
 async def test_a_socket_that_has_died_quietly_is_replaced(pongs: bool) -> None:
-    async with house(stream={"idle": 1.0 if pongs else 30.0, "heartbeat": 10.0 if pongs else 0.6, "linger": 0.2}) as home:
-        home.platform.live[0].socket._autoping = pongs
-        await home.platform.until(lambda: len(home.platform.connections) >= 2)
-        await home.platform.push(home.platform.robot_frame("A"))
-        await home.platform.until(lambda: bool(home.platform.webhooks))
+    async with loopback_bot(stream={"idle": 1.0 if pongs else 30.0, "heartbeat": 10.0 if pongs else 0.6, "linger": 0.2}) as loopback:
+        loopback.platform.live[0].socket._autoping = pongs
+        await loopback.platform.until(lambda: len(loopback.platform.connections) >= 2)
+        await loopback.platform.push(loopback.platform.robot_frame("A"))
+        await loopback.platform.until(lambda: bool(loopback.platform.webhooks))
 
-        assert home.count("outbound_error") >= 1
+        assert loopback.count("outbound_error") >= 1
 
 
 async def test_a_quiet_night_makes_the_reconnections_rarer() -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with house(stream={"idle": 0.3, "linger": 0.1}) as home:
-        await home.platform.until(lambda: len(home.platform.opens) == 4)
+    async with loopback_bot(stream={"idle": 0.3, "linger": 0.1}) as loopback:
+        await loopback.platform.until(lambda: len(loopback.platform.opens) == 4)
 
         # A slow machine makes them rarer still; no machine may have them sooner.
         assert loop.time() - began >= 0.3 + 0.6 + 1.2
@@ -153,12 +153,12 @@ async def test_a_gateway_that_refuses_is_asked_ever_more_slowly() -> None:
 
 
 async def test_a_gateway_that_comes_back_is_found_again() -> None:
-    async with house() as home:
-        home.platform.open_status = [500, 503]
-        await home.platform.live[0].socket.close()
-        await home.platform.until(lambda: len(home.platform.connections) == 2)
+    async with loopback_bot() as loopback:
+        loopback.platform.open_status = [500, 503]
+        await loopback.platform.live[0].socket.close()
+        await loopback.platform.until(lambda: len(loopback.platform.connections) == 2)
 
-        assert len(home.platform.opens) == 4
+        assert len(loopback.platform.opens) == 4
 
 
 async def test_only_the_holder_of_the_lease_connects_and_lets_go_when_it_is_lost() -> None:
@@ -167,40 +167,40 @@ async def test_only_the_holder_of_the_lease_connects_and_lets_go_when_it_is_lost
     async def lease() -> bool:
         return held
 
-    async with house(lease=lease, stream={"lease_every": 0.1}) as home:
+    async with loopback_bot(lease=lease, stream={"lease_every": 0.1}) as loopback:
         await asyncio.sleep(0.3)
-        assert home.platform.opens == []
-        assert not home.channel.connected
+        assert loopback.platform.opens == []
+        assert not loopback.channel.connected
         held = True
-        await home.platform.until(lambda: bool(home.platform.live))
-        assert home.channel.connected
+        await loopback.platform.until(lambda: bool(loopback.platform.live))
+        assert loopback.channel.connected
         held = False
-        await home.platform.until(lambda: not home.platform.live)
+        await loopback.platform.until(lambda: not loopback.platform.live)
 
 
 async def test_a_stop_finishes_and_acknowledges_what_is_in_hand() -> None:
-    home: House
-    async with house() as home:
+    loopback: LoopbackBot
+    async with loopback_bot() as loopback:
         started = asyncio.Event()
 
         async def slow(incoming: Incoming) -> None:
             started.set()
             await asyncio.sleep(0.3)
 
-        home.before = slow
-        frame = home.platform.robot_frame("A", msg_id="m1")
-        await home.platform.push(frame)
+        loopback.before = slow
+        frame = loopback.platform.robot_frame("A", msg_id="m1")
+        await loopback.platform.push(frame)
         await started.wait()
-        await home.http.close()
+        await loopback.http.close()
 
-        assert home.committed == ["m1"]
-        assert home.platform.said() == ["已记录 A"]
-        assert (await home.platform.ack(frame["headers"]["messageId"]))["code"] == 200
-        assert not home.platform.live
+        assert loopback.committed == ["m1"]
+        assert loopback.platform.said() == ["已记录 A"]
+        assert (await loopback.platform.ack(frame["headers"]["messageId"]))["code"] == 200
+        assert not loopback.platform.live
 
 
 async def test_a_stop_waits_for_no_gateway_that_hangs() -> None:
-    async with house() as home:
+    async with loopback_bot() as loopback:
         hanging = asyncio.Event()
 
         async def hang(_: web.Request, __: Handler) -> web.StreamResponse:
@@ -209,12 +209,12 @@ async def test_a_stop_waits_for_no_gateway_that_hangs() -> None:
             return web.Response(status=503)
 
         released = asyncio.Event()
-        home.platform.faults.on(OPEN, hang)
-        await home.platform.live[0].socket.close()
+        loopback.platform.faults.on(OPEN, hang)
+        await loopback.platform.live[0].socket.close()
         await hanging.wait()
-        await home.http.close()
+        await loopback.http.close()
         released.set()
-        assert len(home.platform.connections) == 1
+        assert len(loopback.platform.connections) == 1
 
 
 class _Upper(Random):

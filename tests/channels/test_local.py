@@ -43,7 +43,7 @@ class Hall:
 
 
 @dataclass
-class House:
+class LocalPage:
     url: str
     hall: Hall
     channel: LocalChat
@@ -52,7 +52,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(personas: Sequence[Persona] = PEOPLE) -> AsyncIterator[House]:
+async def local_page(personas: Sequence[Persona] = PEOPLE) -> AsyncIterator[LocalPage]:
     hall = Hall()
     counts: dict[str, float] = {}
     hall.gate.set()
@@ -69,7 +69,7 @@ async def house(personas: Sequence[Persona] = PEOPLE) -> AsyncIterator[House]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield House(f"http://127.0.0.1:{port}", hall, channel, counts, app)
+        yield LocalPage(f"http://127.0.0.1:{port}", hall, channel, counts, app)
     finally:
         hall.gate.set()
         await runner.cleanup()
@@ -82,7 +82,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_the_front_door_leads_to_the_page_and_the_page_needs_nobody_else(client: aiohttp.ClientSession) -> None:
-    async with house() as made:
+    async with local_page() as made:
         async with client.get(made.url) as answer:
             assert answer.url.path == "/chat"
             page = await answer.text()
@@ -94,7 +94,7 @@ async def test_the_front_door_leads_to_the_page_and_the_page_needs_nobody_else(c
 
 
 async def test_what_is_said_is_heard_once_and_answered_with_its_buttons(client: aiohttp.ClientSession) -> None:
-    async with house() as made, window(client, made.url, "1001") as chat:
+    async with local_page() as made, window(client, made.url, "1001") as chat:
         turn = await chat.say("first-message", "每日")
         assert turn["reply"]["text"] == "已记录。"
         assert [option["say"] for option in turn["reply"]["ask"]["options"]] == ["A", "B"]
@@ -106,7 +106,7 @@ async def test_what_is_said_is_heard_once_and_answered_with_its_buttons(client: 
 
 
 async def test_a_window_that_comes_back_is_shown_what_it_missed_and_nothing_twice(client: aiohttp.ClientSession) -> None:
-    async with house() as made:
+    async with local_page() as made:
         async with window(client, made.url, "1001") as chat:
             first = await chat.say("before-it-broke", "一")
             epoch = chat.hello["epoch"]
@@ -128,7 +128,7 @@ async def test_a_window_that_comes_back_is_shown_what_it_missed_and_nothing_twic
 
 async def test_two_windows_of_one_person_show_the_same_and_another_persons_shows_nothing(client: aiohttp.ClientSession) -> None:
     async with (
-        house() as made,
+        local_page() as made,
         window(client, made.url, "1001") as one,
         window(client, made.url, "1001") as two,
         window(client, made.url, "1002") as other,
@@ -140,7 +140,7 @@ async def test_two_windows_of_one_person_show_the_same_and_another_persons_shows
 
 
 async def test_the_demo_names_its_personas_and_takes_no_other(client: aiohttp.ClientSession) -> None:
-    async with house() as made:
+    async with local_page() as made:
         async with window(client, made.url, "1002") as chat:
             assert (chat.hello["me"], chat.hello["quick"]) == ("1002", ["报表"])
             assert [one["label"] for one in chat.hello["personas"]] == ["学员", "督学"]
@@ -149,7 +149,7 @@ async def test_the_demo_names_its_personas_and_takes_no_other(client: aiohttp.Cl
 
 
 async def test_without_the_demo_a_browser_is_itself_and_cannot_choose(client: aiohttp.ClientSession) -> None:
-    async with house(()) as made:
+    async with local_page(()) as made:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await client.ws_connect(f"{made.url}/chat/ws")
         assert refused.value.status == 403
@@ -168,7 +168,7 @@ async def test_without_the_demo_a_browser_is_itself_and_cannot_choose(client: ai
     "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}, {"Origin": "http://["}, {"Host": "["}]
 )
 async def test_a_page_of_another_origin_is_turned_away(headers: dict[str, str], client: aiohttp.ClientSession) -> None:
-    async with house() as made:
+    async with local_page() as made:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await client.ws_connect(f"{made.url}/chat/ws", headers=headers)
         assert refused.value.status == 403
@@ -192,7 +192,7 @@ RUBBISH: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("rubbish", RUBBISH, ids=range(len(RUBBISH)))
 async def test_a_frame_that_no_page_of_ours_sends_ends_the_line_and_is_not_heard(rubbish: str | bytes, client: aiohttp.ClientSession) -> None:
-    async with house() as made, window(client, made.url) as chat:
+    async with local_page() as made, window(client, made.url) as chat:
         await (chat.socket.send_bytes(rubbish) if isinstance(rubbish, bytes) else chat.socket.send_str(rubbish))
         message = await chat.socket.receive(timeout=5)
         assert message.type is WSMsgType.CLOSE
@@ -201,14 +201,14 @@ async def test_a_frame_that_no_page_of_ours_sends_ends_the_line_and_is_not_heard
 
 
 async def test_half_a_character_is_heard_as_a_question_mark_and_hurts_nobody(client: aiohttp.ClientSession) -> None:
-    async with house() as made, window(client, made.url) as chat:
+    async with local_page() as made, window(client, made.url) as chat:
         await chat.socket.send_str('{"type":"say","id":"half-a-character","text":"a\\ud800b"}')
         assert (await chat.next())["reply"]["text"] == "听到：a?b"
 
 
 async def test_whoever_floods_is_told_so_and_nothing_is_recorded_of_it(client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "WAITING", 1)
-    async with house() as made, window(client, made.url) as one, window(client, made.url) as two:
+    monkeypatch.setattr(local, "MOST_WAITING", 1)
+    async with local_page() as made, window(client, made.url) as one, window(client, made.url) as two:
         made.hall.gate.clear()
         await one.send(type="say", id="the-slow-one", text="一")
         await made.hall.entered.wait()
@@ -220,7 +220,7 @@ async def test_whoever_floods_is_told_so_and_nothing_is_recorded_of_it(client: a
 
 
 async def test_a_house_that_closes_finishes_what_it_heard_before_it_hangs_up(client: aiohttp.ClientSession) -> None:
-    async with house() as made:
+    async with local_page() as made:
         async with client.ws_connect(f"{made.url}/chat/ws", timeout=aiohttp.ClientWSTimeout(ws_close=1)) as socket:
             chat = Window(socket)
             await chat.next()

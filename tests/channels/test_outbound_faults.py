@@ -16,14 +16,14 @@ from aiohttp.test_utils import TestServer
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import wecom_api
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.outbound.http import is_allowed_host
-from tests.support.platforms.plain import SECRET, SEND, Answer, House, Platform, refused, replying, stand
+from bot.channels.outbound.http import allowed_url
+from tests.support.platforms.plain import SECRET, SEND, Answer, OutboundSetup, Platform, refused, replying, stand
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
+async def setup() -> AsyncIterator[OutboundSetup]:
     async with AsyncExitStack() as stack:
-        yield House(await stack.enter_async_context(stand(Platform())), stack)
+        yield OutboundSetup(await stack.enter_async_context(stand(Platform())), stack)
 
 
 @pytest.mark.parametrize(
@@ -47,37 +47,37 @@ async def house() -> AsyncIterator[House]:
         (replying(text="x" * 5_000_000), "unknown"),
     ],
 )
-async def test_odd_answers_are_named_and_crash_nothing(house: House, answer: Answer, kind: str) -> None:
-    house.platform.answer = answer
-    outbound = await house.outbound()
+async def test_odd_answers_are_named_and_crash_nothing(setup: OutboundSetup, answer: Answer, kind: str) -> None:
+    setup.platform.answer = answer
+    outbound = await setup.outbound()
 
-    assert (await refused(outbound, house.api)).kind == kind
-
-
-async def test_an_errcode_of_zero_may_come_as_text(house: House) -> None:
-    house.platform.answer = replying(json={"errcode": "0", "msgid": "m"})
-    outbound = await house.outbound()
-
-    assert (await outbound.call(house.api, "POST", SEND, json={}))["msgid"] == "m"
+    assert (await refused(outbound, setup.api)).kind == kind
 
 
-async def test_a_bomb_of_gzip_is_read_no_further_than_the_cap(house: House) -> None:
+async def test_an_errcode_of_zero_may_come_as_text(setup: OutboundSetup) -> None:
+    setup.platform.answer = replying(json={"errcode": "0", "msgid": "m"})
+    outbound = await setup.outbound()
+
+    assert (await outbound.call(setup.api, "POST", SEND, json={}))["msgid"] == "m"
+
+
+async def test_a_bomb_of_gzip_is_read_no_further_than_the_cap(setup: OutboundSetup) -> None:
     bomb = gzip.compress(b" " * 50_000_000)
 
     async def explode(request: web.Request) -> web.StreamResponse:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"}, content_type="application/json")
 
-    house.platform.answer = explode
-    outbound = await house.outbound()
+    setup.platform.answer = explode
+    outbound = await setup.outbound()
     tracemalloc.start()
     try:
-        assert (await refused(outbound, house.api)).kind == "unknown"
+        assert (await refused(outbound, setup.api)).kind == "unknown"
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
 
 
-async def test_a_redirect_is_not_followed(house: House) -> None:
+async def test_a_redirect_is_not_followed(setup: OutboundSetup) -> None:
     hits = []
 
     async def inside(request: web.Request) -> web.Response:
@@ -87,16 +87,16 @@ async def test_a_redirect_is_not_followed(house: House) -> None:
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", inside)
     async with TestServer(app) as server:
-        house.platform.answer = replying(text="", status=307, headers={"Location": str(server.make_url("/internal"))})
-        outbound = await house.outbound()
+        setup.platform.answer = replying(text="", status=307, headers={"Location": str(server.make_url("/internal"))})
+        outbound = await setup.outbound()
 
-        assert (await refused(outbound, house.api)).kind == "config"
+        assert (await refused(outbound, setup.api)).kind == "config"
 
     assert hits == []
 
 
 @pytest.mark.parametrize(("method", "kind"), [("POST", "unknown"), ("GET", "transient")])
-async def test_an_answer_of_one_byte_a_second_ends_by_the_total_time(house: House, method: str, kind: str) -> None:
+async def test_an_answer_of_one_byte_a_second_ends_by_the_total_time(setup: OutboundSetup, method: str, kind: str) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -104,111 +104,111 @@ async def test_an_answer_of_one_byte_a_second_ends_by_the_total_time(house: Hous
             await response.write(b" ")
             await asyncio.sleep(0.1)
 
-    house.platform.answer = drip
-    outbound = await house.outbound(total=1.0, read=0.5)
+    setup.platform.answer = drip
+    outbound = await setup.outbound(total=1.0, read=0.5)
 
-    assert (await refused(outbound, house.api, method)).kind == kind
+    assert (await refused(outbound, setup.api, method)).kind == kind
 
 
-async def test_what_was_sent_and_never_answered_is_unknown_and_not_repeated(house: House) -> None:
+async def test_what_was_sent_and_never_answered_is_unknown_and_not_repeated(setup: OutboundSetup) -> None:
     async def hang_up(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
 
-    house.platform.answer = hang_up
-    outbound = await house.outbound()
+    setup.platform.answer = hang_up
+    outbound = await setup.outbound()
 
-    assert (await refused(outbound, house.api)).kind == "unknown"
-    assert house.platform.sends == 1
+    assert (await refused(outbound, setup.api)).kind == "unknown"
+    assert setup.platform.sends == 1
 
 
-async def test_a_busy_platform_is_asked_again_within_the_call(house: House) -> None:
+async def test_a_busy_platform_is_asked_again_within_the_call(setup: OutboundSetup) -> None:
     busy = iter([True])
 
     async def once_busy(request: web.Request) -> web.StreamResponse:
         return web.json_response({"errcode": -1 if next(busy, False) else 0})
 
-    house.platform.answer = once_busy
-    outbound = await house.outbound()
+    setup.platform.answer = once_busy
+    outbound = await setup.outbound()
 
-    assert (await outbound.call(house.api, "POST", SEND, json={}))["errcode"] == 0
-    assert house.platform.sends == 2
+    assert (await outbound.call(setup.api, "POST", SEND, json={}))["errcode"] == 0
+    assert setup.platform.sends == 2
 
 
-async def test_nobody_there_is_transient(house: House) -> None:
+async def test_nobody_there_is_transient(setup: OutboundSetup) -> None:
     api = wecom_api(base="http://127.0.0.1:1", corp_id="corp", agent_id="1", secret=SECRET)
-    outbound = await house.outbound()
+    outbound = await setup.outbound()
 
     error = await refused(outbound, api)
 
     assert (error.kind, error.code) == ("transient", "no-connection")
 
 
-async def test_a_line_that_does_not_speak_tls_is_transient(house: House) -> None:
-    api = wecom_api(base=house.platform.url.replace("http:", "https:"), corp_id="corp", agent_id="1", secret=SECRET)
-    outbound = await house.outbound()
+async def test_a_line_that_does_not_speak_tls_is_transient(setup: OutboundSetup) -> None:
+    api = wecom_api(base=setup.platform.url.replace("http:", "https:"), corp_id="corp", agent_id="1", secret=SECRET)
+    outbound = await setup.outbound()
 
     assert (await refused(outbound, api)).kind == "transient"
 
 
-async def test_a_platform_that_keeps_silent_is_left_alone_for_a_while_and_nothing_then_is_in_doubt(house: House) -> None:
-    house.platform.answer = replying(text="<html>", status=200)
-    outbound = await house.outbound()
-    kinds = [(await refused(outbound, house.api)).kind for _ in range(8)]
+async def test_a_platform_that_keeps_silent_is_left_alone_for_a_while_and_nothing_then_is_in_doubt(setup: OutboundSetup) -> None:
+    setup.platform.answer = replying(text="<html>", status=200)
+    outbound = await setup.outbound()
+    kinds = [(await refused(outbound, setup.api)).kind for _ in range(8)]
 
     assert kinds == ["unknown"] * 5 + ["transient"] * 3
-    assert house.platform.sends == 5
+    assert setup.platform.sends == 5
 
 
-async def test_a_limit_closes_this_call_for_its_window_and_no_other(house: House) -> None:
-    house.platform.answer = replying(json={"errcode": 45009, "errmsg": "api freq out of limit"})
-    outbound = await house.outbound()
-    assert (await refused(outbound, house.api)).retry_after == 60
+async def test_a_limit_closes_this_call_for_its_window_and_no_other(setup: OutboundSetup) -> None:
+    setup.platform.answer = replying(json={"errcode": 45009, "errmsg": "api freq out of limit"})
+    outbound = await setup.outbound()
+    assert (await refused(outbound, setup.api)).retry_after == 60
     for _ in range(10):
-        assert (await refused(outbound, house.api)).kind == "rate"
-    assert house.platform.sends == 1
+        assert (await refused(outbound, setup.api)).kind == "rate"
+    assert setup.platform.sends == 1
 
-    house.platform.answer = None
-    await outbound.call(house.api, "POST", "/cgi-bin/message/recall", json={})
-    house.time.pass_(61)
-    await outbound.call(house.api, "POST", SEND, json={})
+    setup.platform.answer = None
+    await outbound.call(setup.api, "POST", "/cgi-bin/message/recall", json={})
+    setup.time.pass_(61)
+    await outbound.call(setup.api, "POST", SEND, json={})
 
-    assert house.platform.sends == 3
+    assert setup.platform.sends == 3
 
 
-async def test_a_limit_that_outlives_its_minute_is_taken_for_the_hours_and_then_the_days(house: House) -> None:
-    house.platform.answer = replying(json={"errcode": 45009})
-    outbound = await house.outbound()
+async def test_a_limit_that_outlives_its_minute_is_taken_for_the_hours_and_then_the_days(setup: OutboundSetup) -> None:
+    setup.platform.answer = replying(json={"errcode": 45009})
+    outbound = await setup.outbound()
     waits = []
     for _ in range(3):
-        wait = (await refused(outbound, house.api)).retry_after
+        wait = (await refused(outbound, setup.api)).retry_after
         assert wait is not None
         waits.append(wait)
-        house.time.pass_(wait + 1)
+        setup.time.pass_(wait + 1)
 
     assert waits[:2] == [60, 3600]
     assert 3600 < waits[2] <= 24 * 3600 + 300
 
 
-async def test_one_person_who_cannot_be_reached_pauses_nobody_else(house: House) -> None:
-    house.platform.answer = replying(json={"errcode": 81013})
-    outbound = await house.outbound()
+async def test_one_person_who_cannot_be_reached_pauses_nobody_else(setup: OutboundSetup) -> None:
+    setup.platform.answer = replying(json={"errcode": 81013})
+    outbound = await setup.outbound()
 
     for _ in range(20):
-        assert (await refused(outbound, house.api)).kind == "recipient"
+        assert (await refused(outbound, setup.api)).kind == "recipient"
 
-    assert house.platform.sends == 20
+    assert setup.platform.sends == 20
 
 
-async def test_a_webhook_answer_is_judged_like_any_other(house: House) -> None:
-    outbound = await house.outbound()
-    allowed = frozenset({house.platform.url})
-    assert (await outbound.post(f"{house.platform.url}/robot/send", {"a": 1}, allowed_hosts=allowed))["errcode"] == 0
-    house.platform.answer = replying(json={"errcode": 300001, "errmsg": "session expired"})
+async def test_a_webhook_answer_is_judged_like_any_other(setup: OutboundSetup) -> None:
+    outbound = await setup.outbound()
+    allowed = frozenset({setup.platform.url})
+    assert (await outbound.post(f"{setup.platform.url}/robot/send", {"a": 1}, allowed_hosts=allowed))["errcode"] == 0
+    setup.platform.answer = replying(json={"errcode": 300001, "errmsg": "session expired"})
 
     with pytest.raises(PlatformError) as caught:
-        await outbound.post(f"{house.platform.url}/robot/send", {"a": 1}, allowed_hosts=allowed)
+        await outbound.post(f"{setup.platform.url}/robot/send", {"a": 1}, allowed_hosts=allowed)
 
     assert caught.value.kind == "content"
 
@@ -236,7 +236,7 @@ async def test_a_webhook_answer_is_judged_like_any_other(house: House) -> None:
     ],
 )
 def test_only_a_configured_origin_is_spoken_to(address: str, allowed: bool) -> None:
-    assert (is_allowed_host(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
+    assert (allowed_url(address, frozenset({"oapi.dingtalk.com"})) is not None) is allowed
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def codec(receiver: str = CORP, **over: Any) -> EnvelopeCodec:
 # Published vectors.
 
 
-def test_the_published_ciphertext_comes_out_to_the_letter() -> None:
+def test_the_published_ciphertext_decrypts_to_the_message() -> None:
     sealed = EnvelopeCodec("token", VECTOR_KEY, VECTOR_APP).seal("我是中文abcd123", random=b"aaaabbbbccccdddd")
     assert sealed == b"jn1L23DB+6ELqJ+6bruv21Y6MD7KeIfP82D6gU39rmkgczbWwt5+3bnyg5K55bgVtVzd832WzZGMhkP72vVOfg=="
 
@@ -80,8 +80,8 @@ def test_the_published_signature_of_an_official_account_is_ours() -> None:
 @given(text=WORDS, enterprise=st.booleans(), nonce=st.from_regex(r"[0-9A-Za-z]{1,20}", fullmatch=True))
 def test_what_wechatpy_seals_we_open(text: str, enterprise: bool, nonce: str) -> None:
     crypto = (EnterpriseCrypto if enterprise else WeChatCrypto)(TOKEN, AES_KEY, CORP)
-    letter = crypto.encrypt_message(text, nonce, str(NOW))
-    sealed, parts = sealed_part(letter.encode())
+    envelope = crypto.encrypt_message(text, nonce, str(NOW))
+    sealed, parts = sealed_part(envelope.encode())
     stamp = EnvelopeStamp(parts[b"MsgSignature"].decode(), str(NOW), nonce)
 
     assert codec().open(stamp, sealed, NOW).plain.decode() == text
@@ -91,9 +91,9 @@ def test_what_wechatpy_seals_we_open(text: str, enterprise: bool, nonce: str) ->
 @given(text=WORDS, enterprise=st.booleans())
 def test_what_we_seal_wechatpy_opens(text: str, enterprise: bool) -> None:
     crypto = (EnterpriseCrypto if enterprise else WeChatCrypto)(TOKEN, AES_KEY, CORP)
-    letter = tree(codec().reply(text, None, NOW))
+    envelope = tree(codec().reply(text, None, NOW))
 
-    assert crypto.decrypt_message(letter, letter["MsgSignature"], letter["TimeStamp"], letter["Nonce"]) == text
+    assert crypto.decrypt_message(envelope, envelope["MsgSignature"], envelope["TimeStamp"], envelope["Nonce"]) == text
 
 
 @settings(max_examples=100)

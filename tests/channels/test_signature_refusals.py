@@ -24,7 +24,7 @@ from bot.channels.signature import (
     fields_of_json,
     parse,
     sealed_part,
-    speakable,
+    strip_unencodable,
 )
 from bot.channels.xml_messages import COMMON
 from tests.support.platforms.envelopes import AES_KEY, OTHER_KEY, TOKEN, Sealer, tree
@@ -47,7 +47,7 @@ def refusal(sealed: bytes, stamp: EnvelopeStamp | None = None, now: float = NOW,
 
 def test_nothing_is_decrypted_before_the_signature_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*what: Any) -> None:
-        raise AssertionError("decrypted a letter that nobody signed")
+        raise AssertionError("decrypted a message that nobody signed")
 
     ours, sealed = codec(), codec().seal("x")
     monkeypatch.setattr(EnvelopeCodec, "_unpacked", never)
@@ -57,7 +57,7 @@ def test_nothing_is_decrypted_before_the_signature_is_right(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("seconds", [601, -601, 30 * 86400])
-def test_a_letter_is_refused_when_it_is_not_of_these_ten_minutes(seconds: int) -> None:
+def test_a_message_is_refused_when_it_is_not_of_these_ten_minutes(seconds: int) -> None:
     assert refusal(codec().seal("x"), now=NOW + seconds) == "stale"
 
 
@@ -96,7 +96,7 @@ def test_a_length_that_does_not_fit_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("receiver", ["ww1234567890abcdee", "ww1234567890abcde", "ww1234567890abcdef0", "x", VECTOR_APP])
-def test_a_letter_to_somebody_else_is_refused(receiver: str) -> None:
+def test_a_message_to_somebody_else_is_refused(receiver: str) -> None:
     assert refusal(Sealer(CORP).packed(b"hello", receiver=receiver).encode()) == "content"
 
 
@@ -176,7 +176,7 @@ def test_an_empty_token_or_receiver_is_refused_at_the_start(token: str, receiver
         b'{"Encrypt": "\\ud800"}',
     ],
 )
-def test_a_body_that_is_no_sealed_letter_is_refused(body: bytes) -> None:
+def test_a_body_that_is_no_sealed_message_is_refused(body: bytes) -> None:
     with pytest.raises(BadEnvelope):
         sealed_part(body)
 
@@ -253,5 +253,5 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
 @given(st.text(st.characters()))
 def test_whatever_is_said_can_be_sealed_and_read(text: str) -> None:
     read = tree(f"<xml><Content>{cdata(text)}</Content></xml>")["Content"]
-    assert read == speakable(text).replace("\r\n", "\n").replace("\r", "\n")
-    assert codec().seal(speakable(text))
+    assert read == strip_unencodable(text).replace("\r\n", "\n").replace("\r", "\n")
+    assert codec().seal(strip_unencodable(text))

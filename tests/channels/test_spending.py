@@ -9,7 +9,7 @@ from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.message import Address, Incoming, Option, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID
 from tests.support.platforms.dingtalk_bot import QUESTION as dingtalk_bot_QUESTION
-from tests.support.platforms.dingtalk_bot import house
+from tests.support.platforms.dingtalk_bot import loopback_bot
 from tests.support.platforms.questions import QUESTION
 from tests.support.platforms.servers import wechat_stands, wecom_stands
 from tests.support.platforms.wecom import AGENT
@@ -90,15 +90,15 @@ async def test_a_followers_list_to_tap_is_a_message_of_its_window() -> None:
 
 async def test_a_webhook_answer_costs_no_call_and_its_card_one() -> None:
     book = Book()
-    async with house(cards=True, spending=book) as home:
-        home.reply = lambda incoming: Reply("题目", card=dingtalk_bot_QUESTION)
-        await home.platform.push(home.platform.robot_frame("每日"))
-        await home.platform.until(lambda: len(home.platform.cards) == 1)
+    async with loopback_bot(cards=True, spending=book) as loopback:
+        loopback.reply = lambda incoming: Reply("题目", card=dingtalk_bot_QUESTION)
+        await loopback.platform.push(loopback.platform.robot_frame("每日"))
+        await loopback.platform.until(lambda: len(loopback.platform.cards) == 1)
         assert book.lines == [("Staff01", 1, 1, False)]
         book.full = True
-        await home.platform.push(home.platform.robot_frame("继续"))
-        await home.platform.until(lambda: len(home.platform.webhooks) == 2)
-    assert (len(home.platform.cards), len(book.lines)) == (1, 1)
+        await loopback.platform.push(loopback.platform.robot_frame("继续"))
+        await loopback.platform.until(lambda: len(loopback.platform.webhooks) == 2)
+    assert (len(loopback.platform.cards), len(book.lines)) == (1, 1)
 
 
 async def test_cards_that_were_granted_wait_their_turn_and_cost_the_month_nothing_more() -> None:
@@ -107,17 +107,17 @@ async def test_cards_that_were_granted_wait_their_turn_and_cost_the_month_nothin
     async def two(wanted: int) -> int:
         return 2
 
-    async with house(cards=True, may_card=two, spending=book) as home:
+    async with loopback_bot(cards=True, grant_cards=two, spending=book) as loopback:
         people = [OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), Reply(card=dingtalk_bot_QUESTION), f"d{n}") for n in range(5)]
-        await home.channel.push(people)
-        assert (len(home.platform.cards), len(home.platform.robots)) == (2, 1)
+        await loopback.channel.push(people)
+        assert (len(loopback.platform.cards), len(loopback.platform.robots)) == (2, 1)
     assert book.lines == [("", 1, 0, True)] * 2
 
 
 async def test_a_notification_that_is_too_long_goes_by_the_robot_and_its_further_calls_are_counted() -> None:
     book = Book()
-    async with house(agent_id="4711", spending=book) as home:
+    async with loopback_bot(agent_id="4711", spending=book) as loopback:
         long = Reply("学" * 700, buttons=(Option("学习", "学习"),))
-        await home.channel.push([OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), long, f"d{n}") for n in range(45)])
-        assert (len(home.platform.robots), len(home.platform.notices)) == (3, 0)
+        await loopback.channel.push([OutboundMessage(Address("dingtalk", CLIENT_ID, f"u{n}"), long, f"d{n}") for n in range(45)])
+        assert (len(loopback.platform.robots), len(loopback.platform.notices)) == (3, 0)
     assert sum(calls for _, calls, _, _ in book.lines) == 2

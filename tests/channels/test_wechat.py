@@ -251,7 +251,7 @@ async def test_a_push_in_json_is_read_and_answered_in_json(stage: Stage) -> None
 
 
 @pytest.mark.parametrize("change", [{"signature": "0" * 40}, {"encrypt_type": "raw"}, {"encrypt_type": ""}, {"msg_signature": ""}])
-async def test_what_stands_beside_the_letter_has_to_be_right_too(stage: Stage, change: dict[str, str]) -> None:
+async def test_what_stands_beside_the_message_has_to_be_right_too(stage: Stage, change: dict[str, str]) -> None:
     platform, ear = stage
     query, body = platform.sealer.seal(platform.text("A"), platform.clock().timestamp())
     answer = await platform.deliver({**platform.query(query), **change}, body)

@@ -27,7 +27,7 @@ FIELDS = "thing1:title,thing2:text,time3:time,phrase4:=学法"
 
 
 def notice() -> TemplateNotice | None:
-    return TemplateNotice.of("tpl-1", FIELDS, PAGE)
+    return TemplateNotice.parse("tpl-1", FIELDS, PAGE)
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ async def test_the_same_parcel_is_known_again_by_its_mark(stage: Stage) -> None:
 async def test_who_is_known_to_be_beyond_the_window_costs_no_refused_call() -> None:
     asked: list[tuple[str, int]] = []
 
-    async def may_say(user: str, count: int) -> bool:
+    async def window_open(user: str, count: int) -> bool:
         asked.append((user, count))
         return user == FOLLOWER
 
-    async with wechat_stands(verified=True, template=notice(), may_say=may_say) as (platform, ear):
+    async with wechat_stands(verified=True, template=notice(), window_open=window_open) as (platform, ear):
         assert outcomes(await ear.channel.push([parcel(), parcel("oOther")])) == ["sent", "sent"]
         assert sorted(asked) == [(FOLLOWER, 2), ("oOther", 2)]
         assert platform.faults.count(CUSTOM) == 2
@@ -91,7 +91,7 @@ async def test_who_is_known_to_be_beyond_the_window_costs_no_refused_call() -> N
 
 
 async def test_without_a_template_the_subscription_is_used_and_a_spent_consent_is_final() -> None:
-    async with wechat_stands(verified=True, subscription=TemplateNotice.of("sub-1", "thing1:title", "pages/index")) as (platform, ear):
+    async with wechat_stands(verified=True, subscription=TemplateNotice.parse("sub-1", "thing1:title", "pages/index")) as (platform, ear):
         platform.quiet = {FOLLOWER}
         assert outcomes(await ear.channel.push([parcel()])) == ["sent"]
         assert platform.subscribed[0]["page"] == "pages/index?say=%E5%AD%A6%E4%B9%A0%20mfd-1191"
@@ -165,7 +165,7 @@ async def test_a_broken_template_fails_only_its_parcel(stage: Stage) -> None:
 @pytest.mark.parametrize("fields", ["thing1", "thing1:nothing", "1:title", "thing1:=", "thing1:title,,"])
 def test_fields_that_cannot_be_read_are_refused_at_the_start(fields: str) -> None:
     with pytest.raises(ValueError, match="template fields"):
-        TemplateNotice.of("tpl-1", fields, "")
+        TemplateNotice.parse("tpl-1", fields, "")
 
 
 async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
@@ -176,7 +176,7 @@ async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
         jobs.append(job)
         told.set()
 
-    async with wechat_stands(verified=True, finished=finished) as (platform, ear):
+    async with wechat_stands(verified=True, on_job_result=finished) as (platform, ear):
         failed = cdata(Event="TEMPLATESENDJOBFINISH", Status="failed:user block") + "<MsgID>200001</MsgID>"
         counted = "<TotalCount>500</TotalCount><FilterCount>480</FilterCount><SentCount>470</SentCount><ErrorCount>10</ErrorCount>"
         done = cdata(Event="MASSSENDJOBFINISH", Status="send success") + f"<MsgID>34182</MsgID>{counted}"
@@ -194,7 +194,7 @@ async def test_what_became_of_a_template_and_of_a_mass_send_is_heard() -> None:
 async def test_the_public_series_goes_out_once_and_its_readers_are_nobody_on_the_roll(stage: Stage) -> None:
     platform, ear = stage
     series = ear.channel.series
-    media = await series.draft([SeriesArticle("宪法日里说宪法", "<p>正文</p>", "cover-1", digest="摘要")])
+    media = await series.create_draft([SeriesArticle("宪法日里说宪法", "<p>正文</p>", "cover-1", digest="摘要")])
     await series.preview(media, FOLLOWER)
     first = await series.send_all(media, "series-3-2026-12-04")
     second = await series.send_all(media, "series-3-2026-12-04")
@@ -233,6 +233,6 @@ async def test_only_a_mass_send_can_be_taken_back(stage: Stage) -> None:
 async def test_a_draft_without_a_cover_is_not_even_asked_for(stage: Stage) -> None:
     platform, ear = stage
     with pytest.raises(PlatformError) as caught:
-        await ear.channel.series.draft([SeriesArticle("标题", "<p/>", "")])
+        await ear.channel.series.create_draft([SeriesArticle("标题", "<p/>", "")])
     assert caught.value.kind == "content"
     assert platform.faults.count("/cgi-bin/draft/add") == 0

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.button_keys import key_of, of_key
-from bot.channels.wecom.cards import body_of, card_of, verdict
+from bot.channels.button_keys import decode_key, encode_key
+from bot.channels.wecom.cards import card_of, label_without_letter, verdict_update
 from bot.domain.message import Option, QuestionCard, Reply
 from tests.support.platforms.envelopes import tree
 from tests.support.platforms.plain import Time
@@ -34,7 +34,7 @@ def test_every_card_is_within_the_platforms_limits(reply: Reply) -> None:
     offered = reply.card.options if reply.card is not None and reply.card.options else reply.buttons
     task = reply.card.task if reply.card is not None and reply.card.options else ""
     for button, option in zip(card.body.get("button_list", ()), offered, strict=False):
-        assert of_key(button["key"]) == (task, option.say)
+        assert decode_key(button["key"]) == (task, option.say)
     if card.body["card_type"] == "vote_interaction":
         assert [tick["id"] for tick in card.body["checkbox"]["option_list"]] == [option.say for option in offered]
 
@@ -64,19 +64,19 @@ def test_a_card_that_stands_alone_leaves_nothing_out(ask: QuestionCard) -> None:
     card = card_of(Reply(card=ask), "0123456789ab")
     assert card is not None
     shown = all_text(card.body)
-    missing = [part for part in (ask.head, ask.stem, *(body_of(option) for option in ask.options)) if part not in shown]
+    missing = [part for part in (ask.head, ask.stem, *(label_without_letter(option) for option in ask.options)) if part not in shown]
     assert not (card.whole and missing)
 
 
 @given(task=LONG, say=LONG)
 def test_a_button_brings_back_what_it_was_given(task: str, say: str) -> None:
-    assert of_key(key_of(task, say)) == (task, say)
+    assert decode_key(encode_key(task, say)) == (task, say)
 
 
 @settings(max_examples=100)
 @given(reply=REPLIES, asked=st.none() | ASKS)
 def test_every_verdict_is_xml_with_words_on_its_button(reply: Reply, asked: QuestionCard | None) -> None:
-    shown = tree(verdict(reply, asked, "ZhangSan", "ww1", 1_700_000_000))["TemplateCard"]
+    shown = tree(verdict_update(reply, asked, "ZhangSan", "ww1", 1_700_000_000))["TemplateCard"]
     assert 0 < len(shown["ReplaceText"]) <= 10
     assert 0 < len(shown["SubTitleText"]) <= 160
     assert 0 < len(shown["MainTitle"]["Title"]) <= 36

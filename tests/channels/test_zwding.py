@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.zwding.gateway import judged, signature, signed_text
+from bot.channels.zwding.gateway import judge, signature, signed_text
 from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.message import Address, Reply
 from tests.support.platforms.faults import IMPATIENT
@@ -151,7 +151,7 @@ async def test_an_answer_that_is_no_json_leaves_it_in_doubt(stage: Stage, page: 
 
 async def test_a_notification_is_changed_and_taken_back_by_its_id(stage: Stage) -> None:
     [receipt] = await stage.channel.push(parcels("46001"))
-    await stage.channel.change(receipt.platform_id, ["46001"], Reply("已完成"))
+    await stage.channel.update_notification(receipt.platform_id, ["46001"], Reply("已完成"))
     assert [one.outcome for one in await stage.channel.recall([receipt.platform_id, ""])] == ["sent", "failed"]
 
     [changed] = stage.platform.calls("/message/changeMessageInfo")
@@ -166,7 +166,7 @@ async def test_a_notification_is_changed_and_taken_back_by_its_id(stage: Stage) 
 
 async def test_a_code_from_our_page_names_the_account_and_the_token_is_fetched_once(stage: Stage) -> None:
     for _ in range(2):
-        member = await stage.channel.signed_in("code-1")
+        member = await stage.channel.read_member("code-1")
         assert (member.account_id, member.employee_code) == ("46001", "GE_7")
     assert len(stage.platform.calls("/gettoken.json")) == 1
 
@@ -177,7 +177,7 @@ async def test_an_expired_token_is_renewed_once(stage: Stage) -> None:
         return web.json_response({"success": True, "content": {"success": False, "responseCode": "TOKEN_EXPIRED", "responseMessage": "access token"}})
 
     stage.platform.scripts["/rpc/oauth2/dingtalk_app_user.json"] = expired
-    assert (await stage.channel.signed_in("code-1")).account_id == "46001"
+    assert (await stage.channel.read_member("code-1")).account_id == "46001"
     assert len(stage.platform.calls("/gettoken.json")) == 2
 
 
@@ -191,6 +191,6 @@ async def test_without_a_page_the_words_go_out_alone() -> None:
 
 
 def test_a_gateway_without_a_word_we_know_is_judged_by_its_status() -> None:
-    assert judged(200, fine()) is None
-    assert (judged(500, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "transient"
-    assert (judged(504, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "unknown"
+    assert judge(200, fine()) is None
+    assert (judge(500, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "transient"
+    assert (judge(504, {"Code": "X", "Message": ""}) or PlatformError("content", "")).kind == "unknown"

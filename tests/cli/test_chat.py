@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from bot.cli.chat import choice, rendered
+from bot.cli.chat import render_reply, resolve_choice
 from bot.domain.message import Option, QuestionCard, Reply
 from tests.support.service import ROOT, bot, environment
 
@@ -99,11 +99,11 @@ async def test_a_terminal_talks_like_any_channel_and_its_numbers_are_buttons(tmp
     ],
 )
 def test_a_number_is_the_button_it_stands_before_and_else_itself(last: Reply, typed: str, heard: tuple[str, str]) -> None:
-    assert choice(last, typed) == heard
+    assert resolve_choice(last, typed) == heard
 
 
 def test_what_can_be_chosen_has_a_number_and_brackets_stay_brackets() -> None:
-    lines = [Text.from_markup(line).plain for line in rendered(ONE)]
+    lines = [Text.from_markup(line).plain for line in render_reply(ONE)]
     assert lines[2] == "选[bold]?"
     assert "2)" in lines[4]
     assert "B. 乙" in lines[4]

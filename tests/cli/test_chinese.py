@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.chinese import misuse
+from bot.cli.chinese import translate_error
 from tests.support.service import bot, environment
 
 
@@ -37,4 +37,4 @@ async def test_help_is_framed_in_chinese(tmp_path: Path, command: str) -> None:
 
 
 def test_a_sentence_that_nobody_translated_is_not_lost() -> None:
-    assert misuse("Something new.") == "Something new."
+    assert translate_error("Something new.") == "Something new."

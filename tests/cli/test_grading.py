@@ -19,8 +19,8 @@ from tests.support.shell import Shell
 
 
 @pytest.fixture
-def board(house: Dispatcher) -> Board:
-    return Board(house)
+def board(dispatcher: Dispatcher) -> Board:
+    return Board(dispatcher)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def shell(board: Board, engine: Engine, capsys: pytest.CaptureFixture[str], monk
         out, err = capsys.readouterr()
         return status, out, err
 
-    return Shell(board.hall.house.database, run)
+    return Shell(board.hall.dispatcher.database, run)
 
 
 def test_a_key_is_put_right_after_a_dry_run_with_a_second_name_and_only_once(shell: Shell, board: Board) -> None:

@@ -67,7 +67,7 @@ async def test_going_up_or_down_with_nothing_recorded_copies_nothing(tmp_path: P
 
 def test_on_postgresql_it_is_said_that_there_is_no_copy_and_how_to_make_one(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     earn(engine)
-    copy = serve._keep(engine, "base")
+    copy = serve._copy_before_downgrade(engine, "base")
     said = capsys.readouterr().err
     if is_sqlite(engine):
         assert copy is not None
@@ -75,11 +75,11 @@ def test_on_postgresql_it_is_said_that_there_is_no_copy_and_how_to_make_one(engi
     else:
         assert copy is None
         assert "pg_dump" in said
-    assert serve._keep(engine, migrate.head()) is None
+    assert serve._copy_before_downgrade(engine, migrate.head()) is None
 
 
 def test_a_service_does_not_start_on_a_database_that_it_cannot_write(sqlite_engine: Engine) -> None:
-    serve._must_write(sqlite_engine)
+    serve._check_writable(sqlite_engine)
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
         path = Path(place) / "bot.db"
         path.write_bytes(Path(str(sqlite_engine.url.database)).read_bytes())
@@ -88,7 +88,7 @@ def test_a_service_does_not_start_on_a_database_that_it_cannot_write(sqlite_engi
         if os.geteuid() != 0:
             Path(place).chmod(0o555)
         with as_somebody_without_rights(), pytest.raises(DBAPIError) as caught:
-            serve._must_write(open_engine(f"sqlite:///{path}"))
+            serve._check_writable(open_engine(f"sqlite:///{path}"))
         Path(place).chmod(0o755)
     assert "只读" in database_fault(caught.value.orig)
 

@@ -24,10 +24,10 @@ from tests.conftest import NOW, Chat, Clock, enroll
 
 
 @pytest.fixture
-def wechat(house: Dispatcher, clock: Clock) -> Chat:
+def wechat(dispatcher: Dispatcher, clock: Clock) -> Chat:
     """A follower nobody knows; 1001 is on the roll and known in WeCom only."""
-    house.database.write_now(lambda session: enroll(session, "1001", "张三", channel="wecom"))
-    return Chat(house, clock, "o-openid", channel="wechat")
+    dispatcher.database.write_now(lambda session: enroll(session, "1001", "张三", channel="wecom"))
+    return Chat(dispatcher, clock, "o-openid", channel="wechat")
 
 
 def code_for(chat: Chat, staff_no: str) -> str:
@@ -65,12 +65,12 @@ async def test_what_is_no_attempt_is_explained_and_not_counted(wechat: Chat, wor
 
 
 async def test_a_wrong_number_a_wrong_code_and_no_code_read_the_same(wechat: Chat) -> None:
-    house, clock = wechat.dispatcher, wechat.clock
+    dispatcher, clock = wechat.dispatcher, wechat.clock
     right = code_for(wechat, "1001")
-    house.database.write_now(lambda session: enroll(session, "1002", channel="wecom"))
+    dispatcher.database.write_now(lambda session: enroll(session, "1002", channel="wecom"))
     wrong = f"{(int(right) + 1) % 10**8:08}"
     said = {
-        await Chat(house, clock, f"o-{n}", "wechat").say(words)
+        await Chat(dispatcher, clock, f"o-{n}", "wechat").say(words)
         for n, words in enumerate((f"绑定 1001 {wrong}", f"绑定 9 {wrong}", f"绑定 1002 {wrong}"))
     }
     assert len(said) == 1
@@ -137,10 +137,12 @@ async def test_a_second_account_for_a_person_is_refused_clearly(wechat: Chat) ->
 
 
 async def test_one_person_on_three_channels_is_one_record(wechat: Chat) -> None:
-    house, clock = wechat.dispatcher, wechat.clock
+    dispatcher, clock = wechat.dispatcher, wechat.clock
     await wechat.say(f"绑定 1001 {code_for(wechat, '1001')}")
-    house.database.write_now(lambda session: session.add(AccountRow(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster")))
-    work, ding = Chat(house, clock, "1001", "wecom"), Chat(house, clock, "zhang", "dingtalk")
+    dispatcher.database.write_now(
+        lambda session: session.add(AccountRow(channel="dingtalk", user="zhang", person_id=1, bound_at=NOW, bound_by="roster"))
+    )
+    work, ding = Chat(dispatcher, clock, "1001", "wecom"), Chat(dispatcher, clock, "zhang", "dingtalk")
     await wechat.say("每日")
     assert wechat.last.card is not None
     await work.say("继续")

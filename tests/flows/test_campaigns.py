@@ -21,7 +21,7 @@ NEW = "活动 新建 每日一练；每个工作日 10:00；单位=某局（含�
 
 
 @pytest.fixture
-def admin(chat: Chat, house: Dispatcher, clock: Clock) -> Chat:
+def admin(chat: Chat, dispatcher: Dispatcher, clock: Clock) -> Chat:
     """9001, an administrator of the whole agency, among 1001 of the office and 1002 of finance."""
 
     def work(session: Session) -> None:
@@ -32,8 +32,8 @@ def admin(chat: Chat, house: Dispatcher, clock: Clock) -> Chat:
         person = session.execute(text("SELECT id FROM person WHERE staff_no = '9002'")).scalar_one()
         session.add(RoleRow(person_id=person, role="admin", unit_id=unit))
 
-    house.database.write_now(work)
-    return Chat(house, clock, "9001")
+    dispatcher.database.write_now(work)
+    return Chat(dispatcher, clock, "9001")
 
 
 def other(chat: Chat, staff_no: str) -> Chat:

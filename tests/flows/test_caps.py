@@ -100,12 +100,12 @@ async def test_a_lesson_read_into_the_new_year_counts_on_the_day_it_ended(chat: 
 async def test_the_clock_of_a_page_goes_on_while_the_service_is_down(chat: Chat) -> None:
     await chat.say("学习")
     lesson = lesson_in_hand(chat)
-    house = chat.dispatcher
-    chat.dispatcher = Dispatcher(house.database, house.catalog, rng=random.Random(4))
+    dispatcher = chat.dispatcher
+    chat.dispatcher = Dispatcher(dispatcher.database, dispatcher.catalog, rng=random.Random(4))
     again = await chat.say("继续", after=expected(lesson)[0] - 5)
     assert "1/" in again, "looking at the page again does not start it anew"
     await chat.say("下一页", after=5)
-    assert rows(house.database, "SELECT page, seen, credited FROM page_view WHERE seen IS NOT NULL") == [
+    assert rows(dispatcher.database, "SELECT page, seen, credited FROM page_view WHERE seen IS NOT NULL") == [
         (1, expected(lesson)[0], expected(lesson)[0])
     ]
 

@@ -34,19 +34,19 @@ CHANNELS = ("local", "wecom")
 
 
 @pytest.fixture
-async def replicas(house: Dispatcher) -> AsyncIterator[list[Dispatcher]]:
+async def replicas(dispatcher: Dispatcher) -> AsyncIterator[list[Dispatcher]]:
     """Two halls over one database: with a desk each on PostgreSQL; SQLite serves one process, where the second hall is that after a restart."""
-    if is_sqlite(house.database.engine):
-        yield [house, Dispatcher(house.database, house.catalog, rng=random.Random(2))]
+    if is_sqlite(dispatcher.database.engine):
+        yield [dispatcher, Dispatcher(dispatcher.database, dispatcher.catalog, rng=random.Random(2))]
         return
-    url = house.database.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://")
+    url = dispatcher.database.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://")
     second = Database(open_engine(url), prelock=accounts.lock_people)
     second.start()
-    yield [house, Dispatcher(second, house.catalog, rng=random.Random(2))]
+    yield [dispatcher, Dispatcher(second, dispatcher.catalog, rng=random.Random(2))]
     await asyncio.to_thread(second.stop)
 
 
-def opened(house: Dispatcher, rules: ContestRules, crowd: int) -> int:
+def opened(dispatcher: Dispatcher, rules: ContestRules, crowd: int) -> int:
     """A contest of two hours, and so many people in units of three sizes, each with an account on two channels."""
     plan = ContestPlan("七一知识竞赛", "windowed", rules, ("监察法",), All(), NOW, END)
 
@@ -55,11 +55,11 @@ def opened(house: Dispatcher, rules: ContestRules, crowd: int) -> int:
             unit = "某局/" + ("甲处" if n % 10 == 0 else "乙处" if n % 10 < 4 else "丙处")
             person_id = enroll(session, f"{n:04}", f"员{n:04}", unit=unit)
             session.add(AccountRow(channel="wecom", user=f"{n:04}", person_id=person_id, bound_at=NOW, bound_by="test"))
-        made = manage.create(session, house.catalog(), ADMIN, plan, NOW)
+        made = manage.create(session, dispatcher.catalog(), ADMIN, plan, NOW)
         manage.open_(session, ADMIN, made, NOW)
         return made
 
-    return int(house.database.write_now(work))
+    return int(dispatcher.database.write_now(work))
 
 
 @dataclass
@@ -99,15 +99,15 @@ class Player:
         return await self.say(said, at, self.card.task, copies)
 
 
-def choice(house: Dispatcher, ask: QuestionCard, *, right: bool) -> str:
+def choice(dispatcher: Dispatcher, ask: QuestionCard, *, right: bool) -> str:
     """What to say to the question of a card."""
     ref, n = ask.task[1:].split(".")
 
     def work(session: Session) -> Question:
         found = session.execute(text("SELECT version_id FROM sitting_item WHERE sitting_id = :ref AND n = :n"), {"ref": int(ref), "n": int(n)})
-        return house.catalog().question(session, found.scalar_one())
+        return dispatcher.catalog().question(session, found.scalar_one())
 
-    question: Question = house.database.read_now(work)
+    question: Question = dispatcher.database.read_now(work)
     return question.key if right else next(said for said, _ in question.choices if said not in question.key)
 
 
@@ -123,37 +123,37 @@ async def play(player: Player, contest_id: int, right: list[bool], size: int, dr
         assert reply.text.startswith("已记录"), reply
 
 
-def stands(house: Dispatcher, contest_id: int, person_id: int) -> tuple[Any, ...]:
+def stands(dispatcher: Dispatcher, contest_id: int, person_id: int) -> tuple[Any, ...]:
     def work(session: Session) -> tuple[Any, ...]:
         mine = players.mine(session, contest_id, person_id)
         assert mine is not None
         return mine.result, teams.team_of(session, contest_id, person_id)
 
-    return house.database.read_now(work)
+    return dispatcher.database.read_now(work)
 
 
 async def test_a_client_that_dies_twenty_times_ends_where_one_that_never_died_ends(replicas: list[Dispatcher]) -> None:
     """Two people give the same answers at the same moments; one of them loses the line twenty times."""
-    house = replicas[0]
-    number = opened(house, ContestRules(size=10, sets_a_day=3, counted_a_day=2, teams="unit", best=2, speed=30), 2)
+    dispatcher = replicas[0]
+    number = opened(dispatcher, ContestRules(size=10, sets_a_day=3, counted_a_day=2, teams="unit", best=2, speed=30), 2)
     rng = random.Random(19)
     right = [rng.random() < 0.7 for _ in range(30)]
     steady, shaky = (Player(f"{n:04}", replicas, random.Random(n)) for n in range(2))
     await play(steady, number, right, 10, set())
     await play(shaky, number, right, 10, set(rng.sample(range(30), 20)))
     assert (steady.drops, shaky.drops) == (0, 20)
-    ids = house.database.read_now(lambda session: [row[0] for row in session.execute(text("SELECT id FROM person ORDER BY staff_no")).all()])
-    results = [stands(house, number, one) for one in ids]
+    ids = dispatcher.database.read_now(lambda session: [row[0] for row in session.execute(text("SELECT id FROM person ORDER BY staff_no")).all()])
+    results = [stands(dispatcher, number, one) for one in ids]
     assert results[0][0] == results[1][0]
     assert [one[1][1] for one in results] == ["某局/甲处", "某局/乙处"]
-    assert len(house.database.read_now(lambda session: session.execute(text("SELECT id FROM answer")).all())) == 60
+    assert len(dispatcher.database.read_now(lambda session: session.execute(text("SELECT id FROM answer")).all())) == 60
 
 
 async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_trouble(replicas: list[Dispatcher]) -> None:
     """200 players over two replicas, one in ten drops and comes back, messages come up to three times."""
-    house = replicas[0]
+    dispatcher = replicas[0]
     crowd, size = 200, 5
-    number = opened(house, ContestRules(size=size, teams="unit", best=5), crowd)
+    number = opened(dispatcher, ContestRules(size=size, teams="unit", best=5), crowd)
     rng = random.Random(6)
     answers = [[rng.random() < 0.4 + n / crowd / 2 for _ in range(size)] for n in range(crowd)]
     dropping = set(rng.sample(range(crowd), crowd // 10))
@@ -164,7 +164,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
         await asyncio.gather(*(play(phones[n], number, answers[n], size, drops[n], 6 + n % 7) for n in some))
     assert sum(phone.drops for phone in phones) == crowd // 10 * 2
 
-    closed = await asyncio.gather(*(end_contests(hall.database, house.catalog(), END + timedelta(seconds=6)) for hall in replicas))
+    closed = await asyncio.gather(*(end_contests(hall.database, dispatcher.catalog(), END + timedelta(seconds=6)) for hall in replicas))
     assert sorted(closed) == [0, 1], "one replica closes it, the other finds it closed"
 
     def look(session: Session) -> tuple[dict[str, int], list[dict[str, Any]]]:
@@ -173,7 +173,7 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
         assert frozen is not None
         return {row[0]: row[1] for row in found}, frozen.board["teams"]
 
-    places, of_teams = house.database.read_now(look)
+    places, of_teams = dispatcher.database.read_now(look)
     rights = [sum(each) for each in answers]
     keys = [(-rights[n], 6 + n % 7) for n in range(crowd)]
     reference = {f"{n:04}": 1 + sum(other < keys[n] for other in keys) for n in range(crowd)}
@@ -183,16 +183,16 @@ async def test_two_hundred_players_with_dropping_lines_rank_as_in_a_run_without_
     means = {f"某局/{name}": sum(sorted((8000 + 400 * rights[n] for n in members), reverse=True)[:5]) / 5 for name, members in units.items()}
     assert {one["team"]: float(one["score"]) for one in of_teams} == {name: float(int(mean)) for name, mean in means.items()}
     assert {one["team"]: one["members"] for one in of_teams} == {f"某局/{name}": len(members) for name, members in units.items()}
-    counted = house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*), COUNT(DISTINCT person_id) FROM answer")).one())
+    counted = dispatcher.database.read_now(lambda session: session.execute(text("SELECT COUNT(*), COUNT(DISTINCT person_id) FROM answer")).one())
     assert tuple(counted) == (crowd * size, crowd), "none lost, none double"
-    hours = house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*), SUM(credit_seconds) FROM ledger")).one())
+    hours = dispatcher.database.read_now(lambda session: session.execute(text("SELECT COUNT(*), SUM(credit_seconds) FROM ledger")).one())
     assert tuple(hours) == (crowd, crowd * 1350)
 
 
 async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended_in_the_midst(replicas: list[Dispatcher]) -> None:
     """An administrator ends it while forty people answer: an answer arrived in time and counts, or was refused and left nothing."""
-    house = replicas[0]
-    number = opened(house, ContestRules(size=10, finish=0, base=1000), 40)
+    dispatcher = replicas[0]
+    number = opened(dispatcher, ContestRules(size=10, finish=0, base=1000), 40)
     phones = [Player(f"{n:04}", replicas, random.Random(n)) for n in range(40)]
     end = NOW + timedelta(seconds=5, milliseconds=500)
     underway = asyncio.Event()
@@ -219,14 +219,14 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
 
     await asyncio.gather(stop_midway(), *(answer_on(phone) for phone in phones))
     assert recorded >= 40 * 5, "what arrived before the end was taken, whenever it was written"
-    assert await end_contests(house.database, house.catalog(), end + timedelta(seconds=5)) == 1
+    assert await end_contests(dispatcher.database, dispatcher.catalog(), end + timedelta(seconds=5)) == 1
 
     def look(session: Session) -> tuple[int, int, int]:
         stored = session.execute(text("SELECT COUNT(*) FROM answer")).scalar_one()
         counted = session.execute(text("SELECT SUM(correct), SUM(points) FROM participation")).one()
         return stored, counted[0], counted[1]
 
-    assert house.database.read_now(look) == (recorded, recorded, recorded * 1000)
-    before, after = house.database.write_now(lambda session: leaderboard.recount(session, number, end + timedelta(minutes=1)))
+    assert dispatcher.database.read_now(look) == (recorded, recorded, recorded * 1000)
+    before, after = dispatcher.database.write_now(lambda session: leaderboard.recount(session, number, end + timedelta(minutes=1)))
     assert before.places == after.places
     assert (len(after.places), refused > 0) == (40, True)

@@ -14,14 +14,14 @@ from tests.support.corrections import AFTER, Board
 
 
 @pytest.fixture
-def board(house: Dispatcher, clock: Clock) -> Board:
-    made = Board(house)
+def board(dispatcher: Dispatcher, clock: Clock) -> Board:
+    made = Board(dispatcher)
     clock.now = AFTER
     return made
 
 
 def chat_of(board: Board, clock: Clock, staff_no: str) -> Chat:
-    return Chat(board.hall.house, clock, staff_no)
+    return Chat(board.hall.dispatcher, clock, staff_no)
 
 
 async def test_one_proposes_another_confirms_and_everybody_is_told_what_it_does(board: Board, clock: Clock) -> None:
@@ -33,7 +33,7 @@ async def test_one_proposes_another_confirms_and_everybody_is_told_what_it_does(
     assert "原因：解析与条文不符，已核对" in said
     assert "还没有改" in said
     asked = "SELECT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id WHERE c.name LIKE '%更正待确认'"
-    assert len(rows(board.hall.house.database, asked)) == 2, "both administrators know that it waits"
+    assert len(rows(board.hall.dispatcher.database, asked)) == 2, "both administrators know that it waits"
     assert "须由另一位管理员确认" in await first.say("更正 确认 1")
 
     said = await second.say("更正 确认 1")
@@ -68,7 +68,7 @@ async def test_a_proposal_is_taken_back(board: Board, clock: Clock) -> None:
 )
 async def test_what_cannot_be_put_right_is_refused_with_the_way_to_say_it(board: Board, clock: Clock, said: str, answer: str) -> None:
     assert answer in await chat_of(board, clock, "9001").say(said.format(exam=board.exam, first=board.first))
-    assert rows(board.hall.house.database, "SELECT COUNT(*) FROM correction") == [(0,)]
+    assert rows(board.hall.dispatcher.database, "SELECT COUNT(*) FROM correction") == [(0,)]
 
 
 async def test_a_learner_may_not_put_keys_right(board: Board, clock: Clock) -> None:
@@ -77,9 +77,9 @@ async def test_a_learner_may_not_put_keys_right(board: Board, clock: Clock) -> N
 
 async def test_a_readers_report_becomes_a_correction_and_is_answered_by_it(board: Board, clock: Clock) -> None:
     answered = f"SELECT a.id, a.person_id, a.version_id FROM answer a WHERE a.question = '{board.first}' AND a.person_id = {board.people[1]}"
-    answer_id, person_id, version_id = rows(board.hall.house.database, answered)[0]
+    answer_id, person_id, version_id = rows(board.hall.dispatcher.database, answered)[0]
     change(
-        board.hall.house.database,
+        board.hall.dispatcher.database,
         "INSERT INTO report (person_id, version_id, answer_id, said, reported_at, answered)"
         f" VALUES ({person_id}, {version_id}, {answer_id}, '答案不对', '2026-03-02T02:00:00.000000Z', '')",
     )
@@ -87,7 +87,7 @@ async def test_a_readers_report_becomes_a_correction_and_is_answered_by_it(board
     assert "更正 #1" in said
     await chat_of(board, clock, "9002").say("更正 确认 1")
 
-    assert rows(board.hall.house.database, "SELECT answered FROM report")[0][0].startswith("您报告得对，已更正：改标准答案")
+    assert rows(board.hall.dispatcher.database, "SELECT answered FROM report")[0][0].startswith("您报告得对，已更正：改标准答案")
     assert "您报告得对" in await chat_of(board, clock, "1002").say("学习")
 
 
@@ -162,11 +162,11 @@ async def test_an_appeal_gets_a_number_a_day_and_an_answer_that_is_kept(board: B
     assert (await admin.say("申诉 回复 1 维持 已复核，答案无误")).startswith("已记录。申诉 #1 已答复：维持原结果")
     assert "已经答复过" in await admin.say("申诉 回复 1 准予 改主意了")
     assert "3月2日维持原结果。已复核，答案无误" in await learner.say("申诉")
-    assert rows(board.hall.house.database, "SELECT actor, action, target, detail FROM audit WHERE action = '答复申诉'") == [
+    assert rows(board.hall.dispatcher.database, "SELECT actor, action, target, detail FROM audit WHERE action = '答复申诉'") == [
         ("9001", "答复申诉", "appeal:1", "1002；维持原结果；已复核，答案无误")
     ]
     told = rows(
-        board.hall.house.database, "SELECT c.content FROM campaign c JOIN delivery d ON d.campaign_id = c.id WHERE c.name LIKE '%申诉有了答复%'"
+        board.hall.dispatcher.database, "SELECT c.content FROM campaign c JOIN delivery d ON d.campaign_id = c.id WHERE c.name LIKE '%申诉有了答复%'"
     )
     assert len(told) == 1
     assert "已复核，答案无误" in told[0][0]
@@ -180,7 +180,7 @@ async def test_a_granted_appeal_names_the_correction_that_puts_it_right(board: B
     await chat_of(board, clock, "9002").say("更正 确认 1")
 
     assert (await admin.say("申诉 回复 1 准予 更正 1 确有错误，已改")).startswith("已记录")
-    assert rows(board.hall.house.database, "SELECT granted, correction_id, answered FROM appeal") == [(1, 1, "确有错误，已改")]
+    assert rows(board.hall.dispatcher.database, "SELECT granted, correction_id, answered FROM appeal") == [(1, 1, "确有错误，已改")]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def test_a_result_that_is_held_back_is_appealed_against_when_it_is_told(bo
 
 async def test_nobody_answers_their_own_appeal_and_a_units_administrator_only_those_of_the_unit(board: Board, clock: Clock) -> None:
     admin = chat_of(board, clock, "9001")
-    database = board.hall.house.database
+    database = board.hall.dispatcher.database
     change(database, f"UPDATE role SET person_id = {board.people[0]} WHERE person_id = (SELECT id FROM person WHERE staff_no = '9002')")
     other = chat_of(board, clock, "1001")
     await other.say(f"申诉 {board.exam} 不服")

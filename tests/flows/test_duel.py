@@ -21,31 +21,33 @@ from tests.conftest import Chat, Clock, enroll
 class Hall:
     """Some colleagues with a chat each, and the clock's knock."""
 
-    def __init__(self, house: Dispatcher, clock: Clock) -> None:
-        self.house, self.clock = house, clock
+    def __init__(self, dispatcher: Dispatcher, clock: Clock) -> None:
+        self.dispatcher, self.clock = dispatcher, clock
         self.names: dict[int, str] = {}
 
     def somebody(self, staff_no: str, name: str, channel: str = "local") -> Chat:
-        person_id = self.house.database.write_now(lambda session: enroll(session, staff_no, name, channel=channel))
+        person_id = self.dispatcher.database.write_now(lambda session: enroll(session, staff_no, name, channel=channel))
         self.names[person_id] = name
-        return Chat(self.house, self.clock, staff_no, channel)
+        return Chat(self.dispatcher, self.clock, staff_no, channel)
 
     def ask(self, statement: str) -> list[Any]:
-        return [tuple(row) for row in self.house.database.read_now(lambda session: session.execute(text(statement)).all())]
+        return [tuple(row) for row in self.dispatcher.database.read_now(lambda session: session.execute(text(statement)).all())]
 
     async def knock(self, seconds: float = 1) -> dict[str, list[str]]:
         """The clock knocks; what everybody is told by it, by name."""
         self.clock.pass_(seconds)
-        await run_duels(self.house.database, self.clock.now)
-        owed = self.house.database.write_now(lambda session: queue.claim(session, "h", self.clock.now, 100, 0))
+        await run_duels(self.dispatcher.database, self.clock.now)
+        owed = self.dispatcher.database.write_now(lambda session: queue.claim(session, "h", self.clock.now, 100, 0))
         doors = OpenChannels(("local", "wecom"))
-        made = self.house.database.read_now(lambda session: plan.plan_deliveries(session, self.house.catalog(), owed, self.clock.now, doors))
+        made = self.dispatcher.database.read_now(
+            lambda session: plan.plan_deliveries(session, self.dispatcher.catalog(), owed, self.clock.now, doors)
+        )
         begun = send.group_deliveries(made.ready, {})
         for groups in begun.values():
-            sent = self.house.database.write_now(lambda session, some=groups: send.begin(session, some, "h", self.clock.now, 60))  # type: ignore[misc]
+            sent = self.dispatcher.database.write_now(lambda session, some=groups: send.begin(session, some, "h", self.clock.now, 60))  # type: ignore[misc]
             for group in sent.groups:
                 results = [queue.SendResult(one.queued.id, "sent") for one in group.ready]
-                self.house.database.write_now(lambda session, it=results: queue.settle(session, it, "h", self.clock.now))  # type: ignore[misc]
+                self.dispatcher.database.write_now(lambda session, it=results: queue.settle(session, it, "h", self.clock.now))  # type: ignore[misc]
         found: dict[str, list[str]] = {}
         for one in made.ready:
             found.setdefault(self.names[one.queued.person_id], []).append(one.message.reply.text)
@@ -53,8 +55,8 @@ class Hall:
 
 
 @pytest.fixture
-def hall(house: Dispatcher, clock: Clock) -> Hall:
-    return Hall(house, clock)
+def hall(dispatcher: Dispatcher, clock: Clock) -> Hall:
+    return Hall(dispatcher, clock)
 
 
 async def play(chat: Chat, right: int, hall: Hall, seconds: float = 3) -> str:
@@ -70,7 +72,7 @@ async def play(chat: Chat, right: int, hall: Hall, seconds: float = 3) -> str:
 def _choice(hall: Hall, ask: QuestionCard, *, right: bool) -> str:
     ref, n = ask.task[1:].split(".")
     ((version,),) = hall.ask(f"SELECT version_id FROM sitting_item WHERE sitting_id = {int(ref)} AND n = {int(n)}")
-    question = hall.house.database.read_now(lambda session: hall.house.catalog().question(session, version))
+    question = hall.dispatcher.database.read_now(lambda session: hall.dispatcher.catalog().question(session, version))
     return question.key if right else next(said for said, _ in question.choices if said not in question.key)
 
 
@@ -272,7 +274,7 @@ async def test_a_restart_in_the_middle_loses_nothing(hall: Hall) -> None:
     await one.say("对战")
     await two.say("对战")
     await two.tap(_choice(hall, two.last.card, right=True))  # type: ignore[arg-type]
-    again = Dispatcher(hall.house.database, hall.house.catalog, rng=hall.house.rng)
+    again = Dispatcher(hall.dispatcher.database, hall.dispatcher.catalog, rng=hall.dispatcher.rng)
     for chat in (one, two):
         chat.dispatcher = again
     assert "第2/5题" in await two.say("继续")
@@ -289,14 +291,14 @@ async def test_a_match_does_not_push_an_exam_away(hall: Hall) -> None:
     one = hall.somebody("1001", "学员甲")
 
     def exam(session):  # type: ignore[no-untyped-def]
-        catalog = hall.house.catalog()
+        catalog = hall.dispatcher.catalog()
         person_id = next(iter(hall.names))
         ref = sittings.open_sitting(session, person_id, "exam", "7", list(catalog.drawn.items())[:3], hall.clock.now)
         focus.take_up(session, catalog, person_id, FORMS["exam"].task, ref, FORMS["exam"].claim, hall.clock.now)
 
-    hall.house.database.write_now(exam)
+    hall.dispatcher.database.write_now(exam)
     hall.somebody("1002", "学员乙")
-    await Chat(hall.house, hall.clock, "1002").say("对战")
+    await Chat(hall.dispatcher, hall.clock, "1002").say("对战")
     assert "您正在进行考试" in await one.say("对战")
     assert hall.ask("SELECT state FROM duel_player WHERE state = 'playing'") == []
 

@@ -25,20 +25,20 @@ NEW = "考试 新建 年度学法考试；2026-03-02 09:00 至 11:00；全员；
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> ExamHarness:
-    return ExamHarness(house)
+def hall(dispatcher: Dispatcher) -> ExamHarness:
+    return ExamHarness(dispatcher)
 
 
 @pytest.fixture
-def admin(house: Dispatcher, clock: Clock) -> Chat:
-    house.database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
-    return Chat(house, clock, "9001")
+def admin(dispatcher: Dispatcher, clock: Clock) -> Chat:
+    dispatcher.database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
+    return Chat(dispatcher, clock, "9001")
 
 
 @pytest.fixture
-def second(house: Dispatcher, clock: Clock) -> Chat:
-    house.database.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin", "supervisor")))
-    return Chat(house, clock, "9002")
+def second(dispatcher: Dispatcher, clock: Clock) -> Chat:
+    dispatcher.database.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin", "supervisor")))
+    return Chat(dispatcher, clock, "9002")
 
 
 async def published(admin: Chat, line: str = NEW) -> int:
@@ -65,7 +65,7 @@ async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat,
     rules = await chat.say(f"考试 {exam_id}")
     for said in ("开始就计时", "时间照走", "以第一次作答为准", "到时自动交卷", "结束前不公布答案", "6 题，满分 10 分，6 分及格，限时 30 分钟"):
         assert said in rules
-    assert hall.house.database.read_now(lambda session: readings.focus(session, 1)) is None
+    assert hall.dispatcher.database.read_now(lambda session: readings.focus(session, 1)) is None
     started = await chat.say(f"考试 开始 {exam_id}")
     assert "第1/6题 · 单选题 · 2 分" in started
     assert "还剩 30 分" in started
@@ -167,7 +167,7 @@ async def test_nothing_that_is_said_before_the_end_holds_a_key(chat: Chat, admin
     said.append(await chat.say("交卷"))
     said.append(await chat.say("确认交卷"))
     catalog = hall.catalog
-    paper = hall.house.database.read_now(lambda session: paper_view.shown_paper(session, catalog, sitting_id))
+    paper = hall.dispatcher.database.read_now(lambda session: paper_view.shown_paper(session, catalog, sitting_id))
     stems = {one.stem for one in paper}
     on_paper = [one for one in catalog.library.questions.values() if one.stem in stems]
     assert len(on_paper) >= 6
@@ -224,7 +224,7 @@ async def test_an_administrator_who_sits_the_exam_is_told_its_keys_by_no_command
 ) -> None:
     exam_id = await published(admin)
     sitting_id = await begun(second, exam_id)
-    placed = hall.house.database.read_now(lambda session: attempts.items(session, sitting_id))[0]
+    placed = hall.dispatcher.database.read_now(lambda session: attempts.items(session, sitting_id))[0]
     key = hall.catalog.library.questions[placed.question]
 
     def reported(session: Session) -> None:
@@ -259,7 +259,7 @@ async def test_an_old_paper_is_shown_with_no_key_while_another_exam_with_its_ite
     assert "您正在考《下半年考试》，交卷以后再看答案和解析。" in await chat.say(explained)
     await chat.say("确认交卷")
     assert "这份卷里有您另一场考试的题" in await chat.say(explained)
-    page = hall.house.database.read_now(lambda session: state_of(session, hall.catalog, 1, first, clock.now))
+    page = hall.dispatcher.database.read_now(lambda session: state_of(session, hall.catalog, 1, first, clock.now))
     assert page["answers"] == []
     assert "另一场考试的题" in page["told"]
 
@@ -405,7 +405,7 @@ async def test_the_rules_name_what_holds_for_this_exam_only(chat: Chat, admin: C
     several = await published(admin, NEW.replace("年度学法考试", "多选小测").replace("判断 2×1", "多选 2×2") + "；出分=公布后")
 
     async def rules_of(exam_id: int) -> tuple[str, str]:
-        page = hall.house.database.read_now(lambda session: state_of(session, hall.catalog, 1, exam_id, NOW))["rules"]
+        page = hall.dispatcher.database.read_now(lambda session: state_of(session, hall.catalog, 1, exam_id, NOW))["rules"]
         return await chat.say(f"考试 {exam_id}"), "".join(page)
 
     for said in await rules_of(plain):

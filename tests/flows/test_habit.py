@@ -36,14 +36,14 @@ async def test_the_streak_grows_by_working_days_and_stands_at_the_end_of_the_set
     assert "没有做" not in await chat.say("我的学时")
 
 
-async def test_a_missed_day_is_forgiven_and_told_and_leave_costs_nothing(house: Dispatcher, clock: Clock) -> None:
-    person = house.database.write_now(lambda session: enroll(session, "1001"))
-    chat = Chat(house, clock, "1001")
+async def test_a_missed_day_is_forgiven_and_told_and_leave_costs_nothing(dispatcher: Dispatcher, clock: Clock) -> None:
+    person = dispatcher.database.write_now(lambda session: enroll(session, "1001"))
+    chat = Chat(dispatcher, clock, "1001")
     await study(chat)
     clock.now = datetime(2026, 3, 4, 1, tzinfo=UTC)
     assert "连续学法 2 个工作日，还可缺 1 天" in await study(chat)
 
-    house.database.write_now(lambda session: leave.add(session, person, "leave", date(2026, 3, 3), date(2026, 3, 3), "1010", clock.now))
+    dispatcher.database.write_now(lambda session: leave.add(session, person, "leave", date(2026, 3, 3), date(2026, 3, 3), "1010", clock.now))
     assert "🔥 连续学法 2 个工作日" in (said := await chat.say("我的学时"))
     assert "还可缺" not in said
 

@@ -13,7 +13,7 @@ from tests.conftest import Chat, Clock, enroll
 
 
 @pytest.fixture
-def boss(house: Dispatcher, clock: Clock) -> Chat:
+def boss(dispatcher: Dispatcher, clock: Clock) -> Chat:
     """9001 looks after everybody, 9002 after 某局/一处 alone."""
 
     def work(session: Session) -> None:
@@ -23,8 +23,8 @@ def boss(house: Dispatcher, clock: Clock) -> Chat:
         enroll(session, "2001", "学员乙", unit="某局/二处")
         session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/一处') WHERE person_id = :p"), {"p": two})
 
-    house.database.write_now(work)
-    return Chat(house, clock, "9001")
+    dispatcher.database.write_now(work)
+    return Chat(dispatcher, clock, "9001")
 
 
 def rows(chat: Chat, query: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""In the house as it serves: a campaign falls due and appears in the page that is open, without anybody asking."""
+"""In the running service: a campaign falls due and appears in the page that is open, without anybody asking."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.storage import campaign
 from bot.storage.db.database import Database
 from tests.conftest import Chat, enroll
 from tests.support.queued_deliveries import add_people, queue_campaign, rows, states
-from tests.support.service import standing, window
+from tests.support.service import running_service, window
 
 
 async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(engine: Engine) -> None:
@@ -35,9 +35,9 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
         campaign.set_planned_until(session, made, began.replace(second=0, microsecond=0))
 
     async with (
-        standing(engine, [Persona("1001", "学员甲", "学员"), Persona("1002", "学员乙", "学员")]) as house,
+        running_service(engine, [Persona("1001", "学员甲", "学员"), Persona("1002", "学员乙", "学员")]) as service,
         aiohttp.ClientSession() as session,
-        window(session, house.url, "1001") as page,
+        window(session, service.url, "1001") as page,
     ):
         # Fired once the page is open: what it shows it was not asked for.
         database.write_now(work)
@@ -47,7 +47,7 @@ async def test_what_falls_due_appears_in_the_open_page_and_its_button_answers(en
         (button,) = frame["reply"]["buttons"]
         said = await page.say("readreceipt1", button["say"])
         assert said["type"] == "turn"
-        async with window(session, house.url, "1002") as other:
+        async with window(session, service.url, "1002") as other:
             turns = other.hello["turns"]
             assert [turn["reply"]["text"] for turn in turns] == [frame["reply"]["text"]], "who was away finds it on coming back"
     assert states(database) == {"sent": 2}

@@ -23,8 +23,8 @@ async def come_in(room: Room) -> None:
         assert "已进入「七一知识竞赛」" in await player.say(f"竞赛 {room.code}")
 
 
-async def test_a_contest_from_the_first_question_to_the_frozen_board(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, questions=2)
+async def test_a_contest_from_the_first_question_to_the_frozen_board(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, questions=2)
     await come_in(room)
     good, slow, bad = room.players
     for n in (1, 2):
@@ -45,8 +45,8 @@ async def test_a_contest_from_the_first_question_to_the_frozen_board(house: Disp
     assert "竞赛" in await good.say("我的学时")
 
 
-async def test_the_first_answer_stands_and_nobody_is_told_the_key_before_the_close(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
+async def test_the_first_answer_stands_and_nobody_is_told_the_key_before_the_close(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
     await come_in(room)
     await room.host.say("主持 下一题")
     player = room.players[0]
@@ -57,25 +57,25 @@ async def test_the_first_answer_stands_and_nobody_is_told_the_key_before_the_clo
     question = room.question(1)
     heard = [said, await player.say("继续"), await player.say("A"), await player.say(f"竞赛 {room.code}")]
     assert not any(question.explanation in one or "正确答案" in one for one in heard)
-    rows = house.database.read_now(lambda session: session.execute(text("SELECT choice FROM answer")).all())
+    rows = dispatcher.database.read_now(lambda session: session.execute(text("SELECT choice FROM answer")).all())
     assert [row[0] for row in rows] == ["A"]
 
 
-async def test_two_taps_at_once_are_one_answer(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
+async def test_two_taps_at_once_are_one_answer(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
     await come_in(room)
     await room.host.say("主持 下一题")
     player = room.players[0]
     await player.say("继续")
     assert player.last.card is not None
     task = player.last.card.task
-    heard = await asyncio.gather(*(house.handle(player.message("AB"[n % 2], task)) for n in range(8)))
+    heard = await asyncio.gather(*(dispatcher.handle(player.message("AB"[n % 2], task)) for n in range(8)))
     assert sum(one.text.startswith("已记录") for one in heard) == 1
-    assert house.database.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
+    assert dispatcher.database.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM answer")).scalar()) == 1
 
 
-async def test_what_arrives_late_is_refused_and_says_why(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
+async def test_what_arrives_late_is_refused_and_says_why(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
     await come_in(room)
     player = room.players[0]
     assert "没有看懂" in await player.say("A"), "before the first question there is nothing to answer"
@@ -91,8 +91,8 @@ async def test_what_arrives_late_is_refused_and_says_why(house: Dispatcher, cloc
     assert "现在是第 2 题" in said
 
 
-async def test_a_pause_stops_the_clock_and_what_was_left_is_left(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
+async def test_a_pause_stops_the_clock_and_what_was_left_is_left(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
     await come_in(room)
     await room.host.say("主持 下一题")
     player = room.players[0]
@@ -102,8 +102,8 @@ async def test_a_pause_stops_the_clock_and_what_was_left_is_left(house: Dispatch
     assert (await player.say("A", after=9)).startswith("已记录")
 
 
-async def test_a_void_question_counts_for_nobody_and_the_reason_is_told(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=2, questions=2)
+async def test_a_void_question_counts_for_nobody_and_the_reason_is_told(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=2, questions=2)
     await come_in(room)
     for chosen in (room.question(1).key, room.question(2).key):
         await room.host.say("主持 下一题")
@@ -115,22 +115,22 @@ async def test_a_void_question_counts_for_nobody_and_the_reason_is_told(house: D
     assert "已经作废：题干有误" in await room.host.say("主持 作废 1 再来")
 
 
-async def test_another_operator_takes_over_and_it_is_seen(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
-    house.database.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin",)))
-    other = Chat(house, clock, "9002")
+async def test_another_operator_takes_over_and_it_is_seen(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
+    dispatcher.database.write_now(lambda session: enroll(session, "9002", "管理员乙", roles=("admin",)))
+    other = Chat(dispatcher, clock, "9002")
     assert "现在由 管理员甲 主持" in await other.say("主持 下一题")
     assert "现在由您主持" in await other.say(f"主持 接管 {room.id}")
     assert "第 1 题已出" in await other.say("主持 下一题")
     assert "现在由 管理员乙 主持" in await room.host.say("主持 收题")
-    log = house.database.read_now(lambda session: session.execute(text("SELECT act, why FROM live_decision ORDER BY id")).all())
+    log = dispatcher.database.read_now(lambda session: session.execute(text("SELECT act, why FROM live_decision ORDER BY id")).all())
     assert ("接管", "从 管理员甲 接管") in [tuple(row) for row in log]
-    audited = house.database.read_now(lambda session: session.execute(text("SELECT actor, action FROM audit ORDER BY id")).all())
+    audited = dispatcher.database.read_now(lambda session: session.execute(text("SELECT actor, action FROM audit ORDER BY id")).all())
     assert ("9002", "现场竞赛 接管") in [tuple(row) for row in audited]
 
 
-async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, clock: Clock) -> None:
-    room, hall = opened(house, clock, players=2), ExamHarness(house)
+async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(dispatcher: Dispatcher, clock: Clock) -> None:
+    room, hall = opened(dispatcher, clock, players=2), ExamHarness(dispatcher)
     exam_id = hall.publish()
     sitting, free = room.players
     await free.say(f"竞赛 {room.code}")
@@ -146,33 +146,33 @@ async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, 
     assert room.question(1).explanation in await free.say("继续")
 
     def called(session: Session) -> int:
-        call = next(one for one in live_broadcast.owed(session, house.catalog(), clock.now) if one.what == live_broadcast.TOLD)
+        call = next(one for one in live_broadcast.owed(session, dispatcher.catalog(), clock.now) if one.what == live_broadcast.TOLD)
         return live_broadcast.plan(session, call, clock.now, OpenChannels(("local",), {}, ()), batch_sizes(LIMITS))[1]
 
-    assert house.database.read_now(called) == 1
+    assert dispatcher.database.read_now(called) == 1
 
 
-async def test_a_contest_beyond_ones_units_is_not_even_numbered(house: Dispatcher, clock: Clock) -> None:
-    opened(house, clock, players=1)
+async def test_a_contest_beyond_ones_units_is_not_even_numbered(dispatcher: Dispatcher, clock: Clock) -> None:
+    opened(dispatcher, clock, players=1)
 
     def of_unit(session: Session) -> None:
         who = enroll(session, "9003", "管理员丙", unit="某局/财务处", roles=("admin",))
         session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/财务处') WHERE person_id = :who"), {"who": who})
 
-    house.database.write_now(of_unit)
-    said = await Chat(house, clock, "9003").say("主持 下一题")
+    dispatcher.database.write_now(of_unit)
+    said = await Chat(dispatcher, clock, "9003").say("主持 下一题")
     assert said.startswith("现在没有开场的现场竞赛")
 
 
-async def test_who_is_no_administrator_hosts_nothing(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
+async def test_who_is_no_administrator_hosts_nothing(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
     said = await room.players[0].say("主持 下一题")
     assert "没有看懂" in said
     assert room.stage().course.phase == "lobby"
 
 
-async def test_a_colleague_who_taps_a_forwarded_card_answers_for_themselves_or_not_at_all(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=2)
+async def test_a_colleague_who_taps_a_forwarded_card_answers_for_themselves_or_not_at_all(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=2)
     await room.players[0].say(f"竞赛 {room.code}")
     await room.host.say("主持 下一题")
     await room.players[0].say("继续")
@@ -184,17 +184,17 @@ async def test_a_colleague_who_taps_a_forwarded_card_answers_for_themselves_or_n
     assert (await room.players[0].tap_on(card, "B")).startswith("已记录")
 
 
-async def test_twenty_times_away_and_back_lose_nothing(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=2, of_team={"一队": [0, 1]}, questions=20)
+async def test_twenty_times_away_and_back_lose_nothing(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=2, of_team={"一队": [0, 1]}, questions=20)
     await come_in(room)
     player = room.players[0]
     for n in range(1, 21):
         await room.host.say("主持 下一题")
-        away = Chat(house, clock, player.user)  # a client that was killed knows nothing of before
+        away = Chat(dispatcher, clock, player.user)  # a client that was killed knows nothing of before
         assert f"第{n}/20题" in await away.say(f"竞赛 {room.code}" if n % 2 else "继续")
         assert (await away.tap(room.question(n).key)).startswith("已记录")
         await room.host.say("主持 收题")
-    said = await Chat(house, clock, player.user).say("继续")
+    said = await Chat(dispatcher, clock, player.user).say("继续")
     assert "一队" in said
     assert "答对 20 题，得 20 分" in said
 
@@ -202,8 +202,8 @@ async def test_twenty_times_away_and_back_lose_nothing(house: Dispatcher, clock:
 @pytest.mark.parametrize(
     ("board", "first", "last"), [("all", "第 1 名", "第 4 名"), ("upper", "第 1 名", ""), ("bands", "第一档", "第四档"), ("off", "", "")]
 )
-async def test_a_place_is_told_as_far_as_the_rule_names_places(house: Dispatcher, clock: Clock, board: str, first: str, last: str) -> None:
-    room = opened(house, clock, players=4, questions=1, rules=ContestRules(seconds=30, board=board))
+async def test_a_place_is_told_as_far_as_the_rule_names_places(dispatcher: Dispatcher, clock: Clock, board: str, first: str, last: str) -> None:
+    room = opened(dispatcher, clock, players=4, questions=1, rules=ContestRules(seconds=30, board=board))
     await come_in(room)
     await room.host.say("主持 下一题")
     for n, player in enumerate(room.players):

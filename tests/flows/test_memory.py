@@ -24,7 +24,7 @@ def tapped(catalog: Catalog, law: str = "") -> list[str]:
     return [name for name in catalog.drawn if questions[name].options and law in ("", questions[name].law)]
 
 
-def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
+def remember(dispatcher: Dispatcher, name: str, *days_ago: float) -> None:
     """Put a question into the notebook of 1001: answered wrong so many days ago, then right."""
 
     def work(session: Session) -> None:
@@ -34,14 +34,14 @@ def remember(house: Dispatcher, name: str, *days_ago: float) -> None:
         assert kept is not None
         mistakes.save_entry(session, 1, kept)
 
-    house.database.write_now(work)
+    dispatcher.database.write_now(work)
 
 
-def missed(house: Dispatcher, count: int, law: str = "") -> list[str]:
+def missed(dispatcher: Dispatcher, count: int, law: str = "") -> list[str]:
     """So many questions in the notebook of 1001, each answered wrong two days ago."""
-    names = tapped(house.catalog(), law)[:count]
+    names = tapped(dispatcher.catalog(), law)[:count]
     for name in names:
-        remember(house, name, 2)
+        remember(dispatcher, name, 2)
     return names
 
 

@@ -18,7 +18,7 @@ from tests.conftest import NOW, Chat, Clock, enroll
 
 
 @pytest.fixture
-def boss(house: Dispatcher, clock: Clock) -> Chat:
+def boss(dispatcher: Dispatcher, clock: Clock) -> Chat:
     """9001 looks after everybody, 9002 after 某局/二处 alone; two learn in 某局/一处, one in 某局/二处."""
 
     def work(session: Session) -> None:
@@ -28,9 +28,9 @@ def boss(house: Dispatcher, clock: Clock) -> Chat:
             enroll(session, staff_no, name, unit=unit)
         session.execute(text("UPDATE role SET unit_id = (SELECT id FROM unit WHERE path = '某局/二处') WHERE person_id = :p"), {"p": two})
 
-    house.database.write_now(work)
+    dispatcher.database.write_now(work)
     clock.now = NOW
-    return Chat(house, clock, "9001")
+    return Chat(dispatcher, clock, "9001")
 
 
 def rows(chat: Chat, query: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from tests.conftest import Chat, Clock, enroll
 
 
 @pytest.fixture
-def boss(house: Dispatcher, clock: Clock) -> Chat:
+def boss(dispatcher: Dispatcher, clock: Clock) -> Chat:
     """9001, supervisor of 某局/一处 with two people; 某局/二处 has one more."""
 
     def work(session: Session) -> None:
@@ -25,8 +25,8 @@ def boss(house: Dispatcher, clock: Clock) -> Chat:
         at = datetime(2026, 2, 1, 4, tzinfo=UTC)
         ledger.add(session, one, "online", 2700 * 40, date(2026, 2, 1), ("lesson", "2026:x"), ("D2", 1), at)
 
-    house.database.write_now(work)
-    return Chat(house, clock, "9001")
+    dispatcher.database.write_now(work)
+    return Chat(dispatcher, clock, "9001")
 
 
 def looks(chat: Chat) -> list[tuple[str, ...]]:
@@ -91,11 +91,11 @@ async def test_an_unknown_report_is_answered_with_the_nearest(boss: Chat) -> Non
     assert "工号" in await boss.say("报表 个人")
 
 
-async def test_staff_and_administrators_are_answered_as_to_an_unknown_word(boss: Chat, house: Dispatcher, clock: Clock) -> None:
-    house.database.write_now(lambda session: enroll(session, "8001", roles=("admin",)))
+async def test_staff_and_administrators_are_answered_as_to_an_unknown_word(boss: Chat, dispatcher: Dispatcher, clock: Clock) -> None:
+    dispatcher.database.write_now(lambda session: enroll(session, "8001", roles=("admin",)))
 
     for staff_no in ("1001", "8001"):
-        said = await Chat(house, clock, staff_no).say("报表 达标率")
+        said = await Chat(dispatcher, clock, staff_no).say("报表 达标率")
         assert "没有看懂" in said
         assert "达标率 " not in said
     assert [row[4] for row in looks(boss)] == ["refused", "refused"]

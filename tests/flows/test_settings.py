@@ -13,7 +13,7 @@ from tests.conftest import NOW, Chat, Clock, enroll
 
 
 @pytest.fixture
-def person(house: Dispatcher) -> int:
+def person(dispatcher: Dispatcher) -> int:
     """1001 on the local page and in WeCom."""
 
     def work(session: Session) -> int:
@@ -22,15 +22,15 @@ def person(house: Dispatcher) -> int:
         session.flush()
         return made
 
-    return house.database.write_now(work)
+    return dispatcher.database.write_now(work)
 
 
-def kept(house: Dispatcher, person: int) -> Preference:
-    return house.database.read_now(lambda session: accounts.get_preference(session, person))
+def kept(dispatcher: Dispatcher, person: int) -> Preference:
+    return dispatcher.database.read_now(lambda session: accounts.get_preference(session, person))
 
 
-async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: Clock, person: int) -> None:
-    chat = Chat(house, clock, "1001")
+async def test_the_choices_are_shown_changed_and_kept(dispatcher: Dispatcher, clock: Clock, person: int) -> None:
+    chat = Chat(dispatcher, clock, "1001")
     said = await chat.say("设置")
     assert "按活动安排的时间" in said
     assert "20:00—08:00（默认）" in said
@@ -42,10 +42,10 @@ async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: 
     assert "周报：关" in await chat.say("设置 周报 关")
     assert "先发到您指定的企业微信，发不到再换别的" in await chat.say("设置 渠道 企业微信")
 
-    assert kept(house, person) == Preference("08:30", "21:30", "07:00", False, "wecom")
+    assert kept(dispatcher, person) == Preference("08:30", "21:30", "07:00", False, "wecom")
     for words in ("设置 推送 默认", "设置 免打扰 默认", "设置 周报 开", "设置 渠道 默认"):
         assert "已修改" in await chat.say(words)
-    assert kept(house, person) == Preference()
+    assert kept(dispatcher, person) == Preference()
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ async def test_the_choices_are_shown_changed_and_kept(house: Dispatcher, clock: 
         ("设置 推送", "没有看懂"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_and_nothing_changes(house: Dispatcher, clock: Clock, person: int, words: str, reason: str) -> None:
-    assert reason in await Chat(house, clock, "1001").say(words)
-    assert kept(house, person) == Preference()
+async def test_what_makes_no_sense_is_refused_and_nothing_changes(dispatcher: Dispatcher, clock: Clock, person: int, words: str, reason: str) -> None:
+    assert reason in await Chat(dispatcher, clock, "1001").say(words)
+    assert kept(dispatcher, person) == Preference()
 
 
-async def test_quiet_hours_cannot_swallow_the_hour_of_the_push(house: Dispatcher, clock: Clock, person: int) -> None:
-    chat = Chat(house, clock, "1001")
+async def test_quiet_hours_cannot_swallow_the_hour_of_the_push(dispatcher: Dispatcher, clock: Clock, person: int) -> None:
+    chat = Chat(dispatcher, clock, "1001")
     await chat.say("设置 推送 08:30")
     assert "请错开" in await chat.say("设置 免打扰 20:00-09:00")
-    assert kept(house, person).quiet_to is None
+    assert kept(dispatcher, person).quiet_to is None
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from tests.flows.test_daily import change, question_in_hand, right_answer, rows
 
 
 @pytest.fixture
-def admin(house: Dispatcher, clock: Clock) -> Chat:
-    house.database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
-    return Chat(house, clock, "9001")
+def admin(dispatcher: Dispatcher, clock: Clock) -> Chat:
+    dispatcher.database.write_now(lambda session: enroll(session, "9001", "管理员甲", roles=("admin",)))
+    return Chat(dispatcher, clock, "9001")
 
 
 async def test_the_help_lists_what_this_person_may_use(chat: Chat, admin: Chat) -> None:
@@ -64,12 +64,12 @@ async def test_disguised_words_of_power_do_nothing_for_a_learner(chat: Chat, dis
     assert "待确认" not in await chat.say(disguise)
 
 
-async def test_a_stranger_gets_a_friendly_sentence_and_leaves_nothing_but_a_count(house: Dispatcher, clock: Clock) -> None:
-    stranger = Chat(house, clock, "nobody")
+async def test_a_stranger_gets_a_friendly_sentence_and_leaves_nothing_but_a_count(dispatcher: Dispatcher, clock: Clock) -> None:
+    stranger = Chat(dispatcher, clock, "nobody")
     for words in ("你好", "每日", "B", "报表"):
         assert "绑定 工号 验证码" in await stranger.say(words)
-    assert rows(house.database, "SELECT COUNT(*) FROM inbox") == [(0,)]
-    assert rows(house.database, "SELECT what, n FROM tally") == [("stranger", 4)]
+    assert rows(dispatcher.database, "SELECT COUNT(*) FROM inbox") == [(0,)]
+    assert rows(dispatcher.database, "SELECT what, n FROM tally") == [("stranger", 4)]
 
 
 async def test_somebody_who_left_is_a_stranger(chat: Chat) -> None:

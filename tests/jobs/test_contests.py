@@ -20,36 +20,36 @@ END = NOW + timedelta(hours=1)
 LATER = END + timedelta(seconds=6)
 
 
-def due(house: Dispatcher) -> None:
+def due(dispatcher: Dispatcher) -> None:
     """A contest whose end is past."""
 
     def work(session):  # type: ignore[no-untyped-def]
         author = Author("9001", "cli")
         plan = ContestPlan("七一竞赛", "windowed", ContestRules(), ("监察法",), All(), NOW, END)
-        manage.open_(session, author, manage.create(session, house.catalog(), author, plan, NOW), NOW)
+        manage.open_(session, author, manage.create(session, dispatcher.catalog(), author, plan, NOW), NOW)
 
-    house.database.write_now(work)
+    dispatcher.database.write_now(work)
 
 
-def state(house: Dispatcher, table: str) -> str:
-    return str(house.database.read_now(lambda session: session.execute(text(f"SELECT state FROM {table}")).scalar_one()))
+def state(dispatcher: Dispatcher, table: str) -> str:
+    return str(dispatcher.database.read_now(lambda session: session.execute(text(f"SELECT state FROM {table}")).scalar_one()))
 
 
 @pytest.mark.parametrize("wrong", [Busy("queue"), RuntimeError("nobody thought of it")])
 async def test_what_fails_once_is_done_at_the_next_look_and_keeps_nothing_else_waiting(
-    house: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+    dispatcher: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch, wrong: Exception
 ) -> None:
-    due(house)
-    house.database.write_now(lambda session: enroll(session, "1001"))
-    await Chat(house, clock, "1001").say("对战")
+    due(dispatcher)
+    dispatcher.database.write_now(lambda session: enroll(session, "1001"))
+    await Chat(dispatcher, clock, "1001").say("对战")
 
     def fail(*_: object) -> list[int]:
         raise wrong
 
     with monkeypatch.context() as broken:
         broken.setattr(leaderboard, "close_due", fail)
-        assert await run_contests(house.database, house.catalog(), LATER) is True, "the player is told that nobody came"
-    assert (state(house, "contest"), state(house, "duel")) == ("open", "off")
-    assert await run_contests(house.database, house.catalog(), LATER) is True
-    assert state(house, "contest") == "closed"
-    assert await run_contests(house.database, house.catalog(), LATER) is False
+        assert await run_contests(dispatcher.database, dispatcher.catalog(), LATER) is True, "the player is told that nobody came"
+    assert (state(dispatcher, "contest"), state(dispatcher, "duel")) == ("open", "off")
+    assert await run_contests(dispatcher.database, dispatcher.catalog(), LATER) is True
+    assert state(dispatcher, "contest") == "closed"
+    assert await run_contests(dispatcher.database, dispatcher.catalog(), LATER) is False

@@ -223,7 +223,7 @@ async def test_replicas_whose_clocks_are_four_minutes_apart_send_nothing_twice_a
 
 
 async def test_nobody_is_sent_more_than_a_member_may_get(database: Database) -> None:
-    """Thirty a minute are dropped in silence by WeCom; twenty-four is where the house stops (bot/docs/reliability.md O7)."""
+    """Thirty a minute are dropped in silence by WeCom; twenty-four is where the service stops (bot/docs/reliability.md O7)."""
     ids = await database.write(lambda session: add_people(session, 1))
     clock = Clock(NOW)
     for n in range(40):

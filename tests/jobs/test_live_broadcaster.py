@@ -37,12 +37,12 @@ class Mouth:
 
 
 def herald(room: Room, mouth: Mouth, holder: str = "one", limits: tuple[PlatformLimit, ...] = LIMITS) -> LiveBroadcaster:
-    house = room.dispatcher
-    return LiveBroadcaster(house.database, house.catalog, [mouth], clock=room.clock, holder=holder, note=lambda *_: None, limits=limits)
+    dispatcher = room.dispatcher
+    return LiveBroadcaster(dispatcher.database, dispatcher.catalog, [mouth], clock=room.clock, holder=holder, note=lambda *_: None, limits=limits)
 
 
-async def in_the_room(house: Dispatcher, clock: Clock, players: int = 3) -> Room:
-    room = opened(house, clock, players=players, questions=2)
+async def in_the_room(dispatcher: Dispatcher, clock: Clock, players: int = 3) -> Room:
+    room = opened(dispatcher, clock, players=players, questions=2)
     for player in room.players:
         await player.say(f"竞赛 {room.code}", after=0.1)
     return room
@@ -63,8 +63,8 @@ def calls(room: Room) -> list[tuple[int, str, int, int, int]]:
     return [tuple(row) for row in rows]
 
 
-async def test_two_replicas_call_every_phone_once(house: Dispatcher, clock: Clock) -> None:
-    room = await in_the_room(house, clock)
+async def test_two_replicas_call_every_phone_once(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = await in_the_room(dispatcher, clock)
     assert await herald(room, Mouth()).look(), "a room that is open is watched"
     await room.host.say("主持 下一题")
     mouths = Mouth(), Mouth()
@@ -76,8 +76,8 @@ async def test_two_replicas_call_every_phone_once(house: Dispatcher, clock: Cloc
     assert again.said == []
 
 
-async def test_a_question_closes_by_itself_and_everybody_is_told_the_answer(house: Dispatcher, clock: Clock) -> None:
-    room = await in_the_room(house, clock)
+async def test_a_question_closes_by_itself_and_everybody_is_told_the_answer(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = await in_the_room(dispatcher, clock)
     await room.host.say("主持 下一题")
     assert (await room.players[0].say(room.question(1).key)).startswith("已记录")
     clock.pass_(31)
@@ -89,8 +89,8 @@ async def test_a_question_closes_by_itself_and_everybody_is_told_the_answer(hous
     assert len(mouth.said) == 3
 
 
-async def test_a_call_keeps_to_the_budget_and_says_whom_it_missed(house: Dispatcher, clock: Clock) -> None:
-    room = await in_the_room(house, clock)
+async def test_a_call_keeps_to_the_budget_and_says_whom_it_missed(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = await in_the_room(dispatcher, clock)
     await room.host.say("主持 下一题")
     mouth = Mouth()
     tight = (PlatformLimit("local", "app/minute", "message", 5, SlidingWindow(60), "test"),)
@@ -102,16 +102,16 @@ async def test_a_call_keeps_to_the_budget_and_says_whom_it_missed(house: Dispatc
     assert "第1/2题" in await room.players[2].say("继续")
 
 
-async def test_a_phone_that_the_platform_refuses_is_counted_and_not_called_again(house: Dispatcher, clock: Clock) -> None:
-    room = await in_the_room(house, clock, players=1)
+async def test_a_phone_that_the_platform_refuses_is_counted_and_not_called_again(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = await in_the_room(dispatcher, clock, players=1)
     await room.host.say("主持 下一题")
     mouth = Mouth(answer=replace(SendReceipt("failed"), error="recipient 60111"))
     await look(herald(room, mouth))
     assert calls(room) == [(1, "ask", 1, 0, 1)]
 
 
-async def test_the_end_is_called_out_once_and_then_nothing_is_watched(house: Dispatcher, clock: Clock) -> None:
-    room = await in_the_room(house, clock)
+async def test_the_end_is_called_out_once_and_then_nothing_is_watched(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = await in_the_room(dispatcher, clock)
     await room.host.say("主持 下一题")
     await room.host.say("主持 收题")
     await room.host.say("主持 结束")

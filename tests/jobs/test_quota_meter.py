@@ -82,7 +82,7 @@ async def test_everything_that_is_said_is_counted_by_its_unit(database: Database
 
 async def test_a_follower_s_messages_count_since_the_follower_spoke(database: Database, clock: Clock) -> None:
     said = Incoming(Address("wechat", "wx1", "openid"), "学习", "m1", NOW - timedelta(hours=1))
-    database.write_now(lambda session: inbox.keep(session, said, add_people(session, 1)[0], Reply("好")))
+    database.write_now(lambda session: inbox.store_reply(session, said, add_people(session, 1)[0], Reply("好")))
     meter, _ = metered(database, clock)
     await meter.for_channel("wechat").spend("openid")
     await meter.for_channel("wechat").spend("openid")

@@ -19,7 +19,7 @@ async def test_old_messages_are_forgotten_and_new_ones_are_not(database: Databas
     person = await database.write(lambda session: enroll(session, "1001"))
     for days, ident in ((8, "old"), (1, "new")):
         heard = Incoming(Address("local", "page", "1001"), "帮助", ident, NOW - timedelta(days=days))
-        await database.write(lambda session, one=heard: inbox.keep(session, one, person, Reply("好")))  # type: ignore[misc]
+        await database.write(lambda session, one=heard: inbox.store_reply(session, one, person, Reply("好")))  # type: ignore[misc]
     assert await schedule.sweep(database, NOW) == 1
     assert await database.read(lambda session: session.execute(text("SELECT message_id FROM inbox")).scalars().all()) == ["new"]
 
@@ -34,7 +34,7 @@ async def test_the_ticker_measures_and_sweeps_by_itself(database: Database, monk
     monkeypatch.setattr(schedule, "MEASURE_EVERY", timedelta(seconds=1))
     person = await database.write(lambda session: enroll(session, "1001"))
     heard = Incoming(Address("local", "page", "1001"), "帮助", "old", datetime.now(UTC) - timedelta(days=8))
-    await database.write(lambda session: inbox.keep(session, heard, person, Reply("好")))
+    await database.write(lambda session: inbox.store_reply(session, heard, person, Reply("好")))
     measured = asyncio.Event()
     ticker = schedule.build_scheduler(database, lambda: datetime.now(UTC), measured.set)
     ticker.start()

@@ -48,9 +48,9 @@ def at(said: str) -> datetime:
 class Bureau:
     """Three people and an administrator, and a planner's hand on the rows."""
 
-    def __init__(self, house: Dispatcher) -> None:
-        self.database: Database = house.database
-        self.catalog: Catalog = house.catalog()
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.database: Database = dispatcher.database
+        self.catalog: Catalog = dispatcher.catalog()
         self.calendar: Calendar = self.catalog.library.calendar
 
         def work(session: Session) -> list[int]:
@@ -89,8 +89,8 @@ class Bureau:
 
 
 @pytest.fixture
-def bureau(house: Dispatcher) -> Bureau:
-    return Bureau(house)
+def bureau(dispatcher: Dispatcher) -> Bureau:
+    return Bureau(dispatcher)
 
 
 def test_a_campaign_falls_due_once_however_often_the_clock_knocks(bureau: Bureau) -> None:

@@ -22,8 +22,8 @@ OVER = NOW + timedelta(hours=2, minutes=1)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> ExamHarness:
-    return ExamHarness(house)
+def hall(dispatcher: Dispatcher) -> ExamHarness:
+    return ExamHarness(dispatcher)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def sit(hall: ExamHarness, person: int, exam_id: int, right: int, at: Any = NOW)
 
 
 def mine(hall: ExamHarness, person: int) -> list[IssuedCertificate]:
-    found: list[IssuedCertificate] = hall.house.database.read_now(lambda session: certificate.of_person(session, person))
+    found: list[IssuedCertificate] = hall.dispatcher.database.read_now(lambda session: certificate.of_person(session, person))
     return found
 
 

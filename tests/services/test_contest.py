@@ -39,19 +39,19 @@ class Sorted:
 
 
 class Field:
-    """A house with people in it, who play with a clock of their own."""
+    """A dispatcher with people on its roster, who play with a clock of their own."""
 
-    def __init__(self, house: Dispatcher) -> None:
-        self.house = house
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
         self.now = NOW
         self.people: dict[str, Learner] = {}
 
     @property
     def catalog(self):  # type: ignore[no-untyped-def]
-        return self.house.catalog()
+        return self.dispatcher.catalog()
 
     def do(self, work: Callable[[Session], Any]) -> Any:
-        return self.house.database.write_now(work)
+        return self.dispatcher.database.write_now(work)
 
     def person(self, staff_no: str, **more: Any) -> Learner:
         person_id = self.do(lambda session: enroll(session, staff_no, **more))
@@ -118,8 +118,8 @@ class Field:
 
 
 @pytest.fixture
-def field(house: Dispatcher) -> Field:
-    return Field(house)
+def field(dispatcher: Dispatcher) -> Field:
+    return Field(dispatcher)
 
 
 def test_a_set_is_played_and_stands_by_points_right_answers_and_the_servers_time(field: Field) -> None:

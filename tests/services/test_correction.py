@@ -30,8 +30,8 @@ from tests.support.exams import ADMIN, SECOND
 
 
 @pytest.fixture
-def board(house: Dispatcher) -> Board:
-    return Board(house)
+def board(dispatcher: Dispatcher) -> Board:
+    return Board(dispatcher)
 
 
 def test_before_any_correction_two_of_three_have_passed(board: Board) -> None:
@@ -173,7 +173,9 @@ def test_everybody_gets_the_points_or_the_question_is_taken_out(board: Board, am
     board.correct(*amended)
 
     assert board.scores() == scores
-    total = board.hall.house.database.read_now(lambda session: sum_grades(one.place for one in grades.grades_of_sitting(session, board.sittings[0])))
+    total = board.hall.dispatcher.database.read_now(
+        lambda session: sum_grades(one.place for one in grades.grades_of_sitting(session, board.sittings[0]))
+    )
     assert (total.counted, total.total) == ((8000, 10_000) if amended == ("void",) else (10_000, 10_000))
 
 
@@ -202,7 +204,7 @@ def test_each_person_whom_it_touches_reads_their_own_notice(board: Board) -> Non
         wanted = {delivery: (person, content.content) for person, delivery, _ in mine}
         return reminder_messages.personal_replies(session, board.hall.catalog, wanted, AFTER)
 
-    said = board.hall.house.database.read_now(told)
+    said = board.hall.dispatcher.database.read_now(told)
     assert "您的成绩 4 → 6，不合格 → 合格，补计学时 90 分钟" in said[mine[1][1]].text
     assert "您的成绩 6 → 8" in said[mine[0][1]].text
     assert "1002" not in said[mine[0][1]].text
@@ -237,7 +239,7 @@ def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(boa
     board.hall.begin(yi, another, AFTER)
     board.correct("rekey", board.wrong)
 
-    said = board.hall.house.database.read_now(
+    said = board.hall.dispatcher.database.read_now(
         lambda session: correction_messages.notices_for(session, board.hall.catalog, correction_messages.notice_target(1), (jia, yi))
     )
 
@@ -247,8 +249,8 @@ def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(boa
     assert "您的成绩 4 → 6" in said[yi].text
 
 
-def test_before_the_release_nobody_is_told_and_nothing_is_credited_but_the_release_tells_the_right_result(house: Dispatcher) -> None:
-    board = Board(house, results="after_release")
+def test_before_the_release_nobody_is_told_and_nothing_is_credited_but_the_release_tells_the_right_result(dispatcher: Dispatcher) -> None:
+    board = Board(dispatcher, results="after_release")
     assert board.look("SELECT COUNT(*) FROM ledger") == [(0,)]
 
     impact = board.correct("rekey", board.wrong)
@@ -274,7 +276,7 @@ def test_nobody_is_told_of_what_changes_nothing_for_them(board: Board) -> None:
 
 
 def rows_of(board: Board) -> list[grading_corrections.CorrectionEffect]:
-    return board.hall.house.database.read_now(lambda session: grading_corrections.list_effects(session, 1))
+    return board.hall.dispatcher.database.read_now(lambda session: grading_corrections.list_effects(session, 1))
 
 
 def test_a_running_exam_and_a_question_that_is_not_in_it_are_refused(board: Board) -> None:
@@ -344,7 +346,7 @@ def test_a_paper_that_is_reopened_after_a_correction_is_marked_by_it(board: Boar
     exam = hall.publish("固定 " + "、".join(f"{one}×2" for one in board.questions) + "；30 分钟；及格 60%", at=NOW, results="after_release")
     person = board.people[2]
     sitting = int(hall.begin(person, exam, NOW, random.Random(1)).status.sitting_id)
-    found = hall.house.database.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
+    found = hall.dispatcher.database.read_now(lambda session: [(one.n, one.question, one.shuffle) for one in items(session, sitting)])
     place = next(n for n, question, _ in found if question == board.first)
     hall.hand_in(person, sitting)
     hall.tick(AFTER)

@@ -121,9 +121,9 @@ def test_a_contest_that_runs_is_put_right_after_its_close(field: Field) -> None:
         field.do(lambda session: corrections.rehearse(session, field.catalog, ADMIN, wanted, field.now))
 
 
-async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatcher, clock: Clock) -> None:
+async def test_a_key_of_a_live_contest_is_put_right_after_its_end(dispatcher: Dispatcher, clock: Clock) -> None:
     """Three in the room: the first has both questions right, the others chose another answer to the first, which turns out to be the right one."""
-    room = opened(house, clock, questions=2)
+    room = opened(dispatcher, clock, questions=2)
     for player in room.players:
         await player.say(f"竞赛 {room.code}")
     best, *others = room.players
@@ -140,15 +140,15 @@ async def test_a_key_of_a_live_contest_is_put_right_after_its_end(house: Dispatc
     def look(session: Session) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in session.execute(text(points))]
 
-    assert house.database.read_now(look) == [(2000, 1), (1000, 2), (1000, 3)]
+    assert dispatcher.database.read_now(look) == [(2000, 1), (1000, 2), (1000, 3)]
 
     def correct(session: Session) -> CorrectionImpact:
         wanted = WantedCorrection("contest", room.id, room.question(1).id, Amendment("rekey", (wrong,)), "答案印错")
-        made = corrections.propose(session, house.catalog(), ADMIN, wanted, clock.now)
-        return corrections.apply(session, house.catalog(), SECOND, made.id, clock.now)
+        made = corrections.propose(session, dispatcher.catalog(), ADMIN, wanted, clock.now)
+        return corrections.apply(session, dispatcher.catalog(), SECOND, made.id, clock.now)
 
-    impact = house.database.write_now(correct)
+    impact = dispatcher.database.write_now(correct)
 
-    assert house.database.read_now(look) == [(1000, 3), (2000, 1), (2000, 2)]
+    assert dispatcher.database.read_now(look) == [(1000, 3), (2000, 1), (2000, 2)]
     assert impact.figures["people"] == 3
     assert (impact.figures["up"], impact.figures["down"]) == (2, 1)

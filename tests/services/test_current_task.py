@@ -15,16 +15,16 @@ from bot.storage.study import readings, sittings
 from tests.conftest import NOW, Chat, enroll
 
 
-def begin(house: Dispatcher, person_id: int, kind: str, scope: str) -> int:
+def begin(dispatcher: Dispatcher, person_id: int, kind: str, scope: str) -> int:
     """A sitting of a kind, in hand."""
 
     def work(session: Session) -> int:
-        catalog = house.catalog()
+        catalog = dispatcher.catalog()
         sitting_id = sittings.open_sitting(session, person_id, kind, scope, list(catalog.drawn.items())[:3], NOW)
         current_task.take_up(session, catalog, person_id, FORMS[kind].task, sitting_id, FORMS[kind].claim, NOW)
         return sitting_id
 
-    return house.database.write_now(work)
+    return dispatcher.database.write_now(work)
 
 
 def test_every_kind_of_sitting_has_a_name_and_a_claim_in_the_order_of_the_house() -> None:
@@ -34,25 +34,25 @@ def test_every_kind_of_sitting_has_a_name_and_a_claim_in_the_order_of_the_house(
 
 
 @pytest.mark.parametrize("held", ["live", "exam"])
-def test_what_claims_less_does_not_push_away_a_contest_or_an_exam(house: Dispatcher, held: str) -> None:
-    person_id = house.database.write_now(lambda session: enroll(session, "1001"))
-    sitting_id = begin(house, person_id, held, "7")
+def test_what_claims_less_does_not_push_away_a_contest_or_an_exam(dispatcher: Dispatcher, held: str) -> None:
+    person_id = dispatcher.database.write_now(lambda session: enroll(session, "1001"))
+    sitting_id = begin(dispatcher, person_id, held, "7")
     for less in ("daily", "practice"):
         with pytest.raises(Refusal, match=f"您正在进行{FORMS[held].name}"):
-            begin(house, person_id, less, "2026-03-02")
+            begin(dispatcher, person_id, less, "2026-03-02")
     with pytest.raises(Refusal, match="先做完它"):
-        house.database.write_now(lambda session: quiz.take_daily_set(session, house.catalog(), person_id, NOW, random.Random(1)))
-    assert house.database.read_now(lambda session: readings.focus(session, person_id)) == (FORMS[held].task, sitting_id)
+        dispatcher.database.write_now(lambda session: quiz.take_daily_set(session, dispatcher.catalog(), person_id, NOW, random.Random(1)))
+    assert dispatcher.database.read_now(lambda session: readings.focus(session, person_id)) == (FORMS[held].task, sitting_id)
 
 
-def test_a_live_contest_takes_the_place_of_an_exam_and_the_exam_waits_first(house: Dispatcher) -> None:
-    person_id = house.database.write_now(lambda session: enroll(session, "1001"))
-    begin(house, person_id, "daily", "2026-03-02")
-    begin(house, person_id, "exam", "7")
-    begin(house, person_id, "live", "8")
-    waiting = house.database.read_now(lambda session: current_task.waiting(session, house.catalog(), person_id))
+def test_a_live_contest_takes_the_place_of_an_exam_and_the_exam_waits_first(dispatcher: Dispatcher) -> None:
+    person_id = dispatcher.database.write_now(lambda session: enroll(session, "1001"))
+    begin(dispatcher, person_id, "daily", "2026-03-02")
+    begin(dispatcher, person_id, "exam", "7")
+    begin(dispatcher, person_id, "live", "8")
+    waiting = dispatcher.database.read_now(lambda session: current_task.waiting(session, dispatcher.catalog(), person_id))
     assert [(one.claim, one.task) for one in waiting] == [(TaskClaim.EXAM, "exam"), (TaskClaim.DAILY, "sitting")]
-    left = house.database.write_now(lambda session: current_task.pause(session, house.catalog(), person_id, NOW))
+    left = dispatcher.database.write_now(lambda session: current_task.pause(session, dispatcher.catalog(), person_id, NOW))
     assert left == "现场竞赛", "who says so may leave"
 
 

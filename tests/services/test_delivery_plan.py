@@ -60,7 +60,7 @@ def add(database: Database, *rows: Any) -> None:
 
 def heard(database: Database, person: int, channel: str, ago: timedelta, now: datetime = NOW) -> None:
     said = Incoming(Address(channel, f"app-{channel}", "p0000"), "你好", f"m{ago}", now - ago)
-    database.write_now(lambda session: inbox.keep(session, said, person, Reply("好")))
+    database.write_now(lambda session: inbox.store_reply(session, said, person, Reply("好")))
 
 
 def reasons(plan: DeliveryPlan) -> list[str]:

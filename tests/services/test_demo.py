@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.app.build import stocked
+from bot.app.build import load_catalog
 from bot.domain.hours.policy import quotas, total_hours
 from bot.domain.message import Refusal
 from bot.domain.people.person import TIERS
@@ -27,9 +27,9 @@ LATE = NOW.replace(month=11, day=20)
 
 def seeded(engine: Engine) -> tuple[Database, Catalog, float]:
     database = Database(engine)
-    stocked(database, data_root(), LATE, 400)
+    load_catalog(database, data_root(), LATE, 400)
     began = time.monotonic()
-    catalog = stocked(database, data_root(), LATE, 400, seed.seed)
+    catalog = load_catalog(database, data_root(), LATE, 400, seed.seed)
     return database, catalog, time.monotonic() - began
 
 
@@ -117,7 +117,7 @@ def test_real_people_are_never_joined_by_made_up_ones(sqlite_engine: Engine) -> 
     database = Database(sqlite_engine)
     database.write_now(lambda session: enroll(session, "real-1"))
     with pytest.raises(Refusal, match="演示模式"):
-        stocked(database, data_root(), LATE, 400, seed.seed)
+        load_catalog(database, data_root(), LATE, 400, seed.seed)
     assert database.read_now(lambda session: session.execute(text("SELECT count(*) FROM person")).scalar_one()) == 1
 
 

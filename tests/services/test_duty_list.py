@@ -41,9 +41,9 @@ SEVEN: list[Row] = [
 class Office:
     """Three units with a liaison each, and a hand on the list."""
 
-    def __init__(self, house: Dispatcher, folder: Path) -> None:
-        self.database: Database = house.database
-        self.catalog: Catalog = house.catalog()
+    def __init__(self, dispatcher: Dispatcher, folder: Path) -> None:
+        self.database: Database = dispatcher.database
+        self.catalog: Catalog = dispatcher.catalog()
         self.folder = folder
 
         def work(session: Session) -> None:
@@ -87,8 +87,8 @@ class Office:
 
 
 @pytest.fixture
-def office(house: Dispatcher, tmp_path: Path) -> Office:
-    return Office(house, tmp_path)
+def office(dispatcher: Dispatcher, tmp_path: Path) -> Office:
+    return Office(dispatcher, tmp_path)
 
 
 def test_a_list_is_looked_at_then_kept_with_its_plan_and_its_drafts(office: Office) -> None:

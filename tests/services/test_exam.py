@@ -30,8 +30,8 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> ExamHarness:
-    return ExamHarness(house)
+def hall(dispatcher: Dispatcher) -> ExamHarness:
+    return ExamHarness(dispatcher)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def person(hall: ExamHarness) -> int:
 
 
 def hours_of(hall: ExamHarness, person_id: int) -> int:
-    return dict(hall.house.database.read_now(lambda session: ledger.year_seconds(session, person_id, 2026))).get("exam", 0)
+    return dict(hall.dispatcher.database.read_now(lambda session: ledger.year_seconds(session, person_id, 2026))).get("exam", 0)
 
 
 # ── Beginning ──
@@ -82,7 +82,7 @@ def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall:
     again = hall.begin(person, exam_id, NOW + 10 * MINUTE)
     assert again.resumed
     assert (again.status.sitting_id, again.status.answered, again.status.left, again.status.place) == (sitting_id, 1, 1200, 2)
-    assert hall.house.database.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
+    assert hall.dispatcher.database.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
 
 
 def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: ExamHarness, person: int) -> None:
@@ -134,7 +134,7 @@ def test_attempts_are_counted_and_each_has_another_paper(hall: ExamHarness, pers
     def questions(session: Session) -> list[set[str]]:
         return [{one.question for one in attempts.items(session, sitting_id)} for sitting_id in (first, second)]
 
-    one, other = hall.house.database.read_now(questions)
+    one, other = hall.dispatcher.database.read_now(questions)
     assert not one & other
 
 
@@ -160,7 +160,7 @@ def test_every_answer_is_saved_the_first_stands_and_the_same_message_gets_the_sa
 def test_what_is_shown_of_a_paper_holds_no_key(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     hall.answer(person, sitting_id, 2, hall.keys(sitting_id)[1][0])
-    shown = hall.house.database.read_now(lambda session: paper_view.shown_paper(session, hall.catalog, sitting_id))
+    shown = hall.dispatcher.database.read_now(lambda session: paper_view.shown_paper(session, hall.catalog, sitting_id))
     assert [one.n for one in shown] == [1, 2, 3, 4, 5, 6]
     assert [one.points for one in shown] == [2000, 2000, 2000, 2000, 1000, 1000]
     assert [one.choice for one in shown] == [None, hall.keys(sitting_id)[1][0], None, None, None, None]
@@ -260,7 +260,7 @@ def test_an_answer_under_way_counts_though_the_exam_is_ended_at_that_moment(hall
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     key = hall.keys(sitting_id)[0][0]
-    engine = hall.house.database.engine
+    engine = hall.dispatcher.database.engine
 
     def ended() -> int:
         return int(hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, "机房断电", NOW + MINUTE)))
@@ -306,13 +306,13 @@ def test_nobody_begins_an_exam_that_is_ended_while_their_paper_is_drawn(hall: Ex
     monkeypatch.setattr(attempts, "begin", slowly)
     with pytest.raises(Refusal, match="刚刚结束或取消"):
         hall.begin(person, exam_id)
-    assert hall.house.database.read_now(lambda session: attempts.of_exam(session, exam_id)) == []
+    assert hall.dispatcher.database.read_now(lambda session: attempts.of_exam(session, exam_id)) == []
 
 
 def test_the_clock_closes_nothing_that_has_got_more_time_since_it_looked(hall: ExamHarness, person: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
     late = NOW + 31 * MINUTE
-    seen = hall.house.database.read_now(lambda session: attempts.overdue(session, late, 10))
+    seen = hall.dispatcher.database.read_now(lambda session: attempts.overdue(session, late, 10))
     hall.run(lambda session: extra_time.extend_deadline(session, sitting_id, late + 10 * MINUTE))
     monkeypatch.setattr(attempts, "overdue", lambda *_: seen)
 
@@ -333,7 +333,7 @@ def test_an_exam_called_off_takes_back_what_it_had_given_at_once(hall: ExamHarne
     hall.run(lambda session: manage.cancel(session, hall.catalog, ADMIN, exam_id, "题目泄露", NOW + MINUTE))
 
     assert (hours_of(hall, person), hours_of(hall, other)) == (0, 5400)
-    kept = hall.house.database.read_now(lambda session: session.execute(text("SELECT state, reason FROM certificate ORDER BY id")).all())
+    kept = hall.dispatcher.database.read_now(lambda session: session.execute(text("SELECT state, reason FROM certificate ORDER BY id")).all())
     assert [tuple(row) for row in kept] == [("valid", ""), ("revoked", "考试已取消"), ("revoked", "考试已取消")]
 
 
@@ -342,7 +342,7 @@ def test_the_plan_of_an_exam_that_is_over_is_not_kept(hall: ExamHarness, person:
     hall.begin(person, exam_id)
     assert set(hall.catalog.papers) == {exam_id}
     hall.run(lambda session: manage.close(session, hall.catalog, ADMIN, exam_id, "提前结束", NOW + MINUTE))
-    hall.house.database.read_now(lambda session: question_pool.prepare_ahead(session, hall.catalog, NOW + MINUTE))
+    hall.dispatcher.database.read_now(lambda session: question_pool.prepare_ahead(session, hall.catalog, NOW + MINUTE))
     assert hall.catalog.papers == {}
 
 
@@ -353,7 +353,7 @@ def test_an_exam_that_cannot_be_drawn_is_logged_once_until_that_changes(hall: Ex
         for drawn in ({}, {}, kept, {}):
             hall.catalog.drawn = drawn
             hall.catalog.papers.clear()
-            hall.house.database.read_now(lambda session: question_pool.prepare_ahead(session, hall.catalog, NOW))
+            hall.dispatcher.database.read_now(lambda session: question_pool.prepare_ahead(session, hall.catalog, NOW))
     assert [one["exam"] for one in said if one["event"] == "no papers can be drawn"] == [exam_id, exam_id]
 
 
@@ -458,10 +458,10 @@ def test_what_first_attempts_missed_is_expected_to_be_harder(hall: ExamHarness, 
     def difficulties(session: Session) -> dict[str, float]:
         return {one.question: one.difficulty for one in question_pool.list_candidates(session, hall.catalog)}
 
-    before = hall.house.database.read_now(difficulties)
+    before = hall.dispatcher.database.read_now(difficulties)
     hall.hand_in(person, sitting_id)
-    after = hall.house.database.read_now(difficulties)
-    paper = hall.house.database.read_now(lambda session: attempts.items(session, sitting_id))
+    after = hall.dispatcher.database.read_now(difficulties)
+    paper = hall.dispatcher.database.read_now(lambda session: attempts.items(session, sitting_id))
     assert [after[one.question] < before[one.question] for one in paper] == [True] * 5 + [False] * 5
     assert [after[one.question] > before[one.question] for one in paper] == [False] * 5 + [True] * 5
     assert sum(after[name] != before[name] for name in before) == 10
@@ -499,7 +499,7 @@ def test_a_makeup_is_for_those_absent_or_failed_with_another_paper_a_cap_and_onc
     def questions(session: Session) -> list[set[str]]:
         return [{one.question for one in attempts.items(session, sitting_id)} for sitting_id in (first, again)]
 
-    before, after = hall.house.database.read_now(questions)
+    before, after = hall.dispatcher.database.read_now(questions)
     assert not before & after
     hall.answer_all(person, again, over)
     done = hall.hand_in(person, again, over)

@@ -31,8 +31,8 @@ LESSON = CampaignContent("lesson", lesson="mfd-1191")
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> ExamHarness:
-    return ExamHarness(house)
+def hall(dispatcher: Dispatcher) -> ExamHarness:
+    return ExamHarness(dispatcher)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def person(hall: ExamHarness) -> int:
 
 def planned(hall: ExamHarness, now: Any = NOW) -> DeliveryPlan:
     owed = hall.run(lambda session: queue.claim(session, "h", now, 100, 0))
-    return hall.house.database.read_now(lambda session: delivery_plan.plan_deliveries(session, hall.catalog, owed, now, DOORS))
+    return hall.dispatcher.database.read_now(lambda session: delivery_plan.plan_deliveries(session, hall.catalog, owed, now, DOORS))
 
 
 def fire(hall: ExamHarness, now: Any = NOW) -> list[Any]:
@@ -97,7 +97,7 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
         return list(session.execute(text(query), {"name": DUE_REMINDER}).scalars())
 
     assert hall.run(reminded) == [other]
-    told = hall.house.database.read_now(
+    told = hall.dispatcher.database.read_now(
         lambda session: reminder_messages.personal_replies(
             session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE_REMINDER))}, last_day
         )
@@ -107,7 +107,7 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
     hall.tick(NOW + timedelta(days=2, hours=1))
     after = NOW + timedelta(days=3, hours=1)
     hall.run(lambda session: reminders.queue_due(session, hall.catalog, after))
-    again = hall.house.database.read_now(
+    again = hall.dispatcher.database.read_now(
         lambda session: reminder_messages.personal_replies(
             session, hall.catalog, {1: (other, CampaignContent("reminder", target=DUE_REMINDER))}, after
         )
@@ -150,8 +150,8 @@ async def test_running_exams_finish_while_all_pushes_are_paused(hall: ExamHarnes
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.run(lambda session: manage.pause_all(session, ADMIN, "台风", NOW))
     hall.answer_all(person, sitting_id, NOW + MINUTE)
-    done = await schedule.run_exams(hall.house.database, hall.catalog, NOW + 31 * MINUTE)
+    done = await schedule.run_exams(hall.dispatcher.database, hall.catalog, NOW + 31 * MINUTE)
     assert done.attempts == 1
     assert (hall.attempt(sitting_id).closed_by, hall.attempt(sitting_id).passed) == ("clock", True)
-    done = await schedule.run_exams(hall.house.database, hall.catalog, NOW + 121 * MINUTE)
+    done = await schedule.run_exams(hall.dispatcher.database, hall.catalog, NOW + 121 * MINUTE)
     assert (done.exams, done.told) == (1, 1)

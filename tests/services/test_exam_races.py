@@ -43,8 +43,8 @@ class Sitter:
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> ExamHarness:
-    return ExamHarness(house)
+def hall(dispatcher: Dispatcher) -> ExamHarness:
+    return ExamHarness(dispatcher)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def answered(hall: ExamHarness, one: Sitter, n: int, choice: str, arrived:
     """The answer through the desk, as a message of this person; 已记录 or the reason why not."""
     incoming = message(arrived, one.staff_no)
     try:
-        await hall.house.database.write(
+        await hall.dispatcher.database.write(
             lambda session: answers.record_exam_answer(session, hall.catalog, one.person_id, one.sitting_id, n, choice, incoming, now or arrived),
             of=incoming.sender,
         )
@@ -94,7 +94,7 @@ def recorded(hall: ExamHarness) -> dict[tuple[int, int], str]:
             for row in rows
         }
 
-    return hall.house.database.read_now(read)
+    return hall.dispatcher.database.read_now(read)
 
 
 async def test_answers_in_any_order_never_land_on_another_item(hall: ExamHarness, sitters: list[Sitter]) -> None:
@@ -144,7 +144,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
 
     async def tick() -> None:
         for seconds in range(3, 14, 2):
-            await hall.house.database.write(partial(finish.close_due, catalog=hall.catalog, now=END + timedelta(seconds=seconds)))
+            await hall.dispatcher.database.write(partial(finish.close_due, catalog=hall.catalog, now=END + timedelta(seconds=seconds)))
 
     rng.shuffle(calls)
     replies, _ = await asyncio.gather(asyncio.gather(*(answered(hall, *call) for call in calls)), tick())
@@ -159,7 +159,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
                    ON i.sitting_id = a.sitting_id AND i.n = a.n WHERE a.sitting_id = t.sitting_id) FROM attempt t WHERE t.state = 'closed'"""
         return [(int(row[0]), int(row[1])) for row in session.execute(text(query))]
 
-    closed = hall.house.database.read_now(results)
+    closed = hall.dispatcher.database.read_now(results)
     assert len(closed) == PEOPLE
     assert all(score == earned for score, earned in closed), "what was recorded in time is in the result"
 
@@ -180,13 +180,13 @@ async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_a
 
         first_was_heard = rng.random() < 0.5
         if first_was_heard:
-            first = await hall.house.handle(tap(in_time))
+            first = await hall.dispatcher.handle(tap(in_time))
             assert first.text.startswith(f"已记录：第 {n} 题 {choice}")
-            assert await hall.house.handle(tap(late)) == first
+            assert await hall.dispatcher.handle(tap(late)) == first
         else:
-            refused = await hall.house.handle(tap(late))
+            refused = await hall.dispatcher.handle(tap(late))
             assert refused.text.startswith("未记录")
-        stands = hall.house.database.read_now(partial(attempts.item, sitting_id=one.sitting_id, n=n))
+        stands = hall.dispatcher.database.read_now(partial(attempts.item, sitting_id=one.sitting_id, n=n))
         assert stands is not None
         assert (stands.choice is not None) is first_was_heard
 
@@ -209,7 +209,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
     async def hand_in(one: Sitter) -> str:
         incoming = message(END + timedelta(seconds=2 * rng.random()), one.staff_no)
         try:
-            await hall.house.database.write(
+            await hall.dispatcher.database.write(
                 lambda session: answers.hand_in(session, hall.catalog, one.person_id, one.sitting_id, incoming, over), of=incoming.sender
             )
         except Refusal as refusal:
@@ -218,7 +218,7 @@ async def test_silence_and_an_own_word_that_races_the_clock_end_it_once_with_wha
 
     async def tick() -> None:
         for _ in range(5):
-            await hall.house.database.write(lambda session: finish.close_due(session, hall.catalog, over))
+            await hall.dispatcher.database.write(lambda session: finish.close_due(session, hall.catalog, over))
 
     both = [hand_in(one) for one in racing]
     both.insert(rng.randrange(len(both)), tick())  # type: ignore[arg-type]
@@ -243,7 +243,7 @@ async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(h
         said = [(f"{n}{keys[n - 1][0]}", n) for n in places]
         said.insert(rng.randrange(5, 20), ("确认交卷", 0))
         messages = [message(NOW + timedelta(minutes=1), one.staff_no, words) for words, _ in said]
-        replies = await asyncio.gather(*(hall.house.handle(one_message) for one_message in messages))
+        replies = await asyncio.gather(*(hall.dispatcher.handle(one_message) for one_message in messages))
         kept = [n for (_, n), reply in zip(said, replies, strict=True) if n and reply.text.startswith("已记录：第")]
         refused = [reply.text for (_, n), reply in zip(said, replies, strict=True) if n and not reply.text.startswith("已记录")]
         assert all(text.startswith("未记录") for text in refused)
@@ -254,7 +254,7 @@ async def test_twenty_messages_at_once_come_out_as_if_they_had_come_one_by_one(h
         assert sorted(kept) == sorted(n for sitting_id, n in recorded(hall) if sitting_id == one.sitting_id)
 
 
-async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_change_nothing(hall: ExamHarness, house: Dispatcher) -> None:
+async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_change_nothing(hall: ExamHarness, dispatcher: Dispatcher) -> None:
     """bot/docs/reliability.md D7."""
     rng = random.Random(7)
     ids = {name: int(hall.run(lambda session, name=name: enroll(session, name))) for name in ("1001", "1002")}
@@ -274,7 +274,7 @@ async def test_old_cards_of_other_attempts_other_people_and_cancelled_exams_chan
             Address("local", "test", staff_no), rng.choice("对错"), f"old{rng.random()}", NOW + timedelta(minutes=2), "tap",
             card_code("exam", sitting_id, n),
         )  # fmt: skip
-        assert (await house.handle(tap)).text.startswith("未记录")
+        assert (await dispatcher.handle(tap)).text.startswith("未记录")
     assert recorded(hall) == {}
     assert (hall.attempt(first).state, hall.attempt(now).state, hall.attempt(gone).state) == ("closed", "open", "closed")
 

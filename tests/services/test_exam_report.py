@@ -27,8 +27,8 @@ OFFICES = {"1001": "某局/办公室", "1002": "某局/办公室", "1003": "某�
 class Bureau(ExamHarness):
     """Five people in two offices, one on leave; three sat, two passed."""
 
-    def __init__(self, house: Dispatcher) -> None:
-        super().__init__(house)
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__(dispatcher)
         self.people = {no: int(self.run(lambda session, no=no: enroll(session, no, unit=OFFICES[no]))) for no in OFFICES}
         leave = AbsenceRow(person_id=self.people["1005"], kind="leave", since=TODAY, recorded_by="t", recorded_at=NOW)
         self.run(lambda session: session.add(leave))
@@ -40,12 +40,12 @@ class Bureau(ExamHarness):
 
     def look(self, about: str = "", scope: Scope | None = None, day: date = TODAY) -> Table:
         ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.catalog.policy, about, self.catalog.library.calendar)
-        return self.house.database.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).in_memory())
+        return self.dispatcher.database.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).in_memory())
 
 
 @pytest.fixture
-def bureau(house: Dispatcher) -> Bureau:
-    return Bureau(house)
+def bureau(dispatcher: Dispatcher) -> Bureau:
+    return Bureau(dispatcher)
 
 
 def unit_of(session: Session, path: str) -> int:

@@ -28,11 +28,11 @@ AFTER = NOW + timedelta(hours=3)
 
 
 class Room:
-    """A house in which exams of fixed questions are sat; choices are given in the letters of the file."""
+    """A dispatcher over which exams of fixed questions are sat; choices are given in the letters of the file."""
 
-    def __init__(self, house: Dispatcher) -> None:
-        self.hall = ExamHarness(house)
-        catalog = house.catalog()
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.hall = ExamHarness(dispatcher)
+        catalog = dispatcher.catalog()
         self.questions = [
             one for one in catalog.library.questions.values() if one.kind == "single" and one.id in catalog.drawn and len(one.options) == 4
         ]
@@ -75,12 +75,12 @@ class Room:
     def look(self, name: str, exam: int | str, scope: Scope | None = None) -> Table:
         day = day_of(AFTER)
         ask = ReportQuery(day.year, day, day, self.hall.catalog.policy, str(exam))
-        return self.hall.house.database.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).in_memory())
+        return self.hall.dispatcher.database.read_now(lambda session: REPORTS[name].run(session, scope or Scope(), ask).in_memory())
 
 
 @pytest.fixture
-def room(house: Dispatcher) -> Room:
-    return Room(house)
+def room(dispatcher: Dispatcher) -> Room:
+    return Room(dispatcher)
 
 
 def cells(table: Table, part: int, *keys: str) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot.app.build import stocked
+from bot.app.build import load_catalog
 from bot.dispatch import Dispatcher
 from bot.domain.calendar import UnknownYear
 from bot.domain.hours.forecast import CatchUpPlan
@@ -115,7 +115,7 @@ def test_a_year_that_is_over_or_unknown_is_not_foretold(agency: Agency) -> None:
 @pytest.mark.parametrize(("day", "error", "hits"), [(date(2026, 6, 30), 4, 75), (date(2026, 9, 30), 3, 85), (date(2026, 11, 20), 2, 90)])
 def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: Engine, day: date, error: float, hits: float) -> None:
     database = Database(sqlite_engine)
-    catalog = stocked(database, data_root(), LATE, 400, seed.seed)
+    catalog = load_catalog(database, data_root(), LATE, 400, seed.seed)
 
     def look(session: Session) -> Table:
         ping(session)
@@ -134,62 +134,62 @@ def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: E
 # ── One's own line ──
 
 
-def earn(house: Dispatcher, person: int, hours: float, day: date, category: str = "external") -> None:
+def earn(dispatcher: Dispatcher, person: int, hours: float, day: date, category: str = "external") -> None:
     at = datetime.combine(day, LATE.timetz())
     source = ("lesson", f"x:{day}:{category}")
-    house.database.write_now(lambda session: ledger.add(session, person, category, int(hours * 2700), day, source, ("D2", 1), at))
+    dispatcher.database.write_now(lambda session: ledger.add(session, person, category, int(hours * 2700), day, source, ("D2", 1), at))
 
 
-def look(house: Dispatcher, person: int, now: datetime = LATE) -> forecast.PersonalOutlook | None:
-    catalog: Catalog = house.catalog()
-    return house.database.read_now(lambda session: forecast.outlook_of(session, catalog, person, "公务员", now))
+def look(dispatcher: Dispatcher, person: int, now: datetime = LATE) -> forecast.PersonalOutlook | None:
+    catalog: Catalog = dispatcher.catalog()
+    return dispatcher.database.read_now(lambda session: forecast.outlook_of(session, catalog, person, "公务员", now))
 
 
 @pytest.fixture
-def person(house: Dispatcher) -> int:
-    return house.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
+def person(dispatcher: Dispatcher) -> int:
+    return dispatcher.database.write_now(lambda session: enroll(session, "1001", "学员甲"))
 
 
-async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(house: Dispatcher, clock: Clock, person: int) -> None:
+async def test_my_hours_say_where_the_year_ends_and_the_smallest_plan(dispatcher: Dispatcher, clock: Clock, person: int) -> None:
     for n in range(1, 11):
-        earn(house, person, 3.6, date(2026, n, 15))
+        earn(dispatcher, person, 3.6, date(2026, n, 15))
     clock.now = LATE
-    said = await Chat(house, clock, "1001").say("我的学时")
+    said = await Chat(dispatcher, clock, "1001").say("我的学时")
 
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
     assert re.fullmatch(r"🔭 按今年的进度，年底预计 40.75 学时（±[\d.]+），(刚够，别松劲|能达标)。", line), line
 
-    slow = house.database.write_now(lambda session: enroll(session, "1002", "学员乙"))
+    slow = dispatcher.database.write_now(lambda session: enroll(session, "1002", "学员乙"))
     for n in range(1, 11):
-        earn(house, slow, 3.5, date(2026, n, 15))
-    said = await Chat(house, clock, "1002").say("我的学时")
+        earn(dispatcher, slow, 3.5, date(2026, n, 15))
+    said = await Chat(dispatcher, clock, "1002").say("我的学时")
     line = next(line for line in said.splitlines() if "按今年的进度" in line)
     # 5 学时 are 225 minutes, a quarter more for two categories; 29 working days are left.
     assert re.fullmatch(r"🔭 .*年底预计 39.5 学时（±[\d.]+），差 0.5。每个工作日 9 分钟，12月29日达标。", line), line
 
 
-def test_leave_ahead_leaves_fewer_days_for_the_plan(house: Dispatcher, person: int) -> None:
-    earn(house, person, 39, date(2026, 5, 6))
-    before = look(house, person)
-    house.database.write_now(lambda session: leave.add(session, person, "leave", date(2026, 12, 1), date(2026, 12, 29), "x", LATE))
-    after = look(house, person)
+def test_leave_ahead_leaves_fewer_days_for_the_plan(dispatcher: Dispatcher, person: int) -> None:
+    earn(dispatcher, person, 39, date(2026, 5, 6))
+    before = look(dispatcher, person)
+    dispatcher.database.write_now(lambda session: leave.add(session, person, "leave", date(2026, 12, 1), date(2026, 12, 29), "x", LATE))
+    after = look(dispatcher, person)
     assert before is not None
     assert after is not None
     assert before.plan == CatchUpPlan(3, date(2026, 12, 11))
     assert after.plan == CatchUpPlan(6, date(2026, 12, 31))
 
 
-def test_a_plan_never_asks_for_more_than_is_left_to_learn(house: Dispatcher, person: int) -> None:
-    found = look(house, person)
+def test_a_plan_never_asks_for_more_than_is_left_to_learn(dispatcher: Dispatcher, person: int) -> None:
+    found = look(dispatcher, person)
     assert found is not None
     assert found.outlook.missing * 2700 > found.learnable_seconds
     assert found.plan is None
     assert "光靠自学来不及了" in forecast.outlook_sentence(found)
 
 
-def test_nothing_is_said_too_early_after_the_goal_or_without_a_calendar(house: Dispatcher, person: int) -> None:
-    assert look(house, person, datetime(2026, 1, 20, 4, tzinfo=UTC)) is None
-    assert look(house, person, datetime(2027, 6, 20, 4, tzinfo=UTC)) is None
-    earn(house, person, 41, date(2026, 5, 6))
-    assert forecast.outlook_sentence(look(house, person)) == ""
+def test_nothing_is_said_too_early_after_the_goal_or_without_a_calendar(dispatcher: Dispatcher, person: int) -> None:
+    assert look(dispatcher, person, datetime(2026, 1, 20, 4, tzinfo=UTC)) is None
+    assert look(dispatcher, person, datetime(2027, 6, 20, 4, tzinfo=UTC)) is None
+    earn(dispatcher, person, 41, date(2026, 5, 6))
+    assert forecast.outlook_sentence(look(dispatcher, person)) == ""
     assert forecast.outlook_sentence(None) == ""

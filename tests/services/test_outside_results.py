@@ -31,8 +31,8 @@ Row = tuple[Any, ...]
 class Office:
     """Two offices; 王芳 is there twice in one of them and once in the other, 李雷 left before the exam."""
 
-    def __init__(self, house: Dispatcher, folder: Path) -> None:
-        self.database, self.policy, self.folder = house.database, house.catalog().policy, folder
+    def __init__(self, dispatcher: Dispatcher, folder: Path) -> None:
+        self.database, self.policy, self.folder = dispatcher.database, dispatcher.catalog().policy, folder
 
         def work(session: Session) -> None:
             for staff_no, name, unit in (
@@ -71,8 +71,8 @@ class Office:
 
 
 @pytest.fixture
-def office(house: Dispatcher, tmp_path: Path) -> Office:
-    return Office(house, tmp_path)
+def office(dispatcher: Dispatcher, tmp_path: Path) -> Office:
+    return Office(dispatcher, tmp_path)
 
 
 GOOD: list[Row] = [(1, "赵一", "1001", "某局/办公室", 86), (2, "钱二", "", "办公室", 59.5), (3, "王芳", 2001, "", "60分")]

@@ -50,9 +50,9 @@ def at(day: int, clock: str = "09:31", month: int = 3) -> datetime:
 class Office:
     """An office of five: 1001 to 1003 learn, 2001 leads, 3001 is liaison."""
 
-    def __init__(self, house: Dispatcher) -> None:
-        self.database: Database = house.database
-        self.catalog = house.catalog()
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.database: Database = dispatcher.database
+        self.catalog = dispatcher.catalog()
         self.people = self.write(self._people)
 
     @staticmethod
@@ -109,8 +109,8 @@ class Office:
 
 
 @pytest.fixture
-def office(house: Dispatcher) -> Office:
-    return Office(house)
+def office(dispatcher: Dispatcher) -> Office:
+    return Office(dispatcher)
 
 
 def test_the_days_are_two_before_the_day_and_one_three_and_five_after(office: Office) -> None:

@@ -24,8 +24,8 @@ END = NOW + timedelta(hours=3)
 
 
 @pytest.fixture
-def hall(house: Dispatcher) -> ExamHarness:
-    return ExamHarness(house)
+def hall(dispatcher: Dispatcher) -> ExamHarness:
+    return ExamHarness(dispatcher)
 
 
 def waiting(hall: ExamHarness, by: int) -> list[int]:

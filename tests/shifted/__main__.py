@@ -1,6 +1,6 @@
 """Run tests at other dates and hours, and beside a busy machine: `python -m tests.shifted [--at "2026-12-31 23:50"]… [--busy N] [PYTEST ARGUMENTS]`.
 
-Without `--at` at each of the moments below, in Shanghai's time; without arguments the tests whose house goes by the real clock. The same result is
+Without `--at` at each of the moments below, in Shanghai's time; without arguments the tests whose app uses the real clock. The same result is
 expected at every moment. `--busy 2` lets two processes beside the tests do nothing as fast as they can.
 """
 
@@ -38,7 +38,7 @@ REAL = (
     "tests/test_exam_crash.py",
     "tests/web",
 )
-"""The tests that look at the real clock: a house in this process without a clock of its own, or a process that the test starts."""
+"""The tests that look at the real clock: an app in this process without a clock of its own, or a process that the test starts."""
 
 
 def at(moment: str, arguments: list[str]) -> int:

@@ -45,7 +45,7 @@ def left_out(database: Database, said: str, on: date = TODAY) -> dict[str, str]:
 
 
 @pytest.fixture
-def bureau(house: Dispatcher) -> Database:
+def bureau(dispatcher: Dispatcher) -> Database:
     """Six people in three units: a chief, an administrator, three in the office and its section, one in the centre."""
 
     def work(session: Session) -> None:
@@ -57,8 +57,8 @@ def bureau(house: Dispatcher) -> Database:
         tagged = enroll(session, "1006", unit="某局/办公室", tier="公务员")
         session.add(TagRow(person_id=tagged, tag="新任"))
 
-    house.database.write_now(work)
-    return house.database
+    dispatcher.database.write_now(work)
+    return dispatcher.database
 
 
 @pytest.mark.parametrize(

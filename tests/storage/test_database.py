@@ -18,7 +18,7 @@ from sqlmodel import Session
 from bot.domain.message import Address, Refusal
 from bot.storage.db.database import Database
 from bot.storage.db.query import Statement
-from bot.storage.db.writer import BATCH, Busy, Stopped, Work
+from bot.storage.db.writer import BATCH_SIZE, Busy, Stopped, Work
 from bot.storage.people import accounts
 from bot.storage.system import inbox
 from bot.storage.tables.system import TallyRow
@@ -77,11 +77,11 @@ class Held:
 async def test_all_who_wait_share_one_commit(database: Database) -> None:
     async with Held(database) as held:
         before = database.gauges.commits
-        got = await held.together([counts(f"n{n}") for n in range(BATCH)])
+        got = await held.together([counts(f"n{n}") for n in range(BATCH_SIZE)])
 
-    assert got == [f"n{n}" for n in range(BATCH)]
+    assert got == [f"n{n}" for n in range(BATCH_SIZE)]
     assert database.gauges.commits == before + 2
-    assert (database.gauges.batch, len(counted(database))) == (BATCH, BATCH)
+    assert (database.gauges.batch, len(counted(database))) == (BATCH_SIZE, BATCH_SIZE)
 
 
 async def test_a_refusal_takes_back_its_own_work_and_nobody_elses(database: Database) -> None:

@@ -90,9 +90,9 @@ def test_the_limits_of_a_wait_add_up_to_less_than_five_seconds() -> None:
     """Whom nobody has begun to serve waits for the patience of the desk; who is in hand, or came shortly before, for the database."""
     patience = inspect.signature(Database).parameters["patience"].default
     busy = inspect.signature(open_engine).parameters["busy_seconds"].default
-    assert patience + writer.SWEEP < WITHIN
-    assert writer.WAITED_LONG + 2 * busy <= WITHIN
-    assert db_engine._REACH["connect_timeout"] < WITHIN
+    assert patience + writer.SWEEP_SECONDS < WITHIN
+    assert writer.LONG_WAIT_SECONDS + 2 * busy <= WITHIN
+    assert db_engine._POSTGRES_TIMEOUTS["connect_timeout"] < WITHIN
 
 
 async def test_behind_a_lock_everybody_is_told_while_it_is_held(sqlite_desk: Database) -> None:

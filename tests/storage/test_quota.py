@@ -1,4 +1,4 @@
-"""The platforms' limits as rows: two desks together never use more than the house allows itself."""
+"""The platforms' limits as rows: two databases together never use more than the service's share."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ USER = "oABCD"
 def heard(session: Session, hours: float, message: str = "m1") -> None:
     [person] = add_people(session, 1, prefix=message)
     at = NOW - timedelta(hours=hours)
-    inbox.keep(session, Incoming(Address("wechat", "app", USER), "你好", message, at), person, Reply("好"))
+    inbox.store_reply(session, Incoming(Address("wechat", "app", USER), "你好", message, at), person, Reply("好"))
 
 
 @pytest.mark.parametrize(("hours", "used", "is_open"), [(1, 0, True), (47.9, 4, True), (48.1, 0, False), (1, 5, False)])

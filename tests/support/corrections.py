@@ -28,10 +28,10 @@ WHY = "解析与条文不符"
 class Board:
     """An exam of five fixed questions worth 2 points each, pass line 60 %: 甲 has three right, 乙 two, 丙 four; all got the first one wrong."""
 
-    def __init__(self, house: Dispatcher, **more: Any) -> None:
-        self.hall = ExamHarness(house)
-        questions = house.catalog().library.questions.values()
-        self.questions = [question.id for question in questions if question.kind == "single" and question.id in house.catalog().drawn][:5]
+    def __init__(self, dispatcher: Dispatcher, **more: Any) -> None:
+        self.hall = ExamHarness(dispatcher)
+        questions = dispatcher.catalog().library.questions.values()
+        self.questions = [question.id for question in questions if question.kind == "single" and question.id in dispatcher.catalog().drawn][:5]
         self.first = self.questions[0]
         self.people = [
             self.hall.run(lambda session, staff_no=staff_no: enroll(session, staff_no)) for staff_no in ("1001", "1002", "1003")
@@ -46,7 +46,7 @@ class Board:
     def sit(self, person: int, right: int, at: Any = NOW) -> int:
         """Answers everything: the first question with the first wrong letter of the file, of the others so many right."""
         sitting = int(self.hall.begin(person, self.exam, at, random.Random(person)).status.sitting_id)
-        places = self.hall.house.database.read_now(lambda session: [(item.n, item.question, item.shuffle) for item in items(session, sitting)])
+        places = self.hall.dispatcher.database.read_now(lambda session: [(item.n, item.question, item.shuffle) for item in items(session, sitting)])
         left = right
         for place, question, _ in sorted(places, key=lambda entry: self.questions.index(entry[1])):
             key, wrong = self.hall.keys(sitting)[place - 1]
@@ -88,10 +88,10 @@ class Board:
     def review(self, n: int) -> list[ReviewedItem]:
         """What the n-th of the people sees of their old paper."""
         exam, attempt = self.hall.exam(self.exam), self.hall.attempt(self.sittings[n])
-        return self.hall.house.database.read_now(lambda session: review_paper(session, self.hall.catalog, exam, attempt, AFTER))
+        return self.hall.dispatcher.database.read_now(lambda session: review_paper(session, self.hall.catalog, exam, attempt, AFTER))
 
     def look(self, query: str) -> list[tuple[Any, ...]]:
-        return self.hall.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.hall.dispatcher.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row that a correction may touch."""

@@ -20,7 +20,7 @@ from bot.domain.people.audience import All
 from bot.services.exam import finish, manage
 from tests.conftest import enroll
 from tests.support.browser import Seen, page_in
-from tests.support.service import Standing, standing
+from tests.support.service import RunningService, running_service
 from tests.support.web_client import link_to
 
 MIXED = "单选 4×2、多选 2×2、判断 2×1、填空 1×2、简答 1×4；30 分钟；及格 60%"
@@ -29,36 +29,60 @@ ADMIN = Author("9001", "test")
 
 @dataclass
 class ExamBrowserHarness:
-    """A served app with an exam that is open now, and everything that was sent to its pages."""
+    """A
+    <<<<<<< OURS
+    served
+    ||||||| BASE
+    house
+    =======
+    running
+    >>>>>>> THEIRS
 
-    house: Standing
+    <<<<<<< OURS
+    app
+    ||||||| BASE
+    that serves,
+    =======
+    service
+    >>>>>>> THEIRS
+     with an exam that is open now, and everything that was sent to its pages."""
+
+    service: RunningService
     exam_id: int
     heard: list[str] = field(default_factory=list)
 
     def run(self, work: Any) -> Any:
-        return self.house.house.database.write_now(work)
+        return self.service.app.database.write_now(work)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self.house.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.service.app.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
     async def link(self, staff_no: str = "1001") -> str:
-        return await link_to(self.house.house.database, self.house.url, self.house.house.clock(), "exam", str(self.exam_id), staff_no)
+        return await link_to(self.service.app.database, self.service.url, self.service.app.clock(), "exam", str(self.exam_id), staff_no)
 
     async def say(self, words: str) -> str:
-        hall = self.house.house
+        hall = self.service.app
         incoming = Incoming(Address("local", "test", "1001"), words, f"chat-{len(self.heard)}-{words}", hall.clock())
         return (await hall.dispatcher.handle(incoming)).text
 
     def close_due(self, after: timedelta) -> None:
-        now = self.house.house.clock() + after
-        self.run(lambda session: finish.close_due(session, self.house.house.catalog, now))
+        now = self.service.app.clock() + after
+        self.run(lambda session: finish.close_due(session, self.service.app.catalog, now))
 
 
 @asynccontextmanager
 async def open_exam_browser(engine: Engine, **more: Any) -> AsyncIterator[ExamBrowserHarness]:
-    """An app in this process with learner 1001, who can also use the local chat page, and an open exam of ten items."""
-    async with standing(engine, [Persona("1001", "学员甲", "学员")], **more) as house:
-        hall = house.house
+    """An
+    <<<<<<< OURS
+    app
+    ||||||| BASE
+    house
+    =======
+    running service
+    >>>>>>> THEIRS
+     in this process with learner 1001, who can also use the local chat page, and an open exam of ten items."""
+    async with running_service(engine, [Persona("1001", "学员甲", "学员")], **more) as service:
+        hall = service.app
         now = hall.clock()
         wanted = exam.WantedExam("年度学法考试", parse_blueprint(MIXED), All(), now, now + timedelta(hours=2), results="at_once")
 
@@ -68,7 +92,7 @@ async def open_exam_browser(engine: Engine, **more: Any) -> AsyncIterator[ExamBr
             manage.publish(session, hall.catalog, ADMIN, exam_id, now)
             return exam_id
 
-        yield ExamBrowserHarness(house, hall.database.write_now(publish))
+        yield ExamBrowserHarness(service, hall.database.write_now(publish))
 
 
 @asynccontextmanager

@@ -57,14 +57,14 @@ class ExamPageHarness:
 
     async def come(self, session: aiohttp.ClientSession, staff_no: str = "1001") -> ExamPageVisit:
         """Open a fresh link and take what the page carries."""
-        link = await link_to(self.hall.house.database, self.url, self.clock.now, "exam", str(self.exam_id), staff_no)
+        link = await link_to(self.hall.dispatcher.database, self.url, self.clock.now, "exam", str(self.exam_id), staff_no)
         async with session.post(link, headers=SAME) as answer:
             page = await answer.text()
         assert answer.status == 200, page
         return ExamPageVisit(session, f"{self.url}/exam/{self.exam_id}", page.partition('name="proof" content="')[2].partition('"')[0])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self.hall.house.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
+        return self.hall.dispatcher.database.read_now(lambda session: [tuple(row) for row in session.execute(text(query))])
 
 
 async def begin_exam(visit: ExamPageVisit) -> dict[str, Any]:

@@ -38,16 +38,32 @@ def message(at: datetime, user: str = "1001", text: str = "", message_id: str = 
 
 @dataclass
 class ExamHarness:
-    """Exams of a running app: every call is a transaction of its own, like a message."""
+    """
+    <<<<<<< OURS
+    Exams of
+    ||||||| BASE
+    An examination hall over
+    =======
+    Exams over
+    >>>>>>> THEIRS
+     a
+    <<<<<<< OURS
+    running app
+    ||||||| BASE
+    house
+    =======
+    dispatcher
+    >>>>>>> THEIRS
+    : every call is a transaction of its own, like a message."""
 
-    house: Dispatcher
+    dispatcher: Dispatcher
 
     @property
     def catalog(self) -> Catalog:
-        return self.house.catalog()
+        return self.dispatcher.catalog()
 
     def run(self, work: Any) -> Any:
-        return self.house.database.write_now(work)
+        return self.dispatcher.database.write_now(work)
 
     def draft(self, blueprint: str = BLUEPRINT, author: Author = ADMIN, **more: Any) -> int:
         """A draft that opens now for two hours; `more` replaces what is wanted."""
@@ -88,7 +104,7 @@ class ExamHarness:
                 keys.append((question.key, wrong))
             return keys
 
-        return self.house.database.read_now(work)
+        return self.dispatcher.database.read_now(work)
 
     def hand_in(self, person_id: int, sitting_id: int, at: datetime = NOW, *, arrived: datetime | None = None) -> AttemptStatus:
         status: AttemptStatus = self.run(lambda session: answers.hand_in(session, self.catalog, person_id, sitting_id, message(arrived or at), at))
@@ -100,11 +116,11 @@ class ExamHarness:
         return summary
 
     def attempt(self, sitting_id: int) -> Attempt:
-        attempt_ = self.house.database.read_now(lambda session: attempts.get(session, sitting_id))
+        attempt_ = self.dispatcher.database.read_now(lambda session: attempts.get(session, sitting_id))
         assert attempt_ is not None
         return attempt_
 
     def exam(self, exam_id: int) -> Exam:
-        exam = self.house.database.read_now(lambda session: exams.get(session, exam_id))
+        exam = self.dispatcher.database.read_now(lambda session: exams.get(session, exam_id))
         assert exam is not None
         return exam

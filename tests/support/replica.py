@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bot.channels.base import Token, silent
+from bot.channels.base import Token, ignore_note
 from bot.channels.outbound.client import Outbound
 from bot.channels.wecom.channel import WeComChannel
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
@@ -48,14 +48,16 @@ async def push(url: str, platform: str, lease: float) -> None:
     def now() -> datetime:
         return datetime.now(UTC)
 
-    outbound = Outbound(tokens=SealedTokens(database, lambda _: SECRET, Token, now), clock=now, note=silent, holder=holder(), total=8.0)
+    outbound = Outbound(tokens=SealedTokens(database, lambda _: SECRET, Token, now), clock=now, note=ignore_note, holder=holder(), total=8.0)
     async with outbound:
         channel = WeComChannel(
             corp_id="ww1234567890abcdef", agent_id="1000002", secret=SECRET, token="canary-token", aes_key=AES_KEY, outbound=outbound,
-            clock=now, note=silent, api_base=platform, cards=False,
+            clock=now, note=ignore_note, api_base=platform, cards=False,
         )  # fmt: skip
         # One call for each person: what a campaign with a personal text is.
-        worker = DeliveryWorker(database, stock, [channel], clock=now, holder=holder(), note=silent, sizes={"wecom": 1}, lease=lease, reserved=lease)
+        worker = DeliveryWorker(
+            database, stock, [channel], clock=now, holder=holder(), note=ignore_note, sizes={"wecom": 1}, lease=lease, reserved=lease
+        )
         running = asyncio.create_task(worker.run())
         print("ready", flush=True)  # noqa: T201
         while True:
@@ -86,7 +88,7 @@ async def tick(url: str, base: float, began: float, speed: float, log: Path) -> 
                 lines.writelines(f"{worker.mark} {worker.to.user}\n" for worker in batch)
             return [SendReceipt("sent")] * len(batch)
 
-    one = DeliveryWorker(database, lambda: catalog, [Wire()], clock=now, holder=holder(), note=silent, lease=5 * speed, reserved=4 * speed)
+    one = DeliveryWorker(database, lambda: catalog, [Wire()], clock=now, holder=holder(), note=ignore_note, lease=5 * speed, reserved=4 * speed)
     running = asyncio.create_task(one.run())
     print("ready", flush=True)  # noqa: T201
     while not running.done():

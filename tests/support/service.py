@@ -1,4 +1,4 @@
-"""The service as a test stands it up: in this process on a free port, or as a process of its own."""
+"""The service as a test starts it: in this process on a free port, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 @dataclass
-class Standing:
-    """A house that serves in this process."""
+class RunningService:
+    """A service that runs in this process."""
 
-    house: build.App
+    app: build.App
     port: int
     stop: asyncio.Event
     said: list[str]
@@ -51,9 +51,9 @@ def settings(**more: Any) -> Settings:
 
 
 @asynccontextmanager
-async def standing(engine: Engine, personas: Sequence[Persona] = (), **more: Any) -> AsyncIterator[Standing]:
+async def running_service(engine: Engine, personas: Sequence[Persona] = (), **more: Any) -> AsyncIterator[RunningService]:
     """Serve on a free port for as long as the block lasts."""
-    house = build.build(settings(**more), engine)
+    app = build.build(settings(**more), engine)
     stop = asyncio.Event()
     said: list[str] = []
     ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -64,14 +64,14 @@ async def standing(engine: Engine, personas: Sequence[Persona] = (), **more: Any
         if found and not ready.done():
             ready.set_result(int(found[1]))
 
-    task = asyncio.create_task(run.serve(house, stop, announce, personas))
+    task = asyncio.create_task(run.serve(app, stop, announce, personas))
     task.add_done_callback(lambda ended: None if ready.done() else ready.set_exception(ended.exception() or AssertionError("never ready")))
     await ready
     try:
-        yield Standing(house, ready.result(), stop, said)
+        yield RunningService(app, ready.result(), stop, said)
     finally:
         stop.set()
-        assert await task, "the house did not end in time"
+        assert await task, "the service did not end in time"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Our own pages as a test stands them up behind their door, and a browser that is nothing but a cookie jar."""
+"""Serves our pages behind web sessions for a test, and a browser that is nothing but a cookie jar."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ async def pages_at(
 ) -> AsyncIterator[str]:
     """The address of an application that has the pages' files and whatever `attach` adds."""
     app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
-    app.on_response_prepare.append(middleware.dress)
-    door = WebSessions(database, clock, Templates(), public_url)
-    door.pages.attach(app)
-    attach(app, door)
+    app.on_response_prepare.append(middleware.add_headers)
+    sessions = WebSessions(database, clock, Templates(), public_url)
+    sessions.pages.attach(app)
+    attach(app, sessions)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

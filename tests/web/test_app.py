@@ -1,4 +1,4 @@
-"""The whole house in a process of its own: it starts or says why not, and it ends without losing a word."""
+"""The whole service in a process of its own: it starts or says why not, and it stops without losing a message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from bot.app import build, run
 from bot.domain.message import Refusal
 from bot.settings import Settings
-from tests.support.service import Service, bot, environment, served, settings, standing, window
+from tests.support.service import Service, bot, environment, running_service, served, settings, window
 
 DEMO = ("1009", "1053", "1006", "1010", "1022")
 WINDOWS = 15
@@ -67,8 +67,8 @@ async def test_a_signal_under_load_ends_the_service_in_order_and_loses_nothing_a
 
 def test_the_limits_of_an_end_add_up_to_ten_seconds() -> None:
     """What is waited for when a signal comes: the channels' tasks, then the writers, each for no longer than this."""
-    assert run.REQUESTS_END <= run.CHANNELS_END
-    assert run.CHANNELS_END + run.WRITERS_END <= 10
+    assert run.REQUEST_SHUTDOWN_SECONDS <= run.CHANNEL_SHUTDOWN_SECONDS
+    assert run.CHANNEL_SHUTDOWN_SECONDS + run.WRITER_SHUTDOWN_SECONDS <= 10
 
 
 async def test_a_message_said_again_to_the_next_process_gets_the_reply_it_got_then(demo: Path) -> None:
@@ -99,10 +99,10 @@ async def test_the_start_says_where_it_stands_and_which_channels_are_on(demo: Pa
 
 
 async def test_a_service_that_nobody_can_talk_to_says_what_to_do_and_serves_all_the_same(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine, web={"local_chat": False}) as house, aiohttp.ClientSession() as session:
-        assert "至少一个通道的设置" in house.said[2]
-        assert "serve --demo" in house.said[2]
-        async with session.get(f"{house.url}/readyz") as answer:
+    async with running_service(sqlite_engine, web={"local_chat": False}) as service, aiohttp.ClientSession() as session:
+        assert "至少一个通道的设置" in service.said[2]
+        assert "serve --demo" in service.said[2]
+        async with session.get(f"{service.url}/readyz") as answer:
             assert answer.status == 200
 
 
@@ -178,7 +178,7 @@ async def test_a_fault_in_the_files_stops_the_start_with_place_and_sentence(sqli
 async def test_a_channel_that_cannot_work_with_its_settings_is_refused(sqlite_engine: Engine) -> None:
     broken = {"corp_id": "ww1", "agent_id": "no number", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43}
     with pytest.raises(Refusal, match="企业微信的设置不对"):
-        run.application(build.build(Settings(wecom=broken), sqlite_engine))
+        run.build_web_app(build.build(Settings(wecom=broken), sqlite_engine))
 
 
 async def test_every_channel_can_be_on_at_once_on_either_database(engine: Engine) -> None:
@@ -188,8 +188,8 @@ async def test_every_channel_can_be_on_at_once_on_either_database(engine: Engine
         "dingtalk": {"client_id": "ding1", "client_secret": "x" * 12, "mode": "http", "card_calls": 100, "agent_id": "7"},
         "zwding": {"gateway": "https://gateway.example.gov.cn", "app_key": "app", "app_secret": "x" * 12, "tenant_id": "1"},
     }
-    async with standing(engine, **on) as house, aiohttp.ClientSession() as session:
-        assert house.said[1] == "已开启的通道：本地聊天页、企业微信、微信公众号、钉钉、专有钉钉；未开启：无"
+    async with running_service(engine, **on) as service, aiohttp.ClientSession() as session:
+        assert service.said[1] == "已开启的通道：本地聊天页、企业微信、微信公众号、钉钉、专有钉钉；未开启：无"
         for path in ("wecom", "wechat", "dingtalk", "dingtalk/card", "zwding"):
-            async with session.post(f"{house.url}/channels/{path}", data=b"rubbish") as answer:
+            async with session.post(f"{service.url}/channels/{path}", data=b"rubbish") as answer:
                 assert (answer.status, await answer.text()) == (400, "bad request"), path

@@ -28,7 +28,7 @@ from bot.web.templates import Templates
 from tests.conftest import NOW, Clock, enroll
 from tests.services.test_certificate_pdf import needs_chinese
 from tests.support.browser import CHROMIUM, SIZES, browser
-from tests.support.service import standing as service_standing
+from tests.support.service import running_service as service_standing
 from tests.support.service import window
 
 MARKUP = "<b onclick=x>甲</b>#panic()"
@@ -67,7 +67,7 @@ def issued(session: Session) -> dict[str, IssuedCertificate]:
 @asynccontextmanager
 async def standing(database: Database, clock: Clock, press: CertificatePrinter) -> AsyncIterator[Counter]:
     app = web.Application(middlewares=[middleware.protect])
-    app.on_response_prepare.append(middleware.dress)
+    app.on_response_prepare.append(middleware.add_headers)
     pages = Templates()
     pages.attach(app)
     CertificatePages(database, clock, pages, press, lambda: "https://xuefa.example").attach(app)
@@ -233,7 +233,7 @@ async def test_the_page_fits_and_works_without_a_script(database: Database, cloc
 
 async def test_the_link_that_the_chat_gives_opens_on_the_service_itself(sqlite_engine: Engine) -> None:
     async with service_standing(sqlite_engine, [Persona("1001", "张䶮㛃", "学员", ())]) as service, aiohttp.ClientSession() as session:
-        held = await service.house.database.write(issued)
+        held = await service.app.database.write(issued)
         async with window(session, service.url) as page:
             told = (await page.say("message-0001", "证书"))["reply"]["text"]
         link = re.search(r"http://\S+/certificates/\S+", told)

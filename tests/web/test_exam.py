@@ -29,24 +29,24 @@ from tests.support.web_client import SAME, browser, link_to, pages_at
 
 
 @pytest.fixture
-async def office(house: Dispatcher, clock: Clock) -> AsyncIterator[ExamPageHarness]:
-    hall = ExamHarness(house)
+async def office(dispatcher: Dispatcher, clock: Clock) -> AsyncIterator[ExamPageHarness]:
+    hall = ExamHarness(dispatcher)
     hall.run(lambda session: (enroll(session, "1001", "学员甲"), enroll(session, "1002", "学员乙")))
     exam_id = hall.publish(MIXED, results="at_once")
 
     def attach(application: web.Application, door: WebSessions) -> None:
-        ExamPage(door, house.database, house.catalog, house.handle, partial(card_code, "exam"), clock).attach(application)
+        ExamPage(door, dispatcher.database, dispatcher.catalog, dispatcher.handle, partial(card_code, "exam"), clock).attach(application)
 
-    async with pages_at(house.database, clock, attach) as url:
+    async with pages_at(dispatcher.database, clock, attach) as url:
         yield ExamPageHarness(hall, clock, url, exam_id)
 
 
 async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_the_result_after_the_end(office: ExamPageHarness) -> None:
-    chat = Chat(office.hall.house, office.clock, "1001")
+    chat = Chat(office.hall.dispatcher, office.clock, "1001")
     await chat.say(f"考试 {office.exam_id}")
     assert [button.label for button in chat.last.buttons] == ["开始考试"]
     assert "BOT_PUBLIC_URL" in await chat.say(f"考试 网页 {office.exam_id}")
-    office.hall.house.pages = office.url
+    office.hall.dispatcher.pages = office.url
     await chat.say(f"考试 {office.exam_id}")
     assert [button.label for button in chat.last.buttons] == ["开始考试", "在网页上答"]
     said = await chat.say(chat.last.buttons[1].say)
@@ -68,16 +68,16 @@ async def test_the_chat_hands_out_the_page_where_our_pages_stand_somewhere_and_t
 
 
 async def test_no_link_is_said_where_others_read_it(office: ExamPageHarness) -> None:
-    office.hall.house.pages = office.url
-    chat = Chat(office.hall.house, office.clock, "1001")
+    office.hall.dispatcher.pages = office.url
+    chat = Chat(office.hall.dispatcher, office.clock, "1001")
     said = await chat.hear(replace(chat.message(f"考试 网页 {office.exam_id}"), in_group=True))
     assert "请在和我的单聊里发送「考试」" in said
     assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 
 
 async def test_somebody_for_whom_an_exam_is_not_gets_no_link_to_it(office: ExamPageHarness) -> None:
-    office.hall.house.pages = office.url
-    chat = Chat(office.hall.house, office.clock, "1001")
+    office.hall.dispatcher.pages = office.url
+    chat = Chat(office.hall.dispatcher, office.clock, "1001")
     assert "没有编号" in await chat.say("考试 网页 999")
     assert office.rows("SELECT COUNT(*) FROM link") == [(0,)]
 
@@ -138,7 +138,7 @@ async def test_what_the_chat_answers_meanwhile_is_seen_on_the_page_in_the_letter
     async with browser() as session:
         visit = await office.come(session)
         state = await begin_exam(visit)
-        chat = Chat(office.hall.house, office.clock, "1001")
+        chat = Chat(office.hall.dispatcher, office.clock, "1001")
         shown = await chat.say("继续")
         item = state["items"][0]
         assert item["stem"][:20] in shown
@@ -244,17 +244,17 @@ async def test_half_characters_and_nul_in_a_written_answer_break_nothing(office:
     assert office.rows("SELECT choice FROM answer") == [("甲乙",)]
 
 
-async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refused(database: Any, house: Dispatcher, clock: Clock) -> None:
-    hall = ExamHarness(house)
+async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refused(database: Any, dispatcher: Dispatcher, clock: Clock) -> None:
+    hall = ExamHarness(dispatcher)
     hall.run(lambda session: enroll(session, "1001", "学员甲"))
     exam_id = hall.publish(MIXED)
     replies = iter([BUSY_REPLY, None])
 
     async def handle(incoming: Incoming) -> Reply:
-        return next(replies) or await house.handle(incoming)
+        return next(replies) or await dispatcher.handle(incoming)
 
     def attach(application: web.Application, door: WebSessions) -> None:
-        ExamPage(door, database, house.catalog, handle, partial(card_code, "exam"), clock).attach(application)
+        ExamPage(door, database, dispatcher.catalog, handle, partial(card_code, "exam"), clock).attach(application)
 
     async with pages_at(database, clock, attach) as url, browser() as session:
         visit = await ExamPageHarness(hall, clock, url, exam_id).come(session)
@@ -267,7 +267,7 @@ async def test_a_service_that_is_busy_is_asked_again_and_nothing_counts_as_refus
 async def test_an_exam_that_is_not_for_somebody_is_none(office: ExamPageHarness) -> None:
     office.hall.run(lambda session: session.execute(text("UPDATE exam SET state = 'cancelled'")) and None)
     async with browser() as session:
-        link = await link_to(office.hall.house.database, office.url, office.clock.now, "exam", str(office.exam_id), "1001")
+        link = await link_to(office.hall.dispatcher.database, office.url, office.clock.now, "exam", str(office.exam_id), "1001")
         async with session.post(link, headers=SAME) as answer:
             assert (answer.status, "没有这场考试" in await answer.text()) == (404, True)
 
@@ -275,7 +275,7 @@ async def test_an_exam_that_is_not_for_somebody_is_none(office: ExamPageHarness)
 async def test_every_changing_route_of_the_house_wants_the_proof_of_its_own_page(sqlite_engine: Engine) -> None:
     """bot/docs/reliability.md W6 over the whole application: whatever is added later is tried too."""
     made = build.build(settings(), sqlite_engine)
-    application, _ = run.application(made)
+    application, _ = run.build_web_app(made)
     routes = [route for route in application.router.routes() if route.method not in ("GET", "HEAD")]
     ours = [route.resource.canonical for route in routes if route.resource is not None and not route.resource.canonical.startswith("/channels/")]
     assert {"/exam/in/{token}", "/exam/out", "/exam/{ref}/answer", "/exam/{ref}/begin", "/exam/{ref}/hand-in"} <= set(ours)

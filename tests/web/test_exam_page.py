@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from tests.support.browser import SIZES, browser, contrast, fits, needs_chromium, page_in, small_targets
 from tests.support.exam_browser import ExamBrowserHarness, answer, begin, expect_saved, open_exam_browser, sitting
-from tests.support.service import free_port, standing
+from tests.support.service import free_port, running_service
 
 pytestmark = needs_chromium
 
@@ -63,7 +63,7 @@ async def test_an_exam_is_taken_on_a_phone_over_a_dropped_line_and_a_reload(offi
         assert office.rows("SELECT state, closed_by FROM attempt") == [("closed", "self")]
         assert seen.hosts == {"127.0.0.1"}
         assert [one for one in seen.complaints if "ERR_CONNECTION_RESET" not in one] == []
-    library = office.house.house.catalog.library
+    library = office.service.app.catalog.library
     for (name,) in office.rows("SELECT question FROM sitting_item"):
         assert not any(library.questions[name].explanation in one for one in office.heard), "a key left before the end"
 
@@ -77,7 +77,7 @@ async def test_a_restart_in_the_middle_is_bridged_and_the_visit_goes_on(sqlite_e
             await expect_saved(page, 1)
         await answer(page)
         await expect(page.get_by_text("没有连上网")).to_be_visible()
-        async with standing(sqlite_engine, **where):
+        async with running_service(sqlite_engine, **where):
             await expect_saved(page, 2)
             await page.reload()
             await expect_saved(page, 2)
@@ -86,7 +86,7 @@ async def test_a_restart_in_the_middle_is_bridged_and_the_visit_goes_on(sqlite_e
 
 async def test_the_local_chat_page_opens_the_exam_in_a_page_of_its_own(office: ExamBrowserHarness) -> None:
     async with browser() as made, page_in(made, "phone") as (page, seen):
-        await page.goto(f"{office.house.url}/chat")
+        await page.goto(f"{office.service.url}/chat")
         await page.get_by_label("输入消息").fill(f"考试 {office.exam_id}")
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="在网页上答").click()
@@ -137,7 +137,7 @@ async def test_what_is_answered_in_the_chat_meanwhile_shows_on_the_page_and_the_
 
 async def test_the_clock_is_the_services_whatever_the_phone_thinks_and_the_last_seconds_save_what_was_picked(office: ExamBrowserHarness) -> None:
     async with browser() as made, page_in(made, "phone") as (page, _):
-        await page.clock.install(time=office.house.house.clock() + timedelta(hours=5))
+        await page.clock.install(time=office.service.app.clock() + timedelta(hours=5))
         await page.goto(await office.link())
         await page.get_by_role("button", name="打开考试").click()
         await page.get_by_role("button", name="开始考试").click()
@@ -154,7 +154,7 @@ async def test_the_clock_is_the_services_whatever_the_phone_thinks_and_the_last_
 
 
 def _stamp(office: ExamBrowserHarness, seconds: float) -> str:
-    return f"{office.house.house.clock() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"{office.service.app.clock() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 async def test_the_keyboard_alone_is_enough(office: ExamBrowserHarness) -> None:

@@ -1,4 +1,4 @@
-"""The house says whether it is there, whether it can work, and what it has counted; and the door is shut to whoever does not finish a sentence."""
+"""Health, readiness and metrics of the service; and connections that do not finish a request are dropped."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from sqlalchemy import Engine, text
 
 from bot.channels.local import Persona
 from bot.web import middleware
-from tests.support.service import standing, window
+from tests.support.service import running_service, window
 
 ZHANG = Persona("nobody-1", "赵甲", "学员")
 
 
 async def test_a_house_on_either_database_is_alive_and_ready(engine: Engine) -> None:
-    async with standing(engine) as house, aiohttp.ClientSession() as session:
-        async with session.get(f"{house.url}/healthz") as answer:
+    async with running_service(engine) as service, aiohttp.ClientSession() as session:
+        async with session.get(f"{service.url}/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
-        async with session.get(f"{house.url}/readyz") as answer:
+        async with session.get(f"{service.url}/readyz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
 
 
 async def test_a_house_on_a_schema_of_tomorrow_is_alive_but_not_ready(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as house, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
         with sqlite_engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-        async with session.get(f"{house.url}/readyz") as answer:
+        async with session.get(f"{service.url}/readyz") as answer:
             assert (answer.status, await answer.json()) == (503, {"status": "schema"})
-        async with session.get(f"{house.url}/healthz") as answer:
+        async with session.get(f"{service.url}/healthz") as answer:
             assert answer.status == 200
 
 
 async def test_a_house_whose_database_is_gone_is_not_ready(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as house, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
         with sqlite_engine.begin() as connection:
             connection.execute(text("ALTER TABLE alembic_version RENAME TO gone"))
-        async with session.get(f"{house.url}/readyz") as answer:
+        async with session.get(f"{service.url}/readyz") as answer:
             assert (answer.status, await answer.json()) == (503, {"status": "database"})
 
 
 async def test_what_was_heard_answered_and_committed_is_counted(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine, [ZHANG]) as house, aiohttp.ClientSession() as session:
-        async with window(session, house.url) as chat:
+    async with running_service(sqlite_engine, [ZHANG]) as service, aiohttp.ClientSession() as session:
+        async with window(session, service.url) as chat:
             await chat.say("count-me-1", "帮助")
             await chat.say("count-me-2", "每日")
-        async with session.get(f"{house.url}/metrics") as answer:
+        async with session.get(f"{service.url}/metrics") as answer:
             page = await answer.text()
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert 'bot_messages_heard_total{channel="local"} 2.0' in page
@@ -66,28 +66,28 @@ async def test_what_was_heard_answered_and_committed_is_counted(sqlite_engine: E
 
 
 async def test_a_name_that_nobody_declared_is_not_counted_in_silence(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as house:
+    async with running_service(sqlite_engine) as service:
         with pytest.raises(KeyError):
-            house.house.metrics.note("answerd", "local", 1)
+            service.app.metrics.note("answerd", "local", 1)
 
 
 async def test_every_answer_wears_the_same_coat(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as house, aiohttp.ClientSession() as session:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
         for path, status in (("/healthz", 200), ("/chat", 200), ("/chat/chat.css", 200), ("/nowhere", 404), ("/metrics", 200)):
-            async with session.get(f"{house.url}{path}") as answer:
+            async with session.get(f"{service.url}{path}") as answer:
                 assert answer.status == status, path
                 assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'"), path
                 assert answer.headers["X-Content-Type-Options"] == "nosniff", path
                 assert answer.headers["X-Frame-Options"] == "DENY", path
                 assert "Server" not in answer.headers, path
-        async with session.put(f"{house.url}/healthz") as answer:
+        async with session.put(f"{service.url}/healthz") as answer:
             assert (answer.status, await answer.text()) == (405, "bad request")
 
 
 async def test_a_request_that_is_none_gets_one_short_answer(sqlite_engine: Engine) -> None:
-    async with standing(sqlite_engine) as house:
+    async with running_service(sqlite_engine) as service:
         for rubbish in (b"HELLO\r\n\r\n", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 20_000 + b"\r\n\r\n"):
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
             writer.write(rubbish)
             answer = (await asyncio.wait_for(reader.read(), 60)).decode()
             head, _, body = answer.partition("\r\n\r\n")
@@ -113,13 +113,13 @@ async def door() -> AsyncIterator[int]:
         raise ValueError("the password is hunter2-hunter2")
 
     made = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
-    made.on_response_prepare.append(middleware.dress)
+    made.on_response_prepare.append(middleware.add_headers)
     made.router.add_post("/swallow", swallow)
     made.router.add_get("/fail", fail)
     runner = web.AppRunner(made)
     await runner.setup()
     assert runner.server is not None
-    server = await asyncio.get_running_loop().create_server(middleware.connections(runner.server, asyncio.get_running_loop()), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(middleware.connection_factory(runner.server, asyncio.get_running_loop()), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

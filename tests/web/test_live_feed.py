@@ -14,9 +14,11 @@ from tests.conftest import Clock
 from tests.support.live_contests import opened
 
 
-async def test_strangers_who_open_many_lines_keep_no_host_from_the_console(house: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_strangers_who_open_many_lines_keep_no_host_from_the_console(
+    dispatcher: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live_feed, "STRANGERS", 1)
-    made = LiveFeed(house.database, house.catalog, clock)
+    made = LiveFeed(dispatcher.database, dispatcher.catalog, clock)
     async with made.watch(1, "public"):
         with pytest.raises(web.HTTPServiceUnavailable):
             async with made.watch(2, "public"):
@@ -27,10 +29,10 @@ async def test_strangers_who_open_many_lines_keep_no_host_from_the_console(house
         pass
 
 
-async def test_who_comes_later_is_shown_what_is_left_now_and_a_clock_that_stands_stands(house: Dispatcher, clock: Clock) -> None:
-    room = opened(house, clock, players=1)
+async def test_who_comes_later_is_shown_what_is_left_now_and_a_clock_that_stands_stands(dispatcher: Dispatcher, clock: Clock) -> None:
+    room = opened(dispatcher, clock, players=1)
     await room.host.say("主持 下一题")
-    made = LiveFeed(house.database, house.catalog, clock)
+    made = LiveFeed(dispatcher.database, dispatcher.catalog, clock)
 
     async def left() -> float:
         async with made.watch(room.id, "named") as frames:

@@ -25,7 +25,7 @@ from bot.storage.contest import live_state
 from tests.conftest import enroll
 from tests.support.browser import browser, fits, needs_chromium
 from tests.support.live_contests import hosted, plan
-from tests.support.service import Standing, standing
+from tests.support.service import RunningService, running_service
 
 HOSTS = (Persona("9001", "管理员甲", "管理员"), Persona("9002", "管理员乙", "管理员"))
 PLAYERS = tuple(Persona(f"{2001 + n}", f"选手{n + 1}", "学员") for n in range(3))
@@ -33,9 +33,9 @@ PLAYERS = tuple(Persona(f"{2001 + n}", f"选手{n + 1}", "学员") for n in rang
 
 @dataclass
 class Hall:
-    """A house that serves, with a contest whose room is open."""
+    """A running service with a contest whose room is open."""
 
-    house: Standing
+    service: RunningService
     id: int
     code: str
     secret: str
@@ -43,12 +43,12 @@ class Hall:
 
     @property
     def url(self) -> str:
-        return self.house.url
+        return self.service.url
 
     async def say(self, user: str, words: str, task: str = "") -> Reply:
         self.said += 1
         incoming = Incoming(Address("local", "page", user), words, f"hall{self.said:05}", datetime.now(UTC), "tap" if task else "text", task)
-        return await self.house.house.dispatcher.handle(incoming)
+        return await self.service.app.dispatcher.handle(incoming)
 
     async def console(self, user: str = "9001") -> str:
         """A one-time link to the console, asked for in the chat."""
@@ -59,14 +59,14 @@ class Hall:
     async def question(self, n: int) -> Any:
         def work(session: Session) -> Any:
             planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
-            return self.house.house.catalog.question(session, planned.version_id)
+            return self.service.app.catalog.question(session, planned.version_id)
 
-        return await self.house.house.database.read(work)
+        return await self.service.app.database.read(work)
 
 
 @asynccontextmanager
 async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
-    async with standing(engine, [*HOSTS, *PLAYERS]) as house:
+    async with running_service(engine, [*HOSTS, *PLAYERS]) as service:
 
         def work(session: Session) -> tuple[int, str, str]:
             for one in HOSTS:
@@ -75,11 +75,11 @@ async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
                 enroll(session, one.user, one.name)
             now = datetime.now(UTC)
             rules = ContestRules(seconds=60, board="all")
-            made = plan(session, house.house.catalog, hosted(session), questions=2, rules=rules, now=now, **more)
+            made = plan(session, service.app.catalog, hosted(session), questions=2, rules=rules, now=now, **more)
             of = live_host.open_room(session, hosted(session), made, None, now, random.Random(1))
             return made, of.code, of.secret
 
-        yield Hall(house, *await house.house.database.write(work))
+        yield Hall(service, *await service.app.database.write(work))
 
 
 @dataclass
@@ -172,7 +172,7 @@ async def test_the_console_steers_and_a_press_for_what_is_past_does_nothing(engi
         assert [line["act"] for line in now["log"]][:2] == ["作废", "出题"]
         assert (await act(one, session, "0" * 64, act="finish", decided=now["decided"]))[0] == 403
         assert (await act(one, session, proof, act="no such thing"))[0] == 400
-    database = one.house.house.database
+    database = one.service.app.database
     audited = database.read_now(
         lambda session: session.execute(text("SELECT via, action FROM audit WHERE action LIKE '现场竞赛%' ORDER BY id")).all()
     )
@@ -193,7 +193,7 @@ async def test_a_second_operator_sees_who_steers_and_takes_over(engine: Engine) 
 
 async def test_who_is_no_administrator_any_more_steers_nothing(engine: Engine) -> None:
     async with hall(engine) as one, at_console(one) as (session, proof):
-        database = one.house.house.database
+        database = one.service.app.database
         await database.write(lambda session: session.execute(text("DELETE FROM role WHERE role = 'admin'")))
         assert (await act(one, session, proof, act="next"))[0] == 403
         of = await database.read(lambda session: live_state.stage(session, one.id))

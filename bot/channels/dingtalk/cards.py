@@ -1,8 +1,6 @@
-"""The interactive card of a question: what is put into it, what a tap on it means, and what it shows afterwards.
+"""The interactive card of a question: its variables, what a tap means, and what it shows afterwards (bot/docs/protocols.md#dingtalk-cards).
 
-See bot/docs/protocols.md#dingtalk-cards.
-
-The template is built by an administrator on DingTalk's card platform and names these variables, all strings:
+An administrator builds the template on DingTalk's card platform with these variables, all strings:
 `title`, `stem`, `options` and `commands` (JSON lists of {"k","t"}: key and label), `multiple`, and for each person `answered`, `chosen`, `result`.
 Each button binds the parameter `choice` to its k; where `multiple` is "true" a button binds `chosen` to the variable of that name as well, and one
 more button, 提交, sends the choice "submit". Buttons hide while `answered` is "true".
@@ -19,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.dingtalk.reply import cut
+from bot.channels.dingtalk.reply import truncate_bytes
 from bot.domain.message import Option, QuestionCard, Reply
 
 VALUE_BYTES = 1000
@@ -27,71 +25,71 @@ VALUE_BYTES = 1000
 SUBMIT = "submit"
 COMMAND = "cmd:"
 FIRST_CHOICE = "请先选择，再提交。"
-KEPT = 5_000
+REMEMBERED = 5_000
 _TRACK = re.compile(r"xf([sm])\.([A-Za-z0-9_-]{0,400})\.[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What our own id of a card says: the task it belongs to, and whether several may be chosen."""
+    """What is encoded in our id of a card: its task, and whether several options may be chosen."""
 
     task: str
     several: bool
 
 
 def new_track(ask: QuestionCard | None) -> str:
-    """A fresh id for a card; the task travels in it, so that nothing has to be remembered to understand a tap."""
+    """A new id for a card; it contains the task, so that a tap can be understood without stored state."""
     task = base64.urlsafe_b64encode((ask.task if ask else "").encode()).decode().rstrip("=")
     return f"xf{'m' if ask is not None and ask.several else 's'}.{task}.{secrets.token_hex(8)}"
 
 
 def read_track(track: str) -> Track | None:
-    """None for an id that is none of ours."""
-    found = _TRACK.fullmatch(track)
-    if found is None:
+    """What an id says; None for an id that was not made here."""
+    match = _TRACK.fullmatch(track)
+    if match is None:
         return None
     try:
-        task = base64.urlsafe_b64decode(found[2] + "=" * (-len(found[2]) % 4)).decode()
+        task = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return Track(task, found[1] == "m")
+    return Track(task, match[1] == "m")
 
 
 def fits(reply: Reply) -> bool:
-    """True when the card alone can hold the reply."""
-    return all(len(value.encode()) <= VALUE_BYTES for value in _values(reply).values())
+    """True when a card alone can hold the whole reply."""
+    return all(len(value.encode()) <= VALUE_BYTES for value in _variables(reply).values())
 
 
 def new_card(reply: Reply) -> dict[str, str] | None:
     """The variables of a card for this reply, or None when it offers nothing to tap or its buttons do not fit."""
     if not ((reply.card is not None and reply.card.options) or reply.buttons):
         return None
-    values = _values(reply)
+    values = _variables(reply)
     if any(len(values[key].encode()) > VALUE_BYTES for key in ("options", "commands")):
         return None
-    return {key: value if key in ("options", "commands") else cut(value, VALUE_BYTES) for key, value in values.items()}
+    return {key: value if key in ("options", "commands") else truncate_bytes(value, VALUE_BYTES) for key, value in values.items()}
 
 
-def private(**values: str) -> dict[str, Any]:
-    """The answer to a tap: these variables of the person who tapped, and no other, take a new value."""
+def private_update(**values: str) -> dict[str, Any]:
+    """The response to a tap that sets only these variables, for the person who tapped."""
     return {
         "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
         "userPrivateData": {"cardParamMap": values},
     }
 
 
-def settled(reply: Reply) -> dict[str, str]:
-    """What the card shows for a reply: the verdict, and its options gone when the reply says that it is done."""
-    values = {"result": cut(_verdict(reply), VALUE_BYTES)}
+def answered_variables(reply: Reply) -> dict[str, str]:
+    """The variables after a reply: the verdict, and no options once the reply says that the question is done."""
+    values = {"result": truncate_bytes(_verdict(reply), VALUE_BYTES)}
     if reply.done:
-        values |= {"answered": "true", "commands": _commands(reply) if _closing(reply) else "[]"}
+        values |= {"answered": "true", "commands": _commands(reply) if _is_final(reply) else "[]"}
     return values
 
 
-def rest(reply: Reply) -> Reply:
-    """What is still to be said when the card has shown `settled(reply)`."""
+def remaining_reply(reply: Reply) -> Reply:
+    """What is still to be sent when the card shows `answered_variables(reply)`."""
     text = "" if len(_verdict(reply).encode()) <= VALUE_BYTES else reply.text
-    return Reply(text=text, card=reply.card, buttons=() if _closing(reply) and not text else reply.buttons)
+    return Reply(text=text, card=reply.card, buttons=() if _is_final(reply) and not text else reply.buttons)
 
 
 def _verdict(reply: Reply) -> str:
@@ -99,51 +97,51 @@ def _verdict(reply: Reply) -> str:
 
 
 def _commands(reply: Reply) -> str:
-    return _list(tuple(Option(COMMAND + one.say, one.label) for one in reply.buttons))
+    return _encode_options(tuple(Option(COMMAND + button.say, button.label) for button in reply.buttons))
 
 
-def _closing(reply: Reply) -> bool:
-    """True when the card itself can offer what comes next: no further question, and the buttons fit."""
+def _is_final(reply: Reply) -> bool:
+    """True when the card itself can offer the next commands: there is no further question, and the buttons fit."""
     return bool(reply.done) and reply.card is None and len(_commands(reply).encode()) <= VALUE_BYTES
 
 
 WITHDRAWN = {"stem": "（已撤回）", "options": "[]", "commands": "[]"}
-"""What a card shows that was taken back: the platform takes back messages, and a card only changes."""
-FRESH = {"answered": "false", "chosen": "", "result": ""}
-"""What a person's own view of a card begins with."""
+"""The variables of a recalled card: the platform recalls messages, but a card can only be changed."""
+UNANSWERED = {"answered": "false", "chosen": "", "result": ""}
+"""A person's own variables on a new card."""
 
 
 class Choices:
-    """Letters flipped on cards that are not submitted yet, for templates that do not send them back; the oldest are forgotten."""
+    """Letters chosen on cards that are not submitted yet, for templates that do not send them along; the oldest are forgotten."""
 
     def __init__(self) -> None:
         self._chosen: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    def flip(self, track: str, person: str, letter: str, claimed: str | None) -> str:
-        before = set(self.now(track, person, claimed))
+    def toggle(self, track: str, person: str, letter: str, claimed: str | None) -> str:
+        before = set(self.chosen(track, person, claimed))
         after = "".join(sorted(before ^ {letter}))
         self._chosen[track, person] = after
         self._chosen.move_to_end((track, person))
-        while len(self._chosen) > KEPT:
+        while len(self._chosen) > REMEMBERED:
             self._chosen.popitem(last=False)
         return after
 
-    def now(self, track: str, person: str, claimed: str | None) -> str:
-        """What is chosen: what the card says, else what this process remembers."""
-        found = self._chosen.get((track, person), "") if claimed is None else claimed
-        return "".join(sorted({letter for letter in found if letter.isascii() and letter.isalnum()}))[:26]
+    def chosen(self, track: str, person: str, claimed: str | None) -> str:
+        """The chosen letters: what the card sends, else what this process remembers."""
+        letters = self._chosen.get((track, person), "") if claimed is None else claimed
+        return "".join(sorted({letter for letter in letters if letter.isascii() and letter.isalnum()}))[:26]
 
 
-def _values(reply: Reply) -> dict[str, str]:
+def _variables(reply: Reply) -> dict[str, str]:
     ask = reply.card
     return {
         "title": ask.head if ask is not None else "",
         "stem": "\n\n".join(part for part in (reply.text, ask.stem if ask is not None else "") if part),
-        "options": _list(ask.options if ask is not None else ()),
+        "options": _encode_options(ask.options if ask is not None else ()),
         "commands": _commands(reply),
         "multiple": "true" if ask is not None and ask.several else "false",
     }
 
 
-def _list(options: tuple[Option, ...]) -> str:
-    return json.dumps([{"k": one.say, "t": one.label} for one in options], ensure_ascii=False, separators=(",", ":"))
+def _encode_options(options: tuple[Option, ...]) -> str:
+    return json.dumps([{"k": option.say, "t": option.label} for option in options], ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The contacts of a corporation as DingTalk lists them: level by level, page by page (bot/docs/protocols.md#dingtalk-contacts)."""
+"""Reads departments and members of a corporation from DingTalk (bot/docs/protocols.md#dingtalk-contacts)."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from typing import Any
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.wecom.contacts import number, rows, word
+from bot.channels.wecom.contacts import require_list, require_number, require_text
 from bot.domain.people.directory import Department, Directory, DirectoryMember
 
-GET = "/topapi/v2/department/get"
-BELOW = "/topapi/v2/department/listsub"
+DEPARTMENT = "/topapi/v2/department/get"
+SUBDEPARTMENTS = "/topapi/v2/department/listsub"
 MEMBERS = "/topapi/v2/user/list"
 ROOT = 1
 PAGE = 100
 MOST_PAGES = 1_000
 
 
-async def contacts(outbound: Outbound, api: Api, *, staff_no: str = "job_number") -> Directory:
-    """Everybody the app may see. `staff_no` is the member's field that holds the staff number: job_number or userid. Raises `PlatformError`."""
-    root = _result(await outbound.call(api, "POST", GET, json={"dept_id": ROOT}))
-    departments = {ROOT: Department(ROOT, 0, word(root, "name"))}
+async def read_directory(outbound: Outbound, api: Api, *, staff_no: str = "job_number") -> Directory:
+    """All members the app may see. `staff_no` is the member's field with the staff number: job_number or userid. Raises `PlatformError`."""
+    root = _result(await outbound.call(api, "POST", DEPARTMENT, json={"dept_id": ROOT}))
+    departments = {ROOT: Department(ROOT, 0, require_text(root, "name"))}
     waiting = deque([ROOT])
     while waiting:
-        above = waiting.popleft()
-        for one in rows(await outbound.call(api, "POST", BELOW, json={"dept_id": above}), "result"):
-            made = Department(number(one, "dept_id"), above, word(one, "name"))
-            if made.id not in departments:
-                departments[made.id] = made
-                waiting.append(made.id)
-    found: dict[str, DirectoryMember] = {}
+        parent = waiting.popleft()
+        for entry in require_list(await outbound.call(api, "POST", SUBDEPARTMENTS, json={"dept_id": parent}), "result"):
+            child = Department(require_number(entry, "dept_id"), parent, require_text(entry, "name"))
+            if child.id not in departments:
+                departments[child.id] = child
+                waiting.append(child.id)
+    members: dict[str, DirectoryMember] = {}
     for department in departments:
-        for one in await _members(outbound, api, department):
-            user = word(one, "userid").lower()
-            had = found.get(user)
-            given = one.get(staff_no)
-            into = dict.fromkeys([*(had.departments if had else ()), department])
-            found[user] = DirectoryMember(user, word(one, "name"), tuple(into), given.strip() if isinstance(given, str) else "")
-    return Directory("dingtalk", tuple(departments.values()), tuple(found.values()))
+        for entry in await _members(outbound, api, department):
+            user = require_text(entry, "userid").lower()
+            known = members.get(user)
+            given = entry.get(staff_no)
+            staff_number = given.strip() if isinstance(given, str) else ""
+            member_of = dict.fromkeys([*(known.departments if known else ()), department])
+            members[user] = DirectoryMember(user, require_text(entry, "name"), tuple(member_of), staff_number)
+    return Directory("dingtalk", tuple(departments.values()), tuple(members.values()))
 
 
 async def _members(outbound: Outbound, api: Api, department: int) -> list[dict[str, Any]]:
@@ -47,10 +48,10 @@ async def _members(outbound: Outbound, api: Api, department: int) -> list[dict[s
     cursor = 0
     for _ in range(MOST_PAGES):
         page = _result(await outbound.call(api, "POST", MEMBERS, json={"dept_id": department, "cursor": cursor, "size": PAGE}))
-        members += rows(page, "list")
+        members += require_list(page, "list")
         if page.get("has_more") is not True:
             return members
-        following = number(page, "next_cursor")
+        following = require_number(page, "next_cursor")
         if following <= cursor:
             break
         cursor = following
@@ -58,7 +59,7 @@ async def _members(outbound: Outbound, api: Api, department: int) -> list[dict[s
 
 
 def _result(answer: dict[str, Any]) -> dict[str, Any]:
-    found = answer.get("result")
-    if not isinstance(found, dict):
+    result = answer.get("result")
+    if not isinstance(result, dict):
         raise PlatformError("unknown", "directory", "the answer has no result")
-    return found
+    return result

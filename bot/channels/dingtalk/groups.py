@@ -1,4 +1,4 @@
-"""Speaking in groups: by the app's own robot, and by a custom group robot, which can only push (bot/docs/protocols.md#dingtalk-group-robot)."""
+"""Messages to groups, by the app's robot or by a custom group robot, which can only push (bot/docs/protocols.md#dingtalk-group-robot)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from yarl import URL
 
 from bot.channels.base import Clock
-from bot.channels.batch_push import receipt_of
+from bot.channels.batch_push import error_receipt
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk import signature
 from bot.channels.dingtalk.incoming import NAME
@@ -23,10 +23,10 @@ CUSTOM = "/robot/send"
 
 
 class Groups:
-    """What goes to many at once in one place; nobody's answer is asked for there."""
+    """Sends to groups; nobody answers questions there."""
 
     def __init__(self, *, outbound: Outbound, api: Api, oapi_base: str, robot_code: str, token: str, secret: str, clock: Clock) -> None:
-        """`token` and `secret` of a custom robot, which signs what it says; both empty where there is none."""
+        """`token` and `secret` (which signs requests) of a custom robot; both empty where there is none."""
         self._outbound = outbound
         self._api = api
         self._oapi_base = oapi_base
@@ -35,43 +35,43 @@ class Groups:
         self._secret = secret
         self._clock = clock
 
-    async def say(self, conversation: str, reply: Reply) -> SendReceipt:
-        """Into a group that the app's robot is in, named by its openConversationId."""
-        keys: list[str] = []
+    async def send(self, conversation: str, reply: Reply) -> SendReceipt:
+        """Send to a group that the app's robot is in, named by its openConversationId."""
+        query_keys: list[str] = []
         try:
-            for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
-                key, param = dingtalk_reply.as_robot(message)
+            for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
+                key, param = dingtalk_reply.robot_message_of(message)
                 body = {"robotCode": self._robot_code, "openConversationId": conversation, "msgKey": key, "msgParam": param}
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
-                keys.append(str(answer.get("processQueryKey") or ""))
+                query_keys.append(str(answer.get("processQueryKey") or ""))
         except PlatformError as wrong:
-            return SendReceipt("sent", f"partly: {wrong}", " ".join(keys)) if keys else receipt_of(wrong)
-        return SendReceipt("sent", platform_id=" ".join(keys))
+            return SendReceipt("sent", f"partly: {wrong}", " ".join(query_keys)) if query_keys else error_receipt(wrong)
+        return SendReceipt("sent", platform_id=" ".join(query_keys))
 
-    async def take_back(self, conversation: str, platform_id: str) -> None:
-        """Raises `PlatformError` where the platform keeps it."""
+    async def recall(self, conversation: str, platform_id: str) -> None:
+        """Recall what `send` sent; raises `PlatformError` where the platform refuses."""
         body = {"robotCode": self._robot_code, "openConversationId": conversation, "processQueryKeys": platform_id.split()}
         answer = await self._outbound.call(self._api, "POST", RECALL, json=body)
         if answer.get("failedResult"):
             raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
 
     async def broadcast(self, reply: Reply) -> SendReceipt:
-        """By the custom robot: twenty a minute, beyond that it is silenced for ten."""
+        """Send by the custom robot, which may send twenty messages a minute and is blocked for ten minutes beyond that."""
         if not self._token:
-            return receipt_of(PlatformError("config", "no-group-robot", "no custom group robot is set"))
+            return error_receipt(PlatformError("config", "no-group-robot", "no custom group robot is set"))
         sent = 0
         try:
-            for message in dingtalk_reply.webhook(reply, "", group=False, buttons=False):
-                await self._outbound.post(self._address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
+            for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
+                await self._outbound.post(self._webhook_address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
                 sent += 1
         except PlatformError as wrong:
-            return SendReceipt("sent", f"partly: {wrong}") if sent else receipt_of(wrong)
+            return SendReceipt("sent", f"partly: {wrong}") if sent else error_receipt(wrong)
         return SendReceipt("sent")
 
-    def _address(self) -> str:
-        made = str(int(self._clock().timestamp() * 1000))
-        asked: dict[str, Any] = {"access_token": self._token}
+    def _webhook_address(self) -> str:
+        timestamp = str(int(self._clock().timestamp() * 1000))
+        query: dict[str, Any] = {"access_token": self._token}
         if self._secret:
-            asked |= {"timestamp": made, "sign": signature.robot_sign(made, self._secret)}
-        # Encoded by hand: base64's plus sign must not be read as a blank.
-        return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(asked)).replace("+", "%2B")
+            query |= {"timestamp": timestamp, "sign": signature.robot_sign(timestamp, self._secret)}
+        # Encoded by hand: base64's plus sign must not be read as a space.
+        return str(URL(self._oapi_base.rstrip("/") + CUSTOM).with_query(query)).replace("+", "%2B")

@@ -1,4 +1,4 @@
-"""What DingTalk sends us, checked field by field (bot/docs/protocols.md#dingtalk-messages, #dingtalk-cards)."""
+"""Parses robot messages and card taps, checked field by field (bot/docs/protocols.md#dingtalk-messages, #dingtalk-cards)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LONGEST_ID = 128
 LONGEST_TEXT = 4000
 SINGLE_CHAT = "1"
 WEBHOOK_LIFE = timedelta(minutes=90)
-"""How long a webhook lives where the message does not say."""
+"""How long a webhook is valid where the message does not say."""
 
 
 class MalformedMessage(Exception):
-    """Not what the platform sends; the message names the field and never its value."""
+    """Not what the platform sends; the exception names the field and never its value."""
 
 
 class UnknownSender(Exception):
@@ -27,15 +27,15 @@ class UnknownSender(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RobotMessage:
-    """A robot message: what dispatch hears, and where the answer may go.
+    """A robot message: what the dispatcher is handed, and where the answer may go.
 
-    `staff` is the id as the platform spells it; `webhook` is unchecked; `group` says that others read the answer.
+    `staff_id` is the id as the platform spells it; `webhook` is unchecked; `group` says that others read the answer.
     """
 
     incoming: Incoming
-    staff: str
+    staff_id: str
     webhook: str
-    webhook_until: datetime
+    webhook_expires_at: datetime
     group: bool
 
 
@@ -43,52 +43,52 @@ class RobotMessage:
 class CardTap:
     """A tap on a card. The person is the envelope's `userId`; `choice` and `chosen` are what the card's parameters claim."""
 
-    staff: str
+    staff_id: str
     track: str
     choice: str
     chosen: str | None
 
 
-def as_object(raw: str | bytes) -> dict[str, Any]:
-    """A JSON object, or Malformed."""
+def parse_object(raw: str | bytes) -> dict[str, Any]:
+    """A JSON object; raises `MalformedMessage`."""
     try:
-        found = json.loads(raw)
+        value = json.loads(raw)
     except (ValueError, RecursionError) as wrong:
         raise MalformedMessage("json") from wrong
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise MalformedMessage("object")
-    return found
+    return value
 
 
 def robot_message(data: dict[str, Any], *, app: str, arrived: datetime) -> RobotMessage:
-    """The message in our words; raises Malformed or Nobody."""
-    message_id = _identifier(data, "msgId")
-    staff = data.get("senderStaffId")
-    if staff is None or staff == "":
+    """The parsed message; raises `MalformedMessage` or `UnknownSender`."""
+    message_id = _require_identifier(data, "msgId")
+    staff_id = data.get("senderStaffId")
+    if staff_id is None or staff_id == "":
         raise UnknownSender
-    staff = _identifier(data, "senderStaffId")
+    staff_id = _require_identifier(data, "senderStaffId")
     kind, text = _content(data)
     webhook = data.get("sessionWebhook", "")
     group = data.get("conversationType", SINGLE_CHAT) != SINGLE_CHAT
     return RobotMessage(
-        incoming=Incoming(Address(NAME, app, staff.lower()), text, message_id, arrived, kind, in_group=group),
-        staff=staff,
+        incoming=Incoming(Address(NAME, app, staff_id.lower()), text, message_id, arrived, kind, in_group=group),
+        staff_id=staff_id,
         webhook=webhook if isinstance(webhook, str) else "",
-        webhook_until=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
+        webhook_expires_at=_moment(data["sessionWebhookExpiredTime"]) if "sessionWebhookExpiredTime" in data else arrived + WEBHOOK_LIFE,
         group=group,
     )
 
 
 def card_tap(data: dict[str, Any]) -> CardTap | None:
-    """The tap, or None for a callback of another kind; raises Malformed or Nobody."""
+    """The tap, or None for a callback of another kind; raises `MalformedMessage` or `UnknownSender`."""
     if data.get("type", "actionCallback") != "actionCallback":
         return None
     if data.get("userId") == "" or data.get("userIdType", 1) not in (1, "1"):
         raise UnknownSender
-    staff = _identifier(data, "userId")
+    staff_id = _require_identifier(data, "userId")
     content = data.get("content", data.get("value"))
     if isinstance(content, str):
-        content = as_object(content)
+        content = parse_object(content)
     private = content.get("cardPrivateData") if isinstance(content, dict) else None
     if not isinstance(private, dict):
         raise MalformedMessage("cardPrivateData")
@@ -102,11 +102,13 @@ def card_tap(data: dict[str, Any]) -> CardTap | None:
     if not isinstance(choice, str) or not choice:
         raise MalformedMessage("choice")
     chosen = params.get("chosen")
-    return CardTap(staff, _identifier(data, "outTrackId", 512), clean(choice)[:256], clean(chosen) if isinstance(chosen, str) else None)
+    return CardTap(
+        staff_id, _require_identifier(data, "outTrackId", 512), clean_text(choice)[:256], clean_text(chosen) if isinstance(chosen, str) else None
+    )
 
 
-def clean(text: str) -> str:
-    """Text that every database keeps: no NUL, no half characters, no blanks around it, no more than 4,000 characters."""
+def clean_text(text: str) -> str:
+    """Text that every database can store: no NUL, no lone surrogates, stripped, at most 4,000 characters."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()[:LONGEST_TEXT]
 
 
@@ -116,16 +118,16 @@ def _content(data: dict[str, Any]) -> tuple[IncomingKind, str]:
         raise MalformedMessage("msgtype")
     match kind:
         case "text":
-            return "text", clean(_text(_dict(data, "text"), "content"))
+            return "text", clean_text(_require_text(_require_object(data, "text"), "content"))
         case "audio":
-            heard = _content_of(data).get("recognition")
-            return ("voice", clean(heard)) if isinstance(heard, str) and heard.strip() else ("other", "")
+            recognised = _content_of(data).get("recognition")
+            return ("voice", clean_text(recognised)) if isinstance(recognised, str) and recognised.strip() else ("other", "")
         case "richText":
             parts = _content_of(data).get("richText")
             if not isinstance(parts, list):
                 raise MalformedMessage("richText")
-            said = " ".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
-            return ("text", clean(said)) if said.strip() else ("other", "")
+            text = " ".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+            return ("text", clean_text(text)) if text.strip() else ("other", "")
         case _:
             return "other", ""
 
@@ -133,32 +135,32 @@ def _content(data: dict[str, Any]) -> tuple[IncomingKind, str]:
 def _content_of(data: dict[str, Any]) -> dict[str, Any]:
     """`content` is an object, and in some versions a JSON string of one."""
     content = data.get("content")
-    return as_object(content) if isinstance(content, str) else _dict(data, "content")
+    return parse_object(content) if isinstance(content, str) else _require_object(data, "content")
 
 
-def _dict(data: dict[str, Any], key: str) -> dict[str, Any]:
-    found = data.get(key)
-    if not isinstance(found, dict):
+def _require_object(data: dict[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    if not isinstance(value, dict):
         raise MalformedMessage(key)
-    return found
+    return value
 
 
-def _text(data: dict[str, Any], key: str) -> str:
-    found = data.get(key)
-    if not isinstance(found, str):
+def _require_text(data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str):
         raise MalformedMessage(key)
-    return found
+    return value
 
 
-def _identifier(data: dict[str, Any], key: str, longest: int = LONGEST_ID) -> str:
-    found = _text(data, key)
-    if not 0 < len(found) <= longest or not found.isprintable() or found != found.strip():
+def _require_identifier(data: dict[str, Any], key: str, longest: int = LONGEST_ID) -> str:
+    value = _require_text(data, key)
+    if not 0 < len(value) <= longest or not value.isprintable() or value != value.strip():
         raise MalformedMessage(key)
-    return found
+    return value
 
 
 def _moment(milliseconds: Any) -> datetime:
-    """A time in ms since 1970; anything odd counts as long past."""
+    """A time in ms since 1970; anything else counts as long past."""
     if isinstance(milliseconds, str) and milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= 14:
         milliseconds = int(milliseconds)
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or not 0 < milliseconds < 10**14:

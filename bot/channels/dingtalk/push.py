@@ -1,4 +1,4 @@
-"""Pushing to many: by the robot twenty a call, by work notification a hundred, by a card each where the budget allows.
+"""Pushes: robot messages to twenty people a call, work notifications to a hundred, cards one by one within their quota.
 
 See bot/docs/protocols.md#dingtalk-notification.
 """
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.batch_push import failed, ids_in, in_groups, receipt_of, serial_of, taken_back
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import NAME
@@ -34,19 +34,19 @@ NOTIFY = "/topapi/message/corpconversation/asyncsend_v2"
 RESULT = "/topapi/message/corpconversation/getsendresult"
 TAKE_BACK = "/topapi/message/corpconversation/recall"
 ROBOT_RECALL = "/v1.0/robot/otoMessages/batchRecall"
-MOST_ROBOT, MOST_NOTIFIED = 20, 100
+ROBOT_RECEIVERS, NOTIFICATION_RECEIVERS = 20, 100
 MESSAGE_BYTES = 2048
 FLOW_SECONDS = 60.0
 QUERY, TASK, TRACK = "q:", "t:", "c:"
-"""What stands before the ids in `platform_id`: robot messages, a work notification's task, a card of ours."""
+"""Prefixes of the ids in `platform_id`: a robot message, the task of a work notification, a card."""
 
-May = Callable[[int], Awaitable[int]]
-"""How many of so many cards may be created now, by a budget that all replicas share."""
+GrantCards = Callable[[int], Awaitable[int]]
+"""How many of so many cards may be created now, by a quota that all replicas share."""
 
 
 @dataclass(slots=True)
-class _Told:
-    """What became of each in one group, by lower-case id; who is in neither got it."""
+class _GroupResult:
+    """The result of one group: ids of what was sent, and the receipts of those who were refused, by lower-case user id."""
 
     ids: list[str]
     refused: dict[str, SendReceipt]
@@ -57,7 +57,7 @@ class _Told:
 
 
 class DingTalkPush:
-    """The app's outgoing mail to the members of its corporation."""
+    """Pushes to the members of the corporation."""
 
     def __init__(
         self,
@@ -65,124 +65,124 @@ class DingTalkPush:
         outbound: Outbound,
         api: Api,
         old_api: Api,
-        speaker: ReplySender,
+        sender: ReplySender,
         robot_code: str,
         agent_id: str,
         clock: Clock,
         note: Note,
-        may_card: May | None,
+        grant_cards: GrantCards | None,
         spending: Spending = FREE,
         looks: int = NOTIFICATION_QUERIES,
         look_seconds: float = 1.5,
     ) -> None:
-        """`agent_id` empty: no work notifications. `looks` at what became of one, so many seconds apart. Without `may_card` no cards are pushed."""
+        """`agent_id` empty: no work notifications, whose result is read `looks` times, so many seconds apart. `grant_cards` None: no cards."""
         self._outbound = outbound
         self._api = api
         self._old_api = old_api
-        self._speaker = speaker
+        self._sender = sender
         self._robot_code = robot_code
         self._agent_id = agent_id
         self._clock = clock
         self._note = note
-        self._may_card = may_card
+        self._grant_cards = grant_cards
         self._spending = spending
         self._looks = looks
         self._look_seconds = look_seconds
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One receipt a parcel: cards first, as far as the budget goes, then everybody else in as few calls as can be."""
-        receipts = await self._cards(batch)
-        left = [place for place in range(len(batch)) if place not in receipts]
-        rest = [batch[place] for place in left]
-        most = MOST_NOTIFIED if self._agent_id else MOST_ROBOT
-        told = await in_groups(rest, lambda parcel: replace(parcel.reply, done=""), most, self._tell)
-        receipts |= dict(zip(left, told, strict=True))
+        """One receipt a parcel: cards as far as the quota goes, then everybody else in as few calls as possible."""
+        receipts = await self._push_cards(batch)
+        without_card = [place for place in range(len(batch)) if place not in receipts]
+        rest = [batch[place] for place in without_card]
+        limit = NOTIFICATION_RECEIVERS if self._agent_id else ROBOT_RECEIVERS
+        rest_receipts = await push_in_groups(rest, lambda parcel: replace(parcel.reply, done=""), limit, self._send_group)
+        receipts |= dict(zip(without_card, rest_receipts, strict=True))
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts.values()))
         return [receipts[place] for place in range(len(batch))]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Take messages and notifications back; a card cannot be taken back and is emptied."""
-        return await taken_back(platform_ids, self._take_back)
+        """Recall messages and notifications; a card cannot be recalled and is emptied."""
+        return await recall_each(platform_ids, self._take_back)
 
-    async def _cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
-        """Receipts of those who got a card of their own, or were refused in a way that words would be too."""
-        fitting = [place for place, parcel in enumerate(batch) if self._speaker.cardable(parcel.reply)]
-        granted = await self._may_card(len(fitting)) if self._may_card is not None and fitting else 0
-        found: dict[int, SendReceipt] = {}
+    async def _push_cards(self, batch: Sequence[OutboundMessage]) -> dict[int, SendReceipt]:
+        """Receipts of those who got a card, or were refused in a way that would refuse a text too."""
+        fitting = [place for place, parcel in enumerate(batch) if self._sender.fits_card(parcel.reply)]
+        granted = await self._grant_cards(len(fitting)) if self._grant_cards is not None and fitting else 0
+        receipts: dict[int, SendReceipt] = {}
         for place in fitting[:granted]:
             await self._spending.spend("", messages=0, granted=True)
             try:
-                track = await self._speaker.card(batch[place].to.user, batch[place].reply)
+                track = await self._sender.send_card(batch[place].to.user, batch[place].reply)
             except PlatformError as wrong:
-                # What is wrong with the template is not wrong with words.
+                # A fault of the template does not concern plain text.
                 if wrong.kind not in ("content", "permission"):
-                    found[place] = receipt_of(wrong)
+                    receipts[place] = error_receipt(wrong)
                     continue
                 log.warning("card not pushed, words instead", code=wrong.code)
             else:
-                found[place] = SendReceipt("sent", platform_id=TRACK + track)
-        return found
+                receipts[place] = SendReceipt("sent", platform_id=TRACK + track)
+        return receipts
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         reply = people[0].reply
-        users = [self._speaker.spelling(parcel.to.user) for parcel in people]
+        users = [self._sender.staff_id_of(parcel.to.user) for parcel in people]
         if not reply:
-            return [failed("content empty") for _ in users]
+            return [failed_receipt("content empty") for _ in users]
         if self._agent_id and (message := notification(reply, self._day_mark(people))) is not None:
-            told = await self._notify(users, message)
-            return [told.receipt(user) for user in users]
-        found: list[SendReceipt] = []
-        messages = dingtalk_reply.robot(reply, buttons=True)
-        for begin in range(0, len(users), MOST_ROBOT):
-            some = users[begin : begin + MOST_ROBOT]
+            result = await self._notify(users, message)
+            return [result.receipt(user) for user in users]
+        receipts: list[SendReceipt] = []
+        messages = dingtalk_reply.robot_messages(reply, buttons=True)
+        for begin in range(0, len(users), ROBOT_RECEIVERS):
+            group = users[begin : begin + ROBOT_RECEIVERS]
             if begin:
-                # One notification was reserved for all of them; twenty at a time it takes more calls.
+                # One call was reserved for all of them; twenty at a time take more.
                 await self._spending.spend("", calls=len(messages), messages=0)
-            told = await self._by_robot(some, messages)
-            found += [told.receipt(user) for user in some]
-        return found
+            result = await self._by_robot(group, messages)
+            receipts += [result.receipt(user) for user in group]
+        return receipts
 
     def _day_mark(self, people: list[OutboundMessage]) -> str:
-        """A line that no other notification of the day has: the same words to the same person are dropped without a word."""
-        return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {serial_of(parcel.mark for parcel in people)[:4]}"
+        """A line that makes the notification unique in its day: the platform silently drops the same text to the same person."""
+        return f"{self._clock().astimezone(ZONE):%m-%d %H:%M} · {batch_serial(parcel.mark for parcel in people)[:4]}"
 
-    async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _Told:
-        told = _Told([], {})
+    async def _by_robot(self, users: list[str], messages: list[tuple[str, str]]) -> _GroupResult:
+        result = _GroupResult([], {})
         for key, param in messages:
-            left = [user for user in users if user.lower() not in told.refused]
-            if not left:
+            remaining = [user for user in users if user.lower() not in result.refused]
+            if not remaining:
                 break
-            body = {"robotCode": self._robot_code, "userIds": left, "msgKey": key, "msgParam": param}
+            body = {"robotCode": self._robot_code, "userIds": remaining, "msgKey": key, "msgParam": param}
             try:
                 answer = await self._outbound.call(self._api, "POST", SEND, json=body)
             except PlatformError as wrong:
-                if told.ids:
-                    told.trouble = f"partly: {wrong}"
+                if result.ids:
+                    result.trouble = f"partly: {wrong}"
                 else:
-                    told.refused |= dict.fromkeys((user.lower() for user in left), receipt_of(wrong))
+                    result.refused |= dict.fromkeys((user.lower() for user in remaining), error_receipt(wrong))
                 break
-            if isinstance(found := answer.get("processQueryKey"), str) and found:
-                told.ids.append(QUERY + found)
-            _strike_out(told, answer, begun=len(told.ids) > 1)
-        return told
+            if isinstance(query_key := answer.get("processQueryKey"), str) and query_key:
+                result.ids.append(QUERY + query_key)
+            _mark_refused(result, answer, begun=len(result.ids) > 1)
+        return result
 
-    async def _notify(self, users: list[str], message: dict[str, Any]) -> _Told:
-        told = _Told([], {})
+    async def _notify(self, users: list[str], message: dict[str, Any]) -> _GroupResult:
+        result = _GroupResult([], {})
         body = {"agent_id": self._agent_id, "userid_list": ",".join(users), "msg": message}
         try:
             answer = await self._outbound.call(self._old_api, "POST", NOTIFY, json=body)
         except PlatformError as wrong:
-            told.refused = dict.fromkeys((user.lower() for user in users), receipt_of(wrong))
-            return told
+            result.refused = dict.fromkeys((user.lower() for user in users), error_receipt(wrong))
+            return result
         task = answer.get("task_id")
         if isinstance(task, bool) or not isinstance(task, int | str) or not str(task).isdigit():
-            return told
-        told.ids.append(f"{TASK}{task}")
-        told.refused = await self._result(int(task), {user.lower() for user in users})
-        return told
+            return result
+        result.ids.append(f"{TASK}{task}")
+        result.refused = await self._result(int(task), {user.lower() for user in users})
+        return result
 
     async def _result(self, task: int, users: set[str]) -> dict[str, SendReceipt]:
-        """Who of these did not get it after all; who is not named yet was taken by the platform."""
+        """Receipts of those who did not get the notification; whoever is not listed yet counts as sent."""
         refused: dict[str, SendReceipt] = {}
         for _ in range(self._looks):
             await asyncio.sleep(self._look_seconds)
@@ -195,23 +195,23 @@ class DingTalkPush:
             if not isinstance(result, dict):
                 break
             refused = _refusals(result)
-            arrived = ids_in(result.get("read_user_id_list")) | ids_in(result.get("unread_user_id_list"))
+            arrived = parse_ids(result.get("read_user_id_list")) | parse_ids(result.get("unread_user_id_list"))
             if users <= arrived | refused.keys():
                 break
         return refused
 
     async def _take_back(self, platform_id: str) -> None:
-        for one in platform_id.split():
-            value = one[2:]
+        for prefixed in platform_id.split():
+            value = prefixed[2:]
             await self._spending.spend("", messages=0)
-            if one.startswith(QUERY):
+            if prefixed.startswith(QUERY):
                 body: dict[str, Any] = {"robotCode": self._robot_code, "processQueryKeys": [value]}
                 answer = await self._outbound.call(self._api, "POST", ROBOT_RECALL, json=body)
                 if answer.get("failedResult"):
                     raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
-            elif one.startswith(TASK):
+            elif prefixed.startswith(TASK):
                 await self._outbound.call(self._old_api, "POST", TAKE_BACK, json={"agent_id": self._agent_id, "msg_task_id": int(value)})
-            elif one.startswith(TRACK):
+            elif prefixed.startswith(TRACK):
                 body = {
                     "outTrackId": value,
                     "cardData": {"cardParamMap": cards.WITHDRAWN},
@@ -222,53 +222,53 @@ class DingTalkPush:
 
 def notification(reply: Reply, mark: str) -> dict[str, Any] | None:
     """The `msg` of a work notification, or None where it would be longer than the platform takes."""
-    [spoken, *more] = dingtalk_reply.webhook(reply, "", group=False, buttons=True)
-    if more:
+    [message_card, *further] = dingtalk_reply.webhook_messages(reply, "", group=False, buttons=True)
+    if further:
         return None
-    if spoken["msgtype"] == "text":
-        message: dict[str, Any] = {"msgtype": "text", "text": {"content": f"{spoken['text']['content']}\n{mark}"}}
+    if message_card["msgtype"] == "text":
+        message: dict[str, Any] = {"msgtype": "text", "text": {"content": f"{message_card['text']['content']}\n{mark}"}}
     else:
-        card = spoken["actionCard"]
-        buttons = [{"title": one["title"], "action_url": one["actionURL"]} for one in card["btns"]]
-        shown = {"title": card["title"], "markdown": f"{card['text']}\n\n{mark}", "btn_orientation": "0", "btn_json_list": buttons}
+        card = message_card["actionCard"]
+        buttons = [{"title": button["title"], "action_url": button["actionURL"]} for button in card["btns"]]
+        action_card = {"title": card["title"], "markdown": f"{card['text']}\n\n{mark}", "btn_orientation": "0", "btn_json_list": buttons}
         if len(buttons) == 1:
-            shown = {
+            action_card = {
                 "title": card["title"],
-                "markdown": shown["markdown"],
+                "markdown": action_card["markdown"],
                 "single_title": buttons[0]["title"],
                 "single_url": buttons[0]["action_url"],
             }
-        message = {"msgtype": "action_card", "action_card": shown}
+        message = {"msgtype": "action_card", "action_card": action_card}
     return message if len(json.dumps(message, ensure_ascii=False).encode()) <= MESSAGE_BYTES else None
 
 
-def _strike_out(told: _Told, answer: dict[str, Any], *, begun: bool) -> None:
-    """200 does not mean that all were sent; who got a first part already is not put off, lest it come twice."""
-    for where, receipt in (
-        ("invalidStaffIdList", failed("recipient invalidStaffId")),
-        ("filteredStaffIdList", failed("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
+def _mark_refused(result: _GroupResult, answer: dict[str, Any], *, begun: bool) -> None:
+    """Record who was not sent to in spite of status 200; whoever got a first part counts as sent, so that it is not repeated."""
+    for field, receipt in (
+        ("invalidStaffIdList", failed_receipt("recipient invalidStaffId")),
+        ("filteredStaffIdList", failed_receipt("recipient filteredStaffId: 被平台过滤（如对方屏蔽了机器人）")),
         ("flowControlledStaffIdList", SendReceipt("later", "flowControlledStaffId", retry_after=FLOW_SECONDS)),
     ):
-        for user in ids_in(answer.get(where)):
-            told.refused.setdefault(user, SendReceipt("sent", f"partly: {receipt.error}", " ".join(told.ids)) if begun else receipt)
+        for user in parse_ids(answer.get(field)):
+            result.refused.setdefault(user, SendReceipt("sent", f"partly: {receipt.error}", " ".join(result.ids)) if begun else receipt)
 
 
 def _refusals(result: dict[str, Any]) -> dict[str, SendReceipt]:
-    found: dict[str, SendReceipt] = {}
-    for where, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
-        found |= dict.fromkeys(ids_in(result.get(where)), failed(error))
-    found |= dict.fromkeys(ids_in(result.get("forbidden_user_id_list")), failed("recipient forbidden_user_id"))
+    refusals: dict[str, SendReceipt] = {}
+    for field, error in (("invalid_user_id_list", "recipient invalid_user_id"), ("failed_user_id_list", "recipient failed_user_id")):
+        refusals |= dict.fromkeys(parse_ids(result.get(field)), failed_receipt(error))
+    refusals |= dict.fromkeys(parse_ids(result.get("forbidden_user_id_list")), failed_receipt("recipient forbidden_user_id"))
     listed = result.get("forbidden_list")
-    for one in listed if isinstance(listed, list) else []:
-        if not isinstance(one, dict):
+    for entry in listed if isinstance(listed, list) else []:
+        if not isinstance(entry, dict):
             continue
-        for user in ids_in(one.get("userid")) or ids_in(one.get("user_id")):
-            found[user] = _forbidden(str(one.get("code", "")))
-    return found
+        for user in parse_ids(entry.get("userid")) or parse_ids(entry.get("user_id")):
+            refusals[user] = _forbidden(str(entry.get("code", "")))
+    return refusals
 
 
 def _forbidden(code: str) -> SendReceipt:
     verdict = DINGTALK_OLD.get(int(code)) if code.isdigit() else None
     if verdict is None:
-        return failed(f"recipient forbidden {code}")
-    return receipt_of(PlatformError(verdict.kind, code, retry_after=verdict.wait))
+        return failed_receipt(f"recipient forbidden {code}")
+    return error_receipt(PlatformError(verdict.kind, code, retry_after=verdict.wait))

@@ -1,11 +1,8 @@
-"""Saying a reply in DingTalk: by the message's own webhook while it lives, else by the robot; a card where a template is set.
+"""Renders a reply as DingTalk messages and sends them: by the message's webhook while it is valid, else by the robot.
 
-A reply in DingTalk's words: plain text, or an ActionCard whose buttons say their text for the person.
-
-See bot/docs/protocols.md#dingtalk-webhook, #dingtalk-robot.
-
-Buttons of an ActionCard open an address; the address `dtmd://dingtalkclient/sendMessage` makes the client send a text as the person. Where that
-is not understood nothing is lost: the card holds the whole text, and a typed letter is always heard.
+A reply becomes plain text, or an ActionCard whose buttons open `dtmd://dingtalkclient/sendMessage`, which makes the client send a text as the
+person; a client that does not know this address still shows the whole text, and the letter can be typed. Where a card template is set, buttons
+go on an interactive card instead (bot/channels/dingtalk/cards.py). See bot/docs/protocols.md#dingtalk-webhook, #dingtalk-robot.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.domain.message import Address, Option, Reply, plain_text
 
 TEXT_BYTES = 12_000
-"""Of one text message; the robot's parameters may have 15,000 in all."""
+"""The limit of one text message; the robot's parameters may have 15,000 bytes in all."""
 CARD_BYTES = 4_000
 TITLE = 20
 LABEL = 20
@@ -34,76 +31,76 @@ MOST_BUTTONS = 5
 _INERT = str.maketrans({char: chr(ord(char) + 0xFEE0) for char in "*_#[]<>`~|\\!"})
 
 
-def webhook(reply: Reply, staff: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
-    """The messages for a sessionWebhook or an HTTP answer, the first holding what counts; buttons only where one person reads."""
-    if buttons and not group and (offered := _offered(reply)) and (text := _card_text(reply)):
-        shown = [{"title": option.label[:LABEL], "actionURL": _says(option)} for option in offered]
-        return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": shown}}]
-    at = {"at": {"atUserIds": [staff], "isAtAll": False}} if group else {}
-    return [{"msgtype": "text", "text": {"content": part}, **at} for part in parts(plain_text(reply))]
+def webhook_messages(reply: Reply, staff_id: str, *, group: bool, buttons: bool) -> list[dict[str, Any]]:
+    """The messages for a sessionWebhook or an HTTP response, the first with the essential part; buttons only in single chats."""
+    if buttons and not group and (offered := _card_options(reply)) and (text := _card_text(reply)):
+        card_buttons = [{"title": option.label[:LABEL], "actionURL": _say_address(option)} for option in offered]
+        return [{"msgtype": "actionCard", "actionCard": {"title": _title(reply), "text": text, "btnOrientation": "0", "btns": card_buttons}}]
+    mention = {"at": {"atUserIds": [staff_id], "isAtAll": False}} if group else {}
+    return [{"msgtype": "text", "text": {"content": part}, **mention} for part in split_text(plain_text(reply))]
 
 
-def robot(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
-    """The same as (msgKey, msgParam) for the robot's own messages."""
-    return [as_robot(message) for message in webhook(reply, "", group=False, buttons=buttons)]
+def robot_messages(reply: Reply, *, buttons: bool) -> list[tuple[str, str]]:
+    """The same messages as (msgKey, msgParam) for the robot's API."""
+    return [robot_message_of(message) for message in webhook_messages(reply, "", group=False, buttons=buttons)]
 
 
-def as_robot(message: dict[str, Any]) -> tuple[str, str]:
-    """A webhook message in the robot's words; msgParam is a JSON string."""
+def robot_message_of(message: dict[str, Any]) -> tuple[str, str]:
+    """A webhook message as (msgKey, msgParam) of the robot's API; msgParam is a JSON string."""
     if message["msgtype"] == "text":
         return "sampleText", _json(content=message["text"]["content"])
     card = message["actionCard"]
-    title, text, shown = card["title"], card["text"], card["btns"]
-    if len(shown) == 1:
-        return "sampleActionCard", _json(title=title, text=text, singleTitle=shown[0]["title"], singleURL=shown[0]["actionURL"])
-    named = {f"actionTitle{n}": button["title"] for n, button in enumerate(shown, 1)}
-    leading = {f"actionURL{n}": button["actionURL"] for n, button in enumerate(shown, 1)}
-    return f"sampleActionCard{len(shown)}", _json(title=title, text=text, **named, **leading)
+    title, text, buttons = card["title"], card["text"], card["btns"]
+    if len(buttons) == 1:
+        return "sampleActionCard", _json(title=title, text=text, singleTitle=buttons[0]["title"], singleURL=buttons[0]["actionURL"])
+    titles = {f"actionTitle{number}": button["title"] for number, button in enumerate(buttons, 1)}
+    addresses = {f"actionURL{number}": button["actionURL"] for number, button in enumerate(buttons, 1)}
+    return f"sampleActionCard{len(buttons)}", _json(title=title, text=text, **titles, **addresses)
 
 
-def parts(text: str, limit: int = TEXT_BYTES) -> list[str]:
-    """The text in pieces of at most `limit` bytes, cut between characters, at a line end where one is near."""
-    found = []
+def split_text(text: str, limit: int = TEXT_BYTES) -> list[str]:
+    """The text in parts of at most `limit` bytes, split between characters, at a line end where one is near."""
+    pieces = []
     while len(text.encode()) > limit:
-        head = cut(text, limit)
+        head = truncate_bytes(text, limit)
         line = head.rfind("\n")
         if line > len(head) // 2:
             head = head[:line]
-        found.append(head)
+        pieces.append(head)
         text = text[len(head) :].lstrip("\n")
-    return [*found, text] if text else found
+    return [*pieces, text] if text else pieces
 
 
-def cut(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, never half a character."""
+def truncate_bytes(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, never a partial character."""
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def inert(text: str) -> str:
-    """Text that means nothing to Markdown: the signs in their wide form, each line a paragraph."""
+def escape_markdown(text: str) -> str:
+    """Text without Markdown syntax: its characters in their full-width form, each line a paragraph."""
     return "\n\n".join(line for line in text.translate(_INERT).splitlines() if line.strip())
 
 
-def _offered(reply: Reply) -> tuple[Option, ...]:
-    """The buttons that can be expressed: one tap each, so none for several choices at once; nothing when there are too many."""
+def _card_options(reply: Reply) -> tuple[Option, ...]:
+    """The options and commands for buttons, of which one can be tapped: none for several choices, none when there are too many."""
     options = reply.card.options if reply.card is not None and not reply.card.several else ()
-    every = (*options, *reply.buttons)
-    return every if len(every) <= MOST_BUTTONS else options if 0 < len(options) <= MOST_BUTTONS else ()
+    everything = (*options, *reply.buttons)
+    return everything if len(everything) <= MOST_BUTTONS else options if 0 < len(options) <= MOST_BUTTONS else ()
 
 
 def _card_text(reply: Reply) -> str:
-    """The whole reply as inert Markdown, or nothing when it is too long for a card."""
-    text = inert(plain_text(reply))
+    """The whole reply as escaped Markdown, or "" when it is too long for a card."""
+    text = escape_markdown(plain_text(reply))
     return text if len(text.encode()) <= CARD_BYTES else ""
 
 
 def _title(reply: Reply) -> str:
-    """What the list of chats shows."""
+    """The title that the list of chats shows."""
     head = reply.card.head if reply.card is not None and reply.card.head else reply.text.partition("\n")[0]
-    return inert(head.strip().partition("\n")[0])[:TITLE] or "学法"
+    return escape_markdown(head.strip().partition("\n")[0])[:TITLE] or "学法"
 
 
-def _says(option: Option) -> str:
+def _say_address(option: Option) -> str:
     return f"dtmd://dingtalkclient/sendMessage?content={quote(option.say, safe='')}"
 
 
@@ -122,7 +119,7 @@ REMEMBERED = 20_000
 
 
 class ReplySender:
-    """Everything the bot says in DingTalk."""
+    """Sends replies in DingTalk: answers, follow-ups and unprompted messages, each with its card where one is set."""
 
     def __init__(
         self,
@@ -146,45 +143,45 @@ class ReplySender:
         self._clock = clock
         self._note = note
         self._spending = spending
-        self._last: OrderedDict[str, RobotMessage] = OrderedDict()
+        self._last_messages: OrderedDict[str, RobotMessage] = OrderedDict()
 
-    def remember(self, spoken: RobotMessage) -> None:
-        """Keep how a person's id is spelt, and the webhook of the single chat: what follows a tap may use it."""
-        if spoken.group:
+    def remember(self, message: RobotMessage) -> None:
+        """Remember the spelling of a person's id and the webhook of the single chat, which follow-ups to a tap may use."""
+        if message.group:
             return
-        user = spoken.incoming.sender.user
-        self._last[user] = spoken
-        self._last.move_to_end(user)
-        while len(self._last) > REMEMBERED:
-            self._last.popitem(last=False)
+        user = message.incoming.sender.user
+        self._last_messages[user] = message
+        self._last_messages.move_to_end(user)
+        while len(self._last_messages) > REMEMBERED:
+            self._last_messages.popitem(last=False)
 
-    def passive(self, spoken: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
-        """The messages that carry the whole reply; with cards the buttons follow in one."""
-        return webhook(reply, spoken.staff, group=spoken.group, buttons=not self._template)
+    def passive(self, message: RobotMessage, reply: Reply) -> list[dict[str, Any]]:
+        """The messages that carry the whole reply; where cards are set, a card with the buttons follows."""
+        return webhook_messages(reply, message.staff_id, group=message.group, buttons=not self._template)
 
-    async def answer(self, spoken: RobotMessage, reply: Reply, *, said: int = 0) -> None:
-        """Answer a message; `said` messages of `passive` have gone out already. Raises PlatformError when the text could not be said."""
-        for message in self.passive(spoken, reply)[said:]:
-            await self._by_webhook(spoken, message)
-        if not spoken.group:
-            await self._card_too(spoken.staff, Reply(card=reply.card, buttons=reply.buttons))
+    async def answer(self, message: RobotMessage, reply: Reply, *, sent: int = 0) -> None:
+        """Answer a message; the first `sent` messages of `passive` have gone out already. Raises PlatformError when the text was not sent."""
+        for part in self.passive(message, reply)[sent:]:
+            await self._by_webhook(message, part)
+        if not message.group:
+            await self._send_card_beside(message.staff_id, Reply(card=reply.card, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
-    async def follow(self, user: str, staff: str, reply: Reply) -> None:
-        """Say what comes after a tap: by the last webhook of the chat if it lives, else by the robot."""
-        spoken = self._last.get(user)
-        if spoken is not None and self._lives(spoken):
-            await self.answer(spoken, reply)
+    async def follow_up(self, user: str, staff_id: str, reply: Reply) -> None:
+        """Send what follows a tap: by the last webhook of the chat if it is valid, else by the robot."""
+        message = self._last_messages.get(user)
+        if message is not None and self._webhook_open(message):
+            await self.answer(message, reply)
         else:
-            await self.send(Address(NAME, "", staff), reply)
+            await self.send(Address(NAME, "", staff_id), reply)
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises PlatformError. A card that holds everything is enough; without one the text goes out."""
-        staff = self.spelling(to.user)
+        """Send a message unprompted, as a card where one can hold all of it, else as text; raises PlatformError."""
+        staff_id = self.staff_id_of(to.user)
         if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
             try:
-                await self._spending.spend(staff)
-                await self._create(staff, reply, values)
+                await self._spending.spend(staff_id)
+                await self._create_card(staff_id, reply, values)
             except PlatformError as wrong:
                 if wrong.kind in ("unknown", "rate", "quota", "token"):
                     raise
@@ -192,85 +189,85 @@ class ReplySender:
             else:
                 self._note("sent", NAME, 1)
                 return
-        for key, param in robot(reply, buttons=not self._template):
-            await self._by_robot(staff, key, param)
+        for key, param in robot_messages(reply, buttons=not self._template):
+            await self._by_robot(staff_id, key, param)
         if self._template and not cards.fits(reply):
-            await self._card_too(staff, Reply(card=reply.card, buttons=reply.buttons))
+            await self._send_card_beside(staff_id, Reply(card=reply.card, buttons=reply.buttons))
         self._note("sent", NAME, 1)
 
-    async def update(self, track: str, staff: str, values: dict[str, str]) -> None:
+    async def update_card(self, track: str, staff_id: str, values: dict[str, str]) -> None:
         """Change one person's view of a card when the answer to the tap came too late for it."""
         body = {
             "outTrackId": track,
             "userIdType": 1,
-            "privateData": {staff: {"cardParamMap": values}},
+            "privateData": {staff_id: {"cardParamMap": values}},
             "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
         }
         await self._spending.spend("", messages=0)
         await self._outbound.call(self._api, "PUT", CARDS, json=body)
 
-    async def register(self, callback_url: str, secret: str) -> None:
+    async def register_callback(self, callback_url: str, secret: str) -> None:
         """Tell the platform where taps on HTTP cards go."""
         body = {"apiSecret": secret, "callbackUrl": callback_url, "callbackRouteKey": ROUTE_KEY, "forceUpdate": True}
         await self._outbound.call(self._api, "POST", REGISTER, json=body)
 
-    def _lives(self, spoken: RobotMessage) -> bool:
-        return bool(spoken.webhook) and spoken.webhook_until > self._clock()
+    def _webhook_open(self, message: RobotMessage) -> bool:
+        return bool(message.webhook) and message.webhook_expires_at > self._clock()
 
-    async def _by_webhook(self, spoken: RobotMessage, message: dict[str, Any]) -> None:
-        """One message; where the webhook cannot be used the robot says it to the person."""
-        if self._lives(spoken):
+    async def _by_webhook(self, message: RobotMessage, part: dict[str, Any]) -> None:
+        """Send one message by the webhook, or by the robot where the webhook cannot be used."""
+        if self._webhook_open(message):
             try:
-                await self._outbound.post(spoken.webhook, message, allowed_hosts=self._origins, name=NAME)
+                await self._outbound.post(message.webhook, part, allowed_hosts=self._origins, name=NAME)
                 return
             except PlatformError as wrong:
                 if wrong.kind == "unknown":
                     raise
-        key, param = as_robot(message)
-        await self._by_robot(spoken.staff, key, param)
+        key, param = robot_message_of(part)
+        await self._by_robot(message.staff_id, key, param)
 
-    async def _by_robot(self, staff: str, key: str, param: str) -> None:
-        body = {"robotCode": self._robot_code, "userIds": [staff], "msgKey": key, "msgParam": param}
-        await self._spending.spend(staff)
+    async def _by_robot(self, staff_id: str, key: str, param: str) -> None:
+        body = {"robotCode": self._robot_code, "userIds": [staff_id], "msgKey": key, "msgParam": param}
+        await self._spending.spend(staff_id)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
-        # 200 does not mean that it was sent.
-        for where, wrong in (
+        # Status 200 does not mean that it was sent.
+        for field, wrong in (
             ("invalidStaffIdList", PlatformError("recipient", "invalidStaffId")),
             ("filteredStaffIdList", PlatformError("recipient", "filteredStaffId")),
             ("flowControlledStaffIdList", PlatformError("rate", "flowControlledStaffId", retry_after=60)),
         ):
-            if _holds(answer.get(where), staff):
+            if _lists(answer.get(field), staff_id):
                 raise wrong
 
-    async def _card_too(self, staff: str, reply: Reply) -> None:
-        """The buttons beside a text that already says everything: a failure costs a tap and nothing else."""
+    async def _send_card_beside(self, staff_id: str, reply: Reply) -> None:
+        """Send the buttons beside a text that is complete without them; a failure is logged and otherwise ignored."""
         values = cards.new_card(reply) if self._template else None
-        if values is None or not self._spending.may(staff):
+        if values is None or not self._spending.may(staff_id):
             return
-        await self._spending.spend(staff)
+        await self._spending.spend(staff_id)
         try:
-            await self._create(staff, reply, values)
+            await self._create_card(staff_id, reply, values)
         except PlatformError as wrong:
             self._note("send_failed", NAME, 1)
             log.warning("card not sent", code=wrong.code)
 
-    def spelling(self, user: str) -> str:
-        """A person's id as the platform spells it, where it was ever heard."""
-        known = self._last.get(user)
-        return known.staff if known is not None else user
+    def staff_id_of(self, user: str) -> str:
+        """A person's id as the platform spells it, if a message of theirs is remembered."""
+        known = self._last_messages.get(user)
+        return known.staff_id if known is not None else user
 
-    def cardable(self, reply: Reply) -> bool:
-        """True when a card alone can say all of it."""
+    def fits_card(self, reply: Reply) -> bool:
+        """True when a card alone can hold the reply, which has something to tap."""
         return bool(self._template) and cards.fits(reply) and cards.new_card(reply) is not None
 
-    async def card(self, user: str, reply: Reply) -> str:
-        """A card for one person, by whose id it can be changed later; raises PlatformError. Only for what is `cardable`."""
+    async def send_card(self, user: str, reply: Reply) -> str:
+        """A card for one person, by whose id it can be changed later; raises PlatformError. Only for what is `fits_card`."""
         values = cards.new_card(reply)
         if values is None:
             raise PlatformError("content", "nothing to tap")
-        return await self._create(self.spelling(user), reply, values)
+        return await self._create_card(self.staff_id_of(user), reply, values)
 
-    async def _create(self, staff: str, reply: Reply, values: dict[str, str]) -> str:
+    async def _create_card(self, staff_id: str, reply: Reply, values: dict[str, str]) -> str:
         callback = {"callbackType": "HTTP", "callbackRouteKey": ROUTE_KEY} if self._http_cards else {"callbackType": "STREAM"}
         track = cards.new_track(reply.card)
         body = {
@@ -279,22 +276,22 @@ class ReplySender:
             **callback,
             "userIdType": 1,
             "cardData": {"cardParamMap": values},
-            "privateData": {staff: {"cardParamMap": cards.FRESH}},
-            "openSpaceId": f"dtv1.card//IM_ROBOT.{staff}",
+            "privateData": {staff_id: {"cardParamMap": cards.UNANSWERED}},
+            "openSpaceId": f"dtv1.card//IM_ROBOT.{staff_id}",
             "imRobotOpenSpaceModel": {"supportForward": False, "lastMessageI18n": {"ZH_CN": values["title"][:20] or "学法"}},
             "imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT", "robotCode": self._robot_code},
         }
         answer = await self._outbound.call(self._api, "POST", CARD, json=body)
         result = answer.get("result")
         delivered = result.get("deliverResults") if isinstance(result, dict) else None
-        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_succeeded(one) for one in delivered):
+        if answer.get("success") is not True or not isinstance(delivered, list) or not all(_is_delivered(result_part) for result_part in delivered):
             raise PlatformError("content", "card-not-delivered")
         return track
 
 
-def _holds(listed: Any, staff: str) -> bool:
-    return isinstance(listed, list) and staff.lower() in {str(one).lower() for one in listed}
+def _lists(listed: Any, staff_id: str) -> bool:
+    return isinstance(listed, list) and staff_id.lower() in {str(identifier).lower() for identifier in listed}
 
 
-def _succeeded(delivered: Any) -> bool:
+def _is_delivered(delivered: Any) -> bool:
     return isinstance(delivered, dict) and delivered.get("success") is True

@@ -1,4 +1,4 @@
-"""The signatures of HTTP callbacks: when the platform says it sent them, and that it was the platform (bot/docs/protocols.md#dingtalk-callbacks)."""
+"""Checks signature and timestamp of HTTP callbacks (bot/docs/protocols.md#dingtalk-callbacks)."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from bot.channels.signature import BadEnvelope
 
 
 def robot_sign(timestamp: str, secret: str) -> str:
-    """Of a robot message: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
+    """The signature of a robot message: base64(HMAC-SHA256(secret, timestamp + newline + secret))."""
     return _sign(secret, f"{timestamp}\n{secret}")
 
 
 def card_sign(timestamp: str, secret: str) -> str:
-    """Of a tap on a card: base64(HMAC-SHA256(secret, timestamp))."""
+    """The signature of a tap on a card: base64(HMAC-SHA256(secret, timestamp))."""
     return _sign(secret, timestamp)
 
 
 def check_robot(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh(request, "timestamp", now, freshness)
-    _equal(_one(request, "sign"), robot_sign(timestamp, secret))
+    timestamp = _fresh_timestamp(request, "timestamp", now, freshness)
+    _check_equal(_header(request, "sign"), robot_sign(timestamp, secret))
     return timestamp
 
 
 def check_card(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh(request, "x-ddpaas-signature-timestamp", now, freshness)
-    _equal(_one(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
+    timestamp = _fresh_timestamp(request, "x-ddpaas-signature-timestamp", now, freshness)
+    _check_equal(_header(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
     return timestamp
 
 
@@ -40,26 +40,26 @@ def _sign(secret: str, text: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
-def _equal(given: str, right: str) -> None:
+def _check_equal(given: str, right: str) -> None:
     if not hmac.compare_digest(given.encode("utf-8", "replace"), right.encode()):
         raise BadEnvelope("signature")
 
 
-def _one(request: web.Request, name: str) -> str:
-    """A header that stands there exactly once."""
-    found = request.headers.getall(name, [])
-    if len(found) != 1 or not found[0]:
+def _header(request: web.Request, name: str) -> str:
+    """A header that is present exactly once."""
+    values = request.headers.getall(name, [])
+    if len(values) != 1 or not values[0]:
         raise BadEnvelope("header")
-    return found[0]
+    return values[0]
 
 
-def _fresh(request: web.Request, name: str, now: datetime, freshness: float) -> str:
+def _fresh_timestamp(request: web.Request, name: str, now: datetime, freshness: float) -> str:
     """The header's time in ms, no further from now than `freshness` seconds."""
-    text = _one(request, name)
-    if not (text.isascii() and text.isdigit() and len(text) <= 13):
+    timestamp = _header(request, name)
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 13):
         raise BadEnvelope("timestamp")
-    # Seconds are told from milliseconds by their length: ten digits reach to the year 2286.
-    age = now.timestamp() - (int(text) / 1000 if len(text) > 10 else int(text))
+    # Ten digits are seconds, up to the year 2286; more are milliseconds.
+    age = now.timestamp() - (int(timestamp) / 1000 if len(timestamp) > 10 else int(timestamp))
     if abs(age) > timedelta(seconds=freshness).total_seconds():
         raise BadEnvelope("stale")
-    return text
+    return timestamp

@@ -1,7 +1,4 @@
-"""The Stream connection: opened anew whenever it ends, the new one before the old one where the gateway says so.
-
-See bot/docs/protocols.md#dingtalk-stream.
-"""
+"""The Stream connection: keeps one open, reconnects when it ends, and serves its callbacks (bot/docs/protocols.md#dingtalk-stream)."""
 
 from __future__ import annotations
 
@@ -23,23 +20,23 @@ from bot.channels.outbound.http import exchange
 log = structlog.get_logger(__name__)
 
 OPEN = "/v1.0/gateway/connections/open"
-AGENT = "xuefa-bot/1.0"
+USER_AGENT = "xuefa-bot/1.0"
 ANSWER_BYTES = 65_536
 FRAME_BYTES = 1_048_576
 LONGEST_WAIT = 60.0
 STEADY_SECONDS = 30.0
-"""A connection that lived so long, or brought a message, counts as a good one."""
+"""A connection that was open for so long, or brought a message, counts as a success."""
 LONGEST_IDLE = 600.0
 
 Ack = Callable[[int, str], Awaitable[None]]
 Topic = Callable[[str, str, Ack], Awaitable[None]]
-"""(data, message id, ack): serves one callback and acknowledges it itself, before anything that takes long."""
+"""(data, message id, ack): serves one callback, and acknowledges it before anything that takes long."""
 Lease = Callable[[], Awaitable[bool]]
 """True while this replica may hold the connection."""
 
 
 class StreamConnection:
-    """Keeps one connection for as long as `run` runs; what is being served is never cancelled by a connection that ends."""
+    """Keeps one connection while `run` runs; the end of a connection never cancels a callback that is being served."""
 
     def __init__(
         self,
@@ -75,31 +72,31 @@ class StreamConnection:
         self._lease_every = lease_every
         self._slots = asyncio.Semaphore(limit)
         self._work: set[asyncio.Task[None]] = set()
-        self._links: set[StreamSocket] = set()
+        self._sockets: set[StreamSocket] = set()
 
     @property
     def connected(self) -> bool:
-        return any(not link.over.done() for link in self._links)
+        return any(not socket.ended.done() for socket in self._sockets)
 
     async def run(self) -> None:
-        """Until cancelled. At the end: no new frames, what is being served finishes and is acknowledged, then the sockets close."""
-        async with aiohttp.ClientSession(headers={"User-Agent": AGENT}, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        """Run until cancelled; then ignore new frames, finish and acknowledge running callbacks, and close the sockets."""
+        async with aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
             try:
-                await self._keep(session)
+                await self._keep_connected(session)
             finally:
-                for link in self._links:
-                    link.deaf = True
+                for socket in self._sockets:
+                    socket.ignores_frames = True
                 if self._work:
                     await asyncio.wait(self._work, timeout=self._drain)
-                await asyncio.gather(*(link.close() for link in tuple(self._links)))
+                await asyncio.gather(*(socket.close() for socket in tuple(self._sockets)))
 
-    async def _keep(self, session: aiohttp.ClientSession) -> None:
+    async def _keep_connected(self, session: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            await self._leased()
+            await self._wait_for_lease()
             try:
-                link = await self._connect(session)
+                socket = await self._connect(session)
             except PlatformError as wrong:
                 failures += 1
                 wait = LONGEST_WAIT if wrong.kind == "config" else self._wait(failures)
@@ -108,84 +105,84 @@ class StreamConnection:
                 await asyncio.sleep(wait)
                 continue
             except Exception:
-                # A fault of ours must not leave the channel deaf.
+                # A bug here must not leave the channel disconnected.
                 failures += 1
                 log.exception("stream not opened")
                 await asyncio.sleep(self._wait(failures))
                 continue
-            began = loop.time()
-            reason = await self._until_over(link)
-            good = link.served or loop.time() - began > STEADY_SECONDS
-            failures = 0 if good else failures + 1
+            opened_at = loop.time()
+            reason = await self._until_ended(socket)
+            succeeded = socket.served or loop.time() - opened_at > STEADY_SECONDS
+            failures = 0 if succeeded else failures + 1
             log.info("stream ended", reason=reason)
             if reason in ("gone", "idle"):
                 self._note("outbound_error", NAME, 1)
             if reason in ("gone", "lease"):
                 await asyncio.sleep(self._wait(max(failures, 1)))
             elif failures > 1:
-                # A gateway that sends everybody away at once is not stormed.
+                # Do not flood a gateway that closes every connection at once.
                 await asyncio.sleep(self._wait(failures - 1))
 
     def _wait(self, failures: int) -> float:
         """Seconds: 1, 2, 4 … 60, the upper half of each at random."""
         return float(min(2.0 ** min(failures - 1, 10), LONGEST_WAIT) * self._rng.uniform(0.5, 1.0))
 
-    async def _leased(self) -> None:
+    async def _wait_for_lease(self) -> None:
         """Wait until this replica may hold the connection."""
         # The lease is a row elsewhere; nothing in this process could set an event when it becomes free.
-        while self._lease is not None and not await self._holds(self._lease):  # noqa: ASYNC110
+        while self._lease is not None and not await self._may_hold(self._lease):  # noqa: ASYNC110
             await asyncio.sleep(self._lease_every)
 
-    async def _holds(self, lease: Lease) -> bool:
+    async def _may_hold(self, lease: Lease) -> bool:
         try:
             return await lease()
         except Exception as wrong:
-            # Whoever cannot ask does not hold it: two connections steal messages from each other.
+            # When in doubt the lease is not held: two connections would take messages from each other.
             log.warning("stream lease not read", error=type(wrong).__name__)
             return False
 
-    async def _until_over(self, link: StreamSocket) -> str:
+    async def _until_ended(self, socket: StreamSocket) -> str:
         """Why the connection must be replaced: gone, disconnect, idle or lease."""
         while True:
-            await asyncio.wait({link.over}, timeout=self._lease_every if self._lease is not None else None)
-            if link.over.done():
-                return link.over.result()
-            if self._lease is not None and not await self._holds(self._lease):
-                link.end("lease")
+            await asyncio.wait({socket.ended}, timeout=self._lease_every if self._lease is not None else None)
+            if socket.ended.done():
+                return socket.ended.result()
+            if self._lease is not None and not await self._may_hold(self._lease):
+                socket.end("lease")
                 if self._work:
                     await asyncio.wait(self._work, timeout=2.0)
-                await link.close()
+                await socket.close()
 
     async def _connect(self, session: aiohttp.ClientSession) -> StreamSocket:
-        """A new connection with a ticket of its own; raises PlatformError that knows neither address nor ticket."""
+        """A new connection with a new ticket; raises PlatformError without the address or ticket in it."""
         address = await self._open(session)
         fault: PlatformError
         try:
             async with asyncio.timeout(10):
-                socket = await session.ws_connect(
+                websocket_response = await session.ws_connect(
                     address, heartbeat=self._heartbeat, max_msg_size=FRAME_BYTES, timeout=aiohttp.ClientWSTimeout(ws_close=2.0), compress=0
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as wrong:
             fault = PlatformError("transient", "websocket", type(wrong).__name__)
         else:
-            link = StreamSocket(socket, self._frame, idle=self._idle, on_idle=self._quiet, linger=self._linger)
-            self._links.add(link)
-            link.start(on_end=self._links.discard)
+            socket = StreamSocket(websocket_response, self._receive_frame, idle=self._idle, on_idle=self._replace_silent, linger=self._linger)
+            self._sockets.add(socket)
+            socket.start(on_end=self._sockets.discard)
             log.info("stream open", host=address.host)
-            return link
+            return socket
         raise fault
 
     async def _open(self, session: aiohttp.ClientSession) -> URL:
-        asked = {
+        request = {
             "clientId": self._client_id,
             "clientSecret": self._client_secret,
-            "ua": AGENT,
+            "ua": USER_AGENT,
             "localIp": "127.0.0.1",
             "subscriptions": [{"type": "CALLBACK", "topic": topic} for topic in self._topics],
         }
         headers = {"Accept": "application/json"}
         status, answer = await exchange(
-            session, "POST", URL(self._api_base + OPEN), headers=headers, json=asked, total=10.0, read=8.0, cap=ANSWER_BYTES
+            session, "POST", URL(self._api_base + OPEN), headers=headers, json=request, total=10.0, read=8.0, cap=ANSWER_BYTES
         )
         wrong = dingtalk_new(status, answer)
         if wrong is not None:
@@ -203,46 +200,46 @@ class StreamConnection:
             raise PlatformError("transient", "endpoint")
         return address
 
-    def _quiet(self) -> None:
-        """A socket that answers pings and brings nothing is replaced; where all stay quiet, ever less often."""
+    def _replace_silent(self) -> None:
+        """Called for a socket that answers pings but brings no frame: it is replaced, at growing intervals while all stay silent."""
         log.error("stream silent", seconds=self._idle)
         self._idle = min(self._idle * 2, max(LONGEST_IDLE, self._idle_least))
 
-    async def _frame(self, link: StreamSocket, raw: str) -> None:
-        """Read one frame and see that it is served; waits only while too many are."""
+    async def _receive_frame(self, socket: StreamSocket, raw: str) -> None:
+        """Parse one frame and start serving it; waits only while too many are being served."""
         try:
-            frame = websocket.read(raw)
+            frame = websocket.parse_frame(raw)
         except MalformedMessage as wrong:
             log.warning("frame refused", field=str(wrong))
             self._note("refused", NAME, 1)
             return
         match frame.type, frame.topic:
             case "SYSTEM", "ping":
-                # Only of a gateway that pings can it be said that its silence means something.
+                # The gateway pings, so that its silence means something.
                 self._idle = self._idle_least
-                await link.say(websocket.acknowledgement(frame.message_id, 200, frame.data))
+                await socket.send(websocket.acknowledgement(frame.message_id, 200, frame.data))
             case "SYSTEM", "disconnect":
-                link.end("disconnect")
+                socket.end("disconnect")
             case "SYSTEM", _:
                 pass
             case "EVENT", _:
-                await link.say(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
+                await socket.send(websocket.acknowledgement(frame.message_id, 200, websocket.EVENT_DONE))
             case "CALLBACK", topic if topic in self._topics:
-                link.served = True
-                await self._serve(link, frame)
+                socket.served = True
+                await self._serve(socket, frame)
             case _:
-                await link.say(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
+                await socket.send(websocket.acknowledgement(frame.message_id, 404, websocket.EMPTY))
 
-    async def _serve(self, link: StreamSocket, frame: websocket.Frame) -> None:
+    async def _serve(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         await self._slots.acquire()
-        # A task of its own: the end of the connection, or of `run`, does not touch what is being decided.
-        task = asyncio.create_task(self._served(link, frame), name="dingtalk frame")
+        # A task of its own: the end of the connection, or of `run`, must not cancel it.
+        task = asyncio.create_task(self._run_topic(socket, frame), name="dingtalk frame")
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _served(self, link: StreamSocket, frame: websocket.Frame) -> None:
+    async def _run_topic(self, socket: StreamSocket, frame: websocket.Frame) -> None:
         async def ack(code: int, data: str) -> None:
-            await link.say(websocket.acknowledgement(frame.message_id, code, data))
+            await socket.send(websocket.acknowledgement(frame.message_id, code, data))
 
         try:
             await self._topics[frame.topic](frame.data, frame.message_id, ack)

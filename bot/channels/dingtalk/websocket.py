@@ -1,7 +1,4 @@
-"""One websocket to the gateway, from its first frame to its end.
-
-The frames of a Stream connection and their acknowledgements (protocols.md C1).
-"""
+"""One WebSocket of the Stream connection, and the format of its frames and acknowledgements (bot/docs/protocols.md#dingtalk-stream)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from bot.channels.dingtalk.incoming import LONGEST_ID, MalformedMessage, as_object
+from bot.channels.dingtalk.incoming import LONGEST_ID, MalformedMessage, parse_object
 
 log = structlog.get_logger(__name__)
 
@@ -22,20 +19,20 @@ OnFrame = Callable[["StreamSocket", str], Awaitable[None]]
 
 
 class StreamSocket:
-    """`over` resolves once, with the reason for which another connection is needed; the socket may outlive that for a while, for acknowledgements."""
+    """`ended` resolves once, with the reason why another connection is needed; the socket may outlive that a while, for acknowledgements."""
 
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, on_frame: OnFrame, *, idle: float, on_idle: Callable[[], None], linger: float
     ) -> None:
-        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.served = False
-        self.deaf = False
+        self.ignores_frames = False
         self._socket = socket
         self._on_frame = on_frame
         self._on_idle = on_idle
         self._idle = idle
         self._linger = linger
-        self._seen = asyncio.get_running_loop().time()
+        self._last_frame_at = asyncio.get_running_loop().time()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     def start(self, on_end: Callable[[StreamSocket], None]) -> None:
@@ -44,11 +41,11 @@ class StreamSocket:
         self._tasks = (reading, asyncio.create_task(self._watch(reading), name="dingtalk watch"))
 
     def end(self, reason: str) -> None:
-        if not self.over.done():
-            self.over.set_result(reason)
+        if not self.ended.done():
+            self.ended.set_result(reason)
 
-    async def say(self, text: str) -> None:
-        """Send an acknowledgement; one that has no connection any more is lost, and the platform asks again."""
+    async def send(self, text: str) -> None:
+        """Send an acknowledgement; without a connection it is lost, and the platform sends its frame again."""
         try:
             await self._socket.send_str(text)
         except (ConnectionError, aiohttp.ClientError, RuntimeError) as wrong:
@@ -64,8 +61,8 @@ class StreamSocket:
     async def _read(self) -> None:
         try:
             async for message in self._socket:
-                self._seen = asyncio.get_running_loop().time()
-                if message.type is aiohttp.WSMsgType.TEXT and not self.deaf:
+                self._last_frame_at = asyncio.get_running_loop().time()
+                if message.type is aiohttp.WSMsgType.TEXT and not self.ignores_frames:
                     await self._on_frame(self, message.data)
         except (ConnectionError, aiohttp.ClientError) as wrong:
             log.info("stream broken", error=type(wrong).__name__)
@@ -75,15 +72,15 @@ class StreamSocket:
             self.end("gone")
 
     async def _watch(self, reading: asyncio.Task[None]) -> None:
-        """Ask for another connection after a long silence; close this one some time after it was replaced."""
+        """End the socket after a long silence; close it `linger` seconds after it has ended."""
         loop = asyncio.get_running_loop()
-        while not self.over.done():
-            left = self._seen + self._idle - loop.time()
-            if left <= 0:
+        while not self.ended.done():
+            remaining = self._last_frame_at + self._idle - loop.time()
+            if remaining <= 0:
                 self._on_idle()
                 self.end("idle")
                 break
-            await asyncio.wait({self.over}, timeout=left)
+            await asyncio.wait({self.ended}, timeout=remaining)
         await asyncio.wait({reading}, timeout=self._linger)
         if not reading.done():
             reading.cancel()
@@ -104,9 +101,9 @@ class Frame:
     data: str
 
 
-def read(raw: str) -> Frame:
-    """Raises Malformed."""
-    frame = as_object(raw)
+def parse_frame(raw: str) -> Frame:
+    """Parse a frame; raises `MalformedMessage`."""
+    frame = parse_object(raw)
     headers = frame.get("headers")
     if not isinstance(headers, dict):
         raise MalformedMessage("headers")
@@ -120,10 +117,10 @@ def read(raw: str) -> Frame:
 
 def acknowledgement(message_id: str, code: int, data: str) -> str:
     headers = {"messageId": message_id, "contentType": "application/json"}
-    return json.dumps({"code": code, "headers": headers, "message": WORDS.get(code, "failed"), "data": data}, ensure_ascii=False)
+    return json.dumps({"code": code, "headers": headers, "message": STATUS_TEXTS.get(code, "failed"), "data": data}, ensure_ascii=False)
 
 
-WORDS = {200: "OK", 400: "bad request", 404: "no handler"}
+STATUS_TEXTS = {200: "OK", 400: "bad request", 404: "no handler"}
 
 
 def response(answer: dict[str, Any] | None) -> str:

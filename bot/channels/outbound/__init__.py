@@ -1,1 +1,1 @@
-"""The one HTTP client for the platforms: tokens, rate limits, error tables."""
+"""The HTTP client for the platforms: tokens, pauses after limits, error tables."""

@@ -1,4 +1,4 @@
-"""The one HTTP client of the house for everything said to a platform."""
+"""The HTTP client for all calls to a platform: tokens, retries, pauses, and errors without secrets in them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from bot.channels.base import Clock, Note, Token, TokenStore
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import Api, Judge, Params
 from bot.channels.outbound.errors import UNREADABLE, PlatformError
-from bot.channels.outbound.http import Answer, exchange, is_allowed_host, redact
+from bot.channels.outbound.http import Answer, allowed_url, exchange, redact
 from bot.channels.outbound.rate_limit import Pauses
 from bot.channels.outbound.tokens import HeldToken, Tokens
 
 log = structlog.get_logger(__name__)
 
-AGENT = "xuefa-bot"
+USER_AGENT = "xuefa-bot"
 CONNECTIONS = 50
 IDLE_SECONDS = 15
-"""How long an idle connection is kept: shorter than any platform's, so that a message does not go out on one that is just being closed."""
+"""How long an idle connection is kept: shorter than the platforms do, so that no message is sent on one that is being closed."""
 SHORT_WAIT = 1.5
-"""A limit of at most so many seconds is waited out within the call."""
-TRIES = 3
+"""A rate limit of at most so many seconds is waited for within the call."""
+ATTEMPTS = 3
 NO_TOKEN = HeldToken(Token("", datetime.max.replace(tzinfo=UTC)), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ApiRequest:
     method: str
     path: str
     params: Params
@@ -58,7 +58,7 @@ class Outbound:
         cap: int = 1_048_576,
         rng: Random | None = None,
     ) -> None:
-        """`holder` names this replica in leases; `total` bounds a whole call in seconds, `read` each silence in it; `cap` is in bytes."""
+        """`holder` names this replica in leases; `total` bounds a call and `read` each wait for data, in seconds; `cap` is in bytes."""
         self._clock = clock
         self._note = note
         self._secrets = secrets
@@ -74,7 +74,7 @@ class Outbound:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": AGENT, "Accept": "application/json"},
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             trust_env=False,
         )
 
@@ -94,88 +94,88 @@ class Outbound:
     async def call(self, api: Api, method: str, path: str, *, params: dict[str, str] | Params | None = None, json: Any = None) -> dict[str, Any]:
         """The platform's answer to a call that carries the token; raises `PlatformError`. Parameters as pairs where a name comes twice.
 
-        A refused token is renewed once; what surely was not done is tried again within the call's time; nothing else is.
+        A refused token is renewed once; what was certainly not done is tried again within `total` seconds; nothing else is.
         """
         deadline = asyncio.get_running_loop().time() + self._total
         try:
             self._pauses.check(api.key, path)
-            answer = await self._attempts(api, _Asked(method, path, _pairs(params), json), deadline)
+            answer = await self._try_call(api, _ApiRequest(method, path, _pairs(params), json), deadline)
         except PlatformError as wrong:
-            raise self._told(api.name, path, wrong) from None
-        self._pauses.heard(api.key, path, None)
+            raise self._report(api.name, path, wrong) from None
+        self._pauses.record(api.key, path, None)
         return answer
 
     async def post(
         self, url: str, json: Any, *, allowed_hosts: frozenset[str], judge: Judge = errors.dingtalk_old, name: str = "webhook"
     ) -> dict[str, Any]:
-        """Post to an address that came in a message, when its origin was configured; entries are hosts (https) or whole origins.
+        """Post to an address from a message, if its origin is configured; entries of `allowed_hosts` are hosts (https) or whole origins.
 
-        The address is never logged: whoever knows it can speak in our name.
+        The address is never logged: whoever knows it can send in our name.
         """
-        target = is_allowed_host(url, allowed_hosts)
+        target = allowed_url(url, allowed_hosts)
         try:
             if target is None:
                 raise PlatformError("config", "host-refused", "the address does not lead to a configured host")
-            answer = self._judged(judge, await self._exchange("POST", target, {}, json, self._total))
+            answer = self._judge(judge, await self._exchange("POST", target, {}, json, self._total))
         except PlatformError as wrong:
-            raise self._told(name, "", wrong) from None
+            raise self._report(name, "", wrong) from None
         return answer
 
-    async def _attempts(self, api: Api, asked: _Asked, deadline: float) -> dict[str, Any]:
+    async def _try_call(self, api: Api, request: _ApiRequest, deadline: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         refused: HeldToken | None = None
-        for left in reversed(range(TRIES)):
+        for tries_left in reversed(range(ATTEMPTS)):
             held = NO_TOKEN if api.place == "none" else await self._token(api, refused, deadline - loop.time())
             try:
-                answer = self._judged(api.judge, await self._with_token(api, asked, held.token, deadline - loop.time()))
+                answer = self._judge(api.judge, await self._with_token(api, request, held.token, deadline - loop.time()))
             except PlatformError as wrong:
-                wait = self._again_in(wrong, deadline - loop.time()) if left else None
-                if wrong.kind == "token" and refused is None and left:
+                wait = self._retry_delay(wrong, deadline - loop.time()) if tries_left else None
+                if wrong.kind == "token" and refused is None and tries_left:
                     refused, wait = held, 0.0
                 elif wrong.kind == "token":
                     self._tokens.refuse(api, held)
                     log.error("token refused after renewal", platform=api.name, code=wrong.code)
                 elif wrong.kind in ("recipient", "content", "window"):
-                    self._tokens.worked(api)
+                    self._tokens.accept(api)
                 if wait is None:
-                    self._pauses.heard(api.key, asked.path, wrong)
+                    self._pauses.record(api.key, request.path, wrong)
                     raise
                 await asyncio.sleep(wait)
             else:
-                self._tokens.worked(api)
+                self._tokens.accept(api)
                 return answer
         raise PlatformError("transient", "tries")
 
-    async def _token(self, api: Api, refused: HeldToken | None, left: float) -> HeldToken:
+    async def _token(self, api: Api, refused: HeldToken | None, seconds: float) -> HeldToken:
         try:
-            return await asyncio.wait_for(self._tokens.get(api, refused), max(left, 0.001))
+            return await asyncio.wait_for(self._tokens.get(api, refused), max(seconds, 0.001))
         except TimeoutError:
             raise PlatformError("transient", "token-timeout", "no token in time") from None
 
-    def _again_in(self, wrong: PlatformError, left: float) -> float | None:
-        """Seconds until another try within this call, or None when there is none."""
+    def _retry_delay(self, wrong: PlatformError, seconds: float) -> float | None:
+        """Seconds until another attempt within this call, or None for no other attempt."""
         if wrong.kind == "rate" and wrong.retry_after is not None and wrong.retry_after <= SHORT_WAIT:
             wait = wrong.retry_after * self._rng.uniform(1.0, 1.3)
         elif wrong.kind == "transient":
             wait = self._rng.uniform(0.2, 0.6)
         else:
             return None
-        return wait if wait < left / 2 else None
+        return wait if wait < seconds / 2 else None
 
-    async def _with_token(self, api: Api, asked: _Asked, token: Token, left: float) -> Answer:
+    async def _with_token(self, api: Api, request: _ApiRequest, token: Token, seconds: float) -> Answer:
         place, _, name = api.place.partition(":")
-        params = [*asked.params, *([(name, token.value)] if place in ("query", "param") else [])]
+        params = [*request.params, *([(name, token.value)] if place in ("query", "param") else [])]
         headers = {name: token.value} if place == "header" else {}
-        return await self._speak(api, asked.method, asked.path, params, headers, asked.json, left)
+        return await self._send(api, request.method, request.path, params, headers, request.json, seconds)
 
-    async def _speak(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, left: float) -> Answer:
+    async def _send(self, api: Api, method: str, path: str, params: Params, headers: dict[str, str], json: Any, seconds: float) -> Answer:
         url = URL(api.base.rstrip("/") + path)
         if api.sign is None:
-            return await self._exchange(method, url.with_query(params), headers, json, left, trust=api.trust)
+            return await self._exchange(method, url.with_query(params), headers, json, seconds, trust=api.trust)
         signed = {**headers, **api.sign(method, url.path, params)}
         if method == "GET":
-            return await self._exchange(method, url.with_query(params), signed, None, left, trust=api.trust)
-        return await self._exchange(method, url, signed, None, left, form=params, trust=api.trust)
+            return await self._exchange(method, url.with_query(params), signed, None, seconds, trust=api.trust)
+        return await self._exchange(method, url, signed, None, seconds, form=params, trust=api.trust)
 
     async def _exchange(
         self,
@@ -183,7 +183,7 @@ class Outbound:
         url: URL,
         headers: dict[str, str],
         json: Any,
-        left: float,
+        seconds: float,
         *,
         form: Params | None = None,
         trust: ssl.SSLContext | None = None,
@@ -191,37 +191,45 @@ class Outbound:
         if self._session is None:
             raise RuntimeError("Outbound speaks between start() and close()")
         return await exchange(
-            self._session, method, url, headers=headers, json=json, total=left, read=self._read, cap=self._cap, form=form, trust=trust
+            self._session, method, url, headers=headers, json=json, total=seconds, read=self._read, cap=self._cap, form=form, trust=trust
         )
 
     async def _fetch(self, api: Api, refused: bool) -> Token:
         try:
             return await api.fetch(_Fetcher(self, api, refused))
         except PlatformError as wrong:
-            raise self._scrubbed(wrong) from None
+            raise self._scrub(wrong) from None
 
-    def _judged(self, judge: Judge, answered: Answer) -> dict[str, Any]:
-        status, answer = answered
+    def _judge(self, judge: Judge, response: Answer) -> dict[str, Any]:
+        status, answer = response
         wrong = judge(status, answer)
         if wrong is None and UNREADABLE in answer:
             wrong = PlatformError("unknown", "not-json", f"HTTP {status} without a JSON object")
         if wrong is not None:
-            raise self._scrubbed(wrong)
+            raise self._scrub(wrong)
         return answer
 
-    def _scrubbed(self, wrong: PlatformError) -> PlatformError:
+    def _scrub(self, wrong: PlatformError) -> PlatformError:
         secrets = (*self._secrets, *self._tokens.values())
         return PlatformError(wrong.kind, redact(wrong.code, secrets)[:80], redact(wrong.message, secrets), retry_after=wrong.retry_after)
 
-    def _told(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
-        told = self._scrubbed(wrong)
-        log.warning("outbound failed", platform=name, path=path, kind=told.kind, code=told.code, said=told.message, retry_after=told.retry_after)
+    def _report(self, name: str, path: str, wrong: PlatformError) -> PlatformError:
+        scrubbed = self._scrub(wrong)
+        log.warning(
+            "outbound failed",
+            platform=name,
+            path=path,
+            kind=scrubbed.kind,
+            code=scrubbed.code,
+            said=scrubbed.message,
+            retry_after=scrubbed.retry_after,
+        )
         self._note("outbound_error", name, 1)
-        return told
+        return scrubbed
 
 
 class _Fetcher:
-    """What a token fetcher calls with: no token, the same wire (`apis.Raw`)."""
+    """Requests without a token, for fetching one (`apis.TokenRequest`)."""
 
     def __init__(self, outbound: Outbound, api: Api, refused: bool) -> None:
         self._outbound = outbound
@@ -233,9 +241,9 @@ class _Fetcher:
 
     async def __call__(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None) -> Answer:
         try:
-            return await self._outbound._speak(self._api, method, path, _pairs(params), {}, json, self._outbound._total)
+            return await self._outbound._send(self._api, method, path, _pairs(params), {}, json, self._outbound._total)
         except PlatformError as wrong:
-            # Fetching a token twice does no harm, so nobody needs to wonder what became of the first.
+            # Fetching a token twice does no harm, so an unknown outcome may be retried.
             raise PlatformError("transient" if wrong.kind == "unknown" else wrong.kind, wrong.code, wrong.message) from None
 
 

@@ -1,8 +1,6 @@
-"""Keeping secrets out of what is logged and raised.
+"""One HTTP request and its JSON answer, with time-outs, a cap on the answer, no redirects and every fault as a `PlatformError`.
 
-One HTTP request and its JSON answer: total and read time-outs, a cap on the answer, no redirects, every fault a `PlatformError`.
-
-Where a webhook address may lead: only to a host that was configured (bot/docs/reliability.md O9).
+Also redacts secrets in what is logged or raised, and checks that a webhook address leads to a configured host (bot/docs/reliability.md O9).
 """
 
 from __future__ import annotations
@@ -27,22 +25,22 @@ _PAIRS = re.compile(rf"""(?i)\b({_NAMES})(["']?\s*[=:]\s*["']?)([^&\s"',;}}]+)""
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without the given values and without what stands behind names like access_token=, on one line of at most 500 characters."""
+    """The text with the given values and what follows names such as access_token= masked, on one line of at most 500 characters."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, MASK)
     text = _PAIRS.sub(rf"\1\2{MASK}", text)
-    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_LOGGED]
+    return "".join(char if char.isprintable() else " " for char in text)[:LONGEST_LOGGED]
 
 
-SHOWN = 2000
+SHOWN_BYTES = 2000
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 Answer = tuple[int, dict[str, Any]]
 
 
 def encode(value: Any) -> bytes:
-    """JSON as the platforms want it: UTF-8 without escapes (bot/docs/protocols.md#outbound-calls); half a surrogate pair becomes a question mark."""
+    """JSON as UTF-8 without escapes, as the platforms require (bot/docs/protocols.md#outbound-calls); a lone surrogate becomes "?"."""
     return jsonlib.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -59,35 +57,35 @@ async def exchange(
     form: Sequence[tuple[str, str]] | None = None,
     trust: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Status and JSON object; what was no object stands shortened under UNREADABLE. A `form` is sent in place of JSON; `trust` names other CAs.
+    """Status and JSON object; anything else is shortened under UNREADABLE. A `form` is sent instead of JSON; `trust` holds other CAs.
 
-    Raises "transient" when the request surely did not go out, "unknown" when nobody can say what became of it (for a GET that is transient too).
+    Raises "transient" when the request was certainly not sent, "unknown" when it may have been done (for a GET that is "transient" too).
     """
     timeout = aiohttp.ClientTimeout(total=max(total, 0.001), sock_read=read, sock_connect=read)
     if form is not None:
         body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded; charset=utf-8"
     else:
         body, kind = (b"" if json is None else encode(json)), "application/json; charset=utf-8"
-    sent = {**headers, **({"Content-Type": kind} if body else {})}
-    lost: Kind = "transient" if method == "GET" else "unknown"
+    request_headers = {**headers, **({"Content-Type": kind} if body else {})}
+    unanswered: Kind = "transient" if method == "GET" else "unknown"
     try:
         async with session.request(
-            method, url, data=body or None, headers=sent, timeout=timeout, allow_redirects=False, ssl=trust if trust is not None else True
+            method, url, data=body or None, headers=request_headers, timeout=timeout, allow_redirects=False, ssl=trust if trust is not None else True
         ) as response:
             raw = await _read(response, cap)
             return response.status, {UNREADABLE: "the answer is too large"} if raw is None else _object(raw)
     except _NOT_SENT as wrong:
         fault = PlatformError("transient", "no-connection", type(wrong).__name__)
     except TimeoutError:
-        fault = PlatformError(lost, "timeout")
+        fault = PlatformError(unanswered, "timeout")
     except (aiohttp.ClientError, OSError, ValueError) as wrong:
-        fault = PlatformError(lost, "broken", type(wrong).__name__)
-    # Raised out here, so that no exception that carries the URL hangs on it.
+        fault = PlatformError(unanswered, "broken", type(wrong).__name__)
+    # Raised here, so that no exception with the URL in it is chained.
     raise fault
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
-    """The body, unpacked, or None as soon as it is larger than the cap."""
+    """The decompressed body, or None as soon as it is larger than the cap."""
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
@@ -101,15 +99,15 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        found = jsonlib.loads(raw.decode("utf-8-sig"))
+        value = jsonlib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return {UNREADABLE: raw[:SHOWN].decode("utf-8", "replace")}
-    return found if isinstance(found, dict) else {UNREADABLE: "the answer is no object"}
+        return {UNREADABLE: raw[:SHOWN_BYTES].decode("utf-8", "replace")}
+    return value if isinstance(value, dict) else {UNREADABLE: "the answer is no object"}
 
 
-LONGEST_HOST = 2048
-_PLAIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", re.IGNORECASE | re.ASCII)
-"""Scheme, host, port, path: no user, no blanks, nothing that two parsers could read in two ways."""
+LONGEST_ADDRESS = 2048
+_ADDRESS = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", re.IGNORECASE | re.ASCII)
+"""Scheme, host, port, path: no user, no spaces, nothing that two parsers could read differently."""
 
 
 def origin(base: str) -> tuple[str, str, int] | None:
@@ -124,17 +122,17 @@ def origin(base: str) -> tuple[str, str, int] | None:
     return url.scheme, host.lower(), port
 
 
-def is_allowed_host(address: str, allowed: frozenset[str]) -> URL | None:
+def allowed_url(address: str, allowed: frozenset[str]) -> URL | None:
     """The parsed address when it leads to one of the allowed origins, else None.
 
-    The very object that was judged is what is requested, so that no second parser can read the address differently. A plain http origin is
-    allowed only when it was configured as such.
+    The returned object is the one that is requested, so that no second parser can read the address differently. A plain http origin is
+    allowed only if it is configured as such.
     """
-    if len(address) > LONGEST_HOST or not _PLAIN.fullmatch(address) or "\\" in address or "#" in address:
+    if len(address) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(address) or "\\" in address or "#" in address:
         return None
     try:
         url = URL(address)
     except ValueError:
         return None
-    found = origin(address)
-    return url if found is not None and found in {origin(one) for one in allowed} else None
+    address_origin = origin(address)
+    return url if address_origin is not None and address_origin in {origin(base) for base in allowed} else None

@@ -1,4 +1,4 @@
-"""Pushing to followers, one by one: as a customer-service message while their window is open, else as a template or subscription message."""
+"""Pushes to followers, one by one: customer-service messages while the window is open, else template or subscription messages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.channels.base import Clock, Note
-from bot.channels.batch_push import failed, in_groups, receipt_of, serial_of
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.signature import speakable
-from bot.channels.truncate import truncated
+from bot.channels.signature import strip_unencodable
+from bot.channels.truncate import truncate
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Reply
 
@@ -30,18 +30,18 @@ CUSTOM = "/cgi-bin/message/custom/send"
 TEMPLATE = "/cgi-bin/message/template/send"
 SUBSCRIBED = "/cgi-bin/message/subscribe/bizsend"
 JOB = "t:"
-CAPS = {"thing": 20, "short_thing": 5, "phrase": 5, "name": 10, "character_string": 32, "number": 32, "letter": 32, "symbol": 5}
+KEYWORD_CHARS = {"thing": 20, "short_thing": 5, "phrase": 5, "name": 10, "character_string": 32, "number": 32, "letter": 32, "symbol": 5}
 """Characters that a keyword of each kind may have; 47003 names the one that has more."""
 _FIELD = re.compile(r"[A-Za-z_]{1,30}\d{0,3}")
 _SOURCES = ("title", "text", "time", "date")
 
-MaySay = Callable[[str, int], Awaitable[bool]]
-"""True when the person spoke less than 48 hours ago and so many more messages fit into what that opened."""
+WindowCheck = Callable[[str, int], Awaitable[bool]]
+"""(user, count): True when the person wrote less than 48 hours ago and so many more messages are allowed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What the platform tells afterwards of a template message or a mass send; counts only of the latter."""
+    """The platform's later report on a template message or a mass send; only the latter has counts."""
 
     kind: Literal["template", "mass"]
     id: str
@@ -53,14 +53,14 @@ class JobResult:
     errors: int = 0
 
 
-Finished = Callable[[JobResult], Coroutine[Any, Any, None]]
+OnJobResult = Callable[[JobResult], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateNotice:
-    """A template of the account: its id, what stands in which keyword, and the page that a tap opens.
+    """A template of the account: its id, the source of each keyword, and the page that a tap opens.
 
-    Fields are written "thing1:title,thing2:text,time3:time,phrase4:=学法"; a word behind "=" stands as it is.
+    Fields are written "thing1:title,thing2:text,time3:time,phrase4:=学法"; a text after "=" is used as it is.
     """
 
     template: str
@@ -68,7 +68,7 @@ class TemplateNotice:
     page: str = ""
 
     @classmethod
-    def of(cls, template: str, fields: str, page: str) -> TemplateNotice | None:
+    def parse(cls, template: str, fields: str, page: str) -> TemplateNotice | None:
         """None where no template is set; raises ValueError for fields that cannot be read."""
         if not template:
             return None
@@ -81,10 +81,10 @@ class TemplateNotice:
         return cls(template, tuple(pairs), page)
 
     def data(self, reply: Reply, now: datetime) -> dict[str, dict[str, str]]:
-        title, text = _parts(reply)
-        here = now.astimezone(ZONE)
-        known = {"title": title, "text": text or title, "time": f"{here:%Y-%m-%d %H:%M}", "date": f"{here:%Y-%m-%d}"}
-        return {field: {"value": _capped(field, source[1:] if source.startswith("=") else known[source])} for field, source in self.fields}
+        title, text = _title_and_text(reply)
+        local = now.astimezone(ZONE)
+        values = {"title": title, "text": text or title, "time": f"{local:%Y-%m-%d %H:%M}", "date": f"{local:%Y-%m-%d}"}
+        return {field: {"value": _fit_keyword(field, source[1:] if source.startswith("=") else values[source])} for field, source in self.fields}
 
     def address(self, reply: Reply) -> str:
         if not self.page or not reply.buttons:
@@ -93,7 +93,7 @@ class TemplateNotice:
 
 
 class WeChatPush:
-    """The account's outgoing mail to its followers."""
+    """Pushes to the followers of the account."""
 
     def __init__(
         self,
@@ -101,19 +101,19 @@ class WeChatPush:
         outbound: Outbound,
         api: Api,
         verified: bool,
-        say: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
-        may_say: MaySay | None,
+        render: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
+        window_open: WindowCheck | None,
         template: TemplateNotice | None,
         subscription: TemplateNotice | None,
         clock: Clock,
         note: Note,
     ) -> None:
-        """`say` turns a reply into customer-service messages; without `may_say` the platform itself is asked whether the window is open."""
+        """`render` turns a reply into customer-service messages; without `window_open` the platform itself is asked whether the window is open."""
         self._outbound = outbound
         self._api = api
         self._verified = verified
-        self._say = say
-        self._may_say = may_say
+        self._render = render
+        self._window_open = window_open
         self._template = template
         self._subscription = subscription
         self._clock = clock
@@ -121,71 +121,78 @@ class WeChatPush:
 
     @property
     def beyond_window(self) -> bool:
-        """True where somebody who has not spoken for 48 hours can be reached all the same."""
+        """True where people who have not written for 48 hours can be reached."""
         return self._verified and (self._template is not None or self._subscription is not None)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One receipt a parcel. No two people share a call here; some calls are under way at a time."""
-        receipts = await in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._tell)
+        """One receipt a parcel. Each parcel is a call of its own; several calls run at a time."""
+        receipts = await push_in_groups(batch, lambda parcel: (parcel.mark, parcel.to.user), 1, self._send_group)
         self._note("sent", NAME, sum(receipt.outcome == "sent" for receipt in receipts))
         return receipts
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
-        return [await self._one(parcel) for parcel in people]
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+        return [await self._push_one(parcel) for parcel in people]
 
-    async def _one(self, parcel: OutboundMessage) -> SendReceipt:
-        messages = self._say(parcel.reply)
+    async def _push_one(self, parcel: OutboundMessage) -> SendReceipt:
+        messages = self._render(parcel.reply)
         if not messages:
-            return failed("content empty")
+            return failed_receipt("content empty")
         if not self._verified:
-            return failed("permission 公众号未认证，只能回复，不能主动推送")
-        if self._may_say is None or await self._may_say(parcel.to.user, len(messages)):
+            return failed_receipt("permission 公众号未认证，只能回复，不能主动推送")
+        if self._window_open is None or await self._window_open(parcel.to.user, len(messages)):
             receipt = await self._by_customer_service(parcel, messages)
             if receipt is not None:
                 return receipt
         return await self._by_template(parcel)
 
     async def _by_customer_service(self, parcel: OutboundMessage, messages: list[tuple[str, dict[str, Any]]]) -> SendReceipt | None:
-        """None where the window turned out to be closed before anything was said."""
-        for said, (kind, content) in enumerate(messages):
+        """None where the window turned out to be closed before anything was sent."""
+        for sent_before, (kind, content) in enumerate(messages):
             try:
                 await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": parcel.to.user, "msgtype": kind, kind: content})
             except PlatformError as wrong:
-                if said:
+                if sent_before:
                     return SendReceipt("sent", f"partly: {wrong}")
-                return None if wrong.kind == "window" else receipt_of(wrong)
+                return None if wrong.kind == "window" else error_receipt(wrong)
         return SendReceipt("sent")
 
     async def _by_template(self, parcel: OutboundMessage) -> SendReceipt:
         notice = self._template or self._subscription
         if notice is None:
-            return failed("window 对方超过 48 小时没有说话，又没有设置模板或订阅通知")
+            return failed_receipt("window 对方超过 48 小时没有说话，又没有设置模板或订阅通知")
         data = notice.data(parcel.reply, self._clock())
         body: dict[str, Any] = {"touser": parcel.to.user, "template_id": notice.template, "data": data}
         if notice is self._template:
-            # The same parcel tried again within ten minutes is known to the platform by this word.
-            body |= {"url": notice.address(parcel.reply), "client_msg_id": serial_of((parcel.mark, parcel.to.user))}
+            # By this id the platform recognises the same parcel within ten minutes.
+            body |= {"url": notice.address(parcel.reply), "client_msg_id": batch_serial((parcel.mark, parcel.to.user))}
         elif notice.page:
             body["page"] = notice.address(parcel.reply)
         try:
             answer = await self._outbound.call(self._api, "POST", TEMPLATE if notice is self._template else SUBSCRIBED, json=body)
         except PlatformError as wrong:
-            return receipt_of(wrong)
-        found = answer.get("msgid")
-        return SendReceipt("sent", platform_id=f"{JOB}{found}" if isinstance(found, int | str) and found != "" else "")
+            return error_receipt(wrong)
+        message_id = answer.get("msgid")
+        return SendReceipt("sent", platform_id=f"{JOB}{message_id}" if isinstance(message_id, int | str) and message_id != "" else "")
 
 
-def job_of(event: str, found: dict[str, str]) -> JobResult | None:
-    """What TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH says, or None for another event or one without an id."""
+def parse_job_result(event: str, parts: dict[str, str]) -> JobResult | None:
+    """The result in TEMPLATESENDJOBFINISH or MASSSENDJOBFINISH; None for another event or one without an id."""
     names = {"templatesendjobfinish": ("template", "success"), "masssendjobfinish": ("mass", "send success")}
-    identity, status = found.get("MsgID") or found.get("MsgId") or "", found.get("Status", "")[:80]
+    identity, status = parts.get("MsgID") or parts.get("MsgId") or "", parts.get("Status", "")[:80]
     if event not in names or not re.fullmatch(r"[0-9]{1,20}", identity):
         return None
-    kind, fine = names[event]
-    total, filtered, sent, errors = (_count(found.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
-    made: Literal["template", "mass"] = "template" if kind == "template" else "mass"
+    kind, success = names[event]
+    total, filtered, sent, errors = (_count(parts.get(name, "")) for name in ("TotalCount", "FilterCount", "SentCount", "ErrorCount"))
+    job_kind: Literal["template", "mass"] = "template" if kind == "template" else "mass"
     return JobResult(
-        made, identity, status == fine or status.replace(" ", "") == fine.replace(" ", ""), speakable(status), total, filtered, sent, errors
+        job_kind,
+        identity,
+        status == success or status.replace(" ", "") == success.replace(" ", ""),
+        strip_unencodable(status),
+        total,
+        filtered,
+        sent,
+        errors,
     )
 
 
@@ -193,15 +200,15 @@ def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
 
 
-def _parts(reply: Reply) -> tuple[str, str]:
-    """The first line, and the next one or what is asked."""
-    lines = [line.strip() for line in speakable(reply.text).splitlines() if line.strip()]
+def _title_and_text(reply: Reply) -> tuple[str, str]:
+    """The first line of the reply, and its second line or the question."""
+    lines = [line.strip() for line in strip_unencodable(reply.text).splitlines() if line.strip()]
     if reply.card is not None:
         lines += [line for line in (reply.card.head, reply.card.stem) if line]
     return (lines[0] if lines else "学法", lines[1] if len(lines) > 1 else "")
 
 
-def _capped(field: str, value: str) -> str:
-    """A value its keyword can hold: shortened by kind, on one line."""
-    most = CAPS.get(field.rstrip("0123456789"), 200)
-    return truncated(" ".join(value.split()), most)
+def _fit_keyword(field: str, value: str) -> str:
+    """The value on one line, truncated to the limit of its kind of keyword."""
+    limit = KEYWORD_CHARS.get(field.rstrip("0123456789"), 200)
+    return truncate(" ".join(value.split()), limit)

@@ -1,7 +1,7 @@
-"""The public series: drafts and mass sends to everybody who follows, with its readers counted apart from the staff's (bot/docs/rules.md A27).
+"""The public series: drafts and mass sends to all followers, with readers counted apart from the staff (bot/docs/rules.md A27).
 
-Whoever reads an article has not signed in: nothing of it becomes an answer, an hour or a person. Mass sends are few (a 订阅号 has one a day, each
-follower of a 服务号 gets four a month), so that nothing here repeats one by itself.
+Readers are not signed in: reading creates no answers, hours or people. Mass sends are few (a 订阅号 has one a day, a follower of a 服务号 gets four a
+month), so nothing here repeats one by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from bot.channels.batch_push import receipt_of
+from bot.channels.batch_push import error_receipt
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
@@ -41,7 +41,7 @@ class SeriesArticle:
 
 @dataclass(frozen=True, slots=True)
 class ReaderCounts:
-    """How many followers an article was sent to and how many people opened it, up to a day; no names, and none of the staff's numbers."""
+    """How many followers an article was sent to and how many people opened it, up to a day; without names, and not of the staff."""
 
     title: str
     reached: int
@@ -50,42 +50,42 @@ class ReaderCounts:
 
 
 class PublicSeries:
-    """The account's public side; calls raise `PlatformError` except the send, whose receipt says what is known."""
+    """Drafts and mass sends of the account; methods raise `PlatformError`, except `send_all`, which returns a receipt."""
 
     def __init__(self, outbound: Outbound, api: Api) -> None:
         self._outbound = outbound
         self._api = api
 
-    async def draft(self, articles: Sequence[SeriesArticle]) -> str:
-        """A draft of one to eight articles that an administrator can look at in the console; its media id."""
+    async def create_draft(self, articles: Sequence[SeriesArticle]) -> str:
+        """Create a draft of one to eight articles, which an administrator can view in the console; its media id."""
         if not 1 <= len(articles) <= 8 or any(not article.title or len(article.title) > TITLE or not article.cover for article in articles):
             raise PlatformError("content", "articles", "one to eight articles, each with a title of at most 64 characters and a cover")
-        shown = [
+        entries = [
             {
-                "title": one.title,
-                "author": one.author,
-                "digest": one.digest[:DIGEST],
-                "content": one.html,
-                "content_source_url": one.source,
-                "thumb_media_id": one.cover,
+                "title": entry.title,
+                "author": entry.author,
+                "digest": entry.digest[:DIGEST],
+                "content": entry.html,
+                "content_source_url": entry.source,
+                "thumb_media_id": entry.cover,
                 "need_open_comment": 0,
             }
-            for one in articles
+            for entry in articles
         ]
-        answer = await self._outbound.call(self._api, "POST", DRAFT, json={"articles": shown})
+        answer = await self._outbound.call(self._api, "POST", DRAFT, json={"articles": entries})
         if not isinstance(media := answer.get("media_id"), str) or not media:
             raise PlatformError("unknown", "no-media-id", "the answer names no draft")
         return media
 
-    async def drop(self, media: str) -> None:
+    async def delete_draft(self, media: str) -> None:
         await self._outbound.call(self._api, "POST", DROP, json={"media_id": media})
 
     async def preview(self, media: str, to: str) -> None:
-        """The draft as one follower will see it."""
+        """Send the draft to one follower."""
         await self._outbound.call(self._api, "POST", PREVIEW, json={"touser": to, "mpnews": {"media_id": media}, "msgtype": "mpnews"})
 
     async def send_all(self, media: str, mark: str, *, tag: int | None = None) -> SendReceipt:
-        """To every follower, or to those with a tag. By `mark` (at most 64 bytes) the platform knows a second call for the first (45065)."""
+        """Send to all followers, or to those with a tag. By `mark` (at most 64 bytes) the platform recognises a repeated call (45065)."""
         body: dict[str, Any] = {
             "filter": {"is_to_all": tag is None, **({} if tag is None else {"tag_id": tag})},
             "mpnews": {"media_id": media},
@@ -98,24 +98,24 @@ class PublicSeries:
         except PlatformError as wrong:
             if wrong.code == "45065":
                 return SendReceipt("sent", error="sent before under this mark")
-            return receipt_of(wrong)
+            return error_receipt(wrong)
         return SendReceipt("sent", platform_id=f"{MASS}{answer.get('msg_id', '')}")
 
-    async def take_back(self, platform_id: str) -> None:
-        """Delete a mass send; those who opened it have read it."""
+    async def recall(self, platform_id: str) -> None:
+        """Delete a mass send, for those who have not opened it yet."""
         await self._outbound.call(self._api, "POST", DELETE, json={"msg_id": int(platform_id.removeprefix(MASS)), "article_idx": 0})
 
     async def readers(self, day: date) -> list[ReaderCounts]:
-        """What the platform counts for the articles sent on a day, as far as it has counted."""
+        """The platform's counts for the articles sent on a day, so far."""
         answer = await self._outbound.call(self._api, "POST", READERS, json={"begin_date": day.isoformat(), "end_date": day.isoformat()})
         listed = answer.get("list")
-        return [_readers(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return [_readers(article) for article in listed if isinstance(article, dict)] if isinstance(listed, list) else []
 
 
 def _readers(article: dict[str, Any]) -> ReaderCounts:
     days = article.get("details")
     last = (
-        max((one for one in days if isinstance(one, dict)), key=lambda one: str(one.get("stat_date", "")), default={})
+        max((day for day in days if isinstance(day, dict)), key=lambda one: str(one.get("stat_date", "")), default={})
         if isinstance(days, list)
         else {}
     )
@@ -124,6 +124,6 @@ def _readers(article: dict[str, Any]) -> ReaderCounts:
     )
 
 
-def _number(found: dict[str, Any], name: str) -> int:
-    value = found.get(name)
+def _number(counts: dict[str, Any], name: str) -> int:
+    value = counts.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

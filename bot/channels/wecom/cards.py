@@ -1,4 +1,4 @@
-"""Questions and commands as WeCom template cards, and the card that shows the verdict after a tap (bot/docs/protocols.md#wecom-cards)."""
+"""Renders questions and commands as WeCom template cards, and the card with the verdict after a tap (bot/docs/protocols.md#wecom-cards)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.button_keys import key_of
-from bot.channels.signature import cdata, speakable
-from bot.channels.truncate import line, truncated
+from bot.channels.button_keys import encode_key
+from bot.channels.signature import cdata, strip_unencodable
+from bot.channels.truncate import option_line, truncate
 from bot.domain.message import Option, QuestionCard, Reply
 
 TITLE, DESC, SUBTITLE = 36, 44, 160
@@ -26,14 +26,14 @@ _NOT_TASK_ID = re.compile(r"[^0-9A-Za-z_@-]")
 
 @dataclass(frozen=True, slots=True)
 class TemplateCard:
-    """A card; `whole` when it shows everything that there is to be read about what it asks, so that no text needs to go before it."""
+    """A card; `whole` when it shows the complete question or text, so that no text has to be sent before it."""
 
     body: dict[str, Any]
     whole: bool
 
 
 def card_of(reply: Reply, serial: str) -> TemplateCard | None:
-    """The card of a reply, or None when there is nothing to tap or no card can carry it; `serial` makes its task id unique in the app."""
+    """The card of a reply, or None when there is nothing to tap or it fits no card; `serial` makes its task id unique in the app."""
     ask = reply.card
     if ask is not None and ask.options:
         card = _vote(ask, reply.buttons, serial) if ask.several else _choice(ask, reply.buttons, serial)
@@ -41,97 +41,97 @@ def card_of(reply: Reply, serial: str) -> TemplateCard | None:
         card = _commands(reply, serial)
     else:
         return None
-    return card if card is not None and _carriable(card.body) else None
+    return card if card is not None and _keys_fit(card.body) else None
 
 
 def task_id(task: str, serial: str) -> str:
-    """At most 128 bytes of the few characters a task id may have; the task itself travels in the keys."""
+    """A task id of at most 128 bytes and of the allowed characters; the task itself is in the keys of the buttons."""
     return f"{_NOT_TASK_ID.sub('-', task)[: TASK_ID_BYTES - 1 - len(serial)]}@{serial}"
 
 
 def _choice(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> TemplateCard | None:
     if len(ask.options) > BUTTONS:
         return None
-    title, stem, bodies = ask.head or "请作答", ask.stem, [body_of(option) for option in ask.options]
+    title, stem, bodies = ask.head or "请作答", ask.stem, [label_without_letter(option) for option in ask.options]
     on_buttons = all(len(option.label) <= BUTTON_TEXT for option in ask.options)
     rows: list[dict[str, Any]] = []
     subtitle = stem
-    whole = len(title) <= TITLE and len(commands) <= MENU
+    complete = len(title) <= TITLE and len(commands) <= MENU
     if not on_buttons:
-        listed = "\n".join([stem, *(line(option) for option in ask.options)])
+        listed = "\n".join([stem, *(option_line(option) for option in ask.options)])
         if any(len(body) > ROW_VALUE for body in bodies) and len(listed) <= SUBTITLE:
             subtitle = listed
         else:
-            whole = whole and all(len(body) <= ROW_VALUE for body in bodies)
+            complete = complete and all(len(body) <= ROW_VALUE for body in bodies)
             rows = [
-                {"type": 0, "keyname": truncated(option.say, ROW_NAME), "value": truncated(body, ROW_VALUE)}
+                {"type": 0, "keyname": truncate(option.say, ROW_NAME), "value": truncate(body, ROW_VALUE)}
                 for option, body in zip(ask.options, bodies, strict=True)
             ]
-    whole = whole and len(subtitle) <= SUBTITLE
+    complete = complete and len(subtitle) <= SUBTITLE
     body = {
-        **_start("button_interaction", ask.task, serial, title),
-        "sub_title_text": truncated(subtitle, SUBTITLE),
+        **_card_head("button_interaction", ask.task, serial, title),
+        "sub_title_text": truncate(subtitle, SUBTITLE),
         "button_list": [_button(ask.task, option, option.label if on_buttons else option.say) for option in ask.options],
     }
     if rows:
         body["horizontal_content_list"] = rows
     if commands:
-        actions = [{"text": truncated(command.label, BUTTON_TEXT), "key": key_of("", command.say)} for command in commands[:MENU]]
+        actions = [{"text": truncate(command.label, BUTTON_TEXT), "key": encode_key("", command.say)} for command in commands[:MENU]]
         body["action_menu"] = {"desc": "更多操作", "action_list": actions}
-    return TemplateCard(body, whole)
+    return TemplateCard(body, complete)
 
 
 def _vote(ask: QuestionCard, commands: tuple[Option, ...], serial: str) -> TemplateCard | None:
-    """A vote has no room for a long stem, nor for commands: then the text goes before it."""
+    """The card of a question with several choices; where it has no room for the stem or for commands, a text is sent before it."""
     says = [option.say for option in ask.options]
     if len(says) > TICKS or len(set(says)) != len(says) or any(not 0 < len(say.encode()) <= TICK_ID_BYTES for say in says):
         return None
-    texts = [line(option) for option in ask.options]
+    texts = [option_line(option) for option in ask.options]
     head = ask.head or "请作答（可多选）"
-    whole = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
-    body = _start("vote_interaction", ask.task, serial, head)
-    body["main_title"]["desc"] = truncated(ask.stem, DESC)
-    ticks = [{"id": say, "text": truncated(text, TICK_TEXT), "is_checked": False} for say, text in zip(says, texts, strict=True)]
+    complete = len(head) <= TITLE and len(ask.stem) <= DESC and not commands and all(len(text) <= TICK_TEXT for text in texts)
+    body = _card_head("vote_interaction", ask.task, serial, head)
+    body["main_title"]["desc"] = truncate(ask.stem, DESC)
+    ticks = [{"id": say, "text": truncate(text, TICK_TEXT), "is_checked": False} for say, text in zip(says, texts, strict=True)]
     body["checkbox"] = {"question_key": "answer", "option_list": ticks, "mode": 1}
-    body["submit_button"] = {"text": "提交", "key": key_of(ask.task, "")}
-    return TemplateCard(body, whole)
+    body["submit_button"] = {"text": "提交", "key": encode_key(ask.task, "")}
+    return TemplateCard(body, complete)
 
 
 def _commands(reply: Reply, serial: str) -> TemplateCard:
     title, _, rest = reply.text.partition("\n")
-    whole = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.card is None
-    body = _start("button_interaction", "", serial, title if whole else "请选择")
-    if whole and rest.strip():
+    complete = bool(title) and len(title) <= TITLE and len(rest) <= SUBTITLE and len(reply.buttons) <= BUTTONS and reply.card is None
+    body = _card_head("button_interaction", "", serial, title if complete else "请选择")
+    if complete and rest.strip():
         body["sub_title_text"] = rest.strip()
     body["button_list"] = [_button("", button, button.label) for button in reply.buttons[:BUTTONS]]
-    return TemplateCard(body, whole)
+    return TemplateCard(body, complete)
 
 
-def _start(kind: str, task: str, serial: str, title: str) -> dict[str, Any]:
-    return {"card_type": kind, "task_id": task_id(task or "menu", serial), "main_title": {"title": truncated(title, TITLE)}}
+def _card_head(kind: str, task: str, serial: str, title: str) -> dict[str, Any]:
+    return {"card_type": kind, "task_id": task_id(task or "menu", serial), "main_title": {"title": truncate(title, TITLE)}}
 
 
 def _button(task: str, option: Option, text: str) -> dict[str, Any]:
-    return {"type": 0, "text": truncated(text, BUTTON_TEXT), "style": 1, "key": key_of(task, option.say)}
+    return {"type": 0, "text": truncate(text, BUTTON_TEXT), "style": 1, "key": encode_key(task, option.say)}
 
 
-def _carriable(body: dict[str, Any]) -> bool:
-    """Keys are short enough and unique in their card."""
-    keys = [one["key"] for one in (*body.get("button_list", ()), *body.get("action_menu", {}).get("action_list", ()))]
+def _keys_fit(body: dict[str, Any]) -> bool:
+    """True when all keys are short enough and unique in their card."""
+    keys = [action["key"] for action in (*body.get("button_list", ()), *body.get("action_menu", {}).get("action_list", ()))]
     keys += [body["submit_button"]["key"]] if "submit_button" in body else []
     return len(set(keys)) == len(keys) and all(len(key.encode()) <= KEY_BYTES for key in keys)
 
 
-def body_of(option: Option) -> str:
-    """The option's words without the letter that may stand before them: "A. 合法" is "合法"."""
+def label_without_letter(option: Option) -> str:
+    """The option's label without the letter in front: "合法" for "A. 合法"."""
     rest = option.label.removeprefix(option.say)
     if rest == option.label:
         return option.label
     return rest.lstrip(" .、:：．") or option.label
 
 
-class ShownVerdict:
-    """What the questions on recent cards were, so that the verdict can stand beside its question; forgotten, the verdict stands alone."""
+class ShownQuestions:
+    """The questions on recent cards, so that the verdict can be shown with its question; without it the verdict is shown alone."""
 
     def __init__(self) -> None:
         self._asks: OrderedDict[str, QuestionCard] = OrderedDict()
@@ -150,27 +150,27 @@ def verdict_fits(reply: Reply) -> bool:
     return len(reply.text) <= SUBTITLE
 
 
-def verdict(reply: Reply, asked: QuestionCard | None, user: str, corp_id: str, made: int) -> str:
-    """The passive reply that puts the verdict in place of the card that was tapped, for the one who tapped it."""
-    done = truncated(reply.done or "已作答", BUTTON_TEXT)
-    title = asked.head if asked is not None and asked.head else done
+def verdict_update(reply: Reply, question: QuestionCard | None, user: str, corp_id: str, created: int) -> str:
+    """The passive reply that replaces the tapped card by the verdict, for the person who tapped it."""
+    done = truncate(reply.done or "已作答", BUTTON_TEXT)
+    title = question.head if question is not None and question.head else done
     quote = ""
-    if asked is not None and asked.stem:
-        lines = "\n".join([asked.stem, *(line(option) for option in asked.options)])
-        quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(truncated(lines, QUOTE))}</QuoteText></QuoteArea>"
+    if question is not None and question.stem:
+        lines = "\n".join([question.stem, *(option_line(option) for option in question.options)])
+        quote = f"<QuoteArea><Type>0</Type><QuoteText>{cdata(truncate(lines, QUOTE))}</QuoteText></QuoteArea>"
     return (
-        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
+        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{created}</CreateTime>"
         "<MsgType><![CDATA[update_template_card]]></MsgType><TemplateCard><CardType><![CDATA[button_interaction]]></CardType>"
-        f"<MainTitle><Title>{cdata(truncated(title, TITLE))}</Title></MainTitle>{quote}"
-        f"<SubTitleText>{cdata(truncated(speakable(reply.text) or done, SUBTITLE))}</SubTitleText>"
+        f"<MainTitle><Title>{cdata(truncate(title, TITLE))}</Title></MainTitle>{quote}"
+        f"<SubTitleText>{cdata(truncate(strip_unencodable(reply.text) or done, SUBTITLE))}</SubTitleText>"
         f"<ButtonList><Text>{cdata(done)}</Text><Style>1</Style><Key><![CDATA[done]]></Key></ButtonList>"
         f"<ReplaceText>{cdata(done)}</ReplaceText></TemplateCard></xml>"
     )
 
 
-def replaced(done: str, user: str, corp_id: str, made: int) -> str:
-    """The passive reply that only locks the buttons of the card that was tapped."""
+def button_update(done: str, user: str, corp_id: str, created: int) -> str:
+    """The passive reply that only disables the buttons of the tapped card."""
     return (
-        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{made}</CreateTime>"
-        f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(truncated(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"
+        f"<xml><ToUserName>{cdata(user)}</ToUserName><FromUserName>{cdata(corp_id)}</FromUserName><CreateTime>{created}</CreateTime>"
+        f"<MsgType><![CDATA[update_button]]></MsgType><Button><ReplaceName>{cdata(truncate(done, BUTTON_TEXT))}</ReplaceName></Button></xml>"
     )

@@ -1,7 +1,8 @@
-"""The contacts of a corporation as WeCom lists them: departments, then the members of each (bot/docs/protocols.md#wecom-contacts)."""
+"""Reads departments and members of a corporation from WeCom (bot/docs/protocols.md#wecom-contacts)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bot.channels.outbound.apis import Api
@@ -12,27 +13,27 @@ from bot.domain.people.directory import Department, Directory, DirectoryMember
 DEPARTMENTS = "/cgi-bin/department/list"
 MEMBERS = "/cgi-bin/user/list"
 STAFF_NO = "工号"
-LEFT = 5
+LEFT_STATUS = 5
 
 
-async def contacts(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) -> Directory:
-    """Everybody the app may see. `staff_no` names the extended attribute that holds the staff number, or is "userid". Raises `PlatformError`."""
-    listed = rows(await outbound.call(api, "GET", DEPARTMENTS), "department")
-    departments = [Department(number(one, "id"), number(one, "parentid"), word(one, "name")) for one in listed]
-    found: dict[str, DirectoryMember] = {}
+async def read_directory(outbound: Outbound, api: Api, *, staff_no: str = STAFF_NO) -> Directory:
+    """All members the app may see. `staff_no` names the extended attribute that holds the staff number, or is "userid". Raises `PlatformError`."""
+    listed = require_list(await outbound.call(api, "GET", DEPARTMENTS), "department")
+    departments = [Department(require_number(entry, "id"), require_number(entry, "parentid"), require_text(entry, "name")) for entry in listed]
+    members: dict[str, DirectoryMember] = {}
     for department in departments:
         answer = await outbound.call(api, "GET", MEMBERS, params={"department_id": str(department.id)})
-        for one in rows(answer, "userlist"):
-            user = word(one, "userid").lower()
-            if one.get("status") == LEFT:
+        for entry in require_list(answer, "userlist"):
+            user = require_text(entry, "userid").lower()
+            if entry.get("status") == LEFT_STATUS:
                 continue
-            had = found.get(user)
-            main = one.get("main_department")
-            own = [main] if isinstance(main, int) and not isinstance(main, bool) else []
-            into = dict.fromkeys([*own, *(had.departments if had else ()), department.id])
-            found[user] = DirectoryMember(user, word(one, "name"), tuple(into), _staff_no(one, user, staff_no))
+            before = members.get(user)
+            main = entry.get("main_department")
+            main_departments = [main] if isinstance(main, int) and not isinstance(main, bool) else []
+            member_of = dict.fromkeys([*main_departments, *(before.departments if before else ()), department.id])
+            members[user] = DirectoryMember(user, require_text(entry, "name"), tuple(member_of), _staff_no(entry, user, staff_no))
     known = {department.id for department in departments}
-    entries = [DirectoryMember(one.user, one.name, tuple(d for d in one.departments if d in known), one.staff_no) for one in found.values()]
+    entries = [replace(member, departments=tuple(number for number in member.departments if number in known)) for member in members.values()]
     return Directory("wecom", tuple(departments), tuple(entries))
 
 
@@ -41,31 +42,31 @@ def _staff_no(member: dict[str, Any], user: str, attribute: str) -> str:
         return user
     extended = member.get("extattr")
     attributes = extended.get("attrs") if isinstance(extended, dict) else None
-    for one in attributes if isinstance(attributes, list) else []:
-        if isinstance(one, dict) and one.get("name") == attribute:
-            text = one.get("text")
-            value = text.get("value") if isinstance(text, dict) else one.get("value")
+    for entry in attributes if isinstance(attributes, list) else []:
+        if isinstance(entry, dict) and entry.get("name") == attribute:
+            text = entry.get("text")
+            value = text.get("value") if isinstance(text, dict) else entry.get("value")
             return value.strip() if isinstance(value, str) else ""
     return ""
 
 
-def rows(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list of objects, or PlatformError: half a directory must not pass for a whole one."""
-    found = answer.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+def require_list(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects in an answer; raises PlatformError otherwise, so that a partial directory is not taken for a complete one."""
+    listed = answer.get(name)
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise PlatformError("unknown", "directory", f"the answer has no list named {name}")
-    return found
+    return listed
 
 
-def number(one: dict[str, Any], name: str) -> int:
-    found = one.get(name)
-    if isinstance(found, bool) or not isinstance(found, int):
+def require_number(entry: dict[str, Any], name: str) -> int:
+    value = entry.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise PlatformError("unknown", "directory", f"{name} is no number")
-    return found
+    return value
 
 
-def word(one: dict[str, Any], name: str) -> str:
-    found = one.get(name)
-    if not isinstance(found, str) or not found.strip():
+def require_text(entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value.strip():
         raise PlatformError("unknown", "directory", f"{name} is missing")
-    return found.strip()
+    return value.strip()

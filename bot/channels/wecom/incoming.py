@@ -1,4 +1,4 @@
-"""What WeCom pushes, as what was heard (bot/docs/protocols.md#wecom-callback)."""
+"""Parses the messages and events that WeCom pushes (bot/docs/protocols.md#wecom-callback)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from bot.channels.button_keys import of_key
+from bot.channels.button_keys import decode_key
 from bot.channels.signature import BadEnvelope, fields
 from bot.channels.xml_messages import COMMON, event_id, kind_of
 from bot.domain.message import Address, Incoming, IncomingKind
 
-WANTED = COMMON | {"AgentID", "TaskId", "ResponseCode"}
+FIELDS = COMMON | {"AgentID", "TaskId", "ResponseCode"}
 _USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.@/-]{0,63}")
 _CARD_EVENTS = ("template_card_event", "template_card_menu_event")
 _PRESENCE: dict[str, IncomingKind] = {"subscribe": "follow", "unsubscribe": "unfollow", "enter_agent": "enter"}
@@ -24,52 +24,52 @@ class WeComMessage:
 
     incoming: Incoming
     user: str
-    card: str = ""
-    code: str = ""
+    card_task_id: str = ""
+    response_code: str = ""
 
 
-def hear(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:
-    """None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
-    found = fields(root, WANTED)
-    if found.get("AgentID", agent_id) != agent_id:
+def parse_message(root: Element, agent_id: str, arrived: datetime) -> WeComMessage | None:
+    """The message; None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
+    parts = fields(root, FIELDS)
+    if parts.get("AgentID", agent_id) != agent_id:
         raise BadEnvelope("agent")
-    kind, what = kind_of(found)
-    if kind == "event" and what not in _PRESENCE and what not in _CARD_EVENTS and what != "click":
+    kind, event = kind_of(parts)
+    if kind == "event" and event not in _PRESENCE and event not in _CARD_EVENTS and event != "click":
         return None
-    user = found.get("FromUserName", "")
+    user = parts.get("FromUserName", "")
     if not _USER.fullmatch(user):
         raise BadEnvelope("fields")
     sender = Address("wecom", agent_id, user.lower())
     if kind == "event":
-        return _event(root, found, sender, what, arrived)
+        return _event(root, parts, sender, event, arrived)
     if kind == "text":
-        return WeComMessage(Incoming(sender, found["Content"], what, arrived), user)
-    return WeComMessage(Incoming(sender, "", what, arrived, "other"), user)
+        return WeComMessage(Incoming(sender, parts["Content"], event, arrived), user)
+    return WeComMessage(Incoming(sender, "", event, arrived, "other"), user)
 
 
-def _event(root: Element, found: dict[str, str], sender: Address, event: str, arrived: datetime) -> WeComMessage:
-    user, key, card = found["FromUserName"], found.get("EventKey", ""), found.get("TaskId", "")
-    chosen = selected(root) if event in _CARD_EVENTS else ()
-    message_id = event_id(found["CreateTime"], event, key, card, *chosen)
+def _event(root: Element, parts: dict[str, str], sender: Address, event: str, arrived: datetime) -> WeComMessage:
+    user, key, card = parts["FromUserName"], parts.get("EventKey", ""), parts.get("TaskId", "")
+    chosen = selected_options(root) if event in _CARD_EVENTS else ()
+    message_id = event_id(parts["CreateTime"], event, key, card, *chosen)
     if event in _PRESENCE:
         return WeComMessage(Incoming(sender, "", message_id, arrived, _PRESENCE[event]), user)
     if not key:
         raise BadEnvelope("fields")
-    task, say = of_key(key)
-    tap = Incoming(sender, together(chosen) if chosen and not say else say, message_id, arrived, "tap", task)
-    return WeComMessage(tap, user, card, found.get("ResponseCode", "")) if event == "template_card_event" else WeComMessage(tap, user)
+    task, say = decode_key(key)
+    tap = Incoming(sender, join_choices(chosen) if chosen and not say else say, message_id, arrived, "tap", task)
+    return WeComMessage(tap, user, card, parts.get("ResponseCode", "")) if event == "template_card_event" else WeComMessage(tap, user)
 
 
-def selected(root: Element) -> tuple[str, ...]:
-    """The options of a submitted vote, in one order whatever order they were ticked in; raises `BadEnvelope`."""
-    found: set[str] = set()
+def selected_options(root: Element) -> tuple[str, ...]:
+    """The chosen options of a submitted vote, sorted; raises `BadEnvelope`."""
+    options: set[str] = set()
     for option in root.iterfind("SelectedItems/SelectedItem/OptionIds/OptionId"):
         if len(option) or not option.text:
             raise BadEnvelope("fields")
-        found.add(option.text)
-    return tuple(sorted(found))
+        options.add(option.text)
+    return tuple(sorted(options))
 
 
-def together(chosen: tuple[str, ...]) -> str:
-    """The choice as a person would type it: AC; anything longer than letters is listed."""
-    return ("" if all(len(one) == 1 for one in chosen) else "、").join(chosen)
+def join_choices(chosen: tuple[str, ...]) -> str:
+    """The choice as a person would type it: AC; options longer than a letter are joined with 、."""
+    return ("" if all(len(option) == 1 for option in chosen) else "、").join(chosen)

@@ -1,1 +1,1 @@
-"""专有钉钉/浙政钉 (bot/docs/protocols.md). Not tried on a tenant: whatever may differ there is a setting."""
+"""专有钉钉/浙政钉 (bot/docs/protocols.md). Never tried on a live tenant: what may differ between tenants is a setting."""

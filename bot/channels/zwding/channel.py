@@ -1,4 +1,4 @@
-"""The channel: work notifications through the signed gateway, robot messages by a signed callback."""
+"""The 专有钉钉 channel: work notifications through the signed gateway, robot messages by a signed callback."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from aiohttp import web
 
 from bot.channels import callback
 from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.batch_push import failed, in_groups, receipt_of, sent, serial_of, taken_back
-from bot.channels.callback import HEADERS, Patience
+from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups, recall_each, sent_receipt
+from bot.channels.callback import HEADERS, ReplyDeadline
 from bot.channels.dingtalk import reply as dingtalk_reply
-from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, as_object, robot_message
+from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, parse_object, robot_message
 from bot.channels.dingtalk.signature import check_robot
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope
-from bot.channels.zwding.gateway import NAME, Gateway, apis, data_of
-from bot.channels.zwding.notification import Form, spoken
+from bot.channels.zwding.gateway import NAME, Gateway, build_apis, data_of
+from bot.channels.zwding.notification import Form, notification_json
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, Reply
 
@@ -32,7 +32,7 @@ PATH = "/channels/zwding"
 
 @dataclass(frozen=True, slots=True)
 class SignedInMember:
-    """Who signed in on our page: the id that messages go to, and the one that the organisation knows."""
+    """A member who signed in on our page: the id that messages are sent to, and the employee code."""
 
     account_id: str
     employee_code: str
@@ -41,9 +41,9 @@ class SignedInMember:
 class ZwDingChannel:
     """One app of one tenant.
 
-    Its callback takes the robot's JSON as 钉钉 sends it, and only behind this signature: header `timestamp` in ms, at most `freshness` seconds
+    Its callback accepts the robot's JSON as 钉钉 sends it, and only with this signature: header `timestamp` in ms, at most `freshness` seconds
     from now, and header `sign` = base64(HMAC-SHA256(callback secret, timestamp + newline + callback secret)), 钉钉's rule. That tenants send
-    either is known from third parties only; without a callback secret everything that knocks is refused.
+    either is known from third parties only; without a callback secret every callback is refused.
     """
 
     name = NAME
@@ -68,7 +68,7 @@ class ZwDingChannel:
     ) -> None:
         """`page` is the H5 address that notifications open; `receivers` how many accounts go into one call; `sender_field` names the account."""
         self._gateway = gateway
-        self._plain, self._with_token = apis(gateway, clock, four_digits)
+        self._plain, self._with_token = build_apis(gateway, clock, four_digits)
         self._outbound = outbound
         self._clock = clock
         self._spending = spending
@@ -80,51 +80,51 @@ class ZwDingChannel:
         self._sender_field = sender_field
         self._freshness = freshness
         self._cap = body_cap
-        self._patience = Patience(self.name, reply_seconds, note)
+        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         app.router.add_post(PATH, partial(self.receive, handle))
-        app.cleanup_ctx.append(self._patience.until_quiet)
+        app.cleanup_ctx.append(self._deadline.drain)
 
     async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
         try:
-            heard = await self._heard(request)
+            message = await self._read_message(request)
         except (BadEnvelope, MalformedMessage) as wrong:
-            return callback.refused(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
+            return callback.refusal_response(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
         except UnknownSender:
             self._note("refused", self.name, 1)
             return _answer({})
-        reply = await self._patience.reply(handle, heard.incoming, partial(self._answer_late, heard.incoming))
-        said = dingtalk_reply.webhook(reply, heard.staff, group=heard.group, buttons=False) if reply else []
-        if said[1:] and reply and self._patience.first(heard.incoming):
-            self._patience.follow(self.send(heard.incoming.sender, reply))
-        return _answer(said[0] if said else {})
+        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+        messages = dingtalk_reply.webhook_messages(reply, message.staff_id, group=message.group, buttons=False) if reply else []
+        if messages[1:] and reply and self._deadline.is_first_copy(message.incoming):
+            self._deadline.run_in_background(self.send(message.incoming.sender, reply))
+        return _answer(messages[0] if messages else {})
 
     async def send(self, to: Address, reply: Reply) -> None:
-        """Say something unasked; raises `PlatformError`."""
+        """Send a message unprompted; raises `PlatformError`."""
         if reply:
             await self._spending.spend(to.user)
-            await self._notify([to.user], spoken(reply, self._form, self._page), secrets.token_hex(12))
+            await self._notify([to.user], notification_json(reply, self._form, self._page), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
-        """One notification for all who get the same; its id is ours, so that it can be changed or taken back later."""
-        return await in_groups(batch, lambda parcel: spoken(parcel.reply, self._form, self._page), self._receivers, self._tell)
+        """One notification for all receivers of the same message; its id is made here, so that it can be changed or recalled later."""
+        return await push_in_groups(batch, lambda parcel: notification_json(parcel.reply, self._form, self._page), self._receivers, self._send_group)
 
-    async def _tell(self, people: list[OutboundMessage]) -> list[SendReceipt]:
-        serial = serial_of(parcel.mark for parcel in people)
+    async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
+        serial = batch_serial(parcel.mark for parcel in people)
         if not people[0].reply:
-            return [failed("content empty") for _ in people]
+            return [failed_receipt("content empty") for _ in people]
         try:
-            await self._notify([parcel.to.user for parcel in people], spoken(people[0].reply, self._form, self._page), serial)
+            await self._notify([parcel.to.user for parcel in people], notification_json(people[0].reply, self._form, self._page), serial)
         except PlatformError as wrong:
-            return [receipt_of(wrong) for _ in people]
+            return [error_receipt(wrong) for _ in people]
         self._note("sent", self.name, len(people))
-        return [sent(serial) for _ in people]
+        return [sent_receipt(serial) for _ in people]
 
     async def recall(self, platform_ids: Sequence[str]) -> Sequence[SendReceipt]:
-        """Take notifications back from everybody who got them, where the tenant allows it."""
-        return await taken_back(platform_ids, self._revoke)
+        """Recall notifications for everybody who got them, where the tenant allows it."""
+        return await recall_each(platform_ids, self._revoke)
 
     async def _revoke(self, platform_id: str) -> None:
         await self._spending.spend("", messages=0)
@@ -137,23 +137,23 @@ class ZwDingChannel:
             bizMsgId=platform_id,
         )
 
-    async def change(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
-        """Put other words into a notification these people got, such as 已完成; raises `PlatformError`."""
+    async def update_notification(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
+        """Replace the text of a notification, for instance by 已完成; raises `PlatformError`."""
         await self._spending.spend("", messages=0)
         await self._call(
             self._plain,
             self._gateway.change_path,
             msgType="workNotification",
             accountIds=",".join(users),
-            jsonContent=spoken(reply, self._form, self._page),
+            jsonContent=notification_json(reply, self._form, self._page),
             tenantId=self._gateway.tenant_id,
             bizMsgId=platform_id,
         )
 
-    async def signed_in(self, code: str) -> SignedInMember:
-        """Whose one-time code our page was handed (免登); raises `PlatformError`."""
-        found = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
-        account, employee = (found.get("accountId"), found.get("employeeCode")) if isinstance(found, dict) else (None, None)
+    async def read_member(self, code: str) -> SignedInMember:
+        """The member of a one-time sign-in code (免登); raises `PlatformError`."""
+        data = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
+        account, employee = (data.get("accountId"), data.get("employeeCode")) if isinstance(data, dict) else (None, None)
         if isinstance(account, bool) or not isinstance(account, str | int) or not str(account):
             raise PlatformError("content", "no-account", "the answer names no account")
         return SignedInMember(str(account), str(employee or ""))
@@ -168,14 +168,14 @@ class ZwDingChannel:
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         await self.send(incoming.sender, reply)
 
-    async def _heard(self, request: web.Request) -> RobotMessage:
+    async def _read_message(self, request: web.Request) -> RobotMessage:
         if not self._secret:
             raise BadEnvelope("closed")
         check_robot(request, self._secret, self._clock(), self._freshness)
-        data = as_object(await callback.body(request, self._cap))
-        found = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
-        sender = Address(self.name, self._gateway.app_key, found.staff)
-        return replace(found, incoming=replace(found.incoming, sender=sender))
+        data = parse_object(await callback.read_body(request, self._cap))
+        message = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
+        sender = Address(self.name, self._gateway.app_key, message.staff_id)
+        return replace(message, incoming=replace(message.incoming, sender=sender))
 
 
 def _answer(message: dict[str, Any]) -> web.Response:

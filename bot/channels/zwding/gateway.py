@@ -1,6 +1,6 @@
-"""The EPaaS gateway: how a request is signed, what an answer means, how a token is fetched (bot/docs/protocols.md#zwding-gateway).
+"""The EPaaS gateway: signs requests, judges answers, fetches tokens (bot/docs/protocols.md#zwding-gateway).
 
-Nothing of this could be tried on a live gateway; the rule is the one of the vendor's SDK 1.2.0.
+This was never tried on a live gateway; it follows the vendor's SDK 1.2.0.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bot.channels.base import Clock, Token
-from bot.channels.outbound.apis import Api, Params, Place, Raw, Sign, token_in
-from bot.channels.outbound.errors import MINUTE, UNREADABLE, Kind, PlatformError, by_status
+from bot.channels.outbound.apis import Api, Params, Place, Sign, TokenRequest, token_in
+from bot.channels.outbound.errors import MINUTE_SECONDS, UNREADABLE, Kind, PlatformError, by_status
 
 NAME = "zwding"
 ZONE: Final = ZoneInfo("Asia/Shanghai")
@@ -38,12 +38,12 @@ _WORDS: tuple[tuple[str, Kind], ...] = (
     ("auth", "permission"),
     ("busy", "transient"),
 )
-"""The platform's list of codes is not known; what the code's own words say is better than nothing."""
+"""The platform's error codes are not documented; these words in a code or message hint at its kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One tenant's gateway and our app at it. `prefix` is a path before every call, signed along unless `sign_prefix` is off."""
+    """One tenant's gateway and our app at it. `prefix` is a path before every call, and signed unless `sign_prefix` is off."""
 
     base: str
     app_key: str
@@ -64,7 +64,7 @@ class Gateway:
 
 
 def signed_text(method: str, timestamp: str, nonce: str, path: str, params: Params) -> str:
-    """What is signed: four lines, and a fifth with the parameters sorted by name and value and not encoded where there are any."""
+    """The text to sign: four lines, and a fifth with the unencoded parameters, sorted by name and value, if there are any."""
     lines = [method, timestamp, nonce, path]
     if params:
         lines.append("&".join(f"{name}={value}" for name, value in sorted(params)))
@@ -76,21 +76,21 @@ def signature(secret: str, text: str) -> str:
 
 
 def stamp_of(now: datetime) -> str:
-    """Shanghai's clock with milliseconds and its offset: 2026-11-23T09:00:00.000+08:00."""
+    """The time in Shanghai with milliseconds and offset: 2026-11-23T09:00:00.000+08:00."""
     return now.astimezone(ZONE).isoformat(timespec="milliseconds")
 
 
 def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Sign:
-    """The headers of a request; `four_digits` gives 0 to 9999 for the nonce."""
-    cut = "" if gateway.sign_prefix else gateway.prefix
+    """A function that signs requests; `four_digits` gives 0 to 9999 for the nonce."""
+    unsigned_prefix = "" if gateway.sign_prefix else gateway.prefix
 
     def sign(method: str, path: str, params: Params) -> dict[str, str]:
         now = clock()
-        made = stamp_of(now)
+        timestamp = stamp_of(now)
         nonce = f"{int(now.timestamp() * 1000):013d}{four_digits():04d}"
-        text = signed_text(method, made, nonce, path.removeprefix(cut), params)
+        text = signed_text(method, timestamp, nonce, path.removeprefix(unsigned_prefix), params)
         named = {
-            "Timestamp": made,
+            "Timestamp": timestamp,
             "Version": VERSION,
             "Nonce": nonce,
             "Signature": signature(gateway.app_secret, text),
@@ -102,25 +102,25 @@ def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Si
     return sign
 
 
-def apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
-    """The gateway as it is called with the signature alone, and as it is called with a token beside it. Raises ValueError for a bad CA file."""
+def build_apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
+    """The API with the signature alone, and the API with a token as well. Raises ValueError for a bad CA file."""
     sign = signer(gateway, clock, four_digits)
-    trust = _trust(gateway.ca_file)
+    trust = _load_ca(gateway.ca_file)
 
-    async def fetch(raw: Raw) -> Token:
+    async def fetch(raw: TokenRequest) -> Token:
         status, answer = await raw("POST", gateway.token_path, params={"appkey": gateway.app_key, "appsecret": gateway.app_secret})
-        found = judged(status, answer)
-        return token_in(raw, lambda *_: found, status, _dict(data_of(answer)), value="accessToken", life="expiresIn")
+        failed = judge(status, answer)
+        return token_in(raw, lambda *_: failed, status, _object_or_empty(data_of(answer)), value="accessToken", life="expiresIn")
 
     def api(place: Place) -> Api:
         base = gateway.base.rstrip("/") + gateway.prefix.rstrip("/")
-        return Api(NAME, base, f"zwding:{gateway.app_key}", fetch, place, judged, sign, trust)
+        return Api(NAME, base, f"zwding:{gateway.app_key}", fetch, place, judge, sign, trust)
 
     return api("none"), api("param:access_token")
 
 
-def judged(status: int, answer: dict[str, Any]) -> PlatformError | None:
-    """None only where the gateway's own flag and the one inside its content are both true."""
+def judge(status: int, answer: dict[str, Any]) -> PlatformError | None:
+    """The error of an answer; None only where the gateway's flag and the one inside its content are both true."""
     if UNREADABLE in answer:
         return by_status(status)
     if "Code" in answer:
@@ -137,7 +137,7 @@ def judged(status: int, answer: dict[str, Any]) -> PlatformError | None:
 
 def data_of(answer: dict[str, Any]) -> Any:
     """`content.data`, or None."""
-    return _dict(answer.get("content")).get("data")
+    return _object_or_empty(answer.get("content")).get("data")
 
 
 def _refusal(status: int, code: str, message: str) -> PlatformError:
@@ -146,14 +146,14 @@ def _refusal(status: int, code: str, message: str) -> PlatformError:
     if kind is None:
         failed = by_status(status)
         kind = failed.kind if failed is not None else "content"
-    return PlatformError(kind, code or f"http-{status}", message, retry_after=MINUTE if kind == "rate" else None)
+    return PlatformError(kind, code or f"http-{status}", message, retry_after=MINUTE_SECONDS if kind == "rate" else None)
 
 
-def _dict(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
+def _object_or_empty(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def _trust(ca_file: str) -> ssl.SSLContext | None:
+def _load_ca(ca_file: str) -> ssl.SSLContext | None:
     if not ca_file:
         return None
     try:

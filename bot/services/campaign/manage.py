@@ -228,7 +228,7 @@ def resume_all(session: Session, author: Author, now: datetime) -> bool:
     switch = switches.switch(session, switches.PAUSED)
     changed = switches.turn(session, switches.PAUSED, False, author.actor, now)
     if changed and switch is not None and day_of(switch.at) < day_of(now):
-        switches.held(session, day_of(switch.at), day_of(now), now)
+        switches.record_pause(session, day_of(switch.at), day_of(now), now)
     audit.record(session, now, author.actor, author.via, "恢复全部推送")
     return changed
 

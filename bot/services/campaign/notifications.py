@@ -61,7 +61,7 @@ def notify_recalled(session: Session, name: str, due: datetime, people: Sequence
 
 def notify_channel_stopped(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:
     """Administrators are told that nothing goes out on a channel, once an hour whatever the number of replicas that notice."""
-    if switches.first_to(session, f"told:stopped:{channel}:{now:%Y-%m-%dT%H}", now):
+    if switches.claim_latch(session, f"told:stopped:{channel}:{now:%Y-%m-%dT%H}", now):
         name = CHANNELS.get(channel, channel)
         text = (
             f"{name}暂时发不出去（{error[:80]}），{_moment_text(until)} 前不再尝试，排队的不会丢。"
@@ -98,7 +98,7 @@ def notify_calendar(session: Session, calendar: Calendar, now: datetime) -> None
     if not text:
         return
     week = day_of(now).isocalendar()
-    if switches.first_to(session, f"told:calendar:{week.year}-W{week.week:02}", now):
+    if switches.claim_latch(session, f"told:calendar:{week.year}-W{week.week:02}", now):
         send_notice(session, "放假安排", text, now)
 
 
@@ -109,7 +109,7 @@ def notify_half_year(session: Session, now: datetime) -> bool:
     if today.month != HALF_YEAR[0] + 1 or switches.is_on(session, name):
         return False
     idle = activity.idle_units(session, today.year, date(today.year, *HALF_YEAR))
-    if not idle or not switches.first_to(session, name, now):
+    if not idle or not switches.claim_latch(session, name, now):
         return False
     lines = [f"· {unit}：{duties} 项都没有开展（联络员 {names or '没有登记'}）" for unit, duties, names in idle[:30]]
     send_notice(session, "责任清单半年提示", "\n".join(["上半年还没有开展任何一项普法责任清单活动的处室：", *lines, "明细：报表 责任清单"]), now)
@@ -120,7 +120,7 @@ def notify_annual_report(session: Session, now: datetime) -> bool:
     """Twice in February administrators are told that last year's report is to be public before 1 March. True when told now."""
     today = day_of(now)
     day = max((report_day for report_day in ANNUAL_REPORT_DAYS if today.month == FEBRUARY and today.day >= report_day), default=0)
-    if not day or not switches.first_to(session, f"told:annual:{today.year}-02-{day:02}", now):
+    if not day or not switches.claim_latch(session, f"told:annual:{today.year}-02-{day:02}", now):
         return False
     days_left = (date(today.year, FEBRUARY + 1, 1) - today).days
     text = (

@@ -19,7 +19,7 @@ from bot.storage.system import switches
 def tasks_with_deadline(session: Session, calendar: Calendar, today: date) -> list[ReminderTask]:
     """What has a deadline that is not long over, with the working days from it to today."""
     tasks: list[ReminderTask] = []
-    pauses = switches.spans(session)
+    pauses = switches.pause_spans(session)
     for task, rule in reminders.sent_with_deadline(session, start_of(today) - LOOKBACK):
         try:
             deadline = deadline_of(rule, task.fired_on, calendar, pauses)

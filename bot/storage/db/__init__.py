@@ -1,1 +1,1 @@
-"""The database: engine, writer, statements, backup."""
+"""The database: engine, reads and batched writes, raw statements, backup."""

@@ -1,4 +1,4 @@
-"""A copy of the database, made before something is taken away from it."""
+"""Copies an SQLite database before a downgrade drops data from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 
 
 def has_entries(engine: Engine) -> bool:
-    """True when somebody's hours stand in the ledger."""
+    """True when the ledger holds any hours."""
     if not inspect(engine).has_table("ledger"):
         return False
     with engine.connect() as connection:
@@ -24,7 +24,7 @@ def copy_beside(engine: Engine, ending: str) -> Path:
     """
     database = Path(str(engine.url.database))
     copy = database.with_name(f"{database.name}.{ending}")
-    # SQLite fills a file that is empty: so nobody may read the copy who may not read the database, not even while it is made.
+    # VACUUM INTO accepts an empty file: created first with the database's mode, the copy is never readable by more users than the database.
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IMODE(database.stat().st_mode)))
     try:
         connection = engine.raw_connection()
@@ -32,8 +32,8 @@ def copy_beside(engine: Engine, ending: str) -> Path:
             connection.cursor().execute("VACUUM INTO ?", (str(copy),))
         finally:
             connection.close()
-        with copy.open("rb") as made:
-            os.fsync(made.fileno())
+        with copy.open("rb") as written:
+            os.fsync(written.fileno())
     except BaseException:
         copy.unlink()
         raise

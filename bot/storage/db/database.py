@@ -1,9 +1,9 @@
-"""The desk: one way to write, one way to read, whatever database stands below.
+"""The database as the event loop uses it: writes in batches, reads in threads, on SQLite and PostgreSQL alike.
 
-`await desk.write(work)` queues plain synchronous work for a writer thread, which takes all who are waiting into ONE transaction (one who
-raises is undone alone), commits once, and only then lets their results go. On SQLite there is one writer (WAL, `synchronous=FULL`,
-`BEGIN IMMEDIATE`); on PostgreSQL a few, each with its connection and its share of the keys. `await desk.read(work)` runs on a read-only
-connection in another thread. What a caller was told to be done is on disk before it is told (bot/docs/reliability.md#sqlite-in-python).
+`await database.write(work)` queues synchronous work for a writer thread, which runs all waiting work in ONE transaction (work that raises is
+rolled back alone), commits once, and only then returns the results. SQLite has one writer (WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`);
+PostgreSQL has a few, each with its own connection and its share of the keys. `await database.read(work)` runs on a read-only connection in
+another thread. A result is returned only after it is on disk (bot/docs/reliability.md#sqlite-in-python).
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
-from bot.storage.db.writer import SWEEP, Busy, Gauges, Prelock, T, Work, WriteJob, Writer
+from bot.storage.db.writer import SWEEP_SECONDS, Busy, Gauges, Prelock, T, Work, WriteJob, Writer
 
 
 class Database:
-    """The bridge between the loop and the database. Make it, `start()` it, `stop()` it; in between `write` and `read`."""
+    """Reads and writes for coroutines, between `start()` and `stop()`; `read_now` and `write_now` for plain threads need neither."""
 
     def __init__(self, engine: Engine, *, prelock: Prelock | None = None, limit: int = 20_000, writers: int = 3, patience: float = 4.0) -> None:
         self.engine = engine
         self.gauges = Gauges()
         self._limit = limit
         self._patience = patience
-        alone = is_sqlite(engine)
-        self._writers = [Writer(engine, self.gauges, None if alone else prelock, n) for n in range(1 if alone else writers)]
+        single_writer = is_sqlite(engine)
+        self._writers = [Writer(engine, self.gauges, None if single_writer else prelock, number) for number in range(1 if single_writer else writers)]
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
-        self._kept = threading.local()
-        self._open: list[Connection] = []
+        self._thread = threading.local()
+        self._reader_connections: list[Connection] = []
 
     @property
     def depth(self) -> int:
-        """How many wait."""
+        """How many pieces of work wait for a writer."""
         return sum(len(writer.waiting) for writer in self._writers)
 
     def start(self) -> None:
@@ -46,14 +46,14 @@ class Database:
             writer.start()
 
     def stop(self, timeout: float = 8.0) -> None:
-        """Finish what is queued, then end; what comes later is refused."""
-        until = time.monotonic() + timeout
+        """Finish the queued work within `timeout` seconds, then close the connections; later work is refused with `Stopped`."""
+        deadline = time.monotonic() + timeout
         for writer in self._writers:
             writer.finish()
         for writer in self._writers:
-            writer.join(max(0.1, until - time.monotonic()))
+            writer.join(max(0.1, deadline - time.monotonic()))
         self._readers.shutdown(wait=True, cancel_futures=True)
-        for connection in self._open:
+        for connection in self._reader_connections:
             connection.close()
         self.engine.dispose()
 
@@ -61,21 +61,21 @@ class Database:
         """What `work` returned, after its commit; its exception if it raised one, after the rollback of its savepoint alone.
 
         `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Raises `Busy` when the database cannot be
-        written within the patience of the desk; then nothing was recorded and nothing will be.
+        written within `patience` seconds; then nothing was recorded and nothing will be.
         """
-        writer = self._writers[_share(of, len(self._writers))]
+        writer = self._writers[_writer_index(of, len(self._writers))]
         if len(writer.waiting) >= self._limit:
             raise Busy("queue")
         loop = asyncio.get_running_loop()
         job = WriteJob(work, of, loop, loop.create_future(), time.monotonic())
         writer.put(job)
-        if not writer.nudged:
-            writer.nudged = True
-            loop.call_soon(writer.nudge)
-        if loop not in writer.watched_by:
-            writer.watched_by.add(loop)
-            loop.call_later(SWEEP, writer.sweep, loop, self._patience)
-        # A caller that hangs up cancels its future and not the work: what was taken in is done, and its reply is kept for the retry.
+        if not writer.wake_scheduled:
+            writer.wake_scheduled = True
+            loop.call_soon(writer.wake)
+        if loop not in writer.sweeping_loops:
+            writer.sweeping_loops.add(loop)
+            loop.call_later(SWEEP_SECONDS, writer.sweep, loop, self._patience)
+        # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
         result: T = await job.future
         return result
 
@@ -86,19 +86,19 @@ class Database:
     def read_now(self, work: Work[T]) -> T:
         """`read`, from a plain thread (command line, tests)."""
         with self.engine.connect() as connection:
-            return work(session_on(_for_reading(connection)))
+            return work(session_on(_make_read_only(connection)))
 
     def _read(self, work: Work[T]) -> T:
-        """`read`, in a reader's thread, over the connection that it keeps: opening one takes longer than most of what is asked of it."""
-        kept: Connection | None = getattr(self._kept, "connection", None)
-        if kept is not None:
+        """`read`, in a reader thread, over the connection that the thread keeps: opening one takes longer than most reads."""
+        connection: Connection | None = getattr(self._thread, "connection", None)
+        if connection is not None:
             try:
-                return self._read_over(kept, work)
+                return self._read_over(connection, work)
             except (DBAPIError, *DRIVER_ERRORS):
-                # Perhaps only the connection is at fault, which has stood since before the database was away: a fresh one tells.
+                # The connection may be left over from before the database was unreachable: try once more with a fresh one.
                 pass
-        fresh = self._kept.connection = _for_reading(self.engine.connect())
-        self._open.append(fresh)
+        fresh = self._thread.connection = _make_read_only(self.engine.connect())
+        self._reader_connections.append(fresh)
         return self._read_over(fresh, work)
 
     def _read_over(self, connection: Connection, work: Work[T]) -> T:
@@ -109,17 +109,17 @@ class Database:
             finally:
                 session.close()
                 connection.rollback()
-                # What statements of our own began (bot/storage/db/query.py), SQLAlchemy knows nothing of;
-                # what is read next sees what is committed by then.
+                # SQLAlchemy does not know of transactions begun by raw statements (bot/storage/db/query.py);
+                # ended here, so that the next read sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
         except (DBAPIError, *DRIVER_ERRORS):
-            self._kept.connection = None
-            self._open.remove(connection)
+            self._thread.connection = None
+            self._reader_connections.remove(connection)
             connection.close()
             raise
 
     def write_now(self, work: Work[T]) -> T:
-        """One transaction in the caller's thread, for the command line and for the start, before the writers run."""
+        """One transaction in the caller's thread, for the command line and for the start of the service."""
         with self.engine.connect() as connection, connection.begin():
             session = session_on(connection)
             result = work(session)
@@ -127,14 +127,14 @@ class Database:
             return result
 
 
-def _for_reading(connection: Connection) -> Connection:
+def _make_read_only(connection: Connection) -> Connection:
     if is_sqlite(connection.engine):
-        # A long report goes through its pages once: a large cache would only be memory.
+        # A long report reads each page once: a larger cache would waste memory.
         connection.execution_options(reading=True).connection.cursor().executescript("PRAGMA query_only=ON; PRAGMA cache_size=-8192")
     else:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return connection
 
 
-def _share(key: Hashable, parts: int) -> int:
+def _writer_index(key: Hashable, parts: int) -> int:
     return 0 if parts == 1 else crc32(repr(key).encode()) % parts

@@ -1,4 +1,4 @@
-"""Connections that keep the promises of the house: foreign keys, WAL, FULL, explicit transactions, UTC."""
+"""Engines whose connections are configured for durability: foreign keys, WAL, FULL, explicit transactions, UTC."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-_REACH = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 4_000}
+_POSTGRES_TIMEOUTS = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 4_000}
 """How long a silent PostgreSQL is waited for: 3 s for a connection, 4 s for a packet to be taken, 19 s (10 + 3 x 3) under a statement that runs."""
 
 
 def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
-    """An engine whose connections keep the promises of the house: foreign keys, WAL, FULL, explicit transactions."""
+    """An engine for an `sqlite:///` or `postgresql://` URL. `busy_seconds`: how long a connection waits for a lock."""
     if url.startswith("sqlite:///"):
         path = url.removeprefix("sqlite:///")
         if path and path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False}, hide_parameters=True)
-        event.listen(engine, "connect", partial(_dress_sqlite, busy_seconds))
+        event.listen(engine, "connect", partial(_configure_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_immediate)
         return engine
     driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=_REACH, hide_parameters=True)
-    event.listen(engine, "connect", partial(_dress_postgres, busy_seconds))
+    engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=_POSTGRES_TIMEOUTS, hide_parameters=True)
+    event.listen(engine, "connect", partial(_configure_postgres, busy_seconds))
     return engine
 
 
-def _dress_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would open deferred transactions by itself; a read that turns into a write in one of those fails at once with BUSY_SNAPSHOT.
+def _configure_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would open deferred transactions by itself; in one of those a read that becomes a write fails at once with BUSY_SNAPSHOT.
     connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
@@ -50,10 +50,10 @@ def _dress_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: 
         "cache_size=-32768",
         # A batch touches more pages than the 1,000 after which SQLite would copy them back by default; 8,000 are 32 MiB.
         "wal_autocheckpoint=8000",
-        # What a savepoint may have to bring back is more than SQLite keeps in memory by default.
+        # Savepoints need more rollback space than SQLite keeps in memory by default.
         "temp_store=MEMORY",
         "trusted_schema=OFF",
-        # Without it REPLACE deletes a row past the trigger that refuses to have it deleted.
+        # Without it REPLACE deletes rows without firing the triggers that forbid it.
         "recursive_triggers=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -63,7 +63,7 @@ def _begin_immediate(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
 
 
-def _dress_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
+def _configure_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('TimeZone', 'UTC', false), set_config('lock_timeout', %s, false)", (f"{int(busy_seconds * 1000)}ms",))
     connection.commit()

@@ -1,11 +1,8 @@
-"""The handful of statements that every answer runs, as the driver's own SQL.
+"""Raw SQL statements for the answer path, and a stream of rows for results of any size.
 
-40,800/s against 2,700/s through Core: bot/docs/decisions/0002-raw-drivers-under-sqlalchemy.md.
-
-Written once with `:name`; the placeholders of both drivers are made from it, by place for SQLite (looking up thirteen names takes longer than
+They bypass SQLAlchemy Core for speed: 40,800/s against 2,700/s (bot/docs/decisions/0002-raw-drivers-under-sqlalchemy.md). A statement is written
+once with `:name`; the placeholders of both drivers are derived from it, positional for SQLite (looking up thirteen names takes longer than
 thirteen values) and `%(name)s` for psycopg. Everything that is not on the answer path goes through SQLModel.
-
-Rows as they come, a few at a time: for reports, exports and the chain, whatever their number.
 """
 
 from __future__ import annotations
@@ -19,11 +16,11 @@ from typing import Any
 
 from sqlmodel import Session
 
-_NAME = re.compile(r"(?<![:\w]):(\w+)")
+_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 
 
-def _in_order(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Takes the values of the names, in their order, out of a dict."""
+def _value_getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function that takes the values of the names, in their order, out of a mapping."""
     if len(names) > 1:
         return itemgetter(*names)
     if not names:
@@ -39,10 +36,10 @@ class Statement:
     __slots__ = ("in_order", "postgres", "sqlite")
 
     def __init__(self, text: str) -> None:
-        words = " ".join(text.split())
-        self.sqlite = _NAME.sub("?", words)
-        self.postgres = _NAME.sub(r"%(\1)s", words.replace("%", "%%"))
-        self.in_order = _in_order(_NAME.findall(words))
+        statement = " ".join(text.split())
+        self.sqlite = _PARAMETER.sub("?", statement)
+        self.postgres = _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%"))
+        self.in_order = _value_getter(_PARAMETER.findall(statement))
 
     def _cursor(self, session: Session, values: dict[str, Any]) -> Any:
         raw = session.info["raw"]
@@ -60,7 +57,7 @@ class Statement:
         return self._cursor(session, values).rowcount  # type: ignore[no-any-return]
 
     def many(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """The statement once for each row, handed to the driver together."""
+        """Run the statement once for each row, in one call of the driver."""
         raw = session.info["raw"]
         if isinstance(raw, sqlite3.Connection):
             raw.executemany(self.sqlite, map(self.in_order, rows))
@@ -69,18 +66,18 @@ class Statement:
                 cursor.executemany(self.postgres, rows)
 
 
-AT_ONCE = 2_000
+ROWS_PER_FETCH = 2_000
 _numbers = itertools.count(1)
 
 
 def stream(session: Session, text: str, values: Mapping[str, Any]) -> Iterator[Any]:
-    """The rows of one statement. On PostgreSQL through a cursor of the server's, inside the caller's transaction."""
-    made = Statement(text)
+    """The rows of one statement, fetched a few at a time; on PostgreSQL by a server-side cursor in the caller's transaction."""
+    statement = Statement(text)
     raw = session.info["raw"]
     if isinstance(raw, sqlite3.Connection):
-        yield from raw.execute(made.sqlite, made.in_order(values))
+        yield from raw.execute(statement.sqlite, statement.in_order(values))
         return
     with raw.cursor(name=f"stream{next(_numbers)}") as cursor:
-        cursor.itersize = AT_ONCE
-        cursor.execute(made.postgres, values)
+        cursor.itersize = ROWS_PER_FETCH
+        cursor.execute(statement.postgres, values)
         yield from cursor

@@ -1,4 +1,4 @@
-"""The writer: a thread that takes all who wait into one transaction, and lets their results go once it is committed."""
+"""The writer thread: runs all waiting work in one transaction and returns the results once it is committed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ T = TypeVar("T")
 Work = Callable[[Session], T]
 Prelock = Callable[[Session, Sequence[Hashable]], None]
 
-BATCH = 200
-RETRIED = 3
-SWEEP = 0.1
-"""Seconds between two looks at who has waited too long."""
-WAITED_LONG = 1.0
-"""Seconds after which somebody who waits is not made to wait for a second try, once the database has failed a first."""
-_AGAIN = ("40P01", "40001")
-_SQLITE_ILL = (
+BATCH_SIZE = 200
+ATTEMPTS = 3
+SWEEP_SECONDS = 0.1
+"""Seconds between two checks for work that has waited too long."""
+LONG_WAIT_SECONDS = 1.0
+"""Seconds of waiting after which work is not kept for another batch once a batch has failed."""
+_RETRYABLE_STATES = ("40P01", "40001")
+_SQLITE_DATABASE_FAULTS = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
@@ -50,30 +50,30 @@ class Busy(Exception):
 
 
 class Stopped(Busy):
-    """The desk no longer takes work."""
+    """The database no longer accepts work: it is being stopped."""
 
 
-class _Spoilt(Exception):
-    """A piece of work wrote and then raised where nothing stands between it and the others of its batch."""
+class _BatchSpoilt(Exception):
+    """Work in a batch without savepoints wrote and then raised, so that the batch must be rolled back and run again with them."""
 
 
 @dataclass(slots=True, eq=False)
 class WriteJob:
-    """A piece of work that waits, whose it is, and who is to be told where; `outcome` or `error` count once it is `settled`."""
+    """A piece of work, its key, and the future in its loop that waits for it; `result` and `error` are final once it is `settled`."""
 
     work: Work[Any]
     key: Hashable
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    since: float
+    queued_at: float
     settled: bool = False
-    outcome: Any = None
+    result: Any = None
     error: BaseException | None = None
 
 
 @dataclass(slots=True)
 class Gauges:
-    """What /metrics shows of the desk; written by the writers, read by anyone."""
+    """Numbers of the writers for /metrics."""
 
     commits: int = 0
     batch: int = 0
@@ -83,61 +83,61 @@ class Gauges:
 
 
 class Writer(threading.Thread):
-    """Takes all who wait into one transaction."""
+    """One writer thread with its connection and its queue."""
 
     def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int) -> None:
         super().__init__(name=f"writer-{number}", daemon=True)
         self._engine = engine
         self._gauges = gauges
         self._prelock = prelock
-        self._always_apart = not is_sqlite(engine)
+        self._always_savepoints = not is_sqlite(engine)
         self.waiting: deque[WriteJob] = deque()
-        self.nudged = False
-        self.watched_by: set[asyncio.AbstractEventLoop] = set()
-        self._wake = threading.Condition()
+        self.wake_scheduled = False
+        self.sweeping_loops: set[asyncio.AbstractEventLoop] = set()
+        self._condition = threading.Condition()
         self._finishing = False
 
     def put(self, job: WriteJob) -> None:
-        with self._wake:
+        with self._condition:
             if self._finishing:
                 raise Stopped("stopped")
             self.waiting.append(job)
 
-    def nudge(self) -> None:
-        """Called in the loop when it has heard everybody who spoke at once: begun at the first, the writer would wrestle with it for the GIL."""
-        self.nudged = False
-        with self._wake:
-            self._wake.notify()
+    def wake(self) -> None:
+        """Called in the loop after the current round of callbacks: woken by the first job, the thread would contend with the loop for the GIL."""
+        self.wake_scheduled = False
+        with self._condition:
+            self._condition.notify()
 
     def sweep(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
-        """Called in a loop while anybody waits: whom nobody has begun to serve when patience ends is not served; one in hand is waited for."""
-        until = time.monotonic() - patience
-        lost: list[WriteJob] = []
-        with self._wake:
-            while self.waiting and self.waiting[0].since <= until:
-                lost.append(self.waiting.popleft())
-            go_on = bool(self.waiting)
-        for job in lost:
+        """Called in a loop while work waits: refuse work that has not begun after `patience` seconds; work in a running batch is waited for."""
+        deadline = time.monotonic() - patience
+        expired: list[WriteJob] = []
+        with self._condition:
+            while self.waiting and self.waiting[0].queued_at <= deadline:
+                expired.append(self.waiting.popleft())
+            more_waiting = bool(self.waiting)
+        for job in expired:
             job.error = Busy("patience")
-        _let_go(lost)
-        if go_on:
-            loop.call_later(SWEEP, self.sweep, loop, patience)
+        _release(expired)
+        if more_waiting:
+            loop.call_later(SWEEP_SECONDS, self.sweep, loop, patience)
         else:
-            self.watched_by.discard(loop)
+            self.sweeping_loops.discard(loop)
 
     def finish(self) -> None:
-        with self._wake:
+        with self._condition:
             self._finishing = True
-            self._wake.notify()
+            self._condition.notify()
 
     def run(self) -> None:
         connection: Any = None
-        while (batch := self._take()) is not None:
+        while (batch := self._take_batch()) is not None:
             started = time.monotonic()
             try:
                 if connection is None or connection.closed or connection.invalidated:
                     connection = self._engine.connect()
-                self._serve(connection, batch)
+                self._run_batch(connection, batch)
                 gauges = self._gauges
                 gauges.commits += 1
                 gauges.batch = len(batch)
@@ -147,71 +147,71 @@ class Writer(threading.Thread):
             except BaseException as wrong:
                 self._gauges.failures += 1
                 log.warning("batch failed", size=len(batch), error=type(wrong).__name__, reason=str(getattr(wrong, "orig", wrong))[:200])
-                # What was taken alone before the fault is committed, and its caller is told so.
-                lost = [job for job in batch if not job.settled] + self._leave_out()
-                for job in lost:
-                    job.outcome, job.error = None, Busy(type(wrong).__name__)
-                batch = [job for job in batch if job.settled] + lost
+                # Jobs that ran alone before the fault are committed, and keep their result.
+                uncommitted = [job for job in batch if not job.settled] + self._take_long_waiting()
+                for job in uncommitted:
+                    job.result, job.error = None, Busy(type(wrong).__name__)
+                batch = [job for job in batch if job.settled] + uncommitted
                 if connection is not None:
                     with contextlib.suppress(Exception):  # the connection is being thrown away, whatever its state
                         connection.close()
                     connection = None
-            _let_go(batch)
+            _release(batch)
         if connection is not None:
             connection.close()
 
-    def _take(self) -> list[WriteJob] | None:
-        with self._wake:
+    def _take_batch(self) -> list[WriteJob] | None:
+        with self._condition:
             while not self.waiting:
                 if self._finishing:
                     return None
-                self._wake.wait()
+                self._condition.wait()
             batch: list[WriteJob] = []
-            while self.waiting and len(batch) < BATCH:
+            while self.waiting and len(batch) < BATCH_SIZE:
                 batch.append(self.waiting.popleft())
             return batch
 
-    def _leave_out(self) -> list[WriteJob]:
-        """Those who waited long already: a database that fails once mostly fails again, and they would be told too late."""
+    def _take_long_waiting(self) -> list[WriteJob]:
+        """Remove and return jobs that have waited long: a database that fails once mostly fails again, and they would be refused too late."""
         now = time.monotonic()
-        with self._wake:
-            long = [job for job in self.waiting if now - job.since >= WAITED_LONG]
-            self.waiting = deque(job for job in self.waiting if now - job.since < WAITED_LONG)
-            return long
+        with self._condition:
+            expired = [job for job in self.waiting if now - job.queued_at >= LONG_WAIT_SECONDS]
+            self.waiting = deque(job for job in self.waiting if now - job.queued_at < LONG_WAIT_SECONDS)
+            return expired
 
-    def _serve(self, connection: Any, batch: list[WriteJob]) -> None:
-        """All in one transaction; when a statement fails, each alone, so that one bad piece of work spoils nobody else's."""
+    def _run_batch(self, connection: Any, batch: list[WriteJob]) -> None:
+        """All jobs in one transaction; when a statement fails, each alone, so that one bad job does not fail the others."""
         try:
             try:
-                self._transact(connection, batch, apart=self._always_apart)
-            except _Spoilt:
-                self._transact(connection, batch, apart=True)
+                self._run_in_transaction(connection, batch, savepoints=self._always_savepoints)
+            except _BatchSpoilt:
+                self._run_in_transaction(connection, batch, savepoints=True)
             return
         except DBAPIError as wrong:
-            if not _is_of_one(wrong):
+            if not _is_job_fault(wrong):
                 raise
             log.info("batch split", size=len(batch), error=type(wrong.orig).__name__)
         for job in batch:
-            self._alone(connection, job)
+            self._run_alone(connection, job)
 
-    def _alone(self, connection: Any, job: WriteJob) -> None:
-        for turn in range(RETRIED):
+    def _run_alone(self, connection: Any, job: WriteJob) -> None:
+        for attempt in range(ATTEMPTS):
             try:
-                self._transact(connection, [job], apart=True)
+                self._run_in_transaction(connection, [job], savepoints=True)
                 return
             except DBAPIError as wrong:
-                if not _is_of_one(wrong):
+                if not _is_job_fault(wrong):
                     raise
-                job.outcome, job.error = None, wrong
-                if getattr(wrong.orig, "sqlstate", None) not in _AGAIN or turn == RETRIED - 1:
+                job.result, job.error = None, wrong
+                if getattr(wrong.orig, "sqlstate", None) not in _RETRYABLE_STATES or attempt == ATTEMPTS - 1:
                     job.settled = True
                     return
 
-    def _transact(self, connection: Any, batch: list[WriteJob], *, apart: bool) -> None:
-        """The batch in one transaction; `apart` gives each job a savepoint of its own.
+    def _run_in_transaction(self, connection: Any, batch: list[WriteJob], *, savepoints: bool) -> None:
+        """The batch in one transaction; `savepoints` gives each job a savepoint of its own.
 
-        Without one (a savepoint is two statements and a copy of every page that is touched, and nearly nobody needs it) a refusal costs
-        nothing as long as nothing was written before it. SQLite counts what was written; `_Spoilt` when a refusal came after it.
+        A savepoint costs two statements and a copy of every touched page, and is rarely needed: an exception before any write leaves nothing
+        to undo. SQLite counts the writes; raises `_BatchSpoilt` when a job without a savepoint wrote before its exception.
         """
         with connection.begin():
             session = session_on(connection)
@@ -219,60 +219,60 @@ class Writer(threading.Thread):
             if self._prelock is not None:
                 self._prelock(session, [job.key for job in batch if job.key is not None])
             for job in batch:
-                if apart:
+                if savepoints:
                     raw.execute("SAVEPOINT job")
-                written = 0 if apart else raw.total_changes
+                written = 0 if savepoints else raw.total_changes
                 try:
-                    job.outcome = job.work(session)
+                    job.result = job.work(session)
                     if session.in_transaction():
-                        # Somebody used objects: the session has begun only then.
+                        # The session is in a transaction only when the job used mapped objects.
                         session.flush()
                         session.expunge_all()
                     job.error = None
-                    if apart:
+                    if savepoints:
                         raw.execute("RELEASE SAVEPOINT job")
                 except DBAPIError:
                     raise
                 except DRIVER_ERRORS as wrong:
                     raise DBAPIError(None, None, wrong) from wrong
                 except Exception as wrong:
-                    job.outcome, job.error = None, wrong
+                    job.result, job.error = None, wrong
                     session.expunge_all()
-                    if apart:
+                    if savepoints:
                         raw.execute("ROLLBACK TO SAVEPOINT job")
                         raw.execute("RELEASE SAVEPOINT job")
                     elif raw.total_changes != written:
-                        raise _Spoilt from wrong
+                        raise _BatchSpoilt from wrong
         for job in batch:
             job.settled = True
 
 
-def _is_of_one(wrong: DBAPIError) -> bool:
-    """True for a fault that belongs to one piece of work; false for one of the database itself: locked, full, read-only, disconnected."""
+def _is_job_fault(wrong: DBAPIError) -> bool:
+    """True for a fault of one job; false for one of the database itself: locked, full, read-only, disconnected."""
     if isinstance(wrong.orig, sqlite3.Error):
-        return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_ILL
+        return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_DATABASE_FAULTS
     state = getattr(wrong.orig, "sqlstate", None)
     if state is None and isinstance(wrong.orig, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError):
-        # The driver itself would not send it (a NUL in a text): the database has not even heard of it.
+        # The driver refused to send it (a NUL in a text); the database is fine.
         return True
     return not wrong.connection_invalidated and state is not None and not state.startswith(("08", "25006", "53", "55P03", "57", "58"))
 
 
-def _let_go(batch: list[WriteJob]) -> None:
-    """One call into each loop for the whole batch."""
+def _release(batch: list[WriteJob]) -> None:
+    """Hand the results to their loops, with one call into each."""
     loops: dict[asyncio.AbstractEventLoop, list[WriteJob]] = {}
     for job in batch:
         loops.setdefault(job.loop, []).append(job)
     for loop, jobs in loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell, jobs)
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so that nobody waits any more
+            loop.call_soon_threadsafe(_set_results, jobs)
 
 
-def _tell(jobs: list[WriteJob]) -> None:
+def _set_results(jobs: list[WriteJob]) -> None:
     for job in jobs:
         if job.future.done():
             continue
         if job.error is not None:
             job.future.set_exception(job.error)
         else:
-            job.future.set_result(job.outcome)
+            job.future.set_result(job.result)

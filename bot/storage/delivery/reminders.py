@@ -218,7 +218,7 @@ def has_run(session: Session, kind: str, name: str, due: datetime) -> bool:
 def standing_campaign(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
     """The service's own campaign for a kind of reminder, made when it is first needed, by one replica."""
     row = _STANDING.one(session, kind=content.kind, name=content.target)
-    if row is None and switches.first_to(session, f"standing:{content.target}", now):
+    if row is None and switches.claim_latch(session, f"standing:{content.target}", now):
         return campaign.add(
             session, content.target, content, Schedule("workdays"), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=delivery
         )

@@ -1,4 +1,4 @@
-"""Puts another CHECK in the place of one, on a table that rows of other tables point to."""
+"""Replaces a CHECK constraint on a table that other tables reference, for migrations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from sqlalchemy import text
 
 
 def swap_check(table: str, name: str, old: str, new: str) -> None:
-    """The CHECK `name` of `table` says `new` instead of `old` from now on. Raises RuntimeError where it does not say `old`.
+    """Replace the condition `old` of the CHECK `name` of `table` by `new`. Raises RuntimeError where the CHECK is not `old`.
 
-    SQLite has no statement for it, and a table that others point to cannot be made anew inside a transaction; but a CHECK is nothing but text in
-    the schema, and SQLite's manual (ALTER TABLE, section 7) gives this way of changing such text.
+    SQLite has no statement for it, and a referenced table cannot be rebuilt inside a transaction; but a CHECK is only text in the schema, and
+    SQLite's manual (ALTER TABLE, section 7) describes this way of changing it.
     """
     bind = op.get_bind()
     if bind.dialect.name != "sqlite":

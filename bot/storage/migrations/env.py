@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: through the engine it is handed, one transaction a step."""
+"""Alembic's environment: uses the engine that bot/storage/migrations/migrate.py hands over, one transaction for each migration."""
 
 from alembic import context
 

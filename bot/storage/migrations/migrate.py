@@ -1,4 +1,4 @@
-"""The schema, step by step, up and down, on SQLite and PostgreSQL."""
+"""Upgrades and downgrades the schema, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def _config(engine: Engine) -> Config:
 
 def head() -> str:
     """The newest revision this program knows."""
-    found = ScriptDirectory(str(HERE)).get_current_head()
-    if found is None:
+    revision = ScriptDirectory(str(HERE)).get_current_head()
+    if revision is None:
         raise RuntimeError("no migrations are packaged")
-    return found
+    return revision
 
 
 def known() -> set[str]:
+    """Every revision this program knows."""
     return {script.revision for script in ScriptDirectory(str(HERE)).walk_revisions()}
 
 
@@ -39,7 +40,7 @@ def current(engine: Engine) -> str | None:
 
 
 def migrate(engine: Engine, to: str = "head") -> tuple[str | None, str | None]:
-    """Bring the schema to a revision (`base` for none); the revisions before and after. Each step is one transaction."""
+    """Bring the schema to a revision (`base`: none); the revisions before and after. Each migration is one transaction."""
     before = current(engine)
     if is_up(before, to):
         command.upgrade(_config(engine), to)
@@ -49,7 +50,7 @@ def migrate(engine: Engine, to: str = "head") -> tuple[str | None, str | None]:
 
 
 def is_up(before: str | None, to: str) -> bool:
-    """True when a revision (`head`, `base`) takes nothing away from a database that stands at `before`."""
+    """True when going from `before` to a revision (or `head`, `base`) is no downgrade."""
     return to != "base" and (to == "head" or before is None or to == before or _is_newer(to, before))
 
 

@@ -1,1 +1,1 @@
-"""What carries the rest: inbox, audit, tokens, one-time links, switches."""
+"""Rows of the system itself: inbox, audit log, platform tokens, one-time links, switches."""

@@ -1,4 +1,4 @@
-"""One line for each act of somebody with power; written in the transaction of the act."""
+"""The audit log: one row for each administrative act, written in the transaction of the act."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ _RECORD = Statement(
 
 
 def record(session: Session, at: datetime, actor: str, via: str, action: str, target: str = "", *, outcome: str = "done", detail: str = "") -> None:
-    """`actor` is a staff number or "system"; `via` the channel or "cli"; what was asked and of whom; never a secret."""
+    """Add a row: `actor` is a staff number or "system", `via` a channel or "cli". No argument may hold a secret."""
     _RECORD.run(session, at=stamp(at), actor=actor, via=via, action=action, target=target, outcome=outcome, detail=detail[:2000])

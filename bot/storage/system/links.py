@@ -1,4 +1,4 @@
-"""One-time links and the visits they open, by the hash of the secret that the browser holds."""
+"""Rows of one-time links and of the visits (web sessions) they open, keyed by the hash of a secret that the browser holds."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _VISIT = Statement(
     """SELECT v.id, l.ref, l.person_id, l.channel, l."user", v.seen_at, v.expires_at FROM visit v JOIN link l ON l.id = v.link_id
        WHERE v.hash = :hash AND l.purpose = :purpose AND v.ended_at IS NULL AND v.expires_at > :now"""
 )
-_SEEN = Statement("UPDATE visit SET seen_at = :now WHERE id = :id AND seen_at < :now")
+_TOUCH = Statement("UPDATE visit SET seen_at = :now WHERE id = :id AND seen_at < :now")
 _END = Statement("UPDATE visit SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
 _END_ALL = Statement("UPDATE visit SET ended_at = :now WHERE ended_at IS NULL AND link_id IN (SELECT id FROM link WHERE person_id = :person_id)")
-_SPOIL_ALL = Statement("UPDATE link SET expires_at = :now WHERE person_id = :person_id AND used_at IS NULL AND expires_at > :now")
+_EXPIRE_ALL = Statement("UPDATE link SET expires_at = :now WHERE person_id = :person_id AND used_at IS NULL AND expires_at > :now")
 _FORGET_VISITS = Statement("DELETE FROM visit WHERE expires_at < :before")
 _FORGET_LINKS = Statement("DELETE FROM link WHERE expires_at < :before AND NOT EXISTS (SELECT 1 FROM visit v WHERE v.link_id = link.id)")
 
 
 @dataclass(frozen=True, slots=True)
 class SpentLink:
-    """A link at the moment of its one opening: its row, what it is bound to, and the account it was sent to."""
+    """A link that was just opened: its row, what it is bound to, and the account it was sent to."""
 
     id: int
     ref: str
@@ -49,7 +49,7 @@ class SpentLink:
 
 @dataclass(frozen=True, slots=True)
 class OpenVisit:
-    """A visit that has not ended, as its row stands."""
+    """A visit that has not ended."""
 
     id: int
     ref: str
@@ -74,43 +74,43 @@ def add(session: Session, digest: str, purpose: str, ref: str, person_id: int, t
     )
 
 
-def is_good(session: Session, digest: str, purpose: str, now: datetime) -> bool:
-    """True while a link can still be opened."""
+def is_unspent(session: Session, digest: str, purpose: str, now: datetime) -> bool:
+    """True while the link can still be opened."""
     return _IS_GOOD.one(session, hash=digest, purpose=purpose, now=stamp(now)) is not None
 
 
 def spend(session: Session, digest: str, purpose: str, now: datetime) -> SpentLink | None:
-    """The link, for the one caller that opens it; None for everybody after, for a link that is too old, and for none of ours."""
+    """The link, for the one caller that opens it; None for every later caller, and for an expired or unknown link."""
     row = _SPEND.one(session, hash=digest, purpose=purpose, now=stamp(now))
     return None if row is None else SpentLink(*row)
 
 
-def begin(session: Session, link_id: int, digest: str, now: datetime, expires_at: datetime) -> int:
+def begin_visit(session: Session, link_id: int, digest: str, now: datetime, expires_at: datetime) -> int:
     return int(_BEGIN.one(session, link_id=link_id, hash=digest, now=stamp(now), expires_at=stamp(expires_at))[0])
 
 
-def visit(session: Session, digest: str, purpose: str, now: datetime) -> OpenVisit | None:
+def open_visit(session: Session, digest: str, purpose: str, now: datetime) -> OpenVisit | None:
     row = _VISIT.one(session, hash=digest, purpose=purpose, now=stamp(now))
     return None if row is None else OpenVisit(row[0], row[1], row[2], row[3], row[4], moment(row[5]), moment(row[6]))
 
 
-def seen(session: Session, visit_id: int, now: datetime) -> None:
-    """The visitor has just done something."""
-    _SEEN.run(session, id=visit_id, now=stamp(now))
+def touch_visit(session: Session, visit_id: int, now: datetime) -> None:
+    """Record activity in the visit."""
+    _TOUCH.run(session, id=visit_id, now=stamp(now))
 
 
-def end(session: Session, visit_id: int, now: datetime) -> bool:
+def end_visit(session: Session, visit_id: int, now: datetime) -> bool:
     """True for the one caller that ended the visit."""
     return _END.run(session, id=visit_id, now=stamp(now)) == 1
 
 
-def end_all(session: Session, person_id: int, now: datetime) -> int:
-    """End every visit of a person and spoil their unopened links; how many visits."""
-    _SPOIL_ALL.run(session, person_id=person_id, now=stamp(now))
+def end_visits_of(session: Session, person_id: int, now: datetime) -> int:
+    """End every visit of a person and expire their unopened links; the number of visits."""
+    _EXPIRE_ALL.run(session, person_id=person_id, now=stamp(now))
     return _END_ALL.run(session, person_id=person_id, now=stamp(now))
 
 
 def forget(session: Session, before: datetime) -> int:
-    """Drop what has been over since before a moment; how many links."""
+    """Delete visits and links that expired before a moment; the number of links."""
     _FORGET_VISITS.run(session, before=stamp(before))
     return _FORGET_LINKS.run(session, before=stamp(before))

@@ -1,4 +1,4 @@
-"""Switches that an administrator turns for everybody, and latches that let one replica say a thing once."""
+"""Switches that an administrator turns for everybody, and latches that let only one replica act, once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 PAUSED = "pushes_paused"
-"""On: nothing falls due and nothing is sent, until it is turned off again."""
+"""While it is on, nothing falls due and nothing is sent."""
 
 _READ = Statement("SELECT is_on, turned_by, turned_at, reason FROM switch WHERE name = :name")
 _TURN = Statement(
@@ -27,7 +27,7 @@ _LATCH = Statement(
 
 @dataclass(frozen=True, slots=True)
 class SwitchTurn:
-    """How a switch stands, who turned it last, when and why."""
+    """The state of a switch, and who turned it last, when and why."""
 
     is_on: bool
     by: str
@@ -46,20 +46,20 @@ def is_on(session: Session, name: str) -> bool:
 
 
 def turn(session: Session, name: str, on: bool, by: str, at: datetime, reason: str = "") -> bool:
-    """True when this call turned it; False when it stood so already."""
+    """True when this call turned it; False when it was in that state already."""
     return _TURN.run(session, name=name, is_on=int(on), by=by, at=stamp(at), reason=reason) == 1
 
 
-def held(session: Session, since: date, until: date, at: datetime) -> None:
-    """Note that all pushes were paused from one day to another."""
-    first_to(session, f"held:{since.isoformat()}:{until.isoformat()}", at)
+def record_pause(session: Session, since: date, until: date, at: datetime) -> None:
+    """Record that all pushes were paused from one day to another."""
+    claim_latch(session, f"held:{since.isoformat()}:{until.isoformat()}", at)
 
 
-def spans(session: Session) -> list[tuple[date, date]]:
-    """When all pushes were paused: from the first day to the day on which they went on."""
-    return [(date.fromisoformat(one[5:15]), date.fromisoformat(one[16:26])) for (one,) in _SPANS.all(session)]
+def pause_spans(session: Session) -> list[tuple[date, date]]:
+    """The recorded pauses of all pushes: first day, and the day on which they resumed."""
+    return [(date.fromisoformat(name[5:15]), date.fromisoformat(name[16:26])) for (name,) in _SPANS.all(session)]
 
 
-def first_to(session: Session, name: str, at: datetime) -> bool:
-    """True for the one caller that ever says so."""
+def claim_latch(session: Session, name: str, at: datetime) -> bool:
+    """True for the first caller ever to claim this name."""
     return _LATCH.run(session, name=name, at=stamp(at)) == 1

@@ -1,4 +1,4 @@
-"""The platforms' access tokens: one row for all replicas, sealed under the app's own secret, with a lease for whoever fetches the next."""
+"""The platforms' access tokens: one row shared by all replicas, encrypted under the app's secret, with a lease for fetching the next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 NONCE_BYTES = 12
 _INFO = b"xuefa-bot platform token v1"
-_MAKE = Statement("INSERT INTO platform_token (name, sealed, holder) VALUES (:name, '', '') ON CONFLICT DO NOTHING")
+_INSERT = Statement("INSERT INTO platform_token (name, sealed, holder) VALUES (:name, '', '') ON CONFLICT DO NOTHING")
 _READ = Statement("SELECT sealed, expires_at FROM platform_token WHERE name = :name")
 _LEASE = Statement(
     """UPDATE platform_token SET holder = :holder, lease_until = :until
@@ -36,8 +36,8 @@ _SAVE = Statement(
 )
 
 
-class Lived(Protocol):
-    """What is kept: a value, and the moment it dies (aware)."""
+class ExpiringToken(Protocol):
+    """What is stored: a value and the moment it expires (aware)."""
 
     @property
     def value(self) -> str: ...
@@ -46,51 +46,51 @@ class Lived(Protocol):
     def expires_at(self) -> datetime: ...
 
 
-T = TypeVar("T", bound=Lived)
+T = TypeVar("T", bound=ExpiringToken)
 
 
 class SealedTokens(Generic[T]):
-    """The shared rows through the desk; raises `Busy` when the database cannot answer.
+    """The shared rows; raises `Busy` when the database cannot be written.
 
-    `secret_of` gives the app's secret for a row's name: who does not hold it cannot read the token, and a token sealed under a former secret is
-    as good as none. `make` builds what `read` returns.
+    `secret_of` gives the app's secret for a row's name: without it a token cannot be decrypted, and a token sealed under a former
+    secret counts as missing. `make` builds what `read` returns.
     """
 
     def __init__(
         self, database: Database, secret_of: Callable[[str], str], make: Callable[[str, datetime], T], clock: Callable[[], datetime]
     ) -> None:
-        self._desk = database
+        self._database = database
         self._secret_of = secret_of
         self._make = make
         self._clock = clock
 
     async def read(self, key: str) -> T | None:
-        row = await self._desk.read(lambda session: _READ.one(session, name=key))
+        row = await self._database.read(lambda session: _READ.one(session, name=key))
         if row is None or not row[0] or row[1] is None:
             return None
         value = self._open(key, row[0])
         return None if value is None else self._make(value, moment(row[1]))
 
     async def lease(self, key: str, holder: str, seconds: float) -> bool:
-        """True for the one who may fetch now; a lease that is not given back ends after `seconds`."""
+        """True for the one holder who may fetch now; a lease that is not given back ends after `seconds`."""
 
-        def take(session: Session) -> bool:
+        def take_lease(session: Session) -> bool:
             now = self._clock()
-            _MAKE.run(session, name=key)
+            _INSERT.run(session, name=key)
             return _LEASE.run(session, name=key, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=seconds))) == 1
 
-        return await self._desk.write(take, of=("token", key))
+        return await self._database.write(take_lease, of=("token", key))
 
     async def save(self, key: str, holder: str, token: T) -> None:
-        """Keep the token and end the lease; nothing when somebody else has taken the lease meanwhile: theirs is the newer token."""
+        """Store the token and end the lease; does nothing when another holder took the lease meanwhile, whose token is newer."""
         sealed = self._seal(key, token.value)
 
-        def keep(session: Session) -> bool:
-            _MAKE.run(session, name=key)
+        def store(session: Session) -> bool:
+            _INSERT.run(session, name=key)
             now = stamp(self._clock())
             return _SAVE.run(session, name=key, holder=holder, sealed=sealed, expires_at=stamp(token.expires_at), now=now) == 1
 
-        if not await self._desk.write(keep, of=("token", key)):
+        if not await self._database.write(store, of=("token", key)):
             log.info("token came too late", key=key)
 
     def _cipher(self, key: str) -> AESGCM:

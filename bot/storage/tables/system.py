@@ -1,6 +1,6 @@
-"""What the hall needs: messages heard, acts audited, tokens shared, strangers counted.
+"""Tables of the system: inbox, audit log, platform tokens, tallies, one-time links with their visits, switches.
 
-One-time links that the chat hands out, and the visits to our pages that they open; of every secret only the hash.
+Of the secrets of links and visits only the hashes are stored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bot.storage.tables.columns import (
 
 
 class InboxRow(SQLModel, table=True):
-    """A message heard and the reply it got; a copy of it gets the same reply again."""
+    """A received message and its reply; a repeated message gets the same reply again."""
 
     __tablename__ = "inbox"
     __table_args__ = (CheckConstraint("length(message_id) BETWEEN 1 AND 300", name="message_id_fits"), is_moment("arrived_at"), STRICT)
@@ -41,7 +41,7 @@ class InboxRow(SQLModel, table=True):
 
 
 class AuditRow(SQLModel, table=True):
-    """One act of somebody with power, or one refusal of it. Never updated, never deleted (triggers)."""
+    """One administrative act, or the refusal of one. Never updated, never deleted (triggers)."""
 
     __tablename__ = "audit"
     __table_args__ = (one_of("outcome", "done", "refused", "failed"), is_moment("at"), Index("audit_in_time", "at"), STRICT)
@@ -57,7 +57,7 @@ class AuditRow(SQLModel, table=True):
 
 
 class PlatformTokenRow(SQLModel, table=True):
-    """A platform's access token, encrypted, shared by all replicas, and the lease of the one who may fetch the next."""
+    """A platform's access token, encrypted and shared by all replicas, and the lease of the replica that may fetch the next."""
 
     __tablename__ = "platform_token"
     __table_args__ = (is_moment("expires_at"), is_moment("lease_until"), STRICT)
@@ -70,7 +70,7 @@ class PlatformTokenRow(SQLModel, table=True):
 
 
 class TallyRow(SQLModel, table=True):
-    """Counts of a day that belong to nobody: strangers heard, messages refused."""
+    """Counts of a day that belong to no person: messages of strangers, refused messages."""
 
     __tablename__ = "tally"
     __table_args__ = (is_day("day"), CheckConstraint("n >= 0", name="counts_up"), STRICT)
@@ -107,7 +107,7 @@ class LinkRow(SQLModel, table=True):
 
 
 class VisitRow(SQLModel, table=True):
-    """A browser that opened a link; one link opens one. It ends by its time, by silence, or by somebody's word."""
+    """The web session of the one browser that opened a link. It ends when it expires, after too long without a request, or when somebody ends it."""
 
     __tablename__ = "visit"
     __table_args__ = (
@@ -129,7 +129,7 @@ class VisitRow(SQLModel, table=True):
 
 
 class SwitchRow(SQLModel, table=True):
-    """Something an administrator turned for everybody, such as the pause of all pushes in an emergency."""
+    """A switch that an administrator turns for everybody, such as the pause of all pushes, or a latch claimed once."""
 
     __tablename__ = "switch"
     __table_args__ = (is_flag("is_on"), is_moment("turned_at"), STRICT)

@@ -19,7 +19,7 @@ from bot.storage.contest.live_state import LiveState
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
 from bot.web.contest.live_feed import LiveFeed, stream
-from bot.web.sessions import Said, WebSessions
+from bot.web.sessions import RequestBody, WebSessions
 from bot.web.templates import Templates
 
 PATH = "/console/contests/{ref:[0-9]{1,9}}"
@@ -32,7 +32,7 @@ Act = Callable[["ConsoleCommand"], None]
 class ConsoleCommand:
     """One press on the console, as it was sent: read strictly, for what is not there is not meant."""
 
-    def __init__(self, session: Session, catalog: Catalog, who: LiveHost, contest_id: int, said: Said, now: datetime) -> None:
+    def __init__(self, session: Session, catalog: Catalog, who: LiveHost, contest_id: int, said: RequestBody, now: datetime) -> None:
         self.session, self.catalog, self.who, self.contest_id, self.said, self.now = session, catalog, who, contest_id, said, now
 
     def number(self, name: str) -> int | None:
@@ -117,7 +117,7 @@ class ConsolePage:
         async with self._feed.watch(of.id, "console") as frames:
             return await stream(request, _mine(frames, visitor.learner.id), goes_on)
 
-    async def act(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
+    async def act(self, request: web.Request, visitor: PageVisitor, said: RequestBody) -> web.Response:
         """One press: {"act": …, "decided": the last decision that the page had before its eyes, …}. A refusal is a sentence, with status 409."""
         contest_id, name = int(request.match_info["ref"]), said.get("act")
         act = ACTS.get(name) if isinstance(name, str) else None

@@ -30,7 +30,7 @@ def report(*, quick: bool) -> bool:
 
 
 def _elsewhere(people: int) -> list[str]:
-    """One question to so many on the other channels: the calls it takes, and the least time in which the house lets itself make them."""
+    """One question to so many on the other channels: the calls it takes, and the least time that the quotas allow for them."""
     lines = ["What the platforms' own limits ask for, of which the house uses 80 %:"]
     for channel in ("wecom", "dingtalk", "zwding", "wechat"):
         calls = -(-people // PEOPLE_PER_CALL[channel])

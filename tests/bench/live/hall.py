@@ -1,4 +1,4 @@
-"""The house of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
+"""The set-up of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import engine_of
+from bot.cli.common import open_checked_engine
 from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.message import Address
@@ -177,7 +177,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
     config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform}
     port = free_port()
     found = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config)
-    logs.set_up(found.secrets())
+    logs.configure(found.secrets())
     if budget == "none":
 
         class Unbounded(live_broadcaster.LiveBroadcaster):
@@ -185,7 +185,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
                 super().__init__(*given, limits=(), **more)
 
         live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
-    house = build.build(found, engine_of(found))
+    app = build.build(found, open_checked_engine(found))
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -193,7 +193,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stopping(600), announce)
+    await run.serve(app, stopping(600), announce)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from bot.channels.button_keys import key_of
+from bot.channels.button_keys import encode_key
 from bot.channels.signature import EnvelopeCodec
 from tests.bench.live.hall import WeCom, user_of
 from tests.bench.load import opened, posted, tap, text
@@ -128,7 +128,7 @@ class Phone:
         self.oddities.append(said[:200])
 
     def _tap(self, card: str, contest: int, n: int, choice: str) -> str:
-        return tap(self.user, card, key_of(f"l{contest}.{n}", choice), int(time.time()))
+        return tap(self.user, card, encode_key(f"l{contest}.{n}", choice), int(time.time()))
 
     async def _tapped(self, inner: str) -> str:
         """What comes back to a tap and its copies: all say the same, or nothing where the reply will come later."""

@@ -1,4 +1,4 @@
-"""A channel's callback, seen from outside."""
+"""A client of a channel's callback, for attacks on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.platforms.wecom import WeComPlatform
 
 
 @dataclass
-class Door:
+class CallbackClient:
     """One channel's callback, seen from outside."""
 
     platform: WeComPlatform | WeChatPlatform
@@ -25,7 +25,7 @@ class Door:
     def sealer(self) -> Sealer:
         return self.platform.sealer
 
-    def letter(self, inner: str = "") -> tuple[Query, str]:
+    def message(self, inner: str = "") -> tuple[Query, str]:
         return self.sealer.seal(inner or self.platform.text("A"), self.now)
 
     async def refuses(self, query: Query | list[tuple[str, str]], body: str | bytes, headers: dict[str, str] | None = None) -> None:

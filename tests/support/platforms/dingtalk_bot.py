@@ -1,4 +1,4 @@
-"""A bot of ours with 钉钉 beside it: what the tests of the channel share."""
+"""The channel connected to a fake 钉钉, which the tests of the channel share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUESTION = QuestionCard("attempt7:2", "第2/5题（单选）", "合同自何时�
 SEVERAL = QuestionCard("attempt7:3", "第3/5题（多选）", "哪些是民事主体？", tuple(Option(k, f"{k}. {k}项") for k in "ABC"), several=True)
 
 
-class House:
+class LoopbackBot:
     """The channel, the platform, and a `handle` that can be told what to answer and how long to take."""
 
     def __init__(self, platform: FakeDingTalk) -> None:
@@ -59,17 +59,17 @@ class House:
 
 
 @asynccontextmanager
-async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, Any] | None = None, **over: Any) -> AsyncIterator[House]:
+async def loopback_bot(*, mode: str = "stream", cards: bool = False, stream: dict[str, Any] | None = None, **over: Any) -> AsyncIterator[LoopbackBot]:
     """A running bot; in Stream mode its connection is up."""
     async with dingtalk() as platform:
-        home = House(platform)
+        loopback = LoopbackBot(platform)
 
         def note(what: str, channel: str, value: float) -> None:
-            home.noted.append((what, channel, value))
+            loopback.noted.append((what, channel, value))
 
         outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=PATIENT)
         platform.faults.outbound = outbound
-        home.channel = DingTalkChannel(
+        loopback.channel = DingTalkChannel(
             **{
                 "client_id": CLIENT_ID,
                 "client_secret": SECRET,
@@ -93,11 +93,11 @@ async def house(*, mode: str = "stream", cards: bool = False, stream: dict[str, 
                 yield
 
         app.cleanup_ctx.append(speaking)
-        home.channel.attach(app, home.handle)
+        loopback.channel.attach(app, loopback.handle)
         server = TestServer(app)
-        # As the house's own door does it (bot/web/middleware.py): bodies are never unpacked.
+        # As in the service (bot/web/middleware.py): bodies are never decompressed.
         await server.start_server(auto_decompress=False)
-        async with TestClient(server, timeout=aiohttp.ClientTimeout(total=PATIENT)) as home.http:
+        async with TestClient(server, timeout=aiohttp.ClientTimeout(total=PATIENT)) as loopback.http:
             if mode == "stream" and "lease" not in over:
                 await platform.until(lambda: bool(platform.live))
-            yield home
+            yield loopback

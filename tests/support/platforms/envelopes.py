@@ -1,4 +1,4 @@
-"""The platforms' side of a sealed letter, by wechatpy's crypto and plain AES: nothing of our own codec is in it."""
+"""Envelopes as the platforms make them, by wechatpy's crypto and plain AES, without our own codec."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Sealer:
 
     def seal(self, inner: str, at: float, nonce: str = "742391") -> tuple[Query, str]:
         """Query and body of a push."""
-        letter = tree(self.crypto.encrypt_message(inner, nonce, str(int(at))))
-        query = {"msg_signature": letter["MsgSignature"], "timestamp": letter["TimeStamp"], "nonce": nonce}
-        return query, self.body(letter["Encrypt"])
+        envelope = tree(self.crypto.encrypt_message(inner, nonce, str(int(at))))
+        query = {"msg_signature": envelope["MsgSignature"], "timestamp": envelope["TimeStamp"], "nonce": nonce}
+        return query, self.body(envelope["Encrypt"])
 
     def body(self, encrypt: str) -> str:
         agent = f"<AgentID><![CDATA[{self.agent_id}]]></AgentID>" if self.agent_id else ""
@@ -72,9 +72,9 @@ class Sealer:
 
     def open(self, answer: str) -> dict[str, Any]:
         """The fields of a sealed answer, once its signature is found right."""
-        letter = json.loads(answer) if answer.startswith("{") else tree(answer)
-        made, nonce = str(letter["TimeStamp"]), letter["Nonce"]
-        plain = self.crypto.decrypt_message({"Encrypt": letter["Encrypt"]}, letter["MsgSignature"], made, nonce)
+        envelope = json.loads(answer) if answer.startswith("{") else tree(answer)
+        made, nonce = str(envelope["TimeStamp"]), envelope["Nonce"]
+        plain = self.crypto.decrypt_message({"Encrypt": envelope["Encrypt"]}, envelope["MsgSignature"], made, nonce)
         found = json.loads(plain) if plain.startswith("{") else tree(plain)
         assert isinstance(found, dict)
         return found

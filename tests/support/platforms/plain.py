@@ -1,4 +1,4 @@
-"""A platform that hands out numbered tokens and answers by script, and a house that speaks to it: what the tests of the outbound client share."""
+"""A platform that hands out numbered tokens and answers by script, and the set-up that the tests of the outbound client share."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def stand(platform: Platform) -> AsyncIterator[Platform]:
         yield platform
 
 
-class House:
+class OutboundSetup:
     """Everything a test holds: the platform, the clock, the shared row, and as many clients as it asks for."""
 
     def __init__(self, platform: Platform, stack: AsyncExitStack) -> None:
