@@ -74,8 +74,8 @@ class LiveBroadcaster:
             wait = IDLE
             try:
                 wait = WATCH if await self.look() else IDLE
-            except (Busy, *DRIVER_ERRORS) as wrong:
-                log.warning("live contests not looked at", reason=type(wrong).__name__)
+            except (Busy, *DRIVER_ERRORS) as error:
+                log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("the herald stumbled")
             with contextlib.suppress(TimeoutError):
@@ -90,14 +90,14 @@ class LiveBroadcaster:
     async def look(self) -> bool:
         """One look: close what has run out, decide who pressed first, call out what is new; True while a contest is on its way."""
         now = self._clock()
-        moved, due, owed = await self._read(lambda session: self._seen(session, now))
-        for contest_id in due:
+        moved, due_contests, calls = await self._read(lambda session: self._seen(session, now))
+        for contest_id in due_contests:
             with contextlib.suppress(Refusal):  # another replica was quicker
-                await self._write(lambda session, one=contest_id: live_clock.run(session, one, now))  # type: ignore[misc]
-        if due:
-            owed = await self._read(lambda session: live_broadcast.owed(session, self._shelf(), now))
-        for call in owed:
-            if await self._write(lambda session, one=call: live_broadcast.claim(session, one, self._holder, self._clock())):  # type: ignore[misc]
+                await self._write(lambda session, due_id=contest_id: live_clock.run(session, due_id, now))  # type: ignore[misc]
+        if due_contests:
+            calls = await self._read(lambda session: live_broadcast.owed(session, self._shelf(), now))
+        for call in calls:
+            if await self._write(lambda session, unclaimed=call: live_broadcast.claim(session, unclaimed, self._holder, self._clock())):  # type: ignore[misc]
                 task = asyncio.create_task(self._call(call))
                 self._calling.add(task)
                 task.add_done_callback(self._calling.discard)
@@ -120,8 +120,8 @@ class LiveBroadcaster:
     async def _call(self, call: LiveCall) -> None:
         try:
             groups, people = await self._read(lambda session: live_broadcast.plan(session, call, self._clock(), self._doors, self._sizes))
-            told = await asyncio.gather(*(self._on_channel(call, name, waiting) for name, waiting in groups.items()))
-            sent, failed = sum(one[0] for one in told), sum(one[1] for one in told)
+            outcomes = await asyncio.gather(*(self._on_channel(call, name, waiting) for name, waiting in groups.items()))
+            sent, failed = sum(outcome[0] for outcome in outcomes), sum(outcome[1] for outcome in outcomes)
             await self._write(lambda session: live_broadcast.done(session, call, self._clock(), people, sent, people - sent))
             log.info("called out", contest=call.contest_id, n=call.n, what=call.what, people=people, sent=sent, failed=failed)
         except Exception:
@@ -129,30 +129,30 @@ class LiveBroadcaster:
 
     async def _on_channel(self, call: LiveCall, name: str, waiting: list[DeliveryGroup]) -> tuple[int, int]:
         """Group after group as the budgets go, while it still makes sense; how many the platform took, and how many it did not."""
-        gate, sent, failed = asyncio.Semaphore(AT_ONCE), 0, 0
+        semaphore, sent, failed = asyncio.Semaphore(AT_ONCE), 0, 0
         while waiting:
             now = self._clock()
-            going, waiting, wait = await self._write(partial(_begun, waiting, now, self._limits))
-            receipts = await asyncio.gather(*(self._push(gate, self._senders[name], group) for group in going))
-            took = sum(one.outcome == "sent" for some in receipts for one in some)
-            sent, failed = sent + took, failed + sum(len(some) for some in receipts) - took
-            if wait is None or self._stop.is_set():
+            sendable, waiting, resume_at = await self._write(partial(_begun, waiting, now, self._limits))
+            receipts = await asyncio.gather(*(self._push(semaphore, self._senders[name], group) for group in sendable))
+            accepted = sum(receipt.outcome == "sent" for batch in receipts for receipt in batch)
+            sent, failed = sent + accepted, failed + sum(len(batch) for batch in receipts) - accepted
+            if resume_at is None or self._stop.is_set():
                 break
-            await asyncio.sleep(max(0.01, (wait - self._clock()).total_seconds()))
+            await asyncio.sleep(max(0.01, (resume_at - self._clock()).total_seconds()))
             if not await self._read(lambda session: live_broadcast.holds(session, call)):
                 break
         return sent, failed + sum(len(group.ready) for group in waiting)
 
-    async def _push(self, gate: asyncio.Semaphore, sender: PushChannel, group: DeliveryGroup) -> Sequence[SendReceipt]:
-        async with gate:
+    async def _push(self, semaphore: asyncio.Semaphore, sender: PushChannel, group: DeliveryGroup) -> Sequence[SendReceipt]:
+        async with semaphore:
             try:
-                return await sender.push([one.parcel for one in group.ready])
-            except Exception as wrong:
+                return await sender.push([delivery.parcel for delivery in group.ready])
+            except Exception as error:
                 log.exception("push failed", channel=sender.name, count=len(group.ready))
-                return [SendReceipt("unknown", type(wrong).__name__)] * len(group.ready)
+                return [SendReceipt("unknown", type(error).__name__)] * len(group.ready)
 
 
 def _begun(
-    waiting: list[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...], session: Session
+    groups: list[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...], session: Session
 ) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
-    return live_broadcast.begin(session, waiting, now, limits)
+    return live_broadcast.begin(session, groups, now, limits)

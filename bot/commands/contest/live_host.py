@@ -33,24 +33,28 @@ def _host(ctx: Context) -> LiveHost:
 
 
 @command("主持", role=RoleName.ADMIN, takes="<做什么>")
-def host(ctx: Context, said: str) -> Reply:
+def host(ctx: Context, text: str) -> Reply:
     """主持现场竞赛：“主持 开场 7”，然后 下一题、开抢、收题、暂停、恢复、排行、作废 3 原因、改分 一队 +5 原因、对、错、接管、结束。"""
-    word, _, rest = said.partition(" ")
+    word, _, rest = text.partition(" ")
     if word in _DO:
         return _DO[word](ctx, rest.strip())
-    if said and not said.isdigit():
-        raise Refusal(f"没有看懂「主持 {said[:20]}」。可以说：{'、'.join(f'主持 {one}' for one in _DO)}。")
-    return _state(ctx, _mine(ctx, said))
+    if text and not text.isdigit():
+        raise Refusal(f"没有看懂「主持 {text[:20]}」。可以说：{'、'.join(f'主持 {name}' for name in _DO)}。")
+    return _state(ctx, _mine(ctx, text))
 
 
-def _mine(ctx: Context, said: str = "") -> LiveState:
+def _mine(ctx: Context, text: str = "") -> LiveState:
     """The contest that is meant: by its number, the one this person hosts, or the only one that runs."""
     hosting = _host(ctx)
-    if said.isdigit():
-        return host_lock.seen(ctx.session, hosting, int(said))
-    within = {one.id for one in manage.listed(ctx.session, hosting.author)}
-    running = [one for one in live_state.running(ctx.session, ctx.now) if one.course.phase != "finished" and one.id in within]
-    mine = [one for one in running if one.host_id == hosting.id] or running
+    if text.isdigit():
+        return host_lock.seen(ctx.session, hosting, int(text))
+    within = {contest.id for contest in manage.listed(ctx.session, hosting.author)}
+    running = [
+        running_live
+        for running_live in live_state.running(ctx.session, ctx.now)
+        if running_live.course.phase != "finished" and running_live.id in within
+    ]
+    mine = [running_live for running_live in running if running_live.host_id == hosting.id] or running
     if len(mine) == 1:
         return host_lock.seen(ctx.session, hosting, mine[0].id)
     if not mine:
@@ -58,107 +62,107 @@ def _mine(ctx: Context, said: str = "") -> LiveState:
     raise Refusal(f"有 {len(mine)} 场在进行，请写编号，例如「主持 {mine[0].id}」或「主持 接管 {mine[0].id}」。")
 
 
-def _state(ctx: Context, of: LiveState, before: str = "") -> Reply:
-    course = of.course
-    place = f"第 {course.item}/{of.items} 题，" if course.item else ""
+def _state(ctx: Context, live: LiveState, before: str = "") -> Reply:
+    course = live.course
+    place = f"第 {course.item}/{live.items} 题，" if course.item else ""
     lines = [
         before,
-        f"「{of.name}」{place}{PHASE_LABELS[course.phase]}{'（暂停中）' if course.paused else ''}；"
-        f"参赛码 {of.code}，{players.joined(ctx.session, of.id)} 人已进入；主持：{of.host or '无'}。",
+        f"「{live.name}」{place}{PHASE_LABELS[course.phase]}{'（暂停中）' if course.paused else ''}；"
+        f"参赛码 {live.code}，{players.joined(ctx.session, live.id)} 人已进入；主持：{live.host or '无'}。",
     ]
     steps = ("恢复", "收题") if course.paused else STEPS[course.phase]
     buttons = [Option(f"主持 {step}", step) for step in steps]
-    return Reply("\n".join(line for line in lines if line), buttons=(*buttons, Option(f"大屏 {of.id}", "大屏")))
+    return Reply("\n".join(line for line in lines if line), buttons=(*buttons, Option(f"大屏 {live.id}", "大屏")))
 
 
-def _open(ctx: Context, said: str) -> Reply:
+def _open(ctx: Context, text: str) -> Reply:
     """`开场 7`, on a stage with its rules: `开场 7 方案二 抢答分=30`; the rules are said back as they will be read out."""
-    number, _, scheme = said.partition(" ")
+    number, _, scheme = text.partition(" ")
     if not number.isdigit():
         raise Refusal(
             f"请写竞赛的编号，例如「主持 开场 7」；现场分轮的可以选规则（{'、'.join(SCHEMES)}）并逐项改，例如「主持 开场 7 方案二 抢答分=30」。"
         )
-    of = live_host.open_room(ctx.session, _host(ctx), int(number), parse_scheme(scheme) if scheme else None, ctx.now, ctx.rng)
-    rules = ["规则：", *live_views.rules_lines(ctx.session, of)] if of.scheme is not None else []
-    return _state(ctx, of, "\n".join([f"已开场。大家发「竞赛 {of.code}」进入，或扫大屏幕上的码。", *rules]))
+    live = live_host.open_room(ctx.session, _host(ctx), int(number), parse_scheme(scheme) if scheme else None, ctx.now, ctx.rng)
+    rules = ["规则：", *live_views.rules_lines(ctx.session, live)] if live.scheme is not None else []
+    return _state(ctx, live, "\n".join([f"已开场。大家发「竞赛 {live.code}」进入，或扫大屏幕上的码。", *rules]))
 
 
-def _next(ctx: Context, said: str) -> Reply:
+def _next(ctx: Context, text: str) -> Reply:
     """`下一题`, `下一题 一队` (必答), `下一题 一队 30` (风险), `下一题 12` (that place of the programme)."""
-    of = _mine(ctx)
-    names = {name: team for team, name in teams.names(ctx.session, of.id).items()}
-    first, _, rest = said.partition(" ")
+    live = _mine(ctx)
+    names = {name: team for team, name in teams.names(ctx.session, live.id).items()}
+    first, _, rest = text.partition(" ")
     if first and first not in names and not first.isdigit():
         raise Refusal(f"没有「{first[:20]}」这支队。现有：{'、'.join(names) or '没有分队'}。")
     item = live_host.next_item(
         ctx.session,
         _host(ctx),
-        of.id,
+        live.id,
         ctx.now,
         n=int(first) if first.isdigit() and first not in names else None,
         team_id=names.get(first),
         stake=int(rest) if rest.isdigit() else 0,
     )
-    return _state(ctx, _mine(ctx, str(of.id)), f"第 {item.n} 题已出，正在发给大家。")
+    return _state(ctx, _mine(ctx, str(live.id)), f"第 {item.n} 题已出，正在发给大家。")
 
 
 def _plain(act: Callable[..., None], done: str) -> Callable[[Context, str], Reply]:
-    def do(ctx: Context, said: str) -> Reply:
-        of = _mine(ctx, said)
-        act(ctx.session, _host(ctx), of.id, ctx.now)
-        return _state(ctx, _mine(ctx, str(of.id)), done)
+    def do(ctx: Context, text: str) -> Reply:
+        live = _mine(ctx, text)
+        act(ctx.session, _host(ctx), live.id, ctx.now)
+        return _state(ctx, _mine(ctx, str(live.id)), done)
 
     return do
 
 
-def _pause(ctx: Context, said: str) -> Reply:
-    of = _mine(ctx)
-    live_host.pause(ctx.session, _host(ctx), of.id, ctx.now, why=said)
-    return _state(ctx, _mine(ctx, str(of.id)), "已暂停，时钟停住。")
+def _pause(ctx: Context, text: str) -> Reply:
+    live = _mine(ctx)
+    live_host.pause(ctx.session, _host(ctx), live.id, ctx.now, why=text)
+    return _state(ctx, _mine(ctx, str(live.id)), "已暂停，时钟停住。")
 
 
-def _take_over(ctx: Context, said: str) -> Reply:
-    if not said.isdigit():
+def _take_over(ctx: Context, text: str) -> Reply:
+    if not text.isdigit():
         raise Refusal("请写竞赛的编号，例如「主持 接管 7」。")
-    of = host_lock.take_over(ctx.session, _host(ctx), int(said), ctx.now)
-    return _state(ctx, of, "现在由您主持。")
+    live = host_lock.take_over(ctx.session, _host(ctx), int(text), ctx.now)
+    return _state(ctx, live, "现在由您主持。")
 
 
-def _void(ctx: Context, said: str) -> Reply:
-    number, _, why = said.partition(" ")
-    of = _mine(ctx)
+def _void(ctx: Context, text: str) -> Reply:
+    number, _, why = text.partition(" ")
+    live = _mine(ctx)
     if not number.isdigit():
-        raise Refusal(f"请写第几题和原因，例如「主持 作废 {of.course.item or 1} 题干有误」。")
-    live_host.void(ctx.session, _host(ctx), of.id, int(number), why, ctx.now)
-    return _state(ctx, _mine(ctx, str(of.id)), f"第 {number} 题已作废，大家都不计分。")
+        raise Refusal(f"请写第几题和原因，例如「主持 作废 {live.course.item or 1} 题干有误」。")
+    live_host.void(ctx.session, _host(ctx), live.id, int(number), why, ctx.now)
+    return _state(ctx, _mine(ctx, str(live.id)), f"第 {number} 题已作废，大家都不计分。")
 
 
-def _adjust(ctx: Context, said: str) -> Reply:
-    found = _POINTS.fullmatch(tidy(said))
-    if found is None:
+def _adjust(ctx: Context, text: str) -> Reply:
+    match = _POINTS.fullmatch(tidy(text))
+    if match is None:
         raise Refusal("请写给谁、几分、原因，例如「主持 改分 一队 -5 超时」；给个人写工号。")
-    of = _mine(ctx)
-    names = {name: team for team, name in teams.names(ctx.session, of.id).items()}
-    person_id = None if found[1] in names else audience.person_numbered(ctx.session, found[1])
-    if found[1] not in names and person_id is None:
-        raise Refusal(f"没有「{found[1][:20]}」这支队，也没有这个工号。")
-    live_host.adjust(ctx.session, _host(ctx), of.id, int(found[2]), found[3], ctx.now, team_id=names.get(found[1]), person_id=person_id)
-    return _state(ctx, _mine(ctx, str(of.id)), f"已改分：{found[1]} {int(found[2]):+d} 分（{found[3]}）。")
+    live = _mine(ctx)
+    names = {name: team for team, name in teams.names(ctx.session, live.id).items()}
+    person_id = None if match[1] in names else audience.person_numbered(ctx.session, match[1])
+    if match[1] not in names and person_id is None:
+        raise Refusal(f"没有「{match[1][:20]}」这支队，也没有这个工号。")
+    live_host.adjust(ctx.session, _host(ctx), live.id, int(match[2]), match[3], ctx.now, team_id=names.get(match[1]), person_id=person_id)
+    return _state(ctx, _mine(ctx, str(live.id)), f"已改分：{match[1]} {int(match[2]):+d} 分（{match[3]}）。")
 
 
 def _judge(*, right: bool) -> Callable[[Context, str], Reply]:
-    def do(ctx: Context, said: str) -> Reply:
-        of = _mine(ctx, said)
-        live_host.judge(ctx.session, _host(ctx), of.id, right, ctx.now)
-        return _state(ctx, _mine(ctx, str(of.id)), f"已判{'对' if right else '错'}。")
+    def do(ctx: Context, text: str) -> Reply:
+        live = _mine(ctx, text)
+        live_host.judge(ctx.session, _host(ctx), live.id, right, ctx.now)
+        return _state(ctx, _mine(ctx, str(live.id)), f"已判{'对' if right else '错'}。")
 
     return do
 
 
-def _finish(ctx: Context, said: str) -> Reply:
-    of = _mine(ctx, said)
-    live_host.finish(ctx.session, ctx.catalog, _host(ctx), of.id, ctx.now)
-    return _state(ctx, _mine(ctx, str(of.id)), "已结束，结果已冻结。")
+def _finish(ctx: Context, text: str) -> Reply:
+    live = _mine(ctx, text)
+    live_host.finish(ctx.session, ctx.catalog, _host(ctx), live.id, ctx.now)
+    return _state(ctx, _mine(ctx, str(live.id)), "已结束，结果已冻结。")
 
 
 _DO: dict[str, Callable[[Context, str], Reply]] = {
@@ -179,16 +183,16 @@ _DO: dict[str, Callable[[Context, str], Reply]] = {
 
 
 @command("大屏", role=RoleName.ADMIN, takes="<编号>")
-def screen(ctx: Context, said: str) -> Reply:
+def screen(ctx: Context, text: str) -> Reply:
     """现场竞赛的大屏幕地址和主持台链接，例如“大屏 7”。"""
-    of = _mine(ctx, said)
+    live = _mine(ctx, text)
     if not ctx.pages:
         raise Refusal("网页没有开通：管理员还没有设置本服务的对外地址（BOT_PUBLIC_URL）。可以先用「主持 …」在聊天里主持。")
     lines = [
-        f"「{of.name}」的大屏幕（投影的电脑上打开，可以反复打开）：",
-        f"{ctx.pages}{live_views.address(of)}",
+        f"「{live.name}」的大屏幕（投影的电脑上打开，可以反复打开）：",
+        f"{ctx.pages}{live_views.address(live)}",
         "",
-        link_lines(ctx, "console", str(of.id)),
-        f"参赛码 {of.code}：大家在聊天里发「竞赛 {of.code}」。",
+        link_lines(ctx, "console", str(live.id)),
+        f"参赛码 {live.code}：大家在聊天里发「竞赛 {live.code}」。",
     ]
     return Reply("\n".join(lines))

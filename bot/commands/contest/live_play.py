@@ -25,27 +25,27 @@ THEN = {"void": "本题作废", "out": "本题你们队不再参加", "on": "继
 
 def come_in(ctx: Context, code: str) -> Reply | None:
     """`竞赛 123456`: in for the first time or again; None for a code of nothing."""
-    of = live_state.coded(ctx.session, code)
-    return None if of is None else _enter(ctx, of)
+    live = live_state.coded(ctx.session, code)
+    return None if live is None else _enter(ctx, live)
 
 
 ROOMS.append(come_in)
 
 
 @plays("live", "onsite")
-def room(ctx: Context, one: Contest, said: str) -> Reply:
+def room(ctx: Context, contest: Contest, text: str) -> Reply:
     """`竞赛 7`: in while the room is open, the rules before, the own result after."""
-    of = live_state.stage(ctx.session, one.id)
-    if of is not None and of.course.phase != "finished":
-        return _enter(ctx, of)
-    if of is None:
-        return Reply("\n".join([*messages.plan(one), "还没有开场；开场以后发大屏幕上的参赛码进入。"]))
-    return Reply(f"「{one.name}」已结束。{live_broadcast.after(ctx.session, of, ctx.me.id)}")
+    live = live_state.stage(ctx.session, contest.id)
+    if live is not None and live.course.phase != "finished":
+        return _enter(ctx, live)
+    if live is None:
+        return Reply("\n".join([*messages.plan(contest), "还没有开场；开场以后发大屏幕上的参赛码进入。"]))
+    return Reply(f"「{contest.name}」已结束。{live_broadcast.after(ctx.session, live, ctx.me.id)}")
 
 
-def _enter(ctx: Context, of: LiveState) -> Reply:
+def _enter(ctx: Context, live: LiveState) -> Reply:
     """In for the first time or again; what is on now is shown at once."""
-    seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, of, ctx.now)
+    seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, live, ctx.now)
     lines = [study_messages.put_down_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team(seat)}。"]
     if seat.is_new:
         lines.append("题目会发到这里，点选项或回复字母作答，第一次提交的有效；掉线了回来发「继续」，答过的都在。")
@@ -56,43 +56,43 @@ def _team(seat: PlayerSeat) -> str:
     return f"，您在「{seat.team[1]}」" if seat.team else ""
 
 
-def _now(ctx: Context, seat: PlayerSeat, before: str) -> Reply:
+def _now(ctx: Context, seat: PlayerSeat, lead: str) -> Reply:
     """What is on at this moment, after some words."""
-    found = live_play.view(ctx.session, ctx.catalog, seat)
+    view = live_play.view(ctx.session, ctx.catalog, seat)
     course = seat.stage.course
-    if found.item is None or found.question is None:
-        return Reply(f"{before}\n还没有开始，请稍候，看大屏幕。".strip())
-    place = f"第 {found.item.n} 题"
-    if found.item.void:
-        line = f"{place}作废：{found.item.void}。请等下一题。"
+    if view.item is None or view.question is None:
+        return Reply(f"{lead}\n还没有开始，请稍候，看大屏幕。".strip())
+    place = f"第 {view.item.n} 题"
+    if view.item.void:
+        line = f"{place}作废：{view.item.void}。请等下一题。"
     elif course.paused:
         line = f"{place}暂停中，恢复以后接着答。"
     elif course.phase not in ("reading", "open"):
         exam = key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now)
-        told = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else live_broadcast.solved(found.item, found.question)
-        line = f"{told}\n{f'您答 {found.said}。' if found.said else ''}{live_broadcast.after(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
-    elif found.said:
-        line = f"{place}您已经答过（{found.said}），请等下一题。"
-    elif found.item.round == "risk":
+        solution = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else live_broadcast.solved(view.item, view.question)
+        line = f"{solution}\n{f'您答 {view.said}。' if view.said else ''}{live_broadcast.after(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
+    elif view.said:
+        line = f"{place}您已经答过（{view.said}），请等下一题。"
+    elif view.item.round == "risk":
         line = f"{place}是{ROUND_LABELS['risk']}题，在台上作答。"
     else:
-        return Reply(before, live_broadcast.card(seat.stage, found.item, found.question))
-    return Reply(f"{before}\n{line}".strip())
+        return Reply(lead, live_broadcast.card(seat.stage, view.item, view.question))
+    return Reply(f"{lead}\n{line}".strip())
 
 
 def _hold(ctx: Context, sitting_id: int) -> None:
     current_task.take(ctx.session, ctx.catalog, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
 
 
-def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    contest_id = live_play.contest_of(ctx.session, ref)
+def _typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
+    contest_id = live_play.contest_of(ctx.session, sitting_id)
     if contest_id is None:
         return None
     seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
-    found = live_play.view(ctx.session, ctx.catalog, seat)
+    view = live_play.view(ctx.session, ctx.catalog, seat)
     if tidy(text).rstrip("!。") in PRESS:
         return _pressed(ctx, seat, seat.stage.course.item)
-    if found.question is None or found.question.hear(text) is None:
+    if view.question is None or view.question.hear(text) is None:
         return None
     return _answered(ctx, contest_id, seat.stage.course.item, text)
 
@@ -114,19 +114,19 @@ def _answered(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
 
 
 def _pressed(ctx: Context, seat: PlayerSeat, n: int) -> Reply:
-    came = live_play.press(ctx.session, ctx.me.id, seat, n, ctx.incoming)
-    return Reply(_told(came, seat), done="犯规" if came.fault else "已抢")
+    press = live_play.press(ctx.session, ctx.me.id, seat, n, ctx.incoming)
+    return Reply(_told(press, seat), done="犯规" if press.fault else "已抢")
 
 
-def _told(came: BuzzerPress, seat: PlayerSeat) -> str:
-    if not came.fault:
+def _told(press: BuzzerPress, seat: PlayerSeat) -> str:
+    if not press.fault:
         return f"{study_messages.RECORDED}：{seat.team[1] if seat.team else ''} 已抢。先后以服务器收到的时刻为准，请看大屏幕。"
-    lost = f"扣 {came.points} 分，" if came.points else ""
-    return f"{study_messages.RECORDED}：抢早了，犯规，{lost}{THEN[came.then]}。"
+    penalty = f"扣 {press.points} 分，" if press.points else ""
+    return f"{study_messages.RECORDED}：抢早了，犯规，{penalty}{THEN[press.then]}。"
 
 
-def _resume(ctx: Context, ref: int) -> Reply:
-    contest_id = live_play.contest_of(ctx.session, ref)
+def _resume(ctx: Context, sitting_id: int) -> Reply:
+    contest_id = live_play.contest_of(ctx.session, sitting_id)
     if contest_id is None:
         raise Refusal("这场竞赛已经不在了。")
     seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
@@ -134,7 +134,7 @@ def _resume(ctx: Context, ref: int) -> Reply:
     return _now(ctx, seat, f"「{seat.stage.name}」{_team(seat)}")
 
 
-def _leave(ctx: Context, ref: int) -> Reply:
+def _leave(ctx: Context, sitting_id: int) -> Reply:
     name = current_task.make_way(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     return Reply(f"已放下{name}，答过的都在。回复「继续」随时回来。", buttons=(Option("继续", "继续"),))
 

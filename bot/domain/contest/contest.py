@@ -56,16 +56,16 @@ class Contest:
     def rules(self) -> ContestRules:
         return self.plan.rules
 
-    def runs(self, at: datetime) -> bool:
+    def runs(self, moment: datetime) -> bool:
         """Whether what arrives at a moment counts."""
         opens, closes = self.plan.opens_at, self.plan.closes_at
-        return self.state == "open" and (opens is None or opens <= at) and (closes is None or at < closes)
+        return self.state == "open" and (opens is None or opens <= moment) and (closes is None or moment < closes)
 
 
 def span_text(plan: ContestPlan) -> str:
     """7月1日 09:00—7月8日 18:00, in Shanghai; empty where a host opens and closes."""
-    moments = [one for one in (plan.opens_at, plan.closes_at) if one is not None]
-    return "—".join(f"{chinese_day(day_of(one))} {one.astimezone(SHANGHAI):%H:%M}" for one in moments)
+    moments = [moment for moment in (plan.opens_at, plan.closes_at) if moment is not None]
+    return "—".join(f"{chinese_day(day_of(moment))} {moment.astimezone(SHANGHAI):%H:%M}" for moment in moments)
 
 
 # ── The command of an invitation ──
@@ -80,8 +80,8 @@ def target_of(contest_id: int) -> str:
 
 def contest_of(target: str) -> int | None:
     """The contest that an invitation is to; None for an invitation to anything else."""
-    found = _TARGET.fullmatch(target)
-    return None if found is None else int(found[1])
+    match = _TARGET.fullmatch(target)
+    return None if match is None else int(match[1])
 
 
 BOARDS = {"off": "不公布", "bands": "只公布档次", "upper": "公布中位以上", "all": "全部公布"}
@@ -138,13 +138,13 @@ _WORDS = {"take": (TAKES, "取分办法"), "teams": (TEAMS, "组队办法"), "bo
 
 
 def _fault(rules: ContestRules) -> str:
-    for key, (least, most, called) in _BOUNDS.items():
+    for key, (minimum, maximum, label) in _BOUNDS.items():
         value = getattr(rules, key)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            return f"竞赛规则「{called}」应是 {least} 到 {most} 的整数。"
-    for key, (known, called) in _WORDS.items():
-        if getattr(rules, key) not in known:
-            return f"竞赛规则「{called}」只能是 {'、'.join(known)}。"
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+            return f"竞赛规则「{label}」应是 {minimum} 到 {maximum} 的整数。"
+    for key, (choices, label) in _WORDS.items():
+        if getattr(rules, key) not in choices:
+            return f"竞赛规则「{label}」只能是 {'、'.join(choices)}。"
     if rules.counted_a_day > rules.sets_a_day:
         return f"竞赛规则「每天计分套数」（{rules.counted_a_day}）不能多于「每天套数」（{rules.sets_a_day}）。"
     if not rules.base and not rules.finish:
@@ -164,12 +164,12 @@ USUAL: Mapping[str, Mapping[str, Any]] = {"windowed": {}, "live": {"finish": 0, 
 """What a form of contest goes by where nothing else is said: a point a question in a hall."""
 
 
-def rules_from_json(kept: Mapping[str, Any]) -> ContestRules:
+def rules_from_json(values: Mapping[str, Any]) -> ContestRules:
     """The rules of a row or a file; what is not said is as usual. Raises `Refusal` for a rule nobody knows or a value out of bounds."""
     known = {field.name for field in fields(ContestRules)}
-    if unknown := [str(key) for key in kept if key not in known]:
+    if unknown := [str(key) for key in values if key not in known]:
         raise Refusal(f"竞赛规则里没有「{unknown[0][:30]}」，可以写：{'、'.join(sorted(known))}。")
-    return ContestRules(**dict(kept))
+    return ContestRules(**dict(values))
 
 
 # ── In words ──

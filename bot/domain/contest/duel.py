@@ -37,14 +37,14 @@ class EndedPlayer:
 
 def verdicts(results: Sequence[tuple[int, ContestResult]]) -> list[EndedPlayer]:
     """Places and match points of those who played. Who was faster decides among equals; who cannot be told apart shares the better place."""
-    ordered = sorted(results, key=lambda one: (_order(one[1]), one[0]))
+    ordered = sorted(results, key=lambda entry: (_order(entry[1]), entry[0]))
     table = POINTS[max(1, len(ordered))] if ordered else ()
-    found: list[EndedPlayer] = []
-    for n, (player, result) in enumerate(ordered, 1):
-        tied = bool(found) and _order(found[-1].result) == _order(result)
-        place = found[-1].place if tied else n
-        found.append(EndedPlayer(player, place, table[place - 1], result))
-    return found
+    ranked: list[EndedPlayer] = []
+    for position, (player, result) in enumerate(ordered, 1):
+        tied = bool(ranked) and _order(ranked[-1].result) == _order(result)
+        place = ranked[-1].place if tied else position
+        ranked.append(EndedPlayer(player, place, table[place - 1], result))
+    return ranked
 
 
 def _order(result: ContestResult) -> tuple[int, bool, int]:
@@ -52,11 +52,11 @@ def _order(result: ContestResult) -> tuple[int, bool, int]:
     return (-result.correct, result.finished is None, result.millis)
 
 
-def counted(played: Sequence[tuple[date, int]]) -> int:
+def counted(matches: Sequence[tuple[date, int]]) -> int:
     """Match points that count, from (day, points) in the order of play: of each day the first two matches (bot/docs/rules.md G1)."""
-    a_day: Counter[date] = Counter()
+    matches_by_day: Counter[date] = Counter()
     total = 0
-    for day, points in played:
-        a_day[day] += 1
-        total += points if a_day[day] <= COUNTED_A_DAY else 0
+    for day, points in matches:
+        matches_by_day[day] += 1
+        total += points if matches_by_day[day] <= COUNTED_A_DAY else 0
     return total

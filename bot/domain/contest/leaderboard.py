@@ -53,11 +53,13 @@ class TeamPlace:
 
 def places(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
     """Those who took part in their order; within one place by name, so that a board is always the same."""
-    found: list[PlayerPlace] = []
-    for n, player in enumerate(sorted((one for one in players if one.took_part), key=lambda one: (*one.result.order, one.name, one.id)), 1):
-        tied = bool(found) and found[-1].player.result.order == player.result.order
-        found.append(PlayerPlace(found[-1].place if tied else n, player))
-    return found
+    ranked: list[PlayerPlace] = []
+    for position, player in enumerate(
+        sorted((entry for entry in players if entry.took_part), key=lambda entry: (*entry.result.order, entry.name, entry.id)), 1
+    ):
+        tied = bool(ranked) and ranked[-1].player.result.order == player.result.order
+        ranked.append(PlayerPlace(ranked[-1].place if tied else position, player))
+    return ranked
 
 
 def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
@@ -65,28 +67,32 @@ def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[Ranke
 
     A team with fewer members than `best` is measured over those it has. Ties as for players, over the sums of those who count.
     """
-    of_team: defaultdict[int, list[RankedPlayer]] = defaultdict(list)
+    members_by_team: defaultdict[int, list[RankedPlayer]] = defaultdict(list)
     for player in players:
         if player.team_id is not None and player.team_id in names:
-            of_team[player.team_id].append(player)
+            members_by_team[player.team_id].append(player)
     scored: list[tuple[int, ContestResult, int, int, int]] = []
-    for team_id, members in of_team.items():
+    for team_id, members in members_by_team.items():
         counted = min(rules.best, len(members)) if rules.best else len(members)
-        best = sorted((one.result for one in members if one.took_part), key=lambda each: each.order)[:counted]
-        moments = [each.finished for each in best if each.finished is not None]
+        best_results = sorted((member.result for member in members if member.took_part), key=lambda result: result.order)[:counted]
+        moments = [result.finished for result in best_results if result.finished is not None]
         result = ContestResult(
-            sum(each.points for each in best) // counted,
+            sum(result.points for result in best_results) // counted,
             # Over different numbers of members sums say nothing: means in thousandths do.
-            sum(each.correct for each in best) * 1000 // counted,
-            sum(each.millis for each in best) // counted,
+            sum(result.correct for result in best_results) * 1000 // counted,
+            sum(result.millis for result in best_results) // counted,
             max(moments, default=None),
         )
-        scored.append((team_id, result, counted, len(members), sum(one.took_part for one in members)))
-    found: list[TeamPlace] = []
-    for n, (team_id, result, counted, size, present) in enumerate(sorted(scored, key=lambda one: (*one[1].order, names[one[0]], one[0])), 1):
-        tied = bool(found) and found[-1].result.order == result.order
-        found.append(TeamPlace(found[-1].place if tied else n, team_id, names[team_id], result.points, counted, size, present, result))
-    return found
+        scored.append((team_id, result, counted, len(members), sum(member.took_part for member in members)))
+    ranked: list[TeamPlace] = []
+    for position, (team_id, result, counted, member_count, present) in enumerate(
+        sorted(scored, key=lambda entry: (*entry[1].order, names[entry[0]], entry[0])), 1
+    ):
+        tied = bool(ranked) and ranked[-1].result.order == result.order
+        ranked.append(
+            TeamPlace(ranked[-1].place if tied else position, team_id, names[team_id], result.points, counted, member_count, present, result)
+        )
+    return ranked
 
 
 def team_heading(rules: ContestRules) -> str:
@@ -127,19 +133,19 @@ def named(rules: ContestRules, board: Sequence[P]) -> list[P]:
 def band(place: int, size: int) -> str:
     """The band of a place among so many: what is said instead of places."""
     share = 100 * (place - 1) // max(1, size)
-    return next(label for upto, label in BANDS if share < upto)
+    return next(label for limit, label in BANDS if share < limit)
 
 
 def leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
     """Groups among equals (bot/docs/rules.md S21): everybody by strength, cut into groups of about `size` whose sizes differ by one at the most."""
-    ordered = sorted((one for one in players if one.took_part), key=lambda one: (-one.strength, one.id))
+    ordered = sorted((player for player in players if player.took_part), key=lambda player: (-player.strength, player.id))
     if not ordered:
         return []
-    parts = max(1, round(len(ordered) / size))
-    short, longer = divmod(len(ordered), parts)
-    found, at = [], 0
-    for n in range(parts):
-        end = at + short + (n < longer)
-        found.append(ordered[at:end])
-        at = end
-    return found
+    group_count = max(1, round(len(ordered) / size))
+    base_size, remainder = divmod(len(ordered), group_count)
+    groups, start = [], 0
+    for index in range(group_count):
+        end = start + base_size + (index < remainder)
+        groups.append(ordered[start:end])
+        start = end
+    return groups

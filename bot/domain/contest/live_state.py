@@ -119,8 +119,8 @@ class AnswerWindow:
     def end(self) -> datetime | None:
         """From this moment on an answer is late; None while nothing ends it: no limit, or a clock that stands."""
         running = None if self.paused else self.ends_at
-        ends = [one for one in (running, self.closed_at) if one is not None]
-        return min(ends) if ends else None
+        candidates = [moment for moment in (running, self.closed_at) if moment is not None]
+        return min(candidates) if candidates else None
 
     def takes(self, arrived: datetime) -> bool:
         """True for what arrived while the item was open, whenever it is looked at: the arrival at the edge decides (bot/docs/rules.md S12)."""
@@ -148,8 +148,8 @@ class AnswerWindow:
     def resumed(self, now: datetime) -> AnswerWindow:
         """The clock goes on with what was left of it."""
         since = self.pauses[-1][0]
-        moved = None if self.ends_at is None else self.ends_at + (now - since)
-        return replace(self, ends_at=moved, pauses=(*self.pauses[:-1], (since, now)))
+        extended = None if self.ends_at is None else self.ends_at + (now - since)
+        return replace(self, ends_at=extended, pauses=(*self.pauses[:-1], (since, now)))
 
     def closed(self, now: datetime) -> AnswerWindow:
         """Closed by the host, or by the clock, which closes at its end and not when somebody notices it."""

@@ -92,8 +92,8 @@ class Scheme:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    one.name: one
-    for one in (
+    scheme.name: scheme
+    for scheme in (
         Scheme(
             "方案一",
             start=100,
@@ -127,18 +127,18 @@ SCHEMES: Mapping[str, Scheme] = {
 
 def read_aloud(scheme: Scheme) -> list[str]:
     """The rules in sentences, for the host to read out and for everybody to look up."""
-    must, press, risk = scheme.required, scheme.buzzer, scheme.risk
-    faults = [_fault(nth, one, last=nth == len(press.faults)) for nth, one in enumerate(press.faults, 1)]
-    waits = f"；{press.buzz_seconds} 秒无人抢答{'转观众答题' if press.nobody == 'audience' else '本题过'}" if press.buzz_seconds else ""
-    minds = f"，{must.members} 人意见一致才算" if must.by == "agree" else f"，{BY_LABELS[must.by]}"
+    required, buzzer, risk = scheme.required, scheme.buzzer, scheme.risk
+    fault_texts = [_fault(nth, fault, last=nth == len(buzzer.faults)) for nth, fault in enumerate(buzzer.faults, 1)]
+    timeout_text = f"；{buzzer.buzz_seconds} 秒无人抢答{'转观众答题' if buzzer.nobody == 'audience' else '本题过'}" if buzzer.buzz_seconds else ""
+    agreement_text = f"，{required.members} 人意见一致才算" if required.by == "agree" else f"，{BY_LABELS[required.by]}"
     return [
         f"每队基础分 {scheme.start} 分。",
-        f"必答：答对加 {must.right} 分，答错{_lost(must.wrong)}，限时 {must.seconds} 秒{minds}。",
-        f"抢答：答对加 {press.right} 分，答错{_lost(press.wrong)}，限时 {press.answer_seconds} 秒{waits}；"
-        f"答错后{'其他队可以再抢，该队本题不再参加' if press.after_wrong == 'others' else '本题结束'}。",
-        "读题时可以抢。" if press.reading else f"「开抢」之前抢答为犯规：{'，'.join(faults)}。",
+        f"必答：答对加 {required.right} 分，答错{_lost(required.wrong)}，限时 {required.seconds} 秒{agreement_text}。",
+        f"抢答：答对加 {buzzer.right} 分，答错{_lost(buzzer.wrong)}，限时 {buzzer.answer_seconds} 秒{timeout_text}；"
+        f"答错后{'其他队可以再抢，该队本题不再参加' if buzzer.after_wrong == 'others' else '本题结束'}。",
+        "读题时可以抢。" if buzzer.reading else f"「开抢」之前抢答为犯规：{'，'.join(fault_texts)}。",
         "先后以服务器收到的时刻为准；时刻相同（同一微秒）的，以先写入数据库者为先。",
-        f"风险：{'、'.join(str(one) for one in risk.stakes)} 分任选，答对加、答错扣，限时 {risk.seconds} 秒；"
+        f"风险：{'、'.join(str(stake) for stake in risk.stakes)} 分任选，答对加、答错扣，限时 {risk.seconds} 秒；"
         f"由得分{'低' if risk.order == 'lowest' else '高'}的队先选。",
         f"同分加赛：每题 {scheme.tie.seconds} 秒，只有一队答对时该队胜出，否则再加一题，最多 {scheme.tie.most} 题。",
         "裁判可以判某题作废，每一项决定都记录在案。",
@@ -149,10 +149,10 @@ def _lost(points: int) -> str:
     return f"扣 {points} 分" if points else "不扣分"
 
 
-def _fault(nth: int, one: FalseStart, *, last: bool) -> str:
-    then = {"void": "本题作废", "out": "取消该队本题资格", "on": "继续"}[one.then]
-    which = "每次" if last and nth == 1 else f"第 {nth} 次{'起' if last else ''}"
-    return f"{which}{_lost(one.points)}、{then}"
+def _fault(nth: int, false_start: FalseStart, *, last: bool) -> str:
+    consequence = {"void": "本题作废", "out": "取消该队本题资格", "on": "继续"}[false_start.then]
+    occasion = "每次" if last and nth == 1 else f"第 {nth} 次{'起' if last else ''}"
+    return f"{occasion}{_lost(false_start.points)}、{consequence}"
 
 
 # ── Buzzers ──
@@ -169,20 +169,20 @@ class Buzz:
 
 def order(buzzes: Sequence[Buzz]) -> list[Buzz]:
     """By arrival at the server; of the same microsecond the row that was written first."""
-    return sorted(buzzes, key=lambda one: (one.arrived, one.id))
+    return sorted(buzzes, key=lambda buzz: (buzz.arrived, buzz.id))
 
 
-def first(buzzes: Sequence[Buzz], opened: int | None, out: frozenset[int], rule: Buzzer) -> Buzz | None:
+def first(buzzes: Sequence[Buzz], opened: int | None, excluded: frozenset[int], rule: Buzzer) -> Buzz | None:
     """Who answers: the first of those who pressed in time and are not out. `opened` is None while the question is still being read."""
-    for one in order(buzzes):
-        if one.team not in out and (rule.reading or not is_fault(one, opened, rule)):
-            return one
+    for buzz in order(buzzes):
+        if buzz.team not in excluded and (rule.reading or not is_fault(buzz, opened, rule)):
+            return buzz
     return None
 
 
-def is_fault(one: Buzz, opened: int | None, rule: Buzzer) -> bool:
+def is_fault(buzz: Buzz, opened: int | None, rule: Buzzer) -> bool:
     """A false start: pressed before the buzzers were opened, where reading is no time to press."""
-    return not rule.reading and (opened is None or one.arrived < opened)
+    return not rule.reading and (opened is None or buzz.arrived < opened)
 
 
 # ── Stakes, order, sudden death ──
@@ -218,33 +218,33 @@ def agreed(choices: Sequence[str], members: int) -> str | None:
 
 def survivors(tied: Sequence[int], right: frozenset[int]) -> list[int]:
     """After a question of the sudden death: those who are still level for the place. One left has won it."""
-    stayed = [team for team in tied if team in right]
-    return stayed or list(tied)
+    remaining = [team for team in tied if team in right]
+    return remaining or list(tied)
 
 
 def scheme_json(scheme: Scheme) -> dict[str, Any]:
-    return {one.name: _plain(getattr(scheme, one.name)) for one in fields(scheme)}
+    return {field.name: _plain(getattr(scheme, field.name)) for field in fields(scheme)}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return {one.name: _plain(getattr(value, one.name)) for one in fields(value)} if hasattr(value, "__dataclass_fields__") else value
+        return [_plain(item) for item in value]
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)} if hasattr(value, "__dataclass_fields__") else value
 
 
-def scheme_from_json(kept: Mapping[str, Any]) -> Scheme:
+def scheme_from_json(values: Mapping[str, Any]) -> Scheme:
     """The scheme of a row. Raises TypeError or KeyError for what no scheme of ours says."""
-    buzzer = dict(kept["buzzer"])
-    buzzer["faults"] = tuple(FalseStart(**one) for one in buzzer["faults"])
-    risk = dict(kept["risk"])
+    buzzer = dict(values["buzzer"])
+    buzzer["faults"] = tuple(FalseStart(**fault) for fault in buzzer["faults"])
+    risk = dict(values["risk"])
     risk["stakes"] = tuple(risk["stakes"])
     return Scheme(
-        name=kept["name"],
-        start=kept["start"],
-        required=Required(**kept["required"]),
+        name=values["name"],
+        start=values["start"],
+        required=Required(**values["required"]),
         buzzer=Buzzer(**buzzer),
         risk=Risk(**risk),
-        tie=SuddenDeath(**kept["tie"]),
+        tie=SuddenDeath(**values["tie"]),
     )
 
 
@@ -254,37 +254,37 @@ _FAULT = re.compile(r"(\d{1,4})(作废|取消|继续)")
 _THEN = {"作废": "void", "取消": "out", "继续": "on"}
 
 
-def _number(said: str) -> int:
-    if not said.isdigit() or int(said) > MOST:
+def _number(text: str) -> int:
+    if not text.isdigit() or int(text) > MOST:
         raise ValueError(f"0 到 {MOST} 的整数")
-    return int(said)
+    return int(text)
 
 
-def _counted(said: str) -> int:
-    if (count := _number(said)) < 1:
+def _counted(text: str) -> int:
+    if (count := _number(text)) < 1:
         raise ValueError(f"1 到 {MOST} 的整数")
     return count
 
 
-def _stakes(said: str) -> tuple[int, ...]:
-    found = tuple(_counted(one) for one in re.split(r"[/、]", said))
-    if len(found) > 6:
+def _stakes(text: str) -> tuple[int, ...]:
+    stakes = tuple(_counted(part) for part in re.split(r"[/、]", text))
+    if len(stakes) > 6:
         raise ValueError("最多六档，例如 10/30/50")
-    return found
+    return stakes
 
 
-def _faults(said: str) -> tuple[FalseStart, ...]:
-    found = [_FAULT.fullmatch(one) for one in re.split(r"[/、]", said)]
-    if not all(found) or len(found) > 6:
+def _faults(text: str) -> tuple[FalseStart, ...]:
+    matches = [_FAULT.fullmatch(part) for part in re.split(r"[/、]", text)]
+    if not all(matches) or len(matches) > 6:
         raise ValueError("第一次、第二次……各扣几分和后果，例如 0取消/20取消，或 10作废")
-    return tuple(FalseStart(_number(one[1]), _THEN[one[2]]) for one in found if one)  # type: ignore[arg-type]
+    return tuple(FalseStart(_number(match[1]), _THEN[match[2]]) for match in matches if match)  # type: ignore[arg-type]
 
 
-def _one_of(**known: Any) -> Callable[[str], Any]:
-    def read(said: str) -> Any:
-        if said not in known:
-            raise ValueError(f"{'、'.join(known)} 之一")
-        return known[said]
+def _one_of(**choices: Any) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if text not in choices:
+            raise ValueError(f"{'、'.join(choices)} 之一")
+        return choices[text]
 
     return read
 
@@ -321,9 +321,9 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 
-def parse_scheme(said: str) -> Scheme:
+def parse_scheme(text: str) -> Scheme:
     """方案二, or 方案二 抢答分=30 犯规=0取消/20取消. Raises `Refusal` for a scheme, a value or a name that nobody knows."""
-    name, _, rest = said.strip().partition(" ")
+    name, _, rest = text.strip().partition(" ")
     scheme = SCHEMES.get(name)
     if scheme is None:
         raise Refusal(f"没有「{name[:20]}」这套规则，可以选：{'、'.join(SCHEMES)}。")
@@ -340,9 +340,9 @@ def _changed(scheme: Scheme, key: str, value: str) -> Scheme:
     if parameter is None:
         raise Refusal(f"规则里没有「{key[:20]}」。可以改：{'、'.join(PARAMETERS)}。")
     try:
-        read = parameter.read(value)
-    except ValueError as wrong:
-        raise Refusal(f"「{key}」应是{wrong}，现在写的是「{value[:20]}」。") from wrong
+        parsed = parameter.read(value)
+    except ValueError as error:
+        raise Refusal(f"「{key}」应是{error}，现在写的是「{value[:20]}」。") from error
     if not parameter.part:
-        return replace(scheme, **{parameter.field: read})
-    return replace(scheme, **{parameter.part: replace(getattr(scheme, parameter.part), **{parameter.field: read})})
+        return replace(scheme, **{parameter.field: parsed})
+    return replace(scheme, **{parameter.part: replace(getattr(scheme, parameter.part), **{parameter.field: parsed})})

@@ -47,11 +47,11 @@ def begin(session: Session, duel: Duel, now: datetime) -> None:
 
 def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
     """The question in hand of a player; the first draws for all, everybody after has the same."""
-    me = next(one for one in duels.players(session, duel.id) if one.id == person_id)
+    me = next(player for player in duels.players(session, duel.id) if player.id == person_id)
     if me.sitting_id is not None:
         return quiz.resume(session, catalog, person_id, me.sitting_id, now)
-    held = duels.held(session, duel.id)
-    if held is None or held.state != "running":
+    locked = duels.held(session, duel.id)
+    if locked is None or locked.state != "running":
         raise Refusal("这场对战已经结束。想再来一场请发「对战」。")
     items = duels.items(session, duel.id) or [(name, catalog.drawn[name]) for name in draw(catalog, (), contest_duel.QUESTIONS, (), rng)]
     form = FORMS[KIND]
@@ -59,14 +59,14 @@ def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: dat
     sitting_id = sittings.open_sitting(session, person_id, KIND, str(duel.id), items, now)
     duels.seat(session, duel.id, person_id, sitting_id)
     current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now)
-    found = quiz.put(session, catalog, sitting_id)
-    return QuestionPut(found.sitting, found.item, found.question, put_down, found.ahead)
+    first_question = quiz.put(session, catalog, sitting_id)
+    return QuestionPut(first_question.sitting, first_question.item, first_question.question, put_down, first_question.ahead)
 
 
 def waits(session: Session, person_id: int) -> WaitingTask | None:
     """A match that runs while this player has not seen its first question."""
-    at = duels.unseated(session, person_id)
-    return None if at is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, WORD)
+    duel_id = duels.unseated(session, person_id)
+    return None if duel_id is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, WORD)
 
 
 def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
@@ -78,29 +78,29 @@ def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: dat
 def finish(session: Session, sitting: OpenSitting, now: datetime) -> DuelOver:
     """A player has answered all: the match is over once everybody has."""
     duel_id = int(sitting.scope)
-    held = duels.held(session, duel_id)
-    assert held is not None
+    duel = duels.held(session, duel_id)
+    assert duel is not None
     duels.done(session, duel_id, sitting.person_id, _result(session, sitting.id))
-    everybody = duels.players(session, duel_id)
-    if held.state == "running" and all(one.state == "done" for one in everybody if one.is_in):
-        _decide(session, held, everybody, now)
-        for one in everybody:
-            if one.is_in and one.id != sitting.person_id:
-                duels.owe(session, duel_id, one.id, "over")
-    again = duels.get(session, duel_id)
-    assert again is not None
-    return DuelOver(again, again.state == "over", tuple(one for one in duels.players(session, duel_id) if one.is_in))
+    players = duels.players(session, duel_id)
+    if duel.state == "running" and all(player.state == "done" for player in players if player.is_in):
+        _decide(session, duel, players, now)
+        for player in players:
+            if player.is_in and player.id != sitting.person_id:
+                duels.owe(session, duel_id, player.id, "over")
+    updated = duels.get(session, duel_id)
+    assert updated is not None
+    return DuelOver(updated, updated.state == "over", tuple(player for player in duels.players(session, duel_id) if player.is_in))
 
 
 def _result(session: Session, sitting_id: int | None) -> ContestResult:
     if sitting_id is None:
         return ContestResult()
-    said, last, _ = contest_players.said(session, sitting_id)
-    return ContestResult(0, sum(one.correct for one in said), sum(one.millis for one in said), last)
+    answers, last_arrival, _ = contest_players.said(session, sitting_id)
+    return ContestResult(0, sum(answer.correct for answer in answers), sum(answer.millis for answer in answers), last_arrival)
 
 
-def _decide(session: Session, duel: Duel, everybody: Sequence[DuelPlayer], now: datetime) -> None:
-    results = [(one.id, _result(session, one.sitting_id)) for one in everybody if one.is_in]
+def _decide(session: Session, duel: Duel, players: Sequence[DuelPlayer], now: datetime) -> None:
+    results = [(player.id, _result(session, player.sitting_id)) for player in players if player.is_in]
     for ended in contest_duel.verdicts(results):
         duels.done(session, duel.id, ended.player, ended.result)
         duels.place(session, duel.id, ended.player, ended.place, ended.points)
@@ -110,31 +110,31 @@ def _decide(session: Session, duel: Duel, everybody: Sequence[DuelPlayer], now: 
 def close(session: Session, duel: Duel, now: datetime) -> None:
     """A call that came to nothing; who waits is told."""
     duels.end(session, duel.id, "off", now)
-    for one in duels.players(session, duel.id):
-        if one.is_in:
-            duels.set_state(session, duel.id, one.id, "done")
-            duels.owe(session, duel.id, one.id, "off")
+    for player in duels.players(session, duel.id):
+        if player.is_in:
+            duels.set_state(session, duel.id, player.id, "done")
+            duels.owe(session, duel.id, player.id, "off")
 
 
 def expire(session: Session, now: datetime) -> int:
     """End what is due: calls that nobody answered, matches whose time is up. How many; a second call finds nothing."""
     ended = 0
     for duel_id in duels.due(session, now, now - GRACE):
-        held = duels.held(session, duel_id)
-        if held is None or held.state not in ("calling", "running"):
+        duel = duels.held(session, duel_id)
+        if duel is None or duel.state not in ("calling", "running"):
             continue
         ended += 1
-        if held.state == "calling":
-            close(session, held, now)
+        if duel.state == "calling":
+            close(session, duel, now)
             continue
-        everybody = duels.players(session, duel_id)
-        for one in everybody:
-            if one.sitting_id is not None:
-                duels.leave(session, one.sitting_id, now)
-        _decide(session, held, everybody, now)
-        for one in everybody:
-            if one.is_in:
-                duels.owe(session, duel_id, one.id, "over")
+        players = duels.players(session, duel_id)
+        for player in players:
+            if player.sitting_id is not None:
+                duels.leave(session, player.sitting_id, now)
+        _decide(session, duel, players, now)
+        for player in players:
+            if player.is_in:
+                duels.owe(session, duel_id, player.id, "over")
     return ended
 
 
@@ -148,8 +148,8 @@ class DuelRecord:
 
 
 def record(session: Session, person_id: int, now: datetime) -> DuelRecord:
-    first = now.astimezone(SHANGHAI).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    played = duels.record(session, person_id, first)
+    month_start = now.astimezone(SHANGHAI).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    played = duels.record(session, person_id, month_start)
     return DuelRecord(
-        len(played), sum(place == 1 for _, place, _ in played), contest_duel.counted([(day_of(at), points) for at, _, points in played])
+        len(played), sum(place == 1 for _, place, _ in played), contest_duel.counted([(day_of(ended_at), points) for ended_at, _, points in played])
     )

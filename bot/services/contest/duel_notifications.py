@@ -40,11 +40,11 @@ def tell(session: Session, duel_id: int, person_id: int, news: str, now: datetim
 
 def _said(session: Session, duel: Duel, person_id: int, news: str, now: datetime) -> CampaignContent | None:
     """None where meanwhile there is nothing to say."""
-    everybody = duels.players(session, duel.id)
-    others = [one for one in everybody if one.id != person_id]
+    players = duels.players(session, duel.id)
+    others = [player for player in players if player.id != person_id]
     match news:
         case "invited" if duel.state == "calling" and duel.until > now:
-            caller = next(one for one in everybody if one.id == duel.made_by)
+            caller = next(player for player in players if player.id == duel.made_by)
             return CampaignContent(
                 "invitation",
                 title=f"{caller.name} 邀请您对战",
@@ -54,13 +54,13 @@ def _said(session: Session, duel: Duel, person_id: int, news: str, now: datetime
                 label="应战",
             )
         case "begun" if duel.state == "running":
-            named = "、".join(one.name for one in others if one.is_in)
+            named = "、".join(player.name for player in others if player.is_in)
             text = f"与 {named} 的对战开始了，{_minutes(contest_duel.LENGTH)}内答完 {contest_duel.QUESTIONS} 道题，已经在计时。"
             return CampaignContent("invitation", title="对手到了", text=text, target="对战", label="开始答题")
         case "off":
-            return CampaignContent("invitation", title="对战没有打成", text=why_off(duel, everybody), target="对战", label="再找一次")
+            return CampaignContent("invitation", title="对战没有打成", text=why_off(duel, players), target="对战", label="再找一次")
         case "over":
-            return CampaignContent("invitation", title="对战结束", text="\n".join(results(everybody, person_id)), target="对战 战绩", label="看战绩")
+            return CampaignContent("invitation", title="对战结束", text="\n".join(results(players, person_id)), target="对战 战绩", label="看战绩")
     return None
 
 
@@ -68,27 +68,27 @@ def _minutes(span: timedelta) -> str:
     return minutes_text(int(span.total_seconds()))
 
 
-def why_off(duel: Duel, everybody: Sequence[DuelPlayer]) -> str:
+def why_off(duel: Duel, players: Sequence[DuelPlayer]) -> str:
     """Why a match did not come about, and what to do."""
     if not duel.is_invited:
-        came = sum(one.is_in for one in everybody)
-        short = f"（要 {duel.size} 人，来了 {came} 人）" if duel.size > 2 else ""
-        return f"{int(contest_duel.WAIT.total_seconds())} 秒内没有等到对手{short}，没有机器人陪打。可以再发「对战」，或邀请同事：对战 工号。"
-    caller = next(one for one in everybody if one.id == duel.made_by)
+        joined = sum(player.is_in for player in players)
+        shortage = f"（要 {duel.size} 人，来了 {joined} 人）" if duel.size > 2 else ""
+        return f"{int(contest_duel.WAIT.total_seconds())} 秒内没有等到对手{shortage}，没有机器人陪打。可以再发「对战」，或邀请同事：对战 工号。"
+    caller = next(player for player in players if player.id == duel.made_by)
     if caller.state == "declined":
         return f"{caller.name} 取消了邀请。可以再邀请别人，或发「对战」等人来。"
-    said_no = [one.name for one in everybody if one.state == "declined"]
-    silent = [one.name for one in everybody if one.state == "invited"]
-    parts = ([f"{'、'.join(said_no)} 谢绝了"] if said_no else []) + ([f"{'、'.join(silent)} 没有应战"] if silent else [])
+    declined = [player.name for player in players if player.state == "declined"]
+    unanswered = [player.name for player in players if player.state == "invited"]
+    parts = ([f"{'、'.join(declined)} 谢绝了"] if declined else []) + ([f"{'、'.join(unanswered)} 没有应战"] if unanswered else [])
     return f"{'，'.join(parts)}。可以再邀请别人，或发「对战」等人来。"
 
 
-def results(everybody: Sequence[DuelPlayer], person_id: int) -> list[str]:
+def results(players: Sequence[DuelPlayer], person_id: int) -> list[str]:
     """How a match came out, for one of its players: a few people who chose each other, so all are named."""
-    placed = sorted((one for one in everybody if one.place is not None), key=lambda one: (one.place or 0, one.id))
-    lines = [f"第 {one.place} 名 {'您' if one.id == person_id else one.name}：{_came_out(one)}" for one in placed]
+    placed = sorted((player for player in players if player.place is not None), key=lambda player: (player.place or 0, player.id))
+    lines = [f"第 {player.place} 名 {'您' if player.id == person_id else player.name}：{_came_out(player)}" for player in placed]
     return [*lines, "每天前两场计分，名次不计学时。"]
 
 
-def _came_out(one: DuelPlayer) -> str:
-    return f"对 {one.correct} 题，{minutes_text(one.millis // 1000)}，对战积分 +{one.points}"
+def _came_out(player: DuelPlayer) -> str:
+    return f"对 {player.correct} 题，{minutes_text(player.millis // 1000)}，对战积分 +{player.points}"

@@ -33,10 +33,10 @@ def host_of(session: Session, learner: Learner, via: str) -> LiveHost:
 def seen(session: Session, host: LiveHost, contest_id: int) -> LiveState:
     """A live contest that this administrator reaches and that has been opened. Raises `Refusal` where there is none."""
     contest_manage.own(session, host.author, contest_id)
-    found = live_state.stage(session, contest_id)
-    if found is None:
+    live = live_state.stage(session, contest_id)
+    if live is None:
         raise Refusal(f"竞赛 {contest_id} 还没有开场，请先发「主持 开场 {contest_id}」。")
-    return found
+    return live
 
 
 def held(session: Session, host: LiveHost, contest_id: int, decided: int | None, now: datetime) -> LiveState:
@@ -45,24 +45,24 @@ def held(session: Session, host: LiveHost, contest_id: int, decided: int | None,
     `decided` is the last decision that the person had before their eyes; an older one means that they pressed for what is past. Raises `Refusal`.
     """
     live_state.held(session, contest_id)
-    found = seen(session, host, contest_id)
-    if found.host_id is None:
+    live = seen(session, host, contest_id)
+    if live.host_id is None:
         return take_over(session, host, contest_id, now)
-    if found.host_id != host.id:
-        raise Refusal(f"现在由 {found.host} 主持。要换您来主持，请先接管。")
-    if decided is not None and decided != found.decided:
+    if live.host_id != host.id:
+        raise Refusal(f"现在由 {live.host} 主持。要换您来主持，请先接管。")
+    if decided is not None and decided != live.decided:
         raise Refusal("刚才已经有变化，请看最新的状态再点一次。")
-    return found
+    return live
 
 
 def take_over(session: Session, host: LiveHost, contest_id: int, now: datetime) -> LiveState:
     """From now on this operator steers; it stands in the log and on the other's console."""
-    found = seen(session, host, contest_id)
-    if found.host_id == host.id:
-        return found
-    found.course.check("adjust")
+    live = seen(session, host, contest_id)
+    if live.host_id == host.id:
+        return live
+    live.course.check("adjust")
     live_state.give_to(session, contest_id, host.id, now)
-    note(session, host, contest_id, "接管" if found.host_id else "主持", now, why=f"从 {found.host} 接管" if found.host_id else "")
+    note(session, host, contest_id, "接管" if live.host_id else "主持", now, why=f"从 {live.host} 接管" if live.host_id else "")
     return seen(session, host, contest_id)
 
 

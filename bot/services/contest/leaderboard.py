@@ -9,9 +9,8 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.campaign.campaign import SYSTEM, Author
-from bot.domain.contest import contest as contest_contest
 from bot.domain.contest import leaderboard
-from bot.domain.contest.contest import STATE_LABELS, Contest
+from bot.domain.contest.contest import STATE_LABELS, TIES, Contest, team_text
 from bot.domain.contest.leaderboard import PlayerPlace, RankedPlayer, TeamPlace
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
@@ -45,16 +44,16 @@ class Board:
 
 def board_of(session: Session, contest: Contest) -> Board:
     """The board as the rows stand; of a closed contest these do not change any more."""
-    everybody = players.players(session, contest.id)
-    by_members = leaderboard.teams(contest.rules, contest_teams.names(session, contest.id), everybody)
-    hall = live_state.stage(session, contest.id)
-    of_teams = by_members if hall is None else live_results.decided(session, hall, by_members)
-    return Board(contest, tuple(leaderboard.places(everybody)), tuple(of_teams), players.joined(session, contest.id))
+    participants = players.players(session, contest.id)
+    ranked_teams = leaderboard.teams(contest.rules, contest_teams.names(session, contest.id), participants)
+    live = live_state.stage(session, contest.id)
+    decided_teams = ranked_teams if live is None else live_results.decided(session, live, ranked_teams)
+    return Board(contest, tuple(leaderboard.places(participants)), tuple(decided_teams), players.joined(session, contest.id))
 
 
 def close_due(session: Session, catalog: Catalog, now: datetime) -> list[int]:
     """Close the windowed contests whose end is past, and the grace with it; the ids of those that this call closed."""
-    return [one for one in contests.due_to_close(session, now - GRACE) if close(session, catalog, one, now) is not None]
+    return [contest_id for contest_id in contests.due_to_close(session, now - GRACE) if close(session, catalog, contest_id, now) is not None]
 
 
 def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
@@ -73,7 +72,7 @@ def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by
         credit.earn_contest(session, catalog.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
     if contest.plan.form == "windowed":
         # Whoever sat in a hall saw the end.
-        notifications.results(session, contest, [one.player.id for one in board.places], now)
+        notifications.results(session, contest, [entry.player.id for entry in board.places], now)
     detail = f"{len(board.places)} 人有成绩，{len(board.teams)} 队"
     audit.record(session, now, by, via, "竞赛结束", f"contest:{contest_id}", detail=detail)
     return board
@@ -106,11 +105,11 @@ def close_by(session: Session, catalog: Catalog, author: Author, contest_id: int
 
 def _freeze(session: Session, contest: Contest, now: datetime) -> Board:
     board = board_of(session, contest)
-    players.place(session, contest.id, [(one.player.id, one.place) for one in board.places])
+    players.place(session, contest.id, [(entry.player.id, entry.place) for entry in board.places])
     contests.freeze(session, contest.id, _kept(board), now)
-    made = contests.get(session, contest.id)
-    assert made is not None
-    return Board(made, board.places, board.teams, board.joined)
+    frozen = contests.get(session, contest.id)
+    assert frozen is not None
+    return Board(frozen, board.places, board.teams, board.joined)
 
 
 def _kept(board: Board) -> dict[str, Any]:
@@ -118,19 +117,19 @@ def _kept(board: Board) -> dict[str, Any]:
     contest = board.contest
     return {
         "version": contest.version,
-        "ties": contest_contest.TIES,
+        "ties": TIES,
         "joined": board.joined,
         "took_part": len(board.places),
         "team_rule": _team_rule(contest) if board.teams else "",
         "teams": [
-            {"place": one.place, "team": one.name, "score": one.score, "counted": one.counted, "members": one.members, "present": one.present}
-            for one in board.teams
+            {"place": team.place, "team": team.name, "score": team.score, "counted": team.counted, "members": team.members, "present": team.present}
+            for team in board.teams
         ],
     }
 
 
 def _team_rule(contest: Contest) -> str:
-    return live_results.ON_STAGE if contest.plan.form == "onsite" else contest_contest.team_text(contest.rules)
+    return live_results.ON_STAGE if contest.plan.form == "onsite" else team_text(contest.rules)
 
 
 def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
@@ -144,8 +143,8 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
     before = board_of(session, contest)
     for person_id, sitting_id in players.sets_over(session, contest_id):
         settle(session, contest, sitting_id, person_id, now)
-    if (hall := live_state.stage(session, contest_id)) is not None:
-        live_results.keep(session, hall)
+    if (live := live_state.stage(session, contest_id)) is not None:
+        live_results.keep(session, live)
     return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
 
 
@@ -154,6 +153,6 @@ def league_of(board: Board, person_id: int) -> list[PlayerPlace]:
     size = board.contest.rules.league
     if not size:
         return list(board.places)
-    groups = leaderboard.leagues([one.player for one in board.places], size)
-    mine: list[RankedPlayer] = next((group for group in groups if any(one.id == person_id for one in group)), [])
+    groups = leaderboard.leagues([entry.player for entry in board.places], size)
+    mine: list[RankedPlayer] = next((group for group in groups if any(player.id == person_id for player in group)), [])
     return leaderboard.places(mine)

@@ -51,31 +51,31 @@ def task_of(contest_id: int, n: int) -> str:
     return f"l{contest_id}.{n}"
 
 
-def card(of: LiveState, item: LiveItem, question: Question) -> QuestionCard:
+def card(live: LiveState, item: LiveItem, question: Question) -> QuestionCard:
     """The question with its buttons, or the one button of 抢答."""
-    named = [f"第{item.n}/{of.items}题", ROUND_LABELS[item.round] if item.round != "all" else question.label]
-    head = " · ".join([*named, *([f"限时 {item.seconds} 秒"] if item.seconds else [])])
+    heading_parts = [f"第{item.n}/{live.items}题", ROUND_LABELS[item.round] if item.round != "all" else question.label]
+    heading = " · ".join([*heading_parts, *([f"限时 {item.seconds} 秒"] if item.seconds else [])])
     if item.round == "buzzer":
-        return QuestionCard(task_of(of.id, item.n), head, question.stem, (Option(BUZZ, BUZZ),))
-    options = tuple(Option(said, said if said == shown else f"{said}. {shown}") for said, shown in question.choices)
-    return QuestionCard(task_of(of.id, item.n), head, question.stem, options, question.kind == "multiple")
+        return QuestionCard(task_of(live.id, item.n), heading, question.stem, (Option(BUZZ, BUZZ),))
+    options = tuple(Option(choice, choice if choice == label else f"{choice}. {label}") for choice, label in question.choices)
+    return QuestionCard(task_of(live.id, item.n), heading, question.stem, options, question.kind == "multiple")
 
 
 def owed(session: Session, catalog: Catalog, now: datetime) -> list[LiveCall]:
     """What is to be said and nobody has claimed yet; reads only."""
-    found: list[LiveCall] = []
-    for of in live_state.running(session, now):
-        item = live_state.item(session, of.id, of.course.item) if of.course.item else None
-        what = _what(of, item)
+    calls: list[LiveCall] = []
+    for live in live_state.running(session, now):
+        item = live_state.item(session, live.id, live.course.item) if live.course.item else None
+        kind = _what(live, item)
         # Asked first: to word a call may mean to count two thousand answers.
-        if what is not None and not live_state.is_call_claimed(session, of.id, *what):
-            found.append(_worded(session, catalog, of, item, what[1]))
-    return found
+        if kind is not None and not live_state.is_call_claimed(session, live.id, *kind):
+            calls.append(_worded(session, catalog, live, item, kind[1]))
+    return calls
 
 
-def _what(of: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
+def _what(live: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
     """What the state of a contest is to be followed by on the phones: (question, kind of call)."""
-    course = of.course
+    course = live.course
     if course.phase == "finished":
         return 0, "end"
     if item is None or course.paused:
@@ -85,21 +85,21 @@ def _what(of: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
     return (item.n, TOLD) if course.phase == "closed" and item.round == "all" else None
 
 
-def _worded(session: Session, catalog: Catalog, of: LiveState, item: LiveItem | None, what: str) -> LiveCall:
-    if item is None or what == "end":
-        return LiveCall(of.id, 0, what, Reply(f"「{of.name}」结束了，谢谢参加。", buttons=(Option(target_of(of.id), "看成绩"),)))
+def _worded(session: Session, catalog: Catalog, live: LiveState, item: LiveItem | None, kind: str) -> LiveCall:
+    if item is None or kind == "end":
+        return LiveCall(live.id, 0, kind, Reply(f"「{live.name}」结束了，谢谢参加。", buttons=(Option(target_of(live.id), "看成绩"),)))
     question = catalog.question(session, item.version_id)
-    if what == "ask":
-        return LiveCall(of.id, item.n, what, Reply(ask=card(of, item, question)), item.team_id)
-    return LiveCall(of.id, item.n, what, Reply(told(session, of, item, question)))
+    if kind == "ask":
+        return LiveCall(live.id, item.n, kind, Reply(ask=card(live, item, question)), item.team_id)
+    return LiveCall(live.id, item.n, kind, Reply(told(session, live, item, question)))
 
 
-def told(session: Session, of: LiveState, item: LiveItem, question: Question) -> str:
+def told(session: Session, live: LiveState, item: LiveItem, question: Question) -> str:
     """What everybody is told once a question is closed: the same for all, so that one call reaches a thousand."""
     if item.void:
         return f"第 {item.n} 题作废：{item.void}。大家都不计分。"
-    counted = live_answers.spread(session, of.id, item.n)
-    answered, right = sum(one[1] for one in counted), sum(one[2] for one in counted)
+    choices = live_answers.spread(session, live.id, item.n)
+    answered, right = sum(one[1] for one in choices), sum(one[2] for one in choices)
     share = f"{answered} 人作答，{right} 人答对。" if answered else "没有人作答。"
     return f"{solved(item, question)}\n{share}"
 
@@ -117,21 +117,25 @@ def claim(session: Session, call: LiveCall, holder: str, now: datetime) -> bool:
 
 
 def plan(
-    session: Session, call: LiveCall, now: datetime, doors: OpenChannels, sizes: Mapping[str, int]
+    session: Session, call: LiveCall, now: datetime, channels: OpenChannels, sizes: Mapping[str, int]
 ) -> tuple[dict[str, list[DeliveryGroup]], int]:
     """Who is called where: everybody on the account on which they spoke last; by channel in groups of one call, and how many people in all."""
     people = live_state.people_to_call(session, call.contest_id, call.team_id)
     if call.what == TOLD:
         at_exams = key_visibility.all_at_exams(session, now)
-        people = [one for one in people if one not in at_exams]
+        people = [person_id for person_id in people if person_id not in at_exams]
     ready = []
     for person_id, accounts in recipients.accounts(session, people).items():
-        open_ones = [one for one in accounts if one.channel in doors.on]
-        if not open_ones:
+        reachable = [account for account in accounts if account.channel in channels.on]
+        if not reachable:
             continue
-        one = max(open_ones, key=lambda each: (each.heard.timestamp() if each.heard else 0.0, -doors.on.index(each.channel)))
-        parcel = OutboundMessage(Address(one.channel, one.app, one.user), call.reply, f"l{call.contest_id}.{call.n}.{call.what}.{person_id}")
-        ready.append(ReadyDelivery(QueuedDelivery(person_id, 0, 0, person_id, 0, now), parcel, 0, one.heard, 0, one.channel in doors.beyond_window))
+        account = max(reachable, key=lambda account: (account.heard.timestamp() if account.heard else 0.0, -channels.on.index(account.channel)))
+        parcel = OutboundMessage(
+            Address(account.channel, account.app, account.user), call.reply, f"l{call.contest_id}.{call.n}.{call.what}.{person_id}"
+        )
+        ready.append(
+            ReadyDelivery(QueuedDelivery(person_id, 0, 0, person_id, 0, now), parcel, 0, account.heard, 0, account.channel in channels.beyond_window)
+        )
     return grouped(ready, dict(sizes)), len(people)
 
 
@@ -139,24 +143,24 @@ def begin(
     session: Session, groups: Sequence[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...]
 ) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
     """What may go now, what has to wait for the channel, and until when; those who have had their fill of messages are left out."""
-    till = SpendingQuota(session, groups[0].channel, now, limits)
-    going: list[DeliveryGroup] = []
-    for place, group in enumerate(groups):
-        share = till.share(group)
-        till.pay(share.going)
+    quota = SpendingQuota(session, groups[0].channel, now, limits)
+    sendable: list[DeliveryGroup] = []
+    for index, group in enumerate(groups):
+        share = quota.share(group)
+        quota.pay(share.going)
         if share.going:
-            going.append(DeliveryGroup(group.channel, share.going))
+            sendable.append(DeliveryGroup(group.channel, share.going))
         if share.wait is not None:
-            till.close()
-            return going, [*([DeliveryGroup(group.channel, share.rest)] if share.rest else []), *groups[place + 1 :]], share.wait
-    till.close()
-    return going, [], None
+            quota.close()
+            return sendable, [*([DeliveryGroup(group.channel, share.rest)] if share.rest else []), *groups[index + 1 :]], share.wait
+    quota.close()
+    return sendable, [], None
 
 
 def holds(session: Session, call: LiveCall) -> bool:
     """True while the call still makes sense: a question that is closed need not be put to anybody any more."""
-    of = live_state.stage(session, call.contest_id)
-    return of is not None and (call.n == 0 or (of.course.item == call.n and (call.what != "ask" or of.course.phase in ("reading", "open"))))
+    live = live_state.stage(session, call.contest_id)
+    return live is not None and (call.n == 0 or (live.course.item == call.n and (call.what != "ask" or live.course.phase in ("reading", "open"))))
 
 
 def done(session: Session, call: LiveCall, now: datetime, people: int, sent: int, failed: int) -> None:
@@ -165,25 +169,25 @@ def done(session: Session, call: LiveCall, now: datetime, people: int, sent: int
     live_state.touch(session, call.contest_id, now)
 
 
-def progress(session: Session, of: LiveState) -> dict[str, Any] | None:
+def progress(session: Session, live: LiveState) -> dict[str, Any] | None:
     """How far the last call has come; None before the first."""
-    return live_state.last_call(session, of.id)
+    return live_state.last_call(session, live.id)
 
 
-def after(session: Session, of: LiveState, person_id: int) -> str:
+def after(session: Session, live: LiveState, person_id: int) -> str:
     """How somebody stands, in a sentence; the place once it is frozen, as far as the contest's rule names places."""
-    mine = players.mine(session, of.id, person_id) if of.course.phase == "finished" else None
-    found = mine.result if mine is not None and mine.result.finished is not None else live_results.own(session, of, person_id)
-    if found is None:
+    participant = players.mine(session, live.id, person_id) if live.course.phase == "finished" else None
+    result = participant.result if participant is not None and participant.result.finished is not None else live_results.own(session, live, person_id)
+    if result is None:
         return "您还没有答过题。"
-    line = f"您答对 {found.correct} 题，得 {points_text(found.points)} 分"
-    named = _place(session, of, mine.place) if mine is not None and mine.place is not None else ""
-    return f"{line}，{named}。" if named else f"{line}。"
+    line = f"您答对 {result.correct} 题，得 {points_text(result.points)} 分"
+    place_text = _place(session, live, participant.place) if participant is not None and participant.place is not None else ""
+    return f"{line}，{place_text}。" if place_text else f"{line}。"
 
 
-def _place(session: Session, of: LiveState, place: int) -> str:
+def _place(session: Session, live: LiveState, place: int) -> str:
     """第 3 名, a band, or nothing below the middle, by the rule of the board."""
-    rule, size = live_results.rules_of(of).board, len(players.took_part(session, of.id))
+    rule, size = live_results.rules_of(live).board, len(players.took_part(session, live.id))
     if rule == "all" or (rule == "upper" and place <= (size + 1) // 2):
         return f"第 {place} 名"
     return band(place, size) if rule == "bands" else ""

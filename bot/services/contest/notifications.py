@@ -31,23 +31,23 @@ def invite(session: Session, catalog: Catalog, author: Author, contest: Contest,
     """Start the campaigns that invite and remind its audience; their numbers. Raises `Refusal` where the budgets do not carry them."""
     plan = contest.plan
     begins = max(now, plan.opens_at or now)
-    first = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
-    made = [_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", _text(catalog, contest, now), first, now)]
+    send_at = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
+    campaign_ids = [_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", _text(catalog, contest, now), send_at, now)]
     if plan.closes_at is not None and plan.closes_at - begins > LONG:
         closes = plan.closes_at.astimezone(SHANGHAI)
-        eve = datetime.combine(closes.date() - timedelta(days=1), LAST_CALL, SHANGHAI)
-        made.append(
-            _campaign(session, catalog, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", eve, now)
+        remind_at = datetime.combine(closes.date() - timedelta(days=1), LAST_CALL, SHANGHAI)
+        campaign_ids.append(
+            _campaign(session, catalog, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", remind_at, now)
         )
-    return made
+    return campaign_ids
 
 
-def _campaign(session: Session, catalog: Catalog, author: Author, contest: Contest, name: str, text: str, at: datetime, now: datetime) -> int:
+def _campaign(session: Session, catalog: Catalog, author: Author, contest: Contest, name: str, text: str, send_at: datetime, now: datetime) -> int:
     content = CampaignContent("invitation", title=contest.name, text=text, target=target_of(contest.id))
-    rhythm = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
-    made = manage.create(session, catalog, author, name[:80], content, rhythm, contest.plan.audience, now, clause=contest.plan.clause)
-    manage.start(session, catalog, author, made, now)
-    return made
+    schedule = Schedule("once", time=send_at.strftime("%H:%M"), on=send_at.date(), on_holiday="keep")
+    campaign_id = manage.create(session, catalog, author, name[:80], content, schedule, contest.plan.audience, now, clause=contest.plan.clause)
+    manage.start(session, catalog, author, campaign_id, now)
+    return campaign_id
 
 
 def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
@@ -62,10 +62,10 @@ def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
 def stop(session: Session, author: Author, contest: Contest, reason: str, now: datetime) -> int:
     """Nobody is invited any more; how many campaigns were stopped."""
     target = target_of(contest.id)
-    live = [one for one in campaign.everything(session) if one.content.target == target and one.state != "stopped"]
-    for one in live:
-        manage.stop(session, author, one.id, reason, now)
-    return len(live)
+    invitations = [invitation for invitation in campaign.everything(session) if invitation.content.target == target and invitation.state != "stopped"]
+    for invitation in invitations:
+        manage.stop(session, author, invitation.id, reason, now)
+    return len(invitations)
 
 
 def results(session: Session, contest: Contest, people: Sequence[int], now: datetime) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.contest import contest
-from bot.domain.contest.contest import Contest, ContestPlan
+from bot.domain.contest.contest import Contest, ContestPlan, rules_from_json, rules_json
 from bot.domain.people import audience
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
@@ -77,7 +76,7 @@ def _values(plan: ContestPlan) -> dict[str, Any]:
     return {
         "name": plan.name,
         "form": plan.form,
-        "rules": _text(contest.rules_json(plan.rules)),
+        "rules": _text(rules_json(plan.rules)),
         "source": _text({"names": list(plan.names)}),
         "audience": _text(audience.audience_json(plan.audience)),
         "clause": plan.clause,
@@ -90,7 +89,7 @@ def _made(row: Any) -> Contest:
     plan = ContestPlan(
         name=row[1],
         form=row[2],
-        rules=contest.rules_from_json(json.loads(row[5])),
+        rules=rules_from_json(json.loads(row[5])),
         names=tuple(json.loads(row[6]).get("names", ())),
         audience=audience.audience_from_json(json.loads(row[7])),
         clause=row[8],
@@ -170,8 +169,8 @@ def due_to_close(session: Session, before: datetime) -> list[int]:
 
 def set_items(session: Session, contest_id: int, items: Iterable[ContestItem]) -> None:
     """The fixed questions, in their order."""
-    for one in items:
-        _ITEM_IN.run(session, contest_id=contest_id, n=one.n, question=one.question, version_id=one.version_id, points=one.points, part=one.part)
+    for item in items:
+        _ITEM_IN.run(session, contest_id=contest_id, n=item.n, question=item.question, version_id=item.version_id, points=item.points, part=item.part)
 
 
 def items(session: Session, contest_id: int) -> list[ContestItem]:

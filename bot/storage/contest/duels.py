@@ -232,7 +232,7 @@ def record(session: Session, person_id: int, since: datetime) -> list[tuple[date
     return [(moment(row[0]), row[1], row[2]) for row in _RECORD.all(session, person_id=person_id, since=stamp(since))]
 
 
-def in_office(session: Session, said: str, day: date) -> list[int]:
+def in_office(session: Session, staff_no_or_name: str, day: date) -> list[int]:
     """Who works here on a day and goes by a staff number; by a name where nobody has such a number."""
-    found = _IN_OFFICE.all(session, said=said, day=day.isoformat())
-    return [row[0] for row in found if row[1] == said] or [row[0] for row in found]
+    rows = _IN_OFFICE.all(session, said=staff_no_or_name, day=day.isoformat())
+    return [row[0] for row in rows if row[1] == staff_no_or_name] or [row[0] for row in rows]

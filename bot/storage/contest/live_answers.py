@@ -131,8 +131,8 @@ def spread(session: Session, contest_id: int, n: int) -> list[tuple[str, int, in
 def answers(session: Session, contest_id: int, person_id: int | None = None) -> list[GivenAnswer]:
     """Every answer that counts (of one person), by person and question."""
     values = {"id": contest_id, "scope": str(contest_id)}
-    found = _ANSWERS.all(session, **values) if person_id is None else _OWN_ANSWERS.all(session, **values, person_id=person_id)
-    return [GivenAnswer(row[0], row[1], row[2], moment(row[3])) for row in found]
+    rows = _ANSWERS.all(session, **values) if person_id is None else _OWN_ANSWERS.all(session, **values, person_id=person_id)
+    return [GivenAnswer(row[0], row[1], row[2], moment(row[3])) for row in rows]
 
 
 def of_team(session: Session, contest_id: int, n: int, team_id: int) -> list[tuple[str, bool]]:
@@ -150,11 +150,11 @@ def press(session: Session, contest_id: int, n: int, team_id: int, person_id: in
 
 def buzzes(session: Session, contest_id: int, n: int) -> list[PressedBuzzer]:
     """Who pressed at a question, by arrival."""
-    found = []
+    presses = []
     for row in _BUZZES.all(session, id=contest_id, n=n):
         arrived = moment(row[2])
-        found.append(PressedBuzzer(Buzz(row[0], row[1], round(arrived.timestamp() * 1_000_000)), bool(row[3]), row[4], row[5], arrived))
-    return found
+        presses.append(PressedBuzzer(Buzz(row[0], row[1], round(arrived.timestamp() * 1_000_000)), bool(row[3]), row[4], row[5], arrived))
+    return presses
 
 
 def faults(session: Session, contest_id: int, team_id: int) -> int:

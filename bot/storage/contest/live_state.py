@@ -171,14 +171,16 @@ def moved(session: Session, now: datetime) -> datetime | None:
 
 def open_lobby(session: Session, contest_id: int, code: str, secret: str, scheme: Scheme | None, at: datetime) -> bool:
     """False when it is open already, or the code is taken."""
-    kept = "" if scheme is None else json.dumps(stage_rounds.scheme_json(scheme), ensure_ascii=False)
-    return _OPEN.run(session, contest_id=contest_id, code=code, secret=secret, scheme=kept, at=stamp(at)) == 1
+    scheme_text = "" if scheme is None else json.dumps(stage_rounds.scheme_json(scheme), ensure_ascii=False)
+    return _OPEN.run(session, contest_id=contest_id, code=code, secret=secret, scheme=scheme_text, at=stamp(at)) == 1
 
 
-def move(session: Session, was: LiveState, to: ContestCourse, at: datetime) -> None:
+def move(session: Session, current: LiveState, course: ContestCourse, at: datetime) -> None:
     """The next state, unless somebody has changed it since `was` was read. Raises `Refusal` then: one press is one step."""
-    done = _MOVE.run(session, id=was.id, version=was.version, phase=to.phase, item=to.item, paused=int(to.paused), at=stamp(at))
-    if done != 1:
+    moved_rows = _MOVE.run(
+        session, id=current.id, version=current.version, phase=course.phase, item=course.item, paused=int(course.paused), at=stamp(at)
+    )
+    if moved_rows != 1:
         raise Refusal("刚才已经有人操作过了，请看最新的状态再点一次。")
 
 
@@ -214,8 +216,8 @@ def hand(session: Session, contest_id: int, n: int, person_id: int) -> LiveHand 
     row = _HAND.one(session, id=contest_id, n=n, person_id=person_id, scope=str(contest_id))
     if row is None:
         return None
-    phase, at, paused, sitting_id, said, team_id = row[17:]
-    return LiveHand(_item(row), ContestCourse(phase, at, bool(paused)), sitting_id, said or "", team_id)
+    phase, item_n, paused, sitting_id, choice, team_id = row[17:]
+    return LiveHand(_item(row), ContestCourse(phase, item_n, bool(paused)), sitting_id, choice or "", team_id)
 
 
 def items(session: Session, contest_id: int) -> list[LiveItem]:
@@ -234,26 +236,26 @@ def come_on(
     _COME_ON.run(session, id=contest_id, n=n, round=kind, seconds=seconds, at=stamp(at), ends_at=_text(ends_at), team_id=team_id, stake=stake)
 
 
-def set_clock(session: Session, of: LiveItem, window: AnswerWindow, buzz_at: datetime | None = None) -> None:
+def set_clock(session: Session, item: LiveItem, window: AnswerWindow, buzz_at: datetime | None = None) -> None:
     pauses = json.dumps([[stamp(since), _text(until)] for since, until in window.pauses])
     _CLOCK.run(
         session,
-        id=of.contest_id,
-        n=of.n,
-        buzz_at=_text(buzz_at or of.buzz_at),
+        id=item.contest_id,
+        n=item.n,
+        buzz_at=_text(buzz_at or item.buzz_at),
         ends_at=_text(window.ends_at),
         closed_at=_text(window.closed_at),
         pauses=pauses,
     )
 
 
-def hold(session: Session, of: LiveItem, team_id: int | None, ends_at: datetime | None) -> None:
+def hold(session: Session, item: LiveItem, team_id: int | None, ends_at: datetime | None) -> None:
     """Who answers now (nobody: None), and until when."""
-    _HOLD.run(session, id=of.contest_id, n=of.n, holder_id=team_id, ends_at=_text(ends_at))
+    _HOLD.run(session, id=item.contest_id, n=item.n, holder_id=team_id, ends_at=_text(ends_at))
 
 
-def void(session: Session, of: LiveItem, why: str) -> None:
-    _VOID.run(session, id=of.contest_id, n=of.n, void=why)
+def void(session: Session, item: LiveItem, why: str) -> None:
+    _VOID.run(session, id=item.contest_id, n=item.n, void=why)
 
 
 def _text(at: datetime | None) -> str | None:
@@ -291,8 +293,8 @@ def last_call(session: Session, contest_id: int) -> dict[str, Any] | None:
     row = _LAST.one(session, id=contest_id)
     if row is None:
         return None
-    took = None if row[3] is None else round((moment(row[3]) - moment(row[2])).total_seconds() * 1000)
-    return {"n": row[0], "what": row[1], "took": took, "people": row[4], "sent": row[5], "failed": row[6]}
+    elapsed = None if row[3] is None else round((moment(row[3]) - moment(row[2])).total_seconds() * 1000)
+    return {"n": row[0], "what": row[1], "took": elapsed, "people": row[4], "sent": row[5], "failed": row[6]}
 
 
 def people_to_call(session: Session, contest_id: int, team_id: int | None = None) -> list[int]:

@@ -175,8 +175,8 @@ def did_a_set(session: Session, contest_id: int) -> list[int]:
 def exported(session: Session, contest_id: int) -> list[dict[str, Any]]:
     """Everybody who joined, by place: points as people read them, time in milliseconds."""
     keys = ("staff_no", "name", "unit", "team", "place", "points", "correct", "millis", "joined_at", "finished_at")
-    found = [dict(zip(keys, row, strict=True)) for row in _EXPORT.all(session, contest_id=contest_id)]
-    return [{**row, "points": row["points"] / 1000} for row in found]
+    rows = [dict(zip(keys, row, strict=True)) for row in _EXPORT.all(session, contest_id=contest_id)]
+    return [{**row, "points": row["points"] / 1000} for row in rows]
 
 
 def joined(session: Session, contest_id: int) -> int:
@@ -232,15 +232,15 @@ def said(session: Session, sitting_id: int) -> tuple[list[ScoredAnswer], datetim
     out counts for nobody, neither its mark nor its time; one that was given to all counts for those too who had left it out.
     """
     opened, size = _OPENED.one(session, id=sitting_id)
-    arrived = {row[0]: moment(row[1]) for row in _ARRIVED.all(session, sitting_id=sitting_id)}
-    places = grades.of_sitting(session, sitting_id)
-    before, found = moment(opened), []
-    for mark in sorted(places, key=lambda one: (one.n not in arrived, arrived.get(one.n, before), one.n)):
-        at = arrived.get(mark.n, before)
-        if mark.counts and (mark.n in arrived or mark.earned):
-            found.append(ScoredAnswer(mark.earned, mark.earned == 1000, max(0, (at - before) // timedelta(milliseconds=1))))
-        before = max(before, at)
-    return found, max(arrived.values(), default=None), len(arrived) == size
+    arrivals = {row[0]: moment(row[1]) for row in _ARRIVED.all(session, sitting_id=sitting_id)}
+    marks = grades.of_sitting(session, sitting_id)
+    previous, answers = moment(opened), []
+    for mark in sorted(marks, key=lambda mark: (mark.n not in arrivals, arrivals.get(mark.n, previous), mark.n)):
+        arrived_at = arrivals.get(mark.n, previous)
+        if mark.counts and (mark.n in arrivals or mark.earned):
+            answers.append(ScoredAnswer(mark.earned, mark.earned == 1000, max(0, (arrived_at - previous) // timedelta(milliseconds=1))))
+        previous = max(previous, arrived_at)
+    return answers, max(arrivals.values(), default=None), len(arrivals) == size
 
 
 def asked_before(session: Session, contest_id: int, person_id: int) -> set[str]:

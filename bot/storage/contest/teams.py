@@ -73,7 +73,7 @@ def path_of(session: Session, unit_id: int | None) -> str | None:
 
 def units_of(session: Session, day: date) -> dict[int, tuple[int, str]]:
     """(unit id, path) of everybody's first post on a day: people in two posts play for one unit."""
-    found: dict[int, tuple[int, str]] = {}
+    units: dict[int, tuple[int, str]] = {}
     for person_id, unit_id, path in _PATHS.all(session, day=day.isoformat()):
-        found.setdefault(person_id, (unit_id, path))
-    return found
+        units.setdefault(person_id, (unit_id, path))
+    return units

@@ -48,25 +48,39 @@ class ConsoleCommand:
         return {"decided": self.number("decided")}
 
 
-def _adjust(one: ConsoleCommand) -> None:
+def _adjust(press: ConsoleCommand) -> None:
     live_host.adjust(
-        one.session, one.who, one.contest_id, one.number("points") or 0, one.words("why"), one.now, team_id=one.number("team"), **one.common
+        press.session,
+        press.who,
+        press.contest_id,
+        press.number("points") or 0,
+        press.words("why"),
+        press.now,
+        team_id=press.number("team"),
+        **press.common,
     )
 
 
-def _step(do: Callable[..., None]) -> Act:
+def _step(action: Callable[..., None]) -> Act:
     """An act that needs no more than to be said."""
-    return lambda one: do(one.session, one.who, one.contest_id, one.now, **one.common)
+    return lambda press: action(press.session, press.who, press.contest_id, press.now, **press.common)
 
 
-def _next(one: ConsoleCommand) -> None:
+def _next(press: ConsoleCommand) -> None:
     live_host.next_item(
-        one.session, one.who, one.contest_id, one.now, n=one.number("n"), team_id=one.number("team"), stake=one.number("stake") or 0, **one.common
+        press.session,
+        press.who,
+        press.contest_id,
+        press.now,
+        n=press.number("n"),
+        team_id=press.number("team"),
+        stake=press.number("stake") or 0,
+        **press.common,
     )
 
 
-def _take(one: ConsoleCommand) -> None:
-    host_lock.take_over(one.session, one.who, one.contest_id, one.now)
+def _take(press: ConsoleCommand) -> None:
+    host_lock.take_over(press.session, press.who, press.contest_id, press.now)
 
 
 ACTS: dict[str, Act] = {
@@ -100,21 +114,21 @@ class ConsolePage:
         app.router.add_post(f"{PATH}/act", self._door.acts("console", self.act))
 
     async def show(self, request: web.Request, visitor: PageVisitor) -> web.Response:
-        of = await self._seen(request, visitor)
-        return self._pages.show("live/console.html", visitor=visitor, contest=of)
+        live = await self._seen(request, visitor)
+        return self._pages.show("live/console.html", visitor=visitor, contest=live)
 
     async def events(self, request: web.Request, visitor: PageVisitor) -> web.StreamResponse:
-        of = await self._seen(request, visitor)
-        looked = self._clock()
+        live = await self._seen(request, visitor)
+        checked_at = self._clock()
 
         async def goes_on() -> bool:
-            nonlocal looked
-            if (self._clock() - looked).total_seconds() < AGAIN:
+            nonlocal checked_at
+            if (self._clock() - checked_at).total_seconds() < AGAIN:
                 return True
-            looked = self._clock()
+            checked_at = self._clock()
             return await self._door.visitor(request, "console") is not None
 
-        async with self._feed.watch(of.id, "console") as frames:
+        async with self._feed.watch(live.id, "console") as frames:
             return await stream(request, _mine(frames, visitor.learner.id), goes_on)
 
     async def act(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
@@ -145,12 +159,12 @@ class ConsolePage:
             raise web.HTTPNotFound from refusal
 
 
-async def _mine(frames: AsyncIterator[str], who: int) -> AsyncIterator[str]:
+async def _mine(frames: AsyncIterator[str], person_id: int) -> AsyncIterator[str]:
     """Each frame with whether this visitor holds the seat; nobody else's row goes out."""
     async for frame in frames:
         if not frame:
             yield frame
             continue
-        shown = json.loads(frame)
-        shown["mine"] = shown.pop("host_id") == who
-        yield json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+        frame_data = json.loads(frame)
+        frame_data["mine"] = frame_data.pop("host_id") == person_id
+        yield json.dumps(frame_data, ensure_ascii=False, separators=(",", ":"))

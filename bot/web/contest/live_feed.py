@@ -70,34 +70,34 @@ class LiveFeed:
     @asynccontextmanager
     async def watch(self, contest_id: int, kind: Kind) -> AsyncIterator[AsyncIterator[str]]:
         """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
-        kinds = [each for one in self._watched.values() for each in one.watchers.values()]
+        kinds = [watcher_kind for watched in self._watched.values() for watcher_kind in watched.watchers.values()]
         if self.closing or len(kinds) >= WATCHERS or (kind == "public" and kinds.count("public") >= STRANGERS):
             raise web.HTTPServiceUnavailable
         watched = self._watched.setdefault(contest_id, WatchedContest())
-        rung = asyncio.Event()
-        watched.watchers[rung] = kind
+        changed = asyncio.Event()
+        watched.watchers[changed] = kind
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on())
         self.poke()
         try:
-            yield self._frames(watched, rung, kind)
+            yield self._frames(watched, changed, kind)
         finally:
-            watched.watchers.pop(rung, None)
+            watched.watchers.pop(changed, None)
             if not watched.watchers:
                 self._watched.pop(contest_id, None)
 
-    async def _frames(self, watched: WatchedContest, rung: asyncio.Event, kind: Kind) -> AsyncIterator[str]:
-        said: dict[str, Any] | None = None
+    async def _frames(self, watched: WatchedContest, changed: asyncio.Event, kind: Kind) -> AsyncIterator[str]:
+        last_frame: dict[str, Any] | None = None
         while not self.closing:
             made_at, frame = watched.frames.get(kind, (None, None))
-            if made_at is not None and frame is not None and frame is not said:
-                said = frame
+            if made_at is not None and frame is not None and frame is not last_frame:
+                last_frame = frame
                 # Who comes later than it was made, or comes back, is not shown a clock of before.
                 yield json.dumps(live_views.aged(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
-            rung.clear()
+            changed.clear()
             try:
                 async with asyncio.timeout(BEAT):
-                    await rung.wait()
+                    await changed.wait()
             except TimeoutError:
                 yield ""
 
@@ -106,8 +106,8 @@ class LiveFeed:
             self._poke.clear()
             try:
                 await self._look()
-            except (Busy, *DRIVER_ERRORS) as wrong:
-                log.warning("live contests not looked at", reason=type(wrong).__name__)
+            except (Busy, *DRIVER_ERRORS) as error:
+                log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("the feed stumbled")
             with suppress(TimeoutError):
@@ -118,47 +118,47 @@ class LiveFeed:
         # Not on the desk's readers: a long report must not hold up a hall.
         await asyncio.to_thread(self._desk.read_now, lambda session: self._made(session, wanted))
         for watched, _ in wanted.values():
-            for rung in watched.watchers:
-                rung.set()
+            for changed in watched.watchers:
+                changed.set()
 
     def _made(self, session: Session, wanted: dict[int, tuple[WatchedContest, frozenset[Kind]]]) -> None:
         """In the reader's thread: the frames of every contest that has changed, or whose answers are to be counted again."""
         now = self._clock()
         for contest_id, (watched, kinds) in wanted.items():
-            of = live_state.stage(session, contest_id)
-            if of is None:
+            live = live_state.stage(session, contest_id)
+            if live is None:
                 continue
             watched.turn += 1
-            changed = of.version != watched.version
-            if changed:
-                watched.version, watched.standing = of.version, None
+            has_changed = live.version != watched.version
+            if has_changed:
+                watched.version, watched.standing = live.version, None
             for kind in watched.frames.keys() - kinds:
                 # Nobody looks at it now, and whoever looks again is not to see what was.
                 del watched.frames[kind], watched.compared[kind]
             missing = any(kind not in watched.frames for kind in kinds)
-            is_open = of.course.phase in ("lobby", "reading", "open")
-            if not (changed or missing or (is_open and watched.turn % COUNT_EVERY == 0)):
+            is_open = live.course.phase in ("lobby", "reading", "open")
+            if not (has_changed or missing or (is_open and watched.turn % COUNT_EVERY == 0)):
                 continue
-            if watched.standing is None and ("console" in kinds or live_views.shows_board(of)):
-                watched.standing = live_results.standing(session, of)
+            if watched.standing is None and ("console" in kinds or live_views.shows_board(live)):
+                watched.standing = live_results.standing(session, live)
             for kind in kinds:
-                shown = (
-                    live_views.console(session, self._shelf(), of, now, watched.standing or live_results.standing(session, of))
+                frame_data = (
+                    live_views.console(session, self._shelf(), live, now, watched.standing or live_results.standing(session, live))
                     if kind == "console"
-                    else live_views.screen(session, self._shelf(), of, now, watched.standing, named=kind == "named")
+                    else live_views.screen(session, self._shelf(), live, now, watched.standing, named=kind == "named")
                 )
-                compared = json.dumps(_still(shown), sort_keys=True)
+                comparable = json.dumps(_still(frame_data), sort_keys=True)
                 # What has only grown older is no news, and would make every screen draw again.
-                if compared != watched.compared.get(kind):
-                    watched.compared[kind] = compared
-                    watched.frames[kind] = (now, shown)
+                if comparable != watched.compared.get(kind):
+                    watched.compared[kind] = comparable
+                    watched.frames[kind] = (now, frame_data)
 
     async def _close(self, app: web.Application) -> None:
         self.closing = True
         self._poke.set()
         for watched in self._watched.values():
-            for rung in watched.watchers:
-                rung.set()
+            for changed in watched.watchers:
+                changed.set()
 
 
 def _still(shown: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +181,6 @@ async def stream(request: web.Request, frames: AsyncIterator[str], goes_on: Call
                 await response.write(b"event: gone\ndata: {}\n\n")
                 break
             await response.write(f"data: {frame}\n\n".encode() if frame else b": \n\n")
-    except ConnectionError as gone:
-        log.debug("watcher gone", error=type(gone).__name__)
+    except ConnectionError as error:
+        log.debug("watcher gone", error=type(error).__name__)
     return response
