@@ -14,7 +14,7 @@ from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writi
 from bot.cli.dry_run import REHEARSED, rehearsed
 from bot.commands.contest import messages
 from bot.domain.campaign.campaign import Author
-from bot.domain.contest.contest import TIES, Contest, rules_json, team_text
+from bot.domain.contest.contest import TIE_RULE, Contest, rules_json, team_score_text
 from bot.domain.message import Refusal
 from bot.domain.people import audience
 from bot.domain.times import day_of
@@ -37,7 +37,7 @@ def _author() -> Author:
     return Author(operator(), "cli")
 
 
-def _plain(contest: Contest) -> dict[str, Any]:
+def _contest_json(contest: Contest) -> dict[str, Any]:
     plan = contest.plan
     return {
         "id": contest.id,
@@ -55,16 +55,16 @@ def _plain(contest: Contest) -> dict[str, Any]:
     }
 
 
-def _board(board: Board) -> dict[str, Any]:
+def _board_json(board: Board) -> dict[str, Any]:
     return {
         "joined": board.joined,
         "frozen": board.is_frozen,
-        "ties": TIES,
+        "ties": TIE_RULE,
         "places": [
             {"place": entry.place, "name": entry.player.name, "points": entry.player.result.points / 1000, "correct": entry.player.result.correct}
             for entry in board.places
         ],
-        "team_rule": team_text(board.contest.rules) if board.teams else "",
+        "team_rule": team_score_text(board.contest.rules) if board.teams else "",
         "teams": [
             {"place": team.place, "team": team.name, "score": team.score / 1000, "members": team.members, "present": team.present}
             for team in board.teams
@@ -75,8 +75,8 @@ def _board(board: Board) -> dict[str, Any]:
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部竞赛，新的在前。"""
-    contests = reading(lambda session: manage.listed(session, _author()))
-    show([_plain(contest) for contest in contests], as_json, messages.listed(contests))
+    contests = reading(lambda session: manage.list_contests(session, _author()))
+    show([_contest_json(contest) for contest in contests], as_json, messages.list_lines(contests))
 
 
 @group.command("show")
@@ -84,12 +84,12 @@ def show_(contest_id: Id, as_json: Json = False) -> None:
     """一场竞赛的时间、范围、规则和参加情况。"""
 
     def work(session: Session) -> tuple[Contest, int, int]:
-        contest = manage.own(session, _author(), contest_id)
-        return contest, players.joined(session, contest_id), len(players.took_part(session, contest_id))
+        contest = manage.require_contest(session, _author(), contest_id)
+        return contest, players.count_joined(session, contest_id), len(players.took_part(session, contest_id))
 
     contest, joined, scored = reading(work)
-    lines = [*messages.plan(contest), f"对象：{audience.describe_audience(contest.plan.audience)}", f"{joined} 人参加，{scored} 人有成绩。"]
-    show({**_plain(contest), "joined": joined, "took_part": scored}, as_json, lines)
+    lines = [*messages.plan_lines(contest), f"对象：{audience.describe_audience(contest.plan.audience)}", f"{joined} 人参加，{scored} 人有成绩。"]
+    show({**_contest_json(contest), "joined": joined, "took_part": scored}, as_json, lines)
 
 
 @group.command("new")
@@ -106,15 +106,17 @@ def new(
     started_at = now()
 
     def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
-        items = play.fixed(catalog, plan, questions, random.SystemRandom())
+        items = play.fixed_items(catalog, plan, questions, random.SystemRandom())
         contest_id = manage.create(session, catalog, _author(), plan, started_at, items)
-        contest = manage.own(session, _author(), contest_id)
+        contest = manage.require_contest(session, _author(), contest_id)
         return contest, len(people_audience.evaluate(session, contest.plan.audience, day_of(started_at), started_at).people)
 
     contest, people_count = rehearsed(work, apply=apply)
     closing = f"已起草，编号 {contest.id}。开放：python -m bot contest open {contest.id} --apply" if apply else REHEARSED
-    data = {**_plain(contest), "id": contest.id if apply else None, "applied": apply, "people": people_count}
-    show(data, as_json, [*messages.plan(contest), f"对象：{audience.describe_audience(contest.plan.audience)}，今天 {people_count} 人", closing])
+    data = {**_contest_json(contest), "id": contest.id if apply else None, "applied": apply, "people": people_count}
+    show(
+        data, as_json, [*messages.plan_lines(contest), f"对象：{audience.describe_audience(contest.plan.audience)}，今天 {people_count} 人", closing]
+    )
 
 
 @group.command("edit")
@@ -130,11 +132,11 @@ def edit(
         raise Refusal("固定的题（questions）起草以后不能改，请取消后另建。")
 
     def work(session: Session, catalog: Catalog) -> Contest:
-        manage.change(session, catalog, _author(), contest_id, plan, now())
-        return manage.own(session, _author(), contest_id)
+        manage.update_draft(session, catalog, _author(), contest_id, plan, now())
+        return manage.require_contest(session, _author(), contest_id)
 
     contest = rehearsed(work, apply=apply)
-    show({**_plain(contest), "applied": apply}, as_json, [*messages.plan(contest), "已改。" if apply else REHEARSED])
+    show({**_contest_json(contest), "applied": apply}, as_json, [*messages.plan_lines(contest), "已改。" if apply else REHEARSED])
 
 
 @group.command("open")
@@ -147,14 +149,14 @@ def open_(
     """开放一场竞赛：学员看得到，到时间能参加；按单位组队的当场组好。不加 --apply 只预演。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
-        contest = manage.open_(session, _author(), contest_id, now())
+        contest = manage.open_contest(session, _author(), contest_id, now())
         if invite:
             notifications.invite(session, catalog, _author(), contest, now())
         return contest, len(leaderboard.board_of(session, contest).teams)
 
     contest, team_count = rehearsed(work, apply=apply)
     lines = [
-        messages.line(contest),
+        messages.contest_line(contest),
         f"组成 {team_count} 队。" if team_count else "",
         "邀请已排好。" if invite else "不发邀请。",
         "已开放。" if apply else REHEARSED,
@@ -170,15 +172,15 @@ def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
         # The service may have been faster.
         closed_at = now()
         board = leaderboard.close(session, catalog, contest_id, closed_at, operator(), "cli")
-        return board or leaderboard.board_of(session, manage.own(session, _author(), contest_id))
+        return board or leaderboard.board_of(session, manage.require_contest(session, _author(), contest_id))
 
     if apply:
-        rehearsed(lambda session, catalog: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
+        rehearsed(lambda session, catalog: leaderboard.end_early(session, _author(), contest_id, now()), apply=True)
         sleep(leaderboard.GRACE.total_seconds())
         board = rehearsed(freeze, apply=True)
     else:
-        board = rehearsed(lambda session, catalog: leaderboard.close_by(session, catalog, _author(), contest_id, now()), apply=False)
-    show({"id": contest_id, "applied": apply, **_board(board)}, as_json, [*messages.whole(board), "已结束。" if apply else REHEARSED])
+        board = rehearsed(lambda session, catalog: leaderboard.close_early(session, catalog, _author(), contest_id, now()), apply=False)
+    show({"id": contest_id, "applied": apply, **_board_json(board)}, as_json, [*messages.full_board_lines(board), "已结束。" if apply else REHEARSED])
 
 
 @group.command("cancel")
@@ -194,12 +196,12 @@ def board(contest_id: Id, as_json: Json = False) -> None:
     """榜单：封榜以前是目前的，以后是最终的。公开哪些由竞赛规则定，这里给主办方看全部。"""
 
     def work(session: Session) -> Board:
-        board = leaderboard.board_of(session, manage.own(session, _author(), contest_id))
+        board = leaderboard.board_of(session, manage.require_contest(session, _author(), contest_id))
         audit.record(session, now(), operator(), "cli", "看竞赛榜单", f"contest:{contest_id}")
         return board
 
     board = writing(work)
-    show({"id": contest_id, **_board(board)}, as_json, messages.whole(board))
+    show({"id": contest_id, **_board_json(board)}, as_json, messages.full_board_lines(board))
 
 
 @group.command("export")
@@ -207,9 +209,9 @@ def export(contest_id: Id) -> None:
     """每人一行 JSON：工号、单位、队、名次、得分、答对、用时、完成时间。"""
 
     def work(session: Session) -> list[dict[str, Any]]:
-        manage.own(session, _author(), contest_id)
+        manage.require_contest(session, _author(), contest_id)
         audit.record(session, now(), operator(), "cli", "导出竞赛成绩", f"contest:{contest_id}")
-        return players.exported(session, contest_id)
+        return players.export_rows(session, contest_id)
 
     for row in writing(work):
         show(row, True, "")
@@ -226,9 +228,9 @@ def teams(
     try:
         listed = team_file.read_teams(file)
         member_count = rehearsed(
-            lambda session, catalog: manage.set_teams(session, _author(), contest_id, team_file.known(session, listed), now()), apply=apply
+            lambda session, catalog: manage.set_teams(session, _author(), contest_id, team_file.find_members(session, listed), now()), apply=apply
         )
-    except team_file.BadTeams as error:
+    except team_file.TeamFileError as error:
         if not as_json:
             raise
         show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in error.faults]}, True, "")
@@ -246,7 +248,7 @@ def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None
     """从作答重新计算全部成绩（例如更正答案以后）；不加 --apply 只看名次会怎么变。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[Board, Board]:
-        manage.own(session, _author(), contest_id)
+        manage.require_contest(session, _author(), contest_id)
         before, after = leaderboard.recount(session, contest_id, now())
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
         return before, after

@@ -36,14 +36,14 @@ T = TypeVar("T")
 Note = Callable[[str, str, float], None]
 Clock = Callable[[], datetime]
 
-IDLE = 1.0
-WATCH = 0.2
+IDLE_INTERVAL = 1.0
+ACTIVE_INTERVAL = 0.2
 """Seconds between two looks: with nothing running, and while a contest does."""
-FORGOTTEN = timedelta(hours=6)
+ABANDONED_AFTER = timedelta(hours=6)
 """A room that nobody has touched for so long is looked at as if nothing ran."""
-AT_ONCE = 8
+MAX_CONCURRENT_CALLS = 8
 """Calls to one platform under way at a time."""
-END = 4.0
+STOP_TIMEOUT = 4.0
 
 
 class LiveBroadcaster:
@@ -71,9 +71,9 @@ class LiveBroadcaster:
     async def run(self) -> None:
         """Until `stop`."""
         while not self._stop.is_set():
-            wait = IDLE
+            wait = IDLE_INTERVAL
             try:
-                wait = WATCH if await self.look() else IDLE
+                wait = ACTIVE_INTERVAL if await self.look() else IDLE_INTERVAL
             except (Busy, *DRIVER_ERRORS) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
@@ -85,7 +85,7 @@ class LiveBroadcaster:
         """Begin nothing more; let the calls under way end."""
         self._stop.set()
         if self._calling:
-            await asyncio.wait(self._calling, timeout=END)
+            await asyncio.wait(self._calling, timeout=STOP_TIMEOUT)
 
     async def look(self) -> bool:
         """One look: close what has run out, decide who pressed first, call out what is new; True while a contest is on its way."""
@@ -93,20 +93,24 @@ class LiveBroadcaster:
         moved, due_contests, calls = await self._read(lambda session: self._seen(session, now))
         for contest_id in due_contests:
             with contextlib.suppress(Refusal):  # another replica was quicker
-                await self._write(lambda session, due_id=contest_id: live_clock.run(session, due_id, now))  # type: ignore[misc]
+                await self._write(lambda session, due_id=contest_id: live_clock.run_due(session, due_id, now))  # type: ignore[misc]
         if due_contests:
-            calls = await self._read(lambda session: live_broadcast.owed(session, self._shelf(), now))
+            calls = await self._read(lambda session: live_broadcast.pending_calls(session, self._shelf(), now))
         for call in calls:
-            if await self._write(lambda session, unclaimed=call: live_broadcast.claim(session, unclaimed, self._holder, self._clock())):  # type: ignore[misc]
+            if await self._write(lambda session, unclaimed=call: live_broadcast.claim_call(session, unclaimed, self._holder, self._clock())):  # type: ignore[misc]
                 task = asyncio.create_task(self._call(call))
                 self._calling.add(task)
                 task.add_done_callback(self._calling.discard)
-        return moved is not None and now - moved < FORGOTTEN
+        return moved is not None and now - moved < ABANDONED_AFTER
 
     def _seen(self, session: Session, now: datetime) -> tuple[datetime | None, list[int], list[LiveCall]]:
         """When anything was last moved, what is due, and what is to be said."""
-        moved = live_state.moved(session, now)
-        return (moved, live_clock.due(session, now), live_broadcast.owed(session, self._shelf(), now)) if moved is not None else (None, [], [])
+        moved = live_state.last_change(session, now)
+        return (
+            (moved, live_clock.due_contests(session, now), live_broadcast.pending_calls(session, self._shelf(), now))
+            if moved is not None
+            else (None, [], [])
+        )
 
     async def _read(self, work: Callable[[Session], T]) -> T:
         # Not on the desk's readers: a long report must not hold up a hall.
@@ -119,27 +123,27 @@ class LiveBroadcaster:
 
     async def _call(self, call: LiveCall) -> None:
         try:
-            groups, people = await self._read(lambda session: live_broadcast.plan(session, call, self._clock(), self._doors, self._sizes))
+            groups, people = await self._read(lambda session: live_broadcast.plan_call(session, call, self._clock(), self._doors, self._sizes))
             outcomes = await asyncio.gather(*(self._on_channel(call, name, waiting) for name, waiting in groups.items()))
             sent, failed = sum(outcome[0] for outcome in outcomes), sum(outcome[1] for outcome in outcomes)
-            await self._write(lambda session: live_broadcast.done(session, call, self._clock(), people, sent, people - sent))
+            await self._write(lambda session: live_broadcast.finish_call(session, call, self._clock(), people, sent, people - sent))
             log.info("called out", contest=call.contest_id, n=call.n, what=call.what, people=people, sent=sent, failed=failed)
         except Exception:
             log.exception("call failed", contest=call.contest_id, n=call.n, what=call.what)
 
     async def _on_channel(self, call: LiveCall, name: str, waiting: list[DeliveryGroup]) -> tuple[int, int]:
         """Group after group as the budgets go, while it still makes sense; how many the platform took, and how many it did not."""
-        semaphore, sent, failed = asyncio.Semaphore(AT_ONCE), 0, 0
+        semaphore, sent, failed = asyncio.Semaphore(MAX_CONCURRENT_CALLS), 0, 0
         while waiting:
             now = self._clock()
-            sendable, waiting, resume_at = await self._write(partial(_begun, waiting, now, self._limits))
+            sendable, waiting, resume_at = await self._write(partial(_take_within_quota, waiting, now, self._limits))
             receipts = await asyncio.gather(*(self._push(semaphore, self._senders[name], group) for group in sendable))
             accepted = sum(receipt.outcome == "sent" for batch in receipts for receipt in batch)
             sent, failed = sent + accepted, failed + sum(len(batch) for batch in receipts) - accepted
             if resume_at is None or self._stop.is_set():
                 break
             await asyncio.sleep(max(0.01, (resume_at - self._clock()).total_seconds()))
-            if not await self._read(lambda session: live_broadcast.holds(session, call)):
+            if not await self._read(lambda session: live_broadcast.is_current(session, call)):
                 break
         return sent, failed + sum(len(group.ready) for group in waiting)
 
@@ -152,7 +156,7 @@ class LiveBroadcaster:
                 return [SendReceipt("unknown", type(error).__name__)] * len(group.ready)
 
 
-def _begun(
+def _take_within_quota(
     groups: list[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...], session: Session
 ) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
-    return live_broadcast.begin(session, groups, now, limits)
+    return live_broadcast.take_within_quota(session, groups, now, limits)

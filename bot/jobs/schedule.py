@@ -150,9 +150,9 @@ async def end_contests(database: Database, catalog: Catalog, now: datetime) -> i
 
 async def run_duels(database: Database, now: datetime) -> int:
     """End matches that are due, then owe their players the news; how many were told."""
-    await database.write(lambda session: duel.expire(session, now), of="duels")
+    await database.write(lambda session: duel.end_due(session, now), of="duels")
     told = 0
-    for duel_id, person_id, news in await database.read(duels.owed):
+    for duel_id, person_id, news in await database.read(duels.pending_news):
         # Of the person: their row is locked first, as when they speak themselves.
-        told += await database.write(partial(duel_notifications.tell, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
+        told += await database.write(partial(duel_notifications.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
     return told

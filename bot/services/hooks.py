@@ -21,13 +21,13 @@ def install() -> None:
     finish.ON_CANCELLED[:] = [exam_certificates.take_back]
     correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.day_of_next]
-    quiz.GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
-    current_task.UNBEGUN[:] = [duel.waits]
+    quiz.GATES.update({duel.KIND: duel.check_in_time, play.KIND: play.check_in_time})
+    current_task.UNBEGUN[:] = [duel.waiting_task]
     current_task.NAMES.update(
         {
             "lesson": current_task.name_of_closing_questions,
             "exam": attempt.name_of_sitting,
-            "live": live_play.name_of_sitting,
-            play.KIND: play.name_of_sitting,
+            "live": live_play.sitting_name,
+            play.KIND: play.sitting_name,
         }
     )

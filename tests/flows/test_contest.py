@@ -23,7 +23,7 @@ def opened(house: Dispatcher, rules: ContestRules | None = None, audience: All |
 
     def work(session):  # type: ignore[no-untyped-def]
         made = manage.create(session, house.catalog(), ADMIN, plan, NOW)
-        manage.open_(session, ADMIN, made, NOW)
+        manage.open_contest(session, ADMIN, made, NOW)
         return made
 
     return int(house.database.write_now(work))

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.contest.contest import ContestPlan, ContestRules
-from bot.domain.contest.stage_rounds import Scheme
+from bot.domain.contest.stage_rounds import StageScheme
 from bot.domain.library.question import Question
 from bot.domain.message import Address
 from bot.domain.people.audience import All
@@ -52,7 +52,7 @@ def plan(
     used = rules or ContestRules(seconds=30, board="all", teams="listed" if named else "none")
     contest_id = manage.create(session, catalog, by.author, ContestPlan("七一知识竞赛", form, used, (), All()), now, items)
     for name, members in (named or {}).items():
-        teams.put_in(session, contest_id, teams.add(session, contest_id, name), members)
+        teams.add_members(session, contest_id, teams.get_or_create(session, contest_id, name), members)
     return contest_id
 
 
@@ -71,7 +71,7 @@ class Room:
         """The n-th question of the programme."""
 
         def work(session: Session) -> Question:
-            planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
+            planned = next(one for one in live_state.list_programme(session, self.id) if one.n == n)
             return self.dispatcher.catalog().question(session, planned.version_id)
 
         return self.dispatcher.database.read_now(work)
@@ -82,7 +82,7 @@ class Room:
         return next(said for said, _ in question.choices if said not in question.key)
 
     def stage(self) -> LiveState:
-        found = self.dispatcher.database.read_now(lambda session: live_state.stage(session, self.id))
+        found = self.dispatcher.database.read_now(lambda session: live_state.get(session, self.id))
         assert found is not None
         return found
 
@@ -92,7 +92,7 @@ def opened(
     clock: Clock,
     *,
     players: int = 3,
-    scheme: Scheme | None = None,
+    scheme: StageScheme | None = None,
     of_team: Mapping[str, Sequence[int]] | None = None,
     **more: Any,
 ) -> Room:

@@ -15,9 +15,9 @@ from bot.services.contest import duel_invitations, duel_notifications
 from bot.services.contest.duel_invitations import DuelInvitation, JoinedDuel
 from bot.services.study.quiz import AnswerOutcome
 
-FOUR = ("4", "四人", "4人", "四人赛", "四人对战")
-NO = ("谢绝", "不", "不来", "拒绝", "没空")
-AGAIN = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
+FOUR_PLAYER_WORDS = ("4", "四人", "4人", "四人赛", "四人对战")
+DECLINE_WORDS = ("谢绝", "不", "不来", "拒绝", "没空")
+AGAIN_BUTTONS = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
 
 
 @command("对战", "PK", "pk", takes="<工号>")
@@ -28,40 +28,42 @@ def duel(ctx: Context, text: str) -> Reply:
     if text == "取消":
         is_cancelled = duel_invitations.cancel(ctx.session, ctx.me, ctx.now)
         return Reply("已取消，不再等对手。" if is_cancelled else "现在没有在等对手。", buttons=(Option("对战", "找人对战"),))
-    current = duel_invitations.current(ctx.session, ctx.me.id, ctx.now)
+    current = duel_invitations.current_duel(ctx.session, ctx.me.id, ctx.now)
     if current is not None and current.state == "running":
         remaining = minutes_text(max(0, int((current.until - ctx.now).total_seconds())))
         return messages.question_reply(
-            contest_duel.put(ctx.session, ctx.catalog, current, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {remaining}。"
+            contest_duel.current_question(ctx.session, ctx.catalog, current, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {remaining}。"
         )
-    if not text or text in ("2", "双人", "两人") or text in FOUR:
-        return _told(duel_invitations.look_for(ctx.session, ctx.catalog, ctx.me, 4 if text in FOUR else 2, ctx.now, ctx.rng))
+    if not text or text in ("2", "双人", "两人") or text in FOUR_PLAYER_WORDS:
+        return _invitation_reply(
+            duel_invitations.find_opponent(ctx.session, ctx.catalog, ctx.me, 4 if text in FOUR_PLAYER_WORDS else 2, ctx.now, ctx.rng)
+        )
     names = [name for name in re.split(r"[\s、,，]+", text) if name]
-    if len(names) > max(duel_values.SIZES) - 1:
-        raise Refusal(f"一次最多邀请 {max(duel_values.SIZES) - 1} 人。")
-    people = [duel_invitations.called_by(ctx.session, name, ctx.now) for name in names]
-    return _told(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
+    if len(names) > max(duel_values.PLAYER_COUNTS) - 1:
+        raise Refusal(f"一次最多邀请 {max(duel_values.PLAYER_COUNTS) - 1} 人。")
+    people = [duel_invitations.find_colleague(ctx.session, name, ctx.now) for name in names]
+    return _invitation_reply(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
 
 
 @command("应战", takes="<编号>")
 def answer(ctx: Context, text: str) -> Reply:
     """接受对战邀请：“应战 12”；不方便回“应战 12 谢绝”。"""
     match = re.fullmatch(r"#?(\d{1,9})?\s*(\S*)", text)
-    if match is None or (match[2] and match[2] not in NO):
+    if match is None or (match[2] and match[2] not in DECLINE_WORDS):
         raise Refusal("请这样回复：「应战」或「应战 编号」；不方便回「应战 编号 谢绝」。")
     duel_id = int(match[1]) if match[1] else None
     if match[2]:
         duel_invitations.decline(ctx.session, ctx.me, duel_id, ctx.now)
         return Reply("已谢绝，会告诉对方。")
-    return _told(duel_invitations.accept(ctx.session, ctx.catalog, ctx.me, duel_id, ctx.now, ctx.rng))
+    return _invitation_reply(duel_invitations.accept(ctx.session, ctx.catalog, ctx.me, duel_id, ctx.now, ctx.rng))
 
 
-def _told(joined: DuelInvitation | JoinedDuel) -> Reply:
+def _invitation_reply(joined: DuelInvitation | JoinedDuel) -> Reply:
     if isinstance(joined, JoinedDuel):
         names = "、".join(player.name for player in joined.others)
-        length = minutes_text(int(duel_values.LENGTH.total_seconds()))
+        length = minutes_text(int(duel_values.TIME_LIMIT.total_seconds()))
         return messages.question_reply(
-            joined.put, f"⚔ 与 {names} 的对战开始：同样 {duel_values.QUESTIONS} 道题，{length}内答完，先比答对题数，再比用时。"
+            joined.put, f"⚔ 与 {names} 的对战开始：同样 {duel_values.QUESTION_COUNT} 道题，{length}内答完，先比答对题数，再比用时。"
         )
     wanted = joined.duel.size
     if joined.duel.is_invited:
@@ -80,22 +82,25 @@ def _told(joined: DuelInvitation | JoinedDuel) -> Reply:
 
 
 def _record(ctx: Context) -> Reply:
-    record = contest_duel.record(ctx.session, ctx.me.id, ctx.now)
+    record = contest_duel.monthly_record(ctx.session, ctx.me.id, ctx.now)
     if not record.played:
         return Reply("本月还没有打过对战。", buttons=(Option("对战", "找人对战"),))
     summary = (
         f"本月对战 {record.played} 场，第一 {record.won} 场，对战积分 {record.points}"
-        f"（每天前 {duel_values.COUNTED_A_DAY} 场计分）。只有自己看得到，不计学时。"
+        f"（每天前 {duel_values.SCORED_PER_DAY} 场计分）。只有自己看得到，不计学时。"
     )
     return Reply(summary, buttons=(Option("对战", "再来一场"),))
 
 
 @ending(contest_duel.KIND)
-def _done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+def _finished_lines(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     """A player has answered all: the result, or that the others are still at it."""
-    over = contest_duel.finish(ctx.session, outcome.sitting, ctx.now)
+    over = contest_duel.finish_player(ctx.session, outcome.sitting, ctx.now)
     if over.is_over:
-        return "\n".join(["⚔ 对战结束。", *duel_notifications.results(over.players, ctx.me.id)]), AGAIN
+        return "\n".join(["⚔ 对战结束。", *duel_notifications.result_lines(over.players, ctx.me.id)]), AGAIN_BUTTONS
     mine = next(player for player in over.players if player.id == ctx.me.id)
     remaining = minutes_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
-    return f"⚔ 您答完了：对 {mine.correct} 题，用时 {minutes_text(mine.millis // 1000)}。等对手答完（最多 {remaining}），结果会发到这里。", AGAIN[1:]
+    return (
+        f"⚔ 您答完了：对 {mine.correct} 题，用时 {minutes_text(mine.millis // 1000)}。等对手答完（最多 {remaining}），结果会发到这里。",
+        AGAIN_BUTTONS[1:],
+    )

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bot.domain.contest.contest import ContestRules, team_text
-from bot.domain.contest.scoring import NOTHING, ContestResult
+from bot.domain.contest.contest import ContestRules, team_score_text
+from bot.domain.contest.scoring import NO_RESULT, ContestResult
 
 BANDS = ((10, "第一档"), (30, "第二档"), (60, "第三档"), (100, "第四档"))
 """Up to which percentage of those who took part a band reaches."""
@@ -23,7 +23,7 @@ class RankedPlayer:
 
     id: int
     name: str
-    result: ContestResult = NOTHING
+    result: ContestResult = NO_RESULT
     team_id: int | None = None
     took_part: bool = True
     strength: int = 0
@@ -48,10 +48,10 @@ class TeamPlace:
     counted: int
     members: int
     present: int
-    result: ContestResult = NOTHING
+    result: ContestResult = NO_RESULT
 
 
-def places(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
+def rank_players(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
     """Those who took part in their order; within one place by name, so that a board is always the same."""
     ranked: list[PlayerPlace] = []
     for position, player in enumerate(
@@ -62,7 +62,7 @@ def places(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
     return ranked
 
 
-def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
+def rank_teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
     """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as nought.
 
     A team with fewer members than `best` is measured over those it has. Ties as for players, over the sums of those who count.
@@ -96,7 +96,7 @@ def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[Ranke
 
 
 def team_heading(rules: ContestRules) -> str:
-    return f"团队榜，{team_text(rules)}"
+    return f"团队榜，{team_score_text(rules)}"
 
 
 # ── Who is named ──
@@ -109,10 +109,10 @@ class Ranked(Protocol):
     def place(self) -> int: ...
 
 
-P = TypeVar("P", bound=Ranked)
+RankedT = TypeVar("RankedT", bound=Ranked)
 
 
-def middle(board: Sequence[Ranked]) -> int:
+def upper_half_size(board: Sequence[Ranked]) -> int:
     """How many of a board stand in its middle or above; a place that begins there is named whole."""
     half = (len(board) + 1) // 2
     while half < len(board) and half and board[half].place == board[half - 1].place:
@@ -120,23 +120,23 @@ def middle(board: Sequence[Ranked]) -> int:
     return half
 
 
-def named(rules: ContestRules, board: Sequence[P]) -> list[P]:
+def publishable_entries(rules: ContestRules, board: Sequence[RankedT]) -> list[RankedT]:
     """Those whose names and places may be said, by the rule of the contest: nobody, the middle and above, or all."""
     match rules.board:
         case "all":
             return list(board)
         case "upper":
-            return list(board[: middle(board)])
+            return list(board[: upper_half_size(board)])
     return []
 
 
-def band(place: int, size: int) -> str:
+def band_label(place: int, size: int) -> str:
     """The band of a place among so many: what is said instead of places."""
     share = 100 * (place - 1) // max(1, size)
     return next(label for limit, label in BANDS if share < limit)
 
 
-def leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
+def split_into_leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
     """Groups among equals (bot/docs/rules.md S21): everybody by strength, cut into groups of about `size` whose sizes differ by one at the most."""
     ordered = sorted((player for player in players if player.took_part), key=lambda player: (-player.strength, player.id))
     if not ordered:

@@ -33,7 +33,7 @@ ACT_LABELS: Mapping[Act, str] = {
     "judge": "判分",
     "stake": "选分",
 }
-_MAY: Mapping[Act, tuple[Phase, ...]] = {
+_ALLOWED_PHASES: Mapping[Act, tuple[Phase, ...]] = {
     "next": ("lobby", "closed", "board"),
     "buzz": ("reading",),
     "close": ("reading", "open"),
@@ -46,7 +46,7 @@ _MAY: Mapping[Act, tuple[Phase, ...]] = {
     "judge": ("open", "closed"),
     "stake": ("lobby", "closed", "board", "reading"),
 }
-_INSTEAD: Mapping[Phase, str] = {
+_PHASE_HINTS: Mapping[Phase, str] = {
     "lobby": "竞赛还没有开始，先出第一题",
     "reading": "正在读题，可以开抢或收题",
     "open": "这一题还在答，先收题",
@@ -66,8 +66,8 @@ class ContestCourse:
 
     def check(self, act: Act) -> None:
         """Raises `Refusal` for what may not be done now."""
-        if self.phase not in _MAY[act]:
-            raise Refusal(f"现在不能{ACT_LABELS[act]}：{_INSTEAD[self.phase]}。")
+        if self.phase not in _ALLOWED_PHASES[act]:
+            raise Refusal(f"现在不能{ACT_LABELS[act]}：{_PHASE_HINTS[self.phase]}。")
         if act == "pause" and self.paused:
             raise Refusal("已经暂停了，恢复请点「恢复」。")
         if act == "resume" and not self.paused:

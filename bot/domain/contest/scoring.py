@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from bot.domain.contest.contest import FULL_WITHIN, ContestRules
+from bot.domain.contest.contest import FULL_SPEED_MILLIS, ContestRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ContestResult:
         return (-self.points, -self.correct, self.millis, done)
 
 
-NOTHING = ContestResult()
+NO_RESULT = ContestResult()
 """How somebody stands who has done nothing."""
 
 
@@ -47,35 +47,35 @@ class FinishedSet:
     result: ContestResult
 
 
-def worth(rules: ContestRules, answer: ScoredAnswer, in_a_row: int = 0) -> int:
+def answer_points(rules: ContestRules, answer: ScoredAnswer, in_a_row: int = 0) -> int:
     """Points of one answer in thousandths. `in_a_row` right answers stood before it; a wrong one never costs anything.
 
     With a speed weight of w percent an answer after t of the T seconds keeps 100 − w·t/T percent; within half a second nothing is lost.
     """
     kept = 100_000
-    if rules.speed and answer.millis > FULL_WITHIN:
+    if rules.speed and answer.millis > FULL_SPEED_MILLIS:
         kept -= rules.speed * 1000 * min(answer.millis, rules.seconds * 1000) // (rules.seconds * 1000)
     points = rules.base * answer.earned * kept // (1000 * 100_000)
     return points + (rules.streak if answer.correct and in_a_row else 0)
 
 
-def total(rules: ContestRules, answers: Sequence[ScoredAnswer], finished: datetime | None, *, is_whole: bool) -> ContestResult:
+def set_result(rules: ContestRules, answers: Sequence[ScoredAnswer], finished: datetime | None, *, is_whole: bool) -> ContestResult:
     """A set's result from its answers in the order they were given; `is_whole` when the set was finished, and so earns what finishing earns."""
     points, in_a_row = rules.finish if is_whole else 0, 0
     for answer in answers:
-        points += worth(rules, answer, in_a_row)
+        points += answer_points(rules, answer, in_a_row)
         in_a_row = in_a_row + 1 if answer.correct else 0
     return ContestResult(points, sum(answer.correct for answer in answers), sum(answer.millis for answer in answers), finished)
 
 
-def overall(rules: ContestRules, sets: Iterable[FinishedSet]) -> ContestResult:
+def overall_result(rules: ContestRules, sets: Iterable[FinishedSet]) -> ContestResult:
     """A person's result from the sets that were finished: of each day the best `counted_a_day`, together or the best of them alone."""
     days: defaultdict[date, list[ContestResult]] = defaultdict(list)
     for finished_set in sets:
         days[finished_set.day].append(finished_set.result)
     counted = [result for results in days.values() for result in sorted(results, key=lambda result: result.order)[: rules.counted_a_day]]
     if not counted:
-        return NOTHING
+        return NO_RESULT
     if rules.take == "best":
         return min(counted, key=lambda result: result.order)
     moments = [result.finished for result in counted if result.finished is not None]

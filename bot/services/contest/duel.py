@@ -14,7 +14,7 @@ from bot.domain.contest.scoring import ContestResult
 from bot.domain.message import Incoming, Refusal
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.contest.play import draw
+from bot.services.contest.play import draw_questions
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task, quiz
 from bot.services.study.current_task import WaitingTask
@@ -26,14 +26,14 @@ from bot.storage.study import sittings
 from bot.storage.study.sittings import OpenSitting
 
 KIND = "match"
-WORD = "对战"
+RESUME_COMMAND = "对战"
 """What a person says to go on with a match."""
-GRACE = timedelta(seconds=5)
+CLOSING_GRACE = timedelta(seconds=5)
 """How long after its end a match is closed, so that what arrived in time is there."""
 
 
 @dataclass(frozen=True, slots=True)
-class DuelOver:
+class DuelProgress:
     """How a match stands for one who has answered all: whether the others have too, and the players as they came out."""
 
     duel: Duel
@@ -41,100 +41,102 @@ class DuelOver:
     players: tuple[DuelPlayer, ...]
 
 
-def begin(session: Session, duel: Duel, now: datetime) -> None:
-    duels.start(session, duel.id, now, now + contest_duel.LENGTH)
+def start(session: Session, duel: Duel, now: datetime) -> None:
+    duels.start(session, duel.id, now, now + contest_duel.TIME_LIMIT)
 
 
-def put(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
+def current_question(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
     """The question in hand of a player; the first draws for all, everybody after has the same."""
     me = next(player for player in duels.players(session, duel.id) if player.id == person_id)
     if me.sitting_id is not None:
         return quiz.resume(session, catalog, person_id, me.sitting_id, now)
-    locked = duels.held(session, duel.id)
+    locked = duels.lock(session, duel.id)
     if locked is None or locked.state != "running":
         raise Refusal("这场对战已经结束。想再来一场请发「对战」。")
-    items = duels.items(session, duel.id) or [(name, catalog.drawn[name]) for name in draw(catalog, (), contest_duel.QUESTIONS, (), rng)]
+    items = duels.drawn_items(session, duel.id) or [
+        (name, catalog.drawn[name]) for name in draw_questions(catalog, (), contest_duel.QUESTION_COUNT, (), rng)
+    ]
     form = FORMS[KIND]
     put_down = current_task.make_way(session, catalog, person_id, now, form.claim)
     sitting_id = sittings.open_sitting(session, person_id, KIND, str(duel.id), items, now)
-    duels.seat(session, duel.id, person_id, sitting_id)
+    duels.set_sitting(session, duel.id, person_id, sitting_id)
     current_task.take(session, catalog, person_id, form.task, sitting_id, form.claim, now)
     first_question = quiz.put(session, catalog, sitting_id)
     return QuestionPut(first_question.sitting, first_question.item, first_question.question, put_down, first_question.ahead)
 
 
-def waits(session: Session, person_id: int) -> WaitingTask | None:
+def waiting_task(session: Session, person_id: int) -> WaitingTask | None:
     """A match that runs while this player has not seen its first question."""
-    duel_id = duels.unseated(session, person_id)
-    return None if duel_id is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, WORD)
+    duel_id = duels.unstarted_duel(session, person_id)
+    return None if duel_id is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, RESUME_COMMAND)
 
 
-def in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
+def check_in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
     duel = duels.get(session, int(sitting.scope))
     if duel is None or duel.state != "running" or incoming.arrived >= duel.until:
         raise Refusal("未记录：这场对战已经到时，以服务器收到的时间为准。已答的都算数；想再来一场请发「对战」。")
 
 
-def finish(session: Session, sitting: OpenSitting, now: datetime) -> DuelOver:
+def finish_player(session: Session, sitting: OpenSitting, now: datetime) -> DuelProgress:
     """A player has answered all: the match is over once everybody has."""
     duel_id = int(sitting.scope)
-    duel = duels.held(session, duel_id)
+    duel = duels.lock(session, duel_id)
     assert duel is not None
-    duels.done(session, duel_id, sitting.person_id, _result(session, sitting.id))
+    duels.set_result(session, duel_id, sitting.person_id, _result(session, sitting.id))
     players = duels.players(session, duel_id)
     if duel.state == "running" and all(player.state == "done" for player in players if player.is_in):
-        _decide(session, duel, players, now)
+        _rank_and_end(session, duel, players, now)
         for player in players:
             if player.is_in and player.id != sitting.person_id:
-                duels.owe(session, duel_id, player.id, "over")
+                duels.set_pending_news(session, duel_id, player.id, "over")
     updated = duels.get(session, duel_id)
     assert updated is not None
-    return DuelOver(updated, updated.state == "over", tuple(player for player in duels.players(session, duel_id) if player.is_in))
+    return DuelProgress(updated, updated.state == "over", tuple(player for player in duels.players(session, duel_id) if player.is_in))
 
 
 def _result(session: Session, sitting_id: int | None) -> ContestResult:
     if sitting_id is None:
         return ContestResult()
-    answers, last_arrival, _ = contest_players.said(session, sitting_id)
+    answers, last_arrival, _ = contest_players.scored_answers(session, sitting_id)
     return ContestResult(0, sum(answer.correct for answer in answers), sum(answer.millis for answer in answers), last_arrival)
 
 
-def _decide(session: Session, duel: Duel, players: Sequence[DuelPlayer], now: datetime) -> None:
+def _rank_and_end(session: Session, duel: Duel, players: Sequence[DuelPlayer], now: datetime) -> None:
     results = [(player.id, _result(session, player.sitting_id)) for player in players if player.is_in]
-    for ended in contest_duel.verdicts(results):
-        duels.done(session, duel.id, ended.player, ended.result)
-        duels.place(session, duel.id, ended.player, ended.place, ended.points)
+    for ended in contest_duel.rank_players(results):
+        duels.set_result(session, duel.id, ended.player, ended.result)
+        duels.set_place(session, duel.id, ended.player, ended.place, ended.points)
     duels.end(session, duel.id, "over", now)
 
 
-def close(session: Session, duel: Duel, now: datetime) -> None:
+def call_off(session: Session, duel: Duel, now: datetime) -> None:
     """A call that came to nothing; who waits is told."""
     duels.end(session, duel.id, "off", now)
     for player in duels.players(session, duel.id):
         if player.is_in:
             duels.set_state(session, duel.id, player.id, "done")
-            duels.owe(session, duel.id, player.id, "off")
+            duels.set_pending_news(session, duel.id, player.id, "off")
 
 
-def expire(session: Session, now: datetime) -> int:
+def end_due(session: Session, now: datetime) -> int:
     """End what is due: calls that nobody answered, matches whose time is up. How many; a second call finds nothing."""
     ended = 0
-    for duel_id in duels.due(session, now, now - GRACE):
-        duel = duels.held(session, duel_id)
+    for duel_id in duels.due_duels(session, now, now - CLOSING_GRACE):
+        duel = duels.lock(session, duel_id)
         if duel is None or duel.state not in ("calling", "running"):
             continue
         ended += 1
         if duel.state == "calling":
-            close(session, duel, now)
+            call_off(session, duel, now)
             continue
         players = duels.players(session, duel_id)
         for player in players:
             if player.sitting_id is not None:
-                duels.leave(session, player.sitting_id, now)
-        _decide(session, duel, players, now)
+                duels.close_sitting(session, player.sitting_id, now)
+        _rank_and_end(session, duel, players, now)
         for player in players:
             if player.is_in:
-                duels.owe(session, duel_id, player.id, "over")
+                duels.set_pending_news(session, duel_id, player.id, "over")
     return ended
 
 
@@ -147,9 +149,11 @@ class DuelRecord:
     points: int
 
 
-def record(session: Session, person_id: int, now: datetime) -> DuelRecord:
+def monthly_record(session: Session, person_id: int, now: datetime) -> DuelRecord:
     month_start = now.astimezone(SHANGHAI).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    played = duels.record(session, person_id, month_start)
+    played = duels.played_duels(session, person_id, month_start)
     return DuelRecord(
-        len(played), sum(place == 1 for _, place, _ in played), contest_duel.counted([(day_of(ended_at), points) for ended_at, _, points in played])
+        len(played),
+        sum(place == 1 for _, place, _ in played),
+        contest_duel.scored_points([(day_of(ended_at), points) for ended_at, _, points in played]),
     )

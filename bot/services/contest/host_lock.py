@@ -30,22 +30,22 @@ def host_of(session: Session, learner: Learner, via: str) -> LiveHost:
     return LiveHost(learner.id, manage.author_of(session, learner, via))
 
 
-def seen(session: Session, host: LiveHost, contest_id: int) -> LiveState:
+def require_live(session: Session, host: LiveHost, contest_id: int) -> LiveState:
     """A live contest that this administrator reaches and that has been opened. Raises `Refusal` where there is none."""
-    contest_manage.own(session, host.author, contest_id)
-    live = live_state.stage(session, contest_id)
+    contest_manage.require_contest(session, host.author, contest_id)
+    live = live_state.get(session, contest_id)
     if live is None:
         raise Refusal(f"竞赛 {contest_id} 还没有开场，请先发「主持 开场 {contest_id}」。")
     return live
 
 
-def held(session: Session, host: LiveHost, contest_id: int, decided: int | None, now: datetime) -> LiveState:
+def lock_live(session: Session, host: LiveHost, contest_id: int, decided: int | None, now: datetime) -> LiveState:
     """The contest for somebody who is about to change it: who comes first takes the seat, whoever else has to take over first.
 
     `decided` is the last decision that the person had before their eyes; an older one means that they pressed for what is past. Raises `Refusal`.
     """
-    live_state.held(session, contest_id)
-    live = seen(session, host, contest_id)
+    live_state.lock(session, contest_id)
+    live = require_live(session, host, contest_id)
     if live.host_id is None:
         return take_over(session, host, contest_id, now)
     if live.host_id != host.id:
@@ -57,16 +57,16 @@ def held(session: Session, host: LiveHost, contest_id: int, decided: int | None,
 
 def take_over(session: Session, host: LiveHost, contest_id: int, now: datetime) -> LiveState:
     """From now on this operator steers; it stands in the log and on the other's console."""
-    live = seen(session, host, contest_id)
+    live = require_live(session, host, contest_id)
     if live.host_id == host.id:
         return live
     live.course.check("adjust")
-    live_state.give_to(session, contest_id, host.id, now)
-    note(session, host, contest_id, "接管" if live.host_id else "主持", now, why=f"从 {live.host} 接管" if live.host_id else "")
-    return seen(session, host, contest_id)
+    live_state.set_host(session, contest_id, host.id, now)
+    record_act(session, host, contest_id, "接管" if live.host_id else "主持", now, why=f"从 {live.host} 接管" if live.host_id else "")
+    return require_live(session, host, contest_id)
 
 
-def note(
+def record_act(
     session: Session,
     host: LiveHost,
     contest_id: int,
@@ -80,6 +80,6 @@ def note(
     why: str = "",
 ) -> None:
     """An act of the host: a line in the contest's log, and one in the audit."""
-    live_answers.decide(session, contest_id, host.author.actor, act, now, n=n, team_id=team_id, person_id=person_id, points=points, why=why)
+    live_answers.add_decision(session, contest_id, host.author.actor, act, now, n=n, team_id=team_id, person_id=person_id, points=points, why=why)
     target = f"contest:{contest_id}" + (f" 第 {n} 题" if n else "")
     audit.record(session, now, host.author.actor, host.author.via, f"现场竞赛 {act}", target, detail=why)

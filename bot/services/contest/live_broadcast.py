@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.contest.contest import target_of
-from bot.domain.contest.leaderboard import band
+from bot.domain.contest.contest import invitation_target
+from bot.domain.contest.leaderboard import band_label
 from bot.domain.contest.stage_rounds import ROUND_LABELS
 from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.delivery.platform_limits import PlatformLimit
@@ -30,8 +30,8 @@ from bot.storage.contest.live_state import LiveItem, LiveState
 from bot.storage.delivery import recipients
 from bot.storage.delivery.queue import QueuedDelivery
 
-BUZZ = "抢"
-TOLD = "told"
+BUZZ_ANSWER = "抢"
+SOLUTION_CALL = "told"
 """The call that tells the key of a question that is closed."""
 
 
@@ -46,34 +46,34 @@ class LiveCall:
     team_id: int | None = None
 
 
-def task_of(contest_id: int, n: int) -> str:
+def card_task(contest_id: int, n: int) -> str:
     """What a tap names: the contest and the place in it, the same for everybody, so that one call reaches a thousand."""
     return f"l{contest_id}.{n}"
 
 
-def card(live: LiveState, item: LiveItem, question: Question) -> QuestionCard:
+def question_card(live: LiveState, item: LiveItem, question: Question) -> QuestionCard:
     """The question with its buttons, or the one button of 抢答."""
     heading_parts = [f"第{item.n}/{live.items}题", ROUND_LABELS[item.round] if item.round != "all" else question.label]
     heading = " · ".join([*heading_parts, *([f"限时 {item.seconds} 秒"] if item.seconds else [])])
     if item.round == "buzzer":
-        return QuestionCard(task_of(live.id, item.n), heading, question.stem, (Option(BUZZ, BUZZ),))
+        return QuestionCard(card_task(live.id, item.n), heading, question.stem, (Option(BUZZ_ANSWER, BUZZ_ANSWER),))
     options = tuple(Option(choice, choice if choice == label else f"{choice}. {label}") for choice, label in question.choices)
-    return QuestionCard(task_of(live.id, item.n), heading, question.stem, options, question.kind == "multiple")
+    return QuestionCard(card_task(live.id, item.n), heading, question.stem, options, question.kind == "multiple")
 
 
-def owed(session: Session, catalog: Catalog, now: datetime) -> list[LiveCall]:
+def pending_calls(session: Session, catalog: Catalog, now: datetime) -> list[LiveCall]:
     """What is to be said and nobody has claimed yet; reads only."""
     calls: list[LiveCall] = []
-    for live in live_state.running(session, now):
-        item = live_state.item(session, live.id, live.course.item) if live.course.item else None
-        kind = _what(live, item)
+    for live in live_state.list_running(session, now):
+        item = live_state.get_item(session, live.id, live.course.item) if live.course.item else None
+        kind = _next_call(live, item)
         # Asked first: to word a call may mean to count two thousand answers.
         if kind is not None and not live_state.is_call_claimed(session, live.id, *kind):
-            calls.append(_worded(session, catalog, live, item, kind[1]))
+            calls.append(_compose_call(session, catalog, live, item, kind[1]))
     return calls
 
 
-def _what(live: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
+def _next_call(live: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
     """What the state of a contest is to be followed by on the phones: (question, kind of call)."""
     course = live.course
     if course.phase == "finished":
@@ -82,46 +82,46 @@ def _what(live: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
         return None
     if course.phase in ("reading", "open") and item.round != "risk":
         return item.n, "ask"
-    return (item.n, TOLD) if course.phase == "closed" and item.round == "all" else None
+    return (item.n, SOLUTION_CALL) if course.phase == "closed" and item.round == "all" else None
 
 
-def _worded(session: Session, catalog: Catalog, live: LiveState, item: LiveItem | None, kind: str) -> LiveCall:
+def _compose_call(session: Session, catalog: Catalog, live: LiveState, item: LiveItem | None, kind: str) -> LiveCall:
     if item is None or kind == "end":
-        return LiveCall(live.id, 0, kind, Reply(f"「{live.name}」结束了，谢谢参加。", buttons=(Option(target_of(live.id), "看成绩"),)))
+        return LiveCall(live.id, 0, kind, Reply(f"「{live.name}」结束了，谢谢参加。", buttons=(Option(invitation_target(live.id), "看成绩"),)))
     question = catalog.question(session, item.version_id)
     if kind == "ask":
-        return LiveCall(live.id, item.n, kind, Reply(ask=card(live, item, question)), item.team_id)
-    return LiveCall(live.id, item.n, kind, Reply(told(session, live, item, question)))
+        return LiveCall(live.id, item.n, kind, Reply(ask=question_card(live, item, question)), item.team_id)
+    return LiveCall(live.id, item.n, kind, Reply(closing_text(session, live, item, question)))
 
 
-def told(session: Session, live: LiveState, item: LiveItem, question: Question) -> str:
+def closing_text(session: Session, live: LiveState, item: LiveItem, question: Question) -> str:
     """What everybody is told once a question is closed: the same for all, so that one call reaches a thousand."""
     if item.void:
         return f"第 {item.n} 题作废：{item.void}。大家都不计分。"
-    choices = live_answers.spread(session, live.id, item.n)
+    choices = live_answers.choice_counts(session, live.id, item.n)
     answered, right = sum(one[1] for one in choices), sum(one[2] for one in choices)
     share = f"{answered} 人作答，{right} 人答对。" if answered else "没有人作答。"
-    return f"{solved(item, question)}\n{share}"
+    return f"{solution_text(item, question)}\n{share}"
 
 
-def solved(item: LiveItem, question: Question) -> str:
+def solution_text(item: LiveItem, question: Question) -> str:
     """The key of a closed question and why."""
     key = question.show_key()
     lines = [f"第 {item.n} 题答案：", key] if "\n" in key else [f"第 {item.n} 题答案：{key}"]
     return "\n".join([*lines, question.explanation])
 
 
-def claim(session: Session, call: LiveCall, holder: str, now: datetime) -> bool:
+def claim_call(session: Session, call: LiveCall, holder: str, now: datetime) -> bool:
     """True for the one replica that makes the call."""
     return live_state.claim_call(session, call.contest_id, call.n, call.what, holder, now)
 
 
-def plan(
+def plan_call(
     session: Session, call: LiveCall, now: datetime, channels: OpenChannels, sizes: Mapping[str, int]
 ) -> tuple[dict[str, list[DeliveryGroup]], int]:
     """Who is called where: everybody on the account on which they spoke last; by channel in groups of one call, and how many people in all."""
-    people = live_state.people_to_call(session, call.contest_id, call.team_id)
-    if call.what == TOLD:
+    people = live_state.call_recipients(session, call.contest_id, call.team_id)
+    if call.what == SOLUTION_CALL:
         at_exams = key_visibility.all_at_exams(session, now)
         people = [person_id for person_id in people if person_id not in at_exams]
     ready = []
@@ -139,7 +139,7 @@ def plan(
     return grouped(ready, dict(sizes)), len(people)
 
 
-def begin(
+def take_within_quota(
     session: Session, groups: Sequence[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...]
 ) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
     """What may go now, what has to wait for the channel, and until when; those who have had their fill of messages are left out."""
@@ -157,16 +157,16 @@ def begin(
     return sendable, [], None
 
 
-def holds(session: Session, call: LiveCall) -> bool:
+def is_current(session: Session, call: LiveCall) -> bool:
     """True while the call still makes sense: a question that is closed need not be put to anybody any more."""
-    live = live_state.stage(session, call.contest_id)
+    live = live_state.get(session, call.contest_id)
     return live is not None and (call.n == 0 or (live.course.item == call.n and (call.what != "ask" or live.course.phase in ("reading", "open"))))
 
 
-def done(session: Session, call: LiveCall, now: datetime, people: int, sent: int, failed: int) -> None:
+def finish_call(session: Session, call: LiveCall, now: datetime, people: int, sent: int, failed: int) -> None:
     """Write down what became of it, for the host to see."""
-    live_state.call_done(session, call.contest_id, call.n, call.what, now, people, sent, failed)
-    live_state.touch(session, call.contest_id, now)
+    live_state.finish_call(session, call.contest_id, call.n, call.what, now, people, sent, failed)
+    live_state.bump_version(session, call.contest_id, now)
 
 
 def progress(session: Session, live: LiveState) -> dict[str, Any] | None:
@@ -174,20 +174,24 @@ def progress(session: Session, live: LiveState) -> dict[str, Any] | None:
     return live_state.last_call(session, live.id)
 
 
-def after(session: Session, live: LiveState, person_id: int) -> str:
+def standing_text(session: Session, live: LiveState, person_id: int) -> str:
     """How somebody stands, in a sentence; the place once it is frozen, as far as the contest's rule names places."""
-    participant = players.mine(session, live.id, person_id) if live.course.phase == "finished" else None
-    result = participant.result if participant is not None and participant.result.finished is not None else live_results.own(session, live, person_id)
+    participant = players.get(session, live.id, person_id) if live.course.phase == "finished" else None
+    result = (
+        participant.result
+        if participant is not None and participant.result.finished is not None
+        else live_results.person_result(session, live, person_id)
+    )
     if result is None:
         return "您还没有答过题。"
     line = f"您答对 {result.correct} 题，得 {points_text(result.points)} 分"
-    place_text = _place(session, live, participant.place) if participant is not None and participant.place is not None else ""
+    place_text = _place_text(session, live, participant.place) if participant is not None and participant.place is not None else ""
     return f"{line}，{place_text}。" if place_text else f"{line}。"
 
 
-def _place(session: Session, live: LiveState, place: int) -> str:
+def _place_text(session: Session, live: LiveState, place: int) -> str:
     """第 3 名, a band, or nothing below the middle, by the rule of the board."""
     rule, size = live_results.rules_of(live).board, len(players.took_part(session, live.id))
     if rule == "all" or (rule == "upper" and place <= (size + 1) // 2):
         return f"第 {place} 名"
-    return band(place, size) if rule == "bands" else ""
+    return band_label(place, size) if rule == "bands" else ""

@@ -12,36 +12,36 @@ from bot.storage.contest import live_answers, live_state
 from bot.storage.contest.live_state import LiveState
 
 
-def due(session: Session, now: datetime) -> list[int]:
+def due_contests(session: Session, now: datetime) -> list[int]:
     """Contests in which something is to happen by now; reads only."""
-    return [live.id for live in live_state.running(session, now) if _due(session, live, now)]
+    return [live.id for live in live_state.list_running(session, now) if _is_due(session, live, now)]
 
 
-def _due(session: Session, live: LiveState, now: datetime) -> bool:
+def _is_due(session: Session, live: LiveState, now: datetime) -> bool:
     if live.course.phase not in ("reading", "open"):
         return False
-    item = live_state.item(session, live.id, live.course.item)
+    item = live_state.get_item(session, live.id, live.course.item)
     if item is None:
         return False
-    if stage_scoring.chosen(session, live, item, now) is not None:
+    if stage_scoring.settled_press(session, live, item, now) is not None:
         return True
     return item.window.is_over(now) and not (item.round == "buzzer" and item.holder_id is not None)
 
 
-def run(session: Session, contest_id: int, now: datetime) -> bool:
+def run_due(session: Session, contest_id: int, now: datetime) -> bool:
     """Do what is due in one contest; True when something was done."""
-    live = live_state.held(session, contest_id)
-    if live is None or not _due(session, live, now):
+    live = live_state.lock(session, contest_id)
+    if live is None or not _is_due(session, live, now):
         return False
-    item = live_host.in_hand(session, live)
+    item = live_host.current_item(session, live)
     try:
-        if (buzz := stage_scoring.chosen(session, live, item, now)) is not None:
-            stage_scoring.settle(session, live, item, buzz, now)
+        if (buzz := stage_scoring.settled_press(session, live, item, now)) is not None:
+            stage_scoring.assign_answer(session, live, item, buzz, now)
             return True
         live_host.close_item(session, live, now)
     except Refusal:
         return False  # another replica was quicker
     nobody = item.round == "buzzer" and live.scheme is not None
     why = "" if not nobody else "无人抢答，转观众答题" if live.scheme and live.scheme.buzzer.nobody == "audience" else "无人抢答，本题过"
-    live_answers.decide(session, contest_id, stage_scoring.SYSTEM, "到时收题", now, n=item.n, why=why)
+    live_answers.add_decision(session, contest_id, stage_scoring.SYSTEM, "到时收题", now, n=item.n, why=why)
     return True

@@ -20,7 +20,7 @@ from bot.storage.contest import live_answers, live_state, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 from bot.storage.study import sittings
 
-LIVE = FORMS["live"]
+LIVE_FORM = FORMS["live"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,75 +50,75 @@ def enter(session: Session, catalog: Catalog, me: Learner, live: LiveState, now:
         raise Refusal(f"「{live.name}」已经结束了。")
     last_sitting = sittings.last_sitting(session, me.id, "live", str(live.id))
     if last_sitting is None:
-        play.join(session, play.found(session, me, live.id, now), me, now)
+        play.join(session, play.require_visible(session, me, live.id, now), me, now)
     sitting_id = live_answers.open_sitting(session, live.id, me.id, now) if last_sitting is None else last_sitting.id
-    put_down = current_task.take(session, catalog, me.id, LIVE.task, sitting_id, LIVE.claim, now)
+    put_down = current_task.take(session, catalog, me.id, LIVE_FORM.task, sitting_id, LIVE_FORM.claim, now)
     return PlayerSeat(live, sitting_id, teams.team_of(session, live.id, me.id), last_sitting is None, put_down)
 
 
-def name_of_sitting(session: Session, catalog: Catalog, facts: current_task.OpenSittingFacts) -> str:
-    live = live_state.stage(session, int(facts.scope))
-    return f"「{live.name}」" if live is not None else LIVE.name
+def sitting_name(session: Session, catalog: Catalog, facts: current_task.OpenSittingFacts) -> str:
+    live = live_state.get(session, int(facts.scope))
+    return f"「{live.name}」" if live is not None else LIVE_FORM.name
 
 
-def _sitting(session: Session, contest_id: int, person_id: int) -> int:
+def _require_sitting(session: Session, contest_id: int, person_id: int) -> int:
     sitting = sittings.last_sitting(session, person_id, "live", str(contest_id))
     if sitting is None:
         raise Refusal("您没有参加这场竞赛。发送「竞赛」加大屏幕上的六位参赛码加入。")
     return sitting.id
 
 
-def seat(session: Session, person_id: int, contest_id: int) -> PlayerSeat:
+def require_seat(session: Session, person_id: int, contest_id: int) -> PlayerSeat:
     """Somebody's place in a contest that they have joined. Raises `Refusal` for who has not."""
-    live = live_state.stage(session, contest_id)
+    live = live_state.get(session, contest_id)
     if live is None:
         raise Refusal("这场竞赛已经不在了。")
-    return PlayerSeat(live, _sitting(session, contest_id, person_id), teams.team_of(session, contest_id, person_id))
+    return PlayerSeat(live, _require_sitting(session, contest_id, person_id), teams.team_of(session, contest_id, person_id))
 
 
-def contest_of(session: Session, sitting_id: int) -> int | None:
+def contest_of_sitting(session: Session, sitting_id: int) -> int | None:
     """The contest that a live sitting belongs to."""
     sitting = sittings.sitting(session, sitting_id)
     return int(sitting.scope) if sitting is not None and sitting.kind == "live" else None
 
 
-def view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveView:
+def current_view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveView:
     """What a phone shows that has just come back."""
     course = seat.stage.course
-    item = live_state.item(session, seat.stage.id, course.item) if course.item and course.phase != "lobby" else None
+    item = live_state.get_item(session, seat.stage.id, course.item) if course.item and course.phase != "lobby" else None
     if item is None:
         return LiveView(seat, None, None, "")
     recorded = sittings.answered(session, seat.sitting_id, item.n)
     return LiveView(seat, item, catalog.question(session, item.version_id), recorded[1] if recorded else "")
 
 
-def answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
+def record_answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
     """Record one answer: (sitting, the choice as it was heard). The first recorded stands; the arrival at the edge decides whether it is in time.
 
     Nothing is said of right and wrong: that is for everybody at once, after the close (bot/docs/reliability.md D8, D9). Raises `Refusal`.
     """
-    context = live_state.hand(session, contest_id, n, person_id)
+    context = live_state.answer_context(session, contest_id, n, person_id)
     if context is None or context.sitting_id is None:
-        seat(session, person_id, contest_id)
+        require_seat(session, person_id, contest_id)
         raise Refusal("未记录：这一题还没有开始。")
     item = context.item
     if context.said:
         raise Refusal(f"未记录：第 {n} 题您已经答过（{context.said}），以第一次为准。")
     if item.void:
         raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
-    stage_scoring.check_phone(item, context.team_id)
+    stage_scoring.check_phone_answer(item, context.team_id)
     question = catalog.question(session, item.version_id)
     choice = question.hear(text)
     if choice is None:
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
     if not item.window.takes(incoming.arrived):
-        raise Refusal(_late(context.course, item))
+        raise Refusal(_late_text(context.course, item))
     mark = question.mark(choice)
     write_down(session, person_id, context.sitting_id, item, choice, mark, incoming, incoming.arrived)
     return context.sitting_id, choice
 
 
-def _late(course: ContestCourse, item: LiveItem) -> str:
+def _late_text(course: ContestCourse, item: LiveItem) -> str:
     if course.paused and course.item == item.n:
         return "未记录：现在暂停，恢复以后再答。"
     if course.phase == "finished":
@@ -127,12 +127,12 @@ def _late(course: ContestCourse, item: LiveItem) -> str:
     return f"未记录：第 {item.n} 题已经收题。{hint}"
 
 
-def press(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
+def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
     """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
-    live = live_state.held(session, seat.stage.id)
-    item = live_state.item(session, seat.stage.id, n)
+    live = live_state.lock(session, seat.stage.id)
+    item = live_state.get_item(session, seat.stage.id, n)
     if live is None or item is None or item.round != "buzzer":
         raise Refusal("未记录：现在不是抢答题。")
     if seat.team is None:
         raise Refusal("未记录：您不在任何一支参赛队里，抢答由各队进行。")
-    return stage_scoring.press(session, live, item, seat.team[0], person_id, incoming.arrived)
+    return stage_scoring.record_press(session, live, item, seat.team[0], person_id, incoming.arrived)

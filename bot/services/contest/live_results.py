@@ -18,7 +18,7 @@ from bot.storage.contest import live_answers, live_state, players
 from bot.storage.contest import teams as contest_teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 
-ON_STAGE = "基础分加台上各轮得分"
+STAGE_SCORE_TEXT = "基础分加台上各轮得分"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +37,41 @@ def rules_of(live: LiveState) -> ContestRules:
 def standing(session: Session, live: LiveState) -> LiveStanding:
     """The whole board of a contest as the rows stand."""
     rules = rules_of(live)
-    results = _results(session, live, rules)
+    results = _results_by_person(session, live, rules)
     if live.scheme is not None:
         # Who stood on the stage took part, though the answers were spoken.
         on_stage = {
-            person_id for person_id in live_state.people_to_call(session, live.id) if contest_teams.team_of(session, live.id, person_id) is not None
+            person_id for person_id in live_state.call_recipients(session, live.id) if contest_teams.team_of(session, live.id, person_id) is not None
         }
         results |= {person_id: ContestResult(finished=live.opened_at) for person_id in on_stage - results.keys()}
     participants = [
-        replace(player, result=results.get(player.id, scoring.NOTHING), took_part=player.id in results)
-        for player in players.players(session, live.id)
+        replace(player, result=results.get(player.id, scoring.NO_RESULT), took_part=player.id in results)
+        for player in players.list_ranked(session, live.id)
     ]
-    ranked_teams = leaderboard.teams(rules, contest_teams.names(session, live.id), participants)
-    return LiveStanding(rules, leaderboard.places(participants), decided(session, live, ranked_teams))
+    ranked_teams = leaderboard.rank_teams(rules, contest_teams.names(session, live.id), participants)
+    return LiveStanding(rules, leaderboard.rank_players(participants), rank_teams(session, live, ranked_teams))
 
 
-def own(session: Session, live: LiveState, person_id: int) -> ContestResult | None:
+def person_result(session: Session, live: LiveState, person_id: int) -> ContestResult | None:
     """How one person stands, without looking at all the others: two thousand may ask at once. None before the first answer that counts."""
-    return _results(session, live, rules_of(live), person_id).get(person_id)
+    return _results_by_person(session, live, rules_of(live), person_id).get(person_id)
 
 
-def _results(session: Session, live: LiveState, rules: ContestRules, person_id: int | None = None) -> dict[int, ContestResult]:
+def _results_by_person(session: Session, live: LiveState, rules: ContestRules, person_id: int | None = None) -> dict[int, ContestResult]:
     """What the answers of everybody come to; a void question and one that belongs to a team count for nobody."""
-    counted = {item.n: item for item in live_state.items(session, live.id) if item.round == "all" and not item.void}
+    counted = {item.n: item for item in live_state.list_items(session, live.id) if item.round == "all" and not item.void}
     rules_by_item = {n: replace(rules, base=item.points, seconds=max(1, item.seconds)) for n, item in counted.items()}
     adjusted = live_answers.person_points(session, live.id)
     results: dict[int, ContestResult] = {}
     for participant_id, given in groupby(live_answers.answers(session, live.id, person_id), key=lambda answer: answer.person_id):
         if counted_answers := [answer for answer in given if answer.n in counted]:
-            results[participant_id] = _result(counted_answers, counted, rules_by_item, adjusted.pop(participant_id, 0))
+            results[participant_id] = _score_answers(counted_answers, counted, rules_by_item, adjusted.pop(participant_id, 0))
     for participant_id, points in adjusted.items():
         results[participant_id] = ContestResult(points, finished=live.opened_at)
     return results
 
 
-def _result(
+def _score_answers(
     given: list[live_answers.GivenAnswer], items: Mapping[int, LiveItem], rules_by_item: Mapping[int, ContestRules], points: int
 ) -> ContestResult:
     right, millis, in_a_row = 0, 0, 0
@@ -79,7 +79,7 @@ def _result(
     for answer in given:
         elapsed = items[answer.n].window.elapsed(answer.arrived) // timedelta(milliseconds=1)
         correct = answer.earned == 1000
-        points += scoring.worth(rules_by_item[answer.n], ScoredAnswer(answer.earned, correct, elapsed), in_a_row)
+        points += scoring.answer_points(rules_by_item[answer.n], ScoredAnswer(answer.earned, correct, elapsed), in_a_row)
         in_a_row = in_a_row + 1 if correct else 0
         right += correct
         millis += elapsed
@@ -87,7 +87,7 @@ def _result(
     return ContestResult(points, right, millis, last)
 
 
-def decided(session: Session, live: LiveState, ranked_teams: list[TeamPlace]) -> list[TeamPlace]:
+def rank_teams(session: Session, live: LiveState, ranked_teams: list[TeamPlace]) -> list[TeamPlace]:
     """The teams with what was decided: on a stage what they began with and what was judged, else the fair mean of their members.
 
     Of equal score whoever won the sudden death goes first, then by the rule for ties.
@@ -108,6 +108,6 @@ def decided(session: Session, live: LiveState, ranked_teams: list[TeamPlace]) ->
     return decided_teams
 
 
-def keep(session: Session, live: LiveState) -> None:
+def save_results(session: Session, live: LiveState) -> None:
     """Write down how everybody stands, for the board that is frozen at the close."""
-    players.stand_all(session, live.id, ((entry.player.id, entry.player.result) for entry in standing(session, live).people))
+    players.set_results(session, live.id, ((entry.player.id, entry.player.result) for entry in standing(session, live).people))

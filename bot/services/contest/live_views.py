@@ -10,9 +10,9 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.contest import leaderboard
-from bot.domain.contest.contest import BOARDS, TIES, describe_rules, team_text
+from bot.domain.contest.contest import BOARD_LABELS, TIE_RULE, describe_rules, team_score_text
 from bot.domain.contest.live_state import PHASE_LABELS
-from bot.domain.contest.stage_rounds import ROUND_LABELS, delta, read_aloud, risk_order
+from bot.domain.contest.stage_rounds import ROUND_LABELS, describe_scheme, judged_points, risk_choice_order
 from bot.domain.library.question import Question
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
@@ -22,21 +22,21 @@ from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 
-SHOWN = 10
-LOGGED = 100
-OVER = ("closed", "board", "finished")
+MAX_PLACES = 10
+MAX_LOG_LINES = 100
+CLOSED_PHASES = ("closed", "board", "finished")
 
-Shown = dict[str, Any]
+ViewData = dict[str, Any]
 
 
-def screen(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding | None, *, named: bool) -> Shown:
+def screen_view(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding | None, *, named: bool) -> ViewData:
     """Everything on the big screen. `named` is true for who has the screen's whole address; others are shown no person's name.
 
     `found` is how everybody stands, needed in the phases that show it (`shows_board`).
     """
     course = live.course
-    item = live_state.item(session, live.id, course.item) if course.item else None
-    shown: Shown = {
+    item = live_state.get_item(session, live.id, course.item) if course.item else None
+    shown: ViewData = {
         "version": live.version,
         "now": _iso(now),
         "name": live.name,
@@ -46,17 +46,17 @@ def screen(session: Session, catalog: Catalog, live: LiveState, now: datetime, s
         "n": course.item,
         "total": live.items,
         "code": live.code,
-        "players": players.joined(session, live.id),
+        "players": players.count_joined(session, live.id),
         "rules": rules_lines(session, live) if course.phase == "lobby" else [],
     }
     if item is not None and course.phase != "lobby":
-        shown["item"] = _item(session, catalog, live, item, now)
+        shown["item"] = _item_view(session, catalog, live, item, now)
     if standing is not None and shows_board(live):
-        shown["board"] = board(live, standing, named=named)
+        shown["board"] = board_view(live, standing, named=named)
     return shown
 
 
-def aged(shown: Shown, elapsed: timedelta) -> Shown:
+def advance_clock(shown: ViewData, elapsed: timedelta) -> ViewData:
     """What was made some time ago, as it is to be sent now: the clock of the question has gone on meanwhile."""
     item = shown.get("item")
     if item is None or item["left"] is None or shown["paused"]:
@@ -68,7 +68,7 @@ def shows_board(live: LiveState) -> bool:
     return live.course.phase in ("board", "finished")
 
 
-def address(live: LiveState) -> str:
+def screen_path(live: LiveState) -> str:
     """Where the big screen stands, with what lets it show names."""
     return f"/screen/{live.id}?k={live.secret}"
 
@@ -76,54 +76,54 @@ def address(live: LiveState) -> str:
 def rules_lines(session: Session, live: LiveState) -> list[str]:
     """The rules as they are shown before the first question."""
     if live.scheme is not None:
-        return read_aloud(live.scheme)
+        return describe_scheme(live.scheme)
     rules = live_results.rules_of(live)
-    worth = {item.points for item in live_state.programme(session, live.id)}
+    worth = {item.points for item in live_state.list_programme(session, live.id)}
     first, *others = describe_rules(replace(rules, base=max(worth)), windowed=False)
     if len(worth) > 1:
         first = first.replace(f"每题 {points_text(max(worth))} 分", "各题分值见题面", 1)
     return [f"共 {live.items} 题，每题 {rules.seconds} 秒。", first, *others]
 
 
-def _item(session: Session, catalog: Catalog, live: LiveState, item: LiveItem, now: datetime) -> Shown:
+def _item_view(session: Session, catalog: Catalog, live: LiveState, item: LiveItem, now: datetime) -> ViewData:
     question = catalog.question(session, item.version_id)
-    is_over = live.course.phase in OVER
+    is_over = live.course.phase in CLOSED_PHASES
     left = item.window.left(now)
-    shown: Shown = {
+    shown: ViewData = {
         "n": item.n,
         "round": ROUND_LABELS[item.round] if item.round != "all" else "",
         "kind": question.label,
         "law": question.law,
         "stem": question.stem,
         "options": [{"say": say, "label": label} for say, label in question.choices],
-        "worth": points_text(_worth(live, item)),
+        "worth": points_text(_right_points(live, item)),
         "seconds": item.seconds,
         "left": None if left is None or is_over else left / timedelta(milliseconds=1),
-        "answered": live_answers.answered(session, live.id, item.n),
+        "answered": live_answers.count_answered(session, live.id, item.n),
         "void": item.void,
     }
     if item.team_id is not None:
         shown["team"] = teams.names(session, live.id).get(item.team_id, "")
     if item.round == "buzzer":
-        shown |= _buzzers(session, live, item)
+        shown |= _buzzers_view(session, live, item)
     if is_over and not item.void:
-        shown |= _solved(session, live, item, question)
+        shown |= _solution_view(session, live, item, question)
     return shown
 
 
-def _worth(live: LiveState, item: LiveItem) -> int:
+def _right_points(live: LiveState, item: LiveItem) -> int:
     """What a right answer brings, in thousandths: a person by the programme, a team by the rules of the stage."""
     if live.scheme is None or item.round == "all":
         return item.points
-    return delta(live.scheme, item.round, True, item.stake // 1000) * 1000
+    return judged_points(live.scheme, item.round, True, item.stake // 1000) * 1000
 
 
-def _buzzers(session: Session, live: LiveState, item: LiveItem) -> Shown:
+def _buzzers_view(session: Session, live: LiveState, item: LiveItem) -> ViewData:
     """Who pressed, in the order of arrival, with what lies between."""
     presses = live_answers.buzzes(session, live.id, item.n)
     valid_presses = [press for press in presses if not press.fault]
     first_arrival = valid_presses[0].arrived if valid_presses else None
-    teams_out = live_answers.out(session, live.id, item.n)
+    teams_out = live_answers.excluded_teams(session, live.id, item.n)
     return {
         "reading": live.course.phase == "reading",
         "holder": teams.names(session, live.id).get(item.holder_id, "") if item.holder_id is not None else "",
@@ -139,11 +139,11 @@ def _buzzers(session: Session, live: LiveState, item: LiveItem) -> Shown:
     }
 
 
-def _solved(session: Session, live: LiveState, item: LiveItem, question: Question) -> Shown:
+def _solution_view(session: Session, live: LiveState, item: LiveItem, question: Question) -> ViewData:
     """The key, why, and who chose what; only once the question is closed."""
     chosen: Counter[str] = Counter()
     answered = right = 0
-    for choice, count, right_count in live_answers.spread(session, live.id, item.n):
+    for choice, count, right_count in live_answers.choice_counts(session, live.id, item.n):
         answered += count
         right += right_count
         # Of several options each is counted for itself; a judgement is one word.
@@ -160,55 +160,55 @@ def _solved(session: Session, live: LiveState, item: LiveItem, question: Questio
     }
 
 
-def board(live: LiveState, standing: LiveStanding, *, named: bool) -> Shown:
+def board_view(live: LiveState, standing: LiveStanding, *, named: bool) -> ViewData:
     """The board by the contest's rule: teams always, people as far as the rule names them, and only to who may see names."""
-    people = leaderboard.named(standing.rules, standing.people) if named else []
+    people = leaderboard.publishable_entries(standing.rules, standing.people) if named else []
     return {
-        "teams": [{"place": team.place, "name": team.name, "score": points_text(team.score)} for team in standing.teams[:SHOWN]],
+        "teams": [{"place": team.place, "name": team.name, "score": points_text(team.score)} for team in standing.teams[:MAX_PLACES]],
         "people": [
             {"place": entry.place, "name": entry.player.name, "score": points_text(entry.player.result.points), "right": entry.player.result.correct}
-            for entry in people[:SHOWN]
+            for entry in people[:MAX_PLACES]
         ],
         "took_part": len(standing.people),
-        "ties": TIES if live.scheme is None else "同分加赛，仍同分则并列。",
-        "team_rule": "" if not standing.teams else team_text(standing.rules) if live.scheme is None else live_results.ON_STAGE,
-        "rule": BOARDS[standing.rules.board],
+        "ties": TIE_RULE if live.scheme is None else "同分加赛，仍同分则并列。",
+        "team_rule": "" if not standing.teams else team_score_text(standing.rules) if live.scheme is None else live_results.STAGE_SCORE_TEXT,
+        "rule": BOARD_LABELS[standing.rules.board],
     }
 
 
 # ── The console ──
 
 
-def console(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding) -> Shown:
+def console_view(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding) -> ViewData:
     """What the host sees beside the screen: what comes next, who holds the seat, the log, what was called out."""
     course = live.course
-    item = live_state.item(session, live.id, course.item) if course.item else None
+    item = live_state.get_item(session, live.id, course.item) if course.item else None
     return {
-        **screen(session, catalog, live, now, standing, named=True),
+        **screen_view(session, catalog, live, now, standing, named=True),
         "host": live.host,
         "host_id": live.host_id,
         "decided": live.decided,
-        "address": address(live),
+        "address": screen_path(live),
         "stage": None if live.scheme is None else {"name": live.scheme.name, "stakes": list(live.scheme.risk.stakes)},
-        "programme": _programme(session, catalog, live),
-        "up": getattr(live_host.next_up(session, live), "n", None),
+        "programme": _programme_view(session, catalog, live),
+        "up": getattr(live_host.next_planned(session, live), "n", None),
         "teams": [
             {"id": team.team_id, "name": team.name, "score": points_text(team.score)}
             for team in sorted(standing.teams, key=lambda team: team.team_id)
         ],
-        "choosing": _choosing(live, standing),
-        "judging": _judging(session, live, item),
-        "log": [_line(decision) for decision in live_answers.decisions(session, live.id, LOGGED)],
+        "choosing": _choosing_order(live, standing),
+        "judging": _team_to_judge(session, live, item),
+        "log": [_decision_view(decision) for decision in live_answers.decisions(session, live.id, MAX_LOG_LINES)],
         "call": live_broadcast.progress(session, live),
-        "top": board(live, standing, named=True),
+        "top": board_view(live, standing, named=True),
     }
 
 
-def _programme(session: Session, catalog: Catalog, live: LiveState) -> list[Shown]:
-    asked = {item.n: item for item in live_state.items(session, live.id)}
+def _programme_view(session: Session, catalog: Catalog, live: LiveState) -> list[ViewData]:
+    asked = {item.n: item for item in live_state.list_items(session, live.id)}
     entries = []
-    for planned in live_state.programme(session, live.id):
-        kind = live_host.kind_of(live, planned)
+    for planned in live_state.list_programme(session, live.id):
+        kind = live_host.round_of_item(live, planned)
         started = asked.get(planned.n)
         entries.append(
             {
@@ -223,12 +223,12 @@ def _programme(session: Session, catalog: Catalog, live: LiveState) -> list[Show
     return entries
 
 
-def _choosing(live: LiveState, standing: LiveStanding) -> list[int]:
+def _choosing_order(live: LiveState, standing: LiveStanding) -> list[int]:
     """The teams in the order in which they choose their stakes."""
-    return [] if live.scheme is None else risk_order({team.team_id: team.score for team in standing.teams}, live.scheme.risk)
+    return [] if live.scheme is None else risk_choice_order({team.team_id: team.score for team in standing.teams}, live.scheme.risk)
 
 
-def _judging(session: Session, live: LiveState, item: LiveItem | None) -> str:
+def _team_to_judge(session: Session, live: LiveState, item: LiveItem | None) -> str:
     """The team whose spoken answer waits for the arbiter; empty when none does."""
     if item is None or live.scheme is None or item.void or live.course.phase not in ("open", "closed"):
         return ""
@@ -238,7 +238,7 @@ def _judging(session: Session, live: LiveState, item: LiveItem | None) -> str:
     return teams.names(session, live.id).get(team_id, "")
 
 
-def _line(decision: live_answers.LiveDecision) -> Shown:
+def _decision_view(decision: live_answers.LiveDecision) -> ViewData:
     return {
         "at": decision.at.astimezone(SHANGHAI).strftime("%H:%M:%S"),
         "actor": decision.actor,

@@ -22,7 +22,7 @@ ALIASES = {"队": "队名", "队伍": "队名", "参赛队": "队名", "代表�
 _HEADER_WITHIN = 10
 
 
-class BadTeams(Refusal):
+class TeamFileError(Refusal):
     """The file was readable, but these cells are not right; nothing of it may be used."""
 
     def __init__(self, faults: list[RowFault]) -> None:
@@ -44,11 +44,11 @@ class TeamFile:
 
 def read_teams(path: Path) -> TeamFile:
     """The teams in an xlsx or csv file. Raises `Refusal`, and `BadTeams` when single cells are wrong."""
-    return teams_of(read_sheet(path))
+    return parse_teams(read_sheet(path))
 
 
-def teams_of(sheet: TableSheet) -> TeamFile:
-    header_index, columns = _header(sheet.rows)
+def parse_teams(sheet: TableSheet) -> TeamFile:
+    header_index, columns = _find_header(sheet.rows)
     faults: list[RowFault] = []
     members_by_team: dict[str, list[tuple[int, str]]] = {}
     first_rows: dict[str, int] = {}
@@ -68,13 +68,13 @@ def teams_of(sheet: TableSheet) -> TeamFile:
         first_rows[staff_no] = number
         members_by_team.setdefault(name, []).append((number, staff_no))
     if faults:
-        raise BadTeams(faults)
+        raise TeamFileError(faults)
     if not members_by_team:
         raise Refusal("队员名单里除了表头没有一行。")
     return TeamFile({name: tuple(members) for name, members in members_by_team.items()}, sheet.notes)
 
 
-def _header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
+def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
     for index, row in enumerate(rows[:_HEADER_WITHIN]):
         titles = [re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))) for cell in row]
         names = [ALIASES.get(title, title) for title in titles]
@@ -88,7 +88,7 @@ def _cell(row: list[Cell], columns: dict[str, int], column: str) -> Cell:
     return row[index] if index < len(row) else ""
 
 
-def known(session: Session, team_file: TeamFile) -> dict[str, list[int]]:
+def find_members(session: Session, team_file: TeamFile) -> dict[str, list[int]]:
     """The people by team. Raises `BadTeams` for staff numbers that nobody has."""
     faults: list[RowFault] = []
     members_by_team: dict[str, list[int]] = {}
@@ -100,5 +100,5 @@ def known(session: Session, team_file: TeamFile) -> dict[str, list[int]]:
             else:
                 members_by_team.setdefault(name, []).append(person)
     if faults:
-        raise BadTeams(sorted(faults))
+        raise TeamFileError(sorted(faults))
     return members_by_team

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent, render_content
-from bot.domain.contest.contest import contest_of
+from bot.domain.contest.contest import contest_of_target
 from bot.domain.delivery.parcel import OutboundMessage
 from bot.domain.delivery.platform_limits import WECHAT_HOURS
 from bot.domain.delivery.quiet_hours import MIDST, RANK, TURN, URGENT, DeliveryRule, chosen_hour, quiet_until
@@ -139,7 +139,7 @@ def _needless(facts: RecipientFacts, one: QueuedDelivery, content: CampaignConte
         return GONE
     if who in facts.away:
         return facts.away[who]
-    trial, contest, exam = facts.rule[one.occurrence_id].trial, contest_of(content.target), exam_of(content.target)
+    trial, contest, exam = facts.rule[one.occurrence_id].trial, contest_of_target(content.target), exam_of(content.target)
     if (contest in facts.ended or exam in facts.over) and not trial:
         return ENDED
     done = not trial and (

@@ -114,11 +114,11 @@ class ContestSubject(CorrectionSubject):
                 UNION SELECT s.id FROM sitting s WHERE s.kind = 'live' AND s.scope = CAST(:ref AS TEXT)"""
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        found = contest_manage.own(session, author, ref)
+        found = contest_manage.require_contest(session, author, ref)
         self.ref, self.name = ref, found.name
 
     def hold(self, session: Session) -> None:
-        found = contests.held(session, self.ref)
+        found = contests.lock(session, self.ref)
         if found is None or found.state != "closed":
             raise Refusal(f"竞赛「{self.name}」还没有结束，结束后再更正；现场竞赛进行中请由主持人作废这道题。")
 
@@ -137,7 +137,7 @@ class ContestSubject(CorrectionSubject):
         return {sitting for sitting, one in standings.items() if one.person_id in touched.values()}
 
     def redo(self, session: Session, catalog: Catalog, sittings: Collection[int], deed: CorrectionAct) -> Mapping[int, str]:
-        if (of := live_state.held(session, self.ref)) is not None:
-            live_results.keep(session, of)
+        if (of := live_state.lock(session, self.ref)) is not None:
+            live_results.save_results(session, of)
         leaderboard.recount(session, self.ref, deed.now)
         return {}

@@ -82,6 +82,6 @@ def read_contest(path: Path) -> tuple[ContestPlan, tuple[str, ...]]:
     found = validated(ContestFile, node, path.name, faults)
     if found is None:
         raise Refusal("\n".join(map(str, faults)))
-    said = contest.rules_from_json({**contest.USUAL[found.form], **found.rules})
+    said = contest.rules_from_json({**contest.DEFAULT_RULES[found.form], **found.rules})
     plan = ContestPlan(found.name, found.form, said, tuple(found.of), parse_audience(found.to), found.opens, found.closes, found.clause)
     return plan, tuple(found.questions)

@@ -11,7 +11,7 @@ from decimal import ROUND_DOWN, Decimal
 from sqlmodel import Session
 
 from bot.domain.contest.contest import FORM_LABELS, STATE_LABELS, Contest, span_text
-from bot.domain.contest.leaderboard import BANDS, band
+from bot.domain.contest.leaderboard import BANDS, band_label
 from bot.domain.message import Refusal
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, rate
 from bot.domain.times import day_of
@@ -54,7 +54,7 @@ class _Sum:
 def held(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """当年各场竞赛的参加率；写编号看一场里各单位的参加率和全员人均分（档次，不排名次）。"""
     units = units_in(session, scope)
-    found = [one for one in contests.everything(session) if one.state in ("open", "closed") and _day(one, ask).year == ask.year]
+    found = [one for one in contests.list_all(session) if one.state in ("open", "closed") and _day(one, ask).year == ask.year]
     found = [one for one in found if one.plan.opens_at is None or one.plan.opens_at < ask.until]
     if not ask.about:
         rows: list[tuple[Cell, ...]] = []
@@ -104,8 +104,8 @@ def _by_unit(session: Session, one: Contest, units: dict[int, ReportUnit], ask: 
     day = min(_day(one, ask), ask.last)
     invited = audience.evaluate(session, one.plan.audience, day, ask.until)
     meant = {*invited.people, *(who for who, why in invited.excluded if why not in GONE)}
-    at = teams.units_of(session, day)
-    played = {each.id: each.result for each in players.players(session, one.id) if each.took_part}
+    at = teams.units_by_person(session, day)
+    played = {each.id: each.result for each in players.list_ranked(session, one.id) if each.took_part}
     sums: defaultdict[int, _Sum] = defaultdict(_Sum)
     for who in meant | played.keys():
         unit_id = at[who][0] if who in at else None
@@ -137,7 +137,7 @@ def _ranked(sums: dict[int, _Sum], whole: _Sum, units: dict[int, ReportUnit]) ->
         one = sums[unit_id]
         shown = one.invited >= FEW
         # Who has no point yet stands in no band: with nobody's points they would all be in the first.
-        where = band(fair.index(one.points / one.invited) + 1, len(fair)) if shown and one.points else ""
+        where = band_label(fair.index(one.points / one.invited) + 1, len(fair)) if shown and one.points else ""
         rows.append((unit.path, one.invited, one.took_part, rate(one.took_part, one.invited), _mean(one) if shown else "", where))
     rows.append(("合计", whole.invited, whole.took_part, rate(whole.took_part, whole.invited), _mean(whole) if whole.invited >= FEW else "", ""))
     return rows

@@ -33,8 +33,8 @@ CONTEST_STATES = ("draft", "open", "closed", "cancelled")
 DUEL_STATES = ("calling", "running", "over", "off")
 PLAYER_STATES = ("invited", "ready", "playing", "done", "declined")
 NEWS = ("invited", "begun", "off", "over")
-_AT_IT = text("state IN ('ready', 'playing')")
-_OWED = text("owed IS NOT NULL")
+_IS_ACTIVE = text("state IN ('ready', 'playing')")
+_HAS_PENDING_NEWS = text("owed IS NOT NULL")
 
 
 class ContestRow(SQLModel, table=True):
@@ -222,8 +222,8 @@ class DuelPlayerRow(SQLModel, table=True):
         CheckConstraint("(place IS NULL) = (points IS NULL)", name="points_with_a_place"),
         CheckConstraint("place BETWEEN 1 AND 4", name="place_is_one_of_four"),
         CheckConstraint("correct >= 0 AND millis >= 0", name="counts_are_not_negative"),
-        Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_AT_IT, postgresql_where=_AT_IT),
-        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_OWED, postgresql_where=_OWED),
+        Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_HAS_PENDING_NEWS, postgresql_where=_HAS_PENDING_NEWS),
         KEYED,
     )
 

@@ -23,7 +23,7 @@ from bot.web.sessions import Said, WebSessions
 from bot.web.templates import Templates
 
 PATH = "/console/contests/{ref:[0-9]{1,9}}"
-AGAIN = 20.0
+RIGHTS_CHECK_INTERVAL = 20.0
 """Seconds between two looks at the rights of who watches."""
 
 Act = Callable[["ConsoleCommand"], None]
@@ -49,7 +49,7 @@ class ConsoleCommand:
 
 
 def _adjust(press: ConsoleCommand) -> None:
-    live_host.adjust(
+    live_host.adjust_points(
         press.session,
         press.who,
         press.contest_id,
@@ -61,13 +61,13 @@ def _adjust(press: ConsoleCommand) -> None:
     )
 
 
-def _step(action: Callable[..., None]) -> Act:
+def _simple_act(action: Callable[..., None]) -> Act:
     """An act that needs no more than to be said."""
     return lambda press: action(press.session, press.who, press.contest_id, press.now, **press.common)
 
 
 def _next(press: ConsoleCommand) -> None:
-    live_host.next_item(
+    live_host.start_next_item(
         press.session,
         press.who,
         press.contest_id,
@@ -79,23 +79,23 @@ def _next(press: ConsoleCommand) -> None:
     )
 
 
-def _take(press: ConsoleCommand) -> None:
+def _take_over(press: ConsoleCommand) -> None:
     host_lock.take_over(press.session, press.who, press.contest_id, press.now)
 
 
 ACTS: dict[str, Act] = {
     "next": _next,
-    "buzz": _step(live_host.buzz),
-    "close": _step(live_host.close),
+    "buzz": _simple_act(live_host.open_buzzers),
+    "close": _simple_act(live_host.close_question),
     "pause": lambda one: live_host.pause(one.session, one.who, one.contest_id, one.now, why=one.words("why"), **one.common),
-    "resume": _step(live_host.resume),
-    "board": _step(live_host.show_board),
-    "void": lambda one: live_host.void(one.session, one.who, one.contest_id, one.number("n") or 0, one.words("why"), one.now, **one.common),
+    "resume": _simple_act(live_host.resume),
+    "board": _simple_act(live_host.show_board),
+    "void": lambda one: live_host.void_question(one.session, one.who, one.contest_id, one.number("n") or 0, one.words("why"), one.now, **one.common),
     "adjust": _adjust,
     "right": lambda one: live_host.judge(one.session, one.who, one.contest_id, True, one.now, **one.common),
     "wrong": lambda one: live_host.judge(one.session, one.who, one.contest_id, False, one.now, **one.common),
     "finish": lambda one: live_host.finish(one.session, one.catalog, one.who, one.contest_id, one.now, **one.common),
-    "take": _take,
+    "take": _take_over,
 }
 
 
@@ -123,13 +123,13 @@ class ConsolePage:
 
         async def goes_on() -> bool:
             nonlocal checked_at
-            if (self._clock() - checked_at).total_seconds() < AGAIN:
+            if (self._clock() - checked_at).total_seconds() < RIGHTS_CHECK_INTERVAL:
                 return True
             checked_at = self._clock()
             return await self._door.visitor(request, "console") is not None
 
         async with self._feed.watch(live.id, "console") as frames:
-            return await stream(request, _mine(frames, visitor.learner.id), goes_on)
+            return await stream(request, _personal_frames(frames, visitor.learner.id), goes_on)
 
     async def act(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
         """One press: {"act": …, "decided": the last decision that the page had before its eyes, …}. A refusal is a sentence, with status 409."""
@@ -154,12 +154,14 @@ class ConsolePage:
     async def _seen(self, request: web.Request, visitor: PageVisitor) -> LiveState:
         contest_id = int(request.match_info["ref"])
         try:
-            return await self._desk.read(lambda session: host_lock.seen(session, host_lock.host_of(session, visitor.learner, "console"), contest_id))
+            return await self._desk.read(
+                lambda session: host_lock.require_live(session, host_lock.host_of(session, visitor.learner, "console"), contest_id)
+            )
         except Refusal as refusal:
             raise web.HTTPNotFound from refusal
 
 
-async def _mine(frames: AsyncIterator[str], person_id: int) -> AsyncIterator[str]:
+async def _personal_frames(frames: AsyncIterator[str], person_id: int) -> AsyncIterator[str]:
     """Each frame with whether this visitor holds the seat; nobody else's row goes out."""
     async for frame in frames:
         if not frame:

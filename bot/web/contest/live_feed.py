@@ -24,18 +24,18 @@ from bot.storage.db.writer import Busy
 
 log = structlog.get_logger(__name__)
 
-EVERY = 0.2
+LOOK_INTERVAL = 0.2
 """Seconds between two looks at the versions while somebody watches."""
-COUNT_EVERY = 3
+LOOKS_PER_COUNT = 3
 """So many looks until the answers of an open question are counted again: counting two thousand takes longer than looking at a version."""
-BEAT = 15.0
+HEARTBEAT_INTERVAL = 15.0
 """Seconds after which a line that says nothing is kept open by an empty word."""
-WATCHERS = 300
-STRANGERS = 200
+MAX_WATCHERS = 300
+MAX_PUBLIC_WATCHERS = 200
 """So many of them may be people who have no more than the number of a contest: whoever opens many lines keeps no host from the console."""
 
-Kind = Literal["public", "named", "console"]
-_CLOCK = ("now", "left")
+FrameKind = Literal["public", "named", "console"]
+_CLOCK_KEYS = ("now", "left")
 
 
 @dataclass(slots=True)
@@ -45,9 +45,9 @@ class WatchedContest:
     version: int = 0
     turn: int = 0
     standing: LiveStanding | None = None
-    frames: dict[Kind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
-    compared: dict[Kind, str] = field(default_factory=dict)
-    watchers: dict[asyncio.Event, Kind] = field(default_factory=dict)
+    frames: dict[FrameKind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
+    compared: dict[FrameKind, str] = field(default_factory=dict)
+    watchers: dict[asyncio.Event, FrameKind] = field(default_factory=dict)
 
 
 class LiveFeed:
@@ -68,10 +68,10 @@ class LiveFeed:
         self._poke.set()
 
     @asynccontextmanager
-    async def watch(self, contest_id: int, kind: Kind) -> AsyncIterator[AsyncIterator[str]]:
+    async def watch(self, contest_id: int, kind: FrameKind) -> AsyncIterator[AsyncIterator[str]]:
         """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
         kinds = [watcher_kind for watched in self._watched.values() for watcher_kind in watched.watchers.values()]
-        if self.closing or len(kinds) >= WATCHERS or (kind == "public" and kinds.count("public") >= STRANGERS):
+        if self.closing or len(kinds) >= MAX_WATCHERS or (kind == "public" and kinds.count("public") >= MAX_PUBLIC_WATCHERS):
             raise web.HTTPServiceUnavailable
         watched = self._watched.setdefault(contest_id, WatchedContest())
         changed = asyncio.Event()
@@ -86,17 +86,17 @@ class LiveFeed:
             if not watched.watchers:
                 self._watched.pop(contest_id, None)
 
-    async def _frames(self, watched: WatchedContest, changed: asyncio.Event, kind: Kind) -> AsyncIterator[str]:
+    async def _frames(self, watched: WatchedContest, changed: asyncio.Event, kind: FrameKind) -> AsyncIterator[str]:
         last_frame: dict[str, Any] | None = None
         while not self.closing:
             made_at, frame = watched.frames.get(kind, (None, None))
             if made_at is not None and frame is not None and frame is not last_frame:
                 last_frame = frame
                 # Who comes later than it was made, or comes back, is not shown a clock of before.
-                yield json.dumps(live_views.aged(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
+                yield json.dumps(live_views.advance_clock(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
             changed.clear()
             try:
-                async with asyncio.timeout(BEAT):
+                async with asyncio.timeout(HEARTBEAT_INTERVAL):
                     await changed.wait()
             except TimeoutError:
                 yield ""
@@ -111,7 +111,7 @@ class LiveFeed:
             except Exception:
                 log.exception("the feed stumbled")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), EVERY)
+                await asyncio.wait_for(self._poke.wait(), LOOK_INTERVAL)
 
     async def _look(self) -> None:
         wanted = {contest_id: (watched, frozenset(watched.watchers.values())) for contest_id, watched in self._watched.items()}
@@ -121,11 +121,11 @@ class LiveFeed:
             for changed in watched.watchers:
                 changed.set()
 
-    def _made(self, session: Session, wanted: dict[int, tuple[WatchedContest, frozenset[Kind]]]) -> None:
+    def _made(self, session: Session, wanted: dict[int, tuple[WatchedContest, frozenset[FrameKind]]]) -> None:
         """In the reader's thread: the frames of every contest that has changed, or whose answers are to be counted again."""
         now = self._clock()
         for contest_id, (watched, kinds) in wanted.items():
-            live = live_state.stage(session, contest_id)
+            live = live_state.get(session, contest_id)
             if live is None:
                 continue
             watched.turn += 1
@@ -137,17 +137,17 @@ class LiveFeed:
                 del watched.frames[kind], watched.compared[kind]
             missing = any(kind not in watched.frames for kind in kinds)
             is_open = live.course.phase in ("lobby", "reading", "open")
-            if not (has_changed or missing or (is_open and watched.turn % COUNT_EVERY == 0)):
+            if not (has_changed or missing or (is_open and watched.turn % LOOKS_PER_COUNT == 0)):
                 continue
             if watched.standing is None and ("console" in kinds or live_views.shows_board(live)):
                 watched.standing = live_results.standing(session, live)
             for kind in kinds:
                 frame_data = (
-                    live_views.console(session, self._shelf(), live, now, watched.standing or live_results.standing(session, live))
+                    live_views.console_view(session, self._shelf(), live, now, watched.standing or live_results.standing(session, live))
                     if kind == "console"
-                    else live_views.screen(session, self._shelf(), live, now, watched.standing, named=kind == "named")
+                    else live_views.screen_view(session, self._shelf(), live, now, watched.standing, named=kind == "named")
                 )
-                comparable = json.dumps(_still(frame_data), sort_keys=True)
+                comparable = json.dumps(_without_clock(frame_data), sort_keys=True)
                 # What has only grown older is no news, and would make every screen draw again.
                 if comparable != watched.compared.get(kind):
                     watched.compared[kind] = comparable
@@ -161,11 +161,11 @@ class LiveFeed:
                 changed.set()
 
 
-def _still(shown: dict[str, Any]) -> dict[str, Any]:
+def _without_clock(shown: dict[str, Any]) -> dict[str, Any]:
     """Without what runs by itself."""
-    still = {key: value for key, value in shown.items() if key not in _CLOCK}
+    still = {key: value for key, value in shown.items() if key not in _CLOCK_KEYS}
     if "item" in still:
-        still["item"] = {key: value for key, value in still["item"].items() if key not in _CLOCK}
+        still["item"] = {key: value for key, value in still["item"].items() if key not in _CLOCK_KEYS}
     return still
 
 

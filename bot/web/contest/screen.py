@@ -60,7 +60,7 @@ class ScreenPage:
     async def _found(self, request: web.Request) -> tuple[LiveState, bool]:
         """The contest, and whether the address is the whole one. A contest without a room is not there."""
         contest_id = int(request.match_info["contest"])
-        live = await self._desk.read(lambda session: live_state.stage(session, contest_id))
+        live = await self._desk.read(lambda session: live_state.get(session, contest_id))
         if live is None:
             raise web.HTTPNotFound
         return live, hmac.compare_digest(request.query.get("k", "").encode(), live.secret.encode())
