@@ -1,4 +1,4 @@
-"""`contest`: written down in a file, opened, closed, cancelled; its teams, its board, its results. It reaches the whole agency."""
+"""The `contest` command line: draft from a file, open, close, cancel, teams, board, export and recount, for the whole agency."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The herald of live contests: watches their clocks and calls out what is new to everybody's phone, at once and within the budgets.
+"""The live broadcaster: runs the clocks of live contests and sends what is new to all phones, within the platforms' quotas.
 
-It looks once a second whether any contest runs, and five times a second while one does. What matters is in rows: a clock is closed and a call is
-claimed by one replica, and whom a call misses is told everything on 继续 (bot/services/contest/live_broadcast.py).
+It polls once a second while no contest runs, and five times a second while one does. All state is in rows: one replica closes a clock and claims
+a call, and a participant whom a call misses catches up with 继续 (bot/services/contest/live_broadcast.py).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ IDLE_INTERVAL = 1.0
 ACTIVE_INTERVAL = 0.2
 """Seconds between two looks: with nothing running, and while a contest does."""
 ABANDONED_AFTER = timedelta(hours=6)
-"""A room that nobody has touched for so long is looked at as if nothing ran."""
+"""A live contest without a change for so long is polled at the idle interval."""
 MAX_CONCURRENT_CALLS = 8
-"""Calls to one platform under way at a time."""
+"""Concurrent calls to one platform."""
 STOP_TIMEOUT = 4.0
 
 
@@ -61,9 +61,9 @@ class LiveBroadcaster:
         beyond_window: Sequence[str] = (),
         limits: tuple[PlatformLimit, ...] = LIMITS,
     ) -> None:
-        self._desk, self._shelf, self._clock, self._holder, self._note = database, catalog, clock, holder, note
+        self._database, self._catalog, self._clock, self._holder, self._note = database, catalog, clock, holder, note
         self._senders = {sender.name: sender for sender in senders}
-        self._doors = OpenChannels(tuple(self._senders), {}, tuple(beyond_window))
+        self._channels = OpenChannels(tuple(self._senders), {}, tuple(beyond_window))
         self._limits, self._sizes = limits, sizes_of(limits)
         self._calling: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -77,25 +77,25 @@ class LiveBroadcaster:
             except (Busy, *DRIVER_ERRORS) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
-                log.exception("the herald stumbled")
+                log.exception("live broadcaster failed")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait)
 
     async def stop(self) -> None:
-        """Begin nothing more; let the calls under way end."""
+        """Start no more calls, and wait for those under way."""
         self._stop.set()
         if self._calling:
             await asyncio.wait(self._calling, timeout=STOP_TIMEOUT)
 
     async def look(self) -> bool:
-        """One look: close what has run out, decide who pressed first, call out what is new; True while a contest is on its way."""
+        """One poll: close questions past their deadline, decide buzzers, send new calls; True while a contest is active."""
         now = self._clock()
         moved, due_contests, calls = await self._read(lambda session: self._seen(session, now))
         for contest_id in due_contests:
             with contextlib.suppress(Refusal):  # another replica was quicker
                 await self._write(lambda session, due_id=contest_id: live_clock.run_due(session, due_id, now))  # type: ignore[misc]
         if due_contests:
-            calls = await self._read(lambda session: live_broadcast.pending_calls(session, self._shelf(), now))
+            calls = await self._read(lambda session: live_broadcast.pending_calls(session, self._catalog(), now))
         for call in calls:
             if await self._write(lambda session, unclaimed=call: live_broadcast.claim_call(session, unclaimed, self._holder, self._clock())):  # type: ignore[misc]
                 task = asyncio.create_task(self._call(call))
@@ -104,26 +104,26 @@ class LiveBroadcaster:
         return moved is not None and now - moved < ABANDONED_AFTER
 
     def _seen(self, session: Session, now: datetime) -> tuple[datetime | None, list[int], list[LiveCall]]:
-        """When anything was last moved, what is due, and what is to be said."""
+        """(last change, contests with a due step, calls to send)."""
         moved = live_state.last_change(session, now)
         return (
-            (moved, live_clock.due_contests(session, now), live_broadcast.pending_calls(session, self._shelf(), now))
+            (moved, live_clock.due_contests(session, now), live_broadcast.pending_calls(session, self._catalog(), now))
             if moved is not None
             else (None, [], [])
         )
 
     async def _read(self, work: Callable[[Session], T]) -> T:
-        # Not on the desk's readers: a long report must not hold up a hall.
-        return await asyncio.to_thread(self._desk.read_now, work)
+        # Not on the database's reader pool: a long report must not delay a live contest.
+        return await asyncio.to_thread(self._database.read_now, work)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
-        return await self._desk.write(work, of="live")
+        return await self._database.write(work, of="live")
 
     # ── One call ──
 
     async def _call(self, call: LiveCall) -> None:
         try:
-            groups, people = await self._read(lambda session: live_broadcast.plan_call(session, call, self._clock(), self._doors, self._sizes))
+            groups, people = await self._read(lambda session: live_broadcast.plan_call(session, call, self._clock(), self._channels, self._sizes))
             outcomes = await asyncio.gather(*(self._on_channel(call, name, waiting) for name, waiting in groups.items()))
             sent, failed = sum(outcome[0] for outcome in outcomes), sum(outcome[1] for outcome in outcomes)
             await self._write(lambda session: live_broadcast.finish_call(session, call, self._clock(), people, sent, people - sent))
@@ -132,7 +132,7 @@ class LiveBroadcaster:
             log.exception("call failed", contest=call.contest_id, n=call.n, what=call.what)
 
     async def _on_channel(self, call: LiveCall, name: str, waiting: list[DeliveryGroup]) -> tuple[int, int]:
-        """Group after group as the budgets go, while it still makes sense; how many the platform took, and how many it did not."""
+        """Send group after group within the quota, while the call is current; (accepted by the platform, not accepted)."""
         semaphore, sent, failed = asyncio.Semaphore(MAX_CONCURRENT_CALLS), 0, 0
         while waiting:
             now = self._clock()

@@ -1,4 +1,4 @@
-"""A live contest as the tests hold one: questions from the shipped banks, teams where they are wanted, a host with a chat."""
+"""Live contests for tests: questions from the shipped banks, teams where they are wanted, and a host with a chat."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Room:
 
 
 def opened(
-    house: Dispatcher,
+    dispatcher: Dispatcher,
     clock: Clock,
     *,
     players: int = 3,
@@ -103,9 +103,11 @@ def opened(
         people = [enroll(session, f"{2001 + n}", f"选手{n + 1}") for n in range(players)]
         by = hosted(session)
         named = {name: [people[place] for place in places] for name, places in (of_team or {}).items()}
-        contest_id = plan(session, house.catalog(), by, named=named, now=clock.now, **more)
+        contest_id = plan(session, dispatcher.catalog(), by, named=named, now=clock.now, **more)
         of = live_host.open_room(session, by, contest_id, scheme, clock.now, random.Random(1))
         return contest_id, of.code
 
-    contest_id, code = house.database.write_now(work)
-    return Room(house, clock, contest_id, code, Chat(house, clock, "9001"), [Chat(house, clock, f"{2001 + n}") for n in range(players)])
+    contest_id, code = dispatcher.database.write_now(work)
+    return Room(
+        dispatcher, clock, contest_id, code, Chat(dispatcher, clock, "9001"), [Chat(dispatcher, clock, f"{2001 + n}") for n in range(players)]
+    )

@@ -1,4 +1,4 @@
-"""对战 and 应战: two or four colleagues, the same five questions, never a machine."""
+"""The chat commands 对战 and 应战: duels of two or four colleagues over the same questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""主持, 大屏: the host's hand in the chat, for who has no console at hand; both do the same."""
+"""The chat commands 主持 and 大屏: hosting a live contest without the console; both run the same acts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _state_reply(ctx: Context, live: LiveState, before: str = "") -> Reply:
 
 
 def _open(ctx: Context, text: str) -> Reply:
-    """`开场 7`, on a stage with its rules: `开场 7 方案二 抢答分=30`; the rules are said back as they will be read out."""
+    """`开场 7`, on a stage with its rules: `开场 7 方案二 抢答分=30`; the reply lists the rules as the host will read them out."""
     number, _, scheme = text.partition(" ")
     if not number.isdigit():
         raise Refusal(

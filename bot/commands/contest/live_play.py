@@ -1,4 +1,4 @@
-"""Taking part from a phone: in by the code, an answer by a tap or a letter, 抢, and 继续 for whoever was away."""
+"""Taking part in a live contest from a chat: joining by code, answering by tap or letter, pressing 抢, and 继续 to catch up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FALSE_START_TEXTS = {"void": "本题作废", "out": "本题你们队不再参加
 
 
 def come_in(ctx: Context, code: str) -> Reply | None:
-    """`竞赛 123456`: in for the first time or again; None for a code of nothing."""
+    """`竞赛 123456`: join or rejoin by code; None for an unknown code."""
     live = live_state.get_by_code(ctx.session, code)
     return None if live is None else _enter(ctx, live)
 
@@ -34,7 +34,7 @@ ROOM_OPENERS.append(come_in)
 
 @plays("live", "onsite")
 def room(ctx: Context, contest: Contest, text: str) -> Reply:
-    """`竞赛 7`: in while the room is open, the rules before, the own result after."""
+    """`竞赛 7`: join while the room is open; the rules before, the participant's result after."""
     live = live_state.get(ctx.session, contest.id)
     if live is not None and live.course.phase != "finished":
         return _enter(ctx, live)
@@ -44,7 +44,7 @@ def room(ctx: Context, contest: Contest, text: str) -> Reply:
 
 
 def _enter(ctx: Context, live: LiveState) -> Reply:
-    """In for the first time or again; what is on now is shown at once."""
+    """Join or rejoin; the current question is shown at once."""
     seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, live, ctx.now)
     lines = [study_messages.put_down_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team_text(seat)}。"]
     if seat.is_new:
@@ -57,7 +57,7 @@ def _team_text(seat: PlayerSeat) -> str:
 
 
 def _view_reply(ctx: Context, seat: PlayerSeat, lead: str) -> Reply:
-    """What is on at this moment, after some words."""
+    """The current question or state, after a lead text."""
     view = live_play.current_view(ctx.session, ctx.catalog, seat)
     course = seat.stage.course
     if view.item is None or view.question is None:

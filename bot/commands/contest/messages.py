@@ -1,4 +1,4 @@
-"""Contests in sentences, for the chat and for the shell: what is on, how one stands, the board as far as the rules let it be said."""
+"""Texts about contests for chat and command line: lists, rules, a person's standing, and boards as far as the rule publishes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""竞赛 and 排行: what is on, taking part, one's own result, the board where it is switched on."""
+"""The chat commands 竞赛 and 排行: lists, taking part, a person's result, and the board where it is published."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAY_HANDLERS: dict[str, PlayHandler] = {}
 
 
 ROOM_OPENERS: list[Callable[[Context, str], Reply | None]] = []
-"""Who knows what a code of six digits opens; asked before it is taken for a contest's number."""
+"""Handlers that may recognise a six-digit join code; tried before the number is read as a contest id."""
 
 
 def plays(*forms: str) -> Callable[[PlayHandler], PlayHandler]:
@@ -65,7 +65,7 @@ def _list(ctx: Context) -> Reply:
 
 @plays("windowed")
 def windowed(ctx: Context, contest: Contest, text: str) -> Reply:
-    """A set at a time; without a word after the number the rules and how contest stands."""
+    """Play one set at a time; without a word after the number, show the rules and the standing."""
     if text in BEGIN_WORDS:
         put = play.begin_set(ctx.session, ctx.catalog, ctx.me, contest.id, ctx.now, ctx.rng)
         return study_messages.question_reply(put, f"竞赛「{contest.name}」：第一次提交的答案有效，答完一题看结果。")

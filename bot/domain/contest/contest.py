@@ -1,6 +1,4 @@
-"""A contest as a value: who may take part, out of which questions, from when until when, by which rules.
-
-A contest's rules as data: what a question is worth, how many sets count, how the board is made and who is named on it.
+"""A contest as an administrator plans it: its audience, question sources, window and scoring rules, and their texts for users.
 
 Points are whole thousandths of a point, times whole milliseconds on the server's clock.
 """
@@ -38,7 +36,7 @@ class ContestPlan:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A row read: the plan, how it stands, and the board as it was frozen (empty before)."""
+    """A stored contest: the plan, its state, and the frozen board (empty before it is closed)."""
 
     id: int
     plan: ContestPlan
@@ -57,7 +55,7 @@ class Contest:
         return self.plan.rules
 
     def runs(self, moment: datetime) -> bool:
-        """Whether what arrives at a moment counts."""
+        """True when an answer that arrives at this moment counts."""
         opens, closes = self.plan.opens_at, self.plan.closes_at
         return self.state == "open" and (opens is None or opens <= moment) and (closes is None or moment < closes)
 
@@ -74,12 +72,12 @@ _TARGET = re.compile(r"竞赛 (\d{1,9})")
 
 
 def invitation_target(contest_id: int) -> str:
-    """What somebody says to take part, and an invitation offers as its button."""
+    """The chat command that takes part in a contest; invitations carry it as the target of their button."""
     return f"竞赛 {contest_id}"
 
 
 def contest_of_target(target: str) -> int | None:
-    """The contest that an invitation is to; None for an invitation to anything else."""
+    """The id of the contest that an invitation leads to; None for an invitation to anything else."""
     match = _TARGET.fullmatch(target)
     return None if match is None else int(match[1])
 
@@ -161,11 +159,11 @@ def rules_json(rules: ContestRules) -> dict[str, Any]:
 
 
 DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {"windowed": {}, "live": {"finish": 0, "base": 1000}, "onsite": {"finish": 0, "base": 1000}}
-"""What a form of contest goes by where nothing else is said: a point a question in a hall."""
+"""The rules of each form of contest where a file states none: live forms give one point a question."""
 
 
 def rules_from_json(values: Mapping[str, Any]) -> ContestRules:
-    """The rules of a row or a file; what is not said is as usual. Raises `Refusal` for a rule nobody knows or a value out of bounds."""
+    """The rules of a row or a file; what is not stated takes its default. Raises `Refusal` for an unknown rule or a value out of bounds."""
     known = {field.name for field in fields(ContestRules)}
     if unknown := [str(key) for key in values if key not in known]:
         raise Refusal(f"竞赛规则里没有「{unknown[0][:30]}」，可以写：{'、'.join(sorted(known))}。")
@@ -205,7 +203,7 @@ TIE_RULE = "同分时依次比：答对题数多的在前，用时（以服务�
 
 
 def team_score_text(rules: ContestRules) -> str:
-    """How a team's score is made; stands in the heading of the team board (bot/docs/rules.md S17)."""
+    """How a team's score is computed; shown in the heading of the team board (bot/docs/rules.md S17)."""
     if rules.best:
         return f"团队得分为本队最高 {rules.best} 人的平均分（不足 {rules.best} 人的队按实有人数，未参加的按 0 分）"
     return "团队得分为全队人均分（未参加的按 0 分）"

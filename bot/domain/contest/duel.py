@@ -1,4 +1,4 @@
-"""对战: two or four people, the same questions, a small spread between first and last (bot/docs/rules.md S16, G1)."""
+"""The rules of a duel (对战): two or four players, the same questions, places and match points (bot/docs/rules.md S16, G1)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from bot.domain.contest.scoring import ContestResult
 PLAYER_COUNTS = (2, 4)
 QUESTION_COUNT = 5
 QUEUE_TIMEOUT = timedelta(seconds=30)
-"""How long somebody waits for whoever comes by."""
+"""How long a player waits in the queue for an opponent."""
 INVITATION_TIMEOUT = timedelta(minutes=10)
-"""How long an invitation by name stands."""
+"""How long an invitation to a named colleague can be accepted."""
 TIME_LIMIT = timedelta(minutes=3)
-"""From the first question put to either until nothing more counts."""
+"""From the start of the match until answers no longer count."""
 SCORED_PER_DAY = 2
-"""Matches a day whose points count; the others are played for their own sake."""
+"""Matches a day whose points count; later ones are played without points."""
 INVITATIONS_PER_DAY = 10
-"""How often somebody may call colleagues by name: a match is no reason to disturb."""
+"""How often a day one person may invite colleagues by name, so that invitations do not become a nuisance."""
 POINTS_BY_PLACE = {1: (3,), 2: (3, 1), 3: (3, 2, 1), 4: (3, 2, 2, 1)}
-"""Match points by place: nobody leaves with more than two less than the winner."""
+"""Match points by place: the last gets at most two less than the winner."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankedDuelPlayer:
-    """How a player came out: the place, the match points, and the result they were made of."""
+    """A player after the match: the place, the match points, and the result behind them."""
 
     player: int
     place: int
@@ -36,7 +36,7 @@ class RankedDuelPlayer:
 
 
 def rank_players(results: Sequence[tuple[int, ContestResult]]) -> list[RankedDuelPlayer]:
-    """Places and match points of those who played. Who was faster decides among equals; who cannot be told apart shares the better place."""
+    """Places and match points of those who played. Equal right answers are ordered by time; players that are still equal share the better place."""
     ordered = sorted(results, key=lambda entry: (_sort_key(entry[1]), entry[0]))
     table = POINTS_BY_PLACE[max(1, len(ordered))] if ordered else ()
     ranked: list[RankedDuelPlayer] = []
@@ -48,7 +48,7 @@ def rank_players(results: Sequence[tuple[int, ContestResult]]) -> list[RankedDue
 
 
 def _sort_key(result: ContestResult) -> tuple[int, bool, int]:
-    """Right answers, then the time they took; who answered nothing took no time and is last all the same."""
+    """Right answers, then time; a player who answered nothing took no time and is still last."""
     return (-result.correct, result.finished is None, result.millis)
 
 

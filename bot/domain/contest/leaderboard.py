@@ -1,6 +1,6 @@
-"""The board: places with ties by the stated rule, teams that are fair to small ones, and who is named: nobody below the middle.
+"""Leaderboards of players and teams: places with ties, team scores that are fair to small teams, and which names may be published.
 
-A board is made from results alone, so that the same rows give the same board whoever asks, and it can be frozen and made again.
+A board is computed from results alone, so the same rows give the same board whoever asks.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def rank_players(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
 
 
 def rank_teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
-    """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as nought.
+    """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as zero.
 
     A team with fewer members than `best` is measured over those it has. Ties as for players, over the sums of those who count.
     """
@@ -99,7 +99,7 @@ def team_heading(rules: ContestRules) -> str:
     return f"团队榜，{team_score_text(rules)}"
 
 
-# ── Who is named ──
+# ── Publication ──
 
 
 class Ranked(Protocol):

@@ -1,4 +1,4 @@
-"""The course of a live contest: what may follow what, and during which moments an answer is in time."""
+"""The state machine of a live contest: which act may follow which phase, and in which time window an answer counts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ContestCourse:
     paused: bool = False
 
     def check(self, act: Act) -> None:
-        """Raises `Refusal` for what may not be done now."""
+        """Raises `Refusal` for an act that is not allowed now."""
         if self.phase not in _ALLOWED_PHASES[act]:
             raise Refusal(f"现在不能{ACT_LABELS[act]}：{_PHASE_HINTS[self.phase]}。")
         if act == "pause" and self.paused:
@@ -79,7 +79,7 @@ class ContestCourse:
         return ContestCourse("reading" if read_first else "open", item)
 
     def after(self, act: Act) -> ContestCourse:
-        """The course after an act that says by itself what follows. Raises `Refusal` for what may not be done now."""
+        """The course after an act that has only one outcome. Raises `Refusal` for an act that is not allowed now."""
         self.check(act)
         match act:
             case "buzz":
@@ -93,7 +93,7 @@ class ContestCourse:
             case "pause" | "resume":
                 return replace(self, paused=act == "pause")
             case "void":
-                # What is void is not asked any further.
+                # A void question takes no further answers.
                 return ContestCourse("closed", self.item) if self.phase in ("reading", "open") else self
         return self
 

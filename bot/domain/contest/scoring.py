@@ -1,4 +1,4 @@
-"""What answers come to: the points of each, the result of a set, and of the sets that count the result of a person."""
+"""Scoring: the points of one answer, the result of a set, and the result of a person over the sets that count."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class ContestResult:
 
     @property
     def order(self) -> tuple[int, int, int, float]:
-        """The smaller, the better: points, then right answers, then time, then who was done first (rules.TIES)."""
+        """The smaller, the better: points, then right answers, then time, then who was done first (bot/domain/contest/contest.py, TIE_RULE)."""
         done = float("inf") if self.finished is None else self.finished.timestamp()
         return (-self.points, -self.correct, self.millis, done)
 
 
 NO_RESULT = ContestResult()
-"""How somebody stands who has done nothing."""
+"""The result of somebody who has answered nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Rounds in a hall (必答, 抢答, 风险, 加赛): every value a parameter, the schemes found in use as presets (bot/docs/rules.md G7).
+"""Stage rounds of an on-site contest (必答, 抢答, 风险, 加赛): preset schemes, their parameters, and judging (bot/docs/rules.md G7).
 
-Every value of a stage's rules in a word: a preset is taken as it is, or changed by 抢答分=20 风险分=20/40/80.
+A preset is taken as it is, or changed by words such as 抢答分=20 风险分=20/40/80.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FalseStart:
 
 @dataclass(frozen=True, slots=True)
 class RequiredRound:
-    """必答: a team's own question. Points for right, points lost for wrong, seconds, who answers, how many have to be of one mind."""
+    """必答: a team's own question. Points for right, points lost for wrong, seconds, who answers, how many have to agree."""
 
     right: int = 10
     wrong: int = 0
@@ -212,7 +212,7 @@ def judged_points(scheme: StageScheme, kind: Round, right: bool, stake: int = 0)
 
 
 def agreed_choice(choices: Sequence[str], members: int) -> str | None:
-    """The team's answer where all have to be of one mind; None when they are not, or not enough have answered."""
+    """The team's answer where all have to agree; None when they are not, or not enough have answered."""
     return choices[0] if len(choices) >= members and len(set(choices)) == 1 else None
 
 
@@ -233,7 +233,7 @@ def _to_json(value: Any) -> Any:
 
 
 def scheme_from_json(values: Mapping[str, Any]) -> StageScheme:
-    """The scheme of a row. Raises TypeError or KeyError for what no scheme of ours says."""
+    """The scheme of a row. Raises TypeError or KeyError for a key that a scheme does not have."""
     buzzer = dict(values["buzzer"])
     buzzer["faults"] = tuple(FalseStart(**fault) for fault in buzzer["faults"])
     risk = dict(values["risk"])
@@ -322,7 +322,7 @@ SCHEME_PARAMETERS: Mapping[str, SchemeParameter] = {
 
 
 def parse_scheme(text: str) -> StageScheme:
-    """方案二, or 方案二 抢答分=30 犯规=0取消/20取消. Raises `Refusal` for a scheme, a value or a name that nobody knows."""
+    """方案二, or 方案二 抢答分=30 犯规=0取消/20取消. Raises `Refusal` for an unknown scheme or parameter, or a bad value."""
     name, _, rest = text.strip().partition(" ")
     scheme = SCHEMES.get(name)
     if scheme is None:

@@ -1,4 +1,4 @@
-"""Playing a match: the same questions for all, each at their own pace within the same three minutes, ended once."""
+"""Playing a duel: the same questions for all, each at their own pace within the time limit; the match is ended once, by finish or expiry."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from bot.storage.study.sittings import OpenSitting
 
 KIND = "match"
 RESUME_COMMAND = "对战"
-"""What a person says to go on with a match."""
+"""The chat command that goes on with a match."""
 CLOSING_GRACE = timedelta(seconds=5)
-"""How long after its end a match is closed, so that what arrived in time is there."""
+"""How long after its deadline a match is closed, so that answers that arrived in time are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuelProgress:
-    """How a match stands for one who has answered all: whether the others have too, and the players as they came out."""
+    """A match after one player has answered all: whether the others have too, and the players with their results."""
 
     duel: Duel
     is_over: bool
@@ -46,7 +46,7 @@ def start(session: Session, duel: Duel, now: datetime) -> None:
 
 
 def current_question(session: Session, catalog: Catalog, duel: Duel, person_id: int, now: datetime, rng: random.Random) -> QuestionPut:
-    """The question in hand of a player; the first draws for all, everybody after has the same."""
+    """The current question of a player; the first to ask draws the questions for all."""
     me = next(player for player in duels.players(session, duel.id) if player.id == person_id)
     if me.sitting_id is not None:
         return quiz.resume(session, catalog, person_id, me.sitting_id, now)
@@ -66,7 +66,7 @@ def current_question(session: Session, catalog: Catalog, duel: Duel, person_id: 
 
 
 def waiting_task(session: Session, person_id: int) -> WaitingTask | None:
-    """A match that runs while this player has not seen its first question."""
+    """The task of a running match whose first question this player has not seen; None without one."""
     duel_id = duels.unstarted_duel(session, person_id)
     return None if duel_id is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, RESUME_COMMAND)
 
@@ -78,7 +78,7 @@ def check_in_time(session: Session, sitting: OpenSitting, incoming: Incoming, no
 
 
 def finish_player(session: Session, sitting: OpenSitting, now: datetime) -> DuelProgress:
-    """A player has answered all: the match is over once everybody has."""
+    """Record that a player has answered all; the match is over once everybody has."""
     duel_id = int(sitting.scope)
     duel = duels.lock(session, duel_id)
     assert duel is not None
@@ -110,7 +110,7 @@ def _rank_and_end(session: Session, duel: Duel, players: Sequence[DuelPlayer], n
 
 
 def call_off(session: Session, duel: Duel, now: datetime) -> None:
-    """A call that came to nothing; who waits is told."""
+    """End a match that did not come about; waiting players get news of it."""
     duels.end(session, duel.id, "off", now)
     for player in duels.players(session, duel.id):
         if player.is_in:
@@ -119,7 +119,7 @@ def call_off(session: Session, duel: Duel, now: datetime) -> None:
 
 
 def end_due(session: Session, now: datetime) -> int:
-    """End what is due: calls that nobody answered, matches whose time is up. How many; a second call finds nothing."""
+    """End unanswered invitations and matches past their deadline; returns how many. Calling it again ends nothing more."""
     ended = 0
     for duel_id in duels.due_duels(session, now, now - CLOSING_GRACE):
         duel = duels.lock(session, duel_id)
@@ -142,7 +142,7 @@ def end_due(session: Session, now: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class DuelRecord:
-    """What somebody has played this month: matches, first places, match points that count."""
+    """What a player has played this month: matches, first places, match points that count."""
 
     played: int
     won: int

@@ -1,6 +1,6 @@
-"""Calling for a match: whoever comes by within thirty seconds, or colleagues by name; never a machine (bot/docs/rules.md S16).
+"""Finding an opponent for a duel: the queue of waiting players, and invitations to named colleagues (bot/docs/rules.md S16).
 
-A message writes rows of its own person and of the match; what others are to hear is owed to them and told by a job (news.py).
+A message writes only rows of its own person and of the match; news for other players is sent by a job (bot/services/contest/duel_notifications.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bot.storage.contest.duels import Duel, DuelPlayer
 
 @dataclass(frozen=True, slots=True)
 class DuelInvitation:
-    """A call that stands: who is in, how many are wanted, how many seconds it still stands."""
+    """A match that waits for players, and for how many more seconds."""
 
     duel: Duel
     players: tuple[DuelPlayer, ...]
@@ -38,7 +38,7 @@ class DuelInvitation:
 
 @dataclass(frozen=True, slots=True)
 class JoinedDuel:
-    """A match that has begun: its other players, and the first question for who asked."""
+    """A match that has begun: its other players, and the first question for the player who completed it."""
 
     duel: Duel
     others: tuple[DuelPlayer, ...]
@@ -46,7 +46,7 @@ class JoinedDuel:
 
 
 def current_duel(session: Session, person_id: int, now: datetime) -> Duel | None:
-    """The match that somebody waits for or plays; a call that nobody answered in time ends here, should no job have been faster."""
+    """The match that a player waits for or plays; an expired invitation is ended here if the job has not done it yet."""
     duel_id = duels.active_duel(session, person_id)
     duel = None if duel_id is None else duels.lock(session, duel_id)
     if duel is not None and duel.state == "calling" and duel.until <= now:
@@ -57,7 +57,7 @@ def current_duel(session: Session, person_id: int, now: datetime) -> Duel | None
 
 
 def find_opponent(session: Session, catalog: Catalog, me: Learner, size: int, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
-    """Join whoever waits for as many, or wait for them; the match begins with the last who was wanted."""
+    """Join a waiting match of this size, or open one and wait; the match begins when it is full."""
     _require_free(session, me, now)
     duels.lock_queue(session)
     waiting_id = duels.find_waiting(session, size, me.id, now)
@@ -71,7 +71,7 @@ def find_opponent(session: Session, catalog: Catalog, me: Learner, size: int, no
 
 
 def invite(session: Session, me: Learner, people: Sequence[int], now: datetime) -> DuelInvitation:
-    """Call colleagues by name; the call stands ten minutes. Raises `Refusal` for a call to nobody, to oneself, or one too many a day."""
+    """Invite colleagues by id. Raises `Refusal` for nobody, too many, oneself, or more invitations than a day allows."""
     _require_free(session, me, now)
     invited_ids = list(dict.fromkeys(people))
     if me.id in invited_ids:
@@ -88,18 +88,18 @@ def invite(session: Session, me: Learner, people: Sequence[int], now: datetime) 
 
 
 def accept(session: Session, catalog: Catalog, me: Learner, duel_id: int | None, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
-    """Answer a call, the newest without a number. The match begins when nobody is waited for any more."""
+    """Accept an invitation, the newest without a number. The match begins when no invitation is open any more."""
     _require_free(session, me, now)
     return _start_if_full(session, catalog, _answer_invitation(session, me, duel_id, now, "ready"), me, now, rng)
 
 
 def decline(session: Session, me: Learner, duel_id: int | None, now: datetime) -> None:
-    """Say no to a call: a match of two does not come about, one of more goes on without."""
+    """Decline an invitation: a match of two is called off, a larger one goes on without this player."""
     _continue_without(session, _answer_invitation(session, me, duel_id, now, "declined"), now)
 
 
 def cancel(session: Session, me: Learner, now: datetime) -> bool:
-    """Wait no longer; True when there was a call to take back. What somebody called by name ends with them; others go on waiting."""
+    """Stop waiting; True when there was a match to leave. An inviter who leaves calls the match off; others go on waiting."""
     duel = current_duel(session, me.id, now)
     if duel is None or duel.state != "calling":
         return False
@@ -112,7 +112,7 @@ def cancel(session: Session, me: Learner, now: datetime) -> bool:
 
 
 def _continue_without(session: Session, duel: Duel, now: datetime) -> None:
-    """Somebody is out: a call by name that leaves nobody to play ends, one that waits for nobody else begins; who comes by is waited for."""
+    """After a player has left: call off a match with too few players, begin one that waits for nobody else; a queued match keeps waiting."""
     players = duels.players(session, duel.id)
     ready, asked = [player for player in players if player.is_in], any(player.state == "invited" for player in players)
     if not duel.is_invited:

@@ -1,4 +1,4 @@
-"""What the other players are told, through the post like everything else: within the budgets, on the channel they use."""
+"""News about duels, queued as reminders so that it respects quotas, quiet hours and the channel a player uses."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bot.storage.contest.duels import Duel, DuelPlayer
 from bot.storage.delivery import reminders
 
 INVITATION = CampaignContent("invitation", title="对战邀请", target="对战邀请")
-"""Somebody is called who did not ask: not in their quiet hours."""
+"""For a player who did not ask for a match: quiet hours apply."""
 NEWS = CampaignContent("invitation", title="对战消息", target="对战消息")
-"""Somebody is answered who waits for it, whatever the hour."""
+"""For a player who waits for the news: quiet hours do not apply."""
 NO_QUIET_HOURS = {"quiet": False}
 MAX_PER_TICK = 100_000
 
 
 def queue_news(session: Session, duel_id: int, person_id: int, news: str, now: datetime) -> bool:
-    """Owe one person what is news to them; True for the one caller who did."""
+    """Queue waiting news for one player; True for the one caller that did."""
     duel = duels.lock(session, duel_id)
     if duel is None or not duels.claim_pending_news(session, duel_id, person_id, news):
         return False
@@ -39,7 +39,7 @@ def queue_news(session: Session, duel_id: int, person_id: int, news: str, now: d
 
 
 def _news_content(session: Session, duel: Duel, person_id: int, news: str, now: datetime) -> CampaignContent | None:
-    """None where meanwhile there is nothing to say."""
+    """The message; None when the news is out of date."""
     players = duels.players(session, duel.id)
     others = [player for player in players if player.id != person_id]
     match news:
@@ -72,7 +72,7 @@ def _minutes(span: timedelta) -> str:
 
 
 def call_off_reason(duel: Duel, players: Sequence[DuelPlayer]) -> str:
-    """Why a match did not come about, and what to do."""
+    """Why a match was called off, and what the player can do."""
     if not duel.is_invited:
         joined = sum(player.is_in for player in players)
         shortage = f"（要 {duel.size} 人，来了 {joined} 人）" if duel.size > 2 else ""
@@ -89,7 +89,7 @@ def call_off_reason(duel: Duel, players: Sequence[DuelPlayer]) -> str:
 
 
 def result_lines(players: Sequence[DuelPlayer], person_id: int) -> list[str]:
-    """How a match came out, for one of its players: a few people who chose each other, so all are named."""
+    """The places of a match for one of its players; all are named, as they chose each other."""
     placed = sorted((player for player in players if player.place is not None), key=lambda player: (player.place or 0, player.id))
     lines = [f"第 {player.place} 名 {'您' if player.id == person_id else player.name}：{_result_text(player)}" for player in placed]
     return [*lines, "每天前两场计分，名次不计学时。"]

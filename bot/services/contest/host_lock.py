@@ -1,4 +1,4 @@
-"""The host's seat: who may steer a live contest, who holds it now, and how another takes over, visibly."""
+"""The host lock: who may host a live contest, who hosts it now, and how another administrator takes over."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.storage.system import audit
 
 @dataclass(frozen=True, slots=True)
 class LiveHost:
-    """An administrator who steers: the person, and as whom the log and the audit name them."""
+    """An administrator who hosts: the person, and the author that log and audit name."""
 
     id: int
     author: Author
@@ -40,9 +40,9 @@ def require_live(session: Session, host: LiveHost, contest_id: int) -> LiveState
 
 
 def lock_live(session: Session, host: LiveHost, contest_id: int, decided: int | None, now: datetime) -> LiveState:
-    """The contest for somebody who is about to change it: who comes first takes the seat, whoever else has to take over first.
+    """Lock a live contest for an act of this host: the first host takes the lock, anybody else has to take over before.
 
-    `decided` is the last decision that the person had before their eyes; an older one means that they pressed for what is past. Raises `Refusal`.
+    `decided` is the last decision that the host had seen; an older one means a press on an outdated page. Raises `Refusal`.
     """
     live_state.lock(session, contest_id)
     live = require_live(session, host, contest_id)
@@ -56,7 +56,7 @@ def lock_live(session: Session, host: LiveHost, contest_id: int, decided: int | 
 
 
 def take_over(session: Session, host: LiveHost, contest_id: int, now: datetime) -> LiveState:
-    """From now on this operator steers; it stands in the log and on the other's console."""
+    """Make this host the current one; the log and the other host's console show it."""
     live = require_live(session, host, contest_id)
     if live.host_id == host.id:
         return live

@@ -1,4 +1,4 @@
-"""The end of a contest: closed once, whoever notices first; its board frozen in the same transaction, the hours given, the players told."""
+"""Closing a contest: closed once by whichever caller comes first; in one transaction the board is frozen, hours are credited, players notified."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from bot.storage.system import audit
 
 MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
-"""How long after its end a contest is closed: longer than anything that arrived in time may wait for the database (Desk.patience)."""
+"""How long after its end a contest is closed: longer than an answer that arrived in time may wait for the database (`Database.patience`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Who stands where, and the teams; what of it is said to whom is decided by the contest's rule (bot/domain/contest/leaderboard.py)."""
+    """The places of players and teams; the contest's rule decides what is published (bot/domain/contest/leaderboard.py)."""
 
     contest: Contest
     places: tuple[PlayerPlace, ...]
@@ -71,7 +71,7 @@ def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by
     for person_id in players.finished_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
         credit.earn_contest(session, catalog.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
     if contest.plan.form == "windowed":
-        # Whoever sat in a hall saw the end.
+        # Participants of a live contest have seen the result on site.
         notifications.queue_results(session, contest, [entry.player.id for entry in board.places], now)
     detail = f"{len(board.places)} 人有成绩，{len(board.teams)} 队"
     audit.record(session, now, by, via, "竞赛结束", f"contest:{contest_id}", detail=detail)

@@ -1,6 +1,6 @@
-"""Calling out to the phones: what is said to everybody at once, to whom and on which channel, within what the platforms allow.
+"""Broadcasts of a live contest to all phones: what is sent, to whom, on which channel, within the platforms' quotas.
 
-Best effort, and fast: one replica claims a call by its row and makes it; whom it does not reach says 继续 and is where the others are.
+Best effort: one replica claims a call by its row and sends it; a participant whom it does not reach catches up with 继续.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from bot.storage.delivery.queue import QueuedDelivery
 
 BUZZ_ANSWER = "抢"
 SOLUTION_CALL = "told"
-"""The call that tells the key of a question that is closed."""
+"""The kind of call that sends the key of a closed question; stored in `live_call`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCall:
-    """One call to make: the contest, the question (0 for none) and what is said; `team_id` where only one team is called."""
+    """One broadcast: the contest, the question (0 for none), the kind of call and the message; `team_id` where only one team gets it."""
 
     contest_id: int
     n: int
@@ -47,7 +47,7 @@ class LiveCall:
 
 
 def card_task(contest_id: int, n: int) -> str:
-    """What a tap names: the contest and the place in it, the same for everybody, so that one call reaches a thousand."""
+    """The task id on a card: contest and question, the same for everybody, so that one platform call reaches a thousand."""
     return f"l{contest_id}.{n}"
 
 
@@ -62,19 +62,19 @@ def question_card(live: LiveState, item: LiveItem, question: Question) -> Questi
 
 
 def pending_calls(session: Session, catalog: Catalog, now: datetime) -> list[LiveCall]:
-    """What is to be said and nobody has claimed yet; reads only."""
+    """Broadcasts that are due and not claimed yet; reads only."""
     calls: list[LiveCall] = []
     for live in live_state.list_running(session, now):
         item = live_state.get_item(session, live.id, live.course.item) if live.course.item else None
         kind = _next_call(live, item)
-        # Asked first: to word a call may mean to count two thousand answers.
+        # Checked first: composing a call may have to count two thousand answers.
         if kind is not None and not live_state.is_call_claimed(session, live.id, *kind):
             calls.append(_compose_call(session, catalog, live, item, kind[1]))
     return calls
 
 
 def _next_call(live: LiveState, item: LiveItem | None) -> tuple[int, str] | None:
-    """What the state of a contest is to be followed by on the phones: (question, kind of call)."""
+    """The broadcast that the current state calls for, as (question, kind of call); None for none."""
     course = live.course
     if course.phase == "finished":
         return 0, "end"
@@ -95,7 +95,7 @@ def _compose_call(session: Session, catalog: Catalog, live: LiveState, item: Liv
 
 
 def closing_text(session: Session, live: LiveState, item: LiveItem, question: Question) -> str:
-    """What everybody is told once a question is closed: the same for all, so that one call reaches a thousand."""
+    """The message after a question is closed: the same for all, so that one platform call reaches a thousand."""
     if item.void:
         return f"第 {item.n} 题作废：{item.void}。大家都不计分。"
     choices = live_answers.choice_counts(session, live.id, item.n)
@@ -105,7 +105,7 @@ def closing_text(session: Session, live: LiveState, item: LiveItem, question: Qu
 
 
 def solution_text(item: LiveItem, question: Question) -> str:
-    """The key of a closed question and why."""
+    """The key of a closed question with its explanation."""
     key = question.show_key()
     lines = [f"第 {item.n} 题答案：", key] if "\n" in key else [f"第 {item.n} 题答案：{key}"]
     return "\n".join([*lines, question.explanation])
@@ -119,7 +119,7 @@ def claim_call(session: Session, call: LiveCall, holder: str, now: datetime) -> 
 def plan_call(
     session: Session, call: LiveCall, now: datetime, channels: OpenChannels, sizes: Mapping[str, int]
 ) -> tuple[dict[str, list[DeliveryGroup]], int]:
-    """Who is called where: everybody on the account on which they spoke last; by channel in groups of one call, and how many people in all."""
+    """Recipients by channel, in groups of one platform call, and their total; everybody on the account they last wrote from."""
     people = live_state.call_recipients(session, call.contest_id, call.team_id)
     if call.what == SOLUTION_CALL:
         at_exams = key_visibility.all_at_exams(session, now)
@@ -142,7 +142,7 @@ def plan_call(
 def take_within_quota(
     session: Session, groups: Sequence[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...]
 ) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
-    """What may go now, what has to wait for the channel, and until when; those who have had their fill of messages are left out."""
+    """(groups to send now, groups that wait, until when) within the channel's quota; people over their own quota are left out."""
     quota = SpendingQuota(session, groups[0].channel, now, limits)
     sendable: list[DeliveryGroup] = []
     for index, group in enumerate(groups):
@@ -158,13 +158,13 @@ def take_within_quota(
 
 
 def is_current(session: Session, call: LiveCall) -> bool:
-    """True while the call still makes sense: a question that is closed need not be put to anybody any more."""
+    """True while the call is still worth sending: a closed question is not sent any more."""
     live = live_state.get(session, call.contest_id)
     return live is not None and (call.n == 0 or (live.course.item == call.n and (call.what != "ask" or live.course.phase in ("reading", "open"))))
 
 
 def finish_call(session: Session, call: LiveCall, now: datetime, people: int, sent: int, failed: int) -> None:
-    """Write down what became of it, for the host to see."""
+    """Store the outcome of a call, for the host's console."""
     live_state.finish_call(session, call.contest_id, call.n, call.what, now, people, sent, failed)
     live_state.bump_version(session, call.contest_id, now)
 
@@ -175,7 +175,7 @@ def progress(session: Session, live: LiveState) -> dict[str, Any] | None:
 
 
 def standing_text(session: Session, live: LiveState, person_id: int) -> str:
-    """How somebody stands, in a sentence; the place once it is frozen, as far as the contest's rule names places."""
+    """A participant's result in a sentence; with the place once it is frozen, where the contest's rule publishes it."""
     participant = players.get(session, live.id, person_id) if live.course.phase == "finished" else None
     result = (
         participant.result

@@ -1,4 +1,4 @@
-"""What happens in a live contest without a hand: a clock runs out, a buzzer is decided. Any replica may do it; the row's version lets one."""
+"""Timed steps of a live contest: closing a question at its deadline and deciding a buzzer. Any replica may try; the row's version lets one win."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.storage.contest.live_state import LiveState
 
 
 def due_contests(session: Session, now: datetime) -> list[int]:
-    """Contests in which something is to happen by now; reads only."""
+    """Ids of live contests with a timed step that is due; reads only."""
     return [live.id for live in live_state.list_running(session, now) if _is_due(session, live, now)]
 
 
@@ -29,7 +29,7 @@ def _is_due(session: Session, live: LiveState, now: datetime) -> bool:
 
 
 def run_due(session: Session, contest_id: int, now: datetime) -> bool:
-    """Do what is due in one contest; True when something was done."""
+    """Perform the due step of one contest; True when something was done."""
     live = live_state.lock(session, contest_id)
     if live is None or not _is_due(session, live, now):
         return False

@@ -1,4 +1,4 @@
-"""The host's hand: open the room, next question, close, pause, void, adjust, judge, end; each act checked, logged with its reason, and audited."""
+"""The acts of a live contest's host: open, next question, close, pause, void, adjust, judge, finish; each is checked, logged and audited."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_ADJUSTMENT = 1000
 
 
 def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageScheme | None, now: datetime, rng: random.Random) -> LiveState:
-    """Let people come in; opened once, the code stays. Raises `Refusal` where there is nothing to ask."""
+    """Open the lobby for participants; the join code stays the same. Raises `Refusal` for a contest without questions."""
     contest = manage.require_contest(session, host.author, contest_id)
     if contest.plan.form == "windowed":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」是限时竞赛，没有现场可开。")
@@ -46,7 +46,7 @@ def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageSc
 
 
 def remaining_items(session: Session, live: LiveState) -> list[PlannedItem]:
-    """What has not been asked yet, in the order of the programme; questions of the sudden death only when they are asked for."""
+    """Questions of the programme that have not been started, in order."""
     asked = {item.n for item in live_state.list_items(session, live.id)}
     return [item for item in live_state.list_programme(session, live.id) if item.n not in asked]
 
@@ -57,7 +57,7 @@ def round_of_item(live: LiveState, planned: PlannedItem) -> Round:
 
 
 def next_planned(session: Session, live: LiveState) -> PlannedItem | None:
-    """What comes next when nothing else is said."""
+    """The next question of the programme; sudden-death questions start only on request."""
     return next((item for item in remaining_items(session, live) if round_of_item(live, item) != "tie"), None)
 
 
@@ -123,7 +123,7 @@ def _time_limit(live: LiveState, kind: Round) -> int:
 
 
 def current_item(session: Session, live: LiveState) -> LiveItem:
-    """The question in hand. Raises `Refusal` before the first."""
+    """The current question. Raises `Refusal` before the first."""
     item = live_state.get_item(session, live.id, live.course.item) if live.course.item else None
     if item is None:
         raise Refusal("还没有出题。")
@@ -131,7 +131,7 @@ def current_item(session: Session, live: LiveState) -> LiveItem:
 
 
 def open_buzzers(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """开抢: from now on a press is no false start."""
+    """开抢: open the buzzers; from now on a press is no false start."""
     live = lock_live(session, host, contest_id, decided, now)
     course = live.course.after("buzz")
     item = current_item(session, live)
@@ -143,14 +143,14 @@ def open_buzzers(session: Session, host: LiveHost, contest_id: int, now: datetim
 
 
 def close_question(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """收题: what arrives from now on is late."""
+    """收题: close the current question; later answers are late."""
     live = lock_live(session, host, contest_id, decided, now)
     close_item(session, live, now)
     record_act(session, host, contest_id, "收题", now, n=live.course.item)
 
 
 def close_item(session: Session, live: LiveState, now: datetime) -> None:
-    """Close the question in hand, by the host's hand or by its clock, and judge what judges itself."""
+    """Close the current question, by the host or by its clock, and judge what was answered on phones."""
     course = live.course.after("close")
     item = current_item(session, live)
     live_state.set_course(session, live, course, now)
@@ -159,7 +159,7 @@ def close_item(session: Session, live: LiveState, now: datetime) -> None:
 
 
 def pause(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None, why: str = "") -> None:
-    """The clock stands; what arrives meanwhile is refused and may be said again."""
+    """Stop the clock; answers that arrive meanwhile are refused and may be sent again."""
     live = lock_live(session, host, contest_id, decided, now)
     course = live.course.after("pause")
     item = current_item(session, live)
@@ -169,7 +169,7 @@ def pause(session: Session, host: LiveHost, contest_id: int, now: datetime, *, d
 
 
 def resume(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """The clock goes on with what was left."""
+    """Let the clock go on with the remaining time."""
     live = lock_live(session, host, contest_id, decided, now)
     course = live.course.after("resume")
     item = current_item(session, live)
@@ -231,7 +231,7 @@ def adjust_points(
 
 
 def judge(session: Session, host: LiveHost, contest_id: int, right: bool, now: datetime, *, decided: int | None = None) -> None:
-    """判分: the arbiter's word on an answer that was spoken, by the rule of its round."""
+    """判分: the host's judgement of a spoken answer, with points by the rule of its round."""
     live = lock_live(session, host, contest_id, decided, now)
     live.course.check("judge")
     scheme, item = stage_scoring.require_scheme(live), current_item(session, live)
@@ -254,7 +254,7 @@ def judge(session: Session, host: LiveHost, contest_id: int, right: bool, now: d
 
 
 def finish(session: Session, catalog: Catalog, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """结束: the board is frozen, taking part is credited by the policy, nobody has it in hand any more."""
+    """结束: freeze the board, credit hours for taking part by the policy, and close all sittings."""
     live = lock_live(session, host, contest_id, decided, now)
     live_state.set_course(session, live, live.course.after("finish"), now)
     live_results.save_results(session, live)

@@ -1,4 +1,4 @@
-"""Taking part in a live contest: joining and coming back, answering once, pressing; whatever a phone loses, the rows keep (bot/docs/rules.md S19)."""
+"""Taking part in a live contest: joining and rejoining, answering once, pressing the buzzer; all state is in rows (bot/docs/rules.md S19)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIVE_FORM = FORMS["live"]
 
 @dataclass(frozen=True, slots=True)
 class PlayerSeat:
-    """Somebody in a contest: where it stands, the sitting in which they answer, their team, and whether they have just come in."""
+    """A participant: the live contest, the sitting in which they answer, their team, and whether they have just joined."""
 
     stage: LiveState
     sitting_id: int
@@ -36,7 +36,7 @@ class PlayerSeat:
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """What is on for somebody now: the question in hand if one is, and what they have said to it."""
+    """What a participant sees now: the current question, if any, and their recorded answer to it."""
 
     seat: PlayerSeat
     item: LiveItem | None
@@ -45,7 +45,7 @@ class LiveView:
 
 
 def enter(session: Session, catalog: Catalog, me: Learner, live: LiveState, now: datetime) -> PlayerSeat:
-    """Take the contest in hand: what was in hand before is put down and kept."""
+    """Join or rejoin, and make the contest the current task; the task before is set aside and kept."""
     if live.course.phase == "finished":
         raise Refusal(f"「{live.name}」已经结束了。")
     last_sitting = sittings.last_sitting(session, me.id, "live", str(live.id))
@@ -69,7 +69,7 @@ def _require_sitting(session: Session, contest_id: int, person_id: int) -> int:
 
 
 def require_seat(session: Session, person_id: int, contest_id: int) -> PlayerSeat:
-    """Somebody's place in a contest that they have joined. Raises `Refusal` for who has not."""
+    """The seat of a participant. Raises `Refusal` for somebody who has not joined."""
     live = live_state.get(session, contest_id)
     if live is None:
         raise Refusal("这场竞赛已经不在了。")
@@ -83,7 +83,7 @@ def contest_of_sitting(session: Session, sitting_id: int) -> int | None:
 
 
 def current_view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveView:
-    """What a phone shows that has just come back."""
+    """The view of a participant who has just come back."""
     course = seat.stage.course
     item = live_state.get_item(session, seat.stage.id, course.item) if course.item and course.phase != "lobby" else None
     if item is None:
@@ -93,7 +93,7 @@ def current_view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveVi
 
 
 def record_answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
-    """Record one answer: (sitting, the choice as it was heard). The first recorded stands; the arrival at the edge decides whether it is in time.
+    """Record one answer: (sitting, the recognised choice). The first recorded answer stands; the arrival at the edge decides whether it is in time.
 
     Nothing is said of right and wrong: that is for everybody at once, after the close (bot/docs/reliability.md D8, D9). Raises `Refusal`.
     """

@@ -1,4 +1,4 @@
-"""How everybody stands in a live contest, made from the answers, the clocks and the decisions alone: the same rows give the same board."""
+"""Results of a live contest, computed from answers, question clocks and decisions alone: the same rows give the same board."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAGE_SCORE_TEXT = "基础分加台上各轮得分"
 
 @dataclass(frozen=True, slots=True)
 class LiveStanding:
-    """Everybody as they stand now."""
+    """The current places of all players and teams."""
 
     rules: ContestRules
     people: list[leaderboard.PlayerPlace]
@@ -39,7 +39,7 @@ def standing(session: Session, live: LiveState) -> LiveStanding:
     rules = rules_of(live)
     results = _results_by_person(session, live, rules)
     if live.scheme is not None:
-        # Who stood on the stage took part, though the answers were spoken.
+        # Team members on the stage took part, though their answers were spoken.
         on_stage = {
             person_id for person_id in live_state.call_recipients(session, live.id) if contest_teams.team_of(session, live.id, person_id) is not None
         }
@@ -53,12 +53,12 @@ def standing(session: Session, live: LiveState) -> LiveStanding:
 
 
 def person_result(session: Session, live: LiveState, person_id: int) -> ContestResult | None:
-    """How one person stands, without looking at all the others: two thousand may ask at once. None before the first answer that counts."""
+    """The result of one person, without computing all the others: two thousand may ask at once. None before the first answer that counts."""
     return _results_by_person(session, live, rules_of(live), person_id).get(person_id)
 
 
 def _results_by_person(session: Session, live: LiveState, rules: ContestRules, person_id: int | None = None) -> dict[int, ContestResult]:
-    """What the answers of everybody come to; a void question and one that belongs to a team count for nobody."""
+    """Results by person; void questions and questions of a team do not count."""
     counted = {item.n: item for item in live_state.list_items(session, live.id) if item.round == "all" and not item.void}
     rules_by_item = {n: replace(rules, base=item.points, seconds=max(1, item.seconds)) for n, item in counted.items()}
     adjusted = live_answers.person_points(session, live.id)
@@ -109,5 +109,5 @@ def rank_teams(session: Session, live: LiveState, ranked_teams: list[TeamPlace])
 
 
 def save_results(session: Session, live: LiveState) -> None:
-    """Write down how everybody stands, for the board that is frozen at the close."""
+    """Store everybody's result, for the board that is frozen at the end."""
     players.set_results(session, live.id, ((entry.player.id, entry.player.result) for entry in standing(session, live).people))

@@ -1,4 +1,4 @@
-"""What the big screen and the host's console show: plain values for a page, made from the rows; no key before the question is closed."""
+"""View data for the big screen and the host's console, as plain JSON values; no key is shown before the question is closed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ViewData = dict[str, Any]
 
 
 def screen_view(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding | None, *, named: bool) -> ViewData:
-    """Everything on the big screen. `named` is true for who has the screen's whole address; others are shown no person's name.
+    """All data of the big screen. `named` is true for a viewer with the screen's secret; others see no person's name.
 
-    `found` is how everybody stands, needed in the phases that show it (`shows_board`).
+    `standing` is the current standing, needed in the phases that show it (`shows_board`).
     """
     course = live.course
     item = live_state.get_item(session, live.id, course.item) if course.item else None
@@ -57,7 +57,7 @@ def screen_view(session: Session, catalog: Catalog, live: LiveState, now: dateti
 
 
 def advance_clock(shown: ViewData, elapsed: timedelta) -> ViewData:
-    """What was made some time ago, as it is to be sent now: the clock of the question has gone on meanwhile."""
+    """A frame that was built `elapsed` ago, with the question's clock moved on."""
     item = shown.get("item")
     if item is None or item["left"] is None or shown["paused"]:
         return shown
@@ -69,7 +69,7 @@ def shows_board(live: LiveState) -> bool:
 
 
 def screen_path(live: LiveState) -> str:
-    """Where the big screen stands, with what lets it show names."""
+    """The path of the big screen, with the secret that lets it show names."""
     return f"/screen/{live.id}?k={live.secret}"
 
 
@@ -180,7 +180,7 @@ def board_view(live: LiveState, standing: LiveStanding, *, named: bool) -> ViewD
 
 
 def console_view(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding) -> ViewData:
-    """What the host sees beside the screen: what comes next, who holds the seat, the log, what was called out."""
+    """All data of the host's console: the screen, what comes next, the current host, the log, the last broadcast."""
     course = live.course
     item = live_state.get_item(session, live.id, course.item) if course.item else None
     return {

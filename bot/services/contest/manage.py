@@ -1,4 +1,4 @@
-"""Planning contests: drafted, opened with their teams, cancelled with the hours taken back; every act audited, nothing beyond one's units."""
+"""Managing contests: draft, open with teams, cancel with credited hours reversed; every act is audited and limited to the author's units."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_ITEMS = 200
 
 
 def require_contest(session: Session, author: Author, contest_id: int, *, hold: bool = False) -> Contest:
-    """A contest that an administrator may steer. One that reaches beyond their units is refused like one that does not exist."""
+    """A contest that an administrator may manage. One that reaches beyond their units is refused like one that does not exist."""
     contest = contests.lock(session, contest_id) if hold else contests.get(session, contest_id)
     if contest is None or not lies_within(contest.plan.audience, author.roots):
         raise Refusal(f"没有编号为 {contest_id} 的竞赛。发送「竞赛」看列表。")
@@ -41,7 +41,7 @@ def list_contests(session: Session, author: Author) -> list[Contest]:
 
 
 def validate_plan(session: Session, catalog: Catalog, author: Author, plan: ContestPlan) -> ContestPlan:
-    """The plan with its audience by full unit names and cut down to what the author reaches. Raises `Refusal` for what cannot be held."""
+    """The plan with its audience in full unit names, limited to what the author reaches. Raises `Refusal` for a plan that cannot be carried out."""
     name = content.clean_content(plan.name).replace("\n", " ")
     if plan.form not in FORM_LABELS:
         raise Refusal(f"竞赛形式只能是 {'、'.join(FORM_LABELS)}。")
@@ -68,7 +68,7 @@ def validate_plan(session: Session, catalog: Catalog, author: Author, plan: Cont
 
 
 def create(session: Session, catalog: Catalog, author: Author, plan: ContestPlan, now: datetime, items: Sequence[ContestItem] = ()) -> int:
-    """A draft; nobody sees it before `open_`. `items` are the fixed questions of a contest in which all are asked the same."""
+    """A draft; nobody sees it before `open_contest`. `items` are the fixed questions of a contest in which all are asked the same."""
     checked_plan = validate_plan(session, catalog, author, plan)
     if len(items) > MAX_ITEMS:
         raise Refusal(f"一场竞赛最多 {MAX_ITEMS} 道固定的题。")
@@ -79,7 +79,7 @@ def create(session: Session, catalog: Catalog, author: Author, plan: ContestPlan
 
 
 def update_draft(session: Session, catalog: Catalog, author: Author, contest_id: int, plan: ContestPlan, now: datetime) -> None:
-    """The next version of a draft. What is open is not changed under the hands of those who play."""
+    """The next version of a draft. An open contest is not changed while people play."""
     contest = require_contest(session, author, contest_id, hold=True)
     checked_plan = validate_plan(session, catalog, author, plan)
     if not contests.update_draft(session, contest_id, checked_plan, now):
@@ -114,7 +114,7 @@ def plan_summary(plan: ContestPlan) -> str:
 
 
 def open_contest(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
-    """Announced: it is seen, and played inside its window. Teams by unit are made of all its audience of this day, and stay."""
+    """Open a draft: it becomes visible and is played inside its window. Teams by unit are formed from the audience of this day."""
     contest = require_contest(session, author, contest_id, hold=True)
     if contest.state != "draft":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，只有草稿可以开放。")
@@ -143,7 +143,7 @@ def _create_unit_teams(session: Session, contest: Contest, now: datetime) -> Non
 
 
 def cancel(session: Session, author: Author, contest_id: int, reason: str, now: datetime) -> int:
-    """It does not count: no board; hours already given for it are taken back by reversal. How many had some.
+    """Cancel a contest: no board, and hours credited for it are reversed; returns how many entries were.
 
     The answers stand as they were recorded.
     """

@@ -1,6 +1,6 @@
-"""Telling people of a contest: an invitation when it is announced, a word before it ends, and that the results are there.
+"""Notifications about a contest: an invitation when it opens, a reminder before it ends, and the results.
 
-Invitations are campaigns like any other: previewed, paid out of the budgets, held back in quiet hours, and not sent to who has taken part.
+Invitations are ordinary campaigns: previewed, within quotas, held back in quiet hours, and not sent to people who have taken part.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from bot.storage import campaign
 from bot.storage.delivery import reminders
 
 RESULTS_CONTENT = CampaignContent("invitation", title="竞赛结果", target="竞赛结果")
-"""The standing campaign of the house by which players are told; what each is told stands with the occurrence."""
+"""The content of the standing campaign for results; the occurrence carries the text of each contest."""
 REMINDER_THRESHOLD = timedelta(days=2)
-"""A contest longer than this is mentioned again on the day before it ends."""
+"""A contest longer than this gets a reminder on the day before it ends."""
 REMINDER_TIME = time(10, 0)
 
 
 def invite(session: Session, catalog: Catalog, author: Author, contest: Contest, now: datetime) -> list[int]:
-    """Start the campaigns that invite and remind its audience; their numbers. Raises `Refusal` where the budgets do not carry them."""
+    """Start the campaigns that invite and remind its audience; their ids. Raises `Refusal` where the quotas do not allow them."""
     plan = contest.plan
     begins = max(now, plan.opens_at or now)
     send_at = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
@@ -64,7 +64,7 @@ def _invitation_text(catalog: Catalog, contest: Contest, now: datetime) -> str:
 
 
 def stop_invitations(session: Session, author: Author, contest: Contest, reason: str, now: datetime) -> int:
-    """Nobody is invited any more; how many campaigns were stopped."""
+    """Stop the invitation campaigns of a contest; returns how many were stopped."""
     target = invitation_target(contest.id)
     invitations = [invitation for invitation in campaign.everything(session) if invitation.content.target == target and invitation.state != "stopped"]
     for invitation in invitations:
@@ -73,7 +73,7 @@ def stop_invitations(session: Session, author: Author, contest: Contest, reason:
 
 
 def queue_results(session: Session, contest: Contest, people: Sequence[int], now: datetime) -> None:
-    """Owe the players the word that the results are there."""
+    """Queue the notice that results are available for these people."""
     if not people:
         return
     content = CampaignContent(

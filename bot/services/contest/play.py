@@ -1,9 +1,4 @@
-"""Playing a windowed contest: joined once, a set at a time, every answer an answer like any other, the result kept as sets end.
-
-See bot/docs/rules.md S15, S19.
-
-Which questions a contest draws from, and how a set is drawn: the same mix of difficulty for everybody.
-"""
+"""Playing a windowed contest: who may take part, drawing sets of equal difficulty, scoring them (bot/docs/rules.md S15, S19)."""
 
 from __future__ import annotations
 
@@ -111,7 +106,7 @@ CLOSED_TEXT = "本场竞赛已经截止"
 
 @dataclass(frozen=True, slots=True)
 class ContestStanding:
-    """How somebody stands: their row (None before they joined), their sets, how many of today are left, their team."""
+    """A person's standing: their participation (None before they joined), their sets, how many are left today, their team."""
 
     contest: Contest
     mine: Participant | None
@@ -122,7 +117,7 @@ class ContestStanding:
 
 @dataclass(frozen=True, slots=True)
 class SetOutcome:
-    """What a finished set came to, how its player stands now, and what taking part earned (None: it had earned before)."""
+    """The result of a finished set, the player's new standing, and the hours credited for taking part (None: credited before)."""
 
     contest: Contest
     result: ContestResult
@@ -161,7 +156,7 @@ def past_contests(session: Session, me: Learner) -> list[Contest]:
 def _is_invited(session: Session, contest: Contest, me: Learner, now: datetime) -> bool:
     scope = And((contest.plan.audience, PeopleAre((me.staff_no,))))
     invited = audience.evaluate(session, scope, day_of(now), now)
-    # Who is on leave is not disturbed, but may take part.
+    # People on leave get no reminders, but may take part.
     return bool(invited.people or invited.excluded)
 
 
@@ -218,7 +213,7 @@ def check_open(contest: Contest, arrived: datetime) -> None:
 def lock_open(session: Session, contest_id: int, arrived: datetime) -> Contest:
     """The contest, which is not closed before this transaction ends: what is written now will be on its board.
 
-    Raises `Refusal` when what arrived at `at` does not count. Looked at before it is held, so that a late answer never waits for the closing.
+    Raises `Refusal` when what arrived at `at` does not count. Checked before it is locked, so that a late answer never waits for the closing.
     """
     contest = contests.get(session, contest_id)
     assert contest is not None
@@ -235,7 +230,7 @@ def check_in_time(session: Session, sitting: OpenSitting, incoming: Incoming, no
 
 
 def end_set(session: Session, catalog: Catalog, sitting: OpenSitting, now: datetime) -> SetOutcome:
-    """A set has ended: its result, the player's standing, and the hours for taking part."""
+    """Score a finished set, and credit the hours for taking part."""
     contest = contests.get(session, int(sitting.scope))
     assert contest is not None
     result = settle_set(session, contest, sitting.id, sitting.person_id, now)
@@ -244,7 +239,7 @@ def end_set(session: Session, catalog: Catalog, sitting: OpenSitting, now: datet
 
 
 def settle_set(session: Session, contest: Contest, sitting_id: int, person_id: int, now: datetime) -> ContestResult:
-    """Write down what a set came to, as far as it was answered, and how its player stands with it."""
+    """Store the result of a set, as far as it was answered, and the player's overall result with it."""
     answers, last_arrival, is_whole = players.scored_answers(session, sitting_id)
     result = set_result(contest.rules, answers, last_arrival, is_whole=is_whole)
     players.end_set(session, sitting_id, result, last_arrival or now, is_whole=is_whole)

@@ -1,4 +1,4 @@
-"""The stage: who pressed first, what a false start costs, what a judged answer brings, who survives the sudden death (bot/docs/rules.md S18)."""
+"""Scoring on the stage: which team pressed first, penalties of false starts, judged answers and sudden death (bot/docs/rules.md S18)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTLE_TIME = timedelta(milliseconds=300)
 
 @dataclass(frozen=True, slots=True)
 class BuzzerPress:
-    """What a press came to: a false start with its price, or a press in time whose place is being decided."""
+    """The outcome of a press: a false start with its penalty, or a valid press whose order is still being decided."""
 
     fault: bool
     points: int = 0
@@ -47,7 +47,7 @@ def require_scheme(live: LiveState) -> StageScheme:
 
 
 def record_press(session: Session, live: LiveState, item: LiveItem, team_id: int, person_id: int, arrived: datetime) -> BuzzerPress:
-    """Take down a press. A false start is dealt with at once, by the rule of the scheme."""
+    """Record a press. A false start is penalised at once, by the rule of the scheme."""
     rules = require_scheme(live).buzzer
     if item.void:
         raise Refusal(f"未记录：这一题已经作废（{item.void}）。")
@@ -76,7 +76,7 @@ def record_press(session: Session, live: LiveState, item: LiveItem, team_id: int
 
 
 def settled_press(session: Session, live: LiveState, item: LiveItem, now: datetime) -> PressedBuzzer | None:
-    """The team that is to answer, once it is settled that nobody arrived earlier; None while nobody is, or somebody answers already."""
+    """The press that wins, once no earlier one can arrive; None while there is none, or a team answers already."""
     if live.scheme is None or item.round != "buzzer" or item.holder_id is not None or item.void or live.course.paused:
         return None
     presses = [press for press in live_answers.buzzes(session, live.id, item.n) if not press.fault]
@@ -89,7 +89,7 @@ def settled_press(session: Session, live: LiveState, item: LiveItem, now: dateti
 
 
 def assign_answer(session: Session, live: LiveState, item: LiveItem, press: PressedBuzzer, now: datetime) -> None:
-    """This team answers, for good."""
+    """Give the answer to this team; the decision is final."""
     assert live.scheme is not None
     answer = live.scheme.buzzer.answer_seconds
     live_state.set_holder(session, item, press.buzz.team, now + timedelta(seconds=answer) if answer else None)
@@ -108,7 +108,7 @@ def assign_answer(session: Session, live: LiveState, item: LiveItem, press: Pres
 
 
 def judge_closed(session: Session, live: LiveState, item: LiveItem, now: datetime) -> None:
-    """What a question brings by itself when it closes: teams that answered on the phone are judged by what was recorded."""
+    """Judge a closed question whose answers were given on phones, by what was recorded."""
     if live.scheme is None or item.void:
         return
     if item.round == "required":

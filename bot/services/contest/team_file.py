@@ -1,4 +1,4 @@
-"""The teams of a contest as a table lists them: a team and a staff number a row; a bad row names row, column and reason."""
+"""Reading a contest's team list from a spreadsheet: a team and a staff number a row; each bad row is reported with row, column and reason."""
 
 from __future__ import annotations
 

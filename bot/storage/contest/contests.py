@@ -1,4 +1,4 @@
-"""Contests, their questions, those who took part and the sets they did; a closed contest's rows are its frozen board."""
+"""The tables `contest` and `contest_item`: plans, states, row locks, fixed questions, and the frozen board of a closed contest."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _contest_of_row(row: Any) -> Contest:
 
 
 def add(session: Session, plan: ContestPlan, by: str, at: datetime) -> int:
-    """A draft; its id."""
+    """Store a draft; returns its id."""
     return int(_INSERT.one(session, **_plan_values(plan), by=by, at=stamp(at))[0])
 
 
@@ -118,26 +118,26 @@ def get(session: Session, contest_id: int) -> Contest | None:
 
 
 def lock(session: Session, contest_id: int) -> Contest | None:
-    """A contest that nobody else changes until this transaction ends; answers go on being written to it."""
+    """A contest whose row is locked against other changes until this transaction ends; answers can still be written."""
     if not _is_sqlite(session):
         _LOCK.one(session, id=contest_id)
     return get(session, contest_id)
 
 
 def lock_exclusive(session: Session, contest_id: int) -> Contest | None:
-    """A contest that nobody changes, and no answer is written to, until this transaction ends: for the moment when its board freezes."""
+    """A contest that is locked against changes and new answers until this transaction ends: for freezing its board."""
     if not _is_sqlite(session):
         _LOCK_EXCLUSIVE.one(session, id=contest_id)
     return get(session, contest_id)
 
 
 def end_early(session: Session, contest_id: int, end: datetime, at: datetime) -> bool:
-    """Bring the end of an open window forward; nothing that arrives from then on counts."""
+    """Bring the end of an open window forward; answers that arrive from then on do not count."""
     return _END_EARLY.run(session, id=contest_id, end=stamp(end), at=stamp(at)) == 1
 
 
 def lock_shared(session: Session, contest_id: int) -> Contest | None:
-    """A contest that is not closed before this transaction ends: what is written to it will be on its board."""
+    """A contest that cannot be closed before this transaction ends, so that what is written now is on its board."""
     if not _is_sqlite(session):
         _LOCK_SHARED.one(session, id=contest_id)
     return get(session, contest_id)

@@ -1,4 +1,7 @@
-"""Matches and who plays in them: rows that survive a restart, held by whoever changes them, whatever the number of replicas."""
+"""The tables `duel` and `duel_player`: matches, their players, and the news that players have not been sent yet.
+
+Every change locks the match row first, so that any number of replicas may work on it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 QUEUE_LOCK = 7_235_016
-"""PostgreSQL's advisory lock under which people look for somebody who waits: two who come at once find each other."""
+"""PostgreSQL's advisory lock under which the queue of waiting players is searched: two who come at once find each other."""
 
 _LOCK_QUEUE = Statement("SELECT pg_advisory_xact_lock(:n)")
 _COLUMNS = "id, size, invited, state, made_by, made_at, until, started_at"
@@ -73,7 +76,7 @@ _FIND_STAFF = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Duel:
-    """A match as its row stands; `until` is when the call, then the match, ends by itself."""
+    """A match as its row stands; `until` is when the invitation, then the match, expires."""
 
     id: int
     size: int
@@ -87,7 +90,7 @@ class Duel:
 
 @dataclass(frozen=True, slots=True)
 class DuelPlayer:
-    """One of a match; place and points stand once it is over. `owed` is the news not told yet."""
+    """A player of a match; place and points are set once it is over. `owed` is the kind of news not sent yet."""
 
     id: int
     name: str
@@ -109,7 +112,7 @@ def _is_sqlite(session: Session) -> bool:
 
 
 def lock_queue(session: Session) -> None:
-    """Nobody else looks for a partner until this transaction ends; SQLite's one writer needs no lock."""
+    """Lock the waiting queue until this transaction ends; SQLite's one writer needs no lock."""
     if not _is_sqlite(session):
         _LOCK_QUEUE.one(session, n=QUEUE_LOCK)
 
@@ -127,14 +130,14 @@ def get(session: Session, duel_id: int) -> Duel | None:
 
 
 def lock(session: Session, duel_id: int) -> Duel | None:
-    """A match that nobody else changes until this transaction ends."""
+    """A match whose row is locked until this transaction ends."""
     if not _is_sqlite(session):
         _LOCK.one(session, id=duel_id)
     return get(session, duel_id)
 
 
 def find_waiting(session: Session, size: int, person_id: int, now: datetime) -> int | None:
-    """The oldest open call of a size that somebody else made."""
+    """The oldest waiting match of a size that somebody else opened."""
     row = _FIND_WAITING.one(session, size=size, person_id=person_id, now=stamp(now))
     return None if row is None else int(row[0])
 
@@ -161,7 +164,7 @@ def count_invitations(session: Session, person_id: int, since: datetime) -> int:
 
 
 def join(session: Session, duel_id: int, person_id: int, state: str, owed: str | None = None) -> None:
-    """Put somebody in, invited or ready. One match at a time a person: the database refuses a second."""
+    """Add a player, invited or ready. A person has one match at a time: the database refuses a second."""
     _JOIN.run(session, duel_id=duel_id, person_id=person_id, state=state, owed=owed)
 
 
@@ -170,19 +173,19 @@ def players(session: Session, duel_id: int) -> list[DuelPlayer]:
 
 
 def active_duel(session: Session, person_id: int) -> int | None:
-    """The match that somebody waits for or plays."""
+    """The id of the match that a person waits for or plays."""
     row = _ACTIVE_DUEL.one(session, person_id=person_id)
     return None if row is None else int(row[0])
 
 
 def unstarted_duel(session: Session, person_id: int) -> int | None:
-    """The match that runs for somebody who has not been put its first question."""
+    """The id of a running match whose first question this player has not been shown."""
     row = _UNSTARTED_DUEL.one(session, person_id=person_id)
     return None if row is None else int(row[0])
 
 
 def open_invitations(session: Session, person_id: int, now: datetime) -> list[int]:
-    """The calls to somebody that still stand, newest first."""
+    """The ids of open invitations to a person, newest first."""
     return [row[0] for row in _INVITATIONS.all(session, person_id=person_id, now=stamp(now))]
 
 
@@ -204,17 +207,17 @@ def set_place(session: Session, duel_id: int, person_id: int, at: int, points: i
 
 
 def set_pending_news(session: Session, duel_id: int, person_id: int, news: str) -> None:
-    """There is something this player has not been told."""
+    """Mark news as waiting to be sent to this player."""
     _SET_PENDING_NEWS.run(session, duel_id=duel_id, person_id=person_id, owed=news)
 
 
 def claim_pending_news(session: Session, duel_id: int, person_id: int, news: str) -> bool:
-    """True for the one caller who tells it."""
+    """True for the one caller that sends it."""
     return _CLAIM_NEWS.run(session, duel_id=duel_id, person_id=person_id, owed=news) == 1
 
 
 def pending_news(session: Session, top: int = 200) -> list[tuple[int, int, str]]:
-    """(match, person, news) of what is to be told."""
+    """(match, person, news) of all news waiting to be sent."""
     return [(row[0], row[1], row[2]) for row in _PENDING_NEWS.all(session, top=top)]
 
 
@@ -224,17 +227,17 @@ def drawn_items(session: Session, duel_id: int) -> list[tuple[str, int]]:
 
 
 def close_sitting(session: Session, sitting_id: int, at: datetime) -> None:
-    """Nothing more is answered: whoever has it in hand has free hands again."""
+    """Close a sitting unfinished, and release it as the player's current task."""
     _DROP_FOCUS.run(session, sitting_id=sitting_id)
     _CLOSE_SITTING.run(session, id=sitting_id, at=stamp(at))
 
 
 def played_duels(session: Session, person_id: int, since: datetime) -> list[tuple[datetime, int, int]]:
-    """(when, place, match points) of what somebody has played since a moment, oldest first."""
+    """(end, place, match points) of the matches a person has played since a moment, oldest first."""
     return [(moment(row[0]), row[1], row[2]) for row in _PLAYED_DUELS.all(session, person_id=person_id, since=stamp(since))]
 
 
 def find_staff(session: Session, staff_no_or_name: str, day: date) -> list[int]:
-    """Who works here on a day and goes by a staff number; by a name where nobody has such a number."""
+    """Ids of staff in office on a day with this staff number; by name where nobody has such a number."""
     rows = _FIND_STAFF.all(session, said=staff_no_or_name, day=day.isoformat())
     return [row[0] for row in rows if row[1] == staff_no_or_name] or [row[0] for row in rows]

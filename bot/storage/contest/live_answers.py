@@ -1,4 +1,4 @@
-"""Who takes part in a live contest, what they answered and pressed, what was decided: all that scores are made of."""
+"""Answers, buzzer presses and host decisions of a live contest: the rows from which its scores are computed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PressedBuzzer:
-    """A team's press as it is shown."""
+    """A team's press with the names that are shown."""
 
     buzz: Buzz
     fault: bool
@@ -115,7 +115,7 @@ def open_sitting(session: Session, contest_id: int, person_id: int, at: datetime
 
 
 def close_sittings(session: Session, contest_id: int, at: datetime) -> None:
-    """The contest is over for everybody: nobody has it in hand any more."""
+    """Close everybody's sitting, and release it as their current task."""
     _DROP_FOCUS.run(session, scope=str(contest_id))
     _CLOSE_SITTINGS.run(session, scope=str(contest_id), at=stamp(at))
 
@@ -146,7 +146,7 @@ def team_answers(session: Session, contest_id: int, n: int, team_id: int) -> lis
 
 
 def add_buzz(session: Session, contest_id: int, n: int, team_id: int, person_id: int, arrived: datetime, *, fault: bool) -> bool:
-    """True for a team's one press at a question."""
+    """Record a press; False when the team has pressed at this question before."""
     return _INSERT_BUZZ.run(session, id=contest_id, n=n, team_id=team_id, person_id=person_id, at=stamp(arrived), fault=int(fault)) == 1
 
 

@@ -1,7 +1,4 @@
-"""Where live contests stand: the state that screens, consoles and phones look at, and the clocks of its questions.
-
-Calls to everybody's phone: claimed by a row, made once, counted.
-"""
+"""The tables `live`, `live_item` and `live_call`: the state of live contests, the clocks of their questions, and claimed broadcasts."""
 
 from __future__ import annotations
 
@@ -91,7 +88,7 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class LiveItem:
-    """A question that came on, with its clock; points and stake in thousandths."""
+    """A question that was started, with its clock; points and stake in thousandths."""
 
     contest_id: int
     n: int
@@ -111,7 +108,7 @@ class LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
-    """A question as one person has it: where the contest stands, the sitting in which they answer (None: they take no part), what they have said."""
+    """What decides whether an answer is accepted: the question, the contest's course, the sitting (None: not a participant), the earlier answer."""
 
     item: LiveItem
     course: ContestCourse
@@ -146,37 +143,37 @@ def get(session: Session, contest_id: int) -> LiveState | None:
 
 
 def lock(session: Session, contest_id: int) -> LiveState | None:
-    """A contest that nobody else moves until this transaction ends."""
+    """A live contest whose row is locked until this transaction ends."""
     if session.get_bind().dialect.name != "sqlite":
         _LOCK.one(session, id=contest_id)
     return get(session, contest_id)
 
 
 def get_by_code(session: Session, code: str) -> LiveState | None:
-    """The contest that a code joins."""
+    """The live contest with this join code."""
     row = _BY_CODE.one(session, code=code)
     return None if row is None else _live_of_row(row)
 
 
 def list_running(session: Session, now: datetime) -> list[LiveState]:
-    """Every contest that is not over, or only just, by id."""
+    """Live contests that are not finished, or finished less than a minute ago, by id."""
     return [_live_of_row(row) for row in _LIST_RUNNING.all(session, since=stamp(now - JUST_FINISHED))]
 
 
 def last_change(session: Session, now: datetime) -> datetime | None:
-    """When a contest that is not over, or only just, was last moved; None while there is none. As cheap a look as there is."""
+    """When a live contest that is unfinished, or just finished, last changed; None while there is none. One indexed look, for polling."""
     row = _LAST_CHANGE.one(session, since=stamp(now - JUST_FINISHED))
     return None if row is None or row[0] is None else moment(row[0])
 
 
 def open_lobby(session: Session, contest_id: int, code: str, secret: str, scheme: StageScheme | None, at: datetime) -> bool:
-    """False when it is open already, or the code is taken."""
+    """Open the live contest in its lobby; False when it is open already, or the code is taken."""
     scheme_text = "" if scheme is None else json.dumps(stage_rounds.scheme_json(scheme), ensure_ascii=False)
     return _INSERT.run(session, contest_id=contest_id, code=code, secret=secret, scheme=scheme_text, at=stamp(at)) == 1
 
 
 def set_course(session: Session, current: LiveState, course: ContestCourse, at: datetime) -> None:
-    """The next state, unless somebody has changed it since `was` was read. Raises `Refusal` then: one press is one step."""
+    """The next state, unless the row has changed since `current` was read. Raises `Refusal` then, so that one press is one step."""
     moved_rows = _SET_COURSE.run(
         session, id=current.id, version=current.version, phase=course.phase, item=course.item, paused=int(course.paused), at=stamp(at)
     )
@@ -185,7 +182,7 @@ def set_course(session: Session, current: LiveState, course: ContestCourse, at: 
 
 
 def bump_version(session: Session, contest_id: int, at: datetime) -> None:
-    """Something that screens show has changed beside the state itself."""
+    """Tell screens that something they show has changed beside the state itself."""
     _BUMP_VERSION.run(session, id=contest_id, at=stamp(at))
 
 
@@ -206,13 +203,13 @@ def _item_of_row(row: Any) -> LiveItem:
 
 
 def get_item(session: Session, contest_id: int, n: int) -> LiveItem | None:
-    """A question that has come on."""
+    """A question that has been started; None before."""
     row = _ONE_ITEM.one(session, id=contest_id, n=n)
     return None if row is None else _item_of_row(row)
 
 
 def answer_context(session: Session, contest_id: int, n: int, person_id: int) -> AnswerContext | None:
-    """Everything that decides whether an answer is taken, in one statement: two thousand ask at once. None for a question that never came on."""
+    """Everything that decides whether an answer is taken, in one statement: two thousand ask at once. None for a question that was never started."""
     row = _ANSWER_CONTEXT.one(session, id=contest_id, n=n, person_id=person_id, scope=str(contest_id))
     if row is None:
         return None
@@ -221,7 +218,7 @@ def answer_context(session: Session, contest_id: int, n: int, person_id: int) ->
 
 
 def list_items(session: Session, contest_id: int) -> list[LiveItem]:
-    """All that have come on, in order."""
+    """All questions that have been started, in order."""
     return [_item_of_row(row) for row in _ITEMS.all(session, id=contest_id)]
 
 
@@ -232,7 +229,7 @@ def list_programme(session: Session, contest_id: int) -> list[PlannedItem]:
 def add_item(
     session: Session, contest_id: int, n: int, kind: Round, seconds: int, at: datetime, ends_at: datetime | None, team_id: int | None, stake: int
 ) -> None:
-    """A question comes on, once."""
+    """Start a question; a question starts only once."""
     _INSERT_ITEM.run(
         session, id=contest_id, n=n, round=kind, seconds=seconds, at=stamp(at), ends_at=_stamp_or_none(ends_at), team_id=team_id, stake=stake
     )
@@ -252,7 +249,7 @@ def set_clock(session: Session, item: LiveItem, window: AnswerWindow, buzz_at: d
 
 
 def set_holder(session: Session, item: LiveItem, team_id: int | None, ends_at: datetime | None) -> None:
-    """Who answers now (nobody: None), and until when."""
+    """Set the team that answers now (None: no team), and its deadline."""
     _SET_HOLDER.run(session, id=item.contest_id, n=item.n, holder_id=team_id, ends_at=_stamp_or_none(ends_at))
 
 

@@ -1,4 +1,4 @@
-"""Those who take part in a contest: how they stand, their place once it is frozen, and the sets they did."""
+"""Participants of a contest: their results and final places, and the sets they began and ended."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _EXPORT = Statement(
        WHERE e.contest_id = :contest_id ORDER BY e.place IS NULL, e.place, p.staff_no"""
 )
 STRENGTH_PERIOD = timedelta(days=180)
-"""How far back right answers tell how strong somebody is."""
+"""How far back answers count for the accuracy by which leagues are formed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,12 @@ def closed_contests(session: Session, person_id: int, top: int) -> list[int]:
 
 
 def set_result(session: Session, contest_id: int, person_id: int, result: ContestResult) -> None:
-    """How somebody stands from now on."""
+    """Store the current result of a participant."""
     _SET_RESULT.run(session, **_result_values(contest_id, person_id, result))
 
 
 def set_results(session: Session, contest_id: int, results: Iterable[tuple[int, ContestResult]]) -> None:
-    """The same of everybody at once, as (person, result)."""
+    """Store many results at once, as (person, result)."""
     _SET_RESULT.many(session, [_result_values(contest_id, person, result) for person, result in results])
 
 
@@ -163,12 +163,12 @@ def list_ranked(session: Session, contest_id: int) -> list[RankedPlayer]:
 
 
 def took_part(session: Session, contest_id: int) -> list[int]:
-    """Who has something that counts."""
+    """Ids of participants with at least one answer that counts."""
     return [row[0] for row in _TOOK_PART.all(session, contest_id=contest_id)]
 
 
 def finished_a_set(session: Session, contest_id: int) -> list[int]:
-    """Who has finished at least one set of a windowed contest."""
+    """Ids of participants who finished at least one set of a windowed contest."""
     return [row[0] for row in _FINISHED_A_SET.all(session, contest_id=contest_id)]
 
 
@@ -227,7 +227,7 @@ def open_sets(session: Session, contest_id: int) -> list[tuple[int, int]]:
 
 
 def close_open_sets(session: Session, contest_id: int, at: datetime) -> None:
-    """Nothing more is answered: who has a set in hand has free hands again."""
+    """Close all open sets unfinished, and release them as current tasks."""
     _DROP_FOCUS.run(session, contest_id=contest_id)
     _CLOSE_SITTINGS.run(session, contest_id=contest_id, at=stamp(at))
 
@@ -235,8 +235,8 @@ def close_open_sets(session: Session, contest_id: int, at: datetime) -> None:
 def scored_answers(session: Session, sitting_id: int) -> tuple[list[ScoredAnswer], datetime | None, bool]:
     """(answers in the order they came, the arrival of the last, whether all was answered) of a sitting, by the marks that count.
 
-    An answer took from the one before it, or from the opening, until its own arrival; both are moments of the server. A question that was taken
-    out counts for nobody, neither its mark nor its time; one that was given to all counts for those too who had left it out.
+    An answer took from the one before it, or from the opening, until its own arrival; both are moments of the server. A withdrawn
+    question counts for nobody, neither mark nor time; one that was credited to all counts also for those who had left it out.
     """
     opened, size = _OPENING.one(session, id=sitting_id)
     arrivals = {row[0]: moment(row[1]) for row in _ARRIVALS.all(session, sitting_id=sitting_id)}

@@ -1,4 +1,4 @@
-"""The host's console: everything a host does with one thumb or one key; who holds it is seen by all, and another can take over."""
+"""The host's web console of a live contest: every act by one press; all consoles show who hosts, and another host can take over."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from bot.web.templates import Templates
 
 PATH = "/console/contests/{ref:[0-9]{1,9}}"
 RIGHTS_CHECK_INTERVAL = 20.0
-"""Seconds between two looks at the rights of who watches."""
+"""Seconds between two checks of a watcher's rights."""
 
 Act = Callable[["ConsoleCommand"], None]
 
 
 class ConsoleCommand:
-    """One press on the console, as it was sent: read strictly, for what is not there is not meant."""
+    """One press on the console as it was sent; fields of the wrong type are read as missing."""
 
     def __init__(self, session: Session, catalog: Catalog, who: LiveHost, contest_id: int, said: Said, now: datetime) -> None:
         self.session, self.catalog, self.who, self.contest_id, self.said, self.now = session, catalog, who, contest_id, said, now
@@ -62,7 +62,7 @@ def _adjust(press: ConsoleCommand) -> None:
 
 
 def _simple_act(action: Callable[..., None]) -> Act:
-    """An act that needs no more than to be said."""
+    """An act without parameters."""
     return lambda press: action(press.session, press.who, press.contest_id, press.now, **press.common)
 
 
@@ -100,18 +100,18 @@ ACTS: dict[str, Act] = {
 
 
 class ConsolePage:
-    """The pages under `/console/contests`, behind the door."""
+    """The pages under `/console/contests`, for signed-in web sessions."""
 
     def __init__(
         self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime], feed: LiveFeed, door: WebSessions, pages: Templates
     ) -> None:
-        self._desk, self._shelf, self._clock, self._feed, self._door, self._pages = database, catalog, clock, feed, door, pages
+        self._database, self._catalog, self._clock, self._feed, self._sessions, self._pages = database, catalog, clock, feed, door, pages
 
     def attach(self, app: web.Application) -> None:
-        self._door.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
-        app.router.add_get(PATH, self._door.shows("console", self.show))
-        app.router.add_get(f"{PATH}/events", self._door.shows("console", self.events), allow_head=False)
-        app.router.add_post(f"{PATH}/act", self._door.acts("console", self.act))
+        self._sessions.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
+        app.router.add_get(PATH, self._sessions.shows("console", self.show))
+        app.router.add_get(f"{PATH}/events", self._sessions.shows("console", self.events), allow_head=False)
+        app.router.add_post(f"{PATH}/act", self._sessions.acts("console", self.act))
 
     async def show(self, request: web.Request, visitor: PageVisitor) -> web.Response:
         live = await self._seen(request, visitor)
@@ -126,13 +126,13 @@ class ConsolePage:
             if (self._clock() - checked_at).total_seconds() < RIGHTS_CHECK_INTERVAL:
                 return True
             checked_at = self._clock()
-            return await self._door.visitor(request, "console") is not None
+            return await self._sessions.visitor(request, "console") is not None
 
         async with self._feed.watch(live.id, "console") as frames:
             return await stream(request, _personal_frames(frames, visitor.learner.id), goes_on)
 
     async def act(self, request: web.Request, visitor: PageVisitor, said: Said) -> web.Response:
-        """One press: {"act": …, "decided": the last decision that the page had before its eyes, …}. A refusal is a sentence, with status 409."""
+        """One press: {"act": …, "decided": the last decision that the page showed, …}. A refusal is a sentence, with status 409."""
         contest_id, name = int(request.match_info["ref"]), said.get("act")
         act = ACTS.get(name) if isinstance(name, str) else None
         if act is None:
@@ -140,10 +140,10 @@ class ConsolePage:
 
         def work(session: Session) -> None:
             now = self._clock()
-            act(ConsoleCommand(session, self._shelf(), host_lock.host_of(session, visitor.learner, "console"), contest_id, said, now))
+            act(ConsoleCommand(session, self._catalog(), host_lock.host_of(session, visitor.learner, "console"), contest_id, said, now))
 
         try:
-            await self._desk.write(work, of=visitor.learner.id)
+            await self._database.write(work, of=visitor.learner.id)
         except Refusal as refusal:
             return web.json_response({"say": str(refusal)}, status=409)
         except Busy:
@@ -154,7 +154,7 @@ class ConsolePage:
     async def _seen(self, request: web.Request, visitor: PageVisitor) -> LiveState:
         contest_id = int(request.match_info["ref"])
         try:
-            return await self._desk.read(
+            return await self._database.read(
                 lambda session: host_lock.require_live(session, host_lock.host_of(session, visitor.learner, "console"), contest_id)
             )
         except Refusal as refusal:
@@ -162,7 +162,7 @@ class ConsolePage:
 
 
 async def _personal_frames(frames: AsyncIterator[str], person_id: int) -> AsyncIterator[str]:
-    """Each frame with whether this visitor holds the seat; nobody else's row goes out."""
+    """Each frame with whether this visitor is the host, in place of the host's id."""
     async for frame in frames:
         if not frame:
             yield frame

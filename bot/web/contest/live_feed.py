@@ -1,4 +1,4 @@
-"""What screens and consoles are fed with: one task a process looks at the database while anybody watches, so that all replicas show the same."""
+"""The live feed for screens and consoles: while anybody watches, one task a process polls the database and builds frames for all watchers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ LOOK_INTERVAL = 0.2
 LOOKS_PER_COUNT = 3
 """So many looks until the answers of an open question are counted again: counting two thousand takes longer than looking at a version."""
 HEARTBEAT_INTERVAL = 15.0
-"""Seconds after which a line that says nothing is kept open by an empty word."""
+"""Seconds after which an idle connection gets a heartbeat."""
 MAX_WATCHERS = 300
 MAX_PUBLIC_WATCHERS = 200
-"""So many of them may be people who have no more than the number of a contest: whoever opens many lines keeps no host from the console."""
+"""Limit for watchers without secret or session, so that many public connections never lock a host out of the console."""
 
 FrameKind = Literal["public", "named", "console"]
 _CLOCK_KEYS = ("now", "left")
@@ -40,7 +40,7 @@ _CLOCK_KEYS = ("now", "left")
 
 @dataclass(slots=True)
 class WatchedContest:
-    """A contest that somebody watches: what was last made of it, and who waits for more."""
+    """A watched contest: its last frames, and the watchers to wake."""
 
     version: int = 0
     turn: int = 0
@@ -54,7 +54,7 @@ class LiveFeed:
     """One a process."""
 
     def __init__(self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
-        self._desk, self._shelf, self._clock = database, catalog, clock
+        self._database, self._catalog, self._clock = database, catalog, clock
         self._watched: dict[int, WatchedContest] = {}
         self._task: asyncio.Task[None] | None = None
         self._poke = asyncio.Event()
@@ -92,7 +92,7 @@ class LiveFeed:
             made_at, frame = watched.frames.get(kind, (None, None))
             if made_at is not None and frame is not None and frame is not last_frame:
                 last_frame = frame
-                # Who comes later than it was made, or comes back, is not shown a clock of before.
+                # A watcher who joins later must not see the clock as it was when the frame was built.
                 yield json.dumps(live_views.advance_clock(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
             changed.clear()
             try:
@@ -109,14 +109,14 @@ class LiveFeed:
             except (Busy, *DRIVER_ERRORS) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
-                log.exception("the feed stumbled")
+                log.exception("live feed failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._poke.wait(), LOOK_INTERVAL)
 
     async def _look(self) -> None:
         wanted = {contest_id: (watched, frozenset(watched.watchers.values())) for contest_id, watched in self._watched.items()}
-        # Not on the desk's readers: a long report must not hold up a hall.
-        await asyncio.to_thread(self._desk.read_now, lambda session: self._made(session, wanted))
+        # Not on the database's reader pool: a long report must not delay a live contest.
+        await asyncio.to_thread(self._database.read_now, lambda session: self._made(session, wanted))
         for watched, _ in wanted.values():
             for changed in watched.watchers:
                 changed.set()
@@ -133,7 +133,7 @@ class LiveFeed:
             if has_changed:
                 watched.version, watched.standing = live.version, None
             for kind in watched.frames.keys() - kinds:
-                # Nobody looks at it now, and whoever looks again is not to see what was.
+                # Nobody watches this kind now; a later watcher must not get a stale frame.
                 del watched.frames[kind], watched.compared[kind]
             missing = any(kind not in watched.frames for kind in kinds)
             is_open = live.course.phase in ("lobby", "reading", "open")
@@ -143,12 +143,12 @@ class LiveFeed:
                 watched.standing = live_results.standing(session, live)
             for kind in kinds:
                 frame_data = (
-                    live_views.console_view(session, self._shelf(), live, now, watched.standing or live_results.standing(session, live))
+                    live_views.console_view(session, self._catalog(), live, now, watched.standing or live_results.standing(session, live))
                     if kind == "console"
-                    else live_views.screen_view(session, self._shelf(), live, now, watched.standing, named=kind == "named")
+                    else live_views.screen_view(session, self._catalog(), live, now, watched.standing, named=kind == "named")
                 )
                 comparable = json.dumps(_without_clock(frame_data), sort_keys=True)
-                # What has only grown older is no news, and would make every screen draw again.
+                # A frame that differs only in its clock would make every screen draw again for nothing.
                 if comparable != watched.compared.get(kind):
                     watched.compared[kind] = comparable
                     watched.frames[kind] = (now, frame_data)
@@ -162,7 +162,7 @@ class LiveFeed:
 
 
 def _without_clock(shown: dict[str, Any]) -> dict[str, Any]:
-    """Without what runs by itself."""
+    """The frame without its running clock."""
     still = {key: value for key, value in shown.items() if key not in _CLOCK_KEYS}
     if "item" in still:
         still["item"] = {key: value for key, value in still["item"].items() if key not in _CLOCK_KEYS}

@@ -30,8 +30,8 @@ def report(*, quick: bool) -> bool:
 
 
 def _elsewhere(people: int) -> list[str]:
-    """One question to so many on the other channels: the calls it takes, and the least time in which the house lets itself make them."""
-    lines = ["What the platforms' own limits ask for, of which the house uses 80 %:"]
+    """One question to so many on the other channels: the calls it takes, and the least time in which the service lets itself make them."""
+    lines = ["What the platforms' own limits ask for, of which the service uses 80 %:"]
     for channel in ("wecom", "dingtalk", "zwding", "wechat"):
         calls = -(-people // A_CALL[channel])
         seconds, by = 0.0, "no limit of calls in a moment"

@@ -1,4 +1,4 @@
-"""The house of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
+"""The benchmark's environment: a database with people and a contest, the service in a process of its own, and a simulated WeCom."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class WeCom:
 
 
 async def serve(url: str, platform: str, budget: str) -> None:
-    """The whole service as `python -m bot serve` builds it; without a budget the herald calls as fast as the platform answers."""
+    """The whole service as `python -m bot serve` builds it; without a budget the live broadcaster calls as fast as the platform answers."""
     config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform}
     port = free_port()
     found = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config)
@@ -185,7 +185,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
                 super().__init__(*given, limits=(), **more)
 
         live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
-    house = build.build(found, engine_of(found))
+    service = build.build(found, engine_of(found))
     told: list[str] = []
 
     def announce(sentence: str) -> None:
@@ -193,7 +193,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
             print(port, flush=True)
         told.append(sentence)
 
-    await run.serve(house, stopping(600), announce)
+    await run.serve(service, stopping(600), announce)
 
 
 @contextmanager
